@@ -1,0 +1,1 @@
+"""Prometheus exporter for the PostgreSQL table ``ai_operation_log``."""
