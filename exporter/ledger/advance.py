@@ -1,0 +1,234 @@
+"""What a read changes: marks and counters raised, slices closed, merged and folded."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from exporter.ledger.admission import Places
+from exporter.ledger.agenda import oldest_open, stage_at
+from exporter.ledger.aggregate import ZERO, Aggregate, Field, with_figure
+from exporter.ledger.calendar import HOUR, MINUTE, QUARTER, day_of, day_start, floor_to, month_start_day
+from exporter.ledger.draft import Draft
+from exporter.ledger.model import (
+    RUNNING,
+    SHOWN,
+    STARTING,
+    UNKNOWN,
+    Admission,
+    Cell,
+    Changes,
+    Minute,
+    Progress,
+    Read,
+    Rules,
+    Series,
+    Slice,
+    Span,
+    State,
+)
+from exporter.ledger.slices import join_slices, know_cell, minutes_within, raise_cell
+
+QuarterUsers = Mapping[int, Mapping[str, int]]
+"""Money units by user, as the store holds them for merged quarters, by the quarter's start."""
+
+
+NEVER = 2**62
+"""A moment past all others: nothing is counted before the first reading is done."""
+
+
+def begin(clock: int, rules: Rules, backfill_since: int | None = None) -> Progress:
+    """Where an empty ledger begins to read.
+
+    Reading starts at the month's beginning or at the horizon, whichever is older, and counts nothing; with
+    `backfill_since` everything from that quarter-hour on is counted.
+    """
+    month = day_start(month_start_day(day_of(clock, rules.zone)), rules.zone)
+    start = floor_to(min(month, clock - rules.horizon), QUARTER)
+    count_from = NEVER
+    if backfill_since is not None:
+        count_from = floor_to(backfill_since, QUARTER)
+        start = min(start, count_from)
+    return Progress(STARTING, clock, start, start, start, start, count_from, start)
+
+
+def quarters_within(state: State, span: Span) -> list[int]:
+    """The merged quarters that a read of the span replaces: `advance` needs their stored users."""
+    lo = max(-floor_to(-span.lo, QUARTER), state.progress.folded)
+    return list(range(lo, min(state.progress.merged, floor_to(span.hi, QUARTER)), QUARTER))
+
+
+def advance(state: State, read: Read, rules: Rules, quarter_users: QuarterUsers) -> Changes:
+    """What the state becomes by a read; the state itself is left as it is.
+
+    `quarter_users` holds the stored users of `quarters_within(state, read.span)`. Slices which the read does not
+    cover whole, or which a later read has covered already, stay as they are.
+    """
+    before = state.progress
+    running = before.phase == RUNNING
+    layout = _layout(state, before, read, rules)
+    places = Places(state.admitted, rules.max_series, None if running else SHOWN)
+    draft = Draft(state, rules, places, read.now, known_models(state, read))
+    admit(places, read)
+
+    refreshed: set[int] = set()
+    late_rows = 0
+    for start, width in layout.slots(state, read.span):
+        parts = [state.slices[m] for m in range(start, start + width, MINUTE) if m in state.slices]
+        old = join_slices(start, width, parts)
+        if old.sequence > read.sequence:
+            continue
+        refreshed.add(start)
+        if start < before.merged:
+            old = replace(old, users=quarter_users.get(start, {}))
+        counted = running or start >= before.count_from
+        new, rows = _read_slice(draft, old, read, layout, counted=counted)
+        if counted and start + width <= before.closed and not any(part.held for part in parts):
+            late_rows += rows
+        if len(parts) == 1 and parts[0].width == width and old == new:
+            draft.changes.sequences[start] = read.sequence
+        else:
+            draft.replace_slice(parts, new)
+
+    folded = before.folded
+    while folded < layout.merged and folded in refreshed and read.now - folded - QUARTER >= rules.horizon:
+        draft.fold_away(folded)
+        folded += QUARTER
+
+    newest = draft.see(read)
+    draft.forget_days()
+    draft.changes.admitted.update(places.added)
+    if running and layout.at_front:
+        _show_series(draft)
+    rows_read = sum(a[Field.ROWS] for m in read.minutes.values() for a in m.cells.values())
+    draft.changes.progress = replace(
+        before,
+        phase=RUNNING if layout.at_front else before.phase,
+        now=max(before.now, read.now),
+        folded=folded,
+        merged=layout.merged,
+        closed=layout.closed,
+        position=layout.position,
+        late_rows=before.late_rows + late_rows,
+        rows_folded=before.rows_folded + draft.rows_folded,
+        rows_read=before.rows_read + rows_read,
+        newest=max(before.newest, newest),
+    )
+    return draft.changes
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How far slices are closed and merged after a read, and which minutes stay open for rows in progress."""
+
+    closed: int
+    merged: int
+    position: int
+    held: frozenset[int]
+    at_front: bool
+
+    def slots(self, state: State, span: Span) -> Iterator[tuple[int, int]]:
+        """Start and width of each slice that the read replaces, in order."""
+        for quarter in quarters_within(state, span):
+            yield quarter, QUARTER
+        for quarter in range(state.progress.merged, self.merged, QUARTER):
+            yield quarter, QUARTER
+        for minute in range(max(span.lo, self.merged), span.hi, MINUTE):
+            yield minute, MINUTE
+
+
+def _layout(state: State, before: Progress, read: Read, rules: Rules) -> _Layout:
+    span, now = read.span, read.now
+    contiguous = span.lo <= before.closed
+    closed = before.closed
+    if contiguous:
+        closed = max(closed, min(floor_to(span.hi, MINUTE), floor_to(now - rules.window, MINUTE)))
+    covered = range(span.lo, span.hi, MINUTE)
+    held = {s.start for s in state.slices.values() if s.held and s.start not in covered}
+    held.update(
+        start
+        for start, minute in read.minutes.items()
+        if minute.waiting and before.merged <= start < closed and now < start + MINUTE + HOUR
+    )
+    merged = before.merged
+    overtaken = {s.start for s in state.slices.values() if s.sequence > read.sequence}
+    while (
+        span.lo <= merged
+        and merged + QUARTER <= min(span.hi, closed)
+        and not any(merged <= start < merged + QUARTER for start in held | overtaken)
+    ):
+        merged += QUARTER
+    return _Layout(
+        closed,
+        merged,
+        max(before.position, span.hi if span.lo <= before.position else 0),
+        frozenset(held),
+        span.hi > now and span.lo <= oldest_open(state, before),
+    )
+
+
+def _read_slice(draft: Draft, old: Slice, read: Read, layout: _Layout, *, counted: bool) -> tuple[Slice, int]:
+    """The slice as the read has it, and the number of rows by which its marks rose."""
+    minute = minutes_within(read, old.start, old.width)
+    current = draft.fold_labels(with_fallbacks(minute, read.routes, draft.known_models))
+    cells: dict[Series, Cell] = {}
+    rows = 0
+    for series in sorted({*old.cells, *current}):
+        before = old.cells.get(series, Cell())
+        if counted:
+            cells[series], rise = raise_cell(before, current.get(series, ZERO), old.width)
+            draft.count(series, rise)
+            rows += rise[Field.ROWS]
+        else:
+            cells[series] = know_cell(before, current.get(series, ZERO))
+        draft.replace_cell(old.start, series, before, cells[series])
+    draft.replace_users(old.start, old.users, minute.users)
+    new = Slice(
+        old.start,
+        old.width,
+        cells,
+        draft.tally(old.skipped, minute.skipped, counted=counted),
+        minute.waiting,
+        minute.users,
+        held=old.start in layout.held,
+        stage=stage_at(read.now - old.start - QUARTER, draft.rules) if old.width == QUARTER else 0,
+        sequence=read.sequence,
+    )
+    return new, rows
+
+
+def _show_series(draft: Draft) -> None:
+    """Begin the time of series whose zero is shown now for the first time, and end it where it has lasted."""
+    for series, admission in {**draft.state.admitted, **draft.changes.admitted}.items():
+        if admission.born == SHOWN:
+            continue
+        born = draft.now if admission.born is None else admission.born
+        lasted = draft.now >= born + draft.rules.zero_hold
+        if (changed := Admission(admission.order, SHOWN if lasted else born)) != admission:
+            draft.changes.admitted[series] = changed
+
+
+def admit(places: Places, read: Read) -> None:
+    """Give places to the series of a read: those of routes, then by first appearance, then by name."""
+    places.place_all(Series(*route) for route in sorted(read.routes.items()))
+    for start in sorted(read.minutes):
+        for series in sorted(read.minutes[start].cells):
+            places.place(series)
+
+
+def known_models(state: State, read: Read) -> frozenset[str]:
+    """The models that the log has been seen to name."""
+    return frozenset(state.seen_models).union(*(minute.seen_models for minute in read.minutes.values()))
+
+
+def with_fallbacks(minute: Minute, routes: Mapping[str, str], known: frozenset[str]) -> dict[Series, Aggregate]:
+    """The minute's aggregates, with the calls marked that another model than the route's primary has served.
+
+    None is claimed where the log knows no model by the primary's name: the route may spell it otherwise.
+    """
+    return {
+        series: with_figure(aggregate, Field.FALLBACKS, aggregate[Field.CALLS])
+        if series.model != UNKNOWN
+        and routes.get(series.operation, series.model) != series.model
+        and routes[series.operation] in known
+        else aggregate
+        for series, aggregate in minute.cells.items()
+    }

@@ -1,0 +1,89 @@
+"""What is to be read next, and which age a slice has reached."""
+
+from exporter.ledger.calendar import HOUR, MINUTE, QUARTER, floor_to
+from exporter.ledger.model import RUNNING, Progress, Rules, Span, State
+
+LARGEST_GAP = 300
+"""Seconds without a read after which the background catches up, in place of the scrape."""
+
+REREAD_AGES = (HOUR, 4 * HOUR, 12 * HOUR, 24 * HOUR)
+"""Ages at which a quarter is read again; the horizon is the last one."""
+
+
+def reread_ages(rules: Rules) -> tuple[int, ...]:
+    """The ages in force, the horizon last."""
+    return (*(age for age in REREAD_AGES if age < rules.horizon), rules.horizon)
+
+
+def stage_at(age: int, rules: Rules) -> int:
+    """How many re-reads a quarter of this age has due, or has had when it was read at this age."""
+    return sum(age >= due for due in reread_ages(rules))
+
+
+def present(progress: Progress, clock: int) -> int:
+    """Now: the database's clock, never stepping back."""
+    return max(progress.now, clock)
+
+
+def oldest_open(state: State, progress: Progress) -> int:
+    """Where the next read of the open window begins."""
+    return min((s.start for s in state.slices.values() if s.held), default=progress.closed)
+
+
+def is_current(progress: Progress, clock: int) -> bool:
+    """Whether one read of the open window brings the ledger up to date."""
+    return present(progress, clock) - progress.position <= LARGEST_GAP
+
+
+def front(state: State, clock: int, rules: Rules) -> Span | None:
+    """The open window up to the present, or None where a gap is to be caught up first.
+
+    A database clock that was set back dates new rows into closed slices: the window then reaches down to them.
+    """
+    progress = state.progress
+    if not is_current(progress, clock):
+        return None
+    lo = min(oldest_open(state, progress), floor_to(clock - rules.window, MINUTE))
+    if lo < progress.merged:
+        lo = max(floor_to(lo, QUARTER), progress.folded)
+    return Span(lo, present(progress, clock) + 1)
+
+
+def catch_up(state: State, clock: int, length: int) -> Span | None:
+    """The next stretch of a gap: `length` seconds (whole quarters) past what was read, or None when there is none."""
+    progress = state.progress
+    if is_current(progress, clock):
+        return None
+    hi = min(floor_to(progress.position, QUARTER) + length, floor_to(present(progress, clock), MINUTE))
+    return Span(oldest_open(state, progress), hi)
+
+
+def next_merge(state: State, length: int) -> Span | None:
+    """The quarters, at most `length` seconds of them, whose minutes are all closed."""
+    progress = state.progress
+    if progress.phase != RUNNING:
+        return None
+    until = floor_to(oldest_open(state, progress), QUARTER)
+    hi = min(until, progress.merged + length)
+    return Span(progress.merged, hi) if hi > progress.merged else None
+
+
+def next_reread(state: State, clock: int, rules: Rules, length: int) -> Span | None:
+    """The oldest run of quarters, at most `length` seconds of them, that have reached an age to be read again at."""
+    progress = state.progress
+    if progress.phase != RUNNING:
+        return None
+    now = present(progress, clock)
+
+    def due(quarter: int) -> bool:
+        age = now - quarter - QUARTER
+        return age >= rules.horizon or state.slices[quarter].stage < stage_at(age, rules)
+
+    quarters = range(progress.folded, progress.merged, QUARTER)
+    lo = next((quarter for quarter in quarters if due(quarter)), None)
+    if lo is None:
+        return None
+    hi = lo + QUARTER
+    while hi < min(progress.merged, lo + length) and due(hi):
+        hi += QUARTER
+    return Span(lo, hi)

@@ -1,0 +1,140 @@
+"""Changes in the making: running figures over a state that stays as it is."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from exporter.ledger.admission import Places
+from exporter.ledger.aggregate import ZERO, Aggregate, Field, add
+from exporter.ledger.calendar import QUARTER, day_of, month_start_day
+from exporter.ledger.model import OTHER, Cell, Changes, Read, Rules, Series, Skip, Slice, State, Tally
+from exporter.ledger.slices import latest, sum_counts, taken_back
+
+K = TypeVar("K")
+
+
+@dataclass
+class Draft:
+    """What one plan has found so far. Every method adds to `changes`."""
+
+    state: State
+    rules: Rules
+    places: Places
+    now: int
+    known_models: frozenset[str] = frozenset()
+    changes: Changes = field(default_factory=Changes)
+    rows_folded: int = 0
+
+    def __post_init__(self) -> None:
+        today = day_of(self.now, self.rules.zone)
+        self.first_day = min(month_start_day(today), today - 2)
+        self.first_user_day = today - 1
+
+    def fold_labels(self, cells: Mapping[Series, Aggregate]) -> dict[Series, Aggregate]:
+        """The aggregates under the labels they are kept by."""
+        result: dict[Series, Aggregate] = {}
+        for series, aggregate in cells.items():
+            place = self.places.place(series)
+            result[place] = add(result.get(place, ZERO), aggregate)
+        return result
+
+    def count(self, series: Series, rise: Aggregate) -> None:
+        """Let a series' counters rise."""
+        if any(rise):
+            before = self.changes.totals.get(series) or self.state.totals.get(series, ZERO)
+            self.changes.totals[series] = add(before, rise)
+            if series == OTHER:
+                self.rows_folded += rise[Field.ROWS]
+
+    def count_skips(self, skip: Skip, rise: int) -> None:
+        """Let the counter of unusable values rise."""
+        _bump(self.changes.skipped, self.state.skipped, skip, rise)
+
+    def replace_cell(self, start: int, series: Series, old: Cell, new: Cell) -> None:
+        """Carry the difference of two cells into the corrections and into the day's spend."""
+        _bump(self.changes.corrections, self.state.corrections, series, taken_back(new) - taken_back(old))
+        self.spend(start, series, new.current[Field.COST] - old.current[Field.COST])
+
+    def spend(self, start: int, series: Series, units: int) -> None:
+        """Add money to the day that holds `start`."""
+        day = day_of(start, self.rules.zone)
+        if day >= self.first_day:
+            _bump(self.changes.days, self.state.days, (day, series), units)
+
+    def replace_users(self, start: int, old: Mapping[str, int], new: Mapping[str, int]) -> None:
+        """Carry the difference of a slice's users, old and new, into the day that holds `start`."""
+        day = day_of(start, self.rules.zone)
+        if day >= self.first_user_day:
+            for user, units in sum_counts([new, {user: -units for user, units in old.items()}]).items():
+                _bump(self.changes.user_days, self.state.user_days, (day, user), units)
+
+    def replace_slice(self, parts: Iterable[Slice], new: Slice) -> None:
+        """Put one slice in the place of those it covers; the users of a quarter go to the store alone."""
+        for part in parts:
+            self.fold_away(part.start)
+        self.changes.slices[new.start] = replace(new, users={}) if new.width == QUARTER else new
+        self.changes.slice_users[new.start] = new.users or None
+
+    def fold_away(self, start: int) -> None:
+        """Drop a slice: what it held lives on in the sums."""
+        self.changes.slices[start] = None
+        self.changes.slice_users[start] = None
+        self.changes.sequences.pop(start, None)
+
+    def tally(self, old: Mapping[Skip, Tally], current: Mapping[Skip, int], *, counted: bool) -> dict[Skip, Tally]:
+        """The tallies after a read; those that rise are counted if `counted`."""
+        result: dict[Skip, Tally] = {}
+        for skip in sorted({*old, *current}):
+            before, now = old.get(skip, Tally()), current.get(skip, 0)
+            if counted:
+                result[skip] = Tally(now, max(before.mark, now))
+                self.count_skips(skip, result[skip].mark - before.mark)
+            else:
+                result[skip] = Tally(now, now + max(0, before.mark - before.current))
+        return result
+
+    def see(self, read: Read) -> float:
+        """Note when operations and models were seen last; returns the newest time of all, or 0.
+
+        A route's primary model is noted by its name even if it has no place of its own: fallbacks depend on it.
+        """
+        seen, primaries = list(read.minutes.values()), set(read.routes.values())
+        operations = latest(m.seen_operations for m in seen)
+        models = latest(m.seen_models for m in seen)
+        succeeded = latest(m.succeeded_models for m in seen)
+        _later(self.changes.seen_operations, self.state.seen_operations, operations, self.places.operation)
+        _later(
+            self.changes.seen_models,
+            self.state.seen_models,
+            models,
+            lambda name: name if name in primaries else self.places.model(name),
+        )
+        _later(self.changes.succeeded_models, self.state.succeeded_models, succeeded, self.places.model)
+        return max(operations.values(), default=0.0)
+
+    def forget_days(self) -> None:
+        """Drop the sums of days that no gauge shows any more."""
+        for day, series in self.state.days:
+            if day < self.first_day:
+                self.changes.days[day, series] = None
+        for day, user in self.state.user_days:
+            if day < self.first_user_day:
+                self.changes.user_days[day, user] = None
+
+
+def _bump(changed: dict[K, int] | dict[K, int | None], known: Mapping[K, int], key: K, by: int) -> None:
+    if by:
+        before = changed.get(key)
+        changed[key] = (known.get(key, 0) if before is None else before) + by
+
+
+def _later(
+    changed: dict[str, float],
+    known: Mapping[str, float],
+    seen: Mapping[str, float],
+    label: Callable[[str], str],
+) -> None:
+    for name, at in seen.items():
+        key = label(name)
+        if at > max(known.get(key, 0.0), changed.get(key, 0.0)):
+            changed[key] = at

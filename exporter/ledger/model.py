@@ -1,0 +1,242 @@
+"""The ledger's data: what a read brings, what the state holds, what a plan changes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from exporter.ledger.aggregate import ZERO, Aggregate
+
+
+class Series(NamedTuple):
+    """The labels that counters are kept by."""
+
+    operation: str
+    model: str
+
+
+OTHER = Series("other", "other")
+"""Where pairs beyond `Rules.max_series` are folded."""
+
+
+UNKNOWN = "unknown"
+"""The label of a call whose operation or model the log leaves out."""
+
+UNATTRIBUTED = "unattributed"
+"""The label of spend whose user the log leaves out."""
+
+
+class Skip(NamedTuple):
+    """A value that could not be used: in which field, and why."""
+
+    field: str
+    reason: str
+
+
+class Waiting(NamedTuple):
+    """Rows in progress: how many, and the time of the oldest in seconds since the epoch."""
+
+    rows: int
+    oldest: float
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the ledger needs to know of the configuration; times in seconds."""
+
+    window: int
+    horizon: int
+    max_series: int
+    zero_hold: int
+    zone: ZoneInfo
+
+
+@dataclass(frozen=True)
+class Span:
+    """A half-open stretch of time to read, `lo` <= t < `hi`, both whole minutes but for a `hi` at the present."""
+
+    lo: int
+    hi: int
+
+
+@dataclass(frozen=True)
+class Minute:
+    """What the log holds for one minute, as read."""
+
+    cells: Mapping[Series, Aggregate] = field(default_factory=dict)
+    users: Mapping[str, int] = field(default_factory=dict)
+    skipped: Mapping[Skip, int] = field(default_factory=dict)
+    waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    seen_operations: Mapping[str, float] = field(default_factory=dict)
+    seen_models: Mapping[str, float] = field(default_factory=dict)
+    succeeded_models: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Read:
+    """All rows of a span, out of one snapshot.
+
+    `now` is the database's clock when the snapshot was taken, never below that of an earlier read. Minutes without
+    rows are left out. `routes` maps each operation to its route's primary model, as the log spells it.
+    """
+
+    span: Span
+    now: int
+    minutes: Mapping[int, Minute]
+    routes: Mapping[str, str] = field(default_factory=dict)
+    sequence: int = 0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One series in one slice: the aggregate as last read, and the high-water mark of each figure."""
+
+    current: Aggregate = ZERO
+    mark: Aggregate = ZERO
+
+
+@dataclass(frozen=True)
+class Tally:
+    """A count as last read and its high-water mark."""
+
+    current: int = 0
+    mark: int = 0
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One stretch of time: a minute, or a merged quarter of an hour.
+
+    `held` marks a minute that stays open past the window for its rows in progress. `stage` counts the re-reads that a
+    quarter has had. `users` (money units by user) is kept for minutes only; that of quarters lies in the store.
+    `sequence` orders reads within one process, so that an older snapshot never replaces a newer one.
+    """
+
+    start: int
+    width: int
+    cells: Mapping[Series, Cell] = field(default_factory=dict)
+    skipped: Mapping[Skip, Tally] = field(default_factory=dict)
+    waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    users: Mapping[str, int] = field(default_factory=dict)
+    held: bool = False
+    stage: int = 0
+    sequence: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True)
+class Admission:
+    """A series' place: its `order` among all, and since when its zero is shown.
+
+    `born` is None before that, and `SHOWN` once the zero has been shown long enough, or never needed to be.
+    """
+
+    order: int
+    born: int | None
+
+
+SHOWN = 0
+"""The `born` of a series whose counters are shown as they are."""
+
+STARTING = "starting"
+RUNNING = "running"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the log has been read; times in seconds, `folded` <= `merged` <= `closed` <= `position`.
+
+    Before `folded` only sums are left; up to `merged` there are quarters, then minutes; minutes before `closed` are
+    closed unless held; before `position` everything has been read at least once. While `phase` is starting, slices
+    before `count_from` are taken as known without being counted.
+    """
+
+    phase: str
+    now: int
+    folded: int
+    merged: int
+    closed: int
+    position: int
+    count_from: int
+    began: int
+    late_rows: int = 0
+    rows_read: int = 0
+    rows_folded: int = 0
+    newest: float = 0.0
+
+
+@dataclass
+class State:
+    """All that is known, mirrored in the store. Changed by `apply` alone.
+
+    `corrections` is the money by which present aggregates lie below their marks; `days` and `user_days` hold money
+    by calendar day in the budget's zone.
+    """
+
+    progress: Progress
+    slices: dict[int, Slice] = field(default_factory=dict)
+    totals: dict[Series, Aggregate] = field(default_factory=dict)
+    corrections: dict[Series, int] = field(default_factory=dict)
+    skipped: dict[Skip, int] = field(default_factory=dict)
+    days: dict[tuple[int, Series], int] = field(default_factory=dict)
+    user_days: dict[tuple[int, str], int] = field(default_factory=dict)
+    admitted: dict[Series, Admission] = field(default_factory=dict)
+    seen_operations: dict[str, float] = field(default_factory=dict)
+    seen_models: dict[str, float] = field(default_factory=dict)
+    succeeded_models: dict[str, float] = field(default_factory=dict)
+    shown_users: dict[str, int] = field(default_factory=dict)
+
+    def apply(self, changes: "Changes") -> None:
+        """Take over what a plan has found, once it is durable."""
+        if changes.progress is not None:
+            self.progress = changes.progress
+        for name in KEYED:
+            ours = getattr(self, name)
+            for key, value in getattr(changes, name).items():
+                if value is None:
+                    ours.pop(key, None)
+                else:
+                    ours[key] = value
+        for start, sequence in changes.sequences.items():
+            self.slices[start] = replace(self.slices[start], sequence=sequence)
+
+    def ahead(self, changes: "Changes") -> "State":
+        """A copy with the changes applied; this state stays as it is."""
+        copy = State(self.progress, *(dict(getattr(self, name)) for name in KEYED))
+        copy.apply(changes)
+        return copy
+
+
+@dataclass
+class Changes:
+    """New values for parts of a `State`, by the same names; None removes the key.
+
+    `slice_users` is what the store alone keeps: money units by user for each changed slice. `sequences` are of slices
+    that a read has found as they were.
+    """
+
+    progress: Progress | None = None
+    slices: dict[int, Slice | None] = field(default_factory=dict)
+    totals: dict[Series, Aggregate] = field(default_factory=dict)
+    corrections: dict[Series, int] = field(default_factory=dict)
+    skipped: dict[Skip, int] = field(default_factory=dict)
+    days: dict[tuple[int, Series], int | None] = field(default_factory=dict)
+    user_days: dict[tuple[int, str], int | None] = field(default_factory=dict)
+    admitted: dict[Series, Admission] = field(default_factory=dict)
+    seen_operations: dict[str, float] = field(default_factory=dict)
+    seen_models: dict[str, float] = field(default_factory=dict)
+    succeeded_models: dict[str, float] = field(default_factory=dict)
+    shown_users: dict[str, int | None] = field(default_factory=dict)
+    slice_users: dict[int, Mapping[str, int] | None] = field(default_factory=dict)
+    sequences: dict[int, int] = field(default_factory=dict)
+
+    def follow(self, later: "Changes") -> None:
+        """Add changes that were planned on top of these."""
+        self.progress = later.progress or self.progress
+        for name in (*KEYED, "slice_users"):
+            getattr(self, name).update(getattr(later, name))
+        # what was found unchanged may be gone by a later change, and matters within this process alone
+        self.sequences = {}
+
+
+KEYED: Sequence[str] = tuple(f.name for f in fields(State) if f.name != "progress")
+"""The parts of a state that are mappings, changed key by key."""

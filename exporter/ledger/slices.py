@@ -1,0 +1,113 @@
+"""Joining minutes and slices, and raising the marks of one slice."""
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from exporter.ledger.aggregate import ZERO, Aggregate, Field, add, highest, subtract, with_figure
+from exporter.ledger.calendar import MINUTE, QUARTER
+from exporter.ledger.model import Cell, Minute, Read, Series, Skip, Slice, Tally, Waiting
+
+K = TypeVar("K")
+
+
+def sum_counts(parts: Iterable[Mapping[K, int]]) -> dict[K, int]:
+    """Sum mappings of counts key by key."""
+    result: dict[K, int] = {}
+    for part in parts:
+        for key, count in part.items():
+            result[key] = result.get(key, 0) + count
+    return result
+
+
+def latest(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """The latest of the times known for each key."""
+    result: dict[str, float] = {}
+    for part in parts:
+        for key, at in part.items():
+            result[key] = max(at, result.get(key, at))
+    return result
+
+
+def join_waiting(parts: Iterable[Mapping[str, Waiting]]) -> dict[str, Waiting]:
+    """Rows in progress of several stretches: counts added, the oldest kept."""
+    result: dict[str, Waiting] = {}
+    for part in parts:
+        for status, waiting in part.items():
+            known = result.get(status, Waiting(0, waiting.oldest))
+            result[status] = Waiting(known.rows + waiting.rows, min(known.oldest, waiting.oldest))
+    return result
+
+
+def join_minutes(minutes: Iterable[Minute]) -> Minute:
+    """One `Minute` that holds what several hold."""
+    parts = list(minutes)
+    cells: dict[Series, Aggregate] = {}
+    for minute in parts:
+        for series, aggregate in minute.cells.items():
+            cells[series] = add(cells.get(series, ZERO), aggregate)
+    return Minute(
+        cells=cells,
+        users=sum_counts(m.users for m in parts),
+        skipped=sum_counts(m.skipped for m in parts),
+        waiting=join_waiting(m.waiting for m in parts),
+        seen_operations=latest(m.seen_operations for m in parts),
+        seen_models=latest(m.seen_models for m in parts),
+        succeeded_models=latest(m.succeeded_models for m in parts),
+    )
+
+
+def minutes_within(read: Read, start: int, width: int) -> Minute:
+    """What a read has found in one slice."""
+    return join_minutes(read.minutes[m] for m in range(start, start + width, MINUTE) if m in read.minutes)
+
+
+def join_slices(start: int, width: int, slices: Iterable[Slice]) -> Slice:
+    """The slice that was known for a stretch: aggregates, marks and users of its parts added up.
+
+    `held` stays set only where one part is joined with nothing, since a merged slice is never held.
+    """
+    parts = list(slices)
+    if len(parts) == 1 and parts[0].width == width:
+        return parts[0]
+    cells: dict[Series, Cell] = {}
+    skipped: dict[Skip, Tally] = {}
+    for part in parts:
+        for series, cell in part.cells.items():
+            known = cells.get(series, Cell())
+            cells[series] = Cell(add(known.current, cell.current), add(known.mark, cell.mark))
+        for skip, tally in part.skipped.items():
+            before = skipped.get(skip, Tally())
+            skipped[skip] = Tally(before.current + tally.current, before.mark + tally.mark)
+    return Slice(
+        start,
+        width,
+        cells,
+        skipped,
+        join_waiting(part.waiting for part in parts),
+        sum_counts(part.users for part in parts),
+        sequence=max((part.sequence for part in parts), default=0),
+    )
+
+
+def raise_cell(old: Cell, current: Aggregate, width: int) -> tuple[Cell, Aggregate]:
+    """The cell after a read, and by how much its counters rise.
+
+    Unpriced calls wait for the merge into a quarter, when costs have had time to arrive. A fallback counts only
+    together with its call, so that a changed route re-labels nothing that was counted before.
+    """
+    mark = highest(old.mark, current)
+    if width != QUARTER:
+        mark = with_figure(mark, Field.UNPRICED, old.mark[Field.UNPRICED])
+    rise = subtract(mark, old.mark)
+    rise = with_figure(rise, Field.FALLBACKS, min(rise[Field.FALLBACKS], rise[Field.CALLS]))
+    return Cell(current, mark), rise
+
+
+def know_cell(old: Cell, current: Aggregate) -> Cell:
+    """The cell after a read that counts nothing: what rows have taken back so far stays taken back."""
+    return Cell(current, add(current, highest(subtract(old.mark, old.current), ZERO)))
+
+
+def taken_back(cell: Cell) -> int:
+    """Money units by which the present aggregate lies below its mark."""
+    return cell.mark[Field.COST] - cell.current[Field.COST]

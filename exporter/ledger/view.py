@@ -1,0 +1,74 @@
+"""What a state shows: the counters as they may be exposed, and the gauges that follow from the slices."""
+
+from collections.abc import Mapping
+
+from exporter.ledger.aggregate import ZERO, Aggregate
+from exporter.ledger.calendar import day_of, month_start_day
+from exporter.ledger.model import RUNNING, SHOWN, Admission, Rules, Series, State, Waiting
+from exporter.ledger.slices import join_waiting
+
+
+def rebirths(state: State) -> dict[Series, Admission]:
+    """The admissions to forget the birth of when a state is loaded.
+
+    Whether a scraper saw the zero of a series that was still held is unknown after a stop, so its time begins anew.
+    """
+    return {
+        series: Admission(admission.order, None)
+        for series, admission in state.admitted.items()
+        if admission.born not in (SHOWN, None)
+    }
+
+
+def counters(state: State) -> dict[Series, Aggregate]:
+    """The counters of every admitted series.
+
+    None before the ledger has caught up for the first time. A new series is at 0 for `Rules.zero_hold`, so that every
+    scraper sees the 0 from which it rises.
+    """
+    if state.progress.phase != RUNNING:
+        return {}
+    return {
+        series: state.totals.get(series, ZERO) if admission.born == SHOWN else ZERO
+        for series, admission in state.admitted.items()
+    }
+
+
+def spend_today(state: State, rules: Rules) -> dict[Series, int]:
+    """Money units of the present calendar day for every admitted series."""
+    today = _today(state, rules)
+    return {series: state.days.get((today, series), 0) for series in state.admitted}
+
+
+def spend_month(state: State, rules: Rules) -> dict[Series, int]:
+    """Money units of the present calendar month for every admitted series."""
+    first = month_start_day(_today(state, rules))
+    result = dict.fromkeys(state.admitted, 0)
+    for (day, series), units in state.days.items():
+        if day >= first:
+            result[series] += units
+    return result
+
+
+def user_spend_today(state: State, rules: Rules) -> dict[str, int]:
+    """Money units of the present calendar day by user."""
+    today = _today(state, rules)
+    return {user: units for (day, user), units in state.user_days.items() if day == today}
+
+
+def in_progress(state: State) -> Mapping[str, Waiting]:
+    """Rows in progress by status, those of closed slices as last read."""
+    return join_waiting(s.waiting for s in state.slices.values())
+
+
+def started_ratio(state: State) -> float:
+    """How much of the first reading is done, 0 to 1."""
+    progress = state.progress
+    if progress.phase == RUNNING:
+        return 1.0
+    whole = max(1, progress.now - progress.began)
+    return min(1.0, (progress.position - progress.began) / whole)
+
+
+def _today(state: State, rules: Rules) -> int:
+    return day_of(state.progress.now, rules.zone)

@@ -1,0 +1,146 @@
+"""A log of calls in memory, and how a reader would see it: the brute-force side of every comparison."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from exporter.ledger import aggregate as figures
+from exporter.ledger.aggregate import ERROR_CLASSES, LATENCY_EDGES, SECOND, ZERO, Aggregate, Field, add
+from exporter.ledger.model import UNATTRIBUTED, Minute, Read, Series, Skip, Span, Waiting
+
+FINAL = ("success", "failed", "timeout")
+WAITING = ("pending", "running")
+ODD = "odd"
+"""A status nobody knows: the row is neither final nor in progress."""
+
+NEGATIVE = Skip("cost_usd", "negative")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One call as logged; `at` in seconds, `cost` in money units, `latency` in microseconds."""
+
+    id: int
+    at: int
+    operation: str = "chat"
+    model: str = "m1"
+    user: str | None = None
+    status: str = "success"
+    cost: int | None = 0
+    tokens: int = 0
+    latency: int | None = None
+    error: str = "other"
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What the configuration makes of rows: models renamed, models that are free, and the timeout in seconds."""
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    free: frozenset[str] = frozenset()
+    timeout: int = 60
+
+    def series(self, row: Row) -> Series:
+        """The labels of a row."""
+        return Series(row.operation, self.names.get(row.model, row.model))
+
+    def cost(self, row: Row) -> int:
+        """The money that counts: none where the column holds nothing usable."""
+        return max(row.cost or 0, 0)
+
+    def aggregate(self, row: Row) -> Aggregate:
+        """The figures of one row, but for fallbacks, which the ledger finds."""
+        values = list(ZERO)
+        values[Field.ROWS] = 1
+        values[Field.COST] = self.cost(row)
+        values[Field.INPUT_TOKENS] = row.tokens
+        values[Field.OUTPUT_TOKENS] = row.tokens * 2
+        if row.status not in FINAL:
+            return tuple(values)
+        values[Field.CALLS] = 1
+        values[Field.UNPRICED] = int(row.tokens > 0 and not self.cost(row) and row.model not in self.free)
+        slow = row.latency is not None and row.latency >= self.timeout * SECOND
+        values[Field.OVER_TIMEOUT] = int(slow or row.status == "timeout")
+        if row.status != "success":
+            error = "timeout" if row.status == "timeout" else row.error
+            values[figures.FAILURES.start + ERROR_CLASSES.index(error)] = 1
+        if row.latency is not None:
+            bucket = sum(row.latency > edge * SECOND for edge in LATENCY_EDGES)
+            values[figures.BUCKET_COUNTS.start + bucket] = 1
+            values[figures.BUCKET_SUMS.start + bucket] = row.latency
+        return tuple(values)
+
+
+class Log:
+    """The table: rows by id, and the routes beside it."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, Row] = {}
+        self.routes: dict[str, str] = {}
+        self._next = 0
+
+    def insert(self, at: int, **columns: object) -> Row:
+        """A new row."""
+        self._next += 1
+        row = Row(self._next, at, **columns)  # type: ignore[arg-type]
+        self.rows[row.id] = row
+        return row
+
+    def put(self, row: Row) -> Row:
+        """A row that comes back, or one that is written anew."""
+        self.rows[row.id] = row
+        return row
+
+    def update(self, row: Row, **columns: object) -> Row:
+        """The row with other values."""
+        return self.put(replace(self.rows[row.id], **columns))  # type: ignore[arg-type]
+
+    def delete(self, row: Row) -> Row:
+        """Remove a row."""
+        return self.rows.pop(row.id)
+
+    def within(self, span: Span) -> list[Row]:
+        """The rows of a span, oldest first."""
+        return sorted((r for r in self.rows.values() if span.lo <= r.at < span.hi), key=lambda r: (r.at, r.id))
+
+    def read(self, span: Span, now: int, classes: Classes, sequence: int = 0, *, width: int = 60) -> Read:
+        """What a reader brings of a span, in stretches of `width` seconds."""
+        parts: dict[int, list[Row]] = {}
+        for row in self.within(span):
+            parts.setdefault(row.at - row.at % width, []).append(row)
+        minutes = {start: minute_of(rows, classes) for start, rows in parts.items()}
+        return Read(span, now, minutes, dict(self.routes), sequence)
+
+
+def minute_of(rows: Iterable[Row], classes: Classes) -> Minute:
+    """What a reader makes of the rows of one stretch."""
+    cells: dict[Series, Aggregate] = {}
+    users: dict[str, int] = {}
+    skipped: dict[Skip, int] = {}
+    waiting: dict[str, Waiting] = {}
+    operations: dict[str, float] = {}
+    models: dict[str, float] = {}
+    succeeded: dict[str, float] = {}
+    for row in rows:
+        series, at = classes.series(row), float(row.at)
+        cells[series] = add(cells.get(series, ZERO), classes.aggregate(row))
+        if cost := classes.cost(row):
+            users[row.user or UNATTRIBUTED] = users.get(row.user or UNATTRIBUTED, 0) + cost
+        if row.cost is not None and row.cost < 0:
+            skipped[NEGATIVE] = skipped.get(NEGATIVE, 0) + 1
+        if row.status in WAITING:
+            known = waiting.get(row.status, Waiting(0, at))
+            waiting[row.status] = Waiting(known.rows + 1, min(known.oldest, at))
+        operations[series.operation] = max(at, operations.get(series.operation, 0.0))
+        models[series.model] = max(at, models.get(series.model, 0.0))
+        if row.status == "success":
+            succeeded[series.model] = max(at, succeeded.get(series.model, 0.0))
+    return Minute(cells, users, skipped, waiting, operations, models, succeeded)
+
+
+def sum_rows(rows: Iterable[Row], classes: Classes) -> dict[Series, Aggregate]:
+    """Brute force: the figures of rows by series."""
+    result: dict[Series, Aggregate] = {}
+    for row in rows:
+        series = classes.series(row)
+        result[series] = add(result.get(series, ZERO), classes.aggregate(row))
+    return result

@@ -1,0 +1,166 @@
+"""Which series get a place, and what becomes of the rest; and calls that a fallback has served."""
+
+from dataclasses import replace
+
+import pytest
+
+from exporter.ledger.aggregate import USD, Field
+from exporter.ledger.model import OTHER, UNKNOWN, Series, Span
+from exporter.ledger.view import spend_today
+from tests.unit.ledger.driver import RULES, START, Exporter, started
+from tests.unit.ledger.model_log import Classes, Log
+
+FEW = replace(RULES, max_series=2)
+
+
+class TestPlaces:
+    def test_beyond_the_limit_sums_are_kept_under_other(self) -> None:
+        log = Log()
+        exporter = started(log, rules=FEW)
+        for number, model in enumerate(("a", "b", "c", "d", "a")):
+            log.insert(START + number, model=model, cost=10**number)
+            exporter.wait(10)
+        costs = {series: total[Field.COST] for series, total in exporter.state.totals.items()}
+        assert costs == {Series("chat", "a"): 10001, Series("chat", "b"): 10, OTHER: 1100}
+        assert exporter.state.progress.rows_folded == 2
+        assert spend_today(exporter.state, FEW) == costs
+
+    def test_routes_come_first_then_the_first_to_appear_then_names(self) -> None:
+        log = Log()
+        log.routes = {"mail": "z"}
+        for second, model in ((-600, "b"), (-600, "a"), (-1200, "d")):
+            log.insert(START + second, model=model)
+        exporter = started(log, rules=replace(RULES, max_series=3))
+        order = sorted(exporter.state.admitted, key=lambda series: exporter.state.admitted[series].order)
+        assert order == [Series("mail", "z"), Series("chat", "d"), Series("chat", "a"), OTHER]
+
+    @pytest.mark.parametrize("chunk", [900, 3600, 86400])
+    def test_they_do_not_depend_on_the_chunks_in_which_history_is_read(self, chunk: int) -> None:
+        log = Log()
+        for number in range(20):
+            log.insert(START - 7 * number * number * 60, operation=f"o{number % 7}", model=f"m{number % 3}")
+        chosen = started(log, rules=replace(RULES, max_series=5), chunk=chunk).state.admitted
+        known = started(log, rules=replace(RULES, max_series=5), chunk=7200).state.admitted
+        assert chosen == known
+
+    def test_routes_alone_never_need_other(self) -> None:
+        log = Log()
+        log.routes = {"a": "m", "b": "m", "c": "m"}
+        exporter = started(log, rules=FEW)
+        assert set(exporter.state.admitted) == {Series("a", "m"), Series("b", "m")}
+
+    def test_a_place_is_never_taken_away(self) -> None:
+        log = Log()
+        exporter = started(log, rules=FEW)
+        log.insert(START, model="a", cost=1)
+        exporter.wait(10)
+        exporter.run(24 * 3600, 300)
+        exporter.reconfigure(max_series=0)
+        log.insert(exporter.clock, model="a", cost=1)
+        log.insert(exporter.clock, model="b", cost=1)
+        exporter.wait(10)
+        assert exporter.count(Field.COST, Series("chat", "a")) == 2
+        assert exporter.count(Field.COST, OTHER) == 1
+
+    def test_a_pair_that_is_called_other_needs_no_second_place(self) -> None:
+        log = Log()
+        exporter = started(log, rules=replace(RULES, max_series=0))
+        log.insert(START, operation="other", model="other", cost=1)
+        log.insert(START, cost=2)
+        exporter.wait(10)
+        assert set(exporter.state.admitted) == {OTHER}
+        assert exporter.count(Field.COST, OTHER) == 3
+
+    def test_a_crash_before_the_commit_gives_the_same_places(self) -> None:
+        log = Log()
+        exporter = started(log, rules=FEW)
+        for model in "ca":
+            log.insert(START + 5, model=model)
+        log.insert(START + 4, model="b")
+        exporter.clock += 10
+        from_plan = exporter.plan(exporter.read(Span(START - 180, exporter.clock + 1))).admitted
+        exporter.restart()
+        exporter.scrape()
+        assert {s: a.order for s, a in from_plan.items()} == {s: a.order for s, a in exporter.state.admitted.items()}
+
+    def test_last_seen_times_bear_the_labels_of_series(self) -> None:
+        log = Log()
+        exporter = started(log, rules=replace(RULES, max_series=1))
+        log.insert(START, operation="a", model="x")
+        log.insert(START + 1, operation="b", model="x", status="failed")
+        log.insert(START + 2, operation="a", model="y")
+        exporter.wait(10)
+        state = exporter.state
+        assert state.seen_operations == {"a": START + 2.0, "other": START + 1.0}
+        assert state.succeeded_models == {"x": float(START), "other": START + 2.0}
+        assert state.progress.newest == START + 2.0
+
+
+class TestFallbacks:
+    def exporter(self, log: Log, primary: str = "m1") -> Exporter:
+        log.routes = {"chat": primary}
+        log.insert(START - 600, operation="mail", model="m1")
+        log.insert(START - 600, operation="mail", model="m2")
+        return started(log)
+
+    def test_calls_served_by_another_model_than_the_primary_count(self) -> None:
+        log = Log()
+        exporter = self.exporter(log)
+        log.insert(START, model="m1")
+        log.insert(START, model="m2")
+        log.insert(START, model="m2", status="pending")
+        log.insert(START, operation="unrouted", model="m2")
+        log.insert(START, model=UNKNOWN)
+        exporter.wait(10)
+        assert exporter.count(Field.FALLBACKS) == 1
+        assert exporter.count(Field.FALLBACKS, Series("chat", "m2")) == 1
+
+    def test_a_changed_route_relabels_nothing_that_was_counted(self) -> None:
+        log = Log()
+        exporter = self.exporter(log)
+        log.insert(START, model="m1")
+        log.insert(START, model="m2")
+        exporter.wait(10)
+        log.routes = {"chat": "m2"}
+        exporter.wait(10)
+        assert exporter.count(Field.FALLBACKS) == 1
+        log.insert(START, model="m1")
+        exporter.wait(10)
+        assert exporter.count(Field.FALLBACKS, Series("chat", "m1")) == 1
+        exporter.run(5 * 3600, 300)
+        assert exporter.count(Field.FALLBACKS) == 2
+
+    def test_none_is_claimed_where_the_log_knows_no_such_primary(self) -> None:
+        log = Log()
+        exporter = self.exporter(log, "gemini_flash")
+        log.insert(START, model="m2")
+        exporter.wait(10)
+        assert exporter.count(Field.FALLBACKS) == 0
+
+    def test_a_primary_first_seen_in_the_same_read_is_known(self) -> None:
+        log = Log()
+        exporter = self.exporter(log, "late")
+        log.insert(START, model="m2")
+        log.insert(START + 1, operation="mail", model="late")
+        exporter.wait(10)
+        assert exporter.count(Field.FALLBACKS) == 1
+
+    def test_a_primary_without_a_place_of_its_own_is_known_as_well(self) -> None:
+        log = Log()
+        for model in ("m1", "m2"):
+            log.insert(START - 600, model=model)
+        log.insert(START - 300, operation="mail", model="big")
+        exporter = started(log, rules=FEW)
+        log.routes = {"chat": "big"}
+        exporter.run(600)
+        log.insert(exporter.clock, model="m2", cost=USD)
+        exporter.wait(10)
+        assert exporter.count(Field.FALLBACKS) == 1
+
+    def test_renamed_models_are_compared_by_their_new_name(self) -> None:
+        log = Log()
+        exporter = self.exporter(log)
+        exporter.reconfigure(Classes(names={"m2": "m1"}))
+        log.insert(exporter.clock, model="m2")
+        exporter.wait(10)
+        assert exporter.count(Field.FALLBACKS) == 0

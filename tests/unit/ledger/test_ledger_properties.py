@@ -1,0 +1,308 @@
+"""The ledger against brute force: a log that does whatever logs do, an exporter that does whatever processes do."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from hypothesis import HealthCheck, Phase, note, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
+
+from exporter.ledger import agenda
+from exporter.ledger.aggregate import SECOND, USD
+from exporter.ledger.model import Rules
+from tests.unit.ledger.driver import Exporter
+from tests.unit.ledger.model_log import Classes, Log, Row
+from tests.unit.ledger.oracle import Oracle
+
+EXAMPLES = int(os.environ.get("LEDGER_EXAMPLES", "80"))
+STEPS = int(os.environ.get("LEDGER_STEPS", "40"))
+PHASES = [phase for phase in Phase if phase is not Phase.shrink or not os.environ.get("LEDGER_NO_SHRINK")]
+"""An example is long, and shrinking it may take minutes: without, a failure is told at once."""
+
+HOUR = 3600
+DAY = 24 * HOUR
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Where an example begins: a moment near some edge of the calendar."""
+
+    clock: int
+    zone: str
+
+
+OPENINGS = (
+    Opening(1793505600 + 4 * HOUR - 200, "America/New_York"),  # the last minutes of October, before a day of 25 hours
+    Opening(1793505600 + 5 * HOUR, "America/New_York"),  # within that day
+    Opening(1772928000 + 6 * HOUR, "America/New_York"),  # just before a day of 23 hours, a week into March
+    Opening(1775001600 - 6 * HOUR + 120, "Asia/Kathmandu"),  # the end of a month, at an odd quarter-hour
+    Opening(1791040000, "Australia/Lord_Howe"),  # clocks move by half an hour
+    Opening(1772323200 + 1000, "UTC"),  # the first quarter-hours of March
+)
+
+moments = st.one_of(st.integers(0, 300), st.integers(0, 2 * HOUR), st.integers(0, 8 * HOUR))
+lengths = st.sampled_from([900, 1800, HOUR, 6 * HOUR, DAY])
+columns = st.fixed_dictionaries(
+    {
+        "operation": st.sampled_from(["chat", "mail", "plan"]),
+        "model": st.sampled_from(["m1", "m2", "m3"]),
+        "user": st.sampled_from([None, "ann", "bob"]),
+        "status": st.sampled_from(["success", "success", "failed", "timeout", "odd"]),
+        "cost": st.sampled_from([None, 0, 1, USD, 3 * USD, -5]),
+        "tokens": st.sampled_from([0, 7]),
+        "latency": st.sampled_from([None, 0, SECOND // 20, SECOND // 20 + 1, 2 * SECOND, 61 * SECOND, 500 * SECOND]),
+        "error": st.sampled_from(["rate_limit", "other"]),
+    }
+)
+classes = st.builds(
+    Classes,
+    names=st.sampled_from([{}, {"m1": "m2"}, {"m1": "new"}]),
+    free=st.sampled_from([frozenset[str](), frozenset({"m1"})]),
+    timeout=st.sampled_from([60, 600]),
+)
+
+
+class Ledger(RuleBasedStateMachine):
+    """Any order of events. In a `gentle` example no row is lowered for good, so that counters must be exact."""
+
+    rows: Bundle[Row] = Bundle("rows")
+    gone: Bundle[Row] = Bundle("gone")
+
+    @initialize(
+        opening=st.sampled_from(OPENINGS),
+        horizon=st.sampled_from([9900, 3 * HOUR, 6 * HOUR]),
+        window=st.sampled_from([60, 180, 660]),
+        max_series=st.sampled_from([0, 2, 50]),
+        hold=st.sampled_from([0, 60, 600]),
+        back=st.none() | st.integers(0, 5 * DAY),
+        history=st.lists(st.tuples(st.integers(0, 9 * HOUR), columns), max_size=4),
+        gentle=st.booleans(),
+    )
+    def open(
+        self,
+        opening: Opening,
+        horizon: int,
+        window: int,
+        max_series: int,
+        hold: int,
+        back: int | None,
+        history: list[tuple[int, dict[str, Any]]],
+        gentle: bool,
+    ) -> None:
+        self.log = Log()
+        rules = Rules(window, horizon, max_series, hold, ZoneInfo(opening.zone))
+        since = None if back is None else opening.clock - back
+        self.exporter = Exporter(self.log, opening.clock, rules, backfill_since=since, chunk=DAY)
+        self.oracle = Oracle(self.exporter)
+        self.most_series = max_series
+        self.gentle, self.lowered, self.late_price = gentle, False, False
+        self.missing: set[int] = set()
+        for age, values in history:
+            self.oracle.note(self.log.insert(opening.clock - age, **values))
+
+    # -- the log
+
+    def write(self, at: int, values: dict[str, Any]) -> Row:
+        row = self.log.insert(at, **values)
+        self.oracle.note(row)
+        return row
+
+    @rule(target=rows, age=moments, values=columns)
+    def insert(self, age: int, values: dict[str, Any]) -> Row:
+        return self.write(self.exporter.clock - age, values)
+
+    @rule(target=rows, ahead=st.integers(1, 2 * HOUR), values=columns)
+    def insert_ahead(self, ahead: int, values: dict[str, Any]) -> Row:
+        return self.write(self.exporter.clock + ahead, values)
+
+    @rule(target=rows, age=moments, values=columns, status=st.sampled_from(["pending", "running"]))
+    def begin_call(self, age: int, values: dict[str, Any], status: str) -> Row:
+        unset = {"status": status, "cost": None, "latency": None, "tokens": 0}
+        return self.write(self.exporter.clock - age, values | unset)
+
+    @rule(row=rows, values=columns)
+    def end_call(self, row: Row, values: dict[str, Any]) -> None:
+        found = self.log.rows.get(row.id)
+        if found is not None and found.status in ("pending", "running"):
+            ended = {key: values[key] for key in ("status", "cost", "latency", "tokens", "error")}
+            self.oracle.note(self.log.update(found, **ended))
+
+    @rule(row=rows, cost=st.integers(1, 5))
+    def price(self, row: Row, cost: int) -> None:
+        found = self.log.rows.get(row.id)
+        if found is not None and not found.cost:
+            self.late_price = True
+            self.oracle.note(self.log.update(found, cost=cost))
+
+    @precondition(lambda self: not self.gentle)
+    @rule(row=rows, values=columns)
+    def edit(self, row: Row, values: dict[str, Any]) -> None:
+        if row.id in self.log.rows:
+            self.lowered = True
+            self.oracle.note(self.log.update(row, **values))
+
+    @rule(target=gone, row=rows)
+    def delete(self, row: Row) -> Any:
+        if row.id not in self.log.rows:
+            return multiple()
+        self.missing.add(row.id)
+        return self.log.delete(self.log.rows[row.id])
+
+    @rule(row=gone)
+    def bring_back(self, row: Row) -> None:
+        if row.id in self.missing:
+            self.missing.remove(row.id)
+            self.oracle.note(self.log.put(row))
+            self.lowered |= row.at < self.exporter.state.progress.folded
+
+    @rule(operation=st.sampled_from(["chat", "mail", "new"]), model=st.sampled_from(["m1", "m3", "unheard"]))
+    def route(self, operation: str, model: str) -> None:
+        self.log.routes[operation] = model
+
+    # -- time
+
+    @rule(seconds=st.one_of(st.integers(1, 120), st.integers(1, 40 * 60)))
+    def wait(self, seconds: int) -> None:
+        self.exporter.clock += seconds
+
+    @rule(seconds=st.integers(HOUR, 3 * DAY))
+    def gap(self, seconds: int) -> None:
+        self.exporter.clock += seconds
+
+    @rule(seconds=st.one_of(st.integers(1, 600), st.integers(1, 5 * HOUR)))
+    def step_back(self, seconds: int) -> None:
+        self.exporter.clock -= seconds
+
+    # -- the exporter
+
+    def next_scrape(self) -> Any:
+        exporter = self.exporter
+        return agenda.catch_up(exporter.state, exporter.clock, exporter.chunk) or agenda.front(
+            exporter.state, exporter.clock, exporter.rules
+        )
+
+    @rule()
+    def read_once(self) -> None:
+        span = self.next_scrape()
+        self.exporter.take(self.exporter.read(span))
+        self.oracle.expose()
+
+    @rule()
+    def scrape(self) -> None:
+        self.exporter.scrape()
+        self.oracle.expose()
+
+    @rule()
+    def work_once(self) -> None:
+        span = self.exporter.next_work()
+        if span is not None:
+            self.exporter.take(self.exporter.read(span))
+
+    @rule()
+    def work(self) -> None:
+        self.exporter.work()
+
+    @rule(length=lengths, width=st.sampled_from([60, 900]))
+    def other_chunks(self, length: int, width: int) -> None:
+        self.exporter.chunk, self.exporter.width = length, width
+
+    @rule(
+        back=st.integers(0, 3 * HOUR),
+        forth=st.integers(0, 200),
+        late=st.lists(st.tuples(moments, columns), max_size=2),
+    )
+    def slow_worker(self, back: int, forth: int, late: list[tuple[int, dict[str, Any]]]) -> None:
+        """The worker's snapshot is overtaken by that of a scrape."""
+        exporter = self.exporter
+        span = exporter.next_work()
+        if span is None or not agenda.is_current(exporter.state.progress, exporter.clock + forth):
+            return
+        read, rows = exporter.read(span), exporter.log.within(span)
+        exporter.clock += forth - back
+        for age, values in late:
+            # a cost that no other row has: the newer read differs from all that was known
+            self.write(exporter.clock - age, values | {"cost": 1000 + len(self.oracle.versions)})
+        newer = agenda.front(exporter.state, exporter.clock, exporter.rules)
+        assert newer is not None
+        exporter.front()
+        exporter.commit(exporter.plan(read))
+        self.oracle.overtaken(read, rows, newer)
+
+    # -- trouble
+
+    @rule(
+        window=st.sampled_from([60, 180, 660]),
+        horizon=st.sampled_from([9900, 3 * HOUR, 6 * HOUR]),
+        hold=st.sampled_from([0, 60, 600]),
+    )
+    def restart(self, window: int, horizon: int, hold: int) -> None:
+        self.exporter.restart(window=window, horizon=horizon, zero_hold=hold)
+        self.oracle.restarted()
+
+    @rule(background=st.booleans(), durable=st.booleans())
+    def crash(self, background: bool, durable: bool) -> None:
+        """Killed with a read in hand, or with changes on disk that nobody has seen."""
+        exporter = self.exporter
+        span = exporter.next_work() if background else self.next_scrape()
+        if span is not None:
+            read = exporter.read(span)
+            changes = exporter.plan(read)
+            if durable:
+                exporter.commit(changes)
+                exporter.applied(read, False)
+            self.oracle.tell_free()
+        exporter.restart()
+        self.oracle.restarted()
+
+    @rule(
+        changed=classes,
+        zone=st.sampled_from(sorted({opening.zone for opening in OPENINGS})),
+        more=st.integers(-1, 3),
+    )
+    def reconfigure(self, changed: Classes, zone: str, more: int) -> None:
+        most = max(0, self.exporter.rules.max_series + more)
+        self.most_series = max(self.most_series, most)
+        self.oracle.restarted()
+        self.exporter.reconfigure(changed, zone=ZoneInfo(zone), max_series=most)
+
+    # -- what must hold
+
+    @invariant()
+    def every_step(self) -> None:
+        self.oracle.check()
+        assert len(self.exporter.state.admitted) <= self.most_series + 1
+
+    @rule(step=st.sampled_from([60 * 10, 60 * 25, HOUR]))
+    def settle(self, step: int) -> None:
+        """Time passes until everything has been read again for the last time, and nothing is left undone."""
+        exporter = self.exporter
+        exporter.clock = exporter.now
+        exporter.scrape()
+        since = exporter.state.progress.folded
+        for _ in range((exporter.rules.horizon + 2 * HOUR) // step):
+            exporter.clock += step
+            exporter.scrape()
+            self.oracle.expose()
+            exporter.work()
+        self.oracle.check_read(since)
+        progress = exporter.state.progress
+        note(f"settled: {progress}")
+        assert progress.now - progress.folded < exporter.rules.horizon + 2 * 900, "slices past the horizon stay"
+        assert progress.now - progress.merged < 2 * HOUR
+        if not self.lowered and not self.missing and not self.oracle.rebased:
+            self.oracle.check_exact()
+            if not self.late_price:
+                self.oracle.check_unpriced()
+
+
+TestLedger = Ledger.TestCase
+TestLedger.settings = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=STEPS,
+    deadline=None,
+    report_multiple_bugs=False,
+    phases=PHASES,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+)

@@ -1,0 +1,269 @@
+"""When slices close, merge, are read again and fold, and what a stale read may do."""
+
+from dataclasses import replace
+
+import pytest
+
+from exporter.ledger import agenda
+from exporter.ledger.aggregate import USD, Field
+from exporter.ledger.calendar import QUARTER
+from exporter.ledger.model import Read, Series, Span
+from exporter.ledger.view import in_progress, user_spend_today
+from tests.unit.ledger.driver import RULES, START, Exporter, started
+from tests.unit.ledger.model_log import Log
+
+CHAT = Series("chat", "m1")
+HOUR = 3600
+
+
+class TestClosing:
+    def test_a_minute_closes_only_by_a_read_past_its_age(self) -> None:
+        exporter = started(Log())
+        exporter.clock = START + 239
+        exporter.scrape()
+        assert exporter.state.progress.closed == START
+        exporter.clock = START + 240
+        assert exporter.state.progress.closed == START
+        exporter.scrape()
+        assert exporter.state.progress.closed == START + 60
+
+    def test_a_read_that_leaves_a_hole_closes_nothing(self) -> None:
+        exporter = started(Log())
+        exporter.clock += 280
+        closed, position = exporter.state.progress.closed, exporter.state.progress.position
+        exporter.take(exporter.read(Span(START + 60, exporter.clock + 1)))
+        assert exporter.state.progress.closed == closed
+        assert exporter.state.progress.position == position
+
+    def test_a_row_committed_at_the_end_of_the_window_is_counted_by_the_scrape(self) -> None:
+        log = Log()
+        exporter = started(log)
+        exporter.clock = START + 239
+        exporter.scrape()
+        log.insert(START + 1)
+        exporter.clock = START + 299
+        exporter.scrape()
+        assert exporter.count(Field.ROWS) == 1
+        assert exporter.state.progress.late_rows == 0
+
+
+class TestRowsInProgress:
+    def test_their_minute_stays_open_until_they_end(self) -> None:
+        log = Log()
+        exporter = started(log)
+        row = log.insert(START, status="pending")
+        exporter.run(1800)
+        assert exporter.state.slices[START].held
+        log.update(row, status="success", cost=USD)
+        exporter.clock += 30
+        exporter.scrape()
+        assert exporter.count(Field.COST) == USD
+        assert exporter.state.progress.late_rows == 0
+        assert agenda.oldest_open(exporter.state, exporter.state.progress) > START
+
+    def test_for_an_hour_at_most(self) -> None:
+        log = Log()
+        exporter = started(log)
+        log.insert(START, status="running")
+        exporter.run(HOUR)
+        assert exporter.state.slices[START].held
+        assert exporter.state.progress.merged == START
+        exporter.run(60)
+        assert exporter.state.progress.merged == START + 3 * QUARTER
+        assert in_progress(exporter.state)["running"] == (1, START)
+
+    def test_they_are_found_by_the_merge_where_they_came_late(self) -> None:
+        log = Log()
+        exporter = started(log)
+        exporter.clock = START + 1080
+        while (gap := agenda.catch_up(exporter.state, exporter.clock, HOUR)) is not None:
+            exporter.take(exporter.read(gap))
+        exporter.front()
+        log.insert(START + 70, status="running")
+        log.insert(START + 80, status="running")
+        log.insert(START + 200, status="pending")
+        exporter.work()
+        assert exporter.state.progress.merged == START
+        assert exporter.state.slices[START + 60].held
+        assert in_progress(exporter.state) == {"running": (2, START + 70.0), "pending": (1, START + 200.0)}
+
+    def test_a_held_minute_is_read_again_after_a_gap(self) -> None:
+        log = Log()
+        exporter = started(log)
+        row = log.insert(START, status="running")
+        exporter.run(600)
+        exporter.clock += 1200
+        log.update(row, status="success")
+        exporter.scrape()
+        assert exporter.count(Field.CALLS) == 1
+
+
+class TestRereads:
+    def test_a_quarter_is_read_at_each_age_and_folds_at_the_horizon(self) -> None:
+        exporter = started(Log(), rules=replace(RULES, horizon=48 * HOUR))
+        exporter.run(1800, 300)
+        seen: list[int] = []
+
+        def note(read: Read, rebased: bool) -> None:
+            if read.span.lo <= START < read.span.hi:
+                seen.append(read.now - START - QUARTER)
+
+        exporter.applied = note
+        exporter.run(50 * HOUR, 300)
+        assert [age // HOUR for age in seen] == [1, 4, 12, 24, 48]
+        assert exporter.state.progress.folded > START
+
+    @pytest.mark.parametrize("days", [1, 3])
+    def test_after_any_gap_everything_past_the_horizon_folds(self, days: int) -> None:
+        exporter = started(Log())
+        exporter.clock += days * 24 * HOUR
+        exporter.scrape()
+        exporter.work()
+        exporter.run(2 * HOUR, 300)
+        progress = exporter.state.progress
+        assert progress.now - progress.folded < exporter.rules.horizon + 2 * QUARTER
+
+    def test_after_the_horizon_was_shortened_everything_past_it_folds(self) -> None:
+        exporter = started(Log(), rules=replace(RULES, horizon=24 * HOUR))
+        exporter.run(30 * HOUR, 300)
+        exporter.restart(horizon=3 * HOUR)
+        exporter.run(HOUR, 300)
+        assert exporter.state.progress.now - exporter.state.progress.folded < 3 * HOUR + 2 * QUARTER
+
+    def test_runs_are_no_longer_than_asked(self) -> None:
+        exporter = started(Log())
+        exporter.chunk = 2 * QUARTER
+        exporter.clock += 3 * HOUR
+        exporter.scrape()
+        merge = agenda.next_merge(exporter.state, exporter.chunk)
+        assert merge == Span(exporter.state.progress.merged, exporter.state.progress.merged + 2 * QUARTER)
+        exporter.clock += HOUR
+        exporter.scrape()
+        while (merge := agenda.next_merge(exporter.state, exporter.chunk)) is not None:
+            exporter.take(exporter.read(merge))
+        reread = agenda.next_reread(exporter.state, exporter.clock, exporter.rules, exporter.chunk)
+        assert reread is not None
+        assert reread.hi - reread.lo == 2 * QUARTER
+
+    def test_the_worker_has_nothing_to_do_before_the_first_reading_is_done(self) -> None:
+        exporter = Exporter(Log(), START)
+        assert exporter.next_work() is None
+
+    def test_the_horizon_is_the_last_age(self) -> None:
+        assert agenda.reread_ages(RULES) == (HOUR, 4 * HOUR)
+        assert agenda.stage_at(HOUR - 1, RULES) == 0
+        assert agenda.stage_at(HOUR, RULES) == 1
+        assert agenda.stage_at(5 * HOUR, RULES) == 2
+
+
+class TestGaps:
+    def test_a_short_one_is_the_scrapes(self) -> None:
+        exporter = started(Log())
+        assert agenda.catch_up(exporter.state, START + 301, HOUR) is None
+        assert agenda.front(exporter.state, START + 301, RULES) == Span(START - 180, START + 302)
+
+    def test_a_long_one_is_caught_up_in_chunks_of_the_length_asked(self) -> None:
+        exporter = started(Log())
+        assert agenda.front(exporter.state, START + 302, RULES) is None
+        exporter.clock += 5 * HOUR
+        ends = []
+        while (gap := agenda.catch_up(exporter.state, exporter.clock, HOUR)) is not None:
+            ends.append(gap.hi)
+            exporter.take(exporter.read(gap))
+        assert ends == [START + HOUR * n for n in (1, 2, 3, 4, 5)]
+
+    def test_the_front_reaches_down_to_a_clock_that_was_set_back_but_not_past_what_is_folded(self) -> None:
+        exporter = started(Log())
+        exporter.run(HOUR)
+        clock = exporter.clock - 1500
+        assert agenda.front(exporter.state, clock, RULES) == Span(START + 2 * QUARTER, exporter.clock + 1)
+        folded = exporter.state.progress.folded
+        assert agenda.front(exporter.state, clock - 48 * HOUR, RULES) == Span(folded, exporter.clock + 1)
+
+    def test_a_quarter_of_which_only_the_first_minute_was_read_is_merged_whole(self) -> None:
+        """The process stops between the last chunk and the open window; the merge finds what was known, and no more."""
+        exporter = Exporter(Log(), START + 70, replace(RULES, window=60))
+        while (gap := agenda.catch_up(exporter.state, exporter.clock, 5 * HOUR)) is not None:
+            exporter.take(exporter.read(gap))
+        assert exporter.state.progress.position == START + 60
+        exporter.restart()
+        exporter.clock += 2400
+        exporter.scrape()
+        merged = exporter.state.progress.merged
+        assert merged > START
+        assert {item.width for start, item in exporter.state.slices.items() if start < merged} == {QUARTER}
+
+
+class TestStaleReads:
+    def test_an_older_snapshot_replaces_nothing_that_a_newer_one_has_read(self) -> None:
+        log = Log()
+        exporter = started(log)
+        exporter.clock += 30
+        log.insert(START, cost=5)
+        stale = exporter.read(Span(START - 180, exporter.clock + 1))
+        log.insert(START + 1, cost=7)
+        exporter.scrape()
+        exporter.take(stale)
+        assert exporter.state.slices[START].cells[CHAT].current[Field.COST] == 12
+
+    def test_a_merge_overtaken_by_a_scrape_is_left_to_the_next_merge(self) -> None:
+        """The clock is set back, so that a scrape reads what the worker is just merging."""
+        log = Log()
+        exporter = started(log)
+        log.insert(START + 100, user="ann", cost=5)
+        exporter.clock += 280
+        exporter.scrape()
+        for _ in range(4):
+            exporter.clock += 200
+            exporter.scrape()
+        span = agenda.next_merge(exporter.state, HOUR)
+        assert span is not None
+        assert span.hi == START + QUARTER
+        merge = exporter.read(span)
+        exporter.clock -= 700
+        log.insert(START + 300, user="ann", cost=7)
+        exporter.scrape()
+        exporter.take(merge)
+        exporter.work()
+        assert {item.width for start, item in exporter.state.slices.items() if start < START + QUARTER} == {QUARTER}
+        exporter.clock += 700
+        exporter.run(2 * HOUR)
+        assert user_spend_today(exporter.state, exporter.rules) == {"ann": 12}
+
+    def test_an_older_snapshot_does_not_replace_a_newer_one_that_found_nothing_new(self) -> None:
+        """A slice that a read leaves as it was must still know that it was read."""
+        log = Log()
+        exporter = started(log)
+        exporter.clock += 30
+        exporter.scrape()
+        row = log.insert(START, cost=5)
+        stale = exporter.read(Span(START - 180, exporter.clock + 1))
+        log.delete(row)
+        exporter.scrape()
+        exporter.take(stale)
+        assert exporter.state.slices[START].cells == {}
+
+    def test_the_place_among_reads_does_not_survive_the_process(self) -> None:
+        log = Log()
+        exporter = started(log)
+        exporter.restart()
+        exporter.sequence = 0
+        log.insert(START)
+        exporter.wait(10)
+        assert exporter.count(Field.ROWS) == 1
+
+
+@pytest.mark.parametrize("width", [60, QUARTER])
+def test_merged_slices_may_be_read_by_minutes_or_by_quarters(width: int) -> None:
+    log = Log()
+    exporter = started(log, width=width)
+    for second in range(0, HOUR, 100):
+        log.insert(START + second, cost=1, user="ann")
+    exporter.run(HOUR)
+    for second in range(0, HOUR, 200):
+        log.insert(START + second, cost=1, user="bob")
+    exporter.run(3 * HOUR, 300)
+    assert exporter.count(Field.COST) == 36 + 18
+    assert exporter.state.progress.late_rows == 18
+    assert user_spend_today(exporter.state, exporter.rules) == {"ann": 36, "bob": 18}
+    assert sum(cell.current[Field.ROWS] for s in exporter.state.slices.values() for cell in s.cells.values()) > 0

@@ -1,0 +1,206 @@
+"""The first reading, and how a series comes into view."""
+
+from dataclasses import replace
+
+import pytest
+
+from exporter.ledger import agenda, view
+from exporter.ledger.advance import begin
+from exporter.ledger.aggregate import USD, ZERO, Field
+from exporter.ledger.model import RUNNING, STARTING, Series, Span
+from exporter.ledger.rebase import rebase, rebase_span
+from tests.unit.ledger.driver import RULES, START, Exporter, started
+from tests.unit.ledger.model_log import Classes, Log
+
+CHAT = Series("chat", "m1")
+DAY = 86400
+
+
+def history() -> Log:
+    """A dollar every two hours for three days, by one user."""
+    log = Log()
+    for hours in range(2, 74, 2):
+        log.insert(START - hours * 3600, cost=USD, user="ann", tokens=1)
+    return log
+
+
+class TestFirstReading:
+    def test_without_backfill_history_is_known_and_not_counted(self) -> None:
+        log = history()
+        exporter = started(log)
+        assert exporter.counters() == {CHAT: ZERO}
+        assert view.spend_today(exporter.state, exporter.rules) == {CHAT: 6 * USD}
+        assert view.spend_month(exporter.state, exporter.rules) == {CHAT: 18 * USD}
+        assert view.user_spend_today(exporter.state, exporter.rules) == {"ann": 6 * USD}
+        exporter.run(6 * 3600, 300)
+        assert exporter.counters() == {CHAT: ZERO}
+
+    def test_every_later_change_counts(self) -> None:
+        log = history()
+        exporter = started(log)
+        log.insert(START - 3700, cost=5)
+        log.update(log.rows[1], cost=USD + 2)
+        exporter.run(5 * 3600, 300)
+        assert exporter.counters()[CHAT][Field.COST] == 7
+        assert exporter.counters()[CHAT][Field.ROWS] == 1
+
+    def test_known_money_that_goes_is_a_correction(self) -> None:
+        log = history()
+        exporter = started(log)
+        log.delete(log.rows[1])
+        exporter.run(3 * 3600, 300)
+        assert exporter.counters()[CHAT] == ZERO
+        assert exporter.state.corrections == {CHAT: USD}
+
+    def test_a_row_that_goes_while_history_is_read_is_not_taken_back(self) -> None:
+        log = history()
+        exporter = Exporter(log, START, chunk=900)
+        row = log.insert(START - 100, cost=5)
+        while (gap := agenda.catch_up(exporter.state, exporter.clock, 6 * 3600)) is not None:
+            exporter.take(exporter.read(gap))
+        log.delete(row)
+        exporter.scrape()
+        assert exporter.state.corrections == {}
+        assert exporter.state.slices[START - 120].cells[CHAT].mark == ZERO
+
+    def test_with_backfill_history_is_counted_from_its_quarter_on(self) -> None:
+        exporter = started(history(), backfill_since=START - DAY - 3 * 3600 + 100)
+        assert exporter.counters()[CHAT][Field.COST] == 13 * USD
+        assert exporter.state.progress.late_rows == 0
+
+    def test_backfill_may_begin_before_the_month(self) -> None:
+        log = history()
+        log.insert(START - 40 * DAY, cost=USD)
+        exporter = started(log, backfill_since=START - 40 * DAY)
+        assert exporter.counters()[CHAT][Field.COST] == 37 * USD
+        assert view.spend_month(exporter.state, exporter.rules) == {CHAT: 18 * USD}
+
+    def test_backfill_may_begin_later_than_reading_does(self) -> None:
+        exporter = started(history(), backfill_since=START - 3 * 3600)
+        assert exporter.counters()[CHAT][Field.COST] == USD
+        assert view.spend_month(exporter.state, exporter.rules) == {CHAT: 18 * USD}
+
+    @pytest.mark.parametrize("backfill", [None, START - 2 * DAY])
+    def test_counters_appear_only_when_it_is_done(self, backfill: int | None) -> None:
+        exporter = Exporter(history(), START, backfill_since=backfill)
+        ratios = []
+        while (gap := agenda.catch_up(exporter.state, exporter.clock, 6 * 3600)) is not None:
+            ratios.append(view.started_ratio(exporter.state))
+            exporter.take(exporter.read(gap))
+            assert exporter.counters() == {}
+            assert exporter.state.progress.phase == STARTING
+        assert ratios == sorted(ratios)
+        assert ratios[0] == 0.0
+        assert ratios[-1] < 1.0
+        exporter.front()
+        assert view.started_ratio(exporter.state) == 1.0
+        assert exporter.counters()[CHAT][Field.COST] == (0 if backfill is None else 24 * USD)
+
+    @pytest.mark.parametrize("backfill", [None, START - DAY])
+    def test_stopping_after_any_chunk_changes_nothing(self, backfill: int | None) -> None:
+        whole = started(history(), backfill_since=backfill)
+        parts = Exporter(history(), START, backfill_since=backfill)
+        while (gap := agenda.catch_up(parts.state, parts.clock, 7 * 900)) is not None:
+            parts.plan(parts.read(gap))
+            parts.restart()
+            parts.take(parts.read(gap))
+            parts.restart()
+        parts.scrape()
+        parts.work()
+        for part in ("totals", "days", "user_days", "admitted", "corrections", "slices"):
+            assert getattr(parts.state, part) == getattr(whole.state, part)
+
+    def test_it_begins_at_the_horizon_early_in_a_month(self) -> None:
+        month = START - 36 * 3600
+        assert begin(month + 3600, RULES).position == month - 3 * 3600
+        assert begin(month + 5 * 3600, RULES).position == month
+
+    def test_an_empty_ledger_that_has_no_past_to_read_is_done_at_once(self) -> None:
+        exporter = Exporter(Log(), START)
+        exporter.state.progress = replace(exporter.state.progress, began=START, now=START)
+        assert view.started_ratio(exporter.state) <= 1.0
+
+
+class TestNewSeries:
+    def test_it_is_at_zero_for_the_hold_and_gauges_do_not_wait(self) -> None:
+        log = Log()
+        exporter = started(log)
+        log.insert(START, cost=3)
+        seen = [(exporter.wait(20)[CHAT][Field.COST], exporter.clock - START) for _ in range(5)]
+        assert seen == [(0, 20), (0, 40), (0, 60), (3, 80), (3, 100)]
+        assert view.spend_today(exporter.state, exporter.rules) == {CHAT: 3}
+
+    def test_the_hold_begins_anew_after_a_restart_within_it(self) -> None:
+        log = Log()
+        exporter = started(log)
+        log.insert(START, cost=3)
+        exporter.wait(20)
+        exporter.restart()
+        seen = [(exporter.wait(20)[CHAT][Field.COST], exporter.clock - START) for _ in range(5)]
+        assert seen == [(0, 40), (0, 60), (0, 80), (3, 100), (3, 120)]
+
+    def test_a_restart_after_the_hold_shows_what_was_shown(self) -> None:
+        log = Log()
+        exporter = started(log)
+        log.insert(START, cost=3)
+        exporter.run(120)
+        exporter.restart()
+        assert exporter.counters()[CHAT][Field.COST] == 3
+
+    def test_a_longer_hold_in_the_configuration_hides_nothing_that_was_shown(self) -> None:
+        log = Log()
+        exporter = started(log)
+        log.insert(START, cost=3)
+        exporter.run(120)
+        assert exporter.counters()[CHAT][Field.COST] == 3
+        exporter.restart(zero_hold=600)
+        assert exporter.counters()[CHAT][Field.COST] == 3
+        exporter.wait(10)
+        assert exporter.counters()[CHAT][Field.COST] == 3
+
+    def test_the_hold_begins_with_a_scrape_and_not_with_the_worker(self) -> None:
+        log = Log()
+        exporter = started(log)
+        exporter.run(4000)
+        log.insert(START + 20, cost=3)
+        exporter.clock += 2 * 3600
+        while (gap := agenda.catch_up(exporter.state, exporter.clock, 3600)) is not None:
+            exporter.take(exporter.read(gap))
+        exporter.work()
+        assert exporter.count(Field.COST) == 3
+        exporter.clock += 200
+        exporter.front()
+        assert exporter.counters()[CHAT] == ZERO
+        exporter.clock += 60
+        exporter.front()
+        assert exporter.counters()[CHAT][Field.COST] == 3
+
+    def test_routes_are_at_zero_from_the_start(self) -> None:
+        log = Log()
+        log.routes = {"chat": "m1"}
+        exporter = started(log)
+        assert exporter.counters() == {CHAT: ZERO}
+        log.insert(START, cost=3)
+        assert exporter.wait(10)[CHAT][Field.COST] == 3
+
+    def test_labels_that_change_while_history_is_counted_appear_with_their_total(self) -> None:
+        """A series first seen by a rebase in the first reading belongs to the history and has nothing to wait for."""
+        log = history()
+        exporter = Exporter(log, START, backfill_since=START - 2 * DAY)
+        half = agenda.catch_up(exporter.state, exporter.clock, DAY)
+        assert half is not None
+        exporter.take(exporter.read(half))
+        exporter.classes = Classes(names={"m1": "new"})
+        span = rebase_span(exporter.state, exporter.rules)
+        exporter.commit(rebase(exporter.state, exporter.read(span), exporter.rules))
+        exporter.scrape()
+        assert exporter.state.progress.phase == RUNNING
+        total = exporter.count(Field.COST, Series("chat", "new"))
+        assert total > 0
+        assert exporter.counters()[Series("chat", "new")][Field.COST] == total
+
+
+def test_only_the_front_ends_the_first_reading() -> None:
+    exporter = Exporter(Log(), START)
+    exporter.take(exporter.read(Span(START - 300, START + 1)))
+    assert exporter.state.progress.phase == STARTING
