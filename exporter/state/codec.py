@@ -1,0 +1,71 @@
+"""Ledger values as text for the store. Integers of any size survive, which SQLite's own integers would not."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from exporter.ledger.aggregate import WIDTH, Aggregate
+from exporter.ledger.model import Cell, Progress, Series, Skip, Slice, Tally, Waiting
+
+
+def encode_aggregate(aggregate: Aggregate) -> list[int]:
+    """Position and value of each figure that is not 0, in one flat list: most figures of most cells are 0."""
+    return [number for position, value in enumerate(aggregate) if value for number in (position, value)]
+
+
+def decode_aggregate(sparse: list[int]) -> Aggregate:
+    """The inverse of `encode_aggregate`."""
+    values = [0] * WIDTH
+    for position, value in zip(sparse[::2], sparse[1::2], strict=True):
+        values[position] = value
+    return tuple(values)
+
+
+def encode_slice(item: Slice) -> str:
+    """A slice without its users and its place in the order of reads."""
+    return dumps(
+        {
+            "width": item.width,
+            "held": item.held,
+            "stage": item.stage,
+            "cells": [
+                [*series, encode_aggregate(cell.current), encode_aggregate(cell.mark)]
+                for series, cell in item.cells.items()
+            ],
+            "skipped": [[*skip, tally.current, tally.mark] for skip, tally in item.skipped.items()],
+            "waiting": [[status, *waiting] for status, waiting in item.waiting.items()],
+        }
+    )
+
+
+def decode_slice(start: int, text: str, users: dict[str, int]) -> Slice:
+    """The inverse of `encode_slice`."""
+    data = json.loads(text)
+    return Slice(
+        start,
+        data["width"],
+        {
+            Series(operation, model): Cell(decode_aggregate(current), decode_aggregate(mark))
+            for operation, model, current, mark in data["cells"]
+        },
+        {Skip(field, reason): Tally(current, mark) for field, reason, current, mark in data["skipped"]},
+        {status: Waiting(rows, oldest) for status, rows, oldest in data["waiting"]},
+        users,
+        data["held"],
+        data["stage"],
+    )
+
+
+def encode_progress(progress: Progress) -> str:
+    """The progress by the names of its fields."""
+    return dumps(asdict(progress))
+
+
+def decode_progress(text: str) -> Progress:
+    """The inverse of `encode_progress`."""
+    return Progress(**json.loads(text))
+
+
+def dumps(value: Any) -> str:
+    """JSON without spaces."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,212 @@
+"""Durable state: what the ledger knows, committed before it is exposed."""
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from exporter.ledger.model import Admission, Changes, Series, Skip, State
+from exporter.state.codec import (
+    decode_aggregate,
+    decode_progress,
+    decode_slice,
+    dumps,
+    encode_aggregate,
+    encode_progress,
+    encode_slice,
+)
+
+log = logging.getLogger(__name__)
+
+FILE_NAME = "ledger.sqlite"
+FORMAT = 1
+"""Version of the file's layout; another one is refused."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS slices (start INTEGER PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS slice_users (start INTEGER PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS parts (part TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (part, key)) WITHOUT ROWID;
+"""
+
+
+def _series(key: Any) -> Series:
+    return Series(*key)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+# How each part of a state is written: its key and its value from JSON, and its value to JSON.
+_PARTS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "totals": (_series, decode_aggregate, encode_aggregate),
+    "corrections": (_series, _same, _same),
+    "skipped": (lambda key: Skip(*key), _same, _same),
+    "days": (lambda key: (key[0], _series(key[1])), _same, _same),
+    "user_days": (tuple, _same, _same),
+    "admitted": (_series, lambda value: Admission(*value), lambda admission: [admission.order, admission.born]),
+    "seen_operations": (_same, _same, _same),
+    "seen_models": (_same, _same, _same),
+    "succeeded_models": (_same, _same, _same),
+    "shown_users": (_same, _same, _same),
+}
+
+
+class StateError(Exception):
+    """The state folder cannot be used; the message says why and what to do."""
+
+
+class Store:
+    """The state folder, open and locked. One thread at a time may use it.
+
+    A damaged file is set aside beside the new one, which begins empty. Raises `StateError` where the folder cannot be
+    made or written, belongs to a running process, or holds a file of another version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._closed = False
+        self.folder = folder
+        self.path = folder / FILE_NAME
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.used_before = any(folder.glob(f"{FILE_NAME}*"))
+            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StateError(
+                f"state folder {folder}: {error.strerror}; name a writable one with --state-dir or state_dir"
+            ) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise StateError(
+                f"state folder {folder} is in use by another process: stop it, or name another --state-dir"
+            ) from None
+        try:
+            self._db = self._open()
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def close(self) -> None:
+        """Release the file and the lock; a second time does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(sqlite3.Error):
+            self._db.close()
+        os.close(self._lock)
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def meta(self, name: str) -> Any:
+        """A value that is kept beside the state, or None."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def load(self) -> State | None:
+        """The state as last committed; None where nothing was ever committed."""
+        text = self._db.execute("SELECT value FROM meta WHERE name = 'progress'").fetchone()
+        if text is None:
+            return None
+        state = State(decode_progress(text[0]))
+        for start, body in self._db.execute("SELECT start, body FROM slices"):
+            users = self.slice_users([start]).get(start, {}) if start >= state.progress.merged else {}
+            state.slices[start] = decode_slice(start, body, users)
+        for part, key, value in self._db.execute("SELECT part, key, value FROM parts"):
+            read_key, read_value, _ = _PARTS[part]
+            getattr(state, part)[read_key(json.loads(key))] = read_value(json.loads(value))
+        return state
+
+    def slice_users(self, starts: Iterable[int]) -> dict[int, dict[str, int]]:
+        """Money units by user of the slices that begin at these times."""
+        found: dict[int, dict[str, int]] = {}
+        for start in starts:
+            row = self._db.execute("SELECT body FROM slice_users WHERE start = ?", (start,)).fetchone()
+            if row is not None:
+                found[start] = json.loads(row[0])
+        return found
+
+    def commit(self, changes: Changes, meta: Mapping[str, Any] | None = None) -> None:
+        """Make the changes, and values of `meta`, durable in one transaction, or raise `sqlite3.Error`."""
+        with self._transaction() as db:
+            if changes.progress is not None:
+                db.execute("REPLACE INTO meta VALUES ('progress', ?)", (encode_progress(changes.progress),))
+            for name, value in (meta or {}).items():
+                db.execute("REPLACE INTO meta VALUES (?, ?)", (name, dumps(value)))
+            for start, item in changes.slices.items():
+                _put(db, "slices", start, None if item is None else encode_slice(item))
+            for start, users in changes.slice_users.items():
+                _put(db, "slice_users", start, None if users is None else dumps(users))
+            for part, (_, _, encode) in _PARTS.items():
+                for key, value in getattr(changes, part).items():
+                    text = dumps(key)
+                    if value is None:
+                        db.execute("DELETE FROM parts WHERE part = ? AND key = ?", (part, text))
+                    else:
+                        db.execute("REPLACE INTO parts VALUES (?, ?, ?)", (part, text, dumps(encode(value))))
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+            self._db.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return self._connect()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise StateError(f"state file {self.path}: {error}; make the folder writable, or free space") from None
+            aside = self.path.with_name(f"{FILE_NAME}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
+            log.error(
+                "state file %s is damaged (%s): set aside as %s; counters begin anew at zero", self.path, error, aside
+            )
+            self.path.rename(aside)
+            for suffix in ("-wal", "-shm"):
+                self.path.with_name(FILE_NAME + suffix).unlink(missing_ok=True)
+            return self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=1.0)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            # FULL: a commit that was answered survives a power cut, not only a killed process
+            db.execute("PRAGMA synchronous = FULL")
+            if (found := db.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
+                raise sqlite3.DatabaseError(found)
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, FORMAT):
+                raise StateError(
+                    f"state file {self.path} has format {version}, this version reads {FORMAT}: "
+                    "use the version of the exporter that wrote it, or another --state-dir"
+                )
+            db.executescript(_SCHEMA)
+            db.execute(f"PRAGMA user_version = {FORMAT}")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+
+def _put(db: sqlite3.Connection, table: str, start: int, body: str | None) -> None:
+    if body is None:
+        db.execute(f"DELETE FROM {table} WHERE start = ?", (start,))  # noqa: S608 -- one of two constants
+    else:
+        db.execute(f"REPLACE INTO {table} VALUES (?, ?)", (start, body))  # noqa: S608
