@@ -1,0 +1,24 @@
+"""Settings: from a YAML file to checked, frozen values."""
+
+from exporter.config.errors import ConfigError
+from exporter.config.loader import ENVIRONMENT_PATH, load_config
+from exporter.config.models import Classification, Config
+from exporter.config.names import QualifiedName
+from exporter.config.secrets import read_hmac_key, read_secret_file
+from exporter.config.sections import ErrorClass
+from exporter.config.types import Duration, format_duration, parse_duration
+
+__all__ = [
+    "ENVIRONMENT_PATH",
+    "Classification",
+    "Config",
+    "ConfigError",
+    "Duration",
+    "ErrorClass",
+    "QualifiedName",
+    "format_duration",
+    "load_config",
+    "parse_duration",
+    "read_hmac_key",
+    "read_secret_file",
+]

@@ -1,0 +1,131 @@
+"""The configuration as a whole, and the part of it that decides how rows are classified."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from exporter.config.error_classes import DEFAULT_ERROR_CLASSES
+from exporter.config.errors import setting_error
+from exporter.config.names import BudgetZoneName, TableName, ZoneName
+from exporter.config.sections import (
+    Columns,
+    Database,
+    ErrorClass,
+    LogColumns,
+    Models,
+    Scrape,
+    Section,
+    Tables,
+    Users,
+    Web,
+    Worker,
+)
+from exporter.config.types import Amount, Count, Duration, PathText, Text, format_duration, within
+
+_MINUTE, _QUARTER_HOUR, _HOUR = 60.0, 900.0, 3600.0
+
+DEFAULT_EXPECTED_OPERATIONS = (
+    "email-compose",
+    "email-classify",
+    "email-respond",
+    "calendar-prep",
+    "calendar-time",
+    "task-prioritize",
+    "task-breakdown",
+    "analytics-summary",
+    "analytics-anomaly",
+)
+
+
+def _default_error_classes() -> tuple[ErrorClass, ...]:
+    return tuple(
+        ErrorClass.model_validate({"class": name, "patterns": patterns}) for name, patterns in DEFAULT_ERROR_CLASSES
+    )
+
+
+class Classification(Section):
+    """All that decides which series a row counts in; kept with the state, to see when it has changed.
+
+    ``model_dump_json`` and ``model_validate_json`` are inverse to each other.
+    """
+
+    log_table: TableName
+    log_columns: LogColumns
+    log_time_zone: str
+    budget_time_zone: str
+    aliases: Mapping[str, str]
+    free: tuple[str, ...]
+    timeouts: Mapping[str, float]
+    default_timeout: float
+    error_classes: tuple[ErrorClass, ...]
+    max_series: int
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the canonical JSON: equal whenever rows are classified alike."""
+        fields = self.model_dump(mode="json")
+        fields["free"] = sorted(set(self.free))
+        canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class Config(Section):
+    """Every setting, checked; durations are seconds, money is exact."""
+
+    database: Database = Database()
+    tables: Tables = Tables()
+    columns: Columns = Columns()
+    log_time_zone: ZoneName = "UTC"
+    budget_time_zone: BudgetZoneName = "UTC"
+    daily_limit_usd: Amount | None = None
+    monthly_limit_usd: Amount | None = None
+    models: Models = Models()
+    error_classes: tuple[ErrorClass, ...] = Field(default_factory=_default_error_classes)
+    expected_operations: tuple[Text, ...] = DEFAULT_EXPECTED_OPERATIONS
+    users: Users = Users()
+    max_series: Annotated[Count, Field(ge=1, le=10_000)] = 200
+    zero_hold: Annotated[Duration, within("0s", "1h")] = 60.0
+    horizon: Annotated[Duration, within("2h", "48h")] = 172_800.0
+    open_window: Annotated[Duration, within("1m", "1h")] | None = None
+    scrape: Scrape = Scrape()
+    worker: Worker = Worker()
+    web: Web = Web()
+    state_dir: PathText = Path("state")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _horizon(self) -> Self:
+        if self.horizon % _QUARTER_HOUR:
+            raise setting_error("write a multiple of 15m, up to 48h", "horizon")
+        least = self.open_window_seconds + 2 * _HOUR
+        if self.horizon < least:
+            rounded = -(-least // _QUARTER_HOUR) * _QUARTER_HOUR
+            mend = f"write at least {format_duration(rounded)}: two hours more than the open window"
+            raise setting_error(mend, "horizon")
+        return self
+
+    @property
+    def open_window_seconds(self) -> float:
+        """How far back every scrape reads: as set, or the longest model timeout and a minute; an hour at most."""
+        if self.open_window is not None:
+            return self.open_window
+        return min(self.models.longest_timeout + _MINUTE, _HOUR)
+
+    def classification(self) -> Classification:
+        """The settings that decide which series a row counts in."""
+        return Classification(
+            log_table=self.tables.log,
+            log_columns=self.columns.log,
+            log_time_zone=self.log_time_zone,
+            budget_time_zone=self.budget_time_zone,
+            aliases=self.models.aliases,
+            free=self.models.free,
+            timeouts=self.models.timeouts,
+            default_timeout=self.models.default_timeout,
+            error_classes=self.error_classes,
+            max_series=self.max_series,
+        )

@@ -1,0 +1,113 @@
+"""Names from outside: tables, columns, time zones."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from pydantic import AfterValidator, PlainSerializer, PlainValidator
+
+from exporter.config.errors import setting_error
+
+_BARE = re.compile(r"[\w$-]+")
+_PART = re.compile(rf'"((?:[^"]|"")+)"|({_BARE.pattern})')
+_LONGEST_IDENTIFIER = 63  # bytes; PostgreSQL silently cuts what is longer
+_QUARTER_HOUR = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class QualifiedName:
+    """A table's name as the catalog has it: no quotes, and no schema where the search path decides."""
+
+    schema: str | None
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> "QualifiedName":
+        """Read ``name``, ``schema.name`` or ``"My Schema"."t"``; case is kept; ValueError if it is none."""
+        parts = _split(text)
+        match parts:
+            case [name]:
+                return cls(None, name)
+            case [schema, name]:
+                return cls(schema, name)
+        raise ValueError("not a table's name")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The name's parts in order, for ``psycopg.sql.Identifier(*name.parts)``."""
+        return (self.name,) if self.schema is None else (self.schema, self.name)
+
+    def __str__(self) -> str:
+        return ".".join(_written(part) for part in self.parts)
+
+
+def _written(part: str) -> str:
+    if _BARE.fullmatch(part):
+        return part
+    return '"' + part.replace('"', '""') + '"'
+
+
+def _split(text: str) -> list[str]:
+    parts: list[str] = []
+    position = 0
+    while match := _PART.match(text, position):
+        part = match[1].replace('""', '"') if match[1] is not None else match[2]
+        parts.append(part)
+        position = match.end()
+        if position == len(text):
+            return parts if all(_is_identifier(part) for part in parts) else []
+        if text[position] != ".":
+            return []
+        position += 1
+    return []
+
+
+def _is_identifier(part: str) -> bool:
+    return part.isprintable() and len(part.encode("utf-8", "surrogatepass")) <= _LONGEST_IDENTIFIER
+
+
+def _table(value: object) -> QualifiedName:
+    if isinstance(value, QualifiedName):
+        return value
+    try:
+        return QualifiedName.parse(value if isinstance(value, str) else "")
+    except ValueError:
+        mend = 'write a table as name or schema.name; unusual ones in double quotes: "a.b"."t"'
+        raise setting_error(mend) from None
+
+
+def _column(value: object) -> str:
+    parts = _split(value) if isinstance(value, str) else []
+    if len(parts) != 1:
+        raise setting_error("write one column's name, as the catalog spells it")
+    return parts[0]
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        near = get_close_matches(value, available_timezones(), n=1)
+        hint = f"did you mean {near[0]}?" if near else "like UTC or Europe/Berlin"
+        raise setting_error(f"write an IANA time zone; {hint}") from None
+    return value
+
+
+def _quarter_hour_zone(value: str) -> str:
+    # Days are put together from quarter-hours of UTC, so a zone's midnight must fall on one. All zones in use
+    # do today; a year either side finds a change of rules that is already known.
+    zone, now = ZoneInfo(_zone(value)), datetime.now(UTC)
+    for week in range(-52, 53):
+        offset = (now + timedelta(weeks=week)).astimezone(zone).utcoffset() or timedelta()
+        if offset % _QUARTER_HOUR:
+            raise setting_error("write a time zone whose offset from UTC is whole quarter-hours")
+    return value
+
+
+TableName = Annotated[QualifiedName, PlainValidator(_table), PlainSerializer(str, return_type=str)]
+ColumnName = Annotated[str, PlainValidator(_column)]
+ZoneName = Annotated[str, AfterValidator(_zone)]
+BudgetZoneName = Annotated[str, AfterValidator(_quarter_hour_zone)]

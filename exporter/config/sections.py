@@ -1,0 +1,203 @@
+"""The sections of the configuration file."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+
+from exporter.config.error_classes import ErrorClassName
+from exporter.config.errors import setting_error
+from exporter.config.names import ColumnName, QualifiedName, TableName
+from exporter.config.types import (
+    Count,
+    Duration,
+    ListenAddress,
+    PathText,
+    Pattern,
+    Text,
+    format_duration,
+    split_listen_address,
+    within,
+)
+
+
+class Section(BaseModel):
+    """A mapping in the file: frozen, and no setting that is not known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_section(cls, value: object) -> object:
+        # "web:" with every line below it commented out is how people write "the defaults".
+        return {} if value is None else value
+
+
+class Database(Section):
+    """Where the log is; the URL may also come from the environment."""
+
+    url: Text | None = Field(default=None, repr=False)
+    url_file: PathText | None = None
+    connect_timeout: Annotated[Duration, within("2s", "1m")] = 5.0
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.url is not None and self.url_file is not None:
+            raise setting_error("write url or url_file, not both", "url_file")
+        return self
+
+
+class Tables(Section):
+    """The tables; null switches an optional one off."""
+
+    log: TableName = QualifiedName(None, "ai_operation_log")
+    budgets: TableName | None = QualifiedName(None, "cost_budgets")
+    routes: TableName | None = QualifiedName(None, "ai_model_routes")
+    recommendations: TableName | None = QualifiedName(None, "helix_recommendations")
+    approvals: TableName | None = QualifiedName(None, "approval_gates")
+
+
+class LogColumns(Section):
+    """Columns of the log; what is not set is found in the catalog."""
+
+    time: ColumnName | None = None
+    operation: ColumnName | None = None
+    operation_type: ColumnName | None = None
+    model: ColumnName | None = None
+    user: ColumnName | None = None
+    input_tokens: ColumnName | None = None
+    output_tokens: ColumnName | None = None
+    cost: ColumnName | None = None
+    latency: ColumnName | None = None
+    success: ColumnName | None = None
+    status: ColumnName | None = None
+    error_message: ColumnName | None = None
+
+
+class BudgetColumns(Section):
+    """Columns of the users' budgets."""
+
+    user: ColumnName | None = None
+    daily_limit: ColumnName | None = None
+    monthly_limit: ColumnName | None = None
+    warning_threshold: ColumnName | None = None
+    spent_today: ColumnName | None = None
+
+
+class RouteColumns(Section):
+    """Columns of the model routes."""
+
+    operation: ColumnName | None = None
+    primary_model: ColumnName | None = None
+    fallback_model: ColumnName | None = None
+    enabled: ColumnName | None = None
+
+
+class RecommendationColumns(Section):
+    """Columns of the recommendations."""
+
+    type: ColumnName | None = None
+    status: ColumnName | None = None
+
+
+class ApprovalColumns(Section):
+    """Columns of the approval gates."""
+
+    status: ColumnName | None = None
+
+
+class Columns(Section):
+    """Explicit columns, table by table; they win over what the catalog suggests."""
+
+    log: LogColumns = LogColumns()
+    budgets: BudgetColumns = BudgetColumns()
+    routes: RouteColumns = RouteColumns()
+    recommendations: RecommendationColumns = RecommendationColumns()
+    approvals: ApprovalColumns = ApprovalColumns()
+
+
+class Models(Section):
+    """What is known about models: names, timeouts (seconds), which are free of charge."""
+
+    aliases: Mapping[Text, Text] = Field(default_factory=dict)
+    timeouts: Mapping[Text, Annotated[Duration, within("1s", "1h")]] = Field(default_factory=dict)
+    default_timeout: Annotated[Duration, within("1s", "1h")] = 120.0
+    free: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_of_the_log(self) -> Self:
+        for loose, name in self.aliases.items():
+            if self.aliases.get(name, name) != name:
+                raise setting_error(f"write the name that stands in the log for {loose!r}", "aliases")
+        for setting, names in (("timeouts", self.timeouts), ("free", self.free)):
+            for name in names:
+                known = self.aliases.get(name, name)
+                if known != name:
+                    raise setting_error(f"write {known!r}, the name in the log, and not {name!r}", setting)
+        return self
+
+    @property
+    def longest_timeout(self) -> float:
+        """The longest time, in seconds, that a call to any model may take."""
+        return max([self.default_timeout, *self.timeouts.values()])
+
+
+class ErrorClass(Section):
+    """A class of errors and the patterns that recognise its messages."""
+
+    name: ErrorClassName = Field(alias="class")
+    patterns: tuple[Pattern, ...] = Field(min_length=1)
+
+    @model_serializer
+    def _as_written(self) -> dict[str, Any]:
+        return {"class": self.name, "patterns": list(self.patterns)}
+
+
+class Users(Section):
+    """Whether users are shown, how, and how many."""
+
+    mode: Literal["off", "id", "hmac"] = "id"
+    hmac_key_file: PathText | None = None
+    top: Annotated[Count, Field(ge=0, le=10_000)] = 20
+    max_series: Annotated[Count, Field(ge=1, le=10_000)] = 100
+
+    @model_validator(mode="after")
+    def _key_for_hmac(self) -> Self:
+        if self.mode == "hmac" and self.hmac_key_file is None:
+            raise setting_error("write the path of a file with at least 16 random bytes", "hmac_key_file")
+        return self
+
+
+class Scrape(Section):
+    """How long a scrape may take, in seconds."""
+
+    timeout: Annotated[Duration, within("1s", "10m")] = 10.0
+    timeout_offset: Annotated[Duration, within("0s", "1m")] = 0.5
+    max_timeout: Annotated[Duration, within("1s", "10m")] = 60.0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.timeout_offset >= self.timeout:
+            raise setting_error(f"write less than timeout ({format_duration(self.timeout)})", "timeout_offset")
+        if self.timeout > self.max_timeout:
+            raise setting_error(f"write at least timeout ({format_duration(self.timeout)})", "max_timeout")
+        return self
+
+
+class Worker(Section):
+    """The background reader's pace, in seconds."""
+
+    statement_budget: Annotated[Duration, within("50ms", "1m")] = 2.0
+    pause: Annotated[Duration, within("0s", "1m")] = 1.0
+
+
+class Web(Section):
+    """Where metrics are served."""
+
+    listen_address: ListenAddress = "127.0.0.1:9867"
+    config_file: PathText | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host (``""``: every address) and port."""
+        return split_listen_address(self.listen_address)

@@ -1,0 +1,107 @@
+"""The kinds of value a setting can have, each with the sentence that mends a wrong one."""
+
+import re
+from decimal import Decimal
+from math import isfinite
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, Strict
+
+from exporter.config.errors import setting_error
+
+_UNITS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
+_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)?", re.ASCII)
+_DURATION_MEND = "write a duration like 500ms, 10s, 5m, 48h or 2d, or a number of seconds"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[\w.-]*):([0-9]{1,5})", re.ASCII)
+_LARGEST_AMOUNT = Decimal(10) ** 12
+
+
+def parse_duration(value: object) -> float:
+    """Seconds of ``500ms``, ``10s``, ``5m``, ``48h``, ``2d`` or a number of seconds; never negative."""
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+        return float(Decimal(match[1]) * _UNITS[match[2] or "s"])
+    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value >= 0:
+        return float(value)
+    raise setting_error(_DURATION_MEND)
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest way to write a duration: ``format_duration(172800.0) == "2d"``."""
+    exact = Decimal(str(seconds))
+    for unit in ("d", "h", "m", "s", "ms"):
+        number = exact / _UNITS[unit]
+        if number == number.to_integral_value() and (number or unit == "s"):
+            return f"{int(number)}{unit}"
+    return f"{exact:f}s"
+
+
+def within(low: str, high: str) -> AfterValidator:
+    """A validator that keeps a duration between two, both included."""
+    least, most = parse_duration(low), parse_duration(high)
+
+    def check(value: float) -> float:
+        if not least <= value <= most:
+            raise setting_error(f"write a duration from {low} to {high}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _check_text(value: str) -> str:
+    if not value.strip() or _CONTROL.search(value):
+        raise setting_error("write a text that is not empty and has no control characters")
+    return value
+
+
+def _check_path(value: object) -> object:
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str) or not value.strip() or _CONTROL.search(value):
+        raise setting_error("write a path; in quotes if it looks like a number")
+    return value
+
+
+def _check_amount(value: object) -> object:
+    if isinstance(value, bool):
+        raise setting_error("write an amount in dollars, like 200 or 49.50")
+    return value
+
+
+def _check_amount_range(value: Decimal) -> Decimal:
+    if not 0 < value <= _LARGEST_AMOUNT:
+        raise setting_error("write an amount above 0, or leave the setting out for no limit")
+    return value
+
+
+def _check_pattern(value: str) -> str:
+    if not value.strip() or "\x00" in value:
+        raise setting_error("write a regular expression; an empty one would match every message")
+    if value.startswith("|") or (value.endswith("|") and not value.endswith("\\|")):
+        raise setting_error("write a regular expression without an empty branch, which matches every message")
+    return value
+
+
+def _check_listen_address(value: str) -> str:
+    split_listen_address(value)
+    return value
+
+
+def split_listen_address(value: str) -> tuple[str, int]:
+    """Host and port of ``host:port``; ``:9867`` is every address (host ``""``), IPv6 stands in brackets."""
+    match = _LISTEN.fullmatch(value)
+    if match is None or int(match[2]) > 65535:
+        raise setting_error("write host:port, like 127.0.0.1:9867, [::1]:9867, or :9867 for every address")
+    return match[1].strip("[]"), int(match[2])
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+Text = Annotated[str, AfterValidator(_check_text)]
+PathText = Annotated[Path, BeforeValidator(_check_path)]
+Amount = Annotated[
+    Decimal, Field(allow_inf_nan=False), BeforeValidator(_check_amount), AfterValidator(_check_amount_range)
+]
+Count = Annotated[int, Strict()]
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
+ListenAddress = Annotated[str, AfterValidator(_check_listen_address)]

@@ -1,0 +1,151 @@
+"""One line a record, on standard error, with no secret in it: neither in the message nor in a traceback."""
+
+import json
+import logging
+import re
+import sys
+import threading
+import traceback
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from functools import cache
+from types import TracebackType
+from typing import TextIO
+from urllib.parse import quote, quote_plus
+
+_MASK = "***"
+_LEAST_SECRET = 3  # masking every "a" would tell more than it hides
+_PLAIN = re.compile(r"[^\s\"=\\]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def mask(text: str, secrets: Iterable[str]) -> str:
+    """The text with every secret of three characters or more replaced, however it is written."""
+    for form in _forms(tuple(secrets)):
+        text = text.replace(form, _MASK)
+    return text
+
+
+@cache
+def _forms(secrets: tuple[str, ...]) -> tuple[str, ...]:
+    forms = {form for secret in secrets if len(secret) >= _LEAST_SECRET for form in _spellings(secret)}
+    # The longest first: a short form inside a long one would leave the rest of it standing.
+    return tuple(sorted(forms, key=len, reverse=True))
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    encoded = {quote(secret, safe="", errors="replace"), quote(secret, errors="replace")}
+    encoded.add(quote_plus(secret, errors="replace"))
+    yield secret
+    for spelling in encoded:
+        yield spelling
+        yield re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), spelling)
+    yield repr(secret)[1:-1]
+    yield ascii(secret)[1:-1]
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield re.sub(r"([\\'])", r"\\\1", secret)  # as libpq's key=value words have it
+
+
+class LogfmtFormatter(logging.Formatter):
+    """``ts=… level=… logger=… msg=… error=…``, with the given secrets masked.
+
+    Of an error that the database driver raised only the kind is shown: its text may quote the connection string.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        super().__init__()
+        self._secrets = tuple(secrets)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line."""
+        fields = {
+            "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "msg": record.getMessage(),
+        }
+        if record.exc_info and record.exc_info[1] is not None:
+            fields["error"] = "".join(_describe(record.exc_info[1])).strip()
+        if record.stack_info:
+            fields["stack"] = record.stack_info
+        return " ".join(f"{name}={self._value(value)}" for name, value in fields.items())
+
+    def _value(self, text: str) -> str:
+        text = mask(text, self._secrets)  # before quoting, which could change how a secret is written
+        if _PLAIN.fullmatch(text) and not _CONTROL.search(text):
+            return text
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
+        return '"' + _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text) + '"'
+
+
+def _describe(error: BaseException) -> Iterator[str]:
+    """What the traceback module would print, save the text of the driver's errors."""
+    chain: list[tuple[BaseException, str]] = []
+    seen: set[int] = set()
+    current: BaseException | None = error
+    link = ""
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        chain.append((current, link))
+        if current.__cause__ is not None:
+            current, link = current.__cause__, "\nwhich caused:\n"
+        elif not current.__suppress_context__:
+            current, link = current.__context__, "\nduring which:\n"
+        else:
+            break
+    for one, after in reversed(chain):
+        yield "Traceback (most recent call last):\n"
+        yield from traceback.format_tb(one.__traceback__)
+        yield from _title(one)
+        yield after
+
+
+def _title(error: BaseException) -> Iterator[str]:
+    module = type(error).__module__
+    if module == "psycopg" or module.startswith("psycopg."):
+        yield f"{module}.{type(error).__qualname__} (its text is withheld)\n"
+        return
+    yield from traceback.format_exception_only(error)
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _describe(inner)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Say that a record was lost; the usual report would print its arguments unmasked."""
+        try:
+            self.stream.write(f'level=error logger=exporter.logs msg="lost a record of {record.module}"\n')
+        except (OSError, ValueError):
+            return  # standard error is gone: there is nowhere to say so
+
+
+def install_logging(level: str, secrets: Iterable[str]) -> None:
+    """Send all logging, warnings and uncaught errors to standard error; may be called again with more secrets."""
+    handler = _Handler(sys.stderr)
+    handler.setFormatter(LogfmtFormatter(secrets))
+    root = logging.getLogger()
+    for old in [handler for handler in root.handlers if isinstance(handler, _Handler)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    # The driver's debug lines quote what the server and libpq say.
+    logging.getLogger("psycopg").setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    logging.getLogger("exporter").critical("uncaught error", exc_info=(kind, error, trace))
+
+
+def _log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is None or issubclass(args.exc_type, SystemExit):
+        return
+    name = args.thread.name if args.thread else "?"
+    exc_info = (args.exc_type, args.exc_value, args.exc_traceback)
+    logging.getLogger("exporter").critical("uncaught error in thread %s", name, exc_info=exc_info)
