@@ -1,0 +1,69 @@
+"""Opening a connection that also works behind a transaction pooler."""
+
+import math
+from typing import Any
+
+import psycopg
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+
+from exporter.database.conninfo import ConnInfo, resolve_conninfo
+from exporter.database.errors import DatabaseError, DatabaseUnavailable, scrub, translate
+
+__all__ = ["ConnInfo", "connect", "resolve_conninfo"]
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+# A server that is gone without a word is noticed after half a minute, and not after the kernel's two hours.
+_KEEPALIVE = {
+    "keepalives": "1",
+    "keepalives_idle": "15",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+_TEXT_TYPES = ("text", "varchar", "bpchar", "name")
+
+
+class _LenientText(Loader):
+    """Text from a database that never checked its encoding: bytes that are no UTF-8 become U+FFFD."""
+
+    def load(self, data: Buffer) -> str:
+        return bytes(data).decode("utf-8", "replace")
+
+
+def connect(info: ConnInfo, timeout: float, application_name: str) -> Connection:
+    """Open a connection: autocommit, tuples, text as ``str``, no prepared statements, no session state.
+
+    The timeout is in seconds, at least two and whole (as libpq has it), for each address of the host; it wins
+    over one in the URL, everything else in the URL wins over ours. In a database of encoding SQL_ASCII the text of
+    a query must be ASCII; its parameters need not. Raises a DatabaseError.
+    """
+    parameters: dict[str, Any] = {
+        **_KEEPALIVE,
+        "client_encoding": "utf8",  # poolers keep track of it
+        "application_name": application_name,
+        **info.params,
+        "connect_timeout": str(max(2, math.ceil(timeout))),
+    }
+    connection = _open(info, parameters)
+    if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+        # Such a database holds any bytes, and would refuse a whole query for one that is not UTF-8.
+        connection.close()
+        connection = _open(info, {**parameters, "client_encoding": "sql_ascii"})
+        for name in _TEXT_TYPES:
+            connection.adapters.register_loader(name, _LenientText)
+    return connection
+
+
+def _open(info: ConnInfo, parameters: dict[str, Any]) -> Connection:
+    failure: DatabaseError
+    try:
+        return psycopg.connect("", autocommit=True, prepare_threshold=None, **parameters)
+    except psycopg.Error as error:
+        failure = translate(error, info)
+    except (OSError, UnicodeError):
+        message = f"{scrub(info.display, info)}: the host's name cannot be looked up"
+        failure = DatabaseUnavailable(message, "correct the host in the connection's settings")
+    # Not in the handler: the driver's error shall not even be this one's context.
+    raise failure

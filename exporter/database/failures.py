@@ -1,0 +1,167 @@
+"""The known ways a database fails: what to say of each, and what mends it.
+
+``{user}`` and ``{name}`` stand for the role and for the table or column that the server named.
+"""
+
+from typing import Literal
+
+Kind = Literal["unavailable", "hidden", "grant", "schema", "timeout"]
+
+_PASSWORD = ("wrong password for the user", "correct the password in the connection's settings")
+_ADDRESS = ("the server does not let this user in from here", "add a line for it to pg_hba.conf and reload")
+_DATABASE = ("the database does not exist", "correct the database's name in the connection's settings")
+_FULL = ("the server has no connection left", "raise max_connections, or close idle connections")
+_STARTING = ("the server is starting up or shutting down", "wait; it is tried again")
+_CLOSED = ("the server closed the connection", "see why in the server's log; it is tried again")
+_TRANSIENT = ("the server broke off the query", "wait; it is tried again")
+_REFUSED = ("connection refused", "check host and port, and that the server listens on that address")
+
+# By SQLSTATE, as the server sends it.
+SQLSTATES: dict[str, tuple[Kind, str, str]] = {
+    "28P01": ("unavailable", *_PASSWORD),
+    "28000": (
+        "unavailable",
+        "the role does not exist, may not log in, or is not let in from here",
+        "check the role, and add a line for it to pg_hba.conf and reload",
+    ),
+    "3D000": ("unavailable", *_DATABASE),
+    "53300": ("unavailable", *_FULL),
+    "57P01": ("unavailable", *_CLOSED),
+    "57P02": ("unavailable", *_CLOSED),
+    "57P03": ("unavailable", *_STARTING),
+    "57P05": ("unavailable", *_CLOSED),
+    "25P03": ("unavailable", *_CLOSED),
+    "25P04": ("timeout", "the transaction ran into transaction_timeout", "raise transaction_timeout for {user}"),
+    "25006": (
+        "unavailable",
+        "the server is read-only and was asked to write",
+        "report this as a defect: the exporter only reads",
+    ),
+    "40001": ("unavailable", *_TRANSIENT),
+    "40P01": ("unavailable", *_TRANSIENT),
+    "57014": (
+        "timeout",
+        "a query was cancelled: it took longer than it was given",
+        "check that the log's time column has an index, or raise scrape.timeout",
+    ),
+    "55P03": ("timeout", "a table is locked", "end the transaction that holds the lock; it is tried again"),
+    "42P01": ("schema", "there is no table {name}", "correct tables in the configuration, or its schema"),
+    "42703": ("schema", "there is no column {name}", "correct columns in the configuration"),
+    "3F000": ("schema", "there is no schema {name}", "correct tables in the configuration"),
+    "42883": ("schema", "no function or operator fits {name}", "correct columns: one has an unfit type"),
+    "42804": ("schema", "a column has an unfit type", "correct columns in the configuration"),
+    "42846": ("schema", "a column has an unfit type", "correct columns in the configuration"),
+    "22P02": ("schema", "a column has an unfit type", "correct columns in the configuration"),
+    "2201B": (
+        "schema",
+        "a pattern is not a regular expression that PostgreSQL understands",
+        "correct error_classes in the configuration",
+    ),
+    "22023": (
+        "schema",
+        "the server does not know a setting's value, such as a time zone",
+        "correct log_time_zone and budget_time_zone",
+    ),
+}
+
+# By the SQLSTATE's class, where the state itself is not listed.
+CLASSES: dict[str, tuple[Kind, str, str]] = {
+    "08": ("unavailable", "the connection failed", "check the network between the exporter and the server"),
+    "22": ("schema", "a value in a row cannot be used", "look for this SQLSTATE in the server's log"),
+    "25": ("unavailable", *_TRANSIENT),
+    "40": ("unavailable", *_TRANSIENT),
+    "42": ("schema", "the query does not fit the tables", "correct tables and columns in the configuration"),
+    "53": ("unavailable", "the server is short of memory, disk or connections", "see the server's log"),
+    "57": ("unavailable", *_CLOSED),
+    "58": ("unavailable", "the server cannot read its files", "see the server's log"),
+    "XX": ("unavailable", "an internal error of the server", "see the server's log"),
+}
+
+# By words in libpq's text, for failures before the server could send a state. The first row that fits wins.
+PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("password authentication failed", "SASL authentication failed", "auth failed"), *_PASSWORD),
+    (
+        ("no password supplied",),
+        "the server asks for a password and none is set",
+        "put it into the URL, PGPASSWORD, PGPASSWORD_FILE or ~/.pgpass",
+    ),
+    (
+        ("SSL connection is required", "SSL required", "connections must use SSL", "no encryption"),
+        "the server wants TLS",
+        "set sslmode=require, or better verify-full, or let this user in without TLS in pg_hba.conf",
+    ),
+    (("no pg_hba.conf entry", "pg_hba.conf rejects"), *_ADDRESS),
+    (
+        ("certificate verify failed", "server certificate for", "does not match host name"),
+        "the server's certificate is not trusted, or is for another host",
+        "set sslrootcert to the authority's certificate, and the host as the certificate has it",
+    ),
+    (
+        ("root certificate file", "certificate file", "private key file"),
+        "a certificate or key file cannot be used",
+        "correct sslrootcert, sslcert and sslkey; a key must not be readable by others",
+    ),
+    (
+        ("does not support SSL", "server rejected SSL"),
+        "the server does not speak TLS",
+        "switch TLS on in the server, or set sslmode=prefer",
+    ),
+    (("SSL error", "SSL SYSCALL error", "tlsv1 alert"), "the TLS connection failed", "check sslmode on both sides"),
+    (
+        ("could not translate host name", "failed to resolve host", "Name or service not known"),
+        "the host's name is not known",
+        "correct the host, or the name service",
+    ),
+    (("Connection refused",), *_REFUSED),
+    (
+        ("No such file or directory", "is not a socket"),
+        "there is no server socket at that path",
+        "correct the host, or name one to connect over the network",
+    ),
+    (
+        ("timeout expired", "Connection timed out", "timed out"),
+        "no answer in time",
+        "check host, port and firewall, or raise database.connect_timeout",
+    ),
+    (
+        ("No route to host", "Network is unreachable", "Host is unreachable"),
+        "the host cannot be reached",
+        "check host and network",
+    ),
+    (("too many clients", "too many connections", "connection slots are reserved", "no more connections"), *_FULL),
+    (("is starting up", "is shutting down", "in recovery mode", "not yet accepting connections"), *_STARTING),
+    (
+        ("server closed the connection", "terminating connection", "connection to server was lost"),
+        *_CLOSED,
+    ),
+    (("Connection reset", "Broken pipe", "the connection is lost", "connection is closed"), *_CLOSED),
+    (
+        ("startup parameter",),
+        "the pooler does not take a parameter of the connection",
+        "remove options from the URL and PGOPTIONS",
+    ),
+    (("definition of service",), "the service is in no service file", "correct PGSERVICE, or the service file"),
+    (
+        ("could not match",),
+        "hosts and ports differ in number",
+        "write one port for all hosts, or one for each",
+    ),
+    (
+        (
+            "invalid port number",
+            "invalid integer value",
+            "invalid sslmode",
+            "invalid connection option",
+            "unrecognized configuration parameter",
+            "invalid value for parameter",
+        ),
+        "a parameter of the connection has an impossible value",
+        "correct the URL's parameters and the PG* variables",
+    ),
+    (
+        ("FATAL:  role ", "no such user"),
+        "the role does not exist or may not log in",
+        "CREATE ROLE … LOGIN, or correct the user",
+    ),
+    (("FATAL:  database ", "no such database"), *_DATABASE),
+)

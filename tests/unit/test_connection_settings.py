@@ -1,0 +1,218 @@
+"""Which database is meant: from every source, with every password, and never a secret in an error."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from exporter.config import Config, ConfigError
+from exporter.database import ConnInfo, resolve_conninfo, scrub
+
+ANY_CHARACTER = st.characters(exclude_categories=["Cs"], exclude_characters="\x00")
+TRICKY = st.sampled_from(list("@:/?#% &=+\\'\"aZ9.-[],é漢😀"))
+PASSWORDS = st.text(TRICKY | ANY_CHARACTER, min_size=1, max_size=20)
+SECRET = "S3CRET"
+
+
+def from_url(text: str, **environ: str) -> ConnInfo:
+    return resolve_conninfo(Config(), {"DATABASE_URL": text, **environ})
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        from_url(text)
+    assert caught.value.__cause__ is None
+    return str(caught.value)
+
+
+def settings(**database: object) -> Config:
+    return Config.model_validate({"database": database})
+
+
+@given(PASSWORDS)
+def test_an_encoded_password_comes_through_a_url(password: str) -> None:
+    info = from_url(f"postgresql://me:{quote(password, safe='')}@db.example:6432/app")
+    assert info.params == {
+        "user": "me",
+        "password": password,
+        "host": "db.example",
+        "port": "6432",
+        "dbname": "app",
+    }
+    assert info.display == "db.example:6432/app as me"
+
+
+@given(PASSWORDS)
+def test_a_quoted_password_comes_through_key_value_words(password: str) -> None:
+    quoted = password.replace("\\", "\\\\").replace("'", "\\'")
+    info = from_url(f"host=db.example user=me password='{quoted}' dbname=app")
+    assert info.params == {"user": "me", "password": password, "host": "db.example", "dbname": "app"}
+
+
+@given(PASSWORDS)
+@example("@")
+@example("p@ss/w:rd?x#y%z")
+@example("a@b/c@d")
+@example("1/x")
+@example("@other.example:5432/db?sslmode")
+def test_a_raw_password_in_a_url_is_understood(password: str) -> None:
+    assume("=" not in password and not re.search("%[0-9A-Fa-f]{2}", password))
+    info = from_url(f"postgresql://me:{password}@db.example:6432/app?sslmode=require")
+    assert info.params["password"] == password
+    assert info.display == "db.example:6432/app as me"
+
+
+PIECES = st.sampled_from(["@", "/", "?", "=", "&", ":", "#", "%41", "h", "5432", "sslmode=require", "user=x", "db"])
+
+
+@given(st.lists(PIECES, min_size=1, max_size=12).map("".join))
+@example("x@h/db?user=y")
+def test_a_raw_password_is_never_taken_for_something_else(password: str) -> None:
+    """It may be too much like a URL itself; then that is said, and no other server is asked."""
+    info, refused = None, ""
+    try:
+        info = from_url(f"postgresql://me:{password}@db.example:6432/app")
+    except ConfigError as error:
+        refused = str(error)
+    if info is None:
+        assert refused.startswith("DATABASE_URL: the URL cannot be read: it can be read in more than one way")
+    else:
+        assert info.params["password"] == password.replace("%41", "A")
+        assert info.display == "db.example:6432/app as me"
+
+
+@given(PASSWORDS)
+def test_a_password_comes_through_a_file(tmp_path_factory: pytest.TempPathFactory, password: str) -> None:
+    file = tmp_path_factory.mktemp("secrets") / "password"
+    file.write_bytes(password.encode() + b"\n")
+    info = resolve_conninfo(Config(), {"PGPASSWORD_FILE": str(file), "PGUSER": "me"})
+    assert info.params["password"] == password.removeprefix("\ufeff").removesuffix("\r")
+
+
+@given(PASSWORDS)
+def test_neither_repr_nor_display_depends_on_the_password(password: str) -> None:
+    info = from_url(f"postgresql://me:{quote(password, safe='')}@h/db")
+    assert repr(info) == str(info) == "ConnInfo('h:5432/db as me', source='DATABASE_URL')"
+    assert info.secrets == (password,)
+
+
+@pytest.mark.parametrize(
+    ("url", "params"),
+    [
+        ("postgres://h", {"host": "h"}),
+        ("postgresql://", {}),
+        ("postgresql+asyncpg://u:p@h/d", {"user": "u", "password": "p", "host": "h", "dbname": "d"}),
+        ("postgresql+psycopg://u@h", {"user": "u", "host": "h"}),
+        ("postgres://u@server:p@h/d", {"user": "u@server", "password": "p", "host": "h", "dbname": "d"}),
+        ("postgres://u%40server:p@h", {"user": "u@server", "password": "p", "host": "h"}),
+        ("postgres://:p@h", {"password": "p", "host": "h"}),
+        ("postgres://u:@h", {"user": "u", "host": "h"}),
+        ("postgres://u:p@[::1]:6/d", {"user": "u", "password": "p", "host": "::1", "port": "6", "dbname": "d"}),
+        ("postgres://a:1,b/d", {"host": "a,b", "port": "1,5432", "dbname": "d"}),
+        ("postgres://%2Fvar%2Frun/d", {"host": "/var/run", "dbname": "d"}),
+        ("postgres://u:p@/d?host=/run", {"user": "u", "password": "p", "host": "/run", "dbname": "d"}),
+        ("postgres://h/d?user=u&password=p%40", {"host": "h", "dbname": "d", "user": "u", "password": "p@"}),
+        ("postgres://h/?ssl=true", {"host": "h", "sslmode": "require"}),
+        ("postgres://h/d?sslmode=verify-full&ssl=true", {"host": "h", "dbname": "d", "sslmode": "verify-full"}),
+        ("postgres://h/d?schema=public&pgbouncer=true&", {"host": "h", "dbname": "d"}),
+        ("postgres://u:50%ffx@h", {"user": "u", "password": "50%ffx", "host": "h"}),
+        ("postgres://u:a%zz%41@h", {"user": "u", "password": "a%zzA", "host": "h"}),
+        ('"postgres://u:p@h"', {"user": "u", "password": "p", "host": "h"}),
+        ("  host=h user='a b'\n", {"host": "h", "user": "a b"}),
+    ],
+)
+def test_urls_are_read(url: str, params: dict[str, str]) -> None:
+    assert from_url(url).params == params
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"postgres://u:{SECRET}@h:99999/d",
+        f"postgres://u:{SECRET}@h:{SECRET}/d",
+        f"postgres://u:{SECRET}@h/d?{SECRET}=1",
+        f"postgres://u:{SECRET}@h/d?ssl={SECRET}",
+        f"postgres://u:{SECRET}@h o/d",
+        f"postgres://u:{SECRET}%00@h/d",
+        f"postgres://u:{SECRET}@h/{SECRET}@{SECRET}?x",
+        f"postgres://u:{SECRET}" + "@" * 70,
+        f"postgres://u:{SECRET}@a/b?application_name=x@{SECRET}",
+        f"mysql://u:{SECRET}@h/d",
+        f"host=h password={SECRET} {SECRET}",
+        f"host=h password='{SECRET}",
+        f"host=h {SECRET}=1",
+        f"password={SECRET}\x00",
+        f"password={SECRET}\udcff",
+        SECRET,
+    ],
+)
+def test_what_cannot_be_read_names_its_source_and_the_mend_only(text: str) -> None:
+    said = refusal(text)
+    assert said.startswith("DATABASE_URL: ")
+    assert " — " in said
+    assert SECRET not in said
+
+
+def test_the_configuration_comes_before_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text("postgres://from-file\n")
+    environ = {"DATABASE_URL": "postgres://env", "DATABASE_URL_FILE": str(file), "PGHOST": "pg"}
+
+    def host(config: Config, environ: Mapping[str, str]) -> tuple[str, str]:
+        info = resolve_conninfo(config, environ)
+        return info.source, info.params["host"]
+
+    assert host(settings(url="host=config"), environ) == ("database.url", "config")
+    assert host(settings(url_file=str(file)), environ) == ("database.url_file", "from-file")
+    assert host(Config(), environ) == ("DATABASE_URL", "env")
+    assert host(Config(), {**environ, "DATABASE_URL": " "}) == ("DATABASE_URL_FILE", "from-file")
+    assert host(Config(), {"PGHOST": "pg"}) == ("PG* variables", "pg")
+
+
+def test_variables_fill_what_the_url_leaves_open() -> None:
+    environ = {"PGUSER": "x", "PGPASSWORD": "p", "PGDATABASE": "d", "PGSSLMODE": "require", "PGPORT": ""}
+    assert from_url("postgres://u@h", **environ).params == {
+        "user": "u",
+        "host": "h",
+        "password": "p",
+        "dbname": "d",
+        "sslmode": "require",
+    }
+
+
+def test_a_service_is_left_to_libpq() -> None:
+    info = resolve_conninfo(Config(), {"PGSERVICE": "prod", "PGHOST": "h", "PGPASSWORD": "p"})
+    assert info.params == {"service": "prod", "password": "p"}
+    assert info.display == "service prod"
+
+
+def test_a_variable_in_another_encoding_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^PG\* variables: holds a null character or is not UTF-8") as caught:
+        resolve_conninfo(Config(), {"PGPASSWORD": f"{SECRET}\udcff"})
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("variable", ["DATABASE_URL_FILE", "PGPASSWORD_FILE"])
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, variable: str) -> None:
+    for content in (None, b"\n", b"\xff"):
+        file = tmp_path / "secret"
+        if content is not None:
+            file.write_bytes(content)
+        with pytest.raises(ConfigError, match=rf"^{variable}: {file}: .* — "):
+            resolve_conninfo(Config(), {variable: str(file)})
+
+
+def test_the_display_names_every_host_and_no_control_character() -> None:
+    assert from_url("postgres://u@a:1,[::1]:2/d").display == "a:1,[::1]:2/d as u"
+    assert from_url("postgres://u@/d").display == "local socket:5432/d as u"
+    assert from_url("postgres://u%0A%1b%5B1m@h").display == "h:5432/u??[1m as u??[1m"
+    assert from_url("postgres://h/d").display.startswith("h:5432/d as ")
+
+
+def test_scrub_removes_the_password_raw_and_encoded() -> None:
+    info = from_url("postgresql://u:p%40ss%20word@h/d")
+    assert scrub("a p@ss word b p%40ss%20word c p@ss+word", info) == "a *** b *** c p@ss+word"
