@@ -1,0 +1,1 @@
+"""The demo: an embedded PostgreSQL with plausible history and live traffic."""

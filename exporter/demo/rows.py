@@ -1,0 +1,218 @@
+"""Calls as rows of either layout, and the demo's tables filled."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from exporter.demo.history import Call
+from exporter.demo.profiles import DAILY_LIMITS, MODELS, OPERATIONS, USERS
+from exporter.demo.schema import Layout
+
+Row = tuple[Any, ...]
+
+COLUMNS: dict[Layout, tuple[str, ...]] = {
+    "success": (
+        "id",
+        "operation_type",
+        "operation_id",
+        "model_used",
+        "user_id",
+        "input_tokens",
+        "output_tokens",
+        "cost_usd",
+        "latency_ms",
+        "quality_score",
+        "success",
+        "error_message",
+        "created_at",
+    ),
+    "status": (
+        "id",
+        "user_id",
+        "operation_id",
+        "model_used",
+        "input_tokens",
+        "output_tokens",
+        "total_tokens",
+        "cost_usd",
+        "latency_ms",
+        "status",
+        "error_message",
+        "result",
+        "request_metadata",
+        "executed_at",
+        "completed_at",
+    ),
+}
+TIME_COLUMN: dict[Layout, str] = {"success": "created_at", "status": "executed_at"}
+
+
+def to_row(layout: Layout, call: Call) -> Row:
+    """The call's row, in the order of `COLUMNS`; layout "success" takes only calls that have ended."""
+    if layout == "success":
+        if call.outcome in {"pending", "running"}:
+            raise ValueError('layout "success" has no rows of calls in progress')
+        return (
+            call.id,
+            call.operation,
+            call.operation if call.names_operation else None,
+            call.model,
+            call.user,
+            call.input_tokens,
+            call.output_tokens,
+            call.cost_usd,
+            call.latency_ms,
+            call.quality,
+            call.outcome == "success",
+            call.error_message,
+            call.at,
+        )
+    ended = call.outcome not in {"pending", "running"}
+    both = call.input_tokens is not None and call.output_tokens is not None
+    return (
+        call.id,
+        call.user,
+        call.operation,
+        call.model,
+        call.input_tokens,
+        call.output_tokens,
+        (call.input_tokens or 0) + (call.output_tokens or 0) if both else None,
+        call.cost_usd,
+        call.latency_ms,
+        call.outcome,
+        call.error_message,
+        json.dumps({"text": "what the model answered"}) if call.outcome == "success" else None,
+        json.dumps({"prompt": "what the user asked"}),
+        call.at,
+        call.ended_at if ended else None,
+    )
+
+
+def fill(connection: psycopg.Connection[Any], layout: Layout, calls: Iterable[Call]) -> int:
+    """Write the calls, and all that stands beside them, into empty tables; returns how many calls.
+
+    The caller commits.
+    """
+    if layout == "status":
+        _insert(
+            connection,
+            "users",
+            ("id", "email"),
+            [(user, f"user-{number}@demo.example") for number, user in enumerate(USERS, 1)],
+        )
+    copy = sql.SQL("COPY ai_operation_log ({}) FROM STDIN").format(_identifiers(COLUMNS[layout]))
+    written = 0
+    with connection.cursor() as cursor, cursor.copy(copy) as rows:
+        for call in calls:
+            rows.write_row(to_row(layout, call))
+            written += 1
+    _routes(connection, layout)
+    _budgets(connection, layout)
+    if layout == "success":
+        _recommendations(connection)
+    else:
+        states = ("pending", "pending", "pending", "approved", "approved", "rejected")
+        _insert(connection, "approval_gates", ("status",), [(state,) for state in states])
+    connection.execute("ANALYZE")
+    return written
+
+
+def _routes(connection: psycopg.Connection[Any], layout: Layout) -> None:
+    columns: tuple[str, ...] = (
+        "operation_id",
+        "operation_name",
+        "primary_model",
+        "fallback_model",
+        "enabled",
+        "cost_criticality",
+    )
+    rows: list[Row] = [
+        (
+            each.name,
+            each.title,
+            MODELS[each.primary].route_name,
+            MODELS[each.fallback].route_name if each.fallback else None,
+            True,
+            each.criticality,
+        )
+        for each in OPERATIONS
+    ]
+    if layout == "status":
+        columns += ("avg_input_tokens", "avg_output_tokens")
+        rows = [(*row, each.input_tokens, each.output_tokens) for row, each in zip(rows, OPERATIONS, strict=True)]
+    _insert(connection, "ai_model_routes", columns, rows)
+
+
+def _budgets(connection: psycopg.Connection[Any], layout: Layout) -> None:
+    """Budgets whose own idea of today's spend lags a little behind the log, as a job's would."""
+    time = sql.Identifier(TIME_COLUMN[layout])
+    spent = sql.SQL(
+        "round(0.97 * coalesce((SELECT sum(cost_usd) FROM ai_operation_log l WHERE l.user_id = b.user_id"
+        " AND l.{time} >= date_trunc({period}, (SELECT max({time}) FROM ai_operation_log))), 0), 6)"
+    )
+    if layout == "success":
+        rows: list[Row] = [(user, limit, limit and limit * 8 / 10) for user, limit in DAILY_LIMITS.items()]
+        _insert(connection, "cost_budgets", ("user_id", "daily_limit_usd", "warning_threshold_usd"), rows)
+    else:
+        rows = [(user, limit, limit and limit * 20, 80) for user, limit in DAILY_LIMITS.items()]
+        columns = ("user_id", "daily_limit_usd", "monthly_limit_usd", "warning_threshold_percentage")
+        _insert(connection, "cost_budgets", columns, rows)
+        month = spent.format(time=time, period=sql.Literal("month"))
+        connection.execute(sql.SQL("UPDATE cost_budgets b SET current_spend_month = {}").format(month))
+    day = spent.format(time=time, period=sql.Literal("day"))
+    connection.execute(sql.SQL("UPDATE cost_budgets b SET current_spend_today = {}").format(day))
+
+
+def _recommendations(connection: psycopg.Connection[Any]) -> None:
+    columns = (
+        "operation_id",
+        "recommendation_type",
+        "current_config",
+        "proposed_config",
+        "estimated_savings_usd",
+        "confidence",
+        "reasoning",
+        "approval_status",
+    )
+    claude, deepseek = json.dumps({"model": "claude_opus"}), json.dumps({"model": "deepseek"})
+    short, shorter = json.dumps({"max_tokens": 2000}), json.dumps({"max_tokens": 900})
+    rows: list[Row] = [
+        (
+            "analytics-summary",
+            "model_switch",
+            claude,
+            deepseek,
+            41,
+            0.82,
+            "Same ratings at a tenth",
+            "PENDING",
+        ),
+        (
+            "analytics-anomaly",
+            "model_switch",
+            claude,
+            deepseek,
+            28,
+            0.55,
+            "Ratings differ little",
+            "REJECTED",
+        ),
+        ("email-compose", "token_limit", short, shorter, 6, 0.91, "Longest answer was 812", "APPROVED"),
+        ("task-breakdown", "token_limit", short, shorter, 3, 0.74, "Longest answer was 840", "PENDING"),
+    ]
+    _insert(connection, "helix_recommendations", columns, rows)
+
+
+def _insert(connection: psycopg.Connection[Any], table: str, columns: tuple[str, ...], rows: Iterable[Row]) -> None:
+    statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+        sql.Identifier(table), _identifiers(columns), sql.SQL(", ").join([sql.Placeholder()] * len(columns))
+    )
+    with connection.cursor() as cursor:
+        cursor.executemany(statement, rows)
+
+
+def _identifiers(names: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join([sql.Identifier(name) for name in names])

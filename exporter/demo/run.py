@@ -1,0 +1,202 @@
+"""`demo`: an embedded PostgreSQL with history and live traffic, the exporter on it, and a live summary."""
+
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from types import FrameType, TracebackType
+from typing import Any, Protocol, Self, TextIO
+
+import psycopg
+
+from exporter.demo.history import history, history_start
+from exporter.demo.postgres import EmbeddedPostgres
+from exporter.demo.rows import fill
+from exporter.demo.schema import Layout, load_schema
+from exporter.demo.traffic import Traffic
+
+_DATABASE = "demo"
+_TERMINAL_SECONDS = 1.0
+_PLAIN_SECONDS = 10.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the exporter exposes now: spend in USD, calls and failures since the history's start.
+
+    `progress` (0 to 1) tells how much of the history has been read; `ready` that all of it has.
+    """
+
+    spend_today_usd: Decimal
+    spend_month_usd: Decimal
+    calls: int
+    failures: Mapping[str, int]
+    ready: bool
+    progress: float
+
+
+class RunningExporter(Protocol):
+    """An exporter that serves."""
+
+    @property
+    def address(self) -> str:
+        """Where it answers, as http://host:port."""
+
+    def summary(self) -> Summary | None:
+        """The latest figures; None before there are any."""
+
+
+class Serve(Protocol):
+    """Starts the exporter on a database; leaving the context stops it."""
+
+    def __call__(
+        self, database_url: str, state_dir: Path, backfill_since: datetime, listen_address: str, /
+    ) -> AbstractContextManager[RunningExporter]:
+        """The exporter, once it listens."""
+
+
+class _ScreenGoneError(Exception):
+    """What we print can no longer be written anywhere."""
+
+
+class Interruption:
+    """Notes the signals that end a program, so that it can end in order; used by the main thread."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def wait(self, seconds: float) -> None:
+        """Return after so many seconds, or soon after a signal."""
+        until = time.monotonic() + seconds
+        while not self.requested and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 0.1))
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self.requested = True
+
+
+def run_demo(
+    layout: Layout,
+    days: int,
+    listen_address: str,
+    serve: Serve,
+    *,
+    seed: int | None = None,
+    out: TextIO | None = None,
+) -> int:
+    """Run until Ctrl-C, SIGTERM or the terminal's end; returns the exit code, 0.
+
+    Leaves nothing behind: servers, threads and the temporary folder are gone when it returns. Raises
+    `EmbeddedPostgresError` when there is no server to be had, and whatever `serve` raises.
+    """
+    screen = out or sys.stdout
+    rng = Random(seed)  # noqa: S311 - a demo's data, no secret
+    with Interruption() as interruption, ExitStack() as running:
+        try:
+            _say(screen, "starting PostgreSQL")
+            postgres = running.enter_context(EmbeddedPostgres())
+            if interruption.requested:
+                return 0
+            _say(screen, f"writing {days} days of history, layout {layout!r}")
+            now = datetime.now(UTC)
+            url = _load(postgres, layout, days, now, rng)
+            if interruption.requested:
+                return 0
+            state = postgres.directory / "state"
+            exporter = running.enter_context(serve(url, state, history_start(days, now), listen_address))
+            traffic = Traffic(url, layout, rng)
+            running.callback(traffic.stop)
+            traffic.start()
+            _say(screen, f"metrics   {exporter.address}/metrics")
+            _say(screen, f"database  {url}")
+            _say(screen, f"files     {postgres.directory}")
+            _say(screen, "Ctrl-C ends the demo and removes all of it")
+            _watch(screen, exporter, traffic, interruption)
+        except _ScreenGoneError:
+            # The terminal was closed, or who read the output has left: that ends the demo as a signal does.
+            _send_nowhere(screen)
+    return 0
+
+
+def _load(postgres: EmbeddedPostgres, layout: Layout, days: int, now: datetime, rng: Random) -> str:
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {_DATABASE}")
+    url = postgres.url(_DATABASE)
+    with psycopg.connect(url) as connection:
+        load_schema(connection, layout)
+        fill(connection, layout, history(layout, days, now, rng))
+    return url
+
+
+def _watch(screen: TextIO, exporter: RunningExporter, traffic: Traffic, interruption: Interruption) -> None:
+    on_terminal = screen.isatty()
+    drawn = 0
+    while not interruption.requested:
+        lines = describe(exporter.summary(), traffic.failure)
+        if on_terminal:
+            width = shutil.get_terminal_size().columns - 1
+            up = f"\x1b[{drawn}F" if drawn else ""
+            _show(screen, up + "\x1b[J" + "".join(f"{line[:width]}\n" for line in lines))
+            drawn = len(lines)
+        else:
+            _say(screen, ", ".join(line.strip() for line in lines))
+        interruption.wait(_TERMINAL_SECONDS if on_terminal else _PLAIN_SECONDS)
+
+
+def describe(summary: Summary | None, traffic_failure: str | None) -> list[str]:
+    """The summary as lines for a person."""
+    lines: list[str] = []
+    if summary is None:
+        lines.append("waiting for the exporter's first read")
+    else:
+        if not summary.ready:
+            lines.append(f"reading the history  {summary.progress:.0%}")
+        failed = sum(summary.failures.values())
+        lines.append(f"spend today  ${summary.spend_today_usd:,.2f}")
+        lines.append(f"spend this month  ${summary.spend_month_usd:,.2f}")
+        lines.append(f"calls  {summary.calls:,}")
+        lines.append(f"failures  {failed:,}")
+        by_count = sorted(summary.failures.items(), key=lambda failures: (-failures[1], failures[0]))
+        lines += [f"  {operation}  {count:,}" for operation, count in by_count]
+    if traffic_failure is not None:
+        lines.append(f"the live traffic has stopped: {traffic_failure}")
+    return lines
+
+
+def _say(screen: TextIO, line: str) -> None:
+    _show(screen, f"{line}\n")
+
+
+def _show(screen: TextIO, text: str) -> None:
+    try:
+        screen.write(text)
+        screen.flush()
+    except OSError as error:
+        raise _ScreenGoneError from error
+
+
+def _send_nowhere(screen: TextIO) -> None:
+    # Else the interpreter's own flush at exit fails once more and makes the exit code 120.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, screen.fileno())
+    os.close(nowhere)

@@ -1,0 +1,143 @@
+"""Live traffic for the demo: calls that begin now, end late, change and vanish, as a real writer's rows do."""
+
+import heapq
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from exporter.demo.history import Call, in_progress, make_call
+from exporter.demo.rows import COLUMNS, to_row
+from exporter.demo.schema import Layout
+
+_CALLS_PER_SECOND = 2.0
+_LATE_SHARE = 0.06
+_CHANGED_SHARE = 0.01
+_DELETED_SHARE = 0.004
+_STOP_SECONDS = 15
+
+
+class LiveWriter:
+    """Writes what is due at a given time; knows no clock and no thread.
+
+    The connection commits each statement by itself. Times are UTC without a zone, as in the log.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], layout: Layout, rng: Random) -> None:
+        self._connection = connection
+        self._layout: Layout = layout
+        self._rng = rng
+        self._order = itertools.count()
+        self._due: list[tuple[datetime, int, Callable[[datetime], None]]] = []
+        self._written: deque[Call] = deque(maxlen=300)
+
+    def step(self, now: datetime) -> float:
+        """Do all that is due up to `now`; returns the seconds until there is something to do again."""
+        if not self._due:
+            self._at(now, self._begin)
+        while self._due[0][0] <= now:
+            when, _, act = heapq.heappop(self._due)
+            act(when)
+        return (self._due[0][0] - now).total_seconds()
+
+    def _at(self, when: datetime, act: Callable[[datetime], None]) -> None:
+        heapq.heappush(self._due, (when, next(self._order), act))
+
+    def _begin(self, now: datetime) -> None:
+        self._at(now + timedelta(seconds=self._rng.expovariate(_CALLS_PER_SECOND)), self._begin)
+        call = make_call(now, self._rng)
+        # The row's time is the call's start; a slow network between writer and database delays the commit.
+        ends = call.ended_at
+        if self._rng.random() < _LATE_SHARE:
+            ends += timedelta(seconds=self._rng.uniform(5, 40))
+        if self._layout == "success":
+            self._at(ends, lambda _: self._insert(call))
+        else:
+            starts = now + timedelta(seconds=self._rng.uniform(0.05, 1.5))
+            self._insert(in_progress(call, "pending"))
+            self._at(starts, lambda _: self._update(in_progress(call, "running")))
+            self._at(max(starts, ends), lambda _: self._update(call))
+        self._disturb()
+
+    def _disturb(self) -> None:
+        """Now and then an old row changes its cost, or goes."""
+        if not self._written:
+            return
+        call = self._rng.choice(self._written)
+        chance = self._rng.random()
+        if chance < _DELETED_SHARE:
+            self._connection.execute("DELETE FROM ai_operation_log WHERE id = %s", (call.id,))
+        elif chance < _DELETED_SHARE + _CHANGED_SHARE:
+            factor = self._rng.choice((Decimal("0.5"), Decimal("1.2")))
+            self._connection.execute(
+                "UPDATE ai_operation_log SET cost_usd = round(cost_usd * %s, 6) WHERE id = %s", (factor, call.id)
+            )
+
+    def _insert(self, call: Call) -> None:
+        columns = COLUMNS[self._layout]
+        statement = sql.SQL("INSERT INTO ai_operation_log ({}) VALUES ({})").format(
+            _list(columns), sql.SQL(", ").join([sql.Placeholder()] * len(columns))
+        )
+        self._connection.execute(statement, to_row(self._layout, call))
+        self._remember(call)
+
+    def _update(self, call: Call) -> None:
+        columns = COLUMNS[self._layout]
+        statement = sql.SQL("UPDATE ai_operation_log SET ({}) = ROW ({}) WHERE id = {}").format(
+            _list(columns), sql.SQL(", ").join([sql.Placeholder()] * len(columns)), sql.Placeholder()
+        )
+        self._connection.execute(statement, (*to_row(self._layout, call), call.id))
+        self._remember(call)
+
+    def _remember(self, call: Call) -> None:
+        if call.outcome not in {"pending", "running"}:
+            self._written.append(call)
+
+
+class Traffic:
+    """Live traffic at one to three calls a second, on a thread and a connection of its own."""
+
+    def __init__(self, url: str, layout: Layout, rng: Random) -> None:
+        self._url = url
+        self._layout: Layout = layout
+        self._rng = rng
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="demo-traffic", daemon=True)
+        self._failure: str | None = None
+
+    @property
+    def failure(self) -> str | None:
+        """Why the traffic ended by itself (the kind of error), None while all is well."""
+        return self._failure
+
+    def start(self) -> None:
+        """Begin; to be called once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, waiting for the statement that is running; harmless when it never began."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(_STOP_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            with psycopg.connect(self._url, autocommit=True) as connection:
+                writer = LiveWriter(connection, self._layout, self._rng)
+                wait = 0.0
+                while not self._stopping.wait(wait):
+                    wait = writer.step(datetime.now(UTC).replace(tzinfo=None))
+        except psycopg.Error as error:
+            # Only the kind: the driver's message may hold the connection's address.
+            self._failure = type(error).__name__
+
+
+def _list(names: tuple[str, ...]) -> sql.Composed:
+    return sql.SQL(", ").join([sql.Identifier(name) for name in names])

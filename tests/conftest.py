@@ -1,0 +1,50 @@
+"""Fixtures: real PostgreSQL servers, and fresh databases on them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import (
+    DockerServer,
+    EmbeddedServer,
+    PostgresServer,
+    run_docker_postgres,
+    run_embedded_postgres,
+)
+
+
+@pytest.fixture(scope="session")
+def embedded_postgres() -> Iterator[EmbeddedServer]:
+    """The embedded server: for tests that need any one PostgreSQL."""
+    with run_embedded_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def docker_postgres() -> Iterator[DockerServer]:
+    """PostgreSQL 17 in a container."""
+    with run_docker_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["embedded", "docker"])
+def postgres(request: pytest.FixtureRequest) -> PostgresServer:
+    """Each of the two servers in turn."""
+    server: PostgresServer = request.getfixturevalue(f"{request.param}_postgres")
+    return server
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Iterator[str]:
+    """Superuser's URL of a fresh empty database, on each of the two servers."""
+    url = postgres.create_database()
+    yield url
+    postgres.drop_database(url)
+
+
+@pytest.fixture
+def embedded_database(embedded_postgres: EmbeddedServer) -> Iterator[str]:
+    """Superuser's URL of a fresh empty database on the embedded server."""
+    url = embedded_postgres.create_database()
+    yield url
+    embedded_postgres.drop_database(url)

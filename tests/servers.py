@@ -1,0 +1,185 @@
+"""Real servers for the tests: PostgreSQL embedded and in a container, and the rule for other containers."""
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from functools import cache
+from typing import Protocol
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from docker.errors import DockerException
+from psycopg import sql
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.docker_client import DockerClient
+
+from exporter.demo.postgres import EmbeddedPostgres
+
+_READY_SECONDS = 60
+
+
+class PostgresServer(Protocol):
+    """A running PostgreSQL that a test may do anything to, short of stopping it."""
+
+    @property
+    def kind(self) -> str:
+        """Which one it is: `embedded` or `docker`."""
+
+    @property
+    def admin_url(self) -> str:
+        """URL of the superuser in the maintenance database."""
+
+    def url(self, database: str = "postgres", user: str = "postgres", password: str | None = None) -> str:
+        """libpq URL over TCP; without a password, the superuser's own."""
+
+    def create_database(self) -> str:
+        """Make an empty database with a name of its own; return the superuser's URL of it."""
+
+    def drop_database(self, url: str) -> None:
+        """Remove a database made by `create_database`, ending whatever is connected to it."""
+
+
+class _Server:
+    kind = ""
+    host = "127.0.0.1"
+    port = 0
+    password = ""
+
+    @property
+    def admin_url(self) -> str:
+        return self.url()
+
+    def url(self, database: str = "postgres", user: str = "postgres", password: str | None = None) -> str:
+        secret = quote(self.password if password is None else password, safe="")
+        return f"postgresql://{quote(user, safe='')}:{secret}@{self.host}:{self.port}/{quote(database, safe='')}"
+
+    def create_database(self) -> str:
+        name = f"test_{secrets.token_hex(6)}"
+        self._administer(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return self.url(name)
+
+    def drop_database(self, url: str) -> None:
+        name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+        self._administer(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(str(name))))
+
+    def _administer(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute(statement)
+
+
+class EmbeddedServer(_Server):
+    """The server that the demo uses."""
+
+    kind = "embedded"
+
+    def __init__(self, running: EmbeddedPostgres) -> None:
+        self.port = running.port
+        self.password = running.password
+
+
+class DockerServer(_Server):
+    """PostgreSQL 17 in a container."""
+
+    kind = "docker"
+
+    def __init__(self, container: DockerContainer, password: str) -> None:
+        self.host = reachable_host(container)
+        self.port = container.get_exposed_port(5432)
+        self.password = password
+        self._container = container
+
+    @property
+    def address_for_containers(self) -> str:
+        """IP address at which other containers on the default bridge reach port 5432."""
+        return str(container_address(self._container))
+
+
+@contextlib.contextmanager
+def run_embedded_postgres() -> Iterator[EmbeddedServer]:
+    """Run an embedded server."""
+    with EmbeddedPostgres(durable=False) as running:
+        yield EmbeddedServer(running)
+
+
+@contextlib.contextmanager
+def run_docker_postgres() -> Iterator[DockerServer]:
+    """Run PostgreSQL 17 in a container; skips (in CI: fails) where there is no Docker engine."""
+    require_docker("PostgreSQL 17 in a container")
+    password = secrets.token_hex(16)
+    container = (
+        DockerContainer(docker_image("POSTGRES_IMAGE", "postgres:17"))
+        .with_env("POSTGRES_PASSWORD", password)
+        .with_exposed_ports(5432)
+        .with_command("postgres -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c timezone=UTC")
+    )
+    with container:
+        server = DockerServer(container, password)
+        deadline = time.monotonic() + _READY_SECONDS
+        while True:
+            try:
+                psycopg.connect(server.admin_url, connect_timeout=5).close()
+                break
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+        yield server
+
+
+def docker_image(name_env: str, default: str) -> str:
+    """The image to run: what the environment variable says, else the default.
+
+    Skips where the engine neither has it nor can pull it; in CI that fails.
+    """
+    image = os.environ.get(name_env) or default
+    if not _image_is_there(image):
+        _leave_out(f"no image {image} to be had (name another one with {name_env})")
+    return image
+
+
+def require_docker(what_is_not_tested: str) -> None:
+    """Skip the test where no Docker engine is reachable; fail it in CI, where nothing is skipped."""
+    if not _docker_is_reachable():
+        _leave_out(f"no Docker engine is reachable: not tested against {what_is_not_tested}")
+
+
+def _leave_out(reason: str) -> None:
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def container_address(container: DockerContainer) -> str:
+    """A container's IP address on the default bridge."""
+    return str(container.get_docker_client().bridge_ip(container.get_wrapped_container().id))
+
+
+def reachable_host(container: DockerContainer) -> str:
+    """The host at which the container's exposed ports answer; 127.0.0.1 where that is this machine."""
+    host = container.get_container_host_ip()
+    return "127.0.0.1" if host == "localhost" else str(host)
+
+
+@cache
+def _docker_is_reachable() -> bool:
+    # Whatever the client raises here (no socket, no permission, a bad DOCKER_HOST) means the same to a test.
+    try:
+        DockerClient().client.ping()
+    except Exception:
+        return False
+    return True
+
+
+@cache
+def _image_is_there(image: str) -> bool:
+    images = DockerClient().client.images
+    with contextlib.suppress(DockerException):
+        images.get(image)
+        return True
+    with contextlib.suppress(DockerException):
+        images.pull(image)
+        return True
+    return False
