@@ -1,0 +1,65 @@
+-- A role for the exporter that reads the columns it needs and nothing else, and sees every row by a policy: for
+-- hosted databases, where BYPASSRLS cannot be granted.
+--
+-- Needs CREATEROLE and the ownership of the tables. The policies are permissive: where a table also has a
+-- RESTRICTIVE policy for all roles, that one still hides rows, and the exporter refuses to read.
+-- Works for both layouts of the tables; run it as often as you like. The password is not in here: give the role
+-- one with psql's \password ai_exporter (it sends only the hash), or ALTER ROLE ai_exporter PASSWORD '...';
+-- Run it in the database that holds the tables: psql -v ON_ERROR_STOP=1 -f deploy/sql/role_policies.sql
+-- Tables outside the search_path: SET search_path first.
+
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ai_exporter') THEN
+        CREATE ROLE ai_exporter LOGIN;
+    END IF;
+END
+$$;
+
+ALTER ROLE ai_exporter LOGIN;
+
+-- Backstops: the exporter sets shorter limits of its own.
+ALTER ROLE ai_exporter SET default_transaction_read_only = on;
+ALTER ROLE ai_exporter SET statement_timeout = '60s';
+ALTER ROLE ai_exporter SET idle_in_transaction_session_timeout = '120s';
+
+DO $$
+DECLARE
+    -- All that the exporter reads, in every spelling it knows. What a table does not have is passed over.
+    wanted CONSTANT jsonb := '{
+        "ai_operation_log": ["created_at", "executed_at", "operation_type", "operation_id", "model_used", "model",
+                             "user_id", "input_tokens", "output_tokens", "cost_usd", "latency_ms", "success", "status",
+                             "error_message"],
+        "cost_budgets": ["user_id", "daily_limit_usd", "monthly_limit_usd", "daily_budget_usd", "monthly_budget_usd",
+                         "warning_threshold_usd", "warning_threshold_percentage", "current_spend_today",
+                         "daily_spent_usd"],
+        "ai_model_routes": ["operation_id", "primary_model", "fallback_model", "enabled"],
+        "helix_recommendations": ["recommendation_type", "approval_status"],
+        "approval_gates": ["status"]
+    }';
+    wanted_table text;
+    found regclass;
+    columns text;
+BEGIN
+    IF to_regclass('ai_operation_log') IS NULL THEN
+        RAISE EXCEPTION 'no table ai_operation_log on the search_path'
+            USING HINT = 'SET search_path to the schema that holds it, then run this file again.';
+    END IF;
+    FOR wanted_table IN SELECT jsonb_object_keys(wanted) LOOP
+        found := to_regclass(wanted_table);
+        CONTINUE WHEN found IS NULL;
+        SELECT string_agg(quote_ident(attname), ', ') INTO columns
+          FROM pg_attribute
+         WHERE attrelid = found AND attnum > 0 AND NOT attisdropped AND wanted -> wanted_table ? attname;
+        EXECUTE format('GRANT USAGE ON SCHEMA %s TO ai_exporter',
+                       (SELECT relnamespace::regnamespace FROM pg_class WHERE oid = found));
+        EXECUTE format('REVOKE ALL ON %s FROM ai_exporter', found);
+        IF columns IS NOT NULL THEN
+            EXECUTE format('GRANT SELECT (%s) ON %s TO ai_exporter', columns, found);
+        END IF;
+        IF NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = found AND polname = 'ai_exporter_reads') THEN
+            EXECUTE format('CREATE POLICY ai_exporter_reads ON %s FOR SELECT TO ai_exporter USING (true)', found);
+        END IF;
+    END LOOP;
+END
+$$;

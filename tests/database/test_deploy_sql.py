@@ -1,0 +1,263 @@
+"""The SQL an operator runs: least privilege, every row seen, both layouts, twice in a row."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any, LiteralString
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from exporter.demo.history import history
+from exporter.demo.rows import TIME_COLUMN, fill
+from exporter.demo.schema import LAYOUTS, Layout, load_schema
+from tests.servers import PostgresServer
+
+FOLDER = Path(__file__).parents[2] / "deploy" / "sql"
+ROLE_FILES = ("role_bypassrls.sql", "role_policies.sql")
+PASSWORD = "for this test"
+READABLE: dict[Layout, dict[str, tuple[str, ...]]] = {
+    "success": {
+        "ai_operation_log": (
+            "created_at",
+            "operation_type",
+            "operation_id",
+            "model_used",
+            "user_id",
+            "input_tokens",
+            "output_tokens",
+            "cost_usd",
+            "latency_ms",
+            "success",
+            "error_message",
+        ),
+        "cost_budgets": ("user_id", "daily_limit_usd", "warning_threshold_usd", "current_spend_today"),
+        "ai_model_routes": ("operation_id", "primary_model", "fallback_model", "enabled"),
+        "helix_recommendations": ("recommendation_type", "approval_status"),
+    },
+    "status": {
+        "ai_operation_log": (
+            "executed_at",
+            "operation_id",
+            "model_used",
+            "user_id",
+            "input_tokens",
+            "output_tokens",
+            "cost_usd",
+            "latency_ms",
+            "status",
+            "error_message",
+        ),
+        "cost_budgets": (
+            "user_id",
+            "daily_limit_usd",
+            "monthly_limit_usd",
+            "warning_threshold_percentage",
+            "current_spend_today",
+        ),
+        "ai_model_routes": ("operation_id", "primary_model", "fallback_model", "enabled"),
+        "approval_gates": ("status",),
+    },
+}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A database with a layout's tables, and the role of one of the files, which was run twice."""
+
+    layout: Layout
+    file: str
+    admin: "psycopg.Connection[Any]"
+    role_url: str
+
+
+@pytest.fixture(params=LAYOUTS)
+def layout(request: pytest.FixtureRequest) -> Layout:
+    chosen: Layout = request.param
+    return chosen
+
+
+@pytest.fixture
+def admin(database: str, postgres: PostgresServer, layout: Layout) -> Iterator["psycopg.Connection[Any]"]:
+    with psycopg.connect(database, autocommit=True) as connection:
+        load_schema(connection, layout)
+        fill(connection, layout, history(layout, 0, datetime(2026, 3, 18, 2, tzinfo=UTC), Random(1)))
+        yield connection
+        if _role_exists(connection):
+            connection.execute("DROP OWNED BY ai_exporter")
+        connection.execute("DROP ROLE IF EXISTS ai_exporter")
+
+
+@pytest.fixture(params=ROLE_FILES)
+def prepared(
+    request: pytest.FixtureRequest, admin: "psycopg.Connection[Any]", layout: Layout, postgres: PostgresServer
+) -> Prepared:
+    _run(admin, request.param)
+    _run(admin, request.param)
+    admin.execute(sql.SQL("ALTER ROLE ai_exporter PASSWORD {}").format(PASSWORD))
+    return Prepared(layout, request.param, admin, postgres.url(admin.info.dbname, "ai_exporter", PASSWORD))
+
+
+def test_the_role_reads_its_columns_and_every_row(prepared: Prepared) -> None:
+    with psycopg.connect(prepared.role_url) as connection:
+        # What makes hidden rows an error; the policy's way needs it on.
+        mode = "off" if prepared.file == "role_bypassrls.sql" else "on"
+        connection.execute(sql.SQL("SET LOCAL row_security = {}").format(mode))
+        for table, columns in READABLE[prepared.layout].items():
+            expected = prepared.admin.execute(_count(table)).fetchone()
+            assert expected is not None
+            assert expected[0] > 0
+            assert connection.execute(_count(table)).fetchone() == expected
+            connection.execute(
+                sql.SQL("SELECT {} FROM {}").format(
+                    sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(table)
+                )
+            )
+
+
+def test_the_role_reads_nothing_else(prepared: Prepared) -> None:
+    readable = prepared.admin.execute(
+        "SELECT table_name, column_name FROM information_schema.column_privileges"
+        " WHERE grantee = 'ai_exporter' AND privilege_type = 'SELECT'"
+    ).fetchall()
+    assert set(readable) == {
+        (table, column) for table, columns in READABLE[prepared.layout].items() for column in columns
+    }
+    other = prepared.admin.execute(
+        "SELECT count(*) FROM information_schema.column_privileges"
+        " WHERE grantee = 'ai_exporter' AND privilege_type <> 'SELECT'"
+    )
+    assert other.fetchone() == (0,)
+
+
+def test_the_role_may_not_look_further_or_write(prepared: Prepared) -> None:
+    refused: tuple[LiteralString, ...] = (
+        "SELECT * FROM ai_operation_log",
+        "SELECT id FROM ai_operation_log",
+        "SELECT * FROM cost_budgets",
+        "INSERT INTO ai_operation_log (model_used) VALUES ('x')",
+        "UPDATE ai_operation_log SET cost_usd = 0",
+        "DELETE FROM ai_operation_log",
+        "TRUNCATE ai_operation_log",
+        "DELETE FROM cost_budgets",
+    )
+    with psycopg.connect(prepared.role_url, autocommit=True) as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        for statement in refused:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+
+
+@pytest.mark.parametrize("layout", ["status"], indirect=True)
+@pytest.mark.parametrize("column", ["result", "request_metadata"])
+def test_prompts_and_answers_stay_closed(prepared: Prepared, column: str) -> None:
+    with (
+        psycopg.connect(prepared.role_url) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(sql.SQL("SELECT {} FROM ai_operation_log").format(sql.Identifier(column)))
+
+
+def test_the_role_is_read_only_and_its_statements_end(prepared: Prepared) -> None:
+    with psycopg.connect(prepared.role_url) as connection:
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            connection.execute("CREATE TABLE mine (x int)")
+        connection.rollback()
+        assert connection.execute("SHOW statement_timeout").fetchone() == ("1min",)
+        attributes = connection.execute(
+            "SELECT rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls FROM pg_roles"
+            " WHERE rolname = current_user"
+        ).fetchone()
+        assert attributes == (False, False, False, False, prepared.file == "role_bypassrls.sql")
+
+
+def test_grants_of_an_earlier_version_are_taken_back(prepared: Prepared) -> None:
+    prepared.admin.execute("GRANT SELECT, DELETE ON ai_operation_log TO ai_exporter")
+    _run(prepared.admin, prepared.file)
+    with (
+        psycopg.connect(prepared.role_url) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("SELECT * FROM ai_operation_log")
+
+
+def test_optional_tables_may_be_absent(prepared: Prepared) -> None:
+    prepared.admin.execute("DROP TABLE IF EXISTS cost_budgets, ai_model_routes, helix_recommendations, approval_gates")
+    _run(prepared.admin, prepared.file)
+    with psycopg.connect(prepared.role_url) as connection:
+        assert connection.execute("SELECT count(model_used) FROM ai_operation_log").fetchone() != (0,)
+
+
+def test_tables_in_another_schema_are_found_by_the_search_path(prepared: Prepared) -> None:
+    prepared.admin.execute('CREATE SCHEMA "Our App"')
+    prepared.admin.execute('ALTER TABLE ai_operation_log SET SCHEMA "Our App"')
+    prepared.admin.execute('SET search_path TO "Our App", public')
+    _run(prepared.admin, prepared.file)
+    with psycopg.connect(prepared.role_url) as connection:
+        assert connection.execute('SELECT count(model_used) FROM "Our App".ai_operation_log').fetchone() != (0,)
+
+
+@pytest.mark.parametrize("file", [*ROLE_FILES, "indexes.sql"])
+def test_without_the_log_the_error_says_what_to_do(admin: "psycopg.Connection[Any]", file: str) -> None:
+    admin.execute("DROP TABLE ai_operation_log")
+    with pytest.raises(psycopg.errors.RaiseException, match="SET search_path to the schema that holds it"):
+        _run(admin, file)
+
+
+def test_the_policies_can_be_made_by_the_tables_owner_without_superuser(
+    admin: "psycopg.Connection[Any]", layout: Layout, postgres: PostgresServer
+) -> None:
+    owner = f"owner_{admin.info.dbname}"
+    named = sql.Identifier(owner)
+    admin.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD {}").format(named, PASSWORD))
+    try:
+        for table in READABLE[layout]:
+            admin.execute(sql.SQL("ALTER TABLE {} OWNER TO {}").format(sql.Identifier(table), named))
+        with psycopg.connect(postgres.url(admin.info.dbname, owner, PASSWORD), autocommit=True) as connection:
+            _run(connection, "role_policies.sql")
+            _run(connection, "role_policies.sql")
+            connection.execute(sql.SQL("ALTER ROLE ai_exporter PASSWORD {}").format(PASSWORD))
+        with psycopg.connect(postgres.url(admin.info.dbname, "ai_exporter", PASSWORD)) as connection:
+            seen = connection.execute(_count("ai_operation_log")).fetchone()
+            assert seen == admin.execute(_count("ai_operation_log")).fetchone()
+    finally:
+        admin.execute("DROP OWNED BY ai_exporter")
+        admin.execute("DROP ROLE ai_exporter")
+        admin.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(named))
+        admin.execute(sql.SQL("DROP ROLE {}").format(named))
+
+
+def test_the_indexes_serve_both_layouts(admin: "psycopg.Connection[Any]", layout: Layout) -> None:
+    _run(admin, "indexes.sql")
+    _run(admin, "indexes.sql")
+    made = admin.execute(
+        "SELECT split_part(indexdef, 'USING ', 2) FROM pg_indexes WHERE tablename = 'ai_operation_log'"
+    ).fetchall()
+    time = TIME_COLUMN[layout]
+    assert {row[0] for row in made} == {
+        "btree (id)",
+        f"btree ({time} DESC)",
+        f"btree (user_id, {time} DESC)",
+        f"btree (model_used, {time} DESC)",
+    }
+
+
+def test_no_file_holds_a_password() -> None:
+    for file in FOLDER.glob("*.sql"):
+        for line in file.read_text().splitlines():
+            assert "PASSWORD" not in line.upper() or line.startswith("--"), f"{file.name}: {line}"
+
+
+def _run(connection: "psycopg.Connection[Any]", file: str) -> None:
+    connection.execute((FOLDER / file).read_bytes())
+
+
+def _count(table: str) -> sql.Composed:
+    return sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))
+
+
+def _role_exists(connection: "psycopg.Connection[Any]") -> bool:
+    return connection.execute("SELECT FROM pg_roles WHERE rolname = 'ai_exporter'").fetchone() is not None
