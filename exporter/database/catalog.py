@@ -1,0 +1,91 @@
+"""Questions to PostgreSQL's catalog: where a table is, which columns it has, whether every row can be seen."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Cursor
+
+from exporter.config import QualifiedName
+from exporter.database.errors import SchemaProblem, hidden_rows
+from exporter.database.layout import Column, Relation
+from exporter.database.names import quoted, table_sql
+
+Rows = Cursor[tuple[Any, ...]]
+
+_FIND = """
+SELECT n.nspname, c.relname, c.oid::bigint
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relname = %(name)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND CASE WHEN %(schema)s::text IS NOT NULL THEN n.nspname = %(schema)s
+           ELSE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%%' END
+ORDER BY pg_catalog.pg_table_is_visible(c.oid) DESC, n.nspname
+"""
+
+_VISIBLE = "SELECT pg_catalog.pg_table_is_visible(%(oid)s::oid)"
+
+_COLUMNS = """
+SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typcategory
+FROM pg_catalog.pg_attribute a
+JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+WHERE a.attrelid = %(oid)s::oid AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+"""
+
+_POLICIES = """
+SELECT pg_catalog.row_security_active(%(oid)s::oid),
+       coalesce(bool_or(p.polpermissive AND pg_catalog.pg_get_expr(p.polqual, p.polrelid) = 'true'), false),
+       coalesce(bool_or(NOT p.polpermissive), false),
+       current_user::text
+FROM (SELECT) AS one
+LEFT JOIN pg_catalog.pg_policy p ON p.polrelid = %(oid)s::oid AND p.polcmd IN ('r', '*')
+  AND EXISTS (SELECT FROM unnest(p.polroles) AS role
+              WHERE role = 0 OR pg_catalog.pg_has_role(current_user, role, 'USAGE'))
+"""
+
+
+def find_relation(cursor: Rows, name: QualifiedName, setting: str) -> Relation | None:
+    """The table or view of this name, or None.
+
+    Without a schema the search path decides, then the only schema that has the name. Raises `SchemaProblem` where
+    several have it; `setting` is what to write then.
+    """
+    found = cursor.execute(_FIND, {"name": name.name, "schema": name.schema}).fetchall()
+    if not found:
+        return None
+    schema, table, oid = found[0]
+    if len(found) > 1:
+        (visible,) = cursor.execute(_VISIBLE, {"oid": oid}).fetchone() or (False,)
+        if not visible:
+            places = ", ".join(f"{row[0]}.{row[1]}" for row in found)
+            raise SchemaProblem(
+                f"table {name} stands in several schemas: {places}", f"write one with its schema into {setting}"
+            )
+    columns = cursor.execute(_COLUMNS, {"oid": oid}).fetchall()
+    return Relation(
+        QualifiedName(schema, table),
+        oid,
+        {column: Column(column, kind, category) for column, kind, category in columns},
+    )
+
+
+@dataclass(frozen=True)
+class Visibility:
+    """How row-level security meets the role: not at all, or through a policy that shows every row."""
+
+    by_policy: bool
+
+
+def prove_visible(cursor: Rows, relation: Relation) -> Visibility:
+    """Prove that the role sees every row of a table, or raise `NotVisible` with the SQL that mends it.
+
+    Reading with `row_security = off` turns hidden rows into an error, but also refuses a policy that hides nothing.
+    Such a policy is accepted when it is permissive, for SELECT, for this role, `true`, and no restrictive one stands
+    beside it.
+    """
+    row = cursor.execute(_POLICIES, {"oid": relation.oid}).fetchone()
+    if row is None or not row[0]:
+        return Visibility(by_policy=False)
+    _, shows_all, restricted, user = row
+    if shows_all and not restricted:
+        return Visibility(by_policy=True)
+    raise hidden_rows(table_sql(relation.name), quoted(user))

@@ -1,0 +1,213 @@
+"""The one aggregate query on the log, composed for the columns it has."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from psycopg import sql
+
+from exporter.config import Classification
+from exporter.database.layout import Column, Relation
+from exporter.ledger.aggregate import LATENCY_EDGES
+from exporter.ledger.model import Span
+
+LABEL_LENGTH = 128
+"""Characters of a label value that are kept."""
+
+MOST = {"cost": 1_000_000, "input_tokens": 1_000_000_000, "output_tokens": 1_000_000_000, "latency": 86_400_000}
+"""The most that one call can plausibly have (USD, tokens, milliseconds); a value beyond is a mistake in the row."""
+
+FAULTS = ("nan", "negative", "too_large")
+"""Why a number is not used."""
+
+_ZONE_MARGIN = timedelta(hours=3)  # more than any zone's clock is ever moved at once
+
+
+@dataclass(frozen=True)
+class LogTable:
+    """The log: where it is, and the columns of `layout.LOG_ROLES` that it has."""
+
+    relation: Relation
+    columns: Mapping[str, Column]
+
+    @property
+    def has_status(self) -> bool:
+        """Whether rows change from pending to final (layout "status")."""
+        return "status" in self.columns
+
+    @property
+    def has_zone(self) -> bool:
+        """Whether the time column knows its zone."""
+        return self.columns["time"].type.endswith("with time zone")
+
+    def column(self, role: str) -> sql.Identifier:
+        """The column that has a role, quoted."""
+        return sql.Identifier(self.columns[role].name)
+
+
+# `raw` takes each row as it is, `fit` judges its values, and the outer query sums them in one pass: by series, by
+# user, and whole. Numbers are compared as NUMERIC, where NaN is above everything.
+_STATEMENT = sql.SQL("""
+WITH raw AS (
+  SELECT {instant} AS at,
+         left({operation}, 256) AS operation, left({model}::text, 256) AS model, left({user}::text, 256) AS username,
+         {outcome} AS outcome, {error_class} AS error_class,
+         {cost}::numeric AS cost, {input_tokens}::numeric AS input_tokens,
+         {output_tokens}::numeric AS output_tokens, {latency}::numeric AS latency
+  FROM {table}
+  WHERE {time} >= %(from)s AND {time} < %(until)s
+), fit AS (
+  SELECT *,
+         floor(at / %(width)s)::bigint * %(width)s AS slice,
+         CASE WHEN outcome = 'failed' THEN error_class ELSE outcome END AS class,
+         outcome IN ('ok', 'failed', 'timeout') AS final,
+         round(CASE WHEN cost BETWEEN 0 AND %(most_cost)s THEN cost END, 12) AS usd,
+         CASE WHEN input_tokens BETWEEN 0 AND %(most_input_tokens)s THEN input_tokens END AS read_tokens,
+         CASE WHEN output_tokens BETWEEN 0 AND %(most_output_tokens)s THEN output_tokens END AS written_tokens,
+         CASE WHEN latency BETWEEN 0 AND %(most_latency)s THEN latency END AS ms,
+         coalesce((%(timeouts)s::jsonb ->> model)::numeric, %(default_timeout)s::numeric) AS timeout_ms,
+         {faults}
+  FROM raw
+  WHERE at >= %(lo)s AND at < %(hi)s
+), judged AS (
+  SELECT *, CASE WHEN final THEN {buckets} - width_bucket(-ms, %(edges)s::numeric[]) END AS bucket FROM fit
+)
+SELECT grouping(class, username), slice, operation, model, username, class, bucket,
+       count(*), sum(usd), sum(read_tokens), sum(written_tokens), sum(round(ms * 1000)) FILTER (WHERE final),
+       count(*) FILTER (WHERE final AND (class = 'timeout' OR ms >= timeout_ms)),
+       count(*) FILTER (WHERE final AND coalesce(cost, 0) = 0 AND NOT coalesce(model = ANY(%(free)s), false)
+                              AND coalesce(read_tokens, 0) + coalesce(written_tokens, 0) > 0),
+       max(at)::float8, min(at)::float8,
+       {fault_counts}
+FROM judged
+GROUP BY GROUPING SETS ((slice, operation, model, class, bucket), (slice, username), (slice))
+""")
+
+BY_SERIES, BY_USER, WHOLE = 0b01, 0b10, 0b11
+"""The grouping sets, as the query's first column tells them apart."""
+
+FIRST_FAULT = 16
+"""The first of the query's columns that count unusable values, for each of `MOST` and, in it, of `FAULTS`."""
+
+_BY_SUCCESS = sql.SQL("CASE WHEN {0} THEN 'ok' WHEN {0} IS NULL THEN 'null' ELSE 'failed' END")
+_BY_STATUS = sql.SQL(
+    "CASE {0}::text WHEN 'success' THEN 'ok' WHEN 'failed' THEN 'failed' WHEN 'timeout' THEN 'timeout' "
+    "WHEN 'pending' THEN 'pending' WHEN 'running' THEN 'running' "
+    "ELSE CASE WHEN {0} IS NULL THEN 'null' ELSE 'unknown' END END"
+)
+_FAULT = sql.SQL(
+    "CASE WHEN {0} = 'NaN' THEN 'nan' WHEN {0} < 0 THEN 'negative' WHEN {0} > {1} THEN 'too_large' END AS {2}"
+)
+
+
+def span_query(log: LogTable, rules: Classification, span: Span, width: int) -> tuple[sql.Composed, dict[str, Any]]:
+    """The query for a span in slices of `width` seconds, and its parameters.
+
+    Columns of the result: 0 the grouping set (`BY_SERIES`, `BY_USER` or `WHOLE`), 1 slice, 2 operation, 3 model,
+    4 user, 5 class (ok, an error class, or the status of a row that is not final), 6 latency bucket, 7 rows, 8 cost in
+    USD, 9 and 10 tokens, 11 latency in microseconds, 12 calls over their timeout, 13 unpriced calls, 14 newest and
+    15 oldest time in seconds; from `FIRST_FAULT` on the counts of unusable values.
+    """
+    faults = sql.SQL(", ").join(
+        _FAULT.format(sql.Identifier(measure), sql.Placeholder(f"most_{measure}"), sql.Identifier(f"{measure}_fault"))
+        for measure in MOST
+    )
+    fault_counts = sql.SQL(", ").join(
+        sql.SQL("count(*) FILTER (WHERE {} = {})").format(sql.Identifier(f"{measure}_fault"), sql.Literal(fault))
+        for measure in MOST
+        for fault in FAULTS
+    )
+    outcome = _BY_STATUS if log.has_status else _BY_SUCCESS
+    statement = _STATEMENT.format(
+        instant=_instant(log, rules),
+        time=log.column("time"),
+        operation=_operation(log),
+        outcome=outcome.format(log.column("status" if log.has_status else "success")),
+        error_class=_error_class(log, rules),
+        table=sql.Identifier(*log.relation.name.parts),
+        buckets=sql.Literal(len(LATENCY_EDGES)),
+        faults=faults,
+        fault_counts=fault_counts,
+        **{role: log.column(role) for role in ("model", "user", *MOST)},
+    )
+    return statement, _parameters(log, rules, span, width)
+
+
+def _parameters(log: LogTable, rules: Classification, span: Span, width: int) -> dict[str, Any]:
+    # the log may use a loose name as well as the one it stands for
+    timeouts = {loose: rules.timeouts[name] for loose, name in rules.aliases.items() if name in rules.timeouts}
+    free = {*rules.free, *(loose for loose, name in rules.aliases.items() if name in rules.free)}
+    lower, upper = _bounds(log, rules, span)
+    return {
+        "from": lower,
+        "until": upper,
+        "lo": span.lo,
+        "hi": span.hi,
+        "width": width,
+        "timeouts": json.dumps({name: 1000 * seconds for name, seconds in {**timeouts, **rules.timeouts}.items()}),
+        "default_timeout": rules.default_timeout * 1000,
+        "free": sorted(free),
+        # descending edges below zero: width_bucket counts from below and excludes its upper bound, `le` includes it
+        "edges": [-1000 * edge for edge in reversed(LATENCY_EDGES)],
+        **{f"most_{measure}": most for measure, most in MOST.items()},
+        **{f"pattern_{n}": "|".join(f"({p})" for p in c.patterns) for n, c in enumerate(rules.error_classes)},
+    }
+
+
+def _bounds(log: LogTable, rules: Classification, span: Span) -> tuple[datetime, datetime]:
+    """The span in the time column's own terms, so that its index serves; a zone with gaps and folds gets a margin."""
+    lo, hi = (datetime.fromtimestamp(second, UTC) for second in (span.lo, span.hi))
+    if log.has_zone:
+        return lo, hi
+    if rules.log_time_zone == "UTC":
+        return lo.replace(tzinfo=None), hi.replace(tzinfo=None)
+    zone = ZoneInfo(rules.log_time_zone)
+    return (
+        lo.astimezone(zone).replace(tzinfo=None) - _ZONE_MARGIN,
+        hi.astimezone(zone).replace(tzinfo=None) + _ZONE_MARGIN,
+    )
+
+
+def _instant(log: LogTable, rules: Classification) -> sql.Composed:
+    """The row's time in seconds since the epoch."""
+    if log.has_zone or rules.log_time_zone == "UTC":
+        return sql.SQL("extract(epoch FROM {})").format(log.column("time"))
+    zoned = sql.SQL("extract(epoch FROM {} AT TIME ZONE {})")
+    return zoned.format(log.column("time"), sql.Literal(rules.log_time_zone))
+
+
+def _operation(log: LogTable) -> sql.Composed:
+    roles = [role for role in ("operation", "operation_type") if role in log.columns]
+    names = sql.SQL(", ").join(sql.SQL("nullif({}::text, '')").format(log.column(role)) for role in roles)
+    return sql.SQL("coalesce({})").format(names)
+
+
+def _error_class(log: LogTable, rules: Classification) -> sql.Composed:
+    message = log.column("error_message")
+    cases = [
+        sql.SQL("WHEN left({}, 4000) ~* {} THEN {}").format(
+            message, sql.Placeholder(f"pattern_{number}"), sql.Literal(error_class.name)
+        )
+        for number, error_class in enumerate(rules.error_classes)
+    ]
+    return (
+        sql.SQL("CASE {} ELSE 'other' END").format(sql.SQL(" ").join(cases))
+        if cases
+        else sql.Composed([sql.SQL("'other'")])
+    )
+
+
+_UNDATED = sql.SQL("""
+SELECT (SELECT count(*) FROM (SELECT FROM {table} WHERE {time} IS NULL LIMIT {most}) AS found),
+       (SELECT count(*) FROM (SELECT FROM {table} WHERE {time} = 'infinity' LIMIT {most}) AS found),
+       (SELECT count(*) FROM (SELECT FROM {table} WHERE {time} = '-infinity' LIMIT {most}) AS found)
+""")
+
+
+def undated_query(log: LogTable, most: int) -> sql.Composed:
+    """A query for the rows with a NULL, infinite and minus infinite time: a count of each, `most` at most."""
+    table = sql.Identifier(*log.relation.name.parts)
+    return _UNDATED.format(table=table, time=log.column("time"), most=sql.Literal(most))

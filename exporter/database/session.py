@@ -1,0 +1,226 @@
+"""One read-only transaction on the log's database, each statement bounded by what is left of its time."""
+
+import contextlib
+import itertools
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from exporter.config import Classification, QualifiedName
+from exporter.database.catalog import Rows, find_relation, prove_visible
+from exporter.database.connection import Connection, ConnInfo, connect
+from exporter.database.errors import DatabaseError, QueryTimeout, SchemaProblem, translate
+from exporter.database.layout import Relation, find_log_columns
+from exporter.database.log_query import LogTable
+
+_GRACE = 2.0  # seconds past its time after which a connection that does not answer is cut
+
+_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+# One round trip for all settings, which end with the transaction: a pooler hands on no session state.
+# JIT is off since compiling the wide aggregate takes longer than running it on an open window.
+_SETTINGS = """
+SELECT extract(epoch FROM now())::float8, current_database()::text,
+       set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(ms)s, true),
+       set_config('idle_in_transaction_session_timeout', %(idle)s, true),
+       set_config('row_security', 'off', true), set_config('jit', 'off', true)
+"""
+_SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which table in which database in which cluster. `system` is empty where the role may not ask for it."""
+
+    system: str
+    database: str
+    table: str
+
+    def is_same(self, other: "Identity") -> bool:
+        """Whether both mean one table, as far as the systems are known."""
+        same_system = not self.system or not other.system or self.system == other.system
+        return same_system and (self.database, self.table) == (other.database, other.table)
+
+
+_SEQUENCE = itertools.count(1)
+
+
+class Session:
+    """An open transaction.
+
+    `clock` is the database's time when it began, in seconds since the epoch, UTC. `sequence` orders the transactions
+    of this process: a snapshot with a lower one was not begun later.
+    """
+
+    def __init__(
+        self,
+        cursor: Rows,
+        sequence: int,
+        deadline: float,
+        longest: float,
+        clock: float,
+        database: str,
+        system: str,
+    ) -> None:
+        self._cursor = cursor
+        self._deadline = deadline
+        self._longest = longest
+        self.sequence = sequence
+        self.clock = clock
+        self._database = database
+        self._system = system
+
+    def run(self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """All rows of a statement, which gets what is left of the transaction's time."""
+        self.limit()
+        return self._cursor.execute(statement, parameters).fetchall()
+
+    def limit(self) -> None:
+        """Bound the next statement by what is left; raises `QueryTimeout` when nothing is."""
+        left = int(min(self._deadline - time.monotonic(), self._longest) * 1000)
+        if left < 1:
+            raise QueryTimeout("no time was left for the next statement", "raise scrape.timeout, or see `check`")
+        self._cursor.execute("SELECT set_config('statement_timeout', %s, true)", (str(left),))
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection has gone, and nothing more can be read."""
+        return self._cursor.connection.broken or self._cursor.connection.closed
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """A part whose failure leaves the transaction usable."""
+        with self._cursor.connection.transaction():
+            yield
+
+    def log(self, rules: Classification) -> LogTable:
+        """Find the log and its columns, and prove that every row is visible."""
+        relation = self.relation(rules.log_table, "tables.log")
+        if relation is None:
+            raise SchemaProblem(
+                f"no table or view {rules.log_table} in database {self._database}",
+                "name it in the configuration: tables.log, as schema.name where it is in no schema of the search path",
+            )
+        log = LogTable(relation, find_log_columns(relation, rules.log_columns.model_dump()))
+        self.prove_visible(relation)
+        return log
+
+    def prove_visible(self, relation: Relation) -> None:
+        """Read the relation from here on only if all its rows can be seen."""
+        visibility = prove_visible(self._cursor, relation)
+        self._cursor.execute("SELECT set_config('row_security', %s, true)", ("on" if visibility.by_policy else "off",))
+
+    def relation(self, name: QualifiedName, setting: str) -> Relation | None:
+        """A table or view, or None where there is none; `setting` is where the configuration names it."""
+        self.limit()
+        return find_relation(self._cursor, name, setting)
+
+    def identity(self, log: LogTable) -> Identity:
+        """What the state is kept for."""
+        return Identity(self._system, self._database, str(log.relation.name))
+
+
+class Database:
+    """A connection that is opened when needed, kept, and opened anew after a failure. For one thread."""
+
+    def __init__(self, info: ConnInfo, connect_timeout: float, application_name: str) -> None:
+        self._info = info
+        self._connect_timeout = connect_timeout
+        self._application_name = application_name
+        self._connection: Connection | None = None
+        self._system = ""
+
+    def close(self) -> None:
+        """Give the connection up."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def abort(self) -> None:
+        """End whatever is under way, from any thread: its session raises `DatabaseUnavailable`."""
+        connection = self._connection
+        if connection is not None and not connection.closed:
+            _shut(connection.fileno())
+
+    @contextlib.contextmanager
+    def session(self, seconds: float, statement_seconds: float | None = None) -> Iterator[Session]:
+        """A transaction that lasts `seconds` at most, and each statement `statement_seconds`.
+
+        Raises `DatabaseError`, never the driver's own errors.
+        """
+        deadline = time.monotonic() + seconds
+        sequence = next(_SEQUENCE)
+        failure: DatabaseError | None = None
+        try:
+            connection = self._begin(min(seconds, self._connect_timeout))
+            with _cut_off_at(connection, deadline + _GRACE), connection.cursor() as cursor:
+                try:
+                    settings = {"ms": str(max(1, int(seconds * 1000))), "idle": str(int((seconds + _GRACE) * 1000))}
+                    clock, database = (cursor.execute(_SETTINGS, settings).fetchone() or (0.0, ""))[:2]
+                    longest = statement_seconds or seconds
+                    yield Session(cursor, sequence, deadline, longest, clock, database, self._system)
+                finally:
+                    self._end(cursor)
+        except psycopg.Error as error:
+            failure = translate(error, self._info)
+            self.close()
+        except DatabaseError:
+            raise
+        except BaseException:
+            self.close()
+            raise
+        if failure is not None:
+            raise failure
+
+    def _begin(self, timeout: float) -> Connection:
+        """A connection with an open transaction: the one that is kept, or a new one where that one has died."""
+        if self._connection is not None:
+            with contextlib.suppress(psycopg.Error), _cut_off_at(self._connection, time.monotonic() + timeout):
+                self._connection.execute(_BEGIN)
+                return self._connection
+            self.close()
+        self._connection = connect(self._info, timeout, self._application_name)
+        self._system = _system_identifier(self._connection)
+        self._connection.execute(_BEGIN)
+        return self._connection
+
+    def _end(self, cursor: Rows) -> None:
+        try:
+            cursor.execute("ROLLBACK")
+        except psycopg.Error:
+            self.close()
+
+
+def _system_identifier(connection: Connection) -> str:
+    try:
+        row = connection.execute(_SYSTEM).fetchone()
+    except psycopg.errors.InsufficientPrivilege:
+        return ""
+    return str(row[0]) if row else ""
+
+
+@contextlib.contextmanager
+def _cut_off_at(connection: Connection, moment: float) -> Iterator[None]:
+    """Shut the connection's socket at a moment of the monotonic clock.
+
+    The server's own timeouts end a slow statement; this ends the wait for a server, or a network, that is gone.
+    """
+    timer = threading.Timer(max(0.1, moment - time.monotonic()), _shut, [connection.fileno()])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _shut(descriptor: int) -> None:
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as handle:
+        handle.shutdown(socket.SHUT_RDWR)
