@@ -1,0 +1,32 @@
+"""One log line per change of state: what fails every fifteen seconds is said once, and its end is said too."""
+
+import logging
+import threading
+
+log = logging.getLogger(__name__)
+
+
+class Announcer:
+    """Remembers for each subject what is wrong with it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wrong: dict[str, str] = {}
+
+    def failed(self, subject: str, reason: str) -> None:
+        """Say why a subject fails, unless that was said last. The reason must be free of secrets."""
+        with self._lock:
+            if self._wrong.get(subject) != reason:
+                self._wrong[subject] = reason
+                log.warning("%s: %s", subject, reason)
+
+    def works(self, subject: str) -> None:
+        """Say that a subject works again, if it did not."""
+        with self._lock:
+            if self._wrong.pop(subject, None) is not None:
+                log.info("%s: works again", subject)
+
+    def wrong(self) -> dict[str, str]:
+        """What is wrong now, by subject."""
+        with self._lock:
+            return dict(self._wrong)

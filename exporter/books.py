@@ -1,0 +1,203 @@
+"""The ledger's owner: plans each read, makes it durable, and only then lets it show."""
+
+import contextlib
+import logging
+import math
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from zoneinfo import ZoneInfo
+
+from exporter.config import Classification, Config
+from exporter.database.errors import IdentityMismatch
+from exporter.database.session import Identity
+from exporter.ledger.advance import advance, begin, quarters_within
+from exporter.ledger.model import Changes, Read, Rules, Skip, State
+from exporter.ledger.rebase import rebase
+from exporter.ledger.view import rebirths
+from exporter.state.store import Store
+
+log = logging.getLogger(__name__)
+
+IDENTITY = "identity"
+CLASSIFICATION = "classification"
+
+
+def rules_for(config: Config, classification: Classification) -> Rules:
+    """The ledger's view of the configuration, under a classification that may be an older one."""
+    return Rules(
+        window=math.ceil(config.open_window_seconds),
+        horizon=int(config.horizon),
+        max_series=config.max_series,
+        zero_hold=math.ceil(config.zero_hold),
+        zone=ZoneInfo(classification.budget_time_zone),
+    )
+
+
+class Books:
+    """State and store under one lock; every method may be called from any thread.
+
+    `durable` is what has been committed, from which counters are shown. `present` is what is known: the same object,
+    unless commits fail. It then runs ahead in memory, so that gauges stay fresh, until one commit carries all of it.
+    `classification` is the one that the ledger's rows were read by, until a rebase has taken up the `wanted` one;
+    `knows_old` is false where it was written by another version and cannot be used for reading.
+    """
+
+    def __init__(self, store: Store, config: Config, backfill_since: int | None = None) -> None:
+        self._store = store
+        self._config = config
+        self._lock = threading.RLock()
+        self._pending: tuple[Changes, dict[str, object]] | None = None
+        self._backfill_since = backfill_since
+        known = store.meta(IDENTITY)
+        self._identity = None if known is None else Identity(**known)
+        self.commit_failures = 0
+        self.durable = store.load()
+        self.present = self.durable
+        self.wanted = config.classification()
+        stored = store.meta(CLASSIFICATION)
+        restored = self.wanted if stored is None else _restored(stored)
+        self.knows_old = restored is not None
+        self.classification = restored or self.wanted
+        self.rules = rules_for(config, self.classification)
+        if self.durable is not None and (reborn := rebirths(self.durable)):
+            self._commit(Changes(admitted=dict(reborn)))
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Hold the states still while they are looked at."""
+        with self._lock:
+            yield
+
+    @property
+    def must_rebase(self) -> bool:
+        """Whether rows are classified in another way now than when they were read."""
+        return not self.knows_old or self.classification.fingerprint != self.wanted.fingerprint
+
+    @property
+    def wanted_rules(self) -> Rules:
+        """The rules that will be in force when rows are classified as wanted."""
+        return rules_for(self._config, self.wanted)
+
+    def open(self, identity: Identity, clock: int) -> State:
+        """The state, begun if there was none. Raises `IdentityMismatch` where it was kept for another table."""
+        with self._lock:
+            if self.present is None:
+                progress = begin(clock, self.rules, self._backfill_since)
+                self.present = State(progress)
+                self._identity = identity
+                classification = self.wanted.model_dump(mode="json")
+                self._commit(Changes(progress=progress), {IDENTITY: asdict(identity), CLASSIFICATION: classification})
+            elif self._identity is not None:
+                _check_identity(self._identity, identity)
+            return self.present
+
+    def record(self, read: Read) -> None:
+        """Take a read of the log into the ledger."""
+        with self._lock:
+            state = self._state()
+            users = self._slice_users(quarters_within(state, read.span))
+            self._commit(advance(state, read, self.rules, users))
+
+    def record_rebase(self, last: Read | None, read: Read) -> None:
+        """Take up the wanted classification: `last` is read by the old one, `read` by the new, from one snapshot."""
+        with self._lock:
+            state, changes = self._state(), Changes()
+            if last is not None:
+                changes = advance(state, last, self.rules, self._slice_users(quarters_within(state, last.span)))
+                state = state.ahead(changes)
+            rules = self.wanted_rules
+            changes.follow(rebase(state, read, rules))
+            self._commit(changes, {CLASSIFICATION: self.wanted.model_dump(mode="json")})
+            self.classification = self.wanted
+            self.knows_old = True
+            self.rules = rules
+
+    def note_skips(self, counts: Mapping[Skip, int]) -> None:
+        """Count unusable values that a probe finds standing in the tables: the counter is the most ever found."""
+        with self._lock:
+            known = self._state().skipped
+            if risen := {skip: count for skip, count in counts.items() if count > known.get(skip, 0)}:
+                self._commit(Changes(skipped=risen))
+
+    def show_users(self, chosen: Mapping[str, int]) -> None:
+        """Remember which users are shown, with the last day on which each qualified."""
+        with self._lock:
+            known = self._state().shown_users
+            changes = Changes(shown_users={user: None for user in known if user not in chosen})
+            changes.shown_users.update({user: day for user, day in chosen.items() if known.get(user) != day})
+            if changes.shown_users:
+                self._commit(changes)
+
+    def retry(self) -> None:
+        """Commit what failed before, so that a full disk that was freed is noticed without a new read."""
+        with self._lock:
+            if self._pending is not None:
+                self._commit(Changes())
+
+    @property
+    def commits_fail(self) -> bool:
+        """Whether the last commit failed, and counters are frozen."""
+        return self._pending is not None
+
+    def _state(self) -> State:
+        if self.present is None:
+            raise RuntimeError("open() comes first")
+        return self.present
+
+    def _slice_users(self, starts: list[int]) -> dict[int, Mapping[str, int]]:
+        pending = {} if self._pending is None else self._pending[0].slice_users
+        found: dict[int, Mapping[str, int]] = dict(self._store.slice_users(s for s in starts if s not in pending))
+        found.update({start: pending[start] or {} for start in starts if start in pending})
+        return found
+
+    def _commit(self, changes: Changes, meta: Mapping[str, object] | None = None) -> None:
+        """Make the changes durable, with all that could not be committed before, and show them then."""
+        whole, whole_meta = self._pending or (Changes(), {})
+        whole.follow(changes)
+        whole_meta.update(meta or {})
+        try:
+            self._store.commit(whole, whole_meta)
+        except (sqlite3.Error, OSError) as error:
+            self._run_ahead(changes, error)
+            self._pending = whole, whole_meta
+            return
+        if self._pending is not None:
+            log.info("the state is written again")
+        self._pending = None
+        if self.durable is None:
+            self.durable = State(self._state().progress)
+        self.durable.apply(whole)
+        self.present = self.durable
+
+    def _run_ahead(self, changes: Changes, error: Exception) -> None:
+        self.commit_failures += 1
+        if self._pending is None:
+            folder = self._store.folder
+            log.error("the state in %s cannot be written (%s): counters are frozen until it can", folder, error)
+        if self.present is self.durable:
+            self.present = self._state().ahead(Changes())
+        self._state().apply(changes)
+
+
+def _restored(stored: object) -> Classification | None:
+    try:
+        return Classification.model_validate(stored)
+    except ValueError:
+        log.warning("the state was kept with settings that this version cannot read: rows are read anew as known")
+        return None
+
+
+def _check_identity(known: Identity, found: Identity) -> None:
+    if known.is_same(found):
+        return
+    raise IdentityMismatch(
+        f"the state was kept for {_named(known)}, and this is {_named(found)}",
+        "connect to the former, name another --state-dir, or take this one on with `ai-operation-exporter state adopt`",
+    )
+
+
+def _named(identity: Identity) -> str:
+    system = f" (system {identity.system})" if identity.system else ""
+    return f"table {identity.table} in database {identity.database}{system}"

@@ -1,0 +1,186 @@
+"""Every metric that is exposed: name, type, unit, labels, help. The only place where these names are written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+SERIES = ("operation", "model")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric family. Counters are named with their `_total`."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    help: str
+    unit: str = ""
+
+
+OPERATIONS = Metric("ai_operations_total", "counter", SERIES, "LLM calls that ended, whatever their outcome.")
+FAILURES = Metric(
+    "ai_operation_failures_total",
+    "counter",
+    (*SERIES, "error_class"),
+    "LLM calls that failed, by class of error; every class exists at 0 from the start.",
+)
+COST = Metric("ai_operation_cost_usd_total", "counter", SERIES, "Cost of LLM calls, as logged.", "usd")
+INPUT_TOKENS = Metric("ai_operation_input_tokens_total", "counter", SERIES, "Tokens sent to models.", "tokens")
+OUTPUT_TOKENS = Metric("ai_operation_output_tokens_total", "counter", SERIES, "Tokens received from models.", "tokens")
+LATENCY = Metric(
+    "ai_operation_latency_seconds", "histogram", SERIES, "Duration of LLM calls that ended and have one.", "seconds"
+)
+OVER_TIMEOUT = Metric(
+    "ai_operations_over_timeout_total",
+    "counter",
+    SERIES,
+    "LLM calls that took at least their model's timeout, or failed with class timeout.",
+)
+FALLBACKS = Metric(
+    "ai_operation_fallbacks_total",
+    "counter",
+    SERIES,
+    "LLM calls that another model than the primary one of the operation's route has served.",
+)
+UNPRICED = Metric(
+    "ai_operations_unpriced_total",
+    "counter",
+    SERIES,
+    "LLM calls with tokens but without a cost, for models not listed as free; counted a quarter of an hour late.",
+)
+COST_CORRECTIONS = Metric(
+    "ai_operation_cost_corrections_usd",
+    "gauge",
+    SERIES,
+    "Money in the cost counter that deleted or edited rows have taken back.",
+    "usd",
+)
+ROWS_SKIPPED = Metric(
+    "ai_rows_skipped_total",
+    "counter",
+    ("field", "reason"),
+    "Values that could not be used; the other fields of their rows still count.",
+)
+SPEND_TODAY = Metric(
+    "ai_spend_today_usd", "gauge", SERIES, "Cost of the present calendar day in the budget's time zone.", "usd"
+)
+SPEND_MONTH = Metric(
+    "ai_spend_month_usd", "gauge", SERIES, "Cost of the present calendar month in the budget's time zone.", "usd"
+)
+WINDOW_START = Metric(
+    "ai_spend_window_start_timestamp_seconds",
+    "gauge",
+    ("window",),
+    "Start of the calendar day or month that the spend is of.",
+    "seconds",
+)
+WINDOW_END = Metric(
+    "ai_spend_window_end_timestamp_seconds",
+    "gauge",
+    ("window",),
+    "End of the calendar day or month that the spend is of.",
+    "seconds",
+)
+USER_SPEND_TODAY = Metric(
+    "ai_user_spend_today_usd", "gauge", ("user",), "Cost of the present calendar day by user, from the log.", "usd"
+)
+USER_DAILY_LIMIT = Metric(
+    "ai_user_daily_limit_usd", "gauge", ("user",), "Daily limit of users that have one and are shown.", "usd"
+)
+BUDGET_USERS = Metric("ai_budget_users", "gauge", ("state",), "Users by the state of their daily budget, shown or not.")
+DAILY_LIMIT = Metric("ai_daily_limit_usd", "gauge", (), "The team's own daily limit.", "usd")
+MONTHLY_LIMIT = Metric("ai_monthly_limit_usd", "gauge", (), "The team's own monthly limit.", "usd")
+RECORDED_SPEND_TODAY = Metric(
+    "ai_budget_recorded_spend_today_usd",
+    "gauge",
+    (),
+    "What the budgets table believes was spent today, to compare with the log.",
+    "usd",
+)
+IN_PROGRESS = Metric("ai_operations_in_progress", "gauge", ("status",), "LLM calls that have not ended.")
+OLDEST_IN_PROGRESS = Metric(
+    "ai_oldest_in_progress_timestamp_seconds",
+    "gauge",
+    ("status",),
+    "Start of the oldest LLM call that has not ended.",
+    "seconds",
+)
+APPROVALS_PENDING = Metric("ai_approvals_pending", "gauge", (), "Approvals that are pending.")
+RECOMMENDATIONS = Metric(
+    "ai_recommendations", "gauge", ("type", "status"), "Recommendations by type and approval status."
+)
+ROUTE_INFO = Metric(
+    "ai_model_route_info",
+    "gauge",
+    ("operation", "primary_model", "fallback_model"),
+    "Models of an operation's route, as the log spells them; always 1.",
+)
+ROUTE_ENABLED = Metric("ai_model_route_enabled", "gauge", ("operation",), "Whether an operation's route is enabled.")
+OPERATION_LAST_SEEN = Metric(
+    "ai_operation_last_seen_timestamp_seconds", "gauge", ("operation",), "Time of an operation's newest row.", "seconds"
+)
+MODEL_LAST_SUCCESS = Metric(
+    "ai_model_last_success_timestamp_seconds", "gauge", ("model",), "Time of a model's newest success.", "seconds"
+)
+MODEL_TIMEOUT = Metric(
+    "ai_model_timeout_seconds", "gauge", ("model",), "Timeout of calls to a model, from the configuration.", "seconds"
+)
+LOG_UP = Metric(
+    "ai_operation_log_up",
+    "gauge",
+    (),
+    "Whether the log was read in this scrape, with every row visible, and the figures are current.",
+)
+LOG_NEWEST_ROW = Metric(
+    "ai_operation_log_newest_row_timestamp_seconds", "gauge", (), "Time of the newest row that was read.", "seconds"
+)
+COLLECTOR_SUCCESS = Metric(
+    "ai_exporter_collector_success", "gauge", ("collector",), "Whether a collector succeeded in this scrape."
+)
+COLLECTOR_DURATION = Metric(
+    "ai_exporter_collector_duration_seconds",
+    "gauge",
+    ("collector",),
+    "How long a collector took in this scrape.",
+    "seconds",
+)
+LAST_SUCCESS = Metric(
+    "ai_exporter_last_success_timestamp_seconds",
+    "gauge",
+    (),
+    "When the log was last read by a scrape, by the database's clock.",
+    "seconds",
+)
+BACKFILL_PROGRESS = Metric(
+    "ai_exporter_backfill_progress_ratio", "gauge", (), "How much of the first reading, or of a gap, is done.", "ratio"
+)
+LEDGER_DRIFT = Metric(
+    "ai_exporter_ledger_drift_usd",
+    "gauge",
+    (),
+    "SQL less the ledger for one past day, sampled hourly; what changed after the horizon.",
+    "usd",
+)
+ROWS_READ = Metric("ai_exporter_rows_read_total", "counter", (), "Rows that reads of the log went over.")
+LATE_ROWS = Metric("ai_exporter_late_rows_total", "counter", (), "Rows found in slices that were closed already.")
+SERIES_FOLDED = Metric(
+    "ai_exporter_series_folded_total",
+    "counter",
+    ("label",),
+    "Rows counted under other since there is no room for their labels.",
+)
+STATE_COMMIT_FAILURES = Metric(
+    "ai_exporter_state_commit_failures_total", "counter", (), "Commits of the state that failed."
+)
+BUILD_INFO = Metric(
+    "ai_exporter_build_info", "gauge", ("version", "python"), "Version of the exporter and of Python; always 1."
+)
+
+ALL: Mapping[str, Metric] = {metric.name: metric for metric in tuple(globals().values()) if isinstance(metric, Metric)}
+"""The catalog by name, in the order above."""
+
+COLLECTORS = ("log", "budgets", "routes", "recommendations", "approvals")
+"""The parts of a scrape, as the label `collector` names them."""

@@ -1,0 +1,179 @@
+"""One scrape's work: read the open window, take it into the books, look at the optional tables."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import psycopg
+
+from exporter.announcer import Announcer
+from exporter.books import Books
+from exporter.catalog import COLLECTORS
+from exporter.config import Config
+from exporter.database.conninfo import ConnInfo
+from exporter.database.errors import DatabaseError, translate
+from exporter.database.reader import read_span
+from exporter.database.session import Database, Session
+from exporter.database.tables import (
+    Budgets,
+    Route,
+    read_approvals,
+    read_budgets,
+    read_recommendations,
+    read_routes,
+)
+from exporter.ledger import agenda
+from exporter.ledger.calendar import day_of
+from exporter.ledger.model import Read, State
+from exporter.ledger.users import choose_users
+from exporter.ledger.view import user_spend_today
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one collector fared, and how long it took in seconds."""
+
+    success: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Scrape:
+    """What one read of the database brought; None where a table is absent or could not be read.
+
+    `current` says that the log was read whole and the books are up to date, `has_status` that its rows have a status
+    which changes.
+    """
+
+    current: bool = False
+    has_status: bool = False
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    budgets: Budgets | None = None
+    routes: list[Route] | None = None
+    recommendations: Mapping[tuple[str, str], int] | None = None
+    approvals: int | None = None
+
+
+FAILED = Scrape(outcomes={name: Outcome(False, 0.0) for name in COLLECTORS})
+"""What a scrape is that did not reach the database."""
+
+
+class Collector:
+    """Reads the database for scrapes. For one thread at a time."""
+
+    def __init__(self, config: Config, info: ConnInfo, books: Books, announcer: Announcer) -> None:
+        self._config = config
+        self._info = info
+        self._books = books
+        self._announcer = announcer
+        # the routes last read stay in force while their table cannot be read
+        self._primaries: Mapping[str, str] = {}
+        self._has_status = False
+        self._database = Database(info, config.database.connect_timeout, "ai-operation-exporter")
+
+    def abort(self) -> None:
+        """End a read that is under way, from any thread."""
+        self._database.abort()
+
+    def collect(self, seconds: float) -> Scrape:
+        """Read everything within so many seconds. Never raises: what fails is said in the result and in the log."""
+        begun = time.monotonic()
+        try:
+            with self._database.session(seconds) as session:
+                self._announcer.works("database")
+                return self._read(session)
+        except DatabaseError as error:
+            self._announcer.failed("database", str(error))
+        except Exception:
+            log.exception("the scrape failed by a mistake in the exporter")
+        spent = time.monotonic() - begun
+        return Scrape(outcomes={**FAILED.outcomes, "log": Outcome(False, spent)})
+
+    def _read(self, session: Session) -> Scrape:
+        run = _Run(session, self._info, self._announcer)
+        window = run.attempt("log", lambda: self._read_window(session))
+        routes = run.attempt("routes", lambda: read_routes(session, self._config))
+        current = False
+        if run.outcomes["routes"].success:
+            self._primaries = {route.operation: route.primary_model for route in routes or ()}
+        if window is not None:
+            current = run.attempt("log", lambda: self._record(window)) or False
+        budgets = run.attempt("budgets", lambda: read_budgets(session, self._config))
+        recommendations = run.attempt("recommendations", lambda: read_recommendations(session, self._config))
+        approvals = run.attempt("approvals", lambda: read_approvals(session, self._config))
+        if current:
+            self._choose_users(budgets)
+        return Scrape(current, self._has_status, run.outcomes, budgets, routes, recommendations, approvals)
+
+    def _read_window(self, session: Session) -> Read | None:
+        """The open window, or None while a gap, the first reading or a changed configuration is to be worked off."""
+        books = self._books
+        log_table = session.log(books.classification)
+        self._has_status = log_table.has_status
+        clock = int(session.clock)
+        state = books.open(session.identity(log_table), clock)
+        with books.reading():
+            span = None if books.must_rebase else agenda.front(state, clock, books.rules)
+        if span is None:
+            return None
+        minutes = read_span(session, log_table, books.classification, span)
+        return Read(span, agenda.present(state.progress, clock), minutes, sequence=session.sequence)
+
+    def _record(self, window: Read) -> bool:
+        self._books.record(replace(window, routes=self._primaries))
+        return True
+
+    def _choose_users(self, budgets: Budgets | None) -> None:
+        books = self._books
+        if budgets is not None:
+            books.note_skips(budgets.skipped)
+        state: State | None = books.present
+        if state is None or self._config.users.mode == "off":
+            return
+        with books.reading():
+            chosen = choose_users(
+                user_spend_today(state, books.rules),
+                {} if budgets is None else budgets.by_user,
+                state.shown_users,
+                day_of(state.progress.now, books.rules.zone),
+                top=self._config.users.top,
+                most=self._config.users.max_series,
+            )
+            books.show_users(chosen)
+
+
+class _Run:
+    """The collectors of one scrape: each behind a savepoint, so that one that fails costs no other."""
+
+    def __init__(self, session: Session, info: ConnInfo, announcer: Announcer) -> None:
+        self._session = session
+        self._info = info
+        self._announcer = announcer
+        self.outcomes: dict[str, Outcome] = dict(FAILED.outcomes)
+
+    def attempt(self, name: str, work: Callable[[], T]) -> T | None:
+        begun = time.monotonic()
+        known = self.outcomes[name].seconds
+        try:
+            with self._session.savepoint():
+                result = work()
+        except DatabaseError as error:
+            self._announcer.failed(name, str(error))
+        except psycopg.Error as error:
+            if self._session.lost:
+                raise
+            self._announcer.failed(name, str(translate(error, self._info)))
+        except Exception:
+            log.exception("collector %s failed by a mistake in the exporter", name)
+        else:
+            self.outcomes[name] = Outcome(True, known + time.monotonic() - begun)
+            self._announcer.works(name)
+            return result
+        self.outcomes[name] = Outcome(False, known + time.monotonic() - begun)
+        return None

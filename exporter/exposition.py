@@ -1,0 +1,218 @@
+"""From what is known to metric families, by the catalog."""
+
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.metrics_core import Metric as Family
+
+from exporter import catalog
+from exporter.catalog import Metric
+from exporter.collector import Scrape
+from exporter.config import Config
+from exporter.database.log_query import FAULTS, MOST
+from exporter.database.rows import IN_PROGRESS
+from exporter.ledger import view
+from exporter.ledger.aggregate import (
+    BUCKET_COUNTS,
+    BUCKET_SUMS,
+    ERROR_CLASSES,
+    FAILURES,
+    LATENCY_EDGES,
+    SECOND,
+    Aggregate,
+    Field,
+    usd,
+)
+from exporter.ledger.calendar import day_window, month_window
+from exporter.ledger.model import RUNNING, Rules, Series, Skip, State
+from exporter.ledger.users import count_states, shown_spend
+from exporter.pseudonyms import Pseudonyms
+
+DISTRIBUTION = "ai-operation-exporter"
+
+SKIPS = (
+    *(Skip(measure, fault) for measure in MOST for fault in FAULTS),
+    Skip("status", "null"),
+    Skip("status", "unknown"),
+    Skip("time", "null"),
+    Skip("time", "infinite"),
+    Skip("limit", "nan"),
+    Skip("limit", "negative"),
+)
+"""Every field and reason that `ai_rows_skipped_total` can have: all are at 0 from the start."""
+
+Samples = Iterable[tuple[tuple[str, ...], float]]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is shown at one moment.
+
+    `durable` is the state as committed, for counters; `present` the newest one, for gauges. `drift` is in money units.
+    """
+
+    durable: State | None
+    present: State | None
+    rules: Rules
+    scrape: Scrape
+    commit_failures: int
+    progress: float
+    last_success: float
+    drift: int | None
+
+
+def families(figures: Figures, config: Config, pseudonyms: Pseudonyms) -> Iterator[Family]:
+    """All families that have samples now, in the catalog's order within each group."""
+    for family in _families(figures, config, pseudonyms):
+        if family.samples:
+            yield family
+
+
+def _families(figures: Figures, config: Config, pseudonyms: Pseudonyms) -> Iterator[Family]:
+    yield from _counters(figures)
+    if figures.scrape.current and figures.present is not None:
+        yield from _log_gauges(figures.present, figures.rules)
+        yield from _queue(figures.present, figures.scrape)
+        yield from _user_gauges(figures, figures.present, config, pseudonyms)
+        yield from _table_gauges(figures.scrape)
+    yield from _configured(config, figures.durable)
+    yield from _exporter(figures)
+
+
+def _counters(figures: Figures) -> Iterator[Family]:
+    state = figures.durable
+    if state is None or state.progress.phase != RUNNING:
+        return
+    counters = view.counters(state)
+
+    def of(field: Field) -> Samples:
+        return ((series, cell[field]) for series, cell in counters.items())
+
+    yield _family(catalog.OPERATIONS, of(Field.CALLS))
+    yield _family(
+        catalog.FAILURES,
+        (
+            ((*series, name), count)
+            for series, cell in counters.items()
+            for name, count in zip(ERROR_CLASSES, cell[FAILURES], strict=True)
+        ),
+    )
+    yield _family(catalog.COST, ((series, usd(cell[Field.COST])) for series, cell in counters.items()))
+    yield _family(catalog.INPUT_TOKENS, of(Field.INPUT_TOKENS))
+    yield _family(catalog.OUTPUT_TOKENS, of(Field.OUTPUT_TOKENS))
+    yield _latency(counters)
+    yield _family(catalog.OVER_TIMEOUT, of(Field.OVER_TIMEOUT))
+    yield _family(catalog.FALLBACKS, of(Field.FALLBACKS))
+    yield _family(catalog.UNPRICED, of(Field.UNPRICED))
+    yield _family(catalog.ROWS_SKIPPED, ((skip, state.skipped.get(skip, 0)) for skip in SKIPS))
+    yield _family(catalog.ROWS_READ, [((), state.progress.rows_read)])
+    yield _family(catalog.LATE_ROWS, [((), state.progress.late_rows)])
+    yield _family(catalog.SERIES_FOLDED, [(("operation_model",), state.progress.rows_folded)])
+    corrections = ((series, usd(state.corrections.get(series, 0))) for series in counters)
+    yield _family(catalog.COST_CORRECTIONS, corrections)
+
+
+def _latency(counters: Mapping[Series, Aggregate]) -> Family:
+    family = HistogramMetricFamily(
+        catalog.LATENCY.name, catalog.LATENCY.help, labels=catalog.LATENCY.labels, unit=catalog.LATENCY.unit
+    )
+    edges = [*map(str, LATENCY_EDGES), "+Inf"]
+    for series, cell in counters.items():
+        below = 0
+        buckets: list[tuple[str, float]] = []
+        for edge, count in zip(edges, cell[BUCKET_COUNTS], strict=True):
+            below += count
+            buckets.append((edge, below))
+        family.add_metric(list(series), buckets, sum(cell[BUCKET_SUMS]) / SECOND)
+    return family
+
+
+def _log_gauges(state: State, rules: Rules) -> Iterator[Family]:
+    now = state.progress.now
+    yield _family(catalog.SPEND_TODAY, ((s, usd(units)) for s, units in view.spend_today(state, rules).items()))
+    yield _family(catalog.SPEND_MONTH, ((s, usd(units)) for s, units in view.spend_month(state, rules).items()))
+    windows = {"day": day_window(now, rules.zone), "month": month_window(now, rules.zone)}
+    yield _family(catalog.WINDOW_START, (((name,), window.start) for name, window in windows.items()))
+    yield _family(catalog.WINDOW_END, (((name,), window.end) for name, window in windows.items()))
+    if state.progress.newest:
+        yield _family(catalog.LOG_NEWEST_ROW, [((), state.progress.newest)])
+    yield _family(catalog.OPERATION_LAST_SEEN, (((name,), at) for name, at in sorted(state.seen_operations.items())))
+    yield _family(catalog.MODEL_LAST_SUCCESS, (((name,), at) for name, at in sorted(state.succeeded_models.items())))
+
+
+def _queue(state: State, scrape: Scrape) -> Iterator[Family]:
+    if not scrape.has_status:
+        return
+    waiting = view.in_progress(state)
+    rows = {status: waiting[status].rows if status in waiting else 0 for status in IN_PROGRESS}
+    yield _family(catalog.IN_PROGRESS, (((status,), count) for status, count in rows.items()))
+    yield _family(catalog.OLDEST_IN_PROGRESS, (((status,), found.oldest) for status, found in sorted(waiting.items())))
+
+
+def _user_gauges(figures: Figures, state: State, config: Config, pseudonyms: Pseudonyms) -> Iterator[Family]:
+    spend = view.user_spend_today(state, figures.rules)
+    budgets = figures.scrape.budgets
+    by_user = {} if budgets is None else budgets.by_user
+    if config.users.mode != "off":
+        shown = {pseudonyms.of(user): units for user, units in shown_spend(spend, state.shown_users).items()}
+        yield _family(catalog.USER_SPEND_TODAY, (((user,), usd(units)) for user, units in shown.items()))
+        limits = {user: by_user[user].daily_limit for user in sorted(state.shown_users) if user in by_user}
+        yield _family(
+            catalog.USER_DAILY_LIMIT,
+            (((pseudonyms.of(user),), usd(limit)) for user, limit in limits.items() if limit is not None),
+        )
+    if budgets is not None:
+        yield _family(catalog.BUDGET_USERS, (((name,), count) for name, count in count_states(spend, by_user).items()))
+        if budgets.recorded_today is not None:
+            yield _family(catalog.RECORDED_SPEND_TODAY, [((), usd(budgets.recorded_today))])
+
+
+def _table_gauges(scrape: Scrape) -> Iterator[Family]:
+    if scrape.approvals is not None:
+        yield _family(catalog.APPROVALS_PENDING, [((), scrape.approvals)])
+    if scrape.recommendations is not None:
+        yield _family(catalog.RECOMMENDATIONS, sorted(scrape.recommendations.items()))
+    if scrape.routes is not None:
+        routes = scrape.routes
+        yield _family(catalog.ROUTE_INFO, (((r.operation, r.primary_model, r.fallback_model), 1) for r in routes))
+        yield _family(catalog.ROUTE_ENABLED, (((r.operation,), r.enabled) for r in routes))
+
+
+def _configured(config: Config, state: State | None) -> Iterator[Family]:
+    timeouts, default = config.models.timeouts, config.models.default_timeout
+    models = {series.model for series in (() if state is None else state.admitted)} | set(timeouts)
+    yield _family(catalog.MODEL_TIMEOUT, (((model,), timeouts.get(model, default)) for model in sorted(models)))
+    if config.daily_limit_usd is not None:
+        yield _family(catalog.DAILY_LIMIT, [((), float(config.daily_limit_usd))])
+    if config.monthly_limit_usd is not None:
+        yield _family(catalog.MONTHLY_LIMIT, [((), float(config.monthly_limit_usd))])
+
+
+def _exporter(figures: Figures) -> Iterator[Family]:
+    scrape = figures.scrape
+    yield _family(catalog.LOG_UP, [((), scrape.current)])
+    yield _family(catalog.COLLECTOR_SUCCESS, (((name,), o.success) for name, o in scrape.outcomes.items()))
+    yield _family(catalog.COLLECTOR_DURATION, (((name,), o.seconds) for name, o in scrape.outcomes.items()))
+    if figures.last_success:
+        yield _family(catalog.LAST_SUCCESS, [((), figures.last_success)])
+    yield _family(catalog.BACKFILL_PROGRESS, [((), figures.progress)])
+    if figures.drift is not None:
+        yield _family(catalog.LEDGER_DRIFT, [((), usd(figures.drift))])
+    yield _family(catalog.STATE_COMMIT_FAILURES, [((), figures.commit_failures)])
+    yield _family(catalog.BUILD_INFO, [((version(DISTRIBUTION), platform.python_version()), 1)])
+
+
+def _family(metric: Metric, samples: Samples) -> Family:
+    """A counter's or gauge's family. A counter's own family is named without its `_total`."""
+    maker = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    family = maker(metric.name, metric.help, labels=metric.labels, unit=metric.unit)
+    for labels, value in samples:
+        family.add_metric(list(labels), float(value))
+    return family

@@ -1,0 +1,289 @@
+"""The background reader: the first reading, gaps, merges, re-reads, a changed configuration, probes."""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+import psycopg
+
+from exporter.announcer import Announcer
+from exporter.books import Books
+from exporter.config import Classification, Config
+from exporter.database.conninfo import ConnInfo
+from exporter.database.errors import DatabaseError, QueryTimeout, SchemaProblem
+from exporter.database.log_query import LogTable
+from exporter.database.reader import read_span, read_undated
+from exporter.database.session import Database, Session
+from exporter.database.tables import read_routes
+from exporter.ledger import agenda
+from exporter.ledger.aggregate import Field
+from exporter.ledger.calendar import MINUTE, QUARTER, day_of, day_start
+from exporter.ledger.model import RUNNING, STARTING, Minute, Read, Span, State
+from exporter.ledger.rebase import rebase_span
+
+log = logging.getLogger(__name__)
+
+PROBE_INTERVAL = 60.0
+DRIFT_INTERVAL = 3600.0
+LONGEST_CHUNK = 24 * 3600
+LONGEST_BACKOFF = 60.0
+REBASE_SECONDS = 1800.0
+"""The most that reading everything under a changed configuration may take: it must come from one snapshot."""
+
+_SPLITS = (QUARTER, 300, MINUTE)
+
+
+@dataclass
+class Pace:
+    """How much of the log one chunk holds, so that a chunk takes about `budget` seconds.
+
+    A chunk that was slow is split: down to a quarter of an hour by its length, and below that into several statements
+    of one snapshot. Failures in a row wait longer each time.
+    """
+
+    budget: float
+    length: int = QUARTER
+    piece: int = QUARTER
+    failures: int = 0
+
+    def took(self, seconds: float) -> None:
+        """Learn from a chunk that was read."""
+        self.failures = 0
+        if seconds > self.budget:
+            self.length = max(QUARTER, self.length // 2 // QUARTER * QUARTER)
+        elif seconds < self.budget / 2:
+            self.length = min(LONGEST_CHUNK, self.length * 2)
+            self.piece = QUARTER
+
+    def timed_out(self) -> None:
+        """Learn from a chunk whose statement did not end in time."""
+        self.failures += 1
+        if self.length > QUARTER:
+            self.length = max(QUARTER, self.length // 2 // QUARTER * QUARTER)
+        else:
+            self.piece = next((split for split in _SPLITS if split < self.piece), MINUTE)
+
+    @property
+    def backoff(self) -> float:
+        """Seconds to wait after a failure."""
+        return min(LONGEST_BACKOFF, 0.5 * 2.0 ** min(self.failures, 10))
+
+    @property
+    def statement_seconds(self) -> float:
+        """What one statement may take before it is split."""
+        return 5 * self.budget
+
+    @property
+    def split(self) -> int | None:
+        """Seconds of the log that one statement reads; None: the whole chunk."""
+        return self.piece if self.piece < QUARTER else None
+
+
+class Worker:
+    """A thread that does one chunk at a time, each in a transaction of its own. It never holds up a scrape."""
+
+    def __init__(self, config: Config, info: ConnInfo, books: Books, announcer: Announcer) -> None:
+        self._config = config
+        self._books = books
+        self._announcer = announcer
+        self._database = Database(info, config.database.connect_timeout, "ai-operation-exporter-worker")
+        self._pace = Pace(config.worker.statement_budget)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+        self._next_probe = 0.0
+        self._next_drift = time.monotonic() + PROBE_INTERVAL
+        self._drift_day = 0
+        self._said_progress = -1
+        self.drift: int | None = None
+        self.catching_up_from: int | None = None
+        self.clock = 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs, or has not been started yet."""
+        return self._thread.ident is None or self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def stop(self, seconds: float = 1.0) -> None:
+        """End the present chunk, and wait so many seconds for it at most."""
+        self._stopping.set()
+        self._database.abort()
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._stopping.wait(self._turn())
+        self._database.close()
+
+    def _turn(self) -> float:
+        """One chunk, if there is one; returns the seconds to wait before the next."""
+        pace = self._pace
+        try:
+            self._books.retry()
+            busy = self.step()
+        except QueryTimeout as error:
+            pace.timed_out()
+            self._announcer.failed("background reader", f"{error}; reading less at once")
+            return pace.backoff
+        except DatabaseError as error:
+            if self._stopping.is_set():
+                return 0.0
+            pace.failures += 1
+            self._announcer.failed("background reader", str(error))
+            return pace.backoff
+        except Exception:
+            pace.failures += 1
+            log.exception("the background reader failed by a mistake in the exporter")
+            return pace.backoff
+        pace.failures = 0
+        self._announcer.works("background reader")
+        return 0.0 if busy else self._config.worker.pause
+
+    def step(self) -> bool:
+        """Do the most urgent piece of work; False where there is none. Raises `DatabaseError`."""
+        books = self._books
+        seconds = REBASE_SECONDS if books.must_rebase else self._pace.statement_seconds * (QUARTER // MINUTE)
+        with self._database.session(seconds, statement_seconds=self._pace.statement_seconds) as session:
+            clock = self.clock = int(session.clock)
+            try:
+                table = session.log(books.classification)
+            except SchemaProblem:
+                if not books.must_rebase:
+                    raise
+                # the old configuration names what is gone: rows are taken as known under the new one
+                table = session.log(books.wanted)
+                state = books.open(session.identity(table), clock)
+                self._rebase(session, state, clock, None)
+                return True
+            state = books.open(session.identity(table), clock)
+            if books.must_rebase and (agenda.is_current(state.progress, clock) or not books.knows_old):
+                self._rebase(session, state, clock, table if books.knows_old else None)
+                return True
+            with books.reading():
+                span = self._next_span(state, clock)
+            if span is not None:
+                self._read(session, table, state, span, clock)
+                return True
+            self._probe(session, table, state)
+            return False
+
+    def _next_span(self, state: State, clock: int) -> Span | None:
+        books, length = self._books, self._pace.length
+        if (span := agenda.catch_up(state, clock, length)) is not None:
+            if self.catching_up_from is None:
+                self.catching_up_from = state.progress.position
+                log.info("catching up %d s of the log in the background", clock - state.progress.position)
+            self._say_progress(state, clock)
+            return span
+        if self.catching_up_from is not None:
+            log.info("caught up")
+            self.catching_up_from = None
+        if state.progress.phase == STARTING:
+            return agenda.front(state, clock, books.rules)
+        if books.must_rebase:
+            return None
+        return agenda.next_merge(state, length) or agenda.next_reread(state, clock, books.rules, length)
+
+    def _read(self, session: Session, table: LogTable, state: State, span: Span, clock: int) -> None:
+        books, pace = self._books, self._pace
+        begun = time.monotonic()
+        # only what is merged already can be read by the quarter: other slices are still minutes
+        width = QUARTER if span.hi <= state.progress.merged and pace.split is None else MINUTE
+        minutes = read_span(session, table, books.classification, span, width=width, piece=pace.split)
+        pace.took(time.monotonic() - begun)
+        routes = self._primaries(session) if span.hi > state.progress.merged else {}
+        books.record(Read(span, agenda.present(state.progress, clock), minutes, routes, session.sequence))
+
+    def _rebase(self, session: Session, state: State, clock: int, old_table: LogTable | None) -> None:
+        """Read everything by the old settings for the last time, and by the new ones, out of one snapshot."""
+        books, now = self._books, agenda.present(state.progress, clock)
+        log.info("the settings that classify rows have changed: reading the log by the new ones")
+        last = None
+        position = state.progress.position
+        if old_table is not None:
+            span = Span(state.progress.folded, now + 1)
+            last = Read(
+                span, now, self._read_all(session, old_table, books.classification, span, state), {}, session.sequence
+            )
+            position = max(position, span.hi)
+        table = session.log(books.wanted)
+        span = Span(rebase_span(state, books.wanted_rules).lo, position)
+        minutes = self._read_all(session, table, books.wanted, span, state)
+        books.record_rebase(last, Read(span, now, minutes, {}, session.sequence))
+        log.info("the new settings are in force; no counter has moved")
+
+    def _read_all(
+        self, session: Session, table: LogTable, rules: Classification, span: Span, state: State
+    ) -> dict[int, Minute]:
+        split, merged = self._pace.split, state.progress.merged
+        piece = split or self._pace.length
+        minutes: dict[int, Minute] = {}
+        if span.lo < merged:
+            quarters = Span(span.lo, min(merged, span.hi))
+            minutes.update(read_span(session, table, rules, quarters, width=MINUTE if split else QUARTER, piece=piece))
+        if span.hi > merged:
+            minutes.update(read_span(session, table, rules, Span(max(span.lo, merged), span.hi), piece=piece))
+        return minutes
+
+    def _primaries(self, session: Session) -> Mapping[str, str]:
+        """The routes in force; where they cannot be read no fallback is claimed, and the scrape says why."""
+        try:
+            with session.savepoint():
+                routes = read_routes(session, self._config)
+        except (DatabaseError, psycopg.Error):
+            return {}
+        return {route.operation: route.primary_model for route in routes or ()}
+
+    def _probe(self, session: Session, table: LogTable, state: State) -> None:
+        """What is looked at now and then: rows without a usable time, and whether past days still agree."""
+        now = time.monotonic()
+        if now >= self._next_probe:
+            self._next_probe = now + PROBE_INTERVAL
+            self._books.note_skips(read_undated(session, table))
+        if now >= self._next_drift and state.progress.phase == RUNNING:
+            self._next_drift = now + DRIFT_INTERVAL
+            self._sample_drift(session, table, state)
+
+    def _sample_drift(self, session: Session, table: LogTable, state: State) -> None:
+        """SQL less the ledger for one past day, another one each time; in money units."""
+        books = self._books
+        zone = books.rules.zone
+        with books.reading():
+            days = _whole_days(state, zone)
+        if not days:
+            return
+        day = next((day for day in days if day > self._drift_day), days[0])
+        self._drift_day = day
+        span = Span(day_start(day, zone), day_start(day + 1, zone))
+        minutes = read_span(
+            session, table, books.classification, span, width=QUARTER, piece=max(QUARTER, self._pace.length)
+        )
+        logged = sum(cell[Field.COST] for minute in minutes.values() for cell in minute.cells.values())
+        with books.reading():
+            known = sum(units for (of, _), units in state.days.items() if of == day)
+        self.drift = logged - known
+
+    def _say_progress(self, state: State, clock: int) -> None:
+        begun = self.catching_up_from or state.progress.began
+        percent = 100 * (state.progress.position - begun) // max(1, clock - begun)
+        if percent // 10 != self._said_progress // 10:
+            log.info("read %d %% of what is to be caught up", percent)
+        self._said_progress = percent
+
+
+def _whole_days(state: State, zone: ZoneInfo) -> list[int]:
+    """The past days whose sums the ledger holds whole."""
+    progress = state.progress
+    today = day_of(progress.now, zone)
+    return [
+        day
+        for day in sorted({day for day, _ in state.days})
+        if day < today and day_start(day, zone) >= progress.began and day_start(day + 1, zone) <= progress.merged
+    ]

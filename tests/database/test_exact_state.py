@@ -1,0 +1,195 @@
+"""A state that cannot be written, is taken, damaged or for another table: nothing is lost, nothing counts twice."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.app import Exporter
+from exporter.database.connection import resolve_conninfo
+from exporter.ledger.model import Changes
+from exporter.state.store import StateError, Store
+from tests.database.harness import (
+    Log,
+    assert_shows_what_sql_says,
+    assert_spend_is_what_sql_says,
+    config_for,
+    running,
+    wait_for,
+)
+from tests.database.scraped import said
+
+
+@pytest.fixture
+def log(embedded_database: str) -> Iterator[Log]:
+    with Log(embedded_database, "status") as log:
+        yield log
+
+
+class Disk:
+    """Stands between the exporter and its state: while full, nothing is written."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.full = False
+        commit = Store.commit
+
+        def guarded(store: Store, changes: Changes, meta: Mapping[str, Any] | None = None) -> None:
+            if self.full:
+                raise sqlite3.OperationalError("database or disk is full")
+            commit(store, changes, meta)
+
+        monkeypatch.setattr(Store, "commit", guarded)
+
+
+def test_a_full_disk_freezes_counters_and_loses_nothing(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = Disk(monkeypatch)
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready()
+        log.insert(3, cost="0.5")
+        before = exporter.scrape()
+        disk.full = True
+        log.insert(2, cost="0.25")
+        waiting = log.insert(2, cost=None, outcome="pending", latency_ms=None)
+        for number in range(1, 4):
+            frozen = exporter.scrape()
+            assert frozen.counters == before.counters
+            assert_spend_is_what_sql_says(frozen, log)
+            assert frozen.one("ai_operations_in_progress", status="pending") == 1
+            assert frozen.one("ai_exporter_state_commit_failures_total") >= number
+        assert not exporter.ready
+        assert exporter.exporter.health().ok
+        assert "cannot be written" in exporter.exporter.readiness().reason
+        assert len([r for r in caplog.records if "cannot be written" in r.getMessage()]) == 1
+        log.execute("UPDATE ai_operation_log SET status = 'success', cost_usd = 0.125 WHERE id = %s", waiting)
+        log.execute("DELETE FROM ai_operation_log WHERE cost_usd = 0.5")
+        exporter.scrape()
+        disk.full = False
+        exporter.wait_ready(10)
+        after = exporter.scrape()
+        assert after.micro("ai_operation_cost_usd_total") >= 750_000
+        assert after.money == log.money() == 375_000
+        assert_spend_is_what_sql_says(after, log)
+    with running(log.url, tmp_path, after=exporter) as again:
+        assert again.wait_up().money == log.money()
+
+
+def test_a_disk_that_is_full_until_the_end_loses_nothing(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(monkeypatch)
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready()
+        log.insert(3, cost="0.5")
+        exporter.scrape()
+        disk.full = True
+        log.insert(2, cost="0.25")
+        exporter.scrape()
+    disk.full = False
+    with running(log.url, tmp_path, after=exporter) as again:
+        assert_shows_what_sql_says(again.wait_up(), log)
+
+
+def test_a_disk_that_is_full_from_the_start(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(monkeypatch)
+    disk.full = True
+    log.insert(100, cost="0.5")
+    with running(log.url, tmp_path) as exporter:
+        wait_for(lambda: exporter.scrape().has("ai_spend_today_usd"), lambda: str(exporter.exporter.status()))
+        frozen = exporter.scrape()
+        assert_spend_is_what_sql_says(frozen, log)
+        assert frozen.counters == {}
+        assert not exporter.ready
+        log.insert(1, cost="0.25")
+        exporter.scrape()
+        disk.full = False
+        exporter.wait_ready(10)
+        scraped = exporter.scrape()
+        assert scraped.money == 250_000
+        assert_spend_is_what_sql_says(scraped, log)
+
+
+def test_a_file_that_another_process_locks(log: Log, tmp_path: Path) -> None:
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready()
+        before = exporter.scrape()
+        with closing(sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            log.insert(1, cost="0.5")
+            frozen = exporter.scrape()
+            assert frozen.counters == before.counters
+            assert frozen.micro("ai_spend_today_usd") == 500_000
+            other.execute("ROLLBACK")
+        exporter.wait_ready(10)
+        assert_shows_what_sql_says(exporter.scrape(), log)
+
+
+def test_a_second_process_on_the_same_state_is_refused(log: Log, tmp_path: Path) -> None:
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready()
+        program = (
+            "import sys; from pathlib import Path; from exporter.state.store import Store; Store(Path(sys.argv[1]))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=30, check=False
+        )
+        assert done.returncode != 0
+        assert "in use by another process" in done.stderr
+        with pytest.raises(StateError, match="in use by another process"):
+            Store(tmp_path)
+        log.insert(1)
+        assert_shows_what_sql_says(exporter.scrape(), log)
+
+
+@pytest.mark.parametrize("damage", ["text", "header", "pages", "empty"])
+def test_a_damaged_file_is_set_aside(log: Log, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready()
+        log.insert(1, cost="0.5")
+        exporter.scrape()
+    file = tmp_path / "ledger.sqlite"
+    content = file.read_bytes()
+    assert len(content) > 8192
+    file.write_bytes(
+        {
+            "text": b"this is not a database" * 500,
+            "header": b"\0" * 100 + content[100:],
+            "pages": content[:4096] + b"\xff" * (len(content) - 4096),
+            "empty": b"",
+        }[damage]
+    )
+    with running(log.url, tmp_path) as again:
+        scraped = again.wait_ready().scrape()
+        assert scraped.money == 0
+        assert_spend_is_what_sql_says(scraped, log)
+        log.insert(1, cost="0.25")
+        assert again.scrape().money == 250_000
+    if damage != "empty":
+        assert said(caplog, "damaged", "set aside", "begin anew at zero")
+        assert list(tmp_path.glob("ledger.sqlite.damaged-*"))
+
+
+def test_values_in_the_file_that_are_no_state(log: Log, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready()
+        log.insert(1, cost="0.5")
+        exporter.scrape()
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)) as db:
+        db.execute("UPDATE parts SET value = '{broken' WHERE part = 'totals'")
+    with running(log.url, tmp_path) as again:
+        assert again.wait_ready().scrape().money == 0
+    assert said(caplog, "damaged", "set aside")
+
+
+def test_one_that_was_never_started_can_be_stopped(log: Log, tmp_path: Path) -> None:
+    # as when the web server cannot listen
+    config = config_for(log.url, tmp_path, {})
+    exporter = Exporter(config, resolve_conninfo(config, {}), Store(tmp_path))
+    exporter.stop()
+    Store(tmp_path).close()

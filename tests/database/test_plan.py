@@ -1,0 +1,162 @@
+"""A scrape costs what the open window holds, and not what the table holds: by the planner's own account."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from exporter.config import Config
+from exporter.database.connection import resolve_conninfo
+from exporter.database.log_query import LogTable, span_query, undated_query
+from exporter.database.session import Database
+from exporter.demo.schema import LAYOUTS
+from exporter.ledger.model import Span
+from tests.database.harness import Log, running
+from tests.servers import EmbeddedServer
+
+ROWS = 1_000_000
+DAYS = 240
+WINDOW = 180
+PAST = 3 * 3600
+
+FILL = {
+    "success": (
+        "INSERT INTO ai_operation_log (operation_type, operation_id, model_used, user_id, input_tokens, output_tokens,"
+        " cost_usd, latency_ms, success, created_at)"
+        " SELECT 'o' || n % 9, 'o' || n % 9, 'm' || n % 3, NULL, 100, 10, 0.001, 900, n % 50 > 0, {at}"
+        " FROM generate_series(1, {rows}) AS n ORDER BY random()"
+    ),
+    "status": (
+        "INSERT INTO ai_operation_log (operation_id, model_used, input_tokens, output_tokens, cost_usd, latency_ms,"
+        " status, executed_at)"
+        " SELECT 'o' || n % 9, 'm' || n % 3, 100, 10, 0.001, 900,"
+        " CASE WHEN n % 50 > 0 THEN 'success' ELSE 'failed' END,"
+        " {at} FROM generate_series(1, {rows}) AS n ORDER BY random()"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node of a plan: what it is, its relation and index, and how many rows of the table it went over."""
+
+    kind: str
+    relation: str
+    index: str
+    rows: int
+
+
+@pytest.fixture(scope="module", params=LAYOUTS)
+def big_log(request: pytest.FixtureRequest, embedded_postgres: EmbeddedServer) -> Iterator[Log]:
+    url = embedded_postgres.create_database()
+    with Log(url, request.param) as log:
+        at = f"now() AT TIME ZONE 'UTC' - n * interval '{DAYS * 86400 / ROWS} seconds'"
+        # quicker without its indexes, which are made again as they were
+        ((index,),) = log.execute("SELECT pg_get_indexdef('ai_operation_log_{time}_idx'::regclass)")
+        log.execute("ALTER TABLE ai_operation_log DROP CONSTRAINT ai_operation_log_pkey")
+        log.execute("DROP INDEX ai_operation_log_{time}_idx")
+        log.execute(FILL[log.layout].replace("{at}", at).replace("{rows}", str(ROWS)))
+        log.execute("ALTER TABLE ai_operation_log ADD PRIMARY KEY (id)")
+        log.execute(index)
+        log.execute("ANALYZE ai_operation_log")
+        yield log
+    embedded_postgres.drop_database(url)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The plan of a statement as the exporter runs it, and the rows of the table that its span holds."""
+
+    steps: list[Step]
+    matching: int
+
+
+def explain(log: Log, config: Config, ago: int, length: int, width: int = 60) -> Planned:
+    """The plan of the query for `length` seconds from `ago` seconds ago on."""
+    database = Database(resolve_conninfo(config, {}), 5, "tests")
+    try:
+        with database.session(60) as session:
+            table = session.log(config.classification())
+            lo = (int(session.clock) - ago) // 60 * 60
+            span = Span(lo, lo + length)
+            statement, parameters = span_query(table, config.classification(), span, width)
+            plan = session.run(psycopg.sql.SQL("EXPLAIN (ANALYZE, FORMAT JSON) ") + statement, parameters)[0][0]
+        ((matching,),) = log.execute(
+            "SELECT count(*) FROM ai_operation_log"
+            " WHERE {time} >= to_timestamp(%s) AT TIME ZONE 'UTC' AND {time} < to_timestamp(%s) AT TIME ZONE 'UTC'",
+            span.lo,
+            span.hi,
+        )
+        return Planned(list(_steps(plan[0]["Plan"])), matching)
+    finally:
+        database.close()
+
+
+def _steps(node: dict[str, Any]) -> Iterator[Step]:
+    went_over = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+    rows = round((went_over + node.get("Rows Removed by Index Recheck", 0)) * node["Actual Loops"])
+    yield Step(node["Node Type"], node.get("Relation Name", ""), node.get("Index Name", ""), rows)
+    for child in node.get("Plans", ()):
+        yield from _steps(child)
+
+
+def config_of(log: Log, **overrides: Any) -> Config:
+    return Config.model_validate({"database": {"url": log.url}, **overrides})
+
+
+def assert_only_the_span_is_touched(planned: Planned, log: Log, most: int) -> None:
+    """The table is reached through the time index alone, and rows outside the span are not looked at."""
+    at_the_table = [step for step in planned.steps if step.relation == "ai_operation_log"]
+    assert at_the_table, planned
+    assert not [step for step in planned.steps if step.kind == "Seq Scan"]
+    indexes = {step.index for step in planned.steps if step.index}
+    assert indexes == {f"ai_operation_log_{log.time_column}_idx"}
+    assert planned.matching > 0
+    assert sum(step.rows for step in at_the_table) <= most
+
+
+@pytest.mark.parametrize("ago", [WINDOW, 86_400, 40 * 86_400])
+def test_a_window_costs_its_own_rows(big_log: Log, ago: int) -> None:
+    planned = explain(big_log, config_of(big_log), ago, WINDOW)
+    assert_only_the_span_is_touched(planned, big_log, planned.matching + 5)
+
+
+def test_a_window_of_a_zone_costs_its_margin(big_log: Log) -> None:
+    planned = explain(big_log, config_of(big_log, log_time_zone="Europe/Berlin"), 86_400, WINDOW)
+    margin = 6 * 3600 * ROWS // (DAYS * 86_400)
+    assert_only_the_span_is_touched(planned, big_log, planned.matching + margin + 5)
+
+
+def test_a_chunk_of_the_past_costs_its_own_rows(big_log: Log) -> None:
+    planned = explain(big_log, config_of(big_log), 5 * 86_400, PAST, 900)
+    assert_only_the_span_is_touched(planned, big_log, planned.matching + 5)
+
+
+def test_the_probe_for_unusable_times_looks_at_no_other_row(big_log: Log) -> None:
+    config = config_of(big_log)
+    database = Database(resolve_conninfo(config, {}), 5, "tests")
+    try:
+        with database.session(60) as session:
+            table: LogTable = session.log(config.classification())
+            statement = psycopg.sql.SQL("EXPLAIN (ANALYZE, FORMAT JSON) ") + undated_query(table, 1000)
+            plan = session.run(statement)[0][0]
+    finally:
+        database.close()
+    steps = [step for step in _steps(plan[0]["Plan"]) if step.relation == "ai_operation_log"]
+    assert len(steps) == 3
+    assert {step.kind for step in steps} <= {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
+    assert sum(step.rows for step in steps) == 0
+
+
+def test_scrapes_of_a_large_table_read_only_new_rows(big_log: Log, tmp_path: Path) -> None:
+    with running(big_log.url, tmp_path) as exporter:
+        exporter.wait_ready(120)
+        before = exporter.scrape()
+        after = exporter.scrape()
+        read = after.one("ai_exporter_rows_read_total") - before.one("ai_exporter_rows_read_total")
+        # a window holds about ten rows; merges and re-reads in between a few hundred
+        assert 0 < read < 3000
+        assert after.up == 1

@@ -1,0 +1,115 @@
+"""Behind PgBouncer in transaction mode, where no two transactions need have the same server connection."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from testcontainers.core.container import DockerContainer
+
+from tests.database.harness import Log, assert_shows_what_sql_says, running
+from tests.database.scraped import Scraped
+from tests.servers import DockerServer, container_address, docker_image, reachable_host
+
+CONFIG = """
+[databases]
+* = host={host} port=5432 user=postgres password={password}
+[pgbouncer]
+listen_addr = 0.0.0.0
+listen_port = 6432
+auth_type = any
+pool_mode = transaction
+default_pool_size = {size}
+max_client_conn = 100
+ignore_startup_parameters = extra_float_digits
+"""
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def pooler(
+    request: pytest.FixtureRequest, docker_postgres: DockerServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, int]]:
+    """Host and port of a pooler with so many server connections for each database."""
+    folder = tmp_path_factory.mktemp("pooler")
+    folder.chmod(0o755)
+    file = folder / "pooler.ini"
+    file.write_text(
+        CONFIG.format(
+            host=docker_postgres.address_for_containers, password=docker_postgres.password, size=request.param
+        )
+    )
+    file.chmod(0o644)
+    container = (
+        DockerContainer(docker_image("PGBOUNCER_IMAGE", "edoburu/pgbouncer:v1.24.1-p1"))
+        .with_kwargs(entrypoint="pgbouncer")
+        .with_command("/pooler.ini")
+        .with_exposed_ports(6432)
+        .with_volume_mapping(str(file), "/pooler.ini", "ro")
+    )
+    with container:
+        host, port = reachable_host(container), int(container.get_exposed_port(6432))
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                psycopg.connect(host=host, port=port, user="postgres", dbname="postgres", connect_timeout=5).close()
+                break
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    print(container.get_logs(), container_address(container))
+                    raise
+                time.sleep(0.1)
+        yield host, port
+
+
+@pytest.fixture
+def log(docker_postgres: DockerServer) -> Iterator[Log]:
+    url = docker_postgres.create_database()
+    with Log(url, "status") as log:
+        yield log
+    docker_postgres.drop_database(url)
+
+
+def test_two_exporters_share_a_pool_of_one_or_two(pooler: tuple[str, int], log: Log, tmp_path: Path) -> None:
+    host, port = pooler
+    url = f"postgresql://postgres@{host}:{port}/{log.connection.info.dbname}"
+    with running(url, tmp_path / "one") as one, running(url, tmp_path / "two") as two:
+        one.wait_ready()
+        two.wait_ready()
+        seen: list[Scraped] = []
+
+        def scrape_often(which: int) -> None:
+            exporter = (one, two)[which]
+            for _ in range(15):
+                seen.append(exporter.scrape())
+
+        threads = [threading.Thread(target=scrape_often, args=(which,)) for which in (0, 1)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            log.insert(2, cost="0.000101")
+            time.sleep(0.05)
+        for thread in threads:
+            thread.join()
+        assert len(seen) == 30
+        assert {scraped.up for scraped in seen} == {1}
+        assert {value for scraped in seen for value in scraped.collectors.values()} == {1}
+        for exporter in (one, two):
+            assert_shows_what_sql_says(exporter.scrape(), log)
+
+
+def test_nothing_of_a_session_is_left_with_the_pooler(pooler: tuple[str, int], log: Log, tmp_path: Path) -> None:
+    host, port = pooler
+    url = f"postgresql://postgres@{host}:{port}/{log.connection.info.dbname}"
+    names = ("statement_timeout", "lock_timeout", "row_security", "idle_in_transaction_session_timeout", "jit")
+    query = "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
+    fresh = log.execute(query)
+    with running(url, tmp_path) as exporter:
+        exporter.wait_ready().scrape()
+        with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
+            for _ in range(5):
+                assert connection.execute(query.encode()).fetchall() == fresh
+                (prepared,) = connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() or (None,)
+                assert prepared == 0
+                exporter.scrape()

@@ -1,0 +1,292 @@
+"""Row-level security and grants: every row is seen, or the exporter says that it is not, and how to mend it."""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+
+import psycopg
+import pytest
+
+from exporter.demo.history import history
+from exporter.demo.rows import fill
+from tests.database.harness import Log, assert_spend_is_what_sql_says, running, wait_for
+from tests.database.scraped import assert_blind, said
+from tests.servers import EmbeddedServer
+
+PASSWORD = "for this test"
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A role that may read all tables of a log, and sees none of their rows yet."""
+
+    name: str
+    url: str
+    log: Log
+
+    def policy(self, condition: str = "true", *, table: str = "ai_operation_log", kind: str = "", to: str = "") -> str:
+        """Make a policy on a table for this role; returns the policy's name."""
+        name = f"p_{secrets.token_hex(4)}"
+        self.log.execute(f"CREATE POLICY {name} ON {table} {kind} TO {to or self.name} USING ({condition})")
+        return name
+
+    def see_the_rest(self) -> None:
+        """Policies on all tables but the log."""
+        tables = self.log.execute("SELECT relname FROM pg_class WHERE relrowsecurity AND relname <> 'ai_operation_log'")
+        for (table,) in tables:
+            self.policy(table=table, kind="FOR SELECT")
+
+
+@pytest.fixture
+def log(embedded_database: str) -> Iterator[Log]:
+    with Log(embedded_database, "success") as log:
+        for ago in range(1, 100, 7):
+            log.insert(ago, cost="0.012345")
+        yield log
+
+
+@pytest.fixture
+def reader(log: Log, embedded_postgres: EmbeddedServer) -> Iterator[Reader]:
+    name = f"reader_{log.connection.info.dbname}"
+    log.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'")
+    log.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}")
+    yield Reader(name, embedded_postgres.url(log.connection.info.dbname, name, PASSWORD), log)
+    log.execute(f"DROP OWNED BY {name}")
+    log.execute(f"DROP ROLE {name}")
+
+
+def test_a_role_without_a_policy_reads_nothing_and_both_mends_work(
+    reader: Reader, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader.see_the_rest()
+    with running(reader.url, tmp_path) as exporter:
+        assert_blind(exporter.scrape())
+        assert not exporter.ready
+        message = said(caplog, "row-level security hides rows", "ai_operation_log", reader.name)
+        # pasted as it is, the message's SQL runs the first way and comments the second
+        reader.log.execute(message.split(" — ")[1])
+        assert exporter.wait_up().micro("ai_spend_today_usd") > 0
+        reader.log.execute(f"ALTER ROLE {reader.name} NOBYPASSRLS")
+        assert_blind(exporter.scrape())
+        reader.log.execute("CREATE POLICY" + message.split("CREATE POLICY")[1])
+        assert_spend_is_what_sql_says(exporter.scrape(), reader.log)
+        reader.log.insert(1, cost="0.5")
+        assert exporter.scrape().money == 500_000
+
+
+def test_each_state_is_said_once(reader: Reader, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with running(reader.url, tmp_path) as exporter:
+        for _ in range(5):
+            exporter.scrape()
+        lines = [r for r in caplog.records if r.getMessage().startswith("log:") and "hides rows" in r.getMessage()]
+        assert len(lines) == 1
+        assert PASSWORD not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("condition", "kind"),
+    [
+        ("cost_usd > 0", "FOR SELECT"),
+        ("1 = 1", "FOR SELECT"),
+        ("true", "FOR DELETE"),
+        ("'true'::boolean IS NOT NULL", "FOR SELECT"),
+    ],
+)
+def test_a_policy_that_does_not_show_every_row_for_certain(
+    reader: Reader, tmp_path: Path, condition: str, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader.see_the_rest()
+    reader.policy(condition, kind=kind)
+    with running(reader.url, tmp_path) as exporter:
+        assert_blind(exporter.scrape())
+        assert said(caplog, "hides rows", "ai_operation_log", "CREATE POLICY", "BYPASSRLS")
+
+
+def test_a_policy_of_another_role_does_not_help(reader: Reader, tmp_path: Path) -> None:
+    reader.see_the_rest()
+    reader.policy(to="CURRENT_USER")
+    with running(reader.url, tmp_path) as exporter:
+        assert_blind(exporter.scrape())
+
+
+@pytest.mark.parametrize("kind", ["FOR SELECT", "FOR ALL"])
+def test_a_policy_for_everyone_or_a_second_narrow_one_hides_nothing(reader: Reader, tmp_path: Path, kind: str) -> None:
+    reader.see_the_rest()
+    reader.policy(kind=kind, to="PUBLIC")
+    reader.policy("cost_usd < 0", kind="FOR SELECT")
+    with running(reader.url, tmp_path) as exporter:
+        assert_spend_is_what_sql_says(exporter.wait_up(), reader.log)
+
+
+def test_a_restrictive_policy_beside_a_true_one_hides_rows(
+    reader: Reader, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader.see_the_rest()
+    reader.policy()
+    name = reader.policy("cost_usd < 0", kind="AS RESTRICTIVE FOR SELECT", to="PUBLIC")
+    with running(reader.url, tmp_path) as exporter:
+        assert_blind(exporter.scrape())
+        assert said(caplog, "hides rows", "restrictive")
+        reader.log.execute(f"DROP POLICY {name} ON ai_operation_log")
+        assert_spend_is_what_sql_says(exporter.wait_up(), reader.log)
+        # one for another role, or another command, restricts nothing here
+        reader.policy("false", kind="AS RESTRICTIVE FOR SELECT", to="CURRENT_USER")
+        reader.policy("false", kind="AS RESTRICTIVE FOR DELETE")
+        assert_spend_is_what_sql_says(exporter.scrape(), reader.log)
+
+
+@pytest.mark.parametrize("inherits", [True, False])
+def test_a_policy_of_a_group(reader: Reader, tmp_path: Path, inherits: bool) -> None:
+    reader.see_the_rest()
+    group = f"group_{reader.name}"
+    reader.log.execute(f"CREATE ROLE {group}")
+    try:
+        # whether a policy of a group applies depends on whether its rights are inherited
+        reader.log.execute(f"GRANT {group} TO {reader.name} WITH INHERIT {inherits}")
+        reader.policy(to=group)
+        with psycopg.connect(reader.url) as connection:
+            (seen,) = connection.execute("SELECT count(*) FROM ai_operation_log").fetchone() or (0,)
+        with running(reader.url, tmp_path) as exporter:
+            if inherits:
+                assert seen > 0
+                assert_spend_is_what_sql_says(exporter.wait_up(), reader.log)
+            else:
+                assert seen == 0
+                assert_blind(exporter.scrape())
+    finally:
+        reader.log.execute(f"DROP OWNED BY {group}")
+        reader.log.execute(f"DROP ROLE {group}")
+
+
+def test_the_owner_under_forced_row_security(reader: Reader, tmp_path: Path) -> None:
+    reader.see_the_rest()
+    reader.log.execute(f"ALTER TABLE ai_operation_log OWNER TO {reader.name}")
+    with running(reader.url, tmp_path) as exporter:
+        assert_spend_is_what_sql_says(exporter.wait_up(), reader.log)
+        reader.log.execute("ALTER TABLE ai_operation_log FORCE ROW LEVEL SECURITY")
+        assert_blind(exporter.scrape())
+    reader.log.execute("ALTER TABLE ai_operation_log OWNER TO CURRENT_USER")
+
+
+def test_counters_stay_when_the_policy_goes_and_go_on_when_it_comes_back(reader: Reader, tmp_path: Path) -> None:
+    reader.see_the_rest()
+    name = reader.policy()
+    with running(reader.url, tmp_path) as exporter:
+        exporter.wait_up()
+        reader.log.insert(3, cost="0.25")
+        before = exporter.scrape()
+        assert before.money == 250_000
+        reader.log.execute(f"DROP POLICY {name} ON ai_operation_log")
+        reader.log.insert(2, cost="0.5")
+        blind = exporter.scrape()
+        assert_blind(blind)
+        assert blind.counters == before.counters
+        assert blind.collectors == {"log": 0, "budgets": 1, "routes": 1, "recommendations": 1, "approvals": 1}
+        reader.policy()
+        after = exporter.scrape()
+        assert_spend_is_what_sql_says(after, reader.log)
+        assert after.money == 750_000
+
+
+def test_without_a_grant_the_message_holds_the_one_to_give(
+    reader: Reader, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader.see_the_rest()
+    reader.policy()
+    reader.log.execute(f"REVOKE ALL ON ai_operation_log FROM {reader.name}")
+    with running(reader.url, tmp_path) as exporter:
+        assert_blind(exporter.scrape())
+        message = said(caplog, "log:", "may not read", "ai_operation_log", "GRANT SELECT")
+        reader.log.execute(message.split(" — ")[1])
+        assert_spend_is_what_sql_says(exporter.wait_up(), reader.log)
+
+
+def test_without_a_grant_on_one_column(reader: Reader, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    reader.see_the_rest()
+    reader.policy()
+    columns = "created_at, operation_type, operation_id, model_used, user_id, input_tokens, output_tokens, cost_usd"
+    reader.log.execute(f"REVOKE ALL ON ai_operation_log FROM {reader.name}")
+    reader.log.execute(f"GRANT SELECT ({columns}, success, error_message) ON ai_operation_log TO {reader.name}")
+    with running(reader.url, tmp_path) as exporter:
+        assert_blind(exporter.scrape())
+        assert said(caplog, "may not read", "ai_operation_log", "GRANT SELECT")
+        reader.log.execute(f"GRANT SELECT (latency_ms) ON ai_operation_log TO {reader.name}")
+        assert_spend_is_what_sql_says(exporter.wait_up(), reader.log)
+
+
+def test_without_the_right_to_the_schema(reader: Reader, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log = reader.log
+    reader.see_the_rest()
+    reader.policy()
+    log.execute('CREATE SCHEMA "Closed App"')
+    log.execute('ALTER TABLE ai_operation_log SET SCHEMA "Closed App"')
+    log.execute('SET search_path TO "Closed App", public')
+    with running(reader.url, tmp_path) as exporter:
+        assert_blind(exporter.scrape())
+        message = said(caplog, "log:", "may not read", "GRANT USAGE ON SCHEMA")
+        log.execute(message.split(" — ")[1])
+        assert_spend_is_what_sql_says(exporter.wait_up(), log)
+
+
+@pytest.mark.parametrize("broken", ["policy", "grant", "column", "limit"])
+def test_only_the_budgets_are_unreadable(
+    reader: Reader, tmp_path: Path, broken: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = reader.log
+    fill(log.connection, log.layout, history(log.layout, 0, datetime.now(UTC), Random(2)))
+    reader.see_the_rest()
+    reader.policy()
+    words = {
+        "policy": ("hides rows", "CREATE POLICY"),
+        "grant": ("may not read", "GRANT SELECT"),
+        "column": ("columns seen:", "columns.budgets.user"),
+        "limit": ("daily_limit_usd is of type", "columns.budgets.daily_limit"),
+    }[broken]
+    if broken == "policy":
+        log.execute("SELECT pg_catalog.quote_ident('x')")
+        for (name,) in log.execute("SELECT polname FROM pg_policy WHERE polrelid = 'cost_budgets'::regclass"):
+            log.execute(f"DROP POLICY {name} ON cost_budgets")
+    elif broken == "grant":
+        log.execute(f"REVOKE ALL ON cost_budgets FROM {reader.name}")
+    elif broken == "column":
+        log.execute("ALTER TABLE cost_budgets RENAME user_id TO owner_id")
+    else:
+        log.execute("ALTER TABLE cost_budgets ALTER daily_limit_usd TYPE text")
+    with running(reader.url, tmp_path) as exporter:
+        scraped = exporter.wait_up()
+        assert scraped.collectors == {"log": 1, "budgets": 0, "routes": 1, "recommendations": 1, "approvals": 1}
+        assert_spend_is_what_sql_says(scraped, log)
+        assert scraped.has("ai_user_spend_today_usd")
+        assert scraped.has("ai_model_route_info")
+        assert scraped.has("ai_recommendations")
+        for name in ("ai_user_daily_limit_usd", "ai_budget_users", "ai_budget_recorded_spend_today_usd"):
+            assert not scraped.has(name)
+        assert said(caplog, "budgets:", "cost_budgets", *words)
+
+
+@pytest.mark.parametrize("invoker", [True, False])
+def test_a_view_over_a_hidden_table(reader: Reader, tmp_path: Path, invoker: bool) -> None:
+    """A view of its owner's shows all that the owner sees; one of the invoker's hides rows, and must not be read."""
+    log = reader.log
+    reader.see_the_rest()
+    log.execute(f"CREATE VIEW calls WITH (security_invoker = {invoker}) AS SELECT * FROM ai_operation_log")
+    log.execute(f"GRANT SELECT ON calls TO {reader.name}")
+    with running(reader.url, tmp_path, tables={"log": "calls"}) as exporter:
+        if invoker:
+            assert_blind(exporter.scrape())
+        else:
+            assert_spend_is_what_sql_says(exporter.wait_up(), log)
+
+
+def test_a_role_that_is_read_only_by_default(reader: Reader, tmp_path: Path) -> None:
+    reader.see_the_rest()
+    reader.policy()
+    for setting in ("default_transaction_read_only = on", "statement_timeout = '1ms'", "row_security = off"):
+        reader.log.execute(f"ALTER ROLE {reader.name} SET {setting}")
+    reader.log.execute(f"ALTER ROLE {reader.name} SET search_path = ''")
+    with running(reader.url, tmp_path, tables={"log": "public.ai_operation_log"}) as exporter:
+        wait_for(lambda: exporter.scrape().up == 1, lambda: str(exporter.exporter.status()))
+        assert_spend_is_what_sql_says(exporter.scrape(), reader.log)
