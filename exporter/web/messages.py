@@ -1,0 +1,46 @@
+"""A request and a response, as far as this server knows them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs
+
+from tornado.httputil import HTTPHeaders
+
+_AUTHORITY = re.compile(r"\Ahttps?://[^/?]*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client asks, and the subject alternative names of its certificate."""
+
+    method: str
+    target: str
+    headers: HTTPHeaders
+    names: frozenset[str] = frozenset()
+
+    @property
+    def path(self) -> str:
+        """The path, without the query."""
+        return _AUTHORITY.sub("", self.target, count=1).partition("?")[0] or "/"
+
+    @property
+    def query(self) -> Mapping[str, list[str]]:
+        """The parameters of the query, each with its values."""
+        return parse_qs(self.target.partition("?")[2])
+
+
+@dataclass(frozen=True)
+class Response:
+    """What is sent back; without a body (None) not even its length is said."""
+
+    status: int
+    body: bytes | None
+    content_type: str = "text/plain; charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def sentence(status: int, text: str, **headers: str) -> Response:
+    """A response of one plain line; ``Retry_After="1"`` adds the header ``Retry-After: 1``."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(status, f"{text}\n".encode(), headers=named)

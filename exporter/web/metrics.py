@@ -1,0 +1,90 @@
+"""The metrics page: a scrape in a thread, encoded as the client likes it."""
+
+import copy
+import gzip
+import logging
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import partial
+
+from prometheus_client.metrics_core import Metric
+
+from exporter.web.app import Application
+from exporter.web.limits import ScrapeTimeouts
+from exporter.web.messages import Request, Response, sentence
+from exporter.web.negotiate import Encoder, accepts_gzip, choose_format
+from exporter.web.pool import BoundedPool, PoolFullError
+
+_log = logging.getLogger(__name__)
+_TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
+_GRACE = 1.0  # seconds a scrape may be late before its client is told
+_GZIP_LEVEL = 5
+
+
+@dataclass(frozen=True)
+class _Families:
+    """As much of a registry as the encoders use."""
+
+    families: Collection[Metric]
+
+    def collect(self) -> Collection[Metric]:
+        return self.families
+
+
+@dataclass(frozen=True)
+class MetricsPage:
+    """``/metrics``."""
+
+    app: Application
+    timeouts: ScrapeTimeouts
+    pool: BoundedPool
+
+    async def answer(self, request: Request) -> Response:
+        """The metrics, or a plain sentence why there are none; HEAD gets the headers without a scrape."""
+        encoder, content_type = choose_format(request.headers.get("Accept"))
+        compress = accepts_gzip(request.headers.get("Accept-Encoding"))
+        headers = {"Vary": "Accept, Accept-Encoding"}
+        if compress:
+            headers["Content-Encoding"] = "gzip"
+        if request.method == "HEAD":
+            return Response(200, None, content_type, headers)
+        timeout = self.timeouts.choose(request.headers.get(_TIMEOUT_HEADER))
+        names = frozenset(request.query.get("name[]", ()))
+        work = partial(_scrape, self.app, time.monotonic() + timeout, names, encoder, compress)
+        try:
+            body = await self.pool.run(work, timeout + _GRACE)
+        except PoolFullError:
+            return sentence(503, "Too many scrapes at once.", Retry_After="1")
+        except TimeoutError:
+            return sentence(503, "The scrape took longer than its timeout.")
+        except Exception as error:
+            _log.error("%s", describe("scrape failed", error))
+            return sentence(500, "The scrape failed; the log says where.")
+        return Response(200, body, content_type, headers)
+
+
+def describe(what: str, error: BaseException) -> str:
+    """One line on an error: its class and place, but not its text, which may hold a secret."""
+    kind = f"{type(error).__module__}.{type(error).__qualname__}"
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return f"{what}: {kind}"
+    return f"{what}: {kind} at {trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"
+
+
+def _scrape(app: Application, deadline: float, names: frozenset[str], encoder: Encoder, compress: bool) -> bytes:
+    # Waiting in the queue has taken some of the time.
+    families = tuple(app.scrape(max(0.1, deadline - time.monotonic())))
+    if names:
+        families = tuple(family for family in (_only(family, names) for family in families) if family.samples)
+    body = encoder(_Families(families))
+    return gzip.compress(body, _GZIP_LEVEL) if compress else body
+
+
+def _only(family: Metric, names: frozenset[str]) -> Metric:
+    chosen = copy.copy(family)
+    chosen.samples = [sample for sample in family.samples if sample.name in names]
+    return chosen

@@ -1,0 +1,69 @@
+"""From a request to its response: who may ask, and what is where."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from exporter.web.app import Application, Verdict
+from exporter.web.auth import Authenticator
+from exporter.web.messages import Request, Response, sentence
+from exporter.web.metrics import MetricsPage, describe
+from exporter.web.pages import landing_page
+from exporter.web.pool import BoundedPool, PoolFullError
+from exporter.web.rate import RateLimiter
+from exporter.web.settings import WebSettings
+
+_log = logging.getLogger(__name__)
+_METHODS = ("GET", "HEAD")
+
+
+@dataclass(frozen=True)
+class Router:
+    """Answers every request; never raises."""
+
+    app: Application
+    metrics: MetricsPage
+    authenticator: Authenticator
+    limiter: RateLimiter
+    pages: BoundedPool
+    page_timeout: float
+
+    async def answer(self, request: Request, settings: WebSettings) -> Response:
+        """The response under the settings of now."""
+        try:
+            refusal = await self._refusal(request, settings)
+            return refusal or await self._page(request)
+        except PoolFullError:
+            return sentence(503, "Too many requests at once.", Retry_After="1")
+        except TimeoutError:
+            return sentence(503, "The page took too long.")
+        except Exception as error:
+            _log.error("%s", describe("page failed", error))
+            return sentence(500, "The page failed; the log says where.")
+
+    async def _refusal(self, request: Request, settings: WebSettings) -> Response | None:
+        if not self.limiter.allow(settings.rate_limit):
+            return sentence(429, "Too many requests.", Retry_After="1")
+        tls = settings.tls_server_config
+        if tls and tls.client_allowed_sans and not request.names.intersection(tls.client_allowed_sans):
+            return sentence(403, "The client certificate has none of the allowed names.")
+        users = settings.basic_auth_users
+        if users and not await self.authenticator.check(users, request.headers.get("Authorization")):
+            return sentence(401, "Unauthorized.", WWW_Authenticate='Basic realm="metrics", charset="UTF-8"')
+        return None
+
+    async def _page(self, request: Request) -> Response:
+        path = request.path
+        if path not in ("/", "/metrics", "/-/healthy", "/-/ready"):
+            return sentence(404, "Not found.")
+        if request.method not in _METHODS:
+            return sentence(405, "Only GET and HEAD.", Allow=", ".join(_METHODS))
+        if path == "/metrics":
+            return await self.metrics.answer(request)
+        if path == "/":
+            return await self.pages.run(lambda: landing_page(self.app.status()), self.page_timeout)
+        return await self._verdict(self.app.health if path == "/-/healthy" else self.app.readiness)
+
+    async def _verdict(self, question: Callable[[], Verdict]) -> Response:
+        verdict = await self.pages.run(question, self.page_timeout)
+        return sentence(200 if verdict.ok else 503, verdict.reason)

@@ -1,0 +1,140 @@
+"""The web server: its own thread and event loop, started and stopped by the program."""
+
+import asyncio
+import logging
+import socket
+import threading
+from pathlib import Path
+
+from pydantic_core import PydanticCustomError
+from tornado.netutil import bind_sockets
+
+from exporter.config.types import split_listen_address
+from exporter.web.app import Application
+from exporter.web.auth import Authenticator
+from exporter.web.limits import Limits, ScrapeTimeouts
+from exporter.web.listener import Listener, Quieter
+from exporter.web.live import LiveSettings
+from exporter.web.metrics import MetricsPage, describe
+from exporter.web.pool import BoundedPool
+from exporter.web.rate import RateLimiter
+from exporter.web.routes import Router
+
+_PAGE_THREADS, _PAGE_QUEUE = 2, 32
+_STOP_SECONDS = 1.5
+_BACKLOG = 512
+_WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+
+_log = logging.getLogger(__name__)
+_quieter = Quieter(seconds=10.0)
+
+
+class WebError(Exception):
+    """The server cannot start; the text says why and how to mend it."""
+
+
+class WebServer:
+    """Serves an application over HTTP or HTTPS until it is stopped."""
+
+    def __init__(
+        self,
+        app: Application,
+        listen_address: str = "127.0.0.1:9867",
+        web_config_file: Path | None = None,
+        timeouts: ScrapeTimeouts = ScrapeTimeouts(default=10.0, offset=0.5, most=60.0),  # noqa: B008 - frozen
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+    ) -> None:
+        self._app = app
+        self._listen_address = listen_address
+        self._web_config_file = web_config_file
+        self._timeouts = timeouts
+        self._limits = limits
+        self._host, self._port = "", 0
+        self._live: LiveSettings | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = asyncio.Event()
+
+    def start(self) -> None:
+        """Listen and serve in a thread; when this returns, clients can connect.
+
+        Raises ConfigError for a web configuration file that cannot be used, WebError for the address.
+        """
+        if self._thread is not None:
+            raise WebError("the web server was started already; make a new one")
+        try:
+            self._host, port = split_listen_address(self._listen_address)
+        except PydanticCustomError as error:
+            raise WebError(f"listen address {self._listen_address!r} — {error.message()}") from None
+        live = LiveSettings(self._web_config_file, self._limits.reload_interval)
+        sockets = self._bind(port)
+        self._port = sockets[0].getsockname()[1]
+        self._live = live
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(sockets, live, ready), name="web", daemon=True)
+        self._thread.start()
+        ready.wait()
+        if self._loop is None:
+            raise WebError("the web server cannot run: the log says where — free file descriptors or memory")
+
+    def stop(self) -> None:
+        """Close the port and every connection, within two seconds; a scrape under way loses its client."""
+        if self._thread is None or self._loop is None or not self._thread.is_alive():
+            return
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(_STOP_SECONDS + 0.4)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """``http://host:port`` or ``https://…``, without a slash at the end; for every address, the local one."""
+        scheme = "https" if self._live is not None and self._live.context is not None else "http"
+        host = _WILDCARDS.get(self._host, self._host)
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._port}"
+
+    def _bind(self, port: int) -> list[socket.socket]:
+        try:
+            return bind_sockets(port, self._host or None, backlog=_BACKLOG)
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or "no such host"
+            mend = "choose another listen address, or stop what listens there"
+            raise WebError(f"cannot listen on {self._listen_address}: {reason} — {mend}") from None
+
+    def _run(self, sockets: list[socket.socket], live: LiveSettings, ready: threading.Event) -> None:
+        try:
+            asyncio.run(self._serve(sockets, live, ready))
+        except Exception as error:
+            _log.error("%s", describe("web server ended", error))
+        finally:
+            for one in sockets:
+                one.close()
+            ready.set()  # if it failed before, start() still waits
+
+    async def _serve(self, sockets: list[socket.socket], live: LiveSettings, ready: threading.Event) -> None:
+        limits = self._limits
+        scrapes = BoundedPool("scrape", limits.scrape_threads, limits.scrape_queue)
+        passwords = BoundedPool("password", limits.auth_threads, limits.auth_queue)
+        pages = BoundedPool("page", _PAGE_THREADS, _PAGE_QUEUE)
+        router = Router(
+            self._app,
+            MetricsPage(self._app, self._timeouts, scrapes),
+            Authenticator(passwords),
+            RateLimiter(),
+            pages,
+            limits.page_timeout,
+        )
+        logging.getLogger("tornado.general").addFilter(_quieter)
+        listener = Listener(sockets, live, router, limits)
+        self._loop = asyncio.get_running_loop()
+        ready.set()
+        await self._stopping.wait()
+        for pool in (scrapes, passwords, pages):
+            pool.close()
+        try:
+            await asyncio.wait_for(listener.close(), _STOP_SECONDS)
+        except TimeoutError:
+            _log.warning("connections left open at the end")
