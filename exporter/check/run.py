@@ -1,0 +1,140 @@
+"""The checks in order: each is made if those it needs have passed."""
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+import psycopg
+
+from exporter.check import clocks, index, log_table, operations, optional, patterns
+from exporter.check.access import GRANTS, LEAST_PRIVILEGE
+from exporter.check.finding import Finding, fail, failed, ok, render, skipped, summary, warn
+from exporter.check.scene import Scene
+from exporter.check.state import check_state
+from exporter.check.users import check_users
+from exporter.config import Config, ConfigError
+from exporter.database.conninfo import ConnInfo, resolve_conninfo
+from exporter.database.errors import DatabaseError, scrub, translate
+from exporter.database.session import Database, Identity
+
+CONNECTION = "connection"
+
+OLDEST = 140000
+"""The oldest server version that is not warned of; PostgreSQL itself maintains none before."""
+
+SECONDS = 120.0
+"""The most that all checks on the database take together."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A check, and those whose passing it needs; each of them stands before it."""
+
+    name: str
+    check: Callable[[Scene], list[Finding]]
+    needs: Sequence[str] = ()
+
+
+def check_connection(scene: Scene) -> list[Finding]:
+    """The server answers; its version."""
+    version, where = scene.server.version, scrub(scene.info.display, scene.info)
+    detail = f"PostgreSQL {version} at {where}"
+    if scene.server.number < OLDEST:
+        return [warn(CONNECTION, detail, "upgrade to PostgreSQL 14 or later: older ones are no longer maintained")]
+    return [ok(CONNECTION, detail)]
+
+
+STEPS: Sequence[Step] = (
+    Step(CONNECTION, check_connection),
+    Step(clocks.CLOCK, clocks.check_clock, [CONNECTION]),
+    Step(clocks.REPLICATION, clocks.check_replication, [CONNECTION]),
+    Step(patterns.PATTERNS, patterns.check_patterns, [CONNECTION]),
+    Step(log_table.TABLE, log_table.check_table, [CONNECTION]),
+    Step(log_table.COLUMNS, log_table.check_columns, [log_table.TABLE]),
+    Step(GRANTS, log_table.check_grants, [log_table.COLUMNS]),
+    Step(LEAST_PRIVILEGE, log_table.check_excess, [log_table.COLUMNS]),
+    Step(log_table.VISIBLE, log_table.check_visible, [GRANTS]),
+    Step(log_table.OPEN_WINDOW, log_table.check_open_window, [log_table.VISIBLE, patterns.PATTERNS]),
+    Step(index.TIME_INDEX, index.check_index, [log_table.VISIBLE]),
+    Step(clocks.TIME_ZONES, clocks.check_time_zones, [log_table.VISIBLE]),
+    Step(log_table.UNDATED, log_table.check_undated, [log_table.VISIBLE]),
+    Step(operations.OPERATIONS, operations.check_operations, [log_table.VISIBLE]),
+    Step("budgets", optional.check_budgets, [CONNECTION]),
+    Step("routes", optional.check_routes, [CONNECTION]),
+    Step(operations.MODEL_NAMES, operations.check_model_names, [operations.OPERATIONS, "routes"]),
+    Step("recommendations", optional.check_recommendations, [CONNECTION]),
+    Step("approvals", optional.check_approvals, [CONNECTION]),
+)
+
+
+def run_check(config: Config, environ: Mapping[str, str], out: TextIO) -> int:
+    """Print what was found, check by check; returns 0 when nothing failed, else 1."""
+    findings: list[Finding] = []
+    for finding in examine(config, environ):
+        findings.append(finding)
+        print(_for(out, render(finding)), file=out, flush=True)
+    print(f"\n{summary(findings)}", file=out)
+    return 1 if failed(findings) else 0
+
+
+def examine(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Everything that is found, in order."""
+    yield check_users(config)
+    identity = None
+    try:
+        info = resolve_conninfo(config, environ)
+    except ConfigError as error:
+        problem, _, mend = str(error).partition(" — ")
+        yield fail(CONNECTION, problem, mend)
+        yield from (skipped(step.name, CONNECTION) for step in STEPS[1:])
+    else:
+        identity = yield from _examine_database(config, info)
+    yield check_state(config.state_dir, identity)
+
+
+def _examine_database(config: Config, info: ConnInfo) -> Generator[Finding, None, Identity | None]:
+    """The findings on the database; returns which table it is, where that could be told."""
+    database = Database(info, config.database.connect_timeout, "ai-operation-exporter-check")
+    done: set[str] = set()
+    try:
+        with database.session(SECONDS, config.scrape.timeout) as session:
+            scene = Scene(config, info, session)
+            yield from _take_steps(scene, done)
+            return session.identity(scene.log) if log_table.COLUMNS in done else None
+    except DatabaseError as error:
+        yield fail(CONNECTION, error.message, error.mend)
+        yield from (skipped(step.name, CONNECTION) for step in STEPS[1:])
+        return None
+    finally:
+        database.close()
+
+
+def _take_steps(scene: Scene, passed: set[str]) -> Iterator[Finding]:
+    for step in STEPS:
+        missing = [need for need in step.needs if need not in passed]
+        if scene.session.lost:
+            missing = [CONNECTION]
+        if missing:
+            yield skipped(step.name, missing[0])
+            continue
+        findings = _take(scene, step)
+        yield from findings
+        if not failed(findings):
+            passed.add(step.name)
+
+
+def _take(scene: Scene, step: Step) -> list[Finding]:
+    try:
+        with scene.session.savepoint():
+            return step.check(scene)
+    except DatabaseError as error:
+        return [fail(step.name, error.message, error.mend)]
+    except psycopg.Error as error:
+        told = translate(error, scene.info)
+        return [fail(step.name, told.message, told.mend)]
+
+
+def _for(out: TextIO, text: str) -> str:
+    """The text as the output's encoding can hold it."""
+    encoding = getattr(out, "encoding", None) or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)

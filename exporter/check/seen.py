@@ -1,0 +1,63 @@
+"""Which operations and models the log has had of late, found within a bounded time."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import psycopg
+
+from exporter.config import Classification
+from exporter.database.errors import QueryTimeout
+from exporter.database.log_query import LogTable
+from exporter.database.reader import read_span
+from exporter.database.session import Session
+from exporter.ledger.calendar import HOUR
+from exporter.ledger.model import Minute, Span
+from exporter.ledger.slices import latest
+
+DAY = 24 * HOUR
+AGES = (HOUR, DAY, 3 * DAY, 7 * DAY)
+"""How far back is looked, step by step, in seconds."""
+
+SECONDS = 20.0
+"""After this long no further step is begun."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Operations and models, each with its latest time in seconds, and how many seconds back was looked."""
+
+    operations: Mapping[str, float]
+    models: Mapping[str, float]
+    reach: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether time sufficed for all days."""
+        return self.reach == AGES[-1]
+
+
+def look_back(session: Session, log: LogTable, rules: Classification, seconds: float = SECONDS) -> Seen:
+    """Read the last days, newest first, until time is up. Raises `psycopg.Error` for anything but slowness."""
+    began = time.monotonic()
+    now = int(session.clock) + 1
+    # how failures are classified does not matter here, and matching patterns is most of the work
+    plain = rules.model_copy(update={"error_classes": ()})
+    found: list[Minute] = []
+    reach = 0
+    for age in AGES:
+        if time.monotonic() - began >= seconds:
+            break
+        span = Span(now - age, now - reach)
+        try:
+            with session.savepoint():
+                found.extend(read_span(session, log, plain, span, width=DAY).values())
+        except (QueryTimeout, psycopg.errors.QueryCanceled):
+            break
+        reach = age
+    return _joined(found, reach)
+
+
+def _joined(minutes: Iterable[Minute], reach: int) -> Seen:
+    parts = list(minutes)
+    return Seen(latest(m.seen_operations for m in parts), latest(m.seen_models for m in parts), reach)

@@ -1,0 +1,132 @@
+"""The state folder, looked at without making or changing anything in it."""
+
+import contextlib
+import fcntl
+import json
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from exporter.books import IDENTITY
+from exporter.check.finding import Finding, fail, ok, warn
+from exporter.database.session import Identity
+from exporter.state.store import FILE_NAME, FORMAT
+
+STATE = "state folder"
+_NAME_ANOTHER = "name another one with --state-dir or state_dir"
+
+
+def check_state(folder: Path, identity: Identity | None) -> Finding:
+    """Whether the exporter can keep its state there, and whether what is kept belongs to this database.
+
+    `identity` is None where the log could not be looked at.
+    """
+    try:
+        return _check_folder(folder, identity)
+    except OSError as error:
+        return fail(STATE, f"{folder}: {error.strerror}", f"make it readable and writable, or {_NAME_ANOTHER}")
+
+
+def _check_folder(folder: Path, identity: Identity | None) -> Finding:
+    if not folder.exists():
+        return _check_absent(folder)
+    if not folder.is_dir():
+        return fail(STATE, f"{folder} is not a folder", _NAME_ANOTHER)
+    if not _is_writable(folder):
+        return fail(STATE, f"{folder} cannot be written by this user", f"give it to this user, or {_NAME_ANOTHER}")
+    file = folder / FILE_NAME
+    used = _is_locked(folder / "lock")
+    if not file.exists():
+        return ok(STATE, f"{folder} is writable, and holds no state yet{_by(used)}")
+    if not os.access(file, os.R_OK | os.W_OK):
+        return fail(STATE, f"{file} cannot be written by this user", f"give it to this user, or {_NAME_ANOTHER}")
+    return _check_file(file, identity, used=used)
+
+
+def _check_absent(folder: Path) -> Finding:
+    parent = next(parent for parent in folder.absolute().parents if parent.exists())
+    if parent.is_dir() and _is_writable(parent):
+        return ok(STATE, f"{folder} will be made in {parent}")
+    mend = f"make it for this user (install -d -o USER {folder}), or {_NAME_ANOTHER}"
+    return fail(STATE, f"{folder} is not there, and cannot be made in {parent} by this user", mend)
+
+
+def _check_file(file: Path, identity: Identity | None, *, used: bool) -> Finding:
+    try:
+        version, known = _read(file)
+    except (sqlite3.Error, ValueError, TypeError):
+        return fail(
+            STATE,
+            f"{file} is damaged, or no state at all",
+            "restore it from a backup; if it stays, it is set aside and all counters begin anew at zero",
+        )
+    if version not in (0, FORMAT):
+        return fail(
+            STATE,
+            f"{file} has format {version}, and this version reads {FORMAT}",
+            f"use the version of the exporter that wrote it, or {_NAME_ANOTHER}",
+        )
+    return judge_identity(file.parent, known, identity, used=used)
+
+
+def judge_identity(folder: Path, known: Identity | None, found: Identity | None, *, used: bool) -> Finding:
+    """Whether the state was kept for the table that was found."""
+    if known is None:
+        return ok(STATE, f"{folder} is writable, and holds no state yet{_by(used)}")
+    if found is None:
+        return warn(
+            STATE,
+            f"{folder} holds a state{_by(used)}; not compared with the database, which could not be looked at",
+            "mend what failed above, and check again",
+        )
+    if known.is_same(found):
+        return ok(STATE, f"{folder} holds the state of this table{_by(used)}")
+    return fail(
+        STATE,
+        f"{folder} was kept for {_named(known)}, and this is {_named(found)}",
+        f"connect to the former, {_NAME_ANOTHER}, or take it on: ai-operation-exporter state adopt",
+    )
+
+
+def _read(file: Path) -> tuple[int, Identity | None]:
+    """The file's format, and what it was kept for."""
+    # Without a journal beside it the file is read as it is: SQLite would else make one.
+    has_journal = file.with_name(f"{FILE_NAME}-wal").exists()
+    uri = f"{file.absolute().as_uri()}?{'mode=ro' if has_journal else 'immutable=1'}"
+    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=2.0)) as db:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version != FORMAT:
+            return version, None
+        row = db.execute("SELECT value FROM meta WHERE name = ?", (IDENTITY,)).fetchone()
+    known: Any = None if row is None else json.loads(row[0])
+    return version, None if known is None else Identity(**known)
+
+
+def _is_locked(lock: Path) -> bool:
+    """Whether a running exporter holds the folder."""
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        # A shared one, given back at once.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _is_writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def _by(used: bool) -> str:
+    return "; in use by a running exporter" if used else ""
+
+
+def _named(identity: Identity) -> str:
+    system = f" (system {identity.system})" if identity.system else ""
+    return f"{identity.table} in database {identity.database}{system}"

@@ -1,0 +1,124 @@
+"""What `check` says of the index that keeps a scrape's cost flat."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.database.test_check_setup import USED, Bench, open_bench, populate
+from tests.servers import EmbeddedServer
+
+
+@pytest.fixture
+def bench(embedded_database: str, embedded_postgres: EmbeddedServer, tmp_path: Path) -> Iterator[Bench]:
+    with open_bench(embedded_database, embedded_postgres, tmp_path / "state") as bench:
+        yield bench
+
+
+def test_a_missing_index_fails_on_a_small_table_too(bench: Bench) -> None:
+    bench.run("DROP INDEX ai_operation_log_created_at_idx")
+    report = bench.check()
+    assert report.code == 1
+    assert report.marked("FAIL") == {"time index"}
+    assert report.entries["time index"].mend == [
+        "CREATE INDEX CONCURRENTLY ON public.ai_operation_log (created_at DESC);"
+    ]
+    assert bench.mend("time index").code == 0
+
+
+def test_a_missing_index_fails_on_a_large_table(bench: Bench) -> None:
+    bench.run("DROP INDEX ai_operation_log_created_at_idx")
+    _enlarge(bench)
+    assert bench.check().marked("FAIL") == {"time index"}
+    report = bench.mend("time index")
+    assert report.entries["time index"].detail == "the scrape's query uses ai_operation_log_created_at_idx"
+    assert report.code == 0
+
+
+def test_an_index_on_other_columns_or_on_some_rows_does_not_serve(bench: Bench) -> None:
+    bench.run(
+        "DROP INDEX ai_operation_log_created_at_idx",
+        "CREATE INDEX ON ai_operation_log (user_id, created_at)",
+        "CREATE INDEX ON ai_operation_log (created_at) WHERE success",
+        "CREATE INDEX ON ai_operation_log (lower(model_used), created_at)",
+        "CREATE INDEX ON ai_operation_log USING hash (created_at)",
+    )
+    assert bench.check().entries["time index"].mark == "FAIL"
+
+
+def test_an_index_that_was_not_built_to_its_end_is_built_again(bench: Bench) -> None:
+    bench.run("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ai_operation_log_created_at_idx'::regclass")
+    report = bench.check()
+    assert "not built to its end" in report.entries["time index"].detail
+    assert report.entries["time index"].mend == ["REINDEX INDEX CONCURRENTLY public.ai_operation_log_created_at_idx;"]
+    assert bench.mend("time index").code == 0
+
+
+def test_an_index_that_the_planner_does_not_take_asks_for_statistics(bench: Bench) -> None:
+    _enlarge(bench)
+    bench.run(
+        f"ALTER ROLE {bench.role} SET enable_indexscan = off", f"ALTER ROLE {bench.role} SET enable_bitmapscan = off"
+    )
+    report = bench.check()
+    assert report.code == 1
+    assert report.entries["time index"].mend == ["ANALYZE public.ai_operation_log;"]
+
+
+def test_a_window_that_holds_much_of_the_table_may_be_read_whole(bench: Bench) -> None:
+    for _ in range(60):
+        populate(bench.admin, "success")
+    bench.run("ANALYZE ai_operation_log")
+    report = bench.check()
+    assert report.code == 0
+    assert "the open window holds much of" in report.entries["time index"].detail
+
+
+def test_a_partitioned_log_is_indexed_as_a_whole(bench: Bench) -> None:
+    bench.run(
+        "ALTER TABLE ai_operation_log RENAME TO old_log",
+        "CREATE TABLE ai_operation_log (LIKE old_log INCLUDING DEFAULTS) PARTITION BY RANGE (created_at)",
+        f"GRANT SELECT ({USED}) ON ai_operation_log TO {bench.role}",
+    )
+    # no partition yet, and then one for all times
+    assert bench.check().entries["time index"].mark == "FAIL"
+    bench.run("CREATE TABLE ai_operation_log_all PARTITION OF ai_operation_log DEFAULT")
+    populate(bench.admin, "success")
+    assert bench.check().code == 1
+    bench.run("CREATE INDEX by_time ON ai_operation_log (created_at DESC)")
+    assert bench.check().code == 0
+    bench.run("DROP TABLE ai_operation_log_all")
+    report = bench.check()
+    assert report.entries["time index"].mark == "ok"
+    bench.run("DROP INDEX by_time")
+    mend = bench.check().entries["time index"].mend[0]
+    assert mend.startswith("CREATE INDEX ON public.ai_operation_log (created_at DESC); -- writers wait")
+    assert bench.mend("time index").entries["time index"].mark == "ok"
+
+
+def test_of_a_view_it_cannot_be_told_whether_an_index_serves(bench: Bench) -> None:
+    bench.run(
+        "ALTER TABLE ai_operation_log RENAME TO calls",
+        "CREATE VIEW ai_operation_log AS SELECT * FROM calls",
+        f"GRANT SELECT ({USED}) ON ai_operation_log TO {bench.role}",
+        "ANALYZE calls",
+    )
+    report = bench.check()
+    assert report.code == 0
+    assert report.entries["time index"].mark == "warn"
+    assert "a view" in report.entries["time index"].detail
+    _enlarge(bench, "calls")
+    bench.run("CREATE TABLE people (id uuid)")
+    bench.run(
+        "CREATE OR REPLACE VIEW ai_operation_log AS SELECT calls.* FROM calls LEFT JOIN people ON people.id = user_id"
+    )
+    found = bench.check().entries["time index"]
+    assert (found.mark, found.detail) == ("ok", "the scrape's query uses ai_operation_log_created_at_idx")
+
+
+def _enlarge(bench: Bench, table: str = "ai_operation_log") -> None:
+    bench.run(
+        f"INSERT INTO {table} (operation_type, operation_id, model_used, success, created_at)"
+        " SELECT 'chat', 'email-compose', 'deepseek-v3.2', true, now() AT TIME ZONE 'UTC' - n * interval '1 minute'"
+        " FROM generate_series(1, 20000) AS n",
+        f"ANALYZE {table}",
+    )

@@ -1,0 +1,216 @@
+"""What `check` says of the rows: their times, operations, models, errors and limits."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import yaml
+
+from exporter.check import run_check
+from exporter.check.seen import Seen, look_back
+from exporter.config import Config
+from exporter.config.models import DEFAULT_EXPECTED_OPERATIONS
+from exporter.database.conninfo import resolve_conninfo
+from exporter.database.names import RESERVED
+from exporter.database.session import Database
+from tests.database.test_check_setup import (
+    MODELS,
+    Bench,
+    Report,
+    add_route,
+    open_bench,
+    populate,
+)
+from tests.servers import EmbeddedServer
+
+
+@pytest.fixture
+def bench(embedded_database: str, embedded_postgres: EmbeddedServer, tmp_path: Path) -> Iterator[Bench]:
+    with open_bench(embedded_database, embedded_postgres, tmp_path / "state") as bench:
+        yield bench
+
+
+def test_rows_in_the_future_by_the_servers_zone_propose_it(bench: Bench) -> None:
+    bench.run("DELETE FROM ai_operation_log", f"ALTER ROLE {bench.role} SET timezone = 'Etc/GMT-2'")
+    populate(bench.admin, "success", "-2 hours")
+    report = bench.check()
+    assert report.code == 0
+    found = report.entries["time zones"]
+    assert found.mark == "warn"
+    assert "27 rows lie in the future, the newest by 2.0 h" in found.detail
+    assert found.mend == ["log_time_zone: Etc/GMT-2"]
+    assert bench.check(**yaml.safe_load(found.mend[0])).marked("warn") == set()
+
+
+def test_rows_as_old_as_the_servers_zone_is_behind_propose_it(bench: Bench) -> None:
+    bench.run("DELETE FROM ai_operation_log", f"ALTER ROLE {bench.role} SET timezone = 'Etc/GMT+5'")
+    populate(bench.admin, "success", "5 hours")
+    found = bench.check().entries["time zones"]
+    assert (found.mark, found.mend) == ("warn", ["log_time_zone: Etc/GMT+5"])
+    assert bench.check(**yaml.safe_load(found.mend[0])).entries["time zones"].mark == "ok"
+
+
+def test_an_empty_log_passes_with_a_warning(bench: Bench) -> None:
+    bench.run("DELETE FROM ai_operation_log")
+    add_route(bench.admin, "deepseek")
+    report = bench.check()
+    assert report.code == 0
+    assert report.entries["time zones"].detail.endswith("the log is empty")
+    assert report.entries["registered operations"].detail == "no calls at all within 7 days"
+    assert report.marked("warn") == {"registered operations"}
+
+
+def test_a_time_column_that_knows_its_zone_is_understood(bench: Bench) -> None:
+    bench.run("ALTER TABLE ai_operation_log ALTER created_at TYPE timestamptz USING created_at AT TIME ZONE 'UTC'")
+    report = bench.check(log_time_zone="Asia/Tokyo")
+    assert report.code == 0
+    assert report.entries["time zones"].detail.startswith("the column knows its zone")
+    populate(bench.admin, "success", "-3 hours")
+    bench.run("UPDATE ai_operation_log SET created_at = now() + interval '3 hours'")
+    found = bench.check(log_time_zone="Asia/Tokyo").entries["time zones"]
+    assert "27 rows" not in found.detail
+    assert "set the writer's clock" in found.mend[0]
+
+
+def test_rows_without_a_usable_time_are_a_warning(bench: Bench) -> None:
+    bench.run(
+        "UPDATE ai_operation_log SET created_at = NULL WHERE model_used = 'claude-opus-4.5'",
+        "UPDATE ai_operation_log SET created_at = 'infinity' WHERE operation_id = 'email-compose'",
+    )
+    report = bench.check()
+    assert report.code == 0
+    assert report.entries["undated rows"].mark == "warn"
+    assert report.entries["undated rows"].detail.startswith("11 rows")
+
+
+def test_operations_that_are_missing_renamed_or_not_expected_are_told(bench: Bench) -> None:
+    bench.run("UPDATE ai_operation_log SET operation_id = 'email_compose' WHERE operation_id = 'email-compose'")
+    bench.run("UPDATE ai_operation_log SET operation_id = 'quite-new' WHERE operation_id = 'calendar-prep'")
+    report = bench.check()
+    assert report.code == 0
+    found = report.entries["registered operations"]
+    assert (found.mark, found.detail) == ("warn", "not within 7 days: calendar-prep, email-compose")
+    assert found.mend[0] == "expected_operations: write email_compose for email-compose"
+    assert found.mend[1].startswith("call them once")
+    assert report.entries["other operations"].detail.endswith("not in expected_operations: email_compose, quite-new")
+    known = [*(set(DEFAULT_EXPECTED_OPERATIONS) - {"email-compose", "calendar-prep"}), "email_compose", "quite-new"]
+    assert bench.check(expected_operations=known).marked("warn") == set()
+
+
+def test_an_operation_older_than_a_week_is_missing(bench: Bench) -> None:
+    bench.run("UPDATE ai_operation_log SET created_at = created_at - interval '6 days'")
+    assert bench.check().marked("warn") == set()
+    bench.run("UPDATE ai_operation_log SET created_at = created_at - interval '2 days' WHERE operation_id LIKE 'task%'")
+    assert bench.check().entries["registered operations"].detail == "not within 7 days: task-breakdown, task-prioritize"
+
+
+def test_loose_model_names_come_with_the_aliases_that_mend_them(bench: Bench) -> None:
+    add_route(bench.admin, "deepseek", "gemini_flash")
+    add_route(bench.admin, MODELS[2], "nothing-like-it")
+    aliases = {"old": "deepseek"}
+    report = bench.check(models={"aliases": aliases})
+    assert report.code == 0
+    found = report.entries["model names"]
+    assert found.mark == "warn"
+    assert found.detail.endswith("deepseek, gemini_flash, nothing-like-it")
+    assert "# no name in the log is like nothing-like-it; the log has" in found.mend[-1]
+    settings = yaml.safe_load("\n".join(found.mend))
+    assert settings["models"]["aliases"] == {
+        "old": "deepseek-v3.2",
+        "deepseek": "deepseek-v3.2",
+        "gemini_flash": "gemini-2.0-flash",
+    }
+    again = bench.check(**settings).entries["model names"]
+    assert again.detail.endswith(": nothing-like-it")
+    bench.run("UPDATE ai_model_routes SET fallback_model = NULL WHERE fallback_model = 'nothing-like-it'")
+    assert bench.check(**settings).entries["model names"].mark == "ok"
+
+
+def test_a_pattern_that_postgresql_refuses_names_its_class(bench: Bench) -> None:
+    classes = [
+        {"class": "auth", "patterns": ["denied"]},
+        {"class": "timeout", "patterns": ["timed out", "(unclosed", "(?i)late"]},
+    ]
+    report = bench.check(error_classes=classes)
+    assert report.code == 1
+    assert report.text.count("FAIL  error patterns") == 2
+    assert "error_classes[1].patterns[1] (class timeout) is not a regular expression" in report.text
+    assert "error_classes[1].patterns[2] (class timeout)" in report.text
+    assert report.entries["open window"].detail == "skipped: needs error patterns"
+    assert report.entries["registered operations"].mark == "ok"
+
+
+def test_a_pattern_that_matches_every_message_is_a_warning(bench: Bench) -> None:
+    report = bench.check(error_classes=[{"class": "network", "patterns": ["dns", "(socket)*"]}])
+    assert report.code == 0
+    assert report.marked("warn") == {"error patterns"}
+    assert "error_classes[0].patterns[1] (class network) matches every message" in report.text
+
+
+def test_no_classes_at_all_are_fine(bench: Bench) -> None:
+    assert bench.check(error_classes=[]).entries["error patterns"].detail == "0 patterns in 0 classes"
+
+
+def test_limits_that_are_no_money_are_shown_by_the_query_for_them(bench: Bench) -> None:
+    bench.run(
+        "INSERT INTO cost_budgets (user_id, daily_limit_usd)"
+        " SELECT gen_random_uuid(), x FROM unnest('{5, 10, NaN, -1, NULL}'::numeric[]) AS x"
+    )
+    report = bench.check()
+    assert report.code == 0
+    assert "5 users, 2 with a daily limit" in report.entries["budgets"].detail
+    lines = report.text.splitlines()
+    at = next(n for n, line in enumerate(lines) if line.startswith("warn  budgets"))
+    assert "1 nan, 1 negative" in lines[at]
+    found = bench.admin.execute(lines[at + 1].strip().encode()).fetchall()
+    assert {str(limit) for _, limit in found} == {"NaN", "-1.00"}
+
+
+def test_a_log_that_cannot_be_read_in_time_fails_and_the_rest_is_checked(bench: Bench) -> None:
+    with psycopg.connect(bench.admin.info.dsn, password=bench.admin.info.password) as other:
+        other.execute("LOCK TABLE ai_operation_log IN ACCESS EXCLUSIVE MODE")
+        report = bench.check(scrape={"timeout": "1s"})
+    assert report.code == 1
+    assert {"open window", "time index"} <= report.marked("FAIL")
+    assert report.entries["registered operations"].mark == "warn"
+    assert "could not be read in time" in report.entries["registered operations"].detail
+    assert report.entries["recommendations"].mark == "ok"
+    assert bench.check().code == 0
+
+
+def test_a_look_back_ends_when_its_time_is_up(bench: Bench) -> None:
+    config = Config()
+    database = Database(resolve_conninfo(config, {"DATABASE_URL": bench.url}), 5, "tests")
+    with database.session(10) as session:
+        log = session.log(config.classification())
+        assert look_back(session, log, config.classification(), seconds=0) == Seen({}, {}, 0)
+        assert look_back(session, log, config.classification()).models.keys() == set(MODELS)
+    database.close()
+
+
+def test_a_connection_that_is_lost_on_the_way_skips_what_follows(bench: Bench) -> None:
+    class Ending(io.StringIO):
+        """Ends the checked connection as soon as the columns were reported."""
+
+        def write(self, text: str) -> int:
+            if "columns   " in text:
+                bench.run(
+                    f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{bench.role}'"
+                )
+            return super().write(text)
+
+    out = Ending()
+    code = run_check(Config(state_dir=bench.state), {"DATABASE_URL": bench.url}, out)
+    report = Report(code, out.getvalue())
+    assert report.code == 1
+    assert "the server closed the connection" in report.entries["grants"].detail
+    assert report.entries["recommendations"].detail == "skipped: needs connection"
+    assert report.entries["state folder"].mark == "ok"
+
+
+def test_every_reserved_word_of_the_server_is_quoted(embedded_database: str) -> None:
+    with psycopg.connect(embedded_database) as connection:
+        words = connection.execute("SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')").fetchall()
+    assert {word for (word,) in words} <= RESERVED

@@ -1,0 +1,195 @@
+"""`check` on a set-up as deploy/sql makes it: everything passes. Its helpers serve the other tests of `check`."""
+
+import contextlib
+import io
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from exporter.check import run_check
+from exporter.config import Config
+from exporter.config.models import DEFAULT_EXPECTED_OPERATIONS
+from exporter.demo.rows import TIME_COLUMN
+from exporter.demo.schema import LAYOUTS, Layout, load_schema
+from tests.servers import PostgresServer
+
+FOLDER = Path(__file__).parents[2] / "deploy" / "sql"
+PASSWORD = "p4ss-of-the-reader"
+MODELS = ("deepseek-v3.2", "gemini-2.0-flash", "claude-opus-4.5")
+TABLES: Mapping[Layout, tuple[str, ...]] = {
+    "success": ("ai_operation_log", "cost_budgets", "ai_model_routes", "helix_recommendations"),
+    "status": ("ai_operation_log", "cost_budgets", "ai_model_routes", "approval_gates"),
+}
+Admin = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One finding as printed."""
+
+    mark: str
+    detail: str
+    mend: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run printed, by the names of the findings, and its exit code."""
+
+    code: int
+    text: str
+
+    @property
+    def findings(self) -> list[tuple[str, Entry]]:
+        found: list[tuple[str, Entry]] = []
+        for line in self.text.split("\n\n")[0].splitlines():
+            if line.startswith(" " * 8):
+                found[-1][1].mend.append(line[8:])
+            else:
+                found.append((line[6:30].strip(), Entry(line[:6].strip(), line[30:])))
+        return found
+
+    @property
+    def entries(self) -> dict[str, Entry]:
+        """The first finding of each name."""
+        return dict(reversed(self.findings))
+
+    def marked(self, mark: str) -> set[str]:
+        return {name for name, entry in self.findings if entry.mark == mark}
+
+
+def check(url: str, state: Path, **settings: Any) -> Report:
+    """Run the command's work; settings as in the configuration file."""
+    out = io.StringIO()
+    config = Config.model_validate({"state_dir": str(state), **settings})
+    code = run_check(config, {"DATABASE_URL": url}, out)
+    return Report(code, out.getvalue())
+
+
+def populate(admin: Admin, layout: Layout, ago: str = "1 minute") -> None:
+    """Calls of every expected operation, by every model, some time ago."""
+    outcome = ("success", "true") if layout == "success" else ("status", "'success'")
+    kind = ("operation_type,", "'chat',") if layout == "success" else ("", "")
+    statement = f"""
+        INSERT INTO ai_operation_log ({kind[0]} operation_id, model_used, cost_usd, latency_ms, {outcome[0]},
+                                      {TIME_COLUMN[layout]})
+        SELECT {kind[1]} operation, model, 0.01, 100, {outcome[1]}, now() AT TIME ZONE 'UTC' - '{ago}'::interval
+        FROM unnest(%s::text[]) AS operation, unnest(%s::text[]) AS model
+    """
+    admin.execute(statement.encode(), (list(DEFAULT_EXPECTED_OPERATIONS), list(MODELS)))
+
+
+def add_route(admin: Admin, primary: str, fallback: str | None = None) -> None:
+    admin.execute(
+        "INSERT INTO ai_model_routes (operation_id, operation_name, primary_model, fallback_model)"
+        " VALUES (%s, 'x', %s, %s)",
+        (secrets.token_hex(4), primary, fallback),
+    )
+
+
+USED = (
+    "operation_type, operation_id, model_used, user_id, input_tokens, output_tokens, cost_usd, latency_ms, success, "
+    "error_message, created_at"
+)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A database of the layout "success", and a role that reads it as it should."""
+
+    admin: Admin
+    role: str
+    url: str
+    state: Path
+
+    def run(self, *statements: str) -> None:
+        for statement in statements:
+            self.admin.execute(statement.encode())
+
+    def check(self, **settings: Any) -> Report:
+        return check(self.url, self.state, **settings)
+
+    def mend(self, name: str, **settings: Any) -> Report:
+        """Do what the report says of a finding, each line on its own, and check again."""
+        mends = [line for found, entry in self.check(**settings).findings if found == name for line in entry.mend]
+        assert mends
+        self.run(*mends)
+        return self.check(**settings)
+
+
+@contextlib.contextmanager
+def open_bench(url: str, server: PostgresServer, state: Path) -> Iterator[Bench]:
+    """Set a fresh database up as it should be, for a role of its own."""
+    role = f"reader_{secrets.token_hex(4)}"
+    with psycopg.connect(url, autocommit=True) as admin:
+        load_schema(admin, "success")
+        populate(admin, "success")
+        admin.execute(sql.SQL("CREATE ROLE {} LOGIN BYPASSRLS PASSWORD {}").format(sql.Identifier(role), PASSWORD))
+        bench = Bench(admin, role, server.url(admin.info.dbname, role, PASSWORD), state)
+        bench.run(
+            f"GRANT SELECT ({USED}) ON ai_operation_log TO {role}",
+            f"GRANT SELECT ON cost_budgets, ai_model_routes, helix_recommendations TO {role}",
+        )
+        try:
+            yield bench
+        finally:
+            bench.run(f"DROP OWNED BY {role} CASCADE", f"DROP ROLE {role}")
+
+
+@pytest.fixture(params=LAYOUTS)
+def layout(request: pytest.FixtureRequest) -> Layout:
+    chosen: Layout = request.param
+    return chosen
+
+
+@pytest.fixture
+def admin(database: str, layout: Layout) -> Iterator[Admin]:
+    with psycopg.connect(database, autocommit=True) as connection:
+        load_schema(connection, layout)
+        populate(connection, layout)
+        add_route(connection, MODELS[0], MODELS[1])
+        yield connection
+        if connection.execute("SELECT FROM pg_roles WHERE rolname = 'ai_exporter'").fetchone():
+            connection.execute("DROP OWNED BY ai_exporter")
+            connection.execute("DROP ROLE ai_exporter")
+
+
+@pytest.mark.parametrize("file", ["role_bypassrls.sql", "role_policies.sql"])
+def test_a_set_up_by_the_shipped_sql_passes_without_a_warning(
+    admin: Admin, layout: Layout, file: str, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    admin.execute((FOLDER / file).read_bytes())
+    admin.execute(sql.SQL("ALTER ROLE ai_exporter PASSWORD {}").format(PASSWORD))
+    report = check(postgres.url(admin.info.dbname, "ai_exporter", PASSWORD), tmp_path / "not" / "there")
+    assert report.code == 0
+    assert report.marked("ok") == report.entries.keys()
+    assert report.text.splitlines()[-1] == f"{len(report.entries)} passed, 0 to look at, 0 failed, 0 skipped"
+    assert f'layout "{layout}"' in report.entries["columns"].detail
+    assert f"time: {TIME_COLUMN[layout]}" in report.entries["columns"].detail
+    assert f"ai_operation_log_{TIME_COLUMN[layout]}_idx" in report.entries["time index"].detail
+    assert report.entries["open window"].detail.startswith("27 rows of the last")
+    assert "9 of 9 expected" in report.entries["registered operations"].detail
+    absent = "approvals" if layout == "success" else "recommendations"
+    assert report.entries[absent].detail.startswith("no table")
+    assert list(tmp_path.iterdir()) == []
+    assert PASSWORD not in report.text
+
+
+def test_a_table_too_large_to_be_read_whole_is_read_by_its_index(
+    admin: Admin, layout: Layout, database: str, tmp_path: Path
+) -> None:
+    for minutes in range(1, 60):
+        populate(admin, layout, f"{minutes} hours")
+    admin.execute("ANALYZE ai_operation_log")
+    report = check(database, tmp_path)
+    used = f"the scrape's query uses ai_operation_log_{TIME_COLUMN[layout]}_idx"
+    assert report.entries["time index"] == Entry("ok", used)
+    assert report.marked("warn") == {"least privilege"}
+    assert report.entries["least privilege"].detail == "postgres is a superuser: it may read and write everything"
+    assert report.code == 0

@@ -1,0 +1,248 @@
+"""What the checks make of what they found, without a database."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.check.clocks import LogTimes, judge_clock, judge_replication, judge_time_zones
+from exporter.check.finding import Finding, Level, fail, failed, ok, render, skipped, summary, warn
+from exporter.check.index import Table, judge_index
+from exporter.check.log_table import judge_reading
+from exporter.check.operations import judge_model_names, judge_operations
+from exporter.check.plan import read_plan
+from exporter.check.run import check_connection, run_check
+from exporter.check.scene import Scene, Server
+from exporter.check.seen import AGES, Seen
+from exporter.check.similar import candidates
+from exporter.check.users import check_users
+from exporter.check.wording import listing, span_text
+from exporter.config import Config
+from exporter.config.names import QualifiedName
+from exporter.database.conninfo import ConnInfo
+from exporter.database.names import quoted, table_sql
+from exporter.database.tables import Route
+
+NOW = 1_772_000_000.0
+# As labels come: without control characters.
+NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=20)
+
+
+def test_a_finding_is_printed_on_one_line_and_its_mend_below() -> None:
+    finding = fail("grants", "may not read \x1b[31mcost\n_usd", "GRANT x;\nGRANT\ty;")
+    assert render(finding).splitlines() == [
+        "FAIL  grants                  may not read ?[31mcost?_usd",
+        "        GRANT x;",
+        "        GRANT?y;",
+    ]
+
+
+def test_only_a_failure_fails() -> None:
+    fine = [ok("a", ""), warn("b", "", "m"), skipped("c", "a")]
+    assert not failed(fine)
+    assert failed([*fine, fail("d", "", "m")])
+    assert summary([*fine, ok("e", "")]) == "2 passed, 1 to look at, 0 failed, 1 skipped"
+
+
+@pytest.mark.parametrize(
+    ("there", "level", "said"),
+    [
+        (NOW, Level.OK, "within 5 s"),
+        (NOW + 5.5, Level.OK, "within 5 s"),
+        (NOW + 7, Level.WARN, "6 s ahead of"),
+        (NOW - 6, Level.WARN, "6 s behind"),
+        (NOW - 60, Level.WARN, "60 s behind"),
+        (NOW - 61, Level.FAIL, "61 s behind"),
+        (NOW + 7202, Level.FAIL, "2.0 h ahead of"),
+    ],
+)
+def test_a_skew_is_what_the_time_of_asking_cannot_explain(there: float, level: Level, said: str) -> None:
+    finding = judge_clock(there, NOW, NOW + 1)
+    assert finding.level is level
+    assert said in finding.detail
+    assert ("NTP" in finding.mend) is (level is not Level.OK)
+
+
+@given(st.floats(0, 60), st.floats(0, 1))
+def test_a_slow_answer_is_no_skew(seconds: float, at: float) -> None:
+    assert judge_clock(NOW + at * seconds, NOW, NOW + seconds).level is Level.OK
+
+
+def test_a_standby_is_a_warning_with_its_lag() -> None:
+    assert judge_replication(standby=False, lag=None, window=180).level is Level.OK
+    finding = judge_replication(standby=True, lag=42, window=180)
+    assert finding.level is Level.WARN
+    assert "42 s" in finding.detail
+    assert "3 min" in finding.mend
+    assert "unknown" in judge_replication(standby=True, lag=None, window=180).detail
+
+
+@pytest.mark.parametrize(
+    ("lead", "zones", "mend"),
+    [
+        (7200.0, ("UTC", "UTC"), "the writer's zone, which is now +2:00 from UTC"),
+        (7130.0, ("UTC", "Etc/GMT-2"), "log_time_zone: Etc/GMT-2"),
+        (5400.0, ("Etc/GMT+1", "UTC"), "which is now +0:30 from UTC"),
+        (3600.0, ("Etc/GMT+5", "UTC"), "which is now -4:00 from UTC"),
+        (3600.0, ("Etc/GMT+1", "UTC"), "log_time_zone: UTC"),
+        (400.0, ("UTC", "UTC"), "set the writer's clock"),
+        (90_000.0, ("UTC", "UTC"), "set the writer's clock"),
+    ],
+)
+def test_rows_in_the_future_propose_the_zone_that_explains_them(lead: float, zones: tuple[str, str], mend: str) -> None:
+    finding = judge_time_zones(LogTimes(lead, 3, False), NOW, zones[0], "UTC", zones[1])
+    assert finding.level is Level.WARN
+    assert mend in finding.mend
+
+
+def test_a_zone_that_only_the_server_knows_is_no_reason_to_fail() -> None:
+    finding = judge_time_zones(LogTimes(-10.0, 0, False), NOW, "UTC", "Europe/Berlin", "<+03>-03")
+    assert finding.level is Level.OK
+    assert "days begin in Europe/Berlin; the server's zone is <+03>-03" in finding.detail
+
+
+def test_very_many_rows_in_the_future_are_not_counted_to_the_end() -> None:
+    finding = judge_time_zones(LogTimes(99.0, 1000, True), NOW, "UTC", "UTC", "UTC")
+    assert finding.detail.startswith("1000 rows or more lie in the future")
+
+
+def test_a_read_that_takes_half_of_the_scrapes_time_is_a_warning() -> None:
+    assert judge_reading(5, 180, 4.9, 10).level is Level.OK
+    finding = judge_reading(5, 180, 5.1, 10)
+    assert (finding.level, "scrape.timeout" in finding.mend) == (Level.WARN, True)
+
+
+def test_a_look_back_that_was_cut_short_says_so() -> None:
+    seen = Seen({"a": 1.0}, {}, AGES[1])
+    (finding,) = judge_operations(seen, ["a", "b"])
+    assert finding.detail == "not within 24.0 h (older rows took too long to read): b"
+    assert not seen.complete
+
+
+@pytest.mark.parametrize(
+    ("loose", "name"),
+    [
+        ("deepseek", "deepseek-v3.2"),
+        ("gemini_flash", "gemini-2.0-flash"),
+        ("claude_opus", "claude-opus-4.5"),
+        ("Claude Opus 4.5", "claude-opus-4.5"),
+        ("anthropic/claude-opus-4.5", "claude-opus-4.5"),
+        ("deepsek", "deepseek-v3.2"),
+        ("gpt-5", None),
+        ("deepseek-v4.7", None),
+        ("漢字", None),
+    ],
+)
+def test_a_loose_name_finds_the_name_of_the_log(loose: str, name: str | None) -> None:
+    known = {"deepseek-v3.2": 1.0, "gemini-2.0-flash": 2.0, "claude-opus-4.5": 3.0, "gpt-4": 4.0}
+    found = candidates(loose, known)
+    assert (found[0] if found else None) == name
+
+
+def test_of_a_foreign_table_it_cannot_be_told_whether_an_index_serves() -> None:
+    far = {"Node Type": "Foreign Scan", "Schema": "far", "Relation Name": "log"}
+    scans = read_plan({"Node Type": "Append", "Plans": [far, {"Node Type": "Foreign Scan"}]}, "at")
+    table = Table(QualifiedName("far", "log"), "f", -1, 0, None, False)
+    finding = judge_index(table, {table.name: table}, scans, 1, "at")
+    assert finding.level is Level.WARN
+    assert finding.detail.startswith("far.log is a foreign table")
+
+
+def test_an_index_by_which_another_column_is_sought_is_none_on_the_time() -> None:
+    node = {"Node Type": "Index Scan", "Schema": "public", "Relation Name": "log", "Index Name": "by_user"}
+    for condition in ({}, {"Index Cond": "(log.created_at_day = 1)"}):
+        assert read_plan({**node, **condition}, "created_at").indexes == ()
+    assert read_plan({**node, "Index Cond": "(log.created_at >= 1)"}, "created_at").indexes == ("by_user",)
+
+
+def test_of_two_that_fit_alike_the_one_used_last_comes_first() -> None:
+    routes = [Route("a", "deepseek", "", True)]
+    seen = Seen({}, {"deepseek-v3.1": 5.0, "deepseek-v3.2": 9.0}, AGES[-1])
+    finding = judge_model_names(seen, routes, {})
+    assert "deepseek: deepseek-v3.2" in finding.mend
+    assert finding.mend.splitlines()[-1] == "# deepseek: could also be deepseek-v3.1"
+
+
+@given(st.dictionaries(NAMES, st.floats(0, 9), min_size=1, max_size=5), st.lists(NAMES, max_size=5))
+def test_the_proposed_setting_is_yaml_that_names_only_what_the_log_has(
+    models: dict[str, float], named: list[str]
+) -> None:
+    routes = [Route(str(n), name, "", True) for n, name in enumerate(named)]
+    finding = judge_model_names(Seen({}, models, AGES[-1]), routes, {})
+    if set(named) <= models.keys():
+        assert finding.level is Level.OK
+        return
+    assert finding.level is Level.WARN
+    settings: Any = yaml.safe_load("\n".join(line for line in finding.mend.splitlines() if not line.startswith("#")))
+    aliases = {} if settings is None else settings["models"]["aliases"]
+    assert set(aliases) <= set(named) - models.keys()
+    assert set(aliases.values()) <= models.keys()
+
+
+@given(NAMES)
+def test_a_quoted_name_is_one_identifier(name: str) -> None:
+    text = quoted(name)
+    assert text == name or text[1:-1].replace('""', '"') == name
+    if text == name:
+        assert name.isascii()
+        assert name == name.lower()
+
+
+def test_lists_and_times_are_short() -> None:
+    assert listing([f"n{n}" for n in range(10)], most=2) == "n0, n1 and 8 more"
+    assert [span_text(s) for s in (1, 119, 300, 7200, 604_800)] == ["1 s", "119 s", "5 min", "2.0 h", "7 days"]
+
+
+def test_users_and_their_key(tmp_path: Path) -> None:
+    def finding(**users: Any) -> Finding:
+        return check_users(Config.model_validate({"users": users}))
+
+    key = tmp_path / "hmac.key"
+    assert finding().level is Level.OK
+    assert "not shown" in finding(mode="off").detail
+    absent = finding(mode="hmac", hmac_key_file=str(key))
+    assert absent.level is Level.FAIL
+    assert "users.hmac_key_file: name a file that can be read" in absent.mend
+    key.write_bytes(b"short secret")
+    short = finding(mode="hmac", hmac_key_file=str(key))
+    assert "at least 16 random bytes" in short.mend
+    assert "secret" not in render(short)
+    key.write_bytes(b"a secret key that is long enough")
+    assert finding(mode="hmac", hmac_key_file=str(key)).detail == "hashed with a key of 32 bytes"
+
+
+@pytest.mark.parametrize(("number", "level"), [(130_011, Level.WARN), (140_000, Level.OK), (180_004, Level.OK)])
+def test_an_old_server_is_a_warning(number: int, level: Level) -> None:
+    class Known(Scene):
+        server = Server("x.y", number, "UTC", "u", False)
+
+        def __init__(self) -> None:
+            self.info = ConnInfo({"host": "h", "dbname": "d", "user": "u"})
+
+    (finding,) = check_connection(Known())
+    assert finding.level is level
+    assert finding.detail == "PostgreSQL x.y at h:5432/d as u"
+
+
+def test_where_every_expected_operation_is_missing_under_another_name_only_that_is_said() -> None:
+    (found, other) = judge_operations(Seen({"email_compose": 1.0}, {}, AGES[-1]), ["email-compose"])
+    assert found.mend == "expected_operations: write email_compose for email-compose"
+    assert other.level is Level.OK
+
+
+def test_an_output_that_knows_only_ascii_gets_ascii(tmp_path: Path) -> None:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="ascii")
+    config = Config.model_validate({"state_dir": str(tmp_path / "stäte"), "database": {"url": "postgresql://@@@/"}})
+    assert run_check(config, {}, out) == 1
+    out.flush()
+    assert b"st?te will be made" in raw.getvalue()
+
+
+def test_a_table_is_named_as_sql() -> None:
+    assert table_sql(QualifiedName("My App", "user")) == '"My App"."user"'
+    assert table_sql(QualifiedName("public", "log")) == "public.log"
