@@ -1,0 +1,140 @@
+"""The command line."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from exporter.config import Config, ConfigError, load_config
+from exporter.database.errors import DatabaseError
+from exporter.exposition import DISTRIBUTION
+from exporter.logs import install_logging
+from exporter.serving import UsageError, backfill_moment, serving
+from exporter.state.command import adopt, show
+from exporter.state.store import StateError
+from exporter.web.server import WebError
+
+log = logging.getLogger(__name__)
+
+_FAILURES = (ConfigError, DatabaseError, StateError, UsageError, WebError)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0, 1 for a failure that is said on standard error, 2 for wrong usage."""
+    arguments = _parser().parse_args(argv)
+    install_logging("info", [])
+    command: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return command(arguments)
+    except _FAILURES as error:
+        print(f"{DISTRIBUTION}: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=DISTRIBUTION, description="Exact metrics of LLM operations, from the PostgreSQL table that logs them."
+    )
+    parser.add_argument("--version", action="version", version=f"{DISTRIBUTION} {version(DISTRIBUTION)}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    serve = commands.add_parser("serve", help="serve /metrics")
+    _common(serve)
+    _web(serve)
+    serve.add_argument(
+        "--backfill-since",
+        metavar="DATE",
+        help="count history from here on too; only with a state folder that was never used",
+    )
+    serve.set_defaults(run=_serve)
+
+    check = commands.add_parser("check", help="look at the connection, the grants, the tables and the state first")
+    _common(check)
+    check.set_defaults(run=_check)
+
+    demo = commands.add_parser(
+        "demo", help="an embedded PostgreSQL with history and live traffic, and the exporter on it"
+    )
+    demo.add_argument("--layout", choices=("success", "status"), default="success", help="which layout the tables have")
+    demo.add_argument("--days", type=_days, default=30, help="days of history (30)")
+    demo.add_argument("--web.listen-address", dest="listen_address", default="127.0.0.1:9867", help="(127.0.0.1:9867)")
+    demo.set_defaults(run=_demo)
+
+    state = commands.add_parser("state", help="what the state folder holds").add_subparsers(required=True)
+    shown = state.add_parser("show", help="print what the state was kept for, and how far it has come")
+    _common(shown)
+    shown.set_defaults(run=lambda arguments: show(_config(arguments), sys.stdout))
+    adopted = state.add_parser("adopt", help="go on with this state on the database that is configured now")
+    _common(adopted)
+    adopted.set_defaults(run=lambda arguments: adopt(_config(arguments), os.environ, sys.stdout))
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration, see config.example.yaml")
+    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="where the state is kept (state)")
+    parser.add_argument("--log.level", dest="log_level", choices=("debug", "info", "warning", "error"))
+
+
+def _web(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--web.listen-address", dest="listen_address", metavar="ADDRESS", help="(127.0.0.1:9867)")
+    parser.add_argument(
+        "--web.config.file", dest="web_config", type=Path, metavar="FILE", help="TLS and basic auth (exporter-toolkit)"
+    )
+
+
+def _days(text: str) -> int:
+    days = int(text)
+    if not 1 <= days <= 400:
+        raise argparse.ArgumentTypeError("1 to 400")
+    return days
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    config = load_config(arguments.config, os.environ)
+    web = {
+        "listen_address": getattr(arguments, "listen_address", None),
+        "config_file": getattr(arguments, "web_config", None),
+    }
+    changes = {
+        "state_dir": arguments.state_dir,
+        "log_level": arguments.log_level,
+        "web": config.web.model_copy(update={name: value for name, value in web.items() if value is not None}),
+    }
+    return config.model_copy(update={name: value for name, value in changes.items() if value is not None})
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    config = _config(arguments)
+    since = None if arguments.backfill_since is None else backfill_moment(arguments.backfill_since, config)
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with serving(config, os.environ, since) as running:
+        log.info("serving %s/metrics", running.url)
+        ended.wait()
+        log.info("stopping")
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from exporter.check import run_check
+
+    return run_check(_config(arguments), os.environ, sys.stdout)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from exporter.demo.exporter import serve_demo
+    from exporter.demo.postgres import EmbeddedPostgresError
+    from exporter.demo.run import run_demo
+
+    try:
+        return run_demo(arguments.layout, arguments.days, arguments.listen_address, serve_demo)
+    except EmbeddedPostgresError as error:
+        print(f"{DISTRIBUTION}: {error}", file=sys.stderr)
+        return 1

@@ -1,0 +1,68 @@
+"""The exporter as the demo runs it."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+from exporter.app import Exporter
+from exporter.config import Config
+from exporter.demo.profiles import MODELS
+from exporter.demo.run import RunningExporter, Summary
+from exporter.ledger.aggregate import FAILURES, USD, Field
+from exporter.ledger.model import RUNNING
+from exporter.ledger.view import spend_month, spend_today, started_ratio
+from exporter.serving import serving
+
+_SCRAPE_SECONDS = 5.0
+
+
+@contextlib.contextmanager
+def serve_demo(
+    database_url: str, state_dir: Path, backfill_since: datetime, listen_address: str
+) -> Iterator[RunningExporter]:
+    """An exporter on the demo's database, which counts its whole history."""
+    config = Config.model_validate(
+        {
+            "database": {"url": database_url},
+            "models": {
+                "aliases": {model.route_name: model.name for model in MODELS.values()},
+                "timeouts": {model.name: model.timeout_ms / 1000 for model in MODELS.values()},
+            },
+            "daily_limit_usd": 200,
+            "monthly_limit_usd": 4000,
+            "state_dir": str(state_dir),
+            "web": {"listen_address": listen_address},
+            "log_level": "warning",
+        }
+    )
+    with serving(config, {}, int(backfill_since.timestamp())) as running:
+        yield _Demonstrated(running.exporter, running.url)
+
+
+@dataclass(frozen=True)
+class _Demonstrated:
+    exporter: Exporter
+    address: str
+
+    def summary(self) -> Summary | None:
+        """The figures after a scrape of its own, so that the demo shows life without a Prometheus."""
+        self.exporter.scrape(_SCRAPE_SECONDS)
+        books = self.exporter.books
+        with books.reading():
+            state = books.durable
+            if state is None:
+                return None
+            failures: dict[str, int] = {}
+            for series, total in state.totals.items():
+                failures[series.operation] = failures.get(series.operation, 0) + sum(total[FAILURES])
+            return Summary(
+                Decimal(sum(spend_today(state, books.rules).values())) / USD,
+                Decimal(sum(spend_month(state, books.rules).values())) / USD,
+                sum(total[Field.CALLS] for total in state.totals.values()),
+                {operation: count for operation, count in failures.items() if count},
+                state.progress.phase == RUNNING,
+                started_ratio(state),
+            )

@@ -1,0 +1,189 @@
+"""The exporter as its own process, and Prometheus beside it."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+from testcontainers.core.container import DockerContainer
+
+from tests.servers import docker_image, require_docker
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def fetch(url: str, headers: Mapping[str, str] | None = None, timeout: float = 20.0) -> tuple[int, str]:
+    """Status and text of a page."""
+    request = urllib.request.Request(url, headers=dict(headers or {}))
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def wait_for(condition: Any, seconds: float = 30.0) -> Any:
+    """The first true value that a callable returns; AssertionError when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            if found := condition():
+                return found
+        time.sleep(0.05)
+    raise AssertionError(f"not seen within {seconds} s")
+
+
+@dataclass
+class Program:
+    """`ai-operation-exporter serve` on a database; may be killed and started again on the same state."""
+
+    database_url: str
+    state_dir: Path
+    arguments: list[str] = field(default_factory=list)
+    config: str = ""
+    host: str = "127.0.0.1"
+    port: int = field(default_factory=free_port)
+    _process: subprocess.Popen[str] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self, *, ready: bool = True) -> None:
+        """Start it, and wait until it listens, or is ready."""
+        self.state_dir.parent.mkdir(parents=True, exist_ok=True)
+        config = self.state_dir.parent / "config.yaml"
+        config.write_text(self.config)
+        command = [sys.executable, "-m", "exporter", "serve", "--config", str(config)]
+        command += ["--state-dir", str(self.state_dir), f"--web.listen-address={self.host}:{self.port}"]
+        environ = {**os.environ, "DATABASE_URL": self.database_url}
+        self._process = subprocess.Popen(
+            [*command, *self.arguments], env=environ, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        wanted = (200,) if ready else (200, 503)
+        wait_for(lambda: self._ended() or fetch(f"{self.url}/-/ready")[0] in wanted, 60)
+        assert not self._ended(), self._process.stderr.read() if self._process.stderr else ""
+
+    def _ended(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
+
+    def end(self, number: signal.Signals) -> tuple[int, str]:
+        """Send a signal; returns the exit code and what was logged."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        _, logged = self._process.communicate(timeout=20)
+        return self._process.returncode, logged
+
+    def text(self) -> str:
+        """`/metrics` as text."""
+        status, text = fetch(f"{self.url}/metrics")
+        assert status == 200
+        return text
+
+    def samples(self) -> Samples:
+        """`/metrics` by name and labels."""
+        return parse(self.text())
+
+
+def parse(text: str) -> Samples:
+    """Samples of the text format by name and labels."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def total(samples: Samples, name: str) -> float:
+    """The sum over all series of a name."""
+    return sum(value for (found, _), value in samples.items() if found == name)
+
+
+@contextlib.contextmanager
+def running(program: Program) -> Iterator[Program]:
+    """The program, started, and ended afterwards if it still runs."""
+    program.start()
+    try:
+        yield program
+    finally:
+        process = program._process
+        if process is not None and process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+@dataclass
+class Prometheus:
+    """A Prometheus that answers queries."""
+
+    url: str
+
+    def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
+        """The result of an instant query."""
+        words = {"query": expression} | ({} if at is None else {"time": f"{at:.3f}"})
+        status, text = fetch(f"{self.url}/api/v1/query?{urllib.parse.urlencode(words)}")
+        assert status == 200, text
+        result: list[dict[str, Any]] = json.loads(text)["data"]["result"]
+        return result
+
+
+@contextlib.contextmanager
+def prometheus(folder: Path, port: int) -> Iterator[Prometheus]:
+    """A real Prometheus that scrapes this machine's port every second."""
+    require_docker("a real Prometheus")
+    image = docker_image("PROMETHEUS_IMAGE", "prom/prometheus:v2.53.5")
+    own_port = free_port()
+    config = folder / "prometheus.yml"
+    config.write_text(
+        "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
+        f"scrape_configs: [{{job_name: ai, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}]\n"
+    )
+    config.chmod(0o644)
+    folder.chmod(0o755)
+    container = (
+        DockerContainer(image, network_mode="host")
+        .with_volume_mapping(str(config), "/etc/prometheus/prometheus.yml", "ro")
+        .with_command(
+            "--config.file=/etc/prometheus/prometheus.yml --storage.tsdb.path=/prometheus "
+            f"--web.listen-address=127.0.0.1:{own_port}"
+        )
+    )
+    with container:
+        server = Prometheus(f"http://127.0.0.1:{own_port}")
+        wait_for(lambda: fetch(f"{server.url}/-/ready")[0] == 200, 60)
+        yield server
+
+
+def promtool(arguments: list[str], given: str) -> tuple[int, str]:
+    """Run promtool on some text; returns its exit code and all it said."""
+    require_docker("promtool")
+    image = docker_image("PROMETHEUS_IMAGE", "prom/prometheus:v2.53.5")
+    done = subprocess.run(
+        ["docker", "run", "--rm", "-i", "--entrypoint", "promtool", image, *arguments],
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
