@@ -1,0 +1,1 @@
+"""What a scrape costs, as ratios against something else in the same run."""
