@@ -50,11 +50,11 @@ class Books:
         self._lock = threading.RLock()
         self._pending: tuple[Changes, dict[str, object]] | None = None
         self._backfill_since = backfill_since
-        known = store.meta(IDENTITY)
-        self._identity = None if known is None else Identity(**known)
         self.commit_failures = 0
         self.durable = store.load()
         self.present = self.durable
+        known = store.meta(IDENTITY)
+        self._identity = None if known is None else Identity(**known)
         self.wanted = config.classification()
         stored = store.meta(CLASSIFICATION)
         restored = self.wanted if stored is None else _restored(stored)

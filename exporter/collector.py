@@ -26,7 +26,7 @@ from exporter.database.tables import (
 )
 from exporter.ledger import agenda
 from exporter.ledger.calendar import day_of
-from exporter.ledger.model import Read, State
+from exporter.ledger.model import Read, Span, State
 from exporter.ledger.users import choose_users
 from exporter.ledger.view import user_spend_today
 
@@ -121,6 +121,8 @@ class Collector:
         with books.reading():
             span = None if books.must_rebase else agenda.front(state, clock, books.rules)
         if span is None:
+            # the background reader is at it; this shows whether the log can be read at all
+            read_span(session, log_table, books.classification, Span(clock, clock + 1))
             return None
         minutes = read_span(session, log_table, books.classification, span)
         return Read(span, agenda.present(state.progress, clock), minutes, sequence=session.sequence)

@@ -20,7 +20,7 @@ from exporter.database.session import Database, Session
 from exporter.database.tables import read_routes
 from exporter.ledger import agenda
 from exporter.ledger.aggregate import Field
-from exporter.ledger.calendar import MINUTE, QUARTER, day_of, day_start
+from exporter.ledger.calendar import HOUR, MINUTE, QUARTER, day_of, day_start
 from exporter.ledger.model import RUNNING, STARTING, Minute, Read, Span, State
 from exporter.ledger.rebase import rebase_span
 
@@ -45,7 +45,7 @@ class Pace:
     """
 
     budget: float
-    length: int = QUARTER
+    length: int = 6 * HOUR
     piece: int = QUARTER
     failures: int = 0
 

@@ -14,6 +14,7 @@ from exporter.database.failures import CLASSES, PHRASES, SQLSTATES, Kind
 from exporter.database.names import quoted
 from exporter.logs import mask
 
+_REFUSED = re.compile(r"permission denied for (?:[a-z]+ )?(?:table|view|schema|relation|column) (.{1,200})")
 _NAME = re.compile(r'"([^"\n]{1,200})"|(?:table|view|schema|relation|column) ([\w.$]{1,200})')
 
 
@@ -84,7 +85,7 @@ def hidden_rows(table: str, role: str, said: str = "") -> NotVisible:
         # pasted whole it is SQL: the alternative is a comment
         f"ALTER ROLE {role} BYPASSRLS; -- or, where that cannot be granted: "
         f"CREATE POLICY ai_operation_exporter ON {table} FOR SELECT TO {role} USING (true); "
-        f"and no restrictive policy for that role",
+        f"-- and no restrictive policy for that role",
     )
 
 
@@ -134,6 +135,10 @@ def _privilege(exc: psycopg.Error, info: ConnInfo) -> DatabaseError:
 
 def _name_in(exc: psycopg.Error, info: ConnInfo) -> str:
     """The table or column that the server's message names; empty if it names none."""
-    match = _NAME.search(scrub(exc.diag.message_primary or "", info))
-    name = (match[1] or match[2]) if match else ""
+    said = scrub(exc.diag.message_primary or "", info)
+    if refused := _REFUSED.fullmatch(said):
+        name = refused[1]  # to its end, and without quotes whatever is in it
+    else:
+        match = _NAME.search(said)
+        name = (match[1] or match[2]) if match else ""
     return quoted(name) if name.isprintable() and name else ""

@@ -11,6 +11,7 @@ from psycopg import sql
 
 from exporter.config import Classification
 from exporter.database.layout import Column, Relation
+from exporter.database.names import identifier
 from exporter.ledger.aggregate import LATENCY_EDGES
 from exporter.ledger.model import Span
 
@@ -45,7 +46,7 @@ class LogTable:
 
     def column(self, role: str) -> sql.Identifier:
         """The column that has a role, quoted."""
-        return sql.Identifier(self.columns[role].name)
+        return identifier(self.columns[role].name)
 
 
 # `raw` takes each row as it is, `fit` judges its values, and the outer query sums them in one pass: by series, by
@@ -127,7 +128,7 @@ def span_query(log: LogTable, rules: Classification, span: Span, width: int) -> 
         operation=_operation(log),
         outcome=outcome.format(log.column("status" if log.has_status else "success")),
         error_class=_error_class(log, rules),
-        table=sql.Identifier(*log.relation.name.parts),
+        table=identifier(*log.relation.name.parts),
         buckets=sql.Literal(len(LATENCY_EDGES)),
         faults=faults,
         fault_counts=fault_counts,
@@ -209,5 +210,5 @@ SELECT (SELECT count(*) FROM (SELECT FROM {table} WHERE {time} IS NULL LIMIT {mo
 
 def undated_query(log: LogTable, most: int) -> sql.Composed:
     """A query for the rows with a NULL, infinite and minus infinite time: a count of each, `most` at most."""
-    table = sql.Identifier(*log.relation.name.parts)
+    table = identifier(*log.relation.name.parts)
     return _UNDATED.format(table=table, time=log.column("time"), most=sql.Literal(most))

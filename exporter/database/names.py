@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from psycopg import sql
+
 from exporter.config import QualifiedName
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
@@ -18,6 +20,11 @@ true union unique user using variadic verbose when where window with
 """
 RESERVED = frozenset(_KEYWORDS.split())
 """PostgreSQL's keywords that cannot stand bare as a name."""
+
+
+def identifier(*parts: str) -> sql.Identifier:
+    """A name for a composed statement that has parameters: in one, a percent sign is written twice."""
+    return sql.Identifier(*(part.replace("%", "%%") for part in parts))
 
 
 def quoted(name: str) -> str:

@@ -78,9 +78,12 @@ class Session:
         self._system = system
 
     def run(self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        """All rows of a statement, which gets what is left of the transaction's time."""
+        """All rows of a statement, which gets what is left of the transaction's time.
+
+        A percent sign in it is written twice, whether it has parameters or not.
+        """
         self.limit()
-        return self._cursor.execute(statement, parameters).fetchall()
+        return self._cursor.execute(statement, parameters or {}).fetchall()
 
     def limit(self) -> None:
         """Bound the next statement by what is left; raises `QueryTimeout` when nothing is."""

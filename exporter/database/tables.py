@@ -21,6 +21,7 @@ from exporter.database.layout import (
     Role,
     find_columns,
 )
+from exporter.database.names import identifier
 from exporter.database.rows import clean_label
 from exporter.database.session import Session
 from exporter.ledger.aggregate import money_units
@@ -106,9 +107,9 @@ def read_recommendations(session: Session, config: Config) -> dict[tuple[str, st
     statement = sql.SQL("SELECT lower({}::text), lower({}::text), count(*) FROM {} GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2")
     rows = session.run(
         statement.format(
-            sql.Identifier(columns["type"].name),
-            sql.Identifier(columns["status"].name),
-            sql.Identifier(*relation.name.parts),
+            identifier(columns["type"].name),
+            identifier(columns["status"].name),
+            identifier(*relation.name.parts),
         )
     )
     counts: Counter[tuple[str, str]] = Counter()
@@ -126,9 +127,7 @@ def read_approvals(session: Session, config: Config) -> int | None:
         return None
     relation, columns = table
     statement = sql.SQL("SELECT count(*) FROM {} WHERE lower({}::text) = 'pending'")
-    ((pending,),) = session.run(
-        statement.format(sql.Identifier(*relation.name.parts), sql.Identifier(columns["status"].name))
-    )
+    ((pending,),) = session.run(statement.format(identifier(*relation.name.parts), identifier(columns["status"].name)))
     return int(pending)
 
 
@@ -148,7 +147,7 @@ def _select(
 ) -> sql.Composed:
     """The columns of the wanted roles: numbers as NUMERIC, flags as they are, else text; NULL where there is none."""
     expressions = [_expression(columns.get(role), roles[role]) for role in wanted]
-    table = sql.Identifier(*relation.name.parts)
+    table = identifier(*relation.name.parts)
     return sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(expressions), table)
 
 
@@ -156,9 +155,9 @@ def _expression(column: Column | None, role: Role) -> sql.Composable:
     if column is None:
         return sql.SQL("NULL")
     if role.categories == FLAG:
-        return sql.Identifier(column.name)
+        return identifier(column.name)
     kind = sql.SQL("numeric" if role.categories == NUMBER else "text")
-    return sql.SQL("{}::{}").format(sql.Identifier(column.name), kind)
+    return sql.SQL("{}::{}").format(identifier(column.name), kind)
 
 
 def _usable(number: Decimal | None) -> bool:

@@ -116,7 +116,21 @@ class Store:
         return None if row is None else json.loads(row[0])
 
     def load(self) -> State | None:
-        """The state as last committed; None where nothing was ever committed."""
+        """The state as last committed; None where nothing was ever committed.
+
+        A file whose values are not those of a state is damaged too: it is set aside, and None is returned.
+        """
+        try:
+            return self._load()
+        except (ValueError, TypeError, KeyError, IndexError, sqlite3.DatabaseError) as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            self._db.close()
+            self._set_aside(error)
+            self._db = self._connect()
+            return None
+
+    def _load(self) -> State | None:
         text = self._db.execute("SELECT value FROM meta WHERE name = 'progress'").fetchone()
         if text is None:
             return None
@@ -174,14 +188,17 @@ class Store:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise StateError(f"state file {self.path}: {error}; make the folder writable, or free space") from None
-            aside = self.path.with_name(f"{FILE_NAME}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
-            log.error(
-                "state file %s is damaged (%s): set aside as %s; counters begin anew at zero", self.path, error, aside
-            )
-            self.path.rename(aside)
-            for suffix in ("-wal", "-shm"):
-                self.path.with_name(FILE_NAME + suffix).unlink(missing_ok=True)
+            self._set_aside(error)
             return self._connect()
+
+    def _set_aside(self, error: Exception) -> None:
+        aside = self.path.with_name(f"{FILE_NAME}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
+        log.error(
+            "state file %s is damaged (%s): set aside as %s; counters begin anew at zero", self.path, error, aside
+        )
+        self.path.rename(aside)
+        for suffix in ("-wal", "-shm"):
+            self.path.with_name(FILE_NAME + suffix).unlink(missing_ok=True)
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=1.0)

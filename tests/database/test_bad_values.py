@@ -118,8 +118,8 @@ def test_times_far_away_disturb_nothing(log: Log, tmp_path: Path) -> None:
 
 
 def test_a_backfill_from_long_ago_is_quick_about_nothing(success_log: Log, tmp_path: Path) -> None:
-    success_log.insert(at=datetime.now(UTC) - timedelta(days=400), cost="0.125")
-    since = datetime.now(UTC) - timedelta(days=450)
+    success_log.insert(at=datetime.now(UTC) - timedelta(days=90), cost="0.125")
+    since = datetime.now(UTC) - timedelta(days=100)
     with running(success_log.url, tmp_path, since) as exporter:
         assert exporter.wait_ready().scrape().money == 125_000
 

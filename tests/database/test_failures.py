@@ -59,7 +59,8 @@ def timed(exporter: Running, timeout: float) -> tuple[Scraped, float]:
 
 
 def test_a_server_that_is_stopped_and_started_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with EmbeddedPostgres(durable=False) as server:
+    # durable, since the rows that were counted must be there after the crash
+    with EmbeddedPostgres() as server:
         url = server.url()
         with Log(url, "status") as log, running(url, tmp_path) as exporter:
             exporter.wait_ready()

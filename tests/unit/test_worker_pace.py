@@ -17,7 +17,7 @@ def test_fast_chunks_grow_and_slow_ones_shrink() -> None:
 
 
 def test_a_quarter_that_is_too_slow_is_split_into_statements_of_one_snapshot() -> None:
-    pace = Pace(2.0)
+    pace = Pace(2.0, length=QUARTER)
     splits = []
     for _ in range(3):
         splits.append(pace.split)

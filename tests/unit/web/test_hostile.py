@@ -5,6 +5,7 @@ import socket
 import ssl
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from exporter.web.limits import Limits
 from exporter.web.listener import Quieter
 from tests.unit.web.certificates import Authority
 from tests.unit.web.support import PATIENCE, SCRAPE, App, await_hangup, dial, fetch, large, read_all, serving
+
+PATIENT = Limits(header_timeout=600.0, keep_alive=600.0, write_timeout=600.0)  # the default cap, and time enough
 
 
 @pytest.fixture
@@ -117,7 +120,7 @@ def test_headers_within_the_limit_are_read() -> None:
 
 
 def test_300_idle_connections_do_not_keep_a_scrape_out() -> None:
-    with serving(limits=Limits()) as port:
+    with serving(limits=PATIENT) as port:
         idle = [dial(port) for _ in range(300)]
         assert fetch(port).status == 200
         assert read_all(idle[0]) == b""  # the oldest gave way
@@ -130,7 +133,7 @@ def test_300_idle_connections_do_not_keep_a_scrape_out() -> None:
 def test_a_connection_that_is_answered_is_not_closed_for_a_new_one() -> None:
     app = App()
     app.go.clear()
-    with serving(app, limits=Limits(connections=2)) as port, dial(port, SCRAPE) as scraping:
+    with serving(app, limits=replace(PATIENT, connections=2)) as port, dial(port, SCRAPE) as scraping:
         assert app.begun.acquire(timeout=PATIENCE)
         others = [dial(port) for _ in range(5)]
         for client in others[:-1]:
@@ -143,11 +146,12 @@ def test_a_connection_that_is_answered_is_not_closed_for_a_new_one() -> None:
 def test_when_every_connection_is_answered_a_new_one_is_refused() -> None:
     app = App()
     app.go.clear()
-    with serving(app, limits=Limits(connections=2)) as port:
+    with serving(app, limits=replace(PATIENT, connections=2)) as port:
         scraping = [dial(port, SCRAPE) for _ in range(2)]
         for _ in scraping:
             assert app.begun.acquire(timeout=PATIENCE)
-        assert read_all(dial(port)) == b""
+        for client in [dial(port) for _ in range(5)]:
+            assert read_all(client) == b""
         app.go.set()
         for client in scraping:
             assert client.recv(15) == b"HTTP/1.1 200 OK"
@@ -195,7 +199,7 @@ def test_a_client_that_never_reads_is_closed() -> None:
 
 def test_clients_that_never_read_give_way_when_connections_run_out() -> None:
     app = App(large())
-    with serving(app, limits=Limits(connections=2)) as port:
+    with serving(app, limits=replace(PATIENT, connections=2)) as port:
         deaf = [never_read(port, app) for _ in range(2)]
         fetch_until_ok(port)
         await_hangup(*deaf)

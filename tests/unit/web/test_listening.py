@@ -109,6 +109,7 @@ def test_stop_closes_what_hangs(hanging: App, caplog: pytest.LogCaptureFixture) 
     scraping = dial(server.port, SCRAPE)
     checking = dial(server.port, b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
     assert hanging.begun.acquire(timeout=PATIENCE)
+    assert fetch(server.port, "/-/ready").status == 200  # what came before it has been read
     server.stop()  # waits for its thread for less than two seconds
     assert "web" not in {thread.name for thread in threading.enumerate()}
     assert not hanging.go.is_set()
