@@ -114,7 +114,8 @@ class Collector:
     def _read_window(self, session: Session) -> Read | None:
         """The open window, or None while a gap, the first reading or a changed configuration is to be worked off."""
         books = self._books
-        log_table = session.log(books.classification)
+        rules = books.wanted if books.must_rebase else books.classification
+        log_table = session.log(rules)
         self._has_status = log_table.has_status
         clock = int(session.clock)
         state = books.open(session.identity(log_table), clock)
@@ -122,9 +123,9 @@ class Collector:
             span = None if books.must_rebase else agenda.front(state, clock, books.rules)
         if span is None:
             # the background reader is at it; this shows whether the log can be read at all
-            read_span(session, log_table, books.classification, Span(clock, clock + 1))
+            read_span(session, log_table, rules, Span(clock, clock + 1))
             return None
-        minutes = read_span(session, log_table, books.classification, span)
+        minutes = read_span(session, log_table, rules, span)
         return Read(span, agenda.present(state.progress, clock), minutes, sequence=session.sequence)
 
     def _record(self, window: Read) -> bool:

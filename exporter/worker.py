@@ -152,20 +152,15 @@ class Worker:
         seconds = REBASE_SECONDS if books.must_rebase else self._pace.statement_seconds * (QUARTER // MINUTE)
         with self._database.session(seconds, statement_seconds=self._pace.statement_seconds) as session:
             clock = self.clock = int(session.clock)
-            try:
-                table = session.log(books.classification)
-            except SchemaProblem:
-                if not books.must_rebase:
-                    raise
-                # the old configuration names what is gone: rows are taken as known under the new one
-                table = session.log(books.wanted)
-                state = books.open(session.identity(table), clock)
-                self._rebase(session, state, clock, None)
-                return True
+            # the state must be of the table that is configured now, before anything is read
+            table = session.log(books.wanted)
             state = books.open(session.identity(table), clock)
-            if books.must_rebase and (agenda.is_current(state.progress, clock) or not books.knows_old):
-                self._rebase(session, state, clock, table if books.knows_old else None)
-                return True
+            if books.must_rebase:
+                old_table = self._old_table(session)
+                if old_table is None or agenda.is_current(state.progress, clock):
+                    self._rebase(session, state, clock, old_table)
+                    return True
+                table = old_table
             with books.reading():
                 span = self._next_span(state, clock)
             if span is not None:
@@ -173,6 +168,15 @@ class Worker:
                 return True
             self._probe(session, table, state)
             return False
+
+    def _old_table(self, session: Session) -> LogTable | None:
+        """The log as the old settings have it; None where they name what is gone, so that rows are taken as known."""
+        if not self._books.knows_old:
+            return None
+        try:
+            return session.log(self._books.classification)
+        except SchemaProblem:
+            return None
 
     def _next_span(self, state: State, clock: int) -> Span | None:
         books, length = self._books, self._pace.length

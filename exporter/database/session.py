@@ -149,8 +149,10 @@ class Database:
     def abort(self) -> None:
         """End whatever is under way, from any thread: its session raises `DatabaseUnavailable`."""
         connection = self._connection
-        if connection is not None and not connection.closed:
-            _shut(connection.fileno())
+        # the thread that it belongs to may be closing it just now
+        with contextlib.suppress(psycopg.Error):
+            if connection is not None and not connection.closed:
+                _shut(connection.fileno())
 
     @contextlib.contextmanager
     def session(self, seconds: float, statement_seconds: float | None = None) -> Iterator[Session]:
