@@ -107,7 +107,9 @@ class Exporter:
     def _join(self) -> concurrent.futures.Future[Scrape]:
         with self._lock:
             if self._flight is None or self._flight.done():
-                self._flight = self._reads.submit(self._collector.collect, self._config.scrape.timeout)
+                # no longer than a scraper with the default header waits for it
+                scrape = self._config.scrape
+                self._flight = self._reads.submit(self._collector.collect, scrape.timeout - scrape.timeout_offset)
             return self._flight
 
     def _families(self, scrape: Scrape) -> list[Family]:

@@ -13,7 +13,7 @@ from exporter.config import Classification, Config
 from exporter.database.errors import IdentityMismatch
 from exporter.database.session import Identity
 from exporter.ledger.advance import advance, begin, quarters_within
-from exporter.ledger.model import Changes, Read, Rules, Skip, State
+from exporter.ledger.model import STARTING, Changes, Read, Rules, Skip, State
 from exporter.ledger.rebase import rebase
 from exporter.ledger.view import rebirths
 from exporter.state.store import Store
@@ -29,7 +29,7 @@ def rules_for(config: Config, classification: Classification) -> Rules:
     return Rules(
         window=math.ceil(config.open_window_seconds),
         horizon=int(config.horizon),
-        max_series=config.max_series,
+        max_series=classification.max_series,
         zero_hold=math.ceil(config.zero_hold),
         zone=ZoneInfo(classification.budget_time_zone),
     )
@@ -60,6 +60,10 @@ class Books:
         restored = self.wanted if stored is None else _restored(stored)
         self.knows_old = restored is not None
         self.classification = restored or self.wanted
+        if self.durable is not None and _nothing_read(self.durable):
+            # settings that were mended before the first read succeeded have nothing to be carried over from
+            self.classification, self.knows_old = self.wanted, True
+            self._commit(Changes(), {CLASSIFICATION: self.wanted.model_dump(mode="json")})
         self.rules = rules_for(config, self.classification)
         if self.durable is not None and (reborn := rebirths(self.durable)):
             self._commit(Changes(admitted=dict(reborn)))
@@ -179,6 +183,10 @@ class Books:
         if self.present is self.durable:
             self.present = self._state().ahead(Changes())
         self._state().apply(changes)
+
+
+def _nothing_read(state: State) -> bool:
+    return state.progress.phase == STARTING and state.progress.position == state.progress.began
 
 
 def _restored(stored: object) -> Classification | None:

@@ -98,6 +98,7 @@ class Collector:
     def _read(self, session: Session) -> Scrape:
         run = _Run(session, self._info, self._announcer)
         window = run.attempt("log", lambda: self._read_window(session))
+        session.share(len(COLLECTORS) - 1)
         routes = run.attempt("routes", lambda: read_routes(session, self._config))
         current = False
         if run.outcomes["routes"].success:
@@ -107,8 +108,8 @@ class Collector:
         budgets = run.attempt("budgets", lambda: read_budgets(session, self._config))
         recommendations = run.attempt("recommendations", lambda: read_recommendations(session, self._config))
         approvals = run.attempt("approvals", lambda: read_approvals(session, self._config))
-        if current:
-            self._choose_users(budgets)
+        if current and run.outcomes["budgets"].success:
+            run.attempt("budgets", lambda: self._choose_users(budgets))
         return Scrape(current, self._has_status, run.outcomes, budgets, routes, recommendations, approvals)
 
     def _read_window(self, session: Session) -> Read | None:
@@ -120,13 +121,14 @@ class Collector:
         clock = int(session.clock)
         state = books.open(session.identity(log_table), clock)
         with books.reading():
+            now = agenda.present(state.progress, clock)
             span = None if books.must_rebase else agenda.front(state, clock, books.rules)
         if span is None:
             # the background reader is at it; this shows whether the log can be read at all
             read_span(session, log_table, rules, Span(clock, clock + 1))
             return None
         minutes = read_span(session, log_table, rules, span)
-        return Read(span, agenda.present(state.progress, clock), minutes, sequence=session.sequence)
+        return Read(span, now, minutes, sequence=session.sequence)
 
     def _record(self, window: Read) -> bool:
         self._books.record(replace(window, routes=self._primaries))

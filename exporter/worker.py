@@ -163,8 +163,9 @@ class Worker:
                 table = old_table
             with books.reading():
                 span = self._next_span(state, clock)
+                now = agenda.present(state.progress, clock)
             if span is not None:
-                self._read(session, table, state, span, clock)
+                self._read(session, table, state, span, now)
                 return True
             self._probe(session, table, state)
             return False
@@ -195,15 +196,14 @@ class Worker:
             return None
         return agenda.next_merge(state, length) or agenda.next_reread(state, clock, books.rules, length)
 
-    def _read(self, session: Session, table: LogTable, state: State, span: Span, clock: int) -> None:
+    def _read(self, session: Session, table: LogTable, state: State, span: Span, now: int) -> None:
         books, pace = self._books, self._pace
         begun = time.monotonic()
         # only what is merged already can be read by the quarter: other slices are still minutes
         width = QUARTER if span.hi <= state.progress.merged and pace.split is None else MINUTE
         minutes = read_span(session, table, books.classification, span, width=width, piece=pace.split)
         pace.took(time.monotonic() - begun)
-        routes = self._primaries(session) if span.hi > state.progress.merged else {}
-        books.record(Read(span, agenda.present(state.progress, clock), minutes, routes, session.sequence))
+        books.record(Read(span, now, minutes, self._primaries(session), session.sequence))
 
     def _rebase(self, session: Session, state: State, clock: int, old_table: LogTable | None) -> None:
         """Read everything by the old settings for the last time, and by the new ones, out of one snapshot."""

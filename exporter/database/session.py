@@ -56,7 +56,7 @@ class Session:
     """An open transaction.
 
     `clock` is the database's time when it began, in seconds since the epoch, UTC. `sequence` orders the transactions
-    of this process: a snapshot with a lower one was not begun later.
+    of this process by their snapshots.
     """
 
     def __init__(
@@ -96,6 +96,10 @@ class Session:
     def lost(self) -> bool:
         """Whether the connection has gone, and nothing more can be read."""
         return self._cursor.connection.broken or self._cursor.connection.closed
+
+    def share(self, parts: int) -> None:
+        """Let each statement from here on take its share of what is left: one of `parts` that hangs costs no other."""
+        self._longest = min(self._longest, (self._deadline - time.monotonic()) / (parts + 1))
 
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -161,7 +165,6 @@ class Database:
         Raises `DatabaseError`, never the driver's own errors.
         """
         deadline = time.monotonic() + seconds
-        sequence = next(_SEQUENCE)
         failure: DatabaseError | None = None
         try:
             connection = self._begin(min(seconds, self._connect_timeout))
@@ -169,6 +172,7 @@ class Database:
                 try:
                     settings = {"ms": str(max(1, int(seconds * 1000))), "idle": str(int((seconds + _GRACE) * 1000))}
                     clock, database = (cursor.execute(_SETTINGS, settings).fetchone() or (0.0, ""))[:2]
+                    sequence = next(_SEQUENCE)  # the snapshot has just been taken
                     longest = statement_seconds or seconds
                     yield Session(cursor, sequence, deadline, longest, clock, database, self._system)
                 finally:
@@ -192,8 +196,10 @@ class Database:
                 return self._connection
             self.close()
         self._connection = connect(self._info, timeout, self._application_name)
-        self._system = _system_identifier(self._connection)
-        self._connection.execute(_BEGIN)
+        # a pooler may accept the login and have no server to give
+        with _cut_off_at(self._connection, time.monotonic() + timeout + _GRACE):
+            self._system = _system_identifier(self._connection)
+            self._connection.execute(_BEGIN)
         return self._connection
 
     def _end(self, cursor: Rows) -> None:

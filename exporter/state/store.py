@@ -76,7 +76,6 @@ class Store:
         self.path = folder / FILE_NAME
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self.used_before = any(folder.glob(f"{FILE_NAME}*"))
             self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StateError(
@@ -94,6 +93,11 @@ class Store:
         except BaseException:
             os.close(self._lock)
             raise
+
+    @property
+    def used_before(self) -> bool:
+        """Whether an earlier state was set aside here, whose counters may have been exposed."""
+        return any(self.folder.glob(f"{FILE_NAME}.damaged-*"))
 
     def close(self) -> None:
         """Release the file and the lock; a second time does nothing."""

@@ -126,8 +126,9 @@ def test_an_empty_folder_holds_no_state_and_was_never_used(tmp_path: Path) -> No
     with Store(tmp_path / "new" / "state") as store:
         assert store.load() is None
         assert not store.used_before
+    # that it was looked at, or started in vain, is no use
     with Store(tmp_path / "new" / "state") as store:
-        assert store.used_before
+        assert not store.used_before
 
 
 def test_a_second_process_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:

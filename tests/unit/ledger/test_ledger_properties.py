@@ -42,7 +42,7 @@ OPENINGS = (
     Opening(1772323200 + 1000, "UTC"),  # the first quarter-hours of March
 )
 
-moments = st.one_of(st.integers(0, 300), st.integers(0, 2 * HOUR), st.integers(0, 8 * HOUR))
+moments = st.one_of(st.integers(0, 200), st.integers(0, 1500), st.integers(0, 2 * HOUR), st.integers(0, 8 * HOUR))
 lengths = st.sampled_from([900, 1800, HOUR, 6 * HOUR, DAY])
 columns = st.fixed_dictionaries(
     {
@@ -50,7 +50,7 @@ columns = st.fixed_dictionaries(
         "model": st.sampled_from(["m1", "m2", "m3"]),
         "user": st.sampled_from([None, "ann", "bob"]),
         "status": st.sampled_from(["success", "success", "failed", "timeout", "odd"]),
-        "cost": st.sampled_from([None, 0, 1, USD, 3 * USD, -5]),
+        "cost": st.sampled_from([1, 10, USD, None, 0, -5]),
         "tokens": st.sampled_from([0, 7]),
         "latency": st.sampled_from([None, 0, SECOND // 20, SECOND // 20 + 1, 2 * SECOND, 61 * SECOND, 500 * SECOND]),
         "error": st.sampled_from(["rate_limit", "other"]),
@@ -79,6 +79,7 @@ class Ledger(RuleBasedStateMachine):
         back=st.none() | st.integers(0, 5 * DAY),
         history=st.lists(st.tuples(st.integers(0, 9 * HOUR), columns), max_size=4),
         gentle=st.booleans(),
+        ready=st.booleans(),
     )
     def open(
         self,
@@ -90,6 +91,7 @@ class Ledger(RuleBasedStateMachine):
         back: int | None,
         history: list[tuple[int, dict[str, Any]]],
         gentle: bool,
+        ready: bool,
     ) -> None:
         self.log = Log()
         rules = Rules(window, horizon, max_series, hold, ZoneInfo(opening.zone))
@@ -101,6 +103,9 @@ class Ledger(RuleBasedStateMachine):
         self.missing: set[int] = set()
         for age, values in history:
             self.oracle.note(self.log.insert(opening.clock - age, **values))
+        if ready:
+            self.exporter.scrape()
+            self.oracle.expose()
 
     # -- the log
 
@@ -109,9 +114,9 @@ class Ledger(RuleBasedStateMachine):
         self.oracle.note(row)
         return row
 
-    @rule(target=rows, age=moments, values=columns)
-    def insert(self, age: int, values: dict[str, Any]) -> Row:
-        return self.write(self.exporter.clock - age, values)
+    @rule(target=rows, batch=st.lists(st.tuples(moments, columns), min_size=1, max_size=4))
+    def insert(self, batch: list[tuple[int, dict[str, Any]]]) -> Any:
+        return multiple(*[self.write(self.exporter.clock - age, values) for age, values in batch])
 
     @rule(target=rows, ahead=st.integers(1, 2 * HOUR), values=columns)
     def insert_ahead(self, ahead: int, values: dict[str, Any]) -> Row:
@@ -121,6 +126,12 @@ class Ledger(RuleBasedStateMachine):
     def begin_call(self, age: int, values: dict[str, Any], status: str) -> Row:
         unset = {"status": status, "cost": None, "latency": None, "tokens": 0}
         return self.write(self.exporter.clock - age, values | unset)
+
+    @rule(target=rows, seconds=st.integers(60, 1500), values=columns)
+    def live_and_insert(self, seconds: int, values: dict[str, Any]) -> Row:
+        row = self.write(self.exporter.clock, values)
+        self.live(seconds)
+        return row
 
     @rule(row=rows, values=columns)
     def end_call(self, row: Row, values: dict[str, Any]) -> None:
@@ -167,7 +178,7 @@ class Ledger(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.exporter.clock += seconds
 
-    @rule(seconds=st.integers(HOUR, 3 * DAY))
+    @rule(seconds=st.one_of(st.integers(300, 2 * HOUR), st.integers(300, 6 * HOUR), st.integers(HOUR, 3 * DAY)))
     def gap(self, seconds: int) -> None:
         self.exporter.clock += seconds
 
@@ -193,6 +204,15 @@ class Ledger(RuleBasedStateMachine):
     def scrape(self) -> None:
         self.exporter.scrape()
         self.oracle.expose()
+
+    @rule(seconds=st.integers(60, 2400), step=st.sampled_from([60, 150, 290]))
+    def live(self, seconds: int, step: int = 150) -> None:
+        """An undisturbed stretch: scrapes, with the worker in between."""
+        for _ in range(0, seconds, step):
+            self.exporter.clock += step
+            self.exporter.scrape()
+            self.oracle.expose()
+            self.exporter.work()
 
     @rule()
     def work_once(self) -> None:
