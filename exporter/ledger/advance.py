@@ -65,7 +65,9 @@ def advance(state: State, read: Read, rules: Rules, quarter_users: QuarterUsers)
     before = state.progress
     running = before.phase == RUNNING
     layout = _layout(state, before, read, rules)
-    places = Places(state.admitted, rules.max_series, None if running else SHOWN)
+    # a history that is counted appears with its total; all other series show their zero first
+    whole = not running and before.count_from != NEVER
+    places = Places(state.admitted, rules.max_series, SHOWN if whole else None)
     draft = Draft(state, rules, places, read.now, known_models(state, read))
     admit(places, read)
 

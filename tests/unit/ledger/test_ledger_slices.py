@@ -72,6 +72,16 @@ class TestRowsInProgress:
         assert exporter.state.progress.merged == START + 3 * QUARTER
         assert in_progress(exporter.state)["running"] == (1, START)
 
+    def test_a_row_that_comes_while_they_are_waited_for_is_not_late(self) -> None:
+        log = Log()
+        exporter = started(log)
+        log.insert(START, status="running")
+        exporter.run(600)
+        log.insert(START + 1)
+        exporter.wait(10)
+        assert exporter.count(Field.ROWS) == 2
+        assert exporter.state.progress.late_rows == 0
+
     def test_they_are_found_by_the_merge_where_they_came_late(self) -> None:
         log = Log()
         exporter = started(log)
@@ -112,6 +122,14 @@ class TestRereads:
         exporter.run(50 * HOUR, 300)
         assert [age // HOUR for age in seen] == [1, 4, 12, 24, 48]
         assert exporter.state.progress.folded > START
+
+    def test_nothing_folds_before_the_horizon(self) -> None:
+        exporter = started(Log())
+        assert exporter.state.progress.folded == START - 4 * HOUR
+        exporter.wait(QUARTER - 1)
+        assert exporter.state.progress.folded == START - 4 * HOUR
+        exporter.wait(1)
+        assert exporter.state.progress.folded == START - 4 * HOUR + QUARTER
 
     @pytest.mark.parametrize("days", [1, 3])
     def test_after_any_gap_everything_past_the_horizon_folds(self, days: int) -> None:
@@ -171,6 +189,7 @@ class TestGaps:
             ends.append(gap.hi)
             exporter.take(exporter.read(gap))
         assert ends == [START + HOUR * n for n in (1, 2, 3, 4, 5)]
+        assert agenda.front(exporter.state, exporter.clock, RULES) == Span(exporter.clock - 180, exporter.clock + 1)
 
     def test_the_front_reaches_down_to_a_clock_that_was_set_back_but_not_past_what_is_folded(self) -> None:
         exporter = started(Log())
