@@ -1,0 +1,8 @@
+"""Tests of ai-operation-exporter."""
+
+import pytest
+
+# so that failed assertions in helpers show what differs
+pytest.register_assert_rewrite(
+    "tests.database.harness", "tests.database.scraped", "tests.e2e.programs", "tests.unit.ledger.driver"
+)

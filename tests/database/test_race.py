@@ -63,20 +63,21 @@ class Writer(threading.Thread):
 
     def _transact(self, connection: Connection) -> None:
         rng, begun = self._rng, list(self._begun)
-        for _ in range(rng.randint(1, 4)):
-            # Rollback ends the savepoint's block and goes no further
-            with connection.transaction():
+        # the outer block is the transaction: without it each inner block would be one, committed by itself
+        with connection.transaction():
+            for _ in range(rng.randint(1, 4)):
                 known = list(begun)
-                self._write(connection, begun)
-                if rng.random() < 0.2:
-                    begun = known
-                    raise psycopg.Rollback
-        if rng.random() < 0.25:
-            time.sleep(rng.random() * min(2.0, max(0.0, self._until - time.monotonic())))
-        if rng.random() < 0.15:
-            connection.rollback()
-            return
-        connection.commit()
+                with connection.transaction():
+                    self._write(connection, begun)
+                    if rng.random() < 0.2:
+                        begun = known
+                        # ends the savepoint's block and goes no further
+                        raise psycopg.Rollback
+            if rng.random() < 0.25:
+                time.sleep(rng.random() * min(2.0, max(0.0, self._until - time.monotonic())))
+            if rng.random() < 0.15:
+                begun = list(self._begun)
+                raise psycopg.Rollback
         self._begun = begun
 
     def _write(self, connection: Connection, begun: list[UUID]) -> None:
