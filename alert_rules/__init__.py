@@ -1,0 +1,1 @@
+"""Alerts: from a YAML that a manager reads to Prometheus rules, Alertmanager's routing and Discord's messages."""
