@@ -48,6 +48,7 @@ class Timing:
     # What is still true is said again: a forgotten page within a working day's half, the rest daily or less.
     repeat: dict[str, str] = field(default_factory=lambda: {"critical": "4h", "warning": "24h", "info": "96h"})
     heartbeat_interval: str = "1m"
+    heartbeat_repeat: str = "30s"
 
 
 def alertmanager_config(
@@ -65,8 +66,8 @@ def alertmanager_config(
         "inhibit_rules": _inhibitions(alerts),
         "receivers": [
             *(_discord_receiver(channel) for channel in channels.channels),
-            _webhook_receiver(FAILURES, channels.failures_url_file),
-            _webhook_receiver(HEARTBEAT, channels.heartbeat_url_file),
+            _webhook_receiver(FAILURES, channels.failures_url_file, send_resolved=True),
+            _webhook_receiver(HEARTBEAT, channels.heartbeat_url_file, send_resolved=False),
         ],
     }
 
@@ -112,7 +113,8 @@ def _routes(channels: Channels, timing: Timing) -> dict[str, Any]:
                 "matchers": [f'alertname="{WATCHDOG}"', 'severity="none"'],
                 "group_wait": "0s",
                 "group_interval": timing.heartbeat_interval,
-                "repeat_interval": timing.heartbeat_interval,
+                # Shorter than the interval, or rounding would leave out every other beat.
+                "repeat_interval": timing.heartbeat_repeat,
             },
             {
                 "receiver": FAILURES,
@@ -181,10 +183,10 @@ def _discord_receiver(channel: Channel) -> dict[str, Any]:
     }
 
 
-def _webhook_receiver(name: str, url_file: str | None) -> dict[str, Any]:
+def _webhook_receiver(name: str, url_file: str | None, *, send_resolved: bool) -> dict[str, Any]:
     if url_file is None:
         return {"name": name}
-    return {"name": name, "webhook_configs": [{"url_file": url_file, "send_resolved": True}]}
+    return {"name": name, "webhook_configs": [{"url_file": url_file, "send_resolved": send_resolved}]}
 
 
 def _old_receiver(receiver: dict[str, Any]) -> dict[str, Any]:

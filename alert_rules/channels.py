@@ -104,7 +104,7 @@ def channels_from(data: Any, where: Where) -> Channels:
     try:
         file = _ChannelsFile.model_validate(data)
     except ValidationError as error:
-        problems = [_problem(detail, data, where) for detail in error.errors(include_url=False)]
+        problems = [_problem(detail, where) for detail in error.errors(include_url=False)]
         raise RulesError(dict.fromkeys(problems)) from None
     taken = [name for name in (FAILURES, HEARTBEAT) if name in file.channels]
     if taken:
@@ -139,7 +139,7 @@ _MENDS = {
 }
 
 
-def _problem(detail: ErrorDetails, data: Any, where: Where) -> str:
+def _problem(detail: ErrorDetails, where: Where) -> str:
     # pydantic marks a bad key with a step of its own, which is in no file.
     path: SettingPath = tuple(part for part in detail["loc"] if part != "[key]")
     name = ".".join(map(str, path)) or "the file"
@@ -148,7 +148,7 @@ def _problem(detail: ErrorDetails, data: Any, where: Where) -> str:
         return f"{where(path)}: {name}: no such setting — known here: {known}"
     if detail["type"] == "missing":
         return f"{where(path)}: {name}: not set — {_mend(detail)}"
-    return f"{where(path)}: {name}: {_shown(detail, path, data)} — {_mend(detail)}"
+    return f"{where(path)}: {name}: {_shown(detail)} — {_mend(detail)}"
 
 
 def _known(path: SettingPath) -> list[str]:
@@ -157,7 +157,7 @@ def _known(path: SettingPath) -> list[str]:
     return list(section.model_fields)
 
 
-def _shown(detail: ErrorDetails, path: SettingPath, data: Any) -> str:
+def _shown(detail: ErrorDetails) -> str:
     # A URL written where a file's path belongs is a secret: a text is never repeated, save a name or a type.
     value = detail["input"]
     if detail["type"] == "string_pattern_mismatch":
@@ -166,7 +166,7 @@ def _shown(detail: ErrorDetails, path: SettingPath, data: Any) -> str:
         return repr(value[:40])
     match value:
         case None:
-            return "nothing" if path or data is None else "empty"
+            return "nothing"
         case str():
             return "a text (not shown)"
         case list():

@@ -1,0 +1,209 @@
+"""The message itself, rendered by the real amtool: bounded, never empty, and nobody's text but as text."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from deploy.discord_receiver import refusal
+from tests.alerts.running import render
+
+FIRING, RESOLVED = "firing", "resolved"
+NEVER = "0001-01-01T00:00:00Z"
+MIDNIGHT, MIDNIGHT_UNIX = "2026-11-25T00:00:00Z", "1795564800"
+
+
+def one(status: str = FIRING, ends: str = MIDNIGHT, **annotations: str) -> dict[str, Any]:
+    return {"status": status, "annotations": annotations, "ends": ends, "labels": {}}
+
+
+def data(*alerts: dict[str, Any], **common: str) -> dict[str, Any]:
+    """What Alertmanager gives a template: alerts made by `one`, and the labels that all of them have."""
+    return {
+        "receiver": "discord",
+        "status": FIRING if any(alert["status"] == FIRING for alert in alerts) else RESOLVED,
+        "alerts": [
+            {
+                "status": alert["status"],
+                "labels": alert["labels"] | common,
+                "annotations": alert["annotations"],
+                "startsAt": "2026-11-24T08:00:00Z",
+                "endsAt": NEVER if alert["status"] == FIRING else alert["ends"],
+                "generatorURL": "",
+                "fingerprint": "0" * 16,
+            }
+            for alert in alerts
+        ],
+        "groupLabels": common,
+        "commonLabels": common,
+        "commonAnnotations": {},
+        "externalURL": "http://alertmanager",
+    }
+
+
+def assert_accepted(title: str, message: str) -> None:
+    assert title.strip()
+    assert message.strip()
+    assert refusal({"embeds": [{"title": title, "description": message}]}) is None, (len(title), len(message))
+
+
+LONG = dict.fromkeys(("summary", "description", "value", "contributors", "runbook_url", "dashboard_url"), 5000)
+
+
+def test_the_longest_notifications_stay_within_the_limits(tmp_path: Path) -> None:
+    """Ninety alerts, or one, of the longest texts; of signs that double and of signs of four bytes."""
+    labels = ("user", "operation", "model", "reason", "rung")
+    many = [
+        data(
+            *(
+                {
+                    **one(status, **{name: text * size for name, size in LONG.items()}),
+                    "labels": dict.fromkeys(labels, text * 5000),
+                }
+                for status in statuses
+            ),
+            alertname=text * 300,
+            severity=text * 300,
+            job=text * 300,
+        )
+        for text in ("x", "*", "@", "🔥", "a\n", "https://x/")
+        for statuses in ([FIRING] * 90, [RESOLVED] * 90, [FIRING] * 45 + [RESOLVED] * 45, [FIRING], [RESOLVED])
+    ]
+    rendered = render(tmp_path, many)
+    assert len(rendered) == len(many)
+    for title, message in rendered:
+        assert_accepted(title, message)
+        # The bounds written at the head of the template.
+        assert len(title) <= 236
+        assert len(message) <= 3980
+
+
+def test_nothing_to_say_is_still_a_message(tmp_path: Path) -> None:
+    bare = [data(one()), data(one(RESOLVED)), data(one(description=" \n ", summary="", contributors="\n", value=" "))]
+    texts = render(tmp_path, bare)
+    for title, message in texts:
+        assert_accepted(title, message)
+    assert texts[0][0] == "⚪ Alert: several alerts"
+    assert texts[0][1].strip() == "**Firing**\n• no description"
+    assert texts[1][1].strip() == "**Resolved**\n• was firing"
+
+
+@pytest.mark.parametrize("count", [2, 8, 9, 60])
+def test_all_are_counted(tmp_path: Path, count: int) -> None:
+    alerts = [one(description=f"user {i} is over") for i in range(count)]
+    gone = [one(RESOLVED, value=f"${i}") for i in range(count)]
+    (((title, message),)) = render(tmp_path, [data(*alerts, *gone, alertname="n", severity="critical")])
+    assert title == f"🔴 CRITICAL: n ({count} firing)"
+    firing, _, resolved = message.partition("**Resolved")
+    assert f"**Firing: {count}**" in firing
+    assert resolved.startswith(f": {count}**")
+    for part in (firing, resolved):
+        listed = part.count("• ")
+        assert listed == min(count, 8)
+        assert (f"… and {count - 8} more" in part) == (count > 8)
+
+
+def test_severity_is_seen_at_a_glance(tmp_path: Path) -> None:
+    severities = ("critical", "warning", "info")
+    rendered = render(
+        tmp_path,
+        [
+            data(one(s), alertname="Phase 8 Daily Cost Alert", severity=v)
+            for s in (FIRING, RESOLVED)
+            for v in severities
+        ],
+    )
+    assert [title for title, _ in rendered] == [
+        "🔴 CRITICAL: Phase 8 Daily Cost Alert",
+        "🟠 Warning: Phase 8 Daily Cost Alert",
+        "🔵 Info: Phase 8 Daily Cost Alert",
+        "✅ Resolved (critical): Phase 8 Daily Cost Alert",
+        "✅ Resolved (warning): Phase 8 Daily Cost Alert",
+        "✅ Resolved (info): Phase 8 Daily Cost Alert",
+    ]
+
+
+def test_what_was_true_is_told_as_past(tmp_path: Path) -> None:
+    (_, message), (_, all_over) = render(
+        tmp_path,
+        [
+            data(
+                one(summary="Much is spent.", description="$9 is spent."),
+                {**one(RESOLVED, value="$212.40"), "labels": {"user": "bob"}},
+            ),
+            data(one(RESOLVED, summary="Much is spent.", value="$212.40")),
+        ],
+    )
+    firing, _, resolved = message.partition("**Resolved**")
+    assert "$9 is spent." in firing
+    assert resolved.strip() == "• user bob: was $212.40"
+    assert "$9" not in resolved
+    assert all_over.startswith("Was: Much is spent.")
+
+
+@pytest.mark.parametrize(
+    ("ends", "day_ends", "said"),
+    [
+        (MIDNIGHT, MIDNIGHT_UNIX, True),
+        ("2026-11-25T00:00:14.5Z", MIDNIGHT_UNIX, True),
+        ("2026-11-24T23:59:59.9Z", MIDNIGHT_UNIX, False),
+        (MIDNIGHT, "", False),
+        (MIDNIGHT, "0", False),
+        (MIDNIGHT, "soon", False),
+    ],
+)
+def test_the_end_of_the_budget_day_is_said(tmp_path: Path, ends: str, day_ends: str, said: bool) -> None:
+    ((_, message),) = render(tmp_path, [data(one(RESOLVED, ends, value="$3", budget_day_ends=day_ends))])
+    assert ("• was $3; the budget day ended" in message) == said
+    assert "• was $3" in message
+
+
+def test_users_text_is_text(tmp_path: Path) -> None:
+    nasty = "@everyone <@1> `x` **b** ~~s~~ ||p|| [l](https://evil.example) \\ _i_ __u__ snake_case_a_b \u202e\u2028end"
+    first, second = render(
+        tmp_path,
+        [data(one(description=nasty), alertname=nasty[:60]), data({**one(RESOLVED), "labels": {"user": nasty}})],
+    )
+    assert (
+        "• @\u200beveryone \\<@\u200b1> \\`x\\` \\*\\*b\\*\\* \\~\\~s\\~\\~ \\|\\|p\\|\\| \\[l](https\\://evil.example)"
+        " \\\\ \\_i\\_ \\_\\_u\\_\\_ snake_case_a_b   end" in first[1]
+    )
+    assert "@everyone" not in first[0] + second[1]
+    assert "@\u200beveryone" in second[1]
+
+
+def test_only_links_are_links(tmp_path: Path) -> None:
+    bad = ["javascript:alert(1)", "https://x/a b", "https://x/)[y](https://z", "https://x/" + "y" * 240, ""]
+    good = {"dashboard_url": "https://g/d/ai-cost?var-user=a_b&from=now-1h", "runbook_url": "http://r/x%20y.md#z"}
+    rendered = render(tmp_path, [*(data(one(dashboard_url=url, runbook_url=url)) for url in bad), data(one(**good))])
+    for _, message in rendered[:-1]:
+        assert "](" not in message
+    assert f"[Panel]({good['dashboard_url']})\n[Runbook]({good['runbook_url']})" in rendered[-1][1]
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("@*_`\n|<[:/"), max_size=400)
+ALERTS = st.builds(
+    lambda status, ends, annotations, labels: {**one(status, ends), "annotations": annotations, "labels": labels},
+    st.sampled_from([FIRING, RESOLVED]),
+    st.sampled_from([MIDNIGHT, "2026-11-24T20:00:00Z"]),
+    st.dictionaries(st.sampled_from([*LONG, "budget_day_ends"]), TEXTS),
+    st.dictionaries(st.sampled_from(["user", "operation", "model", "reason", "rung"]), TEXTS),
+)
+NOTIFICATIONS = st.builds(
+    lambda alerts, common: data(*alerts, **common),
+    st.lists(ALERTS, min_size=1, max_size=12),
+    st.dictionaries(st.sampled_from(["alertname", "severity", "job"]), TEXTS),
+)
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(NOTIFICATIONS, min_size=15, max_size=15))
+def test_whatever_the_alerts_hold_discord_takes_it(notifications: list[Mapping[str, Any]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for title, message in render(Path(folder), notifications):
+            assert_accepted(title, message)
+            assert not {"@everyone", "@here", "<@"} & set((title + message).split())

@@ -1,0 +1,123 @@
+"""Alertmanager's configuration: what amtool says of it, and where each alert goes."""
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alert_rules.alertmanager import RoutedAlert, alertmanager_config, config_text, discord_template, for_old_amtool
+from alert_rules.channels import Channel, Channels, load_channels
+from tests.alerts.running import amtool, write_config
+
+SECRETS = "/etc/alertmanager/secrets"
+CHANNELS = Channels(
+    tuple(
+        Channel(name, f"{SECRETS}/{name}_webhook_url", username)
+        for name, username in (("discord", "AI"), ("ops-2", None), ("dis", None))
+    ),
+    failures_url_file=f"{SECRETS}/failures_url",
+    heartbeat_url_file=f"{SECRETS}/heartbeat_url",
+)
+ALERTS = [RoutedAlert("budget", "critical", ("discord",), rung) for rung in ("100", "50", "80", "100")]
+SHIPPED = Path(__file__).parents[2] / "alert_rules" / "channels.yaml"
+
+
+@pytest.fixture(scope="module", params=["all", "shipped"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("config")
+    channels = CHANNELS if request.param == "all" else load_channels(SHIPPED)
+    config = alertmanager_config(channels, ALERTS)
+    write_config(made, config)
+    (made / "old.yml").write_text(config_text(for_old_amtool(config)))
+    return made
+
+
+@pytest.mark.parametrize("name", ["alertmanager.yml", "old.yml"])
+def test_amtool_accepts_it(folder: Path, name: str) -> None:
+    code, said = amtool(folder, "check-config", f"/etc/alertmanager/{name}")
+    assert code == 0, said
+    assert "1 templates" in said
+
+
+def test_the_old_twin_has_only_what_amtool_025_knows(folder: Path) -> None:
+    """discord_configs of 0.25 know four fields, webhook_configs no url_file; the rest is the same."""
+    new, old = (yaml.safe_load((folder / name).read_text()) for name in ("alertmanager.yml", "old.yml"))
+    discord = [config for receiver in old["receivers"] for config in receiver.get("discord_configs", [])]
+    other = [config for receiver in old["receivers"] for config in receiver.get("webhook_configs", [])]
+    assert discord
+    for config in discord:
+        assert set(config) <= {"webhook_url", "title", "message", "send_resolved"}
+    for config in other:
+        assert set(config) == {"url", "send_resolved"}
+    assert {key: value for key, value in new.items() if key != "receivers"} == {
+        key: value for key, value in old.items() if key != "receivers"
+    }
+    assert [receiver["name"] for receiver in new["receivers"]] == [receiver["name"] for receiver in old["receivers"]]
+
+
+def test_every_severity_and_channel_goes_where_it_says(tmp_path: Path) -> None:
+    write_config(tmp_path, alertmanager_config(CHANNELS, ALERTS))
+    expected = {
+        ("budget", severity, channel): receivers
+        for severity, (channel, receivers) in product(
+            ("critical", "warning", "info", "odd"),
+            {
+                "discord": "discord",
+                "ops-2": "ops-2",
+                "dis": "dis",
+                "discord,ops-2": "discord,ops-2",
+                "dis,discord": "discord,dis",
+                "dis,discord,ops-2": "discord,ops-2,dis",
+                "disc": "discord",
+                "": "discord",
+            }.items(),
+        )
+    }
+    expected |= {
+        ("notifications_failing", "critical", "discord"): "failures,discord",
+        ("notifications_failing", "critical", "ops-2"): "failures,ops-2",
+        ("watchdog", "none", "discord"): "heartbeat",
+        ("watchdog", "critical", "ops-2"): "ops-2",
+    }
+    script = [
+        f"amtool config routes test --config.file=/etc/alertmanager/alertmanager.yml --verify.receivers={receivers}"
+        f" alertname={name} severity={severity} 'channel=\"{channel}\"' || echo WRONG: {name} {severity} {channel}"
+        for (name, severity, channel), receivers in expected.items()
+    ]
+    code, said = amtool(tmp_path, script=" ; ".join(script))
+    assert code == 0
+    assert "WRONG" not in said, said
+    assert [line for line in said.splitlines() if line in expected.values()] == list(expected.values())
+
+
+def test_the_first_channel_takes_what_names_no_channel() -> None:
+    assert alertmanager_config(CHANNELS, [])["route"]["receiver"] == "discord"
+
+
+def test_higher_rungs_inhibit_all_lower_ones() -> None:
+    rules = alertmanager_config(CHANNELS, [*ALERTS, RoutedAlert("b", "info", ("dis",), "9.5")])["inhibit_rules"]
+    by_rung = {r["source_matchers"][0]: r["target_matchers"][0] for r in rules if "rung" in r["source_matchers"][0]}
+    assert by_rung == {
+        'rung="50"': 'rung=~"9[.]5"',
+        'rung="80"': 'rung=~"9[.]5|50"',
+        'rung="100"': 'rung=~"9[.]5|50|80"',
+    }
+
+
+def test_no_secret_and_the_same_bytes_each_time() -> None:
+    texts = {config_text(alertmanager_config(CHANNELS, alerts)) for alerts in (ALERTS, ALERTS[::-1])}
+    assert len(texts) == 1
+    text = texts.pop() + discord_template()
+    assert "://" not in text.replace("https?://", "").replace('"://"', "").replace("\\\\://", "")
+    assert text.startswith("# Generated by")
+
+
+@pytest.mark.parametrize(
+    "alert",
+    [RoutedAlert("a", "critical", ("nowhere",)), RoutedAlert("a", "fatal", ("discord",))],
+    ids=["channel", "severity"],
+)
+def test_an_alert_that_cannot_be_routed_is_an_error(alert: RoutedAlert) -> None:
+    with pytest.raises(ValueError, match=r"a: no such"):
+        alertmanager_config(CHANNELS, [alert])
