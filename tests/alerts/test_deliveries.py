@@ -156,6 +156,28 @@ def test_a_higher_rung_silences_the_lower_ones_of_the_same_user(manager: Alertma
         assert "alice" not in firing or message.title == "🔴 CRITICAL: ladder"
 
 
+def test_a_lower_rung_that_was_told_is_told_again_on_the_next_day(manager: Alertmanager, server: DiscordServer) -> None:
+    """Alertmanager forgets to say the resolution of what is inhibited, and then its next firing too."""
+    manager.send(rung("80", "dora", "days"))
+    wait_for(lambda: server.titled("Warning: days"))
+    manager.send(rung("80", "dora", "days"), rung("100", "dora", "days"))
+    wait_for(lambda: server.titled("CRITICAL: days"))
+    manager.send(*(rung(number, "dora", "days", resolved=True) for number in ("80", "100")))
+    wait_for(lambda: server.titled("Resolved (critical): days") and server.titled("Resolved (warning): days"))
+    manager.send(rung("80", "dora", "days"))
+    wait_for(lambda: len(server.titled("Warning: days")) == 2)
+
+
+def test_an_exporter_that_is_down_silences_nothing(manager: Alertmanager, server: DiscordServer) -> None:
+    """What is held through a gap may end in it, at midnight, and must be told then."""
+    manager.send(alert("held", "critical"))
+    wait_for(lambda: server.titled("CRITICAL: held"))
+    manager.send(*(alert(name, "critical") for name in ("exporter_down", "log_unreadable", "figures_stale")))
+    wait_for(lambda: server.titled("figures_stale"))
+    manager.send(alert("held", "critical", resolved=True))
+    wait_for(lambda: server.titled("Resolved (critical): held"))
+
+
 def test_a_ladder_of_one_severity_is_still_a_ladder(manager: Alertmanager, server: DiscordServer) -> None:
     manager.send(
         *(
