@@ -12,8 +12,8 @@ from alert_rules.comparisons import Comparison, limit_split, variants
 from alert_rules.conditions import OPERATORS, ConditionError, Token, parse_condition
 from alert_rules.conventions import DEFAULT_WINDOW, SEVERITIES
 from alert_rules.dimensions import Amount, Dimension, parse_amount, promql_number
+from alert_rules.errors import Problem, wrong
 from alert_rules.model import Alert, Rung, Variant
-from alert_rules.problems import AlertsError, Problem
 from alert_rules.quantities import QUANTITIES, Ask, Quantity, Split
 from alert_rules.spec import Alerts, AlertSpec, Source
 
@@ -24,7 +24,8 @@ _THRESHOLDS = {
     "threshold_usd": (Dimension.MONEY, "${}"),
     "threshold_percent": (Dimension.RATIO, "{}%"),
     "threshold_ms": (Dimension.DURATION, "{}ms"),
-    "threshold_count": (Dimension.COUNT, "{}"),
+    "threshold_seconds": (Dimension.DURATION, "{}s"),
+    "threshold": (Dimension.COUNT, "{}"),
 }
 
 
@@ -37,7 +38,7 @@ class _MeaningError(Exception):
 
 
 def compile_alerts(alerts: Alerts, channels: Iterable[str]) -> tuple[Alert, ...]:
-    """Every alert, in the order of the file. Raises `AlertsError` with all that makes no sense."""
+    """Every alert, in the order of the file. Raises `RulesError` with all that makes no sense."""
     compiled, problems = [], list(_duplicates(alerts))
     known = tuple(channels)
     for number, spec in enumerate(alerts.specs):
@@ -48,7 +49,7 @@ def compile_alerts(alerts: Alerts, channels: Iterable[str]) -> tuple[Alert, ...]
             path = ("alerts", number, error.field)
             problems.append(alerts.source.problem(path, error.found, error.mend, error.offset))
     if problems:
-        raise AlertsError(problems)
+        raise wrong(problems)
     return tuple(compiled)
 
 
@@ -110,7 +111,7 @@ def _condition(spec: AlertSpec) -> tuple[str, str]:
     ((name, value),) = thresholds.items()
     dimension, form = _THRESHOLDS[name]
     if dimension is not quantity.dimension:
-        fits = next(known for known, (of, _) in _THRESHOLDS.items() if of is quantity.dimension)
+        fits = " or ".join(known for known, (of, _) in _THRESHOLDS.items() if of is quantity.dimension)
         raise _MeaningError(name, f"{name} for {quantity.name}", f"write {fits}")
     return f"{spec.type} > {form.format(promql_number(Decimal(str(value))))}", "type"
 

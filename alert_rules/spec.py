@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from alert_rules.dimensions import Dimension, parse_amount
-from alert_rules.problems import AlertsError, Problem
+from alert_rules.errors import Problem, wrong
 from exporter.document import Document, Place, SettingPath, read_document
 
 Severity = Literal["critical", "warning", "info"]
@@ -83,7 +83,8 @@ class AlertSpec(BaseModel):
     threshold_usd: Annotated[float, Field(ge=0)] | None = None
     threshold_percent: Annotated[float, Field(ge=0)] | None = None
     threshold_ms: Annotated[float, Field(ge=0)] | None = None
-    threshold_count: Annotated[float, Field(ge=0)] | None = None
+    threshold_seconds: Annotated[float, Field(ge=0)] | None = None
+    threshold: Annotated[float, Field(ge=0)] | None = None
     channel: Annotated[
         list[Annotated[Text, AfterValidator(_channel)]], BeforeValidator(_one_or_several), Field(min_length=1)
     ]
@@ -145,11 +146,11 @@ class Alerts:
 
 
 def load_alerts(path: Path) -> Alerts:
-    """Read a file of alerts. Raises `AlertsError` with every mistake of form in it."""
+    """Read a file of alerts. Raises `RulesError` with every mistake of form in it."""
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise AlertsError(
+        raise wrong(
             [Problem(str(path), 1, 1, error.strerror or "unreadable", "name a file that can be read")]
         ) from None
     return parse_alerts(content, str(path))
@@ -171,7 +172,7 @@ def parse_alerts(content: bytes, file: str) -> Alerts:
             problems += [_problem(source, detail) for detail in details if detail["loc"][-1:] != ("webhook_url",)]
         problems += _secrets(source)
     if written is None or problems:
-        raise AlertsError(problems)
+        raise wrong(problems)
     return Alerts(tuple(written.alerts), written.links, source)
 
 
