@@ -7,9 +7,10 @@ from pathlib import Path
 
 from alert_rules.appending import append_alert
 from alert_rules.channels import Channels
+from alert_rules.dimensions import Dimension
 from alert_rules.errors import RulesError
 from alert_rules.files import locked, replace_file
-from alert_rules.request import AddRequest, Dimension, alert_id, parse_request
+from alert_rules.request import AddRequest, alert_id, parse_request
 from alert_rules.secrets import check_webhook_url, read_secret, secret_path, write_secret
 
 _UNDONE = "the alert was not added: all files are as they were"
