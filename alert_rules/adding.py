@@ -29,6 +29,7 @@ class Added:
     """The answer to a request."""
 
     id: str
+    name: str
     status: str = "active"
 
 
@@ -79,7 +80,7 @@ def add_alert(
             if isinstance(error, OSError):
                 raise RulesError([f"{error.filename}: {error.strerror} — make it writable", _UNDONE]) from None
             raise
-    return Added(alert_id(request.name))
+    return Added(alert_id(request.name), request.name)
 
 
 def _read(path: Path) -> tuple[bytes, int]:

@@ -56,17 +56,24 @@ def compiled(written: Alerts, channels: Channels) -> Compiled:
     return Compiled(alerts, groups, channels)
 
 
-def outputs(built: Compiled) -> dict[str, str]:
-    """The generated files by name: the same texts for the same sources."""
-    routed = [
+def routed(built: Compiled) -> list[RoutedAlert]:
+    """What Alertmanager's routing must know of the alerts."""
+    return [
         RoutedAlert(
-            rule.name, rule.labels["severity"], tuple(rule.labels["channel"].split(",")), rule.labels.get("rung", "")
+            rule.name,
+            rule.labels["severity"],
+            tuple(rule.labels["channel"].split(",")),
+            rule.labels.get("rung", ""),
         )
         for group in built.groups
         for rule in group.rules
         if rule.is_alert
     ]
-    config = alertmanager_config(built.channels, routed)
+
+
+def outputs(built: Compiled) -> dict[str, str]:
+    """The generated files by name: the same texts for the same sources."""
+    config = alertmanager_config(built.channels, routed(built))
     return {
         RULES_FILE: rules_text(built.groups),
         ALERTMANAGER_FILE: config_text(config),

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TextIO
 
 from alert_rules.adding import Places, add_alert
+from alert_rules.annotations import RUNBOOKS
 from alert_rules.building import Compiled, Sources, compile_sources, outputs, stale, write
 from alert_rules.channels import load_channels
 from alert_rules.errors import RulesError
 from alert_rules.explaining import explain
 from alert_rules.quantities import QUANTITIES
+from alert_rules.runbook import write_first_runbook
 
 FOLDER = Path("alert_rules")
 
@@ -37,6 +39,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     add = commands.add_parser("add", help="take an alert as JSON from standard input, keep it and build")
     _sources(add)
     add.add_argument("--secrets", type=Path, default=Path("secrets"), metavar="DIR", help="webhooks' URLs (secrets)")
+    add.add_argument("--runbooks", type=Path, default=Path(RUNBOOKS), metavar="DIR", help="(%(default)s)")
     add.add_argument("--replace-webhook", action="store_true", help="let a new URL take the place of a channel's own")
     add.set_defaults(run=lambda arguments: _add(arguments, sys.stdin, sys.stdout))
 
@@ -85,5 +88,7 @@ def _add(arguments: argparse.Namespace, request: TextIO, out: TextIO) -> int:
         lambda: write(arguments.out, outputs(_compiled(arguments))),
         replace_webhook=arguments.replace_webhook,
     )
+    if page := write_first_runbook(_compiled(arguments), added.name, arguments.runbooks):
+        print(f"a runbook to be completed: {page}", file=sys.stderr)
     print(json.dumps({"id": added.id, "status": added.status}), file=out)
     return 0

@@ -180,6 +180,8 @@ def _unavailable(comparison: Comparison) -> tuple[Variant, Variant]:
     )
     silent = without_success(catalog.OPERATIONS.name, "model", ask.window, ask.min_operations)
     driver = comparison.quantity.driver
+    assert comparison.limit is not None  # noqa: S101 - only such comparisons come here
+    timeout = comparison.limit.figure(ask)
     return (
         Variant(
             promql("$value >= $half", value=over.for_alert(comparison.firing({"reason": "timeouts"})), half=HALF),
@@ -188,7 +190,7 @@ def _unavailable(comparison: Comparison) -> tuple[Variant, Variant]:
             Dimension.RATIO,
             "at or above",
             Limit("50%"),
-            over.recordings,
+            (*over.recordings, *timeout.recordings),
             {"reason": "timeouts"},
             driver=driver,
             sentence="{value} of the calls to {{{{ $labels.model }}}} reached their timeout of {timeout}.",
