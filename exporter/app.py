@@ -118,6 +118,8 @@ class Exporter:
             if scrape.current and present is not None:
                 self._last_success = float(present.progress.now)
             figures = Figures(
+                self._config,
+                self._pseudonyms,
                 self.books.durable,
                 present,
                 self.books.rules,
@@ -127,7 +129,7 @@ class Exporter:
                 self._last_success,
                 self._worker.drift,
             )
-            return list(families(figures, self._config, self._pseudonyms))
+            return families(figures, self._announcer)
 
     def _progress(self) -> float:
         state, since = self.books.present, self._worker.catching_up_from

@@ -138,9 +138,9 @@ class Worker:
             pace.failures += 1
             self._announcer.failed("background reader", str(error))
             return pace.backoff
-        except Exception:
+        except Exception as error:
             pace.failures += 1
-            log.exception("the background reader failed by a mistake in the exporter")
+            self._announcer.broke("background reader", error)
             return pace.backoff
         pace.failures = 0
         self._announcer.works("background reader")
