@@ -16,8 +16,8 @@ from exporter import catalog
 from exporter.announcer import Announcer
 from exporter.catalog import Metric
 from exporter.collector import Scrape
-from exporter.config import Config
-from exporter.database.log_query import FAULTS, MOST
+from exporter.config import MOST, Config
+from exporter.database.log_query import FAULTS
 from exporter.database.rows import IN_PROGRESS
 from exporter.ledger import view
 from exporter.ledger.aggregate import (
