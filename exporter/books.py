@@ -41,7 +41,7 @@ class Books:
     `durable` is what has been committed, from which counters are shown. `present` is what is known: the same object,
     unless commits fail. It then runs ahead in memory, so that gauges stay fresh, until one commit carries all of it.
     `classification` is the one that the ledger's rows were read by, until a rebase has taken up the `wanted` one;
-    `knows_old` is false where it was written by another version and cannot be used for reading.
+    `knows_old` is false where that one cannot be used for reading, by this version or by the database.
     """
 
     def __init__(self, store: Store, config: Config, backfill_since: int | None = None) -> None:
@@ -78,6 +78,10 @@ class Books:
     def must_rebase(self) -> bool:
         """Whether rows are classified in another way now than when they were read."""
         return not self.knows_old or self.classification.fingerprint != self.wanted.fingerprint
+
+    def forget_old(self) -> None:
+        """Take up the wanted classification without a last read by the old one, which fails."""
+        self.knows_old = False
 
     @property
     def wanted_rules(self) -> Rules:
