@@ -49,8 +49,7 @@ class Exporter:
         self._worker.stop()
         self._reads.shutdown(wait=False, cancel_futures=True)
         self._collector.abort()
-        with self.books.reading():
-            self._store.close()
+        self.books.close()
 
     def scrape(self, timeout: float) -> Iterable[Family]:
         """All metrics, within about `timeout` seconds.

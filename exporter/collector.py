@@ -147,7 +147,7 @@ class Collector:
                 top=self._config.users.top,
                 most=self._config.users.max_series,
             )
-            books.show_users(chosen)
+        books.show_users(chosen)
 
 
 class _Run:
