@@ -17,12 +17,16 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## an embedded PostgreSQL with thirty days of history, live traffic, and the exporter on it
 	$(BIN)/ai-operation-exporter demo $(ARGS)
 
-test: $(STAMP) ## all tests; with Docker also those against PostgreSQL 17, pgbouncer and Prometheus
+ifdef ARGS
+test: $(STAMP)
+	$(BIN)/pytest $(ARGS)
+else
+test: $(STAMP) ## all tests, on all cores; with Docker also those against PostgreSQL 17, pgbouncer and Prometheus
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
-	$(BIN)/coverage combine --quiet
+	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --include='exporter/ledger/*' --fail-under=100
+endif
 
 check: $(STAMP) ## lint, formatting, types
 	$(BIN)/ruff check .
