@@ -28,10 +28,11 @@ test: $(STAMP) ## all tests, on all cores; with Docker also those against Postgr
 	$(BIN)/coverage report --include='exporter/ledger/*' --fail-under=100
 endif
 
-check: $(STAMP) ## lint, formatting, types
+check: $(STAMP) ## lint, formatting, types, and whether what is generated is up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/ai-operation-exporter rules build --check
 
 format: $(STAMP) ## put the code into the house format
 	$(BIN)/ruff check --fix .
