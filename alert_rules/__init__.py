@@ -1,1 +1,1 @@
-"""Alerts: from a YAML that a manager reads to Prometheus rules, Alertmanager's routing and Discord's messages."""
+"""From a short YAML of alerts to Prometheus rules and Alertmanager's routing."""

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from alert_rules.appending import append_alert
 from alert_rules.channels import Channels
+from alert_rules.dimensions import Dimension
 from alert_rules.errors import RulesError
 from alert_rules.files import locked, replace_file
-from alert_rules.request import AddRequest, Dimension, alert_id, parse_request
+from alert_rules.request import AddRequest, alert_id, parse_request
 from alert_rules.secrets import check_webhook_url, read_secret, secret_path, write_secret
 
 _UNDONE = "the alert was not added: all files are as they were"
@@ -28,6 +29,7 @@ class Added:
     """The answer to a request."""
 
     id: str
+    name: str
     status: str = "active"
 
 
@@ -78,7 +80,7 @@ def add_alert(
             if isinstance(error, OSError):
                 raise RulesError([f"{error.filename}: {error.strerror} — make it writable", _UNDONE]) from None
             raise
-    return Added(alert_id(request.name))
+    return Added(alert_id(request.name), request.name)
 
 
 def _read(path: Path) -> tuple[bytes, int]:

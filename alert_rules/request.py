@@ -7,26 +7,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any
 
+from alert_rules.dimensions import Dimension
 from alert_rules.errors import RulesError
-
-Dimension = Literal["money", "ratio", "duration", "count"]
 
 # Each way to write a threshold: what it can measure, and how a condition writes it.
 _THRESHOLDS: Mapping[str, tuple[Dimension, str]] = {
-    "threshold_usd": ("money", "${}"),
-    "threshold_percent": ("ratio", "{}%"),
-    "threshold_ms": ("duration", "{}ms"),
-    "threshold_seconds": ("duration", "{}s"),
-    "threshold": ("count", "{}"),
+    "threshold_usd": (Dimension.MONEY, "${}"),
+    "threshold_percent": (Dimension.RATIO, "{}%"),
+    "threshold_ms": (Dimension.DURATION, "{}ms"),
+    "threshold_seconds": (Dimension.DURATION, "{}s"),
+    "threshold": (Dimension.COUNT, "{}"),
 }
 _TEXTS = ("severity", "for", "keep_firing_for", "window", "summary")
 _FIELDS = ("name", "type", *_THRESHOLDS, "channel", "webhook_url", *_TEXTS, "by", "min_operations")
 _SEVERITIES = ("critical", "warning", "info")
 _SHOWN = re.compile(r"[\w.-]{1,40}")
 _CHANNEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_LONGEST_NAME, _LONGEST_TEXT = 120, 500
+_LONGEST_NAME, _LONGEST_TEXT = 100, 500
 _LARGEST, _PLACES = Decimal(10) ** 12, 9
 
 # Names of this project's alerts are hashed under it, so that an alert has the same id wherever it is added.

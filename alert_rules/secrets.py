@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import stat
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -65,12 +66,16 @@ def read_secret(path: Path) -> str | None:
 
 
 def write_secret(path: Path, url: str | None) -> None:
-    """Write a URL into its file, mode 0600, in a folder that git ignores; None removes the file."""
+    """Write a URL into its file, in a folder that git ignores; None removes the file.
+
+    The mode is 0600; a file that is there keeps its own, which its owner has chosen so that Alertmanager can read it.
+    """
     if url is None:
         remove_file(path)
         return
     make_folder(path.parent)
-    replace_file(path, f"{url}\n".encode(), 0o600)
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600
+    replace_file(path, f"{url}\n".encode(), mode)
 
 
 def make_folder(folder: Path) -> None:

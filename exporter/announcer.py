@@ -20,6 +20,14 @@ class Announcer:
                 self._wrong[subject] = reason
                 log.warning("%s: %s", subject, reason)
 
+    def broke(self, subject: str, error: Exception) -> None:
+        """Say that a subject fails by a mistake in the exporter, with where it happened, unless that was said last."""
+        reason = f"a mistake in the exporter ({type(error).__name__})"
+        with self._lock:
+            if self._wrong.get(subject) != reason:
+                self._wrong[subject] = reason
+                log.error("%s: %s", subject, reason, exc_info=error)
+
     def works(self, subject: str) -> None:
         """Say that a subject works again, if it did not."""
         with self._lock:

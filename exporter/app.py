@@ -49,8 +49,7 @@ class Exporter:
         self._worker.stop()
         self._reads.shutdown(wait=False, cancel_futures=True)
         self._collector.abort()
-        with self.books.reading():
-            self._store.close()
+        self.books.close()
 
     def scrape(self, timeout: float) -> Iterable[Family]:
         """All metrics, within about `timeout` seconds.
@@ -118,6 +117,8 @@ class Exporter:
             if scrape.current and present is not None:
                 self._last_success = float(present.progress.now)
             figures = Figures(
+                self._config,
+                self._pseudonyms,
                 self.books.durable,
                 present,
                 self.books.rules,
@@ -127,7 +128,7 @@ class Exporter:
                 self._last_success,
                 self._worker.drift,
             )
-            return list(families(figures, self._config, self._pseudonyms))
+            return families(figures, self._announcer)
 
     def _progress(self) -> float:
         state, since = self.books.present, self._worker.catching_up_from

@@ -36,18 +36,22 @@ def rules_for(config: Config, classification: Classification) -> Rules:
 
 
 class Books:
-    """State and store under one lock; every method may be called from any thread.
+    """State and store; every method may be called from any thread.
+
+    One lock is for who changes the state, and is held while the disk takes its time. Another one guards what is shown,
+    and is held only while values in memory are looked at or replaced: so a scrape never waits for the disk.
 
     `durable` is what has been committed, from which counters are shown. `present` is what is known: the same object,
     unless commits fail. It then runs ahead in memory, so that gauges stay fresh, until one commit carries all of it.
     `classification` is the one that the ledger's rows were read by, until a rebase has taken up the `wanted` one;
-    `knows_old` is false where it was written by another version and cannot be used for reading.
+    `knows_old` is false where that one cannot be used for reading, by this version or by the database.
     """
 
     def __init__(self, store: Store, config: Config, backfill_since: int | None = None) -> None:
         self._store = store
         self._config = config
-        self._lock = threading.RLock()
+        self._changing = threading.RLock()
+        self._showing = threading.RLock()
         self._pending: tuple[Changes, dict[str, object]] | None = None
         self._backfill_since = backfill_since
         self.commit_failures = 0
@@ -60,24 +64,33 @@ class Books:
         restored = self.wanted if stored is None else _restored(stored)
         self.knows_old = restored is not None
         self.classification = restored or self.wanted
+        self.rules = rules_for(config, self.classification)
         if self.durable is not None and _nothing_read(self.durable):
             # settings that were mended before the first read succeeded have nothing to be carried over from
             self.classification, self.knows_old = self.wanted, True
-            self._commit(Changes(), {CLASSIFICATION: self.wanted.model_dump(mode="json")})
-        self.rules = rules_for(config, self.classification)
+            self._commit(Changes(), {CLASSIFICATION: self.wanted.model_dump(mode="json")}, self.wanted_rules)
         if self.durable is not None and (reborn := rebirths(self.durable)):
             self._commit(Changes(admitted=dict(reborn)))
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """Hold the states still while they are looked at."""
-        with self._lock:
+        """Hold the states, and the rules that go with them, still while they are looked at; for moments only."""
+        with self._showing:
             yield
+
+    def close(self) -> None:
+        """Close the store, once what is being committed is committed."""
+        with self._changing:
+            self._store.close()
 
     @property
     def must_rebase(self) -> bool:
         """Whether rows are classified in another way now than when they were read."""
         return not self.knows_old or self.classification.fingerprint != self.wanted.fingerprint
+
+    def forget_old(self) -> None:
+        """Take up the wanted classification without a last read by the old one, which fails."""
+        self.knows_old = False
 
     @property
     def wanted_rules(self) -> Rules:
@@ -86,7 +99,7 @@ class Books:
 
     def open(self, identity: Identity, clock: int) -> State:
         """The state, begun if there was none. Raises `IdentityMismatch` where it was kept for another table."""
-        with self._lock:
+        with self._changing:
             if self.present is None:
                 progress = begin(clock, self.rules, self._backfill_since)
                 self.present = State(progress)
@@ -99,35 +112,34 @@ class Books:
 
     def record(self, read: Read) -> None:
         """Take a read of the log into the ledger."""
-        with self._lock:
+        with self._changing:
             state = self._state()
             users = self._slice_users(quarters_within(state, read.span))
             self._commit(advance(state, read, self.rules, users))
 
     def record_rebase(self, last: Read | None, read: Read) -> None:
         """Take up the wanted classification: `last` is read by the old one, `read` by the new, from one snapshot."""
-        with self._lock:
+        with self._changing:
             state, changes = self._state(), Changes()
             if last is not None:
                 changes = advance(state, last, self.rules, self._slice_users(quarters_within(state, last.span)))
                 state = state.ahead(changes)
             rules = self.wanted_rules
             changes.follow(rebase(state, read, rules))
-            self._commit(changes, {CLASSIFICATION: self.wanted.model_dump(mode="json")})
+            self._commit(changes, {CLASSIFICATION: self.wanted.model_dump(mode="json")}, rules)
             self.classification = self.wanted
             self.knows_old = True
-            self.rules = rules
 
     def note_skips(self, counts: Mapping[Skip, int]) -> None:
         """Count unusable values that a probe finds standing in the tables: the counter is the most ever found."""
-        with self._lock:
+        with self._changing:
             known = self._state().skipped
             if risen := {skip: count for skip, count in counts.items() if count > known.get(skip, 0)}:
                 self._commit(Changes(skipped=risen))
 
     def show_users(self, chosen: Mapping[str, int]) -> None:
         """Remember which users are shown, with the last day on which each qualified."""
-        with self._lock:
+        with self._changing:
             known = self._state().shown_users
             changes = Changes(shown_users={user: None for user in known if user not in chosen})
             changes.shown_users.update({user: day for user, day in chosen.items() if known.get(user) != day})
@@ -136,7 +148,7 @@ class Books:
 
     def retry(self) -> None:
         """Commit what failed before, so that a full disk that was freed is noticed without a new read."""
-        with self._lock:
+        with self._changing:
             if self._pending is not None:
                 self._commit(Changes())
 
@@ -156,24 +168,31 @@ class Books:
         found.update({start: pending[start] or {} for start in starts if start in pending})
         return found
 
-    def _commit(self, changes: Changes, meta: Mapping[str, object] | None = None) -> None:
-        """Make the changes durable, with all that could not be committed before, and show them then."""
+    def _commit(self, changes: Changes, meta: Mapping[str, object] | None = None, rules: Rules | None = None) -> None:
+        """Make the changes durable, with all that could not be committed before, and show them then.
+
+        `rules` are those by which the state is to be looked at from then on.
+        """
         whole, whole_meta = self._pending or (Changes(), {})
         whole.follow(changes)
         whole_meta.update(meta or {})
         try:
             self._store.commit(whole, whole_meta)
         except (sqlite3.Error, OSError) as error:
-            self._run_ahead(changes, error)
-            self._pending = whole, whole_meta
+            with self._showing:
+                self._run_ahead(changes, error)
+                self._pending = whole, whole_meta
+                self.rules = rules or self.rules
             return
         if self._pending is not None:
             log.info("the state is written again")
-        self._pending = None
-        if self.durable is None:
-            self.durable = State(self._state().progress)
-        self.durable.apply(whole)
-        self.present = self.durable
+        with self._showing:
+            self._pending = None
+            if self.durable is None:
+                self.durable = State(self._state().progress)
+            self.durable.apply(whole)
+            self.present = self.durable
+            self.rules = rules or self.rules
 
     def _run_ahead(self, changes: Changes, error: Exception) -> None:
         self.commit_failures += 1

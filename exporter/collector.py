@@ -1,6 +1,5 @@
 """One scrape's work: read the open window, take it into the books, look at the optional tables."""
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,8 +28,6 @@ from exporter.ledger.calendar import day_of
 from exporter.ledger.model import Read, Span, State
 from exporter.ledger.users import choose_users
 from exporter.ledger.view import user_spend_today
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -90,8 +87,8 @@ class Collector:
                 return self._read(session)
         except DatabaseError as error:
             self._announcer.failed("database", str(error))
-        except Exception:
-            log.exception("the scrape failed by a mistake in the exporter")
+        except Exception as error:
+            self._announcer.broke("scrape", error)
         spent = time.monotonic() - begun
         return Scrape(outcomes={**FAILED.outcomes, "log": Outcome(False, spent)})
 
@@ -150,7 +147,7 @@ class Collector:
                 top=self._config.users.top,
                 most=self._config.users.max_series,
             )
-            books.show_users(chosen)
+        books.show_users(chosen)
 
 
 class _Run:
@@ -174,8 +171,8 @@ class _Run:
             if self._session.lost:
                 raise
             self._announcer.failed(name, str(translate(error, self._info)))
-        except Exception:
-            log.exception("collector %s failed by a mistake in the exporter", name)
+        except Exception as error:
+            self._announcer.broke(name, error)
         else:
             self.outcomes[name] = Outcome(True, known + time.monotonic() - begun)
             self._announcer.works(name)

@@ -1,7 +1,7 @@
 """From what is known to metric families, by the catalog."""
 
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -13,10 +13,11 @@ from prometheus_client.metrics_core import (
 from prometheus_client.metrics_core import Metric as Family
 
 from exporter import catalog
+from exporter.announcer import Announcer
 from exporter.catalog import Metric
 from exporter.collector import Scrape
-from exporter.config import Config
-from exporter.database.log_query import FAULTS, MOST
+from exporter.config import MOST, Config
+from exporter.database.log_query import FAULTS
 from exporter.database.rows import IN_PROGRESS
 from exporter.ledger import view
 from exporter.ledger.aggregate import (
@@ -58,6 +59,9 @@ class Figures:
     `durable` is the state as committed, for counters; `present` the newest one, for gauges. `drift` is in money units.
     """
 
+    config: Config
+    pseudonyms: Pseudonyms
+
     durable: State | None
     present: State | None
     rules: Rules
@@ -67,23 +71,39 @@ class Figures:
     last_success: float
     drift: int | None
 
-
-def families(figures: Figures, config: Config, pseudonyms: Pseudonyms) -> Iterator[Family]:
-    """All families that have samples now, in the catalog's order within each group."""
-    for family in _families(figures, config, pseudonyms):
-        if family.samples:
-            yield family
+    @property
+    def fresh(self) -> State | None:
+        """The state that gauges from the database are shown of; None where it was not read just now."""
+        return self.present if self.scrape.current else None
 
 
-def _families(figures: Figures, config: Config, pseudonyms: Pseudonyms) -> Iterator[Family]:
-    yield from _counters(figures)
-    if figures.scrape.current and figures.present is not None:
-        yield from _log_gauges(figures.present, figures.rules)
-        yield from _queue(figures.present, figures.scrape)
-        yield from _user_gauges(figures, figures.present, config, pseudonyms)
-        yield from _table_gauges(figures.scrape)
-    yield from _configured(config, figures.durable)
-    yield from _exporter(figures)
+@dataclass(frozen=True)
+class Group:
+    """Families that are shown together or, after a mistake in making any of them, not at all.
+
+    `collector` is the one whose success says so; None for what only tells how the exporter itself fares.
+    """
+
+    name: str
+    collector: str | None
+    make: Callable[[Figures], Iterator[Family]]
+
+
+def families(figures: Figures, announcer: Announcer) -> list[Family]:
+    """All families that have samples now. Never raises: a group that cannot be made is absent, and said to be."""
+    made: list[Family] = []
+    failed: set[str | None] = set()
+    for group in GROUPS:
+        try:
+            whole = list(group.make(figures))
+        except Exception as error:
+            failed.add(group.collector)
+            announcer.broke(f"figures of the {group.name}", error)
+        else:
+            made += whole
+            announcer.works(f"figures of the {group.name}")
+    made += _verdicts(figures.scrape, failed)
+    return [family for family in made if family.samples]
 
 
 def _counters(figures: Figures) -> Iterator[Family]:
@@ -134,7 +154,10 @@ def _latency(counters: Mapping[Series, Aggregate]) -> Family:
     return family
 
 
-def _log_gauges(state: State, rules: Rules) -> Iterator[Family]:
+def _log_gauges(figures: Figures) -> Iterator[Family]:
+    state, rules = figures.fresh, figures.rules
+    if state is None:
+        return
     now = state.progress.now
     yield _family(catalog.SPEND_TODAY, ((s, usd(units)) for s, units in view.spend_today(state, rules).items()))
     yield _family(catalog.SPEND_MONTH, ((s, usd(units)) for s, units in view.spend_month(state, rules).items()))
@@ -147,8 +170,9 @@ def _log_gauges(state: State, rules: Rules) -> Iterator[Family]:
     yield _family(catalog.MODEL_LAST_SUCCESS, (((name,), at) for name, at in sorted(state.succeeded_models.items())))
 
 
-def _queue(state: State, scrape: Scrape) -> Iterator[Family]:
-    if not scrape.has_status:
+def _queue(figures: Figures) -> Iterator[Family]:
+    state = figures.fresh
+    if state is None or not figures.scrape.has_status:
         return
     waiting = view.in_progress(state)
     rows = {status: waiting[status].rows if status in waiting else 0 for status in IN_PROGRESS}
@@ -156,11 +180,14 @@ def _queue(state: State, scrape: Scrape) -> Iterator[Family]:
     yield _family(catalog.OLDEST_IN_PROGRESS, (((status,), found.oldest) for status, found in sorted(waiting.items())))
 
 
-def _user_gauges(figures: Figures, state: State, config: Config, pseudonyms: Pseudonyms) -> Iterator[Family]:
+def _user_gauges(figures: Figures) -> Iterator[Family]:
+    state, pseudonyms = figures.fresh, figures.pseudonyms
+    if state is None:
+        return
     spend = view.user_spend_today(state, figures.rules)
     budgets = figures.scrape.budgets
     by_user = {} if budgets is None else budgets.by_user
-    if config.users.mode != "off":
+    if figures.config.users.mode != "off":
         shown = {pseudonyms.of(user): units for user, units in shown_spend(spend, state.shown_users).items()}
         yield _family(catalog.USER_SPEND_TODAY, (((user,), usd(units)) for user, units in shown.items()))
         limits = {user: by_user[user].daily_limit for user in sorted(state.shown_users) if user in by_user}
@@ -174,18 +201,25 @@ def _user_gauges(figures: Figures, state: State, config: Config, pseudonyms: Pse
             yield _family(catalog.RECORDED_SPEND_TODAY, [((), usd(budgets.recorded_today))])
 
 
-def _table_gauges(scrape: Scrape) -> Iterator[Family]:
-    if scrape.approvals is not None:
-        yield _family(catalog.APPROVALS_PENDING, [((), scrape.approvals)])
-    if scrape.recommendations is not None:
-        yield _family(catalog.RECOMMENDATIONS, sorted(scrape.recommendations.items()))
-    if scrape.routes is not None:
-        routes = scrape.routes
+def _approvals(figures: Figures) -> Iterator[Family]:
+    if figures.fresh is not None and figures.scrape.approvals is not None:
+        yield _family(catalog.APPROVALS_PENDING, [((), figures.scrape.approvals)])
+
+
+def _recommendations(figures: Figures) -> Iterator[Family]:
+    if figures.fresh is not None and figures.scrape.recommendations is not None:
+        yield _family(catalog.RECOMMENDATIONS, sorted(figures.scrape.recommendations.items()))
+
+
+def _routes(figures: Figures) -> Iterator[Family]:
+    if figures.fresh is not None and figures.scrape.routes is not None:
+        routes = figures.scrape.routes
         yield _family(catalog.ROUTE_INFO, (((r.operation, r.primary_model, r.fallback_model), 1) for r in routes))
         yield _family(catalog.ROUTE_ENABLED, (((r.operation,), r.enabled) for r in routes))
 
 
-def _configured(config: Config, state: State | None) -> Iterator[Family]:
+def _configured(figures: Figures) -> Iterator[Family]:
+    config, state = figures.config, figures.durable
     timeouts, default = config.models.timeouts, config.models.default_timeout
     models = {series.model for series in (() if state is None else state.admitted)} | set(timeouts)
     yield _family(catalog.MODEL_TIMEOUT, (((model,), timeouts.get(model, default)) for model in sorted(models)))
@@ -196,10 +230,6 @@ def _configured(config: Config, state: State | None) -> Iterator[Family]:
 
 
 def _exporter(figures: Figures) -> Iterator[Family]:
-    scrape = figures.scrape
-    yield _family(catalog.LOG_UP, [((), scrape.current)])
-    yield _family(catalog.COLLECTOR_SUCCESS, (((name,), o.success) for name, o in scrape.outcomes.items()))
-    yield _family(catalog.COLLECTOR_DURATION, (((name,), o.seconds) for name, o in scrape.outcomes.items()))
     if figures.last_success:
         yield _family(catalog.LAST_SUCCESS, [((), figures.last_success)])
     yield _family(catalog.BACKFILL_PROGRESS, [((), figures.progress)])
@@ -207,6 +237,32 @@ def _exporter(figures: Figures) -> Iterator[Family]:
         yield _family(catalog.LEDGER_DRIFT, [((), usd(figures.drift))])
     yield _family(catalog.STATE_COMMIT_FAILURES, [((), figures.commit_failures)])
     yield _family(catalog.BUILD_INFO, [((version(DISTRIBUTION), platform.python_version()), 1)])
+
+
+def _verdicts(scrape: Scrape, failed: Container[str | None]) -> Iterator[Family]:
+    """How the scrape went; `failed` are the collectors whose figures could not be made.
+
+    Where a figure of the log is absent by a mistake, the log does not count as read: rules take the absence of a
+    figure for the truth as long as it does.
+    """
+    outcomes = scrape.outcomes.items()
+    yield _family(catalog.LOG_UP, [((), scrape.current and "log" not in failed)])
+    yield _family(catalog.COLLECTOR_SUCCESS, (((name,), o.success and name not in failed) for name, o in outcomes))
+    yield _family(catalog.COLLECTOR_DURATION, (((name,), o.seconds) for name, o in outcomes))
+
+
+GROUPS = (
+    Group("counters", "log", _counters),
+    Group("spend", "log", _log_gauges),
+    Group("queue", "log", _queue),
+    Group("users", "budgets", _user_gauges),
+    Group("approvals", "approvals", _approvals),
+    Group("recommendations", "recommendations", _recommendations),
+    Group("routes", "routes", _routes),
+    Group("limits", "log", _configured),
+    Group("exporter", None, _exporter),
+)
+"""All groups, in the order in which they are shown."""
 
 
 def _family(metric: Metric, samples: Samples) -> Family:

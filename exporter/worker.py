@@ -1,9 +1,10 @@
 """The background reader: the first reading, gaps, merges, re-reads, a changed configuration, probes."""
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ from exporter.announcer import Announcer
 from exporter.books import Books
 from exporter.config import Classification, Config
 from exporter.database.conninfo import ConnInfo
-from exporter.database.errors import DatabaseError, QueryTimeout, SchemaProblem
+from exporter.database.errors import DatabaseError, QueryTimeout, SchemaProblem, translate
 from exporter.database.log_query import LogTable
 from exporter.database.reader import read_span, read_undated
 from exporter.database.session import Database, Session
@@ -87,6 +88,7 @@ class Worker:
 
     def __init__(self, config: Config, info: ConnInfo, books: Books, announcer: Announcer) -> None:
         self._config = config
+        self._info = info
         self._books = books
         self._announcer = announcer
         self._database = Database(info, config.database.connect_timeout, "ai-operation-exporter-worker")
@@ -138,9 +140,9 @@ class Worker:
             pace.failures += 1
             self._announcer.failed("background reader", str(error))
             return pace.backoff
-        except Exception:
+        except Exception as error:
             pace.failures += 1
-            log.exception("the background reader failed by a mistake in the exporter")
+            self._announcer.broke("background reader", error)
             return pace.backoff
         pace.failures = 0
         self._announcer.works("background reader")
@@ -165,7 +167,8 @@ class Worker:
                 span = self._next_span(state, clock)
                 now = agenda.present(state.progress, clock)
             if span is not None:
-                self._read(session, table, state, span, now)
+                with self._old_settings(session):
+                    self._read(session, table, state, span, now)
                 return True
             self._probe(session, table, state)
             return False
@@ -178,6 +181,23 @@ class Worker:
             return session.log(self._books.classification)
         except SchemaProblem:
             return None
+
+    @contextlib.contextmanager
+    def _old_settings(self, session: Session) -> Iterator[None]:
+        """A part that reads by settings which may be changed already: if they are what fails, they are given up."""
+        try:
+            with session.savepoint():
+                yield
+        except psycopg.Error as error:
+            problem = translate(error, self._info)
+            if self._books.must_rebase and isinstance(problem, SchemaProblem):
+                self._books.forget_old()
+                log.warning(
+                    "the log cannot be read by the settings that were in force (%s): rows dated before the last read "
+                    "and written after it are shown as spend and in no counter",
+                    problem.message,
+                )
+            raise
 
     def _next_span(self, state: State, clock: int) -> Span | None:
         books, length = self._books, self._pace.length
@@ -213,9 +233,9 @@ class Worker:
         position = state.progress.position
         if old_table is not None:
             span = Span(state.progress.folded, now + 1)
-            last = Read(
-                span, now, self._read_all(session, old_table, books.classification, span, state), {}, session.sequence
-            )
+            with self._old_settings(session):
+                minutes = self._read_all(session, old_table, books.classification, span, state)
+            last = Read(span, now, minutes, {}, session.sequence)
             position = max(position, span.hi)
         table = session.log(books.wanted)
         span = Span(rebase_span(state, books.wanted_rules).lo, position)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from exporter.config.bounds import MOST
 from exporter.config.error_classes import DEFAULT_ERROR_CLASSES
 from exporter.config.errors import setting_error
 from exporter.config.names import BudgetZoneName, TableName, ZoneName
@@ -48,8 +49,10 @@ def _default_error_classes() -> tuple[ErrorClass, ...]:
 
 
 class Classification(Section):
-    """All that decides which series a row counts in; kept with the state, to see when it has changed.
+    """All that decides which series a row counts in, and whether; kept with the state, to see when it has changed.
 
+    The bounds are no setting, but another version may have others; a state that does not name any was kept with these.
+    Latency edges and the list of error classes are not here: a state that was kept with others cannot be read at all.
     ``model_dump_json`` and ``model_validate_json`` are inverse to each other.
     """
 
@@ -63,6 +66,7 @@ class Classification(Section):
     default_timeout: float
     error_classes: tuple[ErrorClass, ...]
     max_series: int
+    bounds: Mapping[str, int] = Field(default_factory=lambda: dict(MOST))
 
     @property
     def fingerprint(self) -> str:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from psycopg import sql
 
-from exporter.config import Classification
+from exporter.config import MOST, Classification
 from exporter.database.layout import Column, Relation
 from exporter.database.names import identifier
 from exporter.ledger.aggregate import LATENCY_EDGES
@@ -17,9 +17,6 @@ from exporter.ledger.model import Span
 
 LABEL_LENGTH = 128
 """Characters of a label value that are kept."""
-
-MOST = {"cost": 1_000_000, "input_tokens": 1_000_000_000, "output_tokens": 1_000_000_000, "latency": 86_400_000}
-"""The most that one call can plausibly have (USD, tokens, milliseconds); a value beyond is a mistake in the row."""
 
 FAULTS = ("nan", "negative", "too_large")
 """Why a number is not used."""
@@ -153,7 +150,7 @@ def _parameters(log: LogTable, rules: Classification, span: Span, width: int) ->
         "free": sorted(free),
         # descending edges below zero: width_bucket counts from below and excludes its upper bound, `le` includes it
         "edges": [-1000 * edge for edge in reversed(LATENCY_EDGES)],
-        **{f"most_{measure}": most for measure, most in MOST.items()},
+        **{f"most_{measure}": rules.bounds[measure] for measure in MOST},
         **{f"pattern_{n}": "|".join(f"({p})" for p in c.patterns) for n, c in enumerate(rules.error_classes)},
     }
 

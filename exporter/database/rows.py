@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from exporter.database.log_query import BY_SERIES, BY_USER, FAULTS, FIRST_FAULT, LABEL_LENGTH, MOST
+from exporter.config import MOST
+from exporter.database.log_query import BY_SERIES, BY_USER, FAULTS, FIRST_FAULT, LABEL_LENGTH
 from exporter.ledger.aggregate import (
     BUCKET_COUNTS,
     BUCKET_SUMS,

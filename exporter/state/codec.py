@@ -4,8 +4,15 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from exporter.ledger.aggregate import WIDTH, Aggregate
+from exporter.ledger.aggregate import ERROR_CLASSES, LATENCY_EDGES, WIDTH, Aggregate, Field
 from exporter.ledger.model import Cell, Progress, Series, Skip, Slice, Tally, Waiting
+
+LAYOUT: dict[str, list[Any]] = {
+    "figures": [field.name.lower() for field in Field],
+    "error_classes": list(ERROR_CLASSES),
+    "latency_edges": list(LATENCY_EDGES),
+}
+"""What the positions in an aggregate mean: one that was written by another layout would be misread."""
 
 
 def encode_aggregate(aggregate: Aggregate) -> list[int]:

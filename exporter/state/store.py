@@ -13,6 +13,7 @@ from typing import Any
 
 from exporter.ledger.model import Admission, Changes, Series, Skip, State
 from exporter.state.codec import (
+    LAYOUT,
     decode_aggregate,
     decode_progress,
     decode_slice,
@@ -220,10 +221,27 @@ class Store:
                 )
             db.executescript(_SCHEMA)
             db.execute(f"PRAGMA user_version = {FORMAT}")
+            self._check_layout(db)
         except BaseException:
             db.close()
             raise
         return db
+
+    def _check_layout(self, db: sqlite3.Connection) -> None:
+        """Refuse figures of other classes or buckets. The first files of this format do not say, and have these."""
+        db.execute("INSERT OR IGNORE INTO meta VALUES ('layout', ?)", (dumps(LAYOUT),))
+        found = json.loads(db.execute("SELECT value FROM meta WHERE name = 'layout'").fetchone()[0])
+        for name, wanted in LAYOUT.items():
+            if found.get(name) != wanted:
+                raise StateError(
+                    f"state file {self.path} was kept with the {name.replace('_', ' ')} {_listed(found.get(name))}, "
+                    f"this version has {_listed(wanted)}: use the version of the exporter that wrote it, "
+                    "or another --state-dir"
+                )
+
+
+def _listed(items: list[Any] | None) -> str:
+    return ", ".join(map(str, items or ["(none)"]))
 
 
 def _put(db: sqlite3.Connection, table: str, start: int, body: str | None) -> None:

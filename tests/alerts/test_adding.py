@@ -14,8 +14,9 @@ import yaml
 
 from alert_rules.adding import Added, Places, add_alert
 from alert_rules.channels import Channel, Channels
+from alert_rules.dimensions import Dimension
 from alert_rules.errors import RulesError
-from alert_rules.request import Dimension, alert_id
+from alert_rules.request import alert_id
 
 URL = "https://discord.com/api/webhooks/123456/Very-secret_token"
 OTHER_URL = "https://discord.com/api/webhooks/654321/Another-secret_token"
@@ -27,10 +28,10 @@ CHANNELS = Channels(
     )
 )
 QUANTITIES: dict[str, Dimension] = {
-    "daily_spend": "money",
-    "error_rate": "ratio",
-    "avg_latency": "duration",
-    "queue_depth": "count",
+    "daily_spend": Dimension.MONEY,
+    "error_rate": Dimension.RATIO,
+    "avg_latency": Dimension.DURATION,
+    "queue_depth": Dimension.COUNT,
 }
 BEFORE = """# Thresholds: ask Ann before you change one.
 alerts:
@@ -76,7 +77,7 @@ def files(places: Places) -> dict[str, bytes]:
 def test_the_admin_apis_request(places: Places) -> None:
     seen: list[str] = []
     added = add(places, lambda: seen.append(places.alerts.read_text()), webhook_url=URL)
-    assert added == Added(alert_id("Phase 8 Daily Cost Alert"), "active")
+    assert added == Added(alert_id("Phase 8 Daily Cost Alert"), "Phase 8 Daily Cost Alert", "active")
     assert places.alerts.read_text() == BEFORE + ADDED
     assert seen == [BEFORE + ADDED]
     secret = places.secrets / "discord_webhook_url"
@@ -154,7 +155,7 @@ def test_an_alerts_optional_settings(places: Places) -> None:
         (json.dumps(REQUEST | {URL: "x"}), "(…): no such field"),
         (json.dumps({}), "name: not set"),
         (json.dumps(REQUEST | {"name": "a/b"}), "name: has a slash"),
-        (json.dumps(REQUEST | {"name": "a\nb"}), "name: write 1 to 120 printable characters"),
+        (json.dumps(REQUEST | {"name": "a\nb"}), "name: write 1 to 100 printable characters"),
         (json.dumps(REQUEST | {"name": URL}), "name: holds a webhook's URL"),
         (json.dumps(REQUEST | {"summary": f"see {URL}"}), "summary: holds a webhook's URL"),
         (json.dumps(REQUEST | {"type": "spend"}), "type: no such quantity — write one of daily_spend, error_rate,"),
@@ -251,7 +252,9 @@ def test_another_url_is_not_replaced_unasked(places: Places) -> None:
     assert "--replace-webhook" in str(raised.value)
     assert "ecret_" not in str(raised.value)
     assert files(places) == before
+    (places.secrets / "discord_webhook_url").chmod(0o640)
     add(places, name="third", webhook_url=OTHER_URL, replace=True)
+    assert stat.S_IMODE((places.secrets / "discord_webhook_url").stat().st_mode) == 0o640
     assert (places.secrets / "discord_webhook_url").read_text() == OTHER_URL + "\n"
 
 

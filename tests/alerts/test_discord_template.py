@@ -180,6 +180,8 @@ def test_only_links_are_links(tmp_path: Path) -> None:
     bad = ["javascript:alert(1)", "https://x/a b", "https://x/)[y](https://z", "https://x/" + "y" * 240, ""]
     good = {"dashboard_url": "https://g/d/ai-cost?var-user=a_b&from=now-1h", "runbook_url": "http://r/x%20y.md#z"}
     rendered = render(tmp_path, [*(data(one(dashboard_url=url, runbook_url=url)) for url in bad), data(one(**good))])
+    ((_, in_the_project),) = render(tmp_path, [data(one(runbook_url="docs/runbooks/slow_operations.md"))])
+    assert in_the_project.endswith("\nRunbook: docs/runbooks/slow_operations.md")
     for _, message in rendered[:-1]:
         assert "](" not in message
     assert f"[Panel]({good['dashboard_url']})\n[Runbook]({good['runbook_url']})" in rendered[-1][1]

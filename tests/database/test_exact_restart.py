@@ -8,14 +8,24 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from exporter.config import MOST
 from exporter.demo.history import history, history_start
 from exporter.demo.rows import fill
 from exporter.demo.schema import LAYOUTS
-from tests.database.harness import Log, Running, assert_shows_what_sql_says, running, wait_for
-from tests.database.scraped import Scraped, counted, spend, summed
+from tests.database.harness import (
+    Log,
+    Running,
+    assert_shows_what_sql_says,
+    assert_spend_is_what_sql_says,
+    running,
+    wait_for,
+)
+from tests.database.scraped import Scraped, counted, said, spend, summed
 
 SERIES = ("email-compose", "deepseek-v3.2")
 DAYS = 1
+# a regular expression to Python, and none to PostgreSQL, which finds out at the first message
+BAD_PATTERN = [{"class": "provider", "patterns": ["x{300}"]}]
 
 
 @pytest.fixture(params=LAYOUTS)
@@ -140,6 +150,28 @@ def test_a_new_alias_moves_no_counter_but_the_spend(log: Log, tmp_path: Path) ->
         assert scraped.micro("ai_operation_cost_usd_total", model="deepseek-v3.2") == 125_000
 
 
+def test_another_bound_of_another_version_moves_no_counter_but_the_spend(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as other_version:
+        other_version.setattr("exporter.config.models.MOST", {**MOST, "cost": 1})
+        with running(log.url, tmp_path) as exporter:
+            exporter.wait_ready()
+            log.insert(2, cost="2.5")
+            log.insert(2, cost="0.5")
+            assert exporter.scrape().money == 500_000
+    log.insert(1, cost="0.25")
+    with running(log.url, tmp_path, after=exporter) as again:
+        scraped = again.wait_up()
+        # read by the old bound for the last time, and as known by the new one
+        assert scraped.micro("ai_operation_cost_usd_total") == 750_000
+        assert spend(scraped, "today") == {SERIES: 3_250_000}
+        log.insert(0, cost="7.5")
+        scraped = again.scrape()
+        assert scraped.micro("ai_operation_cost_usd_total") == 8_250_000
+        assert_spend_is_what_sql_says(scraped, log)
+
+
 def test_another_budget_zone_cuts_the_days_anew(full_log: Log, since: datetime, tmp_path: Path) -> None:
     # one of the two has another day than UTC, whatever the hour
     zone = "Pacific/Kiritimati" if full_log.layout == "success" else "Pacific/Pago_Pago"
@@ -191,6 +223,63 @@ def test_fewer_series_keep_their_sums(log: Log, tmp_path: Path) -> None:
         scraped = again.scrape()
         assert scraped.money == 700_000
         assert scraped.micro("ai_spend_today_usd", operation="other", model="other") == 100_000
+
+
+def test_more_series_have_room_for_what_was_folded(log: Log, tmp_path: Path) -> None:
+    with running(log.url, tmp_path, tables={"routes": None}, max_series=2) as exporter:
+        exporter.wait_ready()
+        for number in range(6):
+            log.insert(number, operation=f"operation-{number}", cost="0.1")
+        before = exporter.scrape()
+        assert before.micro("ai_operation_cost_usd_total", operation="other") == 400_000
+    log.insert(1, operation="operation-while-down", cost="0.1")
+    with running(log.url, tmp_path, after=exporter, tables={"routes": None}, max_series=50) as again:
+        scraped = again.wait_up()
+        # what was counted stays under other; the spend has its own names
+        assert scraped.micro("ai_operation_cost_usd_total", operation="other") == 500_000
+        assert scraped.money == log.money() == 700_000
+        assert spend(scraped, "today") == log.spent(scraped, "day")
+        log.insert(0, operation="operation-new", cost="0.1")
+        log.insert(0, operation="operation-3", cost="0.1")
+        scraped = again.scrape()
+        assert scraped.micro("ai_operation_cost_usd_total", operation="operation-new") == 100_000
+        assert scraped.micro("ai_operation_cost_usd_total", operation="operation-3") == 100_000
+        assert scraped.money == log.money() == 900_000
+        assert_spend_is_what_sql_says(scraped, log)
+
+
+def test_a_first_configuration_that_is_mended_before_anything_was_read(log: Log, tmp_path: Path) -> None:
+    log.insert(3600, cost="0.5", outcome="failed", message="broken")
+    with running(log.url, tmp_path, error_classes=BAD_PATTERN) as exporter:
+        # the state is begun for this table, and no row can be read
+        wait_for(lambda: exporter.exporter.books.durable is not None, lambda: "not begun")
+        assert exporter.scrape().up == 0
+        assert not exporter.ready
+    with running(log.url, tmp_path, after=exporter) as again:
+        # the settings that cannot read it are not asked to do so for the last time
+        scraped = again.wait_ready().scrape()
+        assert_spend_is_what_sql_says(scraped, log)
+        log.insert(1, cost="0.25")
+        assert again.scrape().money == 250_000
+
+
+def test_settings_that_began_to_fail_can_be_mended(log: Log, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with running(log.url, tmp_path, error_classes=BAD_PATTERN) as exporter:
+        exporter.wait_ready()
+        log.insert(1, cost="0.5")
+        assert exporter.scrape().money == 500_000
+        # the first message that the pattern is held against
+        log.insert(0, cost="0.25", outcome="failed", message="broken")
+        assert exporter.scrape().up == 0
+    with running(log.url, tmp_path, after=exporter) as again:
+        scraped = again.wait_up()
+        assert said(caplog, "cannot be read by the settings that were in force", "regular expression")
+        assert_spend_is_what_sql_says(scraped, log)
+        before = scraped.money
+        log.insert(0, cost="0.125", outcome="failed", message="timed out")
+        scraped = again.scrape()
+        assert scraped.money == before + 125_000
+        assert_spend_is_what_sql_says(scraped, log)
 
 
 @pytest.mark.parametrize("most", [1, 3])

@@ -3,7 +3,9 @@
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from exporter.database.connection import resolve_conninfo
 from exporter.ledger.model import Changes
 from exporter.state.store import StateError, Store
 from tests.database.harness import (
+    PATIENCE,
     Log,
     assert_shows_what_sql_says,
     assert_spend_is_what_sql_says,
@@ -32,18 +35,41 @@ def log(embedded_database: str) -> Iterator[Log]:
 
 
 class Disk:
-    """Stands between the exporter and its state: while full, nothing is written."""
+    """Stands between the exporter and its state: while full, nothing is written; until it answers, a write waits."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.full = False
+        self.answers = threading.Event()
+        self.answers.set()
         commit = Store.commit
 
         def guarded(store: Store, changes: Changes, meta: Mapping[str, Any] | None = None) -> None:
             if self.full:
                 raise sqlite3.OperationalError("database or disk is full")
+            self.answers.wait()
             commit(store, changes, meta)
 
         monkeypatch.setattr(Store, "commit", guarded)
+
+
+def test_a_disk_that_stalls_holds_up_no_scrape(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(monkeypatch)
+    with running(log.url, tmp_path) as exporter, ThreadPoolExecutor(2) as pool:
+        exporter.wait_ready()
+        log.insert(3, cost="0.5")
+        before = exporter.scrape()
+        log.insert(2, cost="0.25")
+        disk.answers.clear()
+        try:
+            for scrape in [pool.submit(exporter.scrape, 1.0) for _ in range(2)]:
+                scraped = scrape.result(PATIENCE)
+                # neither ahead of what is durable nor lower than what was shown
+                assert scraped.counters == before.counters
+                assert scraped.up == scraped.collectors["log"] == 0
+                assert not scraped.has("ai_spend_today_usd")
+        finally:
+            disk.answers.set()
+        assert_shows_what_sql_says(exporter.wait_up(), log)
 
 
 def test_a_full_disk_freezes_counters_and_loses_nothing(

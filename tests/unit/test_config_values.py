@@ -130,6 +130,14 @@ def test_a_kept_classification_is_restored(change: dict[str, object]) -> None:
     assert restored.fingerprint == kept.fingerprint
 
 
+def test_other_bounds_change_the_fingerprint_and_a_state_that_names_none_was_kept_with_these() -> None:
+    kept = Config().classification()
+    assert kept.model_copy(update={"bounds": {**kept.bounds, "cost": 50}}).fingerprint != kept.fingerprint
+    unnamed = kept.model_dump(mode="json")
+    del unnamed["bounds"]
+    assert Classification.model_validate(unnamed).fingerprint == kept.fingerprint
+
+
 def test_what_does_not_classify_leaves_the_fingerprint() -> None:
     other = Config.model_validate({"web": {"listen_address": ":1"}, "daily_limit_usd": 3, "zero_hold": 0})
     assert other.classification().fingerprint == Config().classification().fingerprint

@@ -6,13 +6,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.ledger.aggregate import WIDTH
+from exporter.ledger.aggregate import LATENCY_EDGES, WIDTH
 from exporter.ledger.model import (
     RUNNING,
     Admission,
@@ -180,6 +182,36 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / FILE_NAME) as db:
         db.execute("PRAGMA user_version = 1")
     Store(tmp_path).close()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("latency_edges", lambda edges: [3.0 if edge == 2.0 else edge for edge in edges], "latency edges 0.05, .* 3.0"),
+        ("error_classes", lambda classes: classes[1:], "error classes rate_limit, auth"),
+        ("figures", lambda figures: [*figures, "cached_tokens"], "figures rows, .*, unpriced, cached_tokens"),
+    ],
+)
+def test_figures_of_other_classes_or_buckets_are_refused_and_kept(
+    tmp_path: Path, name: str, change: Callable[[list[Any]], list[Any]], words: str
+) -> None:
+    with Store(tmp_path) as store:
+        store.commit(Changes(PROGRESS))
+        layout = store.meta("layout")
+        store.commit(Changes(), {"layout": {**layout, name: change(layout[name])}})
+    with pytest.raises(StateError, match=rf"{words}.*, this version has .*: use the version .*--state-dir"):
+        Store(tmp_path)
+    assert not list(tmp_path.glob(f"{FILE_NAME}.damaged-*"))
+
+
+def test_a_file_that_does_not_say_its_classes_and_buckets_is_taken(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.commit(Changes(PROGRESS))
+    with sqlite3.connect(tmp_path / FILE_NAME) as db:
+        db.execute("DELETE FROM meta WHERE name = 'layout'")
+    with Store(tmp_path) as store:
+        assert store.load() == State(PROGRESS)
+        assert store.meta("layout")["latency_edges"] == list(LATENCY_EDGES)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
