@@ -80,6 +80,8 @@ def test_a_server_that_goes_silent_is_said_once(
         for subject in ("scrape:", "database:"):
             said = [record.getMessage() for record in caplog.records if record.getMessage().startswith(subject)]
             assert len(said) == 1, said
+        # it was not the server that hung up
+        assert "connected, and then no answer in time" in said[0]
         relay.silent_after = None
         log.insert(1)
         assert_shows_what_sql_says(exporter.wait_up(), log)
