@@ -17,6 +17,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## an embedded PostgreSQL with thirty days of history, live traffic, and the exporter on it
 	$(BIN)/ai-operation-exporter demo $(ARGS)
 
+# ARGS: some of the tests, as pytest takes them; in one process, and their coverage is not judged
 ifdef ARGS
 test: $(STAMP)
 	$(BIN)/pytest $(ARGS)

@@ -64,7 +64,9 @@ class Exporter:
             scrape = FAILED
             self._announcer.failed("scrape", "the database did not answer within the scrape's time")
         else:
-            self._announcer.works("scrape")
+            # one that ended in time because it failed says why by itself
+            if any(outcome.success for outcome in scrape.outcomes.values()):
+                self._announcer.works("scrape")
         return self._families(scrape)
 
     def health(self) -> Verdict:

@@ -100,8 +100,8 @@ def _days(text: str) -> int:
     return days
 
 
-def _config(arguments: argparse.Namespace) -> Config:
-    config = load_config(arguments.config, os.environ)
+def _config(arguments: argparse.Namespace, *, read_files: bool = True) -> Config:
+    config = load_config(arguments.config, os.environ, read_files=read_files)
     web = {
         "listen_address": getattr(arguments, "listen_address", None),
         "config_file": getattr(arguments, "web_config", None),
@@ -130,7 +130,8 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from exporter.check import run_check
 
-    return run_check(_config(arguments), os.environ, sys.stdout)
+    # what is wrong with a file is one line of the report, and keeps nothing else from being checked
+    return run_check(_config(arguments, read_files=False), os.environ, sys.stdout)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

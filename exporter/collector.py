@@ -83,8 +83,10 @@ class Collector:
         begun = time.monotonic()
         try:
             with self._database.session(seconds) as session:
+                scrape = self._read(session)
+                # only now: a server may begin a transaction and then say no more
                 self._announcer.works("database")
-                return self._read(session)
+                return scrape
         except DatabaseError as error:
             self._announcer.failed("database", str(error))
         except Exception as error:

@@ -11,7 +11,8 @@ from typing import Any
 from exporter.books import IDENTITY
 from exporter.check.finding import Finding, fail, ok, warn
 from exporter.database.session import Identity
-from exporter.state.store import FILE_NAME, FORMAT
+from exporter.state.codec import layout_problem
+from exporter.state.store import FILE_NAME, FORMAT, LAYOUT_NAME
 
 STATE = "state folder"
 _NAME_ANOTHER = "name another one with --state-dir or state_dir"
@@ -54,7 +55,7 @@ def _check_absent(folder: Path) -> Finding:
 
 def _check_file(file: Path, identity: Identity | None, *, used: bool) -> Finding:
     try:
-        version, known = _read(file)
+        version, known, problem = _read(file)
     except (sqlite3.Error, ValueError, TypeError):
         return fail(
             STATE,
@@ -67,6 +68,8 @@ def _check_file(file: Path, identity: Identity | None, *, used: bool) -> Finding
             f"{file} has format {version}, and this version reads {FORMAT}",
             f"use the version of the exporter that wrote it, or {_NAME_ANOTHER}",
         )
+    if problem is not None:
+        return fail(STATE, f"{file} {problem}", f"use the version of the exporter that wrote it, or {_NAME_ANOTHER}")
     return judge_identity(file.parent, known, identity, used=used)
 
 
@@ -89,18 +92,19 @@ def judge_identity(folder: Path, known: Identity | None, found: Identity | None,
     )
 
 
-def _read(file: Path) -> tuple[int, Identity | None]:
-    """The file's format, and what it was kept for."""
+def _read(file: Path) -> tuple[int, Identity | None, str | None]:
+    """The file's format, what it was kept for, and what keeps its figures from being read."""
     # Without a journal beside it the file is read as it is: SQLite would else make one.
     has_journal = file.with_name(f"{FILE_NAME}-wal").exists()
     uri = f"{file.absolute().as_uri()}?{'mode=ro' if has_journal else 'immutable=1'}"
     with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=2.0)) as db:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version != FORMAT:
-            return version, None
-        row = db.execute("SELECT value FROM meta WHERE name = ?", (IDENTITY,)).fetchone()
-    known: Any = None if row is None else json.loads(row[0])
-    return version, None if known is None else Identity(**known)
+            return version, None, None
+        meta: dict[str, Any] = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM meta")}
+    known, layout = meta.get(IDENTITY), meta.get(LAYOUT_NAME)
+    problem = None if layout is None else layout_problem(layout)
+    return version, None if known is None else Identity(**known), problem
 
 
 def _is_locked(lock: Path) -> bool:

@@ -37,10 +37,11 @@ _MENDS = {
 }
 
 
-def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
+def load_config(path: Path | None, environ: Mapping[str, str], *, read_files: bool = True) -> Config:
     """Read the configuration; without a path from ``$AI_OPERATION_EXPORTER_CONFIG``, else all defaults.
 
-    Relative paths in it are relative to the working directory. Raises ConfigError with every problem found.
+    With `read_files` the files of secrets that it names must be there and fit, too.
+        Relative paths in it are relative to the working directory. Raises ConfigError with every problem found.
     """
     if path is None:
         named = environ.get(ENVIRONMENT_PATH)
@@ -61,7 +62,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
         except ValidationError as error:
             details = error.errors(include_url=False)
             flaws.extend(_flaw(document, detail) for detail in details if not _follows(detail))
-    if config is not None:
+    if config is not None and read_files:
         flaws.extend(_file_flaws(document, config))
     if config is None or flaws:
         raise ConfigError(_lines(path, flaws))

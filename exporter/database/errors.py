@@ -78,6 +78,14 @@ def translate(exc: psycopg.Error, info: ConnInfo) -> DatabaseError:
     return _KINDS[kind](f"{where}{message.format(**fill)} (SQLSTATE {state})", mend.format(**fill), state)
 
 
+def no_answer(info: ConnInfo) -> DatabaseUnavailable:
+    """The server was connected to, and a statement got no answer in its time, not even that it was cancelled."""
+    return DatabaseUnavailable(
+        f"{_place(info)}: connected, and then no answer in time",
+        "see whether the server or its pooler is overloaded, or the network is cut; it is tried again",
+    )
+
+
 def hidden_rows(table: str, role: str, said: str = "") -> NotVisible:
     """Row-level security hides rows of a table from a role, both named as in SQL."""
     return NotVisible(

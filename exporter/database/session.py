@@ -16,7 +16,7 @@ from psycopg import sql
 from exporter.config import Classification, QualifiedName
 from exporter.database.catalog import Rows, find_relation, prove_visible
 from exporter.database.connection import Connection, ConnInfo, connect
-from exporter.database.errors import DatabaseError, QueryTimeout, SchemaProblem, translate
+from exporter.database.errors import DatabaseError, QueryTimeout, SchemaProblem, no_answer, translate
 from exporter.database.layout import Relation, find_log_columns
 from exporter.database.log_query import LogTable
 
@@ -143,6 +143,7 @@ class Database:
         self._application_name = application_name
         self._connection: Connection | None = None
         self._system = ""
+        self._cut_off = False
 
     def close(self) -> None:
         """Give the connection up."""
@@ -166,9 +167,10 @@ class Database:
         """
         deadline = time.monotonic() + seconds
         failure: DatabaseError | None = None
+        self._cut_off = False
         try:
             connection = self._begin(min(seconds, self._connect_timeout))
-            with _cut_off_at(connection, deadline + _GRACE), connection.cursor() as cursor:
+            with self._cut_off_at(connection, deadline + _GRACE), connection.cursor() as cursor:
                 try:
                     settings = {"ms": str(max(1, int(seconds * 1000))), "idle": str(int((seconds + _GRACE) * 1000))}
                     clock, database = (cursor.execute(_SETTINGS, settings).fetchone() or (0.0, ""))[:2]
@@ -178,7 +180,7 @@ class Database:
                 finally:
                     self._end(cursor)
         except psycopg.Error as error:
-            failure = translate(error, self._info)
+            failure = no_answer(self._info) if self._cut_off else translate(error, self._info)
             self.close()
         except DatabaseError:
             raise
@@ -191,16 +193,36 @@ class Database:
     def _begin(self, timeout: float) -> Connection:
         """A connection with an open transaction: the one that is kept, or a new one where that one has died."""
         if self._connection is not None:
-            with contextlib.suppress(psycopg.Error), _cut_off_at(self._connection, time.monotonic() + timeout):
+            with contextlib.suppress(psycopg.Error), self._cut_off_at(self._connection, time.monotonic() + timeout):
                 self._connection.execute(_BEGIN)
                 return self._connection
             self.close()
+            self._cut_off = False
         self._connection = connect(self._info, timeout, self._application_name)
         # a pooler may accept the login and have no server to give
-        with _cut_off_at(self._connection, time.monotonic() + timeout + _GRACE):
+        with self._cut_off_at(self._connection, time.monotonic() + timeout + _GRACE):
             self._system = _system_identifier(self._connection)
             self._connection.execute(_BEGIN)
         return self._connection
+
+    @contextlib.contextmanager
+    def _cut_off_at(self, connection: Connection, moment: float) -> Iterator[None]:
+        """Shut the connection's socket at a moment of the monotonic clock.
+
+        The server's own timeouts end a slow statement; this ends the wait for a server, or a network, that is gone.
+        """
+
+        def cut_off(descriptor: int) -> None:
+            self._cut_off = True
+            _shut(descriptor)
+
+        timer = threading.Timer(max(0.1, moment - time.monotonic()), cut_off, [connection.fileno()])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _end(self, cursor: Rows) -> None:
         try:
@@ -215,21 +237,6 @@ def _system_identifier(connection: Connection) -> str:
     except psycopg.errors.InsufficientPrivilege:
         return ""
     return str(row[0]) if row else ""
-
-
-@contextlib.contextmanager
-def _cut_off_at(connection: Connection, moment: float) -> Iterator[None]:
-    """Shut the connection's socket at a moment of the monotonic clock.
-
-    The server's own timeouts end a slow statement; this ends the wait for a server, or a network, that is gone.
-    """
-    timer = threading.Timer(max(0.1, moment - time.monotonic()), _shut, [connection.fileno()])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _shut(descriptor: int) -> None:

@@ -234,8 +234,10 @@ class Changes:
         self.progress = later.progress or self.progress
         for name in (*KEYED, "slice_users"):
             getattr(self, name).update(getattr(later, name))
-        # what was found unchanged may be gone by a later change, and matters within this process alone
-        self.sequences = {}
+        for start in later.slices:
+            # replaced, with a place of its own, or gone
+            self.sequences.pop(start, None)
+        self.sequences.update(later.sequences)
 
 
 KEYED: Sequence[str] = tuple(f.name for f in fields(State) if f.name != "progress")

@@ -15,6 +15,20 @@ LAYOUT: dict[str, list[Any]] = {
 """What the positions in an aggregate mean: one that was written by another layout would be misread."""
 
 
+def layout_problem(found: Any) -> str | None:
+    """What keeps aggregates of another layout from being read; None where they are of this one."""
+    for name, wanted in LAYOUT.items():
+        kept = found.get(name) if isinstance(found, dict) else None
+        if kept != wanted:
+            what = name.replace("_", " ")
+            return f"was kept with the {what} {_listed(kept)}, and this version has {_listed(wanted)}"
+    return None
+
+
+def _listed(items: Any) -> str:
+    return ", ".join(map(str, items)) if isinstance(items, list) else "(none)"
+
+
 def encode_aggregate(aggregate: Aggregate) -> list[int]:
     """Position and value of each figure that is not 0, in one flat list: most figures of most cells are 0."""
     return [number for position, value in enumerate(aggregate) if value for number in (position, value)]

@@ -21,13 +21,17 @@ from exporter.state.codec import (
     encode_aggregate,
     encode_progress,
     encode_slice,
+    layout_problem,
 )
 
 log = logging.getLogger(__name__)
 
 FILE_NAME = "ledger.sqlite"
 FORMAT = 1
-"""Version of the file's layout; another one is refused."""
+"""Version of the file's tables; another one is refused."""
+
+LAYOUT_NAME = "layout"
+"""The name in `meta` of what the figures in the file mean."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -229,19 +233,13 @@ class Store:
 
     def _check_layout(self, db: sqlite3.Connection) -> None:
         """Refuse figures of other classes or buckets. The first files of this format do not say, and have these."""
-        db.execute("INSERT OR IGNORE INTO meta VALUES ('layout', ?)", (dumps(LAYOUT),))
-        found = json.loads(db.execute("SELECT value FROM meta WHERE name = 'layout'").fetchone()[0])
-        for name, wanted in LAYOUT.items():
-            if found.get(name) != wanted:
-                raise StateError(
-                    f"state file {self.path} was kept with the {name.replace('_', ' ')} {_listed(found.get(name))}, "
-                    f"this version has {_listed(wanted)}: use the version of the exporter that wrote it, "
-                    "or another --state-dir"
-                )
-
-
-def _listed(items: list[Any] | None) -> str:
-    return ", ".join(map(str, items or ["(none)"]))
+        db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (LAYOUT_NAME, dumps(LAYOUT)))
+        found = db.execute("SELECT value FROM meta WHERE name = ?", (LAYOUT_NAME,)).fetchone()[0]
+        if (problem := layout_problem(json.loads(found))) is not None:
+            raise StateError(
+                f"state file {self.path} {problem}: "
+                "use the version of the exporter that wrote it, or another --state-dir"
+            )
 
 
 def _put(db: sqlite3.Connection, table: str, start: int, body: str | None) -> None:

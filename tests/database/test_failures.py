@@ -162,6 +162,35 @@ def test_a_locked_optional_table_leaves_time_for_the_log(log: Log, tmp_path: Pat
         assert exporter.scrape().collectors["approvals"] == 1
 
 
+def test_locked_routes_hold_up_neither_a_scrape_nor_the_first_reading(log: Log, tmp_path: Path) -> None:
+    log.execute("INSERT INTO ai_model_routes (operation_id, operation_name, primary_model) VALUES ('a', 'A', 'one')")
+    settings: dict[str, Any] = {
+        "scrape": {"timeout": 2, "timeout_offset": 0.5},
+        "worker": {"pause": 0.05, "statement_budget": 0.05},
+    }
+    with psycopg.connect(log.url) as other:
+        other.execute("LOCK TABLE ai_model_routes IN ACCESS EXCLUSIVE MODE")
+        with running(log.url, tmp_path, **settings) as exporter:
+            exporter.wait_ready()
+            log.insert(2, operation="a", model="one")
+            scraped, seconds = timed(exporter, 5)
+            assert seconds < 5
+            assert scraped.up == 1
+            assert scraped.collectors == {"log": 1, "budgets": 1, "routes": 0, "recommendations": 1, "approvals": 1}
+            assert not scraped.has("ai_model_route_info")
+            assert_shows_what_sql_says(scraped, log)
+            other.rollback()
+            assert exporter.scrape().collectors["routes"] == 1
+            # the routes that were read last stay in force
+            other.execute("LOCK TABLE ai_model_routes IN ACCESS EXCLUSIVE MODE")
+            before = exporter.scrape()
+            log.insert(0, operation="a", model="two")
+            scraped = exporter.scrape()
+            assert scraped.collectors["routes"] == 0
+            fallbacks = [one.total("ai_operation_fallbacks_total", operation="a") for one in (before, scraped)]
+            assert fallbacks[1] == fallbacks[0] + 1
+
+
 def test_a_slow_table_is_read_in_pieces(log: Log, tmp_path: Path) -> None:
     begun = datetime.now(UTC) - timedelta(hours=5)
     for second in range(0, 900, 4):

@@ -1,5 +1,6 @@
 """Behind PgBouncer in transaction mode, where no two transactions need have the same server connection."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -9,8 +10,14 @@ import psycopg
 import pytest
 from testcontainers.core.container import DockerContainer
 
-from tests.database.harness import Log, assert_shows_what_sql_says, running
-from tests.database.scraped import Scraped
+from tests.database.harness import (
+    Log,
+    assert_shows_what_sql_says,
+    assert_spend_is_what_sql_says,
+    running,
+    wait_for,
+)
+from tests.database.scraped import Scraped, said
 from tests.servers import DockerServer, container_address, docker_image, reachable_host
 
 CONFIG = """
@@ -97,6 +104,23 @@ def test_two_exporters_share_a_pool_of_one_or_two(pooler: tuple[str, int], log: 
         assert {value for scraped in seen for value in scraped.collectors.values()} == {1}
         for exporter in (one, two):
             assert_shows_what_sql_says(exporter.scrape(), log)
+
+
+def test_a_pooler_that_has_no_server_to_give_is_tried_again(
+    pooler: tuple[str, int], log: Log, tmp_path: Path, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, port = pooler
+    url = f"postgresql://postgres@{host}:{port}/{log.connection.info.dbname}"
+    database = {"url": url, "connect_timeout": 2}
+    log.insert(3600)
+    with contextlib.ExitStack() as others, running(url, tmp_path, database=database) as exporter:
+        for _ in range(request.node.callspec.params["pooler"]):
+            others.enter_context(psycopg.connect(url)).execute("SELECT 1")
+        # the login succeeds, and nothing after it is answered
+        wait_for(lambda: bool(said(caplog, "background reader:", "no answer in time")), lambda: "nothing said")
+        assert exporter.scrape(1).up == 0
+        others.close()
+        assert_spend_is_what_sql_says(exporter.wait_up(), log)
 
 
 def test_nothing_of_a_session_is_left_with_the_pooler(pooler: tuple[str, int], log: Log, tmp_path: Path) -> None:

@@ -162,6 +162,15 @@ def test_another_format_fails(tmp_path: Path) -> None:
     assert "format 99" in finding.detail
 
 
+def test_figures_of_other_buckets_fail(tmp_path: Path) -> None:
+    with Store(kept(tmp_path)) as store:
+        store.commit(Changes(), {"layout": {**store.meta("layout"), "latency_edges": [1.0, 2.0]}})
+    finding = check_state(tmp_path, HERE)
+    assert finding.level is Level.FAIL
+    assert "was kept with the latency edges 1.0, 2.0, and this version has 0.05" in finding.detail
+    assert "--state-dir" in finding.mend
+
+
 @pytest.mark.parametrize("damage", [b"no database at all, but a text that is long enough" * 40, b"SQLite format 3\x00"])
 def test_a_damaged_file_fails_and_stays(tmp_path: Path, damage: bytes) -> None:
     (kept(tmp_path) / FILE_NAME).write_bytes(damage)

@@ -41,6 +41,23 @@ def test_a_bad_configuration_is_named_with_its_line(tmp_path: Path, capsys: pyte
     assert "horizon" in said
 
 
+def test_check_reports_a_key_that_cannot_be_read_among_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(f"users: {{mode: hmac, hmac_key_file: {tmp_path / 'absent.key'}}}\n")
+    arguments = ["--config", str(config), "--state-dir", str(tmp_path / "state")]
+    assert main(["check", *arguments]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    failed = next(line for line in lines if line.startswith("FAIL  users"))
+    assert "absent.key cannot be used" in failed
+    assert "users.hmac_key_file: name a file that can be read" in lines[lines.index(failed) + 1]
+    assert any(line.startswith("ok    state folder") for line in lines)
+    # to serve without the key would show users as they are
+    assert main(["serve", *arguments]) == 1
+    assert f"{config}:1: users.hmac_key_file" in capsys.readouterr().err
+
+
 def test_a_bad_listen_address_is_said_and_the_state_is_released(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

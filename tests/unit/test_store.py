@@ -199,7 +199,7 @@ def test_figures_of_other_classes_or_buckets_are_refused_and_kept(
         store.commit(Changes(PROGRESS))
         layout = store.meta("layout")
         store.commit(Changes(), {"layout": {**layout, name: change(layout[name])}})
-    with pytest.raises(StateError, match=rf"{words}.*, this version has .*: use the version .*--state-dir"):
+    with pytest.raises(StateError, match=rf"{words}.*, and this version has .*: use the version .*--state-dir"):
         Store(tmp_path)
     assert not list(tmp_path.glob(f"{FILE_NAME}.damaged-*"))
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.ledger.calendar import MINUTE, QUARTER
-from exporter.worker import LONGEST_BACKOFF, LONGEST_CHUNK, Pace
+from exporter.pace import LONGEST_BACKOFF, LONGEST_CHUNK, Pace
 
 
 def test_fast_chunks_grow_and_slow_ones_shrink() -> None:
