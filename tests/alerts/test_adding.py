@@ -331,7 +331,7 @@ def test_two_at_once(places: Places) -> None:
     context = multiprocessing.get_context("fork")
     start, told = context.Barrier(2), context.Queue()
     names = [[f"own {n} {i}" for i in range(10)] + [f"shared {i}" for i in range(10)] for n in range(2)]
-    processes = [context.Process(target=_add_many, args=(places, start, mine, told)) for mine in names]
+    processes = [context.Process(target=_add_many, args=(places, start, mine, told), daemon=True) for mine in names]
     for process in processes:
         process.start()
     answers = [told.get(timeout=60) for _ in range(40)]
