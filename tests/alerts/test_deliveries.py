@@ -206,6 +206,7 @@ def test_critical_silences_only_the_same_thing(manager: Alertmanager, server: Di
         alert("same", "warning", operation="o", model="m"),
         alert("same", "warning"),
         alert("same", "warning", user="u", operation="o", model="m", reason="r"),
+        alert("same", "warning", user="u", operation="o", model="m", scope="s"),
         alert("same", "warning", "ops", user="u", operation="o", model="m"),
         alert("same", "warning", user="u", operation="o", model="m") | {"labels": _same_but(job="other")},
         alert("same", "warning", user="u", operation="o", model="m") | {"labels": _same_but(alertname="different")},
