@@ -182,14 +182,14 @@ class DiscordReceiver:
 
 
 def readable(message: Mapping[str, Any]) -> str:
-    """A message as text for a terminal."""
+    """A message as text for a terminal, without what would steer the terminal."""
     lines = [str(message["content"])] if message.get("content") else []
     for embed in message.get("embeds") or []:
         lines += [
             str(embed.get("title") or ""),
             *(f"  {line}" for line in str(embed.get("description") or "").split("\n")),
         ]
-    return "\n".join(lines) + "\n"
+    return "".join(sign if sign.isprintable() or sign == "\n" else "\ufffd" for sign in "\n".join(lines)) + "\n"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import stat
 from collections.abc import Callable
@@ -330,7 +331,7 @@ def test_two_at_once(places: Places) -> None:
     context = multiprocessing.get_context("fork")
     start, told = context.Barrier(2), context.Queue()
     names = [[f"own {n} {i}" for i in range(10)] + [f"shared {i}" for i in range(10)] for n in range(2)]
-    processes = [context.Process(target=_add_many, args=(places, start, mine, told)) for mine in names]
+    processes = [context.Process(target=_add_many, args=(places, start, mine, told), daemon=True) for mine in names]
     for process in processes:
         process.start()
     answers = [told.get(timeout=60) for _ in range(40)]
@@ -386,9 +387,11 @@ def test_killed_at_any_step(places: Places, secret_before: str | None) -> None:
     seen = set()
     for step in range(1, 100):
         places.alerts.write_text(before)
-        secret.unlink(missing_ok=True)
         if secret_before:
             secret.write_text(secret_before + "\n")
+            secret.chmod(0o600)
+        elif places.secrets.exists():
+            shutil.rmtree(places.secrets)
 
         def action() -> None:
             add(places, webhook_url=URL, replace=True)
@@ -400,8 +403,8 @@ def test_killed_at_any_step(places: Places, secret_before: str | None) -> None:
         assert url in (None if secret_before is None else secret_before + "\n", URL + "\n")
         if text != before:
             assert url == URL + "\n", "an alert without its webhook"
-        for left in places.secrets.glob(".*.tmp") if places.secrets.exists() else ():
-            assert stat.S_IMODE(left.stat().st_mode) & 0o077 == 0
+        for held in places.secrets.glob("*webhook_url*") if places.secrets.exists() else ():
+            assert stat.S_IMODE(held.stat().st_mode) == 0o600
         seen.add((text != before, url))
         # Whatever was left: the next one works, and takes no notice.
         add(places, name="next", webhook_url=URL, replace=True)

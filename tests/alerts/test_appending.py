@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alert_rules.appending import append_alert
@@ -104,6 +104,7 @@ def files(draw: st.DrawFn) -> tuple[str, int]:
     return newline.join(lines) + draw(st.sampled_from(["", newline])), count
 
 
+@settings(deadline=None)
 @given(files(), NAMES)
 def test_every_byte_is_kept_and_one_alert_is_new(file: tuple[str, int], name: str) -> None:
     text, count = file

@@ -1,12 +1,14 @@
 """What a reader of Discord gets: a real Alertmanager, and a receiver that refuses what Discord refuses."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from alert_rules.alertmanager import RoutedAlert, Timing, alertmanager_config
 from alert_rules.channels import Channel, Channels
+from alert_rules.secrets import write_secret
 from tests.alerts.discord_server import DiscordServer, discord_server
 from tests.alerts.running import Alertmanager, alert, alertmanager, write_config
 from tests.e2e.programs import wait_for
@@ -29,8 +31,12 @@ def server() -> Iterator[DiscordServer]:
 
 
 @pytest.fixture(scope="module")
-def manager(server: DiscordServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmanager]:
-    folder = tmp_path_factory.mktemp("alertmanager")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("alertmanager")
+
+
+@pytest.fixture(scope="module")
+def manager(server: DiscordServer, folder: Path) -> Iterator[Alertmanager]:
     for channel in CHANNELS.names:
         server.write_secret(folder / "secrets", channel)
     (folder / "secrets" / "failures_webhook_url").write_text("http://127.0.0.1:9/")
@@ -200,6 +206,7 @@ def test_critical_silences_only_the_same_thing(manager: Alertmanager, server: Di
         alert("same", "warning", operation="o", model="m"),
         alert("same", "warning"),
         alert("same", "warning", user="u", operation="o", model="m", reason="r"),
+        alert("same", "warning", user="u", operation="o", model="m", scope="s"),
         alert("same", "warning", "ops", user="u", operation="o", model="m"),
         alert("same", "warning", user="u", operation="o", model="m") | {"labels": _same_but(job="other")},
         alert("same", "warning", user="u", operation="o", model="m") | {"labels": _same_but(alertname="different")},
@@ -230,3 +237,11 @@ def test_what_discord_refuses_for_its_rate_arrives_later(manager: Alertmanager, 
     ]
     assert any('integration="discord"' in line and not line.endswith(" 0") for line in failed)
     server.receiver.refused.clear()
+
+
+def test_a_replaced_webhook_is_used_at_once(manager: Alertmanager, server: DiscordServer, folder: Path) -> None:
+    secret = folder / "secrets" / "ops_webhook_url"
+    write_secret(secret, server.url("moved"))
+    manager.send(alert("after the move", "info", "ops"))
+    assert wait_for(lambda: server.titled("after the move"))[0].webhook == "moved"
+    write_secret(secret, server.url("ops"))

@@ -99,8 +99,8 @@ def test_the_program_prints_what_it_got() -> None:
     assert program.stdout is not None
     url = re.search(r"http://\S+", program.stdout.readline())
     assert url
-    assert post(url[0], json.dumps(embed("🔴 CRITICAL: n", "one\ntwo")).encode())[0] == 204
+    assert post(url[0], json.dumps(embed("🔴 CRITICAL: n", "one\n\x1b[2Jtwo")).encode())[0] == 204
     program.send_signal(signal.SIGINT)
     said, _ = program.communicate(timeout=20)
-    assert said == "🔴 CRITICAL: n\n  one\n  two\n\n"
+    assert said == "🔴 CRITICAL: n\n  one\n  �[2Jtwo\n\n"
     assert program.returncode == 0

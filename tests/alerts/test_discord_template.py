@@ -40,7 +40,11 @@ def data(*alerts: dict[str, Any], **common: str) -> dict[str, Any]:
         ],
         "groupLabels": common,
         "commonLabels": common,
-        "commonAnnotations": {},
+        "commonAnnotations": {
+            name: text
+            for name, text in alerts[0]["annotations"].items()
+            if all(alert["annotations"].get(name) == text for alert in alerts)
+        },
         "externalURL": "http://alertmanager",
     }
 
@@ -185,6 +189,22 @@ def test_only_links_are_links(tmp_path: Path) -> None:
     for _, message in rendered[:-1]:
         assert "](" not in message
     assert f"[Panel]({good['dashboard_url']})\n[Runbook]({good['runbook_url']})" in rendered[-1][1]
+
+
+def test_several_alerts_link_the_page_that_shows_them_all(tmp_path: Path) -> None:
+    alice, bob = (one(dashboard_url=f"https://g/d/ai-cost?var-user={user}") for user in ("alice", "bob"))
+    (_, both), (_, twice) = render(tmp_path, [data(alice, bob), data(alice, alice)])
+    assert "[Panel](https://g/d/ai-cost)" in both
+    assert "[Panel](https://g/d/ai-cost?var-user=alice)" in twice
+
+
+def test_the_team_and_its_users_are_told_apart(tmp_path: Path) -> None:
+    alerts = [
+        {**one(RESOLVED, value="$9"), "labels": labels}
+        for labels in ({"scope": "team"}, {"scope": "unlisted"}, {"scope": "user", "user": "eve"})
+    ]
+    ((_, message),) = render(tmp_path, [data(*alerts)])
+    assert "• team: was $9\n• users without a series: was $9\n• user eve: was $9" in message
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("@*_`\n|<[:/"), max_size=400)
