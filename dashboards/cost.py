@@ -45,7 +45,7 @@ def build(settings: Settings) -> Any:
                     4, spend_today(), daily_share(), projection(), month_to_date(), cost_per_operation(), over_budget()
                 ),
                 line(8, today_by_operation(), today_by_model(), today_by_user()),
-                Line(9, (Cell(hours(), 16), Cell(movers(), 8))),
+                Line(9, (Cell(hours(), 14), Cell(movers(), 10))),
             ),
         ),
         Section(
@@ -56,14 +56,23 @@ def build(settings: Settings) -> Any:
             "Budgets",
             (
                 Line(9, (Cell(user_budgets(), 14), Cell(day_against_limit(), 10))),
-                line(5, users_by_state(), monthly_share(), by_this_time(), recorded_and_logged()),
+                Line(
+                    5,
+                    (
+                        Cell(users_by_state(), 6),
+                        Cell(by_this_time(), 6),
+                        Cell(monthly_share(), 4),
+                        Cell(recorded_and_logged(), 4),
+                        Cell(paid_for_failures(), 4),
+                    ),
+                ),
             ),
         ),
         Section(
             "Traffic, and what is wrong with the bill",
             (
                 line(8, operations_per_hour(), average_latency(), cost_per_call_by_operation()),
-                line(7, unpriced(), corrections(), paid_for_failures()),
+                line(7, unpriced(), corrections()),
             ),
         ),
     )
@@ -82,7 +91,7 @@ def spend_today() -> Any:
             "What all calls of the present calendar day have cost, in the budget's time zone; the"
             " dropdowns do not narrow it."
             " Orange from the amount on at which `high_daily_spend` fires.",
-            "Look below which operation, model or user it is, and open its runbook from the link at the top.",
+            "Look below which operation, model or user it is.",
         ),
         prom(TODAY, instant=True),
         unit=USD,
@@ -240,7 +249,6 @@ def hours() -> Any:
         ),
         sql(log.hourly_spend(FILTERS), series=True),
         unit=USD,
-        few=True,
         overrides=[
             colored("This day", style.CALM, drawStyle="bars", fillOpacity=70, lineWidth=0, barAlignment=1),
             colored("The day before", style.WARN, lineWidth=2, fillOpacity=0, lineInterpolation="stepAfter"),
@@ -251,12 +259,12 @@ def hours() -> Any:
 
 def movers() -> Any:
     """What changed since the day before."""
-    money = [column(name, unit=USD, width=92) for name in ("Last 24 h", "24 h before", "Per call")]
-    change = column("Change", unit=USD, width=92, colored=True, steps=style.worse_above(0.01))
+    money = [column(name, unit=USD, width=86) for name in ("Last 24 h", "Per call")]
+    change = column("Change", unit=USD, width=86, colored=True, steps=style.worse_above(0.01))
     return table(
         About(
             "What has changed",
-            "Spend of the last 24 hours beside the 24 hours before, by operation and model, the largest change first.",
+            "Spend of the last 24 hours, and how much more that is than in the 24 hours before, by operation and model, the largest change first.",
             "More calls at the same price per call is traffic; the same calls at a higher one is the"
             " prompt or the model.",
         ),
@@ -283,6 +291,7 @@ def _daily(by: str) -> Any:
         bars=True,
         stacked=True,
         days=30,
+        table_legend=by == "user",
     )
 
 
@@ -349,7 +358,6 @@ def day_against_limit() -> Any:
         prom(DAILY_LIMIT, "Daily limit"),
         prom(projected(), "Projected end of day"),
         unit=USD,
-        few=True,
         overrides=[
             colored("Spend of the day", style.CALM, lineWidth=2, fillOpacity=20),
             colored("Daily limit", style.BAD, lineStyle={"dash": [8, 8], "fill": "dash"}),

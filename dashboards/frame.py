@@ -86,21 +86,16 @@ def _values(name: str, label: str, query: str) -> Template:
 
 
 def _links(settings: Settings) -> list[DashboardLink]:
-    return [
-        DashboardLink(
-            title="Cost, Performance, Health",
-            type="dashboards",
-            asDropdown=False,
-            includeVars=True,
-            keepTime=True,
-            tags=[TAG],
-        ),
-        DashboardLink(title="Runbooks", type="link", uri=settings.runbooks, icon="doc", targetBlank=True),
-    ]
+    among = DashboardLink(
+        title="Cost, Performance, Health", type="dashboards", includeVars=True, keepTime=True, tags=[TAG]
+    )
+    if not settings.runbooks:
+        return [among]
+    return [among, DashboardLink(title="Runbooks", type="link", uri=settings.runbooks, icon="doc", targetBlank=True)]
 
 
 def _annotations() -> list[dict[str, Any]]:
-    firing = f'ALERTS{{alertstate="firing", {OF_THE_RULES}}}'
+    firing = f'max by (alertname, severity) (ALERTS{{alertstate="firing", {OF_THE_RULES}}}%s)'
     return [
         {
             "builtIn": 1,
@@ -114,10 +109,10 @@ def _annotations() -> list[dict[str, Any]]:
         {
             "datasource": PROMETHEUS,
             "enable": True,
-            "expr": f"max by (alertname, severity) ({firing})",
+            "expr": f"{firing % ''} unless {firing % ' offset 1m'}",
             "hide": False,
             "iconColor": "red",
-            "name": "Alerts",
+            "name": "Alerts that began to fire",
             "step": "60s",
             "tagKeys": "severity",
             "titleFormat": "{{alertname}}",

@@ -42,7 +42,7 @@ def build(settings: Settings) -> Any:
             "",
             (
                 line(4, log_is_read(), alerts_firing(), probes(), success(), connections_used(), waiting()),
-                Line(7, (Cell(alerts(settings), 14), Cell(alert_history(), 10))),
+                Line(8, (Cell(alerts(settings), 15), Cell(alert_history(), 9))),
                 Line(9, (Cell(error_log(), 24),)),
             ),
         ),
@@ -102,7 +102,7 @@ def alerts_firing() -> Any:
             "Alerts firing",
             "How many alerts fire now. No data means that Prometheus has not loaded the rules: then"
             " nothing would fire.",
-            "The table below names them; a click on a name opens its runbook.",
+            "The table below names them and their runbooks.",
         ),
         prom(
             f'count(ALERTS{{alertstate="firing", {OF_THE_RULES}}}) or 0 * count(ALERTS{{severity="none"}})',
@@ -126,7 +126,7 @@ def probes() -> Any:
         ),
         prom("avg(avg_over_time(probe_success[1h]))", instant=True),
         unit=SHARE,
-        decimals=2,
+        decimals=1,
         steps=style.worse_below(0.95, 0.999),
     )
 
@@ -184,8 +184,9 @@ def waiting() -> Any:
 
 def alerts(settings: Settings) -> Any:
     """Which alerts are pending or firing."""
-    labels = ("alertstate", "severity", "operation", "model", "user", "rung", "reason")
-    names = {"alertname": "Alert"} | {label: label.capitalize() for label in labels}
+    labels = ("severity", "operation", "model", "user", "rung", "reason", "runbook")
+    names = {"alertname": "Alert", "alertstate": "State"} | {label: label.capitalize() for label in labels}
+    named = 'label_replace({}, "runbook", "docs/runbooks/$1.md", "alertname", "(.*)")'
     states = {"firing": ("firing", style.BAD), "pending": ("pending", style.WARN)}
     mapping = [
         {
@@ -196,21 +197,22 @@ def alerts(settings: Settings) -> Any:
             },
         }
     ]
+    opened = [link("Runbook", settings.runbook("${__value.raw}"))] if settings.runbooks else []
     return table(
         About(
             "Alerts now",
             "Alerts that are pending or firing, with what they are about. Empty when all is well.",
-            "Click an alert's name for its runbook: meaning, impact, diagnosis, mitigation.",
+            "Open the runbook that is named beside the alert: meaning, impact, diagnosis, mitigation.",
         ),
-        prom(f"ALERTS{{{OF_THE_RULES}}}", table=True),
+        prom(named.format(f"ALERTS{{{OF_THE_RULES}}}"), table=True),
         unit=style.PLAIN,
         transformations=[
             {"id": "filterFieldsByName", "options": {"include": {"names": list(names)}}},
             organize(names),
         ],
         columns=[
-            column("Alert", links=[link("Runbook", settings.runbook("${__value.raw}"))]),
-            column("Alertstate", colored=True, mappings=mapping, width=110),
+            column("Alert", links=opened),
+            column("State", colored=True, mappings=mapping, width=110),
             column("Severity", width=90),
         ],
     )
@@ -281,7 +283,7 @@ def _row_columns() -> list[dict[str, Any]]:
         column("Time", unit=style.TIME, width=170),
         column("Operation", width=150),
         column("Model", width=150),
-        column("User", width=140, links=[drill]),
+        column("User", width=275, links=[drill]),
         column("Outcome", width=90, colored=True, mappings=mapping),
         column("Cost", unit=USD, decimals=6, width=100),
         column("Latency", unit=SECONDS, decimals=2, width=90),
@@ -410,7 +412,6 @@ def in_progress() -> Any:
         ),
         prom(q.gauge(q.whole(catalog.IN_PROGRESS), "status"), "{{status}}"),
         unit=style.COUNT,
-        few=True,
     )
 
 
@@ -425,7 +426,6 @@ def oldest_waiting() -> Any:
         ),
         prom(q.age(oldest), "{{status}}"),
         unit=SECONDS,
-        few=True,
     )
 
 
@@ -553,7 +553,6 @@ def freshness() -> Any:
         prom(q.age(q.newest(q.whole(catalog.LAST_SUCCESS))), "last read"),
         prom(q.age(q.newest(q.whole(catalog.LOG_NEWEST_ROW))), "newest row"),
         unit=SECONDS,
-        few=True,
     )
 
 
@@ -567,7 +566,6 @@ def rows_read() -> Any:
         ),
         prom(q.rate(q.whole(catalog.ROWS_READ), "instance"), "{{instance}}"),
         unit=style.COUNT,
-        few=True,
     )
 
 
@@ -601,7 +599,6 @@ def late_and_folded() -> Any:
         prom(q.hourly(q.whole(catalog.LATE_ROWS)), "late"),
         prom(q.hourly(q.whole(catalog.SERIES_FOLDED)), "folded"),
         unit=style.COUNT,
-        few=True,
     )
 
 

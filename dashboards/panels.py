@@ -10,7 +10,7 @@ from grafanalib.core import Panel, Stat, StateTimeline, Table, TimeSeries
 
 from dashboards.promql import PROMETHEUS
 from dashboards.sql import POSTGRES
-from dashboards.style import CALMING, NEUTRAL, NO_DATA, Mappings, Steps
+from dashboards.style import CALMING, COUNT, NEUTRAL, NO_DATA, Mappings, Steps
 
 Targets = Sequence[Any]
 
@@ -95,15 +95,14 @@ def timeseries(
     high: int | None = None,
     stacked: bool = False,
     bars: bool = False,
-    few: bool = False,
+    table_legend: bool = False,
     interval: str | None = None,
     days: int | None = None,
     overrides: Sequence[dict[str, Any]] = (),
 ) -> Panel:
     """Lines over time, or bars, perhaps stacked. `steps` are drawn as lines; a gap stays a gap.
 
-    `few` says that there are at most three series, whose legend is then a list; otherwise it is a table, the largest
-    first. `days` gives the panel a time range of its own.
+    `table_legend` is for long names. `days` gives the panel a time range of its own.
     """
     return TimeSeries(
         **_common(about, targets, steps or NEUTRAL),
@@ -120,8 +119,8 @@ def timeseries(
         pointSize=4,
         stacking={"group": "A", "mode": "normal" if stacked else "none"},
         thresholdsStyleMode="dashed" if steps else "off",
-        legendDisplayMode="list" if few else "table",
-        legendCalcs=[] if few else ["lastNotNull", "max"],
+        legendDisplayMode="table" if table_legend else "list",
+        legendCalcs=["lastNotNull", "max"] if table_legend else [],
         tooltipMode="multi",
         tooltipSort="desc",
         overrides=list(overrides),
@@ -140,14 +139,14 @@ def bar_gauge(
         options={
             "displayMode": "basic",
             "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False},
-            "maxVizHeight": 40,
-            "minVizHeight": 14,
+            "maxVizHeight": 22,
+            "minVizHeight": 16,
             "minVizWidth": 8,
-            "namePlacement": "auto",
+            "namePlacement": "left",
             "orientation": "horizontal",
             "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
             "showUnfilled": True,
-            "sizing": "auto",
+            "sizing": "manual",
             "valueMode": "color",
         },
         extraJson={"fieldConfig": {"defaults": defaults}},
@@ -155,13 +154,14 @@ def bar_gauge(
 
 
 def heatmap(about: About, *targets: Any, unit: str) -> Panel:
-    """How many calls lie in each bucket of a histogram, over time."""
+    """How many calls lie in each bucket of a histogram, over time; `unit` is that of the buckets' edges."""
     return _shaped(
         **_common(about, targets, NEUTRAL),
         kind="heatmap",
         options={
             "calculate": False,
             "cellGap": 1,
+            "cellValues": {"unit": COUNT},
             "color": {
                 "exponent": 0.5,
                 "fill": "dark-orange",
@@ -178,7 +178,7 @@ def heatmap(about: About, *targets: Any, unit: str) -> Panel:
             "tooltip": {"mode": "single", "showColorScale": False, "yHistogram": False},
             "yAxis": {"axisPlacement": "left", "reverse": False, "unit": unit},
         },
-        extraJson={"fieldConfig": {"defaults": {"unit": unit, "noValue": NO_DATA}}},
+        extraJson={"fieldConfig": {"defaults": {"unit": COUNT, "noValue": NO_DATA}}},
     )
 
 
@@ -247,7 +247,7 @@ def table(
     return Table(
         **_common(about, targets, steps),
         unit=unit,
-        overrides=list(columns),
+        overrides=[_EMPTY_CELLS, *columns],
         transformations=list(transformations),
         filterable=False,
         extraJson={
@@ -260,6 +260,10 @@ def table(
             },
         },
     )
+
+
+_EMPTY_CELLS = {"matcher": {"id": "byRegexp", "options": "/.*/"}, "properties": [{"id": "noValue", "value": "–"}]}
+"""A cell without a value is not a panel without data."""
 
 
 def column(

@@ -189,7 +189,6 @@ def response_times() -> Any:
         unit=SECONDS,
         steps=style.worse_above(SLOW),
         interval=LATE,
-        few=True,
         overrides=[
             colored("p99", style.BAD),
             colored("p95", style.WARN),
@@ -280,7 +279,7 @@ def distribution() -> Any:
             "How many calls took how long, over time: each cell counts the calls between two edges of the histogram.",
             "Two bands are two kinds of calls or two models; a band at a model's timeout is calls that hang.",
         ),
-        prom(q.rate(q.latency("bucket"), "le"), "{{le}}", heatmap=True),
+        prom(q.rise(q.latency("bucket"), "le"), "{{le}}", heatmap=True),
         unit=SECONDS,
     )
 
@@ -411,6 +410,7 @@ def fallbacks() -> Any:
         ),
         prom(f"{q.hourly(q.select(catalog.FALLBACKS), 'operation, model')} > 0", "{{operation}} by {{model}}"),
         unit=style.COUNT,
+        table_legend=True,
     )
 
 
@@ -428,7 +428,6 @@ def tokens_per_hour() -> Any:
         prom(q.hourly(q.select(catalog.INPUT_TOKENS)), "input"),
         prom(q.hourly(q.select(catalog.OUTPUT_TOKENS)), "output"),
         unit=style.COUNT,
-        few=True,
     )
 
 

@@ -49,6 +49,11 @@ def rate(selector: str, by: str = "", over: str = RATE) -> str:
     return _counted(f"rate({selector}{over})", by)
 
 
+def rise(selector: str, by: str = "") -> str:
+    """How many there were in a step of the chart, by labels; a gap while the log is not read."""
+    return _counted(f"increase({selector}{RATE})", by)
+
+
 def hourly(selector: str, by: str = "") -> str:
     """How many there were in the hour before, by labels; a gap while the log is not read."""
     return _counted(f"increase({selector}{HOUR})", by)

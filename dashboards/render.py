@@ -102,7 +102,8 @@ def _table(panel: Json) -> None:
 
 
 def _state_timeline(panel: Json) -> None:
-    panel["fieldConfig"]["defaults"]["color"] = {"mode": "thresholds"}
+    # with thresholds as the mode, values are merged by them and the mappings' colours are lost
+    panel["fieldConfig"]["defaults"]["color"] = {"mode": "palette-classic"}
 
 
 _SHAPES = {"timeseries": _timeseries, "stat": _stat, "table": _table, "state-timeline": _state_timeline}

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Settings:
-    """`zone` is the budget's time zone (an IANA name): days are cut there. `runbooks` is where the"
-    " alerts' pages lie."""
+    """`zone` is the budget's time zone, an IANA name: days are cut there.
+
+    `runbooks` is the address of the folder with the alerts' pages; without one, pages are named but not linked.
+    """
 
     zone: str = "UTC"
-    runbooks: str = "https://github.com/ai-operation-exporter/ai-operation-exporter/blob/main/docs/runbooks"
+    runbooks: str = ""
 
     def runbook(self, alert: str) -> str:
-        """The address of an alert's page; may hold Grafana's variables."""
+        """The address of an alert's page; `alert` may be one of Grafana's variables."""
         return f"{self.runbooks.rstrip('/')}/{alert}.md"

@@ -99,7 +99,7 @@ def by_this_time() -> str:
 
 
 def movers(variables: Sequence[str]) -> str:
-    """What a day's spend consists of, beside the day before: the largest change first."""
+    """What a day's spend consists of, and its change against the day before: the largest one first."""
     day = "now() - interval '1 day'"
     return f"""
     WITH spent AS (
@@ -111,8 +111,7 @@ def movers(variables: Sequence[str]) -> str:
       WHERE {logged("now() - interval '2 days'", "now()")} AND {chosen(*variables)}
       GROUP BY 1, 2
     )
-    SELECT operation AS "Operation", model AS "Model", this AS "Last 24 h", before AS "24 h before",
-           this - before AS "Change", calls AS "Calls", this / nullif(calls, 0) AS "Per call"
+    SELECT operation AS "Operation", model AS "Model", this AS "Last 24 h", this - before AS "Change", calls AS "Calls", this / nullif(calls, 0) AS "Per call"
     FROM spent
     ORDER BY abs(this - before) DESC, 1, 2
     LIMIT 20
