@@ -264,7 +264,8 @@ def movers() -> Any:
     return table(
         About(
             "What has changed",
-            "Spend of the last 24 hours, and how much more that is than in the 24 hours before, by operation and model, the largest change first.",
+            "Spend of the last 24 hours, and how much more that is than in the 24 hours before, by operation and"
+            " model, the largest change first.",
             "More calls at the same price per call is traffic; the same calls at a higher one is the"
             " prompt or the model.",
         ),

@@ -213,7 +213,10 @@ def alerts(settings: Settings) -> Any:
         columns=[
             column("Alert", links=opened),
             column("State", colored=True, mappings=mapping, width=110),
-            column("Severity", width=90),
+            column("Severity", width=80),
+            column("Operation", width=120),
+            column("User", width=120),
+            column("Rung", width=60),
         ],
     )
 
@@ -491,8 +494,9 @@ def connections() -> Any:
 
 def cache_hits() -> Any:
     """How often the database needs its disk."""
+    # Counters by nature, but their names lack _total: Prometheus warns of rate() on them, and the panel shows that.
     hit, read = (
-        f"sum by (datname) (rate(pg_stat_database_blks_{kind}{{{DATABASES}}}[$__rate_interval]))"
+        f"sum by (datname) (clamp_min(delta(pg_stat_database_blks_{kind}{{{DATABASES}}}{q.RATE}), 0))"
         for kind in ("hit", "read")
     )
     return timeseries(
@@ -571,17 +575,16 @@ def rows_read() -> Any:
 
 def skipped() -> Any:
     """Values that could not be used."""
+    values = q.whole(catalog.ROWS_SKIPPED)
     return timeseries(
         About(
             "Values not used, per hour",
-            "Values of rows that could not be used, by field and reason; the rows' other fields count.",
-            "Mend the writer: a negative cost or a missing status is a bug there. Empty when there are none.",
+            "Values of rows that could not be used in the hour before: all, and those there were by field and reason; the"
+            " rows' other fields count.",
+            "Mend the writer: a negative cost or a missing status is a bug there.",
         ),
-        prom(
-            f"{q.hourly(q.whole(catalog.ROWS_SKIPPED), 'field, reason')} > 0"
-            f" or topk(1, {q.hourly(q.whole(catalog.ROWS_SKIPPED), 'field, reason')})",
-            "{{field}} {{reason}}",
-        ),
+        prom(q.hourly(values), "all"),
+        prom(f"{q.hourly(values, 'field, reason')} > 0", "{{field}} {{reason}}"),
         unit=style.COUNT,
     )
 
@@ -623,10 +626,10 @@ def commit_failures() -> Any:
     return stat(
         About(
             "Failed commits of the state",
-            "How often the exporter could not write its state since it was started. Counters stand still meanwhile.",
+            "How often the exporter could not write its state in the last hour. Counters stand still meanwhile.",
             "Look at the state folder: disk full, or no right to write. Red from the first one on.",
         ),
-        prom(f"sum({q.whole(catalog.STATE_COMMIT_FAILURES)})", instant=True),
+        prom(q.hourly(q.whole(catalog.STATE_COMMIT_FAILURES)), instant=True),
         unit=style.PLAIN,
         decimals=0,
         steps=style.worse_above(1),
