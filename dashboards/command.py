@@ -35,7 +35,7 @@ def build(settings: Settings, folder: Path, *, check: bool, out: TextIO) -> int:
     """
     try:
         ZoneInfo(settings.zone)
-    except (ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError) as error:
         raise DashboardsError(
             f"--budget-time-zone {settings.zone}: no such time zone; write a name such as Europe/Berlin"
         ) from error

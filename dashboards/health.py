@@ -579,7 +579,7 @@ def skipped() -> Any:
     return timeseries(
         About(
             "Values not used, per hour",
-            "Values of rows that could not be used in the hour before: all, and those there were by field and reason; the"
+            "Values of rows that could not be used in the hour before: all of them, and by field and reason; the"
             " rows' other fields count.",
             "Mend the writer: a negative cost or a missing status is a bug there.",
         ),
