@@ -6,7 +6,7 @@ from dashboards import promql as q
 from dashboards import sql as log
 from dashboards import style
 from dashboards._alerts import threshold
-from dashboards.frame import COST, HEALTH, PERFORMANCE, dashboard, to_dashboard
+from dashboards.frame import COST, dashboard, to_dashboard
 from dashboards.layout import Cell, Line, Section, line
 from dashboards.panels import (
     About,
@@ -173,7 +173,6 @@ def cost_per_operation() -> Any:
         prom(q.ratio(costs, calls), instant=True),
         unit=USD,
         decimals=4,
-        links=[link("Performance", to_dashboard(PERFORMANCE))],
     )
 
 
@@ -249,6 +248,7 @@ def hours() -> Any:
         ),
         sql(log.hourly_spend(FILTERS), series=True),
         unit=USD,
+        hours=24,
         overrides=[
             colored("This day", style.CALM, drawStyle="bars", fillOpacity=70, lineWidth=0, barAlignment=1),
             colored("The day before", style.WARN, lineWidth=2, fillOpacity=0, lineInterpolation="stepAfter"),
@@ -291,7 +291,7 @@ def _daily(by: str) -> Any:
         unit=USD,
         bars=True,
         stacked=True,
-        days=30,
+        hours=30 * 24,
         table_legend=by == "user",
     )
 
@@ -361,7 +361,7 @@ def day_against_limit() -> Any:
         unit=USD,
         overrides=[
             colored("Spend of the day", style.CALM, lineWidth=2, fillOpacity=20),
-            colored("Daily limit", style.BAD, lineStyle={"dash": [8, 8], "fill": "dash"}),
+            colored("Daily limit", style.BAD, fillOpacity=0, lineStyle={"dash": [8, 8], "fill": "dash"}),
             colored("Projected end of day", style.WARN),
         ],
     )
@@ -421,7 +421,7 @@ def recorded_and_logged() -> Any:
     recorded = q.newest(q.whole(catalog.RECORDED_SPEND_TODAY))
     return stat(
         About(
-            "Budgets table less the log",
+            "Recorded less logged",
             "What the application's budgets table believes all users have spent today, less what the log says.",
             "Far from zero, the application stops users at the wrong amount: look at the job that keeps the table.",
         ),
@@ -518,5 +518,4 @@ def paid_for_failures() -> Any:
         sql(log.paid_for_failures(FILTERS)),
         unit=USD,
         decimals=4,
-        links=[link("Error log", to_dashboard(HEALTH))],
     )

@@ -333,7 +333,9 @@ def success_by_model() -> Any:
         ),
         prom(f"1 - {q.failed_share('model')}", "{{model}}"),
         unit=SHARE,
+        low=None,
         high=1,
+        soft={"axisSoftMin": 1 - 2 * FAILING},
         steps=(style.Step(style.BAD), style.Step(style.GOOD, 1 - FAILING)),
         interval="5m",
     )

@@ -97,12 +97,14 @@ def timeseries(
     bars: bool = False,
     table_legend: bool = False,
     interval: str | None = None,
-    days: int | None = None,
+    hours: int | None = None,
+    soft: dict[str, float] | None = None,
     overrides: Sequence[dict[str, Any]] = (),
 ) -> Panel:
     """Lines over time, or bars, perhaps stacked. `steps` are drawn as lines; a gap stays a gap.
 
-    `table_legend` is for long names. `days` gives the panel a time range of its own.
+    `table_legend` is for long names. `hours` gives the panel a time range of its own, as long as the page has
+    a relative one. `soft` holds the axis' least extent, such as {"axisSoftMin": 0.9}.
     """
     return TimeSeries(
         **_common(about, targets, steps or NEUTRAL),
@@ -110,11 +112,11 @@ def timeseries(
         valueMin=low,
         valueMax=high,
         interval=interval,
-        timeFrom=f"{days}d" if days else None,
+        timeFrom=f"{hours}h" if hours else None,
         drawStyle="bars" if bars else "line",
         barAlignment=1 if bars else 0,
         lineWidth=0 if bars else 1,
-        fillOpacity=80 if bars else 25 if stacked else 5,
+        fillOpacity=80 if bars else 25 if stacked else 0,
         showPoints="never" if bars else "auto",
         pointSize=4,
         stacking={"group": "A", "mode": "normal" if stacked else "none"},
@@ -124,7 +126,7 @@ def timeseries(
         tooltipMode="multi",
         tooltipSort="desc",
         overrides=list(overrides),
-        extraJson={"fieldConfig": {"defaults": {"noValue": NO_DATA}}},
+        extraJson={"fieldConfig": {"defaults": {"noValue": NO_DATA, "custom": soft or {}}}},
     )
 
 

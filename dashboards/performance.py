@@ -154,7 +154,7 @@ def calls_per_hour() -> Any:
             "Far fewer than usual means that callers fail before they call: Health shows which operation fell silent.",
         ),
         prom(q.hourly(CALLS), instant=True),
-        unit=style.COUNT,
+        unit=style.PLAIN,
         decimals=0,
     )
 
@@ -222,7 +222,7 @@ def by_operation_and_model() -> Any:
         sort="Calls/h",
         columns=[
             column("Calls/h", decimals=0, width=80),
-            column("Average", unit=SECONDS, decimals=2, width=86, colored=True, steps=style.worse_above(SLOW)),
+            column("Average", unit=SECONDS, decimals=1, width=86, colored=True, steps=style.worse_above(SLOW)),
             column("p95", unit=SECONDS, decimals=1, width=76),
             column("Failed", unit=SHARE, decimals=1, width=76, colored=True, steps=style.worse_above(FAILING)),
             column("Per call", unit=USD, decimals=5, width=96),
@@ -311,7 +311,7 @@ def _errors(by: str) -> Any:
         ),
         prom(q.failed_share(by), f"{{{{{by}}}}}"),
         unit=SHARE,
-        high=1,
+        soft={"axisSoftMax": 2 * FAILING},
         steps=style.worse_above(FAILING),
         interval=LATE,
     )
@@ -351,7 +351,9 @@ def _success(by: str) -> Any:
         ),
         prom(f"1 - {q.failed_share(by)}", f"{{{{{by}}}}}"),
         unit=SHARE,
+        low=None,
         high=1,
+        soft={"axisSoftMin": 1 - 2 * FAILING},
         steps=(style.Step(style.BAD), style.Step(style.GOOD, 1 - FAILING)),
         interval=LATE,
     )

@@ -40,7 +40,7 @@ KINDS: dict[str, Any] = {
         overrides=[panels.colored("x", style.BAD, lineWidth=2)],
     ),
     "timeseries_bars": lambda: panels.timeseries(
-        ABOUT, sql("SELECT 1", series=True), unit=style.USD, bars=True, stacked=True, days=30, table_legend=True
+        ABOUT, sql("SELECT 1", series=True), unit=style.USD, bars=True, stacked=True, hours=720, table_legend=True
     ),
     "bargauge": lambda: panels.bar_gauge(ABOUT, prom("up", "{{job}}", instant=True), unit=style.USD),
     "heatmap": lambda: panels.heatmap(ABOUT, prom("x_bucket", "{{le}}", heatmap=True), unit=style.SECONDS),
