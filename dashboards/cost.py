@@ -240,7 +240,7 @@ def hours() -> Any:
     """The same hours on three days."""
     return timeseries(
         About(
-            "Spend by hour, beside the day before and a week before",
+            "Spend by hour",
             "Bars: what each hour has cost. Lines: the same hour on the day before, and a week before."
             " Exact, from the log;"
             " the last bar is an hour that is not over.",

@@ -1,8 +1,8 @@
 -- What the dashboards read of single calls, and a role for Grafana that reads this and nothing else.
 --
 -- The view hides in what the two layouts of the log differ, and leaves out prompts and answers. It is read with the
--- rights of whoever runs this file, who must therefore see every row: the tables' owner, a superuser, or a role with
--- BYPASSRLS. The role itself may read no table at all.
+-- rights of whoever runs this file, who must therefore see every row: a superuser, the tables' owner, or a role with
+-- BYPASSRLS; the latter two also need CREATEROLE and CREATE on the database. Grafana's role may read no table at all.
 -- Run it as often as you like: psql -v ON_ERROR_STOP=1 -f deploy/sql/dashboards.sql
 -- Tables outside the search_path: SET search_path first. The password is not in here: give the role one with psql's
 -- \password ai_grafana (it sends only the hash), or ALTER ROLE ai_grafana PASSWORD '...';
