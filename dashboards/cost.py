@@ -209,6 +209,7 @@ def _drivers(by: str, selector: str, narrowed: str) -> Any:
         ),
         prom(f"sort_desc({q.gauge(selector, by)} > 0)", f"{{{{{by}}}}}", instant=True),
         unit=USD,
+        decimals=2,
     )
 
 
@@ -233,6 +234,7 @@ def today_by_user() -> Any:
         ),
         prom(f"sort_desc(topk(10, {q.gauge(q.select(catalog.USER_SPEND_TODAY), by)} > 0))", "{{user}}", instant=True),
         unit=USD,
+        decimals=2,
     )
 
 
@@ -248,7 +250,7 @@ def hours() -> Any:
         ),
         sql(log.hourly_spend(FILTERS), series=True),
         unit=USD,
-        hours=24,
+        back="24h",
         overrides=[
             colored("This day", style.CALM, drawStyle="bars", fillOpacity=70, lineWidth=0, barAlignment=1),
             colored("The day before", style.WARN, lineWidth=2, fillOpacity=0, lineInterpolation="stepAfter"),
@@ -291,7 +293,7 @@ def _daily(by: str) -> Any:
         unit=USD,
         bars=True,
         stacked=True,
-        hours=30 * 24,
+        back="30d",
         table_legend=by == "user",
     )
 

@@ -14,8 +14,11 @@ TAG = "ai-operations"
 COST, PERFORMANCE, HEALTH = "ai-cost", "ai-performance", "ai-health"
 """The dashboards' uids: never to be changed, links and alerts rest on them."""
 
-OF_THE_RULES = 'severity!="none"'
-"""Alerts that say something is wrong; the watchdog, which always fires, has the severity none."""
+OURS = 'channel!=""'
+"""Alerts of our own rules, all of which name their channel: Prometheus may have others' rules too."""
+
+OF_THE_RULES = f'{OURS}, severity!="none"'
+"""Those that say something is wrong; the watchdog, which always fires, has the severity none."""
 
 
 def dashboard(

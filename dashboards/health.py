@@ -6,7 +6,7 @@ from dashboards import promql as q
 from dashboards import sql as log
 from dashboards import style
 from dashboards._alerts import threshold
-from dashboards.frame import COST, HEALTH, OF_THE_RULES, dashboard, to_dashboard
+from dashboards.frame import COST, HEALTH, OF_THE_RULES, OURS, dashboard, to_dashboard
 from dashboards.layout import Cell, Line, Section, line
 from dashboards.panels import (
     About,
@@ -105,7 +105,7 @@ def alerts_firing() -> Any:
             "The table below names them and their runbooks.",
         ),
         prom(
-            f'count(ALERTS{{alertstate="firing", {OF_THE_RULES}}}) or 0 * count(ALERTS{{severity="none"}})',
+            f'count(ALERTS{{alertstate="firing", {OF_THE_RULES}}}) or 0 * count(ALERTS{{{OURS}, severity="none"}})',
             instant=True,
         ),
         unit=style.PLAIN,

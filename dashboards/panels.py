@@ -97,14 +97,14 @@ def timeseries(
     bars: bool = False,
     table_legend: bool = False,
     interval: str | None = None,
-    hours: int | None = None,
+    back: str | None = None,
     soft: dict[str, float] | None = None,
     overrides: Sequence[dict[str, Any]] = (),
 ) -> Panel:
     """Lines over time, or bars, perhaps stacked. `steps` are drawn as lines; a gap stays a gap.
 
-    `table_legend` is for long names. `hours` gives the panel a time range of its own, as long as the page has
-    a relative one. `soft` holds the axis' least extent, such as {"axisSoftMin": 0.9}.
+    `table_legend` is for long names. `back`, such as 30d, gives the panel a time range of its own, as long as
+    the page has a relative one. `soft` holds the axis' least extent, such as {"axisSoftMin": 0.9}.
     """
     return TimeSeries(
         **_common(about, targets, steps or NEUTRAL),
@@ -112,7 +112,7 @@ def timeseries(
         valueMin=low,
         valueMax=high,
         interval=interval,
-        timeFrom=f"{hours}h" if hours else None,
+        timeFrom=back,
         drawStyle="bars" if bars else "line",
         barAlignment=1 if bars else 0,
         lineWidth=0 if bars else 1,
@@ -130,11 +130,9 @@ def timeseries(
     )
 
 
-def bar_gauge(
-    about: About, *targets: Any, unit: str, steps: Steps = CALMING, mappings: Mappings | None = None
-) -> Panel:
+def bar_gauge(about: About, *targets: Any, unit: str, steps: Steps = CALMING, decimals: int | None = None) -> Panel:
     """A bar for each series, the largest first where the query sorts."""
-    defaults = {"unit": unit, "min": 0, "noValue": NO_DATA, "color": {"mode": "thresholds"}, "mappings": mappings or []}
+    defaults = {"unit": unit, "min": 0, "decimals": decimals, "noValue": NO_DATA, "color": {"mode": "thresholds"}}
     return _shaped(
         **_common(about, targets, steps),
         kind="bargauge",
@@ -204,12 +202,12 @@ def state_timeline(about: About, *targets: Any, unit: str, mappings: Mappings, s
     )
 
 
-def bar_chart(about: About, *targets: Any, unit: str, x: str, stacked: bool = False, days: int | None = None) -> Panel:
+def bar_chart(about: About, *targets: Any, unit: str, x: str, stacked: bool = False, back: str | None = None) -> Panel:
     """Bars over the values of the column `x`."""
     custom = {"fillOpacity": 80, "lineWidth": 0, "axisSoftMin": 0, "hideFrom": _NOWHERE}
     return _shaped(
         **_common(about, targets, NEUTRAL),
-        timeFrom=f"{days}d" if days else None,
+        timeFrom=back,
         kind="barchart",
         options={
             "barRadius": 0,

@@ -467,7 +467,7 @@ def tokens_by_hour_of_day() -> Any:
         unit=style.COUNT,
         x="Hour",
         stacked=True,
-        days=7,
+        back="7d",
     )
 
 

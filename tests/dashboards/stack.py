@@ -27,10 +27,10 @@ _RULES = """
 groups:
   - name: two
     rules:
-      - {alert: watchdog, expr: vector(1), labels: {severity: none}}
+      - {alert: watchdog, expr: vector(1), labels: {severity: none, channel: discord}}
       - alert: budget_exceeded
         expr: max by (job, user) (ai_user_spend_today_usd) > on (job, user) max by (job, user) (ai_user_daily_limit_usd)
-        labels: {severity: critical}
+        labels: {severity: critical, channel: discord}
 """
 
 

@@ -40,14 +40,14 @@ KINDS: dict[str, Any] = {
         overrides=[panels.colored("x", style.BAD, lineWidth=2)],
     ),
     "timeseries_bars": lambda: panels.timeseries(
-        ABOUT, sql("SELECT 1", series=True), unit=style.USD, bars=True, stacked=True, hours=720, table_legend=True
+        ABOUT, sql("SELECT 1", series=True), unit=style.USD, bars=True, stacked=True, back="30d", table_legend=True
     ),
     "bargauge": lambda: panels.bar_gauge(ABOUT, prom("up", "{{job}}", instant=True), unit=style.USD),
     "heatmap": lambda: panels.heatmap(ABOUT, prom("x_bucket", "{{le}}", heatmap=True), unit=style.SECONDS),
     "state-timeline": lambda: panels.state_timeline(
         ABOUT, prom("up", "{{job}}"), unit=style.PLAIN, mappings=style.YES_NO
     ),
-    "barchart": lambda: panels.bar_chart(ABOUT, sql("SELECT 1"), unit=style.COUNT, x="Hour", stacked=True, days=7),
+    "barchart": lambda: panels.bar_chart(ABOUT, sql("SELECT 1"), unit=style.COUNT, x="Hour", stacked=True, back="7d"),
     "table": lambda: panels.table(
         ABOUT,
         prom("up", table=True),
