@@ -67,7 +67,16 @@ def build(settings: Settings) -> Any:
             (
                 line(7, collectors(), collector_durations(), freshness()),
                 line(7, rows_read(), skipped(), late_and_folded()),
-                line(5, drift(), commit_failures(), backfill(), routes_enabled(), versions()),
+                Line(
+                    5,
+                    (
+                        Cell(drift(), 5),
+                        Cell(commit_failures(), 5),
+                        Cell(backfill(), 5),
+                        Cell(routes_enabled(), 5),
+                        Cell(versions(), 4),
+                    ),
+                ),
             ),
         ),
     )
@@ -627,7 +636,7 @@ def commit_failures() -> Any:
     """Whether what was counted can be kept."""
     return stat(
         About(
-            "Failed commits of the state",
+            "Failed commits",
             "How often the exporter could not write its state in the last hour. Counters stand still meanwhile.",
             "Look at the state folder: disk full, or no right to write. Red from the first one on.",
         ),
@@ -642,7 +651,7 @@ def backfill() -> Any:
     """How far the first reading is."""
     return stat(
         About(
-            "First reading, or catching up",
+            "Caught up",
             "How much of the first reading of the log, or of a gap, is done. At 100 % the figures are current.",
             "Wait; when it does not rise, the exporter's log says what it waits for.",
         ),

@@ -221,16 +221,19 @@ def bar_chart(about: About, *targets: Any, unit: str, x: str, stacked: bool = Fa
             "tooltip": {"mode": "multi", "sort": "none"},
             "xField": x,
             "xTickLabelRotation": 0,
-            "xTickLabelSpacing": 100,
+            "xTickLabelSpacing": 0,
         },
         extraJson={
             "fieldConfig": {
-                "defaults": {"unit": unit, "noValue": NO_DATA, "custom": custom, "color": {"mode": "palette-classic"}}
+                "defaults": {"unit": unit, "noValue": NO_DATA, "custom": custom, "color": {"mode": "palette-classic"}},
+                # a label that is left out for want of room is no missing value
+                "overrides": [{"matcher": {"id": "byName", "options": x}, "properties": [_BLANK]}],
             }
         },
     )
 
 
+_BLANK = {"id": "noValue", "value": " "}
 _NOWHERE = {"legend": False, "tooltip": False, "viz": False}
 
 

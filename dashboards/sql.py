@@ -132,7 +132,7 @@ def tokens_by_hour(variables: Sequence[str]) -> str:
     """Tokens of an average day by its hours."""
     days = f"greatest(extract(epoch FROM {TO} - {FROM}) / 86400, 1)"
     return f"""
-    SELECT to_char(at AT TIME ZONE {ZONE}, 'HH24') || ' h' AS "Hour",
+    SELECT to_char(at AT TIME ZONE {ZONE}, 'HH24') AS "Hour",
            (sum(input_tokens) / {days})::float8 AS "Input", (sum(output_tokens) / {days})::float8 AS "Output"
     FROM ai_dashboards.operations
     WHERE {logged(FROM)} AND {chosen(*variables)}
