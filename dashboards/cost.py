@@ -504,7 +504,7 @@ def corrections() -> Any:
             " have it taken off already.",
             "Steps mean that somebody edits or deletes the log: ask who, and whether the money was really saved.",
         ),
-        prom(q.gauge(q.select(catalog.COST_CORRECTIONS), "operation"), "{{operation}}"),
+        prom(q.gauge(q.while_read(q.select(catalog.COST_CORRECTIONS)), "operation"), "{{operation}}"),
         unit=USD,
     )
 

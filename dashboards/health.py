@@ -549,10 +549,10 @@ def collector_durations() -> Any:
     return timeseries(
         About(
             "Duration of the scrape's parts",
-            "How long each part of the scrape took, in the slowest replica.",
+            "How long each part of the scrape took, in the slowest replica; nothing for a part that was not reached.",
             "When the log's part grows with the table, its index on the time is not used: run `check`.",
         ),
-        prom(q.newest(q.whole(catalog.COLLECTOR_DURATION), "collector"), "{{collector}}"),
+        prom(f"{q.newest(q.whole(catalog.COLLECTOR_DURATION), 'collector')} > 0", "{{collector}}"),
         unit=SECONDS,
     )
 

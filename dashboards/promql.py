@@ -39,6 +39,11 @@ def gauge(selector: str, by: str = "") -> str:
     return f"{_sum(by)} (max by (job{_and(by)}) (sum by (job, instance{_and(by)}) ({selector})))"
 
 
+def while_read(selector: str) -> str:
+    """A gauge that is also shown while the log is not read, for only as long as it is: to be put into `gauge`."""
+    return f"{selector} and on (job, instance) {UP}"
+
+
 def newest(selector: str, by: str = "") -> str:
     """The highest of all replicas: for times, states and settings, which are not summed."""
     return f"max by ({by}) ({selector})" if by else f"max({selector})"

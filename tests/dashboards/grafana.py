@@ -1,7 +1,7 @@
 """What Grafana does with a dashboard's queries before it sends them: variables and macros put in."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +12,7 @@ Json = dict[str, Any]
 
 ALL = ".+"
 _REGEX_SPECIAL = re.compile(r"([\\^$*+?.()|\[\]{}/])")
+_PROMQL_SPECIAL = re.compile(r"([$^*{}\[\]+?.()|])")
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,17 @@ class View:
 
     def regex(self, variable: str) -> str:
         """A variable's values as `${variable:regex}` writes them."""
+        return self._either(variable, lambda value: _REGEX_SPECIAL.sub(r"\\\1", value))
+
+    def matcher(self, variable: str) -> str:
+        """A variable's values as the Prometheus data source puts them between double quotes, which it cannot escape."""
+        return self._either(variable, lambda value: _PROMQL_SPECIAL.sub(r"\\\\\1", value.replace("\\", "\\\\\\\\")))
+
+    def _either(self, variable: str, escape: Callable[[str], str]) -> str:
         values = (self.chosen or {}).get(variable)
         if values is None:
             return ALL
-        escaped = [_REGEX_SPECIAL.sub(r"\\\1", value) for value in values]
+        escaped = [escape(value) for value in values]
         return escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
 
 
@@ -37,7 +45,7 @@ def promql(expr: str, view: View) -> str:
     """An expression as the Prometheus data source gets it."""
     made = expr.replace("$__rate_interval", view.rate_interval)
     for name in ("job", "operation", "model", "user"):
-        made = made.replace(f'"${name}"', '"' + view.regex(name).replace("\\", "\\\\") + '"')
+        made = made.replace(f'"${name}"', f'"{view.matcher(name)}"')
     assert not re.search(r"\$(?!\d)", made), made  # a label_replace has its own $1
     return made
 

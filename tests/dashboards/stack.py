@@ -20,7 +20,7 @@ from tests.servers import DockerServer, docker_image, require_docker, run_docker
 
 SQL = Path(__file__).parents[2] / "deploy" / "sql" / "dashboards.sql"
 GRAFANA, PASSWORD = "ai_grafana", "for this test"
-ODD_NAME = r"""it's "odd" \ 100% (a|b) $5 [x]"""
+ODD_NAME = r"it's \ 100% (a|b) $5 [x]"
 """An operation as a careless caller might name it."""
 
 _RULES = """
@@ -84,14 +84,10 @@ def run_stack(layout: Layout, folder: Path) -> Iterator[Stack]:
         program = running_now.enter_context(running(Program(database, folder / "state", config=config)))
         ports = {name: free_port() for name in ("prometheus", "postgres", "blackbox")}
         for container in (
-            DockerContainer(
-                docker_image("POSTGRES_EXPORTER_IMAGE", "quay.io/prometheuscommunity/postgres-exporter:v0.17.1")
-            )
+            DockerContainer(docker_image("POSTGRES_EXPORTER_IMAGE", "prometheuscommunity/postgres-exporter:v0.17.1"))
             .with_env("DATA_SOURCE_NAME", f"{database}?sslmode=disable")
             .with_command(f"--web.listen-address=127.0.0.1:{ports['postgres']}"),
-            DockerContainer(
-                docker_image("BLACKBOX_EXPORTER_IMAGE", "quay.io/prometheus/blackbox-exporter:v0.26.0")
-            ).with_command(
+            DockerContainer(docker_image("BLACKBOX_EXPORTER_IMAGE", "prom/blackbox-exporter:v0.26.0")).with_command(
                 f"--config.file=/etc/blackbox_exporter/config.yml --web.listen-address=127.0.0.1:{ports['blackbox']}"
             ),
             _prometheus(folder, ports, program.port),

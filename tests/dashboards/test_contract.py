@@ -261,7 +261,8 @@ def test_a_counter_is_never_shown_raw_nor_while_the_log_is_not_read(expression: 
     counters = {name for metric in CATALOG.values() if metric.kind != "gauge" for name in exposed(metric)}
     read = [selector.name for selector in selectors(expression) if selector.name in counters]
     assert sorted(read) == sorted(name for _, name, _ in inside)
-    assert len(read) == expression.count(f'and on (job, instance) {LOG_UP.name}{{job=~"$job"}} == 1')
+    if read:
+        assert len(read) == expression.count(f'and on (job, instance) {LOG_UP.name}{{job=~"$job"}} == 1')
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)

@@ -40,6 +40,7 @@ STATES = {
     "The log is read": "0 is the answer: no",
     "Parts of the scrape": "0 is the answer: failed",
     "Database reached": "0 is the answer: not reached",
+    "Alerts firing": "0 is the answer of the rules, and they are there",
     "Freshness": "seconds since, which begin at 0",
 }
 """Panels that may show 0 in an outage, since 0 says so."""
