@@ -7,8 +7,9 @@ ZONE = "'${zone}'"
 FROM, TO = "$__timeFrom()::timestamptz", "$__timeTo()::timestamptz"
 SINCE_MIDNIGHT = f"date_trunc('day', {FROM}, {ZONE})"
 
-# Between dollars, since a name may hold a quote. With "All" chosen, Grafana writes the variable's `.+`.
-_CHOSEN = r"""{column} ~ $re$\A(?:${{{variable}:regex}})\Z$re$"""
+# Between dollars, since a name may hold a quote. With "All" chosen, Grafana writes the `.+` of the variable: the planner
+# then sees that the condition is always true, and matches no row with anything.
+_CHOSEN = r"""($re$${{{variable}:regex}}$re$ = '.+' OR {column} ~ $re$\A(?:${{{variable}:regex}})\Z$re$)"""
 
 
 def logged(since: str, until: str = TO) -> str:
