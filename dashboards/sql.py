@@ -7,8 +7,8 @@ ZONE = "'${zone}'"
 FROM, TO = "$__timeFrom()::timestamptz", "$__timeTo()::timestamptz"
 SINCE_MIDNIGHT = f"date_trunc('day', {FROM}, {ZONE})"
 
-# Between dollars, since a name may hold a quote. With "All" chosen, Grafana writes the `.+` of the variable: the planner
-# then sees that the condition is always true, and matches no row with anything.
+# Between dollars, since a name may hold a quote. With "All" chosen, Grafana writes `.+`: the planner then sees that the
+# condition is always true, and matches no row with anything.
 _CHOSEN = r"""($re$${{{variable}:regex}}$re$ = '.+' OR {column} ~ $re$\A(?:${{{variable}:regex}})\Z$re$)"""
 
 

@@ -17,7 +17,7 @@ from dashboards._alerts import RUNGS, threshold
 from dashboards.command import GENERATED, rendered
 from dashboards.render import each_panel
 from dashboards.settings import Settings
-from dashboards.style import NO_DATA, UNITS
+from dashboards.style import UNITS
 from exporter.catalog import ALL as CATALOG
 from exporter.catalog import COST, LATENCY, LOG_UP, Metric
 from tests.dashboards.grafana import View, promql, targets
@@ -187,7 +187,7 @@ def test_a_panel_says_what_it_shows_and_what_to_do(panel: Json) -> None:
 def test_a_panel_has_a_unit_and_tells_no_data_from_zero(panel: Json) -> None:
     defaults = panel["fieldConfig"]["defaults"]
     assert defaults["unit"] in UNITS
-    assert defaults["noValue"] == NO_DATA
+    assert defaults["noValue"] == "No data"
     steps = defaults["thresholds"]["steps"]
     assert steps[0]["value"] is None
     assert all(set(step) == {"color", "value"} for step in steps)
