@@ -34,13 +34,15 @@ check: $(STAMP) ## lint, formatting, types, and whether what is generated is up 
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/ai-operation-exporter rules build --check
+	$(BIN)/ai-operation-exporter dashboards build --check
 
 format: $(STAMP) ## put the code into the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-build: $(STAMP) ## generate alert_rules/generated from alert_rules/alerts.yaml
+build: $(STAMP) ## write the generated files: rules, routing, dashboards
 	$(BIN)/ai-operation-exporter rules build
+	$(BIN)/ai-operation-exporter dashboards build
 
 bench: $(STAMP) ## a scrape against a full aggregate, and a large table against a small one
 	$(BIN)/python -m bench

@@ -32,3 +32,7 @@ def threshold(name: str) -> float:
 def rungs(name: str) -> tuple[float, ...]:
     """The rungs of a ladder, from the lowest, as fractions where it is one of percentages."""
     return tuple(rung.amount for rung in _alerts()[name].rungs if rung.amount is not None)
+
+
+RUNGS = rungs("budget_used")
+"""The parts of a daily limit at which the budget's ladder goes up a rung."""

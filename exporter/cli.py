@@ -67,6 +67,16 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--web.listen-address", dest="listen_address", default="127.0.0.1:9867", help="(127.0.0.1:9867)")
     demo.set_defaults(run=_demo)
 
+    made = commands.add_parser("dashboards", help="the Grafana dashboards").add_subparsers(required=True)
+    build = made.add_parser("build", help="write the dashboards' JSON")
+    build.add_argument("--check", action="store_true", help="write nothing; fail where a file is not as built")
+    build.add_argument("--output", type=Path, metavar="DIR", help="where to (the package's own folder generated)")
+    build.add_argument(
+        "--budget-time-zone", metavar="ZONE", help="where days are cut, as in the exporter's configuration (UTC)"
+    )
+    build.add_argument("--runbooks", metavar="URL", help="where the alerts' pages are to be found")
+    build.set_defaults(run=_dashboards)
+
     state = commands.add_parser("state", help="what the state folder holds").add_subparsers(required=True)
     shown = state.add_parser("show", help="print what the state was kept for, and how far it has come")
     _common(shown)
@@ -142,5 +152,18 @@ def _demo(arguments: argparse.Namespace) -> int:
     try:
         return run_demo(arguments.layout, arguments.days, arguments.listen_address, serve_demo)
     except EmbeddedPostgresError as error:
+        print(f"{DISTRIBUTION}: {error}", file=sys.stderr)
+        return 1
+
+
+def _dashboards(arguments: argparse.Namespace) -> int:
+    from dashboards.command import GENERATED, DashboardsError, build
+    from dashboards.settings import Settings
+
+    given = {"zone": arguments.budget_time_zone, "runbooks": arguments.runbooks}
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    try:
+        return build(settings, arguments.output or GENERATED, check=arguments.check, out=sys.stdout)
+    except DashboardsError as error:
         print(f"{DISTRIBUTION}: {error}", file=sys.stderr)
         return 1

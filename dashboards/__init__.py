@@ -1,0 +1,1 @@
+"""The Grafana dashboards, written with grafanalib: one module a dashboard, one function a panel."""

@@ -1,0 +1,336 @@
+"""The kinds of panels there are, in the house style. What grafanalib gets wrong about them is corrected"
+" in `render`."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import attr
+from grafanalib.core import Panel, Stat, StateTimeline, Table, TimeSeries
+
+from dashboards.promql import PROMETHEUS
+from dashboards.sql import POSTGRES
+from dashboards.style import CALMING, COUNT, NEUTRAL, NO_DATA, Mappings, Steps
+
+Targets = Sequence[Any]
+
+
+@dataclass(frozen=True)
+class About:
+    """What a panel says of itself: what it shows, and what to do when it looks bad."""
+
+    title: str
+    shows: str
+    act: str
+
+    @property
+    def description(self) -> str:
+        """The text behind the panel's (i)."""
+        return f"{self.shows}\n\n**What to do:** {self.act}"
+
+
+@attr.s
+class Shaped(Panel):  # type: ignore[misc]  # grafanalib has no types
+    """A panel of a type that grafanalib does not know in today's shape."""
+
+    kind: str = attr.ib(kw_only=True)
+    options: dict[str, Any] = attr.ib(kw_only=True)
+
+    def to_json_data(self) -> Any:
+        """What grafanalib's encoder asks for."""
+        return self.panel_json({"type": self.kind, "options": self.options, "fieldConfig": {"overrides": []}})
+
+
+def _shaped(**given: Any) -> Panel:
+    made: Any = Shaped  # mypy sees only the fields added here, not grafanalib's
+    return made(**given)
+
+
+def _common(about: About, targets: Targets, steps: Steps) -> dict[str, Any]:
+    sources = [POSTGRES if isinstance(target, dict) else PROMETHEUS for target in targets]
+    return {
+        "title": about.title,
+        "description": about.description,
+        "targets": list(targets),
+        "dataSource": sources[0],
+        "maxDataPoints": None,
+        "thresholds": list(steps),
+    }
+
+
+def stat(
+    about: About,
+    *targets: Any,
+    unit: str,
+    steps: Steps = NEUTRAL,
+    mappings: Mappings | None = None,
+    decimals: int | None = None,
+    named: bool = False,
+    background: bool = False,
+    links: Sequence[dict[str, Any]] = (),
+) -> Panel:
+    """One number, or a few with their names: of this moment, since a range's last value would outlive an outage."""
+    return Stat(
+        **_common(about, targets, steps),
+        format=unit,
+        decimals=decimals,
+        mappings=mappings or [],
+        noValue=NO_DATA,
+        color={"mode": "thresholds"},
+        colorMode="background" if background else "value",
+        graphMode="none",
+        reduceCalc="lastNotNull",
+        textMode="value_and_name" if named else "value",
+        overrides=[],
+        links=list(links),
+    )
+
+
+def timeseries(
+    about: About,
+    *targets: Any,
+    unit: str,
+    steps: Steps = (),
+    low: int | None = 0,
+    high: int | None = None,
+    stacked: bool = False,
+    bars: bool = False,
+    table_legend: bool = False,
+    interval: str | None = None,
+    back: str | None = None,
+    soft: dict[str, float] | None = None,
+    overrides: Sequence[dict[str, Any]] = (),
+) -> Panel:
+    """Lines over time, or bars, perhaps stacked. `steps` are drawn as lines; a gap stays a gap.
+
+    `table_legend` is for long names. `back`, such as 30d, gives the panel a time range of its own, as long as
+    the page has a relative one. `soft` holds the axis' least extent, such as {"axisSoftMin": 0.9}.
+    """
+    return TimeSeries(
+        **_common(about, targets, steps or NEUTRAL),
+        unit=unit,
+        valueMin=low,
+        valueMax=high,
+        interval=interval,
+        timeFrom=back,
+        drawStyle="bars" if bars else "line",
+        barAlignment=1 if bars else 0,
+        lineWidth=0 if bars else 1,
+        fillOpacity=80 if bars else 25 if stacked else 0,
+        showPoints="never" if bars else "auto",
+        pointSize=4,
+        stacking={"group": "A", "mode": "normal" if stacked else "none"},
+        thresholdsStyleMode="dashed" if steps else "off",
+        legendDisplayMode="table" if table_legend else "list",
+        legendCalcs=["lastNotNull", "max"] if table_legend else [],
+        tooltipMode="multi",
+        tooltipSort="desc",
+        overrides=list(overrides),
+        extraJson={"fieldConfig": {"defaults": {"noValue": NO_DATA, "custom": soft or {}}}},
+    )
+
+
+def bar_gauge(about: About, *targets: Any, unit: str, steps: Steps = CALMING, decimals: int | None = None) -> Panel:
+    """A bar for each series, the largest first where the query sorts."""
+    defaults = {"unit": unit, "min": 0, "decimals": decimals, "noValue": NO_DATA, "color": {"mode": "thresholds"}}
+    return _shaped(
+        **_common(about, targets, steps),
+        kind="bargauge",
+        options={
+            "displayMode": "basic",
+            "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False},
+            "maxVizHeight": 22,
+            "minVizHeight": 16,
+            "minVizWidth": 8,
+            "namePlacement": "left",
+            "orientation": "horizontal",
+            "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+            "showUnfilled": True,
+            "sizing": "manual",
+            "valueMode": "color",
+        },
+        extraJson={"fieldConfig": {"defaults": defaults}},
+    )
+
+
+def heatmap(about: About, *targets: Any, unit: str) -> Panel:
+    """How many calls lie in each bucket of a histogram, over time; `unit` is that of the buckets' edges."""
+    return _shaped(
+        **_common(about, targets, NEUTRAL),
+        kind="heatmap",
+        options={
+            "calculate": False,
+            "cellGap": 1,
+            "cellValues": {"unit": COUNT},
+            "color": {
+                "exponent": 0.5,
+                "fill": "dark-orange",
+                "mode": "scheme",
+                "reverse": False,
+                "scale": "exponential",
+                "scheme": "Turbo",
+                "steps": 64,
+            },
+            "exemplars": {"color": "rgba(255,0,255,0.7)"},
+            "filterValues": {"le": 1e-9},
+            "legend": {"show": True},
+            "rowsFrame": {"layout": "auto"},
+            "tooltip": {"mode": "single", "showColorScale": False, "yHistogram": False},
+            "yAxis": {"axisPlacement": "left", "reverse": False, "unit": unit},
+        },
+        extraJson={"fieldConfig": {"defaults": {"unit": COUNT, "noValue": NO_DATA}}},
+    )
+
+
+def state_timeline(about: About, *targets: Any, unit: str, mappings: Mappings, steps: Steps = NEUTRAL) -> Panel:
+    """States over time, one line each; where nothing is known, nothing is drawn."""
+    return StateTimeline(
+        **_common(about, targets, steps),
+        mappings=mappings,
+        showValue="never",
+        rowHeight=0.8,
+        mergeValues=True,
+        overrides=[],
+        extraJson={
+            "fieldConfig": {"defaults": {"unit": unit, "noValue": NO_DATA}},
+            "options": {
+                "alignValue": "left",
+                "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False},
+                "tooltip": {"mode": "single", "sort": "none"},
+            },
+        },
+    )
+
+
+def bar_chart(about: About, *targets: Any, unit: str, x: str, stacked: bool = False, back: str | None = None) -> Panel:
+    """Bars over the values of the column `x`."""
+    custom = {"fillOpacity": 80, "lineWidth": 0, "axisSoftMin": 0, "hideFrom": _NOWHERE}
+    return _shaped(
+        **_common(about, targets, NEUTRAL),
+        timeFrom=back,
+        kind="barchart",
+        options={
+            "barRadius": 0,
+            "barWidth": 0.9,
+            "fullHighlight": False,
+            "groupWidth": 0.8,
+            "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": True},
+            "orientation": "auto",
+            "showValue": "never",
+            "stacking": "normal" if stacked else "none",
+            "tooltip": {"mode": "multi", "sort": "none"},
+            "xField": x,
+            "xTickLabelRotation": 0,
+            "xTickLabelSpacing": 0,
+        },
+        extraJson={
+            "fieldConfig": {
+                "defaults": {"unit": unit, "noValue": NO_DATA, "custom": custom, "color": {"mode": "palette-classic"}},
+                # a label that is left out for want of room is no missing value
+                "overrides": [{"matcher": {"id": "byName", "options": x}, "properties": [_BLANK]}],
+            }
+        },
+    )
+
+
+_BLANK = {"id": "noValue", "value": " "}
+_NOWHERE = {"legend": False, "tooltip": False, "viz": False}
+
+
+def table(
+    about: About,
+    *targets: Any,
+    unit: str,
+    columns: Iterable[dict[str, Any]] = (),
+    transformations: Sequence[dict[str, Any]] = (),
+    sort: str = "",
+    steps: Steps = NEUTRAL,
+) -> Panel:
+    """A table; `columns` are overrides, see `column`."""
+    return Table(
+        **_common(about, targets, steps),
+        unit=unit,
+        overrides=[_EMPTY_CELLS, *columns],
+        transformations=list(transformations),
+        filterable=False,
+        extraJson={
+            "fieldConfig": {"defaults": {"noValue": NO_DATA, "color": {"mode": "thresholds"}, "mappings": []}},
+            "options": {
+                "cellHeight": "sm",
+                "footer": {"countRows": False, "fields": "", "reducer": ["sum"], "show": False},
+                "showHeader": True,
+                "sortBy": [{"desc": True, "displayName": sort}] if sort else [],
+            },
+        },
+    )
+
+
+_EMPTY_CELLS = {"matcher": {"id": "byRegexp", "options": "/.*/"}, "properties": [{"id": "noValue", "value": "–"}]}
+"""A cell without a value is not a panel without data."""
+
+
+def column(
+    name: str,
+    *,
+    unit: str | None = None,
+    decimals: int | None = None,
+    width: int | None = None,
+    steps: Steps = (),
+    bar: bool = False,
+    high: float | None = None,
+    colored: bool = False,
+    mappings: Mappings | None = None,
+    links: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """How one column of a table looks; `bar` draws its value as a bar up to `high`, `colored` colours its text."""
+    cell = {"mode": "basic", "type": "gauge", "valueDisplayMode": "text"} if bar else {"type": "color-text"}
+    given = {
+        "unit": unit,
+        "decimals": decimals,
+        "custom.width": width,
+        "thresholds": {"mode": "absolute", "steps": [step.to_json_data() for step in steps]} if steps else None,
+        "custom.cellOptions": cell if bar or colored else None,
+        "min": 0 if bar else None,
+        "max": high,
+        "mappings": mappings,
+        "links": list(links) or None,
+    }
+    properties = [{"id": key, "value": value} for key, value in given.items() if value is not None]
+    return {"matcher": {"id": "byName", "options": name}, "properties": properties}
+
+
+def organize(renamed: dict[str, str], *, hidden: Sequence[str] = ()) -> dict[str, Any]:
+    """The transformation that names columns, puts them in this order, and leaves out the hidden ones."""
+    return {
+        "id": "organize",
+        "options": {
+            "excludeByName": dict.fromkeys(hidden, True),
+            "includeByName": {},
+            "indexByName": {name: index for index, name in enumerate(renamed)},
+            "renameByName": {old: new for old, new in renamed.items() if old != new},
+        },
+    }
+
+
+def joined(by: str, renamed: dict[str, str]) -> list[dict[str, Any]]:
+    """Several instant queries as one table: joined by a label, each value named, all else left out."""
+    return [
+        {"id": "joinByField", "options": {"byField": by, "mode": "outer"}},
+        {
+            "id": "filterFieldsByName",
+            "options": {"include": {"names": list(renamed)}},
+        },
+        organize(renamed),
+    ]
+
+
+def link(title: str, url: str) -> dict[str, Any]:
+    """A data link."""
+    return {"targetBlank": False, "title": title, "url": url}
+
+
+def colored(name: str, color: str, **custom: Any) -> dict[str, Any]:
+    """An override that gives a series a colour of its own, and perhaps another way of drawing it."""
+    properties = [{"id": "color", "value": {"fixedColor": color, "mode": "fixed"}}]
+    properties += [{"id": f"custom.{key}", "value": value} for key, value in custom.items()]
+    return {"matcher": {"id": "byName", "options": name}, "properties": properties}

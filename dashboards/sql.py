@@ -1,0 +1,154 @@
+"""SQL on the view of `deploy/sql/dashboards.sql`, which hides what the two layouts of the log differ in."""
+
+from collections.abc import Sequence
+from typing import Any
+
+ZONE = "'${zone}'"
+FROM, TO = "$__timeFrom()::timestamptz", "$__timeTo()::timestamptz"
+SINCE_MIDNIGHT = f"date_trunc('day', {FROM}, {ZONE})"
+
+# Between dollars, since a name may hold a quote. With "All" chosen, Grafana writes `.+`: the planner then sees that the
+# condition is always true, and matches no row with anything.
+_CHOSEN = r"""($re$${{{variable}:regex}}$re$ = '.+' OR {column} ~ $re$\A(?:${{{variable}:regex}})\Z$re$)"""
+
+
+def logged(since: str, until: str = TO) -> str:
+    """The condition for rows from one moment up to another one, which the index on the log's time serves."""
+    return f"logged_at >= ai_dashboards.logged({since}) AND logged_at < ai_dashboards.logged({until})"
+
+
+def chosen(*variables: str) -> str:
+    """The condition for the chosen operations, models or users."""
+    return " AND ".join(_CHOSEN.format(column=f'"{name}"', variable=name) for name in variables)
+
+
+def sql(query: str, *, series: bool = False) -> dict[str, Any]:
+    """A target of the PostgreSQL data source. With `series`, the columns are time, metric, value or"
+    " time and values."""
+    return {
+        "datasource": POSTGRES,
+        "editorMode": "code",
+        "format": "time_series" if series else "table",
+        "rawQuery": True,
+        "rawSql": "\n".join(line.strip() for line in query.strip().splitlines()),
+    }
+
+
+POSTGRES = {"type": "grafana-postgresql-datasource", "uid": "${postgres}"}
+
+
+def daily_spend(by: str, variables: Sequence[str], most: int = 10) -> str:
+    """Spend per calendar day of the budget's zone and by a column; beyond the `most` largest it is `all others`."""
+    return f"""
+    WITH spent AS (
+      SELECT date_trunc('day', at, {ZONE}) AS time, "{by}" AS name, sum(cost_usd) AS usd
+      FROM ai_dashboards.operations
+      WHERE {logged(SINCE_MIDNIGHT)} AND {chosen(*variables)}
+      GROUP BY 1, 2
+    ), largest AS (
+      SELECT name FROM spent GROUP BY name ORDER BY sum(usd) DESC NULLS LAST, name LIMIT {most}
+    )
+    SELECT time, CASE WHEN name IN (SELECT name FROM largest) THEN name ELSE 'all others' END AS metric,
+           sum(usd)::float8 AS value
+    FROM spent
+    GROUP BY 1, 2
+    ORDER BY 1, 2
+    """
+
+
+def _days_back(moment: str, days: int) -> str:
+    """The same time on an earlier calendar day, also where the clocks were changed in between."""
+    return f"(({moment}) AT TIME ZONE {ZONE} - interval '{days} days') AT TIME ZONE {ZONE}"
+
+
+def hourly_spend(variables: Sequence[str]) -> str:
+    """Spend by hour of the time range, beside the same hours of the day before and of a week before."""
+    first = f"date_trunc('hour', {FROM}, {ZONE})"
+    spans = " OR ".join(
+        f"({logged(_days_back(first, days) if days else first, _days_back(TO, days) if days else TO)})"
+        for days in (0, 1, 7)
+    )
+    return f"""
+    WITH spent AS (
+      SELECT date_trunc('hour', at, {ZONE}) AS hour, sum(cost_usd)::float8 AS usd
+      FROM ai_dashboards.operations
+      WHERE ({spans}) AND {chosen(*variables)}
+      GROUP BY 1
+    ), hours AS (
+      SELECT generate_series({first}, {TO}, interval '1 hour') AS hour
+    )
+    SELECT hours.hour AS time, coalesce(present.usd, 0) AS "This day",
+           coalesce(yesterday.usd, 0) AS "The day before", coalesce(week.usd, 0) AS "A week before"
+    FROM hours
+    LEFT JOIN spent present ON present.hour = hours.hour
+    LEFT JOIN spent yesterday ON yesterday.hour = {_days_back("hours.hour", 1)}
+    LEFT JOIN spent week ON week.hour = {_days_back("hours.hour", 7)}
+    ORDER BY 1
+    """
+
+
+def by_this_time() -> str:
+    """Spend up to this time of the day, yesterday and a week ago: one row with a column each."""
+    midnight = f"date_trunc('day', now(), {ZONE})"
+    spans = {"Yesterday": 1, "A week ago": 7}
+    sums = ", ".join(
+        f"(SELECT coalesce(sum(cost_usd), 0)::float8 FROM ai_dashboards.operations"
+        f' WHERE {logged(_days_back(midnight, days), _days_back("now()", days))}) AS "{name}"'
+        for name, days in spans.items()
+    )
+    return f"SELECT {sums}"
+
+
+def movers(variables: Sequence[str]) -> str:
+    """What a day's spend consists of, and its change against the day before: the largest one first."""
+    day = "now() - interval '1 day'"
+    return f"""
+    WITH spent AS (
+      SELECT operation, model,
+             coalesce(sum(cost_usd) FILTER (WHERE at >= {day}), 0)::float8 AS this,
+             coalesce(sum(cost_usd) FILTER (WHERE at < {day}), 0)::float8 AS before,
+             count(*) FILTER (WHERE at >= {day}) AS calls
+      FROM ai_dashboards.operations
+      WHERE {logged("now() - interval '2 days'", "now()")} AND {chosen(*variables)}
+      GROUP BY 1, 2
+    )
+    SELECT operation AS "Operation", model AS "Model", this AS "Last 24 h", this - before AS "Change",
+           calls AS "Calls", this / nullif(calls, 0) AS "Per call"
+    FROM spent
+    ORDER BY abs(this - before) DESC, 1, 2
+    LIMIT 20
+    """
+
+
+def paid_for_failures(variables: Sequence[str]) -> str:
+    """What calls have cost that failed, in the time range."""
+    return f"""
+    SELECT coalesce(sum(cost_usd) FILTER (WHERE outcome IN ('failed', 'timeout')), 0)::float8 AS "Failed calls"
+    FROM ai_dashboards.operations
+    WHERE {logged(FROM)} AND {chosen(*variables)}
+    """
+
+
+def tokens_by_hour(variables: Sequence[str]) -> str:
+    """Tokens of an average day by its hours."""
+    days = f"greatest(extract(epoch FROM {TO} - {FROM}) / 86400, 1)"
+    return f"""
+    SELECT to_char(at AT TIME ZONE {ZONE}, 'HH24') AS "Hour",
+           (sum(input_tokens) / {days})::float8 AS "Input", (sum(output_tokens) / {days})::float8 AS "Output"
+    FROM ai_dashboards.operations
+    WHERE {logged(FROM)} AND {chosen(*variables)}
+    GROUP BY 1
+    ORDER BY 1
+    """
+
+
+def rows(variables: Sequence[str], condition: str = "true", most: int = 100) -> str:
+    """Single calls, the newest first. Prompts and answers are not among what the views show."""
+    return f"""
+    SELECT at AS "Time", operation AS "Operation", model AS "Model", "user" AS "User", outcome AS "Outcome",
+           cost_usd::float8 AS "Cost", latency_seconds::float8 AS "Latency", error_message AS "Message"
+    FROM ai_dashboards.operations
+    WHERE {logged(FROM)} AND {condition} AND {chosen(*variables)}
+    ORDER BY logged_at DESC
+    LIMIT {most}
+    """

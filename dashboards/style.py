@@ -1,0 +1,80 @@
+"""House style: units, colours, thresholds, value mappings. No panel writes any of these by hand."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from alert_rules.thresholds import RUNGS
+
+USD = "currencyUSD"
+SHARE = "percentunit"
+SECONDS = "s"
+COUNT = "short"
+PLAIN = "none"
+TIME = "dateTimeAsIso"
+
+UNITS = frozenset({USD, SHARE, SECONDS, COUNT, PLAIN, TIME})
+"""Every unit that a panel may have, by Grafana's ids."""
+
+GOOD, WARN, BAD, CALM, DIM = "green", "orange", "red", "blue", "text"
+
+NO_DATA = "No data"
+"""What a panel says that knows nothing: not the same as 0."""
+
+NOT_SET = -1.0
+"""The value that stands for "there is no such limit"; nothing shown here is negative otherwise."""
+
+Mappings = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A threshold's step: from `value` on, in a colour; the first one has no value. Shaped as Grafana reads it."""
+
+    color: str
+    value: float | None = None
+
+    def to_json_data(self) -> dict[str, object]:
+        """What grafanalib's encoder asks for."""
+        return {"color": self.color, "value": self.value}
+
+
+Steps = Sequence[Step]
+
+NEUTRAL: Steps = (Step(DIM),)
+CALMING: Steps = (Step(CALM),)
+
+
+def worse_above(warn: float, bad: float | None = None) -> Steps:
+    """Good below `warn`, bad from `bad` on; without `bad`, bad from `warn` on."""
+    if bad is None:
+        return (Step(GOOD), Step(BAD, warn))
+    return (Step(GOOD), Step(WARN, warn), Step(BAD, bad))
+
+
+def worse_below(bad: float, warn: float) -> Steps:
+    """Bad below `bad`, good from `warn` on."""
+    return (Step(BAD), Step(WARN, bad), Step(GOOD, warn))
+
+
+def budget_steps() -> Steps:
+    """The budget alert's rungs: calm below the first, bad from the last on."""
+    colors = ("yellow", WARN, BAD)
+    return (Step(GOOD), *(Step(color, rung) for color, rung in zip(colors, RUNGS[-3:], strict=True)))
+
+
+def says(texts: Mapping[float, tuple[str, str]]) -> Mappings:
+    """A mapping of values to a text and a colour."""
+    options = {
+        f"{value:g}": {"color": color, "index": index, "text": text}
+        for index, (value, (text, color)) in enumerate(texts.items())
+    }
+    return [{"type": "value", "options": options}]
+
+
+def not_set(text: str) -> Mappings:
+    """The mapping for `NOT_SET`."""
+    return says({NOT_SET: (text, DIM)})
+
+
+YES_NO = says({1: ("Yes", GOOD), 0: ("No", BAD)})

@@ -1,0 +1,211 @@
+"""Every query of every panel, variable and annotation, on real servers: it returns data, and in an outage never a 0."""
+
+import contextlib
+import json
+import math
+import re
+import signal
+import time
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from dashboards.command import rendered
+from dashboards.settings import Settings
+from exporter.demo.schema import LAYOUTS, Layout
+from tests.dashboards.grafana import View, promql, sql, targets
+from tests.dashboards.stack import ODD_NAME, Stack, run_stack
+from tests.e2e.programs import fetch, wait_for
+
+Json = dict[str, Any]
+Key = tuple[str, str]
+
+EMPTY_BY_DESIGN: dict[Layout, dict[Key, str]] = {
+    "success": {
+        ("Queue depth", "A"): "this layout has only calls that ended",
+        ("Oldest waiting", "A"): "this layout has only calls that ended",
+        ("Drift", "A"): "sampled hourly, after the first hour",
+    },
+    "status": {
+        ("Recommendations", "A"): "this layout has no such table",
+        ("Drift", "A"): "sampled hourly, after the first hour",
+    },
+}
+
+STATES = {
+    "The log is read": "0 is the answer: no",
+    "Parts of the scrape": "0 is the answer: failed",
+    "Database reached": "0 is the answer: not reached",
+    "Alerts firing": "0 is the answer of the rules, and they are there",
+    "Freshness": "seconds since, which begin at 0",
+}
+"""Panels that may show 0 in an outage, since 0 says so."""
+
+
+@pytest.fixture(scope="module", params=LAYOUTS)
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with run_stack(request.param, tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def dashboards(stack: Stack) -> dict[str, Json]:
+    return rendered(Settings(zone=stack.zone))
+
+
+def now_view(stack: Stack, **chosen: list[str]) -> View:
+    now = time.time()
+    return View(now - 1800, now, stack.zone, chosen)
+
+
+def ask(stack: Stack, path: str, **words: str) -> Any:
+    status, text = fetch(f"{stack.prometheus.url}/api/v1/{path}?{urllib.parse.urlencode(words)}")
+    assert status == 200, text
+    answer = json.loads(text)
+    # what Prometheus warns of is shown in the panel's corner
+    assert not answer.get("warnings"), answer
+    return answer["data"]
+
+
+def values(stack: Stack, target: Json, view: View) -> list[float]:
+    """The numbers that a query of Prometheus answers; NaN, which is drawn as nothing, left out."""
+    expr = promql(target["expr"], view)
+    if target["instant"]:
+        result = ask(stack, "query", query=expr)["result"]
+        found = [series["value"][1] for series in result]
+    else:
+        span = {"start": f"{view.until - 120:.3f}", "end": f"{view.until:.3f}", "step": "5"}
+        result = ask(stack, "query_range", query=expr, **span)["result"]
+        found = [value for series in result for _, value in series["values"]]
+    return [number for number in map(float, found) if math.isfinite(number)]
+
+
+def present(stack: Stack, target: Json) -> list[float]:
+    """What a query of Prometheus answers for this very moment."""
+    return values(stack, {**target, "instant": True}, now_view(stack))
+
+
+def statements(dashboards: dict[str, Json]) -> list[tuple[Json, Json]]:
+    return [each for made in dashboards.values() for each in targets(made) if "rawSql" in each[1]]
+
+
+def expressions(dashboards: dict[str, Json]) -> list[tuple[Json, Json]]:
+    return [each for made in dashboards.values() for each in targets(made) if "expr" in each[1]]
+
+
+def test_every_panel_has_data(stack: Stack, dashboards: dict[str, Json]) -> None:
+    view = now_view(stack)
+    empty = {
+        (panel["title"], target["refId"])
+        for panel, target in expressions(dashboards)
+        if not values(stack, target, view)
+    }
+    assert empty == set(EMPTY_BY_DESIGN[stack.layout])
+
+
+def test_every_table_and_chart_of_the_log_has_data(stack: Stack, dashboards: dict[str, Json]) -> None:
+    with psycopg.connect(stack.grafana_url) as connection:
+        for panel, target in statements(dashboards):
+            for chosen in ({}, {"operation": ["email-classify", "email-compose"], "model": ["gemini-2.0-flash"]}):
+                cursor = connection.execute(sql(target["rawSql"], now_view(stack, **chosen)).encode())
+                rows = cursor.fetchall()
+                assert rows, (panel["title"], chosen)
+                assert all(any(cell is not None for cell in row) for row in rows)
+                if target["format"] == "time_series":
+                    names = [column.name for column in cursor.description or ()]
+                    assert names[0] == "time"
+                    assert [row[0] for row in rows] == sorted(row[0] for row in rows)
+
+
+def test_a_choice_narrows_what_is_shown(stack: Stack, dashboards: dict[str, Json]) -> None:
+    (recent,) = [target for panel, target in statements(dashboards) if panel["title"] == "Recent operations"]
+    (calls,) = [target for panel, target in expressions(dashboards) if panel["title"] == "Calls per hour by model"]
+    view = now_view(stack, operation=["email-classify"])
+    with psycopg.connect(stack.grafana_url) as connection:
+        rows = connection.execute(sql(recent["rawSql"], view).encode()).fetchall()
+    assert {row[1] for row in rows} == {"email-classify"}
+    whole, part = (sum(values(stack, {**calls, "instant": True}, each)) for each in (now_view(stack), view))
+    assert 0 < part < whole
+
+
+def test_an_operation_may_have_any_name(stack: Stack, dashboards: dict[str, Json]) -> None:
+    """Quotes, backslashes and what regular expressions take for themselves, alone and among others."""
+    tables = [target for panel, target in statements(dashboards) if panel["title"] == "Recent operations"]
+    (costs,) = [target for panel, target in expressions(dashboards) if panel["title"] == "Today by operation"]
+    with psycopg.connect(stack.grafana_url) as connection:
+        for others in ([], ["email-compose"]):
+            view = now_view(stack, operation=[ODD_NAME, *others])
+            rows = connection.execute(sql(tables[0]["rawSql"], view).encode()).fetchall()
+            assert {row[1] for row in rows} == {ODD_NAME, *others}
+            assert len(values(stack, costs, view)) == 1 + len(others)
+
+
+def test_every_variable_offers_something(stack: Stack, dashboards: dict[str, Json]) -> None:
+    for made in dashboards.values():
+        for each in made["templating"]["list"]:
+            if each["type"] != "query":
+                continue
+            found = re.fullmatch(r"label_values\((.+), (\w+)\)", each["query"]["query"])
+            assert found
+            words = {"match[]": promql(found[1], now_view(stack)), "start": f"{time.time() - 600:.0f}"}
+            assert ask(stack, f"label/{found[2]}/values", **words), each["name"]
+
+
+def test_every_annotation_has_marked_something(stack: Stack, dashboards: dict[str, Json]) -> None:
+    for made in dashboards.values():
+        for each in made["annotations"]["list"]:
+            if "expr" in each:
+                assert values(stack, {**each, "instant": False}, now_view(stack))
+
+
+def test_figures_of_the_log_equal_those_of_the_exporter(stack: Stack, dashboards: dict[str, Json]) -> None:
+    """Today's bar, from the log, and today's number, from the gauge, are the same money."""
+    (daily,) = [target for panel, target in statements(dashboards) if panel["title"] == "Daily spend by operation"]
+    (today,) = [target for panel, target in expressions(dashboards) if panel["title"] == "Spend today"]
+    with psycopg.connect(stack.grafana_url) as connection:
+        rows = connection.execute(sql(daily["rawSql"], now_view(stack)).encode()).fetchall()
+    newest = max(row[0] for row in rows)
+    logged = sum(row[2] for row in rows if row[0] == newest and row[2] is not None)
+    assert present(stack, today) == [pytest.approx(logged, abs=1e-5)]
+
+
+def test_grafanas_role_sees_no_table(stack: Stack) -> None:
+    with psycopg.connect(stack.grafana_url, autocommit=True) as connection:
+        for statement in (b"SELECT * FROM ai_operation_log", b"SELECT cost_usd FROM ai_operation_log"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+
+
+def test_without_the_exporter_and_then_without_the_database_nothing_is_zero(
+    stack: Stack, dashboards: dict[str, Json], tmp_path: Path
+) -> None:
+    """The last test of a stack: it takes it apart."""
+    ours = [(panel, target) for panel, target in expressions(dashboards) if "ai_" in target["expr"]]
+    stack.program.end(signal.SIGTERM)
+    wait_for(lambda: stack.prometheus.query('up{job="ai-operation-exporter"} == 0'))
+    left = {panel["title"] for panel, target in ours if present(stack, target)}
+    assert left == set()
+
+    stack.program.start()
+    wait_for(lambda: stack.prometheus.query("ai_operation_log_up == 1"))
+    wait_for(lambda: stack.prometheus.query("sum(ai_operations_total)"))
+    container = stack.postgres._container.get_wrapped_container()
+    container.stop(timeout=5)
+    wait_for(lambda: stack.prometheus.query("ai_operation_log_up == 0"), 60)
+    wait_for(lambda: stack.prometheus.query("absent(pg_up == 1)"), 60)
+    zero = {
+        panel["title"]
+        for panel, target in expressions(dashboards)
+        if any(value == 0 for value in present(stack, target))
+    }
+    assert zero <= set(STATES), zero
+    answers = {panel["title"]: present(stack, target) for panel, target in expressions(dashboards)}
+    assert answers["The log is read"] == [0]
+    for title in ("Spend today", "Share of daily limit", "Projected end of day", "Month to date", "Users over budget"):
+        assert answers[title] == []
+    with contextlib.suppress(psycopg.Error), psycopg.connect(stack.grafana_url, connect_timeout=2):
+        raise AssertionError("the database was to be stopped")
