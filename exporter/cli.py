@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from exporter.config import Config, ConfigError, load_config
+from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import DatabaseError
 from exporter.exposition import DISTRIBUTION
 from exporter.logs import install_logging
@@ -64,6 +65,14 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--days", type=_days, default=30, help="days of history (30)")
     demo.add_argument("--web.listen-address", dest="listen_address", default="127.0.0.1:9867", help="(127.0.0.1:9867)")
     demo.set_defaults(run=_demo)
+
+    data = commands.add_parser(
+        "demo-data", help="fill the empty tables of a database made for it with sample calls, and go on writing"
+    )
+    data.add_argument("--config", type=Path, metavar="FILE", help="the configuration, see config.example.yaml")
+    data.add_argument("--days", type=_days, default=30, help="days of history (30)")
+    data.add_argument("--ready-file", type=Path, metavar="FILE", help="made once the history is there")
+    data.set_defaults(run=_demo_data)
 
     state = commands.add_parser("state", help="what the state folder holds").add_subparsers(required=True)
     shown = state.add_parser("show", help="print what the state was kept for, and how far it has come")
@@ -136,5 +145,17 @@ def _demo(arguments: argparse.Namespace) -> int:
     try:
         return run_demo(arguments.layout, arguments.days, arguments.listen_address, serve_demo)
     except EmbeddedPostgresError as error:
+        print(f"{DISTRIBUTION}: {error}", file=sys.stderr)
+        return 1
+
+
+def _demo_data(arguments: argparse.Namespace) -> int:
+    from exporter.demo.data import ForeignDataError, run_demo_data
+
+    config = load_config(arguments.config, os.environ)
+    info = resolve_conninfo(config, os.environ)
+    try:
+        return run_demo_data(config, info, arguments.days, arguments.ready_file, sys.stdout)
+    except ForeignDataError as error:
         print(f"{DISTRIBUTION}: {error}", file=sys.stderr)
         return 1
