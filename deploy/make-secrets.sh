@@ -31,7 +31,7 @@ case ${1:-} in
     write postgres_exporter_password "$(random)"
     write database_url "postgresql://ai_exporter:$(random)@postgres:5432/demo"
     write demo_writer_url "postgresql://app:$(random)@postgres:5432/demo"
-    write discord_webhook_url "http://discord-stand-in:9095/api/webhooks/1/demo"
+    write discord_webhook_url "http://discord-receiver:9094/api/webhooks/1/demo"
     ;;
   '')
     ask database_url 'postgresql://ai_exporter:PASSWORD@HOST:5432/DATABASE?sslmode=require'

@@ -58,6 +58,14 @@ def _parser() -> argparse.ArgumentParser:
     _common(check)
     check.set_defaults(run=_check)
 
+    verified = commands.add_parser("verify", help="look at all running parts: does a row become a message?")
+    verified.add_argument("--config", type=Path, metavar="FILE", help="the exporter's configuration")
+    for part in ("exporter", "prometheus", "alertmanager", "grafana"):
+        what = "empty where there is none" if part == "grafana" else "the port of docker-compose.yml"
+        verified.add_argument(f"--{part}-url", metavar="URL", help=f"else ${part.upper()}_URL, else {what}")
+    verified.add_argument("--send-test-alert", action="store_true", help="send a message to the channel, too")
+    verified.set_defaults(run=_verify)
+
     demo = commands.add_parser(
         "demo", help="an embedded PostgreSQL with history and live traffic, and the exporter on it"
     )
@@ -135,6 +143,15 @@ def _check(arguments: argparse.Namespace) -> int:
     from exporter.check import run_check
 
     return run_check(_config(arguments), os.environ, sys.stdout)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from exporter.verify import places_from, run_verify
+
+    config = load_config(arguments.config, os.environ)
+    flags = {part: getattr(arguments, f"{part}_url") for part in ("exporter", "prometheus", "alertmanager", "grafana")}
+    places = places_from(flags, os.environ)
+    return run_verify(config, os.environ, places, sys.stdout, test_alert=arguments.send_test_alert)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

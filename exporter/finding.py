@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TextIO
 
-_MARK_WIDTH, _NAME_WIDTH = 6, 24
+_MARK_WIDTH, _NAME_WIDTH = 6, 30
 _INDENT = " " * (_MARK_WIDTH + 2)
 
 
