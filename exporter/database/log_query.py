@@ -121,12 +121,11 @@ def span_query(log: LogTable, rules: Classification, span: Span, width: int) -> 
         for measure in MOST
         for fault in FAULTS
     )
-    outcome = _BY_STATUS if log.has_status else _BY_SUCCESS
     statement = _STATEMENT.format(
         instant=instant(log, rules),
         time=log.column("time"),
         operation=operation_label(log),
-        outcome=outcome.format(log.column("status" if log.has_status else "success")),
+        outcome=outcome(log),
         error_class=_error_class(log, rules),
         table=identifier(*log.relation.name.parts),
         buckets=sql.Literal(len(LATENCY_EDGES)),
@@ -185,6 +184,13 @@ def operation_label(log: LogTable) -> sql.Composed:
     roles = [role for role in ("operation", "operation_type") if role in log.columns]
     names = sql.SQL(", ").join(sql.SQL("nullif({}::text, '')").format(log.column(role)) for role in roles)
     return sql.SQL("coalesce({})").format(names)
+
+
+def outcome(log: LogTable) -> sql.Composed:
+    """How the row's call ended: ok, failed, timeout, pending, running, null or unknown."""
+    if log.has_status:
+        return _BY_STATUS.format(log.column("status"))
+    return _BY_SUCCESS.format(log.column("success"))
 
 
 def _error_class(log: LogTable, rules: Classification) -> sql.Composed:
