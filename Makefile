@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test check format build bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ check: $(STAMP) ## lint, formatting, types
 format: $(STAMP) ## put the code into the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+build: $(STAMP) ## generate alert_rules/generated from alert_rules/alerts.yaml
+	$(BIN)/ai-operation-exporter rules build
 
 bench: $(STAMP) ## a scrape against a full aggregate, and a large table against a small one
 	$(BIN)/python -m bench

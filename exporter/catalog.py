@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from exporter.ledger.aggregate import LATENCY_EDGES
+
 Kind = Literal["counter", "gauge", "histogram"]
 
 SERIES = ("operation", "model")
@@ -11,13 +13,14 @@ SERIES = ("operation", "model")
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric family. Counters are named with their `_total`."""
+    """One metric family. Counters are named with their `_total`; `edges` are a histogram's finite upper edges."""
 
     name: str
     kind: Kind
     labels: tuple[str, ...]
     help: str
     unit: str = ""
+    edges: tuple[float, ...] = ()
 
 
 OPERATIONS = Metric("ai_operations_total", "counter", SERIES, "LLM calls that ended, whatever their outcome.")
@@ -31,7 +34,12 @@ COST = Metric("ai_operation_cost_usd_total", "counter", SERIES, "Cost of LLM cal
 INPUT_TOKENS = Metric("ai_operation_input_tokens_total", "counter", SERIES, "Tokens sent to models.", "tokens")
 OUTPUT_TOKENS = Metric("ai_operation_output_tokens_total", "counter", SERIES, "Tokens received from models.", "tokens")
 LATENCY = Metric(
-    "ai_operation_latency_seconds", "histogram", SERIES, "Duration of LLM calls that ended and have one.", "seconds"
+    "ai_operation_latency_seconds",
+    "histogram",
+    SERIES,
+    "Duration of LLM calls that ended and have one.",
+    "seconds",
+    LATENCY_EDGES,
 )
 OVER_TIMEOUT = Metric(
     "ai_operations_over_timeout_total",

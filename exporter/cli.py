@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from alert_rules.command import add_commands as add_rules_commands
+from alert_rules.errors import RulesError
 from exporter.config import Config, ConfigError, load_config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import DatabaseError
@@ -22,7 +24,7 @@ from exporter.web.server import WebError
 
 log = logging.getLogger(__name__)
 
-_FAILURES = (ConfigError, DatabaseError, StateError, UsageError, WebError)
+_FAILURES = (ConfigError, DatabaseError, RulesError, StateError, UsageError, WebError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -104,6 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     adopted = state.add_parser("adopt", help="go on with this state on the database that is configured now")
     _common(adopted)
     adopted.set_defaults(run=lambda arguments: adopt(_config(arguments), os.environ, sys.stdout))
+
+    rules = commands.add_parser("rules", help="alerts, compiled to Prometheus rules and Alertmanager's routing")
+    add_rules_commands(rules)
     return parser
 
 

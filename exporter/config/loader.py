@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from exporter.config.document import Document, Flaw, SettingPath, read_document
 from exporter.config.errors import ConfigError, shown
 from exporter.config.models import Config
 from exporter.config.secrets import read_hmac_key
+from exporter.document import Document, Flaw, SettingPath, read_document
 
 ENVIRONMENT_PATH = "AI_OPERATION_EXPORTER_CONFIG"
 _PLAIN_KEY = re.compile(r"[\w.-]{1,64}")

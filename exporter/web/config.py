@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from exporter.config.document import Flaw, SettingPath, read_document
 from exporter.config.errors import ConfigError, shown
+from exporter.document import Flaw, SettingPath, read_document
 from exporter.web.settings import HttpServer, RateLimit, TlsServer, WebSettings
 
 _PLAIN_KEY = re.compile(r"[\w.-]{1,64}")

@@ -5,8 +5,8 @@ import ssl
 from pathlib import Path
 from typing import NoReturn
 
-from exporter.config.document import SettingPath
 from exporter.config.errors import shown
+from exporter.document import SettingPath
 from exporter.web.config import WebFile
 from exporter.web.settings import TlsServer
 

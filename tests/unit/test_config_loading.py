@@ -17,7 +17,7 @@ from exporter.config import (
     load_config,
     read_hmac_key,
 )
-from exporter.config.document import read_document
+from exporter.document import read_document
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
 

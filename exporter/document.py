@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -21,12 +21,20 @@ class Flaw:
     mend: str
 
 
+class Place(NamedTuple):
+    """Line and column, both from 1, of a value's first character; of a text in quotes the one behind the quote."""
+
+    line: int
+    column: int
+
+
 @dataclass(slots=True)
 class Document:
-    """A read file: its data, the line of each setting, and what was wrong with the text."""
+    """A read file: its data, the line of each setting, where its value begins, and what was wrong with the text."""
 
     data: Any = None
     lines: dict[SettingPath, int] = field(default_factory=dict)
+    values: dict[SettingPath, Place] = field(default_factory=dict)
     flaws: list[Flaw] = field(default_factory=list)
 
 
@@ -78,6 +86,8 @@ def read_document(content: bytes) -> Document:
 
 def _build(document: Document, node: Node, path: SettingPath, scalar: Callable[[Node], Hashable]) -> Any:
     document.lines.setdefault(path, node.start_mark.line + 1)
+    quoted = isinstance(node, ScalarNode) and node.style in ("'", '"')
+    document.values[path] = Place(node.start_mark.line + 1, node.start_mark.column + 1 + quoted)
     if isinstance(node, SequenceNode):
         return [_build(document, item, (*path, i), scalar) for i, item in enumerate(node.value)]
     if isinstance(node, MappingNode):

@@ -1,0 +1,94 @@
+"""All that is generated, from the two files that people write."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from alert_rules.alertmanager import (
+    TEMPLATE_FILE,
+    RoutedAlert,
+    alertmanager_config,
+    config_text,
+    discord_template,
+    for_old_amtool,
+)
+from alert_rules.channels import Channels, load_channels
+from alert_rules.companions import companions_group
+from alert_rules.compiling import compile_alerts
+from alert_rules.files import replace_file
+from alert_rules.model import Alert
+from alert_rules.rules import Group, rules_group
+from alert_rules.spec import Alerts, load_alerts
+from alert_rules.writer import rules_text
+
+RULES_FILE = "rules.yml"
+ALERTMANAGER_FILE = "alertmanager.yml"
+OLD_AMTOOL_FILE = "alertmanager-for-old-amtool.yml"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What people write."""
+
+    alerts: Path
+    channels: Path
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The sources, understood."""
+
+    alerts: tuple[Alert, ...]
+    groups: tuple[Group, ...]
+    channels: Channels
+
+
+def compile_sources(sources: Sources) -> Compiled:
+    """Read and compile both files. Raises `RulesError` with every mistake in them."""
+    channels = load_channels(sources.channels)
+    return compiled(load_alerts(sources.alerts), channels)
+
+
+def compiled(written: Alerts, channels: Channels) -> Compiled:
+    """The same for alerts that are read already."""
+    alerts = compile_alerts(written, channels.names)
+    named = {channel for alert in alerts for channel in alert.channels}
+    groups = (rules_group(alerts, written.links), companions_group(named, written.links))
+    return Compiled(alerts, groups, channels)
+
+
+def outputs(built: Compiled) -> dict[str, str]:
+    """The generated files by name: the same texts for the same sources."""
+    routed = [
+        RoutedAlert(
+            rule.name, rule.labels["severity"], tuple(rule.labels["channel"].split(",")), rule.labels.get("rung", "")
+        )
+        for group in built.groups
+        for rule in group.rules
+        if rule.is_alert
+    ]
+    config = alertmanager_config(built.channels, routed)
+    return {
+        RULES_FILE: rules_text(built.groups),
+        ALERTMANAGER_FILE: config_text(config),
+        OLD_AMTOOL_FILE: config_text(for_old_amtool(config)),
+        TEMPLATE_FILE: discord_template(),
+    }
+
+
+def write(folder: Path, texts: dict[str, str]) -> None:
+    """Write the generated files, each whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        replace_file(folder / name, text.encode(), 0o644)
+
+
+def stale(folder: Path, texts: dict[str, str]) -> list[str]:
+    """The names of generated files that are not what the sources make now."""
+    return [name for name, text in texts.items() if not _holds(folder / name, text)]
+
+
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() == text.encode()
+    except OSError:
+        return False

@@ -1,0 +1,120 @@
+"""Alerts that every set of rules has: on the exporter, on the notifications, and on the rules themselves."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from alert_rules.annotations import Annotations, dashboard_url, runbook_url
+from alert_rules.conventions import COMPANIONS_GROUP, JOB, NO_SEVERITY
+from alert_rules.promql import promql
+from alert_rules.rules import Group, Rule
+from alert_rules.spec import Links
+
+MINUTE = 60
+
+
+def companions_group(channels: Iterable[str], links: Links) -> Group:
+    """The companions; they go to all channels that any alert names."""
+    to = ",".join(sorted(set(channels)))
+
+    def rule(
+        name: str, expr: str, severity: str, wait: int, summary: str, description: str, value: str = "", **labels: str
+    ) -> Rule:
+        said = Annotations(
+            summary,
+            description,
+            value,
+            runbook_url=runbook_url(name, links),
+            dashboard_url=dashboard_url("ai-health", (), links),
+        )
+        texts = {key: text for key, text in asdict(said).items() if text}
+        return Rule(name, promql(expr), True, wait, 0, {"severity": severity, "channel": to, **labels}, texts)
+
+    return Group(
+        COMPANIONS_GROUP,
+        (
+            rule(
+                "exporter_down",
+                f'absent(up{{job="{JOB}"}} == 1)',
+                "critical",
+                2 * MINUTE,
+                "No exporter can be scraped.",
+                f"Prometheus reaches no target of the job {JOB}: spend, errors and latency are not watched.",
+                job=JOB,
+            ),
+            rule(
+                "exporter_down",
+                f'up{{job="{JOB}"}} == 0',
+                "warning",
+                5 * MINUTE,
+                "An exporter cannot be scraped.",
+                "Prometheus does not reach {{ $labels.instance }}.",
+            ),
+            rule(
+                "log_unreadable",
+                'max by (job) (max_over_time($COLLECTOR_SUCCESS{collector="log"}[2m])) == 0',
+                "critical",
+                5 * MINUTE,
+                "The log of operations cannot be read.",
+                "No exporter of {{ $labels.job }} can read the log of operations: alerts hold what they last knew.",
+            ),
+            rule(
+                "figures_stale",
+                """
+                max by (job) (max_over_time($LOG_UP[2m])) == 0
+                  and on (job) max by (job) ($COLLECTOR_SUCCESS{collector="log"}) == 1
+                """,
+                "warning",
+                15 * MINUTE,
+                "Figures are not current.",
+                "The exporters of {{ $labels.job }} are still catching up with the log of operations.",
+                reason="catching_up",
+            ),
+            rule(
+                "figures_stale",
+                "max by (job, instance) (increase($STATE_COMMIT_FAILURES[10m])) > 0",
+                "critical",
+                5 * MINUTE,
+                "Figures are not current.",
+                "{{ $labels.instance }} cannot write its state, so that its counters stand still.",
+                reason="state_not_written",
+            ),
+            rule(
+                "user_without_limit",
+                """
+                max by (job, user) ($USER_SPEND_TODAY{user!~"other|unattributed"}) > 0
+                  unless on (job, user) max by (job, user) ($USER_DAILY_LIMIT)
+                  and on (job) max by (job) ($COLLECTOR_SUCCESS{collector="budgets"}) == 1
+                  and on (job) max by (job) (sum by (job, instance) ($BUDGET_USERS{state!="unlimited"})) > 0
+                """,
+                "info",
+                15 * MINUTE,
+                "A user spends without a daily limit.",
+                'User {{ $labels.user }} has spent {{ printf "$%.2f" $value }} today and has no daily limit.',
+                '{{ printf "$%.2f" $value }}',
+            ),
+            rule(
+                "notifications_failing",
+                "sum by (job, integration) (increase(alertmanager_notifications_failed_total[15m])) > 0",
+                "critical",
+                0,
+                "Notifications do not arrive.",
+                "Alertmanager could not deliver by {{ $labels.integration }} within the last quarter of an hour.",
+            ),
+            rule(
+                "rules_failing",
+                "sum by (job, rule_group) (increase(prometheus_rule_evaluation_failures_total[15m])) > 0",
+                "critical",
+                0,
+                "Rules cannot be evaluated.",
+                "Rules of {{ $labels.rule_group }} failed within the last quarter of an hour: their alerts are silent.",
+            ),
+            rule(
+                "watchdog",
+                "vector(1)",
+                NO_SEVERITY,
+                0,
+                "Alerting works.",
+                "This alert always fires. Whoever expects it knows by its absence that alerting does not work.",
+            ),
+        ),
+    )

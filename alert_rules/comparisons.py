@@ -1,0 +1,208 @@
+"""From one comparison to the rules that it takes: most take one, budgets and unavailable models several."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from alert_rules.conditions import OPERATORS, Operator
+from alert_rules.conventions import CARRY_DAY
+from alert_rules.dimensions import Amount, Dimension, promql_number
+from alert_rules.figures import Figure, Recording, unlisted_users
+from alert_rules.model import Limit, Variant
+from alert_rules.promql import promql
+from alert_rules.quantities import (
+    MODEL,
+    TOTAL,
+    USER,
+    Ask,
+    Quantity,
+    Split,
+    budget_utilization,
+    daily_limit,
+    daily_spend,
+)
+from alert_rules.ratios import ratio, without_success
+from exporter import catalog
+
+HALF = 0.5
+"""From which share of calls over their timeout on a model counts as unavailable."""
+
+Firing = Callable[[Mapping[str, str]], str]
+"""Makes the selector of an alert's own `ALERTS` series, for the rule that has these labels more."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison that makes sense: of a quantity with an amount, or with another quantity, as `limit`.
+
+    `by` is what the author wrote, None for the default; `ask` has the split that is in force.
+    """
+
+    quantity: Quantity
+    operator: Operator
+    amount: Amount | None
+    limit: Quantity | None
+    by: Split | None
+    ask: Ask
+    firing: Firing
+
+
+def variants(comparison: Comparison) -> tuple[Variant, ...]:
+    """The rules that the comparison takes."""
+    names = comparison.quantity.name, comparison.limit.name if comparison.limit else ""
+    if names == ("daily_spend", "daily_limit") and comparison.by in (None, USER, TOTAL):
+        return _over_daily_limit(comparison)
+    if names == ("budget_utilization", "") and comparison.by is None:
+        return tuple(_share_of_limit(comparison, by, scope) for by, scope in ((USER, "user"), (TOTAL, "team")))
+    if names == ("model_response_time", "timeout"):
+        return _unavailable(comparison)
+    return (_plain(comparison),)
+
+
+def limit_split(limit: Quantity, by: Split) -> Split | None:
+    """By which labels a limit is known for a figure that is split so; None where it is known only by others."""
+    fitting = [split for split in limit.splits if set(split) <= set(by)]
+    return max(fitting, key=len) if fitting else None
+
+
+def _plain(comparison: Comparison) -> Variant:
+    quantity, ask = comparison.quantity, comparison.ask
+    figure = quantity.figure(ask)
+    value = figure.for_alert(comparison.firing({}))
+    if comparison.limit is None:
+        expr, limit = _with_amount(comparison, value)
+        more: tuple[Recording, ...] = ()
+    else:
+        expr, limit, more = _with_limit(comparison, comparison.limit, value)
+    return Variant(
+        expr,
+        ask.by,
+        quantity.subject,
+        quantity.dimension,
+        OPERATORS[comparison.operator],
+        limit,
+        (*figure.recordings, *more),
+        {},
+        figure.ends,
+        quantity.driver if ask.by != USER else None,
+    )
+
+
+def _with_amount(comparison: Comparison, value: str) -> tuple[str, Limit]:
+    assert comparison.amount is not None  # noqa: S101 - one of the two is there
+    amount = comparison.amount
+    return f"{value} {comparison.operator} {promql_number(amount.value)}", Limit(amount.text)
+
+
+def _with_limit(comparison: Comparison, quantity: Quantity, value: str) -> tuple[str, Limit, tuple[Recording, ...]]:
+    split = limit_split(quantity, comparison.ask.by) or TOTAL
+    allowed = quantity.figure(Ask(split, comparison.ask.window, comparison.ask.min_operations))
+    many = " group_left ()" if split != comparison.ask.by else ""
+    expr = f"{value} {comparison.operator} on ({allowed.labels}){many} {allowed.value}"
+    return expr, _limit(quantity, allowed), allowed.recordings
+
+
+def _limit(quantity: Quantity, figure: Figure) -> Limit:
+    return Limit(f"the {quantity.subject.lower()}", figure.value + "{$of}", figure.by)
+
+
+def _over_daily_limit(comparison: Comparison) -> tuple[Variant, ...]:
+    """Of each user, of the team, and how many users have no series; of one of them alone where the author says so."""
+    found = []
+    if comparison.by in (None, USER):
+        found += [_spent_against_limit(comparison, USER, "user"), _unlisted()]
+    if comparison.by in (None, TOTAL):
+        found.append(_spent_against_limit(comparison, TOTAL, "team"))
+    return tuple(found)
+
+
+def _spent_against_limit(comparison: Comparison, by: Split, scope: str) -> Variant:
+    spent, allowed = daily_spend(by), daily_limit(by)
+    quantity = comparison.quantity
+    assert comparison.limit is not None  # noqa: S101 - only such comparisons come here
+    return Variant(
+        f"{spent.value} {comparison.operator} on ({spent.labels}) {allowed.value}",
+        by,
+        quantity.subject,
+        quantity.dimension,
+        OPERATORS[comparison.operator],
+        _limit(comparison.limit, allowed),
+        (*spent.recordings, *allowed.recordings),
+        {"scope": scope},
+        spent.ends,
+        quantity.driver if scope == "team" else None,
+    )
+
+
+def _unlisted() -> Variant:
+    figure = unlisted_users(daily_spend(USER), daily_limit(USER), CARRY_DAY)
+    return Variant(
+        f"{figure.value} > 0",
+        TOTAL,
+        "Users over their daily limit beyond those listed",
+        Dimension.COUNT,
+        "above",
+        Limit("0"),
+        figure.recordings,
+        {"scope": "unlisted"},
+        figure.ends,
+        sentence="{value} users more are over their daily limit than have a series of their own.",
+    )
+
+
+def _share_of_limit(comparison: Comparison, by: Split, scope: str) -> Variant:
+    figure = budget_utilization(by)
+    expr, limit = _with_amount(comparison, figure.value)
+    quantity = comparison.quantity
+    return Variant(
+        expr,
+        by,
+        quantity.subject,
+        quantity.dimension,
+        OPERATORS[comparison.operator],
+        limit,
+        figure.recordings,
+        {"scope": scope},
+        figure.ends,
+        quantity.driver if scope == "team" else None,
+    )
+
+
+def _unavailable(comparison: Comparison) -> tuple[Variant, Variant]:
+    """A model is unavailable when half its calls reach their timeout, or when it is called and nothing succeeds."""
+    ask = comparison.ask
+    over = ratio(
+        catalog.OVER_TIMEOUT.name,
+        catalog.OPERATIONS.name,
+        MODEL,
+        ask.window,
+        ask.min_operations,
+        "ai_operations_over_timeout_per_operation:ratio",
+    )
+    silent = without_success(catalog.OPERATIONS.name, "model", ask.window, ask.min_operations)
+    driver = comparison.quantity.driver
+    return (
+        Variant(
+            promql("$value >= $half", value=over.for_alert(comparison.firing({"reason": "timeouts"})), half=HALF),
+            MODEL,
+            "Calls that reached their timeout",
+            Dimension.RATIO,
+            "at or above",
+            Limit("50%"),
+            over.recordings,
+            {"reason": "timeouts"},
+            driver=driver,
+            sentence="{value} of the calls to {{{{ $labels.model }}}} reached their timeout of {timeout}.",
+        ),
+        Variant(
+            promql("$value > 0", value=silent.for_alert(comparison.firing({"reason": "no_success"}))),
+            MODEL,
+            "Calls without a success",
+            Dimension.COUNT,
+            "above",
+            Limit("0"),
+            silent.recordings,
+            {"reason": "no_success"},
+            driver=driver,
+            sentence="{value} calls to {{{{ $labels.model }}}} ended, and none of them succeeded.",
+        ),
+    )

@@ -1,0 +1,38 @@
+"""Names that rules, routing and dashboards agree on, and times that several of them rest on."""
+
+JOB = "ai-operation-exporter"
+"""The scrape job under which Prometheus is expected to know the exporter."""
+
+ALERTMANAGER_JOB = "alertmanager"
+"""The scrape job under which Prometheus is expected to know Alertmanager."""
+
+RULES_GROUP = "ai-operations"
+COMPANIONS_GROUP = "ai-operations-monitoring"
+
+SEVERITIES = ("critical", "warning", "info")
+"""What an author may choose, the most urgent first. The watchdog alone has `NO_SEVERITY`."""
+
+NO_SEVERITY = "none"
+
+DEFAULT_WINDOW = 300
+"""Seconds that a rate, a ratio or a quantile is taken over where the author names no other."""
+
+WIDE_WINDOW = 3600
+"""Seconds that a ratio is taken over where the window holds fewer calls than `min_operations`."""
+
+CARRY_DAY = "25h"
+"""How far back a day's spend is looked for while nobody reads the log: the longest calendar day."""
+
+CARRY_MONTH = "7d"
+"""The same for a month's spend. Longer outages are rare, and a longer look back costs at every evaluation."""
+
+HOLD = "1d"
+"""How far back the last ratio is looked for that keeps an alert firing over a gap."""
+
+
+def duration(seconds: int) -> str:
+    """Seconds as Prometheus writes them: `duration(5400) == "90m"`."""
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % length == 0:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"

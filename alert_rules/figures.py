@@ -1,0 +1,224 @@
+"""How rules read a figure: what is recorded at each evaluation, and what stands in while nobody reads the log."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alert_rules.conventions import CARRY_DAY, HOLD, WIDE_WINDOW, duration
+from alert_rules.promql import promql
+
+JOB_LABEL = "job"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording rule. Names are `level:metric:operation`, the level being the labels that are left."""
+
+    name: str
+    expr: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A quantity as rules read it.
+
+    `value` is a record's name or an expression with the labels `job` and `by`. `recordings` are in the order of their
+    evaluation. Where `held_until` is set, a gap leaves no value: the last one is then held for what is firing, until
+    that expression answers for the job. `ends` is the record with the end of the day or month that money is of.
+    """
+
+    value: str
+    by: tuple[str, ...]
+    recordings: tuple[Recording, ...] = ()
+    held_until: str = ""
+    ends: str = ""
+
+    @property
+    def labels(self) -> str:
+        """The labels of the value, as a matching clause takes them."""
+        return ", ".join((JOB_LABEL, *self.by))
+
+    def for_alert(self, firing: str) -> str:
+        """The expression to compare; `firing` selects the alert's own `ALERTS` series."""
+        if not self.held_until:
+            return self.value
+        return promql(
+            "($value or (last_over_time($value[$hold]) and on ($labels) $firing unless on (job) $until))",
+            value=self.value,
+            hold=HOLD,
+            labels=self.labels,
+            firing=firing,
+            until=self.held_until,
+        )
+
+
+def level(by: Sequence[str]) -> str:
+    """The first part of a record's name: `level(("user",)) == "job_user"`."""
+    return "_".join((JOB_LABEL, *by))
+
+
+LOG_IS_READ = promql("max by (job) ($LOG_UP) == 1")
+"""Answers for each job of which a replica reads the log now."""
+
+
+def spend(metric: str, by: tuple[str, ...], window: str, carry: str) -> Figure:
+    """Money of the present calendar `window` (day or month), summed within a replica, the highest of all replicas.
+
+    While no replica reads the log, the last figure stands until the end of the window that it is of.
+    """
+    read = promql(
+        """
+        max by (job$by) (
+          sum by (job, instance$by) ($metric and on (job, instance) $WINDOW_END{window="$window"} > time())
+        )
+        """,
+        by,
+        metric=metric,
+        window=window,
+    )
+    return _carried(f"{level(by)}:{metric}", "sum", read, _ends_with(metric, by, window), by, carry)
+
+
+def projection(metric: str, by: tuple[str, ...], carry: str) -> Figure:
+    """The day's spend at its end if it goes on at the day's average pace; none in the day's first two hours."""
+    read = promql(
+        """
+        max by (job$by) (
+          sum by (job, instance$by) ($metric) * on (job, instance) group_left ()
+            (
+              ($WINDOW_END{window="day"} - $WINDOW_START{window="day"}) / (time() - $WINDOW_START{window="day"} >= 7200)
+              and $WINDOW_END{window="day"} > time()
+            )
+        )
+        """,
+        by,
+        metric=metric,
+    )
+    ends = promql("($ends) and ($read)", ends=_ends_with(metric, by, "day"), read=read)
+    return _carried(f"{level(by)}:{metric}", "projected", read, ends, by, carry)
+
+
+def unlisted_users(spent: Figure, allowed: Figure, carry: str) -> Figure:
+    """How many users are over their daily limit without a series of their own; `spent` and `allowed` are by user."""
+    listed = Recording(
+        "job:ai_budget_users:listed",
+        promql(
+            "count by (job) ($spent > on (job, user) $allowed)",
+            spent=spent.recordings[0].name,
+            allowed=allowed.recordings[0].name,
+        ),
+    )
+    exceeded = Recording(
+        "job:ai_budget_users:exceeded",
+        promql(
+            """
+            max by (job) (
+              $BUDGET_USERS{state="exceeded"} and on (job, instance) $WINDOW_END{window="day"} > time()
+            )
+            """
+        ),
+    )
+    read = promql("$exceeded - (($listed and $exceeded) or 0 * $exceeded)", exceeded=exceeded.name, listed=listed.name)
+    ends = _ends_with(promql('$BUDGET_USERS{state="exceeded"}'), (), "day")
+    figure = _carried("job:ai_budget_users", "unlisted", read, ends, (), carry)
+    needed = (*spent.recordings, *allowed.recordings, listed, exceeded)
+    return Figure(figure.value, (), (*needed, *figure.recordings), ends=figure.ends)
+
+
+def _ends_with(metric: str, by: tuple[str, ...], window: str) -> str:
+    """The window's end under the labels of the figure: it exists exactly where the figure does."""
+    return promql(
+        """
+        max by (job$by) (
+          0 * sum by (job, instance$by) ($metric)
+            + on (job, instance) group_left () ($WINDOW_END{window="$window"} > time())
+        )
+        """,
+        by,
+        metric=metric,
+        window=window,
+    )
+
+
+def _carried(stem: str, operation: str, read: str, ends: str, by: tuple[str, ...], back: str) -> Figure:
+    live = Recording(f"{stem}:{operation}", read)
+    end = Recording(f"{stem}:{operation}_window_end", ends)
+    carried = Recording(
+        f"{stem}:{operation}_carried",
+        promql(
+            """
+            $live or (last_over_time($live[$back]) and last_over_time($end[$back]) > time() unless on (job) $is_read)
+            """,
+            live=live.name,
+            end=end.name,
+            back=back,
+            is_read=LOG_IS_READ,
+        ),
+    )
+    return Figure(carried.name, by, (live, end, carried), ends=end.name)
+
+
+def limit(metric: str, by: tuple[str, ...], known_by: str = LOG_IS_READ) -> Figure:
+    """A limit or a timeout: the lowest that a replica knows, the last one while `known_by` does not answer."""
+    live = Recording(f"{level(by)}:{metric}:min", promql("min by (job$by) ($metric)", by, metric=metric))
+    carried = Recording(
+        f"{live.name}_carried",
+        promql(
+            "$live or (last_over_time($live[$back]) unless on (job) $known)",
+            live=live.name,
+            back=CARRY_DAY,
+            known=known_by,
+        ),
+    )
+    return Figure(carried.name, by, (live, carried))
+
+
+def share(spent: Figure, allowed: Figure, name: str) -> Figure:
+    """What part of a limit is spent, for the same labels; nothing where the limit is 0."""
+    expr = promql("$spent / on ($labels) ($allowed > 0)", spent=spent.value, allowed=allowed.value, labels=spent.labels)
+    part = Recording(f"{level(spent.by)}:{name}:ratio", expr)
+    return Figure(part.name, spent.by, (*spent.recordings, *allowed.recordings, part), ends=spent.ends)
+
+
+def gauge(metric: str, by: tuple[str, ...]) -> Figure:
+    """A gauge of the present moment, summed within a replica, the highest of all replicas."""
+    expr = promql("max by (job$by) (sum by (job, instance$by) ($metric))", by, metric=metric)
+    live = Recording(f"{level(by)}:{metric}:sum", expr)
+    return Figure(live.name, by, (live,), held_until=LOG_IS_READ)
+
+
+def read_throughout(window: int) -> Recording:
+    """The replicas that have read the log in every scrape of the window.
+
+    An outage's backlog lands in one window, and frozen counters say nothing: neither may make a ratio.
+    """
+    span = duration(window)
+    expr = promql("min_over_time(up[$span]) == 1 and on (job, instance) min_over_time($LOG_UP[$span]) == 1", span=span)
+    return Recording(f"job_instance:ai_operation_log_up:min{span}", expr)
+
+
+def increase(metric: str, by: tuple[str, ...], window: int) -> tuple[Recording, ...]:
+    """What a counter rose by in a window that was read throughout. The last recording is the increase."""
+    readable = read_throughout(window)
+    expr = promql(
+        """
+        max by (job$by) (
+          sum by (job, instance$by) (increase($metric[$span])) and on (job, instance) $readable
+        )
+        """,
+        by,
+        metric=metric,
+        span=duration(window),
+        readable=readable.name,
+    )
+    stem = metric.removesuffix("_total")
+    return readable, Recording(f"{level(by)}:{stem}:increase{duration(window)}", expr)
+
+
+def held_until_read(window: int) -> str:
+    """Answers for each job of which a replica has read the log throughout the window."""
+    return promql("max by (job) ($readable)", readable=read_throughout(window).name)
+
+
+def wider(window: int) -> tuple[int, ...]:
+    """The windows that a ratio is tried over, in turn."""
+    return (window, WIDE_WINDOW) if window < WIDE_WINDOW else (window,)

@@ -1,0 +1,86 @@
+"""Alerts as rules are made of them: every name looked up, every expression complete."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from alert_rules.conditions import Operator
+from alert_rules.dimensions import Dimension
+from alert_rules.figures import Recording
+from alert_rules.quantities import Driver
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a figure is compared with: an amount as written, or a quantity that is looked up when the alert fires.
+
+    `noun` is how a sentence names it. `query` is an expression in which `$of` stands for matchers of the labels `by`.
+    """
+
+    noun: str
+    query: str = ""
+    by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One rule of an alert. `labels` tell it apart from the alert's other rules.
+
+    `by` are the labels of its series besides `job`, `subject` what the figure is called, `relation` how it stands to
+    the limit. `sentence` replaces subject, relation and limit where these do not make one. `also` are the words for
+    what else is required.
+    """
+
+    expr: str
+    by: tuple[str, ...]
+    subject: str
+    dimension: Dimension
+    relation: str
+    limit: Limit
+    recordings: tuple[Recording, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    ends: str = ""
+    driver: Driver | None = None
+    sentence: str = ""
+    also: str = ""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of a ladder, or the only severity of an alert that has none (`label` empty).
+
+    `amount` is in dollars, seconds, or a fraction; None where a limit is compared with.
+    """
+
+    label: str
+    amount: float | None
+    severity: str
+    variants: tuple[Variant, ...]
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One alert, compiled. `wait` and `keep` are in seconds.
+
+    `quantities` are the names that its condition holds.
+    """
+
+    name: str
+    condition: str
+    channels: tuple[str, ...]
+    rungs: tuple[Rung, ...]
+    wait: int
+    keep: int
+    summary: str
+    dashboard: str
+    quantities: tuple[str, ...]
+    operator: Operator
+
+    @property
+    def threshold(self) -> float | None:
+        """The amount of the first rung."""
+        return self.rungs[0].amount
+
+    @property
+    def recordings(self) -> tuple[Recording, ...]:
+        """All that must be recorded for it, in the order of evaluation, each once."""
+        return tuple(dict.fromkeys(r for rung in self.rungs for variant in rung.variants for r in variant.recordings))

@@ -1,0 +1,317 @@
+"""The quantities that a condition can name: one entry each, and nothing else to change for a new one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from alert_rules.conventions import CARRY_DAY, CARRY_MONTH
+from alert_rules.dimensions import Dimension
+from alert_rules.figures import Figure, gauge, limit, projection, share, spend
+from alert_rules.promql import promql
+from alert_rules.ratios import hourly, quantile, ratio
+from exporter import catalog
+
+Split = tuple[str, ...]
+
+BUDGETS_ARE_READ = promql('max by (job) ($COLLECTOR_SUCCESS{collector="budgets"}) == 1')
+
+TOTAL: Split = ()
+USER: Split = ("user",)
+OPERATION: Split = ("operation",)
+MODEL: Split = ("model",)
+BOTH: Split = ("operation", "model")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What an alert wants of a quantity: the labels to split by, the window in seconds, the fewest calls."""
+
+    by: Split
+    window: int
+    min_operations: int
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What to name as the cause: an expression for the biggest three, how a line is written, and its value's unit.
+
+    In `expr` the text `$of` stands for the matchers of the alert's own labels.
+    """
+
+    expr: str
+    line: str
+    dimension: Dimension
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A name that a condition can use.
+
+    `splits` are the labels it can be split by, the default first. `lowest` and `highest` are the values that it can
+    have at all. `limits` are the quantities it may be compared with, besides an amount. `least` is the default of
+    `min_operations`; None where it does not apply, nor `window`.
+    """
+
+    name: str
+    subject: str
+    dimension: Dimension
+    splits: tuple[Split, ...]
+    figure: Callable[[Ask], Figure]
+    dashboard: str
+    driver: Driver | None = None
+    limits: tuple[str, ...] = ()
+    lowest: Decimal | None = Decimal(0)
+    highest: Decimal | None = None
+    why_highest: str = ""
+    least: int | None = None
+    wait: int = 0
+    keep: int = 0
+
+    @property
+    def is_spend(self) -> bool:
+        """Whether the figure starts again at the end of a day or month."""
+        return self.name in _SPEND
+
+
+_SPEND = ("daily_spend", "monthly_spend", "projected_daily_spend", "budget_utilization")
+
+_RATIO_WAIT, _RATIO_KEEP = 60, 300
+
+
+def _spending(metric: str) -> Driver:
+    expr = f"sort_desc(topk(3, max by (operation, model) (sum by (instance, operation, model) ({metric}{{$of}})) > 0))"
+    return Driver(expr, "{{ .Labels.operation }} on {{ .Labels.model }}", Dimension.MONEY)
+
+
+def _calls_by(label: str, metric: str, window: str = "1h", per: str | None = None) -> Driver:
+    counted = f"max by ({label}) (sum by (instance, {label}) (increase({metric}{{$of}}[{window}])))"
+    if per is not None:
+        counted += f" / (max by ({label}) (sum by (instance, {label}) (increase({per}{{$of}}[{window}]))) > 0)"
+    return Driver(f"sort_desc(topk(3, {counted} > 0))", f"{{{{ .Labels.{label} }}}}", Dimension.COUNT)
+
+
+def _with(driver: Driver, dimension: Dimension) -> Driver:
+    return Driver(driver.expr, driver.line, dimension)
+
+
+_LATENCY_SUM = f"{catalog.LATENCY.name}_sum"
+_LATENCY_COUNT = f"{catalog.LATENCY.name}_count"
+_LATENCY_BUCKET = f"{catalog.LATENCY.name}_bucket"
+
+
+def _spend_of(metric: str, by: Split, window: str) -> Figure:
+    return spend(metric, by, window, CARRY_DAY if window == "day" else CARRY_MONTH)
+
+
+def daily_spend(by: Split) -> Figure:
+    """Today's spend; that of users comes from a gauge of its own."""
+    metric = catalog.USER_SPEND_TODAY if by == USER else catalog.SPEND_TODAY
+    return _spend_of(metric.name, by, "day")
+
+
+def daily_limit(by: Split) -> Figure:
+    """The team's daily limit, or each user's."""
+    if by == USER:
+        return limit(catalog.USER_DAILY_LIMIT.name, by, BUDGETS_ARE_READ)
+    return limit(catalog.DAILY_LIMIT.name, by)
+
+
+def budget_utilization(by: Split) -> Figure:
+    """What part of the daily limit is spent, of the team or of each user."""
+    return share(daily_spend(by), daily_limit(by), "ai_budget_utilization")
+
+
+_ALL = (
+    Quantity(
+        "daily_spend",
+        "Spend today",
+        Dimension.MONEY,
+        (TOTAL, USER, OPERATION, MODEL),
+        lambda ask: daily_spend(ask.by),
+        "ai-cost",
+        _spending(catalog.SPEND_TODAY.name),
+        limits=("daily_limit",),
+    ),
+    Quantity(
+        "monthly_spend",
+        "Spend this month",
+        Dimension.MONEY,
+        (TOTAL, OPERATION, MODEL),
+        lambda ask: _spend_of(catalog.SPEND_MONTH.name, ask.by, "month"),
+        "ai-cost",
+        _spending(catalog.SPEND_MONTH.name),
+        limits=("monthly_limit",),
+    ),
+    Quantity(
+        "projected_daily_spend",
+        "Projected spend of today",
+        Dimension.MONEY,
+        (TOTAL, OPERATION, MODEL),
+        lambda ask: projection(catalog.SPEND_TODAY.name, ask.by, CARRY_DAY),
+        "ai-cost",
+        _spending(catalog.SPEND_TODAY.name),
+        limits=("daily_limit",),
+    ),
+    Quantity(
+        "budget_utilization",
+        "Share of the daily limit spent",
+        Dimension.RATIO,
+        (TOTAL, USER),
+        lambda ask: budget_utilization(ask.by),
+        "ai-cost",
+        _spending(catalog.SPEND_TODAY.name),
+    ),
+    Quantity(
+        "daily_limit",
+        "Daily limit",
+        Dimension.MONEY,
+        (TOTAL, USER),
+        lambda ask: daily_limit(ask.by),
+        "ai-cost",
+    ),
+    Quantity(
+        "monthly_limit",
+        "Monthly limit",
+        Dimension.MONEY,
+        (TOTAL,),
+        lambda ask: limit(catalog.MONTHLY_LIMIT.name, ask.by),
+        "ai-cost",
+    ),
+    Quantity(
+        "error_rate",
+        "Error rate",
+        Dimension.RATIO,
+        (OPERATION, MODEL, BOTH, TOTAL),
+        lambda ask: ratio(
+            catalog.FAILURES.name,
+            catalog.OPERATIONS.name,
+            ask.by,
+            ask.window,
+            ask.min_operations,
+            "ai_operation_failures_per_operation:ratio",
+            all_failed=True,
+        ),
+        "ai-performance",
+        _calls_by("error_class", catalog.FAILURES.name),
+        highest=Decimal(1),
+        why_highest="all calls failing is 100%",
+        # one failure of twenty is 5 %, and not above it: fewer calls would make one failure an alert
+        least=20,
+        wait=_RATIO_WAIT,
+        keep=_RATIO_KEEP,
+    ),
+    Quantity(
+        "avg_latency",
+        "Average latency",
+        Dimension.DURATION,
+        (OPERATION, MODEL, BOTH, TOTAL),
+        lambda ask: ratio(
+            _LATENCY_SUM, _LATENCY_COUNT, ask.by, ask.window, ask.min_operations, "ai_operation_latency_seconds:mean"
+        ),
+        "ai-performance",
+        _with(_calls_by("model", _LATENCY_SUM, per=_LATENCY_COUNT), Dimension.DURATION),
+        limits=("timeout",),
+        least=20,
+        wait=_RATIO_WAIT,
+        keep=_RATIO_KEEP,
+    ),
+    Quantity(
+        "p95_latency",
+        "95th percentile of latency",
+        Dimension.DURATION,
+        (OPERATION, MODEL, BOTH, TOTAL),
+        lambda ask: quantile(
+            0.95,
+            _LATENCY_BUCKET,
+            _LATENCY_COUNT,
+            ask.by,
+            ask.window,
+            ask.min_operations,
+            "ai_operation_latency_seconds:p95_",
+        ),
+        "ai-performance",
+        _with(_calls_by("model", _LATENCY_SUM, per=_LATENCY_COUNT), Dimension.DURATION),
+        highest=Decimal(str(catalog.LATENCY.edges[-1])),
+        why_highest="a quantile is never above the histogram's last edge",
+        least=20,
+        wait=_RATIO_WAIT,
+        keep=_RATIO_KEEP,
+    ),
+    Quantity(
+        "model_response_time",
+        "Median response time",
+        Dimension.DURATION,
+        (MODEL,),
+        lambda ask: quantile(
+            0.5,
+            _LATENCY_BUCKET,
+            _LATENCY_COUNT,
+            ask.by,
+            ask.window,
+            ask.min_operations,
+            "ai_operation_latency_seconds:p50_",
+        ),
+        "ai-performance",
+        _calls_by("operation", catalog.OPERATIONS.name),
+        limits=("timeout",),
+        highest=Decimal(str(catalog.LATENCY.edges[-1])),
+        why_highest="a quantile is never above the histogram's last edge",
+        least=3,
+        wait=_RATIO_WAIT,
+        keep=_RATIO_KEEP,
+    ),
+    Quantity(
+        "timeout",
+        "Timeout",
+        Dimension.DURATION,
+        (MODEL,),
+        lambda ask: limit(catalog.MODEL_TIMEOUT.name, ask.by),
+        "ai-performance",
+    ),
+    Quantity(
+        "cost_per_operation",
+        "Cost per operation",
+        Dimension.MONEY,
+        (OPERATION, MODEL, BOTH, TOTAL),
+        lambda ask: ratio(
+            catalog.COST.name,
+            catalog.OPERATIONS.name,
+            ask.by,
+            ask.window,
+            ask.min_operations,
+            "ai_operation_cost_usd_per_operation:ratio",
+        ),
+        "ai-performance",
+        _with(_calls_by("model", catalog.COST.name, per=catalog.OPERATIONS.name), Dimension.MONEY),
+        least=20,
+        wait=_RATIO_WAIT,
+        keep=_RATIO_KEEP,
+    ),
+    Quantity(
+        "operations_per_hour",
+        "Operations in the last hour",
+        Dimension.COUNT,
+        (TOTAL, OPERATION, MODEL, BOTH),
+        lambda ask: hourly(catalog.OPERATIONS.name, ask.by),
+        "ai-cost",
+        _calls_by("operation", catalog.OPERATIONS.name),
+        wait=_RATIO_WAIT,
+        keep=_RATIO_KEEP,
+    ),
+    Quantity(
+        "queue_depth",
+        "Operations in progress",
+        Dimension.COUNT,
+        (TOTAL, ("status",)),
+        lambda ask: gauge(catalog.IN_PROGRESS.name, ask.by),
+        "ai-health",
+        Driver(
+            f"sort_desc(max by (status) ({catalog.IN_PROGRESS.name}{{$of}}))", "{{ .Labels.status }}", Dimension.COUNT
+        ),
+        wait=300,
+        keep=_RATIO_KEEP,
+    ),
+)
+
+QUANTITIES: Mapping[str, Quantity] = {quantity.name: quantity for quantity in _ALL}
+"""All of them by name."""

@@ -1,0 +1,76 @@
+"""Figures that are one increase by another, or a quantile of increases: guarded, and wider where calls are few."""
+
+from alert_rules.conventions import duration
+from alert_rules.figures import Figure, Recording, held_until_read, increase, level, wider
+from alert_rules.promql import promql
+
+ALL_FAILED_FROM = 5
+"""So many calls without one that went well are an outage, whatever minimum the author set."""
+
+
+def ratio(
+    above: str, below: str, by: tuple[str, ...], window: int, least: int, record: str, *, all_failed: bool = False
+) -> Figure:
+    """`above` per `below`, counters both, over the window, or over an hour where the window has fewer than `least`.
+
+    With `all_failed`, five or more that all count above are enough in either window.
+    """
+    recordings: list[Recording] = []
+    choices: list[str] = []
+    for span in wider(window):
+        counted, per = increase(above, by, span), increase(below, by, span)
+        recordings += (*counted, *per)
+        names = {"above": counted[-1].name, "below": per[-1].name}
+        choices.append(promql("$above / ($below > 0) and $below >= $least", least=least, **names))
+        if all_failed and least > ALL_FAILED_FROM:
+            # extrapolated by the same factor, all of them are equal but for rounding
+            whole = "($above / ($below > 0) >= 0.999) and $below >= $few"
+            choices.append(promql(whole, few=ALL_FAILED_FROM, **names))
+    return _first_of(choices, recordings, by, window, least, record)
+
+
+def quantile(q: float, buckets: str, calls: str, by: tuple[str, ...], window: int, least: int, record: str) -> Figure:
+    """A quantile of a histogram over the window, or over an hour where the window has fewer than `least` calls."""
+    recordings: list[Recording] = []
+    choices: list[str] = []
+    for span in wider(window):
+        per = increase(calls, by, span)
+        counted = increase(buckets, (*by, "le"), span)
+        recordings += (*per, *counted)
+        choice = "histogram_quantile($q, $buckets) and $calls >= $least"
+        choices.append(promql(choice, q=q, buckets=counted[-1].name, calls=per[-1].name, least=least))
+    return _first_of(choices, recordings, by, window, least, record)
+
+
+def _first_of(
+    choices: list[str], recordings: list[Recording], by: tuple[str, ...], window: int, least: int, record: str
+) -> Figure:
+    name = f"{level(by)}:{record}{duration(window)}_min{least}"
+    value = Recording(name, promql(" or ".join(choices)))
+    return Figure(name, by, (*recordings, value), held_until=held_until_read(wider(window)[-1]))
+
+
+def hourly(metric: str, by: tuple[str, ...]) -> Figure:
+    """What a counter rose by in an hour."""
+    recordings = increase(metric, by, 3600)
+    return Figure(recordings[-1].name, by, recordings, held_until=held_until_read(3600))
+
+
+def without_success(calls: str, by_model: str, window: int, least: int) -> Figure:
+    """Calls of models that had `least` or more in three windows, and not one success.
+
+    Never the difference of two increases: extrapolated, six of six failed leave a sixth of a call over.
+    """
+    span = 3 * window
+    counted = increase(calls, (by_model,), span)
+    expr = promql(
+        """
+        $calls >= $least
+          unless on (job, model) max by (job, model) ($MODEL_LAST_SUCCESS) > time() - $span
+        """,
+        calls=counted[-1].name,
+        least=least,
+        span=span,
+    )
+    value = Recording(f"job_model:ai_operations_without_success:increase{duration(span)}_min{least}", expr)
+    return Figure(value.name, (by_model,), (*counted, value), held_until=held_until_read(span))

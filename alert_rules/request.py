@@ -1,0 +1,175 @@
+"""The admin API's request for a new alert: JSON, checked, as the settings of an alert in `alerts.yaml`."""
+
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Any
+
+from alert_rules.dimensions import Dimension
+from alert_rules.errors import RulesError
+
+# Each way to write a threshold: what it can measure, and how a condition writes it.
+_THRESHOLDS: Mapping[str, tuple[Dimension, str]] = {
+    "threshold_usd": (Dimension.MONEY, "${}"),
+    "threshold_percent": (Dimension.RATIO, "{}%"),
+    "threshold_ms": (Dimension.DURATION, "{}ms"),
+    "threshold_seconds": (Dimension.DURATION, "{}s"),
+    "threshold": (Dimension.COUNT, "{}"),
+}
+_TEXTS = ("severity", "for", "keep_firing_for", "window", "summary")
+_FIELDS = ("name", "type", *_THRESHOLDS, "channel", "webhook_url", *_TEXTS, "by", "min_operations")
+_SEVERITIES = ("critical", "warning", "info")
+_SHOWN = re.compile(r"[\w.-]{1,40}")
+_CHANNEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_LONGEST_NAME, _LONGEST_TEXT = 100, 500
+_LARGEST, _PLACES = Decimal(10) ** 12, 9
+
+# Names of this project's alerts are hashed under it, so that an alert has the same id wherever it is added.
+_NAMESPACE = uuid.UUID("6f2f9c52-7c0d-5a53-9d0e-3a1f0f6f7c14")
+
+
+@dataclass(frozen=True, slots=True)
+class AddRequest:
+    """A new alert: `settings` as alerts.yaml has them, in order; the URL is kept apart and out of every repr."""
+
+    name: str
+    settings: dict[str, Any]
+    channels: tuple[str, ...]
+    webhook_url: str | None = field(default=None, repr=False)
+
+
+def alert_id(name: str) -> str:
+    """The id of an alert: always the same for a name."""
+    return str(uuid.uuid5(_NAMESPACE, name))
+
+
+def parse_request(text: str | bytes, quantities: Mapping[str, Dimension]) -> AddRequest:
+    """Check a request; `quantities` are the types that it may name.
+
+    Raises RulesError with everything that is wrong with it; values are not repeated, since one may be a secret.
+    """
+    data = _object(text)
+    problems = [
+        f"{name if _SHOWN.fullmatch(name) else '(…)'}: no such field — {_near(name)}"
+        for name in data
+        if name not in _FIELDS
+    ]
+    settings: dict[str, Any] = {}
+    for check in (_name, _condition, _channel, _severity, _options):
+        try:
+            settings |= check(data, quantities)
+        except RulesError as error:
+            problems.extend(error.problems)
+    url = data.get("webhook_url")
+    if url is not None and not isinstance(url, str):
+        problems.append("webhook_url: not a text — write the URL that Discord shows for the webhook")
+    channel = settings.get("channel", ())
+    channels = (channel,) if isinstance(channel, str) else tuple(channel)
+    if url is not None and len(channels) > 1:
+        problems.append("webhook_url: several channels — name the one channel that it belongs to")
+    if problems:
+        raise RulesError(problems)
+    return AddRequest(settings["name"], settings, channels, url)
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise RulesError(["a field stands twice in the JSON — keep one"])
+        return found
+
+    def no_constant(_: str) -> Any:
+        raise RulesError(["NaN or Infinity in the JSON — write a number"])
+
+    try:
+        data = json.loads(
+            text, object_pairs_hook=unique, parse_float=Decimal, parse_int=Decimal, parse_constant=no_constant
+        )
+    except UnicodeDecodeError:
+        raise RulesError(["the request is not UTF-8 — send JSON in UTF-8"]) from None
+    except json.JSONDecodeError as error:
+        raise RulesError([f"the request is not JSON ({error.msg}, line {error.lineno}) — send one object"]) from None
+    except (RecursionError, ArithmeticError):
+        raise RulesError(["the request is not JSON that can be read — send one object of texts and numbers"]) from None
+    if not isinstance(data, dict):
+        raise RulesError(['the request is no JSON object — send {"name": …, "type": …, …}'])
+    return data
+
+
+def _near(name: str) -> str:
+    near = get_close_matches(name, _FIELDS, n=1)
+    return f"did you mean {near[0]}?" if near else f"known are {', '.join(_FIELDS)}"
+
+
+def _text(data: Mapping[str, Any], name: str, longest: int) -> str:
+    value = data.get(name)
+    if not isinstance(value, str) or not value:
+        raise RulesError([f"{name}: {'not set' if value is None else 'not a text'} — write a text"])
+    if "/webhooks/" in value:
+        raise RulesError([f"{name}: holds a webhook's URL, which is a secret — send it as webhook_url"])
+    if len(value) > longest or value != value.strip() or not value.isprintable():
+        raise RulesError([f"{name}: write 1 to {longest} printable characters on one line, no space at either end"])
+    return value
+
+
+def _name(data: Mapping[str, Any], _: Mapping[str, Dimension]) -> dict[str, Any]:
+    name = _text(data, "name", _LONGEST_NAME)
+    if "/" in name or "\\" in name or name.startswith("."):
+        raise RulesError(["name: has a slash, or begins with a dot — the runbook's file is called like it"])
+    return {"name": name}
+
+
+def _condition(data: Mapping[str, Any], quantities: Mapping[str, Dimension]) -> dict[str, Any]:
+    quantity = _text(data, "type", _LONGEST_TEXT)
+    if quantity not in quantities:
+        raise RulesError([f"type: no such quantity — write one of {', '.join(quantities)}"])
+    fitting = [name for name, (dimension, _) in _THRESHOLDS.items() if dimension == quantities[quantity]]
+    given = [name for name in _THRESHOLDS if data.get(name) is not None]
+    if len(given) != 1 or given[0] not in fitting:
+        found = " and ".join(given) or "no threshold"
+        raise RulesError([f"type: {quantity} with {found} — set {' or '.join(fitting)}"])
+    value = data[given[0]]
+    if not isinstance(value, Decimal):
+        raise RulesError([f"{given[0]}: not a number — write a number without quotes"])
+    if not 0 <= value < _LARGEST or value != round(value, _PLACES):
+        raise RulesError([f"{given[0]}: write a number from 0 to below {_LARGEST:,}, at most {_PLACES} decimals"])
+    number = f"{value:f}"
+    number = number.rstrip("0").rstrip(".") if "." in number else number
+    return {"condition": f"{quantity} > {_THRESHOLDS[given[0]][1].format(number)}"}
+
+
+def _channel(data: Mapping[str, Any], _: Mapping[str, Dimension]) -> dict[str, Any]:
+    value = data.get("channel")
+    names = value if isinstance(value, list) else [value]
+    if not names or not all(isinstance(name, str) and _CHANNEL.fullmatch(name) for name in names):
+        raise RulesError(["channel: write a channel's name from channels.yaml, or a list of them"])
+    return {"channel": names[0] if len(names) == 1 else names}
+
+
+def _severity(data: Mapping[str, Any], _: Mapping[str, Dimension]) -> dict[str, Any]:
+    severity = data.get("severity", "warning")
+    if severity not in _SEVERITIES:
+        raise RulesError([f"severity: write one of {', '.join(_SEVERITIES)}"])
+    return {"severity": severity}
+
+
+def _options(data: Mapping[str, Any], _: Mapping[str, Dimension]) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        name: _text(data, name, _LONGEST_TEXT) for name in _TEXTS if name in data and name != "severity"
+    }
+    if "by" in data:
+        by = data["by"] if isinstance(data["by"], list) else [data["by"]]
+        if not by or not all(isinstance(label, str) and label.isidentifier() for label in by):
+            raise RulesError(["by: write a label's name, or a list of them"])
+        options["by"] = data["by"]
+    if "min_operations" in data:
+        least = data["min_operations"]
+        if not isinstance(least, Decimal) or least != round(least) or not 0 <= least < _LARGEST:
+            raise RulesError(["min_operations: write a whole number, 0 or more"])
+        options["min_operations"] = int(least)
+    return options
