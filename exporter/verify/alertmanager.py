@@ -70,9 +70,7 @@ def _wait(part: Part, before: Samples, seconds: float) -> Finding:
     while (taken := time.monotonic() - began) < seconds:
         now = parse(part.text("/metrics"))
         if _delivered(now) > _delivered(before):
-            return ok(
-                TEST_ALERT, f"delivered to Discord after {taken:.0f} s: look for ai_monitoring_test in the channel"
-            )
+            return ok(TEST_ALERT, f"delivered after {taken:.0f} s: look for ai_monitoring_test in the channel")
         if _count(now, _REFUSED) > _count(before, _REFUSED):
             mend = "Alertmanager's log says why; see that secrets/discord_webhook_url is the channel's webhook"
             return fail(TEST_ALERT, "Alertmanager could not deliver to Discord", mend)

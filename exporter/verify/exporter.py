@@ -6,7 +6,7 @@ from decimal import Decimal
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import catalog
-from exporter.finding import Finding, fail, ok
+from exporter.finding import Finding, Level, fail, ok, skipped
 from exporter.verify.web import Page, Part, UnansweredError, first_line
 from exporter.wording import listing
 
@@ -30,8 +30,9 @@ def look_at_exporter(part: Part) -> tuple[list[Finding], Samples | None]:
     except ValueError:
         mend = "name the exporter's own address: --exporter-url"
         return [fail(EXPORTER, f"{part.url}/metrics is not in Prometheus' format", mend)], None
-    findings = [ok(EXPORTER, f"{part.url} answers with {len(samples)} samples")]
-    return [*findings, judge_log(ready, samples), judge_tables(samples)], samples
+    log = judge_log(ready, samples)
+    tables = skipped(OTHER_TABLES, LOG_READ) if log.level is Level.FAIL else judge_tables(samples)
+    return [ok(EXPORTER, f"{part.url} answers with {len(samples)} samples"), log, tables], samples
 
 
 def parse(text: str) -> Samples:
