@@ -40,15 +40,15 @@ def run_demo_data(config: Config, info: ConnInfo, days: int, ready_file: Path | 
         failure: DatabaseError | None = None
         try:
             with psycopg.connect(url) as connection:
-                if _is_ours(connection):
-                    print("the history is there already", file=out, flush=True)
-                else:
+                told = "the history is there already"
+                if not _is_ours(connection):
                     written = fill(connection, layout, history(layout, days, datetime.now(UTC), rng))
-                    print(f"wrote {written} calls of {days} days, layout {layout!r}", file=out, flush=True)
+                    told = f"wrote {written} calls of {days} days, layout {layout!r}"
         except psycopg.Error as error:
             failure = translate(error, info)
         if failure is not None:
             raise failure
+        print(told, file=out, flush=True)
         if ready_file is not None:
             ready_file.touch()
         traffic = Traffic(url, layout, rng)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from exporter.config import ConfigError, read_secret_file
 
@@ -27,6 +28,14 @@ class Places:
     grafana_password: str = field(default="", repr=False)
 
 
+def _is_web_address(url: str) -> bool:
+    try:
+        split = urlsplit(url)
+    except ValueError:
+        return False
+    return split.scheme in ("http", "https") and bool(split.hostname)
+
+
 def variable(part: str) -> str:
     """The environment variable that names a part's URL."""
     return f"{part.upper()}_URL"
@@ -41,7 +50,7 @@ def places_from(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> 
     for part, default in DEFAULTS.items():
         flag = flags.get(part)
         urls[part] = (environ.get(variable(part), default) if flag is None else flag).strip()
-        if urls[part] and not urls[part].startswith(("http://", "https://")):
+        if urls[part] and not _is_web_address(urls[part]):
             raise ConfigError([f"--{part}-url or ${variable(part)}: not a URL — write http://host:port"])
     password = environ.get("GRAFANA_PASSWORD", "")
     if not password and (file := environ.get("GRAFANA_PASSWORD_FILE")):
