@@ -13,6 +13,7 @@ from pathlib import Path
 from alert_rules.command import add_commands as add_rules_commands
 from alert_rules.errors import RulesError
 from exporter.config import Config, ConfigError, load_config
+from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import DatabaseError
 from exporter.exposition import DISTRIBUTION
 from exporter.logs import install_logging
@@ -59,11 +60,34 @@ def _parser() -> argparse.ArgumentParser:
     _common(check)
     check.set_defaults(run=_check)
 
+    operations = commands.add_parser("operations", help="the newest calls in the log")
+    _report(operations)
+    operations.add_argument("--limit", type=_whole(1, 10_000), default=20, help="rows at most (20)")
+    operations.add_argument("--days", type=_whole(1, 400), default=7, help="how far back to look (7)")
+    operations.add_argument("--operation", metavar="NAME", help="only this operation")
+    operations.add_argument("--model", metavar="NAME", help="only this model")
+    operations.add_argument("--user", metavar="ID", help="only this user, by the id that the log has")
+    operations.add_argument("--failed", action="store_true", help="only calls that failed or timed out")
+    operations.set_defaults(run=_operations)
+
+    budget = commands.add_parser("budget", help="users' daily limits, and what they spent today")
+    _report(budget)
+    budget.add_argument("--user", metavar="ID", help="only this user")
+    budget.set_defaults(run=_budget)
+
+    verified = commands.add_parser("verify", help="look at all running parts: does a row become a message?")
+    verified.add_argument("--config", type=Path, metavar="FILE", help="the exporter's configuration")
+    for part in ("exporter", "prometheus", "alertmanager", "grafana"):
+        what = "empty where there is none" if part == "grafana" else "the port of docker-compose.yml"
+        verified.add_argument(f"--{part}-url", metavar="URL", help=f"else ${part.upper()}_URL, else {what}")
+    verified.add_argument("--send-test-alert", action="store_true", help="send a message to the channel, too")
+    verified.set_defaults(run=_verify)
+
     demo = commands.add_parser(
         "demo", help="an embedded PostgreSQL with history and live traffic, and the exporter on it"
     )
     demo.add_argument("--layout", choices=("success", "status"), default="success", help="which layout the tables have")
-    demo.add_argument("--days", type=_days, default=30, help="days of history (30)")
+    demo.add_argument("--days", type=_whole(1, 400), default=30, help="days of history (30)")
     demo.add_argument("--web.listen-address", dest="listen_address", default="127.0.0.1:9867", help="(127.0.0.1:9867)")
     demo.set_defaults(run=_demo)
 
@@ -76,6 +100,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     build.add_argument("--runbooks", metavar="URL", help="where the alerts' pages are to be found")
     build.set_defaults(run=_dashboards)
+
+    data = commands.add_parser(
+        "demo-data", help="fill the empty tables of a database made for it with sample calls, and go on writing"
+    )
+    data.add_argument("--config", type=Path, metavar="FILE", help="the configuration, see config.example.yaml")
+    data.add_argument("--days", type=_whole(1, 400), default=30, help="days of history (30)")
+    data.add_argument("--ready-file", type=Path, metavar="FILE", help="made once the history is there")
+    data.set_defaults(run=_demo_data)
 
     state = commands.add_parser("state", help="what the state folder holds").add_subparsers(required=True)
     shown = state.add_parser("show", help="print what the state was kept for, and how far it has come")
@@ -103,11 +135,19 @@ def _web(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _days(text: str) -> int:
-    days = int(text)
-    if not 1 <= days <= 400:
-        raise argparse.ArgumentTypeError("1 to 400")
-    return days
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration, see config.example.yaml")
+    parser.add_argument("--json", action="store_true", help="for a script")
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        number = int(text)
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"{least} to {most}")
+        return number
+
+    return parse
 
 
 def _config(arguments: argparse.Namespace, *, read_files: bool = True) -> Config:
@@ -144,6 +184,32 @@ def _check(arguments: argparse.Namespace) -> int:
     return run_check(_config(arguments, read_files=False), os.environ, sys.stdout)
 
 
+def _operations(arguments: argparse.Namespace) -> int:
+    from exporter.reports.recent import Wanted, run_operations
+
+    config = load_config(arguments.config, os.environ)
+    wanted = Wanted(
+        arguments.limit, arguments.days, arguments.operation, arguments.model, arguments.user, arguments.failed
+    )
+    return run_operations(config, os.environ, wanted, sys.stdout, as_json=arguments.json)
+
+
+def _budget(arguments: argparse.Namespace) -> int:
+    from exporter.reports.budgets import run_budget
+
+    config = load_config(arguments.config, os.environ)
+    return run_budget(config, os.environ, arguments.user, sys.stdout, as_json=arguments.json)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from exporter.verify import places_from, run_verify
+
+    config = load_config(arguments.config, os.environ)
+    flags = {part: getattr(arguments, f"{part}_url") for part in ("exporter", "prometheus", "alertmanager", "grafana")}
+    places = places_from(flags, os.environ)
+    return run_verify(config, os.environ, places, sys.stdout, test_alert=arguments.send_test_alert)
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     from exporter.demo.exporter import serve_demo
     from exporter.demo.postgres import EmbeddedPostgresError
@@ -165,5 +231,17 @@ def _dashboards(arguments: argparse.Namespace) -> int:
     try:
         return build(settings, arguments.output or GENERATED, check=arguments.check, out=sys.stdout)
     except DashboardsError as error:
+        print(f"{DISTRIBUTION}: {error}", file=sys.stderr)
+        return 1
+
+
+def _demo_data(arguments: argparse.Namespace) -> int:
+    from exporter.demo.data import ForeignDataError, run_demo_data
+
+    config = load_config(arguments.config, os.environ)
+    info = resolve_conninfo(config, os.environ)
+    try:
+        return run_demo_data(config, info, arguments.days, arguments.ready_file, sys.stdout)
+    except ForeignDataError as error:
         print(f"{DISTRIBUTION}: {error}", file=sys.stderr)
         return 1

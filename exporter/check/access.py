@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from exporter.check.finding import Finding, fail, ok, warn
-from exporter.check.wording import listing
 from exporter.database.layout import Column, Relation
 from exporter.database.names import columns_sql, quoted, table_sql
 from exporter.database.session import Session
+from exporter.finding import Finding, fail, ok, warn
+from exporter.wording import listing
 
 GRANTS = "grants"
 LEAST_PRIVILEGE = "least privilege"

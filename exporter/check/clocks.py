@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from psycopg import sql
 
-from exporter.check.finding import Finding, fail, ok, warn
 from exporter.check.scene import Scene
-from exporter.check.wording import span_text
 from exporter.database.log_query import LogTable
+from exporter.finding import Finding, fail, ok, warn
+from exporter.wording import span_text
 
 CLOCK, REPLICATION, TIME_ZONES = "clock", "replication", "time zones"
 

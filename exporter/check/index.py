@@ -6,16 +6,16 @@ from typing import Any
 
 from psycopg import sql
 
-from exporter.check.finding import Finding, fail, ok, warn
 from exporter.check.log_table import open_window
 from exporter.check.plan import Scans, read_plan
 from exporter.check.scene import Scene
-from exporter.check.wording import listing
 from exporter.config import QualifiedName
 from exporter.database.log_query import span_query
 from exporter.database.names import columns_sql, table_sql
 from exporter.database.session import Session
+from exporter.finding import Finding, fail, ok, warn
 from exporter.ledger.calendar import MINUTE
+from exporter.wording import listing
 
 TIME_INDEX = "time index"
 

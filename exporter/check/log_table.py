@@ -3,10 +3,10 @@
 import time
 
 from exporter.check.access import GRANTS, judge_excess, judge_grants, read_access
-from exporter.check.finding import Finding, ok, warn
 from exporter.check.scene import Scene
 from exporter.database.log_query import LogTable
 from exporter.database.reader import read_span, read_undated
+from exporter.finding import Finding, ok, warn
 from exporter.ledger.aggregate import Field
 from exporter.ledger.calendar import MINUTE, floor_to
 from exporter.ledger.model import Span

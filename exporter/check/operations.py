@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 
 import yaml
 
-from exporter.check.finding import Finding, ok, warn
 from exporter.check.scene import Scene
 from exporter.check.seen import Seen
 from exporter.check.similar import candidates
-from exporter.check.wording import listing, span_text
 from exporter.database.tables import Route
+from exporter.finding import Finding, ok, warn
+from exporter.wording import listing, span_text
 
 OPERATIONS, MODEL_NAMES = "registered operations", "model names"
 

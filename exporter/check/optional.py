@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from exporter.check.access import judge_excess, judge_grants, read_access
-from exporter.check.finding import Finding, failed, ok, warn
 from exporter.check.scene import Scene
 from exporter.config.sections import Tables
 from exporter.database.layout import (
@@ -19,6 +18,7 @@ from exporter.database.layout import (
 )
 from exporter.database.names import quoted, table_sql
 from exporter.database.tables import Budgets, read_approvals, read_budgets, read_recommendations, read_routes
+from exporter.finding import Finding, failed, ok, warn
 
 _ROLES: Mapping[str, Mapping[str, Role]] = {
     "budgets": BUDGET_ROLES,

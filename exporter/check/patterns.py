@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 import psycopg
 
-from exporter.check.finding import Finding, fail, ok, warn
 from exporter.check.scene import Scene
 from exporter.config import ErrorClass
 from exporter.database.session import Session
+from exporter.finding import Finding, fail, ok, warn
 
 PATTERNS = "error patterns"
 _TRY = "SELECT '' ~* %(pattern)s"

@@ -8,7 +8,6 @@ import psycopg
 
 from exporter.check import clocks, index, log_table, operations, optional, patterns
 from exporter.check.access import GRANTS, LEAST_PRIVILEGE
-from exporter.check.finding import Finding, fail, failed, ok, render, skipped, summary, warn
 from exporter.check.scene import Scene
 from exporter.check.state import check_state
 from exporter.check.users import check_users
@@ -16,6 +15,7 @@ from exporter.config import Config, ConfigError
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
 from exporter.database.errors import DatabaseError, scrub, translate
 from exporter.database.session import Database, Identity
+from exporter.finding import Finding, fail, failed, ok, report, skipped, warn
 
 CONNECTION = "connection"
 
@@ -69,12 +69,7 @@ STEPS: Sequence[Step] = (
 
 def run_check(config: Config, environ: Mapping[str, str], out: TextIO) -> int:
     """Print what was found, check by check; returns 0 when nothing failed, else 1."""
-    findings: list[Finding] = []
-    for finding in examine(config, environ):
-        findings.append(finding)
-        print(_for(out, render(finding)), file=out, flush=True)
-    print(f"\n{summary(findings)}", file=out)
-    return 1 if failed(findings) else 0
+    return report(examine(config, environ), out)
 
 
 def examine(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -132,9 +127,3 @@ def _take(scene: Scene, step: Step) -> list[Finding]:
     except psycopg.Error as error:
         told = translate(error, scene.info)
         return [fail(step.name, told.message, told.mend)]
-
-
-def _for(out: TextIO, text: str) -> str:
-    """The text as the output's encoding can hold it."""
-    encoding = getattr(out, "encoding", None) or "utf-8"
-    return text.encode(encoding, "replace").decode(encoding)

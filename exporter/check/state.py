@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from exporter.books import IDENTITY
-from exporter.check.finding import Finding, fail, ok, warn
 from exporter.database.session import Identity
+from exporter.finding import Finding, fail, ok, warn
 from exporter.state.codec import layout_problem
 from exporter.state.store import FILE_NAME, FORMAT, LAYOUT_NAME
 

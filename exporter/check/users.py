@@ -1,7 +1,7 @@
 """How users are shown, and whether the key for it can be read."""
 
-from exporter.check.finding import Finding, fail, ok
 from exporter.config import Config, ConfigError, read_hmac_key
+from exporter.finding import Finding, fail, ok
 
 USERS = "users"
 _MODES = {"off": "not shown", "id": "shown by their id as it is in the log"}

@@ -118,12 +118,11 @@ def span_query(log: LogTable, rules: Classification, span: Span, width: int) -> 
         for measure in MOST
         for fault in FAULTS
     )
-    outcome = _BY_STATUS if log.has_status else _BY_SUCCESS
     statement = _STATEMENT.format(
-        instant=_instant(log, rules),
+        instant=instant(log, rules),
         time=log.column("time"),
-        operation=_operation(log),
-        outcome=outcome.format(log.column("status" if log.has_status else "success")),
+        operation=operation_label(log),
+        outcome=outcome(log),
         error_class=_error_class(log, rules),
         table=identifier(*log.relation.name.parts),
         buckets=sql.Literal(len(LATENCY_EDGES)),
@@ -138,7 +137,7 @@ def _parameters(log: LogTable, rules: Classification, span: Span, width: int) ->
     # the log may use a loose name as well as the one it stands for
     timeouts = {loose: rules.timeouts[name] for loose, name in rules.aliases.items() if name in rules.timeouts}
     free = {*rules.free, *(loose for loose, name in rules.aliases.items() if name in rules.free)}
-    lower, upper = _bounds(log, rules, span)
+    lower, upper = bounds(log, rules, span)
     return {
         "from": lower,
         "until": upper,
@@ -155,7 +154,7 @@ def _parameters(log: LogTable, rules: Classification, span: Span, width: int) ->
     }
 
 
-def _bounds(log: LogTable, rules: Classification, span: Span) -> tuple[datetime, datetime]:
+def bounds(log: LogTable, rules: Classification, span: Span) -> tuple[datetime, datetime]:
     """The span in the time column's own terms, so that its index serves; a zone with gaps and folds gets a margin."""
     lo, hi = (datetime.fromtimestamp(second, UTC) for second in (span.lo, span.hi))
     if log.has_zone:
@@ -169,18 +168,26 @@ def _bounds(log: LogTable, rules: Classification, span: Span) -> tuple[datetime,
     )
 
 
-def _instant(log: LogTable, rules: Classification) -> sql.Composed:
-    """The row's time in seconds since the epoch."""
+def instant(log: LogTable, rules: Classification) -> sql.Composed:
+    """The row's time in seconds since the epoch, as NUMERIC."""
     if log.has_zone or rules.log_time_zone == "UTC":
         return sql.SQL("extract(epoch FROM {})").format(log.column("time"))
     zoned = sql.SQL("extract(epoch FROM {} AT TIME ZONE {})")
     return zoned.format(log.column("time"), sql.Literal(rules.log_time_zone))
 
 
-def _operation(log: LogTable) -> sql.Composed:
+def operation_label(log: LogTable) -> sql.Composed:
+    """The operation's name before it is cleaned: operation_id, or operation_type where that is NULL or empty."""
     roles = [role for role in ("operation", "operation_type") if role in log.columns]
     names = sql.SQL(", ").join(sql.SQL("nullif({}::text, '')").format(log.column(role)) for role in roles)
     return sql.SQL("coalesce({})").format(names)
+
+
+def outcome(log: LogTable) -> sql.Composed:
+    """How the row's call ended: ok, failed, timeout, pending, running, null or unknown."""
+    if log.has_status:
+        return _BY_STATUS.format(log.column("status"))
+    return _BY_SUCCESS.format(log.column("success"))
 
 
 def _error_class(log: LogTable, rules: Classification) -> sql.Composed:

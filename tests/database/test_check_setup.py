@@ -52,7 +52,7 @@ class Report:
             if line.startswith(" " * 8):
                 found[-1][1].mend.append(line[8:])
             else:
-                found.append((line[6:30].strip(), Entry(line[:6].strip(), line[30:])))
+                found.append((line[6:36].strip(), Entry(line[:6].strip(), line[36:])))
         return found
 
     @property

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.check.clocks import LogTimes, judge_clock, judge_replication, judge_time_zones
-from exporter.check.finding import Finding, Level, fail, failed, ok, render, skipped, summary, warn
 from exporter.check.index import Table, judge_index
 from exporter.check.log_table import judge_reading
 from exporter.check.operations import judge_model_names, judge_operations
@@ -20,12 +19,13 @@ from exporter.check.scene import Scene, Server
 from exporter.check.seen import AGES, Seen
 from exporter.check.similar import candidates
 from exporter.check.users import check_users
-from exporter.check.wording import listing, span_text
 from exporter.config import Config
 from exporter.config.names import QualifiedName
 from exporter.database.conninfo import ConnInfo
 from exporter.database.names import quoted, table_sql
 from exporter.database.tables import Route
+from exporter.finding import Finding, Level, fail, failed, ok, render, skipped, summary, warn
+from exporter.wording import listing, span_text
 
 NOW = 1_772_000_000.0
 # As labels come: without control characters.

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from exporter.books import IDENTITY
-from exporter.check.finding import Level
 from exporter.check.state import check_state, judge_identity
 from exporter.database.session import Identity
+from exporter.finding import Level
 from exporter.ledger.model import Changes
 from exporter.state.store import FILE_NAME, Store
 

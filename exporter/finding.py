@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from typing import TextIO
 
-_MARK_WIDTH, _NAME_WIDTH = 6, 24
+_MARK_WIDTH, _NAME_WIDTH = 6, 30
 _INDENT = " " * (_MARK_WIDTH + 2)
 
 
@@ -66,6 +67,22 @@ def summary(findings: Iterable[Finding]) -> str:
         f"{counts[Level.OK]} passed, {counts[Level.WARN]} to look at, {counts[Level.FAIL]} failed, "
         f"{counts[Level.SKIPPED]} skipped"
     )
+
+
+def report(findings: Iterable[Finding], out: TextIO) -> int:
+    """Print findings as they come, and their summary; returns the exit code: 0 when nothing failed, else 1."""
+    seen: list[Finding] = []
+    for finding in findings:
+        seen.append(finding)
+        print(_for(out, render(finding)), file=out, flush=True)
+    print(f"\n{summary(seen)}", file=out)
+    return 1 if failed(seen) else 0
+
+
+def _for(out: TextIO, text: str) -> str:
+    """The text as the output's encoding can hold it."""
+    encoding = getattr(out, "encoding", None) or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)
 
 
 def _printable(text: str) -> str:

@@ -1,0 +1,46 @@
+#!/bin/sh
+# Makes the files of secrets/ that docker-compose.yml reads. Never changes one that is there.
+#
+#   deploy/make-secrets.sh         random passwords, and says which files you have to write yourself
+#   deploy/make-secrets.sh demo    all of them, for docker compose --profile demo
+#
+# SECRETS_DIR names another folder.
+set -eu
+folder=${SECRETS_DIR:-$(dirname "$0")/../secrets}
+
+# Users inside the containers must read the files; the folder's own mode keeps out the users of this machine.
+mkdir -p "$folder"
+chmod 700 "$folder"
+umask 022
+
+random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+
+write() { # FILE TEXT
+  [ -e "$folder/$1" ] || printf '%s' "$2" >"$folder/$1"
+}
+
+ask() { # FILE WHAT
+  [ -e "$folder/$1" ] || printf 'write %s/%s: %s\n' "$folder" "$1" "$2"
+}
+
+write grafana_admin_password "$(random)"
+case ${1:-} in
+  demo)
+    write postgres_password "$(random)"
+    write grafana_database_password "$(random)"
+    write postgres_exporter_password "$(random)"
+    write database_url "postgresql://ai_exporter:$(random)@postgres:5432/demo"
+    write demo_writer_url "postgresql://app:$(random)@postgres:5432/demo"
+    write discord_webhook_url "http://discord-receiver:9094/api/webhooks/1/demo"
+    ;;
+  '')
+    ask database_url 'postgresql://ai_exporter:PASSWORD@HOST:5432/DATABASE?sslmode=require'
+    ask grafana_database_password 'the password of the role ai_grafana (deploy/sql/dashboards.sql)'
+    ask postgres_exporter_password 'the password of the role ai_postgres_exporter (deploy/sql/role_postgres_exporter.sql)'
+    ask discord_webhook_url "the channel's webhook: Discord, Edit Channel, Integrations, Webhooks, Copy Webhook URL"
+    ;;
+  *)
+    echo "usage: $0 [demo]" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,88 @@
+"""`demo-data`: sample history and live traffic in a PostgreSQL server of your own."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import TextIO
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from exporter.config import Config
+from exporter.database.conninfo import ConnInfo
+from exporter.database.errors import DatabaseError, translate
+from exporter.database.session import Database
+from exporter.demo.history import history
+from exporter.demo.profiles import OVER_BUDGET_USER
+from exporter.demo.rows import fill
+from exporter.demo.run import Interruption
+from exporter.demo.schema import Layout
+from exporter.demo.traffic import Traffic
+
+_SECONDS = 10.0
+_WATCH_SECONDS = 1.0
+
+
+class ForeignDataError(Exception):
+    """The log holds rows that this command did not write."""
+
+
+def run_demo_data(config: Config, info: ConnInfo, days: int, ready_file: Path | None, out: TextIO) -> int:
+    """Fill an empty log with `days` days of history, then write live traffic until a signal; returns the exit code.
+
+    A log that was filled before gets no history again. `ready_file` is made once the history is there. Raises
+    `DatabaseError`, and `ForeignDataError` rather than write among real rows.
+    """
+    rng = Random()  # noqa: S311 - a demo's data, no secret
+    url = make_conninfo("", **info.params)
+    with Interruption() as interruption:
+        layout = _layout(config, info)
+        failure: DatabaseError | None = None
+        try:
+            with psycopg.connect(url) as connection:
+                told = "the history is there already"
+                if not _is_ours(connection):
+                    written = fill(connection, layout, history(layout, days, datetime.now(UTC), rng))
+                    told = f"wrote {written} calls of {days} days, layout {layout!r}"
+        except psycopg.Error as error:
+            failure = translate(error, info)
+        if failure is not None:
+            raise failure
+        print(told, file=out, flush=True)
+        if ready_file is not None:
+            ready_file.touch()
+        traffic = Traffic(url, layout, rng)
+        traffic.start()
+        print("writing live traffic", file=out, flush=True)
+        try:
+            while not interruption.requested and traffic.failure is None:
+                interruption.wait(_WATCH_SECONDS)
+        finally:
+            traffic.stop()
+    if traffic.failure is not None:
+        print(f"the live traffic has stopped: {traffic.failure}", file=out, flush=True)
+        return 1
+    return 0
+
+
+def _layout(config: Config, info: ConnInfo) -> Layout:
+    database = Database(info, config.database.connect_timeout, "ai-operation-exporter-demo-data")
+    try:
+        with database.session(_SECONDS) as session:
+            return "status" if session.log(config.classification()).has_status else "success"
+    finally:
+        database.close()
+
+
+def _is_ours(connection: "psycopg.Connection[tuple[object, ...]]") -> bool:
+    """Whether the history was written before; False where the log is empty."""
+    rows = connection.execute(
+        "SELECT EXISTS (SELECT FROM ai_operation_log), EXISTS (SELECT FROM cost_budgets WHERE user_id::text = %s)",
+        (str(OVER_BUDGET_USER),),
+    ).fetchone()
+    full, ours = rows or (False, False)
+    if full and not ours:
+        raise ForeignDataError(
+            "ai_operation_log holds rows that demo-data did not write — name an empty database, made for the demo"
+        )
+    return bool(full)

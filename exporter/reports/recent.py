@@ -1,0 +1,179 @@
+"""The newest rows of the log."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, TextIO
+
+from psycopg import sql
+
+from exporter.config import Classification, Config
+from exporter.database.conninfo import resolve_conninfo
+from exporter.database.log_query import LogTable, bounds, instant, operation_label, outcome
+from exporter.database.names import identifier
+from exporter.database.rows import clean_label
+from exporter.database.session import Database, Session
+from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, Span
+from exporter.reports.shown_users import pseudonyms
+from exporter.reports.table import dollars, render_table
+from exporter.serving import UsageError
+
+_DAY = 86_400
+_SECONDS = 30.0
+_SUCCESS = {"ok": True, "failed": False, "timeout": False}
+
+_RECENT = sql.SQL("""
+SELECT at::float8, operation, username, model, cost, latency, outcome FROM (
+  SELECT {time} AS moment, {instant} AS at, left({operation}, 256) AS operation, left({user}::text, 256) AS username,
+         left({model}::text, 256) AS model, {cost}::numeric AS cost, {latency}::numeric AS latency,
+         {outcome} AS outcome
+  FROM {table} WHERE {time} >= %(from)s AND {time} < 'infinity'
+) AS calls
+WHERE (%(operation)s::text IS NULL OR operation = %(operation)s)
+  AND (%(models)s::text[] IS NULL OR model = ANY(%(models)s))
+  AND (%(user)s::text IS NULL OR username = %(user)s)
+  AND (NOT %(failed)s OR outcome IN ('failed', 'timeout'))
+ORDER BY moment DESC LIMIT %(limit)s
+""")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which rows: of the last `days`, `limit` at most; None for any. Users and operations as the log has them."""
+
+    limit: int = 20
+    days: int = 7
+    operation: str | None = None
+    model: str | None = None
+    user: str | None = None
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Call:
+    """A row: when (UTC), cost in USD and latency in milliseconds as far as known, and how it ended.
+
+    `outcome` is ok, failed, timeout, pending, running, null or unknown.
+    """
+
+    at: datetime
+    operation: str
+    user: str
+    model: str
+    cost_usd: Decimal | None
+    latency_ms: Decimal | None
+    outcome: str
+
+    @property
+    def success(self) -> bool | None:
+        """Whether it succeeded; None where it has not ended, or cannot be told."""
+        return _SUCCESS.get(self.outcome)
+
+
+def run_operations(config: Config, environ: Mapping[str, str], wanted: Wanted, out: TextIO, *, as_json: bool) -> int:
+    """Print the newest rows, newest first; returns 0. Raises `DatabaseError`, `ConfigError` or `UsageError`."""
+    if config.users.mode == "off" and wanted.user is not None:
+        raise UsageError("--user: users.mode is off in the configuration — write id or hmac there to see users")
+    label = pseudonyms(config).of
+    info = resolve_conninfo(config, environ)
+    database = Database(info, config.database.connect_timeout, "ai-operation-exporter-operations")
+    try:
+        with database.session(_SECONDS) as session:
+            rules = config.classification()
+            calls = read_recent(session, session.log(rules), rules, wanted, label)
+    finally:
+        database.close()
+    with_user = config.users.mode != "off"
+    print(as_text_json(calls, with_user=with_user) if as_json else as_table(calls, with_user=with_user), file=out)
+    return 0
+
+
+def read_recent(
+    session: Session, log: LogTable, rules: Classification, wanted: Wanted, label: Callable[[str], str]
+) -> list[Call]:
+    """The newest rows that are wanted, newest first."""
+    statement = _RECENT.format(
+        time=log.column("time"),
+        instant=instant(log, rules),
+        operation=operation_label(log),
+        user=log.column("user"),
+        model=log.column("model"),
+        cost=log.column("cost"),
+        latency=log.column("latency"),
+        outcome=outcome(log),
+        table=identifier(*log.relation.name.parts),
+    )
+    clock = int(session.clock)
+    lower, _ = bounds(log, rules, Span(clock - wanted.days * _DAY, clock))
+    loose = [name for name, known in rules.aliases.items() if known == wanted.model]
+    words: dict[str, Any] = {
+        "from": lower,
+        "operation": wanted.operation,
+        "models": None if wanted.model is None else [wanted.model, *loose],
+        "user": wanted.user,
+        "failed": wanted.failed,
+        "limit": wanted.limit,
+    }
+    return [_call(row, rules.aliases, label) for row in session.run(statement, words)]
+
+
+def _call(row: tuple[Any, ...], aliases: Mapping[str, str], label: Callable[[str], str]) -> Call:
+    at, operation, user, model, cost, latency, ended = row
+    return Call(
+        datetime.fromtimestamp(at, UTC),
+        clean_label(operation, UNKNOWN),
+        label(clean_label(user, UNATTRIBUTED)),
+        clean_label(aliases.get(model, model), UNKNOWN),
+        _finite(cost),
+        _finite(latency),
+        ended,
+    )
+
+
+def _finite(number: Decimal | None) -> Decimal | None:
+    return number if number is not None and number.is_finite() else None
+
+
+def as_text_json(calls: list[Call], *, with_user: bool) -> str:
+    """A JSON array, one object a row; times in ISO 8601, UTC."""
+    rows = []
+    for call in calls:
+        row: dict[str, Any] = {"time": _moment(call.at), "operation": call.operation}
+        if with_user:
+            row["user"] = call.user
+        row["model"] = call.model
+        row["cost_usd"] = None if call.cost_usd is None else float(call.cost_usd)
+        row["latency_ms"] = None if call.latency_ms is None else round(call.latency_ms)
+        row["success"] = call.success
+        row["outcome"] = call.outcome
+        rows.append(row)
+    return json.dumps(rows, indent=2, ensure_ascii=False)
+
+
+def as_table(calls: list[Call], *, with_user: bool) -> str:
+    """A table for people, or a sentence where there is nothing."""
+    if not calls:
+        return "no such calls"
+    headers = ["time (UTC)", "operation", "user", "model", "cost $", "latency ms", "outcome"]
+    rows = [
+        [
+            f"{call.at:%Y-%m-%d %H:%M:%S}",
+            call.operation,
+            call.user,
+            call.model,
+            dollars(call.cost_usd),
+            "-" if call.latency_ms is None else f"{call.latency_ms:,.0f}",
+            call.outcome,
+        ]
+        for call in calls
+    ]
+    if not with_user:
+        headers.pop(2)
+        rows = [[*row[:2], *row[3:]] for row in rows]
+    return render_table(headers, rows, right=("cost $", "latency ms"))
+
+
+def _moment(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

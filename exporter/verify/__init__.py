@@ -1,0 +1,6 @@
+"""`verify`: whether the running parts do what they are for, from the table to the message."""
+
+from exporter.verify.places import Places, places_from
+from exporter.verify.run import run_verify
+
+__all__ = ["Places", "places_from", "run_verify"]

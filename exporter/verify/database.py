@@ -1,0 +1,58 @@
+"""The database: it answers, every row is visible, and what was spent in a span of time by plain SQL."""
+
+from decimal import Decimal
+
+from psycopg import sql
+
+from exporter.config import MOST, Config
+from exporter.database.conninfo import ConnInfo
+from exporter.database.errors import DatabaseError, scrub
+from exporter.database.log_query import bounds, instant
+from exporter.database.names import identifier
+from exporter.database.session import Database
+from exporter.finding import Finding, fail, ok
+from exporter.ledger.model import Span
+
+NAME = "database"
+_SECONDS = 60.0
+
+# One plain sum, by no code of the exporter's but the meaning of a time and of a usable cost.
+_SPENT = sql.SQL("""
+SELECT coalesce(sum({cost}::numeric) FILTER (WHERE {cost}::numeric BETWEEN 0 AND %(most)s), 0)
+FROM {table} WHERE {time} >= %(from)s AND {time} < %(until)s AND {instant} >= %(lo)s AND {instant} < %(hi)s
+""")
+
+
+def check_database(config: Config, info: ConnInfo) -> Finding:
+    """The server answers, and the role sees every row of the log."""
+    database = Database(info, config.database.connect_timeout, "ai-operation-exporter-verify")
+    try:
+        with database.session(_SECONDS) as session:
+            log = session.log(config.classification())
+        return ok(NAME, f"{log.relation.name} at {scrub(info.display, info)}, every row visible")
+    except DatabaseError as error:
+        return fail(NAME, error.message, error.mend)
+    finally:
+        database.close()
+
+
+def spent_since(config: Config, info: ConnInfo, start: int) -> Decimal:
+    """USD in the log from a moment (seconds since the epoch) to now, by the database's clock; `DatabaseError`."""
+    rules = config.classification()
+    database = Database(info, config.database.connect_timeout, "ai-operation-exporter-verify")
+    try:
+        with database.session(_SECONDS) as session:
+            log = session.log(rules)
+            span = Span(start, int(session.clock) + 1)
+            lower, upper = bounds(log, rules, span)
+            statement = _SPENT.format(
+                cost=log.column("cost"),
+                time=log.column("time"),
+                instant=instant(log, rules),
+                table=identifier(*log.relation.name.parts),
+            )
+            words = {"from": lower, "until": upper, "lo": span.lo, "hi": session.clock, "most": MOST["cost"]}
+            ((usd,),) = session.run(statement, words)
+            return Decimal(usd)
+    finally:
+        database.close()

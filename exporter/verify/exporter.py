@@ -1,0 +1,95 @@
+"""The exporter: it runs, reads the log and the other tables, and shows what SQL says was spent today."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter import catalog
+from exporter.finding import Finding, Level, fail, ok, skipped
+from exporter.verify.web import Page, Part, UnansweredError, first_line
+from exporter.wording import listing
+
+EXPORTER, LOG_READ, OTHER_TABLES, COST = "exporter", "log read", "other tables", "cost today"
+
+TOLERANCE = Decimal("0.01")
+"""The share by which the exposed cost may differ from SQL's."""
+
+Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def look_at_exporter(part: Part) -> tuple[list[Finding], Samples | None]:
+    """The findings, and its samples where it has any."""
+    try:
+        ready = part.page("/-/ready")
+        text = part.text("/metrics")
+    except UnansweredError as error:
+        return [fail(EXPORTER, str(error), "start it, or name its address: --exporter-url")], None
+    try:
+        samples = parse(text)
+    except ValueError:
+        mend = "name the exporter's own address: --exporter-url"
+        return [fail(EXPORTER, f"{part.url}/metrics is not in Prometheus' format", mend)], None
+    log = judge_log(ready, samples)
+    tables = skipped(OTHER_TABLES, LOG_READ) if log.level is Level.FAIL else judge_tables(samples)
+    return [ok(EXPORTER, f"{part.url} answers with {len(samples)} samples"), log, tables], samples
+
+
+def parse(text: str) -> Samples:
+    """Samples of the text format by name and labels; ValueError where it is none."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def judge_log(ready: Page, samples: Samples) -> Finding:
+    """Whether the log was read just now, whole, with figures that are current."""
+    up = samples.get((catalog.LOG_UP.name, frozenset()))
+    if up is None:
+        mend = "name the exporter's own address: --exporter-url"
+        return fail(LOG_READ, f"no {catalog.LOG_UP.name} among its metrics: this is another program", mend)
+    if up != 1:
+        mend = "ai-operation-exporter check says why; during a first reading wait until /-/ready answers 200"
+        return fail(LOG_READ, f"{catalog.LOG_UP.name} is 0: {first_line(ready.text)}", mend)
+    return ok(LOG_READ, "every row visible, figures current")
+
+
+def judge_tables(samples: Samples) -> Finding:
+    """Whether each optional table that is there can be read."""
+    name = catalog.COLLECTOR_SUCCESS.name
+    known = {dict(labels)["collector"]: value for (found, labels), value in samples.items() if found == name}
+    broken = [collector for collector, value in known.items() if value != 1 and collector != "log"]
+    if broken:
+        mend = "ai-operation-exporter check says why, with the grants that are missing"
+        return fail(OTHER_TABLES, f"not read: {listing(broken)}", mend)
+    return ok(OTHER_TABLES, "budgets, routes, recommendations and approvals read, as far as they exist")
+
+
+def window_start(samples: Samples) -> int | None:
+    """When the day began that the exposed spend is of, in seconds since the epoch."""
+    start = samples.get((catalog.WINDOW_START.name, frozenset({("window", "day")})))
+    return None if start is None else int(start)
+
+
+def spend_today(samples: Samples) -> Decimal:
+    """The exposed spend of the day in USD, summed over all series."""
+    values = (value for (name, _), value in samples.items() if name == catalog.SPEND_TODAY.name)
+    return sum((Decimal(str(value)) for value in values), Decimal(0))
+
+
+def judge_cost(before: Decimal, truth: Decimal, after: Decimal) -> Finding:
+    """SQL's figure against two scrapes around it, all in USD: between them, or within `TOLERANCE` of one."""
+    low, high = min(before, after), max(before, after)
+    off = max(low - truth, truth - high, Decimal(0))
+    share = off / truth if truth else Decimal(0 if not off else 1)
+    detail = f"${_nearest(low, truth, high):.6f} exposed, ${truth:.6f} by SQL, off by {share:.4%}"
+    if share > TOLERANCE:
+        mend = "see ai_operation_log_up and ai_exporter_ledger_drift_usd, and that time zones agree: check"
+        return fail(COST, detail, mend)
+    return ok(COST, detail)
+
+
+def _nearest(low: Decimal, truth: Decimal, high: Decimal) -> Decimal:
+    return low if truth < low else high

@@ -1,0 +1,84 @@
+"""Grafana: it runs, the dashboards are there, and each data source answers through it."""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any
+
+from exporter.finding import Finding, Level, fail, ok
+from exporter.verify.web import Page, Part, UnansweredError, first_line
+from exporter.wording import listing
+
+GRAFANA, DASHBOARDS = "grafana", "dashboards"
+
+UIDS = ("ai-cost", "ai-performance", "ai-health")
+"""The dashboards that are provisioned."""
+
+SOURCES: Mapping[str, str] = {
+    # Alertmanager's plugin has no health check of its own: it is asked through Grafana's proxy.
+    "prometheus": "/api/datasources/proxy/uid/prometheus/api/v1/query?query=vector(1)",
+    "alertmanager": "/api/datasources/proxy/uid/alertmanager/api/v2/status",
+    "postgres": "/api/datasources/uid/postgres/health",
+}
+"""By uid of a data source, what answers 200 through Grafana if the source does."""
+
+
+def no_grafana() -> Finding:
+    """Grafana was left out."""
+    return Finding(GRAFANA, Level.SKIPPED, "skipped: no address given (--grafana-url or $GRAFANA_URL)")
+
+
+def look_at_grafana(part: Part) -> list[Finding]:
+    """All that can be told of Grafana."""
+    try:
+        health = part.json("/api/health")
+    except UnansweredError as error:
+        mend = "start it, or name its address: --grafana-url, empty where there is none"
+        return [fail(GRAFANA, str(error), mend)]
+    findings = [ok(GRAFANA, f"{part.url} is healthy, version {health.get('version', '?')}")]
+    findings.append(_asked(part, DASHBOARDS, "/api/search?type=dash-db&limit=5000", judge_dashboards))
+    for uid, path in SOURCES.items():
+        findings.append(_asked(part, f"source {uid}", path, partial(judge_source, uid)))
+    return findings
+
+
+def _asked(part: Part, name: str, path: str, judge: Callable[[Page], Finding]) -> Finding:
+    try:
+        return judge(part.page(path))
+    except UnansweredError as error:
+        return fail(name, str(error), "see Grafana's log")
+
+
+def judge_dashboards(page: Page, wanted: Collection[str] = UIDS) -> Finding:
+    """Whether the search lists every dashboard."""
+    if page.status in (401, 403):
+        return fail(DASHBOARDS, f"Grafana does not let us look ({page.status})", _LOGIN)
+    found = {entry.get("uid") for entry in _list(page.text)}
+    missing = [uid for uid in wanted if uid not in found]
+    if missing:
+        mend = "see Grafana's log: two dashboards of one title or uid stop a whole folder from being read"
+        return fail(DASHBOARDS, f"missing: {listing(missing)}", mend)
+    return ok(DASHBOARDS, f"provisioned: {listing(wanted)}")
+
+
+def judge_source(uid: str, page: Page) -> Finding:
+    """Whether a data source answered."""
+    name = f"source {uid}"
+    if page.status == 200:
+        return ok(name, "answers through Grafana")
+    if page.status in (401, 403):
+        return fail(name, f"Grafana does not let us ask it ({page.status})", _LOGIN)
+    mends = {"postgres": "see GRAFANA_DATABASE_… in .env, secrets/grafana_database_password, deploy/sql/dashboards.sql"}
+    mend = mends.get(uid, "see deploy/grafana/provisioning/datasources/, and that it runs")
+    return fail(name, f"does not answer through Grafana ({page.status}): {first_line(page.text)}", mend)
+
+
+_LOGIN = "give the login: $GRAFANA_USER and $GRAFANA_PASSWORD_FILE"
+
+
+def _list(text: str) -> list[dict[str, Any]]:
+    try:
+        entries = json.loads(text)
+    except ValueError:
+        return []
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []

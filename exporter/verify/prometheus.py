@@ -1,0 +1,137 @@
+"""Prometheus: it scrapes every part, its rules are healthy, and the operations have arrived in it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from exporter import catalog
+from exporter.finding import Finding, fail, ok, warn
+from exporter.verify.web import Part, UnansweredError, first_line
+from exporter.wording import listing, span_text
+
+PROMETHEUS, RULES, OPERATIONS, SENDS_TO = "prometheus", "rules", "operations", "sends alerts to"
+API, SERVER_METRICS = "API", "server metrics"
+
+EXPORTER_JOB = "ai-operation-exporter"
+JOBS = (EXPORTER_JOB, "postgres", "blackbox", "blackbox-exporter", "prometheus", "alertmanager", "grafana")
+"""The jobs of deploy/prometheus/prometheus.yml; targets of others are not ours to judge."""
+
+EXPECTED = (EXPORTER_JOB, "postgres", "blackbox", "prometheus", "alertmanager")
+"""Those that rules and dashboards rely on."""
+
+
+def look_at_prometheus(part: Part) -> Finding:
+    """Whether it is ready."""
+    try:
+        part.text("/-/ready")
+        version = part.json("/api/v1/status/buildinfo")["data"]["version"]
+    except (UnansweredError, KeyError, TypeError) as error:
+        return fail(PROMETHEUS, str(error), "start it, or name its address: --prometheus-url")
+    return ok(PROMETHEUS, f"{part.url} is ready, version {version}")
+
+
+def query(part: Part, expression: str) -> list[tuple[Mapping[str, str], float]]:
+    """An instant query's samples, labels and value; `UnansweredError`."""
+    answer = part.json("/api/v1/query", {"query": expression})
+    return [(row["metric"], float(row["value"][1])) for row in answer["data"]["result"]]
+
+
+def check_targets(part: Part) -> list[Finding]:
+    """Every target of our jobs is up."""
+    return judge_targets(part.json("/api/v1/targets", {"state": "active"})["data"]["activeTargets"])
+
+
+def judge_targets(targets: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """A finding for each job, out of what /api/v1/targets lists."""
+    findings = []
+    for job in JOBS:
+        mine = [target for target in targets if target["labels"].get("job") == job]
+        down = [target for target in mine if target["health"] != "up"]
+        name = f"target {job}"
+        if down:
+            said = first_line(down[0].get("lastError") or "not scraped yet")
+            where = down[0]["labels"].get("instance", "?")
+            detail = f"{len(down)} of {len(mine)} not up: {where}: {said}"
+            findings.append(fail(name, detail, "start it, and wait for the next scrape"))
+        elif mine:
+            findings.append(ok(name, f"{len(mine)} up"))
+        elif job in EXPECTED:
+            findings.append(_absent(name, job))
+    return findings
+
+
+def _absent(name: str, job: str) -> Finding:
+    mend = f"add a job of the name {job} to prometheus.yml, see deploy/prometheus/"
+    if job == EXPORTER_JOB:
+        return fail(name, "is not scraped", mend)
+    return warn(name, "is not scraped: its panels and rules have no data", mend)
+
+
+def check_probe(part: Part) -> Finding:
+    """The API answers, as the blackbox exporter sees it."""
+    rows = query(part, 'probe_success{job="blackbox"}')
+    if not rows:
+        return warn(API, "no probe has been made", "set API_HEALTH_URL, and start the blackbox exporter")
+    lost = [labels.get("instance", "?") for labels, value in rows if value != 1]
+    if lost:
+        return fail(API, f"{listing(lost)} does not answer 2xx", "see that the API runs, or correct API_HEALTH_URL")
+    return ok(API, f"{listing([labels.get('instance', '?') for labels, _ in rows])} answers")
+
+
+def check_server_metrics(part: Part) -> Finding:
+    """postgres_exporter reaches the database."""
+    rows = query(part, 'pg_up{job="postgres"}')
+    if not rows:
+        return warn(SERVER_METRICS, "no pg_up", "start postgres_exporter, and see that Prometheus scrapes it")
+    if any(value != 1 for _, value in rows):
+        mend = "see its log; deploy/sql/role_postgres_exporter.sql makes its role"
+        return fail(SERVER_METRICS, "postgres_exporter does not reach the database", mend)
+    return ok(SERVER_METRICS, "postgres_exporter reads the server's statistics")
+
+
+def check_rules(part: Part) -> Finding:
+    """Every rule is loaded and evaluates."""
+    return judge_rules(part.json("/api/v1/rules")["data"]["groups"])
+
+
+def judge_rules(groups: Sequence[Mapping[str, Any]]) -> Finding:
+    """What /api/v1/rules says of the groups."""
+    rules = [rule for group in groups for rule in group["rules"]]
+    alerts = [rule for rule in rules if rule["type"] == "alerting"]
+    if not alerts:
+        return fail(RULES, "no alert is loaded", "name alert_rules/generated/rules.yml in rule_files, and reload")
+    sick = [rule for rule in rules if rule["health"] != "ok"]
+    if sick:
+        said = first_line(sick[0].get("lastError") or "not evaluated yet: ask again in a minute")
+        names = listing({rule["name"] for rule in sick})
+        return fail(RULES, f"{len(sick)} of {len(rules)} not healthy: {names}: {said}", "mend it, and reload")
+    firing = sorted({rule["name"] for rule in alerts if rule["state"] == "firing"})
+    now = f"; firing: {listing(firing)}" if firing else "; none fires"
+    return ok(RULES, f"{len(alerts)} alerts and {len(rules) - len(alerts)} recordings, all healthy{now}")
+
+
+def check_alertmanagers(part: Part) -> Finding:
+    """Prometheus knows where to send alerts."""
+    active = part.json("/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
+    if not active:
+        return fail(SENDS_TO, "no Alertmanager", "name it under alerting: in prometheus.yml")
+    return ok(SENDS_TO, listing([str(each["url"]) for each in active]))
+
+
+def check_operations(part: Part, expected: Sequence[str]) -> Finding:
+    """Every operation that is registered has been seen."""
+    # carried over a while in which the log could not be read, which is another finding
+    rows = query(part, f"time() - max by (operation) (last_over_time({catalog.OPERATION_LAST_SEEN.name}[1h]))")
+    return judge_operations({row["operation"]: age for row, age in rows if "operation" in row}, expected)
+
+
+def judge_operations(ages: Mapping[str, float], expected: Sequence[str]) -> Finding:
+    """`ages` are seconds since each operation's newest call."""
+    missing = [name for name in expected if name not in ages]
+    if missing:
+        mend = "call them once, or take those that are no more out of expected_operations"
+        return fail(OPERATIONS, f"{len(missing)} of {len(expected)} do not report: {listing(missing)}", mend)
+    if not expected:
+        return ok(OPERATIONS, f"none is expected, {len(ages)} report")
+    quietest = max(expected, key=lambda name: ages[name])
+    ago = span_text(max(0.0, ages[quietest]))
+    return ok(OPERATIONS, f"all {len(expected)} report; the quietest, {quietest}, {ago} ago")

@@ -1,0 +1,109 @@
+"""The parts in order, from the table to the message; what needs a part that failed is skipped."""
+
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from typing import TextIO
+
+from exporter.config import Config, ConfigError
+from exporter.database.conninfo import ConnInfo, resolve_conninfo
+from exporter.database.errors import DatabaseError
+from exporter.finding import Finding, Level, fail, report, skipped
+from exporter.verify import alertmanager, database, exporter, grafana, prometheus
+from exporter.verify.places import Places
+from exporter.verify.web import Part, UnansweredError
+
+TEST_ALERT_SECONDS = 120.0
+"""How long a test alert may take: Alertmanager waits for others of its group first."""
+
+
+def run_verify(config: Config, environ: Mapping[str, str], places: Places, out: TextIO, *, test_alert: bool) -> int:
+    """Print what was found; returns 0 when nothing failed, else 1."""
+    return report(examine(config, environ, places, test_alert=test_alert), out)
+
+
+def examine(config: Config, environ: Mapping[str, str], places: Places, *, test_alert: bool) -> Iterator[Finding]:
+    """Everything that is found, in order."""
+    info, finding = _database(config, environ)
+    yield finding
+    yield from _exporter(config, info, places.exporter)
+    yield from _prometheus(config, places.prometheus)
+    yield from _alertmanager(places.alertmanager, test_alert=test_alert)
+    if places.grafana:
+        yield from grafana.look_at_grafana(Part(places.grafana, places.grafana_user, places.grafana_password))
+    else:
+        yield grafana.no_grafana()
+
+
+def _database(config: Config, environ: Mapping[str, str]) -> tuple[ConnInfo | None, Finding]:
+    """How to reach the database, or None where it cannot be read."""
+    try:
+        info = resolve_conninfo(config, environ)
+    except ConfigError as error:
+        problem, _, mend = str(error).partition(" — ")
+        return None, fail(database.NAME, problem, mend)
+    finding = database.check_database(config, info)
+    return (info if finding.level is Level.OK else None), finding
+
+
+def _exporter(config: Config, info: ConnInfo | None, url: str) -> Iterator[Finding]:
+    part = Part(url)
+    findings, samples = exporter.look_at_exporter(part)
+    yield from findings
+    start = None if samples is None else exporter.window_start(samples)
+    if samples is None:
+        for name in (exporter.LOG_READ, exporter.OTHER_TABLES, exporter.COST):
+            yield skipped(name, exporter.EXPORTER)
+    elif info is None:
+        yield skipped(exporter.COST, database.NAME)
+    elif start is None:
+        yield skipped(exporter.COST, exporter.LOG_READ)
+    else:
+        yield _cost(config, info, part, exporter.spend_today(samples), start)
+
+
+def _cost(config: Config, info: ConnInfo, part: Part, before: Decimal, start: int) -> Finding:
+    try:
+        truth = database.spent_since(config, info, start)
+        after = exporter.parse(part.text("/metrics"))
+    except DatabaseError as error:
+        return fail(exporter.COST, error.message, error.mend)
+    except (UnansweredError, ValueError) as error:
+        return fail(exporter.COST, str(error), "ask again")
+    if exporter.window_start(after) != start:
+        return fail(exporter.COST, "the day ended, or the log was lost, between two readings", "ask again")
+    return exporter.judge_cost(before, truth, exporter.spend_today(after))
+
+
+def _prometheus(config: Config, url: str) -> Iterator[Finding]:
+    part = Part(url)
+    first = prometheus.look_at_prometheus(part)
+    yield first
+    looks: Mapping[str, Callable[[], list[Finding]]] = {
+        "targets": lambda: prometheus.check_targets(part),
+        prometheus.API: lambda: [prometheus.check_probe(part)],
+        prometheus.SERVER_METRICS: lambda: [prometheus.check_server_metrics(part)],
+        prometheus.OPERATIONS: lambda: [prometheus.check_operations(part, config.expected_operations)],
+        prometheus.RULES: lambda: [prometheus.check_rules(part)],
+        prometheus.SENDS_TO: lambda: [prometheus.check_alertmanagers(part)],
+    }
+    for name, look in looks.items():
+        if first.level is Level.FAIL:
+            yield skipped(name, prometheus.PROMETHEUS)
+            continue
+        try:
+            yield from look()
+        except (UnansweredError, KeyError, TypeError) as error:
+            yield fail(name, str(error), "name Prometheus' own address: --prometheus-url")
+
+
+def _alertmanager(url: str, *, test_alert: bool) -> Iterator[Finding]:
+    part = Part(url)
+    findings = alertmanager.look_at_alertmanager(part)
+    yield from findings
+    if findings[0].level is Level.FAIL:
+        yield skipped(alertmanager.RECEIVERS, alertmanager.ALERTMANAGER)
+        yield skipped(alertmanager.TEST_ALERT, alertmanager.ALERTMANAGER)
+    elif test_alert:
+        yield alertmanager.send_test_alert(part, TEST_ALERT_SECONDS)
+    else:
+        yield alertmanager.not_asked_for()

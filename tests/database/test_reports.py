@@ -1,0 +1,241 @@
+"""`operations` and `budget`: what they show of both layouts, as the configuration says."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from exporter.cli import main
+from exporter.config import Config
+from exporter.database.errors import NotVisible
+from exporter.demo.schema import LAYOUTS, Layout
+from exporter.pseudonyms import Pseudonyms
+from exporter.reports.budgets import run_budget
+from exporter.reports.recent import Wanted, run_operations
+from exporter.serving import UsageError
+from tests.database.harness import Log
+from tests.e2e.programs import free_port
+
+ANNA, BEN, CARL = (UUID(int=number) for number in (1, 2, 3))
+KEY = b"a key of more than 16 bytes"
+
+
+@pytest.fixture(params=LAYOUTS)
+def log(request: pytest.FixtureRequest, embedded_database: str) -> Iterator[Log]:
+    layout: Layout = request.param
+    with Log(embedded_database, layout) as log:
+        if layout == "status":
+            for number, user in enumerate((ANNA, BEN, CARL)):
+                log.execute("INSERT INTO users (id, email) VALUES (%s, %s)", user, f"{number}@example.com")
+        yield log
+
+
+def config_for(log: Log, **settings: Any) -> Config:
+    return Config.model_validate({"database": {"url": log.url}, **settings})
+
+
+def operations(log: Log, wanted: Wanted | None = None, **settings: Any) -> list[dict[str, Any]]:
+    out = io.StringIO()
+    assert run_operations(config_for(log, **settings), {}, wanted or Wanted(), out, as_json=True) == 0
+    rows: list[dict[str, Any]] = json.loads(out.getvalue())
+    return rows
+
+
+def budget(log: Log, user: str | None = None, **settings: Any) -> dict[str, Any]:
+    out = io.StringIO()
+    assert run_budget(config_for(log, **settings), {}, user, out, as_json=True) == 0
+    found: dict[str, Any] = json.loads(out.getvalue())
+    return found
+
+
+def test_the_newest_calls_come_first_with_all_that_is_known(log: Log) -> None:
+    log.insert(30, operation="email-compose", cost="0.010001", user=ANNA, latency_ms=900)
+    log.insert(20, operation="calendar-prep", cost=None, outcome="failed", message="no", latency_ms=None)
+    newest, older = operations(log)
+    assert {name: value for name, value in older.items() if name != "time"} == {
+        "operation": "email-compose",
+        "user": str(ANNA),
+        "model": "deepseek-v3.2",
+        "cost_usd": 0.010001,
+        "latency_ms": 900,
+        "success": True,
+        "outcome": "ok",
+    }
+    assert (newest["operation"], newest["user"], newest["cost_usd"], newest["latency_ms"], newest["success"]) == (
+        "calendar-prep",
+        "unattributed",
+        None,
+        None,
+        False,
+    )
+    assert newest["time"].endswith("Z")
+    assert newest["time"] > older["time"]
+
+
+def test_calls_in_progress_are_neither_success_nor_failure(log: Log) -> None:
+    if log.layout == "status":
+        log.insert(5, outcome="running", cost=None, latency_ms=None)
+        (row,) = operations(log)
+        assert (row["success"], row["outcome"]) == (None, "running")
+
+
+def test_only_what_is_wanted_is_shown(log: Log) -> None:
+    log.insert(10, operation="one", model="gemini-2.0-flash", user=ANNA)
+    log.insert(20, operation="two", model="gemini", user=BEN, outcome="failed", message="x")
+    log.insert(30, operation="two", model="claude", user=BEN)
+    log.insert(9 * 86_400, operation="old")
+    aliases = {"models": {"aliases": {"gemini": "gemini-2.0-flash"}}}
+
+    def names(**wanted: Any) -> list[str]:
+        return [row["operation"] for row in operations(log, Wanted(**wanted), **aliases)]
+
+    assert names() == ["one", "two", "two"]
+    assert names(days=30) == ["one", "two", "two", "old"]
+    assert names(limit=1) == ["one"]
+    assert names(operation="two") == ["two", "two"]
+    assert names(model="gemini-2.0-flash") == ["one", "two"]
+    assert names(user=str(BEN)) == ["two", "two"]
+    assert names(failed=True) == ["two"]
+    assert names(operation="three") == []
+
+
+def test_rows_that_no_writer_should_write_are_shown_too(log: Log) -> None:
+    log.insert(10, operation="a%b\x1b[31m", model="m", cost="0.5")
+    log.execute("UPDATE ai_operation_log SET cost_usd = 'NaN'")
+    log.insert(5, operation="undated")
+    log.execute("UPDATE ai_operation_log SET {time} = NULL WHERE operation_id = 'undated'")
+    (row,) = operations(log)
+    assert (row["operation"], row["cost_usd"]) == ("a%b [31m", None)
+
+
+def test_the_table_for_people(log: Log) -> None:
+    out = io.StringIO()
+    log.insert(10, cost="1234.5" if log.layout == "success" else "12.5", user=ANNA, latency_ms=1500)
+    run_operations(config_for(log), {}, Wanted(), out, as_json=False)
+    header, row = out.getvalue().splitlines()
+    assert header.split() == ["time", "(UTC)", "operation", "user", "model", "cost", "$", "latency", "ms", "outcome"]
+    assert ("1,234.500000" if log.layout == "success" else "12.500000") in row
+    assert "1,500" in row
+    out = io.StringIO()
+    run_operations(config_for(log), {}, Wanted(failed=True), out, as_json=False)
+    assert out.getvalue() == "no such calls\n"
+    out = io.StringIO()
+    run_operations(config_for(log, users={"mode": "off"}), {}, Wanted(), out, as_json=False)
+    assert str(ANNA) not in out.getvalue()
+    assert "user" not in out.getvalue()
+
+
+def limits(log: Log, **by_user: tuple[UUID, str | None]) -> None:
+    for user, limit in by_user.values():
+        log.execute("INSERT INTO cost_budgets (user_id, daily_limit_usd) VALUES (%s, %s)", user, limit)
+
+
+def test_where_each_user_stands_today(log: Log) -> None:
+    limits(log, anna=(ANNA, "1.00"), ben=(BEN, "10.00"))
+    log.insert(0, cost="1.25", user=ANNA)
+    log.insert(0, cost="0.5", user=CARL)
+    log.insert(0, cost="0.1")
+    log.insert(2 * 86_400, cost="9", user=ANNA)
+    found = budget(log, daily_limit_usd=20)
+    assert found["team"] == {
+        "daily_limit_usd": 20.0,
+        "spend_today_usd": 1.85,
+        "remaining_usd": 18.15,
+        "state": "ok",
+    }
+    assert found["states"] == {"ok": 1, "warning": 0, "exceeded": 1, "unlimited": 1}
+    rows = {row["user"]: row for row in found["users"]}
+    assert list(rows) == [str(ANNA), str(CARL), "unattributed", str(BEN)]
+    assert rows[str(ANNA)]["remaining_usd"] == -0.25
+    assert rows[str(ANNA)]["state"] == "exceeded"
+    assert (rows[str(BEN)]["remaining_usd"], rows[str(BEN)]["state"]) == (10.0, "ok")
+    assert (rows[str(CARL)]["daily_limit_usd"], rows[str(CARL)]["remaining_usd"]) == (None, None)
+
+
+def test_one_user_is_found_by_id_or_by_label_and_a_stranger_is_said(log: Log, tmp_path: Path) -> None:
+    limits(log, anna=(ANNA, "1.00"), ben=(BEN, None))
+    assert [row["user"] for row in budget(log, str(ANNA))["users"]] == [str(ANNA)]
+    with pytest.raises(UsageError, match="no user 'nobody' has a budget"):
+        budget(log, "nobody")
+    key = tmp_path / "key"
+    key.write_bytes(KEY)
+    hidden: dict[str, Any] = {"users": {"mode": "hmac", "hmac_key_file": str(key)}}
+    label = Pseudonyms(KEY).of(str(ANNA))
+    for name in (str(ANNA), label):
+        assert [row["user"] for row in budget(log, name, **hidden)["users"]] == [label]
+    log.insert(5, user=ANNA)
+    assert [row["user"] for row in operations(log, **hidden)] == [label]
+
+
+def test_users_that_are_off_are_nowhere(log: Log) -> None:
+    limits(log, anna=(ANNA, "1.00"))
+    log.insert(5, user=ANNA, cost="2")
+    off: dict[str, Any] = {"users": {"mode": "off"}}
+    found = budget(log, **off)
+    assert found["users"] == []
+    assert found["states"]["exceeded"] == 1
+    assert "user" not in operations(log, **off)[0]
+    with pytest.raises(UsageError, match=r"users\.mode is off"):
+        budget(log, str(ANNA), **off)
+    with pytest.raises(UsageError, match=r"users\.mode is off"):
+        operations(log, Wanted(user=str(ANNA)), **off)
+
+
+def test_the_table_of_budgets_ends_with_the_team(log: Log) -> None:
+    limits(log, anna=(ANNA, "1.00"))
+    log.insert(0, cost="0.9", user=ANNA)
+    out = io.StringIO()
+    run_budget(config_for(log), {}, None, out, as_json=False)
+    header, anna, team, _, counts = out.getvalue().splitlines()
+    assert header.split()[0] == "user"
+    assert anna.split() == [str(ANNA), "1.000000", "0.900000", "0.100000", "warning"]
+    assert team.split() == ["team", "-", "0.900000", "-", "unlimited"]
+    assert counts.startswith("users: 0 ok, 1 warning, 0 exceeded, 0 unlimited; ")
+    out = io.StringIO()
+    run_budget(config_for(log), {}, str(ANNA), out, as_json=False)
+    assert len(out.getvalue().splitlines()) == 2
+
+
+def test_hidden_rows_are_an_error_and_not_an_empty_table(log: Log) -> None:
+    log.insert(5)
+    log.execute("CREATE ROLE blind LOGIN PASSWORD 'of this test'")
+    try:
+        log.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO blind")
+        login = "//blind:of%20this%20test@"
+        url = log.url.split("//")[0] + login + log.url.rpartition("@")[2]
+        config = Config.model_validate({"database": {"url": url}})
+        with pytest.raises(NotVisible):
+            run_operations(config, {}, Wanted(), io.StringIO(), as_json=True)
+        with pytest.raises(NotVisible):
+            run_budget(config, {}, None, io.StringIO(), as_json=True)
+    finally:
+        log.execute("DROP OWNED BY blind")
+        log.execute("DROP ROLE blind")
+
+
+def test_the_commands_take_their_words_from_the_command_line(
+    log: Log, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", log.url)
+    log.insert(5, operation="one", user=ANNA)
+    log.insert(4, operation="two", user=ANNA)
+    assert main(["operations", "--json", "--operation", "one"]) == 0
+    assert [row["operation"] for row in json.loads(capsys.readouterr().out)] == ["one"]
+    assert main(["budget", "--user", str(ANNA)]) == 0
+    assert str(ANNA) in capsys.readouterr().out
+    assert main(["budget", "--user", "nobody"]) == 1
+    assert "no user 'nobody'" in capsys.readouterr().err
+    places = [f"--{part}-url={nowhere()}" for part in ("exporter", "prometheus", "alertmanager", "grafana")]
+    assert main(["verify", *places]) == 1
+    said = capsys.readouterr().out
+    assert "1 passed, 0 to look at, 4 failed" in said
+    assert main(["demo-data"]) == 1
+    assert "rows that demo-data did not write" in capsys.readouterr().err
+
+
+def nowhere() -> str:
+    return f"http://127.0.0.1:{free_port()}"

@@ -1,0 +1,130 @@
+"""The files of a deployment agree with each other, and hold no secret."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter.config import load_config
+from exporter.verify.grafana import SOURCES
+from exporter.verify.prometheus import JOBS
+from tests.deploy.docker import ROOT, docker
+from tests.servers import require_docker
+
+COMPOSE = (ROOT / "docker-compose.yml").read_text()
+SERVICES: dict[str, Any] = yaml.safe_load(COMPOSE)["services"]
+NAMES = tuple(yaml.safe_load(COMPOSE)["secrets"])
+VARIABLE = re.compile(r"\$\{([A-Z_]+):?-([^}]*)\}")
+EXPLAINED = re.compile(r"#([A-Z_]+)=(.*)")
+
+
+def test_every_setting_is_explained_with_its_default_and_no_other() -> None:
+    used = dict(VARIABLE.findall(COMPOSE))
+    assert len(used) == len(set(VARIABLE.findall(COMPOSE))), "one variable has two defaults"
+    assert set(re.findall(r"\$\{([A-Z_]+)", COMPOSE)) == set(used), "a variable without a default"
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    explained = {match[1]: match[2] for line in lines if (match := EXPLAINED.fullmatch(line))}
+    assert explained == used
+
+
+def test_each_group_of_settings_begins_with_a_sentence() -> None:
+    groups = (ROOT / ".env.example").read_text().split("\n\n")
+    for group in groups:
+        lines = group.splitlines()
+        assert lines[0].startswith("# "), lines[0]
+        assert all(line.startswith("#") for line in lines), "a setting that is on changes the default"
+
+
+def test_every_port_is_on_loopback() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert len(ports) >= 4
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_service_is_pinned_checked_and_without_a_secret(name: str) -> None:
+    service = SERVICES[name]
+    image = VARIABLE.sub(r"\2", service["image"])
+    tag = image.rpartition(":")[2]
+    assert tag == "local" if "build" in service else re.search(r"\d+\.\d+", tag), image
+    assert name == "verify" or "healthcheck" in service
+    assert "no-new-privileges:true" in service["security_opt"]
+    for variable, value in service.get("environment", {}).items():
+        secret = re.search("PASS|SECRET|KEY|TOKEN|DATABASE_URL", variable)
+        assert not secret or str(value).startswith("/run/secrets/"), variable
+    for condition in service.get("depends_on", {}).values():
+        assert condition["condition"] == "service_healthy"
+
+
+def test_the_exporter_can_write_nothing_but_its_state() -> None:
+    exporter = SERVICES["exporter"]
+    assert exporter["read_only"] is True
+    assert exporter["cap_drop"] == ["ALL"]
+    writable = [volume for volume in exporter["volumes"] if not volume.endswith(":ro")]
+    assert writable == ["exporter-state:/var/lib/ai-operation-exporter"]
+
+
+def test_grafana_lets_nobody_in_without_a_password() -> None:
+    environment = SERVICES["grafana"]["environment"]
+    assert environment["GF_AUTH_ANONYMOUS_ENABLED"] == "false"
+    assert environment["GF_USERS_ALLOW_SIGN_UP"] == "false"
+    assert environment["GF_SECURITY_ADMIN_PASSWORD__FILE"] == "/run/secrets/grafana_admin_password"
+
+
+def test_prometheus_scrapes_what_verify_looks_at() -> None:
+    config = prometheus_config()
+    assert tuple(job["job_name"] for job in config["scrape_configs"]) == JOBS
+
+
+def test_the_data_sources_are_the_ones_that_dashboards_and_verify_name() -> None:
+    file = ROOT / "deploy" / "grafana" / "provisioning" / "datasources" / "datasources.yml"
+    sources = {source["uid"]: source for source in yaml.safe_load(file.read_text())["datasources"]}
+    assert set(sources) == set(SOURCES)
+    assert sources["prometheus"]["jsonData"]["timeInterval"] == prometheus_config()["global"]["scrape_interval"]
+    assert sources["alertmanager"]["jsonData"]["implementation"] == "prometheus"
+    assert sources["postgres"]["secureJsonData"]["password"].startswith("$__file{/run/secrets/")
+    used = set(re.findall(r"\$(DATABASE_[A-Z]+)", file.read_text()))
+    assert used == {name for name in SERVICES["grafana"]["environment"] if name.startswith("DATABASE_")}
+
+
+def test_the_exporters_configuration_is_a_good_one() -> None:
+    config = load_config(ROOT / "deploy" / "exporter.yaml", {})
+    assert config.daily_limit_usd == 200
+
+
+@pytest.mark.parametrize("profile", [(), ("--profile", "demo"), ("--profile", "tools")])
+def test_docker_compose_takes_the_file(profile: tuple[str, ...]) -> None:
+    require_docker("docker compose")
+    listed = docker("compose", *profile, "config", "--services", cwd=ROOT).split()
+    wanted = [name for name, service in SERVICES.items() if service.get("profiles", profile[1:]) == list(profile[1:])]
+    assert set(wanted) <= set(listed)
+    assert ("postgres" in listed) == ("demo" in profile)
+
+
+def test_the_secrets_are_made_once_and_hidden_from_others(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    make = ["/bin/sh", str(ROOT / "deploy" / "make-secrets.sh")]
+    asked = run(make, folder)
+    assert {"database_url", "discord_webhook_url"} <= {name for name in NAMES if f"/{name}:" in asked}
+    run([*make, "demo"], folder)
+    first = {file.name: file.read_text() for file in folder.iterdir()}
+    assert set(first) == set(NAMES)
+    assert len(set(first.values())) == len(first)
+    assert run([*make, "demo"], folder) == run(make, folder) == ""
+    assert {file.name: file.read_text() for file in folder.iterdir()} == first
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def run(command: list[str], folder: Path) -> str:
+    return subprocess.run(
+        command, env={**os.environ, "SECRETS_DIR": str(folder)}, check=True, capture_output=True, text=True
+    ).stdout
+
+
+def prometheus_config() -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
+    return config

@@ -1,0 +1,275 @@
+"""What `verify` makes of the parts' answers, and of none."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.config import ConfigError
+from exporter.finding import Finding, Level
+from exporter.verify import alertmanager, exporter, grafana, prometheus
+from exporter.verify.places import DEFAULTS, places_from
+from exporter.verify.web import Page, Part, UnansweredError, first_line
+from tests.e2e.programs import free_port
+
+MONEY = st.decimals(min_value=0, max_value=10**6, places=6)
+
+
+def test_places_come_from_flags_then_the_environment_then_compose() -> None:
+    places = places_from(
+        {"exporter": "https://here:1", "prometheus": None, "grafana": ""}, {"PROMETHEUS_URL": "http://there:2"}
+    )
+    assert (places.exporter, places.prometheus, places.alertmanager, places.grafana) == (
+        "https://here:1",
+        "http://there:2",
+        DEFAULTS["alertmanager"],
+        "",
+    )
+
+
+@pytest.mark.parametrize("url", ["prometheus:9090", "http://[::1", "http://", "file:///etc/passwd"])
+def test_a_place_that_is_no_web_address_is_named(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"--prometheus-url or \$PROMETHEUS_URL: not a URL"):
+        places_from({}, {"PROMETHEUS_URL": url})
+
+
+def test_grafanas_password_comes_from_a_file_and_is_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("s3cret\n")
+    places = places_from({}, {"GRAFANA_PASSWORD_FILE": str(file)})
+    assert places.grafana_password == "s3cret"
+    assert "s3cret" not in repr(places)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        places_from({}, {"GRAFANA_PASSWORD_FILE": str(tmp_path / "absent")})
+
+
+@pytest.mark.parametrize(
+    ("before", "truth", "after", "level"),
+    [
+        ("10", "10", "10", Level.OK),
+        ("10", "10.05", "10.1", Level.OK),
+        ("9.91", "10", "9.91", Level.OK),
+        ("9.89", "10", "9.89", Level.FAIL),
+        ("10.11", "10", "10.2", Level.FAIL),
+        ("0", "0", "0", Level.OK),
+        ("0", "0.000001", "0", Level.FAIL),
+        ("0.000001", "0", "0.000001", Level.FAIL),
+    ],
+)
+def test_cost_may_differ_by_one_percent_of_the_nearer_reading(
+    before: str, truth: str, after: str, level: Level
+) -> None:
+    assert exporter.judge_cost(Decimal(before), Decimal(truth), Decimal(after)).level is level
+
+
+@given(MONEY, MONEY, MONEY)
+def test_what_lies_between_two_readings_is_exact(one: Decimal, two: Decimal, three: Decimal) -> None:
+    low, middle, high = sorted((one, two, three))
+    finding = exporter.judge_cost(low, middle, high)
+    assert finding.level is Level.OK
+    assert "off by 0.0000%" in finding.detail
+    assert exporter.judge_cost(high, middle, low) == finding
+
+
+def test_samples_of_another_program_are_told_apart() -> None:
+    finding = exporter.judge_log(Page(200, ""), exporter.parse("go_goroutines 7\n"))
+    assert finding.level is Level.FAIL
+    assert "another program" in finding.detail
+
+
+def test_a_table_that_is_not_read_is_named() -> None:
+    samples = exporter.parse(
+        'ai_exporter_collector_success{collector="log"} 0\n'
+        'ai_exporter_collector_success{collector="budgets"} 0\n'
+        'ai_exporter_collector_success{collector="routes"} 1\n'
+    )
+    assert exporter.judge_tables(samples).detail == "not read: budgets"
+
+
+def target(job: str, health: str = "up", error: str = "") -> dict[str, Any]:
+    return {"labels": {"job": job, "instance": f"{job}:1"}, "health": health, "lastError": error}
+
+
+def named(findings: list[Finding], level: Level) -> set[str]:
+    return {finding.name for finding in findings if finding.level is level}
+
+
+def test_each_job_has_a_finding_of_its_own() -> None:
+    jobs = [job for job in prometheus.JOBS if job != "grafana"]
+    assert named(prometheus.judge_targets([target(job) for job in jobs]), Level.OK) == {f"target {job}" for job in jobs}
+    lost = prometheus.judge_targets([target(job, "down" if job == "postgres" else "up", "refused\nx") for job in jobs])
+    assert named(lost, Level.FAIL) == {"target postgres"}
+    assert "1 of 1 not up: postgres:1: refused" in next(f.detail for f in lost if f.level is Level.FAIL)
+
+
+def test_one_replica_down_of_two_is_a_failure() -> None:
+    both = [target(prometheus.EXPORTER_JOB), target(prometheus.EXPORTER_JOB, "unknown")]
+    (finding,) = [f for f in prometheus.judge_targets(both) if f.name == "target ai-operation-exporter"]
+    assert (finding.level, finding.detail) == (
+        Level.FAIL,
+        "1 of 2 not up: ai-operation-exporter:1: not scraped yet",
+    )
+
+
+def test_targets_of_other_teams_are_not_judged() -> None:
+    findings = prometheus.judge_targets([target(job) for job in prometheus.EXPECTED] + [target("web", "down")])
+    assert named(findings, Level.FAIL) == set()
+
+
+def test_a_prometheus_that_does_not_scrape_the_exporter_fails_and_the_rest_is_a_warning() -> None:
+    findings = prometheus.judge_targets([])
+    assert named(findings, Level.FAIL) == {"target ai-operation-exporter"}
+    assert named(findings, Level.WARN) == {f"target {job}" for job in prometheus.EXPECTED[1:]}
+
+
+def rule(name: str, kind: str = "alerting", **more: str) -> dict[str, Any]:
+    return {"name": name, "type": kind, "health": "ok", "state": "inactive", **more}
+
+
+def test_rules_are_healthy_or_named() -> None:
+    groups = [{"rules": [rule("a"), rule("b", state="firing"), rule("c", "recording")]}]
+    finding = prometheus.judge_rules(groups)
+    assert finding.level is Level.OK
+    assert finding.detail == "2 alerts and 1 recordings, all healthy; firing: b"
+    sick = prometheus.judge_rules([{"rules": [rule("a"), rule("b", health="err", lastError="many-to-many")]}])
+    assert sick.level is Level.FAIL
+    assert "b: many-to-many" in sick.detail
+    new = prometheus.judge_rules([{"rules": [rule("a", health="unknown")]}])
+    assert "not evaluated yet" in new.detail
+    assert prometheus.judge_rules([{"rules": [rule("c", "recording")]}]).level is Level.FAIL
+
+
+def test_an_operation_that_never_reported_is_named() -> None:
+    assert prometheus.judge_operations({"a": 5.0, "b": 7200.0}, ["a", "b"]).detail == (
+        "all 2 report; the quietest, b, 2.0 h ago"
+    )
+    finding = prometheus.judge_operations({"a": 5.0}, ["a", "b", "c"])
+    assert (finding.level, finding.detail) == (Level.FAIL, "2 of 3 do not report: b, c")
+    assert prometheus.judge_operations({"a": 5.0}, []).level is Level.OK
+
+
+def test_a_configuration_without_discord_fails() -> None:
+    good = "receivers: [{name: team, discord_configs: [{webhook_url: <secret>}]}, {name: none}]"
+    assert alertmanager.judge_receivers(good).detail == "to Discord: team"
+    for bad in ("", "receivers: [{name: none}]", "receivers: [{name: x, slack_configs: [{}]}]"):
+        assert alertmanager.judge_receivers(bad).level is Level.FAIL
+
+
+def test_the_test_alert_ends_when_it_is_told_to() -> None:
+    now = datetime(2026, 5, 1, tzinfo=UTC)
+    alert = alertmanager.test_alert(now, timedelta(seconds=60))
+    assert (alert["startsAt"], alert["endsAt"]) == ("2026-05-01T00:00:00+00:00", "2026-05-01T00:01:00+00:00")
+
+
+def test_dashboards_and_sources_are_judged_by_what_grafana_answers() -> None:
+    listed = json.dumps([{"uid": uid} for uid in grafana.UIDS])
+    assert grafana.judge_dashboards(Page(200, listed)).level is Level.OK
+    missing = grafana.judge_dashboards(Page(200, json.dumps([{"uid": "ai-cost"}])))
+    assert missing.detail == "missing: ai-health, ai-performance"
+    assert grafana.judge_dashboards(Page(200, "<html>")).level is Level.FAIL
+    assert "GRAFANA_PASSWORD_FILE" in grafana.judge_dashboards(Page(401, "")).mend
+    assert grafana.judge_source("postgres", Page(200, "{}")).level is Level.OK
+    assert "secrets/grafana_database_password" in grafana.judge_source("postgres", Page(400, "pq: no")).mend
+    assert "GRAFANA_PASSWORD_FILE" in grafana.judge_source("prometheus", Page(403, "")).mend
+
+
+Pages = dict[str, tuple[int, str]]
+
+
+@pytest.fixture
+def pages() -> Iterator[tuple[str, Pages]]:
+    """A web server's address, and the pages that it has."""
+    known: Pages = {}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, text = known.get(self.path.partition("?")[0], (404, "nothing here"))
+            if text == "who?":
+                text = self.headers.get("Authorization", "nobody")
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", known
+        server.shutdown()
+
+
+def test_a_part_says_how_it_failed(pages: tuple[str, Pages]) -> None:
+    url, known = pages
+    known["/html"] = (200, "<html>")
+    known["/broken"] = (500, "\n  internal trouble\nmore")
+    part = Part(url)
+    with pytest.raises(UnansweredError, match="/broken answers 500: internal trouble"):
+        part.text("/broken")
+    with pytest.raises(UnansweredError, match="something else than JSON"):
+        part.json("/html")
+    with pytest.raises(UnansweredError, match="does not answer: Connection refused"):
+        Part(f"http://127.0.0.1:{free_port()}").text("/")
+
+
+def test_a_login_in_the_address_is_used_and_never_shown(pages: tuple[str, Pages]) -> None:
+    url, known = pages
+    known["/"] = (200, "who?")
+    part = Part(url.replace("://", "://me:p%40ss@"))
+    assert part.text("/") == "Basic bWU6cEBzcw=="
+    with pytest.raises(UnansweredError) as refused:
+        part.text("/absent")
+    assert "ss@" not in str(refused.value)
+    assert part.url == url
+
+
+def test_grafana_is_looked_at_as_a_whole(pages: tuple[str, Pages]) -> None:
+    url, known = pages
+    assert [finding.level for finding in grafana.look_at_grafana(Part(url))] == [Level.FAIL]
+    known["/api/health"] = (200, '{"version": "12.2.0"}')
+    known["/api/search"] = (200, json.dumps([{"uid": uid} for uid in grafana.UIDS]))
+    known.update({path.partition("?")[0]: (200, "{}") for path in grafana.SOURCES.values()})
+    findings = grafana.look_at_grafana(Part(url, "admin", "pw"))
+    assert {finding.level for finding in findings} == {Level.OK}
+    known.pop("/api/datasources/uid/postgres/health")
+    assert named(grafana.look_at_grafana(Part(url)), Level.FAIL) == {"source postgres"}
+
+
+def test_an_alertmanager_that_takes_no_alert_is_said(pages: tuple[str, Pages]) -> None:
+    url, known = pages
+    known["/metrics"] = (200, "")
+    known["/api/v2/alerts"] = (400, "bad labels")
+    finding = alertmanager.send_test_alert(Part(url), 5)
+    assert finding.detail == "Alertmanager does not take the alert (400): bad labels"
+
+
+@pytest.mark.parametrize(("sent", "level"), [(0, Level.FAIL), (1, Level.OK)])
+def test_a_test_alert_that_nobody_sends_on_is_said(pages: tuple[str, Pages], sent: int, level: Level) -> None:
+    url, known = pages
+    metrics = 'alertmanager_notification_requests_total{{integration="discord"}} {}\n'
+    known["/metrics"] = (200, metrics.format(4))
+    known["/api/v2/alerts"] = (200, "")
+
+    class Sending(Part):
+        def page(self, path: str, query: Mapping[str, str] | None = None, body: Any = None) -> Page:
+            page = super().page(path, query, body)
+            if body is not None:
+                known["/metrics"] = (200, metrics.format(4 + sent))
+            return page
+
+    assert alertmanager.send_test_alert(Sending(url), 1).level is level
+
+
+def test_the_first_line_with_anything_in_it_is_shown() -> None:
+    assert first_line("\n \n a \nb") == "a"
+    assert first_line("") == "nothing more"
