@@ -1,0 +1,1 @@
+"""Tests of alerts, from their YAML to their documents."""
