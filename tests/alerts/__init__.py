@@ -1,1 +1,0 @@
-"""Tests of alerts, from their YAML to their documents."""
