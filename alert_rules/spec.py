@@ -40,6 +40,12 @@ def _name(value: str) -> str:
     return value
 
 
+def _summary(value: str) -> str:
+    if "{{" in value:
+        raise _error("leave {{ out: Prometheus would read it as a template; messages carry the value by themselves")
+    return value
+
+
 def _one_or_several(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -52,13 +58,13 @@ def _channel(value: str) -> str:
 
 def _window(value: int) -> int:
     if not 60 <= value <= 86400:
-        raise _error("write a window from 1m to 1d")
+        raise _error("write a window from 1m to 24h")
     return value
 
 
 def _wait(value: int) -> int:
     if value > 86400:
-        raise _error("write 1d at most")
+        raise _error("write 24h at most")
     return value
 
 
@@ -95,7 +101,7 @@ class AlertSpec(BaseModel):
     keep_firing_for: Annotated[Seconds, AfterValidator(_wait)] | None = None
     window: Annotated[Seconds, AfterValidator(_window)] | None = None
     min_operations: Annotated[int, Strict(), Field(ge=1, le=1_000_000)] | None = None
-    summary: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    summary: Annotated[Text, Field(min_length=1, max_length=200), AfterValidator(_summary)] | None = None
 
 
 class Links(BaseModel):
@@ -134,6 +140,11 @@ class Source:
         """A mistake in a value, `offset` characters behind its beginning."""
         place = self.place(path)
         return Problem(self.file, place.line, place.column + offset, found, mend)
+
+    def key_problem(self, path: SettingPath, found: str, mend: str) -> Problem:
+        """A mistake in a setting's name, or one that concerns name and value together."""
+        place = self.document.keys.get(path) or self.place(path)
+        return Problem(self.file, place.line, place.column, found, mend)
 
 
 @dataclass(frozen=True)
@@ -209,6 +220,10 @@ def _problem(source: Source, detail: ErrorDetails) -> Problem:
     name = str(path[-1]) if path else "alerts"
     if detail["type"] == "setting":
         mend = str(context["mend"])
+    elif path == ("alerts",) and detail["type"] == "list_type":
+        mend = "write a list of alerts, each beginning with '- name:'"
+    elif detail["type"] == "missing" and name == "channel":
+        mend = "write channel: and a name from channels.yaml"
     else:
         known = Links if path[:1] == ("links",) else AlertSpec if len(path) > 2 else AlertsFile
         names = ", ".join(field.alias or key for key, field in known.model_fields.items())
@@ -217,7 +232,7 @@ def _problem(source: Source, detail: ErrorDetails) -> Problem:
     if detail["type"] == "missing":
         return source.problem(path[:-1], f"an alert without {name}" if len(path) > 2 else f"no {name}", mend)
     if detail["type"] == "extra_forbidden":
-        return source.problem(path, f"{name}, which is no setting", mend)
+        return source.key_problem(path, f"{name}, which is no setting", mend)
     return source.problem(path, f"{name}: {_shown(detail['input'])}", mend)
 
 
@@ -231,6 +246,8 @@ def _shown(value: Any) -> str:
             return repr(value if len(value) <= 60 else value[:60] + "…")
         case bool() | int() | float():
             return str(value).lower()
+        case []:
+            return "an empty list"
         case list():
             return "a list"
         case _:

@@ -30,10 +30,11 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class Document:
-    """A read file: its data, the line of each setting, where its value begins, and what was wrong with the text."""
+    """A read file: its data, each setting's line, where its name and its value begin, what was wrong with the text."""
 
     data: Any = None
     lines: dict[SettingPath, int] = field(default_factory=dict)
+    keys: dict[SettingPath, Place] = field(default_factory=dict)
     values: dict[SettingPath, Place] = field(default_factory=dict)
     flaws: list[Flaw] = field(default_factory=list)
 
@@ -117,6 +118,7 @@ def _build_mapping(
             document.flaws.append(Flaw(line, inner, "the setting a second time", mend))
             continue
         document.lines[inner] = line
+        document.keys[inner] = Place(line, key_node.start_mark.column + 1)
         built[key] = _build(document, value_node, inner, scalar)
     return built
 
