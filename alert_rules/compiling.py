@@ -14,9 +14,11 @@ from alert_rules.conditions import OPERATORS, ConditionError, Token, parse_condi
 from alert_rules.conventions import DEFAULT_WINDOW, SEVERITIES
 from alert_rules.dimensions import Amount, Dimension, parse_amount, promql_number
 from alert_rules.errors import Problem, wrong
+from alert_rules.loading import Alerts
 from alert_rules.model import Alert, Rung, Variant
 from alert_rules.quantities import QUANTITIES, Ask, Quantity, Split
-from alert_rules.spec import Alerts, AlertSpec, Source
+from alert_rules.source import Source
+from alert_rules.spec import AlertSpec
 
 RUNG = "rung"
 """The word that stands for each rung of a ladder in a condition."""
@@ -43,10 +45,10 @@ class _MeaningError(Exception):
 
 
 def compile_alerts(alerts: Alerts, channels: Iterable[str]) -> tuple[Alert, ...]:
-    """Every alert, in the order of the file. Raises `RulesError` with all that makes no sense."""
-    compiled, problems = [], list(_duplicates(alerts))
+    """Every alert, in the order of the file. Raises `RulesError` with all that is wrong with the file."""
+    compiled, problems = [], [*alerts.problems, *_duplicates(alerts)]
     known = tuple(channels)
-    for number, spec in enumerate(alerts.specs):
+    for number, spec in alerts.specs.items():
         problems += _unknown_channels(spec, known, alerts.source, number)
         try:
             compiled.append(compile_alert(spec))
@@ -62,8 +64,8 @@ def compile_alerts(alerts: Alerts, channels: Iterable[str]) -> tuple[Alert, ...]
 
 
 def _duplicates(alerts: Alerts) -> Iterator[Problem]:
-    counts = Counter(spec.name for spec in alerts.specs)
-    for number, spec in enumerate(alerts.specs):
+    counts = Counter(spec.name for spec in alerts.specs.values())
+    for number, spec in alerts.specs.items():
         if counts[spec.name] > 1:
             yield alerts.source.problem(
                 ("alerts", number, "name"), f"the name {spec.name!r} {counts[spec.name]} times", "give each its own"

@@ -6,7 +6,7 @@ import pytest
 
 from alert_rules.compiling import compile_alerts
 from alert_rules.errors import RulesError
-from alert_rules.spec import parse_alerts
+from alert_rules.loading import parse_alerts
 
 FILES = sorted((Path(__file__).parent / "bad").glob("*.yaml"))
 

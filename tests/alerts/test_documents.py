@@ -9,9 +9,10 @@ import yaml
 
 from alert_rules.building import Sources, compile_sources
 from alert_rules.compiling import compile_alerts
+from alert_rules.loading import parse_alerts
 from alert_rules.promql import selectors
 from alert_rules.quantities import QUANTITIES
-from alert_rules.spec import AlertSpec, parse_alerts
+from alert_rules.spec import AlertSpec
 from exporter import catalog
 from exporter.demo.schema import LAYOUTS, Layout, load_schema
 
