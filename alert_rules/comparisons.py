@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from alert_rules.conditions import OPERATORS, Operator
-from alert_rules.conventions import CARRY_DAY
 from alert_rules.dimensions import Amount, Dimension, promql_number
 from alert_rules.figures import Figure, Recording, unlisted_users
 from alert_rules.model import Limit, Variant
 from alert_rules.promql import promql
 from alert_rules.quantities import (
     MODEL,
+    MODEL_TIMEOUTS,
     TOTAL,
     USER,
     Ask,
@@ -134,7 +134,7 @@ def _spent_against_limit(comparison: Comparison, by: Split, scope: str) -> Varia
 
 
 def _unlisted() -> Variant:
-    figure = unlisted_users(daily_spend(USER), daily_limit(USER), CARRY_DAY)
+    figure = unlisted_users(daily_spend(USER), daily_limit(USER))
     return Variant(
         f"{figure.value} > 0",
         TOTAL,
@@ -145,7 +145,7 @@ def _unlisted() -> Variant:
         figure.recordings,
         {"scope": "unlisted"},
         figure.ends,
-        sentence="{value} users more are over their daily limit than have a series of their own.",
+        sentence="Users over their daily limit beyond those listed: {value}.",
     )
 
 
@@ -188,7 +188,7 @@ def _unavailable(comparison: Comparison) -> tuple[Variant, Variant]:
             Dimension.RATIO,
             "at or above",
             Limit("50%"),
-            over.recordings,
+            (*over.recordings, *MODEL_TIMEOUTS.recordings),
             {"reason": "timeouts"},
             driver=driver,
             sentence="{value} of the calls to {{{{ $labels.model }}}} reached their timeout of {timeout}.",

@@ -21,11 +21,9 @@ def ratio(
         counted, per = increase(above, by, span), increase(below, by, span)
         recordings += (*counted, *per)
         names = {"above": counted[-1].name, "below": per[-1].name}
-        choices.append(promql("$above / ($below > 0) and $below >= $least", least=least, **names))
+        choices.append(promql("$above / ($below >= $least)", least=least, **names))
         if all_failed and least > ALL_FAILED_FROM:
-            # extrapolated by the same factor, all of them are equal but for rounding
-            whole = "($above / ($below > 0) >= 0.999) and $below >= $few"
-            choices.append(promql(whole, few=ALL_FAILED_FROM, **names))
+            choices.append(promql("$above / ($below >= $few) >= 1", few=ALL_FAILED_FROM, **names))
     return _first_of(choices, recordings, by, window, least, record)
 
 
@@ -57,10 +55,7 @@ def hourly(metric: str, by: tuple[str, ...]) -> Figure:
 
 
 def without_success(calls: str, by_model: str, window: int, least: int) -> Figure:
-    """Calls of models that had `least` or more in three windows, and not one success.
-
-    Never the difference of two increases: extrapolated, six of six failed leave a sixth of a call over.
-    """
+    """Calls of models that had `least` or more in three windows, and not one success, by the time of the last one."""
     span = 3 * window
     counted = increase(calls, (by_model,), span)
     expr = promql(
