@@ -62,7 +62,7 @@ def companions_group(channels: Iterable[str], links: Links) -> Group:
                 "figures_stale",
                 """
                 max by (job) (max_over_time($LOG_UP[2m])) == 0
-                  and on (job) max by (job) (max_over_time($COLLECTOR_SUCCESS{collector="log"}[2m])) == 1
+                  and on (job) max_over_time($COLLECTOR_SUCCESS{collector="log"}[2m]) == 1
                 """,
                 "warning",
                 15 * MINUTE,
@@ -72,7 +72,7 @@ def companions_group(channels: Iterable[str], links: Links) -> Group:
             ),
             rule(
                 "figures_stale",
-                "max by (job, instance) (increase($STATE_COMMIT_FAILURES[10m])) > 0",
+                "increase($STATE_COMMIT_FAILURES[10m]) > 0",
                 "critical",
                 5 * MINUTE,
                 "Figures are not current.",
@@ -86,8 +86,8 @@ def companions_group(channels: Iterable[str], links: Links) -> Group:
                   $USER_SPEND_TODAY{user!~"other|unattributed"}
                     and on (job, instance) $COLLECTOR_SUCCESS{collector="budgets"} == 1
                 ) > 0
-                  unless on (job, user) max by (job, user) ($USER_DAILY_LIMIT)
-                  and on (job) max by (job) ($BUDGET_USERS{state!="unlimited"}) > 0
+                  unless on (job, user) $USER_DAILY_LIMIT
+                  and on (job) $BUDGET_USERS{state!="unlimited"} > 0
                 """,
                 "info",
                 15 * MINUTE,

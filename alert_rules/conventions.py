@@ -20,9 +20,6 @@ DEFAULT_WINDOW = 300
 WIDE_WINDOW = 3600
 """Seconds that a ratio is taken over where the window holds fewer calls than `min_operations`."""
 
-HOLD = "1d"
-"""How far back the last ratio is looked for that keeps an alert firing over a gap."""
-
 
 def duration(seconds: int) -> str:
     """Seconds as Prometheus writes them: `duration(5400) == "90m"`."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alert_rules.conventions import HOLD, WIDE_WINDOW, duration
+from alert_rules.conventions import WIDE_WINDOW, duration
 from alert_rules.promql import promql
 
 JOB_LABEL = "job"
@@ -22,14 +22,14 @@ class Figure:
     """A quantity as rules read it.
 
     `value` is a record's name or an expression with the labels `job` and `by`. `recordings` are in the order of their
-    evaluation. Where `held_until` is set, a gap leaves no value: the last one is then held for what is firing, until
-    that expression answers for the job. `ends` is the record with the end of the day or month that money is of.
+    evaluation. Where a gap leaves no value, `held` records the last one through it, and the alert goes by that for what
+    is firing. `ends` is the record with the end of the day or month that money is of.
     """
 
     value: str
     by: tuple[str, ...]
     recordings: tuple[Recording, ...] = ()
-    held_until: str = ""
+    held: str = ""
     ends: str = ""
 
     @property
@@ -39,15 +39,14 @@ class Figure:
 
     def for_alert(self, firing: str) -> str:
         """The expression to compare; `firing` selects the alert's own `ALERTS` series."""
-        if not self.held_until:
+        if not self.held:
             return self.value
         return promql(
-            "($value or (last_over_time($value[$hold]) and on ($labels) $firing unless on (job) $until))",
+            "($value or ($held and on ($labels) $firing))",
             value=self.value,
-            hold=HOLD,
+            held=self.held,
             labels=self.labels,
             firing=firing,
-            until=self.held_until,
         )
 
 
@@ -56,13 +55,11 @@ def level(by: Sequence[str]) -> str:
     return "_".join((JOB_LABEL, *by))
 
 
-LOG_IS_READ = promql("max by (job) ($LOG_UP) == 1")
-"""Answers for each job of which a replica reads the log now."""
+LOG_IS_READ = promql("$LOG_UP == 1")
+"""The replicas that read the log now."""
 
-BUDGETS_ARE_READ = promql(
-    'max by (job) ($COLLECTOR_SUCCESS{collector="budgets"} == 1 and on (job, instance) $LOG_UP == 1)'
-)
-"""Answers for each job of which a replica shows limits now; none does while it catches up, though it reads them."""
+BUDGETS_ARE_READ = promql('($COLLECTOR_SUCCESS{collector="budgets"} == 1 and on (job, instance) $LOG_UP == 1)')
+"""The replicas that show limits now; none does while it catches up, though it reads them."""
 
 
 def spend(metric: str, by: tuple[str, ...], window: str) -> Figure:
@@ -203,7 +200,14 @@ def gauge(metric: str, by: tuple[str, ...]) -> Figure:
     """A gauge of the present moment, summed within a replica, the highest of all replicas."""
     expr = promql("max by (job$by) (sum by (job, instance$by) ($metric))", by, metric=metric)
     live = Recording(f"{level(by)}:{metric}:sum", expr)
-    return Figure(live.name, by, (live,), held_until=LOG_IS_READ)
+    return held(live, by, (), LOG_IS_READ)
+
+
+def held(value: Recording, by: tuple[str, ...], needed: tuple[Recording, ...], known: str) -> Figure:
+    """A figure whose last value is held, for what is firing, until `known` answers for the job."""
+    name = f"{value.name}_held"
+    kept = promql("$value or ($name unless on (job) $known)", value=value.name, name=name, known=known)
+    return Figure(value.name, by, (*needed, value, Recording(name, kept)), held=name)
 
 
 def read_throughout(window: int) -> Recording:
@@ -212,24 +216,21 @@ def read_throughout(window: int) -> Recording:
     An outage's backlog lands in one window, and frozen counters say nothing: neither may make a ratio.
     """
     span = duration(window)
-    expr = promql("min_over_time(up[$span]) == 1 and on (job, instance) min_over_time($LOG_UP[$span]) == 1", span=span)
+    expr = promql("min_over_time(up[$span]) == 1 and min_over_time($LOG_UP[$span]) == 1", span=span)
     return Recording(f"job_instance:ai_operation_log_up:min{span}", expr)
 
 
 def increase(metric: str, by: tuple[str, ...], window: int) -> tuple[Recording, ...]:
     """What a counter rose by in a window that was read throughout. The last recording is the increase.
 
-    PromQL's own `increase()` extrapolates: with a scrape a minute it makes twenty calls of sixteen. A counter here
-    falls only with a new state, and such a window tells nothing.
+    PromQL's own `increase()` extrapolates: with a scrape a minute it makes twenty calls of sixteen. Where a counter
+    begins anew, with a new state, this is what it rose by since.
     """
     readable = read_throughout(window)
     expr = promql(
         """
         max by (job$by) (
-          sum by (job, instance$by) (
-            max_over_time($metric[$span]) - min_over_time($metric[$span]) and resets($metric[$span]) == 0
-          )
-          and on (job, instance) $readable
+          sum by (job, instance$by) ($metric - min_over_time($metric[$span])) and on (job, instance) $readable
         )
         """,
         by,
@@ -239,11 +240,6 @@ def increase(metric: str, by: tuple[str, ...], window: int) -> tuple[Recording, 
     )
     stem = metric.removesuffix("_total")
     return readable, Recording(f"{level(by)}:{stem}:increase{duration(window)}", expr)
-
-
-def held_until_read(window: int) -> str:
-    """Answers for each job of which a replica has read the log throughout the window."""
-    return promql("max by (job) ($readable)", readable=read_throughout(window).name)
 
 
 def wider(window: int) -> tuple[int, ...]:

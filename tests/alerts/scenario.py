@@ -55,8 +55,9 @@ def _within(spans: Sequence[Span], second: int) -> bool:
 class Replica:
     """An exporter. In `down` it is not reached, in `unread` it cannot read the database.
 
-    In `catching_up` it reads, but its figures are not current; in `no_budgets` only the table of budgets fails. One that
-    `lingers` leaves no mark where it goes: for five minutes Prometheus takes its last samples for present ones.
+    In `catching_up` it reads, but its figures are not current; in `no_log` only the log cannot be read, and in
+    `no_budgets` only the table of budgets. One
+    that `lingers` leaves no mark where it goes: for five minutes Prometheus takes its last samples for present ones.
     """
 
     instance: str = "a:9867"
@@ -64,6 +65,7 @@ class Replica:
     down: Sequence[Span] = ()
     unread: Sequence[Span] = ()
     catching_up: Sequence[Span] = ()
+    no_log: Sequence[Span] = ()
     no_budgets: Sequence[Span] = ()
     lingers: bool = False
 
@@ -73,7 +75,7 @@ class Replica:
 
     def reads(self, second: int) -> bool:
         """Whether its figures are current."""
-        return self.is_up(second) and not _within((*self.unread, *self.catching_up), second)
+        return self.is_up(second) and not _within((*self.unread, *self.no_log, *self.catching_up), second)
 
     def shows(self, metric: Metric, second: int) -> bool:
         """Whether a scrape at that second holds the metric."""
@@ -117,7 +119,8 @@ class Scenario:
         add("up", {}, is_up)
         add(catalog.LOG_UP.name, {}, flag(replica.reads))
         success = catalog.COLLECTOR_SUCCESS.name
-        add(success, {"collector": "log"}, flag(lambda second: not _within(replica.unread, second)))
+        log = (*replica.unread, *replica.no_log)
+        add(success, {"collector": "log"}, flag(lambda second: not _within(log, second)))
         budgets = (*replica.unread, *replica.no_budgets)
         add(success, {"collector": "budgets"}, flag(lambda second: not _within(budgets, second)))
         for name, known in (("day", days), ("month", months)):

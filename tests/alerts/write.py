@@ -18,7 +18,7 @@ EVALUATION_INTERVAL = "1m"
 class _Dumper(yaml.SafeDumper):
     """Lists indented below their key; no anchors."""
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
 
     def ignore_aliases(self, data: Any) -> bool:

@@ -28,7 +28,8 @@ def _user() -> Scenario:
     user(scenario, replica, "bob", 1, 10)
     scenario.silent(NAME, 4 * MINUTE, 40 * MINUTE, 60 * MINUTE)
     for minute, value, rungs in (
-        (5, "50%", 1), (10, "80%", 1), (15, "80%", 2), (20, "100%", 2), (25, "100%", 3), (30, "250%", 3), (39, "250%", 3)
+        (5, "50%", 1), (10, "80%", 1), (15, "80%", 2), (20, "100%", 2), (25, "100%", 3), (30, "250%", 3),
+        (39, "250%", 3),
     ):  # fmt: skip
         said = [budget_used(rung, value, DAY, user="alice") for rung in RUNGS[:rungs]]
         scenario.fires(minute * MINUTE, NAME, *said)

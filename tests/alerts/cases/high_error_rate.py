@@ -25,7 +25,7 @@ def said(key: str, ratio: float, calls: float, above: float, part: str) -> Expec
     return high_error_rate(key, f"{100 * ratio:.4g}%", *([f"rate_limit: {above:.0f}"] if above else []))
 
 
-KIND = Kind(NAME, 20, lambda calls: calls // 4, lambda calls: calls * 0.05, False, add, said)
+KIND = Kind(NAME, "operation", 20, lambda calls: calls // 4, lambda calls: calls * 0.05, False, add, said)
 
 
 def scenarios() -> Iterator[Scenario]:
@@ -46,14 +46,16 @@ def _all_failed() -> Scenario:
     add(scenario, replica, "four-of-five", "", [(10 * MINUTE, 5, 4)])
     add(scenario, replica, "five-in-an-hour", "", [(5 * MINUTE, 2, 2), (45 * MINUTE, 3, 3)])
     # all of the last five minutes failed, most of the hour did not
-    add(scenario, replica, "lately", "", [(5 * MINUTE, 94, 1), (30 * MINUTE, 6, 6)])
+    add(scenario, replica, "lately", "", [(5 * MINUTE, 95, 1), (30 * MINUTE, 5, 5)])
+    add(scenario, replica, "lately-four", "", [(5 * MINUTE, 94, 2), (30 * MINUTE, 4, 4)])
     five = high_error_rate("five", "100%", "rate_limit: 5")
     scenario.silent(NAME, 10 * MINUTE)
     scenario.fires(12 * MINUTE, NAME, five)
-    scenario.fires(32 * MINUTE, NAME, five, high_error_rate("lately", "100%", "rate_limit: 7"))
+    four = high_error_rate("lately-four", "6.122%", "rate_limit: 6")
+    scenario.fires(32 * MINUTE, NAME, five, four, high_error_rate("lately", "100%", "rate_limit: 6"))
     hour = high_error_rate("five-in-an-hour", "100%", "rate_limit: 5")
-    scenario.fires(47 * MINUTE, NAME, five, hour, high_error_rate("lately", "7%", "rate_limit: 7"))
-    scenario.fires(63 * MINUTE, NAME, five, hour, high_error_rate("lately", "7%", "rate_limit: 7"))
+    scenario.fires(47 * MINUTE, NAME, five, hour, four, high_error_rate("lately", "6%", "rate_limit: 6"))
+    scenario.fires(63 * MINUTE, NAME, five, hour, four, high_error_rate("lately", "6%", "rate_limit: 6"))
     scenario.silent(NAME, 109 * MINUTE)
     return scenario
 

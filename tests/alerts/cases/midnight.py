@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from exporter import catalog
-from tests.alerts.cases.common import TODAY, spend, user, watched
+from tests.alerts.cases.common import TODAY, spend, user
 from tests.alerts.cases.said import (
     budget_used,
     budget_will_not_last,

@@ -30,7 +30,7 @@ def said(key: str, ratio: float, calls: float, above: float, part: str) -> Expec
     return model_over_timeout(key, f"{100 * ratio:.4g}%", "1m 30s", *cause)
 
 
-KIND = Kind(NAME, 3, lambda calls: calls - calls // 4, lambda calls: calls * 0.5, True, add, said)
+KIND = Kind(NAME, "model", 3, lambda calls: calls - calls // 4, lambda calls: calls * 0.5, True, add, said)
 
 
 def scenarios() -> Iterator[Scenario]:
@@ -152,8 +152,9 @@ def _no_success_replicas() -> Scenario:
         scenario.show(replica, catalog.OPERATIONS, steps((0, 0), (20 * MINUTE, 1)), **labels)
         model(scenario, replica, "well", steps((0, 0), (20 * MINUTE, 5)), float if folded == "other" else 60)
         model(scenario, replica, "bad", steps((0, 0), (20 * MINUTE, 2)), 60)
-        scenario.show(replica, catalog.OPERATIONS, steps((0, 0), (20 * MINUTE, 1)), operation=folded, model="bad")
-    bad = model_without_success("bad", 3, "chat: 2", "email: 1", "other: 1")
+        more = steps((0, 0), (20 * MINUTE, 1 if folded == "email" else 0))
+        scenario.show(replica, catalog.OPERATIONS, more, operation=folded, model="bad")
+    bad = model_without_success("bad", 3, "chat: 2", "email: 1")
     scenario.fires(25 * MINUTE, NAME, bad)
     return scenario
 

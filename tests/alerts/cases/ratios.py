@@ -16,13 +16,15 @@ Batch = tuple[int, float, float]
 
 @dataclass(frozen=True)
 class Kind:
-    """An alert on a ratio. `over` and `at` make a batch's upper part: clearly over the threshold, and just at it.
+    """An alert on a ratio, whose series have the label `key`.
 
-    `add` adds the counters of an operation or a model (`key`); `said` is what is expected, by the key, the ratio, and the
-    calls and the upper part that the last hour saw, and in which part.
+    `over` and `at` make a batch's upper part: clearly over the threshold, and just at it. `add` adds the counters of an
+    operation or a model. `said` is what is expected, by the key, the ratio, and the calls and the upper part that the
+    last hour saw, and in which part.
     """
 
     name: str
+    key: str
     least: int
     over: Callable[[float], float]
     at: Callable[[float], float]
@@ -57,6 +59,7 @@ def ratio_scenarios(kind: Kind) -> Iterator[Scenario]:
     yield _threshold(kind)
     yield _few_calls(kind)
     yield _widens_to_an_hour(kind)
+    yield _five_minutes_come_first(kind)
     yield _slow_scrapes(kind)
     yield _missing(kind)
     yield _begun_anew(kind)
@@ -146,6 +149,21 @@ def _widens_to_an_hour(kind: Kind) -> Scenario:
     return scenario
 
 
+def _five_minutes_come_first(kind: Kind) -> Scenario:
+    least = kind.least
+    scenario, replica = _start(
+        kind, "takes the last five minutes for it where they hold just enough calls", 50 * MINUTE
+    )
+    before = 5 * MINUTE, 5 * least, 0.0
+    kind.add(scenario, replica, "enough", "", [before, _batch(kind, 30 * MINUTE, least, over=True)])
+    kind.add(scenario, replica, "few", "", [before, _batch(kind, 30 * MINUTE, least - 1, over=True)])
+    said = kind.fired("enough", least, kind.over(least), hour=(6 * least, kind.over(least)))
+    # fewer, and the hour is taken for it, in which the ratio is not over
+    scenario.fires(32 * MINUTE, kind.name, said)
+    scenario.fires(34 * MINUTE, kind.name, said)
+    return scenario
+
+
 def _slow_scrapes(kind: Kind) -> Scenario:
     scenario, replica = _start(
         kind, "counts calls and does not extrapolate them, with a scrape a minute", 30 * MINUTE, step=MINUTE
@@ -168,11 +186,12 @@ def _missing(kind: Kind) -> Scenario:
 
 
 def _begun_anew(kind: Kind) -> Scenario:
-    scenario, replica = _start(kind, "takes no window in which a counter began anew", 80 * MINUTE)
+    scenario, replica = _start(kind, "counts what a counter rose by since it began anew", 30 * MINUTE)
     # 400 calls were counted, then a new state counts from nothing
     before = [_batch(kind, 0, 400, over=True), (10 * MINUTE, -400, -kind.over(400))]
-    kind.add(scenario, replica, "anew", "", [*before, _batch(kind, 12 * MINUTE, 10)])
-    scenario.silent(kind.name, 10 * MINUTE, 11 * MINUTE, 12 * MINUTE, 20 * MINUTE, 79 * MINUTE)
+    kind.add(scenario, replica, "well", "", [*before, _batch(kind, 12 * MINUTE, 30)])
+    kind.add(scenario, replica, "few", "", [*before, _batch(kind, 12 * MINUTE, kind.least - 1, over=True)])
+    scenario.silent(kind.name, *(minute * MINUTE for minute in (10, 11, 12, 14, 20, 30)))
     return scenario
 
 
@@ -222,6 +241,7 @@ def _backlog(kind: Kind) -> Scenario:
         "unread": Replica("a:9867", job="unread", unread=[(20 * MINUTE, 80 * MINUTE)]),
         "down": Replica("a:9867", job="down", down=[(20 * MINUTE, 80 * MINUTE)]),
         "gap": Replica("a:9867", job="gap", unread=[(75 * MINUTE, 80 * MINUTE)]),
+        "short": Replica("a:9867", job="short", down=[(78 * MINUTE, 80 * MINUTE)]),
         "missed": Replica(
             "a:9867", job="missed", down=[(78 * MINUTE, 79 * MINUTE)], catching_up=[(79 * MINUTE, 80 * MINUTE)]
         ),
@@ -242,7 +262,18 @@ def _pending_at_an_outage(kind: Kind) -> Scenario:
     unread = [(10 * MINUTE + 25, 70 * MINUTE)]
     scenario, replica = _start(kind, "does not begin to fire in an outage", 80 * MINUTE, Replica(unread=unread))
     kind.add(scenario, replica, "one", "", [_batch(kind, 10 * MINUTE, 24, over=True)])
-    scenario.silent(kind.name, *(minute * MINUTE for minute in (10, 11, 12, 30, 69, 75)))
+    # not for what fires beside it, of the same job, of another one, or of another name
+    kind.add(scenario, replica, "beside", "", [_batch(kind, 8 * MINUTE, 24, over=True)])
+    other = watched(scenario, Replica(job="other"))
+    kind.add(scenario, other, "one", "", [_batch(kind, 8 * MINUTE, 24, over=True)])
+    fired = [kind.fired("beside", 24, kind.over(24)), kind.fired("one", 24, kind.over(24))]
+    fired[1] = {**fired[1], "labels": {**fired[1]["labels"], "job": "other"}}
+    labels = {**fired[0]["labels"], "alertstate": "firing", kind.key: "one"}
+    scenario.raw("ALERTS", {"alertname": "another_alert", **labels}, 1)
+    if "reason" in labels:
+        scenario.raw("ALERTS", {"alertname": kind.name, **labels, "reason": "no_success"}, 1)
+    for minute in (10, 11, 12, 30, 66):
+        scenario.fires(minute * MINUTE, kind.name, *fired)
     return scenario
 
 

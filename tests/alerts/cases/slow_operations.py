@@ -28,7 +28,7 @@ def said(key: str, ratio: float, calls: float, above: float, part: str) -> Expec
     return slow_operations(key, f"{ratio:.4g}s", *([f"{part or 'm1'}: {shown}"] if mean else []))
 
 
-KIND = Kind(NAME, 20, lambda calls: calls * 3, lambda calls: calls * 2, False, add, said)
+KIND = Kind(NAME, "operation", 20, lambda calls: calls * 3, lambda calls: calls * 2, False, add, said)
 
 
 def scenarios() -> Iterator[Scenario]:
