@@ -76,7 +76,7 @@ def labels_of(node: Any, known: Known) -> Labels:
     """The labels of an expression's series. Raises `WrongError` where it uses a label that is not there."""
     match node:
         case parser.VectorSelector():
-            labels = known.labels(node.name)
+            labels = known.labels(str(node.name))
             for matcher in node.matchers.matchers:
                 _require({matcher.name}, labels, f"{node.name} is matched by")
             return labels
@@ -162,16 +162,15 @@ def misuses(node: Any) -> Iterator[str]:
     if isinstance(node, parser.BinaryExpr) and str(node.op) == "/" and not _is_guarded(node.rhs):
         yield f"division by {node.rhs}"
     if isinstance(node, parser.BinaryExpr) and _is_rise(node):
-        above = node.lhs if isinstance(node.lhs, parser.VectorSelector) else node.lhs.args[0].vector_selector
-        name = above.name
-        if not is_counter(name) or name != node.rhs.args[0].vector_selector.name:
-            yield f"a rise of {name}"
+        names = {_metric_of(node.lhs), _metric_of(node.rhs)}
+        if len(names) != 1 or not is_counter(*names):
+            yield f"a rise of {' less '.join(sorted(names))}"
         return
     if isinstance(node, parser.Call) and node.func.name in OVER_COUNTERS:
-        if not is_counter(node.args[0].vector_selector.name):
-            yield f"{node.func.name} of {node.args[0].vector_selector.name}, which is no counter"
+        if not is_counter(_metric_of(node)):
+            yield f"{node.func.name} of {_metric_of(node)}, which is no counter"
         return
-    if isinstance(node, parser.VectorSelector) and is_counter(node.name):
+    if isinstance(node, parser.VectorSelector) and is_counter(str(node.name)):
         yield f"{node.name}, a counter, as if it were a gauge"
     for part in _parts(node):
         yield from misuses(part)
@@ -183,6 +182,11 @@ def _is_guarded(node: Any) -> bool:
     return isinstance(node, parser.NumberLiteral) or (
         isinstance(node, parser.BinaryExpr) and str(node.op) in COMPARISONS
     )
+
+
+def _metric_of(node: Any) -> str:
+    """The metric that a function over a range, or a selector, is of."""
+    return str(node.name if isinstance(node, parser.VectorSelector) else node.args[0].vector_selector.name)
 
 
 def _is_rise(node: Any) -> bool:

@@ -37,6 +37,7 @@ def scenarios() -> Iterator[Scenario]:
     """All of them."""
     yield from ratios.ratio_scenarios(KIND)
     yield _timeout_is_no_edge()
+    yield _timeout_is_known_in_outages()
     yield _no_success()
     yield _no_success_again()
     yield _no_success_outage()
@@ -56,6 +57,28 @@ def _timeout_is_no_edge() -> Scenario:
         scenario.show(replica, catalog.MODEL_TIMEOUT, timeout, model="m1")
         scenario.show(replica, catalog.MODEL_LAST_SUCCESS, float, model="m1")
     scenario.fires(12 * MINUTE, NAME, model_over_timeout("m1", "71.43%", "45s", "d: 5", "c: 4", "b: 3"))
+    return scenario
+
+
+def _timeout_is_known_in_outages() -> Scenario:
+    record = "job_model:ai_model_timeout_seconds:min_carried"
+    scenario = Scenario(f"{record} keeps the timeout while nobody reads the log, and no longer", 60 * MINUTE)
+    spans = [(20 * MINUTE, 40 * MINUTE)]
+    # gone while it is read, while it is not, and never, with an exporter that is down
+    gone: dict[str, tuple[Replica, Value]] = {
+        "read": (Replica(job="read"), steps((0, 45), (10 * MINUTE, None))),
+        "unread": (Replica(job="unread", unread=spans), steps((0, 50), (30 * MINUTE, None))),
+        "before": (Replica(job="before", unread=spans), steps((0, 55), (10 * MINUTE, None))),
+        "down": (Replica(job="down", down=spans), 60),
+    }
+    for replica, timeout in gone.values():
+        scenario.show(watched(scenario, replica), catalog.MODEL_TIMEOUT, timeout, model="m1")
+    known = {f'{record}{{job="{job}", model="m1"}}': value for job, value in (("unread", 50.0), ("down", 60.0))}
+    before = {f'{record}{{job="{job}", model="m1"}}': value for job, value in (("read", 45.0), ("before", 55.0))}
+    scenario.figure(5 * MINUTE, record, {**known, **before})
+    for minute in (15, 25, 35):
+        scenario.figure(minute * MINUTE, record, known)
+    scenario.figure(45 * MINUTE, record, {f'{record}{{job="down", model="m1"}}': 60.0})
     return scenario
 
 
@@ -80,6 +103,8 @@ def _no_success() -> Scenario:
     # a success within the quarter of an hour, also one before the calls
     model(scenario, replica, "well", steps((0, 0), (at, 9)), at - 60)
     model(scenario, replica, "spread", steps((0, 0), (at, 1), (at + 8 * MINUTE, 2), (at + 11 * MINUTE, 3)), 60)
+    # a success is taken for none from the second on at which it is a quarter of an hour old
+    model(scenario, replica, "edge", steps((0, 0), (at + 5 * MINUTE, 3)), at)
     model(scenario, replica, "never", steps((0, 0), (at, 4)), lambda _: None)
     three = model_without_success("three", 3, "chat: 3")
     never = model_without_success("never", 4, "chat: 4")
@@ -88,9 +113,13 @@ def _no_success() -> Scenario:
     scenario.fires(32 * MINUTE, NAME, three, never)
     spread = model_without_success("spread", 3, "chat: 3")
     # the calls leave the window after a quarter of an hour, and the alerts are kept for five minutes
+    edge = model_without_success("edge", 3, "chat: 3")
     scenario.fires(35 * MINUTE, NAME, three, never, spread)
-    scenario.fires(38 * MINUTE, NAME, three, never, spread)
-    scenario.silent(NAME, 43 * MINUTE, 90 * MINUTE)
+    scenario.fires(36 * MINUTE, NAME, three, never, spread, edge)
+    # the calls leave the window after a quarter of an hour, and the alerts are kept for five minutes
+    scenario.fires(39 * MINUTE, NAME, three, never, spread, edge)
+    scenario.fires(43 * MINUTE, NAME, edge)
+    scenario.silent(NAME, 46 * MINUTE, 90 * MINUTE)
     return scenario
 
 
