@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from alert_rules.building import Sources, compile_sources, compiled
 from alert_rules.channels import load_channels
+from alert_rules.loading import parse_alerts
 from alert_rules.promql import check
 from alert_rules.quantities import QUANTITIES, Quantity
 from alert_rules.rules import Group, Rule
-from alert_rules.loading import parse_alerts
 from alert_rules.thresholds import ALERTS_FILE
 from alert_rules.writer import rules_text
 from tests.alerts.inference import Known, Labels, WrongError, labels_of, misuses
