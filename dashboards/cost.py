@@ -262,7 +262,9 @@ def hours() -> Any:
 def movers() -> Any:
     """What changed since the day before."""
     money = [column(name, unit=USD, width=86) for name in ("Last 24 h", "Per call")]
-    change = column("Change", unit=USD, width=86, colored=True, steps=style.worse_above(0.01))
+    change = column(
+        "Change", unit=USD, width=86, colored=True, steps=(style.Step(style.DIM), style.Step(style.WARN, 1.0))
+    )
     return table(
         About(
             "What has changed",
