@@ -262,7 +262,9 @@ def hours() -> Any:
 def movers() -> Any:
     """What changed since the day before."""
     money = [column(name, unit=USD, width=86) for name in ("Last 24 h", "Per call")]
-    change = column("Change", unit=USD, width=86, colored=True, steps=style.worse_above(0.01))
+    change = column(
+        "Change", unit=USD, width=86, colored=True, steps=(style.Step(style.DIM), style.Step(style.WARN, 1.0))
+    )
     return table(
         About(
             "What has changed",
@@ -273,7 +275,7 @@ def movers() -> Any:
         ),
         sql(log.movers(FILTERS)),
         unit=style.PLAIN,
-        columns=[*money, change, column("Calls", width=64)],
+        columns=[column("Operation", width=150), *money, change, column("Calls", width=64)],
     )
 
 
@@ -321,7 +323,8 @@ def user_budgets() -> Any:
     spent = q.gauge(q.select(catalog.USER_SPEND_TODAY), "user")
     limit = f"sum by (user) (min by (job, user) ({q.select(catalog.USER_DAILY_LIMIT)}))"
     used = q.or_not_set(f"{spent} / on (user) ({limit} > 0)", f"({spent} unless on (user) {limit} > 0)")
-    names = {"user": "User", "Value #A": "Spent today", "Value #B": "Daily limit", "Value #C": "Used"}
+    # what matters comes first: on a phone, the rest is out of sight
+    names = {"user": "User", "Value #C": "Used", "Value #A": "Spent today", "Value #B": "Daily limit"}
     steps = style.budget_steps()
     drill = link("Narrow this page to the user", to_dashboard(COST, user="${__value.text}"))
     return table(

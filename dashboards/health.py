@@ -101,6 +101,7 @@ def log_is_read() -> Any:
         unit=style.PLAIN,
         mappings=style.YES_NO,
         steps=(style.Step(style.BAD), style.Step(style.GOOD, 1)),
+        absent=style.BAD,
     )
 
 

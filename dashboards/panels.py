@@ -10,7 +10,7 @@ from grafanalib.core import Panel, Stat, StateTimeline, Table, TimeSeries
 
 from dashboards.promql import PROMETHEUS
 from dashboards.sql import POSTGRES
-from dashboards.style import CALMING, COUNT, NEUTRAL, NO_DATA, Mappings, Steps
+from dashboards.style import CALMING, COUNT, DIM, NEUTRAL, NO_DATA, Mappings, Steps, no_data
 
 Targets = Sequence[Any]
 
@@ -66,18 +66,21 @@ def stat(
     mappings: Mappings | None = None,
     decimals: int | None = None,
     named: bool = False,
-    background: bool = False,
+    absent: str = DIM,
     links: Sequence[dict[str, Any]] = (),
 ) -> Panel:
-    """One number, or a few with their names: of this moment, since a range's last value would outlive an outage."""
+    """One number, or a few with their names: of this moment, since a range's last value would outlive an outage.
+
+    `absent` is the colour of "No data".
+    """
     return Stat(
         **_common(about, targets, steps),
         format=unit,
         decimals=decimals,
-        mappings=mappings or [],
+        mappings=[*(mappings or []), *no_data(absent)],
         noValue=NO_DATA,
         color={"mode": "thresholds"},
-        colorMode="background" if background else "value",
+        colorMode="value",
         graphMode="none",
         reduceCalc="lastNotNull",
         textMode="value_and_name" if named else "value",

@@ -112,7 +112,7 @@ def movers(variables: Sequence[str]) -> str:
       WHERE {logged("now() - interval '2 days'", "now()")} AND {chosen(*variables)}
       GROUP BY 1, 2
     )
-    SELECT operation AS "Operation", model AS "Model", this AS "Last 24 h", this - before AS "Change",
+    SELECT operation AS "Operation", this AS "Last 24 h", this - before AS "Change", model AS "Model",
            calls AS "Calls", this / nullif(calls, 0) AS "Per call"
     FROM spent
     ORDER BY abs(this - before) DESC, 1, 2

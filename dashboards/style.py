@@ -77,4 +77,10 @@ def not_set(text: str) -> Mappings:
     return says({NOT_SET: (text, DIM)})
 
 
+def no_data(color: str = DIM) -> Mappings:
+    """The mapping for no value at all, which would otherwise have the colour of the lowest one: often of the best."""
+    shown = {"color": color, "index": 99, "text": NO_DATA}
+    return [{"type": "special", "options": {"match": "null+nan", "result": shown}}]
+
+
 YES_NO = says({1: ("Yes", GOOD), 0: ("No", BAD)})

@@ -188,6 +188,11 @@ def test_a_panel_has_a_unit_and_tells_no_data_from_zero(panel: Json) -> None:
     defaults = panel["fieldConfig"]["defaults"]
     assert defaults["unit"] in UNITS
     assert defaults["noValue"] == "No data"
+    if panel["type"] == "stat":
+        # or it would have the colour of the lowest value, and an outage would be green
+        (absent,) = [each["options"] for each in defaults["mappings"] if each["type"] == "special"]
+        assert absent["match"] == "null+nan"
+        assert absent["result"]["color"] in {"text", "red"}
     steps = defaults["thresholds"]["steps"]
     assert steps[0]["value"] is None
     assert all(set(step) == {"color", "value"} for step in steps)
