@@ -8,8 +8,9 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, SequenceNode
 
-from alert_rules.document import parse
-from alert_rules.errors import RulesError
+from alert_rules.errors import RulesError, wrong
+from alert_rules.source import Source
+from exporter.document import read_document
 
 # What YAML reads as a plain text wherever it stands; "yes" and its like are caught by reading it again.
 _PLAIN = re.compile(r"[A-Za-z$](?:[\w .,$%<>=()/+-]*[\w.,$%)])?", re.ASCII)
@@ -21,7 +22,10 @@ def append_alert(content: bytes, settings: Mapping[str, Any], name: str) -> byte
     The result has been read again: it holds what the text held, and the alert, and nothing else. Raises RulesError
     where the name is taken, and where the text is such that this cannot be done by adding lines.
     """
-    before, where = parse(content, name)
+    source = Source(name, read_document(content))
+    if source.flaws:
+        raise wrong(source.flaws)
+    before, where = source.document.data, source.where
     alerts = before.get("alerts") if isinstance(before, dict) else None
     if not isinstance(before, dict | None) or not isinstance(alerts, list | None):
         raise RulesError([f"{where(('alerts',))}: not a list of alerts — begin the file with alerts:"])
@@ -48,10 +52,8 @@ def append_alert(content: bytes, settings: Mapping[str, Any], name: str) -> byte
 
 
 def _read(content: bytes) -> Any:
-    try:
-        return parse(content, "")[0]
-    except RulesError:
-        return None
+    document = read_document(content)
+    return None if document.flaws else document.data
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -15,9 +15,9 @@ from alert_rules.channels import Channels, load_channels
 from alert_rules.companions import companions_group
 from alert_rules.compiling import compile_alerts
 from alert_rules.files import replace_file
+from alert_rules.loading import Alerts, load_alerts
 from alert_rules.model import Alert
 from alert_rules.rules import Group, rules_group
-from alert_rules.spec import Alerts, load_alerts
 from alert_rules.writer import rules_text
 
 RULES_FILE = "rules.yml"

@@ -1,15 +1,16 @@
 """Where alerts can be sent: the channels of `channels.yaml`, checked."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from alert_rules.document import SettingPath, Where, load
-from alert_rules.errors import RulesError
+from alert_rules.errors import RulesError, wrong
+from alert_rules.source import Source, read_source
+from exporter.document import SettingPath
 
 SECRETS_FOLDER = "/etc/alertmanager/secrets"
 """Where Alertmanager finds the files with the webhooks' URLs, unless a channel names another file."""
@@ -95,14 +96,16 @@ class Channels:
 
 def load_channels(path: Path) -> Channels:
     """Read and check a `channels.yaml`; RulesError has all problems, each `file:line:column: setting: found — mend`."""
-    data, where = load(path)
-    return channels_from(data, where)
+    return channels_from(read_source(path))
 
 
-def channels_from(data: Any, where: Where) -> Channels:
-    """The same from a file's data and places."""
+def channels_from(source: Source) -> Channels:
+    """The same from a file that has been read."""
+    if source.flaws:
+        raise wrong(source.flaws)
+    where = source.where
     try:
-        file = _ChannelsFile.model_validate(data)
+        file = _ChannelsFile.model_validate(source.document.data)
     except ValidationError as error:
         problems = [_problem(detail, where) for detail in error.errors(include_url=False)]
         raise RulesError(dict.fromkeys(problems)) from None
@@ -139,7 +142,7 @@ _MENDS = {
 }
 
 
-def _problem(detail: ErrorDetails, where: Where) -> str:
+def _problem(detail: ErrorDetails, where: Callable[[SettingPath], str]) -> str:
     # pydantic marks a bad key with a step of its own, which is in no file.
     path: SettingPath = tuple(part for part in detail["loc"] if part != "[key]")
     name = ".".join(map(str, path)) or "the file"

@@ -12,7 +12,7 @@ from alert_rules.building import Compiled, Sources, compile_sources, outputs, st
 from alert_rules.channels import load_channels
 from alert_rules.errors import RulesError
 from alert_rules.explaining import explain
-from alert_rules.quantities import QUANTITIES
+from alert_rules.quantities import LIMITS, QUANTITIES
 from alert_rules.runbook import write_first_runbook
 
 FOLDER = Path("alert_rules")
@@ -84,7 +84,7 @@ def _add(arguments: argparse.Namespace, request: TextIO, out: TextIO) -> int:
         request.read(),
         Places(arguments.alerts, arguments.secrets),
         load_channels(arguments.channels),
-        {name: quantity.dimension for name, quantity in QUANTITIES.items()},
+        {name: quantity.dimension for name, quantity in QUANTITIES.items() if name not in LIMITS},
         lambda: write(arguments.out, outputs(_compiled(arguments))),
         replace_webhook=arguments.replace_webhook,
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import partial
+from itertools import pairwise
 
 from alert_rules import conditions
 from alert_rules.comparisons import Comparison, limit_split, variants
@@ -13,9 +14,11 @@ from alert_rules.conditions import OPERATORS, ConditionError, Token, parse_condi
 from alert_rules.conventions import DEFAULT_WINDOW, SEVERITIES
 from alert_rules.dimensions import Amount, Dimension, parse_amount, promql_number
 from alert_rules.errors import Problem, wrong
+from alert_rules.loading import Alerts
 from alert_rules.model import Alert, Rung, Variant
 from alert_rules.quantities import QUANTITIES, Ask, Quantity, Split
-from alert_rules.spec import Alerts, AlertSpec, Source
+from alert_rules.source import Source
+from alert_rules.spec import AlertSpec
 
 RUNG = "rung"
 """The word that stands for each rung of a ladder in a condition."""
@@ -30,23 +33,30 @@ _THRESHOLDS = {
 
 
 class _MeaningError(Exception):
-    """A mistake in one field of an alert, `offset` characters behind its value's beginning."""
+    """A mistake in one field of an alert, `offset` characters behind its value's beginning.
 
-    def __init__(self, field: str, found: str, mend: str, offset: int = 0) -> None:
+    `rung` is the rung that it is in, as written: one of the keys in the field `rungs`.
+    """
+
+    def __init__(self, field: str, found: str, mend: str, offset: int = 0, rung: str | None = None) -> None:
         super().__init__(found)
+        self.rung = rung
         self.field, self.found, self.mend, self.offset = field, found, mend, offset
 
 
 def compile_alerts(alerts: Alerts, channels: Iterable[str]) -> tuple[Alert, ...]:
-    """Every alert, in the order of the file. Raises `RulesError` with all that makes no sense."""
-    compiled, problems = [], list(_duplicates(alerts))
+    """Every alert, in the order of the file. Raises `RulesError` with all that is wrong with the file."""
+    compiled, problems = [], [*alerts.problems, *_duplicates(alerts)]
     known = tuple(channels)
-    for number, spec in enumerate(alerts.specs):
+    for number, spec in alerts.specs.items():
         problems += _unknown_channels(spec, known, alerts.source, number)
         try:
             compiled.append(compile_alert(spec))
         except _MeaningError as error:
             path = ("alerts", number, error.field)
+            if error.rung is not None:
+                problems.append(alerts.source.key_problem((*path, error.rung), error.found, error.mend))
+                continue
             problems.append(alerts.source.problem(path, error.found, error.mend, error.offset))
     if problems:
         raise wrong(problems)
@@ -54,8 +64,8 @@ def compile_alerts(alerts: Alerts, channels: Iterable[str]) -> tuple[Alert, ...]
 
 
 def _duplicates(alerts: Alerts) -> Iterator[Problem]:
-    counts = Counter(spec.name for spec in alerts.specs)
-    for number, spec in enumerate(alerts.specs):
+    counts = Counter(spec.name for spec in alerts.specs.values())
+    for number, spec in alerts.specs.items():
         if counts[spec.name] > 1:
             yield alerts.source.problem(
                 ("alerts", number, "name"), f"the name {spec.name!r} {counts[spec.name]} times", "give each its own"
@@ -63,10 +73,11 @@ def _duplicates(alerts: Alerts) -> Iterator[Problem]:
 
 
 def _unknown_channels(spec: AlertSpec, known: tuple[str, ...], source: Source, number: int) -> Iterator[Problem]:
-    for channel in spec.channel:
+    for position, channel in enumerate(spec.channel):
         if channel not in known:
             mend = f"write one of {', '.join(known)}, or add it to channels.yaml"
-            yield source.problem(("alerts", number, "channel"), f"the channel {channel!r}, which is not known", mend)
+            path = ("alerts", number, "channel", position)
+            yield source.problem(path, f"the channel {channel!r}, which is not known", mend)
 
 
 def compile_alert(spec: AlertSpec) -> Alert:
@@ -106,8 +117,9 @@ def _condition(spec: AlertSpec) -> tuple[str, str]:
         raise _MeaningError("name", "an alert without a condition", "write condition: daily_spend > $200, or the like")
     quantity = _known_quantity(Token("word", spec.type, 0), "type")
     if len(thresholds) != 1:
-        mend = "write one of " + ", ".join(_THRESHOLDS)
-        raise _MeaningError("type", f"{len(thresholds)} thresholds beside type", mend)
+        fits = " or ".join(known for known, (of, _) in _THRESHOLDS.items() if of is quantity.dimension)
+        found = " and ".join(thresholds) if thresholds else "no threshold"
+        raise _MeaningError("type", f"{found} beside type", f"write one, {fits}")
     ((name, value),) = thresholds.items()
     dimension, form = _THRESHOLDS[name]
     if dimension is not quantity.dimension:
@@ -162,23 +174,24 @@ class _Part:
 
     def _read_amount(self, text: str, field: str, offset: int) -> Amount:
         quantity, operator = self.quantity, self.comparison.operator
+        rung = text if field == "rungs" else None
         amount = parse_amount(text)
         fits = f"{quantity.name} is {quantity.dimension.noun}: compare it with {quantity.dimension.written}"
         if quantity.limits:
             fits += f", or with {' or '.join(quantity.limits)}"
         if amount is None:
-            raise _MeaningError(field, f"{text!r}, which is no amount", fits, offset)
+            raise _MeaningError(field, f"{text!r}, which is no amount", fits, offset, rung)
         if amount.dimension is not quantity.dimension:
-            raise _MeaningError(field, f"{text}, which is {amount.dimension.noun}", fits, offset)
+            raise _MeaningError(field, f"{text}, which is {amount.dimension.noun}", fits, offset, rung)
         highest = quantity.highest
         never = highest is not None and (amount.value >= highest if operator == ">" else amount.value > highest)
         if never and operator in (">", ">="):
             mend = f"write less: {quantity.why_highest}, and this could never fire"
-            raise _MeaningError(field, f"{quantity.name} {operator} {text}", mend, offset)
+            raise _MeaningError(field, f"{quantity.name} {operator} {text}", mend, offset, rung)
         if operator == "<" and amount.value == 0:
-            raise _MeaningError(field, f"{quantity.name} < {text}", "write more: this could never fire", offset)
+            raise _MeaningError(field, f"{quantity.name} < {text}", "write more: this could never fire", offset, rung)
         if operator == ">=" and amount.value == 0:
-            raise _MeaningError(field, f"{quantity.name} >= {text}", "write more: this would always fire", offset)
+            raise _MeaningError(field, f"{quantity.name} >= {text}", "write more: this would always fire", offset, rung)
         return amount
 
     def _read_limit(self, token: Token) -> Quantity:
@@ -252,9 +265,10 @@ def _rungs(spec: AlertSpec, parts: list[_Part]) -> Iterator[Rung]:
     amounts = [(first._read_amount(text, "rungs", 0), severity) for text, severity in spec.rungs.items()]
     rising = first.comparison.operator in (">", ">=")
     ordered = sorted(amounts, key=lambda pair: pair[0].value, reverse=not rising)
-    severities = [SEVERITIES.index(severity) for _, severity in ordered]
-    if severities != sorted(severities, reverse=True):
-        raise _MeaningError("rungs", "a rung that is less severe than the one before it", "let severity rise")
+    for (_, before), (amount, severity) in pairwise(ordered):
+        if SEVERITIES.index(severity) > SEVERITIES.index(before):
+            found = "a rung that is less severe than the one before it"
+            raise _MeaningError("rungs", found, "let severity rise", rung=amount.text)
     for amount, severity in ordered:
         label = amount.text.strip("$%")
         yield Rung(label, float(amount.value), severity, _variants(spec, parts, amount, {RUNG: label}))

@@ -46,7 +46,8 @@ def _once(alerts: Iterable[Alert]) -> Iterator[Recording]:
 
 
 def _alerting(alert: Alert, links: Links) -> Iterator[Rule]:
-    for rung in alert.rungs:
+    # the highest rung first: what is sent first has inhibited the lower ones when they arrive
+    for rung in reversed(alert.rungs):
         for variant in rung.variants:
             said = {name: text for name, text in asdict(annotations(alert, variant, links)).items() if text}
             labels = _labels(alert, rung, variant)

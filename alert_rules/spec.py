@@ -1,17 +1,12 @@
 """What an author writes in `alerts.yaml`: the fields, their forms, and all mistakes of a file at once."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic_core import PydanticCustomError
 
 from alert_rules.dimensions import Dimension, parse_amount
-from alert_rules.errors import Problem, wrong
-from exporter.document import Document, Place, SettingPath, read_document
 
 Severity = Literal["critical", "warning", "info"]
 
@@ -40,6 +35,12 @@ def _name(value: str) -> str:
     return value
 
 
+def _summary(value: str) -> str:
+    if "{{" in value:
+        raise _error("leave {{ out: Prometheus would read it as a template; messages carry the value by themselves")
+    return value
+
+
 def _one_or_several(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -52,13 +53,13 @@ def _channel(value: str) -> str:
 
 def _window(value: int) -> int:
     if not 60 <= value <= 86400:
-        raise _error("write a window from 1m to 1d")
+        raise _error("write a window from 1m to 24h")
     return value
 
 
 def _wait(value: int) -> int:
     if value > 86400:
-        raise _error("write 1d at most")
+        raise _error("write 24h at most")
     return value
 
 
@@ -95,7 +96,7 @@ class AlertSpec(BaseModel):
     keep_firing_for: Annotated[Seconds, AfterValidator(_wait)] | None = None
     window: Annotated[Seconds, AfterValidator(_window)] | None = None
     min_operations: Annotated[int, Strict(), Field(ge=1, le=1_000_000)] | None = None
-    summary: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    summary: Annotated[Text, Field(min_length=1, max_length=200), AfterValidator(_summary)] | None = None
 
 
 class Links(BaseModel):
@@ -114,124 +115,3 @@ class AlertsFile(BaseModel):
 
     alerts: Annotated[list[AlertSpec], Field(min_length=1)]
     links: Links = Links()
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file's name and where its values stand, to point at them."""
-
-    file: str
-    document: Document
-
-    def place(self, path: SettingPath) -> Place:
-        """Where a value begins; of what is not in the file, where the nearest thing around it does."""
-        for length in range(len(path), -1, -1):
-            if path[:length] in self.document.values:
-                return self.document.values[path[:length]]
-        return Place(1, 1)
-
-    def problem(self, path: SettingPath, found: str, mend: str, offset: int = 0) -> Problem:
-        """A mistake in a value, `offset` characters behind its beginning."""
-        place = self.place(path)
-        return Problem(self.file, place.line, place.column + offset, found, mend)
-
-
-@dataclass(frozen=True)
-class Alerts:
-    """The alerts of a file that is well formed, and where to point when one does not make sense."""
-
-    specs: tuple[AlertSpec, ...]
-    links: Links
-    source: Source
-
-
-def load_alerts(path: Path) -> Alerts:
-    """Read a file of alerts. Raises `RulesError` with every mistake of form in it."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise wrong(
-            [Problem(str(path), 1, 1, error.strerror or "unreadable", "name a file that can be read")]
-        ) from None
-    return parse_alerts(content, str(path))
-
-
-def parse_alerts(content: bytes, file: str) -> Alerts:
-    """The same for a text; `file` is how errors name it."""
-    document = read_document(content)
-    source = Source(file, document)
-    problems = [Problem(file, flaw.line, 1, flaw.found, flaw.mend) for flaw in document.flaws]
-    written: AlertsFile | None = None
-    if document.data is None and not problems:
-        problems.append(Problem(file, 1, 1, "nothing", "write at least one alert under alerts:"))
-    elif document.data is not None:
-        try:
-            written = AlertsFile.model_validate(document.data)
-        except ValidationError as error:
-            details = error.errors(include_url=False)
-            problems += [_problem(source, detail) for detail in details if detail["loc"][-1:] != ("webhook_url",)]
-        problems += _secrets(source)
-    if written is None or problems:
-        raise wrong(problems)
-    return Alerts(tuple(written.alerts), written.links, source)
-
-
-def _secrets(source: Source) -> Iterator[Problem]:
-    alerts = source.document.data.get("alerts") if isinstance(source.document.data, dict) else None
-    for number, alert in enumerate(alerts if isinstance(alerts, list) else ()):
-        if isinstance(alert, dict) and "webhook_url" in alert:
-            mend = "take it out and keep it in the channel's secret file; `rules add` puts it there"
-            yield source.problem(("alerts", number, "webhook_url"), "a webhook's URL, which is a secret", mend)
-
-
-_MENDS: Mapping[str, str] = {
-    "missing": "write {name}",
-    "extra_forbidden": "known here: {known}",
-    "string_type": "write a text; in quotes if it looks like a number",
-    "int_type": "write a whole number",
-    "float_type": "write a number",
-    "float_parsing": "write a number",
-    "list_type": "write a list",
-    "dict_type": "write one 'amount: severity' a line",
-    "model_type": "write one 'name: value' a line",
-    "literal_error": "write one of {expected}",
-    "greater_than_equal": "write {ge} or more",
-    "less_than_equal": "write {le} or less",
-    "too_short": "write at least one",
-    "string_too_long": "write {max_length} characters at most",
-    "string_too_short": "write a sentence, or leave it out",
-}
-
-
-def _problem(source: Source, detail: ErrorDetails) -> Problem:
-    path = tuple(detail["loc"])
-    context = dict(detail.get("ctx", {}))
-    name = str(path[-1]) if path else "alerts"
-    if detail["type"] == "setting":
-        mend = str(context["mend"])
-    else:
-        known = Links if path[:1] == ("links",) else AlertSpec if len(path) > 2 else AlertsFile
-        names = ", ".join(field.alias or key for key, field in known.model_fields.items())
-        template = _MENDS.get(detail["type"], "write it as in the documentation of alerts")
-        mend = template.format(name=name, known=names, **context)
-    if detail["type"] == "missing":
-        return source.problem(path[:-1], f"an alert without {name}" if len(path) > 2 else f"no {name}", mend)
-    if detail["type"] == "extra_forbidden":
-        return source.problem(path, f"{name}, which is no setting", mend)
-    return source.problem(path, f"{name}: {_shown(detail['input'])}", mend)
-
-
-def _shown(value: Any) -> str:
-    match value:
-        case None:
-            return "nothing"
-        case str() if "://" in value:
-            return "a text (not shown)"
-        case str():
-            return repr(value if len(value) <= 60 else value[:60] + "…")
-        case bool() | int() | float():
-            return str(value).lower()
-        case list():
-            return "a list"
-        case _:
-            return "a mapping"

@@ -4,8 +4,8 @@ from functools import cache
 from pathlib import Path
 
 from alert_rules.compiling import compile_alerts
+from alert_rules.loading import load_alerts
 from alert_rules.model import Alert
-from alert_rules.spec import load_alerts
 
 ALERTS_FILE = Path(__file__).parent / "alerts.yaml"
 """The alerts that this project ships."""
@@ -14,7 +14,7 @@ ALERTS_FILE = Path(__file__).parent / "alerts.yaml"
 @cache
 def _alerts() -> dict[str, Alert]:
     alerts = load_alerts(ALERTS_FILE)
-    channels = {channel for spec in alerts.specs for channel in spec.channel}
+    channels = {channel for spec in alerts.specs.values() for channel in spec.channel}
     return {alert.name: alert for alert in compile_alerts(alerts, channels)}
 
 

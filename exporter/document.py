@@ -13,12 +13,13 @@ SettingPath = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """Something wrong with the text itself: its line (from 1), the setting it is in, what and how to mend it."""
+    """Something wrong with the text itself: its line and column (from 1), the setting it is in, what, and its mend."""
 
     line: int
     path: SettingPath
     found: str
     mend: str
+    column: int = 1
 
 
 class Place(NamedTuple):
@@ -30,10 +31,11 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class Document:
-    """A read file: its data, the line of each setting, where its value begins, and what was wrong with the text."""
+    """A read file: its data, each setting's line, where its name and its value begin, what was wrong with the text."""
 
     data: Any = None
     lines: dict[SettingPath, int] = field(default_factory=dict)
+    keys: dict[SettingPath, Place] = field(default_factory=dict)
     values: dict[SettingPath, Place] = field(default_factory=dict)
     flaws: list[Flaw] = field(default_factory=list)
 
@@ -114,9 +116,11 @@ def _build_mapping(
         inner = (*path, key)
         if key in built:
             mend = f"keep one; the first is in line {document.lines[inner]}"
-            document.flaws.append(Flaw(line, inner, "the setting a second time", mend))
+            column = key_node.start_mark.column + 1
+            document.flaws.append(Flaw(line, inner, "the setting a second time", mend, column))
             continue
         document.lines[inner] = line
+        document.keys[inner] = Place(line, key_node.start_mark.column + 1)
         built[key] = _build(document, value_node, inner, scalar)
     return built
 
@@ -137,21 +141,21 @@ _NOTICED_LATER = ("found unexpected end of stream", "could not find expected ':'
 
 
 def _syntax_flaw(error: yaml.YAMLError, text: str) -> Flaw:
-    line = 1
+    line, column = 1, 1
     said = " ".join(str(part) for part in (getattr(error, "problem", ""), getattr(error, "reason", "")))
     marks = [getattr(error, "problem_mark", None), getattr(error, "context_mark", None)]
     if any(phrase in said for phrase in _NOTICED_LATER):
         marks.reverse()
     mark = marks[0] or marks[1]
     if mark is not None:
-        line = mark.line + 1
+        line, column = mark.line + 1, mark.column + 1
     elif isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, error.position) + 1
     if isinstance(error, _AliasUsedError):
-        return Flaw(line, (), "a value that begins with *", "put it in quotes; aliases are not supported")
+        return Flaw(line, (), "a value that begins with *", "put it in quotes; aliases are not supported", column)
     if r"'\t'" in said:
         said = "tab"
     for phrase, found, mend in _SYNTAX:
         if phrase in said:
-            return Flaw(line, (), found, mend)
-    return Flaw(line, (), "not YAML", "compare the line with config.example.yaml")
+            return Flaw(line, (), found, mend, column)
+    return Flaw(line, (), "not YAML", "compare the line with those around it", column)

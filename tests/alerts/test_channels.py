@@ -74,7 +74,7 @@ def test_all_settings(tmp_path: Path) -> None:
             "2:12: failures.url: no such setting — known here: type,",
         ),
         ("channels: [\n", "2:1: not YAML"),
-        ("channels: {a: {type: discord}, a: {type: discord}}\n", "1:32: a a second time — keep one"),
+        ("channels: {a: {type: discord}, a: {type: discord}}\n", "1:32: a: the setting a second time — keep one"),
     ],
 )
 def test_a_file_that_cannot_be_used(tmp_path: Path, text: str, said: str) -> None:

@@ -12,7 +12,7 @@ from testcontainers.core.container import DockerContainer
 from alert_rules.alertmanager import Timing, alertmanager_config
 from alert_rules.building import RULES_FILE, compiled, outputs, routed
 from alert_rules.channels import Channel, Channels
-from alert_rules.spec import parse_alerts
+from alert_rules.loading import parse_alerts
 from alert_rules.thresholds import ALERTS_FILE
 from deploy.discord_receiver import DiscordReceiver
 from tests.alerts.running import alertmanager, write_config

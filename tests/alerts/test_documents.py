@@ -1,0 +1,131 @@
+"""The documents of alerts: nothing in them that does not run, and nothing left out."""
+
+import re
+from pathlib import Path
+
+import psycopg
+import pytest
+import yaml
+
+from alert_rules.building import Sources, compile_sources
+from alert_rules.compiling import compile_alerts
+from alert_rules.loading import parse_alerts
+from alert_rules.promql import selectors
+from alert_rules.quantities import QUANTITIES
+from alert_rules.spec import AlertSpec
+from exporter import catalog
+from exporter.demo.schema import LAYOUTS, Layout, load_schema
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs/runbooks").glob("*.md"))
+LANGUAGE = (ROOT / "docs/alerts.md").read_text(encoding="utf-8")
+SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
+RULES = [
+    rule
+    for group in yaml.safe_load((ROOT / "alert_rules/generated/rules.yml").read_text(encoding="utf-8"))["groups"]
+    for rule in group["rules"]
+]
+
+# Metrics of others, and the labels that a runbook may use of them.
+OTHERS = {
+    "up": {"job", "instance"},
+    "ALERTS": {"alertname", "alertstate"},
+    "alertmanager_notifications_failed_total": {"integration", "reason"},
+    "prometheus_rule_evaluation_failures_total": {"rule_group"},
+}
+
+
+def blocks(page: Path, kind: str) -> list[tuple[str, str]]:
+    """What stands behind the kind, and the text, of every block of that kind."""
+    text = page.read_text(encoding="utf-8")
+    return [(m[1].strip(), m[2]) for m in re.finditer(rf"^```{kind}\b(.*)\n((?s:.*?))^```$", text, re.MULTILINE)]
+
+
+PROMQL = [
+    pytest.param(text, id=f"{page.stem}-{i}") for page in PAGES for i, (_, text) in enumerate(blocks(page, "promql"))
+]
+SQL = [
+    pytest.param(layout, text, id=f"{page.stem}-{i}-{layout}")
+    for page in PAGES
+    for i, (marked, text) in enumerate(blocks(page, "sql"))
+    for layout in (LAYOUTS if marked == "both" else (marked,))
+]
+EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", LANGUAGE, re.MULTILINE | re.DOTALL)
+
+
+def known() -> dict[str, set[str]]:
+    """Every name that an expression may use, with its labels."""
+    names = {name: set(labels) for name, labels in OTHERS.items()}
+    for metric in catalog.ALL.values():
+        suffixes = ("_bucket", "_sum", "_count") if metric.kind == "histogram" else ("",)
+        for suffix in suffixes:
+            names[metric.name + suffix] = {*metric.labels, "job", "instance"} | (
+                {"le"} & {suffix.replace("_bucket", "le")}
+            )
+    for rule in RULES:
+        if "record" in rule:
+            names[rule["record"]] = set(rule["record"].split(":")[0].split("_"))
+    return names
+
+
+def test_every_alert_has_its_page_and_every_page_an_alert() -> None:
+    assert {page.stem for page in PAGES} == {rule["alert"] for rule in RULES if "alert" in rule}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_says_what_to_do_first_and_has_the_sections(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert [line[:2] for line in text.splitlines()[:3]] == ["1.", "2.", "3."]
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == SECTIONS
+    assert re.findall(r"^# (.*)$", text, re.MULTILINE) == [page.stem]
+    assert blocks(page, "promql")
+
+
+@pytest.mark.parametrize("expression", PROMQL)
+def test_promql_parses_and_names_what_exists(expression: str) -> None:
+    names = known()
+    found = selectors(expression)
+    assert found
+    for selector in found:
+        assert selector.name in names, selector.name
+        used = {matcher.name for matcher in selector.matchers.matchers}
+        assert used <= names[selector.name], selector.name
+    available = set().union(*(names[selector.name] for selector in found))
+    grouped = re.findall(r"\b(?:by|on|group_left) \(([^)]*)\)", expression)
+    assert {label.strip() for labels in grouped for label in labels.split(",")} <= available
+
+
+@pytest.mark.parametrize(("layout", "statements"), SQL)
+def test_sql_runs_in_its_layout(layout: Layout, statements: str, embedded_database: str) -> None:
+    with psycopg.connect(embedded_database) as connection:
+        load_schema(connection, layout)
+        connection.execute(statements.encode())
+        connection.rollback()
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_compiles(example: str) -> None:
+    assert compile_alerts(parse_alerts(example.encode(), "docs/alerts.md"), ("discord", "oncall"))
+
+
+def test_there_are_examples_and_the_shipped_alerts_are_among_the_documented() -> None:
+    assert EXAMPLES
+    sources = Sources(ROOT / "alert_rules/alerts.yaml", ROOT / "alert_rules/channels.yaml")
+    for alert in compile_sources(sources).alerts:
+        assert f"`{alert.name}`" in LANGUAGE
+
+
+@pytest.mark.parametrize("name", QUANTITIES)
+def test_every_quantity_has_its_row(name: str) -> None:
+    (row,) = re.findall(rf"^\| `{name}` \|(.*)$", LANGUAGE, re.MULTILINE)
+    cells = [cell.strip() for cell in row.strip(" |").split("|")]
+    quantity = QUANTITIES[name]
+    splits = [", ".join(split) if split else "none" for split in quantity.splits]
+    assert cells[2].split("; ") == splits
+    for other in quantity.limits:
+        assert f"`{other}`" in cells[4]
+
+
+@pytest.mark.parametrize("name", [field.alias or key for key, field in AlertSpec.model_fields.items()])
+def test_every_field_has_its_row(name: str) -> None:
+    assert re.search(rf"^\|.*`{name}`.*\|.*\|$", LANGUAGE, re.MULTILINE)
