@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from string import Template
 from urllib.parse import quote
 
-from alert_rules.conventions import CARRY_MONTH
 from alert_rules.dimensions import Dimension, shown
 from alert_rules.model import Alert, Limit, Variant
-from alert_rules.quantities import QUANTITIES
+from alert_rules.quantities import MODEL_TIMEOUTS, QUANTITIES
 from alert_rules.spec import Links
 
 RUNBOOKS = "docs/runbooks"
@@ -62,8 +61,8 @@ _VARIABLES = ("operation", "model", "user")
 def _description(variant: Variant) -> str:
     value = shown(variant.dimension)
     if variant.sentence:
-        timeout = Limit("", "job_model:ai_model_timeout_seconds:min_carried{$of}", ("model",))
-        return variant.sentence.format(value=value, timeout=_looked_up(timeout, Dimension.DURATION))
+        timeout = _looked_up(Limit("", MODEL_TIMEOUTS.value + "{$of}", MODEL_TIMEOUTS.by), Dimension.DURATION)
+        return variant.sentence.format(value=value, timeout=timeout)
     of = "".join(f" of {_NOUNS.get(label, label)} {{{{ $labels.{label} }}}}" for label in variant.by)
     limit = variant.limit.noun
     if variant.limit.query:
@@ -91,7 +90,7 @@ def _contributors(variant: Variant) -> str:
 def _budget_day_ends(variant: Variant) -> str:
     if not variant.ends:
         return ""
-    query = _query(f"last_over_time({variant.ends}{{$of}}[{CARRY_MONTH}])", variant.by)
+    query = _query(variant.ends + "{$of}", variant.by)
     return f'{{{{ with {query} }}}}{{{{ . | first | value | printf "%.0f" }}}}{{{{ end }}}}'
 
 

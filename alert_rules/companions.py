@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 from alert_rules.annotations import Annotations, dashboard_url, runbook_url
 from alert_rules.conventions import COMPANIONS_GROUP, JOB, NO_SEVERITY
+from alert_rules.dimensions import Dimension, shown
 from alert_rules.promql import promql
 from alert_rules.rules import Group, Rule
 from alert_rules.spec import Links
@@ -61,7 +62,7 @@ def companions_group(channels: Iterable[str], links: Links) -> Group:
                 "figures_stale",
                 """
                 max by (job) (max_over_time($LOG_UP[2m])) == 0
-                  and on (job) max by (job) ($COLLECTOR_SUCCESS{collector="log"}) == 1
+                  and on (job) max_over_time($COLLECTOR_SUCCESS{collector="log"}[2m]) == 1
                 """,
                 "warning",
                 15 * MINUTE,
@@ -71,7 +72,7 @@ def companions_group(channels: Iterable[str], links: Links) -> Group:
             ),
             rule(
                 "figures_stale",
-                "max by (job, instance) (increase($STATE_COMMIT_FAILURES[10m])) > 0",
+                "increase($STATE_COMMIT_FAILURES[10m]) > 0",
                 "critical",
                 5 * MINUTE,
                 "Figures are not current.",
@@ -81,16 +82,18 @@ def companions_group(channels: Iterable[str], links: Links) -> Group:
             rule(
                 "user_without_limit",
                 """
-                max by (job, user) ($USER_SPEND_TODAY{user!~"other|unattributed"}) > 0
-                  unless on (job, user) max by (job, user) ($USER_DAILY_LIMIT)
-                  and on (job) max by (job) ($COLLECTOR_SUCCESS{collector="budgets"}) == 1
-                  and on (job) max by (job) (sum by (job, instance) ($BUDGET_USERS{state!="unlimited"})) > 0
+                max by (job, user) (
+                  $USER_SPEND_TODAY{user!~"other|unattributed"}
+                    and on (job, instance) $COLLECTOR_SUCCESS{collector="budgets"} == 1
+                ) > 0
+                  unless on (job, user) $USER_DAILY_LIMIT
+                  and on (job) $BUDGET_USERS{state!="unlimited"} > 0
                 """,
                 "info",
                 15 * MINUTE,
                 "A user spends without a daily limit.",
-                'User {{ $labels.user }} has spent {{ printf "$%.2f" $value }} today and has no daily limit.',
-                '{{ printf "$%.2f" $value }}',
+                f"User {{{{ $labels.user }}}} has spent {shown(Dimension.MONEY)} today and has no daily limit.",
+                shown(Dimension.MONEY),
             ),
             rule(
                 "notifications_failing",

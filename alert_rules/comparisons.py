@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from alert_rules.conditions import OPERATORS, Operator
-from alert_rules.conventions import CARRY_DAY
 from alert_rules.dimensions import Amount, Dimension, promql_number
 from alert_rules.figures import Figure, Recording, unlisted_users
 from alert_rules.model import Limit, Variant
 from alert_rules.promql import promql
 from alert_rules.quantities import (
     MODEL,
+    MODEL_TIMEOUTS,
     TOTAL,
     USER,
     Ask,
@@ -134,7 +134,7 @@ def _spent_against_limit(comparison: Comparison, by: Split, scope: str) -> Varia
 
 
 def _unlisted() -> Variant:
-    figure = unlisted_users(daily_spend(USER), daily_limit(USER), CARRY_DAY)
+    figure = unlisted_users(daily_spend(USER), daily_limit(USER))
     return Variant(
         f"{figure.value} > 0",
         TOTAL,
@@ -145,7 +145,7 @@ def _unlisted() -> Variant:
         figure.recordings,
         {"scope": "unlisted"},
         figure.ends,
-        sentence="{value} users more are over their daily limit than have a series of their own.",
+        sentence="Users over their daily limit beyond those listed: {value}.",
     )
 
 
@@ -180,8 +180,6 @@ def _unavailable(comparison: Comparison) -> tuple[Variant, Variant]:
     )
     silent = without_success(catalog.OPERATIONS.name, "model", ask.window, ask.min_operations)
     driver = comparison.quantity.driver
-    assert comparison.limit is not None  # noqa: S101 - only such comparisons come here
-    timeout = comparison.limit.figure(ask)
     return (
         Variant(
             promql("$value >= $half", value=over.for_alert(comparison.firing({"reason": "timeouts"})), half=HALF),
@@ -190,7 +188,7 @@ def _unavailable(comparison: Comparison) -> tuple[Variant, Variant]:
             Dimension.RATIO,
             "at or above",
             Limit("50%"),
-            (*over.recordings, *timeout.recordings),
+            (*over.recordings, *MODEL_TIMEOUTS.recordings),
             {"reason": "timeouts"},
             driver=driver,
             sentence="{value} of the calls to {{{{ $labels.model }}}} reached their timeout of {timeout}.",

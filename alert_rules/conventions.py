@@ -20,15 +20,6 @@ DEFAULT_WINDOW = 300
 WIDE_WINDOW = 3600
 """Seconds that a ratio is taken over where the window holds fewer calls than `min_operations`."""
 
-CARRY_DAY = "25h"
-"""How far back a day's spend is looked for while nobody reads the log: the longest calendar day."""
-
-CARRY_MONTH = "7d"
-"""The same for a month's spend. Longer outages are rare, and a longer look back costs at every evaluation."""
-
-HOLD = "1d"
-"""How far back the last ratio is looked for that keeps an alert firing over a gap."""
-
 
 def duration(seconds: int) -> str:
     """Seconds as Prometheus writes them: `duration(5400) == "90m"`."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alert_rules.conventions import CARRY_DAY, HOLD, WIDE_WINDOW, duration
+from alert_rules.conventions import WIDE_WINDOW, duration
 from alert_rules.promql import promql
 
 JOB_LABEL = "job"
@@ -22,14 +22,14 @@ class Figure:
     """A quantity as rules read it.
 
     `value` is a record's name or an expression with the labels `job` and `by`. `recordings` are in the order of their
-    evaluation. Where `held_until` is set, a gap leaves no value: the last one is then held for what is firing, until
-    that expression answers for the job. `ends` is the record with the end of the day or month that money is of.
+    evaluation. Where a gap leaves no value, `held` records the last one through it, and the alert goes by that for what
+    is firing. `ends` is the record with the end of the day or month that money is of.
     """
 
     value: str
     by: tuple[str, ...]
     recordings: tuple[Recording, ...] = ()
-    held_until: str = ""
+    held: str = ""
     ends: str = ""
 
     @property
@@ -39,15 +39,14 @@ class Figure:
 
     def for_alert(self, firing: str) -> str:
         """The expression to compare; `firing` selects the alert's own `ALERTS` series."""
-        if not self.held_until:
+        if not self.held:
             return self.value
         return promql(
-            "($value or (last_over_time($value[$hold]) and on ($labels) $firing unless on (job) $until))",
+            "($value or ($held and on ($labels) $firing))",
             value=self.value,
-            hold=HOLD,
+            held=self.held,
             labels=self.labels,
             firing=firing,
-            until=self.held_until,
         )
 
 
@@ -56,11 +55,14 @@ def level(by: Sequence[str]) -> str:
     return "_".join((JOB_LABEL, *by))
 
 
-LOG_IS_READ = promql("max by (job) ($LOG_UP) == 1")
-"""Answers for each job of which a replica reads the log now."""
+LOG_IS_READ = promql("$LOG_UP == 1")
+"""The replicas that read the log now."""
+
+BUDGETS_ARE_READ = promql('($COLLECTOR_SUCCESS{collector="budgets"} == 1 and on (job, instance) $LOG_UP == 1)')
+"""The replicas that show limits now; none does while it catches up, though it reads them."""
 
 
-def spend(metric: str, by: tuple[str, ...], window: str, carry: str) -> Figure:
+def spend(metric: str, by: tuple[str, ...], window: str) -> Figure:
     """Money of the present calendar `window` (day or month), summed within a replica, the highest of all replicas.
 
     While no replica reads the log, the last figure stands until the end of the window that it is of.
@@ -75,10 +77,10 @@ def spend(metric: str, by: tuple[str, ...], window: str, carry: str) -> Figure:
         metric=metric,
         window=window,
     )
-    return _carried(f"{level(by)}:{metric}", "sum", read, _ends_with(metric, by, window), by, carry)
+    return _carried(f"{level(by)}:{metric}", "sum", read, _ends_with(metric, by, window), by)
 
 
-def projection(metric: str, by: tuple[str, ...], carry: str) -> Figure:
+def projection(metric: str, by: tuple[str, ...]) -> Figure:
     """The day's spend at its end if it goes on at the day's average pace; none in the day's first two hours."""
     read = promql(
         """
@@ -93,11 +95,12 @@ def projection(metric: str, by: tuple[str, ...], carry: str) -> Figure:
         by,
         metric=metric,
     )
-    ends = promql("($ends) and ($read)", ends=_ends_with(metric, by, "day"), read=read)
-    return _carried(f"{level(by)}:{metric}", "projected", read, ends, by, carry)
+    stem, operation = f"{level(by)}:{metric}", "projected"
+    ends = promql("($ends) and $stem:$operation", ends=_ends_with(metric, by, "day"), stem=stem, operation=operation)
+    return _carried(stem, operation, read, ends, by)
 
 
-def unlisted_users(spent: Figure, allowed: Figure, carry: str) -> Figure:
+def unlisted_users(spent: Figure, allowed: Figure) -> Figure:
     """How many users are over their daily limit without a series of their own; `spent` and `allowed` are by user."""
     listed = Recording(
         "job:ai_budget_users:listed",
@@ -117,9 +120,9 @@ def unlisted_users(spent: Figure, allowed: Figure, carry: str) -> Figure:
             """
         ),
     )
-    read = promql("$exceeded - (($listed and $exceeded) or 0 * $exceeded)", exceeded=exceeded.name, listed=listed.name)
+    read = promql("$exceeded - ($listed or 0 * $exceeded)", exceeded=exceeded.name, listed=listed.name)
     ends = _ends_with(promql('$BUDGET_USERS{state="exceeded"}'), (), "day")
-    figure = _carried("job:ai_budget_users", "unlisted", read, ends, (), carry)
+    figure = _carried("job:ai_budget_users", "unlisted", read, ends, (), BUDGETS_ARE_READ)
     needed = (*spent.recordings, *allowed.recordings, listed, exceeded)
     return Figure(figure.value, (), (*needed, *figure.recordings), ends=figure.ends)
 
@@ -139,37 +142,51 @@ def _ends_with(metric: str, by: tuple[str, ...], window: str) -> str:
     )
 
 
-def _carried(stem: str, operation: str, read: str, ends: str, by: tuple[str, ...], back: str) -> Figure:
+def _carried(stem: str, operation: str, read: str, ends: str, by: tuple[str, ...], known: str = LOG_IS_READ) -> Figure:
+    """The figure, and where `known` does not answer what it was at the evaluation before, until its window ends.
+
+    Never a look back for the last sample: it would bring back what had gone while the log was still being read.
+    """
     live = Recording(f"{stem}:{operation}", read)
     end = Recording(f"{stem}:{operation}_window_end", ends)
-    carried = Recording(
-        f"{stem}:{operation}_carried",
-        promql(
-            """
-            $live or (last_over_time($live[$back]) and last_over_time($end[$back]) > time() unless on (job) $is_read)
-            """,
-            live=live.name,
-            end=end.name,
-            back=back,
-            is_read=LOG_IS_READ,
+    carried_end = f"{end.name}_carried"
+    carried = f"{live.name}_carried"
+    return Figure(
+        carried,
+        by,
+        (
+            live,
+            end,
+            Recording(
+                carried_end,
+                promql(
+                    "$end or ($carried_end > time() unless on (job) $known)",
+                    end=end.name,
+                    carried_end=carried_end,
+                    known=known,
+                ),
+            ),
+            Recording(
+                carried,
+                promql(
+                    "$live or ($carried and $carried_end unless on (job) $known)",
+                    live=live.name,
+                    carried=carried,
+                    carried_end=carried_end,
+                    known=known,
+                ),
+            ),
         ),
+        ends=carried_end,
     )
-    return Figure(carried.name, by, (live, end, carried), ends=end.name)
 
 
-def limit(metric: str, by: tuple[str, ...], known_by: str = LOG_IS_READ) -> Figure:
-    """A limit or a timeout: the lowest that a replica knows, the last one while `known_by` does not answer."""
+def limit(metric: str, by: tuple[str, ...], known: str = LOG_IS_READ) -> Figure:
+    """A limit or a timeout: the lowest that a replica knows, the last one while `known` does not answer."""
     live = Recording(f"{level(by)}:{metric}:min", promql("min by (job$by) ($metric)", by, metric=metric))
-    carried = Recording(
-        f"{live.name}_carried",
-        promql(
-            "$live or (last_over_time($live[$back]) unless on (job) $known)",
-            live=live.name,
-            back=CARRY_DAY,
-            known=known_by,
-        ),
-    )
-    return Figure(carried.name, by, (live, carried))
+    carried = f"{live.name}_carried"
+    kept = promql("$live or ($carried unless on (job) $known)", live=live.name, carried=carried, known=known)
+    return Figure(carried, by, (live, Recording(carried, kept)))
 
 
 def share(spent: Figure, allowed: Figure, name: str) -> Figure:
@@ -183,7 +200,14 @@ def gauge(metric: str, by: tuple[str, ...]) -> Figure:
     """A gauge of the present moment, summed within a replica, the highest of all replicas."""
     expr = promql("max by (job$by) (sum by (job, instance$by) ($metric))", by, metric=metric)
     live = Recording(f"{level(by)}:{metric}:sum", expr)
-    return Figure(live.name, by, (live,), held_until=LOG_IS_READ)
+    return held(live, by, (), LOG_IS_READ)
+
+
+def held(value: Recording, by: tuple[str, ...], needed: tuple[Recording, ...], known: str) -> Figure:
+    """A figure whose last value is held, for what is firing, until `known` answers for the job."""
+    name = f"{value.name}_held"
+    kept = promql("$value or ($name unless on (job) $known)", value=value.name, name=name, known=known)
+    return Figure(value.name, by, (*needed, value, Recording(name, kept)), held=name)
 
 
 def read_throughout(window: int) -> Recording:
@@ -192,17 +216,21 @@ def read_throughout(window: int) -> Recording:
     An outage's backlog lands in one window, and frozen counters say nothing: neither may make a ratio.
     """
     span = duration(window)
-    expr = promql("min_over_time(up[$span]) == 1 and on (job, instance) min_over_time($LOG_UP[$span]) == 1", span=span)
+    expr = promql("min_over_time(up[$span]) == 1 and min_over_time($LOG_UP[$span]) == 1", span=span)
     return Recording(f"job_instance:ai_operation_log_up:min{span}", expr)
 
 
 def increase(metric: str, by: tuple[str, ...], window: int) -> tuple[Recording, ...]:
-    """What a counter rose by in a window that was read throughout. The last recording is the increase."""
+    """What a counter rose by in a window that was read throughout. The last recording is the increase.
+
+    PromQL's own `increase()` extrapolates: with a scrape a minute it makes twenty calls of sixteen. Where a counter
+    begins anew, with a new state, this is what it rose by since.
+    """
     readable = read_throughout(window)
     expr = promql(
         """
         max by (job$by) (
-          sum by (job, instance$by) (increase($metric[$span])) and on (job, instance) $readable
+          sum by (job, instance$by) ($metric - min_over_time($metric[$span])) and on (job, instance) $readable
         )
         """,
         by,
@@ -212,11 +240,6 @@ def increase(metric: str, by: tuple[str, ...], window: int) -> tuple[Recording, 
     )
     stem = metric.removesuffix("_total")
     return readable, Recording(f"{level(by)}:{stem}:increase{duration(window)}", expr)
-
-
-def held_until_read(window: int) -> str:
-    """Answers for each job of which a replica has read the log throughout the window."""
-    return promql("max by (job) ($readable)", readable=read_throughout(window).name)
 
 
 def wider(window: int) -> tuple[int, ...]:

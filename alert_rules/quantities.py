@@ -4,16 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from alert_rules.conventions import CARRY_DAY, CARRY_MONTH
 from alert_rules.dimensions import Dimension
-from alert_rules.figures import Figure, gauge, limit, projection, share, spend
-from alert_rules.promql import promql
+from alert_rules.figures import BUDGETS_ARE_READ, Figure, gauge, limit, projection, share, spend
 from alert_rules.ratios import hourly, quantile, ratio
 from exporter import catalog
 
 Split = tuple[str, ...]
-
-BUDGETS_ARE_READ = promql('max by (job) ($COLLECTOR_SUCCESS{collector="budgets"}) == 1')
 
 TOTAL: Split = ()
 USER: Split = ("user",)
@@ -83,11 +79,17 @@ def _spending(metric: str) -> Driver:
     return Driver(expr, "{{ .Labels.operation }} on {{ .Labels.model }}", Dimension.MONEY)
 
 
-def _calls_by(label: str, metric: str, window: str = "1h", per: str | None = None) -> Driver:
-    counted = f"max by ({label}) (sum by (instance, {label}) (increase({metric}{{$of}}[{window}])))"
+def _calls_by(label: str, metric: str, per: str | None = None) -> Driver:
+    counted = _risen(label, metric)
     if per is not None:
-        counted += f" / (max by ({label}) (sum by (instance, {label}) (increase({per}{{$of}}[{window}]))) > 0)"
+        counted += f" / ({_risen(label, per)} > 0)"
     return Driver(f"sort_desc(topk(3, {counted} > 0))", f"{{{{ .Labels.{label} }}}}", Dimension.COUNT)
+
+
+def _risen(label: str, metric: str) -> str:
+    # not increase(), which would name 41 of 40 calls
+    risen = f"max_over_time({metric}{{$of}}[1h]) - min_over_time({metric}{{$of}}[1h])"
+    return f"max by ({label}) (sum by (instance, {label}) ({risen}))"
 
 
 def _with(driver: Driver, dimension: Dimension) -> Driver:
@@ -99,14 +101,10 @@ _LATENCY_COUNT = f"{catalog.LATENCY.name}_count"
 _LATENCY_BUCKET = f"{catalog.LATENCY.name}_bucket"
 
 
-def _spend_of(metric: str, by: Split, window: str) -> Figure:
-    return spend(metric, by, window, CARRY_DAY if window == "day" else CARRY_MONTH)
-
-
 def daily_spend(by: Split) -> Figure:
     """Today's spend; that of users comes from a gauge of its own."""
     metric = catalog.USER_SPEND_TODAY if by == USER else catalog.SPEND_TODAY
-    return _spend_of(metric.name, by, "day")
+    return spend(metric.name, by, "day")
 
 
 def daily_limit(by: Split) -> Figure:
@@ -120,6 +118,9 @@ def budget_utilization(by: Split) -> Figure:
     """What part of the daily limit is spent, of the team or of each user."""
     return share(daily_spend(by), daily_limit(by), "ai_budget_utilization")
 
+
+MODEL_TIMEOUTS = limit(catalog.MODEL_TIMEOUT.name, MODEL)
+"""The timeout of each model."""
 
 _ALL = (
     Quantity(
@@ -137,7 +138,7 @@ _ALL = (
         "Spend this month",
         Dimension.MONEY,
         (TOTAL, OPERATION, MODEL),
-        lambda ask: _spend_of(catalog.SPEND_MONTH.name, ask.by, "month"),
+        lambda ask: spend(catalog.SPEND_MONTH.name, ask.by, "month"),
         "ai-cost",
         _spending(catalog.SPEND_MONTH.name),
         limits=("monthly_limit",),
@@ -147,7 +148,7 @@ _ALL = (
         "Projected spend of today",
         Dimension.MONEY,
         (TOTAL, OPERATION, MODEL),
-        lambda ask: projection(catalog.SPEND_TODAY.name, ask.by, CARRY_DAY),
+        lambda ask: projection(catalog.SPEND_TODAY.name, ask.by),
         "ai-cost",
         _spending(catalog.SPEND_TODAY.name),
         limits=("daily_limit",),
@@ -265,7 +266,7 @@ _ALL = (
         "Timeout",
         Dimension.DURATION,
         (MODEL,),
-        lambda ask: limit(catalog.MODEL_TIMEOUT.name, ask.by),
+        lambda _: MODEL_TIMEOUTS,
         "ai-performance",
     ),
     Quantity(

@@ -1,7 +1,7 @@
 """Figures that are one increase by another, or a quantile of increases: guarded, and wider where calls are few."""
 
 from alert_rules.conventions import duration
-from alert_rules.figures import Figure, Recording, held_until_read, increase, level, wider
+from alert_rules.figures import Figure, Recording, held, increase, level, read_throughout, wider
 from alert_rules.promql import promql
 
 ALL_FAILED_FROM = 5
@@ -21,11 +21,9 @@ def ratio(
         counted, per = increase(above, by, span), increase(below, by, span)
         recordings += (*counted, *per)
         names = {"above": counted[-1].name, "below": per[-1].name}
-        choices.append(promql("$above / ($below > 0) and $below >= $least", least=least, **names))
+        choices.append(promql("$above / ($below >= $least)", least=least, **names))
         if all_failed and least > ALL_FAILED_FROM:
-            # extrapolated by the same factor, all of them are equal but for rounding
-            whole = "($above / ($below > 0) >= 0.999) and $below >= $few"
-            choices.append(promql(whole, few=ALL_FAILED_FROM, **names))
+            choices.append(promql("$above / ($below >= $few) >= 1", few=ALL_FAILED_FROM, **names))
     return _first_of(choices, recordings, by, window, least, record)
 
 
@@ -47,30 +45,27 @@ def _first_of(
 ) -> Figure:
     name = f"{level(by)}:{record}{duration(window)}_min{least}"
     value = Recording(name, promql(" or ".join(choices)))
-    return Figure(name, by, (*recordings, value), held_until=held_until_read(wider(window)[-1]))
+    return held(value, by, tuple(recordings), read_throughout(wider(window)[-1]).name)
 
 
 def hourly(metric: str, by: tuple[str, ...]) -> Figure:
     """What a counter rose by in an hour."""
-    recordings = increase(metric, by, 3600)
-    return Figure(recordings[-1].name, by, recordings, held_until=held_until_read(3600))
+    readable, value = increase(metric, by, 3600)
+    return held(value, by, (readable,), readable.name)
 
 
 def without_success(calls: str, by_model: str, window: int, least: int) -> Figure:
-    """Calls of models that had `least` or more in three windows, and not one success.
-
-    Never the difference of two increases: extrapolated, six of six failed leave a sixth of a call over.
-    """
+    """Calls of models that had `least` or more in three windows, and not one success, by the time of the last one."""
     span = 3 * window
-    counted = increase(calls, (by_model,), span)
+    readable, counted = increase(calls, (by_model,), span)
     expr = promql(
         """
         $calls >= $least
-          unless on (job, model) max by (job, model) ($MODEL_LAST_SUCCESS) > time() - $span
+          unless on (job, model) $MODEL_LAST_SUCCESS > time() - $span
         """,
-        calls=counted[-1].name,
+        calls=counted.name,
         least=least,
         span=span,
     )
     value = Recording(f"job_model:ai_operations_without_success:increase{duration(span)}_min{least}", expr)
-    return Figure(value.name, (by_model,), (*counted, value), held_until=held_until_read(span))
+    return held(value, (by_model,), (readable, counted), readable.name)

@@ -1,0 +1,199 @@
+"""`model_unavailable`: half a model's calls reach its timeout, or it is called and nothing succeeds."""
+
+from collections.abc import Iterator, Sequence
+
+from exporter import catalog
+from tests.alerts.cases import ratios
+from tests.alerts.cases.common import watched
+from tests.alerts.cases.ratios import STEP, Batch, Kind, above_of, calls_of
+from tests.alerts.cases.said import Expected, model_over_timeout, model_without_success
+from tests.alerts.scenario import MINUTE, Replica, Scenario, Span, Value, steps
+
+NAME = "model_unavailable"
+
+
+def add(scenario: Scenario, replica: Replica, key: str, part: str, batches: Sequence[Batch]) -> None:
+    """Calls to a model that has just succeeded; some of them reached its timeout."""
+    labels = {"operation": part or "chat", "model": key}
+    scenario.show(replica, catalog.OPERATIONS, calls_of(batches), **labels)
+    scenario.show(replica, catalog.OVER_TIMEOUT, above_of(batches), **labels)
+    if part != "whole":
+        scenario.show(replica, catalog.MODEL_TIMEOUT, 90, model=key)
+        scenario.show(replica, catalog.MODEL_LAST_SUCCESS, float, model=key)
+
+
+def said(key: str, ratio: float, calls: float, above: float, part: str) -> Expected:
+    """What is expected."""
+    cause = [f"{part or 'chat'}: {calls:.0f}"] if calls and not part else []
+    if part:
+        cause = ["whole: 2", "part: 1"]
+    return model_over_timeout(key, f"{100 * ratio:.4g}%", "1m 30s", *cause)
+
+
+KIND = Kind(NAME, "model", 3, lambda calls: calls - calls // 4, lambda calls: calls * 0.5, True, add, said)
+
+
+def scenarios() -> Iterator[Scenario]:
+    """All of them."""
+    yield from ratios.ratio_scenarios(KIND)
+    yield _timeout_is_no_edge()
+    yield _timeout_is_known_in_outages()
+    yield _no_success()
+    yield _no_success_again()
+    yield _no_success_outage()
+    yield _no_success_backlog()
+    yield _no_success_replicas()
+    yield _no_success_two_jobs()
+
+
+def _timeout_is_no_edge() -> Scenario:
+    scenario = Scenario("needs no histogram, and names the timeout and the operations", 30 * MINUTE, STEP)
+    first, second = (watched(scenario, Replica(name)) for name in ("a:9867", "b:9867"))
+    for replica, timeout in ((first, 45), (second, 60)):
+        for number, operation in enumerate(("a", "b", "c", "d"), start=2):
+            labels = {"operation": operation, "model": "m1"}
+            scenario.show(replica, catalog.OPERATIONS, steps((0, 0), (10 * MINUTE, number)), **labels)
+            scenario.show(replica, catalog.OVER_TIMEOUT, steps((0, 0), (10 * MINUTE, number - 1)), **labels)
+        scenario.show(replica, catalog.MODEL_TIMEOUT, timeout, model="m1")
+        scenario.show(replica, catalog.MODEL_LAST_SUCCESS, float, model="m1")
+    scenario.fires(12 * MINUTE, NAME, model_over_timeout("m1", "71.43%", "45s", "d: 5", "c: 4", "b: 3"))
+    return scenario
+
+
+def _timeout_is_known_in_outages() -> Scenario:
+    record = "job_model:ai_model_timeout_seconds:min_carried"
+    scenario = Scenario(f"{record} keeps the timeout while nobody reads the log, and no longer", 60 * MINUTE)
+    spans = [(20 * MINUTE, 40 * MINUTE)]
+    # gone while it is read, while it is not, and never, with an exporter that is down
+    gone: dict[str, tuple[Replica, Value]] = {
+        "read": (Replica(job="read"), steps((0, 45), (10 * MINUTE, None))),
+        "unread": (Replica(job="unread", unread=spans), steps((0, 50), (30 * MINUTE, None))),
+        "before": (Replica(job="before", unread=spans), steps((0, 55), (10 * MINUTE, None))),
+        "down": (Replica(job="down", down=spans), 60),
+    }
+    for replica, timeout in gone.values():
+        scenario.show(watched(scenario, replica), catalog.MODEL_TIMEOUT, timeout, model="m1")
+    known = {f'{record}{{job="{job}", model="m1"}}': value for job, value in (("unread", 50.0), ("down", 60.0))}
+    before = {f'{record}{{job="{job}", model="m1"}}': value for job, value in (("read", 45.0), ("before", 55.0))}
+    scenario.figure(5 * MINUTE, record, {**known, **before})
+    for minute in (15, 25, 35):
+        scenario.figure(minute * MINUTE, record, known)
+    scenario.figure(45 * MINUTE, record, {f'{record}{{job="down", model="m1"}}': 60.0})
+    return scenario
+
+
+def model(
+    scenario: Scenario, replica: Replica, name: str, calls: Value, succeeded: Value, operation: str = "chat"
+) -> None:
+    """Calls to a model that come back before its timeout, and the time of its last success."""
+    labels = {"operation": operation, "model": name}
+    scenario.show(replica, catalog.OPERATIONS, calls, **labels)
+    scenario.show(replica, catalog.OVER_TIMEOUT, 0, **labels)
+    scenario.show(replica, catalog.MODEL_LAST_SUCCESS, succeeded, model=name)
+
+
+def _no_success() -> Scenario:
+    scenario = Scenario(
+        "fires for three calls and no success in a quarter of an hour, and not for two", 90 * MINUTE, STEP
+    )
+    replica = watched(scenario, Replica())
+    at = 20 * MINUTE
+    model(scenario, replica, "three", steps((0, 0), (at, 3)), 60)
+    model(scenario, replica, "two", steps((0, 0), (at, 2)), 60)
+    # a success within the quarter of an hour, also one before the calls
+    model(scenario, replica, "well", steps((0, 0), (at, 9)), at - 60)
+    model(scenario, replica, "spread", steps((0, 0), (at, 1), (at + 8 * MINUTE, 2), (at + 11 * MINUTE, 3)), 60)
+    # a success is taken for none from the second on at which it is a quarter of an hour old
+    model(scenario, replica, "edge", steps((0, 0), (at + 5 * MINUTE, 3)), at)
+    model(scenario, replica, "never", steps((0, 0), (at, 4)), lambda _: None)
+    three = model_without_success("three", 3, "chat: 3")
+    never = model_without_success("never", 4, "chat: 4")
+    scenario.silent(NAME, 19 * MINUTE, 20 * MINUTE)
+    scenario.fires(22 * MINUTE, NAME, three, never)
+    scenario.fires(32 * MINUTE, NAME, three, never)
+    spread = model_without_success("spread", 3, "chat: 3")
+    # the calls leave the window after a quarter of an hour, and the alerts are kept for five minutes
+    edge = model_without_success("edge", 3, "chat: 3")
+    scenario.fires(35 * MINUTE, NAME, three, never, spread)
+    scenario.fires(36 * MINUTE, NAME, three, never, spread, edge)
+    # the calls leave the window after a quarter of an hour, and the alerts are kept for five minutes
+    scenario.fires(39 * MINUTE, NAME, three, never, spread, edge)
+    scenario.fires(43 * MINUTE, NAME, edge)
+    scenario.silent(NAME, 46 * MINUTE, 90 * MINUTE)
+    return scenario
+
+
+def _no_success_again() -> Scenario:
+    scenario = Scenario("resolves five minutes after a success", 60 * MINUTE, STEP)
+    replica = watched(scenario, Replica())
+    calls = steps(*((second, float(second // 60)) for second in range(0, 60 * MINUTE, 60)))
+    model(scenario, replica, "m1", calls, steps((0, 0), (30 * MINUTE, 30 * MINUTE)))
+    scenario.silent(NAME, 14 * MINUTE)
+    scenario.fires(29 * MINUTE, NAME, model_without_success("m1", 14, "chat: 28"))
+    scenario.fires(34 * MINUTE, NAME, model_without_success("m1", 14, "chat: 28"))
+    scenario.silent(NAME, 36 * MINUTE, 44 * MINUTE)
+    scenario.fires(47 * MINUTE, NAME, model_without_success("m1", 14, "chat: 46"))
+    return scenario
+
+
+def _outage(what: str, unread: Sequence[Span] = (), down: Sequence[Span] = ()) -> Replica:
+    return Replica(job=what, unread=unread, down=down)
+
+
+def _no_success_outage() -> Scenario:
+    scenario = Scenario(
+        "holds a model without a success over an outage of the log, of five minutes and of an hour", 150 * MINUTE, STEP
+    )
+    hour, five = [(30 * MINUTE, 90 * MINUTE)], [(30 * MINUTE, 35 * MINUTE)]
+    for replica in (_outage("unread", hour), _outage("down", down=hour), _outage("gap", five)):
+        watched(scenario, replica)
+        model(scenario, replica, "m1", steps((0, 0), (25 * MINUTE, 6)), 60)
+        # what succeeds is no one's alert, during an outage neither
+        model(scenario, replica, "well", steps((0, 0), (25 * MINUTE, 6)), float)
+    jobs = ("unread", "down", "gap")
+    every = [model_without_success("m1", 6, "chat: 6", job=job) for job in jobs]
+    for minute in (29, 30, 36, 48):
+        scenario.fires(minute * MINUTE, NAME, *every)
+    scenario.fires(80 * MINUTE, NAME, *every[:2])
+    last = [model_without_success("m1", 6, job=job) for job in jobs]
+    scenario.fires(104 * MINUTE, NAME, *last[:2])
+    scenario.silent(NAME, 112 * MINUTE, 150 * MINUTE)
+    return scenario
+
+
+def _no_success_backlog() -> Scenario:
+    scenario = Scenario("does not fire for an outage's calls that land after it", 150 * MINUTE, STEP)
+    spans = [(20 * MINUTE, 80 * MINUTE)]
+    for replica in (_outage("unread", spans), _outage("down", down=spans)):
+        watched(scenario, replica)
+        model(scenario, replica, "m1", steps((0, 0), (50 * MINUTE, 30)), 60)
+        model(scenario, replica, "m2", steps((0, 0), (50 * MINUTE, 30)), lambda _: None)
+    scenario.silent(NAME, *(minute * MINUTE for minute in (20, 79, 81, 90, 95, 96, 110, 150)))
+    return scenario
+
+
+def _no_success_replicas() -> Scenario:
+    scenario = Scenario("counts calls once, and takes the newest success that any replica knows", 60 * MINUTE, STEP)
+    for instance, folded in (("a:9867", "email"), ("b:9867", "other")):
+        replica = watched(scenario, Replica(instance))
+        model(scenario, replica, "two", steps((0, 0), (20 * MINUTE, 1)), 60)
+        labels = {"operation": folded, "model": "two"}
+        scenario.show(replica, catalog.OPERATIONS, steps((0, 0), (20 * MINUTE, 1)), **labels)
+        model(scenario, replica, "well", steps((0, 0), (20 * MINUTE, 5)), float if folded == "other" else 60)
+        model(scenario, replica, "bad", steps((0, 0), (20 * MINUTE, 2)), 60)
+        more = steps((0, 0), (20 * MINUTE, 1 if folded == "email" else 0))
+        scenario.show(replica, catalog.OPERATIONS, more, operation=folded, model="bad")
+    bad = model_without_success("bad", 3, "chat: 2", "email: 1")
+    scenario.fires(25 * MINUTE, NAME, bad)
+    return scenario
+
+
+def _no_success_two_jobs() -> Scenario:
+    scenario = Scenario("keeps jobs apart: the success of one is none of the other's", 80 * MINUTE, STEP)
+    first = watched(scenario, Replica("a:9867", unread=[(30 * MINUTE, 60 * MINUTE)]))
+    second = watched(scenario, Replica("a:9867", job="second"))
+    model(scenario, first, "m1", steps((0, 0), (20 * MINUTE, 6)), 60)
+    model(scenario, second, "m1", steps((0, 0), (20 * MINUTE, 6)), float)
+    for minute in (25, 31, 55):
+        scenario.fires(minute * MINUTE, NAME, model_without_success("m1", 6, "chat: 6"))
+    return scenario

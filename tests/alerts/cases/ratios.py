@@ -1,0 +1,315 @@
+"""What must be seen of every alert on one increase by another: scenarios that its theme fills in."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tests.alerts.cases.common import watched
+from tests.alerts.cases.said import Expected
+from tests.alerts.scenario import MINUTE, Replica, Scenario, Span, Value
+
+STEP = 25
+"""Seconds between scrapes: evaluations, a minute apart, are mostly off the grid of samples."""
+
+Batch = tuple[int, float, float]
+"""So many calls end at a second, and so much is above the line: failed calls, seconds, dollars."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An alert on a ratio, whose series have the label `key`.
+
+    `over` and `at` make a batch's upper part: clearly over the threshold, and just at it. `add` adds the counters of an
+    operation or a model. `said` is what is expected, by the key, the ratio, and the calls and the upper part that the
+    last hour saw, and in which part.
+    """
+
+    name: str
+    key: str
+    least: int
+    over: Callable[[float], float]
+    at: Callable[[float], float]
+    fires_at_threshold: bool
+    add: Callable[[Scenario, Replica, str, str, Sequence[Batch]], None]
+    said: Callable[[str, float, float, float, str], Expected]
+
+    def fired(
+        self, key: str, calls: float, above: float, hour: tuple[float, float] | None = None, part: str = ""
+    ) -> Expected:
+        """What is expected where the ratio is that of these; `hour` where the last hour saw something else.
+
+        `part` is the part of an operation or a model in which that was seen.
+        """
+        seen_calls, seen_above = hour or (calls, above)
+        return self.said(key, above / calls, seen_calls, seen_above, part)
+
+
+def calls_of(batches: Sequence[Batch]) -> Value:
+    """The counter of calls."""
+    return lambda second: float(sum(calls for at, calls, _ in batches if at <= second))
+
+
+def above_of(batches: Sequence[Batch]) -> Value:
+    """The counter of what is above the line."""
+    return lambda second: float(sum(above for at, _, above in batches if at <= second))
+
+
+def ratio_scenarios(kind: Kind) -> Iterator[Scenario]:
+    """Those that hold for every kind."""
+    yield _fires_and_resolves(kind)
+    yield _threshold(kind)
+    yield _few_calls(kind)
+    yield _widens_to_an_hour(kind)
+    yield _five_minutes_come_first(kind)
+    yield _slow_scrapes(kind)
+    yield _missing(kind)
+    yield _begun_anew(kind)
+    yield _gap(kind)
+    yield _outage(kind, "an hour that is not read", unread=[(20 * MINUTE, 80 * MINUTE)])
+    yield _outage(kind, "an hour in which the exporter is down", down=[(20 * MINUTE, 80 * MINUTE)])
+    yield _backlog(kind)
+    yield _pending_at_an_outage(kind)
+    yield _replicas(kind)
+    yield _one_replica_behind(kind)
+    yield _two_jobs(kind)
+
+
+def _batch(kind: Kind, at: int, calls: int, *, over: bool = False) -> Batch:
+    return at, calls, kind.over(calls) if over else 0
+
+
+def _start(
+    kind: Kind, does: str, length: int, replica: Replica | None = None, step: int = STEP
+) -> tuple[Scenario, Replica]:
+    scenario = Scenario(does, length, step)
+    return scenario, watched(scenario, replica or Replica())
+
+
+def _fires_and_resolves(kind: Kind) -> Scenario:
+    scenario, replica = _start(
+        kind, "fires a minute after the ratio is over, and resolves five after it is not", 40 * MINUTE
+    )
+    kind.add(scenario, replica, "one", "", [_batch(kind, 10 * MINUTE, 40, over=True), _batch(kind, 20 * MINUTE, 400)])
+    kind.add(scenario, replica, "two", "", [_batch(kind, 10 * MINUTE, 24, over=True), _batch(kind, 18 * MINUTE, 400)])
+    kind.add(scenario, replica, "well", "", [_batch(kind, 10 * MINUTE, 40), _batch(kind, 20 * MINUTE, 40)])
+    one, two = kind.fired("one", 40, kind.over(40)), kind.fired("two", 24, kind.over(24))
+    scenario.silent(kind.name, 9 * MINUTE, 10 * MINUTE)
+    scenario.fires(11 * MINUTE, kind.name, one, two)
+    scenario.fires(17 * MINUTE, kind.name, one, two)
+    # the last figure stands while the alert is kept
+    scenario.fires(22 * MINUTE, kind.name, one, two)
+    scenario.fires(24 * MINUTE, kind.name, one)
+    scenario.silent(kind.name, 26 * MINUTE, 40 * MINUTE)
+    return scenario
+
+
+def _threshold(kind: Kind) -> Scenario:
+    which = "fires" if kind.fires_at_threshold else "is silent"
+    scenario, replica = _start(kind, f"{which} at exactly the threshold, off the grid of samples", 30 * MINUTE)
+    kind.add(scenario, replica, "at", "", [(10 * MINUTE, 40, kind.at(40))])
+    kind.add(scenario, replica, "under", "", [(10 * MINUTE, 41, kind.at(40))])
+    kind.add(scenario, replica, "above", "", [(10 * MINUTE, 39, kind.at(40))])
+    said = [kind.fired("above", 39, kind.at(40))]
+    if kind.fires_at_threshold:
+        said.append(kind.fired("at", 40, kind.at(40)))
+    for minute in (11, 14, 20, 29):
+        scenario.fires(minute * MINUTE, kind.name, *said)
+    return scenario
+
+
+def _few_calls(kind: Kind) -> Scenario:
+    least = kind.least
+    scenario, replica = _start(kind, f"is silent below {least} calls in five minutes and in an hour", 75 * MINUTE)
+    kind.add(scenario, replica, "enough", "", [_batch(kind, 10 * MINUTE, least, over=True)])
+    kind.add(scenario, replica, "few", "", [(10 * MINUTE, least - 1, kind.over(least - 1) * 0.9)])
+    # two and a half minutes on, both halves of enough are in one window; an hour apart they are in none
+    rest = kind.least - kind.least // 2
+    apart = [(5 * MINUTE, kind.least // 2, 0.0), (70 * MINUTE, rest, kind.over(rest) * 0.9)]
+    kind.add(scenario, replica, "apart", "", apart)
+    enough = kind.fired("enough", least, kind.over(least))
+    scenario.fires(11 * MINUTE, kind.name, enough)
+    scenario.fires(14 * MINUTE, kind.name, enough)
+    scenario.fires(69 * MINUTE, kind.name, enough)
+    # what was firing is kept for five minutes
+    scenario.fires(72 * MINUTE, kind.name, kind.fired("enough", least, kind.over(least)))
+    scenario.silent(kind.name, 75 * MINUTE)
+    return scenario
+
+
+def _widens_to_an_hour(kind: Kind) -> Scenario:
+    scenario, replica = _start(kind, "looks at the last hour where five minutes hold too few calls", 110 * MINUTE)
+    few, rest = kind.least // 2, kind.least - kind.least // 2
+    batches = [(5 * MINUTE, few, kind.over(few)), (40 * MINUTE, rest, kind.over(rest))]
+    kind.add(scenario, replica, "slow", "", batches)
+    both = kind.fired("slow", kind.least, kind.over(few) + kind.over(rest))
+    scenario.silent(kind.name, 6 * MINUTE, 39 * MINUTE)
+    scenario.fires(42 * MINUTE, kind.name, both)
+    scenario.fires(63 * MINUTE, kind.name, both)
+    # the first batch is an hour old: what is left is too few, and the alert is kept for five minutes more
+    scenario.silent(kind.name, 72 * MINUTE, 109 * MINUTE)
+    return scenario
+
+
+def _five_minutes_come_first(kind: Kind) -> Scenario:
+    least = kind.least
+    scenario, replica = _start(
+        kind, "takes the last five minutes for it where they hold just enough calls", 50 * MINUTE
+    )
+    before = 5 * MINUTE, 5 * least, 0.0
+    kind.add(scenario, replica, "enough", "", [before, _batch(kind, 30 * MINUTE, least, over=True)])
+    kind.add(scenario, replica, "few", "", [before, _batch(kind, 30 * MINUTE, least - 1, over=True)])
+    said = kind.fired("enough", least, kind.over(least), hour=(6 * least, kind.over(least)))
+    # fewer, and the hour is taken for it, in which the ratio is not over
+    scenario.fires(32 * MINUTE, kind.name, said)
+    scenario.fires(34 * MINUTE, kind.name, said)
+    return scenario
+
+
+def _slow_scrapes(kind: Kind) -> Scenario:
+    scenario, replica = _start(
+        kind, "counts calls and does not extrapolate them, with a scrape a minute", 30 * MINUTE, step=MINUTE
+    )
+    least = kind.least
+    # a window of five minutes spans four of them: what is extrapolated from 16 calls would be 20
+    kind.add(scenario, replica, "few", "", [(10 * MINUTE, least - 1, kind.over(least - 1) * 0.9)])
+    kind.add(scenario, replica, "enough", "", [(10 * MINUTE, least, kind.over(least))])
+    for minute in (11, 14, 20):
+        scenario.fires(minute * MINUTE, kind.name, kind.fired("enough", least, kind.over(least)))
+    return scenario
+
+
+def _missing(kind: Kind) -> Scenario:
+    scenario, replica = _start(kind, "is silent without calls, and where nothing is known", 30 * MINUTE)
+    kind.add(scenario, replica, "idle", "", [])
+    watched(scenario, Replica("b:9867", job="empty"))
+    scenario.silent(kind.name, 5 * MINUTE, 20 * MINUTE, 30 * MINUTE)
+    return scenario
+
+
+def _begun_anew(kind: Kind) -> Scenario:
+    scenario, replica = _start(kind, "counts what a counter rose by since it began anew", 30 * MINUTE)
+    # 400 calls were counted, then a new state counts from nothing
+    before = [_batch(kind, 0, 400, over=True), (10 * MINUTE, -400, -kind.over(400))]
+    kind.add(scenario, replica, "well", "", [*before, _batch(kind, 12 * MINUTE, 30)])
+    kind.add(scenario, replica, "few", "", [*before, _batch(kind, 12 * MINUTE, kind.least - 1, over=True)])
+    scenario.silent(kind.name, *(minute * MINUTE for minute in (10, 11, 12, 14, 20, 30)))
+    return scenario
+
+
+def _gap(kind: Kind) -> Scenario:
+    unread = [(12 * MINUTE, 17 * MINUTE)]
+    scenario, replica = _start(
+        kind,
+        "holds over five minutes that are not read, and then follows the calls",
+        120 * MINUTE,
+        Replica(unread=unread),
+    )
+    kind.add(
+        scenario, replica, "mended", "", [_batch(kind, 10 * MINUTE, 24, over=True), _batch(kind, 19 * MINUTE, 400)]
+    )
+    kind.add(scenario, replica, "quiet", "", [_batch(kind, 10 * MINUTE, 24, over=True)])
+    mended, quiet = kind.fired("mended", 24, kind.over(24)), kind.fired("quiet", 24, kind.over(24))
+    for minute in (11, 12, 16):
+        scenario.fires(minute * MINUTE, kind.name, mended, quiet)
+    # calls go well, but for five minutes nothing is taken from a window with the gap in it
+    scenario.fires(21 * MINUTE, kind.name, kind.fired("mended", 24, kind.over(24), hour=(424, kind.over(24))), quiet)
+    # five minutes after the gap the calls since are known, and five later the alert is let go
+    scenario.fires(30 * MINUTE, kind.name, quiet)
+    scenario.fires(60 * MINUTE, kind.name, quiet)
+    # an hour after the gap the whole hour is known, and holds no calls
+    scenario.silent(kind.name, 84 * MINUTE, 120 * MINUTE)
+    return scenario
+
+
+def _outage(kind: Kind, what: str, *, unread: Sequence[Span] = (), down: Sequence[Span] = ()) -> Scenario:
+    scenario, replica = _start(
+        kind, f"holds over {what}, and resolves when calls go well", 110 * MINUTE, Replica(unread=unread, down=down)
+    )
+    batches = [_batch(kind, 15 * MINUTE, 24, over=True), _batch(kind, 85 * MINUTE, 400)]
+    kind.add(scenario, replica, "one", "", batches)
+    fired = kind.fired("one", 24, kind.over(24))
+    for minute in (19, 20, 30, 70):
+        scenario.fires(minute * MINUTE, kind.name, fired)
+    # the last hour knows no cause any more
+    for minute in (80, 84):
+        scenario.fires(minute * MINUTE, kind.name, kind.fired("one", 24, kind.over(24), hour=(0, 0)))
+    scenario.silent(kind.name, 92 * MINUTE, 110 * MINUTE)
+    return scenario
+
+
+def _backlog(kind: Kind) -> Scenario:
+    outages: dict[str, Replica] = {
+        "unread": Replica("a:9867", job="unread", unread=[(20 * MINUTE, 80 * MINUTE)]),
+        "down": Replica("a:9867", job="down", down=[(20 * MINUTE, 80 * MINUTE)]),
+        "gap": Replica("a:9867", job="gap", unread=[(75 * MINUTE, 80 * MINUTE)]),
+        "short": Replica("a:9867", job="short", down=[(78 * MINUTE, 80 * MINUTE)]),
+        "missed": Replica(
+            "a:9867", job="missed", down=[(78 * MINUTE, 79 * MINUTE)], catching_up=[(79 * MINUTE, 80 * MINUTE)]
+        ),
+    }
+    scenario = Scenario("does not fire for the calls of an outage that land in one window after it", 200 * MINUTE, STEP)
+    for replica in outages.values():
+        watched(scenario, replica)
+        kind.add(
+            scenario, replica, "one", "", [_batch(kind, 5 * MINUTE, 30), _batch(kind, 79 * MINUTE, 300, over=True)]
+        )
+    scenario.silent(
+        kind.name, *(minute * MINUTE for minute in (20, 79, 80, 81, 82, 84, 85, 86, 90, 120, 139, 141, 145, 200))
+    )
+    return scenario
+
+
+def _pending_at_an_outage(kind: Kind) -> Scenario:
+    unread = [(10 * MINUTE + 25, 70 * MINUTE)]
+    scenario, replica = _start(kind, "does not begin to fire in an outage", 80 * MINUTE, Replica(unread=unread))
+    kind.add(scenario, replica, "one", "", [_batch(kind, 10 * MINUTE, 24, over=True)])
+    # not for what fires beside it, of the same job, of another one, or of another name
+    kind.add(scenario, replica, "beside", "", [_batch(kind, 8 * MINUTE, 24, over=True)])
+    other = watched(scenario, Replica(job="other"))
+    kind.add(scenario, other, "one", "", [_batch(kind, 8 * MINUTE, 24, over=True)])
+    fired = [kind.fired("beside", 24, kind.over(24)), kind.fired("one", 24, kind.over(24))]
+    fired[1] = {**fired[1], "labels": {**fired[1]["labels"], "job": "other"}}
+    labels = {**fired[0]["labels"], "alertstate": "firing", kind.key: "one"}
+    scenario.raw("ALERTS", {"alertname": "another_alert", **labels}, 1)
+    if "reason" in labels:
+        scenario.raw("ALERTS", {"alertname": kind.name, **labels, "reason": "no_success"}, 1)
+    for minute in (10, 11, 12, 30, 66):
+        scenario.fires(minute * MINUTE, kind.name, *fired)
+    return scenario
+
+
+def _replicas(kind: Kind) -> Scenario:
+    scenario = Scenario("counts calls once where two replicas have folded different series", 40 * MINUTE, STEP)
+    least = kind.least
+    some, rest = least - least // 3, least // 3
+    for instance, folded, behind in (("a:9867", "part", 0), ("b:9867", "other", 1)):
+        replica = watched(scenario, Replica(instance))
+        for key, calls in (("enough", rest), ("few", rest - 1)):
+            kind.add(scenario, replica, key, "whole", [(10 * MINUTE, some, kind.over(some))])
+            kind.add(scenario, replica, key, folded, [(10 * MINUTE, max(calls - behind, 0), 0)])
+    said = kind.fired("enough", least, kind.over(some), hour=(some, kind.over(some)), part="whole")
+    scenario.fires(12 * MINUTE, kind.name, said)
+    scenario.fires(30 * MINUTE, kind.name, said)
+    return scenario
+
+
+def _one_replica_behind(kind: Kind) -> Scenario:
+    scenario = Scenario("follows the replica that reads while another fails, catches up or is down", 60 * MINUTE, STEP)
+    spans = [(5 * MINUTE, 20 * MINUTE)]
+    first = Replica("a:9867", unread=spans, catching_up=[(20 * MINUTE, 25 * MINUTE)], down=[(30 * MINUTE, 35 * MINUTE)])
+    batches = [_batch(kind, 10 * MINUTE, 24, over=True), _batch(kind, 22 * MINUTE, 400), _batch(kind, 40 * MINUTE, 4)]
+    for replica in (watched(scenario, first), watched(scenario, Replica("b:9867"))):
+        kind.add(scenario, replica, "one", "", batches)
+    scenario.fires(12 * MINUTE, kind.name, kind.fired("one", 24, kind.over(24)))
+    scenario.silent(kind.name, 29 * MINUTE, 36 * MINUTE, 45 * MINUTE, 60 * MINUTE)
+    return scenario
+
+
+def _two_jobs(kind: Kind) -> Scenario:
+    scenario = Scenario("keeps jobs apart: one that is read lets go of nothing of the other", 90 * MINUTE, STEP)
+    first = watched(scenario, Replica("a:9867", unread=[(12 * MINUTE, 72 * MINUTE)]))
+    kind.add(scenario, first, "one", "", [_batch(kind, 10 * MINUTE, 24, over=True), _batch(kind, 30 * MINUTE, 40)])
+    second = watched(scenario, Replica("a:9867", job="second"))
+    kind.add(scenario, second, "one", "", [(minute * MINUTE, 24, 0) for minute in range(4, 90, 4)])
+    for minute in (12, 60):
+        scenario.fires(minute * MINUTE, kind.name, kind.fired("one", 24, kind.over(24)))
+    return scenario

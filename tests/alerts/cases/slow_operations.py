@@ -1,0 +1,58 @@
+"""`slow_operations`: an operation takes more than two seconds on average."""
+
+from collections.abc import Iterator, Sequence
+
+from exporter import catalog
+from tests.alerts.cases import ratios
+from tests.alerts.cases.common import watched
+from tests.alerts.cases.ratios import STEP, Batch, Kind, above_of, calls_of
+from tests.alerts.cases.said import Expected, slow_operations
+from tests.alerts.scenario import MINUTE, Replica, Scenario, steps
+
+NAME = "slow_operations"
+
+
+def add(scenario: Scenario, replica: Replica, key: str, part: str, batches: Sequence[Batch]) -> None:
+    """Calls of an operation with a latency, and more without one, which do not count."""
+    labels = {"operation": key, "model": part or "m1"}
+    scenario.show(replica, catalog.LATENCY, calls_of(batches), "_count", **labels)
+    scenario.show(replica, catalog.LATENCY, above_of(batches), "_sum", **labels)
+    more = calls_of([(at, 10 * calls, 0) for at, calls, _ in batches])
+    scenario.show(replica, catalog.OPERATIONS, more, **labels)
+
+
+def said(key: str, ratio: float, calls: float, above: float, part: str) -> Expected:
+    """What is expected."""
+    mean = above / calls if calls else 0
+    shown = f"{mean:.4g}s" if mean >= 1 else f"{1000 * mean:.4g}ms"
+    return slow_operations(key, f"{ratio:.4g}s", *([f"{part or 'm1'}: {shown}"] if mean else []))
+
+
+KIND = Kind(NAME, "operation", 20, lambda calls: calls * 3, lambda calls: calls * 2, False, add, said)
+
+
+def scenarios() -> Iterator[Scenario]:
+    """All of them."""
+    yield from ratios.ratio_scenarios(KIND)
+    yield _models()
+
+
+def _models() -> Scenario:
+    scenario = Scenario(
+        "is the sum of latencies by their count, and no mean of means; names the slowest", 30 * MINUTE, STEP
+    )
+    replica = watched(scenario, Replica())
+    for model, calls, total in (("m1", 90, 90), ("m2", 10, 50), ("m3", 20, 140), ("m4", 30, 60)):
+        labels = {"operation": "chat", "model": model}
+        scenario.show(replica, catalog.LATENCY, steps((0, 0), (10 * MINUTE, calls)), "_count", **labels)
+        scenario.show(replica, catalog.LATENCY, steps((0, 0), (10 * MINUTE, total)), "_sum", **labels)
+        # the mean of means would be 3 s here too
+        scenario.show(
+            replica, catalog.LATENCY, steps((0, 0), (10 * MINUTE, calls)), "_count", operation="quick", model=model
+        )
+        quick = {"m1": 90, "m2": 50, "m3": 60, "m4": 90}[model]
+        scenario.show(
+            replica, catalog.LATENCY, steps((0, 0), (10 * MINUTE, quick)), "_sum", operation="quick", model=model
+        )
+    scenario.fires(12 * MINUTE, NAME, slow_operations("chat", "2.267s", "m3: 7s", "m2: 5s", "m4: 2s"))
+    return scenario

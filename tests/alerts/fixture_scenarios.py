@@ -1,0 +1,427 @@
+"""What must be seen of the alerts in `fixtures/alerts.yaml`: each fires, and each is silent."""
+
+from collections.abc import Iterator, Sequence
+
+from exporter import catalog
+from exporter.catalog import Metric
+from tests.alerts.cases.common import MONTH, TODAY, spend, user, users, watched
+from tests.alerts.cases.said import Expected, expected, lines, links
+from tests.alerts.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Value, Window, steps
+
+STEP = 25
+
+
+def scenarios() -> Iterator[Scenario]:
+    """All of them."""
+    yield _month()
+    yield _month_by_model()
+    yield _month_over_limit()
+    yield _day_by_operation()
+    yield _users_over_limit()
+    yield _little_spent()
+    yield _slow_tail()
+    yield _dear_calls()
+    yield _busy()
+    yield _idle()
+    yield _queue()
+    yield _errors_of_pairs()
+    yield _all_errors()
+    yield _slow_and_failing()
+    yield _near_timeout()
+    yield _slow_median()
+    yield _pace()
+    yield _team_share()
+
+
+def _said(
+    name: str,
+    what: str,
+    relation: str,
+    value: str,
+    dashboard: str,
+    *contributors: str,
+    severity: str = "warning",
+    bound: str = "",
+    of: str = "",
+    ends: str = "",
+    **labels: str,
+) -> Expected:
+    """`what` is `relation`; `bound` is what stands for the relation's end where the limit is looked up."""
+    more = {"budget_day_ends": ends} if ends else {}
+    return expected(
+        {"severity": severity, "job": JOB, **labels},
+        summary=f"{what} is {relation}.",
+        description=f"{what}{of} is {value}, {bound or relation}.",
+        value=value,
+        contributors=lines(contributors),
+        **more,
+        **links(name, dashboard),
+    )
+
+
+def month_spend(scenario: Scenario, replica: Replica, value: Value, operation: str = "chat", model: str = "m1") -> None:
+    """This month's spend of one operation on one model."""
+    scenario.show(replica, catalog.SPEND_MONTH, value, operation=operation, model=model)
+
+
+def _month() -> Scenario:
+    name = "month"
+    scenario = Scenario("month: fires above $5,000, holds over an outage, and ends with the month", 3 * HOUR)
+    months = Window(-29 * DAY, 2 * HOUR), Window(2 * HOUR, 30 * DAY)
+    replica = scenario.replica(Replica(unread=[(40 * MINUTE, 70 * MINUTE)]), TODAY, months=months)
+    month_spend(scenario, replica, steps((0, 3000), (20 * MINUTE, 3000.01), (2 * HOUR, 2)))
+    month_spend(scenario, replica, steps((0, 2000), (2 * HOUR, 0)), "email")
+    said = "chat on m1: $3000.01", "email on m1: $2000.00"
+    fired = [
+        _said(name, "Spend this month", "above $5,000", "$5000.01", "ai-cost", *c, ends="7200") for c in (said, ())
+    ]
+    scenario.silent(name, 19 * MINUTE, 2 * HOUR, 3 * HOUR)
+    scenario.fires(20 * MINUTE, name, fired[0])
+    scenario.fires(50 * MINUTE, name, fired[1])
+    scenario.fires(119 * MINUTE, name, fired[0])
+    return scenario
+
+
+def _month_by_model() -> Scenario:
+    name = "month_by_model"
+    scenario = Scenario("month_by_model: fires for the model above $2,000", 20 * MINUTE)
+    replica = watched(scenario, Replica())
+    month_spend(scenario, replica, 1500)
+    month_spend(scenario, replica, steps((0, 500), (10 * MINUTE, 501)), "email")
+    month_spend(scenario, replica, 1999, model="m2")
+    said = "chat on m1: $1500.00", "email on m1: $501.00"
+    what = "Spend this month", "above $2,000", "$2001.00", "ai-cost?var-model=m1"
+    scenario.silent(name, 9 * MINUTE)
+    scenario.fires(11 * MINUTE, name, _said(name, *what, *said, of=" of model m1", ends=str(31 * DAY), model="m1"))
+    return scenario
+
+
+def _month_over_limit() -> Scenario:
+    name = "month_over_limit"
+    scenario = Scenario("month_over_limit: fires above the team's monthly limit, and not at it", 20 * MINUTE)
+    replica = watched(scenario, Replica())
+    month_spend(scenario, replica, steps((0, 900), (10 * MINUTE, 900.5)))
+    scenario.show(replica, catalog.MONTHLY_LIMIT, 900)
+    month_spend(scenario, watched(scenario, Replica(job="without")), 9000)
+    limits = "above the monthly limit", "$900.50", "ai-cost", "chat on m1: $900.50"
+    bound = "above the monthly limit of $900.00"
+    scenario.silent(name, 9 * MINUTE)
+    said = _said(name, "Spend this month", *limits, severity="critical", bound=bound, ends=str(31 * DAY))
+    scenario.fires(11 * MINUTE, name, said)
+    return scenario
+
+
+def _day_by_operation() -> Scenario:
+    name = "day_by_operation"
+    scenario = Scenario("day_by_operation: fires for the operation at $50", 20 * MINUTE)
+    replica = watched(scenario, Replica())
+    spend(scenario, replica, 30)
+    spend(scenario, replica, steps((0, 19.99), (10 * MINUTE, 20)), model="m2")
+    spend(scenario, replica, 49, "email")
+    said = "chat on m1: $30.00", "chat on m2: $20.00"
+    what = "Spend today", "at or above $50", "$50.00", "ai-cost?var-operation=chat"
+    scenario.silent(name, 9 * MINUTE)
+    fired = _said(name, *what, *said, of=" of operation chat", ends=str(DAY), operation="chat")
+    scenario.fires(11 * MINUTE, name, fired)
+    return scenario
+
+
+def _users_over_limit() -> Scenario:
+    name = "users_over_limit"
+    scenario = Scenario("users_over_limit: fires for users, shown or not, and never for the team", 20 * MINUTE)
+    replica = watched(scenario, Replica())
+    user(scenario, replica, "alice", steps((0, 9), (10 * MINUTE, 11)), 10)
+    users(scenario, replica, exceeded=steps((0, 0), (10 * MINUTE, 3)))
+    spend(scenario, replica, 500)
+    scenario.show(replica, catalog.DAILY_LIMIT, 100)
+    summary, ends = "Spend today is above the daily limit.", {"budget_day_ends": str(DAY)}
+    alice = expected(
+        {"severity": "warning", "job": JOB, "scope": "user", "user": "alice"},
+        summary=summary,
+        description="Spend today of user alice is $11.00, above the daily limit of $10.00.",
+        value="$11.00",
+        **ends,
+        **links(name, "ai-cost?var-user=alice"),
+    )
+    more = expected(
+        {"severity": "warning", "job": JOB, "scope": "unlisted"},
+        summary=summary,
+        description="Users over their daily limit beyond those listed: 2.",
+        value="2",
+        **ends,
+        **links(name, "ai-cost"),
+    )
+    scenario.silent(name, 9 * MINUTE)
+    scenario.fires(11 * MINUTE, name, alice, more)
+    return scenario
+
+
+def _little_spent() -> Scenario:
+    name = "little_spent"
+    scenario = Scenario("little_spent: fires below $1, and not for figures that are not there", 20 * MINUTE)
+    replica = watched(scenario, Replica())
+    spend(scenario, replica, steps((0, 1), (10 * MINUTE, 0.5)))
+    watched(scenario, Replica(job="nothing-known"))
+    what = "Spend today", "below $1", "$0.5", "ai-cost", "chat on m1: $0.5"
+    scenario.silent(name, 9 * MINUTE)
+    scenario.fires(11 * MINUTE, name, _said(name, *what, severity="info", ends=str(DAY)))
+    return scenario
+
+
+def _histogram(scenario: Scenario, replica: Replica, calls: dict[str, int], total: float, **labels: str) -> None:
+    """Calls that end at the tenth minute, cumulated by the upper edges of their buckets."""
+    for edge, count in calls.items():
+        scenario.show(replica, catalog.LATENCY, steps((0, 0), (10 * MINUTE, count)), "_bucket", **labels, le=edge)
+    every = calls["+Inf"]
+    scenario.show(replica, catalog.LATENCY, steps((0, 0), (10 * MINUTE, every)), "_count", **labels)
+    scenario.show(replica, catalog.LATENCY, steps((0, 0), (10 * MINUTE, total)), "_sum", **labels)
+
+
+def _slow_tail() -> Scenario:
+    name = "slow_tail"
+    scenario = Scenario("slow_tail: fires where the 95th percentile is above 10 s", 20 * MINUTE, STEP)
+    for instance in ("a:9867", "b:9867"):
+        replica = watched(scenario, Replica(instance))
+        for model, total in (("m1", 100), ("m2", 80)):
+            # together 38 of 40 within 20 s, 30 of 40 within 10 s: the 38th of 40 is at 20 s
+            at = {"operation": "slow", "model": model}
+            _histogram(scenario, replica, {"10": 15, "20": 19, "+Inf": 20}, total, **at)
+        _histogram(scenario, replica, {"10": 20, "20": 20, "+Inf": 20}, 100, operation="quick", model="m1")
+        _histogram(scenario, replica, {"10": 0, "20": 19, "+Inf": 19}, 285, operation="few", model="m1")
+    what = "95th percentile of latency", "above 10s", "20s", "ai-performance?var-operation=slow"
+    said = "m1: 5s", "m2: 4s"
+    scenario.silent(name, 10 * MINUTE)
+    fired = _said(name, *what, *said, of=" of operation slow", operation="slow")
+    scenario.fires(12 * MINUTE, name, fired)
+    return scenario
+
+
+def _calls(scenario: Scenario, replica: Replica, metric: Metric, count: float, at: int, **labels: str) -> None:
+    scenario.show(replica, metric, steps((0, 0), (at, count)), **labels)
+
+
+def _dear_calls() -> Scenario:
+    name = "dear_calls"
+    scenario = Scenario("dear_calls: fires for ten calls in ten minutes above $0.05 each", 30 * MINUTE, STEP)
+    replica = watched(scenario, Replica())
+    for model, calls, cost in (("dear", 10, 0.501), ("exact", 10, 0.5), ("few", 9, 9)):
+        _calls(scenario, replica, catalog.OPERATIONS, calls, 10 * MINUTE, operation="chat", model=model)
+        _calls(scenario, replica, catalog.COST, cost, 10 * MINUTE, operation="chat", model=model)
+    # ten minutes apart, and dear only in the second
+    cheap = steps((0, 0), (2 * MINUTE, 100), (10 * MINUTE, 110)), steps((0, 0), (2 * MINUTE, 0), (10 * MINUTE, 2))
+    for metric, value in zip((catalog.OPERATIONS, catalog.COST), cheap, strict=True):
+        scenario.show(replica, metric, value, operation="chat", model="lately")
+    what = "Cost per operation", "above $0.05"
+    dear = _said(
+        name, *what, "$0.0501", "ai-performance?var-model=dear", "dear: $0.0501", of=" of model dear", model="dear"
+    )
+    lately = _said(
+        name,
+        *what,
+        "$0.2",
+        "ai-performance?var-model=lately",
+        "lately: $0.01818",
+        of=" of model lately",
+        model="lately",
+    )
+    scenario.silent(name, 10 * MINUTE)
+    scenario.fires(12 * MINUTE, name, dear)
+    scenario.fires(14 * MINUTE, name, dear, lately)
+    return scenario
+
+
+def _busy() -> Scenario:
+    name = "busy"
+    scenario = Scenario("busy: fires above 1000 calls in an hour, all operations and one replica's", 90 * MINUTE, STEP)
+    for instance in ("a:9867", "b:9867"):
+        replica = watched(scenario, Replica(instance))
+        for operation, calls in (("chat", 700), ("email", 301)):
+            _calls(scenario, replica, catalog.OPERATIONS, calls, 10 * MINUTE, operation=operation, model="m1")
+        exact = watched(scenario, Replica(instance, job="exactly"))
+        _calls(scenario, exact, catalog.OPERATIONS, 1000, 10 * MINUTE, operation="chat", model="m1")
+    what = "Operations in the last hour", "above 1000", "1001", "ai-cost", "chat: 700", "email: 301"
+    scenario.silent(name, 10 * MINUTE, 77 * MINUTE)
+    scenario.fires(12 * MINUTE, name, _said(name, *what))
+    scenario.fires(69 * MINUTE, name, _said(name, *what))
+    return scenario
+
+
+def _idle() -> Scenario:
+    name = "idle"
+    scenario = Scenario("idle: fires below three calls in an hour, and not in an outage", 4 * HOUR, STEP)
+    replica = watched(scenario, Replica(unread=[(180 * MINUTE, 200 * MINUTE)]))
+    regular = steps(*((minute * MINUTE, float(minute // 10)) for minute in range(0, 240, 10)))
+    scenario.show(replica, catalog.OPERATIONS, regular, operation="regular", model="m1")
+    until = steps(*((minute * MINUTE, float(minute // 10)) for minute in range(0, 100, 10)))
+    scenario.show(replica, catalog.OPERATIONS, until, operation="ends", model="m1")
+    what = "Operations in the last hour", "below 3", "2", "ai-cost?var-operation=ends", "ends: 2"
+    labels = {"of": " of operation ends", "severity": "info", "operation": "ends"}
+    scenario.silent(name, 65 * MINUTE, 129 * MINUTE)
+    scenario.fires(133 * MINUTE, name, _said(name, *what, **labels))
+    nothing = _said(name, *what[:2], "0", what[3], **labels)
+    scenario.fires(170 * MINUTE, name, nothing)
+    scenario.fires(195 * MINUTE, name, nothing)
+    return scenario
+
+
+def _queue() -> Scenario:
+    scenario = Scenario("queue: fires for all statuses, for one, and by rungs; holds in an outage", 90 * MINUTE)
+    replica = watched(scenario, Replica(unread=[(40 * MINUTE, 70 * MINUTE)]))
+    waiting = steps((0, 4), (10 * MINUTE, 15), (30 * MINUTE, 26), (75 * MINUTE, 0))
+    scenario.show(replica, catalog.IN_PROGRESS, waiting, status="pending")
+    scenario.show(replica, catalog.IN_PROGRESS, 6, status="running")
+    second = watched(scenario, Replica("b:9867", down=[(40 * MINUTE, 70 * MINUTE)]))
+    for status in ("pending", "running"):
+        scenario.show(second, catalog.IN_PROGRESS, 1, status=status)
+    what = "Operations in progress"
+    cause = "pending: 15", "running: 6"
+    later = "pending: 26", "running: 6"
+    scenario.silent("queue", 9 * MINUTE, 14 * MINUTE, 81 * MINUTE)
+    scenario.fires(15 * MINUTE, "queue", _said("queue", what, "above 20", "21", "ai-health", *cause))
+    for minute, causes in ((39, later), (79, later)):
+        scenario.fires(minute * MINUTE, "queue", _said("queue", what, "above 20", "32", "ai-health", *causes))
+    scenario.silent("queue_by_status", 9 * MINUTE, 81 * MINUTE)
+    pending = {"of": " of status pending", "status": "pending"}
+    by_status = _said("queue_by_status", what, "at or above 15", "15", "ai-health", "pending: 15", **pending)
+    scenario.fires(10 * MINUTE, "queue_by_status", by_status)
+    ladder = [
+        _said(
+            "queue_ladder", what, "above a rung of its ladder", value, "ai-health", *causes,
+            bound=f"above {rung}", severity=severity, rung=rung,
+        )
+        for value, causes, rung, severity in (
+            ("21", cause, "10", "info"), ("32", later, "10", "info"), ("32", later, "30", "critical"),
+        )
+    ]  # fmt: skip
+    scenario.silent("queue_ladder", 14 * MINUTE, 81 * MINUTE)
+    scenario.fires(15 * MINUTE, "queue_ladder", ladder[0])
+    scenario.fires(35 * MINUTE, "queue_ladder", *ladder[1:])
+    return scenario
+
+
+def _failing(scenario: Scenario, replica: Replica, calls: int, failed: int, at: int, **labels: str) -> None:
+    _calls(scenario, replica, catalog.OPERATIONS, calls, at, **labels)
+    _calls(scenario, replica, catalog.FAILURES, failed, at, **labels, error_class="auth")
+
+
+def _errors_of_pairs() -> Scenario:
+    name = "errors_of_pairs"
+    scenario = Scenario("errors_of_pairs: fires at once for the pair, and is not kept", 90 * MINUTE, STEP)
+    replica = watched(scenario, Replica())
+    _failing(scenario, replica, 8, 1, 20 * MINUTE, operation="chat", model="m1")
+    _failing(scenario, replica, 100, 10, 20 * MINUTE, operation="chat", model="m2")
+    _failing(scenario, replica, 7, 6, 20 * MINUTE, operation="email", model="m1")
+    dashboard = "ai-performance?var-operation=chat&var-model=m1"
+    of = " of operation chat of model m1"
+    labels = {"operation": "chat", "model": "m1"}
+    scenario.silent(name, 19 * MINUTE)
+    fired = _said(name, "Error rate", "above 10%", "12.5%", dashboard, "auth: 1", of=of, **labels)
+    scenario.fires(21 * MINUTE, name, fired)
+    scenario.fires(79 * MINUTE, name, fired)
+    scenario.silent(name, 82 * MINUTE)
+    return scenario
+
+
+def _all_errors() -> Scenario:
+    name = "all_errors"
+    scenario = Scenario("all_errors: fires where half of all calls fail, whatever the operation", 30 * MINUTE, STEP)
+    replica = watched(scenario, Replica())
+    _failing(scenario, replica, 20, 15, 10 * MINUTE, operation="chat", model="m1")
+    _failing(scenario, replica, 10, 0, 10 * MINUTE, operation="email", model="m1")
+    below = watched(scenario, Replica(job="below"))
+    _failing(scenario, below, 31, 15, 10 * MINUTE, operation="chat", model="m1")
+    what = "Error rate", "at or above 50%", "50%", "ai-performance", "auth: 15"
+    scenario.silent(name, 10 * MINUTE)
+    scenario.fires(12 * MINUTE, name, _said(name, *what, severity="critical"))
+    return scenario
+
+
+def _timed(scenario: Scenario, replica: Replica, calls: int, total: float, at: int, **labels: str) -> None:
+    scenario.show(replica, catalog.LATENCY, steps((0, 0), (at, calls)), "_count", **labels)
+    scenario.show(replica, catalog.LATENCY, steps((0, 0), (at, total)), "_sum", **labels)
+
+
+def _slow_and_failing() -> Scenario:
+    name = "slow_and_failing"
+    scenario = Scenario(
+        "slow_and_failing: fires where both hold for one operation, and in an outage", 100 * MINUTE, STEP
+    )
+    unread = [(20 * MINUTE, 50 * MINUTE)]
+    replica = watched(scenario, Replica(unread=unread))
+    for operation, total, failed in (("both", 120, 10), ("slow", 120, 0), ("failing", 30, 10)):
+        labels = {"operation": operation, "model": "m1"}
+        _timed(scenario, replica, 30, total, 10 * MINUTE, **labels)
+        _failing(scenario, replica, 30, failed, 10 * MINUTE, **labels)
+    fired = expected(
+        {"severity": "warning", "job": JOB, "operation": "both"},
+        summary="Average latency is above 3s while error rate is above 20%.",
+        description="Average latency of operation both is 4s, above 3s while error rate is above 20%.",
+        value="4s",
+        contributors="m1: 4s\n",
+        **links(name, "ai-performance?var-operation=both"),
+    )
+    scenario.silent(name, 10 * MINUTE)
+    for minute in (12, 19, 30, 52):
+        scenario.fires(minute * MINUTE, name, fired)
+    return scenario
+
+
+def _near_timeout() -> Scenario:
+    name = "near_timeout"
+    scenario = Scenario("near_timeout: fires for the model whose average is above its own timeout", 30 * MINUTE, STEP)
+    replica = watched(scenario, Replica())
+    for model, total, timeout in (("over", 200, 8), ("at", 200, 10), ("under", 200, 30)):
+        _timed(scenario, replica, 20, total, 10 * MINUTE, operation="chat", model=model)
+        scenario.show(replica, catalog.MODEL_TIMEOUT, timeout, model=model)
+    what = "Average latency", "above the timeout", "10s", "ai-performance?var-model=over", "over: 10s"
+    bound = {"bound": "above the timeout of 8s", "of": " of model over"}
+    scenario.silent(name, 10 * MINUTE)
+    scenario.fires(12 * MINUTE, name, _said(name, *what, **bound, model="over"))
+    return scenario
+
+
+def _slow_median() -> Scenario:
+    name = "slow_median"
+    scenario = Scenario("slow_median: fires where the median is above 5 s, from three calls on", 30 * MINUTE, STEP)
+    replica = watched(scenario, Replica())
+    for model, within, calls in (("slow", 1, 4), ("quick", 3, 4), ("few", 0, 2)):
+        labels = {"operation": "chat", "model": model}
+        _histogram(scenario, replica, {"5": within, "10": calls, "+Inf": calls}, 9, **labels)
+        _calls(scenario, replica, catalog.OPERATIONS, calls, 10 * MINUTE, **labels)
+    # of four calls the second: a third of the way from 5 to 10 s
+    what = "Median response time", "above 5s", "6.667s", "ai-performance?var-model=slow", "chat: 4"
+    scenario.silent(name, 10 * MINUTE)
+    scenario.fires(12 * MINUTE, name, _said(name, *what, of=" of model slow", model="slow"))
+    return scenario
+
+
+def _pace() -> Scenario:
+    name = "pace"
+    scenario = Scenario("pace: fires for the operation that goes on to $300, after two hours of the day", 3 * HOUR)
+    replica = watched(scenario, Replica())
+    spend(scenario, replica, 40, "chat")
+    spend(scenario, replica, 20, "email")
+    what = "Projected spend of today", "above $300", "$480.00", "ai-cost?var-operation=chat", "chat on m1: $40.00"
+    scenario.silent(name, 119 * MINUTE)
+    fired = _said(name, *what, of=" of operation chat", ends=str(DAY), operation="chat")
+    scenario.fires(2 * HOUR, name, fired)
+    return scenario
+
+
+def _team_share() -> Scenario:
+    name = "team_share"
+    scenario = Scenario("team_share: fires for the team above 90 %, and never for a user", 20 * MINUTE)
+    replica = scenario.replica(Replica(), TODAY, months=MONTH)
+    spend(scenario, replica, steps((0, 90), (10 * MINUTE, 91)))
+    scenario.show(replica, catalog.DAILY_LIMIT, 100)
+    user(scenario, replica, "alice", 10, 10)
+    what = "Share of the daily limit spent", "above 90%", "91%", "ai-cost", "chat on m1: $91.00"
+    scenario.silent(name, 9 * MINUTE)
+    scenario.fires(11 * MINUTE, name, _said(name, *what, ends=str(DAY)))
+    return scenario
+
+
+def alerts_seen(scenario: Scenario) -> Sequence[dict[str, object]]:
+    """What a scenario looks at."""
+    looks: Sequence[dict[str, object]] = scenario.written()["alert_rule_test"]
+    return looks

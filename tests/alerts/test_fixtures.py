@@ -1,0 +1,43 @@
+"""Quantities, splits and options that no shipped alert uses: compiled, checked, and seen firing and silent."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alert_rules.building import Sources, compile_sources, outputs
+from alert_rules.thresholds import ALERTS_FILE
+from tests.alerts.fixture_scenarios import alerts_seen, scenarios
+from tests.alerts.promtool import promtool
+from tests.alerts.write import file_text
+
+FIXTURES = Path(__file__).parent / "fixtures" / "alerts.yaml"
+SCENARIOS = list(scenarios())
+
+
+@pytest.fixture(scope="module")
+def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("rules") / "rules.yml"
+    built = compile_sources(Sources(FIXTURES, ALERTS_FILE.with_name("channels.yaml")))
+    file.write_text(outputs(built)["rules.yml"])
+    return file
+
+
+def test_rules_pass_every_lint(rules: Path) -> None:
+    code, said = promtool().run("check", "rules", "--lint=all", "--lint-fatal", str(rules))
+    assert code == 0, said
+
+
+@pytest.mark.parametrize("number", range(len(SCENARIOS)), ids=[scenario.does for scenario in SCENARIOS])
+def test_it_does(rules: Path, number: int) -> None:
+    file = rules.with_name(f"test-{number}.yml")
+    file.write_text(file_text([SCENARIOS[number]], rules.name))
+    code, said = promtool().run("test", "rules", str(file))
+    assert code == 0, said
+
+
+def test_every_fixture_is_seen_firing_and_silent() -> None:
+    named = {alert["name"] for alert in yaml.safe_load(FIXTURES.read_text())["alerts"]}
+    looks = [look for scenario in SCENARIOS for look in alerts_seen(scenario)]
+    assert {look["alertname"] for look in looks if look["exp_alerts"]} == named
+    assert {look["alertname"] for look in looks if not look["exp_alerts"]} == named

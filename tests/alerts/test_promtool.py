@@ -1,0 +1,63 @@
+"""Prometheus' own checks and tests of the generated rules, and that these tests are there for every alert."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.alerts.promtool import promtool
+from tests.alerts.write import FOLDER, texts
+
+GENERATED = FOLDER.parent / "generated" / "rules.yml"
+
+FILES = sorted(FOLDER.glob("*.yml"))
+
+ALWAYS_FIRES = "watchdog"
+
+
+def test_rules_pass_every_lint() -> None:
+    code, said = promtool().run("check", "rules", "--lint=all", "--lint-fatal", str(GENERATED))
+    assert code == 0, said
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_rules_fire_and_are_silent_as_they_must(file: Path) -> None:
+    code, said = promtool().run("test", "rules", str(file))
+    assert code == 0, said
+
+
+def test_committed_tests_are_what_the_scenarios_make() -> None:
+    assert {file.name: file.read_text() for file in FILES} == texts()
+
+
+def _alert_rules() -> Iterator[dict[str, Any]]:
+    for group in yaml.safe_load(GENERATED.read_text())["groups"]:
+        yield from (rule for rule in group["rules"] if "alert" in rule)
+
+
+def _looks() -> list[dict[str, Any]]:
+    files = [yaml.safe_load(file.read_text()) for file in FILES]
+    return [look for file in files for test in file["tests"] for look in test.get("alert_rule_test", ())]
+
+
+def _of(rule: Mapping[str, Any], alert: Mapping[str, Any]) -> bool:
+    return bool(rule["labels"].items() <= alert["exp_labels"].items())
+
+
+def test_every_alert_is_seen_firing_with_all_it_says_and_seen_silent() -> None:
+    looks = _looks()
+    for rule in _alert_rules():
+        own = [look for look in looks if look["alertname"] == rule["alert"]]
+        fired = [alert for look in own for alert in look["exp_alerts"] if _of(rule, alert)]
+        assert fired, rule
+        for alert in fired:
+            assert alert["exp_annotations"].keys() == rule["annotations"].keys()
+        silent = [look for look in own if not any(_of(rule, alert) for alert in look["exp_alerts"])]
+        assert silent or rule["alert"] == ALWAYS_FIRES, rule
+
+
+def test_every_scenario_says_what_must_be_seen() -> None:
+    tests = [test for file in FILES for test in yaml.safe_load(file.read_text())["tests"]]
+    assert all(test["name"] and (test.keys() & {"alert_rule_test", "promql_expr_test"}) for test in tests)
