@@ -35,14 +35,16 @@ check: $(STAMP) ## lint, formatting, types, and whether what is generated is up 
 	$(BIN)/mypy
 	$(BIN)/ai-operation-exporter rules build --check
 	$(BIN)/ai-operation-exporter dashboards build --check
+	$(BIN)/python -m deploy.kubernetes.build --check
 
 format: $(STAMP) ## put the code into the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-build: $(STAMP) ## write the generated files: rules, routing, dashboards
+build: $(STAMP) ## write the generated files: rules, routing, dashboards, manifests
 	$(BIN)/ai-operation-exporter rules build
 	$(BIN)/ai-operation-exporter dashboards build
+	$(BIN)/python -m deploy.kubernetes.build
 
 bench: $(STAMP) ## a scrape against a full aggregate, and a large table against a small one
 	$(BIN)/python -m bench

@@ -136,17 +136,18 @@ def docker_image(name_env: str, default: str) -> str:
     """
     image = os.environ.get(name_env) or default
     if not _image_is_there(image):
-        _leave_out(f"no image {image} to be had (name another one with {name_env})")
+        leave_out(f"no image {image} to be had (name another one with {name_env})")
     return image
 
 
 def require_docker(what_is_not_tested: str) -> None:
     """Skip the test where no Docker engine is reachable; fail it in CI, where nothing is skipped."""
     if not _docker_is_reachable():
-        _leave_out(f"no Docker engine is reachable: not tested against {what_is_not_tested}")
+        leave_out(f"no Docker engine is reachable: not tested against {what_is_not_tested}")
 
 
-def _leave_out(reason: str) -> None:
+def leave_out(reason: str) -> None:
+    """Skip the test for this reason; fail it in CI, where nothing is skipped."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)

@@ -1,5 +1,6 @@
 """Prometheus: it scrapes every part, its rules are healthy, and the operations have arrived in it."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from exporter.wording import listing, span_text
 
 PROMETHEUS, RULES, OPERATIONS, SENDS_TO = "prometheus", "rules", "operations", "sends alerts to"
 API, SERVER_METRICS = "API", "server metrics"
+
+_POLL_SECONDS = 1.0
 
 EXPORTER_JOB = "ai-operation-exporter"
 JOBS = (EXPORTER_JOB, "postgres", "blackbox", "blackbox-exporter", "prometheus", "alertmanager", "grafana")
@@ -29,6 +32,30 @@ def look_at_prometheus(part: Part) -> Finding:
     return ok(PROMETHEUS, f"{part.url} is ready, version {version}")
 
 
+def settle(part: Part, seconds: float) -> None:
+    """Wait, at most so many seconds, for a Prometheus that has just started to scrape and to evaluate once."""
+    until = time.monotonic() + seconds
+    while is_settling(_targets(part), _groups(part)) and time.monotonic() < until:
+        time.sleep(_POLL_SECONDS)
+
+
+def is_settling(targets: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a target of ours, or a rule, has not had its first turn."""
+    ours = [target["health"] for target in targets if target["labels"].get("job") in JOBS]
+    rules = [rule["health"] for group in groups for rule in group["rules"]]
+    return "unknown" in (*ours, *rules)
+
+
+def _targets(part: Part) -> Sequence[Mapping[str, Any]]:
+    found: Sequence[Mapping[str, Any]] = part.json("/api/v1/targets", {"state": "active"})["data"]["activeTargets"]
+    return found
+
+
+def _groups(part: Part) -> Sequence[Mapping[str, Any]]:
+    found: Sequence[Mapping[str, Any]] = part.json("/api/v1/rules")["data"]["groups"]
+    return found
+
+
 def query(part: Part, expression: str) -> list[tuple[Mapping[str, str], float]]:
     """An instant query's samples, labels and value; `UnansweredError`."""
     answer = part.json("/api/v1/query", {"query": expression})
@@ -37,7 +64,7 @@ def query(part: Part, expression: str) -> list[tuple[Mapping[str, str], float]]:
 
 def check_targets(part: Part) -> list[Finding]:
     """Every target of our jobs is up."""
-    return judge_targets(part.json("/api/v1/targets", {"state": "active"})["data"]["activeTargets"])
+    return judge_targets(_targets(part))
 
 
 def judge_targets(targets: Sequence[Mapping[str, Any]]) -> list[Finding]:
@@ -90,7 +117,7 @@ def check_server_metrics(part: Part) -> Finding:
 
 def check_rules(part: Part) -> Finding:
     """Every rule is loaded and evaluates."""
-    return judge_rules(part.json("/api/v1/rules")["data"]["groups"])
+    return judge_rules(_groups(part))
 
 
 def judge_rules(groups: Sequence[Mapping[str, Any]]) -> Finding:

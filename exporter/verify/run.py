@@ -1,5 +1,6 @@
 """The parts in order, from the table to the message; what needs a part that failed is skipped."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import TextIO
@@ -11,6 +12,9 @@ from exporter.finding import Finding, Level, fail, report, skipped
 from exporter.verify import alertmanager, database, exporter, grafana, prometheus
 from exporter.verify.places import Places
 from exporter.verify.web import Part, UnansweredError
+
+SETTLE_SECONDS = 60.0
+"""How long is waited for a Prometheus that has just started; one that runs is not waited for."""
 
 TEST_ALERT_SECONDS = 120.0
 """How long a test alert may take: Alertmanager waits for others of its group first."""
@@ -78,6 +82,9 @@ def _prometheus(config: Config, url: str) -> Iterator[Finding]:
     part = Part(url)
     first = prometheus.look_at_prometheus(part)
     yield first
+    if first.level is not Level.FAIL:
+        with contextlib.suppress(UnansweredError, KeyError, TypeError):
+            prometheus.settle(part, SETTLE_SECONDS)
     looks: Mapping[str, Callable[[], list[Finding]]] = {
         "targets": lambda: prometheus.check_targets(part),
         prometheus.API: lambda: [prometheus.check_probe(part)],

@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers import docker_image, require_docker
+from tests.servers import docker_image, leave_out, require_docker
 
 ROOT = Path(__file__).parents[2]
 CONTEXT = ("pyproject.toml", "constraints.txt", "README.md", "LICENSE", ".dockerignore", "docker-compose.yml")
@@ -36,12 +36,20 @@ def run_docker(
     )
 
 
+def require_compose() -> None:
+    """Skip the test where there is no docker compose that knows this file; fail it in CI, where nothing is skipped."""
+    require_docker("docker compose")
+    if run_docker("compose", "version").returncode != 0:
+        leave_out("no docker compose: not tested as a whole")
+
+
 @dataclass(frozen=True)
 class Image:
-    """The built image, what it stands on, and a text that lay about where it was built."""
+    """The built image, what it stands on, the folder it was built in, and a text that lay about there."""
 
     tag: str
     base: str
+    context: Path
     canary: str
 
 
@@ -61,4 +69,4 @@ def build_image(folder: Path) -> Image:
     tag = f"ai-operation-exporter:test-{secrets.token_hex(6)}"
     words = ("build", "--file", "deploy/Dockerfile", "--build-arg", f"PYTHON_IMAGE={base}", "--tag", tag, ".")
     docker(*words, cwd=folder, environ={"DOCKER_BUILDKIT": "1"})
-    return Image(tag, base, canary)
+    return Image(tag, base, folder, canary)

@@ -13,7 +13,7 @@ import psycopg
 import yaml
 
 from exporter.cli import main
-from tests.deploy.docker import ROOT, Image, docker, run_docker
+from tests.deploy.docker import ROOT, Image, docker, require_compose, run_docker
 from tests.e2e.programs import Prometheus, free_port
 from tests.servers import docker_image
 
@@ -83,6 +83,7 @@ class Stack:
 @contextlib.contextmanager
 def demo_stack(image: Image, folder: Path) -> Iterator[Stack]:
     """Bring it up, and take it away with all it kept."""
+    require_compose()
     folder.chmod(0o755)
     environ = {name: docker_image(name, default) for name, default in IMAGES.items()}
     environ |= {name: str(free_port()) for name in PORTS}

@@ -12,8 +12,7 @@ import yaml
 from exporter.config import load_config
 from exporter.verify.grafana import SOURCES
 from exporter.verify.prometheus import JOBS
-from tests.deploy.docker import ROOT, docker
-from tests.servers import require_docker
+from tests.deploy.docker import ROOT, docker, require_compose
 
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 SERVICES: dict[str, Any] = yaml.safe_load(COMPOSE)["services"]
@@ -98,7 +97,7 @@ def test_the_exporters_configuration_is_a_good_one() -> None:
 
 @pytest.mark.parametrize("profile", [(), ("--profile", "demo"), ("--profile", "tools")])
 def test_docker_compose_takes_the_file(profile: tuple[str, ...]) -> None:
-    require_docker("docker compose")
+    require_compose()
     listed = docker("compose", *profile, "config", "--services", cwd=ROOT).split()
     wanted = [name for name, service in SERVICES.items() if service.get("profiles", profile[1:]) == list(profile[1:])]
     assert set(wanted) <= set(listed)

@@ -120,6 +120,19 @@ def test_no_secret_is_in_any_layer_or_in_the_history(image: Image) -> None:
     assert seen > 10 * MEGABYTE
 
 
+def test_no_secret_even_reaches_the_build(image: Image) -> None:
+    stage = f"{image.tag}-build"
+    words = ("build", "--file", "deploy/Dockerfile", "--build-arg", f"PYTHON_IMAGE={image.base}")
+    docker(*words, "--target", "build", "--tag", stage, ".", cwd=image.context, environ={"DOCKER_BUILDKIT": "1"})
+    try:
+        source = docker("run", "--rm", "--entrypoint", "find", stage, "/source", "-type", "f").splitlines()
+        assert "/source/exporter/cli.py" in source
+        searched = run_docker("run", "--rm", "--entrypoint", "grep", stage, "-rlF", image.canary, "/source")
+        assert (searched.returncode, searched.stdout) == (1, "")
+    finally:
+        run_docker("rmi", "--force", stage)
+
+
 def test_the_health_check_of_the_image_passes(image: Image, exporter: Exporter) -> None:
     exporter.start()
     (inspected,) = json.loads(docker("image", "inspect", image.tag))

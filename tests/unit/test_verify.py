@@ -20,6 +20,7 @@ from exporter.verify.places import DEFAULTS, places_from
 from exporter.verify.web import Page, Part, UnansweredError, first_line
 from tests.e2e.programs import free_port
 
+Pages = dict[str, tuple[int, str]]
 MONEY = st.decimals(min_value=0, max_value=10**6, places=6)
 
 
@@ -147,6 +148,34 @@ def test_rules_are_healthy_or_named() -> None:
     assert prometheus.judge_rules([{"rules": [rule("c", "recording")]}]).level is Level.FAIL
 
 
+def test_only_what_has_not_had_its_first_turn_is_waited_for() -> None:
+    groups = [{"rules": [rule("a"), rule("b", health="err")]}]
+    assert not prometheus.is_settling([target("postgres", "down")], groups)
+    assert not prometheus.is_settling([target("web", "unknown")], groups)
+    assert prometheus.is_settling([target("postgres", "unknown")], groups)
+    assert prometheus.is_settling([], [{"rules": [rule("a", health="unknown")]}])
+
+
+def test_a_prometheus_that_has_just_started_is_waited_for(pages: tuple[str, Pages]) -> None:
+    url, known = pages
+    known["/api/v1/rules"] = (200, json.dumps({"data": {"groups": []}}))
+    asked = 0
+
+    class Starting(Part):
+        def json(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+            nonlocal asked
+            asked += 1
+            health = "unknown" if asked < 3 else "up"
+            known["/api/v1/targets"] = (200, json.dumps({"data": {"activeTargets": [target("postgres", health)]}}))
+            return super().json(path, query)
+
+    prometheus.settle(Starting(url), 30)
+    assert asked >= 3
+    asked = 0
+    prometheus.settle(Starting(url), 0)
+    assert asked == 2
+
+
 def test_an_operation_that_never_reported_is_named() -> None:
     assert prometheus.judge_operations({"a": 5.0, "b": 7200.0}, ["a", "b"]).detail == (
         "all 2 report; the quietest, b, 2.0 h ago"
@@ -179,9 +208,6 @@ def test_dashboards_and_sources_are_judged_by_what_grafana_answers() -> None:
     assert grafana.judge_source("postgres", Page(200, "{}")).level is Level.OK
     assert "secrets/grafana_database_password" in grafana.judge_source("postgres", Page(400, "pq: no")).mend
     assert "GRAFANA_PASSWORD_FILE" in grafana.judge_source("prometheus", Page(403, "")).mend
-
-
-Pages = dict[str, tuple[int, str]]
 
 
 @pytest.fixture

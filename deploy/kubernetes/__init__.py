@@ -1,0 +1,1 @@
+"""Manifests for Kubernetes, generated from the same sources as everything else."""
