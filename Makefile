@@ -33,8 +33,9 @@ format: $(STAMP) ## put the code into the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-build: $(STAMP) ## generate alert_rules/generated from alert_rules/alerts.yaml
+build: $(STAMP) ## generate alert_rules/generated from alert_rules/alerts.yaml, and the tests of the rules
 	$(BIN)/ai-operation-exporter rules build
+	$(BIN)/python -m tests.alerts.write
 
 bench: $(STAMP) ## a scrape against a full aggregate, and a large table against a small one
 	$(BIN)/python -m bench

@@ -24,7 +24,7 @@ class Figure:
 
     `value` is a record's name or an expression with the labels `job` and `by`. `recordings` are in the order of their
     evaluation. Where a gap leaves no value, `held` records the last one through it, and the alert goes by that for what
-    is firing. `live` records only what is read now. `ends` is the record, by job, with the end of the day or month that money is of.
+    is firing. `live` records only what is read now; `ends`, by job, the end of the day or month that money is of.
     """
 
     value: str
