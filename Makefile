@@ -24,7 +24,7 @@ test: $(STAMP)
 else
 test: $(STAMP) ## all tests, on all cores; with Docker also those against PostgreSQL 17, pgbouncer and Prometheus
 	$(BIN)/coverage erase
-	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal --cov --cov-report=
+	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --include='exporter/ledger/*' --fail-under=100
 endif
@@ -41,10 +41,11 @@ format: $(STAMP) ## put the code into the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-build: $(STAMP) ## write the generated files: rules, routing, dashboards, manifests
+build: $(STAMP) ## write the generated files: rules and their tests, routing, dashboards, manifests
 	$(BIN)/ai-operation-exporter rules build
 	$(BIN)/ai-operation-exporter dashboards build
 	$(BIN)/python -m deploy.kubernetes.build
+	$(BIN)/python -m tests.alerts.write
 
 bench: $(STAMP) ## a scrape against a full aggregate, and a large table against a small one
 	$(BIN)/python -m bench

@@ -90,7 +90,7 @@ def _contributors(variant: Variant) -> str:
 def _budget_day_ends(variant: Variant) -> str:
     if not variant.ends:
         return ""
-    query = _query(variant.ends + "{$of}", variant.by)
+    query = _query(variant.ends + "{$of}", ())
     return f'{{{{ with {query} }}}}{{{{ . | first | value | printf "%.0f" }}}}{{{{ end }}}}'
 
 

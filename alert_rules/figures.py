@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from alert_rules.conventions import WIDE_WINDOW, duration
 from alert_rules.promql import promql
+from exporter import catalog
 
 JOB_LABEL = "job"
 
@@ -23,7 +24,7 @@ class Figure:
 
     `value` is a record's name or an expression with the labels `job` and `by`. `recordings` are in the order of their
     evaluation. Where a gap leaves no value, `held` records the last one through it, and the alert goes by that for what
-    is firing. `ends` is the record with the end of the day or month that money is of.
+    is firing. `live` records only what is read now; `ends`, by job, the end of the day or month that money is of.
     """
 
     value: str
@@ -31,6 +32,7 @@ class Figure:
     recordings: tuple[Recording, ...] = ()
     held: str = ""
     ends: str = ""
+    live: str = ""
 
     @property
     def labels(self) -> str:
@@ -77,7 +79,7 @@ def spend(metric: str, by: tuple[str, ...], window: str) -> Figure:
         metric=metric,
         window=window,
     )
-    return _carried(f"{level(by)}:{metric}", "sum", read, _ends_with(metric, by, window), by)
+    return _carried(Recording(f"{level(by)}:{metric}:sum", read), by, window_end(window))
 
 
 def projection(metric: str, by: tuple[str, ...]) -> Figure:
@@ -95,9 +97,7 @@ def projection(metric: str, by: tuple[str, ...]) -> Figure:
         by,
         metric=metric,
     )
-    stem, operation = f"{level(by)}:{metric}", "projected"
-    ends = promql("($ends) and $stem:$operation", ends=_ends_with(metric, by, "day"), stem=stem, operation=operation)
-    return _carried(stem, operation, read, ends, by)
+    return _carried(Recording(f"{level(by)}:{metric}:projected", read), by, window_end("day"))
 
 
 def unlisted_users(spent: Figure, allowed: Figure) -> Figure:
@@ -105,9 +105,9 @@ def unlisted_users(spent: Figure, allowed: Figure) -> Figure:
     listed = Recording(
         "job:ai_budget_users:listed",
         promql(
-            "count by (job) ($spent > on (job, user) $allowed)",
-            spent=spent.recordings[0].name,
-            allowed=allowed.recordings[0].name,
+            "count by (job) ($spent > $allowed)",
+            spent=spent.live,
+            allowed=allowed.live,
         ),
     )
     exceeded = Recording(
@@ -120,78 +120,58 @@ def unlisted_users(spent: Figure, allowed: Figure) -> Figure:
             """
         ),
     )
-    read = promql("$exceeded - ($listed or 0 * $exceeded)", exceeded=exceeded.name, listed=listed.name)
-    ends = _ends_with(promql('$BUDGET_USERS{state="exceeded"}'), (), "day")
-    figure = _carried("job:ai_budget_users", "unlisted", read, ends, (), BUDGETS_ARE_READ)
-    needed = (*spent.recordings, *allowed.recordings, listed, exceeded)
+    unlisted = Recording(
+        "job:ai_budget_users:unlisted",
+        promql("($exceeded - $listed) or $exceeded", exceeded=exceeded.name, listed=listed.name),
+    )
+    # an end of their own: the table of budgets may fail over a midnight at which the log is read
+    day = window_end("day")
+    end = _kept(
+        Recording(f"{unlisted.name}_window_end", promql("$day and $unlisted", day=day[0].name, unlisted=unlisted.name)),
+        " > time()",
+        BUDGETS_ARE_READ,
+    )
+    figure = _carried(unlisted, (), end, BUDGETS_ARE_READ)
+    needed = (*spent.recordings, *allowed.recordings, listed, exceeded, day[0], unlisted)
     return Figure(figure.value, (), (*needed, *figure.recordings), ends=figure.ends)
 
 
-def _ends_with(metric: str, by: tuple[str, ...], window: str) -> str:
-    """The window's end under the labels of the figure: it exists exactly where the figure does."""
-    return promql(
-        """
-        max by (job$by) (
-          0 * sum by (job, instance$by) ($metric)
-            + on (job, instance) group_left () ($WINDOW_END{window="$window"} > time())
-        )
-        """,
-        by,
-        metric=metric,
-        window=window,
-    )
+def window_end(window: str) -> tuple[Recording, Recording]:
+    """The end of the present day or month, and the same while nobody reads the log."""
+    name = f"job:{catalog.WINDOW_END.name}:{window}"
+    read = promql('max by (job) ($WINDOW_END{window="$window"} > time())', window=window)
+    return _kept(Recording(name, read), " > time()", LOG_IS_READ)
 
 
-def _carried(stem: str, operation: str, read: str, ends: str, by: tuple[str, ...], known: str = LOG_IS_READ) -> Figure:
-    """The figure, and where `known` does not answer what it was at the evaluation before, until its window ends.
+def _kept(live: Recording, condition: str, known: str) -> tuple[Recording, Recording]:
+    """A record, and one that keeps what it was at the evaluation before where `known` does not answer.
 
     Never a look back for the last sample: it would bring back what had gone while the log was still being read.
     """
-    live = Recording(f"{stem}:{operation}", read)
-    end = Recording(f"{stem}:{operation}_window_end", ends)
-    carried_end = f"{end.name}_carried"
-    carried = f"{live.name}_carried"
-    return Figure(
-        carried,
-        by,
-        (
-            live,
-            end,
-            Recording(
-                carried_end,
-                promql(
-                    "$end or ($carried_end > time() unless on (job) $known)",
-                    end=end.name,
-                    carried_end=carried_end,
-                    known=known,
-                ),
-            ),
-            Recording(
-                carried,
-                promql(
-                    "$live or ($carried and $carried_end unless on (job) $known)",
-                    live=live.name,
-                    carried=carried,
-                    carried_end=carried_end,
-                    known=known,
-                ),
-            ),
-        ),
-        ends=carried_end,
-    )
+    name = f"{live.name}_carried"
+    template = f"$live or ($name{condition} unless on (job) $known)"
+    return live, Recording(name, promql(template, live=live.name, name=name, known=known))
+
+
+def _carried(
+    live: Recording, by: tuple[str, ...], end: tuple[Recording, Recording], known: str = LOG_IS_READ
+) -> Figure:
+    """Money or users of a window: carried until it ends."""
+    ends = end[-1].name
+    kept = _kept(live, f" and on (job) {ends}", known)
+    return Figure(kept[-1].name, by, (*end, *kept), ends=ends, live=live.name)
 
 
 def limit(metric: str, by: tuple[str, ...], known: str = LOG_IS_READ) -> Figure:
     """A limit or a timeout: the lowest that a replica knows, the last one while `known` does not answer."""
     live = Recording(f"{level(by)}:{metric}:min", promql("min by (job$by) ($metric)", by, metric=metric))
-    carried = f"{live.name}_carried"
-    kept = promql("$live or ($carried unless on (job) $known)", live=live.name, carried=carried, known=known)
-    return Figure(carried, by, (live, Recording(carried, kept)))
+    kept = _kept(live, "", known)
+    return Figure(kept[-1].name, by, kept, live=live.name)
 
 
 def share(spent: Figure, allowed: Figure, name: str) -> Figure:
     """What part of a limit is spent, for the same labels; nothing where the limit is 0."""
-    expr = promql("$spent / on ($labels) ($allowed > 0)", spent=spent.value, allowed=allowed.value, labels=spent.labels)
+    expr = promql("$spent / ($allowed > 0)", spent=spent.value, allowed=allowed.value)
     part = Recording(f"{level(spent.by)}:{name}:ratio", expr)
     return Figure(part.name, spent.by, (*spent.recordings, *allowed.recordings, part), ends=spent.ends)
 

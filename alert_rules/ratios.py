@@ -49,9 +49,11 @@ def _first_of(
 
 
 def hourly(metric: str, by: tuple[str, ...]) -> Figure:
-    """What a counter rose by in an hour."""
-    readable, value = increase(metric, by, 3600)
-    return held(value, by, (readable,), readable.name)
+    """What a counter rose by in a whole hour; nothing before the log has been read for so long."""
+    readable, risen = increase(metric, by, 3600)
+    whole = promql("$risen and on (job) $LOG_UP offset 1h == 1", risen=risen.name)
+    value = Recording(f"{level(by)}:{metric.removesuffix('_total')}:hour", whole)
+    return held(value, by, (readable, risen), readable.name)
 
 
 def without_success(calls: str, by_model: str, window: int, least: int) -> Figure:

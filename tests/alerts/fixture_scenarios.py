@@ -240,8 +240,8 @@ def _busy() -> Scenario:
         exact = watched(scenario, Replica(instance, job="exactly"))
         _calls(scenario, exact, catalog.OPERATIONS, 1000, 10 * MINUTE, operation="chat", model="m1")
     what = "Operations in the last hour", "above 1000", "1001", "ai-cost", "chat: 700", "email: 301"
-    scenario.silent(name, 10 * MINUTE, 77 * MINUTE)
-    scenario.fires(12 * MINUTE, name, _said(name, *what))
+    scenario.silent(name, 10 * MINUTE, 59 * MINUTE, 77 * MINUTE)
+    scenario.fires(62 * MINUTE, name, _said(name, *what))
     scenario.fires(69 * MINUTE, name, _said(name, *what))
     return scenario
 
@@ -256,7 +256,10 @@ def _idle() -> Scenario:
     scenario.show(replica, catalog.OPERATIONS, until, operation="ends", model="m1")
     what = "Operations in the last hour", "below 3", "2", "ai-cost?var-operation=ends", "ends: 2"
     labels = {"of": " of operation ends", "severity": "info", "operation": "ends"}
-    scenario.silent(name, 65 * MINUTE, 129 * MINUTE)
+    # the first hour is none, however few calls it has
+    new = watched(scenario, Replica(job="new"))
+    scenario.show(new, catalog.OPERATIONS, lambda second: float(second // 1200), operation="regular", model="m1")
+    scenario.silent(name, 15 * MINUTE, 50 * MINUTE, 65 * MINUTE, 129 * MINUTE)
     scenario.fires(133 * MINUTE, name, _said(name, *what, **labels))
     nothing = _said(name, *what[:2], "0", what[3], **labels)
     scenario.fires(170 * MINUTE, name, nothing)

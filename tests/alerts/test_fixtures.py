@@ -11,6 +11,9 @@ from tests.alerts.fixture_scenarios import alerts_seen, scenarios
 from tests.alerts.promtool import promtool
 from tests.alerts.write import file_text
 
+# one process brings its servers up, and not each of several
+pytestmark = pytest.mark.xdist_group("fixtures")
+
 FIXTURES = Path(__file__).parent / "fixtures" / "alerts.yaml"
 SCENARIOS = list(scenarios())
 

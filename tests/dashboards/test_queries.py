@@ -21,6 +21,9 @@ from tests.dashboards.grafana import View, promql, sql, targets
 from tests.dashboards.stack import ODD_NAME, Stack, run_stack
 from tests.e2e.programs import fetch, wait_for
 
+# one process brings its servers up, and not each of several
+pytestmark = pytest.mark.xdist_group("dashboards")
+
 Json = dict[str, Any]
 Key = tuple[str, str]
 

@@ -10,6 +10,9 @@ from tests.deploy.docker import Image
 from tests.deploy.stack import Stack, Verdict, demo_stack
 from tests.e2e.programs import wait_for
 
+# one process brings its servers up, and not each of several
+pytestmark = pytest.mark.xdist_group("compose")
+
 THE_FIVE = ("high_daily_spend", "budget_exceeded", "high_error_rate", "slow_operations", "model_unavailable")
 INSERT = (
     "INSERT INTO ai_operation_log (operation_type, operation_id, model_used, user_id, input_tokens, output_tokens,"

@@ -26,6 +26,8 @@ def scenarios() -> Iterator[Scenario]:
     yield _user_replicas()
     yield _unlisted()
     yield _unlisted_in_an_outage()
+    yield _unlisted_over_midnight()
+    yield _unlisted_two_jobs()
     yield _unlisted_replicas()
     yield _team()
     yield _team_outage()
@@ -174,6 +176,7 @@ def _unlisted() -> Scenario:
     replica = watched(scenario, Replica())
     user(scenario, replica, "alice", 12.5, 10)
     user(scenario, replica, "bob", steps((0, 1), (8 * MINUTE, 11)), 10)
+    user(scenario, replica, "at-the-limit", 10, 10)
     counts = steps((0, 1), (3 * MINUTE, 2), (8 * MINUTE, 2), (10 * MINUTE, 7), (12 * MINUTE, 2))
     # other states count no one, however many are in them
     users(scenario, replica, ok=50, warning=60, exceeded=counts, unlimited=70)
@@ -203,12 +206,49 @@ def _unlisted_in_an_outage() -> Scenario:
     return scenario
 
 
+def _unlisted_over_midnight() -> Scenario:
+    scenario = Scenario("ends with the day where only the table of budgets fails over midnight", 150 * MINUTE)
+    replica = watched(scenario, Replica(no_budgets=[(100 * MINUTE, 140 * MINUTE)]), *ZONE)
+    users(scenario, replica, exceeded=steps((0, 4), (2 * HOUR, 0)))
+    for minute in (99, 100, 119):
+        scenario.fires(minute * MINUTE, NAME, unlisted_over_limit(4, 2 * HOUR))
+    scenario.silent(NAME, 2 * HOUR, 121 * MINUTE, 139 * MINUTE, 150 * MINUTE)
+    return scenario
+
+
+def _unlisted_two_jobs() -> Scenario:
+    scenario = Scenario("holds limits and counts of one job, whatever replicas and other jobs know", 60 * MINUTE)
+    catching, failing = [(10 * MINUTE, 30 * MINUTE)], [(10 * MINUTE, 30 * MINUTE)]
+    # one replica reads budgets and is not current, the other is current and cannot read budgets
+    first = watched(scenario, Replica("a:9867", catching_up=catching))
+    second = watched(scenario, Replica("b:9867", no_budgets=failing))
+    for replica in (first, second):
+        users(scenario, replica, exceeded=steps((0, 4), (20 * MINUTE, 0)))
+        user(scenario, replica, "alice", 12.5, steps((0, 10), (20 * MINUTE, None)))
+    # of another job, at the same addresses, both are known
+    for instance in ("a:9867", "b:9867"):
+        other = watched(scenario, Replica(instance, job="other"))
+        users(scenario, other, exceeded=0)
+        user(scenario, other, "alice", 1, 10)
+    # and of a third one the users go while they are read
+    third = watched(scenario, Replica("c:9867", job="third"))
+    users(scenario, third, exceeded=steps((0, 2), (15 * MINUTE, None)))
+    own = user_over_limit("alice", "$12.50", "$10.00", DAY), unlisted_over_limit(3, DAY)
+    scenario.fires(9 * MINUTE, NAME, *own, unlisted_over_limit(2, DAY, job="third"))
+    for minute in (16, 29):
+        scenario.fires(minute * MINUTE, NAME, *own)
+    scenario.silent(NAME, 30 * MINUTE, 60 * MINUTE)
+    return scenario
+
+
 def _unlisted_replicas() -> Scenario:
     scenario = Scenario("counts users once for all replicas, and none of yesterday's", 130 * MINUTE)
     first = watched(scenario, Replica("a:9867"), *ZONE)
     second = watched(scenario, Replica("b:9867", down=[(118 * MINUTE, DAY)], lingers=True), *ZONE)
     users(scenario, first, exceeded=steps((0, 2), (2 * HOUR, 0)))
     users(scenario, second, exceeded=3)
+    # another job at the address of the dead one has a day that goes on
+    watched(scenario, Replica("b:9867", job="second"))
     scenario.fires(119 * MINUTE, NAME, unlisted_over_limit(3, 2 * HOUR))
     scenario.silent(NAME, 2 * HOUR, 122 * MINUTE)
     return scenario

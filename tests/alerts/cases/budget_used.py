@@ -64,7 +64,7 @@ def _team() -> Scenario:
 
 
 def _no_limit() -> Scenario:
-    scenario = Scenario("is silent without a limit, and with one of nothing", 20 * MINUTE)
+    scenario = Scenario("is silent without a limit and with one of nothing, and knows one of a dollar", 20 * MINUTE)
     replica = watched(scenario, Replica())
     user(scenario, replica, "unlimited", 100)
     user(scenario, replica, "nothing-spent", 0, 0)
@@ -73,7 +73,13 @@ def _no_limit() -> Scenario:
     nothing = watched(scenario, Replica("b:9867", job="nothing-allowed"))
     spend(scenario, nothing, 5)
     scenario.show(nothing, catalog.DAILY_LIMIT, 0)
-    scenario.silent(NAME, 5 * MINUTE, 20 * MINUTE)
+    little = watched(scenario, Replica("c:9867", job="little"))
+    spend(scenario, little, 0.5)
+    scenario.show(little, catalog.DAILY_LIMIT, 1)
+    user(scenario, little, "alice", steps((0, 0.4), (10 * MINUTE, 0.5)), 1)
+    team = budget_used(50, "50%", DAY, "chat on m1: $0.5", job="little")
+    scenario.fires(5 * MINUTE, NAME, team)
+    scenario.fires(20 * MINUTE, NAME, team, budget_used(50, "50%", DAY, user="alice", job="little"))
     return scenario
 
 

@@ -235,6 +235,8 @@ def _user_without_limit_jobs() -> Scenario:
     users(scenario, first, ok=1)
     users(scenario, second, ok=1, unlimited=1)
     users(scenario, third, ok=1)
+    # of the third the budgets are known, by a replica that does not show bob
+    users(scenario, watched(scenario, Replica("b:9867", job="third")), ok=1)
     users(scenario, fourth, unlimited=1)
     second_s, third_s = (_without_limit("bob", "$5.00", job=job) for job in ("second", "third"))
     scenario.fires(16 * MINUTE, "user_without_limit", second_s, third_s)

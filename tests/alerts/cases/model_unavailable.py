@@ -37,7 +37,6 @@ def scenarios() -> Iterator[Scenario]:
     """All of them."""
     yield from ratios.ratio_scenarios(KIND)
     yield _timeout_is_no_edge()
-    yield _timeout_is_known_in_outages()
     yield _no_success()
     yield _no_success_again()
     yield _no_success_outage()
@@ -57,28 +56,6 @@ def _timeout_is_no_edge() -> Scenario:
         scenario.show(replica, catalog.MODEL_TIMEOUT, timeout, model="m1")
         scenario.show(replica, catalog.MODEL_LAST_SUCCESS, float, model="m1")
     scenario.fires(12 * MINUTE, NAME, model_over_timeout("m1", "71.43%", "45s", "d: 5", "c: 4", "b: 3"))
-    return scenario
-
-
-def _timeout_is_known_in_outages() -> Scenario:
-    record = "job_model:ai_model_timeout_seconds:min_carried"
-    scenario = Scenario(f"{record} keeps the timeout while nobody reads the log, and no longer", 60 * MINUTE)
-    spans = [(20 * MINUTE, 40 * MINUTE)]
-    # gone while it is read, while it is not, and never, with an exporter that is down
-    gone: dict[str, tuple[Replica, Value]] = {
-        "read": (Replica(job="read"), steps((0, 45), (10 * MINUTE, None))),
-        "unread": (Replica(job="unread", unread=spans), steps((0, 50), (30 * MINUTE, None))),
-        "before": (Replica(job="before", unread=spans), steps((0, 55), (10 * MINUTE, None))),
-        "down": (Replica(job="down", down=spans), 60),
-    }
-    for replica, timeout in gone.values():
-        scenario.show(watched(scenario, replica), catalog.MODEL_TIMEOUT, timeout, model="m1")
-    known = {f'{record}{{job="{job}", model="m1"}}': value for job, value in (("unread", 50.0), ("down", 60.0))}
-    before = {f'{record}{{job="{job}", model="m1"}}': value for job, value in (("read", 45.0), ("before", 55.0))}
-    scenario.figure(5 * MINUTE, record, {**known, **before})
-    for minute in (15, 25, 35):
-        scenario.figure(minute * MINUTE, record, known)
-    scenario.figure(45 * MINUTE, record, {f'{record}{{job="down", model="m1"}}': 60.0})
     return scenario
 
 
