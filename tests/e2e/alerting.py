@@ -7,19 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from testcontainers.core.container import DockerContainer
 
 from alert_rules.alertmanager import Timing, alertmanager_config
 from alert_rules.building import RULES_FILE, compiled, outputs, routed
 from alert_rules.channels import Channel, Channels
+from alert_rules.conventions import JOB
 from alert_rules.loading import parse_alerts
 from alert_rules.thresholds import ALERTS_FILE
 from deploy.discord_receiver import DiscordReceiver
 from tests.alerts.running import alertmanager, write_config
-from tests.e2e.programs import Prometheus, fetch, free_port, wait_for
-from tests.servers import docker_image, require_docker
-
-JOB = "ai-operation-exporter"
+from tests.e2e.programs import Prometheus, prometheus_with, wait_for
 
 
 @dataclass
@@ -76,18 +73,16 @@ def alerting(folder: Path, exporter_port: int) -> Iterator[Delivered]:
         channels = Channels((Channel("discord", "/etc/alertmanager/url"),))
         built = compiled(parse_alerts(quick(ALERTS_FILE.read_text(), quickly), "alerts.yaml"), channels)
         write_config(secrets, alertmanager_config(channels, routed(built), Timing("1s", "2s")))
-        rules = outputs(built)[RULES_FILE]
-        with alertmanager(secrets) as notifier, _prometheus(folder, exporter_port, notifier.url, rules) as server:
-            yield Delivered(receiver, server)
+        with alertmanager(secrets) as notifier:
+            files = folder / "prometheus"
+            _write_prometheus(files, exporter_port, notifier.url, outputs(built)[RULES_FILE])
+            with prometheus_with(files) as server:
+                yield Delivered(receiver, server)
     finally:
         receiver.stop()
 
 
-@contextlib.contextmanager
-def _prometheus(folder: Path, port: int, notifier: str, rules: str) -> Iterator[Prometheus]:
-    require_docker("Prometheus with the rules")
-    own_port = free_port()
-    files = folder / "prometheus"
+def _write_prometheus(files: Path, port: int, notifier: str, rules: str) -> None:
     files.mkdir()
     (files / RULES_FILE).write_text(rules)
     config = {
@@ -97,17 +92,3 @@ def _prometheus(folder: Path, port: int, notifier: str, rules: str) -> Iterator[
         "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}],
     }
     (files / "prometheus.yml").write_text(yaml.safe_dump(config))
-    for path in (folder, files):
-        path.chmod(0o755)
-    container = (
-        DockerContainer(docker_image("PROMETHEUS_IMAGE", "prom/prometheus:v2.53.5"), network_mode="host")
-        .with_volume_mapping(str(files), "/etc/prometheus", "ro")
-        .with_command(
-            "--config.file=/etc/prometheus/prometheus.yml --storage.tsdb.path=/prometheus "
-            f"--web.listen-address=127.0.0.1:{own_port}"
-        )
-    )
-    with container:
-        server = Prometheus(f"http://127.0.0.1:{own_port}")
-        wait_for(lambda: fetch(f"{server.url}/-/ready")[0] == 200, 60)
-        yield server

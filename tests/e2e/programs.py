@@ -151,26 +151,33 @@ class Prometheus:
 @contextlib.contextmanager
 def prometheus(folder: Path, port: int) -> Iterator[Prometheus]:
     """A real Prometheus that scrapes this machine's port every second."""
-    require_docker("a real Prometheus")
-    image = docker_image("PROMETHEUS_IMAGE", "prom/prometheus:v2.53.5")
-    own_port = free_port()
-    config = folder / "prometheus.yml"
-    config.write_text(
+    files = folder / "prometheus"
+    files.mkdir()
+    (files / "prometheus.yml").write_text(
         "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
         f"scrape_configs: [{{job_name: ai, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}]\n"
     )
-    config.chmod(0o644)
-    folder.chmod(0o755)
+    with prometheus_with(files) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def prometheus_with(files: Path) -> Iterator[Prometheus]:
+    """A real Prometheus with the prometheus.yml of a folder, and what else that names there."""
+    require_docker("a real Prometheus")
+    port = free_port()
+    for path in (files.parent, files):
+        path.chmod(0o755)
     container = (
-        DockerContainer(image, network_mode="host")
-        .with_volume_mapping(str(config), "/etc/prometheus/prometheus.yml", "ro")
+        DockerContainer(docker_image("PROMETHEUS_IMAGE", "prom/prometheus:v2.53.5"), network_mode="host")
+        .with_volume_mapping(str(files), "/etc/prometheus", "ro")
         .with_command(
             "--config.file=/etc/prometheus/prometheus.yml --storage.tsdb.path=/prometheus "
-            f"--web.listen-address=127.0.0.1:{own_port}"
+            f"--web.listen-address=127.0.0.1:{port}"
         )
     )
     with container:
-        server = Prometheus(f"http://127.0.0.1:{own_port}")
+        server = Prometheus(f"http://127.0.0.1:{port}")
         wait_for(lambda: fetch(f"{server.url}/-/ready")[0] == 200, 60)
         yield server
 
