@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# flags for the dashboards, such as --budget-time-zone Europe/Berlin
+DASHBOARDS ?=
 
 .PHONY: help demo test check format build bench clean
 
@@ -34,7 +36,7 @@ check: $(STAMP) ## lint, formatting, types, and whether what is generated is up 
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/ai-operation-exporter rules build --check
-	$(BIN)/ai-operation-exporter dashboards build --check
+	$(BIN)/ai-operation-exporter dashboards build --check $(DASHBOARDS)
 	$(BIN)/python -m deploy.kubernetes.build --check
 
 format: $(STAMP) ## put the code into the house format
@@ -43,7 +45,7 @@ format: $(STAMP) ## put the code into the house format
 
 build: $(STAMP) ## write the generated files: rules and their tests, routing, dashboards, manifests
 	$(BIN)/ai-operation-exporter rules build
-	$(BIN)/ai-operation-exporter dashboards build
+	$(BIN)/ai-operation-exporter dashboards build $(DASHBOARDS)
 	$(BIN)/python -m deploy.kubernetes.build
 	$(BIN)/python -m tests.alerts.write
 

@@ -8,14 +8,12 @@ from typing import Any
 import yaml
 
 from alert_rules.channels import FAILURES, HEARTBEAT, Channel, Channels
+from alert_rules.conventions import NO_SEVERITY, SEVERITIES
 
 TEMPLATE_FILE = "discord.tmpl"
 """The messages' template, beside the configuration."""
 
 NOTIFICATIONS_FAILING, WATCHDOG = "notifications_failing", "watchdog"
-SEVERITIES = ("critical", "warning", "info")
-"""The severities of alerts that people read, the worst first; the watchdog's is `none`."""
-
 # Two alerts are about the same thing where all of these are equal; a label that both lack counts as equal, hence the
 # alert's name among them. Scope and reason, since one does not imply another. The channel, since one that is told only
 # the lower of two must be told that.
@@ -28,12 +26,13 @@ _DUMMY_URL = "https://discord.com/api/webhooks/0/none"
 
 @dataclass(frozen=True, slots=True)
 class RoutedAlert:
-    """What routing must know of an alert: `rung` is the percentage of a budget ladder's step, like `80`."""
+    """What routing must know of an alert: `rung` is its step of a ladder, like `80`, `below` the milder ones."""
 
     name: str
     severity: str
     channels: tuple[str, ...]
     rung: str = ""
+    below: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def _check(channels: Channels, alerts: Sequence[RoutedAlert]) -> None:
     for alert in alerts:
         if unknown := [name for name in alert.channels if name not in channels.names]:
             raise ValueError(f"{alert.name}: no such channel: {', '.join(unknown)}")
-        if alert.severity not in (*SEVERITIES, "none"):
+        if alert.severity not in (*SEVERITIES, NO_SEVERITY):
             raise ValueError(f"{alert.name}: no such severity: {alert.severity}")
 
 
@@ -151,20 +150,29 @@ def _inhibitions(alerts: Sequence[RoutedAlert]) -> list[dict[str, Any]]:
     nothing about spend: its alerts are held, not silenced, and may resolve at midnight.
     """
     rules = [
-        _inhibition(f'severity="{worse}"', f'severity=~"{"|".join(SEVERITIES[i + 1 :])}"')
+        _inhibition(f'severity=~"{"|".join(SEVERITIES[i + 1 :])}"', f'severity="{worse}"')
         for i, worse in enumerate(SEVERITIES[:-1])
     ]
-    rungs = sorted({alert.rung for alert in alerts if alert.rung}, key=float)
+    ladders = {(alert.name, alert.rung): alert.below for alert in alerts if alert.below}
     rules += [
-        _inhibition(f'rung="{rung}"', f'rung=~"{"|".join(lower.replace(".", "[.]") for lower in rungs[:i])}"')
-        for i, rung in enumerate(rungs)
-        if i
+        _inhibition(f'rung=~"{"|".join(map(_literal, below))}"', f"alertname={_quoted(name)}", f"rung={_quoted(rung)}")
+        for (name, rung), below in sorted(ladders.items())
     ]
     return rules
 
 
-def _inhibition(source: str, target: str) -> dict[str, Any]:
-    return {"source_matchers": [source], "target_matchers": [target], "equal": list(_SAME_THING)}
+def _inhibition(target: str, *source: str) -> dict[str, Any]:
+    return {"source_matchers": list(source), "target_matchers": [target], "equal": list(_SAME_THING)}
+
+
+def _quoted(text: str) -> str:
+    """A text as a matcher's double quotes hold it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _literal(text: str) -> str:
+    """A text as a regular expression that matches nothing else; a rung has no other sign than a dot."""
+    return text.replace(".", "[.]")
 
 
 def _discord_receiver(channel: Channel) -> dict[str, Any]:

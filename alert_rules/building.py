@@ -14,6 +14,7 @@ from alert_rules.alertmanager import (
 from alert_rules.channels import Channels, load_channels
 from alert_rules.companions import companions_group
 from alert_rules.compiling import compile_alerts
+from alert_rules.errors import RulesError
 from alert_rules.files import replace_file
 from alert_rules.loading import Alerts, load_alerts
 from alert_rules.model import Alert
@@ -58,16 +59,21 @@ def compiled(written: Alerts, channels: Channels) -> Compiled:
 
 def routed(built: Compiled) -> list[RoutedAlert]:
     """What Alertmanager's routing must know of the alerts."""
+    below = {
+        (alert.name, rung.label): tuple(milder.label for milder in alert.rungs[:number])
+        for alert in built.alerts
+        for number, rung in enumerate(alert.rungs)
+    }
+    rules = [rule for group in built.groups for rule in group.rules if rule.is_alert]
     return [
         RoutedAlert(
             rule.name,
             rule.labels["severity"],
             tuple(rule.labels["channel"].split(",")),
-            rule.labels.get("rung", ""),
+            rung := rule.labels.get("rung", ""),
+            below.get((rule.name, rung), ()),
         )
-        for group in built.groups
-        for rule in group.rules
-        if rule.is_alert
+        for rule in rules
     ]
 
 
@@ -83,10 +89,15 @@ def outputs(built: Compiled) -> dict[str, str]:
 
 
 def write(folder: Path, texts: dict[str, str]) -> None:
-    """Write the generated files, each whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        replace_file(folder / name, text.encode(), 0o644)
+    """Write the generated files, each whole or not at all. Raises `RulesError` where they cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            replace_file(folder / name, text.encode(), 0o644)
+    except OSError as error:
+        raise RulesError(
+            [f"{error.filename or folder}: {error.strerror} — name a folder that can be written"]
+        ) from None
 
 
 def stale(folder: Path, texts: dict[str, str]) -> list[str]:

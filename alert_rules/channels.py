@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from alert_rules.conventions import CHANNEL_NAME
 from alert_rules.errors import RulesError, wrong
 from alert_rules.source import Source, read_source
 from exporter.document import SettingPath
@@ -33,7 +34,7 @@ def _username(value: str) -> str:
 
 
 File = Annotated[str, AfterValidator(_absolute)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+Name = Annotated[str, StringConstraints(pattern=rf"^{CHANNEL_NAME}$")]
 Username = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(_username)]
 
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from alert_rules.comparisons import Comparison, variants
 from alert_rules.conditions import ConditionError, Token, parse_condition
 from alert_rules.conventions import DEFAULT_WINDOW, SEVERITIES
-from alert_rules.dimensions import Amount, Dimension, promql_number
+from alert_rules.dimensions import THRESHOLDS, Amount, promql_number
 from alert_rules.errors import Problem, wrong
 from alert_rules.loading import Alerts
 from alert_rules.model import Alert, Rung, Variant
@@ -18,14 +18,6 @@ from alert_rules.parts import RUNG, MeaningError, Part, known_quantity
 from alert_rules.quantities import Ask
 from alert_rules.source import Source
 from alert_rules.spec import AlertSpec
-
-_THRESHOLDS = {
-    "threshold_usd": (Dimension.MONEY, "${}"),
-    "threshold_percent": (Dimension.RATIO, "{}%"),
-    "threshold_ms": (Dimension.DURATION, "{}ms"),
-    "threshold_seconds": (Dimension.DURATION, "{}s"),
-    "threshold": (Dimension.COUNT, "{}"),
-}
 
 
 def compile_alerts(alerts: Alerts, channels: Iterable[str]) -> tuple[Alert, ...]:
@@ -91,7 +83,7 @@ def compile_alert(spec: AlertSpec) -> Alert:
 
 def _condition(spec: AlertSpec) -> tuple[str, str]:
     """The condition's text, and the field it came from."""
-    thresholds = {name: value for name in _THRESHOLDS if (value := getattr(spec, name)) is not None}
+    thresholds = {name: value for name in THRESHOLDS if (value := getattr(spec, name)) is not None}
     if spec.condition is not None:
         if spec.type is not None or thresholds:
             field = "type" if spec.type is not None else next(iter(thresholds))
@@ -101,13 +93,13 @@ def _condition(spec: AlertSpec) -> tuple[str, str]:
         raise MeaningError("name", "an alert without a condition", "write condition: daily_spend > $200, or the like")
     quantity = known_quantity(Token("word", spec.type, 0), "type")
     if len(thresholds) != 1:
-        fits = " or ".join(known for known, (of, _) in _THRESHOLDS.items() if of is quantity.dimension)
+        fits = " or ".join(known for known, (of, _) in THRESHOLDS.items() if of is quantity.dimension)
         found = " and ".join(thresholds) if thresholds else "no threshold"
         raise MeaningError("type", f"{found} beside type", f"write one, {fits}")
     ((name, value),) = thresholds.items()
-    dimension, form = _THRESHOLDS[name]
+    dimension, form = THRESHOLDS[name]
     if dimension is not quantity.dimension:
-        fits = " or ".join(known for known, (of, _) in _THRESHOLDS.items() if of is quantity.dimension)
+        fits = " or ".join(known for known, (of, _) in THRESHOLDS.items() if of is quantity.dimension)
         raise MeaningError(name, f"{name} for {quantity.name}", f"write {fits}")
     return f"{spec.type} > {form.format(promql_number(Decimal(str(value))))}", "type"
 
@@ -146,7 +138,7 @@ def _rungs(spec: AlertSpec, parts: list[Part]) -> Iterator[Rung]:
             found = "a rung that is less severe than the one before it"
             raise MeaningError("rungs", found, "let severity rise", rung=amount.text)
     for amount, severity in ordered:
-        label = amount.text.strip("$%")
+        label = amount.text.strip("$%").replace(",", "")
         yield Rung(label, float(amount.value), severity, _variants(spec, parts, amount, {RUNG: label}))
 
 

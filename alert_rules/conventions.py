@@ -14,6 +14,12 @@ SEVERITIES = ("critical", "warning", "info")
 
 NO_SEVERITY = "none"
 
+LONGEST_NAME = 100
+"""Characters of an alert's name: with severity and counts it must fit into the title of a message."""
+
+CHANNEL_NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
+"""What a channel may be called."""
+
 DEFAULT_WINDOW = 300
 """Seconds that a rate, a ratio or a quantile is taken over where the author names no other."""
 

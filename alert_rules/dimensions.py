@@ -1,6 +1,7 @@
 """Amounts with a dimension: money, ratio, duration, count."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -27,6 +28,15 @@ class Amount:
     dimension: Dimension
     text: str
 
+
+THRESHOLDS: Mapping[str, tuple[Dimension, str]] = {
+    "threshold_usd": (Dimension.MONEY, "${}"),
+    "threshold_percent": (Dimension.RATIO, "{}%"),
+    "threshold_ms": (Dimension.DURATION, "{}ms"),
+    "threshold_seconds": (Dimension.DURATION, "{}s"),
+    "threshold": (Dimension.COUNT, "{}"),
+}
+"""The admin API's ways to write a threshold: what each can measure, and how a condition writes it."""
 
 _NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?"
 _FORMS = (

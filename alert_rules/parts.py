@@ -111,8 +111,8 @@ class Part:
                 f"add by: {limit.splits[0][0]}, since {limit.name} is known by {labels}",
                 token.offset,
             )
-        if self.comparison.operator not in (">", ">=") and limit.name == "timeout":
-            raise MeaningError(self.field, self.comparison.operator, "write > before timeout", token.offset)
+        if self.comparison.operator not in (">", ">="):
+            raise MeaningError(self.field, self.comparison.operator, f"write > before {limit.name}", token.offset)
         return limit
 
 

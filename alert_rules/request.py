@@ -9,23 +9,15 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
-from alert_rules.dimensions import Dimension
+from alert_rules.conventions import CHANNEL_NAME, LONGEST_NAME, SEVERITIES
+from alert_rules.dimensions import THRESHOLDS, Dimension
 from alert_rules.errors import RulesError
 
-# Each way to write a threshold: what it can measure, and how a condition writes it.
-_THRESHOLDS: Mapping[str, tuple[Dimension, str]] = {
-    "threshold_usd": (Dimension.MONEY, "${}"),
-    "threshold_percent": (Dimension.RATIO, "{}%"),
-    "threshold_ms": (Dimension.DURATION, "{}ms"),
-    "threshold_seconds": (Dimension.DURATION, "{}s"),
-    "threshold": (Dimension.COUNT, "{}"),
-}
 _TEXTS = ("severity", "for", "keep_firing_for", "window", "summary")
-_FIELDS = ("name", "type", *_THRESHOLDS, "channel", "webhook_url", *_TEXTS, "by", "min_operations")
-_SEVERITIES = ("critical", "warning", "info")
+_FIELDS = ("name", "type", *THRESHOLDS, "channel", "webhook_url", *_TEXTS, "by", "min_operations")
 _SHOWN = re.compile(r"[\w.-]{1,40}")
-_CHANNEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_LONGEST_NAME, _LONGEST_TEXT = 100, 500
+_CHANNEL = re.compile(CHANNEL_NAME)
+_LONGEST_TEXT = 200
 _LARGEST, _PLACES = Decimal(10) ** 12, 9
 
 # Names of this project's alerts are hashed under it, so that an alert has the same id wherever it is added.
@@ -118,7 +110,7 @@ def _text(data: Mapping[str, Any], name: str, longest: int) -> str:
 
 
 def _name(data: Mapping[str, Any], _: Mapping[str, Dimension]) -> dict[str, Any]:
-    name = _text(data, "name", _LONGEST_NAME)
+    name = _text(data, "name", LONGEST_NAME)
     if "/" in name or "\\" in name or name.startswith("."):
         raise RulesError(["name: has a slash, or begins with a dot — the runbook's file is called like it"])
     return {"name": name}
@@ -128,8 +120,8 @@ def _condition(data: Mapping[str, Any], quantities: Mapping[str, Dimension]) -> 
     quantity = _text(data, "type", _LONGEST_TEXT)
     if quantity not in quantities:
         raise RulesError([f"type: no such quantity — write one of {', '.join(quantities)}"])
-    fitting = [name for name, (dimension, _) in _THRESHOLDS.items() if dimension == quantities[quantity]]
-    given = [name for name in _THRESHOLDS if data.get(name) is not None]
+    fitting = [name for name, (dimension, _) in THRESHOLDS.items() if dimension == quantities[quantity]]
+    given = [name for name in THRESHOLDS if data.get(name) is not None]
     if len(given) != 1 or given[0] not in fitting:
         found = " and ".join(given) or "no threshold"
         raise RulesError([f"type: {quantity} with {found} — set {' or '.join(fitting)}"])
@@ -140,7 +132,7 @@ def _condition(data: Mapping[str, Any], quantities: Mapping[str, Dimension]) -> 
         raise RulesError([f"{given[0]}: write a number from 0 to below {_LARGEST:,}, at most {_PLACES} decimals"])
     number = f"{value:f}"
     number = number.rstrip("0").rstrip(".") if "." in number else number
-    return {"condition": f"{quantity} > {_THRESHOLDS[given[0]][1].format(number)}"}
+    return {"condition": f"{quantity} > {THRESHOLDS[given[0]][1].format(number)}"}
 
 
 def _channel(data: Mapping[str, Any], _: Mapping[str, Dimension]) -> dict[str, Any]:
@@ -153,8 +145,8 @@ def _channel(data: Mapping[str, Any], _: Mapping[str, Dimension]) -> dict[str, A
 
 def _severity(data: Mapping[str, Any], _: Mapping[str, Dimension]) -> dict[str, Any]:
     severity = data.get("severity", "warning")
-    if severity not in _SEVERITIES:
-        raise RulesError([f"severity: write one of {', '.join(_SEVERITIES)}"])
+    if severity not in SEVERITIES:
+        raise RulesError([f"severity: write one of {', '.join(SEVERITIES)}"])
     return {"severity": severity}
 
 

@@ -62,19 +62,21 @@ def read_secret(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError):
-        raise RulesError([f"{path}: cannot be read — make it a text file of yours, mode 0600"]) from None
+        raise RulesError([f"{path}: cannot be read — make it a text file of yours"]) from None
 
 
 def write_secret(path: Path, url: str | None) -> None:
     """Write a URL into its file, in a folder that git ignores; None removes the file.
 
-    The mode is 0600; a file that is there keeps its own, which its owner has chosen so that Alertmanager can read it.
+    A new file is 0644 where the folder keeps all others out, since Alertmanager runs as a user of its own, and 0600
+    elsewhere; one that is there keeps its own mode.
     """
     if url is None:
         remove_file(path)
         return
     make_folder(path.parent)
-    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600
+    closed = not stat.S_IMODE(path.parent.stat().st_mode) & 0o077
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644 if closed else 0o600
     replace_file(path, f"{url}\n".encode(), mode)
 
 

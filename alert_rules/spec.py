@@ -6,15 +6,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 from pydantic_core import PydanticCustomError
 
+from alert_rules.conventions import CHANNEL_NAME, LONGEST_NAME
 from alert_rules.dimensions import Dimension, parse_amount
 
 Severity = Literal["critical", "warning", "info"]
 
-LONGEST_NAME = 100
-"""Characters of an alert's name: with severity and counts it must fit into the title of a message."""
-
 _NAME = re.compile(r"[^\x00-\x1f\x7f/\\]+")
-_CHANNEL = re.compile(r"[a-z][a-z0-9_-]*")
+_CHANNEL = re.compile(CHANNEL_NAME)
 _WHOLE_SECONDS = "write a duration of whole seconds like 30s, 5m or 1h"
 
 

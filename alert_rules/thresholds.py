@@ -4,6 +4,7 @@ from functools import cache
 from pathlib import Path
 
 from alert_rules.compiling import compile_alerts
+from alert_rules.errors import RulesError
 from alert_rules.loading import load_alerts
 from alert_rules.model import Alert
 
@@ -21,17 +22,25 @@ def _alerts() -> dict[str, Alert]:
 def threshold(name: str) -> float:
     """The amount that an alert compares with: in dollars, in seconds, or as a fraction.
 
-    Raises `KeyError` for an alert that is not there, `ValueError` for one that compares with a limit.
+    Raises `RulesError` for an alert that is not there, or compares with a limit.
     """
-    amount = _alerts()[name].threshold
+    amount = _alert(name).threshold
     if amount is None:
-        raise ValueError(f"{name} compares with no amount")
+        raise RulesError([f"{ALERTS_FILE}: {name} compares with no amount — a dashboard draws the line of one"])
     return amount
 
 
 def rungs(name: str) -> tuple[float, ...]:
     """The rungs of a ladder, from the lowest, as fractions where it is one of percentages."""
-    return tuple(rung.amount for rung in _alerts()[name].rungs if rung.amount is not None)
+    return tuple(rung.amount for rung in _alert(name).rungs if rung.amount is not None)
+
+
+def _alert(name: str) -> Alert:
+    known = _alerts()
+    if name not in known:
+        mend = "keep one of that name, or take its line out of the dashboards"
+        raise RulesError([f"{ALERTS_FILE}: no alert {name}, whose threshold the dashboards draw — {mend}"])
+    return known[name]
 
 
 RUNGS = rungs("budget_used")

@@ -88,9 +88,8 @@ def spend_today() -> Any:
     return stat(
         About(
             "Spend today",
-            "What all calls of the present calendar day have cost, in the budget's time zone; the"
-            " dropdowns do not narrow it."
-            " Orange from the amount on at which `high_daily_spend` fires.",
+            "What all calls of the present calendar day have cost, in the budget's time zone; the dropdowns do not"
+            " narrow it. Orange from the amount on at which `high_daily_spend` fires.",
             "Look below which operation, model or user it is.",
         ),
         prom(TODAY, instant=True),
@@ -134,9 +133,8 @@ def projection() -> Any:
     return stat(
         About(
             "Projected end of day",
-            "Spend today, carried to the end of the calendar day at the day's average pace. Nothing is"
-            " projected before two"
-            " hours of the day have passed. Orange from the amount on at which `high_daily_spend` fires.",
+            "Spend today, carried to the end of the calendar day at the day's average pace. Nothing is projected"
+            " before two hours of the day have passed. Orange from the amount on at which `high_daily_spend` fires.",
             "Compare with the hours below: a burst that is over makes this too high, a morning that is quiet too low.",
         ),
         prom(q.or_not_set(projected(), TODAY), instant=True),
@@ -184,8 +182,7 @@ def over_budget() -> Any:
     return stat(
         About(
             "Users over budget",
-            "How many users have spent more today than their daily limit allows, whether they are listed"
-            " below or not."
+            "How many users have spent more today than their daily limit allows, whether they are listed below or not."
             " Red from the first one on: `budget_exceeded` fires for each.",
             "The table under Budgets names them and their limits.",
         ),
@@ -243,9 +240,8 @@ def hours() -> Any:
     return timeseries(
         About(
             "Spend by hour",
-            "Bars: what each hour has cost. Lines: the same hour on the day before, and a week before."
-            " Exact, from the log;"
-            " the last bar is an hour that is not over.",
+            "Bars: what each hour has cost. Lines: the same hour on the day before, and a week before. Exact, from the"
+            " log; the last bar is an hour that is not over.",
             "Bars well above both lines are unusual spend. The table beside names what has changed.",
         ),
         sql(log.hourly_spend(FILTERS), series=True),
@@ -270,8 +266,8 @@ def movers() -> Any:
             "What has changed",
             "Spend of the last 24 hours, and how much more that is than in the 24 hours before, by operation and"
             " model, the largest change first.",
-            "More calls at the same price per call is traffic; the same calls at a higher one is the"
-            " prompt or the model.",
+            "More calls at the same price per call is traffic; the same calls at a higher one is the prompt or the"
+            " model.",
         ),
         sql(log.movers(FILTERS)),
         unit=style.PLAIN,
@@ -330,9 +326,8 @@ def user_budgets() -> Any:
     return table(
         About(
             "Budget utilization by user",
-            "What each user has spent today, their daily limit and how much of it is used. Colours"
-            " change at the rungs of"
-            " the budget's alert. Users near or past their limit are always listed; `other` is the rest.",
+            "What each user has spent today, their daily limit and how much of it is used. Colours change at the rungs"
+            " of the budget's alert. Users near or past their limit are always listed; `other` is the rest.",
             "Click a user to narrow this page to them; raise the limit in the budgets table, or talk to them.",
         ),
         *(prom(expr, table=True) for expr in (spent, limit, used)),
@@ -355,9 +350,8 @@ def day_against_limit() -> Any:
     return timeseries(
         About(
             "The day's spend against the limit",
-            "Spend of the calendar day as it grew, the team's daily limit, and where the day was going"
-            " at each moment. It"
-            " starts again at 0 at midnight of the budget's zone.",
+            "Spend of the calendar day as it grew, the team's daily limit, and where the day was going at each moment."
+            " It starts again at 0 at midnight of the budget's zone.",
             "When the projection lies above the limit, there is still time: lower the largest operation now.",
         ),
         prom(TODAY, "Spend of the day"),
@@ -377,9 +371,8 @@ def users_by_state() -> Any:
     return bar_gauge(
         About(
             "Users by state of their budget",
-            "All users, whether listed or not: within their budget, past its warning threshold, past its"
-            " limit, or without"
-            " one.",
+            "All users, whether listed or not: within their budget, past its warning threshold, past its limit, or"
+            " without one.",
             "Many users without a limit means that nothing stops a loop: give them one in the budgets table.",
         ),
         prom(q.gauge(q.whole(catalog.BUDGET_USERS), "state"), "{{state}}", instant=True),
@@ -392,9 +385,8 @@ def monthly_share() -> Any:
     return stat(
         About(
             "Share of monthly limit",
-            "Month to date as a part of the team's own monthly limit, `monthly_limit_usd` in the"
-            " exporter's configuration."
-            " Colours change at the rungs of the budget's alert.",
+            "Month to date as a part of the team's own monthly limit, `monthly_limit_usd` in the exporter's"
+            " configuration. Colours change at the rungs of the budget's alert.",
             "Compare with how much of the month has passed; raise the limit, or save on the largest operation.",
         ),
         prom(q.or_not_set(q.ratio(MONTH, MONTHLY_LIMIT), MONTH), instant=True),
@@ -410,8 +402,8 @@ def by_this_time() -> Any:
     return stat(
         About(
             "Other days by this time",
-            "What yesterday, and the same weekday a week ago, had cost up to this time of the day."
-            " Exact, from the log.",
+            "What yesterday, and the same weekday a week ago, had cost up to this time of the day. Exact, from the"
+            " log.",
             "Spend today far above both is unusual: look at the hours and at what has changed.",
         ),
         sql(log.by_this_time()),
@@ -487,8 +479,7 @@ def unpriced() -> Any:
     return timeseries(
         About(
             "Calls without a price",
-            "Calls in the hour before that used tokens but have no cost, by model; models listed as free"
-            " are left out."
+            "Calls in the hour before that used tokens but have no cost, by model; models listed as free are left out."
             " Counted a quarter of an hour late, when costs have had time to arrive.",
             "Each is money that no figure here holds: teach the application the model's price.",
         ),
@@ -502,9 +493,8 @@ def corrections() -> Any:
     return timeseries(
         About(
             "Corrections",
-            "Money in the cost counter that rows deleted or edited later have taken back, by operation."
-            " The figures of spend"
-            " have it taken off already.",
+            "Money in the cost counter that rows deleted or edited later have taken back, by operation. The figures of"
+            " spend have it taken off already.",
             "Steps mean that somebody edits or deletes the log: ask who, and whether the money was really saved.",
         ),
         prom(q.gauge(q.while_read(q.select(catalog.COST_CORRECTIONS)), "operation"), "{{operation}}"),

@@ -92,9 +92,8 @@ def log_is_read() -> Any:
     return stat(
         About(
             "The log is read",
-            "Whether the exporter has read the log in its last scrape, saw every row and has caught up."
-            " While it does not,"
-            " figures of today are absent everywhere and charts have a gap.",
+            "Whether the exporter has read the log in its last scrape, saw every row and has caught up. While it does"
+            " not, figures of today are absent everywhere and charts have a gap.",
             "Run `ai-operation-exporter check`: it names what is wrong with the SQL or the setting that mends it.",
         ),
         prom(q.newest(q.whole(catalog.LOG_UP)), instant=True),
@@ -110,8 +109,8 @@ def alerts_firing() -> Any:
     return stat(
         About(
             "Alerts firing",
-            "How many alerts fire now. No data means that Prometheus has not loaded the rules: then"
-            " nothing would fire.",
+            "How many alerts fire now. No data means that Prometheus has not loaded the rules: then nothing would"
+            " fire.",
             "The table below names them and their runbooks.",
         ),
         prom(
@@ -129,9 +128,8 @@ def probes() -> Any:
     return stat(
         About(
             "API availability",
-            "The part of the probes of the last hour that succeeded, over all targets of the blackbox"
-            " exporter. No data where"
-            " it is not set up.",
+            "The part of the probes of the last hour that succeeded, over all targets of the blackbox exporter. No"
+            " data where it is not set up.",
             "Probe history, below, names the target; its provider's status page knows more.",
         ),
         prom("avg(avg_over_time(probe_success[1h]))", instant=True),
@@ -367,9 +365,8 @@ def reporting() -> Any:
     return table(
         About(
             "Registered operations",
-            "Each operation of the routes table or of the log: how long ago its last call was, whether"
-            " its route is enabled,"
-            " and its models.",
+            "Each operation of the routes table or of the log: how long ago its last call was, whether its route is"
+            " enabled, and its models.",
             "One that never reported is not instrumented, or not used; one that fell silent has probably broken.",
         ),
         prom(f"({seen}) or ({silent} - 1)", table=True),
@@ -515,8 +512,8 @@ def cache_hits() -> Any:
         About(
             "Cache hit rate",
             "The part of block reads that PostgreSQL's shared buffers served, by database.",
-            "Lastingly below 99 %, the working set does not fit: more shared_buffers, or find the query"
-            " that reads all.",
+            "Lastingly below 99 %, the working set does not fit: more shared_buffers, or find the query that reads"
+            " all.",
         ),
         prom(f"{hit} / ({hit} + {read} > 0)", "{{datname}}"),
         unit=SHARE,
@@ -534,8 +531,8 @@ def collectors() -> Any:
     return state_timeline(
         About(
             "Parts of the scrape",
-            "Whether each part of the exporter's scrape succeeded, over time; and whether the log was"
-            " read and current.",
+            "Whether each part of the exporter's scrape succeeded, over time; and whether the log was read and"
+            " current.",
             "The exporter's log says once for each change what failed, and what mends it.",
         ),
         prom(q.newest(q.whole(catalog.COLLECTOR_SUCCESS), "collector"), "{{collector}}"),
@@ -591,8 +588,8 @@ def skipped() -> Any:
     return timeseries(
         About(
             "Values not used, per hour",
-            "Values of rows that could not be used in the hour before: all of them, and by field and reason; the"
-            " rows' other fields count.",
+            "Values of rows that could not be used in the hour before: all of them, and by field and reason; the rows'"
+            " other fields count.",
             "Mend the writer: a negative cost or a missing status is a bug there.",
         ),
         prom(q.hourly(values), "all"),
@@ -606,9 +603,8 @@ def late_and_folded() -> Any:
     return timeseries(
         About(
             "Late and folded rows, per hour",
-            "Rows found after their minutes were closed, and rows counted under `other` since there is"
-            " no room for their"
-            " labels.",
+            "Rows found after their minutes were closed, and rows counted under `other` since there is no room for"
+            " their labels.",
             "Folded rows: raise `max_series`, or find what writes ever new names. Late rows are counted, only later.",
         ),
         prom(q.hourly(q.whole(catalog.LATE_ROWS)), "late"),
@@ -622,9 +618,8 @@ def drift() -> Any:
     return stat(
         About(
             "Drift",
-            "SQL less the exporter's books for one past day, sampled hourly: what changed after rows"
-            " were closed for good."
-            " Shown, never applied.",
+            "SQL less the exporter's books for one past day, sampled hourly: what changed after rows were closed for"
+            " good. Shown, never applied.",
             "Far from zero, somebody edits old rows: ask who; the past days on Cost show the log as it is now.",
         ),
         prom(q.newest(q.whole(catalog.LEDGER_DRIFT)), instant=True),

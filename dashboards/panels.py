@@ -1,5 +1,5 @@
-"""The kinds of panels there are, in the house style. What grafanalib gets wrong about them is corrected"
-" in `render`."""
+"""The kinds of panels there are, in the house style. What grafanalib gets wrong about them is corrected
+in `render`."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

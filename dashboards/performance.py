@@ -406,8 +406,8 @@ def fallbacks() -> Any:
     return timeseries(
         About(
             "Fallbacks per hour",
-            "Calls in the hour before that another model than the route's primary one has served, by"
-            " operation and model.",
+            "Calls in the hour before that another model than the route's primary one has served, by operation and"
+            " model.",
             "Look at the primary model's errors; a fallback that is dearer shows under Cost at once.",
         ),
         prom(f"{q.hourly(q.select(catalog.FALLBACKS), 'operation, model')} > 0", "{{operation}} by {{model}}"),

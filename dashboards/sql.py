@@ -23,8 +23,8 @@ def chosen(*variables: str) -> str:
 
 
 def sql(query: str, *, series: bool = False) -> dict[str, Any]:
-    """A target of the PostgreSQL data source. With `series`, the columns are time, metric, value or"
-    " time and values."""
+    """A target of the PostgreSQL data source. With `series`, the columns are time, metric, value, or time and
+    values."""
     return {
         "datasource": POSTGRES,
         "editorMode": "code",

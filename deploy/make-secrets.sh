@@ -4,14 +4,17 @@
 #   deploy/make-secrets.sh         random passwords, and says which files you have to write yourself
 #   deploy/make-secrets.sh demo    all of them, for docker compose --profile demo
 #
-# SECRETS_DIR names another folder.
+# SECRETS_DIR, here or in .env, names another folder; a relative one is taken from the project's own folder.
 set -eu
-folder=${SECRETS_DIR:-$(dirname "$0")/../secrets}
+cd "$(dirname "$0")/.."
+folder=${SECRETS_DIR:-$(sed -n 's/^SECRETS_DIR=//p' .env 2>/dev/null | tail -n 1)}
+folder=${folder:-secrets}
 
 # Users inside the containers must read the files; the folder's own mode keeps out the users of this machine.
 mkdir -p "$folder"
 chmod 700 "$folder"
 umask 022
+[ -e "$folder/.gitignore" ] || echo '*' >"$folder/.gitignore"
 
 random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 

@@ -83,7 +83,8 @@ def test_the_admin_apis_request(places: Places) -> None:
     assert seen == [BEFORE + ADDED]
     secret = places.secrets / "discord_webhook_url"
     assert secret.read_text() == URL + "\n"
-    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    # readable for Alertmanager's own user, to whom the file is mounted, and for nobody who must enter the folder
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o644
     assert stat.S_IMODE(places.secrets.stat().st_mode) == 0o700
     assert stat.S_IMODE(places.alerts.stat().st_mode) == 0o640
     assert set(files(places)) == {"alert_rules/alerts.yaml", "secrets/discord_webhook_url", "secrets/.gitignore"}
@@ -404,7 +405,8 @@ def test_killed_at_any_step(places: Places, secret_before: str | None) -> None:
         if text != before:
             assert url == URL + "\n", "an alert without its webhook"
         for held in places.secrets.glob("*webhook_url*") if places.secrets.exists() else ():
-            assert stat.S_IMODE(held.stat().st_mode) == 0o600
+            assert stat.S_IMODE(held.stat().st_mode) in (0o600, 0o644)
+            assert stat.S_IMODE(places.secrets.stat().st_mode) == 0o700
         seen.add((text != before, url))
         # Whatever was left: the next one works, and takes no notice.
         add(places, name="next", webhook_url=URL, replace=True)

@@ -21,8 +21,13 @@ CHANNELS = Channels(
     failures_url_file="/etc/alertmanager/secrets/failures_webhook_url",
 )
 LADDER = [
-    RoutedAlert("budget", severity, ("discord",), rung)
-    for rung, severity in (("50", "info"), ("80", "warning"), ("100", "critical"))
+    RoutedAlert(name, severity, ("discord",), rung, below)
+    for name in ("ladder", "days", "even")
+    for rung, severity, below in (
+        ("50", "info", ()),
+        ("80", "warning", ("50",)),
+        ("100", "critical", ("50", "80")),
+    )
 ]
 FAST = Timing(group_wait="1s", group_interval="1s")
 

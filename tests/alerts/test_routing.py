@@ -19,7 +19,11 @@ CHANNELS = Channels(
     failures_url_file=f"{SECRETS}/failures_url",
     heartbeat_url_file=f"{SECRETS}/heartbeat_url",
 )
-ALERTS = [RoutedAlert("budget", "critical", ("discord",), rung) for rung in ("100", "50", "80", "100")]
+RUNGS = ("50", "80", "100")
+ALERTS = [
+    RoutedAlert("budget", "critical", ("discord",), rung, RUNGS[:number])
+    for number, rung in ((2, "100"), (0, "50"), (1, "80"), (2, "100"))
+]
 SHIPPED = Path(__file__).parents[2] / "alert_rules" / "channels.yaml"
 
 
@@ -95,13 +99,19 @@ def test_the_first_channel_takes_what_names_no_channel() -> None:
     assert alertmanager_config(CHANNELS, [])["route"]["receiver"] == "discord"
 
 
-def test_higher_rungs_inhibit_all_lower_ones() -> None:
-    rules = alertmanager_config(CHANNELS, [*ALERTS, RoutedAlert("b", "info", ("dis",), "9.5")])["inhibit_rules"]
-    by_rung = {r["source_matchers"][0]: r["target_matchers"][0] for r in rules if "rung" in r["source_matchers"][0]}
+def test_a_severer_rung_inhibits_the_milder_ones_of_its_own_alert() -> None:
+    falling = [
+        RoutedAlert("quiet", "critical", ("dis",), "9.5", ("50", "100")),
+        RoutedAlert("quiet", "warning", ("dis",), "50", ("100",)),
+        RoutedAlert("quiet", "info", ("dis",), "100"),
+    ]
+    rules = alertmanager_config(CHANNELS, [*ALERTS, *falling])["inhibit_rules"]
+    by_rung = {tuple(r["source_matchers"]): r["target_matchers"][0] for r in rules if len(r["source_matchers"]) == 2}
     assert by_rung == {
-        'rung="50"': 'rung=~"9[.]5"',
-        'rung="80"': 'rung=~"9[.]5|50"',
-        'rung="100"': 'rung=~"9[.]5|50|80"',
+        ('alertname="budget"', 'rung="80"'): 'rung=~"50"',
+        ('alertname="budget"', 'rung="100"'): 'rung=~"50|80"',
+        ('alertname="quiet"', 'rung="9.5"'): 'rung=~"50|100"',
+        ('alertname="quiet"', 'rung="50"'): 'rung=~"100"',
     }
 
 

@@ -111,10 +111,11 @@ def test_the_secrets_are_made_once_and_hidden_from_others(tmp_path: Path) -> Non
     assert {"database_url", "discord_webhook_url"} <= {name for name in NAMES if f"/{name}:" in asked}
     run([*make, "demo"], folder)
     first = {file.name: file.read_text() for file in folder.iterdir()}
+    assert first.pop(".gitignore") == "*\n"
     assert set(first) == set(NAMES)
     assert len(set(first.values())) == len(first)
     assert run([*make, "demo"], folder) == run(make, folder) == ""
-    assert {file.name: file.read_text() for file in folder.iterdir()} == first
+    assert {name: (folder / name).read_text() for name in NAMES} == first
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
