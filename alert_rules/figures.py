@@ -69,33 +69,33 @@ def spend(metric: str, by: tuple[str, ...], window: str) -> Figure:
 
     While no replica reads the log, the last figure stands until the end of the window that it is of.
     """
-    read = promql(
-        """
-        max by (job$by) (
-          sum by (job, instance$by) ($metric and on (job, instance) $WINDOW_END{window="$window"} > time())
-        )
-        """,
-        by,
-        metric=metric,
-        window=window,
+    present = promql(
+        '$metric and on (job, instance) $WINDOW_END{window="$window"} > time()', metric=metric, window=window
     )
+    if set(by) != set(catalog.ALL[metric].labels):
+        present = promql("sum by (job, instance$by) ($present)", by, present=present)
+    read = promql("max by (job$by) ($present)", by, present=present)
     return _carried(Recording(f"{level(by)}:{metric}:sum", read), by, window_end(window))
 
 
 def projection(metric: str, by: tuple[str, ...]) -> Figure:
-    """The day's spend at its end if it goes on at the day's average pace; none in the day's first two hours."""
+    """The day's spend at its end if it goes on at the day's average pace; none in the day's first two hours.
+
+    The windows of day and month are paired by their label until one condition keeps the day that goes on.
+    """
     read = promql(
         """
         max by (job$by) (
-          sum by (job, instance$by) ($metric) * on (job, instance) group_left ()
+          sum by (job, instance$by) ($metric) * on (job, instance) $many
             (
-              ($WINDOW_END{window="day"} - $WINDOW_START{window="day"}) / (time() - $WINDOW_START{window="day"} >= 7200)
+              ($WINDOW_END - $WINDOW_START) / (time() - $WINDOW_START >= 7200)
               and $WINDOW_END{window="day"} > time()
             )
         )
         """,
         by,
         metric=metric,
+        many="group_left ()" if by else "",
     )
     return _carried(Recording(f"{level(by)}:{metric}:projected", read), by, window_end("day"))
 
@@ -158,7 +158,8 @@ def _carried(
 ) -> Figure:
     """Money or users of a window: carried until it ends."""
     ends = end[-1].name
-    kept = _kept(live, f" and on (job) {ends}", known)
+    matching = "on (job) " if by else ""
+    kept = _kept(live, f" and {matching}{ends}", known)
     return Figure(kept[-1].name, by, (*end, *kept), ends=ends, live=live.name)
 
 
