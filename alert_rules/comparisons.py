@@ -194,7 +194,7 @@ def _unavailable(comparison: Comparison) -> tuple[Variant, Variant]:
             sentence="{value} of the calls to {{{{ $labels.model }}}} reached their timeout of {timeout}.",
         ),
         Variant(
-            promql("$value > 0", value=silent.for_alert(comparison.firing({"reason": "no_success"}))),
+            silent.for_alert(comparison.firing({"reason": "no_success"})),
             MODEL,
             "Calls without a success",
             Dimension.COUNT,
