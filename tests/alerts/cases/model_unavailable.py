@@ -109,7 +109,7 @@ def _no_success_again() -> Scenario:
     scenario.silent(NAME, 14 * MINUTE)
     scenario.fires(29 * MINUTE, NAME, model_without_success("m1", 14, "chat: 28"))
     scenario.fires(34 * MINUTE, NAME, model_without_success("m1", 14, "chat: 28"))
-    scenario.silent(NAME, 36 * MINUTE, 44 * MINUTE)
+    scenario.silent(NAME, 35 * MINUTE, 44 * MINUTE)
     scenario.fires(47 * MINUTE, NAME, model_without_success("m1", 14, "chat: 46"))
     return scenario
 
