@@ -131,9 +131,11 @@ def unlisted_users(spent: Figure, allowed: Figure) -> Figure:
         " > time()",
         BUDGETS_ARE_READ,
     )
-    figure = _carried(unlisted, (), end, BUDGETS_ARE_READ)
-    needed = (*spent.recordings, *allowed.recordings, listed, exceeded, day[0], unlisted)
-    return Figure(figure.value, (), (*needed, *figure.recordings), ends=figure.ends)
+    carried = f"{unlisted.name}_carried"
+    # the end goes by the same table: where it is kept, so is the count
+    kept = promql("$live or ($carried and $end)", live=unlisted.name, carried=carried, end=end[-1].name)
+    needed = (*spent.recordings, *allowed.recordings, listed, exceeded, day[0], unlisted, *end)
+    return Figure(carried, (), (*needed, Recording(carried, kept)), ends=end[-1].name, live=unlisted.name)
 
 
 def window_end(window: str) -> tuple[Recording, Recording]:
@@ -153,13 +155,11 @@ def _kept(live: Recording, condition: str, known: str) -> tuple[Recording, Recor
     return live, Recording(name, promql(template, live=live.name, name=name, known=known))
 
 
-def _carried(
-    live: Recording, by: tuple[str, ...], end: tuple[Recording, Recording], known: str = LOG_IS_READ
-) -> Figure:
-    """Money or users of a window: carried until it ends."""
+def _carried(live: Recording, by: tuple[str, ...], end: tuple[Recording, Recording]) -> Figure:
+    """Money of a window: carried until it ends."""
     ends = end[-1].name
     matching = "on (job) " if by else ""
-    kept = _kept(live, f" and {matching}{ends}", known)
+    kept = _kept(live, f" and {matching}{ends}", LOG_IS_READ)
     return Figure(kept[-1].name, by, (*end, *kept), ends=ends, live=live.name)
 
 
