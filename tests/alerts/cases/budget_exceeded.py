@@ -48,6 +48,7 @@ def _users() -> Scenario:
     user(scenario, replica, ODD, steps((0, 0), (5 * MINUTE, 1234.5)), 1000)
     user(scenario, replica, "nolimit", 999)
     user(scenario, replica, "unattributed", 999)
+    user(scenario, scenario.replica(Replica(job="no-window")), "alice", 50, 10)
     user(scenario, replica, "none-allowed", steps((0, 0), (10 * MINUTE, 0.01)), 0)
     users(
         scenario,
