@@ -96,8 +96,8 @@ def _with_amount(comparison: Comparison, value: str) -> tuple[str, Limit]:
 def _with_limit(comparison: Comparison, quantity: Quantity, value: str) -> tuple[str, Limit, tuple[Recording, ...]]:
     split = limit_split(quantity, comparison.ask.by) or TOTAL
     allowed = quantity.figure(Ask(split, comparison.ask.window, comparison.ask.min_operations))
-    many = " group_left ()" if split != comparison.ask.by else ""
-    expr = f"{value} {comparison.operator} on ({allowed.labels}){many} {allowed.value}"
+    matching = f"on ({allowed.labels}) group_left () " if split != comparison.ask.by else ""
+    expr = f"{value} {comparison.operator} {matching}{allowed.value}"
     return expr, _limit(quantity, allowed), allowed.recordings
 
 
@@ -120,7 +120,7 @@ def _spent_against_limit(comparison: Comparison, by: Split, scope: str) -> Varia
     quantity = comparison.quantity
     assert comparison.limit is not None  # noqa: S101 - only such comparisons come here
     return Variant(
-        f"{spent.value} {comparison.operator} on ({spent.labels}) {allowed.value}",
+        f"{spent.value} {comparison.operator} {allowed.value}",
         by,
         quantity.subject,
         quantity.dimension,
@@ -194,7 +194,7 @@ def _unavailable(comparison: Comparison) -> tuple[Variant, Variant]:
             sentence="{value} of the calls to {{{{ $labels.model }}}} reached their timeout of {timeout}.",
         ),
         Variant(
-            promql("$value > 0", value=silent.for_alert(comparison.firing({"reason": "no_success"}))),
+            silent.for_alert(comparison.firing({"reason": "no_success"})),
             MODEL,
             "Calls without a success",
             Dimension.COUNT,

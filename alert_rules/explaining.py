@@ -22,10 +22,10 @@ def explain(built: Compiled, name: str) -> str:
     for rule in alerting:
         lines += [_told_apart(rule), *_indented(pretty(rule.expr)), ""]
     recorded = {rule.name: rule for rule in rules if not rule.is_alert}
-    needed = list(dict.fromkeys(_needed([rule.expr for rule in alerting], recorded)))
+    needed = _needed([rule.expr for rule in alerting], recorded)
     if needed:
         lines.append("where, recorded at each evaluation:")
-    for record in reversed(needed):
+    for record in (name for name in recorded if name in needed):
         lines += [f"  {record} =", *_indented(pretty(recorded[record].expr)), ""]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -50,9 +50,13 @@ def _indented(text: str) -> list[str]:
     return [f"      {line}" for line in text.splitlines()]
 
 
-def _needed(expressions: list[str], recorded: dict[str, Rule]) -> Iterator[str]:
-    for expression in expressions:
-        for selector in selectors(expression):
-            if selector.name in recorded:
-                yield selector.name
-                yield from _needed([recorded[selector.name].expr], recorded)
+def _needed(expressions: list[str], recorded: dict[str, Rule]) -> set[str]:
+    """The records that the expressions rest on; one that is carried rests on itself."""
+    needed: set[str] = set()
+    todo = list(expressions)
+    while todo:
+        for selector in selectors(todo.pop()):
+            if selector.name in recorded and selector.name not in needed:
+                needed.add(selector.name)
+                todo.append(recorded[selector.name].expr)
+    return needed

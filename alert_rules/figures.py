@@ -69,33 +69,33 @@ def spend(metric: str, by: tuple[str, ...], window: str) -> Figure:
 
     While no replica reads the log, the last figure stands until the end of the window that it is of.
     """
-    read = promql(
-        """
-        max by (job$by) (
-          sum by (job, instance$by) ($metric and on (job, instance) $WINDOW_END{window="$window"} > time())
-        )
-        """,
-        by,
-        metric=metric,
-        window=window,
+    present = promql(
+        '$metric and on (job, instance) $WINDOW_END{window="$window"} > time()', metric=metric, window=window
     )
+    if set(by) != set(catalog.ALL[metric].labels):
+        present = promql("sum by (job, instance$by) ($present)", by, present=present)
+    read = promql("max by (job$by) ($present)", by, present=present)
     return _carried(Recording(f"{level(by)}:{metric}:sum", read), by, window_end(window))
 
 
 def projection(metric: str, by: tuple[str, ...]) -> Figure:
-    """The day's spend at its end if it goes on at the day's average pace; none in the day's first two hours."""
+    """The day's spend at its end if it goes on at the day's average pace; none in the day's first two hours.
+
+    The windows of day and month are paired by their label until one condition keeps the day that goes on.
+    """
     read = promql(
         """
         max by (job$by) (
-          sum by (job, instance$by) ($metric) * on (job, instance) group_left ()
+          sum by (job, instance$by) ($metric) * on (job, instance) $many
             (
-              ($WINDOW_END{window="day"} - $WINDOW_START{window="day"}) / (time() - $WINDOW_START{window="day"} >= 7200)
+              ($WINDOW_END - $WINDOW_START) / (time() - $WINDOW_START >= 7200)
               and $WINDOW_END{window="day"} > time()
             )
         )
         """,
         by,
         metric=metric,
+        many="group_left ()" if by else "",
     )
     return _carried(Recording(f"{level(by)}:{metric}:projected", read), by, window_end("day"))
 
@@ -131,9 +131,11 @@ def unlisted_users(spent: Figure, allowed: Figure) -> Figure:
         " > time()",
         BUDGETS_ARE_READ,
     )
-    figure = _carried(unlisted, (), end, BUDGETS_ARE_READ)
-    needed = (*spent.recordings, *allowed.recordings, listed, exceeded, day[0], unlisted)
-    return Figure(figure.value, (), (*needed, *figure.recordings), ends=figure.ends)
+    carried = f"{unlisted.name}_carried"
+    # the end goes by the same table: where it is kept, so is the count
+    kept = promql("$live or ($carried and $end)", live=unlisted.name, carried=carried, end=end[-1].name)
+    needed = (*spent.recordings, *allowed.recordings, listed, exceeded, day[0], unlisted, *end)
+    return Figure(carried, (), (*needed, Recording(carried, kept)), ends=end[-1].name, live=unlisted.name)
 
 
 def window_end(window: str) -> tuple[Recording, Recording]:
@@ -153,12 +155,11 @@ def _kept(live: Recording, condition: str, known: str) -> tuple[Recording, Recor
     return live, Recording(name, promql(template, live=live.name, name=name, known=known))
 
 
-def _carried(
-    live: Recording, by: tuple[str, ...], end: tuple[Recording, Recording], known: str = LOG_IS_READ
-) -> Figure:
-    """Money or users of a window: carried until it ends."""
+def _carried(live: Recording, by: tuple[str, ...], end: tuple[Recording, Recording]) -> Figure:
+    """Money of a window: carried until it ends."""
     ends = end[-1].name
-    kept = _kept(live, f" and on (job) {ends}", known)
+    matching = "on (job) " if by else ""
+    kept = _kept(live, f" and {matching}{ends}", LOG_IS_READ)
     return Figure(kept[-1].name, by, (*end, *kept), ends=ends, live=live.name)
 
 

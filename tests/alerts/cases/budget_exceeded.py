@@ -48,6 +48,7 @@ def _users() -> Scenario:
     user(scenario, replica, ODD, steps((0, 0), (5 * MINUTE, 1234.5)), 1000)
     user(scenario, replica, "nolimit", 999)
     user(scenario, replica, "unattributed", 999)
+    user(scenario, scenario.replica(Replica(job="no-window")), "alice", 50, 10)
     user(scenario, replica, "none-allowed", steps((0, 0), (10 * MINUTE, 0.01)), 0)
     users(
         scenario,
@@ -74,6 +75,8 @@ def _user_resolves_at_midnight() -> Scenario:
     unread = watched(scenario, Replica("c:9867", job="unread", unread=[(100 * MINUTE, 150 * MINUTE)]), *ZONE)
     for replica in (read, dead, unread):
         user(scenario, replica, "alice", steps((0, 12.5), (2 * HOUR, 1), (160 * MINUTE, 11)), 10)
+    # another job, whose day goes on
+    watched(scenario, Replica("c:9867", job="later"))
     yesterday = [user_over_limit("alice", "$12.50", "$10.00", 2 * HOUR, job=job) for job in (JOB, "unread")]
     today = [user_over_limit("alice", "$11.00", "$10.00", 26 * HOUR, job=job) for job in (JOB, "unread")]
     scenario.fires(119 * MINUTE, NAME, *yesterday)

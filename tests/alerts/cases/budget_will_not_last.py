@@ -134,7 +134,7 @@ def _replicas() -> Scenario:
     days = Window(-20 * HOUR, 130 * MINUTE), Window(130 * MINUTE, 26 * HOUR)
     for instance, folded, less in (("a:9867", "m2", 0), ("b:9867", "other", 1)):
         for job, value in (("over", 60), ("under", 45)):
-            replica = Replica(instance, job=job, down=[(125 * MINUTE, DAY)] if less else [], lingers=bool(less))
+            replica = Replica(instance, job=job, down=[(129 * MINUTE, DAY)] if less else [], lingers=bool(less))
             watched(scenario, replica, *days)
             team(scenario, replica, steps((0, 40), (130 * MINUTE, 1)))
             spend(scenario, replica, steps((0, value - less), (130 * MINUTE, 1)), model=folded)

@@ -53,7 +53,7 @@ def _threshold() -> Scenario:
 
 def _missing() -> Scenario:
     scenario = Scenario("is silent where there is no spend, or no window that it is of", 10 * MINUTE)
-    watched(scenario, Replica("a:9867"))
+    watched(scenario, Replica("b:9867"))
     other = scenario.replica(Replica("b:9867", job="without-window"))
     spend(scenario, other, 250)
     scenario.silent(NAME, 0, 5 * MINUTE, 10 * MINUTE)

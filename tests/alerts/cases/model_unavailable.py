@@ -40,6 +40,7 @@ def scenarios() -> Iterator[Scenario]:
     yield _no_success()
     yield _no_success_again()
     yield _no_success_outage()
+    yield _no_success_pending()
     yield _no_success_backlog()
     yield _no_success_replicas()
     yield _no_success_two_jobs()
@@ -108,7 +109,7 @@ def _no_success_again() -> Scenario:
     scenario.silent(NAME, 14 * MINUTE)
     scenario.fires(29 * MINUTE, NAME, model_without_success("m1", 14, "chat: 28"))
     scenario.fires(34 * MINUTE, NAME, model_without_success("m1", 14, "chat: 28"))
-    scenario.silent(NAME, 36 * MINUTE, 44 * MINUTE)
+    scenario.silent(NAME, 35 * MINUTE, 44 * MINUTE)
     scenario.fires(47 * MINUTE, NAME, model_without_success("m1", 14, "chat: 46"))
     return scenario
 
@@ -135,6 +136,25 @@ def _no_success_outage() -> Scenario:
     last = [model_without_success("m1", 6, job=job) for job in jobs]
     scenario.fires(104 * MINUTE, NAME, *last[:2])
     scenario.silent(NAME, 112 * MINUTE, 150 * MINUTE)
+    return scenario
+
+
+def _no_success_pending() -> Scenario:
+    scenario = Scenario("does not begin to fire in an outage for a model without a success", 80 * MINUTE, STEP)
+    replica = watched(scenario, Replica(unread=[(30 * MINUTE + 25, 70 * MINUTE)]))
+    model(scenario, replica, "one", steps((0, 0), (30 * MINUTE, 6)), 60)
+    # not for what fires beside it, of the same job, of another one, for another reason or of another name
+    model(scenario, replica, "beside", steps((0, 0), (25 * MINUTE, 6)), 60)
+    model(scenario, watched(scenario, Replica(job="other")), "one", steps((0, 0), (25 * MINUTE, 6)), 60)
+    fired = model_without_success("beside", 6, "chat: 6")
+    labels = {**fired["labels"], "alertstate": "firing", "model": "one"}
+    scenario.raw("ALERTS", {"alertname": "another_alert", **labels}, 1)
+    scenario.raw("ALERTS", {"alertname": NAME, **labels, "reason": "timeouts"}, 1)
+    other = model_without_success("one", 6, "chat: 6", job="other")
+    scenario.silent(NAME, 25 * MINUTE)
+    for minute in (30, 31, 32, 39):
+        scenario.fires(minute * MINUTE, NAME, fired, other)
+    scenario.fires(60 * MINUTE, NAME, fired)
     return scenario
 
 
