@@ -39,12 +39,18 @@ class Grafana:
     """By a part of a query's text, what its source says of it."""
     without_data: tuple[str, ...] = ()
     asked: list[Json] = field(default_factory=list)
+    refused: int = 0
+    """How often a login was refused, which happens without `lets_in`."""
+    lets_in: bool = True
     url: str = ""
 
     def get(self, path: str) -> tuple[int, Any]:
         """What is at a path."""
         if path == "/api/health":
             return 200, {"database": "ok", "version": "9.5.0"}
+        if not self.lets_in:
+            self.refused += 1
+            return 401, {"message": "Invalid username or password"}
         if path.startswith("/api/search"):
             return 200, [{"uid": uid} for uid in self.dashboards]
         if path.startswith("/api/datasources/"):
@@ -216,6 +222,18 @@ def test_a_dashboard_that_is_missing_is_said_once_and_the_others_are_asked(grafa
     assert {name for name, finding in findings.items() if finding.level is Level.FAIL} == {"dashboards"}
     assert findings["queries ai-health"].detail == "skipped: needs dashboards"
     assert findings["queries ai-cost"].level is Level.OK
+
+
+def test_a_refused_login_is_tried_once(grafana: Grafana) -> None:
+    grafana.lets_in = False
+    findings = list(look_at_grafana(Part(grafana.url, "admin", "wrong")))
+    assert [finding.name for finding in findings if finding.level is Level.FAIL] == ["dashboards"]
+    assert {finding.name for finding in findings if finding.level is Level.SKIPPED} == {
+        *(f"source {uid}" for uid in ("prometheus", "alertmanager", "postgres")),
+        *(f"queries {uid}" for uid in UIDS),
+    }
+    assert grafana.refused == 1
+    assert grafana.asked == []
 
 
 def test_when_time_is_up_the_rest_is_left_out_and_said(grafana: Grafana) -> None:
