@@ -84,19 +84,21 @@ def judge_answers(uid: str, listed: Collection[Panel], answers: Collection[Answe
     """The finding about a dashboard of the panels `listed`; those that need a `broken` source were not asked."""
     name = f"queries {uid}"
     failed = [answer for answer in answers if answer.error]
+    late = sum(panel.sources.isdisjoint(broken) for panel in listed) - len(answers)
     if failed:
         titles = listing([answer.panel.title for answer in failed], most=6)
         # the first error of each source: the others are mostly the same one
         reasons = {source: answer.error for answer in reversed(failed) for source in answer.panel.sources}
         said = "; ".join(sorted(set(reasons.values())))
+        more = f"; {late} more were not asked, time was up" if late else ""
         mend = "\n".join(dict.fromkeys(_MENDS.get(source, _OTHER) for source in sorted(reasons)))
-        return fail(name, f"errors in {len(failed)} of {len(listed)} panels: {titles}: {said}", mend)
+        return fail(name, f"errors in {len(failed)} of {len(listed)} panels: {titles}: {said}{more}", mend)
     hollow = sum(answer.empty for answer in answers)
     without = f", {hollow} of them without data" if hollow else ""
     if len(answers) == len(listed):
         return ok(name, f"all {len(listed)} panels answer{without}")
     answered = f"{len(answers)} of {len(listed)} panels answer{without}"
-    needs = {f"source {source}" for panel in listed for source in panel.sources.intersection(broken)}
-    if len(answers) < sum(panel.sources.isdisjoint(broken) for panel in listed):
+    if late:
         return warn(name, f"{answered}, then time was up", "deploy/sql/indexes.sql makes panels quick")
+    needs = {f"source {source}" for panel in listed for source in panel.sources.intersection(broken)}
     return Finding(name, Level.SKIPPED, f"{answered}, the rest needs {listing(needs)}")

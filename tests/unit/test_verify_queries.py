@@ -13,7 +13,7 @@ import pytest
 from exporter.finding import Level
 from exporter.verify.grafana import UIDS, look_at_grafana
 from exporter.verify.panels import Panel, panels
-from exporter.verify.queries import check_queries, judge_page
+from exporter.verify.queries import Answer, check_queries, judge_answers, judge_page
 from exporter.verify.web import Page, Part
 from tests.e2e.programs import free_port
 
@@ -250,6 +250,12 @@ def test_a_dashboard_of_another_shape_is_a_failure(grafana: Grafana, broken: Jso
     finding = check_queries(Part(grafana.url), "ai-cost", ())
     assert finding.level is Level.FAIL
     assert "ai-cost has " in finding.detail
+
+
+def test_an_error_does_not_hide_that_time_was_up() -> None:
+    finding = judge_answers("ai-cost", [PANEL] * 3, [Answer(PANEL, "no answer within 10 s")], ())
+    assert finding.level is Level.FAIL
+    assert finding.detail == "errors in 1 of 3 panels: one: no answer within 10 s; 2 more were not asked, time was up"
 
 
 PANEL = Panel("one", frozenset({"prometheus"}), {"queries": [{"refId": "A"}, {"refId": "B"}]})
