@@ -208,6 +208,8 @@ def test_dashboards_and_sources_are_judged_by_what_grafana_answers() -> None:
     assert grafana.judge_source("postgres", Page(200, "{}")).level is Level.OK
     assert "secrets/grafana_database_password" in grafana.judge_source("postgres", Page(400, "pq: no")).mend
     assert "GRAFANA_PASSWORD_FILE" in grafana.judge_source("prometheus", Page(403, "")).mend
+    old = Page(500, '{"message":"Unable to find datasource plugin"}')
+    assert grafana.judge_source("postgres", old).mend == "use Grafana 10.4 or newer"
 
 
 @pytest.fixture
@@ -265,10 +267,16 @@ def test_grafana_is_looked_at_as_a_whole(pages: tuple[str, Pages]) -> None:
     known["/api/health"] = (200, '{"version": "12.2.0"}')
     known["/api/search"] = (200, json.dumps([{"uid": uid} for uid in grafana.UIDS]))
     known.update({path.partition("?")[0]: (200, "{}") for path in grafana.SOURCES.values()})
-    findings = grafana.look_at_grafana(Part(url, "admin", "pw"))
+    panel = {"title": "t", "targets": [{"refId": "A", "datasource": {"uid": "prometheus"}, "expr": "up"}]}
+    dashboard = {"time": {"from": "now-1h", "to": "now"}, "templating": {"list": []}, "panels": [panel]}
+    for uid in grafana.UIDS:
+        known[f"/api/dashboards/uid/{uid}"] = (200, json.dumps({"dashboard": dashboard}))
+    known["/api/ds/query"] = (200, '{"results": {"A": {"status": 200, "frames": []}}}')
+    findings = list(grafana.look_at_grafana(Part(url, "admin", "pw")))
     assert {finding.level for finding in findings} == {Level.OK}
+    assert {finding.name for finding in findings} > {f"queries {uid}" for uid in grafana.UIDS}
     known.pop("/api/datasources/uid/postgres/health")
-    assert named(grafana.look_at_grafana(Part(url)), Level.FAIL) == {"source postgres"}
+    assert named([*grafana.look_at_grafana(Part(url))], Level.FAIL) == {"source postgres"}
 
 
 def test_an_alertmanager_that_takes_no_alert_is_said(pages: tuple[str, Pages]) -> None:

@@ -1,0 +1,104 @@
+"""Asking every panel's queries through Grafana, as its page does. No data is an answer, an error is none."""
+
+import json
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from exporter.finding import Finding, Level, fail, ok, skipped, warn
+from exporter.verify.panels import Panel, panels
+from exporter.verify.web import Page, Part, UnansweredError, first_line
+from exporter.wording import listing
+
+DASHBOARDS = "dashboards"
+"""The finding that says whether they are there at all."""
+
+SECONDS = 60.0
+"""How long one dashboard's panels are asked for; the rest is then left out, and said."""
+
+_MENDS = {
+    "postgres": "apply deploy/sql/dashboards.sql again; where a panel takes too long, deploy/sql/indexes.sql",
+    "prometheus": "provision dashboards/generated/ anew, and see Prometheus' log",
+}
+_OTHER = "provision dashboards/generated/ anew, and see Grafana's log"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a panel got: `error` is empty where all its queries answered, `empty` where none had data."""
+
+    panel: Panel
+    error: str = ""
+    empty: bool = False
+
+
+def check_queries(part: Part, uid: str, broken: Collection[str], seconds: float = SECONDS) -> Finding:
+    """Whether all panels of a dashboard get answers; those that need a `broken` data source are not asked."""
+    name = f"queries {uid}"
+    try:
+        page = part.page(f"/api/dashboards/uid/{uid}")
+        if page.status != 200:
+            return skipped(name, DASHBOARDS)
+        listed = panels(json.loads(page.text)["dashboard"])
+    except UnansweredError as error:
+        return fail(name, str(error), _OTHER)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return fail(name, f"{uid} has another shape than the dashboard that is built", _OTHER)
+    if not listed:
+        return fail(name, f"{uid} has no panel that asks anything", _OTHER)
+    able = [panel for panel in listed if panel.sources.isdisjoint(broken)]
+    return judge_answers(uid, listed, list(_ask(part, able, seconds)), broken)
+
+
+def _ask(part: Part, able: Collection[Panel], seconds: float) -> Iterator[Answer]:
+    until = time.monotonic() + seconds
+    for panel in able:
+        if time.monotonic() >= until:
+            return
+        try:
+            yield judge_page(panel, part.page("/api/ds/query", body=panel.request))
+        except UnansweredError as error:
+            yield Answer(panel, str(error))
+
+
+def judge_page(panel: Panel, page: Page) -> Answer:
+    """What Grafana answered to a panel's request: results by refId, each with frames or an error."""
+    try:
+        results = json.loads(page.text)["results"]
+        answers = [results[query["refId"]] for query in panel.request["queries"]]
+        errors = [str(answer["error"]) for answer in answers if answer.get("error")]
+        empty = not any(_has_rows(frame) for answer in answers for frame in answer.get("frames") or ())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Answer(panel, f"Grafana answers {page.status}: {first_line(page.text)}")
+    if not errors and page.status not in (200, 207):
+        errors = [f"Grafana answers {page.status}"]
+    return Answer(panel, first_line(errors[0]) if errors else "", empty)
+
+
+def _has_rows(frame: Mapping[str, Any]) -> bool:
+    return any((frame.get("data") or {}).get("values") or ())
+
+
+def judge_answers(uid: str, listed: Collection[Panel], answers: Collection[Answer], broken: Collection[str]) -> Finding:
+    """The finding about a dashboard of the panels `listed`; those that need a `broken` source were not asked."""
+    name = f"queries {uid}"
+    failed = [answer for answer in answers if answer.error]
+    late = sum(panel.sources.isdisjoint(broken) for panel in listed) - len(answers)
+    if failed:
+        titles = listing([answer.panel.title for answer in failed], most=6)
+        # the first error of each source: the others are mostly the same one
+        reasons = {source: answer.error for answer in reversed(failed) for source in answer.panel.sources}
+        said = "; ".join(sorted(set(reasons.values())))
+        more = f"; {late} more were not asked, time was up" if late else ""
+        mend = "\n".join(dict.fromkeys(_MENDS.get(source, _OTHER) for source in sorted(reasons)))
+        return fail(name, f"errors in {len(failed)} of {len(listed)} panels: {titles}: {said}{more}", mend)
+    hollow = sum(answer.empty for answer in answers)
+    without = f", {hollow} of them without data" if hollow else ""
+    if len(answers) == len(listed):
+        return ok(name, f"all {len(listed)} panels answer{without}")
+    answered = f"{len(answers)} of {len(listed)} panels answer{without}"
+    if late:
+        return warn(name, f"{answered}, then time was up", "deploy/sql/indexes.sql makes panels quick")
+    needs = {f"source {source}" for panel in listed for source in panel.sources.intersection(broken)}
+    return Finding(name, Level.SKIPPED, f"{answered}, the rest needs {listing(needs)}")
