@@ -27,6 +27,7 @@ class Annotations:
     value: str = ""
     contributors: str = ""
     budget_day_ends: str = ""
+    budget_period: str = ""
     runbook_url: str = ""
     dashboard_url: str = ""
 
@@ -39,6 +40,7 @@ def annotations(alert: Alert, variant: Variant, links: Links) -> Annotations:
         shown(variant.dimension),
         _contributors(variant),
         _budget_day_ends(variant),
+        "month" if ":month" in variant.ends else "",
         runbook_url(alert.name, links),
         dashboard_url(alert.dashboard, variant.by, links),
     )

@@ -59,6 +59,14 @@ def companions_group(channels: Iterable[str], links: Links) -> Group:
                 "No exporter of {{ $labels.job }} can read the log of operations: alerts hold what they last knew.",
             ),
             rule(
+                "table_unreadable",
+                "max_over_time($COLLECTOR_SUCCESS[2m]) == 0 and on (job) $LOG_UP == 1",
+                "warning",
+                15 * MINUTE,
+                "A part of the figures cannot be read.",
+                "{{ $labels.instance }} cannot read its {{ $labels.collector }}, while the log of operations is read.",
+            ),
+            rule(
                 "figures_stale",
                 """
                 max by (job) (max_over_time($LOG_UP[2m])) == 0

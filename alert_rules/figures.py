@@ -192,12 +192,18 @@ def held(value: Recording, by: tuple[str, ...], needed: tuple[Recording, ...], k
 
 
 def read_throughout(window: int) -> Recording:
-    """The replicas that have read the log in every scrape of the window.
+    """The replicas that have read the log in every scrape of the window, and written their state each time.
 
     An outage's backlog lands in one window, and frozen counters say nothing: neither may make a ratio.
     """
     span = duration(window)
-    expr = promql("min_over_time(up[$span]) == 1 and min_over_time($LOG_UP[$span]) == 1", span=span)
+    expr = promql(
+        """
+        min_over_time(up[$span]) == 1 and min_over_time($LOG_UP[$span]) == 1 and $LOG_UP
+          unless changes($STATE_COMMIT_FAILURES[$span]) > 0
+        """,
+        span=span,
+    )
     return Recording(f"job_instance:ai_operation_log_up:min{span}", expr)
 
 

@@ -48,6 +48,8 @@ def _said(
 ) -> Expected:
     """`what` is `relation`; `bound` is what stands for the relation's end where the limit is looked up."""
     more = {"budget_day_ends": ends} if ends else {}
+    if what == "Spend this month":
+        more["budget_period"] = "month"
     return expected(
         {"severity": severity, "job": JOB, **labels},
         summary=f"{what} is {relation}.",

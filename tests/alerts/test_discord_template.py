@@ -166,6 +166,12 @@ def test_the_end_of_the_budget_day_is_said(tmp_path: Path, ends: str, day_ends: 
     assert "• was $3" in message
 
 
+def test_the_end_of_a_month_is_none_of_a_day(tmp_path: Path) -> None:
+    ends = {"budget_day_ends": MIDNIGHT_UNIX, "budget_period": "month"}
+    ((_, message),) = render(tmp_path, [data(one(RESOLVED, MIDNIGHT, value="$3", **ends))])
+    assert "• was $3; the budget month ended" in message
+
+
 def test_users_text_is_text(tmp_path: Path) -> None:
     nasty = "@everyone <@1> `x` **b** ~~s~~ ||p|| [l](https://evil.example) \\ _i_ __u__ snake_case_a_b \u202e\u2028end"
     first, second = render(

@@ -15,6 +15,7 @@ def scenarios() -> Iterator[Scenario]:
     yield _no_exporter()
     yield _log_unreadable()
     yield _log_of_two_replicas()
+    yield _table_unreadable()
     yield _catching_up()
     yield _catching_up_of_two_replicas()
     yield _state_not_written()
@@ -103,6 +104,35 @@ def _log_of_two_replicas() -> Scenario:
     watched(scenario, Replica("b:9867", unread=[(15 * MINUTE, 30 * MINUTE)]))
     scenario.silent("log_unreadable", 14 * MINUTE, 20 * MINUTE, 30 * MINUTE)
     scenario.fires(25 * MINUTE, "log_unreadable", _unreadable())
+    return scenario
+
+
+def _table(instance: str, collector: str, job: str = JOB) -> Expected:
+    said = f"{instance} cannot read its {collector}, while the log of operations is read."
+    labels = {"job": job, "instance": instance, "collector": collector}
+    return companion("table_unreadable", "warning", "A part of the figures cannot be read.", said, **labels)
+
+
+def _table_unreadable() -> Scenario:
+    scenario = Scenario(
+        "names the table that one replica cannot read for a quarter of an hour, while the log is read", 60 * MINUTE
+    )
+    spans = [(10 * MINUTE, 40 * MINUTE)]
+    watched(scenario, Replica("a:9867", job="alone", no_budgets=spans))
+    watched(scenario, Replica("a:9867", job="pair", unread=spans))
+    watched(scenario, Replica("b:9867", job="pair"))
+    # of a log that nobody reads another alert tells, and a scrape that succeeds every other minute is none
+    watched(scenario, Replica("a:9867", job="blind", unread=spans))
+    flickering = [(minute * MINUTE, (minute + 1) * MINUTE) for minute in range(0, 60, 2)]
+    watched(scenario, Replica("a:9867", job="flickering", no_budgets=flickering))
+    told = (
+        _table("a:9867", "budgets", "alone"),
+        _table("a:9867", "log", "pair"),
+        _table("a:9867", "budgets", "pair"),
+    )
+    scenario.silent("table_unreadable", 9 * MINUTE, 26 * MINUTE, 40 * MINUTE, 60 * MINUTE)
+    scenario.fires(27 * MINUTE, "table_unreadable", *told)
+    scenario.fires(39 * MINUTE, "table_unreadable", *told)
     return scenario
 
 

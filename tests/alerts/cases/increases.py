@@ -94,11 +94,17 @@ def _read_throughout(window: int) -> Scenario:
     # one is reached and cannot read, another is not reached at all
     for instance, unread, down in (("a:9867", gap, []), ("b:9867", [], gap), ("c:9867", [], [])):
         watched(scenario, Replica(instance, unread=unread, down=down))
-    watched(scenario, Replica("a:9867", job="second"))
+    # one reads, and cannot write its state: its counters stand still, and then rise at once
+    frozen = watched(scenario, Replica("d:9867"))
+    scenario.show(frozen, catalog.STATE_COMMIT_FAILURES, steps((0, 7), (at, 8), (at + MINUTE, 9)))
+    # one had failures long ago, and one is no target any more
+    scenario.show(watched(scenario, Replica("a:9867", job="second")), catalog.STATE_COMMIT_FAILURES, 7)
+    for name in ("up", catalog.LOG_UP.name):
+        scenario.raw(name, {"job": "gone", "instance": "a:9867"}, steps((0, 1), (at, None)))
     scenario.raw("up", {"job": "no-exporter", "instance": "a:9867"}, 1)
     always = {f'{record}{{instance="{i}", job="{job}"}}': 1.0 for i, job in (("c:9867", JOB), ("a:9867", "second"))}
-    every = {**always, **{f'{record}{{instance="{i}", job="{JOB}"}}': 1.0 for i in ("a:9867", "b:9867")}}
-    scenario.figure(at - MINUTE, record, every)
+    every = {**always, **{f'{record}{{instance="{i}", job="{JOB}"}}': 1.0 for i in ("a:9867", "b:9867", "d:9867")}}
+    scenario.figure(at - MINUTE, record, {**every, f'{record}{{instance="a:9867", job="gone"}}': 1.0})
     for second in (at, at + window // 2 + 2 * MINUTE, at + window):
         scenario.figure(second, record, always)
     for second in (at + window + 3 * MINUTE, length - MINUTE):

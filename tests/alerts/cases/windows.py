@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from exporter import catalog
-from tests.alerts.cases.common import MONTH, ZONE, users, watched
-from tests.alerts.scenario import DAY, HOUR, MINUTE, Replica, Scenario, Window, steps
+from tests.alerts.cases.common import MONTH, ZONE, spend, users, watched
+from tests.alerts.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Window, steps
 
 DAY_END = "job:ai_spend_window_end_timestamp_seconds:day"
 CARRIED = f"{DAY_END}_carried"
@@ -14,6 +14,7 @@ def scenarios() -> Iterator[Scenario]:
     """All of them."""
     yield _live()
     yield _carried()
+    yield _projected()
     yield _of_users("job:ai_budget_users:unlisted_window_end_carried", 2.0 * HOUR)
     yield _of_users("job:ai_budget_users:unlisted_carried", 4.0)
 
@@ -50,6 +51,17 @@ def _carried() -> Scenario:
     for minute in (120, 139):
         scenario.figure(minute * MINUTE, CARRIED, {})
     scenario.figure(145 * MINUTE, CARRIED, {name: float(26 * HOUR) for name in ends})
+    return scenario
+
+
+def _projected() -> Scenario:
+    record = "job:ai_spend_today_usd:projected"
+    scenario = Scenario(f"{record} is none of a day that has ended, also while its figures linger", 130 * MINUTE)
+    replica = watched(scenario, Replica(down=[(118 * MINUTE, DAY)], lingers=True), Window(-2 * HOUR, 2 * HOUR))
+    spend(scenario, replica, 10)
+    scenario.figure(0, record, {f'{record}{{job="{JOB}"}}': 20.0})
+    for minute in (120, 121):
+        scenario.figure(minute * MINUTE, record, {})
     return scenario
 
 
