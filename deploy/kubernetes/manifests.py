@@ -103,11 +103,18 @@ def _container(image: str) -> Manifest:
 
 
 def service_monitor(interval: str, timeout: str) -> Manifest:
-    """How Prometheus scrapes it, for the Prometheus Operator."""
-    spec = {
-        "selector": {"matchLabels": _LABELS},
-        "endpoints": [{"port": PORT_NAME, "path": "/metrics", "interval": interval, "scrapeTimeout": timeout}],
+    """How Prometheus scrapes it, for the Prometheus Operator.
+
+    The instance is the pod's name, which a StatefulSet keeps: with the address, each restart would be a new replica.
+    """
+    endpoint = {
+        "port": PORT_NAME,
+        "path": "/metrics",
+        "interval": interval,
+        "scrapeTimeout": timeout,
+        "relabelings": [{"sourceLabels": ["__meta_kubernetes_pod_name"], "targetLabel": "instance"}],
     }
+    spec = {"selector": {"matchLabels": _LABELS}, "endpoints": [endpoint]}
     return {"apiVersion": _OPERATOR, "kind": "ServiceMonitor", "metadata": _meta(NAME), "spec": spec}
 
 

@@ -47,6 +47,7 @@ def test_labels_ports_and_volumes_lead_to_something(documents: dict[tuple[str, s
     assert workload["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
     assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     (endpoint,) = monitor["endpoints"]
+    assert endpoint["relabelings"] == [{"sourceLabels": ["__meta_kubernetes_pod_name"], "targetLabel": "instance"}]
     assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
     (port,) = service["spec"]["ports"]
     assert port["targetPort"] in {port["name"] for port in container["ports"]}
