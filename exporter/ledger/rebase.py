@@ -57,6 +57,12 @@ def _known_slice(draft: Draft, old: Slice, read: Read) -> Slice:
             cell = Cell(cell.current, with_figure(cell.mark, Field.UNPRICED, unpriced))
         cells[series] = cell
         draft.spend(old.start, series, cell.current[Field.COST])
+    if old.width == MINUTE and known_unpriced:
+        # priced by this configuration, they stay known for one that finds them without a price again
+        series = next(series for series, cell in sorted(old.cells.items()) if cell.mark[Field.UNPRICED])
+        cell = cells[series]
+        unpriced = cell.mark[Field.UNPRICED] + known_unpriced
+        cells[series] = Cell(cell.current, with_figure(cell.mark, Field.UNPRICED, unpriced))
     draft.replace_users(old.start, {}, minute.users)
     return replace(
         old,

@@ -173,3 +173,12 @@ class TestUnpricedCalls:
         exporter.reconfigure(Classes(timeout=1))
         exporter.run(3600)
         assert exporter.count(Field.UNPRICED) == 0
+
+    def test_those_known_at_the_first_start_stay_known_while_their_model_is_free(self) -> None:
+        log = Log()
+        log.insert(START - 30, tokens=1, cost=None)
+        exporter = started(log)
+        exporter.reconfigure(Classes(free=frozenset({"m1"})))
+        exporter.reconfigure(Classes())
+        exporter.run(3600)
+        assert exporter.count(Field.UNPRICED) == 0
