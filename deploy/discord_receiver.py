@@ -9,6 +9,7 @@ container can run it as it is. Limits and answers follow Discord's documentation
 import argparse
 import json
 import re
+import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -203,6 +204,9 @@ def main(arguments: list[str] | None = None) -> int:
     def say(message: Mapping[str, Any]) -> None:
         print(readable(message), flush=True)
 
+    # also where whoever started it has SIGINT ignored, and as a container's first process
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     receiver = DiscordReceiver(host, int(port), say)
     print(f"waiting for webhooks at http://{host}:{receiver.port}/api/webhooks/1/anything", flush=True)
     try:

@@ -162,7 +162,7 @@ def test_a_higher_rung_silences_the_lower_ones_of_the_same_user(manager: Alertma
     assert messages == {"🔵 Info: ladder", "🟠 Warning: ladder", "🔴 CRITICAL: ladder"}
     manager.send(*(rung(number, "alice", "ladder", resolved=True) for number in ("50", "80", "100")))
     (resolved,) = wait_for(lambda: server.titled("Resolved (critical): ladder"))
-    assert "• user alice, step 100 %: was 100 %" in resolved.description
+    assert "• user alice, step 100: was 100 %" in resolved.description
     # Once the highest is over, so are the lower ones; they were never told as firing.
     flushed(manager, server, "after the resolved lad")
     for message in server.titled("ladder"):

@@ -35,7 +35,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_
 def test_a_finding_is_printed_on_one_line_and_its_mend_below() -> None:
     finding = fail("grants", "may not read \x1b[31mcost\n_usd", "GRANT x;\nGRANT\ty;")
     assert render(finding).splitlines() == [
-        "FAIL  grants                  may not read ?[31mcost?_usd",
+        "FAIL  grants                        may not read ?[31mcost?_usd",
         "        GRANT x;",
         "        GRANT?y;",
     ]
