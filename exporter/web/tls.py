@@ -88,8 +88,13 @@ def _set_curve(file: WebFile, tls: TlsServer, context: ssl.SSLContext) -> None:
             raise file.error((*setting, index), shown(name), f"write one of {', '.join(_CURVES)}")
     if len(tls.curve_preferences) > 1:
         raise file.error(setting, "several curves", "write one curve, or leave it out for OpenSSL's own order")
-    if tls.curve_preferences:
-        context.set_ecdh_curve(_CURVES[tls.curve_preferences[0]])
+    for name in tls.curve_preferences:
+        try:
+            context.set_ecdh_curve(_CURVES[name])
+        except (ssl.SSLError, ValueError):
+            # Python 3.11.2 cannot choose X25519, 3.11.7 can, with one and the same OpenSSL
+            mend = "write CurveP256, or leave it out: this Python cannot choose that one"
+            raise file.error((*setting, 0), shown(name), mend) from None
 
 
 def _load_certificate(file: WebFile, tls: TlsServer, context: ssl.SSLContext) -> None:
