@@ -1,6 +1,6 @@
 """Fixtures: real PostgreSQL servers, and fresh databases on them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,6 +11,28 @@ from tests.servers import (
     run_docker_postgres,
     run_embedded_postgres,
 )
+
+Tell = Callable[[str], None]
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Tell:
+    """Says something at the end of the run, whichever process the test ran in."""
+    return lambda text: record_property("told", text)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have told."""
+    told = [
+        text
+        for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+        for name, text in report.user_properties
+        if name == "told" and report.when == "call"
+    ]
+    if told:
+        terminalreporter.section("figures")
+        for text in told:
+            terminalreporter.write_line(str(text))
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,6 @@ from shutil import rmtree
 from threading import Lock
 from typing import Any
 
-import pytest
 import yaml
 
 from alert_rules.promql import selectors
@@ -129,7 +128,7 @@ def _cases(folder: Path) -> list[Case]:
     return found
 
 
-def test_every_mutant_is_caught(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_mutant_is_caught(tmp_path: Path, tell: Callable[[str], None]) -> None:
     rules = Rules(yaml.safe_load(GENERATED.read_text())["groups"])
     every = [mutant for rule in rules.all for mutant in mutants(rule)]
     hunt = Hunt(promtool(), tmp_path, rules, _cases(tmp_path))
@@ -138,8 +137,7 @@ def test_every_mutant_is_caught(tmp_path: Path, capsys: pytest.CaptureFixture[st
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         caught = list(pool.map(hunt.catches, hunted))
     survivors = [str(mutant) for mutant, was in zip(hunted, caught, strict=True) if not was]
-    with capsys.disabled():
-        print(f"\n{len(every)} mutants of {len(rules.all)} rules, {sum(caught)} caught, {len(excused)} equivalent")
+    tell(f"{len(every)} mutants of {len(rules.all)} rules, {sum(caught)} caught, {len(excused)} equivalent")
     assert not survivors, "\n".join(survivors)
     assert not EQUIVALENT.keys() - excused, "no such mutants any more"
     assert EVALUATION_INTERVAL == "1m"
