@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from functools import cache
-from typing import Protocol
+from typing import NoReturn, Protocol
 from urllib.parse import quote
 
 import psycopg
@@ -146,7 +146,7 @@ def require_docker(what_is_not_tested: str) -> None:
         leave_out(f"no Docker engine is reachable: not tested against {what_is_not_tested}")
 
 
-def leave_out(reason: str) -> None:
+def leave_out(reason: str) -> NoReturn:
     """Skip the test for this reason; fail it in CI, where nothing is skipped."""
     if os.environ.get("CI"):
         pytest.fail(reason)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alert_rules.conventions import JOB
 from exporter.config import ConfigError
 from exporter.finding import Finding, Level
 from exporter.verify import alertmanager, exporter, grafana, prometheus
@@ -307,3 +308,9 @@ def test_a_test_alert_that_nobody_sends_on_is_said(pages: tuple[str, Pages], sen
 def test_the_first_line_with_anything_in_it_is_shown() -> None:
     assert first_line("\n \n a \nb") == "a"
     assert first_line("") == "nothing more"
+
+
+def test_it_asks_for_what_the_rules_and_the_dashboards_are_called() -> None:
+    built = Path(__file__).parents[2] / "dashboards" / "generated"
+    assert JOB in prometheus.JOBS
+    assert set(grafana.UIDS) == {json.loads(file.read_text())["uid"] for file in built.glob("*.json")}
