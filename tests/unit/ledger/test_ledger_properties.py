@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
@@ -332,9 +333,10 @@ TestLedger.settings = settings(
 )
 
 
-def test_a_price_that_falls_when_its_call_ends_is_a_correction() -> None:
+@pytest.mark.parametrize(("ready", "counted"), [(False, 0), (True, 2)], ids=["known at the start", "counted"])
+def test_a_price_that_falls_when_its_call_ends_is_a_correction(*, ready: bool, counted: int) -> None:
     machine = Ledger()
-    machine.open(OPENINGS[0], 9900, 60, 0, 0, None, [], gentle=True, ready=False)
+    machine.open(OPENINGS[0], 9900, 60, 0, 0, None, [], gentle=True, ready=ready)
     machine.read_once()
     values = {"operation": "chat", "model": "m1", "user": None, "status": "success", "cost": 1, "tokens": 0}
     row = machine.begin_call(0, values | {"latency": None, "error": "other"}, "pending")
@@ -343,6 +345,5 @@ def test_a_price_that_falls_when_its_call_ends_is_a_correction() -> None:
     machine.end_call(row, values | {"latency": None, "error": "other"})
     machine.settle(600)
     machine.every_step()
-    state = machine.exporter.state
-    assert machine.exporter.count(Field.COST) == 2
-    assert sum(state.corrections.values()) == 1
+    assert machine.exporter.count(Field.COST) == counted
+    assert sum(machine.exporter.state.corrections.values()) == 1
