@@ -29,7 +29,8 @@ class Oracle:
     """Follows an exporter from its first read on; every `check_` raises where it does what it must not.
 
     `counted` holds, by id, the rows as last read in slices that were not folded then; `shown` those that gauges show.
-    `known` is what the counters leave out.
+    `known` is what the counters leave out. `not_judged` are rows whose minute was not merged when the settings changed:
+    whether they are unpriced is decided later, by the new settings.
     """
 
     exporter: Exporter
@@ -41,6 +42,7 @@ class Oracle:
     zero_since: dict[Series, int] = field(default_factory=dict)
     free: set[Series] = field(default_factory=set)
     versions: set[tuple[Row, int]] = field(default_factory=set)
+    not_judged: set[tuple[Row, int]] = field(default_factory=set)
     epochs: list[Classes] = field(default_factory=list)
     known_rows: list[Seen] = field(default_factory=list)
     first: frozenset[Series] | None = None
@@ -211,7 +213,10 @@ class Oracle:
             ever = add(ever, self.epochs[epoch].aggregate(row))
         for figure in EXACT:
             assert self.exporter.count(figure) <= ever[figure], f"figure {figure} counted twice"
-        assert self.exporter.count(Field.UNPRICED) <= ever[Field.UNPRICED]
+        unpriced = sum(
+            self.epochs[epoch].aggregate(row)[Field.UNPRICED] for row, epoch in self.versions | self.not_judged
+        )
+        assert self.exporter.count(Field.UNPRICED) <= unpriced
 
     def check_read(self, since: int) -> None:
         """Every row from `since` on was read as it is now, and no other row is remembered."""
@@ -245,10 +250,12 @@ class Oracle:
         assert all(self.counter_sums()[series] == sums for series, sums in before.items()), "a rebase moved a counter"
         self.rebased = True
         self.epochs.append(self.exporter.classes)
-        position = self.exporter.state.progress.position
+        progress = self.exporter.state.progress
         for row in self.exporter.log.rows.values():
-            if row.at >= position:
+            if row.at >= progress.position:
                 self.note(row)
+            elif row.at >= progress.merged:
+                self.not_judged.add((row, len(self.epochs) - 1))
         self.offset = {}
         expected, found = self.expected(), self.counter_sums()
         self.offset = {s: subtract(expected.get(s, ZERO), found.get(s, ZERO)) for s in {*expected, *found}}

@@ -347,3 +347,15 @@ def test_a_price_that_falls_when_its_call_ends_is_a_correction(*, ready: bool, c
     machine.every_step()
     assert machine.exporter.count(Field.COST) == counted
     assert sum(machine.exporter.state.corrections.values()) == 1
+
+
+def test_a_call_that_new_settings_find_unpriced_before_its_merge_counts_once() -> None:
+    machine = Ledger()
+    machine.open(OPENINGS[0], 9900, 60, 0, 0, None, [], gentle=False, ready=False)
+    machine.reconfigure(Classes(free=frozenset({"m1"})), "America/New_York", 0)
+    values = {"operation": "chat", "model": "m1", "user": None, "status": "success", "cost": None, "tokens": 7}
+    machine.live_and_insert(60, values | {"latency": None, "error": "other"})
+    machine.reconfigure(Classes(), "America/New_York", 0)
+    machine.settle(600)
+    machine.every_step()
+    assert machine.exporter.count(Field.UNPRICED) == 1
