@@ -70,10 +70,11 @@ def build(settings: Settings) -> Any:
                 Line(
                     5,
                     (
-                        Cell(drift(), 5),
-                        Cell(commit_failures(), 5),
-                        Cell(backfill(), 5),
-                        Cell(routes_enabled(), 5),
+                        Cell(drift(), 4),
+                        Cell(clock_offset(), 4),
+                        Cell(commit_failures(), 4),
+                        Cell(backfill(), 4),
+                        Cell(routes_enabled(), 4),
                         Cell(versions(), 4),
                     ),
                 ),
@@ -625,6 +626,21 @@ def drift() -> Any:
         prom(q.newest(q.whole(catalog.LEDGER_DRIFT)), instant=True),
         unit=USD,
         decimals=2,
+    )
+
+
+def clock_offset() -> Any:
+    """Whether the database and the exporter agree on the time."""
+    return stat(
+        About(
+            "Clock offset",
+            "The database's clock less the clock of the exporter's host. A leap is not believed before it has lasted"
+            " for five minutes; figures are absent meanwhile.",
+            "Beyond a minute, synchronize the clocks of both hosts (NTP).",
+        ),
+        prom(q.newest(q.whole(catalog.CLOCK_OFFSET)), instant=True),
+        unit=SECONDS,
+        decimals=1,
     )
 
 

@@ -8,6 +8,7 @@ from prometheus_client.metrics_core import Metric as Family
 
 from exporter.announcer import Announcer
 from exporter.books import Books
+from exporter.clock import HostClock
 from exporter.collector import FAILED, Collector, Scrape
 from exporter.config import Config, read_hmac_key
 from exporter.database.conninfo import ConnInfo
@@ -23,16 +24,24 @@ from exporter.worker import Worker
 class Exporter:
     """Everything behind the web server. Owns the store: closes it at the end.
 
-    `backfill_since` (seconds since the epoch) counts history from there, on a store that was never used.
+    `backfill_since` (seconds since the epoch) counts history from there, on a store that was never used. `host` is
+    this machine's clock, which the database's is compared with.
     """
 
-    def __init__(self, config: Config, info: ConnInfo, store: Store, backfill_since: int | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        info: ConnInfo,
+        store: Store,
+        backfill_since: int | None = None,
+        host: HostClock | None = None,
+    ) -> None:
         self._config = config
         self._info = info
         self._store = store
         self._announcer = Announcer()
         self._pseudonyms = Pseudonyms(read_hmac_key(config) if config.users.mode == "hmac" else None)
-        self.books = Books(store, config, backfill_since)
+        self.books = Books(store, config, backfill_since, host)
         self._collector = Collector(config, info, self.books, self._announcer)
         self._worker = Worker(config, info, self.books, self._announcer)
         self._reads = concurrent.futures.ThreadPoolExecutor(1, "scrape")
@@ -86,6 +95,8 @@ class Exporter:
             return Verdict(False, f"first reading: {100 * started_ratio(state):.0f} % done")
         if self._worker.catching_up_from is not None:
             return Verdict(False, f"catching up a gap: {100 * self._progress():.0f} % done")
+        if (problem := self.books.clock_problem) is not None:
+            return Verdict(False, problem)
         if self.books.must_rebase:
             return Verdict(False, "the log is being read by changed settings")
         return Verdict(True, "ready")
@@ -129,6 +140,7 @@ class Exporter:
                 self._progress(),
                 self._last_success,
                 self._worker.drift,
+                self.books.clock_offset,
             )
             return families(figures, self._announcer)
 

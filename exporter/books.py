@@ -6,13 +6,16 @@ import math
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from exporter.clock import DatabaseClock, HostClock, Moment
 from exporter.config import Classification, Config
 from exporter.database.errors import IdentityMismatch
 from exporter.database.session import Identity
-from exporter.ledger.advance import advance, begin, quarters_within
+from exporter.ledger.advance import advance, begin, quarters_within, set_back
+from exporter.ledger.agenda import steps_back
 from exporter.ledger.model import STARTING, Changes, Read, Rules, Skip, State
 from exporter.ledger.rebase import rebase
 from exporter.ledger.view import rebirths
@@ -47,7 +50,9 @@ class Books:
     `knows_old` is false where that one cannot be used for reading, by this version or by the database.
     """
 
-    def __init__(self, store: Store, config: Config, backfill_since: int | None = None) -> None:
+    def __init__(
+        self, store: Store, config: Config, backfill_since: int | None = None, host: HostClock | None = None
+    ) -> None:
         self._store = store
         self._config = config
         self._changing = threading.RLock()
@@ -69,7 +74,9 @@ class Books:
             # settings that were mended before the first read succeeded have nothing to be carried over from
             self.classification, self.knows_old = self.wanted, True
             self._commit(Changes(), {CLASSIFICATION: self.wanted.model_dump(mode="json")}, self.wanted_rules)
-        if self.durable is not None and (reborn := rebirths(self.durable)):
+        self._clock = DatabaseClock(host or HostClock(), config.horizon)
+        self._moment: Moment | None = None
+        if self.durable is not None and (reborn := rebirths(self.durable, self.rules)):
             self._commit(Changes(admitted=dict(reborn)))
 
     @contextlib.contextmanager
@@ -97,23 +104,52 @@ class Books:
         """The rules that will be in force when rows are classified as wanted."""
         return rules_for(self._config, self.wanted)
 
+    def believe(self, clock: float) -> Moment:
+        """What time it is by a reading of the database's clock that was just taken."""
+        known = None if self.present is None else self.present.progress
+        self._moment = self._clock.judge(clock, known and known.now, known and known.skew)
+        return self._moment
+
+    @property
+    def clock_offset(self) -> float | None:
+        """Seconds by which the database's clock, as last read, is ahead of the host's; None before the first reading."""
+        return self._clock.offset
+
+    @property
+    def clock_problem(self) -> str | None:
+        """Why the database's clock, as last read, is not believed; None where it is."""
+        return None if self._moment is None else self._moment.problem
+
+    @property
+    def safe_now(self) -> int | None:
+        """The time that what cannot be undone goes by, in seconds since the epoch; None before the first reading."""
+        return None if self._moment is None else self._moment.safe_now
+
     def open(self, identity: Identity, clock: int) -> State:
-        """The state, begun if there was none. Raises `IdentityMismatch` where it was kept for another table."""
+        """The state, begun if there was none, and set back where the clock was.
+
+        Raises `IdentityMismatch` where it was kept for another table.
+        """
         with self._changing:
             if self.present is None:
-                progress = begin(clock, self.rules, self._backfill_since)
+                progress = begin(clock, self.rules, self._backfill_since, self.safe_now)
                 self.present = State(progress)
                 self._identity = identity
                 classification = self.wanted.model_dump(mode="json")
                 self._commit(Changes(progress=progress), {IDENTITY: asdict(identity), CLASSIFICATION: classification})
             elif self._identity is not None:
                 _check_identity(self._identity, identity)
-            return self.present
+            if steps_back(self._state().progress, clock):
+                log.warning("the database's clock was set back to %s: following it", _utc(clock))
+                self._commit(set_back(self._state(), clock))
+            return self._state()
 
     def record(self, read: Read) -> None:
         """Take a read of the log into the ledger."""
         with self._changing:
             state = self._state()
+            if self._moment is not None:
+                read = replace(read, safe_now=self._moment.safe_now, skew=self._moment.skew)
             users = self._slice_users(quarters_within(state, read.span))
             self._commit(advance(state, read, self.rules, users))
 
@@ -202,6 +238,10 @@ class Books:
         if self.present is self.durable:
             self.present = self._state().ahead(Changes())
         self._state().apply(changes)
+
+
+def _utc(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _nothing_read(state: State) -> bool:

@@ -172,6 +172,13 @@ LEDGER_DRIFT = Metric(
     "SQL less the ledger for one past day, sampled hourly; what changed after the horizon.",
     "usd",
 )
+CLOCK_OFFSET = Metric(
+    "ai_exporter_database_clock_offset_seconds",
+    "gauge",
+    (),
+    "The database's clock, as last read, less the clock of the exporter's host.",
+    "seconds",
+)
 ROWS_READ = Metric("ai_exporter_rows_read_total", "counter", (), "Rows that reads of the log went over.")
 LATE_ROWS = Metric("ai_exporter_late_rows_total", "counter", (), "Rows found in slices that were closed already.")
 SERIES_FOLDED = Metric(

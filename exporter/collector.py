@@ -10,6 +10,7 @@ import psycopg
 from exporter.announcer import Announcer
 from exporter.books import Books
 from exporter.catalog import COLLECTORS
+from exporter.clock import LEAP_LASTS
 from exporter.config import Config
 from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import DatabaseError, translate
@@ -56,6 +57,12 @@ class Scrape:
     recommendations: Mapping[tuple[str, str], int] | None = None
     approvals: int | None = None
 
+
+CLOCK_HINT = (
+    "correct the clock of the database's host; until then time goes on by this host's clock, "
+    f"and a clock that stays where it is is believed after {LEAP_LASTS / 60:.0f} minutes"
+)
+"""What to do about a clock that is disbelieved."""
 
 FAILED = Scrape(outcomes={name: Outcome(False, 0.0) for name in COLLECTORS})
 """What a scrape is that did not reach the database."""
@@ -117,7 +124,7 @@ class Collector:
         rules = books.wanted if books.must_rebase else books.classification
         log_table = session.log(rules)
         self._has_status = log_table.has_status
-        clock = int(session.clock)
+        clock = books.believe(session.clock).now
         state = books.open(session.identity(log_table), clock)
         with books.reading():
             now = agenda.present(state.progress, clock)
@@ -130,7 +137,12 @@ class Collector:
         return Read(span, now, minutes, sequence=session.sequence)
 
     def _record(self, window: Read) -> bool:
-        self._books.record(replace(window, routes=self._primaries))
+        books = self._books
+        books.record(replace(window, routes=self._primaries))
+        if (problem := books.clock_problem) is not None:
+            self._announcer.failed("clock", f"{problem} — {CLOCK_HINT}")
+            return False
+        self._announcer.works("clock")
         return True
 
     def _choose_users(self, budgets: Budgets | None) -> None:

@@ -56,7 +56,8 @@ Samples = Iterable[tuple[tuple[str, ...], float]]
 class Figures:
     """What is shown at one moment.
 
-    `durable` is the state as committed, for counters; `present` the newest one, for gauges. `drift` is in money units.
+    `durable` is the state as committed, for counters; `present` the newest one, for gauges. `drift` is in money units,
+    `clock_offset` in seconds.
     """
 
     config: Config
@@ -70,6 +71,7 @@ class Figures:
     progress: float
     last_success: float
     drift: int | None
+    clock_offset: float | None = None
 
     @property
     def fresh(self) -> State | None:
@@ -235,6 +237,8 @@ def _exporter(figures: Figures) -> Iterator[Family]:
     yield _family(catalog.BACKFILL_PROGRESS, [((), figures.progress)])
     if figures.drift is not None:
         yield _family(catalog.LEDGER_DRIFT, [((), usd(figures.drift))])
+    if figures.clock_offset is not None:
+        yield _family(catalog.CLOCK_OFFSET, [((), figures.clock_offset)])
     yield _family(catalog.STATE_COMMIT_FAILURES, [((), figures.commit_failures)])
     yield _family(catalog.BUILD_INFO, [((version(DISTRIBUTION), platform.python_version()), 1)])
 

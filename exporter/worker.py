@@ -103,7 +103,7 @@ class Worker:
         books = self._books
         seconds = REBASE_SECONDS if books.must_rebase else self._pace.statement_seconds * (QUARTER // MINUTE)
         with self._database.session(seconds, statement_seconds=self._pace.statement_seconds) as session:
-            clock = self.clock = int(session.clock)
+            clock = self.clock = books.believe(session.clock).now
             # the state must be of the table that is configured now, before anything is read
             table = session.log(books.wanted)
             state = books.open(session.identity(table), clock)
@@ -164,7 +164,9 @@ class Worker:
             return agenda.front(state, clock, books.rules)
         if books.must_rebase:
             return None
-        return agenda.next_merge(state, length) or agenda.next_reread(state, clock, books.rules, length)
+        return agenda.next_merge(state, length) or agenda.next_reread(
+            state, clock, books.rules, length, books.safe_now
+        )
 
     def _read(self, session: Session, table: LogTable, state: State, span: Span, now: int) -> None:
         books, pace = self._books, self._pace

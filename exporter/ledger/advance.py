@@ -13,7 +13,6 @@ from exporter.ledger.model import (
     SHOWN,
     STARTING,
     UNKNOWN,
-    Admission,
     Cell,
     Changes,
     Minute,
@@ -35,19 +34,38 @@ NEVER = 2**62
 """A moment past all others: nothing is counted before the first reading is done."""
 
 
-def begin(clock: int, rules: Rules, backfill_since: int | None = None) -> Progress:
+LONGEST_DOUBT = 40 * 24 * HOUR
+"""How far, in seconds, a first reading reaches back for a clock that no other clock confirms."""
+
+
+def begin(clock: int, rules: Rules, backfill_since: int | None = None, safe_now: int | None = None) -> Progress:
     """Where an empty ledger begins to read.
 
     Reading starts at the month's beginning or at the horizon, whichever is older, and counts nothing; with
-    `backfill_since` everything from that quarter-hour on is counted.
+    `backfill_since` everything from that quarter-hour on is counted. Where `safe_now` lies behind the clock, the
+    horizon is that of `safe_now`, so that a clock which is set back to it finds its slices.
     """
     month = day_start(month_start_day(day_of(clock, rules.zone)), rules.zone)
-    start = floor_to(min(month, clock - rules.horizon), QUARTER)
+    safe = clock if safe_now is None else max(min(safe_now, clock), clock - LONGEST_DOUBT)
+    start = floor_to(min(month, safe - rules.horizon), QUARTER)
     count_from = NEVER
     if backfill_since is not None:
         count_from = floor_to(backfill_since, QUARTER)
         start = min(start, count_from)
     return Progress(STARTING, clock, start, start, start, start, count_from, start)
+
+
+def set_back(state: State, clock: int) -> Changes:
+    """Follow a clock that was set back: "now" is `clock`, and nothing that was read is forgotten.
+
+    Slices that were closed or merged by the clock as it was stay so; `agenda.front` reaches them all the same.
+    """
+    admitted = {
+        series: replace(admission, born=clock)
+        for series, admission in state.admitted.items()
+        if admission.born not in (None, SHOWN) and admission.born > clock
+    }
+    return Changes(progress=replace(state.progress, now=clock), admitted=admitted)
 
 
 def quarters_within(state: State, span: Span) -> list[int]:
@@ -68,8 +86,10 @@ def advance(state: State, read: Read, rules: Rules, quarter_users: QuarterUsers)
     # a history that is counted appears with its total; all other series show their zero first
     whole = not running and before.count_from != NEVER
     places = Places(state.admitted, rules.max_series, SHOWN if whole else None)
-    draft = Draft(state, rules, places, read.now, known_models(state, read))
+    draft = Draft(state, rules, places, read.now, read.irrevocable, known_models(state, read))
     admit(places, read)
+    # what a clock that was set back dates into slices which are closed is on time all the same
+    late_before = min(before.closed, floor_to(read.now - rules.window, MINUTE))
 
     refreshed: set[int] = set()
     late_rows = 0
@@ -83,7 +103,7 @@ def advance(state: State, read: Read, rules: Rules, quarter_users: QuarterUsers)
             old = replace(old, users=quarter_users.get(start, {}))
         counted = running or start >= before.count_from
         new, rows = _read_slice(draft, old, read, layout, counted=counted)
-        if counted and start + width <= before.closed and not any(part.held for part in parts):
+        if counted and start + width <= late_before and not any(part.held for part in parts):
             late_rows += rows
         if len(parts) == 1 and parts[0].width == width and old == new:
             draft.changes.sequences[start] = read.sequence
@@ -91,7 +111,7 @@ def advance(state: State, read: Read, rules: Rules, quarter_users: QuarterUsers)
             draft.replace_slice(parts, new)
 
     folded = before.folded
-    while folded < layout.merged and folded in refreshed and read.now - folded - QUARTER >= rules.horizon:
+    while folded < layout.merged and folded in refreshed and read.irrevocable - folded - QUARTER >= rules.horizon:
         draft.fold_away(folded)
         folded += QUARTER
 
@@ -113,6 +133,7 @@ def advance(state: State, read: Read, rules: Rules, quarter_users: QuarterUsers)
         rows_folded=before.rows_folded + draft.rows_folded,
         rows_read=before.rows_read + rows_read,
         newest=max(before.newest, newest),
+        skew=before.skew if read.skew is None else read.skew,
     )
     return draft.changes
 
@@ -203,8 +224,8 @@ def _show_series(draft: Draft) -> None:
         if admission.born == SHOWN:
             continue
         born = draft.now if admission.born is None else admission.born
-        lasted = draft.now >= born + draft.rules.zero_hold
-        if (changed := Admission(admission.order, SHOWN if lasted else born)) != admission:
+        lasted = draft.now - born + admission.shown >= draft.rules.zero_hold
+        if (changed := replace(admission, born=SHOWN if lasted else born)) != admission:
             draft.changes.admitted[series] = changed
 
 

@@ -20,9 +20,18 @@ def stage_at(age: int, rules: Rules) -> int:
     return sum(age >= due for due in reread_ages(rules))
 
 
+LARGEST_STEP = 60
+"""Seconds by which a clock may step back and "now" just waits for it; a clock that steps further is followed."""
+
+
 def present(progress: Progress, clock: int) -> int:
-    """Now: the database's clock, never stepping back."""
+    """Now: the database's clock, which never steps back but by `set_back`."""
     return max(progress.now, clock)
+
+
+def steps_back(progress: Progress, clock: int) -> bool:
+    """Whether the clock was set back so far that it must be followed, by `set_back`."""
+    return progress.now - clock > LARGEST_STEP
 
 
 def oldest_open(state: State, progress: Progress) -> int:
@@ -38,7 +47,8 @@ def is_current(progress: Progress, clock: int) -> bool:
 def front(state: State, clock: int, rules: Rules) -> Span | None:
     """The open window up to the present, or None where a gap is to be caught up first.
 
-    A database clock that was set back dates new rows into closed slices: the window then reaches down to them.
+    A database clock that was set back dates new rows into closed slices: the window then reaches down to them, and up
+    to what had been read by the clock as it was.
     """
     progress = state.progress
     if not is_current(progress, clock):
@@ -46,7 +56,7 @@ def front(state: State, clock: int, rules: Rules) -> Span | None:
     lo = min(oldest_open(state, progress), floor_to(clock - rules.window, MINUTE))
     if lo < progress.merged:
         lo = max(floor_to(lo, QUARTER), progress.folded)
-    return Span(lo, present(progress, clock) + 1)
+    return Span(lo, max(present(progress, clock) + 1, progress.position))
 
 
 def catch_up(state: State, clock: int, length: int) -> Span | None:
@@ -68,16 +78,23 @@ def next_merge(state: State, length: int) -> Span | None:
     return Span(progress.merged, hi) if hi > progress.merged else None
 
 
-def next_reread(state: State, clock: int, rules: Rules, length: int) -> Span | None:
-    """The oldest run of quarters, at most `length` seconds of them, that have reached an age to be read again at."""
+def next_reread(
+    state: State, clock: int, rules: Rules, length: int, safe_now: int | None = None
+) -> Span | None:
+    """The oldest run of quarters, at most `length` seconds of them, that have reached an age to be read again at.
+
+    Those are due to be folded that are past the horizon by `safe_now` (None: by the clock).
+    """
     progress = state.progress
     if progress.phase != RUNNING:
         return None
     now = present(progress, clock)
+    safe = now if safe_now is None else min(safe_now, now)
 
     def due(quarter: int) -> bool:
-        age = now - quarter - QUARTER
-        return age >= rules.horizon or state.slices[quarter].stage < stage_at(age, rules)
+        if safe - quarter - QUARTER >= rules.horizon:
+            return True
+        return state.slices[quarter].stage < stage_at(now - quarter - QUARTER, rules)
 
     quarters = range(progress.folded, progress.merged, QUARTER)
     lo = next((quarter for quarter in quarters if due(quarter)), None)

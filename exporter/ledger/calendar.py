@@ -36,6 +36,12 @@ def month_start_day(day: int) -> int:
     return date.fromordinal(day).replace(day=1).toordinal()
 
 
+def month_days(day: int) -> range:
+    """The ordinals of all days of the day's month."""
+    first = month_start_day(day)
+    return range(first, (date.fromordinal(first) + timedelta(days=32)).replace(day=1).toordinal())
+
+
 @dataclass(frozen=True)
 class Window:
     """A budget window, half open: `start` <= t < `end`."""
@@ -52,6 +58,5 @@ def day_window(now: int, zone: ZoneInfo) -> Window:
 
 def month_window(now: int, zone: ZoneInfo) -> Window:
     """The calendar month that holds `now`."""
-    first = month_start_day(day_of(now, zone))
-    after = (date.fromordinal(first) + timedelta(days=32)).replace(day=1).toordinal()
-    return Window(day_start(first, zone), day_start(after, zone))
+    days = month_days(day_of(now, zone))
+    return Window(day_start(days.start, zone), day_start(days.stop, zone))

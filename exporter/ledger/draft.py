@@ -15,19 +15,24 @@ K = TypeVar("K")
 
 @dataclass
 class Draft:
-    """What one plan has found so far. Every method adds to `changes`."""
+    """What one plan has found so far. Every method adds to `changes`.
+
+    Sums of days are dropped by `irrevocable`, the safe clock, and only once no day of their month can be shown again,
+    not even by a clock that is set back by up to two days.
+    """
 
     state: State
     rules: Rules
     places: Places
     now: int
+    irrevocable: int
     known_models: frozenset[str] = frozenset()
     changes: Changes = field(default_factory=Changes)
     rows_folded: int = 0
 
     def __post_init__(self) -> None:
-        today = day_of(self.now, self.rules.zone)
-        self.first_day = min(month_start_day(today), today - 2)
+        today = day_of(self.irrevocable, self.rules.zone)
+        self.first_day = month_start_day(today - 2)
         self.first_user_day = today - 1
 
     def fold_labels(self, cells: Mapping[Series, Aggregate]) -> dict[Series, Aggregate]:

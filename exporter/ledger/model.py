@@ -76,8 +76,11 @@ class Minute:
 class Read:
     """All rows of a span, out of one snapshot.
 
-    `now` is the database's clock when the snapshot was taken, never below that of an earlier read. Minutes without
-    rows are left out. `routes` maps each operation to its route's primary model, as the log spells it.
+    `now` is the database's clock when the snapshot was taken, never below that of an earlier read unless the clock was
+    set back between them (`set_back`). `safe_now` is what cannot be undone goes by: never ahead of any clock that is
+    trusted, nor of `now`; None: it is `now`. `skew` is `now` less the exporter's own clock, None where that is not told. Minutes without rows
+    are left out. `routes` maps each operation to its
+    route's primary model, as the log spells it.
     """
 
     span: Span
@@ -85,6 +88,13 @@ class Read:
     minutes: Mapping[int, Minute]
     routes: Mapping[str, str] = field(default_factory=dict)
     sequence: int = 0
+    safe_now: int | None = None
+    skew: int | None = None
+
+    @property
+    def irrevocable(self) -> int:
+        """The time by which slices are folded and sums are dropped, in seconds since the epoch."""
+        return self.now if self.safe_now is None else min(self.safe_now, self.now)
 
 
 @dataclass(frozen=True)
@@ -127,11 +137,13 @@ class Slice:
 class Admission:
     """A series' place: its `order` among all, and since when its zero is shown.
 
-    `born` is None before that, and `SHOWN` once the zero has been shown long enough, or never needed to be.
+    `born` is None before that, and `SHOWN` once the zero has been shown long enough, or never needed to be. `shown` is
+    for how many seconds earlier processes have shown it.
     """
 
     order: int
     born: int | None
+    shown: int = 0
 
 
 SHOWN = 0
@@ -147,7 +159,8 @@ class Progress:
 
     Before `folded` only sums are left; up to `merged` there are quarters, then minutes; minutes before `closed` are
     closed unless held; before `position` everything has been read at least once. While `phase` is starting, slices
-    before `count_from` are taken as known without being counted.
+    before `count_from` are taken as known without being counted. All but `folded` may lie ahead of `now`, once a clock
+    was set back. `skew` is `now` less the exporter's own clock at that moment, None where it was not told.
     """
 
     phase: str
@@ -162,6 +175,7 @@ class Progress:
     rows_read: int = 0
     rows_folded: int = 0
     newest: float = 0.0
+    skew: int | None = None
 
 
 @dataclass

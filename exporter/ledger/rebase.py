@@ -26,7 +26,7 @@ def rebase(state: State, read: Read, rules: Rules) -> Changes:
     before = state.progress
     emptied = replace(state, days={}, user_days={})
     places = Places(state.admitted, rules.max_series, None if before.phase == RUNNING else SHOWN)
-    draft = Draft(emptied, rules, places, read.now, known_models(state, read))
+    draft = Draft(emptied, rules, places, read.now, read.irrevocable, known_models(state, read))
     admit(places, read)
     draft.changes.days.update(dict.fromkeys(state.days))
     draft.changes.user_days.update(dict.fromkeys(state.user_days))

@@ -3,18 +3,24 @@
 from collections.abc import Mapping
 
 from exporter.ledger.aggregate import ZERO, Aggregate
-from exporter.ledger.calendar import day_of, month_start_day
+from exporter.ledger.calendar import day_of, month_days
 from exporter.ledger.model import RUNNING, SHOWN, Admission, Rules, Series, State, Waiting
 from exporter.ledger.slices import join_waiting
 
 
-def rebirths(state: State) -> dict[Series, Admission]:
-    """The admissions to forget the birth of when a state is loaded.
+def rebirths(state: State, rules: Rules) -> dict[Series, Admission]:
+    """The admissions to change when a state is loaded: of series whose zero had not been shown for long enough.
 
-    Whether a scraper saw the zero of a series that was still held is unknown after a stop, so its time begins anew.
+    Nobody sees a zero while no process runs, so only the time up to the last read counts. A process that has shown the
+    zero at all counts for a quarter of the time: else a restart loop in which each process is scraped once would keep
+    the series at zero for ever.
     """
     return {
-        series: Admission(admission.order, None)
+        series: Admission(
+            admission.order,
+            None,
+            admission.shown + max(state.progress.now - admission.born, rules.zero_hold // 4),
+        )
         for series, admission in state.admitted.items()
         if admission.born not in (SHOWN, None)
     }
@@ -42,10 +48,11 @@ def spend_today(state: State, rules: Rules) -> dict[Series, int]:
 
 def spend_month(state: State, rules: Rules) -> dict[Series, int]:
     """Money units of the present calendar month for every admitted series."""
-    first = month_start_day(_today(state, rules))
+    # once the clock was set back there may be sums of days that are still to come
+    days = month_days(_today(state, rules))
     result = dict.fromkeys(state.admitted, 0)
     for (day, series), units in state.days.items():
-        if day >= first:
+        if day in days:
             result[series] += units
     return result
 

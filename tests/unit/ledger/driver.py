@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from exporter.ledger import agenda, view
-from exporter.ledger.advance import advance, begin, quarters_within
+from exporter.ledger.advance import advance, begin, quarters_within, set_back
 from exporter.ledger.aggregate import Aggregate
 from exporter.ledger.calendar import QUARTER
 from exporter.ledger.model import KEYED, Changes, Read, Rules, Series, Slice, Span, State
@@ -54,8 +54,9 @@ class Disk:
 class Exporter:
     """The part that is played by scrapes, the background worker and the start of the process.
 
-    `applied` is called with each read whose changes were applied, and whether it was a rebase. `width` is the stretch
-    by which merged slices are read: minutes or quarters.
+    `applied` is called with each read whose changes were applied, and whether it was a rebase; `followed` when the clock
+    was followed back. `width` is the stretch
+    by which merged slices are read: minutes or quarters. `lead` is how far the database's clock is ahead of the host's.
     """
 
     log: Log
@@ -65,11 +66,13 @@ class Exporter:
     backfill_since: int | None = None
     width: int = 60
     chunk: int = 6 * 3600
+    lead: int = 0
     applied: Callable[[Read, bool], None] = lambda read, rebased: None
+    followed: Callable[[], None] = lambda: None
     sequence: int = 0
 
     def __post_init__(self) -> None:
-        self.state = State(begin(self.clock, self.rules, self.backfill_since))
+        self.state = State(begin(self.clock, self.rules, self.backfill_since, self.clock - max(0, self.lead)))
         self.disk = Disk(self.state)
 
     # -- reading
@@ -78,13 +81,24 @@ class Exporter:
     def now(self) -> int:
         return agenda.present(self.state.progress, self.clock)
 
+    @property
+    def safe_now(self) -> int:
+        """What cannot be undone goes by the slower of both clocks."""
+        return min(self.now, self.clock - max(0, self.lead))
+
+    def follow_clock(self) -> None:
+        """Follow a clock that was set back."""
+        if agenda.steps_back(self.state.progress, self.clock):
+            self.commit(set_back(self.state, self.clock))
+            self.followed()
+
     def read(self, span: Span) -> Read:
         """One snapshot of the log: by minutes, and below `merged` by quarters where these are asked for."""
         self.sequence += 1
         middle = min(max(span.lo, self.state.progress.merged), span.hi) if self.width == QUARTER else span.lo
         old = self.log.read(Span(span.lo, middle), self.now, self.classes, self.sequence, width=QUARTER)
         new = self.log.read(Span(middle, span.hi), self.now, self.classes, self.sequence)
-        return replace(new, span=span, minutes={**old.minutes, **new.minutes})
+        return replace(new, span=span, minutes={**old.minutes, **new.minutes}, safe_now=self.safe_now)
 
     def plan(self, read: Read) -> Changes:
         """What a read would change."""
@@ -105,6 +119,7 @@ class Exporter:
 
     def scrape(self) -> dict[Series, Aggregate]:
         """Catch up where there is a gap, read the open window, and expose."""
+        self.follow_clock()
         while (span := agenda.catch_up(self.state, self.clock, self.chunk)) is not None:
             self.take(self.read(span))
         self.front()
@@ -119,7 +134,7 @@ class Exporter:
     def next_work(self) -> Span | None:
         """What the background worker would read next."""
         return agenda.next_merge(self.state, self.chunk) or agenda.next_reread(
-            self.state, self.clock, self.rules, self.chunk
+            self.state, self.clock, self.rules, self.chunk, self.safe_now
         )
 
     def work(self) -> None:
@@ -149,7 +164,7 @@ class Exporter:
         """A new process: the durable state, and zeros that are shown anew. `changed` are new values of the rules."""
         self.rules = replace(self.rules, **changed)  # type: ignore[arg-type]
         self.state = self.disk.load()
-        self.commit(Changes(admitted=dict(view.rebirths(self.state))))
+        self.commit(Changes(admitted=dict(view.rebirths(self.state, self.rules))))
 
     def reconfigure(self, classes: Classes | None = None, **changed: object) -> None:
         """A new process with a changed configuration: one snapshot is counted as before, then taken up as new."""
@@ -158,7 +173,7 @@ class Exporter:
             self.take(self.read(gap))
         rules = replace(self.rules, **changed)  # type: ignore[arg-type]
         lo = rebase_span(self.state, rules).lo
-        self.take(self.read(Span(self.state.progress.folded, self.now + 1)))
+        self.take(self.read(Span(self.state.progress.folded, max(self.now + 1, self.state.progress.position))))
         self.rules, self.classes = rules, classes or self.classes
         read = self.read(Span(lo, self.state.progress.position))
         self.commit(rebase(self.state, read, rules))

@@ -40,6 +40,7 @@ class Oracle:
     offset: dict[Series, Aggregate] = field(default_factory=dict)
     exposed: dict[Series, Aggregate] = field(default_factory=dict)
     zero_since: dict[Series, int] = field(default_factory=dict)
+    shown_for: dict[Series, int] = field(default_factory=dict)
     free: set[Series] = field(default_factory=set)
     versions: set[tuple[Row, int]] = field(default_factory=set)
     not_judged: set[tuple[Row, int]] = field(default_factory=set)
@@ -51,6 +52,7 @@ class Oracle:
 
     def __post_init__(self) -> None:
         self.exporter.applied = self.applied
+        self.exporter.followed = self.followed
         self.folded = self.exporter.state.progress.folded
         self.epochs.append(self.exporter.classes)
 
@@ -99,11 +101,19 @@ class Oracle:
     def tell_free(self) -> None:
         """Note which series have shown their zero for long enough: no later change of the rules takes that back."""
         now, hold = self.exporter.state.progress.now, self.exporter.rules.zero_hold
-        self.free.update(series for series, at in self.zero_since.items() if now >= at + hold)
+        self.free.update(s for s, at in self.zero_since.items() if now - at + self.shown_for.get(s, 0) >= hold)
+
+    def followed(self) -> None:
+        """The clock was set back: a zero cannot have been shown since a moment that is still to come."""
+        now = self.exporter.state.progress.now
+        self.zero_since = {series: min(at, now) for series, at in self.zero_since.items()}
 
     def restarted(self) -> None:
-        """Zeros that nobody may have seen for long enough are shown anew."""
-        self.zero_since = {series: at for series, at in self.zero_since.items() if series in self.free}
+        """Zeros that were not shown for long enough are shown anew, less the time for which they were."""
+        now, hold = self.exporter.state.progress.now, self.exporter.rules.zero_hold
+        for series in self.zero_since.keys() - self.free:
+            lasted = max(now - self.zero_since.pop(series), hold // 4)
+            self.shown_for[series] = self.shown_for.get(series, 0) + lasted
 
     def counter_sums(self) -> dict[Series, Aggregate]:
         """Counters less corrections."""

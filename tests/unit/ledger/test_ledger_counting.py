@@ -69,11 +69,17 @@ class TestRowsThatCome:
         exporter.scrape()
         assert exporter.count(Field.COST) == USD
 
-    def test_the_ledgers_clock_never_steps_back(self) -> None:
+    def test_now_waits_for_a_clock_that_steps_back_a_little(self) -> None:
+        exporter = started(Log())
+        exporter.clock -= 60
+        exporter.scrape()
+        assert exporter.state.progress.now == START
+
+    def test_a_clock_that_is_set_back_further_is_followed(self) -> None:
         exporter = started(Log())
         exporter.clock -= 5000
         exporter.scrape()
-        assert exporter.state.progress.now == START
+        assert exporter.state.progress.now == START - 5000
 
     def test_rows_of_a_gap_of_days_are_all_counted(self) -> None:
         log = Log()

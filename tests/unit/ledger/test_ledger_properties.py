@@ -191,11 +191,25 @@ class Ledger(RuleBasedStateMachine):
     @rule(seconds=st.one_of(st.integers(1, 600), st.integers(1, 5 * HOUR)))
     def step_back(self, seconds: int) -> None:
         self.exporter.clock -= seconds
+        self.exporter.lead -= seconds
+
+    @rule(seconds=st.one_of(st.integers(61, 2 * HOUR), st.integers(HOUR, DAY)))
+    def leap(self, seconds: int) -> None:
+        """The database's clock alone goes ahead."""
+        self.exporter.clock += seconds
+        self.exporter.lead += seconds
+
+    @rule()
+    def come_back(self) -> None:
+        """The database's clock is right again."""
+        self.exporter.clock -= self.exporter.lead
+        self.exporter.lead = 0
 
     # -- the exporter
 
     def next_scrape(self) -> Any:
         exporter = self.exporter
+        exporter.follow_clock()
         return agenda.catch_up(exporter.state, exporter.clock, exporter.chunk) or agenda.front(
             exporter.state, exporter.clock, exporter.rules
         )
@@ -304,7 +318,7 @@ class Ledger(RuleBasedStateMachine):
     def settle(self, step: int) -> None:
         """Time passes until everything has been read again for the last time, and nothing is left undone."""
         exporter = self.exporter
-        exporter.clock = exporter.now
+        self.come_back()
         exporter.scrape()
         since = exporter.state.progress.folded
         for _ in range((exporter.rules.horizon + 2 * HOUR) // step):
