@@ -106,13 +106,16 @@ class Books:
 
     def believe(self, clock: float) -> Moment:
         """What time it is by a reading of the database's clock that was just taken."""
-        known = None if self.present is None else self.present.progress
-        self._moment = self._clock.judge(clock, known and known.now, known and known.skew)
+        if self.present is None:
+            self._moment = self._clock.judge(clock)
+        else:
+            progress = self.present.progress
+            self._moment = self._clock.judge(clock, progress.now, progress.skew)
         return self._moment
 
     @property
     def clock_offset(self) -> float | None:
-        """Seconds by which the database's clock, as last read, is ahead of the host's; None before the first reading."""
+        """The database's clock as last read less the host's, in seconds; None before the first reading."""
         return self._clock.offset
 
     @property

@@ -77,7 +77,7 @@ class DatabaseClock:
 
     @property
     def offset(self) -> float | None:
-        """Seconds by which the database's clock, as last read, is ahead of the host's; None before the first reading."""
+        """The database's clock as last read less the host's, in seconds; None before the first reading."""
         return self._offset
 
     def judge(self, clock: float, known_now: int | None = None, known_skew: int | None = None) -> Moment:

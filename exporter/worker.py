@@ -164,9 +164,7 @@ class Worker:
             return agenda.front(state, clock, books.rules)
         if books.must_rebase:
             return None
-        return agenda.next_merge(state, length) or agenda.next_reread(
-            state, clock, books.rules, length, books.safe_now
-        )
+        return agenda.next_merge(state, length) or agenda.next_reread(state, clock, books.rules, length, books.safe_now)
 
     def _read(self, session: Session, table: LogTable, state: State, span: Span, now: int) -> None:
         books, pace = self._books, self._pace

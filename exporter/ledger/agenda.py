@@ -78,9 +78,7 @@ def next_merge(state: State, length: int) -> Span | None:
     return Span(progress.merged, hi) if hi > progress.merged else None
 
 
-def next_reread(
-    state: State, clock: int, rules: Rules, length: int, safe_now: int | None = None
-) -> Span | None:
+def next_reread(state: State, clock: int, rules: Rules, length: int, safe_now: int | None = None) -> Span | None:
     """The oldest run of quarters, at most `length` seconds of them, that have reached an age to be read again at.
 
     Those are due to be folded that are past the horizon by `safe_now` (None: by the clock).

@@ -77,10 +77,9 @@ class Read:
     """All rows of a span, out of one snapshot.
 
     `now` is the database's clock when the snapshot was taken, never below that of an earlier read unless the clock was
-    set back between them (`set_back`). `safe_now` is what cannot be undone goes by: never ahead of any clock that is
-    trusted, nor of `now`; None: it is `now`. `skew` is `now` less the exporter's own clock, None where that is not told. Minutes without rows
-    are left out. `routes` maps each operation to its
-    route's primary model, as the log spells it.
+    set back between them (`set_back`). What cannot be undone goes by `safe_now`, which is ahead of no clock; None: by
+    `now`. `skew` is `now` less the clock of the exporter's host, None where it is unknown. Minutes without rows are left
+    out. `routes` maps each operation to its route's primary model, as the log spells it.
     """
 
     span: Span

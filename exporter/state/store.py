@@ -56,7 +56,11 @@ _PARTS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[An
     "skipped": (lambda key: Skip(*key), _same, _same),
     "days": (lambda key: (key[0], _series(key[1])), _same, _same),
     "user_days": (tuple, _same, _same),
-    "admitted": (_series, lambda value: Admission(*value), lambda admission: [admission.order, admission.born, admission.shown]),
+    "admitted": (
+        _series,
+        lambda value: Admission(*value),
+        lambda admission: [admission.order, admission.born, admission.shown],
+    ),
     "seen_operations": (_same, _same, _same),
     "seen_models": (_same, _same, _same),
     "succeeded_models": (_same, _same, _same),

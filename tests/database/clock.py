@@ -1,15 +1,23 @@
 """A database whose clock is set by a test."""
 
+import time
 from datetime import datetime, timedelta
 
+from exporter.clock import HostClock
 from tests.database.harness import Log
 
 
 class Clock:
-    """The clock of one database: its `now()` stands where it is put, and goes on from there."""
+    """The clock of one database: its `now()` stands where it is put, and goes on from there.
+
+    `host` is the clock of an exporter's host, which goes with it, and does not leap where the database's does.
+    """
 
     def __init__(self, log: Log) -> None:
         self._log = log
+        self._passed = 0.0
+        self.host = HostClock(lambda: time.monotonic() + self._passed, lambda: time.time() + self._wall_ahead)
+        self._wall_ahead = 0.0
         log.execute("CREATE SCHEMA clock")
         log.execute("CREATE TABLE clock.setting (ahead interval NOT NULL)")
         log.execute("INSERT INTO clock.setting VALUES ('0')")
@@ -27,11 +35,19 @@ class Clock:
         return now
 
     def set(self, to: datetime) -> None:
-        """Put the clock to a moment."""
+        """Put the database's clock and the host's to a moment, as if the time between had passed."""
+        self._passed += max(0.0, (to - self.now()).total_seconds())
         self._log.execute("UPDATE clock.setting SET ahead = %s - pg_catalog.now()", to)
+        self._wall_ahead = to.timestamp() - time.time()
 
     def advance(self, seconds: float) -> None:
-        """Put the clock forward, or back."""
+        """Put the database's clock and the host's forward, or back."""
+        self._passed += max(0.0, seconds)
+        self._wall_ahead += seconds
+        self.leap(seconds)
+
+    def leap(self, seconds: float) -> None:
+        """Put the database's clock alone forward, or back."""
         self._log.execute("UPDATE clock.setting SET ahead = ahead + %s", timedelta(seconds=seconds))
 
     def ago(self, seconds: float) -> datetime:

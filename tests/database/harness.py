@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 from exporter.app import Exporter
+from exporter.clock import HostClock
 from exporter.config import Config
 from exporter.database.connection import resolve_conninfo
 from exporter.demo.history import Call, Outcome
@@ -93,13 +94,17 @@ def running(
     backfill_since: datetime | None = None,
     *,
     after: Running | None = None,
+    host: HostClock | None = None,
     **overrides: Any,
 ) -> Iterator[Running]:
-    """An exporter on a database; `after` is the one that ran before on the same state, whose counters must not fall."""
+    """An exporter on a database; `after` is the one that ran before on the same state, whose counters must not fall.
+
+    `host` is the clock of its host, for a database whose clock is set by the test.
+    """
     config = config_for(url, state_dir, overrides)
     since = None if backfill_since is None else int(backfill_since.timestamp())
     # as the command does it: the URL of the configuration, and nothing of this machine's environment
-    exporter = Exporter(config, resolve_conninfo(config, {}), Store(state_dir), since)
+    exporter = Exporter(config, resolve_conninfo(config, {}), Store(state_dir), since, host)
     try:
         exporter.start()
         yield Running(exporter, config, Scraped() if after is None else after.last)

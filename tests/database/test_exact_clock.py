@@ -59,7 +59,7 @@ def settle(exporter: Running) -> Scraped:
 
 @pytest.mark.parametrize("gap", [4 * MINUTE, 6 * MINUTE, 50 * MINUTE, 5 * HOUR, 3 * DAY])
 def test_a_gap_without_scrapes_is_caught_up_exactly(log: Log, clock: Clock, tmp_path: Path, gap: float) -> None:
-    with running(log.url, tmp_path) as exporter:
+    with running(log.url, tmp_path, host=clock.host) as exporter:
         exporter.wait_ready()
         log.insert(at=clock.ago(2), cost="0.000001")
         before = exporter.scrape()
@@ -67,14 +67,14 @@ def test_a_gap_without_scrapes_is_caught_up_exactly(log: Log, clock: Clock, tmp_
     clock.advance(gap)
     for part in range(20):
         log.insert(at=clock.ago(gap * part / 20 + 0.5), cost="0.001001", operation=f"operation-{part % 3}")
-    with running(log.url, tmp_path, after=exporter) as again:
+    with running(log.url, tmp_path, after=exporter, host=clock.host) as again:
         scraped = again.wait_up()
         assert_shows_what_sql_says(scraped, log)
         assert again.wait_ready().scrape().one("ai_exporter_backfill_progress_ratio") == 1
 
 
 def test_a_long_gap_is_not_called_current(log: Log, clock: Clock, tmp_path: Path) -> None:
-    with running(log.url, tmp_path, worker={"pause": 30}) as exporter:
+    with running(log.url, tmp_path, worker={"pause": 30}, host=clock.host) as exporter:
         exporter.wait_ready()
         log.insert(at=clock.ago(2), cost="0.5")
         before = exporter.scrape()
@@ -89,7 +89,7 @@ def test_a_long_gap_is_not_called_current(log: Log, clock: Clock, tmp_path: Path
 
 
 def test_rows_that_come_late_are_found_by_the_re_reads(log: Log, clock: Clock, tmp_path: Path) -> None:
-    with running(log.url, tmp_path) as exporter:
+    with running(log.url, tmp_path, host=clock.host) as exporter:
         exporter.wait_ready()
         for age in (10 * MINUTE, 70 * MINUTE, 5 * HOUR, 13 * HOUR, 30 * HOUR, 46 * HOUR):
             log.insert(at=clock.ago(age), cost="0.000001")
@@ -106,7 +106,7 @@ def test_rows_that_come_late_are_found_by_the_re_reads(log: Log, clock: Clock, t
 
 
 def test_a_transaction_of_an_hour_counts_after_the_merge(log: Log, clock: Clock, tmp_path: Path) -> None:
-    with running(log.url, tmp_path) as exporter, psycopg.connect(log.url) as writer:
+    with running(log.url, tmp_path, host=clock.host) as exporter, psycopg.connect(log.url) as writer:
         exporter.wait_ready()
         log.insert(at=clock.ago(1), cost="0.5", connection=writer)
         for _ in range(16):
@@ -121,7 +121,7 @@ def test_a_transaction_of_an_hour_counts_after_the_merge(log: Log, clock: Clock,
 
 
 def test_rows_deleted_inside_and_beyond_the_horizon(log: Log, clock: Clock, tmp_path: Path) -> None:
-    with running(log.url, tmp_path) as exporter:
+    with running(log.url, tmp_path, host=clock.host) as exporter:
         exporter.wait_ready()
         old = log.insert(at=clock.ago(2), cost="0.5")
         exporter.scrape()
@@ -144,7 +144,7 @@ def test_rows_deleted_inside_and_beyond_the_horizon(log: Log, clock: Clock, tmp_
 
 
 def test_a_clock_that_is_set_back(log: Log, clock: Clock, tmp_path: Path) -> None:
-    with running(log.url, tmp_path) as exporter:
+    with running(log.url, tmp_path, host=clock.host) as exporter:
         exporter.wait_ready()
         for step in (0.0, 4 * MINUTE, 4 * MINUTE, -10 * MINUTE, 30.0, -HOUR, MINUTE, 4 * MINUTE, 56 * MINUTE):
             clock.advance(step)
@@ -159,7 +159,7 @@ def test_calls_that_never_end_are_shown_and_hold_nothing_up(embedded_database: s
     with Log(embedded_database, "status") as log:
         clock = Clock(log)
         clock.set(START)
-        with running(log.url, tmp_path) as exporter:
+        with running(log.url, tmp_path, host=clock.host) as exporter:
             exporter.wait_ready()
             never = log.insert(at=clock.ago(5), outcome="running", cost=None, latency_ms=None)
             for _ in range(20):
@@ -179,7 +179,7 @@ def test_calls_that_never_end_are_shown_and_hold_nothing_up(embedded_database: s
 
 
 def test_unpriced_calls_count_when_costs_have_had_their_time(log: Log, clock: Clock, tmp_path: Path) -> None:
-    with running(log.url, tmp_path, models={"free": ["free-model"]}) as exporter:
+    with running(log.url, tmp_path, models={"free": ["free-model"]}, host=clock.host) as exporter:
         exporter.wait_ready()
         priced_later = log.insert(at=clock.ago(2), cost=None)
         log.insert(at=clock.ago(2), cost=None)
@@ -199,7 +199,7 @@ def test_a_user_stays_shown_to_the_end_of_the_next_day(log: Log, clock: Clock, t
     user = str(USERS[0])
     if log.layout == "status":
         log.execute("INSERT INTO users (id, email) VALUES (%s, 'a')", USERS[0])
-    with running(log.url, tmp_path) as exporter:
+    with running(log.url, tmp_path, host=clock.host) as exporter:
         exporter.wait_ready()
         log.insert(at=clock.ago(2), user=USERS[0], cost="0.5")
         assert exporter.scrape().one("ai_user_spend_today_usd", user=user) == 0.5
@@ -218,7 +218,7 @@ def test_a_month_of_history_with_restarts_and_gaps(log: Log, clock: Clock, tmp_p
     for gap in (0.0, HOUR, 2 * DAY, 20 * MINUTE):
         clock.advance(gap)
         log.insert(at=clock.ago(gap / 2), cost="0.111111")
-        with running(log.url, tmp_path, since, after=previous) as exporter:
+        with running(log.url, tmp_path, since, after=previous, host=clock.host) as exporter:
             exporter.wait_ready()
             log.insert(at=clock.ago(1), cost="0.222222")
             assert_shows_what_sql_says(exporter.wait_up(), log)

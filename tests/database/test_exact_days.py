@@ -32,7 +32,7 @@ def clock(log: Log) -> Clock:
 def test_midnight_and_the_month_s_end(log: Log, clock: Clock, tmp_path: Path, zone: str) -> None:
     midnight = datetime(2026, 7, 1, tzinfo=ZoneInfo(zone))
     clock.set(midnight - timedelta(seconds=130))
-    with running(log.url, tmp_path, budget_time_zone=zone) as exporter:
+    with running(log.url, tmp_path, budget_time_zone=zone, host=clock.host) as exporter:
         exporter.wait_ready()
         log.insert(at=midnight - timedelta(seconds=140), cost="0.5")
         before = exporter.scrape()
@@ -57,8 +57,8 @@ def test_days_on_which_the_clocks_change(log: Log, clock: Clock, tmp_path: Path,
     clock.set(midnight + timedelta(hours=23, minutes=50))
     for quarter in range(25 * 4):
         log.insert(at=midnight.astimezone(UTC) + timedelta(minutes=15 * quarter), cost="0.010101")
-    zone = "Europe/Berlin"
-    with running(log.url, tmp_path, midnight - timedelta(days=1), budget_time_zone=zone) as exporter:
+    since = midnight - timedelta(days=1)
+    with running(log.url, tmp_path, since, budget_time_zone="Europe/Berlin", host=clock.host) as exporter:
         scraped = exporter.wait_ready().scrape()
         start, end = (
             scraped.one(f"ai_spend_window_{edge}_timestamp_seconds", window="day") for edge in ("start", "end")
@@ -72,7 +72,7 @@ def test_a_log_written_in_local_time_through_the_hour_that_comes_twice(log: Log,
     berlin = ZoneInfo("Europe/Berlin")
     # 02:30 comes twice on this day; a time without zone is one of the two, and counts once
     clock.set(datetime(2026, 10, 25, 0, 20, tzinfo=UTC))
-    with running(log.url, tmp_path, log_time_zone="Europe/Berlin") as exporter:
+    with running(log.url, tmp_path, log_time_zone="Europe/Berlin", host=clock.host) as exporter:
         exporter.wait_ready()
         for _ in range(26):
             local = clock.ago(1).astimezone(berlin).replace(tzinfo=UTC)

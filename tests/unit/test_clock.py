@@ -154,9 +154,7 @@ def test_a_clock_that_stays_ahead_for_a_horizon_is_right_in_the_end() -> None:
 
 
 @given(
-    leaps=st.lists(
-        st.tuples(st.floats(0, 3600), st.floats(-(10**8), 10**8), st.floats(1, LEAP_LASTS - 1)), max_size=8
-    )
+    leaps=st.lists(st.tuples(st.floats(0, 3600), st.floats(-(10**8), 10**8), st.floats(1, LEAP_LASTS - 1)), max_size=8)
 )
 def test_short_leaps_change_nothing(leaps: list[tuple[float, float, float]]) -> None:
     world = World()

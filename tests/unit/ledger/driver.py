@@ -54,9 +54,9 @@ class Disk:
 class Exporter:
     """The part that is played by scrapes, the background worker and the start of the process.
 
-    `applied` is called with each read whose changes were applied, and whether it was a rebase; `followed` when the clock
-    was followed back. `width` is the stretch
-    by which merged slices are read: minutes or quarters. `lead` is how far the database's clock is ahead of the host's.
+    `applied` is called with each read whose changes were applied, and whether it was a rebase; `followed` when a clock
+    that was set back was followed. `width` is the stretch by which merged slices are read: minutes or quarters. `lead`
+    is how far the database's clock is ahead of the host's.
     """
 
     log: Log

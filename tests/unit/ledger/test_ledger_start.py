@@ -130,7 +130,28 @@ class TestNewSeries:
         assert seen == [(0, 20), (0, 40), (0, 60), (3, 80), (3, 100)]
         assert view.spend_today(exporter.state, exporter.rules) == {CHAT: 3}
 
-    def test_the_hold_begins_anew_after_a_restart_within_it(self) -> None:
+    @pytest.mark.parametrize(("interval", "lives"), [(5, 3), (15, 3), (30, 3), (40, 3), (60, 5)])
+    def test_a_restart_loop_shorter_than_the_hold_keeps_no_series_at_zero(self, interval: int, lives: int) -> None:
+        """Each process is killed after 42 s, or after its first scrape where that comes later."""
+        log = Log()
+        exporter = started(log)
+        log.insert(START, cost=3)
+        exporter.wait(1)
+        for _ in range(lives):
+            exporter.restart()
+            for _ in range(max(1, 42 // interval)):
+                exporter.wait(interval)
+        assert exporter.counters()[CHAT][Field.COST] == 3
+
+    def test_time_without_a_process_does_not_count_as_shown(self) -> None:
+        log = Log()
+        exporter = started(log)
+        log.insert(START, cost=3)
+        exporter.wait(10)
+        exporter.restart()
+        assert exporter.wait(3600)[CHAT] == ZERO
+
+    def test_a_restart_within_the_hold_goes_on_with_it(self) -> None:
         log = Log()
         exporter = started(log)
         log.insert(START, cost=3)

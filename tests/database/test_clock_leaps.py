@@ -1,0 +1,147 @@
+"""A database whose clock leaps: what is exposed is still the plain sum, and the leap is told."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from exporter.clock import LEAP_LASTS, HostClock
+from exporter.demo.schema import LAYOUTS
+from tests.database.clock import Clock
+from tests.database.harness import Log, Running, assert_shows_what_sql_says, running, wait_for
+from tests.database.scraped import counted
+
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+START = datetime(2026, 6, 10, 9, 7, 30, tzinfo=UTC)
+OFFSET = "ai_exporter_database_clock_offset_seconds"
+
+
+@pytest.fixture(params=LAYOUTS)
+def log(embedded_database: str, request: pytest.FixtureRequest) -> Iterator[Log]:
+    with Log(embedded_database, request.param) as log:
+        yield log
+
+
+@pytest.fixture
+def clock(log: Log) -> Clock:
+    clock = Clock(log)
+    clock.set(START)
+    return clock
+
+
+@pytest.mark.parametrize("leap", [3 * DAY, 16 * HOUR, 40 * DAY, 10 * MINUTE, -3 * DAY, -2 * HOUR])
+def test_a_leap_that_does_not_last_changes_no_figure(log: Log, clock: Clock, tmp_path: Path, leap: float) -> None:
+    with running(log.url, tmp_path, host=clock.host) as exporter:
+        exporter.wait_ready()
+        log.insert(at=clock.ago(2), cost="1")
+        assert exporter.wait_up().money == 1_000_000
+        clock.leap(leap)
+        told = exporter.scrape()
+        assert told.up == 0
+        assert told.one(OFFSET) == pytest.approx(leap, abs=30)
+        assert not told.has("ai_spend_today_usd")
+        assert "clock" in dict(exporter.exporter.status())["Problem: clock"]
+        assert not exporter.ready
+        # the log is counted all the same, by rows that their writer has dated
+        log.insert(at=clock.ago(leap + 1), cost="4")
+        wait_for(lambda: exporter.scrape().money == 5_000_000, lambda: str(exporter.last.money))
+        clock.leap(-leap)
+        log.insert(at=clock.ago(1), cost="6")
+        after = exporter.wait_up()
+        assert after.money == 11_000_000
+        assert_shows_what_sql_says(after, log)
+        assert exporter.ready
+    with running(log.url, tmp_path, host=clock.host, after=exporter) as again:
+        assert_shows_what_sql_says(again.wait_ready().wait_up(), log)
+
+
+@pytest.mark.parametrize("leap", [3 * DAY, 16 * HOUR, 40 * DAY])
+def test_a_leap_that_lasts_is_believed_and_a_clock_that_comes_back_is_followed(
+    log: Log, clock: Clock, tmp_path: Path, leap: float
+) -> None:
+    with running(log.url, tmp_path, host=clock.host) as exporter:
+        exporter.wait_ready()
+        log.insert(at=clock.ago(2), cost="1")
+        exporter.wait_up()
+        clock.leap(leap)
+        assert exporter.scrape().up == 0
+        for _ in range(int(LEAP_LASTS / MINUTE)):
+            clock.advance(MINUTE)
+            exporter.scrape()
+        # dated by the database's clock, as `DEFAULT now()` would do it
+        log.insert(at=clock.ago(1), cost="2")
+        lasting = exporter.wait_up()
+        assert lasting.money == 3_000_000
+        assert_shows_what_sql_says(lasting, log)
+        clock.advance(HOUR)
+        exporter.wait_up()
+        clock.leap(-leap)
+        log.insert(at=clock.ago(1), cost="8")
+        after = exporter.wait_up()
+        assert after.money == 11_000_000
+        today = after.one("ai_spend_window_start_timestamp_seconds", window="day")
+        assert today <= clock.now().timestamp() < today + DAY
+        assert after.micro("ai_spend_today_usd") == 9_000_000
+        assert counted(after) == log.truth()
+    with running(log.url, tmp_path, host=clock.host, after=exporter) as again:
+        log.insert(at=clock.ago(1), cost="16")
+        assert again.wait_ready().wait_up().money == 27_000_000
+
+
+def test_a_restart_beside_a_wrong_clock_folds_nothing(log: Log, clock: Clock, tmp_path: Path) -> None:
+    with running(log.url, tmp_path, host=clock.host) as exporter:
+        exporter.wait_ready()
+        log.insert(at=clock.ago(2), cost="1")
+        exporter.wait_up()
+    clock.leap(3 * DAY)
+    with running(log.url, tmp_path, host=clock.host, after=exporter) as beside:
+        assert beside.scrape().up == 0
+        for _ in range(int(LEAP_LASTS / MINUTE) + 1):
+            clock.advance(MINUTE)
+            beside.scrape()
+        beside.wait_up()
+        settle_until_merged(beside)
+        clock.leap(-3 * DAY)
+        log.insert(at=clock.ago(1), cost="8")
+        after = beside.wait_up()
+        assert after.money == 9_000_000
+        assert_shows_what_sql_says(after, log)
+
+
+def settle_until_merged(exporter: Running) -> None:
+    """Wait until the background reader has merged what the leap made old."""
+    books = exporter.exporter.books
+
+    def merged() -> bool:
+        present = books.present
+        return present is not None and present.progress.now - present.progress.merged < HOUR
+
+    wait_for(merged, lambda: "not merged")
+
+
+@dataclass
+class Suspended:
+    """The clock of a machine that slept: it does not know for how long."""
+
+    clock: HostClock
+    asleep: float = 0.0
+
+    @property
+    def host(self) -> HostClock:
+        return HostClock(lambda: self.clock.elapsed() - self.asleep, self.clock.wall)
+
+
+def test_a_host_that_was_suspended_is_up_as_soon_as_it_has_caught_up(log: Log, clock: Clock, tmp_path: Path) -> None:
+    machine = Suspended(clock.host)
+    with running(log.url, tmp_path, host=machine.host) as exporter:
+        exporter.wait_ready()
+        log.insert(at=clock.ago(2), cost="1")
+        exporter.wait_up()
+        machine.asleep = 9 * HOUR
+        clock.advance(9 * HOUR)
+        log.insert(at=clock.ago(4 * HOUR), cost="2")
+        scraped = exporter.wait_up()
+        assert scraped.money == 3_000_000
+        assert_shows_what_sql_says(scraped, log)
