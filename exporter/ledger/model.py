@@ -78,8 +78,8 @@ class Read:
 
     `now` is the database's clock when the snapshot was taken, never below that of an earlier read unless the clock was
     set back between them (`set_back`). What cannot be undone goes by `safe_now`, which is ahead of no clock; None: by
-    `now`. `skew` is `now` less the clock of the exporter's host, None where it is unknown. Minutes without rows are left
-    out. `routes` maps each operation to its route's primary model, as the log spells it.
+    `now`. `skew` is `now` less the clock of the exporter's host, None where it is unknown. Minutes without rows are
+    left out. `routes` maps each operation to its route's primary model, as the log spells it.
     """
 
     span: Span
