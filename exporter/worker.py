@@ -4,7 +4,8 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -31,6 +32,17 @@ PROBE_INTERVAL = 60.0
 DRIFT_INTERVAL = 3600.0
 REBASE_SECONDS = 1800.0
 """The most that reading everything under a changed configuration may take: it must come from one snapshot."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A piece of work whose reading is done: `records` are called in order, once its transaction has ended.
+
+    `busy` says that there may be more to do at once.
+    """
+
+    records: tuple[Callable[[], None], ...]
+    busy: bool
 
 
 class Worker:
@@ -100,28 +112,37 @@ class Worker:
 
     def step(self) -> bool:
         """Do the most urgent piece of work; False where there is none. Raises `DatabaseError`."""
+        with self._database.session(self._seconds, statement_seconds=self._pace.statement_seconds) as session:
+            work = self._read_next(session)
+        # no transaction is open while the ledger computes or the disk is written
+        for record in work.records:
+            record()
+        return work.busy
+
+    @property
+    def _seconds(self) -> float:
+        """The most that one transaction may take."""
+        return REBASE_SECONDS if self._books.must_rebase else self._pace.statement_seconds * (QUARTER // MINUTE)
+
+    def _read_next(self, session: Session) -> Work:
+        """Choose the most urgent piece of work, and read what it needs."""
         books = self._books
-        seconds = REBASE_SECONDS if books.must_rebase else self._pace.statement_seconds * (QUARTER // MINUTE)
-        with self._database.session(seconds, statement_seconds=self._pace.statement_seconds) as session:
-            clock = self.clock = books.believe(session.clock).now
-            # the state must be of the table that is configured now, before anything is read
-            table = session.log(books.wanted)
-            state = books.open(session.identity(table), clock)
-            if books.must_rebase:
-                old_table = self._old_table(session)
-                if old_table is None or agenda.is_current(state.progress, clock):
-                    self._rebase(session, state, clock, old_table)
-                    return True
-                table = old_table
-            with books.reading():
-                span = self._next_span(state, clock)
-                now = agenda.present(state.progress, clock)
-            if span is not None:
-                with self._old_settings(session):
-                    self._read(session, table, state, span, now)
-                return True
-            self._probe(session, table, state)
-            return False
+        clock = self.clock = books.believe(session.clock).now
+        # the state must be of the table that is configured now, before anything is read
+        table = session.log(books.wanted)
+        state = books.open(session.identity(table), clock)
+        if books.must_rebase:
+            old_table = self._old_table(session)
+            if old_table is None or agenda.is_current(state.progress, clock):
+                return Work((self._rebase(session, state, clock, old_table),), busy=True)
+            table = old_table
+        with books.reading():
+            span = self._next_span(state, clock)
+            now = agenda.present(state.progress, clock)
+        if span is not None:
+            with self._old_settings(session):
+                return Work((self._read(session, table, state, span, now),), busy=True)
+        return Work(tuple(self._probes(session, table, state)), busy=False)
 
     def _old_table(self, session: Session) -> LogTable | None:
         """The log as the old settings have it; None where they name what is gone, so that rows are taken as known."""
@@ -166,16 +187,18 @@ class Worker:
             return None
         return agenda.next_merge(state, length) or agenda.next_reread(state, clock, books.rules, length, books.safe_now)
 
-    def _read(self, session: Session, table: LogTable, state: State, span: Span, now: int) -> None:
+    def _read(self, session: Session, table: LogTable, state: State, span: Span, now: int) -> Callable[[], None]:
+        """Read a span; returns what takes it into the books."""
         books, pace = self._books, self._pace
         begun = time.monotonic()
         # only what is merged already can be read by the quarter: other slices are still minutes
         width = QUARTER if span.hi <= state.progress.merged and pace.split is None else MINUTE
         minutes = read_span(session, table, books.classification, span, width=width, piece=pace.split)
         pace.took(time.monotonic() - begun)
-        books.record(Read(span, now, minutes, self._primaries(session), session.sequence))
+        read = Read(span, now, minutes, self._primaries(session), session.sequence)
+        return lambda: books.record(read)
 
-    def _rebase(self, session: Session, state: State, clock: int, old_table: LogTable | None) -> None:
+    def _rebase(self, session: Session, state: State, clock: int, old_table: LogTable | None) -> Callable[[], None]:
         """Read everything by the old settings for the last time, and by the new ones, out of one snapshot."""
         books, now = self._books, agenda.present(state.progress, clock)
         log.info("the settings that classify rows have changed: reading the log by the new ones")
@@ -190,8 +213,13 @@ class Worker:
         table = session.log(books.wanted)
         span = Span(rebase_span(state, books.wanted_rules).lo, position)
         minutes = self._read_all(session, table, books.wanted, span, state)
-        books.record_rebase(last, Read(span, now, minutes, {}, session.sequence))
-        log.info("the new settings are in force; no counter has moved")
+        read = Read(span, now, minutes, {}, session.sequence)
+
+        def record() -> None:
+            books.record_rebase(last, read)
+            log.info("the new settings are in force; no counter has moved")
+
+        return record
 
     def _read_all(
         self, session: Session, table: LogTable, rules: Classification, span: Span, state: State
@@ -215,17 +243,18 @@ class Worker:
             return {}
         return {route.operation: route.primary_model for route in routes or ()}
 
-    def _probe(self, session: Session, table: LogTable, state: State) -> None:
+    def _probes(self, session: Session, table: LogTable, state: State) -> Iterator[Callable[[], None]]:
         """What is looked at now and then: rows without a usable time, and whether past days still agree."""
         now = time.monotonic()
         if now >= self._next_probe:
             self._next_probe = now + PROBE_INTERVAL
-            self._books.note_skips(read_undated(session, table))
+            undated = read_undated(session, table)
+            yield lambda: self._books.note_skips(undated)
         if now >= self._next_drift and state.progress.phase == RUNNING:
             self._next_drift = now + DRIFT_INTERVAL
-            self._sample_drift(session, table, state)
+            yield from self._sample_drift(session, table, state)
 
-    def _sample_drift(self, session: Session, table: LogTable, state: State) -> None:
+    def _sample_drift(self, session: Session, table: LogTable, state: State) -> Iterator[Callable[[], None]]:
         """SQL less the ledger for one past day, another one each time; in money units."""
         books = self._books
         zone = books.rules.zone
@@ -239,10 +268,14 @@ class Worker:
         minutes = read_span(
             session, table, books.classification, span, width=QUARTER, piece=max(QUARTER, self._pace.length)
         )
-        logged = sum(cell[Field.COST] for minute in minutes.values() for cell in minute.cells.values())
-        with books.reading():
-            known = sum(units for (of, _), units in state.days.items() if of == day)
-        self.drift = logged - known
+
+        def compare() -> None:
+            logged = sum(cell[Field.COST] for minute in minutes.values() for cell in minute.cells.values())
+            with books.reading():
+                known = sum(units for (of, _), units in state.days.items() if of == day)
+            self.drift = logged - known
+
+        yield compare
 
     def _say_progress(self, state: State, clock: int) -> None:
         begun = self.catching_up_from or state.progress.began

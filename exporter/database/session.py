@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -177,8 +177,11 @@ class Database:
                     sequence = next(_SEQUENCE)  # the snapshot has just been taken
                     longest = statement_seconds or seconds
                     yield Session(cursor, sequence, deadline, longest, clock, database, self._system)
-                finally:
-                    self._end(cursor)
+                except BaseException:
+                    self._end(cursor, "ROLLBACK")
+                    raise
+                # the database's own monitoring counts transactions that were rolled back as failures
+                self._end(cursor, "COMMIT")
         except psycopg.Error as error:
             failure = no_answer(self._info) if self._cut_off else translate(error, self._info)
             self.close()
@@ -224,9 +227,9 @@ class Database:
         finally:
             timer.cancel()
 
-    def _end(self, cursor: Rows) -> None:
+    def _end(self, cursor: Rows, how: LiteralString) -> None:
         try:
-            cursor.execute("ROLLBACK")
+            cursor.execute(how)
         except psycopg.Error:
             self.close()
 
