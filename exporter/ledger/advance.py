@@ -83,6 +83,10 @@ def advance(state: State, read: Read, rules: Rules, quarter_users: QuarterUsers)
     before = state.progress
     running = before.phase == RUNNING
     layout = _layout(state, before, read, rules)
+    if read.width == QUARTER and layout.merged < read.span.hi:
+        # what cannot be merged is kept by the minute, which this read does not tell: it is left to another one
+        read = _shortened(read, layout.merged)
+        layout = _layout(state, before, read, rules)
     # a history that is counted appears with its total; all other series show their zero first
     whole = not running and before.count_from != NEVER
     places = Places(state.admitted, rules.max_series, SHOWN if whole else None)
@@ -136,6 +140,13 @@ def advance(state: State, read: Read, rules: Rules, quarter_users: QuarterUsers)
         skew=before.skew if read.skew is None else read.skew,
     )
     return draft.changes
+
+
+def _shortened(read: Read, hi: int) -> Read:
+    """The part of a read that lies before `hi`."""
+    hi = max(read.span.lo, hi)
+    minutes = {start: minute for start, minute in read.minutes.items() if start < hi}
+    return replace(read, span=Span(read.span.lo, hi), minutes=minutes)
 
 
 @dataclass(frozen=True)

@@ -60,12 +60,33 @@ def front(state: State, clock: int, rules: Rules) -> Span | None:
 
 
 def catch_up(state: State, clock: int, length: int) -> Span | None:
-    """The next stretch of a gap: `length` seconds (whole quarters) past what was read, or None when there is none."""
+    """The next stretch of a gap, about `length` seconds (whole quarters) of it, or None when there is none.
+
+    What is settled is read from the last merge on, so that it is merged by the same read, and is never in memory by
+    the minute.
+    """
     progress = state.progress
     if is_current(progress, clock):
         return None
-    hi = min(floor_to(progress.position, QUARTER) + length, floor_to(present(progress, clock), MINUTE))
-    return Span(oldest_open(state, progress), hi)
+    now = present(progress, clock)
+    old = settled(now)
+    begun = floor_to(progress.position, QUARTER)
+    if progress.merged < old and (begun < old or progress.merged < floor_to(progress.closed, QUARTER)):
+        return Span(progress.merged, min(old, max(progress.merged + length, begun + QUARTER)))
+    return Span(oldest_open(state, progress), min(begun + length, floor_to(now, MINUTE)))
+
+
+def settled(now: int) -> int:
+    """The quarter-hour before which no minute can be open for a row in progress any more."""
+    return floor_to(now - MINUTE - HOUR, QUARTER)
+
+
+def read_width(progress: Progress, span: Span, now: int, rules: Rules) -> int:
+    """The width of the slices by which a span can be read: quarter-hours where all of it is, or will be, merged."""
+    closed = floor_to(now - rules.window, QUARTER)
+    wide = max(progress.merged, min(settled(now), closed))
+    whole = span.lo % QUARTER == 0 and span.hi % QUARTER == 0
+    return QUARTER if whole and span.hi <= wide else MINUTE
 
 
 def next_merge(state: State, length: int) -> Span | None:

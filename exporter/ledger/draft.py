@@ -8,7 +8,7 @@ from exporter.ledger.admission import Places
 from exporter.ledger.aggregate import ZERO, Aggregate, Field, add
 from exporter.ledger.calendar import QUARTER, day_of, month_start_day
 from exporter.ledger.model import OTHER, Cell, Changes, Read, Rules, Series, Skip, Slice, State, Tally
-from exporter.ledger.slices import latest, sum_counts, taken_back
+from exporter.ledger.slices import latest, taken_back
 
 K = TypeVar("K")
 
@@ -70,8 +70,11 @@ class Draft:
         """Carry the difference of a slice's users, old and new, into the day that holds `start`."""
         day = day_of(start, self.rules.zone)
         if day >= self.first_user_day:
-            for user, units in sum_counts([new, {user: -units for user, units in old.items()}]).items():
-                _bump(self.changes.user_days, self.state.user_days, (day, user), units)
+            for user, units in new.items():
+                _bump(self.changes.user_days, self.state.user_days, (day, user), units - old.get(user, 0))
+            for user, units in old.items():
+                if user not in new:
+                    _bump(self.changes.user_days, self.state.user_days, (day, user), -units)
 
     def replace_slice(self, parts: Iterable[Slice], new: Slice) -> None:
         """Put one slice in the place of those it covers; the users of a quarter go to the store alone."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from exporter.ledger.aggregate import ZERO, Aggregate
+from exporter.ledger.calendar import MINUTE
 
 
 class Series(NamedTuple):
@@ -80,6 +81,7 @@ class Read:
     set back between them (`set_back`). What cannot be undone goes by `safe_now`, which is ahead of no clock; None: by
     `now`. `skew` is `now` less the clock of the exporter's host, None where it is unknown. Minutes without rows are
     left out. `routes` maps each operation to its route's primary model, as the log spells it.
+    With a `width` of a quarter-hour, `span` is whole quarter-hours, and `minutes` holds each under its start.
     """
 
     span: Span
@@ -87,6 +89,7 @@ class Read:
     minutes: Mapping[int, Minute]
     routes: Mapping[str, str] = field(default_factory=dict)
     sequence: int = 0
+    width: int = MINUTE
     safe_now: int | None = None
     skew: int | None = None
 

@@ -41,6 +41,8 @@ def join_waiting(parts: Iterable[Mapping[str, Waiting]]) -> dict[str, Waiting]:
 def join_minutes(minutes: Iterable[Minute]) -> Minute:
     """One `Minute` that holds what several hold."""
     parts = list(minutes)
+    if len(parts) == 1:
+        return parts[0]
     cells: dict[Series, Aggregate] = {}
     for minute in parts:
         for series, aggregate in minute.cells.items():

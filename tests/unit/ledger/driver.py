@@ -55,7 +55,7 @@ class Exporter:
     """The part that is played by scrapes, the background worker and the start of the process.
 
     `applied` is called with each read whose changes were applied, and whether it was a rebase; `followed` when a clock
-    that was set back was followed. `width` is the stretch by which merged slices are read: minutes or quarters. `lead`
+    that was set back was followed. `width` is the widest stretch by which the log is read: minutes or quarters. `lead`
     is how far the database's clock is ahead of the host's.
     """
 
@@ -93,12 +93,11 @@ class Exporter:
             self.followed()
 
     def read(self, span: Span) -> Read:
-        """One snapshot of the log: by minutes, and below `merged` by quarters where these are asked for."""
+        """One snapshot of the log: by minutes, and by quarters where these are asked for and can be."""
         self.sequence += 1
-        middle = min(max(span.lo, self.state.progress.merged), span.hi) if self.width == QUARTER else span.lo
-        old = self.log.read(Span(span.lo, middle), self.now, self.classes, self.sequence, width=QUARTER)
-        new = self.log.read(Span(middle, span.hi), self.now, self.classes, self.sequence)
-        return replace(new, span=span, minutes={**old.minutes, **new.minutes}, safe_now=self.safe_now)
+        width = min(self.width, agenda.read_width(self.state.progress, span, self.now, self.rules))
+        read = self.log.read(span, self.now, self.classes, self.sequence, width=width)
+        return replace(read, safe_now=self.safe_now)
 
     def plan(self, read: Read) -> Changes:
         """What a read would change."""

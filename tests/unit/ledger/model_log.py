@@ -108,7 +108,7 @@ class Log:
         for row in self.within(span):
             parts.setdefault(row.at - row.at % width, []).append(row)
         minutes = {start: minute_of(rows, classes) for start, rows in parts.items()}
-        return Read(span, now, minutes, dict(self.routes), sequence)
+        return Read(span, now, minutes, dict(self.routes), sequence, width)
 
 
 def minute_of(rows: Iterable[Row], classes: Classes) -> Minute:

@@ -6,7 +6,7 @@ import pytest
 
 from exporter.ledger import agenda
 from exporter.ledger.aggregate import USD, Field
-from exporter.ledger.calendar import QUARTER
+from exporter.ledger.calendar import MINUTE, QUARTER
 from exporter.ledger.model import Read, Series, Span
 from exporter.ledger.view import in_progress, user_spend_today
 from tests.unit.ledger.driver import RULES, START, Exporter, started
@@ -151,8 +151,9 @@ class TestRereads:
     def test_runs_are_no_longer_than_asked(self) -> None:
         exporter = started(Log())
         exporter.chunk = 2 * QUARTER
-        exporter.clock += 3 * HOUR
-        exporter.scrape()
+        for _ in range(3 * HOUR // 300):
+            exporter.clock += 300
+            exporter.scrape()
         merge = agenda.next_merge(exporter.state, exporter.chunk)
         assert merge == Span(exporter.state.progress.merged, exporter.state.progress.merged + 2 * QUARTER)
         exporter.clock += HOUR
@@ -188,8 +189,58 @@ class TestGaps:
         while (gap := agenda.catch_up(exporter.state, exporter.clock, HOUR)) is not None:
             ends.append(gap.hi)
             exporter.take(exporter.read(gap))
-        assert ends == [START + HOUR * n for n in (1, 2, 3, 4, 5)]
+        # from the last merge on, which lies a quarter-hour back
+        assert ends == [*(START + HOUR * n - QUARTER for n in (1, 2, 3, 4, 5)), START + 5 * HOUR]
         assert agenda.front(exporter.state, exporter.clock, RULES) == Span(exporter.clock - 180, exporter.clock + 1)
+
+    @pytest.mark.parametrize("width", [MINUTE, QUARTER])
+    @pytest.mark.parametrize("opened", [60, 700, 2 * HOUR])
+    def test_what_is_settled_is_merged_by_the_read_that_catches_it_up(self, width: int, opened: int) -> None:
+        """So that no more than the last hour or so is ever held by the minute, however long the gap is."""
+        log = Log()
+        exporter = started(log, width=width)
+        exporter.restart(window=opened)
+        spent: dict[str, int] = {}
+        for seconds in range(0, 9 * HOUR, 70):
+            user = f"user-{seconds % 11}"
+            spent[user] = spent.get(user, 0) + seconds
+            log.insert(START + seconds, cost=seconds, user=user)
+        log.insert(START - 100, status="running")
+        exporter.scrape()
+        exporter.clock += 9 * HOUR
+        most = 0
+        while (gap := agenda.catch_up(exporter.state, exporter.clock, HOUR)) is not None:
+            exporter.take(exporter.read(gap))
+            most = max(most, sum(item.width == MINUTE for item in exporter.state.slices.values()))
+        assert most * MINUTE <= max(opened, HOUR) + 2 * QUARTER + MINUTE
+        exporter.scrape()
+        exporter.run(2 * HOUR, 300)
+        assert exporter.count(Field.ROWS) == len(log.rows)
+        assert user_spend_today(exporter.state, exporter.rules) == spent
+
+    def test_a_quarter_that_cannot_be_merged_after_all_is_read_by_the_minute(self) -> None:
+        """A scrape, after a clock that was set back, has read a part of it in the meantime."""
+        log = Log()
+        exporter = started(log, width=QUARTER)
+        exporter.run(600)
+        log.insert(START + 100, user="ann", cost=5)
+        exporter.scrape()
+        exporter.restart()
+        exporter.clock += 5 * HOUR
+        gap = agenda.catch_up(exporter.state, exporter.clock, HOUR)
+        assert gap is not None
+        stale = exporter.read(gap)
+        assert stale.width == QUARTER
+        exporter.clock -= 5 * HOUR
+        log.insert(START + 300, user="ann", cost=7)
+        exporter.front()
+        exporter.clock += 5 * HOUR
+        before = exporter.state.progress
+        exporter.take(stale)
+        assert exporter.state.progress == replace(before, now=stale.now)
+        exporter.run(HOUR, 300)
+        assert exporter.count(Field.COST) == 12
+        assert user_spend_today(exporter.state, exporter.rules) == {"ann": 12}
 
     def test_the_front_reaches_down_to_a_clock_that_was_set_back_but_not_past_what_is_folded(self) -> None:
         exporter = started(Log())
