@@ -2,43 +2,60 @@
 
 from dataclasses import dataclass
 
-from exporter.ledger.calendar import HOUR, MINUTE, QUARTER
+from exporter.ledger.calendar import MINUTE, QUARTER
 
 LONGEST_CHUNK = 24 * 3600
 LONGEST_BACKOFF = 60.0
+
+ROW_BUDGET = 50_000
+"""Result rows that one chunk should have at most: with a row a user and slice, this is what memory is bounded by."""
 
 _SPLITS = (QUARTER, 300, MINUTE)
 
 
 @dataclass
 class Pace:
-    """How much of the log one chunk holds, so that a chunk takes about `budget` seconds.
+    """How much of the log one chunk holds, so that a chunk takes about `budget` seconds and has `ROW_BUDGET` rows.
 
-    A chunk that was slow is split: down to a quarter of an hour by its length, and below that into several statements
-    of one snapshot. Failures in a row wait longer each time.
+    It begins small, and grows by what came back. A chunk that was slow is split: down to a quarter of an hour by its
+    length, and below that into several statements of one snapshot. Failures in a row wait longer each time.
     """
 
     budget: float
-    length: int = 6 * HOUR
+    length: int = QUARTER
     piece: int = QUARTER
     failures: int = 0
+    stuck: bool = False
 
-    def took(self, seconds: float) -> None:
-        """Learn from a chunk that was read."""
-        self.failures = 0
-        if seconds > self.budget:
-            self.length = max(QUARTER, self.length // 2 // QUARTER * QUARTER)
-        elif seconds < self.budget / 2:
-            self.length = min(LONGEST_CHUNK, self.length * 2)
+    def took(self, seconds: float, rows: int, stretch: int) -> None:
+        """Learn from a chunk that was read: how long that took, its result's rows, and how many seconds it covers."""
+        self.failures, self.stuck = 0, False
+        effort = max(seconds / self.budget, rows / ROW_BUDGET)
+        if effort > 1:
+            self._shrink()
+        elif effort < 0.5:
             self.piece = QUARTER
+            # one that was short for other reasons tells nothing of a longer one
+            if stretch >= self.length:
+                self.length = min(LONGEST_CHUNK, self.length * 2)
+
+    def too_many(self) -> None:
+        """Learn from a chunk that had more than `most_rows`."""
+        self.length = QUARTER
 
     def timed_out(self) -> None:
         """Learn from a chunk whose statement did not end in time."""
         self.failures += 1
         if self.length > QUARTER:
-            self.length = max(QUARTER, self.length // 2 // QUARTER * QUARTER)
+            self._shrink()
         else:
+            self.stuck = self.piece == MINUTE
             self.piece = next((split for split in _SPLITS if split < self.piece), MINUTE)
+
+    @property
+    def most_rows(self) -> int | None:
+        """Result rows after which a chunk is given up; None for the shortest, which must be read whole."""
+        return 2 * ROW_BUDGET if self.length > QUARTER else None
 
     @property
     def backoff(self) -> float:
@@ -50,7 +67,19 @@ class Pace:
         """What one statement may take before it is split."""
         return 5 * self.budget
 
+    def transaction_seconds(self, most: float) -> float:
+        """What one transaction may take: `most` seconds at most.
+
+        Where that is too short to read a quarter-hour minute by minute, it may take longer: a quarter-hour comes out
+        of one snapshot, and would never be read else.
+        """
+        whole = self.statement_seconds * (QUARTER // MINUTE)
+        return whole if self.stuck else min(most, whole)
+
     @property
     def split(self) -> int | None:
         """Seconds of the log that one statement reads; None: the whole chunk."""
         return self.piece if self.piece < QUARTER else None
+
+    def _shrink(self) -> None:
+        self.length = max(QUARTER, self.length // 2 // QUARTER * QUARTER)

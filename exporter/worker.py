@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
 import psycopg
 
@@ -16,12 +15,12 @@ from exporter.config import Classification, Config
 from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import DatabaseError, QueryTimeout, SchemaProblem, translate
 from exporter.database.log_query import LogTable
-from exporter.database.reader import read_span, read_undated
+from exporter.database.reader import read_rows, read_span, read_undated
 from exporter.database.session import Database, Session
 from exporter.database.tables import read_routes
+from exporter.drift import DriftSampler
 from exporter.ledger import agenda
-from exporter.ledger.aggregate import Field
-from exporter.ledger.calendar import MINUTE, QUARTER, day_of, day_start
+from exporter.ledger.calendar import HOUR, MINUTE, QUARTER
 from exporter.ledger.model import RUNNING, STARTING, Minute, Read, Span, State
 from exporter.ledger.rebase import rebase_span
 from exporter.pace import Pace
@@ -59,9 +58,9 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._next_probe = 0.0
         self._next_drift = time.monotonic() + PROBE_INTERVAL
-        self._drift_day = 0
+        self._drift = DriftSampler(books)
         self._said_progress = -1
-        self.drift: int | None = None
+        self._routes: Mapping[str, str] = {}
         self.catching_up_from: int | None = None
         self.clock = 0
 
@@ -69,6 +68,11 @@ class Worker:
     def alive(self) -> bool:
         """Whether the thread runs, or has not been started yet."""
         return self._thread.ident is None or self._thread.is_alive()
+
+    @property
+    def drift(self) -> int | None:
+        """Money units by which the log's past days differ from the ledger's, as sampled last; None before that."""
+        return self._drift.drift
 
     def start(self) -> None:
         """Begin to work."""
@@ -112,7 +116,10 @@ class Worker:
 
     def step(self) -> bool:
         """Do the most urgent piece of work; False where there is none. Raises `DatabaseError`."""
-        with self._database.session(self._seconds, statement_seconds=self._pace.statement_seconds) as session:
+        seconds = self._seconds
+        # what is left in any case is for the routes, which are read after the log
+        longest = min(self._pace.statement_seconds, 0.8 * seconds)
+        with self._database.session(seconds, statement_seconds=longest) as session:
             work = self._read_next(session)
         # no transaction is open while the ledger computes or the disk is written
         for record in work.records:
@@ -122,7 +129,9 @@ class Worker:
     @property
     def _seconds(self) -> float:
         """The most that one transaction may take."""
-        return REBASE_SECONDS if self._books.must_rebase else self._pace.statement_seconds * (QUARTER // MINUTE)
+        if self._books.must_rebase:
+            return REBASE_SECONDS
+        return self._pace.transaction_seconds(self._config.scrape.timeout)
 
     def _read_next(self, session: Session) -> Work:
         """Choose the most urgent piece of work, and read what it needs."""
@@ -141,7 +150,7 @@ class Worker:
             now = agenda.present(state.progress, clock)
         if span is not None:
             with self._old_settings(session):
-                return Work((self._read(session, table, state, span, now),), busy=True)
+                return Work(self._read(session, table, state, span, now), busy=True)
         return Work(tuple(self._probes(session, table, state)), busy=False)
 
     def _old_table(self, session: Session) -> LogTable | None:
@@ -187,16 +196,22 @@ class Worker:
             return None
         return agenda.next_merge(state, length) or agenda.next_reread(state, clock, books.rules, length, books.safe_now)
 
-    def _read(self, session: Session, table: LogTable, state: State, span: Span, now: int) -> Callable[[], None]:
-        """Read a span; returns what takes it into the books."""
+    def _read(
+        self, session: Session, table: LogTable, state: State, span: Span, now: int
+    ) -> tuple[Callable[[], None], ...]:
+        """Read a span; returns what takes it into the books: nothing where it holds too much to be read at once."""
         books, pace = self._books, self._pace
         begun = time.monotonic()
-        # only what is merged already can be read by the quarter: other slices are still minutes
-        width = QUARTER if span.hi <= state.progress.merged and pace.split is None else MINUTE
-        minutes = read_span(session, table, books.classification, span, width=width, piece=pace.split)
-        pace.took(time.monotonic() - begun)
-        read = Read(span, now, minutes, self._primaries(session), session.sequence)
-        return lambda: books.record(read)
+        width = agenda.read_width(state.progress, span, now, books.rules)
+        found = read_rows(
+            session, table, books.classification, span, width=width, piece=pace.split, most=pace.most_rows
+        )
+        if found is None:
+            pace.too_many()
+            return ()
+        pace.took(time.monotonic() - begun, found.rows, span.hi - span.lo)
+        read = Read(span, now, found.minutes, self._primaries(session), session.sequence, width)
+        return (lambda: books.record(read),)
 
     def _rebase(self, session: Session, state: State, clock: int, old_table: LogTable | None) -> Callable[[], None]:
         """Read everything by the old settings for the last time, and by the new ones, out of one snapshot."""
@@ -235,13 +250,11 @@ class Worker:
         return minutes
 
     def _primaries(self, session: Session) -> Mapping[str, str]:
-        """The routes in force; where they cannot be read no fallback is claimed, and the scrape says why."""
-        try:
-            with session.savepoint():
-                routes = read_routes(session, self._config)
-        except (DatabaseError, psycopg.Error):
-            return {}
-        return {route.operation: route.primary_model for route in routes or ()}
+        """The routes in force, as last read; a scrape says why they cannot be read."""
+        with contextlib.suppress(DatabaseError, psycopg.Error), session.savepoint():
+            routes = read_routes(session, self._config)
+            self._routes = {route.operation: route.primary_model for route in routes or ()}
+        return self._routes
 
     def _probes(self, session: Session, table: LogTable, state: State) -> Iterator[Callable[[], None]]:
         """What is looked at now and then: rows without a usable time, and whether past days still agree."""
@@ -252,30 +265,10 @@ class Worker:
             yield lambda: self._books.note_skips(undated)
         if now >= self._next_drift and state.progress.phase == RUNNING:
             self._next_drift = now + DRIFT_INTERVAL
-            yield from self._sample_drift(session, table, state)
-
-    def _sample_drift(self, session: Session, table: LogTable, state: State) -> Iterator[Callable[[], None]]:
-        """SQL less the ledger for one past day, another one each time; in money units."""
-        books = self._books
-        zone = books.rules.zone
-        with books.reading():
-            days = _whole_days(state, zone)
-        if not days:
-            return
-        day = next((day for day in days if day > self._drift_day), days[0])
-        self._drift_day = day
-        span = Span(day_start(day, zone), day_start(day + 1, zone))
-        minutes = read_span(
-            session, table, books.classification, span, width=QUARTER, piece=max(QUARTER, self._pace.length)
-        )
-
-        def compare() -> None:
-            logged = sum(cell[Field.COST] for minute in minutes.values() for cell in minute.cells.values())
-            with books.reading():
-                known = sum(units for (of, _), units in state.days.items() if of == day)
-            self.drift = logged - known
-
-        yield compare
+            if self._drift.read(session, table, state, max(HOUR, self._pace.length)):
+                yield lambda: self._drift.compare(state)
+            elif self._drift.under_way:
+                self._next_drift = now
 
     def _say_progress(self, state: State, clock: int) -> None:
         begun = self.catching_up_from or state.progress.began
@@ -283,14 +276,3 @@ class Worker:
         if percent // 10 != self._said_progress // 10:
             log.info("read %d %% of what is to be caught up", percent)
         self._said_progress = percent
-
-
-def _whole_days(state: State, zone: ZoneInfo) -> list[int]:
-    """The past days whose sums the ledger holds whole."""
-    progress = state.progress
-    today = day_of(progress.now, zone)
-    return [
-        day
-        for day in sorted({day for day, _ in state.days})
-        if day < today and day_start(day, zone) >= progress.began and day_start(day + 1, zone) <= progress.merged
-    ]

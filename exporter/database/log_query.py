@@ -82,6 +82,7 @@ SELECT grouping(class, username), slice, operation, model, username, class, buck
        {fault_counts}
 FROM judged
 GROUP BY GROUPING SETS ((slice, operation, model, class, bucket), (slice, username), (slice))
+LIMIT %(most_rows)s
 """)
 
 BY_SERIES, BY_USER, WHOLE = 0b01, 0b10, 0b11
@@ -101,8 +102,10 @@ _FAULT = sql.SQL(
 )
 
 
-def span_query(log: LogTable, rules: Classification, span: Span, width: int) -> tuple[sql.Composed, dict[str, Any]]:
-    """The query for a span in slices of `width` seconds, and its parameters.
+def span_query(
+    log: LogTable, rules: Classification, span: Span, width: int, most: int | None = None
+) -> tuple[sql.Composed, dict[str, Any]]:
+    """The query for a span in slices of `width` seconds, and its parameters; it ends after `most` rows of its result.
 
     Columns of the result: 0 the grouping set (`BY_SERIES`, `BY_USER` or `WHOLE`), 1 slice, 2 operation, 3 model,
     4 user, 5 class (ok, an error class, or the status of a row that is not final), 6 latency bucket, 7 rows, 8 cost in
@@ -130,7 +133,7 @@ def span_query(log: LogTable, rules: Classification, span: Span, width: int) -> 
         fault_counts=fault_counts,
         **{role: log.column(role) for role in ("model", "user", *MOST)},
     )
-    return statement, _parameters(log, rules, span, width)
+    return statement, _parameters(log, rules, span, width) | {"most_rows": most}
 
 
 def _parameters(log: LogTable, rules: Classification, span: Span, width: int) -> dict[str, Any]:
@@ -203,6 +206,33 @@ def _error_class(log: LogTable, rules: Classification) -> sql.Composed:
         if cases
         else sql.Composed([sql.SQL("'other'")])
     )
+
+
+# The same judgement of a cost as in `_STATEMENT`.
+_SPEND = sql.SQL("""
+SELECT coalesce(sum(round(cost, 12)) FILTER (WHERE cost BETWEEN 0 AND %(most_cost)s), 0)
+FROM (SELECT {instant} AS at, {cost}::numeric AS cost FROM {table}
+      WHERE {time} >= %(from)s AND {time} < %(until)s) AS raw
+WHERE at >= %(lo)s AND at < %(hi)s
+""")
+
+
+def spend_query(log: LogTable, rules: Classification, span: Span) -> tuple[sql.Composed, dict[str, Any]]:
+    """A query for the cost of all rows of a span in USD, by the rules of `span_query`, and its parameters."""
+    lower, upper = bounds(log, rules, span)
+    statement = _SPEND.format(
+        instant=instant(log, rules),
+        cost=log.column("cost"),
+        table=identifier(*log.relation.name.parts),
+        time=log.column("time"),
+    )
+    return statement, {
+        "from": lower,
+        "until": upper,
+        "lo": span.lo,
+        "hi": span.hi,
+        "most_cost": rules.bounds["cost"],
+    }
 
 
 _UNDATED = sql.SQL("""

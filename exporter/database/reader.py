@@ -1,9 +1,12 @@
 """Reading a span of the log into minutes."""
 
+from dataclasses import dataclass
+
 from exporter.config import Classification
-from exporter.database.log_query import LogTable, span_query, undated_query
-from exporter.database.rows import read_minutes
+from exporter.database.log_query import LogTable, span_query, spend_query, undated_query
+from exporter.database.rows import MinuteReader
 from exporter.database.session import Session
+from exporter.ledger.aggregate import money_units
 from exporter.ledger.calendar import MINUTE
 from exporter.ledger.model import Minute, Skip, Span
 
@@ -11,19 +14,52 @@ MOST_UNDATED = 1000
 """Rows without a usable time that are counted of each kind."""
 
 
+@dataclass(frozen=True)
+class SpanRows:
+    """What the log holds for a span, in slices by their start, and out of how many result rows that was made."""
+
+    minutes: dict[int, Minute]
+    rows: int
+
+
+def read_rows(
+    session: Session,
+    log: LogTable,
+    rules: Classification,
+    span: Span,
+    *,
+    width: int = MINUTE,
+    piece: int | None = None,
+    most: int | None = None,
+) -> SpanRows | None:
+    """What the log holds for a span, in slices of `width` seconds; None where the result has more than `most` rows.
+
+    With `piece` the span is read by several statements for that many seconds each, out of the same snapshot. Rows are
+    taken as they arrive: what is in memory are the slices, and of these a user's spend in one takes up most.
+    """
+    found = MinuteReader(rules.aliases)
+    step = piece or span.hi - span.lo
+    for lo in range(span.lo, span.hi, step):
+        stretch = Span(lo, min(lo + step, span.hi))
+        limit = None if most is None else most - found.rows + 1
+        found.add(session.stream(*span_query(log, rules, stretch, width, limit)))
+        if most is not None and found.rows > most:
+            return None
+    return SpanRows(found.minutes(), found.rows)
+
+
 def read_span(
     session: Session, log: LogTable, rules: Classification, span: Span, *, width: int = MINUTE, piece: int | None = None
 ) -> dict[int, Minute]:
-    """What the log holds for a span, in slices of `width` seconds, by their start.
+    """As `read_rows`, however many rows there are: the slices alone, by their start."""
+    found = read_rows(session, log, rules, span, width=width, piece=piece)
+    return {} if found is None else found.minutes
 
-    With `piece` the span is read by several statements for that many seconds each, out of the same snapshot.
-    """
-    minutes: dict[int, Minute] = {}
-    step = piece or span.hi - span.lo
-    for lo in range(span.lo, span.hi, step):
-        rows = session.run(*span_query(log, rules, Span(lo, min(lo + step, span.hi)), width))
-        minutes.update(read_minutes(rows, rules.aliases))
-    return minutes
+
+def read_spend(session: Session, log: LogTable, rules: Classification, span: Span) -> int:
+    """Money units of all rows of a span, summed by the database."""
+    ((usd,),) = session.run(*spend_query(log, rules, span))
+    return money_units(usd)
 
 
 def read_undated(session: Session, log: LogTable) -> dict[Skip, int]:

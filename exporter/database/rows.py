@@ -30,6 +30,9 @@ def clean_label(text: str | None, missing: str) -> str:
     """A label value: without control characters, 128 characters at most, `missing` where nothing is left."""
     if text is None:
         return missing
+    # nearly all are: looking at each character takes longer than all else that is done with a row
+    if text.isprintable():
+        return text.strip()[:LABEL_LENGTH].rstrip() or missing
     cleaned = "".join(" " if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in text)
     return cleaned.strip()[:LABEL_LENGTH].rstrip() or missing
 
@@ -56,25 +59,60 @@ class _Minute:
         )
 
 
-def read_minutes(rows: Iterable[tuple[Any, ...]], aliases: Mapping[str, str]) -> dict[int, Minute]:
-    """Minutes by their start. Labels that differ only in what is cleaned away, or by an alias, are one series."""
-    minutes: dict[int, _Minute] = {}
-    for row in rows:
-        minute = minutes.setdefault(row[1], _Minute())
-        if row[0] == BY_SERIES:
-            _add_series(minute, row, aliases)
-        elif row[0] == BY_USER:
-            user = clean_label(row[4], UNATTRIBUTED)
-            minute.users[user] = minute.users.get(user, 0) + _money(row[8])
-        else:
-            _add_faults(minute, row)
-    return {start: minute.finish() for start, minute in minutes.items()}
+class MinuteReader:
+    """Minutes in the making, out of the rows of any number of statements.
+
+    `rows` counts those that were added. Labels that differ only in what is cleaned away, or by an alias, are one
+    series.
+    """
+
+    def __init__(self, aliases: Mapping[str, str]) -> None:
+        self._aliases = aliases
+        self._minutes: dict[int, _Minute] = {}
+        # labels and users repeat: each is cleaned once, and is one string in memory however often it is found
+        self._users: dict[str | None, str] = {}
+        self._operations: dict[str | None, str] = {}
+        self._models: dict[str | None, str] = {}
+        self.rows = 0
+
+    def add(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Take the rows of a statement."""
+        for row in rows:
+            self.rows += 1
+            minute = self._minutes.setdefault(row[1], _Minute())
+            if row[0] == BY_USER:
+                user = self._user(row[4])
+                minute.users[user] = minute.users.get(user, 0) + _money(row[8])
+            elif row[0] == BY_SERIES:
+                _add_series(minute, row, Series(self._operation(row[2]), self._model(row[3])))
+            else:
+                _add_faults(minute, row)
+
+    def minutes(self) -> dict[int, Minute]:
+        """What was read, by the start of each stretch."""
+        return {start: minute.finish() for start, minute in self._minutes.items()}
+
+    def _user(self, text: str | None) -> str:
+        if text not in self._users:
+            self._users[text] = clean_label(text, UNATTRIBUTED)
+        return self._users[text]
+
+    def _operation(self, text: str | None) -> str:
+        if text not in self._operations:
+            self._operations[text] = clean_label(text, UNKNOWN)
+        return self._operations[text]
+
+    def _model(self, text: str | None) -> str:
+        if text not in self._models:
+            named = text if text is None else self._aliases.get(text, text)
+            self._models[text] = clean_label(named, UNKNOWN)
+        return self._models[text]
 
 
-def _add_series(minute: _Minute, row: tuple[Any, ...], aliases: Mapping[str, str]) -> None:
-    operation, model = clean_label(row[2], UNKNOWN), clean_label(aliases.get(row[3], row[3]), UNKNOWN)
+def _add_series(minute: _Minute, row: tuple[Any, ...], series: Series) -> None:
+    operation, model = series
     kind, bucket, rows = row[5], row[6], row[7]
-    cell = minute.cells.setdefault(Series(operation, model), [0] * WIDTH)
+    cell = minute.cells.setdefault(series, [0] * WIDTH)
     cell[Field.ROWS] += rows
     cell[Field.COST] += _money(row[8])
     cell[Field.INPUT_TOKENS] += int(row[9] or 0)
@@ -106,7 +144,8 @@ def _add_faults(minute: _Minute, row: tuple[Any, ...]) -> None:
     for measure in MOST:
         for fault in FAULTS:
             if count := next(counts):
-                minute.skipped[Skip(measure, fault)] = count
+                skip = Skip(measure, fault)
+                minute.skipped[skip] = minute.skipped.get(skip, 0) + count
 
 
 def _money(usd: Decimal | None) -> int:

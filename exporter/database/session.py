@@ -22,6 +22,9 @@ from exporter.database.log_query import LogTable
 
 _GRACE = 2.0  # seconds past its time after which a connection that does not answer is cut
 
+_AT_ONCE = 500 if psycopg.capabilities.has_stream_chunked() else 1
+"""Rows of a stream that are in memory at once; a libpq older than 17 has them one by one."""
+
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 # One round trip for all settings, which end with the transaction: a pooler hands on no session state.
@@ -85,9 +88,24 @@ class Session:
         self.limit()
         return self._cursor.execute(statement, parameters or {}).fetchall()
 
+    def stream(
+        self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None
+    ) -> Iterator[tuple[Any, ...]]:
+        """The rows of a statement as they arrive, so that few of them are in memory at once.
+
+        Take all of them before the next statement. For the rest it is as `run`.
+        """
+        self.limit()
+        yield from self._cursor.stream(statement, parameters or {}, size=_AT_ONCE)
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left of the transaction's time."""
+        return self._deadline - time.monotonic()
+
     def limit(self) -> None:
         """Bound the next statement by what is left; raises `QueryTimeout` when nothing is."""
-        left = int(min(self._deadline - time.monotonic(), self._longest) * 1000)
+        left = int(min(self.left, self._longest) * 1000)
         if left < 1:
             raise QueryTimeout("no time was left for the next statement", "raise scrape.timeout, or see `check`")
         self._cursor.execute("SELECT set_config('statement_timeout', %s, true)", (str(left),))
@@ -99,7 +117,7 @@ class Session:
 
     def share(self, parts: int) -> None:
         """Let each statement from here on take its share of what is left: one of `parts` that hangs costs no other."""
-        self._longest = min(self._longest, (self._deadline - time.monotonic()) / (parts + 1))
+        self._longest = min(self._longest, self.left / (parts + 1))
 
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
