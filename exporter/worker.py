@@ -20,7 +20,7 @@ from exporter.database.session import Database, Session
 from exporter.database.tables import read_routes
 from exporter.drift import DriftSampler
 from exporter.ledger import agenda
-from exporter.ledger.calendar import HOUR, MINUTE, QUARTER
+from exporter.ledger.calendar import HOUR, MINUTE, QUARTER, day_start, first_user_day
 from exporter.ledger.model import RUNNING, STARTING, Minute, Read, Span, State
 from exporter.ledger.rebase import rebase_span
 from exporter.pace import Pace
@@ -204,7 +204,14 @@ class Worker:
         begun = time.monotonic()
         width = agenda.read_width(state.progress, span, now, books.rules)
         found = read_rows(
-            session, table, books.classification, span, width=width, piece=pace.split, most=pace.most_rows
+            session,
+            table,
+            books.classification,
+            span,
+            width=width,
+            piece=pace.split,
+            most=pace.most_rows,
+            users_since=day_start(first_user_day(now, books.rules.zone), books.rules.zone),
         )
         if found is None:
             pace.too_many()

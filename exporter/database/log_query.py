@@ -51,7 +51,8 @@ class LogTable:
 _STATEMENT = sql.SQL("""
 WITH raw AS (
   SELECT {instant} AS at,
-         left({operation}, 256) AS operation, left({model}::text, 256) AS model, left({user}::text, 256) AS username,
+         left({operation}, 256) AS operation, left({model}::text, 256) AS model,
+         CASE WHEN %(by_user)s THEN left({user}::text, 256) END AS username,
          {outcome} AS outcome, {error_class} AS error_class,
          {cost}::numeric AS cost, {input_tokens}::numeric AS input_tokens,
          {output_tokens}::numeric AS output_tokens, {latency}::numeric AS latency
@@ -103,9 +104,17 @@ _FAULT = sql.SQL(
 
 
 def span_query(
-    log: LogTable, rules: Classification, span: Span, width: int, most: int | None = None
+    log: LogTable,
+    rules: Classification,
+    span: Span,
+    width: int,
+    most: int | None = None,
+    *,
+    by_user: bool = True,
 ) -> tuple[sql.Composed, dict[str, Any]]:
-    """The query for a span in slices of `width` seconds, and its parameters; it ends after `most` rows of its result.
+    """The query for a span in slices of `width` seconds, and its parameters.
+
+    It ends after `most` rows of its result. Without `by_user` a slice has one row for all its users.
 
     Columns of the result: 0 the grouping set (`BY_SERIES`, `BY_USER` or `WHOLE`), 1 slice, 2 operation, 3 model,
     4 user, 5 class (ok, an error class, or the status of a row that is not final), 6 latency bucket, 7 rows, 8 cost in
@@ -133,7 +142,7 @@ def span_query(
         fault_counts=fault_counts,
         **{role: log.column(role) for role in ("model", "user", *MOST)},
     )
-    return statement, _parameters(log, rules, span, width) | {"most_rows": most}
+    return statement, _parameters(log, rules, span, width) | {"most_rows": most, "by_user": by_user}
 
 
 def _parameters(log: LogTable, rules: Classification, span: Span, width: int) -> dict[str, Any]:

@@ -31,18 +31,21 @@ def read_rows(
     width: int = MINUTE,
     piece: int | None = None,
     most: int | None = None,
+    users_since: int = 0,
 ) -> SpanRows | None:
     """What the log holds for a span, in slices of `width` seconds; None where the result has more than `most` rows.
 
     With `piece` the span is read by several statements for that many seconds each, out of the same snapshot. Rows are
-    taken as they arrive: what is in memory are the slices, and of these a user's spend in one takes up most.
+    taken as they arrive: what is in memory are the slices, and of these the users take up most. Statements that end
+    by `users_since` leave them out.
     """
     found = MinuteReader(rules.aliases)
     step = piece or span.hi - span.lo
     for lo in range(span.lo, span.hi, step):
         stretch = Span(lo, min(lo + step, span.hi))
         limit = None if most is None else most - found.rows + 1
-        found.add(session.stream(*span_query(log, rules, stretch, width, limit)))
+        by_user = stretch.hi > users_since
+        found.add(session.stream(*span_query(log, rules, stretch, width, limit, by_user=by_user)), by_user=by_user)
         if most is not None and found.rows > most:
             return None
     return SpanRows(found.minutes(), found.rows)

@@ -75,12 +75,14 @@ class MinuteReader:
         self._models: dict[str | None, str] = {}
         self.rows = 0
 
-    def add(self, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Take the rows of a statement."""
+    def add(self, rows: Iterable[tuple[Any, ...]], *, by_user: bool = True) -> None:
+        """Take the rows of a statement, those of users only if `by_user`."""
         for row in rows:
             self.rows += 1
             minute = self._minutes.setdefault(row[1], _Minute())
             if row[0] == BY_USER:
+                if not by_user:
+                    continue
                 user = self._user(row[4])
                 minute.users[user] = minute.users.get(user, 0) + _money(row[8])
             elif row[0] == BY_SERIES:

@@ -214,14 +214,15 @@ def _read_slice(draft: Draft, old: Slice, read: Read, layout: _Layout, *, counte
         else:
             cells[series] = know_cell(before, current.get(series, ZERO))
         draft.replace_cell(old.start, series, before, cells[series])
-    draft.replace_users(old.start, old.users, minute.users)
+    users = draft.keep_users(old.start, minute.users)
+    draft.replace_users(old.start, old.users, users)
     new = Slice(
         old.start,
         old.width,
         cells,
         draft.tally(old.skipped, minute.skipped, counted=counted),
         minute.waiting,
-        minute.users,
+        users,
         held=old.start in layout.held,
         stage=stage_at(read.now - old.start - QUARTER, draft.rules) if old.width == QUARTER else 0,
         sequence=read.sequence,

@@ -31,6 +31,11 @@ def day_start(day: int, zone: ZoneInfo) -> int:
     return int(datetime.combine(date.fromordinal(day), time(), zone).timestamp())
 
 
+def first_user_day(now: int, zone: ZoneInfo) -> int:
+    """The oldest day of which spend by user is kept: yesterday, so that a clock may be set back."""
+    return day_of(now, zone) - 1
+
+
 def month_start_day(day: int) -> int:
     """The ordinal of the first day of the day's month."""
     return date.fromordinal(day).replace(day=1).toordinal()

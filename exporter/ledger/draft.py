@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from exporter.ledger.admission import Places
 from exporter.ledger.aggregate import ZERO, Aggregate, Field, add
-from exporter.ledger.calendar import QUARTER, day_of, month_start_day
+from exporter.ledger.calendar import QUARTER, day_of, first_user_day, month_start_day
 from exporter.ledger.model import OTHER, Cell, Changes, Read, Rules, Series, Skip, Slice, State, Tally
 from exporter.ledger.slices import latest, taken_back
 
@@ -33,7 +33,7 @@ class Draft:
     def __post_init__(self) -> None:
         today = day_of(self.irrevocable, self.rules.zone)
         self.first_day = month_start_day(today - 2)
-        self.first_user_day = today - 1
+        self.first_user_day = first_user_day(self.irrevocable, self.rules.zone)
 
     def fold_labels(self, cells: Mapping[Series, Aggregate]) -> dict[Series, Aggregate]:
         """The aggregates under the labels they are kept by."""
@@ -65,6 +65,10 @@ class Draft:
         day = day_of(start, self.rules.zone)
         if day >= self.first_day:
             _bump(self.changes.days, self.state.days, (day, series), units)
+
+    def keep_users(self, start: int, users: Mapping[str, int]) -> Mapping[str, int]:
+        """The users of a slice: none where no gauge shows them any more."""
+        return users if day_of(start, self.rules.zone) >= self.first_user_day else {}
 
     def replace_users(self, start: int, old: Mapping[str, int], new: Mapping[str, int]) -> None:
         """Carry the difference of a slice's users, old and new, into the day that holds `start`."""

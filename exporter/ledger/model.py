@@ -81,7 +81,8 @@ class Read:
     set back between them (`set_back`). What cannot be undone goes by `safe_now`, which is ahead of no clock; None: by
     `now`. `skew` is `now` less the clock of the exporter's host, None where it is unknown. Minutes without rows are
     left out. `routes` maps each operation to its route's primary model, as the log spells it.
-    With a `width` of a quarter-hour, `span` is whole quarter-hours, and `minutes` holds each under its start.
+    With a `width` of a quarter-hour, `span` is whole quarter-hours, and `minutes` holds each under its start. The
+    users of days before `calendar.first_user_day` may be left out.
     """
 
     span: Span

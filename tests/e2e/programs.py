@@ -95,6 +95,19 @@ class Program:
         _, logged = self._process.communicate(timeout=20)
         return self._process.returncode, logged
 
+    @property
+    def ready(self) -> bool:
+        """Whether it says that its figures can be relied upon."""
+        assert not self._ended(), "it has ended"
+        return fetch(f"{self.url}/-/ready")[0] == 200
+
+    @property
+    def peak_memory(self) -> int:
+        """The most bytes that it ever had in memory (Linux)."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+
     def text(self) -> str:
         """`/metrics` as text."""
         status, text = fetch(f"{self.url}/metrics")

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from exporter.ledger import agenda, view
 from exporter.ledger.advance import advance, begin, quarters_within, set_back
 from exporter.ledger.aggregate import Aggregate
-from exporter.ledger.calendar import QUARTER
+from exporter.ledger.calendar import QUARTER, day_start, first_user_day
 from exporter.ledger.model import KEYED, Changes, Read, Rules, Series, Slice, Span, State
 from exporter.ledger.rebase import rebase, rebase_span
 from tests.unit.ledger.model_log import Classes, Log
@@ -97,7 +97,14 @@ class Exporter:
         self.sequence += 1
         width = min(self.width, agenda.read_width(self.state.progress, span, self.now, self.rules))
         read = self.log.read(span, self.now, self.classes, self.sequence, width=width)
-        return replace(read, safe_now=self.safe_now)
+        read = replace(read, safe_now=self.safe_now)
+        return self.without_old_users(read) if self.width == QUARTER else read
+
+    def without_old_users(self, read: Read) -> Read:
+        """The read without what it need not bring."""
+        since = day_start(first_user_day(read.irrevocable, self.rules.zone), self.rules.zone)
+        minutes = {at: replace(part, users=part.users if at >= since else {}) for at, part in read.minutes.items()}
+        return replace(read, minutes=minutes)
 
     def plan(self, read: Read) -> Changes:
         """What a read would change."""

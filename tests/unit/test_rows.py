@@ -1,0 +1,81 @@
+"""From result rows to slices: labels, and statements that share a slice."""
+
+import unicodedata
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.config import MOST
+from exporter.database.log_query import BY_SERIES, BY_USER, FAULTS, LABEL_LENGTH, WHOLE
+from exporter.database.rows import MinuteReader, clean_label
+from exporter.ledger.aggregate import USD, Field
+from exporter.ledger.model import Minute, Series, Skip
+
+SLICE = 1_772_452_800
+NO_FAULTS = (0,) * (len(MOST) * len(FAULTS))
+
+Row = tuple[Any, ...]
+
+
+def series_row(kind: str = "ok", rows: int = 1, cost: str = "0.5", oldest: float = SLICE, model: str = "m1") -> Row:
+    figures = (rows, Decimal(cost), 10, 5, 1000 * rows, 0, 0, oldest + 1, oldest)
+    return (BY_SERIES, SLICE, "chat", model, None, kind, None if kind == "pending" else 3, *figures, *NO_FAULTS)
+
+
+def user_row(user: str | None, cost: str) -> Row:
+    return (BY_USER, SLICE, None, None, user, None, None, 1, Decimal(cost), *(None,) * 7, *NO_FAULTS)
+
+
+def fault_row(count: int) -> Row:
+    faults = (count, *NO_FAULTS[1:])
+    return (WHOLE, SLICE, *(None,) * 5, 1, *(None,) * 8, *faults)
+
+
+def read(*statements: Sequence[Row], **named: bool) -> dict[int, Minute]:
+    found = MinuteReader({"m2": "m1"})
+    for rows in statements:
+        found.add(rows, **named)
+    assert found.rows == sum(map(len, statements))
+    return found.minutes()
+
+
+@given(st.text(max_size=200))
+def test_a_label_has_no_control_character_and_nothing_around_it(text: str) -> None:
+    breaks = ("Cc", "Cs", "Zl", "Zp")
+    expected = "".join(" " if unicodedata.category(c) in breaks else c for c in text).strip()[:LABEL_LENGTH].rstrip()
+    assert clean_label(text, "missing") == (expected or "missing")
+
+
+def test_a_label_that_the_log_leaves_out_is_the_one_for_it() -> None:
+    assert clean_label(None, "missing") == "missing"
+
+
+def test_statements_that_read_parts_of_one_slice_add_up() -> None:
+    """A quarter of an hour that is too slow is read piece by piece; each piece has rows of the whole slice's."""
+    first = [series_row(), series_row("pending", 2, oldest=SLICE + 5), user_row("ann", "0.5"), fault_row(3)]
+    second = [series_row(model="m2"), series_row("pending", oldest=SLICE + 2), user_row("ann", "0.25"), fault_row(4)]
+    minute = read(first, second)[SLICE]
+    cell = minute.cells[Series("chat", "m1")]
+    assert cell[Field.ROWS] == 5
+    assert cell[Field.COST] == 2 * USD
+    assert minute.users == {"ann": 3 * USD // 4}
+    assert minute.waiting["pending"] == (3, SLICE + 2)
+    assert minute.skipped == {Skip(next(iter(MOST)), FAULTS[0]): 7}
+    assert read(first, second) == read([*first, *second]) == read(second, first)
+
+
+def test_users_are_left_out_where_they_are_not_asked_for() -> None:
+    (minute,) = read([series_row(), user_row(None, "0.5")], by_user=False).values()
+    assert minute.users == {}
+    assert minute.cells[Series("chat", "m1")][Field.COST] == USD // 2
+
+
+def test_a_user_is_one_string_however_often_it_is_found() -> None:
+    name = "a user whose name is no constant"
+    rows = [user_row(name[:6] + name[6:], "1"), (BY_USER, SLICE + 900, *user_row(name[:9] + name[9:], "1")[2:])]
+    users = [user for minute in read(rows).values() for user in minute.users]
+    assert users == [name, name]
+    assert users[0] is users[1]
