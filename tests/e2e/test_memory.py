@@ -28,7 +28,8 @@ INSERT INTO ai_operation_log (id, operation_type, operation_id, model_used, user
                               cost_usd, latency_ms, success, created_at)
 SELECT gen_random_uuid(), 'op', 'operation-' || i % 9, 'model-' || i % 3,
        lpad(to_hex(mod(i::bigint * 7919, {users})), 32, '0')::uuid, 100, 10, 0.0001 * (i % 100), i * 37 % 3000,
-       i % 20 > 0, (now() AT TIME ZONE 'UTC') - interval '1 second' - make_interval(secs => {seconds}::float8 * i / {rows})
+       i % 20 > 0,
+       (now() AT TIME ZONE 'UTC') - interval '1 second' - make_interval(secs => {seconds}::float8 * i / {rows})
 FROM generate_series(0, {rows} - 1) AS i
 """
 
