@@ -211,7 +211,7 @@ class Worker:
             width=width,
             piece=pace.split,
             most=pace.most_rows,
-            users_since=day_start(first_user_day(now, books.rules.zone), books.rules.zone),
+            users_since=self._users_since(now),
         )
         if found is None:
             pace.too_many()
@@ -219,6 +219,11 @@ class Worker:
         pace.took(time.monotonic() - begun, found.rows, span.hi - span.lo)
         read = Read(span, now, found.minutes, self._primaries(session), session.sequence, width)
         return (lambda: books.record(read),)
+
+    def _users_since(self, now: int) -> int:
+        """From when on users are read, in seconds since the epoch: the ledger keeps none of older days."""
+        zone, safe = self._books.rules.zone, self._books.safe_now
+        return day_start(first_user_day(now if safe is None else min(now, safe), zone), zone)
 
     def _rebase(self, session: Session, state: State, clock: int, old_table: LogTable | None) -> Callable[[], None]:
         """Read everything by the old settings for the last time, and by the new ones, out of one snapshot."""

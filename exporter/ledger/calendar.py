@@ -32,7 +32,7 @@ def day_start(day: int, zone: ZoneInfo) -> int:
 
 
 def first_user_day(now: int, zone: ZoneInfo) -> int:
-    """The oldest day of which spend by user is kept: yesterday, so that a clock may be set back."""
+    """The oldest day of which spend by user is kept, by a safe clock: yesterday, so that it may be set back."""
     return day_of(now, zone) - 1
 
 

@@ -351,6 +351,8 @@ TestLedger.settings = settings(
 def test_a_price_that_falls_when_its_call_ends_is_a_correction(*, ready: bool, counted: int) -> None:
     machine = Ledger()
     machine.open(OPENINGS[0], 9900, 60, 0, 0, None, [], gentle=True, ready=ready)
+    # what is settled, then the last hour by the minute: the open window comes next
+    machine.read_once()
     machine.read_once()
     values = {"operation": "chat", "model": "m1", "user": None, "status": "success", "cost": 1, "tokens": 0}
     row = machine.begin_call(0, values | {"latency": None, "error": "other"}, "pending")
