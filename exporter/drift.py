@@ -34,10 +34,12 @@ class DriftSampler:
             return False
         end = day_start(self._day + 1, zone)
         enough = session.left / 2
-        while self._read_until < end and session.left > enough:
+        while self._read_until < end:
             span = Span(self._read_until, min(self._read_until + piece, end))
             self._logged += read_spend(session, table, self._rules, span)
             self._read_until = span.hi
+            if session.left < enough:
+                break
         return self._read_until >= end
 
     def compare(self, state: State) -> None:
