@@ -1,6 +1,8 @@
 """What the exporter's transactions look like from the database: short, and ended as they should be."""
 
-from collections.abc import Callable
+import collections
+import contextlib
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,16 @@ import psycopg
 import pytest
 
 from exporter.books import Books
-from tests.database.harness import Log, running, wait_for
+from exporter.config import Config
+from exporter.database.conninfo import resolve_conninfo
+from exporter.database.errors import DatabaseUnavailable
+from exporter.database.reader import read_span, read_spend
+from exporter.database.session import Database, Session
+from exporter.ledger.aggregate import Field
+from exporter.ledger.calendar import HOUR, QUARTER, floor_to
+from exporter.ledger.model import Span
+from exporter.pace import Pace
+from tests.database.harness import Log, assert_shows_what_sql_says, config_for, running, wait_for
 
 _OPEN = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
@@ -69,3 +80,107 @@ def test_transactions_that_went_well_are_committed(log: Log, tmp_path: Path) -> 
         wait_for(lambda: log.execute(_ENDED)[0][0] >= committed + scrapes, lambda: str(log.execute(_ENDED)))
         # one a connection at most: what was under way when the exporter was stopped
         assert log.execute(_ENDED)[0][1] - rolled_back <= 2
+
+
+@contextlib.contextmanager
+def session_on(url: str, state_dir: Path) -> Iterator[tuple[Session, Config]]:
+    config = config_for(url, state_dir, {})
+    database = Database(resolve_conninfo(config, {}), 5.0, "ai-operation-exporter")
+    try:
+        with database.session(30.0) as session:
+            yield session, config
+    finally:
+        database.close()
+
+
+def test_a_stream_that_fails_half_way_leaves_the_transaction_usable(log: Log, tmp_path: Path) -> None:
+    seen: list[Any] = []
+    with log, session_on(log.url, tmp_path) as (session, _):
+        rows = session.stream("SELECT 1 / (20000 - i) FROM generate_series(1, 30000) AS i")
+        with pytest.raises(psycopg.errors.DivisionByZero), session.savepoint():
+            seen.extend(rows)
+        assert 0 < len(seen) < 20_000
+        assert not session.lost
+        assert session.run("SELECT 1") == [(1,)]
+        assert list(session.stream("SELECT i FROM generate_series(1, 3) AS i")) == [(1,), (2,), (3,)]
+
+
+def test_a_stream_whose_connection_is_cut_says_that_nothing_more_can_be_read(log: Log, tmp_path: Path) -> None:
+    def read_and_cut() -> None:
+        with session_on(log.url, tmp_path) as (session, _):
+            rows = session.stream("SELECT i FROM generate_series(1, 10000000) AS i")
+            next(rows)
+            log.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            try:
+                collections.deque(rows, maxlen=0)
+            finally:
+                assert session.lost
+
+    with log, pytest.raises(DatabaseUnavailable, match="closed the connection"):
+        read_and_cut()
+
+
+def test_a_gap_is_read_in_transactions_no_longer_than_a_scrape(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[float, float]] = []
+    original = Database.session
+
+    def session(self: Database, seconds: float, statement_seconds: float | None = None) -> Any:
+        if statement_seconds is not None:
+            asked.append((seconds, statement_seconds))
+        return original(self, seconds, statement_seconds)
+
+    monkeypatch.setattr(Database, "session", session)
+    for hours in range(1, 40):
+        log.insert(ago=hours * 3600)
+    scrape = {"timeout": 3, "timeout_offset": 0.5}
+    with log, running(log.url, tmp_path, datetime.now(UTC) - timedelta(days=2), scrape=scrape) as exporter:
+        exporter.wait_ready()
+        assert_shows_what_sql_says(exporter.scrape(), log)
+    assert {seconds for seconds, _ in asked} == {3}
+    assert all(statement < seconds for seconds, statement in asked)
+
+
+def test_a_dense_stretch_after_a_long_silence_is_read_exactly(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks grow while there is nothing to read; the one that meets a burst is given up, and read bit by bit."""
+    monkeypatch.setattr("exporter.pace.ROW_BUDGET", 20)
+    given_up: list[int] = []
+    original = Pace.too_many
+
+    def too_many(self: Pace) -> None:
+        given_up.append(self.length)
+        original(self)
+
+    monkeypatch.setattr(Pace, "too_many", too_many)
+    now = datetime.now(UTC)
+    for number in range(400):
+        ago = 5 * HOUR + number % 3 * 2 * HOUR + number * 20
+        log.insert(at=now - timedelta(seconds=ago), operation=f"operation-{number % 7}")
+    with log, running(log.url, tmp_path, now - timedelta(days=3)) as exporter:
+        exporter.wait_ready()
+        assert_shows_what_sql_says(exporter.scrape(), log)
+    assert given_up
+    assert min(given_up) > QUARTER
+
+
+@pytest.mark.parametrize("kind", ["numeric", "double precision"])
+def test_the_database_sums_spend_as_the_ledger_does(log: Log, tmp_path: Path, kind: str) -> None:
+    log.execute(f"ALTER TABLE ai_operation_log ALTER cost_usd TYPE {kind}")
+    for value in ("0.1", "0.2", "0.0000000000004", "0.0000000000006", "999999.9", "1000000.1", "NaN", "-3", None):
+        log.insert(ago=100, cost=value)
+    with log, session_on(log.url, tmp_path) as (session, config):
+        rules = config.classification()
+        table = session.log(rules)
+        until = floor_to(int(session.clock), QUARTER) + QUARTER
+        span = Span(until - 2 * QUARTER, until)
+        minutes = read_span(session, table, rules, span)
+        known = sum(cell[Field.COST] for minute in minutes.values() for cell in minute.cells.values())
+        assert known > 0
+        assert read_spend(session, table, rules, span) == known
+        assert read_spend(session, table, rules, Span(span.lo - HOUR, span.lo)) == 0
