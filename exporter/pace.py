@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from exporter.ledger.calendar import MINUTE, QUARTER
+from exporter.ledger.calendar import HOUR, MINUTE, QUARTER
 
-LONGEST_CHUNK = 24 * 3600
+LONGEST_CHUNK = 6 * HOUR
 LONGEST_BACKOFF = 60.0
 
 ROW_BUDGET = 50_000
