@@ -1,0 +1,147 @@
+"""Late rows: a look at closed slices once a minute, at a bounded cost, and what is to be read again for it."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import psycopg
+
+from exporter.config import Classification
+from exporter.database.errors import QueryTimeout
+from exporter.database.log_query import LogTable
+from exporter.database.probe_query import read_sums
+from exporter.database.session import Session
+from exporter.ledger.calendar import HOUR, QUARTER
+from exporter.ledger.model import Span
+from exporter.ledger.probing import Round, Slices, Sums, Watch, judge, next_span, settle
+
+INTERVAL = 60.0
+"""Seconds from one round to the next, at least."""
+
+SHARE = 0.1
+"""The most that rounds may take of the time of one connection."""
+
+OLDER_SHARE = 0.25
+"""What older slices get of a round's time, where recent ones alone take all of it."""
+
+READ_SHARE = 0.25
+"""The most that reading again what differs may take of the time of one connection, averaged over `BURST` seconds."""
+
+BURST = 60.0
+
+_STATEMENT_SECONDS = 1.0
+
+
+class LateRows:
+    """When to look, how much of the log at once, and what differs. For one thread; `monotonic` tells seconds."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._watch = Watch()
+        self._next = 0.0
+        self._next_read = 0.0
+        self._length = 6 * QUARTER
+        # never again as much as was once too much: it saves a few round trips, and costs a round
+        self._longest = 24 * HOUR
+
+    @property
+    def watch(self) -> Watch:
+        """What is remembered from one round to the next."""
+        return self._watch
+
+    @property
+    def busy(self) -> bool:
+        """Whether slices that differ are to be read again at once."""
+        return bool(self._watch.suspects) and self._may_read
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for a round."""
+        return self._monotonic() >= self._next
+
+    def look(self, session: Session, log: LogTable, rules: Classification, asked: Round) -> dict[Span, Sums]:
+        """The sums of the recent slices, and of as many older ones as the round's time allows.
+
+        A statement that does not end in time is made smaller; where it cannot be, its slice is left out.
+        """
+        begun = self._monotonic()
+        # a round that fails for another reason is not tried again at once either
+        self._next = begun + INTERVAL
+        found = self._read(session, log, rules, asked.recent, math.inf)
+        spent = self._monotonic() - begun
+        allowed = max(INTERVAL * SHARE - spent, spent * OLDER_SHARE / (1 - OLDER_SHARE))
+        found |= self._read(session, log, rules, asked.older, allowed)
+        ended = self._monotonic()
+        self._next = ended + max(INTERVAL, (ended - begun) * (1 / SHARE - 1))
+        return found
+
+    def judge(self, asked: Round, slices: Slices, found: dict[Span, Sums], sequence: int) -> None:
+        """Take in what a round has found; `slices` are those of the state now."""
+        self._watch = judge(self._watch, asked, slices, found, sequence)
+
+    def next_span(self, slices: Slices, length: int) -> Span | None:
+        """What is to be read again first, at most `length` seconds of it; None where nothing is, or not yet."""
+        if not self._may_read:
+            return None
+        span = next_span(self._watch, slices, length)
+        if span is None and self._watch.suspects:
+            # all of them have been read since, for another reason
+            self._watch = replace(self._watch, suspects=())
+        return span
+
+    def was_read(self, slices: Slices, span: Span, seconds: float) -> None:
+        """A span was read, which took so many seconds; `slices` are those of the state after it.
+
+        Where that was for late rows, more of them wait until it was no more than a share of the time.
+        """
+        suspects = self._watch.suspects
+        self._watch = settle(self._watch, slices, span)
+        if self._watch.suspects != suspects:
+            self._next_read = max(self._next_read, self._monotonic() - BURST) + seconds / READ_SHARE
+
+    @property
+    def _may_read(self) -> bool:
+        return self._monotonic() >= self._next_read
+
+    def _read(
+        self, session: Session, log: LogTable, rules: Classification, spans: Sequence[Span], seconds: float
+    ) -> dict[Span, Sums]:
+        """The sums of the spans, in order, by as many statements as begin within so many seconds."""
+        found: dict[Span, Sums] = {}
+        until = self._monotonic() + seconds
+        left = list(spans)
+        while left and self._monotonic() < until:
+            part = self._first(left)
+            asked_at = self._monotonic()
+            try:
+                with session.savepoint():
+                    found |= read_sums(session, log, rules, part)
+            except QueryTimeout:
+                break
+            except psycopg.errors.QueryCanceled:
+                self._longest = self._length = max(QUARTER, _length(part) // 2)
+                if len(part) > 1:
+                    continue
+                # not even one slice could be summed up in time: the next one may be smaller
+            else:
+                self._learn(self._monotonic() - asked_at)
+            del left[: len(part)]
+        return found
+
+    def _first(self, spans: Sequence[Span]) -> Sequence[Span]:
+        """As many of the first spans as one statement should take, and one at least."""
+        number = 1
+        while number < len(spans) and _length(spans[: number + 1]) <= self._length:
+            number += 1
+        return spans[:number]
+
+    def _learn(self, seconds: float) -> None:
+        if seconds > _STATEMENT_SECONDS:
+            self._length = max(QUARTER, self._length // 2)
+        elif seconds < _STATEMENT_SECONDS / 4:
+            self._length = min(self._longest, self._length * 2)
+
+
+def _length(spans: Sequence[Span]) -> int:
+    return sum(span.hi - span.lo for span in spans)
