@@ -1,7 +1,7 @@
 """From a request to its response: who may ask, and what is where."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from exporter.web.app import Application, Verdict
@@ -11,10 +11,13 @@ from exporter.web.metrics import MetricsPage, describe
 from exporter.web.pages import landing_page
 from exporter.web.pool import BoundedPool, PoolFullError
 from exporter.web.rate import RateLimiter
+from exporter.web.refusals import Reason, Refusals
 from exporter.web.settings import WebSettings
 
 _log = logging.getLogger(__name__)
 _METHODS = ("GET", "HEAD")
+_PROBES = ("/-/healthy", "/-/ready")
+"""For whom asks without a password: an orchestrator has none, and must have an answer while passwords are guessed."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,9 @@ class Router:
     app: Application
     metrics: MetricsPage
     authenticator: Authenticator
+    refusals: Refusals
     limiter: RateLimiter
+    probe_limiter: RateLimiter
     pages: BoundedPool
     page_timeout: float
 
@@ -42,19 +47,30 @@ class Router:
             return sentence(500, "The page failed; the log says where.")
 
     async def _refusal(self, request: Request, settings: WebSettings) -> Response | None:
-        if not self.limiter.allow(settings.rate_limit):
-            return sentence(429, "Too many requests.", Retry_After="1")
         tls = settings.tls_server_config
         if tls and tls.client_allowed_sans and not request.names.intersection(tls.client_allowed_sans):
             return sentence(403, "The client certificate has none of the allowed names.")
         users = settings.basic_auth_users
-        if users and not await self.authenticator.check(users, request.headers.get("Authorization")):
-            return sentence(401, "Unauthorized.", WWW_Authenticate='Basic realm="metrics", charset="UTF-8"')
-        return None
+        if users and request.path not in _PROBES:
+            refusal = await self._refused_login(request, users)
+            if refusal is not None:
+                return refusal
+        # Only now, and for probes apart: strangers must not use up the requests of those who have a password.
+        limiter = self.probe_limiter if users and request.path in _PROBES else self.limiter
+        return None if limiter.allow(settings.rate_limit) else sentence(429, "Too many requests.", Retry_After="1")
+
+    async def _refused_login(self, request: Request, users: Mapping[str, str]) -> Response | None:
+        reason = await self.authenticator.check(users, request.headers.get("Authorization"), request.network)
+        if reason is None:
+            return None
+        self.refusals.note(reason, request.network)
+        if reason is Reason.BUSY:
+            return sentence(503, "Too many logins at once.", Retry_After="1")
+        return sentence(401, "Unauthorized.", WWW_Authenticate='Basic realm="metrics", charset="UTF-8"')
 
     async def _page(self, request: Request) -> Response:
         path = request.path
-        if path not in ("/", "/metrics", "/-/healthy", "/-/ready"):
+        if path not in ("/", "/metrics", *_PROBES):
             return sentence(404, "Not found.")
         if request.method not in _METHODS:
             return sentence(405, "Only GET and HEAD.", Allow=", ".join(_METHODS))

@@ -1,9 +1,11 @@
 """The web server: its own thread and event loop, started and stopped by the program."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic_core import PydanticCustomError
@@ -18,6 +20,7 @@ from exporter.web.live import LiveSettings
 from exporter.web.metrics import MetricsPage, describe
 from exporter.web.pool import BoundedPool
 from exporter.web.rate import RateLimiter
+from exporter.web.refusals import Refusals
 from exporter.web.routes import Router
 
 _PAGE_THREADS, _PAGE_QUEUE = 2, 32
@@ -43,12 +46,14 @@ class WebServer:
         web_config_file: Path | None = None,
         timeouts: ScrapeTimeouts = ScrapeTimeouts(default=10.0, offset=0.5, most=60.0),  # noqa: B008 - frozen
         limits: Limits = Limits(),  # noqa: B008 - frozen
+        refusals: Refusals | None = None,
     ) -> None:
         self._app = app
         self._listen_address = listen_address
         self._web_config_file = web_config_file
         self._timeouts = timeouts
         self._limits = limits
+        self._refusals = refusals or Refusals()
         self._host, self._port = "", 0
         self._live: LiveSettings | None = None
         self._thread: threading.Thread | None = None
@@ -85,6 +90,17 @@ class WebServer:
         self._thread.join(_STOP_SECONDS + 0.4)
 
     @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def ping(self, answer: Callable[[], None]) -> None:
+        """Have the event loop call ``answer`` as soon as it comes to it; never, where it has ended."""
+        with contextlib.suppress(RuntimeError):
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(answer)
+
+    @property
     def port(self) -> int:
         """The port it listens on."""
         return self._port
@@ -117,12 +133,14 @@ class WebServer:
     async def _serve(self, sockets: list[socket.socket], live: LiveSettings, ready: threading.Event) -> None:
         limits = self._limits
         scrapes = BoundedPool("scrape", limits.scrape_threads, limits.scrape_queue)
-        passwords = BoundedPool("password", limits.auth_threads, limits.auth_queue)
+        passwords = BoundedPool("password", limits.auth_threads, limits.auth_threads)
         pages = BoundedPool("page", _PAGE_THREADS, _PAGE_QUEUE)
         router = Router(
             self._app,
             MetricsPage(self._app, self._timeouts, scrapes),
-            Authenticator(passwords),
+            Authenticator(passwords, limits.auth_threads, limits.auth_queue),
+            self._refusals,
+            RateLimiter(),
             RateLimiter(),
             pages,
             limits.page_timeout,
@@ -130,11 +148,19 @@ class WebServer:
         logging.getLogger("tornado.general").addFilter(_quieter)
         listener = Listener(sockets, live, router, limits)
         self._loop = asyncio.get_running_loop()
+        summaries = self._loop.create_task(self._sum_up_refusals())
         ready.set()
         await self._stopping.wait()
+        summaries.cancel()
+        self._refusals.summary()
         for pool in (scrapes, passwords, pages):
             pool.close()
         try:
             await asyncio.wait_for(listener.close(), _STOP_SECONDS)
         except TimeoutError:
             _log.warning("connections left open at the end")
+
+    async def _sum_up_refusals(self) -> None:
+        while True:
+            await asyncio.sleep(self._limits.refusal_summary)
+            self._refusals.summary()
