@@ -22,16 +22,19 @@ from exporter.database.log_query import LogTable
 
 _GRACE = 2.0  # seconds past its time after which a connection that does not answer is cut
 
+_LOCK_SHARE = 0.8  # of a statement's time, for which it waits for a lock
+
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 # One round trip for all settings, which end with the transaction: a pooler hands on no session state.
 # JIT is off since compiling the wide aggregate takes longer than running it on an open window.
 _SETTINGS = """
 SELECT extract(epoch FROM now())::float8, current_database()::text,
-       set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(ms)s, true),
+       set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true),
        set_config('idle_in_transaction_session_timeout', %(idle)s, true),
        set_config('row_security', 'off', true), set_config('jit', 'off', true)
 """
+_LIMIT = "SELECT set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true)"
 _SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
 
 
@@ -85,12 +88,28 @@ class Session:
         self.limit()
         return self._cursor.execute(statement, parameters or {}).fetchall()
 
+    def batches(
+        self, statement: sql.Composed, parameters: Mapping[str, Any] | None = None, size: int = 5000
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows of a statement, `size` at a time, so that never more of them are in memory; as `run` otherwise."""
+        self.limit()
+        self._cursor.execute(sql.SQL("DECLARE batches NO SCROLL CURSOR FOR ") + statement, parameters or {})
+        fetch = sql.SQL("FETCH {} FROM batches").format(size)
+        while True:
+            self.limit()
+            rows = self._cursor.execute(fetch).fetchall()
+            if rows:
+                yield rows
+            if len(rows) < size:
+                break
+        self._cursor.execute("CLOSE batches")
+
     def limit(self) -> None:
         """Bound the next statement by what is left; raises `QueryTimeout` when nothing is."""
         left = int(min(self._deadline - time.monotonic(), self._longest) * 1000)
         if left < 1:
             raise QueryTimeout("no time was left for the next statement", "raise scrape.timeout, or see `check`")
-        self._cursor.execute("SELECT set_config('statement_timeout', %s, true)", (str(left),))
+        self._cursor.execute(_LIMIT, _limits(left))
 
     @property
     def lost(self) -> bool:
@@ -172,7 +191,7 @@ class Database:
             connection = self._begin(min(seconds, self._connect_timeout))
             with self._cut_off_at(connection, deadline + _GRACE), connection.cursor() as cursor:
                 try:
-                    settings = {"ms": str(max(1, int(seconds * 1000))), "idle": str(int((seconds + _GRACE) * 1000))}
+                    settings = {**_limits(int(seconds * 1000)), "idle": str(int((seconds + _GRACE) * 1000))}
                     clock, database = (cursor.execute(_SETTINGS, settings).fetchone() or (0.0, ""))[:2]
                     sequence = next(_SEQUENCE)  # the snapshot has just been taken
                     longest = statement_seconds or seconds
@@ -229,6 +248,11 @@ class Database:
             cursor.execute("ROLLBACK")
         except psycopg.Error:
             self.close()
+
+
+def _limits(milliseconds: int) -> dict[str, str]:
+    """The time of a statement, and the shorter one that it may wait for a lock, so that a lock is told as one."""
+    return {"ms": str(max(1, milliseconds)), "lock": str(max(1, int(milliseconds * _LOCK_SHARE)))}
 
 
 def _system_identifier(connection: Connection) -> str:
