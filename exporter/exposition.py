@@ -198,7 +198,8 @@ def _user_gauges(figures: Figures) -> Iterator[Family]:
             (((pseudonyms.of(user),), usd(limit)) for user, limit in limits.items() if limit is not None),
         )
     if budgets is not None:
-        yield _family(catalog.BUDGET_USERS, (((name,), count) for name, count in count_states(spend, by_user).items()))
+        states = count_states(spend, by_user, budgets.idle)
+        yield _family(catalog.BUDGET_USERS, (((name,), count) for name, count in states.items()))
         if budgets.recorded_today is not None:
             yield _family(catalog.RECORDED_SPEND_TODAY, [((), usd(budgets.recorded_today))])
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from itertools import product
 
 from psycopg import sql
@@ -17,7 +18,7 @@ from exporter.database.rows import clean_label
 from exporter.database.session import Session
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, Skip
-from exporter.ledger.users import Budget
+from exporter.ledger.users import Budget, count_idle_states
 
 DEFAULT_WARNING = Decimal("0.8")
 """Share of the daily limit that is a warning where the table has no threshold of its own."""
@@ -41,6 +42,11 @@ class Budgets:
     by_user: Mapping[str, Budget]
     recorded_today: int | None
     skipped: Mapping[Skip, int]
+
+    @cached_property
+    def idle(self) -> Counter[str]:
+        """How many users are in each state as long as nobody has spent anything: counted once for many scrapes."""
+        return count_idle_states(self.by_user)
 
 
 @dataclass(frozen=True)
