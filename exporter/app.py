@@ -55,7 +55,7 @@ class Exporter:
         self._pseudonyms = Pseudonyms(read_hmac_key(config) if config.users.mode == "hmac" else None)
         self.books = Books(store, config, backfill_since, host)
         self._collector = Collector(config, info, self.books, self._announcer)
-        self._worker = Worker(config, info, self.books, self._announcer)
+        self._worker = Worker(config, info, self.books, self._announcer, self._collector.primaries)
         self._reads = concurrent.futures.ThreadPoolExecutor(1, "scrape")
         self._lock = threading.Lock()
         self._flight: Flight | None = None

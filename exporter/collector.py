@@ -124,6 +124,10 @@ class Collector:
         """An attempt for `read_log`. A round of the optional tables begins beside it where any is due."""
         return Attempt(self._tables.refresh())
 
+    def primaries(self) -> Mapping[str, str]:
+        """The primary models of the routes in force, by operation: as last read, which may be just now."""
+        return self._routes_in_force(self._tables.refresh(), ROUTES_SECONDS)
+
     def read_log(self, attempt: Attempt, seconds: float) -> None:
         """Read the open window within so many seconds, and record it. Never raises: what fails is said in the attempt
         and in the log.
@@ -180,8 +184,8 @@ class Collector:
         # only now: a server may begin a transaction and then say no more
         self._announcer.works("database")
         if window is not None:
-            self._wait_for_routes(attempt, seconds)
-            self._books.record(replace(window, routes=self._primaries))
+            left = seconds - (time.monotonic() - attempt.begun)
+            self._books.record(replace(window, routes=self._routes_in_force(attempt.round, left / 4)))
             attempt.current = self._clock_is_believed()
         return True
 
@@ -211,11 +215,12 @@ class Collector:
         minutes = read_span(session, log_table, rules, span)
         return Read(span, now, minutes, sequence=session.sequence)
 
-    def _wait_for_routes(self, attempt: Attempt, seconds: float) -> None:
-        """Calls are counted by the routes in force: for those that are being read just now a moment is spared."""
-        if self._tables.last("routes") is NOT_READ or self._tables.last("routes").success:
-            left = seconds - (time.monotonic() - attempt.begun)
-            self._tables.wait(["routes"], attempt.round, time.monotonic() + min(ROUTES_SECONDS, left / 4))
+    def _routes_in_force(self, number: int, seconds: float) -> Mapping[str, str]:
+        """The primary models by operation; where the routes are being read just now a moment is spared for them."""
+        last = self._tables.last("routes")
+        if last is NOT_READ or last.success:
+            self._tables.wait(["routes"], number, time.monotonic() + min(ROUTES_SECONDS, seconds))
+        return self._primaries
 
     def _sources(self) -> dict[str, Source]:
         config = self._config

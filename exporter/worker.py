@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -13,11 +13,10 @@ from exporter.announcer import Announcer
 from exporter.books import Books
 from exporter.config import Classification, Config
 from exporter.database.conninfo import ConnInfo
-from exporter.database.errors import DatabaseError, QueryTimeout, SchemaProblem, translate
+from exporter.database.errors import DatabaseError, QueryTimeout, SchemaProblem, TableLocked, translate
 from exporter.database.log_query import LogTable
 from exporter.database.reader import read_span, read_undated
 from exporter.database.session import Database, Session
-from exporter.database.tables import read_routes
 from exporter.ledger import agenda
 from exporter.ledger.aggregate import Field
 from exporter.ledger.calendar import MINUTE, QUARTER, day_of, day_start
@@ -34,13 +33,24 @@ REBASE_SECONDS = 1800.0
 
 
 class Worker:
-    """A thread that does one chunk at a time, each in a transaction of its own. It never holds up a scrape."""
+    """A thread that does one chunk at a time, each in a transaction of its own. It never holds up a scrape.
 
-    def __init__(self, config: Config, info: ConnInfo, books: Books, announcer: Announcer) -> None:
+    `primaries` gives the primary models of the routes in force, by operation.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        info: ConnInfo,
+        books: Books,
+        announcer: Announcer,
+        primaries: Callable[[], Mapping[str, str]],
+    ) -> None:
         self._config = config
         self._info = info
         self._books = books
         self._announcer = announcer
+        self._primaries = primaries
         self._database = Database(info, config.database.connect_timeout, "ai-operation-exporter-worker")
         self._pace = Pace(config.worker.statement_budget)
         self._stopping = threading.Event()
@@ -80,6 +90,10 @@ class Worker:
         try:
             self._books.retry()
             busy = self.step()
+        except TableLocked as error:
+            pace.failures += 1
+            self._announcer.failed("background reader", str(error))
+            return pace.backoff
         except QueryTimeout as error:
             pace.timed_out()
             self._announcer.failed("background reader", f"{error}; reading less at once")
@@ -173,7 +187,7 @@ class Worker:
         width = QUARTER if span.hi <= state.progress.merged and pace.split is None else MINUTE
         minutes = read_span(session, table, books.classification, span, width=width, piece=pace.split)
         pace.took(time.monotonic() - begun)
-        books.record(Read(span, now, minutes, self._primaries(session), session.sequence))
+        books.record(Read(span, now, minutes, self._primaries(), session.sequence))
 
     def _rebase(self, session: Session, state: State, clock: int, old_table: LogTable | None) -> None:
         """Read everything by the old settings for the last time, and by the new ones, out of one snapshot."""
@@ -205,15 +219,6 @@ class Worker:
         if span.hi > merged:
             minutes.update(read_span(session, table, rules, Span(max(span.lo, merged), span.hi), piece=piece))
         return minutes
-
-    def _primaries(self, session: Session) -> Mapping[str, str]:
-        """The routes in force; where they cannot be read no fallback is claimed, and the scrape says why."""
-        try:
-            with session.savepoint():
-                routes = read_routes(session, self._config)
-        except (DatabaseError, psycopg.Error):
-            return {}
-        return {route.operation: route.primary_model for route in routes or ()}
 
     def _probe(self, session: Session, table: LogTable, state: State) -> None:
         """What is looked at now and then: rows without a usable time, and whether past days still agree."""

@@ -1,4 +1,4 @@
-"""Optional tables that are locked, slow, huge or wide: each costs only itself, and what it holds is read now and then."""
+"""Optional tables that are locked, slow or huge: each costs only itself. They are read now and then."""
 
 import threading
 from collections.abc import Iterator
