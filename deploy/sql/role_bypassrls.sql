@@ -76,5 +76,10 @@ BEGIN
             EXECUTE format('GRANT SELECT (%s) ON %s TO ai_exporter', columns, found);
         END IF;
     END LOOP;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE EXCEPTION '% may not give ai_exporter what it reads of %: %', quote_ident(current_user), wanted_table, SQLERRM
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'Run this file as the owner of the tables and of their schema, or as a superuser.';
 END
 $$;

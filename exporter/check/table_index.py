@@ -45,8 +45,8 @@ class Whole:
 
     @property
     def is_large(self) -> bool:
-        """Whether reading it whole is worth a warning."""
-        return self.rows >= MANY_ROWS or self.size >= MANY_BYTES
+        """Whether reading it whole is worth a warning. Where there is an index, narrow rows may rightly be so read."""
+        return self.size >= MANY_BYTES or (self.rows >= MANY_ROWS and not self.indexed)
 
 
 def check_served(scene: Scene, section: str, table: Table, statement: sql.Composed, roles: Sequence[str]) -> Finding:
