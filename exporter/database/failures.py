@@ -133,6 +133,11 @@ PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "the host cannot be reached",
         "check host and network",
     ),
+    (
+        ("too many connections for role",),
+        "the role has no connection left",
+        "see whose they are in pg_stat_activity, or raise the limit: ALTER ROLE … CONNECTION LIMIT",
+    ),
     (("too many clients", "too many connections", "connection slots are reserved", "no more connections"), *_FULL),
     (("is starting up", "is shutting down", "in recovery mode", "not yet accepting connections"), *_STARTING),
     (

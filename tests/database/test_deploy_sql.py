@@ -15,6 +15,7 @@ from psycopg import sql
 
 from exporter.check import run_check
 from exporter.config import Config
+from exporter.database import DatabaseUnavailable, connect, resolve_conninfo
 from exporter.demo.history import history
 from exporter.demo.rows import TIME_COLUMN, fill
 from exporter.demo.schema import LAYOUTS, Layout, load_schema
@@ -337,8 +338,8 @@ def test_the_role_has_a_limit_of_connections_also_where_it_was_there(
     with contextlib.ExitStack() as opened:
         for _ in range(limit):
             opened.enter_context(psycopg.connect(url))
-        with pytest.raises(psycopg.OperationalError, match="too many connections"):
-            psycopg.connect(url)
+        with pytest.raises(DatabaseUnavailable, match="the role has no connection left .* CONNECTION LIMIT"):
+            connect(resolve_conninfo(Config.model_validate({"database": {"url": url}}), {}), 5, "tests")
 
 
 def test_two_exporters_and_a_check_fit_into_the_limit(
