@@ -338,7 +338,7 @@ def test_the_role_has_a_limit_of_connections_also_where_it_was_there(
     with contextlib.ExitStack() as opened:
         for _ in range(limit):
             opened.enter_context(psycopg.connect(url))
-        with pytest.raises(DatabaseUnavailable, match="the role has no connection left .* CONNECTION LIMIT"):
+        with pytest.raises(DatabaseUnavailable, match=r"the role has no connection left .* CONNECTION LIMIT"):
             connect(resolve_conninfo(Config.model_validate({"database": {"url": url}}), {}), 5, "tests")
 
 
