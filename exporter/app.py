@@ -2,14 +2,16 @@
 
 import concurrent.futures
 import threading
+import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from prometheus_client.metrics_core import Metric as Family
 
 from exporter.announcer import Announcer
 from exporter.books import Books
 from exporter.clock import HostClock
-from exporter.collector import FAILED, Collector, Scrape
+from exporter.collector import Attempt, Collector, Scrape
 from exporter.config import Config, read_hmac_key
 from exporter.database.conninfo import ConnInfo
 from exporter.exposition import Figures, families
@@ -20,6 +22,16 @@ from exporter.state.store import Store
 from exporter.web.app import Verdict
 from exporter.web.refusals import Refusals
 from exporter.worker import Worker
+
+_RENDERING = 0.2  # seconds of a scrape's time, a tenth at most, that are left for making its page
+
+
+@dataclass(frozen=True)
+class Flight:
+    """A read of the log that callers share."""
+
+    attempt: Attempt
+    future: concurrent.futures.Future[None]
 
 
 class Exporter:
@@ -45,10 +57,10 @@ class Exporter:
         self.books = Books(store, config, backfill_since, host)
         self.refusals = Refusals()
         self._collector = Collector(config, info, self.books, self._announcer)
-        self._worker = Worker(config, info, self.books, self._announcer)
+        self._worker = Worker(config, info, self.books, self._announcer, self._collector.primaries)
         self._reads = concurrent.futures.ThreadPoolExecutor(1, "scrape")
         self._lock = threading.Lock()
-        self._flight: concurrent.futures.Future[Scrape] | None = None
+        self._flight: Flight | None = None
         self._last_success = 0.0
 
     def start(self) -> None:
@@ -65,19 +77,19 @@ class Exporter:
     def scrape(self, timeout: float) -> Iterable[Family]:
         """All metrics, within about `timeout` seconds.
 
-        Callers that come while a read is under way share it. One that it keeps waiting too long gets what was
-        committed last; the read goes on for those after it.
+        Callers that come while a read is under way share it. One that the log keeps waiting too long gets what was
+        committed last; the read goes on for those after it. What is left of a caller's time, once the log is read and
+        recorded, is spent on the optional tables: those that take longer cost only themselves.
         """
+        deadline = time.monotonic() + timeout
         flight = self._join()
-        try:
-            scrape = flight.result(timeout)
-        except concurrent.futures.TimeoutError:
-            scrape = FAILED
+        _, late = concurrent.futures.wait([flight.future], timeout)
+        scrape = self._collector.scrape(flight.attempt, deadline - min(_RENDERING, timeout / 10))
+        if late:
             self._announcer.failed("scrape", "the database did not answer within the scrape's time")
-        else:
-            # one that ended in time because it failed says why by itself
-            if any(outcome.success for outcome in scrape.outcomes.values()):
-                self._announcer.works("scrape")
+        # one that ended in time because it failed says why by itself
+        elif any(outcome.success for outcome in scrape.outcomes.values()):
+            self._announcer.works("scrape")
         return self._families(scrape)
 
     def health(self) -> Verdict:
@@ -118,12 +130,13 @@ class Exporter:
         rows += [(f"Problem: {subject}", reason) for subject, reason in self._announcer.wrong().items()]
         return rows
 
-    def _join(self) -> concurrent.futures.Future[Scrape]:
+    def _join(self) -> Flight:
         with self._lock:
-            if self._flight is None or self._flight.done():
+            if self._flight is None or self._flight.future.done():
+                attempt = self._collector.begin()
                 # no longer than a scraper with the default header waits for it
-                scrape = self._config.scrape
-                self._flight = self._reads.submit(self._collector.collect, scrape.timeout - scrape.timeout_offset)
+                seconds = self._config.scrape.timeout - self._config.scrape.timeout_offset
+                self._flight = Flight(attempt, self._reads.submit(self._collector.read_log, attempt, seconds))
             return self._flight
 
     def _families(self, scrape: Scrape) -> list[Family]:

@@ -23,7 +23,13 @@ class Metric:
     edges: tuple[float, ...] = ()
 
 
-OPERATIONS = Metric("ai_operations_total", "counter", SERIES, "LLM calls that ended, whatever their outcome.")
+OPERATIONS = Metric(
+    "ai_operations_total",
+    "counter",
+    SERIES,
+    "LLM calls that ended, whatever their outcome. Each minute counts the most calls that it ever held at once: after "
+    "rows of a minute are deleted, later rows of that minute count only beyond that.",
+)
 FAILURES = Metric(
     "ai_operation_failures_total",
     "counter",
@@ -146,13 +152,16 @@ LOG_NEWEST_ROW = Metric(
     "ai_operation_log_newest_row_timestamp_seconds", "gauge", (), "Time of the newest row that was read.", "seconds"
 )
 COLLECTOR_SUCCESS = Metric(
-    "ai_exporter_collector_success", "gauge", ("collector",), "Whether a collector succeeded in this scrape."
+    "ai_exporter_collector_success",
+    "gauge",
+    ("collector",),
+    "Whether a collector succeeded in this scrape; of an optional table, in its last read.",
 )
 COLLECTOR_DURATION = Metric(
     "ai_exporter_collector_duration_seconds",
     "gauge",
     ("collector",),
-    "How long a collector took in this scrape.",
+    "How long a collector took in this scrape; of an optional table, in its last read.",
     "seconds",
 )
 LAST_SUCCESS = Metric(

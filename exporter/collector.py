@@ -1,9 +1,10 @@
 """One scrape's work: read the open window, take it into the books, look at the optional tables."""
 
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any
 
 import psycopg
 
@@ -13,7 +14,7 @@ from exporter.catalog import COLLECTORS
 from exporter.clock import LEAP_LASTS
 from exporter.config import Config
 from exporter.database.conninfo import ConnInfo
-from exporter.database.errors import DatabaseError, translate
+from exporter.database.errors import DatabaseError, IdentityMismatch, translate
 from exporter.database.reader import read_span
 from exporter.database.session import Database, Session
 from exporter.database.tables import (
@@ -26,11 +27,13 @@ from exporter.database.tables import (
 )
 from exporter.ledger import agenda
 from exporter.ledger.calendar import day_of
-from exporter.ledger.model import Read, Span, State
+from exporter.ledger.model import Read, Span
 from exporter.ledger.users import choose_users
 from exporter.ledger.view import user_spend_today
+from exporter.optional import NOT_READ, OptionalTables, Source
 
-T = TypeVar("T")
+ROUTES_SECONDS = 0.5
+"""The most that the log waits, once it is read, for routes that are being read at the moment."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,28 @@ FAILED = Scrape(outcomes={name: Outcome(False, 0.0) for name in COLLECTORS})
 """What a scrape is that did not reach the database."""
 
 
+@dataclass
+class Attempt:
+    """One read of the log, which may be under way, and the round of the optional tables that goes with it.
+
+    `reached` says that the database has begun a transaction, and is the one that the state was kept for. `outcome` is
+    None until the read has ended; the fields above it do not change from then on.
+    """
+
+    round: int
+    begun: float = field(default_factory=time.monotonic)
+    reached: bool = False
+    has_status: bool = False
+    current: bool = False
+    users_chosen: bool = True
+    outcome: Outcome | None = None
+
+
 class Collector:
-    """Reads the database for scrapes. For one thread at a time."""
+    """Reads the database for scrapes: the log in a thread of the caller's, the optional tables in one of their own.
+
+    `read_log` is for one thread at a time, everything else for any.
+    """
 
     def __init__(self, config: Config, info: ConnInfo, books: Books, announcer: Announcer) -> None:
         self._config = config
@@ -78,52 +101,108 @@ class Collector:
         self._announcer = announcer
         # the routes last read stay in force while their table cannot be read
         self._primaries: Mapping[str, str] = {}
-        self._has_status = False
-        self._database = Database(info, config.database.connect_timeout, "ai-operation-exporter")
+        self._choosing = threading.Lock()
+        self._budgets: Budgets | None = None
+        self._budgets_read = False
+        self._current = False
+        timeout = config.database.connect_timeout
+        self._database = Database(info, timeout, "ai-operation-exporter")
+        self._tables = OptionalTables(
+            Database(info, timeout, "ai-operation-exporter-tables"),
+            info,
+            self._sources(),
+            config.optional_interval,
+            announcer,
+        )
 
     def abort(self) -> None:
-        """End a read that is under way, from any thread."""
+        """End the reads that are under way, from any thread; the optional tables are not read again."""
+        self._tables.stop()
         self._database.abort()
 
-    def collect(self, seconds: float) -> Scrape:
-        """Read everything within so many seconds. Never raises: what fails is said in the result and in the log."""
-        begun = time.monotonic()
+    def begin(self) -> Attempt:
+        """An attempt for `read_log`. A round of the optional tables begins beside it where any is due."""
+        return Attempt(self._tables.refresh())
+
+    def primaries(self) -> Mapping[str, str]:
+        """The primary models of the routes in force, by operation: as last read, which may be just now."""
+        return self._routes_in_force(self._tables.refresh(), ROUTES_SECONDS)
+
+    def read_log(self, attempt: Attempt, seconds: float) -> None:
+        """Read the open window within so many seconds, and record it. Never raises: what fails is said in the attempt
+        and in the log.
+        """
+        success = False
         try:
-            with self._database.session(seconds) as session:
-                scrape = self._read(session)
-                # only now: a server may begin a transaction and then say no more
-                self._announcer.works("database")
-                return scrape
+            success = self._read_log(attempt, seconds)
+        except IdentityMismatch as error:
+            attempt.reached = False
+            self._announcer.failed("log", str(error))
         except DatabaseError as error:
-            self._announcer.failed("database", str(error))
+            self._announcer.failed("log" if attempt.reached else "database", str(error))
         except Exception as error:
-            self._announcer.broke("scrape", error)
-        spent = time.monotonic() - begun
-        return Scrape(outcomes={**FAILED.outcomes, "log": Outcome(False, spent)})
+            self._announcer.broke("log", error)
+        else:
+            self._announcer.works("log")
+        self._current = attempt.current
+        if not attempt.reached:
+            self._tables.forget()
+        if attempt.current and self._budgets_read:
+            attempt.users_chosen = self._try_to_choose_users()
+        attempt.outcome = Outcome(success, time.monotonic() - attempt.begun)
 
-    def _read(self, session: Session) -> Scrape:
-        run = _Run(session, self._info, self._announcer)
-        window = run.attempt("log", lambda: self._read_window(session))
-        session.share(len(COLLECTORS) - 1)
-        routes = run.attempt("routes", lambda: read_routes(session, self._config))
-        current = False
-        if run.outcomes["routes"].success:
-            self._primaries = {route.operation: route.primary_model for route in routes or ()}
+    def scrape(self, attempt: Attempt, deadline: float) -> Scrape:
+        """What an attempt has brought until now, and the optional tables.
+
+        They are waited for until `deadline`, a moment of the monotonic clock.
+        """
+        log = attempt.outcome or Outcome(False, time.monotonic() - attempt.begun)
+        if not attempt.reached:
+            # whatever the tables held, nobody can tell whether they still do
+            return Scrape(outcomes={**FAILED.outcomes, "log": log})
+        self._tables.wait(COLLECTORS[1:], attempt.round, deadline)
+        shown = self._tables.shown(attempt.round)
+        outcomes = {name: Outcome(reading.success, reading.seconds) for name, reading in shown.items()}
+        if not attempt.users_chosen:
+            outcomes["budgets"] = replace(outcomes["budgets"], success=False)
+        values: dict[str, Any] = {name: reading.value for name, reading in shown.items()}
+        current = attempt.outcome is not None and attempt.current
+        in_order = {name: {"log": log, **outcomes}[name] for name in COLLECTORS}
+        return Scrape(current, attempt.has_status, in_order, **values)
+
+    def _read_log(self, attempt: Attempt, seconds: float) -> bool:
+        with self._database.session(seconds) as session:
+            attempt.reached = True
+            try:
+                window = self._read_window(session, attempt)
+            except psycopg.Error as error:
+                if session.lost:
+                    attempt.reached = False
+                    raise
+                self._announcer.works("database")
+                raise translate(error, self._info) from None
+        # only now: a server may begin a transaction and then say no more
+        self._announcer.works("database")
         if window is not None:
-            current = run.attempt("log", lambda: self._record(window)) or False
-        budgets = run.attempt("budgets", lambda: read_budgets(session, self._config))
-        recommendations = run.attempt("recommendations", lambda: read_recommendations(session, self._config))
-        approvals = run.attempt("approvals", lambda: read_approvals(session, self._config))
-        if current and run.outcomes["budgets"].success:
-            run.attempt("budgets", lambda: self._choose_users(budgets))
-        return Scrape(current, self._has_status, run.outcomes, budgets, routes, recommendations, approvals)
+            left = seconds - (time.monotonic() - attempt.begun)
+            self._books.record(replace(window, routes=self._routes_in_force(attempt.round, left / 4)))
+            attempt.current = self._clock_is_believed()
+        return True
 
-    def _read_window(self, session: Session) -> Read | None:
+    def _clock_is_believed(self) -> bool:
+        """Whether what was recorded is of the present; else the announcer says why not."""
+        if (problem := self._books.clock_problem) is not None:
+            self._announcer.failed("clock", f"{problem} — {CLOCK_HINT}")
+            return False
+        self._announcer.works("clock")
+        return True
+
+    def _read_window(self, session: Session, attempt: Attempt) -> Read | None:
         """The open window, or None while a gap, the first reading or a changed configuration is to be worked off."""
         books = self._books
         rules = books.wanted if books.must_rebase else books.classification
         log_table = session.log(rules)
-        self._has_status = log_table.has_status
+        attempt.has_status = log_table.has_status
         clock = books.believe(session.clock).now
         state = books.open(session.identity(log_table), clock)
         with books.reading():
@@ -136,60 +215,55 @@ class Collector:
         minutes = read_span(session, log_table, rules, span)
         return Read(span, now, minutes, sequence=session.sequence)
 
-    def _record(self, window: Read) -> bool:
-        books = self._books
-        books.record(replace(window, routes=self._primaries))
-        if (problem := books.clock_problem) is not None:
-            self._announcer.failed("clock", f"{problem} — {CLOCK_HINT}")
+    def _routes_in_force(self, number: int, seconds: float) -> Mapping[str, str]:
+        """The primary models by operation; where the routes are being read just now a moment is spared for them."""
+        last = self._tables.last("routes")
+        if last is NOT_READ or last.success:
+            self._tables.wait(["routes"], number, time.monotonic() + min(ROUTES_SECONDS, seconds))
+        return self._primaries
+
+    def _sources(self) -> dict[str, Source]:
+        config = self._config
+        # the routes come first, since the log waits for them
+        return {
+            "routes": Source(lambda session: read_routes(session, config), self._take_routes),
+            "budgets": Source(lambda session: read_budgets(session, config), self._take_budgets),
+            "approvals": Source(lambda session: read_approvals(session, config)),
+            "recommendations": Source(lambda session: read_recommendations(session, config)),
+        }
+
+    def _take_routes(self, routes: list[Route] | None) -> None:
+        self._primaries = {route.operation: route.primary_model for route in routes or ()}
+
+    def _take_budgets(self, budgets: Budgets | None) -> None:
+        """Choose the users by new budgets; where the log is not read yet, the thread that reads it does so."""
+        self._budgets, self._budgets_read = budgets, True
+        if self._current:
+            self._choose_users()
+
+    def _try_to_choose_users(self) -> bool:
+        try:
+            self._choose_users()
+        except Exception as error:
+            self._announcer.broke("budgets", error)
             return False
-        self._announcer.works("clock")
         return True
 
-    def _choose_users(self, budgets: Budgets | None) -> None:
-        books = self._books
-        if budgets is not None:
-            books.note_skips(budgets.skipped)
-        state: State | None = books.present
-        if state is None or self._config.users.mode == "off":
-            return
-        with books.reading():
-            chosen = choose_users(
-                user_spend_today(state, books.rules),
-                {} if budgets is None else budgets.by_user,
-                state.shown_users,
-                day_of(state.progress.now, books.rules.zone),
-                top=self._config.users.top,
-                most=self._config.users.max_series,
-            )
-        books.show_users(chosen)
-
-
-class _Run:
-    """The collectors of one scrape: each behind a savepoint, so that one that fails costs no other."""
-
-    def __init__(self, session: Session, info: ConnInfo, announcer: Announcer) -> None:
-        self._session = session
-        self._info = info
-        self._announcer = announcer
-        self.outcomes: dict[str, Outcome] = dict(FAILED.outcomes)
-
-    def attempt(self, name: str, work: Callable[[], T]) -> T | None:
-        begun = time.monotonic()
-        known = self.outcomes[name].seconds
-        try:
-            with self._session.savepoint():
-                result = work()
-        except DatabaseError as error:
-            self._announcer.failed(name, str(error))
-        except psycopg.Error as error:
-            if self._session.lost:
-                raise
-            self._announcer.failed(name, str(translate(error, self._info)))
-        except Exception as error:
-            self._announcer.broke(name, error)
-        else:
-            self.outcomes[name] = Outcome(True, known + time.monotonic() - begun)
-            self._announcer.works(name)
-            return result
-        self.outcomes[name] = Outcome(False, known + time.monotonic() - begun)
-        return None
+    def _choose_users(self) -> None:
+        books, budgets = self._books, self._budgets
+        with self._choosing:
+            if budgets is not None:
+                books.note_skips(budgets.skipped)
+            state = books.present
+            if state is None or self._config.users.mode == "off":
+                return
+            with books.reading():
+                chosen = choose_users(
+                    user_spend_today(state, books.rules),
+                    {} if budgets is None else budgets.by_user,
+                    state.shown_users,
+                    day_of(state.progress.now, books.rules.zone),
+                    top=self._config.users.top,
+                    most=self._config.users.max_series,
+                )
+            books.show_users(chosen)

@@ -19,6 +19,7 @@ from exporter.collector import Scrape
 from exporter.config import MOST, Config
 from exporter.database.log_query import FAULTS
 from exporter.database.rows import IN_PROGRESS
+from exporter.database.tables import BUDGET_FIELDS
 from exporter.ledger import view
 from exporter.ledger.aggregate import (
     BUCKET_COUNTS,
@@ -44,8 +45,7 @@ SKIPS = (
     Skip("status", "unknown"),
     Skip("time", "null"),
     Skip("time", "infinite"),
-    Skip("limit", "nan"),
-    Skip("limit", "negative"),
+    *(Skip(field, fault) for field in BUDGET_FIELDS for fault in FAULTS),
 )
 """Every field and reason that `ai_rows_skipped_total` can have: all are at 0 from the start."""
 
@@ -199,23 +199,24 @@ def _user_gauges(figures: Figures) -> Iterator[Family]:
             (((pseudonyms.of(user),), usd(limit)) for user, limit in limits.items() if limit is not None),
         )
     if budgets is not None:
-        yield _family(catalog.BUDGET_USERS, (((name,), count) for name, count in count_states(spend, by_user).items()))
+        states = count_states(spend, by_user, budgets.idle)
+        yield _family(catalog.BUDGET_USERS, (((name,), count) for name, count in states.items()))
         if budgets.recorded_today is not None:
             yield _family(catalog.RECORDED_SPEND_TODAY, [((), usd(budgets.recorded_today))])
 
 
 def _approvals(figures: Figures) -> Iterator[Family]:
-    if figures.fresh is not None and figures.scrape.approvals is not None:
+    if figures.scrape.approvals is not None:
         yield _family(catalog.APPROVALS_PENDING, [((), figures.scrape.approvals)])
 
 
 def _recommendations(figures: Figures) -> Iterator[Family]:
-    if figures.fresh is not None and figures.scrape.recommendations is not None:
+    if figures.scrape.recommendations is not None:
         yield _family(catalog.RECOMMENDATIONS, sorted(figures.scrape.recommendations.items()))
 
 
 def _routes(figures: Figures) -> Iterator[Family]:
-    if figures.fresh is not None and figures.scrape.routes is not None:
+    if figures.scrape.routes is not None:
         routes = figures.scrape.routes
         yield _family(catalog.ROUTE_INFO, (((r.operation, r.primary_model, r.fallback_model), 1) for r in routes))
         yield _family(catalog.ROUTE_ENABLED, (((r.operation,), r.enabled) for r in routes))

@@ -13,11 +13,10 @@ from exporter.announcer import Announcer
 from exporter.books import Books
 from exporter.config import Classification, Config
 from exporter.database.conninfo import ConnInfo
-from exporter.database.errors import DatabaseError, QueryTimeout, SchemaProblem, translate
+from exporter.database.errors import DatabaseError, QueryTimeout, SchemaProblem, TableLocked, translate
 from exporter.database.log_query import LogTable
 from exporter.database.reader import read_rows, read_span, read_undated
 from exporter.database.session import Database, Session
-from exporter.database.tables import read_routes
 from exporter.drift import DriftSampler
 from exporter.lateness import LateRows
 from exporter.ledger import agenda
@@ -47,13 +46,24 @@ class Work:
 
 
 class Worker:
-    """A thread that does one chunk at a time, each in a transaction of its own. It never holds up a scrape."""
+    """A thread that does one chunk at a time, each in a transaction of its own. It never holds up a scrape.
 
-    def __init__(self, config: Config, info: ConnInfo, books: Books, announcer: Announcer) -> None:
+    `primaries` gives the primary models of the routes in force, by operation.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        info: ConnInfo,
+        books: Books,
+        announcer: Announcer,
+        primaries: Callable[[], Mapping[str, str]],
+    ) -> None:
         self._config = config
         self._info = info
         self._books = books
         self._announcer = announcer
+        self._primaries = primaries
         self._database = Database(info, config.database.connect_timeout, "ai-operation-exporter-worker")
         self._pace = Pace(config.worker.statement_budget)
         self._late_rows = LateRows()
@@ -63,7 +73,6 @@ class Worker:
         self._next_drift = time.monotonic() + PROBE_INTERVAL
         self._drift = DriftSampler(books)
         self._said_progress = -1
-        self._routes: Mapping[str, str] = {}
         self.catching_up_from: int | None = None
         self.clock = 0
 
@@ -99,6 +108,10 @@ class Worker:
         try:
             self._books.retry()
             busy = self.step()
+        except TableLocked as error:
+            pace.failures += 1
+            self._announcer.failed("background reader", str(error))
+            return pace.backoff
         except QueryTimeout as error:
             pace.timed_out()
             self._announcer.failed("background reader", f"{error}; reading less at once")
@@ -225,7 +238,7 @@ class Worker:
             return ()
         seconds = time.monotonic() - begun
         pace.took(seconds, found.rows, span.hi - span.lo)
-        read = Read(span, now, found.minutes, self._primaries(session), session.sequence, width)
+        read = Read(span, now, found.minutes, self._primaries(), session.sequence, width)
         return lambda: books.record(read), lambda: self._late_rows.was_read(self._slices(), span, seconds)
 
     def _users_since(self, now: int) -> int:
@@ -268,13 +281,6 @@ class Worker:
         if span.hi > merged:
             minutes.update(read_span(session, table, rules, Span(max(span.lo, merged), span.hi), piece=piece))
         return minutes
-
-    def _primaries(self, session: Session) -> Mapping[str, str]:
-        """The routes in force, as last read; a scrape says why they cannot be read."""
-        with contextlib.suppress(DatabaseError, psycopg.Error), session.savepoint():
-            routes = read_routes(session, self._config)
-            self._routes = {route.operation: route.primary_model for route in routes or ()}
-        return self._routes
 
     def _probes(self, session: Session, table: LogTable, state: State, now: int) -> Iterator[Callable[[], None]]:
         """What is looked at now and then: late rows, rows without a usable time, whether past days still agree."""

@@ -1,11 +1,13 @@
--- Indexes for looking into the log by user and by model (the dashboards' panels on past days). Works for both layouts;
--- run it as often as you like. The exporter itself needs only an index that begins with the time column, which both
--- layouts have.
+-- Indexes for looking into the log by user and by model (the dashboards' panels on past days), and for counting
+-- recommendations and pending approvals once a minute. Works for both layouts; run it as often as you like. Of the log
+-- the exporter itself needs only an index that begins with the time column, which both layouts have.
 --
 -- Creating an index this way stops writers until it is built. On a large table in use, run the statements by hand
 -- instead, each outside a transaction (layout "status": executed_at for created_at):
 --   CREATE INDEX CONCURRENTLY IF NOT EXISTS ai_operation_log_user_time_idx ON ai_operation_log (user_id, created_at DESC);
 --   CREATE INDEX CONCURRENTLY IF NOT EXISTS ai_operation_log_model_time_idx ON ai_operation_log (model_used, created_at DESC);
+--   CREATE INDEX CONCURRENTLY IF NOT EXISTS helix_recommendations_type_status_idx ON helix_recommendations (recommendation_type, approval_status);
+--   CREATE INDEX CONCURRENTLY IF NOT EXISTS approval_gates_status_idx ON approval_gates (status);
 
 DO $$
 DECLARE
@@ -24,5 +26,12 @@ BEGIN
                    ' ON ai_operation_log (user_id, %I DESC)', time_column);
     EXECUTE format('CREATE INDEX IF NOT EXISTS ai_operation_log_model_time_idx'
                    ' ON ai_operation_log (model_used, %I DESC)', time_column);
+    IF to_regclass('helix_recommendations') IS NOT NULL THEN
+        CREATE INDEX IF NOT EXISTS helix_recommendations_type_status_idx
+            ON helix_recommendations (recommendation_type, approval_status);
+    END IF;
+    IF to_regclass('approval_gates') IS NOT NULL THEN
+        CREATE INDEX IF NOT EXISTS approval_gates_status_idx ON approval_gates (status);
+    END IF;
 END
 $$;

@@ -8,20 +8,39 @@
 -- Run it in the database that holds the tables: psql -v ON_ERROR_STOP=1 -f deploy/sql/role_policies.sql
 -- Tables outside the search_path: SET search_path first.
 
+-- Another admin's role may not be changed by everyone who may create roles: the error says who can help.
 DO $$
+DECLARE
+    who text;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ai_exporter') THEN
         CREATE ROLE ai_exporter LOGIN;
     END IF;
+    ALTER ROLE ai_exporter LOGIN;
+    -- A running exporter has three connections. Ten let a second replica or a restart overlap with it, and leave four
+    -- for check, verify and the reports; a runaway cannot take what the application needs.
+    ALTER ROLE ai_exporter CONNECTION LIMIT 10;
+    -- Backstops: the exporter sets shorter limits of its own.
+    ALTER ROLE ai_exporter SET default_transaction_read_only = on;
+    ALTER ROLE ai_exporter SET statement_timeout = '60s';
+    ALTER ROLE ai_exporter SET idle_in_transaction_session_timeout = '120s';
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        SELECT string_agg(DISTINCT quote_ident(admin.rolname), ', ') INTO who
+          FROM pg_auth_members JOIN pg_roles AS admin ON admin.oid = member
+         WHERE admin_option AND roleid = (SELECT oid FROM pg_roles WHERE rolname = 'ai_exporter');
+        IF who IS NULL AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ai_exporter') THEN
+            RAISE EXCEPTION '% may not create the role ai_exporter: %', quote_ident(current_user), SQLERRM
+                USING ERRCODE = 'insufficient_privilege', HINT = 'Run this file as a role with CREATEROLE that owns the tables.';
+        END IF;
+        RAISE EXCEPTION '% may not change the role ai_exporter, which another role has made: %',
+                        quote_ident(current_user), SQLERRM
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = format('Run this file as %s. Or let one of these run: GRANT ai_exporter TO %I WITH ADMIN OPTION; '
+                                'and run this file again.', coalesce(who || ' or a superuser', 'a superuser'),
+                                current_user);
 END
 $$;
-
-ALTER ROLE ai_exporter LOGIN;
-
--- Backstops: the exporter sets shorter limits of its own.
-ALTER ROLE ai_exporter SET default_transaction_read_only = on;
-ALTER ROLE ai_exporter SET statement_timeout = '60s';
-ALTER ROLE ai_exporter SET idle_in_transaction_session_timeout = '120s';
 
 DO $$
 DECLARE
@@ -61,5 +80,10 @@ BEGIN
             EXECUTE format('CREATE POLICY ai_exporter_reads ON %s FOR SELECT TO ai_exporter USING (true)', found);
         END IF;
     END LOOP;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE EXCEPTION '% may not give ai_exporter what it reads of %: %', quote_ident(current_user), wanted_table, SQLERRM
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'Run this file as the owner of the tables and of their schema, or as a superuser.';
 END
 $$;

@@ -1,5 +1,6 @@
 """Clocks and time zones: whose time is it, and is it the same everywhere."""
 
+import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from psycopg import sql
 
 from exporter.check.scene import Scene
 from exporter.database.log_query import LogTable
+from exporter.database.names import identifier
 from exporter.finding import Finding, fail, ok, warn
 from exporter.wording import span_text
 
@@ -26,6 +28,7 @@ _NEAR = 120.0  # seconds within which a distance counts as a zone's offset
 _QUARTER_HOUR = 900
 _MOST_OFFSET = 14 * 3600
 _MOST_ROWS = 1000
+_MONTH = 30 * 86_400
 
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
 _LAG = """
@@ -39,16 +42,25 @@ _NEWEST = sql.SQL("""
 SELECT extract(epoch FROM {instant})::float8 FROM {table}
 WHERE {time} < 'infinity' AND {time} > '-infinity' ORDER BY {time} DESC LIMIT 1
 """)
+_DEFAULT = """
+SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+FROM pg_catalog.pg_attrdef d
+JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+WHERE d.adrelid = %(oid)s::oid AND a.attname = %(column)s
+"""
+_CONVERTED = re.compile(r"timezone\(|at time zone", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class LogTimes:
     """What the log's times look like: seconds by which the newest row is ahead of the database (None: no row), how
-    many rows are more than `FUTURE` ahead, and whether the column knows its zone."""
+    many rows are more than `FUTURE` ahead, whether the column knows its zone, and its default as SQL (None: none).
+    """
 
     lead: float | None
     ahead: int
     has_zone: bool
+    default: str | None = None
 
 
 def check_clock(scene: Scene) -> list[Finding]:
@@ -98,12 +110,13 @@ def check_time_zones(scene: Scene) -> list[Finding]:
 
 def _read_times(scene: Scene) -> LogTimes:
     log, clock, zone = scene.log, scene.session.clock, scene.config.log_time_zone
-    place = {"table": sql.Identifier(*log.relation.name.parts), "time": log.column("time")}
+    place = {"table": identifier(*log.relation.name.parts), "time": log.column("time")}
     limit = _in_column(log, clock + FUTURE, zone)
     ((ahead,),) = scene.session.run(_AHEAD.format(**place), {"limit": limit, "most": _MOST_ROWS})
     newest = scene.session.run(_NEWEST.format(instant=_instant(log, zone), **place))
     lead = newest[0][0] - clock if newest else None
-    return LogTimes(lead, ahead, log.has_zone)
+    default = scene.session.run(_DEFAULT, {"oid": log.relation.oid, "column": log.columns["time"].name})
+    return LogTimes(lead, ahead, log.has_zone, default[0][0] if default else None)
 
 
 def _in_column(log: LogTable, instant: float, zone: str) -> datetime:
@@ -121,7 +134,7 @@ def judge_time_zones(times: LogTimes, clock: float, log_zone: str, budget_zone: 
     zones = f"days begin in {budget_zone}; the server's zone is {server_zone}"
     meaning = "the column knows its zone" if times.has_zone else f"the log's times are taken as {log_zone}"
     if times.lead is None:
-        return ok(TIME_ZONES, f"{meaning}; {zones}; the log is empty")
+        return _judge_empty(times, log_zone, server_zone, f"{meaning}; {zones}; the log is empty", clock)
     if times.ahead:
         rows = f"{times.ahead} rows" if times.ahead < _MOST_ROWS else f"{_MOST_ROWS} rows or more"
         found = f"{rows} lie in the future, the newest by {span_text(times.lead)}; {meaning}; {zones}"
@@ -131,6 +144,32 @@ def judge_time_zones(times: LogTimes, clock: float, log_zone: str, budget_zone: 
         found = f"the newest row is {span_text(-times.lead)} old, as far as the server's zone is from the log's"
         return warn(TIME_ZONES, f"{found}; {meaning}; {zones}", _mend(times, clock, log_zone, server_zone))
     return ok(TIME_ZONES, f"{meaning}; {zones}; the newest row is {span_text(max(-times.lead, 0.0))} old")
+
+
+def _judge_empty(times: LogTimes, log_zone: str, server_zone: str, detail: str, clock: float) -> Finding:
+    """No row tells what the times mean. What `now()` writes into a column without zone is the server's local time."""
+    converted = times.default is not None and _CONVERTED.search(times.default)
+    if times.has_zone or converted or _same_all_year(log_zone, server_zone, clock):
+        return ok(TIME_ZONES, detail)
+    by_default = f" (the column's default is {times.default})" if times.default else ""
+    return warn(
+        TIME_ZONES,
+        f"{detail}: now() writes local time in {server_zone} there{by_default}, which would be taken as {log_zone}",
+        f"let the writer write {log_zone}, as with now() AT TIME ZONE '{log_zone}' for the default; "
+        f"or, if it means to write local time, log_time_zone: {server_zone}",
+    )
+
+
+def _same_all_year(one: str, other: str, clock: float) -> bool:
+    """Whether two zones have the same time now and in every month of a year; one that only the server knows has not."""
+    if one == other:
+        return True
+    try:
+        zones = ZoneInfo(one), ZoneInfo(other)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    moments = [clock + month * _MONTH for month in range(13)]
+    return all(len({datetime.fromtimestamp(at, zone).utcoffset() for zone in zones}) == 1 for at in moments)
 
 
 def _mend(times: LogTimes, clock: float, log_zone: str, server_zone: str) -> str:

@@ -11,7 +11,7 @@ from exporter.check.plan import Scans, read_plan
 from exporter.check.scene import Scene
 from exporter.config import QualifiedName
 from exporter.database.log_query import span_query
-from exporter.database.names import columns_sql, table_sql
+from exporter.database.names import columns_sql, identifier, table_sql
 from exporter.database.session import Session
 from exporter.finding import Finding, fail, ok, warn
 from exporter.ledger.calendar import MINUTE
@@ -68,19 +68,20 @@ def check_index(scene: Scene) -> list[Finding]:
     session.prove_visible(scene.relation)
     statement, parameters = span_query(log, scene.rules, open_window(scene), MINUTE)
     time_column = log.columns["time"].name
-    scans = read_plan(_explain(session, statement, parameters), time_column)
+    scans = read_plan(explain(session, statement, parameters), time_column)
     # of the whole query it is not told how many rows the time alone selects
-    window = _WINDOW.format(table=sql.Identifier(*scene.relation.name.parts), time=log.column("time"))
-    rows = float(_explain(session, window, {name: parameters[name] for name in ("from", "until")})["Plan Rows"])
+    window = _WINDOW.format(table=identifier(*scene.relation.name.parts), time=log.column("time"))
+    rows = float(explain(session, window, {name: parameters[name] for name in ("from", "until")})["Plan Rows"])
     names = dict.fromkeys([scene.relation.name, *scans.whole])
     own, *others = [table for name in names for table in _read_table(scene, name, time_column)]
     return [judge_index(own, {table.name: table for table in (own, *others)}, scans, rows, time_column)]
 
 
-def _explain(session: Session, statement: sql.Composed, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    explain = sql.Composed([sql.SQL("EXPLAIN (FORMAT JSON, VERBOSE) "), statement])
-    (((explained,),),) = session.run(explain, parameters)
-    plan: Mapping[str, Any] = explained["Plan"]
+def explain(session: Session, statement: sql.Composed, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The plan of a statement, which is not run."""
+    explained = sql.Composed([sql.SQL("EXPLAIN (FORMAT JSON, VERBOSE) "), statement])
+    (((found,),),) = session.run(explained, parameters)
+    plan: Mapping[str, Any] = found["Plan"]
     return plan
 
 

@@ -1,31 +1,31 @@
 """The optional tables: absent is fine, unreadable is not."""
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+
+import psycopg
 
 from exporter.check.access import judge_excess, judge_grants, read_access
 from exporter.check.scene import Scene
+from exporter.check.table_index import check_served
+from exporter.config import LARGEST_AMOUNT
 from exporter.config.sections import Tables
-from exporter.database.layout import (
-    APPROVAL_ROLES,
-    BUDGET_ROLES,
-    RECOMMENDATION_ROLES,
-    ROUTE_ROLES,
-    Column,
-    Relation,
-    Role,
-    find_columns,
-)
+from exporter.database.errors import QueryTimeout, TableLocked, translate
+from exporter.database.layout import ROLES, Column, Relation, find_columns
 from exporter.database.names import quoted, table_sql
-from exporter.database.tables import Budgets, read_approvals, read_budgets, read_recommendations, read_routes
-from exporter.finding import Finding, failed, ok, warn
-
-_ROLES: Mapping[str, Mapping[str, Role]] = {
-    "budgets": BUDGET_ROLES,
-    "routes": ROUTE_ROLES,
-    "recommendations": RECOMMENDATION_ROLES,
-    "approvals": APPROVAL_ROLES,
-}
+from exporter.database.tables import (
+    Budgets,
+    Table,
+    approvals_query,
+    read_approvals,
+    read_budgets,
+    read_recommendations,
+    read_routes,
+    recommendations_query,
+)
+from exporter.finding import Finding, fail, failed, ok, warn
+from exporter.optional import PATIENT
 
 
 def check_budgets(scene: Scene) -> list[Finding]:
@@ -48,7 +48,7 @@ def check_approvals(scene: Scene) -> list[Finding]:
     return _check(scene, "approvals", _approvals)
 
 
-_Reader = Callable[[Scene, Relation, Mapping[str, Column]], list[Finding]]
+_Reader = Callable[[Scene, Table], list[Finding]]
 
 
 def _check(scene: Scene, section: str, read: _Reader) -> list[Finding]:
@@ -62,21 +62,52 @@ def _check(scene: Scene, section: str, read: _Reader) -> list[Finding]:
             return [ok(section, absent)]
         return [warn(section, absent, f"correct tables.{section} in the configuration, or set it to null")]
     explicit = getattr(scene.config.columns, section).model_dump()
-    columns = find_columns(relation, section, _ROLES[section], explicit)
+    columns = find_columns(relation, section, ROLES[section], explicit)
     access = read_access(scene.session, relation)
     grants = judge_grants(section, relation, columns, access)
     if failed([grants]):
         return [grants]
-    findings = read(scene, relation, columns)
+    findings = _read_in_time(scene, section, read, Table(relation, columns))
     # of the role as a whole the log's check speaks already, and these tables hold no prompts
     if access.writes and not access.superuser:
         findings.append(judge_excess(relation, columns, replace(access, readable=frozenset())))
     return findings
 
 
-def _budgets(scene: Scene, relation: Relation, columns: Mapping[str, Column]) -> list[Finding]:
+def _read_in_time(scene: Scene, section: str, read: _Reader, table: Table) -> list[Finding]:
+    """What the table's own read finds, and whether it leaves `serve` enough of its time."""
+    scene.session.prove_visible(table.relation)
+    served = _served(scene, section, table)
+    began = time.monotonic()
+    try:
+        with scene.session.savepoint():
+            findings = read(scene, table)
+    except psycopg.Error as error:
+        told = translate(error, scene.info)
+        if scene.session.lost or isinstance(told, TableLocked) or not isinstance(told, QueryTimeout):
+            raise
+        seconds = PATIENT
+        findings = []
+    else:
+        seconds = time.monotonic() - began
+    if seconds >= PATIENT:
+        mends = [finding.mend for finding in served if finding.mend]
+        mend = mends[0] if mends else f"name a view with fewer rows, or null to leave it out: tables.{section}"
+        findings = [fail(section, f"{table.relation.name} cannot be read within {PATIENT:g} s", mend)]
+    return [*findings, *served]
+
+
+def _served(scene: Scene, section: str, table: Table) -> list[Finding]:
+    if section == "recommendations":
+        return [check_served(scene, section, table, recommendations_query(table), ["type", "status"])]
+    if section == "approvals":
+        return [check_served(scene, section, table, approvals_query(scene.session, table), ["status"])]
+    return []
+
+
+def _budgets(scene: Scene, table: Table) -> list[Finding]:
     budgets = read_budgets(scene.session, scene.config)
-    return [] if budgets is None else judge_budgets(budgets, relation, columns)
+    return [] if budgets is None else judge_budgets(budgets, table.relation, table.columns)
 
 
 def judge_budgets(budgets: Budgets, relation: Relation, columns: Mapping[str, Column]) -> list[Finding]:
@@ -85,31 +116,40 @@ def judge_budgets(budgets: Budgets, relation: Relation, columns: Mapping[str, Co
     limited = sum(budget.daily_limit is not None for budget in budgets.by_user.values())
     users = f"{len(budgets.by_user)} users, {limited} with a daily limit"
     findings = [ok("budgets", f"{relation.name} ({roles}); {users}")]
-    wrong = {skip.reason: count for skip, count in budgets.skipped.items() if count}
-    if wrong:
-        counts = ", ".join(f"{count} {reason}" for reason, count in sorted(wrong.items()))
-        user, limit = quoted(columns["user"].name), quoted(columns["daily_limit"].name)
-        table = table_sql(relation.name)
-        rows = f"SELECT {user}, {limit} FROM {table} WHERE {limit}::numeric = 'NaN' OR {limit} < 0;"  # noqa: S608
-        detail = f"daily limits that are no amount of money: {counts}; these users count as unlimited"
-        findings.append(warn("budgets", detail, f"{rows} -- correct these, or set them to NULL"))
+    for field, roles_of, what in (
+        ("limit", ("daily_limit", "warning_threshold"), "daily limits or thresholds that are no amount of money: {}"),
+        ("recorded_spend", ("spent_today",), "recorded spends that are no amount of money, and are not summed: {}"),
+    ):
+        wrong = {skip.reason: count for skip, count in budgets.skipped.items() if count and skip.field == field}
+        if wrong:
+            counts = ", ".join(f"{count} {reason}" for reason, count in sorted(wrong.items()))
+            mend = _unusable_sql(relation, columns, [role for role in roles_of if role in columns])
+            findings.append(warn("budgets", what.format(counts), mend))
     return findings
 
 
-def _routes(scene: Scene, relation: Relation, columns: Mapping[str, Column]) -> list[Finding]:
+def _unusable_sql(relation: Relation, columns: Mapping[str, Column], roles: Sequence[str]) -> str:
+    names = [quoted(columns[role].name) for role in roles]
+    selected = ", ".join([quoted(columns["user"].name), *names])
+    wrong = " OR ".join(f"{name}::numeric NOT BETWEEN 0 AND {LARGEST_AMOUNT}" for name in names)
+    rows = f"SELECT {selected} FROM {table_sql(relation.name)} WHERE {wrong};"  # noqa: S608
+    return f"{rows} -- correct these, or set them to NULL: without a limit a user is unlimited"
+
+
+def _routes(scene: Scene, table: Table) -> list[Finding]:
     routes = read_routes(scene.session, scene.config) or []
     off = sum(not route.enabled for route in routes)
-    return [ok("routes", f"{relation.name} ({_names(columns)}); {len(routes)} routes, {off} switched off")]
+    return [ok("routes", f"{table.relation.name} ({_names(table.columns)}); {len(routes)} routes, {off} switched off")]
 
 
-def _recommendations(scene: Scene, relation: Relation, columns: Mapping[str, Column]) -> list[Finding]:
+def _recommendations(scene: Scene, table: Table) -> list[Finding]:
     counts = read_recommendations(scene.session, scene.config) or {}
-    return [ok("recommendations", f"{relation.name} ({_names(columns)}); {sum(counts.values())} rows")]
+    return [ok("recommendations", f"{table.relation.name} ({_names(table.columns)}); {sum(counts.values())} rows")]
 
 
-def _approvals(scene: Scene, relation: Relation, columns: Mapping[str, Column]) -> list[Finding]:
+def _approvals(scene: Scene, table: Table) -> list[Finding]:
     pending = read_approvals(scene.session, scene.config)
-    return [ok("approvals", f"{relation.name} ({_names(columns)}); {pending} pending")]
+    return [ok("approvals", f"{table.relation.name} ({_names(table.columns)}); {pending} pending")]
 
 
 def _names(columns: Mapping[str, Column]) -> str:

@@ -22,7 +22,9 @@ def read_plan(plan: Mapping[str, Any], time_column: str) -> Scans:
     whole: list[QualifiedName] = []
     indexes: list[str] = []
     foreign: list[QualifiedName] = []
-    column = re.compile(rf"(?<!\w){re.escape(time_column)}(?!\w)")
+    # PostgreSQL prints it in quotes where it needs them
+    in_quotes = '"' + time_column.replace('"', '""') + '"'
+    column = re.compile(rf"(?<![\w\"])({re.escape(time_column)}|{re.escape(in_quotes)})(?![\w\"])")
     for node in _nodes(plan):
         kind = node["Node Type"]
         if kind == "Seq Scan":

@@ -6,7 +6,7 @@ from typing import TextIO
 
 import psycopg
 
-from exporter.check import clocks, index, log_table, operations, optional, patterns
+from exporter.check import clocks, index, log_table, operations, optional, outcomes, patterns
 from exporter.check.access import GRANTS, LEAST_PRIVILEGE
 from exporter.check.scene import Scene
 from exporter.check.state import check_state
@@ -58,6 +58,7 @@ STEPS: Sequence[Step] = (
     Step(index.TIME_INDEX, index.check_index, [log_table.VISIBLE]),
     Step(clocks.TIME_ZONES, clocks.check_time_zones, [log_table.VISIBLE]),
     Step(log_table.UNDATED, log_table.check_undated, [log_table.VISIBLE]),
+    Step(outcomes.OUTCOMES, outcomes.check_outcomes, [log_table.VISIBLE]),
     Step(operations.OPERATIONS, operations.check_operations, [log_table.VISIBLE]),
     Step("budgets", optional.check_budgets, [CONNECTION]),
     Step("routes", optional.check_routes, [CONNECTION]),

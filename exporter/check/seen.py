@@ -52,7 +52,7 @@ def look_back(session: Session, log: LogTable, rules: Classification, seconds: f
         try:
             with session.savepoint():
                 found.extend(read_span(session, log, plain, span, width=DAY).values())
-        except (QueryTimeout, psycopg.errors.QueryCanceled):
+        except (QueryTimeout, psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
             break
         reach = age
     return _joined(found, reach)

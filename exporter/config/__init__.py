@@ -1,6 +1,6 @@
 """Settings: from a YAML file to checked, frozen values."""
 
-from exporter.config.bounds import MOST
+from exporter.config.bounds import LARGEST_AMOUNT, MOST
 from exporter.config.errors import ConfigError
 from exporter.config.loader import ENVIRONMENT_PATH, load_config
 from exporter.config.models import Classification, Config
@@ -11,6 +11,7 @@ from exporter.config.types import Duration, format_duration, parse_duration
 
 __all__ = [
     "ENVIRONMENT_PATH",
+    "LARGEST_AMOUNT",
     "MOST",
     "Classification",
     "Config",

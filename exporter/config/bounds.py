@@ -1,4 +1,4 @@
-"""The most that one call can plausibly have: what is beyond is a mistake in its row."""
+"""The most that a value can plausibly be: what is beyond is an error in its row."""
 
 from collections.abc import Mapping
 
@@ -8,4 +8,7 @@ MOST: Mapping[str, int] = {
     "output_tokens": 1_000_000_000,
     "latency": 86_400_000,
 }
-"""By measure, in USD, tokens and milliseconds; a value beyond is reported and not used."""
+"""By measure of one call, in USD, tokens and milliseconds; a value beyond is reported and not used."""
+
+LARGEST_AMOUNT = 10**12
+"""In USD: the largest limit, warning threshold and recorded spend of a day that is used."""

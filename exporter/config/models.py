@@ -95,6 +95,7 @@ class Config(Section):
     zero_hold: Annotated[Duration, within("0s", "1h")] = 60.0
     horizon: Annotated[Duration, within("2h", "48h")] = 172_800.0
     open_window: Annotated[Duration, within("1m", "1h")] | None = None
+    optional_interval: Annotated[Duration, within("0s", "10m")] = 60.0
     scrape: Scrape = Scrape()
     worker: Worker = Worker()
     web: Web = Web()

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
+from exporter.config.bounds import LARGEST_AMOUNT
 from exporter.config.errors import setting_error
 
 _UNITS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
@@ -15,7 +16,7 @@ _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)?", re.ASCII)
 _DURATION_MEND = "write a duration like 500ms, 10s, 5m, 48h or 2d, or a number of seconds"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[\w.-]*):([0-9]{1,5})", re.ASCII)
-_LARGEST_AMOUNT = Decimal(10) ** 12
+_SMALLEST_AMOUNT = Decimal("0.000001")
 
 
 def parse_duration(value: object) -> float:
@@ -70,8 +71,10 @@ def _check_amount(value: object) -> object:
 
 
 def _check_amount_range(value: Decimal) -> Decimal:
-    if not 0 < value <= _LARGEST_AMOUNT:
+    if not 0 < value <= LARGEST_AMOUNT:
         raise setting_error("write an amount above 0, or leave the setting out for no limit")
+    if value < _SMALLEST_AMOUNT:
+        raise setting_error(f"write an amount of at least {_SMALLEST_AMOUNT:f}, or leave the setting out for no limit")
     return value
 
 

@@ -55,12 +55,21 @@ class QueryTimeout(DatabaseError):  # noqa: N818
     """A statement did not end in its time."""
 
 
+class TableLocked(QueryTimeout):
+    """A statement waited in vain for another transaction's lock."""
+
+
+class TooManyRows(DatabaseError):  # noqa: N818
+    """A table has more rows than are read of it."""
+
+
 _KINDS: dict[Kind, Callable[[str, str, str | None], DatabaseError]] = {
     "unavailable": DatabaseUnavailable,
     "hidden": NotVisible,
     "grant": MissingGrant,
     "schema": SchemaProblem,
     "timeout": QueryTimeout,
+    "locked": TableLocked,
 }
 
 

@@ -5,7 +5,7 @@
 
 from typing import Literal
 
-Kind = Literal["unavailable", "hidden", "grant", "schema", "timeout"]
+Kind = Literal["unavailable", "hidden", "grant", "schema", "timeout", "locked"]
 
 _PASSWORD = ("wrong password for the user", "correct the password in the connection's settings")
 _ADDRESS = ("the server does not let this user in from here", "add a line for it to pg_hba.conf and reload")
@@ -44,7 +44,12 @@ SQLSTATES: dict[str, tuple[Kind, str, str]] = {
         "a query was cancelled: it took longer than it was given",
         "check that the log's time column has an index, or raise scrape.timeout",
     ),
-    "55P03": ("timeout", "a table is locked", "end the transaction that holds the lock; it is tried again"),
+    "55P03": (
+        "locked",
+        "a table is locked by another transaction",
+        "it is tried again; to see who holds it: SELECT l.relation::regclass, a.pid, a.usename, a.xact_start, a.query "
+        "FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.granted AND l.mode = 'AccessExclusiveLock';",
+    ),
     "42P01": ("schema", "there is no table {name}", "correct tables in the configuration, or its schema"),
     "42703": ("schema", "there is no column {name}", "correct columns in the configuration"),
     "3F000": ("schema", "there is no schema {name}", "correct tables in the configuration"),
@@ -127,6 +132,11 @@ PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         ("No route to host", "Network is unreachable", "Host is unreachable"),
         "the host cannot be reached",
         "check host and network",
+    ),
+    (
+        ("too many connections for role",),
+        "the role has no connection left",
+        "see whose they are in pg_stat_activity, or raise the limit: ALTER ROLE … CONNECTION LIMIT",
     ),
     (("too many clients", "too many connections", "connection slots are reserved", "no more connections"), *_FULL),
     (("is starting up", "is shutting down", "in recovery mode", "not yet accepting connections"), *_STARTING),

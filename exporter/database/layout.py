@@ -70,6 +70,14 @@ RECOMMENDATION_ROLES: Mapping[str, Role] = {
 }
 APPROVAL_ROLES: Mapping[str, Role] = {"status": Role(("status",), ANY_TEXT)}
 
+ROLES: Mapping[str, Mapping[str, Role]] = {
+    "budgets": BUDGET_ROLES,
+    "routes": ROUTE_ROLES,
+    "recommendations": RECOMMENDATION_ROLES,
+    "approvals": APPROVAL_ROLES,
+}
+"""The optional tables' roles, by the table's place in the configuration."""
+
 _WANTED = {NUMBER: "a number", TIME: "timestamp or timestamptz", FLAG: "boolean"}
 
 

@@ -24,6 +24,7 @@ _GRACE = 2.0  # seconds past its time after which a connection that does not ans
 
 _AT_ONCE = 500 if psycopg.capabilities.has_stream_chunked() else 1
 """Rows of a stream that are in memory at once; a libpq older than 17 has them one by one."""
+_LOCK_SHARE = 0.8  # of a statement's time, for which it waits for a lock
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
@@ -31,10 +32,11 @@ _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # JIT is off since compiling the wide aggregate takes longer than running it on an open window.
 _SETTINGS = """
 SELECT extract(epoch FROM now())::float8, current_database()::text,
-       set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(ms)s, true),
+       set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true),
        set_config('idle_in_transaction_session_timeout', %(idle)s, true),
        set_config('row_security', 'off', true), set_config('jit', 'off', true)
 """
+_LIMIT = "SELECT set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true)"
 _SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
 
 
@@ -108,7 +110,7 @@ class Session:
         left = int(min(self.left, self._longest) * 1000)
         if left < 1:
             raise QueryTimeout("no time was left for the next statement", "raise scrape.timeout, or see `check`")
-        self._cursor.execute("SELECT set_config('statement_timeout', %s, true)", (str(left),))
+        self._cursor.execute(_LIMIT, _limits(left))
 
     @property
     def lost(self) -> bool:
@@ -190,7 +192,7 @@ class Database:
             connection = self._begin(min(seconds, self._connect_timeout))
             with self._cut_off_at(connection, deadline + _GRACE), connection.cursor() as cursor:
                 try:
-                    settings = {"ms": str(max(1, int(seconds * 1000))), "idle": str(int((seconds + _GRACE) * 1000))}
+                    settings = {**_limits(int(seconds * 1000)), "idle": str(int((seconds + _GRACE) * 1000))}
                     clock, database = (cursor.execute(_SETTINGS, settings).fetchone() or (0.0, ""))[:2]
                     sequence = next(_SEQUENCE)  # the snapshot has just been taken
                     longest = statement_seconds or seconds
@@ -250,6 +252,11 @@ class Database:
             cursor.execute(how)
         except psycopg.Error:
             self.close()
+
+
+def _limits(milliseconds: int) -> dict[str, str]:
+    """The time of a statement, and the shorter one that it may wait for a lock, so that a lock is told as one."""
+    return {"ms": str(max(1, milliseconds)), "lock": str(max(1, int(milliseconds * _LOCK_SHARE)))}
 
 
 def _system_identifier(connection: Connection) -> str:

@@ -4,35 +4,35 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from functools import cached_property
+from itertools import product
 
 from psycopg import sql
 
-from exporter.config import Config, QualifiedName
-from exporter.database.layout import (
-    APPROVAL_ROLES,
-    BUDGET_ROLES,
-    FLAG,
-    NUMBER,
-    RECOMMENDATION_ROLES,
-    ROUTE_ROLES,
-    Column,
-    Relation,
-    Role,
-    find_columns,
-)
+from exporter.config import LARGEST_AMOUNT, Config, QualifiedName
+from exporter.database.errors import TooManyRows
+from exporter.database.layout import ROLES, Column, Relation, find_columns
+from exporter.database.log_query import FAULTS
 from exporter.database.names import identifier
 from exporter.database.rows import clean_label
 from exporter.database.session import Session
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, Skip
-from exporter.ledger.users import Budget
+from exporter.ledger.users import Budget, count_idle_states
 
 DEFAULT_WARNING = Decimal("0.8")
 """Share of the daily limit that is a warning where the table has no threshold of its own."""
 
 MOST_GROUPS = 100
 """Label sets of recommendations that are shown; the rest is summed as `other`."""
+
+MOST_BUDGETS, MOST_ROUTES, MOST_SPELLINGS = 250_000, 10_000, 1_000
+"""Rows that are read of each table at most: budgets, routes, and groups of recommendations as they are written."""
+
+BUDGET_FIELDS = ("limit", "recorded_spend")
+"""What of the budgets table can have values that cannot be used, as the label `field` names it."""
+
+PENDING = "pending"
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ class Budgets:
     by_user: Mapping[str, Budget]
     recorded_today: int | None
     skipped: Mapping[Skip, int]
+
+    @cached_property
+    def idle(self) -> Counter[str]:
+        """How many users are in each state as long as nobody has spent anything: counted once for many scrapes."""
+        return count_idle_states(self.by_user)
 
 
 @dataclass(frozen=True)
@@ -54,39 +59,130 @@ class Route:
     enabled: bool
 
 
+@dataclass(frozen=True)
+class Table:
+    """An optional table that is there and can be read: where it is, and which column holds what."""
+
+    relation: Relation
+    columns: Mapping[str, Column]
+
+    @property
+    def name(self) -> sql.Identifier:
+        """The table's name, quoted."""
+        return identifier(*self.relation.name.parts)
+
+    def column(self, role: str) -> sql.Identifier:
+        """The column that has a role, quoted."""
+        return identifier(self.columns[role].name)
+
+    def value(self, role: str) -> sql.Composable:
+        """The column that has a role: a number as NUMERIC, a flag as it is, else text; NULL where there is none."""
+        if role not in self.columns:
+            return sql.SQL("NULL::numeric") if role in _AMOUNTS else sql.SQL("NULL::text")
+        if role == "enabled":
+            return self.column(role)
+        return sql.SQL("{}::{}").format(self.column(role), sql.SQL("numeric" if role in _AMOUNTS else "text"))
+
+    def group(self, role: str) -> sql.Composable:
+        """The column that has a role as an index on it has it; as text where its type cannot be compared."""
+        return self.column(role) if self.columns[role].category in "SE" else self.value(role)
+
+
+_AMOUNTS = ("daily_limit", "warning_threshold", "spent_today")
+
+# Numbers are compared as NUMERIC, where NaN is above everything and only Infinity above every number.
+_BUDGETS = sql.SQL("""
+SELECT left({user}, 256), CASE WHEN {limit} BETWEEN 0 AND {most} THEN round({limit}, 12)::text END,
+       CASE WHEN {threshold} BETWEEN 0 AND {most} THEN round({threshold}, 12)::text END
+FROM {table} LIMIT {rows}
+""")
+# An infinite limit or threshold is one way to say that there is none.
+_BUDGET_SUMS = sql.SQL("""
+SELECT coalesce(sum(round(spent, 12)) FILTER (WHERE spent BETWEEN 0 AND {most}), 0),
+       count(*) FILTER (WHERE lim = 'NaN'), count(*) FILTER (WHERE lim < 0),
+       count(*) FILTER (WHERE CASE WHEN lim > {most} THEN lim::text NOT IN ('NaN', 'Infinity') END
+                           OR CASE WHEN threshold > {most} THEN threshold::text NOT IN ('NaN', 'Infinity') END),
+       count(*) FILTER (WHERE spent = 'NaN'), count(*) FILTER (WHERE spent < 0),
+       count(*) FILTER (WHERE spent > {most} AND spent <> 'NaN')
+FROM (SELECT {limit} AS lim, {threshold} AS threshold, {spent} AS spent FROM {table}) AS budgets
+""")
+_ROUTES = sql.SQL("SELECT {operation}, {primary}, {fallback}, {enabled} FROM {table} LIMIT {rows}")
+_RECOMMENDATIONS = sql.SQL("""
+SELECT kind, status, rows, sum(rows) OVER ()
+FROM (SELECT left({type}, 256) AS kind, left({status}, 256) AS status, count(*) AS rows
+      FROM {table} GROUP BY {type_group}, {status_group}) AS groups
+ORDER BY 3 DESC, 1, 2 LIMIT {groups}
+""")
+_APPROVALS = sql.SQL("SELECT count(*) FROM {table} WHERE {status} = ANY({words})")
+_ENUM = """
+SELECT n.nspname::text, t.typname::text,
+       ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e
+             WHERE e.enumtypid = t.oid AND lower(e.enumlabel) = %(word)s)
+FROM pg_catalog.pg_attribute a
+JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+WHERE a.attrelid = %(oid)s::oid AND a.attname = %(column)s
+"""
+
+
 def read_budgets(session: Session, config: Config) -> Budgets | None:
-    """The budgets of all users."""
-    explicit = config.columns.budgets.model_dump()
-    table = _open(session, config.tables.budgets, "budgets", BUDGET_ROLES, explicit)
+    """The budgets of all users. Raises `TooManyRows` where there are more than `MOST_BUDGETS`."""
+    table = find_table(session, config, "budgets")
     if table is None:
         return None
-    relation, columns = table
-    roles = ("user", "daily_limit", "warning_threshold", "spent_today")
-    percentage = "perc" in columns["warning_threshold"].name if "warning_threshold" in columns else False
+    threshold = table.columns.get("warning_threshold")
+    percentage = threshold is not None and "perc" in threshold.name
+    statement, sums = budget_queries(table)
+    ((recorded, *faults),) = session.run(sums)
+    # most users have the same budget as many others: one object, made once
+    known: dict[tuple[str | None, str | None], Budget] = {}
     by_user: dict[str, Budget] = {}
-    skipped: Counter[Skip] = Counter({Skip("limit", "nan"): 0, Skip("limit", "negative"): 0})
-    recorded = Decimal(0)
-    for user, limit, threshold, spent in session.run(_select(relation, columns, BUDGET_ROLES, roles)):
-        if limit is not None and (limit.is_nan() or limit < 0):
-            skipped[Skip("limit", "nan" if limit.is_nan() else "negative")] += 1
-        by_user[clean_label(user, UNATTRIBUTED)] = _budget(limit, threshold, percentage=percentage)
-        if _usable(spent):
-            recorded += spent
-    return Budgets(by_user, money_units(recorded) if "spent_today" in columns else None, skipped)
+    for user, limit, warning in session.stream(statement):
+        budget = known.get((limit, warning))
+        if budget is None:
+            budget = known[limit, warning] = _budget(limit, warning, percentage=percentage)
+        by_user[clean_label(user, UNATTRIBUTED)] = budget
+    _bound(table, len(by_user), MOST_BUDGETS)
+    skips = (Skip(field, fault) for field in BUDGET_FIELDS for fault in FAULTS)
+    skipped = dict(zip(skips, faults, strict=True))
+    return Budgets(by_user, money_units(recorded) if "spent_today" in table.columns else None, skipped)
+
+
+def budget_queries(table: Table) -> tuple[sql.Composed, sql.Composed]:
+    """The query for each user's limit and threshold, as text or NULL, and the one for what is summed and counted.
+
+    The latter: the recorded spend, then for each of `BUDGET_FIELDS` the counts of `log_query.FAULTS`.
+    """
+    parts: dict[str, sql.Composable] = {
+        "user": table.value("user"),
+        "limit": table.value("daily_limit"),
+        "threshold": table.value("warning_threshold"),
+        "spent": table.value("spent_today"),
+        "table": table.name,
+        "most": sql.Literal(LARGEST_AMOUNT),
+        "rows": sql.Literal(MOST_BUDGETS + 1),
+    }
+    return _BUDGETS.format(**parts), _BUDGET_SUMS.format(**parts)
 
 
 def read_routes(session: Session, config: Config) -> list[Route] | None:
-    """The routes in force, one an operation."""
-    explicit = config.columns.routes.model_dump()
-    table = _open(session, config.tables.routes, "routes", ROUTE_ROLES, explicit)
+    """The routes in force, one an operation. Raises `TooManyRows` where there are more than `MOST_ROUTES`."""
+    table = find_table(session, config, "routes")
     if table is None:
         return None
-    relation, columns = table
     aliases = config.models.aliases
+    statement = _ROUTES.format(
+        operation=table.value("operation"),
+        primary=table.value("primary_model"),
+        fallback=table.value("fallback_model"),
+        enabled=table.value("enabled"),
+        table=table.name,
+        rows=sql.Literal(MOST_ROUTES + 1),
+    )
+    rows = session.run(statement)
+    _bound(table, len(rows), MOST_ROUTES)
     routes: dict[str, Route] = {}
-    for operation, primary, fallback, enabled in session.run(
-        _select(relation, columns, ROUTE_ROLES, tuple(ROUTE_ROLES))
-    ):
+    for operation, primary, fallback, enabled in rows:
         name = clean_label(operation, UNKNOWN)
         routes[name] = Route(
             name,
@@ -99,79 +195,97 @@ def read_routes(session: Session, config: Config) -> list[Route] | None:
 
 def read_recommendations(session: Session, config: Config) -> dict[tuple[str, str], int] | None:
     """How many recommendations there are by type and status, both in lower case."""
-    explicit = config.columns.recommendations.model_dump()
-    table = _open(session, config.tables.recommendations, "recommendations", RECOMMENDATION_ROLES, explicit)
+    table = find_table(session, config, "recommendations")
     if table is None:
         return None
-    relation, columns = table
-    statement = sql.SQL("SELECT lower({}::text), lower({}::text), count(*) FROM {} GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2")
-    rows = session.run(
-        statement.format(
-            identifier(columns["type"].name),
-            identifier(columns["status"].name),
-            identifier(*relation.name.parts),
-        )
-    )
     counts: Counter[tuple[str, str]] = Counter()
-    for kind, status, count in rows:
-        labels = clean_label(kind, UNKNOWN), clean_label(status, UNKNOWN)
-        counts[labels if labels in counts or len(counts) < MOST_GROUPS else ("other", "other")] += count
+    rest = 0
+    for number, (kind, status, count, total) in enumerate(session.run(recommendations_query(table))):
+        rest = int(total) if number == 0 else rest
+        labels = clean_label(_lower(kind), UNKNOWN), clean_label(_lower(status), UNKNOWN)
+        if labels in counts or len(counts) < MOST_GROUPS:
+            counts[labels] += count
+            rest -= count
+    if rest:
+        counts["other", "other"] += rest
     return dict(counts)
 
 
+def recommendations_query(table: Table) -> sql.Composed:
+    """The query for the largest groups as they are written: type, status, rows, and the rows of all groups."""
+    return _RECOMMENDATIONS.format(
+        type=table.value("type"),
+        status=table.value("status"),
+        type_group=table.group("type"),
+        status_group=table.group("status"),
+        table=table.name,
+        groups=sql.Literal(MOST_SPELLINGS),
+    )
+
+
 def read_approvals(session: Session, config: Config) -> int | None:
-    """How many approvals are pending."""
-    explicit = config.columns.approvals.model_dump()
-    table = _open(session, config.tables.approvals, "approvals", APPROVAL_ROLES, explicit)
+    """How many approvals are pending, in whatever case that is written."""
+    table = find_table(session, config, "approvals")
     if table is None:
         return None
-    relation, columns = table
-    statement = sql.SQL("SELECT count(*) FROM {} WHERE lower({}::text) = 'pending'")
-    ((pending,),) = session.run(statement.format(identifier(*relation.name.parts), identifier(columns["status"].name)))
+    ((pending,),) = session.run(approvals_query(session, table))
     return int(pending)
 
 
-def _open(
-    session: Session, name: QualifiedName | None, section: str, roles: Mapping[str, Role], explicit: Mapping[str, Any]
-) -> tuple[Relation, dict[str, Column]] | None:
+def approvals_query(session: Session, table: Table) -> sql.Composed:
+    """The query for the rows that are pending.
+
+    An index on the status serves it: the column is compared as it is, with the word in each way to write it.
+    """
+    column = table.columns["status"]
+    if column.category == "E":
+        # a word that the type does not have would be an error
+        asked = {"oid": table.relation.oid, "column": column.name, "word": PENDING}
+        ((schema, kind, labels),) = session.run(_ENUM, asked)
+        words = sql.SQL("{}::text[]::{}[]").format(sql.Literal(labels), identifier(schema, kind))
+    else:
+        spellings = ["".join(letters) for letters in product(*((c, c.upper()) for c in PENDING))]
+        words = sql.SQL("{}::text[]").format(sql.Literal(spellings))
+    return _APPROVALS.format(table=table.name, status=table.group("status"), words=words)
+
+
+def find_table(session: Session, config: Config, section: str) -> Table | None:
+    """An optional table, by its place in the configuration; None where it is switched off or not there.
+
+    Raises `SchemaProblem` or `NotVisible` where it cannot be read as it is.
+    """
+    name: QualifiedName | None = getattr(config.tables, section)
     relation = None if name is None else session.relation(name, f"tables.{section}")
     if relation is None:
         return None
-    columns = find_columns(relation, section, roles, explicit)
+    columns = find_columns(relation, section, ROLES[section], getattr(config.columns, section).model_dump())
     session.prove_visible(relation)
-    return relation, columns
+    return Table(relation, columns)
 
 
-def _select(
-    relation: Relation, columns: Mapping[str, Column], roles: Mapping[str, Role], wanted: tuple[str, ...]
-) -> sql.Composed:
-    """The columns of the wanted roles: numbers as NUMERIC, flags as they are, else text; NULL where there is none."""
-    expressions = [_expression(columns.get(role), roles[role]) for role in wanted]
-    table = identifier(*relation.name.parts)
-    return sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(expressions), table)
+def _bound(table: Table, rows: int, most: int) -> None:
+    if rows > most:
+        raise TooManyRows(
+            f"{table.relation.name} has more than {most} rows, too many to read",
+            "name a view with fewer in the configuration, or null to leave the table out: tables",
+        )
 
 
-def _expression(column: Column | None, role: Role) -> sql.Composable:
-    if column is None:
-        return sql.SQL("NULL")
-    if role.categories == FLAG:
-        return identifier(column.name)
-    kind = sql.SQL("numeric" if role.categories == NUMBER else "text")
-    return sql.SQL("{}::{}").format(identifier(column.name), kind)
+def _lower(text: str | None) -> str | None:
+    return None if text is None else text.lower()
 
 
-def _usable(number: Decimal | None) -> bool:
-    return number is not None and number.is_finite() and number >= 0
-
-
-def _budget(limit: Decimal | None, threshold: Decimal | None, *, percentage: bool) -> Budget:
-    if limit is None or not _usable(limit):
+def _budget(limit: str | None, threshold: str | None, *, percentage: bool) -> Budget:
+    """A budget from what can be used of it, in dollars or percent; None where that is nothing."""
+    if limit is None:
         return Budget()
-    if threshold is None or not _usable(threshold):
-        warning = limit * DEFAULT_WARNING
+    most = Decimal(limit)
+    if threshold is None:
+        warning = most * DEFAULT_WARNING
     elif percentage:
         # written as 80 by some and as 0.8 by others
-        warning = limit * (threshold if threshold <= 1 else threshold / 100)
+        share = Decimal(threshold)
+        warning = most * (share if share <= 1 else share / 100)
     else:
-        warning = threshold
-    return Budget(money_units(limit), money_units(warning))
+        warning = Decimal(threshold)
+    return Budget(money_units(most), money_units(warning))

@@ -31,10 +31,26 @@ def budget_state(spend: int, budget: Budget | None) -> str:
     return "ok"
 
 
-def count_states(spend: Mapping[str, int], budgets: Mapping[str, Budget]) -> dict[str, int]:
-    """How many users are in each state: all who spent today or have a budget, but for rows that name no user."""
-    users = {*spend, *budgets} - {UNATTRIBUTED}
-    counts = Counter(budget_state(spend.get(user, 0), budgets.get(user)) for user in users)
+def count_idle_states(budgets: Mapping[str, Budget]) -> Counter[str]:
+    """How many users with a budget are in each state as long as nobody has spent anything."""
+    return Counter(budget_state(0, budget) for user, budget in budgets.items() if user != UNATTRIBUTED)
+
+
+def count_states(
+    spend: Mapping[str, int], budgets: Mapping[str, Budget], idle: Counter[str] | None = None
+) -> dict[str, int]:
+    """How many users are in each state: all who spent today or have a budget, but for rows that name no user.
+
+    With `idle`, what `count_idle_states` says of the budgets, only those who spent are looked at.
+    """
+    counts = Counter(count_idle_states(budgets) if idle is None else idle)
+    for user, units in spend.items():
+        if user == UNATTRIBUTED:
+            continue
+        budget = budgets.get(user)
+        counts[budget_state(units, budget)] += 1
+        if budget is not None:
+            counts[budget_state(0, budget)] -= 1
     return {state: counts[state] for state in STATES}
 
 

@@ -76,11 +76,14 @@ def wait_for(done: Callable[[], bool], otherwise: Callable[[], str], seconds: fl
 
 
 def config_for(url: str, state_dir: Path, overrides: Mapping[str, Any]) -> Config:
-    """The defaults, but quick, and without the minute for which a new series is held at zero."""
+    """The defaults, but quick, without the minute for which a new series is held at zero, and with the optional tables
+    read by each scrape.
+    """
     settings: dict[str, Any] = {
         "database": {"url": url},
         "state_dir": str(state_dir),
         "zero_hold": 0,
+        "optional_interval": 0,
         "worker": {"pause": 0.05},
         **overrides,
     }

@@ -240,7 +240,23 @@ def test_error_messages_of_any_kind_find_a_class(success_log: Log, tmp_path: Pat
         assert scraped.one("ai_operations_total", **LABELS) == 6
 
 
-@pytest.mark.parametrize("limit", ["'NaN'", "-5", "NULL", "0", "'Infinity'", "1e40"])
+BEYOND = {("limit", "too_large"): 1.0}
+LIMITS = {
+    "'NaN'": {("limit", "nan"): 1.0},
+    "-5": {("limit", "negative"): 1.0},
+    "-1e320": {("limit", "negative"): 1.0},
+    "NULL": {},
+    "'Infinity'": {},
+    "'-Infinity'": {("limit", "negative"): 1.0},
+    "1e40": BEYOND,
+    "1e320": BEYOND,
+    "1e131071": BEYOND,
+    "1000000000001": BEYOND,
+}
+"""Limits that are none, and what is reported of them. An infinite one is a way to say that there is none."""
+
+
+@pytest.mark.parametrize("limit", LIMITS)
 def test_limits_that_are_none(success_log: Log, tmp_path: Path, limit: str) -> None:
     log = success_log
     log.execute("ALTER TABLE cost_budgets ALTER daily_limit_usd TYPE numeric")
@@ -256,12 +272,71 @@ def test_limits_that_are_none(success_log: Log, tmp_path: Path, limit: str) -> N
         scraped = exporter.scrape()
         assert scraped.collectors["budgets"] == 1
         assert scraped.one("ai_user_daily_limit_usd", user=str(USERS[1])) == 10
-        shown = scraped.having("ai_user_daily_limit_usd", user=str(USERS[0]))
-        if limit == "0":
-            assert list(shown.values()) == [0]
-            assert scraped.one("ai_budget_users", state="exceeded") == 1
-        elif limit != "1e40":
-            assert not shown
-            assert scraped.one("ai_budget_users", state="unlimited") == 1
-        reasons = {"'NaN'": {("limit", "nan"): 1.0}, "-5": {("limit", "negative"): 1.0}}
-        assert skips(scraped) == reasons.get(limit, {})
+        assert not scraped.having("ai_user_daily_limit_usd", user=str(USERS[0]))
+        assert scraped.one("ai_budget_users", state="unlimited") == 1
+        assert scraped.one("ai_budget_users", state="ok") == 1
+        assert skips(scraped) == LIMITS[limit]
+
+
+@pytest.mark.parametrize(("limit", "shown"), [("0", 0), ("1e-320", 0), ("1e-12", 1e-12), ("1000000000000", 1e12)])
+def test_the_smallest_and_largest_limits_that_count(success_log: Log, tmp_path: Path, limit: str, shown: float) -> None:
+    log = success_log
+    log.execute("ALTER TABLE cost_budgets ALTER daily_limit_usd TYPE numeric")
+    log.execute(f"INSERT INTO cost_budgets (user_id, daily_limit_usd) VALUES (%s, {limit})", USERS[0])
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready()
+        log.insert(1, user=USERS[0], cost="1")
+        exporter.scrape()
+        scraped = exporter.scrape()
+        assert scraped.one("ai_user_daily_limit_usd", user=str(USERS[0])) == shown
+        assert scraped.one("ai_budget_users", state="exceeded") == (shown < 1)
+        assert skips(scraped) == {}
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"), [("warning_threshold_usd", "numeric"), ("warning_threshold_percentage", "double precision")]
+)
+@pytest.mark.parametrize("threshold", ["'NaN'", "-1", "1e30", "'Infinity'", "1e-30", "NULL"])
+def test_thresholds_of_any_size_leave_the_limits(
+    success_log: Log, tmp_path: Path, column: str, kind: str, threshold: str
+) -> None:
+    log = success_log
+    log.execute(f"ALTER TABLE cost_budgets DROP warning_threshold_usd, ADD {column} {kind}")
+    log.execute(f"INSERT INTO cost_budgets (user_id, daily_limit_usd, {column}) VALUES (%s, 10, {threshold})", USERS[0])
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready()
+        log.insert(1, user=USERS[0], cost="7")
+        scraped = exporter.scrape()
+        assert scraped.one("ai_user_daily_limit_usd", user=str(USERS[0])) == 10
+        # where a threshold cannot be used it is four fifths of the limit
+        assert scraped.one("ai_budget_users", state="warning" if threshold == "1e-30" else "ok") == 1
+        assert skips(scraped) == (BEYOND if threshold == "1e30" else {})
+
+
+def test_recorded_spend_that_is_none_is_not_summed(success_log: Log, tmp_path: Path) -> None:
+    log = success_log
+    log.execute("ALTER TABLE cost_budgets ALTER current_spend_today TYPE numeric")
+    for value in ("'NaN'", "-1", "-1e320", "1e320", "1e131071", "'Infinity'", "'-Infinity'", "NULL", "2.5", "1e-320"):
+        log.execute(f"INSERT INTO cost_budgets (user_id, current_spend_today) VALUES (gen_random_uuid(), {value})")
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready()
+        log.insert(1, user=USERS[0], cost="1")
+        scraped = exporter.scrape()
+        assert scraped.collectors["budgets"] == 1
+        assert scraped.one("ai_budget_recorded_spend_today_usd") == 2.5
+        assert scraped.one("ai_user_spend_today_usd", user=str(USERS[0])) == 1
+        field = "recorded_spend"
+        assert skips(scraped) == {(field, "nan"): 1, (field, "negative"): 3, (field, "too_large"): 3}
+
+
+def test_the_largest_recorded_spends_add_up(success_log: Log, tmp_path: Path) -> None:
+    log = success_log
+    log.execute("ALTER TABLE cost_budgets ALTER current_spend_today TYPE numeric")
+    log.execute(
+        "INSERT INTO cost_budgets (user_id, current_spend_today)"
+        " SELECT gen_random_uuid(), 1e12 FROM generate_series(1, 1000)"
+    )
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready()
+        log.insert(1)
+        assert exporter.scrape().one("ai_budget_recorded_spend_today_usd") == 1e15

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.database.test_check_setup import USED, Bench, open_bench, populate
+from tests.database.test_check_setup import FOLDER, USED, Bench, open_bench, populate
 from tests.servers import EmbeddedServer
 
 
@@ -113,6 +113,64 @@ def test_of_a_view_it_cannot_be_told_whether_an_index_serves(bench: Bench) -> No
     )
     found = bench.check().entries["time index"]
     assert (found.mark, found.detail) == ("ok", "the scrape's query uses ai_operation_log_created_at_idx")
+
+
+def test_large_optional_tables_are_to_be_served_by_an_index(bench: Bench) -> None:
+    bench.run(
+        "CREATE TABLE approval_gates (status text)",
+        f"GRANT SELECT ON approval_gates TO {bench.role}",
+        "INSERT INTO approval_gates SELECT CASE WHEN n % 999 = 0 THEN 'pending' ELSE 'approved' END"
+        " FROM generate_series(1, 100000) AS n",
+        "INSERT INTO helix_recommendations (operation_id, recommendation_type, reasoning)"
+        " SELECT 'o', 'kind-' || n % 5, repeat('because ', 40) FROM generate_series(1, 100000) AS n",
+        "VACUUM ANALYZE approval_gates",
+        "VACUUM ANALYZE helix_recommendations",
+    )
+    report = bench.check()
+    assert report.code == 0
+    assert {"approvals index", "recommendations index"} <= report.marked("warn")
+    assert "100000 rows" in report.entries["recommendations index"].detail
+    mends = [report.entries[f"{name} index"].mend for name in ("approvals", "recommendations")]
+    assert mends == [
+        ["CREATE INDEX CONCURRENTLY ON public.approval_gates (status);"],
+        ["CREATE INDEX CONCURRENTLY ON public.helix_recommendations (recommendation_type, approval_status);"],
+    ]
+    # what deploy/sql makes serves, too
+    bench.admin.execute((FOLDER / "indexes.sql").read_bytes())
+    after = bench.check()
+    for name in ("approvals", "recommendations"):
+        assert after.entries[f"{name} index"].mark == "ok"
+        assert after.entries[name].mark == "ok"
+    assert after.entries["approvals index"].detail.endswith("is read by an index")
+    assert "100 pending" in after.entries["approvals"].detail
+    assert "100000 rows" in after.entries["recommendations"].detail
+
+
+def test_an_index_that_is_not_used_calls_for_a_vacuum(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exporter.check.table_index.MANY_BYTES", 1_000_000)
+    bench.run(
+        "INSERT INTO helix_recommendations (operation_id, recommendation_type)"
+        " SELECT 'o', 'kind' FROM generate_series(1, 100000) AS n",
+        "CREATE INDEX ON helix_recommendations (approval_status, recommendation_type)",
+        "ANALYZE helix_recommendations",
+        f"ALTER ROLE {bench.role} SET enable_indexonlyscan = off",
+    )
+    found = bench.check().entries["recommendations index"]
+    assert (found.mark, found.mend) == ("warn", ["VACUUM ANALYZE public.helix_recommendations;"])
+
+
+def test_an_optional_table_that_takes_too_long_fails_with_what_would_help(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.check.optional.PATIENT", 0.0)
+    entry = bench.check().entries["recommendations"]
+    assert entry.mark == "FAIL"
+    assert "cannot be read within" in entry.detail
+    bench.run("CREATE VIEW lazy AS SELECT h.* FROM helix_recommendations AS h, (SELECT pg_sleep(60)) AS nap")
+    bench.run(f"GRANT SELECT ON lazy TO {bench.role}", "INSERT INTO helix_recommendations VALUES (DEFAULT, 'o', 'x')")
+    report = bench.check(tables={"recommendations": "lazy"}, scrape={"timeout": "1s"})
+    assert report.entries["recommendations"].mark == "FAIL"
+    assert "tables.recommendations" in report.entries["recommendations"].mend[0]
 
 
 def _enlarge(bench: Bench, table: str = "ai_operation_log") -> None:

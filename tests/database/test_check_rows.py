@@ -165,7 +165,114 @@ def test_limits_that_are_no_money_are_shown_by_the_query_for_them(bench: Bench) 
     at = next(n for n, line in enumerate(lines) if line.startswith("warn  budgets"))
     assert "1 nan, 1 negative" in lines[at]
     found = bench.admin.execute(lines[at + 1].strip().encode()).fetchall()
-    assert {str(limit) for _, limit in found} == {"NaN", "-1.00"}
+    assert {str(limit) for _, limit, _ in found} == {"NaN", "-1.00"}
+
+
+def test_limits_beyond_all_reason_are_shown_by_the_query_for_them(bench: Bench) -> None:
+    bench.run(
+        "ALTER TABLE cost_budgets ALTER daily_limit_usd TYPE numeric, ALTER warning_threshold_usd TYPE numeric,"
+        " ALTER current_spend_today TYPE numeric",
+        "INSERT INTO cost_budgets (user_id, daily_limit_usd, warning_threshold_usd, current_spend_today)"
+        " VALUES (gen_random_uuid(), 1e320, 1, 1), (gen_random_uuid(), 7, 2e320, 1), (gen_random_uuid(), 8, 1, 3e320)",
+    )
+    report = bench.check()
+    assert report.code == 0
+    found = [entry for name, entry in report.findings if name == "budgets" and entry.mark == "warn"]
+    assert ["2 too_large" in entry.detail for entry in found] == [True, False]
+    assert "recorded spends" in found[1].detail
+    rows = [bench.admin.execute(entry.mend[0].encode()).fetchall() for entry in found]
+    assert [len(each) for each in rows] == [2, 1]
+
+
+def spoil(bench: Bench, value: str, count: int) -> None:
+    bench.run(
+        "INSERT INTO ai_operation_log (operation_type, operation_id, model_used, success, created_at)"
+        f" SELECT 'chat', 'email-compose', '{MODELS[0]}', {value}, now() AT TIME ZONE 'UTC' - interval '30 minutes'"
+        f" FROM generate_series(1, {count})"
+    )
+
+
+def test_calls_without_an_outcome_are_warned_of_and_fail_above_one_in_a_hundred(bench: Bench) -> None:
+    bench.run("ALTER TABLE ai_operation_log ALTER success DROP NOT NULL")
+    assert bench.check().entries["outcomes"].mark == "ok"
+    spoil(bench, "true", 300)
+    spoil(bench, "NULL", 3)
+    report = bench.check()
+    assert report.code == 0
+    found = report.entries["outcomes"]
+    assert found.mark == "warn"
+    assert "3 of 330 calls" in found.detail
+    assert "NULL (3)" in found.detail
+    spoil(bench, "NULL", 1)
+    report = bench.check()
+    assert report.code == 1
+    assert report.entries["outcomes"].mark == "FAIL"
+    assert "4 of 331 calls of the last 24.0 h (1.2%)" in report.entries["outcomes"].detail
+
+
+@pytest.mark.parametrize("kind", ["text", "varchar(30)", "enum"])
+def test_unknown_words_of_a_status_are_named_with_their_counts(bench: Bench, kind: str) -> None:
+    words = ["success", "failed", "timeout", "pending", "running", "cancelled", "SUCCESS", "", "it's %s {}"]
+    bench.run(
+        "CREATE TYPE outcome AS ENUM (" + ", ".join("'" + word.replace("'", "''") + "'" for word in words) + ")",
+        "ALTER TABLE ai_operation_log ADD status " + ("outcome" if kind == "enum" else kind) + " DEFAULT 'success'",
+        f"GRANT SELECT (status) ON ai_operation_log TO {bench.role}",
+    )
+    columns = {"log": {"status": "status"}}
+    assert bench.check(columns=columns).entries["outcomes"].mark == "ok"
+    for word in words:
+        bench.admin.execute(
+            "INSERT INTO ai_operation_log (operation_type, operation_id, model_used, success, status, created_at)"
+            " SELECT 'chat', 'email-compose', 'm', true, %s, now() AT TIME ZONE 'UTC' FROM generate_series(1, 2)",
+            (word,),
+        )
+    bench.run("UPDATE ai_operation_log SET status = NULL WHERE ctid = (SELECT min(ctid) FROM ai_operation_log)")
+    report = bench.check(columns=columns)
+    assert report.code == 1
+    found = report.entries["outcomes"]
+    assert found.mark == "FAIL"
+    assert "9 of 45 calls" in found.detail
+    for named in ("'cancelled' (2)", "'SUCCESS' (2)", "'' (2)", '"it\'s %s {}" (2)', "NULL (1)"):
+        assert named in found.detail
+    assert "success, failed, timeout, pending or running" in found.mend[0]
+
+
+def test_very_many_unknown_words_are_not_all_named(bench: Bench) -> None:
+    bench.run(
+        "ALTER TABLE ai_operation_log ADD status text",
+        f"GRANT SELECT (status) ON ai_operation_log TO {bench.role}",
+        "INSERT INTO ai_operation_log (operation_type, operation_id, model_used, success, status, created_at)"
+        " SELECT 'chat', 'email-compose', 'm', true, repeat('w', 500) || n, now() AT TIME ZONE 'UTC'"
+        " FROM generate_series(1, 500) AS n",
+    )
+    found = bench.check(columns={"log": {"status": "status"}}).entries["outcomes"]
+    assert (found.mark, "527 of 527" in found.detail) == ("FAIL", True)
+    assert len(found.detail) < 1000
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Europe/London", "Asia/Kolkata", "<+03>-03"])
+def test_an_empty_log_in_another_zone_is_warned_of(bench: Bench, zone: str) -> None:
+    name = bench.admin.info.dbname
+    bench.run("DELETE FROM ai_operation_log", f"ALTER DATABASE {name} SET timezone = '{zone}'")
+    report = bench.check()
+    assert report.code == 0
+    found = report.entries["time zones"]
+    assert found.mark == "warn"
+    assert f"now() writes local time in {zone}" in found.detail
+    assert "now() AT TIME ZONE 'UTC'" in found.mend[0]
+    bench.run("ALTER TABLE ai_operation_log ALTER created_at SET DEFAULT (now() AT TIME ZONE 'UTC')")
+    assert bench.check().entries["time zones"].mark == "ok"
+    bench.run("ALTER TABLE ai_operation_log ALTER created_at SET DEFAULT now()")
+    if "/" in zone:
+        assert bench.check(log_time_zone=zone).entries["time zones"].mark == "ok"
+    bench.run("ALTER TABLE ai_operation_log ALTER created_at TYPE timestamptz")
+    assert bench.check().entries["time zones"].mark == "ok"
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Etc/UTC", "GMT", "Atlantic/Reykjavik"])
+def test_an_empty_log_in_a_zone_that_is_utc_passes(bench: Bench, zone: str) -> None:
+    bench.run("DELETE FROM ai_operation_log", f"ALTER DATABASE {bench.admin.info.dbname} SET timezone = '{zone}'")
+    assert bench.check().entries["time zones"].mark == "ok"
 
 
 def test_a_log_that_cannot_be_read_in_time_fails_and_the_rest_is_checked(bench: Bench) -> None:

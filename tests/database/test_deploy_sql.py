@@ -1,5 +1,7 @@
 """The SQL an operator runs: least privilege, every row seen, both layouts, twice in a row."""
 
+import contextlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,9 +13,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from exporter.check import run_check
+from exporter.config import Config
+from exporter.database import DatabaseUnavailable, connect, resolve_conninfo
 from exporter.demo.history import history
 from exporter.demo.rows import TIME_COLUMN, fill
 from exporter.demo.schema import LAYOUTS, Layout, load_schema
+from tests.database.harness import running
 from tests.servers import PostgresServer
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "sql"
@@ -243,6 +249,117 @@ def test_the_indexes_serve_both_layouts(admin: "psycopg.Connection[Any]", layout
         f"btree (user_id, {time} DESC)",
         f"btree (model_used, {time} DESC)",
     }
+    served = {"success": "btree (recommendation_type, approval_status)", "status": "btree (status)"}
+    others = admin.execute(
+        "SELECT split_part(indexdef, 'USING ', 2) FROM pg_indexes"
+        " WHERE tablename IN ('helix_recommendations', 'approval_gates') AND indexname NOT LIKE '%pkey'"
+    ).fetchall()
+    assert others == [(served[layout],)]
+
+
+@dataclass(frozen=True)
+class Admins:
+    """Two roles that may create roles and own nothing of each other, and the superuser's connection."""
+
+    first: "psycopg.Connection[Any]"
+    second: "psycopg.Connection[Any]"
+    name: str
+
+
+@pytest.fixture
+def admins(admin: "psycopg.Connection[Any]", layout: Layout, postgres: PostgresServer) -> Iterator[Admins]:
+    names = [f"{which}_{admin.info.dbname}" for which in ("first", "second")]
+    for name in names:
+        admin.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD {}").format(sql.Identifier(name), PASSWORD))
+    for table in READABLE[layout]:
+        # both may do with the tables what the file does, as members of their owner
+        admin.execute(sql.SQL("ALTER TABLE {} OWNER TO {}").format(sql.Identifier(table), sql.Identifier(names[1])))
+    admin.execute(sql.SQL("GRANT {} TO {}").format(*map(sql.Identifier, reversed(names))))
+    urls = [postgres.url(admin.info.dbname, name, PASSWORD) for name in names]
+    with psycopg.connect(urls[0], autocommit=True) as first, psycopg.connect(urls[1], autocommit=True) as second:
+        yield Admins(first, second, names[1])
+    if _role_exists(admin):
+        admin.execute("DROP OWNED BY ai_exporter")
+        admin.execute("DROP ROLE ai_exporter")
+    for name in reversed(names):
+        admin.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(sql.Identifier(name)))
+        admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+
+def test_a_role_that_another_admin_made_fails_with_what_to_do(admin: "psycopg.Connection[Any]", admins: Admins) -> None:
+    if admin.info.server_version < 160000:
+        pytest.skip("before PostgreSQL 16 whoever may create roles may change all of them")
+    _run(admins.first, "role_policies.sql")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege) as refused:
+        _run(admins.second, "role_policies.sql")
+    assert "another role has made" in (refused.value.diag.message_primary or "")
+    hint = refused.value.diag.message_hint or ""
+    assert admins.first.info.user in hint
+    grant = f"GRANT ai_exporter TO {admins.name} WITH ADMIN OPTION;"
+    assert grant in hint
+    admins.first.execute(grant.encode())
+    _run(admins.second, "role_policies.sql")
+
+
+@pytest.mark.parametrize("file", ROLE_FILES)
+def test_who_may_not_create_roles_is_told_who_may(admin: "psycopg.Connection[Any]", admins: Admins, file: str) -> None:
+    admin.execute(sql.SQL("ALTER ROLE {} NOCREATEROLE").format(sql.Identifier(admins.name)))
+    with pytest.raises(psycopg.errors.InsufficientPrivilege) as refused:
+        _run(admins.second, file)
+    assert "may not create the role ai_exporter" in (refused.value.diag.message_primary or "")
+    assert "CREATEROLE" in (refused.value.diag.message_hint or "")
+
+
+def test_without_bypassrls_the_other_file_is_named(admin: "psycopg.Connection[Any]", admins: Admins) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege) as refused:
+        _run(admins.second, "role_bypassrls.sql")
+    assert "role_policies.sql" in (refused.value.diag.message_hint or "")
+    assert not _role_exists(admin)
+
+
+def test_without_the_tables_the_error_says_who_may(admin: "psycopg.Connection[Any]", admins: Admins) -> None:
+    admin.execute("ALTER TABLE ai_operation_log OWNER TO postgres")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege) as refused:
+        _run(admins.second, "role_policies.sql")
+    assert "ai_operation_log" in (refused.value.diag.message_primary or "")
+    assert "owner" in (refused.value.diag.message_hint or "")
+
+
+@pytest.mark.parametrize("file", ROLE_FILES)
+def test_the_role_has_a_limit_of_connections_also_where_it_was_there(
+    admin: "psycopg.Connection[Any]", postgres: PostgresServer, file: str
+) -> None:
+    admin.execute("CREATE ROLE ai_exporter LOGIN")
+    _run(admin, file)
+    ((limit,),) = admin.execute("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'ai_exporter'").fetchall()
+    assert limit == 10
+    admin.execute(sql.SQL("ALTER ROLE ai_exporter PASSWORD {}").format(PASSWORD))
+    url = postgres.url(admin.info.dbname, "ai_exporter", PASSWORD)
+    with contextlib.ExitStack() as opened:
+        for _ in range(limit):
+            opened.enter_context(psycopg.connect(url))
+        with pytest.raises(DatabaseUnavailable, match=r"the role has no connection left .* CONNECTION LIMIT"):
+            connect(resolve_conninfo(Config.model_validate({"database": {"url": url}}), {}), 5, "tests")
+
+
+def test_two_exporters_and_a_check_fit_into_the_limit(
+    admin: "psycopg.Connection[Any]", postgres: PostgresServer, tmp_path: Path
+) -> None:
+    _run(admin, "role_bypassrls.sql")
+    admin.execute(sql.SQL("ALTER ROLE ai_exporter PASSWORD {}").format(PASSWORD))
+    url = postgres.url(admin.info.dbname, "ai_exporter", PASSWORD)
+    with running(url, tmp_path / "one") as one, running(url, tmp_path / "two") as two:
+        for exporter in (one, two):
+            assert set(exporter.wait_up().collectors.values()) == {1}
+        assert (
+            run_check(
+                Config.model_validate({"database": {"url": url}, "state_dir": str(tmp_path / "no")}), {}, io.StringIO()
+            )
+            == 0
+        )
+        ((used,),) = admin.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = 'ai_exporter'").fetchall()
+        # the connection of the check may still be closing
+        assert 6 <= used <= 7
 
 
 def test_no_file_holds_a_password() -> None:

@@ -159,6 +159,17 @@ def test_an_index_by_which_another_column_is_sought_is_none_on_the_time() -> Non
     assert read_plan({**node, "Index Cond": "(log.created_at >= 1)"}, "created_at").indexes == ("by_user",)
 
 
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [("time", '"time"'), ("At %", '"At %"'), ('a"b', '"a""b"'), ("a.b", '"a.b"'), ("größe", '"größe"'), ("x", "x")],
+)
+def test_a_column_is_found_in_a_plan_however_it_is_printed(name: str, printed: str) -> None:
+    node = {"Node Type": "Index Scan", "Index Name": "it"}
+    assert read_plan({**node, "Index Cond": f"({printed} >= 1)"}, name).indexes == ("it",)
+    assert read_plan({**node, "Index Cond": f"(log.{printed} >= 1)"}, name).indexes == ("it",)
+    assert read_plan({**node, "Index Cond": f'("{name} of it" >= 1)'}, name).indexes == ()
+
+
 def test_of_two_that_fit_alike_the_one_used_last_comes_first() -> None:
     routes = [Route("a", "deepseek", "", True)]
     seen = Seen({}, {"deepseek-v3.1": 5.0, "deepseek-v3.2": 9.0}, AGES[-1])

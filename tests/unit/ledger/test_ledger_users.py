@@ -1,15 +1,25 @@
 """Users: states of budgets, and who is shown."""
 
+from collections import Counter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.ledger.model import UNATTRIBUTED
-from exporter.ledger.users import STATES, Budget, budget_state, choose_users, count_states, shown_spend
+from exporter.ledger.users import (
+    STATES,
+    Budget,
+    budget_state,
+    choose_users,
+    count_idle_states,
+    count_states,
+    shown_spend,
+)
 
 NAMES = ["ann", "bob", "cat", "dan", "eve", "other", UNATTRIBUTED]
 spends = st.dictionaries(st.sampled_from(NAMES), st.integers(0, 30), max_size=7)
 limits = st.none() | st.integers(0, 20)
-budgets = st.dictionaries(st.sampled_from(NAMES[:5]), st.builds(Budget, limits, limits), max_size=5)
+budgets = st.dictionaries(st.sampled_from([*NAMES[:5], UNATTRIBUTED]), st.builds(Budget, limits, limits), max_size=5)
 
 
 def test_a_limit_is_exceeded_above_it_and_a_warning_begins_at_its_threshold() -> None:
@@ -77,3 +87,11 @@ def test_every_user_is_in_one_state(spend: dict[str, int], limits: dict[str, Bud
     counts = count_states(spend, limits)
     assert tuple(counts) == STATES
     assert sum(counts.values()) == len({*spend, *limits} - {UNATTRIBUTED})
+
+
+@given(spends, budgets)
+def test_states_are_counted_as_if_each_user_were_looked_at(spend: dict[str, int], limits: dict[str, Budget]) -> None:
+    users = {*spend, *limits} - {UNATTRIBUTED}
+    expected = Counter(budget_state(spend.get(user, 0), limits.get(user)) for user in users)
+    assert count_states(spend, limits) == {state: expected[state] for state in STATES}
+    assert count_states(spend, limits, count_idle_states(limits)) == count_states(spend, limits)

@@ -1,0 +1,217 @@
+"""The optional tables: read in a thread of their own, where none of them can hold up the log, or another one."""
+
+import concurrent.futures
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from exporter.announcer import Announcer
+from exporter.database.conninfo import ConnInfo
+from exporter.database.errors import DatabaseError, DatabaseUnavailable, QueryTimeout, TableLocked, translate
+from exporter.database.session import Database, Session
+
+QUICK, PATIENT = 0.25, 5.0
+"""Seconds that a statement may take: at first, so that a table that hangs holds up none of those after it, and when
+those have been read."""
+
+SUBJECT = "optional tables"
+"""Of what is said about all of them at once."""
+
+_STRETCH = 1.5  # of an interval, for which figures are shown while newer ones are being read
+_SLACK = 1.0  # seconds by which a read may come early, so that a scrape a minute reads every time
+
+
+@dataclass(frozen=True)
+class Source:
+    """One table: `read` what it holds within a transaction, and `use` that once the transaction has ended."""
+
+    read: Callable[[Session], Any]
+    use: Callable[[Any], None] = lambda _: None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the last attempt at a table ended, and in how many seconds; `value` is what it brought.
+
+    `begun` is a moment of the monotonic clock, `number` counts the rounds. `retry` says that it cost the database
+    nothing, so that there is no need to wait for the next one.
+    """
+
+    success: bool
+    seconds: float
+    value: Any = None
+    begun: float = 0.0
+    number: int = 0
+    retry: bool = False
+
+
+NOT_READ = Reading(False, 0.0, retry=True)
+"""What is known of a table before it is read."""
+
+
+class OptionalTables:
+    """Reads tables in rounds, each table at most once an `interval` (seconds) and in a transaction of its own.
+
+    A round reads the tables that are due, first each for a moment, then those for which that was too short. Tables
+    that were slow come last in later rounds. A locked table is tried again in the next round. Every method may be
+    called from any thread.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        info: ConnInfo,
+        sources: Mapping[str, Source],
+        interval: float,
+        announcer: Announcer,
+    ) -> None:
+        self._database = database
+        self._info = info
+        self._sources = sources
+        self._interval = interval
+        self._announcer = announcer
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "tables")
+        self._changed = threading.Condition()
+        self._readings: dict[str, Reading] = {}
+        self._pending: frozenset[str] = frozenset()
+        self._slow: frozenset[str] = frozenset()
+        self._number = 0
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Read no more, and end what is under way."""
+        with self._changed:
+            self._stopping = True
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._database.abort()
+
+    def forget(self) -> None:
+        """Show nothing that was read until now: the database may be down, or another one."""
+        with self._changed:
+            self._readings.clear()
+
+    def refresh(self) -> int:
+        """Begin a round if any table is due and none is under way; returns the number of the present one, at once."""
+        with self._changed:
+            if self._pending or self._stopping:
+                return self._number
+            now = time.monotonic()
+            due = [name for name in self._sources if self._is_due(self.last(name), now)]
+            if due:
+                self._number += 1
+                self._pending = frozenset(due)
+                self._thread.submit(self._round, self._number, due)
+            return self._number
+
+    def wait(self, names: Iterable[str], number: int, deadline: float) -> None:
+        """Wait for tables to be read, until a moment of the monotonic clock; not for one that was slow the last time,
+        where its figures can still be shown or it brought none.
+        """
+        with self._changed:
+            while any(self._is_awaited(name, number) for name in names):
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._changed.wait(left):
+                    return
+
+    def shown(self, number: int) -> dict[str, Reading]:
+        """What is shown of each table to who has come for round `number`: at most one and a half intervals old."""
+        with self._changed:
+            return {name: self._shown(name, number) for name in self._sources}
+
+    def last(self, name: str) -> Reading:
+        """How the last attempt at a table ended, however long ago."""
+        return self._readings.get(name, NOT_READ)
+
+    def _is_due(self, reading: Reading, now: float) -> bool:
+        return reading.retry or now - reading.begun >= max(0.0, self._interval - _SLACK)
+
+    def _is_awaited(self, name: str, number: int) -> bool:
+        if name not in self._pending:
+            return False
+        reading = self.last(name)
+        return name not in self._slow or (reading.success and not self._is_fresh(reading, number))
+
+    def _is_fresh(self, reading: Reading, number: int) -> bool:
+        return reading.number >= number or time.monotonic() - reading.begun <= _STRETCH * self._interval
+
+    def _shown(self, name: str, number: int) -> Reading:
+        reading = self.last(name)
+        return reading if self._is_fresh(reading, number) else Reading(False, reading.seconds)
+
+    def _round(self, number: int, due: Iterable[str]) -> None:
+        slow = {name for name in due if name in self._slow}
+        late: set[str] = set()
+        try:
+            for name in due:
+                if name not in slow and not self._attempt(name, number, QUICK):
+                    late.add(name)
+            for name in due:
+                if name in slow | late:
+                    self._attempt(name, number, PATIENT)
+        finally:
+            with self._changed:
+                self._pending = frozenset()
+                self._slow = self._slow - slow | late | {name for name in slow if self.last(name).seconds >= QUICK}
+                self._changed.notify_all()
+
+    def _attempt(self, name: str, number: int, seconds: float) -> bool:
+        """Read a table, unless the round is over for it; False where a quick read was too short for it."""
+        if self._stopping or name not in self._pending:
+            return True
+        begun = time.monotonic()
+        retry = False
+        try:
+            value = self._read(self._sources[name], seconds)
+        except DatabaseUnavailable as error:
+            self._unavailable(number, str(error))
+            return True
+        except TableLocked as error:
+            retry = True
+            self._announcer.failed(name, str(error))
+        except QueryTimeout:
+            if seconds < PATIENT:
+                return False
+            self._announcer.failed(name, f"not read within {PATIENT:g} s, its metrics are left out — {_TOO_SLOW}")
+        except DatabaseError as error:
+            self._announcer.failed(name, str(error))
+        except Exception as error:
+            self._announcer.broke(name, error)
+        else:
+            self._announcer.works(SUBJECT)
+            self._announcer.works(name)
+            self._ended(name, Reading(True, time.monotonic() - begun, value, begun, number))
+            return True
+        self._ended(name, Reading(False, time.monotonic() - begun, None, begun, number, retry))
+        return True
+
+    def _read(self, source: Source, seconds: float) -> Any:
+        with self._database.session(PATIENT, seconds) as session:
+            try:
+                value = source.read(session)
+            except psycopg.Error as error:
+                raise translate(error, self._info) from None
+        source.use(value)
+        return value
+
+    def _ended(self, name: str, reading: Reading) -> None:
+        with self._changed:
+            self._readings[name] = reading
+            self._pending -= {name}
+            self._changed.notify_all()
+
+    def _unavailable(self, number: int, reason: str) -> None:
+        """The round is over for all that were not read yet. Said once, and not where the log's reader says it."""
+        if not self._stopping and "database" not in self._announcer.wrong():
+            self._announcer.failed(SUBJECT, reason)
+        with self._changed:
+            for name in self._pending:
+                self._readings[name] = Reading(False, 0.0, number=number, retry=True)
+            self._pending = frozenset()
+            self._changed.notify_all()
+
+
+_TOO_SLOW = "an index may be missing (deploy/sql/indexes.sql), or a view may be slow: see `check`"
