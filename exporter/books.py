@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import math
-import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
@@ -19,6 +18,7 @@ from exporter.ledger.agenda import steps_back
 from exporter.ledger.model import STARTING, Changes, Read, Rules, Skip, State
 from exporter.ledger.rebase import rebase
 from exporter.ledger.view import rebirths
+from exporter.state.journal import Journal
 from exporter.state.store import Store
 
 log = logging.getLogger(__name__)
@@ -41,11 +41,11 @@ def rules_for(config: Config, classification: Classification) -> Rules:
 class Books:
     """State and store; every method may be called from any thread.
 
-    One lock is for who changes the state, and is held while the disk takes its time. Another one guards what is shown,
-    and is held only while values in memory are looked at or replaced: so a scrape never waits for the disk.
+    One lock is for who changes the state, and is held while a commit is waited for, a moment at most. Another one
+    guards what is shown, and is held only while values in memory are looked at or replaced.
 
     `durable` is what has been committed, from which counters are shown. `present` is what is known: the same object,
-    unless commits fail. It then runs ahead in memory, so that gauges stay fresh, until one commit carries all of it.
+    unless commits fail or hang. It then runs ahead in memory, so that gauges stay fresh, until all of it is committed.
     `classification` is the one that the ledger's rows were read by, until a rebase has taken up the `wanted` one;
     `knows_old` is false where that one cannot be used for reading, by this version or by the database.
     """
@@ -53,13 +53,11 @@ class Books:
     def __init__(
         self, store: Store, config: Config, backfill_since: int | None = None, host: HostClock | None = None
     ) -> None:
-        self._store = store
         self._config = config
         self._changing = threading.RLock()
         self._showing = threading.RLock()
-        self._pending: tuple[Changes, dict[str, object]] | None = None
+        self._journal = Journal(store)
         self._backfill_since = backfill_since
-        self.commit_failures = 0
         self.durable = store.load()
         self.present = self.durable
         known = store.meta(IDENTITY)
@@ -86,9 +84,9 @@ class Books:
             yield
 
     def close(self) -> None:
-        """Close the store, once what is being committed is committed."""
+        """Close the store, once what is being committed is committed or its disk has not answered for a second."""
         with self._changing:
-            self._store.close()
+            self._journal.close()
 
     @property
     def must_rebase(self) -> bool:
@@ -188,13 +186,17 @@ class Books:
     def retry(self) -> None:
         """Commit what failed before, so that a full disk that was freed is noticed without a new read."""
         with self._changing:
-            if self._pending is not None:
-                self._commit(Changes())
+            self._land(self._journal.retry())
 
     @property
     def commits_fail(self) -> bool:
-        """Whether the last commit failed, and counters are frozen."""
-        return self._pending is not None
+        """Whether the last commit failed or has no answer, and counters are frozen."""
+        return self._journal.behind
+
+    @property
+    def commit_failures(self) -> int:
+        """How often a commit has failed, or had no answer in its time."""
+        return self._journal.failures
 
     def _state(self) -> State:
         if self.present is None:
@@ -202,45 +204,33 @@ class Books:
         return self.present
 
     def _slice_users(self, starts: list[int]) -> dict[int, Mapping[str, int]]:
-        pending = {} if self._pending is None else self._pending[0].slice_users
-        found: dict[int, Mapping[str, int]] = dict(self._store.slice_users(s for s in starts if s not in pending))
-        found.update({start: pending[start] or {} for start in starts if start in pending})
-        return found
+        return self._journal.slice_users(starts)
 
     def _commit(self, changes: Changes, meta: Mapping[str, object] | None = None, rules: Rules | None = None) -> None:
-        """Make the changes durable, with all that could not be committed before, and show them then.
+        """Hand the changes to the disk, and show them once they are durable; gauges need not wait for that.
 
         `rules` are those by which the state is to be looked at from then on.
         """
-        whole, whole_meta = self._pending or (Changes(), {})
-        whole.follow(changes)
-        whole_meta.update(meta or {})
-        try:
-            self._store.commit(whole, whole_meta)
-        except (sqlite3.Error, OSError) as error:
-            with self._showing:
-                self._run_ahead(changes, error)
-                self._pending = whole, whole_meta
-                self.rules = rules or self.rules
-            return
-        if self._pending is not None:
-            log.info("the state is written again")
+        landed = self._journal.commit(changes, meta)
         with self._showing:
-            self._pending = None
+            self.rules = rules or self.rules
+            if not self._journal.durable:
+                if self.present is self.durable:
+                    self.present = self._state().ahead(Changes())
+                self._state().apply(changes)
+            self._land(landed)
+
+    def _land(self, landed: list[Changes]) -> None:
+        """Show what has become durable, in the counters too."""
+        if not landed:
+            return
+        with self._showing:
             if self.durable is None:
                 self.durable = State(self._state().progress)
-            self.durable.apply(whole)
-            self.present = self.durable
-            self.rules = rules or self.rules
-
-    def _run_ahead(self, changes: Changes, error: Exception) -> None:
-        self.commit_failures += 1
-        if self._pending is None:
-            folder = self._store.folder
-            log.error("the state in %s cannot be written (%s): counters are frozen until it can", folder, error)
-        if self.present is self.durable:
-            self.present = self._state().ahead(Changes())
-        self._state().apply(changes)
+            for changes in landed:
+                self.durable.apply(changes)
+            if self._journal.durable:
+                self.present = self.durable
 
 
 def _utc(second: int) -> str:

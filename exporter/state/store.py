@@ -117,6 +117,10 @@ class Store:
             self._db.close()
         os.close(self._lock)
 
+    def abandon(self) -> None:
+        """Leave the file and the lock to the end of the process, without touching a disk that does not answer."""
+        self._closed = True
+
     def __enter__(self) -> "Store":
         return self
 
