@@ -10,12 +10,11 @@ from exporter.announcer import Announcer
 from exporter.books import Books
 from exporter.clock import HostClock
 from exporter.collector import FAILED, Collector, Scrape
-from exporter.config import Config, read_hmac_key
+from exporter.config import Config
 from exporter.database.conninfo import ConnInfo
 from exporter.exposition import Figures, families
 from exporter.ledger.model import RUNNING
 from exporter.ledger.view import started_ratio
-from exporter.pseudonyms import Pseudonyms
 from exporter.state.store import Store
 from exporter.web.app import Verdict
 from exporter.worker import Worker
@@ -40,7 +39,6 @@ class Exporter:
         self._info = info
         self._store = store
         self._announcer = Announcer()
-        self._pseudonyms = Pseudonyms(read_hmac_key(config) if config.users.mode == "hmac" else None)
         self.books = Books(store, config, backfill_since, host)
         self._collector = Collector(config, info, self.books, self._announcer)
         self._worker = Worker(config, info, self.books, self._announcer)
@@ -131,7 +129,6 @@ class Exporter:
                 self._last_success = float(present.progress.now)
             figures = Figures(
                 self._config,
-                self._pseudonyms,
                 self.books.durable,
                 present,
                 self.books.rules,

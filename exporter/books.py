@@ -20,6 +20,7 @@ from exporter.ledger.rebase import rebase
 from exporter.ledger.view import rebirths
 from exporter.state.journal import Journal
 from exporter.state.store import Store
+from exporter.state.users import forget_users, hide_users, pseudonyms_for, purge_ids
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +63,19 @@ class Books:
         self.present = self.durable
         known = store.meta(IDENTITY)
         self._identity = None if known is None else Identity(**known)
-        self.wanted = config.classification()
+        self.pseudonyms = pseudonyms_for(config, store)
+        self.wanted = config.classification().model_copy(update={"users": self.pseudonyms.scheme})
         stored = store.meta(CLASSIFICATION)
-        restored = self.wanted if stored is None else _restored(stored)
+        # a state that does not say by which names it keeps users keeps ids
+        restored = self.wanted.model_copy(update={"users": ""}) if stored is None else _restored(stored)
+        self.rules = rules_for(config, restored or self.wanted)
+        if self.durable is None:
+            restored = self.wanted
+        else:
+            restored = self._rename_users(store, self.durable, restored)
+        self._journal.later(lambda store: purge_ids(store, self.pseudonyms))
         self.knows_old = restored is not None
         self.classification = restored or self.wanted
-        self.rules = rules_for(config, self.classification)
         if self.durable is not None and _nothing_read(self.durable):
             # settings that were mended before the first read succeeded have nothing to be carried over from
             self.classification, self.knows_old = self.wanted, True
@@ -76,6 +84,22 @@ class Books:
         self._moment: Moment | None = None
         if self.durable is not None and (reborn := rebirths(self.durable, self.rules)):
             self._commit(Changes(admitted=dict(reborn)))
+
+    def _rename_users(self, store: Store, state: State, kept: Classification | None) -> Classification | None:
+        """Bring the users' names in the state into line with how they are to be kept; returns what is kept then.
+
+        Ids are replaced by names where they are. Names cannot be turned back, or into those of another key: what is
+        known of users is then read anew, as with any other setting that has changed.
+        """
+        if kept is not None and kept.users == self.wanted.users:
+            return kept
+        if kept is not None and not kept.users:
+            renamed = kept.model_copy(update={"users": self.wanted.users})
+            if hide_users(store, self.pseudonyms, {CLASSIFICATION: renamed.model_dump(mode="json")}):
+                self.durable = self.present = store.load()
+                return renamed
+        self._commit(forget_users(state))
+        return kept
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
@@ -148,6 +172,7 @@ class Books:
     def record(self, read: Read) -> None:
         """Take a read of the log into the ledger."""
         with self._changing:
+            read = self.pseudonyms.read(read)
             state = self._state()
             if self._moment is not None:
                 read = replace(read, safe_now=self._moment.safe_now, skew=self._moment.skew)
@@ -158,7 +183,9 @@ class Books:
         """Take up the wanted classification: `last` is read by the old one, `read` by the new, from one snapshot."""
         with self._changing:
             state, changes = self._state(), Changes()
+            read = self.pseudonyms.read(read)
             if last is not None:
+                last = self.pseudonyms.read(last)
                 changes = advance(state, last, self.rules, self._slice_users(quarters_within(state, last.span)))
                 state = state.ahead(changes)
             rules = self.wanted_rules

@@ -111,7 +111,7 @@ class Collector:
             self._primaries = {route.operation: route.primary_model for route in routes or ()}
         if window is not None:
             current = run.attempt("log", lambda: self._record(window)) or False
-        budgets = run.attempt("budgets", lambda: read_budgets(session, self._config))
+        budgets = run.attempt("budgets", lambda: self._read_budgets(session))
         recommendations = run.attempt("recommendations", lambda: read_recommendations(session, self._config))
         approvals = run.attempt("approvals", lambda: read_approvals(session, self._config))
         if current and run.outcomes["budgets"].success:
@@ -135,6 +135,11 @@ class Collector:
             return None
         minutes = read_span(session, log_table, rules, span)
         return Read(span, now, minutes, sequence=session.sequence)
+
+    def _read_budgets(self, session: Session) -> Budgets | None:
+        """The budgets, by the names under which users are kept."""
+        budgets = read_budgets(session, self._config)
+        return None if budgets is None else replace(budgets, by_user=self._books.pseudonyms.keys(budgets.by_user))
 
     def _record(self, window: Read) -> bool:
         books = self._books

@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,6 +96,10 @@ class Journal:
         if missing:
             found.update(self._read_users(sorted(missing)))
         return found
+
+    def later(self, work: Callable[[Store], None]) -> None:
+        """Do something else on the store, after what was handed over; nobody waits for it, so it must not raise."""
+        self._disk.submit(work)
 
     def close(self) -> None:
         """Close the store. A disk that does not answer is left alone, and said to be."""

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from exporter.ledger.model import Admission, Changes, Series, Skip, State
+from exporter.ledger.model import STARTING, Admission, Changes, Progress, Series, Skip, State
+from exporter.pseudonyms import Pseudonyms
 from exporter.state.codec import (
     LAYOUT,
     decode_aggregate,
@@ -68,6 +69,10 @@ _PARTS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[An
 }
 
 
+_USER_PARTS = ("user_days", "shown_users")
+_NOWHERE = Progress(STARTING, 0, 0, 0, 0, 0, 0, 0)
+
+
 class StateError(Exception):
     """The state folder cannot be used; the message says why and what to do."""
 
@@ -106,7 +111,12 @@ class Store:
     @property
     def used_before(self) -> bool:
         """Whether an earlier state was set aside here, whose counters may have been exposed."""
-        return any(self.folder.glob(f"{FILE_NAME}.damaged-*"))
+        return any(self.set_aside)
+
+    @property
+    def set_aside(self) -> Iterator[Path]:
+        """The damaged files that lie here."""
+        return self.folder.glob(f"{FILE_NAME}.damaged-*")
 
     def close(self) -> None:
         """Release the file and the lock; a second time does nothing."""
@@ -155,9 +165,7 @@ class Store:
         for start, body in self._db.execute("SELECT start, body FROM slices"):
             users = self.slice_users([start]).get(start, {}) if start >= state.progress.merged else {}
             state.slices[start] = decode_slice(start, body, users)
-        for part, key, value in self._db.execute("SELECT part, key, value FROM parts"):
-            read_key, read_value, _ = _PARTS[part]
-            getattr(state, part)[read_key(json.loads(key))] = read_value(json.loads(value))
+        _load_parts(self._db, state, _PARTS)
         return state
 
     def slice_users(self, starts: Iterable[int]) -> dict[int, dict[str, int]]:
@@ -172,21 +180,29 @@ class Store:
     def commit(self, changes: Changes, meta: Mapping[str, Any] | None = None) -> None:
         """Make the changes, and values of `meta`, durable in one transaction, or raise `sqlite3.Error`."""
         with self._transaction() as db:
-            if changes.progress is not None:
-                db.execute("REPLACE INTO meta VALUES ('progress', ?)", (encode_progress(changes.progress),))
-            for name, value in (meta or {}).items():
-                db.execute("REPLACE INTO meta VALUES (?, ?)", (name, dumps(value)))
-            for start, item in changes.slices.items():
-                _put(db, "slices", start, None if item is None else encode_slice(item))
-            for start, users in changes.slice_users.items():
-                _put(db, "slice_users", start, None if users is None else dumps(users))
-            for part, (_, _, encode) in _PARTS.items():
-                for key, value in getattr(changes, part).items():
-                    text = dumps(key)
-                    if value is None:
-                        db.execute("DELETE FROM parts WHERE part = ? AND key = ?", (part, text))
-                    else:
-                        db.execute("REPLACE INTO parts VALUES (?, ?, ?)", (part, text, dumps(encode(value))))
+            _write(db, changes, meta or {})
+
+    def rename_users(self, pseudonyms: Pseudonyms, meta: Mapping[str, Any]) -> None:
+        """Give every user in the state another name, and commit values of `meta` with it, or raise `sqlite3.Error`."""
+        with self._transaction() as db:
+            for (start,) in db.execute("SELECT start FROM slice_users").fetchall():
+                users = pseudonyms.sums(self.slice_users([start])[start])
+                _put(db, "slice_users", start, dumps(users))
+            state = State(_NOWHERE)
+            _load_parts(db, state, _USER_PARTS)
+            renamed = Changes(shown_users={pseudonyms.of(user): day for user, day in state.shown_users.items()})
+            for (day, user), units in state.user_days.items():
+                key = day, pseudonyms.of(user)
+                renamed.user_days[key] = (renamed.user_days.get(key) or 0) + units
+            db.execute("DELETE FROM parts WHERE part IN (?, ?)", _USER_PARTS)
+            _write(db, renamed, meta)
+
+    def purge(self) -> None:
+        """Rebuild the file, so that nothing is left of what was deleted or replaced in it, or raise `sqlite3.Error`."""
+        self._db.execute("VACUUM")
+        busy, *_ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise sqlite3.OperationalError("another process reads it")
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -223,6 +239,10 @@ class Store:
             db.execute("PRAGMA journal_mode = WAL")
             # FULL: a commit that was answered survives a power cut, not only a killed process
             db.execute("PRAGMA synchronous = FULL")
+            # what is deleted is overwritten: the names of users leave nothing behind
+            db.execute("PRAGMA secure_delete = ON")
+            # rebuilding the file needs no other place that can be written
+            db.execute("PRAGMA temp_store = MEMORY")
             if (found := db.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
                 raise sqlite3.DatabaseError(found)
             version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -248,6 +268,31 @@ class Store:
                 f"state file {self.path} {problem}: "
                 "use the version of the exporter that wrote it, or another --state-dir"
             )
+
+
+def _load_parts(db: sqlite3.Connection, state: State, names: Iterable[str]) -> None:
+    for name in names:
+        read_key, read_value, _ = _PARTS[name]
+        for key, value in db.execute("SELECT key, value FROM parts WHERE part = ?", (name,)):
+            getattr(state, name)[read_key(json.loads(key))] = read_value(json.loads(value))
+
+
+def _write(db: sqlite3.Connection, changes: Changes, meta: Mapping[str, Any]) -> None:
+    if changes.progress is not None:
+        db.execute("REPLACE INTO meta VALUES ('progress', ?)", (encode_progress(changes.progress),))
+    for name, value in meta.items():
+        db.execute("REPLACE INTO meta VALUES (?, ?)", (name, dumps(value)))
+    for start, item in changes.slices.items():
+        _put(db, "slices", start, None if item is None else encode_slice(item))
+    for start, users in changes.slice_users.items():
+        _put(db, "slice_users", start, None if users is None else dumps(users))
+    for part, (_, _, encode) in _PARTS.items():
+        for key, value in getattr(changes, part).items():
+            text = dumps(key)
+            if value is None:
+                db.execute("DELETE FROM parts WHERE part = ? AND key = ?", (part, text))
+            else:
+                db.execute("REPLACE INTO parts VALUES (?, ?, ?)", (part, text, dumps(encode(value))))
 
 
 def _put(db: sqlite3.Connection, table: str, start: int, body: str | None) -> None:
