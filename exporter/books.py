@@ -69,10 +69,7 @@ class Books:
         # a state that does not say by which names it keeps users keeps ids
         restored = self.wanted.model_copy(update={"users": ""}) if stored is None else _restored(stored)
         self.rules = rules_for(config, restored or self.wanted)
-        if self.durable is None:
-            restored = self.wanted
-        else:
-            restored = self._rename_users(store, self.durable, restored)
+        restored = self.wanted if self.durable is None else self._rename_users(store, self.durable, restored)
         self._journal.later(lambda store: purge_ids(store, self.pseudonyms))
         self.knows_old = restored is not None
         self.classification = restored or self.wanted
