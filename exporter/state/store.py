@@ -42,6 +42,16 @@ CREATE TABLE IF NOT EXISTS parts (part TEXT, key TEXT, value TEXT NOT NULL, PRIM
 """
 
 
+JOURNAL_PAGES = 64
+"""Pages of 4 KiB in SQLite's journal after which they are moved into the file, and to which the journal is cut back.
+
+SQLite's own 1000 would fill a small volume with a journal of 4 MB beside a state of a quarter of one.
+"""
+
+_PAGE = 4096
+_NO_SPACE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
 def _series(key: Any) -> Series:
     return Series(*key)
 
@@ -179,8 +189,18 @@ class Store:
 
     def commit(self, changes: Changes, meta: Mapping[str, Any] | None = None) -> None:
         """Make the changes, and values of `meta`, durable in one transaction, or raise `sqlite3.Error`."""
+        try:
+            self._write(changes, meta or {})
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _NO_SPACE:
+                raise
+            # the journal may hold what the file has room for
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._write(changes, meta or {})
+
+    def _write(self, changes: Changes, meta: Mapping[str, Any]) -> None:
         with self._transaction() as db:
-            _write(db, changes, meta or {})
+            _write(db, changes, meta)
 
     def rename_users(self, pseudonyms: Pseudonyms, meta: Mapping[str, Any]) -> None:
         """Give every user in the state another name, and commit values of `meta` with it, or raise `sqlite3.Error`."""
@@ -239,6 +259,8 @@ class Store:
             db.execute("PRAGMA journal_mode = WAL")
             # FULL: a commit that was answered survives a power cut, not only a killed process
             db.execute("PRAGMA synchronous = FULL")
+            db.execute(f"PRAGMA wal_autocheckpoint = {JOURNAL_PAGES}")
+            db.execute(f"PRAGMA journal_size_limit = {JOURNAL_PAGES * _PAGE}")
             # what is deleted is overwritten: the names of users leave nothing behind
             db.execute("PRAGMA secure_delete = ON")
             # rebuilding the file needs no other place that can be written
