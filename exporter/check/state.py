@@ -12,9 +12,11 @@ from exporter.books import IDENTITY
 from exporter.database.session import Identity
 from exporter.finding import Finding, fail, ok, warn
 from exporter.state.codec import layout_problem
-from exporter.state.store import FILE_NAME, FORMAT, LAYOUT_NAME
+from exporter.state.private import readable_by_others, writable_by_others
+from exporter.state.store import FILE_NAME, FORMAT, LAYOUT_NAME, LOCK_NAME, NAMES
 
 STATE = "state folder"
+PRIVACY = "state access"
 _NAME_ANOTHER = "name another one with --state-dir or state_dir"
 
 
@@ -37,12 +39,30 @@ def _check_folder(folder: Path, identity: Identity | None) -> Finding:
     if not _is_writable(folder):
         return fail(STATE, f"{folder} cannot be written by this user", f"give it to this user, or {_NAME_ANOTHER}")
     file = folder / FILE_NAME
-    used = _is_locked(folder / "lock")
+    used = _is_locked(folder / LOCK_NAME)
     if not file.exists():
         return ok(STATE, f"{folder} is writable, and holds no state yet{_by(used)}")
     if not os.access(file, os.R_OK | os.W_OK):
         return fail(STATE, f"{file} cannot be written by this user", f"give it to this user, or {_NAME_ANOTHER}")
     return _check_file(file, identity, used=used)
+
+
+def check_privacy(folder: Path) -> Finding:
+    """Whether nobody but its owner can read the state, or put another one in its place."""
+    try:
+        if not folder.is_dir():
+            return ok(PRIVACY, "will be closed to other users")
+        if writable_by_others(folder):
+            mend = f"chmod o-w {folder}, or give it to the exporter's user, which closes it"
+            return warn(PRIVACY, f"{folder} can be written by every user of this machine", mend)
+        if readable := readable_by_others(folder, NAMES):
+            names = " ".join(map(str, readable))
+            return warn(
+                PRIVACY, f"others than their owner can read {names}", f"start the exporter, or: chmod 600 {names}"
+            )
+    except OSError as error:
+        return warn(PRIVACY, f"{folder}: {error.strerror}", "see that the folder can be read")
+    return ok(PRIVACY, "closed to other users")
 
 
 def _check_absent(folder: Path) -> Finding:

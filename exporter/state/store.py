@@ -24,10 +24,15 @@ from exporter.state.codec import (
     encode_slice,
     layout_problem,
 )
+from exporter.state.private import make_file, make_folder, tighten
 
 log = logging.getLogger(__name__)
 
 FILE_NAME = "ledger.sqlite"
+LOCK_NAME = "lock"
+NAMES = (FILE_NAME, LOCK_NAME)
+"""How the names of all files of the state begin."""
+
 FORMAT = 1
 """Version of the file's tables; another one is refused."""
 
@@ -99,8 +104,9 @@ class Store:
         self.folder = folder
         self.path = folder / FILE_NAME
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            make_folder(folder)
+            make_file(folder / LOCK_NAME)
+            self._lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
             raise StateError(
                 f"state folder {folder}: {error.strerror}; name a writable one with --state-dir or state_dir"
@@ -112,6 +118,9 @@ class Store:
             raise StateError(
                 f"state folder {folder} is in use by another process: stop it, or name another --state-dir"
             ) from None
+        # what cannot be listed is not ours
+        with contextlib.suppress(OSError):
+            tighten(folder, NAMES)
         try:
             self._db = self._open()
         except BaseException:
@@ -254,6 +263,10 @@ class Store:
             self.path.with_name(FILE_NAME + suffix).unlink(missing_ok=True)
 
     def _connect(self) -> sqlite3.Connection:
+        try:
+            make_file(self.path)
+        except OSError as error:
+            raise sqlite3.OperationalError(f"{error.strerror}") from None
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=1.0)
         try:
             db.execute("PRAGMA journal_mode = WAL")
