@@ -12,8 +12,9 @@ from exporter.books import IDENTITY
 from exporter.database.session import Identity
 from exporter.finding import Finding, fail, ok, warn
 from exporter.state.codec import layout_problem
+from exporter.state.migrations import FORMAT, LAYOUT_NAME
 from exporter.state.private import readable_by_others, writable_by_others
-from exporter.state.store import FILE_NAME, FORMAT, LAYOUT_NAME, LOCK_NAME, NAMES
+from exporter.state.store import FILE_NAME, LOCK_NAME, NAMES
 
 STATE = "state folder"
 PRIVACY = "state access"
@@ -82,7 +83,7 @@ def _check_file(file: Path, identity: Identity | None, *, used: bool) -> Finding
             f"{file} is damaged, or no state at all",
             "restore it from a backup; if it stays, it is set aside and all counters begin anew at zero",
         )
-    if version not in (0, FORMAT):
+    if not 0 <= version <= FORMAT:
         return fail(
             STATE,
             f"{file} has format {version}, and this version reads {FORMAT}",
@@ -119,7 +120,7 @@ def _read(file: Path) -> tuple[int, Identity | None, str | None]:
     uri = f"{file.absolute().as_uri()}?{'mode=ro' if has_journal else 'immutable=1'}"
     with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=2.0)) as db:
         version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version != FORMAT:
+        if not 0 < version <= FORMAT:
             return version, None, None
         meta: dict[str, Any] = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM meta")}
     known, layout = meta.get(IDENTITY), meta.get(LAYOUT_NAME)

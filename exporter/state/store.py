@@ -14,7 +14,6 @@ from typing import Any
 from exporter.ledger.model import STARTING, Admission, Changes, Progress, Series, Skip, State
 from exporter.pseudonyms import Pseudonyms
 from exporter.state.codec import (
-    LAYOUT,
     decode_aggregate,
     decode_progress,
     decode_slice,
@@ -24,6 +23,7 @@ from exporter.state.codec import (
     encode_slice,
     layout_problem,
 )
+from exporter.state.migrations import FORMAT, kept_layout, migrate
 from exporter.state.private import make_file, make_folder, tighten
 
 log = logging.getLogger(__name__)
@@ -32,20 +32,6 @@ FILE_NAME = "ledger.sqlite"
 LOCK_NAME = "lock"
 NAMES = (FILE_NAME, LOCK_NAME)
 """How the names of all files of the state begin."""
-
-FORMAT = 1
-"""Version of the file's tables; another one is refused."""
-
-LAYOUT_NAME = "layout"
-"""The name in `meta` of what the figures in the file mean."""
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS slices (start INTEGER PRIMARY KEY, body TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS slice_users (start INTEGER PRIMARY KEY, body TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS parts (part TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (part, key)) WITHOUT ROWID;
-"""
-
 
 JOURNAL_PAGES = 64
 """Pages of 4 KiB in SQLite's journal after which they are moved into the file, and to which the journal is cut back.
@@ -208,12 +194,12 @@ class Store:
             self._write(changes, meta or {})
 
     def _write(self, changes: Changes, meta: Mapping[str, Any]) -> None:
-        with self._transaction() as db:
+        with transaction(self._db) as db:
             _write(db, changes, meta)
 
     def rename_users(self, pseudonyms: Pseudonyms, meta: Mapping[str, Any]) -> None:
         """Give every user in the state another name, and commit values of `meta` with it, or raise `sqlite3.Error`."""
-        with self._transaction() as db:
+        with transaction(self._db) as db:
             for (start,) in db.execute("SELECT start FROM slice_users").fetchall():
                 users = pseudonyms.sums(self.slice_users([start])[start])
                 _put(db, "slice_users", start, dumps(users))
@@ -232,17 +218,6 @@ class Store:
         busy, *_ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise sqlite3.OperationalError("another process reads it")
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._db
-            self._db.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-            raise
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -280,29 +255,46 @@ class Store:
             db.execute("PRAGMA temp_store = MEMORY")
             if (found := db.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
                 raise sqlite3.DatabaseError(found)
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, FORMAT):
-                raise StateError(
-                    f"state file {self.path} has format {version}, this version reads {FORMAT}: "
-                    "use the version of the exporter that wrote it, or another --state-dir"
-                )
-            db.executescript(_SCHEMA)
-            db.execute(f"PRAGMA user_version = {FORMAT}")
-            self._check_layout(db)
+            self._bring_up_to_date(db)
         except BaseException:
             db.close()
             raise
         return db
 
-    def _check_layout(self, db: sqlite3.Connection) -> None:
-        """Refuse figures of other classes or buckets. The first files of this format do not say, and have these."""
-        db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (LAYOUT_NAME, dumps(LAYOUT)))
-        found = db.execute("SELECT value FROM meta WHERE name = ?", (LAYOUT_NAME,)).fetchone()[0]
-        if (problem := layout_problem(json.loads(found))) is not None:
+    def _bring_up_to_date(self, db: sqlite3.Connection) -> None:
+        """Migrate the file. One of a newer format, or with figures of other classes or buckets, is refused."""
+        found = db.execute("PRAGMA user_version").fetchone()[0]
+        problem = None
+        if not 0 <= found <= FORMAT:
+            problem = f"has format {found}, this version reads {FORMAT}"
+        try:
+            with transaction(db):
+                if problem is None and found:
+                    problem = layout_problem(kept_layout(db))
+                if problem is None:
+                    migrate(db, found)
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            raise sqlite3.DatabaseError(f"{type(error).__name__} in format {found}") from None
+        if problem is not None:
             raise StateError(
                 f"state file {self.path} {problem}: "
                 "use the version of the exporter that wrote it, or another --state-dir"
             )
+        if 0 < found < FORMAT:
+            log.info("state file %s: brought from format %d to %d", self.path, found, FORMAT)
+
+
+@contextlib.contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All that is done in it, or nothing."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+        db.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            db.execute("ROLLBACK")
+        raise
 
 
 def _load_parts(db: sqlite3.Connection, state: State, names: Iterable[str]) -> None:
