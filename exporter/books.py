@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 IDENTITY = "identity"
 CLASSIFICATION = "classification"
 
+FEW_SERIES = 20
+"""Fewer places than these are given away as they are asked for: whoever sets so few knows all names."""
+
 
 def rules_for(config: Config, classification: Classification) -> Rules:
     """The ledger's view of the configuration, under a classification that may be an older one."""
@@ -36,6 +39,8 @@ def rules_for(config: Config, classification: Classification) -> Rules:
         max_series=classification.max_series,
         zero_hold=math.ceil(config.zero_hold),
         zone=ZoneInfo(classification.budget_time_zone),
+        # the other half is for what comes again: some burst of names must not take all places for ever
+        ample=-(-classification.max_series // 2) if classification.max_series >= FEW_SERIES else None,
     )
 
 

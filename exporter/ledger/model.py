@@ -42,13 +42,18 @@ class Waiting(NamedTuple):
 
 @dataclass(frozen=True)
 class Rules:
-    """What the ledger needs to know of the configuration; times in seconds."""
+    """What the ledger needs to know of the configuration; times in seconds.
+
+    At most `max_series` pairs have series of their own. Of these, `ample` get one as soon as they are seen (None: all),
+    and those after them when they have been seen steadily.
+    """
 
     window: int
     horizon: int
     max_series: int
     zero_hold: int
     zone: ZoneInfo
+    ample: int | None = None
 
 
 @dataclass(frozen=True)
@@ -137,12 +142,23 @@ class Admission:
     """A series' place: its `order` among all, and since when its zero is shown.
 
     `born` is None before that, and `SHOWN` once the zero has been shown long enough, or never needed to be. `shown` is
-    for how many seconds earlier processes have shown it.
+    for how many seconds earlier processes have shown it. Slices that start before `since` keep its rows under `OTHER`.
     """
 
     order: int
     born: int | None
     shown: int = 0
+    since: int = 0
+
+
+class Candidate(NamedTuple):
+    """A pair without a place: in how many quarter-hours it was seen, the start of the last one, and its most rows in
+    one slice.
+    """
+
+    quarters: int
+    last: int
+    rows: int
 
 
 SHOWN = 0
@@ -197,6 +213,7 @@ class State:
     seen_models: dict[str, float] = field(default_factory=dict)
     succeeded_models: dict[str, float] = field(default_factory=dict)
     shown_users: dict[str, int] = field(default_factory=dict)
+    candidates: dict[Series, Candidate] = field(default_factory=dict)
 
     def apply(self, changes: "Changes") -> None:
         """Take over what a plan has found, once it is durable."""
@@ -239,6 +256,7 @@ class Changes:
     seen_models: dict[str, float] = field(default_factory=dict)
     succeeded_models: dict[str, float] = field(default_factory=dict)
     shown_users: dict[str, int | None] = field(default_factory=dict)
+    candidates: dict[Series, Candidate | None] = field(default_factory=dict)
     slice_users: dict[int, Mapping[str, int] | None] = field(default_factory=dict)
     sequences: dict[int, int] = field(default_factory=dict)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from exporter.ledger.model import STARTING, Admission, Changes, Progress, Series, Skip, State
+from exporter.ledger.model import STARTING, Admission, Candidate, Changes, Progress, Series, Skip, State
 from exporter.pseudonyms import Pseudonyms
 from exporter.state.codec import (
     decode_aggregate,
@@ -61,12 +61,13 @@ _PARTS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[An
     "admitted": (
         _series,
         lambda value: Admission(*value),
-        lambda admission: [admission.order, admission.born, admission.shown],
+        lambda admission: [admission.order, admission.born, admission.shown, admission.since],
     ),
     "seen_operations": (_same, _same, _same),
     "seen_models": (_same, _same, _same),
     "succeeded_models": (_same, _same, _same),
     "shown_users": (_same, _same, _same),
+    "candidates": (_series, lambda value: Candidate(*value), _same),
 }
 
 

@@ -247,7 +247,8 @@ class Oracle:
     def _seen(self, row: Row) -> Seen:
         classes = self.exporter.classes
         series = classes.series(row)
-        place = series if series in self.exporter.state.admitted else OTHER
+        admission = self.exporter.state.admitted.get(series)
+        place = OTHER if admission is None or row.at < admission.since else series
         return Seen(row, place, classes.aggregate(row), classes.cost(row))
 
     def _sum(self, seen: object) -> dict[Series, Aggregate]:

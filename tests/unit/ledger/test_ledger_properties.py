@@ -78,7 +78,8 @@ class Ledger(RuleBasedStateMachine):
         opening=st.sampled_from(OPENINGS),
         horizon=st.sampled_from([9900, 3 * HOUR, 6 * HOUR]),
         window=st.sampled_from([60, 180, 660]),
-        max_series=st.sampled_from([0, 2, 50]),
+        max_series=st.sampled_from([0, 2, 4, 50]),
+        ample=st.sampled_from([None, None, 0, 2]),
         hold=st.sampled_from([0, 60, 600]),
         back=st.none() | st.integers(0, 5 * DAY),
         history=st.lists(st.tuples(st.integers(0, 9 * HOUR), columns), max_size=4),
@@ -96,9 +97,10 @@ class Ledger(RuleBasedStateMachine):
         history: list[tuple[int, dict[str, Any]]],
         gentle: bool,
         ready: bool,
+        ample: int | None = None,
     ) -> None:
         self.log = Log()
-        rules = Rules(window, horizon, max_series, hold, ZoneInfo(opening.zone))
+        rules = Rules(window, horizon, max_series, hold, ZoneInfo(opening.zone), ample)
         since = None if back is None else opening.clock - back
         self.exporter = Exporter(self.log, opening.clock, rules, backfill_since=since, chunk=DAY)
         self.oracle = Oracle(self.exporter)
