@@ -13,6 +13,7 @@ from exporter.collector import FAILED, Collector, Scrape
 from exporter.config import Config
 from exporter.database.conninfo import ConnInfo
 from exporter.exposition import Figures, families
+from exporter.ledger.admission import taken_places
 from exporter.ledger.model import RUNNING
 from exporter.ledger.view import started_ratio
 from exporter.state.store import Store
@@ -109,7 +110,7 @@ class Exporter:
             ("State folder", str(self._store.folder)),
         ]
         if state is not None:
-            rows.append(("Series", str(len(state.admitted))))
+            rows.append(("Series", f"{taken_places(state)} of {self._config.max_series}"))
             rows.append(("Rows found late", str(state.progress.late_rows)))
         rows += [(f"Problem: {subject}", reason) for subject, reason in self._announcer.wrong().items()]
         return rows

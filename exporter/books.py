@@ -13,6 +13,7 @@ from exporter.clock import DatabaseClock, HostClock, Moment
 from exporter.config import Classification, Config
 from exporter.database.errors import IdentityMismatch
 from exporter.database.session import Identity
+from exporter.ledger.admission import taken_places
 from exporter.ledger.advance import advance, begin, quarters_within, set_back
 from exporter.ledger.agenda import steps_back
 from exporter.ledger.model import STARTING, Changes, Read, Rules, Skip, State
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 
 IDENTITY = "identity"
 CLASSIFICATION = "classification"
+
+FEW_LEFT = 0.8
+"""Share of the places for series from which on it is said that they run out."""
 
 FEW_SERIES = 20
 """Fewer places than these are given away as they are asked for: whoever sets so few knows all names."""
@@ -64,6 +68,7 @@ class Books:
         self._showing = threading.RLock()
         self._journal = Journal(store)
         self._backfill_since = backfill_since
+        self._few_places = False
         self.durable = store.load()
         self.present = self.durable
         known = store.meta(IDENTITY)
@@ -86,6 +91,8 @@ class Books:
         self._moment: Moment | None = None
         if self.durable is not None and (reborn := rebirths(self.durable, self.rules)):
             self._commit(Changes(admitted=dict(reborn)))
+        if self.present is not None:
+            self._warn_of_few_places()
 
     def _rename_users(self, store: Store, state: State, kept: Classification | None) -> Classification | None:
         """Bring the users' names in the state into line with how they are to be kept; returns what is kept then.
@@ -248,6 +255,20 @@ class Books:
                     self.present = self._state().ahead(Changes())
                 self._state().apply(changes)
             self._land(landed)
+            if changes.admitted:
+                self._warn_of_few_places()
+
+    def _warn_of_few_places(self) -> None:
+        """Say once that the places for series run out."""
+        taken, most = taken_places(self._state()), self.rules.max_series
+        if not self._few_places and taken >= FEW_LEFT * most:
+            self._few_places = True
+            log.warning(
+                "%d of %d places for series are taken: what comes beyond is counted as other; raise max_series, or see "
+                "whether operations or models bear names that do not come again (state forget ends their series)",
+                taken,
+                most,
+            )
 
     def _land(self, landed: list[Changes]) -> None:
         """Show what has become durable, in the counters too."""

@@ -115,10 +115,7 @@ def judge_identity(folder: Path, known: Identity | None, found: Identity | None,
 
 def _read(file: Path) -> tuple[int, Identity | None, str | None]:
     """The file's format, what it was kept for, and what keeps its figures from being read."""
-    # Without a journal beside it the file is read as it is: SQLite would else make one.
-    has_journal = file.with_name(f"{FILE_NAME}-wal").exists()
-    uri = f"{file.absolute().as_uri()}?{'mode=ro' if has_journal else 'immutable=1'}"
-    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=2.0)) as db:
+    with contextlib.closing(read_only(file)) as db:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if not 0 < version <= FORMAT:
             return version, None, None
@@ -126,6 +123,14 @@ def _read(file: Path) -> tuple[int, Identity | None, str | None]:
     known, layout = meta.get(IDENTITY), meta.get(LAYOUT_NAME)
     problem = None if layout is None else layout_problem(layout)
     return version, None if known is None else Identity(**known), problem
+
+
+def read_only(file: Path) -> sqlite3.Connection:
+    """The state's file, open without making or changing anything beside it."""
+    # Without a journal beside it the file is read as it is: SQLite would else make one.
+    has_journal = file.with_name(f"{FILE_NAME}-wal").exists()
+    uri = f"{file.absolute().as_uri()}?{'mode=ro' if has_journal else 'immutable=1'}"
+    return sqlite3.connect(uri, uri=True, timeout=2.0)
 
 
 def _is_locked(lock: Path) -> bool:

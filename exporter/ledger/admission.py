@@ -10,6 +10,11 @@ STEADY = 3
 """Quarter-hours in which a pair must have been seen to get a place where places are scarce."""
 
 
+def taken_places(state: State) -> int:
+    """How many series have a place; `OTHER` needs none."""
+    return len(state.admitted) - (OTHER in state.admitted)
+
+
 class Places:
     """The admitted series and those that a plan adds.
 
@@ -32,7 +37,7 @@ class Places:
         self._unread = 0 if anew else -floor_to(-state.progress.position, QUARTER)
         self._folded = not anew and any(OTHER in s.cells and any(s.cells[OTHER].mark) for s in state.slices.values())
         self._order = max((admission.order for admission in state.admitted.values()), default=-1) + 1
-        self._taken = len(state.admitted) - (OTHER in state.admitted)
+        self._taken = taken_places(state)
         self.added: dict[Series, Admission] = {}
         self._noted: dict[Series, Candidate] = {}
         self._operations = {series.operation for series in state.admitted}

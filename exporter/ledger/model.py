@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from exporter.ledger.aggregate import ZERO, Aggregate
@@ -219,6 +219,9 @@ class State:
         """Take over what a plan has found, once it is durable."""
         if changes.progress is not None:
             self.progress = changes.progress
+        for name, keys in changes.ended.items():
+            for key in keys:
+                getattr(self, name).pop(key, None)
         for name in KEYED:
             ours = getattr(self, name)
             for key, value in getattr(changes, name).items():
@@ -241,7 +244,8 @@ class Changes:
     """New values for parts of a `State`, by the same names; None removes the key.
 
     `slice_users` is what the store alone keeps: money units by user for each changed slice. `sequences` are of slices
-    that a read has found as they were.
+    that a read has found as they were. `ended` has the keys of parts (by their names) that go before anything else
+    changes: series, and labels that were theirs alone, end only where somebody wants it.
     """
 
     progress: Progress | None = None
@@ -259,10 +263,15 @@ class Changes:
     candidates: dict[Series, Candidate | None] = field(default_factory=dict)
     slice_users: dict[int, Mapping[str, int] | None] = field(default_factory=dict)
     sequences: dict[int, int] = field(default_factory=dict)
+    ended: dict[str, frozenset[Any]] = field(default_factory=dict)
 
     def follow(self, later: "Changes") -> None:
         """Add changes that were planned on top of these."""
         self.progress = later.progress or self.progress
+        for name, keys in later.ended.items():
+            self.ended[name] = self.ended.get(name, frozenset()) | keys
+            for key in keys:
+                getattr(self, name).pop(key, None)
         for name in (*KEYED, "slice_users"):
             getattr(self, name).update(getattr(later, name))
         for start in later.slices:

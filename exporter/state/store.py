@@ -310,6 +310,8 @@ def _write(db: sqlite3.Connection, changes: Changes, meta: Mapping[str, Any]) ->
         db.execute("REPLACE INTO meta VALUES ('progress', ?)", (encode_progress(changes.progress),))
     for name, value in meta.items():
         db.execute("REPLACE INTO meta VALUES (?, ?)", (name, dumps(value)))
+    for part, keys in changes.ended.items():
+        db.executemany("DELETE FROM parts WHERE part = ? AND key = ?", [(part, dumps(key)) for key in keys])
     for start, item in changes.slices.items():
         _put(db, "slices", start, None if item is None else encode_slice(item))
     for start, users in changes.slice_users.items():

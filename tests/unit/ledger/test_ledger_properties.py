@@ -12,7 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from exporter.ledger import agenda
 from exporter.ledger.aggregate import SECOND, USD, Field
-from exporter.ledger.model import Rules
+from exporter.ledger.model import OTHER, Rules
 from tests.unit.ledger.driver import Exporter
 from tests.unit.ledger.model_log import Classes, Log, Row
 from tests.unit.ledger.oracle import Oracle
@@ -308,6 +308,18 @@ class Ledger(RuleBasedStateMachine):
         self.most_series = max(self.most_series, most)
         self.oracle.restarted()
         self.exporter.reconfigure(changed, zone=ZoneInfo(zone), max_series=most)
+
+    @rule(place=st.integers(0, 8))
+    def forget(self, place: int) -> None:
+        """Somebody ends one of the series while no process runs."""
+        state = self.exporter.state
+        series = sorted(state.admitted.keys() - {OTHER})
+        if series:
+            others = state.totals.get(OTHER)
+            self.exporter.forget(series[place % len(series)])
+            self.oracle.restarted()
+            self.oracle.forgotten(series[place % len(series)])
+            assert self.exporter.state.totals.get(OTHER) == others
 
     # -- what must hold
 
