@@ -12,12 +12,12 @@ from exporter.announcer import Announcer
 from exporter.books import Books
 from exporter.clock import HostClock
 from exporter.collector import Attempt, Collector, Scrape
-from exporter.config import Config, read_hmac_key
+from exporter.config import Config
 from exporter.database.conninfo import ConnInfo
 from exporter.exposition import Figures, families
+from exporter.ledger.admission import taken_places
 from exporter.ledger.model import RUNNING
 from exporter.ledger.view import started_ratio
-from exporter.pseudonyms import Pseudonyms
 from exporter.state.store import Store
 from exporter.web.app import Verdict
 from exporter.web.refusals import Refusals
@@ -53,7 +53,6 @@ class Exporter:
         self._info = info
         self._store = store
         self._announcer = Announcer()
-        self._pseudonyms = Pseudonyms(read_hmac_key(config) if config.users.mode == "hmac" else None)
         self.books = Books(store, config, backfill_since, host)
         self.refusals = Refusals()
         self._collector = Collector(config, info, self.books, self._announcer)
@@ -125,7 +124,7 @@ class Exporter:
             ("State folder", str(self._store.folder)),
         ]
         if state is not None:
-            rows.append(("Series", str(len(state.admitted))))
+            rows.append(("Series", f"{taken_places(state)} of {self._config.max_series}"))
             rows.append(("Rows found late", str(state.progress.late_rows)))
         rows += [(f"Problem: {subject}", reason) for subject, reason in self._announcer.wrong().items()]
         return rows
@@ -146,7 +145,6 @@ class Exporter:
                 self._last_success = float(present.progress.now)
             figures = Figures(
                 self._config,
-                self._pseudonyms,
                 self.books.durable,
                 present,
                 self.books.rules,

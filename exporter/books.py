@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import math
-import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
@@ -14,17 +13,26 @@ from exporter.clock import DatabaseClock, HostClock, Moment
 from exporter.config import Classification, Config
 from exporter.database.errors import IdentityMismatch
 from exporter.database.session import Identity
+from exporter.ledger.admission import taken_places
 from exporter.ledger.advance import advance, begin, quarters_within, set_back
 from exporter.ledger.agenda import steps_back
 from exporter.ledger.model import STARTING, Changes, Read, Rules, Skip, State
 from exporter.ledger.rebase import rebase
 from exporter.ledger.view import rebirths
+from exporter.state.journal import Journal
 from exporter.state.store import Store
+from exporter.state.users import forget_users, hide_users, pseudonyms_for, purge_ids
 
 log = logging.getLogger(__name__)
 
 IDENTITY = "identity"
 CLASSIFICATION = "classification"
+
+FEW_LEFT = 0.8
+"""Share of the places for series from which on it is said that they run out."""
+
+FEW_SERIES = 20
+"""Fewer places than these are given away as they are asked for: whoever sets so few knows all names."""
 
 
 def rules_for(config: Config, classification: Classification) -> Rules:
@@ -35,17 +43,19 @@ def rules_for(config: Config, classification: Classification) -> Rules:
         max_series=classification.max_series,
         zero_hold=math.ceil(config.zero_hold),
         zone=ZoneInfo(classification.budget_time_zone),
+        # the other half is for what comes again: some burst of names must not take all places for ever
+        ample=-(-classification.max_series // 2) if classification.max_series >= FEW_SERIES else None,
     )
 
 
 class Books:
     """State and store; every method may be called from any thread.
 
-    One lock is for who changes the state, and is held while the disk takes its time. Another one guards what is shown,
-    and is held only while values in memory are looked at or replaced: so a scrape never waits for the disk.
+    One lock is for who changes the state, and is held while a commit is waited for, a moment at most. Another one
+    guards what is shown, and is held only while values in memory are looked at or replaced.
 
     `durable` is what has been committed, from which counters are shown. `present` is what is known: the same object,
-    unless commits fail. It then runs ahead in memory, so that gauges stay fresh, until one commit carries all of it.
+    unless commits fail or hang. It then runs ahead in memory, so that gauges stay fresh, until all of it is committed.
     `classification` is the one that the ledger's rows were read by, until a rebase has taken up the `wanted` one;
     `knows_old` is false where that one cannot be used for reading, by this version or by the database.
     """
@@ -53,23 +63,26 @@ class Books:
     def __init__(
         self, store: Store, config: Config, backfill_since: int | None = None, host: HostClock | None = None
     ) -> None:
-        self._store = store
         self._config = config
         self._changing = threading.RLock()
         self._showing = threading.RLock()
-        self._pending: tuple[Changes, dict[str, object]] | None = None
+        self._journal = Journal(store)
         self._backfill_since = backfill_since
-        self.commit_failures = 0
+        self._few_places = False
         self.durable = store.load()
         self.present = self.durable
         known = store.meta(IDENTITY)
         self._identity = None if known is None else Identity(**known)
-        self.wanted = config.classification()
+        self.pseudonyms = pseudonyms_for(config, store)
+        self.wanted = config.classification().model_copy(update={"users": self.pseudonyms.scheme})
         stored = store.meta(CLASSIFICATION)
-        restored = self.wanted if stored is None else _restored(stored)
+        # a state that does not say by which names it keeps users keeps ids
+        restored = self.wanted.model_copy(update={"users": ""}) if stored is None else _restored(stored)
+        self.rules = rules_for(config, restored or self.wanted)
+        restored = self.wanted if self.durable is None else self._rename_users(store, self.durable, restored)
+        self._journal.later(lambda store: purge_ids(store, self.pseudonyms))
         self.knows_old = restored is not None
         self.classification = restored or self.wanted
-        self.rules = rules_for(config, self.classification)
         if self.durable is not None and _nothing_read(self.durable):
             # settings that were mended before the first read succeeded have nothing to be carried over from
             self.classification, self.knows_old = self.wanted, True
@@ -78,6 +91,24 @@ class Books:
         self._moment: Moment | None = None
         if self.durable is not None and (reborn := rebirths(self.durable, self.rules)):
             self._commit(Changes(admitted=dict(reborn)))
+        if self.present is not None:
+            self._warn_of_few_places()
+
+    def _rename_users(self, store: Store, state: State, kept: Classification | None) -> Classification | None:
+        """Bring the users' names in the state into line with how they are to be kept; returns what is kept then.
+
+        Ids are replaced by names where they are. Names cannot be turned back, or into those of another key: what is
+        known of users is then read anew, as with any other setting that has changed.
+        """
+        if kept is not None and kept.users == self.wanted.users:
+            return kept
+        if kept is not None and not kept.users:
+            renamed = kept.model_copy(update={"users": self.wanted.users})
+            if hide_users(store, self.pseudonyms, {CLASSIFICATION: renamed.model_dump(mode="json")}):
+                self.durable = self.present = store.load()
+                return renamed
+        self._commit(forget_users(state))
+        return kept
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
@@ -86,9 +117,9 @@ class Books:
             yield
 
     def close(self) -> None:
-        """Close the store, once what is being committed is committed."""
+        """Close the store, once what is being committed is committed or its disk has not answered for a second."""
         with self._changing:
-            self._store.close()
+            self._journal.close()
 
     @property
     def must_rebase(self) -> bool:
@@ -150,6 +181,7 @@ class Books:
     def record(self, read: Read) -> None:
         """Take a read of the log into the ledger."""
         with self._changing:
+            read = self.pseudonyms.read(read)
             state = self._state()
             if self._moment is not None:
                 read = replace(read, safe_now=self._moment.safe_now, skew=self._moment.skew)
@@ -160,7 +192,9 @@ class Books:
         """Take up the wanted classification: `last` is read by the old one, `read` by the new, from one snapshot."""
         with self._changing:
             state, changes = self._state(), Changes()
+            read = self.pseudonyms.read(read)
             if last is not None:
+                last = self.pseudonyms.read(last)
                 changes = advance(state, last, self.rules, self._slice_users(quarters_within(state, last.span)))
                 state = state.ahead(changes)
             rules = self.wanted_rules
@@ -188,13 +222,17 @@ class Books:
     def retry(self) -> None:
         """Commit what failed before, so that a full disk that was freed is noticed without a new read."""
         with self._changing:
-            if self._pending is not None:
-                self._commit(Changes())
+            self._land(self._journal.retry())
 
     @property
     def commits_fail(self) -> bool:
-        """Whether the last commit failed, and counters are frozen."""
-        return self._pending is not None
+        """Whether the last commit failed or has no answer, and counters are frozen."""
+        return self._journal.behind
+
+    @property
+    def commit_failures(self) -> int:
+        """How often a commit has failed, or had no answer in its time."""
+        return self._journal.failures
 
     def _state(self) -> State:
         if self.present is None:
@@ -202,45 +240,47 @@ class Books:
         return self.present
 
     def _slice_users(self, starts: list[int]) -> dict[int, Mapping[str, int]]:
-        pending = {} if self._pending is None else self._pending[0].slice_users
-        found: dict[int, Mapping[str, int]] = dict(self._store.slice_users(s for s in starts if s not in pending))
-        found.update({start: pending[start] or {} for start in starts if start in pending})
-        return found
+        return self._journal.slice_users(starts)
 
     def _commit(self, changes: Changes, meta: Mapping[str, object] | None = None, rules: Rules | None = None) -> None:
-        """Make the changes durable, with all that could not be committed before, and show them then.
+        """Hand the changes to the disk, and show them once they are durable; gauges need not wait for that.
 
         `rules` are those by which the state is to be looked at from then on.
         """
-        whole, whole_meta = self._pending or (Changes(), {})
-        whole.follow(changes)
-        whole_meta.update(meta or {})
-        try:
-            self._store.commit(whole, whole_meta)
-        except (sqlite3.Error, OSError) as error:
-            with self._showing:
-                self._run_ahead(changes, error)
-                self._pending = whole, whole_meta
-                self.rules = rules or self.rules
-            return
-        if self._pending is not None:
-            log.info("the state is written again")
+        landed = self._journal.commit(changes, meta)
         with self._showing:
-            self._pending = None
+            self.rules = rules or self.rules
+            if not self._journal.durable:
+                if self.present is self.durable:
+                    self.present = self._state().ahead(Changes())
+                self._state().apply(changes)
+            self._land(landed)
+            if changes.admitted:
+                self._warn_of_few_places()
+
+    def _warn_of_few_places(self) -> None:
+        """Say once that the places for series run out."""
+        taken, most = taken_places(self._state()), self.rules.max_series
+        if not self._few_places and taken >= FEW_LEFT * most:
+            self._few_places = True
+            log.warning(
+                "%d of %d places for series are taken: what comes beyond is counted as other; raise max_series, or see "
+                "whether operations or models bear names that do not come again (state forget ends their series)",
+                taken,
+                most,
+            )
+
+    def _land(self, landed: list[Changes]) -> None:
+        """Show what has become durable, in the counters too."""
+        if not landed:
+            return
+        with self._showing:
             if self.durable is None:
                 self.durable = State(self._state().progress)
-            self.durable.apply(whole)
-            self.present = self.durable
-            self.rules = rules or self.rules
-
-    def _run_ahead(self, changes: Changes, error: Exception) -> None:
-        self.commit_failures += 1
-        if self._pending is None:
-            folder = self._store.folder
-            log.error("the state in %s cannot be written (%s): counters are frozen until it can", folder, error)
-        if self.present is self.durable:
-            self.present = self._state().ahead(Changes())
-        self._state().apply(changes)
+            for changes in landed:
+                self.durable.apply(changes)
+            if self._journal.durable:
+                self.present = self.durable
 
 
 def _utc(second: int) -> str:

@@ -18,7 +18,7 @@ from exporter.database.errors import DatabaseError
 from exporter.exposition import DISTRIBUTION
 from exporter.logs import install_logging
 from exporter.serving import UsageError, backfill_moment, serving
-from exporter.state.command import adopt, show
+from exporter.state.command import adopt, forget_series, show
 from exporter.state.store import StateError
 from exporter.watchdog import watching
 from exporter.web.server import WebError
@@ -117,6 +117,14 @@ def _parser() -> argparse.ArgumentParser:
     adopted = state.add_parser("adopt", help="go on with this state on the database that is configured now")
     _common(adopted)
     adopted.set_defaults(run=lambda arguments: adopt(_config(arguments), os.environ, sys.stdout))
+
+    forgotten = state.add_parser("forget", help="end series whose names do not come again, and free their places")
+    _common(forgotten)
+    forgotten.add_argument("--operation", required=True, metavar="NAME", help="the operation, as /metrics has it")
+    forgotten.add_argument("--model", metavar="NAME", help="only with this model")
+    forgotten.set_defaults(
+        run=lambda arguments: forget_series(_config(arguments), arguments.operation, arguments.model, sys.stdout)
+    )
 
     rules = commands.add_parser("rules", help="alerts, compiled to Prometheus rules and Alertmanager's routing")
     add_rules_commands(rules)

@@ -227,10 +227,15 @@ class Collector:
         # the routes come first, since the log waits for them
         return {
             "routes": Source(lambda session: read_routes(session, config), self._take_routes),
-            "budgets": Source(lambda session: read_budgets(session, config), self._take_budgets),
+            "budgets": Source(self._read_budgets, self._take_budgets),
             "approvals": Source(lambda session: read_approvals(session, config)),
             "recommendations": Source(lambda session: read_recommendations(session, config)),
         }
+
+    def _read_budgets(self, session: Session) -> Budgets | None:
+        """The budgets, by the names under which users are kept."""
+        budgets = read_budgets(session, self._config)
+        return None if budgets is None else replace(budgets, by_user=self._books.pseudonyms.keys(budgets.by_user))
 
     def _take_routes(self, routes: list[Route] | None) -> None:
         self._primaries = {route.operation: route.primary_model for route in routes or ()}

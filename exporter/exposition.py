@@ -35,7 +35,6 @@ from exporter.ledger.aggregate import (
 from exporter.ledger.calendar import day_window, month_window
 from exporter.ledger.model import RUNNING, Rules, Series, Skip, State
 from exporter.ledger.users import count_states, shown_spend
-from exporter.pseudonyms import Pseudonyms
 
 DISTRIBUTION = "ai-operation-exporter"
 
@@ -61,8 +60,6 @@ class Figures:
     """
 
     config: Config
-    pseudonyms: Pseudonyms
-
     durable: State | None
     present: State | None
     rules: Rules
@@ -184,19 +181,19 @@ def _queue(figures: Figures) -> Iterator[Family]:
 
 
 def _user_gauges(figures: Figures) -> Iterator[Family]:
-    state, pseudonyms = figures.fresh, figures.pseudonyms
+    state = figures.fresh
     if state is None:
         return
     spend = view.user_spend_today(state, figures.rules)
     budgets = figures.scrape.budgets
     by_user = {} if budgets is None else budgets.by_user
     if figures.config.users.mode != "off":
-        shown = {pseudonyms.of(user): units for user, units in shown_spend(spend, state.shown_users).items()}
+        shown = shown_spend(spend, state.shown_users)
         yield _family(catalog.USER_SPEND_TODAY, (((user,), usd(units)) for user, units in shown.items()))
         limits = {user: by_user[user].daily_limit for user in sorted(state.shown_users) if user in by_user}
         yield _family(
             catalog.USER_DAILY_LIMIT,
-            (((pseudonyms.of(user),), usd(limit)) for user, limit in limits.items() if limit is not None),
+            (((user,), usd(limit)) for user, limit in limits.items() if limit is not None),
         )
     if budgets is not None:
         states = count_states(spend, by_user, budgets.idle)

@@ -1,23 +1,58 @@
-"""Users' names as labels: as they are, or hashed with a key."""
+"""Users' names as they are kept and shown: as they are, or hashed with a key."""
 
 import hmac
+from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
+from typing import TypeVar
 
-from exporter.ledger.model import UNATTRIBUTED
+from exporter.ledger.model import UNATTRIBUTED, Read
 from exporter.ledger.users import OTHER_USERS
+
+T = TypeVar("T")
 
 LENGTH = 16
 """Hexadecimal digits of a hashed name: 64 bits, so that two of a million users meet once in 40 million such teams."""
 
 
 class Pseudonyms:
-    """Labels for users: with a key, the first digits of HMAC-SHA-256 (RFC 2104) over the name."""
+    """Names for users: with a key, the first digits of HMAC-SHA-256 (RFC 2104) over the id that the log has."""
 
     def __init__(self, key: bytes | None) -> None:
         self._key = key
 
+    @property
+    def scheme(self) -> str:
+        """Tells names of one key from those of another, without telling the key; empty where ids are kept."""
+        return "" if self._key is None else _hash(self._key, "\0scheme")
+
     def of(self, user: str) -> str:
-        """The label. `unattributed` and `other` name no user and stay as they are."""
+        """The name. `unattributed` and `other` name no user and stay as they are."""
         if self._key is None or user in (UNATTRIBUTED, OTHER_USERS):
             return user
-        return hmac.new(self._key, user.encode(), sha256).hexdigest()[:LENGTH]
+        return _hash(self._key, user)
+
+    def keys(self, by_user: Mapping[str, T]) -> Mapping[str, T]:
+        """The same values by the users' names."""
+        return by_user if self._key is None else {self.of(user): value for user, value in by_user.items()}
+
+    def sums(self, by_user: Mapping[str, int]) -> Mapping[str, int]:
+        """The same sums by the users' names: nothing is lost where two users share one."""
+        if self._key is None:
+            return by_user
+        result: dict[str, int] = {}
+        for user, units in by_user.items():
+            name = self.of(user)
+            result[name] = result.get(name, 0) + units
+        return result
+
+    def read(self, read: Read) -> Read:
+        """A read of the log whose users bear their names."""
+        if self._key is None:
+            return read
+        minutes = {start: replace(minute, users=self.sums(minute.users)) for start, minute in read.minutes.items()}
+        return replace(read, minutes=minutes)
+
+
+def _hash(key: bytes, text: str) -> str:
+    return hmac.new(key, text.encode(), sha256).hexdigest()[:LENGTH]

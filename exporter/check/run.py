@@ -9,7 +9,9 @@ import psycopg
 from exporter.check import clocks, index, log_table, operations, optional, outcomes, patterns
 from exporter.check.access import GRANTS, LEAST_PRIVILEGE
 from exporter.check.scene import Scene
-from exporter.check.state import check_state
+from exporter.check.series import check_series
+from exporter.check.space import check_space
+from exporter.check.state import check_privacy, check_state
 from exporter.check.users import check_users
 from exporter.config import Config, ConfigError
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
@@ -86,6 +88,9 @@ def examine(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
     else:
         identity = yield from _examine_database(config, info)
     yield check_state(config.state_dir, identity)
+    yield check_series(config.state_dir, config.max_series)
+    yield check_privacy(config.state_dir)
+    yield check_space(config.state_dir)
 
 
 def _examine_database(config: Config, info: ConnInfo) -> Generator[Finding, None, Identity | None]:

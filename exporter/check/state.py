@@ -12,9 +12,12 @@ from exporter.books import IDENTITY
 from exporter.database.session import Identity
 from exporter.finding import Finding, fail, ok, warn
 from exporter.state.codec import layout_problem
-from exporter.state.store import FILE_NAME, FORMAT, LAYOUT_NAME
+from exporter.state.migrations import FORMAT, LAYOUT_NAME
+from exporter.state.private import readable_by_others, writable_by_others
+from exporter.state.store import FILE_NAME, LOCK_NAME, NAMES
 
 STATE = "state folder"
+PRIVACY = "state access"
 _NAME_ANOTHER = "name another one with --state-dir or state_dir"
 
 
@@ -37,12 +40,30 @@ def _check_folder(folder: Path, identity: Identity | None) -> Finding:
     if not _is_writable(folder):
         return fail(STATE, f"{folder} cannot be written by this user", f"give it to this user, or {_NAME_ANOTHER}")
     file = folder / FILE_NAME
-    used = _is_locked(folder / "lock")
+    used = _is_locked(folder / LOCK_NAME)
     if not file.exists():
         return ok(STATE, f"{folder} is writable, and holds no state yet{_by(used)}")
     if not os.access(file, os.R_OK | os.W_OK):
         return fail(STATE, f"{file} cannot be written by this user", f"give it to this user, or {_NAME_ANOTHER}")
     return _check_file(file, identity, used=used)
+
+
+def check_privacy(folder: Path) -> Finding:
+    """Whether nobody but its owner can read the state, or put another one in its place."""
+    try:
+        if not folder.is_dir():
+            return ok(PRIVACY, "will be closed to other users")
+        if writable_by_others(folder):
+            mend = f"chmod o-w {folder}, or give it to the exporter's user, which closes it"
+            return warn(PRIVACY, f"{folder} can be written by every user of this machine", mend)
+        if readable := readable_by_others(folder, NAMES):
+            names = " ".join(map(str, readable))
+            return warn(
+                PRIVACY, f"others than their owner can read {names}", f"start the exporter, or: chmod 600 {names}"
+            )
+    except OSError as error:
+        return warn(PRIVACY, f"{folder}: {error.strerror}", "see that the folder can be read")
+    return ok(PRIVACY, "closed to other users")
 
 
 def _check_absent(folder: Path) -> Finding:
@@ -62,7 +83,7 @@ def _check_file(file: Path, identity: Identity | None, *, used: bool) -> Finding
             f"{file} is damaged, or no state at all",
             "restore it from a backup; if it stays, it is set aside and all counters begin anew at zero",
         )
-    if version not in (0, FORMAT):
+    if not 0 <= version <= FORMAT:
         return fail(
             STATE,
             f"{file} has format {version}, and this version reads {FORMAT}",
@@ -94,17 +115,22 @@ def judge_identity(folder: Path, known: Identity | None, found: Identity | None,
 
 def _read(file: Path) -> tuple[int, Identity | None, str | None]:
     """The file's format, what it was kept for, and what keeps its figures from being read."""
-    # Without a journal beside it the file is read as it is: SQLite would else make one.
-    has_journal = file.with_name(f"{FILE_NAME}-wal").exists()
-    uri = f"{file.absolute().as_uri()}?{'mode=ro' if has_journal else 'immutable=1'}"
-    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=2.0)) as db:
+    with contextlib.closing(read_only(file)) as db:
         version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version != FORMAT:
+        if not 0 < version <= FORMAT:
             return version, None, None
         meta: dict[str, Any] = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM meta")}
     known, layout = meta.get(IDENTITY), meta.get(LAYOUT_NAME)
     problem = None if layout is None else layout_problem(layout)
     return version, None if known is None else Identity(**known), problem
+
+
+def read_only(file: Path) -> sqlite3.Connection:
+    """The state's file, open without making or changing anything beside it."""
+    # Without a journal beside it the file is read as it is: SQLite would else make one.
+    has_journal = file.with_name(f"{FILE_NAME}-wal").exists()
+    uri = f"{file.absolute().as_uri()}?{'mode=ro' if has_journal else 'immutable=1'}"
+    return sqlite3.connect(uri, uri=True, timeout=2.0)
 
 
 def _is_locked(lock: Path) -> bool:

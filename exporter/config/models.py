@@ -53,6 +53,7 @@ class Classification(Section):
 
     The bounds are no setting, but another version may have others; a state that does not name any was kept with these.
     Latency edges and the list of error classes are not here: a state that was kept with others cannot be read at all.
+    `users` tells by which names users are kept (`Pseudonyms.scheme`); whoever keeps them sets it.
     ``model_dump_json`` and ``model_validate_json`` are inverse to each other.
     """
 
@@ -67,6 +68,7 @@ class Classification(Section):
     error_classes: tuple[ErrorClass, ...]
     max_series: int
     bounds: Mapping[str, int] = Field(default_factory=lambda: dict(MOST))
+    users: str = ""
 
     @property
     def fingerprint(self) -> str:

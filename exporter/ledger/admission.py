@@ -1,42 +1,73 @@
 """Which series get a place of their own, and what the others are folded into."""
 
-from collections.abc import Iterable
+import heapq
+from collections.abc import Iterable, Mapping
 
-from exporter.ledger.model import OTHER, Admission, Series
+from exporter.ledger.calendar import QUARTER, floor_to
+from exporter.ledger.model import OTHER, Admission, Candidate, Rules, Series, State
+
+STEADY = 3
+"""Quarter-hours in which a pair must have been seen to get a place where places are scarce."""
+
+
+def taken_places(state: State) -> int:
+    """How many series have a place; `OTHER` needs none."""
+    return len(state.admitted) - (OTHER in state.admitted)
 
 
 class Places:
     """The admitted series and those that a plan adds.
 
-    At most `limit` pairs are admitted, in the order in which they are asked for; what has a place keeps it. All others
-    share `OTHER`, which is admitted beside them when it is first needed.
+    At most `max_series` pairs are admitted, in the order in which they are asked for; what has a place keeps it. All
+    others share `OTHER`, which is admitted beside them when it is first needed. Once `ample` pairs have a place, the
+    others must have been seen in `STEADY` different quarter-hours: a burst of names that never come again takes none.
+
+    A pair whose rows may lie under `OTHER` in some slice stays there in all slices that were read before it was
+    admitted, and in the rest of their last quarter-hour: read again under its own name a row would count twice.
     """
 
-    def __init__(self, admitted: dict[Series, Admission], limit: int, born: int | None) -> None:
-        self._admitted = admitted
-        self._limit = limit
+    def __init__(self, state: State, rules: Rules, born: int | None, *, anew: bool = False) -> None:
+        """`anew`: every slice is about to be read by these places, so that none keeps rows under `OTHER`."""
+        self._admitted: Mapping[Series, Admission] = state.admitted
+        self._candidates: Mapping[Series, Candidate] = {} if anew else state.candidates
+        self._dropped = state.candidates if anew else {}
+        self._limit = rules.max_series
+        self._ample = rules.max_series if rules.ample is None else min(rules.ample, rules.max_series)
         self._born = born
-        self._taken = len(admitted) - (OTHER in admitted)
+        self._unread = 0 if anew else -floor_to(-state.progress.position, QUARTER)
+        self._folded = not anew and any(OTHER in s.cells and any(s.cells[OTHER].mark) for s in state.slices.values())
+        self._order = max((admission.order for admission in state.admitted.values()), default=-1) + 1
+        self._taken = taken_places(state)
         self.added: dict[Series, Admission] = {}
-        self._operations = {series.operation for series in admitted}
-        self._models = {series.model for series in admitted}
+        self._noted: dict[Series, Candidate] = {}
+        self._operations = {series.operation for series in state.admitted}
+        self._models = {series.model for series in state.admitted}
 
-    def place(self, series: Series) -> Series:
-        """The labels under which the series is kept."""
+    def admit(self, series: Series, start: int, rows: int = 0) -> None:
+        """Give a place to a pair that has so many rows in the slice that begins at `start`, if it is to have one."""
         if series in self._admitted or series in self.added:
-            return series
-        if series != OTHER and self._taken < self._limit:
-            self._taken += 1
-            return self._add(series)
-        if OTHER in self._admitted or OTHER in self.added:
-            return OTHER
-        return self._add(OTHER)
+            return
+        quarter = floor_to(start, QUARTER)
+        if series != OTHER and self._taken < self._ample:
+            self._add(series, max(self._unread, quarter) if self._folded else 0)
+            return
+        self._need_other()
+        if series != OTHER and self._taken < self._limit and self._note(series, quarter, rows).quarters >= STEADY:
+            self._add(series, max(self._unread, quarter + QUARTER))
 
-    def place_all(self, wanted: Iterable[Series]) -> None:
-        """Admit as many of these as there is room for, without making use of `OTHER`."""
+    def admit_all(self, wanted: Iterable[Series]) -> None:
+        """Admit as many of these as there is room for, whether or not they have been seen."""
         for series in wanted:
-            if self._taken < self._limit:
-                self.place(series)
+            if self._taken < self._limit and series not in self._admitted and series not in self.added:
+                self._add(series, self._unread if self._folded else 0)
+
+    def place(self, series: Series, start: int) -> Series:
+        """The labels under which rows of a slice that begins at `start` are kept."""
+        admission = self._admitted.get(series) or self.added.get(series)
+        if admission is not None and admission.since <= start:
+            return series
+        self._need_other()
+        return OTHER
 
     def operation(self, name: str) -> str:
         """The label for an operation: its name where some series bears it."""
@@ -46,8 +77,37 @@ class Places:
         """The label for a model: its name where some series bears it."""
         return name if name in self._models else OTHER.model
 
-    def _add(self, series: Series) -> Series:
-        self.added[series] = Admission(len(self._admitted) + len(self.added), self._born)
+    def candidates(self) -> dict[Series, Candidate | None]:
+        """What changes among the pairs that wait for a place: as many as there are places, the steadiest of all."""
+        waiting = {**self._candidates, **self._noted}
+        for series in self.added:
+            waiting.pop(series, None)
+        if len(waiting) > self._limit:
+            steadiest = heapq.nsmallest(self._limit, waiting.items(), key=_steadiest_first)
+            waiting = dict(steadiest)
+        known = {**self._dropped, **self._candidates}
+        changed: dict[Series, Candidate | None] = {s: c for s, c in waiting.items() if known.get(s) != c}
+        changed.update({series: None for series in known if series not in waiting})
+        return changed
+
+    def _note(self, series: Series, quarter: int, rows: int) -> Candidate:
+        known = self._noted.get(series) or self._candidates.get(series) or Candidate(0, -1, 0)
+        if quarter > known.last:
+            known = Candidate(known.quarters + 1, quarter, known.rows)
+        self._noted[series] = Candidate(known.quarters, known.last, max(known.rows, rows))
+        return self._noted[series]
+
+    def _need_other(self) -> None:
+        if OTHER not in self._admitted and OTHER not in self.added:
+            self._add(OTHER, 0)
+
+    def _add(self, series: Series, since: int) -> None:
+        self._taken += series != OTHER
+        self.added[series] = Admission(self._order + len(self.added), self._born, since=since)
         self._operations.add(series.operation)
         self._models.add(series.model)
-        return series
+
+
+def _steadiest_first(item: tuple[Series, Candidate]) -> tuple[int, int, int, Series]:
+    series, candidate = item
+    return -candidate.quarters, -candidate.rows, -candidate.last, series

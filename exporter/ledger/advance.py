@@ -89,7 +89,7 @@ def advance(state: State, read: Read, rules: Rules, quarter_users: QuarterUsers)
         layout = _layout(state, before, read, rules)
     # a history that is counted appears with its total; all other series show their zero first
     whole = not running and before.count_from != NEVER
-    places = Places(state.admitted, rules.max_series, SHOWN if whole else None)
+    places = Places(state, rules, SHOWN if whole else None)
     draft = Draft(state, rules, places, read.now, read.irrevocable, known_models(state, read))
     admit(places, read)
     # what a clock that was set back dates into slices which are closed is on time all the same
@@ -122,6 +122,7 @@ def advance(state: State, read: Read, rules: Rules, quarter_users: QuarterUsers)
     newest = draft.see(read)
     draft.forget_days()
     draft.changes.admitted.update(places.added)
+    draft.changes.candidates.update(places.candidates())
     if running and layout.at_front:
         _show_series(draft)
     rows_read = sum(a[Field.ROWS] for m in read.minutes.values() for a in m.cells.values())
@@ -202,7 +203,7 @@ def _layout(state: State, before: Progress, read: Read, rules: Rules) -> _Layout
 def _read_slice(draft: Draft, old: Slice, read: Read, layout: _Layout, *, counted: bool) -> tuple[Slice, int]:
     """The slice as the read has it, and the number of rows by which its marks rose."""
     minute = minutes_within(read, old.start, old.width)
-    current = draft.fold_labels(with_fallbacks(minute, read.routes, draft.known_models))
+    current = draft.fold_labels(old.start, with_fallbacks(minute, read.routes, draft.known_models))
     cells: dict[Series, Cell] = {}
     rows = 0
     for series in sorted({*old.cells, *current}):
@@ -243,10 +244,10 @@ def _show_series(draft: Draft) -> None:
 
 def admit(places: Places, read: Read) -> None:
     """Give places to the series of a read: those of routes, then by first appearance, then by name."""
-    places.place_all(Series(*route) for route in sorted(read.routes.items()))
+    places.admit_all(Series(*route) for route in sorted(read.routes.items()))
     for start in sorted(read.minutes):
-        for series in sorted(read.minutes[start].cells):
-            places.place(series)
+        for series, cell in sorted(read.minutes[start].cells.items()):
+            places.admit(series, start, cell[Field.ROWS])
 
 
 def known_models(state: State, read: Read) -> frozenset[str]:

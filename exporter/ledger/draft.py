@@ -35,11 +35,11 @@ class Draft:
         self.first_day = month_start_day(today - 2)
         self.first_user_day = first_user_day(self.irrevocable, self.rules.zone)
 
-    def fold_labels(self, cells: Mapping[Series, Aggregate]) -> dict[Series, Aggregate]:
-        """The aggregates under the labels they are kept by."""
+    def fold_labels(self, start: int, cells: Mapping[Series, Aggregate]) -> dict[Series, Aggregate]:
+        """The aggregates of a slice that begins at `start`, under the labels they are kept by."""
         result: dict[Series, Aggregate] = {}
         for series, aggregate in cells.items():
-            place = self.places.place(series)
+            place = self.places.place(series, start)
             result[place] = add(result.get(place, ZERO), aggregate)
         return result
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from exporter.ledger.aggregate import ZERO, Aggregate
@@ -43,13 +43,18 @@ class Waiting(NamedTuple):
 
 @dataclass(frozen=True)
 class Rules:
-    """What the ledger needs to know of the configuration; times in seconds."""
+    """What the ledger needs to know of the configuration; times in seconds.
+
+    At most `max_series` pairs have series of their own. Of these, `ample` get one as soon as they are seen (None: all),
+    and those after them when they have been seen steadily.
+    """
 
     window: int
     horizon: int
     max_series: int
     zero_hold: int
     zone: ZoneInfo
+    ample: int | None = None
 
 
 @dataclass(frozen=True)
@@ -141,12 +146,23 @@ class Admission:
     """A series' place: its `order` among all, and since when its zero is shown.
 
     `born` is None before that, and `SHOWN` once the zero has been shown long enough, or never needed to be. `shown` is
-    for how many seconds earlier processes have shown it.
+    for how many seconds earlier processes have shown it. Slices that start before `since` keep its rows under `OTHER`.
     """
 
     order: int
     born: int | None
     shown: int = 0
+    since: int = 0
+
+
+class Candidate(NamedTuple):
+    """A pair without a place: in how many quarter-hours it was seen, the start of the last one, and its most rows in
+    one slice.
+    """
+
+    quarters: int
+    last: int
+    rows: int
 
 
 SHOWN = 0
@@ -201,11 +217,15 @@ class State:
     seen_models: dict[str, float] = field(default_factory=dict)
     succeeded_models: dict[str, float] = field(default_factory=dict)
     shown_users: dict[str, int] = field(default_factory=dict)
+    candidates: dict[Series, Candidate] = field(default_factory=dict)
 
     def apply(self, changes: "Changes") -> None:
         """Take over what a plan has found, once it is durable."""
         if changes.progress is not None:
             self.progress = changes.progress
+        for name, keys in changes.ended.items():
+            for key in keys:
+                getattr(self, name).pop(key, None)
         for name in KEYED:
             ours = getattr(self, name)
             for key, value in getattr(changes, name).items():
@@ -228,7 +248,8 @@ class Changes:
     """New values for parts of a `State`, by the same names; None removes the key.
 
     `slice_users` is what the store alone keeps: money units by user for each changed slice. `sequences` are of slices
-    that a read has found as they were.
+    that a read has found as they were. `ended` has the keys of parts (by their names) that go before anything else
+    changes: series, and labels that were theirs alone, end only where somebody wants it.
     """
 
     progress: Progress | None = None
@@ -243,12 +264,18 @@ class Changes:
     seen_models: dict[str, float] = field(default_factory=dict)
     succeeded_models: dict[str, float] = field(default_factory=dict)
     shown_users: dict[str, int | None] = field(default_factory=dict)
+    candidates: dict[Series, Candidate | None] = field(default_factory=dict)
     slice_users: dict[int, Mapping[str, int] | None] = field(default_factory=dict)
     sequences: dict[int, int] = field(default_factory=dict)
+    ended: dict[str, frozenset[Any]] = field(default_factory=dict)
 
     def follow(self, later: "Changes") -> None:
         """Add changes that were planned on top of these."""
         self.progress = later.progress or self.progress
+        for name, keys in later.ended.items():
+            self.ended[name] = self.ended.get(name, frozenset()) | keys
+            for key in keys:
+                getattr(self, name).pop(key, None)
         for name in (*KEYED, "slice_users"):
             getattr(self, name).update(getattr(later, name))
         for start in later.slices:

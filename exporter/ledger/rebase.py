@@ -25,7 +25,7 @@ def rebase(state: State, read: Read, rules: Rules) -> Changes:
     """
     before = state.progress
     emptied = replace(state, days={}, user_days={})
-    places = Places(state.admitted, rules.max_series, None if before.phase == RUNNING else SHOWN)
+    places = Places(state, rules, None if before.phase == RUNNING else SHOWN, anew=True)
     draft = Draft(emptied, rules, places, read.now, read.irrevocable, known_models(state, read))
     admit(places, read)
     draft.changes.days.update(dict.fromkeys(state.days))
@@ -33,19 +33,20 @@ def rebase(state: State, read: Read, rules: Rules) -> Changes:
 
     for start in range(read.span.lo, before.folded, QUARTER):
         minute = minutes_within(read, start, QUARTER)
-        for series, aggregate in draft.fold_labels(minute.cells).items():
+        for series, aggregate in draft.fold_labels(start, minute.cells).items():
             draft.spend(start, series, aggregate[Field.COST])
         draft.replace_users(start, {}, minute.users)
     for old in state.slices.values():
         draft.replace_slice([old], _known_slice(draft, old, read))
     draft.see(read)
     draft.changes.admitted.update(places.added)
+    draft.changes.candidates.update(places.candidates())
     return draft.changes
 
 
 def _known_slice(draft: Draft, old: Slice, read: Read) -> Slice:
     minute = minutes_within(read, old.start, old.width)
-    current = draft.fold_labels(with_fallbacks(minute, read.routes, draft.known_models))
+    current = draft.fold_labels(old.start, with_fallbacks(minute, read.routes, draft.known_models))
     cells: dict[Series, Cell] = {}
     # unpriced calls of a minute are counted by the merge only, all but those that were known from the start
     known_unpriced = sum(cell.mark[Field.UNPRICED] for cell in old.cells.values())

@@ -1,6 +1,7 @@
 """What a state shows: the counters as they may be exposed, and the gauges that follow from the slices."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from exporter.ledger.aggregate import ZERO, Aggregate
 from exporter.ledger.calendar import day_of, month_days
@@ -16,10 +17,10 @@ def rebirths(state: State, rules: Rules) -> dict[Series, Admission]:
     the series at zero for ever.
     """
     return {
-        series: Admission(
-            admission.order,
-            None,
-            admission.shown + max(state.progress.now - admission.born, rules.zero_hold // 4),
+        series: replace(
+            admission,
+            born=None,
+            shown=admission.shown + max(state.progress.now - admission.born, rules.zero_hold // 4),
         )
         for series, admission in state.admitted.items()
         if admission.born not in (SHOWN, None)

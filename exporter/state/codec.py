@@ -1,6 +1,7 @@
 """Ledger values as text for the store. Integers of any size survive, which SQLite's own integers would not."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -12,29 +13,76 @@ LAYOUT: dict[str, list[Any]] = {
     "error_classes": list(ERROR_CLASSES),
     "latency_edges": list(LATENCY_EDGES),
 }
-"""What the positions in an aggregate mean: one that was written by another layout would be misread."""
+"""What the positions in an aggregate mean. A file of a version with fewer figures is carried over by their names."""
+
+FIRST_LAYOUT: dict[str, list[Any]] = {
+    "figures": ["rows", "calls", "cost", "input_tokens", "output_tokens", "over_timeout", "fallbacks", "unpriced"],
+    "error_classes": [
+        "timeout",
+        "rate_limit",
+        "auth",
+        "context_length",
+        "content_filter",
+        "provider",
+        "network",
+        "other",
+    ],
+    "latency_edges": [0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0],
+}
+"""That of the files which do not name it."""
+
+Sparse = list[int]
+"""Position and value of each figure that is not 0, in one flat list."""
 
 
 def layout_problem(found: Any) -> str | None:
-    """What keeps aggregates of another layout from being read; None where they are of this one."""
+    """What keeps aggregates of another layout from being read; None where they are of this one, or carried over.
+
+    Counted failures and histograms cannot be sorted into other classes and buckets, and no figure may be lost. A
+    figure that is new here begins at 0.
+    """
     for name, wanted in LAYOUT.items():
         kept = found.get(name) if isinstance(found, dict) else None
-        if kept != wanted:
+        known = isinstance(kept, list) and name == "figures" and set(kept) <= set(wanted)
+        if kept != wanted and not known:
             what = name.replace("_", " ")
             return f"was kept with the {what} {_listed(kept)}, and this version has {_listed(wanted)}"
     return None
+
+
+def carry_over(kept: Any) -> Callable[[Sparse], Sparse]:
+    """What moves the figures of an aggregate from where a layout without `layout_problem` has them to their place."""
+    places = {name: place for place, name in enumerate(_positions(LAYOUT))}
+    moves = [places[name] for name in _positions(kept)]
+
+    def moved(sparse: Sparse) -> Sparse:
+        values = {moves[place]: value for place, value in zip(sparse[::2], sparse[1::2], strict=True)}
+        return [number for pair in sorted(values.items()) for number in pair]
+
+    return moved
+
+
+def _positions(layout: Any) -> list[tuple[str, Any]]:
+    """What each position of an aggregate holds: the single figures, the failures, the buckets' counts and sums."""
+    buckets = [*layout["latency_edges"], "beyond"]
+    return [
+        *(("figure", name) for name in layout["figures"]),
+        *(("failures", name) for name in layout["error_classes"]),
+        *(("count", edge) for edge in buckets),
+        *(("sum", edge) for edge in buckets),
+    ]
 
 
 def _listed(items: Any) -> str:
     return ", ".join(map(str, items)) if isinstance(items, list) else "(none)"
 
 
-def encode_aggregate(aggregate: Aggregate) -> list[int]:
+def encode_aggregate(aggregate: Aggregate) -> Sparse:
     """Position and value of each figure that is not 0, in one flat list: most figures of most cells are 0."""
     return [number for position, value in enumerate(aggregate) if value for number in (position, value)]
 
 
-def decode_aggregate(sparse: list[int]) -> Aggregate:
+def decode_aggregate(sparse: Sparse) -> Aggregate:
     """The inverse of `encode_aggregate`."""
     values = [0] * WIDTH
     for position, value in zip(sparse[::2], sparse[1::2], strict=True):

@@ -1,4 +1,4 @@
-"""`state show` and `state adopt`: what a state folder was kept for, and taking it on for another database."""
+"""`state show`, `adopt` and `forget`: what a state folder holds, and what can be changed while nothing runs on it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -9,8 +9,10 @@ from exporter.books import IDENTITY
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.session import Database, Identity
-from exporter.ledger.aggregate import USD, Field
-from exporter.ledger.model import Changes, State
+from exporter.ledger.admission import taken_places
+from exporter.ledger.aggregate import USD, ZERO, Field
+from exporter.ledger.forget import forget
+from exporter.ledger.model import OTHER, Changes, State
 from exporter.state.store import StateError, Store
 
 
@@ -20,7 +22,7 @@ def show(config: Config, out: TextIO) -> int:
         state, known = store.load(), store.meta(IDENTITY)
         if state is None or known is None:
             raise StateError(f"state folder {config.state_dir} holds nothing yet")
-        for name, value in _rows(state, Identity(**known)):
+        for name, value in _rows(state, Identity(**known), config.max_series):
             print(f"{name:<22}{value}", file=out)
     return 0
 
@@ -41,6 +43,28 @@ def adopt(config: Config, environ: Mapping[str, str], out: TextIO) -> int:
     return 0
 
 
+def forget_series(config: Config, operation: str, model: str | None, out: TextIO) -> int:
+    """End the series of an operation, or those with one model, and free their places.
+
+    Raises `StateError` where there is none such, or an exporter runs on the folder.
+    """
+    with _existing(config) as store:
+        state = store.load()
+        admitted = [] if state is None else sorted(state.admitted.keys() - {OTHER})
+        chosen = [s for s in admitted if s.operation == operation and model in (None, s.model)]
+        if state is None or not chosen:
+            of_model = "" if model is None else f" and model {model!r}"
+            raise StateError(f"state folder {config.state_dir} has no series of operation {operation!r}{of_model}")
+        changes = forget(state, chosen)
+        store.commit(changes)
+        for series in chosen:
+            total = state.totals.get(series, ZERO)
+            counted = f"{total[Field.CALLS]} calls, ${total[Field.COST] / USD:.6f}"
+            print(f"ended  {series.operation}  {series.model}  ({counted})", file=out)
+        print(f"series {taken_places(state) - len(chosen)} of {config.max_series}", file=out)
+    return 0
+
+
 def _existing(config: Config) -> Store:
     if not config.state_dir.is_dir():
         raise StateError(f"no state folder {config.state_dir}: name it with --state-dir")
@@ -51,7 +75,7 @@ def _named(identity: Identity) -> str:
     return f"{identity.table} in {identity.database}, system {identity.system or 'unknown'}"
 
 
-def _rows(state: State, identity: Identity) -> list[tuple[str, str]]:
+def _rows(state: State, identity: Identity, most: int) -> list[tuple[str, str]]:
     progress = state.progress
     cost = sum(total[Field.COST] for total in state.totals.values())
     calls = sum(total[Field.CALLS] for total in state.totals.values())
@@ -60,7 +84,7 @@ def _rows(state: State, identity: Identity) -> list[tuple[str, str]]:
         ("phase", progress.phase),
         ("read up to", _time(progress.position)),
         ("re-read from", _time(progress.folded)),
-        ("series", str(len(state.admitted))),
+        ("series", f"{taken_places(state)} of {most}"),
         ("calls counted", str(calls)),
         ("cost counted", f"${cost / USD:.6f}"),
         ("taken back", f"${sum(state.corrections.values()) / USD:.6f}"),

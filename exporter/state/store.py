@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from exporter.ledger.model import Admission, Changes, Series, Skip, State
+from exporter.ledger.model import STARTING, Admission, Candidate, Changes, Progress, Series, Skip, State
+from exporter.pseudonyms import Pseudonyms
 from exporter.state.codec import (
-    LAYOUT,
     decode_aggregate,
     decode_progress,
     decode_slice,
@@ -23,22 +23,24 @@ from exporter.state.codec import (
     encode_slice,
     layout_problem,
 )
+from exporter.state.migrations import FORMAT, kept_layout, migrate
+from exporter.state.private import make_file, make_folder, tighten
 
 log = logging.getLogger(__name__)
 
 FILE_NAME = "ledger.sqlite"
-FORMAT = 1
-"""Version of the file's tables; another one is refused."""
+LOCK_NAME = "lock"
+NAMES = (FILE_NAME, LOCK_NAME)
+"""How the names of all files of the state begin."""
 
-LAYOUT_NAME = "layout"
-"""The name in `meta` of what the figures in the file mean."""
+JOURNAL_PAGES = 64
+"""Pages of 4 KiB in SQLite's journal after which they are moved into the file, and to which the journal is cut back.
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS slices (start INTEGER PRIMARY KEY, body TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS slice_users (start INTEGER PRIMARY KEY, body TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS parts (part TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (part, key)) WITHOUT ROWID;
+SQLite's own 1000 would fill a small volume with a journal of 4 MB beside a state of a quarter of one.
 """
+
+_PAGE = 4096
+_NO_SPACE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 def _series(key: Any) -> Series:
@@ -59,13 +61,18 @@ _PARTS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[An
     "admitted": (
         _series,
         lambda value: Admission(*value),
-        lambda admission: [admission.order, admission.born, admission.shown],
+        lambda admission: [admission.order, admission.born, admission.shown, admission.since],
     ),
     "seen_operations": (_same, _same, _same),
     "seen_models": (_same, _same, _same),
     "succeeded_models": (_same, _same, _same),
     "shown_users": (_same, _same, _same),
+    "candidates": (_series, lambda value: Candidate(*value), _same),
 }
+
+
+_USER_PARTS = ("user_days", "shown_users")
+_NOWHERE = Progress(STARTING, 0, 0, 0, 0, 0, 0, 0)
 
 
 class StateError(Exception):
@@ -84,8 +91,9 @@ class Store:
         self.folder = folder
         self.path = folder / FILE_NAME
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            make_folder(folder)
+            make_file(folder / LOCK_NAME)
+            self._lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
             raise StateError(
                 f"state folder {folder}: {error.strerror}; name a writable one with --state-dir or state_dir"
@@ -97,6 +105,9 @@ class Store:
             raise StateError(
                 f"state folder {folder} is in use by another process: stop it, or name another --state-dir"
             ) from None
+        # what cannot be listed is not ours
+        with contextlib.suppress(OSError):
+            tighten(folder, NAMES)
         try:
             self._db = self._open()
         except BaseException:
@@ -106,7 +117,12 @@ class Store:
     @property
     def used_before(self) -> bool:
         """Whether an earlier state was set aside here, whose counters may have been exposed."""
-        return any(self.folder.glob(f"{FILE_NAME}.damaged-*"))
+        return any(self.set_aside)
+
+    @property
+    def set_aside(self) -> Iterator[Path]:
+        """The damaged files that lie here."""
+        return self.folder.glob(f"{FILE_NAME}.damaged-*")
 
     def close(self) -> None:
         """Release the file and the lock; a second time does nothing."""
@@ -116,6 +132,10 @@ class Store:
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
         os.close(self._lock)
+
+    def abandon(self) -> None:
+        """Leave the file and the lock to the end of the process, without touching a disk that does not answer."""
+        self._closed = True
 
     def __enter__(self) -> "Store":
         return self
@@ -151,9 +171,7 @@ class Store:
         for start, body in self._db.execute("SELECT start, body FROM slices"):
             users = self.slice_users([start]).get(start, {}) if start >= state.progress.merged else {}
             state.slices[start] = decode_slice(start, body, users)
-        for part, key, value in self._db.execute("SELECT part, key, value FROM parts"):
-            read_key, read_value, _ = _PARTS[part]
-            getattr(state, part)[read_key(json.loads(key))] = read_value(json.loads(value))
+        _load_parts(self._db, state, _PARTS)
         return state
 
     def slice_users(self, starts: Iterable[int]) -> dict[int, dict[str, int]]:
@@ -167,33 +185,40 @@ class Store:
 
     def commit(self, changes: Changes, meta: Mapping[str, Any] | None = None) -> None:
         """Make the changes, and values of `meta`, durable in one transaction, or raise `sqlite3.Error`."""
-        with self._transaction() as db:
-            if changes.progress is not None:
-                db.execute("REPLACE INTO meta VALUES ('progress', ?)", (encode_progress(changes.progress),))
-            for name, value in (meta or {}).items():
-                db.execute("REPLACE INTO meta VALUES (?, ?)", (name, dumps(value)))
-            for start, item in changes.slices.items():
-                _put(db, "slices", start, None if item is None else encode_slice(item))
-            for start, users in changes.slice_users.items():
-                _put(db, "slice_users", start, None if users is None else dumps(users))
-            for part, (_, _, encode) in _PARTS.items():
-                for key, value in getattr(changes, part).items():
-                    text = dumps(key)
-                    if value is None:
-                        db.execute("DELETE FROM parts WHERE part = ? AND key = ?", (part, text))
-                    else:
-                        db.execute("REPLACE INTO parts VALUES (?, ?, ?)", (part, text, dumps(encode(value))))
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._db.execute("BEGIN IMMEDIATE")
         try:
-            yield self._db
-            self._db.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-            raise
+            self._write(changes, meta or {})
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _NO_SPACE:
+                raise
+            # the journal may hold what the file has room for
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._write(changes, meta or {})
+
+    def _write(self, changes: Changes, meta: Mapping[str, Any]) -> None:
+        with transaction(self._db) as db:
+            _write(db, changes, meta)
+
+    def rename_users(self, pseudonyms: Pseudonyms, meta: Mapping[str, Any]) -> None:
+        """Give every user in the state another name, and commit values of `meta` with it, or raise `sqlite3.Error`."""
+        with transaction(self._db) as db:
+            for (start,) in db.execute("SELECT start FROM slice_users").fetchall():
+                users = pseudonyms.sums(self.slice_users([start])[start])
+                _put(db, "slice_users", start, dumps(users))
+            state = State(_NOWHERE)
+            _load_parts(db, state, _USER_PARTS)
+            renamed = Changes(shown_users={pseudonyms.of(user): day for user, day in state.shown_users.items()})
+            for (day, user), units in state.user_days.items():
+                key = day, pseudonyms.of(user)
+                renamed.user_days[key] = (renamed.user_days.get(key) or 0) + units
+            db.execute("DELETE FROM parts WHERE part IN (?, ?)", _USER_PARTS)
+            _write(db, renamed, meta)
+
+    def purge(self) -> None:
+        """Rebuild the file, so that nothing is left of what was deleted or replaced in it, or raise `sqlite3.Error`."""
+        self._db.execute("VACUUM")
+        busy, *_ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise sqlite3.OperationalError("another process reads it")
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -214,36 +239,90 @@ class Store:
             self.path.with_name(FILE_NAME + suffix).unlink(missing_ok=True)
 
     def _connect(self) -> sqlite3.Connection:
+        try:
+            make_file(self.path)
+        except OSError as error:
+            raise sqlite3.OperationalError(f"{error.strerror}") from None
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=1.0)
         try:
             db.execute("PRAGMA journal_mode = WAL")
             # FULL: a commit that was answered survives a power cut, not only a killed process
             db.execute("PRAGMA synchronous = FULL")
+            db.execute(f"PRAGMA wal_autocheckpoint = {JOURNAL_PAGES}")
+            db.execute(f"PRAGMA journal_size_limit = {JOURNAL_PAGES * _PAGE}")
+            # what is deleted is overwritten: the names of users leave nothing behind
+            db.execute("PRAGMA secure_delete = ON")
+            # rebuilding the file needs no other place that can be written
+            db.execute("PRAGMA temp_store = MEMORY")
             if (found := db.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
                 raise sqlite3.DatabaseError(found)
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, FORMAT):
-                raise StateError(
-                    f"state file {self.path} has format {version}, this version reads {FORMAT}: "
-                    "use the version of the exporter that wrote it, or another --state-dir"
-                )
-            db.executescript(_SCHEMA)
-            db.execute(f"PRAGMA user_version = {FORMAT}")
-            self._check_layout(db)
+            self._bring_up_to_date(db)
         except BaseException:
             db.close()
             raise
         return db
 
-    def _check_layout(self, db: sqlite3.Connection) -> None:
-        """Refuse figures of other classes or buckets. The first files of this format do not say, and have these."""
-        db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (LAYOUT_NAME, dumps(LAYOUT)))
-        found = db.execute("SELECT value FROM meta WHERE name = ?", (LAYOUT_NAME,)).fetchone()[0]
-        if (problem := layout_problem(json.loads(found))) is not None:
+    def _bring_up_to_date(self, db: sqlite3.Connection) -> None:
+        """Migrate the file. One of a newer format, or with figures of other classes or buckets, is refused."""
+        found = db.execute("PRAGMA user_version").fetchone()[0]
+        problem = None
+        if not 0 <= found <= FORMAT:
+            problem = f"has format {found}, this version reads {FORMAT}"
+        try:
+            with transaction(db):
+                if problem is None and found:
+                    problem = layout_problem(kept_layout(db))
+                if problem is None:
+                    migrate(db, found)
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            raise sqlite3.DatabaseError(f"{type(error).__name__} in format {found}") from None
+        if problem is not None:
             raise StateError(
                 f"state file {self.path} {problem}: "
                 "use the version of the exporter that wrote it, or another --state-dir"
             )
+        if 0 < found < FORMAT:
+            log.info("state file %s: brought from format %d to %d", self.path, found, FORMAT)
+
+
+@contextlib.contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All that is done in it, or nothing."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+        db.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            db.execute("ROLLBACK")
+        raise
+
+
+def _load_parts(db: sqlite3.Connection, state: State, names: Iterable[str]) -> None:
+    for name in names:
+        read_key, read_value, _ = _PARTS[name]
+        for key, value in db.execute("SELECT key, value FROM parts WHERE part = ?", (name,)):
+            getattr(state, name)[read_key(json.loads(key))] = read_value(json.loads(value))
+
+
+def _write(db: sqlite3.Connection, changes: Changes, meta: Mapping[str, Any]) -> None:
+    if changes.progress is not None:
+        db.execute("REPLACE INTO meta VALUES ('progress', ?)", (encode_progress(changes.progress),))
+    for name, value in meta.items():
+        db.execute("REPLACE INTO meta VALUES (?, ?)", (name, dumps(value)))
+    for part, keys in changes.ended.items():
+        db.executemany("DELETE FROM parts WHERE part = ? AND key = ?", [(part, dumps(key)) for key in keys])
+    for start, item in changes.slices.items():
+        _put(db, "slices", start, None if item is None else encode_slice(item))
+    for start, users in changes.slice_users.items():
+        _put(db, "slice_users", start, None if users is None else dumps(users))
+    for part, (_, _, encode) in _PARTS.items():
+        for key, value in getattr(changes, part).items():
+            text = dumps(key)
+            if value is None:
+                db.execute("DELETE FROM parts WHERE part = ? AND key = ?", (part, text))
+            else:
+                db.execute("REPLACE INTO parts VALUES (?, ?, ?)", (part, text, dumps(encode(value))))
 
 
 def _put(db: sqlite3.Connection, table: str, start: int, body: str | None) -> None:

@@ -1,5 +1,6 @@
 """A state that cannot be written, is taken, damaged or for another table: nothing is lost, nothing counts twice."""
 
+import logging
 import sqlite3
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from tests.database.harness import (
     wait_for,
 )
 from tests.database.scraped import said
+from tests.disks import freezable_disk
 
 
 @pytest.fixture
@@ -52,24 +54,84 @@ class Disk:
         monkeypatch.setattr(Store, "commit", guarded)
 
 
-def test_a_disk_that_stalls_holds_up_no_scrape(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_hangs_freezes_counters_alone_and_loses_nothing(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     disk = Disk(monkeypatch)
     with running(log.url, tmp_path) as exporter, ThreadPoolExecutor(2) as pool:
         exporter.wait_ready()
         log.insert(3, cost="0.5")
         before = exporter.scrape()
-        log.insert(2, cost="0.25")
         disk.answers.clear()
         try:
-            for scrape in [pool.submit(exporter.scrape, 1.0) for _ in range(2)]:
-                scraped = scrape.result(PATIENCE)
-                # neither ahead of what is durable nor lower than what was shown
-                assert scraped.counters == before.counters
-                assert scraped.up == scraped.collectors["log"] == 0
-                assert not scraped.has("ai_spend_today_usd")
+            for _ in range(3):
+                log.insert(2, cost="0.25")
+                for scrape in [pool.submit(exporter.scrape) for _ in range(2)]:
+                    scraped = scrape.result(PATIENCE)
+                    # neither ahead of what is durable nor lower than what was shown
+                    assert scraped.counters == before.counters
+                    assert scraped.up == scraped.collectors["log"] == 1
+                    assert_spend_is_what_sql_says(scraped, log)
+            assert not exporter.ready
+            assert exporter.exporter.health().ok
+            wait_for(
+                lambda: exporter.scrape().one("ai_exporter_state_commit_failures_total") > 1,
+                lambda: "no failure is counted",
+            )
+            assert said(caplog, "the disk does not answer", "counters are frozen")
+            log.execute("DELETE FROM ai_operation_log WHERE cost_usd = 0.5")
+            exporter.scrape()
         finally:
             disk.answers.set()
-        assert_shows_what_sql_says(exporter.wait_up(), log)
+        exporter.wait_ready()
+        after = exporter.scrape()
+        # the row that was counted before stays counted; the three others are counted once
+        assert after.micro("ai_operation_cost_usd_total") == 1_250_000
+        assert after.money == log.money() == 750_000
+        assert said(caplog, "is written again")
+    with running(log.url, tmp_path, after=exporter) as again:
+        assert again.wait_up().money == log.money()
+
+
+def test_a_disk_that_hangs_from_the_start(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(monkeypatch)
+    disk.answers.clear()
+    log.insert(100, cost="0.5")
+    with running(log.url, tmp_path) as exporter:
+        try:
+            wait_for(lambda: exporter.scrape().has("ai_spend_today_usd"), lambda: str(exporter.exporter.status()))
+            assert_spend_is_what_sql_says(exporter.scrape(), log)
+            assert exporter.scrape().counters == {}
+            assert not exporter.ready
+            log.insert(1, cost="0.25")
+            exporter.scrape()
+        finally:
+            disk.answers.set()
+        exporter.wait_ready()
+        assert exporter.scrape().money == 250_000
+
+
+def test_one_whose_disk_hangs_can_be_stopped(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(monkeypatch)
+    stopped = threading.Event()
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready()
+        log.insert(3, cost="0.5")
+        exporter.scrape()
+        disk.answers.clear()
+        log.insert(2, cost="0.25")
+        exporter.scrape()
+
+        def stop() -> None:
+            exporter.exporter.stop()
+            stopped.set()
+
+        threading.Thread(target=stop, daemon=True).start()
+        try:
+            assert stopped.wait(PATIENCE), "the disk holds up the end"
+        finally:
+            disk.answers.set()
 
 
 def test_a_full_disk_freezes_counters_and_loses_nothing(
@@ -219,3 +281,20 @@ def test_one_that_was_never_started_can_be_stopped(log: Log, tmp_path: Path) -> 
     exporter = Exporter(config, resolve_conninfo(config, {}), Store(tmp_path))
     exporter.stop()
     Store(tmp_path).close()
+
+
+def test_a_file_system_that_is_frozen_freezes_counters_alone(log: Log, tmp_path: Path) -> None:
+    with freezable_disk(tmp_path / "disk") as (disk, freeze, thaw), running(log.url, disk / "state") as exporter:
+        exporter.wait_ready()
+        log.insert(3, cost="0.5")
+        before = exporter.scrape()
+        freeze()
+        for _ in range(3):
+            log.insert(2, cost="0.25")
+            frozen = exporter.scrape()
+            assert frozen.counters == before.counters
+            assert_spend_is_what_sql_says(frozen, log)
+        assert not exporter.ready
+        thaw()
+        exporter.wait_ready()
+        assert_shows_what_sql_says(exporter.scrape(), log)

@@ -9,6 +9,7 @@ from exporter.ledger import agenda, probing, view
 from exporter.ledger.advance import advance, begin, quarters_within, set_back
 from exporter.ledger.aggregate import Aggregate, total
 from exporter.ledger.calendar import QUARTER, day_start, first_user_day
+from exporter.ledger.forget import forget
 from exporter.ledger.model import KEYED, Cell, Changes, Read, Rules, Series, Slice, Span, State
 from exporter.ledger.probing import Sums, Watch, held_sums
 from exporter.ledger.rebase import rebase, rebase_span
@@ -34,6 +35,9 @@ class Disk:
     def commit(self, changes: Changes) -> None:
         """Write changes; users of slices are kept apart."""
         self.progress = changes.progress or self.progress
+        for name, keys in changes.ended.items():
+            for key in keys:
+                self.parts[name].pop(key, None)
         for name in (*KEYED, "slice_users"):
             part: dict[Any, Any] = self.slice_users if name == "slice_users" else self.parts[name]
             for key, value in getattr(changes, name).items():
@@ -217,6 +221,11 @@ class Exporter:
         read = self.read(Span(lo, self.state.progress.position))
         self.commit(rebase(self.state, read, rules))
         self.applied(read, True)
+
+    def forget(self, series: Series) -> None:
+        """A series ends between two processes."""
+        self.restart()
+        self.commit(forget(self.state, {series}))
 
     # -- what is seen
 

@@ -1,6 +1,6 @@
 """What must hold, by brute force: sums over the rows that were read, found without any slice, mark or merge."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from exporter.ledger import aggregate as figures
@@ -114,6 +114,19 @@ class Oracle:
         for series in self.zero_since.keys() - self.free:
             lasted = max(now - self.zero_since.pop(series), hold // 4)
             self.shown_for[series] = self.shown_for.get(series, 0) + lasted
+
+    def forgotten(self, series: Series) -> None:
+        """A series has ended: what is known of its rows lies under `OTHER`, whose counters have not moved."""
+        assert series not in self.counter_sums()
+        for kept in (self.counted, self.shown):
+            kept.update({key: replace(s, series=OTHER) for key, s in kept.items() if s.series == series})
+        self.known_rows = [replace(s, series=OTHER) if s.series == series else s for s in self.known_rows]
+        self.known = self._sum(self.known_rows)
+        for part in (self.exposed, self.zero_since, self.shown_for):
+            part.pop(series, None)
+        self.free.discard(series)
+        self.rebased = True
+        self._measure_offset()
 
     def counter_sums(self) -> dict[Series, Aggregate]:
         """Counters less corrections."""
@@ -247,7 +260,8 @@ class Oracle:
     def _seen(self, row: Row) -> Seen:
         classes = self.exporter.classes
         series = classes.series(row)
-        place = series if series in self.exporter.state.admitted else OTHER
+        admission = self.exporter.state.admitted.get(series)
+        place = OTHER if admission is None or row.at < admission.since else series
         return Seen(row, place, classes.aggregate(row), classes.cost(row))
 
     def _sum(self, seen: object) -> dict[Series, Aggregate]:
@@ -266,6 +280,10 @@ class Oracle:
                 self.note(row)
             elif row.at >= progress.merged:
                 self.not_judged.add((row, len(self.epochs) - 1))
+        self._measure_offset()
+
+    def _measure_offset(self) -> None:
+        """What the counters leave out, or have beside the rows, from here on."""
         self.offset = {}
         expected, found = self.expected(), self.counter_sums()
         self.offset = {s: subtract(expected.get(s, ZERO), found.get(s, ZERO)) for s in {*expected, *found}}

@@ -96,6 +96,117 @@ class TestPlaces:
         assert state.progress.newest == START + 2.0
 
 
+SCARCE = replace(RULES, max_series=6, ample=2)
+
+
+class TestScarcePlaces:
+    """Beyond `ample` a place is earned, so that a burst of names leaves room for what comes steadily."""
+
+    def burst(self, log: Log, at: int, names: int = 30) -> None:
+        for number in range(names):
+            log.insert(at, operation=f"random-{number}", cost=1)
+
+    def exporter(self, log: Log) -> Exporter:
+        log.insert(START - 600, model="a")
+        log.insert(START - 600, model="b")
+        return started(log, rules=SCARCE)
+
+    def test_a_burst_of_names_leaves_places_for_what_comes_steadily(self) -> None:
+        log = Log()
+        exporter = self.exporter(log)
+        self.burst(log, exporter.clock)
+        exporter.wait(10)
+        assert len(exporter.state.admitted) == 3
+        for _ in range(8):
+            log.insert(exporter.clock, operation="steady", cost=100)
+            exporter.run(600)
+        assert Series("steady", "m1") in exporter.state.admitted
+        assert not any(series.operation.startswith("random") for series in exporter.state.admitted)
+        assert exporter.count(Field.COST) == 30 + 800
+        # what came before the place was earned stays where it was counted
+        assert 0 < exporter.count(Field.COST, Series("steady", "m1")) < 800
+        exporter.run(24 * 3600, 300)
+        assert exporter.count(Field.COST) == 830
+        assert not any(exporter.state.corrections.values())
+
+    def test_bursts_that_never_end_do_not_keep_it_out(self) -> None:
+        log = Log()
+        exporter = self.exporter(log)
+        for turn in range(12):
+            for number in range(20):
+                log.insert(exporter.clock, operation=f"random-{turn}-{number}", cost=1)
+            for _ in range(2):
+                log.insert(exporter.clock, operation="steady", cost=100)
+            exporter.run(600)
+        assert Series("steady", "m1") in exporter.state.admitted
+        assert len(exporter.state.candidates) <= SCARCE.max_series
+        assert exporter.count(Field.COST) == 12 * 220
+
+    @pytest.mark.parametrize("width", [60, 900])
+    def test_late_rows_of_the_time_before_count_once_and_where_that_time_is_kept(self, width: int) -> None:
+        log = Log()
+        exporter = self.exporter(log)
+        exporter.width = width
+        for _ in range(6):
+            log.insert(exporter.clock, operation="steady", cost=100)
+            exporter.run(900)
+        since = exporter.state.admitted[Series("steady", "m1")].since
+        assert since % 900 == 0
+        own = exporter.count(Field.COST, Series("steady", "m1"))
+        log.insert(since - 1, operation="steady", cost=10)
+        log.insert(since, operation="steady", cost=7)
+        exporter.run(6 * 3600, 300)
+        assert exporter.count(Field.COST, Series("steady", "m1")) == own + 7
+        assert exporter.count(Field.COST) == 617
+
+    def test_routes_need_not_earn_their_place(self) -> None:
+        log = Log()
+        exporter = self.exporter(log)
+        self.burst(log, exporter.clock)
+        exporter.wait(10)
+        log.routes = {"mail": "m9"}
+        exporter.wait(10)
+        assert Series("mail", "m9") in exporter.state.admitted
+        log.insert(exporter.clock, operation="mail", model="m9", cost=5)
+        exporter.run(1800)
+        log.insert(exporter.clock, operation="mail", model="m9", cost=5)
+        exporter.run(1800)
+        assert exporter.count(Field.COST) == 40
+        assert exporter.count(Field.COST, Series("mail", "m9")) in (5, 10)
+
+    def test_a_route_for_what_was_folded_counts_nothing_twice(self) -> None:
+        log = Log()
+        exporter = self.exporter(log)
+        self.burst(log, exporter.clock)
+        exporter.wait(10)
+        log.routes = {"random-7": "m1"}
+        exporter.run(24 * 3600, 300)
+        assert Series("random-7", "m1") in exporter.state.admitted
+        assert exporter.count(Field.COST) == 30
+        assert not any(exporter.state.corrections.values())
+
+    def test_what_was_seen_is_remembered_over_a_restart(self) -> None:
+        log = Log()
+        exporter = self.exporter(log)
+        for _ in range(3):
+            log.insert(exporter.clock, operation="steady", cost=1)
+            exporter.run(900)
+            exporter.restart()
+        exporter.scrape()
+        assert Series("steady", "m1") in exporter.state.admitted
+
+    @pytest.mark.parametrize("chunk", [900, 3600, 86400])
+    def test_they_do_not_depend_on_the_chunks_in_which_history_is_read(self, chunk: int) -> None:
+        log = Log()
+        for number in range(60):
+            log.insert(START - 7 * number * 60, operation=f"o{number % 7}", model=f"m{number % 3}")
+        scarce = replace(RULES, max_series=18, ample=4)
+        chosen = started(log, rules=scarce, chunk=chunk).state.admitted
+        known = started(log, rules=scarce, chunk=7200).state.admitted
+        assert len(chosen) > 5
+        assert chosen == known
+
+
 class TestFallbacks:
     def exporter(self, log: Log, primary: str = "m1") -> Exporter:
         log.routes = {"chat": primary}

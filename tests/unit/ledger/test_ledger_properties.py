@@ -12,7 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from exporter.ledger import agenda, probing
 from exporter.ledger.aggregate import SECOND, USD, Field
-from exporter.ledger.model import Rules
+from exporter.ledger.model import OTHER, Rules
 from exporter.ledger.probing import held_sums
 from tests.unit.ledger.driver import Exporter
 from tests.unit.ledger.model_log import Classes, Log, Row
@@ -79,7 +79,8 @@ class Ledger(RuleBasedStateMachine):
         opening=st.sampled_from(OPENINGS),
         horizon=st.sampled_from([9900, 3 * HOUR, 6 * HOUR]),
         window=st.sampled_from([60, 180, 660]),
-        max_series=st.sampled_from([0, 2, 50]),
+        max_series=st.sampled_from([0, 2, 4, 50]),
+        ample=st.sampled_from([None, None, 0, 2]),
         hold=st.sampled_from([0, 60, 600]),
         back=st.none() | st.integers(0, 5 * DAY),
         history=st.lists(st.tuples(st.integers(0, 9 * HOUR), columns), max_size=4),
@@ -97,9 +98,10 @@ class Ledger(RuleBasedStateMachine):
         history: list[tuple[int, dict[str, Any]]],
         gentle: bool,
         ready: bool,
+        ample: int | None = None,
     ) -> None:
         self.log = Log()
-        rules = Rules(window, horizon, max_series, hold, ZoneInfo(opening.zone))
+        rules = Rules(window, horizon, max_series, hold, ZoneInfo(opening.zone), ample)
         since = None if back is None else opening.clock - back
         self.exporter = Exporter(self.log, opening.clock, rules, backfill_since=since, chunk=DAY)
         self.oracle = Oracle(self.exporter)
@@ -318,6 +320,18 @@ class Ledger(RuleBasedStateMachine):
         self.most_series = max(self.most_series, most)
         self.oracle.restarted()
         self.exporter.reconfigure(changed, zone=ZoneInfo(zone), max_series=most)
+
+    @rule(place=st.integers(0, 8))
+    def forget(self, place: int) -> None:
+        """Somebody ends one of the series while no process runs."""
+        state = self.exporter.state
+        series = sorted(state.admitted.keys() - {OTHER})
+        if series:
+            others = state.totals.get(OTHER)
+            self.exporter.forget(series[place % len(series)])
+            self.oracle.restarted()
+            self.oracle.forgotten(series[place % len(series)])
+            assert self.exporter.state.totals.get(OTHER) == others
 
     # -- what must hold
 

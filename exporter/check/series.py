@@ -1,0 +1,32 @@
+"""Whether there are places left for series that are new."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+from exporter.books import FEW_LEFT
+from exporter.check.state import read_only
+from exporter.finding import Finding, ok, warn
+from exporter.ledger.model import OTHER
+from exporter.state.codec import dumps
+from exporter.state.store import FILE_NAME
+
+SERIES = "series"
+
+
+def check_series(folder: Path, most: int) -> Finding:
+    """How many of the places in the state are taken. A state that cannot be read is the matter of other checks."""
+    try:
+        with contextlib.closing(read_only(folder / FILE_NAME)) as db:
+            count = "SELECT count(*) FROM parts WHERE part = 'admitted' AND key <> ?"
+            taken: int = db.execute(count, (dumps(OTHER),)).fetchone()[0]
+    except (OSError, sqlite3.Error):
+        taken = 0
+    detail = f"{taken} of {most} places are taken (max_series)"
+    if taken < FEW_LEFT * most:
+        return ok(SERIES, detail)
+    return warn(
+        SERIES,
+        f"{detail}; what comes beyond is counted as other",
+        "raise max_series, or end what does not come again: ai-operation-exporter state forget --operation NAME",
+    )

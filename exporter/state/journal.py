@@ -1,0 +1,167 @@
+"""Changes of the state on their way to the disk, in order, and what becomes of them where it fails or hangs."""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exporter.database.errors import DatabaseError
+from exporter.ledger.model import Changes
+from exporter.state.disk_thread import DiskThread, answered
+from exporter.state.store import Store
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 0.5
+"""Seconds that a commit is waited for. What takes longer shows in the counters of a later scrape."""
+
+SILENCE = 2.0
+"""Seconds without an answer after which the disk counts as one that fails."""
+
+FAREWELL = 1.0
+"""Seconds that the last commit and the closing of the file are waited for."""
+
+
+class DiskSilent(DatabaseError):  # noqa: N818
+    """Something must be read from the state, and its disk does not answer.
+
+    Told like a failure of the database: it ends a read in the same way, and is tried again in the same way.
+    """
+
+
+@dataclass
+class Batch:
+    """Changes, and values that are kept beside the state, for one transaction."""
+
+    changes: Changes = field(default_factory=Changes)
+    meta: dict[str, object] = field(default_factory=dict)
+
+    def follow(self, later: "Batch") -> None:
+        """Add what was planned on top of it."""
+        self.changes.follow(later.changes)
+        self.meta.update(later.meta)
+
+
+class Journal:
+    """What is on its way: one batch `sent` to the disk, and one `waiting` behind it. For one thread at a time.
+
+    What fails is sent again with all that came after it, so that one commit carries everything.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.folder: Path = store.folder
+        self.failures = 0
+        self._disk = DiskThread(store)
+        self._waiting: Batch | None = None
+        self._sent: tuple[Batch, Future[None]] | None = None
+        self._sent_at = 0.0
+        self._reading: Future[dict[int, dict[str, int]]] | None = None
+        self._said = False
+        self._behind = False
+        self._internal: BaseException | None = None
+
+    @property
+    def durable(self) -> bool:
+        """Whether everything that was handed over is on the disk."""
+        return self._sent is None and self._waiting is None
+
+    @property
+    def behind(self) -> bool:
+        """Whether the last commit failed, or has had no answer in its time: what is durable is not the newest."""
+        return self._behind
+
+    @property
+    def _silent(self) -> bool:
+        return self._sent is not None and time.monotonic() - self._sent_at > SILENCE
+
+    def commit(self, changes: Changes, meta: Mapping[str, object] | None = None) -> list[Changes]:
+        """Hand over changes, wait for a moment, and return all that has become durable since, oldest first."""
+        return self._advance(Batch(changes, dict(meta or {})))
+
+    def retry(self) -> list[Changes]:
+        """Send again what failed, and return what has become durable."""
+        return [] if self.durable else self._advance(None)
+
+    def slice_users(self, starts: Iterable[int]) -> dict[int, Mapping[str, int]]:
+        """Money units by user of the slices that begin at these times. Raises `DiskSilent`."""
+        found: dict[int, Mapping[str, int]] = {}
+        missing = set(starts)
+        for batch in (self._waiting, None if self._sent is None else self._sent[0]):
+            for start in missing & (set() if batch is None else batch.changes.slice_users.keys()):
+                found[start] = (batch and batch.changes.slice_users[start]) or {}
+                missing.discard(start)
+        if missing:
+            found.update(self._read_users(sorted(missing)))
+        return found
+
+    def later(self, work: Callable[[Store], None]) -> None:
+        """Do something else on the store, after what was handed over; nobody waits for it, so it must not raise."""
+        self._disk.submit(work)
+
+    def close(self) -> None:
+        """Close the store. A disk that does not answer is left alone, and said to be."""
+        if not self._disk.close(FAREWELL):
+            log.warning("the disk of the state in %s does not answer: stopping without it", self.folder)
+
+    def _advance(self, added: Batch | None) -> list[Changes]:
+        alone = self.durable
+        landed = self._settle(0.0)
+        if added is not None:
+            if self._waiting is None:
+                self._waiting = Batch()
+            self._waiting.follow(added)
+        if self._sent is None and self._waiting is not None:
+            batch = self._waiting
+            self._sent = batch, self._disk.submit(lambda store: store.commit(batch.changes, batch.meta))
+            self._sent_at, self._waiting = time.monotonic(), None
+            landed += self._settle(PATIENCE)
+        if alone and self._internal is not None:
+            # nothing is built upon it yet: it is as if it had never been handed over
+            error, self._internal, self._waiting = self._internal, None, None
+            raise error
+        self._behind = not self.durable
+        if self._silent:
+            self._fail("the disk does not answer")
+        elif self.durable and self._said:
+            self._said = False
+            log.info("the state is written again")
+        return landed
+
+    def _settle(self, seconds: float) -> list[Changes]:
+        """Take note of the answer to what was sent, if there is one by then."""
+        if self._sent is None or not answered(self._sent[1], seconds):
+            return []
+        (batch, answer), self._sent = self._sent, None
+        error = answer.exception()
+        self._internal = None
+        if error is None:
+            return [batch.changes]
+        if self._waiting is not None:
+            batch.follow(self._waiting)
+        self._waiting = batch
+        if isinstance(error, (sqlite3.Error, OSError)):
+            self._fail(str(error))
+        else:
+            self._internal = error
+            self._fail(f"internal error, {type(error).__name__}")
+        return []
+
+    def _fail(self, reason: str) -> None:
+        self.failures += 1
+        if not self._said:
+            self._said = True
+            log.error("the state in %s cannot be written (%s): counters are frozen until it can", self.folder, reason)
+
+    def _read_users(self, starts: list[int]) -> dict[int, dict[str, int]]:
+        # what hangs is asked for once: reads behind it would pile up
+        if not self._silent and (self._reading is None or self._reading.done()):
+            self._reading = self._disk.submit(lambda store: store.slice_users(starts))
+            if answered(self._reading, SILENCE):
+                return self._reading.result()
+        raise DiskSilent(
+            f"the disk of the state in {self.folder} does not answer",
+            "see whether it hangs (dmesg, df); what was closed before is read again when it answers",
+        )

@@ -1,0 +1,102 @@
+"""Series that somebody ends: nothing else moves, and what comes back under their name counts once."""
+
+from dataclasses import replace
+
+from exporter.ledger.aggregate import Field
+from exporter.ledger.model import OTHER, Series
+from exporter.ledger.view import counters, spend_month, spend_today
+from tests.unit.ledger.driver import RULES, START, Exporter, started
+from tests.unit.ledger.model_log import Log
+
+GONE, KEPT = Series("random", "m1"), Series("chat", "m1")
+
+
+def with_rows(log: Log, max_series: int = 50) -> Exporter:
+    """Both series have rows: counted, merged, and in the open window; one row of each was deleted since."""
+    exporter = started(log, rules=replace(RULES, max_series=max_series))
+    for _ in range(4):
+        for operation in ("random", "chat"):
+            log.insert(exporter.clock, operation=operation, cost=100)
+        exporter.run(600)
+    lost = [log.insert(exporter.clock, operation=operation, cost=107) for operation in ("random", "chat")]
+    exporter.wait(10)
+    for row in lost:
+        log.delete(row)
+    for operation in ("random", "chat"):
+        log.insert(exporter.clock, operation=operation, cost=100)
+    exporter.wait(10)
+    return exporter
+
+
+def test_its_counters_end_and_no_other_moves() -> None:
+    exporter = with_rows(Log())
+    before, spent = counters(exporter.state), sum(spend_today(exporter.state, exporter.rules).values())
+    assert exporter.state.corrections == {GONE: 7, KEPT: 7}
+    exporter.forget(GONE)
+    after = counters(exporter.state)
+    assert GONE not in after
+    assert {series: total for series, total in after.items() if any(total)} == {KEPT: before[KEPT]}
+    assert exporter.state.corrections == {KEPT: 7}
+    assert "random" not in exporter.state.seen_operations
+    # gauges are the sums of the rows, whatever they are called
+    today = spend_today(exporter.state, exporter.rules)
+    assert (today[OTHER], sum(today.values())) == (500, spent)
+    assert sum(spend_month(exporter.state, exporter.rules).values()) == spent
+
+
+def test_rows_that_are_read_again_are_not_counted_again() -> None:
+    exporter = with_rows(Log(), max_series=2)
+    counted = exporter.count(Field.COST, KEPT)
+    exporter.forget(GONE)
+    exporter.run(24 * 3600, 300)
+    assert exporter.count(Field.COST) == counted
+    assert exporter.count(Field.CALLS, OTHER) == 0
+
+
+def test_what_comes_back_has_a_place_again_and_counts_from_there() -> None:
+    log = Log()
+    exporter = with_rows(log)
+    counted = exporter.count(Field.COST, KEPT)
+    exporter.forget(GONE)
+    exporter.run(1200)
+    log.insert(exporter.clock, operation="random", cost=3)
+    exporter.run(1200)
+    log.insert(exporter.clock, operation="random", cost=4)
+    exporter.run(24 * 3600, 300)
+    assert GONE in exporter.state.admitted
+    assert exporter.count(Field.COST) == counted + 7
+    assert exporter.count(Field.COST, GONE) in (4, 7)
+
+
+def test_its_place_is_free_for_another() -> None:
+    log = Log()
+    exporter = with_rows(log, max_series=2)
+    exporter.forget(GONE)
+    for _ in range(3):
+        log.insert(exporter.clock, operation="new", cost=1)
+        exporter.run(900)
+    assert set(exporter.state.admitted) == {KEPT, OTHER, Series("new", "m1")}
+    orders = [admission.order for admission in exporter.state.admitted.values()]
+    assert len(set(orders)) == len(orders)
+
+
+def test_what_is_not_there_or_is_other_changes_nothing() -> None:
+    exporter = with_rows(Log(), max_series=1)
+    before = counters(exporter.state)
+    for series in (OTHER, Series("no", "such")):
+        exporter.forget(series)
+    assert counters(exporter.state) == before
+    assert exporter.clock > START
+
+
+def test_the_rest_of_a_new_series_zero_and_where_it_begins_outlive_a_restart() -> None:
+    log = Log()
+    log.insert(START - 600, model="a")
+    exporter = started(log, rules=replace(RULES, max_series=4, ample=1, zero_hold=3600))
+    for _ in range(3):
+        log.insert(exporter.clock, operation="steady")
+        exporter.run(900)
+    since = exporter.state.admitted[Series("steady", "m1")].since
+    assert since
+    exporter.restart()
+    assert exporter.state.admitted[Series("steady", "m1")].since == since

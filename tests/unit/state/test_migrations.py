@@ -1,0 +1,178 @@
+"""A state of an earlier version goes on where it was; one that cannot is refused by name, and left as it is."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.books import Books
+from exporter.check.state import check_state
+from exporter.config import Config
+from exporter.database.session import Identity
+from exporter.finding import Level
+from exporter.ledger import agenda
+from exporter.ledger.aggregate import USD, ZERO, Field, with_figure
+from exporter.ledger.calendar import MINUTE
+from exporter.ledger.model import OTHER, Minute, Read, Series, State
+from exporter.ledger.view import counters
+from exporter.state import migrations
+from exporter.state.codec import LAYOUT
+from exporter.state.migrations import FORMAT
+from exporter.state.store import FILE_NAME, StateError, Store
+from tests.unit.state.kept import write_first_version
+
+IDENTITY = Identity("7400000000000000001", "shop", "public.ai_operation_log")
+CONFIG = Config.model_validate({"horizon": "3h", "max_series": 5})
+MAIL = Series("mail", "m2")
+
+
+def loaded(folder: Path) -> State:
+    with Store(folder) as store:
+        state = store.load()
+    assert state is not None
+    return state
+
+
+def format_of(folder: Path) -> int:
+    with closing(sqlite3.connect(folder / FILE_NAME)) as db:
+        found: int = db.execute("PRAGMA user_version").fetchone()[0]
+    return found
+
+
+def content(folder: Path) -> list[str]:
+    with closing(sqlite3.connect(folder / FILE_NAME)) as db:
+        return list(db.iterdump())
+
+
+def test_a_state_of_the_first_version_goes_on_with_its_counters(tmp_path: Path) -> None:
+    folder = write_first_version(tmp_path / "state")
+    assert check_state(folder, IDENTITY).level is Level.OK
+    books = Books(Store(folder), CONFIG)
+    state = books.durable
+    assert state is not None
+    before = counters(state)
+    # as it was counted by that version
+    assert {series: (total[Field.CALLS], total[Field.COST]) for series, total in before.items()} == {
+        Series("chat", "m1"): (9, 5_250_000_000_000),
+        Series("chat", "m2"): (4, 1_000_000_000_000),
+        Series("plan", "m1"): (4, 960_000_000_000),
+        Series("mail", "m2"): (4, 920_000_000_000),
+        Series("plan", "m2"): (5, 1_200_000_000_000),
+        OTHER: (6, 6_150_000_000_000),
+    }
+    assert state.corrections == {OTHER: USD}
+    assert not books.must_rebase
+    books.open(IDENTITY, state.progress.now)
+    now = state.progress.now + 60
+    span = agenda.front(state, now, books.rules)
+    assert span is not None
+    row = with_figure(with_figure(with_figure(ZERO, Field.ROWS, 1), Field.CALLS, 1), Field.COST, 7)
+    known = {
+        start: Minute(cells={s: c.current for s, c in item.cells.items()}, users=item.users)
+        for start, item in state.slices.items()
+        if span.lo <= start < span.hi
+    }
+    books.record(Read(span, now, {**known, now - now % MINUTE: Minute(cells={MAIL: row})}, sequence=1))
+    assert books.durable is not None
+    after = counters(books.durable)
+    assert after[MAIL][Field.COST] == before[MAIL][Field.COST] + 7
+    assert {s: t for s, t in after.items() if s != MAIL} == {s: t for s, t in before.items() if s != MAIL}
+    books.close()
+    assert format_of(folder) == FORMAT
+    assert counters(loaded(folder)) == after
+
+
+def older(folder: Path, change: Callable[[list[int]], list[int]], figures: list[str]) -> None:
+    """Make the file one of a version that had other figures: `change` is what it would have written of ours."""
+    with closing(sqlite3.connect(folder / FILE_NAME)) as db, db:
+        for start, text in db.execute("SELECT start, body FROM slices").fetchall():
+            body = json.loads(text)
+            body["cells"] = [[o, m, change(current), change(mark)] for o, m, current, mark in body["cells"]]
+            db.execute("UPDATE slices SET body = ? WHERE start = ?", (json.dumps(body), start))
+        for key, text in db.execute("SELECT key, value FROM parts WHERE part = 'totals'").fetchall():
+            db.execute(
+                "UPDATE parts SET value = ? WHERE part = 'totals' AND key = ?",
+                (json.dumps(change(json.loads(text))), key),
+            )
+        db.execute("REPLACE INTO meta VALUES ('layout', ?)", (json.dumps({**LAYOUT, "figures": figures}),))
+
+
+def pairs(sparse: list[int]) -> list[tuple[int, int]]:
+    return list(zip(sparse[::2], sparse[1::2], strict=True))
+
+
+@pytest.mark.parametrize("field", Field)
+def test_a_figure_that_is_new_begins_at_zero_and_all_others_go_on(tmp_path: Path, field: Field) -> None:
+    folder = write_first_version(tmp_path / "state")
+    before = loaded(folder)
+
+    def without(sparse: list[int]) -> list[int]:
+        kept = [(place - (place > field), value) for place, value in pairs(sparse) if place != field]
+        return [number for pair in kept for number in pair]
+
+    older(folder, without, [name for name in LAYOUT["figures"] if name != field.name.lower()])
+    assert check_state(folder, IDENTITY).level is Level.OK
+    after = loaded(folder)
+    assert after.totals == {series: with_figure(total, field, 0) for series, total in before.totals.items()}
+    for start, item in after.slices.items():
+        assert {s: cell.mark for s, cell in item.cells.items()} == {
+            s: with_figure(cell.mark, field, 0) for s, cell in before.slices[start].cells.items()
+        }
+    # once, and not at every start
+    assert loaded(folder) == after
+
+
+def test_figures_in_another_order_are_told_by_their_names(tmp_path: Path) -> None:
+    folder = write_first_version(tmp_path / "state")
+    before = loaded(folder)
+
+    def swapped(sparse: list[int]) -> list[int]:
+        return [number for place, value in pairs(sparse) for number in ({0: 1, 1: 0}.get(place, place), value)]
+
+    names = LAYOUT["figures"]
+    older(folder, swapped, [names[1], names[0], *names[2:]])
+    assert loaded(folder) == before
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_first_version(tmp_path / "state")
+    before = content(folder)
+
+    def half(db: sqlite3.Connection) -> None:
+        db.execute("DELETE FROM slices")
+        db.execute("CREATE TABLE new (x)")
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "STEPS", (*migrations.STEPS, half))
+        with pytest.raises(StateError, match="is full"):
+            Store(folder)
+    assert (content(folder), format_of(folder)) == (before, 1)
+    assert len(loaded(folder).slices) == 27
+
+
+@pytest.mark.parametrize("version", [FORMAT + 1, 99, -1])
+def test_a_format_that_is_not_known_is_refused_and_left_alone(tmp_path: Path, version: int) -> None:
+    folder = write_first_version(tmp_path / "state")
+    with closing(sqlite3.connect(folder / FILE_NAME)) as db:
+        db.execute(f"PRAGMA user_version = {version}")
+    before = content(folder)
+    with pytest.raises(StateError, match=f"format {version}, this version reads {FORMAT}"):
+        Store(folder)
+    assert check_state(folder, IDENTITY).level is Level.FAIL
+    assert (content(folder), format_of(folder)) == (before, version)
+
+
+@pytest.mark.parametrize("body", ['{"cells": 1}', "[]", "{", '{"cells": [["a", "b", [0], []]]}'])
+def test_an_older_file_that_makes_no_sense_is_set_aside(tmp_path: Path, body: Any) -> None:
+    folder = write_first_version(tmp_path / "state")
+    older(folder, lambda sparse: sparse, LAYOUT["figures"][:-1])
+    with closing(sqlite3.connect(folder / FILE_NAME)) as db, db:
+        db.execute("UPDATE slices SET body = ?", (body,))
+    with Store(folder) as store:
+        assert store.load() is None
+        assert store.used_before

@@ -1,0 +1,170 @@
+"""Users' ids: hidden in the state, too, wherever they are hidden at all, and whatever was there before."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.books import Books
+from exporter.config import Config
+from exporter.database.session import Identity
+from exporter.ledger.calendar import MINUTE
+from exporter.ledger.model import UNATTRIBUTED, Minute, Read, Span
+from exporter.ledger.rebase import rebase_span
+from exporter.ledger.view import user_spend_today
+from exporter.pseudonyms import Pseudonyms
+from exporter.state.store import FILE_NAME, Store
+from tests.unit.state.kept import USERS, files_with, write_first_version
+
+IDENTITY = Identity("7400000000000000001", "shop", "public.ai_operation_log")
+KEY, OTHER_KEY = b"a key of sixteen bytes", b"and another one of them"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[[str], Config]:
+    """The settings of the kept state, with users in one of the modes; `hmac2` has another key."""
+
+    def make(mode: str) -> Config:
+        users: dict[str, Any] = {"mode": mode}
+        if mode.startswith("hmac"):
+            key = tmp_path / f"{mode}.key"
+            key.write_bytes(OTHER_KEY if mode == "hmac2" else KEY)
+            users = {"mode": "hmac", "hmac_key_file": str(key)}
+        return Config.model_validate({"horizon": "3h", "max_series": 5, "users": users})
+
+    return make
+
+
+class Kept:
+    """Books on a folder, closed at the end: what was read of it then, and by a second start."""
+
+    def __init__(self, folder: Path, config: Config) -> None:
+        self.config = config
+        self.books = Books(Store(folder), config)
+
+    def __enter__(self) -> Books:
+        return self.books
+
+    def __exit__(self, *_: object) -> None:
+        self.books.close()
+
+
+def today(books: Books) -> dict[str, int]:
+    assert books.durable is not None
+    return user_spend_today(books.durable, books.rules)
+
+
+@pytest.mark.parametrize("mode", ["hmac", "off"])
+def test_ids_that_were_kept_are_replaced_and_leave_no_trace(
+    tmp_path: Path, config: Callable[[str], Config], mode: str
+) -> None:
+    folder = write_first_version(tmp_path / "state")
+    with Kept(folder, config("id")) as books:
+        before, shown = today(books), dict(books.present.shown_users) if books.present else {}
+        state = books.durable
+        assert state is not None
+        counted = dict(state.totals)
+    assert set(USERS) < before.keys()
+    assert files_with(folder, *USERS) == {FILE_NAME}
+    with Kept(folder, config(mode)) as books:
+        hidden, name = today(books), books.pseudonyms.of
+        assert hidden == {name(user): units for user, units in before.items()}
+        assert not hidden.keys() & set(USERS)
+        assert books.durable is not None
+        assert books.durable.shown_users == {name(user): day for user, day in shown.items()}
+        assert books.durable.totals == counted
+        assert not books.must_rebase
+    assert files_with(folder, *USERS) == set()
+    # the names stay the same from one start to the next
+    with Kept(folder, config(mode)) as books:
+        assert today(books) == hidden
+        assert not books.must_rebase
+
+
+def test_names_made_with_the_key_are_those_that_were_shown_before(
+    tmp_path: Path, config: Callable[[str], Config]
+) -> None:
+    folder = write_first_version(tmp_path / "state")
+    with Kept(folder, config("hmac")) as books:
+        assert {Pseudonyms(KEY).of(user) for user in USERS} | {UNATTRIBUTED} == today(books).keys()
+
+
+def test_ids_that_were_deleted_before_leave_no_trace_either(tmp_path: Path, config: Callable[[str], Config]) -> None:
+    folder = write_first_version(tmp_path / "state")
+    gone = "deadbeef-0000-4000-8000-000000000000"
+    with closing(sqlite3.connect(folder / FILE_NAME)) as db, db:
+        db.execute("PRAGMA secure_delete = OFF")
+        db.executemany("REPLACE INTO slice_users VALUES (?, ?)", [(n, f'{{"{gone}":{n}}}') for n in range(500)])
+        db.commit()
+        db.execute("DELETE FROM slice_users WHERE start < 500")
+    assert files_with(folder, gone) == {FILE_NAME}
+    Kept(folder, config("off")).books.close()
+    assert files_with(folder, gone) == set()
+
+
+@pytest.mark.parametrize("mode", ["hmac", "off", "id"])
+def test_what_is_read_is_recorded_under_the_names(tmp_path: Path, config: Callable[[str], Config], mode: str) -> None:
+    folder, now = tmp_path / "state", 1_772_452_800
+    with Kept(folder, config(mode)) as books:
+        begun = books.open(IDENTITY, now).progress.position
+        books.record(Read(Span(begun, now - 180), now, {now - 7200: Minute(users={USERS[1]: 7})}, sequence=1))
+        minutes = {now - MINUTE: Minute(users={USERS[0]: 3, UNATTRIBUTED: 2})}
+        books.record(Read(Span(now - 180, now + 1), now, minutes, sequence=2))
+        name = books.pseudonyms.of
+        assert today(books) == {name(USERS[0]): 3, name(USERS[1]): 7, UNATTRIBUTED: 2}
+        # what is on the disk is joined with what is read again
+        books.record(Read(Span(now - 7200, now - 6300), now, {now - 7200: Minute(users={USERS[1]: 9})}, sequence=3))
+        assert today(books)[name(USERS[1])] == 9
+        assert bool(files_with(folder, *USERS)) == (mode == "id")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("hmac", "hmac2"), ("hmac", "id"), ("off", "id"), ("hmac", "off"), ("off", "hmac")],
+)
+def test_names_that_cannot_be_turned_into_others_are_dropped_and_read_anew(
+    tmp_path: Path, config: Callable[[str], Config], before: str, after: str
+) -> None:
+    folder = write_first_version(tmp_path / "state")
+    Kept(folder, config(before)).books.close()
+    for _ in range(2):
+        with Kept(folder, config(after)) as books:
+            assert books.must_rebase
+            state = books.durable
+            assert state is not None
+            assert (today(books), state.shown_users) == ({}, {})
+            span, now = rebase_span(state, books.wanted_rules), state.progress.now
+    with Kept(folder, config(after)) as books:
+        totals = dict(books.durable.totals) if books.durable else {}
+        read = Read(span, now, {now - now % MINUTE - 600: Minute(users={USERS[2]: 5})}, sequence=1)
+        books.record_rebase(None, read)
+        assert today(books) == {books.pseudonyms.of(USERS[2]): 5}
+        assert not books.must_rebase
+        assert books.durable is not None
+        assert books.durable.totals == totals
+    with Kept(folder, config(after)) as books:
+        assert not books.must_rebase
+        assert today(books) == {books.pseudonyms.of(USERS[2]): 5}
+
+
+def test_a_disk_that_is_full_at_the_start_hides_users_all_the_same(
+    tmp_path: Path, config: Callable[[str], Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_first_version(tmp_path / "state")
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        for method in ("rename_users", "commit", "purge"):
+            patch.setattr(Store, method, full)
+        with Kept(folder, config("off")) as books:
+            assert books.present is not None
+            assert not user_spend_today(books.present, books.rules)
+            assert books.must_rebase
+    with Kept(folder, config("off")) as books:
+        assert set(USERS).isdisjoint(today(books))
+    assert files_with(folder, *USERS) == set()
