@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 PROBE_INTERVAL = 60.0
 DRIFT_INTERVAL = 3600.0
+ROUTES_INTERVAL = 60.0
 REBASE_SECONDS = 1800.0
 """The most that reading everything under a changed configuration may take: it must come from one snapshot."""
 
@@ -61,6 +62,7 @@ class Worker:
         self._drift = DriftSampler(books)
         self._said_progress = -1
         self._routes: Mapping[str, str] = {}
+        self._next_routes = 0.0
         self.catching_up_from: int | None = None
         self.clock = 0
 
@@ -262,7 +264,14 @@ class Worker:
         return minutes
 
     def _primaries(self, session: Session) -> Mapping[str, str]:
-        """The routes in force, as last read; a scrape says why they cannot be read."""
+        """The routes in force, as last read; a scrape says why they cannot be read.
+
+        They are tried once a minute and not with each chunk: where their table is locked, each try takes its time.
+        """
+        now = time.monotonic()
+        if now < self._next_routes:
+            return self._routes
+        self._next_routes = now + ROUTES_INTERVAL
         with contextlib.suppress(DatabaseError, psycopg.Error), session.savepoint():
             routes = read_routes(session, self._config)
             self._routes = {route.operation: route.primary_model for route in routes or ()}
