@@ -202,6 +202,18 @@ def outcome(log: LogTable) -> sql.Composed:
     return _BY_SUCCESS.format(log.column("success"))
 
 
+def final_and_failed(log: LogTable) -> tuple[sql.Composed, sql.Composed]:
+    """Conditions for what `outcome` calls final (ok, failed or timeout), and for failed or timeout."""
+    if log.has_status:
+        status = sql.SQL("{}::text").format(log.column("status"))
+        return (
+            sql.SQL("{} IN ('success', 'failed', 'timeout')").format(status),
+            sql.SQL("{} IN ('failed', 'timeout')").format(status),
+        )
+    success = log.column("success")
+    return sql.SQL("{} IS NOT NULL").format(success), sql.SQL("NOT {}").format(success)
+
+
 def _error_class(log: LogTable, rules: Classification) -> sql.Composed:
     message = log.column("error_message")
     cases = [
