@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import psycopg
 
@@ -42,6 +43,11 @@ class LateRows:
         return self._watch
 
     @property
+    def differ(self) -> bool:
+        """Whether slices that differ wait to be read again."""
+        return bool(self._watch.suspects)
+
+    @property
     def due(self) -> bool:
         """Whether it is time for a round."""
         return self._monotonic() >= self._next
@@ -63,19 +69,28 @@ class LateRows:
         self._next = ended + max(INTERVAL, (ended - begun) * (1 / SHARE - 1))
         return found
 
-    def judge(self, asked: Round, slices: Slices, found: dict[Span, Sums], sequence: int) -> bool:
-        """Take in what a round has found; whether anything is to be read again."""
+    def judge(self, asked: Round, slices: Slices, found: dict[Span, Sums], sequence: int) -> None:
+        """Take in what a round has found; `slices` are those of the state now."""
         self._watch = judge(self._watch, asked, slices, found, sequence)
-        return bool(self._watch.suspects)
 
     def next_span(self, slices: Slices, length: int) -> Span | None:
         """What is to be read again first, at most `length` seconds of it; None where nothing is."""
-        return next_span(self._watch, slices, length)
+        span = next_span(self._watch, slices, length)
+        if span is None and self._watch.suspects:
+            # all of them have been read since, for another reason
+            self._watch = replace(self._watch, suspects=())
+        return span
 
     def was_read(self, slices: Slices, span: Span, seconds: float) -> None:
-        """A span was read again, which took so many seconds; they are waited for as well before the next round."""
+        """A span was read, which took so many seconds; `slices` are those of the state after it.
+
+        Where that was for late rows the next round waits as long: a table that changes all the time, or whose figures
+        are never twice the same, takes no more than half of the time.
+        """
+        suspects = self._watch.suspects
         self._watch = settle(self._watch, slices, span)
-        self._next += seconds
+        if self._watch.suspects != suspects:
+            self._next += seconds
 
     def _read(
         self, session: Session, log: LogTable, rules: Classification, spans: Sequence[Span], seconds: float | None

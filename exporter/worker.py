@@ -19,9 +19,11 @@ from exporter.database.reader import read_rows, read_span, read_undated
 from exporter.database.session import Database, Session
 from exporter.database.tables import read_routes
 from exporter.drift import DriftSampler
+from exporter.lateness import LateRows
 from exporter.ledger import agenda
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER, day_start, first_user_day
-from exporter.ledger.model import RUNNING, STARTING, Minute, Read, Span, State
+from exporter.ledger.model import RUNNING, STARTING, Minute, Read, Slice, Span, State
+from exporter.ledger.probing import next_round
 from exporter.ledger.rebase import rebase_span
 from exporter.pace import Pace
 
@@ -55,6 +57,7 @@ class Worker:
         self._announcer = announcer
         self._database = Database(info, config.database.connect_timeout, "ai-operation-exporter-worker")
         self._pace = Pace(config.worker.statement_budget)
+        self._late_rows = LateRows()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._next_probe = 0.0
@@ -126,7 +129,7 @@ class Worker:
         # no transaction is open while the ledger computes or the disk is written
         for record in work.records:
             record()
-        return work.busy
+        return work.busy or self._late_rows.differ
 
     @property
     def _seconds(self) -> float:
@@ -153,7 +156,7 @@ class Worker:
         if span is not None:
             with self._old_settings(session):
                 return Work(self._read(session, table, state, span, now), busy=True)
-        return Work(tuple(self._probes(session, table, state)), busy=False)
+        return Work(tuple(self._probes(session, table, state, now)), busy=False)
 
     def _old_table(self, session: Session) -> LogTable | None:
         """The log as the old settings have it; None where they name what is gone, so that rows are taken as known."""
@@ -196,7 +199,11 @@ class Worker:
             return agenda.front(state, clock, books.rules)
         if books.must_rebase:
             return None
-        return agenda.next_merge(state, length) or agenda.next_reread(state, clock, books.rules, length, books.safe_now)
+        return (
+            agenda.next_merge(state, length)
+            or self._late_rows.next_span(state.slices, length)
+            or agenda.next_reread(state, clock, books.rules, length, books.safe_now)
+        )
 
     def _read(
         self, session: Session, table: LogTable, state: State, span: Span, now: int
@@ -218,9 +225,10 @@ class Worker:
         if found is None:
             pace.too_many()
             return ()
-        pace.took(time.monotonic() - begun, found.rows, span.hi - span.lo)
+        seconds = time.monotonic() - begun
+        pace.took(seconds, found.rows, span.hi - span.lo)
         read = Read(span, now, found.minutes, self._primaries(session), session.sequence, width)
-        return (lambda: books.record(read),)
+        return lambda: books.record(read), lambda: self._late_rows.was_read(self._slices(), span, seconds)
 
     def _users_since(self, now: int) -> int:
         """From when on users are read, in seconds since the epoch: the ledger keeps none of older days."""
@@ -277,19 +285,33 @@ class Worker:
             self._routes = {route.operation: route.primary_model for route in routes or ()}
         return self._routes
 
-    def _probes(self, session: Session, table: LogTable, state: State) -> Iterator[Callable[[], None]]:
-        """What is looked at now and then: rows without a usable time, and whether past days still agree."""
-        now = time.monotonic()
-        if now >= self._next_probe:
-            self._next_probe = now + PROBE_INTERVAL
+    def _probes(self, session: Session, table: LogTable, state: State, now: int) -> Iterator[Callable[[], None]]:
+        """What is looked at now and then: late rows, rows without a usable time, whether past days still agree."""
+        if self._late_rows.due:
+            yield self._look_for_late_rows(session, table, state, now)
+        moment = time.monotonic()
+        if moment >= self._next_probe:
+            self._next_probe = moment + PROBE_INTERVAL
             undated = read_undated(session, table)
             yield lambda: self._books.note_skips(undated)
-        if now >= self._next_drift and state.progress.phase == RUNNING:
-            self._next_drift = now + DRIFT_INTERVAL
+        if moment >= self._next_drift and state.progress.phase == RUNNING:
+            self._next_drift = moment + DRIFT_INTERVAL
             if self._drift.read(session, table, state, max(HOUR, self._pace.length)):
                 yield lambda: self._drift.compare(state)
             elif self._drift.under_way:
-                self._next_drift = now
+                self._next_drift = moment
+
+    def _look_for_late_rows(self, session: Session, table: LogTable, state: State, now: int) -> Callable[[], None]:
+        with self._books.reading():
+            asked = next_round(self._late_rows.watch, state, now)
+        found = self._late_rows.look(session, table, self._books.classification, asked)
+        sequence = session.sequence
+        return lambda: self._late_rows.judge(asked, self._slices(), found, sequence)
+
+    def _slices(self) -> dict[int, Slice]:
+        """The slices as they are known now: what a slice holds never changes, only which one is in its place."""
+        with self._books.reading():
+            return {} if self._books.present is None else dict(self._books.present.slices)
 
     def _say_progress(self, state: State, clock: int) -> None:
         begun = self.catching_up_from or state.progress.began
