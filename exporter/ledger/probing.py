@@ -19,6 +19,9 @@ RECENT = HOUR + 5 * MINUTE
 ROUNDS = 10
 """The number of rounds in which all older slices have been looked at once."""
 
+MANY = 3
+"""So many slices that differ in one round are taken for a change that goes through the whole log."""
+
 MOST_TRIES = 3
 """How often a slice is read again in vain before only a change in the ledger makes it worth another try."""
 
@@ -65,7 +68,7 @@ class Watch:
     """What is remembered from one round to the next, for as long as the process lives.
 
     `cursor` is the older slice with which the rotation goes on. `whole` asks the next round for all older slices: so it
-    is at the start, and after an older one was found to differ, since changes like that come in numbers.
+    is at the start, and after an older one or many were found to differ, since such changes come in numbers.
     """
 
     cursor: int = 0
@@ -131,7 +134,7 @@ def judge(watch: Watch, asked: Round, slices: Slices, found: Mapping[Span, Sums]
     unfinished = watch.whole and len(looked_at) < len(asked.older)
     return Watch(
         cursor=looked_at[-1].hi if looked_at else watch.cursor,
-        whole=unfinished or not {suspect.span for suspect in suspects}.isdisjoint(looked_at),
+        whole=unfinished or len(suspects) >= MANY or not {s.span for s in suspects}.isdisjoint(looked_at),
         suspects=tuple(sorted(suspects, key=lambda suspect: suspect.span.lo)),
         unresolved=unresolved,
     )

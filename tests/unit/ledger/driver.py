@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from exporter.ledger import agenda, view
+from exporter.ledger import agenda, probing, view
 from exporter.ledger.advance import advance, begin, quarters_within, set_back
-from exporter.ledger.aggregate import Aggregate
+from exporter.ledger.aggregate import Aggregate, total
 from exporter.ledger.calendar import QUARTER, day_start, first_user_day
-from exporter.ledger.model import KEYED, Changes, Read, Rules, Series, Slice, Span, State
+from exporter.ledger.model import KEYED, Cell, Changes, Read, Rules, Series, Slice, Span, State
+from exporter.ledger.probing import Sums, Watch, held_sums
 from exporter.ledger.rebase import rebase, rebase_span
 from tests.unit.ledger.model_log import Classes, Log
 
@@ -70,6 +71,7 @@ class Exporter:
     applied: Callable[[Read, bool], None] = lambda read, rebased: None
     followed: Callable[[], None] = lambda: None
     sequence: int = 0
+    watch: Watch = field(default_factory=Watch)
 
     def __post_init__(self) -> None:
         self.state = State(begin(self.clock, self.rules, self.backfill_since, self.clock - max(0, self.lead)))
@@ -151,6 +153,35 @@ class Exporter:
             self.take(self.read(span))
         raise AssertionError(f"the worker never gets done: {span}")
 
+    # -- late rows
+
+    def sums(self, span: Span) -> Sums:
+        """What a probe brings of a span: plain sums over its rows."""
+        rows = [self.classes.aggregate(row) for row in self.log.within(span)]
+        return held_sums(Slice(span.lo, span.hi - span.lo, {Series("any", "any"): Cell(current=total(rows))}))
+
+    def look(self) -> None:
+        """One round of probes; what differs is left to `reread_suspects`."""
+        self.sequence += 1
+        asked = probing.next_round(self.watch, self.state, self.now)
+        found = {span: self.sums(span) for span in (*asked.recent, *asked.older)}
+        self.watch = probing.judge(self.watch, asked, self.state.slices, found, self.sequence)
+
+    def reread_suspects(self) -> list[Span]:
+        """Read again whatever differs; returns what was read."""
+        spans: list[Span] = []
+        while (span := probing.next_span(self.watch, self.state.slices, self.chunk)) is not None:
+            self.take(self.read(span))
+            self.watch = probing.settle(self.watch, self.state.slices, span)
+            spans.append(span)
+        return spans
+
+    def find_late_rows(self) -> list[Span]:
+        """A round over all slices, and what follows from it."""
+        self.watch = replace(self.watch, whole=True)
+        self.look()
+        return self.reread_suspects()
+
     # -- time and trouble
 
     def wait(self, seconds: int) -> dict[Series, Aggregate]:
@@ -170,6 +201,7 @@ class Exporter:
         """A new process: the durable state, and zeros that are shown anew. `changed` are new values of the rules."""
         self.rules = replace(self.rules, **changed)  # type: ignore[arg-type]
         self.state = self.disk.load()
+        self.watch = Watch()
         self.commit(Changes(admitted=dict(view.rebirths(self.state, self.rules))))
 
     def reconfigure(self, classes: Classes | None = None, **changed: object) -> None:

@@ -1,7 +1,7 @@
 """The ledger against brute force: a log that does whatever logs do, an exporter that does whatever processes do."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
 
-from exporter.ledger import agenda
+from exporter.ledger import agenda, probing
 from exporter.ledger.aggregate import SECOND, USD, Field
 from exporter.ledger.model import Rules
+from exporter.ledger.probing import held_sums
 from tests.unit.ledger.driver import Exporter
 from tests.unit.ledger.model_log import Classes, Log, Row
 from tests.unit.ledger.oracle import Oracle
@@ -243,6 +244,17 @@ class Ledger(RuleBasedStateMachine):
     @rule()
     def work(self) -> None:
         self.exporter.work()
+
+    @rule()
+    def find_late_rows(self) -> None:
+        """A round of probes: what it passes over adds up to what the log holds now, and nothing is read in vain."""
+        exporter = self.exporter
+        exporter.find_late_rows()
+        asked = probing.next_round(replace(exporter.watch, whole=True), exporter.state, exporter.now)
+        for span in (*asked.recent, *asked.older):
+            assert held_sums(exporter.state.slices[span.lo]) == exporter.sums(span)
+        assert not exporter.watch.unresolved
+        assert exporter.find_late_rows() == []
 
     @rule(length=lengths, width=st.sampled_from([60, 900]))
     def other_chunks(self, length: int, width: int) -> None:
