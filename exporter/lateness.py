@@ -1,5 +1,6 @@
 """Late rows: a look at closed slices once a minute, at a bounded cost, and what is to be read again for it."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from exporter.database.errors import QueryTimeout
 from exporter.database.log_query import LogTable
 from exporter.database.probe_query import read_sums
 from exporter.database.session import Session
-from exporter.ledger.calendar import QUARTER
+from exporter.ledger.calendar import HOUR, QUARTER
 from exporter.ledger.model import Span
 from exporter.ledger.probing import Round, Slices, Sums, Watch, judge, next_span, settle
 
@@ -25,7 +26,6 @@ OLDER_SHARE = 0.25
 """What older slices get of a round's time, where recent ones alone take all of it."""
 
 _STATEMENT_SECONDS = 1.0
-_LONGEST_STATEMENT = 96 * QUARTER
 
 
 class LateRows:
@@ -36,6 +36,8 @@ class LateRows:
         self._watch = Watch()
         self._next = 0.0
         self._length = 6 * QUARTER
+        # never again as much as was once too much: it saves a few round trips, and costs a round
+        self._longest = 24 * HOUR
 
     @property
     def watch(self) -> Watch:
@@ -55,16 +57,15 @@ class LateRows:
     def look(self, session: Session, log: LogTable, rules: Classification, asked: Round) -> dict[Span, Sums]:
         """The sums of the recent slices, and of as many older ones as the round's time allows.
 
-        A statement that does not end in time ends the round, and the next one asks for less at once.
+        A statement that does not end in time is made smaller; where it cannot be, its slice is left out.
         """
         begun = self._monotonic()
         # a round that fails for another reason is not tried again at once either
         self._next = begun + INTERVAL
-        found, whole = self._read(session, log, rules, asked.recent, None)
-        if whole:
-            spent = self._monotonic() - begun
-            allowed = max(INTERVAL * SHARE - spent, spent * OLDER_SHARE / (1 - OLDER_SHARE))
-            found |= self._read(session, log, rules, asked.older, allowed)[0]
+        found = self._read(session, log, rules, asked.recent, math.inf)
+        spent = self._monotonic() - begun
+        allowed = max(INTERVAL * SHARE - spent, spent * OLDER_SHARE / (1 - OLDER_SHARE))
+        found |= self._read(session, log, rules, asked.older, allowed)
         ended = self._monotonic()
         self._next = ended + max(INTERVAL, (ended - begun) * (1 / SHARE - 1))
         return found
@@ -84,39 +85,52 @@ class LateRows:
     def was_read(self, slices: Slices, span: Span, seconds: float) -> None:
         """A span was read, which took so many seconds; `slices` are those of the state after it.
 
-        Where that was for late rows the next round waits as long: a table that changes all the time, or whose figures
-        are never twice the same, takes no more than half of the time.
+        Where that was for late rows the next round waits three times as long: a log that changes all over, all the
+        time, takes no more than a quarter of the time of a connection.
         """
         suspects = self._watch.suspects
         self._watch = settle(self._watch, slices, span)
         if self._watch.suspects != suspects:
-            self._next += seconds
+            self._next += 3 * seconds
 
     def _read(
-        self, session: Session, log: LogTable, rules: Classification, spans: Sequence[Span], seconds: float | None
-    ) -> tuple[dict[Span, Sums], bool]:
-        """The sums of the spans, in as many statements as needed, and whether time sufficed for all of them."""
+        self, session: Session, log: LogTable, rules: Classification, spans: Sequence[Span], seconds: float
+    ) -> dict[Span, Sums]:
+        """The sums of the spans, in order, by as many statements as begin within so many seconds."""
         found: dict[Span, Sums] = {}
-        begun = self._monotonic()
+        until = self._monotonic() + seconds
         left = list(spans)
-        while left:
-            if seconds is not None and self._monotonic() - begun >= seconds:
-                return found, False
-            part = [left.pop(0)]
-            while left and sum(span.hi - span.lo for span in (*part, left[0])) <= self._length:
-                part.append(left.pop(0))
+        while left and self._monotonic() < until:
+            part = self._first(left)
             asked_at = self._monotonic()
             try:
                 with session.savepoint():
                     found |= read_sums(session, log, rules, part)
-            except (psycopg.errors.QueryCanceled, QueryTimeout):
-                self._length = max(QUARTER, self._length // 4)
-                return found, False
-            self._learn(self._monotonic() - asked_at)
-        return found, True
+            except QueryTimeout:
+                break
+            except psycopg.errors.QueryCanceled:
+                self._longest = self._length = max(QUARTER, _length(part) // 2)
+                if len(part) > 1:
+                    continue
+                # not even one slice could be summed up in time: the next one may be smaller
+            else:
+                self._learn(self._monotonic() - asked_at)
+            del left[: len(part)]
+        return found
+
+    def _first(self, spans: Sequence[Span]) -> Sequence[Span]:
+        """As many of the first spans as one statement should take, and one at least."""
+        number = 1
+        while number < len(spans) and _length(spans[: number + 1]) <= self._length:
+            number += 1
+        return spans[:number]
 
     def _learn(self, seconds: float) -> None:
         if seconds > _STATEMENT_SECONDS:
             self._length = max(QUARTER, self._length // 2)
         elif seconds < _STATEMENT_SECONDS / 4:
-            self._length = min(_LONGEST_STATEMENT, self._length * 2)
+            self._length = min(self._longest, self._length * 2)
+
+
+def _length(spans: Sequence[Span]) -> int:
+    return sum(span.hi - span.lo for span in spans)

@@ -1,6 +1,7 @@
 """Late rows are found by sums of each slice: which slices are looked at, what is read again, and when that ends."""
 
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +29,7 @@ late_rows = st.lists(
 )
 
 
-def living(log: Log, seconds: int = 3 * HOUR, **settings: object) -> Exporter:
+def living(log: Log, seconds: int = 3 * HOUR, **settings: Any) -> Exporter:
     """An exporter that has run for some hours."""
     exporter = started(log, **settings)
     exporter.run(seconds, 300)
