@@ -11,6 +11,7 @@ import pytest
 from exporter.config import Config
 from exporter.database.connection import resolve_conninfo
 from exporter.database.log_query import LogTable, span_query, undated_query
+from exporter.database.probe_query import probe_query, read_sums
 from exporter.database.session import Database
 from exporter.demo.schema import LAYOUTS
 from exporter.ledger.model import Span
@@ -152,6 +153,50 @@ def test_the_probe_for_unusable_times_looks_at_no_other_row(big_log: Log) -> Non
     assert len(steps) == 3
     assert {step.kind for step in steps} <= {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
     assert sum(step.rows for step in steps) == 0
+
+
+def explain_probe(log: Log, config: Config, ages: list[int]) -> Planned:
+    """The plan of the probe of the quarters that lie so many of them back, and the rows that these hold."""
+    database = Database(resolve_conninfo(config, {}), 5, "tests")
+    try:
+        with database.session(60) as session:
+            table = session.log(config.classification())
+            newest = int(session.clock) // 900 * 900
+            spans = [Span(newest - age * 900, newest - age * 900 + 900) for age in ages]
+            statement, parameters = probe_query(table, config.classification(), spans)
+            plan = session.run(psycopg.sql.SQL("EXPLAIN (ANALYZE, FORMAT JSON) ") + statement, parameters)[0][0]
+            found = read_sums(session, table, config.classification(), spans)
+        return Planned(list(_steps(plan[0]["Plan"])), sum(sums.rows for sums in found.values()))
+    finally:
+        database.close()
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+@pytest.mark.parametrize("ages", [list(range(1, 7)), list(range(1, 193)), [190]])
+def test_a_probe_for_late_rows_costs_the_rows_of_its_slices(big_log: Log, ages: list[int], zone: str) -> None:
+    planned = explain_probe(big_log, config_of(big_log, log_time_zone=zone), ages)
+    # an average over all slices may be rounded
+    assert_only_the_span_is_touched(planned, big_log, planned.matching + len(ages) + 5)
+
+
+def test_a_probe_of_a_partitioned_log_goes_to_the_partitions_of_its_slices(embedded_database: str) -> None:
+    with Log(embedded_database, "success") as log:
+        log.execute("ALTER TABLE ai_operation_log RENAME TO old")
+        log.execute("CREATE TABLE ai_operation_log (LIKE old INCLUDING DEFAULTS) PARTITION BY RANGE (created_at)")
+        for day in range(-1, 6):
+            log.execute(
+                f"CREATE TABLE part_{day + 1} PARTITION OF ai_operation_log FOR VALUES"
+                f" FROM ((current_date - {day})::timestamp) TO ((current_date - {day - 1})::timestamp)"
+            )
+        log.execute("CREATE INDEX ON ai_operation_log (created_at)")
+        at = "now() AT TIME ZONE 'UTC' - n * interval '4.3 seconds'"
+        log.execute(FILL["success"].replace("{at}", at).replace("{rows}", "100000"))
+        log.execute("ANALYZE ai_operation_log")
+        planned = explain_probe(log, config_of(log), list(range(1, 193)))
+        parts = [step for step in planned.steps if step.relation.startswith("part_")]
+        assert planned.matching > 30_000
+        assert not [step for step in parts if step.kind == "Seq Scan" and step.rows]
+        assert sum(step.rows for step in parts if step.rows) <= planned.matching + 192 + 5
 
 
 def test_scrapes_of_a_large_table_read_only_new_rows(big_log: Log, tmp_path: Path) -> None:

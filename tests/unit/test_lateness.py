@@ -1,0 +1,166 @@
+"""The rounds of probes: how often, how much at once, and what they may cost."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter import lateness
+from exporter.database.errors import QueryTimeout
+from exporter.lateness import INTERVAL, OLDER_SHARE, SHARE, LateRows
+from exporter.ledger.calendar import QUARTER
+from exporter.ledger.model import Slice, Span
+from exporter.ledger.probing import Round, Sums
+
+QUARTERS = [Span(number * QUARTER, (number + 1) * QUARTER) for number in range(192)]
+RECENT, OLDER = QUARTERS[:5:-1][:6], QUARTERS[:186]
+ASKED = Round(RECENT, OLDER)
+
+
+@dataclass
+class Server:
+    """A database that needs so many seconds for each quarter, and ends a statement after `longest`."""
+
+    seconds: float
+    longest: float = 10.0
+    left: float = 1e9
+    now: float = 1000.0
+    statements: list[Sequence[Span]] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        yield
+
+    def read_sums(self, session: object, log: object, rules: object, spans: Sequence[Span]) -> dict[Span, Sums]:
+        takes = self.seconds * len(spans)
+        if self.left <= 0:
+            raise QueryTimeout("no time was left", "")
+        self.now += min(takes, self.longest)
+        self.left -= min(takes, self.longest)
+        self.statements.append(spans)
+        if takes > self.longest:
+            raise psycopg.errors.QueryCanceled
+        return {span: Sums() for span in spans}
+
+    def look(self, late_rows: LateRows) -> tuple[dict[Span, Sums], float]:
+        """A round, once it is due, and the seconds that it took."""
+        while not late_rows.due:
+            self.now += 1
+        begun = self.now
+        session: Any = self
+        log: Any = None
+        rules: Any = None
+        return late_rows.look(session, log, rules, ASKED), self.now - begun
+
+
+def serve(server: Server, monkeypatch: pytest.MonkeyPatch) -> LateRows:
+    """The rounds on that server."""
+    monkeypatch.setattr(lateness, "read_sums", server.read_sums)
+    return LateRows(lambda: server.now)
+
+
+def test_a_quick_log_is_gone_over_in_few_statements(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(0.001)
+    late_rows = serve(server, monkeypatch)
+    found, _ = server.look(late_rows)
+    assert set(found) == {*RECENT, *OLDER}
+    assert len(server.statements) < 12
+    assert not late_rows.due
+
+
+@given(st.floats(0.0001, 60))
+def test_rounds_take_no_more_than_their_share_of_the_time(seconds: float) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        server = Server(seconds)
+        late_rows = serve(server, patch)
+        begun, busy = server.now, 0.0
+        for _ in range(5):
+            busy += server.look(late_rows)[1]
+        while not late_rows.due:
+            server.now += 1
+        assert busy <= SHARE * (server.now - begun) + 1e-6
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.3, 0.9, 3.0])
+def test_the_last_hour_comes_first_and_the_rest_gets_its_turn(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    server = Server(seconds)
+    late_rows = serve(server, monkeypatch)
+    server.look(late_rows)
+    for _ in range(3):
+        found, took = server.look(late_rows)
+        assert set(RECENT) <= set(found)
+        older = len(set(found) - set(RECENT)) * seconds
+        assert 0 < older <= max(SHARE * INTERVAL, took * OLDER_SHARE) + 5
+        if took <= SHARE * INTERVAL:
+            assert not late_rows.due
+            server.now += INTERVAL
+            assert late_rows.due
+
+
+def test_a_statement_that_is_too_slow_is_asked_in_parts_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(4.0)
+    late_rows = serve(server, monkeypatch)
+    found, _ = server.look(late_rows)
+    assert set(RECENT) <= set(found)
+    server.statements.clear()
+    server.look(late_rows)
+    assert {len(spans) for spans in server.statements} == {1}
+
+
+def test_a_slice_that_cannot_be_summed_up_in_time_keeps_none_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(0.01)
+    late_rows = serve(server, monkeypatch)
+    real = server.read_sums
+
+    def read_sums(session: object, log: object, rules: object, spans: Sequence[Span]) -> dict[Span, Sums]:
+        server.seconds = 99.0 if RECENT[1] in spans else 0.01
+        return real(session, log, rules, spans)
+
+    monkeypatch.setattr(lateness, "read_sums", read_sums)
+    found, _ = server.look(late_rows)
+    assert {*RECENT} - {*found} == {RECENT[1]}
+    assert set(found) > set(RECENT) - {RECENT[1]}
+
+
+def test_a_transaction_without_time_ends_the_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(0.01, left=0.03)
+    late_rows = serve(server, monkeypatch)
+    found, _ = server.look(late_rows)
+    assert set(found) < {*RECENT, *OLDER}
+    assert not late_rows.due
+
+
+def test_a_round_that_fails_is_not_tried_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(0.01)
+    late_rows = serve(server, monkeypatch)
+
+    def fail(*arguments: object) -> dict[Span, Sums]:
+        raise psycopg.errors.LockNotAvailable
+
+    monkeypatch.setattr(lateness, "read_sums", fail)
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        server.look(late_rows)
+    assert not late_rows.due
+    server.now += INTERVAL
+    assert late_rows.due
+
+
+@pytest.mark.parametrize(("rows", "pause"), [(1, 3 * 30.0), (0, 0.0)])
+def test_what_differs_and_is_read_again_is_waited_for(monkeypatch: pytest.MonkeyPatch, rows: int, pause: float) -> None:
+    server = Server(0.001)
+    late_rows = serve(server, monkeypatch)
+    found, _ = server.look(late_rows)
+    slices = {span.lo: Slice(span.lo, QUARTER) for span in QUARTERS}
+    late_rows.judge(ASKED, slices, {**found, RECENT[0]: Sums(rows=rows)}, 1)
+    assert late_rows.differ == bool(rows)
+    late_rows.was_read(slices, RECENT[0], 30.0)
+    assert not late_rows.differ
+    server.now += INTERVAL + pause - 1
+    assert not late_rows.due
+    server.now += 2
+    assert late_rows.due
