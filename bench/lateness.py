@@ -1,0 +1,127 @@
+"""`python -m bench.lateness`: what the probes for late rows cost in the database, on logs of one density or another.
+
+A round sums up every slice of the last hour, and a tenth of the older ones. The figures are for one connection, and are
+the best of several runs; the ratio is that of a probe to a full read of the same rows. With `--hours` less than 48 the
+older hours are extrapolated by the row.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from exporter.config import Config
+from exporter.database.conninfo import resolve_conninfo
+from exporter.database.log_query import LogTable, span_query
+from exporter.database.probe_query import read_sums
+from exporter.database.session import Database, Session
+from exporter.demo.postgres import EmbeddedPostgres
+from exporter.demo.schema import load_schema
+from exporter.lateness import INTERVAL, SHARE
+from exporter.ledger.calendar import HOUR, QUARTER, floor_to
+from exporter.ledger.model import Span
+from exporter.ledger.probing import RECENT, ROUNDS
+
+HORIZON = 48 * HOUR
+REPEATS = 3
+
+_FILL = """
+INSERT INTO ai_operation_log (operation_type, operation_id, model_used, input_tokens, output_tokens, cost_usd,
+                              latency_ms, success, created_at)
+SELECT 'chat', 'operation-' || n %% 9, 'model-' || n %% 3, 100 + n %% 900, n %% 400, 0.000001 * (n %% 5000),
+       100 + n %% 4000, n %% 50 > 0, now() AT TIME ZONE 'UTC' - n * (interval '1 second' / %(rate)s)
+FROM generate_series(%(rows)s, 0, -1) AS n
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds for each row: of a probe of recent slices, of one of older slices, and of a full read of recent ones."""
+
+    recent: float
+    older: float
+    read: float
+
+
+def fill(connection: psycopg.Connection[object], rate: int, hours: float) -> None:
+    """A log with so many rows a second; quicker without its index, which is made again as it was."""
+    load_schema(connection, "success")
+    index = connection.execute("SELECT pg_get_indexdef('ai_operation_log_created_at_idx'::regclass)").fetchone()
+    connection.execute("DROP INDEX ai_operation_log_created_at_idx")
+    connection.execute(_FILL, {"rows": int(rate * hours * HOUR), "rate": rate})
+    if index is not None:
+        connection.execute(str(index[0]).encode())
+    connection.execute("VACUUM ANALYZE ai_operation_log")
+
+
+def measure(session: Session, table: LogTable, config: Config, rate: int, hours: float) -> Cost:
+    """What the rows of such a log cost."""
+    rules, last = config.classification(), floor_to(int(session.clock), QUARTER)
+    first = last - int(hours * HOUR) // QUARTER * QUARTER + QUARTER
+    quarters = [Span(lo, lo + QUARTER) for lo in range(first, last, QUARTER)]
+    recent = [span for span in quarters if span.hi > last - RECENT]
+    older = [span for span in quarters if span.hi <= last - RECENT]
+
+    def probe(spans: list[Span]) -> float:
+        def work() -> None:
+            for start in range(0, len(spans), 6):
+                read_sums(session, table, rules, spans[start : start + 6])
+
+        return best(work) / (len(spans) * QUARTER * rate)
+
+    read = best(lambda: session.run(*span_query(table, rules, recent[0], QUARTER))) / (QUARTER * rate)
+    return Cost(probe(recent), probe(older), read)
+
+
+def best(work: Callable[[], object]) -> float:
+    """The shortest of several runs in seconds."""
+    durations = []
+    for _ in range(REPEATS):
+        begun = time.perf_counter()
+        work()
+        durations.append(time.perf_counter() - begun)
+    return min(durations)
+
+
+def report(cost: Cost, rate: int) -> None:
+    """Print what a round costs, and how soon everything has been looked at."""
+    recent = cost.recent * rate * (RECENT + QUARTER / 2)
+    older = cost.older * rate * (HORIZON - RECENT)
+    rounds = max(ROUNDS, older / max(SHARE * INTERVAL - recent, recent / 3))
+    share = min(SHARE, (recent + older / ROUNDS) / INTERVAL)
+    micro = 1e6
+    print(
+        f"{rate:>6,} rows/s: a row takes {micro * cost.recent:.2f} µs in a probe of the last hour,"
+        f" {micro * cost.older:.2f} µs in one of older slices, {micro * cost.read:.2f} µs in a read:"
+        f" 1 to {cost.read / cost.recent:.1f}\n"
+        f"{'':>15} the last hour {1000 * recent:,.0f} ms, all older slices {1000 * older:,.0f} ms: {100 * share:.1f} %"
+        f" of one connection, and all of it once in {rounds * max(INTERVAL, (1 / SHARE) * recent) / 60:.0f} minutes"
+    )
+
+
+def main() -> None:
+    """Measure one density after the other."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows-per-second", type=int, nargs="+", default=[10])
+    parser.add_argument("--hours", type=float, default=48.0, help="how much of the log is made")
+    arguments = parser.parse_args()
+    with EmbeddedPostgres(durable=False) as server, tempfile.TemporaryDirectory() as folder:
+        for rate in arguments.rows_per_second:
+            with psycopg.connect(server.url(), autocommit=True) as admin:
+                admin.execute(f"CREATE DATABASE bench_{rate}")
+            url = server.url(f"bench_{rate}")
+            with psycopg.connect(url, autocommit=True) as connection:
+                fill(connection, rate, arguments.hours)
+            config = Config.model_validate({"state_dir": str(Path(folder))})
+            database = Database(resolve_conninfo(config, {"DATABASE_URL": url}), 5, "bench")
+            with database.session(600) as session:
+                report(measure(session, session.log(config.classification()), config, rate, arguments.hours), rate)
+            database.close()
+
+
+if __name__ == "__main__":
+    main()
