@@ -178,6 +178,7 @@ class Exporter:
 
     def find_late_rows(self) -> list[Span]:
         """A round over all slices, and what follows from it."""
+        self.follow_clock()
         self.watch = replace(self.watch, whole=True)
         self.look()
         return self.reread_suspects()
