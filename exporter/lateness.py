@@ -25,6 +25,11 @@ SHARE = 0.1
 OLDER_SHARE = 0.25
 """What older slices get of a round's time, where recent ones alone take all of it."""
 
+READ_SHARE = 0.25
+"""The most that reading again what differs may take of the time of one connection, averaged over `BURST` seconds."""
+
+BURST = 60.0
+
 _STATEMENT_SECONDS = 1.0
 
 
@@ -35,6 +40,7 @@ class LateRows:
         self._monotonic = monotonic
         self._watch = Watch()
         self._next = 0.0
+        self._next_read = 0.0
         self._length = 6 * QUARTER
         # never again as much as was once too much: it saves a few round trips, and costs a round
         self._longest = 24 * HOUR
@@ -45,9 +51,9 @@ class LateRows:
         return self._watch
 
     @property
-    def differ(self) -> bool:
-        """Whether slices that differ wait to be read again."""
-        return bool(self._watch.suspects)
+    def busy(self) -> bool:
+        """Whether slices that differ are to be read again at once."""
+        return bool(self._watch.suspects) and self._may_read
 
     @property
     def due(self) -> bool:
@@ -75,7 +81,9 @@ class LateRows:
         self._watch = judge(self._watch, asked, slices, found, sequence)
 
     def next_span(self, slices: Slices, length: int) -> Span | None:
-        """What is to be read again first, at most `length` seconds of it; None where nothing is."""
+        """What is to be read again first, at most `length` seconds of it; None where nothing is, or not yet."""
+        if not self._may_read:
+            return None
         span = next_span(self._watch, slices, length)
         if span is None and self._watch.suspects:
             # all of them have been read since, for another reason
@@ -85,13 +93,16 @@ class LateRows:
     def was_read(self, slices: Slices, span: Span, seconds: float) -> None:
         """A span was read, which took so many seconds; `slices` are those of the state after it.
 
-        Where that was for late rows the next round waits three times as long: a log that changes all over, all the
-        time, takes no more than a quarter of the time of a connection.
+        Where that was for late rows, more of them wait until it was no more than a share of the time.
         """
         suspects = self._watch.suspects
         self._watch = settle(self._watch, slices, span)
         if self._watch.suspects != suspects:
-            self._next += 3 * seconds
+            self._next_read = max(self._next_read, self._monotonic() - BURST) + seconds / READ_SHARE
+
+    @property
+    def _may_read(self) -> bool:
+        return self._monotonic() >= self._next_read
 
     def _read(
         self, session: Session, log: LogTable, rules: Classification, spans: Sequence[Span], seconds: float

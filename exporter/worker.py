@@ -129,7 +129,7 @@ class Worker:
         # no transaction is open while the ledger computes or the disk is written
         for record in work.records:
             record()
-        return work.busy or self._late_rows.differ
+        return work.busy or self._late_rows.busy
 
     @property
     def _seconds(self) -> float:
@@ -151,7 +151,7 @@ class Worker:
                 return Work((self._rebase(session, state, clock, old_table),), busy=True)
             table = old_table
         with books.reading():
-            span = self._next_span(state, clock)
+            span = None if self._must_look(state, clock) else self._next_span(state, clock)
             now = agenda.present(state.progress, clock)
         if span is not None:
             with self._old_settings(session):
@@ -300,6 +300,11 @@ class Worker:
                 yield lambda: self._drift.compare(state)
             elif self._drift.under_way:
                 self._next_drift = moment
+
+    def _must_look(self, state: State, clock: int) -> bool:
+        """Whether it is time to look for late rows, before anything else that can wait."""
+        settled = state.progress.phase == RUNNING and not self._books.must_rebase
+        return settled and agenda.is_current(state.progress, clock) and self._late_rows.due
 
     def _look_for_late_rows(self, session: Session, table: LogTable, state: State, now: int) -> Callable[[], None]:
         with self._books.reading():

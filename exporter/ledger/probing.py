@@ -120,6 +120,7 @@ def judge(watch: Watch, asked: Round, slices: Slices, found: Mapping[Span, Sums]
     `sequence` is the place of its snapshot among all reads.
     """
     suspects = []
+    waiting = [suspect for suspect in watch.suspects if suspect.span not in found]
     unresolved = {span: known for span, known in watch.unresolved.items() if _slice_of(slices, span) is not None}
     for span, sums in found.items():
         item = _slice_of(slices, span, sequence)
@@ -135,7 +136,7 @@ def judge(watch: Watch, asked: Round, slices: Slices, found: Mapping[Span, Sums]
     return Watch(
         cursor=looked_at[-1].hi if looked_at else watch.cursor,
         whole=unfinished or len(suspects) >= MANY or not {s.span for s in suspects}.isdisjoint(looked_at),
-        suspects=tuple(sorted(suspects, key=lambda suspect: suspect.span.lo)),
+        suspects=tuple(sorted([*waiting, *suspects], key=lambda suspect: suspect.span.lo)),
         unresolved=unresolved,
     )
 

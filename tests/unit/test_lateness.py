@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from exporter import lateness
 from exporter.database.errors import QueryTimeout
-from exporter.lateness import INTERVAL, OLDER_SHARE, SHARE, LateRows
-from exporter.ledger.calendar import QUARTER
-from exporter.ledger.model import Slice, Span
+from exporter.lateness import BURST, INTERVAL, OLDER_SHARE, READ_SHARE, SHARE, LateRows
+from exporter.ledger.aggregate import ZERO, Aggregate, Field, with_figure
+from exporter.ledger.calendar import HOUR, QUARTER
+from exporter.ledger.model import Cell, Series, Slice, Span
 from exporter.ledger.probing import Round, Sums
 
 QUARTERS = [Span(number * QUARTER, (number + 1) * QUARTER) for number in range(192)]
@@ -150,17 +151,61 @@ def test_a_round_that_fails_is_not_tried_again_at_once(monkeypatch: pytest.Monke
     assert late_rows.due
 
 
-@pytest.mark.parametrize(("rows", "pause"), [(1, 3 * 30.0), (0, 0.0)])
-def test_what_differs_and_is_read_again_is_waited_for(monkeypatch: pytest.MonkeyPatch, rows: int, pause: float) -> None:
+def test_reading_again_takes_its_share_of_the_time_and_rounds_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server(0.001)
     late_rows = serve(server, monkeypatch)
-    found, _ = server.look(late_rows)
     slices = {span.lo: Slice(span.lo, QUARTER) for span in QUARTERS}
-    late_rows.judge(ASKED, slices, {**found, RECENT[0]: Sums(rows=rows)}, 1)
-    assert late_rows.differ == bool(rows)
-    late_rows.was_read(slices, RECENT[0], 30.0)
-    assert not late_rows.differ
-    server.now += INTERVAL + pause - 1
-    assert not late_rows.due
-    server.now += 2
-    assert late_rows.due
+    begun, spent, rounds = server.now, 0.0, 0
+    while server.now < begun + 3600:
+        if late_rows.due:
+            server.look(late_rows)
+            # all of it differs, and something else each time
+            found = {span: Sums(rows=1 + rounds) for span in QUARTERS}
+            late_rows.judge(ASKED, slices, found, 1)
+            slices = {
+                span.lo: Slice(span.lo, QUARTER, {ANY: Cell(current=figures(1000 + rounds))}) for span in QUARTERS
+            }
+            rounds += 1
+        elif (span := late_rows.next_span(slices, QUARTER)) is not None:
+            server.now += 2
+            spent += 2
+            late_rows.was_read(slices, span, 2)
+        else:
+            assert not late_rows.busy
+            server.now += 1
+    assert rounds > 50
+    assert 0.9 * READ_SHARE * 3600 < spent <= READ_SHARE * (3600 + BURST) + 2
+
+
+def test_a_few_slices_are_read_again_without_a_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(0.001)
+    late_rows = serve(server, monkeypatch)
+    server.look(late_rows)
+    slices = {span.lo: Slice(span.lo, QUARTER) for span in QUARTERS}
+    late_rows.judge(ASKED, slices, {span: Sums(rows=1) for span in QUARTERS[::10]}, 1)
+    read = []
+    while late_rows.busy:
+        span = late_rows.next_span(slices, HOUR)
+        assert span is not None
+        late_rows.was_read(slices, span, 0.5)
+        read.append(span)
+    assert read == QUARTERS[::10][::-1]
+    assert late_rows.next_span(slices, HOUR) is None
+
+
+def test_a_read_for_another_reason_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(0.001)
+    late_rows = serve(server, monkeypatch)
+    server.look(late_rows)
+    slices = {span.lo: Slice(span.lo, QUARTER) for span in QUARTERS}
+    late_rows.was_read(slices, RECENT[0], 1000.0)
+    late_rows.judge(ASKED, slices, {RECENT[0]: Sums(rows=1)}, 1)
+    assert late_rows.next_span(slices, HOUR) == RECENT[0]
+
+
+ANY = Series("any", "any")
+
+
+def figures(rows: int) -> Aggregate:
+    """The aggregate of so many rows that hold nothing."""
+    return with_figure(ZERO, Field.ROWS, rows)
