@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 
 PROBE_INTERVAL = 60.0
 DRIFT_INTERVAL = 3600.0
-ROUTES_INTERVAL = 60.0
 REBASE_SECONDS = 1800.0
 """The most that reading everything under a changed configuration may take: it must come from one snapshot."""
 
