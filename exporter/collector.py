@@ -32,6 +32,9 @@ from exporter.ledger.users import choose_users
 from exporter.ledger.view import user_spend_today
 from exporter.optional import NOT_READ, OptionalTables, Source
 
+ROUTES_AGE = 60.0
+"""Seconds after which routes are read again although no scrape asks for them."""
+
 ROUTES_SECONDS = 0.5
 """The most that the log waits, once it is read, for routes that are being read at the moment."""
 
@@ -125,7 +128,12 @@ class Collector:
         return Attempt(self._tables.refresh())
 
     def primaries(self) -> Mapping[str, str]:
-        """The primary models of the routes in force, by operation: as last read, which may be just now."""
+        """The primary models of the routes in force, by operation: as last read, which is about a minute ago at most
+        where they can be read.
+        """
+        last = self._tables.last("routes")
+        if last is not NOT_READ and time.monotonic() - last.begun < ROUTES_AGE:
+            return self._primaries
         return self._routes_in_force(self._tables.refresh(), ROUTES_SECONDS)
 
     def read_log(self, attempt: Attempt, seconds: float) -> None:

@@ -66,6 +66,7 @@ def run_stack(layout: Layout, folder: Path) -> Iterator[Stack]:
     config = "\n".join(
         (
             "zero_hold: 2s",
+            "optional_interval: 0s",
             f"budget_time_zone: {zone}",
             "daily_limit_usd: 200",
             "monthly_limit_usd: 4000",

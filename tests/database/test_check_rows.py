@@ -269,6 +269,17 @@ def test_an_empty_log_in_another_zone_is_warned_of(bench: Bench, zone: str) -> N
     assert bench.check().entries["time zones"].mark == "ok"
 
 
+@pytest.mark.parametrize("table", ["cost_budgets", "helix_recommendations"])
+def test_a_locked_optional_table_is_told_as_one(bench: Bench, table: str) -> None:
+    with psycopg.connect(bench.admin.info.dsn, password=bench.admin.info.password) as other:
+        other.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        report = bench.check(scrape={"timeout": "1s"})
+    name = "budgets" if table == "cost_budgets" else "recommendations"
+    assert report.marked("FAIL") == {name}
+    assert "a table is locked" in report.entries[name].detail
+    assert "pg_locks" in report.entries[name].mend[0]
+
+
 @pytest.mark.parametrize("zone", ["UTC", "Etc/UTC", "GMT", "Atlantic/Reykjavik"])
 def test_an_empty_log_in_a_zone_that_is_utc_passes(bench: Bench, zone: str) -> None:
     bench.run("DELETE FROM ai_operation_log", f"ALTER DATABASE {bench.admin.info.dbname} SET timezone = '{zone}'")

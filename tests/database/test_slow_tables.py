@@ -125,6 +125,21 @@ def test_a_locked_log_leaves_the_other_tables(log: Log, tmp_path: Path, caplog: 
         assert_shows_what_sql_says(exporter.wait_up(), log)
 
 
+def test_a_locked_log_is_told_as_one_by_the_background_reader(
+    log: Log, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with psycopg.connect(log.url) as other:
+        other.execute("LOCK TABLE ai_operation_log IN ACCESS EXCLUSIVE MODE")
+        with running(log.url, tmp_path, worker={"pause": 0.05, "statement_budget": 0.05}) as exporter:
+            wait_for(lambda: bool(said(caplog, "background reader:", "a table is locked")), lambda: caplog.text)
+            # a lock says nothing of how much can be read at once
+            assert not said(caplog, "background reader:", "reading less")
+            other.rollback()
+            exporter.wait_ready()
+            log.insert(1)
+            assert_shows_what_sql_says(exporter.scrape(), log)
+
+
 def test_the_log_is_free_while_an_optional_table_hangs(log: Log, tmp_path: Path) -> None:
     log.execute("CREATE VIEW lazy AS SELECT t.* FROM cost_budgets AS t, (SELECT pg_sleep(600)) AS nap")
     hanging = (

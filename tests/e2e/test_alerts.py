@@ -38,7 +38,9 @@ def delivered(log: Log, embedded_database: str, tmp_path: Path) -> Iterator[Deli
     """The way from that log to the channel, with one good call behind it."""
     log.execute(LIMIT, (USER, "100"))
     log.execute(INSERT, (USER, "0.01", 100, True, None, 1))
-    program = Program(embedded_database, tmp_path / "state", config="zero_hold: 3s\ndaily_limit_usd: 150\n")
+    program = Program(
+        embedded_database, tmp_path / "state", config="zero_hold: 3s\noptional_interval: 0s\ndaily_limit_usd: 150\n"
+    )
     with running(program), alerting(tmp_path, program.port) as delivered:
         log.execute(INSERT, (USER, "0.01", 100, True, None, 1))
         # the series have shown their zero, and what comes now is a rise
