@@ -21,8 +21,14 @@ PATIENCE = 0.5
 SILENCE = 2.0
 """Seconds without an answer after which the disk counts as one that fails."""
 
-FAREWELL = 1.0
+READING = 1.0
+"""Seconds that something in the file is waited for."""
+
+FAREWELL = 2.0
 """Seconds that the last commit and the closing of the file are waited for."""
+
+SHORT_FAREWELL = 0.5
+"""The same, where the disk has not answered before."""
 
 
 class DiskSilent(DatabaseError):  # noqa: N818
@@ -103,7 +109,7 @@ class Journal:
 
     def close(self) -> None:
         """Close the store. A disk that does not answer is left alone, and said to be."""
-        if not self._disk.close(FAREWELL):
+        if not self._disk.close(SHORT_FAREWELL if self._behind else FAREWELL):
             log.warning("the disk of the state in %s does not answer: stopping without it", self.folder)
 
     def _advance(self, added: Batch | None) -> list[Changes]:
@@ -159,7 +165,7 @@ class Journal:
         # what hangs is asked for once: reads behind it would pile up
         if not self._silent and (self._reading is None or self._reading.done()):
             self._reading = self._disk.submit(lambda store: store.slice_users(starts))
-            if answered(self._reading, SILENCE):
+            if answered(self._reading, READING):
                 return self._reading.result()
         raise DiskSilent(
             f"the disk of the state in {self.folder} does not answer",
