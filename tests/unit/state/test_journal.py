@@ -40,7 +40,6 @@ class Disk:
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     monkeypatch.setattr(module, "PATIENCE", 0.02)
-    monkeypatch.setattr(module, "SILENCE", 0.05)
     monkeypatch.setattr(module, "READING", 0.05)
     disk = Disk(monkeypatch)
     yield disk
