@@ -54,8 +54,8 @@ def check_privacy(folder: Path) -> Finding:
         if not folder.is_dir():
             return ok(PRIVACY, "will be closed to other users")
         if writable_by_others(folder):
-            mend = f"chmod o-w {folder}, or give it to the exporter's user, which closes it"
-            return warn(PRIVACY, f"{folder} can be written by every user of this machine", mend)
+            hint = f"chmod o-w {folder}, or give it to the exporter's user, which closes it"
+            return warn(PRIVACY, f"{folder} can be written by every user of this machine", hint)
         if readable := readable_by_others(folder, NAMES):
             names = " ".join(map(str, readable))
             return warn(

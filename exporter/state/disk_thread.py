@@ -30,9 +30,9 @@ class DiskThread:
     def close(self, seconds: float) -> bool:
         """Close the store when all work is done; False where the disk does not answer within so many seconds.
 
-        The store is then left as it is: its lock is released, and a write that hangs is undone, by the process's end.
+        The store is then closed when the disk answers, or by the end of the process, which undoes a write that hangs.
         """
-        closed = self.submit(Store.close)
+        closed = self.submit(Store.release)
         self._work.put(None)
         if not answered(closed, seconds):
             self._store.abandon()

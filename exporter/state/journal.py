@@ -2,7 +2,6 @@
 
 import logging
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -15,14 +14,17 @@ from exporter.state.store import Store
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 0.5
-"""Seconds that a commit is waited for. What takes longer shows in the counters of a later scrape."""
+PATIENCE = 2.0
+"""Seconds that a commit is waited for; without an answer by then the disk counts as one that fails."""
 
-SILENCE = 2.0
-"""Seconds without an answer after which the disk counts as one that fails."""
+READING = 1.0
+"""Seconds that something in the file is waited for."""
 
-FAREWELL = 1.0
+FAREWELL = 2.0
 """Seconds that the last commit and the closing of the file are waited for."""
+
+SHORT_FAREWELL = 0.5
+"""The same, where the disk has not answered before."""
 
 
 class DiskSilent(DatabaseError):  # noqa: N818
@@ -57,7 +59,6 @@ class Journal:
         self._disk = DiskThread(store)
         self._waiting: Batch | None = None
         self._sent: tuple[Batch, Future[None]] | None = None
-        self._sent_at = 0.0
         self._reading: Future[dict[int, dict[str, int]]] | None = None
         self._said = False
         self._behind = False
@@ -73,10 +74,6 @@ class Journal:
         """Whether the last commit failed, or has had no answer in its time: what is durable is not the newest."""
         return self._behind
 
-    @property
-    def _silent(self) -> bool:
-        return self._sent is not None and time.monotonic() - self._sent_at > SILENCE
-
     def commit(self, changes: Changes, meta: Mapping[str, object] | None = None) -> list[Changes]:
         """Hand over changes, wait for a moment, and return all that has become durable since, oldest first."""
         return self._advance(Batch(changes, dict(meta or {})))
@@ -87,13 +84,14 @@ class Journal:
 
     def slice_users(self, starts: Iterable[int]) -> dict[int, Mapping[str, int]]:
         """Money units by user of the slices that begin at these times. Raises `DiskSilent`."""
-        found: dict[int, Mapping[str, int]] = {}
-        missing = set(starts)
-        for batch in (self._waiting, None if self._sent is None else self._sent[0]):
-            for start in missing & (set() if batch is None else batch.changes.slice_users.keys()):
-                found[start] = (batch and batch.changes.slice_users[start]) or {}
-                missing.discard(start)
-        if missing:
+        handed_over: dict[int, Mapping[str, int] | None] = {}
+        if self._sent is not None:
+            handed_over.update(self._sent[0].changes.slice_users)
+        if self._waiting is not None:
+            handed_over.update(self._waiting.changes.slice_users)
+        wanted = set(starts)
+        found: dict[int, Mapping[str, int]] = {start: handed_over[start] or {} for start in wanted & handed_over.keys()}
+        if missing := wanted - handed_over.keys():
             found.update(self._read_users(sorted(missing)))
         return found
 
@@ -103,7 +101,7 @@ class Journal:
 
     def close(self) -> None:
         """Close the store. A disk that does not answer is left alone, and said to be."""
-        if not self._disk.close(FAREWELL):
+        if not self._disk.close(SHORT_FAREWELL if self._behind else FAREWELL):
             log.warning("the disk of the state in %s does not answer: stopping without it", self.folder)
 
     def _advance(self, added: Batch | None) -> list[Changes]:
@@ -116,14 +114,14 @@ class Journal:
         if self._sent is None and self._waiting is not None:
             batch = self._waiting
             self._sent = batch, self._disk.submit(lambda store: store.commit(batch.changes, batch.meta))
-            self._sent_at, self._waiting = time.monotonic(), None
+            self._waiting = None
             landed += self._settle(PATIENCE)
         if alone and self._internal is not None:
             # nothing is built upon it yet: it is as if it had never been handed over
             error, self._internal, self._waiting = self._internal, None, None
             raise error
         self._behind = not self.durable
-        if self._silent:
+        if self._sent is not None:
             self._fail("the disk does not answer")
         elif self.durable and self._said:
             self._said = False
@@ -157,9 +155,9 @@ class Journal:
 
     def _read_users(self, starts: list[int]) -> dict[int, dict[str, int]]:
         # what hangs is asked for once: reads behind it would pile up
-        if not self._silent and (self._reading is None or self._reading.done()):
+        if not self._behind and (self._reading is None or self._reading.done()):
             self._reading = self._disk.submit(lambda store: store.slice_users(starts))
-            if answered(self._reading, SILENCE):
+            if answered(self._reading, READING):
                 return self._reading.result()
         raise DiskSilent(
             f"the disk of the state in {self.folder} does not answer",

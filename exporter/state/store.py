@@ -87,7 +87,7 @@ class Store:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._closed = False
+        self._closed = self._abandoned = False
         self.folder = folder
         self.path = folder / FILE_NAME
         try:
@@ -125,17 +125,22 @@ class Store:
         return self.folder.glob(f"{FILE_NAME}.damaged-*")
 
     def close(self) -> None:
-        """Release the file and the lock; a second time does nothing."""
+        """Release the file and the lock; a second time, or after `abandon`, does nothing."""
+        if not self._abandoned:
+            self.release()
+
+    def abandon(self) -> None:
+        """Leave closing to the thread that waits for a disk which does not answer, or to the end of the process."""
+        self._abandoned = True
+
+    def release(self) -> None:
+        """Close the file and give the lock back, whoever asked for it; a second time does nothing."""
         if self._closed:
             return
         self._closed = True
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
         os.close(self._lock)
-
-    def abandon(self) -> None:
-        """Leave the file and the lock to the end of the process, without touching a disk that does not answer."""
-        self._closed = True
 
     def __enter__(self) -> "Store":
         return self

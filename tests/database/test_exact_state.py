@@ -54,6 +54,26 @@ class Disk:
         monkeypatch.setattr(Store, "commit", guarded)
 
 
+def test_a_disk_that_stalls_holds_up_no_scrape(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(monkeypatch)
+    with running(log.url, tmp_path) as exporter, ThreadPoolExecutor(2) as pool:
+        exporter.wait_ready()
+        log.insert(3, cost="0.5")
+        before = exporter.scrape()
+        log.insert(2, cost="0.25")
+        disk.answers.clear()
+        try:
+            for scrape in [pool.submit(exporter.scrape, 1.0) for _ in range(2)]:
+                scraped = scrape.result(PATIENCE)
+                # neither ahead of what is durable nor lower than what was shown
+                assert scraped.counters == before.counters
+                assert scraped.up == scraped.collectors["log"] == 0
+                assert not scraped.has("ai_spend_today_usd")
+        finally:
+            disk.answers.set()
+        assert_shows_what_sql_says(exporter.wait_up(), log)
+
+
 def test_a_disk_that_hangs_freezes_counters_alone_and_loses_nothing(
     log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

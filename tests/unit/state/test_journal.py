@@ -1,5 +1,6 @@
 """Commits whose disk fails, hangs or is slow: everything arrives once and in order, and nobody waits for long."""
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +12,7 @@ import pytest
 from exporter.ledger.model import RUNNING, Changes, Progress, State
 from exporter.state import journal as module
 from exporter.state.journal import DiskSilent, Journal
-from exporter.state.store import Store
+from exporter.state.store import StateError, Store
 
 PROGRESS = Progress(RUNNING, 200, 0, 0, 60, 201, 0, 0)
 
@@ -39,7 +40,7 @@ class Disk:
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     monkeypatch.setattr(module, "PATIENCE", 0.02)
-    monkeypatch.setattr(module, "SILENCE", 0.05)
+    monkeypatch.setattr(module, "READING", 0.05)
     disk = Disk(monkeypatch)
     yield disk
     disk.go_on.set()
@@ -54,6 +55,13 @@ def retry_until(journal: Journal, done: Callable[[], bool]) -> list[Changes]:
             return landed
         threading.Event().wait(0.01)
     raise AssertionError("waited in vain")
+
+
+def _answers(journal: Journal) -> bool:
+    with contextlib.suppress(DiskSilent):
+        journal.slice_users([1800])
+        return True
+    return False
 
 
 def users(name: str, number: int) -> Changes:
@@ -108,7 +116,10 @@ def test_what_hangs_and_then_fails_is_sent_again_before_what_came_after_it(
     assert on_disk(tmp_path).shown_users == {"anna": 2}
 
 
-def test_an_internal_error_ends_one_commit_and_not_those_after_it(tmp_path: Path, disk: Disk) -> None:
+def test_an_internal_error_ends_one_commit_and_not_those_after_it(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 60.0)
     journal = Journal(Store(tmp_path))
     disk.fail = TypeError("no JSON")
     with pytest.raises(TypeError):
@@ -121,7 +132,9 @@ def test_an_internal_error_ends_one_commit_and_not_those_after_it(tmp_path: Path
     assert on_disk(tmp_path).shown_users == {"bert": 2}
 
 
-def test_users_of_slices_are_those_that_were_handed_over_last(tmp_path: Path, disk: Disk) -> None:
+def test_users_of_slices_are_those_that_were_handed_over_last(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     journal = Journal(Store(tmp_path))
     journal.commit(Changes(PROGRESS, slice_users={0: {"anna": 1}, 900: {"bert": 2}, 1800: {"carl": 3}}))
     retry_until(journal, lambda: journal.durable)
@@ -135,6 +148,8 @@ def test_users_of_slices_are_those_that_were_handed_over_last(tmp_path: Path, di
         journal.slice_users([1800])
     disk.go_on.set()
     retry_until(journal, lambda: journal.durable)
+    monkeypatch.setattr(module, "READING", 60.0)
+    retry_until(journal, lambda: _answers(journal))
     assert journal.slice_users([0, 900, 1800]) == {0: {"anna": 6}, 1800: {"carl": 3}}
     journal.close()
 
@@ -142,7 +157,7 @@ def test_users_of_slices_are_those_that_were_handed_over_last(tmp_path: Path, di
 def test_closing_does_not_wait_for_a_disk_that_hangs(
     tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "FAREWELL", 0.05)
+    monkeypatch.setattr(module, "SHORT_FAREWELL", 0.05)
     store = Store(tmp_path)
     journal = Journal(store)
     disk.go_on.clear()
@@ -158,3 +173,12 @@ def test_closing_does_not_wait_for_a_disk_that_hangs(
     threading.Thread(target=end, daemon=True).start()
     assert ended.wait(30)
     assert "stopping without it" in caplog.text
+    # whoever comes next in the same process finds the folder free as soon as the disk answers
+    disk.go_on.set()
+    for _ in range(3000):
+        with contextlib.suppress(StateError):
+            Store(tmp_path).close()
+            break
+        threading.Event().wait(0.01)
+    else:
+        raise AssertionError("the folder stays locked")
