@@ -1,68 +1,190 @@
-"""Passwords: bcrypt away from the event loop, each right one computed once."""
+"""Passwords: bcrypt away from the event loop, each one computed once, and the right ones never waiting for guesses."""
 
+import asyncio
 import base64
 import binascii
 import hmac
+import ipaddress
 import secrets
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 
 import bcrypt
 
-from exporter.web.pool import BoundedPool
+from exporter.web.login_queue import Attempt, LoginQueue
+from exporter.web.pool import BoundedPool, PoolFullError
+from exporter.web.refusals import Reason
+from exporter.web.sightings import Sightings
 
-_MOST_CACHED = 256
+_MOST_RIGHT, _MOST_WRONG = 256, 8192  # remembered, 200 bytes each
+_LONGEST_HEADER = 4096  # characters; a name and a password have room in fewer
+_MOST_WAITERS = 4  # requests that wait for one and the same computation
+_SEEN_SECONDS = 120.0  # longer than scrape intervals, so that a scraper that comes again is known
 _BCRYPT_READS = 72  # bytes of a password; bcrypt never looked at more, and the library refuses longer ones
 _FILLER = "." * 31
 
 
+@dataclass
+class _Check:
+    """A computation that waits or is under way, and how many requests wait for it."""
+
+    attempt: Attempt
+    compute: Callable[[], bool]
+    result: asyncio.Future[Reason | None]
+    waiters: int = 0
+    at_work: bool = False
+
+
 class Authenticator:
-    """Checks ``Authorization`` headers; remembers right ones by a keyed hash, never by the password."""
+    """Checks ``Authorization`` headers; remembers right and wrong ones by a keyed hash, never by the password.
 
-    def __init__(self, pool: BoundedPool) -> None:
+    The hash is over the user's bcrypt hash too: with another password in the file, nothing of the old one is
+    remembered. Used by the event loop's thread only.
+    """
+
+    def __init__(self, pool: BoundedPool, threads: int, places: int) -> None:
+        """At most ``threads`` computations at once, one for each network, and ``places`` that wait."""
         self._pool = pool
+        self._threads = threads
         self._key = secrets.token_bytes(32)
-        self._right: OrderedDict[bytes, None] = OrderedDict()
+        self._right, self._wrong = _Remembered(_MOST_RIGHT), _Remembered(_MOST_WRONG)
+        self._seen = Sightings(_SEEN_SECONDS)
+        self._queue = LoginQueue(places)
+        self._checks: dict[bytes, _Check] = {}
+        self._at_work: dict[str, asyncio.Task[None]] = {}  # by network
 
-    async def check(self, users: Mapping[str, str], header: str | None) -> bool:
-        """Whether the header names one of the users (name to bcrypt hash). Raises PoolFullError."""
+    async def check(self, users: Mapping[str, str], header: str | None, network: str) -> Reason | None:
+        """Why a request from this network is refused, None if it names one of the users (name to bcrypt hash)."""
         credentials = _credentials(header)
         if credentials is None:
-            return False
+            return Reason.MISSING
         name, password = credentials
-        known = users.get(name)
-        # A name nobody has costs the same, so that names cannot be told apart by time.
-        hashed = (known or _decoy(users)).encode()
-        digest = hmac.digest(self._key, b"\0".join((name.encode(), hashed, password)), "sha256")
+        hashed = users.get(name)
+        digest = hmac.digest(self._key, b"\0".join((name.encode(), (hashed or "").encode(), password)), "sha256")
         if digest in self._right:
-            self._right.move_to_end(digest)
-            return True
-        matches = await self._pool.run(lambda: _matches(password, hashed))
-        if not matches or known is None:
+            return None
+        if digest in self._wrong:
+            return Reason.WRONG
+        # A name that nobody has takes the same way and the same time, so that names cannot be told apart.
+        most = max(_cost(one) for one in users.values())
+        attempt = Attempt(digest, network, self._seen.add(digest))
+        check = self._join(attempt, lambda: _matches(password, hashed, most))
+        return Reason.BUSY if check is None else await self._outcome(check)
+
+    def _join(self, attempt: Attempt, compute: Callable[[], bool]) -> _Check | None:
+        """The computation to wait for, None where there is no room."""
+        check = self._checks.get(attempt.digest)
+        if check is None:
+            check = _Check(attempt, compute, asyncio.get_running_loop().create_future())
+            self._checks[attempt.digest] = check
+        if not check.at_work:
+            check.attempt = attempt
+            self._queue.add(attempt)
+            self._begin_next()
+            for lost in self._queue.trim():
+                self._checks.pop(lost.digest).result.set_result(Reason.BUSY)
+        return None if check.result.done() or check.waiters >= _MOST_WAITERS else check
+
+    async def _outcome(self, check: _Check) -> Reason | None:
+        check.waiters += 1
+        try:
+            return await asyncio.shield(check.result)
+        finally:
+            check.waiters -= 1
+            # Whoever asked has left. What is being computed is computed to its end and remembered: a scraper whose
+            # time is shorter than that gets in the next time.
+            if not check.waiters and not check.at_work and not check.result.done():
+                self._queue.discard(check.attempt.digest)
+                del self._checks[check.attempt.digest]
+
+    def _begin_next(self) -> None:
+        while len(self._at_work) < self._threads and (attempt := self._queue.take(self._at_work)):
+            check = self._checks[attempt.digest]
+            check.at_work = True
+            self._at_work[attempt.network] = asyncio.get_running_loop().create_task(self._work(check))
+
+    async def _work(self, check: _Check) -> None:
+        digest, network = check.attempt.digest, check.attempt.network
+        try:
+            if await self._pool.run(check.compute):
+                self._right.add(digest)
+                check.result.set_result(None)
+            else:
+                self._wrong.add(digest)
+                self._queue.failed(network)
+                check.result.set_result(Reason.WRONG)
+        except PoolFullError:  # it is closed: the program ends
+            check.result.set_result(Reason.BUSY)
+        except Exception as error:
+            check.result.set_exception(error)
+            check.result.exception()  # so that asyncio does not complain where everybody has left
+        finally:
+            del self._checks[digest], self._at_work[network]
+        self._begin_next()
+
+
+class _Remembered:
+    """The digests that were used last."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._digests: OrderedDict[bytes, None] = OrderedDict()
+
+    def __contains__(self, digest: bytes) -> bool:
+        if digest not in self._digests:
             return False
-        # Only right ones are kept: guesses cannot push them out.
-        self._right[digest] = None
-        if len(self._right) > _MOST_CACHED:
-            self._right.popitem(last=False)
+        self._digests.move_to_end(digest)
         return True
+
+    def add(self, digest: bytes) -> None:
+        self._digests[digest] = None
+        if len(self._digests) > self._most:
+            self._digests.popitem(last=False)
+
+
+def network_of(address: str) -> str:
+    """The part of the net that one client has: an IPv4 address, or the first half of an IPv6 address."""
+    with suppress(ValueError):
+        ip = ipaddress.ip_address(address.partition("%")[0])
+        if isinstance(ip, ipaddress.IPv6Address):
+            return str(ip.ipv4_mapped or ipaddress.IPv6Network((ip, 64), strict=False))
+    return address
 
 
 def _credentials(header: str | None) -> tuple[str, bytes] | None:
-    scheme, _, encoded = (header or "").partition(" ")
-    if scheme.lower() != "basic":
+    scheme, _, encoded = (header or "")[: _LONGEST_HEADER + 1].partition(" ")
+    if scheme.lower() != "basic" or len(header or "") > _LONGEST_HEADER:
         return None
     try:
         name, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
-        return (name.decode(), password) if colon else None
+        return (name.decode(), password[:_BCRYPT_READS]) if colon else None
     except (binascii.Error, ValueError):
         return None
 
 
-def _decoy(users: Mapping[str, str]) -> str:
-    """A well-formed hash of no known password, as costly as the costliest of the users."""
+def _cost(hashed: str) -> int:
+    return int(hashed[4:6])
+
+
+def _matches(password: bytes, hashed: str | None, most: int) -> bool:
+    """Whether it is the password of the hash, None for a name that nobody has.
+
+    To say no takes as long as it takes for the costliest of the users: each cost is twice the one before, so the time
+    of a cheap hash is filled up by decoys of its own cost and of each between.
+    """
+    if hashed is None:
+        bcrypt.checkpw(password, _decoy(most))
+        return False
+    if bcrypt.checkpw(password, hashed.encode()):
+        return True
+    for cost in range(_cost(hashed), most):
+        bcrypt.checkpw(password, _decoy(cost))
+    return False
+
+
+def _decoy(cost: int) -> bytes:
+    """A well-formed hash of no known password."""
     salt = "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(21))
-    return f"$2b${max(hashed[4:6] for hashed in users.values())}${salt}.{_FILLER}"
-
-
-def _matches(password: bytes, hashed: bytes) -> bool:
-    return bcrypt.checkpw(password[:_BCRYPT_READS], hashed)
+    return f"$2b${cost:02}${salt}.{_FILLER}".encode()

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import socket
 import ssl
 from collections.abc import Callable
 from http import HTTPStatus
@@ -10,6 +11,7 @@ from typing import Any
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
+from exporter.web.auth import network_of
 from exporter.web.connections import Connections
 from exporter.web.live import LiveSettings
 from exporter.web.messages import Request, Response
@@ -50,7 +52,8 @@ class Exchange(HTTPMessageDelegate):
         """The head of the request is whole."""
         assert isinstance(start_line, RequestStartLine)  # noqa: S101 - a server gets no responses
         names = _alternative_names(self._stream.socket)
-        self._request = Request(start_line.method, start_line.path, headers, names)
+        network = _network(self._stream.socket)
+        self._request = Request(start_line.method, start_line.path, headers, names, network)
 
     def data_received(self, chunk: bytes) -> None:
         """Bodies mean nothing here."""
@@ -109,11 +112,18 @@ def _headers(response: Response, settings: WebSettings) -> HTTPHeaders:
     return headers
 
 
-def _alternative_names(socket: object) -> frozenset[str]:
+def _network(connected: socket.socket) -> str:
+    try:
+        return network_of(connected.getpeername()[0])
+    except OSError:
+        return "a client that has left"
+
+
+def _alternative_names(connected: object) -> frozenset[str]:
     """The subject alternative names of the client's verified certificate, addresses in their usual form."""
-    if not isinstance(socket, ssl.SSLSocket):
+    if not isinstance(connected, ssl.SSLSocket):
         return frozenset()
-    pairs: Any = (socket.getpeercert() or {}).get("subjectAltName", ())
+    pairs: Any = (connected.getpeercert() or {}).get("subjectAltName", ())
     return frozenset(_usual(kind, value) for kind, value in pairs)
 
 

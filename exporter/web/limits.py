@@ -18,8 +18,9 @@ class Limits:
     body_bytes: int = 1024  # bodies are read and thrown away
     scrape_threads: int = 8
     scrape_queue: int = 16
-    auth_threads: int = 2
-    auth_queue: int = 32
+    auth_threads: int = 2  # for bcrypt
+    auth_queue: int = 32  # different passwords that wait for it
+    refusal_summary: float = 60.0
     page_timeout: float = 5.0
     reload_interval: float = 1.0
 

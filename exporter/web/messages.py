@@ -12,12 +12,13 @@ _AUTHORITY = re.compile(r"\Ahttps?://[^/?]*", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asks, and the subject alternative names of its certificate."""
+    """What a client asks, the subject alternative names of its certificate, and the network it comes from."""
 
     method: str
     target: str
     headers: HTTPHeaders
     names: frozenset[str] = frozenset()
+    network: str = ""
 
     @property
     def path(self) -> str:

@@ -11,10 +11,13 @@ from exporter.web.metrics import MetricsPage, describe
 from exporter.web.pages import landing_page
 from exporter.web.pool import BoundedPool, PoolFullError
 from exporter.web.rate import RateLimiter
+from exporter.web.refusals import Reason, Refusals
 from exporter.web.settings import WebSettings
 
 _log = logging.getLogger(__name__)
 _METHODS = ("GET", "HEAD")
+_PROBES = ("/-/healthy", "/-/ready")
+"""For whom asks without a password: an orchestrator has none, and must have an answer while passwords are guessed."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Router:
     app: Application
     metrics: MetricsPage
     authenticator: Authenticator
+    refusals: Refusals
     limiter: RateLimiter
     pages: BoundedPool
     page_timeout: float
@@ -48,13 +52,19 @@ class Router:
         if tls and tls.client_allowed_sans and not request.names.intersection(tls.client_allowed_sans):
             return sentence(403, "The client certificate has none of the allowed names.")
         users = settings.basic_auth_users
-        if users and not await self.authenticator.check(users, request.headers.get("Authorization")):
-            return sentence(401, "Unauthorized.", WWW_Authenticate='Basic realm="metrics", charset="UTF-8"')
-        return None
+        if not users or request.path in _PROBES:
+            return None
+        reason = await self.authenticator.check(users, request.headers.get("Authorization"), request.network)
+        if reason is None:
+            return None
+        self.refusals.note(reason, request.network)
+        if reason is Reason.BUSY:
+            return sentence(503, "Too many logins at once.", Retry_After="1")
+        return sentence(401, "Unauthorized.", WWW_Authenticate='Basic realm="metrics", charset="UTF-8"')
 
     async def _page(self, request: Request) -> Response:
         path = request.path
-        if path not in ("/", "/metrics", "/-/healthy", "/-/ready"):
+        if path not in ("/", "/metrics", *_PROBES):
             return sentence(404, "Not found.")
         if request.method not in _METHODS:
             return sentence(405, "Only GET and HEAD.", Allow=", ".join(_METHODS))

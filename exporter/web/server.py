@@ -18,6 +18,7 @@ from exporter.web.live import LiveSettings
 from exporter.web.metrics import MetricsPage, describe
 from exporter.web.pool import BoundedPool
 from exporter.web.rate import RateLimiter
+from exporter.web.refusals import Refusals
 from exporter.web.routes import Router
 
 _PAGE_THREADS, _PAGE_QUEUE = 2, 32
@@ -43,12 +44,14 @@ class WebServer:
         web_config_file: Path | None = None,
         timeouts: ScrapeTimeouts = ScrapeTimeouts(default=10.0, offset=0.5, most=60.0),  # noqa: B008 - frozen
         limits: Limits = Limits(),  # noqa: B008 - frozen
+        refusals: Refusals | None = None,
     ) -> None:
         self._app = app
         self._listen_address = listen_address
         self._web_config_file = web_config_file
         self._timeouts = timeouts
         self._limits = limits
+        self._refusals = refusals or Refusals()
         self._host, self._port = "", 0
         self._live: LiveSettings | None = None
         self._thread: threading.Thread | None = None
@@ -117,12 +120,13 @@ class WebServer:
     async def _serve(self, sockets: list[socket.socket], live: LiveSettings, ready: threading.Event) -> None:
         limits = self._limits
         scrapes = BoundedPool("scrape", limits.scrape_threads, limits.scrape_queue)
-        passwords = BoundedPool("password", limits.auth_threads, limits.auth_queue)
+        passwords = BoundedPool("password", limits.auth_threads, limits.auth_threads)
         pages = BoundedPool("page", _PAGE_THREADS, _PAGE_QUEUE)
         router = Router(
             self._app,
             MetricsPage(self._app, self._timeouts, scrapes),
-            Authenticator(passwords),
+            Authenticator(passwords, limits.auth_threads, limits.auth_queue),
+            self._refusals,
             RateLimiter(),
             pages,
             limits.page_timeout,
@@ -130,11 +134,19 @@ class WebServer:
         logging.getLogger("tornado.general").addFilter(_quieter)
         listener = Listener(sockets, live, router, limits)
         self._loop = asyncio.get_running_loop()
+        summaries = self._loop.create_task(self._sum_up_refusals())
         ready.set()
         await self._stopping.wait()
+        summaries.cancel()
+        self._refusals.summary()
         for pool in (scrapes, passwords, pages):
             pool.close()
         try:
             await asyncio.wait_for(listener.close(), _STOP_SECONDS)
         except TimeoutError:
             _log.warning("connections left open at the end")
+
+    async def _sum_up_refusals(self) -> None:
+        while True:
+            await asyncio.sleep(self._limits.refusal_summary)
+            self._refusals.summary()

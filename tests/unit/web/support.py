@@ -13,6 +13,7 @@ from email.message import Message
 from pathlib import Path
 
 import bcrypt
+import pytest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from exporter.web.app import Verdict
@@ -170,3 +171,21 @@ def publish(path: Path, text: str) -> None:
     new = path.with_suffix(".new")
     new.write_text(text)
     new.replace(path)
+
+
+class Gate:
+    """Stands between the server and bcrypt: counts computations, and holds them until it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self.begun = threading.Semaphore(0)
+        self.open = threading.Event()
+        self.open.set()
+        self._check = bcrypt.checkpw
+        monkeypatch.setattr(bcrypt, "checkpw", self._hold)
+
+    def _hold(self, password: bytes, right: bytes) -> bool:
+        self.count += 1
+        self.begun.release()
+        self.open.wait(PATIENCE)
+        return self._check(password, right)

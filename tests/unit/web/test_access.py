@@ -8,13 +8,14 @@ from pathlib import Path
 import bcrypt
 import pytest
 
+from exporter.web.app import Verdict
 from exporter.web.config import read_web_file
 from exporter.web.limits import Limits
 from exporter.web.rate import RateLimiter
 from exporter.web.settings import RateLimit
-from tests.unit.web.support import PATIENCE, QUICK, App, basic, fetch, hashed, serving
+from tests.unit.web.support import PATIENCE, QUICK, App, Gate, basic, fetch, hashed, publish, serving
 
-PATHS = ["/", "/metrics", "/-/healthy", "/-/ready", "/absent"]
+PATHS = ["/", "/metrics", "/absent", "/?/-/healthy", "//-/healthy", "/-/healthy/"]
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +26,8 @@ def users(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_every_path_asks_for_a_password(users: Path, path: str) -> None:
-    app = App()
+def test_every_path_but_those_for_probes_asks_for_a_password(users: Path, path: str) -> None:
+    app = App(rows=[("Database", "db.internal:5432/app")])
     with serving(app, users) as port:
         for answer in (fetch(port, path), fetch(port, path, Authorization=basic("al", "wrong"))):
             assert answer.status == 401
@@ -34,7 +35,19 @@ def test_every_path_asks_for_a_password(users: Path, path: str) -> None:
             assert answer.text == "Unauthorized.\n"
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert app.timeouts == []
-        assert fetch(port, path, Authorization=basic("al", "right")).status == (404 if path == "/absent" else 200)
+        known = path in ("/", "/metrics", "/?/-/healthy")
+        assert fetch(port, path, Authorization=basic("al", "right")).status == (200 if known else 404)
+
+
+def test_probes_are_answered_without_a_password_and_check_none(users: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(monkeypatch)
+    app = App(healthy=Verdict(False, "the background reader has ended"))
+    with serving(app, users) as port:
+        assert fetch(port, "/-/ready").text == "ready\n"
+        assert fetch(port, "/-/ready", Authorization=basic("al", "wrong")).status == 200
+        sick = fetch(port, "/-/healthy")
+        assert (sick.status, sick.text) == (503, "the background reader has ended\n")
+    assert gate.count == 0
 
 
 @pytest.mark.parametrize(
@@ -70,35 +83,36 @@ def test_only_the_first_72_bytes_of_a_password_count(tmp_path: Path) -> None:
         assert fetch(port, Authorization=basic("al", "x" * 71)).status == 401
 
 
-class Gate:
-    """Stands between the server and bcrypt: counts computations, and holds them until it is opened."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.count = 0
-        self.begun = threading.Semaphore(0)
-        self.open = threading.Event()
-        self.open.set()
-        self._check = bcrypt.checkpw
-        monkeypatch.setattr(bcrypt, "checkpw", self._hold)
-
-    def _hold(self, password: bytes, right: bytes) -> bool:
-        self.count += 1
-        self.begun.release()
-        self.open.wait(PATIENCE)
-        return self._check(password, right)
-
-
 def test_a_right_password_is_computed_once(users: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate(monkeypatch)
     with serving(config=users) as port:
         for _ in range(3):
             assert fetch(port, Authorization=basic("al", "right")).status == 200
         assert gate.count == 1
+
+
+@pytest.mark.parametrize("name", ["al", "nobody"])
+def test_a_wrong_password_is_computed_once(users: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    gate = Gate(monkeypatch)
+    with serving(config=users) as port:
         for _ in range(3):
-            assert fetch(port, Authorization=basic("al", "wrong")).status == 401
-        assert gate.count == 4
-        assert fetch(port, Authorization=basic("nobody", "wrong")).status == 401
-        assert gate.count == 5
+            assert fetch(port, Authorization=basic(name, "wrong")).status == 401
+        assert gate.count == 1
+        assert fetch(port, Authorization=basic(name, "another")).status == 401
+        assert gate.count == 2
+
+
+def test_a_password_that_was_wrong_is_right_once_it_is_the_users(tmp_path: Path) -> None:
+    config = tmp_path / "web.yml"
+    publish(config, f"basic_auth_users: {{al: {hashed('old')}}}\n")
+    with serving(config=config) as port:
+        for name in ("al", "bo"):
+            assert fetch(port, Authorization=basic(name, "new")).status == 401
+        assert fetch(port, Authorization=basic("al", "old")).status == 200
+        publish(config, f"basic_auth_users: {{al: {hashed('new')}, bo: {hashed('new')}}}\n")
+        for name in ("al", "bo"):
+            assert fetch(port, Authorization=basic(name, "new")).status == 200
+        assert fetch(port, Authorization=basic("al", "old")).status == 401
 
 
 def test_many_right_users_are_remembered_but_not_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,10 +122,10 @@ def test_many_right_users_are_remembered_but_not_without_end(tmp_path: Path, mon
     config.write_text("basic_auth_users:\n" + "".join(f"  u{number}: {right}\n" for number in range(257)))
     with serving(config=config) as port:
         for number in range(257):
-            assert fetch(port, "/-/ready", Authorization=basic(f"u{number}", "right")).status == 200
-        assert fetch(port, "/-/ready", Authorization=basic("u256", "right")).status == 200
+            assert fetch(port, "/", Authorization=basic(f"u{number}", "right")).status == 200
+        assert fetch(port, "/", Authorization=basic("u256", "right")).status == 200
         assert gate.count == 257
-        assert fetch(port, "/-/ready", Authorization=basic("u0", "right")).status == 200
+        assert fetch(port, "/", Authorization=basic("u0", "right")).status == 200
         assert gate.count == 258
 
 
@@ -159,6 +173,17 @@ def test_an_unknown_user_costs_what_the_costliest_user_costs(tmp_path: Path, mon
     with serving(config=config) as port:
         assert fetch(port, Authorization=basic("nobody", "x")).status == 401
     assert costs == [b"06"]
+
+
+@pytest.mark.parametrize("name", ["al", "bo", "cy", "nobody"])
+def test_to_be_refused_takes_as_long_for_every_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    work: list[int] = []
+    monkeypatch.setattr(bcrypt, "checkpw", lambda _, right: work.append(2 ** int(right[4:6])))
+    config = tmp_path / "web.yml"
+    config.write_text(f"basic_auth_users: {{al: {hashed('a', 4)}, bo: {hashed('b', 5)}, cy: {hashed('c', 7)}}}\n")
+    with serving(config=config) as port:
+        assert fetch(port, Authorization=basic(name, "x")).status == 401
+    assert sum(work) == 2**7
 
 
 def test_requests_above_the_rate_are_refused(tmp_path: Path) -> None:

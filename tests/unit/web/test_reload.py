@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.config.errors import ConfigError
+from exporter.web import live
 from exporter.web.live import LiveSettings
 from tests.unit.web.certificates import Authority, Issued
 from tests.unit.web.support import (
@@ -145,6 +146,11 @@ def test_a_connection_whose_own_request_finds_the_change_gets_its_answer(own: Au
         assert fetch(port, tls=own.client_context()).status == 200
 
 
+def of_the_settings(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """What is logged on the file: refused logins are logged too."""
+    return [record for record in caplog.records if record.name == live.__name__]
+
+
 @pytest.mark.parametrize("broken", ["basic_auth_users: [\n", "basic_auth_users: {al: hunter2}", "", "{}", "# gone\n"])
 def test_a_broken_file_changes_nothing_and_is_said_once(
     web_file: Path, broken: str, caplog: pytest.LogCaptureFixture
@@ -156,14 +162,14 @@ def test_a_broken_file_changes_nothing_and_is_said_once(
         for _ in range(3):
             assert fetch(port).status == 401
             assert status(port, "old") == 200
-        (record,) = caplog.records
+        (record,) = of_the_settings(caplog)
         assert record.levelno == logging.ERROR
         assert "the old one stays" in record.getMessage()
         assert str(web_file) in record.getMessage()
         assert "hunter2" not in caplog.text
         publish(web_file, NEW_USERS)
         assert [status(port, password) for password in ("old", "new")] == [401, 200]
-        assert caplog.messages[-1] == "web configuration taken over"
+        assert of_the_settings(caplog)[-1].getMessage() == "web configuration taken over"
 
 
 def test_a_removed_file_changes_nothing_and_is_said_once(web_file: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -172,7 +178,7 @@ def test_a_removed_file_changes_nothing_and_is_said_once(web_file: Path, caplog:
         web_file.unlink()
         assert [fetch(port).status for _ in range(3)] == [401, 401, 401]
         assert status(port, "old") == 200
-        assert len(caplog.records) == 1
+        assert len(of_the_settings(caplog)) == 1
         publish(web_file, NEW_USERS)
         assert status(port, "new") == 200
 

@@ -1,0 +1,103 @@
+"""Which of the passwords that wait for bcrypt is computed next, and which has to go when there are too many."""
+
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+
+_MOST_NETWORKS = 4096
+_HALVED_EVERY = 60.0  # seconds
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A name and password (by their keyed digest), where they came from, and how often they were seen lately."""
+
+    digest: bytes
+    network: str
+    sightings: int = 1
+
+
+class LoginQueue:
+    """A bounded queue with two shares, so that whoever guesses has no way to keep out one who knows.
+
+    One share is for networks by turns, those with fewer wrong passwords lately first: a scraper with an address of its
+    own passes all who guess from others. The other share is for what was seen most often: a scraper that shares its
+    address with those who guess says the same again and again, and a guess that is repeated has been found wrong soon,
+    and costs nothing from then on.
+    """
+
+    def __init__(self, places: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._places = places
+        self._clock = clock
+        self._waiting: dict[bytes, Attempt] = {}  # oldest first
+        self._failures: OrderedDict[str, int] = OrderedDict()
+        self._halved = clock()
+        self._taken = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, attempt: Attempt) -> None:
+        """Let it wait, or note that it was seen again."""
+        self._waiting[attempt.digest] = attempt
+
+    def trim(self) -> list[Attempt]:
+        """Those that lose their place, the newest of all perhaps: there are more than have room."""
+        if len(self._waiting) <= self._places:
+            return []
+        kept: set[bytes] = set()
+        for one in _interleaved(self._by_turns(), self._by_sightings()):
+            if len(kept) < self._places:
+                kept.add(one.digest)
+        lost = [one for one in self._waiting.values() if one.digest not in kept]
+        for one in lost:
+            del self._waiting[one.digest]
+        return lost
+
+    def take(self, busy: Collection[str]) -> Attempt | None:
+        """The next one whose network is not at work already; the shares take turns."""
+        orders = (self._by_turns, self._by_sightings)
+        attempt = next((one for one in orders[self._taken % 2]() if one.network not in busy), None)
+        if attempt is not None:
+            self._taken += 1
+            del self._waiting[attempt.digest]
+        return attempt
+
+    def discard(self, digest: bytes) -> None:
+        """Nobody waits for it any longer."""
+        self._waiting.pop(digest, None)
+
+    def failed(self, network: str) -> None:
+        """A password from there was wrong."""
+        self._halve()
+        self._failures[network] = self._failures.get(network, 0) + 1
+        self._failures.move_to_end(network)
+        if len(self._failures) > _MOST_NETWORKS:
+            self._failures.popitem(last=False)
+
+    def _by_turns(self) -> list[Attempt]:
+        self._halve()
+        places: Counter[str] = Counter()
+        turns: dict[bytes, int] = {}
+        for one in self._waiting.values():
+            turns[one.digest] = self._failures.get(one.network, 0) + places[one.network]
+            places[one.network] += 1
+        return sorted(self._waiting.values(), key=lambda one: turns[one.digest])
+
+    def _by_sightings(self) -> list[Attempt]:
+        return sorted(self._waiting.values(), key=lambda one: -one.sightings)
+
+    def _halve(self) -> None:
+        # Wrong passwords are forgotten by and by: an address may have another owner tomorrow.
+        while self._failures and self._clock() - self._halved >= _HALVED_EVERY:
+            self._failures = OrderedDict((one, count // 2) for one, count in self._failures.items() if count > 1)
+            self._halved += _HALVED_EVERY
+        if not self._failures:
+            self._halved = self._clock()
+
+
+def _interleaved(first: list[Attempt], second: list[Attempt]) -> Iterator[Attempt]:
+    pairs = chain.from_iterable(zip_longest(first, second))
+    return (one for one in pairs if one is not None)

@@ -1,0 +1,48 @@
+"""How often something was seen in the last minutes, in a fixed amount of memory."""
+
+import time
+from collections.abc import Callable
+
+_ROWS, _WIDTH = 4, 1 << 19
+_MOST = 255  # what a cell can hold
+
+
+class Sightings:
+    """A count-min sketch of two generations: its counts are sometimes too high, and too low only above 255."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """A sighting is remembered for ``seconds`` at least, and for twice as long at most."""
+        self._seconds = seconds
+        self._clock = clock
+        self._began = clock()
+        self._now, self._before = _empty(), _empty()
+
+    def add(self, digest: bytes) -> int:
+        """Note one more sighting; how many there have been, this one included.
+
+        The digest must be of 16 bytes or more, and such that nobody outside can choose its bits.
+        """
+        self._turn_over()
+        cells = _cells(digest)
+        count = min(self._now[cell] for cell in cells)
+        # Only the lowest cells rise: the others stand that high because of somebody else.
+        for cell in cells:
+            if self._now[cell] == count < _MOST:
+                self._now[cell] += 1
+        return min(count + 1, _MOST) + min(self._before[cell] for cell in cells)
+
+    def _turn_over(self) -> None:
+        passed = self._clock() - self._began
+        if passed < self._seconds:
+            return
+        self._before = self._now if passed < 2 * self._seconds else _empty()
+        self._now = _empty()
+        self._began = self._clock()
+
+
+def _empty() -> bytearray:
+    return bytearray(_ROWS * _WIDTH)
+
+
+def _cells(digest: bytes) -> list[int]:
+    return [row * _WIDTH + int.from_bytes(digest[4 * row : 4 * row + 4]) % _WIDTH for row in range(_ROWS)]
