@@ -32,12 +32,12 @@ class Sightings:
         return min(count + 1, _MOST) + min(self._before[cell] for cell in cells)
 
     def _turn_over(self) -> None:
-        passed = self._clock() - self._began
-        if passed < self._seconds:
-            return
-        self._before = self._now if passed < 2 * self._seconds else _empty()
-        self._now = _empty()
-        self._began = self._clock()
+        now = self._clock()
+        passed = now - self._began
+        if passed >= 2 * self._seconds:
+            self._now, self._before, self._began = _empty(), _empty(), now
+        elif passed >= self._seconds:
+            self._now, self._before, self._began = _empty(), self._now, self._began + self._seconds
 
 
 def _empty() -> bytearray:
