@@ -6,7 +6,7 @@ import http.client
 import itertools
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import bcrypt
@@ -41,28 +41,20 @@ def login(port: int, source: str, header: str, path: str = "/metrics") -> int:
         connection.close()
 
 
-def guesses(name: str, every: int) -> Iterator[str]:
-    """Wrong passwords for a user, each said so many times."""
-    return (basic(name, f"guess {number // every}") for number in itertools.count())
-
-
 @contextmanager
-def flood(port: int, sources: tuple[str, ...], name: str, every: int) -> Iterator[None]:
-    """Two clients at each address that guess as fast as they can."""
+def flood(port: int, sources: tuple[str, ...], name: str) -> Iterator[None]:
+    """More clients than have room, which guess as fast as they can."""
     over = threading.Event()
 
-    def guess(source: str, headers: Iterator[str]) -> None:
-        for header in headers:
+    def guess(client: int) -> None:
+        source, password = sources[client % len(sources)], f"guess {client}"
+        for number in itertools.count():
             if over.is_set():
                 return
-            try:
-                login(port, source, header)
-            except OSError:
-                continue
+            with suppress(OSError):
+                login(port, source, basic(name, f"{password} {number}"))
 
-    threads = [
-        threading.Thread(target=guess, args=(source, guesses(name, every))) for source in sources for _ in range(2)
-    ]
+    threads = [threading.Thread(target=guess, args=(client,)) for client in range(2 * LIMITS.auth_queue)]
     for thread in threads:
         thread.start()
     try:
@@ -76,7 +68,7 @@ def flood(port: int, sources: tuple[str, ...], name: str, every: int) -> Iterato
 @pytest.mark.parametrize("name", ["al", "nobody"], ids=["right user", "unknown user"])
 @pytest.mark.parametrize("sources", [OTHERS, (OURS,), (OURS, *OTHERS)], ids=["others", "same", "all"])
 def test_a_scraper_gets_in_by_its_second_scrape(users: Path, sources: tuple[str, ...], name: str) -> None:
-    with serving(config=users, limits=LIMITS) as port, flood(port, sources, name, 1):
+    with serving(config=users, limits=LIMITS) as port, flood(port, sources, name):
         assert 200 in [login(port, OURS, RIGHT) for _ in range(2)]
         assert [login(port, OURS, RIGHT) for _ in range(3)] == [200] * 3
 
