@@ -66,7 +66,7 @@ def build(settings: Settings) -> Any:
             "The exporter itself",
             (
                 line(7, collectors(), collector_durations(), freshness()),
-                line(7, rows_read(), skipped(), late_and_folded()),
+                line(7, rows_read(), skipped(), late_and_folded(), logins_refused()),
                 Line(
                     5,
                     (
@@ -610,6 +610,21 @@ def late_and_folded() -> Any:
         ),
         prom(q.hourly(q.whole(catalog.LATE_ROWS)), "late"),
         prom(q.hourly(q.whole(catalog.SERIES_FOLDED)), "folded"),
+        unit=style.COUNT,
+    )
+
+
+def logins_refused() -> Any:
+    """Whether somebody guesses passwords."""
+    return timeseries(
+        About(
+            "Refused logins, per hour",
+            "Requests to the exporter's own pages in the hour before that had no name and password, wrong ones, or ones"
+            " that were not checked since too many came at once.",
+            "The exporter's log says from which addresses they come. A few wrong ones are a scraper with an old"
+            " password; thousands are somebody who guesses: keep the port away from their network.",
+        ),
+        prom(q.hourly(q.whole(catalog.LOGINS_REFUSED), "reason"), "{{reason}}"),
         unit=style.COUNT,
     )
 

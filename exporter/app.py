@@ -18,6 +18,7 @@ from exporter.ledger.view import started_ratio
 from exporter.pseudonyms import Pseudonyms
 from exporter.state.store import Store
 from exporter.web.app import Verdict
+from exporter.web.refusals import Refusals
 from exporter.worker import Worker
 
 
@@ -42,6 +43,7 @@ class Exporter:
         self._announcer = Announcer()
         self._pseudonyms = Pseudonyms(read_hmac_key(config) if config.users.mode == "hmac" else None)
         self.books = Books(store, config, backfill_since, host)
+        self.refusals = Refusals()
         self._collector = Collector(config, info, self.books, self._announcer)
         self._worker = Worker(config, info, self.books, self._announcer)
         self._reads = concurrent.futures.ThreadPoolExecutor(1, "scrape")
@@ -140,6 +142,7 @@ class Exporter:
                 self._progress(),
                 self._last_success,
                 self._worker.drift,
+                self.refusals.totals(),
                 self.books.clock_offset,
             )
             return families(figures, self._announcer)

@@ -190,6 +190,12 @@ SERIES_FOLDED = Metric(
 STATE_COMMIT_FAILURES = Metric(
     "ai_exporter_state_commit_failures_total", "counter", (), "Commits of the state that failed."
 )
+LOGINS_REFUSED = Metric(
+    "ai_exporter_web_logins_refused_total",
+    "counter",
+    ("reason",),
+    "Requests to the exporter's own pages that were refused for their name and password.",
+)
 BUILD_INFO = Metric(
     "ai_exporter_build_info", "gauge", ("version", "python"), "Version of the exporter and of Python; always 1."
 )

@@ -71,6 +71,7 @@ class Figures:
     progress: float
     last_success: float
     drift: int | None
+    logins_refused: Mapping[str, int]
     clock_offset: float | None = None
 
     @property
@@ -240,6 +241,7 @@ def _exporter(figures: Figures) -> Iterator[Family]:
     if figures.clock_offset is not None:
         yield _family(catalog.CLOCK_OFFSET, [((), figures.clock_offset)])
     yield _family(catalog.STATE_COMMIT_FAILURES, [((), figures.commit_failures)])
+    yield _family(catalog.LOGINS_REFUSED, (((reason,), count) for reason, count in figures.logins_refused.items()))
     yield _family(catalog.BUILD_INFO, [((version(DISTRIBUTION), platform.python_version()), 1)])
 
 

@@ -63,6 +63,7 @@ def serving(config: Config, environ: Mapping[str, str], backfill_since: int | No
             config.web.listen_address,
             config.web.config_file,
             ScrapeTimeouts(scrape.timeout, scrape.timeout_offset, scrape.max_timeout),
+            refusals=exporter.refusals,
         )
         server.start()
         started.callback(server.stop)
