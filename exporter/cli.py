@@ -20,6 +20,7 @@ from exporter.logs import install_logging
 from exporter.serving import UsageError, backfill_moment, serving
 from exporter.state.command import adopt, show
 from exporter.state.store import StateError
+from exporter.watchdog import watching
 from exporter.web.server import WebError
 
 log = logging.getLogger(__name__)
@@ -170,7 +171,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    with serving(config, os.environ, since) as running:
+    with serving(config, os.environ, since) as running, watching(running.server):
         log.info("serving %s/metrics", running.url)
         ended.wait()
         log.info("stopping")

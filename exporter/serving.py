@@ -22,10 +22,15 @@ class UsageError(Exception):
 
 @dataclass(frozen=True)
 class Running:
-    """An exporter that answers at `url`."""
+    """An exporter, and the web server in front of it."""
 
     exporter: Exporter
-    url: str
+    server: WebServer
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return self.server.url
 
 
 def backfill_moment(text: str, config: Config) -> int:
@@ -68,7 +73,7 @@ def serving(config: Config, environ: Mapping[str, str], backfill_since: int | No
         server.start()
         started.callback(server.stop)
         exporter.start()
-        yield Running(exporter, server.url)
+        yield Running(exporter, server)
 
 
 def _check_backfill(store: Store, since: int) -> None:

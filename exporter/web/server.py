@@ -1,9 +1,11 @@
 """The web server: its own thread and event loop, started and stopped by the program."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic_core import PydanticCustomError
@@ -86,6 +88,17 @@ class WebServer:
             return
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(_STOP_SECONDS + 0.4)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def ping(self, answer: Callable[[], None]) -> None:
+        """Have the event loop call ``answer`` as soon as it comes to it; never, where it has ended."""
+        with contextlib.suppress(RuntimeError):
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(answer)
 
     @property
     def port(self) -> int:

@@ -1,0 +1,86 @@
+"""Ends the process when the web server has died or hangs: a supervisor starts it anew, and scrapes come back.
+
+Whatever ends, the state on the disk is whole: every commit is.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import NoReturn, Protocol
+
+log = logging.getLogger(__name__)
+
+PAUSE = 1.0
+"""Seconds between two questions."""
+PATIENCE = 30
+"""How many questions in a row may stay without an answer. Turns are counted, not seconds: a process that was frozen for
+an hour has slept through one turn."""
+EXIT_CODE = 70
+
+
+class Watched(Protocol):
+    """What has a thread and an event loop of its own."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        ...
+
+    def ping(self, answer: Callable[[], None]) -> None:
+        """Have the event loop call ``answer`` as soon as it comes to it."""
+        ...
+
+
+class Watch:
+    """Asks again and again; for one thread."""
+
+    def __init__(self, watched: Watched, patience: int) -> None:
+        self._watched = watched
+        self._patience = patience
+        self._answered = threading.Event()
+        self._answered.set()
+        self._missed = 0
+
+    def problem(self) -> str | None:
+        """Ask once; what is wrong, None if nothing is."""
+        if not self._watched.alive:
+            return "the web server has ended"
+        if self._answered.is_set():
+            self._missed = 0
+            self._answered.clear()
+            self._watched.ping(self._answered.set)
+            return None
+        self._missed += 1
+        return "the web server hangs" if self._missed >= self._patience else None
+
+
+def end_process(reason: str) -> NoReturn:
+    """Log the reason and end at once, whatever other threads do."""
+    log.critical("%s: ending with exit code %d, to be started anew", reason, EXIT_CODE)
+    sys.stderr.flush()
+    os._exit(EXIT_CODE)
+
+
+@contextlib.contextmanager
+def watching(watched: Watched, end: Callable[[str], object] = end_process) -> Iterator[None]:
+    """Watch in a thread until the context is left."""
+    over = threading.Event()
+    watch = Watch(watched, PATIENCE)
+
+    def run() -> None:
+        while not over.wait(PAUSE):
+            problem = watch.problem()
+            if problem is not None and not over.is_set():
+                end(problem)
+                return
+
+    thread = threading.Thread(target=run, name="watchdog", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
