@@ -59,6 +59,29 @@ def test_each_service_is_pinned_checked_and_without_a_secret(name: str) -> None:
         assert condition["condition"] == "service_healthy"
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_service_can_take_the_whole_machine(name: str) -> None:
+    service = SERVICES[name]
+    assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+    assert 1 <= service["pids_limit"] <= 1024
+    assert service["logging"]["options"].keys() == {"max-size", "max-file"}
+
+
+def test_the_exporter_has_the_same_memory_wherever_it_runs() -> None:
+    assert SERVICES["exporter"]["mem_limit"] == "512m"
+    unit = (ROOT / "deploy" / "systemd" / "ai-operation-exporter.service").read_text()
+    assert "\nMemoryMax=512M\n" in unit
+    workload = (ROOT / "deploy" / "kubernetes" / "generated" / "exporter.yaml").read_text()
+    assert "memory: 512Mi" in workload
+
+
+def test_no_health_check_starts_a_python() -> None:
+    commands = [*(str(service.get("healthcheck", {}).get("test")) for service in SERVICES.values())]
+    commands += re.findall(r"HEALTHCHECK.*", (ROOT / "deploy" / "Dockerfile").read_text())
+    assert len(commands) == len(SERVICES) + 1
+    assert not [command for command in commands if "python" in command]
+
+
 def test_the_exporter_can_write_nothing_but_its_state() -> None:
     exporter = SERVICES["exporter"]
     assert exporter["read_only"] is True
