@@ -14,6 +14,7 @@ import pytest
 
 from exporter.demo.schema import load_schema
 from tests.deploy.docker import Image, docker, run_docker
+from tests.deploy.test_constraints import pinned, plain
 from tests.e2e.programs import Samples, fetch, free_port, parse, total, wait_for
 from tests.servers import DockerServer
 
@@ -136,6 +137,18 @@ def test_the_health_check_of_the_image_passes(image: Image, exporter: Exporter) 
     kind, *command = inspected["Config"]["Healthcheck"]["Test"]
     assert kind == "CMD"
     assert run_docker("exec", exporter.name, *command).returncode == 0
+    assert "python" not in docker("exec", exporter.name, "head", "-1", f"/usr/local/bin/{command[0]}")
+
+
+def test_nothing_is_installed_but_what_it_runs_on_in_the_versions_that_were_chosen(image: Image) -> None:
+    listing = "from importlib.metadata import distributions as all; print(*(f'{d.name}=={d.version}' for d in all()))"
+    listed = docker("run", "--rm", "--entrypoint", "python", image.tag, "-c", listing).split()
+    installed = {plain(name): version for name, _, version in (each.partition("==") for each in listed)}
+    installed.pop("pip", None)
+    assert installed.pop("ai-operation-exporter")
+    wanted = pinned("constraints.txt")
+    wanted.pop("setuptools")
+    assert installed == wanted
 
 
 def test_it_stops_within_two_seconds_and_goes_on_where_it_was(exporter: Exporter, database: str) -> None:

@@ -78,6 +78,7 @@ class Door:
 
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
+        self._crowds = 0
         gate.open.clear()
         self._pool = BoundedPool("password", LIMITS.auth_threads, LIMITS.auth_threads)
         self._authenticator = Authenticator(self._pool, LIMITS.auth_threads, LIMITS.auth_queue)
@@ -91,8 +92,8 @@ class Door:
 
     async def crowd(self, sources: tuple[str, ...], each: int, every: int = 1) -> list[asyncio.Task[Reason | None]]:
         """So many guesses from each address."""
-        number = itertools.count()
-        said = (basic("al", f"guess {self.gate.count} {next(number) // every}") for _ in itertools.count())
+        self._crowds += 1
+        said = (basic("al", f"guess {self._crowds} {number // every}") for number in itertools.count())
         return [await self.ask(source, next(said)) for _ in range(each) for source in sources]
 
     async def finish(self, *tasks: asyncio.Task[Reason | None]) -> list[Reason | None]:
@@ -116,6 +117,19 @@ def test_the_first_login_from_a_quiet_address_has_a_place_before_any_crowd(door:
         # each guess twice, so that all of them look as if they came back
         await door.crowd(OTHERS, each=20, every=2)
         assert await door.finish(await door.ask(OURS, RIGHT)) == [None]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("every", [2, 3, 5])
+def test_guesses_that_are_repeated_are_passed_by_repeating_more_often(door: Door, every: int) -> None:
+    async def story() -> None:
+        answers = []
+        for _ in range(every + 1):
+            await door.crowd((OURS,), each=20 * every, every=every)
+            answers.append(await door.ask(OURS, RIGHT))
+        await door.crowd((OURS,), each=20 * every, every=every)
+        assert (await door.finish(*answers))[-1] is None
 
     asyncio.run(story())
 
