@@ -24,12 +24,10 @@ class Sightings:
         """
         self._turn_over()
         cells = _cells(digest)
-        count = min(self._now[cell] for cell in cells)
-        # Only the lowest cells rise: the others stand that high because of somebody else.
         for cell in cells:
-            if self._now[cell] == count < _MOST:
-                self._now[cell] += 1
-        return min(count + 1, _MOST) + min(self._before[cell] for cell in cells)
+            self._now[cell] = min(self._now[cell] + 1, _MOST)
+        # others raise a cell, too: the lowest of its cells is nearest to the truth
+        return min(self._now[cell] for cell in cells) + min(self._before[cell] for cell in cells)
 
     def _turn_over(self) -> None:
         now = self._clock()

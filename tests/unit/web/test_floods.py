@@ -147,6 +147,22 @@ def test_a_login_that_comes_again_has_a_place_before_any_crowd(door: Door, sourc
     asyncio.run(story())
 
 
+def test_those_who_guessed_wrong_have_to_go_before_those_who_did_not(door: Door) -> None:
+    async def story() -> None:
+        door.gate.open.set()
+        for number in range(3):
+            assert await (await door.ask("guesser", basic("al", f"wrong {number}"))) is Reason.WRONG
+        door.gate.open.clear()
+        quiet = [f"quiet {number}" for number in range(LIMITS.auth_threads + LIMITS.auth_queue)]
+        await door.crowd(tuple(quiet[:-1]), each=1)
+        guesser = await door.ask("guesser", basic("al", "another"))
+        assert not guesser.done(), "it has the last place"
+        ours = await door.ask(quiet[-1], RIGHT)
+        assert await door.finish(guesser, ours) == [Reason.BUSY, None]
+
+    asyncio.run(story())
+
+
 def test_one_address_has_one_computation_at_a_time(door: Door) -> None:
     async def story() -> None:
         await door.crowd((OURS,), each=3)
