@@ -1,7 +1,7 @@
 """From a request to its response: who may ask, and what is where."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from exporter.web.app import Application, Verdict
@@ -29,6 +29,7 @@ class Router:
     authenticator: Authenticator
     refusals: Refusals
     limiter: RateLimiter
+    probe_limiter: RateLimiter
     pages: BoundedPool
     page_timeout: float
 
@@ -46,14 +47,19 @@ class Router:
             return sentence(500, "The page failed; the log says where.")
 
     async def _refusal(self, request: Request, settings: WebSettings) -> Response | None:
-        if not self.limiter.allow(settings.rate_limit):
-            return sentence(429, "Too many requests.", Retry_After="1")
         tls = settings.tls_server_config
         if tls and tls.client_allowed_sans and not request.names.intersection(tls.client_allowed_sans):
             return sentence(403, "The client certificate has none of the allowed names.")
         users = settings.basic_auth_users
-        if not users or request.path in _PROBES:
-            return None
+        if users and request.path not in _PROBES:
+            refusal = await self._refused_login(request, users)
+            if refusal is not None:
+                return refusal
+        # Only now, and for probes apart: strangers must not use up the requests of those who have a password.
+        limiter = self.probe_limiter if users and request.path in _PROBES else self.limiter
+        return None if limiter.allow(settings.rate_limit) else sentence(429, "Too many requests.", Retry_After="1")
+
+    async def _refused_login(self, request: Request, users: Mapping[str, str]) -> Response | None:
         reason = await self.authenticator.check(users, request.headers.get("Authorization"), request.network)
         if reason is None:
             return None

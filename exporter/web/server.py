@@ -141,6 +141,7 @@ class WebServer:
             Authenticator(passwords, limits.auth_threads, limits.auth_queue),
             self._refusals,
             RateLimiter(),
+            RateLimiter(),
             pages,
             limits.page_timeout,
         )

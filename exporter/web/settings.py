@@ -158,7 +158,7 @@ class HttpServer(Section):
 
 
 class RateLimit(Section):
-    """A token bucket for all requests together; no interval, no limit."""
+    """A token bucket for all requests together that have a password where one is needed; no interval, no limit."""
 
     interval: Annotated[float, BeforeValidator(_parse_interval)] = 0.0
     burst: Annotated[Count, Field(ge=0)] = 0

@@ -195,6 +195,19 @@ def test_requests_above_the_rate_are_refused(tmp_path: Path) -> None:
     assert int(answers[-1].headers["Retry-After"]) > 0
 
 
+def test_strangers_do_not_use_up_the_rate_of_those_with_a_password(tmp_path: Path) -> None:
+    config = tmp_path / "web.yml"
+    config.write_text(f"rate_limit: {{interval: 1h, burst: 3}}\nbasic_auth_users: {{al: {hashed('right')}}}\n")
+    with serving(config=config) as port:
+        strangers = [fetch(port, Authorization=basic("al", f"guess {number}")).status for number in range(5)]
+        strangers += [fetch(port).status for _ in range(5)]
+        probes = [fetch(port, "/-/healthy").status for _ in range(5)]
+        scrapes = [fetch(port, Authorization=basic("al", "right")).status for _ in range(5)]
+    assert strangers == [401] * 10
+    assert probes == [200] * 3 + [429] * 2
+    assert scrapes == [200] * 3 + [429] * 2
+
+
 def test_tokens_come_back_one_an_interval_and_never_more_than_the_burst() -> None:
     now = 100.0
     limiter = RateLimiter(lambda: now)
