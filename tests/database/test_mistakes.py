@@ -66,6 +66,7 @@ GROUPS = {
             "ai_exporter_last_success_timestamp_seconds",
             "ai_exporter_backfill_progress_ratio",
             "ai_exporter_state_commit_failures_total",
+            "ai_exporter_database_clock_offset_seconds",
             "ai_exporter_web_logins_refused_total",
             "ai_exporter_build_info",
         },
