@@ -113,7 +113,6 @@ class Authenticator:
                 check.result.set_result(None)
             else:
                 self._wrong.add(digest)
-                self._queue.failed(network)
                 check.result.set_result(Reason.WRONG)
         except PoolFullError:  # it is closed: the program ends
             check.result.set_result(Reason.BUSY)

@@ -22,7 +22,7 @@ class Attempt:
 class LoginQueue:
     """A bounded queue with two shares, so that whoever guesses has no way to keep out one who knows.
 
-    One share is for networks by turns, those with fewer wrong passwords lately first: a scraper with an address of its
+    One share is for networks by turns, those that tried fewer passwords lately first: a scraper with an address of its
     own passes all who guess from others. The other share is for what was seen most often: a scraper that shares its
     address with those who guess says the same again and again, and a guess that is repeated has been found wrong soon,
     and costs nothing from then on.
@@ -32,7 +32,7 @@ class LoginQueue:
         self._places = places
         self._clock = clock
         self._waiting: dict[bytes, Attempt] = {}  # oldest first
-        self._failures: OrderedDict[str, int] = OrderedDict()
+        self._tried: OrderedDict[str, int] = OrderedDict()
         self._halved = clock()
         self._taken = 0
 
@@ -42,6 +42,12 @@ class LoginQueue:
     def add(self, attempt: Attempt) -> None:
         """Let it wait, or note that it was seen again."""
         self._waiting[attempt.digest] = attempt
+        if attempt.sightings == 1:
+            self._halve()
+            self._tried[attempt.network] = self._tried.get(attempt.network, 0) + 1
+            self._tried.move_to_end(attempt.network)
+            if len(self._tried) > _MOST_NETWORKS:
+                self._tried.popitem(last=False)
 
     def trim(self) -> list[Attempt]:
         """Those that lose their place, the newest of all perhaps: there are more than have room."""
@@ -69,20 +75,13 @@ class LoginQueue:
         """Nobody waits for it any longer."""
         self._waiting.pop(digest, None)
 
-    def failed(self, network: str) -> None:
-        """A password from there was wrong."""
-        self._halve()
-        self._failures[network] = self._failures.get(network, 0) + 1
-        self._failures.move_to_end(network)
-        if len(self._failures) > _MOST_NETWORKS:
-            self._failures.popitem(last=False)
-
     def _by_turns(self) -> list[Attempt]:
         self._halve()
         places: Counter[str] = Counter()
         turns: dict[bytes, int] = {}
         for one in self._waiting.values():
-            turns[one.digest] = self._failures.get(one.network, 0) + places[one.network]
+            # the first password is free
+            turns[one.digest] = max(0, self._tried.get(one.network, 0) - 1) + places[one.network]
             places[one.network] += 1
         return sorted(self._waiting.values(), key=lambda one: turns[one.digest])
 
@@ -90,11 +89,11 @@ class LoginQueue:
         return sorted(self._waiting.values(), key=lambda one: -one.sightings)
 
     def _halve(self) -> None:
-        # Wrong passwords are forgotten by and by: an address may have another owner tomorrow.
-        while self._failures and self._clock() - self._halved >= _HALVED_EVERY:
-            self._failures = OrderedDict((one, count // 2) for one, count in self._failures.items() if count > 1)
+        # What was tried is forgotten by and by: an address may have another owner tomorrow.
+        while self._tried and self._clock() - self._halved >= _HALVED_EVERY:
+            self._tried = OrderedDict((one, count // 2) for one, count in self._tried.items() if count > 1)
             self._halved += _HALVED_EVERY
-        if not self._failures:
+        if not self._tried:
             self._halved = self._clock()
 
 

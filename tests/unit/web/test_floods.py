@@ -147,7 +147,7 @@ def test_a_login_that_comes_again_has_a_place_before_any_crowd(door: Door, sourc
     asyncio.run(story())
 
 
-def test_those_who_guessed_wrong_have_to_go_before_those_who_did_not(door: Door) -> None:
+def test_those_who_tried_many_passwords_have_to_go_before_those_who_did_not(door: Door) -> None:
     async def story() -> None:
         door.gate.open.set()
         for number in range(3):
