@@ -41,7 +41,8 @@ class LoginQueue:
 
     def add(self, attempt: Attempt) -> None:
         """Let it wait, or note that it was seen again."""
-        self._waiting[attempt.digest] = attempt
+        self._waiting.pop(attempt.digest, None)
+        self._waiting[attempt.digest] = attempt  # at the end
         if attempt.sightings == 1:
             self._halve()
             self._tried[attempt.network] = self._tried.get(attempt.network, 0) + 1
@@ -79,11 +80,13 @@ class LoginQueue:
         self._halve()
         places: Counter[str] = Counter()
         turns: dict[bytes, int] = {}
-        for one in self._waiting.values():
+        # The newest first, so that to wait behind many who are as quiet costs no time; the other share is for the rest.
+        newest_first = list(reversed(self._waiting.values()))
+        for one in newest_first:
             # the first password is free
             turns[one.digest] = max(0, self._tried.get(one.network, 0) - 1) + places[one.network]
             places[one.network] += 1
-        return sorted(self._waiting.values(), key=lambda one: turns[one.digest])
+        return sorted(newest_first, key=lambda one: turns[one.digest])
 
     def _by_sightings(self) -> list[Attempt]:
         return sorted(self._waiting.values(), key=lambda one: -one.sightings)

@@ -178,6 +178,7 @@ class Gate:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
+        self.order: list[bytes] = []
         self.begun = threading.Semaphore(0)
         self.open = threading.Event()
         self.open.set()
@@ -186,6 +187,7 @@ class Gate:
 
     def _hold(self, password: bytes, right: bytes) -> bool:
         self.count += 1
+        self.order.append(password)
         self.begun.release()
         self.open.wait(PATIENCE)
         return self._check(password, right)

@@ -121,6 +121,17 @@ def test_the_first_login_from_a_quiet_address_has_a_place_before_any_crowd(door:
     asyncio.run(story())
 
 
+def test_among_those_who_are_as_quiet_the_newest_is_computed_first(door: Door) -> None:
+    async def story() -> None:
+        older = await door.crowd(tuple(f"quiet {number}" for number in range(LIMITS.auth_threads + 6)), each=1)
+        ours = await door.ask(OURS, RIGHT)
+        assert (await door.finish(*older, ours))[-1] is None
+        # after the two that were begun already, and perhaps one of the other share
+        assert door.gate.order.index(b"right") <= LIMITS.auth_threads + 1
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize("every", [2, 3, 5])
 def test_guesses_that_are_repeated_are_passed_by_repeating_more_often(door: Door, every: int) -> None:
     async def story() -> None:
@@ -139,6 +150,7 @@ def test_a_login_that_comes_again_has_a_place_before_any_crowd(door: Door, sourc
     async def story() -> None:
         await door.crowd(sources, each=20)
         first = await door.ask(OURS, RIGHT)
+        await door.crowd(sources, each=20)
         assert first.done(), "there was room: no crowd"
         second = await door.ask(OURS, RIGHT)
         await door.crowd(sources, each=20)
