@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER
 
-LONGEST_CHUNK = 6 * HOUR
+LONGEST_CHUNK = 24 * HOUR
 LONGEST_BACKOFF = 60.0
 
 ROW_BUDGET = 50_000
@@ -32,12 +32,12 @@ class Pace:
         self.failures, self.stuck = 0, False
         effort = max(seconds / self.budget, rows / ROW_BUDGET)
         if effort > 1:
-            self._shrink()
+            self._shrink(2)
         elif effort < 0.5:
             self.piece = QUARTER
             # one that was short for other reasons tells nothing of a longer one
             if stretch >= self.length:
-                self.length = min(LONGEST_CHUNK, self.length * 2)
+                self.length = min(LONGEST_CHUNK, self.length * (4 if effort < 0.05 else 2))
 
     def too_many(self) -> None:
         """Learn from a chunk that had more than `most_rows`."""
@@ -47,7 +47,8 @@ class Pace:
         """Learn from a chunk whose statement did not end in time."""
         self.failures += 1
         if self.length > QUARTER:
-            self._shrink()
+            # each try has cost the database all that a statement may take
+            self._shrink(4)
         else:
             self.stuck = self.piece == MINUTE
             self.piece = next((split for split in _SPLITS if split < self.piece), MINUTE)
@@ -81,5 +82,5 @@ class Pace:
         """Seconds of the log that one statement reads; None: the whole chunk."""
         return self.piece if self.piece < QUARTER else None
 
-    def _shrink(self) -> None:
-        self.length = max(QUARTER, self.length // 2 // QUARTER * QUARTER)
+    def _shrink(self, by: int) -> None:
+        self.length = max(QUARTER, self.length // by // QUARTER * QUARTER)
