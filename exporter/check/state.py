@@ -129,7 +129,7 @@ def read_only(file: Path) -> sqlite3.Connection:
     """The state's file, open without making or changing anything beside it."""
     # Without a journal beside it the file is read as it is: SQLite would else make one.
     has_journal = file.with_name(f"{FILE_NAME}-wal").exists()
-    uri = f"{file.absolute().as_uri()}?{'mode=ro' if has_journal else 'immutable=1'}"
+    uri = f"{file.absolute().as_uri()}?{'mode=ro' if has_journal else 'mode=ro&immutable=1'}"
     return sqlite3.connect(uri, uri=True, timeout=2.0)
 
 

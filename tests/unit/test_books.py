@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from exporter.books import Books
+from exporter.books import Books, rules_for
 from exporter.config import Config
 from exporter.database.session import Identity
 from exporter.ledger.aggregate import ZERO, Aggregate, Field, with_figure
@@ -60,3 +60,9 @@ def test_a_read_that_was_overtaken_changes_nothing_that_a_newer_one_has_found_as
         assert present_cost(books) == 5
         books.record(found(5))
         assert present_cost(books) == 0
+
+
+@pytest.mark.parametrize(("most", "at_once"), [(200, 100), (201, 101), (20, 10), (19, None), (1, None)])
+def test_half_of_many_places_must_be_earned(most: int, at_once: int | None) -> None:
+    config = Config(max_series=most)
+    assert rules_for(config, config.classification()).ample == at_once

@@ -87,6 +87,9 @@ def test_it_is_said_when_places_run_out(
 
 
 def test_a_folder_without_a_state_has_all_places(tmp_path: Path) -> None:
-    assert check_series(tmp_path / "none", 200).level is Level.OK
+    for folder in (tmp_path, tmp_path / "none"):
+        assert check_series(folder, 200).level is Level.OK
+    # and nothing is made there
+    assert list(tmp_path.iterdir()) == []
     with pytest.raises(StateError, match="no state folder"):
         show(Config.model_validate({"state_dir": str(tmp_path / "none")}), io.StringIO())
