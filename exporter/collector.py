@@ -240,14 +240,16 @@ class Collector:
             "recommendations": Source(lambda session: read_recommendations(session, config)),
         }
 
-    def _take_routes(self, routes: list[Route] | None) -> None:
+    def _take_routes(self, routes: list[Route] | None) -> list[Route] | None:
         self._primaries = {route.operation: route.primary_model for route in routes or ()}
+        return routes
 
-    def _take_budgets(self, budgets: Budgets | None) -> None:
+    def _take_budgets(self, budgets: Budgets | None) -> Budgets | None:
         """Choose the users by new budgets; where the log is not read yet, the thread that reads it does so."""
         self._budgets, self._budgets_read = budgets, True
         if self._current:
             self._choose_users()
+        return budgets
 
     def _try_to_choose_users(self) -> bool:
         try:

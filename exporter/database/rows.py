@@ -30,7 +30,8 @@ def clean_label(text: str | None, missing: str) -> str:
     """A label value: without control characters, 128 characters at most, `missing` where nothing is left."""
     if text is None:
         return missing
-    if text.isascii() and text.isprintable():  # most are, and there may be very many
+    # nearly all are: looking at each character takes longer than all else that is done with a row
+    if text.isprintable():
         return text.strip()[:LABEL_LENGTH].rstrip() or missing
     cleaned = "".join(" " if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in text)
     return cleaned.strip()[:LABEL_LENGTH].rstrip() or missing

@@ -22,8 +22,6 @@ from exporter.database.log_query import LogTable
 
 _GRACE = 2.0  # seconds past its time after which a connection that does not answer is cut
 
-_LOCK_SHARE = 0.8  # of a statement's time, for which it waits for a lock
-
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 # One round trip for all settings, which end with the transaction: a pooler hands on no session state.
@@ -35,6 +33,7 @@ SELECT extract(epoch FROM now())::float8, current_database()::text,
        set_config('row_security', 'off', true), set_config('jit', 'off', true)
 """
 _LIMIT = "SELECT set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true)"
+_LOCK_SHARE = 0.8  # of a statement's time, for which it waits for a lock
 _SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
 
 
@@ -88,6 +87,24 @@ class Session:
         self.limit()
         return self._cursor.execute(statement, parameters or {}).fetchall()
 
+    def limit(self) -> None:
+        """Bound the next statement by what is left; raises `QueryTimeout` when nothing is."""
+        left = int(min(self._deadline - time.monotonic(), self._longest) * 1000)
+        if left < 1:
+            raise QueryTimeout("no time was left for the next statement", "raise scrape.timeout, or see `check`")
+        self._cursor.execute(_LIMIT, _limits(left))
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection has gone, and nothing more can be read."""
+        return self._cursor.connection.broken or self._cursor.connection.closed
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """A part whose failure leaves the transaction usable."""
+        with self._cursor.connection.transaction():
+            yield
+
     def batches(
         self, statement: sql.Composed, parameters: Mapping[str, Any] | None = None, size: int = 5000
     ) -> Iterator[list[tuple[Any, ...]]]:
@@ -103,28 +120,6 @@ class Session:
             if len(rows) < size:
                 break
         self._cursor.execute("CLOSE batches")
-
-    def limit(self) -> None:
-        """Bound the next statement by what is left; raises `QueryTimeout` when nothing is."""
-        left = int(min(self._deadline - time.monotonic(), self._longest) * 1000)
-        if left < 1:
-            raise QueryTimeout("no time was left for the next statement", "raise scrape.timeout, or see `check`")
-        self._cursor.execute(_LIMIT, _limits(left))
-
-    @property
-    def lost(self) -> bool:
-        """Whether the connection has gone, and nothing more can be read."""
-        return self._cursor.connection.broken or self._cursor.connection.closed
-
-    def share(self, parts: int) -> None:
-        """Let each statement from here on take its share of what is left: one of `parts` that hangs costs no other."""
-        self._longest = min(self._longest, (self._deadline - time.monotonic()) / (parts + 1))
-
-    @contextlib.contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """A part whose failure leaves the transaction usable."""
-        with self._cursor.connection.transaction():
-            yield
 
     def log(self, rules: Classification) -> LogTable:
         """Find the log and its columns, and prove that every row is visible."""
