@@ -235,24 +235,26 @@ class Collector:
         # the routes come first, since the log waits for them
         return {
             "routes": Source(lambda session: read_routes(session, config), self._take_routes),
-            "budgets": Source(self._read_budgets, self._take_budgets),
+            "budgets": Source(lambda session: read_budgets(session, config), self._take_budgets),
             "approvals": Source(lambda session: read_approvals(session, config)),
             "recommendations": Source(lambda session: read_recommendations(session, config)),
         }
 
-    def _read_budgets(self, session: Session) -> Budgets | None:
-        """The budgets, by the names under which users are kept."""
-        budgets = read_budgets(session, self._config)
-        return None if budgets is None else replace(budgets, by_user=self._books.pseudonyms.keys(budgets.by_user))
-
-    def _take_routes(self, routes: list[Route] | None) -> None:
+    def _take_routes(self, routes: list[Route] | None) -> list[Route] | None:
         self._primaries = {route.operation: route.primary_model for route in routes or ()}
+        return routes
 
-    def _take_budgets(self, budgets: Budgets | None) -> None:
-        """Choose the users by new budgets; where the log is not read yet, the thread that reads it does so."""
+    def _take_budgets(self, budgets: Budgets | None) -> Budgets | None:
+        """Budgets by the names under which users are kept, who are chosen anew by them.
+
+        Where the log is not read yet, the thread that reads it chooses them.
+        """
+        if budgets is not None:
+            budgets = replace(budgets, by_user=self._books.pseudonyms.keys(budgets.by_user))
         self._budgets, self._budgets_read = budgets, True
         if self._current:
             self._choose_users()
+        return budgets
 
     def _try_to_choose_users(self) -> bool:
         try:

@@ -27,10 +27,13 @@ _SLACK = 1.0  # seconds by which a read may come early, so that a scrape a minut
 
 @dataclass(frozen=True)
 class Source:
-    """One table: `read` what it holds within a transaction, and `use` that once the transaction has ended."""
+    """One table: `read` what it holds within a transaction, and `take` that once the transaction has ended.
+
+    What `take` returns is shown.
+    """
 
     read: Callable[[Session], Any]
-    use: Callable[[Any], None] = lambda _: None
+    take: Callable[[Any], Any] = lambda value: value
 
 
 @dataclass(frozen=True)
@@ -194,8 +197,7 @@ class OptionalTables:
                 value = source.read(session)
             except psycopg.Error as error:
                 raise translate(error, self._info) from None
-        source.use(value)
-        return value
+        return source.take(value)
 
     def _ended(self, name: str, reading: Reading) -> None:
         with self._changed:

@@ -24,7 +24,6 @@ _GRACE = 2.0  # seconds past its time after which a connection that does not ans
 
 _AT_ONCE = 500 if psycopg.capabilities.has_stream_chunked() else 1
 """Rows of a stream that are in memory at once; a libpq older than 17 has them one by one."""
-_LOCK_SHARE = 0.8  # of a statement's time, for which it waits for a lock
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
@@ -37,6 +36,7 @@ SELECT extract(epoch FROM now())::float8, current_database()::text,
        set_config('row_security', 'off', true), set_config('jit', 'off', true)
 """
 _LIMIT = "SELECT set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true)"
+_LOCK_SHARE = 0.8  # of a statement's time, for which it waits for a lock
 _SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
 
 
@@ -116,10 +116,6 @@ class Session:
     def lost(self) -> bool:
         """Whether the connection has gone, and nothing more can be read."""
         return self._cursor.connection.broken or self._cursor.connection.closed
-
-    def share(self, parts: int) -> None:
-        """Let each statement from here on take its share of what is left: one of `parts` that hangs costs no other."""
-        self._longest = min(self._longest, self.left / (parts + 1))
 
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:

@@ -33,6 +33,7 @@ def config_for(url: str, folder: Path) -> Config:
         {
             "database": {"url": url},
             "state_dir": str(folder / "state"),
+            "optional_interval": 0,
             "web": {"listen_address": f"127.0.0.1:{free_port()}"},
         }
     )
