@@ -18,7 +18,7 @@ from exporter.database.errors import DatabaseError
 from exporter.exposition import DISTRIBUTION
 from exporter.logs import install_logging
 from exporter.serving import UsageError, backfill_moment, serving
-from exporter.state.command import adopt, forget_series, show
+from exporter.state.command import adopt, forget_series, rewind_state, show
 from exporter.state.store import StateError
 from exporter.watchdog import watching
 from exporter.web.server import WebError
@@ -125,6 +125,13 @@ def _parser() -> argparse.ArgumentParser:
     forgotten.set_defaults(
         run=lambda arguments: forget_series(_config(arguments), arguments.operation, arguments.model, sys.stdout)
     )
+
+    rewound = state.add_parser("rewind", help="count again what is dated after a clock was ahead, and was closed by it")
+    _common(rewound)
+    rewound.add_argument(
+        "--to", metavar="TIME", help="when the clock was last right (when the newest counted row was written)"
+    )
+    rewound.set_defaults(run=lambda arguments: rewind_state(_config(arguments), os.environ, arguments.to, sys.stdout))
 
     rules = commands.add_parser("rules", help="alerts, compiled to Prometheus rules and Alertmanager's routing")
     add_rules_commands(rules)

@@ -1,19 +1,27 @@
-"""`state show`, `adopt` and `forget`: what a state folder holds, and what can be changed while nothing runs on it."""
+"""`state show`, `adopt`, `forget` and `rewind`: what a state folder holds, and what can be changed in it while no
+exporter runs on it.
+"""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TextIO
+from zoneinfo import ZoneInfo
 
-from exporter.books import IDENTITY
-from exporter.config import Config
+from exporter.books import CLASSIFICATION, IDENTITY, STALE_SUMS, check_identity, rules_for
+from exporter.config import Classification, Config
 from exporter.database.conninfo import resolve_conninfo
+from exporter.database.reader import read_span
 from exporter.database.session import Database, Identity
 from exporter.ledger.admission import taken_places
 from exporter.ledger.aggregate import USD, ZERO, Field
+from exporter.ledger.calendar import QUARTER, floor_to
 from exporter.ledger.forget import forget
-from exporter.ledger.model import OTHER, Changes, State
+from exporter.ledger.model import OTHER, Changes, Read, Span, State
+from exporter.ledger.rewind import rewind
 from exporter.state.store import StateError, Store
+from exporter.state.users import pseudonyms_for
 
 
 def show(config: Config, out: TextIO) -> int:
@@ -63,6 +71,58 @@ def forget_series(config: Config, operation: str, model: str | None, out: TextIO
             print(f"ended  {series.operation}  {series.model}  ({counted})", file=out)
         print(f"series {taken_places(state) - len(chosen)} of {config.max_series}", file=out)
     return 0
+
+
+def rewind_state(config: Config, environ: Mapping[str, str], to: str | None, out: TextIO) -> int:
+    """Keep again what a clock that was ahead has closed, so that rows dated after `to` still count.
+
+    `to` is an ISO 8601 time, in the budget's time zone where it has no offset: the last moment whose rows have been
+    counted. None: the newest row that was counted. Raises `StateError` where there is nothing to take back.
+    """
+    with _existing(config) as store:
+        state, known, kept = store.load(), store.meta(IDENTITY), store.meta(CLASSIFICATION)
+        if state is None or known is None or kept is None:
+            raise StateError(f"state folder {config.state_dir} holds nothing yet: there is nothing to rewind")
+        classification = Classification.model_validate(kept)
+        database = Database(resolve_conninfo(config, environ), config.database.connect_timeout, "ai-operation-exporter")
+        with contextlib.closing(database), database.session(config.scrape.timeout) as session:
+            log = session.log(classification)
+            check_identity(Identity(**known), session.identity(log))
+            span = _rewound(state, to, int(session.clock), ZoneInfo(config.budget_time_zone))
+            found = read_span(session, log, classification, span, width=QUARTER)
+        read = pseudonyms_for(config, store).read(Read(span, state.progress.now, found, width=QUARTER))
+        store.commit(rewind(state, read, rules_for(config, classification)), {STALE_SUMS: True})
+        print(f"was closed before  {_time(state.progress.folded)}\nis closed before   {_time(span.lo)}", file=out)
+    return 0
+
+
+def _rewound(state: State, to: str | None, clock: int, zone: ZoneInfo) -> Span:
+    """The span whose rows have been counted, from the quarter-hour on in which counting is to go on."""
+    newest = state.progress.newest
+    moment = newest if to is None else _moment(to, zone)
+    if moment > clock:
+        raise StateError(
+            f"the newest row that was counted is dated {_time(int(newest))}, which is ahead of the database's clock "
+            f"({_time(clock)}): write with --to when the clock was last right"
+            if to is None
+            else f"--to {to!r} is ahead of the database's clock ({_time(clock)})"
+        )
+    lo = floor_to(int(moment), QUARTER)
+    if lo < state.progress.began:
+        raise StateError(f"--to {to!r} is before the first reading of the log, {_time(state.progress.began)}")
+    if lo >= state.progress.folded:
+        closed = _time(state.progress.folded)
+        raise StateError(f"nothing after {_time(int(moment))} has been closed (it is from {closed} on): nothing to do")
+    counted = newest if newest <= clock else moment
+    return Span(lo, int(max(counted, moment)) + 1)
+
+
+def _moment(text: str, zone: ZoneInfo) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
+    except (ValueError, OverflowError):
+        raise StateError(f"--to {text!r}: write an ISO 8601 time such as 2026-01-31T14:30") from None
 
 
 def _existing(config: Config) -> Store:

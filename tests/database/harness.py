@@ -116,13 +116,17 @@ def running(
 
 
 class Log:
-    """The tables of a layout in an empty database, and a connection of their owner. A context manager."""
+    """The tables of a layout in an empty database, and a connection of their owner. A context manager.
 
-    def __init__(self, url: str, layout: Layout) -> None:
+    `exists`: the tables are there already.
+    """
+
+    def __init__(self, url: str, layout: Layout, *, exists: bool = False) -> None:
         self.url = url
         self.layout = layout
         self.connection: psycopg.Connection[Any] = psycopg.connect(url, autocommit=True)
-        load_schema(self.connection, layout)
+        if not exists:
+            load_schema(self.connection, layout)
         self._rng = Random(7)
 
     def __enter__(self) -> Self:

@@ -1,0 +1,31 @@
+"""Going back behind a clock that was ahead: slices that were folded by it are kept again."""
+
+from dataclasses import replace
+
+from exporter.ledger.admission import Places
+from exporter.ledger.calendar import QUARTER
+from exporter.ledger.draft import Draft
+from exporter.ledger.model import Cell, Changes, Read, Rules, Slice, State, Tally
+from exporter.ledger.slices import minutes_within
+
+
+def rewind(state: State, read: Read, rules: Rules) -> Changes:
+    """Keep the quarters from the start of the read's span on again, which were folded too soon.
+
+    The read holds what has been counted of them; whatever else is found there later counts. Sums of days and users that
+    the wrong clock has dropped are not made anew.
+    """
+    before = state.progress
+    draft = Draft(state, rules, Places(state, rules, None), before.now, before.now)
+    for start in range(read.span.lo, before.folded, QUARTER):
+        minute = minutes_within(read, start, QUARTER)
+        draft.changes.slices[start] = Slice(
+            start,
+            QUARTER,
+            {series: Cell(known, known) for series, known in draft.fold_labels(start, minute.cells).items()},
+            {skip: Tally(count, count) for skip, count in minute.skipped.items()},
+        )
+        draft.changes.slice_users[start] = minute.users or None
+    draft.changes.admitted.update(draft.places.added)
+    draft.changes.progress = replace(before, folded=min(before.folded, read.span.lo))
+    return draft.changes

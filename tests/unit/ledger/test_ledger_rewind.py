@@ -1,0 +1,39 @@
+"""A state that a clock three days ahead has closed, as version 0.1 left it."""
+
+from exporter.ledger.aggregate import USD, Field
+from exporter.ledger.calendar import QUARTER, floor_to
+from exporter.ledger.model import Span
+from exporter.ledger.rewind import rewind
+from tests.unit.ledger.driver import START, Exporter, started
+from tests.unit.ledger.model_log import Log
+
+DAY = 86400
+
+
+def poisoned(log: Log) -> Exporter:
+    """One dollar is counted, then every clock is three days ahead for one read."""
+    exporter = started(log)
+    log.insert(START + 5, cost=USD)
+    exporter.run(600)
+    exporter.clock += 3 * DAY
+    exporter.scrape()
+    exporter.work()
+    exporter.clock -= 3 * DAY
+    assert exporter.state.progress.folded > exporter.clock
+    return exporter
+
+
+def test_rows_that_a_poisoned_state_does_not_see_count_once_it_is_rewound() -> None:
+    log = Log()
+    exporter = poisoned(log)
+    log.insert(exporter.clock + 30, cost=10 * USD)
+    exporter.run(3600)
+    assert exporter.count(Field.COST) == USD
+    lo = floor_to(int(exporter.state.progress.newest), QUARTER)
+    read = exporter.read(Span(lo, int(exporter.state.progress.newest) + 1))
+    exporter.commit(rewind(exporter.state, read, exporter.rules))
+    exporter.restart()
+    exporter.run(3600)
+    assert exporter.count(Field.COST) == 11 * USD
+    assert exporter.count(Field.CALLS) == 2
+    assert not any(exporter.state.corrections.values())
