@@ -1,6 +1,8 @@
 """Opening a connection that also works behind a transaction pooler."""
 
 import math
+import threading
+from concurrent.futures import Future
 from typing import Any
 
 import psycopg
@@ -10,7 +12,7 @@ from psycopg.adapt import Loader
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
 from exporter.database.errors import DatabaseError, DatabaseUnavailable, scrub, translate
 
-__all__ = ["ConnInfo", "connect", "resolve_conninfo"]
+__all__ = ["ConnInfo", "connect", "resolve_conninfo", "start_connecting"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -54,6 +56,34 @@ def connect(info: ConnInfo, timeout: float, application_name: str) -> Connection
         for name in _TEXT_TYPES:
             connection.adapters.register_loader(name, _LenientText)
     return connection
+
+
+def start_connecting(info: ConnInfo, timeout: float, application_name: str) -> "Future[Connection]":
+    """Open a connection as `connect` does, in a thread of its own.
+
+    Cancelling the future ends the wait for it at once. Neither a lookup of a host's name nor a handshake in libpq can
+    be interrupted: that thread goes on until it knows, and closes what it has opened. It does not keep the process
+    alive.
+    """
+    future: Future[Connection] = Future()
+
+    def work() -> None:
+        connection: Connection | None = None
+        failure: BaseException | None = None
+        try:
+            connection = connect(info, timeout, application_name)
+        except BaseException as error:  # whoever waits raises it
+            failure = error
+        if not future.set_running_or_notify_cancel():
+            if connection is not None:
+                connection.close()
+        elif connection is not None:
+            future.set_result(connection)
+        else:
+            future.set_exception(failure)
+
+    threading.Thread(target=work, name=f"connecting {application_name}", daemon=True).start()
+    return future
 
 
 def _open(info: ConnInfo, parameters: dict[str, Any]) -> Connection:
