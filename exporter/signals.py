@@ -27,13 +27,13 @@ class SignalReceiver:
     """Receives SIGINT and SIGTERM as "stop" and SIGHUP as "reload"; a context manager of the main thread.
 
     Enter it before any other thread starts, since threads inherit which signals are blocked; child processes started
-    inside would inherit that too. From the first stop signal the program has `stop_seconds` to leave the context: then
-    the process ends with exit code 0 whatever still hangs. A second stop signal ends it at once, with 128 and the
-    signal's number.
+    inside would inherit that too. From the first stop signal the program has `stop_seconds` (STOP_SECONDS) to leave
+    the context: then the process ends with exit code 0 whatever still hangs. A second stop signal ends it at once, with
+    128 and the signal's number.
     """
 
-    def __init__(self, stop_seconds: float = STOP_SECONDS) -> None:
-        self._stop_seconds = stop_seconds
+    def __init__(self, stop_seconds: float | None = None) -> None:
+        self._stop_seconds = STOP_SECONDS if stop_seconds is None else stop_seconds
         self._changed = threading.Condition()
         self._stop = False
         self._reload = False
