@@ -92,7 +92,9 @@ def _open(info: ConnInfo, parameters: dict[str, Any]) -> Connection:
         return psycopg.connect("", autocommit=True, prepare_threshold=None, **parameters)
     except psycopg.Error as error:
         failure = translate(error, info)
-    except (OSError, UnicodeError):
+    except OSError as error:
+        failure = translate(psycopg.OperationalError(error.strerror or ""), info)
+    except UnicodeError:
         message = f"{scrub(info.display, info)}: the host's name cannot be looked up"
         failure = DatabaseUnavailable(message, "correct the host in the connection's settings")
     # Not in the handler: the driver's error shall not even be this one's context.

@@ -118,6 +118,11 @@ PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "the host's name is not known",
         "correct the host, or the name service",
     ),
+    (
+        ("Too many open files",),
+        "this process may not open another file",
+        "raise its limit of open files (LimitNOFILE, ulimit -n), or see who opens so many connections to it",
+    ),
     (("Connection refused",), *_REFUSED),
     (
         ("No such file or directory", "is not a socket"),
