@@ -144,6 +144,11 @@ PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "the role has no connection left",
         "see whose they are in pg_stat_activity, or raise the limit: ALTER ROLE … CONNECTION LIMIT",
     ),
+    (
+        ("is not currently accepting connections",),
+        "the database takes no connections",
+        "ALTER DATABASE … ALLOW_CONNECTIONS true, unless that is meant",
+    ),
     (("too many clients", "too many connections", "connection slots are reserved", "no more connections"), *_FULL),
     (("is starting up", "is shutting down", "in recovery mode", "not yet accepting connections"), *_STARTING),
     (
