@@ -25,6 +25,7 @@ from exporter.web.server import WebError
 
 log = logging.getLogger(__name__)
 
+_DEMO_STOP_SECONDS = 8.0  # its PostgreSQL has to end too; what starts programs kills them after ten
 _FAILURES = (ConfigError, DatabaseError, RulesError, StateError, UsageError, WebError)
 
 
@@ -225,7 +226,9 @@ def _demo(arguments: argparse.Namespace) -> int:
     from exporter.demo.run import run_demo
 
     try:
-        return run_demo(arguments.layout, arguments.days, arguments.listen_address, serve_demo)
+        return run_demo(
+            arguments.layout, arguments.days, arguments.listen_address, serve_demo, stop_seconds=_DEMO_STOP_SECONDS
+        )
     except EmbeddedPostgresError as error:
         print(f"{DISTRIBUTION}: {error}", file=sys.stderr)
         return 1

@@ -13,6 +13,7 @@ from exporter.database.login import Login
 from exporter.logs import install_logging
 from exporter.service import Service
 from exporter.state.store import StateError, Store
+from exporter.web.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +37,13 @@ def parts_of(config: Config, environ: Mapping[str, str]) -> Parts:
     return Parts(config, resolve_conninfo(config, environ), key)
 
 
-def login_for(parts: Parts, environ: Mapping[str, str], load: Callable[[], Config] | None) -> Login:
-    """A login that reads its settings again when they fail, and keeps the log free of every secret it has had."""
-    secrets: dict[str, None] = {}
+def login_for(
+    parts: Parts, environ: Mapping[str, str], load: Callable[[], Config] | None, secrets: dict[str, None]
+) -> Login:
+    """A login that reads its settings again when they fail.
+
+    Its secrets are kept out of the log from the moment they are known; `secrets` holds all that the process has had.
+    """
 
     def hide(info: ConnInfo) -> None:
         secrets.update(dict.fromkeys(info.secrets))
@@ -66,12 +71,16 @@ class Reloader:
         environ: Mapping[str, str],
         backfill_since: int | None,
         load: Callable[[], Config] | None,
+        secrets: dict[str, None],
+        refusals: Refusals,
     ) -> None:
         self._service = service
         self._parts = parts
         self._environ = environ
         self._backfill_since = backfill_since
         self._load = load
+        self._secrets = secrets
+        self._refusals = refusals  # the web server goes on counting in it
 
     def reload(self) -> None:
         """Take up what has changed. Whatever cannot be used is refused in the log, and the old stays in force."""
@@ -123,11 +132,12 @@ class Reloader:
     def _build(self, parts: Parts) -> Exporter:
         store = Store(parts.config.state_dir)
         try:
-            login = login_for(parts, self._environ, self._load)
+            login = login_for(parts, self._environ, self._load, self._secrets)
             exporter = Exporter(parts.config, login, store, self._backfill_since)
         except BaseException:
             store.close()
             raise
+        exporter.refusals = self._refusals
         exporter.start()
         return exporter
 

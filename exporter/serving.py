@@ -56,7 +56,8 @@ def serving(
     or the web server's own error when it cannot start.
     """
     parts = parts_of(config, environ)
-    login = login_for(parts, environ, load)
+    secrets: dict[str, None] = {}
+    login = login_for(parts, environ, load, secrets)
     store = Store(config.state_dir)
     with contextlib.ExitStack() as started:
         started.callback(store.close)
@@ -76,7 +77,8 @@ def serving(
         server.start()
         started.callback(server.stop)
         exporter.start()
-        yield Running(service, server, Reloader(service, parts, environ, backfill_since, load))
+        reloader = Reloader(service, parts, environ, backfill_since, load, secrets, exporter.refusals)
+        yield Running(service, server, reloader)
 
 
 def _check_backfill(store: Store, since: int) -> None:
