@@ -121,4 +121,4 @@ def _affordable(connections: int) -> int:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return connections
-    return max(_LEAST_CONNECTIONS, min(connections, files - _OWN_FILES))
+    return min(connections, max(_LEAST_CONNECTIONS, files - _OWN_FILES))
