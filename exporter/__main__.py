@@ -1,7 +1,19 @@
-"""`python -m exporter` is the command `ai-operation-exporter`."""
+"""The command `ai-operation-exporter`, also as `python -m exporter`."""
 
 import sys
 
-from exporter.cli import main
+from exporter.signals import hold_signals
 
-sys.exit(main())
+
+def main() -> int:
+    """Run the command of this process; returns its exit code."""
+    if sys.argv[1:2] == ["serve"]:
+        # a stop during the imports waits: as a container's first process it would be lost otherwise
+        hold_signals()
+    from exporter.cli import main as run
+
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -14,6 +14,7 @@ from exporter.clock import HostClock
 from exporter.collector import Attempt, Collector, Scrape
 from exporter.config import Config
 from exporter.database.conninfo import ConnInfo
+from exporter.database.login import Login
 from exporter.exposition import Figures, families
 from exporter.ledger.admission import taken_places
 from exporter.ledger.model import RUNNING
@@ -23,6 +24,7 @@ from exporter.web.app import Verdict
 from exporter.web.refusals import Refusals
 from exporter.worker import Worker
 
+_STOP_SECONDS = 0.5
 _RENDERING = 0.2  # seconds of a scrape's time, a tenth at most, that are left for making its page
 
 
@@ -44,19 +46,19 @@ class Exporter:
     def __init__(
         self,
         config: Config,
-        info: ConnInfo,
+        login: Login | ConnInfo,
         store: Store,
         backfill_since: int | None = None,
         host: HostClock | None = None,
     ) -> None:
         self._config = config
-        self._info = info
+        self._login = login if isinstance(login, Login) else Login(login)
         self._store = store
         self._announcer = Announcer()
         self.books = Books(store, config, backfill_since, host)
         self.refusals = Refusals()
-        self._collector = Collector(config, info, self.books, self._announcer)
-        self._worker = Worker(config, info, self.books, self._announcer, self._collector.primaries)
+        self._collector = Collector(config, self._login, self.books, self._announcer)
+        self._worker = Worker(config, self._login, self.books, self._announcer, self._collector.primaries)
         self._reads = concurrent.futures.ThreadPoolExecutor(1, "scrape")
         self._lock = threading.Lock()
         self._flight: Flight | None = None
@@ -68,9 +70,15 @@ class Exporter:
 
     def stop(self) -> None:
         """Stop reading. What was exposed is durable already, so nothing is waited for longer than a second."""
-        self._worker.stop()
+        self._announcer.close()
         self._reads.shutdown(wait=False, cancel_futures=True)
         self._collector.abort()
+        self._worker.stop(_STOP_SECONDS)
+        with self._lock:
+            flight = self._flight
+        if flight is not None:
+            # what it is recording is written before the store is closed
+            concurrent.futures.wait([flight.future], _STOP_SECONDS)
         self.books.close()
 
     def scrape(self, timeout: float) -> Iterable[Family]:
@@ -102,6 +110,8 @@ class Exporter:
         state = self.books.present
         if self.books.commits_fail:
             return Verdict(False, "the state cannot be written: counters are frozen")
+        if (refusal := self._login.refusal) is not None:
+            return Verdict(False, f"the database refuses the login: {refusal}")
         if state is None:
             return Verdict(False, "the log has not been read yet")
         if state.progress.phase != RUNNING:
@@ -118,7 +128,7 @@ class Exporter:
         """What the landing page shows."""
         state = self.books.present
         rows = [
-            ("Database", self._info.display),
+            ("Database", self._login.info.display),
             ("Table", str(self._config.tables.log)),
             ("Ready", self.readiness().reason),
             ("State folder", str(self._store.folder)),

@@ -3,10 +3,9 @@
 import argparse
 import logging
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from exporter.database.errors import DatabaseError
 from exporter.exposition import DISTRIBUTION
 from exporter.logs import install_logging
 from exporter.serving import UsageError, backfill_moment, serving
+from exporter.signals import SignalReceiver
 from exporter.state.command import adopt, forget_series, rewind_state, show
 from exporter.state.store import StateError
 from exporter.watchdog import watching
@@ -25,6 +25,7 @@ from exporter.web.server import WebError
 
 log = logging.getLogger(__name__)
 
+_DEMO_STOP_SECONDS = 8.0  # its PostgreSQL has to end too; what starts programs kills them after ten
 _FAILURES = (ConfigError, DatabaseError, RulesError, StateError, UsageError, WebError)
 
 
@@ -181,15 +182,15 @@ def _config(arguments: argparse.Namespace, *, read_files: bool = True) -> Config
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    config = _config(arguments)
-    since = None if arguments.backfill_since is None else backfill_moment(arguments.backfill_since, config)
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    with serving(config, os.environ, since) as running, watching(running.server):
-        log.info("serving %s/metrics", running.url)
-        ended.wait()
-        log.info("stopping")
+    with SignalReceiver() as signals:
+        config = _config(arguments)
+        since = None if arguments.backfill_since is None else backfill_moment(arguments.backfill_since, config)
+        again = partial(_config, arguments)
+        with serving(config, os.environ, since, again) as running, watching(running.server):
+            log.info("serving %s/metrics", running.url)
+            while signals.wait() == "reload":
+                running.reload()
+            log.info("stopping")
     return 0
 
 
@@ -232,7 +233,9 @@ def _demo(arguments: argparse.Namespace) -> int:
     from exporter.demo.run import run_demo
 
     try:
-        return run_demo(arguments.layout, arguments.days, arguments.listen_address, serve_demo)
+        return run_demo(
+            arguments.layout, arguments.days, arguments.listen_address, serve_demo, stop_seconds=_DEMO_STOP_SECONDS
+        )
     except EmbeddedPostgresError as error:
         print(f"{DISTRIBUTION}: {error}", file=sys.stderr)
         return 1

@@ -13,8 +13,8 @@ from exporter.books import Books
 from exporter.catalog import COLLECTORS
 from exporter.clock import LEAP_LASTS
 from exporter.config import Config
-from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import DatabaseError, IdentityMismatch, translate
+from exporter.database.login import Login
 from exporter.database.reader import read_span
 from exporter.database.session import Database, Session
 from exporter.database.tables import (
@@ -97,9 +97,8 @@ class Collector:
     `read_log` is for one thread at a time, everything else for any.
     """
 
-    def __init__(self, config: Config, info: ConnInfo, books: Books, announcer: Announcer) -> None:
+    def __init__(self, config: Config, login: Login, books: Books, announcer: Announcer) -> None:
         self._config = config
-        self._info = info
         self._books = books
         self._announcer = announcer
         # the routes last read stay in force while their table cannot be read
@@ -109,10 +108,9 @@ class Collector:
         self._budgets_read = False
         self._current = False
         timeout = config.database.connect_timeout
-        self._database = Database(info, timeout, "ai-operation-exporter")
+        self._database = Database(login, timeout, "ai-operation-exporter")
         self._tables = OptionalTables(
-            Database(info, timeout, "ai-operation-exporter-tables"),
-            info,
+            Database(login, timeout, "ai-operation-exporter-tables"),
             self._sources(),
             config.optional_interval,
             announcer,
@@ -188,7 +186,7 @@ class Collector:
                     attempt.reached = False
                     raise
                 self._announcer.works("database")
-                raise translate(error, self._info) from None
+                raise translate(error, self._database.info) from None
         # only now: a server may begin a transaction and then say no more
         self._announcer.works("database")
         if window is not None:

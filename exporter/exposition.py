@@ -37,6 +37,7 @@ from exporter.ledger.model import RUNNING, Rules, Series, Skip, State
 from exporter.ledger.users import count_states, shown_spend
 
 DISTRIBUTION = "ai-operation-exporter"
+_VERSION = version(DISTRIBUTION)  # looked up once: it is read from a file, which may not be possible later
 
 SKIPS = (
     *(Skip(measure, fault) for measure in MOST for fault in FAULTS),
@@ -240,7 +241,7 @@ def _exporter(figures: Figures) -> Iterator[Family]:
         yield _family(catalog.CLOCK_OFFSET, [((), figures.clock_offset)])
     yield _family(catalog.STATE_COMMIT_FAILURES, [((), figures.commit_failures)])
     yield _family(catalog.LOGINS_REFUSED, (((reason,), count) for reason, count in figures.logins_refused.items()))
-    yield _family(catalog.BUILD_INFO, [((version(DISTRIBUTION), platform.python_version()), 1)])
+    yield _family(catalog.BUILD_INFO, [((_VERSION, platform.python_version()), 1)])
 
 
 def _verdicts(scrape: Scrape, failed: Container[str | None]) -> Iterator[Family]:

@@ -1,5 +1,6 @@
 """One line a record, on standard error, with no secret in it: neither in the message nor in a traceback."""
 
+import codecs
 import json
 import logging
 import re
@@ -16,6 +17,8 @@ from urllib.parse import quote, quote_plus
 _MASK = "***"
 _LEAST_SECRET = 3  # masking every "a" would tell more than it hides
 _PLAIN = re.compile(r"[^\s\"=\\]+")
+_ESCAPES = "unicode_escape"
+codecs.lookup(_ESCAPES)  # loads it now: when a line has to be logged, there may be no file left to open
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -76,7 +79,7 @@ class LogfmtFormatter(logging.Formatter):
         if _PLAIN.fullmatch(text) and not _CONTROL.search(text):
             return text
         text = text.replace("\\", "\\\\").replace('"', '\\"')
-        return '"' + _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text) + '"'
+        return '"' + _CONTROL.sub(lambda match: match[0].encode(_ESCAPES).decode(), text) + '"'
 
 
 def _describe(error: BaseException) -> Iterator[str]:
@@ -123,12 +126,17 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 def install_logging(level: str, secrets: Iterable[str]) -> None:
     """Send all logging, warnings and uncaught errors to standard error; may be called again with more secrets."""
-    handler = _Handler(sys.stderr)
-    handler.setFormatter(LogfmtFormatter(secrets))
     root = logging.getLogger()
-    for old in [handler for handler in root.handlers if isinstance(handler, _Handler)]:
-        root.removeHandler(old)
-    root.addHandler(handler)
+    handler = next((one for one in root.handlers if isinstance(one, _Handler) and one.stream is sys.stderr), None)
+    if handler is not None:
+        # at once: between taking one handler away and adding another, a line would be lost or go out unmasked
+        handler.setFormatter(LogfmtFormatter(secrets))
+    else:
+        handler = _Handler(sys.stderr)
+        handler.setFormatter(LogfmtFormatter(secrets))
+        for old in [one for one in root.handlers if isinstance(one, _Handler)]:
+            root.removeHandler(old)
+        root.addHandler(handler)
     root.setLevel(level.upper())
     # The driver's debug lines quote what the server and libpq say.
     logging.getLogger("psycopg").setLevel(logging.WARNING)

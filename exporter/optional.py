@@ -10,7 +10,6 @@ from typing import Any
 import psycopg
 
 from exporter.announcer import Announcer
-from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import DatabaseError, DatabaseUnavailable, QueryTimeout, TableLocked, translate
 from exporter.database.session import Database, Session
 
@@ -67,13 +66,11 @@ class OptionalTables:
     def __init__(
         self,
         database: Database,
-        info: ConnInfo,
         sources: Mapping[str, Source],
         interval: float,
         announcer: Announcer,
     ) -> None:
         self._database = database
-        self._info = info
         self._sources = sources
         self._interval = interval
         self._announcer = announcer
@@ -196,7 +193,7 @@ class OptionalTables:
             try:
                 value = source.read(session)
             except psycopg.Error as error:
-                raise translate(error, self._info) from None
+                raise translate(error, self._database.info) from None
         return source.take(value)
 
     def _ended(self, name: str, reading: Reading) -> None:

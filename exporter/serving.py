@@ -1,70 +1,74 @@
 """Putting a running exporter together: store, reader, web server, and their end."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from exporter.app import Exporter
+from exporter.backfill import UsageError, backfill_moment
 from exporter.config import Config
-from exporter.database.conninfo import resolve_conninfo
 from exporter.ledger.calendar import QUARTER, floor_to
-from exporter.logs import install_logging
+from exporter.reload import Reloader, login_for, parts_of
+from exporter.service import Service
 from exporter.state.store import StateError, Store
 from exporter.web.limits import ScrapeTimeouts
 from exporter.web.server import WebServer
 
-
-class UsageError(Exception):
-    """What was asked for on the command line cannot be done; the message says why and what to do."""
+__all__ = ["Running", "UsageError", "backfill_moment", "serving"]
 
 
 @dataclass(frozen=True)
 class Running:
     """An exporter, and the web server in front of it."""
 
-    exporter: Exporter
+    service: Service
     server: WebServer
+    _reloader: Reloader
 
     @property
     def url(self) -> str:
         """Where it answers."""
         return self.server.url
 
+    @property
+    def exporter(self) -> Exporter:
+        """The exporter of now."""
+        exporter = self.service.exporter
+        if exporter is None:
+            raise RuntimeError("the exporter is being replaced")
+        return exporter
 
-def backfill_moment(text: str, config: Config) -> int:
-    """The moment that `--backfill-since` names, in seconds since the epoch.
-
-    A date is its midnight in the budget's time zone; a time without offset is in that zone too.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"--backfill-since {text!r}: write a date such as 2026-01-31, or an ISO 8601 time") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=ZoneInfo(config.budget_time_zone))
-    return int(moment.timestamp())
+    def reload(self) -> None:
+        """Take up what has changed in the configuration and the credentials; says in the log what it does."""
+        self._reloader.reload()
 
 
 @contextlib.contextmanager
-def serving(config: Config, environ: Mapping[str, str], backfill_since: int | None = None) -> Iterator[Running]:
+def serving(
+    config: Config,
+    environ: Mapping[str, str],
+    backfill_since: int | None = None,
+    load: Callable[[], Config] | None = None,
+) -> Iterator[Running]:
     """An exporter that serves until the context is left.
 
-    Raises `ConfigError`, `StateError`, `UsageError`, or the web server's own error when it cannot start.
+    `load` reads the configuration again; without it only credentials can change. Raises `ConfigError`, `StateError`,
+    or the web server's own error when it cannot start.
     """
-    info = resolve_conninfo(config, environ)
-    install_logging(config.log_level, info.secrets)
+    parts = parts_of(config, environ)
+    secrets: dict[str, None] = {}
+    login = login_for(parts, environ, load, secrets)
     store = Store(config.state_dir)
     with contextlib.ExitStack() as started:
         started.callback(store.close)
         if backfill_since is not None:
             _check_backfill(store, backfill_since)
-        exporter = Exporter(config, info, store, backfill_since)
-        started.callback(exporter.stop)
+        exporter = Exporter(config, login, store, backfill_since)
+        service = Service(exporter)
+        started.callback(service.stop)
         scrape = config.scrape
         server = WebServer(
-            exporter,
+            service,
             config.web.listen_address,
             config.web.config_file,
             ScrapeTimeouts(scrape.timeout, scrape.timeout_offset, scrape.max_timeout),
@@ -73,7 +77,8 @@ def serving(config: Config, environ: Mapping[str, str], backfill_since: int | No
         server.start()
         started.callback(server.stop)
         exporter.start()
-        yield Running(exporter, server)
+        reloader = Reloader(service, parts, environ, backfill_since, load, secrets, exporter.refusals)
+        yield Running(service, server, reloader)
 
 
 def _check_backfill(store: Store, since: int) -> None:

@@ -12,9 +12,16 @@ import psycopg
 from exporter.announcer import Announcer
 from exporter.books import Books
 from exporter.config import Classification, Config
-from exporter.database.conninfo import ConnInfo
-from exporter.database.errors import DatabaseError, QueryTimeout, SchemaProblem, TableLocked, translate
+from exporter.database.errors import (
+    DatabaseError,
+    DatabaseUnavailable,
+    QueryTimeout,
+    SchemaProblem,
+    TableLocked,
+    translate,
+)
 from exporter.database.log_query import LogTable
+from exporter.database.login import Login
 from exporter.database.reader import read_rows, read_span, read_undated
 from exporter.database.session import Database, Session
 from exporter.drift import DriftSampler
@@ -54,20 +61,22 @@ class Worker:
     def __init__(
         self,
         config: Config,
-        info: ConnInfo,
+        login: Login,
         books: Books,
         announcer: Announcer,
         primaries: Callable[[], Mapping[str, str]],
     ) -> None:
         self._config = config
-        self._info = info
         self._books = books
         self._announcer = announcer
         self._primaries = primaries
-        self._database = Database(info, config.database.connect_timeout, "ai-operation-exporter-worker")
+        self._database = Database(login, config.database.connect_timeout, "ai-operation-exporter-worker")
         self._pace = Pace(config.worker.statement_budget)
         self._late_rows = LateRows()
         self._stopping = threading.Event()
+        self._rested = threading.Event()  # set: there is something to do before the rest is over
+        self._unreachable = False
+        login.subscribe(self.wake)
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._next_probe = 0.0
         self._next_drift = time.monotonic() + PROBE_INTERVAL
@@ -93,18 +102,26 @@ class Worker:
     def stop(self, seconds: float = 1.0) -> None:
         """End the present chunk, and wait so many seconds for it at most."""
         self._stopping.set()
+        self._rested.set()
         self._database.abort()
         if self._thread.ident is not None:
             self._thread.join(seconds)
 
+    def wake(self) -> None:
+        """End a rest early that was taken because the database was not to be reached: it lets others in again."""
+        if self._unreachable and threading.current_thread() is not self._thread:
+            self._rested.set()
+
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._stopping.wait(self._turn())
+            self._rested.wait(self._turn())
+            self._rested.clear()
         self._database.close()
 
     def _turn(self) -> float:
         """One chunk, if there is one; returns the seconds to wait before the next."""
         pace = self._pace
+        unreachable = False
         try:
             self._books.retry()
             busy = self.step()
@@ -120,12 +137,16 @@ class Worker:
             if self._stopping.is_set():
                 return 0.0
             pace.failures += 1
+            unreachable = isinstance(error, DatabaseUnavailable)
             self._announcer.failed("background reader", str(error))
             return pace.backoff
         except Exception as error:
             pace.failures += 1
             self._announcer.broke("background reader", error)
             return pace.backoff
+        finally:
+            # only now: who logs in while this turn fails ends the rest after it
+            self._unreachable = unreachable
         pace.failures = 0
         self._announcer.works("background reader")
         return 0.0 if busy else self._config.worker.pause
@@ -185,7 +206,7 @@ class Worker:
             with session.savepoint():
                 yield
         except psycopg.Error as error:
-            problem = translate(error, self._info)
+            problem = translate(error, self._database.info)
             if self._books.must_rebase and isinstance(problem, SchemaProblem):
                 self._books.forget_old()
                 log.warning(

@@ -1,6 +1,8 @@
 """Opening a connection that also works behind a transaction pooler."""
 
 import math
+import threading
+from concurrent.futures import Future
 from typing import Any
 
 import psycopg
@@ -10,7 +12,7 @@ from psycopg.adapt import Loader
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
 from exporter.database.errors import DatabaseError, DatabaseUnavailable, scrub, translate
 
-__all__ = ["ConnInfo", "connect", "resolve_conninfo"]
+__all__ = ["ConnInfo", "connect", "resolve_conninfo", "start_connecting"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -56,13 +58,43 @@ def connect(info: ConnInfo, timeout: float, application_name: str) -> Connection
     return connection
 
 
+def start_connecting(info: ConnInfo, timeout: float, application_name: str) -> "Future[Connection]":
+    """Open a connection as `connect` does, in a thread of its own.
+
+    Cancelling the future ends the wait for it at once. Neither a lookup of a host's name nor a handshake in libpq can
+    be interrupted: that thread goes on until it knows, and closes what it has opened. It does not keep the process
+    alive.
+    """
+    future: Future[Connection] = Future()
+
+    def work() -> None:
+        connection: Connection | None = None
+        failure: BaseException | None = None
+        try:
+            connection = connect(info, timeout, application_name)
+        except BaseException as error:  # whoever waits raises it
+            failure = error
+        if not future.set_running_or_notify_cancel():
+            if connection is not None:
+                connection.close()
+        elif connection is not None:
+            future.set_result(connection)
+        else:
+            future.set_exception(failure)
+
+    threading.Thread(target=work, name=f"connecting {application_name}", daemon=True).start()
+    return future
+
+
 def _open(info: ConnInfo, parameters: dict[str, Any]) -> Connection:
     failure: DatabaseError
     try:
         return psycopg.connect("", autocommit=True, prepare_threshold=None, **parameters)
     except psycopg.Error as error:
         failure = translate(error, info)
-    except (OSError, UnicodeError):
+    except OSError as error:
+        failure = translate(psycopg.OperationalError(error.strerror or ""), info)
+    except UnicodeError:
         message = f"{scrub(info.display, info)}: the host's name cannot be looked up"
         failure = DatabaseUnavailable(message, "correct the host in the connection's settings")
     # Not in the handler: the driver's error shall not even be this one's context.

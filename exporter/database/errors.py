@@ -10,7 +10,7 @@ from collections.abc import Callable
 import psycopg
 
 from exporter.database.conninfo import ConnInfo
-from exporter.database.failures import CLASSES, PHRASES, SQLSTATES, Kind
+from exporter.database.failures import CLASSES, PHRASES, REFUSED_LOGINS, SQLSTATES, Kind
 from exporter.database.names import quoted
 from exporter.logs import mask
 
@@ -33,6 +33,14 @@ class DatabaseError(Exception):
 
 class DatabaseUnavailable(DatabaseError):  # noqa: N818
     """No connection, or the server refused to go on with it."""
+
+
+class LoginRefused(DatabaseUnavailable):
+    """The server answers, and does not let us in; `reason` says why without the server's address."""
+
+    def __init__(self, place: str, reason: str, mend: str, sqlstate: str | None = None) -> None:
+        super().__init__(f"{place}: {reason}", mend, sqlstate)
+        self.reason = reason
 
 
 class NotVisible(DatabaseError):  # noqa: N818
@@ -83,6 +91,8 @@ def translate(exc: psycopg.Error, info: ConnInfo) -> DatabaseError:
     kind, message, mend = SQLSTATES.get(state) or CLASSES.get(state[:2]) or _UNKNOWN
     name = _name_in(exc, info) if kind == "schema" else ""
     fill = {"user": _role(info), "name": name or "that the query asks for"}
+    if message in REFUSED_LOGINS:
+        return LoginRefused(_place(info), f"{message} (SQLSTATE {state})", mend, state)
     where = f"{_place(info)}: " if kind == "unavailable" else ""
     return _KINDS[kind](f"{where}{message.format(**fill)} (SQLSTATE {state})", mend.format(**fill), state)
 
@@ -93,6 +103,11 @@ def no_answer(info: ConnInfo) -> DatabaseUnavailable:
         f"{_place(info)}: connected, and then no answer in time",
         "see whether the server or its pooler is overloaded, or the network is cut; it is tried again",
     )
+
+
+def given_up(info: ConnInfo) -> DatabaseUnavailable:
+    """The program ends, and with it what it was asking for."""
+    return DatabaseUnavailable(f"{_place(info)}: given up", "nothing is wrong: the program stops")
 
 
 def hidden_rows(table: str, role: str, said: str = "") -> NotVisible:
@@ -130,6 +145,8 @@ def _role(info: ConnInfo) -> str:
 def _without_state(exc: psycopg.Error, info: ConnInfo) -> DatabaseError:
     said = str(exc)
     found = next((row for row in PHRASES if any(phrase in said for phrase in row[0])), None)
+    if found is not None and found[1] in REFUSED_LOGINS:
+        return LoginRefused(_place(info), found[1], found[2])
     if found is not None:
         return DatabaseUnavailable(f"{_place(info)}: {found[1]}", found[2])
     if isinstance(exc, psycopg.DataError):

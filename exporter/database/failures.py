@@ -13,17 +13,26 @@ _DATABASE = ("the database does not exist", "correct the database's name in the 
 _FULL = ("the server has no connection left", "raise max_connections, or close idle connections")
 _STARTING = ("the server is starting up or shutting down", "wait; it is tried again")
 _CLOSED = ("the server closed the connection", "see why in the server's log; it is tried again")
+_NO_PASSWORD = (
+    "the server asks for a password and none is set",
+    "put it into the URL, PGPASSWORD, PGPASSWORD_FILE or ~/.pgpass",
+)
+_NO_ROLE = ("the role does not exist or may not log in", "CREATE ROLE … LOGIN, or correct the user")
+_NOT_LET_IN = (
+    "the role does not exist, may not log in, or is not let in from here",
+    "check the role, and add a line for it to pg_hba.conf and reload",
+)
+_TLS_WANTED = (
+    "the server wants TLS",
+    "set sslmode=require, or better verify-full, or let this user in without TLS in pg_hba.conf",
+)
 _TRANSIENT = ("the server broke off the query", "wait; it is tried again")
 _REFUSED = ("connection refused", "check host and port, and that the server listens on that address")
 
 # By SQLSTATE, as the server sends it.
 SQLSTATES: dict[str, tuple[Kind, str, str]] = {
     "28P01": ("unavailable", *_PASSWORD),
-    "28000": (
-        "unavailable",
-        "the role does not exist, may not log in, or is not let in from here",
-        "check the role, and add a line for it to pg_hba.conf and reload",
-    ),
+    "28000": ("unavailable", *_NOT_LET_IN),
     "3D000": ("unavailable", *_DATABASE),
     "53300": ("unavailable", *_FULL),
     "57P01": ("unavailable", *_CLOSED),
@@ -85,16 +94,8 @@ CLASSES: dict[str, tuple[Kind, str, str]] = {
 # By words in libpq's text, for failures before the server could send a state. The first row that fits wins.
 PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("password authentication failed", "SASL authentication failed", "auth failed"), *_PASSWORD),
-    (
-        ("no password supplied",),
-        "the server asks for a password and none is set",
-        "put it into the URL, PGPASSWORD, PGPASSWORD_FILE or ~/.pgpass",
-    ),
-    (
-        ("SSL connection is required", "SSL required", "connections must use SSL", "no encryption"),
-        "the server wants TLS",
-        "set sslmode=require, or better verify-full, or let this user in without TLS in pg_hba.conf",
-    ),
+    (("no password supplied",), *_NO_PASSWORD),
+    (("SSL connection is required", "SSL required", "connections must use SSL", "no encryption"), *_TLS_WANTED),
     (("no pg_hba.conf entry", "pg_hba.conf rejects"), *_ADDRESS),
     (
         ("certificate verify failed", "server certificate for", "does not match host name"),
@@ -117,6 +118,11 @@ PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "the host's name is not known",
         "correct the host, or the name service",
     ),
+    (
+        ("Too many open files",),
+        "this process may not open another file",
+        "raise its limit of open files (LimitNOFILE, ulimit -n), or see who opens so many connections to it",
+    ),
     (("Connection refused",), *_REFUSED),
     (
         ("No such file or directory", "is not a socket"),
@@ -137,6 +143,11 @@ PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         ("too many connections for role",),
         "the role has no connection left",
         "see whose they are in pg_stat_activity, or raise the limit: ALTER ROLE … CONNECTION LIMIT",
+    ),
+    (
+        ("is not currently accepting connections",),
+        "the database takes no connections",
+        "ALTER DATABASE … ALLOW_CONNECTIONS true, unless that is meant",
     ),
     (("too many clients", "too many connections", "connection slots are reserved", "no more connections"), *_FULL),
     (("is starting up", "is shutting down", "in recovery mode", "not yet accepting connections"), *_STARTING),
@@ -168,10 +179,11 @@ PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "a parameter of the connection has an impossible value",
         "correct the URL's parameters and the PG* variables",
     ),
-    (
-        ("FATAL:  role ", "no such user"),
-        "the role does not exist or may not log in",
-        "CREATE ROLE … LOGIN, or correct the user",
-    ),
+    (("FATAL:  role ", "no such user"), *_NO_ROLE),
     (("FATAL:  database ", "no such database"), *_DATABASE),
+)
+
+# Those by which a server that answers says that it does not let us in: waiting does not help.
+REFUSED_LOGINS = frozenset(
+    message for message, _ in (_PASSWORD, _ADDRESS, _DATABASE, _NO_PASSWORD, _NO_ROLE, _NOT_LET_IN, _TLS_WANTED)
 )

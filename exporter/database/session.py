@@ -1,8 +1,8 @@
 """One read-only transaction on the log's database, each statement bounded by what is left of its time."""
 
+import concurrent.futures
 import contextlib
 import itertools
-import os
 import socket
 import threading
 import time
@@ -15,10 +15,19 @@ from psycopg import sql
 
 from exporter.config import Classification, QualifiedName
 from exporter.database.catalog import Rows, find_relation, prove_visible
-from exporter.database.connection import Connection, ConnInfo, connect
-from exporter.database.errors import DatabaseError, QueryTimeout, SchemaProblem, no_answer, translate
+from exporter.database.connection import Connection, ConnInfo, start_connecting
+from exporter.database.errors import (
+    DatabaseError,
+    DatabaseUnavailable,
+    QueryTimeout,
+    SchemaProblem,
+    given_up,
+    no_answer,
+    translate,
+)
 from exporter.database.layout import Relation, find_log_columns
 from exporter.database.log_query import LogTable
+from exporter.database.login import Login
 
 _GRACE = 2.0  # seconds past its time after which a connection that does not answer is cut
 
@@ -151,12 +160,19 @@ class Session:
 
 
 class Database:
-    """A connection that is opened when needed, kept, and opened anew after a failure. For one thread."""
+    """A connection that is opened when needed, kept, and opened anew after a failure. For one thread.
 
-    def __init__(self, info: ConnInfo, connect_timeout: float, application_name: str) -> None:
-        self._info = info
+    `login` may be shared with others, or be settings that never change.
+    """
+
+    def __init__(self, login: Login | ConnInfo, connect_timeout: float, application_name: str) -> None:
+        self._login = login if isinstance(login, Login) else Login(login)
+        self.info = self._login.info
         self._connect_timeout = connect_timeout
         self._application_name = application_name
+        self._aborting = threading.Lock()  # guards the three below
+        self._aborted = False
+        self._opening: concurrent.futures.Future[Connection] | None = None
         self._connection: Connection | None = None
         self._system = ""
         self._cut_off = False
@@ -168,8 +184,12 @@ class Database:
             self._connection = None
 
     def abort(self) -> None:
-        """End whatever is under way, from any thread: its session raises `DatabaseUnavailable`."""
-        connection = self._connection
+        """End whatever is under way for good, from any thread: its session, and any later one, raises an error."""
+        with self._aborting:
+            self._aborted = True
+            if self._opening is not None:
+                self._opening.cancel()
+            connection = self._connection
         # the thread that it belongs to may be closing it just now
         with contextlib.suppress(psycopg.Error):
             if connection is not None and not connection.closed:
@@ -199,7 +219,7 @@ class Database:
                 # the database's own monitoring counts transactions that were rolled back as failures
                 self._end(cursor, "COMMIT")
         except psycopg.Error as error:
-            failure = no_answer(self._info) if self._cut_off else translate(error, self._info)
+            failure = self._in_our_words(error)
             self.close()
         except DatabaseError:
             raise
@@ -217,12 +237,64 @@ class Database:
                 return self._connection
             self.close()
             self._cut_off = False
-        self._connection = connect(self._info, timeout, self._application_name)
-        # a pooler may accept the login and have no server to give
-        with self._cut_off_at(self._connection, time.monotonic() + timeout + _GRACE):
-            self._system = _system_identifier(self._connection)
-            self._connection.execute(_BEGIN)
-        return self._connection
+        return self._log_in(timeout)
+
+    def _log_in(self, timeout: float) -> Connection:
+        """A new connection with an open transaction, by the settings in force or by newer ones if those fail."""
+        self.info = self._login.info
+        try:
+            try:
+                connection = self._open(timeout)
+            except DatabaseUnavailable as error:
+                newer = None if self._aborted else self._login.others_than(self.info)
+                if newer is None:
+                    if self._login.problem is not None:
+                        error.mend += f"; what it is made of cannot be read again: {self._login.problem}"
+                    raise
+                self.info = newer
+                connection = self._open(timeout)
+        except DatabaseError as error:
+            self._login.failed(error)
+            raise
+        self._login.succeeded()
+        return connection
+
+    def _open(self, timeout: float) -> Connection:
+        failure: DatabaseError
+        try:
+            connection = self._connect(timeout)
+            # a pooler may accept the login and have no server to give
+            with self._cut_off_at(connection, time.monotonic() + timeout + _GRACE):
+                self._system = _system_identifier(connection)
+                connection.execute(_BEGIN)
+                return connection
+        except psycopg.Error as error:
+            failure = self._in_our_words(error)
+            self.close()
+        raise failure
+
+    def _connect(self, timeout: float) -> Connection:
+        """Connect, unless this is aborted before, or meanwhile."""
+        with self._aborting:
+            if self._aborted:
+                raise given_up(self.info)
+            self._opening = start_connecting(self.info, timeout, self._application_name)
+        try:
+            connection = self._opening.result()
+        except concurrent.futures.CancelledError:
+            raise given_up(self.info) from None
+        with self._aborting:
+            self._opening = None
+            if self._aborted:
+                connection.close()
+                raise given_up(self.info)
+            self._connection = connection
+        return connection
+
+    def _in_our_words(self, error: psycopg.Error) -> DatabaseError:
+        if self._aborted:
+            return given_up(self.info)
+        return no_answer(self.info) if self._cut_off else translate(error, self.info)
 
     @contextlib.contextmanager
     def _cut_off_at(self, connection: Connection, moment: float) -> Iterator[None]:
@@ -264,5 +336,10 @@ def _system_identifier(connection: Connection) -> str:
 
 
 def _shut(descriptor: int) -> None:
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as handle:
-        handle.shutdown(socket.SHUT_RDWR)
+    # without a copy of the descriptor: there may be none left to have
+    with contextlib.suppress(OSError):
+        handle = socket.socket(fileno=descriptor)
+        try:
+            handle.shutdown(socket.SHUT_RDWR)
+        finally:
+            handle.detach()

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
@@ -69,10 +70,16 @@ class _ScreenGoneError(Exception):
 
 
 class Interruption:
-    """Notes the signals that end a program, so that it can end in order; used by the main thread."""
+    """Notes the signals that end a program, so that it can end in order; used by the main thread.
 
-    def __init__(self) -> None:
+    A second SIGINT or SIGTERM ends the process at once, with 128 and the signal's number. `stop_seconds` after the
+    first one it ends in any case, with exit code 0.
+    """
+
+    def __init__(self, stop_seconds: float | None = None) -> None:
         self.requested = False
+        self._stop_seconds = stop_seconds
+        self._deadline: threading.Timer | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -84,6 +91,8 @@ class Interruption:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self._deadline is not None:
+            self._deadline.cancel()
 
     def wait(self, seconds: float) -> None:
         """Return after so many seconds, or soon after a signal."""
@@ -91,7 +100,14 @@ class Interruption:
         while not self.requested and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, 0.1))
 
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        # a flag and no lock: a handler may run inside of one that the main thread holds
+        if self.requested and number != signal.SIGHUP:
+            os._exit(128 + number)
+        if not self.requested and self._stop_seconds is not None:
+            self._deadline = threading.Timer(self._stop_seconds, os._exit, [0])
+            self._deadline.daemon = True
+            self._deadline.start()
         self.requested = True
 
 
@@ -103,15 +119,17 @@ def run_demo(
     *,
     seed: int | None = None,
     out: TextIO | None = None,
+    stop_seconds: float | None = None,
 ) -> int:
     """Run until Ctrl-C, SIGTERM or the terminal's end; returns the exit code, 0.
 
-    Leaves nothing behind: servers, threads and the temporary folder are gone when it returns. Raises
-    `EmbeddedPostgresError` when there is no server to be had, and whatever `serve` raises.
+    Leaves nothing behind: servers, threads and the temporary folder are gone when it returns, or soon after the process
+    where a second signal, or `stop_seconds` after the first, end it before. Raises `EmbeddedPostgresError` when there
+    is no server to be had, and whatever `serve` raises.
     """
     screen = out or sys.stdout
     rng = Random(seed)  # noqa: S311 - a demo's data, no secret
-    with Interruption() as interruption, ExitStack() as running:
+    with Interruption(stop_seconds) as interruption, ExitStack() as running:
         try:
             _say(screen, "starting PostgreSQL")
             postgres = running.enter_context(EmbeddedPostgres())

@@ -1,6 +1,7 @@
 """Every open connection and how long it may stay as it is."""
 
 import asyncio
+import resource
 import socket
 import struct
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from tornado.iostream import IOStream
 from exporter.web.limits import Limits
 
 _AT_ONCE = struct.pack("ii", 1, 0)
+_OWN_FILES = 32  # for the database, the state and all else that is no client's
+_LEAST_CONNECTIONS = 4
 
 
 class Stage(IntEnum):
@@ -33,6 +36,7 @@ class Connections:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._most = _affordable(limits.connections)
         self._open: dict[IOStream, _Connection] = {}
 
     def admit(self, stream: IOStream) -> bool:
@@ -40,15 +44,21 @@ class Connections:
 
         False when this program is at work on every one of them: then the new one is closed.
         """
-        if len(self._open) >= self._limits.connections:
-            victim = min(self._open, key=lambda one: self._open[one].stage)  # the first, hence oldest, of its stage
-            if self._open[victim].stage is Stage.WORKING:
-                stream.close()  # the newcomer has nothing to lose
-                return False
-            self.remove(victim)
-            _drop(victim)
+        if len(self._open) >= self._most and not self.make_room():
+            stream.close()  # the newcomer has nothing to lose
+            return False
         self._open[stream] = _Connection(Stage.WAITING)
         self._set_timer(stream, self._limits.header_timeout)
+        return True
+
+    def make_room(self) -> bool:
+        """Close the connection that has waited longest for its client; False when this program is at work on all."""
+        # the first, hence oldest, of its stage
+        victim = min(self._open, key=lambda one: self._open[one].stage, default=None)
+        if victim is None or self._open[victim].stage is Stage.WORKING:
+            return False
+        self.remove(victim)
+        _drop(victim)
         return True
 
     def await_request(self, stream: IOStream) -> None:
@@ -104,3 +114,11 @@ def _drop(stream: IOStream) -> None:
     if stream.writing():
         stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
     stream.close()
+
+
+def _affordable(connections: int) -> int:
+    """So many connections, or fewer where they would leave too few of the files that the process may open."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return connections
+    return min(connections, max(_LEAST_CONNECTIONS, files - _OWN_FILES))

@@ -11,8 +11,9 @@ from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPConnection, HTTPServerConnectionDelegate
 from tornado.iostream import IOStream, SSLIOStream
-from tornado.netutil import add_accept_handler, ssl_wrap_socket
+from tornado.netutil import ssl_wrap_socket
 
+from exporter.web.accepting import Acceptor
 from exporter.web.connections import Connections
 from exporter.web.exchange import Exchange
 from exporter.web.limits import Limits
@@ -50,9 +51,7 @@ class Listener(HTTPServerConnectionDelegate):
         )
         self._server.connections = self._connections
         self._sockets = tuple(sockets)
-        self._stop_accepting: list[Callable[[], None]] = [
-            add_accept_handler(one, self._accept) for one in self._sockets
-        ]
+        self._acceptors = [Acceptor(one, self._accept, self._connections.make_room) for one in self._sockets]
 
     def start_request(
         self,
@@ -66,8 +65,8 @@ class Listener(HTTPServerConnectionDelegate):
 
     async def close(self) -> None:
         """Accept no more, drop what is under way, and close every connection."""
-        for stop in self._stop_accepting:
-            stop()
+        for acceptor in self._acceptors:
+            acceptor.stop()
         for one in self._sockets:
             one.close()
         for task in tuple(self._tasks):

@@ -1,6 +1,7 @@
 """The landing page."""
 
 from collections.abc import Iterable
+from functools import cache
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 
@@ -36,6 +37,7 @@ td {{ overflow-wrap: anywhere; }}
 """
 
 
+@cache
 def program_version() -> str:
     """The installed version, ``unknown`` when run from a folder that was never installed."""
     try:

@@ -63,6 +63,9 @@ class Program:
     config: str = ""
     host: str = "127.0.0.1"
     port: int = field(default_factory=free_port)
+    environ: Mapping[str, str] = field(default_factory=dict)
+    before: str = ""  # Python that runs first in its process
+    shell: str = ""  # a command of sh that comes before it in the same process, such as `trap '' INT`
     _process: subprocess.Popen[str] | None = None
 
     @property
@@ -70,20 +73,43 @@ class Program:
         """Where it answers."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def config_file(self) -> Path:
+        """Its configuration, written when it starts."""
+        return self.state_dir.parent / "config.yaml"
+
+    @property
+    def process(self) -> subprocess.Popen[str]:
+        """The process, once it was started."""
+        assert self._process is not None
+        return self._process
+
     def start(self, *, ready: bool = True) -> None:
         """Start it, and wait until it listens, or is ready."""
-        self.state_dir.parent.mkdir(parents=True, exist_ok=True)
-        config = self.state_dir.parent / "config.yaml"
-        config.write_text(self.config)
-        command = [sys.executable, "-m", "exporter", "serve", "--config", str(config)]
-        command += ["--state-dir", str(self.state_dir), f"--web.listen-address={self.host}:{self.port}"]
-        environ = {**os.environ, "DATABASE_URL": self.database_url}
-        self._process = subprocess.Popen(
-            [*command, *self.arguments], env=environ, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
+        self.launch()
         wanted = (200,) if ready else (200, 503)
         wait_for(lambda: self._ended() or fetch(f"{self.url}/-/ready")[0] in wanted, 60)
-        assert not self._ended(), self._process.stderr.read() if self._process.stderr else ""
+        assert not self._ended(), self.process.stderr.read() if self.process.stderr else ""
+
+    def launch(self) -> None:
+        """Start it, and wait for nothing."""
+        self.state_dir.parent.mkdir(parents=True, exist_ok=True)
+        self.config_file.write_text(self.config)
+        command = [sys.executable, "-m", "exporter"]
+        if self.before:
+            command = [
+                sys.executable,
+                "-c",
+                f"{self.before}\nimport sys\nfrom exporter.__main__ import main\nsys.exit(main())",
+            ]
+        command += ["serve", "--config", str(self.config_file), "--state-dir", str(self.state_dir)]
+        command += [f"--web.listen-address={self.host}:{self.port}", *self.arguments]
+        if self.shell:
+            command = ["sh", "-c", f'{self.shell}; exec "$@"', "sh", *command]
+        environ = {**os.environ, **({"DATABASE_URL": self.database_url} if self.database_url else {}), **self.environ}
+        self._process = subprocess.Popen(
+            command, env=environ, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
 
     def _ended(self) -> bool:
         return self._process is not None and self._process.poll() is not None

@@ -1,10 +1,13 @@
 """The command line's own behaviour: what is wrong is said in one line, with an exit code."""
 
+import contextlib
 import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.cli import main
 from exporter.config import Config
@@ -90,6 +93,78 @@ def test_state_commands_name_a_folder_that_is_missing_or_empty(
 def test_backfill_begins_at_the_budgets_midnight(text: str, zone: str, moment: datetime) -> None:
     config = Config.model_validate({"budget_time_zone": zone})
     assert backfill_moment(text, config) == moment.timestamp()
+
+
+NOW = datetime(2026, 11, 26, 14, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "moment"),
+    [
+        ("2026-11-26", "UTC", datetime(2026, 11, 26, tzinfo=UTC)),
+        ("2026-11-26T14:30:00Z", "UTC", NOW),
+        # tomorrow there, and begun already
+        ("2026-11-27", "Pacific/Kiritimati", datetime(2026, 11, 26, 10, tzinfo=UTC)),
+        ("1970-01-01", "UTC", datetime(1970, 1, 1, tzinfo=UTC)),
+        ("1970-01-01", "Europe/Berlin", datetime(1970, 1, 1, tzinfo=UTC)),
+        ("1999-12-31", "UTC", datetime(1999, 12, 31, tzinfo=UTC)),
+        # clocks go from 02:00 to 03:00, and from 03:00 to 02:00
+        ("2026-03-29T02:30", "Europe/Berlin", datetime(2026, 3, 29, 1, 30, tzinfo=UTC)),
+        ("2026-10-25T02:30", "Europe/Berlin", datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+        # a day without a midnight
+        ("2024-04-26", "Africa/Cairo", datetime(2024, 4, 25, 22, tzinfo=UTC)),
+    ],
+)
+def test_backfill_begins_at_any_moment_that_has_been(text: str, zone: str, moment: datetime) -> None:
+    assert backfill_moment(text, Config.model_validate({"budget_time_zone": zone}), NOW) == moment.timestamp()
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("0001-01-01", "is before 1970"),
+        ("0001-01-01T00:00:00+14:00", "is before 1970"),
+        ("1969-12-31", "is before 1970"),
+        ("0999-06-01", "is before 1970"),
+        ("2026-11-28", "is in the future"),
+        ("2026-11-26T14:30:01Z", "is in the future"),
+        ("2026-11-26T19:30:01+05:00", "is in the future"),
+        ("2027-01-01", "is in the future"),
+        ("2062-11-26", "is in the future"),
+        ("9999-12-31", "is in the future"),
+        ("9999-12-31T23:59:59-12:00", "is in the future"),
+        ("", "write a date such as"),
+        ("2026-02-30", "write a date such as"),
+        ("2026-13-01", "write a date such as"),
+        ("10000-01-01", "write a date such as"),
+        ("-0001-01-01", "write a date such as"),
+        ("31.01.2026", "write a date such as"),
+        ("1700000000", "write a date such as"),
+        ("nan", "write a date such as"),
+    ],
+)
+def test_backfill_from_no_moment_that_has_been_is_refused(text: str, zone: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        backfill_moment(text, Config.model_validate({"budget_time_zone": zone}), NOW)
+
+
+@given(st.text(max_size=30) | st.datetimes().map(datetime.isoformat) | st.dates().map(str))
+def test_whatever_is_named_is_a_moment_that_has_been_or_refused(text: str) -> None:
+    with contextlib.suppress(UsageError):
+        assert 0 <= backfill_moment(text, Config(), NOW) <= NOW.timestamp()
+
+
+@pytest.mark.parametrize("text", ["0001-01-01", "9999-12-31", "2999-01-01", "soon"])
+def test_a_backfill_that_is_refused_ends_with_1_and_touches_no_state(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tmp_path / "state"
+    assert main(["serve", "--state-dir", str(state), "--backfill-since", text]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"ai-operation-exporter: --backfill-since {text!r}")
+    assert len(said.splitlines()) == 1
+    assert not state.exists()
 
 
 def test_a_date_that_is_none_is_refused() -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from exporter.demo.run import Summary, describe, run_demo
 from exporter.demo.schema import LAYOUTS, Layout
+from tests.database.harness import wait_for
 
 FIGURES = Summary(
     spend_today_usd=Decimal("1234.5"),
@@ -48,9 +49,10 @@ def serve(database_url, state_dir, backfill_since, listen_address):
     state_dir.mkdir()
     (state_dir / "state").touch()
     yield Exporter()
-    print("exporter stopped", file=sys.stderr)
+    print("exporter stopped", file=sys.stderr, flush=True)
+    HANGS
 
-sys.exit(run_demo("status", 0, "127.0.0.1:0", serve))
+sys.exit(run_demo("status", 0, "127.0.0.1:0", serve, stop_seconds=STOP_SECONDS))
 """
 
 
@@ -192,9 +194,32 @@ def test_the_summary_tells_what_is_not_ready_and_what_has_stopped() -> None:
     assert describe(FIGURES, "OperationalError")[-1] == "the live traffic has stopped: OperationalError"
 
 
-def _demo(stdout: int) -> "subprocess.Popen[str]":
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_it_at_once_and_leaves_nothing_behind(number: signal.Signals) -> None:
+    process = _demo(stdout=subprocess.PIPE, hangs=True)
+    folder = _wait_until_running(process)
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr is not None
+    assert process.stderr.readline() == "exporter stopped\n"
+    process.send_signal(number)
+    process.communicate(timeout=10)
+    assert process.returncode == 128 + number
+    wait_for(lambda: not folder.exists(), lambda: f"{folder} is still there")
+
+
+def test_a_stop_that_hangs_ends_by_itself_and_leaves_nothing_behind() -> None:
+    process = _demo(stdout=subprocess.PIPE, hangs=True, stop_seconds=0.5)
+    folder = _wait_until_running(process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    wait_for(lambda: not folder.exists(), lambda: f"{folder} is still there")
+
+
+def _demo(stdout: int, *, hangs: bool = False, stop_seconds: float = 3600.0) -> "subprocess.Popen[str]":
+    program = _RUNS_THE_DEMO.replace("HANGS", "__import__('time').sleep(3600)" if hangs else "pass")
     return subprocess.Popen(
-        [sys.executable, "-c", _RUNS_THE_DEMO],
+        [sys.executable, "-c", program.replace("STOP_SECONDS", str(stop_seconds))],
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,

@@ -1,0 +1,80 @@
+"""How the exporter logs in: the settings in force, read again from their sources when they no longer let it in."""
+
+import threading
+from collections.abc import Callable
+
+from exporter.config import ConfigError
+from exporter.database.conninfo import ConnInfo
+from exporter.database.errors import DatabaseError, LoginRefused
+
+
+class Login:
+    """One login that several connections share; every method may be called from any thread.
+
+    `resolve` reads the settings from their sources, and may raise `ConfigError`; without it they never change.
+    `before_change` gets settings before they are used for the first time, so that their secrets are masked.
+    """
+
+    def __init__(
+        self,
+        info: ConnInfo,
+        resolve: Callable[[], ConnInfo] | None = None,
+        before_change: Callable[[ConnInfo], None] | None = None,
+    ) -> None:
+        self._info = info
+        self._resolve = resolve
+        self._before_change = before_change
+        self._lock = threading.Lock()
+        self._refusal: str | None = None
+        self._problem: str | None = None
+        self._listeners: list[Callable[[], None]] = []
+
+    @property
+    def info(self) -> ConnInfo:
+        """The settings in force."""
+        return self._info
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the server refused the last login, free of secrets and addresses; None after one that succeeded."""
+        return self._refusal
+
+    @property
+    def problem(self) -> str | None:
+        """Why the settings could not be read again, free of secrets; None where they could."""
+        return self._problem
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Call this after each login that succeeds, in the thread that has logged in."""
+        self._listeners.append(listener)
+
+    def succeeded(self) -> None:
+        """Note that the server has let someone in."""
+        self._refusal = None
+        for listener in self._listeners:
+            listener()
+
+    def failed(self, error: DatabaseError) -> None:
+        """Note that nobody was let in. A server that cannot be reached has not refused anything."""
+        if isinstance(error, LoginRefused):
+            self._refusal = error.reason
+
+    def others_than(self, failed: ConnInfo) -> ConnInfo | None:
+        """Other settings than those that failed: those in force, else what the sources say now; None without any."""
+        with self._lock:
+            if self._info != failed:
+                return self._info
+            if self._resolve is None:
+                return None
+            try:
+                found = self._resolve()
+            except ConfigError as error:
+                self._problem = "; ".join(error.problems)
+                return None
+            self._problem = None
+            if found == failed:
+                return None
+            if self._before_change is not None:
+                self._before_change(found)
+            self._info = found
+            return found

@@ -1,0 +1,88 @@
+"""Taking new connections from a listening socket, also when there is no file descriptor left for one."""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE = 128  # connections taken before others get their turn
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_REST_SECONDS = 0.5
+_CALM_SECONDS = 10.0
+
+
+class Acceptor:
+    """Hands each new connection on; lives in a running event loop, and is used by its thread only.
+
+    In a shortage `make_room` is asked to close a connection that can be spared. Where there is none, new connections
+    wait in the kernel, and are looked for again soon: the listening socket stays readable, and would keep the loop busy
+    with nothing. A shortage is said once, and its end when there was none for ten seconds.
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        accepted: Callable[[socket.socket, Any], None],
+        make_room: Callable[[], bool],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._socket = listening
+        self._accepted = accepted
+        self._make_room = make_room
+        self._rest: asyncio.TimerHandle | None = None
+        self._calm: asyncio.TimerHandle | None = None
+        self._resume()
+
+    def stop(self) -> None:
+        """Take no more connections; the socket itself stays open."""
+        self._loop.remove_reader(self._socket)
+        for timer in (self._rest, self._calm):
+            if timer is not None:
+                timer.cancel()
+
+    def _resume(self) -> None:
+        self._rest = None
+        self._loop.add_reader(self._socket, self._accept)
+
+    def _accept(self) -> None:
+        made_room = False
+        for _ in range(_AT_ONCE):
+            try:
+                connection, address = self._socket.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionAbortedError:  # gone already
+                continue
+            except OSError as error:
+                self._say(error)
+                # where room did not help it is not this process that is short of it
+                made_room = not made_room and error.errno in _SHORTAGES and self._make_room()
+                if not made_room:
+                    self._pause()
+                    return
+            else:
+                made_room = False
+                self._accepted(connection, address)
+
+    def _pause(self) -> None:
+        self._loop.remove_reader(self._socket)
+        self._rest = self._loop.call_later(_REST_SECONDS, self._resume)
+
+    def _say(self, error: OSError) -> None:
+        if self._calm is None:
+            _log.warning(
+                "new connections have to wait: %s — raise the limit of open files (LimitNOFILE, ulimit -n), "
+                "or see who opens so many connections",
+                error.strerror,
+            )
+        else:
+            self._calm.cancel()
+        self._calm = self._loop.call_later(_CALM_SECONDS, self._calm_down)
+
+    def _calm_down(self) -> None:
+        self._calm = None
+        _log.info("new connections are accepted at once again")

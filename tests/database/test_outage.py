@@ -1,0 +1,87 @@
+"""After an outage: the first scrape that gets through also wakes the background reader."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from exporter.database.login import Login
+from exporter.pace import Pace
+from tests.database.harness import Log, Running, running, wait_for
+from tests.servers import EmbeddedServer
+
+
+@pytest.fixture
+def log(embedded_database: str) -> Iterator[Log]:
+    with Log(embedded_database, "success") as log:
+        yield log
+
+
+def problems(exporter: Running) -> dict[str, str]:
+    return {name: text for name, text in exporter.exporter.status() if name.startswith("Problem")}
+
+
+def reader_has_failed(exporter: Running) -> bool:
+    return "Problem: background reader" in problems(exporter)
+
+
+class Outage:
+    """A database that lets nobody in."""
+
+    def __init__(self, log: Log, admin_url: str) -> None:
+        self._name = log.url.rsplit("/", 1)[1]
+        self._admin_url = admin_url
+
+    def _run(self, *statements: str) -> None:
+        with psycopg.connect(self._admin_url, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def begin(self) -> None:
+        end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{self._name}'"
+        self._run(f"ALTER DATABASE {self._name} ALLOW_CONNECTIONS false", end)
+
+    def end(self) -> None:
+        self._run(f"ALTER DATABASE {self._name} ALLOW_CONNECTIONS true")
+
+
+def test_a_scrape_that_gets_through_wakes_the_background_reader(
+    log: Log, embedded_postgres: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outage = Outage(log, embedded_postgres.admin_url)
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready()
+        # once it has failed it would rest until long after this test
+        monkeypatch.setattr(Pace, "backoff", 3600.0)
+        try:
+            outage.begin()
+            wait_for(lambda: reader_has_failed(exporter), lambda: "the background reader does not fail")
+            assert exporter.scrape().up == 0
+            assert "takes no connections" in problems(exporter)["Problem: database"]
+            # it rests, and is not woken by what fails
+            assert reader_has_failed(exporter)
+        finally:
+            outage.end()
+        exporter.wait_up()
+        wait_for(lambda: not reader_has_failed(exporter), lambda: str(problems(exporter)))
+
+
+def test_a_reader_that_fails_by_itself_is_not_woken(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready()
+        monkeypatch.setattr(Pace, "backoff", 3600.0)
+        worker = exporter.exporter._worker
+        turns = []
+
+        def step() -> bool:
+            turns.append(1)
+            raise RuntimeError("a defect")
+
+        monkeypatch.setattr(worker, "step", step)
+        wait_for(lambda: reader_has_failed(exporter), lambda: "the background reader does not fail")
+        login: Login = exporter.exporter._login
+        for _ in range(5):
+            login.succeeded()
+            exporter.scrape()
+        assert len(turns) == 1

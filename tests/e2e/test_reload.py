@@ -1,0 +1,183 @@
+"""SIGHUP: what has changed is taken up while the pages stay up, and what cannot be used is refused."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from exporter.demo.schema import load_schema
+from tests.e2e.programs import Program, fetch, free_port, running, total, wait_for
+
+CONFIG = "zero_hold: 0s\n"
+INSERT = (
+    "INSERT INTO ai_operation_log (operation_type, model_used, cost_usd, success, created_at)"
+    " VALUES ('chat', 'deepseek-v3.2', 0.25, true, now() AT TIME ZONE 'UTC')"
+)
+REFUSED = "configuration not taken over, the old one stays"
+
+
+@pytest.fixture
+def log(embedded_database: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    with psycopg.connect(embedded_database, autocommit=True) as connection:
+        load_schema(connection, "success")
+        yield connection
+
+
+@pytest.fixture
+def program(log: psycopg.Connection[tuple[object, ...]], embedded_database: str, tmp_path: Path) -> Iterator[Program]:
+    """The exporter, ready; its log goes to a file."""
+    program = Program(embedded_database, tmp_path / "here" / "state", config=CONFIG)
+    program.shell = f"exec 2>>{tmp_path / 'log'}"
+    with running(program):
+        log.execute(INSERT)
+        wait_for(lambda: total(program.samples(), "ai_operations_total") == 1)
+        yield program
+
+
+@pytest.fixture
+def logged(program: Program, tmp_path: Path) -> Callable[[], str]:
+    return lambda: (tmp_path / "log").read_text()
+
+
+def reload(program: Program, logged: Callable[[], str], text: str | None, answer: str) -> str:
+    """Write another configuration, ask for it, and wait for an answer in the log; returns what was logged for it."""
+    before = len(logged())
+    if text is not None:
+        program.config_file.write_text(text)
+    program.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: answer in logged()[before:])
+    return logged()[before:]
+
+
+def test_a_changed_setting_is_taken_up_without_losing_anything(
+    program: Program, logged: Callable[[], str], log: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    pid = program.process.pid
+    assert total(program.samples(), "ai_daily_limit_usd") == 0
+    for number in (5, 7):
+        log.execute(INSERT)
+        reload(program, logged, f"{CONFIG}daily_limit_usd: {number}\n", "configuration taken over")
+        wait_for(lambda: fetch(f"{program.url}/-/ready")[0] == 200)
+        assert total(program.samples(), "ai_daily_limit_usd") == number
+    wait_for(lambda: total(program.samples(), "ai_operations_total") == 3)
+    assert total(program.samples(), "ai_operation_cost_usd_total") == 0.75
+    assert program.process.pid == pid
+    assert program.process.poll() is None
+
+
+def test_settings_that_classify_are_taken_up(program: Program, logged: Callable[[], str]) -> None:
+    aliases = "models: {aliases: {deepseek-v3.2: deep}}\n"
+    reload(program, logged, CONFIG + aliases, "configuration taken over")
+    wait_for(lambda: "the new settings are in force" in logged())
+    wait_for(lambda: 'model="deep"' in program.text())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["horizont: 24h\n", "zero_hold: [\n", "zero_hold: 60 parsecs\n", "users: {mode: hmac}\n", "\x00"],
+    ids=["unknown", "yaml", "value", "key", "binary"],
+)
+def test_a_broken_configuration_is_refused_and_the_old_one_stays(
+    program: Program, logged: Callable[[], str], text: str
+) -> None:
+    reload(program, logged, f"{CONFIG}daily_limit_usd: 5\n", "configuration taken over")
+    said = reload(program, logged, text, REFUSED)
+    assert "config.yaml:" in said
+    assert fetch(f"{program.url}/-/healthy")[0] == 200
+    assert total(program.samples(), "ai_daily_limit_usd") == 5
+    assert total(program.samples(), "ai_operations_total") == 1
+
+
+def test_a_configuration_that_is_gone_is_refused(program: Program, logged: Callable[[], str]) -> None:
+    program.config_file.unlink()
+    reload(program, logged, None, REFUSED)
+    assert total(program.samples(), "ai_operation_log_up") == 1
+
+
+def test_nothing_is_done_where_nothing_has_changed(program: Program, logged: Callable[[], str]) -> None:
+    reload(program, logged, f"# the same\n{CONFIG}", "nothing has changed")
+    assert total(program.samples(), "ai_operation_log_up") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("scrape", "scrape: {timeout: 20s}\n"),
+        ("web", "web: {listen_address: '127.0.0.1:1', config_file: /nowhere.yml}\n"),
+    ],
+)
+def test_what_takes_a_restart_is_named_and_the_rest_is_taken_up(
+    program: Program, logged: Callable[[], str], name: str, text: str
+) -> None:
+    said = reload(program, logged, f"{CONFIG}daily_limit_usd: 5\n{text}", "configuration taken over")
+    assert f"{name} has changed: that takes a restart" in said
+    assert total(program.samples(), "ai_daily_limit_usd") == 5
+
+
+def test_no_scrape_fails_while_the_configuration_is_taken_up(program: Program, logged: Callable[[], str]) -> None:
+    done = threading.Event()
+    wrong: list[str] = []
+
+    def scrape() -> None:
+        while not done.is_set():
+            try:
+                samples = program.samples()
+                if total(samples, "ai_operation_log_up") != 1 or total(samples, "ai_operations_total") != 1:
+                    wrong.append(program.text())
+            except (AssertionError, OSError) as error:
+                wrong.append(repr(error))
+
+    scrapers = [threading.Thread(target=scrape) for _ in range(2)]
+    for scraper in scrapers:
+        scraper.start()
+    try:
+        for number in range(1, 6):
+            reload(program, logged, f"{CONFIG}daily_limit_usd: {number}\n", "configuration taken over")
+    finally:
+        done.set()
+        for scraper in scrapers:
+            scraper.join()
+    assert wrong == []
+
+
+def test_a_burst_of_requests_and_a_stop_among_them_end_it_in_order(program: Program, logged: Callable[[], str]) -> None:
+    for number in range(50):
+        if number % 10 == 0:
+            program.config_file.write_text(f"{CONFIG}daily_limit_usd: {number + 1}\n")
+        program.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: total(program.samples(), "ai_daily_limit_usd") == 41)
+    program.process.send_signal(signal.SIGHUP)
+    program.process.send_signal(signal.SIGTERM)
+    program.process.communicate(timeout=10)
+    assert program.process.returncode == 0
+    assert "level=error" not in logged()
+
+
+def test_it_is_no_end_where_the_terminal_is_gone(program: Program, logged: Callable[[], str]) -> None:
+    os.killpg(program.process.pid, signal.SIGHUP)
+    wait_for(lambda: "nothing has changed" in logged())
+    assert total(program.samples(), "ai_operation_log_up") == 1
+
+
+def test_a_state_that_cannot_be_opened_again_is_waited_for(
+    program: Program, logged: Callable[[], str], tmp_path: Path
+) -> None:
+    """The old configuration comes back as soon as it can."""
+    state, aside = program.state_dir, tmp_path / "aside"
+    state.rename(aside)
+    state.write_text("no folder")
+    program.config_file.write_text(f"{CONFIG}daily_limit_usd: 5\n")
+    program.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "cannot be started again" in logged())
+    assert fetch(f"{program.url}/-/healthy")[0] == 503
+    state.unlink()
+    aside.rename(state)
+    wait_for(lambda: "the old configuration is in force again" in logged())
+    wait_for(lambda: fetch(f"{program.url}/-/ready")[0] == 200)
+    assert total(program.samples(), "ai_operations_total") == 1
+    reload(program, logged, None, "configuration taken over")
+    assert total(program.samples(), "ai_daily_limit_usd") == 5

@@ -1,0 +1,115 @@
+"""New connections while there is no file descriptor left: said once, and none is lost."""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from exporter.web import accepting
+from exporter.web.accepting import Acceptor
+from tests.unit.web.support import PATIENCE
+
+
+class Short(socket.socket):
+    """A listening socket that cannot accept while there is an error."""
+
+    error: int | None = None
+    tried = 0
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        self.tried += 1
+        if self.error is not None:
+            raise OSError(self.error, "there is none left")
+        return super().accept()
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accepting, "_REST_SECONDS", 0.02)
+    monkeypatch.setattr(accepting, "_CALM_SECONDS", 0.2)
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == accepting.__name__]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EPERM])
+@pytest.mark.parametrize("room", [True, False])
+def test_a_shortage_is_said_once_and_so_is_its_end(error: int, room: bool, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    accepted: list[socket.socket] = []
+
+    async def run() -> None:
+        with Short() as listening, socket.socket() as client:
+            listening.bind(("127.0.0.1", 0))
+            listening.listen()
+            listening.setblocking(False)
+            listening.error = error
+            acceptor = Acceptor(listening, lambda one, _: accepted.append(one), lambda: room)
+            client.connect(listening.getsockname())
+            await until(lambda: listening.tried > 10)
+            assert accepted == []
+            assert len(said(caplog)) == 1
+            assert "there is none left" in said(caplog)[0]
+            listening.error = None
+            await until(lambda: len(accepted) == 1)
+            await until(lambda: len(said(caplog)) > 1)
+            assert said(caplog)[1:] == ["new connections are accepted at once again"]
+            acceptor.stop()
+
+    asyncio.run(run())
+    accepted[0].close()
+
+
+def test_it_does_not_keep_the_loop_busy_while_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accepting, "_REST_SECONDS", 3600)
+
+    async def run() -> None:
+        with Short() as listening, socket.socket() as client:
+            listening.bind(("127.0.0.1", 0))
+            listening.listen()
+            listening.setblocking(False)
+            listening.error = errno.EMFILE
+            acceptor = Acceptor(listening, lambda *_: None, lambda: False)
+            client.connect(listening.getsockname())
+            await until(lambda: listening.tried > 0)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert listening.tried == 1
+            acceptor.stop()
+
+    asyncio.run(run())
+
+
+def test_one_that_gives_way_makes_room_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accepting, "_REST_SECONDS", 3600)
+    accepted: list[socket.socket] = []
+
+    async def run() -> None:
+        with Short() as listening, socket.socket() as client:
+            listening.bind(("127.0.0.1", 0))
+            listening.listen()
+            listening.setblocking(False)
+            listening.error = errno.EMFILE
+
+            def make_room() -> bool:
+                listening.error = None
+                return True
+
+            acceptor = Acceptor(listening, lambda one, _: accepted.append(one), make_room)
+            client.connect(listening.getsockname())
+            await until(lambda: len(accepted) == 1)
+            acceptor.stop()
+
+    asyncio.run(run())
+    accepted[0].close()
