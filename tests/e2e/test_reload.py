@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from exporter.demo.schema import load_schema
-from tests.e2e.programs import Program, fetch, free_port, running, total, wait_for
+from tests.e2e.programs import Program, fetch, running, total, wait_for
 
 CONFIG = "zero_hold: 0s\n"
 INSERT = (
