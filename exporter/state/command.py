@@ -1,7 +1,7 @@
 """`state show`, `adopt` and `forget`: what a state folder holds, and what can be changed while nothing runs on it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -13,6 +13,8 @@ from exporter.ledger.admission import taken_places
 from exporter.ledger.aggregate import USD, ZERO, Field
 from exporter.ledger.forget import forget
 from exporter.ledger.model import OTHER, Changes, State
+from exporter.state.migrations import NEXT_NAME
+from exporter.state.shadow import ShadowWork
 from exporter.state.store import StateError, Store
 
 
@@ -38,7 +40,7 @@ def adopt(config: Config, environ: Mapping[str, str], out: TextIO) -> int:
         with database.session(config.scrape.timeout) as session:
             found = session.identity(session.log(config.classification()))
         database.close()
-        store.commit(Changes(), {IDENTITY: asdict(found)})
+        _commit_anew(store, store.load(), Changes(), {IDENTITY: asdict(found)})
         print(f"was kept for  {_named(Identity(**known))}\nis kept for   {_named(found)}", file=out)
     return 0
 
@@ -56,13 +58,20 @@ def forget_series(config: Config, operation: str, model: str | None, out: TextIO
             of_model = "" if model is None else f" and model {model!r}"
             raise StateError(f"state folder {config.state_dir} has no series of operation {operation!r}{of_model}")
         changes = forget(state, chosen)
-        store.commit(changes)
+        _commit_anew(store, state, changes, {})
         for series in chosen:
             total = state.totals.get(series, ZERO)
             counted = f"{total[Field.CALLS]} calls, ${total[Field.COST] / USD:.6f}"
             print(f"ended  {series.operation}  {series.model}  ({counted})", file=out)
         print(f"series {taken_places(state) - len(chosen)} of {config.max_series}", file=out)
     return 0
+
+
+def _commit_anew(store: Store, state: State | None, changes: Changes, meta: Mapping[str, object]) -> None:
+    """Commit changes that changed settings, which are being taken up, know nothing of: that begins again."""
+    if state is not None:
+        changes.progress = replace(state.progress, converted=0)
+    store.commit(changes, {**meta, NEXT_NAME: None}, ShadowWork(reset=True))
 
 
 def _existing(config: Config) -> Store:
