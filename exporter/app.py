@@ -120,8 +120,11 @@ class Exporter:
             return Verdict(False, f"catching up a gap: {100 * self._progress():.0f} % done")
         if (problem := self.books.clock_problem) is not None:
             return Verdict(False, problem)
-        if self.books.must_rebase:
-            return Verdict(False, "the log is being read by changed settings")
+        if self.books.must_reclassify:
+            done = f"the log is being read by changed settings: {100 * self.books.reclassified_ratio:.0f} % done"
+            if not self.books.serves_old:
+                return Verdict(False, done)
+            return Verdict(True, f"ready by the settings that were in force; {done}")
         return Verdict(True, "ready")
 
     def status(self) -> Sequence[tuple[str, str]]:
@@ -172,6 +175,8 @@ class Exporter:
         state, since = self.books.present, self._worker.catching_up_from
         if state is None:
             return 0.0
+        if state.progress.phase == RUNNING and since is None and self.books.must_reclassify:
+            return self.books.reclassified_ratio
         if state.progress.phase != RUNNING or since is None:
             return started_ratio(state)
         return min(1.0, (state.progress.position - since) / max(1, self._worker.clock - since))

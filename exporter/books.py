@@ -4,29 +4,39 @@ import contextlib
 import logging
 import math
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from exporter.clock import DatabaseClock, HostClock, Moment
 from exporter.config import Classification, Config
 from exporter.database.errors import IdentityMismatch
 from exporter.database.session import Identity
+from exporter.ledger import reclassify
 from exporter.ledger.admission import taken_places
 from exporter.ledger.advance import advance, begin, quarters_within, set_back
 from exporter.ledger.agenda import steps_back
-from exporter.ledger.model import STARTING, Changes, Read, Rules, Skip, State
-from exporter.ledger.rebase import rebase
+from exporter.ledger.model import RUNNING, STARTING, Changes, Read, Rules, Skip, State
+from exporter.ledger.reclassify import Reads, Settings, Stretch
+from exporter.ledger.shadow import Reclassification, begin_shadow
 from exporter.ledger.view import rebirths
 from exporter.state.journal import Journal
+from exporter.state.migrations import NEXT_NAME
+from exporter.state.shadow import ShadowWork
 from exporter.state.store import Store
+from exporter.state.stored_shadow import StoredShadow
 from exporter.state.users import forget_users, hide_users, pseudonyms_for, purge_ids
 
 log = logging.getLogger(__name__)
 
 IDENTITY = "identity"
 CLASSIFICATION = "classification"
+GOING = "going"
+STALE_SUMS = "stale_sums"
+"""Set where the sums of days and users must be made anew, as if the settings had changed."""
 
 FEW_LEFT = 0.8
 """Share of the places for series from which on it is said that they run out."""
@@ -56,8 +66,8 @@ class Books:
 
     `durable` is what has been committed, from which counters are shown. `present` is what is known: the same object,
     unless commits fail or hang. It then runs ahead in memory, so that gauges stay fresh, until all of it is committed.
-    `classification` is the one that the ledger's rows were read by, until a rebase has taken up the `wanted` one;
-    `knows_old` is false where that one cannot be used for reading, by this version or by the database.
+    `classification` is the one that the ledger's rows were read by, until the `wanted` one has been taken up, stretch
+    by stretch; `knows_old` is false where that one cannot be used for reading, by this version or by the database.
     """
 
     def __init__(
@@ -82,11 +92,14 @@ class Books:
         restored = self.wanted if self.durable is None else self._rename_users(store, self.durable, restored)
         self._journal.later(lambda store: purge_ids(store, self.pseudonyms))
         self.knows_old = restored is not None
+        self._stale_sums = bool(store.meta(STALE_SUMS))
         self.classification = restored or self.wanted
         if self.durable is not None and _nothing_read(self.durable):
             # settings that were mended before the first read succeeded have nothing to be carried over from
             self.classification, self.knows_old = self.wanted, True
             self._commit(Changes(), {CLASSIFICATION: self.wanted.model_dump(mode="json")}, self.wanted_rules)
+        self._switching_until = 0.0
+        self._going = self._restore_going(store.meta(NEXT_NAME))
         self._clock = DatabaseClock(host or HostClock(), config.horizon)
         self._moment: Moment | None = None
         if self.durable is not None and (reborn := rebirths(self.durable, self.rules)):
@@ -122,13 +135,30 @@ class Books:
             self._journal.close()
 
     @property
-    def must_rebase(self) -> bool:
+    def must_reclassify(self) -> bool:
         """Whether rows are classified in another way now than when they were read."""
-        return not self.knows_old or self.classification.fingerprint != self.wanted.fingerprint
+        changed = self.classification.fingerprint != self.wanted.fingerprint
+        return changed or not self.knows_old or self._stale_sums
 
-    def forget_old(self) -> None:
-        """Take up the wanted classification without a last read by the old one, which fails."""
-        self.knows_old = False
+    @property
+    def serves_old(self) -> bool:
+        """Whether figures by the old settings are right until the wanted ones are in force."""
+        state = self.present
+        running = state is not None and state.progress.phase == RUNNING
+        whole = not self._stale_sums and self.classification.users == self.wanted.users
+        return running and self.knows_old and whole
+
+    def forget_old(self, reason: str) -> None:
+        """Take up the wanted classification without a last read by the old one, which fails for this reason."""
+        with self._changing:
+            if not self.knows_old:
+                return
+            self.knows_old = False
+            log.warning(
+                "the log cannot be read by the settings that were in force (%s): rows dated before the last read "
+                "and written after it are shown as spend and in no counter",
+                reason,
+            )
 
     @property
     def wanted_rules(self) -> Rules:
@@ -172,36 +202,150 @@ class Books:
                 classification = self.wanted.model_dump(mode="json")
                 self._commit(Changes(progress=progress), {IDENTITY: asdict(identity), CLASSIFICATION: classification})
             elif self._identity is not None:
-                _check_identity(self._identity, identity)
+                check_identity(self._identity, identity)
             if steps_back(self._state().progress, clock):
                 log.warning("the database's clock was set back to %s: following it", _utc(clock))
                 self._commit(set_back(self._state(), clock))
             return self._state()
 
-    def record(self, read: Read) -> None:
-        """Take a read of the log into the ledger."""
-        with self._changing:
-            read = self.pseudonyms.read(read)
-            state = self._state()
-            if self._moment is not None:
-                read = replace(read, safe_now=self._moment.safe_now, skew=self._moment.skew)
-            users = self._slice_users(quarters_within(state, read.span))
-            self._commit(advance(state, read, self.rules, users))
+    def record(self, read: Read, by: Classification | None = None) -> None:
+        """Take a read of the log into the ledger.
 
-    def record_rebase(self, last: Read | None, read: Read) -> None:
-        """Take up the wanted classification: `last` is read by the old one, `read` by the new, from one snapshot."""
+        `by` is the classification that a scrape has read by. While that is being replaced, or where it has been, the
+        background reader has just read the same: then there is nothing to do.
+        """
         with self._changing:
-            state, changes = self._state(), Changes()
-            read = self.pseudonyms.read(read)
-            if last is not None:
-                last = self.pseudonyms.read(last)
-                changes = advance(state, last, self.rules, self._slice_users(quarters_within(state, last.span)))
-                state = state.ahead(changes)
-            rules = self.wanted_rules
-            changes.follow(rebase(state, read, rules))
-            self._commit(changes, {CLASSIFICATION: self.wanted.model_dump(mode="json")}, rules)
-            self.classification = self.wanted
-            self.knows_old = True
+            if by is not None and (by is not self.classification or time.monotonic() < self._switching_until):
+                return
+            state, read = self._state(), self._prepared(read)
+            self._commit(advance(state, read, self.rules, self._quarter_users(read)))
+
+    def _prepared(self, read: Read) -> Read:
+        """The read with users by their names, and with the times that the clocks allow."""
+        read = self.pseudonyms.read(read)
+        if self._moment is None:
+            return read
+        return replace(read, safe_now=self._moment.safe_now, skew=self._moment.skew)
+
+    def _quarter_users(self, read: Read) -> dict[int, Mapping[str, int]]:
+        return self._slice_users(quarters_within(self._state(), read.span))
+
+    # -- changed settings
+
+    @property
+    def reclassification(self) -> Reclassification | None:
+        """How far the wanted settings have been taken up; None while they are not."""
+        return self._going
+
+    @property
+    def reclassified_ratio(self) -> float:
+        """How much of the wanted settings has been taken up, 0 to 1."""
+        if self._going is None or self.present is None:
+            return 0.0 if self.must_reclassify else 1.0
+        return reclassify.ratio(self.present, self._going)
+
+    def begin_anew(self, clock: int) -> None:
+        """Begin the first reading again, by the wanted settings: nothing was shown yet."""
+        with self._changing:
+            changes = reclassify.begin_anew(self._state(), clock, self.wanted_rules, self._safe(clock))
+            self._adopt(changes, None)
+
+    def plan(self, *, moved: bool) -> Reclassification | None:
+        """How far it has come, begun if it was not; None while the disk has not taken what came before.
+
+        What other circumstances have begun is dropped: `moved` says that the wanted settings date rows otherwise.
+        """
+        with self._changing:
+            if not self._journal.durable:
+                return None
+            going = self._going
+            if going is None or (going.by_old, going.moved) != (self.knows_old, moved):
+                state = self._state()
+                safe = self._safe(state.progress.now)
+                going = reclassify.plan(state, self.wanted_rules, safe, by_old=self.knows_old, moved=moved)
+                progress = replace(state.progress, converted=0)
+                self._keep(Changes(progress=progress), ShadowWork(begin_shadow(state), reset=True), going)
+            return going if self._journal.durable else None
+
+    def convert(self, going: Reclassification, stretch: Stretch, reads: Reads) -> None:
+        """Take in a stretch as both settings have it. It is read again where it was overtaken meanwhile."""
+        with self._changing:
+            if self._is_outdated(going, reads):
+                return
+            both = self._both_prepared(reads)
+            step = reclassify.convert(
+                self._state(),
+                going,
+                stretch,
+                both,
+                Settings(self.rules, self.wanted_rules),
+                {} if both.old is None else self._quarter_users(both.old),
+                StoredShadow(self._journal),
+            )
+            self._keep(step.changes, ShadowWork(step.shadow), step.going)
+
+    def conclude(self, going: Reclassification, reads: Reads | None) -> None:
+        """Put the wanted settings in force, once `reads` (None: nothing) are taken in, or try again later."""
+        with self._changing:
+            if self._is_outdated(going, reads):
+                # until the next attempt has succeeded, scrapes show what it reads, and do not overtake it
+                self._switching_until = time.monotonic() + 2 * self._config.scrape.timeout
+                return
+            both = None if reads is None else self._both_prepared(reads)
+            step = reclassify.conclude(
+                self._state(),
+                going,
+                both,
+                Settings(self.rules, self.wanted_rules),
+                {} if both is None or both.old is None else self._quarter_users(both.old),
+                StoredShadow(self._journal),
+                self._safe(self._state().progress.now),
+            )
+            self._switching_until = 0.0
+            if step.going is not None:
+                self._keep(step.changes, ShadowWork(step.shadow), step.going)
+                return
+            progress = step.changes.progress or self._state().progress
+            self._adopt(step.changes, ShadowWork(step.shadow, taken_over_since=progress.folded))
+            log.info("the new settings are in force; no counter has moved")
+
+    def _both_prepared(self, reads: Reads) -> Reads:
+        return Reads(None if reads.old is None else self._prepared(reads.old), self._prepared(reads.new))
+
+    def _is_outdated(self, going: Reclassification, reads: Reads | None) -> bool:
+        """Whether what was read goes with what is not so any more."""
+        old = None if reads is None else reads.old
+        overtaken = old is not None and reclassify.overtaken(self._state(), old)
+        return overtaken or going != self._going or not self._journal.durable
+
+    def _keep(self, changes: Changes, work: ShadowWork, going: Reclassification | None) -> None:
+        """Commit a step, with how far it has come."""
+        kept = going and {CLASSIFICATION: self.wanted.model_dump(mode="json"), GOING: asdict(going)}
+        self._commit(changes, {NEXT_NAME: kept}, shadow=work)
+        self._going = going
+
+    def _adopt(self, changes: Changes, work: ShadowWork | None) -> None:
+        """Commit the switch to the wanted settings."""
+        meta = {CLASSIFICATION: self.wanted.model_dump(mode="json"), NEXT_NAME: None, STALE_SUMS: None}
+        self._commit(changes, meta, self.wanted_rules, work)
+        self.classification, self.knows_old, self._going, self._stale_sums = self.wanted, True, None, False
+
+    def _restore_going(self, kept: dict[str, Any] | None) -> Reclassification | None:
+        """How far an earlier process has come in taking up the same settings; otherwise that is dropped."""
+        if self.durable is None:
+            return None
+        wanted = None if kept is None else _restored(kept[CLASSIFICATION])
+        if kept and wanted and self.must_reclassify and wanted.fingerprint == self.wanted.fingerprint:
+            going = Reclassification(**kept[GOING])
+            self.knows_old = self.knows_old and going.by_old
+            return going
+        if kept is not None or self.durable.progress.converted:
+            progress = replace(self.durable.progress, converted=0)
+            self._keep(Changes(progress=progress), ShadowWork(reset=True), None)
+        return None
+
+    def _safe(self, clock: int) -> int:
+        return clock if self._moment is None else min(self._moment.safe_now, clock)
 
     def note_skips(self, counts: Mapping[Skip, int]) -> None:
         """Count unusable values that a probe finds standing in the tables: the counter is the most ever found."""
@@ -242,12 +386,18 @@ class Books:
     def _slice_users(self, starts: list[int]) -> dict[int, Mapping[str, int]]:
         return self._journal.slice_users(starts)
 
-    def _commit(self, changes: Changes, meta: Mapping[str, object] | None = None, rules: Rules | None = None) -> None:
+    def _commit(
+        self,
+        changes: Changes,
+        meta: Mapping[str, object] | None = None,
+        rules: Rules | None = None,
+        shadow: ShadowWork | None = None,
+    ) -> None:
         """Hand the changes to the disk, and show them once they are durable; gauges need not wait for that.
 
         `rules` are those by which the state is to be looked at from then on.
         """
-        landed = self._journal.commit(changes, meta)
+        landed = self._journal.commit(changes, meta, shadow)
         with self._showing:
             self.rules = rules or self.rules
             if not self._journal.durable:
@@ -293,13 +443,17 @@ def _nothing_read(state: State) -> bool:
 
 def _restored(stored: object) -> Classification | None:
     try:
-        return Classification.model_validate(stored)
-    except ValueError:
+        restored = Classification.model_validate(stored)
+        for zone in (restored.log_time_zone, restored.budget_time_zone):
+            ZoneInfo(zone)
+        return restored
+    except (ValueError, ZoneInfoNotFoundError):
         log.warning("the state was kept with settings that this version cannot read: rows are read anew as known")
         return None
 
 
-def _check_identity(known: Identity, found: Identity) -> None:
+def check_identity(known: Identity, found: Identity) -> None:
+    """Raise `IdentityMismatch` where a state was kept for another table than the one found."""
     if known.is_same(found):
         return
     raise IdentityMismatch(

@@ -172,7 +172,11 @@ LAST_SUCCESS = Metric(
     "seconds",
 )
 BACKFILL_PROGRESS = Metric(
-    "ai_exporter_backfill_progress_ratio", "gauge", (), "How much of the first reading, or of a gap, is done.", "ratio"
+    "ai_exporter_backfill_progress_ratio",
+    "gauge",
+    (),
+    "How much of the first reading, a gap or changed settings is done.",
+    "ratio",
 )
 LEDGER_DRIFT = Metric(
     "ai_exporter_ledger_drift_usd",

@@ -12,8 +12,9 @@ from exporter.announcer import Announcer
 from exporter.books import Books
 from exporter.catalog import COLLECTORS
 from exporter.clock import LEAP_LASTS
-from exporter.config import Config
+from exporter.config import Classification, Config
 from exporter.database.errors import DatabaseError, IdentityMismatch, translate
+from exporter.database.log_query import LogTable
 from exporter.database.login import Login
 from exporter.database.reader import read_span
 from exporter.database.session import Database, Session
@@ -27,10 +28,11 @@ from exporter.database.tables import (
 )
 from exporter.ledger import agenda
 from exporter.ledger.calendar import day_of
-from exporter.ledger.model import Read, Span
+from exporter.ledger.model import Read, Span, State
 from exporter.ledger.users import choose_users
 from exporter.ledger.view import user_spend_today
 from exporter.optional import NOT_READ, OptionalTables, Source
+from exporter.reclassifier import give_up_old, prove_new
 
 ROUTES_AGE = 60.0
 """Seconds after which routes are read again although no scrape asks for them."""
@@ -45,6 +47,14 @@ class Outcome:
 
     success: bool
     seconds: float
+
+
+@dataclass(frozen=True)
+class OpenWindow:
+    """The open window as read, and by which settings."""
+
+    read: Read
+    by: Classification
 
 
 @dataclass(frozen=True)
@@ -191,7 +201,8 @@ class Collector:
         self._announcer.works("database")
         if window is not None:
             left = seconds - (time.monotonic() - attempt.begun)
-            self._books.record(replace(window, routes=self._routes_in_force(attempt.round, left / 4)))
+            routes = self._routes_in_force(attempt.round, left / 4)
+            self._books.record(replace(window.read, routes=routes), window.by)
             attempt.current = self._clock_is_believed()
         return True
 
@@ -203,23 +214,39 @@ class Collector:
         self._announcer.works("clock")
         return True
 
-    def _read_window(self, session: Session, attempt: Attempt) -> Read | None:
-        """The open window, or None while a gap, the first reading or a changed configuration is to be worked off."""
+    def _read_window(self, session: Session, attempt: Attempt) -> OpenWindow | None:
+        """The open window, or None while a gap, the first reading or unreadable old settings are to be worked off."""
         books = self._books
-        rules = books.wanted if books.must_rebase else books.classification
-        log_table = session.log(rules)
+        log_table = session.log(books.wanted)
         attempt.has_status = log_table.has_status
         clock = books.believe(session.clock).now
         state = books.open(session.identity(log_table), clock)
+        if not books.must_reclassify:
+            return self._read_front(session, log_table, books.classification, state, clock)
+        # the settings in force go on serving, as long as both can be read by
+        prove_new(session, books, clock)
+        if not books.serves_old:
+            return None
+        with give_up_old(session, books, self._database.info, clock):
+            classification = books.classification
+            log_table = session.log(classification)
+            attempt.has_status = log_table.has_status
+            return self._read_front(session, log_table, classification, state, clock)
+        return None
+
+    def _read_front(
+        self, session: Session, log_table: LogTable, classification: Classification, state: State, clock: int
+    ) -> OpenWindow | None:
+        books = self._books
         with books.reading():
             now = agenda.present(state.progress, clock)
-            span = None if books.must_rebase else agenda.front(state, clock, books.rules)
+            span = agenda.front(state, clock, books.rules)
         if span is None:
             # the background reader is at it; this shows whether the log can be read at all
-            read_span(session, log_table, rules, Span(clock, clock + 1))
+            read_span(session, log_table, classification, Span(clock, clock + 1))
             return None
-        minutes = read_span(session, log_table, rules, span)
-        return Read(span, now, minutes, sequence=session.sequence)
+        minutes = read_span(session, log_table, classification, span)
+        return OpenWindow(Read(span, now, minutes, sequence=session.sequence), classification)
 
     def _routes_in_force(self, number: int, seconds: float) -> Mapping[str, str]:
         """The primary models by operation; where the routes are being read just now a moment is spared for them."""

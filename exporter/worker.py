@@ -1,44 +1,32 @@
 """The background reader: the first reading, gaps, merges, re-reads, a changed configuration, probes."""
 
-import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-import psycopg
-
 from exporter.announcer import Announcer
 from exporter.books import Books
-from exporter.config import Classification, Config
-from exporter.database.errors import (
-    DatabaseError,
-    DatabaseUnavailable,
-    QueryTimeout,
-    SchemaProblem,
-    TableLocked,
-    translate,
-)
+from exporter.config import Config
+from exporter.database.errors import DatabaseError, DatabaseUnavailable, QueryTimeout, TableLocked
 from exporter.database.log_query import LogTable
 from exporter.database.login import Login
-from exporter.database.reader import read_rows, read_span, read_undated
+from exporter.database.reader import read_rows, read_undated
 from exporter.database.session import Database, Session
 from exporter.drift import DriftSampler
 from exporter.lateness import LateRows
 from exporter.ledger import agenda
-from exporter.ledger.calendar import HOUR, MINUTE, QUARTER, day_start, first_user_day
-from exporter.ledger.model import RUNNING, STARTING, Minute, Read, Slice, Span, State
+from exporter.ledger.calendar import HOUR, day_start, first_user_day
+from exporter.ledger.model import RUNNING, STARTING, Read, Slice, Span, State
 from exporter.ledger.probing import next_round
-from exporter.ledger.rebase import rebase_span
 from exporter.pace import Pace
+from exporter.reclassifier import Reclassifier, Sources, give_up_old
 
 log = logging.getLogger(__name__)
 
 PROBE_INTERVAL = 60.0
 DRIFT_INTERVAL = 3600.0
-REBASE_SECONDS = 1800.0
-"""The most that reading everything under a changed configuration may take: it must come from one snapshot."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +61,7 @@ class Worker:
         self._database = Database(login, config.database.connect_timeout, "ai-operation-exporter-worker")
         self._pace = Pace(config.worker.statement_budget)
         self._late_rows = LateRows()
+        self._reclassifier = Reclassifier(books, self._pace, self._database, primaries)
         self._stopping = threading.Event()
         self._rested = threading.Event()  # set: there is something to do before the rest is over
         self._unreachable = False
@@ -166,8 +155,6 @@ class Worker:
     @property
     def _seconds(self) -> float:
         """The most that one transaction may take."""
-        if self._books.must_rebase:
-            return REBASE_SECONDS
         return self._pace.transaction_seconds(self._config.scrape.timeout)
 
     def _read_next(self, session: Session) -> Work:
@@ -177,44 +164,39 @@ class Worker:
         # the state must be of the table that is configured now, before anything is read
         table = session.log(books.wanted)
         state = books.open(session.identity(table), clock)
-        if books.must_rebase:
-            old_table = self._old_table(session)
-            if old_table is None or agenda.is_current(state.progress, clock):
-                return Work((self._rebase(session, state, clock, old_table),), busy=True)
-            table = old_table
+        now = agenda.present(state.progress, clock)
+        if books.must_reclassify:
+            return self._read_by_both(session, table, state, now)
         with books.reading():
             span = None if self._must_look(state, clock) else self._next_span(state, clock)
-            now = agenda.present(state.progress, clock)
         if span is not None:
-            with self._old_settings(session):
-                return Work(self._read(session, table, state, span, now), busy=True)
+            return Work(self._read(session, table, state, span, now), busy=True)
         return Work(tuple(self._probes(session, table, state, now)), busy=False)
 
-    def _old_table(self, session: Session) -> LogTable | None:
-        """The log as the old settings have it; None where they name what is gone, so that rows are taken as known."""
-        if not self._books.knows_old:
-            return None
-        try:
-            return session.log(self._books.classification)
-        except SchemaProblem:
-            return None
+    def _read_by_both(self, session: Session, new: LogTable, state: State, now: int) -> Work:
+        """What is urgent by the settings in force, as long as they can be read by; else the next stretch by both."""
+        books = self._books
+        if state.progress.phase == STARTING:
+            return Work((lambda: books.begin_anew(now),), busy=True)
+        old = None
+        with give_up_old(session, books, self._database.info, now):
+            if books.knows_old:
+                old = session.log(books.classification)
+                if (work := self._urgent_by_old(session, old, state, now)) is not None:
+                    return work
+        if not books.knows_old:
+            old, self.catching_up_from = None, None
+        records = self._reclassifier.read(session, Sources(new, old), state, now)
+        return Work(records or (), busy=records is not None)
 
-    @contextlib.contextmanager
-    def _old_settings(self, session: Session) -> Iterator[None]:
-        """A part that reads by settings which may be changed already: if they are what fails, they are given up."""
-        try:
-            with session.savepoint():
-                yield
-        except psycopg.Error as error:
-            problem = translate(error, self._database.info)
-            if self._books.must_rebase and isinstance(problem, SchemaProblem):
-                self._books.forget_old()
-                log.warning(
-                    "the log cannot be read by the settings that were in force (%s): rows dated before the last read "
-                    "and written after it are shown as spend and in no counter",
-                    problem.message,
-                )
-            raise
+    def _urgent_by_old(self, session: Session, old: LogTable, state: State, now: int) -> Work | None:
+        """Late rows, gaps, merges and re-reads, which do not wait for changed settings to be in force."""
+        with self._books.reading():
+            look = self._must_look(state, now)
+            span = None if look else self._next_span(state, now)
+        if look:
+            return Work((self._look_for_late_rows(session, old, state, now),), busy=True)
+        return None if span is None else Work(self._read(session, old, state, span, now), busy=True)
 
     def _next_span(self, state: State, clock: int) -> Span | None:
         books, length = self._books, self._pace.length
@@ -229,8 +211,6 @@ class Worker:
             self.catching_up_from = None
         if state.progress.phase == STARTING:
             return agenda.front(state, clock, books.rules)
-        if books.must_rebase:
-            return None
         return (
             agenda.next_merge(state, length)
             or self._late_rows.next_span(state.slices, length)
@@ -267,42 +247,6 @@ class Worker:
         zone, safe = self._books.rules.zone, self._books.safe_now
         return day_start(first_user_day(now if safe is None else min(now, safe), zone), zone)
 
-    def _rebase(self, session: Session, state: State, clock: int, old_table: LogTable | None) -> Callable[[], None]:
-        """Read everything by the old settings for the last time, and by the new ones, out of one snapshot."""
-        books, now = self._books, agenda.present(state.progress, clock)
-        log.info("the settings that classify rows have changed: reading the log by the new ones")
-        last = None
-        position = state.progress.position
-        if old_table is not None:
-            span = Span(state.progress.folded, now + 1)
-            with self._old_settings(session):
-                minutes = self._read_all(session, old_table, books.classification, span, state)
-            last = Read(span, now, minutes, {}, session.sequence)
-            position = max(position, span.hi)
-        table = session.log(books.wanted)
-        span = Span(rebase_span(state, books.wanted_rules).lo, position)
-        minutes = self._read_all(session, table, books.wanted, span, state)
-        read = Read(span, now, minutes, {}, session.sequence)
-
-        def record() -> None:
-            books.record_rebase(last, read)
-            log.info("the new settings are in force; no counter has moved")
-
-        return record
-
-    def _read_all(
-        self, session: Session, table: LogTable, rules: Classification, span: Span, state: State
-    ) -> dict[int, Minute]:
-        split, merged = self._pace.split, state.progress.merged
-        piece = split or self._pace.length
-        minutes: dict[int, Minute] = {}
-        if span.lo < merged:
-            quarters = Span(span.lo, min(merged, span.hi))
-            minutes.update(read_span(session, table, rules, quarters, width=MINUTE if split else QUARTER, piece=piece))
-        if span.hi > merged:
-            minutes.update(read_span(session, table, rules, Span(max(span.lo, merged), span.hi), piece=piece))
-        return minutes
-
     def _probes(self, session: Session, table: LogTable, state: State, now: int) -> Iterator[Callable[[], None]]:
         """What is looked at now and then: late rows, rows without a usable time, whether past days still agree."""
         if self._late_rows.due:
@@ -321,8 +265,8 @@ class Worker:
 
     def _must_look(self, state: State, clock: int) -> bool:
         """Whether it is time to look for late rows, before anything else that can wait."""
-        settled = state.progress.phase == RUNNING and not self._books.must_rebase
-        return settled and agenda.is_current(state.progress, clock) and self._late_rows.due
+        running = state.progress.phase == RUNNING
+        return running and agenda.is_current(state.progress, clock) and self._late_rows.due
 
     def _look_for_late_rows(self, session: Session, table: LogTable, state: State, now: int) -> Callable[[], None]:
         with self._books.reading():

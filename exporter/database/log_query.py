@@ -50,17 +50,17 @@ class LogTable:
 # user, and whole. Numbers are compared as NUMERIC, where NaN is above everything.
 _STATEMENT = sql.SQL("""
 WITH raw AS (
-  SELECT {instant} AS at,
+  SELECT {instant} AS at, {placed} AS placed,
          left({operation}, 256) AS operation, left({model}::text, 256) AS model,
          CASE WHEN %(by_user)s THEN left({user}::text, 256) END AS username,
          {outcome} AS outcome, {error_class} AS error_class,
          {cost}::numeric AS cost, {input_tokens}::numeric AS input_tokens,
          {output_tokens}::numeric AS output_tokens, {latency}::numeric AS latency
   FROM {table}
-  WHERE {time} >= %(from)s AND {time} < %(until)s
+  WHERE {searched} >= %(from)s AND {searched} < %(until)s
 ), fit AS (
   SELECT *,
-         floor(at / %(width)s)::bigint * %(width)s AS slice,
+         {slice} AS slice,
          CASE WHEN outcome = 'failed' THEN error_class ELSE outcome END AS class,
          outcome IN ('ok', 'failed', 'timeout') AS final,
          round(CASE WHEN cost BETWEEN 0 AND %(most_cost)s THEN cost END, 12) AS usd,
@@ -70,7 +70,7 @@ WITH raw AS (
          coalesce((%(timeouts)s::jsonb ->> model)::numeric, %(default_timeout)s::numeric) AS timeout_ms,
          {faults}
   FROM raw
-  WHERE at >= %(lo)s AND at < %(hi)s
+  WHERE {within}
 ), judged AS (
   SELECT *, CASE WHEN final THEN {buckets} - width_bucket(-ms, %(edges)s::numeric[]) END AS bucket FROM fit
 )
@@ -103,6 +103,31 @@ _FAULT = sql.SQL(
 )
 
 
+@dataclass(frozen=True)
+class Moved:
+    """Which rows a span means for changed settings that date the same rows otherwise than those in force.
+
+    With `before` it is a span of the new times, without those rows that have an old one from `before` on. Else it is a
+    span of the old times: of its rows those with a new one in `kept` are read, wherever that lies. Slices are quarters
+    before `merged`, and minutes after it. Times are seconds since the epoch.
+    """
+
+    log: LogTable
+    rules: Classification
+    kept: Span
+    merged: int
+    before: int | None = None
+
+
+_PLAIN_SLICE = sql.SQL("floor(at / %(width)s)::bigint * %(width)s")
+_PLAIN_SPAN = sql.SQL("at >= %(lo)s AND at < %(hi)s")
+_MOVED_SLICE = sql.SQL(
+    "CASE WHEN at < %(merged)s THEN floor(at / 900)::bigint * 900 ELSE floor(at / 60)::bigint * 60 END"
+)
+_MOVED_SPAN = sql.SQL("placed >= %(lo)s AND placed < %(hi)s AND at >= %(kept_lo)s AND at < %(kept_hi)s")
+_MOVED_HISTORY = sql.SQL("at >= %(lo)s AND at < %(hi)s AND (placed < %(before)s OR placed IS NULL AND at < %(before)s)")
+
+
 def span_query(
     log: LogTable,
     rules: Classification,
@@ -111,8 +136,9 @@ def span_query(
     most: int | None = None,
     *,
     by_user: bool = True,
+    moved: Moved | None = None,
 ) -> tuple[sql.Composed, dict[str, Any]]:
-    """The query for a span in slices of `width` seconds, and its parameters.
+    """The query for a span in slices of `width` seconds, and its parameters; with `moved` slices are as that says.
 
     It ends after `most` rows of its result. Without `by_user` a slice has one row for all its users.
 
@@ -132,7 +158,6 @@ def span_query(
     )
     statement = _STATEMENT.format(
         instant=instant(log, rules),
-        time=log.column("time"),
         operation=operation_label(log),
         outcome=outcome(log),
         error_class=_error_class(log, rules),
@@ -140,9 +165,35 @@ def span_query(
         buckets=sql.Literal(len(LATENCY_EDGES)),
         faults=faults,
         fault_counts=fault_counts,
+        **_rows_of_span(log, moved),
         **{role: log.column(role) for role in ("model", "user", *MOST)},
     )
-    return statement, _parameters(log, rules, span, width) | {"most_rows": most, "by_user": by_user}
+    parameters = _parameters(log, rules, span, width) | {"most_rows": most, "by_user": by_user}
+    return statement, parameters | _moved_parameters(moved, span)
+
+
+def _rows_of_span(log: LogTable, moved: Moved | None) -> dict[str, sql.Composable]:
+    """The parts of the statement that say which rows are read, and in which slice each lies."""
+    if moved is None:
+        time = log.column("time")
+        return {"placed": sql.NULL, "searched": time, "within": _PLAIN_SPAN, "slice": _PLAIN_SLICE}
+    history = moved.before is not None
+    return {
+        "placed": instant(moved.log, moved.rules),
+        "searched": (log if history else moved.log).column("time"),
+        "within": _MOVED_HISTORY if history else _MOVED_SPAN,
+        "slice": _MOVED_SLICE,
+    }
+
+
+def _moved_parameters(moved: Moved | None, span: Span) -> dict[str, Any]:
+    if moved is None:
+        return {}
+    parameters: dict[str, Any] = {"merged": moved.merged}
+    if moved.before is not None:
+        return parameters | {"before": moved.before}
+    lower, upper = bounds(moved.log, moved.rules, span)
+    return parameters | {"from": lower, "until": upper, "kept_lo": moved.kept.lo, "kept_hi": moved.kept.hi}
 
 
 def _parameters(log: LogTable, rules: Classification, span: Span, width: int) -> dict[str, Any]:

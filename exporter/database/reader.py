@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from exporter.config import Classification
-from exporter.database.log_query import LogTable, span_query, spend_query, undated_query
+from exporter.database.log_query import LogTable, Moved, span_query, spend_query, undated_query
 from exporter.database.rows import MinuteReader
 from exporter.database.session import Session
 from exporter.ledger.aggregate import money_units
@@ -32,12 +32,13 @@ def read_rows(
     piece: int | None = None,
     most: int | None = None,
     users_since: int = 0,
+    moved: Moved | None = None,
 ) -> SpanRows | None:
     """What the log holds for a span, in slices of `width` seconds; None where the result has more than `most` rows.
 
     With `piece` the span is read by several statements for that many seconds each, out of the same snapshot. Rows are
     taken as they arrive: what is in memory are the slices, and of these the users take up most. Statements that end
-    by `users_since` leave them out.
+    by `users_since` leave them out. `moved` says which rows the span means where that is not said by their own times.
     """
     found = MinuteReader(rules.aliases)
     step = piece or span.hi - span.lo
@@ -45,7 +46,8 @@ def read_rows(
         stretch = Span(lo, min(lo + step, span.hi))
         limit = None if most is None else most - found.rows + 1
         by_user = stretch.hi > users_since
-        found.add(session.stream(*span_query(log, rules, stretch, width, limit, by_user=by_user)), by_user=by_user)
+        query = span_query(log, rules, stretch, width, limit, by_user=by_user, moved=moved)
+        found.add(session.stream(*query), by_user=by_user)
         if most is not None and found.rows > most:
             return None
     return SpanRows(found.minutes(), found.rows)

@@ -70,7 +70,7 @@ def set_back(state: State, clock: int) -> Changes:
 
 def quarters_within(state: State, span: Span) -> list[int]:
     """The merged quarters that a read of the span replaces: `advance` needs their stored users."""
-    lo = max(-floor_to(-span.lo, QUARTER), state.progress.folded)
+    lo = max(-floor_to(-span.lo, QUARTER), state.changeable)
     return list(range(lo, min(state.progress.merged, floor_to(span.hi, QUARTER)), QUARTER))
 
 

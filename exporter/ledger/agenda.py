@@ -10,6 +10,10 @@ REREAD_AGES = (HOUR, 4 * HOUR, 12 * HOUR, 24 * HOUR)
 """Ages at which a quarter is read again; the horizon is the last one."""
 
 
+RECHECK = -1
+"""The `Slice.stage` of a quarter that is to be read again at any age."""
+
+
 def reread_ages(rules: Rules) -> tuple[int, ...]:
     """The ages in force, the horizon last."""
     return (*(age for age in REREAD_AGES if age < rules.horizon), rules.horizon)
@@ -55,7 +59,7 @@ def front(state: State, clock: int, rules: Rules) -> Span | None:
         return None
     lo = min(oldest_open(state, progress), floor_to(clock - rules.window, MINUTE))
     if lo < progress.merged:
-        lo = max(floor_to(lo, QUARTER), progress.folded)
+        lo = max(floor_to(lo, QUARTER), state.changeable)
     return Span(lo, max(present(progress, clock) + 1, progress.position))
 
 
@@ -100,8 +104,9 @@ def next_merge(state: State, length: int) -> Span | None:
 
 
 def next_reread(state: State, clock: int, rules: Rules, length: int, safe_now: int | None = None) -> Span | None:
-    """The oldest run of quarters, at most `length` seconds of them, that have reached an age to be read again at.
+    """A run of quarters, at most `length` seconds of them, that are to be read again.
 
+    The newest of those that are due at any age come first, then the oldest of those that have reached an age.
     Those are due to be folded that are past the horizon by `safe_now` (None: by the clock).
     """
     progress = state.progress
@@ -115,7 +120,9 @@ def next_reread(state: State, clock: int, rules: Rules, length: int, safe_now: i
             return True
         return state.slices[quarter].stage < stage_at(now - quarter - QUARTER, rules)
 
-    quarters = range(progress.folded, progress.merged, QUARTER)
+    quarters = range(state.changeable, progress.merged, QUARTER)
+    if (span := _newest_recheck(state, quarters, length)) is not None:
+        return span
     lo = next((quarter for quarter in quarters if due(quarter)), None)
     if lo is None:
         return None
@@ -123,3 +130,13 @@ def next_reread(state: State, clock: int, rules: Rules, length: int, safe_now: i
     while hi < min(progress.merged, lo + length) and due(hi):
         hi += QUARTER
     return Span(lo, hi)
+
+
+def _newest_recheck(state: State, quarters: range, length: int) -> Span | None:
+    hi = next((quarter for quarter in reversed(quarters) if state.slices[quarter].stage == RECHECK), None)
+    if hi is None:
+        return None
+    lo = hi
+    while lo > max(quarters.start, hi + QUARTER - length) and state.slices[lo - QUARTER].stage == RECHECK:
+        lo -= QUARTER
+    return Span(lo, hi + QUARTER)

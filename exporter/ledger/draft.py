@@ -13,6 +13,11 @@ from exporter.ledger.slices import latest, taken_back
 K = TypeVar("K")
 
 
+def first_day(today: int) -> int:
+    """The first day whose spend is kept: that of the month, or of the last one while a clock may be set back to it."""
+    return month_start_day(today - 2)
+
+
 @dataclass
 class Draft:
     """What one plan has found so far. Every method adds to `changes`.
@@ -32,7 +37,7 @@ class Draft:
 
     def __post_init__(self) -> None:
         today = day_of(self.irrevocable, self.rules.zone)
-        self.first_day = month_start_day(today - 2)
+        self.first_day = first_day(today)
         self.first_user_day = first_user_day(self.irrevocable, self.rules.zone)
 
     def fold_labels(self, start: int, cells: Mapping[Series, Aggregate]) -> dict[Series, Aggregate]:
@@ -55,14 +60,21 @@ class Draft:
         """Let the counter of unusable values rise."""
         _bump(self.changes.skipped, self.state.skipped, skip, rise)
 
+    def take_back(self, series: Series, units: int) -> None:
+        """Add money that the counter has and the rows have not."""
+        _bump(self.changes.corrections, self.state.corrections, series, units)
+
     def replace_cell(self, start: int, series: Series, old: Cell, new: Cell) -> None:
         """Carry the difference of two cells into the corrections and into the day's spend."""
-        _bump(self.changes.corrections, self.state.corrections, series, taken_back(new) - taken_back(old))
+        self.take_back(series, taken_back(new) - taken_back(old))
         self.spend(start, series, new.current[Field.COST] - old.current[Field.COST])
 
     def spend(self, start: int, series: Series, units: int) -> None:
         """Add money to the day that holds `start`."""
-        day = day_of(start, self.rules.zone)
+        self.spend_day(day_of(start, self.rules.zone), series, units)
+
+    def spend_day(self, day: int, series: Series, units: int) -> None:
+        """Add money to a day, if it is one that is kept."""
         if day >= self.first_day:
             _bump(self.changes.days, self.state.days, (day, series), units)
 

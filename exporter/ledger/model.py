@@ -126,7 +126,8 @@ class Slice:
     """One stretch of time: a minute, or a merged quarter of an hour.
 
     `held` marks a minute that stays open past the window for its rows in progress. `stage` counts the re-reads that a
-    quarter has had. `users` (money units by user) is kept for minutes only; that of quarters lies in the store.
+    quarter has had; below 0 it is due at any age. `users` (money units by user) is kept for minutes only; that of
+    quarters lies in the store.
     `sequence` orders reads within one process, so that an older snapshot never replaces a newer one.
     """
 
@@ -180,6 +181,8 @@ class Progress:
     closed unless held; before `position` everything has been read at least once. While `phase` is starting, slices
     before `count_from` are taken as known without being counted. All but `folded` may lie ahead of `now`, once a clock
     was set back. `skew` is `now` less the exporter's own clock at that moment, None where it was not told.
+    Slices before `converted` have been read by changed settings already: they stay as they are until those are in force
+    (0 while none are being taken up).
     """
 
     phase: str
@@ -195,6 +198,7 @@ class Progress:
     rows_folded: int = 0
     newest: float = 0.0
     skew: int | None = None
+    converted: int = 0
 
 
 @dataclass
@@ -218,6 +222,11 @@ class State:
     succeeded_models: dict[str, float] = field(default_factory=dict)
     shown_users: dict[str, int] = field(default_factory=dict)
     candidates: dict[Series, Candidate] = field(default_factory=dict)
+
+    @property
+    def changeable(self) -> int:
+        """Where the slices begin that a read may still change."""
+        return max(self.progress.folded, self.progress.converted)
 
     def apply(self, changes: "Changes") -> None:
         """Take over what a plan has found, once it is durable."""

@@ -100,11 +100,11 @@ def held_sums(item: Slice) -> Sums:
 
 
 def next_round(watch: Watch, state: State, now: int) -> Round:
-    """What to look at: every slice between `folded` and where the next read of the open window begins anyway."""
+    """What to look at: every slice that may change, up to where the next read of the open window begins anyway."""
     progress = state.progress
     if progress.phase != RUNNING:
         return Round()
-    quarters = [Span(start, start + QUARTER) for start in range(progress.folded, progress.merged, QUARTER)]
+    quarters = [Span(start, start + QUARTER) for start in range(state.changeable, progress.merged, QUARTER)]
     minutes = range(progress.merged, oldest_open(state, progress), MINUTE)
     spans = quarters + [Span(start, start + MINUTE) for start in minutes]
     recent = [span for span in reversed(spans) if span.hi > now - RECENT]

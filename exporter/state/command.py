@@ -4,7 +4,7 @@ exporter runs on it.
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TextIO
 from zoneinfo import ZoneInfo
@@ -20,6 +20,8 @@ from exporter.ledger.calendar import QUARTER, floor_to
 from exporter.ledger.forget import forget
 from exporter.ledger.model import OTHER, Changes, Read, Span, State
 from exporter.ledger.rewind import rewind
+from exporter.state.migrations import NEXT_NAME
+from exporter.state.shadow import ShadowWork
 from exporter.state.store import StateError, Store
 from exporter.state.users import pseudonyms_for
 
@@ -46,7 +48,7 @@ def adopt(config: Config, environ: Mapping[str, str], out: TextIO) -> int:
         with database.session(config.scrape.timeout) as session:
             found = session.identity(session.log(config.classification()))
         database.close()
-        store.commit(Changes(), {IDENTITY: asdict(found)})
+        _commit_anew(store, store.load(), Changes(), {IDENTITY: asdict(found)})
         print(f"was kept for  {_named(Identity(**known))}\nis kept for   {_named(found)}", file=out)
     return 0
 
@@ -64,7 +66,7 @@ def forget_series(config: Config, operation: str, model: str | None, out: TextIO
             of_model = "" if model is None else f" and model {model!r}"
             raise StateError(f"state folder {config.state_dir} has no series of operation {operation!r}{of_model}")
         changes = forget(state, chosen)
-        store.commit(changes)
+        _commit_anew(store, state, changes, {})
         for series in chosen:
             total = state.totals.get(series, ZERO)
             counted = f"{total[Field.CALLS]} calls, ${total[Field.COST] / USD:.6f}"
@@ -91,7 +93,7 @@ def rewind_state(config: Config, environ: Mapping[str, str], to: str | None, out
             span = _rewound(state, to, int(session.clock), ZoneInfo(config.budget_time_zone))
             found = read_span(session, log, classification, span, width=QUARTER)
         read = pseudonyms_for(config, store).read(Read(span, state.progress.now, found, width=QUARTER))
-        store.commit(rewind(state, read, rules_for(config, classification)), {STALE_SUMS: True})
+        _commit_anew(store, state, rewind(state, read, rules_for(config, classification)), {STALE_SUMS: True})
         print(f"was closed before  {_time(state.progress.folded)}\nis closed before   {_time(span.lo)}", file=out)
     return 0
 
@@ -123,6 +125,13 @@ def _moment(text: str, zone: ZoneInfo) -> float:
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
     except (ValueError, OverflowError):
         raise StateError(f"--to {text!r}: write an ISO 8601 time such as 2026-01-31T14:30") from None
+
+
+def _commit_anew(store: Store, state: State | None, changes: Changes, meta: Mapping[str, object]) -> None:
+    """Commit changes that changed settings, which are being taken up, know nothing of: that begins again."""
+    if state is not None:
+        changes.progress = replace(changes.progress or state.progress, converted=0)
+    store.commit(changes, {**meta, NEXT_NAME: None}, ShadowWork(reset=True))
 
 
 def _existing(config: Config) -> Store:

@@ -6,13 +6,18 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from exporter.database.errors import DatabaseError
 from exporter.ledger.model import Changes
 from exporter.state.disk_thread import DiskThread, answered
+from exporter.state.shadow import ShadowWork
 from exporter.state.store import Store
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 PATIENCE = 2.0
 """Seconds that a commit is waited for; without an answer by then the disk counts as one that fails."""
@@ -36,15 +41,20 @@ class DiskSilent(DatabaseError):  # noqa: N818
 
 @dataclass
 class Batch:
-    """Changes, and values that are kept beside the state, for one transaction."""
+    """Changes, values that are kept beside the state, and work on the shadow, for one transaction."""
 
     changes: Changes = field(default_factory=Changes)
     meta: dict[str, object] = field(default_factory=dict)
+    shadow: ShadowWork | None = None
 
     def follow(self, later: "Batch") -> None:
         """Add what was planned on top of it."""
         self.changes.follow(later.changes)
         self.meta.update(later.meta)
+        if self.shadow is None:
+            self.shadow = later.shadow
+        elif later.shadow is not None:
+            self.shadow.follow(later.shadow)
 
 
 class Journal:
@@ -74,9 +84,11 @@ class Journal:
         """Whether the last commit failed, or has had no answer in its time: what is durable is not the newest."""
         return self._behind
 
-    def commit(self, changes: Changes, meta: Mapping[str, object] | None = None) -> list[Changes]:
+    def commit(
+        self, changes: Changes, meta: Mapping[str, object] | None = None, shadow: ShadowWork | None = None
+    ) -> list[Changes]:
         """Hand over changes, wait for a moment, and return all that has become durable since, oldest first."""
-        return self._advance(Batch(changes, dict(meta or {})))
+        return self._advance(Batch(changes, dict(meta or {}), shadow))
 
     def retry(self) -> list[Changes]:
         """Send again what failed, and return what has become durable."""
@@ -94,6 +106,14 @@ class Journal:
         if missing := wanted - handed_over.keys():
             found.update(self._read_users(sorted(missing)))
         return found
+
+    def read(self, query: Callable[[sqlite3.Connection, T], R], argument: T) -> R:
+        """What a function that reads the file brings, of all that is durable. Raises `DiskSilent`."""
+        if not self._behind:
+            answer = self._disk.submit(lambda store: store.read(query, argument))
+            if answered(answer, READING):
+                return answer.result()
+        raise self._disk_silent()
 
     def later(self, work: Callable[[Store], None]) -> None:
         """Do something else on the store, after what was handed over; nobody waits for it, so it must not raise."""
@@ -113,7 +133,7 @@ class Journal:
             self._waiting.follow(added)
         if self._sent is None and self._waiting is not None:
             batch = self._waiting
-            self._sent = batch, self._disk.submit(lambda store: store.commit(batch.changes, batch.meta))
+            self._sent = batch, self._disk.submit(lambda store: store.commit(batch.changes, batch.meta, batch.shadow))
             self._waiting = None
             landed += self._settle(PATIENCE)
         if alone and self._internal is not None:
@@ -159,7 +179,10 @@ class Journal:
             self._reading = self._disk.submit(lambda store: store.slice_users(starts))
             if answered(self._reading, READING):
                 return self._reading.result()
-        raise DiskSilent(
+        raise self._disk_silent()
+
+    def _disk_silent(self) -> DiskSilent:
+        return DiskSilent(
             f"the disk of the state in {self.folder} does not answer",
             "see whether it hangs (dmesg, df); what was closed before is read again when it answers",
         )

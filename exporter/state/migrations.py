@@ -6,9 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from exporter.state.codec import FIRST_LAYOUT, LAYOUT, Sparse, carry_over, dumps
+from exporter.state.shadow import empty, make_tables
 
 LAYOUT_NAME = "layout"
 """The name in `meta` of what the figures in the file mean."""
+
+
+NEXT_NAME = "next"
+"""The name in `meta` of how far changed settings have been taken up."""
 
 
 def _tables(db: sqlite3.Connection) -> None:
@@ -23,7 +28,7 @@ def _hidden_users(_: sqlite3.Connection) -> None:
     """Format 2: users may be kept by names that are made with a key, which version 0.1 would take for ids."""
 
 
-STEPS: Sequence[Callable[[sqlite3.Connection], None]] = (_tables, _hidden_users)
+STEPS: Sequence[Callable[[sqlite3.Connection], None]] = (_tables, _hidden_users, make_tables)
 """Step n brings a file of format n to format n + 1. Add new ones at the end, and change none that was released."""
 
 FORMAT = len(STEPS)
@@ -58,7 +63,12 @@ def _named_layout(db: sqlite3.Connection) -> Any:
 
 
 def _carry_over(db: sqlite3.Connection, moved: Callable[[Sparse], Sparse]) -> None:
-    """Move the figures of every aggregate in the file to where this version has them."""
+    """Move the figures of every aggregate in the file to where this version has them.
+
+    What changed settings make of the rows so far is forgotten: they are taken up from the beginning.
+    """
+    empty(db)
+    db.execute("DELETE FROM meta WHERE name = ?", (NEXT_NAME,))
     for start, body in db.execute("SELECT start, body FROM slices").fetchall():
         item = json.loads(body)
         item["cells"] = [

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from exporter.ledger.model import STARTING, Admission, Candidate, Changes, Progress, Series, Skip, State
 from exporter.pseudonyms import Pseudonyms
@@ -25,8 +25,11 @@ from exporter.state.codec import (
 )
 from exporter.state.migrations import FORMAT, kept_layout, migrate
 from exporter.state.private import make_file, make_folder, tighten
+from exporter.state.shadow import ShadowWork, write_shadow
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 FILE_NAME = "ledger.sqlite"
 LOCK_NAME = "lock"
@@ -188,19 +191,28 @@ class Store:
                 found[start] = json.loads(row[0])
         return found
 
-    def commit(self, changes: Changes, meta: Mapping[str, Any] | None = None) -> None:
-        """Make the changes, and values of `meta`, durable in one transaction, or raise `sqlite3.Error`."""
+    def read(self, query: Callable[..., T], *arguments: Any) -> T:
+        """What one of the functions that read the file brings."""
+        return query(self._db, *arguments)
+
+    def commit(self, changes: Changes, meta: Mapping[str, Any] | None = None, shadow: ShadowWork | None = None) -> None:
+        """Make the changes, values of `meta` and work on the shadow durable in one transaction.
+
+        Raises `sqlite3.Error`.
+        """
         try:
-            self._write(changes, meta or {})
+            self._write(changes, meta or {}, shadow)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF not in _NO_SPACE:
                 raise
             # the journal may hold what the file has room for
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            self._write(changes, meta or {})
+            self._write(changes, meta or {}, shadow)
 
-    def _write(self, changes: Changes, meta: Mapping[str, Any]) -> None:
+    def _write(self, changes: Changes, meta: Mapping[str, Any], shadow: ShadowWork | None) -> None:
         with transaction(self._db) as db:
+            if shadow is not None:
+                write_shadow(db, shadow)
             _write(db, changes, meta)
 
     def rename_users(self, pseudonyms: Pseudonyms, meta: Mapping[str, Any]) -> None:

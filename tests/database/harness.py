@@ -66,6 +66,19 @@ class Running:
         wait_for(lambda: self.scrape().up == 1, lambda: str(self.exporter.status()), seconds)
         return self.scrape()
 
+    def wait_in_force(self, seconds: float = PATIENCE) -> Scraped:
+        """Scrape until changed settings are in force. Once the log is read it is read in every scrape."""
+        books, seen = self.exporter.books, self.wait_up(seconds)
+
+        def in_force() -> bool:
+            nonlocal seen
+            done, seen = not books.must_reclassify, self.scrape()
+            assert seen.up == 1, str(self.exporter.status())
+            return done
+
+        wait_for(in_force, lambda: self.exporter.readiness().reason, seconds)
+        return seen
+
 
 def wait_for(done: Callable[[], bool], otherwise: Callable[[], str], seconds: float = PATIENCE) -> None:
     """Poll until something is so; fails with what `otherwise` says."""

@@ -120,7 +120,7 @@ def test_other_error_patterns_move_no_counter_and_classify_what_comes(log: Log, 
     log.insert(1, outcome="failed", message="the gizmo is jammed again")
     patterns = [{"class": "provider", "patterns": ["gizmo"]}]
     with running(log.url, tmp_path, after=exporter, error_classes=patterns) as again:
-        scraped = again.wait_up()
+        scraped = again.wait_in_force()
         assert summed(counted(scraped)) == summed(log.truth())
         log.insert(1, outcome="failed", message="gizmo")
         scraped = again.scrape()
@@ -138,7 +138,7 @@ def test_a_new_alias_moves_no_counter_but_the_spend(log: Log, tmp_path: Path) ->
     log.insert(1, model="deepseek", cost="0.25")
     aliases = {"aliases": {"deepseek": "deepseek-v3.2"}}
     with running(log.url, tmp_path, after=exporter, models=aliases) as again:
-        scraped = again.wait_up()
+        scraped = again.wait_in_force()
         # the row that came while it was down counts once, by the old name or by the new one
         assert scraped.micro("ai_operation_cost_usd_total") == 750_000
         assert scraped.money == log.money()
@@ -162,7 +162,7 @@ def test_another_bound_of_another_version_moves_no_counter_but_the_spend(
             assert exporter.scrape().money == 500_000
     log.insert(1, cost="0.25")
     with running(log.url, tmp_path, after=exporter) as again:
-        scraped = again.wait_up()
+        scraped = again.wait_in_force()
         # read by the old bound for the last time, and as known by the new one
         assert scraped.micro("ai_operation_cost_usd_total") == 750_000
         assert spend(scraped, "today") == {SERIES: 3_250_000}
@@ -180,7 +180,7 @@ def test_another_budget_zone_cuts_the_days_anew(full_log: Log, since: datetime, 
         assert_shows_what_sql_says(before, full_log)
     full_log.insert(1, cost="0.333333")
     with running(full_log.url, tmp_path, since, after=exporter, budget_time_zone=zone) as again:
-        scraped = again.wait_up()
+        scraped = again.wait_in_force()
         assert_shows_what_sql_says(scraped, full_log)
         start = scraped.one("ai_spend_window_start_timestamp_seconds", window="day")
         assert datetime.fromtimestamp(start, ZoneInfo(zone)).strftime("%H:%M") == "00:00"
@@ -199,7 +199,7 @@ def test_another_log_time_zone_moves_rows_and_no_counter(log: Log, tmp_path: Pat
         log.execute(f"{write} WHERE id = %s", offset, row)
         assert exporter.scrape().money == 0
     with running(log.url, tmp_path, after=exporter, log_time_zone="Europe/Berlin") as again:
-        scraped = again.wait_up()
+        scraped = again.wait_in_force()
         assert spend(scraped, "today") == {SERIES: 500_000}
         row = log.insert(10, cost="0.25")
         log.execute(f"{write} WHERE id = %s", offset, row)
@@ -216,7 +216,7 @@ def test_fewer_series_keep_their_sums(log: Log, tmp_path: Path) -> None:
         before = exporter.scrape()
         assert before.money == 600_000
     with running(log.url, tmp_path, after=exporter, tables={"routes": None}, max_series=2) as again:
-        scraped = again.wait_up()
+        scraped = again.wait_in_force()
         assert scraped.money == 600_000
         assert scraped.micro("ai_spend_today_usd") == 600_000
         log.insert(0, operation="operation-new", cost="0.1")
@@ -234,7 +234,7 @@ def test_more_series_have_room_for_what_was_folded(log: Log, tmp_path: Path) -> 
         assert before.micro("ai_operation_cost_usd_total", operation="other") == 400_000
     log.insert(1, operation="operation-while-down", cost="0.1")
     with running(log.url, tmp_path, after=exporter, tables={"routes": None}, max_series=50) as again:
-        scraped = again.wait_up()
+        scraped = again.wait_in_force()
         # what was counted stays under other; the spend has its own names
         assert scraped.micro("ai_operation_cost_usd_total", operation="other") == 500_000
         assert scraped.money == log.money() == 700_000
@@ -272,7 +272,7 @@ def test_settings_that_began_to_fail_can_be_mended(log: Log, tmp_path: Path, cap
         log.insert(0, cost="0.25", outcome="failed", message="broken")
         assert exporter.scrape().up == 0
     with running(log.url, tmp_path, after=exporter) as again:
-        scraped = again.wait_up()
+        scraped = again.wait_in_force()
         assert said(caplog, "cannot be read by the settings that were in force", "regular expression")
         assert_spend_is_what_sql_says(scraped, log)
         before = scraped.money

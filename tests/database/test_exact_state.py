@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -45,11 +45,11 @@ class Disk:
         self.answers.set()
         commit = Store.commit
 
-        def guarded(store: Store, changes: Changes, meta: Mapping[str, Any] | None = None) -> None:
+        def guarded(store: Store, changes: Changes, *more: Any) -> None:
             if self.full:
                 raise sqlite3.OperationalError("database or disk is full")
             self.answers.wait()
-            commit(store, changes, meta)
+            commit(store, changes, *more)
 
         monkeypatch.setattr(Store, "commit", guarded)
 

@@ -12,6 +12,8 @@ from exporter.database.session import Identity
 from exporter.ledger.aggregate import ZERO, Aggregate, Field, with_figure
 from exporter.ledger.calendar import MINUTE
 from exporter.ledger.model import Minute, Read, Series, Span
+from exporter.ledger.reclassify import Reads, last_span, next_stretch
+from exporter.ledger.shadow import Reclassification
 from exporter.state.store import Store
 
 SERIES = Series("email-compose", "deepseek-v3.2")
@@ -66,3 +68,94 @@ def test_a_read_that_was_overtaken_changes_nothing_that_a_newer_one_has_found_as
 def test_half_of_many_places_must_be_earned(most: int, at_once: int | None) -> None:
     config = Config(max_series=most)
     assert rules_for(config, config.classification()).ample == at_once
+
+
+class TestChangedSettings:
+    """The settings in force go on serving until those that are wanted have read everything."""
+
+    WANTED = Config.model_validate({"models": {"aliases": {"deepseek-v3.2": "renamed"}}})
+    RENAMED = Series("email-compose", "renamed")
+
+    @staticmethod
+    def begun(folder: Path, cost: int = 5) -> None:
+        """A state whose present minute holds one row."""
+        with Store(folder) as store:
+            books = Books(store, Config())
+            begun = books.open(Identity("1", "shop", "public.ai_operation_log"), NOW + 30).progress.position
+            books.record(Read(Span(begun, NOW - 3 * MINUTE), NOW + 30, {}, sequence=1))
+            books.record(found(2))
+            books.record(found(3, cost))
+            books.close()
+
+    @staticmethod
+    def last_step(books: Books) -> tuple[Reclassification, Span]:
+        """Take in all stretches; returns what is left for the switch to read."""
+        while True:
+            going = books.plan(moved=False)
+            assert going is not None
+            assert books.present is not None
+            stretch = next_stretch(books.present, going, 10**7)
+            if stretch is None:
+                return going, last_span(books.present, going, NOW + 30)
+            old = None if stretch.history else Read(stretch.span, NOW + 30, {}, sequence=10)
+            books.convert(going, stretch, Reads(old, Read(stretch.span, NOW + 30, {}, sequence=10)))
+
+    def both(self, span: Span, sequence: int, cost: int) -> Reads:
+        def read(series: Series) -> Read:
+            return Read(span, NOW + 30, {NOW: Minute(cells={series: row(cost)})}, sequence=sequence)
+
+        return Reads(read(SERIES), read(self.RENAMED))
+
+    def total(self, books: Books, series: Series) -> int:
+        assert books.durable is not None
+        return books.durable.totals.get(series, ZERO)[Field.COST]
+
+    def test_a_scrape_by_the_old_settings_that_comes_after_the_switch_counts_nothing(self, tmp_path: Path) -> None:
+        self.begun(tmp_path)
+        with Store(tmp_path) as store:
+            books = Books(store, self.WANTED)
+            old = books.classification
+            going, span = self.last_step(books)
+            books.conclude(going, self.both(span, 20, 7))
+            assert not books.must_reclassify
+            books.record(found(21, 9), old)
+            assert (self.total(books, SERIES), self.total(books, self.RENAMED)) == (7, 0)
+            renamed = {NOW: Minute(cells={self.RENAMED: row(9)})}
+            books.record(Read(span, NOW + 30, renamed, sequence=22), books.classification)
+            assert (self.total(books, SERIES), self.total(books, self.RENAMED)) == (7, 2)
+            books.close()
+
+    def test_a_scrape_that_overtakes_the_switch_puts_it_off_once(self, tmp_path: Path) -> None:
+        self.begun(tmp_path)
+        with Store(tmp_path) as store:
+            books = Books(store, self.WANTED)
+            going, span = self.last_step(books)
+            books.record(found(21, 9), books.classification)
+            books.conclude(going, self.both(span, 20, 7))
+            assert books.must_reclassify
+            # the next one is not overtaken, whatever scrapes there are
+            books.record(found(24, 11), books.classification)
+            books.conclude(going, self.both(span, 23, 10))
+            assert not books.must_reclassify
+            assert self.total(books, SERIES) == 10
+            books.close()
+
+    def test_the_switch_waits_for_a_disk_that_is_full(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(*_: Any) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        self.begun(tmp_path)
+        with Store(tmp_path) as store:
+            books = Books(store, self.WANTED)
+            going, span = self.last_step(books)
+            with monkeypatch.context() as patch:
+                patch.setattr(Store, "commit", full)
+                books.record(found(21, 9), books.classification)
+                assert books.plan(moved=False) is None
+                books.conclude(going, self.both(span, 22, 9))
+                assert books.must_reclassify
+            books.retry()
+            books.conclude(going, self.both(span, 23, 9))
+            assert not books.must_reclassify
+            assert self.total(books, SERIES) == 9
+            books.close()

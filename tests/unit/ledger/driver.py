@@ -1,19 +1,20 @@
 """An exporter without clock, database or files: it reads a model log, keeps a disk in memory, and can crash."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from exporter.ledger import agenda, probing, view
+from exporter.ledger import agenda, probing, reclassify, view
 from exporter.ledger.advance import advance, begin, quarters_within, set_back
 from exporter.ledger.aggregate import Aggregate, total
 from exporter.ledger.calendar import QUARTER, day_start, first_user_day
 from exporter.ledger.forget import forget
-from exporter.ledger.model import KEYED, Cell, Changes, Read, Rules, Series, Slice, Span, State
+from exporter.ledger.model import KEYED, STARTING, Cell, Changes, Read, Rules, Series, Slice, Span, State
 from exporter.ledger.probing import Sums, Watch, held_sums
-from exporter.ledger.rebase import rebase, rebase_span
-from tests.unit.ledger.model_log import Classes, Log
+from exporter.ledger.reclassify import Reads, Settings, Step, Stretch
+from exporter.ledger.shadow import Reclassification, Shadow, begin_shadow
+from tests.unit.ledger.model_log import Classes, Log, Row
 
 UTC = ZoneInfo("UTC")
 
@@ -31,6 +32,23 @@ class Disk:
         self.progress = state.progress
         self.parts: dict[str, dict[object, object]] = {name: {} for name in KEYED}
         self.slice_users: dict[int, Mapping[str, int]] = {}
+        self.shadow = ShadowDisk()
+        self.going: Reclassification | None = None
+
+    def commit_step(self, step: Step) -> None:
+        """Write a step of taking up changed settings, all of it or nothing."""
+        self.shadow.kept.update(step.shadow)
+        if step.going is None:
+            folded = (step.changes.progress or self.progress).folded
+            self.slice_users = {start: users for start, users in self.shadow.kept.users.items() if start >= folded}
+            self.shadow = ShadowDisk()
+        self.going = step.going
+        self.commit(step.changes)
+
+    def drop_shadow(self) -> None:
+        """Forget how far other settings had been taken up."""
+        self.shadow, self.going = ShadowDisk(), None
+        self.progress = replace(self.progress, converted=0)
 
     def commit(self, changes: Changes) -> None:
         """Write changes; users of slices are kept apart."""
@@ -55,13 +73,46 @@ class Disk:
         return state
 
 
+class ShadowDisk:
+    """The shadow as the store has it."""
+
+    def __init__(self) -> None:
+        self.kept = Shadow()
+
+    def load(self, starts: Iterable[int] | None) -> Shadow:
+        """As the store does: with None all slices, and no users."""
+        kept = self.kept
+        wanted = kept.slices.keys() if starts is None else set(starts)
+        found = Shadow(
+            {start: item for start, item in kept.slices.items() if start in wanted},
+            {} if starts is None else {start: users for start, users in kept.users.items() if start in wanted},
+        )
+        found.update(replace(kept, slices={}, users={}))
+        return found
+
+    def users(self, starts: Iterable[int]) -> Mapping[int, Mapping[str, int]]:
+        """The users at these starts."""
+        return {start: self.kept.users[start] for start in starts if start in self.kept.users}
+
+    def all_users(self) -> Iterable[tuple[int, Mapping[str, int]]]:
+        """The users of every start."""
+        return sorted(self.kept.users.items())
+
+
+def ignore(*_: Any) -> None:
+    """Nobody follows."""
+
+
 @dataclass
 class Exporter:
     """The part that is played by scrapes, the background worker and the start of the process.
 
-    `applied` is called with each read whose changes were applied, and whether it was a rebase; `followed` when a clock
-    that was set back was followed. `width` is the widest stretch by which the log is read: minutes or quarters. `lead`
-    is how far the database's clock is ahead of the host's.
+    `applied` is called with each read whose changes were applied, and whether changed settings were taken up by it;
+    `followed` when a clock that was set back was followed. `width` is the widest stretch by which the log is read:
+    minutes or quarters. `lead` is how far the database's clock is ahead of the host's. `wanted` are changed settings
+    that are being taken up; then `converted` is called with the rows of each stretch, `switched` with the state as it
+    was before the switch, `dropped` when all that was for nothing. `knows_old` says that the settings in force can be
+    read by.
     """
 
     log: Log
@@ -72,10 +123,15 @@ class Exporter:
     width: int = 60
     chunk: int = 6 * 3600
     lead: int = 0
-    applied: Callable[[Read, bool], None] = lambda read, rebased: None
-    followed: Callable[[], None] = lambda: None
+    applied: Callable[[Read, bool], None] = ignore
+    followed: Callable[[], None] = ignore
+    converted: Callable[[list[Row], Classes], None] = ignore
+    switched: Callable[[State, Reclassification | None], None] = ignore
+    dropped: Callable[[], None] = ignore
     sequence: int = 0
     watch: Watch = field(default_factory=Watch)
+    wanted: tuple[Rules, Classes] | None = None
+    knows_old: bool = True
 
     def __post_init__(self) -> None:
         self.state = State(begin(self.clock, self.rules, self.backfill_since, self.clock - max(0, self.lead)))
@@ -161,7 +217,7 @@ class Exporter:
 
     def sums(self, span: Span) -> Sums:
         """What a probe brings of a span: plain sums over its rows."""
-        rows = [self.classes.aggregate(row) for row in self.log.within(span)]
+        rows = [self.classes.aggregate(row) for row in self.log.within(span, self.classes)]
         return held_sums(Slice(span.lo, span.hi - span.lo, {Series("any", "any"): Cell(current=total(rows))}))
 
     def look(self) -> None:
@@ -209,22 +265,134 @@ class Exporter:
         self.watch = Watch()
         self.commit(Changes(admitted=dict(view.rebirths(self.state, self.rules))))
 
-    def reconfigure(self, classes: Classes | None = None, **changed: object) -> None:
-        """A new process with a changed configuration: one snapshot is counted as before, then taken up as new."""
+    # -- changed settings
+
+    def configure(self, classes: Classes | None = None, *, knows_old: bool = True, **changed: object) -> None:
+        """A new process with changed settings, which are taken up from now on."""
+        going, before = self.disk.going, self.wanted
         self.restart()
-        while (gap := agenda.catch_up(self.state, self.clock, self.chunk)) is not None:
-            self.take(self.read(gap))
-        rules = replace(self.rules, **changed)  # type: ignore[arg-type]
-        lo = rebase_span(self.state, rules).lo
-        self.take(self.read(Span(self.state.progress.folded, max(self.now + 1, self.state.progress.position))))
-        self.rules, self.classes = rules, classes or self.classes
-        read = self.read(Span(lo, self.state.progress.position))
-        self.commit(rebase(self.state, read, rules))
-        self.applied(read, True)
+        wanted = replace(self.rules, **changed), classes or self.classes  # type: ignore[arg-type]
+        self.wanted = None if wanted == (self.rules, self.classes) else wanted
+        if going is not None and (before is None or self.wanted is None or _differ(before, self.wanted)):
+            self.disk.drop_shadow()
+            self.state = self.disk.load()
+            self.dropped()
+        self.knows_old = knows_old
+
+    def convert(self) -> bool:
+        """One step of taking up changed settings; False where there are none."""
+        if self.wanted is None:
+            return False
+        self.follow_clock()
+        # window, horizon and hold are in force at once
+        wanted = self.wanted[0]
+        rules = replace(self.rules, zone=wanted.zone, max_series=wanted.max_series, ample=wanted.ample)
+        if self.state.progress.phase == STARTING:
+            self.commit(reclassify.begin_anew(self.state, self.clock, rules, self.safe_now))
+            self._adopt(rules)
+            self.switched(self.state, None)
+            return True
+        if self.knows_old and (span := agenda.catch_up(self.state, self.clock, self.chunk)) is not None:
+            self.take(self.read(span))
+            return True
+        if self.knows_old and (span := agenda.next_merge(self.state, self.chunk)) is not None:
+            self.take(self.read(span))
+            return True
+        moved = self.knows_old and self.classes.shift != self.wanted[1].shift
+        going = self.disk.going
+        if going is None:
+            going = reclassify.plan(self.state, rules, self.safe_now, by_old=self.knows_old, moved=moved)
+            self.disk.shadow.kept = begin_shadow(self.state)
+        stretch = reclassify.next_stretch(self.state, going, self.chunk)
+        if stretch is not None:
+            self._convert(going, stretch, rules)
+        else:
+            self._conclude(going, rules)
+        return True
+
+    def reconfigure(self, classes: Classes | None = None, *, knows_old: bool = True, **changed: object) -> None:
+        """A new process with changed settings, which takes them up without being disturbed."""
+        self.configure(classes, knows_old=knows_old, **changed)
+        while self.convert():
+            pass
+
+    def _convert(self, going: Reclassification, stretch: Stretch, rules: Rules) -> None:
+        old = self.read(stretch.span) if going.by_old and not stretch.history else None
+        rows, new = self._read_new(going, stretch)
+        settings = Settings(self.rules, rules)
+        step = reclassify.convert(
+            self.state, going, stretch, Reads(old, new), settings, self._stored_users(old), self.disk.shadow
+        )
+        self._take(step)
+        if old is not None:
+            self.applied(old, False)
+        if step.going != going:
+            self.converted(rows, self._classes_wanted)
+
+    def _conclude(self, going: Reclassification, rules: Rules) -> None:
+        reads, before = None, self.state
+        rows: list[Row] = []
+        if going.by_old:
+            span = reclassify.last_span(self.state, going, self.now)
+            old = self.read(span)
+            rows, new = self._read_new(going, Stretch(span))
+            reads, before = Reads(old, new), self.state.ahead(self.plan(old))
+        step = reclassify.conclude(
+            self.state,
+            going,
+            reads,
+            Settings(self.rules, rules),
+            self._stored_users(None if reads is None else reads.old),
+            self.disk.shadow,
+            self.safe_now,
+        )
+        self._take(step)
+        after, self.state = self.state, before
+        if reads is not None and reads.old is not None:
+            self.applied(reads.old, False)
+        self.state = after
+        if step.going is None:
+            self.converted(rows, self._classes_wanted)
+            self._adopt(rules)
+            self.switched(before, going)
+
+    def _take(self, step: Step) -> None:
+        self.disk.commit_step(step)
+        self.state.apply(step.changes)
+
+    def _adopt(self, rules: Rules) -> None:
+        self.classes = self._classes_wanted
+        self.rules, self.wanted, self.knows_old = rules, None, True
+
+    @property
+    def _classes_wanted(self) -> Classes:
+        assert self.wanted is not None
+        return self.wanted[1]
+
+    def _stored_users(self, read: Read | None) -> dict[int, Mapping[str, int]]:
+        if read is None:
+            return {}
+        return {q: self.disk.slice_users.get(q, {}) for q in quarters_within(self.state, read.span)}
+
+    def _read_new(self, going: Reclassification, stretch: Stretch) -> tuple[list[Row], Read]:
+        """The rows of a stretch, and what the changed settings make of them."""
+        old, new, span = self.classes, self._classes_wanted, stretch.span
+        rows = self.log.within(span, old if going.moved and not stretch.history else new)
+        if going.moved and stretch.history:
+            rows = [row for row in rows if old.at(row) < going.start]
+        if going.moved:
+            rows = [row for row in rows if going.lo <= new.at(row) < self.now + reclassify.AHEAD]
+        quarters_to = self.state.progress.merged if self.width == QUARTER else 0
+        read = self.log.read_rows(rows, span, self.now, new, self.sequence, quarters_to=quarters_to)
+        return rows, replace(read, width=60, safe_now=self.safe_now)
 
     def forget(self, series: Series) -> None:
         """A series ends between two processes."""
         self.restart()
+        if self.disk.going is not None:
+            self.disk.drop_shadow()
+            self.state = self.disk.load()
+            self.dropped()
         self.commit(forget(self.state, {series}))
 
     # -- what is seen
@@ -243,6 +411,12 @@ class Exporter:
         item = self.state.slices[start]
         assert item.width == QUARTER
         return item
+
+
+def _differ(left: tuple[Rules, Classes], right: tuple[Rules, Classes]) -> bool:
+    return left[1] != right[1] or any(
+        getattr(left[0], name) != getattr(right[0], name) for name in ("zone", "max_series", "ample")
+    )
 
 
 def started(log: Log, clock: int = START, **settings: Any) -> Exporter:

@@ -33,11 +33,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Classes:
-    """What the configuration makes of rows: models renamed, models that are free, and the timeout in seconds."""
+    """What the configuration makes of rows: models renamed, models that are free, and the timeout in seconds.
+
+    `shift` is by how many seconds it dates rows later than they say, as another time zone of the log does.
+    """
 
     names: Mapping[str, str] = field(default_factory=dict)
     free: frozenset[str] = frozenset()
     timeout: int = 60
+    shift: int = 0
+
+    def at(self, row: Row) -> int:
+        """When the call was made."""
+        return row.at + self.shift
 
     def series(self, row: Row) -> Series:
         """The labels of a row."""
@@ -98,17 +106,26 @@ class Log:
         """Remove a row."""
         return self.rows.pop(row.id)
 
-    def within(self, span: Span) -> list[Row]:
+    def within(self, span: Span, classes: Classes | None = None) -> list[Row]:
         """The rows of a span, oldest first."""
-        return sorted((r for r in self.rows.values() if span.lo <= r.at < span.hi), key=lambda r: (r.at, r.id))
+        at = (classes or Classes()).at
+        return sorted((r for r in self.rows.values() if span.lo <= at(r) < span.hi), key=lambda r: (r.at, r.id))
 
     def read(self, span: Span, now: int, classes: Classes, sequence: int = 0, *, width: int = 60) -> Read:
         """What a reader brings of a span, in stretches of `width` seconds."""
+        quarters_to = 0 if width == 60 else span.hi
+        return self.read_rows(self.within(span, classes), span, now, classes, sequence, quarters_to=quarters_to)
+
+    def read_rows(
+        self, rows: Iterable[Row], span: Span, now: int, classes: Classes, sequence: int = 0, *, quarters_to: int = 0
+    ) -> Read:
+        """What a reader brings of some rows: by quarters before `quarters_to`, and by minutes."""
         parts: dict[int, list[Row]] = {}
-        for row in self.within(span):
-            parts.setdefault(row.at - row.at % width, []).append(row)
-        minutes = {start: minute_of(rows, classes) for start, rows in parts.items()}
-        return Read(span, now, minutes, dict(self.routes), sequence, width)
+        for row in rows:
+            at = classes.at(row)
+            parts.setdefault(at - at % (900 if at < quarters_to else 60), []).append(row)
+        minutes = {start: minute_of(found, classes) for start, found in parts.items()}
+        return Read(span, now, minutes, dict(self.routes), sequence, 900 if quarters_to >= span.hi else 60)
 
 
 def minute_of(rows: Iterable[Row], classes: Classes) -> Minute:
@@ -121,7 +138,7 @@ def minute_of(rows: Iterable[Row], classes: Classes) -> Minute:
     models: dict[str, float] = {}
     succeeded: dict[str, float] = {}
     for row in rows:
-        series, at = classes.series(row), float(row.at)
+        series, at = classes.series(row), float(classes.at(row))
         cells[series] = add(cells.get(series, ZERO), classes.aggregate(row))
         if cost := classes.cost(row):
             users[row.user or UNATTRIBUTED] = users.get(row.user or UNATTRIBUTED, 0) + cost

@@ -6,7 +6,8 @@ from datetime import date, datetime
 from exporter.ledger import aggregate as figures
 from exporter.ledger import view
 from exporter.ledger.aggregate import LATENCY_EDGES, SECOND, ZERO, Aggregate, Field, add, subtract
-from exporter.ledger.model import OTHER, RUNNING, UNATTRIBUTED, Read, Series, Span
+from exporter.ledger.model import OTHER, RUNNING, UNATTRIBUTED, Read, Series, Span, State
+from exporter.ledger.shadow import Reclassification
 from tests.unit.ledger.driver import Exporter, same
 from tests.unit.ledger.model_log import Classes, Row
 
@@ -19,6 +20,7 @@ class Seen:
     """A row as it was read, under the labels it is kept by."""
 
     row: Row
+    at: int
     series: Series
     figures: Aggregate
     cost: int
@@ -29,8 +31,9 @@ class Oracle:
     """Follows an exporter from its first read on; every `check_` raises where it does what it must not.
 
     `counted` holds, by id, the rows as last read in slices that were not folded then; `shown` those that gauges show.
-    `known` is what the counters leave out. `not_judged` are rows whose minute was not merged when the settings changed:
-    whether they are unpriced is decided later, by the new settings.
+    `known` is what the counters leave out. `shadow` are the rows as changed settings have them that are being taken up,
+    `read` all that was ever read by settings that were in force. `not_judged` are rows whose minute was not merged when
+    the settings changed: whether they are unpriced is decided later, by the new settings.
     """
 
     exporter: Exporter
@@ -46,50 +49,96 @@ class Oracle:
     not_judged: set[tuple[Row, int]] = field(default_factory=set)
     epochs: list[Classes] = field(default_factory=list)
     known_rows: list[Seen] = field(default_factory=list)
+    shadow: dict[int, Seen] = field(default_factory=dict)
+    read: set[Row] = field(default_factory=set)
     first: frozenset[Series] | None = None
     running: bool = False
-    rebased: bool = False
+    changed: bool = False
+    moved: bool = False
 
     def __post_init__(self) -> None:
         self.exporter.applied = self.applied
         self.exporter.followed = self.followed
-        self.folded = self.exporter.state.progress.folded
+        self.exporter.converted = self.converted
+        self.exporter.switched = self.switched
+        self.exporter.dropped = self.dropped
+        self.folded, self.untouched = self.exporter.state.progress.folded, 0
         self.epochs.append(self.exporter.classes)
 
     # -- following
 
-    def applied(self, read: Read, rebased: bool) -> None:
+    def applied(self, read: Read, _: bool) -> None:
         """A read was taken over: from now on its rows are what is known of its span."""
         state = self.exporter.state
-        before = self.counter_sums() if rebased else {}
-        rows = [self._seen(row) for row in self.exporter.log.within(read.span)]
-        for kept, lo in ((self.counted, self.folded), (self.shown, read.span.lo if rebased else self.folded)):
-            for key in [key for key, seen in kept.items() if max(lo, read.span.lo) <= seen.row.at < read.span.hi]:
+        lo = max(self.folded, self.untouched)
+        rows = [self._seen(row, self.exporter.classes) for row in self._within(read.span)]
+        self.read.update(seen.row for seen in rows)
+        for kept in (self.counted, self.shown):
+            for key in [key for key, seen in kept.items() if max(lo, read.span.lo) <= seen.at < read.span.hi]:
                 del kept[key]
-            kept.update((seen.row.id, seen) for seen in rows if seen.row.at >= lo)
+            kept.update((seen.row.id, seen) for seen in rows if seen.at >= lo)
         if not self.running:
             since = state.progress.count_from
-            self.known_rows = [seen for seen in self.counted.values() if seen.row.at < since]
+            self.known_rows = [seen for seen in self.counted.values() if seen.at < since]
             self.known = self._sum(self.known_rows)
             self.running = state.progress.phase == RUNNING
             if self.running:
                 known = {seen.row for seen in self.known_rows}
                 self.versions = {(row, epoch) for row, epoch in self.versions if row not in known}
                 self.first = frozenset(state.admitted)
-        if rebased:
-            self._start_epoch(before)
-        elif read.span.hi > read.now:
+        if read.span.hi > read.now:
             # the open window was committed: from now on scrapers see the zero of a new series
             for series in state.admitted:
                 self.zero_since.setdefault(series, state.progress.now)
+        self.folded, self.untouched = state.progress.folded, state.progress.converted
+
+    def converted(self, rows: list[Row], classes: Classes) -> None:
+        """Rows were taken into the shadow: all that are not past the horizon are counted, as they are."""
+        self.untouched = self.exporter.state.progress.converted
+        for row in rows:
+            assert row.id not in self.shadow, f"{row} is converted twice"
+            self.shadow[row.id] = self._seen(row, classes)
+            at = self.exporter.classes.at(row)
+            if self.exporter.wanted is not None and self.exporter.knows_old and at >= self.folded:
+                assert self.counted[row.id].row == row, f"{row} is taken as counted and is not"
+
+    def dropped(self) -> None:
+        """What was converted is nothing any more."""
+        self.shadow, self.untouched = {}, 0
+
+    def switched(self, before: State, going: Reclassification | None) -> None:
+        """Changed settings are in force: no counter has moved, and what was converted is what is known."""
+        state = self.exporter.state
+        assert all(state.totals.get(series, ZERO) == total for series, total in before.totals.items() if going)
+        self.changed, self.moved = True, self.moved or (going is not None and going.moved)
+        self.epochs.append(self.exporter.classes)
+        if going is None:
+            self._begin_anew()
+            return
+        # only now it is known which series have places
+        self.shadow = {key: self._seen(seen.row, self.exporter.classes) for key, seen in self.shadow.items()}
+        ahead = [seen for seen in self.shadow.values() if self._is_ahead(seen, going)]
+        taken_back = {series: -total[Field.COST] for series, total in self._sum(ahead).items()}
+        for series in state.corrections.keys() | before.corrections.keys() | taken_back.keys():
+            rise = state.corrections.get(series, 0) - before.corrections.get(series, 0)
+            assert rise == -taken_back.get(series, 0), f"corrections of {series}"
+        due = {key: seen for key, seen in self.shadow.items() if not self._is_ahead(seen, going)}
+        self.counted = {key: seen for key, seen in due.items() if seen.at >= state.progress.folded}
+        self.shown = due
+        self._note_new_epoch(going)
+        self.dropped()
         self.folded = state.progress.folded
+        self._measure_offset()
 
     def overtaken(self, read: Read, rows: list[Row], newer: Span) -> None:
         """A read was taken over after one that is newer: it counts only for what that one did not cover."""
-        old = [self._seen(row) for row in rows if self.folded <= row.at < newer.lo]
+        lo = max(self.folded, self.untouched)
+        seen_rows = [self._seen(row, self.exporter.classes) for row in rows]
+        old = [seen for seen in seen_rows if lo <= seen.at < newer.lo]
+        self.read.update(seen.row for seen in old)
         for kept in (self.counted, self.shown):
-            for key in [k for k, s in kept.items() if max(self.folded, read.span.lo) <= s.row.at < read.span.hi]:
-                if kept[key].row.at < newer.lo:
+            for key in [k for k, s in kept.items() if max(lo, read.span.lo) <= s.at < read.span.hi]:
+                if kept[key].at < newer.lo:
                     del kept[key]
             kept.update((seen.row.id, seen) for seen in old)
         self.folded = self.exporter.state.progress.folded
@@ -125,7 +174,7 @@ class Oracle:
         for part in (self.exposed, self.zero_since, self.shown_for):
             part.pop(series, None)
         self.free.discard(series)
-        self.rebased = True
+        self.changed = True
         self._measure_offset()
 
     def counter_sums(self) -> dict[Series, Aggregate]:
@@ -167,7 +216,14 @@ class Oracle:
         assert progress.folded <= progress.merged <= progress.closed <= progress.position
         quarters = dict.fromkeys(range(progress.folded, progress.merged, 900), 900)
         minutes = dict.fromkeys(range(progress.merged, progress.position, 60), 60)
-        assert {start: item.width for start, item in state.slices.items()} == quarters | minutes
+        due = {start: item.width for start, item in state.slices.items() if start < progress.position}
+        assert due == quarters | minutes
+        assert not any(
+            any(cell.current)
+            for start, item in state.slices.items()
+            if start not in due
+            for cell in item.cells.values()
+        )
         for item in state.slices.values():
             assert item.width == 60 or not item.users
             for cell in item.cells.values():
@@ -193,10 +249,10 @@ class Oracle:
         assert not any(self.exporter.state.corrections.values())
 
     def check_unpriced(self) -> None:
-        """Unpriced calls are counted when a quarter is merged; for rows that only ever rose, and no rebase."""
+        """Unpriced calls are counted when a quarter is merged; for rows that only ever rose, and no change."""
         merged = self.exporter.state.progress.merged
-        unpriced = sum(s.figures[Field.UNPRICED] for s in self.counted.values() if s.row.at < merged)
-        unpriced -= sum(s.figures[Field.UNPRICED] for s in self.known_rows if s.row.at < merged)
+        unpriced = sum(s.figures[Field.UNPRICED] for s in self.counted.values() if s.at < merged)
+        unpriced -= sum(s.figures[Field.UNPRICED] for s in self.known_rows if s.at < merged)
         assert self.exporter.count(Field.UNPRICED) == unpriced
 
     def check_days(self) -> None:
@@ -207,7 +263,7 @@ class Oracle:
         month: dict[Series, int] = {}
         users: dict[str, int] = {}
         for seen in self.shown.values():
-            when, user = self._date(seen.row.at), seen.row.user or UNATTRIBUTED
+            when, user = self._date(seen.at), seen.row.user or UNATTRIBUTED
             if (when.year, when.month) == (today.year, today.month):
                 month[seen.series] = month.get(seen.series, 0) + seen.cost
             if when == today:
@@ -223,7 +279,7 @@ class Oracle:
         for total in self.exporter.state.totals.values():
             assert min(total) >= 0
             assert total[Field.FALLBACKS] <= total[Field.CALLS]
-            if self.rebased or any(self.known.values()):
+            if self.changed or any(self.known.values()):
                 continue
             counts, sums = total[figures.BUCKET_COUNTS], total[figures.BUCKET_SUMS]
             for count, amount, low, high in zip(counts, sums, edges, edges[1:], strict=False):
@@ -239,13 +295,15 @@ class Oracle:
         unpriced = sum(
             self.epochs[epoch].aggregate(row)[Field.UNPRICED] for row, epoch in self.versions | self.not_judged
         )
-        assert self.exporter.count(Field.UNPRICED) <= unpriced
+        # calls that were known unpriced cannot be told apart from others once their times have changed
+        assert self.exporter.count(Field.UNPRICED) <= unpriced or self.moved
 
     def check_read(self, since: int) -> None:
         """Every row from `since` on was read as it is now, and no other row is remembered."""
         progress = self.exporter.state.progress
-        rows = {row.id: row for row in self.exporter.log.rows.values() if since <= row.at < progress.position}
-        assert {key: seen.row for key, seen in self.counted.items() if seen.row.at >= since} == rows
+        at = self.exporter.classes.at
+        rows = {row.id: row for row in self.exporter.log.rows.values() if since <= at(row) < progress.position}
+        assert {key: seen.row for key, seen in self.counted.items() if seen.at >= since} == rows
 
     def expected(self) -> dict[Series, Aggregate]:
         """The rows as last read, less what the counters leave out."""
@@ -257,12 +315,15 @@ class Oracle:
 
     # -- inside
 
-    def _seen(self, row: Row) -> Seen:
-        classes = self.exporter.classes
+    def _within(self, span: Span) -> list[Row]:
+        return self.exporter.log.within(span, self.exporter.classes)
+
+    def _seen(self, row: Row, classes: Classes) -> Seen:
         series = classes.series(row)
         admission = self.exporter.state.admitted.get(series)
-        place = OTHER if admission is None or row.at < admission.since else series
-        return Seen(row, place, classes.aggregate(row), classes.cost(row))
+        at = classes.at(row)
+        place = OTHER if admission is None or at < admission.since else series
+        return Seen(row, at, place, classes.aggregate(row), classes.cost(row))
 
     def _sum(self, seen: object) -> dict[Series, Aggregate]:
         result: dict[Series, Aggregate] = {}
@@ -270,17 +331,33 @@ class Oracle:
             result[item.series] = add(result.get(item.series, ZERO), item.figures)
         return result
 
-    def _start_epoch(self, before: dict[Series, Aggregate]) -> None:
-        assert all(self.counter_sums()[series] == sums for series, sums in before.items()), "a rebase moved a counter"
-        self.rebased = True
-        self.epochs.append(self.exporter.classes)
-        progress = self.exporter.state.progress
+    def _is_ahead(self, seen: Seen, going: Reclassification) -> bool:
+        """Whether a row was counted by its old time, and is not due by its new one."""
+        position = self.exporter.state.progress.position
+        return going.moved and seen.at - seen.at % 60 + 60 > position
+
+    def _begin_anew(self) -> None:
+        """The first reading begins again: nothing was shown yet."""
+        self.counted, self.shown, self.known, self.known_rows = {}, {}, {}, []
+        self.versions = {(row, len(self.epochs) - 1) for row, _ in self.versions}
+        self.folded = self.exporter.state.progress.folded
+
+    def _note_new_epoch(self, going: Reclassification) -> None:
+        """From now on rows that were not read by the old settings count by the new ones."""
+        before, now = len(self.epochs) - 2, len(self.epochs) - 1
+        merged, known = self.exporter.state.progress.merged, {seen.row for seen in self.shadow.values()}
         for row in self.exporter.log.rows.values():
-            if row.at >= progress.position:
-                self.note(row)
-            elif row.at >= progress.merged:
-                self.not_judged.add((row, len(self.epochs) - 1))
-        self._measure_offset()
+            if row in known:
+                continue
+            if row not in self.read:
+                self.versions.discard((row, before))
+            # where the old settings could not be read by, what lies ahead by the new ones counts when it is due
+            if row not in self.read or not going.by_old:
+                self.versions.add((row, now))
+                self.read.discard(row)
+        for seen in self.shadow.values():
+            if seen.at >= merged or self.epochs[before].at(seen.row) >= going.done:
+                self.not_judged.add((seen.row, now))
 
     def _measure_offset(self) -> None:
         """What the counters leave out, or have beside the rows, from here on."""

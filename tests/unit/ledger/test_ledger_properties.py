@@ -66,6 +66,7 @@ classes = st.builds(
     names=st.sampled_from([{}, {"m1": "m2"}, {"m1": "new"}]),
     free=st.sampled_from([frozenset[str](), frozenset({"m1"})]),
     timeout=st.sampled_from([60, 600]),
+    shift=st.sampled_from([0, 0, 0, HOUR, -HOUR, 9 * HOUR + 900, -5 * HOUR]),
 )
 
 
@@ -273,7 +274,7 @@ class Ledger(RuleBasedStateMachine):
         span = exporter.next_work()
         if span is None or not agenda.is_current(exporter.state.progress, exporter.clock + forth):
             return
-        read, rows = exporter.read(span), exporter.log.within(span)
+        read, rows = exporter.read(span), exporter.log.within(span, exporter.classes)
         exporter.clock += forth - back
         for age, values in late:
             # a cost that no other row has: the newer read differs from all that was known
@@ -315,11 +316,36 @@ class Ledger(RuleBasedStateMachine):
         zone=st.sampled_from(sorted({opening.zone for opening in OPENINGS})),
         more=st.integers(-1, 3),
     )
-    def reconfigure(self, changed: Classes, zone: str, more: int) -> None:
+    def configure(self, changed: Classes, zone: str, more: int) -> None:
+        """A process with changed settings, which are taken up from now on: whatever happens meanwhile."""
         most = max(0, self.exporter.rules.max_series + more)
         self.most_series = max(self.most_series, most)
         self.oracle.restarted()
-        self.exporter.reconfigure(changed, zone=ZoneInfo(zone), max_series=most)
+        self.exporter.configure(changed, zone=ZoneInfo(zone), max_series=most)
+
+    @rule()
+    def put_back(self) -> None:
+        """The settings that are in force after all."""
+        self.oracle.restarted()
+        self.exporter.configure()
+
+    @rule(steps=st.integers(1, 12))
+    def convert(self, steps: int) -> None:
+        for _ in range(steps):
+            self.exporter.convert()
+            self.oracle.check()
+
+    @rule(
+        changed=classes,
+        zone=st.sampled_from(sorted({opening.zone for opening in OPENINGS})),
+        more=st.integers(-1, 3),
+        knows_old=st.booleans(),
+    )
+    def reconfigure(self, changed: Classes, zone: str, more: int, knows_old: bool = True) -> None:
+        most = max(0, self.exporter.rules.max_series + more)
+        self.most_series = max(self.most_series, most)
+        self.oracle.restarted()
+        self.exporter.reconfigure(changed, knows_old=knows_old, zone=ZoneInfo(zone), max_series=most)
 
     @rule(place=st.integers(0, 8))
     def forget(self, place: int) -> None:
@@ -345,6 +371,8 @@ class Ledger(RuleBasedStateMachine):
         """Time passes until everything has been read again for the last time, and nothing is left undone."""
         exporter = self.exporter
         self.come_back()
+        while exporter.convert():
+            pass
         exporter.scrape()
         since = exporter.state.progress.folded
         for _ in range((exporter.rules.horizon + 2 * HOUR) // step):
@@ -356,7 +384,7 @@ class Ledger(RuleBasedStateMachine):
         progress = exporter.state.progress
         assert progress.now - progress.folded < exporter.rules.horizon + 2 * 900, f"slices past the horizon: {progress}"
         assert progress.now - progress.merged < 2 * HOUR, f"unmerged minutes: {progress}"
-        if not self.lowered and not self.missing and not self.oracle.rebased:
+        if not self.lowered and not self.missing and not self.oracle.changed:
             self.oracle.check_exact()
             if not self.late_price:
                 self.oracle.check_unpriced()

@@ -8,7 +8,6 @@ from exporter.ledger import agenda, view
 from exporter.ledger.advance import begin
 from exporter.ledger.aggregate import USD, ZERO, Field
 from exporter.ledger.model import RUNNING, STARTING, Series, Span
-from exporter.ledger.rebase import rebase, rebase_span
 from tests.unit.ledger.driver import RULES, START, Exporter, started
 from tests.unit.ledger.model_log import Classes, Log
 
@@ -207,15 +206,13 @@ class TestNewSeries:
         assert exporter.wait(60)[CHAT][Field.COST] == 3
 
     def test_labels_that_change_while_history_is_counted_appear_with_their_total(self) -> None:
-        """A series first seen by a rebase in the first reading belongs to the history and has nothing to wait for."""
+        """Changed settings begin the first reading again: their series belong to the history and wait for nothing."""
         log = history()
         exporter = Exporter(log, START, backfill_since=START - 2 * DAY)
         half = agenda.catch_up(exporter.state, exporter.clock, DAY)
         assert half is not None
         exporter.take(exporter.read(half))
-        exporter.classes = Classes(names={"m1": "new"})
-        span = rebase_span(exporter.state, exporter.rules)
-        exporter.commit(rebase(exporter.state, exporter.read(span), exporter.rules))
+        exporter.reconfigure(Classes(names={"m1": "new"}))
         exporter.scrape()
         assert exporter.state.progress.phase == RUNNING
         total = exporter.count(Field.COST, Series("chat", "new"))

@@ -3,7 +3,7 @@
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,12 @@ class Disk:
         self.commits = 0
         commit = Store.commit
 
-        def guarded(store: Store, changes: Changes, meta: Mapping[str, Any] | None = None) -> None:
+        def guarded(store: Store, changes: Changes, *more: Any) -> None:
             self.go_on.wait()
             if self.fail is not None:
                 raise self.fail
             self.commits += 1
-            commit(store, changes, meta)
+            commit(store, changes, *more)
 
         monkeypatch.setattr(Store, "commit", guarded)
 

@@ -13,13 +13,14 @@ from exporter.config import Config
 from exporter.database.session import Identity
 from exporter.ledger.calendar import MINUTE
 from exporter.ledger.model import UNATTRIBUTED, Minute, Read, Span
-from exporter.ledger.rebase import rebase_span
+from exporter.ledger.reclassify import Reads, next_stretch
 from exporter.ledger.view import user_spend_today
 from exporter.pseudonyms import Pseudonyms
 from exporter.state.store import FILE_NAME, Store
 from tests.unit.state.kept import USERS, files_with, write_first_version
 
 IDENTITY = Identity("7400000000000000001", "shop", "public.ai_operation_log")
+DAY = 86400
 KEY, OTHER_KEY = b"a key of sixteen bytes", b"and another one of them"
 
 
@@ -76,12 +77,12 @@ def test_ids_that_were_kept_are_replaced_and_leave_no_trace(
         assert books.durable is not None
         assert books.durable.shown_users == {name(user): day for user, day in shown.items()}
         assert books.durable.totals == counted
-        assert not books.must_rebase
+        assert not books.must_reclassify
     assert files_with(folder, *USERS) == set()
     # the names stay the same from one start to the next
     with Kept(folder, config(mode)) as books:
         assert today(books) == hidden
-        assert not books.must_rebase
+        assert not books.must_reclassify
 
 
 def test_names_made_with_the_key_are_those_that_were_shown_before(
@@ -132,21 +133,27 @@ def test_names_that_cannot_be_turned_into_others_are_dropped_and_read_anew(
     Kept(folder, config(before)).books.close()
     for _ in range(2):
         with Kept(folder, config(after)) as books:
-            assert books.must_rebase
+            assert books.must_reclassify
             state = books.durable
             assert state is not None
             assert (today(books), state.shown_users) == ({}, {})
-            span, now = rebase_span(state, books.wanted_rules), state.progress.now
+            now = state.progress.now
     with Kept(folder, config(after)) as books:
         totals = dict(books.durable.totals) if books.durable else {}
-        read = Read(span, now, {now - now % MINUTE - 600: Minute(users={USERS[2]: 5})}, sequence=1)
-        books.record_rebase(None, read)
+        books.forget_old("not asked")
+        found = {now - now % MINUTE - 600: Minute(users={USERS[2]: 5})}
+        while (going := books.plan(moved=False)) is not None and books.present is not None:
+            if (stretch := next_stretch(books.present, going, DAY)) is None:
+                books.conclude(going, None)
+                break
+            minutes = {start: part for start, part in found.items() if stretch.span.lo <= start < stretch.span.hi}
+            books.convert(going, stretch, Reads(None, Read(stretch.span, now, minutes, sequence=1)))
         assert today(books) == {books.pseudonyms.of(USERS[2]): 5}
-        assert not books.must_rebase
+        assert not books.must_reclassify
         assert books.durable is not None
         assert books.durable.totals == totals
     with Kept(folder, config(after)) as books:
-        assert not books.must_rebase
+        assert not books.must_reclassify
         assert today(books) == {books.pseudonyms.of(USERS[2]): 5}
 
 
@@ -164,7 +171,7 @@ def test_a_disk_that_is_full_at_the_start_hides_users_all_the_same(
         with Kept(folder, config("off")) as books:
             assert books.present is not None
             assert not user_spend_today(books.present, books.rules)
-            assert books.must_rebase
+            assert books.must_reclassify
     with Kept(folder, config("off")) as books:
         assert set(USERS).isdisjoint(today(books))
     assert files_with(folder, *USERS) == set()

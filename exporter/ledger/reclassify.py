@@ -1,0 +1,180 @@
+"""Taking up changed settings: the same rows, classified anew stretch by stretch, without a counter moving.
+
+The settings that were in force go on serving meanwhile. What the new ones make of the rows gathers in a `Shadow`, which
+takes the place of the slices and sums once it reaches the present. Each row is counted once: by the old settings until
+the stretch that holds it has been converted, by the new ones after the switch. In between it waits.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from exporter.ledger.advance import NEVER, QuarterUsers, advance, begin
+from exporter.ledger.aggregate import ZERO
+from exporter.ledger.calendar import HOUR, MINUTE, QUARTER, day_of, day_start, floor_to
+from exporter.ledger.draft import first_day
+from exporter.ledger.model import Changes, Read, Rules, Span, State
+from exporter.ledger.shadow import Reclassification, Shadow, Stored, slots, take_in
+from exporter.ledger.switch import needs_users, sum_users, switch
+
+AHEAD = 48 * HOUR
+"""Seconds past the present for which rows that changed settings date there are still recognized when they are due."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What to read next: a span of the history, by the new settings' times, or of the slices, by the old ones'."""
+
+    span: Span
+    history: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The rules in force, and those that take their place."""
+
+    rules: Rules
+    wanted: Rules
+
+
+@dataclass(frozen=True)
+class Reads:
+    """One stretch as both settings have it, out of one snapshot; `old` is None where it is not to be counted."""
+
+    old: Read | None
+    new: Read
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step changes: of the state, of the shadow, and how far it has come; `going` is None after the switch."""
+
+    changes: Changes
+    shadow: Shadow
+    going: Reclassification | None
+
+
+def begin_anew(state: State, clock: int, rules: Rules, safe_now: int) -> Changes:
+    """Begin the first reading again: nothing that it has read by other settings was ever shown."""
+    before = state.progress
+    progress = begin(clock, rules, None if before.count_from == NEVER else before.count_from, safe_now)
+    return Changes(
+        progress=replace(progress, now=before.now, rows_read=before.rows_read, skew=before.skew),
+        slices=dict.fromkeys(state.slices),
+        slice_users=dict.fromkeys(state.slices),
+        totals=dict.fromkeys(state.totals, ZERO),
+        corrections=dict.fromkeys(state.corrections, 0),
+        skipped=dict.fromkeys(state.skipped, 0),
+        days=dict.fromkeys(state.days),
+        user_days=dict.fromkeys(state.user_days),
+        candidates=dict.fromkeys(state.candidates),
+    )
+
+
+def plan(state: State, rules: Rules, safe_now: int, *, by_old: bool, moved: bool) -> Reclassification:
+    """Begin to take up changed settings; `rules` are the new ones, `safe_now` is ahead of no clock."""
+    progress = state.progress
+    first = first_day(day_of(min(safe_now, progress.now), rules.zone))
+    lo = min(progress.folded, floor_to(day_start(first, rules.zone), QUARTER))
+    end = floor_to(progress.now + AHEAD, QUARTER) if moved else progress.folded
+    return Reclassification(lo, progress.folded, end, lo, progress.folded, by_old, moved)
+
+
+def next_stretch(state: State, going: Reclassification, length: int) -> Stretch | None:
+    """The next stretch, at most `length` seconds of it (whole quarters); None when only the switch is left.
+
+    One that ends by `merged` can be read by the quarter, another one only by the minute.
+    """
+    if going.history < going.end:
+        return Stretch(Span(going.history, min(going.history + length, going.end)), history=True)
+    progress = state.progress
+    until = progress.merged if going.by_old or going.done < progress.merged else progress.position
+    if going.done < until:
+        return Stretch(Span(going.done, min(going.done + length, until)))
+    return None
+
+
+def last_span(state: State, going: Reclassification, now: int) -> Span:
+    """What the switch reads by both settings out of one snapshot, where the old ones can be read by.
+
+    It reaches past the present where slices do: what an earlier switch has dated ahead is counted already.
+    """
+    position = max(now + 1, state.progress.position)
+    ahead = [start + MINUTE for start in state.slices if start >= position]
+    return Span(going.done, max([position, *ahead]))
+
+
+def ratio(state: State, going: Reclassification) -> float:
+    """How much of it is done, 0 to 1."""
+    whole = going.end - going.lo + state.progress.position - going.start
+    return min(1.0, (going.history - going.lo + going.done - going.start) / max(1, whole))
+
+
+def after(going: Reclassification, stretch: Stretch) -> Reclassification:
+    """How far it has come once a stretch is taken in."""
+    return replace(going, history=stretch.span.hi) if stretch.history else replace(going, done=stretch.span.hi)
+
+
+def converted(going: Reclassification) -> int:
+    """`Progress.converted` at this stage: the old settings leave alone what was converted, if they are in use."""
+    return going.done if going.by_old and going.done > going.start else 0
+
+
+def overtaken(state: State, read: Read) -> bool:
+    """Whether a read of the old settings that is newer has changed what this one is to convert."""
+    return any(
+        item.sequence > read.sequence for start, item in state.slices.items() if read.span.lo <= start < read.span.hi
+    )
+
+
+def convert(
+    state: State,
+    going: Reclassification,
+    stretch: Stretch,
+    reads: Reads,
+    settings: Settings,
+    quarter_users: QuarterUsers,
+    stored: Stored,
+) -> Step:
+    """Count a stretch by the old settings for the last time, and add to the shadow what the new ones make of it."""
+    changes = _count(state, reads.old, settings.rules, quarter_users)
+    counted = state.ahead(changes)
+    known = stored.load(slots(counted, reads.new))
+    shadow = take_in(counted, going, reads.new, settings.wanted, known)
+    going = after(going, stretch)
+    changes.progress = replace(counted.progress, converted=converted(going))
+    return Step(changes, shadow, going)
+
+
+def conclude(
+    state: State,
+    going: Reclassification,
+    reads: Reads | None,
+    settings: Settings,
+    quarter_users: QuarterUsers,
+    stored: Stored,
+    safe_now: int,
+) -> Step:
+    """Count what is left by the old settings, and put the shadow in the place of the slices.
+
+    `reads` are of `last_span`; None where the old settings cannot be read by, and nothing is left. Where the last read
+    merges a quarter that is not converted yet, it counts, and the switch is put off. What is dropped for good goes by
+    `safe_now`, which is ahead of no clock.
+    """
+    changes = _count(state, None if reads is None else reads.old, settings.rules, quarter_users)
+    counted = state.ahead(changes)
+    if going.by_old and counted.progress.merged > going.done:
+        return Step(changes, Shadow(), going)
+    shadow = stored.load(None)
+    if reads is not None:
+        shadow.users.update(stored.users(slots(counted, reads.new)))
+        shadow.update(take_in(counted, going, reads.new, settings.wanted, shadow, last=True))
+    fresh = dict(shadow.users)
+    shadow.users.update(stored.users(start for start in needs_users(counted, shadow) if start not in fresh))
+    kept = ((start, users) for start, users in stored.all_users() if start not in fresh)
+    user_days = sum_users(counted, going, chain(kept, fresh.items()), settings.wanted, safe_now)
+    changes.follow(switch(counted, going, shadow, user_days, settings.wanted, safe_now))
+    return Step(changes, Shadow(users=fresh), None)
+
+
+def _count(state: State, read: Read | None, rules: Rules, quarter_users: QuarterUsers) -> Changes:
+    return Changes() if read is None else advance(state, read, rules, quarter_users)
