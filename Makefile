@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # flags for the dashboards, such as --budget-time-zone Europe/Berlin
 DASHBOARDS ?=
 
-.PHONY: help demo test check format build bench clean
+.PHONY: help demo test soak check format build bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ test: $(STAMP) ## all tests, on all cores; with Docker also those against Postgr
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --include='exporter/ledger/*' --fail-under=100
 endif
+
+soak: $(STAMP) ## a quarter of a year of calls and faults against the ledger: about a quarter of an hour
+	SIMULATED_DAYS=92 SIMULATED_SEEDS='1 2' $(BIN)/pytest -q tests/unit/ledger/test_simulation.py
 
 check: $(STAMP) ## lint, formatting, types, and whether what is generated is up to date
 	$(BIN)/ruff check .
