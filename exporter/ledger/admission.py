@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Iterable, Mapping
 
 from exporter.ledger.calendar import QUARTER, floor_to
-from exporter.ledger.model import OTHER, Admission, Candidate, Rules, Series, State
+from exporter.ledger.model import OTHER, Admission, Candidate, Rules, Series, Slice, State
 
 STEADY = 3
 """Quarter-hours in which a pair must have been seen to get a place where places are scarce."""
@@ -34,8 +34,11 @@ class Places:
         self._limit = rules.max_series
         self._ample = rules.max_series if rules.ample is None else min(rules.ample, rules.max_series)
         self._born = born
-        self._unread = 0 if anew else -floor_to(-state.progress.position, QUARTER)
-        self._folded = not anew and any(OTHER in s.cells and any(s.cells[OTHER].mark) for s in state.slices.values())
+        folded = [] if anew else [start for start, item in state.slices.items() if _keeps_others(item)]
+        self._folded = bool(folded)
+        # rows that changed settings have dated ahead lie past the position, and are counted
+        read = 0 if anew else max([state.progress.position, *(start + 1 for start in folded)])
+        self._unread = -floor_to(-read, QUARTER)
         self._order = max((admission.order for admission in state.admitted.values()), default=-1) + 1
         self._taken = taken_places(state)
         self.added: dict[Series, Admission] = {}
@@ -106,6 +109,10 @@ class Places:
         self.added[series] = Admission(self._order + len(self.added), self._born, since=since)
         self._operations.add(series.operation)
         self._models.add(series.model)
+
+
+def _keeps_others(item: Slice) -> bool:
+    return OTHER in item.cells and any(item.cells[OTHER].mark)
 
 
 def _steadiest_first(item: tuple[Series, Candidate]) -> tuple[int, int, int, Series]:

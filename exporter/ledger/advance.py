@@ -9,6 +9,7 @@ from exporter.ledger.aggregate import ZERO, Aggregate, Field, with_figure
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER, day_of, day_start, floor_to, month_start_day
 from exporter.ledger.draft import Draft
 from exporter.ledger.model import (
+    PUT_OFF,
     RUNNING,
     SHOWN,
     STARTING,
@@ -225,10 +226,17 @@ def _read_slice(draft: Draft, old: Slice, read: Read, layout: _Layout, *, counte
         minute.waiting,
         users,
         held=old.start in layout.held,
-        stage=stage_at(read.now - old.start - QUARTER, draft.rules) if old.width == QUARTER else 0,
+        stage=_stage(old, read, draft.rules),
         sequence=read.sequence,
     )
     return new, rows
+
+
+def _stage(old: Slice, read: Read, rules: Rules) -> int:
+    if old.width == QUARTER:
+        return stage_at(read.now - old.start - QUARTER, rules)
+    # the rest of the minute that the read ends in is still to come
+    return PUT_OFF if old.stage == PUT_OFF and old.start + MINUTE > read.span.hi else 0
 
 
 def _show_series(draft: Draft) -> None:

@@ -1,10 +1,11 @@
 """Taking places away: a series ends, and its place is free for another."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from dataclasses import replace
 
-from exporter.ledger.aggregate import ZERO, Aggregate, add
-from exporter.ledger.model import OTHER, Admission, Cell, Changes, Series, Slice, State
+from exporter.ledger.aggregate import add
+from exporter.ledger.model import OTHER, PUT_OFF, Admission, Cell, Changes, Series, Slice, State
+from exporter.ledger.slices import taken_back
 
 
 def forget(state: State, series: Collection[Series]) -> Changes:
@@ -13,14 +14,20 @@ def forget(state: State, series: Collection[Series]) -> Changes:
     Their counters end, and so does what was taken back from them: nothing is added to those of `OTHER`, which would
     show the same calls a second time. Gauges of spend show the sum of the rows, so theirs moves to `OTHER`. In the
     slices that can still be read again, their rows lie under `OTHER` from then on, as known: neither they nor a series
-    of the same name that comes back count them again.
+    of the same name that comes back count them again. That holds for rows that are counted and not due yet, too: until
+    they are, the corrections of `OTHER` show them in place of those that end.
     """
     gone = {s for s in series if s in state.admitted} - {OTHER}
     labels = _unused_labels(state, gone)
     changes = Changes(ended={**dict.fromkeys(("admitted", "totals", "corrections"), frozenset(gone)), **labels})
+    waiting = 0
     for start, item in state.slices.items():
         if not gone.isdisjoint(item.cells):
             changes.slices[start] = _without(item, gone)
+            if item.stage == PUT_OFF:
+                waiting += sum(taken_back(cell) for name, cell in item.cells.items() if name in gone)
+    if waiting:
+        changes.corrections[OTHER] = state.corrections.get(OTHER, 0) + waiting
     for (day, name), units in state.days.items():
         if name in gone:
             changes.days[day, name] = None
@@ -32,13 +39,14 @@ def forget(state: State, series: Collection[Series]) -> Changes:
     return changes
 
 
-def _without(item: Slice, gone: Collection[Series]) -> Slice:
+def _without(item: Slice, gone: Set[Series]) -> Slice:
     cells = {name: cell for name, cell in item.cells.items() if name not in gone}
-    rows: Aggregate = ZERO
-    for name in gone:
-        rows = add(rows, item.cells.get(name, Cell()).current)
-    other = cells.get(OTHER, Cell())
-    cells[OTHER] = Cell(add(other.current, rows), add(other.mark, rows))
+    other = item.cells.get(OTHER, Cell())
+    for name in gone & item.cells.keys():
+        rows = item.cells[name].current
+        counted = item.cells[name].mark if item.stage == PUT_OFF else rows
+        other = Cell(add(other.current, rows), add(other.mark, counted))
+    cells[OTHER] = other
     return replace(item, cells=cells)
 
 

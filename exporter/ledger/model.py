@@ -126,8 +126,8 @@ class Slice:
     """One stretch of time: a minute, or a merged quarter of an hour.
 
     `held` marks a minute that stays open past the window for its rows in progress. `stage` counts the re-reads that a
-    quarter has had; below 0 it is due at any age. `users` (money units by user) is kept for minutes only; that of
-    quarters lies in the store.
+    quarter has had; below 0 it is due at any age. That of a minute is 0, or `PUT_OFF`. `users` (money units by user) is
+    kept for minutes only; that of quarters lies in the store.
     `sequence` orders reads within one process, so that an older snapshot never replaces a newer one.
     """
 
@@ -168,6 +168,9 @@ class Candidate(NamedTuple):
 
 SHOWN = 0
 """The `born` of a series whose counters are shown as they are."""
+
+PUT_OFF = -2
+"""The `Slice.stage` of a minute whose rows may be counted and not due: changed settings have dated them ahead."""
 
 STARTING = "starting"
 RUNNING = "running"

@@ -8,7 +8,7 @@ from exporter.ledger.agenda import RECHECK
 from exporter.ledger.aggregate import ZERO, Field, add, highest, subtract, with_figure
 from exporter.ledger.calendar import MINUTE, QUARTER, floor_to
 from exporter.ledger.draft import Draft
-from exporter.ledger.model import OTHER, Admission, Cell, Changes, Progress, Rules, Series, Slice, State, Tally
+from exporter.ledger.model import OTHER, PUT_OFF, Admission, Cell, Changes, Progress, Rules, Series, Slice, State, Tally
 from exporter.ledger.shadow import Reclassification, Shadow, later, slot_of, width_of
 from exporter.ledger.slices import join_slices
 
@@ -203,7 +203,7 @@ def _put_off(draft: Draft, item: Slice) -> Slice:
     for series, cell in item.cells.items():
         draft.take_back(series, cell.current[Field.COST])
     skipped = {skip: Tally(0, tally.mark) for skip, tally in item.skipped.items()}
-    return replace(item, cells=cells, skipped=skipped, waiting={}, users={})
+    return replace(item, cells=cells, skipped=skipped, waiting={}, users={}, stage=PUT_OFF)
 
 
 def _put(draft: Draft, item: Slice, parts: Iterable[int]) -> None:

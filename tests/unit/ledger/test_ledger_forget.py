@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
+
 from exporter.ledger.aggregate import Field
 from exporter.ledger.model import OTHER, Series
 from exporter.ledger.view import counters, spend_month, spend_today
 from tests.unit.ledger.driver import RULES, START, Exporter, started
-from tests.unit.ledger.model_log import Log
+from tests.unit.ledger.model_log import Classes, Log
 
 GONE, KEPT = Series("random", "m1"), Series("chat", "m1")
 
@@ -100,3 +102,61 @@ def test_the_rest_of_a_new_series_zero_and_where_it_begins_outlive_a_restart() -
     assert since
     exporter.restart()
     assert exporter.state.admitted[Series("steady", "m1")].since == since
+
+
+class TestRowsThatAreNotDueYet:
+    """Changed settings have dated them ahead: they are counted, and what ends with their series is not their mark."""
+
+    @pytest.mark.parametrize("known", [True, False], ids=["known at the start", "counted"])
+    @pytest.mark.parametrize("max_series", [1, 50])
+    @pytest.mark.parametrize("shift", [30, 1040, 3600, 9 * 3600])
+    def test_they_are_not_counted_when_they_are_due(self, shift: int, max_series: int, *, known: bool) -> None:
+        log = Log()
+        exporter = Exporter(log, START, replace(RULES, max_series=max_series))
+        if known:
+            log.insert(START, operation="random", cost=5)
+        exporter.wait(0)
+        if not known:
+            log.insert(START, operation="random", cost=5)
+        exporter.wait(1)
+        exporter.reconfigure(Classes(shift=shift))
+        assert exporter.state.corrections[GONE] == 5
+        exporter.forget(GONE)
+        assert exporter.state.corrections == {OTHER: 5}
+        exporter.run(shift + 6 * 3600, 300)
+        assert exporter.count(Field.COST) == exporter.count(Field.ROWS) == 0
+        assert exporter.state.corrections == {OTHER: 0}
+
+    def test_a_read_that_ends_within_their_minute_leaves_them_to_come(self) -> None:
+        log = Log()
+        log.insert(START, operation="random", cost=5)
+        exporter = started(log)
+        exporter.reconfigure(Classes(shift=30))
+        exporter.wait(1)
+        exporter.forget(GONE)
+        exporter.run(3600, 10)
+        assert exporter.count(Field.COST) == 0
+
+    def test_their_money_is_spent_once_they_are_due(self) -> None:
+        log = Log()
+        log.insert(START, operation="random", cost=5)
+        exporter = started(log)
+        exporter.reconfigure(Classes(shift=1800))
+        exporter.forget(GONE)
+        exporter.run(2400, 300)
+        assert sum(spend_today(exporter.state, exporter.rules).values()) == 5
+
+
+def test_a_place_that_is_earned_before_rows_under_other_are_due_does_not_count_them_again() -> None:
+    log = Log()
+    log.insert(START, model="a")
+    exporter = started(log, rules=replace(RULES, max_series=2, ample=1))
+    log.insert(exporter.clock, operation="steady", cost=5)
+    exporter.wait(1)
+    exporter.reconfigure(Classes(shift=3 * 3600))
+    for _ in range(4):
+        log.insert(exporter.clock - 3 * 3600, operation="steady", cost=0)
+        exporter.run(900)
+    assert Series("steady", "m1") in exporter.state.admitted
+    exporter.run(6 * 3600, 300)
+    assert exporter.count(Field.COST) == 5
