@@ -25,7 +25,6 @@ MANY = 3
 MOST_TRIES = 3
 """How often a slice is read again in vain before only a change in the ledger makes it worth another try."""
 
-
 NEWEST = 2**62
 """A place after those of all reads."""
 
