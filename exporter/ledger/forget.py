@@ -1,4 +1,4 @@
-"""Taking places away: a series ends, and its place is free for another."""
+"""End series, and free their places for others."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -8,12 +8,11 @@ from exporter.ledger.model import OTHER, Admission, Cell, Changes, Series, Slice
 
 
 def forget(state: State, series: Collection[Series]) -> Changes:
-    """End some series, but for `OTHER`.
+    """End some series; `OTHER` cannot be ended.
 
-    Their counters end, and so does what was taken back from them: nothing is added to those of `OTHER`, which would
-    show the same calls a second time. Gauges of spend show the sum of the rows, so theirs moves to `OTHER`. In the
-    slices that can still be read again, their rows lie under `OTHER` from then on, as known: neither they nor a series
-    of the same name that comes back count them again.
+    Their counters and corrections end. Nothing is added to those of `OTHER`, which would show the same calls twice.
+    Spend gauges show sums of rows, so their spend moves to `OTHER`. In slices that can still be read again, their rows
+    count as known under `OTHER` from then on: neither `OTHER` nor a new series of the same name counts them again.
     """
     gone = {s for s in series if s in state.admitted} - {OTHER}
     labels = _unused_labels(state, gone)
@@ -43,7 +42,7 @@ def _without(item: Slice, gone: Collection[Series]) -> Slice:
 
 
 def _unused_labels(state: State, gone: Collection[Series]) -> dict[str, frozenset[str]]:
-    """When operations and models that no series bears any more were seen last."""
+    """The keys of operations and models that no series has any more."""
     left = state.admitted.keys() - gone
     operations, models = {name.operation for name in left}, {name.model for name in left}
     return {
