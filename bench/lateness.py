@@ -1,8 +1,8 @@
-"""`python -m bench.lateness`: what the probes for late rows cost in the database, on logs of one density or another.
+"""`python -m bench.lateness`: what the probes for late rows cost in the database, for logs of different densities.
 
-A round sums up every slice of the last hour, and a tenth of the older ones. The figures are processor time of the
-database's process (so Linux is needed); the ratio is that of a full read to a probe of the same rows. With `--hours`
-less than 48 the older hours are extrapolated by the row.
+A round probes every slice of the last hour, and a tenth of the older ones. The figures are CPU time of the database
+process (this needs Linux); the ratio compares a full read with a probe of the same rows. With `--hours` below 48, the
+older hours are extrapolated from the rows that exist.
 """
 
 import argparse
@@ -41,7 +41,7 @@ FROM generate_series(%(rows)s, 0, -1) AS n
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds for each row: of a probe of recent slices, of one of older slices, and of a full read of recent ones."""
+    """Seconds per row: of a probe of recent slices, of a probe of older ones, and of a full read of recent ones."""
 
     recent: float
     older: float
@@ -49,7 +49,7 @@ class Cost:
 
 
 def fill(connection: psycopg.Connection[object], rate: int, hours: float) -> None:
-    """A log with so many rows a second; quicker without its index, which is made again as it was."""
+    """Fill a log with so many rows per second. Its index is dropped meanwhile, which is faster."""
     load_schema(connection, "success")
     index = connection.execute("SELECT pg_get_indexdef('ai_operation_log_created_at_idx'::regclass)").fetchone()
     connection.execute("DROP INDEX ai_operation_log_created_at_idx")
@@ -60,7 +60,7 @@ def fill(connection: psycopg.Connection[object], rate: int, hours: float) -> Non
 
 
 def measure(session: Session, table: LogTable, config: Config, rate: int, hours: float) -> Cost:
-    """What the rows of such a log cost."""
+    """Measure what the rows of such a log cost."""
     rules, last = config.classification(), floor_to(int(session.clock), QUARTER)
     first = last - int(hours * HOUR) // QUARTER * QUARTER + QUARTER
     quarters = [Span(lo, lo + QUARTER) for lo in range(first, last, QUARTER)]
@@ -79,7 +79,7 @@ def measure(session: Session, table: LogTable, config: Config, rate: int, hours:
 
 
 def busy(session: Session, work: Callable[[], object]) -> float:
-    """Seconds for which the database's own process is busy with a piece of work, whatever else the machine does."""
+    """CPU seconds that the database process spends on a piece of work, whatever else the machine does."""
     ((process,),) = session.run("SELECT pg_backend_pid()")
     times, until, before = 0, time.monotonic() + MEASURED_SECONDS, _processor_seconds(process)
     while times == 0 or time.monotonic() < until:
@@ -94,7 +94,7 @@ def _processor_seconds(process: int) -> float:
 
 
 def report(cost: Cost, rate: int) -> None:
-    """Print what a round costs, and how soon everything has been looked at."""
+    """Print what a round costs, and how soon everything has been probed."""
     recent = cost.recent * rate * (RECENT + QUARTER / 2)
     older = cost.older * rate * (HORIZON - RECENT)
     rounds = max(ROUNDS, older / max(SHARE * INTERVAL - recent, recent / 3))
@@ -113,7 +113,7 @@ def main() -> None:
     """Measure one density after the other."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows-per-second", type=int, nargs="+", default=[10])
-    parser.add_argument("--hours", type=float, default=48.0, help="how much of the log is made")
+    parser.add_argument("--hours", type=float, default=48.0, help="hours of the log to create")
     arguments = parser.parse_args()
     with EmbeddedPostgres(durable=False) as server, tempfile.TemporaryDirectory() as folder:
         for rate in arguments.rows_per_second:

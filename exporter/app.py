@@ -40,7 +40,7 @@ class Exporter:
     """Everything behind the web server. Owns the store: closes it at the end.
 
     `backfill_since` (seconds since the epoch) counts history from there, on a store that was never used. `host` is
-    this machine's clock, which the database's is compared with.
+    this machine's clock, which the database's is compared with. `refusals` are those that the web server counts.
     """
 
     def __init__(
@@ -50,13 +50,14 @@ class Exporter:
         store: Store,
         backfill_since: int | None = None,
         host: HostClock | None = None,
+        refusals: Refusals | None = None,
     ) -> None:
         self._config = config
         self._login = login if isinstance(login, Login) else Login(login)
         self._store = store
         self._announcer = Announcer()
         self.books = Books(store, config, backfill_since, host)
-        self.refusals = Refusals()
+        self.refusals = refusals or Refusals()
         self._collector = Collector(config, self._login, self.books, self._announcer)
         self._worker = Worker(config, self._login, self.books, self._announcer, self._collector.primaries)
         self._reads = concurrent.futures.ThreadPoolExecutor(1, "scrape")

@@ -111,7 +111,15 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--ready-file", type=Path, metavar="FILE", help="made once the history is there")
     data.set_defaults(run=_demo_data)
 
-    state = commands.add_parser("state", help="what the state folder holds").add_subparsers(required=True)
+    _state(commands.add_parser("state", help="what the state folder holds"))
+
+    rules = commands.add_parser("rules", help="alerts, compiled to Prometheus rules and Alertmanager's routing")
+    add_rules_commands(rules)
+    return parser
+
+
+def _state(parser: argparse.ArgumentParser) -> None:
+    state = parser.add_subparsers(required=True)
     shown = state.add_parser("show", help="print what the state was kept for, and how far it has come")
     _common(shown)
     shown.set_defaults(run=lambda arguments: show(_config(arguments), sys.stdout))
@@ -119,24 +127,18 @@ def _parser() -> argparse.ArgumentParser:
     _common(adopted)
     adopted.set_defaults(run=lambda arguments: adopt(_config(arguments), os.environ, sys.stdout))
 
-    forgotten = state.add_parser("forget", help="end series whose names do not come again, and free their places")
+    forgotten = state.add_parser("forget", help="end series that are no longer needed, and free their places")
     _common(forgotten)
-    forgotten.add_argument("--operation", required=True, metavar="NAME", help="the operation, as /metrics has it")
+    forgotten.add_argument("--operation", required=True, metavar="NAME", help="the operation, as /metrics shows it")
     forgotten.add_argument("--model", metavar="NAME", help="only with this model")
     forgotten.set_defaults(
         run=lambda arguments: forget_series(_config(arguments), arguments.operation, arguments.model, sys.stdout)
     )
 
-    rewound = state.add_parser("rewind", help="count again what is dated after a clock was ahead, and was closed by it")
+    rewound = state.add_parser("rewind", help="reopen what a clock that was ahead has closed, so that its rows count")
     _common(rewound)
-    rewound.add_argument(
-        "--to", metavar="TIME", help="when the clock was last right (when the newest counted row was written)"
-    )
+    rewound.add_argument("--to", metavar="TIME", help="when the clock was last right (the newest counted row's time)")
     rewound.set_defaults(run=lambda arguments: rewind_state(_config(arguments), os.environ, arguments.to, sys.stdout))
-
-    rules = commands.add_parser("rules", help="alerts, compiled to Prometheus rules and Alertmanager's routing")
-    add_rules_commands(rules)
-    return parser
 
 
 def _common(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""Which of the database's clock readings to believe, judged by the exporter's own clocks."""
+"""Decide which readings of the database's clock to believe, by the clocks of the exporter's host."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from exporter.ledger.agenda import LARGEST_STEP
 from exporter.wording import span_text
 
 LEAP_LASTS = 300.0
-"""Seconds for which a leap that no other clock confirms must last before it is believed."""
+"""Seconds that a leap must last before it is believed, if no other clock confirms it."""
 
 
 def _elapsed() -> float:
@@ -19,7 +19,7 @@ def _elapsed() -> float:
 
 @dataclass(frozen=True)
 class HostClock:
-    """The exporter's own clocks, in seconds: one that only goes forward, and the time of day since the epoch."""
+    """The host's clocks, in seconds: one that only goes forward, and the wall clock since the epoch."""
 
     elapsed: Callable[[], float] = _elapsed
     wall: Callable[[], float] = time.time
@@ -29,9 +29,9 @@ class HostClock:
 class Moment:
     """What time it is, in seconds since the epoch.
 
-    `now` is the database's clock, or what it should show while a leap is disbelieved. `safe_now` is never ahead of any
-    clock: what cannot be undone goes by it. `skew` is `now` less the host's clock. `problem` says why the database's
-    clock is not believed, None where it is.
+    `now` is the database's clock, or what it should show while a leap is disbelieved. `safe_now` is ahead of no clock:
+    use it for whatever cannot be undone. `skew` is `now` minus the host's clock. `problem` says why the database's
+    clock is not believed; None if it is.
     """
 
     now: int
@@ -42,7 +42,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class _Believed:
-    """A reading that was believed: the database's clock, and the host's clocks at that moment."""
+    """A reading that was believed: the database's clock and the host's clocks at the same moment."""
 
     clock: float
     elapsed: float
@@ -51,18 +51,19 @@ class _Believed:
 
 @dataclass(frozen=True)
 class _Leap:
-    """A leap that is disbelieved: by how many seconds, and since when by the host's elapsed time."""
+    """A leap that is disbelieved: its size in seconds, and when it began, by the host's elapsed time."""
 
     offset: float
     since: float
 
 
 class DatabaseClock:
-    """Judges every reading of the database's clock. May be used by any thread.
+    """Judges every reading of the database's clock. May be used from any thread.
 
-    A reading is plausible if it is where the last one and the time since then put it, give or take `LARGEST_STEP`, or
-    if the host's clock confirms it: both show the same time, or are as far apart as they were. Any other one is a leap,
-    ahead or back. It is disbelieved until it has lasted for `LEAP_LASTS`, and time goes on by the host's clock.
+    A reading is plausible if it is within `LARGEST_STEP` of the last one plus the time elapsed since then, or if the
+    host's clock confirms it: both show the same time, or differ by as much as before. Any other reading is a leap,
+    forward or back. It is disbelieved until it has lasted for `LEAP_LASTS`; until then, time goes on by the host's
+    clock.
     """
 
     def __init__(self, host: HostClock, horizon: float) -> None:
@@ -77,13 +78,13 @@ class DatabaseClock:
 
     @property
     def offset(self) -> float | None:
-        """The database's clock as last read less the host's, in seconds; None before the first reading."""
+        """The database's clock as last read minus the host's, in seconds; None before the first reading."""
         return self._offset
 
     def judge(self, clock: float, known_now: int | None = None, known_skew: int | None = None) -> Moment:
         """The moment of a reading that was just taken.
 
-        `known_now` and `known_skew` are what the state was last told, and count for the first reading of a process.
+        `known_now` and `known_skew` are the last values in the state; they matter for the first reading of a process.
         """
         with self._lock:
             elapsed, wall = self._host.elapsed(), self._host.wall()
@@ -99,7 +100,7 @@ class DatabaseClock:
             self._leap = leap
             now = expected
             if self._last is None:
-                # the host's own clock may be the one that is wrong: nothing goes ahead by it, and nothing back
+                # the host's clock may be the one that is wrong: go neither forward nor back because of it
                 now = max(min(clock, expected), known_now or 0)
             return self._moment(now, elapsed, wall, _describe(leap.offset))
 
@@ -114,7 +115,7 @@ class DatabaseClock:
         return any(abs(clock - candidate) <= LARGEST_STEP for candidate in candidates)
 
     def _leap_of(self, offset: float, elapsed: float) -> _Leap:
-        """The leap that goes on, or the one that begins with this reading."""
+        """The leap that is going on, or the one that begins with this reading."""
         if self._leap is not None and abs(offset - self._leap.offset) <= LARGEST_STEP:
             return self._leap
         return _Leap(offset, elapsed)
@@ -124,9 +125,9 @@ class DatabaseClock:
         return Moment(int(now), int(safe), round(now - wall), problem)
 
     def _safe_now(self, now: float, elapsed: float, wall: float) -> float:
-        """No later than `now`, than the host's clock, and than the time that has passed since the last reading.
+        """The earliest of `now`, the host's clock, and the last safe time plus the time elapsed since then.
 
-        Where it has lagged behind `now` for a whole horizon it is `now` that was right.
+        Once it has lagged behind `now` for a whole horizon, `now` is taken to be right.
         """
         safe = min(now, wall)
         if self._safe is not None:

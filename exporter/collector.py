@@ -35,10 +35,10 @@ from exporter.optional import NOT_READ, OptionalTables, Source
 from exporter.reclassifier import give_up_old, prove_new
 
 ROUTES_AGE = 60.0
-"""Seconds after which routes are read again although no scrape asks for them."""
+"""Seconds after which routes are read again even if no scrape asks for them."""
 
 ROUTES_SECONDS = 0.5
-"""The most that the log waits, once it is read, for routes that are being read at the moment."""
+"""Seconds that the log, once it is read, waits at most for routes that are being read."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class Scrape:
 
 
 CLOCK_HINT = (
-    "correct the clock of the database's host; until then time goes on by this host's clock, "
-    f"and a clock that stays where it is is believed after {LEAP_LASTS / 60:.0f} minutes"
+    "correct the clock of the database's host; until then, time goes on by this host's clock, "
+    f"and a jump that lasts {LEAP_LASTS / 60:.0f} minutes is accepted"
 )
 """What to do about a clock that is disbelieved."""
 
@@ -89,7 +89,7 @@ class Attempt:
     """One read of the log, which may be under way, and the round of the optional tables that goes with it.
 
     `reached` says that the database has begun a transaction, and is the one that the state was kept for. `outcome` is
-    None until the read has ended; the fields above it do not change from then on.
+    None until the read has ended; after that, the other fields do not change.
     """
 
     round: int
@@ -102,9 +102,9 @@ class Attempt:
 
 
 class Collector:
-    """Reads the database for scrapes: the log in a thread of the caller's, the optional tables in one of their own.
+    """Reads the database for scrapes: the log in the caller's thread, the optional tables in a thread of their own.
 
-    `read_log` is for one thread at a time, everything else for any.
+    `read_log` is for one thread at a time; everything else may be called from any thread.
     """
 
     def __init__(self, config: Config, login: Login, books: Books, announcer: Announcer) -> None:
@@ -132,12 +132,13 @@ class Collector:
         self._database.abort()
 
     def begin(self) -> Attempt:
-        """An attempt for `read_log`. A round of the optional tables begins beside it where any is due."""
+        """Make an attempt for `read_log`, and begin a round of the optional tables next to it if any is due."""
         return Attempt(self._tables.refresh())
 
     def primaries(self) -> Mapping[str, str]:
-        """The primary models of the routes in force, by operation: as last read, which is about a minute ago at most
-        where they can be read.
+        """The primary models of the routes in force, by operation, as last read.
+
+        If the routes can be read, that was about a minute ago at most.
         """
         last = self._tables.last("routes")
         if last is not NOT_READ and time.monotonic() - last.begun < ROUTES_AGE:
@@ -145,8 +146,9 @@ class Collector:
         return self._routes_in_force(self._tables.refresh(), ROUTES_SECONDS)
 
     def read_log(self, attempt: Attempt, seconds: float) -> None:
-        """Read the open window within so many seconds, and record it. Never raises: what fails is said in the attempt
-        and in the log.
+        """Read the open window within so many seconds, and record it.
+
+        Never raises: the attempt and the log say what failed.
         """
         success = False
         try:
@@ -168,13 +170,13 @@ class Collector:
         attempt.outcome = Outcome(success, time.monotonic() - attempt.begun)
 
     def scrape(self, attempt: Attempt, deadline: float) -> Scrape:
-        """What an attempt has brought until now, and the optional tables.
+        """What an attempt has brought so far, and the optional tables.
 
-        They are waited for until `deadline`, a moment of the monotonic clock.
+        Waits for the tables until `deadline`, a moment of the monotonic clock.
         """
         log = attempt.outcome or Outcome(False, time.monotonic() - attempt.begun)
         if not attempt.reached:
-            # whatever the tables held, nobody can tell whether they still do
+            # the tables may have changed, or be those of another database
             return Scrape(outcomes={**FAILED.outcomes, "log": log})
         self._tables.wait(COLLECTORS[1:], attempt.round, deadline)
         shown = self._tables.shown(attempt.round)
@@ -207,7 +209,7 @@ class Collector:
         return True
 
     def _clock_is_believed(self) -> bool:
-        """Whether what was recorded is of the present; else the announcer says why not."""
+        """Whether what was recorded is of the present; if not, the announcer says why."""
         if (problem := self._books.clock_problem) is not None:
             self._announcer.failed("clock", f"{problem} — {CLOCK_HINT}")
             return False
@@ -249,7 +251,7 @@ class Collector:
         return OpenWindow(Read(span, now, minutes, sequence=session.sequence), classification)
 
     def _routes_in_force(self, number: int, seconds: float) -> Mapping[str, str]:
-        """The primary models by operation; where the routes are being read just now a moment is spared for them."""
+        """The primary models by operation. If the routes are being read, wait a moment for them."""
         last = self._tables.last("routes")
         if last is NOT_READ or last.success:
             self._tables.wait(["routes"], number, time.monotonic() + min(ROUTES_SECONDS, seconds))
@@ -270,9 +272,9 @@ class Collector:
         return routes
 
     def _take_budgets(self, budgets: Budgets | None) -> Budgets | None:
-        """Budgets by the names under which users are kept, who are chosen anew by them.
+        """The budgets under the names by which users are kept; the shown users are chosen again by them.
 
-        Where the log is not read yet, the thread that reads it chooses them.
+        If the log is not read yet, the thread that reads it chooses the users.
         """
         if budgets is not None:
             budgets = replace(budgets, by_user=self._books.pseudonyms.keys(budgets.by_user))

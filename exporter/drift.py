@@ -1,4 +1,4 @@
-"""Whether past days still agree with the log: what is written, changed or deleted after a day was read last."""
+"""Whether past days still agree with the log, or rows changed after a day was last read."""
 
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,7 @@ from exporter.ledger.model import Span, State
 
 
 class DriftSampler:
-    """Compares one past day at a time, another one each time; `drift` is SQL less the ledger, in money units."""
+    """Compares one past day at a time, in turn; `drift` is the log's sum minus the ledger's, in money units."""
 
     def __init__(self, books: Books) -> None:
         self._books = books
@@ -22,12 +22,12 @@ class DriftSampler:
         self.drift: int | None = None
 
     def read(self, session: Session, table: LogTable, state: State, piece: int) -> bool:
-        """Sum the day's rows in the database, by `piece` seconds a statement; whether the day is read to its end.
+        """Sum the day's rows in the database, `piece` seconds per statement; returns whether the day is complete.
 
-        Where the session's time runs short, the next call goes on from there.
+        If the session's time runs short, the next call goes on from there.
         """
         zone = self._books.rules.zone
-        # what was summed by settings that have changed since is of no use
+        # a sum by settings that have changed since is of no use
         if self._rules is not self._books.classification or not self.under_way:
             self._begin(state, zone)
         if not self.under_way:
@@ -64,7 +64,7 @@ class DriftSampler:
 
 
 def _whole_days(state: State, zone: ZoneInfo) -> list[int]:
-    """The past days whose sums the ledger holds whole."""
+    """The past days of which the ledger holds the complete sum."""
     progress = state.progress
     today = day_of(progress.now, zone)
     return [

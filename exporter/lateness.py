@@ -1,4 +1,4 @@
-"""Late rows: a look at closed slices once a minute, at a bounded cost, and what is to be read again for it."""
+"""Late rows: probe closed slices once a minute at a bounded cost, and decide what to read again."""
 
 import math
 import time
@@ -20,21 +20,22 @@ INTERVAL = 60.0
 """Seconds from one round to the next, at least."""
 
 SHARE = 0.1
-"""The most that rounds may take of the time of one connection."""
+"""The largest share of one connection's time that rounds may take."""
 
 OLDER_SHARE = 0.25
-"""What older slices get of a round's time, where recent ones alone take all of it."""
+"""The share of a round's time that older slices get even if recent ones use up all of it."""
 
 READ_SHARE = 0.25
-"""The most that reading again what differs may take of the time of one connection, averaged over `BURST` seconds."""
+"""The largest share of one connection's time that reading again may take, averaged over `BURST` seconds."""
 
 BURST = 60.0
+"""Seconds, see `READ_SHARE`."""
 
 _STATEMENT_SECONDS = 1.0
 
 
 class LateRows:
-    """When to look, how much of the log at once, and what differs. For one thread; `monotonic` tells seconds."""
+    """Decides when to probe, how much of the log at once, and what differs. For one thread."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -42,7 +43,7 @@ class LateRows:
         self._next = 0.0
         self._next_read = 0.0
         self._length = 6 * QUARTER
-        # never again as much as was once too much: it saves a few round trips, and costs a round
+        # what was once too much is not tried again: it would save a few round trips and cost a round
         self._longest = 24 * HOUR
 
     @property
@@ -52,7 +53,7 @@ class LateRows:
 
     @property
     def busy(self) -> bool:
-        """Whether slices that differ are to be read again at once."""
+        """Whether there are slices to read again now."""
         return bool(self._watch.suspects) and self._may_read
 
     @property
@@ -63,7 +64,7 @@ class LateRows:
     def look(self, session: Session, log: LogTable, rules: Classification, asked: Round) -> dict[Span, Sums]:
         """The sums of the recent slices, and of as many older ones as the round's time allows.
 
-        A statement that does not end in time is made smaller; where it cannot be, its slice is left out.
+        A statement that does not end in time is split; a single slice that is still too slow is left out.
         """
         begun = self._monotonic()
         # a round that fails for another reason is not tried again at once either
@@ -77,11 +78,11 @@ class LateRows:
         return found
 
     def judge(self, asked: Round, slices: Slices, found: dict[Span, Sums], sequence: int) -> None:
-        """Take in what a round has found; `slices` are those of the state now."""
+        """Record what a round has found; `slices` are those of the current state."""
         self._watch = judge(self._watch, asked, slices, found, sequence)
 
     def next_span(self, slices: Slices, length: int) -> Span | None:
-        """What is to be read again first, at most `length` seconds of it; None where nothing is, or not yet."""
+        """What to read again next, at most `length` seconds of it; None if there is nothing, or not yet."""
         if not self._may_read:
             return None
         span = next_span(self._watch, slices, length)
@@ -91,9 +92,9 @@ class LateRows:
         return span
 
     def was_read(self, slices: Slices, span: Span, seconds: float) -> None:
-        """A span was read, which took so many seconds; `slices` are those of the state after it.
+        """Note that reading a span took so many seconds; `slices` are those of the state after it.
 
-        Where that was for late rows, more of them wait until it was no more than a share of the time.
+        If it was read for late rows, the next such read waits until `READ_SHARE` is kept.
         """
         suspects = self._watch.suspects
         self._watch = settle(self._watch, slices, span)
@@ -123,7 +124,7 @@ class LateRows:
                 self._longest = self._length = max(QUARTER, _length(part) // 2)
                 if len(part) > 1:
                     continue
-                # not even one slice could be summed up in time: the next one may be smaller
+                # not even one slice could be summed in time: leave it out, the next one may be smaller
             else:
                 self._learn(self._monotonic() - asked_at)
             del left[: len(part)]

@@ -1,4 +1,4 @@
-"""The optional tables: read in a thread of their own, where none of them can hold up the log, or another one."""
+"""The optional tables: read in a thread of their own, so that none of them delays the log or another table."""
 
 import concurrent.futures
 import threading
@@ -14,19 +14,19 @@ from exporter.database.errors import DatabaseError, DatabaseUnavailable, QueryTi
 from exporter.database.session import Database, Session
 
 QUICK, PATIENT = 0.25, 5.0
-"""Seconds that a statement may take: at first, so that a table that hangs holds up none of those after it, and when
-those have been read."""
+"""Seconds that a statement may take: in the first try, so that a table that hangs does not delay the others, and in the
+second, when the others have been read."""
 
 SUBJECT = "optional tables"
-"""Of what is said about all of them at once."""
+"""The announcer's subject for messages about all of them."""
 
-_STRETCH = 1.5  # of an interval, for which figures are shown while newer ones are being read
+_STRETCH = 1.5  # intervals for which figures are shown while newer ones are being read
 _SLACK = 1.0  # seconds by which a read may come early, so that a scrape a minute reads every time
 
 
 @dataclass(frozen=True)
 class Source:
-    """One table: `read` what it holds within a transaction, and `take` that once the transaction has ended.
+    """One table: `read` runs within a transaction, `take` gets its result after the transaction has ended.
 
     What `take` returns is shown.
     """
@@ -39,8 +39,8 @@ class Source:
 class Reading:
     """How the last attempt at a table ended, and in how many seconds; `value` is what it brought.
 
-    `begun` is a moment of the monotonic clock, `number` counts the rounds. `retry` says that it cost the database
-    nothing, so that there is no need to wait for the next one.
+    `begun` is a moment of the monotonic clock, `number` is that of the round. `retry` says that the attempt cost the
+    database nothing, so that the next one need not wait.
     """
 
     success: bool
@@ -83,19 +83,19 @@ class OptionalTables:
         self._stopping = False
 
     def stop(self) -> None:
-        """Read no more, and end what is under way."""
+        """Stop reading, and end what is under way."""
         with self._changed:
             self._stopping = True
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._database.abort()
 
     def forget(self) -> None:
-        """Show nothing that was read until now: the database may be down, or another one."""
+        """Show nothing of what was read so far: the database may be down, or may be another one."""
         with self._changed:
             self._readings.clear()
 
     def refresh(self) -> int:
-        """Begin a round if any table is due and none is under way; returns the number of the present one, at once."""
+        """Begin a round if any table is due and none is under way; returns the current round's number at once."""
         with self._changed:
             if self._pending or self._stopping:
                 return self._number
@@ -108,8 +108,9 @@ class OptionalTables:
             return self._number
 
     def wait(self, names: Iterable[str], number: int, deadline: float) -> None:
-        """Wait for tables to be read, until a moment of the monotonic clock; not for one that was slow the last time,
-        where its figures can still be shown or it brought none.
+        """Wait until these tables have been read, or until `deadline`, a moment of the monotonic clock.
+
+        A table that was slow the last time is waited for only if it had figures that are too old to be shown.
         """
         with self._changed:
             while any(self._is_awaited(name, number) for name in names):
@@ -118,7 +119,7 @@ class OptionalTables:
                     return
 
     def shown(self, number: int) -> dict[str, Reading]:
-        """What is shown of each table to who has come for round `number`: at most one and a half intervals old."""
+        """What a caller in round `number` gets of each table: at most one and a half intervals old."""
         with self._changed:
             return {name: self._shown(name, number) for name in self._sources}
 
@@ -159,7 +160,7 @@ class OptionalTables:
                 self._changed.notify_all()
 
     def _attempt(self, name: str, number: int, seconds: float) -> bool:
-        """Read a table, unless the round is over for it; False where a quick read was too short for it."""
+        """Read a table, unless the round is over for it; False if the quick try was too short."""
         if self._stopping or name not in self._pending:
             return True
         begun = time.monotonic()
@@ -203,7 +204,7 @@ class OptionalTables:
             self._changed.notify_all()
 
     def _unavailable(self, number: int, reason: str) -> None:
-        """The round is over for all that were not read yet. Said once, and not where the log's reader says it."""
+        """End the round for all tables that were not read yet. Log it, unless the log's reader does."""
         if not self._stopping and "database" not in self._announcer.wrong():
             self._announcer.failed(SUBJECT, reason)
         with self._changed:

@@ -1,4 +1,4 @@
-"""Taking up a changed configuration while the pages stay up."""
+"""Reload a changed configuration while the pages stay up."""
 
 import contextlib
 import logging
@@ -19,12 +19,12 @@ log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
 _KEPT = ("state_dir", "scrape", "web")
-"""Settings that hold until the process ends."""
+"""Settings that only a restart can change."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What an exporter is made of: when it is equal, there is nothing to take up."""
+    """What an exporter is made of. If it is equal after a reload, nothing has changed."""
 
     config: Config
     info: ConnInfo
@@ -42,7 +42,7 @@ def login_for(
 ) -> Login:
     """A login that reads its settings again when they fail.
 
-    Its secrets are kept out of the log from the moment they are known; `secrets` holds all that the process has had.
+    Its secrets are masked in the log as soon as they are known; `secrets` holds all that the process has ever had.
     """
 
     def hide(info: ConnInfo) -> None:
@@ -52,7 +52,7 @@ def login_for(
     def resolve() -> ConnInfo:
         config = parts.config
         if load is not None:
-            # whatever is wrong with the configuration: a secret in a file of its own can be read
+            # whatever is wrong with the rest of the configuration, a secret in a file of its own can be read
             with contextlib.suppress(ConfigError):
                 config = config.model_copy(update={"database": load().database})
         return resolve_conninfo(config, environ)
@@ -83,7 +83,7 @@ class Reloader:
         self._refusals = refusals  # the web server goes on counting in it
 
     def reload(self) -> None:
-        """Take up what has changed. Whatever cannot be used is refused in the log, and the old stays in force."""
+        """Apply what has changed. If it cannot be used, the log says why, and the old configuration stays in force."""
         try:
             parts = self._read()
         except ConfigError as error:
@@ -111,19 +111,19 @@ class Reloader:
         kept = {name: getattr(former, name) for name in _KEPT}
         for name, value in kept.items():
             if getattr(config, name) != value:
-                log.warning("%s has changed: that takes a restart, until then the old value stays", name)
+                log.warning("%s has changed: restart to apply it, the old value stays in force until then", name)
         config = config.model_copy(update=kept)
         return parts_of(config, self._environ)
 
     def _go_back(self) -> None:
-        """Take the former exporter up again, as soon as that can be done."""
+        """Start the former exporter again as soon as possible."""
         said = ""
         while True:
             try:
                 self._service.replace(lambda: self._build(self._parts))
             except Exception as error:
                 if said != (said := _named(error)):
-                    log.error("the exporter cannot be started again, it is tried every second: %s", said)
+                    log.error("the exporter cannot be started again, retrying every second: %s", said)
                 time.sleep(_RETRY_SECONDS)
             else:
                 log.warning("the old configuration is in force again")
@@ -133,11 +133,10 @@ class Reloader:
         store = Store(parts.config.state_dir)
         try:
             login = login_for(parts, self._environ, self._load, self._secrets)
-            exporter = Exporter(parts.config, login, store, self._backfill_since)
+            exporter = Exporter(parts.config, login, store, self._backfill_since, refusals=self._refusals)
         except BaseException:
             store.close()
             raise
-        exporter.refusals = self._refusals
         exporter.start()
         return exporter
 

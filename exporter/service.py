@@ -1,4 +1,4 @@
-"""What the web server asks: the exporter, which can be replaced by another one while the pages stay up."""
+"""What the web server talks to: the exporter, which can be replaced while the pages stay up."""
 
 import contextlib
 import threading
@@ -11,17 +11,17 @@ from exporter.app import Exporter
 from exporter.web.app import Verdict
 
 _DRAIN_SECONDS = 5.0
-_RELOADING = Verdict(False, "the configuration is being taken up")
+_RELOADING = Verdict(False, "the configuration is being reloaded")
 
 
 class NoExporterError(Exception):
-    """There is no exporter to ask now."""
+    """No exporter is running."""
 
 
 class Service:
-    """An `Application` that passes everything on to the exporter of now; its methods may be called from any thread.
+    """An `Application` that passes everything on to the current exporter. May be used from any thread.
 
-    Scrapes that come while the exporter is replaced wait for the next one, as long as their time allows.
+    Scrapes that arrive while the exporter is being replaced wait for the next one, as long as their time allows.
     """
 
     def __init__(self, exporter: Exporter) -> None:
@@ -32,17 +32,17 @@ class Service:
 
     @property
     def exporter(self) -> Exporter | None:
-        """The exporter of now; None while it is being replaced."""
+        """The current exporter; None while it is being replaced."""
         return self._exporter
 
     def scrape(self, timeout: float) -> Iterable[Metric]:
-        """All metrics, within about `timeout` seconds. Raises `NoExporterError` where no exporter came in that time."""
+        """All metrics, within about `timeout` seconds. Raises `NoExporterError` if none is running by then."""
         deadline = time.monotonic() + timeout
         with self._in_use(timeout) as exporter:
             return exporter.scrape(max(0.0, deadline - time.monotonic()))
 
     def health(self) -> Verdict:
-        """Whether the process does what it is there for."""
+        """Whether the process works."""
         if self._problem is not None:
             return Verdict(False, self._problem)
         exporter = self._exporter
@@ -65,9 +65,10 @@ class Service:
             exporter.stop()
 
     def replace(self, build: Callable[[], Exporter]) -> None:
-        """Stop the exporter, and take the one that `build` makes; it may raise, and then there is none until the next.
+        """Stop the exporter, and use the one that `build` returns.
 
-        A scrape under way is waited for, so that it loses nothing. For one thread at a time.
+        If `build` raises, so does this, and no exporter is running until the next call. A scrape that is under way may
+        finish first. For one thread at a time.
         """
         with self._changed:
             former, self._exporter = self._exporter, None
@@ -77,7 +78,7 @@ class Service:
         try:
             exporter = build()
         except Exception as error:
-            self._problem = f"there is no exporter: {type(error).__name__}"
+            self._problem = f"no exporter is running: {type(error).__name__}"
             raise
         with self._changed:
             self._problem = None

@@ -32,14 +32,14 @@ class Running:
 
     @property
     def exporter(self) -> Exporter:
-        """The exporter of now."""
+        """The current exporter."""
         exporter = self.service.exporter
         if exporter is None:
             raise RuntimeError("the exporter is being replaced")
         return exporter
 
     def reload(self) -> None:
-        """Take up what has changed in the configuration and the credentials; says in the log what it does."""
+        """Apply what has changed in the configuration and the credentials; the log says what was done."""
         self._reloader.reload()
 
 

@@ -1,8 +1,8 @@
-"""The signals that stop and reload a long-running program, noticed without a handler in Python.
+"""The signals that stop and reload a long-running program, received without a handler in Python.
 
-Such a handler runs in the main thread between two instructions, also inside of a lock that the main thread is about to
-release: an event that it sets can be lost. The interpreter's own handler writes each signal's number into a pipe at
-once, in whatever thread it arrives, and a thread of ours reads them there.
+A Python handler runs in the main thread between two instructions, even while the main thread holds a lock that it is
+about to release: an event that the handler sets can be lost. The interpreter's own handler writes each signal's number
+into a pipe at once, in whatever thread it arrives, and a thread of ours reads it there.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from types import FrameType, TracebackType
 from typing import Any, Literal, Self
 
 STOP_SECONDS = 2.5
-"""How long an orderly stop may take before the process ends without the rest of it."""
+"""How long a clean stop may take before the process ends without it."""
 
 _STOP = (signal.SIGINT, signal.SIGTERM)
 _ALL = (*_STOP, signal.SIGHUP)
@@ -21,16 +21,24 @@ _CLOSE = b"\0"  # the number of no signal
 
 
 def hold_signals() -> None:
-    """Keep what stops or reloads a program waiting from here on, until a `SignalReceiver` takes it."""
+    """Hold back the signals that stop or reload a program until a `SignalReceiver` takes them."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
 
 
-class SignalReceiver:
-    """Receives SIGINT and SIGTERM as "stop" and SIGHUP as "reload", also where they were ignored or held before.
+def start_deadline(seconds: float) -> threading.Timer:
+    """End the process with exit code 0 after so many seconds, whatever still hangs, unless the timer is cancelled."""
+    timer = threading.Timer(seconds, os._exit, [0])
+    timer.daemon = True
+    timer.start()
+    return timer
 
-    A context manager of the main thread. From the first stop signal the program has `stop_seconds` (STOP_SECONDS) to
-    leave the context: then the process ends with exit code 0 whatever still hangs. A second stop signal ends it at
-    once, with 128 and the signal's number.
+
+class SignalReceiver:
+    """Receives SIGINT and SIGTERM as "stop" and SIGHUP as "reload", even if they were ignored or held before.
+
+    A context manager for the main thread. After the first stop signal, the program has `stop_seconds` (default:
+    `STOP_SECONDS`) to leave the context; then the process ends with exit code 0, whatever still hangs. A second stop
+    signal ends it at once, with exit code 128 plus the signal's number.
     """
 
     def __init__(self, stop_seconds: float | None = None) -> None:
@@ -66,7 +74,7 @@ class SignalReceiver:
         self._restored.close()
 
     def wait(self) -> Literal["stop", "reload"]:
-        """Wait for what is asked for next; several requests to reload that came meanwhile are one."""
+        """Wait for the next request. Several reloads that were requested meanwhile count as one."""
         with self._changed:
             self._changed.wait_for(lambda: self._stop or self._reload)
             if self._stop:
@@ -87,9 +95,7 @@ class SignalReceiver:
                 if self._stop:
                     os._exit(128 + number)
                 self._stop = True
-                self._deadline = threading.Timer(self._stop_seconds, os._exit, [0])
-                self._deadline.daemon = True
-                self._deadline.start()
+                self._deadline = start_deadline(self._stop_seconds)
             self._changed.notify_all()
 
     def _end_thread(self) -> None:

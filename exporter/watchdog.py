@@ -1,6 +1,6 @@
-"""Ends the process when the web server has died or hangs: a supervisor starts it anew, and scrapes come back.
+"""Ends the process when the web server has died or hangs, so that a supervisor restarts it.
 
-Whatever ends, the state on the disk is whole: every commit is.
+The state on the disk stays whole: commits are atomic.
 """
 
 import contextlib
@@ -14,15 +14,15 @@ from typing import NoReturn, Protocol
 log = logging.getLogger(__name__)
 
 PAUSE = 1.0
-"""Seconds between two questions."""
+"""Seconds between two pings."""
 PATIENCE = 30
-"""How many questions in a row may stay without an answer. Turns are counted, not seconds: a process that was frozen for
-an hour has slept through one turn."""
+"""How many pings in a row may stay without an answer. Turns are counted, not seconds: a process that was frozen for an
+hour has missed only one."""
 EXIT_CODE = 70
 
 
 class Watched(Protocol):
-    """What has a thread and an event loop of its own."""
+    """A server with a thread and an event loop of its own."""
 
     @property
     def alive(self) -> bool:
@@ -30,12 +30,12 @@ class Watched(Protocol):
         ...
 
     def ping(self, answer: Callable[[], None]) -> None:
-        """Have the event loop call ``answer`` as soon as it comes to it."""
+        """Have the event loop call ``answer`` as soon as it can."""
         ...
 
 
 class Watch:
-    """Asks again and again; for one thread."""
+    """Pings a server and counts missing answers. For one thread."""
 
     def __init__(self, watched: Watched, patience: int) -> None:
         self._watched = watched
@@ -45,7 +45,7 @@ class Watch:
         self._missed = 0
 
     def problem(self) -> str | None:
-        """Ask once; what is wrong, None if nothing is."""
+        """Ping once; returns what is wrong, None if nothing is."""
         if not self._watched.alive:
             return "the web server has ended"
         if self._answered.is_set():
@@ -59,7 +59,7 @@ class Watch:
 
 def end_process(reason: str) -> NoReturn:
     """Log the reason and end at once, whatever other threads do."""
-    log.critical("%s: ending with exit code %d, to be started anew", reason, EXIT_CODE)
+    log.critical("%s: ending with exit code %d, to be restarted", reason, EXIT_CODE)
     sys.stderr.flush()
     os._exit(EXIT_CODE)
 

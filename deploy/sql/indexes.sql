@@ -1,6 +1,6 @@
--- Indexes for looking into the log by user and by model (the dashboards' panels on past days), and for counting
--- recommendations and pending approvals once a minute. Works for both layouts; run it as often as you like. Of the log
--- the exporter itself needs only an index that begins with the time column, which both layouts have.
+-- Indexes for reading the log by user and by model (the dashboards' panels on past days), and for counting
+-- recommendations and pending approvals once a minute. Works for both layouts; run it as often as you like. On the log
+-- itself, the exporter needs only an index that begins with the time column, which both layouts have.
 --
 -- Creating an index this way stops writers until it is built. On a large table in use, run the statements by hand
 -- instead, each outside a transaction (layout "status": executed_at for created_at):

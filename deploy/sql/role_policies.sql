@@ -8,7 +8,7 @@
 -- Run it in the database that holds the tables: psql -v ON_ERROR_STOP=1 -f deploy/sql/role_policies.sql
 -- Tables outside the search_path: SET search_path first.
 
--- Another admin's role may not be changed by everyone who may create roles: the error says who can help.
+-- Not everyone who may create roles may change a role that another admin has created: the error says who can.
 DO $$
 DECLARE
     who text;
@@ -17,8 +17,8 @@ BEGIN
         CREATE ROLE ai_exporter LOGIN;
     END IF;
     ALTER ROLE ai_exporter LOGIN;
-    -- A running exporter has three connections. Ten let a second replica or a restart overlap with it, and leave four
-    -- for check, verify and the reports; a runaway cannot take what the application needs.
+    -- A running exporter has three connections. A limit of ten leaves room for a second replica or a restart that
+    -- overlaps, and four for check, verify and the reports, but keeps the application's connections safe.
     ALTER ROLE ai_exporter CONNECTION LIMIT 10;
     -- Backstops: the exporter sets shorter limits of its own.
     ALTER ROLE ai_exporter SET default_transaction_read_only = on;
@@ -36,7 +36,7 @@ EXCEPTION
         RAISE EXCEPTION '% may not change the role ai_exporter, which another role has made: %',
                         quote_ident(current_user), SQLERRM
             USING ERRCODE = 'insufficient_privilege',
-                  HINT = format('Run this file as %s. Or let one of these run: GRANT ai_exporter TO %I WITH ADMIN OPTION; '
+                  HINT = format('Run this file as %s. Or have one of these run: GRANT ai_exporter TO %I WITH ADMIN OPTION; '
                                 'and run this file again.', coalesce(who || ' or a superuser', 'a superuser'),
                                 current_user);
 END
@@ -82,7 +82,7 @@ BEGIN
     END LOOP;
 EXCEPTION
     WHEN insufficient_privilege THEN
-        RAISE EXCEPTION '% may not give ai_exporter what it reads of %: %', quote_ident(current_user), wanted_table, SQLERRM
+        RAISE EXCEPTION '% may not grant ai_exporter what it reads of %: %', quote_ident(current_user), wanted_table, SQLERRM
             USING ERRCODE = 'insufficient_privilege',
                   HINT = 'Run this file as the owner of the tables and of their schema, or as a superuser.';
 END

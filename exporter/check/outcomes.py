@@ -4,11 +4,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import psycopg
 from psycopg import sql
 
 from exporter.check.scene import Scene
-from exporter.database.errors import QueryTimeout
+from exporter.check.seen import TOO_SLOW
 from exporter.database.log_query import LogTable, bounds, outcome
 from exporter.database.names import identifier
 from exporter.finding import Finding, fail, ok, warn
@@ -19,13 +18,13 @@ from exporter.wording import span_text
 OUTCOMES = "outcomes"
 
 AGES = (HOUR, 6 * HOUR, 24 * HOUR)
-"""How far back is looked, in seconds: from the shortest on, as long as time suffices."""
+"""How far back to look, in seconds: the shortest first, as long as there is time."""
 
 SECONDS = 10.0
-"""After this long no further age is looked at."""
+"""No further age is tried after this long."""
 
 MOST_UNKNOWN = 0.01
-"""From this share of calls on, without a known outcome, what is counted is not what was called."""
+"""The largest share of calls with an unknown outcome that is not a failure of the check."""
 
 MOST_WORDS = 8
 _WORD_LENGTH = 40
@@ -43,9 +42,9 @@ ORDER BY known DESC, calls DESC, word LIMIT {most}
 
 @dataclass(frozen=True)
 class Outcomes:
-    """The calls of the last `reach` seconds, and those among them with an unknown outcome: by word, None for NULL.
+    """The calls of the last `reach` seconds, and how many of them have an unknown outcome.
 
-    The commonest words are named; `unknown` counts all of them.
+    `words` has the most frequent unknown words (None: NULL) with their counts; `unknown` is the total.
     """
 
     reach: int
@@ -55,7 +54,7 @@ class Outcomes:
 
 
 def check_outcomes(scene: Scene) -> list[Finding]:
-    """Each call of the last hours ended in a way that is known, or is under way."""
+    """Whether each recent call has ended in a known way, or is still running."""
     scene.session.prove_visible(scene.relation)
     found = _look(scene)
     if found is None:
@@ -64,7 +63,7 @@ def check_outcomes(scene: Scene) -> list[Finding]:
 
 
 def judge_outcomes(found: Outcomes, log: LogTable) -> Finding:
-    """What calls without a known outcome mean: they are in no counter of calls, and in no error rate."""
+    """Judge calls with an unknown outcome: no counter of calls and no error rate includes them."""
     within = f"of the last {span_text(found.reach)}"
     column = log.columns["status" if log.has_status else "success"].name
     if not found.unknown:
@@ -90,7 +89,7 @@ def _look(scene: Scene) -> Outcomes | None:
         try:
             with scene.session.savepoint():
                 found = _read(scene, age)
-        except (QueryTimeout, psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
+        except TOO_SLOW:
             break
     return found
 

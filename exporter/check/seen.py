@@ -23,6 +23,10 @@ SECONDS = 20.0
 """After this long no further step is begun."""
 
 
+TOO_SLOW = (QueryTimeout, psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)
+"""What a statement raises that did not end in its time."""
+
+
 @dataclass(frozen=True)
 class Seen:
     """Operations and models, each with its latest time in seconds, and how many seconds back was looked."""
@@ -52,7 +56,7 @@ def look_back(session: Session, log: LogTable, rules: Classification, seconds: f
         try:
             with session.savepoint():
                 found.extend(read_span(session, log, plain, span, width=DAY).values())
-        except (QueryTimeout, psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
+        except TOO_SLOW:
             break
         reach = age
     return _joined(found, reach)

@@ -1,4 +1,4 @@
-"""Whether there are places left for series that are new."""
+"""Whether there are places left for new series."""
 
 import contextlib
 import sqlite3
@@ -15,7 +15,7 @@ SERIES = "series"
 
 
 def check_series(folder: Path, most: int) -> Finding:
-    """How many of the places in the state are taken. A state that cannot be read is the matter of other checks."""
+    """How many of the places in the state are taken. Other checks report a state that cannot be read."""
     try:
         with contextlib.closing(read_only(folder / FILE_NAME)) as db:
             count = "SELECT count(*) FROM parts WHERE part = 'admitted' AND key <> ?"
@@ -27,6 +27,6 @@ def check_series(folder: Path, most: int) -> Finding:
         return ok(SERIES, detail)
     return warn(
         SERIES,
-        f"{detail}; what comes beyond is counted as other",
-        "raise max_series, or end what does not come again: ai-operation-exporter state forget --operation NAME",
+        f"{detail}; pairs without a place are counted as other",
+        "raise max_series, or end series you no longer need: ai-operation-exporter state forget --operation NAME",
     )

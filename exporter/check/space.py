@@ -1,4 +1,4 @@
-"""Room for the state on its volume."""
+"""Free space for the state on its volume."""
 
 import os
 from pathlib import Path
@@ -9,35 +9,37 @@ from exporter.state.store import FILE_NAME
 SPACE = "state space"
 
 ROOMY = 32 * 2**20
-"""Bytes that the state of 200 busy series over 48 hours needs: 14 MiB of file, its journal, and as much again for the
+"""Bytes that the state of 200 busy series over 48 hours needs: a file of 14 MiB, its journal, and as much again for the
 users of a large team."""
 
 LEAST = 512 * 2**10
-"""Bytes that must be free beside the state for its next commits."""
+"""Bytes that must be free for the next commits."""
 
 
 def check_space(folder: Path) -> Finding:
-    """Whether the state has room to grow, on the volume that the folder lies on or will lie on."""
+    """Whether the volume of the folder, which may not exist yet, has space for the state to grow."""
     try:
         nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
         volume = os.statvfs(nearest)
         kept = sum(path.stat().st_size for path in folder.glob(f"{FILE_NAME}*"))
     except OSError as error:
-        return warn(SPACE, f"{folder}: {error.strerror}", "see that the folder can be read")
+        return warn(SPACE, f"{folder}: {error.strerror}", "make the folder readable for this user")
     no_files = volume.f_files > 0 and volume.f_favail == 0
     return judge_space(nearest, volume.f_bavail * volume.f_frsize, kept, no_files=no_files)
 
 
 def judge_space(folder: Path, free: int, kept: int, *, no_files: bool) -> Finding:
-    """What so many bytes free beside a state of so many bytes mean."""
+    """Judge `free` bytes on the volume of a state that already takes `kept` bytes."""
     detail = f"{_size(free)} free at {folder}"
     if no_files:
-        return fail(SPACE, f"{detail}, and no file can be made there (no inodes)", "delete files on that volume")
+        return fail(
+            SPACE, f"{detail}, and no file can be created there (no free inodes)", "delete files on that volume"
+        )
     if free < LEAST:
         return fail(
             SPACE,
             f"{detail}: the state cannot grow, and counters freeze when it is full",
-            "enlarge or clear the volume",
+            "enlarge the volume, or free space on it",
         )
     if free + kept < ROOMY:
         return warn(

@@ -49,7 +49,7 @@ def _check_folder(folder: Path, identity: Identity | None) -> Finding:
 
 
 def check_privacy(folder: Path) -> Finding:
-    """Whether nobody but its owner can read the state, or put another one in its place."""
+    """Whether only its owner can read the state, or replace it."""
     try:
         if not folder.is_dir():
             return ok(PRIVACY, "will be closed to other users")
@@ -59,10 +59,10 @@ def check_privacy(folder: Path) -> Finding:
         if readable := readable_by_others(folder, NAMES):
             names = " ".join(map(str, readable))
             return warn(
-                PRIVACY, f"others than their owner can read {names}", f"start the exporter, or: chmod 600 {names}"
+                PRIVACY, f"users other than the owner can read {names}", f"start the exporter, or: chmod 600 {names}"
             )
     except OSError as error:
-        return warn(PRIVACY, f"{folder}: {error.strerror}", "see that the folder can be read")
+        return warn(PRIVACY, f"{folder}: {error.strerror}", "make the folder readable for this user")
     return ok(PRIVACY, "closed to other users")
 
 
@@ -126,7 +126,7 @@ def _read(file: Path) -> tuple[int, Identity | None, str | None]:
 
 
 def read_only(file: Path) -> sqlite3.Connection:
-    """The state's file, open without making or changing anything beside it."""
+    """Open the state's file without creating or changing anything next to it."""
     # Without a journal beside it the file is read as it is: SQLite would else make one.
     has_journal = file.with_name(f"{FILE_NAME}-wal").exists()
     uri = f"{file.absolute().as_uri()}?{'mode=ro' if has_journal else 'mode=ro&immutable=1'}"

@@ -1,4 +1,4 @@
-"""Whether an optional table is read at a bounded cost: by an index, or because it is small."""
+"""Whether reading an optional table has a bounded cost: through an index, or because it is small."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from exporter.finding import Finding, ok, warn
 from exporter.wording import listing
 
 MANY_ROWS, MANY_BYTES = 100_000, 50_000_000
-"""From either on, reading a table whole once a minute costs the database more than an index on it does."""
+"""From either on, a full read once a minute costs the database more than an index does."""
 
 _TABLE = """
 SELECT c.relkind::text, greatest(c.reltuples, 0)::float8, coalesce(pg_catalog.pg_relation_size(c.oid), 0)::float8,
@@ -33,8 +33,8 @@ WHERE c.relname = %(name)s AND n.nspname = %(schema)s
 
 @dataclass(frozen=True)
 class Whole:
-    """A table that is read whole: its kind as in `pg_class`, its rows as last estimated, its bytes, and whether it has
-    an index that would serve.
+    """A table that is read whole: its kind as in `pg_class`, its estimated rows, its bytes, and whether it has an index
+    that could be used.
     """
 
     name: QualifiedName
@@ -45,12 +45,12 @@ class Whole:
 
     @property
     def is_large(self) -> bool:
-        """Whether reading it whole is worth a warning. Where there is an index, narrow rows may rightly be so read."""
+        """Whether reading it whole is worth a warning. Even with an index, that can be right for narrow rows."""
         return self.size >= MANY_BYTES or (self.rows >= MANY_ROWS and not self.indexed)
 
 
 def check_served(scene: Scene, section: str, table: Table, statement: sql.Composed, roles: Sequence[str]) -> Finding:
-    """The plan of a table's own query; `roles` are those of the columns that an index must begin with."""
+    """Check the plan of a table's own query; `roles` are those of the columns that an index must begin with."""
     columns = [table.columns[role].name for role in roles]
     scans = read_plan(explain(scene.session, statement, {}), columns[0])
     whole = [found for name in scans.whole for found in _read(scene, name, columns)]
@@ -58,7 +58,7 @@ def check_served(scene: Scene, section: str, table: Table, statement: sql.Compos
 
 
 def judge_served(section: str, name: QualifiedName, columns: Sequence[str], whole: Sequence[Whole]) -> Finding:
-    """What it means that these tables are read whole."""
+    """Judge the tables that a query reads whole."""
     found = f"{section} index"
     large = [table for table in whole if table.is_large]
     if not large:
@@ -71,7 +71,7 @@ def judge_served(section: str, name: QualifiedName, columns: Sequence[str], whol
         return warn(found, f"{detail}, although it has an index on {listing(columns)}", mend)
     concurrently = "" if worst.kind == "p" else " CONCURRENTLY"
     mend = f"CREATE INDEX{concurrently} ON {table_sql(worst.name)} ({columns_sql(columns)});"
-    return warn(found, f"{detail}, and no index on {listing(columns)} serves", mend)
+    return warn(found, f"{detail}, since it has no index on {listing(columns)}", mend)
 
 
 def _read(scene: Scene, name: QualifiedName, columns: Sequence[str]) -> list[Whole]:

@@ -61,9 +61,8 @@ def connect(info: ConnInfo, timeout: float, application_name: str) -> Connection
 def start_connecting(info: ConnInfo, timeout: float, application_name: str) -> "Future[Connection]":
     """Open a connection as `connect` does, in a thread of its own.
 
-    Cancelling the future ends the wait for it at once. Neither a lookup of a host's name nor a handshake in libpq can
-    be interrupted: that thread goes on until it knows, and closes what it has opened. It does not keep the process
-    alive.
+    Cancelling the future ends the wait at once. A lookup of a host's name or a handshake in libpq cannot be
+    interrupted: the thread finishes it, and then closes what it has opened. It does not keep the process alive.
     """
     future: Future[Connection] = Future()
 

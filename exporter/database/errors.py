@@ -36,7 +36,7 @@ class DatabaseUnavailable(DatabaseError):  # noqa: N818
 
 
 class LoginRefused(DatabaseUnavailable):
-    """The server answers, and does not let us in; `reason` says why without the server's address."""
+    """The server answers, but refuses the login; `reason` says why, without the server's address."""
 
     def __init__(self, place: str, reason: str, mend: str, sqlstate: str | None = None) -> None:
         super().__init__(f"{place}: {reason}", mend, sqlstate)
@@ -64,11 +64,11 @@ class QueryTimeout(DatabaseError):  # noqa: N818
 
 
 class TableLocked(QueryTimeout):
-    """A statement waited in vain for another transaction's lock."""
+    """A statement waited too long for another transaction's lock."""
 
 
 class TooManyRows(DatabaseError):  # noqa: N818
-    """A table has more rows than are read of it."""
+    """A table has too many rows to be read."""
 
 
 _KINDS: dict[Kind, Callable[[str, str, str | None], DatabaseError]] = {
@@ -106,7 +106,7 @@ def no_answer(info: ConnInfo) -> DatabaseUnavailable:
 
 
 def given_up(info: ConnInfo) -> DatabaseUnavailable:
-    """The program ends, and with it what it was asking for."""
+    """The error for what is under way when the program stops."""
     return DatabaseUnavailable(f"{_place(info)}: given up", "nothing is wrong: the program stops")
 
 

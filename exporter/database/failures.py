@@ -121,7 +121,7 @@ PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("Too many open files",),
         "this process may not open another file",
-        "raise its limit of open files (LimitNOFILE, ulimit -n), or see who opens so many connections to it",
+        "raise its limit of open files (LimitNOFILE, ulimit -n), or find out who opens so many connections to it",
     ),
     (("Connection refused",), *_REFUSED),
     (
@@ -142,12 +142,12 @@ PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("too many connections for role",),
         "the role has no connection left",
-        "see whose they are in pg_stat_activity, or raise the limit: ALTER ROLE … CONNECTION LIMIT",
+        "see pg_stat_activity for who has them, or raise the limit: ALTER ROLE … CONNECTION LIMIT",
     ),
     (
         ("is not currently accepting connections",),
         "the database takes no connections",
-        "ALTER DATABASE … ALLOW_CONNECTIONS true, unless that is meant",
+        "ALTER DATABASE … ALLOW_CONNECTIONS true, unless that is intended",
     ),
     (("too many clients", "too many connections", "connection slots are reserved", "no more connections"), *_FULL),
     (("is starting up", "is shutting down", "in recovery mode", "not yet accepting connections"), *_STARTING),
@@ -183,7 +183,7 @@ PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("FATAL:  database ", "no such database"), *_DATABASE),
 )
 
-# Those by which a server that answers says that it does not let us in: waiting does not help.
+# A server that answers refuses the login: waiting does not help.
 REFUSED_LOGINS = frozenset(
     message for message, _ in (_PASSWORD, _ADDRESS, _DATABASE, _NO_PASSWORD, _NO_ROLE, _NOT_LET_IN, _TLS_WANTED)
 )

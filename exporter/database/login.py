@@ -1,4 +1,4 @@
-"""How the exporter logs in: the settings in force, read again from their sources when they no longer let it in."""
+"""How the exporter logs in: by settings that are read again from their sources when a login fails."""
 
 import threading
 from collections.abc import Callable
@@ -9,10 +9,10 @@ from exporter.database.errors import DatabaseError, LoginRefused
 
 
 class Login:
-    """One login that several connections share; every method may be called from any thread.
+    """One login that several connections share. Every method may be called from any thread.
 
     `resolve` reads the settings from their sources, and may raise `ConfigError`; without it they never change.
-    `before_change` gets settings before they are used for the first time, so that their secrets are masked.
+    `before_change` gets new settings before they are used, to mask their secrets.
     """
 
     def __init__(
@@ -36,12 +36,12 @@ class Login:
 
     @property
     def refusal(self) -> str | None:
-        """Why the server refused the last login, free of secrets and addresses; None after one that succeeded."""
+        """Why the server refused the last login, without secrets and addresses; None after one that succeeded."""
         return self._refusal
 
     @property
     def problem(self) -> str | None:
-        """Why the settings could not be read again, free of secrets; None where they could."""
+        """Why the settings could not be read again, without secrets; None if they could."""
         return self._problem
 
     def subscribe(self, listener: Callable[[], None]) -> None:
@@ -49,18 +49,18 @@ class Login:
         self._listeners.append(listener)
 
     def succeeded(self) -> None:
-        """Note that the server has let someone in."""
+        """Note that a login has succeeded."""
         self._refusal = None
         for listener in self._listeners:
             listener()
 
     def failed(self, error: DatabaseError) -> None:
-        """Note that nobody was let in. A server that cannot be reached has not refused anything."""
+        """Note that a login has failed. A server that cannot be reached has not refused anything."""
         if isinstance(error, LoginRefused):
             self._refusal = error.reason
 
     def others_than(self, failed: ConnInfo) -> ConnInfo | None:
-        """Other settings than those that failed: those in force, else what the sources say now; None without any."""
+        """Settings that differ from the failed ones: those in force, or else those in the sources; None if none do."""
         with self._lock:
             if self._info != failed:
                 return self._info

@@ -1,4 +1,4 @@
-"""A cheap query on the log: a few sums of each slice, to see whether it still holds what the ledger has read there."""
+"""A cheap query on the log: a few sums of each slice, to find slices that no longer hold what the ledger has read."""
 
 import re
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ _INTEGERS = ("smallint", "integer", "bigint")
 _SCALE = re.compile(r"numeric\(\d+,(\d+)\)")
 _KEPT_DECIMALS = 12
 
-_MARGIN = 10800  # seconds; more than any zone's clock is ever moved at once
+_MARGIN = 10800  # seconds; more than any zone ever shifts its clock at once
 
 # One range scan of the time index for each slice, and nothing per row but the sums: no arithmetic on times, no groups.
-# Which values are used is decided as in `span_query`; a probe that decided otherwise would find a difference for ever.
+# Values are accepted by the same rules as in `span_query`: otherwise a probe would find a difference forever.
 _STATEMENT = sql.SQL("""
 SELECT probed.lo, sums.*
 FROM {slices}
@@ -60,18 +60,21 @@ def probe_query(log: LogTable, rules: Classification, spans: Sequence[Span]) -> 
     in microseconds; a sum is NULL where no row has a value.
     """
     zoned = not log.has_zone and rules.log_time_zone != "UTC"
+    final, failed = final_and_failed(log)
+    time_type = sql.SQL("timestamptz" if log.has_zone else "timestamp")
     statement = _STATEMENT.format(
-        slices=_zone_slices(rules) if zoned else _BY_COLUMN.format(type=sql.SQL(_time_type(log))),
+        slices=_zone_slices(rules) if zoned else _BY_COLUMN.format(type=time_type),
         within=sql.SQL("{0} >= probed.lo AND {0} < probed.hi").format(instant(log, rules))
         if zoned
         else sql.SQL("true"),
         table=identifier(*log.relation.name.parts),
         time=log.column("time"),
-        **_conditions(log),
+        final=final,
+        failed=failed,
         cost=_usd(log),
         input_tokens=_usable(log, "input_tokens"),
         output_tokens=_usable(log, "output_tokens"),
-        latency=_microseconds(log),
+        latency=_microseconds(log, final),
     )
     limits: list[tuple[datetime, datetime]] = [] if zoned else [bounds(log, rules, span) for span in spans]
     return statement, {
@@ -101,15 +104,6 @@ def _zone_slices(rules: Classification) -> sql.Composed:
     return _BY_ZONE.format(zone=sql.Literal(rules.log_time_zone), margin=sql.Literal(_MARGIN))
 
 
-def _time_type(log: LogTable) -> str:
-    return "timestamptz" if log.has_zone else "timestamp"
-
-
-def _conditions(log: LogTable) -> dict[str, sql.Composed]:
-    final, failed = final_and_failed(log)
-    return {"final": final, "failed": failed}
-
-
 def _is_integer(log: LogTable, measure: str) -> bool:
     return log.columns[measure].type in _INTEGERS
 
@@ -127,9 +121,8 @@ def _usd(log: LogTable) -> sql.Composed:
     return usable if exact else sql.SQL("round({}, {})").format(usable, sql.Literal(_KEPT_DECIMALS))
 
 
-def _microseconds(log: LogTable) -> sql.Composed:
-    usable, (final, _) = _usable(log, "latency"), final_and_failed(log)
+def _microseconds(log: LogTable, final: sql.Composed) -> sql.Composed:
     whole = (
         "sum({}) FILTER (WHERE {}) * 1000" if _is_integer(log, "latency") else "sum(round({} * 1000)) FILTER (WHERE {})"
     )
-    return sql.SQL(whole).format(usable, final)
+    return sql.SQL(whole).format(_usable(log, "latency"), final)

@@ -32,7 +32,7 @@ from exporter.database.login import Login
 _GRACE = 2.0  # seconds past its time after which a connection that does not answer is cut
 
 _AT_ONCE = 500 if psycopg.capabilities.has_stream_chunked() else 1
-"""Rows of a stream that are in memory at once; a libpq older than 17 has them one by one."""
+"""Rows of a stream that are in memory at once; libpq before 17 can only fetch them one by one."""
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
@@ -45,7 +45,7 @@ SELECT extract(epoch FROM now())::float8, current_database()::text,
        set_config('row_security', 'off', true), set_config('jit', 'off', true)
 """
 _LIMIT = "SELECT set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true)"
-_LOCK_SHARE = 0.8  # of a statement's time, for which it waits for a lock
+_LOCK_SHARE = 0.8  # of a statement's time that it may wait for a lock
 _SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
 
 
@@ -104,7 +104,7 @@ class Session:
     ) -> Iterator[tuple[Any, ...]]:
         """The rows of a statement as they arrive, so that few of them are in memory at once.
 
-        Take all of them before the next statement. For the rest it is as `run`.
+        Take all of them before the next statement. Otherwise it is like `run`.
         """
         self.limit()
         yield from self._cursor.stream(statement, parameters or {}, size=_AT_ONCE)
@@ -162,7 +162,7 @@ class Session:
 class Database:
     """A connection that is opened when needed, kept, and opened anew after a failure. For one thread.
 
-    `login` may be shared with others, or be settings that never change.
+    `login` may be shared with other connections, or be settings that never change.
     """
 
     def __init__(self, login: Login | ConnInfo, connect_timeout: float, application_name: str) -> None:
@@ -240,7 +240,7 @@ class Database:
         return self._log_in(timeout)
 
     def _log_in(self, timeout: float) -> Connection:
-        """A new connection with an open transaction, by the settings in force or by newer ones if those fail."""
+        """Open a connection and a transaction by the settings in force, or by newer ones if those fail."""
         self.info = self._login.info
         try:
             try:
@@ -249,7 +249,7 @@ class Database:
                 newer = None if self._aborted else self._login.others_than(self.info)
                 if newer is None:
                     if self._login.problem is not None:
-                        error.mend += f"; what it is made of cannot be read again: {self._login.problem}"
+                        error.mend += f"; the connection's settings cannot be read again: {self._login.problem}"
                     raise
                 self.info = newer
                 connection = self._open(timeout)
@@ -274,7 +274,7 @@ class Database:
         raise failure
 
     def _connect(self, timeout: float) -> Connection:
-        """Connect, unless this is aborted before, or meanwhile."""
+        """Connect, unless this is aborted first."""
         with self._aborting:
             if self._aborted:
                 raise given_up(self.info)
@@ -323,7 +323,7 @@ class Database:
 
 
 def _limits(milliseconds: int) -> dict[str, str]:
-    """The time of a statement, and the shorter one that it may wait for a lock, so that a lock is told as one."""
+    """A statement's time, and the shorter time that it may wait for a lock, so that a lock is reported as one."""
     return {"ms": str(max(1, milliseconds)), "lock": str(max(1, int(milliseconds * _LOCK_SHARE)))}
 
 
@@ -336,7 +336,7 @@ def _system_identifier(connection: Connection) -> str:
 
 
 def _shut(descriptor: int) -> None:
-    # without a copy of the descriptor: there may be none left to have
+    # do not copy the descriptor: there may be none left
     with contextlib.suppress(OSError):
         handle = socket.socket(fileno=descriptor)
         try:

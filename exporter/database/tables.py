@@ -27,10 +27,10 @@ MOST_GROUPS = 100
 """Label sets of recommendations that are shown; the rest is summed as `other`."""
 
 MOST_BUDGETS, MOST_ROUTES, MOST_SPELLINGS = 250_000, 10_000, 1_000
-"""Rows that are read of each table at most: budgets, routes, and groups of recommendations as they are written."""
+"""The most rows that are read: of budgets, of routes, and groups of recommendations before case is folded."""
 
 BUDGET_FIELDS = ("limit", "recorded_spend")
-"""What of the budgets table can have values that cannot be used, as the label `field` names it."""
+"""The fields of the budgets table that may hold unusable values, as the label `field` names them."""
 
 PENDING = "pending"
 
@@ -45,7 +45,7 @@ class Budgets:
 
     @cached_property
     def idle(self) -> Counter[str]:
-        """How many users are in each state as long as nobody has spent anything: counted once for many scrapes."""
+        """How many users would be in each state if nobody had spent anything: counted once for many scrapes."""
         return count_idle_states(self.by_user)
 
 
@@ -61,7 +61,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Table:
-    """An optional table that is there and can be read: where it is, and which column holds what."""
+    """An optional table that can be read: where it is, and which column holds what."""
 
     relation: Relation
     columns: Mapping[str, Column]
@@ -84,7 +84,7 @@ class Table:
         return sql.SQL("{}::{}").format(self.column(role), sql.SQL("numeric" if role in _AMOUNTS else "text"))
 
     def group(self, role: str) -> sql.Composable:
-        """The column that has a role as an index on it has it; as text where its type cannot be compared."""
+        """The column that has a role, in a form that an index on it serves; as text if its type cannot be compared."""
         return self.column(role) if self.columns[role].category in "SE" else self.value(role)
 
 
@@ -224,7 +224,7 @@ def recommendations_query(table: Table) -> sql.Composed:
 
 
 def read_approvals(session: Session, config: Config) -> int | None:
-    """How many approvals are pending, in whatever case that is written."""
+    """How many approvals are pending, in upper or lower case."""
     table = find_table(session, config, "approvals")
     if table is None:
         return None
@@ -235,11 +235,11 @@ def read_approvals(session: Session, config: Config) -> int | None:
 def approvals_query(session: Session, table: Table) -> sql.Composed:
     """The query for the rows that are pending.
 
-    An index on the status serves it: the column is compared as it is, with the word in each way to write it.
+    It can use an index on the status: the bare column is compared with every spelling of the word.
     """
     column = table.columns["status"]
     if column.category == "E":
-        # a word that the type does not have would be an error
+        # comparing with a word that the type does not have is an error
         asked = {"oid": table.relation.oid, "column": column.name, "word": PENDING}
         ((schema, kind, labels),) = session.run(_ENUM, asked)
         words = sql.SQL("{}::text[]::{}[]").format(sql.Literal(labels), identifier(schema, kind))
@@ -250,9 +250,9 @@ def approvals_query(session: Session, table: Table) -> sql.Composed:
 
 
 def find_table(session: Session, config: Config, section: str) -> Table | None:
-    """An optional table, by its place in the configuration; None where it is switched off or not there.
+    """An optional table, by its place in the configuration; None if it is switched off or absent.
 
-    Raises `SchemaProblem` or `NotVisible` where it cannot be read as it is.
+    Raises `SchemaProblem` or `NotVisible` if it cannot be read.
     """
     name: QualifiedName | None = getattr(config.tables, section)
     relation = None if name is None else session.relation(name, f"tables.{section}")
@@ -276,7 +276,7 @@ def _lower(text: str | None) -> str | None:
 
 
 def _budget(limit: str | None, threshold: str | None, *, percentage: bool) -> Budget:
-    """A budget from what can be used of it, in dollars or percent; None where that is nothing."""
+    """A budget from the usable values, in dollars or percent; None for one that is absent or unusable."""
     if limit is None:
         return Budget()
     most = Decimal(limit)

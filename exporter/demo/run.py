@@ -23,6 +23,7 @@ from exporter.demo.postgres import EmbeddedPostgres
 from exporter.demo.rows import fill
 from exporter.demo.schema import Layout, load_schema
 from exporter.demo.traffic import Traffic
+from exporter.signals import start_deadline
 
 _DATABASE = "demo"
 _TERMINAL_SECONDS = 1.0
@@ -105,9 +106,7 @@ class Interruption:
         if self.requested and number != signal.SIGHUP:
             os._exit(128 + number)
         if not self.requested and self._stop_seconds is not None:
-            self._deadline = threading.Timer(self._stop_seconds, os._exit, [0])
-            self._deadline.daemon = True
-            self._deadline.start()
+            self._deadline = start_deadline(self._stop_seconds)
         self.requested = True
 
 

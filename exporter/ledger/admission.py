@@ -7,7 +7,7 @@ from exporter.ledger.calendar import QUARTER, floor_to
 from exporter.ledger.model import OTHER, Admission, Candidate, Rules, Series, Slice, State
 
 STEADY = 3
-"""Quarter-hours in which a pair must have been seen to get a place where places are scarce."""
+"""Quarter-hours in which a pair must have been seen to get a place when places are scarce."""
 
 
 def taken_places(state: State) -> int:
@@ -18,16 +18,17 @@ def taken_places(state: State) -> int:
 class Places:
     """The admitted series and those that a plan adds.
 
-    At most `max_series` pairs are admitted, in the order in which they are asked for; what has a place keeps it. All
-    others share `OTHER`, which is admitted beside them when it is first needed. Once `ample` pairs have a place, the
-    others must have been seen in `STEADY` different quarter-hours: a burst of names that never come again takes none.
+    At most `max_series` pairs are admitted, in the order in which they are requested; a place is never taken away. All
+    other pairs share `OTHER`, which is admitted in addition when it is first needed. Once `ample` pairs have a place,
+    the others must have been seen in `STEADY` different quarter-hours, so a burst of names that never come again takes
+    none.
 
-    A pair whose rows may lie under `OTHER` in some slice stays there in all slices that were read before it was
-    admitted, and in the rest of their last quarter-hour: read again under its own name a row would count twice.
+    A pair whose rows may be under `OTHER` in some slice stays there in all slices that were read before it was
+    admitted, and in the rest of their last quarter-hour: read again under its own name, a row would count twice.
     """
 
     def __init__(self, state: State, rules: Rules, born: int | None, *, anew: bool = False) -> None:
-        """`anew`: every slice is about to be read by these places, so that none keeps rows under `OTHER`."""
+        """`anew`: every slice is about to be read with these places, so that none keeps rows under `OTHER`."""
         self._admitted: Mapping[Series, Admission] = state.admitted
         self._candidates: Mapping[Series, Candidate] = {} if anew else state.candidates
         self._dropped = state.candidates if anew else {}
@@ -47,7 +48,7 @@ class Places:
         self._models = {series.model for series in state.admitted}
 
     def admit(self, series: Series, start: int, rows: int = 0) -> None:
-        """Give a place to a pair that has so many rows in the slice that begins at `start`, if it is to have one."""
+        """Give a pair a place if it is due one; it has so many `rows` in the slice that begins at `start`."""
         if series in self._admitted or series in self.added:
             return
         quarter = floor_to(start, QUARTER)
@@ -59,7 +60,7 @@ class Places:
             self._add(series, max(self._unread, quarter + QUARTER))
 
     def admit_all(self, wanted: Iterable[Series]) -> None:
-        """Admit as many of these as there is room for, whether or not they have been seen."""
+        """Admit as many of these as there are places, whether or not they have been seen."""
         for series in wanted:
             if self._taken < self._limit and series not in self._admitted and series not in self.added:
                 self._add(series, self._unread if self._folded else 0)
@@ -81,7 +82,7 @@ class Places:
         return name if name in self._models else OTHER.model
 
     def candidates(self) -> dict[Series, Candidate | None]:
-        """What changes among the pairs that wait for a place: as many as there are places, the steadiest of all."""
+        """What changes among the waiting pairs, of which at most `max_series` are kept: the steadiest."""
         waiting = {**self._candidates, **self._noted}
         for series in self.added:
             waiting.pop(series, None)

@@ -34,7 +34,6 @@ QuarterUsers = Mapping[int, Mapping[str, int]]
 NEVER = 2**62
 """A moment past all others: nothing is counted before the first reading is done."""
 
-
 LONGEST_DOUBT = 40 * 24 * HOUR
 """How far, in seconds, a first reading reaches back for a clock that no other clock confirms."""
 

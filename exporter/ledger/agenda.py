@@ -6,6 +6,9 @@ from exporter.ledger.model import RUNNING, Progress, Rules, Span, State
 LARGEST_GAP = 300
 """Seconds without a read after which the background catches up, in place of the scrape."""
 
+LARGEST_STEP = 60
+"""Seconds by which a clock may step back and "now" just waits for it; a clock that steps further is followed."""
+
 REREAD_AGES = (HOUR, 4 * HOUR, 12 * HOUR, 24 * HOUR)
 """Ages at which a quarter is read again; the horizon is the last one."""
 
@@ -22,10 +25,6 @@ def reread_ages(rules: Rules) -> tuple[int, ...]:
 def stage_at(age: int, rules: Rules) -> int:
     """How many re-reads a quarter of this age has due, or has had when it was read at this age."""
     return sum(age >= due for due in reread_ages(rules))
-
-
-LARGEST_STEP = 60
-"""Seconds by which a clock may step back and "now" just waits for it; a clock that steps further is followed."""
 
 
 def present(progress: Progress, clock: int) -> int:

@@ -1,4 +1,4 @@
-"""Taking places away: a series ends, and its place is free for another."""
+"""End series, and free their places for others."""
 
 from collections.abc import Collection, Set
 from dataclasses import replace
@@ -9,13 +9,12 @@ from exporter.ledger.slices import taken_back
 
 
 def forget(state: State, series: Collection[Series]) -> Changes:
-    """End some series, but for `OTHER`.
+    """End some series; `OTHER` cannot be ended.
 
-    Their counters end, and so does what was taken back from them: nothing is added to those of `OTHER`, which would
-    show the same calls a second time. Gauges of spend show the sum of the rows, so theirs moves to `OTHER`. In the
-    slices that can still be read again, their rows lie under `OTHER` from then on, as known: neither they nor a series
-    of the same name that comes back count them again. That holds for rows that are counted and not due yet, too: until
-    they are, the corrections of `OTHER` show them in place of those that end.
+    Their counters and corrections end. Nothing is added to those of `OTHER`, which would show the same calls twice.
+    Spend gauges show sums of rows, so their spend moves to `OTHER`. In slices that can still be read again, their rows
+    count as known under `OTHER` from then on: neither `OTHER` nor a new series of the same name counts them again.
+    That holds for rows that are counted and not due yet, too: until they are due, the corrections of `OTHER` show them.
     """
     gone = {s for s in series if s in state.admitted} - {OTHER}
     labels = _unused_labels(state, gone)
@@ -51,7 +50,7 @@ def _without(item: Slice, gone: Set[Series]) -> Slice:
 
 
 def _unused_labels(state: State, gone: Collection[Series]) -> dict[str, frozenset[str]]:
-    """When operations and models that no series bears any more were seen last."""
+    """The keys of operations and models that no series has any more."""
     left = state.admitted.keys() - gone
     operations, models = {name.operation for name in left}, {name.model for name in left}
     return {

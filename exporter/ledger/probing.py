@@ -1,7 +1,7 @@
-"""Which slices to look at for late rows, and which of them differ from what the ledger holds.
+"""Which slices to probe for late rows, and which of them differ from what the ledger holds.
 
-A probe brings a few sums of each slice. The ledger's own aggregates are what they are compared with, so nothing has to
-be kept for it, and a restart loses nothing. What differs is read again in full.
+A probe brings a few sums of each slice, which are compared with the ledger's own aggregates: no extra state is kept,
+and a restart loses nothing. What differs is read again in full.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,20 +14,19 @@ from exporter.ledger.calendar import HOUR, MINUTE, QUARTER
 from exporter.ledger.model import RUNNING, Slice, Span, State
 
 RECENT = HOUR + 5 * MINUTE
-"""Slices with anything younger than this, in seconds, are looked at in each round: an hour, and time to find it."""
+"""Each round probes all slices with anything younger than this, in seconds: an hour, and time to find a late row."""
 
 ROUNDS = 10
-"""The number of rounds in which all older slices have been looked at once."""
+"""The number of rounds in which each older slice is probed once."""
 
 MANY = 3
-"""So many slices that differ in one round are taken for a change that goes through the whole log."""
+"""If so many slices differ in one round, the whole log may have changed."""
 
 MOST_TRIES = 3
-"""How often a slice is read again in vain before only a change in the ledger makes it worth another try."""
-
+"""After so many rereads in vain, only a change in the ledger makes a slice worth another try."""
 
 NEWEST = 2**62
-"""A place after those of all reads."""
+"""A sequence after those of all reads."""
 
 Slices = Mapping[int, Slice]
 """The slices of a state, by their start."""
@@ -47,7 +46,7 @@ class Sums(NamedTuple):
 
 @dataclass(frozen=True)
 class Unresolved:
-    """A difference that reading the slice again did not settle: what the probe found, what the ledger held then."""
+    """A difference that reading the slice again did not settle: what the probe found, and what the ledger held."""
 
     found: Sums
     held: Sums
@@ -56,7 +55,7 @@ class Unresolved:
 
 @dataclass(frozen=True)
 class Suspect:
-    """A slice that differs, by a probe whose snapshot has the place `sequence` among all reads."""
+    """A slice that differs; `sequence` orders the probe's snapshot among all reads."""
 
     span: Span
     found: Sums
@@ -65,10 +64,10 @@ class Suspect:
 
 @dataclass(frozen=True)
 class Watch:
-    """What is remembered from one round to the next, for as long as the process lives.
+    """What is remembered from one round to the next while the process lives.
 
-    `cursor` is the older slice with which the rotation goes on. `whole` asks the next round for all older slices: so it
-    is at the start, and after an older one or many were found to differ, since such changes come in numbers.
+    The rotation through older slices goes on at `cursor`. `whole` asks the next round for all older slices: at the
+    start, and after an older slice or many slices were found to differ, since such changes rarely come alone.
     """
 
     cursor: int = 0
@@ -79,7 +78,7 @@ class Watch:
 
 @dataclass(frozen=True)
 class Round:
-    """The slices to look at in one round: all of `recent`, and as many of `older`, in order, as time allows."""
+    """The slices to probe in one round: all of `recent`, and as many of `older`, in order, as time allows."""
 
     recent: Sequence[Span] = ()
     older: Sequence[Span] = ()
@@ -100,7 +99,7 @@ def held_sums(item: Slice) -> Sums:
 
 
 def next_round(watch: Watch, state: State, now: int) -> Round:
-    """What to look at: every slice that may change, up to where the next read of the open window begins anyway."""
+    """What to probe: every slice that may change, up to the open window, which each scrape reads anyway."""
     progress = state.progress
     if progress.phase != RUNNING:
         return Round()
@@ -115,9 +114,9 @@ def next_round(watch: Watch, state: State, now: int) -> Round:
 
 
 def judge(watch: Watch, asked: Round, slices: Slices, found: Mapping[Span, Sums], sequence: int) -> Watch:
-    """What is to be remembered of a round that asked for some slices and `found` the sums of them, or of fewer.
+    """What to remember of a round that asked for some slices and `found` the sums of all or some of them.
 
-    `sequence` is the place of its snapshot among all reads.
+    `sequence` orders its snapshot among all reads.
     """
     suspects = []
     waiting = [suspect for suspect in watch.suspects if suspect.span not in found]
@@ -142,9 +141,9 @@ def judge(watch: Watch, asked: Round, slices: Slices, found: Mapping[Span, Sums]
 
 
 def next_span(watch: Watch, slices: Slices, length: int) -> Span | None:
-    """The newest run of neighbouring suspects, at most `length` seconds of them; None where nothing is left.
+    """The newest run of neighbouring suspects, at most `length` seconds of them; None if none is left.
 
-    Quarters and minutes are not mixed, and what was read since its probe is not a suspect any more.
+    Quarters and minutes are not mixed. What was read since its probe is no longer a suspect.
     """
     spans = [s.span for s in watch.suspects if _slice_of(slices, s.span, s.sequence) is not None]
     if not spans:
@@ -157,7 +156,7 @@ def next_span(watch: Watch, slices: Slices, length: int) -> Span | None:
 
 
 def settle(watch: Watch, slices: Slices, read: Span) -> Watch:
-    """What is to be remembered once the suspects within a span have been read again; `slices` are those after it."""
+    """What to remember once the suspects within a span have been read again; `slices` are those after that."""
     unresolved = dict(watch.unresolved)
     left = []
     for suspect in watch.suspects:
@@ -173,7 +172,7 @@ def settle(watch: Watch, slices: Slices, read: Span) -> Watch:
 
 
 def _slice_of(slices: Slices, span: Span, sequence: int = NEWEST) -> Slice | None:
-    """The slice of exactly this span, unless a snapshot that is newer than `sequence` has replaced it."""
+    """The slice of exactly this span, unless it was read from a snapshot newer than `sequence`."""
     item = slices.get(span.lo)
     if item is None or item.start + item.width != span.hi or item.sequence > sequence:
         return None

@@ -1,4 +1,4 @@
-"""Going back behind a clock that was ahead: slices that were folded by it are kept again."""
+"""Undo what a clock that was ahead has closed: slices that were folded too soon are kept again."""
 
 from dataclasses import replace
 
@@ -12,8 +12,8 @@ from exporter.ledger.slices import minutes_within
 def rewind(state: State, read: Read, rules: Rules) -> Changes:
     """Keep the quarters from the start of the read's span on again, which were folded too soon.
 
-    The read holds what has been counted of them; whatever else is found there later counts. Sums of days and users that
-    the wrong clock has dropped are not made anew.
+    The read holds what has been counted of them; whatever is found there later counts. Sums of days and users that the
+    wrong clock has dropped are not restored.
     """
     before = state.progress
     draft = Draft(state, rules, Places(state, rules, None), before.now, before.now)

@@ -1,6 +1,4 @@
-"""`state show`, `adopt`, `forget` and `rewind`: what a state folder holds, and what can be changed in it while no
-exporter runs on it.
-"""
+"""`state show`, `adopt`, `forget` and `rewind`: look at a state folder, or change it while no exporter is using it."""
 
 import contextlib
 from collections.abc import Mapping
@@ -54,9 +52,9 @@ def adopt(config: Config, environ: Mapping[str, str], out: TextIO) -> int:
 
 
 def forget_series(config: Config, operation: str, model: str | None, out: TextIO) -> int:
-    """End the series of an operation, or those with one model, and free their places.
+    """End the series of an operation, or only the one with a model, and free their places.
 
-    Raises `StateError` where there is none such, or an exporter runs on the folder.
+    Raises `StateError` if there is no such series, or an exporter is using the folder.
     """
     with _existing(config) as store:
         state = store.load()
@@ -76,17 +74,18 @@ def forget_series(config: Config, operation: str, model: str | None, out: TextIO
 
 
 def rewind_state(config: Config, environ: Mapping[str, str], to: str | None, out: TextIO) -> int:
-    """Keep again what a clock that was ahead has closed, so that rows dated after `to` still count.
+    """Reopen what a clock that was ahead has closed, so that rows dated after `to` still count.
 
-    `to` is an ISO 8601 time, in the budget's time zone where it has no offset: the last moment whose rows have been
-    counted. None: the newest row that was counted. Raises `StateError` where there is nothing to take back.
+    `to` is an ISO 8601 time, in the budget's time zone if it has no offset: the last moment whose rows have been
+    counted. None: the time of the newest row that was counted. Raises `StateError` if there is nothing to reopen.
     """
     with _existing(config) as store:
         state, known, kept = store.load(), store.meta(IDENTITY), store.meta(CLASSIFICATION)
         if state is None or known is None or kept is None:
             raise StateError(f"state folder {config.state_dir} holds nothing yet: there is nothing to rewind")
         classification = Classification.model_validate(kept)
-        database = Database(resolve_conninfo(config, environ), config.database.connect_timeout, "ai-operation-exporter")
+        info = resolve_conninfo(config, environ)
+        database = Database(info, config.database.connect_timeout, "ai-operation-exporter-rewind")
         with contextlib.closing(database), database.session(config.scrape.timeout) as session:
             log = session.log(classification)
             check_identity(Identity(**known), session.identity(log))
@@ -99,22 +98,26 @@ def rewind_state(config: Config, environ: Mapping[str, str], to: str | None, out
 
 
 def _rewound(state: State, to: str | None, clock: int, zone: ZoneInfo) -> Span:
-    """The span whose rows have been counted, from the quarter-hour on in which counting is to go on."""
+    """The span whose rows have been counted, starting with the quarter-hour in which counting is to resume."""
     newest = state.progress.newest
     moment = newest if to is None else _moment(to, zone)
     if moment > clock:
         raise StateError(
             f"the newest row that was counted is dated {_time(int(newest))}, which is ahead of the database's clock "
-            f"({_time(clock)}): write with --to when the clock was last right"
+            f"({_time(clock)}): use --to to say when the clock was last right"
             if to is None
             else f"--to {to!r} is ahead of the database's clock ({_time(clock)})"
         )
     lo = floor_to(int(moment), QUARTER)
     if lo < state.progress.began:
-        raise StateError(f"--to {to!r} is before the first reading of the log, {_time(state.progress.began)}")
+        raise StateError(
+            "no row has been read yet: use --to to say when the clock was last right"
+            if to is None
+            else f"--to {to!r} is before the first reading of the log, {_time(state.progress.began)}"
+        )
     if lo >= state.progress.folded:
         closed = _time(state.progress.folded)
-        raise StateError(f"nothing after {_time(int(moment))} has been closed (it is from {closed} on): nothing to do")
+        raise StateError(f"nothing after {_time(int(moment))} is closed (only what is before {closed}): nothing to do")
     counted = newest if newest <= clock else moment
     return Span(lo, int(max(counted, moment)) + 1)
 

@@ -1,4 +1,4 @@
-"""The one thread that touches the state's disk, so that nobody else ever waits for it longer than they want to."""
+"""The only thread that touches the state's disk, so that no other thread waits for it longer than it wants to."""
 
 import queue
 import threading
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class DiskThread:
-    """Runs work on a store, in order. The thread is a daemon: one that hangs in a write keeps no process alive."""
+    """Runs work on a store, in order. A daemon thread: if it hangs in a write, it does not keep the process alive."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -28,9 +28,9 @@ class DiskThread:
         return answer
 
     def close(self, seconds: float) -> bool:
-        """Close the store when all work is done; False where the disk does not answer within so many seconds.
+        """Close the store when all work is done; False if the disk does not answer within so many seconds.
 
-        The store is then closed when the disk answers, or by the end of the process, which undoes a write that hangs.
+        The store is then closed when the disk answers, or when the process ends, which rolls back a write that hangs.
         """
         closed = self.submit(Store.release)
         self._work.put(None)
@@ -46,7 +46,7 @@ class DiskThread:
                 answer.set_result(work(self._store))
             except Exception as error:
                 answer.set_exception(error)
-            # a thread that waits for more must not keep alive what it has done
+            # while it waits for more, the thread must not keep finished work in memory
             del item, work, answer
 
 

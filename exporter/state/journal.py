@@ -1,4 +1,4 @@
-"""Changes of the state on their way to the disk, in order, and what becomes of them where it fails or hangs."""
+"""Changes of the state on their way to the disk, in order, even if the disk fails or hangs."""
 
 import logging
 import sqlite3
@@ -20,22 +20,22 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 PATIENCE = 2.0
-"""Seconds that a commit is waited for; without an answer by then the disk counts as one that fails."""
+"""Seconds to wait for a commit; without an answer by then, the disk counts as failing."""
 
 READING = 1.0
-"""Seconds that something in the file is waited for."""
+"""Seconds to wait for a read of the file."""
 
 FAREWELL = 2.0
-"""Seconds that the last commit and the closing of the file are waited for."""
+"""Seconds to wait for the last commit and for closing the file."""
 
 SHORT_FAREWELL = 0.5
-"""The same, where the disk has not answered before."""
+"""The same, if the disk has not answered before."""
 
 
 class DiskSilent(DatabaseError):  # noqa: N818
-    """Something must be read from the state, and its disk does not answer.
+    """The state must be read, but its disk does not answer.
 
-    Told like a failure of the database: it ends a read in the same way, and is tried again in the same way.
+    Handled like a failure of the database: it ends a read, and the read is tried again.
     """
 
 
@@ -81,7 +81,7 @@ class Journal:
 
     @property
     def behind(self) -> bool:
-        """Whether the last commit failed, or has had no answer in its time: what is durable is not the newest."""
+        """Whether the last commit failed or was not answered in time, so that the newest changes are not durable."""
         return self._behind
 
     def commit(
@@ -116,11 +116,11 @@ class Journal:
         raise self._disk_silent()
 
     def later(self, work: Callable[[Store], None]) -> None:
-        """Do something else on the store, after what was handed over; nobody waits for it, so it must not raise."""
+        """Run work on the store after what was handed over. Nobody waits for it, so it must not raise."""
         self._disk.submit(work)
 
     def close(self) -> None:
-        """Close the store. A disk that does not answer is left alone, and said to be."""
+        """Close the store. If the disk does not answer, log that and stop waiting."""
         if not self._disk.close(SHORT_FAREWELL if self._behind else FAREWELL):
             log.warning("the disk of the state in %s does not answer: stopping without it", self.folder)
 
@@ -137,7 +137,7 @@ class Journal:
             self._waiting = None
             landed += self._settle(PATIENCE)
         if alone and self._internal is not None:
-            # nothing is built upon it yet: it is as if it had never been handed over
+            # nothing builds on it yet: treat it as if it had never been handed over
             error, self._internal, self._waiting = self._internal, None, None
             raise error
         self._behind = not self.durable
@@ -149,7 +149,7 @@ class Journal:
         return landed
 
     def _settle(self, seconds: float) -> list[Changes]:
-        """Take note of the answer to what was sent, if there is one by then."""
+        """Handle the answer to what was sent, if it comes within so many seconds."""
         if self._sent is None or not answered(self._sent[1], seconds):
             return []
         (batch, answer), self._sent = self._sent, None
@@ -174,7 +174,7 @@ class Journal:
             log.error("the state in %s cannot be written (%s): counters are frozen until it can", self.folder, reason)
 
     def _read_users(self, starts: list[int]) -> dict[int, dict[str, int]]:
-        # what hangs is asked for once: reads behind it would pile up
+        # ask a hanging disk only once: more reads would pile up
         if not self._behind and (self._reading is None or self._reading.done()):
             self._reading = self._disk.submit(lambda store: store.slice_users(starts))
             if answered(self._reading, READING):

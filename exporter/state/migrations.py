@@ -1,4 +1,4 @@
-"""The format of the state's file, and how an older file is brought up to it: all in one transaction, or not at all."""
+"""The format of the state's file, and how an older file is migrated: in one transaction, or not at all."""
 
 import json
 import sqlite3
@@ -25,22 +25,22 @@ def _tables(db: sqlite3.Connection) -> None:
 
 
 def _hidden_users(_: sqlite3.Connection) -> None:
-    """Format 2: users may be kept by names that are made with a key, which version 0.1 would take for ids."""
+    """Format 2: users may be kept under keyed hashes, which version 0.1 would take for ids."""
 
 
 STEPS: Sequence[Callable[[sqlite3.Connection], None]] = (_tables, _hidden_users, make_tables)
-"""Step n brings a file of format n to format n + 1. Add new ones at the end, and change none that was released."""
+"""Step n migrates a file from format n to n + 1. Add new steps at the end, and never change a released one."""
 
 FORMAT = len(STEPS)
-"""Version of the file's tables; a newer one is refused."""
+"""The version of the file's tables. A newer file is refused."""
 
 
 def migrate(db: sqlite3.Connection, found: int) -> None:
-    """Bring a file of format `found` (0: a new one) and of an older layout up to date, within a transaction.
+    """Migrate a file of format `found` (0: a new file) and of an older layout, within a transaction.
 
-    What the figures in the file mean must have been found readable before (`layout_problem`).
+    Check the file's layout first (`layout_problem`).
     """
-    # a file that is up to date is not written: on a full disk the exporter must start, too
+    # do not write to a file that is up to date: the exporter must also start on a full disk
     if found < FORMAT:
         for step in STEPS[found:]:
             step(db)

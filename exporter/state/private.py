@@ -1,4 +1,4 @@
-"""Who may read the state: its folder and files are closed to all but their owner."""
+"""Keeps the state private: its folder and files are closed to all users but their owner."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ _NOT_OURS_TO_JUDGE = ("lost+found",)
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder, closed to others whatever the umask says. Raises `OSError`."""
+    """Create the folder, closed to others whatever the umask is. Raises `OSError`."""
     try:
         folder.mkdir(FOLDER_MODE, parents=True)
     except FileExistsError:
@@ -25,9 +25,9 @@ def make_folder(folder: Path) -> None:
 
 
 def make_file(path: Path) -> None:
-    """Make an empty file, closed to others whatever the umask says, unless there is one. Raises `OSError`.
+    """Create an empty file, closed to others whatever the umask is, unless it exists. Raises `OSError`.
 
-    What SQLite puts beside it gets the same access.
+    SQLite gives the files that it creates next to it the same mode.
     """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
@@ -40,10 +40,10 @@ def make_file(path: Path) -> None:
 
 
 def tighten(folder: Path, names: tuple[str, ...]) -> None:
-    """Close to others what is this user's, and say so; warn where others may still write.
+    """Close to others what belongs to this user, and log it; warn if others can still write.
 
-    `names` are how the names of the state's files begin. A folder that holds anything else (`--state-dir .`) is left
-    as it is. So is one that belongs to somebody else, such as a volume that a container gets by its group.
+    The names of the state's files begin with one of `names`. A folder that holds anything else (`--state-dir .`) is
+    left as it is. So is one that belongs to another user, such as a volume that a container can access by its group.
     """
     closed = [path for path in (*_files(folder, names), *_whole(folder, names)) if _close(path)]
     if closed:
@@ -57,12 +57,12 @@ def tighten(folder: Path, names: tuple[str, ...]) -> None:
 
 
 def writable_by_others(folder: Path) -> bool:
-    """Whether users that are neither the folder's owner nor in its group may put files into it."""
+    """Whether users who are neither the folder's owner nor in its group can create files in it."""
     return bool(folder.stat().st_mode & stat.S_IWOTH)
 
 
 def readable_by_others(folder: Path, names: tuple[str, ...]) -> list[Path]:
-    """The state's files that somebody else than their owner can read."""
+    """The state's files that users other than the owner can read."""
     return [path for path in _files(folder, names) if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)]
 
 
@@ -80,7 +80,7 @@ def _whole(folder: Path, names: tuple[str, ...]) -> list[Path]:
 
 
 def _close(path: Path) -> bool:
-    """Take away what others may do with it, where it is ours; whether there was something."""
+    """Remove the access of others, if the path is ours; returns whether there was any."""
     try:
         found = path.lstat()
         # a folder with the sticky bit, such as /tmp, is meant to be shared
@@ -91,6 +91,6 @@ def _close(path: Path) -> bool:
         if access != wanted:
             path.chmod(wanted)
     except OSError:
-        # some file systems know no access rights, and a file may just have gone
+        # some file systems have no modes, and a file may just have been deleted
         return False
     return access != wanted

@@ -37,9 +37,9 @@ NAMES = (FILE_NAME, LOCK_NAME)
 """How the names of all files of the state begin."""
 
 JOURNAL_PAGES = 64
-"""Pages of 4 KiB in SQLite's journal after which they are moved into the file, and to which the journal is cut back.
+"""Pages of 4 KiB in SQLite's journal after which it is merged into the file and cut back.
 
-SQLite's own 1000 would fill a small volume with a journal of 4 MB beside a state of a quarter of one.
+SQLite's default of 1000 would fill a small volume with a journal of 4 MB next to a state of 256 KB.
 """
 
 _PAGE = 4096
@@ -124,7 +124,7 @@ class Store:
 
     @property
     def set_aside(self) -> Iterator[Path]:
-        """The damaged files that lie here."""
+        """The damaged files in the folder."""
         return self.folder.glob(f"{FILE_NAME}.damaged-*")
 
     def close(self) -> None:
@@ -133,11 +133,11 @@ class Store:
             self.release()
 
     def abandon(self) -> None:
-        """Leave closing to the thread that waits for a disk which does not answer, or to the end of the process."""
+        """Leave closing to the thread that waits for the disk, or to the end of the process."""
         self._abandoned = True
 
     def release(self) -> None:
-        """Close the file and give the lock back, whoever asked for it; a second time does nothing."""
+        """Close the file and release the lock, even after `abandon`; a second time does nothing."""
         if self._closed:
             return
         self._closed = True
@@ -205,7 +205,7 @@ class Store:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF not in _NO_SPACE:
                 raise
-            # the journal may hold what the file has room for
+            # the journal may hold pages that still fit into the file: merging them frees its space
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             self._write(changes, meta or {}, shadow)
 
@@ -216,7 +216,7 @@ class Store:
             _write(db, changes, meta)
 
     def rename_users(self, pseudonyms: Pseudonyms, meta: Mapping[str, Any]) -> None:
-        """Give every user in the state another name, and commit values of `meta` with it, or raise `sqlite3.Error`."""
+        """Rename every user in the state, and commit values of `meta` with it, or raise `sqlite3.Error`."""
         with transaction(self._db) as db:
             for (start,) in db.execute("SELECT start FROM slice_users").fetchall():
                 users = pseudonyms.sums(self.slice_users([start])[start])
@@ -267,9 +267,9 @@ class Store:
             db.execute("PRAGMA synchronous = FULL")
             db.execute(f"PRAGMA wal_autocheckpoint = {JOURNAL_PAGES}")
             db.execute(f"PRAGMA journal_size_limit = {JOURNAL_PAGES * _PAGE}")
-            # what is deleted is overwritten: the names of users leave nothing behind
+            # overwrite what is deleted, so that user names leave no trace
             db.execute("PRAGMA secure_delete = ON")
-            # rebuilding the file needs no other place that can be written
+            # rebuild the file without a temporary file elsewhere
             db.execute("PRAGMA temp_store = MEMORY")
             if (found := db.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
                 raise sqlite3.DatabaseError(found)
@@ -299,12 +299,12 @@ class Store:
                 "use the version of the exporter that wrote it, or another --state-dir"
             )
         if 0 < found < FORMAT:
-            log.info("state file %s: brought from format %d to %d", self.path, found, FORMAT)
+            log.info("state file %s: migrated from format %d to %d", self.path, found, FORMAT)
 
 
 @contextlib.contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """All that is done in it, or nothing."""
+    """Commit everything that is done within it, or nothing."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield db

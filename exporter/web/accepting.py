@@ -1,4 +1,4 @@
-"""Taking new connections from a listening socket, also when there is no file descriptor left for one."""
+"""Accept connections on a listening socket, even when the process runs out of file descriptors."""
 
 import asyncio
 import errno
@@ -16,11 +16,11 @@ _CALM_SECONDS = 10.0
 
 
 class Acceptor:
-    """Hands each new connection on; lives in a running event loop, and is used by its thread only.
+    """Passes each new connection on. Lives in a running event loop, and is used by its thread only.
 
-    In a shortage `make_room` is asked to close a connection that can be spared. Where there is none, new connections
-    wait in the kernel, and are looked for again soon: the listening socket stays readable, and would keep the loop busy
-    with nothing. A shortage is said once, and its end when there was none for ten seconds.
+    In a shortage, `make_room` closes a connection that can be spared. If there is none, new connections wait in the
+    kernel for half a second: the listening socket stays readable, and would keep the loop busy for nothing. A shortage
+    is logged once, and its end after ten seconds without one.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Acceptor:
         self._resume()
 
     def stop(self) -> None:
-        """Take no more connections; the socket itself stays open."""
+        """Accept no more connections; the socket itself stays open."""
         self._loop.remove_reader(self._socket)
         for timer in (self._rest, self._calm):
             if timer is not None:
@@ -59,7 +59,7 @@ class Acceptor:
                 continue
             except OSError as error:
                 self._say(error)
-                # where room did not help it is not this process that is short of it
+                # if making room did not help, it is not this process that causes the shortage
                 made_room = not made_room and error.errno in _SHORTAGES and self._make_room()
                 if not made_room:
                     self._pause()
@@ -76,7 +76,7 @@ class Acceptor:
         if self._calm is None:
             _log.warning(
                 "new connections have to wait: %s — raise the limit of open files (LimitNOFILE, ulimit -n), "
-                "or see who opens so many connections",
+                "or find out who opens so many connections",
                 error.strerror,
             )
         else:
@@ -85,4 +85,4 @@ class Acceptor:
 
     def _calm_down(self) -> None:
         self._calm = None
-        _log.info("new connections are accepted at once again")
+        _log.info("new connections are accepted again")

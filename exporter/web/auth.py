@@ -1,4 +1,4 @@
-"""Passwords: bcrypt away from the event loop, each one computed once, and the right ones never waiting for guesses."""
+"""Passwords: bcrypt runs outside the event loop, once per password, and right ones never wait behind guesses."""
 
 import asyncio
 import base64
@@ -19,16 +19,16 @@ from exporter.web.refusals import Reason
 from exporter.web.sightings import Sightings
 
 _MOST_RIGHT, _MOST_WRONG = 256, 8192  # remembered, 200 bytes each
-_LONGEST_HEADER = 4096  # characters; a name and a password have room in fewer
-_MOST_WAITERS = 4  # requests that wait for one and the same computation
-_SEEN_SECONDS = 120.0  # longer than scrape intervals, so that a scraper that comes again is known
+_LONGEST_HEADER = 4096  # characters; enough for any name and password
+_MOST_WAITERS = 4  # requests that wait for the same computation
+_SEEN_SECONDS = 120.0  # longer than scrape intervals, so that a returning scraper is known
 _BCRYPT_READS = 72  # bytes of a password; bcrypt never looked at more, and the library refuses longer ones
 _FILLER = "." * 31
 
 
 @dataclass
 class _Check:
-    """A computation that waits or is under way, and how many requests wait for it."""
+    """A computation that is queued or running, and how many requests wait for it."""
 
     attempt: Attempt
     compute: Callable[[], bool]
@@ -40,12 +40,12 @@ class _Check:
 class Authenticator:
     """Checks ``Authorization`` headers; remembers right and wrong ones by a keyed hash, never by the password.
 
-    The hash is over the user's bcrypt hash too: with another password in the file, nothing of the old one is
-    remembered. Used by the event loop's thread only.
+    The keyed hash includes the user's bcrypt hash: when the password in the file changes, nothing remembered applies.
+    For the event loop's thread only.
     """
 
     def __init__(self, pool: BoundedPool, threads: int, places: int) -> None:
-        """At most ``threads`` computations at once, one for each network, and ``places`` that wait."""
+        """Run at most ``threads`` computations at once, one per network, and queue at most ``places``."""
         self._pool = pool
         self._threads = threads
         self._key = secrets.token_bytes(32)
@@ -56,7 +56,7 @@ class Authenticator:
         self._at_work: dict[str, asyncio.Task[None]] = {}  # by network
 
     async def check(self, users: Mapping[str, str], header: str | None, network: str) -> Reason | None:
-        """Why a request from this network is refused, None if it names one of the users (name to bcrypt hash)."""
+        """Why a request is refused; None if it has the password of one of ``users`` (name to bcrypt hash)."""
         credentials = _credentials(header)
         if credentials is None:
             return Reason.MISSING
@@ -67,14 +67,14 @@ class Authenticator:
             return None
         if digest in self._wrong:
             return Reason.WRONG
-        # A name that nobody has takes the same way and the same time, so that names cannot be told apart.
+        # An unknown name takes the same path and the same time, so that nobody can find out which names exist.
         most = max(_cost(one) for one in users.values())
         attempt = Attempt(digest, network, self._seen.add(digest))
         check = self._join(attempt, lambda: _matches(password, hashed, most))
         return Reason.BUSY if check is None else await self._outcome(check)
 
     def _join(self, attempt: Attempt, compute: Callable[[], bool]) -> _Check | None:
-        """The computation to wait for, None where there is no room."""
+        """The computation to wait for; None if there is no room."""
         check = self._checks.get(attempt.digest)
         if check is None:
             check = _Check(attempt, compute, asyncio.get_running_loop().create_future())
@@ -93,8 +93,8 @@ class Authenticator:
             return await asyncio.shield(check.result)
         finally:
             check.waiters -= 1
-            # Whoever asked has left. What is being computed is computed to its end and remembered: a scraper whose
-            # time is shorter than that gets in the next time.
+            # Nobody waits any more. A computation that is running goes on and is remembered: a scraper with a shorter
+            # timeout than that gets in the next time.
             if not check.waiters and not check.at_work and not check.result.done():
                 self._queue.discard(check.attempt.digest)
                 del self._checks[check.attempt.digest]
@@ -114,18 +114,18 @@ class Authenticator:
             else:
                 self._wrong.add(digest)
                 check.result.set_result(Reason.WRONG)
-        except PoolFullError:  # it is closed: the program ends
+        except PoolFullError:  # closed: the program is stopping
             check.result.set_result(Reason.BUSY)
         except Exception as error:
             check.result.set_exception(error)
-            check.result.exception()  # so that asyncio does not complain where everybody has left
+            check.result.exception()  # asyncio complains if nobody retrieves it
         finally:
             del self._checks[digest], self._at_work[network]
         self._begin_next()
 
 
 class _Remembered:
-    """The digests that were used last."""
+    """The most recently used digests."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -144,7 +144,7 @@ class _Remembered:
 
 
 def network_of(address: str) -> str:
-    """The part of the net that one client has: an IPv4 address, or the first half of an IPv6 address."""
+    """The network that one client controls: an IPv4 address, or the first 64 bits of an IPv6 address."""
     with suppress(ValueError):
         ip = ipaddress.ip_address(address.partition("%")[0])
         if isinstance(ip, ipaddress.IPv6Address):
@@ -168,10 +168,10 @@ def _cost(hashed: str) -> int:
 
 
 def _matches(password: bytes, hashed: str | None, most: int) -> bool:
-    """Whether it is the password of the hash, None for a name that nobody has.
+    """Whether the password matches the hash; ``hashed`` is None for an unknown name.
 
-    To say no takes as long as it takes for the costliest of the users: each cost is twice the one before, so the time
-    of a cheap hash is filled up by decoys of its own cost and of each between.
+    A refusal takes as long as it does for the user with the most expensive hash (``most``). Each cost takes twice as
+    long as the one below it, so decoys of a cheap hash's cost and of each cost up to ``most`` fill the time.
     """
     if hashed is None:
         bcrypt.checkpw(password, _decoy(most))

@@ -12,7 +12,7 @@ from tornado.iostream import IOStream
 from exporter.web.limits import Limits
 
 _AT_ONCE = struct.pack("ii", 1, 0)
-_OWN_FILES = 32  # for the database, the state and all else that is no client's
+_OWN_FILES = 32  # for the database, the state and everything else but clients
 _LEAST_CONNECTIONS = 4
 
 
@@ -117,7 +117,7 @@ def _drop(stream: IOStream) -> None:
 
 
 def _affordable(connections: int) -> int:
-    """So many connections, or fewer where they would leave too few of the files that the process may open."""
+    """So many connections, or fewer if they would leave the process too few file descriptors."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return connections

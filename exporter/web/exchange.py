@@ -18,6 +18,9 @@ from exporter.web.messages import Request, Response
 from exporter.web.routes import Router
 from exporter.web.settings import WebSettings
 
+_GONE = "a client that has left"
+"""The network of a client whose connection is closed already."""
+
 _STANDARD_HEADERS = {
     "Server": "ai-operation-exporter",
     "X-Content-Type-Options": "nosniff",
@@ -52,7 +55,7 @@ class Exchange(HTTPMessageDelegate):
         """The head of the request is whole."""
         assert isinstance(start_line, RequestStartLine)  # noqa: S101 - a server gets no responses
         names = _alternative_names(self._stream.socket)
-        network = _network(self._stream.socket)
+        network = network_of_client(self._stream.socket)
         self._request = Request(start_line.method, start_line.path, headers, names, network)
 
     def data_received(self, chunk: bytes) -> None:
@@ -112,11 +115,13 @@ def _headers(response: Response, settings: WebSettings) -> HTTPHeaders:
     return headers
 
 
-def _network(connected: socket.socket) -> str:
+def network_of_client(connected: socket.socket | None) -> str:
+    """The network that a request comes from; the same for all clients that have left already."""
     try:
-        return network_of(connected.getpeername()[0])
+        # None once the stream is closed, which may be while the head of its request is still being taken apart
+        return _GONE if connected is None else network_of(connected.getpeername()[0])
     except OSError:
-        return "a client that has left"
+        return _GONE
 
 
 def _alternative_names(connected: object) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Which of the passwords that wait for bcrypt is computed next, and which has to go when there are too many."""
+"""Which queued password bcrypt computes next, and which ones are dropped when there are too many."""
 
 import time
 from collections import Counter, OrderedDict
@@ -12,7 +12,7 @@ _HALVED_EVERY = 60.0  # seconds
 
 @dataclass(frozen=True)
 class Attempt:
-    """A name and password (by their keyed digest), where they came from, and how often they were seen lately."""
+    """A name and password (as a keyed digest), where they came from, and how often they were seen lately."""
 
     digest: bytes
     network: str
@@ -20,12 +20,12 @@ class Attempt:
 
 
 class LoginQueue:
-    """A bounded queue with two shares, so that whoever guesses has no way to keep out one who knows.
+    """A bounded queue with two shares, so that guessing cannot keep out somebody with the right password.
 
-    One share is for networks by turns, those that tried fewer passwords lately first: a scraper with an address of its
-    own passes all who guess from others. The other share is for what was seen most often: a scraper that shares its
-    address with those who guess says the same again and again, and a guess that is repeated has been found wrong soon,
-    and costs nothing from then on.
+    One share takes networks in turn, those that tried fewer passwords lately first: a scraper with an address of its
+    own passes everybody who guesses from other addresses. The other share takes what was seen most often: a scraper
+    that shares its address with somebody who guesses repeats the same password, while a repeated guess is soon known to
+    be wrong and costs nothing from then on.
     """
 
     def __init__(self, places: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -40,7 +40,7 @@ class LoginQueue:
         return len(self._waiting)
 
     def add(self, attempt: Attempt) -> None:
-        """Let it wait, or note that it was seen again."""
+        """Queue an attempt, or note that it was seen again."""
         self._waiting.pop(attempt.digest, None)
         self._waiting[attempt.digest] = attempt  # at the end
         if attempt.sightings == 1:
@@ -51,7 +51,7 @@ class LoginQueue:
                 self._tried.popitem(last=False)
 
     def trim(self) -> list[Attempt]:
-        """Those that lose their place, the newest of all perhaps: there are more than have room."""
+        """Drop and return what does not fit, which may include the newest attempt."""
         if len(self._waiting) <= self._places:
             return []
         kept: set[bytes] = set()
@@ -64,7 +64,7 @@ class LoginQueue:
         return lost
 
     def take(self, busy: Collection[str]) -> Attempt | None:
-        """The next one whose network is not at work already; the shares take turns."""
+        """Remove and return the next attempt whose network is not in ``busy``; the shares take turns."""
         orders = (self._by_turns, self._by_sightings)
         attempt = next((one for one in orders[self._taken % 2]() if one.network not in busy), None)
         if attempt is not None:
@@ -73,14 +73,14 @@ class LoginQueue:
         return attempt
 
     def discard(self, digest: bytes) -> None:
-        """Nobody waits for it any longer."""
+        """Remove an attempt that nobody waits for any more."""
         self._waiting.pop(digest, None)
 
     def _by_turns(self) -> list[Attempt]:
         self._halve()
         places: Counter[str] = Counter()
         turns: dict[bytes, int] = {}
-        # The newest first, so that to wait behind many who are as quiet costs no time; the other share is for the rest.
+        # The newest first, so that nobody waits behind many equally quiet networks; the other share is for the rest.
         newest_first = list(reversed(self._waiting.values()))
         for one in newest_first:
             # the first password is free
@@ -92,7 +92,7 @@ class LoginQueue:
         return sorted(self._waiting.values(), key=lambda one: -one.sightings)
 
     def _halve(self) -> None:
-        # What was tried is forgotten by and by: an address may have another owner tomorrow.
+        # Forget attempts gradually: an address may have another owner tomorrow.
         while self._tried and self._clock() - self._halved >= _HALVED_EVERY:
             self._tried = OrderedDict((one, count // 2) for one, count in self._tried.items() if count > 1)
             self._halved += _HALVED_EVERY

@@ -37,11 +37,16 @@ td {{ overflow-wrap: anywhere; }}
 """
 
 
-@cache
 def program_version() -> str:
     """The installed version, ``unknown`` when run from a folder that was never installed."""
+    return _installed_version(_DISTRIBUTION)
+
+
+@cache
+def _installed_version(distribution: str) -> str:
+    # looked up once: later there may be no file descriptor left to read it
     try:
-        return version(_DISTRIBUTION)
+        return version(distribution)
     except PackageNotFoundError:
         return "unknown"
 

@@ -1,4 +1,4 @@
-"""Refused logins: counted by reason, and logged without letting strangers fill the log."""
+"""Refused logins: counted by reason, and logged so that strangers cannot fill the log."""
 
 import logging
 import threading
@@ -11,11 +11,11 @@ _MOST_NETWORKS = 1000  # that are told apart within one summary
 
 
 class Reason(StrEnum):
-    """Why a login is refused, as the metric's label has it."""
+    """Why a login is refused; the value is the metric's label."""
 
-    MISSING = "missing"  # no user name and password, or none that can be read
+    MISSING = "missing"  # no name and password, or unreadable ones
     WRONG = "wrong"
-    BUSY = "busy"  # too many others waited to be checked: it may have been right
+    BUSY = "busy"  # too many others were waiting: not checked, it may have been right
 
 
 _WORDS = {
@@ -28,8 +28,8 @@ _WORDS = {
 class Refusals:
     """Counts for the metrics, from any thread, and a few lines a minute for the log.
 
-    The first refusal for each reason is logged at once; what follows is summed up by ``summary``, to be called once a
-    minute. The name is never logged: people type passwords into the wrong field.
+    The first refusal for each reason is logged at once. ``summary``, called once a minute, logs a summary of the
+    others. The name is never logged: people type passwords into the wrong field.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Refusals:
         self._said: set[Reason] = set()
 
     def note(self, reason: Reason, network: str) -> None:
-        """One more login from this network was refused."""
+        """Count a refused login from this network."""
         with self._lock:
             self._total[reason] += 1
             first = reason not in self._said
@@ -54,7 +54,7 @@ class Refusals:
             _log.log(_level([reason]), "refused a login from %s: %s; more are summed up every minute", network, words)
 
     def summary(self) -> None:
-        """Log what was refused since the last line, if anything; after a minute without, the next one is the first."""
+        """Log what was refused since the last line. After a quiet minute, the next refusal is logged at once."""
         with self._lock:
             since, networks = self._since, self._networks
             self._since, self._networks = Counter(), Counter()
@@ -66,11 +66,11 @@ class Refusals:
             _log.log(_level(since), "refused %d more logins: %s; %d of them from %s", total, parts, most, network)
 
     def totals(self) -> Mapping[str, int]:
-        """How many were refused since the start, by reason; every reason is there."""
+        """How many were refused since the start, by reason, including reasons with none."""
         with self._lock:
             return {reason.value: count for reason, count in self._total.items()}
 
 
 def _level(reasons: Collection[Reason]) -> int:
-    # Every browser asks without a password first.
+    # Every browser first asks without a password.
     return logging.INFO if set(reasons) == {Reason.MISSING} else logging.WARNING

@@ -17,7 +17,7 @@ from exporter.web.settings import WebSettings
 _log = logging.getLogger(__name__)
 _METHODS = ("GET", "HEAD")
 _PROBES = ("/-/healthy", "/-/ready")
-"""For whom asks without a password: an orchestrator has none, and must have an answer while passwords are guessed."""
+"""Need no password: an orchestrator has none, and must get an answer even while somebody guesses passwords."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Router:
             refusal = await self._refused_login(request, users)
             if refusal is not None:
                 return refusal
-        # Only now, and for probes apart: strangers must not use up the requests of those who have a password.
+        # Only now, and separately for probes: strangers must not use up the requests of those with a password.
         limiter = self.probe_limiter if users and request.path in _PROBES else self.limiter
         return None if limiter.allow(settings.rate_limit) else sentence(429, "Too many requests.", Retry_After="1")
 

@@ -95,7 +95,7 @@ class WebServer:
         return self._thread is not None and self._thread.is_alive()
 
     def ping(self, answer: Callable[[], None]) -> None:
-        """Have the event loop call ``answer`` as soon as it comes to it; never, where it has ended."""
+        """Have the event loop call ``answer`` as soon as it can; never, if it has ended."""
         with contextlib.suppress(RuntimeError):
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(answer)

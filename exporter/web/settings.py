@@ -158,7 +158,7 @@ class HttpServer(Section):
 
 
 class RateLimit(Section):
-    """A token bucket for all requests together that have a password where one is needed; no interval, no limit."""
+    """One token bucket for all requests, after the password check if there is one; no interval means no limit."""
 
     interval: Annotated[float, BeforeValidator(_parse_interval)] = 0.0
     burst: Annotated[Count, Field(ge=0)] = 0

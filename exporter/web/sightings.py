@@ -1,4 +1,4 @@
-"""How often something was seen in the last minutes, in a fixed amount of memory."""
+"""How often something was seen lately, in a fixed amount of memory."""
 
 import time
 from collections.abc import Callable
@@ -8,25 +8,25 @@ _MOST = 255  # what a cell can hold
 
 
 class Sightings:
-    """A count-min sketch of two generations: its counts are sometimes too high, and too low only above 255."""
+    """A count-min sketch of two generations. Counts may be too high, and are too low only above 255."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """A sighting is remembered for ``seconds`` at least, and for twice as long at most."""
+        """Remember a sighting for at least ``seconds``, and for at most twice as long."""
         self._seconds = seconds
         self._clock = clock
         self._began = clock()
         self._now, self._before = _empty(), _empty()
 
     def add(self, digest: bytes) -> int:
-        """Note one more sighting; how many there have been, this one included.
+        """Note a sighting; returns how many there have been, including this one.
 
-        The digest must be of 16 bytes or more, and such that nobody outside can choose its bits.
+        The digest must have at least 16 bytes, and nobody outside may be able to choose its bits.
         """
         self._turn_over()
         cells = _cells(digest)
         for cell in cells:
             self._now[cell] = min(self._now[cell] + 1, _MOST)
-        # others raise a cell, too: the lowest of its cells is nearest to the truth
+        # other digests may raise a cell too: the lowest count is the closest
         return min(self._now[cell] for cell in cells) + min(self._before[cell] for cell in cells)
 
     def _turn_over(self) -> None:

@@ -49,7 +49,7 @@ def test_a_refused_login_fails_with_its_mend_and_skips_the_rest(
     assert report.marked("FAIL") == {"connection"}
     assert detail in report.entries["connection"].detail
     assert mend in report.entries["connection"].mend[0]
-    assert report.marked("ok") == {"users", "state folder"}
+    assert report.marked("ok") == {"users", "state folder", "state access", "state space", "series"}
     assert {entry.detail for _, entry in report.findings if entry.mark == "-"} == {"skipped: needs connection"}
     assert "not-the-word" not in report.text
     assert embedded_postgres.password not in report.text

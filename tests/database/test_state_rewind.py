@@ -90,6 +90,19 @@ def test_a_moment_that_cannot_be_is_refused(
     assert f"--to {to!r}" in capsys.readouterr().err
 
 
+def test_without_a_row_that_was_read_the_moment_must_be_named(
+    embedded_database: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Store(folder) as store:
+        state = store.load()
+        assert state is not None
+        store.commit(Changes(progress=replace(state.progress, newest=0.0)))
+    assert rewind(folder, embedded_database, monkeypatch) == 1
+    said = capsys.readouterr().err
+    assert "no row has been read" in said
+    assert "None" not in said
+
+
 def test_a_newest_row_that_is_dated_ahead_needs_the_moment_named(
     embedded_database: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -114,7 +114,7 @@ def test_what_takes_a_restart_is_named_and_the_rest_is_taken_up(
     program: Program, logged: Callable[[], str], name: str, text: str
 ) -> None:
     said = reload(program, logged, f"{CONFIG}daily_limit_usd: 5\n{text}", "configuration taken over")
-    assert f"{name} has changed: that takes a restart" in said
+    assert f"{name} has changed: restart to apply it" in said
     assert total(program.samples(), "ai_daily_limit_usd") == 5
 
 

@@ -64,7 +64,7 @@ def test_a_shortage_is_said_once_and_so_is_its_end(error: int, room: bool, caplo
             listening.error = None
             await until(lambda: len(accepted) == 1)
             await until(lambda: len(said(caplog)) > 1)
-            assert said(caplog)[1:] == ["new connections are accepted at once again"]
+            assert said(caplog)[1:] == ["new connections are accepted again"]
             acceptor.stop()
 
     asyncio.run(run())

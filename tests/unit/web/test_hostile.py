@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.core import GaugeMetricFamily
 
+from exporter.web.exchange import network_of_client
 from exporter.web.limits import Limits
 from exporter.web.listener import Quieter
 from tests.unit.web.certificates import Authority
@@ -275,3 +276,8 @@ def test_strangers_cannot_fill_the_log() -> None:
     assert first.getMessage() == "refused somebody"
     assert later.getMessage() == "refused somebody (and 41 more like it)"
     assert not quieter.filter(record())
+
+
+def test_a_client_that_leaves_while_its_request_is_taken_apart_has_no_network() -> None:
+    with socket.socket() as unconnected:
+        assert network_of_client(None) == network_of_client(unconnected)
