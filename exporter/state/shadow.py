@@ -57,10 +57,10 @@ def write_shadow(db: sqlite3.Connection, work: ShadowWork) -> None:
 
 def make_tables(db: sqlite3.Connection) -> None:
     """The tables, empty."""
-    db.execute("CREATE TABLE next_slices (start INTEGER PRIMARY KEY, body TEXT NOT NULL)")
-    db.execute("CREATE TABLE next_slice_users (start INTEGER PRIMARY KEY, body TEXT NOT NULL)")
+    db.execute("CREATE TABLE IF NOT EXISTS next_slices (start INTEGER PRIMARY KEY, body TEXT NOT NULL)")
+    db.execute("CREATE TABLE IF NOT EXISTS next_slice_users (start INTEGER PRIMARY KEY, body TEXT NOT NULL)")
     db.execute(
-        "CREATE TABLE next_parts (part TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (part, key)) WITHOUT ROWID"
+        "CREATE TABLE IF NOT EXISTS next_parts (part TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (part, key)) WITHOUT ROWID"
     )
 
 
