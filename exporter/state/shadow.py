@@ -60,7 +60,8 @@ def make_tables(db: sqlite3.Connection) -> None:
     db.execute("CREATE TABLE IF NOT EXISTS next_slices (start INTEGER PRIMARY KEY, body TEXT NOT NULL)")
     db.execute("CREATE TABLE IF NOT EXISTS next_slice_users (start INTEGER PRIMARY KEY, body TEXT NOT NULL)")
     db.execute(
-        "CREATE TABLE IF NOT EXISTS next_parts (part TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (part, key)) WITHOUT ROWID"
+        "CREATE TABLE IF NOT EXISTS next_parts"
+        " (part TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (part, key)) WITHOUT ROWID"
     )
 
 
