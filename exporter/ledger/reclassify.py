@@ -12,7 +12,7 @@ from exporter.ledger.advance import NEVER, QuarterUsers, advance, begin
 from exporter.ledger.aggregate import ZERO
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER, day_of, day_start, floor_to
 from exporter.ledger.draft import first_day
-from exporter.ledger.model import Changes, Read, Rules, Span, State
+from exporter.ledger.model import PUT_OFF, Changes, Read, Rules, Span, State
 from exporter.ledger.shadow import Reclassification, Shadow, Stored, slots, take_in
 from exporter.ledger.switch import needs_users, sum_users, switch
 
@@ -96,10 +96,11 @@ def next_stretch(state: State, going: Reclassification, length: int) -> Stretch 
 def last_span(state: State, going: Reclassification, now: int) -> Span:
     """What the switch reads by both settings out of one snapshot, where the old ones can be read by.
 
-    It reaches past the present where slices do: what an earlier switch has dated ahead is counted already.
+    It reaches past the present where slices do: what an earlier switch has dated ahead is counted already, in the rest
+    of the present minute, too.
     """
     position = max(now + 1, state.progress.position)
-    ahead = [start + MINUTE for start in state.slices if start >= position]
+    ahead = [start + MINUTE for start, item in state.slices.items() if start >= position or item.stage == PUT_OFF]
     return Span(going.done, max([position, *ahead]))
 
 

@@ -270,6 +270,23 @@ class TestOtherTimes:
         assert exporter.state.corrections == {OLD: 0}
         assert spend_today(exporter.state, exporter.rules) == {OLD: 48 * USD}
 
+    @pytest.mark.parametrize("scraped", [True, False])
+    @pytest.mark.parametrize("later", [Classes(), Classes(shift=590, names={"m1": "new"})], ids=["back", "renamed"])
+    def test_rows_dated_into_the_rest_of_this_minute_count_once(self, later: Classes, *, scraped: bool) -> None:
+        log = Log()
+        exporter = started(log)
+        log.insert(START, cost=USD)
+        exporter.run(570, 30)
+        exporter.reconfigure(Classes(shift=590))
+        if scraped:
+            exporter.wait(1)
+        exporter.reconfigure(later)
+        exporter.run(5 * 3600, 300)
+        assert exporter.count(Field.COST) == USD
+        exporter.reconfigure(Classes(shift=1))
+        exporter.run(5 * 3600, 300)
+        assert exporter.count(Field.COST) == USD
+
     def test_rows_that_were_still_to_come_count_once_they_are_not(self) -> None:
         log = Log()
         exporter = started(log)
