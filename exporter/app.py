@@ -119,7 +119,7 @@ class Exporter:
             return Verdict(False, f"first reading: {100 * started_ratio(state):.0f} % done")
         if self._worker.catching_up_from is not None:
             return Verdict(False, f"catching up a gap: {100 * self._progress():.0f} % done")
-        if (problem := self.books.clock_problem) is not None:
+        if (problem := self.books.clock_problem or self.books.closed_ahead) is not None:
             return Verdict(False, problem)
         if self.books.must_reclassify:
             done = f"the log is being read by changed settings: {100 * self.books.reclassified_ratio:.0f} % done"

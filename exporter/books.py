@@ -18,7 +18,7 @@ from exporter.database.session import Identity
 from exporter.ledger import reclassify
 from exporter.ledger.admission import taken_places
 from exporter.ledger.advance import advance, begin, quarters_within, set_back
-from exporter.ledger.agenda import steps_back
+from exporter.ledger.agenda import is_closed_ahead, steps_back
 from exporter.ledger.model import RUNNING, STARTING, Changes, Read, Rules, Skip, State
 from exporter.ledger.reclassify import Reads, Settings, Stretch
 from exporter.ledger.shadow import Reclassification, begin_shadow
@@ -87,13 +87,13 @@ class Books:
         self.wanted = config.classification().model_copy(update={"users": self.pseudonyms.scheme})
         stored = store.meta(CLASSIFICATION)
         # a state that does not say by which names it keeps users keeps ids
-        restored = self.wanted.model_copy(update={"users": ""}) if stored is None else _restored(stored)
-        self.rules = rules_for(config, restored or self.wanted)
-        restored = self.wanted if self.durable is None else self._rename_users(store, self.durable, restored)
+        kept = self.wanted.model_copy(update={"users": ""}) if stored is None else restored(stored)
+        self.rules = rules_for(config, kept or self.wanted)
+        kept = self.wanted if self.durable is None else self._rename_users(store, self.durable, kept)
         self._journal.later(lambda store: purge_ids(store, self.pseudonyms))
-        self.knows_old = restored is not None
+        self.knows_old = kept is not None
         self._stale_sums = bool(store.meta(STALE_SUMS))
-        self.classification = restored or self.wanted
+        self.classification = kept or self.wanted
         if self.durable is not None and _nothing_read(self.durable):
             # settings that were mended before the first read succeeded have nothing to be carried over from
             self.classification, self.knows_old = self.wanted, True
@@ -102,6 +102,7 @@ class Books:
         self._going = self._restore_going(store.meta(NEXT_NAME))
         self._clock = DatabaseClock(host or HostClock(), config.horizon)
         self._moment: Moment | None = None
+        self._closed_ahead = False
         if self.durable is not None and (reborn := rebirths(self.durable, self.rules)):
             self._commit(Changes(admitted=dict(reborn)))
         if self.present is not None:
@@ -139,6 +140,11 @@ class Books:
         """Whether rows are classified in another way now than when they were read."""
         changed = self.classification.fingerprint != self.wanted.fingerprint
         return changed or not self.knows_old or self._stale_sums
+
+    @property
+    def sums_are_stale(self) -> bool:
+        """Whether it is for the sums of days and users alone that the log is read anew."""
+        return self._stale_sums and self.knows_old and self.classification.fingerprint == self.wanted.fingerprint
 
     @property
     def serves_old(self) -> bool:
@@ -185,6 +191,14 @@ class Books:
         return None if self._moment is None else self._moment.problem
 
     @property
+    def closed_ahead(self) -> str | None:
+        """What is wrong with a state that was closed by a clock that was ahead; None where it was not."""
+        if not self._closed_ahead or self.present is None:
+            return None
+        closed = _utc(self.present.progress.folded)
+        return f"the state was closed by a clock that was ahead: rows dated before {closed} are not counted"
+
+    @property
     def safe_now(self) -> int | None:
         """The time that what cannot be undone goes by, in seconds since the epoch; None before the first reading."""
         return None if self._moment is None else self._moment.safe_now
@@ -203,6 +217,7 @@ class Books:
                 self._commit(Changes(progress=progress), {IDENTITY: asdict(identity), CLASSIFICATION: classification})
             elif self._identity is not None:
                 check_identity(self._identity, identity)
+            self._closed_ahead = is_closed_ahead(self._state().progress, clock, self.rules)
             if steps_back(self._state().progress, clock):
                 log.warning("the database's clock was set back to %s: following it", _utc(clock))
                 self._commit(set_back(self._state(), clock))
@@ -334,7 +349,7 @@ class Books:
         """How far an earlier process has come in taking up the same settings; otherwise that is dropped."""
         if self.durable is None:
             return None
-        wanted = None if kept is None else _restored(kept[CLASSIFICATION])
+        wanted = None if kept is None else restored(kept[CLASSIFICATION])
         if kept and wanted and self.must_reclassify and wanted.fingerprint == self.wanted.fingerprint:
             going = Reclassification(**kept[GOING])
             self.knows_old = self.knows_old and going.by_old
@@ -441,12 +456,13 @@ def _nothing_read(state: State) -> bool:
     return state.progress.phase == STARTING and state.progress.position == state.progress.began
 
 
-def _restored(stored: object) -> Classification | None:
+def restored(stored: object) -> Classification | None:
+    """The classification that a state was kept by; None, which is logged, where this version cannot use it."""
     try:
-        restored = Classification.model_validate(stored)
-        for zone in (restored.log_time_zone, restored.budget_time_zone):
+        classification = Classification.model_validate(stored)
+        for zone in (classification.log_time_zone, classification.budget_time_zone):
             ZoneInfo(zone)
-        return restored
+        return classification
     except (ValueError, ZoneInfoNotFoundError):
         log.warning("the state was kept with settings that this version cannot read: rows are read anew as known")
         return None

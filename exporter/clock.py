@@ -143,5 +143,5 @@ class DatabaseClock:
 
 
 def _describe(offset: float) -> str:
-    direction = "ahead" if offset > 0 else "behind"
-    return f"the database's clock is {span_text(abs(offset))} {direction} of where it should be"
+    direction = "ahead of" if offset > 0 else "behind"
+    return f"the database's clock is {span_text(abs(offset))} {direction} where it should be"

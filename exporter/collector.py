@@ -74,6 +74,9 @@ class Scrape:
     approvals: int | None = None
 
 
+REWIND_HINT = "stop the exporter, and run `ai-operation-exporter state rewind`"
+"""What to do about a state that a wrong clock has closed."""
+
 CLOCK_HINT = (
     "correct the clock of the database's host; until then, time goes on by this host's clock, "
     f"and a jump that lasts {LEAP_LASTS / 60:.0f} minutes is accepted"
@@ -212,6 +215,9 @@ class Collector:
         """Whether what was recorded is of the present; if not, the announcer says why."""
         if (problem := self._books.clock_problem) is not None:
             self._announcer.failed("clock", f"{problem} — {CLOCK_HINT}")
+            return False
+        if (closed := self._books.closed_ahead) is not None:
+            self._announcer.failed("clock", f"{closed} — {REWIND_HINT}")
             return False
         self._announcer.works("clock")
         return True

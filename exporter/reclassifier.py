@@ -191,7 +191,12 @@ class Reclassifier:
     def _say_progress(self) -> None:
         percent = int(100 * self._books.reclassified_ratio)
         if self._said < 0:
-            log.info("the settings that classify rows have changed: reading the log by the new ones")
+            why = (
+                "its sums must be made anew"
+                if self._books.sums_are_stale
+                else "the settings that classify rows changed"
+            )
+            log.info("reading the log again: %s", why)
         elif percent // 10 > self._said // 10:
             log.info("read %d %% of the log by the new settings", percent)
         self._said = percent

@@ -5,6 +5,8 @@ import fcntl
 import json
 import os
 import sqlite3
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +78,7 @@ def _check_absent(folder: Path) -> Finding:
 
 def _check_file(file: Path, identity: Identity | None, *, used: bool) -> Finding:
     try:
-        version, known, problem = _read(file)
+        version, known, problem, folded = _read(file)
     except (sqlite3.Error, ValueError, TypeError):
         return fail(
             STATE,
@@ -91,7 +93,20 @@ def _check_file(file: Path, identity: Identity | None, *, used: bool) -> Finding
         )
     if problem is not None:
         return fail(STATE, f"{file} {problem}", f"use the version of the exporter that wrote it, or {_NAME_ANOTHER}")
-    return judge_identity(file.parent, known, identity, used=used)
+    closed = judge_closed(file.parent, folded, time.time())
+    return closed or judge_identity(file.parent, known, identity, used=used)
+
+
+def judge_closed(folder: Path, folded: int, now: float) -> Finding | None:
+    """Whether a clock that was ahead has closed what is still to come, by the time up to which all is closed."""
+    if folded <= now:
+        return None
+    closed = datetime.fromtimestamp(folded, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return fail(
+        STATE,
+        f"{folder} was closed by a clock that was ahead: rows dated before {closed} are not counted",
+        "stop the exporter, and run: ai-operation-exporter state rewind",
+    )
 
 
 def judge_identity(folder: Path, known: Identity | None, found: Identity | None, *, used: bool) -> Finding:
@@ -113,16 +128,17 @@ def judge_identity(folder: Path, known: Identity | None, found: Identity | None,
     )
 
 
-def _read(file: Path) -> tuple[int, Identity | None, str | None]:
-    """The file's format, what it was kept for, and what keeps its figures from being read."""
+def _read(file: Path) -> tuple[int, Identity | None, str | None, int]:
+    """The file's format, what it was kept for, what keeps its figures from being read, and up to when all is closed."""
     with contextlib.closing(read_only(file)) as db:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if not 0 < version <= FORMAT:
-            return version, None, None
+            return version, None, None, 0
         meta: dict[str, Any] = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM meta")}
     known, layout = meta.get(IDENTITY), meta.get(LAYOUT_NAME)
     problem = None if layout is None else layout_problem(layout)
-    return version, None if known is None else Identity(**known), problem
+    folded = int(meta.get("progress", {}).get("folded", 0))
+    return version, None if known is None else Identity(**known), problem, folded
 
 
 def read_only(file: Path) -> sqlite3.Connection:

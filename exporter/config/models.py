@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from exporter.config.bounds import MOST
 from exporter.config.error_classes import DEFAULT_ERROR_CLASSES
 from exporter.config.errors import setting_error
-from exporter.config.names import BudgetZoneName, TableName, ZoneName
+from exporter.config.names import BudgetZoneName, TableName, ZoneName, written_column
 from exporter.config.sections import (
     Columns,
     Database,
@@ -54,7 +54,8 @@ class Classification(Section):
     The bounds are no setting, but another version may have others; a state that does not name any was kept with these.
     Latency edges and the list of error classes are not here: a state that was kept with others cannot be read at all.
     `users` tells by which names users are kept (`Pseudonyms.scheme`); whoever keeps them sets it.
-    ``model_dump_json`` and ``model_validate_json`` are inverse to each other.
+    ``model_dump_json`` and ``model_validate_json`` are inverse to each other. Earlier versions wrote the columns' names
+    without the quotes that they need.
     """
 
     log_table: TableName
@@ -68,6 +69,14 @@ class Classification(Section):
     error_classes: tuple[ErrorClass, ...]
     max_series: int
     bounds: Mapping[str, int] = Field(default_factory=lambda: dict(MOST))
+
+    @field_validator("log_columns", mode="before")
+    @classmethod
+    def _quote_columns(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {role: written_column(name) if isinstance(name, str) else name for role, name in value.items()}
+
     users: str = ""
 
     @property

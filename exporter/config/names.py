@@ -82,8 +82,15 @@ def _table(value: object) -> QualifiedName:
 def _column(value: object) -> str:
     parts = _split(value) if isinstance(value, str) else []
     if len(parts) != 1:
-        raise setting_error("write one column's name, as the catalog spells it")
+        raise setting_error(
+            "write one column's name, as the catalog spells it; an unusual one in double quotes: '\"a b\"'"
+        )
     return parts[0]
+
+
+def written_column(name: str) -> str:
+    """The name as it is written in the configuration; one that is written so already stays as it is."""
+    return name if len(_split(name)) == 1 else _written(name)
 
 
 def _zone(value: str) -> str:
@@ -108,6 +115,7 @@ def _quarter_hour_zone(value: str) -> str:
 
 
 TableName = Annotated[QualifiedName, PlainValidator(_table), PlainSerializer(str, return_type=str)]
-ColumnName = Annotated[str, PlainValidator(_column)]
+# only in JSON, which is read again: elsewhere a column's name is compared with the catalog
+ColumnName = Annotated[str, PlainValidator(_column), PlainSerializer(_written, return_type=str, when_used="json")]
 ZoneName = Annotated[str, AfterValidator(_zone)]
 BudgetZoneName = Annotated[str, AfterValidator(_quarter_hour_zone)]

@@ -32,6 +32,11 @@ def present(progress: Progress, clock: int) -> int:
     return max(progress.now, clock)
 
 
+def is_closed_ahead(progress: Progress, clock: int, rules: Rules) -> bool:
+    """Whether a part of the open window is closed for good: only a clock that was ahead closes so much."""
+    return progress.folded > clock - rules.window
+
+
 def steps_back(progress: Progress, clock: int) -> bool:
     """Whether the clock was set back so far that it must be followed, by `set_back`."""
     return progress.now - clock > LARGEST_STEP

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import TextIO
 from zoneinfo import ZoneInfo
 
-from exporter.books import CLASSIFICATION, IDENTITY, STALE_SUMS, check_identity, rules_for
-from exporter.config import Classification, Config
+from exporter.books import CLASSIFICATION, IDENTITY, STALE_SUMS, check_identity, restored, rules_for
+from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
+from exporter.database.errors import SchemaProblem
 from exporter.database.reader import read_span
 from exporter.database.session import Database, Identity
 from exporter.ledger.admission import taken_places
@@ -17,7 +18,7 @@ from exporter.ledger.aggregate import USD, ZERO, Field
 from exporter.ledger.calendar import QUARTER, floor_to
 from exporter.ledger.forget import forget
 from exporter.ledger.model import OTHER, Changes, Read, Span, State
-from exporter.ledger.rewind import rewind
+from exporter.ledger.rewind import begin_again, rewind
 from exporter.state.migrations import NEXT_NAME
 from exporter.state.shadow import ShadowWork
 from exporter.state.store import StateError, Store
@@ -83,22 +84,40 @@ def rewind_state(config: Config, environ: Mapping[str, str], to: str | None, out
         state, known, kept = store.load(), store.meta(IDENTITY), store.meta(CLASSIFICATION)
         if state is None or known is None or kept is None:
             raise StateError(f"state folder {config.state_dir} holds nothing yet: there is nothing to rewind")
-        classification = Classification.model_validate(kept)
+        classification = restored(kept) or config.classification()
         info = resolve_conninfo(config, environ)
         database = Database(info, config.database.connect_timeout, "ai-operation-exporter-rewind")
         with contextlib.closing(database), database.session(config.scrape.timeout) as session:
-            log = session.log(classification)
+            try:
+                log = session.log(classification)
+            except SchemaProblem:
+                # the settings have followed the table since
+                classification = config.classification()
+                log = session.log(classification)
             check_identity(Identity(**known), session.identity(log))
-            span = _rewound(state, to, int(session.clock), ZoneInfo(config.budget_time_zone))
-            found = read_span(session, log, classification, span, width=QUARTER)
-        read = pseudonyms_for(config, store).read(Read(span, state.progress.now, found, width=QUARTER))
-        _commit_anew(store, state, rewind(state, read, rules_for(config, classification)), {STALE_SUMS: True})
-        print(f"was closed before  {_time(state.progress.folded)}\nis closed before   {_time(span.lo)}", file=out)
+            clock, rules = int(session.clock), rules_for(config, classification)
+            span = _rewound(state, to, clock, ZoneInfo(config.budget_time_zone))
+            found = {} if span is None else read_span(session, log, classification, span, width=QUARTER)
+        if span is None:
+            changes = begin_again(state, clock, rules)
+        else:
+            read = Read(span, state.progress.now, found, width=QUARTER)
+            changes = rewind(state, pseudonyms_for(config, store).read(read), rules)
+        _commit_anew(store, state, changes, {STALE_SUMS: True})
+        progress = changes.progress or state.progress
+        print(
+            f"was closed before  {_time(state.progress.folded)}\nis closed before   {_time(progress.folded)}", file=out
+        )
     return 0
 
 
-def _rewound(state: State, to: str | None, clock: int, zone: ZoneInfo) -> Span:
-    """The span whose rows have been counted, starting with the quarter-hour in which counting is to resume."""
+def _rewound(state: State, to: str | None, clock: int, zone: ZoneInfo) -> Span | None:
+    """The span whose rows have been counted, starting with the quarter-hour in which counting is to resume.
+
+    None where the first reading itself went by a clock that was ahead: it begins again.
+    """
+    if to is None and state.progress.began > clock:
+        return None
     newest = state.progress.newest
     moment = newest if to is None else _moment(to, zone)
     if moment > clock:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from exporter.check.state import check_state
 from exporter.cli import main
+from exporter.finding import Level
 from exporter.ledger.calendar import MINUTE, QUARTER, floor_to
 from exporter.ledger.model import Changes, Slice
 from exporter.state.store import Store
-from tests.database.harness import Log, assert_shows_what_sql_says, running
+from tests.database.harness import Log, assert_shows_what_sql_says, running, wait_for
 
 DAY = 86400
 
@@ -57,7 +59,14 @@ def test_what_a_wrong_clock_has_closed_counts_once_it_is_rewound(
 ) -> None:
     with Log(embedded_database, "success", exists=True) as log:
         log.insert(cost="10", ago=0)
+        with running(log.url, folder) as exporter:
+            wait_for(
+                lambda: exporter.scrape().up == 0 and "state rewind" in str(exporter.exporter.status()),
+                lambda: str(exporter.exporter.status()),
+            )
+        assert "state rewind" in check_state(folder, None).mend
         assert rewind(folder, log.url, monkeypatch) == 0
+        assert check_state(folder, None).level is not Level.FAIL
         assert "is closed before" in capsys.readouterr().out
         with running(log.url, folder) as exporter:
             after = exporter.wait_ready().wait_up()
