@@ -159,7 +159,7 @@ def test_a_read_says_whether_the_disk_is_full_or_hangs(tmp_path: Path, disk: Dis
     disk.fail = sqlite3.OperationalError("database or disk is full")
     journal.commit(users("a", 1))
     for read in (lambda: journal.read(lambda _, number: number, 1), lambda: journal.slice_users([0])):
-        with pytest.raises(DiskSilent, match="disk is full.* free space"):
+        with pytest.raises(DiskSilent, match=r"disk is full.* free space"):
             read()
     disk.go_on.clear()
     journal.retry()
