@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from exporter.check.scene import Scene
-from exporter.check.seen import TOO_SLOW
+from exporter.check.seen import LOCKED, TOO_SLOW
 from exporter.database.log_query import LogTable, bounds, outcome
 from exporter.database.names import identifier
 from exporter.finding import Finding, fail, ok, warn
@@ -89,7 +89,9 @@ def _look(scene: Scene) -> Outcomes | None:
         try:
             with scene.session.savepoint():
                 found = _read(scene, age)
-        except TOO_SLOW:
+        except TOO_SLOW as error:
+            if found is None and isinstance(error, LOCKED):
+                raise
             break
     return found
 

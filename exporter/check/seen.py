@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psycopg
 
 from exporter.config import Classification
-from exporter.database.errors import QueryTimeout
+from exporter.database.errors import QueryTimeout, TableLocked
 from exporter.database.log_query import LogTable
 from exporter.database.reader import read_span
 from exporter.database.session import Session
@@ -26,6 +26,9 @@ SECONDS = 20.0
 TOO_SLOW = (QueryTimeout, psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)
 """What a statement raises that did not end in its time."""
 
+LOCKED = (TableLocked, psycopg.errors.LockNotAvailable)
+"""What it raises where another transaction's lock is the reason."""
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -42,7 +45,11 @@ class Seen:
 
 
 def look_back(session: Session, log: LogTable, rules: Classification, seconds: float = SECONDS) -> Seen:
-    """Read the last days, newest first, until time is up. Raises `psycopg.Error` for anything but slowness."""
+    """Read the last days, newest first, until time is up.
+
+    Raises `psycopg.Error` or `TableLocked` where the log is locked from the beginning, and `psycopg.Error` for anything
+    but slowness.
+    """
     began = time.monotonic()
     now = int(session.clock) + 1
     # how failures are classified does not matter here, and matching patterns is most of the work
@@ -56,7 +63,9 @@ def look_back(session: Session, log: LogTable, rules: Classification, seconds: f
         try:
             with session.savepoint():
                 found.extend(read_span(session, log, plain, span, width=DAY).values())
-        except TOO_SLOW:
+        except TOO_SLOW as error:
+            if not reach and isinstance(error, LOCKED):
+                raise
             break
         reach = age
     return _joined(found, reach)

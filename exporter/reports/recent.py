@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TextIO
 
@@ -22,6 +22,8 @@ from exporter.serving import UsageError
 
 _DAY = 86_400
 _SECONDS = 30.0
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CYCLE_YEARS, _CYCLE_DAYS = 400, 146_097  # after so many years, or days, the calendar comes again
 _SUCCESS = {"ok": True, "failed": False, "timeout": False}
 
 _RECENT = sql.SQL("""
@@ -53,12 +55,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Call:
-    """A row: when (UTC), cost in USD and latency in milliseconds as far as known, and how it ended.
+    """A row: when (seconds since the epoch), cost in USD and latency in milliseconds as far as known, and how it ended.
 
     `outcome` is ok, failed, timeout, pending, running, null or unknown.
     """
 
-    at: datetime
+    at: float
     operation: str
     user: str
     model: str
@@ -122,7 +124,7 @@ def read_recent(
 def _call(row: tuple[Any, ...], aliases: Mapping[str, str], label: Callable[[str], str]) -> Call:
     at, operation, user, model, cost, latency, ended = row
     return Call(
-        datetime.fromtimestamp(at, UTC),
+        at,
         clean_label(operation, UNKNOWN),
         label(clean_label(user, UNATTRIBUTED)),
         clean_label(aliases.get(model, model), UNKNOWN),
@@ -137,10 +139,10 @@ def _finite(number: Decimal | None) -> Decimal | None:
 
 
 def as_text_json(calls: list[Call], *, with_user: bool) -> str:
-    """A JSON array, one object a row; times in ISO 8601, UTC."""
+    """A JSON array, one object a row; times in ISO 8601, UTC, with more digits for years beyond 9999."""
     rows = []
     for call in calls:
-        row: dict[str, Any] = {"time": _moment(call.at), "operation": call.operation}
+        row: dict[str, Any] = {"time": time_text(call.at, "T", "milliseconds") + "Z", "operation": call.operation}
         if with_user:
             row["user"] = call.user
         row["model"] = call.model
@@ -159,7 +161,7 @@ def as_table(calls: list[Call], *, with_user: bool) -> str:
     headers = ["time (UTC)", "operation", "user", "model", "cost $", "latency ms", "outcome"]
     rows = [
         [
-            f"{call.at:%Y-%m-%d %H:%M:%S}",
+            time_text(call.at, " ", "seconds"),
             call.operation,
             call.user,
             call.model,
@@ -175,5 +177,14 @@ def as_table(calls: list[Call], *, with_user: bool) -> str:
     return render_table(headers, rows, right=("cost $", "latency ms"))
 
 
-def _moment(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def time_text(at: float, separator: str, precision: str) -> str:
+    """A time (seconds since the epoch) in UTC, with its year as PostgreSQL writes it: after 9999, and BC, too.
+
+    `precision` is "seconds" or "milliseconds". Datetime's own years end with 9999, and those of a log do not.
+    """
+    days, seconds = divmod(at, _DAY)
+    cycles, days = divmod(int(days), _CYCLE_DAYS)
+    moment = _EPOCH + timedelta(days=days, seconds=seconds)
+    year = moment.year + cycles * _CYCLE_YEARS
+    written, era = (year, "") if year > 0 else (1 - year, " BC")
+    return f"{written:04d}-{moment:%m-%d}{separator}{moment.time().isoformat(precision)}{era}"

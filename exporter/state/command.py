@@ -1,6 +1,7 @@
 """`state show`, `adopt`, `forget` and `rewind`: look at a state folder, or change it while no exporter is using it."""
 
 import contextlib
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -150,10 +151,19 @@ def _moment(text: str, zone: ZoneInfo) -> float:
 
 
 def _commit_anew(store: Store, state: State | None, changes: Changes, meta: Mapping[str, object]) -> None:
-    """Commit changes that changed settings, which are being taken up, know nothing of: that begins again."""
+    """Commit changes that changed settings, which are being taken up, know nothing of: that begins again.
+
+    Raises `StateError` where they cannot be written; nothing has changed then.
+    """
     if state is not None:
         changes.progress = replace(changes.progress or state.progress, converted=0)
-    store.commit(changes, {**meta, NEXT_NAME: None}, ShadowWork(reset=True))
+    try:
+        store.commit(changes, {**meta, NEXT_NAME: None}, ShadowWork(reset=True))
+    except (sqlite3.Error, OSError) as error:
+        raise StateError(
+            f"state file {store.path}: {error}; nothing was changed: free space, or make the folder writable, "
+            "and run the command again"
+        ) from None
 
 
 def _existing(config: Config) -> Store:

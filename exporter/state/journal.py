@@ -33,7 +33,7 @@ SHORT_FAREWELL = 0.5
 
 
 class DiskSilent(DatabaseError):  # noqa: N818
-    """The state must be read, but its disk does not answer.
+    """The state must be read, but its disk does not answer, or does not take what was written before.
 
     Handled like a failure of the database: it ends a read, and the read is tried again.
     """
@@ -72,6 +72,7 @@ class Journal:
         self._reading: Future[dict[int, dict[str, int]]] | None = None
         self._said = False
         self._behind = False
+        self._refused: str | None = None  # what the disk said last; None where it said nothing
         self._internal: BaseException | None = None
 
     @property
@@ -142,6 +143,7 @@ class Journal:
             raise error
         self._behind = not self.durable
         if self._sent is not None:
+            self._refused = None
             self._fail("the disk does not answer")
         elif self.durable and self._said:
             self._said = False
@@ -156,15 +158,17 @@ class Journal:
         error = answer.exception()
         self._internal = None
         if error is None:
+            self._refused = None
             return [batch.changes]
         if self._waiting is not None:
             batch.follow(self._waiting)
         self._waiting = batch
         if isinstance(error, (sqlite3.Error, OSError)):
-            self._fail(str(error))
+            self._refused = str(error)
         else:
             self._internal = error
-            self._fail(f"internal error, {type(error).__name__}")
+            self._refused = f"internal error, {type(error).__name__}"
+        self._fail(self._refused)
         return []
 
     def _fail(self, reason: str) -> None:
@@ -182,6 +186,11 @@ class Journal:
         raise self._disk_silent()
 
     def _disk_silent(self) -> DiskSilent:
+        if self._behind and self._refused is not None:
+            return DiskSilent(
+                f"the state in {self.folder} cannot be written ({self._refused})",
+                "free space, or make the folder writable; what was closed before is read again when it is written",
+            )
         return DiskSilent(
             f"the disk of the state in {self.folder} does not answer",
             "see whether it hangs (dmesg, df); what was closed before is read again when it answers",

@@ -286,14 +286,15 @@ def test_an_empty_log_in_a_zone_that_is_utc_passes(bench: Bench, zone: str) -> N
     assert bench.check().entries["time zones"].mark == "ok"
 
 
-def test_a_log_that_cannot_be_read_in_time_fails_and_the_rest_is_checked(bench: Bench) -> None:
+def test_a_log_that_is_locked_is_told_as_one_and_the_rest_is_checked(bench: Bench) -> None:
     with psycopg.connect(bench.admin.info.dsn, password=bench.admin.info.password) as other:
         other.execute("LOCK TABLE ai_operation_log IN ACCESS EXCLUSIVE MODE")
         report = bench.check(scrape={"timeout": "1s"})
     assert report.code == 1
     assert {"open window", "time index"} <= report.marked("FAIL")
-    assert report.entries["registered operations"].mark == "warn"
-    assert "could not be read in time" in report.entries["registered operations"].detail
+    for name in ("open window", "outcomes", "registered operations"):
+        assert "a table is locked" in report.entries[name].detail
+        assert "pg_locks" in report.entries[name].mend[0]
     assert report.entries["recommendations"].mark == "ok"
     assert bench.check().code == 0
 

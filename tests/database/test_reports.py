@@ -3,11 +3,14 @@
 import io
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.cli import main
 from exporter.config import Config
@@ -15,7 +18,7 @@ from exporter.database.errors import NotVisible
 from exporter.demo.schema import LAYOUTS, Layout
 from exporter.pseudonyms import Pseudonyms
 from exporter.reports.budgets import run_budget
-from exporter.reports.recent import Wanted, run_operations
+from exporter.reports.recent import Wanted, run_operations, time_text
 from exporter.serving import UsageError
 from tests.database.harness import Log
 from tests.e2e.programs import free_port
@@ -110,6 +113,44 @@ def test_rows_that_no_writer_should_write_are_shown_too(log: Log) -> None:
     log.execute("UPDATE ai_operation_log SET {time} = NULL WHERE operation_id = 'undated'")
     (row,) = operations(log)
     assert (row["operation"], row["cost_usd"]) == ("a%b [31m", None)
+
+
+def test_rows_dated_beyond_the_calendar_are_shown_too(log: Log) -> None:
+    times = ("294276-12-31 23:59:59", "10000-01-01", "9999-12-31 23:59:59.5", "infinity", "-infinity", "0044-03-15 BC")
+    for number, moment in enumerate(times):
+        log.insert(10, operation=f"o{number}")
+        log.execute("UPDATE ai_operation_log SET {time} = %s WHERE operation_id = %s", moment, f"o{number}")
+    log.insert(10, operation="now")
+    *distant, now = operations(log)
+    assert [row["time"] for row in distant] == [
+        "294276-12-31T23:59:59.000Z",
+        "10000-01-01T00:00:00.000Z",
+        "9999-12-31T23:59:59.500Z",
+    ]
+    assert now["operation"] == "now"
+    out = io.StringIO()
+    run_operations(config_for(log), {}, Wanted(), out, as_json=False)
+    assert "294276-12-31 23:59:59" in out.getvalue()
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_times_within_the_calendar_are_written_as_ever(at: datetime) -> None:
+    at = at.replace(microsecond=at.microsecond // 125_000 * 125_000)
+    assert time_text(at.timestamp(), "T", "milliseconds") + "+00:00" == at.isoformat(timespec="milliseconds")
+    assert time_text(at.timestamp(), " ", "seconds") == at.isoformat(" ", "seconds").removesuffix("+00:00")
+
+
+@pytest.mark.parametrize(
+    ("at", "text"),
+    [
+        (9_224_318_015_999, "294276-12-31 23:59:59"),
+        (253_402_300_800, "10000-01-01 00:00:00"),
+        (-62_135_596_801, "0001-12-31 23:59:59 BC"),
+        (-63_549_360_000, "0045-03-15 00:00:00 BC"),
+    ],
+)
+def test_years_beyond_the_calendar_are_written_as_postgresql_does(at: float, text: str) -> None:
+    assert time_text(at, " ", "seconds") == text
 
 
 def test_the_table_for_people(log: Log) -> None:

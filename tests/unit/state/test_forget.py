@@ -1,6 +1,7 @@
 """`state forget`, and how it is said that places run out."""
 
 import io
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,24 @@ def test_it_is_refused_while_an_exporter_runs(folder: Path, capsys: pytest.Captu
         assert main(["state", "forget", "--state-dir", str(folder), "--operation", "plan"]) == 1
     assert "in use by another process: stop it" in capsys.readouterr().err
     assert len(admitted(folder)) == 6
+
+
+def test_a_full_volume_is_said_and_nothing_changes(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = admitted(folder)
+
+    def no_room(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "commit", no_room)
+        assert main(["state", "forget", "--state-dir", str(folder), "--operation", "plan"]) == 1
+    said = capsys.readouterr()
+    assert "disk is full" in said.err
+    assert "free space" in said.err
+    assert not said.out
+    assert admitted(folder) == before
 
 
 def full(folder: Path, taken: int) -> None:

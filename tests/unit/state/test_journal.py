@@ -154,6 +154,24 @@ def test_users_of_slices_are_those_that_were_handed_over_last(
     journal.close()
 
 
+def test_a_read_says_whether_the_disk_is_full_or_hangs(tmp_path: Path, disk: Disk) -> None:
+    journal = Journal(Store(tmp_path))
+    disk.fail = sqlite3.OperationalError("database or disk is full")
+    journal.commit(users("a", 1))
+    for read in (lambda: journal.read(lambda _, number: number, 1), lambda: journal.slice_users([0])):
+        with pytest.raises(DiskSilent, match=r"disk is full.* free space"):
+            read()
+    disk.go_on.clear()
+    journal.retry()
+    with pytest.raises(DiskSilent, match="does not answer"):
+        journal.read(lambda _, number: number, 1)
+    disk.go_on.set()
+    disk.fail = None
+    retry_until(journal, lambda: journal.durable)
+    assert journal.read(lambda _, number: number, 1) == 1
+    journal.close()
+
+
 def test_closing_does_not_wait_for_a_disk_that_hangs(
     tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
