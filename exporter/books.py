@@ -28,7 +28,7 @@ from exporter.state.migrations import NEXT_NAME
 from exporter.state.shadow import ShadowWork
 from exporter.state.store import Store
 from exporter.state.stored_shadow import StoredShadow
-from exporter.state.users import forget_users, hide_users, pseudonyms_for, purge_ids
+from exporter.state.users import Purge, forget_users, hide_users, pseudonyms_for
 
 log = logging.getLogger(__name__)
 
@@ -81,25 +81,24 @@ class Books:
         self._few_places = False
         self.durable = store.load()
         self.present = self.durable
-        known = store.meta(IDENTITY)
+        # all that is read of the store itself is read before the disk's thread gets work: one connection serves both
+        known, stored = store.meta(IDENTITY), store.meta(CLASSIFICATION)
+        self._stale_sums, going = bool(store.meta(STALE_SUMS)), store.meta(NEXT_NAME)
         self._identity = None if known is None else Identity(**known)
         self.pseudonyms = pseudonyms_for(config, store)
         self.wanted = config.classification().model_copy(update={"users": self.pseudonyms.scheme})
-        stored = store.meta(CLASSIFICATION)
         # a state that does not say by which names it keeps users keeps ids
         kept = self.wanted.model_copy(update={"users": ""}) if stored is None else restored(stored)
         self.rules = rules_for(config, kept or self.wanted)
         kept = self.wanted if self.durable is None else self._rename_users(store, self.durable, kept)
-        self._journal.later(lambda store: purge_ids(store, self.pseudonyms))
         self.knows_old = kept is not None
-        self._stale_sums = bool(store.meta(STALE_SUMS))
         self.classification = kept or self.wanted
         if self.durable is not None and _nothing_read(self.durable):
             # settings that were mended before the first read succeeded have nothing to be carried over from
             self.classification, self.knows_old = self.wanted, True
             self._commit(Changes(), {CLASSIFICATION: self.wanted.model_dump(mode="json")}, self.wanted_rules)
         self._switching_until = 0.0
-        self._going = self._restore_going(store.meta(NEXT_NAME))
+        self._going = self._restore_going(going)
         self._clock = DatabaseClock(host or HostClock(), config.horizon)
         self._moment: Moment | None = None
         self._closed_ahead = False
@@ -107,6 +106,8 @@ class Books:
             self._commit(Changes(admitted=dict(reborn)))
         if self.present is not None:
             self._warn_of_few_places()
+        self._purge = Purge(self.pseudonyms)
+        self._journal.later(self._purge.attempt)
 
     def _rename_users(self, store: Store, state: State, kept: Classification | None) -> Classification | None:
         """Bring the users' names in the state into line with how they are to be kept; returns what is kept then.
@@ -379,9 +380,14 @@ class Books:
                 self._commit(changes)
 
     def retry(self) -> None:
-        """Commit what failed before, so that a full disk that was freed is noticed without a new read."""
+        """Commit what failed before, so that a full disk that was freed is noticed without a new read.
+
+        A purge of users' ids that failed is tried again, too.
+        """
         with self._changing:
             self._land(self._journal.retry())
+            if self._purge.is_due():
+                self._journal.later(self._purge.attempt)
 
     @property
     def commits_fail(self) -> bool:

@@ -153,8 +153,9 @@ class Store:
 
     def meta(self, name: str) -> Any:
         """A value that is kept beside the state, or None."""
-        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        # read to the end: a statement in progress would keep the file from being rebuilt
+        rows = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchall()
+        return json.loads(rows[0][0]) if rows else None
 
     def load(self) -> State | None:
         """The state as last committed; None where nothing was ever committed.
@@ -186,9 +187,8 @@ class Store:
         """Money units by user of the slices that begin at these times."""
         found: dict[int, dict[str, int]] = {}
         for start in starts:
-            row = self._db.execute("SELECT body FROM slice_users WHERE start = ?", (start,)).fetchone()
-            if row is not None:
-                found[start] = json.loads(row[0])
+            for (body,) in self._db.execute("SELECT body FROM slice_users WHERE start = ?", (start,)).fetchall():
+                found[start] = json.loads(body)
         return found
 
     def read(self, query: Callable[..., T], *arguments: Any) -> T:

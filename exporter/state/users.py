@@ -4,6 +4,7 @@ import contextlib
 import logging
 import secrets
 import sqlite3
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -16,6 +17,9 @@ log = logging.getLogger(__name__)
 
 KEY = "users_key"
 """The name in `meta` of the key for `users.mode: off`, in hexadecimal digits."""
+
+PURGE_PAUSE = 60.0
+"""Seconds after a failed purge before the next attempt."""
 
 _PURGED = "users_purged"
 _KEY_BYTES = 32
@@ -53,22 +57,46 @@ def hide_users(store: Store, pseudonyms: Pseudonyms, meta: Mapping[str, object])
     return True
 
 
-def purge_ids(store: Store, pseudonyms: Pseudonyms) -> None:
-    """Remove every trace of ids from the file, once after they have been replaced."""
-    if not pseudonyms.scheme:
-        if store.meta(_PURGED) is not None:
-            with contextlib.suppress(sqlite3.Error, OSError):
+class Purge:
+    """Removes every trace of ids from the file, once after they have been replaced.
+
+    `attempt` runs in the thread of the disk, `is_due` may be asked in any other.
+    """
+
+    def __init__(self, pseudonyms: Pseudonyms) -> None:
+        self._hidden = bool(pseudonyms.scheme)
+        self._again: float | None = None
+        self._said = False
+
+    def is_due(self) -> bool:
+        """Whether an attempt has failed, and it is time for another one; once for each."""
+        if self._again is None or time.monotonic() < self._again:
+            return False
+        self._again = None
+        return True
+
+    def attempt(self, store: Store) -> None:
+        """Purge the file, unless that was done. A failure is logged once, and makes another attempt due."""
+        try:
+            purged = store.meta(_PURGED)
+            if self._hidden and not purged:
+                self._purge(store)
+            elif not self._hidden and purged is not None:
                 store.commit(Changes(), {_PURGED: None})
-        return
-    if store.meta(_PURGED):
-        return
-    try:
+        except (sqlite3.Error, OSError) as error:
+            if self._hidden and not self._said:
+                log.warning("%s may still contain traces of deleted user ids (%s): trying again", store.path, error)
+            self._said = True
+            self._again = time.monotonic() + PURGE_PAUSE
+        else:
+            if self._hidden and self._said:
+                log.info("%s contains no trace of deleted user ids any more", store.path)
+
+    def _purge(self, store: Store) -> None:
+        if not self._said and (old := sorted(path.name for path in store.set_aside)):
+            log.warning("files that were set aside as damaged may contain user ids, delete them: %s", ", ".join(old))
         store.purge()
         store.commit(Changes(), {_PURGED: True})
-    except (sqlite3.Error, OSError) as error:
-        log.warning("%s may still contain traces of deleted user ids (%s)", store.path, error)
-    if old := sorted(path.name for path in store.set_aside):
-        log.warning("files that were set aside as damaged may contain user ids, delete them: %s", ", ".join(old))
 
 
 def forget_users(state: State) -> Changes:

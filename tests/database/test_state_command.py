@@ -1,6 +1,7 @@
 """A state that belongs to one database, and what it takes to move it to another."""
 
 import logging
+import sqlite3
 from pathlib import Path
 
 import psycopg
@@ -10,7 +11,7 @@ from exporter.cli import main
 from exporter.config import Config
 from exporter.demo.schema import load_schema
 from exporter.serving import serving
-from exporter.state.store import StateError
+from exporter.state.store import StateError, Store
 from tests.e2e.programs import fetch, parse, total, wait_for
 from tests.servers import EmbeddedServer
 
@@ -75,6 +76,26 @@ def test_the_state_of_another_database_is_refused_by_name_until_it_is_adopted(
     taken_back = total(after, "ai_operation_cost_corrections_usd")
     assert round((counted - taken_back) * 10**6) == 3
     embedded_postgres.drop_database(restored)
+
+
+def test_a_state_on_a_full_volume_is_not_adopted_and_says_so(
+    embedded_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with psycopg.connect(embedded_database) as connection:
+        load_schema(connection, "success")
+    config = configured(tmp_path / "state")
+    with serving(config, {"DATABASE_URL": embedded_database}) as running:
+        wait_for(lambda: fetch(f"{running.url}/-/ready")[0] == 200)
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setenv("DATABASE_URL", embedded_database)
+    monkeypatch.setattr(Store, "commit", full)
+    assert main(["state", "adopt", "--state-dir", str(config.state_dir)]) == 1
+    said = capsys.readouterr()
+    assert "disk is full; nothing was changed: free space" in said.err
+    assert not said.out
 
 
 def test_backfill_needs_an_unused_folder_but_may_be_repeated(embedded_database: str, tmp_path: Path) -> None:

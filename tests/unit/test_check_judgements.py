@@ -116,6 +116,13 @@ def test_a_read_that_takes_half_of_the_scrapes_time_is_a_warning() -> None:
     assert (finding.level, "scrape.timeout" in finding.mend) == (Level.WARN, True)
 
 
+def test_a_log_that_is_too_slow_for_its_last_hour_points_at_the_index() -> None:
+    (finding,) = judge_operations(Seen({}, {}, 0), ["a"])
+    assert finding.level is Level.WARN
+    assert "could not be read in time" in finding.detail
+    assert "time index" in (finding.mend or "")
+
+
 def test_a_look_back_that_was_cut_short_says_so() -> None:
     seen = Seen({"a": 1.0}, {}, AGES[1])
     (finding,) = judge_operations(seen, ["a", "b"])

@@ -1,6 +1,7 @@
 """Users' ids: hidden in the state, too, wherever they are hidden at all, and whatever was there before."""
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,8 @@ from exporter.ledger.model import UNATTRIBUTED, Minute, Read, Span
 from exporter.ledger.reclassify import Reads, next_stretch
 from exporter.ledger.view import user_spend_today
 from exporter.pseudonyms import Pseudonyms
+from exporter.state import users as module
+from exporter.state.disk_thread import DiskThread
 from exporter.state.store import FILE_NAME, Store
 from tests.unit.state.kept import USERS, files_with, write_first_version
 
@@ -175,3 +178,87 @@ def test_a_disk_that_is_full_at_the_start_hides_users_all_the_same(
     with Kept(folder, config("off")) as books:
         assert set(USERS).isdisjoint(today(books))
     assert files_with(folder, *USERS) == set()
+
+
+@pytest.mark.parametrize(("before", "after"), [("id", "off"), ("hmac", "hmac2"), ("off", "id")])
+@pytest.mark.parametrize("is_full", [False, True])
+def test_the_store_is_not_read_beside_the_thread_of_the_disk(
+    tmp_path: Path,
+    config: Callable[[str], Config],
+    monkeypatch: pytest.MonkeyPatch,
+    before: str,
+    after: str,
+    is_full: bool,
+) -> None:
+    folder, here = write_first_version(tmp_path / "state"), threading.current_thread()
+    Kept(folder, config(before)).books.close()
+    submit, meta, load = DiskThread.submit, Store.meta, Store.load
+    events: list[str] = []
+
+    def submitted(disk: DiskThread, work: Callable[[Store], Any]) -> Any:
+        events.append("submit")
+        return submit(disk, work)
+
+    def read(store: Store, name: str) -> Any:
+        if threading.current_thread() is here:
+            events.append(f"read {name}")
+        return meta(store, name)
+
+    def loaded(store: Store) -> Any:
+        events.append("load")
+        return load(store)
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DiskThread, "submit", submitted)
+        patch.setattr(Store, "meta", read)
+        patch.setattr(Store, "load", loaded)
+        if is_full:
+            for method in ("rename_users", "commit", "purge"):
+                patch.setattr(Store, method, full)
+        with Kept(folder, config(after)):
+            pass
+    assert events.index("submit") > events.index("read classification")
+    assert set(events[events.index("submit") :]) == {"submit"}
+
+
+def test_a_purge_that_failed_is_tried_again(
+    tmp_path: Path,
+    config: Callable[[str], Config],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder, purge = write_first_version(tmp_path / "state"), Store.purge
+    monkeypatch.setattr(module, "PURGE_PAUSE", 0.0, raising=False)
+    room = threading.Event()
+    attempts = 0
+
+    def full(store: Store) -> None:
+        nonlocal attempts
+        attempts += 1
+        if not room.is_set():
+            raise sqlite3.OperationalError("database or disk is full")
+        purge(store)
+
+    monkeypatch.setattr(Store, "purge", full)
+
+    def retry_until(books: Books, done: Callable[[], bool]) -> None:
+        for _ in range(3000):
+            books.retry()
+            if done():
+                return
+            threading.Event().wait(0.01)
+        raise AssertionError("waited in vain")
+
+    with Kept(folder, config("off")) as books, caplog.at_level("INFO"):
+        retry_until(books, lambda: attempts >= 3)
+        room.set()
+        retry_until(books, lambda: "contains no trace of deleted user ids any more" in caplog.text)
+    assert files_with(folder, *USERS) == set()
+    assert caplog.text.count("may still contain traces") == 1
+    made = attempts
+    with Kept(folder, config("off")) as books:
+        books.retry()
+    assert attempts == made
