@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.ledger import agenda
 from exporter.ledger.aggregate import Field
+from exporter.ledger.forget import forget
 from exporter.ledger.model import OTHER, Series
 from exporter.ledger.view import counters, spend_month, spend_today
-from tests.unit.ledger.driver import RULES, START, Exporter, started
+from tests.unit.ledger.driver import RULES, START, Exporter, same, started
 from tests.unit.ledger.model_log import Classes, Log
 
 GONE, KEPT = Series("random", "m1"), Series("chat", "m1")
@@ -160,3 +162,17 @@ def test_a_place_that_is_earned_before_rows_under_other_are_due_does_not_count_t
     assert Series("steady", "m1") in exporter.state.admitted
     exporter.run(6 * 3600, 300)
     assert exporter.count(Field.COST) == 5
+
+
+def test_changes_that_follow_each_other_are_those_of_both_in_turn() -> None:
+    """As they do where the first could not be made durable yet."""
+    exporter = with_rows(Log())
+    exporter.clock += 20
+    span = agenda.front(exporter.state, exporter.clock, exporter.rules)
+    assert span is not None
+    first = exporter.plan(exporter.read(span))
+    second = forget(exporter.state.ahead(first), [GONE])
+    in_turn = exporter.state.ahead(first).ahead(second)
+    first.follow(second)
+    assert same(exporter.state.ahead(first), in_turn) == []
+    assert GONE not in in_turn.totals

@@ -364,3 +364,81 @@ class TestUnpricedCalls:
         exporter.reconfigure(Classes())
         exporter.run(3600)
         assert exporter.count(Field.UNPRICED) == 0
+
+
+def test_a_place_that_the_old_settings_give_meanwhile_begins_where_the_new_ones_have_it() -> None:
+    """By the old settings it is earned in the third quarter-hour; by the new ones there is room from the start."""
+    log = Log()
+    log.insert(START - 600)
+    exporter = started(log, rules=replace(RULES, max_series=20, ample=1))
+    steady = Series("steady", "m1")
+    for _ in range(2):
+        log.insert(exporter.clock, operation="steady", cost=100)
+        exporter.run(900)
+    assert steady not in exporter.state.admitted
+    exporter.configure(Classes(timeout=600), ample=None)
+    while steady not in exporter.disk.shadow.kept.admitted:
+        assert exporter.convert()
+    for _ in range(2):
+        log.insert(exporter.clock, operation="steady", cost=100)
+        exporter.run(900)
+    assert exporter.state.admitted[steady].since > START
+    before = exporter.count(Field.COST)
+    while exporter.convert():
+        pass
+    assert exporter.state.admitted[steady].since == 0
+    assert exporter.count(Field.COST) == before == 400
+    # a late row lies in a quarter-hour that the old settings kept under `other`
+    own = exporter.count(Field.COST, steady)
+    log.insert(START + 60, operation="steady", cost=7)
+    exporter.find_late_rows()
+    assert exporter.count(Field.COST, steady) == own + 7
+    assert exporter.count(Field.COST) == 407
+
+
+def test_new_labels_without_room_lie_under_other() -> None:
+    log = Log()
+    exporter = busy(log)
+    before = exporter.count(Field.COST)
+    assert OTHER not in exporter.state.admitted
+    exporter.reconfigure(RENAMED, max_series=1)
+    assert NEW not in exporter.state.admitted
+    assert exporter.count(Field.COST) == before
+    assert spend_today(exporter.state, exporter.rules)[OTHER] == before
+    log.insert(exporter.clock, cost=USD)
+    exporter.wait(10)
+    assert exporter.count(Field.COST, OTHER) == USD
+
+
+@pytest.mark.parametrize("shift", [-3600, 3600])
+def test_calls_that_were_known_unpriced_stay_known_at_other_times(shift: int) -> None:
+    log = Log()
+    log.insert(START - 100, cost=None, tokens=7)
+    exporter = started(log)
+    log.insert(START, cost=None, tokens=7)
+    exporter.wait(10)
+    exporter.reconfigure(Classes(shift=shift))
+    exporter.run(3 * 3600, 300)
+    assert exporter.count(Field.UNPRICED) == 1
+
+
+def test_a_quarter_that_the_last_read_merges_is_converted_before_the_switch() -> None:
+    log = Log()
+    exporter = busy(log)
+    exporter.configure(RENAMED)
+    while exporter.disk.going is None or exporter.disk.going.done < exporter.state.progress.merged:
+        assert exporter.convert()
+    due = exporter.state.progress.merged + QUARTER + exporter.rules.window
+    while exporter.clock < due - 100:
+        exporter.clock += min(200, due - 100 - exporter.clock)
+        exporter.scrape()
+    exporter.clock = due + 60
+    log.insert(exporter.clock - 200, cost=USD)
+    merged, before = exporter.state.progress.merged, exporter.count(Field.COST)
+    assert exporter.convert()
+    assert exporter.state.progress.merged == merged + QUARTER
+    assert exporter.wanted is not None, "the switch is put off"
+    while exporter.convert():
+        pass
+    assert exporter.count(Field.COST) == before + USD
+    assert spend_today(exporter.state, exporter.rules)[NEW] == 49 * USD
