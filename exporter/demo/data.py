@@ -13,7 +13,7 @@ from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import DatabaseError, translate
 from exporter.database.session import Database
 from exporter.demo.history import history
-from exporter.demo.profiles import OVER_BUDGET_USER
+from exporter.demo.profiles import BUSIEST_USER
 from exporter.demo.rows import fill
 from exporter.demo.run import Interruption
 from exporter.demo.schema import Layout
@@ -54,8 +54,12 @@ def run_demo_data(config: Config, info: ConnInfo, days: int, ready_file: Path | 
         traffic = Traffic(url, layout, rng)
         traffic.start()
         print("writing live traffic", file=out, flush=True)
+        announced = ""
         try:
             while not interruption.requested and traffic.failure is None:
+                if (announcement := traffic.announcement()) != announced:
+                    announced = announcement
+                    print(announced, file=out, flush=True)
                 interruption.wait(_WATCH_SECONDS)
         finally:
             traffic.stop()
@@ -78,7 +82,7 @@ def _is_ours(connection: "psycopg.Connection[tuple[object, ...]]") -> bool:
     """Whether the history was written before; False where the log is empty."""
     rows = connection.execute(
         "SELECT EXISTS (SELECT FROM ai_operation_log), EXISTS (SELECT FROM cost_budgets WHERE user_id::text = %s)",
-        (str(OVER_BUDGET_USER),),
+        (str(BUSIEST_USER),),
     ).fetchone()
     full, ours = rows or (False, False)
     if full and not ours:

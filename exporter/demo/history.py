@@ -9,7 +9,7 @@ from random import Random
 from typing import Literal
 from uuid import UUID
 
-from exporter.demo.profiles import FAILURES, MODELS, OPERATIONS, OVER_BUDGET_USER, USERS, Operation
+from exporter.demo.profiles import FAILURES, MODELS, OPERATIONS, USERS, Operation
 from exporter.demo.schema import Layout
 
 Outcome = Literal["pending", "running", "success", "failed", "timeout"]
@@ -18,7 +18,7 @@ _CALLS_PER_DAY = 1700
 # Shares of a day, hour by hour (UTC): a European office, its breaks, and jobs in the night.
 _HOURS = (1, 1, 1, 1, 1, 2, 5, 10, 15, 17, 16, 13, 10, 14, 16, 15, 12, 8, 5, 4, 3, 3, 2, 1)
 _WEEKDAYS = (1.2, 1.3, 1.25, 1.25, 1.1, 0.5, 0.4)
-_FAILURE_SHARE = 0.02
+_FAILURE_SHARE = 0.015
 _FALLBACK_SHARE = 0.04
 _USER_WEIGHTS = tuple(1 / rank for rank in range(1, len(USERS) + 1))
 _MICRO = Decimal("0.000001")
@@ -68,7 +68,6 @@ def history(layout: Layout, days: int, now: datetime, rng: Random) -> Iterator[C
             call = make_call(at, rng)
             if call.ended_at <= end:
                 yield call
-    yield from _over_budget(end, rng)
     if layout == "status":
         for seconds, outcome in _UNFINISHED:
             yield in_progress(make_call(end - timedelta(seconds=seconds), rng), outcome)
@@ -87,8 +86,27 @@ def make_call(at: datetime, rng: Random) -> Call:
     model = operation.fallback if fell_back and operation.fallback is not None else operation.primary
     call = _answered(at, operation, model, rng)
     if rng.random() < _FAILURE_SHARE:
-        call = _failed(call, rng)
+        call = fail(call, rng.choices(list(FAILURES), [share for share, _ in FAILURES.values()])[0], rng)
     return _with_gaps(call, rng)
+
+
+def fail(call: Call, error_class: str, rng: Random) -> Call:
+    """The same call as it ends in a failure of a class."""
+    timeout = MODELS[call.model].timeout_ms
+    timed_out = error_class == "timeout"
+    # What the provider had begun to answer is billed in some of the timeouts and filtered answers.
+    billed = error_class in {"timeout", "content_filter"} and rng.random() < 0.5
+    return replace(
+        call,
+        outcome="timeout" if timed_out else "failed",
+        output_tokens=call.output_tokens if billed else None,
+        cost_usd=call.cost_usd if billed else None,
+        input_tokens=call.input_tokens if billed else None,
+        latency_ms=timeout + rng.randint(0, 400) if timed_out else rng.randint(40, 2500),
+        quality=None,
+        error_class=error_class,
+        error_message=rng.choice(FAILURES[error_class][1]).format(timeout=timeout),
+    )
 
 
 def in_progress(call: Call, outcome: Literal["pending", "running"]) -> Call:
@@ -141,25 +159,6 @@ def _answered(at: datetime, operation: Operation, model_name: str, rng: Random) 
     )
 
 
-def _failed(call: Call, rng: Random) -> Call:
-    name = rng.choices(list(FAILURES), [share for share, _ in FAILURES.values()])[0]
-    timeout = MODELS[call.model].timeout_ms
-    timed_out = name == "timeout"
-    # What the provider had begun to answer is billed in some of the timeouts and filtered answers.
-    billed = name in {"timeout", "content_filter"} and rng.random() < 0.5
-    return replace(
-        call,
-        outcome="timeout" if timed_out else "failed",
-        output_tokens=call.output_tokens if billed else None,
-        cost_usd=call.cost_usd if billed else None,
-        input_tokens=call.input_tokens if billed else None,
-        latency_ms=timeout + rng.randint(0, 400) if timed_out else rng.randint(40, 2500),
-        quality=None,
-        error_class=name,
-        error_message=rng.choice(FAILURES[name][1]).format(timeout=timeout),
-    )
-
-
 def _with_gaps(call: Call, rng: Random) -> Call:
     """What real writers leave out: users of background jobs, costs, tokens, latency, the operation's id."""
     if rng.random() < 0.03:
@@ -173,12 +172,3 @@ def _with_gaps(call: Call, rng: Random) -> Call:
     if rng.random() < 0.03:
         call = replace(call, names_operation=False)
     return call
-
-
-def _over_budget(end: datetime, rng: Random) -> Iterator[Call]:
-    """A burst of large calls today, so that one user is over the daily limit at any hour."""
-    midnight = end.replace(hour=0, minute=0, second=0, microsecond=0)
-    operation = replace(OPERATIONS[-1], input_tokens=60_000, output_tokens=4_000)
-    for _ in range(10):
-        at = midnight + (end - midnight) * rng.random()
-        yield replace(_answered(at, operation, operation.primary, rng), user=OVER_BUDGET_USER)

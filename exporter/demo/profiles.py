@@ -26,9 +26,9 @@ class Model:
 MODELS: Mapping[str, Model] = {
     model.name: model
     for model in (
-        Model(DEEPSEEK, "deepseek", Decimal("0.28"), Decimal("0.42"), 420, 3.2, 60_000),
+        Model(DEEPSEEK, "deepseek", Decimal("0.28"), Decimal("0.42"), 300, 1.4, 60_000),
         Model(GEMINI, "gemini_flash", Decimal("0.10"), Decimal("0.40"), 180, 1.1, 30_000),
-        Model(CLAUDE, "claude_opus", Decimal("5.00"), Decimal("25.00"), 900, 4.5, 120_000),
+        Model(CLAUDE, "claude_opus", Decimal("5.00"), Decimal("25.00"), 450, 0.9, 120_000),
     )
 }
 
@@ -60,31 +60,31 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 
 FAILURES: Mapping[str, tuple[float, tuple[str, ...]]] = {
-    "timeout": (0.26, ("Request timed out after {timeout} ms", "ReadTimeout: the read operation timed out")),
+    "timeout": (0.04, ("Request timed out after {timeout} ms", "ReadTimeout: the read operation timed out")),
     "rate_limit": (
-        0.24,
+        0.30,
         (
             "Error code: 429 - Rate limit reached for requests",
             "429 RESOURCE_EXHAUSTED: Quota exceeded for requests per minute",
         ),
     ),
-    "auth": (0.06, ("Error code: 401 - Invalid API key provided", "403 PERMISSION_DENIED: API key expired")),
+    "auth": (0.08, ("Error code: 401 - Invalid API key provided", "403 PERMISSION_DENIED: API key expired")),
     "context_length": (
-        0.10,
+        0.14,
         (
             "Error code: 400 - This model's maximum context length is 131072 tokens",
             "prompt is too long: 214503 tokens > 200000 maximum",
         ),
     ),
     "content_filter": (
-        0.06,
+        0.08,
         (
             "Response blocked by content filter: finish_reason=SAFETY",
             "Output blocked by content filtering policy",
         ),
     ),
     "provider": (
-        0.14,
+        0.18,
         (
             "Error code: 503 - Service unavailable",
             "Error code: 529 - overloaded_error: Overloaded",
@@ -92,25 +92,27 @@ FAILURES: Mapping[str, tuple[float, tuple[str, ...]]] = {
         ),
     ),
     "network": (
-        0.09,
+        0.12,
         ("Connection reset by peer", "getaddrinfo failed: Temporary failure in name resolution"),
     ),
     "other": (
-        0.05,
+        0.06,
         ("Answer is not valid JSON: Expecting ',' delimiter: line 1 column 812", "Unexpected empty answer"),
     ),
 }
 """For each error class its share of the failures, and messages as providers and clients word them."""
 
 USERS: tuple[UUID, ...] = tuple(uuid5(NAMESPACE_DNS, f"user-{number}.demo.example") for number in range(1, 13))
-OVER_BUDGET_USER = USERS[0]
-"""The user whose spend lies above the daily limit, whatever the hour."""
+BUSIEST_USER = USERS[0]
+"""The user with the most calls: about a third of them."""
+
+FORMER_USERS: tuple[UUID, ...] = tuple(uuid5(NAMESPACE_DNS, f"former-user-{n}.demo.example") for n in (1, 2))
+"""Users without calls, whose budgets have no limit."""
 
 DAILY_LIMITS: Mapping[UUID, Decimal | None] = {
-    OVER_BUDGET_USER: Decimal("1.50"),
-    **dict.fromkeys(USERS[1:4], Decimal("10.00")),
-    **dict.fromkeys(USERS[4:7], Decimal("25.00")),
-    **dict.fromkeys(USERS[7:9], Decimal("50.00")),
-    **dict.fromkeys(USERS[9:11], None),
+    BUSIEST_USER: Decimal("120.00"),
+    **dict.fromkeys(USERS[1:4], Decimal("60.00")),
+    **dict.fromkeys(USERS[4:], Decimal("30.00")),
+    **dict.fromkeys(FORMER_USERS, None),
 }
-"""Budgets per day; the last user has no budget row at all."""
+"""Budgets per day. Nobody with calls is near the limit or without one: the demo is a calm system."""

@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from exporter.demo.history import Call
-from exporter.demo.profiles import DAILY_LIMITS, MODELS, OPERATIONS, USERS
+from exporter.demo.profiles import DAILY_LIMITS, FORMER_USERS, MODELS, OPERATIONS, USERS
 from exporter.demo.schema import Layout
 
 Row = tuple[Any, ...]
@@ -101,7 +101,7 @@ def fill(connection: psycopg.Connection[Any], layout: Layout, calls: Iterable[Ca
             connection,
             "users",
             ("id", "email"),
-            [(user, f"user-{number}@demo.example") for number, user in enumerate(USERS, 1)],
+            [(user, f"user-{number}@demo.example") for number, user in enumerate((*USERS, *FORMER_USERS), 1)],
         )
     copy = sql.SQL("COPY ai_operation_log ({}) FROM STDIN").format(_identifiers(COLUMNS[layout]))
     written = 0

@@ -169,7 +169,7 @@ def _watch(screen: TextIO, exporter: RunningExporter, traffic: Traffic, interrup
     on_terminal = screen.isatty()
     drawn = 0
     while not interruption.requested:
-        lines = describe(exporter.summary(), traffic.failure)
+        lines = describe(exporter.summary(), traffic.failure, traffic.announcement())
         if on_terminal:
             width = shutil.get_terminal_size().columns - 1
             up = f"\x1b[{drawn}F" if drawn else ""
@@ -180,8 +180,8 @@ def _watch(screen: TextIO, exporter: RunningExporter, traffic: Traffic, interrup
         interruption.wait(_TERMINAL_SECONDS if on_terminal else _PLAIN_SECONDS)
 
 
-def describe(summary: Summary | None, traffic_failure: str | None) -> list[str]:
-    """The summary as lines for a person."""
+def describe(summary: Summary | None, traffic_failure: str | None, announcement: str) -> list[str]:
+    """The summary as lines for a person; `announcement` says which incident goes on, or comes next."""
     lines: list[str] = []
     if summary is None:
         lines.append("waiting for the exporter's first read")
@@ -197,6 +197,8 @@ def describe(summary: Summary | None, traffic_failure: str | None) -> list[str]:
         lines += [f"  {operation}  {count:,}" for operation, count in by_count]
     if traffic_failure is not None:
         lines.append(f"the live traffic has stopped: {traffic_failure}")
+    else:
+        lines.append(announcement)
     return lines
 
 

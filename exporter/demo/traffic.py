@@ -14,10 +14,12 @@ import psycopg
 from psycopg import sql
 
 from exporter.demo.history import Call, in_progress, make_call
+from exporter.demo.incidents import current_or_next
 from exporter.demo.rows import COLUMNS, to_row
 from exporter.demo.schema import Layout
 
-_CALLS_PER_SECOND = 2.0
+_CALLS_PER_SECOND = 0.5
+"""A few times the history's busiest hour: enough that something happens while one looks on."""
 _LATE_SHARE = 0.06
 _CHANGED_SHARE = 0.01
 _DELETED_SHARE = 0.004
@@ -27,13 +29,15 @@ _STOP_SECONDS = 15
 class LiveWriter:
     """Writes what is due at a given time; knows no clock and no thread.
 
-    The connection commits each statement by itself. Times are UTC without a zone, as in the log.
+    The connection commits each statement by itself. Times are UTC without a zone, as in the log. `started` is when the
+    traffic began, which dates the incidents.
     """
 
-    def __init__(self, connection: psycopg.Connection[Any], layout: Layout, rng: Random) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], layout: Layout, rng: Random, started: datetime) -> None:
         self._connection = connection
         self._layout: Layout = layout
         self._rng = rng
+        self._started = started
         self._order = itertools.count()
         self._due: list[tuple[datetime, int, Callable[[datetime], None]]] = []
         self._written: deque[Call] = deque(maxlen=300)
@@ -53,6 +57,9 @@ class LiveWriter:
     def _begin(self, now: datetime) -> None:
         self._at(now + timedelta(seconds=self._rng.expovariate(_CALLS_PER_SECOND)), self._begin)
         call = make_call(now, self._rng)
+        incident = current_or_next(self._started, now)
+        if incident.befalls(call):
+            call = incident.change(call, self._rng)
         # The row's time is the call's start; a slow network between writer and database delays the commit.
         ends = call.ended_at
         if self._rng.random() < _LATE_SHARE:
@@ -102,7 +109,7 @@ class LiveWriter:
 
 
 class Traffic:
-    """Live traffic at one to three calls a second, on a thread and a connection of its own."""
+    """Live traffic, a call every two seconds on average, on a thread and a connection of its own."""
 
     def __init__(self, url: str, layout: Layout, rng: Random) -> None:
         self._url = url
@@ -111,6 +118,12 @@ class Traffic:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="demo-traffic", daemon=True)
         self._failure: str | None = None
+        self._started = _now()
+
+    def announcement(self) -> str:
+        """The incident that goes on, or the next one, in words."""
+        now = _now()
+        return current_or_next(self._started, now).announce(now)
 
     @property
     def failure(self) -> str | None:
@@ -130,13 +143,17 @@ class Traffic:
     def _run(self) -> None:
         try:
             with psycopg.connect(self._url, autocommit=True) as connection:
-                writer = LiveWriter(connection, self._layout, self._rng)
+                writer = LiveWriter(connection, self._layout, self._rng, self._started)
                 wait = 0.0
                 while not self._stopping.wait(wait):
-                    wait = writer.step(datetime.now(UTC).replace(tzinfo=None))
+                    wait = writer.step(_now())
         except psycopg.Error as error:
             # Only the kind: the driver's message may hold the connection's address.
             self._failure = type(error).__name__
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def _list(names: tuple[str, ...]) -> sql.Composed:

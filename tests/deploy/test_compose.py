@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from exporter.demo.profiles import OVER_BUDGET_USER
+from exporter.demo.profiles import BUSIEST_USER
 from exporter.verify.prometheus import JOBS
 from tests.deploy.docker import Image
 from tests.deploy.stack import Stack, Verdict, demo_stack
@@ -71,7 +71,7 @@ def test_every_part_is_up_and_verify_is_green(stack: Stack, tell: Callable[[str]
 def test_the_five_alerts_arrive_at_discord(stack: Stack) -> None:
     green(stack)
     with stack.connect() as log:
-        log.execute(INSERT, (OVER_BUDGET_USER,))
+        log.execute(INSERT, (BUSIEST_USER,))
     arrived: list[str] = []
 
     def all_told() -> bool:

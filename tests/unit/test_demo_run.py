@@ -148,8 +148,8 @@ def test_on_a_terminal_the_summary_is_redrawn_in_place() -> None:
         assert run_demo("success", 0, "127.0.0.1:9867", exporter.serve, out=terminal) == 0
         seen = os.read(leader, 65536)
     os.close(leader)
-    # Seven lines up, then everything below is wiped.
-    assert seen.count(b"\x1b[7F\x1b[J") == 2
+    # Eight lines up, then everything below is wiped.
+    assert seen.count(b"\x1b[8F\x1b[J") == 2
     assert seen.count(b"spend today") == 3
 
 
@@ -176,7 +176,7 @@ def test_a_signal_during_the_start_ends_it_before_the_exporter_starts(while_doin
 
 
 def test_the_summary_tells_money_calls_and_failures_most_first() -> None:
-    assert describe(FIGURES, None) == [
+    assert describe(FIGURES, None, "calm") == [
         "spend today  $1,234.50",
         "spend this month  $20,000.00",
         "calls  50,000",
@@ -184,14 +184,15 @@ def test_the_summary_tells_money_calls_and_failures_most_first() -> None:
         "  email-classify  40",
         "  email-compose  3",
         "  task-breakdown  0",
+        "calm",
     ]
 
 
 def test_the_summary_tells_what_is_not_ready_and_what_has_stopped() -> None:
-    assert describe(None, None) == ["waiting for the exporter's first read"]
+    assert describe(None, None, "calm") == ["waiting for the exporter's first read", "calm"]
     early = Summary(Decimal(0), Decimal(0), 0, {}, ready=False, progress=0.42)
-    assert describe(early, None)[0] == "reading the history  42%"
-    assert describe(FIGURES, "OperationalError")[-1] == "the live traffic has stopped: OperationalError"
+    assert describe(early, None, "calm")[0] == "reading the history  42%"
+    assert describe(FIGURES, "OperationalError", "calm")[-1] == "the live traffic has stopped: OperationalError"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,0 +1,59 @@
+"""What goes wrong in the demo: one incident an hour, announced, so that alerts are seen to fire and to end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from random import Random
+
+from exporter.demo.history import Call, fail
+
+OPERATION = "email-classify"
+"""The operation that incidents befall: it has enough calls in five minutes for an alert to be certain."""
+
+_FIRST_AFTER = timedelta(minutes=20)
+_EVERY = timedelta(hours=1)
+_LASTS = timedelta(minutes=8)
+
+
+@dataclass(frozen=True)
+class Incident:
+    """An incident from `starts` to `ends`, in UTC without a zone. `change` makes what becomes of a call then."""
+
+    starts: datetime
+    ends: datetime
+    text: str
+    alert: str
+    change: Callable[[Call, Random], Call]
+
+    def befalls(self, call: Call) -> bool:
+        """Whether the call begins in the incident and is of its operation."""
+        return call.operation == OPERATION and self.starts <= call.at < self.ends
+
+    def announce(self, now: datetime) -> str:
+        """The incident in words, for the demo's output: the next one, or the one that goes on."""
+        if now < self.starts:
+            return f"calm; the next incident begins at {self.starts:%H:%M} UTC: {self.text}"
+        return f"incident until {self.ends:%H:%M} UTC: {self.text}; expect the alert {self.alert}"
+
+
+def current_or_next(traffic_started: datetime, now: datetime) -> Incident:
+    """The incident that goes on at `now`, or else the next one; the kinds take turns."""
+    passed = now - (traffic_started + _FIRST_AFTER + _LASTS)
+    number = max(0, passed // _EVERY + 1)
+    starts = traffic_started + _FIRST_AFTER + number * _EVERY
+    text, alert, change = _KINDS[number % len(_KINDS)]
+    return Incident(starts, starts + _LASTS, text, alert, change)
+
+
+def _rate_limited(call: Call, rng: Random) -> Call:
+    return fail(call, "rate_limit", rng) if rng.random() < 0.4 else call
+
+
+def _slow(call: Call, rng: Random) -> Call:
+    return replace(call, latency_ms=round(rng.uniform(4_000, 8_000)))
+
+
+_KINDS: tuple[tuple[str, str, Callable[[Call, Random], Call]], ...] = (
+    (f"4 of 10 calls of {OPERATION} hit the provider's rate limit", "high_error_rate", _rate_limited),
+    (f"{OPERATION} is answered in 4 to 8 seconds", "slow_operations", _slow),
+)
