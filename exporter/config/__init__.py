@@ -4,13 +4,14 @@ from exporter.config.bounds import LARGEST_AMOUNT, MOST
 from exporter.config.errors import ConfigError
 from exporter.config.loader import ENVIRONMENT_PATH, load_config
 from exporter.config.models import Classification, Config
-from exporter.config.names import QualifiedName
+from exporter.config.names import LABEL_LENGTH, QualifiedName, clean_label
 from exporter.config.secrets import read_hmac_key, read_secret_file
 from exporter.config.sections import ErrorClass
 from exporter.config.types import Duration, format_duration, parse_duration
 
 __all__ = [
     "ENVIRONMENT_PATH",
+    "LABEL_LENGTH",
     "LARGEST_AMOUNT",
     "MOST",
     "Classification",
@@ -19,6 +20,7 @@ __all__ = [
     "Duration",
     "ErrorClass",
     "QualifiedName",
+    "clean_label",
     "format_duration",
     "load_config",
     "parse_duration",

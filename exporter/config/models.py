@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from exporter.config.bounds import MOST
 from exporter.config.error_classes import DEFAULT_ERROR_CLASSES
 from exporter.config.errors import setting_error
-from exporter.config.names import BudgetZoneName, TableName, ZoneName, written_column
+from exporter.config.names import BudgetZoneName, LabelName, TableName, ZoneName, written_column
 from exporter.config.sections import (
     Columns,
     Database,
@@ -25,7 +25,7 @@ from exporter.config.sections import (
     Web,
     Worker,
 )
-from exporter.config.types import Amount, Count, Duration, PathText, Text, format_duration, within
+from exporter.config.types import Amount, Count, Duration, PathText, format_duration, within
 
 _MINUTE, _QUARTER_HOUR, _HOUR = 60.0, 900.0, 3600.0
 
@@ -100,7 +100,7 @@ class Config(Section):
     monthly_limit_usd: Amount | None = None
     models: Models = Models()
     error_classes: tuple[ErrorClass, ...] = Field(default_factory=_default_error_classes)
-    expected_operations: tuple[Text, ...] = DEFAULT_EXPECTED_OPERATIONS
+    expected_operations: tuple[LabelName, ...] = DEFAULT_EXPECTED_OPERATIONS
     users: Users = Users()
     max_series: Annotated[Count, Field(ge=1, le=10_000)] = 200
     zero_hold: Annotated[Duration, within("0s", "1h")] = 60.0

@@ -1,6 +1,7 @@
-"""Names from outside: tables, columns, time zones."""
+"""Names from outside: tables, columns, time zones, and what becomes a label."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -10,11 +11,27 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from pydantic import AfterValidator, PlainSerializer, PlainValidator
 
 from exporter.config.errors import setting_error
+from exporter.config.types import Text
 
 _BARE = re.compile(r"[\w$-]+")
 _PART = re.compile(rf'"((?:[^"]|"")+)"|({_BARE.pattern})')
 _LONGEST_IDENTIFIER = 63  # bytes; PostgreSQL silently cuts what is longer
 _QUARTER_HOUR = timedelta(minutes=15)
+
+LABEL_LENGTH = 128
+"""Characters of a label value."""
+
+_BREAKS = ("Cc", "Cs", "Zl", "Zp")
+
+
+def clean_label(text: str | None, missing: str) -> str:
+    """A label value: without control characters, `LABEL_LENGTH` long at most, `missing` where nothing is left."""
+    if text is None:
+        return missing
+    # nearly all are printable: looking at each character takes longer than all else that is done with a row
+    if not text.isprintable():
+        text = "".join(" " if unicodedata.category(c) in _BREAKS else c for c in text)
+    return text.strip()[:LABEL_LENGTH].rstrip() or missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +86,13 @@ def _is_identifier(part: str) -> bool:
     return part.isprintable() and len(part.encode("utf-8", "surrogatepass")) <= _LONGEST_IDENTIFIER
 
 
+def _label(value: str) -> str:
+    name = clean_label(value, "")
+    if not name:
+        raise setting_error("write a name that can be seen")
+    return name
+
+
 def _table(value: object) -> QualifiedName:
     if isinstance(value, QualifiedName):
         return value
@@ -119,3 +143,5 @@ TableName = Annotated[QualifiedName, PlainValidator(_table), PlainSerializer(str
 ColumnName = Annotated[str, PlainValidator(_column), PlainSerializer(_written, return_type=str, when_used="json")]
 ZoneName = Annotated[str, AfterValidator(_zone)]
 BudgetZoneName = Annotated[str, AfterValidator(_quarter_hour_zone)]
+# as the label shows it: so is a name of the log before it is looked up
+LabelName = Annotated[Text, AfterValidator(_label)]

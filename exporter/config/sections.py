@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
 from exporter.config.error_classes import ErrorClassName
 from exporter.config.errors import setting_error
-from exporter.config.names import ColumnName, QualifiedName, TableName
+from exporter.config.names import ColumnName, LabelName, QualifiedName, TableName, clean_label
 from exporter.config.types import (
     Count,
     Duration,
@@ -119,10 +119,19 @@ class Columns(Section):
 class Models(Section):
     """What is known about models: names, timeouts (seconds), which are free of charge."""
 
-    aliases: Mapping[Text, Text] = Field(default_factory=dict)
-    timeouts: Mapping[Text, Annotated[Duration, within("1s", "1h")]] = Field(default_factory=dict)
+    aliases: Mapping[LabelName, LabelName] = Field(default_factory=dict)
+    timeouts: Mapping[LabelName, Annotated[Duration, within("1s", "1h")]] = Field(default_factory=dict)
     default_timeout: Annotated[Duration, within("1s", "1h")] = 120.0
-    free: tuple[Text, ...] = ()
+    free: tuple[LabelName, ...] = ()
+
+    @field_validator("aliases", "timeouts", mode="before")
+    @classmethod
+    def _each_name_once(cls, value: object) -> object:
+        known: dict[str, str] = {}
+        for written in value if isinstance(value, dict) else ():
+            if isinstance(written, str) and known.setdefault(clean_label(written, ""), written) != written:
+                raise setting_error(f"write {clean_label(written, '')!r} once: blanks around a name do not count")
+        return value
 
     @model_validator(mode="after")
     def _names_of_the_log(self) -> Self:

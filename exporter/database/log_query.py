@@ -1,6 +1,5 @@
 """The one aggregate query on the log, composed for the columns it has."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,13 +9,11 @@ from zoneinfo import ZoneInfo
 from psycopg import sql
 
 from exporter.config import MOST, Classification
+from exporter.database.labels import READ_LENGTH, timeout_steps
 from exporter.database.layout import Column, Relation
 from exporter.database.names import identifier
 from exporter.ledger.aggregate import LATENCY_EDGES
 from exporter.ledger.model import Span
-
-LABEL_LENGTH = 128
-"""Characters of a label value that are kept."""
 
 FAULTS = ("nan", "negative", "too_large")
 """Why a number is not used."""
@@ -51,8 +48,8 @@ class LogTable:
 _STATEMENT = sql.SQL("""
 WITH raw AS (
   SELECT {instant} AS at, {placed} AS placed,
-         left({operation}, 256) AS operation, left({model}::text, 256) AS model,
-         CASE WHEN %(by_user)s THEN left({user}::text, 256) END AS username,
+         {operation} AS operation, {operation_type} AS operation_type, {model} AS model,
+         CASE WHEN %(by_user)s THEN {user} END AS username,
          {outcome} AS outcome, {error_class} AS error_class,
          {cost}::numeric AS cost, {input_tokens}::numeric AS input_tokens,
          {output_tokens}::numeric AS output_tokens, {latency}::numeric AS latency
@@ -67,29 +64,29 @@ WITH raw AS (
          CASE WHEN input_tokens BETWEEN 0 AND %(most_input_tokens)s THEN input_tokens END AS read_tokens,
          CASE WHEN output_tokens BETWEEN 0 AND %(most_output_tokens)s THEN output_tokens END AS written_tokens,
          CASE WHEN latency BETWEEN 0 AND %(most_latency)s THEN latency END AS ms,
-         coalesce((%(timeouts)s::jsonb ->> model)::numeric, %(default_timeout)s::numeric) AS timeout_ms,
          {faults}
   FROM raw
   WHERE {within}
 ), judged AS (
-  SELECT *, CASE WHEN final THEN {buckets} - width_bucket(-ms, %(edges)s::numeric[]) END AS bucket FROM fit
+  SELECT *, CASE WHEN final THEN {buckets} - width_bucket(-ms, %(edges)s::numeric[]) END AS bucket,
+         CASE WHEN final THEN width_bucket(ms, %(timeouts)s::numeric[]) END AS reached
+  FROM fit
 )
-SELECT grouping(class, username), slice, operation, model, username, class, bucket,
+SELECT grouping(class, username), slice, operation, operation_type, model, username, class, bucket, reached,
        count(*), sum(usd), sum(read_tokens), sum(written_tokens), sum(round(ms * 1000)) FILTER (WHERE final),
-       count(*) FILTER (WHERE final AND (class = 'timeout' OR ms >= timeout_ms)),
-       count(*) FILTER (WHERE final AND coalesce(cost, 0) = 0 AND NOT coalesce(model = ANY(%(free)s), false)
+       count(*) FILTER (WHERE final AND coalesce(cost, 0) = 0
                               AND coalesce(read_tokens, 0) + coalesce(written_tokens, 0) > 0),
        max(at)::float8, min(at)::float8,
        {fault_counts}
 FROM judged
-GROUP BY GROUPING SETS ((slice, operation, model, class, bucket), (slice, username), (slice))
+GROUP BY GROUPING SETS ((slice, operation, operation_type, model, class, bucket, reached), (slice, username), (slice))
 LIMIT %(most_rows)s
 """)
 
 BY_SERIES, BY_USER, WHOLE = 0b01, 0b10, 0b11
 """The grouping sets, as the query's first column tells them apart."""
 
-FIRST_FAULT = 16
+FIRST_FAULT = 17
 """The first of the query's columns that count unusable values, for each of `MOST` and, in it, of `FAULTS`."""
 
 _BY_SUCCESS = sql.SQL("CASE WHEN {0} THEN 'ok' WHEN {0} IS NULL THEN 'null' ELSE 'failed' END")
@@ -142,10 +139,11 @@ def span_query(
 
     It ends after `most` rows of its result. Without `by_user` a slice has one row for all its users.
 
-    Columns of the result: 0 the grouping set (`BY_SERIES`, `BY_USER` or `WHOLE`), 1 slice, 2 operation, 3 model,
-    4 user, 5 class (ok, an error class, or the status of a row that is not final), 6 latency bucket, 7 rows, 8 cost in
-    USD, 9 and 10 tokens, 11 latency in microseconds, 12 calls over their timeout, 13 unpriced calls, 14 newest and
-    15 oldest time in seconds; from `FIRST_FAULT` on the counts of unusable values.
+    Columns of the result: 0 the grouping set (`BY_SERIES`, `BY_USER` or `WHOLE`), 1 slice, 2 operation and 3 its type
+    where `labels.operation_name` may need it, 4 model, 5 user, 6 class (ok, an error class, or the status of a row that
+    is not final), 7 latency bucket, 8 how many of `labels.timeout_steps` the latency reached, 9 rows, 10 cost in USD,
+    11 and 12 tokens, 13 latency in microseconds, 14 calls with tokens and no price, 15 newest and 16 oldest time in
+    seconds; from `FIRST_FAULT` on the counts of unusable values. Names are as the log has them, not yet cleaned.
     """
     faults = sql.SQL(", ").join(
         _FAULT.format(sql.Identifier(measure), sql.Placeholder(f"most_{measure}"), sql.Identifier(f"{measure}_fault"))
@@ -156,9 +154,11 @@ def span_query(
         for measure in MOST
         for fault in FAULTS
     )
+    operation, operation_type = operation_columns(log)
     statement = _STATEMENT.format(
         instant=instant(log, rules),
-        operation=operation_label(log),
+        operation=operation,
+        operation_type=operation_type,
         outcome=outcome(log),
         error_class=_error_class(log, rules),
         table=identifier(*log.relation.name.parts),
@@ -166,7 +166,8 @@ def span_query(
         faults=faults,
         fault_counts=fault_counts,
         **_rows_of_span(log, moved),
-        **{role: log.column(role) for role in ("model", "user", *MOST)},
+        **{role: name_column(log, role) for role in ("model", "user")},
+        **{measure: log.column(measure) for measure in MOST},
     )
     parameters = _parameters(log, rules, span, width) | {"most_rows": most, "by_user": by_user}
     return statement, parameters | _moved_parameters(moved, span)
@@ -197,9 +198,6 @@ def _moved_parameters(moved: Moved | None, span: Span) -> dict[str, Any]:
 
 
 def _parameters(log: LogTable, rules: Classification, span: Span, width: int) -> dict[str, Any]:
-    # the log may use a loose name as well as the one it stands for
-    timeouts = {loose: rules.timeouts[name] for loose, name in rules.aliases.items() if name in rules.timeouts}
-    free = {*rules.free, *(loose for loose, name in rules.aliases.items() if name in rules.free)}
     lower, upper = bounds(log, rules, span)
     return {
         "from": lower,
@@ -207,9 +205,7 @@ def _parameters(log: LogTable, rules: Classification, span: Span, width: int) ->
         "lo": span.lo,
         "hi": span.hi,
         "width": width,
-        "timeouts": json.dumps({name: 1000 * seconds for name, seconds in {**timeouts, **rules.timeouts}.items()}),
-        "default_timeout": rules.default_timeout * 1000,
-        "free": sorted(free),
+        "timeouts": [round(1000 * seconds, 6) for seconds in timeout_steps(rules)],
         # descending edges below zero: width_bucket counts from below and excludes its upper bound, `le` includes it
         "edges": [-1000 * edge for edge in reversed(LATENCY_EDGES)],
         **{f"most_{measure}": rules.bounds[measure] for measure in MOST},
@@ -239,11 +235,22 @@ def instant(log: LogTable, rules: Classification) -> sql.Composed:
     return zoned.format(log.column("time"), sql.Literal(rules.log_time_zone))
 
 
-def operation_label(log: LogTable) -> sql.Composed:
-    """The operation's name before it is cleaned: operation_id, or operation_type where that is NULL or empty."""
-    roles = [role for role in ("operation", "operation_type") if role in log.columns]
-    names = sql.SQL(", ").join(sql.SQL("nullif({}::text, '')").format(log.column(role)) for role in roles)
-    return sql.SQL("coalesce({})").format(names)
+def name_column(log: LogTable, role: str) -> sql.Composed:
+    """The column that has a role, as text that is not cleaned and has `READ_LENGTH` characters at most."""
+    return sql.SQL("left({}::text, {})").format(log.column(role), sql.Literal(READ_LENGTH))
+
+
+def _operation_type(log: LogTable) -> sql.Composable:
+    """The operation's type where its id may have nothing that can be seen, else NULL: few rows need both."""
+    if not {"operation", "operation_type"} <= log.columns.keys():
+        return sql.SQL("NULL::text")
+    visible = sql.SQL("coalesce({}::text COLLATE \"C\" ~ '[!-~]', false)").format(log.column("operation"))
+    return sql.SQL("CASE WHEN NOT {} THEN {} END").format(visible, name_column(log, "operation_type"))
+
+
+def operation_columns(log: LogTable) -> tuple[sql.Composable, sql.Composable]:
+    """What `labels.operation_name` takes: the operation's id, and its type where that may be needed."""
+    return name_column(log, "operation" if "operation" in log.columns else "operation_type"), _operation_type(log)
 
 
 def outcome(log: LogTable) -> sql.Composed:

@@ -40,7 +40,7 @@ def read_rows(
     taken as they arrive: what is in memory are the slices, and of these the users take up most. Statements that end
     by `users_since` leave them out. `moved` says which rows the span means where that is not said by their own times.
     """
-    found = MinuteReader(rules.aliases)
+    found = MinuteReader(rules)
     step = piece or span.hi - span.lo
     for lo in range(span.lo, span.hi, step):
         stretch = Span(lo, min(lo + step, span.hi))

@@ -1,13 +1,13 @@
 """From the rows of the aggregate query to the minutes that the ledger takes."""
 
-import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from exporter.config import MOST
-from exporter.database.log_query import BY_SERIES, BY_USER, FAULTS, FIRST_FAULT, LABEL_LENGTH
+from exporter.config import MOST, Classification, clean_label
+from exporter.database.labels import ModelRules, operation_name, timeout_steps
+from exporter.database.log_query import BY_SERIES, BY_USER, FAULTS, FIRST_FAULT
 from exporter.ledger.aggregate import (
     BUCKET_COUNTS,
     BUCKET_SUMS,
@@ -17,24 +17,16 @@ from exporter.ledger.aggregate import (
     Field,
     money_units,
 )
-from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, Minute, Series, Skip, Waiting
+from exporter.ledger.model import UNATTRIBUTED, Minute, Series, Skip, Waiting
 
 IN_PROGRESS = ("pending", "running")
 """Statuses of rows that will have another one."""
 
+TIMEOUT = "timeout"
+"""The class of calls that reached their timeout, however long they took."""
+
 UNUSABLE_STATUSES = ("null", "unknown")
 """Classes of rows whose status says nothing."""
-
-
-def clean_label(text: str | None, missing: str) -> str:
-    """A label value: without control characters, 128 characters at most, `missing` where nothing is left."""
-    if text is None:
-        return missing
-    # nearly all are: looking at each character takes longer than all else that is done with a row
-    if text.isprintable():
-        return text.strip()[:LABEL_LENGTH].rstrip() or missing
-    cleaned = "".join(" " if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in text)
-    return cleaned.strip()[:LABEL_LENGTH].rstrip() or missing
 
 
 @dataclass
@@ -59,20 +51,30 @@ class _Minute:
         )
 
 
+@dataclass(frozen=True)
+class _Model:
+    """A model by one of its spellings. `timeout` is how many of `timeout_steps` a call that reaches it reaches."""
+
+    label: str
+    timeout: int
+    is_free: bool
+
+
 class MinuteReader:
-    """Minutes in the making, out of the rows of any number of statements.
+    """Minutes in the making, out of the rows of any number of statements that were composed with `rules`.
 
     `rows` counts those that were added. Labels that differ only in what is cleaned away, or by an alias, are one
     series.
     """
 
-    def __init__(self, aliases: Mapping[str, str]) -> None:
-        self._aliases = aliases
+    def __init__(self, rules: Classification) -> None:
+        self._model_rules = ModelRules(rules)
+        self._steps = timeout_steps(rules)
         self._minutes: dict[int, _Minute] = {}
         # labels and users repeat: each is cleaned once, and is one string in memory however often it is found
         self._users: dict[str | None, str] = {}
-        self._operations: dict[str | None, str] = {}
-        self._models: dict[str | None, str] = {}
+        self._operations: dict[tuple[str | None, str | None], str] = {}
+        self._models: dict[str | None, _Model] = {}
         self.rows = 0
 
     def add(self, rows: Iterable[tuple[Any, ...]], *, by_user: bool = True) -> None:
@@ -83,10 +85,10 @@ class MinuteReader:
             if row[0] == BY_USER:
                 if not by_user:
                     continue
-                user = self._user(row[4])
-                minute.users[user] = minute.users.get(user, 0) + _money(row[8])
+                user = self._user(row[5])
+                minute.users[user] = minute.users.get(user, 0) + _money(row[10])
             elif row[0] == BY_SERIES:
-                _add_series(minute, row, Series(self._operation(row[2]), self._model(row[3])))
+                _add_series(minute, row, self._operation(row[2], row[3]), self._model(row[4]))
             else:
                 _add_faults(minute, row)
 
@@ -99,44 +101,48 @@ class MinuteReader:
             self._users[text] = clean_label(text, UNATTRIBUTED)
         return self._users[text]
 
-    def _operation(self, text: str | None) -> str:
-        if text not in self._operations:
-            self._operations[text] = clean_label(text, UNKNOWN)
-        return self._operations[text]
+    def _operation(self, operation_id: str | None, operation_type: str | None) -> str:
+        names = operation_id, operation_type
+        if names not in self._operations:
+            self._operations[names] = operation_name(*names)
+        return self._operations[names]
 
-    def _model(self, text: str | None) -> str:
+    def _model(self, text: str | None) -> _Model:
         if text not in self._models:
-            named = text if text is None else self._aliases.get(text, text)
-            self._models[text] = clean_label(named, UNKNOWN)
+            rules = self._model_rules
+            reached = self._steps.index(rules.timeout(text)) + 1
+            self._models[text] = _Model(rules.label(text), reached, rules.is_free(text))
         return self._models[text]
 
 
-def _add_series(minute: _Minute, row: tuple[Any, ...], series: Series) -> None:
-    operation, model = series
-    kind, bucket, rows = row[5], row[6], row[7]
-    cell = minute.cells.setdefault(series, [0] * WIDTH)
+def _add_series(minute: _Minute, row: tuple[Any, ...], operation: str, called: _Model) -> None:
+    model = called.label
+    kind, bucket, reached, rows, newest = row[6], row[7], row[8], row[9], row[15]
+    cell = minute.cells.setdefault(Series(operation, model), [0] * WIDTH)
     cell[Field.ROWS] += rows
-    cell[Field.COST] += _money(row[8])
-    cell[Field.INPUT_TOKENS] += int(row[9] or 0)
-    cell[Field.OUTPUT_TOKENS] += int(row[10] or 0)
-    minute.operations[operation] = max(row[14], minute.operations.get(operation, row[14]))
-    minute.models[model] = max(row[14], minute.models.get(model, row[14]))
+    cell[Field.COST] += _money(row[10])
+    cell[Field.INPUT_TOKENS] += int(row[11] or 0)
+    cell[Field.OUTPUT_TOKENS] += int(row[12] or 0)
+    minute.operations[operation] = max(newest, minute.operations.get(operation, newest))
+    minute.models[model] = max(newest, minute.models.get(model, newest))
     if kind in IN_PROGRESS:
-        known = minute.waiting.get(kind, Waiting(0, row[15]))
-        minute.waiting[kind] = Waiting(known.rows + rows, min(known.oldest, row[15]))
+        known = minute.waiting.get(kind, Waiting(0, row[16]))
+        minute.waiting[kind] = Waiting(known.rows + rows, min(known.oldest, row[16]))
         return
     if kind in UNUSABLE_STATUSES:
         skip = Skip("status", kind)
         minute.skipped[skip] = minute.skipped.get(skip, 0) + rows
         return
     cell[Field.CALLS] += rows
-    cell[Field.OVER_TIMEOUT] += row[12]
-    cell[Field.UNPRICED] += row[13]
+    if kind == TIMEOUT or (reached is not None and reached >= called.timeout):
+        cell[Field.OVER_TIMEOUT] += rows
+    if not called.is_free:
+        cell[Field.UNPRICED] += row[14]
     if bucket is not None:
         cell[BUCKET_COUNTS.start + bucket] += rows
-        cell[BUCKET_SUMS.start + bucket] += int(row[11])
+        cell[BUCKET_SUMS.start + bucket] += int(row[13])
     if kind == "ok":
-        minute.succeeded[model] = max(row[14], minute.succeeded.get(model, row[14]))
+        minute.succeeded[model] = max(newest, minute.succeeded.get(model, newest))
     else:
         cell[FAILURES.start + ERROR_CLASSES.index(kind)] += rows
 

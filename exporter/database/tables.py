@@ -9,12 +9,12 @@ from itertools import product
 
 from psycopg import sql
 
-from exporter.config import LARGEST_AMOUNT, Config, QualifiedName
+from exporter.config import LARGEST_AMOUNT, Config, QualifiedName, clean_label
 from exporter.database.errors import TooManyRows
+from exporter.database.labels import clean_aliases, model_name
 from exporter.database.layout import ROLES, Column, Relation, find_columns
 from exporter.database.log_query import FAULTS
 from exporter.database.names import identifier
-from exporter.database.rows import clean_label
 from exporter.database.session import Session
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, Skip
@@ -170,7 +170,7 @@ def read_routes(session: Session, config: Config) -> list[Route] | None:
     table = find_table(session, config, "routes")
     if table is None:
         return None
-    aliases = config.models.aliases
+    aliases = clean_aliases(config.models.aliases)
     statement = _ROUTES.format(
         operation=table.value("operation"),
         primary=table.value("primary_model"),
@@ -186,8 +186,8 @@ def read_routes(session: Session, config: Config) -> list[Route] | None:
         name = clean_label(operation, UNKNOWN)
         routes[name] = Route(
             name,
-            clean_label(aliases.get(primary, primary), UNKNOWN),
-            clean_label(aliases.get(fallback, fallback), ""),
+            model_name(aliases, primary),
+            model_name(aliases, fallback, ""),
             enabled is not False,
         )
     return [routes[name] for name in sorted(routes)]

@@ -1,19 +1,20 @@
 """The newest rows of the log."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TextIO
 
 from psycopg import sql
 
-from exporter.config import Classification, Config
+from exporter.config import Classification, Config, clean_label
 from exporter.database.conninfo import resolve_conninfo
-from exporter.database.log_query import LogTable, bounds, instant, operation_label, outcome
+from exporter.database.labels import ModelRules, operation_name
+from exporter.database.log_query import LogTable, bounds, instant, name_column, operation_columns, outcome
 from exporter.database.names import identifier
-from exporter.database.rows import clean_label
 from exporter.database.session import Database, Session
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, Span
 from exporter.reports.shown_users import pseudonyms
@@ -24,26 +25,29 @@ _DAY = 86_400
 _SECONDS = 30.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CYCLE_YEARS, _CYCLE_DAYS = 400, 146_097  # after so many years, or days, the calendar comes again
+_VISIBLE = re.compile("[!-~]+")
 _SUCCESS = {"ok": True, "failed": False, "timeout": False}
 
+# Blanks and control characters are cleaned away in Python: here a row only has to hold the visible part of each name.
 _RECENT = sql.SQL("""
-SELECT at::float8, operation, username, model, cost, latency, outcome FROM (
-  SELECT {time} AS moment, {instant} AS at, left({operation}, 256) AS operation, left({user}::text, 256) AS username,
-         left({model}::text, 256) AS model, {cost}::numeric AS cost, {latency}::numeric AS latency,
+SELECT at::float8, operation, operation_type, username, model, cost, latency, outcome FROM (
+  SELECT {time} AS moment, {instant} AS at, {operation} AS operation, {operation_type} AS operation_type,
+         {user} AS username, {model} AS model, {cost}::numeric AS cost, {latency}::numeric AS latency,
          {outcome} AS outcome
   FROM {table} WHERE {time} >= %(from)s AND {time} < 'infinity'
 ) AS calls
-WHERE (%(operation)s::text IS NULL OR operation = %(operation)s)
-  AND (%(models)s::text[] IS NULL OR model = ANY(%(models)s))
-  AND (%(user)s::text IS NULL OR username = %(user)s)
-  AND (NOT %(failed)s OR outcome IN ('failed', 'timeout'))
+WHERE (NOT %(failed)s OR outcome IN ('failed', 'timeout'))
+  AND (%(operation)s::text IS NULL OR strpos(concat(operation, operation_type), %(operation)s) > 0)
+  AND (%(user)s::text IS NULL OR strpos(username, %(user)s) > 0)
+  AND (%(models)s::text[] IS NULL
+       OR EXISTS (SELECT FROM unnest(%(models)s::text[]) AS wanted WHERE strpos(model, wanted) > 0))
 ORDER BY moment DESC LIMIT %(limit)s
 """)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which rows: of the last `days`, `limit` at most; None for any. Users and operations as the log has them."""
+    """Which rows: of the last `days`, `limit` at most; None for any. Names are labels; users as the log has them."""
 
     limit: int = 20
     days: int = 7
@@ -51,6 +55,11 @@ class Wanted:
     model: str | None = None
     user: str | None = None
     failed: bool = False
+
+    def is_met(self, call: "Call") -> bool:
+        """Whether the call has the names that are wanted."""
+        named = ((self.operation, call.operation), (self.model, call.model), (self.user, call.user))
+        return all(name is None or clean_label(name, "") == found for name, found in named)
 
 
 @dataclass(frozen=True)
@@ -95,39 +104,61 @@ def run_operations(config: Config, environ: Mapping[str, str], wanted: Wanted, o
 def read_recent(
     session: Session, log: LogTable, rules: Classification, wanted: Wanted, label: Callable[[str], str]
 ) -> list[Call]:
-    """The newest rows that are wanted, newest first."""
+    """The newest rows that are wanted, newest first; `label` makes what is shown of a user's name."""
+    operation, operation_type = operation_columns(log)
     statement = _RECENT.format(
         time=log.column("time"),
         instant=instant(log, rules),
-        operation=operation_label(log),
-        user=log.column("user"),
-        model=log.column("model"),
+        operation=operation,
+        operation_type=operation_type,
+        user=name_column(log, "user"),
+        model=name_column(log, "model"),
         cost=log.column("cost"),
         latency=log.column("latency"),
         outcome=outcome(log),
         table=identifier(*log.relation.name.parts),
     )
+    models = ModelRules(rules)
     clock = int(session.clock)
     lower, _ = bounds(log, rules, Span(clock - wanted.days * _DAY, clock))
-    loose = [name for name, known in rules.aliases.items() if known == wanted.model]
     words: dict[str, Any] = {
         "from": lower,
-        "operation": wanted.operation,
-        "models": None if wanted.model is None else [wanted.model, *loose],
-        "user": wanted.user,
+        "operation": _visible_part(wanted.operation),
+        "models": _spellings(wanted.model, models),
+        "user": _visible_part(wanted.user),
         "failed": wanted.failed,
-        "limit": wanted.limit,
     }
-    return [_call(row, rules.aliases, label) for row in session.run(statement, words)]
+    most = wanted.limit
+    while True:
+        rows = session.run(statement, words | {"limit": most})
+        calls = [
+            replace(call, user=label(call.user)) for call in (_call(row, models) for row in rows) if wanted.is_met(call)
+        ]
+        if len(calls) >= wanted.limit or len(rows) < most:
+            return calls[: wanted.limit]
+        most *= 4
 
 
-def _call(row: tuple[Any, ...], aliases: Mapping[str, str], label: Callable[[str], str]) -> Call:
-    at, operation, user, model, cost, latency, ended = row
+def _visible_part(name: str | None) -> str | None:
+    """What every spelling of a name holds, whatever blanks are in it; None where nothing is known of them."""
+    if name is None or name in (UNKNOWN, UNATTRIBUTED):
+        return None
+    return max(_VISIBLE.findall(name), key=len, default=None)
+
+
+def _spellings(model: str | None, models: ModelRules) -> list[str] | None:
+    parts = [_visible_part(model), *(_visible_part(loose) for loose, name in models.aliases.items() if name == model)]
+    known = [part for part in parts if part is not None]
+    return known if len(known) == len(parts) else None
+
+
+def _call(row: tuple[Any, ...], models: ModelRules) -> Call:
+    at, operation_id, operation_type, user, model, cost, latency, ended = row
     return Call(
         at,
-        clean_label(operation, UNKNOWN),
-        label(clean_label(user, UNATTRIBUTED)),
-        clean_label(aliases.get(model, model), UNKNOWN),
+        operation_name(operation_id, operation_type),
+        clean_label(user, UNATTRIBUTED),
+        models.label(model),
         _finite(cost),
         _finite(latency),
         ended,

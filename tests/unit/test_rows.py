@@ -8,34 +8,37 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config import MOST
-from exporter.database.log_query import BY_SERIES, BY_USER, FAULTS, LABEL_LENGTH, WHOLE
-from exporter.database.rows import MinuteReader, clean_label
+from exporter.config import LABEL_LENGTH, MOST, Config, clean_label
+from exporter.database.log_query import BY_SERIES, BY_USER, FAULTS, WHOLE
+from exporter.database.rows import MinuteReader
 from exporter.ledger.aggregate import USD, Field
 from exporter.ledger.model import Minute, Series, Skip
 
 SLICE = 1_772_452_800
 NO_FAULTS = (0,) * (len(MOST) * len(FAULTS))
 
+RULES = Config.model_validate({"models": {"aliases": {"m2": "m1"}}}).classification()
+
 Row = tuple[Any, ...]
 
 
 def series_row(kind: str = "ok", rows: int = 1, cost: str = "0.5", oldest: float = SLICE, model: str = "m1") -> Row:
-    figures = (rows, Decimal(cost), 10, 5, 1000 * rows, 0, 0, oldest + 1, oldest)
-    return (BY_SERIES, SLICE, "chat", model, None, kind, None if kind == "pending" else 3, *figures, *NO_FAULTS)
+    figures = (rows, Decimal(cost), 10, 5, 1000 * rows, 0, oldest + 1, oldest)
+    ended = (None, None) if kind == "pending" else (3, 0)
+    return (BY_SERIES, SLICE, "chat", None, model, None, kind, *ended, *figures, *NO_FAULTS)
 
 
 def user_row(user: str | None, cost: str) -> Row:
-    return (BY_USER, SLICE, None, None, user, None, None, 1, Decimal(cost), *(None,) * 7, *NO_FAULTS)
+    return (BY_USER, SLICE, None, None, None, user, None, None, None, 1, Decimal(cost), *(None,) * 6, *NO_FAULTS)
 
 
 def fault_row(count: int) -> Row:
     faults = (count, *NO_FAULTS[1:])
-    return (WHOLE, SLICE, *(None,) * 5, 1, *(None,) * 8, *faults)
+    return (WHOLE, SLICE, *(None,) * 7, 1, *(None,) * 7, *faults)
 
 
 def read(*statements: Sequence[Row], **named: bool) -> dict[int, Minute]:
-    found = MinuteReader({"m2": "m1"})
+    found = MinuteReader(RULES)
     for rows in statements:
         found.add(rows, **named)
     assert found.rows == sum(map(len, statements))
