@@ -10,11 +10,12 @@ from itertools import pairwise
 from alert_rules.comparisons import Comparison, variants
 from alert_rules.conditions import ConditionError, Token, parse_condition
 from alert_rules.conventions import DEFAULT_WINDOW, SEVERITIES
-from alert_rules.dimensions import THRESHOLDS, Amount, promql_number
+from alert_rules.dimensions import THRESHOLDS, Amount, Dimension, promql_number
 from alert_rules.errors import Problem, wrong
 from alert_rules.loading import Alerts
 from alert_rules.model import Alert, Rung, Variant
 from alert_rules.parts import RUNG, MeaningError, Part, known_quantity
+from alert_rules.proposing import propose
 from alert_rules.quantities import Ask
 from alert_rules.source import Source
 from alert_rules.spec import AlertSpec
@@ -59,11 +60,7 @@ def _unknown_channels(spec: AlertSpec, known: tuple[str, ...], source: Source, n
 def compile_alert(spec: AlertSpec) -> Alert:
     """One alert. Raises an error that `compile_alerts` turns into a `Problem`."""
     condition, field = _condition(spec)
-    try:
-        compared = parse_condition(condition)
-    except ConditionError as error:
-        raise MeaningError(field, error.found, error.mend, error.offset) from None
-    parts = [Part(spec, field, comparison, first=number == 0) for number, comparison in enumerate(compared)]
+    parts = _parts(spec, condition, field)
     _check_fields(spec, parts)
     first = parts[0]
     rungs = tuple(_rungs(spec, parts))
@@ -79,6 +76,23 @@ def compile_alert(spec: AlertSpec) -> Alert:
         tuple(part.quantity.name for part in parts),
         first.comparison.operator,
     )
+
+
+def _parts(spec: AlertSpec, condition: str, field: str) -> list[Part]:
+    """The comparisons of the condition. What cannot be read gets the form that may have been meant as its hint."""
+    try:
+        compared = parse_condition(condition)
+        return [Part(spec, field, comparison, first=number == 0) for number, comparison in enumerate(compared)]
+    except ConditionError as error:
+        raise MeaningError(field, error.found, propose(condition) or error.mend, error.offset) from None
+    except MeaningError as error:
+        if error.rung is not None:
+            (first, *_) = parse_condition(condition)
+            proposal = propose(f"{first.left.text} {first.operator} {error.rung}")
+            error.mend = proposal.replace(f"{first.left.text} {first.operator} ", "") if proposal else error.mend
+        elif error.field == field == "condition":
+            error.mend = propose(condition) or error.mend
+        raise
 
 
 def _condition(spec: AlertSpec) -> tuple[str, str]:
@@ -133,13 +147,22 @@ def _rungs(spec: AlertSpec, parts: list[Part]) -> Iterator[Rung]:
     amounts = [(first.read_amount(text, "rungs", 0), severity) for text, severity in spec.rungs.items()]
     rising = first.comparison.operator in (">", ">=")
     ordered = sorted(amounts, key=lambda pair: pair[0].value, reverse=not rising)
-    for (_, before), (amount, severity) in pairwise(ordered):
+    for (earlier, before), (amount, severity) in pairwise(ordered):
+        if amount.value == earlier.value:
+            found = f"{amount.text} and {earlier.text}, which are one rung"
+            raise MeaningError("rungs", found, "keep one of them", rung=amount.text)
         if SEVERITIES.index(severity) > SEVERITIES.index(before):
             found = "a rung that is less severe than the one before it"
             raise MeaningError("rungs", found, "let severity rise", rung=amount.text)
     for amount, severity in ordered:
-        label = amount.text.strip("$%").replace(",", "")
+        label = _rung_label(amount)
         yield Rung(label, float(amount.value), severity, _variants(spec, parts, amount, {RUNG: label}))
+
+
+def _rung_label(amount: Amount) -> str:
+    """The rung's number as it is written, so that another spelling of it is not another alert."""
+    text = amount.text.strip("$%").replace(",", "")
+    return text if amount.dimension is Dimension.DURATION else promql_number(Decimal(text))
 
 
 def _variants(

@@ -67,7 +67,14 @@ def _link(value: str) -> str:
     return value.rstrip("/")
 
 
+def _no_flag(value: object) -> object:
+    if isinstance(value, bool):
+        raise _error("write a number")
+    return value
+
+
 Text = Annotated[str, Strict()]
+Threshold = Annotated[float, BeforeValidator(_no_flag), Field(ge=0, allow_inf_nan=False)]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
 
 
@@ -79,11 +86,11 @@ class AlertSpec(BaseModel):
     name: Annotated[Text, AfterValidator(_name)]
     condition: Text | None = None
     type: Text | None = None
-    threshold_usd: Annotated[float, Field(ge=0)] | None = None
-    threshold_percent: Annotated[float, Field(ge=0)] | None = None
-    threshold_ms: Annotated[float, Field(ge=0)] | None = None
-    threshold_seconds: Annotated[float, Field(ge=0)] | None = None
-    threshold: Annotated[float, Field(ge=0)] | None = None
+    threshold_usd: Threshold | None = None
+    threshold_percent: Threshold | None = None
+    threshold_ms: Threshold | None = None
+    threshold_seconds: Threshold | None = None
+    threshold: Threshold | None = None
     channel: Annotated[
         list[Annotated[Text, AfterValidator(_channel)]], BeforeValidator(_one_or_several), Field(min_length=1)
     ]
