@@ -19,7 +19,7 @@ from exporter.collector import Scrape
 from exporter.config import MOST, Config
 from exporter.database.log_query import FAULTS
 from exporter.database.rows import IN_PROGRESS
-from exporter.database.tables import BUDGET_FIELDS
+from exporter.database.tables import BUDGET_FIELDS, SEVERAL_BUDGETS
 from exporter.ledger import view
 from exporter.ledger.aggregate import (
     BUCKET_COUNTS,
@@ -46,6 +46,7 @@ SKIPS = (
     Skip("time", "null"),
     Skip("time", "infinite"),
     *(Skip(field, fault) for field in BUDGET_FIELDS for fault in FAULTS),
+    SEVERAL_BUDGETS,
 )
 """Every field and reason that `ai_rows_skipped_total` can have: all are at 0 from the start."""
 

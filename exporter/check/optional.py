@@ -15,6 +15,7 @@ from exporter.database.errors import QueryTimeout, TableLocked, translate
 from exporter.database.layout import ROLES, Column, Relation, find_columns
 from exporter.database.names import quoted, table_sql
 from exporter.database.tables import (
+    SEVERAL_BUDGETS,
     Budgets,
     Table,
     approvals_query,
@@ -26,6 +27,7 @@ from exporter.database.tables import (
 )
 from exporter.finding import Finding, fail, failed, ok, warn
 from exporter.optional import PATIENT
+from exporter.wording import listing
 
 
 def check_budgets(scene: Scene) -> list[Finding]:
@@ -120,12 +122,26 @@ def judge_budgets(budgets: Budgets, relation: Relation, columns: Mapping[str, Co
         ("limit", ("daily_limit", "warning_threshold"), "daily limits or thresholds that are no amount of money: {}"),
         ("recorded_spend", ("spent_today",), "recorded spends that are no amount of money, and are not summed: {}"),
     ):
-        wrong = {skip.reason: count for skip, count in budgets.skipped.items() if count and skip.field == field}
+        wrong = {
+            skip.reason: count
+            for skip, count in budgets.skipped.items()
+            if count and skip.field == field and skip != SEVERAL_BUDGETS
+        }
         if wrong:
             counts = ", ".join(f"{count} {reason}" for reason, count in sorted(wrong.items()))
             mend = _unusable_sql(relation, columns, [role for role in roles_of if role in columns])
             findings.append(warn("budgets", what.format(counts), mend))
+    if budgets.repeated:
+        rows = budgets.skipped[SEVERAL_BUDGETS]
+        found = f"{rows} rows of users who have another row, as {listing(budgets.repeated)}: the smallest limit counts"
+        findings.append(warn("budgets", found, _repeated_sql(relation, columns["user"])))
     return findings
+
+
+def _repeated_sql(relation: Relation, user: Column) -> str:
+    name = quoted(user.name)
+    rows = f"SELECT {name}, count(*) FROM {table_sql(relation.name)} GROUP BY {name} HAVING count(*) > 1;"  # noqa: S608
+    return f"{rows} -- keep one row for each user, and make the column UNIQUE; blanks around a name do not count"
 
 
 def _unusable_sql(relation: Relation, columns: Mapping[str, Column], roles: Sequence[str]) -> str:

@@ -5,10 +5,19 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from exporter.config import Classification, clean_label
-from exporter.ledger.model import UNKNOWN
+from exporter.ledger.model import UNATTRIBUTED, UNKNOWN
+from exporter.ledger.users import OTHER_USERS
 
 READ_LENGTH = 256
 """Characters of a name that are read, so that blanks before it do not cost the label its end."""
+
+
+def user_name(text: str | None) -> str:
+    """The user's label. A user who is called as a label that stands for several users is shown in double quotes."""
+    name = clean_label(text, "")
+    if not name:
+        return UNATTRIBUTED
+    return f'"{name}"' if name.strip('"') in (OTHER_USERS, UNATTRIBUTED) else name
 
 
 def operation_name(operation_id: str | None, operation_type: str | None) -> str:

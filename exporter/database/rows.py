@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from exporter.config import MOST, Classification, clean_label
-from exporter.database.labels import ModelRules, operation_name, timeout_steps
+from exporter.config import MOST, Classification
+from exporter.database.labels import ModelRules, operation_name, timeout_steps, user_name
 from exporter.database.log_query import BY_SERIES, BY_USER, FAULTS, FIRST_FAULT
 from exporter.ledger.aggregate import (
     BUCKET_COUNTS,
@@ -17,7 +17,7 @@ from exporter.ledger.aggregate import (
     Field,
     money_units,
 )
-from exporter.ledger.model import UNATTRIBUTED, Minute, Series, Skip, Waiting
+from exporter.ledger.model import Minute, Series, Skip, Waiting
 
 IN_PROGRESS = ("pending", "running")
 """Statuses of rows that will have another one."""
@@ -98,7 +98,7 @@ class MinuteReader:
 
     def _user(self, text: str | None) -> str:
         if text not in self._users:
-            self._users[text] = clean_label(text, UNATTRIBUTED)
+            self._users[text] = user_name(text)
         return self._users[text]
 
     def _operation(self, operation_id: str | None, operation_type: str | None) -> str:

@@ -5,20 +5,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
-from itertools import product
+from itertools import islice, product
 
 from psycopg import sql
 
 from exporter.config import LARGEST_AMOUNT, Config, QualifiedName, clean_label
 from exporter.database.errors import TooManyRows
-from exporter.database.labels import clean_aliases, model_name
+from exporter.database.labels import clean_aliases, model_name, user_name
 from exporter.database.layout import ROLES, Column, Relation, find_columns
 from exporter.database.log_query import FAULTS
 from exporter.database.names import identifier
 from exporter.database.session import Session
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, Skip
-from exporter.ledger.users import Budget, count_idle_states
+from exporter.ledger.users import Budget, count_idle_states, stricter
 
 DEFAULT_WARNING = Decimal("0.8")
 """Share of the daily limit that is a warning where the table has no threshold of its own."""
@@ -32,16 +32,25 @@ MOST_BUDGETS, MOST_ROUTES, MOST_SPELLINGS = 250_000, 10_000, 1_000
 BUDGET_FIELDS = ("limit", "recorded_spend")
 """The fields of the budgets table that may hold unusable values, as the label `field` names them."""
 
+SEVERAL_BUDGETS = Skip("limit", "duplicate")
+"""Rows of users who have a stricter budget in another row."""
+
+_MOST_NAMED = 5
+
 PENDING = "pending"
 
 
 @dataclass(frozen=True)
 class Budgets:
-    """The users' budgets, what the table believes was spent today (money units), and values that could not be used."""
+    """The users' budgets, what the table believes was spent today (money units), and values that could not be used.
+
+    `repeated` names some of the users with several rows, of which the smallest limit counts.
+    """
 
     by_user: Mapping[str, Budget]
     recorded_today: int | None
     skipped: Mapping[Skip, int]
+    repeated: tuple[str, ...] = ()
 
     @cached_property
     def idle(self) -> Counter[str]:
@@ -137,15 +146,22 @@ def read_budgets(session: Session, config: Config) -> Budgets | None:
     # most users have the same budget as many others: one object, made once
     known: dict[tuple[str | None, str | None], Budget] = {}
     by_user: dict[str, Budget] = {}
+    repeats, repeated = 0, dict[str, None]()
     for user, limit, warning in session.stream(statement):
         budget = known.get((limit, warning))
         if budget is None:
             budget = known[limit, warning] = _budget(limit, warning, percentage=percentage)
-        by_user[clean_label(user, UNATTRIBUTED)] = budget
-    _bound(table, len(by_user), MOST_BUDGETS)
+        name = user_name(user)
+        if name in by_user and name != UNATTRIBUTED:
+            repeats += 1
+            repeated[name] = None
+            budget = stricter(by_user[name], budget)
+        by_user[name] = budget
+    _bound(table, len(by_user) + repeats, MOST_BUDGETS)
     skips = (Skip(field, fault) for field in BUDGET_FIELDS for fault in FAULTS)
-    skipped = dict(zip(skips, faults, strict=True))
-    return Budgets(by_user, money_units(recorded) if "spent_today" in table.columns else None, skipped)
+    skipped = {**dict(zip(skips, faults, strict=True)), SEVERAL_BUDGETS: repeats}
+    recorded_today = money_units(recorded) if "spent_today" in table.columns else None
+    return Budgets(by_user, recorded_today, skipped, tuple(islice(repeated, _MOST_NAMED)))
 
 
 def budget_queries(table: Table) -> tuple[sql.Composed, sql.Composed]:

@@ -20,6 +20,15 @@ class Budget:
     warning: int | None = None
 
 
+def stricter(one: Budget, other: Budget) -> Budget:
+    """Of two budgets of a user the one with the smaller limit, then the smaller warning; None is the widest."""
+    return min(
+        one,
+        other,
+        key=lambda budget: [(amount is None, amount or 0) for amount in (budget.daily_limit, budget.warning)],
+    )
+
+
 def budget_state(spend: int, budget: Budget | None) -> str:
     """Where a user's spend of the day stands."""
     if budget is None or budget.daily_limit is None:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
+from exporter.database.labels import user_name
 from exporter.database.reader import read_span
 from exporter.database.session import Database
 from exporter.database.tables import read_budgets
@@ -61,7 +62,11 @@ def run_budget(config: Config, environ: Mapping[str, str], user: str | None, out
         shown: list[Standing] = []
     else:
         # a user may be named as in the log, or as shown
-        mine = [each for each in standings.users if user in (None, each.name, label(each.name))]
+        mine = [
+            each
+            for each in standings.users
+            if user is None or each.name == user_name(user) or user in (each.name, label(each.name))
+        ]
         if not mine and user is not None:
             raise UsageError(f"--user: no user {user!r} has a budget, or spent anything today")
         shown = [Standing(label(each.name), each.spend, each.limit, each.state) for each in mine]

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from exporter.config import Classification, Config, clean_label
 from exporter.database.conninfo import resolve_conninfo
-from exporter.database.labels import ModelRules, operation_name
+from exporter.database.labels import ModelRules, operation_name, user_name
 from exporter.database.log_query import LogTable, bounds, instant, name_column, operation_columns, outcome
 from exporter.database.names import identifier
 from exporter.database.session import Database, Session
@@ -58,7 +58,9 @@ class Wanted:
 
     def is_met(self, call: "Call") -> bool:
         """Whether the call has the names that are wanted."""
-        named = ((self.operation, call.operation), (self.model, call.model), (self.user, call.user))
+        named = ((self.operation, call.operation), (self.model, call.model))
+        if self.user is not None and call.user not in (self.user, user_name(self.user)):
+            return False
         return all(name is None or clean_label(name, "") == found for name, found in named)
 
 
@@ -157,7 +159,7 @@ def _call(row: tuple[Any, ...], models: ModelRules) -> Call:
     return Call(
         at,
         operation_name(operation_id, operation_type),
-        clean_label(user, UNATTRIBUTED),
+        user_name(user),
         models.label(model),
         _finite(cost),
         _finite(latency),

@@ -7,6 +7,8 @@ from typing import Any
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
 
 Encoder = Callable[[Any], bytes]
+_ESCAPINGS = ("escaping=underscores", "escaping=allow-utf-8")
+"""Ways to write names, of which all names here come out as they are. By others no rule would know them again."""
 _VERSIONS = {"text/plain": ("", "0.0.4", "1.0.0"), "application/openmetrics-text": ("", "1.0.0")}
 
 
@@ -16,7 +18,8 @@ def choose_format(accept: str | None) -> tuple[Encoder, str]:
     for kind, parameters, weight in wanted:
         # Only what is known here goes on: a version that is no number would be an error, and would be echoed.
         if weight > 0 and kind in _VERSIONS and _version(parameters) in _VERSIONS[kind]:
-            return choose_encoder(";".join((kind, *parameters)))
+            known = [text for text in parameters if text.startswith("version=") or text in _ESCAPINGS]
+            return choose_encoder(";".join((kind, *known)))
     return generate_latest, CONTENT_TYPE_PLAIN_0_0_4
 
 

@@ -1,6 +1,7 @@
 """Budgets in each spelling of their table, routes, and optional tables that are not there."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,57 @@ def test_a_route_says_what_is_a_fallback(log: Log, tmp_path: Path) -> None:
         labels = {"operation": "email-compose", "primary_model": "deepseek-v3.2", "fallback_model": "gemini-2.0-flash"}
         assert scraped.one("ai_model_route_info", **labels) == 1
         assert counted(scraped) == log.truth()
+
+
+def _text_users(log: Log) -> None:
+    log.execute("ALTER TABLE ai_operation_log ALTER user_id TYPE text")
+    log.execute("DROP TABLE cost_budgets")
+    log.execute("CREATE TABLE cost_budgets (user_id text, daily_limit_usd numeric, warning_threshold_usd numeric)")
+
+
+SEVERAL = {
+    "the smaller one last": (("ann", 9, 8), ("ann", 5, 4)),
+    "the smaller one first": (("ann", 5, 4), ("ann", 9, 8)),
+    "of equal limits the earlier warning": (("ann", 5, 4.5), ("ann", 5, 4)),
+    "a limit and none": (("ann", 5, 4), ("ann", None, None)),
+    "none and a limit": (("ann", None, None), ("ann", 5, 4)),
+    "three rows": (("ann", 7, 6), ("ann", 5, 4), ("ann", 6, 5)),
+    "names that are cleaned alike": (("ann ", 9, 8), ("ann\n", 5, 4)),
+    "a limit that cannot be used": (("ann", -1, 0), ("ann", 5, 4)),
+}
+
+
+@pytest.mark.parametrize("rows", SEVERAL.values(), ids=SEVERAL)
+def test_of_several_limits_of_a_user_the_smallest_counts_and_is_reported(
+    log: Log, tmp_path: Path, rows: tuple[tuple[str, float | None, float | None], ...]
+) -> None:
+    _text_users(log)
+    for row in (*rows, ("bob", 100, 90)):
+        log.execute("INSERT INTO cost_budgets VALUES (%s, %s, %s)", *row)
+    log.insert(30, cost="4.5")
+    log.execute("UPDATE ai_operation_log SET user_id = 'ann'")
+    with running(log.url, tmp_path) as exporter:
+        seen = exporter.wait_ready().wait_up()
+        assert seen.one("ai_user_daily_limit_usd", user="ann") == 5
+        assert _states(seen) == {"ok": 1, "warning": 1, "exceeded": 0, "unlimited": 0}
+        repeated = {"field": "limit", "reason": "duplicate"}
+        assert seen.one("ai_rows_skipped_total", **repeated) == len(rows) - 1
+        # an unrelated update moves the row to the table's end
+        log.execute("UPDATE cost_budgets SET warning_threshold_usd = warning_threshold_usd WHERE daily_limit_usd = 5")
+        assert exporter.scrape().one("ai_user_daily_limit_usd", user="ann") == 5
+
+
+@pytest.mark.parametrize("name", ["other", " other\n", '"other"', "unattributed"])
+def test_a_user_who_is_called_as_a_sum_has_a_series_of_their_own(log: Log, tmp_path: Path, name: str) -> None:
+    _text_users(log)
+    for user, cost in ((name, "0.5"), ("ann", "0.25"), ("bob", "0.125"), (None, "1")):
+        log.insert(30, cost=cost, user=None)
+        log.execute("UPDATE ai_operation_log SET user_id = %s WHERE cost_usd = %s", user, Decimal(cost))
+    log.execute("INSERT INTO cost_budgets VALUES (%s, 3, 2)", name)
+    with running(log.url, tmp_path, users={"top": 1}) as exporter:
+        seen = exporter.wait_ready().wait_up()
+        shown = f'"{name.strip()}"'
+        assert seen.micro("ai_user_spend_today_usd", user=shown) == 500_000
+        assert seen.one("ai_user_daily_limit_usd", user=shown) == 3
+        assert seen.micro("ai_user_spend_today_usd", user="other") == 375_000
+        assert seen.micro("ai_user_spend_today_usd", user="unattributed") == 1_000_000

@@ -68,6 +68,24 @@ def test_the_best_liked_known_format_is_sent(accept: str | None, kind: str) -> N
     assert choose_format(accept)[1].partition(";")[0] == kind
 
 
+@pytest.mark.parametrize("escaping", ["underscores", "allow-utf-8", "dots", "values", "VALUES", "new", ""])
+@pytest.mark.parametrize("kind", [f"{OPENMETRICS};version=1.0.0", f"{TEXT};version=1.0.0", f"{TEXT};version=0.0.4"])
+@pytest.mark.parametrize("written", ["{};escaping={}", "{}; escaping={};q=0.6", "{};q=0.6;escaping={}"])
+def test_names_are_the_same_whichever_escaping_a_scraper_asks_for(escaping: str, kind: str, written: str) -> None:
+    family = CounterMetricFamily("ai_operation_cost_usd", "Cost.", labels=["operation_id"])
+    family.add_metric(["email-compose"], 3)
+
+    class Registry:
+        def collect(self) -> list[Metric]:
+            return [family]
+
+    encoder, content_type = choose_format(written.format(kind, escaping))
+    assert 'ai_operation_cost_usd_total{operation_id="email-compose"} 3' in encoder(Registry()).decode()
+    agreed = content_type.partition("escaping=")[2]
+    assert agreed in ("", "underscores", "allow-utf-8")
+    assert not agreed or kind.endswith("1.0.0")
+
+
 @given(
     st.one_of(
         st.text(),
