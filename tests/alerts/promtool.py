@@ -1,7 +1,10 @@
-"""promtool: the one of the Prometheus image, or the installed one where there is no Docker engine."""
+"""promtool of Prometheus 2 (out of its image, or as installed where there is no Docker engine) and of Prometheus 3."""
 
+import atexit
+import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,7 +35,22 @@ def promtool() -> Promtool:
         return Promtool(installed)
     require_docker("promtool")
     image = docker_image("PROMETHEUS_IMAGE", "prom/prometheus:v2.53.5")
-    return Promtool(_taken_out_of(image))
+    return Promtool(_taken_out_of(image, "promtool"))
+
+
+def current_tool(name: str, image: str = "prom/prometheus:v3.5.0") -> str:
+    """The path of a program of the current version: in the folder that CURRENT_TOOLS names, or out of an image.
+
+    Skips (in CI: fails) where there is none.
+    """
+    if folder := os.environ.get("CURRENT_TOOLS"):
+        return str(Path(folder) / name)
+    require_docker(f"the current {name}")
+    return _taken_out_of(docker_image(f"CURRENT_{name.upper()}_IMAGE", image), name)
+
+
+VERSIONS: dict[str, Callable[[], Promtool]] = {"2": promtool, "3": lambda: Promtool(current_tool("promtool"))}
+"""Gets the promtool of each version: windows are closed at their beginning in 2, and open in 3."""
 
 
 def _engine_answers() -> bool:
@@ -42,17 +60,20 @@ def _engine_answers() -> bool:
         return False
 
 
-def _taken_out_of(image: str) -> str:
-    """promtool out of an image: a run of a container for each of a thousand tests would take minutes."""
+@cache
+def _taken_out_of(image: str, name: str) -> str:
+    """A program out of an image: a run of a container for each of a thousand tests would take minutes."""
 
     def docker(*arguments: str) -> str:
         return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
-    inside = docker("run", "--rm", "--entrypoint", "sh", image, "-c", "command -v promtool")
+    inside = docker("run", "--rm", "--entrypoint", "sh", image, "-c", f"command -v {name}")
     container = docker("create", image)
     try:
-        target = Path(mkdtemp(prefix="promtool-")) / "promtool"
+        folder = mkdtemp(prefix=f"{name}-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        target = Path(folder) / name
         docker("cp", "--follow-link", f"{container}:{inside}", str(target))
     finally:
-        docker("rm", container)
+        docker("rm", "--volumes", container)
     return str(target)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.alerts.promtool import promtool
+from tests.alerts.promtool import VERSIONS
 from tests.alerts.write import FOLDER, texts
 
 GENERATED = FOLDER.parent / "generated" / "rules.yml"
@@ -17,14 +17,19 @@ FILES = sorted(FOLDER.glob("*.yml"))
 ALWAYS_FIRES = "watchdog"
 
 
-def test_rules_pass_every_lint() -> None:
-    code, said = promtool().run("check", "rules", "--lint=all", "--lint-fatal", str(GENERATED))
+every_version = pytest.mark.parametrize("version", VERSIONS)
+
+
+@every_version
+def test_rules_pass_every_lint(version: str) -> None:
+    code, said = VERSIONS[version]().run("check", "rules", "--lint=all", "--lint-fatal", str(GENERATED))
     assert code == 0, said
 
 
+@every_version
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_rules_fire_and_are_silent_as_they_must(file: Path) -> None:
-    code, said = promtool().run("test", "rules", str(file))
+def test_rules_fire_and_are_silent_as_they_must(file: Path, version: str) -> None:
+    code, said = VERSIONS[version]().run("test", "rules", str(file))
     assert code == 0, said
 
 

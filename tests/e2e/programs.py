@@ -19,6 +19,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 from testcontainers.core.container import DockerContainer
 
+from tests.alerts.promtool import current_tool
 from tests.servers import docker_image, require_docker
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -188,16 +189,36 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def prometheus(folder: Path, port: int) -> Iterator[Prometheus]:
-    """A real Prometheus that scrapes this machine's port every second."""
+def prometheus(folder: Path, port: int, *, current: bool = False, escaping: str = "") -> Iterator[Prometheus]:
+    """A real Prometheus that scrapes this machine's port every second: version 2, or the `current` one.
+
+    `escaping` is the scheme by which the current one asks for names.
+    """
     files = folder / "prometheus"
     files.mkdir()
+    scheme = f"metric_name_escaping_scheme: {escaping}, " if escaping else ""
     (files / "prometheus.yml").write_text(
         "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
-        f"scrape_configs: [{{job_name: ai, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}]\n"
+        f"scrape_configs: [{{job_name: ai, {scheme}static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}]\n"
     )
-    with prometheus_with(files) as server:
+    with (_current_prometheus if current else prometheus_with)(files) as server:
         yield server
+
+
+@contextlib.contextmanager
+def _current_prometheus(files: Path) -> Iterator[Prometheus]:
+    port = free_port()
+    command = [
+        current_tool("prometheus"),
+        f"--config.file={files / 'prometheus.yml'}",
+        f"--storage.tsdb.path={files / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with (files / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            yield _answering(port)
+        finally:
+            process.terminate()
 
 
 @contextlib.contextmanager
@@ -216,9 +237,13 @@ def prometheus_with(files: Path) -> Iterator[Prometheus]:
         )
     )
     with container:
-        server = Prometheus(f"http://127.0.0.1:{port}")
-        wait_for(lambda: fetch(f"{server.url}/-/ready")[0] == 200, 60)
-        yield server
+        yield _answering(port)
+
+
+def _answering(port: int) -> Prometheus:
+    server = Prometheus(f"http://127.0.0.1:{port}")
+    wait_for(lambda: fetch(f"{server.url}/-/ready")[0] == 200, 60)
+    return server
 
 
 def promtool(arguments: list[str], given: str) -> tuple[int, str]:

@@ -59,12 +59,16 @@ def test_promtool_and_openmetrics_have_no_complaint(
         assert exposed <= known
 
 
+@pytest.mark.parametrize("current", [False, True], ids=["version 2", "current version"])
 def test_increase_is_exact_over_a_kill_and_over_the_birth_of_a_series(
-    log: psycopg.Connection[tuple[object, ...]], embedded_database: str, tmp_path: Path
+    log: psycopg.Connection[tuple[object, ...]], embedded_database: str, tmp_path: Path, current: bool
 ) -> None:
     cost = "ai_operation_cost_usd_total"
     write(log, "email-compose", "5.000001", times=2)
-    with running(program_on(embedded_database, tmp_path)) as program, prometheus(tmp_path, program.port) as server:
+    with (
+        running(program_on(embedded_database, tmp_path)) as program,
+        prometheus(tmp_path, program.port, current=current) as server,
+    ):
         # known before: at 0 from the start
         wait_for(lambda: server.query(f"{cost} == 0"))
         write(log, "email-compose", "1.250003", times=4)
@@ -85,6 +89,23 @@ def test_increase_is_exact_over_a_kill_and_over_the_birth_of_a_series(
         assert found["calendar-prep"] == pytest.approx(5.0, abs=1e-6)
         assert found["email-compose"] == pytest.approx(5.000033, abs=1e-6)
         assert server.query(f"sum(resets({cost}[10m]))")[0]["value"][1] == "0"
+
+
+@pytest.mark.parametrize("escaping", ["allow-utf-8", "underscores", "dots", "values"])
+def test_names_are_those_of_the_rules_whichever_escaping_a_prometheus_asks_for(
+    log: psycopg.Connection[tuple[object, ...]], embedded_database: str, tmp_path: Path, escaping: str
+) -> None:
+    write(log, "email-compose", "0.25")
+    with (
+        running(program_on(embedded_database, tmp_path)) as program,
+        prometheus(tmp_path, program.port, current=True, escaping=escaping) as server,
+    ):
+        (spend,) = wait_for(lambda: server.query("ai_spend_today_usd > 0"))
+        assert spend["metric"]["operation"] == "email-compose"
+        names = {sample["metric"]["__name__"] for sample in server.query('{__name__=~".+", job="ai"}')}
+        histogram = {f"ai_operation_latency_seconds_{part}" for part in ("bucket", "count", "sum")}
+        scraping = {name for name in names if name == "up" or name.startswith("scrape_")}
+        assert names - scraping <= set(ALL) | histogram
 
 
 def test_killed_at_any_moment_nothing_is_lost_and_nothing_falls(
