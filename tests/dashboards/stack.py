@@ -12,7 +12,7 @@ import psycopg
 from testcontainers.core.container import DockerContainer
 
 from exporter.demo.history import history, make_call
-from exporter.demo.profiles import MODELS
+from exporter.demo.profiles import BUSIEST_USER, MODELS
 from exporter.demo.rows import COLUMNS, fill, to_row
 from exporter.demo.schema import Layout, load_schema
 from tests.e2e.programs import Program, Prometheus, fetch, free_port, running, wait_for
@@ -80,6 +80,7 @@ def run_stack(layout: Layout, folder: Path) -> Iterator[Stack]:
         with psycopg.connect(database, autocommit=True) as connection:
             load_schema(connection, layout)
             fill(connection, layout, history(layout, 8, now, Random(5)))
+            connection.execute("UPDATE cost_budgets SET daily_limit_usd = 0.01 WHERE user_id = %s", (BUSIEST_USER,))
             connection.execute(SQL.read_bytes())
             connection.execute(f"ALTER ROLE {GRAFANA} PASSWORD '{PASSWORD}'".encode())
         program = running_now.enter_context(running(Program(database, folder / "state", config=config)))

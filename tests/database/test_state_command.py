@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+import time
 from pathlib import Path
 
 import psycopg
@@ -103,7 +104,7 @@ def test_backfill_needs_an_unused_folder_but_may_be_repeated(embedded_database: 
         load_schema(connection, "success")
     environ = {"DATABASE_URL": embedded_database}
     write(embedded_database, 4)
-    config, since = configured(tmp_path / "state"), 1_767_225_600
+    config, since = configured(tmp_path / "state"), (int(time.time()) // 86400 - 2) * 86400
     for _ in range(2):
         with serving(config, environ, since) as running:
             wait_for(lambda url=running.url: fetch(f"{url}/-/ready")[0] == 200)

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,18 @@ def wait_for(condition: Any, seconds: float = 30.0) -> Any:
                 return found
         time.sleep(0.05)
     raise AssertionError(f"not seen within {seconds} s")
+
+
+def eventually(holds: Callable[[], None], seconds: float = 60.0) -> None:
+    """Try a check until it holds; its own AssertionError when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return holds()
+        except AssertionError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.5)
 
 
 @dataclass
