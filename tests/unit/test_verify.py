@@ -3,7 +3,7 @@
 import http.server
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,10 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alert_rules.alertmanager import TEST_ALERT, TEST_RECEIVER, alertmanager_config
+from alert_rules.channels import Channel, Channels
 from alert_rules.conventions import JOB
 from exporter.config import ConfigError
 from exporter.finding import Finding, Level
-from exporter.verify import alertmanager, exporter, grafana, prometheus
+from exporter.verify import alertmanager, delivery, exporter, grafana, prometheus
 from exporter.verify.places import DEFAULTS, places_from
 from exporter.verify.web import Page, Part, UnansweredError, first_line
 from tests.e2e.programs import free_port
@@ -193,10 +195,109 @@ def test_a_configuration_without_discord_fails() -> None:
         assert alertmanager.judge_receivers(bad).level is Level.FAIL
 
 
+TEST = delivery.Channel("discord", "/etc/alertmanager/secrets/discord_webhook_url")
+
+
+def look(
+    taken: float = 1, alerts: Sequence[Mapping[str, Any]] = (), process: int = 7, **counts: float
+) -> delivery.Look:
+    """Alertmanager that counts by receiver, unless `by` says otherwise."""
+    receiver = ',receiver_name="test:discord"' if counts.pop("by", 1) else ""
+    asked, refused, given_up = (counts.get(name, 0) for name in ("asked", "refused", "given_up"))
+    lines = [
+        f"process_start_time_seconds {process}",
+        f'alertmanager_notification_requests_total{{integration="discord"{receiver}}} {asked}',
+        f'alertmanager_notification_requests_failed_total{{integration="discord"{receiver}}} {refused}',
+        f'alertmanager_notifications_failed_total{{integration="discord",reason="other"{receiver}}} {given_up}',
+        # another channel's, and another service's
+        'alertmanager_notification_requests_total{integration="discord",receiver_name="discord"} 1000',
+        'alertmanager_notification_requests_total{integration="webhook"} 1000',
+    ]
+    return delivery.Look(taken, exporter.parse("\n".join(lines[: 6 if receiver else 4]) + "\n"), alerts)
+
+
+def running(before: delivery.Look, wait: float = 0) -> delivery.Run:
+    return delivery.Run("mine", (TEST,), wait, before)
+
+
+def held(**status: Any) -> dict[str, Any]:
+    labels = delivery.alert("discord", "mine", datetime.now(UTC), timedelta())["labels"]
+    return {"labels": labels, "receivers": [{"name": "test:discord"}], "status": status}
+
+
 def test_the_test_alert_ends_when_it_is_told_to() -> None:
     now = datetime(2026, 5, 1, tzinfo=UTC)
-    alert = alertmanager.test_alert(now, timedelta(seconds=60))
-    assert (alert["startsAt"], alert["endsAt"]) == ("2026-05-01T00:00:00+00:00", "2026-05-01T00:01:00+00:00")
+    alert = delivery.alert("discord", "run", now, timedelta(seconds=60))
+    assert (alert["startsAt"], alert["endsAt"]) == ("2026-04-30T23:59:59+00:00", "2026-05-01T00:01:00+00:00")
+    at_once = delivery.alert("discord", "run", now, timedelta())
+    assert at_once["startsAt"] < at_once["endsAt"]
+
+
+@pytest.mark.parametrize(
+    ("now", "others", "said"),
+    [
+        (look(), 0, None),
+        (look(asked=1), 0, "accepted by the webhook of discord"),
+        (look(asked=1, refused=1), 0, None),
+        (look(asked=1, refused=1, given_up=1), 0, "not accepted by the webhook of discord: refused"),
+        (look(asked=3, refused=2), 0, "accepted by the webhook of discord"),
+        (look(asked=1), 1, None),
+        (look(asked=2), 1, "accepted by the webhook of discord"),
+        (look(asked=2, refused=1, given_up=1), 1, "1 of 2 tests at the same time were refused: ask again alone"),
+        (look(asked=1, process=8), 0, "the address leads to several Alertmanagers in turn, or it was restarted"),
+        (look(alerts=[held(silencedBy=["s"])]), 0, "silenced by s"),
+        (look(alerts=[held(inhibitedBy=["s"])]), 0, "inhibited"),
+        (look(alerts=[held(mutedBy=["nights"])]), 0, "muted by the time interval nights"),
+        (look(alerts=[{**held(), "receivers": [{"name": "team"}]}]), 0, "routed to team, not to test:discord"),
+    ],
+    ids=range(13),
+)
+def test_a_test_alert_is_judged_by_its_own_message(now: delivery.Look, others: int, said: str | None) -> None:
+    finding = delivery.judge(running(look()), TEST, now, others)
+    assert (finding is None) == (said is None)
+    if finding and said:
+        assert finding.detail.startswith(said)
+        assert (finding.level is Level.OK) == said.startswith("accepted")
+        assert finding.level is Level.OK or finding.mend
+
+
+@given(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.sampled_from([5.0, 40.0]), st.booleans())
+def test_it_is_not_accepted_where_it_may_be_the_one_that_was_not(
+    accepted: int, given_up: int, others: int, taken: float, by: bool
+) -> None:
+    """Whatever became of messages: with one given up, or one that has not ended, nothing is claimed."""
+    counts = {"asked": accepted + given_up, "refused": given_up, "given_up": given_up}
+    finding = delivery.judge(running(look(by=by)), TEST, look(taken, by=by, **counts), others)
+    if finding and finding.level is Level.OK:
+        assert not given_up
+        assert accepted >= (1 + others if by else 1)
+        assert by or taken > delivery.TRY_SECONDS
+
+
+def test_without_counts_by_receiver_what_is_open_is_said_with_the_flag_to_set() -> None:
+    run = running(look(by=0), wait=15)
+    assert delivery.judge(run, TEST, look(40, by=0, asked=1), 0) is None
+    finding = delivery.judge(run, TEST, look(50, by=0, asked=3, refused=1, given_up=1), 0)
+    assert finding is not None
+    assert finding.detail == "not proven: 1 of 3 messages were refused, and nothing tells which"
+    assert "receiver-name-in-metrics" in finding.mend
+    none = delivery.judge(run, TEST, look(50, by=0, asked=1, refused=1, given_up=1), 0)
+    assert none is not None
+    assert none.detail == "not accepted: refused"
+
+
+def test_when_time_is_up_it_says_what_was_seen() -> None:
+    run = running(look())
+    assert "refused 2 times" in delivery.judge_late(run, TEST, look(60, asked=2, refused=2)).detail
+    assert "It may arrive late" in delivery.judge_late(run, TEST, look(60)).detail
+
+
+def test_the_generated_configuration_has_the_receivers_that_are_looked_for() -> None:
+    assert (delivery.ALERT_NAME, delivery.RECEIVER) == (TEST_ALERT, TEST_RECEIVER)
+    written = alertmanager_config(Channels((Channel("ops", "/x/ops"), Channel("discord", "/x/d"))), [])
+    assert delivery.channels(written) == [delivery.Channel("ops", "/x/ops"), delivery.Channel("discord", "/x/d")]
+    assert written["route"]["routes"][0]["group_interval"] == f"{delivery.TRY_SECONDS:.0f}s"
+    assert alertmanager.judge_receivers(json.dumps(written)).detail == "to Discord: ops, discord"
 
 
 def test_dashboards_and_sources_are_judged_by_what_grafana_answers() -> None:
@@ -280,35 +381,40 @@ def test_grafana_is_looked_at_as_a_whole(pages: tuple[str, Pages]) -> None:
     assert named([*grafana.look_at_grafana(Part(url))], Level.FAIL) == {"source postgres"}
 
 
+STATUS = json.dumps(
+    {
+        "config": {"original": "receivers: [{name: 'test:discord', discord_configs: [{}]}]"},
+        "cluster": {"peers": []},
+        "versionInfo": {"version": "0.28.1"},
+    }
+)
+
+
 def test_an_alertmanager_that_takes_no_alert_is_said(pages: tuple[str, Pages]) -> None:
     url, known = pages
-    known["/metrics"] = (200, "")
+    known |= {"/metrics": (200, ""), "/api/v2/status": (200, STATUS), "/api/v2/alerts/groups": (200, "[]")}
     known["/api/v2/alerts"] = (400, "bad labels")
-    finding = alertmanager.send_test_alert(Part(url), 5)
+    (finding,) = alertmanager.send_test_alert(Part(url), 5)
     assert finding.detail == "Alertmanager does not take the alert (400): bad labels"
 
 
-@pytest.mark.parametrize(("sent", "level"), [(0, Level.FAIL), (1, Level.OK)])
-def test_a_test_alert_that_nobody_sends_on_is_said(pages: tuple[str, Pages], sent: int, level: Level) -> None:
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ((503, "starting"), "answers 503: starting"),
+        ((200, "[]"), "does not answer as Alertmanager does"),
+        ((200, '{"config": {"original": "receivers: [{name: x}]"}}'), "has no receiver for test alerts"),
+        ((200, '{"config": {"original": "{"}}'), "does not answer as Alertmanager does"),
+        ((200, '{"config": {}}'), "does not answer as Alertmanager does"),
+    ],
+    ids=["starting", "list", "old configuration", "no YAML", "no configuration"],
+)
+def test_what_is_no_alertmanager_is_told_nothing(pages: tuple[str, Pages], status: tuple[int, str], said: str) -> None:
     url, known = pages
-    metrics = 'alertmanager_notification_requests_total{{integration="discord"}} {}\n'
-    known["/metrics"] = (200, metrics.format(4))
-    known["/api/v2/alerts"] = (200, "")
-
-    posted: list[Any] = []
-
-    class Sending(Part):
-        def page(self, path: str, query: Mapping[str, str] | None = None, body: Any = None) -> Page:
-            page = super().page(path, query, body)
-            if body is not None:
-                posted.extend(body)
-                known["/metrics"] = (200, metrics.format(4 + sent))
-            return page
-
-    assert alertmanager.send_test_alert(Sending(url), 1).level is level
-    # another alert's message may have been the one: the test's own must still go out
-    goes_on = datetime.fromisoformat(posted[-1]["endsAt"]) > datetime.now(UTC) + timedelta(seconds=30)
-    assert goes_on is (level is Level.OK)
+    known["/api/v2/status"] = status
+    (finding,) = alertmanager.send_test_alert(Part(url), 5)
+    assert finding.level is Level.FAIL
+    assert said in finding.detail
 
 
 def test_the_first_line_with_anything_in_it_is_shown() -> None:
