@@ -266,8 +266,8 @@ def test_it_is_not_accepted_where_it_may_be_the_one_that_was_not(
     accepted: int, given_up: int, others: int, taken: float, by: bool
 ) -> None:
     """Whatever became of messages: with one given up, or one that has not ended, nothing is claimed."""
-    counts = {"asked": accepted + given_up, "refused": given_up, "given_up": given_up}
-    finding = delivery.judge(running(look(by=by)), TEST, look(taken, by=by, **counts), others)
+    now = look(taken, accepted + given_up, given_up, given_up, by=by)
+    finding = delivery.judge(running(look(by=by)), TEST, now, others)
     if finding and finding.level is Level.OK:
         assert not given_up
         assert accepted >= (1 + others if by else 1)
@@ -275,13 +275,13 @@ def test_it_is_not_accepted_where_it_may_be_the_one_that_was_not(
 
 
 def test_without_counts_by_receiver_what_is_open_is_said_with_the_flag_to_set() -> None:
-    run = running(look(by=0), wait=15)
-    assert delivery.judge(run, TEST, look(40, by=0, asked=1), 0) is None
-    finding = delivery.judge(run, TEST, look(50, by=0, asked=3, refused=1, given_up=1), 0)
+    run = running(look(by=False), wait=15)
+    assert delivery.judge(run, TEST, look(40, by=False, asked=1), 0) is None
+    finding = delivery.judge(run, TEST, look(50, by=False, asked=3, refused=1, given_up=1), 0)
     assert finding is not None
     assert finding.detail == "not proven: 1 of 3 messages were refused, and nothing tells which"
     assert "receiver-name-in-metrics" in finding.mend
-    none = delivery.judge(run, TEST, look(50, by=0, asked=1, refused=1, given_up=1), 0)
+    none = delivery.judge(run, TEST, look(50, by=False, asked=1, refused=1, given_up=1), 0)
     assert none is not None
     assert none.detail == "not accepted: refused"
 
@@ -297,7 +297,7 @@ def test_the_generated_configuration_has_the_receivers_that_are_looked_for() -> 
     written = alertmanager_config(Channels((Channel("ops", "/x/ops"), Channel("discord", "/x/d"))), [])
     assert delivery.channels(written) == [delivery.Channel("ops", "/x/ops"), delivery.Channel("discord", "/x/d")]
     assert written["route"]["routes"][0]["group_interval"] == f"{delivery.TRY_SECONDS:.0f}s"
-    assert alertmanager.judge_receivers(json.dumps(written)).detail == "to Discord: ops, discord"
+    assert alertmanager.judge_receivers(json.dumps(written)).detail == "to Discord: discord, ops"
 
 
 def test_dashboards_and_sources_are_judged_by_what_grafana_answers() -> None:
