@@ -199,11 +199,17 @@ TEST = delivery.Channel("discord", "/etc/alertmanager/secrets/discord_webhook_ur
 
 
 def look(
-    taken: float = 1, alerts: Sequence[Mapping[str, Any]] = (), process: int = 7, **counts: float
+    taken: float = 1,
+    asked: int = 0,
+    refused: int = 0,
+    given_up: int = 0,
+    *,
+    by: bool = True,
+    process: int = 7,
+    alerts: Sequence[Mapping[str, Any]] = (),
 ) -> delivery.Look:
     """Alertmanager that counts by receiver, unless `by` says otherwise."""
-    receiver = ',receiver_name="test:discord"' if counts.pop("by", 1) else ""
-    asked, refused, given_up = (counts.get(name, 0) for name in ("asked", "refused", "given_up"))
+    receiver = ',receiver_name="test:discord"' if by else ""
     lines = [
         f"process_start_time_seconds {process}",
         f'alertmanager_notification_requests_total{{integration="discord"{receiver}}} {asked}',
