@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from alert_rules.alertmanager import (
     TEMPLATE_FILE,
@@ -77,9 +78,14 @@ def routed(built: Compiled) -> list[RoutedAlert]:
     ]
 
 
+def routing(built: Compiled) -> dict[str, Any]:
+    """Alertmanager's configuration."""
+    return alertmanager_config(built.channels, routed(built))
+
+
 def outputs(built: Compiled) -> dict[str, str]:
     """The generated files by name: the same texts for the same sources."""
-    config = alertmanager_config(built.channels, routed(built))
+    config = routing(built)
     return {
         RULES_FILE: rules_text(built.groups),
         ALERTMANAGER_FILE: config_text(config),

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import yaml
 
-from exporter.finding import Finding, Level, fail, ok
+from exporter.finding import Finding, Level, fail, ok, skipped
 from exporter.verify import delivery
+from exporter.verify.built import ROUTING_AS_BUILT, RULES_AS_BUILT, Built, judge_routing
 from exporter.verify.delivery import TEST_ALERT
 from exporter.verify.exporter import parse
 from exporter.verify.web import Part, UnansweredError, first_line
@@ -21,15 +22,19 @@ _GIVE_UP_SECONDS = 2.0
 _PEER_SECONDS = 15.0  # Alertmanager's --cluster.peer-timeout
 
 
-def look_at_alertmanager(part: Part) -> list[Finding]:
-    """Whether it is ready, and where it sends to."""
+def look_at_alertmanager(part: Part, built: Built | Finding) -> list[Finding]:
+    """Whether it is ready, where it sends to, and whether it runs what is built."""
     try:
         part.text("/-/ready")
         status = part.json("/api/v2/status")
         version, text = status["versionInfo"]["version"], status["config"]["original"]
     except (UnansweredError, KeyError, TypeError) as error:
         return [fail(ALERTMANAGER, str(error), "start it, or name its address: --alertmanager-url")]
-    return [ok(ALERTMANAGER, f"{part.url} is ready, version {version}"), judge_receivers(text)]
+    return [
+        ok(ALERTMANAGER, f"{part.url} is ready, version {version}"),
+        judge_receivers(text),
+        skipped(ROUTING_AS_BUILT, RULES_AS_BUILT) if isinstance(built, Finding) else judge_routing(built, text),
+    ]
 
 
 def judge_receivers(text: str) -> Finding:

@@ -142,6 +142,10 @@ def _quick_alerts(folder: Path) -> Path:
     services = {
         "prometheus": {"volumes": [f"{built}:/etc/prometheus/rules:ro"]},
         "alertmanager": {"volumes": [f"{built}:/etc/alertmanager/config:ro"]},
+        # the rules above are not what any alerts.yaml builds
+        "verify": {
+            "entrypoint": ["ai-operation-exporter", "verify", "--config=/etc/ai-operation-exporter/config.yaml"]
+        },
     }
     return _written(folder / "quick.yml", {"services": services})
 
