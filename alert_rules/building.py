@@ -54,8 +54,9 @@ def compiled(written: Alerts, channels: Channels) -> Compiled:
     """The same for alerts that are read already."""
     alerts = compile_alerts(written, channels.names)
     named = {channel for alert in alerts for channel in alert.channels}
-    groups = (rules_group(alerts, written.links), companions_group(named, written.links))
-    return Compiled(alerts, groups, channels)
+    enabled = [alert for alert in alerts if not alert.disabled]
+    groups = (rules_group(enabled, written.links), companions_group(named, written.links))
+    return Compiled(alerts, tuple(group for group in groups if group.rules), channels)
 
 
 def routed(built: Compiled) -> list[RoutedAlert]:

@@ -26,6 +26,7 @@ from exporter.watchdog import watching
 from exporter.web.server import WebError
 
 if TYPE_CHECKING:
+    from alert_rules.reloading import Servers
     from exporter.finding import Finding
     from exporter.verify import Built
 
@@ -123,8 +124,21 @@ def _parser() -> argparse.ArgumentParser:
     _state(commands.add_parser("state", help="what the state folder holds"))
 
     rules = commands.add_parser("rules", help="alerts, compiled to Prometheus rules and Alertmanager's routing")
-    add_rules_commands(rules)
+    add_rules_commands(rules, _rule_servers)
     return parser
+
+
+def _rule_servers(prometheus: str | None, alertmanager: str | None) -> "Servers":
+    """Where rules are loaded, by flags, else by the environment; an empty address is none."""
+    from alert_rules.reloading import Servers
+    from exporter.verify.places import places_from
+    from exporter.verify.web import Part
+
+    places = places_from(
+        {"exporter": "", "grafana": "", "prometheus": prometheus, "alertmanager": alertmanager},
+        {name: os.environ[name] for name in ("PROMETHEUS_URL", "ALERTMANAGER_URL") if name in os.environ},
+    )
+    return Servers(*(Part(url) if url else None for url in (places.prometheus, places.alertmanager)))
 
 
 def _state(parser: argparse.ArgumentParser) -> None:

@@ -177,6 +177,7 @@ class Prometheus:
     """A Prometheus that answers queries."""
 
     url: str
+    container: str = ""  # the id of its container
 
     def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
         """The result of an instant query."""
@@ -201,8 +202,8 @@ def prometheus(folder: Path, port: int) -> Iterator[Prometheus]:
 
 
 @contextlib.contextmanager
-def prometheus_with(files: Path) -> Iterator[Prometheus]:
-    """A real Prometheus with the prometheus.yml of a folder, and what else that names there."""
+def prometheus_with(files: Path, *arguments: str) -> Iterator[Prometheus]:
+    """A real Prometheus with the prometheus.yml of a folder, and what else that names there, and further flags."""
     require_docker("a real Prometheus")
     port = free_port()
     for path in (files.parent, files):
@@ -212,11 +213,11 @@ def prometheus_with(files: Path) -> Iterator[Prometheus]:
         .with_volume_mapping(str(files), "/etc/prometheus", "ro")
         .with_command(
             "--config.file=/etc/prometheus/prometheus.yml --storage.tsdb.path=/prometheus "
-            f"--web.listen-address=127.0.0.1:{port}"
+            f"--web.listen-address=127.0.0.1:{port} {' '.join(arguments)}"
         )
     )
     with container:
-        server = Prometheus(f"http://127.0.0.1:{port}")
+        server = Prometheus(f"http://127.0.0.1:{port}", str(container.get_wrapped_container().id))
         wait_for(lambda: fetch(f"{server.url}/-/ready")[0] == 200, 60)
         yield server
 
