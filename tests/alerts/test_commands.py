@@ -64,6 +64,15 @@ class Rules:
         captured = self.capsys.readouterr()
         return code, captured.out, captured.err
 
+    def verified(self) -> dict[str, str]:
+        """The lines of `verify`, by what they are about."""
+        nowhere = f"http://127.0.0.1:{free_port()}"
+        urls = {"prometheus": self.prometheus, "alertmanager": self.alertmanager, "exporter": nowhere, "grafana": ""}
+        self.capsys.readouterr()
+        main(["verify", f"--alerts={self.alerts}", *(f"--{name}-url={url}" for name, url in urls.items())])
+        lines = self.capsys.readouterr().out.splitlines()
+        return {line[6:36].strip(): line for line in lines if line[:1] not in ("", " ")}
+
     def listed(self) -> dict[str, dict[str, Any]]:
         """`rules list --json`, by name."""
         code, out, _ = self.run("list", "--json")
@@ -84,7 +93,8 @@ def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 @contextlib.contextmanager
 def servers(rules: Rules, *arguments: str) -> Iterator[Prometheus]:
     """A Prometheus with further flags, and an Alertmanager, both on the folder that is built."""
-    (rules.built / "prometheus.yml").write_text("rule_files: [/etc/prometheus/rules.yml]\n")
+    config = {"rule_files": ["/etc/prometheus/rules.yml"], "global": {"evaluation_interval": "1s"}}
+    (rules.built / "prometheus.yml").write_text(yaml.safe_dump(config))
     with prometheus_with(rules.built, *arguments) as prometheus, alertmanager(rules.built) as manager:
         rules.prometheus, rules.alertmanager = prometheus.url, manager.url
         yield prometheus
@@ -136,10 +146,19 @@ def test_where_prometheus_reloads_by_a_signal_alone_it_is_pending_until_then(rul
         assert "Alertmanager" not in err
         assert (rules.listed()["Phase 8"]["loaded"], rules.listed()["high_error_rate"]["loaded"]) == (False, True)
         assert "no: not loaded" in rules.run("list")[1]
+        said = rules.verified()
+        assert said["rules as built"].startswith("FAIL")
+        assert said["rules as built"].endswith("Phase 8: not loaded")
+        assert said["routing as built"].startswith("ok")
         reload = f"docker kill --signal HUP {prometheus.container}"
         code, out, err = rules.run("add", f"--reload-command={reload}", given=REQUEST | {"name": "Phase 9"})
         assert (code, json.loads(out)["status"], err) == (0, "active", "")
         assert {"Phase 8", "Phase 9"} <= loaded(prometheus)
+        assert rules.verified()["rules as built"].startswith("ok")
+        routing = (rules.built / "alertmanager.yml").read_text()
+        (rules.built / "alertmanager.yml").write_text(routing.replace("group_wait: 30s", "group_wait: 5s", 1))
+        assert fetch(f"{rules.alertmanager}/-/reload", post=True)[0] == 200
+        assert rules.verified()["routing as built"].endswith("route: another group_wait")
 
 
 def test_a_server_that_runs_another_file_is_pending(rules: Rules, tmp_path: Path) -> None:

@@ -41,6 +41,13 @@ RICH = (
     condition: $1,200 < monthly_spend
     by: model
     channel: discord
+  - name: 'Leiter "ä" {x="y"}'
+    condition: budget_utilization >= rung
+    by: user
+    channel: discord
+    rungs:
+      12.5%: info
+      90%: critical
   - name: 時間
     condition: queue_depth > 1000000
     channel: discord

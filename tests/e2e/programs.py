@@ -32,9 +32,11 @@ def free_port() -> int:
         return port
 
 
-def fetch(url: str, headers: Mapping[str, str] | None = None, timeout: float = 20.0) -> tuple[int, str]:
+def fetch(
+    url: str, headers: Mapping[str, str] | None = None, timeout: float = 20.0, *, post: bool = False
+) -> tuple[int, str]:
     """Status and text of a page."""
-    request = urllib.request.Request(url, headers=dict(headers or {}))
+    request = urllib.request.Request(url, headers=dict(headers or {}), method="POST" if post else "GET")
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             return answer.status, answer.read().decode()

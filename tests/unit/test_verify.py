@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,14 +17,16 @@ from hypothesis import strategies as st
 from alert_rules.alertmanager import TEST_ALERT, TEST_RECEIVER, alertmanager_config
 from alert_rules.channels import Channel, Channels
 from alert_rules.conventions import JOB
+from exporter import cli
 from exporter.config import ConfigError
 from exporter.finding import Finding, Level
-from exporter.verify import alertmanager, delivery, exporter, grafana, prometheus
+from exporter.verify import alertmanager, built, delivery, exporter, grafana, prometheus
 from exporter.verify.places import DEFAULTS, places_from
 from exporter.verify.web import Page, Part, UnansweredError, first_line
 from tests.e2e.programs import free_port
 
 Pages = dict[str, tuple[int, str]]
+ROOT = Path(__file__).parents[2]
 MONEY = st.decimals(min_value=0, max_value=10**6, places=6)
 
 
@@ -423,12 +426,60 @@ def test_what_is_no_alertmanager_is_told_nothing(pages: tuple[str, Pages], statu
     assert said in finding.detail
 
 
+GENERATED = "receivers: [{name: discord}, {name: failures}, {name: heartbeat}]"
+
+
+class Stub:
+    """What is built, with differences that are known."""
+
+    def __init__(self, *differences: str) -> None:
+        self.differences = differences
+
+    def rule_differences(self, groups: Sequence[Mapping[str, Any]]) -> Sequence[object]:
+        assert groups == [{"rules": []}]
+        return self.differences
+
+    def config_differences(self, text: str) -> Sequence[object]:
+        assert text == GENERATED
+        return self.differences
+
+
+def test_what_is_loaded_and_not_built_is_named_with_what_to_reload() -> None:
+    groups: list[dict[str, Any]] = [{"rules": []}]
+    assert built.judge_rules(Stub(), groups).level is Level.OK
+    assert built.judge_routing(Stub(), GENERATED).level is Level.OK
+    rules, routing = (
+        built.judge_rules(Stub("a: not loaded"), groups),
+        built.judge_routing(Stub("route: another x"), GENERATED),
+    )
+    assert (rules.level, rules.detail) == (Level.FAIL, "a: not loaded")
+    assert "SIGHUP prometheus" in rules.mend
+    assert (routing.level, routing.detail) == (Level.FAIL, "route: another x")
+    assert "SIGHUP alertmanager" in routing.mend
+    for text in ("", "[]", "{", "receivers: 7"):
+        assert "not to be understood" in built.judge_routing(Stub(), text).detail
+    own = built.judge_routing(Stub(), "receivers: [{name: team}]")
+    assert (own.level, own.detail) == (Level.WARN, "Alertmanager has a configuration of your own: not compared")
+
+
+def test_without_alerts_yaml_nothing_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli._built(None, None) == built.no_files()
+    (tmp_path / "alerts.yaml").write_text("alerts: [{name: x, colour: red}]")
+    shutil.copy(ROOT / "alert_rules" / "channels.yaml", tmp_path)
+    finding = cli._built(tmp_path / "alerts.yaml", None)
+    assert isinstance(finding, Finding)
+    assert (finding.name, finding.level) == ("rules as built", Level.FAIL)
+    assert "alerts.yaml:1:" in finding.detail
+    assert finding.detail.endswith("and 1 more")
+
+
 def test_the_first_line_with_anything_in_it_is_shown() -> None:
     assert first_line("\n \n a \nb") == "a"
     assert first_line("") == "nothing more"
 
 
 def test_it_asks_for_what_the_rules_and_the_dashboards_are_called() -> None:
-    built = Path(__file__).parents[2] / "dashboards" / "generated"
+    pages = ROOT / "dashboards" / "generated"
     assert JOB in prometheus.JOBS
-    assert set(grafana.UIDS) == {json.loads(file.read_text())["uid"] for file in built.glob("*.json")}
+    assert set(grafana.UIDS) == {json.loads(file.read_text())["uid"] for file in pages.glob("*.json")}
