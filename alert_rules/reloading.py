@@ -77,7 +77,7 @@ class _Place:
         if not found:
             return ""
         more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-        return f"{self.name} at {self.server.url} runs something else: {found[0]}{more}"
+        return f"{self.name} at {self.server.url} does not run what was built: {found[0]}{more}"
 
 
 def activate(built: Built, names: Sequence[str], servers: Servers, how: Reload) -> list[str]:
