@@ -215,7 +215,7 @@ def _held_up(name: str, channel: Channel, found: Mapping[str, Any]) -> Finding |
     """What keeps the alert from its receiver, by Alertmanager's own account of it."""
     status = found.get("status", {})
     receivers = [str(each.get("name")) for each in found.get("receivers", ())]
-    if receivers != [channel.receiver]:
+    if channel.receiver not in receivers:
         return no_route(f"routed to {listing(receivers)}, not to {channel.receiver}: another route takes it first")
     if silences := status.get("silencedBy"):
         return fail(name, f"silenced by {listing(silences)}", "expire the silence on Alertmanager's page Silences")

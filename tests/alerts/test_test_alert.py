@@ -305,6 +305,18 @@ def test_a_configuration_that_keeps_it_back_is_said(tmp_path: Path, server: Disc
     assert not server.titled("A test")
 
 
+def test_a_route_that_keeps_a_copy_does_not_matter(tmp_path: Path, server: DiscordServer) -> None:
+    """Everything goes to an archive too, which is muted now."""
+    written = config()
+    always = {"name": "always", "time_intervals": [{"weekdays": ["sunday:saturday"]}]}
+    archive = {"receiver": "failures", "matchers": ['alertname=~".+"'], "mute_time_intervals": ["always"]}
+    written["time_intervals"] = [always]
+    written["route"]["routes"].insert(0, {**archive, "continue": True})
+    with running(tmp_path, server, written, BY_RECEIVER) as manager:
+        assert verified(manager).level is Level.OK
+    assert len(server.titled("A test")) == 1
+
+
 def test_without_counts_by_receiver_it_is_proven_or_not_claimed(
     quick: dict[str, Any], tmp_path: Path, server: DiscordServer
 ) -> None:
