@@ -1,6 +1,6 @@
 """A test alert, followed until the channel has taken its own message: pure judgement of what Alertmanager tells."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -100,13 +100,13 @@ class Look:
     def counts(self, receiver: str | None) -> Counts:
         """The counts of a receiver; None: of everything to Discord."""
         wanted = {_INTEGRATION} if receiver is None else {_INTEGRATION, ("receiver_name", receiver)}
-        totals: Counter[str] = Counter()
-        reasons: Counter[str] = Counter()
+        totals: dict[str, float] = defaultdict(float)
+        reasons: dict[str, float] = defaultdict(float)
         for (name, labels), value in self.samples.items():
             if wanted <= labels:
-                totals[name] += value  # type: ignore[assignment]
+                totals[name] += value
                 if name == _GIVEN_UP:
-                    reasons[dict(labels).get("reason", "")] += value  # type: ignore[assignment]
+                    reasons[dict(labels).get("reason", "")] += value
         refused = totals[_REFUSED]
         return Counts(totals[_REQUESTS] - refused, totals[_GIVEN_UP], refused, reasons)
 
