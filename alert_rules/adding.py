@@ -1,45 +1,36 @@
 """`rules add`: the admin API's request becomes an alert in alerts.yaml, and its webhook's URL a file beside it."""
 
-import stat
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from alert_rules.appending import append_alert
+from alert_rules.changing import Change, Places, Secret, change
 from alert_rules.channels import Channels
 from alert_rules.dimensions import Dimension
 from alert_rules.errors import RulesError
-from alert_rules.files import locked, replace_file
 from alert_rules.request import AddRequest, alert_id, parse_request
-from alert_rules.secrets import check_webhook_url, read_secret, secret_path, write_secret
+from alert_rules.secrets import check_webhook_url, read_secret, secret_path
+from exporter.document import read_document
 
 _UNDONE = "the alert was not added: all files are as they were"
+_PLACE = re.compile(r":(\d+):\d+: ")
 
+ACTIVE, PENDING = "active", "pending"
+"""Whether the servers have loaded an alert, or still have to."""
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """The files that an alert is added to: `secrets` is the folder that Alertmanager sees as its own."""
-
-    alerts: Path
-    secrets: Path
+__all__ = ["ACTIVE", "PENDING", "Added", "Places", "add_alert"]
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """The answer to a request."""
+    """The answer to a request; `secret` is the file that a new webhook's URL was written into."""
 
     id: str
     name: str
-    status: str = "active"
-
-
-@dataclass(frozen=True, slots=True)
-class _Secret:
-    """A URL to be written, and what was in its file before."""
-
-    path: Path
-    url: str
-    before: str | None
+    status: str = ACTIVE
+    secret: Path | None = field(default=None, compare=False)
 
 
 def add_alert(
@@ -50,12 +41,12 @@ def add_alert(
     build: Callable[[], None],
     *,
     replace_webhook: bool = False,
+    status: Callable[[str], str] = lambda _: ACTIVE,
 ) -> Added:
     """Add the alert that a request asks for, and build; RulesError says what is wrong with it, and nothing is changed.
 
-    `build` compiles alerts.yaml as it then is, and raises where it cannot; it must not have written anything then. One
-    request at a time: others wait. A process that is ended on the way leaves alerts.yaml as it was or with the whole
-    alert, and the URL's file as it was or with the whole URL, never the alert before the URL.
+    What `build` must do, and what a process that is ended on the way leaves, is said at `change`. `status` is asked
+    afterwards, by the alert's name, whether the servers have loaded what was built.
     """
     request = parse_request(text, quantities)
     if unknown := [name for name in request.channels if name not in channels.names]:
@@ -63,34 +54,53 @@ def add_alert(
         raise RulesError(
             [f"channel: no channel {', '.join(unknown)} — write one of {known}, or add it to channels.yaml"]
         )
-    alerts = places.alerts.resolve()
-    with locked(alerts.parent):
-        before, mode = _read(alerts)
-        after = append_alert(before, request.settings, str(places.alerts))
+    file = str(places.alerts)
+
+    written: list[Secret] = []
+
+    def plan(before: bytes) -> Change:
+        after = append_alert(before, request.settings, file)
         secret = _secret(request, places, channels, replace=replace_webhook)
+        written.extend([secret] if secret else [])
+        return Change(after, secret)
+
+    def build_and_blame() -> None:
         try:
-            if secret:
-                write_secret(secret.path, secret.url)
-            replace_file(alerts, after, mode)
             build()
-        except BaseException as error:
-            _put_back(alerts, before, after, mode, secret)
-            if isinstance(error, RulesError):
-                raise RulesError([*error.problems, _UNDONE]) from None
-            if isinstance(error, OSError):
-                raise RulesError([f"{error.filename}: {error.strerror} — make it writable", _UNDONE]) from None
-            raise
-    return Added(alert_id(request.name), request.name)
+        except RulesError as error:
+            # The line in the file is gone when this is read.
+            raise RulesError(_by_field(error.problems, file, places.alerts.read_bytes(), request)) from None
+
+    change(places, plan, build_and_blame, _UNDONE)
+    return Added(alert_id(request.name), request.name, status(request.name), written[0].path if written else None)
 
 
-def _read(path: Path) -> tuple[bytes, int]:
-    try:
-        return path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
-    except OSError as error:
-        raise RulesError([f"{path}: {error.strerror} — name a file that can be read"]) from None
+def _by_field(problems: tuple[str, ...], file: str, content: bytes, request: AddRequest) -> list[str]:
+    """Problems in the lines that were added, each with the request's field instead of its place in the file."""
+    document = read_document(content)
+    data = document.data if isinstance(document.data, dict) else {}
+    number = len(data.get("alerts") or ()) - 1
+    within = [place.line for path, place in document.values.items() if path[:2] == ("alerts", number)]
+    fields = {
+        place.line: str(path[2])
+        for path, place in document.keys.items()
+        if path[:2] == ("alerts", number) and len(path) == 3
+    }
+
+    def blamed(problem: str) -> str:
+        place = _PLACE.match(problem, len(file)) if problem.startswith(file) else None
+        line = int(place[1]) if place else 0
+        if not place or not fields or not min(fields) <= line <= max(within):
+            return problem
+        field = fields[max(known for known in fields if known <= line)]
+        field = request.origins.get(field, field)
+        found = problem[place.end() :]
+        return found if found.startswith(f"{field}:") else f"{field}: {found}"
+
+    return [blamed(problem) for problem in problems]
 
 
-def _secret(request: AddRequest, places: Places, channels: Channels, *, replace: bool) -> _Secret | None:
+def _secret(request: AddRequest, places: Places, channels: Channels, *, replace: bool) -> Secret | None:
     url = request.webhook_url
     if url is None:
         return None
@@ -105,12 +115,4 @@ def _secret(request: AddRequest, places: Places, channels: Channels, *, replace:
                 " webhook_url out, name another channel, or replace it for all of them with --replace-webhook"
             ]
         )
-    return None if before == url else _Secret(path, url, before)
-
-
-def _put_back(alerts: Path, before: bytes, after: bytes, mode: int, secret: _Secret | None) -> None:
-    # What somebody has saved in the meantime is theirs.
-    if alerts.read_bytes() == after:
-        replace_file(alerts, before, mode)
-    if secret and read_secret(secret.path) == secret.url:
-        write_secret(secret.path, secret.before)
+    return None if before == url else Secret(path, url, before)

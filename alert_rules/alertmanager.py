@@ -14,6 +14,17 @@ TEMPLATE_FILE = "discord.tmpl"
 """The messages' template, beside the configuration."""
 
 NOTIFICATIONS_FAILING, WATCHDOG = "notifications_failing", "watchdog"
+TEST_ALERT = "ai_monitoring_test"
+"""The alert by which `verify` proves that messages reach a channel."""
+
+TEST_RECEIVER = "test:"
+"""Before a channel's name, the receiver of its test alerts. No channel's own name can hold the colon."""
+
+_TEST_TITLE = "🧪 A test: alerts reach this channel."
+_TEST_MESSAGE = "Sent by ai-operation-exporter verify. There is nothing to do."
+# How long Alertmanager tries to deliver a test; a message that it gives up is not tried again.
+_TEST_INTERVAL, _TEST_REPEAT = "30s", "24h"
+
 # Two alerts are about the same thing where all of these are equal; a label that both lack counts as equal, hence the
 # alert's name among them. Scope and reason, since one does not imply another. The channel, since one that is told only
 # the lower of two must be told that.
@@ -66,6 +77,7 @@ def alertmanager_config(
         "inhibit_rules": _inhibitions(alerts),
         "receivers": [
             *(_discord_receiver(channel) for channel in channels.channels),
+            *(_test_receiver(channel) for channel in channels.channels),
             _webhook_receiver(FAILURES, channels.failures_url_file, send_resolved=True),
             _webhook_receiver(HEARTBEAT, channels.heartbeat_url_file, send_resolved=False),
         ],
@@ -108,6 +120,7 @@ def _routes(channels: Channels, timing: Timing) -> dict[str, Any]:
         "group_interval": timing.group_interval,
         "repeat_interval": timing.repeat["warning"],
         "routes": [
+            *(_test_route(channel) for channel in channels.channels),
             {
                 "receiver": HEARTBEAT,
                 "matchers": [f'alertname="{WATCHDOG}"', 'severity="none"'],
@@ -138,6 +151,18 @@ def _channel_route(channel: Channel, timing: Timing) -> dict[str, Any]:
             {"matchers": [f'severity="{severity}"'], "repeat_interval": timing.repeat[severity]}
             for severity in SEVERITIES
         ],
+    }
+
+
+def _test_route(channel: Channel) -> dict[str, Any]:
+    """A test goes out at once, in a group of its own for each run, and to the one channel that it is a test of."""
+    return {
+        "receiver": TEST_RECEIVER + channel.name,
+        "matchers": [f'alertname="{TEST_ALERT}"', f'channel="{channel.name}"'],
+        "group_by": ["alertname", "channel", "run"],
+        "group_wait": "0s",
+        "group_interval": _TEST_INTERVAL,
+        "repeat_interval": _TEST_REPEAT,
     }
 
 
@@ -175,15 +200,25 @@ def _literal(text: str) -> str:
     return text.replace(".", "[.]")
 
 
-def _discord_receiver(channel: Channel) -> dict[str, Any]:
+def _test_receiver(channel: Channel) -> dict[str, Any]:
+    """The channel's own webhook, by another name: Alertmanager counts what it delivers by receiver."""
+    config = {"send_resolved": False, "title": _TEST_TITLE, "message": _TEST_MESSAGE}
+    return {"name": TEST_RECEIVER + channel.name, "discord_configs": [{**_webhook(channel), **config}]}
+
+
+def _webhook(channel: Channel) -> dict[str, Any]:
     config: dict[str, Any] = {"webhook_url_file": channel.webhook_url_file}
     if channel.username is not None:
         config["username"] = channel.username
+    return config
+
+
+def _discord_receiver(channel: Channel) -> dict[str, Any]:
     return {
         "name": channel.name,
         "discord_configs": [
             {
-                **config,
+                **_webhook(channel),
                 "send_resolved": True,
                 "title": '{{ template "ai_operation.discord.title" . }}',
                 "message": '{{ template "ai_operation.discord.message" . }}',

@@ -41,7 +41,7 @@ def append_alert(content: bytes, settings: Mapping[str, Any], name: str) -> byte
     if added is not None:
         after = _read(added.encode())
         expected = {**(before or {}), "alerts": [*(alerts or []), dict(settings)]}
-        if _same(after, expected):
+        if same_data(after, expected):
             return added.encode()
     raise RulesError(
         [
@@ -56,7 +56,8 @@ def _read(content: bytes) -> Any:
     return None if document.flaws else document.data
 
 
-def _same(one: Any, other: Any) -> bool:
+def same_data(one: Any, other: Any) -> bool:
+    """Whether two files hold the same settings in the same order."""
     # 1, 1.0 and True are equal in Python, and not the same setting; so are two orders of keys. NaN is unlike itself.
     return repr(one) == repr(other)
 
@@ -79,7 +80,7 @@ def _with_lines(text: str, settings: Mapping[str, Any]) -> str | None:
     if keys[-1] == "alerts":
         return _ended(text, newline) + item
     lines = text.split("\n")
-    line = _last_line(alerts) + 1
+    line = last_line(alerts) + 1
     if line >= len(lines):
         return None
     return "\n".join(lines[:line]) + "\n" + item + "\n".join(lines[line:])
@@ -89,7 +90,8 @@ def _ended(text: str, newline: str) -> str:
     return text if not text or text.endswith("\n") else text + newline
 
 
-def _last_line(node: Node) -> int:
+def last_line(node: Node) -> int:
+    """The number, from 0, of the last line that a value stands on."""
     # A collection ends, for the parser, where the next thing begins: the last scalar's end is what is wanted.
     while not isinstance(node.value, str):
         if not node.value:
@@ -102,9 +104,20 @@ def _last_line(node: Node) -> int:
 
 
 def _item(settings: Mapping[str, Any], indent: int, newline: str) -> str:
-    lines = [f"{key}: {_value(value)}" for key, value in settings.items()]
+    lines = [line for key, value in settings.items() for line in _lines(key, value)]
     first, rest = " " * indent + "- ", " " * (indent + 2)
     return "".join((first if i == 0 else rest) + line + newline for i, line in enumerate(lines))
+
+
+def _lines(key: str, value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [f"{key}:", *(f"  {_key(inner)}: {_value(of_it)}" for inner, of_it in value.items())]
+    return [f"{key}: {_value(value)}"]
+
+
+def _key(text: str) -> str:
+    # An amount like 80% is plain, though it begins as no other text of ours does.
+    return text if re.fullmatch(r"[\d.]+%", text) else _scalar(text)
 
 
 def _value(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from alert_rules.alertmanager import (
     TEMPLATE_FILE,
@@ -53,8 +54,9 @@ def compiled(written: Alerts, channels: Channels) -> Compiled:
     """The same for alerts that are read already."""
     alerts = compile_alerts(written, channels.names)
     named = {channel for alert in alerts for channel in alert.channels}
-    groups = (rules_group(alerts, written.links), companions_group(named, written.links))
-    return Compiled(alerts, groups, channels)
+    enabled = [alert for alert in alerts if not alert.disabled]
+    groups = (rules_group(enabled, written.links), companions_group(named, written.links))
+    return Compiled(alerts, tuple(group for group in groups if group.rules), channels)
 
 
 def routed(built: Compiled) -> list[RoutedAlert]:
@@ -77,9 +79,14 @@ def routed(built: Compiled) -> list[RoutedAlert]:
     ]
 
 
+def routing(built: Compiled) -> dict[str, Any]:
+    """Alertmanager's configuration."""
+    return alertmanager_config(built.channels, routed(built))
+
+
 def outputs(built: Compiled) -> dict[str, str]:
     """The generated files by name: the same texts for the same sources."""
-    config = alertmanager_config(built.channels, routed(built))
+    config = routing(built)
     return {
         RULES_FILE: rules_text(built.groups),
         ALERTMANAGER_FILE: config_text(config),

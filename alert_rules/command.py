@@ -1,24 +1,37 @@
-"""`rules build`, `validate`, `explain` and `add`."""
+"""`rules build`, `validate`, `explain`, `add`, `list`, `remove`, `disable` and `enable`."""
 
 import argparse
 import json
+import os
+import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from alert_rules.adding import Places, add_alert
+from alert_rules.adding import ACTIVE, PENDING, add_alert
 from alert_rules.annotations import RUNBOOKS
-from alert_rules.building import Compiled, Sources, compile_sources, outputs, stale, write
+from alert_rules.building import Compiled, Sources, compile_sources, outputs, routing, stale, write
+from alert_rules.changing import Places
 from alert_rules.channels import load_channels
 from alert_rules.errors import RulesError
 from alert_rules.explaining import explain
+from alert_rules.inventory import builtin_names, inventory, table
+from alert_rules.loaded import Built
+from alert_rules.managing import remove, switch, unused_secrets
 from alert_rules.quantities import LIMITS, QUANTITIES
+from alert_rules.reloading import Reload, Servers, activate, rule_states
 from alert_rules.runbook import write_first_runbook
+from alert_rules.source import read_source
 
 FOLDER = Path("alert_rules")
 
 
-def add_commands(parser: argparse.ArgumentParser) -> None:
+Connect = Callable[[str | None, str | None], Servers]
+"""The servers at two addresses, Prometheus' and Alertmanager's; None for the one that the environment names."""
+
+
+def add_commands(parser: argparse.ArgumentParser, connect: Connect) -> None:
     """The subcommands; each sets `run`, which takes the parsed arguments and returns the exit code."""
     commands = parser.add_subparsers(required=True, metavar="command")
 
@@ -37,17 +50,53 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     explained.set_defaults(run=lambda arguments: _explain(arguments, sys.stdout))
 
     add = commands.add_parser("add", help="take an alert as JSON from standard input, keep it and build")
-    _sources(add)
-    add.add_argument("--secrets", type=Path, default=Path("secrets"), metavar="DIR", help="webhooks' URLs (secrets)")
+    _changes(add)
     add.add_argument("--runbooks", type=Path, default=Path(RUNBOOKS), metavar="DIR", help="(%(default)s)")
     add.add_argument("--replace-webhook", action="store_true", help="let a new URL take the place of a channel's own")
-    add.set_defaults(run=lambda arguments: _add(arguments, sys.stdin, sys.stdout))
+    add.set_defaults(run=lambda arguments: _add(arguments, connect, sys.stdin, sys.stdout))
+
+    listed = commands.add_parser("list", help="all alerts, and whether Prometheus has loaded them")
+    _sources(listed)
+    _addresses(listed)
+    listed.add_argument("--json", action="store_true", help="for a script")
+    listed.set_defaults(run=lambda arguments: _list(arguments, connect, sys.stdout))
+
+    for name, what in (
+        ("remove", "take an alert out of alerts.yaml and build"),
+        ("disable", "switch an alert off in alerts.yaml, where it stays, and build"),
+        ("enable", "switch an alert on again and build"),
+    ):
+        changed = commands.add_parser(name, help=what)
+        changed.add_argument("id", metavar="ID", help="the id that `add` answered, or the name")
+        _changes(changed)
+        changed.set_defaults(command=name, run=lambda arguments: _change(arguments, connect, sys.stdout))
 
 
 def _sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--alerts", type=Path, default=FOLDER / "alerts.yaml", metavar="FILE", help="(%(default)s)")
     parser.add_argument("--channels", type=Path, default=FOLDER / "channels.yaml", metavar="FILE", help="(%(default)s)")
     parser.add_argument("--out", type=Path, default=FOLDER / "generated", metavar="DIR", help="(%(default)s)")
+
+
+def _addresses(parser: argparse.ArgumentParser) -> None:
+    for part in ("prometheus", "alertmanager"):
+        what = f"else ${part.upper()}_URL, else the port of docker-compose.yml"
+        parser.add_argument(f"--{part}-url", metavar="URL", help=what)
+
+
+def _changes(parser: argparse.ArgumentParser) -> None:
+    _sources(parser)
+    parser.add_argument("--secrets", type=Path, default=Path("secrets"), metavar="DIR", help="webhooks' URLs (secrets)")
+    _addresses(parser)
+    parser.add_argument(
+        "--reload-command",
+        metavar="COMMAND",
+        default=os.environ.get("RULES_RELOAD_COMMAND", ""),
+        help="reloads both servers, else $RULES_RELOAD_COMMAND; without one they are asked at /-/reload",
+    )
+    parser.add_argument(
+        "--wait", type=float, default=15.0, metavar="SECONDS", help="for the servers to load it, at most (%(default)g)"
+    )
 
 
 def _compiled(arguments: argparse.Namespace) -> Compiled:
@@ -79,16 +128,91 @@ def _explain(arguments: argparse.Namespace, out: TextIO) -> int:
     return 0
 
 
-def _add(arguments: argparse.Namespace, request: TextIO, out: TextIO) -> int:
+def _add(arguments: argparse.Namespace, connect: Connect, request: TextIO, out: TextIO) -> int:
+    load = _loader(arguments, connect)
     added = add_alert(
         request.read(),
-        Places(arguments.alerts, arguments.secrets),
+        _places(arguments),
         load_channels(arguments.channels),
         {name: quantity.dimension for name, quantity in QUANTITIES.items() if name not in LIMITS},
-        lambda: write(arguments.out, outputs(_compiled(arguments))),
+        lambda: _write(arguments),
         replace_webhook=arguments.replace_webhook,
+        status=lambda name: ACTIVE if load(name) else PENDING,
     )
     if page := write_first_runbook(_compiled(arguments), added.name, arguments.runbooks):
-        print(f"a runbook to be completed: {page}", file=sys.stderr)
+        _note(f"a runbook to be completed: {page}")
+    if added.secret:
+        _note(
+            f"the webhook's URL is in {added.secret}. Where that file is mounted into Alertmanager's container by"
+            " itself, run docker compose restart alertmanager; verify --send-test-alert proves the channel"
+        )
     print(json.dumps({"id": added.id, "status": added.status}), file=out)
     return 0
+
+
+def _change(arguments: argparse.Namespace, connect: Connect, out: TextIO) -> int:
+    load = _loader(arguments, connect)
+    places, builtin = _places(arguments), builtin_names(_compiled(arguments))
+    unused: list[tuple[str, Path]] = []
+    if arguments.command == "remove":
+        channels = load_channels(arguments.channels)
+        before = unused_secrets(places, channels)
+        changed = remove(arguments.id, places, builtin, lambda: _write(arguments))
+        unused = [each for each in unused_secrets(places, channels) if each not in before]
+        done = "removed"
+    else:
+        off = arguments.command == "disable"
+        changed = switch(arguments.id, places, builtin, lambda: _write(arguments), disabled=off)
+        done = "disabled" if off else ACTIVE
+    for channel, path in unused:
+        _note(
+            f"no alert names the channel {channel} any more. Its webhook's URL stays in {path}: delete it if it is done"
+        )
+    status = done if load(changed.name) else PENDING
+    print(json.dumps({"id": changed.id, "status": status}), file=out)
+    return 0
+
+
+def _list(arguments: argparse.Namespace, connect: Connect, out: TextIO) -> int:
+    compiled = _compiled(arguments)
+    server = connect(arguments.prometheus_url, arguments.alertmanager_url).prometheus
+    states = rule_states(Built(compiled.groups, routing(compiled)), server)
+    listed = list(inventory(compiled, read_source(arguments.alerts), states))
+    if arguments.json:
+        print(json.dumps([each.as_json() for each in listed], ensure_ascii=False, indent=2), file=out)
+    else:
+        out.write(table(listed))
+    return 0
+
+
+def _places(arguments: argparse.Namespace) -> Places:
+    return Places(arguments.alerts, arguments.secrets)
+
+
+def _write(arguments: argparse.Namespace) -> None:
+    write(arguments.out, outputs(_compiled(arguments)))
+
+
+def _loader(arguments: argparse.Namespace, connect: Connect) -> Callable[[str], bool]:
+    """What has the servers load an alert that was built, and says on standard error what they have not.
+
+    What is wrong with addresses and command is said here, before anything is changed.
+    """
+    servers = connect(arguments.prometheus_url, arguments.alertmanager_url)
+    try:
+        how = Reload(tuple(shlex.split(arguments.reload_command)), arguments.wait)
+    except ValueError:
+        raise RulesError(["--reload-command: a quote is not closed — close it"]) from None
+
+    def load(name: str) -> bool:
+        compiled = _compiled(arguments)
+        missing = activate(Built(compiled.groups, routing(compiled)), [name], servers, how)
+        for line in missing:
+            _note(line)
+        return not missing
+
+    return load
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr)

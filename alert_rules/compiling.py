@@ -75,6 +75,7 @@ def compile_alert(spec: AlertSpec) -> Alert:
         first.quantity.dashboard,
         tuple(part.quantity.name for part in parts),
         first.comparison.operator,
+        spec.disabled,
     )
 
 

@@ -14,6 +14,8 @@ def explain(built: Compiled, name: str) -> str:
     """What an alert means and how it is computed. Raises `RulesError` for a name that there is none of."""
     rules = [rule for group in built.groups for rule in group.rules]
     alerting = [rule for rule in rules if rule.is_alert and rule.name == name]
+    if not alerting and any(alert.name == name for alert in built.alerts):
+        raise RulesError([f"{name} is disabled — enable it first: rules enable"])
     if not alerting:
         known = ", ".join(dict.fromkeys(rule.name for rule in rules if rule.is_alert))
         raise RulesError([f"no alert {name!r} — write one of {known}"])

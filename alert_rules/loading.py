@@ -76,6 +76,7 @@ _MENDS: Mapping[str, str] = {
     "extra_forbidden": "known here: {known}",
     "string_type": "write a text; in quotes if it looks like a number",
     "int_type": "write a whole number",
+    "bool_type": "write true or false",
     "float_type": "write a number",
     "float_parsing": "write a number",
     "list_type": "write a list",

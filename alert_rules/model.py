@@ -61,7 +61,7 @@ class Rung:
 class Alert:
     """One alert, compiled. `wait` and `keep` are in seconds.
 
-    `quantities` are the names that its condition holds.
+    `quantities` are the names that its condition holds. A disabled one is compiled like any other, and has no rules.
     """
 
     name: str
@@ -74,6 +74,7 @@ class Alert:
     dashboard: str
     quantities: tuple[str, ...]
     operator: Operator
+    disabled: bool = False
 
     @property
     def threshold(self) -> float | None:

@@ -13,12 +13,17 @@ from alert_rules.conventions import CHANNEL_NAME, LONGEST_NAME, SEVERITIES
 from alert_rules.dimensions import THRESHOLDS, Dimension
 from alert_rules.errors import RulesError
 
-_TEXTS = ("severity", "for", "keep_firing_for", "window", "summary")
-_FIELDS = ("name", "type", *THRESHOLDS, "channel", "webhook_url", *_TEXTS, "by", "min_operations")
+_TEXTS = ("for", "keep_firing_for", "window", "certainty", "summary")
+_FIELDS = (
+    *("name", "type", *THRESHOLDS, "condition", "channel", "webhook_url", "severity", "rungs"),
+    *(*_TEXTS, "by", "min_operations"),
+)
 _SHOWN = re.compile(r"[\w.-]{1,40}")
 _CHANNEL = re.compile(CHANNEL_NAME)
+_RUNG = re.compile(r"[\w.,%$]{1,40}", re.ASCII)
 _LONGEST_TEXT = 200
 _LARGEST, _PLACES = Decimal(10) ** 12, 9
+_MOST_OPERATIONS = 1_000_000
 
 # Names of this project's alerts are hashed under it, so that an alert has the same id wherever it is added.
 _NAMESPACE = uuid.UUID("6f2f9c52-7c0d-5a53-9d0e-3a1f0f6f7c14")
@@ -26,11 +31,15 @@ _NAMESPACE = uuid.UUID("6f2f9c52-7c0d-5a53-9d0e-3a1f0f6f7c14")
 
 @dataclass(frozen=True, slots=True)
 class AddRequest:
-    """A new alert: `settings` as alerts.yaml has them, in order; the URL is kept apart and out of every repr."""
+    """A new alert: `settings` as alerts.yaml has them, in order; the URL is kept apart and out of every repr.
+
+    `origins` has the request's own field for a setting that is called otherwise.
+    """
 
     name: str
     settings: dict[str, Any]
     channels: tuple[str, ...]
+    origins: dict[str, str] = field(default_factory=dict)
     webhook_url: str | None = field(default=None, repr=False)
 
 
@@ -65,7 +74,10 @@ def parse_request(text: str | bytes, quantities: Mapping[str, Dimension]) -> Add
         problems.append("webhook_url: several channels — name the one channel that it belongs to")
     if problems:
         raise RulesError(problems)
-    return AddRequest(settings["name"], settings, channels, url)
+    origins = (
+        {} if "condition" in data else {"condition": next(name for name in THRESHOLDS if data.get(name) is not None)}
+    )
+    return AddRequest(settings["name"], settings, channels, origins, url)
 
 
 def _object(text: str | bytes) -> dict[str, Any]:
@@ -117,6 +129,13 @@ def _name(data: Mapping[str, Any], _: Mapping[str, Dimension]) -> dict[str, Any]
 
 
 def _condition(data: Mapping[str, Any], quantities: Mapping[str, Dimension]) -> dict[str, Any]:
+    if data.get("condition") is not None:
+        beside = [name for name in ("type", *THRESHOLDS) if data.get(name) is not None]
+        if beside:
+            raise RulesError([f"condition: beside {' and '.join(beside)} — keep one of the two"])
+        return {"condition": _text(data, "condition", _LONGEST_TEXT)}
+    if data.get("type") is None:
+        raise RulesError(["type: not set — write a quantity with its threshold, or a condition instead"])
     quantity = _text(data, "type", _LONGEST_TEXT)
     if quantity not in quantities:
         raise RulesError([f"type: no such quantity — write one of {', '.join(quantities)}"])
@@ -144,16 +163,29 @@ def _channel(data: Mapping[str, Any], _: Mapping[str, Dimension]) -> dict[str, A
 
 
 def _severity(data: Mapping[str, Any], _: Mapping[str, Dimension]) -> dict[str, Any]:
+    if "rungs" in data:
+        return _rungs(data)
     severity = data.get("severity", "warning")
     if severity not in SEVERITIES:
         raise RulesError([f"severity: write one of {', '.join(SEVERITIES)}"])
     return {"severity": severity}
 
 
+def _rungs(data: Mapping[str, Any]) -> dict[str, Any]:
+    rungs = data["rungs"]
+    if not isinstance(rungs, dict) or not rungs:
+        raise RulesError(['rungs: write an object of amounts with their severities, like {"80%": "warning"}'])
+    if "severity" in data:
+        raise RulesError(["severity: beside rungs — leave it out, each rung has its own"])
+    if not all(_RUNG.fullmatch(amount) for amount in rungs):
+        raise RulesError(["rungs: write amounts like 80%, $100 or 2000ms"])
+    if not all(severity in SEVERITIES for severity in rungs.values()):
+        raise RulesError([f"rungs: write one of {', '.join(SEVERITIES)} behind each amount"])
+    return {"rungs": dict(rungs)}
+
+
 def _options(data: Mapping[str, Any], _: Mapping[str, Dimension]) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        name: _text(data, name, _LONGEST_TEXT) for name in _TEXTS if name in data and name != "severity"
-    }
+    options: dict[str, Any] = {name: _text(data, name, _LONGEST_TEXT) for name in _TEXTS if name in data}
     if "by" in data:
         by = data["by"] if isinstance(data["by"], list) else [data["by"]]
         if not by or not all(isinstance(label, str) and label.isidentifier() for label in by):
@@ -161,7 +193,7 @@ def _options(data: Mapping[str, Any], _: Mapping[str, Dimension]) -> dict[str, A
         options["by"] = data["by"]
     if "min_operations" in data:
         least = data["min_operations"]
-        if not isinstance(least, Decimal) or least != round(least) or not 0 <= least < _LARGEST:
-            raise RulesError(["min_operations: write a whole number, 0 or more"])
+        if not isinstance(least, Decimal) or least != round(least) or not 1 <= least <= _MOST_OPERATIONS:
+            raise RulesError([f"min_operations: write a whole number from 1 to {_MOST_OPERATIONS:,}"])
         options["min_operations"] = int(least)
     return options

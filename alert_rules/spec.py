@@ -102,6 +102,7 @@ class AlertSpec(BaseModel):
     window: Annotated[Seconds, AfterValidator(_window)] | None = None
     min_operations: Annotated[int, Strict(), Field(ge=1, le=1_000_000)] | None = None
     summary: Annotated[Text, Field(min_length=1, max_length=200), AfterValidator(_summary)] | None = None
+    disabled: Annotated[bool, Strict()] = False
 
 
 class Links(BaseModel):

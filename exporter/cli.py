@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from alert_rules.command import FOLDER
 from alert_rules.command import add_commands as add_rules_commands
 from alert_rules.errors import RulesError
 from exporter.config import Config, ConfigError, load_config
@@ -22,6 +24,11 @@ from exporter.state.command import adopt, forget_series, rewind_state, show
 from exporter.state.store import StateError
 from exporter.watchdog import watching
 from exporter.web.server import WebError
+
+if TYPE_CHECKING:
+    from alert_rules.reloading import Servers
+    from exporter.finding import Finding
+    from exporter.verify import Built
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     for part in ("exporter", "prometheus", "alertmanager", "grafana"):
         what = "empty where there is none" if part == "grafana" else "the port of docker-compose.yml"
         verified.add_argument(f"--{part}-url", metavar="URL", help=f"else ${part.upper()}_URL, else {what}")
-    verified.add_argument("--send-test-alert", action="store_true", help="send a message to the channel, too")
+    for name in ("alerts", "channels"):
+        what = f"what should be loaded ({FOLDER / name}.yaml, where it is there)"
+        verified.add_argument(f"--{name}", type=Path, metavar="FILE", help=what)
+    verified.add_argument("--send-test-alert", action="store_true", help="send a message to each channel, too")
     verified.set_defaults(run=_verify)
 
     demo = commands.add_parser(
@@ -114,8 +124,21 @@ def _parser() -> argparse.ArgumentParser:
     _state(commands.add_parser("state", help="what the state folder holds"))
 
     rules = commands.add_parser("rules", help="alerts, compiled to Prometheus rules and Alertmanager's routing")
-    add_rules_commands(rules)
+    add_rules_commands(rules, _rule_servers)
     return parser
+
+
+def _rule_servers(prometheus: str | None, alertmanager: str | None) -> "Servers":
+    """Where rules are loaded, by flags, else by the environment; an empty address is none."""
+    from alert_rules.reloading import Servers
+    from exporter.verify.places import places_from
+    from exporter.verify.web import Part
+
+    places = places_from(
+        {"exporter": "", "grafana": "", "prometheus": prometheus, "alertmanager": alertmanager},
+        {name: os.environ[name] for name in ("PROMETHEUS_URL", "ALERTMANAGER_URL") if name in os.environ},
+    )
+    return Servers(*(Part(url) if url else None for url in (places.prometheus, places.alertmanager)))
 
 
 def _state(parser: argparse.ArgumentParser) -> None:
@@ -226,7 +249,25 @@ def _verify(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config, os.environ)
     flags = {part: getattr(arguments, f"{part}_url") for part in ("exporter", "prometheus", "alertmanager", "grafana")}
     places = places_from(flags, os.environ)
-    return run_verify(config, os.environ, places, sys.stdout, test_alert=arguments.send_test_alert)
+    build = partial(_built, arguments.alerts, arguments.channels)
+    return run_verify(config, os.environ, places, sys.stdout, test_alert=arguments.send_test_alert, build=build)
+
+
+def _built(alerts: Path | None, channels: Path | None) -> "Built | Finding":
+    """What the files build, or the finding that they are not there or cannot be built."""
+    from alert_rules.building import Sources, compile_sources, routing
+    from alert_rules.loaded import Built
+    from exporter.verify import no_files, not_built
+
+    default = FOLDER / "alerts.yaml"
+    if alerts is None and not default.exists():
+        return no_files()
+    sources = Sources(alerts or default, channels or (alerts or default).with_name("channels.yaml"))
+    try:
+        compiled = compile_sources(sources)
+    except RulesError as error:
+        return not_built(error.problems[0], len(error.problems) - 1)
+    return Built(compiled.groups, routing(compiled))
 
 
 def _demo(arguments: argparse.Namespace) -> int:

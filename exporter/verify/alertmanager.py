@@ -2,33 +2,39 @@
 
 import contextlib
 import time
+import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import yaml
 
-from exporter.finding import Finding, Level, fail, ok
-from exporter.verify.exporter import Samples, parse
+from exporter.finding import Finding, Level, fail, ok, skipped
+from exporter.verify import delivery
+from exporter.verify.built import ROUTING_AS_BUILT, RULES_AS_BUILT, Built, judge_routing
+from exporter.verify.delivery import TEST_ALERT
+from exporter.verify.exporter import parse
 from exporter.verify.web import Part, UnansweredError, first_line
 from exporter.wording import listing
 
-ALERTMANAGER, RECEIVERS, TEST_ALERT = "alertmanager", "receivers", "test alert"
+ALERTMANAGER, RECEIVERS = "alertmanager", "receivers"
 _POLL_SECONDS = 0.5
-_REQUESTS = "alertmanager_notification_requests_total"
-_REFUSED = "alertmanager_notification_requests_failed_total"
-_INTEGRATION = ("integration", "discord")
+_GIVE_UP_SECONDS = 2.0
+_PEER_SECONDS = 15.0  # Alertmanager's --cluster.peer-timeout
 
 
-def look_at_alertmanager(part: Part) -> list[Finding]:
-    """Whether it is ready, and where it sends to."""
+def look_at_alertmanager(part: Part, built: Built | Finding) -> list[Finding]:
+    """Whether it is ready, where it sends to, and whether it runs what is built."""
     try:
         part.text("/-/ready")
         status = part.json("/api/v2/status")
         version, text = status["versionInfo"]["version"], status["config"]["original"]
     except (UnansweredError, KeyError, TypeError) as error:
         return [fail(ALERTMANAGER, str(error), "start it, or name its address: --alertmanager-url")]
-    return [ok(ALERTMANAGER, f"{part.url} is ready, version {version}"), judge_receivers(text)]
+    return [
+        ok(ALERTMANAGER, f"{part.url} is ready, version {version}"),
+        judge_receivers(text),
+        skipped(ROUTING_AS_BUILT, RULES_AS_BUILT) if isinstance(built, Finding) else judge_routing(built, text),
+    ]
 
 
 def judge_receivers(text: str) -> Finding:
@@ -37,6 +43,7 @@ def judge_receivers(text: str) -> Finding:
     config = yaml.safe_load(text)
     receivers = config.get("receivers") if isinstance(config, Mapping) else None
     names = [str(each["name"]) for each in receivers or () if each.get("discord_configs")]
+    names = [name for name in names if not name.startswith(delivery.RECEIVER)]
     if not names:
         return fail(RECEIVERS, "none of its receivers sends to Discord", mend)
     return ok(RECEIVERS, f"to Discord: {listing(names)}")
@@ -47,64 +54,79 @@ def not_asked_for() -> Finding:
     return Finding(TEST_ALERT, Level.SKIPPED, "not sent; --send-test-alert sends one")
 
 
-def send_test_alert(part: Part, seconds: float) -> Finding:
-    """Give Alertmanager an alert, and wait until a message has gone to Discord.
+def send_test_alert(part: Part, seconds: float) -> list[Finding]:
+    """Give Alertmanager a test alert for each channel, and follow them until their messages are accepted, or not.
 
-    Another alert's message in the same seconds counts too: Alertmanager counts by integration, not by alert. So the
-    alert is left to end by itself, or its own message might never go out; one that was not delivered ends at once.
+    They end by themselves before Alertmanager would try a second time, or at once where all is said; nobody is told
+    of the end. While a message may still be under way its alert is there to be seen by another command.
     """
     try:
-        before = parse(part.text("/metrics"))
-        _post(part, timedelta(seconds=seconds + 60))
-        delivered = False
-        try:
-            finding = _wait(part, before, seconds)
-            delivered = finding.level is Level.OK
-            return finding
-        finally:
-            if not delivered:
-                with contextlib.suppress(UnansweredError):
-                    _post(part, timedelta())
+        status = part.json("/api/v2/status")
+        tested = tuple(delivery.channels(yaml.safe_load(status["config"]["original"])))
+        if not tested:
+            return [delivery.no_route()]
+        # each member of a cluster waits for those before it
+        wait = _PEER_SECONDS * max(0, len(status.get("cluster", {}).get("peers") or ()) - 1)
+        run = delivery.Run(uuid.uuid4().hex[:12], tested, wait, _before(part, seconds))
+        _post(part, run, timedelta(seconds=delivery.TRY_SECONDS - 1 + wait))
+        return _follow(part, run, seconds + wait)
     except UnansweredError as error:
-        return fail(TEST_ALERT, str(error), "start Alertmanager, and ask again")
+        return [fail(TEST_ALERT, str(error), "start Alertmanager, and ask again")]
+    except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError):
+        found = f"{part.url} does not answer as Alertmanager does"
+        return [fail(TEST_ALERT, found, "name Alertmanager's own address: --alertmanager-url")]
 
 
-def _wait(part: Part, before: Samples, seconds: float) -> Finding:
+def _before(part: Part, seconds: float) -> delivery.Look:
+    """A look at a moment when no other command tests, waited for at most so many seconds."""
+    until = time.monotonic() + seconds
+    look = _look(part, 0)
+    if look.alerts:
+        while look.alerts and time.monotonic() < until:
+            time.sleep(_POLL_SECONDS)
+            look = _look(part, 0)
+        # Alertmanager gives up a second after the alert has ended
+        time.sleep(_GIVE_UP_SECONDS)
+        look = _look(part, 0)
+    return look
+
+
+def _follow(part: Part, run: delivery.Run, seconds: float) -> list[Finding]:
     began = time.monotonic()
-    while (taken := time.monotonic() - began) < seconds:
-        now = parse(part.text("/metrics"))
-        if _delivered(now) > _delivered(before):
-            return ok(TEST_ALERT, f"delivered after {taken:.0f} s: look for ai_monitoring_test in the channel")
-        if _count(now, _REFUSED) > _count(before, _REFUSED):
-            mend = "Alertmanager's log says why; see that secrets/discord_webhook_url is the channel's webhook"
-            return fail(TEST_ALERT, "Alertmanager could not deliver to Discord", mend)
+    said: dict[delivery.Channel, Finding] = {}
+    earlier: dict[delivery.Channel, Finding | None] = {}
+    others = {channel: frozenset[str]() for channel in run.tested}
+    while True:
+        now = _look(part, time.monotonic() - began)
+        for channel in run.tested:
+            others[channel] |= now.runs(channel) - run.before.runs(channel) - {run.id}
+            found = delivery.judge(run, channel, now, len(others[channel]))
+            # Alertmanager counts a request before its refusal: what is said twice is not between the two
+            if found and (last := earlier.get(channel)) and found.level is last.level:
+                said.setdefault(channel, found)
+            earlier[channel] = found
+        if len(said) == len(run.tested):
+            with contextlib.suppress(UnansweredError):
+                _post(part, run, timedelta())
+            break
+        if now.taken >= seconds:
+            break
         time.sleep(_POLL_SECONDS)
-    mend = "see that the route's default receiver sends to Discord, and that no silence or time interval mutes it"
-    return fail(TEST_ALERT, f"nothing was sent to Discord within {seconds:g} s", mend)
+    return [said.get(channel) or delivery.judge_late(run, channel, now) for channel in run.tested]
 
 
-def _post(part: Part, lasts: timedelta) -> None:
-    page = part.page("/api/v2/alerts", body=[test_alert(datetime.now(UTC), lasts)])
+def _look(part: Part, taken: float) -> delivery.Look:
+    # The counts first: a test that is not listed afterwards is in none of them.
+    samples = parse(part.text("/metrics"))
+    groups = part.json("/api/v2/alerts/groups", {"filter": f'alertname="{delivery.ALERT_NAME}"'})
+    # An alert is listed for each receiver, and muted for some of them: first as its own receiver has it.
+    groups.sort(key=lambda group: not group["receiver"]["name"].startswith(delivery.RECEIVER))
+    return delivery.Look(taken, samples, [alert for group in groups for alert in group["alerts"]])
+
+
+def _post(part: Part, run: delivery.Run, lasts: timedelta) -> None:
+    now = datetime.now(UTC)
+    alerts = [delivery.alert(channel.name, run.id, now, lasts) for channel in run.tested]
+    page = part.page("/api/v2/alerts", body=alerts)
     if page.status != 200:
         raise UnansweredError(f"Alertmanager does not take the alert ({page.status}): {first_line(page.text)}")
-
-
-def test_alert(now: datetime, lasts: timedelta) -> Mapping[str, Any]:
-    """The alert as Alertmanager's API takes it."""
-    return {
-        "labels": {"alertname": "ai_monitoring_test", "severity": "warning", "channel": "discord"},
-        "annotations": {
-            "summary": "A test: alerts reach this channel.",
-            "description": "Sent by ai-operation-exporter verify. There is nothing to do.",
-        },
-        "startsAt": now.isoformat(),
-        "endsAt": (now + lasts).isoformat(),
-    }
-
-
-def _delivered(samples: Samples) -> float:
-    return _count(samples, _REQUESTS) - _count(samples, _REFUSED)
-
-
-def _count(samples: Samples, name: str) -> float:
-    return sum(value for (found, labels), value in samples.items() if found == name and _INTEGRATION in labels)

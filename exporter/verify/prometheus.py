@@ -6,6 +6,8 @@ from typing import Any
 
 from exporter import catalog
 from exporter.finding import Finding, fail, ok, warn
+from exporter.verify.built import Built
+from exporter.verify.built import judge_rules as judge_built
 from exporter.verify.web import Part, UnansweredError, first_line
 from exporter.wording import listing, span_text
 
@@ -134,6 +136,11 @@ def judge_rules(groups: Sequence[Mapping[str, Any]]) -> Finding:
     firing = sorted({rule["name"] for rule in alerts if rule["state"] == "firing"})
     now = f"; firing: {listing(firing)}" if firing else "; none fires"
     return ok(RULES, f"{len(alerts)} alerts and {len(rules) - len(alerts)} recordings, all healthy{now}")
+
+
+def check_built(part: Part, built: Built | Finding) -> Finding:
+    """The rules that run are those that the files build."""
+    return built if isinstance(built, Finding) else judge_built(built, _groups(part))
 
 
 def check_alertmanagers(part: Part) -> Finding:

@@ -9,29 +9,41 @@ from exporter.config import Config, ConfigError
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
 from exporter.database.errors import DatabaseError
 from exporter.finding import Finding, Level, fail, report, skipped
-from exporter.verify import alertmanager, database, exporter, grafana, prometheus
+from exporter.verify import alertmanager, database, delivery, exporter, grafana, prometheus
+from exporter.verify.built import ROUTING_AS_BUILT, RULES_AS_BUILT, Builder, Built, no_files
 from exporter.verify.places import Places
 from exporter.verify.web import Part, UnansweredError
 
 SETTLE_SECONDS = 60.0
 """How long is waited for a Prometheus that has just started; one that runs is not waited for."""
 
-TEST_ALERT_SECONDS = 120.0
-"""How long a test alert may take: Alertmanager waits for others of its group first."""
+TEST_ALERT_SECONDS = 60.0
+"""How long a test alert may take; Alertmanager itself gives up after 30 s."""
 
 
-def run_verify(config: Config, environ: Mapping[str, str], places: Places, out: TextIO, *, test_alert: bool) -> int:
+def run_verify(
+    config: Config,
+    environ: Mapping[str, str],
+    places: Places,
+    out: TextIO,
+    *,
+    test_alert: bool,
+    build: Builder = no_files,
+) -> int:
     """Print what was found; returns 0 when nothing failed, else 1."""
-    return report(examine(config, environ, places, test_alert=test_alert), out)
+    return report(examine(config, environ, places, test_alert=test_alert, build=build), out)
 
 
-def examine(config: Config, environ: Mapping[str, str], places: Places, *, test_alert: bool) -> Iterator[Finding]:
-    """Everything that is found, in order."""
+def examine(
+    config: Config, environ: Mapping[str, str], places: Places, *, test_alert: bool, build: Builder = no_files
+) -> Iterator[Finding]:
+    """Everything that is found, in order; `build` makes what Prometheus and Alertmanager should have loaded."""
+    built = build()
     info, finding = _database(config, environ)
     yield finding
     yield from _exporter(config, info, places.exporter)
-    yield from _prometheus(config, places.prometheus)
-    yield from _alertmanager(places.alertmanager, test_alert=test_alert)
+    yield from _prometheus(config, places.prometheus, built)
+    yield from _alertmanager(places.alertmanager, built, test_alert=test_alert)
     if places.grafana:
         yield from grafana.look_at_grafana(Part(places.grafana, places.grafana_user, places.grafana_password))
     else:
@@ -78,7 +90,7 @@ def _cost(config: Config, info: ConnInfo, part: Part, before: Decimal, start: in
     return exporter.judge_cost(before, truth, exporter.spend_today(after))
 
 
-def _prometheus(config: Config, url: str) -> Iterator[Finding]:
+def _prometheus(config: Config, url: str, built: Built | Finding) -> Iterator[Finding]:
     part = Part(url)
     first = prometheus.look_at_prometheus(part)
     yield first
@@ -91,6 +103,7 @@ def _prometheus(config: Config, url: str) -> Iterator[Finding]:
         prometheus.SERVER_METRICS: lambda: [prometheus.check_server_metrics(part)],
         prometheus.OPERATIONS: lambda: [prometheus.check_operations(part, config.expected_operations)],
         prometheus.RULES: lambda: [prometheus.check_rules(part)],
+        RULES_AS_BUILT: lambda: [prometheus.check_built(part, built)],
         prometheus.SENDS_TO: lambda: [prometheus.check_alertmanagers(part)],
     }
     for name, look in looks.items():
@@ -103,14 +116,15 @@ def _prometheus(config: Config, url: str) -> Iterator[Finding]:
             yield fail(name, str(error), "name Prometheus' own address: --prometheus-url")
 
 
-def _alertmanager(url: str, *, test_alert: bool) -> Iterator[Finding]:
+def _alertmanager(url: str, built: Built | Finding, *, test_alert: bool) -> Iterator[Finding]:
     part = Part(url)
-    findings = alertmanager.look_at_alertmanager(part)
+    findings = alertmanager.look_at_alertmanager(part, built)
     yield from findings
     if findings[0].level is Level.FAIL:
         yield skipped(alertmanager.RECEIVERS, alertmanager.ALERTMANAGER)
-        yield skipped(alertmanager.TEST_ALERT, alertmanager.ALERTMANAGER)
+        yield skipped(ROUTING_AS_BUILT, alertmanager.ALERTMANAGER)
+        yield skipped(delivery.TEST_ALERT, alertmanager.ALERTMANAGER)
     elif test_alert:
-        yield alertmanager.send_test_alert(part, TEST_ALERT_SECONDS)
+        yield from alertmanager.send_test_alert(part, TEST_ALERT_SECONDS)
     else:
         yield alertmanager.not_asked_for()

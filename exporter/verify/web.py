@@ -14,7 +14,7 @@ _SECONDS = 10.0
 _MOST_BYTES = 64 << 20
 
 
-class UnansweredError(Exception):
+class UnansweredError(OSError):
     """A part did not answer, or with something else than what was asked for; the text says which and how."""
 
 

@@ -106,16 +106,20 @@ def alert(name: str, severity: str, channel: str = "discord", *, resolved: bool 
 
 
 @contextlib.contextmanager
-def alertmanager(folder: Path) -> Iterator[Alertmanager]:
-    """Run Alertmanager on the configuration in a folder, as whoever owns the secrets in it."""
+def alertmanager(folder: Path, *arguments: str, cluster_port: int = 0) -> Iterator[Alertmanager]:
+    """Run Alertmanager on the configuration in a folder, as whoever owns the secrets in it.
+
+    With a `cluster_port` it listens there for others of its cluster.
+    """
     require_docker("a real Alertmanager")
     port = free_port()
+    cluster = f"127.0.0.1:{cluster_port}" if cluster_port else ""
     container = (
         DockerContainer(image(), network_mode="host", user=str(os.getuid()))
         .with_volume_mapping(str(folder), "/etc/alertmanager", "ro")
         .with_command(
             "--config.file=/etc/alertmanager/alertmanager.yml --storage.path=/tmp/alertmanager "
-            f"--cluster.listen-address= --web.listen-address=127.0.0.1:{port}"
+            f"--cluster.listen-address={cluster} --web.listen-address=127.0.0.1:{port} {' '.join(arguments)}"
         )
     )
     with container:

@@ -141,8 +141,10 @@ def _quick_alerts(folder: Path) -> Path:
         path.chmod(0o755 if path.is_dir() else 0o644)
     services = {
         "prometheus": {"volumes": [f"{built}:/etc/prometheus/rules:ro"]},
-        "alertmanager": {
-            "volumes": [f"{built / name}:/etc/alertmanager/{name}:ro" for name in ("alertmanager.yml", "discord.tmpl")]
+        "alertmanager": {"volumes": [f"{built}:/etc/alertmanager/config:ro"]},
+        # the rules above are not what any alerts.yaml builds
+        "verify": {
+            "entrypoint": ["ai-operation-exporter", "verify", "--config=/etc/ai-operation-exporter/config.yaml"]
         },
     }
     return _written(folder / "quick.yml", {"services": services})

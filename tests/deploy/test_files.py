@@ -44,6 +44,24 @@ def test_every_port_is_on_loopback() -> None:
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
+def test_what_is_generated_is_mounted_by_its_folder() -> None:
+    """A file that is mounted by itself stays the old one when `rules build` puts a new one in its place."""
+    volumes = [volume for name in ("prometheus", "alertmanager") for volume in SERVICES[name]["volumes"]]
+    generated = [volume for volume in volumes if "/generated" in volume]
+    assert len(generated) == 2
+    assert all(volume.startswith("./alert_rules/generated:") for volume in generated)
+    (config,) = (word for word in SERVICES["alertmanager"]["command"] if word.startswith("--config.file="))
+    assert config.rpartition("/")[0].removeprefix("--config.file=") in generated[1]
+
+
+def test_nobody_can_stop_prometheus_over_http() -> None:
+    assert not [word for word in SERVICES["prometheus"]["command"] if "lifecycle" in word]
+
+
+def test_alertmanager_counts_what_it_delivers_by_receiver() -> None:
+    assert "--enable-feature=receiver-name-in-metrics" in SERVICES["alertmanager"]["command"]
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_each_service_is_pinned_checked_and_without_a_secret(name: str) -> None:
     service = SERVICES[name]

@@ -33,9 +33,11 @@ def free_port() -> int:
         return port
 
 
-def fetch(url: str, headers: Mapping[str, str] | None = None, timeout: float = 20.0) -> tuple[int, str]:
+def fetch(
+    url: str, headers: Mapping[str, str] | None = None, timeout: float = 20.0, *, post: bool = False
+) -> tuple[int, str]:
     """Status and text of a page."""
-    request = urllib.request.Request(url, headers=dict(headers or {}))
+    request = urllib.request.Request(url, headers=dict(headers or {}), method="POST" if post else "GET")
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             return answer.status, answer.read().decode()
@@ -190,6 +192,7 @@ class Prometheus:
     """A Prometheus that answers queries."""
 
     url: str
+    container: str = ""  # the id of its container
 
     def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
         """The result of an instant query."""
@@ -234,8 +237,8 @@ def _current_prometheus(files: Path) -> Iterator[Prometheus]:
 
 
 @contextlib.contextmanager
-def prometheus_with(files: Path) -> Iterator[Prometheus]:
-    """A real Prometheus with the prometheus.yml of a folder, and what else that names there."""
+def prometheus_with(files: Path, *arguments: str) -> Iterator[Prometheus]:
+    """A real Prometheus with the prometheus.yml of a folder, and what else that names there, and further flags."""
     require_docker("a real Prometheus")
     port = free_port()
     for path in (files.parent, files):
@@ -245,15 +248,15 @@ def prometheus_with(files: Path) -> Iterator[Prometheus]:
         .with_volume_mapping(str(files), "/etc/prometheus", "ro")
         .with_command(
             "--config.file=/etc/prometheus/prometheus.yml --storage.tsdb.path=/prometheus "
-            f"--web.listen-address=127.0.0.1:{port}"
+            f"--web.listen-address=127.0.0.1:{port} {' '.join(arguments)}"
         )
     )
     with container:
-        yield _answering(port)
+        yield _answering(port, str(container.get_wrapped_container().id))
 
 
-def _answering(port: int) -> Prometheus:
-    server = Prometheus(f"http://127.0.0.1:{port}")
+def _answering(port: int, container: str = "") -> Prometheus:
+    server = Prometheus(f"http://127.0.0.1:{port}", container)
     wait_for(lambda: fetch(f"{server.url}/-/ready")[0] == 200, 60)
     return server
 

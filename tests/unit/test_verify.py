@@ -2,8 +2,9 @@
 
 import http.server
 import json
+import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,15 +14,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alert_rules.alertmanager import TEST_ALERT, TEST_RECEIVER, alertmanager_config
+from alert_rules.channels import Channel, Channels
 from alert_rules.conventions import JOB
+from exporter import cli
 from exporter.config import ConfigError
 from exporter.finding import Finding, Level
-from exporter.verify import alertmanager, exporter, grafana, prometheus
+from exporter.verify import alertmanager, built, delivery, exporter, grafana, prometheus
 from exporter.verify.places import DEFAULTS, places_from
 from exporter.verify.web import Page, Part, UnansweredError, first_line
 from tests.e2e.programs import free_port
 
 Pages = dict[str, tuple[int, str]]
+ROOT = Path(__file__).parents[2]
 MONEY = st.decimals(min_value=0, max_value=10**6, places=6)
 
 
@@ -193,10 +198,115 @@ def test_a_configuration_without_discord_fails() -> None:
         assert alertmanager.judge_receivers(bad).level is Level.FAIL
 
 
+TEST = delivery.Channel("discord", "/etc/alertmanager/secrets/discord_webhook_url")
+
+
+def look(
+    taken: float = 1,
+    asked: int = 0,
+    refused: int = 0,
+    given_up: int = 0,
+    *,
+    by: bool = True,
+    process: int = 7,
+    alerts: Sequence[Mapping[str, Any]] = (),
+) -> delivery.Look:
+    """Alertmanager that counts by receiver, unless `by` says otherwise."""
+    receiver = ',receiver_name="test:discord"' if by else ""
+    lines = [
+        f"process_start_time_seconds {process}",
+        f'alertmanager_notification_requests_total{{integration="discord"{receiver}}} {asked}',
+        f'alertmanager_notification_requests_failed_total{{integration="discord"{receiver}}} {refused}',
+        f'alertmanager_notifications_failed_total{{integration="discord",reason="other"{receiver}}} {given_up}',
+        # another channel's, and another service's
+        'alertmanager_notification_requests_total{integration="discord",receiver_name="discord"} 1000',
+        'alertmanager_notification_requests_total{integration="webhook"} 1000',
+    ]
+    return delivery.Look(taken, exporter.parse("\n".join(lines[: 6 if receiver else 4]) + "\n"), alerts)
+
+
+def running(before: delivery.Look, wait: float = 0) -> delivery.Run:
+    return delivery.Run("mine", (TEST,), wait, before)
+
+
+def held(**status: Any) -> dict[str, Any]:
+    labels = delivery.alert("discord", "mine", datetime.now(UTC), timedelta())["labels"]
+    return {"labels": labels, "receivers": [{"name": "test:discord"}], "status": status}
+
+
 def test_the_test_alert_ends_when_it_is_told_to() -> None:
     now = datetime(2026, 5, 1, tzinfo=UTC)
-    alert = alertmanager.test_alert(now, timedelta(seconds=60))
-    assert (alert["startsAt"], alert["endsAt"]) == ("2026-05-01T00:00:00+00:00", "2026-05-01T00:01:00+00:00")
+    alert = delivery.alert("discord", "run", now, timedelta(seconds=60))
+    assert (alert["startsAt"], alert["endsAt"]) == ("2026-04-30T23:59:59+00:00", "2026-05-01T00:01:00+00:00")
+    at_once = delivery.alert("discord", "run", now, timedelta())
+    assert at_once["startsAt"] < at_once["endsAt"]
+
+
+@pytest.mark.parametrize(
+    ("now", "others", "said"),
+    [
+        (look(), 0, None),
+        (look(asked=1), 0, "accepted by the webhook of discord"),
+        (look(asked=1, refused=1), 0, None),
+        (look(asked=1, refused=1, given_up=1), 0, "not accepted by the webhook of discord: refused"),
+        (look(asked=3, refused=2), 0, "accepted by the webhook of discord"),
+        (look(asked=1), 1, None),
+        (look(asked=2), 1, "accepted by the webhook of discord"),
+        (look(asked=2, refused=1, given_up=1), 1, "1 of 2 tests at the same time were refused: ask again alone"),
+        (look(asked=1, process=8), 0, "the address leads to several Alertmanagers in turn, or it was restarted"),
+        (look(alerts=[held(silencedBy=["s"])]), 0, "silenced by s"),
+        (look(alerts=[held(inhibitedBy=["s"])]), 0, "inhibited"),
+        (look(alerts=[held(mutedBy=["nights"])]), 0, "muted by the time interval nights"),
+        (look(alerts=[{**held(), "receivers": [{"name": "team"}]}]), 0, "routed to team, not to test:discord"),
+    ],
+    ids=range(13),
+)
+def test_a_test_alert_is_judged_by_its_own_message(now: delivery.Look, others: int, said: str | None) -> None:
+    finding = delivery.judge(running(look()), TEST, now, others)
+    assert (finding is None) == (said is None)
+    if finding and said:
+        assert finding.detail.startswith(said)
+        assert (finding.level is Level.OK) == said.startswith("accepted")
+        assert finding.level is Level.OK or finding.mend
+
+
+@given(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.sampled_from([5.0, 40.0]), st.booleans())
+def test_it_is_not_accepted_where_it_may_be_the_one_that_was_not(
+    accepted: int, given_up: int, others: int, taken: float, by: bool
+) -> None:
+    """Whatever became of messages: with one given up, or one that has not ended, nothing is claimed."""
+    now = look(taken, accepted + given_up, given_up, given_up, by=by)
+    finding = delivery.judge(running(look(by=by)), TEST, now, others)
+    if finding and finding.level is Level.OK:
+        assert not given_up
+        assert accepted >= (1 + others if by else 1)
+        assert by or taken > delivery.TRY_SECONDS
+
+
+def test_without_counts_by_receiver_what_is_open_is_said_with_the_flag_to_set() -> None:
+    run = running(look(by=False), wait=15)
+    assert delivery.judge(run, TEST, look(40, by=False, asked=1), 0) is None
+    finding = delivery.judge(run, TEST, look(50, by=False, asked=3, refused=1, given_up=1), 0)
+    assert finding is not None
+    assert finding.detail == "not proven: 1 of 3 messages were refused, and nothing tells which"
+    assert "receiver-name-in-metrics" in finding.mend
+    none = delivery.judge(run, TEST, look(50, by=False, asked=1, refused=1, given_up=1), 0)
+    assert none is not None
+    assert none.detail == "not accepted: refused"
+
+
+def test_when_time_is_up_it_says_what_was_seen() -> None:
+    run = running(look())
+    assert "refused 2 times" in delivery.judge_late(run, TEST, look(60, asked=2, refused=2)).detail
+    assert "It may arrive late" in delivery.judge_late(run, TEST, look(60)).detail
+
+
+def test_the_generated_configuration_has_the_receivers_that_are_looked_for() -> None:
+    assert (delivery.ALERT_NAME, delivery.RECEIVER) == (TEST_ALERT, TEST_RECEIVER)
+    written = alertmanager_config(Channels((Channel("ops", "/x/ops"), Channel("discord", "/x/d"))), [])
+    assert delivery.channels(written) == [delivery.Channel("ops", "/x/ops"), delivery.Channel("discord", "/x/d")]
+    assert written["route"]["routes"][0]["group_interval"] == f"{delivery.TRY_SECONDS:.0f}s"
+    assert alertmanager.judge_receivers(json.dumps(written)).detail == "to Discord: discord, ops"
 
 
 def test_dashboards_and_sources_are_judged_by_what_grafana_answers() -> None:
@@ -280,35 +390,88 @@ def test_grafana_is_looked_at_as_a_whole(pages: tuple[str, Pages]) -> None:
     assert named([*grafana.look_at_grafana(Part(url))], Level.FAIL) == {"source postgres"}
 
 
+STATUS = json.dumps(
+    {
+        "config": {"original": "receivers: [{name: 'test:discord', discord_configs: [{}]}]"},
+        "cluster": {"peers": []},
+        "versionInfo": {"version": "0.28.1"},
+    }
+)
+
+
 def test_an_alertmanager_that_takes_no_alert_is_said(pages: tuple[str, Pages]) -> None:
     url, known = pages
-    known["/metrics"] = (200, "")
+    known |= {"/metrics": (200, ""), "/api/v2/status": (200, STATUS), "/api/v2/alerts/groups": (200, "[]")}
     known["/api/v2/alerts"] = (400, "bad labels")
-    finding = alertmanager.send_test_alert(Part(url), 5)
+    (finding,) = alertmanager.send_test_alert(Part(url), 5)
     assert finding.detail == "Alertmanager does not take the alert (400): bad labels"
 
 
-@pytest.mark.parametrize(("sent", "level"), [(0, Level.FAIL), (1, Level.OK)])
-def test_a_test_alert_that_nobody_sends_on_is_said(pages: tuple[str, Pages], sent: int, level: Level) -> None:
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ((503, "starting"), "answers 503: starting"),
+        ((200, "[]"), "does not answer as Alertmanager does"),
+        ((200, '{"config": {"original": "receivers: [{name: x}]"}}'), "has no receiver for test alerts"),
+        ((200, '{"config": {"original": "{"}}'), "does not answer as Alertmanager does"),
+        ((200, '{"config": {}}'), "does not answer as Alertmanager does"),
+    ],
+    ids=["starting", "list", "old configuration", "no YAML", "no configuration"],
+)
+def test_what_is_no_alertmanager_is_told_nothing(pages: tuple[str, Pages], status: tuple[int, str], said: str) -> None:
     url, known = pages
-    metrics = 'alertmanager_notification_requests_total{{integration="discord"}} {}\n'
-    known["/metrics"] = (200, metrics.format(4))
-    known["/api/v2/alerts"] = (200, "")
+    known["/api/v2/status"] = status
+    (finding,) = alertmanager.send_test_alert(Part(url), 5)
+    assert finding.level is Level.FAIL
+    assert said in finding.detail
 
-    posted: list[Any] = []
 
-    class Sending(Part):
-        def page(self, path: str, query: Mapping[str, str] | None = None, body: Any = None) -> Page:
-            page = super().page(path, query, body)
-            if body is not None:
-                posted.extend(body)
-                known["/metrics"] = (200, metrics.format(4 + sent))
-            return page
+GENERATED = "receivers: [{name: discord}, {name: failures}, {name: heartbeat}]"
 
-    assert alertmanager.send_test_alert(Sending(url), 1).level is level
-    # another alert's message may have been the one: the test's own must still go out
-    goes_on = datetime.fromisoformat(posted[-1]["endsAt"]) > datetime.now(UTC) + timedelta(seconds=30)
-    assert goes_on is (level is Level.OK)
+
+class Stub:
+    """What is built, with differences that are known."""
+
+    def __init__(self, *differences: str) -> None:
+        self.differences = differences
+
+    def rule_differences(self, groups: Sequence[Mapping[str, Any]]) -> Sequence[object]:
+        assert groups == [{"rules": []}]
+        return self.differences
+
+    def config_differences(self, text: str) -> Sequence[object]:
+        assert text == GENERATED
+        return self.differences
+
+
+def test_what_is_loaded_and_not_built_is_named_with_what_to_reload() -> None:
+    groups: list[dict[str, Any]] = [{"rules": []}]
+    assert built.judge_rules(Stub(), groups).level is Level.OK
+    assert built.judge_routing(Stub(), GENERATED).level is Level.OK
+    rules, routing = (
+        built.judge_rules(Stub("a: not loaded"), groups),
+        built.judge_routing(Stub("route: another x"), GENERATED),
+    )
+    assert (rules.level, rules.detail) == (Level.FAIL, "a: not loaded")
+    assert "SIGHUP prometheus" in rules.mend
+    assert (routing.level, routing.detail) == (Level.FAIL, "route: another x")
+    assert "SIGHUP alertmanager" in routing.mend
+    for text in ("", "[]", "{", "receivers: 7"):
+        assert "not to be understood" in built.judge_routing(Stub(), text).detail
+    own = built.judge_routing(Stub(), "receivers: [{name: team}]")
+    assert (own.level, own.detail) == (Level.WARN, "Alertmanager has a configuration of your own: not compared")
+
+
+def test_without_alerts_yaml_nothing_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli._built(None, None) == built.no_files()
+    (tmp_path / "alerts.yaml").write_text("alerts: [{name: x, colour: red}]")
+    shutil.copy(ROOT / "alert_rules" / "channels.yaml", tmp_path)
+    finding = cli._built(tmp_path / "alerts.yaml", None)
+    assert isinstance(finding, Finding)
+    assert (finding.name, finding.level) == ("rules as built", Level.FAIL)
+    assert "alerts.yaml:1:" in finding.detail
+    assert finding.detail.endswith("and 1 more")
 
 
 def test_the_first_line_with_anything_in_it_is_shown() -> None:
@@ -317,6 +480,6 @@ def test_the_first_line_with_anything_in_it_is_shown() -> None:
 
 
 def test_it_asks_for_what_the_rules_and_the_dashboards_are_called() -> None:
-    built = Path(__file__).parents[2] / "dashboards" / "generated"
+    pages = ROOT / "dashboards" / "generated"
     assert JOB in prometheus.JOBS
-    assert set(grafana.UIDS) == {json.loads(file.read_text())["uid"] for file in built.glob("*.json")}
+    assert set(grafana.UIDS) == {json.loads(file.read_text())["uid"] for file in pages.glob("*.json")}
