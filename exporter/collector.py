@@ -121,9 +121,9 @@ class Collector:
         self._budgets_read = False
         self._current = False
         timeout = config.database.connect_timeout
-        self._database = Database(login, timeout, "ai-operation-exporter")
+        self._database = Database(login, timeout, "ai-operation-exporter", config.tables.accept_unproven)
         self._tables = OptionalTables(
-            Database(login, timeout, "ai-operation-exporter-tables"),
+            Database(login, timeout, "ai-operation-exporter-tables", config.tables.accept_unproven),
             self._sources(),
             config.optional_interval,
             announcer,

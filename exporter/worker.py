@@ -58,7 +58,9 @@ class Worker:
         self._books = books
         self._announcer = announcer
         self._primaries = primaries
-        self._database = Database(login, config.database.connect_timeout, "ai-operation-exporter-worker")
+        self._database = Database(
+            login, config.database.connect_timeout, "ai-operation-exporter-worker", config.tables.accept_unproven
+        )
         self._pace = Pace(config.worker.statement_budget)
         self._late_rows = LateRows()
         self._reclassifier = Reclassifier(books, self._pace, self._database, primaries)

@@ -47,14 +47,21 @@ class Database(Section):
         return self
 
 
+TableKey = Literal["log", "budgets", "routes", "recommendations", "approvals"]
+
+
 class Tables(Section):
-    """The tables; null switches an optional one off."""
+    """The tables; null switches an optional one off.
+
+    Those in `accept_unproven` are read though it cannot be proven that every row of them is visible.
+    """
 
     log: TableName = QualifiedName(None, "ai_operation_log")
     budgets: TableName | None = QualifiedName(None, "cost_budgets")
     routes: TableName | None = QualifiedName(None, "ai_model_routes")
     recommendations: TableName | None = QualifiedName(None, "helix_recommendations")
     approvals: TableName | None = QualifiedName(None, "approval_gates")
+    accept_unproven: tuple[TableKey, ...] = ()
 
 
 class LogColumns(Section):

@@ -6,7 +6,7 @@ import itertools
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from exporter.config import Classification, QualifiedName
-from exporter.database.catalog import Rows, find_relation, prove_visible
+from exporter.database.catalog import Rows, find_relation
 from exporter.database.connection import Connection, ConnInfo, start_connecting
 from exporter.database.errors import (
     DatabaseError,
@@ -28,6 +28,7 @@ from exporter.database.errors import (
 from exporter.database.layout import Relation, find_log_columns
 from exporter.database.log_query import LogTable
 from exporter.database.login import Login
+from exporter.database.visibility import Visibility, look_for_hidden_rows, refuse_doubts
 
 _GRACE = 2.0  # seconds past its time after which a connection that does not answer is cut
 
@@ -82,6 +83,7 @@ class Session:
         clock: float,
         database: str,
         system: str,
+        accepted: Collection[str] = (),
     ) -> None:
         self._cursor = cursor
         self._deadline = deadline
@@ -90,6 +92,7 @@ class Session:
         self.clock = clock
         self._database = database
         self._system = system
+        self._accepted = accepted
 
     def run(self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a statement, which gets what is left of the transaction's time.
@@ -144,10 +147,17 @@ class Session:
         self.prove_visible(relation)
         return log
 
-    def prove_visible(self, relation: Relation) -> None:
-        """Read the relation from here on only if all its rows can be seen."""
-        visibility = prove_visible(self._cursor, relation)
-        self._cursor.execute("SELECT set_config('row_security', %s, true)", ("on" if visibility.by_policy else "off",))
+    def prove_visible(self, relation: Relation, table: str = "log") -> Visibility:
+        """Read the relation from here on only if all its rows can be seen.
+
+        `table` is its place in the configuration. Raises `NotVisible` where rows are hidden, and where that cannot be
+        told unless it is accepted for the table: then the doubts are returned.
+        """
+        visibility = look_for_hidden_rows(self._cursor, relation)
+        refuse_doubts(visibility, relation, table, self._accepted)
+        mode = "on" if visibility.by_policy else "off"
+        self._cursor.execute("SELECT pg_catalog.set_config('row_security', %s, true)", (mode,))
+        return visibility
 
     def relation(self, name: QualifiedName, setting: str) -> Relation | None:
         """A table or view, or None where there is none; `setting` is where the configuration names it."""
@@ -162,14 +172,18 @@ class Session:
 class Database:
     """A connection that is opened when needed, kept, and opened anew after a failure. For one thread.
 
-    `login` may be shared with other connections, or be settings that never change.
+    `login` may be shared with other connections, or be settings that never change. `accepted` are the tables, by their
+    places in the configuration, that are read though it cannot be proven that every row is visible.
     """
 
-    def __init__(self, login: Login | ConnInfo, connect_timeout: float, application_name: str) -> None:
+    def __init__(
+        self, login: Login | ConnInfo, connect_timeout: float, application_name: str, accepted: Collection[str] = ()
+    ) -> None:
         self._login = login if isinstance(login, Login) else Login(login)
         self.info = self._login.info
         self._connect_timeout = connect_timeout
         self._application_name = application_name
+        self._accepted = accepted
         self._aborting = threading.Lock()  # guards the three below
         self._aborted = False
         self._opening: concurrent.futures.Future[Connection] | None = None
@@ -212,7 +226,7 @@ class Database:
                     clock, database = (cursor.execute(_SETTINGS, settings).fetchone() or (0.0, ""))[:2]
                     sequence = next(_SEQUENCE)  # the snapshot has just been taken
                     longest = statement_seconds or seconds
-                    yield Session(cursor, sequence, deadline, longest, clock, database, self._system)
+                    yield Session(cursor, sequence, deadline, longest, clock, database, self._system, self._accepted)
                 except BaseException:
                     self._end(cursor, "ROLLBACK")
                     raise
