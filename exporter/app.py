@@ -121,6 +121,8 @@ class Exporter:
             return Verdict(False, f"catching up a gap: {100 * self._progress():.0f} % done")
         if (problem := self.books.clock_problem or self.books.closed_ahead) is not None:
             return Verdict(False, problem)
+        if (behind := self.books.replica_problem) is not None:
+            return Verdict(False, behind[0])
         if self.books.must_reclassify:
             done = f"the log is being read by changed settings: {100 * self.books.reclassified_ratio:.0f} % done"
             if not self.books.serves_old:
@@ -169,6 +171,7 @@ class Exporter:
                 self._worker.drift,
                 self.refusals.totals(),
                 self.books.clock_offset,
+                self.books.replication.lag,
             )
             return families(figures, self._announcer)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from exporter.announcer import Announcer
-from exporter.books import Books
+from exporter.books import Books, complete_until
 from exporter.config import Config
 from exporter.database.errors import DatabaseError, DatabaseUnavailable, QueryTimeout, TableLocked
 from exporter.database.log_query import LogTable
@@ -162,7 +162,7 @@ class Worker:
     def _read_next(self, session: Session) -> Work:
         """Choose the most urgent piece of work, and read what it needs."""
         books = self._books
-        clock = self.clock = books.believe(session.clock).now
+        clock = self.clock = books.believe(session.clock, session.replication).now
         # the state must be of the table that is configured now, before anything is read
         table = session.log(books.wanted)
         state = books.open(session.identity(table), clock)
@@ -202,6 +202,9 @@ class Worker:
 
     def _next_span(self, state: State, clock: int) -> Span | None:
         books, length = self._books, self._pace.length
+        if books.replica_problem is not None and not agenda.is_current(state.progress, clock):
+            # what a standby lacks is not caught up, and minutes that it will fill must not be closed
+            return None
         if (span := agenda.catch_up(state, clock, length)) is not None:
             if self.catching_up_from is None:
                 self.catching_up_from = state.progress.position
@@ -241,7 +244,8 @@ class Worker:
             return ()
         seconds = time.monotonic() - begun
         pace.took(seconds, found.rows, span.hi - span.lo)
-        read = Read(span, now, found.minutes, self._primaries(), session.sequence, width)
+        complete = complete_until(session.replication)
+        read = Read(span, now, found.minutes, self._primaries(), session.sequence, width, complete=complete)
         return lambda: books.record(read), lambda: self._late_rows.was_read(self._slices(), span, seconds)
 
     def _users_since(self, now: int) -> int:

@@ -39,6 +39,7 @@ class Database(Section):
     url: Text | None = Field(default=None, repr=False)
     url_file: PathText | None = None
     connect_timeout: Annotated[Duration, within("2s", "1m")] = 5.0
+    max_replica_lag: Annotated[Duration, within("1s", "1h")] = 60.0
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -59,6 +59,10 @@ class IdentityMismatch(DatabaseError):  # noqa: N818
     """This is another database, or table, than the one the state was kept for."""
 
 
+class ReplicaBehind(DatabaseError):  # noqa: N818
+    """The server is a standby that is too far behind its primary."""
+
+
 class QueryTimeout(DatabaseError):  # noqa: N818
     """A statement did not end in its time."""
 

@@ -152,11 +152,13 @@ functions AS (
              ELSE (p.provolatile = 'v' OR p.provolatile = 's' AND NOT extension.shipped)
               AND q.tree ~ pg_catalog.format(' :(funcid|opno) %%s ', d.refobjid) END
   UNION
-  SELECT CASE WHEN p.proname = ANY(%(opaque)s::pg_catalog.text[]) THEN 'function' ELSE 'session' END, q.oid, q.role, q.copy,
-         p.proname::text, NULL
+  SELECT b.what, q.oid, q.role, q.copy, p.proname::text, NULL
   FROM queries q
+  CROSS JOIN (SELECT 'function', name FROM pg_catalog.unnest(%(opaque)s::pg_catalog.text[]) AS o(name)
+              UNION ALL
+              SELECT 'session', name FROM pg_catalog.unnest(%(session)s::pg_catalog.text[]) AS s(name)) AS b(what, name)
   JOIN pg_catalog.pg_proc p
-    ON p.proname = ANY(%(opaque)s::pg_catalog.text[] || %(session)s::pg_catalog.text[]) AND p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
+    ON p.proname = b.name AND p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
    AND pg_catalog.strpos(q.tree, pg_catalog.format(' :funcid %%s ', p.oid)) > 0
   UNION
   SELECT 'session', q.oid, q.role, q.copy, 'current_user', NULL

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from exporter.config import Config
+from exporter.config import Config, QualifiedName
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import NotVisible
 from exporter.database.session import Database, Session
@@ -410,18 +410,29 @@ def test_check_says_what_is_not_proven(house: House, tmp_path: Path) -> None:
     assert "all_calls" in report.entries["rows visible"].detail
 
 
-def test_as_many_statements_are_sent_for_a_plain_table_as_before(house: House) -> None:
-    house.run(OPEN, GRANTED)
-    with session_on(house.url, {"log": "ai_operation_log"}) as (session, config):
-        relation = session.relation(config.tables.log, "tables.log")
-        assert relation is not None
-        sent: list[str] = []
-        cursor: Any = session._cursor
-        execute = cursor.execute
-        cursor_spy = type("Spy", (), {"execute": lambda _, *given: sent.append(given[0]) or execute(*given)})()
-        session._cursor = cursor_spy
-        session.prove_visible(relation)
-    assert len(sent) == 2
+class Watched:
+    """A cursor whose statements are noted."""
+
+    def __init__(self, cursor: Any) -> None:
+        self.cursor = cursor
+        self.sent: list[Any] = []
+
+    def execute(self, *given: Any) -> Any:
+        self.sent.append(given[0])
+        return self.cursor.execute(*given)
+
+
+def test_two_statements_are_sent_however_much_there_is_to_walk(house: House) -> None:
+    house.run(OPEN, GRANTED, view("ai_operation_log", "v0"), *(view(f"v{n}", f"v{n + 1}") for n in range(9)))
+    with session_on(house.url, {}) as (session, _):
+        for name in ("ai_operation_log", "v9"):
+            relation = session.relation(QualifiedName(None, name), "tables.log")
+            assert relation is not None
+            watched: Any = Watched(session._cursor)
+            session._cursor = watched
+            session.prove_visible(relation)
+            session._cursor = watched.cursor
+            assert len(watched.sent) == 2
 
 
 def test_a_walk_over_many_partitions_is_one_statement(house: House) -> None:
