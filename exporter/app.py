@@ -113,6 +113,8 @@ class Exporter:
             return Verdict(False, "the state cannot be written: counters are frozen")
         if (refusal := self._login.refusal) is not None:
             return Verdict(False, f"the database refuses the login: {refusal}")
+        if (behind := self.books.replica_problem) is not None:
+            return Verdict(False, behind[0])
         if state is None:
             return Verdict(False, "the log has not been read yet")
         if state.progress.phase != RUNNING:
@@ -121,8 +123,6 @@ class Exporter:
             return Verdict(False, f"catching up a gap: {100 * self._progress():.0f} % done")
         if (problem := self.books.clock_problem or self.books.closed_ahead) is not None:
             return Verdict(False, problem)
-        if (behind := self.books.replica_problem) is not None:
-            return Verdict(False, behind[0])
         if self.books.must_reclassify:
             done = f"the log is being read by changed settings: {100 * self.books.reclassified_ratio:.0f} % done"
             if not self.books.serves_old:
