@@ -166,6 +166,9 @@ class Worker:
         # the state must be of the table that is configured now, before anything is read
         table = session.log(books.wanted)
         state = books.open(session.identity(table), clock)
+        if session.replication.problem(self._config.database.max_replica_lag) is not None:
+            # rows that a standby lacks are not late or deleted, and a gap cannot be caught up from it
+            return Work((), busy=False)
         now = agenda.present(state.progress, clock)
         if books.must_reclassify:
             return self._read_by_both(session, table, state, now)
@@ -202,9 +205,6 @@ class Worker:
 
     def _next_span(self, state: State, clock: int) -> Span | None:
         books, length = self._books, self._pace.length
-        if books.replica_problem is not None and not agenda.is_current(state.progress, clock):
-            # what a standby lacks is not caught up, and minutes that it will fill must not be closed
-            return None
         if (span := agenda.catch_up(state, clock, length)) is not None:
             if self.catching_up_from is None:
                 self.catching_up_from = state.progress.position

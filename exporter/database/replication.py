@@ -7,6 +7,7 @@ which it had received no more than what is replayed by now.
 """
 
 import math
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -103,28 +104,48 @@ UNKNOWN = Replication(True, None)
 
 
 class ReplayTracker:
-    """Judges what a standby says, by what it said before. For one connection."""
+    """Judges what a standby says, by what it said before. May be used from any thread, for all connections to it."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._receiver: int | None = None
         self._samples: list[tuple[float, int]] = []  # when the standby had received how much, and was connected
+
+    def knows(self, receiver: int) -> bool:
+        """Whether this process was receiving when the standby was judged last."""
+        return receiver == self._receiver
+
+    def forget(self) -> None:
+        """Forget what was said before: the server is a primary."""
+        with self._lock:
+            self._receiver = None
+            self._samples.clear()
 
     def judge(self, clock: float, found: Positions) -> Replication:
         """How the standby stands at `clock`, the server's time in seconds since the epoch."""
-        receives = found.receiver is not None and found.received is not None
-        if receives and found.received is not None:
-            self._remember(clock, found.received)
-            if found.replayed is not None and found.received <= found.replayed:
-                return Replication(True, 0.0)
-        complete = min(self._complete(found), clock)
-        cause: Cause = "paused" if found.paused else "behind" if receives else "cut off"
+        with self._lock:
+            received = None if found.receiver is None else found.received
+            if received is not None:
+                self._remember(clock, received, found.receiver)
+                # where another server behind the same name has received more, this one is not there yet
+                if found.replayed is not None and self._samples[-1][1] <= found.replayed:
+                    return Replication(True, 0.0)
+            complete = min(self._complete(found), clock)
+        cause: Cause = "paused" if found.paused else "cut off" if received is None else "behind"
         return Replication(True, clock - complete, complete, cause)
 
-    def _remember(self, clock: float, received: int) -> None:
-        if self._samples and self._samples[-1][1] == received:
+    def _remember(self, clock: float, received: int, receiver: int | None) -> None:
+        if receiver != self._receiver:
+            # it may receive from another primary now, whose positions are others
+            self._receiver = receiver
+            self._samples.clear()
+        if self._samples and self._samples[-1][1] >= received:
+            if self._samples[-1][1] > received:
+                return
             self._samples.pop()
         self._samples.append((clock, received))
         if len(self._samples) > _MOST_SAMPLES:
-            del self._samples[1::2]
+            self._samples = _thinned(self._samples)
 
     def _complete(self, found: Positions) -> float:
         replayed = -1 if found.replayed is None else found.replayed
@@ -135,15 +156,24 @@ class ReplayTracker:
         return max(times, default=-math.inf)
 
 
+def _thinned(samples: list[tuple[float, int]]) -> list[tuple[float, int]]:
+    """At most half as many, evenly spread in time; the last one stays."""
+    apart = 2 * (samples[-1][0] - samples[0][0]) / _MOST_SAMPLES
+    kept = samples[:1]
+    for sample in samples[1:-1]:
+        if sample[0] - kept[-1][0] >= apart:
+            kept.append(sample)
+    return [*kept, samples[-1]]
+
+
 class Standby:
     """Asks the server of one connection how it stands to its primary. For one thread.
 
     Call `ask` before the snapshot is taken, and `judge` after it: what was replayed then is in the snapshot.
     """
 
-    def __init__(self) -> None:
-        self._tracker = ReplayTracker()
-        self._receiver: int | None = None
+    def __init__(self, tracker: ReplayTracker) -> None:
+        self._tracker = tracker
         self._refused: set[str] = set()
         self._found: Positions | None = None
         self._is_standby = False  # or may be one
@@ -152,23 +182,18 @@ class Standby:
     def ask(self, connection: Connection[Any]) -> None:
         """Ask for the positions. A transaction that is open stays usable, whatever the server refuses."""
         found = self._ask(connection)
-        if found is not None and found.receiver is not None and found.receiver != self._receiver:
+        if found is not None and found.receiver is not None and not self._tracker.knows(found.receiver):
             time.sleep(_SETTLING)
             known, found = found.receiver, self._ask(connection)
             if found is not None and found.receiver != known:
                 found = replace(found, receiver=None)
         self._asked, self._found = time.monotonic(), found
-        self._receiver = None if found is None else found.receiver
 
     def judge(self, clock: float) -> Replication:
         """How the server stood when it was asked; `clock` is its time now, in seconds since the epoch."""
         if self._found is None:
             return UNKNOWN if self._is_standby else PRIMARY
         return self._tracker.judge(clock - (time.monotonic() - self._asked), self._found)
-
-    def forget(self) -> None:
-        """Forget what was said: the server is a primary now, or may be another one."""
-        self._tracker, self._receiver, self._found = ReplayTracker(), None, None
 
     def _ask(self, connection: Connection[Any]) -> Positions | None:
         """The positions; None on a primary, and where the server refuses to tell them."""

@@ -194,7 +194,7 @@ class Database:
         self._connection: Connection | None = None
         self._system = ""
         self._cut_off = False
-        self._standby = Standby()
+        self._standby = Standby(self._login.replay)
         self._hot_standby: str | None = None
         self._is_asked = False
 
@@ -299,7 +299,6 @@ class Database:
             # a pooler may accept the login and have no server to give
             with self._cut_off_at(connection, time.monotonic() + timeout + _GRACE):
                 self._system = _system_identifier(connection)
-                self._standby.forget()
                 self._hot_standby = connection.info.parameter_status("in_hot_standby")
                 self._ask_standby(connection)
                 connection.execute(_BEGIN)
@@ -319,7 +318,7 @@ class Database:
         """How the server of the open transaction stands to its primary; servers before 14 do not name the setting."""
         self._hot_standby = hot_standby
         if hot_standby == "off":
-            self._standby.forget()
+            self._login.replay.forget()
             return PRIMARY
         if not self._is_asked:
             # it was a primary a moment ago: a pooler has handed the transaction to another server
