@@ -133,10 +133,11 @@ def test_nothing_is_folded_before_the_replica_is_complete() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["write", "write", "stand still", "replay", "turn", "turn", "restart"]),
-            st.integers(min_value=0, max_value=1500),
+            st.sampled_from(["write", "write", "stand still", "replay", "turn", "turn", "turn", "silence", "restart"]),
+            st.integers(min_value=1, max_value=200),
             st.integers(min_value=0, max_value=LATEST),
         ),
+        min_size=10,
         max_size=40,
     )
 )
@@ -146,7 +147,7 @@ def test_every_row_is_counted_once_and_on_time(steps: list[tuple[str, int, int]]
     stands_still = False
     shown = 0
     for step, seconds, late in steps:
-        exporter.time += seconds
+        exporter.time += {"turn": seconds, "silence": 20 * seconds}.get(step, 0)
         if not stands_still:
             primary.replay()
         match step:
