@@ -20,7 +20,7 @@ _REPLAYED = "SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), %s::pg_lsn) >= 0"
 _RECEIVED = "SELECT pg_wal_lsn_diff(pg_last_wal_receive_lsn(), %s::pg_lsn) >= 0"
 
 
-class Standby(EmbeddedPostgres):
+class StandbyServer(EmbeddedPostgres):
     """A copy of a running server that goes on as its standby. `feed=False`: it receives nothing by itself."""
 
     def __init__(self, primary: EmbeddedPostgres, *, feed: bool = True) -> None:
@@ -114,11 +114,11 @@ class Standby(EmbeddedPostgres):
 
 
 @contextlib.contextmanager
-def run_pair() -> Iterator[tuple[EmbeddedPostgres, Standby]]:
+def run_pair() -> Iterator[tuple[EmbeddedPostgres, StandbyServer]]:
     """A primary and a standby that has caught up with it."""
     # what is committed is in the WAL that can be received
     settings = {"synchronous_commit": "on"}
-    with EmbeddedPostgres(durable=False, settings=settings) as primary, Standby(primary) as standby:
+    with EmbeddedPostgres(durable=False, settings=settings) as primary, StandbyServer(primary) as standby:
         wait_for(lambda: standby.run(_STREAMS) == [(1,)], lambda: "does not receive")
         yield primary, standby
 

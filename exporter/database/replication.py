@@ -6,6 +6,7 @@ primary and has replayed all that it has received; otherwise up to its last repl
 which it had received no more than what is replayed by now.
 """
 
+import contextlib
 import math
 import threading
 import time
@@ -15,6 +16,7 @@ from typing import Any, Literal
 
 import psycopg
 from psycopg import Connection
+from psycopg.pq import TransactionStatus
 
 from exporter.wording import span_text
 
@@ -215,9 +217,11 @@ class Standby:
         """As many of these facts as the server tells, by name."""
         if not names:
             return {}
+        statement = f"SELECT {', '.join(FACTS[name] for name in names)}".encode()
+        idle = connection.info.transaction_status == TransactionStatus.IDLE
         try:
-            with connection.transaction():
-                row = connection.execute(f"SELECT {', '.join(FACTS[name] for name in names)}".encode()).fetchone()
+            with contextlib.nullcontext() if idle else connection.transaction():
+                row = connection.execute(statement).fetchone()
         except psycopg.Error as error:
             if error.sqlstate is None or connection.closed:
                 raise

@@ -45,7 +45,7 @@ SELECT extract(epoch FROM now())::float8, current_database()::text,
        set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true),
        set_config('idle_in_transaction_session_timeout', %(idle)s, true),
        set_config('row_security', 'off', true), set_config('jit', 'off', true),
-       current_setting('in_hot_standby', true)
+       pg_catalog.current_setting('in_hot_standby', true)
 """
 _LIMIT = "SELECT set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true)"
 _LOCK_SHARE = 0.8  # of a statement's time that it may wait for a lock

@@ -12,7 +12,7 @@ from typing import Any
 from psycopg import Cursor
 
 from exporter.config import QualifiedName
-from exporter.database.errors import NotVisible, hidden_rows, policy_sql
+from exporter.database.errors import MissingGrant, NotVisible, hidden_rows, policy_sql
 from exporter.database.layout import Relation
 from exporter.database.names import quoted, table_sql
 
@@ -107,6 +107,17 @@ guarded AS (
 )
 """
 
+# The exporter's own rights on the relation itself are another matter: `check` looks at them column by column.
+_GRANTED = """
+denied AS (
+  SELECT 'grant', x.oid, x.role, x.copy, NULL::text, NULL::text
+  FROM reads x
+  JOIN pg_catalog.pg_class c ON c.oid = x.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  WHERE x.oid <> %(oid)s::oid AND x.copy = 0 AND NOT x.is_child
+    AND NOT pg_catalog.has_any_column_privilege(x.role, x.oid, 'SELECT')
+)
+"""
+
 _FOREIGN = """
 distant AS (
   SELECT 'foreign', x.oid, x.role, x.copy, s.srvname::text,
@@ -167,16 +178,16 @@ functions AS (
 """
 
 _FINDINGS = f"""
-WITH RECURSIVE {_READS}, {_GUARDED}, {_FOREIGN}, {_QUERIES}, {_FUNCTIONS}
+WITH RECURSIVE {_READS}, {_GUARDED}, {_GRANTED}, {_FOREIGN}, {_QUERIES}, {_FUNCTIONS}
 SELECT f.what, n.nspname::text, c.relname::text, pg_catalog.pg_get_userbyid(f.role)::text,
        m.nspname::text, m.relname::text, f.first, f.second
-FROM (SELECT * FROM guarded UNION ALL SELECT * FROM distant UNION ALL SELECT * FROM functions)
+FROM (TABLE guarded UNION ALL TABLE denied UNION ALL TABLE distant UNION ALL TABLE functions)
      AS f(what, oid, role, copy, first, second)
 JOIN pg_catalog.pg_class c ON c.oid = f.oid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN (SELECT k.oid, k.relname, s.nspname
            FROM pg_catalog.pg_class k JOIN pg_catalog.pg_namespace s ON s.oid = k.relnamespace) AS m ON m.oid = f.copy
-ORDER BY f.what = 'hidden' AND f.copy = 0 DESC, f.what = 'policy' AND f.copy = 0 DESC, 1, 2, 3, 4, 7
+ORDER BY (f.what IN ('grant', 'hidden', 'policy') AND f.copy = 0) DESC, 1, 2, 3, 4, 7
 LIMIT {_MOST}
 """  # noqa: S608
 
@@ -219,8 +230,8 @@ def look_for_hidden_rows(cursor: Cursor[tuple[Any, ...]], relation: Relation) ->
     """What the catalog says of the rows of a relation, for the role that is logged in.
 
     A policy shows every row when it is permissive, for SELECT, for the role whose rights count, `true`, and no
-    restrictive one stands beside it. Raises `NotVisible` where rows that are read live are hidden, with the SQL that
-    shows them.
+    restrictive one stands beside it. Raises `NotVisible` where rows that are read live are hidden, and `MissingGrant`
+    where what a view reads may not be read, both with the SQL for the role whose rights count.
     """
     parameters = {"oid": relation.oid, "session": list(_SESSION_FUNCTIONS), "opaque": list(_OPAQUE_FUNCTIONS)}
     found = [
@@ -235,6 +246,8 @@ def look_for_hidden_rows(cursor: Cursor[tuple[Any, ...]], relation: Relation) ->
         for what, schema, name, role, copy_schema, copy, first, second in cursor.execute(_FINDINGS, parameters)
     ]
     for each in found:
+        if each.what == "grant":
+            raise _denied(each, relation)
         if each.what == "hidden" and each.copy is None:
             raise _hidden(each, relation)
     return Visibility(any(each.what == "policy" and each.copy is None for each in found), tuple(_doubts(found)))
@@ -251,6 +264,12 @@ def refuse_doubts(visibility: Visibility, relation: Relation, table: str, accept
             f"it cannot be proven that every row of {relation.name} is visible: {doubt.reason}",
             f"{doubt.hint} -- then, or if you know that it shows every row: tables.accept_unproven: [{table}]",
         )
+
+
+def _denied(found: _Found, relation: Relation) -> MissingGrant:
+    table, role = table_sql(found.relation), quoted(found.role)
+    message = f"{role} may not read {table}, and its rights count when {table_sql(relation.name)} is read"
+    return MissingGrant(message, f"GRANT SELECT ON {table} TO {role};")
 
 
 def _hidden(found: _Found, relation: Relation) -> NotVisible:

@@ -13,12 +13,13 @@ import pytest
 
 from exporter.clock import HostClock
 from exporter.database import replication
-from exporter.database import session as sessions
+from exporter.database.replication import Standby
+from exporter.database.session import Session
 from exporter.demo.postgres import EmbeddedPostgres
 from tests.database.harness import Log, Running, assert_shows_what_sql_says, running, wait_for
 from tests.database.scraped import said
 from tests.database.test_check_setup import check
-from tests.standby import Standby, archive_folder, run_pair
+from tests.standby import StandbyServer, archive_folder, run_pair
 
 LAG = "ai_exporter_replication_lag_seconds"
 BOUND = 1
@@ -30,13 +31,31 @@ class Pair:
     """A log on a primary, and a standby that an exporter reads. `ahead` is what the standby's clock is put ahead by."""
 
     log: Log
-    standby: Standby
+    standby: StandbyServer
     name: str
     ahead: float = 0.0
 
     @property
     def url(self) -> str:
         return self.standby.url(self.name)
+
+    def later(self, seconds: float) -> None:
+        """Let time pass for the exporter: the clock of its database, and of its host, go ahead."""
+        self.ahead += seconds
+
+    @contextlib.contextmanager
+    def clocks(self) -> Iterator[None]:
+        """Sessions whose clock is put ahead, as `later` says."""
+        begin, judge = Session.__init__, Standby.judge
+
+        def ahead(session: Session, *given: Any, **more: Any) -> None:
+            begin(session, *given, **more)
+            session.clock += self.ahead
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Session, "__init__", ahead)
+            patch.setattr(Standby, "judge", lambda standby, clock: judge(standby, clock + self.ahead))
+            yield
 
     @contextlib.contextmanager
     def exporter(self, folder: Path, *, url: str = "", **overrides: Any) -> Iterator[Running]:
@@ -53,30 +72,24 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[tuple[EmbeddedPostgres, Standby]]:
+def servers() -> Iterator[tuple[EmbeddedPostgres, StandbyServer]]:
     with run_pair() as pair:
         yield pair
 
 
 @pytest.fixture
-def pair(servers: tuple[EmbeddedPostgres, Standby]) -> Iterator[Pair]:
+def pair(servers: tuple[EmbeddedPostgres, StandbyServer]) -> Iterator[Pair]:
     primary, standby = servers
     name = f"shop_{datetime.now(UTC).strftime('%H%M%S%f')}"
     with psycopg.connect(primary.url(), autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}".encode())
     with Log(primary.url(name), "success") as log:
         standby.catch_up()
-        yield Pair(log, standby, name)
+        pair = Pair(log, standby, name)
+        with pair.clocks():
+            yield pair
         standby.run("SELECT pg_wal_replay_resume()")
         standby.connect()
-
-
-def later(pair: Pair, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let time pass for the exporter: the clock of its database, and of its host, go ahead."""
-    pair.ahead += seconds
-    statement = sessions._SETTINGS.split("SELECT", 1)[1].split("::float8", 1)[1]
-    ahead = f"SELECT extract(epoch FROM now() + interval '{pair.ahead} seconds')::float8"
-    monkeypatch.setattr(sessions, "_SETTINGS", ahead + statement)
 
 
 def wait_behind(exporter: Running) -> None:
@@ -131,9 +144,7 @@ def test_a_standby_that_stands_still_is_not_current_until_it_goes_on(
 
 @pytest.mark.parametrize("minutes", [4, 20, 50, 90])
 @pytest.mark.parametrize("then", ["goes on", "restarts"])
-def test_what_is_replayed_late_is_counted_at_once(
-    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: int, then: str
-) -> None:
+def test_what_is_replayed_late_is_counted_at_once(pair: Pair, tmp_path: Path, minutes: int, then: str) -> None:
     with pair.exporter(tmp_path) as exporter:
         exporter.wait_ready()
         pair.insert()
@@ -144,7 +155,7 @@ def test_what_is_replayed_late_is_counted_at_once(
             pair.insert(ago=30)
             if minute % 5 == 0:
                 assert exporter.scrape().money == 1_000_000
-            later(pair, 60, monkeypatch)
+            pair.later(60)
         exporter.scrape()
         late = exporter.last.total("ai_exporter_late_rows_total")
         if then == "goes on":
@@ -163,32 +174,34 @@ def resumed(pair: Pair, exporter: Running, minutes: int, late: float) -> None:
     assert after.total("ai_exporter_late_rows_total") == late
 
 
-def test_a_standby_that_is_promoted_is_current_and_has_lost_no_row(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_standby_that_is_promoted_is_current_and_has_lost_no_row(tmp_path: Path) -> None:
     with run_pair() as (primary, standby), Log(primary.url(), "success") as log:
         pair = Pair(log, standby, "postgres")
-        with pair.exporter(tmp_path) as exporter:
+        with pair.clocks(), pair.exporter(tmp_path) as exporter:
             standby.catch_up()
             exporter.wait_ready()
             standby.pause()
             for _ in range(20):
                 pair.insert(ago=30)
-                later(pair, 60, monkeypatch)
+                pair.later(60)
             exporter.scrape()
             standby.receive()
             standby.run("SELECT pg_wal_replay_resume()")
             standby.promote()
             assert exporter.wait_up().money == 20_000_000
             assert exporter.last.one(LAG) == 0
-        with Log(standby.url(), "success", exists=True) as there, pair.exporter(tmp_path, after=exporter) as again:
+        with (
+            Log(standby.url(), "success", exists=True) as there,
+            pair.clocks(),
+            pair.exporter(tmp_path, after=exporter) as again,
+        ):
             there.insert(at=datetime.now(UTC) + timedelta(seconds=pair.ahead), cost="5")
             assert again.wait_ready().wait_up().money == 25_000_000
             assert there.truth().keys() == log.truth().keys()
 
 
 def test_a_switch_from_the_primary_to_a_standby_that_is_behind_and_back(
-    pair: Pair, servers: tuple[EmbeddedPostgres, Standby], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pair: Pair, servers: tuple[EmbeddedPostgres, StandbyServer], tmp_path: Path
 ) -> None:
     on_primary = servers[0].url(pair.name)
     pair.standby.pause()
@@ -196,7 +209,7 @@ def test_a_switch_from_the_primary_to_a_standby_that_is_behind_and_back(
         exporter.wait_ready()
         for _ in range(10):
             pair.insert(ago=30)
-            later(pair, 60, monkeypatch)
+            pair.later(60)
             exporter.scrape()
         assert exporter.wait_up().money == 10_000_000
     with pair.exporter(tmp_path, after=exporter) as there:
@@ -226,12 +239,10 @@ def test_a_standby_that_catches_up_under_writes_is_never_ahead_of_what_it_holds(
         assert exporter.wait_up().money == written * 10_000
 
 
-def test_the_first_reading_waits_for_a_standby_that_is_behind(
-    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_reading_waits_for_a_standby_that_is_behind(pair: Pair, tmp_path: Path) -> None:
     pair.standby.pause()
     pair.insert()
-    later(pair, 600, monkeypatch)
+    pair.later(600)
     with pair.exporter(tmp_path) as exporter:
         wait_for(
             lambda: "standby" in exporter.exporter.readiness().reason, lambda: exporter.exporter.readiness().reason
@@ -249,7 +260,7 @@ def test_a_standby_that_is_fed_from_an_archive_lags_by_what_it_replayed_last(tmp
         with (
             EmbeddedPostgres(durable=False, settings=settings) as primary,
             Log(primary.url(), "success") as log,
-            Standby(primary, feed=False) as standby,
+            StandbyServer(primary, feed=False) as standby,
         ):
             standby.copy_archive(archive)
             log.insert(cost="3")

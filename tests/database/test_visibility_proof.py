@@ -12,7 +12,7 @@ import pytest
 
 from exporter.config import Config, QualifiedName
 from exporter.database.conninfo import resolve_conninfo
-from exporter.database.errors import NotVisible
+from exporter.database.errors import MissingGrant, NotVisible
 from exporter.database.session import Database, Session
 from exporter.database.visibility import Visibility
 from tests.database.harness import Log, assert_spend_is_what_sql_says, config_for, running
@@ -144,6 +144,14 @@ PROVEN = {
         view("ai_operation_log WHERE cost_usd > 1 UNION ALL SELECT {columns} FROM ai_operation_log WHERE cost_usd = 1"),
         owned(),
     ),
+    "joined tables": (
+        SECURED,
+        "CREATE TABLE people AS SELECT NULL::uuid AS person",
+        "ALTER TABLE people OWNER TO {app}",
+        "ALTER TABLE people ENABLE ROW LEVEL SECURITY",
+        view("ai_operation_log LEFT JOIN people ON person = user_id"),
+        owned(),
+    ),
     "materialized view of the owner": (
         SECURED,
         "CREATE MATERIALIZED VIEW calls AS SELECT {columns} FROM ai_operation_log",
@@ -234,6 +242,23 @@ def test_an_invoker_view_counts_the_rights_of_whoever_asks(house: House, below: 
     assert f"from {house.reader}" in house.refusal().message
     house.policy(house.reader)
     assert house.judge().by_policy
+
+
+@pytest.mark.parametrize("kind", ["owner", "nested", "invoker"])
+def test_a_grant_that_is_missing_below_a_view_is_told_of_the_role_whose_rights_count(house: House, kind: str) -> None:
+    house.run(OPEN, "CREATE TABLE kept AS SELECT * FROM ai_operation_log", "REVOKE SELECT ON kept FROM {reader}")
+    if kind == "owner":
+        house.run(view("kept"), owned())
+    elif kind == "nested":
+        house.run(view("kept", "inner_calls"), owned("inner_calls"), view("inner_calls"))
+    else:
+        house.run(view("kept", options=INVOKER))
+    with pytest.raises(MissingGrant) as caught:
+        house.judge()
+    role = house.reader if kind == "invoker" else house.app
+    assert caught.value.mend == f"GRANT SELECT ON public.kept TO {role};"
+    house.run(caught.value.mend)
+    house.judge()
 
 
 UNPROVEN = {
@@ -354,6 +379,31 @@ def test_a_materialized_view_that_was_filled_under_row_security(house: House) ->
     house.policy(house.app)
     house.run("REFRESH MATERIALIZED VIEW calls")
     assert house.judge() == Visibility(by_policy=False)
+
+
+def test_hidden_rows_of_a_joined_table_hide_rows_of_the_view(house: House) -> None:
+    house.run(
+        OPEN,
+        "CREATE TABLE people AS SELECT NULL::uuid AS person",
+        "GRANT SELECT ON people TO {app}",
+        "ALTER TABLE people ENABLE ROW LEVEL SECURITY",
+        view("ai_operation_log JOIN people ON person IS NOT DISTINCT FROM user_id"),
+        owned(),
+    )
+    assert f"hides rows of public.people from {house.app}" in house.refusal().message
+
+
+def test_a_member_of_the_owner_sees_what_the_owner_sees(house: House) -> None:
+    house.run(SECURED, "GRANT {app} TO {reader}")
+    assert house.judge("ai_operation_log") == Visibility(by_policy=False)
+    house.run(FORCED)
+    assert f"from {house.reader}" in house.refusal("ai_operation_log").message
+
+
+@pytest.mark.parametrize("option", ["on", "yes", "1", "true"])
+def test_an_invoker_view_however_it_is_spelled(house: House, option: str) -> None:
+    house.run(SECURED, GRANTED, view(options=f"WITH (security_invoker = {option})"))
+    assert f"from {house.reader}" in house.refusal().message
 
 
 def test_what_is_accepted_of_one_table_is_not_of_another(house: House) -> None:
