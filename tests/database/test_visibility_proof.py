@@ -472,17 +472,17 @@ class Watched:
         return self.cursor.execute(*given)
 
 
-def test_two_statements_are_sent_however_much_there_is_to_walk(house: House) -> None:
+def test_a_view_takes_one_statement_more_than_a_table_however_much_there_is_to_walk(house: House) -> None:
     house.run(OPEN, GRANTED, view("ai_operation_log", "v0"), *(view(f"v{n}", f"v{n + 1}") for n in range(9)))
     with session_on(house.url, {}) as (session, _):
-        for name in ("ai_operation_log", "v9"):
+        for name, statements in (("ai_operation_log", 2), ("v9", 3)):
             relation = session.relation(QualifiedName(None, name), "tables.log")
             assert relation is not None
             watched: Any = Watched(session._cursor)
             session._cursor = watched
             session.prove_visible(relation)
             session._cursor = watched.cursor
-            assert len(watched.sent) == 2
+            assert len(watched.sent) == statements
 
 
 def test_a_walk_over_many_partitions_is_one_statement(house: House) -> None:
