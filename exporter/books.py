@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from exporter.clock import DatabaseClock, HostClock, Moment
 from exporter.config import Classification, Config
 from exporter.database.errors import IdentityMismatch, ReplicaBehind
-from exporter.database.replication import PRIMARY, Replication
+from exporter.database.replication import NOT_ASKED, PRIMARY, Replication
 from exporter.database.session import Identity
 from exporter.ledger import reclassify
 from exporter.ledger.admission import taken_places
@@ -102,7 +102,7 @@ class Books:
         self._going = self._restore_going(going)
         self._clock = DatabaseClock(host or HostClock(), config.horizon)
         self._moment: Moment | None = None
-        self.replication = PRIMARY
+        self.replication = NOT_ASKED
         self._closed_ahead = False
         if self.durable is not None and (reborn := rebirths(self.durable, self.rules)):
             self._commit(Changes(admitted=dict(reborn)))

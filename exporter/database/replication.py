@@ -101,6 +101,7 @@ _CAUSES: Mapping[Cause, tuple[str, str]] = {
 }
 
 PRIMARY = Replication(False, 0.0)
+NOT_ASKED = Replication(False, None)
 UNKNOWN = Replication(True, None)
 """A standby that does not say how far it is behind: that decides nothing."""
 

@@ -18,7 +18,7 @@ from exporter.database.visibility import Visibility
 from tests.database.harness import Log, assert_spend_is_what_sql_says, config_for, running
 from tests.database.scraped import assert_blind, said
 from tests.database.test_check_setup import check
-from tests.servers import EmbeddedServer
+from tests.servers import DockerServer, EmbeddedServer
 
 PASSWORD = "for this test"
 COLUMNS = (
@@ -505,3 +505,42 @@ def test_dblink_is_a_function_like_any_other(house: House) -> None:
         )
     house.run("CREATE VIEW calls AS SELECT * FROM dblink('x', 'y') AS t(created_at timestamp, cost_usd numeric)")
     assert "dblink" in house.refusal().message
+
+
+@pytest.fixture
+def far_and_near(docker_postgres: DockerServer) -> Iterator[tuple[Log, str, str]]:
+    """A log of 12 dollars under row-level security, a database with a foreign table of it, and the role over there."""
+    there, here = docker_postgres.create_database(), docker_postgres.create_database()
+    mark = secrets.token_hex(4)
+    with Log(there, "success") as log, psycopg.connect(here, autocommit=True) as near:
+        log.insert(30, cost="12")
+        log.execute(f"CREATE ROLE remote_{mark} LOGIN PASSWORD '{PASSWORD}'")
+        log.execute(f"GRANT SELECT ON ai_operation_log TO remote_{mark}")
+        log.execute("ALTER TABLE ai_operation_log ENABLE ROW LEVEL SECURITY")
+        for statement in (
+            "CREATE EXTENSION postgres_fdw",
+            f"CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (dbname '{log.connection.info.dbname}')",
+            f"CREATE USER MAPPING FOR CURRENT_USER SERVER far OPTIONS (user 'remote_{mark}', password '{PASSWORD}')",
+            "IMPORT FOREIGN SCHEMA public LIMIT TO (ai_operation_log) FROM SERVER far INTO public",
+        ):
+            near.execute(statement.encode())
+        yield log, here, f"remote_{mark}"
+        log.execute(f"DROP OWNED BY remote_{mark} CASCADE")
+    docker_postgres.drop_database(here)
+    with psycopg.connect(there, autocommit=True) as connection:
+        connection.execute(f"DROP ROLE remote_{mark}".encode())
+    docker_postgres.drop_database(there)
+
+
+def test_a_foreign_table_whose_remote_role_sees_nothing_is_not_read_as_zero(
+    far_and_near: tuple[Log, str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log, here, role = far_and_near
+    with running(here, tmp_path) as exporter:
+        assert_blind(exporter.scrape())
+        assert said(caplog, "cannot be proven", "foreign table", role, "server far")
+        assert PASSWORD not in caplog.text
+    log.execute(EVERY_ROW.format(name="every_row", role=role))
+    with running(here, tmp_path, tables={"accept_unproven": ["log"]}, after=exporter) as accepting:
+        assert_spend_is_what_sql_says(accepting.wait_up(), log)
+        assert accepting.last.micro("ai_spend_month_usd") == 12_000_000
