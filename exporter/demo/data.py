@@ -66,9 +66,7 @@ def run_demo_data(config: Config, info: ConnInfo, days: int, ready_file: Path | 
 
 
 def _layout(config: Config, info: ConnInfo) -> Layout:
-    database = Database(
-        info, config.database.connect_timeout, "ai-operation-exporter-demo-data", config.tables.accept_unproven
-    )
+    database = Database(info, config.database.connect_timeout, "ai-operation-exporter-demo-data")
     try:
         with database.session(_SECONDS) as session:
             return "status" if session.log(config.classification()).has_status else "success"
