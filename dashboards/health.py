@@ -59,7 +59,7 @@ def build(settings: Settings) -> Any:
         ),
         Section(
             "Database",
-            (line(7, database_up(), connections(), cache_hits()),),
+            (line(7, database_up(), connections(), cache_hits(), replication_lag()),),
         ),
         Section("Recent operations", (Line(10, (Cell(recent(), 24),)),)),
         Section(
@@ -521,6 +521,21 @@ def cache_hits() -> Any:
         high=1,
         interval="1m",
         steps=style.worse_below(0.9, 0.99),
+    )
+
+
+def replication_lag() -> Any:
+    """Whether what is read is of the present."""
+    return timeseries(
+        About(
+            "Replication lag",
+            "How far the server that the exporter reads is behind its primary: 0 on a primary, nothing where the server"
+            " does not say. Beyond `database.max_replica_lag`, the log does not count as current.",
+            "Run `check`: it says whether replay is paused, slow, or receives nothing. Or let the exporter read the"
+            " primary.",
+        ),
+        prom(q.newest(q.whole(catalog.REPLICATION_LAG), "instance"), "{{instance}}"),
+        unit=SECONDS,
     )
 
 

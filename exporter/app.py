@@ -113,6 +113,8 @@ class Exporter:
             return Verdict(False, "the state cannot be written: counters are frozen")
         if (refusal := self._login.refusal) is not None:
             return Verdict(False, f"the database refuses the login: {refusal}")
+        if (behind := self.books.replica_problem) is not None:
+            return Verdict(False, behind[0])
         if state is None:
             return Verdict(False, "the log has not been read yet")
         if state.progress.phase != RUNNING:
@@ -169,6 +171,7 @@ class Exporter:
                 self._worker.drift,
                 self.refusals.totals(),
                 self.books.clock_offset,
+                self.books.replication.lag,
             )
             return families(figures, self._announcer)
 

@@ -13,12 +13,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from exporter.clock import DatabaseClock, HostClock, Moment
 from exporter.config import Classification, Config
-from exporter.database.errors import IdentityMismatch
+from exporter.database.errors import IdentityMismatch, ReplicaBehind
+from exporter.database.replication import NOT_ASKED, PRIMARY, Replication
 from exporter.database.session import Identity
 from exporter.ledger import reclassify
 from exporter.ledger.admission import taken_places
 from exporter.ledger.advance import advance, begin, quarters_within, set_back
-from exporter.ledger.agenda import is_closed_ahead, steps_back
+from exporter.ledger.agenda import hold_back, is_closed_ahead, steps_back
 from exporter.ledger.model import RUNNING, STARTING, Changes, Read, Rules, Skip, State
 from exporter.ledger.reclassify import Reads, Settings, Stretch
 from exporter.ledger.shadow import Reclassification, begin_shadow
@@ -101,6 +102,7 @@ class Books:
         self._going = self._restore_going(going)
         self._clock = DatabaseClock(host or HostClock(), config.horizon)
         self._moment: Moment | None = None
+        self.replication = NOT_ASKED
         self._closed_ahead = False
         if self.durable is not None and (reborn := rebirths(self.durable, self.rules)):
             self._commit(Changes(admitted=dict(reborn)))
@@ -172,14 +174,25 @@ class Books:
         """The rules that will be in force when rows are classified as wanted."""
         return rules_for(self._config, self.wanted)
 
-    def believe(self, clock: float) -> Moment:
-        """What time it is by a reading of the database's clock that was just taken."""
-        if self.present is None:
-            self._moment = self._clock.judge(clock)
-        else:
-            progress = self.present.progress
-            self._moment = self._clock.judge(clock, progress.now, progress.skew)
-        return self._moment
+    def believe(self, clock: float, replication: Replication = PRIMARY) -> Moment:
+        """What time it is by a reading of the database's clock that was just taken.
+
+        Where the server is a standby that is behind, that is no later than what it holds allows.
+        """
+        progress = None if self.present is None else self.present.progress
+        known = (None, None) if progress is None else (progress.now, progress.skew)
+        moment = self._clock.judge(clock, *known)
+        complete = complete_until(replication)
+        if complete is not None:
+            now = hold_back(moment.now, known[0], complete, self.rules)
+            moment = replace(moment, now=now, safe_now=min(moment.safe_now, complete))
+        self._moment, self.replication = moment, replication
+        return moment
+
+    @property
+    def replica_problem(self) -> tuple[str, str] | None:
+        """Why what was read last is not of the present, and what to do about it; None where it is."""
+        return self.replication.problem(self._config.database.max_replica_lag)
 
     @property
     def clock_offset(self) -> float | None:
@@ -207,9 +220,11 @@ class Books:
     def open(self, identity: Identity, clock: int) -> State:
         """The state, begun if there was none, and set back where the clock was.
 
-        Raises `IdentityMismatch` where it was kept for another table.
+        Raises `IdentityMismatch` where it was kept for another table, and `ReplicaBehind` where the first reading must
+        wait: what a standby replays later would be counted, though it was written before.
         """
         with self._changing:
+            self._wait_for_replica()
             if self.present is None:
                 progress = begin(clock, self.rules, self._backfill_since, self.safe_now)
                 self.present = State(progress)
@@ -223,6 +238,12 @@ class Books:
                 log.warning("the database's clock was set back to %s: following it", _utc(clock))
                 self._commit(set_back(self._state(), clock))
             return self._state()
+
+    def _wait_for_replica(self) -> None:
+        problem, replication = self.replica_problem, self.replication
+        starting = self.present is None or self.present.progress.phase == STARTING
+        if problem is not None and (starting or replication.complete is None or math.isinf(replication.complete)):
+            raise ReplicaBehind(*problem)
 
     def record(self, read: Read, by: Classification | None = None) -> None:
         """Take a read of the log into the ledger.
@@ -452,6 +473,12 @@ class Books:
                 self.durable.apply(changes)
             if self._journal.durable:
                 self.present = self.durable
+
+
+def complete_until(replication: Replication) -> int | None:
+    """Up to when a standby is known to be complete, as `Read.complete` has it."""
+    complete = replication.complete
+    return None if complete is None or math.isinf(complete) else int(complete)
 
 
 def _utc(second: int) -> str:

@@ -192,6 +192,13 @@ CLOCK_OFFSET = Metric(
     "The database's clock, as last read, less the clock of the exporter's host.",
     "seconds",
 )
+REPLICATION_LAG = Metric(
+    "ai_exporter_replication_lag_seconds",
+    "gauge",
+    (),
+    "How far the database's server is behind its primary, as last read; 0 on a primary, absent where it does not say.",
+    "seconds",
+)
 ROWS_READ = Metric("ai_exporter_rows_read_total", "counter", (), "Rows that reads of the log went over.")
 LATE_ROWS = Metric("ai_exporter_late_rows_total", "counter", (), "Rows found in slices that were closed already.")
 SERIES_FOLDED = Metric(

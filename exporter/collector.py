@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from exporter.announcer import Announcer
-from exporter.books import Books
+from exporter.books import Books, complete_until
 from exporter.catalog import COLLECTORS
 from exporter.clock import LEAP_LASTS
 from exporter.config import Classification, Config
@@ -17,6 +17,7 @@ from exporter.database.errors import DatabaseError, IdentityMismatch, translate
 from exporter.database.log_query import LogTable
 from exporter.database.login import Login
 from exporter.database.reader import read_span
+from exporter.database.replication import Replication
 from exporter.database.session import Database, Session
 from exporter.database.tables import (
     Budgets,
@@ -121,9 +122,9 @@ class Collector:
         self._budgets_read = False
         self._current = False
         timeout = config.database.connect_timeout
-        self._database = Database(login, timeout, "ai-operation-exporter")
+        self._database = Database(login, timeout, "ai-operation-exporter", config.tables.accept_unproven)
         self._tables = OptionalTables(
-            Database(login, timeout, "ai-operation-exporter-tables"),
+            Database(login, timeout, "ai-operation-exporter-tables", config.tables.accept_unproven),
             self._sources(),
             config.optional_interval,
             announcer,
@@ -194,6 +195,7 @@ class Collector:
     def _read_log(self, attempt: Attempt, seconds: float) -> bool:
         with self._database.session(seconds) as session:
             attempt.reached = True
+            stale = self._is_stale(session.replication)
             try:
                 window = self._read_window(session, attempt)
             except psycopg.Error as error:
@@ -208,7 +210,7 @@ class Collector:
             left = seconds - (time.monotonic() - attempt.begun)
             routes = self._routes_in_force(attempt.round, left / 4)
             self._books.record(replace(window.read, routes=routes), window.by)
-            attempt.current = self._clock_is_believed()
+            attempt.current = self._clock_is_believed() and not stale
         return True
 
     def _clock_is_believed(self) -> bool:
@@ -222,12 +224,21 @@ class Collector:
         self._announcer.works("clock")
         return True
 
+    def _is_stale(self, replication: Replication) -> bool:
+        """Whether the server is a standby that is too far behind; if so, the announcer says why."""
+        problem = replication.problem(self._config.database.max_replica_lag)
+        if problem is None:
+            self._announcer.works("replica")
+        else:
+            self._announcer.failed("replica", " — ".join(problem))
+        return problem is not None
+
     def _read_window(self, session: Session, attempt: Attempt) -> OpenWindow | None:
         """The open window, or None while a gap, the first reading or unreadable old settings are to be worked off."""
         books = self._books
         log_table = session.log(books.wanted)
         attempt.has_status = log_table.has_status
-        clock = books.believe(session.clock).now
+        clock = books.believe(session.clock, session.replication).now
         state = books.open(session.identity(log_table), clock)
         if not books.must_reclassify:
             return self._read_front(session, log_table, books.classification, state, clock)
@@ -254,7 +265,9 @@ class Collector:
             read_span(session, log_table, classification, Span(clock, clock + 1))
             return None
         minutes = read_span(session, log_table, classification, span)
-        return OpenWindow(Read(span, now, minutes, sequence=session.sequence), classification)
+        complete = complete_until(session.replication)
+        read = Read(span, now, minutes, sequence=session.sequence, complete=complete)
+        return OpenWindow(read, classification)
 
     def _routes_in_force(self, number: int, seconds: float) -> Mapping[str, str]:
         """The primary models by operation. If the routes are being read, wait a moment for them."""

@@ -1,5 +1,6 @@
 """From what is known to metric families, by the catalog."""
 
+import math
 import platform
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class Figures:
     """What is shown at one moment.
 
     `durable` is the state as committed, for counters; `present` the newest one, for gauges. `drift` is in money units,
-    `clock_offset` in seconds.
+    `clock_offset` and `replication_lag` in seconds.
     """
 
     config: Config
@@ -72,6 +73,7 @@ class Figures:
     drift: int | None
     logins_refused: Mapping[str, int]
     clock_offset: float | None = None
+    replication_lag: float | None = 0.0
 
     @property
     def fresh(self) -> State | None:
@@ -240,6 +242,8 @@ def _exporter(figures: Figures) -> Iterator[Family]:
         yield _family(catalog.LEDGER_DRIFT, [((), usd(figures.drift))])
     if figures.clock_offset is not None:
         yield _family(catalog.CLOCK_OFFSET, [((), figures.clock_offset)])
+    if figures.replication_lag is not None and math.isfinite(figures.replication_lag):
+        yield _family(catalog.REPLICATION_LAG, [((), figures.replication_lag)])
     yield _family(catalog.STATE_COMMIT_FAILURES, [((), figures.commit_failures)])
     yield _family(catalog.LOGINS_REFUSED, (((reason,), count) for reason, count in figures.logins_refused.items()))
     yield _family(catalog.BUILD_INFO, [((_VERSION, platform.python_version()), 1)])

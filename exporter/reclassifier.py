@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import psycopg
 
-from exporter.books import Books
+from exporter.books import Books, complete_until
 from exporter.config import Classification
 from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import DatabaseError, MissingGrant, NotVisible, SchemaProblem, translate
@@ -135,7 +135,9 @@ class Reclassifier:
             return None
         self._pace.took(time.monotonic() - begun, more.rows, stretch.span.hi - stretch.span.lo)
         routes = self._primaries()
-        new = Read(stretch.span, now, more.minutes, routes, session.sequence)
+        new = Read(
+            stretch.span, now, more.minutes, routes, session.sequence, complete=complete_until(session.replication)
+        )
         return Reads(old and replace(old, routes=routes), new)
 
     def _read_old(self, session: Session, span: Span, now: int, width: int) -> Read | None:
@@ -143,7 +145,12 @@ class Reclassifier:
         with give_up_old(session, books, self._database.info, now):
             table = session.log(books.classification)
             found = self._read(session, table, books.classification, books.rules, span, now, width)
-            return None if found is None else Read(span, now, found.minutes, {}, session.sequence, width)
+            complete = complete_until(session.replication)
+            return (
+                None
+                if found is None
+                else Read(span, now, found.minutes, {}, session.sequence, width, complete=complete)
+            )
         return None
 
     def _moved(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from exporter.announcer import Announcer
-from exporter.books import Books
+from exporter.books import Books, complete_until
 from exporter.config import Config
 from exporter.database.errors import DatabaseError, DatabaseUnavailable, QueryTimeout, TableLocked
 from exporter.database.log_query import LogTable
@@ -58,7 +58,9 @@ class Worker:
         self._books = books
         self._announcer = announcer
         self._primaries = primaries
-        self._database = Database(login, config.database.connect_timeout, "ai-operation-exporter-worker")
+        self._database = Database(
+            login, config.database.connect_timeout, "ai-operation-exporter-worker", config.tables.accept_unproven
+        )
         self._pace = Pace(config.worker.statement_budget)
         self._late_rows = LateRows()
         self._reclassifier = Reclassifier(books, self._pace, self._database, primaries)
@@ -160,10 +162,13 @@ class Worker:
     def _read_next(self, session: Session) -> Work:
         """Choose the most urgent piece of work, and read what it needs."""
         books = self._books
-        clock = self.clock = books.believe(session.clock).now
+        clock = self.clock = books.believe(session.clock, session.replication).now
         # the state must be of the table that is configured now, before anything is read
         table = session.log(books.wanted)
         state = books.open(session.identity(table), clock)
+        if session.replication.problem(self._config.database.max_replica_lag) is not None:
+            # rows that a standby lacks are not late or deleted, and a gap cannot be caught up from it
+            return Work((), busy=False)
         now = agenda.present(state.progress, clock)
         if books.must_reclassify:
             return self._read_by_both(session, table, state, now)
@@ -239,7 +244,8 @@ class Worker:
             return ()
         seconds = time.monotonic() - begun
         pace.took(seconds, found.rows, span.hi - span.lo)
-        read = Read(span, now, found.minutes, self._primaries(), session.sequence, width)
+        complete = complete_until(session.replication)
+        read = Read(span, now, found.minutes, self._primaries(), session.sequence, width, complete=complete)
         return lambda: books.record(read), lambda: self._late_rows.was_read(self._slices(), span, seconds)
 
     def _users_since(self, now: int) -> int:

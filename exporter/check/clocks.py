@@ -1,5 +1,6 @@
 """Clocks and time zones: whose time is it, and is it the same everywhere."""
 
+import math
 import re
 import time
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from psycopg import sql
 from exporter.check.scene import Scene
 from exporter.database.log_query import LogTable
 from exporter.database.names import identifier
+from exporter.database.replication import Replication
 from exporter.finding import Finding, fail, ok, warn
 from exporter.wording import span_text
 
@@ -31,10 +33,6 @@ _MOST_ROWS = 1000
 _MONTH = 30 * 86_400
 
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
-_LAG = """
-SELECT pg_is_in_recovery(),
-       extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8
-"""
 _AHEAD = sql.SQL("""
 SELECT count(*) FROM (SELECT FROM {table} WHERE {time} > %(limit)s AND {time} < 'infinity' LIMIT %(most)s) AS found
 """)
@@ -82,22 +80,26 @@ def judge_clock(there: float, before: float, after: float) -> Finding:
 
 
 def check_replication(scene: Scene) -> list[Finding]:
-    """The server is a primary."""
-    ((standby, lag),) = scene.session.run(_LAG)
-    return [judge_replication(standby=standby, lag=lag, window=scene.config.open_window_seconds)]
+    """The server is a primary, or a standby that keeps up with one."""
+    return [judge_replication(scene.session.replication, scene.config.database.max_replica_lag)]
 
 
-def judge_replication(*, standby: bool, lag: float | None, window: float) -> Finding:
-    """What reading a standby means; `lag`, the age of what it replayed last, grows too while nothing happens."""
-    if not standby:
+def judge_replication(replication: Replication, most: float) -> Finding:
+    """What reading this server means, where a lag of `most` seconds is accepted."""
+    if not replication.standby:
         return ok(REPLICATION, "the server is a primary")
-    age = "unknown" if lag is None else span_text(max(lag, 0.0))
-    return warn(
-        REPLICATION,
-        f"the server is a standby; age of the last change it replayed: {age}",
-        f"read the primary, or keep the lag well below the open window ({span_text(window)}): "
-        "rows that come later are counted as late ones",
-    )
+    if replication.lag is None:
+        return warn(
+            REPLICATION,
+            "the server is a standby, and does not say how far it is behind its primary",
+            "read the primary, or watch the lag by the means of whoever runs the server",
+        )
+    if (problem := replication.problem(most)) is not None:
+        detail, hint = problem
+        now = "" if math.isinf(replication.lag) else f"; now {span_text(replication.lag)}"
+        return fail(REPLICATION, f"{detail}{now}", hint)
+    lag = f"{span_text(replication.lag)} behind its primary (accepted: {span_text(most)})"
+    return ok(REPLICATION, f"the server is a standby, {lag}")
 
 
 def check_time_zones(scene: Scene) -> list[Finding]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import psycopg
 
 from exporter.check.access import judge_excess, judge_grants, read_access
+from exporter.check.log_table import judge_doubts
 from exporter.check.scene import Scene
 from exporter.check.table_index import check_served
 from exporter.config import LARGEST_AMOUNT
@@ -78,7 +79,7 @@ def _check(scene: Scene, section: str, read: _Reader) -> list[Finding]:
 
 def _read_in_time(scene: Scene, section: str, read: _Reader, table: Table) -> list[Finding]:
     """What the table's own read finds, and whether it leaves `serve` enough of its time."""
-    scene.session.prove_visible(table.relation)
+    visibility = scene.session.prove_visible(table.relation, section)
     served = _served(scene, section, table)
     began = time.monotonic()
     try:
@@ -96,7 +97,7 @@ def _read_in_time(scene: Scene, section: str, read: _Reader, table: Table) -> li
         mends = [finding.mend for finding in served if finding.mend]
         mend = mends[0] if mends else f"name a view with fewer rows, or null to leave it out: tables.{section}"
         findings = [fail(section, f"{table.relation.name} cannot be read within {PATIENT:g} s", mend)]
-    return [*findings, *served]
+    return [*findings, *judge_doubts(section, table.relation, visibility), *served]
 
 
 def _served(scene: Scene, section: str, table: Table) -> list[Finding]:

@@ -95,7 +95,9 @@ def examine(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
 
 def _examine_database(config: Config, info: ConnInfo) -> Generator[Finding, None, Identity | None]:
     """The findings on the database; returns which table it is, where that could be told."""
-    database = Database(info, config.database.connect_timeout, "ai-operation-exporter-check")
+    database = Database(
+        info, config.database.connect_timeout, "ai-operation-exporter-check", config.tables.accept_unproven
+    )
     done: set[str] = set()
     try:
         with database.session(SECONDS, config.scrape.timeout) as session:

@@ -95,7 +95,7 @@ def _flaw(document: Document, detail: ErrorDetails) -> Flaw:
     path = _known_part(document, tuple(detail["loc"]))
     setting = context.get("setting") if detail["type"] == "setting" else None
     if setting:
-        path = (*path, setting)
+        path = (*path, *setting.split("."))
     if detail["type"] == "missing":
         path = tuple(detail["loc"])
     return Flaw(_line(document, path), path, _found(document, detail, path), _mend(detail, context))

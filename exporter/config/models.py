@@ -124,6 +124,15 @@ class Config(Section):
             raise setting_error(mend, "horizon")
         return self
 
+    @model_validator(mode="after")
+    def _replica_lag(self) -> Self:
+        # both together are what a scrape of a standby reads again
+        most = _HOUR + _MINUTE - self.open_window_seconds
+        if self.database.max_replica_lag > most:
+            mend = f"write at most {format_duration(most)}: an hour and a minute less the open window"
+            raise setting_error(mend, "database.max_replica_lag")
+        return self
+
     @property
     def open_window_seconds(self) -> float:
         """How far back every scrape reads: as set, or the longest model timeout and a minute; an hour at most."""

@@ -39,6 +39,7 @@ class Database(Section):
     url: Text | None = Field(default=None, repr=False)
     url_file: PathText | None = None
     connect_timeout: Annotated[Duration, within("2s", "1m")] = 5.0
+    max_replica_lag: Annotated[Duration, within("1s", "1h")] = 60.0
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -47,14 +48,21 @@ class Database(Section):
         return self
 
 
+TableKey = Literal["log", "budgets", "routes", "recommendations", "approvals"]
+
+
 class Tables(Section):
-    """The tables; null switches an optional one off."""
+    """The tables; null switches an optional one off.
+
+    Those in `accept_unproven` are read though it cannot be proven that every row of them is visible.
+    """
 
     log: TableName = QualifiedName(None, "ai_operation_log")
     budgets: TableName | None = QualifiedName(None, "cost_budgets")
     routes: TableName | None = QualifiedName(None, "ai_model_routes")
     recommendations: TableName | None = QualifiedName(None, "helix_recommendations")
     approvals: TableName | None = QualifiedName(None, "approval_gates")
+    accept_unproven: tuple[TableKey, ...] = ()
 
 
 class LogColumns(Section):

@@ -1,14 +1,12 @@
-"""Questions to PostgreSQL's catalog: where a table is, which columns it has, whether every row can be seen."""
+"""Questions to PostgreSQL's catalog: where a table is, and which columns it has."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Cursor
 
 from exporter.config import QualifiedName
-from exporter.database.errors import SchemaProblem, hidden_rows
+from exporter.database.errors import SchemaProblem
 from exporter.database.layout import Column, Relation
-from exporter.database.names import quoted, table_sql
 
 Rows = Cursor[tuple[Any, ...]]
 
@@ -29,17 +27,6 @@ FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 WHERE a.attrelid = %(oid)s::oid AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
-"""
-
-_POLICIES = """
-SELECT pg_catalog.row_security_active(%(oid)s::oid),
-       coalesce(bool_or(p.polpermissive AND pg_catalog.pg_get_expr(p.polqual, p.polrelid) = 'true'), false),
-       coalesce(bool_or(NOT p.polpermissive), false),
-       current_user::text
-FROM (SELECT) AS one
-LEFT JOIN pg_catalog.pg_policy p ON p.polrelid = %(oid)s::oid AND p.polcmd IN ('r', '*')
-  AND EXISTS (SELECT FROM unnest(p.polroles) AS role
-              WHERE role = 0 OR pg_catalog.pg_has_role(current_user, role, 'USAGE'))
 """
 
 
@@ -66,26 +53,3 @@ def find_relation(cursor: Rows, name: QualifiedName, setting: str) -> Relation |
         oid,
         {column: Column(column, kind, category) for column, kind, category in columns},
     )
-
-
-@dataclass(frozen=True)
-class Visibility:
-    """How row-level security meets the role: not at all, or through a policy that shows every row."""
-
-    by_policy: bool
-
-
-def prove_visible(cursor: Rows, relation: Relation) -> Visibility:
-    """Prove that the role sees every row of a table, or raise `NotVisible` with the SQL that mends it.
-
-    Reading with `row_security = off` turns hidden rows into an error, but also refuses a policy that hides nothing.
-    Such a policy is accepted when it is permissive, for SELECT, for this role, `true`, and no restrictive one stands
-    beside it.
-    """
-    row = cursor.execute(_POLICIES, {"oid": relation.oid}).fetchone()
-    if row is None or not row[0]:
-        return Visibility(by_policy=False)
-    _, shows_all, restricted, user = row
-    if shows_all and not restricted:
-        return Visibility(by_policy=True)
-    raise hidden_rows(table_sql(relation.name), quoted(user))

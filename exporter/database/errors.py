@@ -59,6 +59,10 @@ class IdentityMismatch(DatabaseError):  # noqa: N818
     """This is another database, or table, than the one the state was kept for."""
 
 
+class ReplicaBehind(DatabaseError):  # noqa: N818
+    """The server is a standby that is too far behind its primary."""
+
+
 class QueryTimeout(DatabaseError):  # noqa: N818
     """A statement did not end in its time."""
 
@@ -111,13 +115,17 @@ def given_up(info: ConnInfo) -> DatabaseUnavailable:
 
 
 def hidden_rows(table: str, role: str, said: str = "") -> NotVisible:
-    """Row-level security hides rows of a table from a role, both named as in SQL."""
-    return NotVisible(
-        f"row-level security hides rows of {table} from {role}{said}",
-        # pasted whole it is SQL: the alternative is a comment
+    """Row-level security hides rows of a table from a role, both named as in SQL; `said` goes on from there."""
+    return NotVisible(f"row-level security hides rows of {table} from {role}{said}", policy_sql(table, role))
+
+
+def policy_sql(table: str, role: str) -> str:
+    """The SQL that shows every row of a table to a role, both named as in SQL."""
+    # pasted whole it is SQL: the alternative is a comment
+    return (
         f"ALTER ROLE {role} BYPASSRLS; -- or, where that cannot be granted: "
         f"CREATE POLICY ai_operation_exporter ON {table} FOR SELECT TO {role} USING (true); "
-        f"-- and no restrictive policy for that role",
+        f"-- and no restrictive policy for that role"
     )
 
 

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from exporter.config import ConfigError
 from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import DatabaseError, LoginRefused
+from exporter.database.replication import ReplayTracker
 
 
 class Login:
     """One login that several connections share. Every method may be called from any thread.
 
     `resolve` reads the settings from their sources, and may raise `ConfigError`; without it they never change.
-    `before_change` gets new settings before they are used, to mask their secrets.
+    `before_change` gets new settings before they are used, to mask their secrets. `replay` judges a server that is a
+    standby, by what all connections have seen of it.
     """
 
     def __init__(
@@ -28,6 +30,7 @@ class Login:
         self._refusal: str | None = None
         self._problem: str | None = None
         self._listeners: list[Callable[[], None]] = []
+        self.replay = ReplayTracker()
 
     @property
     def info(self) -> ConnInfo:

@@ -6,7 +6,7 @@ import itertools
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from exporter.config import Classification, QualifiedName
-from exporter.database.catalog import Rows, find_relation, prove_visible
+from exporter.database.catalog import Rows, find_relation
 from exporter.database.connection import Connection, ConnInfo, start_connecting
 from exporter.database.errors import (
     DatabaseError,
@@ -28,6 +28,8 @@ from exporter.database.errors import (
 from exporter.database.layout import Relation, find_log_columns
 from exporter.database.log_query import LogTable
 from exporter.database.login import Login
+from exporter.database.replication import PRIMARY, Replication, Standby
+from exporter.database.visibility import Visibility, look_for_hidden_rows, refuse_doubts
 
 _GRACE = 2.0  # seconds past its time after which a connection that does not answer is cut
 
@@ -42,7 +44,8 @@ _SETTINGS = """
 SELECT extract(epoch FROM now())::float8, current_database()::text,
        set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true),
        set_config('idle_in_transaction_session_timeout', %(idle)s, true),
-       set_config('row_security', 'off', true), set_config('jit', 'off', true)
+       set_config('row_security', 'off', true), set_config('jit', 'off', true),
+       pg_catalog.current_setting('in_hot_standby', true)
 """
 _LIMIT = "SELECT set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true)"
 _LOCK_SHARE = 0.8  # of a statement's time that it may wait for a lock
@@ -70,7 +73,7 @@ class Session:
     """An open transaction.
 
     `clock` is the database's time when it began, in seconds since the epoch, UTC. `sequence` orders the transactions
-    of this process by their snapshots.
+    of this process by their snapshots. `replication` is how the server stands to its primary.
     """
 
     def __init__(
@@ -82,6 +85,8 @@ class Session:
         clock: float,
         database: str,
         system: str,
+        accepted: Collection[str] = (),
+        replication: Replication = PRIMARY,
     ) -> None:
         self._cursor = cursor
         self._deadline = deadline
@@ -90,6 +95,8 @@ class Session:
         self.clock = clock
         self._database = database
         self._system = system
+        self._accepted = accepted
+        self.replication = replication
 
     def run(self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a statement, which gets what is left of the transaction's time.
@@ -144,10 +151,17 @@ class Session:
         self.prove_visible(relation)
         return log
 
-    def prove_visible(self, relation: Relation) -> None:
-        """Read the relation from here on only if all its rows can be seen."""
-        visibility = prove_visible(self._cursor, relation)
-        self._cursor.execute("SELECT set_config('row_security', %s, true)", ("on" if visibility.by_policy else "off",))
+    def prove_visible(self, relation: Relation, table: str = "log") -> Visibility:
+        """Read the relation from here on only if all its rows can be seen.
+
+        `table` is its place in the configuration. Raises `NotVisible` where rows are hidden, and where that cannot be
+        told unless it is accepted for the table: then the doubts are returned.
+        """
+        visibility = look_for_hidden_rows(self._cursor, relation)
+        refuse_doubts(visibility, relation, table, self._accepted)
+        mode = "on" if visibility.by_policy else "off"
+        self._cursor.execute("SELECT pg_catalog.set_config('row_security', %s, true)", (mode,))
+        return visibility
 
     def relation(self, name: QualifiedName, setting: str) -> Relation | None:
         """A table or view, or None where there is none; `setting` is where the configuration names it."""
@@ -162,20 +176,27 @@ class Session:
 class Database:
     """A connection that is opened when needed, kept, and opened anew after a failure. For one thread.
 
-    `login` may be shared with other connections, or be settings that never change.
+    `login` may be shared with other connections, or be settings that never change. `accepted` are the tables, by their
+    places in the configuration, that are read though it cannot be proven that every row is visible.
     """
 
-    def __init__(self, login: Login | ConnInfo, connect_timeout: float, application_name: str) -> None:
+    def __init__(
+        self, login: Login | ConnInfo, connect_timeout: float, application_name: str, accepted: Collection[str] = ()
+    ) -> None:
         self._login = login if isinstance(login, Login) else Login(login)
         self.info = self._login.info
         self._connect_timeout = connect_timeout
         self._application_name = application_name
+        self._accepted = accepted
         self._aborting = threading.Lock()  # guards the three below
         self._aborted = False
         self._opening: concurrent.futures.Future[Connection] | None = None
         self._connection: Connection | None = None
         self._system = ""
         self._cut_off = False
+        self._standby = Standby(self._login.replay)
+        self._hot_standby: str | None = None
+        self._is_asked = False
 
     def close(self) -> None:
         """Give the connection up."""
@@ -209,10 +230,21 @@ class Database:
             with self._cut_off_at(connection, deadline + _GRACE), connection.cursor() as cursor:
                 try:
                     settings = {**_limits(int(seconds * 1000)), "idle": str(int((seconds + _GRACE) * 1000))}
-                    clock, database = (cursor.execute(_SETTINGS, settings).fetchone() or (0.0, ""))[:2]
+                    clock, database, *_, hot_standby = cursor.execute(_SETTINGS, settings).fetchone() or (0.0, "", None)
                     sequence = next(_SEQUENCE)  # the snapshot has just been taken
                     longest = statement_seconds or seconds
-                    yield Session(cursor, sequence, deadline, longest, clock, database, self._system)
+                    replication = self._replication(connection, clock, hot_standby)
+                    yield Session(
+                        cursor,
+                        sequence,
+                        deadline,
+                        longest,
+                        clock,
+                        database,
+                        self._system,
+                        self._accepted,
+                        replication,
+                    )
                 except BaseException:
                     self._end(cursor, "ROLLBACK")
                     raise
@@ -233,6 +265,7 @@ class Database:
         """A connection with an open transaction: the one that is kept, or a new one where that one has died."""
         if self._connection is not None:
             with contextlib.suppress(psycopg.Error), self._cut_off_at(self._connection, time.monotonic() + timeout):
+                self._ask_standby(self._connection)
                 self._connection.execute(_BEGIN)
                 return self._connection
             self.close()
@@ -266,12 +299,31 @@ class Database:
             # a pooler may accept the login and have no server to give
             with self._cut_off_at(connection, time.monotonic() + timeout + _GRACE):
                 self._system = _system_identifier(connection)
+                self._hot_standby = connection.info.parameter_status("in_hot_standby")
+                self._ask_standby(connection)
                 connection.execute(_BEGIN)
                 return connection
         except psycopg.Error as error:
             failure = self._in_our_words(error)
             self.close()
         raise failure
+
+    def _ask_standby(self, connection: Connection) -> None:
+        """Ask a standby for its positions, before the snapshot; a server that was a primary costs no round trip."""
+        self._is_asked = self._hot_standby != "off"
+        if self._is_asked:
+            self._standby.ask(connection)
+
+    def _replication(self, connection: Connection, clock: float, hot_standby: str | None) -> Replication:
+        """How the server of the open transaction stands to its primary; servers before 14 do not name the setting."""
+        self._hot_standby = hot_standby
+        if hot_standby == "off":
+            self._login.replay.forget()
+            return PRIMARY
+        if not self._is_asked:
+            # it was a primary a moment ago: a pooler has handed the transaction to another server
+            self._standby.ask(connection)
+        return self._standby.judge(clock)
 
     def _connect(self, timeout: float) -> Connection:
         """Connect, unless this is aborted first."""

@@ -175,7 +175,7 @@ def _layout(state: State, before: Progress, read: Read, rules: Rules) -> _Layout
     contiguous = span.lo <= before.closed
     closed = before.closed
     if contiguous:
-        closed = max(closed, min(floor_to(span.hi, MINUTE), floor_to(now - rules.window, MINUTE)))
+        closed = max(closed, min(floor_to(span.hi, MINUTE), floor_to(read.whole_until - rules.window, MINUTE)))
     covered = range(span.lo, span.hi, MINUTE)
     held = {s.start for s in state.slices.values() if s.held and s.start not in covered}
     held.update(

@@ -32,6 +32,24 @@ def present(progress: Progress, clock: int) -> int:
     return max(progress.now, clock)
 
 
+def longest_lag(rules: Rules) -> int:
+    """How far, in seconds, a replica may be behind and the open window reaches back to what it is known to hold.
+
+    Minutes before `settled` must be closed.
+    """
+    return HOUR + MINUTE - rules.window
+
+
+def hold_back(now: int, known: int | None, complete: int, rules: Rules) -> int:
+    """Now, by a read of a replica that is known to hold what was committed until `complete`.
+
+    Where that is further back than `longest_lag`, time stands still: `known` is the time of the state, None before the
+    first reading. When the replica has caught up, what was passed over is a gap like any other.
+    """
+    held = complete + longest_lag(rules)
+    return max(min(now, held), min(now, now if known is None else known))
+
+
 def is_closed_ahead(progress: Progress, clock: int, rules: Rules) -> bool:
     """Whether a part of the open window is closed for good: only a clock that was ahead closes so much."""
     return progress.folded > clock - rules.window

@@ -86,6 +86,7 @@ class Read:
     set back between them (`set_back`). What cannot be undone goes by `safe_now`, which is ahead of no clock; None: by
     `now`. `skew` is `now` less the clock of the exporter's host, None where it is unknown. Minutes without rows are
     left out. `routes` maps each operation to its route's primary model, as the log spells it.
+    A read of a replica that is behind holds what was committed until `complete`, in seconds since the epoch; None: all.
     With a `width` of a quarter-hour, `span` is whole quarter-hours, and `minutes` holds each under its start. The
     users of days before `calendar.first_user_day` may be left out.
     """
@@ -98,11 +99,17 @@ class Read:
     width: int = MINUTE
     safe_now: int | None = None
     skew: int | None = None
+    complete: int | None = None
 
     @property
     def irrevocable(self) -> int:
         """The time by which slices are folded and sums are dropped, in seconds since the epoch."""
-        return self.now if self.safe_now is None else min(self.safe_now, self.now)
+        return self.whole_until if self.safe_now is None else min(self.safe_now, self.whole_until)
+
+    @property
+    def whole_until(self) -> int:
+        """The time by which slices are closed, in seconds since the epoch."""
+        return self.now if self.complete is None else min(self.complete, self.now)
 
 
 @dataclass(frozen=True)

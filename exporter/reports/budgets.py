@@ -78,7 +78,9 @@ def run_budget(config: Config, environ: Mapping[str, str], user: str | None, out
 
 def _read(config: Config, environ: Mapping[str, str]) -> Standings:
     info = resolve_conninfo(config, environ)
-    database = Database(info, config.database.connect_timeout, "ai-operation-exporter-budget")
+    database = Database(
+        info, config.database.connect_timeout, "ai-operation-exporter-budget", config.tables.accept_unproven
+    )
     # how failures are classified does not matter here, and matching patterns is most of the work
     rules = config.classification().model_copy(update={"error_classes": ()})
     try:

@@ -91,7 +91,9 @@ def run_operations(config: Config, environ: Mapping[str, str], wanted: Wanted, o
         raise UsageError("--user: users.mode is off in the configuration — write id or hmac there to see users")
     label = pseudonyms(config).of
     info = resolve_conninfo(config, environ)
-    database = Database(info, config.database.connect_timeout, "ai-operation-exporter-operations")
+    database = Database(
+        info, config.database.connect_timeout, "ai-operation-exporter-operations", config.tables.accept_unproven
+    )
     try:
         with database.session(_SECONDS) as session:
             rules = config.classification()

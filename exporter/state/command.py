@@ -44,7 +44,9 @@ def adopt(config: Config, environ: Mapping[str, str], out: TextIO) -> int:
         known = store.meta(IDENTITY)
         if known is None:
             raise StateError(f"state folder {config.state_dir} holds nothing yet: there is nothing to adopt")
-        database = Database(info, config.database.connect_timeout, "ai-operation-exporter-adopt")
+        database = Database(
+            info, config.database.connect_timeout, "ai-operation-exporter-adopt", config.tables.accept_unproven
+        )
         with database.session(config.scrape.timeout) as session:
             found = session.identity(session.log(config.classification()))
         database.close()
@@ -87,7 +89,9 @@ def rewind_state(config: Config, environ: Mapping[str, str], to: str | None, out
             raise StateError(f"state folder {config.state_dir} holds nothing yet: there is nothing to rewind")
         classification = restored(kept) or config.classification()
         info = resolve_conninfo(config, environ)
-        database = Database(info, config.database.connect_timeout, "ai-operation-exporter-rewind")
+        database = Database(
+            info, config.database.connect_timeout, "ai-operation-exporter-rewind", config.tables.accept_unproven
+        )
         with contextlib.closing(database), database.session(config.scrape.timeout) as session:
             try:
                 log = session.log(classification)

@@ -25,7 +25,9 @@ FROM {table} WHERE {time} >= %(from)s AND {time} < %(until)s AND {instant} >= %(
 
 def check_database(config: Config, info: ConnInfo) -> Finding:
     """The server answers, and the role sees every row of the log."""
-    database = Database(info, config.database.connect_timeout, "ai-operation-exporter-verify")
+    database = Database(
+        info, config.database.connect_timeout, "ai-operation-exporter-verify", config.tables.accept_unproven
+    )
     try:
         with database.session(_SECONDS) as session:
             log = session.log(config.classification())
@@ -39,7 +41,9 @@ def check_database(config: Config, info: ConnInfo) -> Finding:
 def spent_since(config: Config, info: ConnInfo, start: int) -> Decimal:
     """USD in the log from a moment (seconds since the epoch) to now, by the database's clock; `DatabaseError`."""
     rules = config.classification()
-    database = Database(info, config.database.connect_timeout, "ai-operation-exporter-verify")
+    database = Database(
+        info, config.database.connect_timeout, "ai-operation-exporter-verify", config.tables.accept_unproven
+    )
     try:
         with database.session(_SECONDS) as session:
             log = session.log(rules)

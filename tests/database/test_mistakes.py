@@ -67,6 +67,7 @@ GROUPS = {
             "ai_exporter_backfill_progress_ratio",
             "ai_exporter_state_commit_failures_total",
             "ai_exporter_database_clock_offset_seconds",
+            "ai_exporter_replication_lag_seconds",
             "ai_exporter_web_logins_refused_total",
             "ai_exporter_build_info",
         },

@@ -1,6 +1,7 @@
 """What the checks make of what they found, without a database."""
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from exporter.config import Config
 from exporter.config.names import QualifiedName
 from exporter.database.conninfo import ConnInfo
 from exporter.database.names import quoted, table_sql
+from exporter.database.replication import PRIMARY, UNKNOWN, Replication
 from exporter.database.tables import Route
 from exporter.finding import Finding, Level, fail, failed, ok, render, skipped, summary, warn
 from exporter.wording import listing, span_text
@@ -72,13 +74,17 @@ def test_a_slow_answer_is_no_skew(seconds: float, at: float) -> None:
     assert judge_clock(NOW + at * seconds, NOW, NOW + seconds).level is Level.OK
 
 
-def test_a_standby_is_a_warning_with_its_lag() -> None:
-    assert judge_replication(standby=False, lag=None, window=180).level is Level.OK
-    finding = judge_replication(standby=True, lag=42, window=180)
-    assert finding.level is Level.WARN
-    assert "42 s" in finding.detail
-    assert "3 min" in finding.mend
-    assert "unknown" in judge_replication(standby=True, lag=None, window=180).detail
+def test_a_standby_passes_as_long_as_it_keeps_up() -> None:
+    assert judge_replication(PRIMARY, 60).level is Level.OK
+    keeps_up = judge_replication(Replication(True, 42), 60)
+    assert keeps_up.level is Level.OK
+    assert "42 s behind" in keeps_up.detail
+    behind = judge_replication(Replication(True, 240, NOW - 240, "paused"), 60)
+    assert behind.level is Level.FAIL
+    assert "more than 60 s behind its primary: its replay is paused; now 4 min" in behind.detail
+    assert "pg_wal_replay_resume" in behind.mend
+    assert judge_replication(Replication(True, math.inf), 60).level is Level.FAIL
+    assert judge_replication(UNKNOWN, 60).level is Level.WARN
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,12 @@ def test_every_problem_is_said_at_once_with_its_line(tmp_path: Path) -> None:
         ("horizon: 2h", "horizon: '2h' — write at least 135m: two hours more than the open window"),
         ("horizon: 3h\nopen_window: 1h1s", ":2: open_window: '1h1s' — write a duration like"),
         ("open_window: 30s", "write a duration from 1m to 1h"),
+        ("database: {max_replica_lag: 0s}", "write a duration from 1s to 1h"),
+        (
+            "open_window: 31m\ndatabase:\n  max_replica_lag: 40m",
+            ":3: database.max_replica_lag: '40m' — write at most 30m: an hour and a minute less the open window",
+        ),
+        ("tables: {accept_unproven: [logs]}", "tables.accept_unproven"),
         ("scrape: {timeout: 2s, timeout_offset: 2s}", "timeout_offset: '2s' — write less than timeout (2s)"),
         ("scrape: {max_timeout: 5s}", "scrape.max_timeout: '5s' — write at least timeout (10s)"),
         ("users: {mode: hmac}", ":1: users.hmac_key_file: not set — write the path of a file"),
