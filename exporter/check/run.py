@@ -15,11 +15,11 @@ from exporter.check.state import check_privacy, check_state
 from exporter.check.users import check_users
 from exporter.config import Config, ConfigError
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
-from exporter.database.errors import DatabaseError, scrub, translate
+from exporter.database.errors import DatabaseError, scrub
 from exporter.database.session import Database, Identity
 from exporter.finding import Finding, fail, failed, ok, report, skipped, warn
 
-CONNECTION = "connection"
+CONNECTION, SETTINGS = "connection", "connection settings"
 
 OLDEST = 140000
 """The oldest server version that is not warned of; PostgreSQL itself maintains none before."""
@@ -86,6 +86,7 @@ def examine(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
         yield fail(CONNECTION, problem, mend)
         yield from (skipped(step.name, CONNECTION) for step in STEPS[1:])
     else:
+        yield from (warn(SETTINGS, text, "take them out of the URL, or leave them: they change nothing") for text in info.notices)
         identity = yield from _examine_database(config, info)
     yield check_state(config.state_dir, identity)
     yield check_series(config.state_dir, config.max_series)
@@ -103,7 +104,7 @@ def _examine_database(config: Config, info: ConnInfo) -> Generator[Finding, None
             yield from _take_steps(scene, done)
             return session.identity(scene.log) if log_table.COLUMNS in done else None
     except DatabaseError as error:
-        yield fail(CONNECTION, error.message, error.mend)
+        yield fail(CONNECTION, error.detail, error.mend)
         yield from (skipped(step.name, CONNECTION) for step in STEPS[1:])
         return None
     finally:
@@ -129,7 +130,7 @@ def _take(scene: Scene, step: Step) -> list[Finding]:
         with scene.session.savepoint():
             return step.check(scene)
     except DatabaseError as error:
-        return [fail(step.name, error.message, error.mend)]
+        return [fail(step.name, error.detail, error.mend)]
     except psycopg.Error as error:
-        told = translate(error, scene.info)
-        return [fail(step.name, told.message, told.mend)]
+        told = scene.session.translate(error)
+        return [fail(step.name, told.detail, told.mend)]

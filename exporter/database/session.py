@@ -82,8 +82,11 @@ class Session:
         clock: float,
         database: str,
         system: str,
+        info: ConnInfo,
     ) -> None:
         self._cursor = cursor
+        self._info = info
+        self._table: QualifiedName | None = None
         self._deadline = deadline
         self._longest = longest
         self.sequence = sequence
@@ -98,6 +101,10 @@ class Session:
         """
         self.limit()
         return self._cursor.execute(statement, parameters or {}).fetchall()
+
+    def translate(self, error: psycopg.Error) -> DatabaseError:
+        """An error of a statement in our words, by the table that was looked for last."""
+        return translate(error, self._info, self._table)
 
     def stream(
         self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None
@@ -152,7 +159,9 @@ class Session:
     def relation(self, name: QualifiedName, setting: str) -> Relation | None:
         """A table or view, or None where there is none; `setting` is where the configuration names it."""
         self.limit()
-        return find_relation(self._cursor, name, setting)
+        relation = find_relation(self._cursor, name, setting)
+        self._table = None if relation is None else relation.name
+        return relation
 
     def identity(self, log: LogTable) -> Identity:
         """What the state is kept for."""
@@ -212,7 +221,7 @@ class Database:
                     clock, database = (cursor.execute(_SETTINGS, settings).fetchone() or (0.0, ""))[:2]
                     sequence = next(_SEQUENCE)  # the snapshot has just been taken
                     longest = statement_seconds or seconds
-                    yield Session(cursor, sequence, deadline, longest, clock, database, self._system)
+                    yield Session(cursor, sequence, deadline, longest, clock, database, self._system, self.info)
                 except BaseException:
                     self._end(cursor, "ROLLBACK")
                     raise
