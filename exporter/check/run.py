@@ -28,13 +28,27 @@ SECONDS = 120.0
 """The most that all checks on the database take together."""
 
 
+_REFUSALS = (
+    psycopg.errors.FeatureNotSupported,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.InternalError_,
+)
+"""How hosted servers and forks of PostgreSQL refuse a function, a view or a setting of the system."""
+
+
 @dataclass(frozen=True)
 class Step:
-    """A check, and those whose passing it needs; each of them stands before it."""
+    """A check, and those whose passing it needs; each of them stands before it.
+
+    A check is `optional` where it asks the system for what no figure depends on: that it cannot be made is no failure.
+    """
 
     name: str
     check: Callable[[Scene], list[Finding]]
     needs: Sequence[str] = ()
+    optional: bool = False
 
 
 def check_connection(scene: Scene) -> list[Finding]:
@@ -49,15 +63,15 @@ def check_connection(scene: Scene) -> list[Finding]:
 STEPS: Sequence[Step] = (
     Step(CONNECTION, check_connection),
     Step(clocks.CLOCK, clocks.check_clock, [CONNECTION]),
-    Step(clocks.REPLICATION, clocks.check_replication, [CONNECTION]),
+    Step(clocks.REPLICATION, clocks.check_replication, [CONNECTION], optional=True),
     Step(patterns.PATTERNS, patterns.check_patterns, [CONNECTION]),
     Step(log_table.TABLE, log_table.check_table, [CONNECTION]),
     Step(log_table.COLUMNS, log_table.check_columns, [log_table.TABLE]),
     Step(GRANTS, log_table.check_grants, [log_table.COLUMNS]),
-    Step(LEAST_PRIVILEGE, log_table.check_excess, [log_table.COLUMNS]),
+    Step(LEAST_PRIVILEGE, log_table.check_excess, [log_table.COLUMNS], optional=True),
     Step(log_table.VISIBLE, log_table.check_visible, [GRANTS]),
     Step(log_table.OPEN_WINDOW, log_table.check_open_window, [log_table.VISIBLE, patterns.PATTERNS]),
-    Step(index.TIME_INDEX, index.check_index, [log_table.VISIBLE]),
+    Step(index.TIME_INDEX, index.check_index, [log_table.VISIBLE], optional=True),
     Step(clocks.TIME_ZONES, clocks.check_time_zones, [log_table.VISIBLE]),
     Step(log_table.UNDATED, log_table.check_undated, [log_table.VISIBLE]),
     Step(outcomes.OUTCOMES, outcomes.check_outcomes, [log_table.VISIBLE]),
@@ -86,7 +100,7 @@ def examine(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
         yield fail(CONNECTION, problem, mend)
         yield from (skipped(step.name, CONNECTION) for step in STEPS[1:])
     else:
-        yield from (warn(SETTINGS, text, "take them out of the URL, or leave them: they change nothing") for text in info.notices)
+        yield from (warn(SETTINGS, notice, "remove them from the URL, unless another program reads it") for notice in info.notices)
         identity = yield from _examine_database(config, info)
     yield check_state(config.state_dir, identity)
     yield check_series(config.state_dir, config.max_series)
@@ -133,4 +147,7 @@ def _take(scene: Scene, step: Step) -> list[Finding]:
         return [fail(step.name, error.detail, error.mend)]
     except psycopg.Error as error:
         told = scene.session.translate(error)
+        if step.optional and isinstance(error, _REFUSALS):
+            detail = f"the server refuses what this check asks: {told.said or told.message}"
+            return [warn(step.name, detail, "nothing that is read depends on it: look at it yourself")]
         return [fail(step.name, told.detail, told.mend)]

@@ -15,7 +15,7 @@ from exporter.database.conninfo import ConnInfo
 from exporter.database.failures import CLASSES, PHRASES, REFUSED_LOGINS, SQLSTATES, Kind
 from exporter.database.names import quoted, table_sql
 from exporter.database.plain import is_plain
-from exporter.database.reason import reason
+from exporter.database.reason import SETTING_STATES, reason
 from exporter.logs import mask
 
 _REFUSED = re.compile(r"permission denied for (?:[a-z]+ )?(?:table|view|schema|relation|column) (.{1,200})")
@@ -115,7 +115,8 @@ def translate(
     if message in REFUSED_LOGINS:
         return LoginRefused(_place(info), f"{message} (SQLSTATE {state})", mend, state, said)
     where = f"{_place(info)}: " if kind == "unavailable" else ""
-    return _KINDS[kind](f"{where}{message.format(**fill)} (SQLSTATE {state})", mend.format(**fill), state, said)
+    of = f" of {table}" if table is not None and state.startswith("22") and state not in SETTING_STATES else ""
+    return _KINDS[kind](f"{where}{message.format(**fill)}{of} (SQLSTATE {state})", mend.format(**fill), state, said)
 
 
 def is_understood(exc: psycopg.Error) -> bool:

@@ -74,7 +74,7 @@ SQLSTATES: dict[str, tuple[Kind, str, str]] = {
     "42846": ("schema", "a column has an unfit type", "correct columns in the configuration"),
     "22P02": (
         "schema",
-        "a column has an unfit type, or a cast in a view fails for a row",
+        "a value in a row cannot be cast to the type that the query needs",
         "run check: it names the column; correct columns in the configuration, or the view",
     ),
     "2201B": (

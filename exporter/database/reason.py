@@ -29,8 +29,9 @@ _ASSIGNED = re.compile(r"(?i)\b([\w ]*(?:pass|pwd|secret|token)\w*\s*[=:]\s*)\S+
 _URL = re.compile(r"\w+://\S+")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _ROW_VALUES = ("22", "23", "P0", "38", "39")
-"""Classes of SQLSTATE whose messages quote values of rows; but the names of settings have one of theirs."""
-_SETTING_STATES = ("22023",)
+"""Classes of SQLSTATE whose messages quote values of rows."""
+SETTING_STATES = ("22023", "2201B")
+"""States of these classes that speak of a setting: a time zone, a pattern."""
 
 
 def reason(error: psycopg.Error, info: ConnInfo) -> str:
@@ -43,7 +44,7 @@ def reason(error: psycopg.Error, info: ConnInfo) -> str:
     while head := _HEAD.match(line):
         line = line[head.end() :].lstrip()
     state = error.sqlstate or ""
-    if state.startswith(_ROW_VALUES) and state not in _SETTING_STATES:
+    if state.startswith(_ROW_VALUES) and state not in SETTING_STATES:
         line = _FIRST_TO_LAST.sub(rf"\g<1>{_MASK}\g<2>", line)
     line = _without_secrets(line, info.params | resolved(error))
     return _UNPRINTABLE.sub(" ", line)[:_LONGEST]

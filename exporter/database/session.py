@@ -38,11 +38,16 @@ _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 # One round trip for all settings, which end with the transaction: a pooler hands on no session state.
 # JIT is off since compiling the wide aggregate takes longer than running it on an open window.
-_SETTINGS = """
+_NEEDED = """
 SELECT extract(epoch FROM now())::float8, current_database()::text,
        set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true),
-       set_config('idle_in_transaction_session_timeout', %(idle)s, true),
-       set_config('row_security', 'off', true), set_config('jit', 'off', true)
+       set_config('row_security', 'off', true)
+"""
+# Not every server and fork of PostgreSQL has these, and nothing that is read depends on them.
+_WANTED = """,
+       CASE WHEN current_setting('idle_in_transaction_session_timeout', true) IS NOT NULL
+            THEN set_config('idle_in_transaction_session_timeout', %(idle)s, true) END,
+       CASE WHEN current_setting('jit', true) IS NOT NULL THEN set_config('jit', 'off', true) END
 """
 _LIMIT = "SELECT set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true)"
 _LOCK_SHARE = 0.8  # of a statement's time that it may wait for a lock
@@ -51,7 +56,7 @@ _SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
 
 @dataclass(frozen=True)
 class Identity:
-    """Which table in which database in which cluster. `system` is empty where the role may not ask for it."""
+    """Which table in which database in which cluster. `system` is empty where the server does not tell it."""
 
     system: str
     database: str
@@ -131,7 +136,20 @@ class Session:
     @property
     def lost(self) -> bool:
         """Whether the connection has gone, and nothing more can be read."""
-        return self._cursor.connection.broken or self._cursor.connection.closed
+        return _is_lost(self._cursor.connection)
+
+    def ask(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]] | None:
+        """The rows of a statement that nothing depends on; None where the server refuses it, for whatever reason.
+
+        Raises `QueryTimeout` or the driver's error only where the time or the connection has come to its end.
+        """
+        try:
+            with self.savepoint():
+                return self.run(statement, parameters)
+        except psycopg.Error:
+            if self.lost:
+                raise
+            return None
 
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -185,6 +203,7 @@ class Database:
         self._connection: Connection | None = None
         self._system = ""
         self._cut_off = False
+        self._takes_wanted = True
 
     def close(self) -> None:
         """Give the connection up."""
@@ -218,7 +237,7 @@ class Database:
             with self._cut_off_at(connection, deadline + _GRACE), connection.cursor() as cursor:
                 try:
                     settings = {**_limits(int(seconds * 1000)), "idle": str(int((seconds + _GRACE) * 1000))}
-                    clock, database = (cursor.execute(_SETTINGS, settings).fetchone() or (0.0, ""))[:2]
+                    clock, database = self._configure(cursor, settings)
                     sequence = next(_SEQUENCE)  # the snapshot has just been taken
                     longest = statement_seconds or seconds
                     yield Session(cursor, sequence, deadline, longest, clock, database, self._system, self.info)
@@ -237,6 +256,20 @@ class Database:
             raise
         if failure is not None:
             raise failure
+
+    def _configure(self, cursor: Rows, settings: Mapping[str, str]) -> tuple[float, str]:
+        """Set what the transaction needs, and what it would like to have; returns the server's time and database."""
+        if self._takes_wanted:
+            try:
+                return (cursor.execute(_NEEDED + _WANTED, settings).fetchone() or (0.0, ""))[:2]
+            except psycopg.Error:
+                if _is_lost(cursor.connection):
+                    raise
+                cursor.execute("ROLLBACK")
+                cursor.execute(_BEGIN)
+        clock, database = (cursor.execute(_NEEDED, settings).fetchone() or (0.0, ""))[:2]
+        self._takes_wanted = False  # only now: it was not the needed ones that were refused
+        return clock, database
 
     def _begin(self, timeout: float) -> Connection:
         """A connection with an open transaction: the one that is kept, or a new one where that one has died."""
@@ -336,10 +369,17 @@ def _limits(milliseconds: int) -> dict[str, str]:
     return {"ms": str(max(1, milliseconds)), "lock": str(max(1, int(milliseconds * _LOCK_SHARE)))}
 
 
+def _is_lost(connection: Connection) -> bool:
+    return connection.broken or connection.closed
+
+
 def _system_identifier(connection: Connection) -> str:
     try:
         row = connection.execute(_SYSTEM).fetchone()
-    except psycopg.errors.InsufficientPrivilege:
+    except psycopg.Error:
+        # hosted servers and forks refuse the function in many ways, and what is read does not depend on it
+        if _is_lost(connection):
+            raise
         return ""
     return str(row[0]) if row else ""
 
