@@ -19,7 +19,7 @@ from psycopg.conninfo import make_conninfo
 _MAPS = Path("/proc/self/maps")
 _LIBRARY = re.compile(r"(/\S*/libpq[-.]\S*)$", re.MULTILINE)
 _VERBOSE = 2  # PQERRORS_VERBOSE
-_STATE = re.compile(rb":\s+([0-9A-Z]{5}): ")
+_STATE = re.compile(rb":  ([0-9A-Z]{5}): ")  # after the severity, in whatever language
 
 
 def refused_with(parameters: Mapping[str, str], seconds: float) -> str | None:
@@ -47,11 +47,10 @@ def refused_with(parameters: Mapping[str, str], seconds: float) -> str | None:
 
 def _wait_for_end(connection: pq.abc.PGconn, deadline: float) -> None:
     ready = pq.PollingStatus.WRITING
-    while ready in (pq.PollingStatus.READING, pq.PollingStatus.WRITING):
+    while ready in (pq.PollingStatus.READING, pq.PollingStatus.WRITING) and time.monotonic() < deadline:
         poller = select.poll()
         poller.register(connection.socket, select.POLLIN if ready == pq.PollingStatus.READING else select.POLLOUT)
-        if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            return
+        poller.poll(max(0.0, deadline - time.monotonic()) * 1000)
         ready = pq.PollingStatus(connection.connect_poll())
 
 
