@@ -197,7 +197,22 @@ PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "see pg_stat_activity for who has them, or raise the limit: ALTER DATABASE … CONNECTION LIMIT",
     ),
     (
-        ("no more connections allowed", "query_wait_timeout", "max_client_conn", "max_db_connections", "Max client"),
+        ("query_wait_timeout",),
+        "the pooler had no connection to the server to give",
+        "see the pooler's log: its server may be down, or its pool too small; it is tried again",
+    ),
+    (
+        ("cannot connect to server", "server login has been failing", "server login failed"),
+        "the pooler cannot connect to its server",
+        "see the pooler's log, and its line for this database",
+    ),
+    (
+        ("bouncer config error",),
+        "the pooler does not know the database or the user",
+        "correct both in the connection's settings, or add them to the pooler's databases and users",
+    ),
+    (
+        ("no more connections allowed", "max_client_conn", "max_db_connections", "Max client"),
         *_POOL_FULL,
     ),
     (("too many clients", "too many connections", "connection slots are reserved"), *_FULL),
