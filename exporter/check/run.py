@@ -100,7 +100,10 @@ def examine(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
         yield fail(CONNECTION, problem, mend)
         yield from (skipped(step.name, CONNECTION) for step in STEPS[1:])
     else:
-        yield from (warn(SETTINGS, notice, "remove them from the URL, unless another program reads it") for notice in info.notices)
+        yield from (
+            warn(SETTINGS, notice, "remove them from the URL, unless another program reads it")
+            for notice in info.notices
+        )
         identity = yield from _examine_database(config, info)
     yield check_state(config.state_dir, identity)
     yield check_series(config.state_dir, config.max_series)

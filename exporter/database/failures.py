@@ -92,7 +92,11 @@ SQLSTATES: dict[str, tuple[Kind, str, str]] = {
 # By the SQLSTATE's class, where the state itself is not listed.
 CLASSES: dict[str, tuple[Kind, str, str]] = {
     "08": ("unavailable", "the connection failed", "see the log of the server or its pooler, and check the network"),
-    "22": ("schema", "a value in a row cannot be used", "run check: it names the column; correct the rows, or the view"),
+    "22": (
+        "schema",
+        "a value in a row cannot be used",
+        "run check: it names the column; correct the rows, or the view",
+    ),
     "25": ("unavailable", *_TRANSIENT),
     "40": ("unavailable", *_TRANSIENT),
     "42": ("schema", "the query does not fit the tables", "correct tables and columns in the configuration"),

@@ -26,13 +26,12 @@ _PATHS = frozenset({"passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl", "s
 _FREE_TEXT = frozenset({"options", "application_name", "fallback_application_name"})
 
 # Of a value that is not plain every piece is masked, but for those that say nothing and stand in libpq's own sentences.
-_ORDINARY = frozenset(
-    """
-    host hostaddr port user username userid password passwd database dbname data source server initial catalog
-    application_name application name options sslmode require prefer disable allow verify-ca verify-full mode
-    postgres postgresql jdbc odbc driver localhost true false null none public connection timeout trust pooling
-    """.split()
-)
+_ORDINARY_WORDS = """
+host hostaddr port user username userid password passwd database dbname data source server initial catalog
+application_name application name options sslmode require prefer disable allow verify-ca verify-full mode
+postgres postgresql jdbc odbc driver localhost true false null none public connection timeout trust pooling
+"""
+_ORDINARY = frozenset(_ORDINARY_WORDS.split())
 
 
 def is_plain(keyword: str, value: str) -> bool:

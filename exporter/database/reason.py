@@ -46,7 +46,7 @@ def reason(error: psycopg.Error, info: ConnInfo) -> str:
     state = error.sqlstate or ""
     if state.startswith(_ROW_VALUES) and state not in SETTING_STATES:
         line = _FIRST_TO_LAST.sub(rf"\g<1>{_MASK}\g<2>", line)
-    line = _without_secrets(line, info.params | resolved(error))
+    line = _without_secrets(line, {**info.params, **resolved(error)})
     return _UNPRINTABLE.sub(" ", line)[:_LONGEST]
 
 
@@ -62,7 +62,7 @@ def resolved(error: psycopg.Error) -> dict[str, str]:
 
 
 def _without_secrets(line: str, params: Mapping[str, str]) -> str:
-    # what is no plain name first, whole and in pieces: it may be torn where libpq splits a list, or cut where it is long
+    # what is no plain name first, whole and in pieces: libpq tears lists of hosts, and servers cut what is long
     shown = {name: value for name, value in params.items() if name not in SECRET_PARAMETERS}
     hidden = tuple(hidden_values(shown))
     line = mask(line, hidden)

@@ -13,7 +13,10 @@ from exporter.database import resolve_conninfo
 from exporter.database.connection import connect
 from exporter.database.errors import DatabaseError, DatabaseUnavailable, LoginRefused, MissingGrant, SchemaProblem
 from exporter.database.session import Database
+from exporter.demo.schema import load_schema
 from tests.database.fake_server import refusing
+from tests.database.harness import running, wait_for
+from tests.database.scraped import said
 from tests.database.test_check_setup import check, populate
 from tests.database.test_connection import failure, run
 from tests.servers import EmbeddedServer
@@ -24,7 +27,7 @@ from tests.servers import EmbeddedServer
     [
         ("28P01", "Passwort-Authentifizierung für Benutzer »u« fehlgeschlagen", LoginRefused, "wrong password"),
         ("28P01", "authentification par mot de passe échouée pour l'utilisateur « u »", LoginRefused, "wrong password"),
-        ('28P01', 'ユーザー"u"のパスワード認証に失敗しました', LoginRefused, "wrong password"),
+        ("28P01", 'ユーザー"u"のパスワード認証に失敗しました', LoginRefused, "wrong password"),
         ("3D000", "la base de données « d » n'existe pas", LoginRefused, "the database does not exist"),
         ("3D000", "Datenbank »d« existiert nicht", LoginRefused, "the database does not exist"),
         ("28000", "Rolle »u« existiert nicht", LoginRefused, "the role does not exist"),
@@ -35,9 +38,7 @@ from tests.servers import EmbeddedServer
         ("ZZ123", "ein unbekannter Zustand", DatabaseUnavailable, "the server refused"),
     ],
 )
-def test_a_refusal_is_understood_in_every_language(
-    state: str, said: str, kind: type[DatabaseError], told: str
-) -> None:
+def test_a_refusal_is_understood_in_every_language(state: str, said: str, kind: type[DatabaseError], told: str) -> None:
     with refusing(state, said, "ФАТАЛ") as port:
         error = failure(f"postgresql://u:p@127.0.0.1:{port}/d?sslmode=disable", timeout=10)
     assert type(error) is kind
@@ -53,7 +54,7 @@ def test_a_refusal_is_understood_in_every_language(
         ('too many connections for database "d"', "the database has no connection left", "ALTER DATABASE"),
         ("sorry, too many clients already", "the server has no connection left", "max_connections"),
         ("no more connections allowed (max_client_conn)", "the pooler has no connection left", "max_client_conn"),
-        ('no such database: d', "the database does not exist", "correct the database's name"),
+        ("no such database: d", "the database does not exist", "correct the database's name"),
         ("unsupported startup parameter in options: jit", "does not take a parameter", "ignore_startup_parameters"),
         ("something that nobody has ever said", "the connection failed", "its pooler"),
     ],
@@ -126,8 +127,9 @@ def apart(embedded_database: str, embedded_postgres: EmbeddedServer) -> Iterator
         f"DROP ROLE IF EXISTS {READER}",
         f"CREATE ROLE {READER} LOGIN PASSWORD 'w'",
         "CREATE SCHEMA apart",
-        "CREATE TABLE apart.ai_operation_log (id int, operation_id text, model_used text, user_id text, cost_usd numeric,"
-        " input_tokens int, output_tokens int, latency_ms int, success bool, error_message text, created_at timestamp)",
+        "CREATE TABLE apart.ai_operation_log (id int, operation_id text, model_used text, user_id text)",
+        "ALTER TABLE apart.ai_operation_log ADD cost_usd numeric, ADD input_tokens int, ADD output_tokens int",
+        "ALTER TABLE apart.ai_operation_log ADD latency_ms int, ADD success bool, ADD error_message text, ADD created_at timestamp",
     )
     yield embedded_postgres.url(embedded_database.rsplit("/", 1)[1], READER, "w")
     run(embedded_database, f"DROP OWNED BY {READER}", f"DROP ROLE {READER}")
@@ -140,7 +142,7 @@ def read_log(url: str) -> None:
         with database.session(10) as session:
             log = session.log(Config().classification())
             try:
-                session.run(f'SELECT count(*) FROM {".".join(log.relation.name.parts)}')
+                session.run(f"SELECT count(*) FROM {'.'.join(log.relation.name.parts)}")
             except psycopg.Error as error:
                 raise session.translate(error) from None
     finally:
@@ -158,8 +160,6 @@ def test_a_log_outside_of_the_search_path_is_granted_with_its_schema(embedded_da
 
 
 def test_a_cast_that_fails_in_a_row_of_a_view_is_told_with_its_column(embedded_database: str, tmp_path: Path) -> None:
-    from exporter.demo.schema import load_schema
-
     with psycopg.connect(embedded_database, autocommit=True) as admin:
         load_schema(admin, "success")
         populate(admin, "success")
@@ -230,3 +230,22 @@ def test_a_connection_is_opened_with_parameters_of_other_tools(embedded_database
     info = resolve_conninfo(Config(), {"DATABASE_URL": f"{embedded_database}?supa=x&pgbouncer=true&charset=utf8"})
     with connect(info, 5, "tests") as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_no_page_and_no_line_of_the_log_shows_a_secret_in_the_place_of_a_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = "Zx81Qq7"
+    quoted = f'password authentication failed for user "u:{secret}"'
+    with refusing("28P01", quoted) as port:
+        url = f"postgresql://u%3A{secret}@127.0.0.1:{port}/d?supa=x"
+        with running(url, tmp_path) as exporter:
+            scraped = exporter.scrape()
+            assert scraped.up == 0
+            wait_for(lambda: bool(said(caplog, "database:", "wrong password")), lambda: caplog.text)
+            pages = f"{exporter.exporter.status()} {exporter.exporter.readiness()}"
+    assert "(user not shown)" in pages
+    assert "wrong password" in pages
+    assert secret not in pages
+    assert secret not in caplog.text
+    assert "***" in caplog.text

@@ -48,8 +48,8 @@ def test_a_log_is_read_where_the_system_is_not_identified(log: Log, tmp_path: Pa
     log.execute("ALTER FUNCTION pg_catalog.pg_control_system() RENAME TO taken_away")
     if state != "42883":
         log.execute(
-            "CREATE FUNCTION pg_catalog.pg_control_system() RETURNS TABLE (system_identifier bigint) LANGUAGE plpgsql AS"
-            f" $$ BEGIN RAISE SQLSTATE '{state}' USING MESSAGE = 'not supported here'; END $$"
+            "CREATE FUNCTION pg_catalog.pg_control_system() RETURNS TABLE (system_identifier bigint)"
+            f" LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '{state}' USING MESSAGE = 'not supported here'; END $$"
         )
     with running(log.url, tmp_path) as exporter:
         exporter.wait_ready()

@@ -102,7 +102,7 @@ def places(value: str) -> Iterator[tuple[Config, dict[str, str]]]:
 ANSWERS: tuple[Callable[[ConnInfo], str], ...] = (
     lambda info: f'connection failed: FATAL:  password authentication failed for user "{info.user}"\n',
     lambda info: f'FATAL:  database "{info.params.get("dbname")}" does not exist',
-    lambda info: f'FATAL:  Datenbank »{info.params.get("dbname")}« existiert nicht',
+    lambda info: f"FATAL:  Datenbank »{info.params.get('dbname')}« existiert nicht",
     lambda info: f'FATAL:  role "{info.user[:63]}" does not exist',
     lambda info: f'could not translate host name "{info.params.get("host", "").split(",")[-1]}" to address',
     lambda info: f'invalid integer value "{info.params.get("port")}" for connection option "port"',
