@@ -231,6 +231,7 @@ class Database:
         """
         deadline = time.monotonic() + seconds
         failure: DatabaseError | None = None
+        session: Session | None = None
         self._cut_off = False
         try:
             connection = self._begin(min(seconds, self._connect_timeout))
@@ -240,14 +241,15 @@ class Database:
                     clock, database = self._configure(cursor, settings)
                     sequence = next(_SEQUENCE)  # the snapshot has just been taken
                     longest = statement_seconds or seconds
-                    yield Session(cursor, sequence, deadline, longest, clock, database, self._system, self.info)
+                    session = Session(cursor, sequence, deadline, longest, clock, database, self._system, self.info)
+                    yield session
                 except BaseException:
                     self._end(cursor, "ROLLBACK")
                     raise
                 # the database's own monitoring counts transactions that were rolled back as failures
                 self._end(cursor, "COMMIT")
         except psycopg.Error as error:
-            failure = self._in_our_words(error)
+            failure = self._in_our_words(error, session)
             self.close()
         except DatabaseError:
             raise
@@ -333,10 +335,12 @@ class Database:
             self._connection = connection
         return connection
 
-    def _in_our_words(self, error: psycopg.Error) -> DatabaseError:
+    def _in_our_words(self, error: psycopg.Error, session: Session | None = None) -> DatabaseError:
         if self._aborted:
             return given_up(self.info)
-        return no_answer(self.info) if self._cut_off else translate(error, self.info)
+        if self._cut_off:
+            return no_answer(self.info)
+        return translate(error, self.info) if session is None else session.translate(error)
 
     @contextlib.contextmanager
     def _cut_off_at(self, connection: Connection, moment: float) -> Iterator[None]:

@@ -129,7 +129,8 @@ def apart(embedded_database: str, embedded_postgres: EmbeddedServer) -> Iterator
         "CREATE SCHEMA apart",
         "CREATE TABLE apart.ai_operation_log (id int, operation_id text, model_used text, user_id text)",
         "ALTER TABLE apart.ai_operation_log ADD cost_usd numeric, ADD input_tokens int, ADD output_tokens int",
-        "ALTER TABLE apart.ai_operation_log ADD latency_ms int, ADD success bool, ADD error_message text, ADD created_at timestamp",
+        "ALTER TABLE apart.ai_operation_log ADD latency_ms int, ADD success bool",
+        "ALTER TABLE apart.ai_operation_log ADD error_message text, ADD created_at timestamp",
     )
     yield embedded_postgres.url(embedded_database.rsplit("/", 1)[1], READER, "w")
     run(embedded_database, f"DROP OWNED BY {READER}", f"DROP ROLE {READER}")
