@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import unquote
 
 _HOST_NAME = re.compile(r"\w[\w.-]{0,252}")
-_SOCKET = re.compile(r"[@/][\w./+~-]*")
+_SOCKET = re.compile(r"@[\w./+~-]*|/[\w./+~:-]*")  # a proxy of a hosted database has colons in its path
 _PORT = re.compile(r"[0-9]{1,5}")
 _NAME = re.compile(r"[\w.$+-]+(?: [\w.$+-]+)*")
 _LOGIN = re.compile(r"[\w.$+-]+(?:@[\w.-]+| [\w.$+ -]*[\w.$+-])?")  # some hosted databases want user@server
