@@ -14,6 +14,7 @@ _FULL = (
     "the server has no connection left",
     "close idle connections, or raise max_connections or the CONNECTION LIMIT of the role or the database",
 )
+_SOME_LIMIT = ("the server, the database or the role has no connection left", _FULL[1])
 _POOL_FULL = (
     "the pooler has no connection left",
     "raise its max_client_conn or its pool's size, or close idle connections to it",
@@ -41,7 +42,7 @@ SQLSTATES: dict[str, tuple[Kind, str, str]] = {
     "28P01": ("unavailable", *_PASSWORD),
     "28000": ("unavailable", *_NOT_LET_IN),
     "3D000": ("unavailable", *_DATABASE),
-    "53300": ("unavailable", *_FULL),
+    "53300": ("unavailable", *_SOME_LIMIT),
     "57P01": ("unavailable", *_CLOSED),
     "57P02": ("unavailable", *_CLOSED),
     "57P03": ("unavailable", *_STARTING),

@@ -20,7 +20,7 @@ _LONGEST_NAME = 128
 _SECRET_WORD = re.compile(r"pass|pwd|secret|token", re.IGNORECASE)
 _CONNECTION_STRING = re.compile(r"://|(?:^|[\s;&?,])[\w ]*(?:pass|pwd|secret|host|server|user)[\w ]*=", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[^\w.$!*^+-]+")
-_OPTION = re.compile(r"^(?:-c|--)?(?:[a-z_]+(?:\.[a-z_]+)?=)?")
+_OPTION = re.compile(r"-c|(?:-c|--)?(?P<name>[a-z_]+(?:\.[a-z_]+)?)=[\w.,+-]*")
 _LEAST_PIECE = 4  # characters: masking every "a" would tell more than it hides
 _PATHS = frozenset({"passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslcrldir", "sslkeylogfile"})
 _FREE_TEXT = frozenset({"options", "application_name", "fallback_application_name"})
@@ -69,10 +69,10 @@ def is_harmless(text: str) -> bool:
 
 
 def hidden_values(params: Mapping[str, str]) -> Iterator[str]:
-    """The values that are no plain ones, whole; of options, what they set settings to."""
+    """The values that are no plain ones, whole; options one by one."""
     for name, value in params.items():
         if name == "options":
-            yield from filter(None, (_OPTION.sub("", option) for option in value.split()))
+            yield from (option for option in value.split() if not _is_plain_option(option))
         elif value and not is_plain(name, value):
             yield value
 
@@ -86,6 +86,11 @@ def pieces(values: Iterable[str]) -> frozenset[str]:
         for piece in _SEPARATORS.split(spelling)
     )
     return frozenset(piece for piece in found if len(piece) >= _LEAST_PIECE and piece.lower() not in _ORDINARY)
+
+
+def _is_plain_option(option: str) -> bool:
+    match = _OPTION.fullmatch(option)
+    return match is not None and _SECRET_WORD.search(match["name"] or "") is None
 
 
 def _is_name(pattern: re.Pattern[str], value: str) -> bool:

@@ -44,13 +44,14 @@ def reason(error: psycopg.Error, info: ConnInfo) -> str:
     while head := _HEAD.match(line):
         line = line[head.end() :].lstrip()
     state = error.sqlstate or ""
-    if state.startswith(_ROW_VALUES) and state not in SETTING_STATES:
+    of_a_row = state.startswith(_ROW_VALUES) if state else isinstance(error, psycopg.DataError)
+    if of_a_row and state not in SETTING_STATES:
         line = _FIRST_TO_LAST.sub(rf"\g<1>{_MASK}\g<2>", line)
-    line = _without_secrets(line, {**info.params, **resolved(error)})
+    line = _without_secrets(line, info.params, _resolved(error))
     return _UNPRINTABLE.sub(" ", line)[:_LONGEST]
 
 
-def resolved(error: psycopg.Error) -> dict[str, str]:
+def _resolved(error: psycopg.Error) -> dict[str, str]:
     """The parameters that libpq has put together itself for a connection that failed, as from a service file."""
     if error.pgconn is None:
         return {}
@@ -61,15 +62,17 @@ def resolved(error: psycopg.Error) -> dict[str, str]:
     return {option.keyword.decode(): option.val.decode(errors="replace") for option in options if option.val}
 
 
-def _without_secrets(line: str, params: Mapping[str, str]) -> str:
+def _without_secrets(line: str, *sources: Mapping[str, str]) -> str:
+    hidden: list[str] = []
+    secrets: list[str] = []
+    for params in sources:
+        secrets += [value for name, value in params.items() if name in SECRET_PARAMETERS and value]
+        hidden += hidden_values({name: value for name, value in params.items() if name not in SECRET_PARAMETERS})
     # what is no plain name first, whole and in pieces: libpq tears lists of hosts, and servers cut what is long
-    shown = {name: value for name, value in params.items() if name not in SECRET_PARAMETERS}
-    hidden = tuple(hidden_values(shown))
     line = mask(line, hidden)
     for piece in sorted(pieces(hidden), key=len, reverse=True):
         line = line.replace(piece, _MASK)
     line = _URL.sub(_MASK, line)
-    secrets = [value for name, value in params.items() if name in SECRET_PARAMETERS and value]
     line = _QUOTED.sub(lambda match: _quoted(match, secrets), line)
     line = _ASSIGNED.sub(rf"\g<1>{_MASK}", line)
     # Not a word that the sentence would have without it: the gap would spell the password.

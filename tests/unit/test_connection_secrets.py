@@ -131,7 +131,7 @@ def shown(config: Config, environ: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=10)
 @given(secret=SECRETS)
 def test_no_output_holds_a_secret_wherever_it_was_written(form: Callable[[str], str], secret: str) -> None:
     for config, environ in places(form(secret)):
