@@ -333,6 +333,7 @@ class Database:
                 connection.close()
                 raise given_up(self.info)
             self._connection = connection
+        self._takes_wanted = True  # it may be another server
         return connection
 
     def _in_our_words(self, error: psycopg.Error, session: Session | None = None) -> DatabaseError:
