@@ -35,7 +35,7 @@ def refused_with(parameters: Mapping[str, str], seconds: float) -> str | None:
     except (psycopg.Error, UnicodeError):
         return None
     try:
-        library.PQsetErrorVerbosity(getattr(connection, "pgconn_ptr"), _VERBOSE)  # noqa: B009 - the protocol class lacks it
+        library.PQsetErrorVerbosity(getattr(connection, "pgconn_ptr", None), _VERBOSE)
         _wait_for_end(connection, time.monotonic() + seconds)
         found = _STATE.search(connection.error_message)
     except (psycopg.Error, OSError, ValueError):
