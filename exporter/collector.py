@@ -13,7 +13,7 @@ from exporter.books import Books, complete_until
 from exporter.catalog import COLLECTORS
 from exporter.clock import LEAP_LASTS
 from exporter.config import Classification, Config
-from exporter.database.errors import DatabaseError, IdentityMismatch, translate
+from exporter.database.errors import DatabaseError, IdentityMismatch
 from exporter.database.log_query import LogTable
 from exporter.database.login import Login
 from exporter.database.reader import read_span
@@ -203,7 +203,7 @@ class Collector:
                     attempt.reached = False
                     raise
                 self._announcer.works("database")
-                raise translate(error, self._database.info) from None
+                raise session.translate(error) from None
         # only now: a server may begin a transaction and then say no more
         self._announcer.works("database")
         if window is not None:

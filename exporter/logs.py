@@ -66,20 +66,31 @@ class LogfmtFormatter(logging.Formatter):
             "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "msg": record.getMessage(),
+            "msg": self._masked(record.getMessage()),
         }
         if record.exc_info and record.exc_info[1] is not None:
-            fields["error"] = "".join(_describe(record.exc_info[1])).strip()
+            fields["error"] = self._trace(record.exc_info[1])
         if record.stack_info:
-            fields["stack"] = record.stack_info
+            fields["stack"] = self._masked(record.stack_info)
         return " ".join(f"{name}={self._value(value)}" for name, value in fields.items())
 
+    def _masked(self, text: str) -> str:
+        # before quoting, which could change how a secret is written
+        return mask(text, self._secrets)
+
+    def _trace(self, error: BaseException) -> str:
+        # Not our own words between two errors: a gap in a known sentence would spell the secret.
+        return "".join(text if text in _LINKS else self._masked(text) for text in _describe(error)).strip()
+
     def _value(self, text: str) -> str:
-        text = mask(text, self._secrets)  # before quoting, which could change how a secret is written
         if _PLAIN.fullmatch(text) and not _CONTROL.search(text):
             return text
         text = text.replace("\\", "\\\\").replace('"', '\\"')
         return '"' + _CONTROL.sub(lambda match: match[0].encode(_ESCAPES).decode(), text) + '"'
+
+
+_HEAD, _CAUSED, _DURING = "Traceback (most recent call last):\n", "\nwhich caused:\n", "\nduring which:\n"
+_LINKS = frozenset({_HEAD, _CAUSED, _DURING})
 
 
 def _describe(error: BaseException) -> Iterator[str]:
@@ -92,13 +103,13 @@ def _describe(error: BaseException) -> Iterator[str]:
         seen.add(id(current))
         chain.append((current, link))
         if current.__cause__ is not None:
-            current, link = current.__cause__, "\nwhich caused:\n"
+            current, link = current.__cause__, _CAUSED
         elif not current.__suppress_context__:
-            current, link = current.__context__, "\nduring which:\n"
+            current, link = current.__context__, _DURING
         else:
             break
     for one, after in reversed(chain):
-        yield "Traceback (most recent call last):\n"
+        yield _HEAD
         yield from traceback.format_tb(one.__traceback__)
         yield from _title(one)
         yield after

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from exporter.announcer import Announcer
-from exporter.database.errors import DatabaseError, DatabaseUnavailable, QueryTimeout, TableLocked, translate
+from exporter.database.errors import DatabaseError, DatabaseUnavailable, QueryTimeout, TableLocked
 from exporter.database.session import Database, Session
 
 QUICK, PATIENT = 0.25, 5.0
@@ -194,7 +194,7 @@ class OptionalTables:
             try:
                 value = source.read(session)
             except psycopg.Error as error:
-                raise translate(error, self._database.info) from None
+                raise session.translate(error) from None
         return source.take(value)
 
     def _ended(self, name: str, reading: Reading) -> None:

@@ -48,6 +48,8 @@ def login_for(
     def hide(info: ConnInfo) -> None:
         secrets.update(dict.fromkeys(info.secrets))
         install_logging(parts.config.log_level, secrets)
+        for notice in info.notices:
+            log.warning("%s: %s", info.source, notice)
 
     def resolve() -> ConnInfo:
         config = parts.config

@@ -19,8 +19,11 @@ WHERE a.attrelid = %(oid)s::oid AND a.attnum > 0 AND NOT a.attisdropped
   AND pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT')
 """
 _ROLE = """
-SELECT current_user::text, pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE'),
-       pg_catalog.has_any_column_privilege(c.oid, 'INSERT'), pg_catalog.has_any_column_privilege(c.oid, 'UPDATE'),
+SELECT current_user::text, pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE')
+FROM pg_catalog.pg_class c WHERE c.oid = %(oid)s::oid
+"""
+_EXCESS = """
+SELECT pg_catalog.has_any_column_privilege(c.oid, 'INSERT'), pg_catalog.has_any_column_privilege(c.oid, 'UPDATE'),
        pg_catalog.has_table_privilege(c.oid, 'DELETE'), pg_catalog.has_table_privilege(c.oid, 'TRUNCATE'),
        coalesce((SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user), false),
        pg_catalog.pg_has_role(c.relowner, 'USAGE')
@@ -32,7 +35,10 @@ _OUR_ROLE = "connect as the role that deploy/sql/role_bypassrls.sql or deploy/sq
 
 @dataclass(frozen=True)
 class Access:
-    """What a role may do: `readable` columns, `writes` as SQL names them, and whether it may do so by its nature."""
+    """What a role may do: `readable` columns, `writes` as SQL names them, and whether it may do so by its nature.
+
+    `told` says whether the server tells what the role may do besides reading.
+    """
 
     user: str
     schema: bool
@@ -40,12 +46,18 @@ class Access:
     writes: tuple[str, ...]
     superuser: bool = False
     owner: bool = False
+    told: bool = True
 
 
 def read_access(session: Session, relation: Relation) -> Access:
     """What the role that is logged in may do with a table."""
-    ((user, schema, *writes, superuser, owner),) = session.run(_ROLE, {"oid": relation.oid})
-    readable = frozenset(name for (name,) in session.run(_READABLE, {"oid": relation.oid}))
+    asked = {"oid": relation.oid}
+    ((user, schema),) = session.run(_ROLE, asked)
+    readable = frozenset(name for (name,) in session.run(_READABLE, asked))
+    excess = session.ask(_EXCESS, asked)
+    if not excess:
+        return Access(user, schema, readable, (), told=False)
+    ((*writes, superuser, owner),) = excess
     may = tuple(name for name, allowed in zip(_WRITES, writes, strict=True) if allowed)
     return Access(user, schema, readable, may, superuser, owner)
 
@@ -69,6 +81,8 @@ def judge_grants(name: str, relation: Relation, used: Mapping[str, Column], acce
 def judge_excess(relation: Relation, used: Mapping[str, Column], access: Access) -> Finding:
     """Whether the role may do more than read what is used: write, or see prompts and answers."""
     name = LEAST_PRIVILEGE
+    if not access.told:
+        return warn(name, f"the server does not tell what {access.user} may do with {relation.name}", _OUR_ROLE)
     if access.superuser:
         return warn(name, f"{access.user} is a superuser: it may read and write everything", _OUR_ROLE)
     if access.owner:

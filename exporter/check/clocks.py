@@ -117,7 +117,7 @@ def _read_times(scene: Scene) -> LogTimes:
     ((ahead,),) = scene.session.run(_AHEAD.format(**place), {"limit": limit, "most": _MOST_ROWS})
     newest = scene.session.run(_NEWEST.format(instant=_instant(log, zone), **place))
     lead = newest[0][0] - clock if newest else None
-    default = scene.session.run(_DEFAULT, {"oid": log.relation.oid, "column": log.columns["time"].name})
+    default = scene.session.ask(_DEFAULT, {"oid": log.relation.oid, "column": log.columns["time"].name})
     return LogTimes(lead, ahead, log.has_zone, default[0][0] if default else None)
 
 

@@ -2,7 +2,10 @@
 
 import time
 
+import psycopg
+
 from exporter.check.access import GRANTS, judge_excess, judge_grants, read_access
+from exporter.check.bad_cast import bad_cast
 from exporter.check.scene import Scene
 from exporter.database.layout import Relation
 from exporter.database.log_query import LogTable
@@ -70,7 +73,11 @@ def check_open_window(scene: Scene) -> list[Finding]:
     scene.session.prove_visible(scene.relation)
     span = open_window(scene)
     began = time.monotonic()
-    minutes = read_span(scene.session, scene.log, scene.rules, span)
+    try:
+        with scene.session.savepoint():
+            minutes = read_span(scene.session, scene.log, scene.rules, span)
+    except psycopg.DataError as error:
+        return [bad_cast(scene, OPEN_WINDOW, span, error)]
     seconds = time.monotonic() - began
     rows = sum(cell[Field.ROWS] for minute in minutes.values() for cell in minute.cells.values())
     return [judge_reading(rows, span.hi - span.lo, seconds, scene.config.scrape.timeout)]

@@ -12,7 +12,7 @@ from exporter.check.scene import Scene
 from exporter.check.table_index import check_served
 from exporter.config import LARGEST_AMOUNT
 from exporter.config.sections import Tables
-from exporter.database.errors import QueryTimeout, TableLocked, translate
+from exporter.database.errors import QueryTimeout, TableLocked
 from exporter.database.layout import ROLES, Column, Relation, find_columns
 from exporter.database.names import quoted, table_sql
 from exporter.database.tables import (
@@ -86,7 +86,7 @@ def _read_in_time(scene: Scene, section: str, read: _Reader, table: Table) -> li
         with scene.session.savepoint():
             findings = read(scene, table)
     except psycopg.Error as error:
-        told = translate(error, scene.info)
+        told = scene.session.translate(error)
         if scene.session.lost or isinstance(told, TableLocked) or not isinstance(told, QueryTimeout):
             raise
         seconds = PATIENT

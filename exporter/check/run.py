@@ -15,11 +15,11 @@ from exporter.check.state import check_privacy, check_state
 from exporter.check.users import check_users
 from exporter.config import Config, ConfigError
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
-from exporter.database.errors import DatabaseError, scrub, translate
+from exporter.database.errors import DatabaseError, scrub
 from exporter.database.session import Database, Identity
 from exporter.finding import Finding, fail, failed, ok, report, skipped, warn
 
-CONNECTION = "connection"
+CONNECTION, SETTINGS = "connection", "connection settings"
 
 OLDEST = 140000
 """The oldest server version that is not warned of; PostgreSQL itself maintains none before."""
@@ -28,13 +28,27 @@ SECONDS = 120.0
 """The most that all checks on the database take together."""
 
 
+_REFUSALS = (
+    psycopg.errors.FeatureNotSupported,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.InternalError_,
+)
+"""How hosted servers and forks of PostgreSQL refuse a function, a view or a setting of the system."""
+
+
 @dataclass(frozen=True)
 class Step:
-    """A check, and those whose passing it needs; each of them stands before it."""
+    """A check, and those whose passing it needs; each of them stands before it.
+
+    A check is `optional` where it asks the system for what no figure depends on: that it cannot be made is no failure.
+    """
 
     name: str
     check: Callable[[Scene], list[Finding]]
     needs: Sequence[str] = ()
+    optional: bool = False
 
 
 def check_connection(scene: Scene) -> list[Finding]:
@@ -49,15 +63,15 @@ def check_connection(scene: Scene) -> list[Finding]:
 STEPS: Sequence[Step] = (
     Step(CONNECTION, check_connection),
     Step(clocks.CLOCK, clocks.check_clock, [CONNECTION]),
-    Step(clocks.REPLICATION, clocks.check_replication, [CONNECTION]),
+    Step(clocks.REPLICATION, clocks.check_replication, [CONNECTION], optional=True),
     Step(patterns.PATTERNS, patterns.check_patterns, [CONNECTION]),
     Step(log_table.TABLE, log_table.check_table, [CONNECTION]),
     Step(log_table.COLUMNS, log_table.check_columns, [log_table.TABLE]),
     Step(GRANTS, log_table.check_grants, [log_table.COLUMNS]),
-    Step(LEAST_PRIVILEGE, log_table.check_excess, [log_table.COLUMNS]),
+    Step(LEAST_PRIVILEGE, log_table.check_excess, [log_table.COLUMNS], optional=True),
     Step(log_table.VISIBLE, log_table.check_visible, [GRANTS]),
     Step(log_table.OPEN_WINDOW, log_table.check_open_window, [log_table.VISIBLE, patterns.PATTERNS]),
-    Step(index.TIME_INDEX, index.check_index, [log_table.VISIBLE]),
+    Step(index.TIME_INDEX, index.check_index, [log_table.VISIBLE], optional=True),
     Step(clocks.TIME_ZONES, clocks.check_time_zones, [log_table.VISIBLE]),
     Step(log_table.UNDATED, log_table.check_undated, [log_table.VISIBLE]),
     Step(outcomes.OUTCOMES, outcomes.check_outcomes, [log_table.VISIBLE]),
@@ -86,6 +100,10 @@ def examine(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
         yield fail(CONNECTION, problem, mend)
         yield from (skipped(step.name, CONNECTION) for step in STEPS[1:])
     else:
+        yield from (
+            warn(SETTINGS, notice, "remove them from the URL, unless another program reads it")
+            for notice in info.notices
+        )
         identity = yield from _examine_database(config, info)
     yield check_state(config.state_dir, identity)
     yield check_series(config.state_dir, config.max_series)
@@ -105,7 +123,7 @@ def _examine_database(config: Config, info: ConnInfo) -> Generator[Finding, None
             yield from _take_steps(scene, done)
             return session.identity(scene.log) if log_table.COLUMNS in done else None
     except DatabaseError as error:
-        yield fail(CONNECTION, error.message, error.mend)
+        yield fail(CONNECTION, error.detail, error.mend)
         yield from (skipped(step.name, CONNECTION) for step in STEPS[1:])
         return None
     finally:
@@ -131,7 +149,10 @@ def _take(scene: Scene, step: Step) -> list[Finding]:
         with scene.session.savepoint():
             return step.check(scene)
     except DatabaseError as error:
-        return [fail(step.name, error.message, error.mend)]
+        return [fail(step.name, error.detail, error.mend)]
     except psycopg.Error as error:
-        told = translate(error, scene.info)
-        return [fail(step.name, told.message, told.mend)]
+        told = scene.session.translate(error)
+        if step.optional and isinstance(error, _REFUSALS):
+            detail = f"the server refuses what this check asks: {told.said or told.message}"
+            return [warn(step.name, detail, "nothing that is read depends on it: look at it yourself")]
+        return [fail(step.name, told.detail, told.mend)]

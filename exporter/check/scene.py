@@ -16,8 +16,9 @@ LOG_SETTING = "tables.log"
 
 _SERVER = """
 SELECT current_setting('server_version'), current_setting('server_version_num')::int, current_setting('TimeZone'),
-       current_user::text, pg_is_in_recovery()
+       current_user::text
 """
+_STANDBY = "SELECT pg_is_in_recovery()"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,9 @@ class Scene:
     @cached_property
     def server(self) -> Server:
         """The server, and who we are there."""
-        ((version, number, zone, user, standby),) = self.session.run(_SERVER)
+        ((version, number, zone, user),) = self.session.run(_SERVER)
+        # where the server does not say, it is taken for what most servers are
+        ((standby,),) = self.session.ask(_STANDBY) or [(False,)]
         return Server(version, number, zone, user, standby)
 
     @cached_property

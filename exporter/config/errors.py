@@ -1,11 +1,13 @@
 """What is said about a configuration that cannot be used."""
 
+import re
 from collections.abc import Iterable
 
 from pydantic_core import PydanticCustomError
 
 _SHOWN_LENGTH = 60
-_SECRET_MARKS = ("://", "@", "passw")
+_SECRET_MARKS = ("://", "@", "passw", "pwd", "secret", "token")
+_CONNECTION_STRING = re.compile(r"\w\s*=[^;]*;|;[^;]*\w\s*=")
 
 
 class ConfigError(Exception):
@@ -31,7 +33,7 @@ def shown(value: object) -> str:
             return str(value).lower()
         case int() | float():
             return f"{value} (a number)"
-        case str() if any(mark in value.lower() for mark in _SECRET_MARKS):
+        case str() if any(mark in value.lower() for mark in _SECRET_MARKS) or _CONNECTION_STRING.search(value):
             return "a text (not shown)"
         case str():
             text = value if len(value) <= _SHOWN_LENGTH else value[:_SHOWN_LENGTH] + "…"

@@ -16,7 +16,9 @@ from exporter.document import Document, Flaw, SettingPath, read_document
 
 ENVIRONMENT_PATH = "AI_OPERATION_EXPORTER_CONFIG"
 _PLAIN_KEY = re.compile(r"[\w.-]{1,64}")
-_SECRET_SETTINGS = {("database", "url")}
+_SECRET_SETTINGS = {("database",), ("database", "url"), ("database", "url_file")}
+_DATABASE = ("database",)
+_SHORT = re.compile(r"[\w.+-]{0,20}")  # a duration, and not what was meant for the line above
 
 # What pydantic found wrong, by the type of its error, and the sentence that mends it.
 _MENDS = {
@@ -122,7 +124,7 @@ def _found(document: Document, detail: ErrorDetails, path: SettingPath) -> str:
             value = value[part]
         except (KeyError, IndexError, TypeError):
             return "not set"
-    if path in _SECRET_SETTINGS and isinstance(value, str):
+    if isinstance(value, str) and (path in _SECRET_SETTINGS or (path[:1] == _DATABASE and not _SHORT.fullmatch(value))):
         return "a text (not shown)"
     return shown(value)
 

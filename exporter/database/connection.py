@@ -10,7 +10,8 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
-from exporter.database.errors import DatabaseError, DatabaseUnavailable, scrub, translate
+from exporter.database.errors import DatabaseError, DatabaseUnavailable, is_understood, scrub, translate
+from exporter.database.refusal import refused_with
 
 __all__ = ["ConnInfo", "connect", "resolve_conninfo", "start_connecting"]
 
@@ -90,7 +91,8 @@ def _open(info: ConnInfo, parameters: dict[str, Any]) -> Connection:
     try:
         return psycopg.connect("", autocommit=True, prepare_threshold=None, **parameters)
     except psycopg.Error as error:
-        failure = translate(error, info)
+        state = None if is_understood(error) else refused_with(parameters, float(parameters["connect_timeout"]))
+        failure = translate(error, info, state=state)
     except OSError as error:
         failure = translate(psycopg.OperationalError(error.strerror or ""), info)
     except UnicodeError:

@@ -1,6 +1,5 @@
 """Which database: from the configuration, the environment or a file, to parameters that need no parsing again."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,28 +8,47 @@ from psycopg import Error, pq
 from psycopg.conninfo import conninfo_to_dict
 
 from exporter.config import Config, ConfigError, read_secret_file
-from exporter.database.url import UnreadableUrlError, is_url, parse_url
+from exporter.database.foreign import notice
+from exporter.database.plain import hidden_values, is_connection_string, is_plain, pieces
+from exporter.database.url import UnreadableUrlError, UrlParameters, is_url, parse_url
 
 _DEFAULTS = pq.Conninfo.get_defaults()
 _VARIABLES = {option.envvar.decode(): option.keyword.decode() for option in _DEFAULTS if option.envvar is not None}
-_SECRET_PARAMETERS = frozenset(option.keyword.decode() for option in _DEFAULTS if option.dispchar == b"*") | {
+SECRET_PARAMETERS = frozenset(option.keyword.decode() for option in _DEFAULTS if option.dispchar == b"*") | {
     "scram_client_key",
     "scram_server_key",
 }
-_UNPRINTABLE = re.compile(r"[^ -~\u00a1-\U0010ffff]")
+_READ_BY_PEOPLE = {
+    "host": "host",
+    "hostaddr": "address",
+    "port": "port",
+    "dbname": "database",
+    "user": "user",
+    "service": "service",
+}
+"""The parameters that messages name, and what people call them."""
+
 _LOCAL = "local socket"
+_WRITE = (
+    "write postgresql://user:password@host:5432/database, or host=… port=… user=… password='…' dbname=… "
+    "with spaces between them and no semicolons"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ConnInfo:
-    """How to reach the database. Neither ``repr`` nor ``display`` shows a secret."""
+    """How to reach the database. Neither ``repr`` nor ``display`` shows a secret, or what is no plain name.
+
+    `notices` are sentences for people about what the source says in vain; they hold no secret either.
+    """
 
     params: Mapping[str, str] = field(repr=False)
     source: str = "PG* variables"
+    notices: tuple[str, ...] = ()
 
     @property
     def user(self) -> str:
-        """The role that logs in."""
+        """The role that logs in, as it was written: for SQL, and not to be shown unless it is plain."""
         return self.params.get("user") or _system_user()
 
     @property
@@ -38,18 +56,32 @@ class ConnInfo:
         """``host:port/dbname as user``, for people."""
         service = self.params.get("service")
         if service and not self.params.get("host"):
-            return _clean(f"service {service}")
-        hosts = (self.params.get("host") or self.params.get("hostaddr") or _LOCAL).split(",")
-        ports = (self.params.get("port") or "5432").split(",")
+            return f"service {self._shown('service', service)}"
+        hosts = self._hosts()
+        ports = self._shown("port", self.params.get("port") or "5432").split(",")
         if len(ports) != len(hosts):
             ports = ports[:1] * len(hosts)
         where = ",".join(f"{_bracketed(host)}:{port}" for host, port in zip(hosts, ports, strict=True))
-        return _clean(f"{where}/{self.params.get('dbname') or self.user} as {self.user}")
+        user = self._shown("user", self.user)
+        database = self.params.get("dbname")
+        return f"{where}/{self._shown('dbname', database) if database else user} as {user}"
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never be printed."""
-        return tuple(value for name, value in self.params.items() if name in _SECRET_PARAMETERS and value)
+        secrets = [value for name, value in self.params.items() if name in SECRET_PARAMETERS and value]
+        misplaced = list(hidden_values({name: self.params.get(name, "") for name in _READ_BY_PEOPLE}))
+        return tuple(dict.fromkeys([*secrets, *misplaced, *sorted(pieces(misplaced))]))
+
+    def _hosts(self) -> list[str]:
+        for keyword in ("host", "hostaddr"):
+            if value := self.params.get(keyword):
+                return self._shown(keyword, value).split(",")
+        return [_LOCAL]
+
+    @staticmethod
+    def _shown(keyword: str, value: str) -> str:
+        return value if is_plain(keyword, value) else f"({_READ_BY_PEOPLE.get(keyword, keyword)} not shown)"
 
     def __repr__(self) -> str:
         return f"ConnInfo({self.display!r}, source={self.source!r})"
@@ -62,7 +94,8 @@ def resolve_conninfo(config: Config, environ: Mapping[str, str]) -> ConnInfo:
     ``DATABASE_URL_FILE``; else ``PG*`` alone. ConfigError names the source and never quotes it.
     """
     source, text = _chosen(config, environ)
-    params = _parse(text, source) if text is not None else {}
+    read = _parse(text, source) if text is not None else UrlParameters({})
+    params = read.known
     if service := params.get("service") or environ.get("PGSERVICE"):
         # A service file stands between the text and the variables: libpq puts those together itself.
         params["service"] = service
@@ -74,7 +107,8 @@ def resolve_conninfo(config: Config, environ: Mapping[str, str]) -> ConnInfo:
         params["password"] = password
     for value in params.values():
         _check_characters(value, source)
-    return ConnInfo(params, source)
+    _check_names(params, source)
+    return ConnInfo(params, source, (notice(read.foreign),) if read.foreign else ())
 
 
 def _chosen(config: Config, environ: Mapping[str, str]) -> tuple[str, str | None]:
@@ -90,21 +124,32 @@ def _chosen(config: Config, environ: Mapping[str, str]) -> tuple[str, str | None
 
 
 def _read(path: Path, source: str) -> str:
+    shown = path if _is_shown(path) else "the name is not shown, since there is no such folder"
     try:
         content = read_secret_file(path)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
-        raise ConfigError([f"{source}: {path}: {reason} — name a file that can be read"]) from None
+        problem = f"{source}: {shown}: {reason} — name a file that can be read"
+    else:
+        try:
+            if text := content.decode("utf-8-sig"):
+                return text
+        except UnicodeDecodeError:
+            pass
+        problem = f"{source}: {shown}: empty, or not UTF-8 — write the value into it"
+    # outside of the handler: the error of the operating system quotes the name
+    raise ConfigError([problem])
+
+
+def _is_shown(path: Path) -> bool:
+    """Whether a path may be printed: a secret that was written in its place has no folder that exists."""
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = ""
-    if not text:
-        raise ConfigError([f"{source}: {path}: empty, or not UTF-8 — write the value into it"])
-    return text
+        return is_plain("passfile", str(path)) and path.parent != Path() and path.parent.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
-def _parse(text: str, source: str) -> dict[str, str]:
+def _parse(text: str, source: str) -> UrlParameters:
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1]  # docker's --env-file keeps the quotes
@@ -113,15 +158,23 @@ def _parse(text: str, source: str) -> dict[str, str]:
         try:
             return parse_url(text)
         except UnreadableUrlError as error:
-            reason = str(error)
-        mend = "percent-encode the user and the password (@ is %40, / is %2F, : is %3A, % is %25)"
-        raise ConfigError([f"{source}: the URL cannot be read: {reason} — {mend}"])
+            problem = f"{source}: the URL cannot be read: {error} — {error.hint}"
+        raise ConfigError([problem])
     try:
-        return {name: str(value) for name, value in conninfo_to_dict(text).items()}
+        return UrlParameters({name: str(value) for name, value in conninfo_to_dict(text).items()})
     except Error:
         pass  # outside of the handler, so that the driver's text is not even in the context
-    mend = "write postgresql://user:password@host:5432/database, or host=… user=… password='…' dbname=…"
-    raise ConfigError([f"{source}: neither a URL nor key=value words that libpq knows — {mend}"])
+    raise ConfigError([f"{source}: neither a URL nor key=value words that libpq knows — {_WRITE}"])
+
+
+def _check_names(params: Mapping[str, str], source: str) -> None:
+    """Refuse what cannot be a name: asking a name server or the server for it would tell them what stands in it."""
+    for keyword, noun in _READ_BY_PEOPLE.items():
+        value = params.get(keyword, "")
+        refused = is_connection_string(value) or (keyword in ("host", "hostaddr", "port") and value)
+        if value and refused and not is_plain(keyword, value):
+            what = "a port" if keyword == "port" else f"the name of a {noun}"
+            raise ConfigError([f"{source}: the {noun} ({keyword}) is not {what}, and is not shown — {_WRITE}"])
 
 
 def _from_variables(environ: Mapping[str, str]) -> dict[str, str]:
@@ -149,7 +202,3 @@ def _system_user() -> str:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("/") else host
-
-
-def _clean(text: str) -> str:
-    return _UNPRINTABLE.sub("?", text)

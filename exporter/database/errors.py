@@ -1,17 +1,21 @@
 """What went wrong with the database, in our own words: safe to log and to show.
 
-The driver's own text is never passed on. Without an SQLSTATE it comes from libpq and may quote the connection string;
-with one it is in the server's language. Only names of tables and columns are taken from it.
+What it means, and how to fix it, is decided by the SQLSTATE, and not by words: those are in the server's language. What
+libpq or the server said stands behind it, without anything that may be a secret.
 """
 
 import re
 from collections.abc import Callable
+from typing import Literal
 
 import psycopg
 
+from exporter.config import QualifiedName
 from exporter.database.conninfo import ConnInfo
 from exporter.database.failures import CLASSES, PHRASES, REFUSED_LOGINS, SQLSTATES, Kind
-from exporter.database.names import quoted
+from exporter.database.names import quoted, table_sql
+from exporter.database.plain import is_plain
+from exporter.database.reason import SETTING_STATES, reason
 from exporter.logs import mask
 
 _REFUSED = re.compile(r"permission denied for (?:[a-z]+ )?(?:table|view|schema|relation|column) (.{1,200})")
@@ -19,16 +23,27 @@ _NAME = re.compile(r'"([^"\n]{1,200})"|(?:table|view|schema|relation|column) ([\
 
 
 class DatabaseError(Exception):
-    """A failure of the database: what happened, how to mend it (SQL or a setting), and the SQLSTATE if known."""
+    """A failure of the database: what happened, how to mend it (SQL or a setting), and the SQLSTATE if known.
 
-    def __init__(self, message: str, mend: str, sqlstate: str | None = None) -> None:
+    `said` is what libpq or the server said, free of secrets; empty where it is not known.
+    """
+
+    def __init__(self, message: str, mend: str, sqlstate: str | None = None, said: str = "") -> None:
         super().__init__(message, mend)
         self.message = message
         self.mend = mend
         self.sqlstate = sqlstate
+        self.said = said
+
+    @property
+    def detail(self) -> str:
+        """What happened, and what was said of it."""
+        if not self.said or self.said.lower() in self.message.lower():
+            return self.message
+        return f"{self.message} ({self.said})"
 
     def __str__(self) -> str:
-        return f"{self.message} — {self.mend}"
+        return f"{self.detail} — {self.mend}"
 
 
 class DatabaseUnavailable(DatabaseError):  # noqa: N818
@@ -38,8 +53,8 @@ class DatabaseUnavailable(DatabaseError):  # noqa: N818
 class LoginRefused(DatabaseUnavailable):
     """The server answers, but refuses the login; `reason` says why, without the server's address."""
 
-    def __init__(self, place: str, reason: str, mend: str, sqlstate: str | None = None) -> None:
-        super().__init__(f"{place}: {reason}", mend, sqlstate)
+    def __init__(self, place: str, reason: str, mend: str, sqlstate: str | None = None, said: str = "") -> None:
+        super().__init__(f"{place}: {reason}", mend, sqlstate, said)
         self.reason = reason
 
 
@@ -75,7 +90,7 @@ class TooManyRows(DatabaseError):  # noqa: N818
     """A table has too many rows to be read."""
 
 
-_KINDS: dict[Kind, Callable[[str, str, str | None], DatabaseError]] = {
+_KINDS: dict[Kind, Callable[[str, str, str | None, str], DatabaseError]] = {
     "unavailable": DatabaseUnavailable,
     "hidden": NotVisible,
     "grant": MissingGrant,
@@ -85,20 +100,32 @@ _KINDS: dict[Kind, Callable[[str, str, str | None], DatabaseError]] = {
 }
 
 
-def translate(exc: psycopg.Error, info: ConnInfo) -> DatabaseError:
-    """The driver's error in our words. Raise it ``from None``, so that the driver's own is not printed with it."""
-    state = exc.sqlstate
+def translate(
+    exc: psycopg.Error, info: ConnInfo, table: QualifiedName | None = None, state: str | None = None
+) -> DatabaseError:
+    """The driver's error in our words. Raise it ``from None``, so that the driver's own is not printed with it.
+
+    `table` is the one that was read, with its schema. `state` is the SQLSTATE, where the driver does not know it.
+    """
+    state = exc.sqlstate or state
+    said = _said(exc, info, state)
     if state is None:
-        return _without_state(exc, info)
+        return _without_state(exc, info, said)
     if state == "42501":
-        return _privilege(exc, info)
-    kind, message, mend = SQLSTATES.get(state) or CLASSES.get(state[:2]) or _UNKNOWN
+        return _privilege(exc, info, table, said)
+    kind, message, mend = _by_state(exc, state)
     name = _name_in(exc, info) if kind == "schema" else ""
     fill = {"user": _role(info), "name": name or "that the query asks for"}
     if message in REFUSED_LOGINS:
-        return LoginRefused(_place(info), f"{message} (SQLSTATE {state})", mend, state)
+        return LoginRefused(_place(info), f"{message} (SQLSTATE {state})", mend, state, said)
     where = f"{_place(info)}: " if kind == "unavailable" else ""
-    return _KINDS[kind](f"{where}{message.format(**fill)} (SQLSTATE {state})", mend.format(**fill), state)
+    of = f" of {table}" if table is not None and state.startswith("22") and state not in SETTING_STATES else ""
+    return _KINDS[kind](f"{where}{message.format(**fill)}{of} (SQLSTATE {state})", mend.format(**fill), state, said)
+
+
+def is_understood(exc: psycopg.Error) -> bool:
+    """Whether it is known what an error means: by its SQLSTATE, or by words that libpq, a pooler or a server uses."""
+    return exc.sqlstate is not None or _phrase_in(str(exc)) is not None
 
 
 def no_answer(info: ConnInfo) -> DatabaseUnavailable:
@@ -147,32 +174,71 @@ def _place(info: ConnInfo) -> str:
 
 
 def _role(info: ConnInfo) -> str:
-    return scrub(quoted(info.user), info)
+    return scrub(quoted(info.user), info) if is_plain("user", info.user) else "<role>"
 
 
-def _without_state(exc: psycopg.Error, info: ConnInfo) -> DatabaseError:
-    said = str(exc)
-    found = next((row for row in PHRASES if any(phrase in said for phrase in row[0])), None)
-    if found is not None and found[1] in REFUSED_LOGINS:
-        return LoginRefused(_place(info), found[1], found[2])
+def _said(exc: psycopg.Error, info: ConnInfo, state: str | None) -> str:
+    given = reason(exc, info)
+    if not given:
+        return ""
+    return f"{'libpq' if state is None and 'FATAL' not in str(exc) else 'the server'} says: {given}"
+
+
+def _by_state(exc: psycopg.Error, state: str) -> tuple[Kind, str, str]:
+    """What a state means; poolers send one state for everything, and say in words what it is."""
+    if state in SQLSTATES:
+        return SQLSTATES[state]
+    if state.startswith("08") and (found := _phrase_in(exc.diag.message_primary or str(exc))) is not None:
+        return ("unavailable", *found)
+    return CLASSES.get(state[:2]) or _UNKNOWN
+
+
+def _phrase_in(said: str) -> tuple[str, str] | None:
+    return next(((row[1], row[2]) for row in PHRASES if any(phrase in said for phrase in row[0])), None)
+
+
+def _without_state(exc: psycopg.Error, info: ConnInfo, said: str) -> DatabaseError:
+    found = _phrase_in(str(exc))
+    if found is not None and found[0] in REFUSED_LOGINS:
+        return LoginRefused(_place(info), *found, said=said)
     if found is not None:
-        return DatabaseUnavailable(f"{_place(info)}: {found[1]}", found[2])
+        return DatabaseUnavailable(f"{_place(info)}: {found[0]}", found[1], said=said)
     if isinstance(exc, psycopg.DataError):
-        return SchemaProblem("a value cannot be represented", "look for infinite or very distant times")
-    return DatabaseUnavailable(f"{_place(info)}: connection failed", "see the server's log")
+        return SchemaProblem("a value cannot be represented", "look for infinite or very distant times", said=said)
+    mend = "correct the connection's settings, or see the log of the server or its pooler"
+    return DatabaseUnavailable(f"{_place(info)}: connection failed", mend, said=said)
 
 
-def _privilege(exc: psycopg.Error, info: ConnInfo) -> DatabaseError:
+def _privilege(exc: psycopg.Error, info: ConnInfo, table: QualifiedName | None, said: str) -> DatabaseError:
     role, name = _role(info), _name_in(exc, info)
-    said = exc.diag.message_primary or ""
-    if exc.diag.source_file == "rls.c" or "row-level security" in said:
+    given = exc.diag.message_primary or ""
+    if exc.diag.source_file == "rls.c" or "row-level security" in given:
         return hidden_rows(name or "<table>", role, " (SQLSTATE 42501)")
-    if "for schema" in said:
-        mend = f"GRANT USAGE ON SCHEMA {name or '<schema>'} TO {role};"
+    about = _refused_part(given, table)
+    if "for schema" in given or about == "schema":
+        name = name or (quoted(table.schema) if table is not None and table.schema else "<schema>")
+        mend = f"GRANT USAGE ON SCHEMA {name} TO {role};"
     else:
+        if table is not None and about == "table":
+            name = table_sql(table)
         mend = f"GRANT SELECT ON {name or '<table>'} TO {role};"
     message = f"{role} may not read {name or 'something that the query asks for'} (SQLSTATE 42501)"
-    return MissingGrant(message, mend, "42501")
+    return MissingGrant(message, mend, "42501", said)
+
+
+def _refused_part(given: str, table: QualifiedName | None) -> Literal["table", "schema"] | None:
+    """Which part of a table's name a refusal names, in whatever language; None if neither, or another table."""
+    if table is None:
+        return None
+    parts: tuple[tuple[Literal["table", "schema"], str | None], ...] = (
+        ("table", table.name),
+        ("schema", table.schema),
+    )
+    # In English the name ends the sentence; elsewhere it may stand within a word, as a script without spaces has it.
+    for part, name in parts:
+        if name and re.search(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", given):
+            return part
+    return None
 
 
 def _name_in(exc: psycopg.Error, info: ConnInfo) -> str:

@@ -10,7 +10,15 @@ Kind = Literal["unavailable", "hidden", "grant", "schema", "timeout", "locked"]
 _PASSWORD = ("wrong password for the user", "correct the password in the connection's settings")
 _ADDRESS = ("the server does not let this user in from here", "add a line for it to pg_hba.conf and reload")
 _DATABASE = ("the database does not exist", "correct the database's name in the connection's settings")
-_FULL = ("the server has no connection left", "raise max_connections, or close idle connections")
+_FULL = (
+    "the server has no connection left",
+    "close idle connections, or raise max_connections or the CONNECTION LIMIT of the role or the database",
+)
+_SOME_LIMIT = ("the server, the database or the role has no connection left", _FULL[1])
+_POOL_FULL = (
+    "the pooler has no connection left",
+    "raise its max_client_conn or its pool's size, or close idle connections to it",
+)
 _STARTING = ("the server is starting up or shutting down", "wait; it is tried again")
 _CLOSED = ("the server closed the connection", "see why in the server's log; it is tried again")
 _NO_PASSWORD = (
@@ -34,7 +42,7 @@ SQLSTATES: dict[str, tuple[Kind, str, str]] = {
     "28P01": ("unavailable", *_PASSWORD),
     "28000": ("unavailable", *_NOT_LET_IN),
     "3D000": ("unavailable", *_DATABASE),
-    "53300": ("unavailable", *_FULL),
+    "53300": ("unavailable", *_SOME_LIMIT),
     "57P01": ("unavailable", *_CLOSED),
     "57P02": ("unavailable", *_CLOSED),
     "57P03": ("unavailable", *_STARTING),
@@ -65,7 +73,11 @@ SQLSTATES: dict[str, tuple[Kind, str, str]] = {
     "42883": ("schema", "no function or operator fits {name}", "correct columns: one has an unfit type"),
     "42804": ("schema", "a column has an unfit type", "correct columns in the configuration"),
     "42846": ("schema", "a column has an unfit type", "correct columns in the configuration"),
-    "22P02": ("schema", "a column has an unfit type", "correct columns in the configuration"),
+    "22P02": (
+        "schema",
+        "a value in a row cannot be cast to the type that the query needs",
+        "run check: it names the column; correct columns in the configuration, or the view",
+    ),
     "2201B": (
         "schema",
         "a pattern is not a regular expression that PostgreSQL understands",
@@ -80,8 +92,12 @@ SQLSTATES: dict[str, tuple[Kind, str, str]] = {
 
 # By the SQLSTATE's class, where the state itself is not listed.
 CLASSES: dict[str, tuple[Kind, str, str]] = {
-    "08": ("unavailable", "the connection failed", "check the network between the exporter and the server"),
-    "22": ("schema", "a value in a row cannot be used", "look for this SQLSTATE in the server's log"),
+    "08": ("unavailable", "the connection failed", "see the log of the server or its pooler, and check the network"),
+    "22": (
+        "schema",
+        "a value in a row cannot be used",
+        "run check: it names the column; correct the rows, or the view",
+    ),
     "25": ("unavailable", *_TRANSIENT),
     "40": ("unavailable", *_TRANSIENT),
     "42": ("schema", "the query does not fit the tables", "correct tables and columns in the configuration"),
@@ -91,8 +107,39 @@ CLASSES: dict[str, tuple[Kind, str, str]] = {
     "XX": ("unavailable", "an internal error of the server", "see the server's log"),
 }
 
-# By words in libpq's text, for failures before the server could send a state. The first row that fits wins.
+# By words in libpq's text, for failures before the server could send a state, and in that of poolers, which send one
+# state for everything. The first row that fits wins.
 PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (
+        ("statement pooling mode",),
+        "the pooler hands out a server for one statement only, and the exporter reads in transactions",
+        "set pool_mode = transaction for this database or user, or connect to the server itself",
+    ),
+    (
+        ("session is read-only", "session is not read-only", "hot standby mode", "target_session_attrs"),
+        "no server is what target_session_attrs asks for",
+        "name a host that is, or change target_session_attrs (PGTARGETSESSIONATTRS): the exporter only reads",
+    ),
+    (
+        ("channel binding",),
+        "the server does not bind its login to TLS, as channel_binding asks",
+        "connect over TLS with a password by SCRAM, or set channel_binding=prefer",
+    ),
+    (
+        ("GSSAPI encryption required", "gssencmode"),
+        "the connection cannot be encrypted by GSSAPI, as gssencmode asks",
+        "set gssencmode=disable, or log in to Kerberos",
+    ),
+    (
+        ("authentication method requirement", "require_auth"),
+        "the server asks for another way to log in than require_auth allows",
+        "change require_auth (PGREQUIREAUTH), or the way in the server's pg_hba.conf",
+    ),
+    (
+        ("requirepeer",),
+        "the server's process belongs to another user than requirepeer asks for",
+        "correct requirepeer (PGREQUIREPEER), or the path of the socket",
+    ),
     (("password authentication failed", "SASL authentication failed", "auth failed"), *_PASSWORD),
     (("no password supplied",), *_NO_PASSWORD),
     (("SSL connection is required", "SSL required", "connections must use SSL", "no encryption"), *_TLS_WANTED),
@@ -149,7 +196,31 @@ PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "the database takes no connections",
         "ALTER DATABASE … ALLOW_CONNECTIONS true, unless that is intended",
     ),
-    (("too many clients", "too many connections", "connection slots are reserved", "no more connections"), *_FULL),
+    (
+        ("too many connections for database",),
+        "the database has no connection left",
+        "see pg_stat_activity for who has them, or raise the limit: ALTER DATABASE … CONNECTION LIMIT",
+    ),
+    (
+        ("query_wait_timeout",),
+        "the pooler had no connection to the server to give",
+        "see the pooler's log: its server may be down, or its pool too small; it is tried again",
+    ),
+    (
+        ("cannot connect to server", "server login has been failing", "server login failed"),
+        "the pooler cannot connect to its server",
+        "see the pooler's log, and its line for this database",
+    ),
+    (
+        ("bouncer config error",),
+        "the pooler does not know the database or the user",
+        "correct both in the connection's settings, or add them to the pooler's databases and users",
+    ),
+    (
+        ("no more connections allowed", "max_client_conn", "max_db_connections", "Max client"),
+        *_POOL_FULL,
+    ),
+    (("too many clients", "too many connections", "connection slots are reserved"), *_FULL),
     (("is starting up", "is shutting down", "in recovery mode", "not yet accepting connections"), *_STARTING),
     (
         ("server closed the connection", "terminating connection", "connection to server was lost"),
@@ -159,7 +230,7 @@ PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("startup parameter",),
         "the pooler does not take a parameter of the connection",
-        "remove options from the URL and PGOPTIONS",
+        "remove options from the URL and PGOPTIONS, or add the parameter to the pooler's ignore_startup_parameters",
     ),
     (("definition of service",), "the service is in no service file", "correct PGSERVICE, or the service file"),
     (

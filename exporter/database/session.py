@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -40,12 +40,17 @@ _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 # One round trip for all settings, which end with the transaction: a pooler hands on no session state.
 # JIT is off since compiling the wide aggregate takes longer than running it on an open window.
-_SETTINGS = """
+_NEEDED = """
 SELECT extract(epoch FROM now())::float8, current_database()::text,
+       pg_catalog.current_setting('in_hot_standby', true),
        set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true),
-       set_config('idle_in_transaction_session_timeout', %(idle)s, true),
-       set_config('row_security', 'off', true), set_config('jit', 'off', true),
-       pg_catalog.current_setting('in_hot_standby', true)
+       set_config('row_security', 'off', true)
+"""
+# Not every server and fork of PostgreSQL has these, and nothing that is read depends on them.
+_WANTED = """,
+       CASE WHEN current_setting('idle_in_transaction_session_timeout', true) IS NOT NULL
+            THEN set_config('idle_in_transaction_session_timeout', %(idle)s, true) END,
+       CASE WHEN current_setting('jit', true) IS NOT NULL THEN set_config('jit', 'off', true) END
 """
 _LIMIT = "SELECT set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true)"
 _LOCK_SHARE = 0.8  # of a statement's time that it may wait for a lock
@@ -54,7 +59,7 @@ _SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
 
 @dataclass(frozen=True)
 class Identity:
-    """Which table in which database in which cluster. `system` is empty where the role may not ask for it."""
+    """Which table in which database in which cluster. `system` is empty where the server does not tell it."""
 
     system: str
     database: str
@@ -64,6 +69,16 @@ class Identity:
         """Whether both mean one table, as far as the systems are known."""
         same_system = not self.system or not other.system or self.system == other.system
         return same_system and (self.database, self.table) == (other.database, other.table)
+
+
+class _Begun(NamedTuple):
+    """What a transaction begins with: the server's time in seconds since the epoch, its database, and its setting
+    `in_hot_standby`, which servers before 14 do not have.
+    """
+
+    clock: float
+    database: str
+    hot_standby: str | None
 
 
 _SEQUENCE = itertools.count(1)
@@ -82,18 +97,20 @@ class Session:
         sequence: int,
         deadline: float,
         longest: float,
-        clock: float,
-        database: str,
+        begun: _Begun,
         system: str,
+        info: ConnInfo,
         accepted: Collection[str] = (),
         replication: Replication = PRIMARY,
     ) -> None:
         self._cursor = cursor
+        self._info = info
+        self._table: QualifiedName | None = None
         self._deadline = deadline
         self._longest = longest
         self.sequence = sequence
-        self.clock = clock
-        self._database = database
+        self.clock = begun.clock
+        self._database = begun.database
         self._system = system
         self._accepted = accepted
         self.replication = replication
@@ -105,6 +122,10 @@ class Session:
         """
         self.limit()
         return self._cursor.execute(statement, parameters or {}).fetchall()
+
+    def translate(self, error: psycopg.Error) -> DatabaseError:
+        """An error of a statement in our words, by the table that was looked for last."""
+        return translate(error, self._info, self._table)
 
     def stream(
         self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None
@@ -131,7 +152,20 @@ class Session:
     @property
     def lost(self) -> bool:
         """Whether the connection has gone, and nothing more can be read."""
-        return self._cursor.connection.broken or self._cursor.connection.closed
+        return _is_lost(self._cursor.connection)
+
+    def ask(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]] | None:
+        """The rows of a statement that nothing depends on; None where the server refuses it, for whatever reason.
+
+        Raises `QueryTimeout` or the driver's error only where the time or the connection has come to its end.
+        """
+        try:
+            with self.savepoint():
+                return self.run(statement, parameters)
+        except psycopg.Error:
+            if self.lost:
+                raise
+            return None
 
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -166,7 +200,9 @@ class Session:
     def relation(self, name: QualifiedName, setting: str) -> Relation | None:
         """A table or view, or None where there is none; `setting` is where the configuration names it."""
         self.limit()
-        return find_relation(self._cursor, name, setting)
+        relation = find_relation(self._cursor, name, setting)
+        self._table = None if relation is None else relation.name
+        return relation
 
     def identity(self, log: LogTable) -> Identity:
         """What the state is kept for."""
@@ -197,6 +233,7 @@ class Database:
         self._standby = Standby(self._login.replay)
         self._hot_standby: str | None = None
         self._is_asked = False
+        self._takes_wanted = True
 
     def close(self) -> None:
         """Give the connection up."""
@@ -224,34 +261,33 @@ class Database:
         """
         deadline = time.monotonic() + seconds
         failure: DatabaseError | None = None
+        session: Session | None = None
         self._cut_off = False
         try:
             connection = self._begin(min(seconds, self._connect_timeout))
             with self._cut_off_at(connection, deadline + _GRACE), connection.cursor() as cursor:
                 try:
                     settings = {**_limits(int(seconds * 1000)), "idle": str(int((seconds + _GRACE) * 1000))}
-                    clock, database, *_, hot_standby = cursor.execute(_SETTINGS, settings).fetchone() or (0.0, "", None)
-                    sequence = next(_SEQUENCE)  # the snapshot has just been taken
-                    longest = statement_seconds or seconds
-                    replication = self._replication(connection, clock, hot_standby)
-                    yield Session(
+                    begun = self._configure(cursor, settings)
+                    session = Session(
                         cursor,
-                        sequence,
+                        next(_SEQUENCE),  # the snapshot has just been taken
                         deadline,
-                        longest,
-                        clock,
-                        database,
+                        statement_seconds or seconds,
+                        begun,
                         self._system,
+                        self.info,
                         self._accepted,
-                        replication,
+                        self._replication(connection, begun),
                     )
+                    yield session
                 except BaseException:
                     self._end(cursor, "ROLLBACK")
                     raise
                 # the database's own monitoring counts transactions that were rolled back as failures
                 self._end(cursor, "COMMIT")
         except psycopg.Error as error:
-            failure = self._in_our_words(error)
+            failure = self._in_our_words(error, session)
             self.close()
         except DatabaseError:
             raise
@@ -260,6 +296,20 @@ class Database:
             raise
         if failure is not None:
             raise failure
+
+    def _configure(self, cursor: Rows, settings: Mapping[str, str]) -> _Begun:
+        """Set what the transaction needs, and what it would like to have."""
+        if self._takes_wanted:
+            try:
+                return _begun(cursor.execute(_NEEDED + _WANTED, settings))
+            except psycopg.Error:
+                if _is_lost(cursor.connection):
+                    raise
+                cursor.execute("ROLLBACK")
+                cursor.execute(_BEGIN)
+        begun = _begun(cursor.execute(_NEEDED, settings))
+        self._takes_wanted = False  # only now: it was not the needed ones that were refused
+        return begun
 
     def _begin(self, timeout: float) -> Connection:
         """A connection with an open transaction: the one that is kept, or a new one where that one has died."""
@@ -314,16 +364,16 @@ class Database:
         if self._is_asked:
             self._standby.ask(connection)
 
-    def _replication(self, connection: Connection, clock: float, hot_standby: str | None) -> Replication:
+    def _replication(self, connection: Connection, begun: _Begun) -> Replication:
         """How the server of the open transaction stands to its primary; servers before 14 do not name the setting."""
-        self._hot_standby = hot_standby
-        if hot_standby == "off":
+        self._hot_standby = begun.hot_standby
+        if begun.hot_standby == "off":
             self._login.replay.forget()
             return PRIMARY
         if not self._is_asked:
             # it was a primary a moment ago: a pooler has handed the transaction to another server
             self._standby.ask(connection)
-        return self._standby.judge(clock)
+        return self._standby.judge(begun.clock)
 
     def _connect(self, timeout: float) -> Connection:
         """Connect, unless this is aborted first."""
@@ -341,12 +391,15 @@ class Database:
                 connection.close()
                 raise given_up(self.info)
             self._connection = connection
+        self._takes_wanted = True  # it may be another server
         return connection
 
-    def _in_our_words(self, error: psycopg.Error) -> DatabaseError:
+    def _in_our_words(self, error: psycopg.Error, session: Session | None = None) -> DatabaseError:
         if self._aborted:
             return given_up(self.info)
-        return no_answer(self.info) if self._cut_off else translate(error, self.info)
+        if self._cut_off:
+            return no_answer(self.info)
+        return translate(error, self.info) if session is None else session.translate(error)
 
     @contextlib.contextmanager
     def _cut_off_at(self, connection: Connection, moment: float) -> Iterator[None]:
@@ -374,15 +427,27 @@ class Database:
             self.close()
 
 
+def _begun(cursor: Rows) -> _Begun:
+    row = cursor.fetchone()
+    return _Begun(*row[: len(_Begun._fields)]) if row else _Begun(0.0, "", None)
+
+
 def _limits(milliseconds: int) -> dict[str, str]:
     """A statement's time, and the shorter time that it may wait for a lock, so that a lock is reported as one."""
     return {"ms": str(max(1, milliseconds)), "lock": str(max(1, int(milliseconds * _LOCK_SHARE)))}
 
 
+def _is_lost(connection: Connection) -> bool:
+    return connection.broken or connection.closed
+
+
 def _system_identifier(connection: Connection) -> str:
     try:
         row = connection.execute(_SYSTEM).fetchone()
-    except psycopg.errors.InsufficientPrivilege:
+    except psycopg.Error:
+        # hosted servers and forks refuse the function in many ways, and what is read does not depend on it
+        if _is_lost(connection):
+            raise
         return ""
     return str(row[0]) if row else ""
 

@@ -1,17 +1,21 @@
 """Reading a database URL, also one whose password was put in without percent-encoding.
 
 Every place where the password could end is tried, and a reading counts only if all that follows it is a host, a port,
-a database and parameters that libpq knows. One reading left: that is what was meant. None or several: an error, since a
-guess could send a piece of the password to a stranger's host, or print it as a database's name.
+a database and parameters. One reading left: that is what was meant. None or several: an error, since a guess could send
+a piece of the password to a stranger's host, or print it as a database's name. A parameter that libpq does not know
+counts as one in every reading, though it is passed over: which of two readings is right is not for its name to decide.
 """
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 from psycopg import pq
 
-_SCHEME = re.compile(r"(?:postgresql|postgres)(?:\+[a-z0-9_]+)?://", re.IGNORECASE)
+from exporter.database.foreign import PARAMETER_NAME, protecting_parameter
+
+_SCHEME = re.compile(r"(?:jdbc:)?(?:postgresql|postgres)(?:\+[a-z0-9_]+)?://", re.IGNORECASE)
 _REST = re.compile(r"(?P<hosts>[^/?#@\s]*)(?:/(?P<dbname>[^/?#@\s]*))?(?:\?(?P<query>.*))?", re.DOTALL)
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<name>[\w.%-]*))(?::(?P<port>[0-9]{0,5}))?")
 _NOT_IN_USER = re.compile(r"[/?#&=\s]")
@@ -20,30 +24,30 @@ _MOST_READINGS = 64
 
 KNOWN_PARAMETERS = frozenset(option.keyword.decode() for option in pq.Conninfo.get_defaults())
 
-# What client libraries and poolers put into the same URL for themselves; it says nothing about the connection.
-_FOREIGN_PARAMETERS = frozenset(
-    {
-        "command_timeout",
-        "connection_limit",
-        "max_cached_statement_lifetime",
-        "pgbouncer",
-        "pool_mode",
-        "pool_size",
-        "pool_timeout",
-        "prepared_statement_cache_size",
-        "prepareThreshold",
-        "schema",
-        "socket_timeout",
-        "statement_cache_size",
-        "statement_cache_mode",
-        "workaround",
-    }
-)
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_SSL_SWITCH = {
+    **dict.fromkeys(("true", "1", "on", "yes", "required", "no-verify"), "require"),
+    **dict.fromkeys(("false", "0", "off", "no"), "disable"),
+}
+
+
+_ENCODE = "percent-encode the user and the password (@ is %40, / is %2F, : is %3A, % is %25)"
 
 
 class UnreadableUrlError(ValueError):
-    """Why a URL cannot be read; the text quotes nothing of it."""
+    """Why a URL cannot be read, and a hint; neither quotes anything of it."""
+
+    def __init__(self, reason: str, hint: str = _ENCODE) -> None:
+        super().__init__(reason)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class UrlParameters:
+    """What a URL says: parameters that libpq knows, and the names of those that it does not."""
+
+    known: dict[str, str] = field(repr=False)
+    foreign: tuple[str, ...] = ()
 
 
 def is_url(text: str) -> bool:
@@ -51,15 +55,15 @@ def is_url(text: str) -> bool:
     return _SCHEME.match(text) is not None
 
 
-def parse_url(text: str) -> dict[str, str]:
-    """The libpq parameters of a URL that ``is_url``; UnreadableUrlError if it has no reading, or several."""
+def parse_url(text: str) -> UrlParameters:
+    """The parameters of a URL that ``is_url``; UnreadableUrlError if it has no reading, or several."""
     if "\x00" in text or "%00" in text:
         raise UnreadableUrlError("it holds a null character")
     scheme = _SCHEME.match(text)
     rest = text[scheme.end() :] if scheme else text
     if rest.count("@") > _MOST_READINGS:
         raise UnreadableUrlError("it has too many @ signs")
-    readings: list[dict[str, str]] = []
+    readings: list[UrlParameters] = []
     for reading in _readings(rest):
         if reading not in readings:
             readings.append(reading)
@@ -67,6 +71,12 @@ def parse_url(text: str) -> dict[str, str]:
         raise UnreadableUrlError("it can be read in more than one way")
     if not readings:
         raise UnreadableUrlError("its user, password, host, port and parameters cannot be told apart")
+    for name in readings[0].foreign:
+        if name == "ssl":
+            raise UnreadableUrlError("ssl has a value that is not known", f"write sslmode: {', '.join(_SSL_MODES)}")
+        if (meant := protecting_parameter(name)) is not None:
+            hint = f"write {meant} as libpq spells it, or leave the parameter out"
+            raise UnreadableUrlError(f"a parameter looks like {meant} and is spelt otherwise", hint)
     return readings[0]
 
 
@@ -82,7 +92,7 @@ def decode(text: str) -> str:
     return _ESCAPES.sub(one, text)
 
 
-def _readings(rest: str) -> Iterator[dict[str, str]]:
+def _readings(rest: str) -> Iterator[UrlParameters]:
     if (server := _server(rest)) is not None:
         yield server
     for at in (index for index, character in enumerate(rest) if character == "@"):
@@ -94,10 +104,10 @@ def _readings(rest: str) -> Iterator[dict[str, str]]:
         login = {"user": decode(user)} if user else {}
         if colon and password:
             login["password"] = decode(password)
-        yield login | server
+        yield UrlParameters(login | server.known, server.foreign)
 
 
-def _server(rest: str) -> dict[str, str] | None:
+def _server(rest: str) -> UrlParameters | None:
     match = _REST.fullmatch(rest)
     if match is None:
         return None
@@ -106,7 +116,7 @@ def _server(rest: str) -> dict[str, str] | None:
     if hosts is None or query is None:
         return None
     database = {"dbname": decode(match["dbname"])} if match["dbname"] else {}
-    return hosts | database | query
+    return UrlParameters(hosts | database | query.known, query.foreign)
 
 
 def _hosts(text: str) -> dict[str, str] | None:
@@ -125,20 +135,24 @@ def _hosts(text: str) -> dict[str, str] | None:
     return hosts
 
 
-def _query(text: str) -> dict[str, str] | None:
+def _query(text: str) -> UrlParameters | None:
     parameters: dict[str, str] = {}
+    foreign: list[str] = []
     for part in filter(None, text.split("&")):
         name, equals, value = part.partition("=")
         if not equals:
             return None
         name, value = decode(name), decode(value)
         if name == "ssl":
-            mode = {"true": "require", "1": "require", "false": "disable", "0": "disable"}.get(value, value)
-            if mode not in _SSL_MODES:
-                return None
-            parameters.setdefault("sslmode", mode)
+            mode = _SSL_SWITCH.get(value.lower(), value)
+            if mode in _SSL_MODES:
+                parameters.setdefault("sslmode", mode)
+            else:
+                foreign.append(name)
         elif name in KNOWN_PARAMETERS:
             parameters[name] = value
-        elif name not in _FOREIGN_PARAMETERS:
+        elif PARAMETER_NAME.fullmatch(name):
+            foreign.append(name)
+        else:
             return None
-    return parameters
+    return UrlParameters(parameters, tuple(foreign))

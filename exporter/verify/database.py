@@ -33,7 +33,7 @@ def check_database(config: Config, info: ConnInfo) -> Finding:
             log = session.log(config.classification())
         return ok(NAME, f"{log.relation.name} at {scrub(info.display, info)}, every row visible")
     except DatabaseError as error:
-        return fail(NAME, error.message, error.mend)
+        return fail(NAME, error.detail, error.mend)
     finally:
         database.close()
 

@@ -82,7 +82,7 @@ def _cost(config: Config, info: ConnInfo, part: Part, before: Decimal, start: in
         truth = database.spent_since(config, info, start)
         after = exporter.parse(part.text("/metrics"))
     except DatabaseError as error:
-        return fail(exporter.COST, error.message, error.mend)
+        return fail(exporter.COST, error.detail, error.mend)
     except (UnansweredError, ValueError) as error:
         return fail(exporter.COST, str(error), "ask again")
     if exporter.window_start(after) != start:

@@ -10,6 +10,10 @@ import psycopg
 import pytest
 from testcontainers.core.container import DockerContainer
 
+from exporter.config import Config
+from exporter.database import resolve_conninfo
+from exporter.database.errors import DatabaseError
+from exporter.database.session import Database
 from tests.database.harness import (
     Log,
     assert_shows_what_sql_says,
@@ -39,14 +43,19 @@ def pooler(
     request: pytest.FixtureRequest, docker_postgres: DockerServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, int]]:
     """Host and port of a pooler with so many server connections for each database."""
-    folder = tmp_path_factory.mktemp("pooler")
+    text = CONFIG.format(
+        host=docker_postgres.address_for_containers, password=docker_postgres.password, size=request.param
+    )
+    with serving(text, tmp_path_factory.mktemp("pooler"), "postgres") as place:
+        yield place
+
+
+@contextlib.contextmanager
+def serving(config: str, folder: Path, database: str) -> Iterator[tuple[str, int]]:
+    """Host and port of a pooler by this configuration, once it lets somebody into a database."""
     folder.chmod(0o755)
     file = folder / "pooler.ini"
-    file.write_text(
-        CONFIG.format(
-            host=docker_postgres.address_for_containers, password=docker_postgres.password, size=request.param
-        )
-    )
+    file.write_text(config)
     file.chmod(0o644)
     container = (
         DockerContainer(docker_image("PGBOUNCER_IMAGE", "edoburu/pgbouncer:v1.24.1-p1"))
@@ -60,7 +69,7 @@ def pooler(
         deadline = time.monotonic() + 30
         while True:
             try:
-                psycopg.connect(host=host, port=port, user="postgres", dbname="postgres", connect_timeout=5).close()
+                psycopg.connect(host=host, port=port, user="postgres", dbname=database, connect_timeout=5).close()
                 break
             except psycopg.OperationalError:
                 if time.monotonic() > deadline:
@@ -68,6 +77,76 @@ def pooler(
                     raise
                 time.sleep(0.1)
         yield host, port
+
+
+REFUSING = """
+[databases]
+one = host={host} port=5432 user=postgres password={password}
+one_per_statement = host={host} port=5432 user=postgres password={password} dbname=postgres pool_mode=statement
+no_server = host=127.0.0.1 port=1 user=postgres password={password}
+[pgbouncer]
+listen_addr = 0.0.0.0
+listen_port = 6432
+auth_type = any
+pool_mode = transaction
+default_pool_size = 1
+query_wait_timeout = 2
+server_connect_timeout = 2
+server_login_retry = 1
+max_client_conn = 3
+"""
+
+
+@pytest.fixture(scope="module")
+def refusing_pooler(
+    docker_postgres: DockerServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, int]]:
+    """Host and port of a pooler that has little to give."""
+    text = REFUSING.format(host=docker_postgres.address_for_containers, password=docker_postgres.password)
+    with serving(text, tmp_path_factory.mktemp("pooler"), "one_per_statement") as place:
+        yield place
+
+
+@pytest.mark.parametrize(
+    ("database", "told", "said", "hint"),
+    [
+        ("nowhere", "does not know the database", "config error", "pooler's databases and users"),
+        ("one_per_statement", "for one statement only", "statement pooling mode", "pool_mode = transaction"),
+        ("no_server", "no connection to the server to give", "query_wait_timeout", "its server may be down"),
+    ],
+)
+def test_the_pooler_s_own_reason_is_told(
+    refusing_pooler: tuple[str, int], database: str, told: str, said: str, hint: str
+) -> None:
+    host, port = refusing_pooler
+    error = refusal(f"postgresql://postgres@{host}:{port}/{database}")
+    assert told in error.message
+    assert said in error.said
+    assert error.said.startswith("the server says: ")
+    assert hint in error.mend
+
+
+def test_a_pooler_that_is_full_is_told_from_a_server_that_is(refusing_pooler: tuple[str, int]) -> None:
+    host, port = refusing_pooler
+    url = f"postgresql://postgres@{host}:{port}/one_per_statement"
+    with contextlib.ExitStack() as others:
+        for _ in range(3):
+            others.enter_context(psycopg.connect(url, autocommit=True))
+        error = refusal(url)
+    assert "the pooler has no connection left" in error.message
+    assert "no more connections allowed" in error.said
+    assert "max_client_conn" in error.mend
+
+
+def refusal(url: str) -> DatabaseError:
+    """How the exporter's own session fails."""
+    database = Database(resolve_conninfo(Config(), {"DATABASE_URL": url}), 10, "tests")
+    try:
+        with pytest.raises(DatabaseError) as caught, database.session(10):
+            pass
+    finally:
+        database.close()
+    return caught.value
 
 
 @pytest.fixture

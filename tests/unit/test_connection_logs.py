@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.logs import LogfmtFormatter, install_logging, mask
@@ -68,6 +68,11 @@ def test_a_short_secret_does_not_blot_out_the_log() -> None:
 
 
 @given(SECRETS)
+@example("\nwh")
+@example("which caused")
+@example("Traceback")
+@example("\nwhich caused:\n")
+@example("msg")
 def test_a_secret_is_masked_in_messages_and_tracebacks(secret: str) -> None:
     try:
         try:
@@ -77,7 +82,9 @@ def test_a_secret_is_masked_in_messages_and_tracebacks(secret: str) -> None:
     except RuntimeError as error:
         written = line("message QQ%sQQ", secret, secrets=(secret,), error=error)
     assert written.count("QQ***QQ") == 3
-    assert "which caused" in written
+    # a gap in a sentence of ours would spell the secret
+    assert "\\nwhich caused:\\n" in written
+    assert 'error="Traceback (most' in written
 
 
 def test_what_the_driver_says_is_withheld_also_deep_in_a_chain() -> None:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from exporter.config import Config, ConfigError
 from exporter.database import ConnInfo, resolve_conninfo, scrub
+from exporter.database.foreign import protecting_parameter
+from exporter.database.url import KNOWN_PARAMETERS
 
 ANY_CHARACTER = st.characters(exclude_categories=["Cs"], exclude_characters="\x00")
 TRICKY = st.sampled_from(list("@:/?#% &=+\\'\"aZ9.-[],é漢😀"))
@@ -117,6 +119,8 @@ def test_neither_repr_nor_display_depends_on_the_password(password: str) -> None
         ("postgres://u:p@/d?host=/run", {"user": "u", "password": "p", "host": "/run", "dbname": "d"}),
         ("postgres://h/d?user=u&password=p%40", {"host": "h", "dbname": "d", "user": "u", "password": "p@"}),
         ("postgres://h/?ssl=true", {"host": "h", "sslmode": "require"}),
+        ("postgres://h/?ssl=no-verify", {"host": "h", "sslmode": "require"}),
+        ("postgres://h/?ssl=False", {"host": "h", "sslmode": "disable"}),
         ("postgres://h/d?sslmode=verify-full&ssl=true", {"host": "h", "dbname": "d", "sslmode": "verify-full"}),
         ("postgres://h/d?schema=public&pgbouncer=true&", {"host": "h", "dbname": "d"}),
         ("postgres://u:50%ffx@h", {"user": "u", "password": "50%ffx", "host": "h"}),
@@ -134,7 +138,7 @@ def test_urls_are_read(url: str, params: dict[str, str]) -> None:
     [
         f"postgres://u:{SECRET}@h:99999/d",
         f"postgres://u:{SECRET}@h:{SECRET}/d",
-        f"postgres://u:{SECRET}@h/d?{SECRET}=1",
+        f"postgres://u:{SECRET}@h/d?{SECRET} x=1",
         f"postgres://u:{SECRET}@h/d?ssl={SECRET}",
         f"postgres://u:{SECRET}@h o/d",
         f"postgres://u:{SECRET}%00@h/d",
@@ -155,6 +159,87 @@ def test_what_cannot_be_read_names_its_source_and_the_mend_only(text: str) -> No
     assert said.startswith("DATABASE_URL: ")
     assert " — " in said
     assert SECRET not in said
+
+
+@pytest.mark.parametrize(
+    ("query", "named", "instead"),
+    [
+        ("supa=base-pooler.x", "supa", ""),
+        ("pgbouncer=true&connection_limit=1", "pgbouncer, connection_limit", ""),
+        ("currentSchema=sales", "currentSchema", "tables.log, as schema.name"),
+        ("schema=sales", "schema", "tables.log, as schema.name"),
+        ("search_path=sales", "search_path", "tables.log, as schema.name"),
+        ("timezone=Europe/Berlin", "timezone", "log_time_zone"),
+        ("charset=utf8", "charset", ""),
+        ("uselibpqcompat=true&sslmode=require", "uselibpqcompat", ""),
+        ("sslaccept=strict", "sslaccept", ""),
+        ("connectTimeout=10", "connectTimeout", "database.connect_timeout"),
+        ("connection_timeout=10s", "connection_timeout", "database.connect_timeout"),
+        ("serverVersion=16&charset=utf8", "serverVersion, charset", ""),
+        ("username=x", "username", "write user for the user"),
+        ("targetServerType=primary", "targetServerType", ""),
+        ("x-no-tx-wrap=true", "x-no-tx-wrap", ""),
+        ("pool_timeout=", "pool_timeout", ""),
+    ],
+)
+def test_what_only_other_tools_know_is_passed_over_and_named(query: str, named: str, instead: str) -> None:
+    info = from_url(f"postgresql://u:p@h/d?{query}")
+    expected = {"user": "u", "password": "p", "host": "h", "dbname": "d"}
+    assert {name: value for name, value in info.params.items() if name != "sslmode"} == expected
+    (said,) = info.notices
+    assert said.startswith(f"parameters of the URL that are not libpq's are passed over: {named}")
+    assert instead in said
+
+
+NAMES = st.from_regex(r"[a-z]{1,12}([_.-][a-z]{1,8})?", fullmatch=True)
+
+
+@given(NAMES.filter(lambda name: name not in KNOWN_PARAMETERS and "ssl" not in name), st.text(TRICKY, max_size=12))
+def test_any_parameter_that_is_not_known_changes_nothing_and_its_value_is_not_told(name: str, value: str) -> None:
+    assume(protecting_parameter(name) is None)
+    info = from_url(f"postgresql://u:p@h/d?{name}=Q7{quote(value, safe='')}&sslmode=require")
+    assert info.params == {"user": "u", "password": "p", "host": "h", "dbname": "d", "sslmode": "require"}
+    assert name in info.notices[0]
+    assert "Q7" not in info.notices[0]
+    assert "Q7" not in repr(info)
+
+
+def test_a_name_that_is_none_is_counted_and_not_told() -> None:
+    (said,) = from_url(f"postgresql://u:p@h/d?{SECRET}=1&fine=2").notices
+    assert said.endswith(": fine, 1 with an unusual name")
+    assert from_url("postgresql://u:p@h/d?sslmode=require").notices == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("sslmod", "sslmode"),
+        ("ssl_mode", "sslmode"),
+        ("sslMode", "sslmode"),
+        ("SSLMODE", "sslmode"),
+        ("ssl-mode", "sslmode"),
+        ("sslmoed", "sslmode"),
+        ("sslrootcrt", "sslrootcert"),
+        ("ssl_root_cert", "sslrootcert"),
+        ("channelBinding", "channel_binding"),
+        ("requireauth", "require_auth"),
+        ("gssencmod", "gssencmode"),
+    ],
+)
+def test_a_misspelt_parameter_that_protects_the_connection_is_refused_with_the_right_one(name: str, meant: str) -> None:
+    said = refusal(f"postgresql://u:{SECRET}@h/d?{name}=require")
+    assert f"looks like {meant}" in said
+    assert f"write {meant}" in said
+    assert SECRET not in said
+
+
+def test_an_unknown_value_of_ssl_is_refused_with_those_that_are_known() -> None:
+    assert "verify-full" in refusal("postgresql://u:p@h/d?ssl=maybe")
+
+
+@pytest.mark.parametrize("url", ["postgres://u:pw@h/d?supa=x@y/z", "postgres://12:34?a=b@h/d"])
+def test_a_parameter_of_another_tool_does_not_decide_between_two_readings(url: str) -> None:
+    assert "in more than one way" in refusal(url)
 
 
 def test_the_configuration_comes_before_the_environment(tmp_path: Path) -> None:
@@ -209,7 +294,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, variable: str) -> N
 def test_the_display_names_every_host_and_no_control_character() -> None:
     assert from_url("postgres://u@a:1,[::1]:2/d").display == "a:1,[::1]:2/d as u"
     assert from_url("postgres://u@/d").display == "local socket:5432/d as u"
-    assert from_url("postgres://u%0A%1b%5B1m@h").display == "h:5432/u??[1m as u??[1m"
+    assert from_url("postgres://u%0A%1b%5B1m@h").display == "h:5432/(user not shown) as (user not shown)"
     assert from_url("postgres://h/d").display.startswith("h:5432/d as ")
 
 

@@ -1,0 +1,115 @@
+"""Servers that refuse a function, a view or a setting of the system: what is optional never decides."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from exporter.config import Config
+from exporter.database import resolve_conninfo, session
+from exporter.database.session import Database
+from exporter.demo.schema import load_schema
+from tests.database.harness import Log, assert_shows_what_sql_says, running
+from tests.database.test_check_setup import check, populate
+
+REFUSALS = {
+    "0A000": "feature_not_supported",
+    "42883": "undefined_function",
+    "42501": "insufficient_privilege",
+    "XX000": "internal_error",
+    "P0001": "raise_exception",
+    "22P02": "invalid_text_representation",
+}
+
+
+@pytest.fixture
+def log(embedded_database: str) -> Iterator[Log]:
+    with Log(embedded_database, "status") as log:
+        yield log
+
+
+def refuse(connection: "psycopg.Connection[tuple[object, ...]]", signature: str, result: str, state: str) -> None:
+    """Replace a function of the system in this database by one that is refused with an SQLSTATE."""
+    connection.execute("SET allow_system_table_mods = on")
+    name = f"pg_catalog.{signature}"
+    connection.execute(f"ALTER FUNCTION {name} RENAME TO taken_away".encode())
+    if state == "42883":
+        return
+    connection.execute(
+        f"CREATE FUNCTION {name} RETURNS {result} LANGUAGE plpgsql AS"
+        f" $$ BEGIN RAISE SQLSTATE '{state}' USING MESSAGE = 'not supported here'; END $$".encode()
+    )
+
+
+@pytest.mark.parametrize("state", REFUSALS)
+def test_a_log_is_read_where_the_system_is_not_identified(log: Log, tmp_path: Path, state: str) -> None:
+    log.execute("SET allow_system_table_mods = on")
+    log.execute("ALTER FUNCTION pg_catalog.pg_control_system() RENAME TO taken_away")
+    if state != "42883":
+        log.execute(
+            "CREATE FUNCTION pg_catalog.pg_control_system() RETURNS TABLE (system_identifier bigint)"
+            f" LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '{state}' USING MESSAGE = 'not supported here'; END $$"
+        )
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready()
+        log.insert(3, cost="0.5")
+        assert_shows_what_sql_says(exporter.scrape(), log)
+
+
+@pytest.mark.parametrize(
+    "setting", ["no_such_setting_at_all", "not.a.class", "jit_above_cost_of_nothing", "idle_elsewhere", "x"]
+)
+def test_a_setting_that_a_server_lacks_is_left_out(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    monkeypatch.setattr(session, "_WANTED", session._WANTED.replace("'jit'", f"'{setting}'"))
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready()
+        log.insert(2, cost="0.25")
+        assert_shows_what_sql_says(exporter.scrape(), log)
+
+
+@pytest.mark.parametrize("refused", ["SELECT no_such()", "1/0", "set_config('jit', 'nonsense', true)"])
+def test_a_setting_that_a_server_refuses_costs_only_itself(
+    log: Log, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    monkeypatch.setattr(session, "_WANTED", f", ({refused})")
+    database = Database(resolve_conninfo(Config(), {"DATABASE_URL": log.url}), 5, "tests")
+    try:
+        for _ in range(2):
+            with database.session(10) as one:
+                query = "SELECT current_setting('row_security'), current_setting('statement_timeout'), 1"
+                ((security, timeout, number),) = one.run(query)
+                assert (security, number) == ("off", 1)
+                assert timeout != "0"
+    finally:
+        database.close()
+
+
+FUNCTIONS = [
+    ("pg_is_in_recovery()", "boolean", {"replication"}),
+    ("has_any_column_privilege(oid, text)", "boolean", {"least privilege"}),
+    ("pg_last_xact_replay_timestamp()", "timestamptz", {"replication"}),
+    ("pg_relation_size(regclass)", "bigint", {"time index", "recommendations index", "approvals index"}),
+    ("pg_has_role(oid, text)", "boolean", {"least privilege"}),
+]
+
+
+@pytest.mark.parametrize("state", ["0A000", "42883", "42501", "XX000"])
+@pytest.mark.parametrize(("signature", "result", "touched"), FUNCTIONS, ids=[name for name, *_ in FUNCTIONS])
+def test_check_goes_on_without_what_is_refused(
+    embedded_database: str, tmp_path: Path, signature: str, result: str, touched: set[str], state: str
+) -> None:
+    with psycopg.connect(embedded_database, autocommit=True) as admin:
+        load_schema(admin, "success")
+        populate(admin, "success")
+        before = check(embedded_database, tmp_path)
+        refuse(admin, signature, result, state)
+    report = check(embedded_database, tmp_path)
+    assert report.marked("FAIL") == before.marked("FAIL") == set()
+    assert report.marked("-") == set()
+    changed = {name for name, entry in report.entries.items() if entry.mark != before.entries[name].mark}
+    assert changed <= touched
+    for name in changed:
+        assert "the server" in report.entries[name].detail
