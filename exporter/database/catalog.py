@@ -12,16 +12,15 @@ from exporter.database.names import quoted, table_sql
 
 Rows = Cursor[tuple[Any, ...]]
 
+# The session's own search path is locked: the one that the role has without us comes as a parameter.
 _FIND = """
-SELECT n.nspname, c.relname, c.oid::bigint
+SELECT n.nspname, c.relname, c.oid::bigint, pg_catalog.array_position(%(path)s::name[], n.nspname) AS place
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relname = %(name)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND CASE WHEN %(schema)s::text IS NOT NULL THEN n.nspname = %(schema)s
            ELSE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%%' END
-ORDER BY pg_catalog.pg_table_is_visible(c.oid) DESC, n.nspname
+ORDER BY place, n.nspname
 """
-
-_VISIBLE = "SELECT pg_catalog.pg_table_is_visible(%(oid)s::oid)"
 
 _COLUMNS = """
 SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typcategory
@@ -43,23 +42,21 @@ LEFT JOIN pg_catalog.pg_policy p ON p.polrelid = %(oid)s::oid AND p.polcmd IN ('
 """
 
 
-def find_relation(cursor: Rows, name: QualifiedName, setting: str) -> Relation | None:
+def find_relation(cursor: Rows, name: QualifiedName, setting: str, path: str) -> Relation | None:
     """The table or view of this name, or None.
 
-    Without a schema the search path decides, then the only schema that has the name. Raises `SchemaProblem` where
-    several have it; `setting` is what to write then.
+    Without a schema the search path decides, then the only schema that has the name. `path` holds the schemas of the
+    search path, as an array in SQL. Raises `SchemaProblem` where several have it; `setting` is what to write then.
     """
-    found = cursor.execute(_FIND, {"name": name.name, "schema": name.schema}).fetchall()
+    found = cursor.execute(_FIND, {"name": name.name, "schema": name.schema, "path": path}).fetchall()
     if not found:
         return None
-    schema, table, oid = found[0]
-    if len(found) > 1:
-        (visible,) = cursor.execute(_VISIBLE, {"oid": oid}).fetchone() or (False,)
-        if not visible:
-            places = ", ".join(f"{row[0]}.{row[1]}" for row in found)
-            raise SchemaProblem(
-                f"table {name} stands in several schemas: {places}", f"write one with its schema into {setting}"
-            )
+    schema, table, oid, place = found[0]
+    if len(found) > 1 and place is None:
+        places = ", ".join(f"{row[0]}.{row[1]}" for row in found)
+        raise SchemaProblem(
+            f"table {name} stands in several schemas: {places}", f"write one with its schema into {setting}"
+        )
     columns = cursor.execute(_COLUMNS, {"oid": oid}).fetchall()
     return Relation(
         QualifiedName(schema, table),

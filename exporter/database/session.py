@@ -1,4 +1,7 @@
-"""One read-only transaction on the log's database, each statement bounded by what is left of its time."""
+"""One read-only transaction on the log's database, each statement bounded by what is left of its time.
+
+No statement calls anything but the system's own functions, operators, casts and types, whatever the search path holds.
+"""
 
 import concurrent.futures
 import contextlib
@@ -36,17 +39,27 @@ _AT_ONCE = 500 if psycopg.capabilities.has_stream_chunked() else 1
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
-# One round trip for all settings, which end with the transaction: a pooler hands on no session state.
+# Whoever may create a function or an operator in a schema of the search path could have a statement call it, with our
+# role's rights. So the three below name the schema of all that they call, and the rest runs with a path of the system's
+# own. They end with the transaction: a pooler hands on no session state. The first takes one round trip for all
+# settings, and looks at the role's own path before it goes, since that says which table a bare name means. `pg_temp`
+# stands last: where it is not named, it comes first.
 # JIT is off since compiling the wide aggregate takes longer than running it on an open window.
 _SETTINGS = """
-SELECT extract(epoch FROM now())::float8, current_database()::text,
-       set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true),
-       set_config('idle_in_transaction_session_timeout', %(idle)s, true),
-       set_config('row_security', 'off', true), set_config('jit', 'off', true)
+SELECT extract(epoch FROM pg_catalog.now())::pg_catalog.float8, pg_catalog.current_database()::pg_catalog.text,
+       pg_catalog.current_schemas(false)::pg_catalog.text,
+       pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
+       pg_catalog.set_config('statement_timeout', %(ms)s, true), pg_catalog.set_config('lock_timeout', %(lock)s, true),
+       pg_catalog.set_config('idle_in_transaction_session_timeout', %(idle)s, true),
+       pg_catalog.set_config('row_security', 'off', true), pg_catalog.set_config('jit', 'off', true)
 """
-_LIMIT = "SELECT set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true)"
+# Sent before each statement: a function behind a view may have set another path.
+_LIMIT = """
+SELECT pg_catalog.set_config('statement_timeout', %(ms)s, true), pg_catalog.set_config('lock_timeout', %(lock)s, true),
+       pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)
+"""
+_SYSTEM = "SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()"
 _LOCK_SHARE = 0.8  # of a statement's time that it may wait for a lock
-_SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
 
 
 @dataclass(frozen=True)
@@ -70,7 +83,7 @@ class Session:
     """An open transaction.
 
     `clock` is the database's time when it began, in seconds since the epoch, UTC. `sequence` orders the transactions
-    of this process by their snapshots.
+    of this process by their snapshots. `path` has the schemas of the role's own search path, as an array in SQL.
     """
 
     def __init__(
@@ -82,6 +95,7 @@ class Session:
         clock: float,
         database: str,
         system: str,
+        path: str,
     ) -> None:
         self._cursor = cursor
         self._deadline = deadline
@@ -90,6 +104,7 @@ class Session:
         self.clock = clock
         self._database = database
         self._system = system
+        self._path = path
 
     def run(self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a statement, which gets what is left of the transaction's time.
@@ -147,12 +162,14 @@ class Session:
     def prove_visible(self, relation: Relation) -> None:
         """Read the relation from here on only if all its rows can be seen."""
         visibility = prove_visible(self._cursor, relation)
-        self._cursor.execute("SELECT set_config('row_security', %s, true)", ("on" if visibility.by_policy else "off",))
+        self._cursor.execute(
+            "SELECT pg_catalog.set_config('row_security', %s, true)", ("on" if visibility.by_policy else "off",)
+        )
 
     def relation(self, name: QualifiedName, setting: str) -> Relation | None:
         """A table or view, or None where there is none; `setting` is where the configuration names it."""
         self.limit()
-        return find_relation(self._cursor, name, setting)
+        return find_relation(self._cursor, name, setting, self._path)
 
     def identity(self, log: LogTable) -> Identity:
         """What the state is kept for."""
@@ -209,10 +226,11 @@ class Database:
             with self._cut_off_at(connection, deadline + _GRACE), connection.cursor() as cursor:
                 try:
                     settings = {**_limits(int(seconds * 1000)), "idle": str(int((seconds + _GRACE) * 1000))}
-                    clock, database = (cursor.execute(_SETTINGS, settings).fetchone() or (0.0, ""))[:2]
+                    found = cursor.execute(_SETTINGS, settings).fetchone() or (0.0, "", "{}")
+                    clock, database, path = found[:3]
                     sequence = next(_SEQUENCE)  # the snapshot has just been taken
                     longest = statement_seconds or seconds
-                    yield Session(cursor, sequence, deadline, longest, clock, database, self._system)
+                    yield Session(cursor, sequence, deadline, longest, clock, database, self._system, path)
                 except BaseException:
                     self._end(cursor, "ROLLBACK")
                     raise
