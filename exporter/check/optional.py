@@ -133,6 +133,8 @@ def _unusable_sql(relation: Relation, columns: Mapping[str, Column], roles: Sequ
     selected = ", ".join([quoted(columns["user"].name), *names])
     wrong = " OR ".join(f"{name}::numeric NOT BETWEEN 0 AND {LARGEST_AMOUNT}" for name in names)
     rows = f"SELECT {selected} FROM {table_sql(relation.name)} WHERE {wrong};"  # noqa: S608
+    # it calls operators, and whoever runs it may have more rights than we
+    rows = f"SET search_path = pg_catalog, pg_temp; {rows}"
     return f"{rows} -- correct these, or set them to NULL: without a limit a user is unlimited"
 
 

@@ -14,8 +14,22 @@ SCHEMA = "evil"
 PATHS = ("evil, public", "evil, pg_catalog, public")
 """Where the traps stand: behind the system's, which win where the types fit as well; and before them."""
 
-_TYPES = ('"char"', "text", "varchar", "bpchar", "name", "int2", "int4", "int8", "numeric", "float8", "oid", "bool")
-_TYPES += ("timestamp", "timestamptz", "date", "interval", "uuid", "jsonb", "regclass", "text[]", "name[]", "numeric[]")
+_TYPES: tuple[str, ...] = (
+    '"char"',
+    "text",
+    "varchar",
+    "bpchar",
+    "name",
+    "int2",
+    "int4",
+    "int8",
+    "numeric",
+    "float8",
+    "oid",
+    "bool",
+)
+_TYPES += ("timestamp", "timestamptz", "date", "interval", "uuid", "jsonb", "regclass", "text[]")
+_TYPES += ("name[]", "numeric[]")
 _FEW_TYPES = ("text", "varchar", "int4", "int8", "numeric", "float8", "bool", "timestamp", "timestamptz", "interval")
 _NAMED_TYPES = ("int2", "int4", "int8", "float4", "bool", "timestamptz", "jsonb", "oid", "name", "regclass", "regtype")
 _PATIENCE = 30.0
