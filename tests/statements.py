@@ -41,7 +41,7 @@ def in_python(folder: str = "exporter") -> Iterator[Statement]:
         if _imports(tree, "sqlite3"):
             continue
         skipped, parts = _docstrings(tree), _parts(tree)
-        for node in ast.walk(tree):
+        for node in sorted(ast.walk(tree), key=lambda node: getattr(node, "lineno", 0)):
             if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or node in skipped:
                 continue
             if _BEGINS.match(node.value) or node in parts:
@@ -126,7 +126,7 @@ def page() -> str:
     parts = [_HEAD]
     file = ""
     for each in in_python():
-        if len(each.text.split()) < 3:
+        if len(each.text.split()) < 2:
             continue
         if each.file != file:
             file = each.file

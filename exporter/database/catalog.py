@@ -14,7 +14,9 @@ Rows = Cursor[tuple[Any, ...]]
 
 # The session's own search path is locked: the one that the role has without us comes as a parameter.
 _FIND = """
-SELECT n.nspname, c.relname, c.oid::bigint, pg_catalog.array_position(%(path)s::name[], n.nspname) AS place
+SELECT n.nspname, c.relname, c.oid::bigint, pg_catalog.array_position(%(path)s::name[], n.nspname) AS place,
+       pg_catalog.pg_get_userbyid(c.relowner)::text,
+       pg_catalog.has_any_column_privilege(c.relowner, %(log)s::oid, 'SELECT, INSERT, UPDATE') IS NOT FALSE
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relname = %(name)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND CASE WHEN %(schema)s::text IS NOT NULL THEN n.nspname = %(schema)s
@@ -42,20 +44,31 @@ LEFT JOIN pg_catalog.pg_policy p ON p.polrelid = %(oid)s::oid AND p.polcmd IN ('
 """
 
 
-def find_relation(cursor: Rows, name: QualifiedName, setting: str, path: str) -> Relation | None:
+def find_relation(
+    cursor: Rows, name: QualifiedName, setting: str, path: str, log: Relation | None = None
+) -> Relation | None:
     """The table or view of this name, or None.
 
     Without a schema the search path decides, then the only schema that has the name. `path` holds the schemas of the
     search path, as an array in SQL. Raises `SchemaProblem` where several have it; `setting` is what to write then.
+
+    With `log`, a table without a schema is refused if its owner has no right on the log: somebody may have put it where
+    the search path finds it, and a view calls its functions with the rights of whoever reads it.
     """
-    found = cursor.execute(_FIND, {"name": name.name, "schema": name.schema, "path": path}).fetchall()
+    asked = {"name": name.name, "schema": name.schema, "path": path, "log": None if log is None else log.oid}
+    found = cursor.execute(_FIND, asked).fetchall()
     if not found:
         return None
-    schema, table, oid, place = found[0]
+    schema, table, oid, place, owner, known = found[0]
     if len(found) > 1 and place is None:
         places = ", ".join(f"{row[0]}.{row[1]}" for row in found)
         raise SchemaProblem(
             f"table {name} stands in several schemas: {places}", f"write one with its schema into {setting}"
+        )
+    if name.schema is None and not known:
+        raise SchemaProblem(
+            f"{schema}.{table} belongs to {owner}, who has no right on the log",
+            f"if {owner} is to be trusted, write it with its schema, else null, into {setting}",
         )
     columns = cursor.execute(_COLUMNS, {"oid": oid}).fetchall()
     return Relation(

@@ -30,7 +30,7 @@ from exporter.reports.recent import Wanted, run_operations
 from exporter.verify.database import check_database, spent_since
 from tests.dashboards.grafana import View
 from tests.dashboards.grafana import sql as panel_sql
-from tests.database.harness import Log, assert_shows_what_sql_says, running, wait_for
+from tests.database.harness import Log, assert_shows_what_sql_says, assert_spend_is_what_sql_says, running, wait_for
 from tests.database.planting import PATHS, called, forget, plant, planted
 from tests.database.test_demo_data import EndsAtTraffic
 from tests.servers import EmbeddedServer
@@ -244,3 +244,72 @@ def test_the_panels_call_none_whatever_the_database_s_path_is(neighbourhood: Nei
         rows = [connection.execute(panel_sql(each.text, view).encode()).fetchall() for each in statements]
     assert any(rows)
     neighbourhood.assert_nothing_called()
+
+
+@dataclass(frozen=True)
+class Lure:
+    """A table that the layout does not have, put where the search path finds it; its collector and its columns."""
+
+    table: str
+    collector: str
+    columns: tuple[str, ...]
+
+
+LURES: dict[Layout, Lure] = {
+    "success": Lure("approval_gates", "approvals", ("status",)),
+    "status": Lure("helix_recommendations", "recommendations", ("approval_status", "recommendation_type")),
+}
+
+
+@pytest.fixture(params=["view", "enum"])
+def lured(town: Neighbourhood, request: pytest.FixtureRequest) -> Iterator[Lure]:
+    """A view calls its functions with the rights of whoever reads it, and so does casting a type of somebody's own."""
+    lure, admin = LURES[town.log.layout], town.admin
+    _walk_into(town, "public")
+    admin.execute("GRANT CREATE ON SCHEMA public TO mallory; SET ROLE mallory; SET search_path = public")
+    admin.execute(
+        "CREATE FUNCTION trap(text) RETURNS text LANGUAGE plpgsql AS"
+        " $$BEGIN PERFORM pg_catalog.set_config('search_path', 'evil, pg_catalog', true); RETURN 'pending'; END$$"
+    )
+    if request.param == "view":
+        values = ", ".join(f"trap('a') AS {column}" for column in lure.columns)
+        admin.execute(f"CREATE VIEW {lure.table} AS SELECT {values}".encode())
+    else:
+        admin.execute("CREATE TYPE lure AS ENUM ('pending')")
+        admin.execute("CREATE FUNCTION trap(lure) RETURNS text LANGUAGE sql AS $$SELECT public.trap('a'::text)$$")
+        admin.execute("CREATE CAST (lure AS text) WITH FUNCTION trap(lure)")
+        values = ", ".join(f"'pending'::lure AS {column}" for column in lure.columns)
+        admin.execute(f"CREATE TABLE {lure.table} AS SELECT {values}".encode())
+    admin.execute(f"GRANT SELECT ON {lure.table} TO ai_exporter".encode())
+    admin.execute("RESET ROLE; SET search_path = pg_catalog, public")
+    forget(admin)
+    yield lure
+    kind = "VIEW" if request.param == "view" else "TABLE"
+    admin.execute(f"DROP {kind} public.{lure.table}".encode())
+    admin.execute("DROP TYPE IF EXISTS public.lure CASCADE; DROP FUNCTION public.trap(text) CASCADE")
+    admin.execute("REVOKE CREATE ON SCHEMA public FROM mallory")
+
+
+def test_a_table_that_a_stranger_puts_beside_the_log_is_not_read(
+    town: Neighbourhood, lured: Lure, tmp_path: Path
+) -> None:
+    with running(town.url("ai_exporter"), tmp_path) as exporter:
+        collectors = exporter.wait_up().collectors
+    assert [name for name, value in collectors.items() if value != 1] == [lured.collector]
+    said = io.StringIO()
+    assert run_check(_config(town, state_dir=str(tmp_path)), {}, said) == 1
+    assert f"public.{lured.table} belongs to mallory, who has no right on the log" in said.getvalue()
+    town.assert_nothing_called()
+
+
+def test_a_table_that_is_named_with_its_schema_is_trusted_but_changes_no_other_statement(
+    town: Neighbourhood, lured: Lure, tmp_path: Path
+) -> None:
+    """The function behind it puts the traps on the search path."""
+    town.log.insert(1, cost="0.25")
+    tables = {lured.collector: f"public.{lured.table}"}
+    with running(town.url("ai_exporter"), tmp_path, tables=tables) as exporter:
+        scraped = exporter.wait_up()
+        assert set(scraped.collectors.values()) == {1}
+        assert_spend_is_what_sql_says(scraped, town.log)
+    assert set(called(town.admin, town.log.connection.info.backend_pid)) <= {"trap"}

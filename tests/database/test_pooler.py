@@ -127,6 +127,7 @@ def test_nothing_of_a_session_is_left_with_the_pooler(pooler: tuple[str, int], l
     host, port = pooler
     url = f"postgresql://postgres@{host}:{port}/{log.connection.info.dbname}"
     names = ("statement_timeout", "lock_timeout", "row_security", "idle_in_transaction_session_timeout", "jit")
+    names += ("search_path",)
     query = "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
     fresh = log.execute(query)
     with running(url, tmp_path) as exporter:
