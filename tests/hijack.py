@@ -149,7 +149,7 @@ def problems() -> Iterator[str]:
         if statement.file in LOCKERS:
             for name in looked_up(statement.text):
                 yield f"{statement.file}:{statement.line}: looks {name} up before the search path is locked"
-        elif "search_path" in statement.text and not statement.text.startswith(LOCK):
+        elif "search_path" in statement.text:
             yield f"{statement.file}:{statement.line}: touches the search path, which a session has locked"
     for statement in in_files():
         yield from problems_of_file(statement)

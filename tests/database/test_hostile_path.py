@@ -6,6 +6,7 @@ statements mix types.
 """
 
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -208,6 +209,21 @@ def test_the_commands_call_none(neighbourhood: Neighbourhood, tmp_path: Path) ->
     info = resolve_conninfo(config, {})
     assert "every row" in check_database(config, info).detail
     assert spent_since(config, info, int(datetime.now(UTC).timestamp()) - 3600) > 0
+    neighbourhood.assert_nothing_called()
+
+
+def test_what_check_prints_as_a_fix_calls_none(neighbourhood: Neighbourhood, tmp_path: Path) -> None:
+    log = neighbourhood.log
+    _write(log)
+    said = io.StringIO()
+    log.execute("UPDATE cost_budgets SET daily_limit_usd = 'NaN'")
+    try:
+        run_check(_config(neighbourhood, state_dir=str(tmp_path)), {}, said)
+    finally:
+        log.execute("UPDATE cost_budgets SET daily_limit_usd = 10")
+    (printed,) = re.findall(r"SELECT user_id.*?;", said.getvalue())
+    with psycopg.connect(log.url, autocommit=True) as connection:
+        connection.execute(printed.encode())
     neighbourhood.assert_nothing_called()
 
 
