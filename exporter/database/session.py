@@ -105,7 +105,6 @@ class Session:
         self._database = database
         self._system = system
         self._path = path
-        self._log: Relation | None = None
 
     def run(self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a statement, which gets what is left of the transaction's time.
@@ -156,7 +155,6 @@ class Session:
                 f"no table or view {rules.log_table} in database {self._database}",
                 "name it in the configuration: tables.log, as schema.name where it is in no schema of the search path",
             )
-        self._log = relation
         log = LogTable(relation, find_log_columns(relation, rules.log_columns.model_dump()))
         self.prove_visible(relation)
         return log
@@ -175,12 +173,8 @@ class Session:
 
     def neighbour(self, name: QualifiedName, setting: str, log: QualifiedName) -> Relation | None:
         """As `relation`, for a table that stands beside the log: without a schema, not one of a stranger to the log."""
-        if name.schema is not None:
-            return self.relation(name, setting)
-        if self._log is None:
-            self._log = self.relation(log, "tables.log")
         self.limit()
-        return find_relation(self._cursor, name, setting, self._path, self._log)
+        return find_relation(self._cursor, name, setting, self._path, log)
 
     def identity(self, log: LogTable) -> Identity:
         """What the state is kept for."""

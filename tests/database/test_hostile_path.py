@@ -329,3 +329,32 @@ def test_a_table_that_is_named_with_its_schema_is_trusted_but_changes_no_other_s
         assert set(scraped.collectors.values()) == {1}
         assert_spend_is_what_sql_says(scraped, town.log)
     assert set(called(town.admin, town.log.connection.info.backend_pid)) <= {"trap"}
+
+
+@pytest.mark.parametrize("owner", ["own", "superuser", "writer", "behind the view"])
+def test_a_table_of_somebody_who_knows_the_log_is_read(town: Neighbourhood, tmp_path: Path, owner: str) -> None:
+    """Its own owner, a superuser, a role that may only write, and one with a right on what the log's view reads."""
+    _walk_into(town, "public")
+    admin, lure, log = town.admin, LURES[town.log.layout], "public.ai_operation_log"
+    tables: dict[str, Any] = {}
+    admin.execute("CREATE ROLE neighbour")
+    columns = ", ".join(f"{column} text" for column in lure.columns)
+    admin.execute(
+        f"CREATE TABLE public.{lure.table} ({columns}); GRANT SELECT ON public.{lure.table} TO ai_exporter".encode()
+    )
+    if owner != "superuser":
+        admin.execute(f"ALTER TABLE public.{lure.table} OWNER TO neighbour".encode())
+        admin.execute(f"GRANT INSERT ON {log} TO neighbour".encode())
+    if owner == "own":
+        admin.execute(f"ALTER TABLE {log} OWNER TO neighbour".encode())
+    if owner == "behind the view":
+        admin.execute(
+            f"CREATE VIEW public.calls AS SELECT * FROM {log}; GRANT SELECT ON public.calls TO ai_exporter".encode()
+        )
+        tables["log"] = "calls"
+    try:
+        with running(town.url("ai_exporter"), tmp_path, tables=tables) as exporter:
+            assert set(exporter.wait_up().collectors.values()) == {1}
+    finally:
+        admin.execute(f"DROP VIEW IF EXISTS public.calls; DROP TABLE public.{lure.table}".encode())
+        admin.execute(f"ALTER TABLE {log} OWNER TO postgres; DROP OWNED BY neighbour; DROP ROLE neighbour".encode())
