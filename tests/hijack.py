@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 
-from tests.statements import ROOT, Statement, in_docs, in_files, in_python, in_scripts, without_texts
+from tests.statements import ROOT, Statement, in_docs, in_files, in_python, in_scripts, printed, without_texts
 
 LOCK = "SET search_path = pg_catalog, pg_temp;"
 """How a block of the documentation begins."""
@@ -61,7 +61,9 @@ _GRAMMAR = {
 }
 # What the grammar turns into an operator that is looked up.
 _HIDDEN = re.compile(
-    r"\b(IN|BETWEEN|I?LIKE|SIMILAR|ANY|ALL|SOME|NULLIF|CAST)\b|\bDISTINCT FROM\b|\bCASE (?!WHEN)", re.I
+    r"\b(IN|BETWEEN|I?LIKE|SIMILAR|ANY|ALL|SOME|NULLIF|CAST)\b|\bDISTINCT FROM\b"
+    r"|\bJOIN [^;]*?\bUSING\b|\bCASE (?!WHEN)",
+    re.IGNORECASE,
 )
 _QUALIFIED_OPERATOR = re.compile(r"\bOPERATOR\s*\(\s*pg_catalog\.[^)]*\)", re.I)
 _SETTING = re.compile(r"(?:^|;|\bALTER (?:ROLE|DATABASE) \S+)\s*SET\s+(?:LOCAL\s+)?\w+\s*(?:=|TO)[^;]*", re.I)
@@ -151,6 +153,9 @@ def problems() -> Iterator[str]:
                 yield f"{statement.file}:{statement.line}: looks {name} up before the search path is locked"
         elif "search_path" in statement.text:
             yield f"{statement.file}:{statement.line}: touches the search path, which a session has locked"
+    for statement in printed():
+        for name in looked_up(statement.text):
+            yield f"{statement.file}:{statement.line}: tells people to send what looks {name} up on their search path"
     for statement in in_files():
         yield from problems_of_file(statement)
     for statement in (*in_docs(), *in_scripts()):

@@ -48,6 +48,16 @@ def in_python(folder: str = "exporter") -> Iterator[Statement]:
                 yield Statement(str(path.relative_to(ROOT)), node.lineno, node.value.strip())
 
 
+def printed(folder: str = "exporter") -> Iterator[Statement]:
+    """The queries in the midst of what is said to people, as a fix."""
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or _BEGINS.match(node.value):
+                continue
+            for found in re.finditer(r"\bSELECT [^;]* FROM [^;]*;", node.value):
+                yield Statement(str(path.relative_to(ROOT)), node.lineno, found[0])
+
+
 def in_files() -> Iterator[Statement]:
     """The files of SQL that people run."""
     for path in sorted((ROOT / "deploy" / "sql").glob("*.sql")):

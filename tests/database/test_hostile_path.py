@@ -35,7 +35,7 @@ from tests.database.harness import Log, assert_shows_what_sql_says, assert_spend
 from tests.database.planting import PATHS, called, forget, plant, planted
 from tests.database.test_demo_data import EndsAtTraffic
 from tests.servers import EmbeddedServer
-from tests.statements import functions, in_docs, in_files, in_panels, in_python, operators
+from tests.statements import functions, in_docs, in_files, in_panels, in_python, operators, printed
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "sql"
 FILES = ("role_bypassrls.sql", "role_policies.sql", "indexes.sql", "dashboards.sql", "role_postgres_exporter.sql")
@@ -221,9 +221,12 @@ def test_what_check_prints_as_a_fix_calls_none(neighbourhood: Neighbourhood, tmp
         run_check(_config(neighbourhood, state_dir=str(tmp_path)), {}, said)
     finally:
         log.execute("UPDATE cost_budgets SET daily_limit_usd = 10")
-    (printed,) = re.findall(r"SELECT user_id.*?;", said.getvalue())
+    (shown,) = re.findall(r"SELECT user_id.*?;", said.getvalue())
+    queries = [each.text for each in printed()]
+    assert queries
     with psycopg.connect(log.url, autocommit=True) as connection:
-        connection.execute(printed.encode())
+        for query in (shown, *queries):
+            connection.execute(query.encode())
     neighbourhood.assert_nothing_called()
 
 

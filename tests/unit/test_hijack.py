@@ -3,7 +3,7 @@
 import pytest
 
 from tests.hijack import LOCK_IN_FILE, looked_up, problems, problems_of_block, problems_of_file, problems_of_module
-from tests.statements import Statement, in_docs, in_files, in_panels, in_python, in_scripts
+from tests.statements import Statement, in_docs, in_files, in_panels, in_python, in_scripts, printed
 
 GOOD_FILE = f"""-- a comment: now()
 DO $$
@@ -24,7 +24,7 @@ def test_the_project_has_no_statement_that_could_be_hijacked() -> None:
 
 
 def test_it_looks_at_all_of_them() -> None:
-    counts = [len(list(source())) for source in (in_python, in_files, in_docs, in_scripts, in_panels)]
+    counts = [len(list(source())) for source in (in_python, in_files, in_docs, in_scripts, in_panels, printed)]
     assert min(counts) > 0
     assert counts[0] > 60
     assert counts[1] == 5
@@ -48,6 +48,7 @@ def test_it_looks_at_all_of_them() -> None:
         ("SELECT nullif(a, 'b')", "nullif"),
         ("SELECT CASE a WHEN 'b' THEN 1 END", "CASE"),
         ("SELECT a -> 'b'", "->"),
+        ("SELECT FROM s.a JOIN s.b USING (c)", "JOIN s.b USING"),
         ("UPDATE t SET a = 1", "="),
         ("SELECT 'x' || 'y'", "||"),
     ],
