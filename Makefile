@@ -35,23 +35,26 @@ endif
 soak: $(STAMP) ## a quarter of a year of calls and faults against the ledger: about a quarter of an hour
 	SIMULATED_DAYS=92 SIMULATED_SEEDS='1 2' $(BIN)/pytest -q tests/unit/ledger/test_simulation.py
 
-check: $(STAMP) ## lint, formatting, types, and whether what is generated is up to date
+check: $(STAMP) ## lint, formatting, types, SQL that could be hijacked, and whether what is generated is up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/ai-operation-exporter rules build --check
 	$(BIN)/ai-operation-exporter dashboards build --check $(DASHBOARDS)
 	$(BIN)/python -m deploy.kubernetes.build --check
+	$(BIN)/python -m tests.hijack
+	$(BIN)/python -m tests.statements --check
 
 format: $(STAMP) ## put the code into the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-build: $(STAMP) ## write the generated files: rules and their tests, routing, dashboards, manifests
+build: $(STAMP) ## write the generated files: rules and their tests, routing, dashboards, manifests, the list of statements
 	$(BIN)/ai-operation-exporter rules build
 	$(BIN)/ai-operation-exporter dashboards build $(DASHBOARDS)
 	$(BIN)/python -m deploy.kubernetes.build
 	$(BIN)/python -m tests.alerts.write
+	$(BIN)/python -m tests.statements
 
 bench: $(STAMP) ## a scrape against a full aggregate, a large table against a small one, and the probes for late rows
 	$(BIN)/python -m bench

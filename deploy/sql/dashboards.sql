@@ -16,21 +16,32 @@
 -- A view keeps its columns from being dropped or given another type. Before such a migration:
 -- DROP SCHEMA ai_dashboards CASCADE; and run this file again afterwards.
 
-CREATE SCHEMA IF NOT EXISTS ai_dashboards;
-
+-- Nothing of the search path is called here: whoever may create functions, operators or types in one of its schemas
+-- could otherwise run them with your rights. It says only where the tables are, and then is the system's own to the end
+-- of this statement. So keep it one statement, with the schema of each type.
 DO $$
 DECLARE
-    log CONSTANT regclass := to_regclass('ai_operation_log');
-    zone CONSTANT text := coalesce(nullif(current_setting('ai_dashboards.log_time_zone', true), ''), 'UTC');
-    users CONSTANT text := coalesce(nullif(current_setting('ai_dashboards.users', true), ''), 'id');
-    columns text[];
-    time_column text;
-    time_type regtype;
-    logged text;
-    instant text;
-    operation text;
-    outcome text;
+    path CONSTANT pg_catalog.name[] := pg_catalog.current_schemas(false);
+    place pg_catalog.name;
+    log pg_catalog.regclass;
+    stranger pg_catalog.name;
+    zone pg_catalog.text;
+    users pg_catalog.text;
+    columns pg_catalog.text[];
+    time_column pg_catalog.text;
+    time_type pg_catalog.regtype;
+    logged pg_catalog.text;
+    instant pg_catalog.text;
+    operation pg_catalog.text;
+    outcome pg_catalog.text;
 BEGIN
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    zone := coalesce(nullif(current_setting('ai_dashboards.log_time_zone', true), ''), 'UTC');
+    users := coalesce(nullif(current_setting('ai_dashboards.users', true), ''), 'id');
+    FOREACH place IN ARRAY path LOOP
+        log := to_regclass(format('%I.ai_operation_log', place));
+        EXIT WHEN log IS NOT NULL;
+    END LOOP;
     IF log IS NULL THEN
         RAISE EXCEPTION 'no table ai_operation_log on the search_path'
             USING HINT = 'SET search_path to the schema that holds it, then run this file again.';
@@ -38,6 +49,16 @@ BEGIN
     IF row_security_active(log) THEN
         RAISE EXCEPTION 'row-level security hides rows of % from %', log, current_user
             USING HINT = 'Run this file as the owner of the table, a superuser, or a role with BYPASSRLS.';
+    END IF;
+    CREATE SCHEMA IF NOT EXISTS ai_dashboards;
+    SELECT owner.rolname INTO stranger
+      FROM pg_namespace JOIN pg_roles AS owner ON owner.oid = nspowner
+     WHERE nspname = 'ai_dashboards' AND NOT owner.rolsuper AND owner.rolname <> current_user
+       AND owner.oid <> (SELECT relowner FROM pg_class WHERE oid = log);
+    -- The owner of a schema can exchange what is in it.
+    IF stranger IS NOT NULL THEN
+        RAISE EXCEPTION 'the schema ai_dashboards belongs to %, who could change what Grafana reads', stranger
+            USING HINT = 'Run this file as that role. If it is not to be trusted, DROP SCHEMA ai_dashboards CASCADE; and run this file again.';
     END IF;
     IF users NOT IN ('id', 'off') THEN
         RAISE EXCEPTION 'ai_dashboards.users is %, where id or off is expected', users;
@@ -100,15 +121,17 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ai_grafana') THEN
         CREATE ROLE ai_grafana LOGIN;
     END IF;
+
+    ALTER ROLE ai_grafana LOGIN;
+    ALTER ROLE ai_grafana SET default_transaction_read_only = on;
+    ALTER ROLE ai_grafana SET statement_timeout = '30s';
+    ALTER ROLE ai_grafana SET idle_in_transaction_session_timeout = '60s';
+    ALTER ROLE ai_grafana SET timezone = 'UTC';
+    -- The panels' queries call only what the system has.
+    ALTER ROLE ai_grafana SET search_path = pg_catalog, pg_temp;
+
+    REVOKE ALL ON ALL TABLES IN SCHEMA ai_dashboards FROM ai_grafana;
+    GRANT USAGE ON SCHEMA ai_dashboards TO ai_grafana;
+    GRANT SELECT ON ai_dashboards.operations TO ai_grafana;
 END
 $$;
-
-ALTER ROLE ai_grafana LOGIN;
-ALTER ROLE ai_grafana SET default_transaction_read_only = on;
-ALTER ROLE ai_grafana SET statement_timeout = '30s';
-ALTER ROLE ai_grafana SET idle_in_transaction_session_timeout = '60s';
-ALTER ROLE ai_grafana SET timezone = 'UTC';
-
-REVOKE ALL ON ALL TABLES IN SCHEMA ai_dashboards FROM ai_grafana;
-GRANT USAGE ON SCHEMA ai_dashboards TO ai_grafana;
-GRANT SELECT ON ai_dashboards.operations TO ai_grafana;

@@ -148,7 +148,9 @@ def _repeated_sql(relation: Relation, user: Column) -> str:
 def _unusable_sql(relation: Relation, columns: Mapping[str, Column], roles: Sequence[str]) -> str:
     names = [quoted(columns[role].name) for role in roles]
     selected = ", ".join([quoted(columns["user"].name), *names])
-    wrong = " OR ".join(f"{name}::numeric NOT BETWEEN 0 AND {LARGEST_AMOUNT}" for name in names)
+    # operators by their schema: whoever runs this may have more rights than we, and other things on the search path
+    below, above = "OPERATOR(pg_catalog.<)", "OPERATOR(pg_catalog.>)"
+    wrong = " OR ".join(f"{name}::numeric {below} 0 OR {name}::numeric {above} {LARGEST_AMOUNT}" for name in names)
     rows = f"SELECT {selected} FROM {table_sql(relation.name)} WHERE {wrong};"  # noqa: S608
     return f"{rows} -- correct these, or set them to NULL: without a limit a user is unlimited"
 

@@ -64,8 +64,10 @@ SQLSTATES: dict[str, tuple[Kind, str, str]] = {
     "55P03": (
         "locked",
         "a table is locked by another transaction",
-        "it is tried again; to see who holds it: SELECT l.relation::regclass, a.pid, a.usename, a.xact_start, a.query "
-        "FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.granted AND l.mode = 'AccessExclusiveLock';",
+        "it is tried again; to see who holds it: "
+        "SELECT l.relation::pg_catalog.regclass, a.pid, a.usename, a.xact_start, a.query "
+        "FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid "
+        "WHERE l.granted AND l.mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock';",
     ),
     "42P01": ("schema", "there is no table {name}", "correct tables in the configuration, or its schema"),
     "42703": ("schema", "there is no column {name}", "correct columns in the configuration"),

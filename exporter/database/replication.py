@@ -87,7 +87,7 @@ class Replication:
 
 _CAUSES: Mapping[Cause, tuple[str, str]] = {
     "": ("it has not replayed all that was written", "read the primary"),
-    "paused": ("its replay is paused", "SELECT pg_wal_replay_resume(); on the standby, or read the primary"),
+    "paused": ("its replay is paused", "SELECT pg_catalog.pg_wal_replay_resume(); on the standby, or read the primary"),
     "cut off": (
         "it receives nothing from its primary",
         "see the standby's log; a standby that is fed from an archive lags by as much as a WAL file takes to fill "

@@ -1,4 +1,7 @@
-"""One read-only transaction on the log's database, each statement bounded by what is left of its time."""
+"""One read-only transaction on the log's database, each statement bounded by what is left of its time.
+
+No statement calls anything but the system's own functions, operators, casts and types, whatever the search path holds.
+"""
 
 import concurrent.futures
 import contextlib
@@ -38,23 +41,33 @@ _AT_ONCE = 500 if psycopg.capabilities.has_stream_chunked() else 1
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
-# One round trip for all settings, which end with the transaction: a pooler hands on no session state.
+# Whoever may create a function or an operator in a schema of the search path could have a statement call it, with our
+# role's rights. So the three below name the schema of all that they call, and the rest runs with a path of the system's
+# own. They end with the transaction: a pooler hands on no session state. The first takes one round trip for all
+# settings, and looks at the role's own path before it goes, since that says which table a bare name means. `pg_temp`
+# stands last: where it is not named, it comes first.
 # JIT is off since compiling the wide aggregate takes longer than running it on an open window.
 _NEEDED = """
-SELECT extract(epoch FROM now())::float8, current_database()::text,
-       pg_catalog.current_setting('in_hot_standby', true),
-       set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true),
-       set_config('row_security', 'off', true)
+SELECT extract(epoch FROM pg_catalog.now())::pg_catalog.float8, pg_catalog.current_database()::pg_catalog.text,
+       pg_catalog.current_schemas(false)::pg_catalog.text, pg_catalog.current_setting('in_hot_standby', true),
+       pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
+       pg_catalog.set_config('statement_timeout', %(ms)s, true), pg_catalog.set_config('lock_timeout', %(lock)s, true),
+       pg_catalog.set_config('row_security', 'off', true)
 """
 # Not every server and fork of PostgreSQL has these, and nothing that is read depends on them.
 _WANTED = """,
-       CASE WHEN current_setting('idle_in_transaction_session_timeout', true) IS NOT NULL
-            THEN set_config('idle_in_transaction_session_timeout', %(idle)s, true) END,
-       CASE WHEN current_setting('jit', true) IS NOT NULL THEN set_config('jit', 'off', true) END
+       CASE WHEN pg_catalog.current_setting('idle_in_transaction_session_timeout', true) IS NOT NULL
+            THEN pg_catalog.set_config('idle_in_transaction_session_timeout', %(idle)s, true) END,
+       CASE WHEN pg_catalog.current_setting('jit', true) IS NOT NULL
+            THEN pg_catalog.set_config('jit', 'off', true) END
 """
-_LIMIT = "SELECT set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true)"
+# Sent before each statement: a function behind a view may have set another path.
+_LIMIT = """
+SELECT pg_catalog.set_config('statement_timeout', %(ms)s, true), pg_catalog.set_config('lock_timeout', %(lock)s, true),
+       pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)
+"""
+_SYSTEM = "SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()"
 _LOCK_SHARE = 0.8  # of a statement's time that it may wait for a lock
-_SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
 
 
 @dataclass(frozen=True)
@@ -72,12 +85,15 @@ class Identity:
 
 
 class _Begun(NamedTuple):
-    """What a transaction begins with: the server's time in seconds since the epoch, its database, and its setting
-    `in_hot_standby`, which servers before 14 do not have.
+    """What a transaction begins with.
+
+    `clock` is the server's time in seconds since the epoch, `path` has the schemas of the role's own search path, as an
+    array in SQL, and `hot_standby` is a setting that servers before 14 do not have.
     """
 
     clock: float
     database: str
+    path: str
     hot_standby: str | None
 
 
@@ -114,6 +130,7 @@ class Session:
         self._system = system
         self._accepted = accepted
         self.replication = replication
+        self._path = begun.path
 
     def run(self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a statement, which gets what is left of the transaction's time.
@@ -200,7 +217,14 @@ class Session:
     def relation(self, name: QualifiedName, setting: str) -> Relation | None:
         """A table or view, or None where there is none; `setting` is where the configuration names it."""
         self.limit()
-        relation = find_relation(self._cursor, name, setting)
+        return self._found(find_relation(self._cursor, name, setting, self._path))
+
+    def neighbour(self, name: QualifiedName, setting: str, log: QualifiedName) -> Relation | None:
+        """As `relation`, for a table that stands beside the log: without a schema, not one of a stranger to the log."""
+        self.limit()
+        return self._found(find_relation(self._cursor, name, setting, self._path, log))
+
+    def _found(self, relation: Relation | None) -> Relation | None:
         self._table = None if relation is None else relation.name
         return relation
 
@@ -429,7 +453,7 @@ class Database:
 
 def _begun(cursor: Rows) -> _Begun:
     row = cursor.fetchone()
-    return _Begun(*row[: len(_Begun._fields)]) if row else _Begun(0.0, "", None)
+    return _Begun(*row[: len(_Begun._fields)]) if row else _Begun(0.0, "", "{}", None)
 
 
 def _limits(milliseconds: int) -> dict[str, str]:

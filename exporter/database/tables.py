@@ -271,7 +271,7 @@ def find_table(session: Session, config: Config, section: str) -> Table | None:
     Raises `SchemaProblem` or `NotVisible` if it cannot be read.
     """
     name: QualifiedName | None = getattr(config.tables, section)
-    relation = None if name is None else session.relation(name, f"tables.{section}")
+    relation = None if name is None else session.neighbour(name, f"tables.{section}", config.tables.log)
     if relation is None:
         return None
     columns = find_columns(relation, section, ROLES[section], getattr(config.columns, section).model_dump())

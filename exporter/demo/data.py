@@ -3,16 +3,19 @@
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import TextIO
+from typing import Any, TextIO
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from exporter.config import Config
 from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import DatabaseError, translate
+from exporter.database.names import identifier
 from exporter.database.session import Database
 from exporter.demo.history import history
+from exporter.demo.locked import locked
 from exporter.demo.profiles import BUSIEST_USER
 from exporter.demo.rows import fill
 from exporter.demo.run import Interruption
@@ -36,13 +39,13 @@ def run_demo_data(config: Config, info: ConnInfo, days: int, ready_file: Path | 
     rng = Random()  # noqa: S311 - a demo's data, no secret
     url = make_conninfo("", **info.params)
     with Interruption() as interruption:
-        layout = _layout(config, info)
+        layout, schema = _find_log(config, info)
         failure: DatabaseError | None = None
         try:
             with psycopg.connect(url) as connection:
                 told = "the history is there already"
-                if not _is_ours(connection):
-                    written = fill(connection, layout, history(layout, days, datetime.now(UTC), rng))
+                if not _is_ours(connection, schema):
+                    written = fill(connection, layout, history(layout, days, datetime.now(UTC), rng), schema)
                     told = f"wrote {written} calls of {days} days, layout {layout!r}"
         except psycopg.Error as error:
             failure = translate(error, info)
@@ -51,7 +54,7 @@ def run_demo_data(config: Config, info: ConnInfo, days: int, ready_file: Path | 
         print(told, file=out, flush=True)
         if ready_file is not None:
             ready_file.touch()
-        traffic = Traffic(url, layout, rng)
+        traffic = Traffic(url, layout, rng, schema)
         traffic.start()
         print("writing live traffic", file=out, flush=True)
         announced = ""
@@ -69,21 +72,23 @@ def run_demo_data(config: Config, info: ConnInfo, days: int, ready_file: Path | 
     return 0
 
 
-def _layout(config: Config, info: ConnInfo) -> Layout:
+def _find_log(config: Config, info: ConnInfo) -> tuple[Layout, str]:
+    """The log's layout and its schema, where the other tables are taken to be too."""
     database = Database(info, config.database.connect_timeout, "ai-operation-exporter-demo-data")
     try:
         with database.session(_SECONDS) as session:
-            return "status" if session.log(config.classification()).has_status else "success"
+            log = session.log(config.classification())
+            return "status" if log.has_status else "success", log.relation.name.schema or "public"
     finally:
         database.close()
 
 
-def _is_ours(connection: "psycopg.Connection[tuple[object, ...]]") -> bool:
+def _is_ours(connection: psycopg.Connection[tuple[Any, ...]], schema: str) -> bool:
     """Whether the history was written before; False where the log is empty."""
-    rows = connection.execute(
-        "SELECT EXISTS (SELECT FROM ai_operation_log), EXISTS (SELECT FROM cost_budgets WHERE user_id::text = %s)",
-        (str(BUSIEST_USER),),
-    ).fetchone()
+    statement = sql.SQL("SELECT EXISTS (SELECT FROM {}), EXISTS (SELECT FROM {} WHERE user_id::text = %s)")
+    tables = (identifier(schema, table) for table in ("ai_operation_log", "cost_budgets"))
+    with locked(connection):
+        rows = connection.execute(statement.format(*tables), (str(BUSIEST_USER),)).fetchone()
     full, ours = rows or (False, False)
     if full and not ours:
         raise ForeignDataError(

@@ -7,7 +7,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from exporter.database.names import identifier
 from exporter.demo.history import Call
+from exporter.demo.locked import locked
 from exporter.demo.profiles import DAILY_LIMITS, FORMER_USERS, MODELS, OPERATIONS, USERS
 from exporter.demo.schema import Layout
 
@@ -91,36 +93,42 @@ def to_row(layout: Layout, call: Call) -> Row:
     )
 
 
-def fill(connection: psycopg.Connection[Any], layout: Layout, calls: Iterable[Call]) -> int:
-    """Write the calls, and all that stands beside them, into empty tables; returns how many calls.
+def fill(connection: psycopg.Connection[Any], layout: Layout, calls: Iterable[Call], schema: str = "public") -> int:
+    """Write the calls, and all that stands beside them, into the empty tables of a schema; returns how many calls.
 
     The caller commits.
     """
+    with locked(connection):
+        return _fill(connection, layout, calls, schema)
+
+
+def _fill(connection: psycopg.Connection[Any], layout: Layout, calls: Iterable[Call], schema: str) -> int:
     if layout == "status":
         _insert(
             connection,
-            "users",
+            identifier(schema, "users"),
             ("id", "email"),
             [(user, f"user-{number}@demo.example") for number, user in enumerate((*USERS, *FORMER_USERS), 1)],
         )
-    copy = sql.SQL("COPY ai_operation_log ({}) FROM STDIN").format(_identifiers(COLUMNS[layout]))
+    log = sql.Identifier(schema, "ai_operation_log")
+    copy = sql.SQL("COPY {} ({}) FROM STDIN").format(log, _identifiers(COLUMNS[layout]))
     written = 0
     with connection.cursor() as cursor, cursor.copy(copy) as rows:
         for call in calls:
             rows.write_row(to_row(layout, call))
             written += 1
-    _routes(connection, layout)
-    _budgets(connection, layout)
+    _routes(connection, layout, schema)
+    _budgets(connection, layout, schema)
     if layout == "success":
-        _recommendations(connection)
+        _recommendations(connection, schema)
     else:
         states = ("pending", "pending", "pending", "approved", "approved", "rejected")
-        _insert(connection, "approval_gates", ("status",), [(state,) for state in states])
+        _insert(connection, identifier(schema, "approval_gates"), ("status",), [(state,) for state in states])
     connection.execute("ANALYZE")
     return written
 
 
-def _routes(connection: psycopg.Connection[Any], layout: Layout) -> None:
+def _routes(connection: psycopg.Connection[Any], layout: Layout, schema: str) -> None:
     columns: tuple[str, ...] = (
         "operation_id",
         "operation_name",
@@ -143,30 +151,37 @@ def _routes(connection: psycopg.Connection[Any], layout: Layout) -> None:
     if layout == "status":
         columns += ("avg_input_tokens", "avg_output_tokens")
         rows = [(*row, each.input_tokens, each.output_tokens) for row, each in zip(rows, OPERATIONS, strict=True)]
-    _insert(connection, "ai_model_routes", columns, rows)
+    _insert(connection, identifier(schema, "ai_model_routes"), columns, rows)
 
 
-def _budgets(connection: psycopg.Connection[Any], layout: Layout) -> None:
+def _budgets(connection: psycopg.Connection[Any], layout: Layout, schema: str) -> None:
     """Budgets whose own idea of today's spend lags a little behind the log, as a job's would."""
     time = sql.Identifier(TIME_COLUMN[layout])
+    log, budgets = (sql.Identifier(schema, table) for table in ("ai_operation_log", "cost_budgets"))
     spent = sql.SQL(
-        "round(0.97 * coalesce((SELECT sum(cost_usd) FROM ai_operation_log l WHERE l.user_id = b.user_id"
-        " AND l.{time} >= date_trunc({period}, (SELECT max({time}) FROM ai_operation_log))), 0), 6)"
+        "UPDATE {budgets} b SET {column} ="
+        " round(0.97 * coalesce((SELECT sum(cost_usd) FROM {log} l WHERE l.user_id = b.user_id"
+        " AND l.{time} >= date_trunc({period}, (SELECT max({time}) FROM {log}))), 0), 6)"
     )
     if layout == "success":
         rows: list[Row] = [(user, limit, limit and limit * 8 / 10) for user, limit in DAILY_LIMITS.items()]
-        _insert(connection, "cost_budgets", ("user_id", "daily_limit_usd", "warning_threshold_usd"), rows)
+        _insert(
+            connection,
+            identifier(schema, "cost_budgets"),
+            ("user_id", "daily_limit_usd", "warning_threshold_usd"),
+            rows,
+        )
     else:
         rows = [(user, limit, limit and limit * 20, 80) for user, limit in DAILY_LIMITS.items()]
         columns = ("user_id", "daily_limit_usd", "monthly_limit_usd", "warning_threshold_percentage")
-        _insert(connection, "cost_budgets", columns, rows)
-        month = spent.format(time=time, period=sql.Literal("month"))
-        connection.execute(sql.SQL("UPDATE cost_budgets b SET current_spend_month = {}").format(month))
-    day = spent.format(time=time, period=sql.Literal("day"))
-    connection.execute(sql.SQL("UPDATE cost_budgets b SET current_spend_today = {}").format(day))
+        _insert(connection, identifier(schema, "cost_budgets"), columns, rows)
+        month = {"column": sql.Identifier("current_spend_month"), "period": sql.Literal("month")}
+        connection.execute(spent.format(budgets=budgets, log=log, time=time, **month))
+    day = {"column": sql.Identifier("current_spend_today"), "period": sql.Literal("day")}
+    connection.execute(spent.format(budgets=budgets, log=log, time=time, **day))
 
 
-def _recommendations(connection: psycopg.Connection[Any]) -> None:
+def _recommendations(connection: psycopg.Connection[Any], schema: str) -> None:
     columns = (
         "operation_id",
         "recommendation_type",
@@ -203,12 +218,14 @@ def _recommendations(connection: psycopg.Connection[Any]) -> None:
         ("email-compose", "token_limit", short, shorter, 6, 0.91, "Longest answer was 812", "APPROVED"),
         ("task-breakdown", "token_limit", short, shorter, 3, 0.74, "Longest answer was 840", "PENDING"),
     ]
-    _insert(connection, "helix_recommendations", columns, rows)
+    _insert(connection, identifier(schema, "helix_recommendations"), columns, rows)
 
 
-def _insert(connection: psycopg.Connection[Any], table: str, columns: tuple[str, ...], rows: Iterable[Row]) -> None:
+def _insert(
+    connection: psycopg.Connection[Any], table: sql.Identifier, columns: tuple[str, ...], rows: Iterable[Row]
+) -> None:
     statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
-        sql.Identifier(table), _identifiers(columns), sql.SQL(", ").join([sql.Placeholder()] * len(columns))
+        table, _identifiers(columns), sql.SQL(", ").join([sql.Placeholder()] * len(columns))
     )
     with connection.cursor() as cursor:
         cursor.executemany(statement, rows)

@@ -13,8 +13,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from exporter.database.names import identifier
 from exporter.demo.history import Call, in_progress, make_call
 from exporter.demo.incidents import current_or_next
+from exporter.demo.locked import locked
 from exporter.demo.rows import COLUMNS, to_row
 from exporter.demo.schema import Layout
 
@@ -29,12 +31,20 @@ _STOP_SECONDS = 15
 class LiveWriter:
     """Writes what is due at a given time; knows no clock and no thread.
 
-    The connection commits each statement by itself. Times are UTC without a zone, as in the log. `started` is when the
-    traffic began, which dates the incidents.
+    The connection commits each statement by itself. Times are UTC without a zone, as in the log, which is in `schema`.
+    `started` is when the traffic began, which dates the incidents.
     """
 
-    def __init__(self, connection: psycopg.Connection[Any], layout: Layout, rng: Random, started: datetime) -> None:
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        layout: Layout,
+        rng: Random,
+        started: datetime,
+        schema: str = "public",
+    ) -> None:
         self._connection = connection
+        self._log = identifier(schema, "ai_operation_log")
         self._layout: Layout = layout
         self._rng = rng
         self._started = started
@@ -80,28 +90,31 @@ class LiveWriter:
         call = self._rng.choice(self._written)
         chance = self._rng.random()
         if chance < _DELETED_SHARE:
-            self._connection.execute("DELETE FROM ai_operation_log WHERE id = %s", (call.id,))
+            self._send(sql.SQL("DELETE FROM {} WHERE id = %s").format(self._log), (call.id,))
         elif chance < _DELETED_SHARE + _CHANGED_SHARE:
             factor = self._rng.choice((Decimal("0.5"), Decimal("1.2")))
-            self._connection.execute(
-                "UPDATE ai_operation_log SET cost_usd = round(cost_usd * %s, 6) WHERE id = %s", (factor, call.id)
-            )
+            change = sql.SQL("UPDATE {} SET cost_usd = round(cost_usd * %s, 6) WHERE id = %s")
+            self._send(change.format(self._log), (factor, call.id))
 
     def _insert(self, call: Call) -> None:
         columns = COLUMNS[self._layout]
-        statement = sql.SQL("INSERT INTO ai_operation_log ({}) VALUES ({})").format(
-            _list(columns), sql.SQL(", ").join([sql.Placeholder()] * len(columns))
+        statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+            self._log, _list(columns), sql.SQL(", ").join([sql.Placeholder()] * len(columns))
         )
-        self._connection.execute(statement, to_row(self._layout, call))
+        self._send(statement, to_row(self._layout, call))
         self._remember(call)
 
     def _update(self, call: Call) -> None:
         columns = COLUMNS[self._layout]
-        statement = sql.SQL("UPDATE ai_operation_log SET ({}) = ROW ({}) WHERE id = {}").format(
-            _list(columns), sql.SQL(", ").join([sql.Placeholder()] * len(columns)), sql.Placeholder()
+        statement = sql.SQL("UPDATE {} SET ({}) = ROW ({}) WHERE id = {}").format(
+            self._log, _list(columns), sql.SQL(", ").join([sql.Placeholder()] * len(columns)), sql.Placeholder()
         )
-        self._connection.execute(statement, (*to_row(self._layout, call), call.id))
+        self._send(statement, (*to_row(self._layout, call), call.id))
         self._remember(call)
+
+    def _send(self, statement: sql.Composed, values: tuple[Any, ...]) -> None:
+        with locked(self._connection):
+            self._connection.execute(statement, values)
 
     def _remember(self, call: Call) -> None:
         if call.outcome not in {"pending", "running"}:
@@ -111,9 +124,10 @@ class LiveWriter:
 class Traffic:
     """Live traffic, a call every two seconds on average, on a thread and a connection of its own."""
 
-    def __init__(self, url: str, layout: Layout, rng: Random) -> None:
+    def __init__(self, url: str, layout: Layout, rng: Random, schema: str = "public") -> None:
         self._url = url
         self._layout: Layout = layout
+        self._schema = schema
         self._rng = rng
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="demo-traffic", daemon=True)
@@ -143,7 +157,7 @@ class Traffic:
     def _run(self) -> None:
         try:
             with psycopg.connect(self._url, autocommit=True) as connection:
-                writer = LiveWriter(connection, self._layout, self._rng, self._started)
+                writer = LiveWriter(connection, self._layout, self._rng, self._started, self._schema)
                 wait = 0.0
                 while not self._stopping.wait(wait):
                     wait = writer.step(_now())

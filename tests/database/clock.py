@@ -21,23 +21,24 @@ class Clock:
         log.execute("CREATE SCHEMA clock")
         log.execute("CREATE TABLE clock.setting (ahead interval NOT NULL)")
         log.execute("INSERT INTO clock.setting VALUES ('0')")
+        # In this database alone, and only for what is written from here on: an older default keeps the true clock.
+        # A function on the search path would not be called.
+        log.execute("ALTER FUNCTION pg_catalog.now() RENAME TO true_now")
         log.execute(
-            "CREATE FUNCTION clock.now() RETURNS timestamptz STABLE LANGUAGE sql"
-            " AS 'SELECT pg_catalog.now() + ahead FROM clock.setting'"
+            "CREATE FUNCTION pg_catalog.now() RETURNS timestamptz STABLE LANGUAGE sql"
+            " AS 'SELECT pg_catalog.true_now() + ahead FROM clock.setting'"
         )
-        name = log.connection.info.dbname
-        log.execute(f"ALTER DATABASE {name} SET search_path = clock, pg_catalog, public")
 
     def now(self) -> datetime:
         """The database's time."""
-        ((now,),) = self._log.execute("SELECT clock.now()")
+        ((now,),) = self._log.execute("SELECT pg_catalog.now()")
         assert isinstance(now, datetime)
         return now
 
     def set(self, to: datetime) -> None:
         """Put the database's clock and the host's to a moment, as if the time between had passed."""
         self._passed += max(0.0, (to - self.now()).total_seconds())
-        self._log.execute("UPDATE clock.setting SET ahead = %s - pg_catalog.now()", to)
+        self._log.execute("UPDATE clock.setting SET ahead = %s - pg_catalog.true_now()", to)
         self._wall_ahead = to.timestamp() - time.time()
 
     def advance(self, seconds: float) -> None:

@@ -97,7 +97,7 @@ def test_the_role_reads_the_view_alone_and_writes_nothing(admin: Connection, pos
             " WHERE grantee = 'ai_grafana'"
         ).fetchall()
         assert readable == [("ai_dashboards", "operations")]
-        for refused in ("SELECT cost_usd FROM ai_operation_log", "SELECT user_id FROM cost_budgets"):
+        for refused in ("SELECT cost_usd FROM public.ai_operation_log", "SELECT user_id FROM public.cost_budgets"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(refused.encode())
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):

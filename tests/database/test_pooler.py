@@ -205,7 +205,8 @@ def test_a_pooler_that_has_no_server_to_give_is_tried_again(
 def test_nothing_of_a_session_is_left_with_the_pooler(pooler: tuple[str, int], log: Log, tmp_path: Path) -> None:
     host, port = pooler
     url = f"postgresql://postgres@{host}:{port}/{log.connection.info.dbname}"
-    names = ("statement_timeout", "lock_timeout", "row_security", "idle_in_transaction_session_timeout", "jit")
+    timeouts = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    names = (*timeouts, "row_security", "jit", "search_path")
     query = "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
     fresh = log.execute(query)
     with running(url, tmp_path) as exporter:

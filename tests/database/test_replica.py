@@ -88,7 +88,7 @@ def pair(servers: tuple[EmbeddedPostgres, StandbyServer]) -> Iterator[Pair]:
         pair = Pair(log, standby, name)
         with pair.clocks():
             yield pair
-        standby.run("SELECT pg_wal_replay_resume()")
+        standby.run("SELECT pg_catalog.pg_wal_replay_resume()")
         standby.connect()
 
 
@@ -187,7 +187,7 @@ def test_a_standby_that_is_promoted_is_current_and_has_lost_no_row(tmp_path: Pat
                 pair.later(60)
             exporter.scrape()
             standby.receive()
-            standby.run("SELECT pg_wal_replay_resume()")
+            standby.run("SELECT pg_catalog.pg_wal_replay_resume()")
             standby.promote()
             assert exporter.wait_up().money == 20_000_000
             assert exporter.last.one(LAG) == 0
@@ -234,7 +234,7 @@ def test_a_standby_that_catches_up_under_writes_is_never_ahead_of_what_it_holds(
                 pair.insert(cost="0.01")
                 written += 1
             exporter.scrape()
-            pair.standby.run("SELECT pg_wal_replay_resume()")
+            pair.standby.run("SELECT pg_catalog.pg_wal_replay_resume()")
             exporter.scrape()
         pair.standby.catch_up()
         assert exporter.wait_up().money == written * 10_000

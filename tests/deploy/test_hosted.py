@@ -84,9 +84,9 @@ def test_the_other_roles_can_do_their_work_and_no_more(hosted: Hosted) -> None:
         (calls,) = grafana.execute("SELECT count(*) FROM ai_dashboards.operations").fetchone() or (0,)
         assert calls > 0
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            grafana.execute("SELECT * FROM ai_operation_log")
+            grafana.execute("SELECT * FROM public.ai_operation_log")
     with psycopg.connect(hosted.direct("ai_postgres_exporter"), autocommit=True) as statistics:
         (connections,) = statistics.execute("SELECT sum(numbackends) FROM pg_stat_database").fetchone() or (0,)
         assert connections > 0
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            statistics.execute("SELECT * FROM ai_operation_log")
+            statistics.execute("SELECT * FROM public.ai_operation_log")
