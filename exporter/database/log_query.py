@@ -207,7 +207,10 @@ def _parameters(log: LogTable, rules: Classification, span: Span, width: int) ->
         "lo": span.lo,
         "hi": span.hi,
         "width": width,
-        "timeouts": json.dumps({name: 1000 * seconds for name, seconds in {**timeouts, **rules.timeouts}.items()}),
+        # as text, and not with escapes: the database refuses an escape for a character that it lacks
+        "timeouts": json.dumps(
+            {name: 1000 * seconds for name, seconds in {**timeouts, **rules.timeouts}.items()}, ensure_ascii=False
+        ),
         "default_timeout": rules.default_timeout * 1000,
         "free": sorted(free),
         # descending edges below zero: width_bucket counts from below and excludes its upper bound, `le` includes it

@@ -16,6 +16,7 @@ from psycopg import sql
 from exporter.config import Classification, QualifiedName
 from exporter.database.catalog import Rows, find_relation, prove_visible
 from exporter.database.connection import Connection, ConnInfo, start_connecting
+from exporter.database.encoding import codec_of, encode_statement
 from exporter.database.errors import (
     DatabaseError,
     DatabaseUnavailable,
@@ -97,7 +98,7 @@ class Session:
         A percent sign in it is written twice, whether it has parameters or not.
         """
         self.limit()
-        return self._cursor.execute(statement, parameters or {}).fetchall()
+        return self._cursor.execute(self._encoded(statement), parameters or {}).fetchall()
 
     def stream(
         self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None
@@ -107,7 +108,15 @@ class Session:
         Take all of them before the next statement. Otherwise it is like `run`.
         """
         self.limit()
-        yield from self._cursor.stream(statement, parameters or {}, size=_AT_ONCE)
+        yield from self._cursor.stream(self._encoded(statement), parameters or {}, size=_AT_ONCE)
+
+    def _encoded(self, statement: str | sql.Composed) -> bytes:
+        return encode_statement(statement, self._cursor.connection)
+
+    @property
+    def codec(self) -> str:
+        """The Python codec of the database's encoding: it says which characters the log cannot hold."""
+        return codec_of(self._cursor.connection)
 
     @property
     def left(self) -> float:
