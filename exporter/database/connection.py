@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
-from exporter.database.encoding import be_lenient
+from exporter.database.encoding import be_lenient, client_encoding
 from exporter.database.errors import DatabaseError, DatabaseUnavailable, scrub, translate
 
 __all__ = ["ConnInfo", "connect", "resolve_conninfo", "start_connecting"]
@@ -23,7 +23,6 @@ _KEEPALIVE = {
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",
 }
-_WITHOUT_CODEC = ("EUC_TW", "MULE_INTERNAL")  # Python knows them not: the server converts their text
 def connect(info: ConnInfo, timeout: float, application_name: str) -> Connection:
     """Open a connection: autocommit, tuples, text as ``str``, no prepared statements, no session state.
 
@@ -40,8 +39,8 @@ def connect(info: ConnInfo, timeout: float, application_name: str) -> Connection
         "connect_timeout": str(max(2, math.ceil(timeout))),
     }
     connection = _open(info, parameters)
-    encoding = connection.info.parameter_status("server_encoding") or "UTF8"
-    if encoding != "UTF8" and encoding not in _WITHOUT_CODEC:
+    encoding = client_encoding(connection.info.parameter_status("server_encoding") or "UTF8")
+    if encoding != "UTF8":
         # The server would refuse a whole query for one value or name that it cannot convert.
         connection.close()
         connection = _open(info, {**parameters, "client_encoding": encoding})

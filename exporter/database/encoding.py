@@ -6,6 +6,8 @@ nothing: text goes over the wire in the database's encoding, and what does not f
 
 import codecs
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -31,20 +33,41 @@ def _replace(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(_HANDLER, _replace)
 
 
-def encode(text: str, codec: str) -> bytes:
-    """The text as the database can take it: NUL and characters that the codec lacks become `LACKING`."""
-    return text.replace("\0", LACKING).encode(codec, _HANDLER)
+@dataclass(frozen=True)
+class Charset:
+    """The codec of the text on the wire, and the one that has the characters which the database can hold."""
+
+    wire: str
+    holds: str
+
+    def encode(self, text: str) -> bytes:
+        """The text as the database can take it: NUL and characters that it lacks become `LACKING`."""
+        data = text.replace("\0", LACKING).encode(self.holds, _HANDLER)
+        return data if self.wire == self.holds else data.decode(self.holds).encode(self.wire)
+
+    def lacking(self, text: str) -> str:
+        """The characters of a text that the database cannot hold, each once, in the order of the text."""
+        return "".join(c for c in dict.fromkeys(text) if c != LACKING and self.encode(c) == LACKING.encode())
 
 
-def lacking(text: str, codec: str) -> str:
-    """The characters of a text that the database cannot hold, each once, in order."""
-    return "".join(c for c in dict.fromkeys(text) if encode(c, codec) == LACKING.encode() and c != LACKING)
+UTF8 = Charset("utf-8", "utf-8")
+
+# Python has no codec for it: the server converts its text, and what may be sent is only what is surely in it.
+_CONVERTED: Mapping[str, Charset] = {"EUC_TW": Charset("utf-8", "ascii")}
 
 
-def codec_of(connection: "psycopg.Connection[Any]") -> str:
-    """The Python codec of a connection's text; UTF-8 where the database does not say what its bytes mean."""
+def client_encoding(server_encoding: str) -> str:
+    """The encoding to talk in with a database of that encoding."""
+    return "UTF8" if server_encoding in _CONVERTED else server_encoding
+
+
+def charset_of(connection: "psycopg.Connection[Any]") -> Charset:
+    """A connection's text; UTF-8 where the database does not say what its bytes mean."""
+    server = connection.info.parameter_status("server_encoding") or "UTF8"
+    if server in _CONVERTED:
+        return _CONVERTED[server]
     codec = connection.info.encoding
-    return "utf-8" if codec == "ascii" else codec
+    return UTF8 if codec in ("ascii", "utf-8") else Charset(codec, codec)
 
 
 def be_lenient(connection: "psycopg.Connection[Any]") -> None:
@@ -66,9 +89,9 @@ def encode_statement(statement: str | sql.Composable, connection: "psycopg.Conne
         return b"".join(encode_statement(part, connection) for part in statement)
     if isinstance(statement, sql.Identifier):
         # psycopg encodes an identifier strictly, and for SQL_ASCII as ASCII
-        return encode(statement.as_string(None), codec_of(connection))
+        return charset_of(connection).encode(statement.as_string(None))
     if isinstance(statement, str):
-        return encode(statement, codec_of(connection))
+        return charset_of(connection).encode(statement)
     return statement.as_bytes(connection)
 
 
@@ -77,10 +100,10 @@ class _LenientText(Loader):
 
     def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
         super().__init__(oid, context)
-        self._codec = codec_of(self.connection) if self.connection else "utf-8"
+        self._charset = charset_of(self.connection) if self.connection else UTF8
 
     def load(self, data: Buffer) -> str:
-        return bytes(data).decode(self._codec, "replace")
+        return bytes(data).decode(self._charset.wire, "replace")
 
 
 class _LenientJson(_LenientText):
@@ -93,7 +116,7 @@ class _AnyText(StrDumperUnknown):
 
     def __init__(self, cls: type, context: AdaptContext | None = None) -> None:
         super().__init__(cls, context)
-        self._codec = codec_of(self.connection) if self.connection else "utf-8"
+        self._charset = charset_of(self.connection) if self.connection else UTF8
 
     def dump(self, obj: str) -> Buffer | None:
-        return encode(obj, self._codec)
+        return self._charset.encode(obj)

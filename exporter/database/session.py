@@ -16,7 +16,7 @@ from psycopg import sql
 from exporter.config import Classification, QualifiedName
 from exporter.database.catalog import Rows, find_relation, prove_visible
 from exporter.database.connection import Connection, ConnInfo, start_connecting
-from exporter.database.encoding import codec_of, encode_statement
+from exporter.database.encoding import Charset, charset_of, encode_statement
 from exporter.database.errors import (
     DatabaseError,
     DatabaseUnavailable,
@@ -114,9 +114,9 @@ class Session:
         return encode_statement(statement, self._cursor.connection)
 
     @property
-    def codec(self) -> str:
-        """The Python codec of the database's encoding: it says which characters the log cannot hold."""
-        return codec_of(self._cursor.connection)
+    def charset(self) -> Charset:
+        """Which characters the database can hold."""
+        return charset_of(self._cursor.connection)
 
     @property
     def left(self) -> float:
