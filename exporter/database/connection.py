@@ -23,6 +23,8 @@ _KEEPALIVE = {
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",
 }
+
+
 def connect(info: ConnInfo, timeout: float, application_name: str) -> Connection:
     """Open a connection: autocommit, tuples, text as ``str``, no prepared statements, no session state.
 

@@ -61,7 +61,7 @@ def client_encoding(server_encoding: str) -> str:
     return "UTF8" if server_encoding in _CONVERTED else server_encoding
 
 
-def charset_of(connection: "psycopg.Connection[Any]") -> Charset:
+def charset_of(connection: "psycopg.BaseConnection[Any]") -> Charset:
     """A connection's text; UTF-8 where the database does not say what its bytes mean."""
     server = connection.info.parameter_status("server_encoding") or "UTF8"
     if server in _CONVERTED:

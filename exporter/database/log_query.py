@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 from psycopg import sql
 
 from exporter.config import MOST, Classification
-from exporter.database.layout import Column, Relation
+from exporter.database import values
+from exporter.database.columns import Column
+from exporter.database.layout import Relation
 from exporter.database.names import identifier
 from exporter.ledger.aggregate import LATENCY_EDGES
 from exporter.ledger.model import Span
@@ -39,11 +41,19 @@ class LogTable:
     @property
     def has_zone(self) -> bool:
         """Whether the time column knows its zone."""
-        return self.columns["time"].type.endswith("with time zone")
+        return self.columns["time"].has_zone
 
     def column(self, role: str) -> sql.Identifier:
         """The column that has a role, quoted."""
         return identifier(self.columns[role].name)
+
+    def text(self, role: str) -> sql.Composed:
+        """The value of the column that has a role, as text."""
+        return values.text(self.columns[role])
+
+    def number(self, role: str) -> sql.Composed:
+        """The value of the column that has a role, as NUMERIC."""
+        return values.number(self.columns[role])
 
 
 # `raw` takes each row as it is, `fit` judges its values, and the outer query sums them in one pass: by series, by
@@ -51,11 +61,11 @@ class LogTable:
 _STATEMENT = sql.SQL("""
 WITH raw AS (
   SELECT {instant} AS at, {placed} AS placed,
-         left({operation}, 256) AS operation, left({model}::text, 256) AS model,
-         CASE WHEN %(by_user)s THEN left({user}::text, 256) END AS username,
+         left({operation}, 256) AS operation, left({model}, 256) AS model,
+         CASE WHEN %(by_user)s THEN left({user}, 256) END AS username,
          {outcome} AS outcome, {error_class} AS error_class,
-         {cost}::numeric AS cost, {input_tokens}::numeric AS input_tokens,
-         {output_tokens}::numeric AS output_tokens, {latency}::numeric AS latency
+         {cost} AS cost, {input_tokens} AS input_tokens,
+         {output_tokens} AS output_tokens, {latency} AS latency
   FROM {table}
   WHERE {searched} >= %(from)s AND {searched} < %(until)s
 ), fit AS (
@@ -94,7 +104,7 @@ FIRST_FAULT = 16
 
 _BY_SUCCESS = sql.SQL("CASE WHEN {0} THEN 'ok' WHEN {0} IS NULL THEN 'null' ELSE 'failed' END")
 _BY_STATUS = sql.SQL(
-    "CASE {0}::text WHEN 'success' THEN 'ok' WHEN 'failed' THEN 'failed' WHEN 'timeout' THEN 'timeout' "
+    "CASE {0} WHEN 'success' THEN 'ok' WHEN 'failed' THEN 'failed' WHEN 'timeout' THEN 'timeout' "
     "WHEN 'pending' THEN 'pending' WHEN 'running' THEN 'running' "
     "ELSE CASE WHEN {0} IS NULL THEN 'null' ELSE 'unknown' END END"
 )
@@ -166,7 +176,8 @@ def span_query(
         faults=faults,
         fault_counts=fault_counts,
         **_rows_of_span(log, moved),
-        **{role: log.column(role) for role in ("model", "user", *MOST)},
+        **{role: log.text(role) for role in ("model", "user")},
+        **{measure: log.number(measure) for measure in MOST},
     )
     parameters = _parameters(log, rules, span, width) | {"most_rows": most, "by_user": by_user}
     return statement, parameters | _moved_parameters(moved, span)
@@ -245,21 +256,21 @@ def instant(log: LogTable, rules: Classification) -> sql.Composed:
 def operation_label(log: LogTable) -> sql.Composed:
     """The operation's name before it is cleaned: operation_id, or operation_type where that is NULL or empty."""
     roles = [role for role in ("operation", "operation_type") if role in log.columns]
-    names = sql.SQL(", ").join(sql.SQL("nullif({}::text, '')").format(log.column(role)) for role in roles)
+    names = sql.SQL(", ").join(sql.SQL("nullif({}, '')").format(log.text(role)) for role in roles)
     return sql.SQL("coalesce({})").format(names)
 
 
 def outcome(log: LogTable) -> sql.Composed:
     """How the row's call ended: ok, failed, timeout, pending, running, null or unknown."""
     if log.has_status:
-        return _BY_STATUS.format(log.column("status"))
+        return _BY_STATUS.format(log.text("status"))
     return _BY_SUCCESS.format(log.column("success"))
 
 
 def final_and_failed(log: LogTable) -> tuple[sql.Composed, sql.Composed]:
     """Conditions for what `outcome` calls final (ok, failed or timeout), and for failed or timeout."""
     if log.has_status:
-        status = sql.SQL("{}::text").format(log.column("status"))
+        status = log.text("status")
         return (
             sql.SQL("{} IN ('success', 'failed', 'timeout')").format(status),
             sql.SQL("{} IN ('failed', 'timeout')").format(status),
@@ -269,9 +280,9 @@ def final_and_failed(log: LogTable) -> tuple[sql.Composed, sql.Composed]:
 
 
 def _error_class(log: LogTable, rules: Classification) -> sql.Composed:
-    message = log.column("error_message")
+    message = values.message(log.columns["error_message"])
     cases = [
-        sql.SQL("WHEN left({}, 4000) ~* {} THEN {}").format(
+        sql.SQL("WHEN {} ~* {} THEN {}").format(
             message, sql.Placeholder(f"pattern_{number}"), sql.Literal(error_class.name)
         )
         for number, error_class in enumerate(rules.error_classes)
@@ -286,7 +297,7 @@ def _error_class(log: LogTable, rules: Classification) -> sql.Composed:
 # The same judgement of a cost as in `_STATEMENT`.
 _SPEND = sql.SQL("""
 SELECT coalesce(sum(round(cost, 12)) FILTER (WHERE cost BETWEEN 0 AND %(most_cost)s), 0)
-FROM (SELECT {instant} AS at, {cost}::numeric AS cost FROM {table}
+FROM (SELECT {instant} AS at, {cost} AS cost FROM {table}
       WHERE {time} >= %(from)s AND {time} < %(until)s) AS raw
 WHERE at >= %(lo)s AND at < %(hi)s
 """)
@@ -297,7 +308,7 @@ def spend_query(log: LogTable, rules: Classification, span: Span) -> tuple[sql.C
     lower, upper = bounds(log, rules, span)
     statement = _SPEND.format(
         instant=instant(log, rules),
-        cost=log.column("cost"),
+        cost=log.number("cost"),
         table=identifier(*log.relation.name.parts),
         time=log.column("time"),
     )

@@ -10,8 +10,10 @@ from itertools import product
 from psycopg import sql
 
 from exporter.config import LARGEST_AMOUNT, Config, QualifiedName
+from exporter.database import values
+from exporter.database.columns import Column
 from exporter.database.errors import TooManyRows
-from exporter.database.layout import ROLES, Column, Relation, find_columns
+from exporter.database.layout import ROLES, Relation, find_columns
 from exporter.database.log_query import FAULTS
 from exporter.database.names import identifier
 from exporter.database.rows import clean_label
@@ -81,11 +83,13 @@ class Table:
             return sql.SQL("NULL::numeric") if role in _AMOUNTS else sql.SQL("NULL::text")
         if role == "enabled":
             return self.column(role)
-        return sql.SQL("{}::{}").format(self.column(role), sql.SQL("numeric" if role in _AMOUNTS else "text"))
+        column = self.columns[role]
+        return values.number(column) if role in _AMOUNTS else values.text(column)
 
     def group(self, role: str) -> sql.Composable:
-        """The column that has a role, in a form that an index on it serves; as text if its type cannot be compared."""
-        return self.column(role) if self.columns[role].category in "SE" else self.value(role)
+        """The column that has a role: bare, so that an index serves, where it is compared exactly so; else as text."""
+        column = self.columns[role]
+        return self.column(role) if column.category in "SE" and not column.folds_text else self.value(role)
 
 
 _AMOUNTS = ("daily_limit", "warning_threshold", "spent_today")
@@ -118,10 +122,9 @@ _ENUM = """
 SELECT n.nspname::text, t.typname::text,
        ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e
              WHERE e.enumtypid = t.oid AND lower(e.enumlabel) = %(word)s)
-FROM pg_catalog.pg_attribute a
-JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+FROM pg_catalog.pg_type t
 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-WHERE a.attrelid = %(oid)s::oid AND a.attname = %(column)s
+WHERE t.oid = %(type)s::oid
 """
 
 
@@ -240,8 +243,7 @@ def approvals_query(session: Session, table: Table) -> sql.Composed:
     column = table.columns["status"]
     if column.category == "E":
         # comparing with a word that the type does not have is an error
-        asked = {"oid": table.relation.oid, "column": column.name, "word": PENDING}
-        ((schema, kind, labels),) = session.run(_ENUM, asked)
+        ((schema, kind, labels),) = session.run(_ENUM, {"type": column.type_oid, "word": PENDING})
         words = sql.SQL("{}::text[]::{}[]").format(sql.Literal(labels), identifier(schema, kind))
     else:
         spellings = ["".join(letters) for letters in product(*((c, c.upper()) for c in PENDING))]

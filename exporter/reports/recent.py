@@ -28,8 +28,8 @@ _SUCCESS = {"ok": True, "failed": False, "timeout": False}
 
 _RECENT = sql.SQL("""
 SELECT at::float8, operation, username, model, cost, latency, outcome FROM (
-  SELECT {time} AS moment, {instant} AS at, left({operation}, 256) AS operation, left({user}::text, 256) AS username,
-         left({model}::text, 256) AS model, {cost}::numeric AS cost, {latency}::numeric AS latency,
+  SELECT {time} AS moment, {instant} AS at, left({operation}, 256) AS operation, left({user}, 256) AS username,
+         left({model}, 256) AS model, {cost} AS cost, {latency} AS latency,
          {outcome} AS outcome
   FROM {table} WHERE {time} >= %(from)s AND {time} < 'infinity'
 ) AS calls
@@ -100,10 +100,10 @@ def read_recent(
         time=log.column("time"),
         instant=instant(log, rules),
         operation=operation_label(log),
-        user=log.column("user"),
-        model=log.column("model"),
-        cost=log.column("cost"),
-        latency=log.column("latency"),
+        user=log.text("user"),
+        model=log.text("model"),
+        cost=log.number("cost"),
+        latency=log.number("latency"),
         outcome=outcome(log),
         table=identifier(*log.relation.name.parts),
     )

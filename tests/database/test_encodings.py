@@ -84,7 +84,12 @@ def test_settings_in_any_script_do_not_blind_the_exporter(
             assert f"the database's encoding {encoding} lacks " in report
             assert "models.timeouts" in report
         config = config_of(log, tmp_path, **SETTINGS)
-        for wanted in (Wanted(operation="メール"), Wanted(model="モデル"), Wanted(user="пользователь"), Wanted(model="\0")):
+        for wanted in (
+            Wanted(operation="メール"),
+            Wanted(model="モデル"),
+            Wanted(user="пользователь"),
+            Wanted(model="\0"),
+        ):
             out = io.StringIO()
             assert run_operations(config, {}, wanted, out, as_json=True) == 0
             assert json.loads(out.getvalue()) == []
@@ -113,7 +118,7 @@ def test_names_and_patterns_that_the_encoding_has_are_found(
     database_in: Callable[[str], str], tmp_path: Path, encoding: str, name: str, pattern: str
 ) -> None:
     """A timeout, a free model, an alias, a pattern and a route by a name that is not ASCII."""
-    settings = {
+    settings: dict[str, Any] = {
         "models": {"timeouts": {name: 1}, "free": [name], "aliases": {f"{name} x": name}},
         "error_classes": [{"class": "rate_limit", "patterns": [pattern]}],
     }
@@ -155,7 +160,7 @@ def test_bytes_that_are_no_text_are_counted_under_a_replaced_name(
                 log.execute(f"UPDATE ai_operation_log SET ({names}) = ROW({values}) WHERE model_used = 'deepseek-v3.2'")
             scraped = exporter.scrape()
         assert scraped.up == 1
-        (model,) = [name for name in scraped.labels("ai_spend_today_usd", "model")]
+        (model,) = scraped.labels("ai_spend_today_usd", "model")
         assert model.startswith("a\ufffd")
         assert scraped.micro("ai_spend_today_usd", operation=model, model=model) == 1_000_000
         assert scraped.micro("ai_user_spend_today_usd", user=model) == 1_000_000

@@ -102,7 +102,9 @@ def test_alerts_and_channels(tmp_path: Path) -> None:
 
 def test_the_web_configuration(tmp_path: Path) -> None:
     file = tmp_path / "web.yaml"
-    file.write_text('basic_auth_users:\n  "ann \\ud83d": "$2b$10$abcdefghijklmnopqrstuuE0zNn3yN3oM7Z2cQn1YtY0u0cQ0cQ0c"\n')
+    file.write_text(
+        'basic_auth_users:\n  "ann \\ud83d": "$2b$10$abcdefghijklmnopqrstuuE0zNn3yN3oM7Z2cQn1YtY0u0cQ0cQ0c"\n'
+    )
     with pytest.raises(ConfigError, match=r"web\.yaml:2: .*a surrogate without its other half") as raised:
         read_web_file(file)
     str(raised.value).encode()
