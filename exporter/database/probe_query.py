@@ -93,7 +93,7 @@ def read_sums(session: Session, log: LogTable, rules: Classification, spans: Seq
     found = {row[0]: row[1:] for row in session.run(*probe_query(log, rules, spans))}
     return {
         span: Sums(
-            rows, calls, failures, money_units(cost or Decimal()), int(read or 0), int(written or 0), int(latency or 0)
+            rows, calls, failures, money_units(Decimal(cost or 0)), int(read or 0), int(written or 0), int(latency or 0)
         )
         for span in spans
         for rows, calls, failures, cost, read, written, latency in [found[span.lo]]

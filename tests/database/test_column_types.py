@@ -1,0 +1,241 @@
+"""Columns of every type: read exactly, or refused by `check` and by the scrape with a view that makes them readable."""
+
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import strategies as st
+
+from exporter.check import run_check
+from exporter.config import Config
+from exporter.database.connection import resolve_conninfo
+from exporter.database.errors import SchemaProblem
+from exporter.database.probe_query import read_sums
+from exporter.database.reader import read_span, read_spend, read_undated
+from exporter.database.session import Database, Session
+from exporter.ledger.aggregate import BUCKET_SUMS, ERROR_CLASSES, FAILURES, Field, money_units
+from exporter.ledger.model import Minute, Span
+from exporter.reports.recent import Wanted, run_operations
+from tests.database.typed_tables import (
+    FLAGS,
+    KEYS,
+    MESSAGE_TYPES,
+    MODELS,
+    NUMBERS,
+    TIMES,
+    Type,
+    column_sql,
+    set_up,
+)
+from tests.servers import PostgresServer
+
+COLUMNS: Mapping[str, tuple[str, Mapping[str, Type]]] = {
+    "time": ("created_at", TIMES),
+    "operation": ("operation_id", KEYS),
+    "operation_type": ("operation_type", KEYS),
+    "model": ("model_used", MODELS),
+    "user": ("user_id", KEYS),
+    "input_tokens": ("input_tokens", NUMBERS),
+    "output_tokens": ("output_tokens", NUMBERS),
+    "cost": ("cost_usd", NUMBERS),
+    "latency": ("latency_ms", NUMBERS),
+    "success": ("success", FLAGS),
+    "error_message": ("error_message", MESSAGE_TYPES),
+}
+PLAIN = {
+    "time": "timestamp",
+    "operation": "text",
+    "operation_type": "text other",
+    "model": "text",
+    "user": "uuid",
+    "input_tokens": "integer",
+    "output_tokens": "integer",
+    "cost": "numeric(10,6)",
+    "latency": "integer",
+    "success": "boolean",
+    "error_message": "text",
+}
+ROWS = 6
+DAY = 86_400
+CLASSES = ("rate_limit", "auth", "other")
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A database with the types, and a superuser's connection to it."""
+
+    url: str
+    connection: "psycopg.Connection[Any]"
+
+    def execute(self, statement: str) -> list[tuple[Any, ...]]:
+        cursor = self.connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
+
+    def config(self, **settings: Any) -> Config:
+        return Config.model_validate({"database": {"url": self.url}, "state_dir": "/nowhere/at/all", **settings})
+
+    def check(self, **settings: Any) -> str:
+        out = io.StringIO()
+        run_check(self.config(**settings), {}, out)
+        return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def typed(postgres: PostgresServer) -> Iterator[Typed]:
+    url = postgres.create_database()
+    with psycopg.connect(url, autocommit=True) as connection:
+        set_up(connection)
+    # its own session in UTC: what is written is meant so
+    with psycopg.connect(url, autocommit=True, options="-c timezone=UTC") as connection:
+        yield Typed(url, connection)
+    postgres.drop_database(url)
+
+
+def read(typed: Typed, look: Callable[[Session], Any], config: Config) -> Any:
+    """What a session finds; its errors are the driver's, or ours."""
+    database = Database(resolve_conninfo(config, {}), 5, "tests")
+    try:
+        with database.session(20) as session:
+            return look(session)
+    finally:
+        database.close()
+
+
+def write_log(typed: Typed, drawn: Mapping[str, str], generated: set[str], start: int) -> list[dict[str, Any]]:
+    """Make the table, fill it, and return what must be read."""
+    typed.execute("DROP TABLE IF EXISTS ai_operation_log CASCADE")
+    types = {role: COLUMNS[role][1][kind] for role, kind in drawn.items()}
+    columns = ", ".join(column_sql(COLUMNS[role][0], types[role], generated=role in generated) for role in drawn)
+    typed.execute(f"CREATE TABLE ai_operation_log ({columns})")
+    names = ", ".join(f'"{COLUMNS[role][0]}{" written" * (role in generated)}"' for role in drawn)
+    rows = []
+    for number in range(ROWS):
+        # each role has an order of its own, so that no two columns always go together
+        index = {role: (number // (1 + place % 3) + place) % 3 for place, role in enumerate(drawn)}
+        index["time"] = start + 60 * number
+        values = ", ".join(types[role].literal(index[role]) for role in drawn)
+        typed.execute(f"INSERT INTO ai_operation_log ({names}) VALUES ({values})")
+        rows.append(
+            {role: types[role].read(index[role]) for role in drawn} | {"class": CLASSES[index["error_message"]]}
+        )
+    return rows
+
+
+def expected(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Counter[str]]:
+    """By operation and model: calls, failures of each class, money, tokens and latency, in the ledger's units."""
+    found: dict[tuple[str, str], Counter[str]] = {}
+    for row in rows:
+        cell = found.setdefault((row["operation"], row["model"]), Counter())
+        cell["calls"] += 1
+        cell["cost"] += money_units(Decimal(row["cost"]))
+        cell["latency"] += int(Decimal(row["latency"]) * 1000)
+        if not row["success"]:
+            cell[row["class"]] += 1
+    return found
+
+
+def summed(minutes: Mapping[int, Minute]) -> dict[tuple[str, str], Counter[str]]:
+    """The same of what was read."""
+    found: dict[tuple[str, str], Counter[str]] = {}
+    for minute in minutes.values():
+        for (operation, model), read_cell in minute.cells.items():
+            cell = found.setdefault((operation, model), Counter())
+            cell["calls"] += read_cell[Field.CALLS]
+            cell["cost"] += read_cell[Field.COST]
+            cell["latency"] += sum(read_cell[BUCKET_SUMS])
+            for name, count in zip(ERROR_CLASSES, read_cell[FAILURES], strict=True):
+                if count:
+                    cell[name] += count
+    return found
+
+
+def assert_read_exactly(typed: Typed, rows: Sequence[Mapping[str, Any]], start: int, config: Config) -> None:
+    """By the scrape's query, the probe, the sum for drift, and the report."""
+    span = Span(start - DAY, start + DAY)
+
+    def look(session: Session) -> None:
+        log, rules = session.log(config.classification()), config.classification()
+        minutes = read_span(session, log, rules, span)
+        assert summed(minutes) == expected(rows)
+        users: Counter[str] = Counter()
+        for minute in minutes.values():
+            users.update(minute.users)
+        wanted: Counter[str] = Counter()
+        for row in rows:
+            wanted[row["user"]] += money_units(Decimal(row["cost"]))
+        assert users == wanted
+        assert not any(minute.skipped for minute in minutes.values())
+        probed = read_sums(session, log, rules, [span])[span]
+        money, calls = sum(wanted.values()), len(rows)
+        assert (probed.rows, probed.calls, probed.cost) == (calls, calls, money)
+        for role, tokens in (("input_tokens", probed.input_tokens), ("output_tokens", probed.output_tokens)):
+            assert tokens == int(sum(Decimal(row[role]) for row in rows))
+        assert read_spend(session, log, rules, span) == money
+        assert not any(read_undated(session, log).values())
+
+    read(typed, look, config)
+    out = io.StringIO()
+    run_operations(config, {}, Wanted(limit=ROWS), out, as_json=False)
+    assert len(out.getvalue().splitlines()) >= ROWS
+
+
+def assert_refused(typed: Typed, unfit: Mapping[str, Type], look: Callable[[Session], Any], config: Config) -> str:
+    """By the scrape and by `check` in the same words, which name each column and its type; returns the view's SQL."""
+    with pytest.raises(SchemaProblem) as raised:
+        read(typed, look, config)
+    told, report = raised.value, typed.check()
+    for column in unfit:
+        assert f"{column} is of type " in told.message
+    assert told.message in report
+    assert told.mend in report
+    assert "FAIL" in report
+    return told.mend
+
+
+drawn_types = st.fixed_dictionaries({role: st.sampled_from(sorted(types)) for role, (_, types) in COLUMNS.items()})
+fitting_types = st.fixed_dictionaries(
+    {role: st.sampled_from(sorted(n for n, of in types.items() if of.fits)) for role, (_, types) in COLUMNS.items()}
+)
+drawn_generated = st.sets(st.sampled_from(sorted(COLUMNS)), max_size=4)
+
+
+@settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+@given(st.one_of(fitting_types, drawn_types), drawn_generated)
+@example(PLAIN | {"error_message": "jsonb"}, set())
+@example(PLAIN | {"error_message": "enum"}, set())
+@example(PLAIN | {"error_message": "varchar folding", "model": "text folding", "operation": "char folding"}, set())
+@example(PLAIN | {"operation": "text C", "operation_type": "text other"}, set())
+@example(PLAIN | {"operation": "bigint"}, set())
+@example(PLAIN | {"time": "domain named timestamp_utc over timestamptz"}, {"time", "cost"})
+@example(PLAIN | {"time": "domain named like timestamptz over timestamp"}, set())
+@example(PLAIN | {"time": "text", "cost": "text folding", "success": "integer", "latency": "interval"}, set())
+@example(PLAIN | {"time": "time"}, set())
+@example(PLAIN | {"time": "epoch ms", "model": "bytea", "user": "json"}, {"user"})
+def test_the_log_is_read_exactly_or_refused_with_a_view(
+    typed: Typed, drawn: dict[str, str], generated: set[str]
+) -> None:
+    ((now,),) = typed.execute("SELECT floor(extract(epoch FROM now()))::bigint")
+    # one day, whatever the column's precision
+    start = now - now % DAY - DAY + 3600
+    rows = write_log(typed, drawn, generated, start)
+    types = {COLUMNS[role][0]: COLUMNS[role][1][kind] for role, kind in drawn.items()}
+    unfit = {column: of for column, of in types.items() if not of.fits}
+    config = typed.config()
+    if not unfit:
+        assert_read_exactly(typed, rows, start, config)
+        assert "FAIL  open window" not in typed.check()
+        return
+    hint = assert_refused(typed, unfit, lambda session: session.log(config.classification()), config)
+    if not all(of.view for of in unfit.values()):
+        assert "CREATE VIEW" not in hint
+        return
+    view, _, rest = hint.partition(" -- ")
+    typed.execute(view)
+    assert "tables.log: public.ai_operation_log_readable" in rest
+    assert_read_exactly(typed, rows, start, typed.config(tables={"log": "public.ai_operation_log_readable"}))
