@@ -240,15 +240,18 @@ def approvals_query(session: Session, table: Table) -> sql.Composed:
 
     It can use an index on the status: the bare column is compared with every spelling of the word.
     """
-    column = table.columns["status"]
+    column, status = table.columns["status"], table.group("status")
     if column.category == "E":
         # comparing with a word that the type does not have is an error
         ((schema, kind, labels),) = session.run(_ENUM, {"type": column.type_oid, "word": PENDING})
-        words = sql.SQL("{}::text[]::{}[]").format(sql.Literal(labels), identifier(schema, kind))
+        enum = identifier(schema, kind)
+        words = sql.SQL("{}::text[]::{}[]").format(sql.Literal(labels), enum)
+        # a domain over the type has no operators of its own
+        status = sql.SQL("{}::{}").format(table.column("status"), enum)
     else:
         spellings = ["".join(letters) for letters in product(*((c, c.upper()) for c in PENDING))]
         words = sql.SQL("{}::text[]").format(sql.Literal(spellings))
-    return _APPROVALS.format(table=table.name, status=table.group("status"), words=words)
+    return _APPROVALS.format(table=table.name, status=status, words=words)
 
 
 def find_table(session: Session, config: Config, section: str) -> Table | None:

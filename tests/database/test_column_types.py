@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -19,14 +20,17 @@ from exporter.database.errors import SchemaProblem
 from exporter.database.probe_query import read_sums
 from exporter.database.reader import read_span, read_spend, read_undated
 from exporter.database.session import Database, Session
+from exporter.database.tables import find_table, read_approvals, read_budgets, read_recommendations, read_routes
 from exporter.ledger.aggregate import BUCKET_SUMS, ERROR_CLASSES, FAILURES, Field, money_units
 from exporter.ledger.model import Minute, Span
 from exporter.reports.recent import Wanted, run_operations
+from tests.database.harness import running
 from tests.database.typed_tables import (
     FLAGS,
     KEYS,
     MESSAGE_TYPES,
     MODELS,
+    NAMES,
     NUMBERS,
     TIMES,
     Type,
@@ -63,6 +67,13 @@ PLAIN = {
 }
 ROWS = 6
 DAY = 86_400
+# a failing example is not made smaller: each takes the database most of a second
+DRAWN = settings(
+    max_examples=25,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 CLASSES = ("rate_limit", "auth", "other")
 
 
@@ -205,7 +216,7 @@ fitting_types = st.fixed_dictionaries(
 drawn_generated = st.sets(st.sampled_from(sorted(COLUMNS)), max_size=4)
 
 
-@settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+@DRAWN
 @given(st.one_of(fitting_types, drawn_types), drawn_generated)
 @example(PLAIN | {"error_message": "jsonb"}, set())
 @example(PLAIN | {"error_message": "enum"}, set())
@@ -239,3 +250,183 @@ def test_the_log_is_read_exactly_or_refused_with_a_view(
     typed.execute(view)
     assert "tables.log: public.ai_operation_log_readable" in rest
     assert_read_exactly(typed, rows, start, typed.config(tables={"log": "public.ai_operation_log_readable"}))
+
+
+STATUSES = ("success", "failed", "timeout", "pending", "PENDING")
+STATUS_TYPES = {
+    name: Type(sql, lambda i, form=form: form.format(STATUSES[i]), lambda i: STATUSES[i], fits=fits)  # type: ignore[misc]
+    for name, sql, form, fits in (
+        ("text", "text", "'{}'", True),
+        ("text folding", "text COLLATE folding", "'{}'", True),
+        ("varchar other", "varchar(20) COLLATE other", "'{}'", True),
+        ("char", "char(10)", "'{}'", True),
+        ("char folding", "char(10) COLLATE folding", "'{}'", True),
+        ("name", "name", "'{}'", True),
+        ("enum", "statuses", "'{}'", True),
+        ("domain of enum", "status_domain", "'{}'", True),
+        ("domain", "label", "'{}'", True),
+        ("jsonb", "jsonb", "'\"{}\"'", True),
+        ("json", "json", "'\"{}\"'", False),
+        ("bytea", "bytea", "'{}'", False),
+    )
+}
+
+
+@pytest.mark.parametrize("kind", STATUS_TYPES)
+def test_a_status_of_any_type(typed: Typed, kind: str) -> None:
+    ((now,),) = typed.execute("SELECT floor(extract(epoch FROM now()))::bigint")
+    start = now - 3600
+    of = STATUS_TYPES[kind]
+    write_log(typed, {role: name for role, name in PLAIN.items() if role != "success"}, set(), start)
+    typed.execute(f"ALTER TABLE ai_operation_log ADD {column_sql('status', of, generated=False)}")
+    for number in range(ROWS):
+        typed.execute(
+            f"UPDATE ai_operation_log SET status = {of.literal(number % 5)}"
+            f" WHERE created_at = to_timestamp({start + 60 * number}) AT TIME ZONE 'UTC'"
+        )
+    config = typed.config()
+    if not of.fits:
+        hint = assert_refused(typed, {"status": of}, lambda session: session.log(config.classification()), config)
+        typed.execute(hint.partition(" -- ")[0])
+        config = typed.config(tables={"log": "public.ai_operation_log_readable"})
+
+    def look(session: Session) -> None:
+        log, rules = session.log(config.classification()), config.classification()
+        span = Span(start - DAY, start + DAY)
+        cells = [cell for minute in read_span(session, log, rules, span).values() for cell in minute.cells.values()]
+        # of the words in turn: two successes, a failure, a timeout, one pending, and one unknown
+        assert sum(cell[Field.CALLS] for cell in cells) == 4
+        assert sum(sum(cell[FAILURES]) for cell in cells) == 2
+        assert sum(cell[Field.ROWS] for cell in cells) == ROWS
+        sums = read_sums(session, log, rules, [span])[span]
+        assert (sums.rows, sums.calls, sums.failures) == (ROWS, 4, 2)
+
+    read(typed, look, config)
+    assert "FAIL  outcomes" in typed.check(tables={"log": str(config.tables.log)})
+
+
+OPTIONAL: Mapping[str, Mapping[str, tuple[str, Mapping[str, Type]]]] = {
+    "budgets": {
+        "user": ("user_id", KEYS),
+        "daily_limit": ("daily_limit_usd", NUMBERS),
+        "monthly_limit": ("monthly_limit_usd", NUMBERS),
+        "warning_threshold": ("warning_threshold_usd", NUMBERS),
+        "spent_today": ("current_spend_today", NUMBERS),
+    },
+    "routes": {
+        "operation": ("operation_id", KEYS),
+        "primary_model": ("primary_model", MODELS),
+        "fallback_model": ("fallback_model", MODELS),
+        "enabled": ("enabled", FLAGS),
+    },
+    "recommendations": {"type": ("recommendation_type", MODELS), "status": ("approval_status", NAMES)},
+    "approvals": {"status": ("status", STATUS_TYPES)},
+}
+TABLES = {
+    "budgets": "cost_budgets",
+    "routes": "ai_model_routes",
+    "recommendations": "helix_recommendations",
+    "approvals": "approval_gates",
+}
+READ_IN_LOWER_CASE = ("recommendations",)
+
+
+def write_table(typed: Typed, section: str, types: Mapping[str, Type], generated: bool) -> list[dict[str, Any]]:
+    """Make an optional table of three rows, and return them."""
+    table, columns = TABLES[section], OPTIONAL[section]
+    typed.execute(f"DROP TABLE IF EXISTS {table} CASCADE")
+    made = ", ".join(column_sql(columns[role][0], of, generated=generated) for role, of in types.items())
+    typed.execute(f"CREATE TABLE {table} ({made})")
+    names = ", ".join(f'"{columns[role][0]}{" written" * generated}"' for role in types)
+    # approvals: all words of a status
+    indexes = range(5) if section == "approvals" else range(3)
+    for index in indexes:
+        values = ", ".join(of.literal(index) for of in types.values())
+        typed.execute(f"INSERT INTO {table} ({names}) VALUES ({values})")
+    return [{role: of.read(index) for role, of in types.items()} for index in indexes]
+
+
+def assert_table_read_exactly(
+    session: Session, section: str, rows: Sequence[Mapping[str, Any]], config: Config
+) -> None:
+    match section:
+        case "budgets":
+            budgets = read_budgets(session, config)
+            assert budgets is not None
+            limits = {user: budget.daily_limit for user, budget in budgets.by_user.items()}
+            assert limits == {row["user"]: money_units(Decimal(row["daily_limit"])) for row in rows}
+            warnings = {user: budget.warning for user, budget in budgets.by_user.items()}
+            assert warnings == {row["user"]: money_units(Decimal(row["warning_threshold"])) for row in rows}
+            assert budgets.recorded_today == money_units(sum((Decimal(row["spent_today"]) for row in rows), Decimal()))
+        case "routes":
+            routes = read_routes(session, config) or []
+            assert {(r.operation, r.primary_model, r.fallback_model, r.enabled) for r in routes} == {
+                (row["operation"], row["primary_model"], row["fallback_model"], row["enabled"]) for row in rows
+            }
+        case "recommendations":
+            counts = Counter((row["type"].lower(), row["status"].lower()) for row in rows)
+            assert read_recommendations(session, config) == counts
+        case _:
+            assert read_approvals(session, config) == sum(row["status"].lower() == "pending" for row in rows)
+
+
+@st.composite
+def drawn_tables(draw: st.DrawFn) -> tuple[str, dict[str, str]]:
+    section = draw(st.sampled_from(sorted(OPTIONAL)))
+    only_fitting = draw(st.booleans())
+    kinds = {
+        role: st.sampled_from(sorted(name for name, of in types.items() if of.fits or not only_fitting))
+        for role, (_, types) in OPTIONAL[section].items()
+    }
+    return section, draw(st.fixed_dictionaries(kinds))
+
+
+@DRAWN
+@given(drawn_tables(), st.booleans())
+@example(("approvals", {"status": "domain of enum"}), False)
+@example(("approvals", {"status": "text folding"}), False)
+@example(("approvals", {"status": "jsonb"}), True)
+@example(("recommendations", {"type": "text folding", "status": "domain"}), False)
+@example(
+    ("routes", {"operation": "bigint", "primary_model": "jsonb", "fallback_model": "char folding", "enabled": "text"}),
+    False,
+)
+def test_optional_tables_are_read_exactly_or_refused_with_a_view(
+    typed: Typed, drawn: tuple[str, dict[str, str]], generated: bool
+) -> None:
+    section, kinds = drawn
+    typed.execute("DROP TABLE IF EXISTS ai_operation_log CASCADE")
+    types = {role: OPTIONAL[section][role][1][kind] for role, kind in kinds.items()}
+    rows = write_table(typed, section, types, generated)
+    unfit = {OPTIONAL[section][role][0]: of for role, of in types.items() if not of.fits}
+    config = typed.config()
+    if unfit:
+        hint = assert_refused(typed, unfit, lambda session: find_table(session, config, section), config)
+        typed.execute(hint.partition(" -- ")[0])
+        view = f"public.{TABLES[section]}_readable"
+        assert f"tables.{section}: {view}" in hint
+        config = typed.config(tables={section: view})
+    read(typed, lambda session: assert_table_read_exactly(session, section, rows, config), config)
+    out = io.StringIO()
+    run_check(config, {}, out)
+    assert f"FAIL  {section}" not in out.getvalue()
+
+
+@pytest.mark.parametrize(("kind", "message"), [("text folding", "varchar folding"), ("jsonb", "jsonb")])
+def test_a_failed_call_does_not_blind_the_exporter(typed: Typed, tmp_path: Path, kind: str, message: str) -> None:
+    ((now,),) = typed.execute("SELECT floor(extract(epoch FROM now()))::bigint")
+    write_log(typed, PLAIN | {"error_message": message, "operation": kind, "model": kind}, set(), now - 3600)
+    for table in TABLES.values():
+        typed.execute(f"DROP TABLE IF EXISTS {table} CASCADE")
+    with running(typed.url, tmp_path) as exporter:
+        exporter.wait_ready()
+        typed.execute(
+            "INSERT INTO ai_operation_log (created_at, cost_usd, success, operation_id, model_used, error_message)"
+            f" VALUES (now() AT TIME ZONE 'UTC', 0.5, false, {NAMES[kind].literal(1)}, {NAMES[kind].literal(2)},"
+            f" {MESSAGE_TYPES[message].literal(0)})"
+        )
+        scraped = exporter.scrape()
+    assert scraped.up == 1
+    labels = {"operation": "Alpha", "model": "älpha"}
+    assert scraped.one("ai_operation_failures_total", **labels, error_class="rate_limit") == 1
+    assert scraped.micro("ai_operation_cost_usd_total", **labels) == 500_000

@@ -75,10 +75,11 @@ _NUMERIC_IDS = {
     "numeric": _count("numeric(20, 0)"),
     "domain of bigint": _count("key_domain"),
 }
-KEYS: Mapping[str, Type] = NAMES | _NUMERIC_IDS
-MODELS: Mapping[str, Type] = NAMES | {
+KEYS: Mapping[str, Type] = {**NAMES, **_NUMERIC_IDS}
+_REFUSED_IDS = {
     name: _count(each.sql, fits=False) for name, each in _NUMERIC_IDS.items() if name in ("integer", "numeric")
 }
+MODELS: Mapping[str, Type] = {**NAMES, **_REFUSED_IDS}
 
 
 def _number(sql: str, values: tuple[str, ...], form: str = "{}", **options: bool) -> Type:
