@@ -9,10 +9,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from exporter.check import run_check
 from exporter.config import Config
 from exporter.database.connection import resolve_conninfo
+from exporter.database.errors import MissingGrant
+from exporter.database.session import Database
 from exporter.reports.budgets import run_budget
 from exporter.reports.recent import Wanted, run_operations
 from exporter.verify.database import spent_since
@@ -89,6 +92,7 @@ def test_settings_in_any_script_do_not_blind_the_exporter(
             Wanted(model="モデル"),
             Wanted(user="пользователь"),
             Wanted(model="\0"),
+            Wanted(user="\udcff"),
         ):
             out = io.StringIO()
             assert run_operations(config, {}, wanted, out, as_json=True) == 0
@@ -225,3 +229,37 @@ def test_tables_and_columns_with_names_that_are_not_ascii(
             scraped = exporter.scrape()
         assert set(scraped.collectors.values()) == {1}
         assert scraped.micro("ai_spend_today_usd") == 500_000
+
+
+def test_an_encoding_in_the_url_does_not_matter(database_in: Callable[[str], str], tmp_path: Path) -> None:
+    with Log(database_in("UTF8"), "success") as log:
+        log.insert(300, operation="ユーザー 😀", cost="0.5")
+        url = log.url.replace("client_encoding=utf8", "client_encoding=latin1")
+        with running(url, tmp_path) as exporter:
+            exporter.wait_ready()
+            assert exporter.scrape().micro("ai_spend_today_usd", operation="ユーザー 😀") == 500_000
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("SQL_ASCII", "ユーザー"), ("LATIN1", "clé"), ("EUC_JP", "ユーザー")])
+def test_a_missing_grant_is_told_with_the_name_of_the_table(
+    database_in: Callable[[str], str], embedded_postgres: EmbeddedServer, encoding: str, name: str
+) -> None:
+    role = f"reader_{secrets.token_hex(4)}"
+    with Log(database_in(encoding), "success") as log:
+        log.execute(f'ALTER TABLE ai_operation_log RENAME TO "{name}"')
+        log.execute(f'ALTER TABLE "{name}" DISABLE ROW LEVEL SECURITY')
+        log.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+        try:
+            info = resolve_conninfo(
+                Config.model_validate(
+                    {"database": {"url": embedded_postgres.url(log.connection.info.dbname, role, "x")}}
+                ),
+                {},
+            )
+            database = Database(info, 5, "tests")
+            with pytest.raises(MissingGrant) as raised, database.session(10) as session:
+                session.run(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name)))
+            database.close()
+        finally:
+            log.execute(f"DROP ROLE {role}")
+        assert raised.value.mend == f'GRANT SELECT ON "{name}" TO {role};'
