@@ -63,10 +63,22 @@ def _compared(column: Column) -> str:
     return f'{_text(column)} COLLATE "C"'
 
 
-def _number(column: Column) -> str:
+def _is_written(column: Column) -> bool:
+    """Whether the value is written in letters and digits, in some form."""
+    return column.category in "SE" or column.type in ("json", "jsonb", "bytea", '"char"')
+
+
+def _number(column: Column) -> str | None:
     if column.category == "T":
         return f"(extract(epoch FROM {quoted(column.name)}) * 1000)::numeric"
-    return f"CASE WHEN {_compared(column)} ~ '{_NUMBER}' THEN {_text(column)}::numeric END"
+    if column.category == "N":
+        return f"{_text(column)}::numeric"
+    if not _is_written(column):
+        return None
+    # what is no number shall be reported as such, and not pass for an absent one
+    compared = _compared(column)
+    number = f"WHEN {compared} ~ '{_NUMBER}' THEN {_text(column)}::numeric"
+    return f"CASE {number} WHEN {compared} ~ '[^ ]' THEN 'NaN'::numeric END"
 
 
 def _time(column: Column) -> str | None:
@@ -78,7 +90,7 @@ def _time(column: Column) -> str | None:
         number = f"{name}::numeric"
         unit = f"CASE WHEN abs({number}) < 1e11 THEN 1 WHEN abs({number}) < 1e14 THEN 1e3 ELSE 1e6 END"
         return f"to_timestamp(({number} / {unit})::double precision)"
-    if column.category in "SE" or column.type in ("json", "jsonb"):
+    if _is_written(column):
         return (
             f"CASE WHEN {_compared(column)} ~ '{_ZONED}' THEN {text}::timestamptz "
             f"WHEN {_compared(column)} ~ '{_TIME}' THEN {text}::timestamp AT TIME ZONE 'UTC' END"
@@ -86,8 +98,10 @@ def _time(column: Column) -> str | None:
     return None
 
 
-def _flag(column: Column) -> str:
+def _flag(column: Column) -> str | None:
     if column.category == "N":
         return f"({quoted(column.name)}::numeric <> 0)"
+    if not _is_written(column) and column.category != "V":
+        return None
     word = f"lower({_compared(column)})"
     return f"CASE WHEN {word} IN ({_TRUE}) THEN true WHEN {word} IN ({_FALSE}) THEN false END"

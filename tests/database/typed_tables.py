@@ -109,6 +109,8 @@ NUMBERS: Mapping[str, Type] = {
     "bytea": _number("bytea", _PARTS, "'{}'", fits=False),
     "oid": _number("oid", _WHOLE, fits=False),
     "interval": Type("interval", lambda i: f"'{i + 1} milliseconds'", lambda i: str(i + 1), fits=False),
+    "timestamp": _number("timestamp", ("2026-01-01",) * 3, "'{}'", fits=False, view=False),
+    "numeric[]": _number("numeric[]", _PARTS, "ARRAY[{}]", fits=False, view=False),
 }
 FLAGS: Mapping[str, Type] = {
     name: Type(sql, literal, lambda i: i == 0, fits=name.startswith(("boolean", "domain of b")), view=True)
@@ -183,6 +185,8 @@ TIMES: Mapping[str, Type] = {
     "time": _time("time", "'%H:%M:%S'", fits=False, view=False),
     "interval": _time("interval", "'%H:%M:%S'", fits=False, view=False),
     "time with zone": _time("timetz", "'%H:%M:%S+00'", fits=False, view=False),
+    "uuid": Type("uuid", lambda _: f"'{IDS[0]}'", lambda second: second, fits=False, view=False),
+    "boolean": Type("boolean", lambda _: "true", lambda second: second, fits=False, view=False),
 }
 
 _SET_UP = """
