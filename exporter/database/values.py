@@ -9,8 +9,8 @@ MESSAGE_LENGTH = 4000
 """Characters (of bytea: bytes) of an error message that are looked at."""
 
 _TEXT = sql.SQL('({} COLLATE pg_catalog."C")')
-_MESSAGE = sql.SQL('(left({}, {}) COLLATE pg_catalog."default")')
-_BYTES = sql.SQL("encode(substring({} FROM 1 FOR {}), 'escape')")
+_MESSAGE = sql.SQL('(pg_catalog.left({}, {}) COLLATE pg_catalog."default")')
+_BYTES = sql.SQL("pg_catalog.encode(substring({} FROM 1 FOR {}), 'escape')")
 
 
 def text(column: Column) -> sql.Composed:
@@ -32,11 +32,11 @@ def message(column: Column) -> sql.Composed:
 
 def number(column: Column) -> sql.Composed:
     """The value as NUMERIC. A REAL has the digits that tell it from its neighbours, which a cast would cut to six."""
-    via = "{}::text::numeric" if column.type == "real" else "{}::numeric"
+    via = "{}::pg_catalog.text::numeric" if column.type == "real" else "{}::numeric"
     return sql.SQL(via).format(identifier(column.name))
 
 
 def _as_text(column: Column) -> sql.Composed:
     # of a JSON string this is the text without its quotes
-    form = "({} #>> '{{}}')" if column.type == "jsonb" else "{}::text"
+    form = "({} OPERATOR(pg_catalog.#>>) '{{}}')" if column.type == "jsonb" else "{}::pg_catalog.text"
     return sql.SQL(form).format(identifier(column.name))

@@ -123,11 +123,11 @@ def test_a_request_with_half_a_pair_is_refused(tmp_path: Path, field: str) -> No
     assert alerts.read_text() == "alerts: []\n"
 
 
-def test_a_request_with_a_pair(tmp_path: Path) -> None:
+def test_a_request_with_a_pair_and_a_byte_order_mark(tmp_path: Path) -> None:
     alerts = tmp_path / "alerts.yaml"
     alerts.write_text("alerts:\n")
     request = {"name": "a 😀", "type": "daily_spend", "threshold_usd": 100, "channel": "discord", "summary": "😀 b"}
-    text = json.dumps(request)
+    text = "\ufeff" + json.dumps(request)
     assert PAIR in text
     add_alert(text, Places(alerts, tmp_path / "secrets"), CHANNELS, QUANTITIES, lambda: None)
     (spec,) = parse_alerts(alerts.read_bytes(), "alerts.yaml").specs.values()
