@@ -57,12 +57,13 @@ class LogTable:
 
 
 # `raw` takes each row as it is, `fit` judges its values, and the outer query sums them in one pass: by series, by
-# user, and whole. Numbers are compared as NUMERIC, where NaN is above everything.
+# user, and whole. Numbers are compared as NUMERIC, where NaN is above everything. Of a name as much is taken as a label
+# can be made of, and blanks around it: in a database that does not know its encoding `left` counts bytes.
 _STATEMENT = sql.SQL("""
 WITH raw AS (
   SELECT {instant} AS at, {placed} AS placed,
-         left({operation}, 256) AS operation, left({model}, 256) AS model,
-         CASE WHEN %(by_user)s THEN left({user}, 256) END AS username,
+         left({operation}, 1024) AS operation, left({model}, 1024) AS model,
+         CASE WHEN %(by_user)s THEN left({user}, 1024) END AS username,
          {outcome} AS outcome, {error_class} AS error_class,
          {cost} AS cost, {input_tokens} AS input_tokens,
          {output_tokens} AS output_tokens, {latency} AS latency

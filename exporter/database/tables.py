@@ -96,7 +96,7 @@ _AMOUNTS = ("daily_limit", "warning_threshold", "spent_today")
 
 # Numbers are compared as NUMERIC, where NaN is above everything and only Infinity above every number.
 _BUDGETS = sql.SQL("""
-SELECT left({user}, 256), CASE WHEN {limit} BETWEEN 0 AND {most} THEN round({limit}, 12)::text END,
+SELECT left({user}, 1024), CASE WHEN {limit} BETWEEN 0 AND {most} THEN round({limit}, 12)::text END,
        CASE WHEN {threshold} BETWEEN 0 AND {most} THEN round({threshold}, 12)::text END
 FROM {table} LIMIT {rows}
 """)
@@ -113,7 +113,7 @@ FROM (SELECT {limit} AS lim, {threshold} AS threshold, {spent} AS spent FROM {ta
 _ROUTES = sql.SQL("SELECT {operation}, {primary}, {fallback}, {enabled} FROM {table} LIMIT {rows}")
 _RECOMMENDATIONS = sql.SQL("""
 SELECT kind, status, rows, sum(rows) OVER ()
-FROM (SELECT left({type}, 256) AS kind, left({status}, 256) AS status, count(*) AS rows
+FROM (SELECT left({type}, 1024) AS kind, left({status}, 1024) AS status, count(*) AS rows
       FROM {table} GROUP BY {type_group}, {status_group}) AS groups
 ORDER BY 3 DESC, 1, 2 LIMIT {groups}
 """)

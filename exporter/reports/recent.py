@@ -28,8 +28,8 @@ _SUCCESS = {"ok": True, "failed": False, "timeout": False}
 
 _RECENT = sql.SQL("""
 SELECT at::float8, operation, username, model, cost, latency, outcome FROM (
-  SELECT {time} AS moment, {instant} AS at, left({operation}, 256) AS operation, left({user}, 256) AS username,
-         left({model}, 256) AS model, {cost} AS cost, {latency} AS latency,
+  SELECT {time} AS moment, {instant} AS at, left({operation}, 1024) AS operation, left({user}, 1024) AS username,
+         left({model}, 1024) AS model, {cost} AS cost, {latency} AS latency,
          {outcome} AS outcome
   FROM {table} WHERE {time} >= %(from)s AND {time} < 'infinity'
 ) AS calls

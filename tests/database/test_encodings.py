@@ -262,3 +262,16 @@ def test_a_missing_grant_is_told_with_the_name_of_the_table(
         finally:
             log.execute(f"DROP ROLE {role}")
         assert raised.value.mend == f'GRANT SELECT ON "{name}" TO {role};'
+
+
+def test_a_long_name_is_not_cut_within_a_character(database_in: Callable[[str], str], tmp_path: Path) -> None:
+    with Log(database_in("SQL_ASCII"), "success") as log:
+        log.insert(300, operation="😀" * 127 + "a", cost="0.5")
+        log.insert(300, operation="😀" * 127 + "b", cost="0.25")
+        log.insert(300, operation="ユ" * 500, cost="0.125")
+        with running(log.url, tmp_path) as exporter:
+            exporter.wait_ready()
+            scraped = exporter.scrape()
+        assert scraped.micro("ai_spend_today_usd", operation="😀" * 127 + "a") == 500_000
+        assert scraped.micro("ai_spend_today_usd", operation="😀" * 127 + "b") == 250_000
+        assert scraped.micro("ai_spend_today_usd", operation="ユ" * 128) == 125_000
