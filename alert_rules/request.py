@@ -92,7 +92,11 @@ def _object(text: str | bytes) -> dict[str, Any]:
 
     try:
         data = json.loads(
-            text, object_pairs_hook=unique, parse_float=Decimal, parse_int=Decimal, parse_constant=no_constant
+            text.removeprefix("\ufeff") if isinstance(text, str) else text,
+            object_pairs_hook=unique,
+            parse_float=Decimal,
+            parse_int=Decimal,
+            parse_constant=no_constant,
         )
     except UnicodeDecodeError:
         raise RulesError(["the request is not UTF-8 — send JSON in UTF-8"]) from None

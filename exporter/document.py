@@ -95,7 +95,7 @@ def _build(document: Document, node: Node, path: SettingPath, scalar: Callable[[
     if isinstance(node, MappingNode):
         return _build_mapping(document, node, path, scalar)
     try:
-        return scalar(node)
+        return _whole(document, scalar(node), path, node)
     except (yaml.YAMLError, ValueError, OverflowError, AttributeError, KeyError):
         # What the constructor says would repeat the text.
         line = node.start_mark.line + 1
@@ -112,7 +112,7 @@ def _build_mapping(
         if not isinstance(key_node, ScalarNode):
             document.flaws.append(Flaw(line, path, "a key that is not a name", "write name: value"))
             continue
-        key = key_node.value  # as written: a model may be called 4.5
+        key = _whole(document, key_node.value, path, key_node)  # as written: a model may be called 4.5
         inner = (*path, key)
         if key in built:
             mend = f"keep one; the first is in line {document.lines[inner]}"
@@ -123,6 +123,24 @@ def _build_mapping(
         document.keys[inner] = Place(line, key_node.start_mark.column + 1)
         built[key] = _build(document, value_node, inner, scalar)
     return built
+
+
+# JSON, and YAML that JavaScript writes, spell a character beyond U+FFFF as two escapes, which YAML reads one by one.
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def _whole(document: Document, value: Any, path: SettingPath, node: Node) -> Any:
+    """The value, in a text each pair of surrogates joined; half a pair is a flaw."""
+    if not isinstance(value, str) or _HALF.search(value) is None:
+        return value
+    joined = _PAIR.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), value)
+    half = _HALF.search(joined)
+    if half is not None:
+        mark = node.start_mark
+        found = f"half of a character: \\u{ord(half[0]):04x}, a surrogate without its other half"
+        document.flaws.append(Flaw(mark.line + 1, path, found, "write the character itself", mark.column + 1))
+    return _HALF.sub("\ufffd", joined)
 
 
 _SYNTAX = (

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from exporter.database.layout import Column, Relation
+from exporter.database.columns import Column
+from exporter.database.layout import Relation
 from exporter.database.names import columns_sql, quoted, table_sql
 from exporter.database.session import Session
 from exporter.finding import Finding, fail, ok, warn

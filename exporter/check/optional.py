@@ -12,8 +12,9 @@ from exporter.check.scene import Scene
 from exporter.check.table_index import check_served
 from exporter.config import LARGEST_AMOUNT
 from exporter.config.sections import Tables
+from exporter.database.columns import Column
 from exporter.database.errors import QueryTimeout, TableLocked
-from exporter.database.layout import ROLES, Column, Relation, find_columns
+from exporter.database.layout import ROLES, Relation, find_columns
 from exporter.database.names import quoted, table_sql
 from exporter.database.tables import (
     SEVERAL_BUDGETS,

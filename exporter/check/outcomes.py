@@ -32,7 +32,7 @@ _WORD_LENGTH = 40
 _WORDS = sql.SQL("""
 SELECT word, calls, sum(calls) OVER ()::bigint, known FROM (
   SELECT CASE WHEN known THEN '' ELSE word END AS word, known, count(*) AS calls
-  FROM (SELECT left({word}::text, {length}) AS word, {outcome} NOT IN ('null', 'unknown') AS known
+  FROM (SELECT left({word}, {length}) AS word, {outcome} NOT IN ('null', 'unknown') AS known
         FROM {table} WHERE {time} >= %(from)s AND {time} < %(until)s) AS rows
   GROUP BY 1, 2
 ) AS words
@@ -100,7 +100,7 @@ def _read(scene: Scene, age: int) -> Outcomes:
     log, clock = scene.log, int(scene.session.clock)
     lower, upper = bounds(log, scene.rules, Span(clock - age, clock + 1))
     statement = _WORDS.format(
-        word=log.column("status" if log.has_status else "success"),
+        word=log.text("status" if log.has_status else "success"),
         length=sql.Literal(_WORD_LENGTH),
         outcome=outcome(log),
         table=identifier(*log.relation.name.parts),

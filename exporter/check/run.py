@@ -8,6 +8,7 @@ import psycopg
 
 from exporter.check import clocks, index, log_table, operations, optional, outcomes, patterns
 from exporter.check.access import GRANTS, LEAST_PRIVILEGE
+from exporter.check.encoding import ENCODING, check_encoding
 from exporter.check.scene import Scene
 from exporter.check.series import check_series
 from exporter.check.space import check_space
@@ -64,6 +65,7 @@ STEPS: Sequence[Step] = (
     Step(CONNECTION, check_connection),
     Step(clocks.CLOCK, clocks.check_clock, [CONNECTION]),
     Step(clocks.REPLICATION, clocks.check_replication, [CONNECTION], optional=True),
+    Step(ENCODING, check_encoding, [CONNECTION]),
     Step(patterns.PATTERNS, patterns.check_patterns, [CONNECTION]),
     Step(log_table.TABLE, log_table.check_table, [CONNECTION]),
     Step(log_table.COLUMNS, log_table.check_columns, [log_table.TABLE]),

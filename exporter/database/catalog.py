@@ -5,8 +5,9 @@ from typing import Any
 from psycopg import Cursor
 
 from exporter.config import QualifiedName
+from exporter.database.columns import Column
 from exporter.database.errors import SchemaProblem
-from exporter.database.layout import Column, Relation
+from exporter.database.layout import Relation
 
 Rows = Cursor[tuple[Any, ...]]
 
@@ -38,12 +39,26 @@ WHERE relname = %(name)s AND CASE WHEN %(schema)s::text IS NULL THEN NOT system 
 ORDER BY place, nspname
 """
 
+# The last type of a chain of domains is the one that decides. A server before 12 has no collisdeterministic.
 _COLUMNS = """
-SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typcategory
-FROM pg_catalog.pg_attribute a
-JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-WHERE a.attrelid = %(oid)s::oid AND a.attnum > 0 AND NOT a.attisdropped
-ORDER BY a.attnum
+WITH RECURSIVE typed AS (
+  SELECT a.attnum, a.attname, a.attcollation, a.atttypid AS declared, a.atttypmod AS declared_as,
+         a.atttypid AS type, a.atttypmod AS modifier
+  FROM pg_catalog.pg_attribute a
+  WHERE a.attrelid = %(oid)s::oid AND a.attnum > 0 AND NOT a.attisdropped
+UNION ALL
+  SELECT d.attnum, d.attname, d.attcollation, d.declared, d.declared_as, t.typbasetype, t.typtypmod
+  FROM typed d JOIN pg_catalog.pg_type t ON t.oid = d.type WHERE t.typtype = 'd'
+)
+SELECT d.attname, n.nspname, t.typname, pg_catalog.format_type(d.type, d.modifier), t.typcategory,
+       pg_catalog.format_type(d.declared, d.declared_as), t.oid::bigint,
+       coalesce(pg_catalog.to_jsonb(c) ->> 'collisdeterministic' = 'false', false)
+FROM typed d
+JOIN pg_catalog.pg_type t ON t.oid = d.type
+JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+LEFT JOIN pg_catalog.pg_collation c ON c.oid = d.attcollation
+WHERE t.typtype <> 'd'
+ORDER BY d.attnum
 """
 
 
@@ -78,5 +93,19 @@ def find_relation(
     return Relation(
         QualifiedName(schema, table),
         oid,
-        {column: Column(column, kind, category) for column, kind, category in columns},
+        {row[0]: _column(*row) for row in columns},
+    )
+
+
+def _column(
+    name: str, schema: str, kind: str, written: str, category: str, declared: str, oid: int, folds_text: bool
+) -> Column:
+    own = schema == "pg_catalog"
+    return Column(
+        name,
+        written.removeprefix("pg_catalog.") if own else f"{schema}.{kind}",
+        category,
+        declared.removeprefix("pg_catalog."),
+        oid,
+        folds_text,
     )

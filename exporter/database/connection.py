@@ -6,10 +6,9 @@ from concurrent.futures import Future
 from typing import Any
 
 import psycopg
-from psycopg.abc import Buffer
-from psycopg.adapt import Loader
 
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
+from exporter.database.encoding import be_lenient, client_encoding
 from exporter.database.errors import DatabaseError, DatabaseUnavailable, is_understood, scrub, translate
 from exporter.database.refusal import refused_with
 
@@ -25,37 +24,30 @@ _KEEPALIVE = {
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",
 }
-_TEXT_TYPES = ("text", "varchar", "bpchar", "name")
-
-
-class _LenientText(Loader):
-    """Text from a database that never checked its encoding: bytes that are no UTF-8 become U+FFFD."""
-
-    def load(self, data: Buffer) -> str:
-        return bytes(data).decode("utf-8", "replace")
 
 
 def connect(info: ConnInfo, timeout: float, application_name: str) -> Connection:
     """Open a connection: autocommit, tuples, text as ``str``, no prepared statements, no session state.
 
-    The timeout is in seconds, at least two and whole (as libpq has it), for each address of the host; it wins
-    over one in the URL, everything else in the URL wins over ours. In a database of encoding SQL_ASCII the text of
-    a query must be ASCII; its parameters need not. Raises a DatabaseError.
+    The timeout is in seconds, at least two and whole (as libpq has it), for each address of the host. It and the
+    encoding win over those in the URL, everything else in the URL wins over ours. The text is in the database's own
+    encoding: use `encoding.encode_statement` for a query that is not ASCII; its parameters may be any text. Raises a
+    DatabaseError.
     """
     parameters: dict[str, Any] = {
         **_KEEPALIVE,
-        "client_encoding": "utf8",  # poolers keep track of it
         "application_name": application_name,
         **info.params,
+        "client_encoding": "utf8",  # poolers keep track of it
         "connect_timeout": str(max(2, math.ceil(timeout))),
     }
     connection = _open(info, parameters)
-    if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
-        # Such a database holds any bytes, and would refuse a whole query for one that is not UTF-8.
+    encoding = client_encoding(connection.info.parameter_status("server_encoding") or "UTF8")
+    if encoding != "UTF8":
+        # The server would refuse a whole query for one value or name that it cannot convert.
         connection.close()
-        connection = _open(info, {**parameters, "client_encoding": "sql_ascii"})
-        for name in _TEXT_TYPES:
-            connection.adapters.register_loader(name, _LenientText)
+        connection = _open(info, {**parameters, "client_encoding": encoding})
+    be_lenient(connection)
     return connection
 
 

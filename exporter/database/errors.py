@@ -211,7 +211,7 @@ def _without_state(exc: psycopg.Error, info: ConnInfo, said: str) -> DatabaseErr
 
 def _privilege(exc: psycopg.Error, info: ConnInfo, table: QualifiedName | None, said: str) -> DatabaseError:
     role, name = _role(info), _name_in(exc, info)
-    given = exc.diag.message_primary or ""
+    given = _message(exc)
     if exc.diag.source_file == "rls.c" or "row-level security" in given:
         return hidden_rows(name or "<table>", role, " (SQLSTATE 42501)")
     about = _refused_part(given, table)
@@ -241,9 +241,18 @@ def _refused_part(given: str, table: QualifiedName | None) -> Literal["table", "
     return None
 
 
+def _message(exc: psycopg.Error) -> str:
+    """The server's message. From a database that does not know its encoding it is taken as UTF-8."""
+    said = exc.diag.message_primary or ""
+    if "\ufffd" in said and exc.pgresult is not None:
+        data = exc.pgresult.error_field(psycopg.pq.DiagnosticField.MESSAGE_PRIMARY) or b""
+        said = data.decode("utf-8", "replace")
+    return said
+
+
 def _name_in(exc: psycopg.Error, info: ConnInfo) -> str:
     """The table or column that the server's message names; empty if it names none."""
-    said = scrub(exc.diag.message_primary or "", info)
+    said = scrub(_message(exc), info)
     if refused := _REFUSED.fullmatch(said):
         name = refused[1]  # to its end, and without quotes whatever is in it
     else:

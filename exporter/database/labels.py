@@ -8,8 +8,8 @@ from exporter.config import Classification, clean_label
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN
 from exporter.ledger.users import OTHER_USERS
 
-READ_LENGTH = 256
-"""Characters of a name that are read, so that blanks before it do not cost the label its end."""
+READ_LENGTH = 1024
+"""Characters of a name that are read, or bytes where the database counts those: more than a label has."""
 
 
 def user_name(text: str | None) -> str:

@@ -4,16 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.config import QualifiedName
+from exporter.database.columns import Column, Kind, fits
 from exporter.database.errors import SchemaProblem
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the database: its name, its type as PostgreSQL writes it, and the type's category letter."""
-
-    name: str
-    type: str
-    category: str
+from exporter.database.views import view_name, view_sql
 
 
 @dataclass(frozen=True)
@@ -27,48 +20,45 @@ class Relation:
 
 @dataclass(frozen=True)
 class Role:
-    """What a column is for: names it may have, the type categories that fit, and whether it must be there."""
+    """What a column is for: names it may have, the kind of value that fits, and whether it must be there."""
 
     names: Sequence[str]
-    categories: str
+    kind: Kind
     required: bool = True
 
 
-NUMBER, TIME, FLAG = "N", "D", "B"
-ANY_TEXT = "SEUX"
-
 LOG_ROLES: Mapping[str, Role] = {
-    "time": Role(("created_at", "executed_at"), TIME),
-    "operation": Role(("operation_id",), ANY_TEXT, required=False),
-    "operation_type": Role(("operation_type",), ANY_TEXT, required=False),
-    "model": Role(("model_used", "model"), ANY_TEXT),
-    "user": Role(("user_id",), ANY_TEXT + NUMBER),
-    "input_tokens": Role(("input_tokens",), NUMBER),
-    "output_tokens": Role(("output_tokens",), NUMBER),
-    "cost": Role(("cost_usd",), NUMBER),
-    "latency": Role(("latency_ms",), NUMBER),
-    "success": Role(("success",), FLAG, required=False),
-    "status": Role(("status",), ANY_TEXT, required=False),
-    "error_message": Role(("error_message",), ANY_TEXT),
+    "time": Role(("created_at", "executed_at"), Kind.TIME),
+    "operation": Role(("operation_id",), Kind.KEY, required=False),
+    "operation_type": Role(("operation_type",), Kind.KEY, required=False),
+    "model": Role(("model_used", "model"), Kind.NAME),
+    "user": Role(("user_id",), Kind.KEY),
+    "input_tokens": Role(("input_tokens",), Kind.NUMBER),
+    "output_tokens": Role(("output_tokens",), Kind.NUMBER),
+    "cost": Role(("cost_usd",), Kind.NUMBER),
+    "latency": Role(("latency_ms",), Kind.NUMBER),
+    "success": Role(("success",), Kind.FLAG, required=False),
+    "status": Role(("status",), Kind.NAME, required=False),
+    "error_message": Role(("error_message",), Kind.MESSAGE),
 }
 BUDGET_ROLES: Mapping[str, Role] = {
-    "user": Role(("user_id",), ANY_TEXT + NUMBER),
-    "daily_limit": Role(("daily_limit_usd", "daily_budget_usd"), NUMBER),
-    "monthly_limit": Role(("monthly_limit_usd", "monthly_budget_usd"), NUMBER, required=False),
-    "warning_threshold": Role(("warning_threshold_usd", "warning_threshold_percentage"), NUMBER, required=False),
-    "spent_today": Role(("current_spend_today", "daily_spent_usd"), NUMBER, required=False),
+    "user": Role(("user_id",), Kind.KEY),
+    "daily_limit": Role(("daily_limit_usd", "daily_budget_usd"), Kind.NUMBER),
+    "monthly_limit": Role(("monthly_limit_usd", "monthly_budget_usd"), Kind.NUMBER, required=False),
+    "warning_threshold": Role(("warning_threshold_usd", "warning_threshold_percentage"), Kind.NUMBER, required=False),
+    "spent_today": Role(("current_spend_today", "daily_spent_usd"), Kind.NUMBER, required=False),
 }
 ROUTE_ROLES: Mapping[str, Role] = {
-    "operation": Role(("operation_id",), ANY_TEXT),
-    "primary_model": Role(("primary_model",), ANY_TEXT),
-    "fallback_model": Role(("fallback_model",), ANY_TEXT, required=False),
-    "enabled": Role(("enabled",), FLAG, required=False),
+    "operation": Role(("operation_id",), Kind.KEY),
+    "primary_model": Role(("primary_model",), Kind.NAME),
+    "fallback_model": Role(("fallback_model",), Kind.NAME, required=False),
+    "enabled": Role(("enabled",), Kind.FLAG, required=False),
 }
 RECOMMENDATION_ROLES: Mapping[str, Role] = {
-    "type": Role(("recommendation_type",), ANY_TEXT),
-    "status": Role(("approval_status",), ANY_TEXT),
+    "type": Role(("recommendation_type",), Kind.NAME),
+    "status": Role(("approval_status",), Kind.NAME),
 }
-APPROVAL_ROLES: Mapping[str, Role] = {"status": Role(("status",), ANY_TEXT)}
+APPROVAL_ROLES: Mapping[str, Role] = {"status": Role(("status",), Kind.NAME)}
 
 ROLES: Mapping[str, Mapping[str, Role]] = {
     "budgets": BUDGET_ROLES,
@@ -78,27 +68,23 @@ ROLES: Mapping[str, Mapping[str, Role]] = {
 }
 """The optional tables' roles, by the table's place in the configuration."""
 
-_WANTED = {NUMBER: "a number", TIME: "timestamp or timestamptz", FLAG: "boolean"}
-
 
 def find_columns(
     relation: Relation, section: str, roles: Mapping[str, Role], explicit: Mapping[str, str | None]
 ) -> dict[str, Column]:
-    """The column for each role that has one.
+    """The column for each role that has one, of a type that can be read exactly.
 
     `section` is the part of `columns` in the configuration that `explicit` comes from. Raises `SchemaProblem`, which
-    names the table, the columns seen and the setting to write.
+    names the table, the columns seen and the setting to write, or a view to create.
     """
-    return {
-        role: column
-        for role, wanted in roles.items()
-        if (column := _find(relation, f"columns.{section}.{role}", wanted, explicit.get(role))) is not None
-    }
+    columns = _choose(relation, section, roles, explicit)
+    _require_fit(relation, section, roles, columns)
+    return columns
 
 
 def find_log_columns(relation: Relation, explicit: Mapping[str, str | None]) -> dict[str, Column]:
     """`find_columns` for the log, where an operation and one kind of outcome must be found too."""
-    columns = find_columns(relation, "log", LOG_ROLES, explicit)
+    columns = _choose(relation, "log", LOG_ROLES, explicit)
     if "operation" not in columns and "operation_type" not in columns:
         raise _problem(relation, "no column for the operation", "columns.log.operation")
     outcomes = [role for role in ("success", "status") if role in columns]
@@ -108,30 +94,50 @@ def find_log_columns(relation: Relation, explicit: Mapping[str, str | None]) -> 
     elif len(outcomes) != 1:
         found = "both success and status could be the outcome" if outcomes else "no column for the outcome"
         raise _problem(relation, found, "columns.log.success or columns.log.status")
-    if not columns["time"].type.startswith("timestamp"):
-        raise _problem(relation, f"{columns['time'].name} is of type {columns['time'].type}", "columns.log.time")
+    _require_fit(relation, "log", LOG_ROLES, columns)
     return columns
+
+
+def _require_fit(relation: Relation, section: str, roles: Mapping[str, Role], columns: Mapping[str, Column]) -> None:
+    """Raise `SchemaProblem` if a column's type does not fit its role; its hint is a view in which all do."""
+    unfit = {role: column for role, column in columns.items() if not fits(column, roles[role].kind)}
+    if not unfit:
+        return
+    found = "; ".join(
+        f"{column.name} is of type {column.shown_type}, where {roles[role].kind.value} is needed"
+        for role, column in unfit.items()
+    )
+    problem = _problem(relation, found, ", ".join(f"columns.{section}.{role}" for role in unfit))
+    wanted = {column.name: (column, roles[role].kind) for role, column in columns.items()}
+    view = view_sql(relation.name, list(wanted.values()))
+    if view is not None:
+        setting = f"tables.{section}: {view_name(relation.name)}"
+        problem.mend = f"{view} -- grant SELECT on it to the exporter's role, and write {setting}; or {problem.mend}"
+    raise problem
+
+
+def _choose(
+    relation: Relation, section: str, roles: Mapping[str, Role], explicit: Mapping[str, str | None]
+) -> dict[str, Column]:
+    return {
+        role: column
+        for role, wanted in roles.items()
+        if (column := _find(relation, f"columns.{section}.{role}", wanted, explicit.get(role))) is not None
+    }
 
 
 def _find(relation: Relation, setting: str, role: Role, explicit: str | None) -> Column | None:
     if explicit is not None:
         if explicit not in relation.columns:
             raise _problem(relation, f"no column {explicit}", setting)
-        candidates = [relation.columns[explicit]]
-    else:
-        candidates = [relation.columns[name] for name in role.names if name in relation.columns]
+        return relation.columns[explicit]
+    candidates = [relation.columns[name] for name in role.names if name in relation.columns]
     if len(candidates) > 1:
         names = " and ".join(column.name for column in candidates)
         raise _problem(relation, f"{names} could both be meant", setting)
-    if not candidates:
-        if role.required:
-            raise _problem(relation, f"no column {' or '.join(role.names)}", setting)
-        return None
-    (column,) = candidates
-    if column.category not in role.categories:
-        wanted = _WANTED.get(role.categories, "text")
-        raise _problem(relation, f"{column.name} is of type {column.type}, where {wanted} is needed", setting)
-    return column
+    if not candidates and role.required:
+        raise _problem(relation, f"no column {' or '.join(role.names)}", setting)
+    return candidates[0] if candidates else None
 
 
 def _problem(relation: Relation, found: str, setting: str) -> SchemaProblem:

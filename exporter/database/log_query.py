@@ -9,8 +9,10 @@ from zoneinfo import ZoneInfo
 from psycopg import sql
 
 from exporter.config import MOST, Classification
+from exporter.database import values
+from exporter.database.columns import Column
 from exporter.database.labels import READ_LENGTH, timeout_steps
-from exporter.database.layout import Column, Relation
+from exporter.database.layout import Relation
 from exporter.database.names import identifier
 from exporter.ledger.aggregate import LATENCY_EDGES
 from exporter.ledger.model import Span
@@ -36,23 +38,32 @@ class LogTable:
     @property
     def has_zone(self) -> bool:
         """Whether the time column knows its zone."""
-        return self.columns["time"].type.endswith("with time zone")
+        return self.columns["time"].has_zone
 
     def column(self, role: str) -> sql.Identifier:
         """The column that has a role, quoted."""
         return identifier(self.columns[role].name)
 
+    def text(self, role: str) -> sql.Composed:
+        """The value of the column that has a role, as text."""
+        return values.text(self.columns[role])
+
+    def number(self, role: str) -> sql.Composed:
+        """The value of the column that has a role, as NUMERIC."""
+        return values.number(self.columns[role])
+
 
 # `raw` takes each row as it is, `fit` judges its values, and the outer query sums them in one pass: by series, by
-# user, and whole. Numbers are compared as NUMERIC, where NaN is above everything.
+# user, and whole. Numbers are compared as NUMERIC, where NaN is above everything. Of a name as much is taken as a label
+# can be made of, and blanks around it: in a database that does not know its encoding `left` counts bytes.
 _STATEMENT = sql.SQL("""
 WITH raw AS (
   SELECT {instant} AS at, {placed} AS placed,
          {operation} AS operation, {operation_type} AS operation_type, {model} AS model,
          CASE WHEN %(by_user)s THEN {user} END AS username,
          {outcome} AS outcome, {error_class} AS error_class,
-         {cost}::numeric AS cost, {input_tokens}::numeric AS input_tokens,
-         {output_tokens}::numeric AS output_tokens, {latency}::numeric AS latency
+         {cost} AS cost, {input_tokens} AS input_tokens,
+         {output_tokens} AS output_tokens, {latency} AS latency
   FROM {table}
   WHERE {searched} >= %(from)s AND {searched} < %(until)s
 ), fit AS (
@@ -91,7 +102,7 @@ FIRST_FAULT = 17
 
 _BY_SUCCESS = sql.SQL("CASE WHEN {0} THEN 'ok' WHEN {0} IS NULL THEN 'null' ELSE 'failed' END")
 _BY_STATUS = sql.SQL(
-    "CASE {0}::text WHEN 'success' THEN 'ok' WHEN 'failed' THEN 'failed' WHEN 'timeout' THEN 'timeout' "
+    "CASE {0} WHEN 'success' THEN 'ok' WHEN 'failed' THEN 'failed' WHEN 'timeout' THEN 'timeout' "
     "WHEN 'pending' THEN 'pending' WHEN 'running' THEN 'running' "
     "ELSE CASE WHEN {0} IS NULL THEN 'null' ELSE 'unknown' END END"
 )
@@ -167,7 +178,7 @@ def span_query(
         fault_counts=fault_counts,
         **_rows_of_span(log, moved),
         **{role: name_column(log, role) for role in ("model", "user")},
-        **{measure: log.column(measure) for measure in MOST},
+        **{measure: log.number(measure) for measure in MOST},
     )
     parameters = _parameters(log, rules, span, width) | {"most_rows": most, "by_user": by_user}
     return statement, parameters | _moved_parameters(moved, span)
@@ -237,14 +248,14 @@ def instant(log: LogTable, rules: Classification) -> sql.Composed:
 
 def name_column(log: LogTable, role: str) -> sql.Composed:
     """The column that has a role, as text that is not cleaned and has `READ_LENGTH` characters at most."""
-    return sql.SQL("left({}::text, {})").format(log.column(role), sql.Literal(READ_LENGTH))
+    return sql.SQL("left({}, {})").format(log.text(role), sql.Literal(READ_LENGTH))
 
 
 def _operation_type(log: LogTable) -> sql.Composable:
     """The operation's type where its id may have nothing that can be seen, else NULL: few rows need both."""
     if not {"operation", "operation_type"} <= log.columns.keys():
         return sql.SQL("NULL::text")
-    visible = sql.SQL("coalesce({}::text COLLATE \"C\" ~ '[!-~]', false)").format(log.column("operation"))
+    visible = sql.SQL("coalesce({} ~ '[!-~]', false)").format(log.text("operation"))
     return sql.SQL("CASE WHEN NOT {} THEN {} END").format(visible, name_column(log, "operation_type"))
 
 
@@ -256,14 +267,14 @@ def operation_columns(log: LogTable) -> tuple[sql.Composable, sql.Composable]:
 def outcome(log: LogTable) -> sql.Composed:
     """How the row's call ended: ok, failed, timeout, pending, running, null or unknown."""
     if log.has_status:
-        return _BY_STATUS.format(log.column("status"))
+        return _BY_STATUS.format(log.text("status"))
     return _BY_SUCCESS.format(log.column("success"))
 
 
 def final_and_failed(log: LogTable) -> tuple[sql.Composed, sql.Composed]:
     """Conditions for what `outcome` calls final (ok, failed or timeout), and for failed or timeout."""
     if log.has_status:
-        status = sql.SQL("{}::text").format(log.column("status"))
+        status = log.text("status")
         return (
             sql.SQL("{} IN ('success', 'failed', 'timeout')").format(status),
             sql.SQL("{} IN ('failed', 'timeout')").format(status),
@@ -273,9 +284,9 @@ def final_and_failed(log: LogTable) -> tuple[sql.Composed, sql.Composed]:
 
 
 def _error_class(log: LogTable, rules: Classification) -> sql.Composed:
-    message = log.column("error_message")
+    message = values.message(log.columns["error_message"])
     cases = [
-        sql.SQL("WHEN left({}, 4000) ~* {} THEN {}").format(
+        sql.SQL("WHEN {} ~* {} THEN {}").format(
             message, sql.Placeholder(f"pattern_{number}"), sql.Literal(error_class.name)
         )
         for number, error_class in enumerate(rules.error_classes)
@@ -290,7 +301,7 @@ def _error_class(log: LogTable, rules: Classification) -> sql.Composed:
 # The same judgement of a cost as in `_STATEMENT`.
 _SPEND = sql.SQL("""
 SELECT coalesce(sum(round(cost, 12)) FILTER (WHERE cost BETWEEN 0 AND %(most_cost)s), 0)
-FROM (SELECT {instant} AS at, {cost}::numeric AS cost FROM {table}
+FROM (SELECT {instant} AS at, {cost} AS cost FROM {table}
       WHERE {time} >= %(from)s AND {time} < %(until)s) AS raw
 WHERE at >= %(lo)s AND at < %(hi)s
 """)
@@ -301,7 +312,7 @@ def spend_query(log: LogTable, rules: Classification, span: Span) -> tuple[sql.C
     lower, upper = bounds(log, rules, span)
     statement = _SPEND.format(
         instant=instant(log, rules),
-        cost=log.column("cost"),
+        cost=log.number("cost"),
         table=identifier(*log.relation.name.parts),
         time=log.column("time"),
     )

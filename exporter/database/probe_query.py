@@ -9,6 +9,7 @@ from typing import Any
 from psycopg import sql
 
 from exporter.config import Classification
+from exporter.database.columns import INTEGERS
 from exporter.database.log_query import LogTable, bounds, final_and_failed, instant
 from exporter.database.names import identifier
 from exporter.database.session import Session
@@ -16,7 +17,6 @@ from exporter.ledger.aggregate import money_units
 from exporter.ledger.model import Span
 from exporter.ledger.probing import Sums
 
-_INTEGERS = ("smallint", "integer", "bigint")
 _SCALE = re.compile(r"numeric\(\d+,(\d+)\)")
 _KEPT_DECIMALS = 12
 
@@ -93,7 +93,7 @@ def read_sums(session: Session, log: LogTable, rules: Classification, spans: Seq
     found = {row[0]: row[1:] for row in session.run(*probe_query(log, rules, spans))}
     return {
         span: Sums(
-            rows, calls, failures, money_units(cost or Decimal()), int(read or 0), int(written or 0), int(latency or 0)
+            rows, calls, failures, money_units(Decimal(cost or 0)), int(read or 0), int(written or 0), int(latency or 0)
         )
         for span in spans
         for rows, calls, failures, cost, read, written, latency in [found[span.lo]]
@@ -105,12 +105,12 @@ def _zone_slices(rules: Classification) -> sql.Composed:
 
 
 def _is_integer(log: LogTable, measure: str) -> bool:
-    return log.columns[measure].type in _INTEGERS
+    return log.columns[measure].type in INTEGERS
 
 
 def _usable(log: LogTable, measure: str) -> sql.Composed:
     """The value where it can be used, else NULL. Anything but integers is compared as NUMERIC, where NaN is highest."""
-    value = sql.SQL("{}" if _is_integer(log, measure) else "{}::numeric").format(log.column(measure))
+    value: sql.Composable = log.column(measure) if _is_integer(log, measure) else log.number(measure)
     return sql.SQL("CASE WHEN {0} BETWEEN 0 AND {1} THEN {0} END").format(value, sql.Placeholder(f"most_{measure}"))
 
 

@@ -19,6 +19,7 @@ from psycopg import sql
 from exporter.config import Classification, QualifiedName
 from exporter.database.catalog import Rows, find_relation
 from exporter.database.connection import Connection, ConnInfo, start_connecting
+from exporter.database.encoding import Charset, charset_of, encode_statement
 from exporter.database.errors import (
     DatabaseError,
     DatabaseUnavailable,
@@ -138,7 +139,7 @@ class Session:
         A percent sign in it is written twice, whether it has parameters or not.
         """
         self.limit()
-        return self._cursor.execute(statement, parameters or {}).fetchall()
+        return self._cursor.execute(self._encoded(statement), parameters or {}).fetchall()
 
     def translate(self, error: psycopg.Error) -> DatabaseError:
         """An error of a statement in our words, by the table that was looked for last."""
@@ -152,7 +153,15 @@ class Session:
         Take all of them before the next statement. Otherwise it is like `run`.
         """
         self.limit()
-        yield from self._cursor.stream(statement, parameters or {}, size=_AT_ONCE)
+        yield from self._cursor.stream(self._encoded(statement), parameters or {}, size=_AT_ONCE)
+
+    def _encoded(self, statement: str | sql.Composed) -> bytes:
+        return encode_statement(statement, self._cursor.connection)
+
+    @property
+    def charset(self) -> Charset:
+        """Which characters the database can hold."""
+        return charset_of(self._cursor.connection)
 
     @property
     def left(self) -> float:

@@ -10,9 +10,11 @@ from itertools import islice, product
 from psycopg import sql
 
 from exporter.config import LARGEST_AMOUNT, Config, QualifiedName, clean_label
+from exporter.database import values
+from exporter.database.columns import Column
 from exporter.database.errors import TooManyRows
 from exporter.database.labels import clean_aliases, model_name, user_name
-from exporter.database.layout import ROLES, Column, Relation, find_columns
+from exporter.database.layout import ROLES, Relation, find_columns
 from exporter.database.log_query import FAULTS
 from exporter.database.names import identifier
 from exporter.database.session import Session
@@ -90,18 +92,20 @@ class Table:
             return sql.SQL("NULL::numeric") if role in _AMOUNTS else sql.SQL("NULL::text")
         if role == "enabled":
             return self.column(role)
-        return sql.SQL("{}::{}").format(self.column(role), sql.SQL("numeric" if role in _AMOUNTS else "text"))
+        column = self.columns[role]
+        return values.number(column) if role in _AMOUNTS else values.text(column)
 
     def group(self, role: str) -> sql.Composable:
-        """The column that has a role, in a form that an index on it serves; as text if its type cannot be compared."""
-        return self.column(role) if self.columns[role].category in "SE" else self.value(role)
+        """The column that has a role: bare, so that an index serves, where it is compared exactly so; else as text."""
+        column = self.columns[role]
+        return self.column(role) if column.category in "SE" and not column.folds_text else self.value(role)
 
 
 _AMOUNTS = ("daily_limit", "warning_threshold", "spent_today")
 
 # Numbers are compared as NUMERIC, where NaN is above everything and only Infinity above every number.
 _BUDGETS = sql.SQL("""
-SELECT left({user}, 256), CASE WHEN {limit} BETWEEN 0 AND {most} THEN round({limit}, 12)::text END,
+SELECT left({user}, 1024), CASE WHEN {limit} BETWEEN 0 AND {most} THEN round({limit}, 12)::text END,
        CASE WHEN {threshold} BETWEEN 0 AND {most} THEN round({threshold}, 12)::text END
 FROM {table} LIMIT {rows}
 """)
@@ -118,7 +122,7 @@ FROM (SELECT {limit} AS lim, {threshold} AS threshold, {spent} AS spent FROM {ta
 _ROUTES = sql.SQL("SELECT {operation}, {primary}, {fallback}, {enabled} FROM {table} LIMIT {rows}")
 _RECOMMENDATIONS = sql.SQL("""
 SELECT kind, status, rows, sum(rows) OVER ()
-FROM (SELECT left({type}, 256) AS kind, left({status}, 256) AS status, count(*) AS rows
+FROM (SELECT left({type}, 1024) AS kind, left({status}, 1024) AS status, count(*) AS rows
       FROM {table} GROUP BY {type_group}, {status_group}) AS groups
 ORDER BY 3 DESC, 1, 2 LIMIT {groups}
 """)
@@ -127,10 +131,9 @@ _ENUM = """
 SELECT n.nspname::text, t.typname::text,
        ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e
              WHERE e.enumtypid = t.oid AND lower(e.enumlabel) = %(word)s)
-FROM pg_catalog.pg_attribute a
-JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+FROM pg_catalog.pg_type t
 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-WHERE a.attrelid = %(oid)s::oid AND a.attname = %(column)s
+WHERE t.oid = %(type)s::oid
 """
 
 
@@ -253,16 +256,18 @@ def approvals_query(session: Session, table: Table) -> sql.Composed:
 
     It can use an index on the status: the bare column is compared with every spelling of the word.
     """
-    column = table.columns["status"]
+    column, status = table.columns["status"], table.group("status")
     if column.category == "E":
         # comparing with a word that the type does not have is an error
-        asked = {"oid": table.relation.oid, "column": column.name, "word": PENDING}
-        ((schema, kind, labels),) = session.run(_ENUM, asked)
-        words = sql.SQL("{}::text[]::{}[]").format(sql.Literal(labels), identifier(schema, kind))
+        ((schema, kind, labels),) = session.run(_ENUM, {"type": column.type_oid, "word": PENDING})
+        enum = identifier(schema, kind)
+        words = sql.SQL("{}::text[]::{}[]").format(sql.Literal(labels), enum)
+        # a domain over the type has no operators of its own
+        status = sql.SQL("{}::{}").format(table.column("status"), enum)
     else:
         spellings = ["".join(letters) for letters in product(*((c, c.upper()) for c in PENDING))]
         words = sql.SQL("{}::text[]").format(sql.Literal(spellings))
-    return _APPROVALS.format(table=table.name, status=table.group("status"), words=words)
+    return _APPROVALS.format(table=table.name, status=status, words=words)
 
 
 def find_table(session: Session, config: Config, section: str) -> Table | None:

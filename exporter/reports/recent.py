@@ -32,7 +32,7 @@ _SUCCESS = {"ok": True, "failed": False, "timeout": False}
 _RECENT = sql.SQL("""
 SELECT at::float8, operation, operation_type, username, model, cost, latency, outcome FROM (
   SELECT {time} AS moment, {instant} AS at, {operation} AS operation, {operation_type} AS operation_type,
-         {user} AS username, {model} AS model, {cost}::numeric AS cost, {latency}::numeric AS latency,
+         {user} AS username, {model} AS model, {cost} AS cost, {latency} AS latency,
          {outcome} AS outcome
   FROM {table} WHERE {time} >= %(from)s AND {time} < 'infinity'
 ) AS calls
@@ -117,8 +117,8 @@ def read_recent(
         operation_type=operation_type,
         user=name_column(log, "user"),
         model=name_column(log, "model"),
-        cost=log.column("cost"),
-        latency=log.column("latency"),
+        cost=log.number("cost"),
+        latency=log.number("latency"),
         outcome=outcome(log),
         table=identifier(*log.relation.name.parts),
     )

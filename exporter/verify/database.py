@@ -18,7 +18,7 @@ _SECONDS = 60.0
 
 # One plain sum, by no code of the exporter's but the meaning of a time and of a usable cost.
 _SPENT = sql.SQL("""
-SELECT coalesce(sum({cost}::numeric) FILTER (WHERE {cost}::numeric BETWEEN 0 AND %(most)s), 0)
+SELECT coalesce(sum({cost}) FILTER (WHERE {cost} BETWEEN 0 AND %(most)s), 0)
 FROM {table} WHERE {time} >= %(from)s AND {time} < %(until)s AND {instant} >= %(lo)s AND {instant} < %(hi)s
 """)
 
@@ -50,7 +50,7 @@ def spent_since(config: Config, info: ConnInfo, start: int) -> Decimal:
             span = Span(start, int(session.clock) + 1)
             lower, upper = bounds(log, rules, span)
             statement = _SPENT.format(
-                cost=log.column("cost"),
+                cost=log.number("cost"),
                 time=log.column("time"),
                 instant=instant(log, rules),
                 table=identifier(*log.relation.name.parts),

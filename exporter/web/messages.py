@@ -44,4 +44,4 @@ class Response:
 def sentence(status: int, text: str, **headers: str) -> Response:
     """A response of one plain line; ``Retry_After="1"`` adds the header ``Retry-After: 1``."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Response(status, f"{text}\n".encode(), headers=named)
+    return Response(status, f"{text}\n".encode("utf-8", "replace"), headers=named)

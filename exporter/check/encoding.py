@@ -1,0 +1,46 @@
+"""Whether the configuration names what the database's encoding cannot hold."""
+
+from collections.abc import Iterator
+
+from exporter.check.scene import Scene
+from exporter.config import Config
+from exporter.database.encoding import Charset
+from exporter.finding import Finding, ok, warn
+from exporter.wording import listing
+
+ENCODING = "encoding"
+
+_QUERY = "SELECT pg_catalog.current_setting('server_encoding')"
+
+
+def check_encoding(scene: Scene) -> list[Finding]:
+    """Nothing is said of UTF-8, which has every character."""
+    ((encoding,),) = scene.session.run(_QUERY)
+    return [] if encoding == "UTF8" else [judge_encoding(encoding, scene.session.charset, scene.config)]
+
+
+def judge_encoding(encoding: str, charset: Charset, config: Config) -> Finding:
+    """Whether all names and patterns can occur in a database of this encoding."""
+    settings = ((setting, charset.lacking(text)) for setting, text in _settings(config))
+    found = [(setting, lacking) for setting, lacking in settings if lacking]
+    if not found:
+        return ok(ENCODING, encoding + (": text is taken as UTF-8" if encoding == "SQL_ASCII" else ""))
+    characters = listing({character for _, lacking in found for character in lacking})
+    where = listing({setting for setting, _ in found})
+    return warn(
+        ENCODING,
+        f"the database's encoding {encoding} lacks {characters}: what is written in {where} is never found",
+        "remove these names and patterns from the configuration; they do no harm",
+    )
+
+
+def _settings(config: Config) -> Iterator[tuple[str, str]]:
+    models = config.models
+    for setting, names in (("aliases", models.aliases), ("timeouts", models.timeouts), ("free", models.free)):
+        for name in names:
+            yield f"models.{setting}", name
+    for number, error_class in enumerate(config.error_classes):
+        for place, pattern in enumerate(error_class.patterns):
+            yield f"error_classes[{number}].patterns[{place}]", pattern
+    for name in config.expected_operations:
+        yield "expected_operations", name

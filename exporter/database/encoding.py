@@ -1,0 +1,122 @@
+"""Text in the database's own encoding: whatever bytes it holds, and whatever names the configuration has.
+
+A server that converts text refuses a whole statement for one character that it cannot convert. So it converts
+nothing: text goes over the wire in the database's encoding, and what does not fit is replaced here.
+"""
+
+import codecs
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.abc import AdaptContext, Buffer
+from psycopg.adapt import Loader
+from psycopg.types.string import StrDumperUnknown
+
+LACKING = "\x7f"
+"""What stands for a character that the database's encoding lacks. A text that has it equals no text of the log."""
+
+_TEXT_TYPES = ("text", "varchar", "bpchar", "name", '"char"')
+_ANY_OTHER_TYPE = 0
+_HANDLER = "ai_operation_exporter.lacking"
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return LACKING * (error.end - error.start), error.end
+
+
+codecs.register_error(_HANDLER, _replace)
+
+
+@dataclass(frozen=True)
+class Charset:
+    """The codec of the text on the wire, and the one that has the characters which the database can hold."""
+
+    wire: str
+    holds: str
+
+    def encode(self, text: str) -> bytes:
+        """The text as the database can take it: NUL and characters that it lacks become `LACKING`."""
+        data = text.replace("\0", LACKING).encode(self.holds, _HANDLER)
+        return data if self.wire == self.holds else data.decode(self.holds).encode(self.wire)
+
+    def lacking(self, text: str) -> str:
+        """The characters of a text that the database cannot hold, each once, in the order of the text."""
+        return "".join(c for c in dict.fromkeys(text) if c != LACKING and self.encode(c) == LACKING.encode())
+
+
+UTF8 = Charset("utf-8", "utf-8")
+
+# Python has no codec for it: the server converts its text, and what may be sent is only what is surely in it.
+_CONVERTED: Mapping[str, Charset] = {"EUC_TW": Charset("utf-8", "ascii")}
+
+
+def client_encoding(server_encoding: str) -> str:
+    """The encoding to talk in with a database of that encoding."""
+    return "UTF8" if server_encoding in _CONVERTED else server_encoding
+
+
+def charset_of(connection: "psycopg.BaseConnection[Any]") -> Charset:
+    """A connection's text; UTF-8 where the database does not say what its bytes mean."""
+    server = connection.info.parameter_status("server_encoding") or "UTF8"
+    if server in _CONVERTED:
+        return _CONVERTED[server]
+    codec = connection.info.encoding
+    return UTF8 if codec in ("ascii", "utf-8") else Charset(codec, codec)
+
+
+def be_lenient(connection: "psycopg.Connection[Any]") -> None:
+    """Let the connection read any bytes and send any text."""
+    adapters = connection.adapters
+    adapters.register_dumper(str, _AnyText)
+    # a database that is UTF-8 throughout holds nothing else
+    if connection.info.parameter_status("server_encoding") != "UTF8":
+        for name in _TEXT_TYPES:
+            adapters.register_loader(name, _LenientText)
+        adapters.register_loader(_ANY_OTHER_TYPE, _LenientText)
+        for name in ("json", "jsonb"):
+            adapters.register_loader(name, _LenientJson)
+
+
+def encode_statement(statement: str | sql.Composable, connection: "psycopg.Connection[Any]") -> bytes:
+    """A statement in the connection's encoding, whatever characters its names and literals have."""
+    if isinstance(statement, sql.Composed):
+        return b"".join(encode_statement(part, connection) for part in statement)
+    if isinstance(statement, sql.Identifier):
+        # psycopg encodes an identifier strictly, and for SQL_ASCII as ASCII
+        return charset_of(connection).encode(statement.as_string(None))
+    if isinstance(statement, str):
+        return charset_of(connection).encode(statement)
+    return statement.as_bytes(connection)
+
+
+class _LenientText(Loader):
+    """Bytes that are no text in the database's encoding become U+FFFD."""
+
+    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+        super().__init__(oid, context)
+        self._charset = charset_of(self.connection) if self.connection else UTF8
+
+    def load(self, data: Buffer) -> str:
+        return bytes(data).decode(self._charset.wire, "replace")
+
+
+class _LenientJson(_LenientText):
+    def load(self, data: Buffer) -> Any:
+        return json.loads(super().load(data))
+
+
+class _AnyText(StrDumperUnknown):
+    """Text of any characters, also of those that the database lacks."""
+
+    def __init__(self, cls: type, context: AdaptContext | None = None) -> None:
+        super().__init__(cls, context)
+        self._charset = charset_of(self.connection) if self.connection else UTF8
+
+    def dump(self, obj: str) -> Buffer | None:
+        return self._charset.encode(obj)
