@@ -25,6 +25,10 @@ class Figure:
     `value` is a record's name or an expression with the labels `job` and `by`. `recordings` are in the order of their
     evaluation. Where a gap leaves no value, `held` records the last one through it, and the alert goes by that for what
     is firing. `live` records only what is read now; `ends`, by job, the end of the day or month that money is of.
+
+    `calls` and `numerator` record the counts that a ratio, a mean or a quantile is made of, in the window that it is
+    taken over, and `window` records how many seconds that window has. They have the labels of the value, are held with
+    it, and are empty where there is no such thing: a quantile has no numerator.
     """
 
     value: str
@@ -33,6 +37,9 @@ class Figure:
     held: str = ""
     ends: str = ""
     live: str = ""
+    calls: str = ""
+    numerator: str = ""
+    window: str = ""
 
     @property
     def labels(self) -> str:
