@@ -70,11 +70,13 @@ def _window_used(name: str, spans: Sequence[_Span]) -> Recording:
 
 
 def _used(name: str, chosen: Recording, by_window: Mapping[int, str]) -> Recording:
-    """Of expressions by window the one for the window that is used."""
+    """Of expressions by window the one for the window that is used; the last one where it is none of the others."""
+    *others, (_, last) = by_window.items()
     choices = [
         promql("$expr and $chosen == $seconds", expr=expr, chosen=chosen.name, seconds=seconds)
-        for seconds, expr in by_window.items()
+        for seconds, expr in others
     ]
+    choices.append(promql("$expr and $chosen", expr=last, chosen=chosen.name))
     return Recording(name, promql(" or ".join(choices)))
 
 
