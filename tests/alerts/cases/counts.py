@@ -13,14 +13,18 @@ FIVE = 5 * MINUTE
 
 @dataclass(frozen=True)
 class Counted:
-    """The records of a figure: `record` is the value's name, `kind` adds the counters and knows the fewest calls."""
+    """The records of a figure: `record` is the value's name, `kind` adds the counters and knows the fewest calls.
+
+    With `all_failed`, five calls that all failed are enough.
+    """
 
     kind: Kind
     record: str
+    all_failed: bool = False
 
 
 COUNTED = (
-    Counted(high_error_rate.KIND, "job_operation:ai_operation_failures_per_operation:ratio5m_min20"),
+    Counted(high_error_rate.KIND, "job_operation:ai_operation_failures_per_operation:ratio5m_min20", True),
     Counted(slow_operations.KIND, "job_operation:ai_operation_latency_seconds:mean5m_min20"),
     Counted(model_unavailable.KIND, "job_model:ai_operations_over_timeout_per_operation:ratio5m_min3"),
 )
@@ -43,11 +47,13 @@ def _held(counted: Counted) -> Scenario:
             "five": [(5 * MINUTE, 7, 1), (18 * MINUTE, least, 1)],
             "hour": [(5 * MINUTE, least - 1, 1), (18 * MINUTE, 1, 1)],
             "few": [(18 * MINUTE, least - 1, 0)],
+            **({"failed": [(5 * MINUTE, 2, 2), (18 * MINUTE, 3, 3)]} if counted.all_failed else {}),
         }
         for key, of in batches.items():
             kind.add(scenario, replica, key, "", of)
     before = {"five": (FIVE, least, 1), "hour": (HOUR, least, 2)}
-    later = {"five": (HOUR, least + 7, 2), "hour": (HOUR, least, 2)}
+    before |= {"failed": (HOUR, 5, 5)} if counted.all_failed else {}
+    later = {**before, "five": (HOUR, least + 7, 2)}
     after = {"five": (HOUR, least, 1)}
     for minute, jobs in (
         (19, {JOB: before, "read": before}),
