@@ -105,7 +105,7 @@ def _condition(spec: AlertSpec) -> tuple[str, str]:
 
 
 def _check_fields(spec: AlertSpec, parts: list[Part]) -> None:
-    for name in ("window", "min_operations"):
+    for name in ("window", "min_operations", "certainty"):
         if getattr(spec, name) is not None and all(part.quantity.least is None for part in parts):
             raise MeaningError(name, f"{name} for {parts[0].quantity.name}", "leave it out: it has no effect there")
     if spec.keep_firing_for and any(part.quantity.is_spend for part in parts):
@@ -157,6 +157,7 @@ def _variants(
             part.by,
             ask,
             partial(_firing, labels),
+            spec.certainty != "none",
         )
         built.append(variants(comparison))
     return tuple(_joined(variant, built[1:], parts) for variant in built[0])

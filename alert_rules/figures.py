@@ -19,6 +19,20 @@ class Recording:
 
 
 @dataclass(frozen=True)
+class Tally:
+    """What a figure counted over one window of `seconds`, as records: `counted` by `calls`.
+
+    Where the figure is a `quantile`, `counted` are the buckets, and `least` the fewest calls that it is made of.
+    """
+
+    seconds: int
+    calls: str
+    counted: str
+    quantile: float | None = None
+    least: int = 1
+
+
+@dataclass(frozen=True)
 class Figure:
     """A quantity as rules read it.
 
@@ -28,7 +42,9 @@ class Figure:
 
     `calls` and `numerator` record the counts that a ratio, a mean or a quantile is made of, in the window that it is
     taken over, and `window` records how many seconds that window has. They have the labels of the value, are held with
-    it, and are empty where there is no such thing: a quantile has no numerator.
+    it, and are empty where there is no such thing: a quantile has no numerator. `tallies` are the counts of each window
+    that it may be taken over, the shortest first. So many calls as `outage` says are enough where they all
+    failed. `is_share` says that what is counted are calls.
     """
 
     value: str
@@ -40,6 +56,9 @@ class Figure:
     calls: str = ""
     numerator: str = ""
     window: str = ""
+    tallies: tuple[Tally, ...] = ()
+    outage: int = 0
+    is_share: bool = False
 
     @property
     def labels(self) -> str:

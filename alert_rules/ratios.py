@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from alert_rules.conventions import duration
-from alert_rules.figures import Figure, Recording, held, increase, level, read_throughout, wider
+from alert_rules.figures import Figure, Recording, Tally, held, increase, level, read_throughout, wider
 from alert_rules.promql import promql
 
 ALL_FAILED_FROM = 5
@@ -12,11 +12,20 @@ ALL_FAILED_FROM = 5
 
 
 def ratio(
-    above: str, below: str, by: tuple[str, ...], window: int, least: int, record: str, *, all_failed: bool = False
+    above: str,
+    below: str,
+    by: tuple[str, ...],
+    window: int,
+    least: int,
+    record: str,
+    *,
+    share: bool = False,
+    all_failed: bool = False,
 ) -> Figure:
     """`above` per `below`, counters both, over the window, or over an hour where the window has fewer than `least`.
 
-    With `all_failed`, five or more that all count above are enough in either window.
+    With `share`, `above` are some of the calls that `below` are. With `all_failed`, five or more that all count above
+    are enough in either window.
     """
     name = f"{level(by)}:{record}{duration(window)}_min{least}"
     spans: list[_Span] = []
@@ -31,7 +40,9 @@ def ratio(
     calls = _used(f"{name}_calls", chosen, {span.seconds: span.calls[-1].name for span in spans})
     numerator = _used(f"{name}_numerator", chosen, {span.seconds: span.counted[-1].name for span in spans})
     value = Recording(name, promql("$above / ($below > 0)", above=numerator.name, below=calls.name))
-    return _held(value, by, spans, chosen, calls, numerator)
+    tallies = tuple(Tally(span.seconds, span.calls[-1].name, span.counted[-1].name) for span in spans)
+    figure = _held(value, by, spans, tallies, chosen, calls, numerator)
+    return replace(figure, outage=ALL_FAILED_FROM if all_failed else 0, is_share=share)
 
 
 def quantile(q: float, buckets: str, calls: str, by: tuple[str, ...], window: int, least: int, record: str) -> Figure:
@@ -46,7 +57,8 @@ def quantile(q: float, buckets: str, calls: str, by: tuple[str, ...], window: in
     quantiles = {
         span.seconds: promql("histogram_quantile($q, $buckets)", q=q, buckets=span.counted[-1].name) for span in spans
     }
-    return _held(_used(name, chosen, quantiles), by, spans, chosen, used)
+    tallies = tuple(Tally(span.seconds, span.calls[-1].name, span.counted[-1].name, q, least) for span in spans)
+    return _held(_used(name, chosen, quantiles), by, spans, tallies, chosen, used)
 
 
 @dataclass(frozen=True)
@@ -84,6 +96,7 @@ def _held(
     value: Recording,
     by: tuple[str, ...],
     spans: Sequence[_Span],
+    tallies: tuple[Tally, ...],
     chosen: Recording,
     calls: Recording,
     numerator: Recording | None = None,
@@ -100,6 +113,7 @@ def _held(
         window=kept[0].held,
         calls=kept[1].held,
         numerator="" if numerator is None else kept[2].held,
+        tallies=tallies,
     )
 
 

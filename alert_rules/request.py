@@ -13,7 +13,7 @@ from alert_rules.conventions import CHANNEL_NAME, LONGEST_NAME, SEVERITIES
 from alert_rules.dimensions import THRESHOLDS, Dimension
 from alert_rules.errors import RulesError
 
-_TEXTS = ("severity", "for", "keep_firing_for", "window", "summary")
+_TEXTS = ("severity", "for", "keep_firing_for", "window", "certainty", "summary")
 _FIELDS = ("name", "type", *THRESHOLDS, "channel", "webhook_url", *_TEXTS, "by", "min_operations")
 _SHOWN = re.compile(r"[\w.-]{1,40}")
 _CHANNEL = re.compile(CHANNEL_NAME)

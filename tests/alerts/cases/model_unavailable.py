@@ -30,7 +30,32 @@ def said(key: str, ratio: float, calls: float, above: float, part: str) -> Expec
     return model_over_timeout(key, f"{100 * ratio:.4g}%", "1m 30s", *cause)
 
 
-KIND = Kind(NAME, "model", 3, lambda calls: calls - calls // 4, lambda calls: calls * 0.5, True, add, said)
+CALM: Batch = (5 * MINUTE, 1000, 0)
+
+EDGES: Sequence[tuple[Sequence[Batch], bool]] = (
+    # half of them or more, and within five minutes certainly more than a fifth, at 99.9 %
+    ([CALM, (30 * MINUTE, 3, 3)], True),
+    ([CALM, (30 * MINUTE, 3, 2)], False),
+    ([CALM, (30 * MINUTE, 17, 9)], True),
+    ([CALM, (30 * MINUTE, 18, 9)], True),
+    ([CALM, (30 * MINUTE, 16, 8)], False),
+    # within the hour, at 97.5 %
+    ([(5 * MINUTE, 997, 223), (30 * MINUTE, 3, 2)], True),
+    ([(5 * MINUTE, 997, 222), (30 * MINUTE, 3, 2)], False),
+)
+
+KIND = Kind(
+    NAME,
+    "model",
+    3,
+    lambda calls: calls - calls // 4,
+    lambda calls: calls * 0.5,
+    True,
+    add,
+    said,
+    EDGES,
+    clear=lambda calls: calls,
+)
 
 
 def scenarios() -> Iterator[Scenario]:
