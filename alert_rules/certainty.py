@@ -14,7 +14,7 @@ from alert_rules.conventions import WIDE_WINDOW
 from alert_rules.figures import Figure, Tally
 from alert_rules.promql import promql
 
-Z_WINDOW, WINDOW_LEVEL = 3.0902, "99.9%"
+Z_WINDOW, WINDOW_LEVEL = 3.09, "99.9%"
 """For a window of less than an hour, which is looked at anew every few minutes: one look in a thousand misleads."""
 
 Z_HOUR, HOUR_LEVEL = 1.96, "97.5%"
@@ -44,6 +44,11 @@ def certainly(figure: Figure, operator: str, bound: Bound) -> str:
     return " or ".join([*clauses, *_outage(figure, operator, bound)])
 
 
+def margin_of_share(share: float, seconds: int) -> float:
+    """By how much a share of `calls` must be exceeded over a window, in calls by the root of `calls`; three digits."""
+    return float(f"{z_of(seconds) * sqrt(share * (1 - share)):.3g}")
+
+
 def z_of(seconds: int) -> float:
     """How many standard deviations are certain over a window of so many seconds."""
     return Z_HOUR if seconds >= WIDE_WINDOW else Z_WINDOW
@@ -57,9 +62,9 @@ def _clauses(tally: Tally, operator: str, bound: Bound, *, share: bool) -> Itera
     names = {"above": tally.counted, "calls": tally.calls, "operator": operator, "sign": sign}
     if share:
         assert bound.number is not None  # noqa: S101 - shares are compared with amounts
-        margin = z_of(tally.seconds) * sqrt(bound.number * (1 - bound.number))
+        margin = margin_of_share(bound.number, tally.seconds)
         template = "$above $operator $bound * $calls $sign $margin * $calls ^ 0.5"
-        yield promql(template, bound=bound.value, margin=f"{margin:.5g}", **names)
+        yield promql(template, bound=bound.value, margin=margin, **names)
         return
     template = "$above $operator ($calls $sign $z * $calls ^ 0.5) * $matching $bound"
     yield promql(template, z=z_of(tally.seconds), bound=bound.value, matching=bound.matching, **names)

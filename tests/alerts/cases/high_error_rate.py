@@ -41,6 +41,8 @@ EDGES: Sequence[tuple[Sequence[Batch], bool]] = (
     ([(5 * MINUTE, 80, 7), (30 * MINUTE, 20, 2)], False),
     ([(5 * MINUTE, 900, 56), (30 * MINUTE, 100, 8)], True),
     ([(5 * MINUTE, 900, 56), (30 * MINUTE, 100, 7)], False),
+    # exactly as many as may be by chance
+    ([(30 * MINUTE, 1_000_000, 50_427)], False),
 )
 
 KIND = Kind(

@@ -37,6 +37,8 @@ EDGES: Sequence[tuple[Sequence[Batch], bool]] = (
     # within the hour, at 97.5 %
     ([(5 * MINUTE, 900, 1900), (30 * MINUTE, 100, 224.5)], True),
     ([(5 * MINUTE, 900, 1900), (30 * MINUTE, 100, 223.5)], False),
+    # exactly as slow as may be by chance
+    ([(30 * MINUTE, 10_000, 20_392)], False),
 )
 
 KIND = Kind(

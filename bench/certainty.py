@@ -1,0 +1,185 @@
+"""`python -m bench.certainty`: how often `error_rate > 5%` fires when it should not, and how soon when it should.
+
+Calls end at random, each fails with the same probability, and the alert is evaluated once a minute, as Prometheus does
+it: a test proves the model equal to the generated rules. It prints the tables of docs/alerts.md; every run is the same.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import exp, sqrt
+from random import Random
+from statistics import median
+
+from alert_rules.certainty import margin_of_share
+from alert_rules.quantities import QUANTITIES
+from alert_rules.ratios import ALL_FAILED_FROM
+
+SCRAPE = 15
+"""Seconds between two scrapes."""
+
+MINUTE, WINDOW, HOUR = 60, 300, 3600
+HOURS, ONSETS = 200, 21
+THRESHOLD = 0.05
+RATES = (0.01, 0.02, 0.04, 0.06, 0.10)
+CALLS = (5, 20, 100, 1000)
+HEALTHY = 0.01
+"""The rate of failures in the hour before it rises."""
+
+OUTAGES = (0.2, 0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What each scrape shows: calls that have ended, and how many of them failed."""
+
+    calls: Sequence[int]
+    failures: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`error_rate > threshold` by an operation; unless `certain`, as with `certainty: none`.
+
+    `closed` is for Prometheus 2, whose windows hold the sample at their very beginning.
+    """
+
+    threshold: float = THRESHOLD
+    certain: bool = True
+    closed: bool = False
+
+    def firing(self, counters: Counters, scrape: int = SCRAPE) -> list[bool]:
+        """Whether the alert fires, at each minute of the counters."""
+        quantity = QUANTITIES["error_rate"]
+        found: list[bool] = []
+        pending = ceased = None
+        for second in range(0, len(counters.calls) * scrape, MINUTE):
+            is_firing = bool(found and found[-1])
+            if self._holds(counters, second, scrape, is_firing):
+                ceased, pending = None, second if pending is None else pending
+                found.append(is_firing or second - pending >= quantity.wait)
+                continue
+            ceased = second if ceased is None else ceased
+            kept = is_firing and second - ceased < quantity.keep
+            pending = pending if kept else None
+            found.append(kept)
+        return found
+
+    def _holds(self, counters: Counters, second: int, scrape: int, is_firing: bool) -> bool:
+        windows = [(span, *self._risen(counters, second, span, scrape)) for span in (WINDOW, HOUR)]
+        used = next(((calls, failed) for _, calls, failed in windows if _enough(calls, failed)), None)
+        if used is None or not used[1] / used[0] > self.threshold:
+            return False
+        return is_firing or not self.certain or any(self._certain(*window) for window in windows)
+
+    def _certain(self, span: int, calls: int, failed: int) -> bool:
+        return failed > self.threshold * calls + margin_of_share(self.threshold, span) * sqrt(calls)
+
+    def _risen(self, counters: Counters, second: int, span: int, scrape: int) -> tuple[int, int]:
+        last = second // scrape
+        begins = second - span
+        first = max(0, -(-begins // scrape) if self.closed else begins // scrape + 1)
+        return counters.calls[last] - counters.calls[first], counters.failures[last] - counters.failures[first]
+
+
+def _enough(calls: int, failed: int) -> bool:
+    return calls >= (QUANTITIES["error_rate"].least or 1) or (calls >= ALL_FAILED_FROM and failed == calls)
+
+
+def simulated(random: Random, calls_per_window: float, rates: Sequence[tuple[int, float]]) -> Counters:
+    """Counters over spans of so many seconds, each with its rate of failures."""
+    calls, failures = [0], [0]
+    for seconds, rate in rates:
+        each = calls_per_window * SCRAPE / WINDOW
+        for _ in range(seconds // SCRAPE):
+            failed = _poisson(random, each * rate)
+            calls.append(calls[-1] + failed + _poisson(random, each * (1 - rate)))
+            failures.append(failures[-1] + failed)
+    return Counters(calls, failures)
+
+
+def _poisson(random: Random, mean: float) -> int:
+    bound, product, count = exp(-mean), random.random(), 0
+    while product > bound:
+        product *= random.random()
+        count += 1
+    return count
+
+
+def _chance(name: str) -> Random:
+    return Random(name)  # noqa: S311 - the same at every run, and no secret
+
+
+BEFORE, AFTER = Rule(certain=False), Rule()
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a rule did over the simulated hours: how often it began to fire, and how many hours were without it."""
+
+    began: int
+    silent_hours: int
+
+
+def watched(firing: Sequence[bool]) -> Found:
+    """What there is to say of the hours after the first, which only fills the windows."""
+    after = firing[HOUR // MINUTE :]
+    began = sum(now and not before for before, now in zip([False, *after], after, strict=False))
+    hours = [after[start : start + 60] for start in range(0, HOURS * 60, 60)]
+    return Found(began, sum(not any(hour) for hour in hours))
+
+
+def minutes_to_fire(rule: Rule, rate: float, calls_per_window: float) -> float | None:
+    """The median of minutes from the rise of the rate to the alert; None where half of them took over five hours."""
+    found = []
+    for onset in range(ONSETS):
+        random = _chance(f"onset {rate} {calls_per_window} {onset}")
+        firing = rule.firing(simulated(random, calls_per_window, [(HOUR, HEALTHY), (5 * HOUR, rate)]))
+        found.append(next((minute for minute, fires in enumerate(firing[60:]) if fires), None))
+    taken = [minutes if minutes is not None else 10**6 for minutes in found]
+    return None if median(taken) == 10**6 else median(taken)
+
+
+def _rows() -> Iterator[tuple[str, ...]]:
+    yield "True rate", "Calls per window", "Fired, before", "Fired, now", "First after, before", "First after, now"
+    for rate in RATES:
+        for calls in CALLS:
+            counters = simulated(_chance(f"hours {rate} {calls}"), calls, [((HOURS + 1) * HOUR, rate)])
+            yield (f"{rate:.0%}", f"{calls:,}", *_told(counters, rate, calls))
+
+
+def _told(counters: Counters, rate: float, calls: int) -> Iterator[str]:
+    for rule in (BEFORE, AFTER):
+        done = watched(rule.firing(counters))
+        missed = f", silent in {done.silent_hours} h" if rate > THRESHOLD else ""
+        yield f"{done.began} times{missed}"
+    for rule in (BEFORE, AFTER):
+        yield _minutes(minutes_to_fire(rule, rate, calls)) if rate > THRESHOLD else "—"
+
+
+def _outage_rows() -> Iterator[tuple[str, ...]]:
+    yield "Rate rises from 1% to", "Calls per window", "First after, before", "First after, now"
+    for rate in OUTAGES:
+        for calls in CALLS:
+            taken = (minutes_to_fire(rule, rate, calls) for rule in (BEFORE, AFTER))
+            yield f"{rate:.0%}", f"{calls:,}", *(_minutes(minutes) for minutes in taken)
+
+
+def _minutes(minutes: float | None) -> str:
+    return "over 5 h" if minutes is None else f"{minutes:.0f} min"
+
+
+def table(rows: Iterator[tuple[str, ...]]) -> str:
+    """The rows as a Markdown table, the first being its head."""
+    head, *rest = rows
+    lines = [head, tuple("---" for _ in head), *rest]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main() -> None:
+    """Print the tables."""
+    print(table(_rows()), end="\n\n")
+    print(table(_outage_rows()))
+
+
+if __name__ == "__main__":
+    main()
