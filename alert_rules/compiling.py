@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import partial
 from itertools import pairwise
 
+from alert_rules.companions import is_built_in
 from alert_rules.comparisons import Comparison, variants
 from alert_rules.conditions import ConditionError, Token, parse_condition
 from alert_rules.conventions import DEFAULT_WINDOW, SEVERITIES
@@ -22,7 +23,7 @@ from alert_rules.spec import AlertSpec
 
 def compile_alerts(alerts: Alerts, channels: Iterable[str]) -> tuple[Alert, ...]:
     """Every alert, in the order of the file. Raises `RulesError` with all that is wrong with the file."""
-    compiled, problems = [], [*alerts.problems, *_duplicates(alerts)]
+    compiled, problems = [], [*alerts.problems, *_duplicates(alerts), *_built_in(alerts)]
     known = tuple(channels)
     for number, spec in alerts.specs.items():
         problems += _unknown_channels(spec, known, alerts.source, number)
@@ -46,6 +47,13 @@ def _duplicates(alerts: Alerts) -> Iterator[Problem]:
             yield alerts.source.problem(
                 ("alerts", number, "name"), f"the name {spec.name!r} {counts[spec.name]} times", "give each its own"
             )
+
+
+def _built_in(alerts: Alerts) -> Iterator[Problem]:
+    for number, spec in alerts.specs.items():
+        if is_built_in(spec.name):
+            found = f"the name {spec.name!r}, which a built-in alert has"
+            yield alerts.source.problem(("alerts", number, "name"), found, "choose another one")
 
 
 def _unknown_channels(spec: AlertSpec, known: tuple[str, ...], source: Source, number: int) -> Iterator[Problem]:
