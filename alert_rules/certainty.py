@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import sqrt
 
-from alert_rules.conventions import WIDE_WINDOW
+from alert_rules.conventions import WIDE_WINDOW, duration
 from alert_rules.figures import Figure, Tally
 from alert_rules.promql import promql
 
@@ -109,3 +109,29 @@ def judged(figure: Figure, expr: str, firing: str) -> str:
         labels=figure.labels,
         firing=firing,
     )
+
+
+AS_IT_IS = "none: the figure is compared as it is, however few calls it is made of."
+
+
+def in_words(figure: Figure, relation: str, bound: str) -> str:
+    """How certainty is decided for a figure that must be, say, `above` a `bound`."""
+    by = _METHODS["quantile" if figure.tallies[0].quantile is not None else "share" if figure.is_share else "mean"]
+    if figure.is_share and bound in ("0%", "100%"):
+        return "at this threshold any call decides."
+    outage = f" {figure.outage} calls that all failed are certain." if figure.outage and "above" in relation else ""
+    levels = levels_in_words(figure.tallies)
+    return f"{by.format(side='upper' if 'below' in relation else 'lower')} {relation} {bound}, {levels}.{outage}"
+
+
+_METHODS = {
+    "share": "the {side} bound of the share's Wilson score interval must be",
+    "mean": "the mean must be, by more than chance makes of values that spread like exponential ones,",
+    "quantile": "a {side} quantile, as far away as so few calls leave in doubt, must be",
+}
+
+
+def levels_in_words(tallies: tuple[Tally, ...]) -> str:
+    """The windows and their levels."""
+    found = [f"at {HOUR_LEVEL if t.seconds >= WIDE_WINDOW else WINDOW_LEVEL} in {duration(t.seconds)}" for t in tallies]
+    return f"{' or '.join(found)}. While the alert fires, the figure alone decides"

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from alert_rules.certainty import Bound, certainly, judged
+from alert_rules.certainty import Bound, certainly, judged, levels_in_words
 from alert_rules.conditions import OPERATORS, Operator
+from alert_rules.conventions import duration
 from alert_rules.dimensions import Amount, Dimension, promql_number
 from alert_rules.figures import Figure, Recording, unlisted_users
 from alert_rules.model import Limit, Variant
@@ -59,9 +60,23 @@ def variants(comparison: Comparison) -> tuple[Variant, ...]:
         return _over_daily_limit(comparison)
     if names == ("budget_utilization", "") and comparison.by is None:
         return tuple(_share_of_limit(comparison, by, scope) for by, scope in ((USER, "user"), (TOTAL, "team")))
-    if names == ("model_response_time", "timeout"):
+    if is_unavailability(comparison.quantity, comparison.limit):
         return _unavailable(comparison)
     return (_plain(comparison),)
+
+
+def is_unavailability(quantity: Quantity, limit: Quantity | None) -> bool:
+    """Whether the comparison asks for models that do not answer, and not for a figure."""
+    return (quantity.name, limit.name if limit else "") == ("model_response_time", "timeout")
+
+
+def unavailable_in_words(ask: Ask) -> str:
+    """How it is decided that a model is unavailable."""
+    return (
+        f"{HALF:.0%} of the calls or more reached the timeout, and for certain more than {CLEARLY:.0%} of them did:"
+        f" {levels_in_words(_over_timeout(ask).tallies)}. For calls without a success, {ask.min_operations} of them in"
+        f" {duration(3 * ask.window)} decide."
+    )
 
 
 def limit_split(limit: Quantity, by: Split) -> Split | None:
@@ -184,10 +199,8 @@ def _share_of_limit(comparison: Comparison, by: Split, scope: str) -> Variant:
     )
 
 
-def _unavailable(comparison: Comparison) -> tuple[Variant, Variant]:
-    """A model is unavailable when half its calls reach their timeout, or when it is called and nothing succeeds."""
-    ask = comparison.ask
-    over = ratio(
+def _over_timeout(ask: Ask) -> Figure:
+    return ratio(
         catalog.OVER_TIMEOUT.name,
         catalog.OPERATIONS.name,
         MODEL,
@@ -196,6 +209,12 @@ def _unavailable(comparison: Comparison) -> tuple[Variant, Variant]:
         "ai_operations_over_timeout_per_operation:ratio",
         share=True,
     )
+
+
+def _unavailable(comparison: Comparison) -> tuple[Variant, Variant]:
+    """A model is unavailable when half its calls reach their timeout, or when it is called and nothing succeeds."""
+    ask = comparison.ask
+    over = _over_timeout(ask)
     late = {"reason": "timeouts"}
     often = _judged(comparison, over, ">", Bound(str(CLEARLY), number=CLEARLY), late)
     silent = without_success(catalog.OPERATIONS.name, "model", ask.window, ask.min_operations)

@@ -7,14 +7,15 @@ from decimal import Decimal
 from functools import partial
 from itertools import pairwise
 
+from alert_rules.certainty import AS_IT_IS, in_words
 from alert_rules.companions import is_built_in
-from alert_rules.comparisons import Comparison, variants
+from alert_rules.comparisons import Comparison, is_unavailability, unavailable_in_words, variants
 from alert_rules.conditions import ConditionError, Token, parse_condition
 from alert_rules.conventions import DEFAULT_WINDOW, SEVERITIES
 from alert_rules.dimensions import THRESHOLDS, Amount, promql_number
 from alert_rules.errors import Problem, wrong
 from alert_rules.loading import Alerts
-from alert_rules.model import Alert, Rung, Variant
+from alert_rules.model import Alert, Reading, Rung, Variant
 from alert_rules.parts import RUNG, MeaningError, Part, known_quantity
 from alert_rules.quantities import Ask
 from alert_rules.source import Source
@@ -84,9 +85,29 @@ def compile_alert(spec: AlertSpec) -> Alert:
         first.quantity.keep if spec.keep_firing_for is None else spec.keep_firing_for,
         spec.summary or _summary(parts),
         first.quantity.dashboard,
-        tuple(part.quantity.name for part in parts),
+        tuple(_reading(spec, part, rungs[0].variants) for part in parts),
         first.comparison.operator,
     )
+
+
+def _reading(spec: AlertSpec, part: Part, variants: tuple[Variant, ...]) -> Reading:
+    quantity = part.quantity
+    splits = tuple(dict.fromkeys(variant.by for variant in variants)) if part.first else (part.split,)
+    if quantity.least is None:
+        return Reading(quantity.name, splits, None, None, "")
+    ask = _ask(spec, part)
+    bound = part.comparison.right.text
+    if is_unavailability(quantity, part.limit):
+        certainty = unavailable_in_words(ask) if spec.certainty != "none" else AS_IT_IS
+    elif spec.certainty == "none":
+        certainty = AS_IT_IS
+    else:
+        certainty = in_words(quantity.figure(ask), part.relation, bound)
+    return Reading(quantity.name, splits, ask.window, ask.min_operations, certainty)
+
+
+def _ask(spec: AlertSpec, part: Part) -> Ask:
+    return Ask(part.split, spec.window or DEFAULT_WINDOW, spec.min_operations or part.quantity.least or 1)
 
 
 def _condition(spec: AlertSpec) -> tuple[str, str]:
@@ -156,14 +177,13 @@ def _variants(
     built = []
     for part in parts:
         labels = {"alertname": spec.name, **rung}
-        ask = Ask(part.split, spec.window or DEFAULT_WINDOW, spec.min_operations or part.quantity.least or 1)
         comparison = Comparison(
             part.quantity,
             part.comparison.operator,
             amount if part is parts[0] else part.amount,
             part.limit,
             part.by,
-            ask,
+            _ask(spec, part),
             partial(_firing, labels),
             spec.certainty != "none",
         )
