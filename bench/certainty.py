@@ -124,8 +124,8 @@ def watched(firing: Sequence[bool]) -> Found:
     """What there is to say of the hours after the first, which only fills the windows."""
     after = firing[HOUR // MINUTE :]
     began = sum(now and not before for before, now in zip([False, *after], after, strict=False))
-    hours = [after[start : start + 60] for start in range(0, HOURS * 60, 60)]
-    return Found(began, sum(not any(hour) for hour in hours))
+    each = [after[start : start + 60] for start in range(0, HOURS * 60, 60)]
+    return Found(began, sum(not any(hour) for hour in each))
 
 
 def minutes_to_fire(rule: Rule, rate: float, calls_per_window: float) -> float | None:
@@ -139,25 +139,33 @@ def minutes_to_fire(rule: Rule, rate: float, calls_per_window: float) -> float |
     return None if median(taken) == 10**6 else median(taken)
 
 
-def _rows() -> Iterator[tuple[str, ...]]:
-    yield "True rate", "Calls per window", "Fired, before", "Fired, now", "First after, before", "First after, now"
-    for rate in RATES:
-        for calls in CALLS:
-            counters = simulated(_chance(f"hours {rate} {calls}"), calls, [((HOURS + 1) * HOUR, rate)])
-            yield (f"{rate:.0%}", f"{calls:,}", *_told(counters, rate, calls))
+def _false_rows() -> Iterator[tuple[str, ...]]:
+    yield "True rate", "Calls per window", "False alarms, before", "now"
+    for rate, calls in ((rate, calls) for rate in RATES if rate < THRESHOLD for calls in CALLS):
+        before, after = hours(rate, calls)
+        yield f"{rate:.0%}", f"{calls:,}", str(before.began), str(after.began)
 
 
-def _told(counters: Counters, rate: float, calls: int) -> Iterator[str]:
-    for rule in (BEFORE, AFTER):
-        done = watched(rule.firing(counters))
-        missed = f", silent in {done.silent_hours} h" if rate > THRESHOLD else ""
-        yield f"{done.began} times{missed}"
-    for rule in (BEFORE, AFTER):
-        yield _minutes(minutes_to_fire(rule, rate, calls)) if rate > THRESHOLD else "—"
+def _true_rows() -> Iterator[tuple[str, ...]]:
+    yield (
+        *("True rate", "Calls per window", "Hours missed, before", "now", "Alarms, before", "now"),
+        *("First alarm after, before", "now"),
+    )
+    for rate, calls in ((rate, calls) for rate in RATES if rate > THRESHOLD for calls in CALLS):
+        before, after = hours(rate, calls)
+        taken = (_minutes(minutes_to_fire(rule, rate, calls)) for rule in (BEFORE, AFTER))
+        counts = (before.silent_hours, after.silent_hours, before.began, after.began)
+        yield f"{rate:.0%}", f"{calls:,}", *map(str, counts), *taken
+
+
+def hours(rate: float, calls: int) -> tuple[Found, Found]:
+    """What the rule without certainty and the one with it did over the simulated hours."""
+    counters = simulated(_chance(f"hours {rate} {calls}"), calls, [((HOURS + 1) * HOUR, rate)])
+    return watched(BEFORE.firing(counters)), watched(AFTER.firing(counters))
 
 
 def _outage_rows() -> Iterator[tuple[str, ...]]:
-    yield "Rate rises from 1% to", "Calls per window", "First after, before", "First after, now"
+    yield "Rate rises from 1% to", "Calls per window", "First alarm after, before", "now"
     for rate in OUTAGES:
         for calls in CALLS:
             taken = (minutes_to_fire(rule, rate, calls) for rule in (BEFORE, AFTER))
@@ -177,8 +185,7 @@ def table(rows: Iterator[tuple[str, ...]]) -> str:
 
 def main() -> None:
     """Print the tables."""
-    print(table(_rows()), end="\n\n")
-    print(table(_outage_rows()))
+    print("\n\n".join(table(rows) for rows in (_false_rows(), _true_rows(), _outage_rows())))
 
 
 if __name__ == "__main__":

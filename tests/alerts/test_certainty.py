@@ -24,6 +24,7 @@ from tests.alerts.scenario import HOUR, JOB, MINUTE, Replica, Scenario, steps
 from tests.alerts.write import file_text
 
 SCRAPE = 25
+DOCUMENT = Path(__file__).parents[2] / "docs" / "alerts.md"
 CHANNELS = load_channels(ALERTS_FILE.with_name("channels.yaml"))
 
 
@@ -189,3 +190,20 @@ def test_a_quantile_needs_calls_enough_too(tmp_path: Path, seconds: float, calls
     firing = 'count by (job) (ALERTS{alertstate="firing"})'
     scenario.figure(12 * MINUTE, firing, {f'{{job="{JOB}"}}': 1.0} if fires else {})
     check(tmp_path, scenario, condition="p95_latency > 10s")
+
+
+@pytest.mark.parametrize(("rate", "calls"), [(0.02, 5), (0.02, 20), (0.04, 100), (0.10, 20)])
+def test_the_documented_table_is_what_the_simulation_finds(rate: float, calls: int) -> None:
+    before, after = bench.hours(rate, calls)
+    found = (before.began, after.began) if rate < bench.THRESHOLD else (before.silent_hours, after.silent_hours)
+    row = f"| {rate:.0%} | {calls} | {found[0]} | {found[1]} |"
+    assert row in DOCUMENT.read_text()
+    # the fault was a false alarm every other hour
+    assert after.began <= 0.2 * before.began or rate > bench.THRESHOLD
+
+
+@pytest.mark.parametrize(("rate", "calls"), [(1.0, 5), (1.0, 20), (1.0, 1000), (0.5, 20)])
+def test_an_outage_is_told_as_fast_as_without_certainty(rate: float, calls: int) -> None:
+    before, after = (bench.minutes_to_fire(rule, rate, calls) for rule in (bench.BEFORE, bench.AFTER))
+    assert before == after is not None
+    assert f"| {rate:.0%} | {calls:,} | {before:.0f} min | {after:.0f} min |" in DOCUMENT.read_text()
