@@ -1,16 +1,17 @@
-"""`python -m bench.certainty`: how often `error_rate > 5%` fires when it should not, and how soon when it should.
+"""`python -m bench.certainty`: how often an alert fires when it should not, and how soon when it should.
 
-Calls end at random, each fails with the same probability, and the alert is evaluated once a minute, as Prometheus does
-it: a test proves the model equal to the generated rules. It prints the tables of docs/alerts.md; every run is the same.
+Calls end at random, each fails with the same probability and takes a time of a heavy-tailed distribution, and the alert
+is evaluated once a minute, as Prometheus does it: a test proves the model equal to the generated rules. It prints the
+tables of docs/alerts.md; every run is the same.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import exp, sqrt
+from math import exp, inf, log, sqrt
 from random import Random
 from statistics import median
 
-from alert_rules.certainty import margin_of_share
+from alert_rules.certainty import margin_of_share, z_of
 from alert_rules.quantities import QUANTITIES
 from alert_rules.ratios import ALL_FAILED_FROM
 
@@ -26,19 +27,28 @@ HEALTHY = 0.01
 """The rate of failures in the hour before it rises."""
 
 OUTAGES = (0.2, 0.5, 1.0)
+SLOW = 2.0
+"""Seconds that the mean may take."""
+
+SPREAD = 1.2
+"""The standard deviation of the logarithm of latencies: their own is 1.8 times their mean."""
+
+MEANS = (1.0, 1.5, 1.8)
+SLOWED = (3.0, 4.0, 8.0)
+LATENCY_CALLS = (20, 100)
 
 
 @dataclass(frozen=True)
 class Counters:
-    """What each scrape shows: calls that have ended, and how many of them failed."""
+    """What each scrape shows: calls that have ended, and how many of them failed, or how many seconds they took."""
 
     calls: Sequence[int]
-    failures: Sequence[int]
+    above: Sequence[float]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """`error_rate > threshold` by an operation; unless `certain`, as with `certainty: none`.
+    """`error_rate > threshold` by an operation, or `avg_latency`; unless `certain`, as with `certainty: none`.
 
     `closed` is for Prometheus 2, whose windows hold the sample at their very beginning.
     """
@@ -46,10 +56,11 @@ class Rule:
     threshold: float = THRESHOLD
     certain: bool = True
     closed: bool = False
+    name: str = "error_rate"
 
     def firing(self, counters: Counters, scrape: int = SCRAPE) -> list[bool]:
         """Whether the alert fires, at each minute of the counters."""
-        quantity = QUANTITIES["error_rate"]
+        quantity = QUANTITIES[self.name]
         found: list[bool] = []
         pending = ceased = None
         for second in range(0, len(counters.calls) * scrape, MINUTE):
@@ -66,23 +77,25 @@ class Rule:
 
     def _holds(self, counters: Counters, second: int, scrape: int, is_firing: bool) -> bool:
         windows = [(span, *self._risen(counters, second, span, scrape)) for span in (WINDOW, HOUR)]
-        used = next(((calls, failed) for _, calls, failed in windows if _enough(calls, failed)), None)
+        used = next(((calls, above) for _, calls, above in windows if self._enough(calls, above)), None)
         if used is None or not used[1] / used[0] > self.threshold:
             return False
         return is_firing or not self.certain or any(self._certain(*window) for window in windows)
 
-    def _certain(self, span: int, calls: int, failed: int) -> bool:
-        return failed > self.threshold * calls + margin_of_share(self.threshold, span) * sqrt(calls)
+    def _enough(self, calls: int, above: float) -> bool:
+        least = QUANTITIES[self.name].least or 1
+        return calls >= least or (self.name == "error_rate" and calls >= ALL_FAILED_FROM and above == calls)
 
-    def _risen(self, counters: Counters, second: int, span: int, scrape: int) -> tuple[int, int]:
+    def _certain(self, span: int, calls: int, above: float) -> bool:
+        if self.name == "avg_latency":
+            return above > (calls + z_of(span) * sqrt(calls)) * self.threshold
+        return above > self.threshold * calls + margin_of_share(self.threshold, span) * sqrt(calls)
+
+    def _risen(self, counters: Counters, second: int, span: int, scrape: int) -> tuple[int, float]:
         last = second // scrape
         begins = second - span
         first = max(0, -(-begins // scrape) if self.closed else begins // scrape + 1)
-        return counters.calls[last] - counters.calls[first], counters.failures[last] - counters.failures[first]
-
-
-def _enough(calls: int, failed: int) -> bool:
-    return calls >= (QUANTITIES["error_rate"].least or 1) or (calls >= ALL_FAILED_FROM and failed == calls)
+        return counters.calls[last] - counters.calls[first], counters.above[last] - counters.above[first]
 
 
 def simulated(random: Random, calls_per_window: float, rates: Sequence[tuple[int, float]]) -> Counters:
@@ -95,6 +108,18 @@ def simulated(random: Random, calls_per_window: float, rates: Sequence[tuple[int
             calls.append(calls[-1] + failed + _poisson(random, each * (1 - rate)))
             failures.append(failures[-1] + failed)
     return Counters(calls, failures)
+
+
+def slow(random: Random, calls_per_window: float, means: Sequence[tuple[int, float]]) -> Counters:
+    """Counters over spans of so many seconds, each with its mean latency; two minutes are the longest."""
+    calls, taken = [0], [0.0]
+    for seconds, mean in means:
+        middle = log(mean) - SPREAD**2 / 2
+        for _ in range(seconds // SCRAPE):
+            ended = _poisson(random, calls_per_window * SCRAPE / WINDOW)
+            calls.append(calls[-1] + ended)
+            taken.append(taken[-1] + sum(min(120.0, random.lognormvariate(middle, SPREAD)) for _ in range(ended)))
+    return Counters(calls, taken)
 
 
 def _poisson(random: Random, mean: float) -> int:
@@ -110,6 +135,7 @@ def _chance(name: str) -> Random:
 
 
 BEFORE, AFTER = Rule(certain=False), Rule()
+MEAN_BEFORE, MEAN_AFTER = (Rule(SLOW, certain, name="avg_latency") for certain in (False, True))
 
 
 @dataclass(frozen=True)
@@ -129,14 +155,15 @@ def watched(firing: Sequence[bool]) -> Found:
 
 
 def minutes_to_fire(rule: Rule, rate: float, calls_per_window: float) -> float | None:
-    """The median of minutes from the rise of the rate to the alert; None where half of them took over five hours."""
-    found = []
+    """The median of minutes from the rise of a rate, or a mean, to the alert; None where half took over five hours."""
+    make = slow if rule.name == "avg_latency" else simulated
+    healthy = MEANS[0] if rule.name == "avg_latency" else HEALTHY
+    taken = []
     for onset in range(ONSETS):
         random = _chance(f"onset {rate} {calls_per_window} {onset}")
-        firing = rule.firing(simulated(random, calls_per_window, [(HOUR, HEALTHY), (5 * HOUR, rate)]))
-        found.append(next((minute for minute, fires in enumerate(firing[60:]) if fires), None))
-    taken = [minutes if minutes is not None else 10**6 for minutes in found]
-    return None if median(taken) == 10**6 else median(taken)
+        firing = rule.firing(make(random, calls_per_window, [(HOUR, healthy), (5 * HOUR, rate)]))
+        taken.append(next((minute for minute, fires in enumerate(firing[60:]) if fires), inf))
+    return None if median(taken) == inf else median(taken)
 
 
 def _false_rows() -> Iterator[tuple[str, ...]]:
@@ -172,6 +199,21 @@ def _outage_rows() -> Iterator[tuple[str, ...]]:
             yield f"{rate:.0%}", f"{calls:,}", *(_minutes(minutes) for minutes in taken)
 
 
+def _latency_rows() -> Iterator[tuple[str, ...]]:
+    yield "Mean latency", "Calls per window", "False alarms, before", "now"
+    for mean, calls in ((mean, calls) for mean in MEANS for calls in LATENCY_CALLS):
+        counters = slow(_chance(f"hours {mean} {calls}"), calls, [((HOURS + 1) * HOUR, mean)])
+        found = (watched(rule.firing(counters)).began for rule in (MEAN_BEFORE, MEAN_AFTER))
+        yield f"{mean:g}s", f"{calls:,}", *map(str, found)
+
+
+def _slowed_rows() -> Iterator[tuple[str, ...]]:
+    yield "Mean rises from 1s to", "Calls per window", "First alarm after, before", "now"
+    for mean, calls in ((mean, calls) for mean in SLOWED for calls in LATENCY_CALLS):
+        taken = (minutes_to_fire(rule, mean, calls) for rule in (MEAN_BEFORE, MEAN_AFTER))
+        yield f"{mean:g}s", f"{calls:,}", *(_minutes(minutes) for minutes in taken)
+
+
 def _minutes(minutes: float | None) -> str:
     return "over 5 h" if minutes is None else f"{minutes:.0f} min"
 
@@ -185,7 +227,8 @@ def table(rows: Iterator[tuple[str, ...]]) -> str:
 
 def main() -> None:
     """Print the tables."""
-    print("\n\n".join(table(rows) for rows in (_false_rows(), _true_rows(), _outage_rows())))
+    tables = (_false_rows(), _true_rows(), _outage_rows(), _latency_rows(), _slowed_rows())
+    print("\n\n".join(map(table, tables)))
 
 
 if __name__ == "__main__":
