@@ -78,7 +78,7 @@ def test_the_simulation_fires_as_the_rules_do(tmp_path: Path, certainty: str, ra
     scenario.show(replica, catalog.OPERATIONS, lambda second: counters.calls[second // SCRAPE], **labels)
     failures = {**labels, "error_class": "auth"}
     scenario.show(replica, catalog.FAILURES, lambda second: counters.above[second // SCRAPE], **failures)
-    rule = bench.Rule(certain=certainty == "high", closed=windows_are_closed())
+    rule = bench.Rule(certain=certainty == "high", closed=windows_are_closed(tmp_path))
     fires = as_expected(scenario, rule, counters)
     check(tmp_path, scenario, condition="error_rate > 5%", certainty=certainty)
     assert fires == {False, True} or rate == 0.02
@@ -102,17 +102,20 @@ def test_the_simulation_of_latencies_fires_as_the_rules_do(
     labels = {"operation": "chat", "model": "m1"}
     scenario.show(replica, catalog.LATENCY, lambda second: counters.calls[second // SCRAPE], "_count", **labels)
     scenario.show(replica, catalog.LATENCY, lambda second: counters.above[second // SCRAPE], "_sum", **labels)
-    rule = bench.Rule(2, certainty == "high", windows_are_closed(), "avg_latency")
+    rule = bench.Rule(2, certainty == "high", windows_are_closed(tmp_path), "avg_latency")
     fires = as_expected(scenario, rule, counters)
     check(tmp_path, scenario, condition="avg_latency > 2s", certainty=certainty)
     assert fires == {False, True} or mean == 1.2
 
 
-def windows_are_closed() -> bool:
+def windows_are_closed(folder: Path) -> bool:
     """Whether windows hold the sample at their very beginning, as those of Prometheus 2 do."""
-    version = re.search(r"version (\d+)", promtool().run("--version")[1])
-    assert version
-    return int(version[1]) < 3
+    scenario = Scenario("a window of a minute", 2 * MINUTE)
+    scenario.raw("seen", {}, 1)
+    scenario.figure(2 * MINUTE, "count_over_time(seen[1m])", {"{}": 2})
+    (folder / "rules.yml").write_text("groups: []\n")
+    (folder / "window.yml").write_text(file_text([scenario], "rules.yml"))
+    return promtool().run("test", "rules", str(folder / "window.yml"))[0] == 0
 
 
 def as_expected(scenario: Scenario, rule: bench.Rule, counters: bench.Counters) -> set[bool]:
