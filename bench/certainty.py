@@ -12,6 +12,7 @@ from random import Random
 from statistics import median
 
 from alert_rules.certainty import margin_of_share, z_of
+from alert_rules.comparisons import CLEARLY, HALF
 from alert_rules.quantities import QUANTITIES
 from alert_rules.ratios import ALL_FAILED_FROM
 
@@ -27,6 +28,8 @@ HEALTHY = 0.01
 """The rate of failures in the hour before it rises."""
 
 OUTAGES = (0.2, 0.5, 1.0)
+LATE = (0.02, 0.05, 0.10, 0.20)
+FEW_CALLS = (3, 5, 20)
 SLOW = 2.0
 """Seconds that the mean may take."""
 
@@ -48,8 +51,9 @@ class Counters:
 
 @dataclass(frozen=True)
 class Rule:
-    """`error_rate > threshold` by an operation, or `avg_latency`; unless `certain`, as with `certainty: none`.
+    """`error_rate > threshold` by an operation, or another quantity; unless `certain`, as with `certainty: none`.
 
+    `model_response_time` is the share of calls over their timeout, which must be at or above the threshold.
     `closed` is for Prometheus 2, whose windows hold the sample at their very beginning.
     """
 
@@ -78,9 +82,12 @@ class Rule:
     def _holds(self, counters: Counters, second: int, scrape: int, is_firing: bool) -> bool:
         windows = [(span, *self._risen(counters, second, span, scrape)) for span in (WINDOW, HOUR)]
         used = next(((calls, above) for _, calls, above in windows if self._enough(calls, above)), None)
-        if used is None or not used[1] / used[0] > self.threshold:
+        if used is None or not self._beyond(used[1] / used[0]):
             return False
         return is_firing or not self.certain or any(self._certain(*window) for window in windows)
+
+    def _beyond(self, figure: float) -> bool:
+        return figure >= self.threshold if self.name == "model_response_time" else figure > self.threshold
 
     def _enough(self, calls: int, above: float) -> bool:
         least = QUANTITIES[self.name].least or 1
@@ -89,7 +96,8 @@ class Rule:
     def _certain(self, span: int, calls: int, above: float) -> bool:
         if self.name == "avg_latency":
             return above > (calls + z_of(span) * sqrt(calls)) * self.threshold
-        return above > self.threshold * calls + margin_of_share(self.threshold, span) * sqrt(calls)
+        share = CLEARLY if self.name == "model_response_time" else self.threshold
+        return above > share * calls + margin_of_share(share, span) * sqrt(calls)
 
     def _risen(self, counters: Counters, second: int, span: int, scrape: int) -> tuple[int, float]:
         last = second // scrape
@@ -135,6 +143,7 @@ def _chance(name: str) -> Random:
 
 
 BEFORE, AFTER = Rule(certain=False), Rule()
+LATE_BEFORE, LATE_AFTER = (Rule(HALF, certain, name="model_response_time") for certain in (False, True))
 MEAN_BEFORE, MEAN_AFTER = (Rule(SLOW, certain, name="avg_latency") for certain in (False, True))
 
 
@@ -199,6 +208,21 @@ def _outage_rows() -> Iterator[tuple[str, ...]]:
             yield f"{rate:.0%}", f"{calls:,}", *(_minutes(minutes) for minutes in taken)
 
 
+def _late_rows() -> Iterator[tuple[str, ...]]:
+    yield "True share over the timeout", "Calls per window", "Alarms, before", "now"
+    for rate, calls in ((rate, calls) for rate in LATE for calls in FEW_CALLS):
+        counters = simulated(_chance(f"hours {rate} {calls}"), calls, [((HOURS + 1) * HOUR, rate)])
+        found = (watched(rule.firing(counters)).began for rule in (LATE_BEFORE, LATE_AFTER))
+        yield f"{rate:.0%}", f"{calls:,}", *map(str, found)
+
+
+def _dead_rows() -> Iterator[tuple[str, ...]]:
+    yield "Share rises from 1% to", "Calls per window", "First alarm after, before", "now"
+    for rate, calls in ((rate, calls) for rate in OUTAGES[1:] for calls in FEW_CALLS):
+        taken = (minutes_to_fire(rule, rate, calls) for rule in (LATE_BEFORE, LATE_AFTER))
+        yield f"{rate:.0%}", f"{calls:,}", *(_minutes(minutes) for minutes in taken)
+
+
 def _latency_rows() -> Iterator[tuple[str, ...]]:
     yield "Mean latency", "Calls per window", "False alarms, before", "now"
     for mean, calls in ((mean, calls) for mean in MEANS for calls in LATENCY_CALLS):
@@ -227,7 +251,7 @@ def table(rows: Iterator[tuple[str, ...]]) -> str:
 
 def main() -> None:
     """Print the tables."""
-    tables = (_false_rows(), _true_rows(), _outage_rows(), _latency_rows(), _slowed_rows())
+    tables = (_false_rows(), _true_rows(), _outage_rows(), _latency_rows(), _slowed_rows(), _late_rows(), _dead_rows())
     print("\n\n".join(map(table, tables)))
 
 

@@ -108,6 +108,28 @@ def test_the_simulation_of_latencies_fires_as_the_rules_do(
     assert fires == {False, True} or mean == 1.2
 
 
+@pytest.mark.parametrize("certainty", ["high", "none"])
+@pytest.mark.parametrize(("rate", "each"), [(0.3, 1), (0.4, 3)])
+def test_the_simulation_of_timeouts_fires_as_the_rules_do(
+    tmp_path: Path, certainty: str, rate: float, each: int
+) -> None:
+    random = Random(f"{rate} {each} late")
+    # on some scrapes only, so that many windows have few calls
+    ended = [random.randint(0, each) * (random.random() < 0.3) for _ in range(3 * HOUR // SCRAPE)]
+    late = [sum(random.random() < rate * 2 * (number % 200 < 100) for _ in range(n)) for number, n in enumerate(ended)]
+    counters = bench.Counters([0, *accumulate(ended)], [0, *accumulate(late)])
+    scenario = Scenario("as simulated", 3 * HOUR, SCRAPE)
+    replica = scenario.replica(Replica())
+    labels = {"operation": "chat", "model": "m1"}
+    scenario.show(replica, catalog.OPERATIONS, lambda second: counters.calls[second // SCRAPE], **labels)
+    scenario.show(replica, catalog.OVER_TIMEOUT, lambda second: counters.above[second // SCRAPE], **labels)
+    scenario.show(replica, catalog.MODEL_LAST_SUCCESS, float, model="m1")
+    rule = bench.Rule(0.5, certainty == "high", windows_are_closed(tmp_path), "model_response_time")
+    fires = as_expected(scenario, rule, counters, "model")
+    check(tmp_path, scenario, condition="model_response_time > timeout", certainty=certainty)
+    assert fires == {False, True}
+
+
 def windows_are_closed(folder: Path) -> bool:
     """Whether windows hold the sample at their very beginning, as those of Prometheus 2 do."""
     scenario = Scenario("a window of a minute", 2 * MINUTE)
@@ -118,12 +140,12 @@ def windows_are_closed(folder: Path) -> bool:
     return promtool().run("test", "rules", str(folder / "window.yml"))[0] == 0
 
 
-def as_expected(scenario: Scenario, rule: bench.Rule, counters: bench.Counters) -> set[bool]:
+def as_expected(scenario: Scenario, rule: bench.Rule, counters: bench.Counters, by: str = "operation") -> set[bool]:
     """Look at every minute whether the alert fires as the model does; what the model did at all."""
     fires = rule.firing(counters, SCRAPE)
-    expected = f'{{job="{JOB}", operation="chat"}}'
+    expected = f'{{job="{JOB}", {by}="{"chat" if by == "operation" else "m1"}"}}'
     for minute, firing in enumerate(fires):
-        expr = 'count by (job, operation) (ALERTS{alertstate="firing"})'
+        expr = f'count by (job, {by}) (ALERTS{{alertstate="firing"}})'
         scenario.figure(minute * MINUTE, expr, {expected: 1.0} if firing else {})
     return set(fires)
 
