@@ -20,7 +20,7 @@ Z_WINDOW, WINDOW_LEVEL = 3.09, "99.9%"
 Z_HOUR, HOUR_LEVEL = 1.96, "97.5%"
 """For an hour or more. There are far fewer such looks in a day, and slight but lasting changes show only there."""
 
-_LADDER = (1, 10, 100, 1000)
+_LADDER = (1, 2, 4, 8, 16, 64, 256, 1024)
 """Multiples of the fewest calls at which a quantile's margin is taken: the more calls, the narrower."""
 
 

@@ -268,3 +268,19 @@ def test_an_outage_is_told_as_fast_as_without_certainty(rate: float, calls: int)
     before, after = (bench.minutes_to_fire(rule, rate, calls) for rule in (bench.BEFORE, bench.AFTER))
     assert before == after is not None
     assert f"| {rate:.0%} | {calls:,} | {before:.0f} min | {after:.0f} min |" in DOCUMENT.read_text()
+
+
+@pytest.mark.parametrize(("calls", "fires"), [(12, True), (11, False), (200, True)])
+def test_a_median_of_slow_calls_alone_is_certain_from_twelve_on(tmp_path: Path, calls: int, fires: bool) -> None:
+    scenario = Scenario("slow calls", HOUR, SCRAPE)
+    replica = scenario.replica(Replica())
+    labels = {"operation": "chat", "model": "m1"}
+    # an hour of calls that were quick, so that the five minutes decide
+    counted = steps((0, 0), (60, 1000), (1200, 1000 + calls))
+    scenario.show(replica, catalog.LATENCY, counted, "_count", **labels)
+    for edge, seen in (("5", steps((0, 0), (60, 1000))), ("10", counted), ("+Inf", counted)):
+        scenario.show(replica, catalog.LATENCY, seen, "_bucket", **labels, le=edge)
+    scenario.figure(
+        22 * MINUTE, 'count by (job) (ALERTS{alertstate="firing"})', {f'{{job="{JOB}"}}': 1.0} if fires else {}
+    )
+    check(tmp_path, scenario, condition="model_response_time > 5s")
