@@ -56,9 +56,10 @@ build: $(STAMP) ## write the generated files: rules and their tests, routing, da
 	$(BIN)/python -m tests.alerts.write
 	$(BIN)/python -m tests.statements
 
-bench: $(STAMP) ## a scrape against a full aggregate, a large table against a small one, and the probes for late rows
+bench: $(STAMP) ## a scrape against a full aggregate, a large table against a small one, the probes for late rows, false alarms
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.lateness
+	$(BIN)/python -m bench.certainty
 
 clean: ## remove what the targets above made
 	rm -rf $(VENV) .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -13,6 +13,11 @@ from alert_rules.spec import Links
 MINUTE = 60
 
 
+def is_built_in(name: str) -> bool:
+    """Whether a companion has this name, in any case: some file systems would hold one runbook for both."""
+    return name.casefold() in {rule.name for rule in companions_group((), Links()).rules}
+
+
 def companions_group(channels: Iterable[str], links: Links) -> Group:
     """The companions; they go to all channels that any alert names."""
     to = ",".join(sorted(set(channels)))

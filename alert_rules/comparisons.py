@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from alert_rules.certainty import Bound, certainly, judged, levels_in_words
 from alert_rules.conditions import OPERATORS, Operator
+from alert_rules.conventions import duration
 from alert_rules.dimensions import Amount, Dimension, promql_number
 from alert_rules.figures import Figure, Recording, unlisted_users
 from alert_rules.model import Limit, Variant
@@ -26,6 +28,9 @@ from exporter import catalog
 HALF = 0.5
 """From which share of calls over their timeout on a model counts as unavailable."""
 
+CLEARLY = 0.2
+"""Above which share of calls over their timeout a model's must be for certain: one of three is no outage yet."""
+
 Firing = Callable[[Mapping[str, str]], str]
 """Makes the selector of an alert's own `ALERTS` series, for the rule that has these labels more."""
 
@@ -34,7 +39,8 @@ Firing = Callable[[Mapping[str, str]], str]
 class Comparison:
     """A comparison that makes sense: of a quantity with an amount, or with another quantity, as `limit`.
 
-    `by` is what the author wrote, None for the default; `ask` has the split that is in force.
+    `by` is what the author wrote, None for the default; `ask` has the split that is in force. Unless `certain`, a
+    figure is compared as it is, however few calls it is made of.
     """
 
     quantity: Quantity
@@ -44,6 +50,7 @@ class Comparison:
     by: Split | None
     ask: Ask
     firing: Firing
+    certain: bool = True
 
 
 def variants(comparison: Comparison) -> tuple[Variant, ...]:
@@ -53,9 +60,23 @@ def variants(comparison: Comparison) -> tuple[Variant, ...]:
         return _over_daily_limit(comparison)
     if names == ("budget_utilization", "") and comparison.by is None:
         return tuple(_share_of_limit(comparison, by, scope) for by, scope in ((USER, "user"), (TOTAL, "team")))
-    if names == ("model_response_time", "timeout"):
+    if is_unavailability(comparison.quantity, comparison.limit):
         return _unavailable(comparison)
     return (_plain(comparison),)
+
+
+def is_unavailability(quantity: Quantity, limit: Quantity | None) -> bool:
+    """Whether the comparison asks for models that do not answer, and not for a figure."""
+    return (quantity.name, limit.name if limit else "") == ("model_response_time", "timeout")
+
+
+def unavailable_in_words(ask: Ask) -> str:
+    """How it is decided that a model is unavailable."""
+    return (
+        f"{HALF:.0%} of the calls or more reached the timeout, and for certain more than {CLEARLY:.0%} of them did:"
+        f" {levels_in_words(_over_timeout(ask).tallies)}. For calls without a success, {ask.min_operations} of them in"
+        f" {duration(3 * ask.window)} decide."
+    )
 
 
 def limit_split(limit: Quantity, by: Split) -> Split | None:
@@ -67,12 +88,11 @@ def limit_split(limit: Quantity, by: Split) -> Split | None:
 def _plain(comparison: Comparison) -> Variant:
     quantity, ask = comparison.quantity, comparison.ask
     figure = quantity.figure(ask)
-    value = figure.for_alert(comparison.firing({}))
     if comparison.limit is None:
-        expr, limit = _with_amount(comparison, value)
+        expr, limit = _with_amount(comparison, figure)
         more: tuple[Recording, ...] = ()
     else:
-        expr, limit, more = _with_limit(comparison, comparison.limit, value)
+        expr, limit, more = _with_limit(comparison, comparison.limit, figure)
     return Variant(
         expr,
         ask.by,
@@ -87,16 +107,28 @@ def _plain(comparison: Comparison) -> Variant:
     )
 
 
-def _with_amount(comparison: Comparison, value: str) -> tuple[str, Limit]:
+def _with_amount(comparison: Comparison, figure: Figure) -> tuple[str, Limit]:
     assert comparison.amount is not None  # noqa: S101 - one of the two is there
     amount = comparison.amount
-    return f"{value} {comparison.operator} {promql_number(amount.value)}", Limit(amount.text)
+    number = promql_number(amount.value)
+    value = _judged(comparison, figure, comparison.operator, Bound(number, number=float(amount.value)))
+    return f"{value} {comparison.operator} {number}", Limit(amount.text)
 
 
-def _with_limit(comparison: Comparison, quantity: Quantity, value: str) -> tuple[str, Limit, tuple[Recording, ...]]:
+def _judged(
+    comparison: Comparison, figure: Figure, operator: Operator, bound: Bound, labels: Mapping[str, str] | None = None
+) -> str:
+    """What to compare: the figure where it is beyond the bound for certain; `labels` tell the rule apart."""
+    firing = comparison.firing(labels or {})
+    certain = certainly(figure, operator, bound) if comparison.certain else ""
+    return judged(figure, certain, firing) if certain else figure.for_alert(firing)
+
+
+def _with_limit(comparison: Comparison, quantity: Quantity, figure: Figure) -> tuple[str, Limit, tuple[Recording, ...]]:
     split = limit_split(quantity, comparison.ask.by) or TOTAL
     allowed = quantity.figure(Ask(split, comparison.ask.window, comparison.ask.min_operations))
     matching = f"on ({allowed.labels}) group_left () " if split != comparison.ask.by else ""
+    value = _judged(comparison, figure, comparison.operator, Bound(allowed.value, matching))
     expr = f"{value} {comparison.operator} {matching}{allowed.value}"
     return expr, _limit(quantity, allowed), allowed.recordings
 
@@ -151,7 +183,7 @@ def _unlisted() -> Variant:
 
 def _share_of_limit(comparison: Comparison, by: Split, scope: str) -> Variant:
     figure = budget_utilization(by)
-    expr, limit = _with_amount(comparison, figure.value)
+    expr, limit = _with_amount(comparison, figure)
     quantity = comparison.quantity
     return Variant(
         expr,
@@ -167,29 +199,36 @@ def _share_of_limit(comparison: Comparison, by: Split, scope: str) -> Variant:
     )
 
 
-def _unavailable(comparison: Comparison) -> tuple[Variant, Variant]:
-    """A model is unavailable when half its calls reach their timeout, or when it is called and nothing succeeds."""
-    ask = comparison.ask
-    over = ratio(
+def _over_timeout(ask: Ask) -> Figure:
+    return ratio(
         catalog.OVER_TIMEOUT.name,
         catalog.OPERATIONS.name,
         MODEL,
         ask.window,
         ask.min_operations,
         "ai_operations_over_timeout_per_operation:ratio",
+        share=True,
     )
+
+
+def _unavailable(comparison: Comparison) -> tuple[Variant, Variant]:
+    """A model is unavailable when half its calls reach their timeout, or when it is called and nothing succeeds."""
+    ask = comparison.ask
+    over = _over_timeout(ask)
+    late = {"reason": "timeouts"}
+    often = _judged(comparison, over, ">", Bound(str(CLEARLY), number=CLEARLY), late)
     silent = without_success(catalog.OPERATIONS.name, "model", ask.window, ask.min_operations)
     driver = comparison.quantity.driver
     return (
         Variant(
-            promql("$value >= $half", value=over.for_alert(comparison.firing({"reason": "timeouts"})), half=HALF),
+            promql("$value >= $half", value=often, half=HALF),
             MODEL,
             "Calls that reached their timeout",
             Dimension.RATIO,
             "at or above",
             Limit("50%"),
             (*over.recordings, *MODEL_TIMEOUTS.recordings),
-            {"reason": "timeouts"},
+            late,
             driver=driver,
             sentence="{value} of the calls to {{{{ $labels.model }}}} reached their timeout of {timeout}.",
         ),

@@ -7,13 +7,15 @@ from decimal import Decimal
 from functools import partial
 from itertools import pairwise
 
-from alert_rules.comparisons import Comparison, variants
+from alert_rules.certainty import AS_IT_IS, in_words
+from alert_rules.companions import is_built_in
+from alert_rules.comparisons import Comparison, is_unavailability, unavailable_in_words, variants
 from alert_rules.conditions import ConditionError, Token, parse_condition
 from alert_rules.conventions import DEFAULT_WINDOW, SEVERITIES
 from alert_rules.dimensions import THRESHOLDS, Amount, Dimension, promql_number
 from alert_rules.errors import Problem, wrong
 from alert_rules.loading import Alerts
-from alert_rules.model import Alert, Rung, Variant
+from alert_rules.model import Alert, Reading, Rung, Variant
 from alert_rules.parts import RUNG, MeaningError, Part, known_quantity
 from alert_rules.proposing import propose
 from alert_rules.quantities import Ask
@@ -23,7 +25,7 @@ from alert_rules.spec import AlertSpec
 
 def compile_alerts(alerts: Alerts, channels: Iterable[str]) -> tuple[Alert, ...]:
     """Every alert, in the order of the file. Raises `RulesError` with all that is wrong with the file."""
-    compiled, problems = [], [*alerts.problems, *_duplicates(alerts)]
+    compiled, problems = [], [*alerts.problems, *_duplicates(alerts), *_built_in(alerts)]
     known = tuple(channels)
     for number, spec in alerts.specs.items():
         problems += _unknown_channels(spec, known, alerts.source, number)
@@ -47,6 +49,13 @@ def _duplicates(alerts: Alerts) -> Iterator[Problem]:
             yield alerts.source.problem(
                 ("alerts", number, "name"), f"the name {spec.name!r} {counts[spec.name]} times", "give each its own"
             )
+
+
+def _built_in(alerts: Alerts) -> Iterator[Problem]:
+    for number, spec in alerts.specs.items():
+        if is_built_in(spec.name):
+            found = f"the name {spec.name!r}, which a built-in alert has"
+            yield alerts.source.problem(("alerts", number, "name"), found, "choose another one")
 
 
 def _unknown_channels(spec: AlertSpec, known: tuple[str, ...], source: Source, number: int) -> Iterator[Problem]:
@@ -73,7 +82,7 @@ def compile_alert(spec: AlertSpec) -> Alert:
         first.quantity.keep if spec.keep_firing_for is None else spec.keep_firing_for,
         spec.summary or _summary(parts),
         first.quantity.dashboard,
-        tuple(part.quantity.name for part in parts),
+        tuple(_reading(spec, part, rungs[0].variants) for part in parts),
         first.comparison.operator,
         spec.disabled,
     )
@@ -94,6 +103,26 @@ def _parts(spec: AlertSpec, condition: str, field: str) -> list[Part]:
         elif error.field == field == "condition":
             error.mend = propose(condition) or error.mend
         raise
+
+
+def _reading(spec: AlertSpec, part: Part, variants: tuple[Variant, ...]) -> Reading:
+    quantity = part.quantity
+    splits = tuple(dict.fromkeys(variant.by for variant in variants)) if part.first else (part.split,)
+    if quantity.least is None:
+        return Reading(quantity.name, splits, None, None, "")
+    ask = _ask(spec, part)
+    bound = part.comparison.right.text
+    if is_unavailability(quantity, part.limit):
+        certainty = unavailable_in_words(ask) if spec.certainty != "none" else AS_IT_IS
+    elif spec.certainty == "none":
+        certainty = AS_IT_IS
+    else:
+        certainty = in_words(quantity.figure(ask), part.relation, bound)
+    return Reading(quantity.name, splits, ask.window, ask.min_operations, certainty)
+
+
+def _ask(spec: AlertSpec, part: Part) -> Ask:
+    return Ask(part.split, spec.window or DEFAULT_WINDOW, spec.min_operations or part.quantity.least or 1)
 
 
 def _condition(spec: AlertSpec) -> tuple[str, str]:
@@ -120,7 +149,7 @@ def _condition(spec: AlertSpec) -> tuple[str, str]:
 
 
 def _check_fields(spec: AlertSpec, parts: list[Part]) -> None:
-    for name in ("window", "min_operations"):
+    for name in ("window", "min_operations", "certainty"):
         if getattr(spec, name) is not None and all(part.quantity.least is None for part in parts):
             raise MeaningError(name, f"{name} for {parts[0].quantity.name}", "leave it out: it has no effect there")
     if spec.keep_firing_for and any(part.quantity.is_spend for part in parts):
@@ -172,15 +201,15 @@ def _variants(
     built = []
     for part in parts:
         labels = {"alertname": spec.name, **rung}
-        ask = Ask(part.split, spec.window or DEFAULT_WINDOW, spec.min_operations or part.quantity.least or 1)
         comparison = Comparison(
             part.quantity,
             part.comparison.operator,
             amount if part is parts[0] else part.amount,
             part.limit,
             part.by,
-            ask,
+            _ask(spec, part),
             partial(_firing, labels),
+            spec.certainty != "none",
         )
         built.append(variants(comparison))
     return tuple(_joined(variant, built[1:], parts) for variant in built[0])

@@ -19,12 +19,32 @@ class Recording:
 
 
 @dataclass(frozen=True)
+class Tally:
+    """What a figure counted over one window of `seconds`, as records: `counted` by `calls`.
+
+    Where the figure is a `quantile`, `counted` are the buckets, and `least` the fewest calls that it is made of.
+    """
+
+    seconds: int
+    calls: str
+    counted: str
+    quantile: float | None = None
+    least: int = 1
+
+
+@dataclass(frozen=True)
 class Figure:
     """A quantity as rules read it.
 
     `value` is a record's name or an expression with the labels `job` and `by`. `recordings` are in the order of their
     evaluation. Where a gap leaves no value, `held` records the last one through it, and the alert goes by that for what
     is firing. `live` records only what is read now; `ends`, by job, the end of the day or month that money is of.
+
+    `calls` and `numerator` record the counts that a ratio, a mean or a quantile is made of, in the window that it is
+    taken over, and `window` records how many seconds that window has. They have the labels of the value, are held with
+    it, and are empty where there is no such thing: a quantile has no numerator. `tallies` are the counts of each window
+    that it may be taken over, the shortest first. So many calls as `outage` says are enough where they all
+    failed. `is_share` says that what is counted are calls.
     """
 
     value: str
@@ -33,6 +53,12 @@ class Figure:
     held: str = ""
     ends: str = ""
     live: str = ""
+    calls: str = ""
+    numerator: str = ""
+    window: str = ""
+    tallies: tuple[Tally, ...] = ()
+    outage: int = 0
+    is_share: bool = False
 
     @property
     def labels(self) -> str:

@@ -45,6 +45,21 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How one comparison of a condition reads its quantity, for a person to be told.
+
+    `splits` are the labels of each rule's series. `window` is in seconds; it and `least`, the fewest calls, are None
+    where they do not apply. `certainty` is a sentence, empty where nothing is uncertain.
+    """
+
+    quantity: str
+    splits: tuple[tuple[str, ...], ...]
+    window: int | None
+    least: int | None
+    certainty: str
+
+
+@dataclass(frozen=True)
 class Rung:
     """One step of a ladder, or the only severity of an alert that has none (`label` empty).
 
@@ -61,7 +76,8 @@ class Rung:
 class Alert:
     """One alert, compiled. `wait` and `keep` are in seconds.
 
-    `quantities` are the names that its condition holds. A disabled one is compiled like any other, and has no rules.
+    `readings` has one entry for each comparison of its condition. A disabled one is compiled like any other, and has no
+    rules.
     """
 
     name: str
@@ -72,9 +88,14 @@ class Alert:
     keep: int
     summary: str
     dashboard: str
-    quantities: tuple[str, ...]
+    readings: tuple[Reading, ...]
     operator: Operator
     disabled: bool = False
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """The names that its condition holds."""
+        return tuple(reading.quantity for reading in self.readings)
 
     @property
     def threshold(self) -> float | None:

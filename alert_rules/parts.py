@@ -39,7 +39,7 @@ class Part:
     """One comparison of a condition, looked up and checked."""
 
     def __init__(self, spec: AlertSpec, field: str, comparison: conditions.Comparison, *, first: bool) -> None:
-        self.field = field
+        self.field, self.first = field, first
         self.comparison = comparison
         self.quantity = known_quantity(comparison.left, field)
         self.by = _by(spec, self.quantity, optional=not first)

@@ -72,6 +72,8 @@ class Quantity:
 _SPEND = ("daily_spend", "monthly_spend", "projected_daily_spend", "budget_utilization")
 
 _RATIO_WAIT, _RATIO_KEEP = 60, 300
+_CALM_KEEP = 600
+"""Seconds that an alert on calls of a window fires on after it ceased to hold: few calls flicker about a threshold."""
 
 
 def _spending(metric: str) -> Driver:
@@ -190,6 +192,7 @@ _ALL = (
             ask.window,
             ask.min_operations,
             "ai_operation_failures_per_operation:ratio",
+            share=True,
             all_failed=True,
         ),
         "ai-performance",
@@ -199,7 +202,7 @@ _ALL = (
         # one failure of twenty is 5 %, and not above it: fewer calls would make one failure an alert
         least=20,
         wait=_RATIO_WAIT,
-        keep=_RATIO_KEEP,
+        keep=_CALM_KEEP,
     ),
     Quantity(
         "avg_latency",
@@ -214,7 +217,7 @@ _ALL = (
         limits=("timeout",),
         least=20,
         wait=_RATIO_WAIT,
-        keep=_RATIO_KEEP,
+        keep=_CALM_KEEP,
     ),
     Quantity(
         "p95_latency",
@@ -236,7 +239,7 @@ _ALL = (
         why_highest="a quantile is never above the histogram's last edge",
         least=20,
         wait=_RATIO_WAIT,
-        keep=_RATIO_KEEP,
+        keep=_CALM_KEEP,
     ),
     Quantity(
         "model_response_time",
@@ -286,7 +289,7 @@ _ALL = (
         _with(_calls_by("model", catalog.COST.name, per=catalog.OPERATIONS.name), Dimension.MONEY),
         least=20,
         wait=_RATIO_WAIT,
-        keep=_RATIO_KEEP,
+        keep=_CALM_KEEP,
     ),
     Quantity(
         "operations_per_hour",

@@ -9,6 +9,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
+from alert_rules.companions import is_built_in
 from alert_rules.conventions import CHANNEL_NAME, LONGEST_NAME, SEVERITIES
 from alert_rules.dimensions import THRESHOLDS, Dimension
 from alert_rules.errors import RulesError
@@ -129,6 +130,8 @@ def _name(data: Mapping[str, Any], _: Mapping[str, Dimension]) -> dict[str, Any]
     name = _text(data, "name", LONGEST_NAME)
     if "/" in name or "\\" in name or name.startswith("."):
         raise RulesError(["name: has a slash, or begins with a dot — the runbook's file is called like it"])
+    if is_built_in(name):
+        raise RulesError(["name: a built-in alert has it — choose another one"])
     return {"name": name}
 
 

@@ -101,6 +101,7 @@ class AlertSpec(BaseModel):
     keep_firing_for: Annotated[Seconds, AfterValidator(_wait)] | None = None
     window: Annotated[Seconds, AfterValidator(_window)] | None = None
     min_operations: Annotated[int, Strict(), Field(ge=1, le=1_000_000)] | None = None
+    certainty: Literal["high", "none"] | None = None
     summary: Annotated[Text, Field(min_length=1, max_length=200), AfterValidator(_summary)] | None = None
     disabled: Annotated[bool, Strict()] = False
 

@@ -1,7 +1,18 @@
 """Mutants that behave as the rules do, each with the reason why no test can tell them apart."""
 
 _NOT_NEGATIVE = "of figures that are never negative, the sum is 0 exactly where the greatest is"
+_ENOUGH = "a figure is made of its fewest calls or more, never of none"
 _ALWAYS = "what always fires cannot fire longer"
+
+_DIVIDED = {
+    f"job_{by}:{figure}: {f'job_{by}:{figure}_calls'[-60 + shorter :]} {change}": _ENOUGH
+    for by, figure in (
+        ("operation", "ai_operation_failures_per_operation:ratio5m_min20"),
+        ("operation", "ai_operation_latency_seconds:mean5m_min20"),
+        ("model", "ai_operations_over_timeout_per_operation:ratio5m_min3"),
+    )
+    for shorter, change in ((0, "[> → >=]"), (0, "[> 0 → nothing]"), (2, "> [0 → 1]"), (2, "> [0 → -1]"))
+}
 
 EQUIVALENT: dict[str, str] = {
     "log_unreadable [critical]: [max → sum]": _NOT_NEGATIVE,
@@ -11,4 +22,5 @@ EQUIVALENT: dict[str, str] = {
     "watchdog [none]: vector( [1 → 2]": "it fires whatever the value, which no message shows",
     "watchdog [none]: vector( [1 → 0]": "it fires whatever the value, which no message shows",
     "watchdog [none]: keep_firing_for: 2m": _ALWAYS,
+    **_DIVIDED,
 }

@@ -419,3 +419,22 @@ def test_killed_at_any_step(places: Places, secret_before: str | None) -> None:
     assert step > 10
     # Both files old, only the URL new, both new.
     assert len(seen) == 3
+
+
+@pytest.mark.parametrize("name", ["exporter_down", "watchdog", "Log_Unreadable"])
+def test_the_name_of_a_built_in_alert_is_refused(places: Places, name: str) -> None:
+    before = files(places)
+    with pytest.raises(RulesError, match=r"^name: a built-in alert has it — choose another one$"):
+        add(places, name=name)
+    assert files(places) == before
+
+
+def test_certainty_is_one_of_the_settings(places: Places) -> None:
+    add(places, name="any failures", type="error_rate", threshold_usd=None, threshold_percent=5, certainty="none")
+    assert yaml.safe_load(places.alerts.read_text())["alerts"][-1] == {
+        "name": "any failures",
+        "condition": "error_rate > 5%",
+        "channel": "discord",
+        "severity": "warning",
+        "certainty": "none",
+    }

@@ -147,6 +147,7 @@ def _alerts(draw: st.DrawFn) -> dict[str, Any]:
     if quantity.least is not None:
         written["min_operations"] = draw(st.integers(1, 200))
         written["window"] = f"{draw(st.integers(1, 1440))}m"
+        written["certainty"] = draw(st.sampled_from(["high", "none"]))
     if draw(st.booleans()):
         written["for"] = f"{draw(st.integers(0, 3600))}s"
     return {**written, "condition": f"{quantity.name} {operator} {right}"}

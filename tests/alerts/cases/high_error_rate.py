@@ -25,7 +25,39 @@ def said(key: str, ratio: float, calls: float, above: float, part: str) -> Expec
     return high_error_rate(key, f"{100 * ratio:.4g}%", *([f"rate_limit: {above:.0f}"] if above else []))
 
 
-KIND = Kind(NAME, "operation", 20, lambda calls: calls // 4, lambda calls: calls * 0.05, False, add, said)
+CALM: Batch = (5 * MINUTE, 1000, 0)
+"""An hour that is certainly not over."""
+
+EDGES: Sequence[tuple[Sequence[Batch], bool]] = (
+    # within five minutes, at 99.9 %
+    ([CALM, (30 * MINUTE, 20, 5)], True),
+    ([CALM, (30 * MINUTE, 20, 4)], False),
+    ([CALM, (30 * MINUTE, 100, 12)], True),
+    ([CALM, (30 * MINUTE, 100, 11)], False),
+    ([CALM, (30 * MINUTE, 1000, 72)], True),
+    ([CALM, (30 * MINUTE, 1000, 71)], False),
+    # within the hour, at 97.5 %
+    ([(5 * MINUTE, 80, 7), (30 * MINUTE, 20, 3)], True),
+    ([(5 * MINUTE, 80, 7), (30 * MINUTE, 20, 2)], False),
+    ([(5 * MINUTE, 900, 56), (30 * MINUTE, 100, 8)], True),
+    ([(5 * MINUTE, 900, 56), (30 * MINUTE, 100, 7)], False),
+    # exactly as many as may be by chance
+    ([(30 * MINUTE, 1_000_000, 50_427)], False),
+)
+
+KIND = Kind(
+    NAME,
+    "operation",
+    20,
+    lambda calls: calls // 4,
+    lambda calls: calls * 0.05,
+    False,
+    add,
+    said,
+    EDGES,
+    clear=lambda calls: calls // 4,
+    keep=10 * MINUTE,
+)
 
 
 def scenarios() -> Iterator[Scenario]:
@@ -34,6 +66,8 @@ def scenarios() -> Iterator[Scenario]:
     yield _all_failed()
     yield _classes()
     yield _zero_first()
+    yield _certain_once()
+    yield _certain_no_more()
 
 
 def _all_failed() -> Scenario:
@@ -82,4 +116,23 @@ def _zero_first() -> Scenario:
         scenario.show(replica, metric, first, operation="new", model="m1", **classes)
     scenario.silent(NAME, 11 * MINUTE)
     scenario.fires(13 * MINUTE, NAME, high_error_rate("new", "100%", "provider: 6"))
+    return scenario
+
+
+def _certain_once() -> Scenario:
+    scenario = Scenario("is silent where it was certain for a moment only", 60 * MINUTE, STEP)
+    replica = watched(scenario, Replica())
+    add(scenario, replica, "one", "", [CALM, (30 * MINUTE, 20, 5), (30 * MINUTE + 30, 20, 1)])
+    scenario.silent(NAME, *(minute * MINUTE for minute in range(29, 45)))
+    return scenario
+
+
+def _certain_no_more() -> Scenario:
+    scenario = Scenario("fires on while the rate is over, however uncertain it has become", 60 * MINUTE, STEP)
+    replica = watched(scenario, Replica())
+    add(scenario, replica, "one", "", [CALM, (30 * MINUTE, 20, 5), (33 * MINUTE, 60, 2)])
+    scenario.fires(32 * MINUTE, NAME, high_error_rate("one", "25%", "rate_limit: 5"))
+    for minute in (34, 44):
+        scenario.fires(minute * MINUTE, NAME, high_error_rate("one", "8.75%", "rate_limit: 7"))
+    scenario.silent(NAME, 46 * MINUTE, 60 * MINUTE)
     return scenario

@@ -105,7 +105,7 @@ def _read_throughout(window: int) -> Scenario:
     always = {f'{record}{{instance="{i}", job="{job}"}}': 1.0 for i, job in (("c:9867", JOB), ("a:9867", "second"))}
     every = {**always, **{f'{record}{{instance="{i}", job="{JOB}"}}': 1.0 for i in ("a:9867", "b:9867", "d:9867")}}
     scenario.figure(at - MINUTE, record, {**every, f'{record}{{instance="a:9867", job="gone"}}': 1.0})
-    for second in (at, at + window // 2 + 2 * MINUTE, at + window):
+    for second in (at, at + window // 2 + 2 * MINUTE, at + window - MINUTE):
         scenario.figure(second, record, always)
     for second in (at + window + 3 * MINUTE, length - MINUTE):
         scenario.figure(second, record, every)

@@ -30,13 +30,41 @@ def said(key: str, ratio: float, calls: float, above: float, part: str) -> Expec
     return model_over_timeout(key, f"{100 * ratio:.4g}%", "1m 30s", *cause)
 
 
-KIND = Kind(NAME, "model", 3, lambda calls: calls - calls // 4, lambda calls: calls * 0.5, True, add, said)
+CALM: Batch = (5 * MINUTE, 1000, 0)
+
+EDGES: Sequence[tuple[Sequence[Batch], bool]] = (
+    # half of them or more, and within five minutes certainly more than a fifth, at 99.9 %
+    ([CALM, (30 * MINUTE, 3, 3)], True),
+    ([CALM, (30 * MINUTE, 3, 2)], False),
+    ([CALM, (30 * MINUTE, 17, 9)], True),
+    ([CALM, (30 * MINUTE, 18, 9)], True),
+    ([CALM, (30 * MINUTE, 16, 8)], False),
+    # within the hour, at 97.5 %
+    ([(5 * MINUTE, 997, 223), (30 * MINUTE, 3, 2)], True),
+    ([(5 * MINUTE, 997, 222), (30 * MINUTE, 3, 2)], False),
+    # exactly as many as may be by chance
+    ([(5 * MINUTE, 999_997, 200_782), (30 * MINUTE, 3, 2)], False),
+)
+
+KIND = Kind(
+    NAME,
+    "model",
+    3,
+    lambda calls: calls - calls // 4,
+    lambda calls: calls * 0.5,
+    True,
+    add,
+    said,
+    EDGES,
+    clear=lambda calls: calls,
+)
 
 
 def scenarios() -> Iterator[Scenario]:
     """All of them."""
     yield from ratios.ratio_scenarios(KIND)
     yield _timeout_is_no_edge()
+    yield _half_of_few()
     yield _no_success()
     yield _no_success_again()
     yield _no_success_outage()
@@ -44,6 +72,14 @@ def scenarios() -> Iterator[Scenario]:
     yield _no_success_backlog()
     yield _no_success_replicas()
     yield _no_success_two_jobs()
+
+
+def _half_of_few() -> Scenario:
+    scenario = Scenario("is silent for two of four calls in an hour, also while there are no calls", 60 * MINUTE, STEP)
+    replica = watched(scenario, Replica())
+    add(scenario, replica, "m1", "", [(5 * MINUTE, 2, 1), (10 * MINUTE, 2, 1)])
+    scenario.silent(NAME, *(minute * MINUTE for minute in (6, 11, 12, 14, 17, 30, 59)))
+    return scenario
 
 
 def _timeout_is_no_edge() -> Scenario:

@@ -21,6 +21,9 @@ class Kind:
     `over` and `at` make a batch's upper part: clearly over the threshold, and just at it. `add` adds the counters of an
     operation or a model. `said` is what is expected, by the key, the ratio, and the calls and the upper part that the
     last hour saw, and in which part.
+
+    `edges` are just certain, or just not: whether the last batch fires, at the thirtieth minute. `clear` makes an upper
+    part that is certain whatever the hour held before. `keep` is how long the alert fires on.
     """
 
     name: str
@@ -31,6 +34,14 @@ class Kind:
     fires_at_threshold: bool
     add: Callable[[Scenario, Replica, str, str, Sequence[Batch]], None]
     said: Callable[[str, float, float, float, str], Expected]
+    edges: Sequence[tuple[Sequence[Batch], bool]]
+    clear: Callable[[float], float]
+    keep: int = 5 * MINUTE
+
+    @property
+    def later(self) -> int:
+        """By how much it resolves later than five minutes after."""
+        return self.keep - 5 * MINUTE
 
     def fired(
         self, key: str, calls: float, above: float, hour: tuple[float, float] | None = None, part: str = ""
@@ -57,6 +68,7 @@ def ratio_scenarios(kind: Kind) -> Iterator[Scenario]:
     """Those that hold for every kind."""
     yield _fires_and_resolves(kind)
     yield _threshold(kind)
+    yield _certain(kind)
     yield _few_calls(kind)
     yield _widens_to_an_hour(kind)
     yield _five_minutes_come_first(kind)
@@ -86,7 +98,7 @@ def _start(
 
 def _fires_and_resolves(kind: Kind) -> Scenario:
     scenario, replica = _start(
-        kind, "fires a minute after the ratio is over, and resolves five after it is not", 40 * MINUTE
+        kind, "fires a minute after the ratio is over, and resolves some minutes after it is not", 40 * MINUTE
     )
     kind.add(scenario, replica, "one", "", [_batch(kind, 10 * MINUTE, 40, over=True), _batch(kind, 20 * MINUTE, 400)])
     kind.add(scenario, replica, "two", "", [_batch(kind, 10 * MINUTE, 24, over=True), _batch(kind, 18 * MINUTE, 400)])
@@ -97,28 +109,54 @@ def _fires_and_resolves(kind: Kind) -> Scenario:
     scenario.fires(17 * MINUTE, kind.name, one, two)
     # the last figure stands while the alert is kept
     scenario.fires(22 * MINUTE, kind.name, one, two)
-    scenario.fires(24 * MINUTE, kind.name, one)
-    scenario.silent(kind.name, 26 * MINUTE, 40 * MINUTE)
+    scenario.fires(24 * MINUTE + kind.later, kind.name, one)
+    scenario.silent(kind.name, 26 * MINUTE + kind.later, 40 * MINUTE)
     return scenario
 
 
 def _threshold(kind: Kind) -> Scenario:
     which = "fires" if kind.fires_at_threshold else "is silent"
     scenario, replica = _start(kind, f"{which} at exactly the threshold, off the grid of samples", 30 * MINUTE)
-    kind.add(scenario, replica, "at", "", [(10 * MINUTE, 40, kind.at(40))])
-    kind.add(scenario, replica, "under", "", [(10 * MINUTE, 41, kind.at(40))])
-    kind.add(scenario, replica, "above", "", [(10 * MINUTE, 39, kind.at(40))])
-    said = [kind.fired("above", 39, kind.at(40))]
-    if kind.fires_at_threshold:
-        said.append(kind.fired("at", 40, kind.at(40)))
-    for minute in (11, 14, 20, 29):
+    # the hour is certainly over, and every window since holds calls of just this ratio
+    before = _batch(kind, MINUTE, 4000, over=True)
+    each = {"at": 40, "under": 41, "above": 39}
+    for key, calls in each.items():
+        kind.add(
+            scenario, replica, key, "", [before, *((second, calls, kind.at(40)) for second in range(120, 1800, 100))]
+        )
+    for minute in (25, 28):
+        times = len(range(120, minute * MINUTE + 1, 100))
+        said = [
+            kind.fired(
+                key,
+                each[key],
+                kind.at(40),
+                hour=(4000 + times * each[key], kind.over(4000) + times * kind.at(40)),
+            )
+            for key in ("above", *(["at"] if kind.fires_at_threshold else []))
+        ]
+        scenario.fires(minute * MINUTE, kind.name, *said)
+    return scenario
+
+
+def _certain(kind: Kind) -> Scenario:
+    scenario, replica = _start(kind, "fires where calls are just enough to be certain, and for none fewer", 40 * MINUTE)
+    said = []
+    for number, (batches, fires) in enumerate(kind.edges):
+        kind.add(scenario, replica, f"k{number}", "", batches)
+        if fires:
+            _, calls, above = batches[-1]
+            hour = sum(calls for _, calls, _ in batches), sum(above for _, _, above in batches)
+            said.append(kind.fired(f"k{number}", calls, above, hour=hour))
+    scenario.silent(kind.name, 29 * MINUTE, 30 * MINUTE)
+    for minute in (31, 32, 34):
         scenario.fires(minute * MINUTE, kind.name, *said)
     return scenario
 
 
 def _few_calls(kind: Kind) -> Scenario:
     least = kind.least
-    scenario, replica = _start(kind, f"is silent below {least} calls in five minutes and in an hour", 75 * MINUTE)
+    scenario, replica = _start(kind, f"is silent below {least} calls in five minutes and in an hour", 80 * MINUTE)
     kind.add(scenario, replica, "enough", "", [_batch(kind, 10 * MINUTE, least, over=True)])
     kind.add(scenario, replica, "few", "", [(10 * MINUTE, least - 1, kind.over(least - 1) * 0.9)])
     # two and a half minutes on, both halves of enough are in one window; an hour apart they are in none
@@ -129,9 +167,9 @@ def _few_calls(kind: Kind) -> Scenario:
     scenario.fires(11 * MINUTE, kind.name, enough)
     scenario.fires(14 * MINUTE, kind.name, enough)
     scenario.fires(69 * MINUTE, kind.name, enough)
-    # what was firing is kept for five minutes
+    # what was firing is kept for some minutes
     scenario.fires(72 * MINUTE, kind.name, kind.fired("enough", least, kind.over(least)))
-    scenario.silent(kind.name, 75 * MINUTE)
+    scenario.silent(kind.name, 75 * MINUTE + kind.later)
     return scenario
 
 
@@ -144,8 +182,8 @@ def _widens_to_an_hour(kind: Kind) -> Scenario:
     scenario.silent(kind.name, 6 * MINUTE, 39 * MINUTE)
     scenario.fires(42 * MINUTE, kind.name, both)
     scenario.fires(63 * MINUTE, kind.name, both)
-    # the first batch is an hour old: what is left is too few, and the alert is kept for five minutes more
-    scenario.silent(kind.name, 72 * MINUTE, 109 * MINUTE)
+    # the first batch is an hour old: what is left is too few, and the alert is kept for some minutes more
+    scenario.silent(kind.name, 72 * MINUTE + kind.later, 109 * MINUTE)
     return scenario
 
 
@@ -155,9 +193,9 @@ def _five_minutes_come_first(kind: Kind) -> Scenario:
         kind, "takes the last five minutes for it where they hold just enough calls", 50 * MINUTE
     )
     before = 5 * MINUTE, 5 * least, 0.0
-    kind.add(scenario, replica, "enough", "", [before, _batch(kind, 30 * MINUTE, least, over=True)])
-    kind.add(scenario, replica, "few", "", [before, _batch(kind, 30 * MINUTE, least - 1, over=True)])
-    said = kind.fired("enough", least, kind.over(least), hour=(6 * least, kind.over(least)))
+    kind.add(scenario, replica, "enough", "", [before, (30 * MINUTE, least, kind.clear(least))])
+    kind.add(scenario, replica, "few", "", [before, (30 * MINUTE, least - 1, kind.clear(least - 1))])
+    said = kind.fired("enough", least, kind.clear(least), hour=(6 * least, kind.clear(least)))
     # fewer, and the hour is taken for it, in which the ratio is not over
     scenario.fires(32 * MINUTE, kind.name, said)
     scenario.fires(34 * MINUTE, kind.name, said)
@@ -212,11 +250,11 @@ def _gap(kind: Kind) -> Scenario:
         scenario.fires(minute * MINUTE, kind.name, mended, quiet)
     # calls go well, but for five minutes nothing is taken from a window with the gap in it
     scenario.fires(21 * MINUTE, kind.name, kind.fired("mended", 24, kind.over(24), hour=(424, kind.over(24))), quiet)
-    # five minutes after the gap the calls since are known, and five later the alert is let go
-    scenario.fires(30 * MINUTE, kind.name, quiet)
+    # five minutes after the gap the calls since are known, and some minutes later the alert is let go
+    scenario.fires(30 * MINUTE + kind.later, kind.name, quiet)
     scenario.fires(60 * MINUTE, kind.name, quiet)
     # an hour after the gap the whole hour is known, and holds no calls
-    scenario.silent(kind.name, 84 * MINUTE, 120 * MINUTE)
+    scenario.silent(kind.name, 84 * MINUTE + kind.later, 120 * MINUTE)
     return scenario
 
 
@@ -232,7 +270,7 @@ def _outage(kind: Kind, what: str, *, unread: Sequence[Span] = (), down: Sequenc
     # the last hour knows no cause any more
     for minute in (80, 84):
         scenario.fires(minute * MINUTE, kind.name, kind.fired("one", 24, kind.over(24), hour=(0, 0)))
-    scenario.silent(kind.name, 92 * MINUTE, 110 * MINUTE)
+    scenario.silent(kind.name, 92 * MINUTE + kind.later, 110 * MINUTE)
     return scenario
 
 
@@ -284,9 +322,9 @@ def _replicas(kind: Kind) -> Scenario:
     for instance, folded, behind in (("a:9867", "part", 0), ("b:9867", "other", 1)):
         replica = watched(scenario, Replica(instance))
         for key, calls in (("enough", rest), ("few", rest - 1)):
-            kind.add(scenario, replica, key, "whole", [(10 * MINUTE, some, kind.over(some))])
+            kind.add(scenario, replica, key, "whole", [(10 * MINUTE, some, kind.clear(some))])
             kind.add(scenario, replica, key, folded, [(10 * MINUTE, max(calls - behind, 0), 0)])
-    said = kind.fired("enough", least, kind.over(some), hour=(some, kind.over(some)), part="whole")
+    said = kind.fired("enough", least, kind.clear(some), hour=(some, kind.clear(some)), part="whole")
     scenario.fires(12 * MINUTE, kind.name, said)
     scenario.fires(30 * MINUTE, kind.name, said)
     return scenario
@@ -300,7 +338,7 @@ def _one_replica_behind(kind: Kind) -> Scenario:
     for replica in (watched(scenario, first), watched(scenario, Replica("b:9867"))):
         kind.add(scenario, replica, "one", "", batches)
     scenario.fires(12 * MINUTE, kind.name, kind.fired("one", 24, kind.over(24)))
-    scenario.silent(kind.name, 29 * MINUTE, 36 * MINUTE, 45 * MINUTE, 60 * MINUTE)
+    scenario.silent(kind.name, 29 * MINUTE + kind.later, 36 * MINUTE, 45 * MINUTE, 60 * MINUTE)
     return scenario
 
 

@@ -1,0 +1,259 @@
+"""`python -m bench.certainty`: how often an alert fires when it should not, and how soon when it should.
+
+Calls end at random, each fails with the same probability and takes a time of a heavy-tailed distribution, and the alert
+is evaluated once a minute, as Prometheus does it: a test proves the model equal to the generated rules. It prints the
+tables of docs/alerts.md; every run is the same.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import exp, inf, log, sqrt
+from random import Random
+from statistics import median
+
+from alert_rules.certainty import margin_of_share, z_of
+from alert_rules.comparisons import CLEARLY, HALF
+from alert_rules.quantities import QUANTITIES
+from alert_rules.ratios import ALL_FAILED_FROM
+
+SCRAPE = 15
+"""Seconds between two scrapes."""
+
+MINUTE, WINDOW, HOUR = 60, 300, 3600
+HOURS, ONSETS = 200, 21
+THRESHOLD = 0.05
+RATES = (0.01, 0.02, 0.04, 0.06, 0.10)
+CALLS = (5, 20, 100, 1000)
+HEALTHY = 0.01
+"""The rate of failures in the hour before it rises."""
+
+OUTAGES = (0.2, 0.5, 1.0)
+LATE = (0.02, 0.05, 0.10, 0.20)
+FEW_CALLS = (3, 5, 20)
+SLOW = 2.0
+"""Seconds that the mean may take."""
+
+SPREAD = 1.2
+"""The standard deviation of the logarithm of latencies: their own is 1.8 times their mean."""
+
+MEANS = (1.0, 1.5, 1.8)
+SLOWED = (3.0, 4.0, 8.0)
+LATENCY_CALLS = (20, 100)
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What each scrape shows: calls that have ended, and how many of them failed, or how many seconds they took."""
+
+    calls: Sequence[int]
+    above: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`error_rate > threshold` by an operation, or another quantity; unless `certain`, as with `certainty: none`.
+
+    `model_response_time` is the share of calls over their timeout, which must be at or above the threshold.
+    `closed` is for Prometheus 2, whose windows hold the sample at their very beginning.
+    """
+
+    threshold: float = THRESHOLD
+    certain: bool = True
+    closed: bool = False
+    name: str = "error_rate"
+
+    def firing(self, counters: Counters, scrape: int = SCRAPE) -> list[bool]:
+        """Whether the alert fires, at each minute of the counters."""
+        quantity = QUANTITIES[self.name]
+        found: list[bool] = []
+        pending = ceased = None
+        for second in range(0, len(counters.calls) * scrape, MINUTE):
+            is_firing = bool(found and found[-1])
+            if self._holds(counters, second, scrape, is_firing):
+                ceased, pending = None, second if pending is None else pending
+                found.append(is_firing or second - pending >= quantity.wait)
+                continue
+            ceased = second if ceased is None else ceased
+            kept = is_firing and second - ceased < quantity.keep
+            pending = pending if kept else None
+            found.append(kept)
+        return found
+
+    def _holds(self, counters: Counters, second: int, scrape: int, is_firing: bool) -> bool:
+        windows = [(span, *self._risen(counters, second, span, scrape)) for span in (WINDOW, HOUR)]
+        used = next(((calls, above) for _, calls, above in windows if self._enough(calls, above)), None)
+        if used is None or not self._beyond(used[1] / used[0]):
+            return False
+        return is_firing or not self.certain or any(self._certain(*window) for window in windows)
+
+    def _beyond(self, figure: float) -> bool:
+        return figure >= self.threshold if self.name == "model_response_time" else figure > self.threshold
+
+    def _enough(self, calls: int, above: float) -> bool:
+        least = QUANTITIES[self.name].least or 1
+        return calls >= least or (self.name == "error_rate" and calls >= ALL_FAILED_FROM and above == calls)
+
+    def _certain(self, span: int, calls: int, above: float) -> bool:
+        if self.name == "avg_latency":
+            return above > (calls + z_of(span) * sqrt(calls)) * self.threshold
+        share = CLEARLY if self.name == "model_response_time" else self.threshold
+        return above > share * calls + margin_of_share(share, span) * sqrt(calls)
+
+    def _risen(self, counters: Counters, second: int, span: int, scrape: int) -> tuple[int, float]:
+        last = second // scrape
+        begins = second - span
+        first = max(0, -(-begins // scrape) if self.closed else begins // scrape + 1)
+        return counters.calls[last] - counters.calls[first], counters.above[last] - counters.above[first]
+
+
+def simulated(random: Random, calls_per_window: float, rates: Sequence[tuple[int, float]]) -> Counters:
+    """Counters over spans of so many seconds, each with its rate of failures."""
+    calls, failures = [0], [0]
+    for seconds, rate in rates:
+        each = calls_per_window * SCRAPE / WINDOW
+        for _ in range(seconds // SCRAPE):
+            failed = _poisson(random, each * rate)
+            calls.append(calls[-1] + failed + _poisson(random, each * (1 - rate)))
+            failures.append(failures[-1] + failed)
+    return Counters(calls, failures)
+
+
+def slow(random: Random, calls_per_window: float, means: Sequence[tuple[int, float]]) -> Counters:
+    """Counters over spans of so many seconds, each with its mean latency; two minutes are the longest."""
+    calls, taken = [0], [0.0]
+    for seconds, mean in means:
+        middle = log(mean) - SPREAD**2 / 2
+        for _ in range(seconds // SCRAPE):
+            ended = _poisson(random, calls_per_window * SCRAPE / WINDOW)
+            calls.append(calls[-1] + ended)
+            taken.append(taken[-1] + sum(min(120.0, random.lognormvariate(middle, SPREAD)) for _ in range(ended)))
+    return Counters(calls, taken)
+
+
+def _poisson(random: Random, mean: float) -> int:
+    bound, product, count = exp(-mean), random.random(), 0
+    while product > bound:
+        product *= random.random()
+        count += 1
+    return count
+
+
+def _chance(name: str) -> Random:
+    return Random(name)  # noqa: S311 - the same at every run, and no secret
+
+
+BEFORE, AFTER = Rule(certain=False), Rule()
+LATE_BEFORE, LATE_AFTER = (Rule(HALF, certain, name="model_response_time") for certain in (False, True))
+MEAN_BEFORE, MEAN_AFTER = (Rule(SLOW, certain, name="avg_latency") for certain in (False, True))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a rule did over the simulated hours: how often it began to fire, and how many hours were without it."""
+
+    began: int
+    silent_hours: int
+
+
+def watched(firing: Sequence[bool]) -> Found:
+    """What there is to say of the hours after the first, which only fills the windows."""
+    after = firing[HOUR // MINUTE :]
+    began = sum(now and not before for before, now in zip([False, *after], after, strict=False))
+    each = [after[start : start + 60] for start in range(0, HOURS * 60, 60)]
+    return Found(began, sum(not any(hour) for hour in each))
+
+
+def minutes_to_fire(rule: Rule, rate: float, calls_per_window: float) -> float | None:
+    """The median of minutes from the rise of a rate, or a mean, to the alert; None where half took over five hours."""
+    make = slow if rule.name == "avg_latency" else simulated
+    healthy = MEANS[0] if rule.name == "avg_latency" else HEALTHY
+    taken = []
+    for onset in range(ONSETS):
+        random = _chance(f"onset {rate} {calls_per_window} {onset}")
+        firing = rule.firing(make(random, calls_per_window, [(HOUR, healthy), (5 * HOUR, rate)]))
+        taken.append(next((minute for minute, fires in enumerate(firing[60:]) if fires), inf))
+    return None if median(taken) == inf else median(taken)
+
+
+def _false_rows() -> Iterator[tuple[str, ...]]:
+    yield "True rate", "Calls per window", "False alarms, before", "now"
+    for rate, calls in ((rate, calls) for rate in RATES if rate < THRESHOLD for calls in CALLS):
+        before, after = hours(rate, calls)
+        yield f"{rate:.0%}", f"{calls:,}", str(before.began), str(after.began)
+
+
+def _true_rows() -> Iterator[tuple[str, ...]]:
+    yield (
+        *("True rate", "Calls per window", "Hours missed, before", "now", "Alarms, before", "now"),
+        *("First alarm after, before", "now"),
+    )
+    for rate, calls in ((rate, calls) for rate in RATES if rate > THRESHOLD for calls in CALLS):
+        before, after = hours(rate, calls)
+        taken = (_minutes(minutes_to_fire(rule, rate, calls)) for rule in (BEFORE, AFTER))
+        counts = (before.silent_hours, after.silent_hours, before.began, after.began)
+        yield f"{rate:.0%}", f"{calls:,}", *map(str, counts), *taken
+
+
+def hours(rate: float, calls: int) -> tuple[Found, Found]:
+    """What the rule without certainty and the one with it did over the simulated hours."""
+    counters = simulated(_chance(f"hours {rate} {calls}"), calls, [((HOURS + 1) * HOUR, rate)])
+    return watched(BEFORE.firing(counters)), watched(AFTER.firing(counters))
+
+
+def _outage_rows() -> Iterator[tuple[str, ...]]:
+    yield "Rate rises from 1% to", "Calls per window", "First alarm after, before", "now"
+    for rate in OUTAGES:
+        for calls in CALLS:
+            taken = (minutes_to_fire(rule, rate, calls) for rule in (BEFORE, AFTER))
+            yield f"{rate:.0%}", f"{calls:,}", *(_minutes(minutes) for minutes in taken)
+
+
+def _late_rows() -> Iterator[tuple[str, ...]]:
+    yield "True share over the timeout", "Calls per window", "Alarms, before", "now"
+    for rate, calls in ((rate, calls) for rate in LATE for calls in FEW_CALLS):
+        counters = simulated(_chance(f"hours {rate} {calls}"), calls, [((HOURS + 1) * HOUR, rate)])
+        found = (watched(rule.firing(counters)).began for rule in (LATE_BEFORE, LATE_AFTER))
+        yield f"{rate:.0%}", f"{calls:,}", *map(str, found)
+
+
+def _dead_rows() -> Iterator[tuple[str, ...]]:
+    yield "Share rises from 1% to", "Calls per window", "First alarm after, before", "now"
+    for rate, calls in ((rate, calls) for rate in OUTAGES[1:] for calls in FEW_CALLS):
+        taken = (minutes_to_fire(rule, rate, calls) for rule in (LATE_BEFORE, LATE_AFTER))
+        yield f"{rate:.0%}", f"{calls:,}", *(_minutes(minutes) for minutes in taken)
+
+
+def _latency_rows() -> Iterator[tuple[str, ...]]:
+    yield "Mean latency", "Calls per window", "False alarms, before", "now"
+    for mean, calls in ((mean, calls) for mean in MEANS for calls in LATENCY_CALLS):
+        counters = slow(_chance(f"hours {mean} {calls}"), calls, [((HOURS + 1) * HOUR, mean)])
+        found = (watched(rule.firing(counters)).began for rule in (MEAN_BEFORE, MEAN_AFTER))
+        yield f"{mean:g}s", f"{calls:,}", *map(str, found)
+
+
+def _slowed_rows() -> Iterator[tuple[str, ...]]:
+    yield "Mean rises from 1s to", "Calls per window", "First alarm after, before", "now"
+    for mean, calls in ((mean, calls) for mean in SLOWED for calls in LATENCY_CALLS):
+        taken = (minutes_to_fire(rule, mean, calls) for rule in (MEAN_BEFORE, MEAN_AFTER))
+        yield f"{mean:g}s", f"{calls:,}", *(_minutes(minutes) for minutes in taken)
+
+
+def _minutes(minutes: float | None) -> str:
+    return "over 5 h" if minutes is None else f"{minutes:.0f} min"
+
+
+def table(rows: Iterator[tuple[str, ...]]) -> str:
+    """The rows as a Markdown table, the first being its head."""
+    head, *rest = rows
+    lines = [head, tuple("---" for _ in head), *rest]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main() -> None:
+    """Print the tables."""
+    tables = (_false_rows(), _true_rows(), _outage_rows(), _latency_rows(), _slowed_rows(), _late_rows(), _dead_rows())
+    print("\n\n".join(map(table, tables)))
+
+
+if __name__ == "__main__":
+    main()
