@@ -59,7 +59,7 @@ class Wanted:
     def is_met(self, call: "Call") -> bool:
         """Whether the call has the names that are wanted."""
         named = ((self.operation, call.operation), (self.model, call.model))
-        if self.user is not None and call.user not in (self.user, user_name(self.user)):
+        if self.user is not None and call.user not in (self.user, clean_label(self.user, "") and user_name(self.user)):
             return False
         return all(name is None or clean_label(name, "") == found for name, found in named)
 
