@@ -19,6 +19,8 @@ def scenarios() -> Iterator[Scenario]:
     yield _down_for_an_hour()
     yield _midnight_in_a_zone()
     yield _outage_over_midnight()
+    yield _several_jobs()
+    yield _causes()
     yield _replicas_that_folded_differently()
     yield _dead_replica_at_midnight()
     yield _one_catches_up()
@@ -111,6 +113,42 @@ def _outage_over_midnight() -> Scenario:
     scenario.fires(119 * MINUTE, NAME, high_daily_spend("$250.00", 2 * HOUR))
     scenario.silent(NAME, 2 * HOUR, 149 * MINUTE, 150 * MINUTE, 179 * MINUTE)
     scenario.fires(3 * HOUR, NAME, high_daily_spend("$201.00", 26 * HOUR, "chat on m1: $201.00"))
+    return scenario
+
+
+def _several_jobs() -> Scenario:
+    scenario = Scenario("names the job where there are several, also while the other's exporter is down", 20 * MINUTE)
+    for job, spent, down in ((JOB, 250, []), ("second", 10, [(8 * MINUTE, 20 * MINUTE)])):
+        spend(scenario, watched(scenario, Replica(job=job, down=down)), spent)
+    for minute in (5, 12, 19):
+        scenario.fires(minute * MINUTE, NAME, high_daily_spend("$250.00", DAY, "chat on m1: $250.00"))
+    return scenario
+
+
+def _causes() -> Scenario:
+    scenario = Scenario("names the three biggest parts of the spend, and the others where they matter", 20 * MINUTE)
+    replica = watched(scenario, Replica())
+    for number, spent in enumerate((100, 90, 80, 5), start=1):
+        spend(scenario, replica, spent, model=f"m{number}")
+    spend(scenario, replica, 0, "idle")
+    # of another replica, which has read less, nothing is named
+    spend(scenario, watched(scenario, Replica("b:9867")), 150, "other")
+    small = watched(scenario, Replica(job="small"))
+    for number, spent in enumerate((200, 90, 7, 3), start=1):
+        spend(scenario, small, spent, model=f"m{number}")
+    tiny = watched(scenario, Replica(job="tiny"))
+    for number, spent in enumerate((200, 90, 8, 2.9), start=1):
+        spend(scenario, tiny, spent, model=f"m{number}")
+    causes = "chat on m1: $100.00", "chat on m2: $90.00", "chat on m3: $80.00", "others: $5.00"
+    some = "chat on m1: $200.00", "chat on m2: $90.00", "chat on m3: $7.00", "others: $3.00"
+    few = "chat on m1: $200.00", "chat on m2: $90.00", "chat on m3: $8.00"
+    scenario.fires(
+        5 * MINUTE,
+        NAME,
+        high_daily_spend("$275.00", DAY, *causes),
+        high_daily_spend("$300.00", DAY, *some, job="small"),
+        high_daily_spend("$300.90", DAY, *few, job="tiny"),
+    )
     return scenario
 
 
