@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tests.alerts.cases.common import ZONE, spend, watched
 from tests.alerts.cases.said import high_daily_spend
-from tests.alerts.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, steps
+from tests.alerts.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Window, steps
 
 NAME = "high_daily_spend"
 
@@ -21,6 +21,7 @@ def scenarios() -> Iterator[Scenario]:
     yield _outage_over_midnight()
     yield _several_jobs()
     yield _causes()
+    yield _causes_of_today()
     yield _replicas_that_folded_differently()
     yield _dead_replica_at_midnight()
     yield _one_catches_up()
@@ -127,12 +128,12 @@ def _several_jobs() -> Scenario:
 
 def _causes() -> Scenario:
     scenario = Scenario("names the three biggest parts of the spend, and the others where they matter", 20 * MINUTE)
-    replica = watched(scenario, Replica())
+    replica = watched(scenario, Replica("b:9867"))
     for number, spent in enumerate((100, 90, 80, 5), start=1):
         spend(scenario, replica, spent, model=f"m{number}")
     spend(scenario, replica, 0, "idle")
     # of another replica, which has read less, nothing is named
-    spend(scenario, watched(scenario, Replica("b:9867")), 150, "other")
+    spend(scenario, watched(scenario, Replica()), 150, "other")
     small = watched(scenario, Replica(job="small"))
     for number, spent in enumerate((200, 90, 7, 3), start=1):
         spend(scenario, small, spent, model=f"m{number}")
@@ -149,6 +150,20 @@ def _causes() -> Scenario:
         high_daily_spend("$300.00", DAY, *some, job="small"),
         high_daily_spend("$300.90", DAY, *few, job="tiny"),
     )
+    return scenario
+
+
+def _causes_of_today() -> Scenario:
+    scenario = Scenario("names no part of yesterday's spend, which a replica that is gone seems to show", 3 * HOUR)
+    days = Window(0, 2 * HOUR), Window(2 * HOUR, 26 * HOUR)
+    gone = Replica(down=[(119 * MINUTE, DAY)], lingers=True)
+    for replica in (gone, Replica("b:9867")):
+        watched(scenario, replica, *days)
+        spend(scenario, replica, steps((0, 300), (2 * HOUR, 0)), "yesterday")
+        spend(scenario, replica, steps((0, 0), (2 * HOUR, 201)), "today")
+    for minute in (0, 2):
+        said = high_daily_spend("$201.00", 26 * HOUR, "today on m1: $201.00")
+        scenario.fires(2 * HOUR + minute * MINUTE, NAME, said)
     return scenario
 
 

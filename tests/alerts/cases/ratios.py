@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tests.alerts.cases.common import watched
 from tests.alerts.cases.said import Expected
-from tests.alerts.scenario import MINUTE, Replica, Scenario, Span, Value
+from tests.alerts.scenario import JOB, MINUTE, Replica, Scenario, Span, Value
 
 STEP = 25
 """Seconds between scrapes: evaluations, a minute apart, are mostly off the grid of samples."""
@@ -101,6 +101,7 @@ def ratio_scenarios(kind: Kind) -> Iterator[Scenario]:
     yield _backlog(kind)
     yield _pending_at_an_outage(kind)
     yield _replicas(kind)
+    yield _leading_replica(kind)
     yield _one_replica_behind(kind)
     yield _two_jobs(kind)
 
@@ -346,6 +347,26 @@ def _replicas(kind: Kind) -> Scenario:
     for minute in (12, 30):
         said = kind.fired("enough", least, kind.clear(some), wide=minute > 15, parts=parts)
         scenario.fires(minute * MINUTE, kind.name, said)
+    return scenario
+
+
+def _leading_replica(kind: Kind) -> Scenario:
+    scenario = Scenario(
+        "names causes of the replica that has read the most, of each job and each thing", 30 * MINUTE, STEP
+    )
+    calls = {"ahead": 40, "behind": 32}
+    for job in (JOB, "second"):
+        for instance, most in (("a:9867", "one"), ("b:9867", "two")):
+            replica = watched(scenario, Replica(instance, job=job))
+            for key in ("one", "two"):
+                part = "ahead" if (key == most) == (job == JOB) else "behind"
+                kind.add(scenario, replica, key, part, [_batch(kind, 10 * MINUTE, calls[part], over=True)])
+    parts = {"ahead": (40.0, kind.over(40))}
+    for minute in (12, 20):
+        said = [kind.fired(key, 40, kind.over(40), wide=minute > 15, parts=parts) for key in ("one", "two")]
+        seconds = [{**alert, "labels": {**alert["labels"], "job": "second"}} for alert in said]
+        # each has annotations of its own, which name its job
+        scenario.fires(minute * MINUTE, kind.name, *said, *seconds)
     return scenario
 
 
