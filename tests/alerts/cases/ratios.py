@@ -354,16 +354,19 @@ def _leading_replica(kind: Kind) -> Scenario:
     scenario = Scenario(
         "names causes of the replica that has read the most, of each job and each thing", 30 * MINUTE, STEP
     )
-    calls = {"ahead": 40, "behind": 32}
     for job in (JOB, "second"):
         for instance, most in (("a:9867", "one"), ("b:9867", "two")):
             replica = watched(scenario, Replica(instance, job=job))
             for key in ("one", "two"):
-                part = "ahead" if (key == most) == (job == JOB) else "behind"
-                kind.add(scenario, replica, key, part, [_batch(kind, 10 * MINUTE, calls[part], over=True)])
-    parts = {"ahead": (40.0, kind.over(40))}
+                if (key == most) == (job == JOB):
+                    kind.add(scenario, replica, key, "ahead", [(10 * MINUTE, 40, kind.clear(40))])
+                    kind.add(scenario, replica, key, "whole", [(10 * MINUTE, 2, 0)])
+                else:
+                    # more in one series, and in all since its counter began, but fewer in the window
+                    kind.add(scenario, replica, key, "behind", [(0, 1000, 0), (10 * MINUTE, 41, kind.over(32))])
+    parts = {"ahead": (40.0, kind.clear(40)), "whole": (2.0, 0.0)}
     for minute in (12, 20):
-        said = [kind.fired(key, 40, kind.over(40), wide=minute > 15, parts=parts) for key in ("one", "two")]
+        said = [kind.fired(key, 42, kind.clear(40), wide=minute > 15, parts=parts) for key in ("one", "two")]
         seconds = [{**alert, "labels": {**alert["labels"], "job": "second"}} for alert in said]
         # each has annotations of its own, which name its job
         scenario.fires(minute * MINUTE, kind.name, *said, *seconds)
