@@ -129,16 +129,16 @@ def _several_jobs() -> Scenario:
 def _causes() -> Scenario:
     scenario = Scenario("names the three biggest parts of the spend, and the others where they matter", 20 * MINUTE)
     replica = watched(scenario, Replica("b:9867"))
-    for number, spent in enumerate((100, 90, 80, 5), start=1):
+    for number, spent in enumerate((100.0, 90.0, 80.0, 5.0), start=1):
         spend(scenario, replica, spent, model=f"m{number}")
     spend(scenario, replica, 0, "idle")
     # of another replica, which has read less, nothing is named
     spend(scenario, watched(scenario, Replica()), 150, "other")
     small = watched(scenario, Replica(job="small"))
-    for number, spent in enumerate((200, 90, 7, 3), start=1):
+    for number, spent in enumerate((200.0, 90.0, 7.0, 3.0), start=1):
         spend(scenario, small, spent, model=f"m{number}")
     tiny = watched(scenario, Replica(job="tiny"))
-    for number, spent in enumerate((200, 90, 8, 2.9), start=1):
+    for number, spent in enumerate((200.0, 90.0, 8.0, 2.9), start=1):
         spend(scenario, tiny, spent, model=f"m{number}")
     causes = "chat on m1: $100.00", "chat on m2: $90.00", "chat on m3: $80.00", "others: $5.00"
     some = "chat on m1: $200.00", "chat on m2: $90.00", "chat on m3: $7.00", "others: $3.00"
