@@ -144,7 +144,7 @@ def _threshold(kind: Kind) -> Scenario:
     each = {"at": 40, "under": 41, "above": 39}
     for key, calls in each.items():
         kind.add(
-            scenario, replica, key, "", [before, *((second, calls, kind.at(40)) for second in range(120, 1800, 100))]
+            scenario, replica, key, "", [before, *((second, calls, kind.at(40)) for second in range(130, 1800, 100))]
         )
     fires = ("above", *(["at"] if kind.fires_at_threshold else []))
     for minute in (25, 28):
@@ -222,7 +222,7 @@ def _slow_scrapes(kind: Kind) -> Scenario:
     # a window of five minutes spans four of them: what is extrapolated from 16 calls would be 20
     kind.add(scenario, replica, "few", "", [(10 * MINUTE, least - 1, kind.over(least - 1) * 0.9)])
     kind.add(scenario, replica, "enough", "", [(10 * MINUTE, least, kind.over(least))])
-    for minute in (11, 14, 20):
+    for minute in (11, 13, 20):
         said = kind.fired("enough", least, kind.over(least), wide=minute > 15)
         scenario.fires(minute * MINUTE, kind.name, said)
     return scenario
