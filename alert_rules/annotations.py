@@ -1,11 +1,15 @@
 """What a message says of an alert: Prometheus templates, filled in at every evaluation."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from string import Template
 from urllib.parse import quote
 
+from alert_rules.conditions import OPERATORS
+from alert_rules.contributors import Contributors
+from alert_rules.conventions import WIDE_WINDOW
 from alert_rules.dimensions import Dimension, shown
+from alert_rules.figures import known_jobs
 from alert_rules.model import Alert, Limit, Variant
 from alert_rules.quantities import MODEL_TIMEOUTS, QUANTITIES
 from alert_rules.spec import Links
@@ -16,20 +20,24 @@ RUNBOOKS = "docs/runbooks"
 
 @dataclass(frozen=True)
 class Annotations:
-    """`value` is the figure in its unit; `contributors` up to three lines, the biggest first.
+    """`value` is the figure in its unit; `contributors` three lines at most, the biggest first, and one for the rest.
 
-    `budget_day_ends` is the second at which the day or month ends that a figure is of: what resolves then has not
-    been mended. Empty ones are left out.
+    `rank` is a text that is the greater, the worse the alert is within its group: messages name the worst first, while
+    labels, which say which alert it is, do not change with it. `budget_day_ends` is the second at which the day or
+    month ends that a figure is of: what resolves then has not been fixed. `job` is there where there are several jobs.
+    Empty ones are left out.
     """
 
     summary: str
     description: str
     value: str = ""
+    rank: str = ""
     contributors: str = ""
     budget_day_ends: str = ""
     budget_period: str = ""
     runbook_url: str = ""
     dashboard_url: str = ""
+    job: str = ""
 
 
 def annotations(alert: Alert, variant: Variant, links: Links) -> Annotations:
@@ -38,11 +46,13 @@ def annotations(alert: Alert, variant: Variant, links: Links) -> Annotations:
         alert.summary,
         _description(variant),
         shown(variant.dimension),
-        _contributors(variant),
+        _rank(variant),
+        "" if variant.contributors is None else _contributors(variant.contributors, variant.by),
         _budget_day_ends(variant),
         "month" if ":month" in variant.ends else "",
         runbook_url(alert.name, links),
         dashboard_url(alert.dashboard, variant.by, links),
+        job_of_several(),
     )
 
 
@@ -60,17 +70,76 @@ def dashboard_url(uid: str, by: Iterable[str], links: Links) -> str:
 _VARIABLES = ("operation", "model", "user")
 
 
+def job_of_several() -> str:
+    """The job of an alert, where Prometheus has seen exporters of several jobs; else nothing."""
+    return f"{{{{ if query `count({known_jobs().name}) > 1` }}}}{{{{ $labels.job }}}}{{{{ end }}}}"
+
+
 def _description(variant: Variant) -> str:
-    value = shown(variant.dimension)
+    value, counts = shown(variant.dimension), _counts(variant)
     if variant.sentence:
         timeout = _looked_up(Limit("", MODEL_TIMEOUTS.value + "{$of}", MODEL_TIMEOUTS.by), Dimension.DURATION)
-        return variant.sentence.format(value=value, timeout=timeout)
+        return variant.sentence.format(value=value, timeout=timeout, counts=counts, took=_took(variant))
+    subject = variant.subject
+    if variant.ends and not variant.by:
+        subject = f"The team's {subject[0].lower()}{subject[1:]}"
     of = "".join(f" of {_NOUNS.get(label, label)} {{{{ $labels.{label} }}}}" for label in variant.by)
     limit = variant.limit.noun
     if variant.limit.query:
         limit += f" of {_looked_up(variant.limit, variant.dimension)}"
     also = f" {variant.also}" if variant.also else ""
-    return f"{variant.subject}{of} is {value}, {variant.relation} {limit}{also}."
+    return f"{subject}{of} is {value}{counts}, {variant.relation} {limit}{also}."
+
+
+def _counts(variant: Variant) -> str:
+    """How many calls a figure is of: ` (3 of 42 calls)`, ` (over 42 calls in the last hour)`; nothing if not known."""
+    figure = variant.counted
+    if figure is None:
+        return ""
+    calls = _number(figure.calls + "{$of}", variant.by)
+    if variant.dimension is Dimension.RATIO and figure.numerator:
+        calls = f"{_number(figure.numerator + '{$of}', variant.by)} of {calls}"
+    else:
+        calls = f"over {calls}"
+    wide = _query(f"{figure.window}{{$of}} == {WIDE_WINDOW}", variant.by)
+    known = _query(figure.calls + "{$of}", variant.by)
+    hour = f"{{{{ if {wide} }}}} in the last hour{{{{ end }}}}"
+    return f"{{{{ if {known} }}}} ({calls} calls{hour}){{{{ end }}}}"
+
+
+def _took(variant: Variant) -> str:
+    if not variant.took:
+        return ""
+    took = shown(Dimension.DURATION, "(. | first | value)")
+    return f"{{{{ with {_query(variant.took, variant.by)} }}}}; on average they took {took}{{{{ end }}}}"
+
+
+def _number(expr: str, by: Iterable[str]) -> str:
+    return f'{{{{ with {_query(expr, by)} }}}}{{{{ . | first | value | printf "%.0f" }}}}{{{{ end }}}}'
+
+
+def _rank(variant: Variant) -> str:
+    """How bad an alert is: the team's before each user's, and then how far the figure is past its limit."""
+    tier = _TIERS.get(variant.labels.get("scope", ""), 1)
+    lowest_first = variant.relation in (OPERATORS["<"], OPERATORS["<="])
+    # a call costs thousandths of a cent; of other figures nobody would tell more digits apart
+    digits = 9 if variant.dimension is Dimension.MONEY and not variant.limit.query else 3
+    form = f'"{tier}%0{_WHOLE_DIGITS + 1 + digits}.{digits}f"'
+    text = f"{{{{ printf {form} $value }}}}"
+    if variant.limit.query:
+        limit = variant.limit.query
+        past = f"{limit} / on () (vector({{$value}}) > 0)" if lowest_first else f"{{$value}} / ({limit} > 0)"
+    elif lowest_first:
+        past = "1 / (vector({$value}) > 0)"
+    else:
+        return text
+    # a limit of 0, or a figure that fell to 0: nothing is further past it
+    most, query = f"{tier}{'9' * _WHOLE_DIGITS}", _query(past, variant.limit.by)
+    return f"{{{{ with {query} }}}}{{{{ . | first | value | printf {form} }}}}{{{{ else }}}}{most}{{{{ end }}}}"
+
+
+_WHOLE_DIGITS = 14
+_TIERS = {"team": 3, "unlisted": 2}
 
 
 _NOUNS = {"user": "user", "operation": "operation", "model": "model", "status": "status"}
@@ -81,12 +150,22 @@ def _looked_up(limit: Limit, dimension: Dimension) -> str:
     return f"{{{{ with {query} }}}}{{{{ $found := . | first | value }}}}{shown(dimension, '$found')}{{{{ end }}}}"
 
 
-def _contributors(variant: Variant) -> str:
-    driver = variant.driver
-    if driver is None:
-        return ""
-    line = f"{driver.line}: {shown(driver.dimension, '.Value')}"
-    return f"{{{{ range {_query(driver.expr, variant.by)} }}}}{line}\n{{{{ end }}}}"
+def _contributors(causes: Contributors, by: Iterable[str]) -> str:
+    def over(calls: str) -> str:
+        return f" over {_calls(_query(calls, by, causes.named))}" if calls else ""
+
+    line = f"{causes.line}: {shown(causes.dimension, '.Value')}{over(causes.calls)}"
+    lines = f"{{{{ range {_query(causes.top, by)} }}}}{line}\n{{{{ end }}}}"
+    if not causes.rest:
+        return lines
+    value = shown(causes.dimension, "(. | first | value)")
+    return f"{lines}{{{{ with {_query(causes.rest, by)} }}}}others: {value}{over(causes.rest_calls)}\n{{{{ end }}}}"
+
+
+def _calls(query: str) -> str:
+    """`1 call`, `12 calls`."""
+    number = '{{ . | first | value | printf "%.0f" }}'
+    return f"{{{{ with {query} }}}}{number} call{{{{ if ne (. | first | value) 1.0 }}}}s{{{{ end }}}}{{{{ end }}}}"
 
 
 def _budget_day_ends(variant: Variant) -> str:
@@ -96,14 +175,25 @@ def _budget_day_ends(variant: Variant) -> str:
     return f'{{{{ with {query} }}}}{{{{ . | first | value | printf "%.0f" }}}}{{{{ end }}}}'
 
 
-def _query(expr: str, by: Iterable[str]) -> str:
-    """A template's call that runs an expression for the alert's own labels, whatever characters these hold."""
-    labels = ("job", *by)
-    of = "{" + ",".join(f"{label}=%q" for label in labels) + "}"
-    values = " ".join(f"$labels.{label}" for label in labels)
-    spelled = Template(expr.replace("{$of}", "$of").replace("%", "%%")).substitute(of="@OF@")
-    times = spelled.count("@OF@")
-    return f"query (printf `{spelled.replace('@OF@', of)}` {' '.join([values] * times)})"
+def _query(expr: str, by: Iterable[str], named: Iterable[str] = ()) -> str:
+    """A template's call that runs an expression for the alert's own labels, whatever characters these hold.
+
+    In the expression `{$of}` stands for the matchers of these labels, `{$one}` for these and those of the sample that
+    is being shown, and `{$value}` for the alert's value.
+    """
+    own = {label: f"$labels.{label}" for label in ("job", *by)}
+    matchers = {"of": own, "one": {**own, **{label: f".Labels.{label}" for label in named}}}
+    values: list[str] = []
+
+    def spelled(found: re.Match[str]) -> str:
+        if found[1] == "value":
+            values.append("$value")
+            return "%g"
+        values.extend(matchers[found[1]].values())
+        return "{" + ",".join(f"{label}=%q" for label in matchers[found[1]]) + "}"
+
+    text = re.sub(r"\{\$(of|one|value)\}", spelled, expr.replace("%", "%%"))
+    return f"query (printf `{text}` {' '.join(values)})"
 
 
 def dashboards() -> frozenset[str]:

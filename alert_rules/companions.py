@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from alert_rules.annotations import Annotations, dashboard_url, runbook_url
+from alert_rules.annotations import Annotations, dashboard_url, job_of_several, runbook_url
 from alert_rules.conventions import COMPANIONS_GROUP, JOB, NO_SEVERITY
 from alert_rules.dimensions import Dimension, shown
 from alert_rules.promql import promql
@@ -31,6 +31,8 @@ def companions_group(channels: Iterable[str], links: Links) -> Group:
             value,
             runbook_url=runbook_url(name, links),
             dashboard_url=dashboard_url("ai-health", (), links),
+            # of what has no value, the description names the job
+            job=job_of_several() if value else "",
         )
         texts = {key: text for key, text in asdict(said).items() if text}
         return Rule(name, promql(expr), True, wait, 0, {"severity": severity, "channel": to, **labels}, texts)

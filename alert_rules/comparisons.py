@@ -1,10 +1,12 @@
 """From one comparison to the rules that it takes: most take one, budgets and unavailable models several."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from alert_rules import contributors
 from alert_rules.certainty import Bound, certainly, judged, levels_in_words
 from alert_rules.conditions import OPERATORS, Operator
+from alert_rules.contributors import Contributors
 from alert_rules.conventions import duration
 from alert_rules.dimensions import Amount, Dimension, promql_number
 from alert_rules.figures import Figure, Recording, unlisted_users
@@ -22,7 +24,7 @@ from alert_rules.quantities import (
     daily_limit,
     daily_spend,
 )
-from alert_rules.ratios import ratio, without_success
+from alert_rules.ratios import NO_SUCCESS_WINDOWS, ratio, without_success
 from exporter import catalog
 
 HALF = 0.5
@@ -93,6 +95,7 @@ def _plain(comparison: Comparison) -> Variant:
         more: tuple[Recording, ...] = ()
     else:
         expr, limit, more = _with_limit(comparison, comparison.limit, figure)
+    causes = _contributors(quantity, ask, figure)
     return Variant(
         expr,
         ask.by,
@@ -100,11 +103,20 @@ def _plain(comparison: Comparison) -> Variant:
         quantity.dimension,
         OPERATORS[comparison.operator],
         limit,
-        (*figure.recordings, *more),
+        (*figure.recordings, *more, *_recordings(causes)),
         {},
         figure.ends,
-        quantity.driver if ask.by != USER else None,
+        causes,
+        counted=figure if figure.window else None,
     )
+
+
+def _contributors(quantity: Quantity, ask: Ask, figure: Figure) -> Contributors | None:
+    return None if quantity.contributors is None else quantity.contributors(ask, figure)
+
+
+def _recordings(causes: Contributors | None) -> tuple[Recording, ...]:
+    return () if causes is None else causes.recordings
 
 
 def _with_amount(comparison: Comparison, figure: Figure) -> tuple[str, Limit]:
@@ -151,6 +163,7 @@ def _spent_against_limit(comparison: Comparison, by: Split, scope: str) -> Varia
     spent, allowed = daily_spend(by), daily_limit(by)
     quantity = comparison.quantity
     assert comparison.limit is not None  # noqa: S101 - only such comparisons come here
+    causes = _contributors(quantity, replace(comparison.ask, by=by), spent)
     return Variant(
         f"{spent.value} {comparison.operator} {allowed.value}",
         by,
@@ -158,10 +171,10 @@ def _spent_against_limit(comparison: Comparison, by: Split, scope: str) -> Varia
         quantity.dimension,
         OPERATORS[comparison.operator],
         _limit(comparison.limit, allowed),
-        (*spent.recordings, *allowed.recordings),
+        (*spent.recordings, *allowed.recordings, *_recordings(causes)),
         {"scope": scope},
         spent.ends,
-        quantity.driver if scope == "team" else None,
+        causes,
     )
 
 
@@ -185,6 +198,7 @@ def _share_of_limit(comparison: Comparison, by: Split, scope: str) -> Variant:
     figure = budget_utilization(by)
     expr, limit = _with_amount(comparison, figure)
     quantity = comparison.quantity
+    causes = _contributors(quantity, replace(comparison.ask, by=by), figure)
     return Variant(
         expr,
         by,
@@ -192,10 +206,10 @@ def _share_of_limit(comparison: Comparison, by: Split, scope: str) -> Variant:
         quantity.dimension,
         OPERATORS[comparison.operator],
         limit,
-        figure.recordings,
+        (*figure.recordings, *_recordings(causes)),
         {"scope": scope},
         figure.ends,
-        quantity.driver if scope == "team" else None,
+        causes,
     )
 
 
@@ -218,7 +232,13 @@ def _unavailable(comparison: Comparison) -> tuple[Variant, Variant]:
     late = {"reason": "timeouts"}
     often = _judged(comparison, over, ">", Bound(str(CLEARLY), number=CLEARLY), late)
     silent = without_success(catalog.OPERATIONS.name, "model", ask.window, ask.min_operations)
-    driver = comparison.quantity.driver
+    calls = catalog.OPERATIONS.name
+    timed_out = contributors.counts(over, MODEL, ask.window, "operation", catalog.OVER_TIMEOUT.name, calls)
+    unanswered = contributors.counts(silent, MODEL, NO_SUCCESS_WINDOWS * ask.window, "operation", calls, calls)
+    took, timed = (
+        contributors.by_cause(over, MODEL, ask.window, "operation", f"{catalog.LATENCY.name}_{part}", calls, suffix)
+        for part, suffix in (("sum", "seconds"), ("count", "timed"))
+    )
     return (
         Variant(
             promql("$value >= $half", value=often, half=HALF),
@@ -227,10 +247,13 @@ def _unavailable(comparison: Comparison) -> tuple[Variant, Variant]:
             Dimension.RATIO,
             "at or above",
             Limit("50%"),
-            (*over.recordings, *MODEL_TIMEOUTS.recordings),
+            (*over.recordings, *MODEL_TIMEOUTS.recordings, *_recordings(timed_out), took, timed),
             late,
-            driver=driver,
-            sentence="{value} of the calls to {{{{ $labels.model }}}} reached their timeout of {timeout}.",
+            contributors=timed_out,
+            counted=over,
+            took=f"sum({took.name}{{$of}}) / (sum({timed.name}{{$of}}) > 0)",
+            sentence="{value} of the calls to {{{{ $labels.model }}}}{counts} "
+            "reached their timeout of {timeout}{took}.",
         ),
         Variant(
             silent.for_alert(comparison.firing({"reason": "no_success"})),
@@ -239,9 +262,9 @@ def _unavailable(comparison: Comparison) -> tuple[Variant, Variant]:
             Dimension.COUNT,
             "above",
             Limit("0"),
-            silent.recordings,
+            (*silent.recordings, *_recordings(unanswered)),
             {"reason": "no_success"},
-            driver=driver,
+            contributors=unanswered,
             sentence="{value} calls to {{{{ $labels.model }}}} ended, and none of them succeeded.",
         ),
     )

@@ -217,6 +217,12 @@ def held(value: Recording, by: tuple[str, ...], needed: tuple[Recording, ...], k
     return Figure(value.name, by, (*needed, value, Recording(name, kept)), held=name)
 
 
+def known_jobs() -> Recording:
+    """The jobs whose exporters Prometheus has seen, each as 1, whether or not they can be reached now."""
+    name = f"job:{catalog.LOG_UP.name}:known"
+    return Recording(name, promql("group by (job) ($LOG_UP) or $name", name=name))
+
+
 def read_throughout(window: int) -> Recording:
     """The replicas that have read the log in every scrape of the window, and written their state each time.
 

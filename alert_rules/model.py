@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from alert_rules.conditions import Operator
+from alert_rules.contributors import Contributors
 from alert_rules.dimensions import Dimension
-from alert_rules.figures import Recording
-from alert_rules.quantities import Driver
+from alert_rules.figures import Figure, Recording
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Variant:
 
     `by` are the labels of its series besides `job`, `subject` what the figure is called, `relation` how it stands to
     the limit. `sentence` replaces subject, relation and limit where these do not make one. `also` are the words for
-    what else is required.
+    what else is required. `counted` is the figure whose counts are told, and `took` an expression for how long its
+    calls took, in seconds.
     """
 
     expr: str
@@ -39,7 +40,9 @@ class Variant:
     recordings: tuple[Recording, ...]
     labels: Mapping[str, str] = field(default_factory=dict)
     ends: str = ""
-    driver: Driver | None = None
+    contributors: Contributors | None = None
+    counted: Figure | None = None
+    took: str = ""
     sentence: str = ""
     also: str = ""
 

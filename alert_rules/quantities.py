@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from alert_rules import contributors
+from alert_rules.contributors import Contributors, first_beside
+from alert_rules.conventions import WIDE_WINDOW
 from alert_rules.dimensions import Dimension
 from alert_rules.figures import BUDGETS_ARE_READ, Figure, gauge, limit, projection, share, spend
 from alert_rules.ratios import hourly, quantile, ratio
@@ -28,24 +31,12 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Driver:
-    """What to name as the cause: an expression for the biggest three, how a line is written, and its value's unit.
-
-    In `expr` the text `$of` stands for the matchers of the alert's own labels.
-    """
-
-    expr: str
-    line: str
-    dimension: Dimension
-
-
-@dataclass(frozen=True)
 class Quantity:
     """A name that a condition can use.
 
     `splits` are the labels it can be split by, the default first. `lowest` and `highest` are the values that it can
     have at all. `limits` are the quantities it may be compared with, besides an amount. `least` is the default of
-    `min_operations`; None where it does not apply, nor `window`.
+    `min_operations`; None where it does not apply, nor `window`. `contributors` makes what a figure's causes are.
     """
 
     name: str
@@ -54,7 +45,7 @@ class Quantity:
     splits: tuple[Split, ...]
     figure: Callable[[Ask], Figure]
     dashboard: str
-    driver: Driver | None = None
+    contributors: Callable[[Ask, Figure], Contributors | None] | None = None
     limits: tuple[str, ...] = ()
     lowest: Decimal | None = Decimal(0)
     highest: Decimal | None = None
@@ -76,26 +67,25 @@ _CALM_KEEP = 600
 """Seconds that an alert on calls of a window fires on after it ceased to hold: few calls flicker about a threshold."""
 
 
-def _spending(metric: str) -> Driver:
-    expr = f"sort_desc(topk(3, max by (operation, model) (sum by (instance, operation, model) ({metric}{{$of}})) > 0))"
-    return Driver(expr, "{{ .Labels.operation }} on {{ .Labels.model }}", Dimension.MONEY)
+def _spending(metric: catalog.Metric, window: str) -> Callable[[Ask, Figure], Contributors | None]:
+    return lambda ask, _: None if ask.by == USER else contributors.money(metric, ask.by, window)
 
 
-def _calls_by(label: str, metric: str, per: str | None = None) -> Driver:
-    counted = _risen(label, metric)
-    if per is not None:
-        counted += f" / ({_risen(label, per)} > 0)"
-    return Driver(f"sort_desc(topk(3, {counted} > 0))", f"{{{{ .Labels.{label} }}}}", Dimension.COUNT)
+def _counts(counted: str, *causes: str) -> Callable[[Ask, Figure], Contributors | None]:
+    def of(ask: Ask, figure: Figure) -> Contributors | None:
+        cause = first_beside(ask.by, *causes)
+        window = ask.window if figure.window else WIDE_WINDOW
+        return contributors.counts(figure, ask.by, window, cause, counted, catalog.OPERATIONS.name)
+
+    return of
 
 
-def _risen(label: str, metric: str) -> str:
-    # not increase(), which would name 41 of 40 calls
-    risen = f"max_over_time({metric}{{$of}}[1h]) - min_over_time({metric}{{$of}}[1h])"
-    return f"max by ({label}) (sum by (instance, {label}) ({risen}))"
+def _means(counted: str, calls: str, dimension: Dimension) -> Callable[[Ask, Figure], Contributors | None]:
+    def of(ask: Ask, figure: Figure) -> Contributors | None:
+        cause = first_beside(ask.by, "model", "operation")
+        return contributors.means(figure, ask.by, ask.window, cause, counted, calls, dimension)
 
-
-def _with(driver: Driver, dimension: Dimension) -> Driver:
-    return Driver(driver.expr, driver.line, dimension)
+    return of
 
 
 _LATENCY_SUM = f"{catalog.LATENCY.name}_sum"
@@ -132,7 +122,7 @@ _ALL = (
         (TOTAL, USER, OPERATION, MODEL),
         lambda ask: daily_spend(ask.by),
         "ai-cost",
-        _spending(catalog.SPEND_TODAY.name),
+        _spending(catalog.SPEND_TODAY, "day"),
         limits=("daily_limit",),
     ),
     Quantity(
@@ -142,7 +132,7 @@ _ALL = (
         (TOTAL, OPERATION, MODEL),
         lambda ask: spend(catalog.SPEND_MONTH.name, ask.by, "month"),
         "ai-cost",
-        _spending(catalog.SPEND_MONTH.name),
+        _spending(catalog.SPEND_MONTH, "month"),
         limits=("monthly_limit",),
     ),
     Quantity(
@@ -152,7 +142,7 @@ _ALL = (
         (TOTAL, OPERATION, MODEL),
         lambda ask: projection(catalog.SPEND_TODAY.name, ask.by),
         "ai-cost",
-        _spending(catalog.SPEND_TODAY.name),
+        _spending(catalog.SPEND_TODAY, "day"),
         limits=("daily_limit",),
     ),
     Quantity(
@@ -162,7 +152,7 @@ _ALL = (
         (TOTAL, USER),
         lambda ask: budget_utilization(ask.by),
         "ai-cost",
-        _spending(catalog.SPEND_TODAY.name),
+        _spending(catalog.SPEND_TODAY, "day"),
     ),
     Quantity(
         "daily_limit",
@@ -196,7 +186,7 @@ _ALL = (
             all_failed=True,
         ),
         "ai-performance",
-        _calls_by("error_class", catalog.FAILURES.name),
+        _counts(catalog.FAILURES.name, "error_class"),
         highest=Decimal(1),
         why_highest="all calls failing is 100%",
         # one failure of twenty is 5 %, and not above it: fewer calls would make one failure an alert
@@ -213,7 +203,7 @@ _ALL = (
             _LATENCY_SUM, _LATENCY_COUNT, ask.by, ask.window, ask.min_operations, "ai_operation_latency_seconds:mean"
         ),
         "ai-performance",
-        _with(_calls_by("model", _LATENCY_SUM, per=_LATENCY_COUNT), Dimension.DURATION),
+        _means(_LATENCY_SUM, _LATENCY_COUNT, Dimension.DURATION),
         limits=("timeout",),
         least=20,
         wait=_RATIO_WAIT,
@@ -234,7 +224,7 @@ _ALL = (
             "ai_operation_latency_seconds:p95_",
         ),
         "ai-performance",
-        _with(_calls_by("model", _LATENCY_SUM, per=_LATENCY_COUNT), Dimension.DURATION),
+        _means(_LATENCY_SUM, _LATENCY_COUNT, Dimension.DURATION),
         highest=Decimal(str(catalog.LATENCY.edges[-1])),
         why_highest="a quantile is never above the histogram's last edge",
         least=20,
@@ -256,7 +246,7 @@ _ALL = (
             "ai_operation_latency_seconds:p50_",
         ),
         "ai-performance",
-        _calls_by("operation", catalog.OPERATIONS.name),
+        _means(_LATENCY_SUM, _LATENCY_COUNT, Dimension.DURATION),
         limits=("timeout",),
         highest=Decimal(str(catalog.LATENCY.edges[-1])),
         why_highest="a quantile is never above the histogram's last edge",
@@ -286,7 +276,7 @@ _ALL = (
             "ai_operation_cost_usd_per_operation:ratio",
         ),
         "ai-performance",
-        _with(_calls_by("model", catalog.COST.name, per=catalog.OPERATIONS.name), Dimension.MONEY),
+        _means(catalog.COST.name, catalog.OPERATIONS.name, Dimension.MONEY),
         least=20,
         wait=_RATIO_WAIT,
         keep=_CALM_KEEP,
@@ -298,7 +288,7 @@ _ALL = (
         (TOTAL, OPERATION, MODEL, BOTH),
         lambda ask: hourly(catalog.OPERATIONS.name, ask.by),
         "ai-cost",
-        _calls_by("operation", catalog.OPERATIONS.name),
+        _counts(catalog.OPERATIONS.name, "operation", "model"),
         wait=_RATIO_WAIT,
         keep=_RATIO_KEEP,
     ),
@@ -309,9 +299,7 @@ _ALL = (
         (TOTAL, ("status",)),
         lambda ask: gauge(catalog.IN_PROGRESS.name, ask.by),
         "ai-health",
-        Driver(
-            f"sort_desc(max by (status) ({catalog.IN_PROGRESS.name}{{$of}}))", "{{ .Labels.status }}", Dimension.COUNT
-        ),
+        lambda ask, _: contributors.present(catalog.IN_PROGRESS, ask.by),
         wait=300,
         keep=_RATIO_KEEP,
     ),

@@ -10,6 +10,9 @@ from alert_rules.promql import promql
 ALL_FAILED_FROM = 5
 """So many calls without one that went well are an outage, whatever minimum the author set."""
 
+NO_SUCCESS_WINDOWS = 3
+"""So many windows on end must be without a success."""
+
 
 def ratio(
     above: str,
@@ -127,7 +130,7 @@ def hourly(metric: str, by: tuple[str, ...]) -> Figure:
 
 def without_success(calls: str, by_model: str, window: int, least: int) -> Figure:
     """Calls of models that had `least` or more in three windows, and not one success, by the time of the last one."""
-    span = 3 * window
+    span = NO_SUCCESS_WINDOWS * window
     readable, counted = increase(calls, (by_model,), span)
     expr = promql(
         """

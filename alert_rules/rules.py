@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 from alert_rules.annotations import annotations
 from alert_rules.conventions import RULES_GROUP
-from alert_rules.figures import Recording
+from alert_rules.figures import Recording, known_jobs
 from alert_rules.model import Alert, Rung, Variant
 from alert_rules.spec import Links
 
@@ -33,7 +33,7 @@ class Group:
 
 def rules_group(alerts: Sequence[Alert], links: Links) -> Group:
     """The rules of the alerts, behind all that they record."""
-    recordings = [Rule(r.name, r.expr, is_alert=False) for r in _once(alerts)]
+    recordings = [Rule(r.name, r.expr, is_alert=False) for r in (known_jobs(), *_once(alerts))]
     return Group(RULES_GROUP, (*recordings, *(rule for alert in alerts for rule in _alerting(alert, links))))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from exporter import catalog
 from exporter.catalog import Metric
 from tests.alerts.cases.common import MONTH, TODAY, spend, user, users, watched
-from tests.alerts.cases.said import Expected, expected, lines, links
+from tests.alerts.cases.said import UNLISTED, Expected, expected, lines, links, rank
 from tests.alerts.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Value, Window, steps
 
 STEP = 25
@@ -44,17 +44,26 @@ def _said(
     bound: str = "",
     of: str = "",
     ends: str = "",
+    counts: str = "",
+    ranked: str = "",
     **labels: str,
 ) -> Expected:
-    """`what` is `relation`; `bound` is what stands for the relation's end where the limit is looked up."""
+    """`what` is `relation`; `bound` is what stands for the relation's end where the limit is looked up.
+
+    `counts` is like `3 of 42 calls`; `ranked` is the rank where it is not told by the value and the limit.
+    """
+    limit = bound.rpartition(" of ")[2] if " of " in bound else ""
+    subject = what if of or not ends else f"The team's {what[0].lower()}{what[1:]}"
+    value_of = f"{value} ({counts})" if counts else value
     more = {"budget_day_ends": ends} if ends else {}
     if what == "Spend this month":
         more["budget_period"] = "month"
     return expected(
         {"severity": severity, "job": JOB, **labels},
         summary=f"{what} is {relation}.",
-        description=f"{what}{of} is {value}, {bound or relation}.",
+        description=f"{subject}{of} is {value_of}, {bound or relation}.",
         value=value,
+        rank=ranked or rank(value, of=limit),
         contributors=lines(contributors),
         **more,
         **links(name, dashboard),
@@ -142,6 +151,7 @@ def _users_over_limit() -> Scenario:
         summary=summary,
         description="Spend today of user alice is $11.00, above the daily limit of $10.00.",
         value="$11.00",
+        rank=rank("$11.00", of="$10.00"),
         **ends,
         **links(name, "ai-cost?var-user=alice"),
     )
@@ -150,6 +160,7 @@ def _users_over_limit() -> Scenario:
         summary=summary,
         description="Users over their daily limit beyond those listed: 2.",
         value="2",
+        rank=rank("2", tier=UNLISTED),
         **ends,
         **links(name, "ai-cost"),
     )
@@ -166,7 +177,7 @@ def _little_spent() -> Scenario:
     watched(scenario, Replica(job="nothing-known"))
     what = "Spend today", "below $1", "$0.5", "ai-cost", "chat on m1: $0.5"
     scenario.silent(name, 9 * MINUTE)
-    scenario.fires(11 * MINUTE, name, _said(name, *what, severity="info", ends=str(DAY)))
+    scenario.fires(11 * MINUTE, name, _said(name, *what, severity="info", ends=str(DAY), ranked=rank("$2")))
     return scenario
 
 
@@ -191,9 +202,9 @@ def _slow_tail() -> Scenario:
         _histogram(scenario, replica, {"10": 20, "20": 20, "+Inf": 20}, 100, operation="quick", model="m1")
         _histogram(scenario, replica, {"10": 0, "20": 19, "+Inf": 19}, 285, operation="few", model="m1")
     what = "95th percentile of latency", "above 10s", "20s", "ai-performance?var-operation=slow"
-    said = "m1: 5s", "m2: 4s"
+    said = "m1: 5s over 20 calls", "m2: 4s over 20 calls"
     scenario.silent(name, 10 * MINUTE)
-    fired = _said(name, *what, *said, of=" of operation slow", operation="slow")
+    fired = _said(name, *what, *said, of=" of operation slow", counts="over 40 calls", operation="slow")
     scenario.fires(12 * MINUTE, name, fired)
     return scenario
 
@@ -215,15 +226,23 @@ def _dear_calls() -> Scenario:
         scenario.show(replica, metric, value, operation="chat", model="lately")
     what = "Cost per operation", "above $0.05"
     dear = _said(
-        name, *what, "$0.0501", "ai-performance?var-model=dear", "dear: $0.0501", of=" of model dear", model="dear"
+        name,
+        *what,
+        "$0.0501",
+        "ai-performance?var-model=dear",
+        "chat: $0.0501 over 10 calls",
+        of=" of model dear",
+        counts="over 10 calls",
+        model="dear",
     )
     lately = _said(
         name,
         *what,
         "$0.2",
         "ai-performance?var-model=lately",
-        "lately: $0.01818",
+        "chat: $0.2 over 10 calls",
         of=" of model lately",
+        counts="over 10 calls",
         model="lately",
     )
     scenario.silent(name, 10 * MINUTE)
@@ -256,14 +275,14 @@ def _idle() -> Scenario:
     scenario.show(replica, catalog.OPERATIONS, regular, operation="regular", model="m1")
     until = steps(*((minute * MINUTE, float(minute // 10)) for minute in range(0, 100, 10)))
     scenario.show(replica, catalog.OPERATIONS, until, operation="ends", model="m1")
-    what = "Operations in the last hour", "below 3", "2", "ai-cost?var-operation=ends", "ends: 2"
+    what = "Operations in the last hour", "below 3", "2", "ai-cost?var-operation=ends", "m1: 2"
     labels = {"of": " of operation ends", "severity": "info", "operation": "ends"}
     # the first hour is none, however few calls it has
     new = watched(scenario, Replica(job="new"))
     scenario.show(new, catalog.OPERATIONS, lambda second: float(second // 1200), operation="regular", model="m1")
     scenario.silent(name, 15 * MINUTE, 50 * MINUTE, 65 * MINUTE, 129 * MINUTE)
-    scenario.fires(133 * MINUTE, name, _said(name, *what, **labels))
-    nothing = _said(name, *what[:2], "0", what[3], **labels)
+    scenario.fires(133 * MINUTE, name, _said(name, *what, ranked=rank("0.5"), **labels))
+    nothing = _said(name, *what[:2], "0", what[3], ranked=rank("0", of="0"), **labels)
     scenario.fires(170 * MINUTE, name, nothing)
     scenario.fires(195 * MINUTE, name, nothing)
     return scenario
@@ -287,8 +306,10 @@ def _queue() -> Scenario:
         scenario.fires(minute * MINUTE, "queue", _said("queue", what, "above 20", "32", "ai-health", *causes))
     scenario.silent("queue_by_status", 9 * MINUTE, 81 * MINUTE)
     pending = {"of": " of status pending", "status": "pending"}
-    by_status = _said("queue_by_status", what, "at or above 15", "15", "ai-health", "pending: 15", **pending)
-    scenario.fires(10 * MINUTE, "queue_by_status", by_status)
+    by_status = _said("queue_by_status", what, "at or above 15", "15", "ai-health", **pending)
+    # split by what it is made of, it has no causes
+    own = {key: text for key, text in by_status["annotations"].items() if key != "contributors"}
+    scenario.fires(10 * MINUTE, "queue_by_status", {**by_status, "annotations": own})
     ladder = [
         _said(
             "queue_ladder", what, "above a rung of its ladder", value, "ai-health", *causes,
@@ -320,8 +341,12 @@ def _errors_of_pairs() -> Scenario:
     of = " of operation chat of model m1"
     labels = {"operation": "chat", "model": "m1"}
     scenario.silent(name, 19 * MINUTE)
-    fired = _said(name, "Error rate", "above 10%", "12.5%", dashboard, "auth: 1", of=of, **labels)
+    fired = _said(
+        name, "Error rate", "above 10%", "12.5%", dashboard, "auth: 1", of=of, counts="1 of 8 calls", **labels
+    )
     scenario.fires(21 * MINUTE, name, fired)
+    wide = "1 of 8 calls in the last hour"
+    fired = _said(name, "Error rate", "above 10%", "12.5%", dashboard, "auth: 1", of=of, counts=wide, **labels)
     scenario.fires(79 * MINUTE, name, fired)
     scenario.silent(name, 82 * MINUTE)
     return scenario
@@ -337,7 +362,7 @@ def _all_errors() -> Scenario:
     _failing(scenario, below, 31, 15, 10 * MINUTE, operation="chat", model="m1")
     what = "Error rate", "at or above 50%", "50%", "ai-performance", "auth: 15"
     scenario.silent(name, 10 * MINUTE)
-    scenario.fires(12 * MINUTE, name, _said(name, *what, severity="critical"))
+    scenario.fires(12 * MINUTE, name, _said(name, *what, counts="15 of 30 calls", severity="critical"))
     return scenario
 
 
@@ -357,16 +382,24 @@ def _slow_and_failing() -> Scenario:
         labels = {"operation": operation, "model": "m1"}
         _timed(scenario, replica, 30, total, 10 * MINUTE, **labels)
         _failing(scenario, replica, 30, failed, 10 * MINUTE, **labels)
-    fired = expected(
-        {"severity": "warning", "job": JOB, "operation": "both"},
-        summary="Average latency is above 3s while error rate is above 20%.",
-        description="Average latency of operation both is 4s, above 3s while error rate is above 20%.",
-        value="4s",
-        contributors="m1: 4s\n",
-        **links(name, "ai-performance?var-operation=both"),
-    )
+    summary = "Average latency is above 3s while error rate is above 20%."
     scenario.silent(name, 10 * MINUTE)
-    for minute in (12, 19, 30, 52):
+    for minute, hour, causes in (
+        (12, "", "m1: 4s over 30 calls\n"),
+        (19, " in the last hour", "m1: 4s over 30 calls\n"),
+        (30, " in the last hour", ""),
+        (52, " in the last hour", ""),
+    ):
+        calls = f"over 30 calls{hour}"
+        fired = expected(
+            {"severity": "warning", "job": JOB, "operation": "both"},
+            summary=summary,
+            description=f"Average latency of operation both is 4s ({calls}), above 3s while error rate is above 20%.",
+            value="4s",
+            rank=rank("4s"),
+            contributors=causes,
+            **links(name, "ai-performance?var-operation=both"),
+        )
         scenario.fires(minute * MINUTE, name, fired)
     return scenario
 
@@ -378,10 +411,10 @@ def _near_timeout() -> Scenario:
     for model, total, timeout in (("over", 200, 8), ("at", 200, 10), ("under", 200, 30)):
         _timed(scenario, replica, 20, total, 10 * MINUTE, operation="chat", model=model)
         scenario.show(replica, catalog.MODEL_TIMEOUT, timeout, model=model)
-    what = "Average latency", "above the timeout", "10s", "ai-performance?var-model=over", "over: 10s"
+    what = "Average latency", "above the timeout", "10s", "ai-performance?var-model=over", "chat: 10s over 20 calls"
     bound = {"bound": "above the timeout of 8s", "of": " of model over"}
     scenario.silent(name, 10 * MINUTE)
-    scenario.fires(12 * MINUTE, name, _said(name, *what, **bound, model="over"))
+    scenario.fires(12 * MINUTE, name, _said(name, *what, **bound, counts="over 20 calls", model="over"))
     return scenario
 
 
@@ -394,9 +427,9 @@ def _slow_median() -> Scenario:
         _histogram(scenario, replica, {"5": within, "10": calls, "+Inf": calls}, 9, **labels)
         _calls(scenario, replica, catalog.OPERATIONS, calls, 10 * MINUTE, **labels)
     # of four calls the second: a third of the way from 5 to 10 s
-    what = "Median response time", "above 5s", "6.667s", "ai-performance?var-model=slow", "chat: 4"
+    what = "Median response time", "above 5s", "6.667s", "ai-performance?var-model=slow", "chat: 2.25s over 4 calls"
     scenario.silent(name, 10 * MINUTE)
-    scenario.fires(12 * MINUTE, name, _said(name, *what, of=" of model slow", model="slow"))
+    scenario.fires(12 * MINUTE, name, _said(name, *what, of=" of model slow", counts="over 4 calls", model="slow"))
     return scenario
 
 

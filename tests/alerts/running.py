@@ -43,20 +43,29 @@ def amtool(folder: Path, *arguments: str, script: str = "") -> tuple[int, str]:
 
 
 def render(folder: Path, data: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Title and message that the template makes of each notification's data."""
-    require_docker("amtool template render")
+    """Title and message that the template makes of each notification's data.
+
+    Rendered by the amtool of the Alertmanager image, or by the program that `AMTOOL` names: another version.
+    """
     (folder / "discord.tmpl").write_text(discord_template())
     for i, one in enumerate(data):
         (folder / f"{i}.json").write_text(json.dumps(one))
     # printf marks the ends: amtool ends what it prints with a line break of its own.
     script = (
-        "for i in $(seq 0 $(($1 - 1))); do for t in title message; do amtool template render --template.glob=/w/*.tmpl "
-        '--template.data=/w/$i.json --template.text="{{ template \\"ai_operation.discord.$t\\" . }}" || exit 1; '
+        "for i in $(seq 0 $(($1 - 1))); do for t in title message; do "
+        "$AMTOOL template render --template.glob=$FOLDER/*.tmpl --template.data=$FOLDER/$i.json "
+        '--template.text="{{ template \\"ai_operation.discord.$t\\" . }}" || exit 1; '
         "printf '\\036'; done; done"
     )
-    command = ["docker", "run", "--rm", "--network=none", f"--user={os.getuid()}", f"--volume={folder}:/w:ro"]
+    if amtool_of_host := os.environ.get("AMTOOL"):
+        of = {"AMTOOL": amtool_of_host, "FOLDER": str(folder)}
+        command = ["env", *(f"{name}={value}" for name, value in of.items()), "sh"]
+    else:
+        require_docker("amtool template render")
+        command = ["docker", "run", "--rm", "--network=none", f"--user={os.getuid()}", f"--volume={folder}:/w:ro"]
+        command += ["--env=AMTOOL=amtool", "--env=FOLDER=/w", "--entrypoint=sh", image()]
     done = subprocess.run(
-        [*command, "--entrypoint=sh", image(), "-c", script, "sh", str(len(data))],
+        [*command, "-c", script, "sh", str(len(data))],
         capture_output=True,
         text=True,
         check=False,

@@ -91,6 +91,7 @@ class Scenario:
     does: str
     length: int
     step: int = MINUTE
+    _jobs: set[str] = field(default_factory=set)
     _series: list[tuple[str, str]] = field(default_factory=list)
     _alerts: list[dict[str, Any]] = field(default_factory=list)
     _figures: list[dict[str, Any]] = field(default_factory=list)
@@ -109,6 +110,7 @@ class Scenario:
             return at
 
         of = {"job": replica.job, "instance": replica.instance}
+        self._jobs.add(replica.job)
 
         def add(name: str, labels: Mapping[str, str], figure: Value) -> None:
             self.raw(name, {**of, **labels}, figure, lingers=replica.lingers)
@@ -172,6 +174,10 @@ class Scenario:
         series = [{"series": name, "values": values} for name, values in self._series]
         test: dict[str, Any] = {"name": self.does, "interval": duration(self.step), "input_series": series}
         if self._alerts:
+            for alert in (alert for look in self._alerts for alert in look["exp_alerts"] if len(self._jobs) > 1):
+                # told only where there are several
+                if "job" in alert["exp_annotations"]:
+                    alert["exp_annotations"]["job"] = alert["exp_labels"]["job"]
             ordered = sorted(self._alerts, key=lambda alert: seconds(alert["eval_time"]))
             test["alert_rule_test"] = ordered
         if self._figures:

@@ -1,5 +1,6 @@
 """The message itself, rendered by the real amtool: bounded, never empty, and nobody's text but as text."""
 
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,8 +18,10 @@ NEVER = "0001-01-01T00:00:00Z"
 MIDNIGHT, MIDNIGHT_UNIX = "2026-11-25T00:00:00Z", "1795564800"
 
 
-def one(status: str = FIRING, ends: str = MIDNIGHT, **annotations: str) -> dict[str, Any]:
-    return {"status": status, "annotations": annotations, "ends": ends, "labels": {}}
+def one(
+    status: str = FIRING, ends: str = MIDNIGHT, starts: str = "2026-11-24T08:00:00Z", **annotations: str
+) -> dict[str, Any]:
+    return {"status": status, "annotations": annotations, "ends": ends, "starts": starts, "labels": {}}
 
 
 def data(*alerts: dict[str, Any], **common: str) -> dict[str, Any]:
@@ -31,7 +34,7 @@ def data(*alerts: dict[str, Any], **common: str) -> dict[str, Any]:
                 "status": alert["status"],
                 "labels": alert["labels"] | common,
                 "annotations": alert["annotations"],
-                "startsAt": "2026-11-24T08:00:00Z",
+                "startsAt": alert["starts"],
                 "endsAt": NEVER if alert["status"] == FIRING else alert["ends"],
                 "generatorURL": "",
                 "fingerprint": "0" * 16,
@@ -55,7 +58,9 @@ def assert_accepted(title: str, message: str) -> None:
     assert refusal({"embeds": [{"title": title, "description": message}]}) is None, (len(title), len(message))
 
 
-LONG = dict.fromkeys(("summary", "description", "value", "contributors", "runbook_url", "dashboard_url"), 5000)
+LONG = dict.fromkeys(
+    ("summary", "description", "value", "contributors", "rank", "job", "runbook_url", "dashboard_url"), 5000
+)
 
 
 def test_the_longest_notifications_stay_within_the_limits(tmp_path: Path) -> None:
@@ -67,8 +72,9 @@ def test_the_longest_notifications_stay_within_the_limits(tmp_path: Path) -> Non
                 {
                     **one(status, **{name: text * size for name, size in LONG.items()}),
                     "labels": dict.fromkeys(labels, text * 5000),
+                    "starts": f"2026-11-24T08:0{number % 4}:00Z",
                 }
-                for status in statuses
+                for number, status in enumerate(statuses)
             ),
             alertname=text * 300,
             severity=text * 300,
@@ -109,6 +115,122 @@ def test_all_are_counted(tmp_path: Path, count: int) -> None:
         listed = part.count("• ")
         assert listed == min(count, 8)
         assert (f"… and {count - 8} more" in part) == (count > 8)
+
+
+def ranked(user: str, rank: float, starts: str = "2026-11-24T08:00:00Z", **labels: str) -> dict[str, Any]:
+    """An alert on a user, so bad; Alertmanager would sort it by the user's name."""
+    return {
+        **one(starts=starts, description=f"User {user} is at {rank:,.0f} %.", rank=f"1{rank:024.9f}"),
+        "labels": {"user": user, **labels},
+    }
+
+
+def users_of(message: str) -> list[str]:
+    """The users that a message lists, in its order."""
+    return re.findall(r"User (\S+) is at", message)
+
+
+LATER = "2026-11-24T08:20:00Z"
+SIXTY = [ranked(f"user-{i:02}", 100 + i * 37 % 60) for i in range(60)]
+WORST = ["user-47", "user-34", "user-21", "user-08", "user-55", "user-42", "user-29", "user-16"]
+
+
+def test_the_worst_of_sixty_come_first(tmp_path: Path) -> None:
+    ((_, message),) = render(tmp_path, [data(*SIXTY, alertname="over", severity="critical")])
+    assert users_of(message) == WORST
+    assert "**Firing: 60**, the worst first" in message
+    assert "… and 52 more" in message
+    assert "New" not in message
+
+
+def test_who_joins_a_group_is_named_first(tmp_path: Path) -> None:
+    """By the value, and by the name the last: of the worst, of the mildest, and of one in between."""
+    before, *updates = render(
+        tmp_path,
+        [
+            data(*SIXTY, *more, alertname="over", severity="critical")
+            for more in (
+                [],
+                [ranked("zed", 9990, LATER)],
+                [ranked("zed", 1, LATER)],
+                [ranked(name, 130, LATER) for name in ("xenia", "yves", "zed")],
+            )
+        ],
+    )
+    for title, message in updates:
+        assert message != before[1]
+        assert title != before[0]
+        assert "**New since 24 Nov 08:20 UTC: " in message
+    worst = users_of(before[1])
+    assert users_of(updates[0][1]) == ["zed", *worst[:7]]
+    assert users_of(updates[1][1]) == ["zed", *worst[:7]]
+    assert users_of(updates[2][1]) == ["xenia", "yves", "zed", *worst[:5]]
+    assert "UTC: 1**" in updates[0][1]
+    assert "UTC: 3**" in updates[2][1]
+    assert "… and 53 more" in updates[0][1]
+
+
+def test_many_new_ones_are_counted_and_their_worst_named(tmp_path: Path) -> None:
+    joined = [ranked(f"new-{i}", 500 + i, f"2026-11-24T08:{20 + i // 5}:10Z") for i in range(12)]
+    ((_, message),) = render(tmp_path, [data(*SIXTY, *joined, alertname="over", severity="critical")])
+    new, _, rest = message.partition("**Firing: 72**, the worst first")
+    assert "**New since 24 Nov 08:20 UTC: 12**" in new
+    assert users_of(new) == ["new-11", "new-10", "new-9", "new-8"]
+    assert "… and 8 more new" in new
+    assert users_of(rest) == ["new-7", "new-6", "new-5", "new-4"]
+    assert "… and 64 more" in rest
+
+
+def test_who_joined_longer_ago_is_not_new_any_more(tmp_path: Path) -> None:
+    joined = [ranked("first", 50, "2026-11-24T08:10:00Z"), ranked("second", 40, "2026-11-24T08:16:00Z")]
+    ((_, message),) = render(tmp_path, [data(*SIXTY, *joined, alertname="over", severity="critical")])
+    new, _, rest = message.partition("**Firing: 62")
+    assert users_of(new) == ["second"]
+    assert "first" not in users_of(rest)
+
+
+def test_what_began_together_is_not_called_new(tmp_path: Path) -> None:
+    together = [ranked(f"u{i}", i, f"2026-11-24T08:00:00.{i}Z") for i in range(3)]
+    (_, several), (_, alone) = render(tmp_path, [data(*together), data(ranked("eve", 5))])
+    assert "New" not in several + alone
+    assert users_of(several) == ["u2", "u1", "u0"]
+
+
+def test_equal_ranks_are_each_listed_once_and_those_without_come_last(tmp_path: Path) -> None:
+    bare = [one(description=f"User bare-{i} is at") for i in range(2)]
+    same = [ranked(f"same-{i}", 7, LATER if i == 1 else "2026-11-24T08:00:00Z") for i in range(3)]
+    ((_, message),) = render(tmp_path, [data(*bare, *same)])
+    assert users_of(message) == ["same-1", "same-0", "same-2", "bare-0", "bare-1"]
+
+
+def test_a_thousand_alerts_are_ranked_too(tmp_path: Path) -> None:
+    many = [ranked(f"user-{i:04}", i * 389 % 1000) for i in range(1000)]
+    ((_, message),) = render(tmp_path, [data(*many, ranked("zed", 0.5, LATER))])
+    ranks = [int(user[-4:]) * 389 % 1000 for user in users_of(message)[1:]]
+    assert ranks == [999, 998, 997, 996, 995, 994, 993]
+    assert "New since" in message
+
+
+def test_severities_that_differ_within_a_message_are_seen_line_by_line(tmp_path: Path) -> None:
+    lines = {"info": "🔵 i", "critical": "🔴 c", "warning": "🟠 w", "odd": "• o"}
+    alerts = [{**one(description=lines[s][2:]), "labels": {"severity": s}} for s in lines]
+    gone = [{**one(RESOLVED, value="3"), "labels": {"severity": "critical", "user": "eve"}}]
+    (title, message), (mild, _), (over, _) = render(
+        tmp_path, [data(*alerts, *gone, alertname="n"), data(alerts[0], alertname="n"), data(*gone, alertname="n")]
+    )
+    assert title == "🔴 CRITICAL: n (4 firing)"
+    assert mild == "🔵 Info: n"
+    assert over == "✅ Resolved: n"
+    assert "\n".join(lines.values()) in message
+    assert "• critical, user eve: was 3" in message
+
+
+def test_the_job_is_told_where_the_alert_says_so(tmp_path: Path) -> None:
+    (_, alone), (_, one_of_several) = render(
+        tmp_path, [data(one(description="d"), job="ai"), data(one(description="d", job="ai"), job="ai")]
+    )
+    assert "job" not in alone
+    assert one_of_several.endswith("\njob ai")
 
 
 def test_severity_is_seen_at_a_glance(tmp_path: Path) -> None:
@@ -191,7 +313,7 @@ def test_only_links_are_links(tmp_path: Path) -> None:
     good = {"dashboard_url": "https://g/d/ai-cost?var-user=a_b&from=now-1h", "runbook_url": "http://r/x%20y.md#z"}
     rendered = render(tmp_path, [*(data(one(dashboard_url=url, runbook_url=url)) for url in bad), data(one(**good))])
     ((_, in_the_project),) = render(tmp_path, [data(one(runbook_url="docs/runbooks/slow_operations.md"))])
-    assert in_the_project.endswith("\nRunbook: docs/runbooks/slow_operations.md")
+    assert "unbook" not in in_the_project
     for _, message in rendered[:-1]:
         assert "](" not in message
     assert f"[Panel]({good['dashboard_url']})\n[Runbook]({good['runbook_url']})" in rendered[-1][1]
@@ -215,11 +337,16 @@ def test_the_team_and_its_users_are_told_apart(tmp_path: Path) -> None:
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("@*_`\n|<[:/"), max_size=400)
 ALERTS = st.builds(
-    lambda status, ends, annotations, labels: {**one(status, ends), "annotations": annotations, "labels": labels},
+    lambda status, ends, starts, annotations, labels: {
+        **one(status, ends, starts),
+        "annotations": annotations,
+        "labels": labels,
+    },
     st.sampled_from([FIRING, RESOLVED]),
     st.sampled_from([MIDNIGHT, "2026-11-24T20:00:00Z"]),
+    st.sampled_from(["2026-11-24T08:00:00Z", "2026-11-24T08:02:00Z", LATER]),
     st.dictionaries(st.sampled_from([*LONG, "budget_day_ends"]), TEXTS),
-    st.dictionaries(st.sampled_from(["user", "operation", "model", "reason", "rung"]), TEXTS),
+    st.dictionaries(st.sampled_from(["user", "operation", "model", "reason", "rung", "severity"]), TEXTS),
 )
 NOTIFICATIONS = st.builds(
     lambda alerts, common: data(*alerts, **common),

@@ -64,7 +64,7 @@ def known() -> dict[str, set[str]]:
             )
     for rule in RULES:
         if "record" in rule:
-            names[rule["record"]] = set(rule["record"].split(":")[0].split("_"))
+            names[rule["record"]] = set(re.findall(r"error_class|[^_]+", rule["record"].split(":")[0]))
     return names
 
 

@@ -62,8 +62,10 @@ def quickly(alert: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def alerting(folder: Path, exporter_port: int) -> Iterator[Delivered]:
-    """Run everything behind an exporter that listens on a port of this machine."""
+def alerting(
+    folder: Path, exporter_port: int, change: Callable[[dict[str, Any]], Mapping[str, Any]] = quickly
+) -> Iterator[Delivered]:
+    """Run everything behind an exporter on a port of this machine; `change` is what the alerts have instead."""
     receiver = DiscordReceiver()
     receiver.start()
     try:
@@ -71,7 +73,7 @@ def alerting(folder: Path, exporter_port: int) -> Iterator[Delivered]:
         secrets.mkdir()
         (secrets / "url").write_text(f"http://127.0.0.1:{receiver.port}/api/webhooks/1/key")
         channels = Channels((Channel("discord", "/etc/alertmanager/url"),))
-        built = compiled(parse_alerts(quick(ALERTS_FILE.read_text(), quickly), "alerts.yaml"), channels)
+        built = compiled(parse_alerts(quick(ALERTS_FILE.read_text(), change), "alerts.yaml"), channels)
         write_config(secrets, alertmanager_config(channels, routed(built), Timing("1s", "2s")))
         with alertmanager(secrets) as notifier:
             files = folder / "prometheus"

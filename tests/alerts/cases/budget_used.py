@@ -121,7 +121,7 @@ def _replicas_and_jobs() -> Scenario:
             spend(scenario, replica, value, model=folded)
             user(scenario, replica, "alice", 10 if folded == "m2" else 9, 100 if job == "first" else 18)
             scenario.show(replica, catalog.DAILY_LIMIT, limit)
-    contributors = "chat on m2: $20.00", "chat on other: $19.50", "chat on m1: $10.00"
+    contributors = "chat on m2: $20.00", "chat on m1: $10.00"
     team = budget_used(50, "75%", DAY, *contributors, job="second")
     scenario.fires(5 * MINUTE, NAME, team, budget_used(50, "55.56%", DAY, user="alice", job="second"))
     return scenario

@@ -138,7 +138,7 @@ def _replicas() -> Scenario:
             watched(scenario, replica, *days)
             team(scenario, replica, steps((0, 40), (130 * MINUTE, 1)))
             spend(scenario, replica, steps((0, value - less), (130 * MINUTE, 1)), model=folded)
-    contributors = "chat on m2: $60.00", "chat on other: $59.00", "chat on m1: $40.00"
+    contributors = "chat on m2: $60.00", "chat on m1: $40.00"
     # 100 * 22 h 10 min / 21 h
     scenario.fires(HOUR, NAME, budget_will_not_last("$105.56", "$100.00", 7800, *contributors, job="over"))
     scenario.silent(NAME, 130 * MINUTE, 131 * MINUTE, 4 * HOUR)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tests.alerts.cases.common import ZONE, spend, watched
 from tests.alerts.cases.said import high_daily_spend
-from tests.alerts.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, steps
+from tests.alerts.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Window, steps
 
 NAME = "high_daily_spend"
 
@@ -19,6 +19,9 @@ def scenarios() -> Iterator[Scenario]:
     yield _down_for_an_hour()
     yield _midnight_in_a_zone()
     yield _outage_over_midnight()
+    yield _several_jobs()
+    yield _causes()
+    yield _causes_of_today()
     yield _replicas_that_folded_differently()
     yield _dead_replica_at_midnight()
     yield _one_catches_up()
@@ -47,7 +50,7 @@ def _threshold() -> Scenario:
     spend(scenario, replica, steps((0, 0.499999), (3 * MINUTE, 0.5), (6 * MINUTE, 0.500001)), "tiny")
     scenario.silent(NAME, 2 * MINUTE, 5 * MINUTE)
     contributors = "chat on m1: $199.50", "tiny on m1: $0.5"
-    scenario.fires(6 * MINUTE, NAME, high_daily_spend("$200.00", DAY, *contributors))
+    scenario.fires(6 * MINUTE, NAME, high_daily_spend("$200.00", DAY, *contributors, exact="$200.000001"))
     return scenario
 
 
@@ -114,6 +117,56 @@ def _outage_over_midnight() -> Scenario:
     return scenario
 
 
+def _several_jobs() -> Scenario:
+    scenario = Scenario("names the job where there are several, also while the other's exporter is down", 20 * MINUTE)
+    for job, spent, down in ((JOB, 250, []), ("second", 10, [(8 * MINUTE, 20 * MINUTE)])):
+        spend(scenario, watched(scenario, Replica(job=job, down=down)), spent)
+    for minute in (5, 12, 19):
+        scenario.fires(minute * MINUTE, NAME, high_daily_spend("$250.00", DAY, "chat on m1: $250.00"))
+    return scenario
+
+
+def _causes() -> Scenario:
+    scenario = Scenario("names the three biggest parts of the spend, and the others where they matter", 20 * MINUTE)
+    replica = watched(scenario, Replica("b:9867"))
+    for number, spent in enumerate((100.0, 90.0, 80.0, 5.0), start=1):
+        spend(scenario, replica, spent, model=f"m{number}")
+    spend(scenario, replica, 0, "idle")
+    # of another replica, which has read less, nothing is named
+    spend(scenario, watched(scenario, Replica()), 150, "other")
+    small = watched(scenario, Replica(job="small"))
+    for number, spent in enumerate((200.0, 90.0, 7.0, 3.0), start=1):
+        spend(scenario, small, spent, model=f"m{number}")
+    tiny = watched(scenario, Replica(job="tiny"))
+    for number, spent in enumerate((200.0, 90.0, 8.0, 2.9), start=1):
+        spend(scenario, tiny, spent, model=f"m{number}")
+    causes = "chat on m1: $100.00", "chat on m2: $90.00", "chat on m3: $80.00", "others: $5.00"
+    some = "chat on m1: $200.00", "chat on m2: $90.00", "chat on m3: $7.00", "others: $3.00"
+    few = "chat on m1: $200.00", "chat on m2: $90.00", "chat on m3: $8.00"
+    scenario.fires(
+        5 * MINUTE,
+        NAME,
+        high_daily_spend("$275.00", DAY, *causes),
+        high_daily_spend("$300.00", DAY, *some, job="small"),
+        high_daily_spend("$300.90", DAY, *few, job="tiny"),
+    )
+    return scenario
+
+
+def _causes_of_today() -> Scenario:
+    scenario = Scenario("names no part of yesterday's spend, which a replica that is gone seems to show", 3 * HOUR)
+    days = Window(0, 2 * HOUR), Window(2 * HOUR, 26 * HOUR)
+    gone = Replica(down=[(119 * MINUTE, DAY)], lingers=True)
+    for replica in (gone, Replica("b:9867")):
+        watched(scenario, replica, *days)
+        spend(scenario, replica, steps((0, 300), (2 * HOUR, 0)), "yesterday")
+        spend(scenario, replica, steps((0, 0), (2 * HOUR, 201)), "today")
+    for minute in (0, 2):
+        said = high_daily_spend("$201.00", 26 * HOUR, "today on m1: $201.00")
+        scenario.fires(2 * HOUR + minute * MINUTE, NAME, said)
+    return scenario
+
+
 def _replicas_that_folded_differently() -> Scenario:
     scenario = Scenario("counts money once where two replicas have folded different series", 20 * MINUTE)
     for instance, folded, later in (("a:9867", "m2", 151), ("b:9867", "other", 150.5)):
@@ -124,7 +177,7 @@ def _replicas_that_folded_differently() -> Scenario:
     behind = watched(scenario, Replica("c:9867"))
     spend(scenario, behind, 10, "chat", "m1")
     scenario.silent(NAME, 5 * MINUTE)
-    contributors = "chat on m2: $151.00", "chat on other: $150.50", "chat on m1: $50.00"
+    contributors = "chat on m2: $151.00", "chat on m1: $50.00"
     scenario.fires(10 * MINUTE, NAME, high_daily_spend("$201.00", DAY, *contributors))
     return scenario
 

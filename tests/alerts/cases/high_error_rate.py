@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from exporter import catalog
 from tests.alerts.cases import ratios
 from tests.alerts.cases.common import watched
-from tests.alerts.cases.ratios import STEP, Batch, Kind, above_of, calls_of
+from tests.alerts.cases.ratios import STEP, Batch, Kind, Seen, above_of, calls_of
 from tests.alerts.cases.said import Expected, high_error_rate
 from tests.alerts.scenario import MINUTE, Replica, Scenario, steps
 
@@ -20,9 +20,10 @@ def add(scenario: Scenario, replica: Replica, key: str, part: str, batches: Sequ
     scenario.show(replica, catalog.FAILURES, 0, **labels, error_class="timeout")
 
 
-def said(key: str, ratio: float, calls: float, above: float, part: str) -> Expected:
+def said(key: str, calls: float, above: float, seen: Seen) -> Expected:
     """What is expected."""
-    return high_error_rate(key, f"{100 * ratio:.4g}%", *([f"rate_limit: {above:.0f}"] if above else []))
+    causes = [f"rate_limit: {above:.0f}"] if seen.parts else []
+    return high_error_rate(key, f"{100 * above / calls:.4g}%", f"{above:.0f} of {calls:.0f} calls{seen.hour}", *causes)
 
 
 CALM: Batch = (5 * MINUTE, 1000, 0)
@@ -82,20 +83,24 @@ def _all_failed() -> Scenario:
     # all of the last five minutes failed, most of the hour did not
     add(scenario, replica, "lately", "", [(5 * MINUTE, 95, 1), (30 * MINUTE, 5, 5)])
     add(scenario, replica, "lately-four", "", [(5 * MINUTE, 94, 2), (30 * MINUTE, 4, 4)])
-    five = high_error_rate("five", "100%", "rate_limit: 5")
     scenario.silent(NAME, 10 * MINUTE)
-    scenario.fires(12 * MINUTE, NAME, five)
-    four = high_error_rate("lately-four", "6.122%", "rate_limit: 6")
-    scenario.fires(32 * MINUTE, NAME, five, four, high_error_rate("lately", "100%", "rate_limit: 6"))
-    hour = high_error_rate("five-in-an-hour", "100%", "rate_limit: 5")
-    scenario.fires(47 * MINUTE, NAME, five, hour, four, high_error_rate("lately", "6%", "rate_limit: 6"))
-    scenario.fires(63 * MINUTE, NAME, five, hour, four, high_error_rate("lately", "6%", "rate_limit: 6"))
+    scenario.fires(12 * MINUTE, NAME, high_error_rate("five", "100%", "5 of 5 calls", "rate_limit: 5"))
+    wide = "5 of 5 calls in the last hour", "rate_limit: 5"
+    five, hour = (high_error_rate(key, "100%", *wide) for key in ("five", "five-in-an-hour"))
+    four = high_error_rate("lately-four", "6.122%", "6 of 98 calls in the last hour", "rate_limit: 6")
+    lately = high_error_rate("lately", "100%", "5 of 5 calls", "rate_limit: 5")
+    scenario.fires(32 * MINUTE, NAME, five, four, lately)
+    lately = high_error_rate("lately", "6%", "6 of 100 calls in the last hour", "rate_limit: 6")
+    scenario.fires(47 * MINUTE, NAME, five, hour, four, lately)
+    scenario.fires(63 * MINUTE, NAME, five, hour, four, lately)
     scenario.silent(NAME, 109 * MINUTE)
     return scenario
 
 
 def _classes() -> Scenario:
-    scenario = Scenario("adds up classes and models, names the three biggest classes, and no others", 30 * MINUTE, STEP)
+    scenario = Scenario(
+        "adds up classes and models, and names the three biggest classes and the rest", 30 * MINUTE, STEP
+    )
     replica = watched(scenario, Replica())
     for model, calls in (("m1", 30), ("m2", 20)):
         counted = steps((0, 0), (10 * MINUTE, calls))
@@ -103,7 +108,7 @@ def _classes() -> Scenario:
         for number, name in enumerate(("timeout", "rate_limit", "auth", "network", "other")):
             failed = steps((0, 0), (10 * MINUTE, number))
             scenario.show(replica, catalog.FAILURES, failed, operation="chat", model=model, error_class=name)
-    said = high_error_rate("chat", "40%", "other: 8", "network: 6", "auth: 4")
+    said = high_error_rate("chat", "40%", "20 of 50 calls", "other: 8", "network: 6", "auth: 4", "others: 2")
     scenario.fires(12 * MINUTE, NAME, said)
     return scenario
 
@@ -115,7 +120,7 @@ def _zero_first() -> Scenario:
         first = steps((10 * MINUTE, 0), (11 * MINUTE, 6))
         scenario.show(replica, metric, first, operation="new", model="m1", **classes)
     scenario.silent(NAME, 11 * MINUTE)
-    scenario.fires(13 * MINUTE, NAME, high_error_rate("new", "100%", "provider: 6"))
+    scenario.fires(13 * MINUTE, NAME, high_error_rate("new", "100%", "6 of 6 calls", "provider: 6"))
     return scenario
 
 
@@ -131,8 +136,8 @@ def _certain_no_more() -> Scenario:
     scenario = Scenario("fires on while the rate is over, however uncertain it has become", 60 * MINUTE, STEP)
     replica = watched(scenario, Replica())
     add(scenario, replica, "one", "", [CALM, (30 * MINUTE, 20, 5), (33 * MINUTE, 60, 2)])
-    scenario.fires(32 * MINUTE, NAME, high_error_rate("one", "25%", "rate_limit: 5"))
+    scenario.fires(32 * MINUTE, NAME, high_error_rate("one", "25%", "5 of 20 calls", "rate_limit: 5"))
     for minute in (34, 44):
-        scenario.fires(minute * MINUTE, NAME, high_error_rate("one", "8.75%", "rate_limit: 7"))
+        scenario.fires(minute * MINUTE, NAME, high_error_rate("one", "8.75%", "7 of 80 calls", "rate_limit: 7"))
     scenario.silent(NAME, 46 * MINUTE, 60 * MINUTE)
     return scenario

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from exporter import catalog
 from tests.alerts.cases import ratios
 from tests.alerts.cases.common import watched
-from tests.alerts.cases.ratios import STEP, Batch, Kind, above_of, calls_of
+from tests.alerts.cases.ratios import STEP, Batch, Kind, Seen, above_of, calls_of
 from tests.alerts.cases.said import Expected, model_over_timeout, model_without_success
 from tests.alerts.scenario import MINUTE, Replica, Scenario, Span, Value, steps
 
@@ -22,12 +22,11 @@ def add(scenario: Scenario, replica: Replica, key: str, part: str, batches: Sequ
         scenario.show(replica, catalog.MODEL_LAST_SUCCESS, float, model=key)
 
 
-def said(key: str, ratio: float, calls: float, above: float, part: str) -> Expected:
+def said(key: str, calls: float, above: float, seen: Seen) -> Expected:
     """What is expected."""
-    cause = [f"{part or 'chat'}: {calls:.0f}"] if calls and not part else []
-    if part:
-        cause = ["whole: 2", "part: 1"]
-    return model_over_timeout(key, f"{100 * ratio:.4g}%", "1m 30s", *cause)
+    causes = [f"{part or 'chat'}: {over:.0f}" for part, (_, over) in seen.parts.items() if over]
+    counts = f"{above:.0f} of {calls:.0f} calls{seen.hour}"
+    return model_over_timeout(key, f"{100 * above / calls:.4g}%", counts, "1m 30s", *causes)
 
 
 CALM: Batch = (5 * MINUTE, 1000, 0)
@@ -90,9 +89,13 @@ def _timeout_is_no_edge() -> Scenario:
             labels = {"operation": operation, "model": "m1"}
             scenario.show(replica, catalog.OPERATIONS, steps((0, 0), (10 * MINUTE, number)), **labels)
             scenario.show(replica, catalog.OVER_TIMEOUT, steps((0, 0), (10 * MINUTE, number - 1)), **labels)
+            # one call has no latency
+            for part, total in (("_count", number - (operation == "d")), ("_sum", 40 * number)):
+                scenario.show(replica, catalog.LATENCY, steps((0, 0), (10 * MINUTE, total)), part, **labels)
         scenario.show(replica, catalog.MODEL_TIMEOUT, timeout, model="m1")
         scenario.show(replica, catalog.MODEL_LAST_SUCCESS, float, model="m1")
-    scenario.fires(12 * MINUTE, NAME, model_over_timeout("m1", "71.43%", "45s", "d: 5", "c: 4", "b: 3"))
+    said = "71.43%", "10 of 14 calls", "45s", "d: 4", "c: 3", "b: 2", "others: 1"
+    scenario.fires(12 * MINUTE, NAME, model_over_timeout("m1", *said, took="43.08s"))
     return scenario
 
 
@@ -143,10 +146,10 @@ def _no_success_again() -> Scenario:
     calls = steps(*((second, float(second // 60)) for second in range(0, 60 * MINUTE, 60)))
     model(scenario, replica, "m1", calls, steps((0, 0), (30 * MINUTE, 30 * MINUTE)))
     scenario.silent(NAME, 14 * MINUTE)
-    scenario.fires(29 * MINUTE, NAME, model_without_success("m1", 14, "chat: 28"))
-    scenario.fires(34 * MINUTE, NAME, model_without_success("m1", 14, "chat: 28"))
+    scenario.fires(29 * MINUTE, NAME, model_without_success("m1", 14, "chat: 14"))
+    scenario.fires(34 * MINUTE, NAME, model_without_success("m1", 14, "chat: 14"))
     scenario.silent(NAME, 35 * MINUTE, 44 * MINUTE)
-    scenario.fires(47 * MINUTE, NAME, model_without_success("m1", 14, "chat: 46"))
+    scenario.fires(47 * MINUTE, NAME, model_without_success("m1", 14, "chat: 14"))
     return scenario
 
 
@@ -165,12 +168,12 @@ def _no_success_outage() -> Scenario:
         # what succeeds is no one's alert, during an outage neither
         model(scenario, replica, "well", steps((0, 0), (25 * MINUTE, 6)), float)
     jobs = ("unread", "down", "gap")
-    every = [model_without_success("m1", 6, "chat: 6", job=job) for job in jobs]
-    for minute in (29, 30, 36, 48):
-        scenario.fires(minute * MINUTE, NAME, *every)
-    scenario.fires(80 * MINUTE, NAME, *every[:2])
-    last = [model_without_success("m1", 6, job=job) for job in jobs]
-    scenario.fires(104 * MINUTE, NAME, *last[:2])
+    scenario.fires(29 * MINUTE, NAME, *(model_without_success("m1", 6, "chat: 6", job=job) for job in jobs))
+    held = [model_without_success("m1", 6, job=job) for job in jobs]
+    for minute in (30, 36, 48):
+        scenario.fires(minute * MINUTE, NAME, *held)
+    for minute in (80, 104):
+        scenario.fires(minute * MINUTE, NAME, *held[:2])
     scenario.silent(NAME, 112 * MINUTE, 150 * MINUTE)
     return scenario
 
@@ -188,9 +191,11 @@ def _no_success_pending() -> Scenario:
     scenario.raw("ALERTS", {"alertname": NAME, **labels, "reason": "timeouts"}, 1)
     other = model_without_success("one", 6, "chat: 6", job="other")
     scenario.silent(NAME, 25 * MINUTE)
-    for minute in (30, 31, 32, 39):
-        scenario.fires(minute * MINUTE, NAME, fired, other)
-    scenario.fires(60 * MINUTE, NAME, fired)
+    scenario.fires(30 * MINUTE, NAME, fired, other)
+    held = model_without_success("beside", 6)
+    for minute in (31, 32, 39):
+        scenario.fires(minute * MINUTE, NAME, held, other)
+    scenario.fires(60 * MINUTE, NAME, held)
     return scenario
 
 
@@ -227,6 +232,7 @@ def _no_success_two_jobs() -> Scenario:
     second = watched(scenario, Replica("a:9867", job="second"))
     model(scenario, first, "m1", steps((0, 0), (20 * MINUTE, 6)), 60)
     model(scenario, second, "m1", steps((0, 0), (20 * MINUTE, 6)), float)
-    for minute in (25, 31, 55):
-        scenario.fires(minute * MINUTE, NAME, model_without_success("m1", 6, "chat: 6"))
+    scenario.fires(25 * MINUTE, NAME, model_without_success("m1", 6, "chat: 6"))
+    for minute in (31, 55):
+        scenario.fires(minute * MINUTE, NAME, model_without_success("m1", 6))
     return scenario

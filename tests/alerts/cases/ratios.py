@@ -1,11 +1,11 @@
 """What must be seen of every alert on one increase by another: scenarios that its theme fills in."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.alerts.cases.common import watched
 from tests.alerts.cases.said import Expected
-from tests.alerts.scenario import MINUTE, Replica, Scenario, Span, Value
+from tests.alerts.scenario import JOB, MINUTE, Replica, Scenario, Span, Value
 
 STEP = 25
 """Seconds between scrapes: evaluations, a minute apart, are mostly off the grid of samples."""
@@ -15,12 +15,28 @@ Batch = tuple[int, float, float]
 
 
 @dataclass(frozen=True)
+class Seen:
+    """How a ratio's calls were seen: in five minutes or in the last hour (`wide`), and their `parts`.
+
+    `parts` are calls and upper part by the part's name, empty for the only one. There are none while the ratio is held
+    over a gap: no causes are told then.
+    """
+
+    wide: bool
+    parts: Mapping[str, tuple[float, float]]
+
+    @property
+    def hour(self) -> str:
+        """What is said of the hour."""
+        return " in the last hour" if self.wide else ""
+
+
+@dataclass(frozen=True)
 class Kind:
     """An alert on a ratio, whose series have the label `key`.
 
     `over` and `at` make a batch's upper part: clearly over the threshold, and just at it. `add` adds the counters of an
-    operation or a model. `said` is what is expected, by the key, the ratio, and the calls and the upper part that the
-    last hour saw, and in which part.
+    operation or a model. `said` is what is expected, by the key, the calls, the upper part, and how these were seen.
 
     `edges` are just certain, or just not: whether the last batch fires, at the thirtieth minute. `clear` makes an upper
     part that is certain whatever the hour held before. `keep` is how long the alert fires on.
@@ -33,7 +49,7 @@ class Kind:
     at: Callable[[float], float]
     fires_at_threshold: bool
     add: Callable[[Scenario, Replica, str, str, Sequence[Batch]], None]
-    said: Callable[[str, float, float, float, str], Expected]
+    said: Callable[[str, float, float, Seen], Expected]
     edges: Sequence[tuple[Sequence[Batch], bool]]
     clear: Callable[[float], float]
     keep: int = 5 * MINUTE
@@ -44,14 +60,18 @@ class Kind:
         return self.keep - 5 * MINUTE
 
     def fired(
-        self, key: str, calls: float, above: float, hour: tuple[float, float] | None = None, part: str = ""
+        self,
+        key: str,
+        calls: float,
+        above: float,
+        *,
+        wide: bool = False,
+        held: bool = False,
+        parts: Mapping[str, tuple[float, float]] | None = None,
     ) -> Expected:
-        """What is expected where the ratio is that of these; `hour` where the last hour saw something else.
-
-        `part` is the part of an operation or a model in which that was seen.
-        """
-        seen_calls, seen_above = hour or (calls, above)
-        return self.said(key, above / calls, seen_calls, seen_above, part)
+        """What is expected where the ratio is that of these."""
+        whole = {"": (calls, above)} if parts is None else parts
+        return self.said(key, calls, above, Seen(wide, {} if held else whole))
 
 
 def calls_of(batches: Sequence[Batch]) -> Value:
@@ -81,6 +101,7 @@ def ratio_scenarios(kind: Kind) -> Iterator[Scenario]:
     yield _backlog(kind)
     yield _pending_at_an_outage(kind)
     yield _replicas(kind)
+    yield _leading_replica(kind)
     yield _one_replica_behind(kind)
     yield _two_jobs(kind)
 
@@ -103,9 +124,10 @@ def _fires_and_resolves(kind: Kind) -> Scenario:
     kind.add(scenario, replica, "one", "", [_batch(kind, 10 * MINUTE, 40, over=True), _batch(kind, 20 * MINUTE, 400)])
     kind.add(scenario, replica, "two", "", [_batch(kind, 10 * MINUTE, 24, over=True), _batch(kind, 18 * MINUTE, 400)])
     kind.add(scenario, replica, "well", "", [_batch(kind, 10 * MINUTE, 40), _batch(kind, 20 * MINUTE, 40)])
-    one, two = kind.fired("one", 40, kind.over(40)), kind.fired("two", 24, kind.over(24))
+    counts = ("one", 40, kind.over(40)), ("two", 24, kind.over(24))
     scenario.silent(kind.name, 9 * MINUTE, 10 * MINUTE)
-    scenario.fires(11 * MINUTE, kind.name, one, two)
+    scenario.fires(11 * MINUTE, kind.name, *(kind.fired(*of) for of in counts))
+    one, two = (kind.fired(*of, wide=True) for of in counts)
     scenario.fires(17 * MINUTE, kind.name, one, two)
     # the last figure stands while the alert is kept
     scenario.fires(22 * MINUTE, kind.name, one, two)
@@ -122,19 +144,12 @@ def _threshold(kind: Kind) -> Scenario:
     each = {"at": 40, "under": 41, "above": 39}
     for key, calls in each.items():
         kind.add(
-            scenario, replica, key, "", [before, *((second, calls, kind.at(40)) for second in range(120, 1800, 100))]
+            scenario, replica, key, "", [before, *((second, calls, kind.at(40)) for second in range(130, 1800, 100))]
         )
+    fires = ("above", *(["at"] if kind.fires_at_threshold else []))
     for minute in (25, 28):
-        times = len(range(120, minute * MINUTE + 1, 100))
-        said = [
-            kind.fired(
-                key,
-                each[key],
-                kind.at(40),
-                hour=(4000 + times * each[key], kind.over(4000) + times * kind.at(40)),
-            )
-            for key in ("above", *(["at"] if kind.fires_at_threshold else []))
-        ]
+        # five minutes hold three batches
+        said = [kind.fired(key, 3 * each[key], 3 * kind.at(40)) for key in fires]
         scenario.fires(minute * MINUTE, kind.name, *said)
     return scenario
 
@@ -146,8 +161,7 @@ def _certain(kind: Kind) -> Scenario:
         kind.add(scenario, replica, f"k{number}", "", batches)
         if fires:
             _, calls, above = batches[-1]
-            hour = sum(calls for _, calls, _ in batches), sum(above for _, _, above in batches)
-            said.append(kind.fired(f"k{number}", calls, above, hour=hour))
+            said.append(kind.fired(f"k{number}", calls, above))
     scenario.silent(kind.name, 29 * MINUTE, 30 * MINUTE)
     for minute in (31, 32, 34):
         scenario.fires(minute * MINUTE, kind.name, *said)
@@ -163,12 +177,10 @@ def _few_calls(kind: Kind) -> Scenario:
     rest = kind.least - kind.least // 2
     apart = [(5 * MINUTE, kind.least // 2, 0.0), (70 * MINUTE, rest, kind.over(rest) * 0.9)]
     kind.add(scenario, replica, "apart", "", apart)
-    enough = kind.fired("enough", least, kind.over(least))
-    scenario.fires(11 * MINUTE, kind.name, enough)
-    scenario.fires(14 * MINUTE, kind.name, enough)
-    scenario.fires(69 * MINUTE, kind.name, enough)
-    # what was firing is kept for some minutes
-    scenario.fires(72 * MINUTE, kind.name, kind.fired("enough", least, kind.over(least)))
+    # what was firing is kept for some minutes at the end
+    for minute in (11, 14, 69, 72):
+        enough = kind.fired("enough", least, kind.over(least), wide=minute > 15)
+        scenario.fires(minute * MINUTE, kind.name, enough)
     scenario.silent(kind.name, 75 * MINUTE + kind.later)
     return scenario
 
@@ -178,7 +190,7 @@ def _widens_to_an_hour(kind: Kind) -> Scenario:
     few, rest = kind.least // 2, kind.least - kind.least // 2
     batches = [(5 * MINUTE, few, kind.over(few)), (40 * MINUTE, rest, kind.over(rest))]
     kind.add(scenario, replica, "slow", "", batches)
-    both = kind.fired("slow", kind.least, kind.over(few) + kind.over(rest))
+    both = kind.fired("slow", kind.least, kind.over(few) + kind.over(rest), wide=True)
     scenario.silent(kind.name, 6 * MINUTE, 39 * MINUTE)
     scenario.fires(42 * MINUTE, kind.name, both)
     scenario.fires(63 * MINUTE, kind.name, both)
@@ -195,7 +207,7 @@ def _five_minutes_come_first(kind: Kind) -> Scenario:
     before = 5 * MINUTE, 5 * least, 0.0
     kind.add(scenario, replica, "enough", "", [before, (30 * MINUTE, least, kind.clear(least))])
     kind.add(scenario, replica, "few", "", [before, (30 * MINUTE, least - 1, kind.clear(least - 1))])
-    said = kind.fired("enough", least, kind.clear(least), hour=(6 * least, kind.clear(least)))
+    said = kind.fired("enough", least, kind.clear(least))
     # fewer, and the hour is taken for it, in which the ratio is not over
     scenario.fires(32 * MINUTE, kind.name, said)
     scenario.fires(34 * MINUTE, kind.name, said)
@@ -210,8 +222,9 @@ def _slow_scrapes(kind: Kind) -> Scenario:
     # a window of five minutes spans four of them: what is extrapolated from 16 calls would be 20
     kind.add(scenario, replica, "few", "", [(10 * MINUTE, least - 1, kind.over(least - 1) * 0.9)])
     kind.add(scenario, replica, "enough", "", [(10 * MINUTE, least, kind.over(least))])
-    for minute in (11, 14, 20):
-        scenario.fires(minute * MINUTE, kind.name, kind.fired("enough", least, kind.over(least)))
+    for minute in (11, 13, 20):
+        said = kind.fired("enough", least, kind.over(least), wide=minute > 15)
+        scenario.fires(minute * MINUTE, kind.name, said)
     return scenario
 
 
@@ -245,11 +258,13 @@ def _gap(kind: Kind) -> Scenario:
         scenario, replica, "mended", "", [_batch(kind, 10 * MINUTE, 24, over=True), _batch(kind, 19 * MINUTE, 400)]
     )
     kind.add(scenario, replica, "quiet", "", [_batch(kind, 10 * MINUTE, 24, over=True)])
-    mended, quiet = kind.fired("mended", 24, kind.over(24)), kind.fired("quiet", 24, kind.over(24))
-    for minute in (11, 12, 16):
+    counts = ("mended", 24, kind.over(24)), ("quiet", 24, kind.over(24))
+    mended, quiet = (kind.fired(*of, held=True) for of in counts)
+    for minute in (11, 12):
+        scenario.fires(minute * MINUTE, kind.name, *(kind.fired(*of) for of in counts))
+    # calls go well later, but for five minutes nothing is taken from a window with the gap in it
+    for minute in (16, 21):
         scenario.fires(minute * MINUTE, kind.name, mended, quiet)
-    # calls go well, but for five minutes nothing is taken from a window with the gap in it
-    scenario.fires(21 * MINUTE, kind.name, kind.fired("mended", 24, kind.over(24), hour=(424, kind.over(24))), quiet)
     # five minutes after the gap the calls since are known, and some minutes later the alert is let go
     scenario.fires(30 * MINUTE + kind.later, kind.name, quiet)
     scenario.fires(60 * MINUTE, kind.name, quiet)
@@ -264,12 +279,9 @@ def _outage(kind: Kind, what: str, *, unread: Sequence[Span] = (), down: Sequenc
     )
     batches = [_batch(kind, 15 * MINUTE, 24, over=True), _batch(kind, 85 * MINUTE, 400)]
     kind.add(scenario, replica, "one", "", batches)
-    fired = kind.fired("one", 24, kind.over(24))
-    for minute in (19, 20, 30, 70):
-        scenario.fires(minute * MINUTE, kind.name, fired)
-    # the last hour knows no cause any more
-    for minute in (80, 84):
-        scenario.fires(minute * MINUTE, kind.name, kind.fired("one", 24, kind.over(24), hour=(0, 0)))
+    scenario.fires(19 * MINUTE, kind.name, kind.fired("one", 24, kind.over(24)))
+    for minute in (20, 30, 70, 80, 84):
+        scenario.fires(minute * MINUTE, kind.name, kind.fired("one", 24, kind.over(24), held=True))
     scenario.silent(kind.name, 92 * MINUTE + kind.later, 110 * MINUTE)
     return scenario
 
@@ -304,14 +316,20 @@ def _pending_at_an_outage(kind: Kind) -> Scenario:
     kind.add(scenario, replica, "beside", "", [_batch(kind, 8 * MINUTE, 24, over=True)])
     other = watched(scenario, Replica(job="other"))
     kind.add(scenario, other, "one", "", [_batch(kind, 8 * MINUTE, 24, over=True)])
-    fired = [kind.fired("beside", 24, kind.over(24)), kind.fired("one", 24, kind.over(24))]
-    fired[1] = {**fired[1], "labels": {**fired[1]["labels"], "job": "other"}}
-    labels = {**fired[0]["labels"], "alertstate": "firing", kind.key: "one"}
+
+    def beside(minute: int) -> Expected:
+        return kind.fired("beside", 24, kind.over(24), held=minute > 10)
+
+    def of_another_job(minute: int) -> Expected:
+        said = kind.fired("one", 24, kind.over(24), wide=minute > 12)
+        return {**said, "labels": {**said["labels"], "job": "other"}}
+
+    labels = {**beside(10)["labels"], "alertstate": "firing", kind.key: "one"}
     scenario.raw("ALERTS", {"alertname": "another_alert", **labels}, 1)
     if "reason" in labels:
         scenario.raw("ALERTS", {"alertname": kind.name, **labels, "reason": "no_success"}, 1)
     for minute in (10, 11, 12, 30, 66):
-        scenario.fires(minute * MINUTE, kind.name, *fired)
+        scenario.fires(minute * MINUTE, kind.name, beside(minute), of_another_job(minute))
     return scenario
 
 
@@ -324,9 +342,34 @@ def _replicas(kind: Kind) -> Scenario:
         for key, calls in (("enough", rest), ("few", rest - 1)):
             kind.add(scenario, replica, key, "whole", [(10 * MINUTE, some, kind.clear(some))])
             kind.add(scenario, replica, key, folded, [(10 * MINUTE, max(calls - behind, 0), 0)])
-    said = kind.fired("enough", least, kind.clear(some), hour=(some, kind.clear(some)), part="whole")
-    scenario.fires(12 * MINUTE, kind.name, said)
-    scenario.fires(30 * MINUTE, kind.name, said)
+    # the causes are those of the first replica, and add up
+    parts = {"whole": (some, kind.clear(some)), "part": (rest, 0.0)}
+    for minute in (12, 30):
+        said = kind.fired("enough", least, kind.clear(some), wide=minute > 15, parts=parts)
+        scenario.fires(minute * MINUTE, kind.name, said)
+    return scenario
+
+
+def _leading_replica(kind: Kind) -> Scenario:
+    scenario = Scenario(
+        "names causes of the replica that has read the most, of each job and each thing", 30 * MINUTE, STEP
+    )
+    for job in (JOB, "second"):
+        for instance, most in (("a:9867", "one"), ("b:9867", "two")):
+            replica = watched(scenario, Replica(instance, job=job))
+            for key in ("one", "two"):
+                if (key == most) == (job == JOB):
+                    kind.add(scenario, replica, key, "ahead", [(10 * MINUTE, 40, kind.clear(40))])
+                    kind.add(scenario, replica, key, "whole", [(10 * MINUTE, 2, 0)])
+                else:
+                    # more in one series, and in all since its counter began, but fewer in the window
+                    kind.add(scenario, replica, key, "behind", [(0, 1000, 0), (10 * MINUTE, 41, kind.over(32))])
+    parts = {"ahead": (40.0, kind.clear(40)), "whole": (2.0, 0.0)}
+    for minute in (12, 20):
+        said = [kind.fired(key, 42, kind.clear(40), wide=minute > 15, parts=parts) for key in ("one", "two")]
+        seconds = [{**alert, "labels": {**alert["labels"], "job": "second"}} for alert in said]
+        # each has annotations of its own, which name its job
+        scenario.fires(minute * MINUTE, kind.name, *said, *seconds)
     return scenario
 
 
@@ -349,5 +392,5 @@ def _two_jobs(kind: Kind) -> Scenario:
     second = watched(scenario, Replica("a:9867", job="second"))
     kind.add(scenario, second, "one", "", [(minute * MINUTE, 24, 0) for minute in range(4, 90, 4)])
     for minute in (12, 60):
-        scenario.fires(minute * MINUTE, kind.name, kind.fired("one", 24, kind.over(24)))
+        scenario.fires(minute * MINUTE, kind.name, kind.fired("one", 24, kind.over(24), held=minute > 12))
     return scenario

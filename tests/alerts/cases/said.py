@@ -1,5 +1,6 @@
 """What messages say, written by hand: the compiler has no part in what is expected of it."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +11,32 @@ Expected = Mapping[str, Mapping[str, str]]
 GRAFANA = "http://localhost:3000/d"
 
 
+TEAM, UNLISTED = 3, 2
+"""Tiers: what is named before all users."""
+
+
 def expected(labels: Mapping[str, str], **annotations: str) -> Expected:
     """An alert with these labels and annotations."""
-    return {"labels": {"channel": "discord", **labels}, "annotations": annotations}
+    return {"labels": {"channel": "discord", **labels}, "annotations": {**annotations, "job": ""}}
+
+
+def rank(value: str, *, tier: int = 1, of: str = "") -> str:
+    """How bad an alert is said to be, by the value that it shows, and by the limit where there is one to look up."""
+    if of:
+        over = number(value) / number(of) if number(of) else None
+        return f"{tier}{over:018.3f}" if over is not None else f"{tier}{'9' * 14}"
+    return f"{tier}{number(value):024.9f}" if value.startswith("$") else f"{tier}{number(value):018.3f}"
+
+
+def number(shown: str) -> float:
+    """The number behind a value as it is shown: `$212.40`, `5%`, `1m 30s`, `350ms` or `42`."""
+    if shown.endswith("%"):
+        return float(shown[:-1]) / 100
+    if re.fullmatch(r"[0-9.]+ms", shown):
+        return float(shown[:-2]) / 1000
+    if parts := re.findall(r"([0-9.]+)([hms])", shown):
+        return sum(float(digits) * {"h": 3600, "m": 60, "s": 1}[unit] for digits, unit in parts)
+    return float(shown.lstrip("$").replace(",", ""))
 
 
 def links(name: str, dashboard: str) -> dict[str, str]:
@@ -20,12 +44,14 @@ def links(name: str, dashboard: str) -> dict[str, str]:
     return {"runbook_url": f"docs/runbooks/{name}.md", "dashboard_url": f"{GRAFANA}/{dashboard}"}
 
 
-def high_daily_spend(value: str, ends: int, *contributors: str, job: str = JOB) -> Expected:
+def high_daily_spend(value: str, ends: int, *contributors: str, exact: str = "", job: str = JOB) -> Expected:
+    """`exact` is the value where what is shown of it is not all."""
     return expected(
         {"severity": "warning", "job": job},
         summary="Spend today is above $200.",
-        description=f"Spend today is {value}, above $200.",
+        description=f"The team's spend today is {value}, above $200.",
         value=value,
+        rank=rank(exact or value),
         contributors=lines(contributors),
         budget_day_ends=str(ends),
         **links("high_daily_spend", "ai-cost"),
@@ -38,6 +64,7 @@ def user_over_limit(user: str, value: str, limit: str, ends: int, *, escaped: st
         summary="Spend today is above the daily limit.",
         description=f"Spend today of user {user} is {value}, above the daily limit of {limit}.",
         value=value,
+        rank=rank(value, of=limit),
         budget_day_ends=str(ends),
         **links("budget_exceeded", f"ai-cost?var-user={escaped or user}"),
     )
@@ -49,6 +76,7 @@ def unlisted_over_limit(count: int, ends: int, *, job: str = JOB) -> Expected:
         summary="Spend today is above the daily limit.",
         description=f"Users over their daily limit beyond those listed: {count}.",
         value=str(count),
+        rank=rank(str(count), tier=UNLISTED),
         budget_day_ends=str(ends),
         **links("budget_exceeded", "ai-cost"),
     )
@@ -58,8 +86,9 @@ def team_over_limit(value: str, limit: str, ends: int, *contributors: str, job: 
     return expected(
         {"severity": "critical", "job": job, "scope": "team"},
         summary="Spend today is above the daily limit.",
-        description=f"Spend today is {value}, above the daily limit of {limit}.",
+        description=f"The team's spend today is {value}, above the daily limit of {limit}.",
         value=value,
+        rank=rank(value, tier=TEAM, of=limit),
         contributors=lines(contributors),
         budget_day_ends=str(ends),
         **links("budget_exceeded", "ai-cost"),
@@ -69,11 +98,12 @@ def team_over_limit(value: str, limit: str, ends: int, *contributors: str, job: 
 def budget_used(rung: int, value: str, ends: int, *contributors: str, user: str = "", job: str = JOB) -> Expected:
     severity = "critical" if rung == 100 else "warning"
     labels = {"severity": severity, "job": job, "rung": str(rung), "scope": "user" if user else "team"}
-    of = f" of user {user}" if user else ""
+    what = f"Share of the daily limit spent of user {user}" if user else "The team's share of the daily limit spent"
     said = {
         "summary": "Share of the daily limit spent is at or above a rung of its ladder.",
-        "description": f"Share of the daily limit spent{of} is {value}, at or above {rung}%.",
+        "description": f"{what} is {value}, at or above {rung}%.",
         "value": value,
+        "rank": rank(value, tier=1 if user else TEAM),
         "budget_day_ends": str(ends),
         **links("budget_used", "ai-cost" + (f"?var-user={user}" if user else "")),
     }
@@ -86,31 +116,36 @@ def budget_will_not_last(value: str, limit: str, ends: int, *contributors: str, 
     return expected(
         {"severity": "warning", "job": job},
         summary="Projected spend of today is above the daily limit.",
-        description=f"Projected spend of today is {value}, above the daily limit of {limit}.",
+        description=f"The team's projected spend of today is {value}, above the daily limit of {limit}.",
         value=value,
+        rank=rank(value, of=limit),
         contributors=lines(contributors),
         budget_day_ends=str(ends),
         **links("budget_will_not_last", "ai-cost"),
     )
 
 
-def high_error_rate(operation: str, value: str, *contributors: str, job: str = JOB) -> Expected:
+def high_error_rate(operation: str, value: str, counts: str, *contributors: str, job: str = JOB) -> Expected:
+    """`counts` is like `3 of 42 calls`."""
     return expected(
         {"severity": "critical", "job": job, "operation": operation},
         summary="Error rate is above 5%.",
-        description=f"Error rate of operation {operation} is {value}, above 5%.",
+        description=f"Error rate of operation {operation} is {value} ({counts}), above 5%.",
         value=value,
+        rank=rank(value),
         contributors=lines(contributors),
         **links("high_error_rate", f"ai-performance?var-operation={operation}"),
     )
 
 
-def slow_operations(operation: str, value: str, *contributors: str, job: str = JOB) -> Expected:
+def slow_operations(operation: str, value: str, calls: str, *contributors: str, job: str = JOB) -> Expected:
+    """`calls` is like `42 calls`."""
     return expected(
         {"severity": "warning", "job": job, "operation": operation},
         summary="Average latency is above 2000ms.",
-        description=f"Average latency of operation {operation} is {value}, above 2000ms.",
+        description=f"Average latency of operation {operation} is {value} (over {calls}), above 2000ms.",
         value=value,
+        rank=rank(value),
         contributors=lines(contributors),
         **links("slow_operations", f"ai-performance?var-operation={operation}"),
     )
@@ -122,13 +157,18 @@ def _unavailable(reason: str, model: str, description: str, value: str, contribu
         summary="A model does not answer in time, or not at all.",
         description=description,
         value=value,
+        rank=rank(value),
         contributors=lines(contributors),
         **links("model_unavailable", f"ai-performance?var-model={model}"),
     )
 
 
-def model_over_timeout(model: str, value: str, timeout: str, *contributors: str, job: str = JOB) -> Expected:
-    said = f"{value} of the calls to {model} reached their timeout of {timeout}."
+def model_over_timeout(
+    model: str, value: str, counts: str, timeout: str, *contributors: str, took: str = "", job: str = JOB
+) -> Expected:
+    """`counts` is like `3 of 4 calls`; `took` is the mean of the calls, where it is known."""
+    average = f"; on average they took {took}" if took else ""
+    said = f"{value} of the calls to {model} ({counts}) reached their timeout of {timeout}{average}."
     return _unavailable("timeouts", model, said, value, contributors, job)
 
 
@@ -138,9 +178,10 @@ def model_without_success(model: str, calls: int, *contributors: str, job: str =
 
 
 def companion(name: str, severity: str, summary: str, description: str, **labels: str) -> Expected:
-    return expected(
+    said = expected(
         {"severity": severity, **labels}, summary=summary, description=description, **links(name, "ai-health")
     )
+    return {**said, "annotations": {key: text for key, text in said["annotations"].items() if key != "job"}}
 
 
 def lines(contributors: Any) -> str:

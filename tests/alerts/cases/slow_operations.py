@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from exporter import catalog
 from tests.alerts.cases import ratios
 from tests.alerts.cases.common import watched
-from tests.alerts.cases.ratios import STEP, Batch, Kind, above_of, calls_of
+from tests.alerts.cases.ratios import STEP, Batch, Kind, Seen, above_of, calls_of
 from tests.alerts.cases.said import Expected, slow_operations
 from tests.alerts.scenario import MINUTE, Replica, Scenario, steps
 
@@ -21,11 +21,12 @@ def add(scenario: Scenario, replica: Replica, key: str, part: str, batches: Sequ
     scenario.show(replica, catalog.OPERATIONS, more, **labels)
 
 
-def said(key: str, ratio: float, calls: float, above: float, part: str) -> Expected:
+def said(key: str, calls: float, above: float, seen: Seen) -> Expected:
     """What is expected."""
-    mean = above / calls if calls else 0
-    shown = f"{mean:.4g}s" if mean >= 1 else f"{1000 * mean:.4g}ms"
-    return slow_operations(key, f"{ratio:.4g}s", *([f"{part or 'm1'}: {shown}"] if mean else []))
+    causes = [
+        f"{part or 'm1'}: {total / number:.4g}s over {number:.0f} calls" for part, (number, total) in seen.parts.items()
+    ]
+    return slow_operations(key, f"{above / calls:.4g}s", f"{calls:.0f} calls{seen.hour}", *causes)
 
 
 CALM: Batch = (5 * MINUTE, 1000, 0)
@@ -79,5 +80,6 @@ def _models() -> Scenario:
         scenario.show(
             replica, catalog.LATENCY, steps((0, 0), (10 * MINUTE, quick)), "_sum", operation="quick", model=model
         )
-    scenario.fires(12 * MINUTE, NAME, slow_operations("chat", "2.667s", "m3: 10s", "m2: 5s", "m4: 2s"))
+    causes = "m3: 10s over 20 calls", "m2: 5s over 10 calls", "m4: 2s over 30 calls", "others: 1s over 90 calls"
+    scenario.fires(12 * MINUTE, NAME, slow_operations("chat", "2.667s", "150 calls", *causes))
     return scenario

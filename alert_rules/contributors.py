@@ -1,0 +1,175 @@
+"""What a figure is made of: the models, classes and operations that a message names as its causes.
+
+They are taken from the window that the figure is taken over, and of one replica only, the one with the most calls or
+money: the sums of several replicas that have folded different series would not add up.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from alert_rules.conventions import duration
+from alert_rules.dimensions import Dimension
+from alert_rules.figures import Figure, Recording, level, read_throughout, wider
+from alert_rules.promql import promql
+from exporter import catalog
+
+MOST = 3
+"""How many causes a message names; what is left is added up as "others"."""
+
+_COUNTED_BY: Mapping[str, tuple[str, ...]] = {
+    f"{metric.name}{suffix}": metric.labels
+    for metric in catalog.ALL.values()
+    for suffix in (("_sum", "_count") if metric.kind == "histogram" else ("",))
+}
+
+
+@dataclass(frozen=True)
+class Contributors:
+    """What to name as the causes of a figure.
+
+    `top` is an expression for the biggest, `rest` one for all others together, and `line` names one of them; values are
+    shown in `dimension`. `calls` and `rest_calls` are expressions for the calls behind each, empty where the value is a
+    count or a sum. In an expression `{$of}` stands for the matchers of the alert's own labels, and `{$one}` for these
+    and the labels `named`, which tell one cause from another.
+    """
+
+    top: str
+    line: str
+    dimension: Dimension
+    named: tuple[str, ...]
+    rest: str = ""
+    calls: str = ""
+    rest_calls: str = ""
+    recordings: tuple[Recording, ...] = ()
+
+
+def counts(
+    figure: Figure, by: tuple[str, ...], window: int, cause: str | None, counted: str, calls: str
+) -> Contributors | None:
+    """How much of what is counted is of each cause; None without a label to tell causes by."""
+    if cause is None:
+        return None
+    record = by_cause(figure, by, window, cause, counted, calls, "by_cause")
+    return Contributors(
+        f"sort_desc(topk({MOST}, {record.name}{{$of}} > 0))",
+        _line(cause),
+        Dimension.COUNT,
+        (cause,),
+        rest=f"sum({record.name}{{$of}} unless topk({MOST}, {record.name}{{$of}} > 0)) > 0",
+        recordings=(record,),
+    )
+
+
+def means(
+    figure: Figure, by: tuple[str, ...], window: int, cause: str | None, counted: str, calls: str, dimension: Dimension
+) -> Contributors | None:
+    """The mean of each cause and the calls that it is over; None without a label to tell causes by."""
+    if cause is None:
+        return None
+    total = by_cause(figure, by, window, cause, counted, calls, "by_cause")
+    number = by_cause(figure, by, window, cause, calls, calls, "calls_by_cause")
+    mean = f"{total.name}{{$of}} / ({number.name}{{$of}} > 0)"
+    others = {record: f"sum({record.name}{{$of}} unless topk({MOST}, {mean}))" for record in (total, number)}
+    return Contributors(
+        f"sort_desc(topk({MOST}, {mean}))",
+        _line(cause),
+        dimension,
+        (cause,),
+        rest=f"{others[total]} / ({others[number]} > 0)",
+        calls=f"{number.name}{{$one}}",
+        rest_calls=others[number],
+        recordings=(total, number),
+    )
+
+
+def money(metric: catalog.Metric, by: tuple[str, ...], window: str) -> Contributors:
+    """Which operations and models the spend of the present day or month is of.
+
+    The others are named where they are a hundredth of it or more.
+    """
+    leading = promql(
+        """
+        topk by (job$by) (
+          1, sum by (job, instance$by) ($metric and on (job, instance) $WINDOW_END{window="$window"} > time())
+        )
+        """,
+        by,
+        metric=metric.name,
+        window=window,
+    )
+    name = f"{level(('instance', *metric.labels))}:{metric.name}:{'_'.join(('leading', *by))}"
+    record = Recording(
+        name, promql("$metric and on (job, instance$by) $leading", by, metric=metric.name, leading=leading)
+    )
+    left = f"(sum({name}{{$of}}) - sum(topk({MOST}, {name}{{$of}})))"
+    return Contributors(
+        f"sort_desc(topk({MOST}, {name}{{$of}} > 0))",
+        "{{ .Labels.operation }} on {{ .Labels.model }}",
+        Dimension.MONEY,
+        ("operation", "model"),
+        rest=f"{left} >= 0.01 * sum({name}{{$of}})",
+        recordings=(record,),
+    )
+
+
+def present(metric: catalog.Metric, by: tuple[str, ...]) -> Contributors | None:
+    """What a gauge of the present moment is made of; None where it is split by that already."""
+    (cause,) = metric.labels
+    if cause in by:
+        return None
+    read = promql("$metric and on (job, instance) $LOG_UP == 1", metric=metric.name).replace(
+        metric.name, f"{metric.name}{{$of}}"
+    )
+    leading = f"topk(1, sum by (job, instance) ({read}))"
+    return Contributors(
+        f"sort_desc({metric.name}{{$of}} and on (job, instance) {leading})", _line(cause), Dimension.COUNT, (cause,)
+    )
+
+
+def by_cause(
+    figure: Figure, by: tuple[str, ...], window: int, cause: str, counted: str, calls: str, suffix: str
+) -> Recording:
+    """What a counter rose by for each cause, in the window of the figure and of the replica with the most `calls`.
+
+    Nothing while the figure is only held: a gap's causes are not known.
+    """
+    if figure.window:
+        live = figure.window.removesuffix("_held")
+        taken = {span: promql("$live == $span", live=live, span=span) for span in wider(window)}
+    else:
+        taken = {window: figure.value}
+    # an aggregation of single series would be none
+    whole = {*by, cause} >= set(_COUNTED_BY[counted])
+    kept = ("instance", *_COUNTED_BY[counted]) if whole else (*by, cause)
+    template = """
+        ($counted - min_over_time($counted[$span])) and on (job, instance$by) topk by (job$by) (
+          1, sum by (job, instance$by) ($calls - min_over_time($calls[$span])) and on (job, instance) $readable
+        )
+        """
+    risen = template if whole else f"sum by (job$kept) ({template})"
+    choices = [
+        promql(
+            f"{risen} and on (job$by) $taken",
+            by,
+            kept="".join(f", {label}" for label in kept),
+            counted=counted,
+            calls=calls,
+            span=duration(span),
+            readable=read_throughout(span).name,
+            taken=condition,
+        )
+        for span, condition in taken.items()
+    ]
+    _, _, name = figure.value.partition(":")
+    # those of an operation by model and of a model by operation have the same labels
+    of = "_".join(("_of", *by)) if whole else ""
+    return Recording(f"{level(kept)}:{name}_{suffix}{of}", promql(" or ".join(choices)))
+
+
+def first_beside(by: Iterable[str], *labels: str) -> str | None:
+    """The first of the labels that a figure is not split by already."""
+    return next((label for label in labels if label not in set(by)), None)
+
+
+def _line(cause: str) -> str:
+    return f"{{{{ .Labels.{cause} }}}}"
