@@ -54,7 +54,7 @@ class House:
             assert relation is not None
             visibility = session.prove_visible(relation)
             if not visibility.doubts:
-                assert session.run(f"SELECT count(*), sum(cost_usd) FROM {name}") == [(2, 3)]
+                assert session.run(f"SELECT count(*), sum(cost_usd) FROM public.{name}") == [(2, 3)]
             return visibility
 
     def refusal(self, name: str = "calls", **tables: Any) -> NotVisible:
