@@ -16,6 +16,7 @@ from alert_rules.companions import companions_group
 from alert_rules.compiling import compile_alerts
 from alert_rules.errors import RulesError
 from alert_rules.files import replace_file
+from alert_rules.implications import implications
 from alert_rules.loading import Alerts, load_alerts
 from alert_rules.model import Alert
 from alert_rules.rules import Group, rules_group
@@ -79,7 +80,7 @@ def routed(built: Compiled) -> list[RoutedAlert]:
 
 def outputs(built: Compiled) -> dict[str, str]:
     """The generated files by name: the same texts for the same sources."""
-    config = alertmanager_config(built.channels, routed(built))
+    config = alertmanager_config(built.channels, routed(built), implied=implications(built.alerts))
     return {
         RULES_FILE: rules_text(built.groups),
         ALERTMANAGER_FILE: config_text(config),
