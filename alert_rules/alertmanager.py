@@ -9,6 +9,7 @@ import yaml
 
 from alert_rules.channels import FAILURES, HEARTBEAT, Channel, Channels
 from alert_rules.conventions import NO_SEVERITY, SEVERITIES
+from alert_rules.implications import Implication
 
 TEMPLATE_FILE = "discord.tmpl"
 """The messages' template, beside the configuration."""
@@ -50,20 +51,27 @@ class RoutedAlert:
 class Timing:
     """How long Alertmanager waits, in its own notation.
 
-    30 s collect what fires together into one message; 5 min between two messages of a group keep Discord's limit of
-    five requests in two seconds far away, and are also what a message waits that Discord has refused.
+    30 s collect what fires together into one message. Between two messages of a group at least as much passes as
+    `group_interval`, which keeps Discord's limit of five requests in two seconds far away. It is also what a message
+    waits that Discord has refused, and a critical one must not wait for long.
     """
 
     group_wait: str = "30s"
     group_interval: str = "5m"
+    critical_group_interval: str = "1m"
     # What is still true is said again: a forgotten page within a working day's half, the rest daily or less.
     repeat: dict[str, str] = field(default_factory=lambda: {"critical": "4h", "warning": "24h", "info": "96h"})
-    heartbeat_interval: str = "1m"
-    heartbeat_repeat: str = "30s"
+    # Twice as often as it is sent, or rounding would leave out every other beat; and no longer than the repetition, of
+    # which Alertmanager warns at each start.
+    heartbeat_interval: str = "30s"
+    heartbeat_repeat: str = "50s"
 
 
 def alertmanager_config(
-    channels: Channels, alerts: Sequence[RoutedAlert], timing: Timing | None = None
+    channels: Channels,
+    alerts: Sequence[RoutedAlert],
+    timing: Timing | None = None,
+    implied: Sequence[Implication] = (),
 ) -> dict[str, Any]:
     """The configuration for Alertmanager 0.28 and later, without any secret.
 
@@ -74,7 +82,7 @@ def alertmanager_config(
     return {
         "templates": [TEMPLATE_FILE],
         "route": _routes(channels, timing),
-        "inhibit_rules": _inhibitions(alerts),
+        "inhibit_rules": [*_inhibitions(alerts), *(_cross_inhibition(implication) for implication in implied)],
         "receivers": [
             *(_discord_receiver(channel) for channel in channels.channels),
             *(_test_receiver(channel) for channel in channels.channels),
@@ -126,12 +134,12 @@ def _routes(channels: Channels, timing: Timing) -> dict[str, Any]:
                 "matchers": [f'alertname="{WATCHDOG}"', 'severity="none"'],
                 "group_wait": "0s",
                 "group_interval": timing.heartbeat_interval,
-                # Shorter than the interval, or rounding would leave out every other beat.
                 "repeat_interval": timing.heartbeat_repeat,
             },
             {
                 "receiver": FAILURES,
                 "matchers": [f'alertname="{NOTIFICATIONS_FAILING}"'],
+                "group_interval": timing.critical_group_interval,
                 "repeat_interval": timing.repeat["critical"],
                 # One channel may fail while another works.
                 "continue": True,
@@ -148,7 +156,11 @@ def _channel_route(channel: Channel, timing: Timing) -> dict[str, Any]:
         "matchers": [f'channel=~"(.+,)?{channel.name}(,.+)?"'],
         "continue": True,
         "routes": [
-            {"matchers": [f'severity="{severity}"'], "repeat_interval": timing.repeat[severity]}
+            {
+                "matchers": [f'severity="{severity}"'],
+                **({"group_interval": timing.critical_group_interval} if severity == "critical" else {}),
+                "repeat_interval": timing.repeat[severity],
+            }
             for severity in SEVERITIES
         ],
     }
@@ -184,6 +196,16 @@ def _inhibitions(alerts: Sequence[RoutedAlert]) -> list[dict[str, Any]]:
         for (name, rung), below in sorted(ladders.items())
     ]
     return rules
+
+
+def _cross_inhibition(implication: Implication) -> dict[str, Any]:
+    """The weaker alert is silent while the stronger fires; scope and severity are told by both sides' own labels."""
+    rungs = [f'rung=~"{"|".join(map(_literal, implication.rungs))}"'] if implication.rungs else []
+    return {
+        "source_matchers": [f"{name}={_quoted(value)}" for name, value in implication.stronger.items()],
+        "target_matchers": [*(f"{name}={_quoted(value)}" for name, value in implication.weaker.items()), *rungs],
+        "equal": [label for label in _SAME_THING if label not in ("alertname", "scope")],
+    }
 
 
 def _inhibition(target: str, *source: str) -> dict[str, Any]:

@@ -1,16 +1,16 @@
 """What a message says of an alert: Prometheus templates, filled in at every evaluation."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from alert_rules.conditions import OPERATORS
 from alert_rules.contributors import Contributors
-from alert_rules.conventions import WIDE_WINDOW
+from alert_rules.conventions import UNKNOWN_AFTER, WIDE_WINDOW
 from alert_rules.dimensions import Dimension, shown
 from alert_rules.figures import known_jobs
-from alert_rules.model import Alert, Limit, Variant
+from alert_rules.model import Alert, Limit, Reason, Variant
 from alert_rules.quantities import MODEL_TIMEOUTS, QUANTITIES
 from alert_rules.spec import Links
 
@@ -24,8 +24,8 @@ class Annotations:
 
     `rank` is a text that is the greater, the worse the alert is within its group: messages name the worst first, while
     labels, which say which alert it is, do not change with it. `budget_day_ends` is the second at which the day or
-    month ends that a figure is of: what resolves then has not been fixed. `job` is there where there are several jobs.
-    Empty ones are left out.
+    month ends that a figure is of: what resolves then has not been fixed. `unknown_from` is the second from which an
+    end means only that nothing is known any more. `job` is there where there are several jobs. Empty ones are left out.
     """
 
     summary: str
@@ -35,6 +35,7 @@ class Annotations:
     contributors: str = ""
     budget_day_ends: str = ""
     budget_period: str = ""
+    unknown_from: str = ""
     runbook_url: str = ""
     dashboard_url: str = ""
     job: str = ""
@@ -45,11 +46,12 @@ def annotations(alert: Alert, variant: Variant, links: Links) -> Annotations:
     return Annotations(
         alert.summary,
         _description(variant),
-        shown(variant.dimension),
+        _value(variant),
         _rank(variant),
-        "" if variant.contributors is None else _contributors(variant.contributors, variant.by),
-        _budget_day_ends(variant),
+        _causes(variant),
+        second(f"{variant.ends}{{$of}}", ()) if variant.ends else "",
         "month" if ":month" in variant.ends else "",
+        _unknown_from(alert, variant),
         runbook_url(alert.name, links),
         dashboard_url(alert.dashboard, variant.by, links),
         job_of_several(),
@@ -75,11 +77,18 @@ def job_of_several() -> str:
     return f"{{{{ if query `count({known_jobs().name}) > 1` }}}}{{{{ $labels.job }}}}{{{{ end }}}}"
 
 
+def _value(variant: Variant) -> str:
+    if variant.reasons:
+        return _reasons(variant, [reason.short for reason in variant.reasons], ", ", "not known")
+    return shown(variant.dimension)
+
+
 def _description(variant: Variant) -> str:
     value, counts = shown(variant.dimension), _counts(variant)
+    if variant.reasons:
+        return _reasons(variant, [reason.sentence for reason in variant.reasons], ". ", variant.sentence) + "."
     if variant.sentence:
-        timeout = _looked_up(Limit("", MODEL_TIMEOUTS.value + "{$of}", MODEL_TIMEOUTS.by), Dimension.DURATION)
-        return variant.sentence.format(value=value, timeout=timeout, counts=counts, took=_took(variant))
+        return variant.sentence.format(value=value)
     subject = variant.subject
     if variant.ends and not variant.by:
         subject = f"The team's {subject[0].lower()}{subject[1:]}"
@@ -168,11 +177,64 @@ def _calls(query: str) -> str:
     return f"{{{{ with {query} }}}}{number} call{{{{ if ne (. | first | value) 1.0 }}}}s{{{{ end }}}}{{{{ end }}}}"
 
 
-def _budget_day_ends(variant: Variant) -> str:
-    if not variant.ends:
+def _causes(variant: Variant) -> str:
+    if not variant.reasons:
+        return "" if variant.contributors is None else _contributors(variant.contributors, variant.by)
+    # of the first reason that holds
+    told = "{{ else ".join(
+        f"if {_query(reason.query + '{$of}', variant.by)} }}}}"
+        + ("" if reason.contributors is None else _contributors(reason.contributors, variant.by))
+        for reason in variant.reasons
+    )
+    return f"{{{{ {told}{{{{ end }}}}"
+
+
+def _unknown_from(alert: Alert, variant: Variant) -> str:
+    if not variant.unknown_from:
         return ""
-    query = _query(variant.ends + "{$of}", ())
-    return f'{{{{ with {query} }}}}{{{{ . | first | value | printf "%.0f" }}}}{{{{ end }}}}'
+    # a later second than this is set anew at each evaluation: it is not the end yet
+    ahead = f"{variant.unknown_from}{{$of}} < time() + {UNKNOWN_AFTER}"
+    # the alert resolves when it has been kept firing for as long
+    return second(f"({ahead}) + {alert.keep}", variant.by)
+
+
+def second(query: str, by: Iterable[str]) -> str:
+    """A point of time that an expression yields for the alert's own labels, in whole seconds; empty for none."""
+    return f'{{{{ with {_query(query, by)} }}}}{{{{ . | first | value | printf "%.0f" }}}}{{{{ end }}}}'
+
+
+def _reasons(variant: Variant, texts: Iterable[str], joint: str, otherwise: str) -> str:
+    """A text for each reason that holds, and `otherwise` where none does."""
+    names = [f"$reason{number}" for number in range(len(variant.reasons))]
+    asked = "".join(
+        f"{{{{ {name} := {_query(reason.query + '{$of}', variant.by)} }}}}"
+        for name, reason in zip(names, variant.reasons, strict=True)
+    )
+    told = ""
+    for number, (name, reason, text) in enumerate(zip(names, variant.reasons, texts, strict=True)):
+        of = {
+            "timeout": _timeout(),
+            "counts": _own_counts(variant, reason, _counts),
+            "took": _own_counts(variant, reason, _took),
+        }
+        said = text.format(value=shown(reason.dimension, "$found"), **of)
+        between = f"{{{{ if or {' '.join(names[:number])} }}}}{joint}{{{{ end }}}}" if number else ""
+        told += f"{{{{ with {name} }}}}{between}{{{{ $found := . | first | value }}}}{said}{{{{ end }}}}"
+    if otherwise:
+        told += f"{{{{ if not (or {' '.join(names)}) }}}}{otherwise.format()}{{{{ end }}}}"
+    return asked + told
+
+
+def _own_counts(variant: Variant, reason: Reason, tell: Callable[[Variant], str]) -> str:
+    """Counts of the variant's figure, unless they are of something else than the reason that is still told."""
+    told = tell(variant)
+    if not told or not reason.unless:
+        return told
+    return f"{{{{ if not ({_query(reason.unless, variant.by)}) }}}}{told}{{{{ end }}}}"
+
+
+def _timeout() -> str:
+    return _looked_up(Limit("", MODEL_TIMEOUTS.value + "{$of}", MODEL_TIMEOUTS.by), Dimension.DURATION)
 
 
 def _query(expr: str, by: Iterable[str], named: Iterable[str] = ()) -> str:

@@ -17,6 +17,7 @@ from alert_rules.companions import companions_group
 from alert_rules.compiling import compile_alerts
 from alert_rules.errors import RulesError
 from alert_rules.files import replace_file
+from alert_rules.implications import implications
 from alert_rules.loading import Alerts, load_alerts
 from alert_rules.model import Alert
 from alert_rules.rules import Group, rules_group
@@ -81,7 +82,7 @@ def routed(built: Compiled) -> list[RoutedAlert]:
 
 def routing(built: Compiled) -> dict[str, Any]:
     """Alertmanager's configuration."""
-    return alertmanager_config(built.channels, routed(built))
+    return alertmanager_config(built.channels, routed(built), implied=implications(built.alerts))
 
 
 def outputs(built: Compiled) -> dict[str, str]:

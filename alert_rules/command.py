@@ -17,6 +17,7 @@ from alert_rules.channels import load_channels
 from alert_rules.errors import RulesError
 from alert_rules.explaining import explain
 from alert_rules.inventory import builtin_names, inventory, table
+from alert_rules.limits import team_limits, told_twice
 from alert_rules.loaded import Built
 from alert_rules.managing import remove, switch, unused_secrets
 from alert_rules.quantities import LIMITS, QUANTITIES
@@ -37,11 +38,13 @@ def add_commands(parser: argparse.ArgumentParser, connect: Connect) -> None:
 
     build = commands.add_parser("build", help="compile alerts.yaml to rules and Alertmanager's configuration")
     _sources(build)
+    _config(build)
     build.add_argument("--check", action="store_true", help="write nothing; fail where a file is not up to date")
     build.set_defaults(run=lambda arguments: _build(arguments, sys.stdout))
 
     validate = commands.add_parser("validate", help="say everything that is wrong with alerts.yaml and channels.yaml")
     _sources(validate)
+    _config(validate)
     validate.set_defaults(run=lambda arguments: _validate(arguments, sys.stdout))
 
     explained = commands.add_parser("explain", help="an alert in words, with its PromQL")
@@ -99,12 +102,25 @@ def _changes(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _config(parser: argparse.ArgumentParser) -> None:
+    told = "the exporter's configuration: say which alerts tell the same as those on the team's limits"
+    parser.add_argument("--config", type=Path, metavar="FILE", help=told)
+
+
+def _warn(arguments: argparse.Namespace, built: Compiled) -> None:
+    if arguments.config is not None:
+        for warning in told_twice(built.alerts, team_limits(arguments.config)):
+            print(f"warning: {arguments.alerts}: {warning}", file=sys.stderr)
+
+
 def _compiled(arguments: argparse.Namespace) -> Compiled:
     return compile_sources(Sources(arguments.alerts, arguments.channels))
 
 
 def _build(arguments: argparse.Namespace, out: TextIO) -> int:
-    texts = outputs(_compiled(arguments))
+    built = _compiled(arguments)
+    texts = outputs(built)
+    _warn(arguments, built)
     if arguments.check:
         if old := stale(arguments.out, texts):
             raise RulesError(f"{arguments.out / name}: not up to date — run `rules build`" for name in old)
@@ -118,6 +134,7 @@ def _build(arguments: argparse.Namespace, out: TextIO) -> int:
 def _validate(arguments: argparse.Namespace, out: TextIO) -> int:
     built = _compiled(arguments)
     outputs(built)
+    _warn(arguments, built)
     rules = sum(len(group.rules) for group in built.groups)
     print(f"{arguments.alerts}: {len(built.alerts)} alerts, {rules} rules, nothing wrong", file=out)
     return 0

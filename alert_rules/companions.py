@@ -3,19 +3,36 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from alert_rules.annotations import Annotations, dashboard_url, job_of_several, runbook_url
+from alert_rules.annotations import Annotations, dashboard_url, job_of_several, runbook_url, second
 from alert_rules.conventions import COMPANIONS_GROUP, JOB, NO_SEVERITY
 from alert_rules.dimensions import Dimension, shown
+from alert_rules.figures import spend_without_limit
 from alert_rules.promql import promql
 from alert_rules.rules import Group, Rule
 from alert_rules.spec import Links
+from exporter import catalog
 
 MINUTE = 60
+
+_USERS = spend_without_limit()
+
+_UNREAD_BY = (
+    f"{{{{ with query (printf `max_over_time({catalog.COLLECTOR_SUCCESS.name}{{job=%q,collector=%q}}[2m]) == 0`"
+    " $labels.job $labels.collector) }}, not read by"
+    "{{ range . | sortByLabel `instance` }} {{ .Labels.instance }}{{ end }}{{ end }}"
+)
+"""Which replicas cannot read a table, where that is known."""
+
+
+def _firing(name: str, reason: str = "") -> str:
+    """The selector of an alert's own series: what is firing ends by the contrary, and not because nothing is known."""
+    told = f',reason="{reason}"' if reason else ""
+    return f'ALERTS{{alertname="{name}",alertstate="firing"{told}}}'
 
 
 def is_built_in(name: str) -> bool:
     """Whether a companion has this name, in any case: some file systems would hold one runbook for both."""
-    return name.casefold() in {rule.name for rule in companions_group((), Links()).rules}
+    return name.casefold() in {rule.name for rule in companions_group((), Links()).rules if rule.is_alert}
 
 
 def companions_group(channels: Iterable[str], links: Links) -> Group:
@@ -23,12 +40,21 @@ def companions_group(channels: Iterable[str], links: Links) -> Group:
     to = ",".join(sorted(set(channels)))
 
     def rule(
-        name: str, expr: str, severity: str, wait: int, summary: str, description: str, value: str = "", **labels: str
+        name: str,
+        expr: str,
+        severity: str,
+        wait: int,
+        summary: str,
+        description: str,
+        value: str = "",
+        ends: str = "",
+        **labels: str,
     ) -> Rule:
         said = Annotations(
             summary,
             description,
             value,
+            budget_day_ends=ends,
             runbook_url=runbook_url(name, links),
             dashboard_url=dashboard_url("ai-health", (), links),
             # of what has no value, the description names the job
@@ -40,6 +66,7 @@ def companions_group(channels: Iterable[str], links: Links) -> Group:
     return Group(
         COMPANIONS_GROUP,
         (
+            *(Rule(recording.name, recording.expr, is_alert=False) for recording in _USERS.recordings),
             rule(
                 "exporter_down",
                 f'absent(up{{job="{JOB}"}} == 1)',
@@ -59,7 +86,13 @@ def companions_group(channels: Iterable[str], links: Links) -> Group:
             ),
             rule(
                 "log_unreadable",
-                'max by (job) (max_over_time($COLLECTOR_SUCCESS{collector="log"}[2m])) == 0',
+                f"""
+                max by (job) (max_over_time($COLLECTOR_SUCCESS{{collector="log"}}[2m])) == 0
+                  or (
+                    group by (job) (up and on (job) {_firing("log_unreadable")})
+                      unless on (job) $COLLECTOR_SUCCESS
+                  )
+                """,
                 "critical",
                 5 * MINUTE,
                 "The log of operations cannot be read.",
@@ -67,17 +100,34 @@ def companions_group(channels: Iterable[str], links: Links) -> Group:
             ),
             rule(
                 "table_unreadable",
-                "max_over_time($COLLECTOR_SUCCESS[2m]) == 0 and on (job) $LOG_UP == 1",
+                # a replica that cannot read the log cannot read the rest for the same reason
+                f"""
+                group by (job, collector) (
+                  max_over_time($COLLECTOR_SUCCESS{{collector="log"}}[2m]) == 0
+                    or (
+                      max_over_time($COLLECTOR_SUCCESS[2m]) == 0
+                        unless on (job, instance) $COLLECTOR_SUCCESS{{collector="log"}} == 0
+                    )
+                ) and on (job) $LOG_UP == 1
+                  or (
+                    group by (job, collector) ({_firing("table_unreadable")} and on (job) up)
+                      unless on (job) ($LOG_UP == 1 unless on (job) up == 0)
+                  )
+                """,
                 "warning",
                 15 * MINUTE,
                 "A part of the figures cannot be read.",
-                "{{ $labels.instance }} cannot read its {{ $labels.collector }}, while the log of operations is read.",
+                "The figures from {{ $labels.collector }} are missing or old" + _UNREAD_BY + ".",
             ),
             rule(
                 "figures_stale",
-                """
+                f"""
                 max by (job) (max_over_time($LOG_UP[2m])) == 0
-                  and on (job) max_over_time($COLLECTOR_SUCCESS{collector="log"}[2m]) == 1
+                  and on (job) max_over_time($COLLECTOR_SUCCESS{{collector="log"}}[2m]) == 1
+                  or (
+                    group by (job) (up and on (job) {_firing("figures_stale", "catching_up")})
+                      unless on (job) $LOG_UP == 1
+                  )
                 """,
                 "warning",
                 15 * MINUTE,
@@ -87,7 +137,13 @@ def companions_group(channels: Iterable[str], links: Links) -> Group:
             ),
             rule(
                 "figures_stale",
-                "increase($STATE_COMMIT_FAILURES[10m]) > 0",
+                f"""
+                increase($STATE_COMMIT_FAILURES[10m]) > 0
+                  or (
+                    up and on (job, instance) {_firing("figures_stale", "state_not_written")}
+                      unless on (job, instance) (min_over_time(up[10m]) == 1 and min_over_time($LOG_UP[10m]) == 1)
+                  )
+                """,
                 "critical",
                 5 * MINUTE,
                 "Figures are not current.",
@@ -96,27 +152,27 @@ def companions_group(channels: Iterable[str], links: Links) -> Group:
             ),
             rule(
                 "user_without_limit",
-                """
-                max by (job, user) (
-                  $USER_SPEND_TODAY{user!~"other|unattributed"}
-                    and on (job, instance) $COLLECTOR_SUCCESS{collector="budgets"} == 1
-                ) > 0
-                  unless on (job, user) $USER_DAILY_LIMIT
-                  and on (job) $BUDGET_USERS{state!="unlimited"} > 0
-                """,
+                _USERS.value,
                 "info",
                 15 * MINUTE,
                 "A user spends without a daily limit.",
                 f"User {{{{ $labels.user }}}} has spent {shown(Dimension.MONEY)} today and has no daily limit.",
                 shown(Dimension.MONEY),
+                second(f"{_USERS.ends}{{$of}}", ()),
             ),
             rule(
                 "notifications_failing",
-                "sum by (job, integration) (increase(alertmanager_notifications_failed_total[15m])) > 0",
+                # what is refused once is sent again with the group's next turn, within five minutes
+                """
+                sum by (job, integration) (increase(alertmanager_notifications_failed_total[6m])) > 0
+                  unless
+                    sum by (job, integration) (increase(alertmanager_notifications_total[6m]))
+                      > sum by (job, integration) (increase(alertmanager_notifications_failed_total[6m]))
+                """,
                 "critical",
-                0,
+                6 * MINUTE,
                 "Notifications do not arrive.",
-                "Alertmanager could not deliver by {{ $labels.integration }} within the last quarter of an hour.",
+                "Alertmanager could not deliver by {{ $labels.integration }}, and nothing has been delivered since.",
             ),
             rule(
                 "rules_failing",

@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from alert_rules import contributors
+from alert_rules.availability import HALF, availability, share_over_timeout
 from alert_rules.certainty import Bound, certainly, judged, levels_in_words
 from alert_rules.conditions import OPERATORS, Operator
 from alert_rules.contributors import Contributors
 from alert_rules.conventions import duration
 from alert_rules.dimensions import Amount, Dimension, promql_number
 from alert_rules.figures import Figure, Recording, unlisted_users
-from alert_rules.model import Limit, Variant
-from alert_rules.promql import promql
+from alert_rules.model import Limit, Reason, Variant
 from alert_rules.quantities import (
     MODEL,
     MODEL_TIMEOUTS,
@@ -24,11 +24,8 @@ from alert_rules.quantities import (
     daily_limit,
     daily_spend,
 )
-from alert_rules.ratios import NO_SUCCESS_WINDOWS, ratio, without_success
+from alert_rules.ratios import NO_SUCCESS_WINDOWS, without_success
 from exporter import catalog
-
-HALF = 0.5
-"""From which share of calls over their timeout on a model counts as unavailable."""
 
 CLEARLY = 0.2
 """Above which share of calls over their timeout a model's must be for certain: one of three is no outage yet."""
@@ -63,7 +60,7 @@ def variants(comparison: Comparison) -> tuple[Variant, ...]:
     if names == ("budget_utilization", "") and comparison.by is None:
         return tuple(_share_of_limit(comparison, by, scope) for by, scope in ((USER, "user"), (TOTAL, "team")))
     if is_unavailability(comparison.quantity, comparison.limit):
-        return _unavailable(comparison)
+        return (_unavailable(comparison),)
     return (_plain(comparison),)
 
 
@@ -74,9 +71,10 @@ def is_unavailability(quantity: Quantity, limit: Quantity | None) -> bool:
 
 def unavailable_in_words(ask: Ask) -> str:
     """How it is decided that a model is unavailable."""
+    tallies = share_over_timeout(ask.window, ask.min_operations).tallies
     return (
         f"{HALF:.0%} of the calls or more reached the timeout, and for certain more than {CLEARLY:.0%} of them did:"
-        f" {levels_in_words(_over_timeout(ask).tallies)}. For calls without a success, {ask.min_operations} of them in"
+        f" {levels_in_words(tallies)}. For calls without a success, {ask.min_operations} of them in"
         f" {duration(3 * ask.window)} decide."
     )
 
@@ -127,11 +125,9 @@ def _with_amount(comparison: Comparison, figure: Figure) -> tuple[str, Limit]:
     return f"{value} {comparison.operator} {number}", Limit(amount.text)
 
 
-def _judged(
-    comparison: Comparison, figure: Figure, operator: Operator, bound: Bound, labels: Mapping[str, str] | None = None
-) -> str:
-    """What to compare: the figure where it is beyond the bound for certain; `labels` tell the rule apart."""
-    firing = comparison.firing(labels or {})
+def _judged(comparison: Comparison, figure: Figure, operator: Operator, bound: Bound) -> str:
+    """What to compare: the figure where it is beyond the bound for certain."""
+    firing = comparison.firing({})
     certain = certainly(figure, operator, bound) if comparison.certain else ""
     return judged(figure, certain, firing) if certain else figure.for_alert(firing)
 
@@ -213,58 +209,47 @@ def _share_of_limit(comparison: Comparison, by: Split, scope: str) -> Variant:
     )
 
 
-def _over_timeout(ask: Ask) -> Figure:
-    return ratio(
-        catalog.OVER_TIMEOUT.name,
-        catalog.OPERATIONS.name,
-        MODEL,
-        ask.window,
-        ask.min_operations,
-        "ai_operations_over_timeout_per_operation:ratio",
-        share=True,
-    )
-
-
-def _unavailable(comparison: Comparison) -> tuple[Variant, Variant]:
+def _unavailable(comparison: Comparison) -> Variant:
     """A model is unavailable when half its calls reach their timeout, or when it is called and nothing succeeds."""
-    ask = comparison.ask
-    over = _over_timeout(ask)
-    late = {"reason": "timeouts"}
-    often = _judged(comparison, over, ">", Bound(str(CLEARLY), number=CLEARLY), late)
-    silent = without_success(catalog.OPERATIONS.name, "model", ask.window, ask.min_operations)
-    calls = catalog.OPERATIONS.name
+    ask, calls = comparison.ask, catalog.OPERATIONS.name
+    over = share_over_timeout(ask.window, ask.min_operations)
+    silent = without_success(calls, "model", ask.window, ask.min_operations)
+    certain = certainly(over, ">", Bound(str(CLEARLY), number=CLEARLY)) if comparison.certain else ""
+    found = availability(over, silent, ask, certain, comparison.firing({}))
     timed_out = contributors.counts(over, MODEL, ask.window, "operation", catalog.OVER_TIMEOUT.name, calls)
     unanswered = contributors.counts(silent, MODEL, NO_SUCCESS_WINDOWS * ask.window, "operation", calls, calls)
     took, timed = (
         contributors.by_cause(over, MODEL, ask.window, "operation", f"{catalog.LATENCY.name}_{part}", calls, suffix)
         for part, suffix in (("sum", "seconds"), ("count", "timed"))
     )
-    return (
-        Variant(
-            promql("$value >= $half", value=often, half=HALF),
-            MODEL,
-            "Calls that reached their timeout",
-            Dimension.RATIO,
-            "at or above",
-            Limit("50%"),
-            (*over.recordings, *MODEL_TIMEOUTS.recordings, *_recordings(timed_out), took, timed),
-            late,
-            contributors=timed_out,
-            counted=over,
-            took=f"sum({took.name}{{$of}}) / (sum({timed.name}{{$of}}) > 0)",
-            sentence="{value} of the calls to {{{{ $labels.model }}}}{counts} "
-            "reached their timeout of {timeout}{took}.",
+    causes = *_recordings(timed_out), took, timed, *_recordings(unanswered)
+    return Variant(
+        found.expr,
+        MODEL,
+        "Calls that reached their timeout",
+        Dimension.RATIO,
+        "at or above",
+        Limit("50%"),
+        (*found.recordings, *MODEL_TIMEOUTS.recordings, *causes),
+        counted=over,
+        took=f"sum({took.name}{{$of}}) / (sum({timed.name}{{$of}}) > 0)",
+        reasons=(
+            Reason(
+                found.timeouts,
+                Dimension.RATIO,
+                "{value} of the calls to {{{{ $labels.model }}}}{counts} reached their timeout of {timeout}{took}",
+                "{value} over the timeout",
+                timed_out,
+                f"{over.value}{{$of}} < {HALF}",
+            ),
+            Reason(
+                found.unanswered,
+                Dimension.COUNT,
+                "{value} calls to {{{{ $labels.model }}}} ended, and none of them succeeded",
+                "{value} calls without a success",
+                unanswered,
+            ),
         ),
-        Variant(
-            silent.for_alert(comparison.firing({"reason": "no_success"})),
-            MODEL,
-            "Calls without a success",
-            Dimension.COUNT,
-            "above",
-            Limit("0"),
-            (*silent.recordings, *_recordings(unanswered)),
-            {"reason": "no_success"},
-            contributors=unanswered,
-            sentence="{value} calls to {{{{ $labels.model }}}} ended, and none of them succeeded.",
-        ),
+        sentence="It is not known yet whether {{{{ $labels.model }}}} has recovered",
+        unknown_from=found.unknown_from,
     )

@@ -26,6 +26,9 @@ DEFAULT_WINDOW = 300
 WIDE_WINDOW = 3600
 """Seconds that a ratio is taken over where the window holds fewer calls than `min_operations`."""
 
+UNKNOWN_AFTER = 3600
+"""Seconds without any call after which an alert ends though nobody can say whether what it is about has recovered."""
+
 
 def duration(seconds: int) -> str:
     """Seconds as Prometheus writes them: `duration(5400) == "90m"`."""

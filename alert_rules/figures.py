@@ -164,6 +164,45 @@ def unlisted_users(spent: Figure, allowed: Figure) -> Figure:
     return Figure(carried, (), (*needed, Recording(carried, kept)), ends=end[-1].name, live=unlisted.name)
 
 
+def spend_without_limit() -> Figure:
+    """Today's spend of each user who has no daily limit, where others have one; of those that are users at all.
+
+    It asks replicas that know the budgets. While none does, what was known stands until the end of its day.
+    """
+    live = Recording(
+        "job_user:ai_user_spend_without_limit_usd:max",
+        promql(
+            """
+            max by (job, user) (
+              $USER_SPEND_TODAY{user!~"other|unattributed"}
+                and on (job, instance) $COLLECTOR_SUCCESS{collector="budgets"} == 1
+                and on (job, instance) $WINDOW_END{window="day"} > time()
+            ) > 0
+              unless on (job, user) $USER_DAILY_LIMIT
+              and on (job) $BUDGET_USERS{state!="unlimited"} > 0
+            """
+        ),
+    )
+    # an end of their own: the table of budgets may fail over a midnight at which the log is read
+    end = _kept(
+        Recording(
+            "job:ai_user_spend_without_limit_usd:window_end",
+            promql('max by (job) ($WINDOW_END{window="day"} > time()) and on (job) $live', live=live.name),
+        ),
+        " > time()",
+        BUDGETS_ARE_READ,
+    )
+    carried = f"{live.name}_carried"
+    kept = promql(
+        "$live or ($carried and on (job) $end unless on (job) $known)",
+        live=live.name,
+        carried=carried,
+        end=end[-1].name,
+        known=BUDGETS_ARE_READ,
+    )
+    return Figure(carried, ("user",), (live, *end, Recording(carried, kept)), ends=end[-1].name)
+
+
 def window_end(window: str) -> tuple[Recording, Recording]:
     """The end of the present day or month, and the same while nobody reads the log."""
     name = f"job:{catalog.WINDOW_END.name}:{window}"

@@ -22,13 +22,31 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Reason:
+    """One of several reasons for which the same rule fires.
+
+    `query` is a record that has a value, of the labels of the alert, as long as the reason holds. `sentence` tells of
+    it in the description, without a full stop, and `short` in the value; both are formats of `value`, `timeout`,
+    `counts` and `took`. While `unless` has a value, the last two are not of this reason and are left out.
+    """
+
+    query: str
+    dimension: Dimension
+    sentence: str
+    short: str
+    contributors: Contributors | None = None
+    unless: str = ""
+
+
+@dataclass(frozen=True)
 class Variant:
     """One rule of an alert. `labels` tell it apart from the alert's other rules.
 
     `by` are the labels of its series besides `job`, `subject` what the figure is called, `relation` how it stands to
     the limit. `sentence` replaces subject, relation and limit where these do not make one. `also` are the words for
     what else is required. `counted` is the figure whose counts are told, and `took` an expression for how long its
-    calls took, in seconds.
+    calls took, in seconds. `reasons` are told instead, as many of them as hold; then `sentence` is for when none does.
+    `unknown_from` records the second from which an end means only that nothing is known any more.
     """
 
     expr: str
@@ -45,6 +63,8 @@ class Variant:
     took: str = ""
     sentence: str = ""
     also: str = ""
+    reasons: tuple[Reason, ...] = ()
+    unknown_from: str = ""
 
 
 @dataclass(frozen=True)

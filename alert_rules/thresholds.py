@@ -43,5 +43,5 @@ def _alert(name: str) -> Alert:
     return known[name]
 
 
-RUNGS = rungs("budget_used")
-"""The parts of a daily limit at which the budget's ladder goes up a rung."""
+RUNGS = (*(rung for rung in rungs("budget_used") if rung < 1), 1.0)
+"""The parts of a daily limit at which the budget's ladder goes up a rung, and the limit, above which it is exceeded."""

@@ -11,8 +11,9 @@ from math import exp, inf, log, sqrt
 from random import Random
 from statistics import median
 
+from alert_rules.availability import HALF
 from alert_rules.certainty import margin_of_share, z_of
-from alert_rules.comparisons import CLEARLY, HALF
+from alert_rules.comparisons import CLEARLY
 from alert_rules.quantities import QUANTITIES
 from alert_rules.ratios import ALL_FAILED_FROM
 

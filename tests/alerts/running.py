@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -80,6 +80,8 @@ class Alertmanager:
     """A running Alertmanager."""
 
     url: str
+    log: Callable[[], str] = lambda: ""
+    """What it has said so far."""
 
     def send(self, *alerts: Mapping[str, Any]) -> None:
         """Give it alerts as Prometheus would."""
@@ -132,6 +134,6 @@ def alertmanager(folder: Path, *arguments: str, cluster_port: int = 0) -> Iterat
         )
     )
     with container:
-        server = Alertmanager(f"http://127.0.0.1:{port}")
+        server = Alertmanager(f"http://127.0.0.1:{port}", lambda: b"".join(container.get_logs()).decode())
         wait_for(lambda: fetch(f"{server.url}/-/ready")[0] == 200, 60)
         yield server

@@ -58,6 +58,7 @@ class Replica:
     In `catching_up` it reads, but its figures are not current; in `no_log` only the log cannot be read, and in
     `no_budgets` only the table of budgets. One
     that `lingers` leaves no mark where it goes: for five minutes Prometheus takes its last samples for present ones.
+    From the second `gone` on it is no target any more.
     """
 
     instance: str = "a:9867"
@@ -68,10 +69,15 @@ class Replica:
     no_log: Sequence[Span] = ()
     no_budgets: Sequence[Span] = ()
     lingers: bool = False
+    gone: int | None = None
 
     def is_up(self, second: int) -> bool:
         """Whether Prometheus reaches it."""
-        return not _within(self.down, second)
+        return not _within(self.down, second) and not self.is_gone(second)
+
+    def is_gone(self, second: int) -> bool:
+        """Whether Prometheus has no such target any more."""
+        return self.gone is not None and second >= self.gone
 
     def reads(self, second: int) -> bool:
         """Whether its figures are current."""
@@ -116,7 +122,8 @@ class Scenario:
             self.raw(name, {**of, **labels}, figure, lingers=replica.lingers)
 
         def is_up(second: int) -> float | None:
-            return None if replica.lingers and not replica.is_up(second) else float(replica.is_up(second))
+            unseen = replica.is_gone(second) or (replica.lingers and not replica.is_up(second))
+            return None if unseen else float(replica.is_up(second))
 
         add("up", {}, is_up)
         add(catalog.LOG_UP.name, {}, flag(replica.reads))

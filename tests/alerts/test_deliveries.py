@@ -29,7 +29,7 @@ LADDER = [
         ("100", "critical", ("50", "80")),
     )
 ]
-FAST = Timing(group_wait="1s", group_interval="1s")
+FAST = Timing(group_wait="1s", group_interval="1s", critical_group_interval="1s")
 
 
 @pytest.fixture(scope="module")

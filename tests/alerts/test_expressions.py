@@ -70,9 +70,12 @@ def _level(record: str) -> list[str]:
     return re.findall(r"error_class|[^_]+", record.split(":")[0])
 
 
+_OWN_LABELS = ("job", "instance", "operation", "model", "user", "status", "collector")
+
+
 def _alert_series(rule: Rule) -> Labels:
     """What a held figure and the alert's own series are matched by."""
-    return frozenset(name for name in ("job", "operation", "model", "user", "status") if name in rule.expr)
+    return frozenset(name for name in _OWN_LABELS if name in rule.expr)
 
 
 def _queries(rule: Rule) -> Iterator[str]:

@@ -12,6 +12,7 @@ from alert_rules.alertmanager import Timing, alertmanager_config
 from alert_rules.building import RULES_FILE, compiled, outputs, routed
 from alert_rules.channels import Channel, Channels
 from alert_rules.conventions import JOB
+from alert_rules.implications import implications
 from alert_rules.loading import parse_alerts
 from alert_rules.thresholds import ALERTS_FILE
 from deploy.discord_receiver import DiscordReceiver
@@ -74,7 +75,8 @@ def alerting(
         (secrets / "url").write_text(f"http://127.0.0.1:{receiver.port}/api/webhooks/1/key")
         channels = Channels((Channel("discord", "/etc/alertmanager/url"),))
         built = compiled(parse_alerts(quick(ALERTS_FILE.read_text(), change), "alerts.yaml"), channels)
-        write_config(secrets, alertmanager_config(channels, routed(built), Timing("1s", "2s")))
+        timing = Timing("1s", "2s", "2s")
+        write_config(secrets, alertmanager_config(channels, routed(built), timing, implications(built.alerts)))
         with alertmanager(secrets) as notifier:
             files = folder / "prometheus"
             _write_prometheus(files, exporter_port, notifier.url, outputs(built)[RULES_FILE])

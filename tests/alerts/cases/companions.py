@@ -1,11 +1,12 @@
 """The companions: on the exporter, on the notifications, and on the rules themselves."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from exporter import catalog
-from tests.alerts.cases.common import user, users, watched
+from tests.alerts.cases.common import ZONE, user, users, watched
 from tests.alerts.cases.said import Expected, companion, expected, links
-from tests.alerts.scenario import JOB, MINUTE, Replica, Scenario, Value, steps
+from tests.alerts.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Value, steps
 
 
 def scenarios() -> Iterator[Scenario]:
@@ -15,15 +16,22 @@ def scenarios() -> Iterator[Scenario]:
     yield _no_exporter()
     yield _log_unreadable()
     yield _log_of_two_replicas()
+    yield _log_unreadable_in_a_gap()
     yield _table_unreadable()
+    yield _table_unreadable_in_a_gap()
     yield _catching_up()
     yield _catching_up_of_two_replicas()
+    yield _catching_up_in_a_gap()
     yield _state_not_written()
+    yield _state_not_written_in_a_gap()
     yield _user_without_limit()
     yield _nobody_has_a_limit()
     yield _user_without_limit_replicas()
     yield _user_without_limit_jobs()
+    yield _user_without_limit_in_a_gap()
+    yield _user_without_limit_over_midnight()
     yield _notifications()
+    yield _notifications_made_good()
     yield _rules_failing()
     yield _watchdog()
 
@@ -98,6 +106,29 @@ def _log_unreadable() -> Scenario:
     return scenario
 
 
+def _log_unreadable_in_a_gap() -> Scenario:
+    scenario = Scenario(
+        "holds a log that was not read until one reads it, and not where there is no exporter any more", 90 * MINUTE
+    )
+    down = [(30 * MINUTE, 50 * MINUTE)]
+    watched(scenario, Replica("a:9867", job="held", unread=[(10 * MINUTE, 60 * MINUTE)], down=down))
+    watched(scenario, Replica("a:9867", job="well", unread=[(10 * MINUTE, 40 * MINUTE)], down=down))
+    # one of two goes, and the other one reads
+    watched(scenario, Replica("a:9867", job="pair", unread=[(10 * MINUTE, 60 * MINUTE)], down=down))
+    watched(scenario, Replica("b:9867", job="pair", unread=[(10 * MINUTE, 40 * MINUTE)]))
+    # not long enough before it, whatever else fires
+    watched(scenario, Replica("a:9867", job="late", unread=[(26 * MINUTE, 40 * MINUTE)], down=down))
+    scenario.raw("ALERTS", {"alertname": "another_alert", "alertstate": "firing", "job": "late"}, 1)
+    watched(scenario, Replica("a:9867", job="removed", unread=[(10 * MINUTE, 60 * MINUTE)], gone=30 * MINUTE))
+    every = [_unreadable(job) for job in ("held", "well", "pair")]
+    scenario.fires(29 * MINUTE, "log_unreadable", *every, _unreadable("removed"))
+    scenario.fires(39 * MINUTE, "log_unreadable", *every)
+    scenario.fires(49 * MINUTE, "log_unreadable", *every[:2])
+    scenario.fires(59 * MINUTE, "log_unreadable", every[0])
+    scenario.silent("log_unreadable", 60 * MINUTE, 90 * MINUTE)
+    return scenario
+
+
 def _log_of_two_replicas() -> Scenario:
     scenario = Scenario("is silent while one of two replicas reads the log", 40 * MINUTE)
     watched(scenario, Replica("a:9867", unread=[(5 * MINUTE, 30 * MINUTE)]))
@@ -107,32 +138,69 @@ def _log_of_two_replicas() -> Scenario:
     return scenario
 
 
-def _table(instance: str, collector: str, job: str = JOB) -> Expected:
-    said = f"{instance} cannot read its {collector}, while the log of operations is read."
-    labels = {"job": job, "instance": instance, "collector": collector}
+def _table(collector: str, *instances: str, job: str = JOB) -> Expected:
+    unread = f", not read by {' '.join(instances)}" if instances else ""
+    said = f"The figures from {collector} are missing or old{unread}."
+    labels = {"job": job, "collector": collector}
     return companion("table_unreadable", "warning", "A part of the figures cannot be read.", said, **labels)
 
 
 def _table_unreadable() -> Scenario:
     scenario = Scenario(
-        "names the table that one replica cannot read for a quarter of an hour, while the log is read", 60 * MINUTE
+        "names the table that is not read for a quarter of an hour, once for all replicas, while the log is read",
+        60 * MINUTE,
     )
     spans = [(10 * MINUTE, 40 * MINUTE)]
     watched(scenario, Replica("a:9867", job="alone", no_budgets=spans))
+    watched(scenario, Replica("a:9867", job="both", no_budgets=spans))
+    watched(scenario, Replica("b:9867", job="both", no_budgets=spans))
+    # one that cannot read the log cannot read the rest: that is one fact
     watched(scenario, Replica("a:9867", job="pair", unread=spans))
     watched(scenario, Replica("b:9867", job="pair"))
+    # also where another replica cannot read the rest alone
+    watched(scenario, Replica("a:9867", job="mixed", unread=spans))
+    watched(scenario, Replica("b:9867", job="mixed", no_budgets=spans))
     # of a log that nobody reads another alert tells, and a scrape that succeeds every other minute is none
     watched(scenario, Replica("a:9867", job="blind", unread=spans))
     flickering = [(minute * MINUTE, (minute + 1) * MINUTE) for minute in range(0, 60, 2)]
     watched(scenario, Replica("a:9867", job="flickering", no_budgets=flickering))
     told = (
-        _table("a:9867", "budgets", "alone"),
-        _table("a:9867", "log", "pair"),
-        _table("a:9867", "budgets", "pair"),
+        _table("budgets", "a:9867", job="alone"),
+        _table("budgets", "a:9867", "b:9867", job="both"),
+        _table("log", "a:9867", job="pair"),
+        _table("log", "a:9867", job="mixed"),
+        _table("budgets", "a:9867", "b:9867", job="mixed"),
     )
     scenario.silent("table_unreadable", 9 * MINUTE, 26 * MINUTE, 40 * MINUTE, 60 * MINUTE)
     scenario.fires(27 * MINUTE, "table_unreadable", *told)
     scenario.fires(39 * MINUTE, "table_unreadable", *told)
+    return scenario
+
+
+def _table_unreadable_in_a_gap() -> Scenario:
+    scenario = Scenario("holds a table that was not read over gaps, and knows when it is read again", 90 * MINUTE)
+    outage, first = [(40 * MINUTE, 50 * MINUTE)], [(5 * MINUTE, 60 * MINUTE)]
+    watched(scenario, Replica("a:9867", job="unread", no_budgets=first, unread=outage))
+    watched(scenario, Replica("a:9867", job="down", no_budgets=first, down=outage))
+    # one of two is gone for ten minutes, and only that one cannot read the table
+    watched(scenario, Replica("a:9867", job="one", no_budgets=first, down=outage))
+    watched(scenario, Replica("b:9867", job="one"))
+    # read again in the outage, removed in it, and not long enough before it
+    watched(scenario, Replica("a:9867", job="well", no_budgets=[(5 * MINUTE, 45 * MINUTE)], unread=outage))
+    watched(scenario, Replica("a:9867", job="late", no_budgets=[(30 * MINUTE, 45 * MINUTE)], unread=outage))
+    watched(scenario, Replica("a:9867", job="removed", no_budgets=first, gone=45 * MINUTE))
+    # what fires beside it is not what is held
+    raw = {"alertname": "table_unreadable", "alertstate": "firing", "collector": "x", "job": "unread"}
+    for other in ({"alertname": "another_alert"}, {"alertstate": "pending"}):
+        scenario.raw("ALERTS", {**raw, **other}, 1)
+    jobs = ("unread", "down", "one", "well")
+    for minute in (39, 41):
+        told = [_table("budgets", "a:9867", job=job) for job in jobs]
+        scenario.fires(minute * MINUTE, "table_unreadable", *told, _table("budgets", "a:9867", job="removed"))
+    told = [_table("budgets", "a:9867", job=job) for job in ("unread", "well")]
+    scenario.fires(49 * MINUTE, "table_unreadable", *told, *(_table("budgets", job=job) for job in ("down", "one")))
+    scenario.fires(59 * MINUTE, "table_unreadable", *(_table("budgets", "a:9867", job=job) for job in jobs[:3]))
+    scenario.silent("table_unreadable", 60 * MINUTE, 90 * MINUTE)
     return scenario
 
 
@@ -173,6 +241,69 @@ def _catching_up_of_two_replicas() -> Scenario:
     return scenario
 
 
+def _catching_up_in_a_gap() -> Scenario:
+    scenario = Scenario("holds what is not current over an outage, until one is", 90 * MINUTE)
+    gaps: tuple[tuple[str, int, dict[str, Any]], ...] = (
+        ("unread", 70, {"unread": [(40 * MINUTE, 50 * MINUTE)]}),
+        ("down", 70, {"down": [(40 * MINUTE, 50 * MINUTE)]}),
+        ("well", 45, {"unread": [(40 * MINUTE, 50 * MINUTE)]}),
+        ("late", 45, {"unread": [(20 * MINUTE, 50 * MINUTE)]}),
+    )
+    for job, catching, gap in gaps:
+        watched(scenario, Replica("a:9867", job=job, catching_up=[(10 * MINUTE, catching * MINUTE)], **gap))
+    watched(scenario, Replica("a:9867", job="removed", catching_up=[(10 * MINUTE, 70 * MINUTE)], gone=40 * MINUTE))
+    # another reason is another alert
+    others = {"alertname": "figures_stale", "alertstate": "firing", "reason": "state_not_written", "job": "late"}
+    scenario.raw("ALERTS", others, 1)
+    scenario.raw("ALERTS", {**others, "alertname": "another_alert", "reason": "catching_up"}, 1)
+    scenario.fires(39 * MINUTE, "figures_stale", *(_stale(job) for job in ("unread", "down", "well", "removed")))
+    scenario.fires(49 * MINUTE, "figures_stale", *(_stale(job) for job in ("unread", "down", "well")))
+    scenario.fires(69 * MINUTE, "figures_stale", *(_stale(job) for job in ("unread", "down")))
+    scenario.silent("figures_stale", 70 * MINUTE, 90 * MINUTE)
+    return scenario
+
+
+def _unwritten(job: str = JOB) -> Expected:
+    said = "a:9867 cannot write its state, so that its counters stand still."
+    labels = {"job": job, "instance": "a:9867", "reason": "state_not_written"}
+    return companion("figures_stale", "critical", "Figures are not current.", said, **labels)
+
+
+def _state_not_written_in_a_gap() -> Scenario:
+    scenario = Scenario("holds a state that was not written until the log has been read for ten minutes", 90 * MINUTE)
+    failures = steps((0, 0), *((minute * MINUTE, minute - 9) for minute in range(10, 30)))
+    gap = [(30 * MINUTE, 60 * MINUTE)]
+    jobs: dict[str, dict[str, Any]] = {"unread": {"unread": gap}, "down": {"down": gap}, "well": {}}
+    for job, gaps in jobs.items():
+        replica = watched(scenario, Replica("a:9867", job=job, **gaps))
+        scenario.show(replica, catalog.STATE_COMMIT_FAILURES, failures)
+        # the other replica of the job can, and does
+        scenario.show(watched(scenario, Replica("b:9867", job=job)), catalog.STATE_COMMIT_FAILURES, 0)
+    watched(scenario, Replica("a:9867", job="removed", gone=30 * MINUTE))
+    scenario.raw(
+        catalog.STATE_COMMIT_FAILURES.name,
+        {"job": "removed", "instance": "a:9867"},
+        lambda second: failures(second) if second < 30 * MINUTE else None,
+    )
+    late = watched(scenario, Replica("a:9867", job="late", unread=gap))
+    scenario.show(late, catalog.STATE_COMMIT_FAILURES, steps((0, 0), (29 * MINUTE, 1)))
+    # what is firing beside it, where the log is not read, is not what is held
+    quiet = watched(scenario, Replica("a:9867", job="quiet", unread=gap))
+    scenario.show(quiet, catalog.STATE_COMMIT_FAILURES, 0)
+    own = {"alertname": "figures_stale", "alertstate": "firing", "reason": "state_not_written"}
+    own |= {"job": "quiet", "instance": "a:9867"}
+    for other in ({"alertname": "another_alert"}, {"alertstate": "pending"}, {"reason": "another"}, {"job": "x"}):
+        scenario.raw("ALERTS", {**own, **other}, 1)
+    scenario.fires(29 * MINUTE, "figures_stale", *(_unwritten(job) for job in ("unread", "down", "well", "removed")))
+    scenario.fires(
+        38 * MINUTE, "figures_stale", *(_unwritten(job) for job in ("unread", "down", "well", "late", "removed"))
+    )
+    for minute in (41, 59, 69):
+        scenario.fires(minute * MINUTE, "figures_stale", *(_unwritten(job) for job in ("unread", "down", "late")))
+    scenario.silent("figures_stale", 71 * MINUTE, 90 * MINUTE)
+    return scenario
+
+
 def _state_not_written() -> Scenario:
     scenario = Scenario("fires for the replica that cannot write its state", 60 * MINUTE)
     for instance in ("a:9867", "b:9867"):
@@ -180,27 +311,19 @@ def _state_not_written() -> Scenario:
         failing = instance == "a:9867"
         failures = steps((0, 0), *((minute * MINUTE, minute - 9) for minute in range(10, 20)))
         scenario.show(replica, catalog.STATE_COMMIT_FAILURES, failures if failing else 7)
-    said = companion(
-        "figures_stale",
-        "critical",
-        "Figures are not current.",
-        "a:9867 cannot write its state, so that its counters stand still.",
-        job=JOB,
-        instance="a:9867",
-        reason="state_not_written",
-    )
     scenario.silent("figures_stale", 14 * MINUTE, 30 * MINUTE)
-    scenario.fires(15 * MINUTE, "figures_stale", said)
-    scenario.fires(28 * MINUTE, "figures_stale", said)
+    scenario.fires(15 * MINUTE, "figures_stale", _unwritten())
+    scenario.fires(28 * MINUTE, "figures_stale", _unwritten())
     return scenario
 
 
-def _without_limit(name: str, spent: str, job: str = JOB) -> Expected:
+def _without_limit(name: str, spent: str, job: str = JOB, ends: int = DAY) -> Expected:
     return expected(
         {"severity": "info", "job": job, "user": name},
         summary="A user spends without a daily limit.",
         description=f"User {name} has spent {spent} today and has no daily limit.",
         value=spent,
+        budget_day_ends=str(ends),
         **links("user_without_limit", "ai-health"),
     )
 
@@ -216,10 +339,12 @@ def _user_without_limit() -> Scenario:
     user(scenario, replica, "unattributed", 60)
     users(scenario, replica, ok=1, unlimited=1)
     bob, carol = _without_limit("bob", "$0.0042"), _without_limit("carol", "$7.00")
-    scenario.silent("user_without_limit", 19 * MINUTE, 30 * MINUTE, 34 * MINUTE, 45 * MINUTE)
+    scenario.silent("user_without_limit", 19 * MINUTE, 30 * MINUTE, 34 * MINUTE)
     scenario.fires(20 * MINUTE, "user_without_limit", bob)
     scenario.fires(29 * MINUTE, "user_without_limit", bob)
-    scenario.fires(35 * MINUTE, "user_without_limit", carol)
+    # also while only the table of budgets fails
+    for minute in (35, 45, 50):
+        scenario.fires(minute * MINUTE, "user_without_limit", carol)
     return scenario
 
 
@@ -274,30 +399,122 @@ def _user_without_limit_jobs() -> Scenario:
     return scenario
 
 
+def _user_without_limit_in_a_gap() -> Scenario:
+    scenario = Scenario(
+        "holds users without a limit over an outage of six minutes, and follows what is read then", 70 * MINUTE
+    )
+    span = [(30 * MINUTE, 36 * MINUTE)]
+    gaps: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("unread", {"unread": span}),
+        ("down", {"down": span}),
+        ("behind", {"catching_up": span}),
+        ("budgets", {"no_budgets": span}),
+    )
+    for job, gap in gaps:
+        replica = watched(scenario, Replica("a:9867", job=job, **gap))
+        user(scenario, replica, "bob", 5)
+        user(scenario, replica, "carol", 7, steps((0, None), (33 * MINUTE, 10)))
+        users(scenario, replica, ok=1)
+    # and holds nobody who had gone before
+    user(scenario, replica, "dave", steps((0, 7), (20 * MINUTE, 0)))
+    jobs = ("unread", "down", "behind", "budgets")
+    bobs = [_without_limit("bob", "$5.00", job) for job in jobs]
+    carols = [_without_limit("carol", "$7.00", job) for job in jobs]
+    for minute in (29, 30, 32, 35):
+        scenario.fires(minute * MINUTE, "user_without_limit", *bobs, *carols)
+    for minute in (36, 70):
+        scenario.fires(minute * MINUTE, "user_without_limit", *bobs)
+    return scenario
+
+
+def _user_without_limit_over_midnight() -> Scenario:
+    scenario = Scenario("lets go of users without a limit when the day ends, in an outage too", 150 * MINUTE)
+    spans = [(100 * MINUTE, 130 * MINUTE)]
+    gaps: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("unread", {"unread": spans}),
+        ("budgets", {"no_budgets": spans}),
+        ("dead", {"down": [(118 * MINUTE, DAY)]}),
+    )
+    for job, gap in gaps:
+        replica = watched(scenario, Replica("a:9867", job=job, lingers=job == "dead", **gap), *ZONE)
+        user(scenario, replica, "bob", steps((0, 5), (2 * HOUR, 0)))
+        users(scenario, replica, ok=1)
+    # the day of another job goes on
+    replica = watched(scenario, Replica("a:9867", job="later", unread=spans))
+    user(scenario, replica, "bob", 5)
+    users(scenario, replica, ok=1)
+    later = _without_limit("bob", "$5.00", "later")
+    bobs = [_without_limit("bob", "$5.00", job, 2 * HOUR) for job in ("unread", "budgets", "dead")]
+    scenario.fires(119 * MINUTE, "user_without_limit", *bobs, later)
+    for minute in (120, 122, 129, 150):
+        scenario.fires(minute * MINUTE, "user_without_limit", later)
+    return scenario
+
+
 def _counter(scenario: Scenario, name: str, changes: Value, **labels: str) -> None:
     scenario.raw(name, labels, changes)
 
 
-def _notifications() -> Scenario:
-    scenario = Scenario("fires for a quarter of an hour when a notification was not delivered", 60 * MINUTE)
-    name = "alertmanager_notifications_failed_total"
-    # two of a cluster, the one that failed being either; and failures of long ago
-    for instance, failed in (("a:9093", 1), ("b:9093", 0)):
-        labels = {"job": "alertmanager", "instance": instance, "integration": "discord"}
-        _counter(scenario, name, steps((0, 3), (20 * MINUTE, 3 + failed)), **labels, reason="rateLimited")
-        _counter(scenario, name, 0, **labels, reason="other")
-        _counter(scenario, name, 9, **{**labels, "integration": "webhook"}, reason="other")
-    said = companion(
+def _alertmanager(scenario: Scenario, instance: str, failed: Value, sent: Value, **more: str) -> None:
+    """What one of a cluster has tried to send to Discord, and what of it was refused."""
+    labels = {"job": "alertmanager", "instance": instance, "integration": "discord", **more}
+    _counter(scenario, "alertmanager_notifications_failed_total", failed, **labels, reason="clientError")
+    _counter(scenario, "alertmanager_notifications_failed_total", 9, **labels, reason="other")
+    _counter(scenario, "alertmanager_notifications_total", sent, **labels)
+
+
+def _undelivered(job: str = "alertmanager", integration: str = "discord") -> Expected:
+    return companion(
         "notifications_failing",
         "critical",
         "Notifications do not arrive.",
-        "Alertmanager could not deliver by discord within the last quarter of an hour.",
-        job="alertmanager",
-        integration="discord",
+        f"Alertmanager could not deliver by {integration}, and nothing has been delivered since.",
+        job=job,
+        integration=integration,
     )
-    scenario.silent("notifications_failing", 19 * MINUTE, 36 * MINUTE)
-    scenario.fires(20 * MINUTE, "notifications_failing", said)
-    scenario.fires(34 * MINUTE, "notifications_failing", said)
+
+
+def _notifications() -> Scenario:
+    scenario = Scenario("fires when nothing is delivered for six minutes after a message was refused", 60 * MINUTE)
+    # a critical message is tried every minute, and by either of two; others arrive elsewhere
+    tries = steps(*((minute * MINUTE, minute - 19) for minute in range(20, 40)))
+    _alertmanager(scenario, "a:9093", lambda s: 3 + (tries(s) or 0), lambda s: 50 + (tries(s) or 0))
+    _alertmanager(scenario, "b:9093", 7, 7)
+    _alertmanager(scenario, "a:9093", 3, lambda second: second // MINUTE, integration="webhook")
+    _alertmanager(scenario, "c:9093", 3, lambda second: second // MINUTE, job="another")
+    # a milder one every five minutes
+    mild = steps(*((minute * MINUTE, minute // 5 - 3) for minute in range(20, 40, 5)))
+    _alertmanager(scenario, "a:9093", lambda s: mild(s) or 0, lambda s: mild(s) or 0, job="mild")
+    both = _undelivered(), _undelivered("mild")
+    scenario.silent("notifications_failing", 19 * MINUTE, 25 * MINUTE)
+    for minute in (26, 39):
+        scenario.fires(minute * MINUTE, "notifications_failing", *both)
+    scenario.fires(44 * MINUTE, "notifications_failing", both[0])
+    scenario.silent("notifications_failing", 46 * MINUTE)
+    return scenario
+
+
+def _notifications_made_good() -> Scenario:
+    scenario = Scenario("is silent about a message that was refused and then accepted", 60 * MINUTE)
+    for job, again in (("critical", 21), ("warning", 25)):
+        failed = steps((0, 3), (20 * MINUTE, 4))
+        sent = steps((0, 3), (20 * MINUTE, 4), (again * MINUTE, 5))
+        _alertmanager(scenario, "a:9093", failed, sent, job=job)
+    # refused, accepted, and then refused for good
+    failed = steps((0, 0), *((minute * MINUTE, minute - 29) for minute in range(30, 50)))
+    sent = steps((0, 0), (26 * MINUTE, 1), *((minute * MINUTE, minute - 28) for minute in range(30, 50)))
+    _alertmanager(scenario, "a:9093", failed, sent, job="later")
+    # a storm of which some are refused, and all that goes another way, by either of two, is refused
+    some = steps((0, 0), *((minute * MINUTE, (minute - 17) // 3) for minute in range(20, 50)))
+    every = steps((0, 0), *((minute * MINUTE, minute - 19) for minute in range(20, 50)))
+    _alertmanager(scenario, "a:9093", some, every, job="storm")
+    _alertmanager(scenario, "b:9093", some, some, job="storm")
+    _alertmanager(scenario, "a:9093", some, some, job="storm", integration="webhook")
+    webhook = _undelivered("storm", "webhook")
+    scenario.silent("notifications_failing", *(minute * MINUTE for minute in range(20, 26)))
+    for minute in (27, 35):
+        scenario.fires(minute * MINUTE, "notifications_failing", webhook)
+    scenario.fires(40 * MINUTE, "notifications_failing", _undelivered("later"), webhook)
     return scenario
 
 

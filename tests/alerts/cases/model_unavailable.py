@@ -6,10 +6,11 @@ from exporter import catalog
 from tests.alerts.cases import ratios
 from tests.alerts.cases.common import watched
 from tests.alerts.cases.ratios import STEP, Batch, Kind, Seen, above_of, calls_of
-from tests.alerts.cases.said import Expected, model_over_timeout, model_without_success
-from tests.alerts.scenario import MINUTE, Replica, Scenario, Span, Value, steps
+from tests.alerts.cases.said import Expected, model_over_timeout, model_unavailable, model_without_success
+from tests.alerts.scenario import HOUR, MINUTE, Replica, Scenario, Span, Value, steps
 
 NAME = "model_unavailable"
+KEPT = 5 * MINUTE
 
 
 def add(scenario: Scenario, replica: Replica, key: str, part: str, batches: Sequence[Batch]) -> None:
@@ -66,6 +67,10 @@ def scenarios() -> Iterator[Scenario]:
     yield _half_of_few()
     yield _no_success()
     yield _no_success_again()
+    yield _no_calls_any_more()
+    yield _seen_late()
+    yield _both_reasons()
+    yield _signs_of_trouble()
     yield _no_success_outage()
     yield _no_success_pending()
     yield _no_success_backlog()
@@ -128,15 +133,117 @@ def _no_success() -> Scenario:
     scenario.silent(NAME, 19 * MINUTE, 20 * MINUTE)
     scenario.fires(22 * MINUTE, NAME, three, never)
     scenario.fires(32 * MINUTE, NAME, three, never)
-    spread = model_without_success("spread", 3, "chat: 3")
-    # the calls leave the window after a quarter of an hour, and the alerts are kept for five minutes
+    # the calls leave the window after a quarter of an hour: nobody calls, and nobody knows
+    last = 34 * MINUTE + HOUR + KEPT
+    three, never, spread = (
+        model_without_success(name, calls, unknown_from=last)
+        for name, calls in (("three", 3), ("never", 4), ("spread", 3))
+    )
     edge = model_without_success("edge", 3, "chat: 3")
     scenario.fires(35 * MINUTE, NAME, three, never, spread)
     scenario.fires(36 * MINUTE, NAME, three, never, spread, edge)
-    # the calls leave the window after a quarter of an hour, and the alerts are kept for five minutes
     scenario.fires(39 * MINUTE, NAME, three, never, spread, edge)
-    scenario.fires(43 * MINUTE, NAME, edge)
-    scenario.silent(NAME, 46 * MINUTE, 90 * MINUTE)
+    edge = model_without_success("edge", 3, unknown_from=39 * MINUTE + HOUR + KEPT)
+    scenario.fires(46 * MINUTE, NAME, three, never, spread, edge)
+    return scenario
+
+
+def _no_calls_any_more() -> Scenario:
+    scenario = Scenario(
+        "waits an hour for a success where nobody calls any more, and tells that it is not known then",
+        150 * MINUTE,
+        STEP,
+    )
+    replica = watched(scenario, Replica())
+    at = 20 * MINUTE
+    model(scenario, replica, "quiet", steps((0, 0), (at, 3)), 60)
+    model(
+        scenario, replica, "well-again", steps((0, 0), (at, 3), (70 * MINUTE, 4)), steps((0, 60), (70 * MINUTE, 4200))
+    )
+    # one that fails at once after its timeouts, and too seldom to tell: it has not recovered
+    model(scenario, replica, "fails", steps((0, 0), (at, 3), (37 * MINUTE, 5)), 60)
+    # half of the calls to it time out, then nobody calls; the hour before is well, and no success comes after
+    timed_out = {"operation": "chat", "model": "late"}
+    scenario.show(replica, catalog.OPERATIONS, steps((0, 0), (10 * MINUTE, 50), (at, 60)), **timed_out)
+    scenario.show(replica, catalog.OVER_TIMEOUT, steps((0, 0), (at, 10)), **timed_out)
+    scenario.show(replica, catalog.MODEL_LAST_SUCCESS, at + 30, model="late")
+    scenario.show(replica, catalog.MODEL_TIMEOUT, 90, model="late")
+    quiet, fails, late = 34 * MINUTE + HOUR + KEPT, 34 * MINUTE + HOUR + KEPT, 24 * MINUTE + HOUR + KEPT
+    again = model_without_success("well-again", 3, unknown_from=quiet)
+    for minute in (44, 69):
+        scenario.fires(
+            minute * MINUTE,
+            NAME,
+            model_without_success("quiet", 3, unknown_from=quiet),
+            again,
+            model_without_success("fails", 3, unknown_from=fails),
+            model_over_timeout("late", "100%", "", "1m 30s", "chat: 10", unknown_from=late),
+        )
+    return scenario
+
+
+def _seen_late() -> Scenario:
+    scenario = Scenario("takes a success that is seen three minutes late, and no older one", 80 * MINUTE, STEP)
+    replica = watched(scenario, Replica())
+    for name, seen in (("in-time", 30 * MINUTE), ("too-old", 30 * MINUTE + 25)):
+        calls = steps((0, 0), (20 * MINUTE, 3), (seen, 4))
+        # dated at 26:25: the last sign is that of 29:00, as the calls of the evaluation after it are seen
+        model(scenario, replica, name, calls, steps((0, 60), (seen, 26 * MINUTE + 25 if name == "in-time" else 1559)))
+    said = "It is not known yet whether too-old has recovered."
+    old = model_unavailable("too-old", said, "not known", "0", [], 30 * MINUTE + HOUR + KEPT)
+    scenario.fires(34 * MINUTE, NAME, model_without_success("in-time", 3, "chat: 3"), old)
+    scenario.fires(36 * MINUTE, NAME, old)
+    return scenario
+
+
+def _both_reasons() -> Scenario:
+    scenario = Scenario("is one alert, with both reasons said, and goes on while either holds", 90 * MINUTE, STEP)
+    replica = watched(scenario, Replica())
+    at = 20 * MINUTE
+    labels = {"operation": "chat", "model": "m1"}
+    # calls time out, and then fail at once
+    scenario.show(replica, catalog.OPERATIONS, steps((0, 0), (at, 6), (27 * MINUTE, 12), (32 * MINUTE, 22)), **labels)
+    scenario.show(replica, catalog.OVER_TIMEOUT, steps((0, 0), (at, 4)), **labels)
+    scenario.show(replica, catalog.MODEL_LAST_SUCCESS, 60, model="m1")
+    scenario.show(replica, catalog.MODEL_TIMEOUT, 90, model="m1")
+    late, none = (
+        "66.67% of the calls to m1 (4 of 6 calls) reached their timeout of 1m 30s.",
+        "6 calls to m1 ended, and none of them succeeded.",
+    )
+    short = "66.67% over the timeout", "6 calls without a success"
+    scenario.silent(NAME, 20 * MINUTE)
+    both = model_unavailable("m1", f"{late} {none}", ", ".join(short), "6", ["chat: 4"])
+    scenario.fires(22 * MINUTE, NAME, both)
+    scenario.fires(33 * MINUTE, NAME, model_without_success("m1", 22, "chat: 22"))
+    return scenario
+
+
+def _signs_of_trouble() -> Scenario:
+    record = "job_model:ai_model_unavailable:unknown_from5m_min3"
+    scenario = Scenario(f"{record} is an hour after the last sign of trouble, and gone then", 90 * MINUTE, STEP)
+    jobs = {"read": Replica(job="read"), "unread": Replica(job="unread", unread=[(74 * MINUTE, 80 * MINUTE)])}
+    batches = {
+        # exactly half of them, and one alone of five minutes that makes it more than half of an hour's
+        "half": [(10 * MINUTE, 4, 2)],
+        "one": [(5 * MINUTE, 2, 1), (30 * MINUTE, 1, 1)],
+        "fewer": [(10 * MINUTE, 5, 2)],
+    }
+    for replica in jobs.values():
+        watched(scenario, replica)
+        for name, calls in batches.items():
+            labels = {"operation": "chat", "model": name}
+            scenario.show(replica, catalog.OPERATIONS, calls_of(calls), **labels)
+            scenario.show(replica, catalog.OVER_TIMEOUT, above_of(calls), **labels)
+            scenario.show(replica, catalog.MODEL_LAST_SUCCESS, 11 * MINUTE, model=name)
+    halves, ones = ([f'{record}{{job="{job}", model="{name}"}}' for job in jobs] for name in ("half", "one"))
+    last = 14 * MINUTE + HOUR
+    scenario.figure(11 * MINUTE, record, dict.fromkeys(halves, 11 * MINUTE + HOUR))
+    scenario.figure(20 * MINUTE, record, dict.fromkeys(halves, last))
+    later = dict.fromkeys(ones, 34 * MINUTE + HOUR)
+    scenario.figure(31 * MINUTE, record, dict.fromkeys(halves, last) | dict.fromkeys(ones, 31 * MINUTE + HOUR))
+    scenario.figure(73 * MINUTE, record, dict.fromkeys(halves, last) | later)
+    # while the log is not read, the hour begins anew at each evaluation
+    scenario.figure(76 * MINUTE, record, {ones[0]: 34 * MINUTE + HOUR, ones[1]: 76 * MINUTE + HOUR})
     return scenario
 
 
@@ -170,11 +277,14 @@ def _no_success_outage() -> Scenario:
     jobs = ("unread", "down", "gap")
     scenario.fires(29 * MINUTE, NAME, *(model_without_success("m1", 6, "chat: 6", job=job) for job in jobs))
     held = [model_without_success("m1", 6, job=job) for job in jobs]
-    for minute in (30, 36, 48):
+    # nobody calls after the outage either, and the hour of which that is known begins with its end
+    for minute in (30, 36, 48, 80):
         scenario.fires(minute * MINUTE, NAME, *held)
-    for minute in (80, 104):
-        scenario.fires(minute * MINUTE, NAME, *held[:2])
-    scenario.silent(NAME, 112 * MINUTE, 150 * MINUTE)
+    for minute in (104, 150):
+        unknown = None if minute < 110 else 149 * MINUTE + HOUR + KEPT
+        last = [model_without_success("m1", 6, job=job, unknown_from=unknown) for job in jobs[:2]]
+        gap = model_without_success("m1", 6, job="gap", unknown_from=94 * MINUTE + HOUR + KEPT)
+        scenario.fires(minute * MINUTE, NAME, *last, gap)
     return scenario
 
 
@@ -188,14 +298,15 @@ def _no_success_pending() -> Scenario:
     fired = model_without_success("beside", 6, "chat: 6")
     labels = {**fired["labels"], "alertstate": "firing", "model": "one"}
     scenario.raw("ALERTS", {"alertname": "another_alert", **labels}, 1)
-    scenario.raw("ALERTS", {"alertname": NAME, **labels, "reason": "timeouts"}, 1)
     other = model_without_success("one", 6, "chat: 6", job="other")
     scenario.silent(NAME, 25 * MINUTE)
     scenario.fires(30 * MINUTE, NAME, fired, other)
     held = model_without_success("beside", 6)
     for minute in (31, 32, 39):
         scenario.fires(minute * MINUTE, NAME, held, other)
-    scenario.fires(60 * MINUTE, NAME, held)
+    # of the other job it is known that nobody calls
+    other = model_without_success("one", 6, unknown_from=39 * MINUTE + HOUR + KEPT, job="other")
+    scenario.fires(60 * MINUTE, NAME, held, other)
     return scenario
 
 

@@ -326,8 +326,6 @@ def _pending_at_an_outage(kind: Kind) -> Scenario:
 
     labels = {**beside(10)["labels"], "alertstate": "firing", kind.key: "one"}
     scenario.raw("ALERTS", {"alertname": "another_alert", **labels}, 1)
-    if "reason" in labels:
-        scenario.raw("ALERTS", {"alertname": kind.name, **labels, "reason": "no_success"}, 1)
     for minute in (10, 11, 12, 30, 66):
         scenario.fires(minute * MINUTE, kind.name, beside(minute), of_another_job(minute))
     return scenario

@@ -1,7 +1,7 @@
 """What messages say, written by hand: the compiler has no part in what is expected of it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.alerts.scenario import JOB
@@ -96,8 +96,7 @@ def team_over_limit(value: str, limit: str, ends: int, *contributors: str, job: 
 
 
 def budget_used(rung: int, value: str, ends: int, *contributors: str, user: str = "", job: str = JOB) -> Expected:
-    severity = "critical" if rung == 100 else "warning"
-    labels = {"severity": severity, "job": job, "rung": str(rung), "scope": "user" if user else "team"}
+    labels = {"severity": "warning", "job": job, "rung": str(rung), "scope": "user" if user else "team"}
     what = f"Share of the daily limit spent of user {user}" if user else "The team's share of the daily limit spent"
     said = {
         "summary": "Share of the daily limit spent is at or above a rung of its ladder.",
@@ -151,30 +150,51 @@ def slow_operations(operation: str, value: str, calls: str, *contributors: str, 
     )
 
 
-def _unavailable(reason: str, model: str, description: str, value: str, contributors: Any, job: str) -> Expected:
+def model_unavailable(
+    model: str,
+    description: str,
+    value: str,
+    worst: str,
+    contributors: Sequence[str],
+    unknown_from: int | None = None,
+    job: str = JOB,
+) -> Expected:
+    """`worst` is the figure that the alert is ranked by."""
     return expected(
-        {"severity": "critical", "job": job, "model": model, "reason": reason},
+        {"severity": "critical", "job": job, "model": model},
         summary="A model does not answer in time, or not at all.",
         description=description,
         value=value,
-        rank=rank(value),
+        rank=rank(worst),
         contributors=lines(contributors),
+        unknown_from="" if unknown_from is None else str(unknown_from),
         **links("model_unavailable", f"ai-performance?var-model={model}"),
     )
 
 
 def model_over_timeout(
-    model: str, value: str, counts: str, timeout: str, *contributors: str, took: str = "", job: str = JOB
+    model: str,
+    value: str,
+    counts: str,
+    timeout: str,
+    *contributors: str,
+    took: str = "",
+    unknown_from: int | None = None,
+    job: str = JOB,
 ) -> Expected:
     """`counts` is like `3 of 4 calls`; `took` is the mean of the calls, where it is known."""
     average = f"; on average they took {took}" if took else ""
-    said = f"{value} of the calls to {model} ({counts}) reached their timeout of {timeout}{average}."
-    return _unavailable("timeouts", model, said, value, contributors, job)
+    of = f" ({counts})" if counts else ""
+    said = f"{value} of the calls to {model}{of} reached their timeout of {timeout}{average}."
+    return model_unavailable(model, said, f"{value} over the timeout", value, contributors, unknown_from, job)
 
 
-def model_without_success(model: str, calls: int, *contributors: str, job: str = JOB) -> Expected:
+def model_without_success(
+    model: str, calls: int, *contributors: str, unknown_from: int | None = None, job: str = JOB
+) -> Expected:
     said = f"{calls} calls to {model} ended, and none of them succeeded."
-    return _unavailable("no_success", model, said, str(calls), contributors, job)
+    short = f"{calls} calls without a success"
+    return model_unavailable(model, said, short, str(calls), contributors, unknown_from, job)
 
 
 def companion(name: str, severity: str, summary: str, description: str, **labels: str) -> Expected:
