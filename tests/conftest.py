@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.servers import (
     DockerServer,
@@ -11,6 +12,10 @@ from tests.servers import (
     run_docker_postgres,
     run_embedded_postgres,
 )
+
+# a busy machine may take any time
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 Tell = Callable[[str], None]
 

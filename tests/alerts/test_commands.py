@@ -295,7 +295,7 @@ def test_the_list_shows_where_each_alert_comes_from(rules: Rules) -> None:
         "difference": "",
         "disabled": True,
     }
-    assert listed["budget_used"]["severity"] == "warning/critical"
+    assert listed["budget_used"]["severity"] == "warning"
     assert (listed["watchdog"]["source"], listed["exporter_down"]["severity"]) == ("built-in", "critical/warning")
     _, table, _ = rules.run("list")
     assert [line.split()[0] for line in table.splitlines()[1:]] == [each["id"] for each in listed.values()]
@@ -309,7 +309,8 @@ def test_a_disabled_alert_stays_in_the_file_and_out_of_what_is_built(rules: Rule
     for name in names:
         assert rules.run("disable", name)[0] == 0
     built = yaml.safe_load((rules.built / "rules.yml").read_text())["groups"]
-    assert [group["name"] for group in built] == ["ai-operations-monitoring"]
+    assert [group["name"] for group in built] == ["ai-operations", "ai-operations-monitoring"]
+    assert not [rule for rule in built[0]["rules"] if "alert" in rule]
     assert {rule["labels"]["channel"] for group in built for rule in group["rules"]} == {"discord"}
     code, _, err = rules.run("explain", "high_error_rate")
     assert (code, "is disabled — enable it first: rules enable" in err) == (1, True)

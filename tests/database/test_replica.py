@@ -272,7 +272,6 @@ def test_a_standby_that_is_fed_from_an_archive_lags_by_what_it_replayed_last(tmp
             with running(standby.url(), tmp_path, database=bound) as exporter:
                 assert exporter.wait_ready().wait_up().one(LAG) > 0
 
-
             def replication() -> Entry:
                 return check(standby.url(), tmp_path, database={"max_replica_lag": "1s"}).entries["replication"]
 
