@@ -27,7 +27,8 @@ OPENERS = {
 """The modules that may open a connection."""
 
 SENDERS = {
-    "exporter/database/session.py": "locks",
+    "exporter/database/opening.py": "locks",
+    "exporter/database/session.py": "locks again before each statement",
     "exporter/database/catalog.py": "is called by a session",
     "exporter/database/visibility.py": "is called by a session",
     "exporter/database/replication.py": "asks before a session locks, and names the schema of all that it calls",
@@ -40,7 +41,12 @@ SENDERS = {
 }
 """The modules that may send a statement otherwise than by a `Session`."""
 
-LOCKERS = ("exporter/database/session.py", "exporter/database/replication.py", "exporter/demo/locked.py")
+LOCKERS = (
+    "exporter/database/opening.py",
+    "exporter/database/session.py",
+    "exporter/database/replication.py",
+    "exporter/demo/locked.py",
+)
 """The modules whose statements run before the search path is locked: they name the schema of all that they call."""
 
 ADVISERS = ("exporter/database/views.py",)

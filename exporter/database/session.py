@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -32,6 +32,7 @@ from exporter.database.errors import (
 from exporter.database.layout import Relation, find_log_columns
 from exporter.database.log_query import LogTable
 from exporter.database.login import Login
+from exporter.database.opening import BEGIN, Begun, Opening, is_lost, limits
 from exporter.database.replication import PRIMARY, Replication, Standby
 from exporter.database.visibility import Visibility, look_for_hidden_rows, refuse_doubts
 
@@ -40,35 +41,12 @@ _GRACE = 2.0  # seconds past its time after which a connection that does not ans
 _AT_ONCE = 500 if psycopg.capabilities.has_stream_chunked() else 1
 """Rows of a stream that are in memory at once; libpq before 17 can only fetch them one by one."""
 
-_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-
-# Whoever may create a function or an operator in a schema of the search path could have a statement call it, with our
-# role's rights. So the three below name the schema of all that they call, and the rest runs with a path of the system's
-# own. They end with the transaction: a pooler hands on no session state. The first takes one round trip for all
-# settings, and looks at the role's own path before it goes, since that says which table a bare name means. `pg_temp`
-# stands last: where it is not named, it comes first.
-# JIT is off since compiling the wide aggregate takes longer than running it on an open window.
-_NEEDED = """
-SELECT extract(epoch FROM pg_catalog.now())::pg_catalog.float8, pg_catalog.current_database()::pg_catalog.text,
-       pg_catalog.current_schemas(false)::pg_catalog.text, pg_catalog.current_setting('in_hot_standby', true),
-       pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
-       pg_catalog.set_config('statement_timeout', %(ms)s, true), pg_catalog.set_config('lock_timeout', %(lock)s, true),
-       pg_catalog.set_config('row_security', 'off', true)
-"""
-# Not every server and fork of PostgreSQL has these, and nothing that is read depends on them.
-_WANTED = """,
-       CASE WHEN pg_catalog.current_setting('idle_in_transaction_session_timeout', true) IS NOT NULL
-            THEN pg_catalog.set_config('idle_in_transaction_session_timeout', %(idle)s, true) END,
-       CASE WHEN pg_catalog.current_setting('jit', true) IS NOT NULL
-            THEN pg_catalog.set_config('jit', 'off', true) END
-"""
 # Sent before each statement: a function behind a view may have set another path.
 _LIMIT = """
 SELECT pg_catalog.set_config('statement_timeout', %(ms)s, true), pg_catalog.set_config('lock_timeout', %(lock)s, true),
        pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)
 """
 _SYSTEM = "SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()"
-_LOCK_SHARE = 0.8  # of a statement's time that it may wait for a lock
 
 
 @dataclass(frozen=True)
@@ -83,19 +61,6 @@ class Identity:
         """Whether both mean one table, as far as the systems are known."""
         same_system = not self.system or not other.system or self.system == other.system
         return same_system and (self.database, self.table) == (other.database, other.table)
-
-
-class _Begun(NamedTuple):
-    """What a transaction begins with.
-
-    `clock` is the server's time in seconds since the epoch, `path` has the schemas of the role's own search path, as an
-    array in SQL, and `hot_standby` is a setting that servers before 14 do not have.
-    """
-
-    clock: float
-    database: str
-    path: str
-    hot_standby: str | None
 
 
 _SEQUENCE = itertools.count(1)
@@ -114,7 +79,7 @@ class Session:
         sequence: int,
         deadline: float,
         longest: float,
-        begun: _Begun,
+        begun: Begun,
         system: str,
         info: ConnInfo,
         accepted: Collection[str] = (),
@@ -127,11 +92,10 @@ class Session:
         self._longest = longest
         self.sequence = sequence
         self.clock = begun.clock
-        self._database = begun.database
+        self._begun = begun
         self._system = system
         self._accepted = accepted
         self.replication = replication
-        self._path = begun.path
 
     def run(self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a statement, which gets what is left of the transaction's time.
@@ -173,12 +137,12 @@ class Session:
         left = int(min(self.left, self._longest) * 1000)
         if left < 1:
             raise QueryTimeout("no time was left for the next statement", "raise scrape.timeout, or see `check`")
-        self._cursor.execute(_LIMIT, _limits(left))
+        self._cursor.execute(_LIMIT, limits(left))
 
     @property
     def lost(self) -> bool:
         """Whether the connection has gone, and nothing more can be read."""
-        return _is_lost(self._cursor.connection)
+        return is_lost(self._cursor.connection)
 
     def ask(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]] | None:
         """The rows of a statement that nothing depends on; None where the server refuses it, for whatever reason.
@@ -204,7 +168,7 @@ class Session:
         relation = self.relation(rules.log_table, "tables.log")
         if relation is None:
             raise SchemaProblem(
-                f"no table or view {rules.log_table} in database {self._database}",
+                f"no table or view {rules.log_table} in database {self._begun.database}",
                 "name it in the configuration: tables.log, as schema.name where it is in no schema of the search path",
             )
         log = LogTable(relation, find_log_columns(relation, rules.log_columns.model_dump()))
@@ -226,12 +190,12 @@ class Session:
     def relation(self, name: QualifiedName, setting: str) -> Relation | None:
         """A table or view, or None where there is none; `setting` is where the configuration names it."""
         self.limit()
-        return self._found(find_relation(self._cursor, name, setting, self._path))
+        return self._found(find_relation(self._cursor, name, setting, self._begun.path))
 
     def neighbour(self, name: QualifiedName, setting: str, log: QualifiedName) -> Relation | None:
         """As `relation`, for a table that stands beside the log: without a schema, not one of a stranger to the log."""
         self.limit()
-        return self._found(find_relation(self._cursor, name, setting, self._path, log))
+        return self._found(find_relation(self._cursor, name, setting, self._begun.path, log))
 
     def _found(self, relation: Relation | None) -> Relation | None:
         self._table = None if relation is None else relation.name
@@ -239,7 +203,7 @@ class Session:
 
     def identity(self, log: LogTable) -> Identity:
         """What the state is kept for."""
-        return Identity(self._system, self._database, str(log.relation.name))
+        return Identity(self._system, self._begun.database, str(log.relation.name))
 
 
 class Database:
@@ -266,7 +230,7 @@ class Database:
         self._standby = Standby(self._login.replay)
         self._hot_standby: str | None = None
         self._is_asked = False
-        self._takes_wanted = True
+        self._start = Opening()
 
     def close(self) -> None:
         """Give the connection up."""
@@ -300,8 +264,7 @@ class Database:
             connection = self._begin(min(seconds, self._connect_timeout))
             with self._cut_off_at(connection, deadline + _GRACE), connection.cursor() as cursor:
                 try:
-                    settings = {**_limits(int(seconds * 1000)), "idle": str(int((seconds + _GRACE) * 1000))}
-                    begun = self._configure(cursor, settings)
+                    begun = self._start.configure(cursor, seconds, _GRACE)
                     session = Session(
                         cursor,
                         next(_SEQUENCE),  # the snapshot has just been taken
@@ -330,26 +293,12 @@ class Database:
         if failure is not None:
             raise failure
 
-    def _configure(self, cursor: Rows, settings: Mapping[str, str]) -> _Begun:
-        """Set what the transaction needs, and what it would like to have."""
-        if self._takes_wanted:
-            try:
-                return _begun(cursor.execute(_NEEDED + _WANTED, settings))
-            except psycopg.Error:
-                if _is_lost(cursor.connection):
-                    raise
-                cursor.execute("ROLLBACK")
-                cursor.execute(_BEGIN)
-        begun = _begun(cursor.execute(_NEEDED, settings))
-        self._takes_wanted = False  # only now: it was not the needed ones that were refused
-        return begun
-
     def _begin(self, timeout: float) -> Connection:
         """A connection with an open transaction: the one that is kept, or a new one where that one has died."""
         if self._connection is not None:
             with contextlib.suppress(psycopg.Error), self._cut_off_at(self._connection, time.monotonic() + timeout):
                 self._ask_standby(self._connection)
-                self._connection.execute(_BEGIN)
+                self._connection.execute(BEGIN)
                 return self._connection
             self.close()
             self._cut_off = False
@@ -384,7 +333,7 @@ class Database:
                 self._system = _system_identifier(connection)
                 self._hot_standby = connection.info.parameter_status("in_hot_standby")
                 self._ask_standby(connection)
-                connection.execute(_BEGIN)
+                connection.execute(BEGIN)
                 return connection
         except psycopg.Error as error:
             failure = self._in_our_words(error)
@@ -397,7 +346,7 @@ class Database:
         if self._is_asked:
             self._standby.ask(connection)
 
-    def _replication(self, connection: Connection, begun: _Begun) -> Replication:
+    def _replication(self, connection: Connection, begun: Begun) -> Replication:
         """How the server of the open transaction stands to its primary; servers before 14 do not name the setting."""
         self._hot_standby = begun.hot_standby
         if begun.hot_standby == "off":
@@ -424,7 +373,7 @@ class Database:
                 connection.close()
                 raise given_up(self.info)
             self._connection = connection
-        self._takes_wanted = True  # it may be another server
+        self._start = Opening()  # it may be another server
         return connection
 
     def _in_our_words(self, error: psycopg.Error, session: Session | None = None) -> DatabaseError:
@@ -460,26 +409,12 @@ class Database:
             self.close()
 
 
-def _begun(cursor: Rows) -> _Begun:
-    row = cursor.fetchone()
-    return _Begun(*row[: len(_Begun._fields)]) if row else _Begun(0.0, "", "{}", None)
-
-
-def _limits(milliseconds: int) -> dict[str, str]:
-    """A statement's time, and the shorter time that it may wait for a lock, so that a lock is reported as one."""
-    return {"ms": str(max(1, milliseconds)), "lock": str(max(1, int(milliseconds * _LOCK_SHARE)))}
-
-
-def _is_lost(connection: Connection) -> bool:
-    return connection.broken or connection.closed
-
-
 def _system_identifier(connection: Connection) -> str:
     try:
         row = connection.execute(_SYSTEM).fetchone()
     except psycopg.Error:
         # hosted servers and forks refuse the function in many ways, and what is read does not depend on it
-        if _is_lost(connection):
+        if is_lost(connection):
             raise
         return ""
     return str(row[0]) if row else ""

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from exporter.config import Config
-from exporter.database import resolve_conninfo, session
+from exporter.database import opening, resolve_conninfo
 from exporter.database.session import Database
 from exporter.demo.schema import load_schema
 from tests.database.harness import Log, assert_shows_what_sql_says, running
@@ -63,7 +63,7 @@ def test_a_log_is_read_where_the_system_is_not_identified(log: Log, tmp_path: Pa
 def test_a_setting_that_a_server_lacks_is_left_out(
     log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
-    monkeypatch.setattr(session, "_WANTED", session._WANTED.replace("'jit'", f"'{setting}'"))
+    monkeypatch.setattr(opening, "_WANTED", opening._WANTED.replace("'jit'", f"'{setting}'"))
     with running(log.url, tmp_path) as exporter:
         exporter.wait_ready()
         log.insert(2, cost="0.25")
@@ -74,7 +74,7 @@ def test_a_setting_that_a_server_lacks_is_left_out(
 def test_a_setting_that_a_server_refuses_costs_only_itself(
     log: Log, monkeypatch: pytest.MonkeyPatch, refused: str
 ) -> None:
-    monkeypatch.setattr(session, "_WANTED", f", ({refused})")
+    monkeypatch.setattr(opening, "_WANTED", f", ({refused})")
     database = Database(resolve_conninfo(Config(), {"DATABASE_URL": log.url}), 5, "tests")
     try:
         for _ in range(2):

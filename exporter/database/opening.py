@@ -1,0 +1,90 @@
+"""How a transaction begins: read-only, with its own time limits, and with no search path but the system's own.
+
+Whoever may create a function or an operator in a schema of the search path could have a statement call it with our
+role's rights. So the statements here name the schema of all that they call, and the rest of the transaction runs with
+a path of the system's own. `pg_temp` stands last: where it is not named, it comes first. The settings end with the
+transaction, since a pooler hands on no session state.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import psycopg
+
+from exporter.database.catalog import Rows
+from exporter.database.connection import Connection
+
+BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+# One round trip for all settings. It reads the role's own path before it locks it: that path says which table a bare
+# name means.
+_NEEDED = """
+SELECT extract(epoch FROM pg_catalog.now())::pg_catalog.float8, pg_catalog.current_database()::pg_catalog.text,
+       pg_catalog.current_schemas(false)::pg_catalog.text, pg_catalog.current_setting('in_hot_standby', true),
+       pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
+       pg_catalog.set_config('statement_timeout', %(ms)s, true), pg_catalog.set_config('lock_timeout', %(lock)s, true),
+       pg_catalog.set_config('row_security', 'off', true)
+"""
+# Not every server and fork of PostgreSQL has these, and nothing that is read depends on them. JIT is off because
+# compiling the wide aggregate takes longer than running it on an open window.
+_WANTED = """,
+       CASE WHEN pg_catalog.current_setting('idle_in_transaction_session_timeout', true) IS NOT NULL
+            THEN pg_catalog.set_config('idle_in_transaction_session_timeout', %(idle)s, true) END,
+       CASE WHEN pg_catalog.current_setting('jit', true) IS NOT NULL
+            THEN pg_catalog.set_config('jit', 'off', true) END
+"""
+_LOCK_SHARE = 0.8  # of a statement's time that it may wait for a lock
+
+
+class Begun(NamedTuple):
+    """What a transaction begins with.
+
+    `clock` is the server's time in seconds since the epoch, `path` has the schemas of the role's own search path, as an
+    array in SQL, and `hot_standby` is a setting that servers before 14 do not have.
+    """
+
+    clock: float
+    database: str
+    path: str
+    hot_standby: str | None
+
+
+class Opening:
+    """Begins the transactions of one connection, and remembers what its server refuses."""
+
+    def __init__(self) -> None:
+        self._takes_wanted = True
+
+    def configure(self, cursor: Rows, seconds: float, grace: float) -> Begun:
+        """Configure the transaction that was just begun: `seconds` for a statement, and `grace` more while it is idle.
+
+        A server that refuses a setting that is only wanted is asked for the needed ones alone from then on. Raises the
+        driver's error where it refuses those, or where the connection is lost.
+        """
+        settings = {**limits(int(seconds * 1000)), "idle": str(int((seconds + grace) * 1000))}
+        if self._takes_wanted:
+            try:
+                return _begun(cursor.execute(_NEEDED + _WANTED, settings))
+            except psycopg.Error:
+                if is_lost(cursor.connection):
+                    raise
+                cursor.execute("ROLLBACK")
+                cursor.execute(BEGIN)
+        begun = _begun(cursor.execute(_NEEDED, settings))
+        self._takes_wanted = False  # only now: it was not the needed ones that were refused
+        return begun
+
+
+def limits(milliseconds: int) -> Mapping[str, str]:
+    """A statement's time, and the shorter time that it may wait for a lock, so that a lock is reported as one."""
+    return {"ms": str(max(1, milliseconds)), "lock": str(max(1, int(milliseconds * _LOCK_SHARE)))}
+
+
+def is_lost(connection: Connection) -> bool:
+    """Whether nothing more can be read by the connection."""
+    return connection.broken or connection.closed
+
+
+def _begun(cursor: Rows) -> Begun:
+    row = cursor.fetchone()
+    return Begun(*row[: len(Begun._fields)]) if row else Begun(0.0, "", "{}", None)
