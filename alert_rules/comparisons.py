@@ -75,7 +75,7 @@ def unavailable_in_words(ask: Ask) -> str:
     return (
         f"{HALF:.0%} of the calls or more reached the timeout, and for certain more than {CLEARLY:.0%} of them did:"
         f" {levels_in_words(tallies)}. For calls without a success, {ask.min_operations} of them in"
-        f" {duration(3 * ask.window)} decide."
+        f" {duration(NO_SUCCESS_WINDOWS * ask.window)} decide."
     )
 
 
