@@ -7,24 +7,16 @@ from typing import Any
 
 import yaml
 
-from alert_rules.channels import FAILURES, HEARTBEAT, Channel, Channels
+from alert_rules.channels import Channel, Channels
 from alert_rules.conventions import NO_SEVERITY, SEVERITIES
 from alert_rules.implications import Implication
+from exporter.alerting import FAILURES, HEARTBEAT, TEST_ALERT, TEST_MESSAGE, TEST_RECEIVER, TEST_TITLE, TRY_SECONDS
 
 TEMPLATE_FILE = "discord.tmpl"
 """The messages' template, beside the configuration."""
 
 NOTIFICATIONS_FAILING, WATCHDOG = "notifications_failing", "watchdog"
-TEST_ALERT = "ai_monitoring_test"
-"""The alert by which `verify` proves that messages reach a channel."""
-
-TEST_RECEIVER = "test:"
-"""Before a channel's name, the receiver of its test alerts. No channel's own name can hold the colon."""
-
-_TEST_TITLE = "🧪 A test: alerts reach this channel."
-_TEST_MESSAGE = "Sent by ai-operation-exporter verify. There is nothing to do."
-# How long Alertmanager tries to deliver a test; a message that it gives up is not tried again.
-_TEST_INTERVAL, _TEST_REPEAT = "30s", "24h"
+_TEST_REPEAT = "24h"
 
 # Two alerts are about the same thing where all of these are equal; a label that both lack counts as equal, hence the
 # alert's name among them. Scope and reason, since one does not imply another. The channel, since one that is told only
@@ -173,7 +165,7 @@ def _test_route(channel: Channel) -> dict[str, Any]:
         "matchers": [f'alertname="{TEST_ALERT}"', f'channel="{channel.name}"'],
         "group_by": ["alertname", "channel", "run"],
         "group_wait": "0s",
-        "group_interval": _TEST_INTERVAL,
+        "group_interval": f"{TRY_SECONDS}s",
         "repeat_interval": _TEST_REPEAT,
     }
 
@@ -181,10 +173,10 @@ def _test_route(channel: Channel) -> dict[str, Any]:
 def _inhibitions(alerts: Sequence[RoutedAlert]) -> list[dict[str, Any]]:
     """Only an alert that is true whenever its inhibitor is may be inhibited.
 
-    Alertmanager never says that an alert is resolved which resolved while it was inhibited, and then takes the next
-    firing of it for the one it has told already: silence until `repeat_interval`. A higher rung, and a worse severity
-    of the same alert, imply the lower one, which therefore resolves no earlier. An exporter that is down implies
-    nothing about spend: its alerts are held, not silenced, and may resolve at midnight.
+    Alertmanager never sends the resolution of an alert that resolves while inhibited, and takes its next firing for one
+    that it has sent already: silence until `repeat_interval`. A higher rung, and a worse severity of the same alert,
+    imply the lower one, which therefore resolves no earlier. An exporter that is down implies nothing about spend: its
+    alerts are held, not silenced, and may resolve at midnight.
     """
     rules = [
         _inhibition(f'severity=~"{"|".join(SEVERITIES[i + 1 :])}"', f'severity="{worse}"')
@@ -224,7 +216,7 @@ def _literal(text: str) -> str:
 
 def _test_receiver(channel: Channel) -> dict[str, Any]:
     """The channel's own webhook, by another name: Alertmanager counts what it delivers by receiver."""
-    config = {"send_resolved": False, "title": _TEST_TITLE, "message": _TEST_MESSAGE}
+    config = {"send_resolved": False, "title": f"🧪 {TEST_TITLE}", "message": TEST_MESSAGE}
     return {"name": TEST_RECEIVER + channel.name, "discord_configs": [{**_webhook(channel), **config}]}
 
 

@@ -11,12 +11,12 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from alert_rules.conventions import CHANNEL_NAME
 from alert_rules.errors import RulesError, wrong
 from alert_rules.source import Source, read_source
+from exporter.alerting import FAILURES, HEARTBEAT
 from exporter.document import SettingPath
 
 SECRETS_FOLDER = "/etc/alertmanager/secrets"
 """Where Alertmanager finds the files with the webhooks' URLs, unless a channel names another file."""
 
-FAILURES, HEARTBEAT = "failures", "heartbeat"
 # Discord refuses these in a webhook's name ("clyde" too), and names past 80 characters.
 _USERNAMES_REFUSED = ("discord", "clyde")
 

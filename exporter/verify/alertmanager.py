@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import yaml
 
+from exporter.alerting import TEST_ALERT, TEST_RECEIVER, TRY_SECONDS
 from exporter.finding import Finding, Level, fail, ok, skipped
 from exporter.verify import delivery
 from exporter.verify.built import ROUTING_AS_BUILT, RULES_AS_BUILT, Built, judge_routing
-from exporter.verify.delivery import TEST_ALERT
+from exporter.verify.delivery import TEST
 from exporter.verify.exporter import parse
 from exporter.verify.web import Part, UnansweredError, first_line
 from exporter.wording import listing
@@ -43,7 +44,7 @@ def judge_receivers(text: str) -> Finding:
     config = yaml.safe_load(text)
     receivers = config.get("receivers") if isinstance(config, Mapping) else None
     names = [str(each["name"]) for each in receivers or () if each.get("discord_configs")]
-    names = [name for name in names if not name.startswith(delivery.RECEIVER)]
+    names = [name for name in names if not name.startswith(TEST_RECEIVER)]
     if not names:
         return fail(RECEIVERS, "none of its receivers sends to Discord", mend)
     return ok(RECEIVERS, f"to Discord: {listing(names)}")
@@ -51,7 +52,7 @@ def judge_receivers(text: str) -> Finding:
 
 def not_asked_for() -> Finding:
     """No test alert is sent unless it is asked for: people would see it."""
-    return Finding(TEST_ALERT, Level.SKIPPED, "not sent; --send-test-alert sends one")
+    return Finding(TEST, Level.SKIPPED, "not sent; --send-test-alert sends one")
 
 
 def send_test_alert(part: Part, seconds: float) -> list[Finding]:
@@ -68,13 +69,13 @@ def send_test_alert(part: Part, seconds: float) -> list[Finding]:
         # each member of a cluster waits for those before it
         wait = _PEER_SECONDS * max(0, len(status.get("cluster", {}).get("peers") or ()) - 1)
         run = delivery.Run(uuid.uuid4().hex[:12], tested, wait, _before(part, seconds))
-        _post(part, run, timedelta(seconds=delivery.TRY_SECONDS - 1 + wait))
+        _post(part, run, timedelta(seconds=TRY_SECONDS - 1 + wait))
         return _follow(part, run, seconds + wait)
     except UnansweredError as error:
-        return [fail(TEST_ALERT, str(error), "start Alertmanager, and ask again")]
+        return [fail(TEST, str(error), "start Alertmanager, and ask again")]
     except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError):
         found = f"{part.url} does not answer as Alertmanager does"
-        return [fail(TEST_ALERT, found, "name Alertmanager's own address: --alertmanager-url")]
+        return [fail(TEST, found, "name Alertmanager's own address: --alertmanager-url")]
 
 
 def _before(part: Part, seconds: float) -> delivery.Look:
@@ -118,9 +119,9 @@ def _follow(part: Part, run: delivery.Run, seconds: float) -> list[Finding]:
 def _look(part: Part, taken: float) -> delivery.Look:
     # The counts first: a test that is not listed afterwards is in none of them.
     samples = parse(part.text("/metrics"))
-    groups = part.json("/api/v2/alerts/groups", {"filter": f'alertname="{delivery.ALERT_NAME}"'})
+    groups = part.json("/api/v2/alerts/groups", {"filter": f'alertname="{TEST_ALERT}"'})
     # An alert is listed for each receiver, and muted for some of them: first as its own receiver has it.
-    groups.sort(key=lambda group: not group["receiver"]["name"].startswith(delivery.RECEIVER))
+    groups.sort(key=lambda group: not group["receiver"]["name"].startswith(TEST_RECEIVER))
     return delivery.Look(taken, samples, [alert for group in groups for alert in group["alerts"]])
 
 

@@ -1,10 +1,11 @@
-"""What the servers run, compared with what alerts.yaml builds; who knows how to build it is the caller."""
+"""What the servers run, compared with what alerts.yaml builds; the caller knows how to build it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import yaml
 
+from exporter.alerting import FAILURES, HEARTBEAT
 from exporter.finding import Finding, Level, fail, ok, warn
 from exporter.wording import listing
 
@@ -12,21 +13,18 @@ RULES_AS_BUILT, ROUTING_AS_BUILT = "rules as built", "routing as built"
 
 _RULES = (
     "run `rules build`, then reload Prometheus: docker compose kill --signal SIGHUP prometheus\n"
-    "if that changes nothing, see that rule_files names the rules.yml that was built, and nothing else of ours"
+    "if that changes nothing, check that rule_files names the rules.yml that was built, and no older one"
 )
 _ROUTING = (
     "run `rules build`, then reload Alertmanager: docker compose kill --signal SIGHUP alertmanager\n"
-    "if that changes nothing, see that it was started with the alertmanager.yml that was built"
+    "if that changes nothing, check that it was started with the alertmanager.yml that was built"
 )
-
-_GENERATED = {"failures", "heartbeat"}
-"""Receivers that every configuration that is generated has."""
 
 _OWN = "keep its routes and receivers as alert_rules/generated/alertmanager.yml shows them"
 
 
 class Built(Protocol):
-    """What is built: each method names what a server has otherwise, one text a difference, none where nothing is."""
+    """What is built: each method names where a server differs, one text for each difference."""
 
     def rule_differences(self, groups: Sequence[Mapping[str, Any]]) -> Sequence[object]:
         """Against the groups that Prometheus' /api/v1/rules lists."""
@@ -54,22 +52,22 @@ def judge_rules(built: Built, groups: Sequence[Mapping[str, Any]]) -> Finding:
     """Whether Prometheus runs the rules that are built."""
     differences = built.rule_differences(groups)
     if differences:
-        return fail(RULES_AS_BUILT, _said(differences), _RULES)
+        return fail(RULES_AS_BUILT, _listed(differences), _RULES)
     return ok(RULES_AS_BUILT, "Prometheus has loaded what alerts.yaml builds")
 
 
 def judge_routing(built: Built, text: str) -> Finding:
     """Whether Alertmanager runs the configuration that is built."""
     try:
-        if not {str(each["name"]) for each in yaml.safe_load(text)["receivers"]} >= _GENERATED:
+        if not {str(each["name"]) for each in yaml.safe_load(text)["receivers"]} >= {FAILURES, HEARTBEAT}:
             return warn(ROUTING_AS_BUILT, "Alertmanager has a configuration of your own: not compared", _OWN)
         differences = built.config_differences(text)
     except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError):
-        return fail(ROUTING_AS_BUILT, "Alertmanager's configuration is not to be understood", _ROUTING)
+        return fail(ROUTING_AS_BUILT, "Alertmanager's configuration cannot be understood", _ROUTING)
     if differences:
-        return fail(ROUTING_AS_BUILT, _said(differences), _ROUTING)
+        return fail(ROUTING_AS_BUILT, _listed(differences), _ROUTING)
     return ok(ROUTING_AS_BUILT, "Alertmanager has loaded what alerts.yaml and channels.yaml build")
 
 
-def _said(differences: Sequence[object]) -> str:
+def _listed(differences: Sequence[object]) -> str:
     return listing([str(each) for each in differences], most=6)

@@ -1,4 +1,4 @@
-"""A test alert, followed until the channel has taken its own message: pure judgement of what Alertmanager tells."""
+"""A test alert, followed until the channel has taken its own message: judged by what Alertmanager reports. Pure."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -6,17 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from exporter.alerting import TEST_ALERT, TEST_MESSAGE, TEST_RECEIVER, TEST_TITLE, TRY_SECONDS
 from exporter.finding import Finding, fail, ok
 from exporter.verify.exporter import Samples
 from exporter.wording import listing
 
-TEST_ALERT = "test alert"
-ALERT_NAME = "ai_monitoring_test"
-RECEIVER = "test:"
-"""Before a channel's name, the receiver that the generated configuration has for its test alerts."""
-
-TRY_SECONDS = 30.0
-"""How long Alertmanager tries to deliver a test: `group_interval` of its route."""
+TEST = "test alert"
+"""What the report calls the check."""
 
 _INTEGRATION = ("integration", "discord")
 _GIVEN_UP = "alertmanager_notifications_failed_total"
@@ -44,7 +40,7 @@ class Channel:
     @property
     def receiver(self) -> str:
         """The receiver that takes its test alerts, and nothing else."""
-        return RECEIVER + self.name
+        return TEST_RECEIVER + self.name
 
 
 @dataclass(frozen=True)
@@ -115,19 +111,19 @@ def channels(config: Any) -> list[Channel]:
     """The channels that a loaded configuration can test, by its receivers."""
     receivers = config.get("receivers") if isinstance(config, Mapping) else None
     return [
-        Channel(str(each["name"])[len(RECEIVER) :], str(each["discord_configs"][0].get("webhook_url_file", "its file")))
+        Channel(name.removeprefix(TEST_RECEIVER), str(each["discord_configs"][0].get("webhook_url_file", "its file")))
         for each in receivers or ()
-        if str(each.get("name")).startswith(RECEIVER) and each.get("discord_configs")
+        if (name := str(each.get("name"))).startswith(TEST_RECEIVER) and each.get("discord_configs")
     ]
 
 
 def alert(channel: str, run: str, now: datetime, lasts: timedelta) -> Mapping[str, Any]:
     """The test alert of a channel as Alertmanager's API takes it; `run` sets it apart from those of other commands."""
     return {
-        "labels": {"alertname": ALERT_NAME, "severity": "info", "channel": channel, "run": run},
+        "labels": {"alertname": TEST_ALERT, "severity": "info", "channel": channel, "run": run},
         "annotations": {
-            "summary": "A test: alerts reach this channel.",
-            "description": "Sent by ai-operation-exporter verify. There is nothing to do.",
+            "summary": TEST_TITLE,
+            "description": TEST_MESSAGE,
         },
         # older than it is, so that an end at once is still after its beginning
         "startsAt": (now - timedelta(seconds=1)).isoformat(),
@@ -150,7 +146,7 @@ class Run:
 
     def name(self, channel: Channel) -> str:
         """What the report calls the test of a channel."""
-        return TEST_ALERT if len(self.tested) == 1 else f"{TEST_ALERT} {channel.name}"
+        return TEST if len(self.tested) == 1 else f"{TEST} {channel.name}"
 
 
 def judge(run: Run, channel: Channel, now: Look, others: int) -> Finding | None:
@@ -174,7 +170,9 @@ def judge(run: Run, channel: Channel, now: Look, others: int) -> Finding | None:
         return ok(name, f"accepted by the webhook of {channel.name} after {now.taken:.0f} s")
     fix = _WEBHOOK.format(file=channel.file)
     if others:
-        found = f"{counts.given_up:g} of {counts.ended:g} tests at the same time were refused: ask again alone"
+        found = (
+            f"{counts.given_up:g} of {counts.ended:g} tests at the same time were refused: run this one again, alone"
+        )
         return fail(name, found, fix)
     return fail(name, f"not accepted by the webhook of {channel.name}: {_why(counts)}", fix)
 
@@ -193,7 +191,7 @@ def judge_late(run: Run, channel: Channel, now: Look) -> Finding:
 
 def no_route(text: str = "its configuration has no receiver for test alerts") -> Finding:
     """The configuration that is loaded was not built by this version."""
-    return fail(TEST_ALERT, text, _RELOAD)
+    return fail(TEST, text, _RELOAD)
 
 
 def _by_integration(run: Run, name: str, now: Look) -> Finding | None:
@@ -207,7 +205,7 @@ def _by_integration(run: Run, name: str, now: Look) -> Finding | None:
         return ok(name, f"accepted, as all {counts.ended:g} messages to Discord since then were")
     if not counts.accepted:
         return fail(name, f"not accepted: {_why(counts)}", _WEBHOOK.format(file="its channel's file"))
-    found = f"not proven: {counts.given_up:g} of {counts.ended:g} messages were refused, and nothing tells which"
+    found = f"not proven: {counts.given_up:g} of {counts.ended:g} messages were refused, and it is not known which"
     return fail(name, found, _BY_RECEIVER)
 
 
@@ -234,5 +232,5 @@ def _is(found: Mapping[str, Any], channel: str, run: str | None = None) -> bool:
 def _why(counts: Counts) -> str:
     """Why messages were given up, by the reason that Alertmanager counts."""
     # 0.28 knows no reason for what Discord refuses; later versions do
-    words = {"contextDeadlineExceeded": f"no answer within {TRY_SECONDS:.0f} s", "other": "refused", "": "refused"}
+    words = {"contextDeadlineExceeded": f"no answer within {TRY_SECONDS} s", "other": "refused", "": "refused"}
     return listing(sorted({words.get(reason, f"refused ({reason})") for reason in counts.reasons})) or "refused"

@@ -123,7 +123,7 @@ def _alertmanager(url: str, built: Built | Finding, *, test_alert: bool) -> Iter
     if findings[0].level is Level.FAIL:
         yield skipped(alertmanager.RECEIVERS, alertmanager.ALERTMANAGER)
         yield skipped(ROUTING_AS_BUILT, alertmanager.ALERTMANAGER)
-        yield skipped(delivery.TEST_ALERT, alertmanager.ALERTMANAGER)
+        yield skipped(delivery.TEST, alertmanager.ALERTMANAGER)
     elif test_alert:
         yield from alertmanager.send_test_alert(part, TEST_ALERT_SECONDS)
     else:

@@ -17,6 +17,7 @@ from alert_rules.alertmanager import RoutedAlert, Timing, alertmanager_config
 from alert_rules.channels import Channel, Channels
 from deploy.discord_receiver import Answer
 from exporter.finding import Finding, Level
+from exporter.verify import alertmanager as verify_alertmanager
 from exporter.verify import delivery
 from exporter.verify.alertmanager import send_test_alert
 from exporter.verify.web import Page, Part
@@ -201,7 +202,8 @@ def test_a_webhook_that_alertmanager_tries_again_is_said(tmp_path: Path, server:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A configuration by which Alertmanager gives up as soon as it can."""
-    monkeypatch.setattr(delivery, "TRY_SECONDS", 10.0)
+    for module in (verify_alertmanager, delivery):
+        monkeypatch.setattr(module, "TRY_SECONDS", 10)
     written = config()
     written["route"]["routes"][0]["group_interval"] = "10s"
     return written
