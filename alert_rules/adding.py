@@ -43,10 +43,11 @@ def add_alert(
     replace_webhook: bool = False,
     status: Callable[[str], str] = lambda _: ACTIVE,
 ) -> Added:
-    """Add the alert that a request asks for, and build; RulesError says what is wrong with it, and nothing is changed.
+    """Add the alert that a request asks for, and build.
 
-    What `build` must do, and what a process that is ended on the way leaves, is said at `change`. `status` is asked
-    afterwards, by the alert's name, whether the servers have loaded what was built.
+    `change` says what `build` must do, and what a killed process leaves. `status` answers afterwards, by the alert's
+    name, whether the servers have loaded what was built. Raises `RulesError` for what is wrong with the request; then
+    nothing is changed.
     """
     request = parse_request(text, quantities)
     if unknown := [name for name in request.channels if name not in channels.names]:
@@ -56,23 +57,19 @@ def add_alert(
         )
     file = str(places.alerts)
 
-    written: list[Secret] = []
-
     def plan(before: bytes) -> Change:
         after = append_alert(before, request.settings, file)
-        secret = _secret(request, places, channels, replace=replace_webhook)
-        written.extend([secret] if secret else [])
-        return Change(after, secret)
+        return Change(request.name, after, _secret(request, places, channels, replace=replace_webhook))
 
     def build_and_blame() -> None:
         try:
             build()
         except RulesError as error:
-            # The line in the file is gone when this is read.
+            # The line is taken out again before anybody reads this.
             raise RulesError(_by_field(error.problems, file, places.alerts.read_bytes(), request)) from None
 
-    change(places, plan, build_and_blame, _UNDONE)
-    return Added(alert_id(request.name), request.name, status(request.name), written[0].path if written else None)
+    made = change(places, plan, build_and_blame, _UNDONE)
+    return Added(alert_id(made.name), made.name, status(made.name), made.secret.path if made.secret else None)
 
 
 def _by_field(problems: tuple[str, ...], file: str, content: bytes, request: AddRequest) -> list[str]:

@@ -29,19 +29,21 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The text that alerts.yaml shall have, and a secret that must be there before it."""
+    """The alert that is changed by its name, the text that alerts.yaml is to have, and a secret to write before it."""
 
+    name: str
     text: bytes
     secret: Secret | None = None
 
 
-def change(places: Places, plan: Callable[[bytes], Change], build: Callable[[], None], undone: str) -> None:
-    """Make the change that is planned from what alerts.yaml holds, and build. After a `RulesError` nothing is changed.
+def change(places: Places, plan: Callable[[bytes], Change], build: Callable[[], None], undone: str) -> Change:
+    """Make the change that is planned from what alerts.yaml holds, build, and return it.
 
-    `build` compiles alerts.yaml as it then is, and raises where it cannot; it must not have written anything then. One
-    change at a time: others wait. A process that is ended on the way leaves alerts.yaml as it was or with the whole
-    change, and the secret's file as it was or with the whole secret, never the change before the secret. `undone` is
-    said where a change was begun and put back.
+    `build` compiles the new alerts.yaml. It must raise before it writes anything. Changes run one at a time: others
+    wait. A process that is killed on the way leaves alerts.yaml as it was or with the whole change, and the secret's
+    file as it was or with the whole secret, never the change without its secret.
+
+    Raises `RulesError` where the change cannot be made. Then nothing is changed, and `undone` says so.
     """
     alerts = places.alerts.resolve()
     with locked(alerts.parent):
@@ -59,6 +61,7 @@ def change(places: Places, plan: Callable[[bytes], Change], build: Callable[[], 
             if isinstance(error, OSError):
                 raise RulesError([f"{error.filename}: {error.strerror} — make it writable", undone]) from None
             raise
+    return planned
 
 
 def _read(path: Path) -> tuple[bytes, int]:
@@ -69,7 +72,7 @@ def _read(path: Path) -> tuple[bytes, int]:
 
 
 def _put_back(alerts: Path, before: bytes, mode: int, planned: Change) -> None:
-    # What somebody has saved in the meantime is theirs.
+    # What somebody else has saved in the meantime stays.
     if alerts.read_bytes() == planned.text:
         replace_file(alerts, before, mode)
     secret = planned.secret

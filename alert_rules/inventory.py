@@ -16,7 +16,8 @@ BUILT_IN = "built-in"
 class Listed:
     """An alert; `source` is the file and line, or `built-in`.
 
-    `loaded` is whether Prometheus has it as it is built, None where that cannot be told; `difference` what it has else.
+    `loaded` is whether Prometheus has it as it is built, None if that is not known. `difference` is what
+    it has instead.
     """
 
     id: str
@@ -57,9 +58,12 @@ def inventory(built: Compiled, source: Source, states: Callable[[str], RuleState
 
 
 def _listed(about: tuple[str, str, str, str, str], state: RuleState, *, disabled: bool) -> Listed:
-    # What is disabled is as it is built where Prometheus has nothing of it.
-    loaded = None if state.loaded is None else state.difference not in ("", "not loaded") if disabled else state.loaded
-    return Listed(alert_id(about[0]), *about, loaded, "" if disabled and not loaded else state.difference, disabled)
+    loaded, difference = state.loaded, state.difference
+    if disabled:
+        # It is as built where Prometheus has nothing of it.
+        loaded = None if loaded is None else difference not in ("", "not loaded")
+        difference = difference if loaded else ""
+    return Listed(alert_id(about[0]), *about, loaded, difference, disabled)
 
 
 _HEADER = ("ID", "NAME", "CONDITION", "SEVERITY", "CHANNEL", "SOURCE", "LOADED")

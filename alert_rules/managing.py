@@ -23,14 +23,14 @@ class Changed:
 
 
 def remove(wanted: str, places: Places, builtin: Collection[str], build: Callable[[], None]) -> Changed:
-    """Take an alert out, and build. `RulesError` says why it cannot be, and nothing is changed."""
+    """Remove an alert, and build. Raises `RulesError` where that is not possible; then nothing is changed."""
     return _edit(wanted, places, builtin, build, remove_alert, "removed")
 
 
 def switch(
     wanted: str, places: Places, builtin: Collection[str], build: Callable[[], None], *, disabled: bool
 ) -> Changed:
-    """Switch an alert off or on, and build; one that is so already stays so. `RulesError` as above."""
+    """Disable or enable an alert, and build; one that is so already stays so. Raises `RulesError` like `remove`."""
     done = "disabled" if disabled else "enabled"
     return _edit(wanted, places, builtin, build, partial(set_disabled, disabled=disabled), done)
 
@@ -43,27 +43,21 @@ def _edit(
     edit: Callable[[bytes, str, str], tuple[bytes, str]],
     done: str,
 ) -> Changed:
-    names: list[str] = []
     for name in builtin:
         if wanted in (name, alert_id(name)):
-            raise RulesError(
-                [
-                    f"{name} is a built-in alert, which watches the monitoring itself: it cannot be {done} — silence it"
-                    " in Alertmanager, or route it elsewhere"
-                ]
-            )
+            problem = f"{name} is a built-in alert, which watches the monitoring itself: it cannot be {done}"
+            raise RulesError([f"{problem} — silence it in Alertmanager, or route it elsewhere"])
 
     def plan(before: bytes) -> Change:
         after, name = edit(before, wanted, str(places.alerts))
-        names.append(name)
-        return Change(after)
+        return Change(name, after)
 
-    change(places, plan, build, f"the alert was not {done}: all files are as they were")
-    return Changed(alert_id(names[0]), names[0])
+    made = change(places, plan, build, f"the alert was not {done}: all files are as they were")
+    return Changed(alert_id(made.name), made.name)
 
 
 def unused_secrets(places: Places, channels: Channels) -> list[tuple[str, Path]]:
-    """The channels that no alert of alerts.yaml names, and the files with their webhooks' URLs that are still there."""
+    """The channels that no alert of alerts.yaml names, each with the file that still holds its webhook's URL."""
     data = read_document(places.alerts.read_bytes()).data
     used: set[str] = set()
     for alert in data["alerts"]:

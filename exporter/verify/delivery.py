@@ -171,7 +171,7 @@ def judge(run: Run, channel: Channel, now: Look, others: int) -> Finding | None:
     fix = _WEBHOOK.format(file=channel.file)
     if others:
         found = (
-            f"{counts.given_up:g} of {counts.ended:g} tests at the same time were refused: run this one again, alone"
+            f"{counts.given_up:g} of {counts.ended:g} tests at the same time were refused: run it again, alone"
         )
         return fail(name, found, fix)
     return fail(name, f"not accepted by the webhook of {channel.name}: {_why(counts)}", fix)

@@ -256,7 +256,7 @@ def test_the_test_alert_ends_when_it_is_told_to() -> None:
         (
             look(asked=2, refused=1, given_up=1),
             1,
-            "1 of 2 tests at the same time were refused: run this one again, alone",
+            "1 of 2 tests at the same time were refused: run it again, alone",
         ),
         (look(asked=1, process=8), 0, "the address leads to several Alertmanagers in turn, or it was restarted"),
         (look(alerts=[held(silencedBy=["s"])]), 0, "silenced by s"),
