@@ -21,8 +21,9 @@ from alert_rules.limits import team_limits, told_twice
 from alert_rules.loaded import Built
 from alert_rules.managing import remove, switch, unused_secrets
 from alert_rules.quantities import LIMITS, QUANTITIES
-from alert_rules.reloading import Reload, Servers, activate, rule_states
+from alert_rules.reloading import Reload, activate
 from alert_rules.runbook import write_first_runbook
+from alert_rules.servers import Servers, rule_states
 from alert_rules.source import read_source
 
 FOLDER = Path("alert_rules")

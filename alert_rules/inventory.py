@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 
 from alert_rules.building import Compiled
 from alert_rules.conventions import COMPANIONS_GROUP
-from alert_rules.reloading import RuleState
+from alert_rules.loaded import NOT_LOADED
 from alert_rules.request import alert_id
+from alert_rules.servers import RuleState
 from alert_rules.source import Source
 
 BUILT_IN = "built-in"
@@ -61,7 +62,7 @@ def _listed(about: tuple[str, str, str, str, str], state: RuleState, *, disabled
     loaded, difference = state.loaded, state.difference
     if disabled:
         # It is as built where Prometheus has nothing of it.
-        loaded = None if loaded is None else difference not in ("", "not loaded")
+        loaded = None if loaded is None else difference not in ("", NOT_LOADED)
         difference = difference if loaded else ""
     return Listed(alert_id(about[0]), *about, loaded, difference, disabled)
 

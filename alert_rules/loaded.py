@@ -1,4 +1,4 @@
-"""What running servers have loaded, compared with what the sources build: each difference by name. Pure."""
+"""Compare what running servers have loaded with what the sources build, and name each difference. Pure."""
 
 import re
 from collections import Counter
@@ -19,13 +19,17 @@ _TIMES = ("group_wait", "group_interval", "repeat_interval")
 
 @dataclass(frozen=True, order=True)
 class Difference:
-    """What one name has of its own: an alert, a recording, a route or a receiver. `found` says what is different."""
+    """What differs for one name: an alert, a recording, a route or a receiver."""
 
     name: str
     found: str
 
     def __str__(self) -> str:
         return f"{self.name}: {self.found}"
+
+
+NOT_LOADED = "not loaded"
+NO_RULES = Difference("rules.yml", "not loaded: Prometheus has none of its groups")
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,11 @@ class Built:
     config: Mapping[str, Any]
 
     def rule_differences(self, groups: Iterable[Mapping[str, Any]]) -> list[Difference]:
-        """See `rule_differences`."""
+        """The differences from the groups that /api/v1/rules lists; see `rule_differences`."""
         return rule_differences(self.groups, groups)
 
     def config_differences(self, text: str) -> list[Difference]:
-        """See `config_differences`."""
+        """The differences from what /api/v2/status shows; see `config_differences`."""
         return config_differences(self.config, text)
 
 
@@ -74,7 +78,7 @@ def rule_differences(built: Iterable[Group], groups: Iterable[Mapping[str, Any]]
         wanted.setdefault(rule.name, []).append(_of_rule(rule))
     listed = [group for group in groups if group["name"] in _GROUPS]
     if not listed:
-        return [Difference("rules.yml", "not loaded: Prometheus has none of its groups")]
+        return [NO_RULES]
     found: dict[str, list[_Facts]] = {}
     for loaded in (rule for group in listed for rule in group["rules"]):
         found.setdefault(loaded["name"], []).append(_of_loaded(loaded))
@@ -91,7 +95,7 @@ def _twice(listed: Iterable[Mapping[str, Any]]) -> Iterator[Difference]:
 
 def _changed(wanted: list[_Facts] | None, found: list[_Facts] | None) -> str:
     if found is None:
-        return "not loaded"
+        return NOT_LOADED
     if wanted is None:
         return "loaded, and not built from alerts.yaml"
     if Counter(wanted) == Counter(found):
@@ -142,7 +146,7 @@ def config_differences(built: Mapping[str, Any], text: str) -> list[Difference]:
     """
     wanted, found = _config_facts(built), _config_facts(yaml.safe_load(text))
     return [
-        Difference(name, "not loaded" if name not in found else "not built from alerts.yaml")
+        Difference(name, NOT_LOADED if name not in found else "not built from alerts.yaml")
         if name not in found or name not in wanted
         else Difference(name, f"another {_settings(wanted[name], found[name])}")
         for name in dict.fromkeys([*wanted, *found])

@@ -1,55 +1,21 @@
-"""Bringing what was built into the running servers, and saying truly whether they have loaded it."""
+"""Have the running servers load what was built, and find out whether they have."""
 
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
-from alert_rules.loaded import Built, Difference
+from alert_rules.loaded import NO_RULES, Built, Difference
+from alert_rules.servers import Server, Servers, rule_groups
 
 POLL_SECONDS = 0.25
 COMMAND_SECONDS = 60.0
 """How long a reload command may take."""
 
 
-class Page(Protocol):
-    """An answer over HTTP."""
-
-    @property
-    def status(self) -> int:
-        """Its status."""
-
-    @property
-    def text(self) -> str:
-        """Its text."""
-
-
-class Server(Protocol):
-    """Prometheus or Alertmanager at its address; `OSError` where it does not answer, or not as it should."""
-
-    @property
-    def url(self) -> str:
-        """The address, without a login."""
-
-    def json(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        """The JSON at a path."""
-
-    def page(self, path: str, query: Mapping[str, str] | None = None, body: Any = None) -> Page:
-        """What is at a path, whatever its status; with a body it is a POST."""
-
-
-@dataclass(frozen=True)
-class Servers:
-    """Where rules are to be loaded; None for one that nobody has named."""
-
-    prometheus: Server | None
-    alertmanager: Server | None
-
-
 @dataclass(frozen=True)
 class Reload:
-    """How to reload: `command` by words, or empty to ask the servers themselves. `seconds` to wait at most."""
+    """How to reload: `command` as separate words, or empty to ask the servers themselves; wait `seconds` at most."""
 
     command: tuple[str, ...] = ()
     seconds: float = 15.0
@@ -73,7 +39,7 @@ class _Place:
         except OSError as error:
             return f"{self.name}: {error}"
         except (KeyError, TypeError, ValueError, AttributeError):
-            return f"{self.name}: {self.server.url} answers as another program does"
+            return f"{self.name}: {self.server.url} does not answer like {self.name}"
         if not found:
             return ""
         more = f", and {len(found) - 1} more" if len(found) > 1 else ""
@@ -81,7 +47,7 @@ class _Place:
 
 
 def activate(built: Built, names: Sequence[str], servers: Servers, how: Reload) -> list[str]:
-    """Have the servers load what was built; what they have not loaded then and how to bring it about, or nothing.
+    """Have the servers load what was built. Returns lines on what they have not loaded and what to do, or none.
 
     Of Prometheus' rules the alerts of the `names` count, since others' changes are not this command's; Alertmanager's
     configuration counts as a whole.
@@ -101,42 +67,10 @@ def activate(built: Built, names: Sequence[str], servers: Servers, how: Reload) 
     return [*missing.values(), *failed, *(_fix(place) for place in missing)] if missing else []
 
 
-@dataclass(frozen=True)
-class RuleState:
-    """Whether Prometheus has loaded an alert as it is built, None where it cannot tell; and what is different."""
-
-    loaded: bool | None
-    difference: str = ""
-
-
-def rule_states(built: Built, server: Server | None) -> Callable[[str], RuleState]:
-    """By an alert's name, its state in Prometheus."""
-    try:
-        groups = [] if server is None else _groups(server)
-        different = {each.name: each.found for each in built.rule_differences(groups)}
-        loaded = {rule["name"] for group in groups for rule in group["rules"]}
-    except (OSError, KeyError, TypeError, ValueError, AttributeError):
-        server = None
-
-    def state(name: str) -> RuleState:
-        if server is None:
-            return RuleState(None)
-        return RuleState(
-            name in loaded and name not in different, different.get(name, "" if name in loaded else "not loaded")
-        )
-
-    return state
-
-
-def _groups(server: Server) -> Sequence[Mapping[str, Any]]:
-    groups: Sequence[Mapping[str, Any]] = server.json("/api/v1/rules")["data"]["groups"]
-    return groups
-
-
 def _places(built: Built, names: Sequence[str], servers: Servers) -> list[_Place]:
     def of_rules(server: Server) -> list[Difference]:
-        found = built.rule_differences(_groups(server))
-        return [each for each in found if each.name in names or "not loaded: Prometheus" in each.found]
+        found = built.rule_differences(rule_groups(server))
+        return [each for each in found if each.name in (*names, NO_RULES.name)]
 
     def of_config(server: Server) -> list[Difference]:
         return built.config_differences(server.json("/api/v2/status")["config"]["original"])
@@ -148,7 +82,7 @@ def _places(built: Built, names: Sequence[str], servers: Servers) -> list[_Place
 
 
 def _ask(place: _Place) -> str | None:
-    """Ask a server to reload itself: None where it did, else why it did not, or empty where that was said already."""
+    """Ask a server to reload itself: None if it did, else why it did not; empty if `look` has already said why."""
     if place.server is None:
         return ""
     try:
@@ -157,8 +91,8 @@ def _ask(place: _Place) -> str | None:
         return ""
     if page.status == 200:
         return None
-    said = next((line.strip()[:200] for line in page.text.splitlines() if line.strip()), "nothing more")
-    return f"{place.name} does not reload when asked ({page.status}): {said}"
+    answer = next((line.strip()[:200] for line in page.text.splitlines() if line.strip()), "no reason given")
+    return f"{place.name} does not reload when asked ({page.status}): {answer}"
 
 
 def _by_command(command: tuple[str, ...]) -> list[str]:
@@ -167,12 +101,12 @@ def _by_command(command: tuple[str, ...]) -> list[str]:
     except (OSError, subprocess.SubprocessError) as error:
         return [f"the reload command cannot be run: {type(error).__name__}"]
     if done.returncode:
-        return [f"the reload command ends with {done.returncode}"]
+        return [f"the reload command failed with exit code {done.returncode}"]
     return []
 
 
 def _wait(places: Sequence[_Place], seconds: float) -> dict[_Place, str]:
-    """Wait until all have loaded it; those that have not when time is up, with what they lack."""
+    """Wait `seconds` at most until all have loaded it. Returns those that have not, with what they lack."""
     until = time.monotonic() + seconds
     while (missing := {place: text for place in places if (text := place.look())}) and time.monotonic() < until:
         time.sleep(POLL_SECONDS)
@@ -183,5 +117,5 @@ def _fix(place: _Place) -> str:
     service = place.service
     return (
         f"reload {place.name}: docker compose kill --signal SIGHUP {service}, or systemctl reload {service}; "
-        "then `verify` says whether it has worked"
+        "then run `verify` to check"
     )

@@ -26,7 +26,7 @@ from exporter.watchdog import watching
 from exporter.web.server import WebError
 
 if TYPE_CHECKING:
-    from alert_rules.reloading import Servers
+    from alert_rules.servers import Servers
     from exporter.finding import Finding
     from exporter.verify import Built
 
@@ -130,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _rule_servers(prometheus: str | None, alertmanager: str | None) -> "Servers":
     """Where rules are loaded, by flags, else by the environment; an empty address is none."""
-    from alert_rules.reloading import Servers
+    from alert_rules.servers import Servers
     from exporter.verify.places import places_from
     from exporter.verify.web import Part
 

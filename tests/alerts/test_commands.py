@@ -195,7 +195,7 @@ def test_servers_that_nobody_has_named_are_said(rules: Rules) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--reload-command=false",), "the reload command ends with 1"),
+        (("--reload-command=false",), "the reload command failed with exit code 1"),
         (("--reload-command=/no/such/program x",), "the reload command cannot be run: FileNotFoundError"),
         (("--reload-command=true",), "Connection refused"),
     ],
