@@ -111,7 +111,7 @@ def judged(figure: Figure, expr: str, firing: str) -> str:
     )
 
 
-AS_IT_IS = "none: the figure is compared as it is, however few calls it is made of."
+AS_IT_IS = "none: the figure is compared as it is, however few calls it is based on."
 
 
 def in_words(figure: Figure, relation: str, bound: str) -> str:
@@ -121,13 +121,14 @@ def in_words(figure: Figure, relation: str, bound: str) -> str:
         return "at this threshold any call decides."
     outage = f" {figure.outage} calls that all failed are certain." if figure.outage and "above" in relation else ""
     levels = levels_in_words(figure.tallies)
-    return f"{by.format(side='upper' if 'below' in relation else 'lower')} {relation} {bound}, {levels}.{outage}"
+    side = "upper" if "below" in relation else "lower"
+    return f"{by.format(side=side, beyond=f'{relation} {bound}')}, {levels}.{outage}"
 
 
 _METHODS = {
-    "share": "the {side} bound of the share's Wilson score interval must be",
-    "mean": "the mean must be, by more than chance makes of values that spread like exponential ones,",
-    "quantile": "a {side} quantile, as far away as so few calls leave in doubt, must be",
+    "share": "the {side} bound of the share's Wilson score interval must be {beyond}",
+    "mean": "the mean must be {beyond} by more than chance explains, as if values spread like exponential ones",
+    "quantile": "a {side} quantile, as far away as so few calls leave in doubt, must be {beyond}",
 }
 
 

@@ -66,12 +66,12 @@ def add_commands(parser: argparse.ArgumentParser, connect: Connect) -> None:
     listed.set_defaults(run=lambda arguments: _list(arguments, connect, sys.stdout))
 
     for name, what in (
-        ("remove", "take an alert out of alerts.yaml and build"),
-        ("disable", "switch an alert off in alerts.yaml, where it stays, and build"),
+        ("remove", "remove an alert from alerts.yaml and build"),
+        ("disable", "switch an alert off, keep it in alerts.yaml, and build"),
         ("enable", "switch an alert on again and build"),
     ):
         changed = commands.add_parser(name, help=what)
-        changed.add_argument("id", metavar="ID", help="the id that `add` answered, or the name")
+        changed.add_argument("id", metavar="ID", help="the id that `add` printed, or the name")
         _changes(changed)
         changed.set_defaults(command=name, run=lambda arguments: _change(arguments, connect, sys.stdout))
 
@@ -96,15 +96,19 @@ def _changes(parser: argparse.ArgumentParser) -> None:
         "--reload-command",
         metavar="COMMAND",
         default=os.environ.get("RULES_RELOAD_COMMAND", ""),
-        help="reloads both servers, else $RULES_RELOAD_COMMAND; without one they are asked at /-/reload",
+        help="reloads both servers ($RULES_RELOAD_COMMAND); without one, each is asked at /-/reload",
     )
     parser.add_argument(
-        "--wait", type=float, default=15.0, metavar="SECONDS", help="for the servers to load it, at most (%(default)g)"
+        "--wait",
+        type=float,
+        default=15.0,
+        metavar="SECONDS",
+        help="longest wait for the servers (%(default)g)",
     )
 
 
 def _config(parser: argparse.ArgumentParser) -> None:
-    told = "the exporter's configuration: say which alerts tell the same as those on the team's limits"
+    told = "the exporter's configuration: warn of alerts whose amount is the team's own limit"
     parser.add_argument("--config", type=Path, metavar="FILE", help=told)
 
 
@@ -184,7 +188,8 @@ def _change(arguments: argparse.Namespace, connect: Connect, out: TextIO) -> int
         done = "disabled" if off else ACTIVE
     for channel, path in unused:
         _note(
-            f"no alert names the channel {channel} any more. Its webhook's URL stays in {path}: delete it if it is done"
+            f"no alert uses the channel {channel} any more. Its webhook's URL stays in {path}: delete it if nothing"
+            " else needs it"
         )
     status = done if load(changed.name) else PENDING
     print(json.dumps({"id": changed.id, "status": status}), file=out)

@@ -73,7 +73,7 @@ def unavailable_in_words(ask: Ask) -> str:
     """How it is decided that a model is unavailable."""
     tallies = share_over_timeout(ask.window, ask.min_operations).tallies
     return (
-        f"{HALF:.0%} of the calls or more reached the timeout, and for certain more than {CLEARLY:.0%} of them did:"
+        f"{HALF:.0%} of the calls or more reached the timeout, and certainly more than {CLEARLY:.0%} of them did:"
         f" {levels_in_words(tallies)}. For calls without a success, {ask.min_operations} of them in"
         f" {duration(NO_SUCCESS_WINDOWS * ask.window)} decide."
     )

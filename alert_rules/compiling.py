@@ -54,7 +54,7 @@ def _duplicates(alerts: Alerts) -> Iterator[Problem]:
 def _built_in(alerts: Alerts) -> Iterator[Problem]:
     for number, spec in alerts.specs.items():
         if is_built_in(spec.name):
-            found = f"the name {spec.name!r}, which a built-in alert has"
+            found = f"the name {spec.name!r}, which is a built-in alert's"
             yield alerts.source.problem(("alerts", number, "name"), found, "choose another one")
 
 
@@ -179,7 +179,7 @@ def _rungs(spec: AlertSpec, parts: list[Part]) -> Iterator[Rung]:
     ordered = sorted(amounts, key=lambda pair: pair[0].value, reverse=not rising)
     for (earlier, before), (amount, severity) in pairwise(ordered):
         if amount.value == earlier.value:
-            found = f"{amount.text} and {earlier.text}, which are one rung"
+            found = f"{amount.text} and {earlier.text}, which are the same rung"
             raise MeaningError("rungs", found, "keep one of them", rung=amount.text)
         if SEVERITIES.index(severity) > SEVERITIES.index(before):
             found = "a rung that is less severe than the one before it"

@@ -73,7 +73,7 @@ def _found(content: bytes, wanted: str, file: str) -> tuple[Source, list[Any], i
         name = alert.get("name") if isinstance(alert, dict) else None
         if isinstance(name, str) and wanted in (name, alert_id(name)):
             return source, list(alerts or ()), number
-    raise RulesError([f"no alert of {file} has the id or the name {wanted!r} — rules list shows them"])
+    raise RulesError([f"no alert of {file} has the id or the name {wanted!r} — `rules list` shows all"])
 
 
 def _edited(
@@ -97,7 +97,7 @@ def _edited(
         if not document.flaws and same_data(_enabled(document.data), _enabled(wanted)):
             return after
     place = source.where(("alerts", number))
-    raise RulesError([f"{place}: the alert is written so that no line of it can be changed alone — change it by hand"])
+    raise RulesError([f"{place}: the alert is not written one setting a line — change it by hand"])
 
 
 def _enabled(data: Any) -> Any:

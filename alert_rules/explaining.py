@@ -48,23 +48,23 @@ def _meaning(alert: Alert) -> Iterator[str]:
         yield _line("certainty", reading.certainty or NOT_UNCERTAIN)
     yield _line("must hold for", _wait(alert.wait))
     if alert.keep:
-        yield _line("keeps firing for", f"{duration(alert.keep)} after it ceased to hold")
-    yield _line("tells", ", ".join(alert.channels))
+        yield _line("keeps firing for", f"{duration(alert.keep)} after it stops holding")
+    yield _line("notifies", ", ".join(alert.channels))
 
 
 def _built_in_meaning(rules: Sequence[Rule]) -> Iterator[str]:
     for rule in rules:
         told = f"({_labels(rule)})"
         yield f"  {rule.annotations['summary']} {told}"
-        yield _line("condition", "built in: it is always there, whatever alerts.yaml holds")
+        yield _line("condition", "built in: always present, whatever alerts.yaml says")
         yield _line("split by", _named(_split(check(rule.expr))))
         yield _line("window", _looked_back(rule.expr))
         yield _line("fewest calls", NOT_COUNTED)
         yield _line("certainty", NOT_UNCERTAIN)
         yield _line("must hold for", _wait(rule.wait))
         if rule.keep:
-            yield _line("keeps firing for", f"{duration(rule.keep)} after it ceased to hold")
-        yield _line("tells", rule.labels["channel"].replace(",", ", "))
+            yield _line("keeps firing for", f"{duration(rule.keep)} after it stops holding")
+        yield _line("notifies", rule.labels["channel"].replace(",", ", "))
 
 
 NOT_COUNTED = "does not apply: no calls are counted."

@@ -44,8 +44,8 @@ def told_twice(alerts: Iterable[Alert], limits: Mapping[str, Decimal]) -> Iterat
         amounts = [rung.amount for rung in alert.rungs if rung.amount is not None]
         if quantity in on_limit and name in limits and float(limits[name]) in amounts:
             yield (
-                f"{alert.name}: ${limits[name]} is the team's {period} limit, of which {on_limit[quantity]} tells"
-                " — leave one of them out, or write another amount"
+                f"{alert.name}: ${limits[name]} is the team's {period} limit, which {on_limit[quantity]} already"
+                " watches — remove one of the two, or write another amount"
             )
 
 

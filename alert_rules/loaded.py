@@ -60,11 +60,11 @@ class _Facts:
 
 
 _PARTS = {
-    "expression": "another expression",
-    "wait": "another for",
-    "keep": "another keep_firing_for",
-    "labels": "other labels",
-    "annotations": "other texts",
+    "expression": "different expression",
+    "wait": "different for",
+    "keep": "different keep_firing_for",
+    "labels": "different labels",
+    "annotations": "different texts",
 }
 
 
@@ -148,7 +148,7 @@ def config_differences(built: Mapping[str, Any], text: str) -> list[Difference]:
     return [
         Difference(name, NOT_LOADED if name not in found else "not built from alerts.yaml")
         if name not in found or name not in wanted
-        else Difference(name, f"another {_settings(wanted[name], found[name])}")
+        else Difference(name, f"different {_settings(wanted[name], found[name])}")
         for name in dict.fromkeys([*wanted, *found])
         if wanted.get(name) != found.get(name)
     ]

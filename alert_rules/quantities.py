@@ -64,7 +64,7 @@ _SPEND = ("daily_spend", "monthly_spend", "projected_daily_spend", "budget_utili
 
 _RATIO_WAIT, _RATIO_KEEP = 60, 300
 _CALM_KEEP = 600
-"""Seconds that an alert on calls of a window fires on after it ceased to hold: few calls flicker about a threshold."""
+"""Seconds that an alert on calls of a window fires on after it stops holding: few calls flicker about a threshold."""
 
 
 def _spending(metric: catalog.Metric, window: str) -> Callable[[Ask, Figure], Contributors | None]:

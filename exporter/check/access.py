@@ -83,7 +83,7 @@ def judge_excess(relation: Relation, used: Mapping[str, Column], access: Access)
     """Whether the role may do more than read what is used: write, or see prompts and answers."""
     name = LEAST_PRIVILEGE
     if not access.told:
-        return warn(name, f"the server does not tell what {access.user} may do with {relation.name}", _OUR_ROLE)
+        return warn(name, f"the server does not show what {access.user} may do with {relation.name}", _OUR_ROLE)
     if access.superuser:
         return warn(name, f"{access.user} is a superuser: it may read and write everything", _OUR_ROLE)
     if access.owner:

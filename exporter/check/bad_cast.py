@@ -22,7 +22,7 @@ def bad_cast(scene: Scene, name: str, span: Span, error: psycopg.DataError) -> F
     if not columns:
         return fail(name, told.detail, told.mend)
     table = table_sql(scene.relation.name)
-    hint = f"correct the rows, or let {table} be a view that gives NULL where the cast of {listing(columns)} would fail"
+    hint = f"correct the rows, or change {table} into a view that gives NULL where the cast of {listing(columns)} fails"
     return fail(name, f"{listing(columns)}: {told.detail}", hint)
 
 

@@ -92,7 +92,7 @@ def judge_replication(replication: Replication, most: float) -> Finding:
         return warn(
             REPLICATION,
             "the server is a standby, and does not say how far it is behind its primary",
-            "read the primary, or watch the lag by the means of whoever runs the server",
+            "read the primary, or watch the lag with the tools of whoever runs the server",
         )
     if (problem := replication.problem(most)) is not None:
         detail, hint = problem

@@ -29,7 +29,7 @@ def judge_encoding(encoding: str, charset: Charset, config: Config) -> Finding:
     where = listing({setting for setting, _ in found})
     return warn(
         ENCODING,
-        f"the database's encoding {encoding} lacks {characters}: what is written in {where} is never found",
+        f"the database's encoding {encoding} lacks {characters}: names and patterns with them, in {where}, never match",
         "remove these names and patterns from the configuration; they do no harm",
     )
 

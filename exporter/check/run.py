@@ -103,7 +103,7 @@ def examine(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
         yield from (skipped(step.name, CONNECTION) for step in STEPS[1:])
     else:
         yield from (
-            warn(SETTINGS, notice, "remove them from the URL, unless another program reads it")
+            warn(SETTINGS, notice, "remove them from the URL, unless another program uses it")
             for notice in info.notices
         )
         identity = yield from _examine_database(config, info)
@@ -156,5 +156,5 @@ def _take(scene: Scene, step: Step) -> list[Finding]:
         told = scene.session.translate(error)
         if step.optional and isinstance(error, _REFUSALS):
             detail = f"the server refuses what this check asks: {told.said or told.message}"
-            return [warn(step.name, detail, "nothing that is read depends on it: look at it yourself")]
+            return [warn(step.name, detail, "no figure depends on it: check it by hand")]
         return [fail(step.name, told.detail, told.mend)]

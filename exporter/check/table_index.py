@@ -56,7 +56,7 @@ def check_served(scene: Scene, section: str, table: Table, statement: sql.Compos
     read = [_read(scene, name, columns) for name in scans.whole]
     whole = [one for found in read if found is not None for one in found]
     if None in read:
-        untold = f"the server does not tell how large {table.relation.name} is, and it is read whole"
+        untold = f"the server does not show how large {table.relation.name} is, and it is read whole"
         return warn(f"{section} index", untold, "see yourself that it is small: it is read once a minute")
     return judge_served(section, table.relation.name, columns, whole)
 

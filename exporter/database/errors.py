@@ -23,7 +23,7 @@ _NAME = re.compile(r'"([^"\n]{1,200})"|(?:table|view|schema|relation|column) ([\
 
 
 class DatabaseError(Exception):
-    """A failure of the database: what happened, how to mend it (SQL or a setting), and the SQLSTATE if known.
+    """A failure of the database: what happened, how to fix it (SQL or a setting), and the SQLSTATE if known.
 
     `said` is what libpq or the server said, free of secrets; empty where it is not known.
     """

@@ -1,4 +1,4 @@
-"""The known ways a database fails: what to say of each, and what mends it.
+"""The known ways a database fails: what to say of each, and how to fix it.
 
 ``{user}`` and ``{name}`` stand for the role and for the table or column that the server named.
 """
@@ -114,28 +114,28 @@ CLASSES: dict[str, tuple[Kind, str, str]] = {
 PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("statement pooling mode",),
-        "the pooler hands out a server for one statement only, and the exporter reads in transactions",
+        "the pooler keeps a server for one statement only, but the exporter reads in transactions",
         "set pool_mode = transaction for this database or user, or connect to the server itself",
     ),
     (
         ("session is read-only", "session is not read-only", "hot standby mode", "target_session_attrs"),
-        "no server is what target_session_attrs asks for",
-        "name a host that is, or change target_session_attrs (PGTARGETSESSIONATTRS): the exporter only reads",
+        "no server meets target_session_attrs",
+        "name a host that does, or change target_session_attrs (PGTARGETSESSIONATTRS): the exporter only reads",
     ),
     (
         ("channel binding",),
-        "the server does not bind its login to TLS, as channel_binding asks",
+        "the login is not bound to TLS, which channel_binding requires",
         "connect over TLS with a password by SCRAM, or set channel_binding=prefer",
     ),
     (
         ("GSSAPI encryption required", "gssencmode"),
-        "the connection cannot be encrypted by GSSAPI, as gssencmode asks",
+        "the connection cannot be encrypted by GSSAPI, which gssencmode requires",
         "set gssencmode=disable, or log in to Kerberos",
     ),
     (
         ("authentication method requirement", "require_auth"),
-        "the server asks for another way to log in than require_auth allows",
-        "change require_auth (PGREQUIREAUTH), or the way in the server's pg_hba.conf",
+        "the server asks for a login method that require_auth does not allow",
+        "change require_auth (PGREQUIREAUTH), or the method in the server's pg_hba.conf",
     ),
     (
         ("requirepeer",),
@@ -191,7 +191,7 @@ PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("too many connections for role",),
         "the role has no connection left",
-        "see pg_stat_activity for who has them, or raise the limit: ALTER ROLE … CONNECTION LIMIT",
+        "see pg_stat_activity for who holds them, or raise the limit: ALTER ROLE … CONNECTION LIMIT",
     ),
     (
         ("is not currently accepting connections",),
@@ -201,11 +201,11 @@ PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("too many connections for database",),
         "the database has no connection left",
-        "see pg_stat_activity for who has them, or raise the limit: ALTER DATABASE … CONNECTION LIMIT",
+        "see pg_stat_activity for who holds them, or raise the limit: ALTER DATABASE … CONNECTION LIMIT",
     ),
     (
         ("query_wait_timeout",),
-        "the pooler had no connection to the server to give",
+        "the pooler has no free connection to its server",
         "see the pooler's log: its server may be down, or its pool too small; it is tried again",
     ),
     (

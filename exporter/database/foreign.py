@@ -72,7 +72,7 @@ def notice(names: Iterable[str]) -> str:
     hidden = len(distinct) - len(shown)
     if hidden:
         shown.append(f"{hidden} with an unusual name")
-    text = f"parameters of the URL that are not libpq's are passed over: {', '.join(shown)}"
+    text = f"parameters of the URL that are not libpq's are ignored: {', '.join(shown)}"
     instead = [hint for spellings, hint in _INSTEAD if any(_squeezed(name) in spellings for name in distinct)]
     return "; ".join([text, *instead])
 

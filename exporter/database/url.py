@@ -75,8 +75,8 @@ def parse_url(text: str) -> UrlParameters:
         if name == "ssl":
             raise UnreadableUrlError("ssl has a value that is not known", f"write sslmode: {', '.join(_SSL_MODES)}")
         if (meant := protecting_parameter(name)) is not None:
-            hint = f"write {meant} as libpq spells it, or leave the parameter out"
-            raise UnreadableUrlError(f"a parameter looks like {meant} and is spelt otherwise", hint)
+            hint = f"write {meant} as libpq spells it, or remove the parameter"
+            raise UnreadableUrlError(f"a parameter looks like {meant}, but is misspelt", hint)
     return readings[0]
 
 

@@ -325,12 +325,12 @@ def _doubts(found: Iterable[_Found]) -> Iterable[Doubt]:
             remote = f"role {quoted(each.second)}" if each.second else f"the role that {role} is mapped to"
             yield Doubt(
                 f"{name} is a foreign table: what {remote} sees on server {quoted(each.first)} is not known here",
-                f"make sure that {remote} sees every row there, as deploy/sql/role_policies.sql does it",
+                f"give {remote} every row there, as deploy/sql/role_policies.sql does",
             )
         elif each.what == "function":
             yield Doubt(
                 f"{name} takes rows from function {each.first}, or chooses them by it, and what it reads is not known",
-                "name a view that reads the table itself in the configuration: tables",
+                "in the configuration (tables), name a view that reads the table itself",
             )
         elif each.what == "session":
             yield Doubt(

@@ -55,5 +55,5 @@ def _slow(call: Call, rng: Random) -> Call:
 
 _KINDS: tuple[tuple[str, str, Callable[[Call, Random], Call]], ...] = (
     (f"4 of 10 calls of {OPERATION} hit the provider's rate limit", "high_error_rate", _rate_limited),
-    (f"{OPERATION} is answered in 4 to 8 seconds", "slow_operations", _slow),
+    (f"calls of {OPERATION} take 4 to 8 seconds", "slow_operations", _slow),
 )

@@ -72,7 +72,7 @@ def send_test_alert(part: Part, seconds: float) -> list[Finding]:
         _post(part, run, timedelta(seconds=TRY_SECONDS - 1 + wait))
         return _follow(part, run, seconds + wait)
     except UnansweredError as error:
-        return [fail(TEST, str(error), "start Alertmanager, and ask again")]
+        return [fail(TEST, str(error), "start Alertmanager, and run this again")]
     except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError):
         found = f"{part.url} does not answer as Alertmanager does"
         return [fail(TEST, found, "name Alertmanager's own address: --alertmanager-url")]

@@ -23,11 +23,13 @@ _PROCESS = "process_start_time_seconds"
 _LOG = "Alertmanager's log has the answer: docker compose logs alertmanager"
 _WEBHOOK = (
     "401 or 404: put the channel's new webhook into {file}, and restart Alertmanager\n"
-    "429: Discord limits the rate; wait a minute and ask again\n"
+    "429: Discord limits the rate; wait a minute and run this again\n"
     "5xx or no answer: see that Alertmanager's machine reaches the webhook's host\n" + _LOG
 )
 _RELOAD = "build the rules, and reload Alertmanager: docker compose kill --signal SIGHUP alertmanager"
-_BY_RECEIVER = "start Alertmanager with --enable-feature=receiver-name-in-metrics, which counts by receiver; ask again"
+_BY_RECEIVER = (
+    "start Alertmanager with --enable-feature=receiver-name-in-metrics, which counts by receiver; run this again"
+)
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def judge(run: Run, channel: Channel, now: Look, others: int) -> Finding | None:
     name, before = run.name(channel), run.before
     if now.process != before.process:
         found = "the address leads to several Alertmanagers in turn, or it was restarted meanwhile"
-        return fail(name, found, "name one Alertmanager's own address, and ask again: --alertmanager-url")
+        return fail(name, found, "name one Alertmanager's own address, and run this again: --alertmanager-url")
     mine = [each for each in now.alerts if _is(each, channel.name, run.id)]
     if mine and (held_up := _held_up(name, channel, mine[0])):
         return held_up
@@ -170,9 +172,7 @@ def judge(run: Run, channel: Channel, now: Look, others: int) -> Finding | None:
         return ok(name, f"accepted by the webhook of {channel.name} after {now.taken:.0f} s")
     fix = _WEBHOOK.format(file=channel.file)
     if others:
-        found = (
-            f"{counts.given_up:g} of {counts.ended:g} tests at the same time were refused: run it again, alone"
-        )
+        found = f"{counts.given_up:g} of {counts.ended:g} tests at the same time were refused: run it again, alone"
         return fail(name, found, fix)
     return fail(name, f"not accepted by the webhook of {channel.name}: {_why(counts)}", fix)
 

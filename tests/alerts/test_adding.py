@@ -424,7 +424,7 @@ def test_killed_at_any_step(places: Places, secret_before: str | None) -> None:
 @pytest.mark.parametrize("name", ["exporter_down", "watchdog", "Log_Unreadable"])
 def test_the_name_of_a_built_in_alert_is_refused(places: Places, name: str) -> None:
     before = files(places)
-    with pytest.raises(RulesError, match=r"^name: a built-in alert has it — choose another one$"):
+    with pytest.raises(RulesError, match=r"^name: taken by a built-in alert — choose another one$"):
         add(places, name=name)
     assert files(places) == before
 

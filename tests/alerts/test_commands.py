@@ -158,7 +158,7 @@ def test_where_prometheus_reloads_by_a_signal_alone_it_is_pending_until_then(rul
         routing = (rules.built / "alertmanager.yml").read_text()
         (rules.built / "alertmanager.yml").write_text(routing.replace("group_wait: 30s", "group_wait: 5s", 1))
         assert fetch(f"{rules.alertmanager}/-/reload", post=True)[0] == 200
-        assert rules.verified()["routing as built"].endswith("route: another group_wait")
+        assert rules.verified()["routing as built"].endswith("route: different group_wait")
 
 
 def test_a_server_that_runs_another_file_is_pending(rules: Rules, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ NAMES = (
     "certainty",
     "must hold for",
     "keeps firing for",
-    "tells",
+    "notifies",
 )
 
 
@@ -62,7 +62,7 @@ def words(told: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize("name", sorted({rule["alert"] for rule in RULES if "alert" in rule}))
 def test_every_alert_is_told_in_words(name: str) -> None:
     for said in words(explain(BUILT, name)):
-        assert {"split by", "window", "fewest calls", "certainty", "must hold for", "tells"} <= said.keys()
+        assert {"split by", "window", "fewest calls", "certainty", "must hold for", "notifies"} <= said.keys()
 
 
 def told(**fields: str | int) -> Mapping[str, str]:
@@ -84,7 +84,7 @@ def told(**fields: str | int) -> Mapping[str, str]:
                 " 5m or at 97.5% in 1h. While the alert fires, the figure alone decides. 5 calls that all failed are"
                 " certain.",
                 "must hold for": "1m",
-                "keeps firing for": "10m after it ceased to hold",
+                "keeps firing for": "10m after it stops holding",
             },
         ),
         (
@@ -109,12 +109,12 @@ def told(**fields: str | int) -> Mapping[str, str]:
         ),
         (
             {"condition": "avg_latency > 2s", "certainty": "none"},
-            {"certainty": "none: the figure is compared as it is, however few calls it is made of."},
+            {"certainty": "none: the figure is compared as it is, however few calls it is based on."},
         ),
         (
             {"condition": "model_response_time > timeout", "window": "10m", "min_operations": 4},
             {
-                "certainty": "50% of the calls or more reached the timeout, and for certain more than 20% of them did:"
+                "certainty": "50% of the calls or more reached the timeout, and certainly more than 20% of them did:"
                 " at 99.9% in 10m or at 97.5% in 1h. While the alert fires, the figure alone decides. For calls without"
                 " a success, 4 of them in 30m decide."
             },
@@ -148,7 +148,7 @@ def test_what_is_said_of_an_alert(fields: dict[str, str | int], said: dict[str, 
             ],
         ),
         ("table_unreadable", [{"split by": "collector", "must hold for": "15m"}]),
-        ("user_without_limit", [{"split by": "user", "must hold for": "15m", "tells": "discord"}]),
+        ("user_without_limit", [{"split by": "user", "must hold for": "15m", "notifies": "discord"}]),
         ("watchdog", [{"split by": "nothing: one alert for all", "must hold for": "one evaluation"}]),
         ("notifications_failing", [{"split by": "integration"}]),
         ("rules_failing", [{"split by": "rule_group"}]),

@@ -99,14 +99,18 @@ def test_what_was_built_is_what_is_loaded(groups: list[dict[str, Any]], shown: s
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("> $200", "> $201", "high_daily_spend: another expression, other texts"),
-        ("warning\n  - name: budget_ex", "info\n  - name: budget_ex", "high_daily_spend: other labels"),
-        ("for: 15m", "for: 16m", "budget_will_not_last: another for"),
-        ("rate > 5%\n", "rate > 5%\n    keep_firing_for: 7m\n", "high_error_rate: another keep_firing_for"),
-        ("rate > 5%\n", "rate > 5%\n    summary: Else.\n", "high_error_rate: other texts"),
+        ("> $200", "> $201", "high_daily_spend: different expression, different texts"),
+        ("warning\n  - name: budget_ex", "info\n  - name: budget_ex", "high_daily_spend: different labels"),
+        ("for: 15m", "for: 16m", "budget_will_not_last: different for"),
+        ("rate > 5%\n", "rate > 5%\n    keep_firing_for: 7m\n", "high_error_rate: different keep_firing_for"),
+        ("rate > 5%\n", "rate > 5%\n    summary: Else.\n", "high_error_rate: different texts"),
         ("slow_operations", "slow_ones", f"slow_ones: not loaded; slow_operations: {EXTRA}"),
         ("      50%: warning\n", "", "budget_used: 4 rules are loaded, 2 built"),
-        ("      50%: warning\n", "      51%: warning\n", "budget_used: another expression, other labels, other texts"),
+        (
+            "      50%: warning\n",
+            "      51%: warning\n",
+            "budget_used: different expression, different labels, different texts",
+        ),
     ],
     ids=["threshold", "severity", "for", "keep_firing_for", "summary", "name", "rungs", "rung"],
 )  # fmt: skip
@@ -133,9 +137,9 @@ def test_what_was_edited_by_hand_is_named(groups: list[dict[str, Any]]) -> None:
     edited = copy.deepcopy(groups)
     rule = next(r for group in edited for r in group["rules"] if r["name"] == "exporter_down")
     rule["query"] = "up == 2"
-    assert list(map(str, rule_differences(build(RICH).groups, edited))) == ["exporter_down: another expression"]
+    assert list(map(str, rule_differences(build(RICH).groups, edited))) == ["exporter_down: different expression"]
     rule["query"] = "no promql ("
-    assert list(map(str, rule_differences(build(RICH).groups, edited))) == ["exporter_down: another expression"]
+    assert list(map(str, rule_differences(build(RICH).groups, edited))) == ["exporter_down: different expression"]
 
 
 def _set(*path: Any, value: Any) -> Callable[[Any], None]:
@@ -150,16 +154,16 @@ def _set(*path: Any, value: Any) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (_set("route", "group_wait", value="31s"), "route: another group_wait"),
+        (_set("route", "group_wait", value="31s"), "route: different group_wait"),
         (_set("route", "repeat_interval", value="24h"), ""),
-        (_set("route", "receiver", value="failures"), "route: another receiver"),
+        (_set("route", "receiver", value="failures"), "route: different receiver"),
         (_set("route", "routes", 0, "mute_time_intervals", value=["a"]), f"{TEST_ROUTE}: another mute_time_intervals"),
         (_set(*DISCORD, "webhook_url_file", value="/else"), "receiver discord: another discord_configs"),
         (_set("receivers", 0, "name", value="team"), f"receiver discord: {MISSING}"),
-        (_set(*FAILURES, value=[{"url": "<secret>"}]), "receiver failures: another webhook_configs"),
+        (_set(*FAILURES, value=[{"url": "<secret>"}]), "receiver failures: different webhook_configs"),
         (_set("templates", value=["/x/else.tmpl"]), "templates: another names"),
         (lambda config: config["inhibit_rules"].pop(), "inhibit rule"),
-        (lambda config: config["route"]["routes"].reverse(), "route: another order of routes"),
+        (lambda config: config["route"]["routes"].reverse(), "route: different order of routes"),
         (_set("global", "resolve_timeout", value="7m"), ""),
     ],
     ids=[str(number) for number in range(11)],

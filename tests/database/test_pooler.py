@@ -112,7 +112,7 @@ def refusing_pooler(
     [
         ("nowhere", "does not know the database", "config error", "pooler's databases and users"),
         ("one_per_statement", "for one statement only", "statement pooling mode", "pool_mode = transaction"),
-        ("no_server", "no connection to the server to give", "query_wait_timeout", "its server may be down"),
+        ("no_server", "no free connection to its server", "query_wait_timeout", "its server may be down"),
     ],
 )
 def test_the_pooler_s_own_reason_is_told(

@@ -187,7 +187,7 @@ def test_what_only_other_tools_know_is_passed_over_and_named(query: str, named: 
     expected = {"user": "u", "password": "p", "host": "h", "dbname": "d"}
     assert {name: value for name, value in info.params.items() if name != "sslmode"} == expected
     (said,) = info.notices
-    assert said.startswith(f"parameters of the URL that are not libpq's are passed over: {named}")
+    assert said.startswith(f"parameters of the URL that are not libpq's are ignored: {named}")
     assert instead in said
 
 

@@ -39,7 +39,7 @@ def test_it_is_announced_before_and_while_it_goes_on() -> None:
         " expect the alert high_error_rate"
     )
     after = STARTED + minutes(28)
-    assert "the next incident begins at 13:20 UTC: email-classify is answered" in current_or_next(
+    assert "the next incident begins at 13:20 UTC: calls of email-classify take" in current_or_next(
         STARTED, after
     ).announce(after)
 
