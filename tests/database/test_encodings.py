@@ -257,7 +257,7 @@ def test_a_missing_grant_is_told_with_the_name_of_the_table(
             )
             database = Database(info, 5, "tests")
             with pytest.raises(MissingGrant) as raised, database.session(10) as session:
-                session.run(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name)))
+                session.run(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier("public", name)))
             database.close()
         finally:
             log.execute(f"DROP ROLE {role}")
