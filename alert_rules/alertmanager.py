@@ -191,7 +191,7 @@ def _inhibitions(alerts: Sequence[RoutedAlert]) -> list[dict[str, Any]]:
 
 
 def _cross_inhibition(implication: Implication) -> dict[str, Any]:
-    """The weaker alert is silent while the stronger fires; scope and severity are told by both sides' own labels."""
+    """The weaker alert is silent while the stronger fires; both sides' own matchers name scope and severity."""
     rungs = [f'rung=~"{"|".join(map(_literal, implication.rungs))}"'] if implication.rungs else []
     return {
         "source_matchers": [f"{name}={_quoted(value)}" for name, value in implication.stronger.items()],

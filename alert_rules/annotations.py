@@ -131,7 +131,7 @@ def _rank(variant: Variant) -> str:
     """How bad an alert is: the team's before each user's, and then how far the figure is past its limit."""
     tier = _TIERS.get(variant.labels.get("scope", ""), 1)
     lowest_first = variant.relation in (OPERATORS["<"], OPERATORS["<="])
-    # a call costs thousandths of a cent; of other figures nobody would tell more digits apart
+    # a call costs thousandths of a cent; for other figures, more digits mean nothing
     digits = 9 if variant.dimension is Dimension.MONEY and not variant.limit.query else 3
     form = f'"{tier}%0{_WHOLE_DIGITS + 1 + digits}.{digits}f"'
     text = f"{{{{ printf {form} $value }}}}"
@@ -226,7 +226,7 @@ def _reasons(variant: Variant, texts: Iterable[str], joint: str, otherwise: str)
 
 
 def _own_counts(variant: Variant, reason: Reason, tell: Callable[[Variant], str]) -> str:
-    """Counts of the variant's figure, unless they are of something else than the reason that is still told."""
+    """Counts of the variant's figure, left out where they no longer belong to the reason."""
     told = tell(variant)
     if not told or not reason.unless:
         return told
@@ -238,7 +238,7 @@ def _timeout() -> str:
 
 
 def _query(expr: str, by: Iterable[str], named: Iterable[str] = ()) -> str:
-    """A template's call that runs an expression for the alert's own labels, whatever characters these hold.
+    """A template's call that runs an expression for the alert's own labels, whatever characters they contain.
 
     In the expression `{$of}` stands for the matchers of these labels, `{$one}` for these and those of the sample that
     is being shown, and `{$value}` for the alert's value.

@@ -11,7 +11,7 @@ from alert_rules.ratios import NO_SUCCESS_WINDOWS, ratio
 from exporter import catalog
 
 HALF = 0.5
-"""From which share of calls over their timeout on a model counts as unavailable."""
+"""The share of calls over their timeout from which a model counts as unavailable."""
 
 SEEN_WITHIN = 180
 """Seconds within which a call that has ended is expected to be seen. A success may be older than the sign by as much:

@@ -1,4 +1,4 @@
-"""Whether a figure is above or below its threshold for certain, or perhaps by chance: as PromQL, and in words.
+"""Whether a figure is certainly beyond its threshold, or perhaps by chance: as PromQL, and in words.
 
 A share is judged by the lower bound of its Wilson score interval (E. B. Wilson, 1927; Brown, Cai and DasGupta, 2001,
 recommend it for few calls). The bound is above `t` exactly where `above - t * calls > z * sqrt(t * (1 - t) * calls)`.
@@ -15,13 +15,13 @@ from alert_rules.figures import Figure, Tally
 from alert_rules.promql import promql
 
 Z_WINDOW, WINDOW_LEVEL = 3.09, "99.9%"
-"""For a window of less than an hour, which is looked at anew every few minutes: one look in a thousand misleads."""
+"""For a window of less than an hour, which is evaluated every minute: one evaluation in a thousand misleads."""
 
 Z_HOUR, HOUR_LEVEL = 1.96, "97.5%"
-"""For an hour or more. There are far fewer such looks in a day, and slight but lasting changes show only there."""
+"""For an hour or more. A day has far fewer independent hours, and slight but lasting changes show only there."""
 
 _LADDER = (1, 2, 4, 8, 16, 64, 256, 1024)
-"""Multiples of the fewest calls at which a quantile's margin is taken: the more calls, the narrower."""
+"""Multiples of the fewest calls; a quantile's margin is computed for each: the more calls, the narrower it is."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ def certainly(figure: Figure, operator: str, bound: Bound) -> str:
 
 
 def margin_of_share(share: float, seconds: int) -> float:
-    """By how much a share of `calls` must be exceeded over a window, in calls by the root of `calls`; three digits."""
+    """By how much a share of `calls` must be exceeded in a window of `seconds`: calls divided by the root of `calls`."""
     return float(f"{z_of(seconds) * sqrt(share * (1 - share)):.3g}")
 
 
 def z_of(seconds: int) -> float:
-    """How many standard deviations are certain over a window of so many seconds."""
+    """How many standard deviations count as certain over a window of `seconds`."""
     return Z_HOUR if seconds >= WIDE_WINDOW else Z_WINDOW
 
 
@@ -71,7 +71,7 @@ def _clauses(tally: Tally, operator: str, bound: Bound, *, share: bool) -> Itera
 
 
 def _outage(figure: Figure, operator: str, bound: Bound) -> Iterator[str]:
-    """So many calls that all failed are certain whatever the bound; left out where the other clauses say so anyway."""
+    """Enough calls that all failed are certain, whatever the bound; left out where the other clauses imply it."""
     few, of = figure.outage, bound.number
     if not few or of is None or not operator.startswith(">"):
         return
@@ -97,9 +97,9 @@ def _quantile(tally: Tally, q: float, operator: str, bound: Bound) -> Iterator[s
 
 
 def judged(figure: Figure, expr: str, firing: str) -> str:
-    """What to compare with the bound: the figure where it is certain, and whatever it is while the alert fires.
+    """What to compare with the bound: the figure where it is certain, and in any case while the alert fires.
 
-    So an alert that fires does not end by a doubt alone. `firing` selects the alert's own `ALERTS` series.
+    So a firing alert does not end merely because of doubt. `firing` selects the alert's own `ALERTS` series.
     """
     return promql(
         "(($value and ($certain)) or ($held and on ($labels) $firing))",

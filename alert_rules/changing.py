@@ -1,4 +1,4 @@
-"""A change of alerts.yaml that is built at once, and undone where it cannot be."""
+"""Change alerts.yaml and build at once; undo the change if that fails."""
 
 import stat
 from collections.abc import Callable

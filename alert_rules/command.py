@@ -217,9 +217,9 @@ def _write(arguments: argparse.Namespace) -> None:
 
 
 def _loader(arguments: argparse.Namespace, connect: Connect) -> Callable[[str], bool]:
-    """What has the servers load an alert that was built, and says on standard error what they have not.
+    """A function that has the servers load an alert that was built, and reports on standard error what they have not.
 
-    What is wrong with addresses and command is said here, before anything is changed.
+    Raises `RulesError` for wrong addresses or a wrong command, before anything is changed.
     """
     servers = connect(arguments.prometheus_url, arguments.alertmanager_url)
     try:

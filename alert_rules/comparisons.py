@@ -28,7 +28,7 @@ from alert_rules.ratios import NO_SUCCESS_WINDOWS, without_success
 from exporter import catalog
 
 CLEARLY = 0.2
-"""Above which share of calls over their timeout a model's must be for certain: one of three is no outage yet."""
+"""The share of calls over their timeout that must certainly be exceeded: one of three is no outage yet."""
 
 Firing = Callable[[Mapping[str, str]], str]
 """Makes the selector of an alert's own `ALERTS` series, for the rule that has these labels more."""

@@ -190,7 +190,7 @@ def _rungs(spec: AlertSpec, parts: list[Part]) -> Iterator[Rung]:
 
 
 def _rung_label(amount: Amount) -> str:
-    """The rung's number as it is written, so that another spelling of it is not another alert."""
+    """The rung's amount in one spelling, so that another spelling does not make another alert."""
     text = amount.text.strip("$%").replace(",", "")
     return text if amount.dimension is Dimension.DURATION else promql_number(Decimal(text))
 

@@ -46,7 +46,7 @@ class Contributors:
 def counts(
     figure: Figure, by: tuple[str, ...], window: int, cause: str | None, counted: str, calls: str
 ) -> Contributors | None:
-    """How much of what is counted is of each cause; None without a label to tell causes by."""
+    """The count of each cause; None without a label that distinguishes causes."""
     if cause is None:
         return None
     record = by_cause(figure, by, window, cause, counted, calls, "by_cause")
@@ -63,7 +63,7 @@ def counts(
 def means(
     figure: Figure, by: tuple[str, ...], window: int, cause: str | None, counted: str, calls: str, dimension: Dimension
 ) -> Contributors | None:
-    """The mean of each cause and the calls that it is over; None without a label to tell causes by."""
+    """The mean and the number of calls of each cause; None without a label that distinguishes causes."""
     if cause is None:
         return None
     total = by_cause(figure, by, window, cause, counted, calls, "by_cause")

@@ -27,7 +27,7 @@ WIDE_WINDOW = 3600
 """Seconds that a ratio is taken over where the window holds fewer calls than `min_operations`."""
 
 UNKNOWN_AFTER = 3600
-"""Seconds without any call after which an alert ends though nobody can say whether what it is about has recovered."""
+"""Seconds without any call after which an alert ends although recovery is not known."""
 
 
 def duration(seconds: int) -> str:

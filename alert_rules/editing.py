@@ -1,4 +1,4 @@
-"""An alert taken out of the text of `alerts.yaml`, or switched off or on in it; every other byte is kept. Pure."""
+"""Remove an alert from the text of `alerts.yaml`, or switch it off or on; keep every other byte. Pure."""
 
 from collections.abc import Callable
 from typing import Any

@@ -115,7 +115,7 @@ def _looked_back(expr: str) -> str:
 
 
 def _split(node: Any) -> tuple[str, ...]:
-    """The labels that tell the series of an expression apart, besides the job."""
+    """The labels that distinguish the series of an expression, besides the job."""
     match node:
         case promql_parser.AggregateExpr():
             return tuple(label for label in (node.modifier.labels if node.modifier else ()) if label != JOB_LABEL)

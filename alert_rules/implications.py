@@ -68,7 +68,7 @@ def _is_below_limit(stronger: Alert, weaker: Alert, rung: Rung) -> bool:
 
 
 def _of_the_same(stronger: Variant, weaker: Variant) -> bool:
-    # the users without a series of their own are nobody that another alert knows
+    # no other alert knows the users without a series of their own
     return stronger.by == weaker.by and stronger.labels.get("scope") != "unlisted"
 
 

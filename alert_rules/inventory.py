@@ -32,7 +32,7 @@ class Listed:
     disabled: bool
 
     def as_json(self) -> dict[str, object]:
-        """For a script."""
+        """The fields for a script."""
         return asdict(self)
 
 

@@ -1,4 +1,4 @@
-"""Alerts on an amount that is the team's own limit: they tell the same fact as the alert on the limit."""
+"""Find alerts whose amount is the team's own limit: they duplicate the alert on the limit."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation

@@ -69,7 +69,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Reading:
-    """How one comparison of a condition reads its quantity, for a person to be told.
+    """How one comparison of a condition reads its quantity, in words.
 
     `splits` are the labels of each rule's series. `window` is in seconds; it and `least`, the fewest calls, are None
     where they do not apply. `certainty` is a sentence, empty where nothing is uncertain.

@@ -34,7 +34,7 @@ _FOREIGN = re.compile(r"[€£¥]|\b(?:EUR|euros?|GBP)\b", re.IGNORECASE)
 
 
 def propose(condition: str) -> str | None:
-    """A hint with the condition in the language of conditions; None where it cannot be told what it means."""
+    """A hint with the condition in the language of conditions; None where its meaning is not clear."""
     text = unicodedata.normalize("NFKC", condition)
     for pattern, form in _REWRITES:
         text = pattern.sub(form, text)

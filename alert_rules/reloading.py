@@ -23,7 +23,7 @@ class Reload:
 
 @dataclass(frozen=True)
 class _Place:
-    """One of the servers, and how to look whether it has loaded what was built."""
+    """One of the servers, and how to find out whether it has loaded what was built."""
 
     name: str
     server: Server | None

@@ -38,7 +38,7 @@ class Server(Protocol):
 
 @dataclass(frozen=True)
 class Servers:
-    """Where rules are to be loaded; None for one that nobody has named."""
+    """The servers that load the rules; None for one without an address."""
 
     prometheus: Server | None
     alertmanager: Server | None

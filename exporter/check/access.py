@@ -36,9 +36,9 @@ _OUR_ROLE = "connect as the role that deploy/sql/role_bypassrls.sql or deploy/sq
 
 @dataclass(frozen=True)
 class Access:
-    """What a role may do: `readable` columns, `writes` as SQL names them, and whether it may do so by its nature.
+    """What a role may do: `readable` columns, `writes` as SQL names them, and whether it is a superuser or owner.
 
-    `told` says whether the server tells what the role may do besides reading.
+    `told` is whether the server shows what the role may do besides reading.
     """
 
     user: str

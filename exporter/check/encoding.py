@@ -14,7 +14,7 @@ _QUERY = "SELECT pg_catalog.current_setting('server_encoding')"
 
 
 def check_encoding(scene: Scene) -> list[Finding]:
-    """Nothing is said of UTF-8, which has every character."""
+    """Whether the database's encoding has the characters of the configuration; UTF-8 has them all."""
     ((encoding,),) = scene.session.run(_QUERY)
     return [] if encoding == "UTF8" else [judge_encoding(encoding, scene.session.charset, scene.config)]
 

@@ -1,4 +1,4 @@
-"""Columns by the type beneath them, the kinds of value that are needed, and which types are read exactly."""
+"""Columns by the type beneath their domains, the kinds of value that are needed, and which types fit them exactly."""
 
 import re
 from dataclasses import dataclass

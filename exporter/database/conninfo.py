@@ -168,7 +168,7 @@ def _parse(text: str, source: str) -> UrlParameters:
 
 
 def _check_names(params: Mapping[str, str], source: str) -> None:
-    """Refuse what cannot be a name: asking a name server or the server for it would tell them what stands in it."""
+    """Refuse what cannot be a name: a name server or the database server would learn the secret in it."""
     for keyword, noun in _READ_BY_PEOPLE.items():
         value = params.get(keyword, "")
         refused = is_connection_string(value) or (keyword in ("host", "hostaddr", "port") and value)

@@ -1,4 +1,4 @@
-"""Text in the database's own encoding: whatever bytes it holds, and whatever names the configuration has.
+"""Read and send text in the database's own encoding, with any bytes in the database and any names in the settings.
 
 A server that converts text refuses a whole statement for one character that it cannot convert. So it converts
 nothing: text goes over the wire in the database's encoding, and what does not fit is replaced here.

@@ -1,7 +1,7 @@
-"""What went wrong with the database, in our own words: safe to log and to show.
+"""What went wrong with the database, in the exporter's own words: safe to log and to show.
 
-What it means, and how to fix it, is decided by the SQLSTATE, and not by words: those are in the server's language. What
-libpq or the server said stands behind it, without anything that may be a secret.
+What it means, and how to fix it, is decided by the SQLSTATE, not by the message, which is in the server's language. The
+reason that libpq or the server gave follows, without anything that may be a secret.
 """
 
 import re
@@ -25,7 +25,7 @@ _NAME = re.compile(r'"([^"\n]{1,200})"|(?:table|view|schema|relation|column) ([\
 class DatabaseError(Exception):
     """A failure of the database: what happened, how to fix it (SQL or a setting), and the SQLSTATE if known.
 
-    `said` is what libpq or the server said, free of secrets; empty where it is not known.
+    `said` is the reason that libpq or the server gave, without secrets; empty where it is not known.
     """
 
     def __init__(self, message: str, mend: str, sqlstate: str | None = None, said: str = "") -> None:
@@ -37,7 +37,7 @@ class DatabaseError(Exception):
 
     @property
     def detail(self) -> str:
-        """What happened, and what was said of it."""
+        """What happened, and the reason that libpq or the server gave."""
         if not self.said or self.said.lower() in self.message.lower():
             return self.message
         return f"{self.message} ({self.said})"
@@ -142,7 +142,7 @@ def given_up(info: ConnInfo) -> DatabaseUnavailable:
 
 
 def hidden_rows(table: str, role: str, said: str = "") -> NotVisible:
-    """Row-level security hides rows of a table from a role, both named as in SQL; `said` goes on from there."""
+    """Row-level security hides rows of a table from a role, both named as in SQL; `said` continues the message."""
     return NotVisible(f"row-level security hides rows of {table} from {role}{said}", policy_sql(table, role))
 
 

@@ -1,7 +1,7 @@
-"""Parameters in a URL that are not libpq's: other tools' are passed over and named, misspelt ones are refused.
+"""Parameters in a URL that are not libpq's: those of other tools are ignored with a warning, misspelt ones are refused.
 
 Libraries, poolers and hosts put words of their own into the same URL. They say nothing about the connection. But a
-misspelt `sslmode` that was passed over would mean a connection without TLS: what is near to a parameter that protects
+misspelt `sslmode` that was ignored would mean a connection without TLS: what is near to a parameter that protects
 the connection is an error.
 """
 
@@ -66,7 +66,7 @@ def protecting_parameter(name: str) -> str | None:
 
 
 def notice(names: Iterable[str]) -> str:
-    """What is said of parameters that are passed over: their names, and where to say the same; never their values."""
+    """A warning of parameters that are ignored: their names, and what to set instead; never their values."""
     distinct = list(dict.fromkeys(names))
     shown = [name for name in distinct if _may_be_shown(name)]
     hidden = len(distinct) - len(shown)

@@ -21,7 +21,7 @@ _SECRET_WORD = re.compile(r"pass|pwd|secret|token", re.IGNORECASE)
 _CONNECTION_STRING = re.compile(r"://|(?:^|[\s;&?,])[\w ]*(?:pass|pwd|secret|host|server|user)[\w ]*=", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[^\w.$!*^+-]+")
 _OPTION = re.compile(r"-c|(?:-c|--)?(?P<name>[a-z_]+(?:\.[a-z_]+)?)=[\w.,+-]*")
-_LEAST_PIECE = 4  # characters: masking every "a" would tell more than it hides
+_LEAST_PIECE = 4  # characters: masking every "a" would reveal more than it hides
 _PATHS = frozenset({"passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslcrldir", "sslkeylogfile"})
 _FREE_TEXT = frozenset({"options", "application_name", "fallback_application_name"})
 

@@ -1,7 +1,7 @@
-"""What libpq or the server said, as it was said, without anything that may be a secret.
+"""The reason that libpq or the server gave, in its own words, without anything that may be a secret.
 
-Their sentences are worth reading: they name the limit, the host of a certificate, the parameter that is not met. But
-they quote what was configured, which may be a password in the wrong place, and values of rows, which may be prompts.
+Such messages are worth reading: they name the limit, the host of a certificate, the parameter that is not met. But they
+quote what was configured, which may be a password in the wrong place, and values of rows, which may be prompts.
 """
 
 import re
@@ -35,9 +35,9 @@ SETTING_STATES = ("22023", "2201B")
 
 
 def reason(error: psycopg.Error, info: ConnInfo) -> str:
-    """What was said, on one line of at most 300 characters and without secrets; empty if nothing was.
+    """The message, on one line of at most 300 characters and without secrets; empty if there is none.
 
-    A value of a row is not in it, nor what stands in the connection's parameters and is no plain name.
+    It has no value of a row, and nothing of the connection's parameters but plain names.
     """
     said = error.diag.message_primary or str(error)
     line = next((line for line in said.splitlines() if line.strip()), "").strip()

@@ -44,7 +44,7 @@ _NO_LONGER = "55"  # promoted a moment ago
 
 @dataclass(frozen=True)
 class Positions:
-    """What a standby says of itself.
+    """What a standby reports.
 
     `received` and `replayed` are positions in the WAL in bytes, `committed` is when the last replayed transaction
     committed, in seconds since the epoch; None where there was none yet. `receiver` is the process that receives WAL,
@@ -103,11 +103,11 @@ _CAUSES: Mapping[Cause, tuple[str, str]] = {
 PRIMARY = Replication(False, 0.0)
 NOT_ASKED = Replication(False, None)
 UNKNOWN = Replication(True, None)
-"""A standby that does not say how far it is behind: that decides nothing."""
+"""A standby that does not report how far it is behind, which decides nothing."""
 
 
 class ReplayTracker:
-    """Judges what a standby says, by what it said before. May be used from any thread, for all connections to it."""
+    """Judges a standby by what it reports now and reported before. For any thread, and all connections to it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -119,7 +119,7 @@ class ReplayTracker:
         return receiver == self._receiver
 
     def forget(self) -> None:
-        """Forget what was said before: the server is a primary."""
+        """Forget earlier reports: the server is a primary."""
         with self._lock:
             self._receiver = None
             self._samples.clear()
@@ -199,7 +199,7 @@ class Standby:
         return self._tracker.judge(clock - (time.monotonic() - self._asked), self._found)
 
     def _ask(self, connection: Connection[Any]) -> Positions | None:
-        """The positions; None on a primary, and where the server refuses to tell them."""
+        """The positions; None on a primary, and where the server refuses to report them."""
         facts = self._facts(connection, [name for name in FACTS if name not in self._refused])
         self._is_standby = facts.get("standby") is not False
         if not facts.get("standby") or "received" not in facts or "replayed" not in facts:
@@ -209,13 +209,13 @@ class Standby:
             None if received is None else int(received),
             None if replayed is None else int(replayed),
             facts.get("committed"),
-            # where it does not tell of its receiver, there is one
+            # where it does not report its receiver, assume one
             facts.get("receiver", 0),
             bool(facts.get("paused")),
         )
 
     def _facts(self, connection: Connection[Any], names: Sequence[str]) -> dict[str, Any]:
-        """As many of these facts as the server tells, by name."""
+        """As many of these facts as the server reports, by name."""
         if not names:
             return {}
         statement = f"SELECT {', '.join(FACTS[name] for name in names)}".encode()

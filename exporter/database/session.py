@@ -51,7 +51,7 @@ _SYSTEM = "SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_
 
 @dataclass(frozen=True)
 class Identity:
-    """Which table in which database in which cluster. `system` is empty where the server does not tell it."""
+    """Which table in which database in which cluster. `system` is empty where the server does not report it."""
 
     system: str
     database: str

@@ -31,7 +31,7 @@ def message(column: Column) -> sql.Composed:
 
 
 def number(column: Column) -> sql.Composed:
-    """The value as NUMERIC. A REAL has the digits that tell it from its neighbours, which a cast would cut to six."""
+    """The value as NUMERIC. A REAL keeps all digits that distinguish it, which a plain cast would cut to six."""
     via = "{}::pg_catalog.text::numeric" if column.type == "real" else "{}::numeric"
     return sql.SQL(via).format(identifier(column.name))
 

@@ -25,7 +25,7 @@ def view_sql(table: QualifiedName, wanted: Sequence[tuple[Column, Kind]]) -> str
         return None
     selected = ", ".join(str(expression) for expression in expressions)
     query = f"SELECT {selected} FROM {table_sql(table)}"  # noqa: S608
-    # nobody else's functions and operators shall be meant
+    # so that no function or operator of somebody else is called
     path = "SET search_path = pg_catalog, pg_temp"
     return f"{path}; CREATE VIEW {table_sql(view_name(table))} AS {query}; RESET search_path;"
 
@@ -75,7 +75,7 @@ def _number(column: Column) -> str | None:
         return f"{_text(column)}::numeric"
     if not _is_written(column):
         return None
-    # what is no number shall be reported as such, and not pass for an absent one
+    # a text that is not a number becomes NaN, which is reported, and not NULL, which is not
     compared = _compared(column)
     number = f"WHEN {compared} ~ '{_NUMBER}' THEN {_text(column)}::numeric"
     return f"CASE {number} WHEN {compared} ~ '[^ ]' THEN 'NaN'::numeric END"

@@ -144,7 +144,7 @@ def read_recent(
 
 
 def _visible_part(name: str | None) -> str | None:
-    """What every spelling of a name holds, whatever blanks are in it; None where nothing is known of them."""
+    """The part that every spelling of a name contains, whatever its blanks; None where there is none."""
     if name is None or name in (UNKNOWN, UNATTRIBUTED):
         return None
     return max(_VISIBLE.findall(name), key=len, default=None)

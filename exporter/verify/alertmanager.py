@@ -58,8 +58,8 @@ def not_asked_for() -> Finding:
 def send_test_alert(part: Part, seconds: float) -> list[Finding]:
     """Give Alertmanager a test alert for each channel, and follow them until their messages are accepted, or not.
 
-    They end by themselves before Alertmanager would try a second time, or at once where all is said; nobody is told
-    of the end. While a message may still be under way its alert is there to be seen by another command.
+    The alerts end by themselves before Alertmanager would try a second time, or as soon as every finding is known.
+    Their end sends no message. While a message may still be under way, another command sees its alert.
     """
     try:
         status = part.json("/api/v2/status")
@@ -102,7 +102,7 @@ def _follow(part: Part, run: delivery.Run, seconds: float) -> list[Finding]:
         for channel in run.tested:
             others[channel] |= now.runs(channel) - run.before.runs(channel) - {run.id}
             found = delivery.judge(run, channel, now, len(others[channel]))
-            # Alertmanager counts a request before its refusal: what is said twice is not between the two
+            # Alertmanager counts a request before its refusal: a finding counts only when two looks agree
             if found and (last := earlier.get(channel)) and found.level is last.level:
                 said.setdefault(channel, found)
             earlier[channel] = found
