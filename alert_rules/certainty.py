@@ -45,7 +45,7 @@ def certainly(figure: Figure, operator: str, bound: Bound) -> str:
 
 
 def margin_of_share(share: float, seconds: int) -> float:
-    """By how much a share of `calls` must be exceeded in a window of `seconds`: calls divided by the root of `calls`."""
+    """By how much a share of `calls` must be exceeded in a window of `seconds`, divided by the root of `calls`."""
     return float(f"{z_of(seconds) * sqrt(share * (1 - share)):.3g}")
 
 
