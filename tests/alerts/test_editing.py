@@ -39,7 +39,7 @@ BLOCK = "alerts:\n  - name: a\n    summary: |\n      x\n"
     ids=range(8),
 )
 @pytest.mark.parametrize("by", ["id", "name"])
-def test_an_alert_is_taken_out(before: str, after: str, by: str) -> None:
+def test_an_alert_is_removed_and_its_neighbours_stay(before: str, after: str, by: str) -> None:
     found, name = remove_alert(before.encode(), alert_id("a") if by == "id" else "a", "f")
     assert (found.decode(), name) == (after, "a")
 
@@ -87,24 +87,24 @@ def test_a_comment_beside_the_switch_is_kept(before: str, after: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("alerts:\n  - name: b\n", "no alert of f has the id or the name 'a' — rules list shows them"),
+        ("alerts:\n  - name: b\n", "no alert of f has the id or the name 'a' — `rules list` shows all"),
         ("", "no alert of f"),
         ("alerts: {}\n", "no alert of f"),
         ("alerts: [\n", "not YAML"),
-        ("alerts: [{name: a}, {name: b}]\n", "f:1:10: the alert is written so that no line of it can be changed alone"),
-        ("alerts:\n  - {name: a}\n  - name: b\n", "no line of it can be changed alone"),
-        ("{alerts: [{name: a}, {name: b}]}\n", "no line of it can be changed alone"),
+        ("alerts: [{name: a}, {name: b}]\n", "f:1:10: the alert is not written one setting a line"),
+        ("alerts:\n  - {name: a}\n  - name: b\n", "not written one setting a line"),
+        ("{alerts: [{name: a}, {name: b}]}\n", "not written one setting a line"),
     ],
     ids=range(7),
 )
-def test_what_cannot_be_changed(text: str, said: str) -> None:
+def test_an_alert_that_is_missing_or_not_one_setting_a_line_is_refused(text: str, said: str) -> None:
     for edit in (remove_alert, lambda *words: set_disabled(*words, disabled=True)):
         with pytest.raises(RulesError) as raised:
             edit(text.encode(), "a", "f")
         assert said in str(raised.value)
 
 
-def test_the_only_alert_is_not_taken_out() -> None:
+def test_the_only_alert_is_not_removed() -> None:
     with pytest.raises(RulesError, match="a is the only alert of f — disable it instead: rules disable"):
         remove_alert(b"alerts:\n  - name: a\n", "a", "f")
 

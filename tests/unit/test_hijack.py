@@ -23,7 +23,7 @@ def test_the_project_has_no_statement_that_could_be_hijacked() -> None:
     assert list(problems()) == []
 
 
-def test_it_looks_at_all_of_them() -> None:
+def test_the_lint_reads_modules_files_and_documentation() -> None:
     counts = [len(list(source())) for source in (in_python, in_files, in_docs, in_scripts, in_panels, printed)]
     assert min(counts) > 0
     assert counts[0] > 60
@@ -53,7 +53,7 @@ def test_it_looks_at_all_of_them() -> None:
         ("SELECT 'x' || 'y'", "||"),
     ],
 )
-def test_what_is_looked_up_is_found(text: str, name: str) -> None:
+def test_functions_operators_and_types_that_are_looked_up_are_found(text: str, name: str) -> None:
     assert name in looked_up(text)
 
 
@@ -89,7 +89,7 @@ def test_a_file_that_locks_first_is_good() -> None:
         ("reader SET search_path = pg_catalog", "reader SET search_path = public, pg_catalog", "leaves reader"),
     ],
 )
-def test_a_file_that_does_not_is_found(good: str, bad: str, says: str) -> None:
+def test_a_file_that_does_not_lock_first_is_reported(good: str, bad: str, says: str) -> None:
     assert good in GOOD_FILE
     assert says in "\n".join(problems_of_file(Statement("a.sql", 1, GOOD_FILE.replace(good, bad))))
 

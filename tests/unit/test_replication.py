@@ -86,7 +86,7 @@ def test_a_standby_that_follows_another_primary_is_judged_anew() -> None:
 @pytest.mark.parametrize(
     ("lag", "problem"), [(0.0, False), (60.0, False), (60.1, True), (None, False), (math.inf, True)]
 )
-def test_what_is_accepted(lag: float | None, problem: bool) -> None:
+def test_a_lag_is_a_problem_only_beyond_the_accepted_one(lag: float | None, problem: bool) -> None:
     assert (Replication(True, lag, 1.0, "paused").problem(60) is not None) == problem
     assert PRIMARY.problem(1) is None
     assert UNKNOWN.problem(1) is None
