@@ -139,7 +139,7 @@ def _condition(data: Mapping[str, Any], quantities: Mapping[str, Dimension]) -> 
     if data.get("condition") is not None:
         beside = [name for name in ("type", *THRESHOLDS) if data.get(name) is not None]
         if beside:
-            raise RulesError([f"condition: conflicts with {' and '.join(beside)} — keep one of the two"])
+            raise RulesError([f"condition: beside {' and '.join(beside)} — keep one of the two"])
         return {"condition": _text(data, "condition", _LONGEST_TEXT)}
     if data.get("type") is None:
         raise RulesError(["type: not set — write a quantity with its threshold, or a condition instead"])
@@ -183,7 +183,7 @@ def _rungs(data: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(rungs, dict) or not rungs:
         raise RulesError(['rungs: write an object of amounts with their severities, like {"80%": "warning"}'])
     if "severity" in data:
-        raise RulesError(["severity: conflicts with rungs — leave it out, since each rung has its own"])
+        raise RulesError(["severity: beside rungs — leave it out: each rung has its own"])
     if not all(_RUNG.fullmatch(amount) for amount in rungs):
         raise RulesError(["rungs: write amounts like 80%, $100 or 2000ms"])
     if not all(severity in SEVERITIES for severity in rungs.values()):

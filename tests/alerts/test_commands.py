@@ -247,7 +247,7 @@ def test_what_is_wrong_with_the_options_is_said_before_anything_is_changed(
         ({"condition": "budget_utilization >= rung"}, "condition: rung, and no rungs"),
         ({"condition": "budget_utilization >= rung", "rungs": {"$5": "info"}}, "rungs: $5, which is"),
         ({"condition": "budget_utilization >= rung", "rungs": {"9%": "critical", "10%": "info"}}, "rungs: "),
-        ({"rungs": {"9%": "loud"}}, "rungs: write one of critical, warning, info behind each amount"),
+        ({"rungs": {"9%": "loud"}}, "rungs: write one of critical, warning, info as the severity of each amount"),
         ({"rungs": ["9%"]}, "rungs: write an object of amounts"),
         ({"rungs": {"9%": "info"}, "severity": "info"}, "severity: beside rungs"),
         ({"condition": "daily_spend > $1", "type": "daily_spend"}, "condition: beside type — keep one of the two"),
@@ -355,9 +355,9 @@ def test_a_secret_that_no_alert_uses_any_more_is_said_and_kept(rules: Rules) -> 
     assert secret.read_text() == URL + "\n"
     assert f"the webhook's URL is in {secret}" in err
     rules.run("add", given=REQUEST | {"name": "second", "channel": "ops"})
-    assert "no alert names the channel" not in rules.run("remove", "second")[2]
-    assert "no alert names the channel" not in rules.run("disable", json.loads(out)["id"])[2]
+    assert "no alert uses the channel" not in rules.run("remove", "second")[2]
+    assert "no alert uses the channel" not in rules.run("disable", json.loads(out)["id"])[2]
     _, _, err = rules.run("remove", json.loads(out)["id"])
-    assert f"no alert names the channel ops any more. Its webhook's URL stays in {secret}" in err
+    assert f"no alert uses the channel ops any more. Its webhook's URL stays in {secret}" in err
     assert "Very-secret" not in err
     assert secret.exists()
