@@ -20,17 +20,25 @@ _AMOUNTS = {
     # thousands, as they are written apart: 1 000, 1'000, 1_000
     r"(?<=\d)[ '’_](?=\d{3}(?!\d))": ",",
     rf"(?:US\s*\$|USD|[$€£¥])\s*{_NUMBER}": r"$\1",
-    rf"(?<!\$){_NUMBER}\s*(?:US\$|USD\b|dollars?\b|EUR\b|euros?\b|GBP\b|[$€£¥])": r"$\1",
+    rf"\$?{_NUMBER}(\s*k)?\s*(?:US\$|USD\b|dollars?\b|EUR\b|euros?\b|GBP\b|[$€£¥])": r"$\1\2",
     rf"{_NUMBER}\s*(?:%|percent\b|per cent\b|pct\b)": r"\1%",
     rf"{_NUMBER}\s*(?:ms|msecs?|milliseconds?)\b": r"\1ms",
     rf"{_NUMBER}\s*(?:s|secs?|seconds?)\b": r"\1s",
     rf"{_NUMBER}\s*(?:m|mins?|minutes?)\b": r"\1m",
     rf"{_NUMBER}\s*(?:h|hrs?|hours?)\b": r"\1h",
-    r"(\d+)\s*k\b": r"\g<1>000",
 }
 _REWRITES = [(re.compile(pattern, re.IGNORECASE), form) for pattern, form in {**_WORDS, **_AMOUNTS}.items()]
-_NAME = re.compile(r"[A-Za-z][\w-]*")
+_THOUSANDS = re.compile(rf"{_NUMBER}\s*k\b", re.IGNORECASE)
+# The longest first: one name may end like another.
+_QUANTITY = re.compile(
+    r"\b(?:" + "|".join(name.replace("_", r"[\s_-]*") for name in sorted(QUANTITIES, key=len, reverse=True)) + r")\b",
+    re.IGNORECASE,
+)
+_NAMES = {name.replace("_", ""): name for name in QUANTITIES}
+_KEYWORD = re.compile(r"\b(?:and|rung)\b", re.IGNORECASE)
 _FOREIGN = re.compile(r"[€£¥]|\b(?:EUR|euros?|GBP)\b", re.IGNORECASE)
+# Where money is not counted in dollars, a point often stands between thousands.
+_THREE_AFTER_A_POINT = re.compile(r"\d\.\d{3}(?!\d)")
 
 
 def propose(condition: str) -> str | None:
@@ -38,7 +46,10 @@ def propose(condition: str) -> str | None:
     text = unicodedata.normalize("NFKC", condition)
     for pattern, form in _REWRITES:
         text = pattern.sub(form, text)
-    text = " ".join(_NAME.sub(_known_name, text).split())
+    if _FOREIGN.search(condition) and _THREE_AFTER_A_POINT.search(text):
+        return None
+    text = _KEYWORD.sub(lambda match: match[0].lower(), _QUANTITY.sub(_known_name, _THOUSANDS.sub(_in_full, text)))
+    text = " ".join(text.split())
     try:
         comparisons = parse_condition(text)
     except ConditionError:
@@ -53,8 +64,11 @@ def propose(condition: str) -> str | None:
 
 
 def _known_name(match: re.Match[str]) -> str:
-    name = match[0].lower().replace("-", "_")
-    return name if name in QUANTITIES or name in ("and", "rung") else match[0]
+    return _NAMES[re.sub(r"[\s_-]", "", match[0]).lower()]
+
+
+def _in_full(match: re.Match[str]) -> str:
+    return promql_number(Decimal(match[1].replace(",", "")) * 1000)
 
 
 def _with_unit(comparison: Comparison) -> str | None:

@@ -24,6 +24,12 @@ MEANT = {
     "daily_spend > $1\u202f000.50": "daily_spend > $1,000.50",
     "daily_spend > $1'000'000": "daily_spend > $1,000,000",
     "daily_spend > $2k": "daily_spend > $2000",
+    "daily_spend > $1.5k": "daily_spend > $1500",
+    "daily_spend > 0.25 k": "daily_spend > $250",
+    "daily_spend > 1.5k USD": "daily_spend > $1500",
+    "daily_spend > 2k€": f"daily_spend > $2000{DOLLARS}",
+    "daily_spend > $200 USD": "daily_spend > $200",
+    "daily_spend > $200USD": "daily_spend > $200",
     "daily_spend > €200": f"daily_spend > $200{DOLLARS}",
     "daily_spend > 200 EUR": f"daily_spend > $200{DOLLARS}",
     "daily_spend > £50": f"daily_spend > $50{DOLLARS}",
@@ -36,6 +42,11 @@ MEANT = {
     "DAILY_SPEND > $200": "daily_spend > $200",
     "Daily-Spend > daily_limit": "daily_spend > daily_limit",
     "daily_spend > DAILY_LIMIT": "daily_spend > daily_limit",
+    "Daily Spend > $200": "daily_spend > $200",
+    "dailySpend > daily limit": "daily_spend > daily_limit",
+    "projected  daily spend > $200": "projected_daily_spend > $200",
+    "P95 Latency > 2 s and error rate > 5%": "p95_latency > 2s and error_rate > 5%",
+    "cost per operation > $1": "cost_per_operation > $1",
     "error_rate > 5 percent": "error_rate > 5%",
     "error_rate > 5 %": "error_rate > 5%",
     "error_rate > 5％": "error_rate > 5%",
@@ -64,7 +75,17 @@ def test_the_hint_is_the_condition_that_was_meant(written: str, meant: str) -> N
 
 @pytest.mark.parametrize(
     "condition",
-    ["daily_spend > lots", "daily_spend > 5%", "spending > 200 USD", "avg_latency > 2000", "error_rate == 5 percent"],
+    [
+        "daily_spend > lots",
+        "daily_spend > 5%",
+        "spending > 200 USD",
+        "avg_latency > 2000",
+        "error_rate == 5 percent",
+        "daily_spend > 1.000 €",
+        "daily_spend > €1.500",
+        "daily_spend > 1.000,50 EUR",
+        "daily spend not over $200",
+    ],
 )
 def test_nothing_is_proposed_where_the_meaning_cannot_be_told(condition: str) -> None:
     assert propose(condition) is None
