@@ -20,15 +20,28 @@ _MOST = 100
 """Findings that are looked at; a single one that is not accepted decides."""
 
 _SESSION_FUNCTIONS = (
+    "current_schema",
+    "current_schemas",
     "current_setting",
     "current_user",
     "getpgusername",
     "has_any_column_privilege",
     "has_column_privilege",
+    "has_database_privilege",
+    "has_function_privilege",
     "has_schema_privilege",
+    "has_sequence_privilege",
     "has_table_privilege",
+    "has_type_privilege",
+    "inet_client_addr",
+    "inet_client_port",
+    "inet_server_addr",
+    "inet_server_port",
     "pg_backend_pid",
     "pg_has_role",
+    "pg_show_all_settings",
+    "pg_stat_get_activity",
+    "pg_table_is_visible",
     "row_security_active",
     "session_user",
     "system_user",
@@ -43,6 +56,7 @@ _OPAQUE_FUNCTIONS = (
     "pg_ls_dir",
     "pg_read_binary_file",
     "pg_read_file",
+    "pg_stat_file",
     "query_to_xml",
     "query_to_xml_and_xmlschema",
     "schema_to_xml",
@@ -50,6 +64,9 @@ _OPAQUE_FUNCTIONS = (
     "table_to_xml_and_xmlschema",
 )
 """Built-in functions that read what the catalog does not know of."""
+
+_RANDOM_FUNCTIONS = ("random", "random_normal")
+"""Built-in functions that may choose other rows each time."""
 
 _POLICIES = """
   LEFT JOIN pg_catalog.pg_policy p ON p.polrelid = c.oid AND p.polcmd IN ('r', '*')
@@ -187,13 +204,21 @@ functions AS (
   FROM queries q
   CROSS JOIN (SELECT 'function', name FROM pg_catalog.unnest(%(opaque)s::pg_catalog.text[]) AS o(name)
               UNION ALL
-              SELECT 'session', name FROM pg_catalog.unnest(%(session)s::pg_catalog.text[]) AS s(name)) AS b(what, name)
+              SELECT 'session', name FROM pg_catalog.unnest(%(session)s::pg_catalog.text[]) AS s(name)
+              UNION ALL
+              SELECT 'sample', name FROM pg_catalog.unnest(%(random)s::pg_catalog.text[]) AS r(name)) AS b(what, name)
   JOIN pg_catalog.pg_proc p
     ON p.proname = b.name AND p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
    AND pg_catalog.strpos(q.tree, pg_catalog.format(' :funcid %%s ', p.oid)) > 0
   UNION
   SELECT 'session', q.oid, q.role, q.copy, 'current_user', NULL
   FROM queries q WHERE q.tree ~ 'SQLVALUEFUNCTION :op (9|10|11|12) '
+  UNION
+  SELECT 'session', q.oid, q.role, q.copy, 'current_schema', NULL
+  FROM queries q WHERE pg_catalog.strpos(q.tree, 'SQLVALUEFUNCTION :op 14 ') > 0
+  UNION
+  SELECT 'sample', q.oid, q.role, q.copy, 'TABLESAMPLE', NULL
+  FROM queries q WHERE pg_catalog.strpos(q.tree, ' :tablesample {') > 0
 )
 """
 
@@ -266,7 +291,12 @@ def _plain(relation: Relation, guarded: bool, shows_all: bool, role: str) -> Vis
 
 
 def _walk(cursor: Cursor[tuple[Any, ...]], relation: Relation) -> Visibility:
-    parameters = {"oid": relation.oid, "session": list(_SESSION_FUNCTIONS), "opaque": list(_OPAQUE_FUNCTIONS)}
+    parameters = {
+        "oid": relation.oid,
+        "session": list(_SESSION_FUNCTIONS),
+        "opaque": list(_OPAQUE_FUNCTIONS),
+        "random": list(_RANDOM_FUNCTIONS),
+    }
     found = [
         _Found(
             what,
@@ -331,6 +361,11 @@ def _doubts(found: Iterable[_Found]) -> Iterable[Doubt]:
             yield Doubt(
                 f"{name} takes rows from function {each.first}, or chooses them by it, and what it reads is not known",
                 "in the configuration (tables), name a view that reads the table itself",
+            )
+        elif each.what == "sample":
+            yield Doubt(
+                f"{name} shows a random choice of rows: {each.first}",
+                "name a view that shows every row in the configuration: tables",
             )
         elif each.what == "session":
             yield Doubt(

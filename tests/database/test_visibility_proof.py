@@ -323,6 +323,36 @@ UNPROVEN = {
         ("pg_has_role",),
         (OPEN, view("ai_operation_log WHERE pg_has_role('{app}', 'MEMBER')")),
     ),
+    "rows chosen by the schema": (
+        ("current_schema",),
+        (OPEN, view("ai_operation_log WHERE model_used = current_schema")),
+    ),
+    "rows chosen by a function for the schema": (
+        ("current_schemas",),
+        (OPEN, view("ai_operation_log WHERE model_used = ANY(current_schemas(false))")),
+    ),
+    "rows chosen by the client's address": (
+        ("inet_client_addr",),
+        (OPEN, view("ai_operation_log WHERE inet_client_addr() IS NULL")),
+    ),
+    "rows chosen by a setting in a view of the system": (
+        ("pg_show_all_settings",),
+        (OPEN, view("ai_operation_log WHERE 'x' = (SELECT setting FROM pg_settings WHERE name = 'application_name')")),
+    ),
+    "rows chosen by who is connected": (
+        ("pg_stat_get_activity",),
+        (OPEN, view("ai_operation_log WHERE EXISTS (SELECT FROM pg_stat_activity WHERE query <> '')")),
+    ),
+    "rows chosen by a right": (
+        ("has_function_privilege",),
+        (OPEN, view("ai_operation_log WHERE has_function_privilege('pg_reload_conf()', 'EXECUTE')")),
+    ),
+    "rows chosen by chance": (("random choice",), (OPEN, view("ai_operation_log WHERE random() < 0.5"))),
+    "sampled rows": (("TABLESAMPLE",), (OPEN, view("ai_operation_log TABLESAMPLE bernoulli (50)"))),
+    "sampled rows in a subquery": (
+        ("TABLESAMPLE",),
+        (OPEN, view("(SELECT * FROM ai_operation_log TABLESAMPLE system (50)) AS part")),
+    ),
     "rows out of a query in a text": (
         ("query_to_xml",),
         (
