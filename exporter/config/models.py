@@ -48,12 +48,17 @@ def _default_error_classes() -> tuple[ErrorClass, ...]:
     )
 
 
+NAMES = 2
+"""How names become labels: by 1, which earlier versions did, what is looked up by a name is not cleaned before."""
+
+
 class Classification(Section):
     """All that decides which series a row counts in, and whether; kept with the state, to see when it has changed.
 
     The bounds are no setting, but another version may have others; a state that does not name any was kept with these.
     Latency edges and the list of error classes are not here: a state that was kept with others cannot be read at all.
-    `users` tells by which names users are kept (`Pseudonyms.scheme`); whoever keeps them sets it.
+    `users` tells by which names users are kept (`Pseudonyms.scheme`); whoever keeps them sets it. `names` is how names
+    become labels (`NAMES`); a state that does not say was kept by the first way.
     ``model_dump_json`` and ``model_validate_json`` are inverse to each other. Earlier versions wrote the columns' names
     without the quotes that they need.
     """
@@ -78,6 +83,7 @@ class Classification(Section):
         return {role: written_column(name) if isinstance(name, str) else name for role, name in value.items()}
 
     users: str = ""
+    names: int = 1
 
     @property
     def fingerprint(self) -> str:
@@ -153,4 +159,5 @@ class Config(Section):
             default_timeout=self.models.default_timeout,
             error_classes=self.error_classes,
             max_series=self.max_series,
+            names=NAMES,
         )

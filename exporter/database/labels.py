@@ -37,38 +37,68 @@ def clean_aliases(aliases: Mapping[str, str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class ModelRules:
-    """What the settings say of a model, by the name that the log has for it."""
+class Names:
+    """The labels of names, and what the settings say of a model, by the name that the log has for it.
+
+    A state of an earlier version is read by that version's labels until it has been taken up: its counters have them.
+    """
 
     rules: Classification
+
+    @property
+    def _are_cleaned_late(self) -> bool:
+        return self.rules.names == 1
+
+    def user(self, text: str | None) -> str:
+        """The user's label."""
+        return clean_label(text, UNATTRIBUTED) if self._are_cleaned_late else user_name(text)
+
+    def operation(self, operation_id: str | None, operation_type: str | None) -> str:
+        """The operation's label."""
+        if self._are_cleaned_late:
+            return clean_label(operation_id or operation_type, UNKNOWN)
+        return operation_name(operation_id, operation_type)
+
+    def model(self, text: str | None) -> str:
+        """The model's label."""
+        name = self._key(text)
+        return clean_label(self.aliases.get(name, name), UNKNOWN)
+
+    def timeout(self, text: str | None) -> float:
+        """The model's timeout in seconds; that of the very name comes before that of the name it stands for."""
+        name = self._key(text)
+        # a state of an earlier version may name both
+        known = self._timeouts.get(name)
+        return (
+            known if known is not None else self._timeouts.get(self.aliases.get(name, name), self.rules.default_timeout)
+        )
+
+    def is_free(self, text: str | None) -> bool:
+        """Whether its calls cost nothing."""
+        name = self._key(text)
+        return name in self._free or self.aliases.get(name, name) in self._free
 
     @cached_property
     def aliases(self) -> Mapping[str, str]:
         """Names in the log to the names that they stand for."""
-        return clean_aliases(self.rules.aliases)
+        return {self._spelled(loose): self._spelled(name) for loose, name in self.rules.aliases.items()}
 
     @cached_property
     def _timeouts(self) -> Mapping[str, float]:
-        return {clean_label(name, ""): seconds for name, seconds in self.rules.timeouts.items()}
+        return {self._spelled(name): seconds for name, seconds in self.rules.timeouts.items()}
 
     @cached_property
     def _free(self) -> frozenset[str]:
-        return frozenset(clean_label(name, "") for name in self.rules.free)
+        return frozenset(map(self._spelled, self.rules.free))
 
-    def label(self, text: str | None) -> str:
-        """The model's label."""
-        return model_name(self.aliases, text)
+    def _spelled(self, name: str) -> str:
+        return name if self._are_cleaned_late else clean_label(name, "")
 
-    def timeout(self, text: str | None) -> float:
-        """The model's timeout in seconds; that of the very name comes before that of the name it stands for."""
-        # a state of an earlier version may name both
-        name = clean_label(text, UNKNOWN)
-        known = self._timeouts.get(name)
-        return known if known is not None else self._timeouts.get(self.label(text), self.rules.default_timeout)
-
-    def is_free(self, text: str | None) -> bool:
-        """Whether its calls cost nothing."""
-        return clean_label(text, UNKNOWN) in self._free or self.label(text) in self._free
+    def _key(self, text: str | None) -> str:
+        """What a model is looked up by."""
+        if self._are_cleaned_late:
+            return text or ""
+        return clean_label(text, UNKNOWN)
 
 
 def timeout_steps(rules: Classification) -> list[float]:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from exporter.config import MOST, Classification
-from exporter.database.labels import ModelRules, operation_name, timeout_steps, user_name
+from exporter.database.labels import Names, timeout_steps
 from exporter.database.log_query import BY_SERIES, BY_USER, FAULTS, FIRST_FAULT
 from exporter.ledger.aggregate import (
     BUCKET_COUNTS,
@@ -68,7 +68,7 @@ class MinuteReader:
     """
 
     def __init__(self, rules: Classification) -> None:
-        self._model_rules = ModelRules(rules)
+        self._names = Names(rules)
         self._steps = timeout_steps(rules)
         self._minutes: dict[int, _Minute] = {}
         # labels and users repeat: each is cleaned once, and is one string in memory however often it is found
@@ -98,20 +98,19 @@ class MinuteReader:
 
     def _user(self, text: str | None) -> str:
         if text not in self._users:
-            self._users[text] = user_name(text)
+            self._users[text] = self._names.user(text)
         return self._users[text]
 
     def _operation(self, operation_id: str | None, operation_type: str | None) -> str:
         names = operation_id, operation_type
         if names not in self._operations:
-            self._operations[names] = operation_name(*names)
+            self._operations[names] = self._names.operation(*names)
         return self._operations[names]
 
     def _model(self, text: str | None) -> _Model:
         if text not in self._models:
-            rules = self._model_rules
-            reached = self._steps.index(rules.timeout(text)) + 1
-            self._models[text] = _Model(rules.label(text), reached, rules.is_free(text))
+            reached = self._steps.index(self._names.timeout(text)) + 1
+            self._models[text] = _Model(self._names.model(text), reached, self._names.is_free(text))
         return self._models[text]
 
 

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from exporter.config import Classification, Config, clean_label
 from exporter.database.conninfo import resolve_conninfo
-from exporter.database.labels import ModelRules, operation_name, user_name
+from exporter.database.labels import Names, user_name
 from exporter.database.log_query import LogTable, bounds, instant, name_column, operation_columns, outcome
 from exporter.database.names import identifier
 from exporter.database.session import Database, Session
@@ -122,13 +122,13 @@ def read_recent(
         outcome=outcome(log),
         table=identifier(*log.relation.name.parts),
     )
-    models = ModelRules(rules)
+    names = Names(rules)
     clock = int(session.clock)
     lower, _ = bounds(log, rules, Span(clock - wanted.days * _DAY, clock))
     words: dict[str, Any] = {
         "from": lower,
         "operation": _visible_part(wanted.operation),
-        "models": _spellings(wanted.model, models),
+        "models": _spellings(wanted.model, names),
         "user": _visible_part(wanted.user),
         "failed": wanted.failed,
     }
@@ -136,7 +136,7 @@ def read_recent(
     while True:
         rows = session.run(statement, words | {"limit": most})
         calls = [
-            replace(call, user=label(call.user)) for call in (_call(row, models) for row in rows) if wanted.is_met(call)
+            replace(call, user=label(call.user)) for call in (_call(row, names) for row in rows) if wanted.is_met(call)
         ]
         if len(calls) >= wanted.limit or len(rows) < most:
             return calls[: wanted.limit]
@@ -150,19 +150,19 @@ def _visible_part(name: str | None) -> str | None:
     return max(_VISIBLE.findall(name), key=len, default=None)
 
 
-def _spellings(model: str | None, models: ModelRules) -> list[str] | None:
-    parts = [_visible_part(model), *(_visible_part(loose) for loose, name in models.aliases.items() if name == model)]
+def _spellings(model: str | None, names: Names) -> list[str] | None:
+    parts = [_visible_part(model), *(_visible_part(loose) for loose, name in names.aliases.items() if name == model)]
     known = [part for part in parts if part is not None]
     return known if len(known) == len(parts) else None
 
 
-def _call(row: tuple[Any, ...], models: ModelRules) -> Call:
+def _call(row: tuple[Any, ...], names: Names) -> Call:
     at, operation_id, operation_type, user, model, cost, latency, ended = row
     return Call(
         at,
-        operation_name(operation_id, operation_type),
-        user_name(user),
-        models.label(model),
+        names.operation(operation_id, operation_type),
+        names.user(user),
+        names.model(model),
         _finite(cost),
         _finite(latency),
         ended,

@@ -10,7 +10,7 @@ import pytest
 
 from exporter.config import Config
 from exporter.reports.recent import Wanted, run_operations
-from tests.database.harness import Log, running
+from tests.database.harness import Log, running, wait_for
 
 SPELLINGS = {
     "plain": "{}",
@@ -120,3 +120,59 @@ def test_recent_calls_are_found_by_the_name_that_is_shown(log: Log, spelling: st
         assert run_operations(config, {}, wanted, out, as_json=True) == 0
         (call,) = json.loads(out.getvalue())
         assert (call["operation"], call["model"], call["cost_usd"]) == ("email-compose", "gpt-four", 0.5)
+
+
+def insert_loosely(log: Log, seconds_ago: int, user: str | None = None) -> None:
+    """A call of 40 s and a dollar whose operation is blank, and whose model has a blank behind it."""
+    log.execute(
+        "INSERT INTO ai_operation_log"
+        " (created_at, operation_type, operation_id, model_used, cost_usd, latency_ms, success, user_id)"
+        " VALUES ((now() - %s * interval '1 second') AT TIME ZONE 'UTC', 'chat', '  ', 'gpt-4 ', 1, 40000, true, %s)",
+        seconds_ago,
+        user,
+    )
+
+
+def test_a_state_of_labels_that_were_cleaned_late_counts_no_call_twice(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = {"aliases": {"gpt-4": "gpt-four"}, "timeouts": {"gpt-four": "30s"}}
+    for seconds_ago in (5, 600, 7200):
+        insert_loosely(log, seconds_ago)
+    monkeypatch.setattr("exporter.config.models.NAMES", 1)
+    with running(log.url, tmp_path, datetime.now(UTC) - timedelta(days=1), models=models) as earlier:
+        seen = earlier.wait_ready().wait_up()
+        assert seen.labels("ai_operations_total", "operation") == ["unknown"]
+        assert seen.labels("ai_operations_total", "model") == ["gpt-4"]
+        assert seen.total("ai_operations_total") == 3
+        assert seen.total("ai_operations_over_timeout_total") == 0
+    monkeypatch.undo()
+    with running(log.url, tmp_path, models=models, after=earlier) as exporter:
+        exporter.wait_in_force()
+        insert_loosely(log, 0)
+        exporter.wait_up()
+        wait_for(
+            lambda: exporter.scrape().total("ai_operations_total", operation="chat", model="gpt-four") > 0,
+            lambda: str(exporter.last),
+        )
+        seen = exporter.scrape()
+        assert seen.total("ai_operations_total") == 4
+        assert seen.total("ai_operations_over_timeout_total") == 1
+        assert seen.total("ai_operations_total", operation="unknown") == 3
+
+
+@pytest.mark.parametrize("user", ["other", "unattributed", " other "])
+def test_a_user_named_like_the_rest_is_renamed_without_being_counted_again(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str
+) -> None:
+    log.execute("ALTER TABLE ai_operation_log ALTER user_id TYPE text")
+    insert_loosely(log, 5, user)
+    monkeypatch.setattr("exporter.config.models.NAMES", 1)
+    with running(log.url, tmp_path, datetime.now(UTC) - timedelta(days=1)) as earlier:
+        seen = earlier.wait_ready().wait_up()
+        assert seen.total("ai_operation_cost_usd_total") == 1
+    monkeypatch.undo()
+    with running(log.url, tmp_path, after=earlier) as exporter:
+        seen = exporter.wait_in_force()
+        assert seen.total("ai_operation_cost_usd_total") == 1
+        assert seen.total("ai_user_spend_today_usd", user=f'"{user.strip()}"') == 1
