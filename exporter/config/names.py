@@ -22,15 +22,22 @@ LABEL_LENGTH = 128
 """Characters of a label value."""
 
 _BREAKS = ("Cc", "Cs", "Zl", "Zp")
+_UNSEEN = "Cf"  # byte order marks, zero-width blanks and joiners: what a copied name may have around it
 
 
 def clean_label(text: str | None, missing: str) -> str:
-    """A label value: without control characters, `LABEL_LENGTH` long at most, `missing` where nothing is left."""
+    """A label value: without control characters, and without blanks or unseen characters around it.
+
+    It is `LABEL_LENGTH` long at most, `missing` where nothing is left.
+    """
     if text is None:
         return missing
     # nearly all are printable: looking at each character takes longer than all else that is done with a row
     if not text.isprintable():
         text = "".join(" " if unicodedata.category(c) in _BREAKS else c for c in text)
+        unseen = " " + "".join({c for c in text if c.isspace() or unicodedata.category(c) == _UNSEEN})
+        # what is left by the cut may end in such a character, too
+        return text.strip(unseen)[:LABEL_LENGTH].rstrip(unseen) or missing
     return text.strip()[:LABEL_LENGTH].rstrip() or missing
 
 

@@ -21,6 +21,9 @@ SPELLINGS = {
     "tab and return around": "\t{}\r\n",
     "line separator after": "{}\u2028",
     "control character before": "\x01{}",
+    "byte order mark before": "\ufeff{}",
+    "zero-width blank after": "{}\u200b",
+    "marks of direction and blanks around": " \u200e{} \u200f ",
 }
 spelled = pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
 
@@ -88,6 +91,8 @@ INVISIBLE = {
     "no-break space": "\u00a0",
     "em space": "\u2003",
     "\\x01": "\x01",
+    "zero-width blank": "\u200b",
+    "byte order mark and blank": "\ufeff ",
 }
 
 

@@ -45,11 +45,29 @@ def read(*statements: Sequence[Row], **named: bool) -> dict[int, Minute]:
     return found.minutes()
 
 
+BLANKS = st.text(st.sampled_from(" \n\u00a0\u2003\u200b\u200e\u2060\ufeff\x01"), max_size=3)
+
+
+def unseen(character: str) -> bool:
+    return character.isspace() or unicodedata.category(character) in ("Cc", "Cs", "Cf", "Zl", "Zp")
+
+
 @given(st.text(max_size=200))
-def test_a_label_has_no_control_character_and_nothing_around_it(text: str) -> None:
-    breaks = ("Cc", "Cs", "Zl", "Zp")
-    expected = "".join(" " if unicodedata.category(c) in breaks else c for c in text).strip()[:LABEL_LENGTH].rstrip()
-    assert clean_label(text, "missing") == (expected or "missing")
+def test_a_label_has_no_control_character_and_nothing_unseen_around_it(text: str) -> None:
+    label = clean_label(text, "missing")
+    if all(map(unseen, text)):
+        assert label == "missing"
+        return
+    assert not unseen(label[0])
+    assert not unseen(label[-1])
+    assert len(label) <= LABEL_LENGTH
+    assert not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in label)
+    assert clean_label(label, "missing") == label
+
+
+@given(BLANKS, st.sampled_from(["gpt-4", "分類", "نام\u200cها", "a b"]), BLANKS)
+def test_a_label_is_the_name_whatever_cannot_be_seen_around_it(before: str, name: str, behind: str) -> None:
+    assert clean_label(before + name + behind, "missing") == name
 
 
 def test_a_label_that_the_log_leaves_out_is_the_one_for_it() -> None:
