@@ -80,12 +80,14 @@ def test_ids_that_were_kept_are_replaced_and_leave_no_trace(
         assert books.durable is not None
         assert books.durable.shown_users == {name(user): day for user, day in shown.items()}
         assert books.durable.totals == counted
-        assert not books.must_reclassify
+        assert books.classification.users == books.wanted.users
+        assert books.knows_old
     assert files_with(folder, *USERS) == set()
     # the names stay the same from one start to the next
     with Kept(folder, config(mode)) as books:
         assert today(books) == hidden
-        assert not books.must_reclassify
+        assert books.classification.users == books.wanted.users
+        assert books.knows_old
 
 
 def test_names_made_with_the_key_are_those_that_were_shown_before(
