@@ -173,7 +173,7 @@ def _check_names(params: Mapping[str, str], source: str) -> None:
         value = params.get(keyword, "")
         refused = is_connection_string(value) or (keyword in ("host", "hostaddr", "port") and value)
         if value and refused and not is_plain(keyword, value):
-            what = "a port" if keyword == "port" else f"the name of a {noun}"
+            what = {"port": "a port", "hostaddr": "an IP address"}.get(keyword, f"the name of a {noun}")
             raise ConfigError([f"{source}: the {noun} ({keyword}) is not {what}, and is not shown — {_WRITE}"])
 
 
