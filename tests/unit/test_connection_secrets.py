@@ -196,3 +196,11 @@ def test_a_secret_that_is_a_word_of_a_sentence_leaves_no_gap() -> None:
     said = str(translate(psycopg.OperationalError('FATAL:  password authentication failed for user "me"'), info))
     assert "password authentication failed" in said
     assert "***" not in said
+
+
+def test_what_is_no_address_is_refused_in_plain_words() -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve_conninfo(Config(), {"DATABASE_URL": "host=localhost hostaddr=hunter2 user=reader"})
+    (problem,) = caught.value.problems
+    assert "(hostaddr) is not an IP address, and is not shown" in problem
+    assert "hunter2" not in problem
