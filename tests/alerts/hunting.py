@@ -109,9 +109,7 @@ class Hunt:
     def _of_interest(self, original: Rule, concerned: set[str]) -> list[Case]:
         """What looks at the rule itself, then the shortest."""
         found = [case for case in self._cases if case.looks & concerned]
-        found.sort(
-            key=lambda case: (name_of(original) not in case.looks, case.scenario.length // case.scenario.step)
-        )
+        found.sort(key=lambda case: (name_of(original) not in case.looks, case.scenario.length // case.scenario.step))
         return found
 
     def _alive(self, mutants: list[Mutant], original: Rule, concerned: set[str], case: Case) -> list[Mutant]:
