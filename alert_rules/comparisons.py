@@ -218,11 +218,13 @@ def _unavailable(comparison: Comparison) -> Variant:
     found = availability(over, silent, ask, certain, comparison.firing({}))
     timed_out = contributors.counts(over, MODEL, ask.window, "operation", catalog.OVER_TIMEOUT.name, calls)
     unanswered = contributors.counts(silent, MODEL, NO_SUCCESS_WINDOWS * ask.window, "operation", calls, calls)
-    took, timed = (
-        contributors.by_cause(over, MODEL, ask.window, "operation", f"{catalog.LATENCY.name}_{part}", calls, suffix)
-        for part, suffix in (("sum", "seconds"), ("count", "timed"))
+    (*leading, timed) = contributors.by_cause(
+        over, MODEL, ask.window, "operation", f"{catalog.LATENCY.name}_count", calls, "timed"
     )
-    causes = *_recordings(timed_out), took, timed, *_recordings(unanswered)
+    *_, took = contributors.by_cause(
+        over, MODEL, ask.window, "operation", f"{catalog.LATENCY.name}_sum", calls, "seconds", beside=timed
+    )
+    causes = *_recordings(timed_out), *leading, timed, took, *_recordings(unanswered)
     return Variant(
         found.expr,
         MODEL,

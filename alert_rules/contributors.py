@@ -49,14 +49,15 @@ def counts(
     """The count of each cause; None without a label that distinguishes causes."""
     if cause is None:
         return None
-    record = by_cause(figure, by, window, cause, counted, calls, "by_cause")
+    recordings = by_cause(figure, by, window, cause, counted, calls, "by_cause")
+    record = recordings[-1]
     return Contributors(
         f"sort_desc(topk({MOST}, {record.name}{{$of}} > 0))",
         _line(cause),
         Dimension.COUNT,
         (cause,),
         rest=f"sum({record.name}{{$of}} unless topk({MOST}, {record.name}{{$of}} > 0)) > 0",
-        recordings=(record,),
+        recordings=recordings,
     )
 
 
@@ -66,8 +67,10 @@ def means(
     """The mean and the number of calls of each cause; None without a label that distinguishes causes."""
     if cause is None:
         return None
-    total = by_cause(figure, by, window, cause, counted, calls, "by_cause")
-    number = by_cause(figure, by, window, cause, calls, calls, "calls_by_cause")
+    numbers = by_cause(figure, by, window, cause, calls, calls, "calls_by_cause")
+    number = numbers[-1]
+    totals = by_cause(figure, by, window, cause, counted, calls, "by_cause", beside=number)
+    total = totals[-1]
     mean = f"{total.name}{{$of}} / ({number.name}{{$of}} > 0)"
     others = {record: f"sum({record.name}{{$of}} unless topk({MOST}, {mean}))" for record in (total, number)}
     return Contributors(
@@ -78,7 +81,7 @@ def means(
         rest=f"{others[total]} / ({others[number]} > 0)",
         calls=f"{number.name}{{$one}}",
         rest_calls=others[number],
-        recordings=(total, number),
+        recordings=(*numbers, *totals),
     )
 
 
@@ -127,11 +130,19 @@ def present(metric: catalog.Metric, by: tuple[str, ...]) -> Contributors | None:
 
 
 def by_cause(
-    figure: Figure, by: tuple[str, ...], window: int, cause: str, counted: str, calls: str, suffix: str
-) -> Recording:
+    figure: Figure,
+    by: tuple[str, ...],
+    window: int,
+    cause: str,
+    counted: str,
+    calls: str,
+    suffix: str,
+    beside: Recording | None = None,
+) -> tuple[Recording, ...]:
     """What a counter rose by for each cause, in the window of the figure and of the replica with the most `calls`.
 
-    Nothing while the figure is only held: a gap's causes are not known.
+    The last recording is the rise. With `beside`, another one by the same causes, only what that has is taken where
+    they have the same labels. Nothing while the figure is only held: a gap's causes are not known.
     """
     if figure.window:
         live = figure.window.removesuffix("_held")
@@ -141,21 +152,19 @@ def by_cause(
     # an aggregation of single series would be none
     whole = {*by, cause} >= set(_COUNTED_BY[counted])
     kept = ("instance", *_COUNTED_BY[counted]) if whole else (*by, cause)
-    template = """
-        ($counted - min_over_time($counted[$span])) and on (job, instance$by) topk by (job$by) (
-          1, sum by (job, instance$by) ($calls - min_over_time($calls[$span])) and on (job, instance) $readable
-        )
-        """
-    risen = template if whole else f"sum by (job$kept) ({template})"
+    leading = {span: _leading(by, calls, span) for span in taken}
+    risen = "($counted - min_over_time($counted[$span])) and "
+    risen += "$beside" if whole and beside else "on (job, instance$by) $leading"
+    template = risen if whole else f"sum by (job$kept) ({risen})"
     choices = [
         promql(
-            f"{risen} and on (job$by) $taken",
+            f"{template} and on (job$by) $taken",
             by,
             kept="".join(f", {label}" for label in kept),
             counted=counted,
-            calls=calls,
             span=duration(span),
-            readable=read_throughout(span).name,
+            leading=leading[span].name,
+            beside=beside.name if beside else "",
             taken=condition,
         )
         for span, condition in taken.items()
@@ -163,7 +172,25 @@ def by_cause(
     _, _, name = figure.value.partition(":")
     # those of an operation by model and of a model by operation have the same labels
     of = "_".join(("_of", *by)) if whole else ""
-    return Recording(f"{level(kept)}:{name}_{suffix}{of}", promql(" or ".join(choices)))
+    rise = Recording(f"{level(kept)}:{name}_{suffix}{of}", promql(" or ".join(choices)))
+    return (rise,) if whole and beside else (*leading.values(), rise)
+
+
+def _leading(by: tuple[str, ...], calls: str, window: int) -> Recording:
+    """The calls of the replica that has counted the most of those that have read the log throughout the window."""
+    expr = promql(
+        """
+        topk by (job$by) (
+          1, sum by (job, instance$by) ($calls - min_over_time($calls[$span])) and on (job, instance) $readable
+        )
+        """,
+        by,
+        calls=calls,
+        span=duration(window),
+        readable=read_throughout(window).name,
+    )
+    stem = calls.removesuffix("_total")
+    return Recording(f"{level(('instance', *by))}:{stem}:leading{duration(window)}", expr)
 
 
 def first_beside(by: Iterable[str], *labels: str) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from exporter import catalog
 from tests.alerts.cases.common import ZONE, user, users, watched
+from tests.alerts.cases.ratios import STEP
 from tests.alerts.cases.said import Expected, companion, expected, links
 from tests.alerts.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Value, steps
 
@@ -89,7 +90,7 @@ def _unreadable(job: str = JOB) -> Expected:
 
 def _log_unreadable() -> Scenario:
     scenario = Scenario(
-        "fires when the log cannot be read for some minutes, and not for failures that come and go", 60 * MINUTE
+        "fires when the log cannot be read for some minutes, and not for failures that come and go", 60 * MINUTE, STEP
     )
     watched(scenario, Replica("a:9867", unread=[(10 * MINUTE, 30 * MINUTE)]))
     # a scrape that succeeds every other minute, and an exporter that is down: that is said by another alert
@@ -108,7 +109,9 @@ def _log_unreadable() -> Scenario:
 
 def _log_unreadable_in_a_gap() -> Scenario:
     scenario = Scenario(
-        "holds a log that was not read until one reads it, and not where there is no exporter any more", 90 * MINUTE
+        "holds a log that was not read until one reads it, and not where there is no exporter any more",
+        90 * MINUTE,
+        STEP,
     )
     down = [(30 * MINUTE, 50 * MINUTE)]
     watched(scenario, Replica("a:9867", job="held", unread=[(10 * MINUTE, 60 * MINUTE)], down=down))
@@ -130,7 +133,7 @@ def _log_unreadable_in_a_gap() -> Scenario:
 
 
 def _log_of_two_replicas() -> Scenario:
-    scenario = Scenario("is silent while one of two replicas reads the log", 40 * MINUTE)
+    scenario = Scenario("is silent while one of two replicas reads the log", 40 * MINUTE, STEP)
     watched(scenario, Replica("a:9867", unread=[(5 * MINUTE, 30 * MINUTE)]))
     watched(scenario, Replica("b:9867", unread=[(15 * MINUTE, 30 * MINUTE)]))
     scenario.silent("log_unreadable", 14 * MINUTE, 20 * MINUTE, 30 * MINUTE)
@@ -149,6 +152,7 @@ def _table_unreadable() -> Scenario:
     scenario = Scenario(
         "names the table that is not read for a quarter of an hour, once for all replicas, while the log is read",
         60 * MINUTE,
+        STEP,
     )
     spans = [(10 * MINUTE, 40 * MINUTE)]
     watched(scenario, Replica("a:9867", job="alone", no_budgets=spans))
@@ -178,7 +182,7 @@ def _table_unreadable() -> Scenario:
 
 
 def _table_unreadable_in_a_gap() -> Scenario:
-    scenario = Scenario("holds a table that was not read over gaps, and knows when it is read again", 90 * MINUTE)
+    scenario = Scenario("holds a table that was not read over gaps, and knows when it is read again", 90 * MINUTE, STEP)
     outage, first = [(40 * MINUTE, 50 * MINUTE)], [(5 * MINUTE, 60 * MINUTE)]
     watched(scenario, Replica("a:9867", job="unread", no_budgets=first, unread=outage))
     watched(scenario, Replica("a:9867", job="down", no_budgets=first, down=outage))
@@ -211,11 +215,13 @@ def _stale(job: str = JOB) -> Expected:
 
 
 def _catching_up() -> Scenario:
-    scenario = Scenario("fires after a quarter of an hour of catching up, a scrape that fails or not", 60 * MINUTE)
+    scenario = Scenario(
+        "fires after a quarter of an hour of catching up, a scrape that fails or not", 60 * MINUTE, STEP
+    )
     catching = [(10 * MINUTE, 40 * MINUTE)]
-    watched(scenario, Replica("a:9867", catching_up=catching, unread=[(20 * MINUTE, 22 * MINUTE)]))
-    # four minutes of failures are another matter, and the quarter of an hour begins again
-    longer = [(20 * MINUTE, 24 * MINUTE)]
+    watched(scenario, Replica("a:9867", catching_up=catching, unread=[(20 * MINUTE, 21 * MINUTE + 30)]))
+    # more than three minutes of failures are another matter, and the quarter of an hour begins again
+    longer = [(20 * MINUTE, 23 * MINUTE + 30)]
     watched(scenario, Replica("d:9867", job="longer", catching_up=catching, unread=longer, no_budgets=catching))
     watched(scenario, Replica("e:9867", job="log-alone", no_log=catching))
     # what cannot be read is another alert's
@@ -230,7 +236,7 @@ def _catching_up() -> Scenario:
 
 
 def _catching_up_of_two_replicas() -> Scenario:
-    scenario = Scenario("is silent while one of two replicas is current, and knows which can read", 80 * MINUTE)
+    scenario = Scenario("is silent while one of two replicas is current, and knows which can read", 80 * MINUTE, STEP)
     watched(scenario, Replica("a:9867", catching_up=[(5 * MINUTE, 50 * MINUTE)]))
     watched(scenario, Replica("b:9867", unread=[(25 * MINUTE, 50 * MINUTE)]))
     for instance in ("a:9867", "b:9867"):
@@ -242,7 +248,7 @@ def _catching_up_of_two_replicas() -> Scenario:
 
 
 def _catching_up_in_a_gap() -> Scenario:
-    scenario = Scenario("holds what is not current over an outage, until one is", 90 * MINUTE)
+    scenario = Scenario("holds what is not current over an outage, until one is", 90 * MINUTE, STEP)
     gaps: tuple[tuple[str, int, dict[str, Any]], ...] = (
         ("unread", 70, {"unread": [(40 * MINUTE, 50 * MINUTE)]}),
         ("down", 70, {"down": [(40 * MINUTE, 50 * MINUTE)]}),
@@ -270,7 +276,9 @@ def _unwritten(job: str = JOB) -> Expected:
 
 
 def _state_not_written_in_a_gap() -> Scenario:
-    scenario = Scenario("holds a state that was not written until the log has been read for ten minutes", 90 * MINUTE)
+    scenario = Scenario(
+        "holds a state that was not written until the log has been read for ten minutes", 90 * MINUTE, STEP
+    )
     failures = steps((0, 0), *((minute * MINUTE, minute - 9) for minute in range(10, 30)))
     gap = [(30 * MINUTE, 60 * MINUTE)]
     jobs: dict[str, dict[str, Any]] = {"unread": {"unread": gap}, "down": {"down": gap}, "well": {}}
@@ -305,7 +313,7 @@ def _state_not_written_in_a_gap() -> Scenario:
 
 
 def _state_not_written() -> Scenario:
-    scenario = Scenario("fires for the replica that cannot write its state", 60 * MINUTE)
+    scenario = Scenario("fires for the replica that cannot write its state", 60 * MINUTE, STEP)
     for instance in ("a:9867", "b:9867"):
         replica = watched(scenario, Replica(instance))
         failing = instance == "a:9867"
@@ -475,7 +483,9 @@ def _undelivered(job: str = "alertmanager", integration: str = "discord") -> Exp
 
 
 def _notifications() -> Scenario:
-    scenario = Scenario("fires when nothing is delivered for six minutes after a message was refused", 60 * MINUTE)
+    scenario = Scenario(
+        "fires when nothing is delivered for six minutes after a message was refused", 60 * MINUTE, STEP
+    )
     # a critical message is tried every minute, and by either of two; others arrive elsewhere
     tries = steps(*((minute * MINUTE, minute - 19) for minute in range(20, 40)))
     _alertmanager(scenario, "a:9093", lambda s: 3 + (tries(s) or 0), lambda s: 50 + (tries(s) or 0))
@@ -495,14 +505,14 @@ def _notifications() -> Scenario:
 
 
 def _notifications_made_good() -> Scenario:
-    scenario = Scenario("is silent about a message that was refused and then accepted", 60 * MINUTE)
+    scenario = Scenario("is silent about a message that was refused and then accepted", 60 * MINUTE, STEP)
     for job, again in (("critical", 21), ("warning", 25)):
         failed = steps((0, 3), (20 * MINUTE, 4))
         sent = steps((0, 3), (20 * MINUTE, 4), (again * MINUTE, 5))
         _alertmanager(scenario, "a:9093", failed, sent, job=job)
     # refused, accepted, and then refused for good
-    failed = steps((0, 0), *((minute * MINUTE, minute - 29) for minute in range(30, 50)))
-    sent = steps((0, 0), (26 * MINUTE, 1), *((minute * MINUTE, minute - 28) for minute in range(30, 50)))
+    failed = steps((0, 9), *((minute * MINUTE, minute - 20) for minute in range(30, 50)))
+    sent = steps((0, 9), (26 * MINUTE, 10), *((minute * MINUTE, minute - 19) for minute in range(30, 50)))
     _alertmanager(scenario, "a:9093", failed, sent, job="later")
     # a storm of which some are refused, and all that goes another way, by either of two, is refused
     some = steps((0, 0), *((minute * MINUTE, (minute - 17) // 3) for minute in range(20, 50)))
@@ -519,7 +529,9 @@ def _notifications_made_good() -> Scenario:
 
 
 def _rules_failing() -> Scenario:
-    scenario = Scenario("fires for a quarter of an hour when rules of a group could not be evaluated", 60 * MINUTE)
+    scenario = Scenario(
+        "fires for a quarter of an hour when rules of a group could not be evaluated", 60 * MINUTE, STEP
+    )
     for instance, failed in (("a:9090", 1), ("b:9090", 0)):
         for group in ("/rules.yml;ai-operations", "/rules.yml;other"):
             labels = {"job": "prometheus", "instance": instance, "rule_group": group}

@@ -161,6 +161,8 @@ def _causes_of_today() -> Scenario:
         watched(scenario, replica, *days)
         spend(scenario, replica, steps((0, 300), (2 * HOUR, 0)), "yesterday")
         spend(scenario, replica, steps((0, 0), (2 * HOUR, 201)), "today")
+    # the day of another job goes on at the same address
+    spend(scenario, watched(scenario, Replica(job="goes-on")), 1)
     for minute in (0, 2):
         said = high_daily_spend("$201.00", 26 * HOUR, "today on m1: $201.00")
         scenario.fires(2 * HOUR + minute * MINUTE, NAME, said)
