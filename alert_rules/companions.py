@@ -163,8 +163,8 @@ _COMPANIONS = (
         "critical",
         6 * MINUTE,
         "Notifications do not arrive.",
-        "Alertmanager could not deliver by {{ $labels.integration }}{{ with $labels.receiver_name }} to {{ . }}{{ end }},"
-        " and nothing has been delivered since.",
+        "Alertmanager could not deliver by {{ $labels.integration }}{{ with $labels.receiver_name }} to {{ . }}"
+        "{{ end }}, and nothing has been delivered since.",
     ),
     _Companion(
         "rules_failing",
