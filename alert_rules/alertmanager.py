@@ -84,6 +84,13 @@ def alertmanager_config(
     }
 
 
+def receivers(name: str, channels: Sequence[str]) -> tuple[str, ...]:
+    """Who is notified of an alert of these channels: for two built-in ones, others or more than these."""
+    if name == WATCHDOG:
+        return (HEARTBEAT,)
+    return (FAILURES, *channels) if name == NOTIFICATIONS_FAILING else tuple(channels)
+
+
 def for_old_amtool(config: dict[str, Any]) -> dict[str, Any]:
     """The same configuration as `amtool check-config` of 0.25 accepts it: dummy URLs, no `username`.
 

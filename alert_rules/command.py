@@ -161,8 +161,12 @@ def _add(arguments: argparse.Namespace, connect: Connect, request: TextIO, out: 
         replace_webhook=arguments.replace_webhook,
         status=lambda name: ACTIVE if load(name) else PENDING,
     )
-    if page := write_first_runbook(_compiled(arguments), added.name, arguments.runbooks):
-        _note(f"a runbook to be completed: {page}")
+    try:
+        if page := write_first_runbook(_compiled(arguments), added.name, arguments.runbooks):
+            _note(f"a runbook to be completed: {page}")
+    except OSError as error:
+        # the alert is there and built: its page must not turn the answer into an error
+        _note(f"no runbook was written: {error.filename}: {error.strerror} — write it yourself")
     if added.secret:
         _note(
             f"the webhook's URL is in {added.secret}. Where that file is mounted into Alertmanager's container by"

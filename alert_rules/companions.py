@@ -11,6 +11,7 @@ from alert_rules.promql import promql
 from alert_rules.rules import Group, Rule
 from alert_rules.spec import Links
 from exporter import catalog
+from exporter.alerting import TEST_ALERT, TEST_RECEIVER
 
 MINUTE = 60
 
@@ -28,6 +29,15 @@ def _firing(name: str, reason: str = "") -> str:
     """The selector of an alert's own series, so that a firing alert ends by a recovery and not by missing data."""
     label = f',reason="{reason}"' if reason else ""
     return f'ALERTS{{alertname="{name}",alertstate="firing"{label}}}'
+
+
+def _messages(function: str, counter: str) -> str:
+    """Messages of the last six minutes by receiver, where Alertmanager counts by it: one channel may fail alone.
+
+    Only `delta` extrapolates a counter that began at 0 like one that did not. By `increase`, a message would seem
+    accepted for six minutes after the first refusal ever.
+    """
+    return f"sum by (job, integration, receiver_name) ({function}(alertmanager_notifications_{counter}[6m]))"
 
 
 @dataclass(frozen=True)
@@ -145,16 +155,16 @@ _COMPANIONS = (
     _Companion(
         "notifications_failing",
         # a refused message is sent again with the group's next turn, within five minutes
-        """
-        sum by (job, integration) (increase(alertmanager_notifications_failed_total[6m])) > 0
+        f"""
+        {_messages("increase", f'failed_total{{receiver_name!~"{TEST_RECEIVER}.*"}}')} > 0
           unless
-            sum by (job, integration) (increase(alertmanager_notifications_total[6m]))
-              > sum by (job, integration) (increase(alertmanager_notifications_failed_total[6m]))
+            {_messages("delta", "total")} - {_messages("delta", "failed_total")} > 0.5
         """,
         "critical",
         6 * MINUTE,
         "Notifications do not arrive.",
-        "Alertmanager could not deliver by {{ $labels.integration }}, and nothing has been delivered since.",
+        "Alertmanager could not deliver by {{ $labels.integration }}{{ with $labels.receiver_name }} to {{ . }}"
+        "{{ end }}, and nothing has been delivered since.",
     ),
     _Companion(
         "rules_failing",
@@ -176,8 +186,11 @@ _COMPANIONS = (
 
 
 def is_built_in(name: str) -> bool:
-    """Whether a companion has this name, in any case: some file systems would hold one runbook for both."""
-    return name.casefold() in {companion.name for companion in _COMPANIONS}
+    """Whether a companion or the test alert has this name, in any case.
+
+    Some file systems would hold one runbook for both, and the routing would send the alert as a test.
+    """
+    return name.casefold() in {TEST_ALERT, *(companion.name for companion in _COMPANIONS)}
 
 
 def companions_group(channels: Iterable[str], links: Links) -> Group:

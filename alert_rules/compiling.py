@@ -250,6 +250,6 @@ def _summary(parts: list[Part]) -> str:
     elif first.limit is not None:
         bound = f"the {first.limit.subject.lower()}"
     else:
-        bound = "a rung of its ladder"
+        bound = "one of its steps"
     more = "".join(f" while {p.quantity.subject.lower()} is {p.relation} {p.comparison.right.text}" for p in parts[1:])
     return f"{first.quantity.subject} is {first.relation} {bound}{more}."

@@ -5,6 +5,7 @@ from typing import Any
 
 import promql_parser
 
+from alert_rules.alertmanager import receivers
 from alert_rules.building import Compiled
 from alert_rules.conventions import WIDE_WINDOW, duration
 from alert_rules.errors import RulesError
@@ -64,7 +65,7 @@ def _built_in_meaning(rules: Sequence[Rule]) -> Iterator[str]:
         yield _line("must hold for", _wait(rule.wait))
         if rule.keep:
             yield _line("keeps firing for", f"{duration(rule.keep)} after it stops holding")
-        yield _line("notifies", rule.labels["channel"].replace(",", ", "))
+        yield _line("notifies", ", ".join(receivers(rule.name, rule.labels["channel"].split(","))))
 
 
 NOT_COUNTED = "does not apply: no calls are counted."

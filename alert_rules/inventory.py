@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+from alert_rules.alertmanager import receivers
 from alert_rules.building import Compiled
 from alert_rules.conventions import COMPANIONS_GROUP
 from alert_rules.loaded import NOT_LOADED
@@ -54,7 +55,8 @@ def inventory(built: Compiled, source: Source, states: Callable[[str], RuleState
     for name in builtin_names(built):
         mine = [rule for rule in rules if rule.name == name]
         severities = "/".join(dict.fromkeys(rule.labels["severity"] for rule in mine))
-        summary, channels = mine[0].annotations["summary"], mine[0].labels["channel"]
+        summary = mine[0].annotations["summary"]
+        channels = ",".join(receivers(name, mine[0].labels["channel"].split(",")))
         yield _listed((name, summary, severities, channels, BUILT_IN), states(name), disabled=False)
 
 

@@ -9,7 +9,10 @@ from alert_rules.promql import pretty
 
 
 def write_first_runbook(built: Compiled, name: str, folder: Path) -> Path | None:
-    """Write the page of an alert, unless it is there already or the project's folder of runbooks is not here."""
+    """Write the page of an alert, unless it is there already or the project's folder of runbooks is not here.
+
+    Raises `OSError` where it cannot be written: a folder that is read-only, or a name too long for a file.
+    """
     alert = next((alert for alert in built.alerts if alert.name == name), None)
     path = folder / f"{name}.md"
     if alert is None or not folder.is_dir() or path.exists():

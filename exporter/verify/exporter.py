@@ -52,8 +52,16 @@ def judge_log(ready: Page, samples: Samples) -> Finding:
         return fail(LOG_READ, f"no {catalog.LOG_UP.name} among its metrics: this is another program", mend)
     if up != 1:
         mend = "ai-operation-exporter check says why; during a first reading wait until /-/ready answers 200"
-        return fail(LOG_READ, f"{catalog.LOG_UP.name} is 0: {first_line(ready.text)}", mend)
+        return fail(LOG_READ, f"{catalog.LOG_UP.name} is 0: {_why_not_up(ready, samples)}", mend)
     return ok(LOG_READ, "every row visible, figures current")
+
+
+def _why_not_up(ready: Page, samples: Samples) -> str:
+    # An exporter that has been ready stays so when its database goes.
+    if ready.status != 200 and ready.text.strip():
+        return first_line(ready.text)
+    read = samples.get((catalog.COLLECTOR_SUCCESS.name, frozenset({("collector", "log")})))
+    return "the log cannot be read" if read == 0 else "figures are not current"
 
 
 def judge_tables(samples: Samples) -> Finding:

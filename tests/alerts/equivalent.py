@@ -2,6 +2,7 @@
 
 _NOT_NEGATIVE = "of figures that are never negative, the sum is 0 exactly where the greatest is"
 _ENOUGH = "a figure is made of its fewest calls or more, never of none"
+_WHOLE = "messages are whole: none was accepted, or one at least"
 _ALWAYS = "what always fires cannot fire longer"
 
 _DIVIDED = {
@@ -18,6 +19,9 @@ EQUIVALENT: dict[str, str] = {
     "log_unreadable [critical]: [max → sum]": _NOT_NEGATIVE,
     "figures_stale [catching_up warning]: [max → sum]": _NOT_NEGATIVE,
     "notifications_failing [critical]: [sum → max]": _NOT_NEGATIVE,
+    "notifications_failing [critical]: ) (delta(alertmanager_notifications_failed_total[6m])) [> → >=]": _WHOLE,
+    "notifications_failing [critical]: (delta(alertmanager_notifications_failed_total[6m])) > [0.5 → 0.55]": _WHOLE,
+    "notifications_failing [critical]: (delta(alertmanager_notifications_failed_total[6m])) > [0.5 → 0.45]": _WHOLE,
     "rules_failing [critical]: [sum → max]": _NOT_NEGATIVE,
     "watchdog [none]: vector( [1 → 2]": "it fires whatever the value, which no message shows",
     "watchdog [none]: vector( [1 → 0]": "it fires whatever the value, which no message shows",

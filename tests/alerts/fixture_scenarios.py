@@ -312,7 +312,7 @@ def _queue() -> Scenario:
     scenario.fires(10 * MINUTE, "queue_by_status", {**by_status, "annotations": own})
     ladder = [
         _said(
-            "queue_ladder", what, "above a rung of its ladder", value, "ai-health", *causes,
+            "queue_ladder", what, "above one of its steps", value, "ai-health", *causes,
             bound=f"above {rung}", severity=severity, rung=rung,
         )
         for value, causes, rung, severity in (

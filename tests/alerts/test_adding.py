@@ -421,7 +421,9 @@ def test_killed_at_any_step(places: Places, secret_before: str | None) -> None:
     assert len(seen) == 3
 
 
-@pytest.mark.parametrize("name", ["exporter_down", "watchdog", "Log_Unreadable"])
+@pytest.mark.parametrize(
+    "name", ["exporter_down", "watchdog", "Log_Unreadable", "ai_monitoring_test", "AI_monitoring_Test"]
+)
 def test_the_name_of_a_built_in_alert_is_refused(places: Places, name: str) -> None:
     before = files(places)
     with pytest.raises(RulesError, match=r"^name: taken by a built-in alert — choose another one$"):

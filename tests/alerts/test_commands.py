@@ -361,3 +361,23 @@ def test_a_secret_that_no_alert_uses_any_more_is_said_and_kept(rules: Rules) -> 
     assert f"no alert uses the channel ops any more. Its webhook's URL stays in {secret}" in err
     assert "Very-secret" not in err
     assert secret.exists()
+
+
+@pytest.mark.parametrize("name", ["📈" * 100, "費用" * 50, "plain"], ids=["emoji", "kanji", "no_folder"])
+def test_a_runbook_that_cannot_be_written_is_said_and_the_alert_is_there(rules: Rules, name: str) -> None:
+    runbooks = rules.folder / "runbooks"
+    runbooks.mkdir()
+    if name == "plain":
+        (runbooks / "plain.md").symlink_to(rules.folder / "nowhere" / "plain.md")
+    code, out, err = rules.run("add", "--wait=0", given={**REQUEST, "name": name})
+    assert (code, json.loads(out)) == (0, {"id": alert_id(name), "status": "pending"})
+    assert "no runbook was written: " in err
+    assert "write it yourself" in err
+    assert name in rules.listed()
+
+
+def test_the_list_says_who_is_told_of_a_built_in_alert(rules: Rules) -> None:
+    channels = {name: each["channel"] for name, each in rules.listed().items()}
+    assert channels["watchdog"] == "heartbeat"
+    assert channels["notifications_failing"] == "failures,discord"
+    assert channels["log_unreadable"] == "discord"

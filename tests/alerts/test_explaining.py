@@ -149,8 +149,11 @@ def test_what_is_said_of_an_alert(fields: dict[str, str | int], said: dict[str, 
         ),
         ("table_unreadable", [{"split by": "collector", "must hold for": "15m"}]),
         ("user_without_limit", [{"split by": "user", "must hold for": "15m", "notifies": "discord"}]),
-        ("watchdog", [{"split by": "nothing: one alert for all", "must hold for": "one evaluation"}]),
-        ("notifications_failing", [{"split by": "integration"}]),
+        (
+            "watchdog",
+            [{"split by": "nothing: one alert for all", "must hold for": "one evaluation", "notifies": "heartbeat"}],
+        ),
+        ("notifications_failing", [{"split by": "integration and receiver_name", "notifies": "failures, discord"}]),
         ("rules_failing", [{"split by": "rule_group"}]),
     ],
 )

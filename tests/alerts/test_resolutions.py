@@ -26,6 +26,7 @@ def test_an_end_without_calls_is_no_recovery(tmp_path: Path, ends: str, unknown_
     ((title, message),) = render(tmp_path, [data(ended, severity="critical", alertname="model_unavailable")])
     assert ("• was 6 calls without a success" + UNKNOWN in message) == unknown
     assert title == f"{'⚪ Ended' if unknown else '✅ Resolved'} (critical): model_unavailable"
+    assert ("**Ended**" in message, "**Resolved**" in message) == (unknown, not unknown)
 
 
 def test_one_that_is_not_known_to_have_recovered_keeps_the_title_from_saying_so(tmp_path: Path) -> None:
@@ -33,7 +34,10 @@ def test_one_that_is_not_known_to_have_recovered_keeps_the_title_from_saying_so(
     (ended, firing) = render(tmp_path, [data(one(RESOLVED, value="b"), unknown), data(unknown, one(FIRING))])
     assert ended[0] == "⚪ Ended: several alerts (2)"
     assert [line for line in ended[1].splitlines() if "•" in line] == ["• was b", f"• was a{UNKNOWN}"]
+    assert "**Ended: 2**" in ended[1]
     assert firing[0] == "⚪ Alert: several alerts"
+    assert "**Ended**" in firing[1]
+    assert "Resolved" not in ended[1] + firing[1]
 
 
 def test_the_end_of_a_budget_day_is_told_before_all_else(tmp_path: Path) -> None:

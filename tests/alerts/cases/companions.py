@@ -32,6 +32,7 @@ def scenarios() -> Iterator[Scenario]:
     yield _user_without_limit_in_a_gap()
     yield _user_without_limit_over_midnight()
     yield _notifications()
+    yield _one_channel_of_two()
     yield _notifications_made_good()
     yield _rules_failing()
     yield _watchdog()
@@ -471,14 +472,16 @@ def _alertmanager(scenario: Scenario, instance: str, failed: Value, sent: Value,
     _counter(scenario, "alertmanager_notifications_total", sent, **labels)
 
 
-def _undelivered(job: str = "alertmanager", integration: str = "discord") -> Expected:
+def _undelivered(job: str = "alertmanager", integration: str = "discord", receiver: str = "") -> Expected:
+    to = f" to {receiver}" if receiver else ""
     return companion(
         "notifications_failing",
         "critical",
         "Notifications do not arrive.",
-        f"Alertmanager could not deliver by {integration}, and nothing has been delivered since.",
+        f"Alertmanager could not deliver by {integration}{to}, and nothing has been delivered since.",
         job=job,
         integration=integration,
+        **({"receiver_name": receiver} if receiver else {}),
     )
 
 
@@ -501,6 +504,27 @@ def _notifications() -> Scenario:
         scenario.fires(minute * MINUTE, "notifications_failing", *both)
     scenario.fires(44 * MINUTE, "notifications_failing", both[0])
     scenario.silent("notifications_failing", 46 * MINUTE)
+    return scenario
+
+
+def _one_channel_of_two() -> Scenario:
+    scenario = Scenario("fires for the channel that refuses, though another one accepts", 60 * MINUTE)
+    every = steps((0, 0), *((minute * MINUTE, minute - 19) for minute in range(20, 50)))
+    for receiver, failed in (("ops", every), ("oncall", 0), ("test:ops", every), ("test:oncall", 0)):
+        _alertmanager(scenario, "a:9093", failed, every, receiver_name=receiver)
+    # a test that was accepted makes no message good, and one that was refused is no message
+    _alertmanager(scenario, "a:9093", every, every, receiver_name="lost", job="tested")
+    _alertmanager(scenario, "a:9093", 0, every, receiver_name="test:lost", job="tested")
+    _alertmanager(scenario, "a:9093", every, every, receiver_name="test:fine", job="tested")
+    # two of a cluster: both are refused, one of them is, and each is now and then
+    few = steps((0, 0), *((minute * MINUTE, (minute - 17) // 3) for minute in range(20, 50)))
+    for job, a, b in (("both", every, every), ("one", every, 0), ("few", few, few)):
+        _alertmanager(scenario, "a:9093", a, every, receiver_name="ops", job=job)
+        _alertmanager(scenario, "b:9093", b, every, receiver_name="ops", job=job)
+    scenario.silent("notifications_failing", 25 * MINUTE)
+    lost = _undelivered(receiver="ops"), _undelivered("tested", receiver="lost"), _undelivered("both", receiver="ops")
+    for minute in (27, 45):
+        scenario.fires(minute * MINUTE, "notifications_failing", *lost)
     return scenario
 
 

@@ -99,7 +99,7 @@ def budget_used(rung: int, value: str, ends: int, *contributors: str, user: str 
     labels = {"severity": "warning", "job": job, "rung": str(rung), "scope": "user" if user else "team"}
     what = f"Share of the daily limit spent of user {user}" if user else "The team's share of the daily limit spent"
     said = {
-        "summary": "Share of the daily limit spent is at or above a rung of its ladder.",
+        "summary": "Share of the daily limit spent is at or above one of its steps.",
         "description": f"{what} is {value}, at or above {rung}%.",
         "value": value,
         "rank": rank(value, tier=1 if user else TEAM),
