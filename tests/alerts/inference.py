@@ -15,7 +15,7 @@ ALERT_LABELS = frozenset({"alertname", "alertstate", "severity", "channel", "sco
 
 OF_OTHERS: Mapping[str, frozenset[str]] = {
     "up": TARGET,
-    "alertmanager_notifications_failed_total": TARGET | {"integration", "reason"},
+    "alertmanager_notifications_failed_total": TARGET | {"integration", "reason", "receiver_name"},
     "alertmanager_notifications_total": TARGET | {"integration"},
     "prometheus_rule_evaluation_failures_total": TARGET | {"rule_group"},
 }

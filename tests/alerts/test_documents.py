@@ -30,7 +30,7 @@ RULES = [
 OTHERS = {
     "up": {"job", "instance"},
     "ALERTS": {"alertname", "alertstate"},
-    "alertmanager_notifications_failed_total": {"integration", "reason"},
+    "alertmanager_notifications_failed_total": {"integration", "reason", "receiver_name"},
     "prometheus_rule_evaluation_failures_total": {"rule_group"},
 }
 

@@ -191,4 +191,4 @@ def test_validate_says_it_and_finds_nothing_wrong(tmp_path: Path, capsys: pytest
     out, err = capsys.readouterr()
     assert code == 0
     assert "nothing wrong" in out
-    assert "high_daily_spend: $200 is the team's daily limit, of which budget_exceeded tells" in err
+    assert "high_daily_spend: $200 is the team's daily limit, which budget_exceeded already watches" in err
