@@ -16,7 +16,7 @@ ALERT_LABELS = frozenset({"alertname", "alertstate", "severity", "channel", "sco
 OF_OTHERS: Mapping[str, frozenset[str]] = {
     "up": TARGET,
     "alertmanager_notifications_failed_total": TARGET | {"integration", "reason", "receiver_name"},
-    "alertmanager_notifications_total": TARGET | {"integration"},
+    "alertmanager_notifications_total": TARGET | {"integration", "receiver_name"},
     "prometheus_rule_evaluation_failures_total": TARGET | {"rule_group"},
 }
 """Metrics that the exporter does not expose. `ALERTS` is another: its labels are those of what it is matched with."""
