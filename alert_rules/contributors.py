@@ -155,10 +155,12 @@ def by_cause(
     leading = {span: _leading(by, calls, span) for span in taken}
     risen = "($counted - min_over_time($counted[$span])) and "
     risen += "$beside" if whole and beside else "on (job, instance$by) $leading"
-    template = risen if whole else f"sum by (job$kept) ({risen})"
+    template = f"{risen if whole else f'sum by (job$kept) ({risen})'} and on (job$by) $taken"
+    # what stands beside is only there for the window taken: what no choice before it has is of the last one
+    last = risen if whole and beside else template
     choices = [
         promql(
-            f"{template} and on (job$by) $taken",
+            last if span == list(taken)[-1] else template,
             by,
             kept="".join(f", {label}" for label in kept),
             counted=counted,
