@@ -7,7 +7,7 @@ from tests.alerts.cases import ratios
 from tests.alerts.cases.common import watched
 from tests.alerts.cases.ratios import STEP, Batch, Kind, Seen, above_of, calls_of
 from tests.alerts.cases.said import Expected, model_over_timeout, model_unavailable, model_without_success
-from tests.alerts.scenario import HOUR, MINUTE, Replica, Scenario, Span, Value, steps
+from tests.alerts.scenario import HOUR, JOB, MINUTE, Replica, Scenario, Span, Value, steps
 
 NAME = "model_unavailable"
 KEPT = 5 * MINUTE
@@ -76,6 +76,7 @@ def scenarios() -> Iterator[Scenario]:
     yield _no_success_backlog()
     yield _no_success_replicas()
     yield _no_success_two_jobs()
+    yield _no_success_causes()
 
 
 def _half_of_few() -> Scenario:
@@ -346,4 +347,41 @@ def _no_success_two_jobs() -> Scenario:
     scenario.fires(25 * MINUTE, NAME, model_without_success("m1", 6, "chat: 6"))
     for minute in (31, 55):
         scenario.fires(minute * MINUTE, NAME, model_without_success("m1", 6))
+    return scenario
+
+
+def _no_success_causes() -> Scenario:
+    record = "job_instance_operation_model:ai_operations_without_success:increase15m_min3_by_cause_of_model"
+    leading = "job_instance_model:ai_operations:leading15m"
+    scenario = Scenario(f"{record}: of the leading replica, apart by job, by replica and by model", 95 * MINUTE, STEP)
+    a, b, unread = "a:9867", "b:9867", [(80 * MINUTE, 81 * MINUTE)]
+    # more in half of the window and in twice as much, and more than is known: one that has not read throughout
+    ahead = steps((0, 0), (10 * MINUTE, 900), (65 * MINUTE, 990), (86 * MINUTE, 991))
+    leads = {(JOB, "m1"): a, (JOB, "m2"): b, (JOB, "m3"): a, ("second", "m1"): b, ("second", "m2"): a}
+    leads["second", "m3"] = a
+    for job in (JOB, "second"):
+        replicas = {name: watched(scenario, Replica(name, job=job)) for name in (a, b)}
+        # there are no calls that the second one knows of
+        other = watched(scenario, Replica("c:9867", job=job, unread=unread if job == JOB else []))
+        for name in ("m1", "m2", "m3"):
+            # the last of them has succeeded in one job
+            succeeded = float if (job, name) == (JOB, "m3") else 60
+            for instance, replica in replicas.items():
+                if instance == leads[job, name]:
+                    for operation, calls in (("chat", 10), ("email", 8)):
+                        risen = steps((0, 0), (10 * MINUTE, 50), (80 * MINUTE, 50 + calls))
+                        model(scenario, replica, name, risen, succeeded, operation)
+                else:
+                    model(scenario, replica, name, ahead, succeeded)
+            if job == JOB:
+                model(scenario, other, name, steps((0, 0), (80 * MINUTE, 500)), succeeded)
+    most = {f'{leading}{{job="{job}", instance="{at}", model="{name}"}}': 18.0 for (job, name), at in leads.items()}
+    scenario.figure(90 * MINUTE, leading, most)
+    told = {
+        f'{record}{{job="{job}", instance="{at}", operation="{operation}", model="{name}"}}': calls
+        for (job, name), at in leads.items()
+        for operation, calls in (("chat", 10.0), ("email", 8.0))
+        if (job, name) != (JOB, "m3")
+    }
+    scenario.figure(90 * MINUTE, record, told)
     return scenario
