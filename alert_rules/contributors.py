@@ -156,7 +156,7 @@ def by_cause(
     risen = "($counted - min_over_time($counted[$span])) and "
     risen += "$beside" if whole and beside else "on (job, instance$by) $leading"
     template = f"{risen if whole else f'sum by (job$kept) ({risen})'} and on (job$by) $taken"
-    # what stands beside is only there for the window taken: what no choice before it has is of the last one
+    # `beside` exists only for the window taken, and earlier choices win: the last one needs no condition
     last = risen if whole and beside else template
     choices = [
         promql(
