@@ -25,7 +25,8 @@ class Availability:
     """The records behind one alert on unavailable models, all by job and model, and its expression.
 
     `timeouts` is the share of calls over their timeout, `unanswered` the number of calls without a success; each is
-    there as long as it is a reason. `unknown_from` is the second at which the alert gives up waiting for a success.
+    there as long as it is a reason. `unknown_from` is the second at which the alert gives up waiting for a success,
+    and is gone from then on.
     """
 
     expr: str
@@ -64,14 +65,14 @@ def availability(over: Figure, silent: Figure, ask: Ask, certain: str, firing: s
     names |= {"until": unknown_from.name, "firing": firing, "span": NO_SUCCESS_WINDOWS * ask.window}
     timeouts = _carried(
         f"{_LEVEL}:timeouts{suffix}",
-        "$over >= $half or ($name and $until > time() unless ($over and $calls > 0))",
+        "$over >= $half or ($name and $until unless ($over and $calls > 0))",
         names,
     )
     unanswered = _carried(
         f"{_LEVEL}:unanswered{suffix}",
         """
         $silent or (
-          $name and $until > time() unless max by (job, model) ($MODEL_LAST_SUCCESS) > time() - $span
+          $name and $until unless max by (job, model) ($MODEL_LAST_SUCCESS) > time() - $span
         )
         """,
         names,
@@ -81,7 +82,7 @@ def availability(over: Figure, silent: Figure, ask: Ask, certain: str, firing: s
     expr = promql(
         f"""
         $silent or ({late}) >= $half or ($timeouts and on (job, model) $firing)
-          or (($unanswered or $until * 0) and $until > time() and on (job, model) $firing)
+          or (($unanswered or $until * 0) and on (job, model) $firing)
         """,
         **names,
     )

@@ -133,7 +133,7 @@ _COMPANIONS = (
         increase($STATE_COMMIT_FAILURES[10m]) > 0
           or (
             up and on (job, instance) {_firing("figures_stale", "state_not_written")}
-              unless on (job, instance) (min_over_time(up[10m]) == 1 and min_over_time($LOG_UP[10m]) == 1)
+              unless (min_over_time(up[10m]) == 1 and min_over_time($LOG_UP[10m]) == 1)
           )
         """,
         "critical",

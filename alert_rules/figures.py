@@ -187,7 +187,7 @@ def spend_without_limit() -> Figure:
     end = _kept(
         Recording(
             "job:ai_user_spend_without_limit_usd:window_end",
-            promql('max by (job) ($WINDOW_END{window="day"} > time()) and on (job) $live', live=live.name),
+            promql('max by (job) ($WINDOW_END{window="day"}) and on (job) $live', live=live.name),
         ),
         " > time()",
         BUDGETS_ARE_READ,

@@ -73,13 +73,15 @@ def name_of(rule: Rule) -> str:
 
 def cases() -> list[Case]:
     """Every scenario."""
-    found = []
-    for scenario in (scenario for scenarios in themes().values() for scenario in scenarios):
-        written = scenario.written()
-        alerts = {look["alertname"] for look in written.get("alert_rule_test", ())}
-        records = {look["expr"] for look in written.get("promql_expr_test", ())}
-        found.append(Case(scenario, written, frozenset(alerts | records)))
-    return found
+    return [case_of(scenario) for scenarios in themes().values() for scenario in scenarios]
+
+
+def case_of(scenario: Scenario) -> Case:
+    """One scenario."""
+    written = scenario.written()
+    alerts = {look["alertname"] for look in written.get("alert_rule_test", ())}
+    records = {look["expr"] for look in written.get("promql_expr_test", ())}
+    return Case(scenario, written, frozenset(alerts | records))
 
 
 class Hunt:
@@ -94,7 +96,7 @@ class Hunt:
             return []
         original = next(rule for rule in self._rules.all if identity(rule) == mutants[0].of)
         concerned = self._rules.resting_on(original)
-        alone = [mutant for mutant in mutants if _sees_other_alerts(mutant, original)]
+        alone = [mutant for mutant in mutants if _sees_other_alerts(mutant)]
         batches = [[mutant for mutant in mutants if mutant not in alone], *([mutant] for mutant in alone)]
         left: list[Mutant] = []
         for batch in batches:
@@ -159,7 +161,7 @@ class _Copy:
         self.names, self._mark = names, f"__m{number}"
         words = "|".join(map(re.escape, names))
         self._words = re.compile(r"[\w:]+")
-        self._alerts = re.compile(rf'(alertname!?=~?"(?:{words}))"')
+        self._alerts = re.compile(rf'(alertname(?:=~?|!=|!~)"(?:{words}))"')
 
     def rule(self, rule: Rule) -> Rule:
         """The rule under its new name."""
@@ -213,10 +215,16 @@ def _looked_at(written: Mapping[str, Any], copies: Sequence[_Copy]) -> dict[str,
     return found
 
 
-def _sees_other_alerts(mutant: Mutant, original: Rule) -> bool:
-    """Whether it may take the copies of its own alert for others."""
+def _sees_other_alerts(mutant: Mutant) -> bool:
+    """Whether it may take the alerts of other copies for its own: one of its selectors names no single alert."""
 
-    def own(rule: Rule) -> int:
-        return str(rule["expr"]).count('alertname="')
+    def names_one(selector: Any) -> bool:
+        return any(
+            matcher.name == "alertname"
+            and (
+                str(matcher.op) == "MatchOp.Equal" or (str(matcher.op) == "MatchOp.Re" and matcher.value.isidentifier())
+            )
+            for matcher in selector.matchers.matchers
+        )
 
-    return own(mutant.rule) != own(original)
+    return not all(names_one(selector) for selector in selectors(mutant.rule["expr"]) if selector.name == "ALERTS")

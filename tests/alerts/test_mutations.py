@@ -5,12 +5,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 import yaml
 
+from tests.alerts.cases.common import watched
+from tests.alerts.cases.said import companion
 from tests.alerts.equivalent import EQUIVALENT
-from tests.alerts.hunting import Hunt, Rules, cases
-from tests.alerts.mutations import Mutant, Rule, mutants
+from tests.alerts.hunting import Hunt, Rules, case_of, cases
+from tests.alerts.mutations import Mutant, Rule, identity, mutants
 from tests.alerts.promtool import promtool
+from tests.alerts.scenario import JOB, MINUTE, Replica, Scenario
 from tests.alerts.write import FOLDER
 
 SURVIVING = frozenset((Path(__file__).parent / "surviving.txt").read_text(encoding="utf-8").splitlines())
@@ -42,3 +46,25 @@ def test_a_batch_tells_mutants_apart() -> None:
     harmful = Mutant(str(rule["record"]), "another", {**rule, "expr": f"{rule['expr']} * 2"})
     broken = Mutant(str(rule["record"]), "fails", {**rule, "expr": "up * on () group_left () up"})
     assert Hunt(promtool(), rules, cases()).survivors([harmful, harmless, broken]) == [harmless]
+
+
+@pytest.mark.parametrize("mutated", ["!=", "!~"])
+@pytest.mark.parametrize("original", ["=", "=~"])
+def test_no_mutant_takes_another_ones_alert_for_its_own(original: str, mutated: str) -> None:
+    groups = yaml.safe_load(GENERATED.read_text())["groups"]
+    rule = next(r for g in groups for r in g["rules"] if identity(r) == "figures_stale [catching_up warning]")
+    matcher = f'alertname{original}"figures_stale"'
+    rule["expr"] = rule["expr"].replace('alertname="figures_stale"', matcher)
+    same = Mutant(identity(rule), "the same", {**rule, "expr": f"({rule['expr']})"})
+    of_others = rule["expr"].replace(matcher, f'alertname{mutated}"figures_stale"')
+    mutant = Mutant(identity(rule), "of others", {**rule, "expr": of_others})
+    # nothing else fires: only the alert itself can hold it over the gap
+    scenario = Scenario("holds what is not current over a gap", 50 * MINUTE)
+    watched(scenario, Replica(catching_up=[(10 * MINUTE, 50 * MINUTE)], down=[(40 * MINUTE, 50 * MINUTE)]))
+    said = f"The exporters of {JOB} are still catching up with the log of operations."
+    labels = {"job": JOB, "reason": "catching_up"}
+    stale = companion("figures_stale", "warning", "Figures are not current.", said, **labels)
+    scenario.fires(49 * MINUTE, "figures_stale", stale)
+    hunt = Hunt(promtool(), Rules(groups), [case_of(scenario)])
+    assert hunt.survivors([mutant]) == []
+    assert hunt.survivors([same, mutant]) == [same]

@@ -194,10 +194,14 @@ def _table_unreadable_in_a_gap() -> Scenario:
     watched(scenario, Replica("a:9867", job="well", no_budgets=[(5 * MINUTE, 45 * MINUTE)], unread=outage))
     watched(scenario, Replica("a:9867", job="late", no_budgets=[(30 * MINUTE, 45 * MINUTE)], unread=outage))
     watched(scenario, Replica("a:9867", job="removed", no_budgets=first, gone=45 * MINUTE))
+    # one that is down for longer than the others, and could read every table before
+    longer = [(40 * MINUTE, 70 * MINUTE)]
+    watched(scenario, Replica("a:9867", job="longer", down=longer))
     # what fires beside it is not what is held
     raw = {"alertname": "table_unreadable", "alertstate": "firing", "collector": "x", "job": "unread"}
     for other in ({"alertname": "another_alert"}, {"alertstate": "pending"}):
-        scenario.raw("ALERTS", {**raw, **other}, 1)
+        for job in ("unread", "longer"):
+            scenario.raw("ALERTS", {**raw, **other, "job": job}, 1)
     jobs = ("unread", "down", "one", "well")
     for minute in (39, 41):
         told = [_table("budgets", "a:9867", job=job) for job in jobs]
@@ -259,6 +263,7 @@ def _catching_up_in_a_gap() -> Scenario:
     for job, catching, gap in gaps:
         watched(scenario, Replica("a:9867", job=job, catching_up=[(10 * MINUTE, catching * MINUTE)], **gap))
     watched(scenario, Replica("a:9867", job="removed", catching_up=[(10 * MINUTE, 70 * MINUTE)], gone=40 * MINUTE))
+    watched(scenario, Replica("a:9867", job="current"))
     # another reason is another alert
     others = {"alertname": "figures_stale", "alertstate": "firing", "reason": "state_not_written", "job": "late"}
     scenario.raw("ALERTS", others, 1)
@@ -443,17 +448,20 @@ def _user_without_limit_over_midnight() -> Scenario:
         ("unread", {"unread": spans}),
         ("budgets", {"no_budgets": spans}),
         ("dead", {"down": [(118 * MINUTE, DAY)]}),
+        # another one of its job reads on
+        ("pair", {"down": [(118 * MINUTE, DAY)]}),
     )
     for job, gap in gaps:
-        replica = watched(scenario, Replica("a:9867", job=job, lingers=job == "dead", **gap), *ZONE)
+        replica = watched(scenario, Replica("a:9867", job=job, lingers=job in ("dead", "pair"), **gap), *ZONE)
         user(scenario, replica, "bob", steps((0, 5), (2 * HOUR, 0)))
         users(scenario, replica, ok=1)
+    users(scenario, watched(scenario, Replica("b:9867", job="pair"), *ZONE), ok=1)
     # the day of another job goes on
     replica = watched(scenario, Replica("a:9867", job="later", unread=spans))
     user(scenario, replica, "bob", 5)
     users(scenario, replica, ok=1)
     later = _without_limit("bob", "$5.00", "later")
-    bobs = [_without_limit("bob", "$5.00", job, 2 * HOUR) for job in ("unread", "budgets", "dead")]
+    bobs = [_without_limit("bob", "$5.00", job, 2 * HOUR) for job in ("unread", "budgets", "dead", "pair")]
     scenario.fires(119 * MINUTE, "user_without_limit", *bobs, later)
     for minute in (120, 122, 129, 150):
         scenario.fires(minute * MINUTE, "user_without_limit", later)

@@ -71,6 +71,8 @@ def scenarios() -> Iterator[Scenario]:
     yield _seen_late()
     yield _both_reasons()
     yield _signs_of_trouble()
+    yield _newest_success()
+    yield _one_call_in_time()
     yield _no_success_outage()
     yield _no_success_pending()
     yield _no_success_backlog()
@@ -222,7 +224,7 @@ def _both_reasons() -> Scenario:
 def _signs_of_trouble() -> Scenario:
     record = "job_model:ai_model_unavailable:unknown_from5m_min3"
     scenario = Scenario(f"{record} is an hour after the last sign of trouble, and gone then", 90 * MINUTE, STEP)
-    jobs = {"read": Replica(job="read"), "unread": Replica(job="unread", unread=[(74 * MINUTE, 80 * MINUTE)])}
+    jobs = {"read": Replica(job="read"), "unread": Replica(job="unread", unread=[(73 * MINUTE + 30, 80 * MINUTE)])}
     batches = {
         # exactly half of them, and one alone of five minutes that makes it more than half of an hour's
         "half": [(10 * MINUTE, 4, 2)],
@@ -243,8 +245,65 @@ def _signs_of_trouble() -> Scenario:
     later = dict.fromkeys(ones, 34 * MINUTE + HOUR)
     scenario.figure(31 * MINUTE, record, dict.fromkeys(halves, last) | dict.fromkeys(ones, 31 * MINUTE + HOUR))
     scenario.figure(73 * MINUTE, record, dict.fromkeys(halves, last) | later)
+    # gone at the very second, also where the log is not read from then on
+    scenario.figure(74 * MINUTE, record, {ones[0]: 34 * MINUTE + HOUR, ones[1]: 74 * MINUTE + HOUR})
     # while the log is not read, the hour begins anew at each evaluation
     scenario.figure(76 * MINUTE, record, {ones[0]: 34 * MINUTE + HOUR, ones[1]: 76 * MINUTE + HOUR})
+    return scenario
+
+
+def _newest_success() -> Scenario:
+    unknown_from = "job_model:ai_model_unavailable:unknown_from5m_min3"
+    unanswered = "job_model:ai_model_unavailable:unanswered5m_min3"
+    scenario = Scenario(f"{unanswered} takes the newest success that any replica knows", 60 * MINUTE, STEP)
+    at = 20 * MINUTE
+    # too few for a reason of their own from 36:00 on, but signs of trouble; the last one is that of 56:00
+    calls: list[Batch] = [(at, 3, 3), *((at + later * MINUTE, 1, 1) for later in (8, 16, 24, 32))]
+    first = 60
+    # what two replicas know of at 57:00, when a success counts if it is of less than a quarter of an hour ago
+    known: dict[str, tuple[int, int]] = {
+        "none": (first, first),
+        "old": (28 * MINUTE, 28 * MINUTE),
+        "edge": (42 * MINUTE, 42 * MINUTE),
+        "one": (42 * MINUTE + 30, first),
+        "other": (first, 42 * MINUTE + 30),
+        # three minutes before the last sign, and later: it has recovered
+        "sign": (53 * MINUTE, 53 * MINUTE),
+        "well": (53 * MINUTE + 1, first),
+    }
+    for number, instance in enumerate(("a:9867", "b:9867")):
+        replica = watched(scenario, Replica(instance))
+        for name, successes in known.items():
+            labels = {"operation": "chat", "model": name}
+            scenario.show(replica, catalog.OPERATIONS, calls_of(calls), **labels)
+            scenario.show(replica, catalog.OVER_TIMEOUT, above_of(calls), **labels)
+            newest = steps((0, first), (56 * MINUTE + 30, successes[number]))
+            scenario.show(replica, catalog.MODEL_LAST_SUCCESS, newest, model=name)
+
+    def of(record: str, value: float, *names: str) -> dict[str, float]:
+        return {f'{record}{{job="{JOB}", model="{name}"}}': value for name in names}
+
+    scenario.figure(56 * MINUTE, unanswered, of(unanswered, 4, *known))
+    scenario.figure(57 * MINUTE, unanswered, of(unanswered, 4, "none", "old", "edge"))
+    signs = of(unknown_from, 56 * MINUTE + HOUR, *(name for name in known if name != "well"))
+    scenario.figure(57 * MINUTE, unknown_from, signs)
+    return scenario
+
+
+def _one_call_in_time() -> Scenario:
+    record = "job_model:ai_model_unavailable:timeouts5m_min3"
+    scenario = Scenario(f"{record} ends with one call in time where that makes it few of an hour's", 60 * MINUTE, STEP)
+    replica = watched(scenario, Replica())
+    batches: dict[str, list[Batch]] = {"nobody": [], "one": [(30 * MINUTE, 1, 0)]}
+    for name, later in batches.items():
+        calls: list[Batch] = [(5 * MINUTE, 10, 0), (20 * MINUTE, 4, 3), *later]
+        labels = {"operation": "chat", "model": name}
+        scenario.show(replica, catalog.OPERATIONS, calls_of(calls), **labels)
+        scenario.show(replica, catalog.OVER_TIMEOUT, above_of(calls), **labels)
+        scenario.show(replica, catalog.MODEL_LAST_SUCCESS, 60, model=name)
+    nobody, one = (f'{record}{{job="{JOB}", model="{name}"}}' for name in batches)
+    scenario.figure(29 * MINUTE, record, {nobody: 0.75, one: 0.75})
+    scenario.figure(31 * MINUTE, record, {nobody: 0.75})
     return scenario
 
 

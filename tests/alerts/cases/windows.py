@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from exporter import catalog
-from tests.alerts.cases.common import MONTH, ZONE, spend, users, watched
+from tests.alerts.cases.common import MONTH, ZONE, spend, user, users, watched
 from tests.alerts.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Window, steps
 
 DAY_END = "job:ai_spend_window_end_timestamp_seconds:day"
@@ -17,6 +17,9 @@ def scenarios() -> Iterator[Scenario]:
     yield _projected()
     yield _of_users("job:ai_budget_users:unlisted_window_end_carried", 2.0 * HOUR)
     yield _of_users("job:ai_budget_users:unlisted_carried", 4.0)
+    yield _of_users("job:ai_user_spend_without_limit_usd:window_end_carried", 2.0 * HOUR)
+    yield _of_users("job_user:ai_user_spend_without_limit_usd:max_carried", 5.0, user="bob")
+    yield _without_limit()
 
 
 def _live() -> Scenario:
@@ -65,7 +68,7 @@ def _projected() -> Scenario:
     return scenario
 
 
-def _of_users(record: str, value: float) -> Scenario:
+def _of_users(record: str, value: float, **labels: str) -> Scenario:
     scenario = Scenario(f"{record} is kept while no replica shows budgets, and no longer", 130 * MINUTE)
     spans = [(20 * MINUTE, 60 * MINUTE)]
     jobs: dict[str, tuple[Replica, ...]] = {
@@ -82,11 +85,27 @@ def _of_users(record: str, value: float) -> Scenario:
             watched(scenario, replica, *ZONE)
             later = None if job == "gone" else 4
             users(scenario, replica, exceeded=steps((0, 4), (15 * MINUTE, later)))
+            user(scenario, replica, "bob", 5)
 
     def known(*names: str) -> dict[str, float]:
-        return {f'{record}{{job="{name}"}}': value for name in names}
+        more = "".join(f', {name}="{text}"' for name, text in labels.items())
+        return {f'{record}{{job="{name}"{more}}}': value for name in names}
 
     scenario.figure(10 * MINUTE, record, known(*jobs))
     for minute in (16, 20, 40, 59, 70, 119):
         scenario.figure(minute * MINUTE, record, known(*(job for job in jobs if job != "gone")))
+    return scenario
+
+
+def _without_limit() -> Scenario:
+    record = "job:ai_user_spend_without_limit_usd:window_end"
+    scenario = Scenario(f"{record} is the latest end of a job in which users have no limit", 125 * MINUTE)
+    # one dies before midnight, and the other one reads on
+    dead = Replica("a:9867", job="bob", down=[(118 * MINUTE, DAY)], lingers=True)
+    for replica in (dead, Replica("b:9867", job="bob"), Replica("a:9867", job="nobody")):
+        watched(scenario, replica, *ZONE)
+        user(scenario, replica, "bob", 5, 10 if replica.job == "nobody" else None)
+        users(scenario, replica, ok=1)
+    for minute, end in ((117, 2 * HOUR), (121, 26 * HOUR)):
+        scenario.figure(minute * MINUTE, record, {f'{record}{{job="bob"}}': float(end)})
     return scenario
