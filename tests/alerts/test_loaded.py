@@ -19,6 +19,7 @@ from tests.e2e.programs import fetch, prometheus_with
 
 EXTRA = "loaded, and not built from alerts.yaml"
 MISSING = "not loaded; receiver team: not built from alerts.yaml"
+MUTED = ("route", "routes", 0, "mute_time_intervals")
 DISCORD = ("receivers", 0, "discord_configs", 0)
 TEST_ROUTE = 'route alertname="ai_monitoring_test", channel="discord"'
 FAILURES = ("receivers", 2, "webhook_configs")
@@ -157,7 +158,7 @@ def _set(*path: Any, value: Any) -> Callable[[Any], None]:
         (_set("route", "group_wait", value="31s"), "route: different group_wait"),
         (_set("route", "repeat_interval", value="24h"), ""),
         (_set("route", "receiver", value="failures"), "route: different receiver"),
-        (_set("route", "routes", 0, "mute_time_intervals", value=["a"]), f"{TEST_ROUTE}: different mute_time_intervals"),
+        (_set(*MUTED, value=["a"]), f"{TEST_ROUTE}: different mute_time_intervals"),
         (_set(*DISCORD, "webhook_url_file", value="/else"), "receiver discord: different discord_configs"),
         (_set("receivers", 0, "name", value="team"), f"receiver discord: {MISSING}"),
         (_set(*FAILURES, value=[{"url": "<secret>"}]), "receiver failures: different webhook_configs"),
