@@ -26,7 +26,7 @@ COUNTERS_OF_OTHERS = frozenset(name for name in OF_OTHERS if name.endswith("_tot
 _PARTS = {"_bucket": frozenset({"le"}), "_sum": frozenset[str](), "_count": frozenset[str]()}
 _SET_OPERATORS = ("and", "or", "unless")
 COMPARISONS = (">", ">=", "<", "<=", "==", "!=")
-OVER_COUNTERS = ("changes", "increase", "rate", "resets")
+OVER_COUNTERS = ("changes", "delta", "increase", "rate", "resets")
 
 Labels = frozenset[str]
 

@@ -11,7 +11,7 @@ from random import Random
 import psycopg
 from testcontainers.core.container import DockerContainer
 
-from exporter.demo.history import history, make_call
+from exporter.demo.history import fail, history, make_call
 from exporter.demo.profiles import BUSIEST_USER, MODELS
 from exporter.demo.rows import COLUMNS, fill, to_row
 from exporter.demo.schema import Layout, load_schema
@@ -119,6 +119,7 @@ def write_calls(database: str, layout: Layout, count: int = 400) -> None:
     calls = [make_call(now - timedelta(seconds=rng.uniform(1, 20)), rng) for _ in range(count)]
     calls[0] = replace(calls[0], cost_usd=Decimal(-1))
     calls[1] = replace(calls[1], operation=ODD_NAME, names_operation=True)
+    calls[2] = fail(replace(calls[2], operation="email-classify", model="gemini-2.0-flash"), "rate_limit", rng)
     columns = COLUMNS[layout]
     statement = f"INSERT INTO ai_operation_log ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})"
     with psycopg.connect(database) as connection, connection.cursor() as cursor:

@@ -200,7 +200,7 @@ def test_figures_of_the_log_equal_those_of_the_exporter(stack: Stack, dashboards
 
 def test_grafanas_role_sees_no_table(stack: Stack) -> None:
     with psycopg.connect(stack.grafana_url, autocommit=True) as connection:
-        for statement in (b"SELECT * FROM ai_operation_log", b"SELECT cost_usd FROM ai_operation_log"):
+        for statement in (b"SELECT * FROM public.ai_operation_log", b"SELECT cost_usd FROM public.ai_operation_log"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement)
 

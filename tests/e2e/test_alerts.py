@@ -53,7 +53,7 @@ def test_each_of_the_five_is_told_and_so_is_its_end(log: Log, delivered: Deliver
     for name in THE_FIVE:
         delivered.wait(name, "Firing")
     spend = delivered.wait("high_daily_spend", "Firing")
-    assert "Spend today is $240.02, above $200." in spend
+    assert "The team's spend today is $240.02, above $200." in spend
     assert "email-compose on claude-opus-4.5: $240.02" in spend
     assert f"Spend today of user {USER} is $240.02, above the daily limit of $100.00." in delivered.wait(
         "budget_exceeded", str(USER)
