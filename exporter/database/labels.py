@@ -31,11 +31,6 @@ def model_name(aliases: Mapping[str, str], text: str | None, missing: str = UNKN
     return aliases.get(name, name)
 
 
-def clean_aliases(aliases: Mapping[str, str]) -> dict[str, str]:
-    """The aliases of the configuration, as labels."""
-    return {clean_label(loose, ""): clean_label(name, "") for loose, name in aliases.items()}
-
-
 @dataclass(frozen=True)
 class Names:
     """The labels of names, and what the settings say of a model, by the name that the log has for it.

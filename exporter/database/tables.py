@@ -13,7 +13,7 @@ from exporter.config import LARGEST_AMOUNT, Config, QualifiedName, clean_label
 from exporter.database import values
 from exporter.database.columns import Column
 from exporter.database.errors import TooManyRows
-from exporter.database.labels import clean_aliases, model_name, user_name
+from exporter.database.labels import model_name, user_name
 from exporter.database.layout import ROLES, Relation, find_columns
 from exporter.database.log_query import FAULTS
 from exporter.database.names import identifier
@@ -189,7 +189,7 @@ def read_routes(session: Session, config: Config) -> list[Route] | None:
     table = find_table(session, config, "routes")
     if table is None:
         return None
-    aliases = clean_aliases(config.models.aliases)
+    aliases = config.models.aliases  # as labels, since the configuration cleans them
     statement = _ROUTES.format(
         operation=table.value("operation"),
         primary=table.value("primary_model"),
