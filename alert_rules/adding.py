@@ -12,7 +12,7 @@ from alert_rules.dimensions import Dimension
 from alert_rules.errors import RulesError
 from alert_rules.request import AddRequest, alert_id, parse_request
 from alert_rules.secrets import check_webhook_url, read_secret, secret_path
-from exporter.document import read_document
+from exporter.yaml_source import read_document
 
 _UNDONE = "the alert was not added: all files are as they were"
 _PLACE = re.compile(r":(\d+):\d+: ")

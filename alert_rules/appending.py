@@ -10,7 +10,7 @@ from yaml.nodes import MappingNode, Node, SequenceNode
 
 from alert_rules.errors import RulesError, wrong
 from alert_rules.source import Source
-from exporter.document import read_document
+from exporter.yaml_source import read_document
 
 # What YAML reads as a plain text wherever it stands; "yes" and its like are caught by reading it again.
 _PLAIN = re.compile(r"[A-Za-z$](?:[\w .,$%<>=()/+-]*[\w.,$%)])?", re.ASCII)

@@ -12,7 +12,7 @@ from alert_rules.conventions import CHANNEL_NAME
 from alert_rules.errors import RulesError, wrong
 from alert_rules.source import Source, read_source
 from exporter.alerting import FAILURES, HEARTBEAT
-from exporter.document import SettingPath
+from exporter.yaml_source import SettingPath
 
 SECRETS_FOLDER = "/etc/alertmanager/secrets"
 """Where Alertmanager finds the files with the webhooks' URLs, unless a channel names another file."""
@@ -96,7 +96,7 @@ class Channels:
 
 
 def load_channels(path: Path) -> Channels:
-    """Read and check a `channels.yaml`; RulesError has all problems, each `file:line:column: setting: found — mend`."""
+    """Read and check a `channels.yaml`; RulesError has all problems, each `file:line:column: setting: found — hint`."""
     return channels_from(read_source(path))
 
 
@@ -131,7 +131,7 @@ def secret_file_name(channel: str) -> str:
     return f"{channel}_webhook_url"
 
 
-_MENDS = {
+_HINTS = {
     "missing": "set it",
     "model_type": "write a mapping, one 'name: value' a line",
     "dict_type": "write a mapping, one 'name: value' a line",
@@ -151,8 +151,8 @@ def _problem(detail: ErrorDetails, where: Callable[[SettingPath], str]) -> str:
         known = ", ".join(_known(path))
         return f"{where(path)}: {name}: no such setting — known here: {known}"
     if detail["type"] == "missing":
-        return f"{where(path)}: {name}: not set — {_mend(detail)}"
-    return f"{where(path)}: {name}: {_shown(detail)} — {_mend(detail)}"
+        return f"{where(path)}: {name}: not set — {_hint(detail)}"
+    return f"{where(path)}: {name}: {_shown(detail)} — {_hint(detail)}"
 
 
 def _known(path: SettingPath) -> list[str]:
@@ -181,10 +181,10 @@ def _shown(detail: ErrorDetails) -> str:
             return f"{value}"
 
 
-def _mend(detail: ErrorDetails) -> str:
+def _hint(detail: ErrorDetails) -> str:
     if detail["type"] in ("file", "username"):
         return detail["msg"]
     if detail["type"] == "string_pattern_mismatch":
         return "write small letters, digits, - and _, at most 63, a letter or digit first"
-    template = _MENDS.get(detail["type"])
+    template = _HINTS.get(detail["type"])
     return template.format(**detail.get("ctx", {})) if template else "see docs/notifications.md"

@@ -34,9 +34,9 @@ def compile_alerts(alerts: Alerts, channels: Iterable[str]) -> tuple[Alert, ...]
         except MeaningError as error:
             path = ("alerts", number, error.field)
             if error.rung is not None:
-                problems.append(alerts.source.key_problem((*path, error.rung), error.found, error.mend))
+                problems.append(alerts.source.key_problem((*path, error.rung), error.found, error.hint))
                 continue
-            problems.append(alerts.source.problem(path, error.found, error.mend, error.offset))
+            problems.append(alerts.source.problem(path, error.found, error.hint, error.offset))
     if problems:
         raise wrong(problems)
     return tuple(compiled)
@@ -61,9 +61,9 @@ def _built_in(alerts: Alerts) -> Iterator[Problem]:
 def _unknown_channels(spec: AlertSpec, known: tuple[str, ...], source: Source, number: int) -> Iterator[Problem]:
     for position, channel in enumerate(spec.channel):
         if channel not in known:
-            mend = f"write one of {', '.join(known)}, or add it to channels.yaml"
+            hint = f"write one of {', '.join(known)}, or add it to channels.yaml"
             path = ("alerts", number, "channel", position)
-            yield source.problem(path, f"the channel {channel!r}, which is not known", mend)
+            yield source.problem(path, f"the channel {channel!r}, which is not known", hint)
 
 
 def compile_alert(spec: AlertSpec) -> Alert:
@@ -94,14 +94,14 @@ def _parts(spec: AlertSpec, condition: str, field: str) -> list[Part]:
         compared = parse_condition(condition)
         return [Part(spec, field, comparison, first=number == 0) for number, comparison in enumerate(compared)]
     except ConditionError as error:
-        raise MeaningError(field, error.found, propose(condition) or error.mend, error.offset) from None
+        raise MeaningError(field, error.found, propose(condition) or error.hint, error.offset) from None
     except MeaningError as error:
         if error.rung is not None:
             (first, *_) = parse_condition(condition)
             proposal = propose(f"{first.left.text} {first.operator} {error.rung}")
-            error.mend = proposal.replace(f"{first.left.text} {first.operator} ", "") if proposal else error.mend
+            error.hint = proposal.replace(f"{first.left.text} {first.operator} ", "") if proposal else error.hint
         elif error.field == field == "condition":
-            error.mend = propose(condition) or error.mend
+            error.hint = propose(condition) or error.hint
         raise
 
 
@@ -153,8 +153,8 @@ def _check_fields(spec: AlertSpec, parts: list[Part]) -> None:
         if getattr(spec, name) is not None and all(part.quantity.least is None for part in parts):
             raise MeaningError(name, f"{name} for {parts[0].quantity.name}", "leave it out: it has no effect there")
     if spec.keep_firing_for and any(part.quantity.is_spend for part in parts):
-        mend = "leave it out: it would go on firing for yesterday's spend past midnight"
-        raise MeaningError("keep_firing_for", f"keep_firing_for on {parts[0].quantity.name}", mend)
+        hint = "leave it out: it would go on firing for yesterday's spend past midnight"
+        raise MeaningError("keep_firing_for", f"keep_firing_for on {parts[0].quantity.name}", hint)
     if (spec.rungs is not None) and not parts[0].is_ladder:
         raise MeaningError("rungs", "rungs that the condition does not use", f"compare with the word {RUNG}")
     if any(part.is_ladder for part in parts[1:]):
@@ -219,8 +219,8 @@ def _joined(variant: Variant, others: list[tuple[Variant, ...]], parts: list[Par
     """The variant with the other comparisons required as well, for the labels that both have."""
     for (*more, other), part in zip(others, parts[1:], strict=True):
         if more:
-            mend = "write this comparison first: it stands for several rules"
-            raise MeaningError(part.field, part.comparison.left.text, mend, part.comparison.left.offset)
+            hint = "write this comparison first: it stands for several rules"
+            raise MeaningError(part.field, part.comparison.left.text, hint, part.comparison.left.offset)
         shared = ", ".join(("job", *(label for label in variant.by if label in other.by)))
         variant = replace(
             variant,

@@ -16,11 +16,11 @@ _TOKEN = re.compile(r"\s*(?:(?P<op>[<>=!]+)|(?P<word>[A-Za-z_]\w*)|(?P<amount>[$
 class ConditionError(Exception):
     """A condition that cannot be read: at which character (from 0), what was found, and what fits."""
 
-    def __init__(self, offset: int, found: str, mend: str) -> None:
-        super().__init__(f"{found} — {mend}")
+    def __init__(self, offset: int, found: str, hint: str) -> None:
+        super().__init__(f"{found} — {hint}")
         self.offset = offset
         self.found = found
-        self.mend = mend
+        self.hint = hint
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ def _operator(tokens: list[Token], position: int, text: str) -> Operator:
         raise ConditionError(len(text), "the end of the condition", f"write one of {', '.join(OPERATORS)} here")
     token = tokens[position]
     if token.text in ("==", "=", "!="):
-        mend = f"write one of {', '.join(OPERATORS)}: a measured figure hardly ever equals a number"
-        raise ConditionError(token.offset, repr(token.text), mend)
+        hint = f"write one of {', '.join(OPERATORS)}: a measured figure hardly ever equals a number"
+        raise ConditionError(token.offset, repr(token.text), hint)
     if token.text not in OPERATORS:
         raise ConditionError(token.offset, repr(token.text), f"write one of {', '.join(OPERATORS)} here")
     return token.text

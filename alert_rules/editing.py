@@ -10,7 +10,7 @@ from alert_rules.appending import last_line, same_data
 from alert_rules.errors import RulesError, wrong
 from alert_rules.request import alert_id
 from alert_rules.source import Source
-from exporter.document import read_document
+from exporter.yaml_source import read_document
 
 DISABLED = "disabled"
 

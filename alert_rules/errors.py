@@ -20,10 +20,10 @@ class Problem:
     line: int
     column: int
     found: str
-    mend: str
+    hint: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.found} — {self.mend}"
+        return f"{self.file}:{self.line}:{self.column}: {self.found} — {self.hint}"
 
 
 def wrong(problems: Iterable[Problem]) -> RulesError:

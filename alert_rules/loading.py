@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from alert_rules.errors import Problem
 from alert_rules.source import Source, read_source
 from alert_rules.spec import AlertsFile, AlertSpec, Links
-from exporter.document import read_document
+from exporter.yaml_source import read_document
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,11 @@ def _listed(source: Source) -> list[Any]:
 def _secrets(source: Source) -> Iterator[Problem]:
     for number, alert in enumerate(_listed(source)):
         if isinstance(alert, dict) and "webhook_url" in alert:
-            mend = "take it out and keep it in the channel's secret file; `rules add` puts it there"
-            yield source.problem(("alerts", number, "webhook_url"), "a webhook's URL, which is a secret", mend)
+            hint = "take it out and keep it in the channel's secret file; `rules add` puts it there"
+            yield source.problem(("alerts", number, "webhook_url"), "a webhook's URL, which is a secret", hint)
 
 
-_MENDS: Mapping[str, str] = {
+_HINTS: Mapping[str, str] = {
     "missing": "write {name}",
     "extra_forbidden": "known here: {known}",
     "string_type": "write a text; in quotes if it looks like a number",
@@ -96,21 +96,21 @@ def _problem(source: Source, detail: ErrorDetails) -> Problem:
     context = dict(detail.get("ctx", {}))
     name = str(path[-1]) if path else "alerts"
     if detail["type"] == "setting":
-        mend = str(context["mend"])
+        hint = str(context["hint"])
     elif path == ("alerts",) and detail["type"] == "list_type":
-        mend = "write a list of alerts, each beginning with '- name:'"
+        hint = "write a list of alerts, each beginning with '- name:'"
     elif detail["type"] == "missing" and name == "channel":
-        mend = "write channel: and a name from channels.yaml"
+        hint = "write channel: and a name from channels.yaml"
     else:
         known = Links if path[:1] == ("links",) else AlertSpec if len(path) > 2 else AlertsFile
         names = ", ".join(field.alias or key for key, field in known.model_fields.items())
-        template = _MENDS.get(detail["type"], "write it as in the documentation of alerts")
-        mend = template.format(name=name, known=names, **context)
+        template = _HINTS.get(detail["type"], "write it as in the documentation of alerts")
+        hint = template.format(name=name, known=names, **context)
     if detail["type"] == "missing":
-        return source.problem(path[:-1], f"an alert without {name}" if len(path) > 2 else f"no {name}", mend)
+        return source.problem(path[:-1], f"an alert without {name}" if len(path) > 2 else f"no {name}", hint)
     if detail["type"] == "extra_forbidden":
-        return source.key_problem(path, f"{name}, which is no setting", mend)
-    return source.problem(path, f"{name}: {_shown(detail['input'])}", mend)
+        return source.key_problem(path, f"{name}, which is no setting", hint)
+    return source.problem(path, f"{name}: {_shown(detail['input'])}", hint)
 
 
 def _shown(value: Any) -> str:

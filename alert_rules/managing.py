@@ -11,7 +11,7 @@ from alert_rules.editing import remove_alert, set_disabled
 from alert_rules.errors import RulesError
 from alert_rules.request import alert_id
 from alert_rules.secrets import read_secret, secret_path
-from exporter.document import read_document
+from exporter.yaml_source import read_document
 
 
 @dataclass(frozen=True, slots=True)

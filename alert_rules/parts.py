@@ -19,10 +19,10 @@ class MeaningError(Exception):
     `rung` is the rung that it is in, as written: one of the keys in the field `rungs`.
     """
 
-    def __init__(self, field: str, found: str, mend: str, offset: int = 0, rung: str | None = None) -> None:
+    def __init__(self, field: str, found: str, hint: str, offset: int = 0, rung: str | None = None) -> None:
         super().__init__(found)
         self.rung = rung
-        self.field, self.found, self.mend, self.offset = field, found, mend, offset
+        self.field, self.found, self.hint, self.offset = field, found, hint, offset
 
 
 def known_quantity(token: Token, field: str) -> Quantity:
@@ -30,8 +30,8 @@ def known_quantity(token: Token, field: str) -> Quantity:
     quantity = QUANTITIES.get(token.text)
     if quantity is None:
         near = get_close_matches(token.text, QUANTITIES, n=1)
-        mend = f"did you mean {near[0]}?" if near else f"write one of {', '.join(QUANTITIES)}"
-        raise MeaningError(field, f"{token.text!r}, which is no quantity", mend, token.offset)
+        hint = f"did you mean {near[0]}?" if near else f"write one of {', '.join(QUANTITIES)}"
+        raise MeaningError(field, f"{token.text!r}, which is no quantity", hint, token.offset)
     return quantity
 
 
@@ -85,8 +85,8 @@ class Part:
         highest = quantity.highest
         never = highest is not None and (amount.value >= highest if operator == ">" else amount.value > highest)
         if never and operator in (">", ">="):
-            mend = f"write less: {quantity.why_highest}, and this could never fire"
-            raise MeaningError(field, f"{quantity.name} {operator} {text}", mend, offset, rung)
+            hint = f"write less: {quantity.why_highest}, and this could never fire"
+            raise MeaningError(field, f"{quantity.name} {operator} {text}", hint, offset, rung)
         if operator == "<" and amount.value == 0:
             raise MeaningError(field, f"{quantity.name} < {text}", "write more: this could never fire", offset, rung)
         if operator == ">=" and amount.value == 0:

@@ -13,7 +13,7 @@ from alert_rules.files import remove_file, replace_file, sync_folder
 _HOSTS = ("discord.com", "ptb.discord.com", "canary.discord.com", "discordapp.com")
 _PATH = re.compile(r"/api(/v\d{1,2})?/webhooks/\d{1,20}/[\w-]{1,200}", re.ASCII)
 _QUERY = re.compile(r"(thread_id=\d{1,20})?", re.ASCII)
-_MEND = "write the URL that Discord shows for the webhook: https://discord.com/api/webhooks/…"
+_HINT = "write the URL that Discord shows for the webhook: https://discord.com/api/webhooks/…"
 
 
 def check_webhook_url(url: str) -> None:
@@ -22,14 +22,14 @@ def check_webhook_url(url: str) -> None:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise RulesError([f"webhook_url: not a URL — {_MEND}"]) from None
+        raise RulesError([f"webhook_url: not a URL — {_HINT}"]) from None
     if not url.isascii() or not url.isprintable() or " " in url or parts.username is not None or parts.fragment:
-        raise RulesError([f"webhook_url: not a plain URL — {_MEND}"])
+        raise RulesError([f"webhook_url: not a plain URL — {_HINT}"])
     if not _PATH.fullmatch(parts.path) or not _QUERY.fullmatch(parts.query):
-        raise RulesError([f"webhook_url: not the form of a Discord webhook — {_MEND}"])
+        raise RulesError([f"webhook_url: not the form of a Discord webhook — {_HINT}"])
     discord = parts.scheme == "https" and host in _HOSTS and port in (None, 443)
     if not discord and not (parts.scheme == "http" and _is_loopback(host)):
-        raise RulesError([f"webhook_url: not https at Discord, nor http at this machine — {_MEND}"])
+        raise RulesError([f"webhook_url: not https at Discord, nor http at this machine — {_HINT}"])
 
 
 def _is_loopback(host: str) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alert_rules.errors import Problem, wrong
-from exporter.document import Document, Place, SettingPath, read_document
+from exporter.yaml_source import Document, Place, SettingPath, read_document
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,15 @@ class Source:
                 return self.document.values[path[:length]]
         return Place(1, 1)
 
-    def problem(self, path: SettingPath, found: str, mend: str, offset: int = 0) -> Problem:
+    def problem(self, path: SettingPath, found: str, hint: str, offset: int = 0) -> Problem:
         """A mistake in a value, `offset` characters behind its beginning."""
         place = self.place(path)
-        return Problem(self.file, place.line, place.column + offset, found, mend)
+        return Problem(self.file, place.line, place.column + offset, found, hint)
 
-    def key_problem(self, path: SettingPath, found: str, mend: str) -> Problem:
+    def key_problem(self, path: SettingPath, found: str, hint: str) -> Problem:
         """A mistake in a setting's name, or one that concerns name and value together."""
         place = self.document.keys.get(path) or self.place(path)
-        return Problem(self.file, place.line, place.column, found, mend)
+        return Problem(self.file, place.line, place.column, found, hint)
 
     def where(self, path: SettingPath) -> str:
         """`file:line:column` of a setting's name; of one that is not in the file, of what would hold it."""
@@ -42,7 +42,7 @@ class Source:
     def flaws(self) -> list[Problem]:
         """What makes the text no YAML, or not plain YAML."""
         return [
-            Problem(self.file, f.line, f.column, f"{f.path[-1]}: {f.found}" if f.path else f.found, f.mend)
+            Problem(self.file, f.line, f.column, f"{f.path[-1]}: {f.found}" if f.path else f.found, f.hint)
             for f in self.document.flaws
         ]
 

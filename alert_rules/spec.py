@@ -16,8 +16,8 @@ _CHANNEL = re.compile(CHANNEL_NAME)
 _WHOLE_SECONDS = "write a duration of whole seconds like 30s, 5m or 1h"
 
 
-def _error(mend: str) -> PydanticCustomError:
-    return PydanticCustomError("setting", "{mend}", {"mend": mend})
+def _error(hint: str) -> PydanticCustomError:
+    return PydanticCustomError("setting", "{hint}", {"hint": hint})
 
 
 def _seconds(value: object) -> int:

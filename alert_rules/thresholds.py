@@ -38,8 +38,8 @@ def rungs(name: str) -> tuple[float, ...]:
 def _alert(name: str) -> Alert:
     known = _alerts()
     if name not in known:
-        mend = "keep one of that name, or take its line out of the dashboards"
-        raise RulesError([f"{ALERTS_FILE}: no alert {name}, whose threshold the dashboards draw — {mend}"])
+        hint = "keep one of that name, or take its line out of the dashboards"
+        raise RulesError([f"{ALERTS_FILE}: no alert {name}, whose threshold the dashboards draw — {hint}"])
     return known[name]
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import psycopg
 
-from exporter.app import Exporter
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.demo.postgres import EmbeddedPostgres
 from exporter.demo.schema import load_schema
+from exporter.scrape.application import Exporter
 from exporter.state.store import Store
 
 SIZES = (10_000, 1_000_000)

@@ -22,10 +22,10 @@ from exporter.database.probe_query import read_sums
 from exporter.database.session import Database, Session
 from exporter.demo.postgres import EmbeddedPostgres
 from exporter.demo.schema import load_schema
-from exporter.lateness import INTERVAL, SHARE
 from exporter.ledger.calendar import HOUR, QUARTER, floor_to
 from exporter.ledger.model import Span
 from exporter.ledger.probing import RECENT, ROUNDS
+from exporter.scrape.lateness import INTERVAL, SHARE
 
 HORIZON = 48 * HOUR
 MEASURED_SECONDS = 2.0

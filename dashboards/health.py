@@ -95,7 +95,7 @@ def log_is_read() -> Any:
             "The log is read",
             "Whether the exporter has read the log in its last scrape, saw every row and has caught up. While it does"
             " not, figures of today are absent everywhere and charts have a gap.",
-            "Run `ai-operation-exporter check`: it names what is wrong with the SQL or the setting that mends it.",
+            "Run `ai-operation-exporter check`: it names what is wrong with the SQL or the setting that fixes it.",
         ),
         prom(q.newest(q.whole(catalog.LOG_UP)), instant=True),
         unit=style.PLAIN,
@@ -552,7 +552,7 @@ def collectors() -> Any:
             "Parts of the scrape",
             "Whether each part of the exporter's scrape succeeded, over time; and whether the log was read and"
             " current.",
-            "The exporter's log says once for each change what failed, and what mends it.",
+            "The exporter's log says once for each change what failed, and what fixes it.",
         ),
         prom(q.newest(q.whole(catalog.COLLECTOR_SUCCESS), "collector"), "{{collector}}"),
         prom(q.newest(q.whole(catalog.LOG_UP), "job"), "log is current"),
@@ -609,7 +609,7 @@ def skipped() -> Any:
             "Values not used, per hour",
             "Values of rows that could not be used in the hour before: all of them, and by field and reason; the rows'"
             " other fields count.",
-            "Mend the writer: a negative cost or a missing status is a bug there.",
+            "Fix the writer: a negative cost or a missing status is a bug there.",
         ),
         prom(q.hourly(values), "all"),
         prom(f"{q.hourly(values, 'field, reason')} > 0", "{{field}} {{reason}}"),

@@ -2,7 +2,7 @@
 
 import sys
 
-from exporter.signals import hold_signals
+from exporter.process.signals import hold_signals
 
 
 def main() -> int:

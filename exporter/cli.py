@@ -16,18 +16,18 @@ from alert_rules.errors import RulesError
 from exporter.config import Config, ConfigError, load_config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import DatabaseError
-from exporter.exposition import DISTRIBUTION
-from exporter.logs import install_logging
-from exporter.serving import UsageError, backfill_moment, serving
-from exporter.signals import SignalReceiver
+from exporter.process.logs import install_logging
+from exporter.process.serving import UsageError, backfill_moment, serving
+from exporter.process.signals import SignalReceiver
+from exporter.process.watchdog import watching
+from exporter.scrape.exposition import DISTRIBUTION
 from exporter.state.command import adopt, forget_series, rewind_state, show
 from exporter.state.store import StateError
-from exporter.watchdog import watching
 from exporter.web.server import WebError
 
 if TYPE_CHECKING:
     from alert_rules.servers import Servers
-    from exporter.finding import Finding
+    from exporter.findings import Finding
     from exporter.verify import Built
 
 log = logging.getLogger(__name__)
@@ -220,7 +220,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from exporter.check import run_check
+    from exporter.preflight import run_check
 
     # what is wrong with a file is one line of the report, and keeps nothing else from being checked
     return run_check(_config(arguments, read_files=False), os.environ, sys.stdout)

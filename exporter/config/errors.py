@@ -18,10 +18,10 @@ class ConfigError(Exception):
         super().__init__("\n".join(self.problems))
 
 
-def setting_error(mend: str, setting: str = "") -> PydanticCustomError:
+def setting_error(hint: str, setting: str = "") -> PydanticCustomError:
     """The error a validator raises: what to write instead, and which setting where it is not the validated one."""
     # Braces are the template's own syntax, hence the text goes in as a value.
-    return PydanticCustomError("setting", "{mend}", {"mend": mend, "setting": setting})
+    return PydanticCustomError("setting", "{hint}", {"hint": hint, "setting": setting})
 
 
 def shown(value: object) -> str:

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from exporter.config.errors import ConfigError, shown
 from exporter.config.models import Config
 from exporter.config.secrets import read_hmac_key
-from exporter.document import Document, Flaw, SettingPath, read_document
+from exporter.yaml_source import Document, Flaw, SettingPath, read_document
 
 ENVIRONMENT_PATH = "AI_OPERATION_EXPORTER_CONFIG"
 _PLAIN_KEY = re.compile(r"[\w.-]{1,64}")
@@ -20,8 +20,8 @@ _SECRET_SETTINGS = {("database",), ("database", "url"), ("database", "url_file")
 _DATABASE = ("database",)
 _SHORT = re.compile(r"[\w.+-]{0,20}")  # a duration, and not what was meant for the line above
 
-# What pydantic found wrong, by the type of its error, and the sentence that mends it.
-_MENDS = {
+# What pydantic found wrong, by the type of its error, and the sentence that fixes it.
+_HINTS = {
     "missing": "set it",
     "string_type": "write a text; in quotes if it looks like a number",
     "int_type": "write a whole number",
@@ -73,7 +73,7 @@ def load_config(path: Path | None, environ: Mapping[str, str], *, read_files: bo
 
 def _lines(path: Path, flaws: Iterable[Flaw]) -> list[str]:
     ordered = sorted(flaws, key=lambda flaw: flaw.line)
-    return list(dict.fromkeys(f"{path}:{f.line}: {_named(f.path)}{f.found} — {f.mend}" for f in ordered))
+    return list(dict.fromkeys(f"{path}:{f.line}: {_named(f.path)}{f.found} — {f.hint}" for f in ordered))
 
 
 def _named(path: SettingPath) -> str:
@@ -100,7 +100,7 @@ def _flaw(document: Document, detail: ErrorDetails) -> Flaw:
         path = (*path, *setting.split("."))
     if detail["type"] == "missing":
         path = tuple(detail["loc"])
-    return Flaw(_line(document, path), path, _found(document, detail, path), _mend(detail, context))
+    return Flaw(_line(document, path), path, _found(document, detail, path), _hint(detail, context))
 
 
 def _known_part(document: Document, location: SettingPath) -> SettingPath:
@@ -129,12 +129,12 @@ def _found(document: Document, detail: ErrorDetails, path: SettingPath) -> str:
     return shown(value)
 
 
-def _mend(detail: ErrorDetails, context: Mapping[str, Any]) -> str:
+def _hint(detail: ErrorDetails, context: Mapping[str, Any]) -> str:
     if detail["type"] == "setting":
-        return str(context["mend"])
+        return str(context["hint"])
     if detail["type"] == "extra_forbidden":
         return _known_settings(tuple(detail["loc"]))
-    template = _MENDS.get(detail["type"])
+    template = _HINTS.get(detail["type"])
     return template.format(**context) if template else "write a value as in config.example.yaml"
 
 

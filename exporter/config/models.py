@@ -126,8 +126,8 @@ class Config(Section):
         least = self.open_window_seconds + 2 * _HOUR
         if self.horizon < least:
             rounded = -(-least // _QUARTER_HOUR) * _QUARTER_HOUR
-            mend = f"write at least {format_duration(rounded)}: two hours more than the open window"
-            raise setting_error(mend, "horizon")
+            hint = f"write at least {format_duration(rounded)}: two hours more than the open window"
+            raise setting_error(hint, "horizon")
         return self
 
     @model_validator(mode="after")
@@ -135,8 +135,8 @@ class Config(Section):
         # both together are what a scrape of a standby reads again
         most = _HOUR + _MINUTE - self.open_window_seconds
         if self.database.max_replica_lag > most:
-            mend = f"write at most {format_duration(most)}: an hour and a minute less the open window"
-            raise setting_error(mend, "database.max_replica_lag")
+            hint = f"write at most {format_duration(most)}: an hour and a minute less the open window"
+            raise setting_error(hint, "database.max_replica_lag")
         return self
 
     @property

@@ -106,8 +106,8 @@ def _table(value: object) -> QualifiedName:
     try:
         return QualifiedName.parse(value if isinstance(value, str) else "")
     except ValueError:
-        mend = 'write a table as name or schema.name; unusual ones in double quotes: "a.b"."t"'
-        raise setting_error(mend) from None
+        hint = 'write a table as name or schema.name; unusual ones in double quotes: "a.b"."t"'
+        raise setting_error(hint) from None
 
 
 def _column(value: object) -> str:

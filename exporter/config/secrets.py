@@ -15,7 +15,7 @@ def read_secret_file(path: Path) -> bytes:
 
 
 def read_hmac_key(config: Config) -> bytes:
-    """The key that user names are hashed with, 16 bytes or more; ConfigError says how to mend it."""
+    """The key that user names are hashed with, 16 bytes or more; ConfigError says how to fix it."""
     path = config.users.hmac_key_file
     if path is None:
         raise ConfigError(["set users.hmac_key_file"])

@@ -1,4 +1,4 @@
-"""The kinds of value a setting can have, each with the sentence that mends a wrong one."""
+"""The kinds of value a setting can have, each with the sentence that fixes a wrong one."""
 
 import re
 from decimal import Decimal
@@ -13,7 +13,7 @@ from exporter.config.errors import setting_error
 
 _UNITS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)?", re.ASCII)
-_DURATION_MEND = "write a duration like 500ms, 10s, 5m, 48h or 2d, or a number of seconds"
+_DURATION_HINT = "write a duration like 500ms, 10s, 5m, 48h or 2d, or a number of seconds"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[\w.-]*):([0-9]{1,5})", re.ASCII)
 _SMALLEST_AMOUNT = Decimal("0.000001")
@@ -25,7 +25,7 @@ def parse_duration(value: object) -> float:
         return float(Decimal(match[1]) * _UNITS[match[2] or "s"])
     if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value >= 0:
         return float(value)
-    raise setting_error(_DURATION_MEND)
+    raise setting_error(_DURATION_HINT)
 
 
 def format_duration(seconds: float) -> str:

@@ -16,7 +16,7 @@ from exporter.database.failures import CLASSES, PHRASES, REFUSED_LOGINS, SQLSTAT
 from exporter.database.names import quoted, table_sql
 from exporter.database.plain import is_plain
 from exporter.database.reason import SETTING_STATES, reason
-from exporter.logs import mask
+from exporter.process.logs import mask
 
 _REFUSED = re.compile(r"permission denied for (?:[a-z]+ )?(?:table|view|schema|relation|column) (.{1,200})")
 _NAME = re.compile(r'"([^"\n]{1,200})"|(?:table|view|schema|relation|column) ([\w.$]{1,200})')
@@ -28,10 +28,10 @@ class DatabaseError(Exception):
     `said` is the reason that libpq or the server gave, without secrets; empty where it is not known.
     """
 
-    def __init__(self, message: str, mend: str, sqlstate: str | None = None, said: str = "") -> None:
-        super().__init__(message, mend)
+    def __init__(self, message: str, hint: str, sqlstate: str | None = None, said: str = "") -> None:
+        super().__init__(message, hint)
         self.message = message
-        self.mend = mend
+        self.hint = hint
         self.sqlstate = sqlstate
         self.said = said
 
@@ -43,7 +43,7 @@ class DatabaseError(Exception):
         return f"{self.message} ({self.said})"
 
     def __str__(self) -> str:
-        return f"{self.detail} — {self.mend}"
+        return f"{self.detail} — {self.hint}"
 
 
 class DatabaseUnavailable(DatabaseError):  # noqa: N818
@@ -53,8 +53,8 @@ class DatabaseUnavailable(DatabaseError):  # noqa: N818
 class LoginRefused(DatabaseUnavailable):
     """The server answers, but refuses the login; `reason` says why, without the server's address."""
 
-    def __init__(self, place: str, reason: str, mend: str, sqlstate: str | None = None, said: str = "") -> None:
-        super().__init__(f"{place}: {reason}", mend, sqlstate, said)
+    def __init__(self, place: str, reason: str, hint: str, sqlstate: str | None = None, said: str = "") -> None:
+        super().__init__(f"{place}: {reason}", hint, sqlstate, said)
         self.reason = reason
 
 
@@ -113,14 +113,14 @@ def translate(
         return _without_state(exc, info, said)
     if state == "42501":
         return _privilege(exc, info, table, said)
-    kind, message, mend = _by_state(exc, state)
+    kind, message, hint = _by_state(exc, state)
     name = _name_in(exc, info) if kind == "schema" else ""
     fill = {"user": _role(info), "name": name or "that the query asks for"}
     if message in REFUSED_LOGINS:
-        return LoginRefused(_place(info), f"{message} (SQLSTATE {state})", mend, state, said)
+        return LoginRefused(_place(info), f"{message} (SQLSTATE {state})", hint, state, said)
     where = f"{_place(info)}: " if kind == "unavailable" else ""
     of = f" of {table}" if table is not None and state.startswith("22") and state not in SETTING_STATES else ""
-    return _KINDS[kind](f"{where}{message.format(**fill)}{of} (SQLSTATE {state})", mend.format(**fill), state, said)
+    return _KINDS[kind](f"{where}{message.format(**fill)}{of} (SQLSTATE {state})", hint.format(**fill), state, said)
 
 
 def is_understood(exc: psycopg.Error) -> bool:
@@ -205,8 +205,8 @@ def _without_state(exc: psycopg.Error, info: ConnInfo, said: str) -> DatabaseErr
         return DatabaseUnavailable(f"{_place(info)}: {found[0]}", found[1], said=said)
     if isinstance(exc, psycopg.DataError):
         return SchemaProblem("a value cannot be represented", "look for infinite or very distant times", said=said)
-    mend = "correct the connection's settings, or see the log of the server or its pooler"
-    return DatabaseUnavailable(f"{_place(info)}: connection failed", mend, said=said)
+    hint = "correct the connection's settings, or see the log of the server or its pooler"
+    return DatabaseUnavailable(f"{_place(info)}: connection failed", hint, said=said)
 
 
 def _privilege(exc: psycopg.Error, info: ConnInfo, table: QualifiedName | None, said: str) -> DatabaseError:
@@ -217,13 +217,13 @@ def _privilege(exc: psycopg.Error, info: ConnInfo, table: QualifiedName | None, 
     about = _refused_part(given, table)
     if "for schema" in given or about == "schema":
         name = name or (quoted(table.schema) if table is not None and table.schema else "<schema>")
-        mend = f"GRANT USAGE ON SCHEMA {name} TO {role};"
+        hint = f"GRANT USAGE ON SCHEMA {name} TO {role};"
     else:
         if table is not None and about == "table":
             name = table_sql(table)
-        mend = f"GRANT SELECT ON {name or '<table>'} TO {role};"
+        hint = f"GRANT SELECT ON {name or '<table>'} TO {role};"
     message = f"{role} may not read {name or 'something that the query asks for'} (SQLSTATE 42501)"
-    return MissingGrant(message, mend, "42501", said)
+    return MissingGrant(message, hint, "42501", said)
 
 
 def _refused_part(given: str, table: QualifiedName | None) -> Literal["table", "schema"] | None:

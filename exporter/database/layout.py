@@ -112,7 +112,7 @@ def _require_fit(relation: Relation, section: str, roles: Mapping[str, Role], co
     view = view_sql(relation.name, list(wanted.values()))
     if view is not None:
         setting = f"tables.{section}: {view_name(relation.name)}"
-        problem.mend = f"{view} -- grant SELECT on it to the exporter's role, and write {setting}; or {problem.mend}"
+        problem.hint = f"{view} -- grant SELECT on it to the exporter's role, and write {setting}; or {problem.hint}"
     raise problem
 
 

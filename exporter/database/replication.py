@@ -18,7 +18,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.pq import TransactionStatus
 
-from exporter.wording import span_text
+from exporter.humanize import span_text
 
 Cause = Literal["", "paused", "cut off", "behind"]
 

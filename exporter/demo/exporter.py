@@ -7,14 +7,14 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
-from exporter.app import Exporter
 from exporter.config import Config
 from exporter.demo.profiles import MODELS
 from exporter.demo.run import RunningExporter, Summary
 from exporter.ledger.aggregate import FAILURES, USD, Field
 from exporter.ledger.model import RUNNING
 from exporter.ledger.view import spend_month, spend_today, started_ratio
-from exporter.serving import serving
+from exporter.process.serving import serving
+from exporter.scrape.application import Exporter
 
 _SCRAPE_SECONDS = 5.0
 

@@ -23,7 +23,7 @@ from exporter.demo.postgres import EmbeddedPostgres
 from exporter.demo.rows import fill
 from exporter.demo.schema import Layout, load_schema
 from exporter.demo.traffic import Traffic
-from exporter.signals import start_deadline
+from exporter.process.signals import start_deadline
 
 _DATABASE = "demo"
 _TERMINAL_SECONDS = 1.0

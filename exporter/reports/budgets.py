@@ -19,9 +19,9 @@ from exporter.ledger.aggregate import USD, money_units
 from exporter.ledger.calendar import Window, day_window
 from exporter.ledger.model import UNATTRIBUTED, Span
 from exporter.ledger.users import Budget, budget_state, count_states
+from exporter.process.serving import UsageError
 from exporter.reports.shown_users import pseudonyms
 from exporter.reports.table import dollars, render_table
-from exporter.serving import UsageError
 
 _DAY = 86_400
 _SECONDS = 60.0

@@ -17,9 +17,9 @@ from exporter.database.log_query import LogTable, bounds, instant, name_column, 
 from exporter.database.names import identifier
 from exporter.database.session import Database, Session
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, Span
+from exporter.process.serving import UsageError
 from exporter.reports.shown_users import pseudonyms
 from exporter.reports.table import dollars, render_table
-from exporter.serving import UsageError
 
 _DAY = 86_400
 _SECONDS = 30.0

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import TextIO
 from zoneinfo import ZoneInfo
 
-from exporter.books import CLASSIFICATION, IDENTITY, STALE_SUMS, check_identity, restored, rules_for
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import SchemaProblem
@@ -20,6 +19,7 @@ from exporter.ledger.calendar import QUARTER, floor_to
 from exporter.ledger.forget import forget
 from exporter.ledger.model import OTHER, Changes, Read, Span, State
 from exporter.ledger.rewind import begin_again, rewind
+from exporter.scrape.ledger_service import CLASSIFICATION, IDENTITY, STALE_SUMS, check_identity, restored, rules_for
 from exporter.state.migrations import NEXT_NAME
 from exporter.state.shadow import ShadowWork
 from exporter.state.store import StateError, Store

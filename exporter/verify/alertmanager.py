@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 import yaml
 
 from exporter.alerting import TEST_ALERT, TEST_RECEIVER, TRY_SECONDS
-from exporter.finding import Finding, Level, fail, ok, skipped
+from exporter.findings import Finding, Level, fail, ok, skipped
+from exporter.humanize import listing
 from exporter.verify import delivery
 from exporter.verify.built import ROUTING_AS_BUILT, RULES_AS_BUILT, Built, judge_routing
 from exporter.verify.delivery import TEST
 from exporter.verify.exporter import parse
 from exporter.verify.web import Part, UnansweredError, first_line
-from exporter.wording import listing
 
 ALERTMANAGER, RECEIVERS = "alertmanager", "receivers"
 _POLL_SECONDS = 0.5
@@ -40,13 +40,13 @@ def look_at_alertmanager(part: Part, built: Built | Finding) -> list[Finding]:
 
 def judge_receivers(text: str) -> Finding:
     """Whether the loaded configuration (YAML, secrets masked) has a receiver that sends to Discord."""
-    mend = "start Alertmanager with alert_rules/generated/alertmanager.yml"
+    hint = "start Alertmanager with alert_rules/generated/alertmanager.yml"
     config = yaml.safe_load(text)
     receivers = config.get("receivers") if isinstance(config, Mapping) else None
     names = [str(each["name"]) for each in receivers or () if each.get("discord_configs")]
     names = [name for name in names if not name.startswith(TEST_RECEIVER)]
     if not names:
-        return fail(RECEIVERS, "none of its receivers sends to Discord", mend)
+        return fail(RECEIVERS, "none of its receivers sends to Discord", hint)
     return ok(RECEIVERS, f"to Discord: {listing(names)}")
 
 

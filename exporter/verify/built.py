@@ -6,8 +6,8 @@ from typing import Any, Protocol
 import yaml
 
 from exporter.alerting import FAILURES, HEARTBEAT
-from exporter.finding import Finding, Level, fail, ok, warn
-from exporter.wording import listing
+from exporter.findings import Finding, Level, fail, ok, warn
+from exporter.humanize import listing
 
 RULES_AS_BUILT, ROUTING_AS_BUILT = "rules as built", "routing as built"
 

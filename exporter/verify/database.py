@@ -10,7 +10,7 @@ from exporter.database.errors import DatabaseError, scrub
 from exporter.database.log_query import bounds, instant
 from exporter.database.names import identifier
 from exporter.database.session import Database
-from exporter.finding import Finding, fail, ok
+from exporter.findings import Finding, fail, ok
 from exporter.ledger.model import Span
 
 NAME = "database"
@@ -33,7 +33,7 @@ def check_database(config: Config, info: ConnInfo) -> Finding:
             log = session.log(config.classification())
         return ok(NAME, f"{log.relation.name} at {scrub(info.display, info)}, every row visible")
     except DatabaseError as error:
-        return fail(NAME, error.detail, error.mend)
+        return fail(NAME, error.detail, error.hint)
     finally:
         database.close()
 

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from exporter.alerting import TEST_ALERT, TEST_MESSAGE, TEST_RECEIVER, TEST_TITLE, TRY_SECONDS
-from exporter.finding import Finding, fail, ok
+from exporter.findings import Finding, fail, ok
+from exporter.humanize import listing
 from exporter.verify.exporter import Samples
-from exporter.wording import listing
 
 TEST = "test alert"
 """What the report calls the check."""

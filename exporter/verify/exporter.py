@@ -6,9 +6,9 @@ from decimal import Decimal
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import catalog
-from exporter.finding import Finding, Level, fail, ok, skipped
+from exporter.findings import Finding, Level, fail, ok, skipped
+from exporter.humanize import listing
 from exporter.verify.web import Page, Part, UnansweredError, first_line
-from exporter.wording import listing
 
 EXPORTER, LOG_READ, OTHER_TABLES, COST = "exporter", "log read", "other tables", "cost today"
 
@@ -28,8 +28,8 @@ def look_at_exporter(part: Part) -> tuple[list[Finding], Samples | None]:
     try:
         samples = parse(text)
     except ValueError:
-        mend = "name the exporter's own address: --exporter-url"
-        return [fail(EXPORTER, f"{part.url}/metrics is not in Prometheus' format", mend)], None
+        hint = "name the exporter's own address: --exporter-url"
+        return [fail(EXPORTER, f"{part.url}/metrics is not in Prometheus' format", hint)], None
     log = judge_log(ready, samples)
     tables = skipped(OTHER_TABLES, LOG_READ) if log.level is Level.FAIL else judge_tables(samples)
     return [ok(EXPORTER, f"{part.url} answers with {len(samples)} samples"), log, tables], samples
@@ -48,11 +48,11 @@ def judge_log(ready: Page, samples: Samples) -> Finding:
     """Whether the log was read just now, whole, with figures that are current."""
     up = samples.get((catalog.LOG_UP.name, frozenset()))
     if up is None:
-        mend = "name the exporter's own address: --exporter-url"
-        return fail(LOG_READ, f"no {catalog.LOG_UP.name} among its metrics: this is another program", mend)
+        hint = "name the exporter's own address: --exporter-url"
+        return fail(LOG_READ, f"no {catalog.LOG_UP.name} among its metrics: this is another program", hint)
     if up != 1:
-        mend = "ai-operation-exporter check says why; during a first reading wait until /-/ready answers 200"
-        return fail(LOG_READ, f"{catalog.LOG_UP.name} is 0: {_why_not_up(ready, samples)}", mend)
+        hint = "ai-operation-exporter check says why; during a first reading wait until /-/ready answers 200"
+        return fail(LOG_READ, f"{catalog.LOG_UP.name} is 0: {_why_not_up(ready, samples)}", hint)
     return ok(LOG_READ, "every row visible, figures current")
 
 
@@ -70,8 +70,8 @@ def judge_tables(samples: Samples) -> Finding:
     known = {dict(labels)["collector"]: value for (found, labels), value in samples.items() if found == name}
     broken = [collector for collector, value in known.items() if value != 1 and collector != "log"]
     if broken:
-        mend = "ai-operation-exporter check says why, with the grants that are missing"
-        return fail(OTHER_TABLES, f"not read: {listing(broken)}", mend)
+        hint = "ai-operation-exporter check says why, with the grants that are missing"
+        return fail(OTHER_TABLES, f"not read: {listing(broken)}", hint)
     return ok(OTHER_TABLES, "budgets, routes, recommendations and approvals read, as far as they exist")
 
 
@@ -94,8 +94,8 @@ def judge_cost(before: Decimal, truth: Decimal, after: Decimal) -> Finding:
     share = off / truth if truth else Decimal(0 if not off else 1)
     detail = f"${_nearest(low, truth, high):.6f} exposed, ${truth:.6f} by SQL, off by {share:.4%}"
     if share > TOLERANCE:
-        mend = "see ai_operation_log_up and ai_exporter_ledger_drift_usd, and that time zones agree: check"
-        return fail(COST, detail, mend)
+        hint = "see ai_operation_log_up and ai_exporter_ledger_drift_usd, and that time zones agree: check"
+        return fail(COST, detail, hint)
     return ok(COST, detail)
 
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from exporter.finding import Finding, Level, fail, ok, skipped
+from exporter.findings import Finding, Level, fail, ok, skipped
+from exporter.humanize import listing
 from exporter.verify.queries import DASHBOARDS, check_queries
 from exporter.verify.web import Page, Part, UnansweredError, first_line
-from exporter.wording import listing
 
 GRAFANA = "grafana"
 
@@ -34,13 +34,13 @@ def look_at_grafana(part: Part) -> Iterator[Finding]:
     try:
         health = part.json("/api/health")
     except UnansweredError as error:
-        mend = "start it, or name its address: --grafana-url, empty where there is none"
-        yield fail(GRAFANA, str(error), mend)
+        hint = "start it, or name its address: --grafana-url, empty where there is none"
+        yield fail(GRAFANA, str(error), hint)
         return
     yield ok(GRAFANA, f"{part.url} is healthy, version {health.get('version', '?')}")
     dashboards = _asked(part, DASHBOARDS, "/api/search?type=dash-db&limit=5000", judge_dashboards)
     yield dashboards
-    if dashboards.mend == _LOGIN:
+    if dashboards.hint == _LOGIN:
         # not tried again: after five wrong logins Grafana refuses the user for five minutes, the right password too
         for name in (*(f"source {uid}" for uid in SOURCES), *(f"queries {uid}" for uid in UIDS)):
             yield skipped(name, DASHBOARDS)
@@ -69,8 +69,8 @@ def judge_dashboards(page: Page, wanted: Collection[str] = UIDS) -> Finding:
     found = {entry.get("uid") for entry in _list(page.text)}
     missing = [uid for uid in wanted if uid not in found]
     if missing:
-        mend = "see Grafana's log: two dashboards of one title or uid stop a whole folder from being read"
-        return fail(DASHBOARDS, f"missing: {listing(missing)}", mend)
+        hint = "see Grafana's log: two dashboards of one title or uid stop a whole folder from being read"
+        return fail(DASHBOARDS, f"missing: {listing(missing)}", hint)
     return ok(DASHBOARDS, f"provisioned: {listing(wanted)}")
 
 
@@ -83,9 +83,9 @@ def judge_source(uid: str, page: Page) -> Finding:
         return fail(name, f"Grafana does not let us ask it ({page.status})", _LOGIN)
     if "plugin" in page.text:
         return fail(name, f"Grafana does not know its type: {first_line(page.text)}", "use Grafana 10.4 or newer")
-    mends = {"postgres": "see GRAFANA_DATABASE_… in .env, secrets/grafana_database_password, deploy/sql/dashboards.sql"}
-    mend = mends.get(uid, "see deploy/grafana/provisioning/datasources/, and that it runs")
-    return fail(name, f"does not answer through Grafana ({page.status}): {first_line(page.text)}", mend)
+    hints = {"postgres": "see GRAFANA_DATABASE_… in .env, secrets/grafana_database_password, deploy/sql/dashboards.sql"}
+    hint = hints.get(uid, "see deploy/grafana/provisioning/datasources/, and that it runs")
+    return fail(name, f"does not answer through Grafana ({page.status}): {first_line(page.text)}", hint)
 
 
 _LOGIN = (

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exporter import catalog
-from exporter.finding import Finding, fail, ok, warn
+from exporter.findings import Finding, fail, ok, warn
+from exporter.humanize import listing, span_text
 from exporter.verify.built import Built
 from exporter.verify.built import judge_rules as judge_built
 from exporter.verify.web import Part, UnansweredError, first_line
-from exporter.wording import listing, span_text
 
 PROMETHEUS, RULES, OPERATIONS, SENDS_TO = "prometheus", "rules", "operations", "sends alerts to"
 API, SERVER_METRICS = "API", "server metrics"
@@ -89,10 +89,10 @@ def judge_targets(targets: Sequence[Mapping[str, Any]]) -> list[Finding]:
 
 
 def _absent(name: str, job: str) -> Finding:
-    mend = f"add a job of the name {job} to prometheus.yml, see deploy/prometheus/"
+    hint = f"add a job of the name {job} to prometheus.yml, see deploy/prometheus/"
     if job == EXPORTER_JOB:
-        return fail(name, "is not scraped", mend)
-    return warn(name, "is not scraped: its panels and rules have no data", mend)
+        return fail(name, "is not scraped", hint)
+    return warn(name, "is not scraped: its panels and rules have no data", hint)
 
 
 def check_probe(part: Part) -> Finding:
@@ -112,8 +112,8 @@ def check_server_metrics(part: Part) -> Finding:
     if not rows:
         return warn(SERVER_METRICS, "no pg_up", "start postgres_exporter, and see that Prometheus scrapes it")
     if any(value != 1 for _, value in rows):
-        mend = "see its log; deploy/sql/role_postgres_exporter.sql makes its role"
-        return fail(SERVER_METRICS, "postgres_exporter does not reach the database", mend)
+        hint = "see its log; deploy/sql/role_postgres_exporter.sql makes its role"
+        return fail(SERVER_METRICS, "postgres_exporter does not reach the database", hint)
     return ok(SERVER_METRICS, "postgres_exporter reads the server's statistics")
 
 
@@ -132,7 +132,7 @@ def judge_rules(groups: Sequence[Mapping[str, Any]]) -> Finding:
     if sick:
         said = first_line(sick[0].get("lastError") or "not evaluated yet: ask again in a minute")
         names = listing({rule["name"] for rule in sick})
-        return fail(RULES, f"{len(sick)} of {len(rules)} not healthy: {names}: {said}", "mend it, and reload")
+        return fail(RULES, f"{len(sick)} of {len(rules)} not healthy: {names}: {said}", "hint it, and reload")
     firing = sorted({rule["name"] for rule in alerts if rule["state"] == "firing"})
     now = f"; firing: {listing(firing)}" if firing else "; none fires"
     return ok(RULES, f"{len(alerts)} alerts and {len(rules) - len(alerts)} recordings, all healthy{now}")
@@ -162,8 +162,8 @@ def judge_operations(ages: Mapping[str, float], expected: Sequence[str]) -> Find
     """`ages` are seconds since each operation's newest call."""
     missing = [name for name in expected if name not in ages]
     if missing:
-        mend = "call them once, or take those that are no more out of expected_operations"
-        return fail(OPERATIONS, f"{len(missing)} of {len(expected)} do not report: {listing(missing)}", mend)
+        hint = "call them once, or take those that are no more out of expected_operations"
+        return fail(OPERATIONS, f"{len(missing)} of {len(expected)} do not report: {listing(missing)}", hint)
     if not expected:
         return ok(OPERATIONS, f"none is expected, {len(ages)} report")
     quietest = max(expected, key=lambda name: ages[name])

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from exporter.finding import Finding, Level, fail, ok, skipped, warn
+from exporter.findings import Finding, Level, fail, ok, skipped, warn
+from exporter.humanize import listing
 from exporter.verify.panels import Panel, panels
 from exporter.verify.web import Page, Part, UnansweredError, first_line
-from exporter.wording import listing
 
 DASHBOARDS = "dashboards"
 """The finding that says whether they are there at all."""
@@ -17,7 +17,7 @@ DASHBOARDS = "dashboards"
 SECONDS = 60.0
 """How long one dashboard's panels are asked for; the rest is then left out, and said."""
 
-_MENDS = {
+_HINTS = {
     "postgres": "apply deploy/sql/dashboards.sql again; where a panel takes too long, deploy/sql/indexes.sql",
     "prometheus": "provision dashboards/generated/ anew, and see Prometheus' log",
 }
@@ -91,8 +91,8 @@ def judge_answers(uid: str, listed: Collection[Panel], answers: Collection[Answe
         reasons = {source: answer.error for answer in reversed(failed) for source in answer.panel.sources}
         said = "; ".join(sorted(set(reasons.values())))
         more = f"; {late} more were not asked, time was up" if late else ""
-        mend = "\n".join(dict.fromkeys(_MENDS.get(source, _OTHER) for source in sorted(reasons)))
-        return fail(name, f"errors in {len(failed)} of {len(listed)} panels: {titles}: {said}{more}", mend)
+        hint = "\n".join(dict.fromkeys(_HINTS.get(source, _OTHER) for source in sorted(reasons)))
+        return fail(name, f"errors in {len(failed)} of {len(listed)} panels: {titles}: {said}{more}", hint)
     hollow = sum(answer.empty for answer in answers)
     without = f", {hollow} of them without data" if hollow else ""
     if len(answers) == len(listed):

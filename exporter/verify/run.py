@@ -8,7 +8,7 @@ from typing import TextIO
 from exporter.config import Config, ConfigError
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
 from exporter.database.errors import DatabaseError
-from exporter.finding import Finding, Level, fail, report, skipped
+from exporter.findings import Finding, Level, fail, report, skipped
 from exporter.verify import alertmanager, database, delivery, exporter, grafana, prometheus
 from exporter.verify.built import ROUTING_AS_BUILT, RULES_AS_BUILT, Builder, Built, no_files
 from exporter.verify.places import Places
@@ -55,8 +55,8 @@ def _database(config: Config, environ: Mapping[str, str]) -> tuple[ConnInfo | No
     try:
         info = resolve_conninfo(config, environ)
     except ConfigError as error:
-        problem, _, mend = str(error).partition(" — ")
-        return None, fail(database.NAME, problem, mend)
+        problem, _, hint = str(error).partition(" — ")
+        return None, fail(database.NAME, problem, hint)
     finding = database.check_database(config, info)
     return (info if finding.level is Level.OK else None), finding
 
@@ -82,7 +82,7 @@ def _cost(config: Config, info: ConnInfo, part: Part, before: Decimal, start: in
         truth = database.spent_since(config, info, start)
         after = exporter.parse(part.text("/metrics"))
     except DatabaseError as error:
-        return fail(exporter.COST, error.detail, error.mend)
+        return fail(exporter.COST, error.detail, error.hint)
     except (UnansweredError, ValueError) as error:
         return fail(exporter.COST, str(error), "ask again")
     if exporter.window_start(after) != start:

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from exporter.config.errors import ConfigError, shown
-from exporter.document import Flaw, SettingPath, read_document
 from exporter.web.settings import HttpServer, RateLimit, TlsServer, WebSettings
+from exporter.yaml_source import Flaw, SettingPath, read_document
 
 _PLAIN_KEY = re.compile(r"[\w.-]{1,64}")
 _SECTIONS: Mapping[SettingPath, type[BaseModel]] = {
@@ -20,14 +20,14 @@ _SECTIONS: Mapping[SettingPath, type[BaseModel]] = {
     ("http_server_config",): HttpServer,
     ("rate_limit",): RateLimit,
 }
-_MENDS = {
+_HINTS = {
     "string_type": "write a text; in quotes if it looks like a number",
     "int_type": "write a whole number",
     "bool_type": "write true or false",
     "tuple_type": "write a list, one '- item' a line",
     "greater_than_equal": "write {ge} or more",
 }
-_MAPPING_MEND = "write a mapping, one 'name: value' a line"
+_MAPPING_HINT = "write a mapping, one 'name: value' a line"
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class WebFile:
     settings: WebSettings
     lines: Mapping[SettingPath, int]
 
-    def error(self, setting: SettingPath, found: str, mend: str) -> ConfigError:
+    def error(self, setting: SettingPath, found: str, hint: str) -> ConfigError:
         """What to raise when a setting turns out to be unusable after all."""
-        return ConfigError([_sentence(self.path, Flaw(_line(self.lines, setting), setting, found, mend))])
+        return ConfigError([_sentence(self.path, Flaw(_line(self.lines, setting), setting, found, hint))])
 
     def resolve(self, path: Path) -> Path:
         """A path from the file: relative to the file's own folder."""
@@ -75,7 +75,7 @@ def _sentence(path: Path, flaw: Flaw) -> str:
             name += f"[{part}]"
         else:
             name += ("." if name else "") + (part if _PLAIN_KEY.fullmatch(part) else "(…)")
-    return f"{path}:{flaw.line}: {name}{': ' if name else ''}{flaw.found} — {flaw.mend}"
+    return f"{path}:{flaw.line}: {name}{': ' if name else ''}{flaw.found} — {flaw.hint}"
 
 
 def _line(lines: Mapping[SettingPath, int], setting: SettingPath) -> int:
@@ -93,8 +93,8 @@ def _flaw(data: Any, lines: Mapping[SettingPath, int], detail: ErrorDetails) -> 
     if detail["type"] == "extra_forbidden":
         model = _SECTIONS[setting[:-1]]
         return Flaw(_line(lines, setting), setting, "no such setting", f"known here: {', '.join(model.model_fields)}")
-    mend = context.get("mend") or _MENDS.get(detail["type"], _MAPPING_MEND).format(**context)
-    return Flaw(_line(lines, setting), setting, _found(data, setting), mend)
+    hint = context.get("hint") or _HINTS.get(detail["type"], _MAPPING_HINT).format(**context)
+    return Flaw(_line(lines, setting), setting, _found(data, setting), hint)
 
 
 def _found(data: Any, setting: SettingPath) -> str:

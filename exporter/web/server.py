@@ -33,7 +33,7 @@ _quieter = Quieter(seconds=10.0)
 
 
 class WebError(Exception):
-    """The server cannot start; the text says why and how to mend it."""
+    """The server cannot start; the text says why and how to fix it."""
 
 
 class WebServer:
@@ -117,8 +117,8 @@ class WebServer:
             return bind_sockets(port, self._host or None, backlog=_BACKLOG)
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or "no such host"
-            mend = "choose another listen address, or stop what listens there"
-            raise WebError(f"cannot listen on {self._listen_address}: {reason} — {mend}") from None
+            hint = "choose another listen address, or stop what listens there"
+            raise WebError(f"cannot listen on {self._listen_address}: {reason} — {hint}") from None
 
     def _run(self, sockets: list[socket.socket], live: LiveSettings, ready: threading.Event) -> None:
         try:

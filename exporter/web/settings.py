@@ -129,11 +129,11 @@ class TlsServer(Section):
                 raise setting_error(f"set {name}_file (or {name}): TLS needs a certificate and its key", f"{name}_file")
         has_ca = bool(self.client_ca or self.client_ca_file)
         if has_ca and self.client_auth_type not in VERIFYING:
-            mend = "write RequireAndVerifyClientCert, or remove the client CA"
-            raise setting_error(mend, "client_auth_type")
+            hint = "write RequireAndVerifyClientCert, or remove the client CA"
+            raise setting_error(hint, "client_auth_type")
         if self.client_auth_type in VERIFYING and not has_ca:
-            mend = f"set it to the CA of the client certificates: {self.client_auth_type} needs it"
-            raise setting_error(mend, "client_ca_file")
+            hint = f"set it to the CA of the client certificates: {self.client_auth_type} needs it"
+            raise setting_error(hint, "client_ca_file")
         if self.client_allowed_sans and self.client_auth_type != "RequireAndVerifyClientCert":
             raise setting_error("set client_auth_type to RequireAndVerifyClientCert", "client_allowed_sans")
         if self.min_version > self.max_version:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from exporter.config.errors import shown
-from exporter.document import SettingPath
 from exporter.web.config import WebFile
 from exporter.web.settings import TlsServer
+from exporter.yaml_source import SettingPath
 
 _SECTION = "tls_server_config"
 _MOST_PEM = 60_000  # a pipe holds 64 KiB without a reader
@@ -70,8 +70,8 @@ def _set_suites(file: WebFile, tls: TlsServer, context: ssl.SSLContext) -> None:
             raise file.error((*setting, index), shown(name), f"write names out of {', '.join(_SUITES)}")
     newer = _TLS13_SUITES.intersection(tls.cipher_suites)
     if newer and newer != _TLS13_SUITES:
-        mend = "remove it: those of TLS 1.3 cannot be chosen one by one, list all three or none"
-        raise file.error(setting, min(newer), mend)
+        hint = "remove it: those of TLS 1.3 cannot be chosen one by one, list all three or none"
+        raise file.error(setting, min(newer), hint)
     older = [_SUITES[name] for name in tls.cipher_suites if name in _SUITES]
     if older:
         context.set_ciphers(":".join(older))
@@ -93,8 +93,8 @@ def _set_curve(file: WebFile, tls: TlsServer, context: ssl.SSLContext) -> None:
             context.set_ecdh_curve(_CURVES[name])
         except (ssl.SSLError, ValueError):
             # Python 3.11.2 cannot choose X25519, 3.11.7 can, with one and the same OpenSSL
-            mend = "write CurveP256, or leave it out: this Python cannot choose that one"
-            raise file.error((*setting, 0), shown(name), mend) from None
+            hint = "write CurveP256, or leave it out: this Python cannot choose that one"
+            raise file.error((*setting, 0), shown(name), hint) from None
 
 
 def _load_certificate(file: WebFile, tls: TlsServer, context: ssl.SSLContext) -> None:
@@ -113,8 +113,8 @@ def _load_certificate(file: WebFile, tls: TlsServer, context: ssl.SSLContext) ->
         reason = getattr(error, "reason", None) or "no such pair"
         if reason == "KEY_VALUES_MISMATCH":
             raise file.error(key_setting, "the key of another certificate", "give the pair that belongs") from None
-        mend = "give a PEM certificate (its chain after it) and its PEM key"
-        raise file.error(cert_setting, f"not usable ({reason})", mend) from None
+        hint = "give a PEM certificate (its chain after it) and its PEM key"
+        raise file.error(cert_setting, f"not usable ({reason})", hint) from None
 
 
 def _load_client_ca(file: WebFile, tls: TlsServer, context: ssl.SSLContext) -> None:

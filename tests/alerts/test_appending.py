@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from alert_rules.appending import append_alert
 from alert_rules.errors import RulesError
-from exporter.document import read_document
+from exporter.yaml_source import read_document
 
 SETTINGS = {"name": "new", "condition": "daily_spend > $100", "channel": "discord", "severity": "warning"}
 

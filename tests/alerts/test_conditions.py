@@ -72,7 +72,7 @@ def test_any_text_is_taken_or_refused_at_a_place_inside_it(text: str) -> None:
     if refused is not None:
         assert 0 <= refused.offset <= len(text)
         assert refused.found
-        assert refused.mend
+        assert refused.hint
 
 
 @given(st.lists(comparisons, min_size=1, max_size=4))

@@ -16,7 +16,7 @@ import pytest
 from alert_rules.alertmanager import RoutedAlert, Timing, alertmanager_config
 from alert_rules.channels import Channel, Channels
 from deploy.discord_receiver import Answer
-from exporter.finding import Finding, Level
+from exporter.findings import Finding, Level
 from exporter.verify import alertmanager as verify_alertmanager
 from exporter.verify import delivery
 from exporter.verify.alertmanager import send_test_alert
@@ -152,7 +152,7 @@ def test_a_refusal_is_not_taken_for_anothers_success(manager: Alertmanager, serv
         finding = verified(manager)
     assert finding.level is Level.FAIL
     assert finding.detail == "not accepted by the webhook of discord: refused"
-    assert "/etc/alertmanager/secrets/discord_webhook_url" in finding.mend
+    assert "/etc/alertmanager/secrets/discord_webhook_url" in finding.hint
     assert not server.titled("A test")
 
 
@@ -274,7 +274,7 @@ def test_each_channel_is_proven_by_its_own_webhook(tmp_path: Path, server: Disco
         (tmp_path / "secrets" / "ops_webhook_url").write_text(server.url("ops").replace("/api/", "/gone/"))
         found = send_test_alert(Part(manager.url), 60)
         assert [(f.name, f.level) for f in found] == [("test alert discord", Level.OK), ("test alert ops", Level.FAIL)]
-        assert "/etc/alertmanager/secrets/ops_webhook_url" in found[1].mend
+        assert "/etc/alertmanager/secrets/ops_webhook_url" in found[1].hint
 
 
 @pytest.mark.parametrize("kind", ["none", "wrong", "inhibited", "muted"])
@@ -339,7 +339,7 @@ def test_without_counts_by_receiver_it_is_proven_or_not_claimed(
             finding = verified(manager)
         assert finding.level is Level.FAIL
         assert "not proven: 1 of" in finding.detail
-        assert BY_RECEIVER in finding.mend
+        assert BY_RECEIVER in finding.hint
 
 
 def peers(manager: Alertmanager) -> int:

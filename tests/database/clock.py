@@ -3,7 +3,7 @@
 import time
 from datetime import datetime, timedelta
 
-from exporter.clock import HostClock
+from exporter.scrape.clock import HostClock
 from tests.database.harness import Log
 
 

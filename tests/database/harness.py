@@ -15,13 +15,13 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg import sql
 
-from exporter.app import Exporter
-from exporter.clock import HostClock
 from exporter.config import Config
 from exporter.database.connection import resolve_conninfo
 from exporter.demo.history import Call, Outcome
 from exporter.demo.rows import COLUMNS, TIME_COLUMN, to_row
 from exporter.demo.schema import Layout, load_schema
+from exporter.scrape.application import Exporter
+from exporter.scrape.clock import HostClock
 from exporter.state.store import Store
 from tests.database.scraped import Figures, Scraped, assert_no_counter_fell, counted, micro, spend, summed
 

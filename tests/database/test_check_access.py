@@ -1,4 +1,4 @@
-"""What `check` says of tables, columns, grants and row-level security, and that what it says mends them."""
+"""What `check` says of tables, columns, grants and row-level security, and that what it says fixes them."""
 
 import re
 from collections.abc import Iterator
@@ -22,25 +22,25 @@ def test_the_bench_passes(bench: Bench) -> None:
     assert report.marked("ok") == set(report.entries)
 
 
-def test_hidden_rows_fail_and_bypassrls_mends_them(bench: Bench) -> None:
+def test_hidden_rows_fail_and_bypassrls_fixes_them(bench: Bench) -> None:
     bench.run(f"ALTER ROLE {bench.role} NOBYPASSRLS")
     report = bench.check()
     assert report.code == 1
     assert report.entries["rows visible"].mark == "FAIL"
     assert report.entries["time index"].detail == "skipped: needs rows visible"
     assert {"routes", "budgets", "rows visible"} <= report.marked("FAIL")
-    assert bench.mend("rows visible").code == 0
+    assert bench.hint("rows visible").code == 0
 
 
 @pytest.mark.parametrize("policy", [None, "USING (user_id IS NULL)", "AS RESTRICTIVE USING (cost_usd > 1)"])
-def test_a_policy_that_shows_every_row_mends_hidden_rows(bench: Bench, policy: str | None) -> None:
+def test_a_policy_that_shows_every_row_fixes_hidden_rows(bench: Bench, policy: str | None) -> None:
     bench.run(f"ALTER ROLE {bench.role} NOBYPASSRLS")
     if policy is not None:
         bench.run(f"CREATE POLICY some_rows ON ai_operation_log {policy}")
     for finding in ("rows visible", "budgets", "routes", "recommendations"):
         found = bench.check().entries[finding]
         assert found.mark == "FAIL"
-        statement = re.search(r"CREATE POLICY [^;]+;", " ".join(found.mend))
+        statement = re.search(r"CREATE POLICY [^;]+;", " ".join(found.hint))
         assert statement is not None
         bench.run(statement[0])
     report = bench.check()
@@ -52,17 +52,17 @@ def test_a_policy_that_shows_every_row_mends_hidden_rows(bench: Bench, policy: s
     assert report.code == 0
 
 
-def test_a_missing_grant_on_a_column_is_named_and_mended(bench: Bench) -> None:
+def test_a_missing_grant_on_a_column_is_named_and_fixed(bench: Bench) -> None:
     bench.run(f"REVOKE SELECT (cost_usd, error_message) ON ai_operation_log FROM {bench.role}")
     report = bench.check()
     assert report.code == 1
     grants = report.entries["grants"]
     assert "may not read columns cost_usd, error_message of public.ai_operation_log" in grants.detail
-    assert grants.mend == [f"GRANT SELECT (cost_usd, error_message) ON public.ai_operation_log TO {bench.role};"]
-    assert bench.mend("grants").code == 0
+    assert grants.hint == [f"GRANT SELECT (cost_usd, error_message) ON public.ai_operation_log TO {bench.role};"]
+    assert bench.hint("grants").code == 0
 
 
-def test_a_closed_schema_with_names_that_need_quotes_is_mended(bench: Bench) -> None:
+def test_a_closed_schema_with_names_that_need_quotes_is_fixed(bench: Bench) -> None:
     bench.run(
         'CREATE SCHEMA "Our App"',
         'ALTER TABLE ai_operation_log SET SCHEMA "Our App"',
@@ -76,28 +76,28 @@ def test_a_closed_schema_with_names_that_need_quotes_is_mended(bench: Bench) -> 
     }
     report = bench.check(**settings)
     assert report.entries["grants"].mark == "FAIL"
-    assert report.entries["grants"].mend[0] == f'GRANT USAGE ON SCHEMA "Our App" TO {bench.role};'
-    assert bench.mend("grants", **settings).code == 0
+    assert report.entries["grants"].hint[0] == f'GRANT USAGE ON SCHEMA "Our App" TO {bench.role};'
+    assert bench.hint("grants", **settings).code == 0
     bench.run(f'REVOKE USAGE ON SCHEMA "Our App" FROM {bench.role}')
     assert "anything in its schema" in bench.check(**settings).entries["grants"].detail
-    assert bench.mend("grants", **settings).code == 0
+    assert bench.hint("grants", **settings).code == 0
 
 
 def test_a_missing_table_names_the_setting(bench: Bench) -> None:
     report = bench.check(tables={"log": "elsewhere.log"})
     assert report.code == 1
     assert "no table or view elsewhere.log" in report.entries["log table"].detail
-    assert "tables.log" in report.entries["log table"].mend[0]
+    assert "tables.log" in report.entries["log table"].hint[0]
     assert report.entries["columns"].detail == "skipped: needs log table"
     assert report.entries["budgets"].mark == "ok"
 
 
-def test_a_missing_column_names_the_setting_that_mends_it(bench: Bench) -> None:
+def test_a_missing_column_names_the_setting_that_fixes_it(bench: Bench) -> None:
     bench.run("ALTER TABLE ai_operation_log RENAME cost_usd TO price")
     report = bench.check()
     assert report.code == 1
     assert "no column cost_usd" in report.entries["columns"].detail
-    assert report.entries["columns"].mend == ["name the column in the configuration: columns.log.cost"]
+    assert report.entries["columns"].hint == ["name the column in the configuration: columns.log.cost"]
     assert bench.check(columns={"log": {"cost": "price"}}).code == 0
 
 
@@ -106,22 +106,22 @@ def test_two_columns_that_could_be_the_time_need_the_setting(bench: Bench) -> No
     report = bench.check()
     assert report.code == 1
     assert "created_at and executed_at could both be meant" in report.entries["columns"].detail
-    assert report.entries["columns"].mend == ["name the column in the configuration: columns.log.time"]
+    assert report.entries["columns"].hint == ["name the column in the configuration: columns.log.time"]
     assert bench.check(columns={"log": {"time": "created_at"}}).code == 0
 
 
-def test_an_optional_table_that_cannot_be_read_fails_with_its_mend(bench: Bench) -> None:
+def test_an_optional_table_that_cannot_be_read_fails_with_its_hint(bench: Bench) -> None:
     bench.run(f"REVOKE SELECT ON cost_budgets, ai_model_routes FROM {bench.role}")
     report = bench.check()
     assert report.code == 1
     assert report.marked("FAIL") == {"budgets", "routes"}
-    assert report.entries["budgets"].mend == [
+    assert report.entries["budgets"].hint == [
         "GRANT SELECT (user_id, daily_limit_usd, warning_threshold_usd, current_spend_today) "
         f"ON public.cost_budgets TO {bench.role};"
     ]
     assert report.entries["model names"].detail == "skipped: needs routes"
-    bench.mend("budgets")
-    assert bench.mend("routes").code == 0
+    bench.hint("budgets")
+    assert bench.hint("routes").code == 0
 
 
 def test_an_optional_table_may_be_absent_or_switched_off_but_not_misspelt(bench: Bench) -> None:
@@ -132,7 +132,7 @@ def test_an_optional_table_may_be_absent_or_switched_off_but_not_misspelt(bench:
     assert report.entries["routes"].detail.startswith("no table ai_model_routes")
     assert report.entries["model names"].detail.startswith("there are no routes")
     assert report.marked("warn") == {"recommendations"}
-    assert "tables.recommendations" in report.entries["recommendations"].mend[0]
+    assert "tables.recommendations" in report.entries["recommendations"].hint[0]
 
 
 def test_a_role_that_may_write_is_told_how_not_to(bench: Bench) -> None:
@@ -147,7 +147,7 @@ def test_a_role_that_may_write_is_told_how_not_to(bench: Bench) -> None:
     assert found.mark == "warn"
     assert "may INSERT, UPDATE, DELETE (public.ai_operation_log)" in found.detail
     assert "may TRUNCATE (public.cost_budgets)" in report.text
-    assert bench.mend("least privilege").marked("warn") == set()
+    assert bench.hint("least privilege").marked("warn") == set()
 
 
 def test_a_role_that_may_read_prompts_and_answers_is_told_how_not_to(bench: Bench) -> None:
@@ -157,7 +157,7 @@ def test_a_role_that_may_read_prompts_and_answers_is_told_how_not_to(bench: Benc
     )
     found = bench.check().entries["least privilege"]
     assert "may read prompt, result, which the exporter does not need" in found.detail
-    report = bench.mend("least privilege")
+    report = bench.hint("least privilege")
     assert (report.code, report.marked("warn")) == (0, set())
 
 
@@ -166,4 +166,4 @@ def test_the_tables_owner_is_told_to_connect_as_another_role(bench: Bench) -> No
     report = bench.check()
     assert report.code == 0
     assert "owns public.ai_operation_log" in report.entries["least privilege"].detail
-    assert "deploy/sql" in report.entries["least privilege"].mend[0]
+    assert "deploy/sql" in report.entries["least privilege"].hint[0]

@@ -7,12 +7,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from exporter.books import IDENTITY
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.session import Database, Identity
 from exporter.demo.schema import load_schema
 from exporter.ledger.model import Changes
+from exporter.scrape.ledger_service import IDENTITY
 from exporter.state.store import Store
 from tests.database.test_check_setup import check, populate
 from tests.servers import EmbeddedServer
@@ -34,21 +34,21 @@ def ready(embedded_database: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("change", "detail", "mend"),
+    ("change", "detail", "hint"),
     [
         ({"password": "not-the-word"}, "wrong password for the user", "correct the password"),
         ({"database": "nowhere"}, "the database does not exist", "correct the database's name"),
         ({"user": "nobody", "password": "x"}, "wrong password for the user", "correct the password"),
     ],
 )
-def test_a_refused_login_fails_with_its_mend_and_skips_the_rest(
-    embedded_postgres: EmbeddedServer, change: dict[str, str], detail: str, mend: str, tmp_path: Path
+def test_a_refused_login_fails_with_its_hint_and_skips_the_rest(
+    embedded_postgres: EmbeddedServer, change: dict[str, str], detail: str, hint: str, tmp_path: Path
 ) -> None:
     report = check(embedded_postgres.url(**change), tmp_path)
     assert report.code == 1
     assert report.marked("FAIL") == {"connection"}
     assert detail in report.entries["connection"].detail
-    assert mend in report.entries["connection"].mend[0]
+    assert hint in report.entries["connection"].hint[0]
     assert report.marked("ok") == {"users", "state folder", "state access", "state space", "series"}
     assert {entry.detail for _, entry in report.findings if entry.mark == "-"} == {"skipped: needs connection"}
     assert "not-the-word" not in report.text
@@ -66,7 +66,7 @@ def test_a_url_that_cannot_be_read_is_told_without_quoting_it(tmp_path: Path) ->
     report = check("postgresql://u:s3cret/word@host@other:port:1/d", tmp_path)
     assert report.code == 1
     assert report.entries["connection"].detail.startswith("DATABASE_URL: the URL cannot be read")
-    assert "percent-encode" in report.entries["connection"].mend[0]
+    assert "percent-encode" in report.entries["connection"].hint[0]
     assert "s3cret" not in report.text
     assert report.entries["routes"].detail == "skipped: needs connection"
 
@@ -80,7 +80,7 @@ def test_the_state_of_this_table_passes_and_that_of_another_fails(ready: str, tm
     report = check(ready, tmp_path)
     assert report.code == 1
     assert "was kept for public.another_log in database" in report.entries["state folder"].detail
-    assert "state adopt" in report.entries["state folder"].mend[0]
+    assert "state adopt" in report.entries["state folder"].hint[0]
 
 
 def test_a_state_is_not_compared_where_the_database_cannot_be_reached(ready: str, tmp_path: Path) -> None:

@@ -20,17 +20,17 @@ def test_a_missing_index_fails_on_a_small_table_too(bench: Bench) -> None:
     report = bench.check()
     assert report.code == 1
     assert report.marked("FAIL") == {"time index"}
-    assert report.entries["time index"].mend == [
+    assert report.entries["time index"].hint == [
         "CREATE INDEX CONCURRENTLY ON public.ai_operation_log (created_at DESC);"
     ]
-    assert bench.mend("time index").code == 0
+    assert bench.hint("time index").code == 0
 
 
 def test_a_missing_index_fails_on_a_large_table(bench: Bench) -> None:
     bench.run("DROP INDEX ai_operation_log_created_at_idx")
     _enlarge(bench)
     assert bench.check().marked("FAIL") == {"time index"}
-    report = bench.mend("time index")
+    report = bench.hint("time index")
     assert report.entries["time index"].detail == "the scrape's query uses ai_operation_log_created_at_idx"
     assert report.code == 0
 
@@ -50,8 +50,8 @@ def test_an_index_that_was_not_built_to_its_end_is_built_again(bench: Bench) -> 
     bench.run("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ai_operation_log_created_at_idx'::regclass")
     report = bench.check()
     assert "not built to its end" in report.entries["time index"].detail
-    assert report.entries["time index"].mend == ["REINDEX INDEX CONCURRENTLY public.ai_operation_log_created_at_idx;"]
-    assert bench.mend("time index").code == 0
+    assert report.entries["time index"].hint == ["REINDEX INDEX CONCURRENTLY public.ai_operation_log_created_at_idx;"]
+    assert bench.hint("time index").code == 0
 
 
 def test_an_index_that_the_planner_does_not_take_asks_for_statistics(bench: Bench) -> None:
@@ -61,7 +61,7 @@ def test_an_index_that_the_planner_does_not_take_asks_for_statistics(bench: Benc
     )
     report = bench.check()
     assert report.code == 1
-    assert report.entries["time index"].mend == ["ANALYZE public.ai_operation_log;"]
+    assert report.entries["time index"].hint == ["ANALYZE public.ai_operation_log;"]
 
 
 def test_a_window_that_holds_much_of_the_table_may_be_read_whole(bench: Bench) -> None:
@@ -90,9 +90,9 @@ def test_a_partitioned_log_is_indexed_as_a_whole(bench: Bench) -> None:
     report = bench.check()
     assert report.entries["time index"].mark == "ok"
     bench.run("DROP INDEX by_time")
-    mend = bench.check().entries["time index"].mend[0]
-    assert mend.startswith("CREATE INDEX ON public.ai_operation_log (created_at DESC); -- writers wait")
-    assert bench.mend("time index").entries["time index"].mark == "ok"
+    hint = bench.check().entries["time index"].hint[0]
+    assert hint.startswith("CREATE INDEX ON public.ai_operation_log (created_at DESC); -- writers wait")
+    assert bench.hint("time index").entries["time index"].mark == "ok"
 
 
 def test_of_a_view_it_cannot_be_told_whether_an_index_serves(bench: Bench) -> None:
@@ -130,8 +130,8 @@ def test_large_optional_tables_are_to_be_served_by_an_index(bench: Bench) -> Non
     assert report.code == 0
     assert {"approvals index", "recommendations index"} <= report.marked("warn")
     assert "100000 rows" in report.entries["recommendations index"].detail
-    mends = [report.entries[f"{name} index"].mend for name in ("approvals", "recommendations")]
-    assert mends == [
+    hints = [report.entries[f"{name} index"].hint for name in ("approvals", "recommendations")]
+    assert hints == [
         ["CREATE INDEX CONCURRENTLY ON public.approval_gates (status);"],
         ["CREATE INDEX CONCURRENTLY ON public.helix_recommendations (recommendation_type, approval_status);"],
     ]
@@ -147,7 +147,7 @@ def test_large_optional_tables_are_to_be_served_by_an_index(bench: Bench) -> Non
 
 
 def test_an_index_that_is_not_used_calls_for_a_vacuum(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exporter.check.table_index.MANY_BYTES", 1_000_000)
+    monkeypatch.setattr("exporter.preflight.table_index.MANY_BYTES", 1_000_000)
     bench.run(
         "INSERT INTO helix_recommendations (operation_id, recommendation_type)"
         " SELECT 'o', 'kind' FROM generate_series(1, 100000) AS n",
@@ -156,13 +156,13 @@ def test_an_index_that_is_not_used_calls_for_a_vacuum(bench: Bench, monkeypatch:
         f"ALTER ROLE {bench.role} SET enable_indexonlyscan = off",
     )
     found = bench.check().entries["recommendations index"]
-    assert (found.mark, found.mend) == ("warn", ["VACUUM ANALYZE public.helix_recommendations;"])
+    assert (found.mark, found.hint) == ("warn", ["VACUUM ANALYZE public.helix_recommendations;"])
 
 
 def test_an_optional_table_that_takes_too_long_fails_with_what_would_help(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.check.optional.PATIENT", 0.0)
+    monkeypatch.setattr("exporter.preflight.optional.PATIENT", 0.0)
     entry = bench.check().entries["recommendations"]
     assert entry.mark == "FAIL"
     assert "cannot be read within" in entry.detail
@@ -170,7 +170,7 @@ def test_an_optional_table_that_takes_too_long_fails_with_what_would_help(
     bench.run(f"GRANT SELECT ON lazy TO {bench.role}", "INSERT INTO helix_recommendations VALUES (DEFAULT, 'o', 'x')")
     report = bench.check(tables={"recommendations": "lazy"}, scrape={"timeout": "1s"})
     assert report.entries["recommendations"].mark == "FAIL"
-    assert "tables.recommendations" in report.entries["recommendations"].mend[0]
+    assert "tables.recommendations" in report.entries["recommendations"].hint[0]
 
 
 def _enlarge(bench: Bench, table: str = "ai_operation_log") -> None:

@@ -8,13 +8,13 @@ import psycopg
 import pytest
 import yaml
 
-from exporter.check import run_check
-from exporter.check.seen import Seen, look_back
 from exporter.config import Config
 from exporter.config.models import DEFAULT_EXPECTED_OPERATIONS
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.names import RESERVED
 from exporter.database.session import Database
+from exporter.preflight import run_check
+from exporter.preflight.seen import Seen, look_back
 from tests.database.test_check_setup import (
     MODELS,
     Bench,
@@ -40,16 +40,16 @@ def test_rows_in_the_future_by_the_servers_zone_propose_it(bench: Bench) -> None
     found = report.entries["time zones"]
     assert found.mark == "warn"
     assert "27 rows lie in the future, the newest by 2.0 h" in found.detail
-    assert found.mend == ["log_time_zone: Etc/GMT-2"]
-    assert bench.check(**yaml.safe_load(found.mend[0])).marked("warn") == set()
+    assert found.hint == ["log_time_zone: Etc/GMT-2"]
+    assert bench.check(**yaml.safe_load(found.hint[0])).marked("warn") == set()
 
 
 def test_rows_as_old_as_the_servers_zone_is_behind_propose_it(bench: Bench) -> None:
     bench.run("DELETE FROM ai_operation_log", f"ALTER ROLE {bench.role} SET timezone = 'Etc/GMT+5'")
     populate(bench.admin, "success", "5 hours")
     found = bench.check().entries["time zones"]
-    assert (found.mark, found.mend) == ("warn", ["log_time_zone: Etc/GMT+5"])
-    assert bench.check(**yaml.safe_load(found.mend[0])).entries["time zones"].mark == "ok"
+    assert (found.mark, found.hint) == ("warn", ["log_time_zone: Etc/GMT+5"])
+    assert bench.check(**yaml.safe_load(found.hint[0])).entries["time zones"].mark == "ok"
 
 
 def test_an_empty_log_passes_with_a_warning(bench: Bench) -> None:
@@ -71,7 +71,7 @@ def test_a_time_column_that_knows_its_zone_is_understood(bench: Bench) -> None:
     bench.run("UPDATE ai_operation_log SET created_at = now() + interval '3 hours'")
     found = bench.check(log_time_zone="Asia/Tokyo").entries["time zones"]
     assert "27 rows" not in found.detail
-    assert "set the writer's clock" in found.mend[0]
+    assert "set the writer's clock" in found.hint[0]
 
 
 def test_rows_without_a_usable_time_are_a_warning(bench: Bench) -> None:
@@ -92,8 +92,8 @@ def test_operations_that_are_missing_renamed_or_not_expected_are_told(bench: Ben
     assert report.code == 0
     found = report.entries["registered operations"]
     assert (found.mark, found.detail) == ("warn", "not within 7 days: calendar-prep, email-compose")
-    assert found.mend[0] == "expected_operations: write email_compose for email-compose"
-    assert found.mend[1].startswith("call them once")
+    assert found.hint[0] == "expected_operations: write email_compose for email-compose"
+    assert found.hint[1].startswith("call them once")
     assert report.entries["other operations"].detail.endswith("not in expected_operations: email_compose, quite-new")
     known = [*(set(DEFAULT_EXPECTED_OPERATIONS) - {"email-compose", "calendar-prep"}), "email_compose", "quite-new"]
     assert bench.check(expected_operations=known).marked("warn") == set()
@@ -106,7 +106,7 @@ def test_an_operation_older_than_a_week_is_missing(bench: Bench) -> None:
     assert bench.check().entries["registered operations"].detail == "not within 7 days: task-breakdown, task-prioritize"
 
 
-def test_loose_model_names_come_with_the_aliases_that_mend_them(bench: Bench) -> None:
+def test_loose_model_names_come_with_the_aliases_that_fixes_them(bench: Bench) -> None:
     add_route(bench.admin, "deepseek", "gemini_flash")
     add_route(bench.admin, MODELS[2], "nothing-like-it")
     aliases = {"old": "deepseek"}
@@ -115,8 +115,8 @@ def test_loose_model_names_come_with_the_aliases_that_mend_them(bench: Bench) ->
     found = report.entries["model names"]
     assert found.mark == "warn"
     assert found.detail.endswith("deepseek, gemini_flash, nothing-like-it")
-    assert "# no name in the log is like nothing-like-it; the log has" in found.mend[-1]
-    settings = yaml.safe_load("\n".join(found.mend))
+    assert "# no name in the log is like nothing-like-it; the log has" in found.hint[-1]
+    settings = yaml.safe_load("\n".join(found.hint))
     assert settings["models"]["aliases"] == {
         "old": "deepseek-v3.2",
         "deepseek": "deepseek-v3.2",
@@ -180,7 +180,7 @@ def test_limits_beyond_all_reason_are_shown_by_the_query_for_them(bench: Bench) 
     found = [entry for name, entry in report.findings if name == "budgets" and entry.mark == "warn"]
     assert ["2 too_large" in entry.detail for entry in found] == [True, False]
     assert "recorded spends" in found[1].detail
-    rows = [bench.admin.execute(entry.mend[0].encode()).fetchall() for entry in found]
+    rows = [bench.admin.execute(entry.hint[0].encode()).fetchall() for entry in found]
     assert [len(each) for each in rows] == [2, 1]
 
 
@@ -234,7 +234,7 @@ def test_unknown_words_of_a_status_are_named_with_their_counts(bench: Bench, kin
     assert "9 of 45 calls" in found.detail
     for named in ("'cancelled' (2)", "'SUCCESS' (2)", "'' (2)", '"it\'s %s {}" (2)', "NULL (1)"):
         assert named in found.detail
-    assert "success, failed, timeout, pending or running" in found.mend[0]
+    assert "success, failed, timeout, pending or running" in found.hint[0]
 
 
 def test_very_many_unknown_words_are_not_all_named(bench: Bench) -> None:
@@ -259,7 +259,7 @@ def test_an_empty_log_in_another_zone_is_warned_of(bench: Bench, zone: str) -> N
     found = report.entries["time zones"]
     assert found.mark == "warn"
     assert f"now() writes local time in {zone}" in found.detail
-    assert "now() AT TIME ZONE 'UTC'" in found.mend[0]
+    assert "now() AT TIME ZONE 'UTC'" in found.hint[0]
     bench.run("ALTER TABLE ai_operation_log ALTER created_at SET DEFAULT (now() AT TIME ZONE 'UTC')")
     assert bench.check().entries["time zones"].mark == "ok"
     bench.run("ALTER TABLE ai_operation_log ALTER created_at SET DEFAULT now()")
@@ -277,7 +277,7 @@ def test_a_locked_optional_table_is_told_as_one(bench: Bench, table: str) -> Non
     name = "budgets" if table == "cost_budgets" else "recommendations"
     assert report.marked("FAIL") == {name}
     assert "a table is locked" in report.entries[name].detail
-    assert "pg_locks" in report.entries[name].mend[0]
+    assert "pg_locks" in report.entries[name].hint[0]
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Etc/UTC", "GMT", "Atlantic/Reykjavik"])
@@ -294,7 +294,7 @@ def test_a_log_that_is_locked_is_told_as_one_and_the_rest_is_checked(bench: Benc
     assert {"open window", "time index"} <= report.marked("FAIL")
     for name in ("open window", "outcomes", "registered operations"):
         assert "a table is locked" in report.entries[name].detail
-        assert "pg_locks" in report.entries[name].mend[0]
+        assert "pg_locks" in report.entries[name].hint[0]
     assert report.entries["recommendations"].mark == "ok"
     assert bench.check().code == 0
 

@@ -12,11 +12,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from exporter.check import run_check
 from exporter.config import Config
 from exporter.config.models import DEFAULT_EXPECTED_OPERATIONS
 from exporter.demo.rows import TIME_COLUMN
 from exporter.demo.schema import LAYOUTS, Layout, load_schema
+from exporter.preflight import run_check
 from tests.servers import PostgresServer
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "sql"
@@ -35,7 +35,7 @@ class Entry:
 
     mark: str
     detail: str
-    mend: list[str] = field(default_factory=list)
+    hint: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Report:
         found: list[tuple[str, Entry]] = []
         for line in self.text.split("\n\n")[0].splitlines():
             if line.startswith(" " * 8):
-                found[-1][1].mend.append(line[8:])
+                found[-1][1].hint.append(line[8:])
             else:
                 found.append((line[6:36].strip(), Entry(line[:6].strip(), line[36:])))
         return found
@@ -115,11 +115,11 @@ class Bench:
     def check(self, **settings: Any) -> Report:
         return check(self.url, self.state, **settings)
 
-    def mend(self, name: str, **settings: Any) -> Report:
+    def hint(self, name: str, **settings: Any) -> Report:
         """Do what the report says of a finding, each line on its own, and check again."""
-        mends = [line for found, entry in self.check(**settings).findings if found == name for line in entry.mend]
-        assert mends
-        self.run(*mends)
+        hints = [line for found, entry in self.check(**settings).findings if found == name for line in entry.hint]
+        assert hints
+        self.run(*hints)
         return self.check(**settings)
 
 

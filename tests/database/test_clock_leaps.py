@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from exporter.cli import main
-from exporter.clock import LEAP_LASTS, HostClock
 from exporter.demo.schema import LAYOUTS
+from exporter.scrape.clock import LEAP_LASTS, HostClock
 from tests.database.clock import Clock
 from tests.database.harness import Log, Running, assert_shows_what_sql_says, running, wait_for
 from tests.database.scraped import counted

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from exporter.check import run_check
 from exporter.config import Config
 from exporter.database.connection import resolve_conninfo
 from exporter.database.errors import SchemaProblem
@@ -23,6 +22,7 @@ from exporter.database.session import Database, Session
 from exporter.database.tables import find_table, read_approvals, read_budgets, read_recommendations, read_routes
 from exporter.ledger.aggregate import BUCKET_SUMS, ERROR_CLASSES, FAILURES, Field, money_units
 from exporter.ledger.model import Minute, Skip, Span
+from exporter.preflight import run_check
 from exporter.reports.recent import Wanted, run_operations
 from tests.database.harness import running
 from tests.database.typed_tables import (
@@ -204,9 +204,9 @@ def assert_refused(typed: Typed, unfit: Mapping[str, Type], look: Callable[[Sess
     for column in unfit:
         assert f"{column} is of type " in told.message
     assert told.message in report
-    assert told.mend in report
+    assert told.hint in report
     assert "FAIL" in report
-    return told.mend
+    return told.hint
 
 
 drawn_types = st.fixed_dictionaries({role: st.sampled_from(sorted(types)) for role, (_, types) in COLUMNS.items()})
@@ -268,7 +268,7 @@ def test_a_view_over_columns_of_any_name(typed: Typed) -> None:
     config = typed.config(tables={"log": '"The ""log"" 100 %"'}, columns={"log": written})
     with pytest.raises(SchemaProblem) as raised:
         read(typed, lambda session: session.log(config.classification()), config)
-    view, _, rest = raised.value.mend.partition(" -- ")
+    view, _, rest = raised.value.hint.partition(" -- ")
     typed.execute(view)
     assert 'tables.log: public."The ""log"" 100 %_readable"' in rest
     config = typed.config(tables={"log": 'public."The ""log"" 100 %_readable"'}, columns={"log": written})
@@ -296,7 +296,7 @@ def test_a_text_that_is_no_such_value_is_reported_by_the_view(
     typed.execute(f"UPDATE ai_operation_log SET {COLUMNS[role][0]} = '{value}'")
     with pytest.raises(SchemaProblem) as raised:
         read(typed, lambda session: session.log(typed.config().classification()), typed.config())
-    typed.execute(raised.value.mend.partition(" -- ")[0])
+    typed.execute(raised.value.hint.partition(" -- ")[0])
     config = typed.config(tables={"log": "public.ai_operation_log_readable"})
 
     def look(session: Session) -> None:

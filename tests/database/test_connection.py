@@ -26,7 +26,7 @@ from exporter.database import (
     resolve_conninfo,
     translate,
 )
-from exporter.logs import LogfmtFormatter
+from exporter.process.logs import LogfmtFormatter
 from tests.servers import EmbeddedServer
 
 TRICKY = "@:/?#% \\'\"&=+ΨЖ漢😀éQX"
@@ -91,7 +91,7 @@ def everything_said(info: ConnInfo) -> str:
     plain = LogfmtFormatter(()).format(record).split(" ", 1)[1]
     scrubbed = LogfmtFormatter(info.secrets).format(record).split(" ", 1)[1]
     assert error.__context__ is None
-    own = [error.message, error.mend, repr(error), str(error), repr(error.args), repr(info)]
+    own = [error.message, error.hint, repr(error), str(error), repr(error.args), repr(info)]
     return "\n".join([*own, plain, scrubbed, *traceback.format_exception(error)])
 
 
@@ -151,7 +151,7 @@ def test_an_unreachable_server_says_why(url: str, message: str) -> None:
     error = failure(url)
     assert isinstance(error, DatabaseUnavailable)
     assert error.message.endswith(f": {message}")
-    assert error.mend
+    assert error.hint
 
 
 def test_a_server_that_never_answers_is_given_up() -> None:
@@ -194,7 +194,7 @@ def test_a_statement_that_writes_on_a_standby_is_told_as_our_defect(embedded_dat
     name = embedded_database.rsplit("/", 1)[1]
     run(embedded_database, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     error = failure(embedded_database, "CREATE TABLE x ()")
-    assert (error.sqlstate, error.mend) == ("25006", "report this as a defect: the exporter only reads")
+    assert (error.sqlstate, error.hint) == ("25006", "report this as a defect: the exporter only reads")
 
 
 def test_a_lost_connection_is_told_on_the_next_statement(embedded_database: str) -> None:
@@ -216,7 +216,7 @@ def test_a_time_that_python_cannot_hold_is_a_problem_of_the_rows(embedded_databa
     assert isinstance(translate(caught.value, info), SchemaProblem)
 
 
-def test_hidden_rows_and_missing_grants_hold_the_sql_that_mends_them(
+def test_hidden_rows_and_missing_grants_hold_the_sql_that_fixes_them(
     embedded_database: str, embedded_postgres: EmbeddedServer
 ) -> None:
     database = embedded_database.rsplit("/", 1)[1]
@@ -231,17 +231,17 @@ def test_hidden_rows_and_missing_grants_hold_the_sql_that_mends_them(
     try:
         error = failure(reader, "SELECT * FROM log")
         assert isinstance(error, MissingGrant)
-        assert error.mend == 'GRANT SELECT ON log TO "Odd Role";'
-        run(embedded_database, error.mend)
+        assert error.hint == 'GRANT SELECT ON log TO "Odd Role";'
+        run(embedded_database, error.hint)
         hidden = failure(reader, "SET row_security = off; SELECT * FROM log")
         assert isinstance(hidden, NotVisible)
-        for_owners, policy = re.findall(r"(?:ALTER ROLE|CREATE POLICY)[^;]+;", hidden.mend)
+        for_owners, policy = re.findall(r"(?:ALTER ROLE|CREATE POLICY)[^;]+;", hidden.hint)
         run(embedded_database, policy, for_owners)
         with connect(info_for(reader), 2, "tests") as connection:
             connection.execute("SET row_security = off")
             assert connection.execute("SELECT * FROM log").fetchall() == []
         apart = failure(reader, "SELECT * FROM apart.log")
-        assert apart.mend == 'GRANT USAGE ON SCHEMA apart TO "Odd Role";'
+        assert apart.hint == 'GRANT USAGE ON SCHEMA apart TO "Odd Role";'
     finally:
         run(embedded_database, 'DROP OWNED BY "Odd Role"', 'DROP ROLE "Odd Role"')
 

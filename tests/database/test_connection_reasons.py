@@ -7,13 +7,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from exporter.check import run_check
 from exporter.config import Config
 from exporter.database import resolve_conninfo
 from exporter.database.connection import connect
 from exporter.database.errors import DatabaseError, DatabaseUnavailable, LoginRefused, MissingGrant, SchemaProblem
 from exporter.database.session import Database
 from exporter.demo.schema import load_schema
+from exporter.preflight import run_check
 from tests.database.fake_server import refusing
 from tests.database.harness import running, wait_for
 from tests.database.scraped import said
@@ -64,7 +64,7 @@ def test_what_the_server_or_its_pooler_said_stands_beside_our_words(said: str, t
         error = failure(f"postgresql://u:p@127.0.0.1:{port}/d", timeout=10)
     assert told in error.message
     assert f"(the server says: {said})" in str(error)
-    assert hint in error.mend
+    assert hint in error.hint
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_parameter_of_the_connection_that_is_not_met_is_named(
     error = failure(f"{embedded_database}?{parameters}", timeout=10)
     assert isinstance(error, DatabaseUnavailable)
     assert said in error.said
-    assert hint in error.mend
+    assert hint in error.hint
 
 
 @pytest.mark.parametrize("parameters", ["sslmode=verify-full", "sslmode=verify-ca"])
@@ -96,7 +96,7 @@ def test_a_certificate_that_is_missing_is_named(tmp_path: Path, parameters: str)
     with refusing("28000", "unseen", tls=True) as port:
         error = failure(f"postgresql://u:p@127.0.0.1:{port}/d?{parameters}&sslrootcert={file}", timeout=10)
     assert f'root certificate file "{file}" does not exist' in str(error)
-    assert "sslrootcert" in error.mend
+    assert "sslrootcert" in error.hint
 
 
 @pytest.fixture
@@ -154,9 +154,9 @@ def test_a_log_outside_of_the_search_path_is_granted_with_its_schema(embedded_da
     for _ in range(2):
         with pytest.raises(MissingGrant) as caught:
             read_log(apart)
-        assert "apart" in caught.value.mend
-        run(embedded_database, caught.value.mend)
-    assert caught.value.mend == f"GRANT SELECT ON apart.ai_operation_log TO {READER};"
+        assert "apart" in caught.value.hint
+        run(embedded_database, caught.value.hint)
+    assert caught.value.hint == f"GRANT SELECT ON apart.ai_operation_log TO {READER};"
     read_log(apart)
 
 

@@ -13,12 +13,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from exporter.check import run_check
 from exporter.config import Config
 from exporter.database import DatabaseUnavailable, connect, resolve_conninfo
 from exporter.demo.history import history
 from exporter.demo.rows import TIME_COLUMN, fill
 from exporter.demo.schema import LAYOUTS, Layout, load_schema
+from exporter.preflight import run_check
 from tests.database.harness import running
 from tests.servers import PostgresServer
 

@@ -11,11 +11,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from exporter.check import run_check
 from exporter.config import Config
 from exporter.database.connection import resolve_conninfo
 from exporter.database.errors import MissingGrant
 from exporter.database.session import Database
+from exporter.preflight import run_check
 from exporter.reports.budgets import run_budget
 from exporter.reports.recent import Wanted, run_operations
 from exporter.verify.database import spent_since
@@ -261,7 +261,7 @@ def test_a_missing_grant_is_told_with_the_name_of_the_table(
             database.close()
         finally:
             log.execute(f"DROP ROLE {role}")
-        assert raised.value.mend == f'GRANT SELECT ON "{name}" TO {role};'
+        assert raised.value.hint == f'GRANT SELECT ON "{name}" TO {role};'
 
 
 def test_a_long_name_is_not_cut_within_a_character(database_in: Callable[[str], str], tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ def test_money_that_is_deleted_beyond_the_horizon_shows_as_drift_only(
     log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # sampled at every idle turn of the background reader, in place of once an hour
-    monkeypatch.setattr("exporter.worker.PROBE_INTERVAL", 0.0)
-    monkeypatch.setattr("exporter.worker.DRIFT_INTERVAL", 0.0)
+    monkeypatch.setattr("exporter.scrape.background.PROBE_INTERVAL", 0.0)
+    monkeypatch.setattr("exporter.scrape.background.DRIFT_INTERVAL", 0.0)
     noon = datetime.now(UTC).replace(hour=12) - timedelta(days=2)
     log.insert(at=noon, cost="0.25")
     log.insert(at=noon, cost="0.5")

@@ -251,7 +251,7 @@ def test_more_series_have_room_for_what_was_folded(log: Log, tmp_path: Path) -> 
         assert_spend_is_what_sql_says(scraped, log)
 
 
-def test_a_first_configuration_that_is_mended_before_anything_was_read(log: Log, tmp_path: Path) -> None:
+def test_a_first_configuration_that_is_fixed_before_anything_was_read(log: Log, tmp_path: Path) -> None:
     log.insert(3600, cost="0.5", outcome="failed", message="broken")
     with running(log.url, tmp_path, error_classes=BAD_PATTERN) as exporter:
         # the state is begun for this table, and no row can be read
@@ -266,7 +266,7 @@ def test_a_first_configuration_that_is_mended_before_anything_was_read(log: Log,
         assert again.scrape().money == 250_000
 
 
-def test_settings_that_began_to_fail_can_be_mended(log: Log, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_settings_that_began_to_fail_can_be_fixed(log: Log, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with running(log.url, tmp_path, error_classes=BAD_PATTERN) as exporter:
         exporter.wait_ready()
         log.insert(1, cost="0.5")

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from exporter.app import Exporter
 from exporter.database.connection import resolve_conninfo
 from exporter.ledger.model import Changes
+from exporter.scrape.application import Exporter
 from exporter.state.store import StateError, Store
 from tests.database.harness import (
     PATIENCE,

@@ -17,7 +17,6 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from exporter.check import run_check
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.probe_query import read_sums
@@ -26,6 +25,7 @@ from exporter.database.session import Database
 from exporter.demo.data import run_demo_data
 from exporter.demo.schema import LAYOUTS, Layout
 from exporter.ledger.model import Span
+from exporter.preflight import run_check
 from exporter.reports.budgets import run_budget
 from exporter.reports.recent import Wanted, run_operations
 from exporter.verify.database import check_database, spent_since

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from exporter import lateness
 from exporter.database import probe_query
 from exporter.database.log_query import LogTable
 from exporter.demo.profiles import USERS
 from exporter.demo.schema import LAYOUTS
 from exporter.ledger.model import Span
+from exporter.scrape import lateness
 from tests.database.clock import Clock
 from tests.database.harness import (
     Log,
@@ -400,7 +400,7 @@ def test_a_statement_that_takes_too_long_ends_its_round_and_the_next_one_asks_fo
 
     with counting(log, tmp_path) as exporter:
         exporter.wait_ready()
-        monkeypatch.setattr("exporter.lateness.read_sums", read_sums)
+        monkeypatch.setattr("exporter.scrape.lateness.read_sums", read_sums)
         log.insert(40 * MINUTE)
         log.insert(30 * HOUR)
         soon(exporter, log)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from exporter.check import run_check
 from exporter.config import Config
 from exporter.database.connection import resolve_conninfo
 from exporter.demo.profiles import USERS
+from exporter.preflight import run_check
 from exporter.reports.budgets import run_budget
 from exporter.reports.recent import Wanted, run_operations
 from exporter.verify.database import spent_since

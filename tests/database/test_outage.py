@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from exporter.database.login import Login
-from exporter.pace import Pace
+from exporter.scrape.pace import Pace
 from tests.database.harness import Log, Running, running, wait_for
 from tests.servers import EmbeddedServer
 

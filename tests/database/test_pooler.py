@@ -123,7 +123,7 @@ def test_the_pooler_s_own_reason_is_told(
     assert told in error.message
     assert said in error.said
     assert error.said.startswith("the server says: ")
-    assert hint in error.mend
+    assert hint in error.hint
 
 
 def test_a_pooler_that_is_full_is_told_from_a_server_that_is(refusing_pooler: tuple[str, int]) -> None:
@@ -135,7 +135,7 @@ def test_a_pooler_that_is_full_is_told_from_a_server_that_is(refusing_pooler: tu
         error = refusal(url)
     assert "the pooler has no connection left" in error.message
     assert "no more connections allowed" in error.said
-    assert "max_client_conn" in error.mend
+    assert "max_client_conn" in error.hint
 
 
 def refusal(url: str) -> DatabaseError:

@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
-from exporter.books import Books
 from exporter.database.errors import QueryTimeout
 from exporter.database.rows import MinuteReader
 from exporter.demo.schema import LAYOUTS
 from exporter.ledger.calendar import HOUR
+from exporter.scrape.ledger_service import Books
 from tests.database.harness import Log, Running, assert_spend_is_what_sql_says, running, wait_for
 from tests.database.scraped import said, spend
 from tests.servers import EmbeddedServer
@@ -39,7 +39,7 @@ class Gate:
         self.stretches: list[Any] = []
         self.reached = threading.Event()
         self._open = threading.Event()
-        monkeypatch.setattr("exporter.pace.LONGEST_CHUNK", 6 * HOUR)
+        monkeypatch.setattr("exporter.scrape.pace.LONGEST_CHUNK", 6 * HOUR)
         convert = Books.convert
 
         def gated(books: Books, going: Any, stretch: Any, reads: Any) -> None:

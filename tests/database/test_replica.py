@@ -11,11 +11,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from exporter.clock import HostClock
 from exporter.database import replication
 from exporter.database.replication import Standby
 from exporter.database.session import Session
 from exporter.demo.postgres import EmbeddedPostgres
+from exporter.scrape.clock import HostClock
 from tests.database.harness import Log, Running, assert_shows_what_sql_says, running, wait_for
 from tests.database.scraped import said
 from tests.database.test_check_setup import Entry, check
@@ -276,7 +276,7 @@ def test_a_standby_that_is_fed_from_an_archive_lags_by_what_it_replayed_last(tmp
                 return check(standby.url(), tmp_path, database={"max_replica_lag": "1s"}).entries["replication"]
 
             wait_for(lambda: replication().mark == "FAIL", lambda: "no failure")
-            assert "archive_timeout" in replication().mend[0]
+            assert "archive_timeout" in replication().hint[0]
 
 
 def test_check_tells_of_the_standby(pair: Pair, tmp_path: Path) -> None:

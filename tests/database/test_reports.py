@@ -16,10 +16,10 @@ from exporter.cli import main
 from exporter.config import Config
 from exporter.database.errors import NotVisible
 from exporter.demo.schema import LAYOUTS, Layout
+from exporter.process.serving import UsageError
 from exporter.pseudonyms import Pseudonyms
 from exporter.reports.budgets import run_budget
 from exporter.reports.recent import Wanted, run_operations, time_text
-from exporter.serving import UsageError
 from tests.database.harness import Log
 from tests.e2e.programs import free_port
 

@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 
 from exporter.config import Config, load_config
-from exporter.serving import Running, serving
+from exporter.process.serving import Running, serving
 from tests.database.harness import Log, wait_for
 from tests.servers import EmbeddedServer
 

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from exporter.books import Books
 from exporter.demo.profiles import USERS
+from exporter.scrape.ledger_service import Books
 from tests.database.harness import Log, assert_shows_what_sql_says, running, wait_for
 from tests.database.scraped import Scraped, said
 

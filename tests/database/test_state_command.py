@@ -11,7 +11,7 @@ import pytest
 from exporter.cli import main
 from exporter.config import Config
 from exporter.demo.schema import load_schema
-from exporter.serving import serving
+from exporter.process.serving import serving
 from exporter.state.store import StateError, Store
 from tests.e2e.programs import fetch, parse, total, wait_for
 from tests.servers import EmbeddedServer

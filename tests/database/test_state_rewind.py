@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from exporter.check.state import check_state
 from exporter.cli import main
-from exporter.finding import Level
+from exporter.findings import Level
 from exporter.ledger.calendar import MINUTE, QUARTER, floor_to
 from exporter.ledger.model import Changes, Slice
+from exporter.preflight.state import check_state
 from exporter.state.store import Store
 from tests.database.harness import Log, assert_shows_what_sql_says, running, wait_for
 
@@ -64,7 +64,7 @@ def test_what_a_wrong_clock_has_closed_counts_once_it_is_rewound(
                 lambda: exporter.scrape().up == 0 and "state rewind" in str(exporter.exporter.status()),
                 lambda: str(exporter.exporter.status()),
             )
-        assert "state rewind" in check_state(folder, None).mend
+        assert "state rewind" in check_state(folder, None).hint
         assert rewind(folder, log.url, monkeypatch) == 0
         assert check_state(folder, None).level is not Level.FAIL
         assert "is closed before" in capsys.readouterr().out

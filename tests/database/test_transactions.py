@@ -10,7 +10,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from exporter.books import Books
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import DatabaseUnavailable
@@ -19,7 +18,8 @@ from exporter.database.session import Database, Session
 from exporter.ledger.aggregate import Field
 from exporter.ledger.calendar import HOUR, QUARTER, floor_to
 from exporter.ledger.model import Span
-from exporter.pace import Pace
+from exporter.scrape.ledger_service import Books
+from exporter.scrape.pace import Pace
 from tests.database.harness import Log, assert_shows_what_sql_says, config_for, running, wait_for
 
 _OPEN = (
@@ -58,7 +58,7 @@ def test_the_background_reader_has_no_transaction_open_while_the_state_is_writte
 
     for name in ("record", "note_skips"):
         monkeypatch.setattr(Books, name, watched(name))
-    monkeypatch.setattr("exporter.worker.PROBE_INTERVAL", 0.0)
+    monkeypatch.setattr("exporter.scrape.background.PROBE_INTERVAL", 0.0)
     # nobody scrapes: all that is recorded is what the background reader has read
     with log, running(log.url, tmp_path, datetime.now(UTC) - timedelta(days=2)) as exporter:
         exporter.wait_ready()
@@ -149,7 +149,7 @@ def test_a_dense_stretch_after_a_long_silence_is_read_exactly(
     log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Chunks grow while there is nothing to read; the one that meets a burst is given up, and read bit by bit."""
-    monkeypatch.setattr("exporter.pace.ROW_BUDGET", 20)
+    monkeypatch.setattr("exporter.scrape.pace.ROW_BUDGET", 20)
     given_up: list[int] = []
     original = Pace.too_many
 

@@ -11,8 +11,8 @@ import pytest
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.demo.schema import LAYOUTS, Layout
-from exporter.finding import Finding, Level
-from exporter.serving import serving
+from exporter.findings import Finding, Level
+from exporter.process.serving import serving
 from exporter.verify import run_verify
 from exporter.verify.database import spent_since
 from exporter.verify.places import Places

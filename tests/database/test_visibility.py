@@ -1,4 +1,4 @@
-"""Row-level security and grants: every row is seen, or the exporter says that it is not, and how to mend it."""
+"""Row-level security and grants: every row is seen, or the exporter says that it is not, and how to fix it."""
 
 import secrets
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ def reader(log: Log, embedded_postgres: EmbeddedServer) -> Iterator[Reader]:
     log.execute(f"DROP ROLE {name}")
 
 
-def test_a_role_without_a_policy_reads_nothing_and_both_mends_work(
+def test_a_role_without_a_policy_reads_nothing_and_both_fixes_work(
     reader: Reader, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     reader.see_the_rest()

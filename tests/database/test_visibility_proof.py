@@ -223,7 +223,7 @@ def test_hidden_rows_below_a_view_are_told_of_the_role_whose_rights_count(house:
     assert f"hides rows of public.ai_operation_log from {house.app}" in refused.message
     assert "public.calls" in refused.message
     # pasted as it is, it is the SQL that shows them
-    house.run(refused.mend)
+    house.run(refused.hint)
     house.judge()
 
 
@@ -256,8 +256,8 @@ def test_a_grant_that_is_missing_below_a_view_is_told_of_the_role_whose_rights_c
     with pytest.raises(MissingGrant) as caught:
         house.judge()
     role = house.reader if kind == "invoker" else house.app
-    assert caught.value.mend == f"GRANT SELECT ON public.kept TO {role};"
-    house.run(caught.value.mend)
+    assert caught.value.hint == f"GRANT SELECT ON public.kept TO {role};"
+    house.run(caught.value.hint)
     house.judge()
 
 
@@ -376,7 +376,7 @@ def test_what_cannot_be_proven_is_refused_and_can_be_accepted(
     refused = house.refusal()
     assert "cannot be proven" in refused.message
     assert all(word in refused.message for word in words), refused.message
-    assert "tables.accept_unproven: [log]" in refused.mend
+    assert "tables.accept_unproven: [log]" in refused.hint
     assert "not to be shown" not in str(refused)
     accepted = house.judge(accept_unproven=["log"])
     assert accepted.doubts
@@ -387,7 +387,7 @@ def test_the_role_on_the_other_server_is_named(house: House) -> None:
     house.run(*FOREIGN, FAR_TABLE, "GRANT USAGE ON FOREIGN SERVER far TO {reader}")
     refused = house.refusal("far_calls")
     assert '"distant reader"' in refused.message
-    assert '"distant reader"' in refused.mend
+    assert '"distant reader"' in refused.hint
 
 
 def test_a_materialized_view_that_was_filled_under_row_security(house: House) -> None:

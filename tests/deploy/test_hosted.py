@@ -10,12 +10,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from exporter.check import run_check
 from exporter.config import Config, load_config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.demo.history import history
 from exporter.demo.rows import fill
-from exporter.serving import serving
+from exporter.preflight import run_check
+from exporter.process.serving import serving
 from exporter.verify.database import spent_since
 from exporter.verify.exporter import judge_cost, parse, spend_today, window_start
 from tests.deploy.docker import ROOT

@@ -112,7 +112,7 @@ def test_a_missing_source_is_named(missing: str, tmp_path: Path) -> None:
         build.texts(tmp_path)
 
 
-def test_files_that_are_old_or_too_many_are_found_and_mended(tmp_path: Path) -> None:
+def test_files_that_are_old_or_too_many_are_found_and_fixed(tmp_path: Path) -> None:
     wanted = {"a.yaml": "a: 1\n", "b.yaml": "b: 1\n"}
     build.write(tmp_path, wanted)
     assert build.stale(tmp_path, wanted) == []

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from exporter.books import Books, rules_for
 from exporter.config import Config
 from exporter.database.session import Identity
 from exporter.ledger.aggregate import ZERO, Aggregate, Field, with_figure
@@ -14,6 +13,7 @@ from exporter.ledger.calendar import MINUTE
 from exporter.ledger.model import Minute, Read, Series, Span
 from exporter.ledger.reclassify import Reads, last_span, next_stretch
 from exporter.ledger.shadow import Reclassification
+from exporter.scrape.ledger_service import Books, rules_for
 from exporter.state.store import Store
 
 SERIES = Series("email-compose", "deepseek-v3.2")

@@ -10,31 +10,31 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.check.clocks import LogTimes, judge_clock, judge_replication, judge_time_zones
-from exporter.check.index import Table, judge_index
-from exporter.check.log_table import judge_reading
-from exporter.check.operations import judge_model_names, judge_operations
-from exporter.check.plan import read_plan
-from exporter.check.run import check_connection, run_check
-from exporter.check.scene import Scene, Server
-from exporter.check.seen import AGES, Seen
-from exporter.check.similar import candidates
-from exporter.check.users import check_users
 from exporter.config import Config
 from exporter.config.names import QualifiedName
 from exporter.database.conninfo import ConnInfo
 from exporter.database.names import quoted, table_sql
 from exporter.database.replication import PRIMARY, UNKNOWN, Replication
 from exporter.database.tables import Route
-from exporter.finding import Finding, Level, fail, failed, ok, render, skipped, summary, warn
-from exporter.wording import listing, span_text
+from exporter.findings import Finding, Level, fail, failed, ok, render, skipped, summary, warn
+from exporter.humanize import listing, span_text
+from exporter.preflight.clocks import LogTimes, judge_clock, judge_replication, judge_time_zones
+from exporter.preflight.index import Table, judge_index
+from exporter.preflight.log_table import judge_reading
+from exporter.preflight.operations import judge_model_names, judge_operations
+from exporter.preflight.plan import read_plan
+from exporter.preflight.run import check_connection, run_check
+from exporter.preflight.scene import Scene, Server
+from exporter.preflight.seen import AGES, Seen
+from exporter.preflight.similar import candidates
+from exporter.preflight.users import check_users
 
 NOW = 1_772_000_000.0
 # As labels come: without control characters.
 NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=20)
 
 
-def test_a_finding_is_printed_on_one_line_and_its_mend_below() -> None:
+def test_a_finding_is_printed_on_one_line_and_its_hint_below() -> None:
     finding = fail("grants", "may not read \x1b[31mcost\n_usd", "GRANT x;\nGRANT\ty;")
     assert render(finding).splitlines() == [
         "FAIL  grants                        may not read ?[31mcost?_usd",
@@ -66,7 +66,7 @@ def test_a_skew_is_what_the_time_of_asking_cannot_explain(there: float, level: L
     finding = judge_clock(there, NOW, NOW + 1)
     assert finding.level is level
     assert said in finding.detail
-    assert ("NTP" in finding.mend) is (level is not Level.OK)
+    assert ("NTP" in finding.hint) is (level is not Level.OK)
 
 
 @given(st.floats(0, 60), st.floats(0, 1))
@@ -82,13 +82,13 @@ def test_a_standby_passes_as_long_as_it_keeps_up() -> None:
     behind = judge_replication(Replication(True, 240, NOW - 240, "paused"), 60)
     assert behind.level is Level.FAIL
     assert "more than 60 s behind its primary: its replay is paused; now 4 min" in behind.detail
-    assert "pg_wal_replay_resume" in behind.mend
+    assert "pg_wal_replay_resume" in behind.hint
     assert judge_replication(Replication(True, math.inf), 60).level is Level.FAIL
     assert judge_replication(UNKNOWN, 60).level is Level.WARN
 
 
 @pytest.mark.parametrize(
-    ("lead", "zones", "mend"),
+    ("lead", "zones", "hint"),
     [
         (7200.0, ("UTC", "UTC"), "the writer's zone, which is now +2:00 from UTC"),
         (7130.0, ("UTC", "Etc/GMT-2"), "log_time_zone: Etc/GMT-2"),
@@ -99,10 +99,10 @@ def test_a_standby_passes_as_long_as_it_keeps_up() -> None:
         (90_000.0, ("UTC", "UTC"), "set the writer's clock"),
     ],
 )
-def test_rows_in_the_future_propose_the_zone_that_explains_them(lead: float, zones: tuple[str, str], mend: str) -> None:
+def test_rows_in_the_future_propose_the_zone_that_explains_them(lead: float, zones: tuple[str, str], hint: str) -> None:
     finding = judge_time_zones(LogTimes(lead, 3, False), NOW, zones[0], "UTC", zones[1])
     assert finding.level is Level.WARN
-    assert mend in finding.mend
+    assert hint in finding.hint
 
 
 def test_a_zone_that_only_the_server_knows_is_no_reason_to_fail() -> None:
@@ -119,14 +119,14 @@ def test_very_many_rows_in_the_future_are_not_counted_to_the_end() -> None:
 def test_a_read_that_takes_half_of_the_scrapes_time_is_a_warning() -> None:
     assert judge_reading(5, 180, 4.9, 10).level is Level.OK
     finding = judge_reading(5, 180, 5.1, 10)
-    assert (finding.level, "scrape.timeout" in finding.mend) == (Level.WARN, True)
+    assert (finding.level, "scrape.timeout" in finding.hint) == (Level.WARN, True)
 
 
 def test_a_log_that_is_too_slow_for_its_last_hour_points_at_the_index() -> None:
     (finding,) = judge_operations(Seen({}, {}, 0), ["a"])
     assert finding.level is Level.WARN
     assert "could not be read in time" in finding.detail
-    assert "time index" in (finding.mend or "")
+    assert "time index" in (finding.hint or "")
 
 
 def test_a_look_back_that_was_cut_short_says_so() -> None:
@@ -187,8 +187,8 @@ def test_of_two_that_fit_alike_the_one_used_last_comes_first() -> None:
     routes = [Route("a", "deepseek", "", True)]
     seen = Seen({}, {"deepseek-v3.1": 5.0, "deepseek-v3.2": 9.0}, AGES[-1])
     finding = judge_model_names(seen, routes, {})
-    assert "deepseek: deepseek-v3.2" in finding.mend
-    assert finding.mend.splitlines()[-1] == "# deepseek: could also be deepseek-v3.1"
+    assert "deepseek: deepseek-v3.2" in finding.hint
+    assert finding.hint.splitlines()[-1] == "# deepseek: could also be deepseek-v3.1"
 
 
 @given(st.dictionaries(NAMES, st.floats(0, 9), min_size=1, max_size=5), st.lists(NAMES, max_size=5))
@@ -201,7 +201,7 @@ def test_the_proposed_setting_is_yaml_that_names_only_what_the_log_has(
         assert finding.level is Level.OK
         return
     assert finding.level is Level.WARN
-    settings: Any = yaml.safe_load("\n".join(line for line in finding.mend.splitlines() if not line.startswith("#")))
+    settings: Any = yaml.safe_load("\n".join(line for line in finding.hint.splitlines() if not line.startswith("#")))
     aliases = {} if settings is None else settings["models"]["aliases"]
     assert set(aliases) <= set(named) - models.keys()
     assert set(aliases.values()) <= models.keys()
@@ -230,10 +230,10 @@ def test_users_and_their_key(tmp_path: Path) -> None:
     assert "not shown" in finding(mode="off").detail
     absent = finding(mode="hmac", hmac_key_file=str(key))
     assert absent.level is Level.FAIL
-    assert "users.hmac_key_file: name a file that can be read" in absent.mend
+    assert "users.hmac_key_file: name a file that can be read" in absent.hint
     key.write_bytes(b"short secret")
     short = finding(mode="hmac", hmac_key_file=str(key))
-    assert "at least 16 random bytes" in short.mend
+    assert "at least 16 random bytes" in short.hint
     assert "secret" not in render(short)
     key.write_bytes(b"a secret key that is long enough")
     assert finding(mode="hmac", hmac_key_file=str(key)).detail == "hashed with a key of 32 bytes"
@@ -254,7 +254,7 @@ def test_an_old_server_is_a_warning(number: int, level: Level) -> None:
 
 def test_where_every_expected_operation_is_missing_under_another_name_only_that_is_said() -> None:
     (found, other) = judge_operations(Seen({"email_compose": 1.0}, {}, AGES[-1]), ["email-compose"])
-    assert found.mend == "expected_operations: write email_compose for email-compose"
+    assert found.hint == "expected_operations: write email_compose for email-compose"
     assert other.level is Level.OK
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from exporter.books import IDENTITY
-from exporter.check.state import check_state, judge_identity
 from exporter.database.session import Identity
-from exporter.finding import Level
+from exporter.findings import Level
 from exporter.ledger.model import Changes
+from exporter.preflight.state import check_state, judge_identity
+from exporter.scrape.ledger_service import IDENTITY
 from exporter.state.store import FILE_NAME, Store
 
 HERE = Identity("77", "app", "public.ai_operation_log")
@@ -70,7 +70,7 @@ def test_a_file_in_the_place_of_the_folder_fails(tmp_path: Path, name: str) -> N
     (tmp_path / "file").write_text("x")
     finding = check_state(tmp_path / name, HERE)
     assert finding.level is Level.FAIL
-    assert "--state-dir" in finding.mend
+    assert "--state-dir" in finding.hint
 
 
 def test_a_folder_that_this_user_cannot_write_fails() -> None:
@@ -139,7 +139,7 @@ def test_the_state_of_another_database_fails(tmp_path: Path, found: Identity) ->
     finding = check_state(kept(tmp_path), found)
     assert finding.level is Level.FAIL
     assert "(system 77), and this is" in finding.detail
-    assert finding.mend.endswith("ai-operation-exporter state adopt")
+    assert finding.hint.endswith("ai-operation-exporter state adopt")
 
 
 @pytest.mark.parametrize(("known", "found"), [("", "77"), ("77", ""), ("", "")])
@@ -168,7 +168,7 @@ def test_figures_of_other_buckets_fail(tmp_path: Path) -> None:
     finding = check_state(tmp_path, HERE)
     assert finding.level is Level.FAIL
     assert "was kept with the latency edges 1.0, 2.0, and this version has 0.05" in finding.detail
-    assert "--state-dir" in finding.mend
+    assert "--state-dir" in finding.hint
 
 
 @pytest.mark.parametrize("damage", [b"no database at all, but a text that is long enough" * 40, b"SQLite format 3\x00"])

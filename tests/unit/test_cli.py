@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from exporter.cli import main
 from exporter.config import Config
-from exporter.serving import UsageError, backfill_moment
+from exporter.process.serving import UsageError, backfill_moment
 
 
 @pytest.fixture(autouse=True)

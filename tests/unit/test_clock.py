@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.clock import LEAP_LASTS, DatabaseClock, HostClock, Moment
 from exporter.ledger.agenda import LARGEST_STEP
+from exporter.scrape.clock import LEAP_LASTS, DatabaseClock, HostClock, Moment
 
 START = 1_790_000_000.0
 HORIZON = 48 * 3600.0

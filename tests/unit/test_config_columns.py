@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.books import restored
 from exporter.config import Classification, Config
+from exporter.scrape.ledger_service import restored
 
 NAMES = ["Cost USD", "costUsd", "a.b", 'say "hi"', "co%st", "{}", "Kosten€", " ", "select", "a'b", "1st"]
 

@@ -17,7 +17,7 @@ from exporter.config import (
     load_config,
     read_hmac_key,
 )
-from exporter.document import read_document
+from exporter.yaml_source import read_document
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
 
@@ -310,7 +310,7 @@ def test_the_hash_key_has_sixteen_bytes(tmp_path: Path) -> None:
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_are_data_or_a_flaw(content: bytes) -> None:
     document = read_document(content)
-    assert all(flaw.line >= 1 and flaw.mend for flaw in document.flaws)
+    assert all(flaw.line >= 1 and flaw.hint for flaw in document.flaws)
 
 
 def test_deep_nesting_is_a_flaw_and_no_crash() -> None:

@@ -154,7 +154,7 @@ def test_urls_are_read(url: str, params: dict[str, str]) -> None:
         SECRET,
     ],
 )
-def test_what_cannot_be_read_names_its_source_and_the_mend_only(text: str) -> None:
+def test_what_cannot_be_read_names_its_source_and_the_hint_only(text: str) -> None:
     said = refusal(text)
     assert said.startswith("DATABASE_URL: ")
     assert " — " in said

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from exporter.drift import DriftSampler
 from exporter.ledger.aggregate import USD
 from exporter.ledger.model import Span
+from exporter.scrape.drift import DriftSampler
 from tests.unit.ledger.driver import START, Exporter, started
 from tests.unit.ledger.model_log import Log
 
@@ -44,7 +44,7 @@ class Ledger:
         self.state = exporter.state
         self.spans: list[Span] = []
         self._log = exporter.log
-        monkeypatch.setattr("exporter.drift.read_spend", self._read_spend)
+        monkeypatch.setattr("exporter.scrape.drift.read_spend", self._read_spend)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:

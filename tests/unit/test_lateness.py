@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter import lateness
 from exporter.database.errors import QueryTimeout
-from exporter.lateness import BURST, INTERVAL, OLDER_SHARE, READ_SHARE, SHARE, LateRows
 from exporter.ledger.aggregate import ZERO, Aggregate, Field, with_figure
 from exporter.ledger.calendar import HOUR, QUARTER
 from exporter.ledger.model import Cell, Series, Slice, Span
 from exporter.ledger.probing import Round, Sums
+from exporter.scrape import lateness
+from exporter.scrape.lateness import BURST, INTERVAL, OLDER_SHARE, READ_SHARE, SHARE, LateRows
 
 QUARTERS = [Span(number * QUARTER, (number + 1) * QUARTER) for number in range(192)]
 RECENT, OLDER = QUARTERS[:5:-1][:6], QUARTERS[:186]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.ledger.calendar import MINUTE, QUARTER
-from exporter.pace import LONGEST_BACKOFF, LONGEST_CHUNK, ROW_BUDGET, Pace
+from exporter.scrape.pace import LONGEST_BACKOFF, LONGEST_CHUNK, ROW_BUDGET, Pace
 
 
 def test_it_begins_with_a_quarter_of_an_hour() -> None:

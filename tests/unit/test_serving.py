@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import Config
-from exporter.serving import Running, serving
+from exporter.process.serving import Running, serving
 from tests.unit.web.support import basic, fetch, hashed
 
 URL = "postgresql://owner@127.0.0.77:1/secret_database"

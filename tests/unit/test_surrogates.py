@@ -13,8 +13,8 @@ from alert_rules.dimensions import Dimension
 from alert_rules.errors import RulesError
 from alert_rules.loading import parse_alerts
 from exporter.config import ConfigError, load_config
-from exporter.document import read_document
 from exporter.web.config import read_web_file
+from exporter.yaml_source import read_document
 
 PAIR, HALF = r"\ud83d\ude00", r"\ud83d"
 CHANNELS = Channels((Channel("discord", "/run/secrets/discord"),))

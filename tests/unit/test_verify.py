@@ -20,7 +20,7 @@ from alert_rules.conventions import JOB
 from exporter import cli
 from exporter.alerting import TRY_SECONDS
 from exporter.config import ConfigError
-from exporter.finding import Finding, Level
+from exporter.findings import Finding, Level
 from exporter.verify import alertmanager, built, delivery, exporter, grafana, prometheus
 from exporter.verify.places import DEFAULTS, places_from
 from exporter.verify.web import Page, Part, UnansweredError, first_line
@@ -272,7 +272,7 @@ def test_a_test_alert_is_judged_by_its_own_message(now: delivery.Look, others: i
     if finding and said:
         assert finding.detail.startswith(said)
         assert (finding.level is Level.OK) == said.startswith("accepted")
-        assert finding.level is Level.OK or finding.mend
+        assert finding.level is Level.OK or finding.hint
 
 
 @given(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.sampled_from([5.0, 40.0]), st.booleans())
@@ -294,7 +294,7 @@ def test_without_counts_by_receiver_what_is_open_is_said_with_the_flag_to_set() 
     finding = delivery.judge(run, TEST, look(50, by=False, asked=3, refused=1, given_up=1), 0)
     assert finding is not None
     assert finding.detail == "not proven: 1 of 3 messages were refused, and it is not known which"
-    assert "receiver-name-in-metrics" in finding.mend
+    assert "receiver-name-in-metrics" in finding.hint
     none = delivery.judge(run, TEST, look(50, by=False, asked=1, refused=1, given_up=1), 0)
     assert none is not None
     assert none.detail == "not accepted: refused"
@@ -319,12 +319,12 @@ def test_dashboards_and_sources_are_judged_by_what_grafana_answers() -> None:
     missing = grafana.judge_dashboards(Page(200, json.dumps([{"uid": "ai-cost"}])))
     assert missing.detail == "missing: ai-health, ai-performance"
     assert grafana.judge_dashboards(Page(200, "<html>")).level is Level.FAIL
-    assert "GRAFANA_PASSWORD_FILE" in grafana.judge_dashboards(Page(401, "")).mend
+    assert "GRAFANA_PASSWORD_FILE" in grafana.judge_dashboards(Page(401, "")).hint
     assert grafana.judge_source("postgres", Page(200, "{}")).level is Level.OK
-    assert "secrets/grafana_database_password" in grafana.judge_source("postgres", Page(400, "pq: no")).mend
-    assert "GRAFANA_PASSWORD_FILE" in grafana.judge_source("prometheus", Page(403, "")).mend
+    assert "secrets/grafana_database_password" in grafana.judge_source("postgres", Page(400, "pq: no")).hint
+    assert "GRAFANA_PASSWORD_FILE" in grafana.judge_source("prometheus", Page(403, "")).hint
     old = Page(500, '{"message":"Unable to find datasource plugin"}')
-    assert grafana.judge_source("postgres", old).mend == "use Grafana 10.4 or newer"
+    assert grafana.judge_source("postgres", old).hint == "use Grafana 10.4 or newer"
 
 
 @pytest.fixture
@@ -457,9 +457,9 @@ def test_what_is_loaded_and_not_built_is_named_with_what_to_reload() -> None:
         built.judge_routing(Stub("route: another x"), GENERATED),
     )
     assert (rules.level, rules.detail) == (Level.FAIL, "a: not loaded")
-    assert "SIGHUP prometheus" in rules.mend
+    assert "SIGHUP prometheus" in rules.hint
     assert (routing.level, routing.detail) == (Level.FAIL, "route: another x")
-    assert "SIGHUP alertmanager" in routing.mend
+    assert "SIGHUP alertmanager" in routing.hint
     for text in ("", "[]", "{", "receivers: 7"):
         assert "cannot be understood" in built.judge_routing(Stub(), text).detail
     own = built.judge_routing(Stub(), "receivers: [{name: team}]")

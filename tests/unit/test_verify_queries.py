@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from exporter.finding import Level
+from exporter.findings import Level
 from exporter.verify.grafana import UIDS, look_at_grafana
 from exporter.verify.panels import Panel, panels
 from exporter.verify.queries import Answer, check_queries, judge_answers, judge_page
@@ -194,8 +194,8 @@ def test_panels_with_errors_are_named_with_each_sources_reason_and_what_to_do(gr
     assert finding.detail.startswith("errors in 8 of 26 panels: Daily spend by model, ")
     assert "and 2 more: bad_data: " in finding.detail
     assert finding.detail.endswith("; db query error: pq: permission denied for view operations")
-    assert "deploy/sql/dashboards.sql" in finding.mend
-    assert "dashboards/generated/" in finding.mend
+    assert "deploy/sql/dashboards.sql" in finding.hint
+    assert "dashboards/generated/" in finding.hint
 
 
 def test_one_query_of_many_in_error_makes_its_panel_fail(grafana: Grafana) -> None:

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from exporter import watchdog
-from exporter.watchdog import Watch, watching
+from exporter.process import watchdog
+from exporter.process.watchdog import Watch, watching
 from exporter.web.server import WebServer
 from tests.unit.web.support import PATIENCE, QUICK, TIMEOUTS, App
 
 # a server that is well for a while, and then what the argument says
 PROGRAM = """
 import sys, threading, time
-from exporter import cli, watchdog
+from exporter import cli
+from exporter.process import watchdog
 from exporter.web.server import WebServer
 
 watchdog.PAUSE, watchdog.PATIENCE = 0.05, 20

@@ -254,17 +254,15 @@ def _gap(kind: Kind) -> Scenario:
         120 * MINUTE,
         Replica(unread=unread),
     )
-    kind.add(
-        scenario, replica, "mended", "", [_batch(kind, 10 * MINUTE, 24, over=True), _batch(kind, 19 * MINUTE, 400)]
-    )
+    kind.add(scenario, replica, "fixed", "", [_batch(kind, 10 * MINUTE, 24, over=True), _batch(kind, 19 * MINUTE, 400)])
     kind.add(scenario, replica, "quiet", "", [_batch(kind, 10 * MINUTE, 24, over=True)])
-    counts = ("mended", 24, kind.over(24)), ("quiet", 24, kind.over(24))
-    mended, quiet = (kind.fired(*of, held=True) for of in counts)
+    counts = ("fixed", 24, kind.over(24)), ("quiet", 24, kind.over(24))
+    fixed, quiet = (kind.fired(*of, held=True) for of in counts)
     for minute in (11, 12):
         scenario.fires(minute * MINUTE, kind.name, *(kind.fired(*of) for of in counts))
     # calls go well later, but for five minutes nothing is taken from a window with the gap in it
     for minute in (16, 21):
-        scenario.fires(minute * MINUTE, kind.name, mended, quiet)
+        scenario.fires(minute * MINUTE, kind.name, fixed, quiet)
     # five minutes after the gap the calls since are known, and some minutes later the alert is let go
     scenario.fires(30 * MINUTE + kind.later, kind.name, quiet)
     scenario.fires(60 * MINUTE, kind.name, quiet)

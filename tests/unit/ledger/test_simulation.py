@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter.clock import LEAP_LASTS, DatabaseClock, HostClock
 from exporter.ledger import view
 from exporter.ledger.aggregate import USD, Aggregate, Field
 from exporter.ledger.model import Rules, Series
+from exporter.scrape.clock import LEAP_LASTS, DatabaseClock, HostClock
 from tests.unit.ledger.driver import START, Exporter
 from tests.unit.ledger.model_log import Classes, Log, Row
 

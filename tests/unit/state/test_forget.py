@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from exporter.books import Books
-from exporter.check.series import check_series
 from exporter.cli import main
 from exporter.config import Config
-from exporter.finding import Level
+from exporter.findings import Level
 from exporter.ledger.model import RUNNING, SHOWN, Admission, Changes, Progress, Series
+from exporter.preflight.series import check_series
+from exporter.scrape.ledger_service import Books
 from exporter.state.command import show
 from exporter.state.store import StateError, Store
 from tests.unit.state.kept import write_first_version

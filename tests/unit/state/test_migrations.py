@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from exporter.books import Books
-from exporter.check.state import check_state
 from exporter.config import Config
 from exporter.database.session import Identity
-from exporter.finding import Level
+from exporter.findings import Level
 from exporter.ledger import agenda
 from exporter.ledger.aggregate import USD, ZERO, Field, with_figure
 from exporter.ledger.calendar import MINUTE
 from exporter.ledger.model import OTHER, Minute, Read, Series, State
 from exporter.ledger.view import counters
+from exporter.preflight.state import check_state
+from exporter.scrape.ledger_service import Books
 from exporter.state import migrations
 from exporter.state.codec import LAYOUT
 from exporter.state.migrations import FORMAT

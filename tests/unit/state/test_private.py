@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.check.state import check_privacy
-from exporter.finding import Level
+from exporter.findings import Level
 from exporter.ledger.model import RUNNING, Changes, Progress
+from exporter.preflight.state import check_privacy
 from exporter.state.store import FILE_NAME, Store
 from tests.unit.state.kept import write_first_version
 
@@ -66,7 +66,7 @@ def test_a_folder_of_the_first_version_is_closed_and_said_once(
     (folder / f"{FILE_NAME}.damaged-20260101T000000").chmod(0o644)
     (folder / "lost+found").mkdir()
     assert check_privacy(folder).level is Level.WARN
-    assert "damaged" in check_privacy(folder).mend
+    assert "damaged" in check_privacy(folder).hint
     for _ in range(2):
         Store(folder).close()
     assert folder.stat().st_mode & 0o7777 == 0o700
@@ -91,7 +91,7 @@ def test_a_folder_that_every_user_may_write_is_warned_of(tmp_path: Path, caplog:
     assert "can be written by every user" in caplog.text
     finding = check_privacy(tmp_path)
     assert finding.level is Level.WARN
-    assert "chmod o-w" in finding.mend
+    assert "chmod o-w" in finding.hint
 
 
 @contextlib.contextmanager

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.check.space import LEAST, ROOMY, check_space, judge_space
-from exporter.finding import Level
+from exporter.findings import Level
 from exporter.ledger.aggregate import WIDTH
 from exporter.ledger.model import RUNNING, Cell, Changes, Progress, Series, Slice
+from exporter.preflight.space import LEAST, ROOMY, check_space, judge_space
 from exporter.state.journal import Journal
 from exporter.state.store import Store
 from tests.disks import small_disk

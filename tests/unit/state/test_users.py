@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from exporter.books import Books
 from exporter.config import Config
 from exporter.database.session import Identity
 from exporter.ledger.calendar import MINUTE
@@ -17,6 +16,7 @@ from exporter.ledger.model import UNATTRIBUTED, Minute, Read, Span
 from exporter.ledger.reclassify import Reads, next_stretch
 from exporter.ledger.view import user_spend_today
 from exporter.pseudonyms import Pseudonyms
+from exporter.scrape.ledger_service import Books
 from exporter.state import users as module
 from exporter.state.disk_thread import DiskThread
 from exporter.state.store import FILE_NAME, Store

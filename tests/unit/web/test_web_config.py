@@ -167,7 +167,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("text", "message"), BAD, ids=[text for text, _ in BAD])
-def test_bad_files_are_refused_with_line_setting_and_mend(web_file: Path, text: str, message: str) -> None:
+def test_bad_files_are_refused_with_line_setting_and_hint(web_file: Path, text: str, message: str) -> None:
     web_file.write_text(text)
     with pytest.raises(ConfigError) as raised:
         read_web_file(web_file)

@@ -1,0 +1,89 @@
+"""What a check found, and how it is printed."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TextIO
+
+_MARK_WIDTH, _NAME_WIDTH = 6, 30
+_INDENT = " " * (_MARK_WIDTH + 2)
+
+
+class Level(Enum):
+    """How a check ended; the value is the mark that is printed."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "FAIL"
+    SKIPPED = "-"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. `hint` is SQL or a setting, one statement a line, for a warning or a failure."""
+
+    name: str
+    level: Level
+    detail: str
+    hint: str = ""
+
+
+def ok(name: str, detail: str) -> Finding:
+    """A check that passed."""
+    return Finding(name, Level.OK, detail)
+
+
+def warn(name: str, detail: str, hint: str) -> Finding:
+    """Something that may be meant so."""
+    return Finding(name, Level.WARN, detail, hint)
+
+
+def fail(name: str, detail: str, hint: str) -> Finding:
+    """Something that keeps the exporter from its work."""
+    return Finding(name, Level.FAIL, detail, hint)
+
+
+def skipped(name: str, needs: str) -> Finding:
+    """A check that could not be made, since an earlier one failed."""
+    return Finding(name, Level.SKIPPED, f"skipped: needs {needs}")
+
+
+def failed(findings: Iterable[Finding]) -> bool:
+    """Whether any of the findings is a failure."""
+    return any(finding.level is Level.FAIL for finding in findings)
+
+
+def render(finding: Finding) -> str:
+    """The finding's line, and its hint indented below; characters that a terminal would obey are replaced."""
+    line = f"{finding.level.value:<{_MARK_WIDTH}}{finding.name:<{_NAME_WIDTH}}{finding.detail}"
+    return "\n".join([_printable(line), *(f"{_INDENT}{_printable(part)}" for part in finding.hint.splitlines())])
+
+
+def summary(findings: Iterable[Finding]) -> str:
+    """How many checks ended in which way."""
+    counts = Counter(finding.level for finding in findings)
+    return (
+        f"{counts[Level.OK]} passed, {counts[Level.WARN]} to look at, {counts[Level.FAIL]} failed, "
+        f"{counts[Level.SKIPPED]} skipped"
+    )
+
+
+def report(findings: Iterable[Finding], out: TextIO) -> int:
+    """Print findings as they come, and their summary; returns the exit code: 0 when nothing failed, else 1."""
+    seen: list[Finding] = []
+    for finding in findings:
+        seen.append(finding)
+        print(_for(out, render(finding)), file=out, flush=True)
+    print(f"\n{summary(seen)}", file=out)
+    return 1 if failed(seen) else 0
+
+
+def _for(out: TextIO, text: str) -> str:
+    """The text as the output's encoding can hold it."""
+    encoding = getattr(out, "encoding", None) or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)

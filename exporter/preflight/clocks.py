@@ -1,0 +1,196 @@
+"""Clocks and time zones: whose time is it, and is it the same everywhere."""
+
+import math
+import re
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from psycopg import sql
+
+from exporter.database.log_query import LogTable
+from exporter.database.names import identifier
+from exporter.database.replication import Replication
+from exporter.findings import Finding, fail, ok, warn
+from exporter.humanize import span_text
+from exporter.preflight.scene import Scene
+
+CLOCK, REPLICATION, TIME_ZONES = "clock", "replication", "time zones"
+
+SKEW_WARN, SKEW_FAIL = 5.0, 60.0
+"""Seconds. What is counted follows the database's clock alone, so a skew loses nothing. But alerts compare times from
+the database with Prometheus' clock: 5 s is more than NTP ever leaves, and past a minute (the least that a rule waits)
+an alert on an age is late or false."""
+
+FUTURE = 60.0
+"""Seconds that a row may lie ahead of the database before the writer's clock or zone is suspected."""
+
+_NEAR = 120.0  # seconds within which a distance counts as a zone's offset
+_QUARTER_HOUR = 900
+_MOST_OFFSET = 14 * 3600
+_MOST_ROWS = 1000
+_MONTH = 30 * 86_400
+
+_CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
+_AHEAD = sql.SQL("""
+SELECT count(*) FROM (SELECT FROM {table} WHERE {time} > %(limit)s AND {time} < 'infinity' LIMIT %(most)s) AS found
+""")
+_NEWEST = sql.SQL("""
+SELECT extract(epoch FROM {instant})::float8 FROM {table}
+WHERE {time} < 'infinity' AND {time} > '-infinity' ORDER BY {time} DESC LIMIT 1
+""")
+_DEFAULT = """
+SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+FROM pg_catalog.pg_attrdef d
+JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+WHERE d.adrelid = %(oid)s::oid AND a.attname = %(column)s
+"""
+_CONVERTED = re.compile(r"timezone\(|at time zone", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class LogTimes:
+    """What the log's times look like: seconds by which the newest row is ahead of the database (None: no row), how
+    many rows are more than `FUTURE` ahead, whether the column knows its zone, and its default as SQL (None: none).
+    """
+
+    lead: float | None
+    ahead: int
+    has_zone: bool
+    default: str | None = None
+
+
+def check_clock(scene: Scene) -> list[Finding]:
+    """This machine and the database agree on the time."""
+    before = time.time()
+    ((there,),) = scene.session.run(_CLOCK)
+    return [judge_clock(there, before, time.time())]
+
+
+def judge_clock(there: float, before: float, after: float) -> Finding:
+    """The database's clock, read between two looks at ours; the time between them is not held against it."""
+    skew = min(there - before, 0.0) or max(there - after, 0.0)
+    if abs(skew) <= SKEW_WARN:
+        return ok(CLOCK, f"the database's clock and this machine's agree within {SKEW_WARN:g} s")
+    side = "ahead of" if skew > 0 else "behind"
+    detail = f"the database's clock is {span_text(abs(skew))} {side} this machine's"
+    hint = "synchronise both with NTP: alerts compare the database's times with Prometheus' clock"
+    return (fail if abs(skew) > SKEW_FAIL else warn)(CLOCK, detail, hint)
+
+
+def check_replication(scene: Scene) -> list[Finding]:
+    """The server is a primary, or a standby that keeps up with one."""
+    return [judge_replication(scene.session.replication, scene.config.database.max_replica_lag)]
+
+
+def judge_replication(replication: Replication, most: float) -> Finding:
+    """What reading this server means, where a lag of `most` seconds is accepted."""
+    if not replication.standby:
+        return ok(REPLICATION, "the server is a primary")
+    if replication.lag is None:
+        return warn(
+            REPLICATION,
+            "the server is a standby, and does not say how far it is behind its primary",
+            "read the primary, or watch the lag with the tools of whoever runs the server",
+        )
+    if (problem := replication.problem(most)) is not None:
+        detail, hint = problem
+        now = "" if math.isinf(replication.lag) else f"; now {span_text(replication.lag)}"
+        return fail(REPLICATION, f"{detail}{now}", hint)
+    lag = f"{span_text(replication.lag)} behind its primary (accepted: {span_text(most)})"
+    return ok(REPLICATION, f"the server is a standby, {lag}")
+
+
+def check_time_zones(scene: Scene) -> list[Finding]:
+    """The log's times mean what the configuration says they mean."""
+    scene.session.prove_visible(scene.relation)
+    times = _read_times(scene)
+    config, server_zone = scene.config, scene.server.time_zone
+    return [judge_time_zones(times, scene.session.clock, config.log_time_zone, config.budget_time_zone, server_zone)]
+
+
+def _read_times(scene: Scene) -> LogTimes:
+    log, clock, zone = scene.log, scene.session.clock, scene.config.log_time_zone
+    place = {"table": identifier(*log.relation.name.parts), "time": log.column("time")}
+    limit = _in_column(log, clock + FUTURE, zone)
+    ((ahead,),) = scene.session.run(_AHEAD.format(**place), {"limit": limit, "most": _MOST_ROWS})
+    newest = scene.session.run(_NEWEST.format(instant=_instant(log, zone), **place))
+    lead = newest[0][0] - clock if newest else None
+    default = scene.session.ask(_DEFAULT, {"oid": log.relation.oid, "column": log.columns["time"].name})
+    return LogTimes(lead, ahead, log.has_zone, default[0][0] if default else None)
+
+
+def _in_column(log: LogTable, instant: float, zone: str) -> datetime:
+    moment = datetime.fromtimestamp(instant, UTC)
+    return moment if log.has_zone else moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+
+
+def _instant(log: LogTable, zone: str) -> sql.Composed:
+    column = sql.Composed([log.column("time")])
+    return column if log.has_zone else column + sql.SQL(" AT TIME ZONE ") + sql.Literal(zone)
+
+
+def judge_time_zones(times: LogTimes, clock: float, log_zone: str, budget_zone: str, server_zone: str) -> Finding:
+    """Whether the newest rows lie in the future, or as far in the past as the server's zone is from the log's."""
+    zones = f"days begin in {budget_zone}; the server's zone is {server_zone}"
+    meaning = "the column knows its zone" if times.has_zone else f"the log's times are taken as {log_zone}"
+    if times.lead is None:
+        return _judge_empty(times, log_zone, server_zone, f"{meaning}; {zones}; the log is empty", clock)
+    if times.ahead:
+        rows = f"{times.ahead} rows" if times.ahead < _MOST_ROWS else f"{_MOST_ROWS} rows or more"
+        found = f"{rows} lie in the future, the newest by {span_text(times.lead)}; {meaning}; {zones}"
+        return warn(TIME_ZONES, found, _hint(times, clock, log_zone, server_zone))
+    difference = _offset(server_zone, clock) - _offset(log_zone, clock)
+    if not times.has_zone and difference < 0 and abs(times.lead - difference) < _NEAR:
+        found = f"the newest row is {span_text(-times.lead)} old, as far as the server's zone is from the log's"
+        return warn(TIME_ZONES, f"{found}; {meaning}; {zones}", _hint(times, clock, log_zone, server_zone))
+    return ok(TIME_ZONES, f"{meaning}; {zones}; the newest row is {span_text(max(-times.lead, 0.0))} old")
+
+
+def _judge_empty(times: LogTimes, log_zone: str, server_zone: str, detail: str, clock: float) -> Finding:
+    """No row tells what the times mean. What `now()` writes into a column without zone is the server's local time."""
+    converted = times.default is not None and _CONVERTED.search(times.default)
+    if times.has_zone or converted or _same_all_year(log_zone, server_zone, clock):
+        return ok(TIME_ZONES, detail)
+    by_default = f" (the column's default is {times.default})" if times.default else ""
+    return warn(
+        TIME_ZONES,
+        f"{detail}: now() writes local time in {server_zone} there{by_default}, which would be taken as {log_zone}",
+        f"let the writer write {log_zone}, as with now() AT TIME ZONE '{log_zone}' for the default; "
+        f"or, if it means to write local time, log_time_zone: {server_zone}",
+    )
+
+
+def _same_all_year(one: str, other: str, clock: float) -> bool:
+    """Whether two zones have the same time now and in every month of a year; one that only the server knows has not."""
+    if one == other:
+        return True
+    try:
+        zones = ZoneInfo(one), ZoneInfo(other)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    moments = [clock + month * _MONTH for month in range(13)]
+    return all(len({datetime.fromtimestamp(at, zone).utcoffset() for zone in zones}) == 1 for at in moments)
+
+
+def _hint(times: LogTimes, clock: float, log_zone: str, server_zone: str) -> str:
+    lead = times.lead or 0.0
+    wrong_clock = "set the writer's clock by NTP; such rows are counted when they are due"
+    steps = round(lead / _QUARTER_HOUR) * _QUARTER_HOUR
+    if times.has_zone or abs(lead - steps) >= _NEAR or not 0 < abs(steps) <= _MOST_OFFSET:
+        return wrong_clock
+    offset = steps + _offset(log_zone, clock)
+    if _offset(server_zone, clock) == offset:
+        return f"log_time_zone: {server_zone}"
+    hours = f"{'-' if offset < 0 else '+'}{timedelta(seconds=abs(offset))}"[:-3]
+    return f"log_time_zone: the writer's zone, which is now {hours} from UTC; or {wrong_clock}"
+
+
+def _offset(zone: str, clock: float) -> int:
+    """Seconds that a zone is ahead of UTC; 0 where only the server knows it."""
+    try:
+        offset = datetime.fromtimestamp(clock, ZoneInfo(zone)).utcoffset()
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return 0
+    return int((offset or timedelta()).total_seconds())

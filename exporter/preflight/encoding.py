@@ -1,0 +1,46 @@
+"""Whether the configuration names what the database's encoding cannot hold."""
+
+from collections.abc import Iterator
+
+from exporter.config import Config
+from exporter.database.encoding import Charset
+from exporter.findings import Finding, ok, warn
+from exporter.humanize import listing
+from exporter.preflight.scene import Scene
+
+ENCODING = "encoding"
+
+_QUERY = "SELECT pg_catalog.current_setting('server_encoding')"
+
+
+def check_encoding(scene: Scene) -> list[Finding]:
+    """Whether the database's encoding has the characters of the configuration; UTF-8 has them all."""
+    ((encoding,),) = scene.session.run(_QUERY)
+    return [] if encoding == "UTF8" else [judge_encoding(encoding, scene.session.charset, scene.config)]
+
+
+def judge_encoding(encoding: str, charset: Charset, config: Config) -> Finding:
+    """Whether all names and patterns can occur in a database of this encoding."""
+    settings = ((setting, charset.lacking(text)) for setting, text in _settings(config))
+    found = [(setting, lacking) for setting, lacking in settings if lacking]
+    if not found:
+        return ok(ENCODING, encoding + (": text is taken as UTF-8" if encoding == "SQL_ASCII" else ""))
+    characters = listing({character for _, lacking in found for character in lacking})
+    where = listing({setting for setting, _ in found})
+    return warn(
+        ENCODING,
+        f"the database's encoding {encoding} lacks {characters}: names and patterns with them, in {where}, never match",
+        "remove these names and patterns from the configuration; they do no harm",
+    )
+
+
+def _settings(config: Config) -> Iterator[tuple[str, str]]:
+    models = config.models
+    for setting, names in (("aliases", models.aliases), ("timeouts", models.timeouts), ("free", models.free)):
+        for name in names:
+            yield f"models.{setting}", name
+    for number, error_class in enumerate(config.error_classes):
+        for place, pattern in enumerate(error_class.patterns):
+            yield f"error_classes[{number}].patterns[{place}]", pattern
+    for name in config.expected_operations:
+        yield "expected_operations", name

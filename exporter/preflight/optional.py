@@ -1,0 +1,176 @@
+"""The optional tables: absent is fine, unreadable is not."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import psycopg
+
+from exporter.config import LARGEST_AMOUNT
+from exporter.config.sections import Tables
+from exporter.database.columns import Column
+from exporter.database.errors import QueryTimeout, TableLocked
+from exporter.database.layout import ROLES, Relation, find_columns
+from exporter.database.names import quoted, table_sql
+from exporter.database.tables import (
+    SEVERAL_BUDGETS,
+    Budgets,
+    Table,
+    approvals_query,
+    read_approvals,
+    read_budgets,
+    read_recommendations,
+    read_routes,
+    recommendations_query,
+)
+from exporter.findings import Finding, fail, failed, ok, warn
+from exporter.humanize import listing
+from exporter.preflight.access import judge_excess, judge_grants, read_access
+from exporter.preflight.log_table import judge_doubts
+from exporter.preflight.scene import Scene
+from exporter.preflight.table_index import check_served
+from exporter.scrape.optional import PATIENT
+
+
+def check_budgets(scene: Scene) -> list[Finding]:
+    """The users' budgets."""
+    return _check(scene, "budgets", _budgets)
+
+
+def check_routes(scene: Scene) -> list[Finding]:
+    """The model routes."""
+    return _check(scene, "routes", _routes)
+
+
+def check_recommendations(scene: Scene) -> list[Finding]:
+    """The recommendations."""
+    return _check(scene, "recommendations", _recommendations)
+
+
+def check_approvals(scene: Scene) -> list[Finding]:
+    """The approval gates."""
+    return _check(scene, "approvals", _approvals)
+
+
+_Reader = Callable[[Scene, Table], list[Finding]]
+
+
+def _check(scene: Scene, section: str, read: _Reader) -> list[Finding]:
+    name = getattr(scene.config.tables, section)
+    if name is None:
+        return [ok(section, "switched off in the configuration: its metrics are left out")]
+    relation = scene.session.relation(name, f"tables.{section}")
+    if relation is None:
+        absent = f"no table {name}: its metrics are left out"
+        if name == getattr(Tables(), section):
+            return [ok(section, absent)]
+        return [warn(section, absent, f"correct tables.{section} in the configuration, or set it to null")]
+    explicit = getattr(scene.config.columns, section).model_dump()
+    columns = find_columns(relation, section, ROLES[section], explicit)
+    access = read_access(scene.session, relation)
+    grants = judge_grants(section, relation, columns, access)
+    if failed([grants]):
+        return [grants]
+    findings = _read_in_time(scene, section, read, Table(relation, columns))
+    # of the role as a whole the log's check speaks already, and these tables hold no prompts
+    if access.writes and not access.superuser:
+        findings.append(judge_excess(relation, columns, replace(access, readable=frozenset())))
+    return findings
+
+
+def _read_in_time(scene: Scene, section: str, read: _Reader, table: Table) -> list[Finding]:
+    """What the table's own read finds, and whether it leaves `serve` enough of its time."""
+    visibility = scene.session.prove_visible(table.relation, section)
+    served = _served(scene, section, table)
+    began = time.monotonic()
+    try:
+        with scene.session.savepoint():
+            findings = read(scene, table)
+    except psycopg.Error as error:
+        told = scene.session.translate(error)
+        if scene.session.lost or isinstance(told, TableLocked) or not isinstance(told, QueryTimeout):
+            raise
+        seconds = PATIENT
+        findings = []
+    else:
+        seconds = time.monotonic() - began
+    if seconds >= PATIENT:
+        hints = [finding.hint for finding in served if finding.hint]
+        hint = hints[0] if hints else f"name a view with fewer rows, or null to leave it out: tables.{section}"
+        findings = [fail(section, f"{table.relation.name} cannot be read within {PATIENT:g} s", hint)]
+    return [*findings, *judge_doubts(section, table.relation, visibility), *served]
+
+
+def _served(scene: Scene, section: str, table: Table) -> list[Finding]:
+    if section == "recommendations":
+        return [check_served(scene, section, table, recommendations_query(table), ["type", "status"])]
+    if section == "approvals":
+        return [check_served(scene, section, table, approvals_query(scene.session, table), ["status"])]
+    return []
+
+
+def _budgets(scene: Scene, table: Table) -> list[Finding]:
+    budgets = read_budgets(scene.session, scene.config)
+    return [] if budgets is None else judge_budgets(budgets, table.relation, table.columns)
+
+
+def judge_budgets(budgets: Budgets, relation: Relation, columns: Mapping[str, Column]) -> list[Finding]:
+    """The spelling found, how many users have a limit, and limits that are no amount of money."""
+    roles = ", ".join(f"{role}: {column.name}" for role, column in columns.items())
+    limited = sum(budget.daily_limit is not None for budget in budgets.by_user.values())
+    users = f"{len(budgets.by_user)} users, {limited} with a daily limit"
+    findings = [ok("budgets", f"{relation.name} ({roles}); {users}")]
+    for field, roles_of, what in (
+        ("limit", ("daily_limit", "warning_threshold"), "daily limits or thresholds that are no amount of money: {}"),
+        ("recorded_spend", ("spent_today",), "recorded spends that are no amount of money, and are not summed: {}"),
+    ):
+        wrong = {
+            skip.reason: count
+            for skip, count in budgets.skipped.items()
+            if count and skip.field == field and skip != SEVERAL_BUDGETS
+        }
+        if wrong:
+            counts = ", ".join(f"{count} {reason}" for reason, count in sorted(wrong.items()))
+            hint = _unusable_sql(relation, columns, [role for role in roles_of if role in columns])
+            findings.append(warn("budgets", what.format(counts), hint))
+    if budgets.repeated:
+        rows = budgets.skipped[SEVERAL_BUDGETS]
+        found = f"{rows} rows of users who have another row, as {listing(budgets.repeated)}: the smallest limit counts"
+        findings.append(warn("budgets", found, _repeated_sql(relation, columns["user"])))
+    return findings
+
+
+def _repeated_sql(relation: Relation, user: Column) -> str:
+    name = quoted(user.name)
+    rows = f"SELECT {name}, count(*) FROM {table_sql(relation.name)} GROUP BY {name} HAVING count(*) > 1;"  # noqa: S608
+    return f"{rows} -- keep one row for each user, and make the column UNIQUE; blanks around a name do not count"
+
+
+def _unusable_sql(relation: Relation, columns: Mapping[str, Column], roles: Sequence[str]) -> str:
+    names = [quoted(columns[role].name) for role in roles]
+    selected = ", ".join([quoted(columns["user"].name), *names])
+    # operators by their schema: whoever runs this may have more rights than we, and other things on the search path
+    below, above = "OPERATOR(pg_catalog.<)", "OPERATOR(pg_catalog.>)"
+    wrong = " OR ".join(f"{name}::numeric {below} 0 OR {name}::numeric {above} {LARGEST_AMOUNT}" for name in names)
+    rows = f"SELECT {selected} FROM {table_sql(relation.name)} WHERE {wrong};"  # noqa: S608
+    return f"{rows} -- correct these, or set them to NULL: without a limit a user is unlimited"
+
+
+def _routes(scene: Scene, table: Table) -> list[Finding]:
+    routes = read_routes(scene.session, scene.config) or []
+    off = sum(not route.enabled for route in routes)
+    return [ok("routes", f"{table.relation.name} ({_names(table.columns)}); {len(routes)} routes, {off} switched off")]
+
+
+def _recommendations(scene: Scene, table: Table) -> list[Finding]:
+    counts = read_recommendations(scene.session, scene.config) or {}
+    return [ok("recommendations", f"{table.relation.name} ({_names(table.columns)}); {sum(counts.values())} rows")]
+
+
+def _approvals(scene: Scene, table: Table) -> list[Finding]:
+    pending = read_approvals(scene.session, scene.config)
+    return [ok("approvals", f"{table.relation.name} ({_names(table.columns)}); {pending} pending")]
+
+
+def _names(columns: Mapping[str, Column]) -> str:
+    return ", ".join(column.name for column in columns.values())

@@ -1,0 +1,118 @@
+"""Whether the log says of each call how it ended, in words that are known."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from exporter.database.log_query import LogTable, bounds, outcome
+from exporter.database.names import identifier
+from exporter.findings import Finding, fail, ok, warn
+from exporter.humanize import span_text
+from exporter.ledger.calendar import HOUR
+from exporter.ledger.model import Span
+from exporter.preflight.scene import Scene
+from exporter.preflight.seen import LOCKED, TOO_SLOW
+
+OUTCOMES = "outcomes"
+
+AGES = (HOUR, 6 * HOUR, 24 * HOUR)
+"""How far back to look, in seconds: the shortest first, as long as there is time."""
+
+SECONDS = 10.0
+"""No further age is tried after this long."""
+
+MOST_UNKNOWN = 0.01
+"""The largest share of calls with an unknown outcome that is not a failure of the check."""
+
+MOST_WORDS = 8
+_WORD_LENGTH = 40
+
+_WORDS = sql.SQL("""
+SELECT word, calls, sum(calls) OVER ()::bigint, known FROM (
+  SELECT CASE WHEN known THEN '' ELSE word END AS word, known, count(*) AS calls
+  FROM (SELECT left({word}, {length}) AS word, {outcome} NOT IN ('null', 'unknown') AS known
+        FROM {table} WHERE {time} >= %(from)s AND {time} < %(until)s) AS rows
+  GROUP BY 1, 2
+) AS words
+ORDER BY known DESC, calls DESC, word LIMIT {most}
+""")
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """The calls of the last `reach` seconds, and how many of them have an unknown outcome.
+
+    `words` has the most frequent unknown words (None: NULL) with their counts; `unknown` is the total.
+    """
+
+    reach: int
+    calls: int
+    unknown: int
+    words: Mapping[str | None, int]
+
+
+def check_outcomes(scene: Scene) -> list[Finding]:
+    """Whether each recent call has ended in a known way, or is still running."""
+    scene.session.prove_visible(scene.relation)
+    found = _look(scene)
+    if found is None:
+        return [warn(OUTCOMES, "the last hour of the log could not be read in time", "see `time index`")]
+    return [judge_outcomes(found, scene.log)]
+
+
+def judge_outcomes(found: Outcomes, log: LogTable) -> Finding:
+    """Judge calls with an unknown outcome: no counter of calls and no error rate includes them."""
+    within = f"of the last {span_text(found.reach)}"
+    column = log.columns["status" if log.has_status else "success"].name
+    if not found.unknown:
+        return ok(OUTCOMES, f"{found.calls} calls {within}, each with a known {column}")
+    words = ", ".join(f"{_named(word)} ({count})" for word, count in found.words.items())
+    more = "" if sum(found.words.values()) == found.unknown else ", and others"
+    share = found.unknown / found.calls
+    detail = (
+        f"{found.unknown} of {found.calls} calls {within} ({share:.1%}) have an unknown {column}: {words}{more}; "
+        "their cost is counted, the calls are not"
+    )
+    known = "success, failed, timeout, pending or running" if log.has_status else "true or false"
+    hint = f"let the writer set {column} to {known}, or name a view that translates it: tables.log"
+    return (fail if share > MOST_UNKNOWN else warn)(OUTCOMES, detail, hint)
+
+
+def _look(scene: Scene) -> Outcomes | None:
+    began = time.monotonic()
+    found = None
+    for age in AGES:
+        if time.monotonic() - began >= SECONDS:
+            break
+        try:
+            with scene.session.savepoint():
+                found = _read(scene, age)
+        except TOO_SLOW as error:
+            if found is None and isinstance(error, LOCKED):
+                raise
+            break
+    return found
+
+
+def _read(scene: Scene, age: int) -> Outcomes:
+    log, clock = scene.log, int(scene.session.clock)
+    lower, upper = bounds(log, scene.rules, Span(clock - age, clock + 1))
+    statement = _WORDS.format(
+        word=log.text("status" if log.has_status else "success"),
+        length=sql.Literal(_WORD_LENGTH),
+        outcome=outcome(log),
+        table=identifier(*log.relation.name.parts),
+        time=log.column("time"),
+        most=sql.Literal(MOST_WORDS + 1),
+    )
+    rows = scene.session.run(statement, {"from": lower, "until": upper})
+    calls = int(rows[0][2]) if rows else 0
+    known = sum(count for _, count, _, is_known in rows if is_known)
+    words = {word: count for word, count, _, is_known in rows if not is_known}
+    return Outcomes(age, calls, calls - known, dict(list(words.items())[:MOST_WORDS]))
+
+
+def _named(word: str | None) -> str:
+    return "NULL" if word is None else repr(word)

@@ -1,0 +1,78 @@
+"""What the checks look at: the configuration, an open transaction, and what was learnt from it once."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from exporter.config import Classification, Config
+from exporter.database.conninfo import ConnInfo
+from exporter.database.errors import SchemaProblem
+from exporter.database.layout import Relation, find_log_columns
+from exporter.database.log_query import LogTable
+from exporter.database.session import Session
+from exporter.database.tables import Route, read_routes
+from exporter.preflight.seen import Seen, look_back
+
+LOG_SETTING = "tables.log"
+
+_SERVER = """
+SELECT current_setting('server_version'), current_setting('server_version_num')::int, current_setting('TimeZone'),
+       current_user::text
+"""
+_STANDBY = "SELECT pg_is_in_recovery()"
+
+
+@dataclass(frozen=True)
+class Server:
+    """The server's version (as text and as number, 160004), its session's time zone, our role, and whether it is a
+    standby."""
+
+    version: str
+    number: int
+    time_zone: str
+    user: str
+    standby: bool
+
+
+class Scene:
+    """One transaction's view. Its properties raise `DatabaseError` or `psycopg.Error` where they cannot be had."""
+
+    def __init__(self, config: Config, info: ConnInfo, session: Session) -> None:
+        self.config = config
+        self.info = info
+        self.session = session
+        self.rules: Classification = config.classification()
+
+    @cached_property
+    def server(self) -> Server:
+        """The server, and who we are there."""
+        ((version, number, zone, user),) = self.session.run(_SERVER)
+        # where the server does not say, it is taken for what most servers are
+        ((standby,),) = self.session.ask(_STANDBY) or [(False,)]
+        return Server(version, number, zone, user, standby)
+
+    @cached_property
+    def relation(self) -> Relation:
+        """The log's table or view."""
+        relation = self.session.relation(self.rules.log_table, LOG_SETTING)
+        if relation is None:
+            raise SchemaProblem(
+                f"no table or view {self.rules.log_table} in this database",
+                f"correct the database, or name the table in the configuration: {LOG_SETTING}, as schema.name",
+            )
+        return relation
+
+    @cached_property
+    def log(self) -> LogTable:
+        """The log with its columns; nothing is said about grants and hidden rows yet."""
+        return LogTable(self.relation, find_log_columns(self.relation, self.rules.log_columns.model_dump()))
+
+    @cached_property
+    def seen(self) -> Seen:
+        """The operations and models of the last days."""
+        self.session.prove_visible(self.relation)
+        return look_back(self.session, self.log, self.rules)
+
+    @cached_property
+    def routes(self) -> list[Route] | None:
+        """The model routes, or None where there is no such table."""
+        return read_routes(self.session, self.config)

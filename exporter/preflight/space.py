@@ -1,0 +1,57 @@
+"""Free space for the state on its volume."""
+
+import os
+from pathlib import Path
+
+from exporter.findings import Finding, fail, ok, warn
+from exporter.state.store import FILE_NAME
+
+SPACE = "state space"
+
+ROOMY = 32 * 2**20
+"""Bytes that the state of 200 busy series over 48 hours needs: a file of 14 MiB, its journal, and as much again for the
+users of a large team."""
+
+LEAST = 512 * 2**10
+"""Bytes that must be free for the next commits."""
+
+
+def check_space(folder: Path) -> Finding:
+    """Whether the volume of the folder, which may not exist yet, has space for the state to grow."""
+    try:
+        nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+        volume = os.statvfs(nearest)
+        kept = sum(path.stat().st_size for path in folder.glob(f"{FILE_NAME}*"))
+    except OSError as error:
+        return warn(SPACE, f"{folder}: {error.strerror}", "make the folder readable for this user")
+    no_files = volume.f_files > 0 and volume.f_favail == 0
+    return judge_space(nearest, volume.f_bavail * volume.f_frsize, kept, no_files=no_files)
+
+
+def judge_space(folder: Path, free: int, kept: int, *, no_files: bool) -> Finding:
+    """Judge `free` bytes on the volume of a state that already takes `kept` bytes."""
+    detail = f"{_size(free)} free at {folder}"
+    if no_files:
+        return fail(
+            SPACE, f"{detail}, and no file can be created there (no free inodes)", "delete files on that volume"
+        )
+    if free < LEAST:
+        return fail(
+            SPACE,
+            f"{detail}: the state cannot grow, and counters freeze when it is full",
+            "enlarge the volume, or free space on it",
+        )
+    if free + kept < ROOMY:
+        return warn(
+            SPACE,
+            f"{detail}; 200 busy series need up to {_size(ROOMY)}, fewer need less",
+            "enlarge the volume, or set max_series lower",
+        )
+    return ok(SPACE, detail)
+
+
+def _size(count: int) -> str:
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count // 1024} KiB"

@@ -1,0 +1,178 @@
+"""The state folder, looked at without making or changing anything in it."""
+
+import contextlib
+import fcntl
+import json
+import os
+import sqlite3
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from exporter.database.session import Identity
+from exporter.findings import Finding, fail, ok, warn
+from exporter.scrape.ledger_service import IDENTITY
+from exporter.state.codec import layout_problem
+from exporter.state.migrations import FORMAT, LAYOUT_NAME
+from exporter.state.private import readable_by_others, writable_by_others
+from exporter.state.store import FILE_NAME, LOCK_NAME, NAMES
+
+STATE = "state folder"
+PRIVACY = "state access"
+_NAME_ANOTHER = "name another one with --state-dir or state_dir"
+
+
+def check_state(folder: Path, identity: Identity | None) -> Finding:
+    """Whether the exporter can keep its state there, and whether what is kept belongs to this database.
+
+    `identity` is None where the log could not be looked at.
+    """
+    try:
+        return _check_folder(folder, identity)
+    except OSError as error:
+        return fail(STATE, f"{folder}: {error.strerror}", f"make it readable and writable, or {_NAME_ANOTHER}")
+
+
+def _check_folder(folder: Path, identity: Identity | None) -> Finding:
+    if not folder.exists():
+        return _check_absent(folder)
+    if not folder.is_dir():
+        return fail(STATE, f"{folder} is not a folder", _NAME_ANOTHER)
+    if not _is_writable(folder):
+        return fail(STATE, f"{folder} cannot be written by this user", f"give it to this user, or {_NAME_ANOTHER}")
+    file = folder / FILE_NAME
+    used = _is_locked(folder / LOCK_NAME)
+    if not file.exists():
+        return ok(STATE, f"{folder} is writable, and holds no state yet{_by(used)}")
+    if not os.access(file, os.R_OK | os.W_OK):
+        return fail(STATE, f"{file} cannot be written by this user", f"give it to this user, or {_NAME_ANOTHER}")
+    return _check_file(file, identity, used=used)
+
+
+def check_privacy(folder: Path) -> Finding:
+    """Whether only its owner can read the state, or replace it."""
+    try:
+        if not folder.is_dir():
+            return ok(PRIVACY, "will be closed to other users")
+        if writable_by_others(folder):
+            hint = f"chmod o-w {folder}, or give it to the exporter's user, which closes it"
+            return warn(PRIVACY, f"{folder} can be written by every user of this machine", hint)
+        if readable := readable_by_others(folder, NAMES):
+            names = " ".join(map(str, readable))
+            return warn(
+                PRIVACY, f"users other than the owner can read {names}", f"start the exporter, or: chmod 600 {names}"
+            )
+    except OSError as error:
+        return warn(PRIVACY, f"{folder}: {error.strerror}", "make the folder readable for this user")
+    return ok(PRIVACY, "closed to other users")
+
+
+def _check_absent(folder: Path) -> Finding:
+    parent = next(parent for parent in folder.absolute().parents if parent.exists())
+    if parent.is_dir() and _is_writable(parent):
+        return ok(STATE, f"{folder} will be made in {parent}")
+    hint = f"make it for this user (install -d -o USER {folder}), or {_NAME_ANOTHER}"
+    return fail(STATE, f"{folder} is not there, and cannot be made in {parent} by this user", hint)
+
+
+def _check_file(file: Path, identity: Identity | None, *, used: bool) -> Finding:
+    try:
+        version, known, problem, folded = _read(file)
+    except (sqlite3.Error, ValueError, TypeError):
+        return fail(
+            STATE,
+            f"{file} is damaged, or no state at all",
+            "restore it from a backup; if it stays, it is set aside and all counters begin anew at zero",
+        )
+    if not 0 <= version <= FORMAT:
+        return fail(
+            STATE,
+            f"{file} has format {version}, and this version reads {FORMAT}",
+            f"use the version of the exporter that wrote it, or {_NAME_ANOTHER}",
+        )
+    if problem is not None:
+        return fail(STATE, f"{file} {problem}", f"use the version of the exporter that wrote it, or {_NAME_ANOTHER}")
+    closed = judge_closed(file.parent, folded, time.time())
+    return closed or judge_identity(file.parent, known, identity, used=used)
+
+
+def judge_closed(folder: Path, folded: int, now: float) -> Finding | None:
+    """Whether a clock that was ahead has closed what is still to come, by the time up to which all is closed."""
+    if folded <= now:
+        return None
+    closed = datetime.fromtimestamp(folded, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return fail(
+        STATE,
+        f"{folder} was closed by a clock that was ahead: rows dated before {closed} are not counted",
+        "stop the exporter, and run: ai-operation-exporter state rewind",
+    )
+
+
+def judge_identity(folder: Path, known: Identity | None, found: Identity | None, *, used: bool) -> Finding:
+    """Whether the state was kept for the table that was found."""
+    if known is None:
+        return ok(STATE, f"{folder} is writable, and holds no state yet{_by(used)}")
+    if found is None:
+        return warn(
+            STATE,
+            f"{folder} holds a state{_by(used)}; not compared with the database, which could not be looked at",
+            "hint what failed above, and check again",
+        )
+    if known.is_same(found):
+        return ok(STATE, f"{folder} holds the state of this table{_by(used)}")
+    return fail(
+        STATE,
+        f"{folder} was kept for {_named(known)}, and this is {_named(found)}",
+        f"connect to the former, {_NAME_ANOTHER}, or take it on: ai-operation-exporter state adopt",
+    )
+
+
+def _read(file: Path) -> tuple[int, Identity | None, str | None, int]:
+    """The file's format, what it was kept for, what keeps its figures from being read, and up to when all is closed."""
+    with contextlib.closing(read_only(file)) as db:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if not 0 < version <= FORMAT:
+            return version, None, None, 0
+        meta: dict[str, Any] = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM meta")}
+    known, layout = meta.get(IDENTITY), meta.get(LAYOUT_NAME)
+    problem = None if layout is None else layout_problem(layout)
+    folded = int(meta.get("progress", {}).get("folded", 0))
+    return version, None if known is None else Identity(**known), problem, folded
+
+
+def read_only(file: Path) -> sqlite3.Connection:
+    """Open the state's file without creating or changing anything next to it."""
+    # Without a journal beside it the file is read as it is: SQLite would else make one.
+    has_journal = file.with_name(f"{FILE_NAME}-wal").exists()
+    uri = f"{file.absolute().as_uri()}?{'mode=ro' if has_journal else 'mode=ro&immutable=1'}"
+    return sqlite3.connect(uri, uri=True, timeout=2.0)
+
+
+def _is_locked(lock: Path) -> bool:
+    """Whether a running exporter holds the folder."""
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        # A shared one, given back at once.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _is_writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def _by(used: bool) -> str:
+    return "; in use by a running exporter" if used else ""
+
+
+def _named(identity: Identity) -> str:
+    system = f" (system {identity.system})" if identity.system else ""
+    return f"{identity.table} in database {identity.database}{system}"

@@ -1,0 +1,84 @@
+"""Whether reading an optional table has a bounded cost: through an index, or because it is small."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from exporter.config import QualifiedName
+from exporter.database.names import columns_sql, table_sql
+from exporter.database.tables import Table
+from exporter.findings import Finding, ok, warn
+from exporter.humanize import listing
+from exporter.preflight.index import explain
+from exporter.preflight.plan import read_plan
+from exporter.preflight.scene import Scene
+
+MANY_ROWS, MANY_BYTES = 100_000, 50_000_000
+"""From either on, a full read once a minute costs the database more than an index does."""
+
+_TABLE = """
+SELECT c.relkind::text, greatest(c.reltuples, 0)::float8, coalesce(pg_catalog.pg_relation_size(c.oid), 0)::float8,
+       EXISTS (
+         SELECT FROM pg_catalog.pg_index i
+         WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND (
+           SELECT array_agg(a.attname::text ORDER BY a.attname) FROM pg_catalog.pg_attribute a
+           WHERE a.attrelid = c.oid AND a.attnum = ANY((i.indkey::int2[])[0:%(count)s - 1])
+         ) = %(columns)s::text[]
+       )
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relname = %(name)s AND n.nspname = %(schema)s
+"""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A table that is read whole: its kind as in `pg_class`, its estimated rows, its bytes, and whether it has an index
+    that could be used.
+    """
+
+    name: QualifiedName
+    kind: str
+    rows: float
+    size: float
+    indexed: bool
+
+    @property
+    def is_large(self) -> bool:
+        """Whether reading it whole is worth a warning. Even with an index, that can be right for narrow rows."""
+        return self.size >= MANY_BYTES or (self.rows >= MANY_ROWS and not self.indexed)
+
+
+def check_served(scene: Scene, section: str, table: Table, statement: sql.Composed, roles: Sequence[str]) -> Finding:
+    """Check the plan of a table's own query; `roles` are those of the columns that an index must begin with."""
+    columns = [table.columns[role].name for role in roles]
+    scans = read_plan(explain(scene.session, statement, {}), columns[0])
+    read = [_read(scene, name, columns) for name in scans.whole]
+    whole = [one for found in read if found is not None for one in found]
+    if None in read:
+        untold = f"the server does not show how large {table.relation.name} is, and it is read whole"
+        return warn(f"{section} index", untold, "see yourself that it is small: it is read once a minute")
+    return judge_served(section, table.relation.name, columns, whole)
+
+
+def judge_served(section: str, name: QualifiedName, columns: Sequence[str], whole: Sequence[Whole]) -> Finding:
+    """Judge the tables that a query reads whole."""
+    found = f"{section} index"
+    large = [table for table in whole if table.is_large]
+    if not large:
+        how = "small enough to be read whole" if whole else "read by an index"
+        return ok(found, f"{name} is {how}")
+    worst = max(large, key=lambda table: table.size)
+    detail = f"{worst.name} is read whole once a minute: about {worst.rows:.0f} rows, {worst.size / 1e6:.0f} MB"
+    if worst.indexed:
+        hint = f"VACUUM ANALYZE {table_sql(worst.name)};"
+        return warn(found, f"{detail}, although it has an index on {listing(columns)}", hint)
+    concurrently = "" if worst.kind == "p" else " CONCURRENTLY"
+    hint = f"CREATE INDEX{concurrently} ON {table_sql(worst.name)} ({columns_sql(columns)});"
+    return warn(found, f"{detail}, since it has no index on {listing(columns)}", hint)
+
+
+def _read(scene: Scene, name: QualifiedName, columns: Sequence[str]) -> list[Whole] | None:
+    asked = {"name": name.name, "schema": name.schema, "columns": sorted(columns), "count": len(columns)}
+    found = scene.session.ask(_TABLE, asked)
+    return None if found is None else [Whole(name, *row) for row in found]

@@ -1,0 +1,147 @@
+"""Reload a changed configuration while the pages stay up."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from exporter.config import Config, ConfigError, read_hmac_key
+from exporter.database.conninfo import ConnInfo, resolve_conninfo
+from exporter.database.login import Login
+from exporter.process.logs import install_logging
+from exporter.process.service import Service
+from exporter.scrape.application import Exporter
+from exporter.state.store import StateError, Store
+from exporter.web.refusals import Refusals
+
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 1.0
+_KEPT = ("state_dir", "scrape", "web")
+"""Settings that only a restart can change."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What an exporter is made of. If it is equal after a reload, nothing has changed."""
+
+    config: Config
+    info: ConnInfo
+    hmac_key: bytes | None = field(repr=False)
+
+
+def parts_of(config: Config, environ: Mapping[str, str]) -> Parts:
+    """Read what a configuration names. Raises `ConfigError`."""
+    key = read_hmac_key(config) if config.users.mode == "hmac" else None
+    return Parts(config, resolve_conninfo(config, environ), key)
+
+
+def login_for(
+    parts: Parts, environ: Mapping[str, str], load: Callable[[], Config] | None, secrets: dict[str, None]
+) -> Login:
+    """A login that reads its settings again when they fail.
+
+    Its secrets are masked in the log as soon as they are known; `secrets` holds all that the process has ever had.
+    """
+
+    def hide(info: ConnInfo) -> None:
+        secrets.update(dict.fromkeys(info.secrets))
+        install_logging(parts.config.log_level, secrets)
+        for notice in info.notices:
+            log.warning("%s: %s", info.source, notice)
+
+    def resolve() -> ConnInfo:
+        config = parts.config
+        if load is not None:
+            # whatever is wrong with the rest of the configuration, a secret in a file of its own can be read
+            with contextlib.suppress(ConfigError):
+                config = config.model_copy(update={"database": load().database})
+        return resolve_conninfo(config, environ)
+
+    hide(parts.info)
+    return Login(parts.info, resolve, hide)
+
+
+class Reloader:
+    """Reads the configuration again and replaces the exporter of a service. For one thread."""
+
+    def __init__(
+        self,
+        service: Service,
+        parts: Parts,
+        environ: Mapping[str, str],
+        backfill_since: int | None,
+        load: Callable[[], Config] | None,
+        secrets: dict[str, None],
+        refusals: Refusals,
+    ) -> None:
+        self._service = service
+        self._parts = parts
+        self._environ = environ
+        self._backfill_since = backfill_since
+        self._load = load
+        self._secrets = secrets
+        self._refusals = refusals  # the web server goes on counting in it
+
+    def reload(self) -> None:
+        """Apply what has changed. If it cannot be used, the log says why, and the old configuration stays in force."""
+        try:
+            parts = self._read()
+        except ConfigError as error:
+            log.error("configuration not taken over, the old one stays: %s", "; ".join(error.problems))
+            return
+        former, exporter = self._parts, self._service.exporter
+        if parts == former:
+            log.info("configuration read again: nothing has changed")
+            return
+        if exporter is not None and exporter.books.commits_fail:
+            log.error("configuration not taken over, the old one stays: the state cannot be written now")
+            return
+        try:
+            self._service.replace(lambda: self._build(parts))
+        except Exception as error:
+            log.error("configuration not taken over: %s", _named(error))
+            self._go_back()
+            return
+        self._parts = parts
+        log.info("configuration taken over")
+
+    def _read(self) -> Parts:
+        former = self._parts.config
+        config = former if self._load is None else self._load()
+        kept = {name: getattr(former, name) for name in _KEPT}
+        for name, value in kept.items():
+            if getattr(config, name) != value:
+                log.warning("%s has changed: restart to apply it, the old value stays in force until then", name)
+        config = config.model_copy(update=kept)
+        return parts_of(config, self._environ)
+
+    def _go_back(self) -> None:
+        """Start the former exporter again as soon as possible."""
+        said = ""
+        while True:
+            try:
+                self._service.replace(lambda: self._build(self._parts))
+            except Exception as error:
+                if said != (said := _named(error)):
+                    log.error("the exporter cannot be started again, retrying every second: %s", said)
+                time.sleep(_RETRY_SECONDS)
+            else:
+                log.warning("the old configuration is in force again")
+                return
+
+    def _build(self, parts: Parts) -> Exporter:
+        store = Store(parts.config.state_dir)
+        try:
+            login = login_for(parts, self._environ, self._load, self._secrets)
+            exporter = Exporter(parts.config, login, store, self._backfill_since, refusals=self._refusals)
+        except BaseException:
+            store.close()
+            raise
+        exporter.start()
+        return exporter
+
+
+def _named(error: Exception) -> str:
+    return str(error) if isinstance(error, StateError | ConfigError) else type(error).__name__

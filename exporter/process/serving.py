@@ -1,0 +1,93 @@
+"""Putting a running exporter together: store, reader, web server, and their end."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from exporter.config import Config
+from exporter.ledger.calendar import QUARTER, floor_to
+from exporter.process.reload import Reloader, login_for, parts_of
+from exporter.process.service import Service
+from exporter.scrape.application import Exporter
+from exporter.scrape.backfill import UsageError, backfill_moment
+from exporter.state.store import StateError, Store
+from exporter.web.limits import ScrapeTimeouts
+from exporter.web.server import WebServer
+
+__all__ = ["Running", "UsageError", "backfill_moment", "serving"]
+
+
+@dataclass(frozen=True)
+class Running:
+    """An exporter, and the web server in front of it."""
+
+    service: Service
+    server: WebServer
+    _reloader: Reloader
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return self.server.url
+
+    @property
+    def exporter(self) -> Exporter:
+        """The current exporter."""
+        exporter = self.service.exporter
+        if exporter is None:
+            raise RuntimeError("the exporter is being replaced")
+        return exporter
+
+    def reload(self) -> None:
+        """Apply what has changed in the configuration and the credentials; the log says what was done."""
+        self._reloader.reload()
+
+
+@contextlib.contextmanager
+def serving(
+    config: Config,
+    environ: Mapping[str, str],
+    backfill_since: int | None = None,
+    load: Callable[[], Config] | None = None,
+) -> Iterator[Running]:
+    """An exporter that serves until the context is left.
+
+    `load` reads the configuration again; without it only credentials can change. Raises `ConfigError`, `StateError`,
+    or the web server's own error when it cannot start.
+    """
+    parts = parts_of(config, environ)
+    secrets: dict[str, None] = {}
+    login = login_for(parts, environ, load, secrets)
+    store = Store(config.state_dir)
+    with contextlib.ExitStack() as started:
+        started.callback(store.close)
+        if backfill_since is not None:
+            _check_backfill(store, backfill_since)
+        exporter = Exporter(config, login, store, backfill_since)
+        service = Service(exporter)
+        started.callback(service.stop)
+        scrape = config.scrape
+        server = WebServer(
+            service,
+            config.web.listen_address,
+            config.web.config_file,
+            ScrapeTimeouts(scrape.timeout, scrape.timeout_offset, scrape.max_timeout),
+            refusals=exporter.refusals,
+        )
+        server.start()
+        started.callback(server.stop)
+        exporter.start()
+        reloader = Reloader(service, parts, environ, backfill_since, load, secrets, exporter.refusals)
+        yield Running(service, server, reloader)
+
+
+def _check_backfill(store: Store, since: int) -> None:
+    """A backfill may begin on an unused folder only, and go on where it was interrupted."""
+    state = store.load()
+    if state is not None and state.progress.count_from == floor_to(since, QUARTER):
+        return
+    if state is not None or store.used_before:
+        raise StateError(
+            f"state folder {store.folder} has been used already: counters that have been exposed cannot take up "
+            "history; leave --backfill-since out, or name a new --state-dir"
+        )

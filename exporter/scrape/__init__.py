@@ -1,0 +1,1 @@
+"""What serves one scrape: collectors, the background reader, the ledger's owner, and metric families."""

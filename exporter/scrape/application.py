@@ -1,0 +1,186 @@
+"""The running exporter: scrapes that share one read, the background reader, and how it fares."""
+
+import concurrent.futures
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from prometheus_client.metrics_core import Metric as Family
+
+from exporter.config import Config
+from exporter.database.conninfo import ConnInfo
+from exporter.database.login import Login
+from exporter.ledger.admission import taken_places
+from exporter.ledger.model import RUNNING
+from exporter.ledger.view import started_ratio
+from exporter.scrape.background import Worker
+from exporter.scrape.clock import HostClock
+from exporter.scrape.collector import Attempt, Collector, Scrape
+from exporter.scrape.exposition import Figures, families
+from exporter.scrape.ledger_service import Books
+from exporter.state.store import Store
+from exporter.state_change_log import Announcer
+from exporter.web.app import Verdict
+from exporter.web.refusals import Refusals
+
+_STOP_SECONDS = 0.5
+_RENDERING = 0.2  # seconds of a scrape's time, a tenth at most, that are left for making its page
+
+
+@dataclass(frozen=True)
+class Flight:
+    """A read of the log that callers share."""
+
+    attempt: Attempt
+    future: concurrent.futures.Future[None]
+
+
+class Exporter:
+    """Everything behind the web server. Owns the store: closes it at the end.
+
+    `backfill_since` (seconds since the epoch) counts history from there, on a store that was never used. `host` is
+    this machine's clock, which the database's is compared with. `refusals` are those that the web server counts.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        login: Login | ConnInfo,
+        store: Store,
+        backfill_since: int | None = None,
+        host: HostClock | None = None,
+        refusals: Refusals | None = None,
+    ) -> None:
+        self._config = config
+        self._login = login if isinstance(login, Login) else Login(login)
+        self._store = store
+        self._announcer = Announcer()
+        self.books = Books(store, config, backfill_since, host)
+        self.refusals = refusals or Refusals()
+        self._collector = Collector(config, self._login, self.books, self._announcer)
+        self._worker = Worker(config, self._login, self.books, self._announcer, self._collector.primaries)
+        self._reads = concurrent.futures.ThreadPoolExecutor(1, "scrape")
+        self._lock = threading.Lock()
+        self._flight: Flight | None = None
+        self._last_success = 0.0
+
+    def start(self) -> None:
+        """Begin to read in the background."""
+        self._worker.start()
+
+    def stop(self) -> None:
+        """Stop reading. What was exposed is durable already, so nothing is waited for longer than a second."""
+        self._announcer.close()
+        self._reads.shutdown(wait=False, cancel_futures=True)
+        self._collector.abort()
+        self._worker.stop(_STOP_SECONDS)
+        with self._lock:
+            flight = self._flight
+        if flight is not None:
+            # what it is recording is written before the store is closed
+            concurrent.futures.wait([flight.future], _STOP_SECONDS)
+        self.books.close()
+
+    def scrape(self, timeout: float) -> Iterable[Family]:
+        """All metrics, within about `timeout` seconds.
+
+        Callers that come while a read is under way share it. One that the log keeps waiting too long gets what was
+        committed last; the read goes on for those after it. What is left of a caller's time, once the log is read and
+        recorded, is spent on the optional tables: those that take longer cost only themselves.
+        """
+        deadline = time.monotonic() + timeout
+        flight = self._join()
+        _, late = concurrent.futures.wait([flight.future], timeout)
+        scrape = self._collector.scrape(flight.attempt, deadline - min(_RENDERING, timeout / 10))
+        if late:
+            self._announcer.failed("scrape", "the database did not answer within the scrape's time")
+        # one that ended in time because it failed says why by itself
+        elif any(outcome.success for outcome in scrape.outcomes.values()):
+            self._announcer.works("scrape")
+        return self._families(scrape)
+
+    def health(self) -> Verdict:
+        """Whether the process does what it is there for, whatever the database does."""
+        if not self._worker.alive:
+            return Verdict(False, "the background reader has ended")
+        return Verdict(True, "healthy")
+
+    def readiness(self) -> Verdict:
+        """Whether the figures can be relied upon as soon as the database answers."""
+        state = self.books.present
+        if self.books.commits_fail:
+            return Verdict(False, "the state cannot be written: counters are frozen")
+        if (refusal := self._login.refusal) is not None:
+            return Verdict(False, f"the database refuses the login: {refusal}")
+        if (behind := self.books.replica_problem) is not None:
+            return Verdict(False, behind[0])
+        if state is None:
+            return Verdict(False, "the log has not been read yet")
+        if state.progress.phase != RUNNING:
+            return Verdict(False, f"first reading: {100 * started_ratio(state):.0f} % done")
+        if self._worker.catching_up_from is not None:
+            return Verdict(False, f"catching up a gap: {100 * self._progress():.0f} % done")
+        if (problem := self.books.clock_problem or self.books.closed_ahead) is not None:
+            return Verdict(False, problem)
+        if self.books.must_reclassify:
+            done = f"the log is being read by changed settings: {100 * self.books.reclassified_ratio:.0f} % done"
+            if not self.books.serves_old:
+                return Verdict(False, done)
+            return Verdict(True, f"ready by the settings that were in force; {done}")
+        return Verdict(True, "ready")
+
+    def status(self) -> Sequence[tuple[str, str]]:
+        """What the landing page shows."""
+        state = self.books.present
+        rows = [
+            ("Database", self._login.info.display),
+            ("Table", str(self._config.tables.log)),
+            ("Ready", self.readiness().reason),
+            ("State folder", str(self._store.folder)),
+        ]
+        if state is not None:
+            rows.append(("Series", f"{taken_places(state)} of {self._config.max_series}"))
+            rows.append(("Rows found late", str(state.progress.late_rows)))
+        rows += [(f"Problem: {subject}", reason) for subject, reason in self._announcer.wrong().items()]
+        return rows
+
+    def _join(self) -> Flight:
+        with self._lock:
+            if self._flight is None or self._flight.future.done():
+                attempt = self._collector.begin()
+                # no longer than a scraper with the default header waits for it
+                seconds = self._config.scrape.timeout - self._config.scrape.timeout_offset
+                self._flight = Flight(attempt, self._reads.submit(self._collector.read_log, attempt, seconds))
+            return self._flight
+
+    def _families(self, scrape: Scrape) -> list[Family]:
+        with self.books.reading():
+            present = self.books.present
+            if scrape.current and present is not None:
+                self._last_success = float(present.progress.now)
+            figures = Figures(
+                self._config,
+                self.books.durable,
+                present,
+                self.books.rules,
+                scrape,
+                self.books.commit_failures,
+                self._progress(),
+                self._last_success,
+                self._worker.drift,
+                self.refusals.totals(),
+                self.books.clock_offset,
+                self.books.replication.lag,
+            )
+            return families(figures, self._announcer)
+
+    def _progress(self) -> float:
+        state, since = self.books.present, self._worker.catching_up_from
+        if state is None:
+            return 0.0
+        if state.progress.phase == RUNNING and since is None and self.books.must_reclassify:
+            return self.books.reclassified_ratio
+        if state.progress.phase != RUNNING or since is None:
+            return started_ratio(state)
+        return min(1.0, (state.progress.position - since) / max(1, self._worker.clock - since))

@@ -1,0 +1,294 @@
+"""The background reader: the first reading, gaps, merges, re-reads, a changed configuration, probes."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from exporter.config import Config
+from exporter.database.errors import DatabaseError, DatabaseUnavailable, QueryTimeout, TableLocked
+from exporter.database.log_query import LogTable
+from exporter.database.login import Login
+from exporter.database.reader import read_rows, read_undated
+from exporter.database.session import Database, Session
+from exporter.ledger import agenda
+from exporter.ledger.calendar import HOUR, day_start, first_user_day
+from exporter.ledger.model import RUNNING, STARTING, Read, Slice, Span, State
+from exporter.ledger.probing import next_round
+from exporter.scrape.drift import DriftSampler
+from exporter.scrape.lateness import LateRows
+from exporter.scrape.ledger_service import Books, complete_until
+from exporter.scrape.pace import Pace
+from exporter.scrape.reclassifier import Reclassifier, Sources, give_up_old
+from exporter.state_change_log import Announcer
+
+log = logging.getLogger(__name__)
+
+PROBE_INTERVAL = 60.0
+DRIFT_INTERVAL = 3600.0
+
+
+@dataclass(frozen=True)
+class Work:
+    """A piece of work whose reading is done: `records` are called in order, once its transaction has ended.
+
+    `busy` says that there may be more to do at once.
+    """
+
+    records: tuple[Callable[[], None], ...]
+    busy: bool
+
+
+class Worker:
+    """A thread that does one chunk at a time, each in a transaction of its own. It never holds up a scrape.
+
+    `primaries` gives the primary models of the routes in force, by operation.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        login: Login,
+        books: Books,
+        announcer: Announcer,
+        primaries: Callable[[], Mapping[str, str]],
+    ) -> None:
+        self._config = config
+        self._books = books
+        self._announcer = announcer
+        self._primaries = primaries
+        self._database = Database(
+            login, config.database.connect_timeout, "ai-operation-exporter-worker", config.tables.accept_unproven
+        )
+        self._pace = Pace(config.worker.statement_budget)
+        self._late_rows = LateRows()
+        self._reclassifier = Reclassifier(books, self._pace, self._database, primaries)
+        self._stopping = threading.Event()
+        self._rested = threading.Event()  # set: there is something to do before the rest is over
+        self._unreachable = False
+        login.subscribe(self.wake)
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+        self._next_probe = 0.0
+        self._next_drift = time.monotonic() + PROBE_INTERVAL
+        self._drift = DriftSampler(books)
+        self._said_progress = -1
+        self.catching_up_from: int | None = None
+        self.clock = 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs, or has not been started yet."""
+        return self._thread.ident is None or self._thread.is_alive()
+
+    @property
+    def drift(self) -> int | None:
+        """Money units by which the log's past days differ from the ledger's, as sampled last; None before that."""
+        return self._drift.drift
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def stop(self, seconds: float = 1.0) -> None:
+        """End the present chunk, and wait so many seconds for it at most."""
+        self._stopping.set()
+        self._rested.set()
+        self._database.abort()
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+
+    def wake(self) -> None:
+        """End a rest early that was taken because the database was not to be reached: it lets others in again."""
+        if self._unreachable and threading.current_thread() is not self._thread:
+            self._rested.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._rested.wait(self._turn())
+            self._rested.clear()
+        self._database.close()
+
+    def _turn(self) -> float:
+        """One chunk, if there is one; returns the seconds to wait before the next."""
+        pace = self._pace
+        unreachable = False
+        try:
+            self._books.retry()
+            busy = self.step()
+        except TableLocked as error:
+            pace.failures += 1
+            self._announcer.failed("background reader", str(error))
+            return pace.backoff
+        except QueryTimeout as error:
+            pace.timed_out()
+            self._announcer.failed("background reader", f"{error}; reading less at once")
+            return pace.backoff
+        except DatabaseError as error:
+            if self._stopping.is_set():
+                return 0.0
+            pace.failures += 1
+            unreachable = isinstance(error, DatabaseUnavailable)
+            self._announcer.failed("background reader", str(error))
+            return pace.backoff
+        except Exception as error:
+            pace.failures += 1
+            self._announcer.broke("background reader", error)
+            return pace.backoff
+        finally:
+            # only now: who logs in while this turn fails ends the rest after it
+            self._unreachable = unreachable
+        pace.failures = 0
+        self._announcer.works("background reader")
+        return 0.0 if busy else self._config.worker.pause
+
+    def step(self) -> bool:
+        """Do the most urgent piece of work; False where there is none. Raises `DatabaseError`."""
+        seconds = self._seconds
+        # what is left in any case is for the routes, which are read after the log
+        longest = min(self._pace.statement_seconds, 0.8 * seconds)
+        with self._database.session(seconds, statement_seconds=longest) as session:
+            work = self._read_next(session)
+        # no transaction is open while the ledger computes or the disk is written
+        for record in work.records:
+            record()
+        return work.busy or self._late_rows.busy
+
+    @property
+    def _seconds(self) -> float:
+        """The most that one transaction may take."""
+        return self._pace.transaction_seconds(self._config.scrape.timeout)
+
+    def _read_next(self, session: Session) -> Work:
+        """Choose the most urgent piece of work, and read what it needs."""
+        books = self._books
+        clock = self.clock = books.believe(session.clock, session.replication).now
+        # the state must be of the table that is configured now, before anything is read
+        table = session.log(books.wanted)
+        state = books.open(session.identity(table), clock)
+        if session.replication.problem(self._config.database.max_replica_lag) is not None:
+            # rows that a standby lacks are not late or deleted, and a gap cannot be caught up from it
+            return Work((), busy=False)
+        now = agenda.present(state.progress, clock)
+        if books.must_reclassify:
+            return self._read_by_both(session, table, state, now)
+        with books.reading():
+            span = None if self._must_look(state, clock) else self._next_span(state, clock)
+        if span is not None:
+            return Work(self._read(session, table, state, span, now), busy=True)
+        return Work(tuple(self._probes(session, table, state, now)), busy=False)
+
+    def _read_by_both(self, session: Session, new: LogTable, state: State, now: int) -> Work:
+        """What is urgent by the settings in force, as long as they can be read by; else the next stretch by both."""
+        books = self._books
+        if state.progress.phase == STARTING:
+            return Work((lambda: books.begin_anew(now),), busy=True)
+        old = None
+        with give_up_old(session, books, self._database.info, now):
+            if books.knows_old:
+                old = session.log(books.classification)
+                if (work := self._urgent_by_old(session, old, state, now)) is not None:
+                    return work
+        if not books.knows_old:
+            old, self.catching_up_from = None, None
+        records = self._reclassifier.read(session, Sources(new, old), state, now)
+        return Work(records or (), busy=records is not None)
+
+    def _urgent_by_old(self, session: Session, old: LogTable, state: State, now: int) -> Work | None:
+        """Late rows, gaps, merges and re-reads, which do not wait for changed settings to be in force."""
+        with self._books.reading():
+            look = self._must_look(state, now)
+            span = None if look else self._next_span(state, now)
+        if look:
+            return Work((self._look_for_late_rows(session, old, state, now),), busy=True)
+        return None if span is None else Work(self._read(session, old, state, span, now), busy=True)
+
+    def _next_span(self, state: State, clock: int) -> Span | None:
+        books, length = self._books, self._pace.length
+        if (span := agenda.catch_up(state, clock, length)) is not None:
+            if self.catching_up_from is None:
+                self.catching_up_from = state.progress.position
+                log.info("catching up %d s of the log in the background", clock - state.progress.position)
+            self._say_progress(state, clock)
+            return span
+        if self.catching_up_from is not None:
+            log.info("caught up")
+            self.catching_up_from = None
+        if state.progress.phase == STARTING:
+            return agenda.front(state, clock, books.rules)
+        return (
+            agenda.next_merge(state, length)
+            or self._late_rows.next_span(state.slices, length)
+            or agenda.next_reread(state, clock, books.rules, length, books.safe_now)
+        )
+
+    def _read(
+        self, session: Session, table: LogTable, state: State, span: Span, now: int
+    ) -> tuple[Callable[[], None], ...]:
+        """Read a span; returns what takes it into the books: nothing where it holds too much to be read at once."""
+        books, pace = self._books, self._pace
+        begun = time.monotonic()
+        width = agenda.read_width(state.progress, span, now, books.rules)
+        found = read_rows(
+            session,
+            table,
+            books.classification,
+            span,
+            width=width,
+            piece=pace.split,
+            most=pace.most_rows,
+            users_since=self._users_since(now),
+        )
+        if found is None:
+            pace.too_many()
+            return ()
+        seconds = time.monotonic() - begun
+        pace.took(seconds, found.rows, span.hi - span.lo)
+        complete = complete_until(session.replication)
+        read = Read(span, now, found.minutes, self._primaries(), session.sequence, width, complete=complete)
+        return lambda: books.record(read), lambda: self._late_rows.was_read(self._slices(), span, seconds)
+
+    def _users_since(self, now: int) -> int:
+        """From when on users are read, in seconds since the epoch: the ledger keeps none of older days."""
+        zone, safe = self._books.rules.zone, self._books.safe_now
+        return day_start(first_user_day(now if safe is None else min(now, safe), zone), zone)
+
+    def _probes(self, session: Session, table: LogTable, state: State, now: int) -> Iterator[Callable[[], None]]:
+        """What is looked at now and then: late rows, rows without a usable time, whether past days still agree."""
+        if self._late_rows.due:
+            yield self._look_for_late_rows(session, table, state, now)
+        moment = time.monotonic()
+        if moment >= self._next_probe:
+            self._next_probe = moment + PROBE_INTERVAL
+            undated = read_undated(session, table)
+            yield lambda: self._books.note_skips(undated)
+        if moment >= self._next_drift and state.progress.phase == RUNNING:
+            self._next_drift = moment + DRIFT_INTERVAL
+            if self._drift.read(session, table, state, max(HOUR, self._pace.length)):
+                yield lambda: self._drift.compare(state)
+            elif self._drift.under_way:
+                self._next_drift = moment
+
+    def _must_look(self, state: State, clock: int) -> bool:
+        """Whether it is time to look for late rows, before anything else that can wait."""
+        running = state.progress.phase == RUNNING
+        return running and agenda.is_current(state.progress, clock) and self._late_rows.due
+
+    def _look_for_late_rows(self, session: Session, table: LogTable, state: State, now: int) -> Callable[[], None]:
+        with self._books.reading():
+            asked = next_round(self._late_rows.watch, state, now)
+        found = self._late_rows.look(session, table, self._books.classification, asked)
+        sequence = session.sequence
+        return lambda: self._late_rows.judge(asked, self._slices(), found, sequence)
+
+    def _slices(self) -> dict[int, Slice]:
+        """The slices as they are known now: what a slice holds never changes, only which one is in its place."""
+        with self._books.reading():
+            return {} if self._books.present is None else dict(self._books.present.slices)
+
+    def _say_progress(self, state: State, clock: int) -> None:
+        begun = self.catching_up_from or state.progress.began
+        percent = 100 * (state.progress.position - begun) // max(1, clock - begun)
+        if percent // 10 != self._said_progress // 10:
+            log.info("read %d %% of what is to be caught up", percent)
+        self._said_progress = percent

@@ -1,0 +1,330 @@
+"""One scrape's work: read the open window, take it into the books, look at the optional tables."""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg
+
+from exporter.catalog import COLLECTORS
+from exporter.config import Classification, Config
+from exporter.database.errors import DatabaseError, IdentityMismatch
+from exporter.database.log_query import LogTable
+from exporter.database.login import Login
+from exporter.database.reader import read_span
+from exporter.database.replication import Replication
+from exporter.database.session import Database, Session
+from exporter.database.tables import (
+    Budgets,
+    Route,
+    read_approvals,
+    read_budgets,
+    read_recommendations,
+    read_routes,
+)
+from exporter.ledger import agenda
+from exporter.ledger.calendar import day_of
+from exporter.ledger.model import Read, Span, State
+from exporter.ledger.users import choose_users
+from exporter.ledger.view import user_spend_today
+from exporter.scrape.clock import LEAP_LASTS
+from exporter.scrape.ledger_service import Books, complete_until
+from exporter.scrape.optional import NOT_READ, OptionalTables, Source
+from exporter.scrape.reclassifier import give_up_old, prove_new
+from exporter.state_change_log import Announcer
+
+ROUTES_AGE = 60.0
+"""Seconds after which routes are read again even if no scrape asks for them."""
+
+ROUTES_SECONDS = 0.5
+"""Seconds that the log, once it is read, waits at most for routes that are being read."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one collector fared, and how long it took in seconds."""
+
+    success: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class OpenWindow:
+    """The open window as read, and by which settings."""
+
+    read: Read
+    by: Classification
+
+
+@dataclass(frozen=True)
+class Scrape:
+    """What one read of the database brought; None where a table is absent or could not be read.
+
+    `current` says that the log was read whole and the books are up to date, `has_status` that its rows have a status
+    which changes.
+    """
+
+    current: bool = False
+    has_status: bool = False
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    budgets: Budgets | None = None
+    routes: list[Route] | None = None
+    recommendations: Mapping[tuple[str, str], int] | None = None
+    approvals: int | None = None
+
+
+REWIND_HINT = "stop the exporter, and run `ai-operation-exporter state rewind`"
+"""What to do about a state that a wrong clock has closed."""
+
+CLOCK_HINT = (
+    "correct the clock of the database's host; until then, time goes on by this host's clock, "
+    f"and a jump that lasts {LEAP_LASTS / 60:.0f} minutes is accepted"
+)
+"""What to do about a clock that is disbelieved."""
+
+FAILED = Scrape(outcomes={name: Outcome(False, 0.0) for name in COLLECTORS})
+"""What a scrape is that did not reach the database."""
+
+
+@dataclass
+class Attempt:
+    """One read of the log, which may be under way, and the round of the optional tables that goes with it.
+
+    `reached` says that the database has begun a transaction, and is the one that the state was kept for. `outcome` is
+    None until the read has ended; after that, the other fields do not change.
+    """
+
+    round: int
+    begun: float = field(default_factory=time.monotonic)
+    reached: bool = False
+    has_status: bool = False
+    current: bool = False
+    users_chosen: bool = True
+    outcome: Outcome | None = None
+
+
+class Collector:
+    """Reads the database for scrapes: the log in the caller's thread, the optional tables in a thread of their own.
+
+    `read_log` is for one thread at a time; everything else may be called from any thread.
+    """
+
+    def __init__(self, config: Config, login: Login, books: Books, announcer: Announcer) -> None:
+        self._config = config
+        self._books = books
+        self._announcer = announcer
+        # the routes last read stay in force while their table cannot be read
+        self._primaries: Mapping[str, str] = {}
+        self._choosing = threading.Lock()
+        self._budgets: Budgets | None = None
+        self._budgets_read = False
+        self._current = False
+        timeout = config.database.connect_timeout
+        self._database = Database(login, timeout, "ai-operation-exporter", config.tables.accept_unproven)
+        self._tables = OptionalTables(
+            Database(login, timeout, "ai-operation-exporter-tables", config.tables.accept_unproven),
+            self._sources(),
+            config.optional_interval,
+            announcer,
+        )
+
+    def abort(self) -> None:
+        """End the reads that are under way, from any thread; the optional tables are not read again."""
+        self._tables.stop()
+        self._database.abort()
+
+    def begin(self) -> Attempt:
+        """Make an attempt for `read_log`, and begin a round of the optional tables next to it if any is due."""
+        return Attempt(self._tables.refresh())
+
+    def primaries(self) -> Mapping[str, str]:
+        """The primary models of the routes in force, by operation, as last read.
+
+        If the routes can be read, that was about a minute ago at most.
+        """
+        last = self._tables.last("routes")
+        if last is not NOT_READ and time.monotonic() - last.begun < ROUTES_AGE:
+            return self._primaries
+        return self._routes_in_force(self._tables.refresh(), ROUTES_SECONDS)
+
+    def read_log(self, attempt: Attempt, seconds: float) -> None:
+        """Read the open window within so many seconds, and record it.
+
+        Never raises: the attempt and the log say what failed.
+        """
+        success = False
+        try:
+            success = self._read_log(attempt, seconds)
+        except IdentityMismatch as error:
+            attempt.reached = False
+            self._announcer.failed("log", str(error))
+        except DatabaseError as error:
+            self._announcer.failed("log" if attempt.reached else "database", str(error))
+        except Exception as error:
+            self._announcer.broke("log", error)
+        else:
+            self._announcer.works("log")
+        self._current = attempt.current
+        if not attempt.reached:
+            self._tables.forget()
+        if attempt.current and self._budgets_read:
+            attempt.users_chosen = self._try_to_choose_users()
+        attempt.outcome = Outcome(success, time.monotonic() - attempt.begun)
+
+    def scrape(self, attempt: Attempt, deadline: float) -> Scrape:
+        """What an attempt has brought so far, and the optional tables.
+
+        Waits for the tables until `deadline`, a moment of the monotonic clock.
+        """
+        log = attempt.outcome or Outcome(False, time.monotonic() - attempt.begun)
+        if not attempt.reached:
+            # the tables may have changed, or be those of another database
+            return Scrape(outcomes={**FAILED.outcomes, "log": log})
+        self._tables.wait(COLLECTORS[1:], attempt.round, deadline)
+        shown = self._tables.shown(attempt.round)
+        outcomes = {name: Outcome(reading.success, reading.seconds) for name, reading in shown.items()}
+        if not attempt.users_chosen:
+            outcomes["budgets"] = replace(outcomes["budgets"], success=False)
+        values: dict[str, Any] = {name: reading.value for name, reading in shown.items()}
+        current = attempt.outcome is not None and attempt.current
+        in_order = {name: {"log": log, **outcomes}[name] for name in COLLECTORS}
+        return Scrape(current, attempt.has_status, in_order, **values)
+
+    def _read_log(self, attempt: Attempt, seconds: float) -> bool:
+        with self._database.session(seconds) as session:
+            attempt.reached = True
+            stale = self._is_stale(session.replication)
+            try:
+                window = self._read_window(session, attempt)
+            except psycopg.Error as error:
+                if session.lost:
+                    attempt.reached = False
+                    raise
+                self._announcer.works("database")
+                raise session.translate(error) from None
+        # only now: a server may begin a transaction and then say no more
+        self._announcer.works("database")
+        if window is not None:
+            left = seconds - (time.monotonic() - attempt.begun)
+            routes = self._routes_in_force(attempt.round, left / 4)
+            self._books.record(replace(window.read, routes=routes), window.by)
+            attempt.current = self._clock_is_believed() and not stale
+        return True
+
+    def _clock_is_believed(self) -> bool:
+        """Whether what was recorded is of the present; if not, the announcer says why."""
+        if (problem := self._books.clock_problem) is not None:
+            self._announcer.failed("clock", f"{problem} — {CLOCK_HINT}")
+            return False
+        if (closed := self._books.closed_ahead) is not None:
+            self._announcer.failed("clock", f"{closed} — {REWIND_HINT}")
+            return False
+        self._announcer.works("clock")
+        return True
+
+    def _is_stale(self, replication: Replication) -> bool:
+        """Whether the server is a standby that is too far behind; if so, the announcer says why."""
+        problem = replication.problem(self._config.database.max_replica_lag)
+        if problem is None:
+            self._announcer.works("replica")
+        else:
+            self._announcer.failed("replica", " — ".join(problem))
+        return problem is not None
+
+    def _read_window(self, session: Session, attempt: Attempt) -> OpenWindow | None:
+        """The open window, or None while a gap, the first reading or unreadable old settings are to be worked off."""
+        books = self._books
+        log_table = session.log(books.wanted)
+        attempt.has_status = log_table.has_status
+        clock = books.believe(session.clock, session.replication).now
+        state = books.open(session.identity(log_table), clock)
+        if not books.must_reclassify:
+            return self._read_front(session, log_table, books.classification, state, clock)
+        # the settings in force go on serving, as long as both can be read by
+        prove_new(session, books, clock)
+        if not books.serves_old:
+            return None
+        with give_up_old(session, books, self._database.info, clock):
+            classification = books.classification
+            log_table = session.log(classification)
+            attempt.has_status = log_table.has_status
+            return self._read_front(session, log_table, classification, state, clock)
+        return None
+
+    def _read_front(
+        self, session: Session, log_table: LogTable, classification: Classification, state: State, clock: int
+    ) -> OpenWindow | None:
+        books = self._books
+        with books.reading():
+            now = agenda.present(state.progress, clock)
+            span = agenda.front(state, clock, books.rules)
+        if span is None:
+            # the background reader is at it; this shows whether the log can be read at all
+            read_span(session, log_table, classification, Span(clock, clock + 1))
+            return None
+        minutes = read_span(session, log_table, classification, span)
+        complete = complete_until(session.replication)
+        read = Read(span, now, minutes, sequence=session.sequence, complete=complete)
+        return OpenWindow(read, classification)
+
+    def _routes_in_force(self, number: int, seconds: float) -> Mapping[str, str]:
+        """The primary models by operation. If the routes are being read, wait a moment for them."""
+        last = self._tables.last("routes")
+        if last is NOT_READ or last.success:
+            self._tables.wait(["routes"], number, time.monotonic() + min(ROUTES_SECONDS, seconds))
+        return self._primaries
+
+    def _sources(self) -> dict[str, Source]:
+        config = self._config
+        # the routes come first, since the log waits for them
+        return {
+            "routes": Source(lambda session: read_routes(session, config), self._take_routes),
+            "budgets": Source(lambda session: read_budgets(session, config), self._take_budgets),
+            "approvals": Source(lambda session: read_approvals(session, config)),
+            "recommendations": Source(lambda session: read_recommendations(session, config)),
+        }
+
+    def _take_routes(self, routes: list[Route] | None) -> list[Route] | None:
+        self._primaries = {route.operation: route.primary_model for route in routes or ()}
+        return routes
+
+    def _take_budgets(self, budgets: Budgets | None) -> Budgets | None:
+        """The budgets under the names by which users are kept; the shown users are chosen again by them.
+
+        If the log is not read yet, the thread that reads it chooses the users.
+        """
+        if budgets is not None:
+            budgets = replace(budgets, by_user=self._books.pseudonyms.keys(budgets.by_user))
+        self._budgets, self._budgets_read = budgets, True
+        if self._current:
+            self._choose_users()
+        return budgets
+
+    def _try_to_choose_users(self) -> bool:
+        try:
+            self._choose_users()
+        except Exception as error:
+            self._announcer.broke("budgets", error)
+            return False
+        return True
+
+    def _choose_users(self) -> None:
+        books, budgets = self._books, self._budgets
+        with self._choosing:
+            if budgets is not None:
+                books.note_skips(budgets.skipped)
+            state = books.present
+            if state is None or self._config.users.mode == "off":
+                return
+            with books.reading():
+                chosen = choose_users(
+                    user_spend_today(state, books.rules),
+                    {} if budgets is None else budgets.by_user,
+                    state.shown_users,
+                    day_of(state.progress.now, books.rules.zone),
+                    top=self._config.users.top,
+                    most=self._config.users.max_series,
+                )
+            books.show_users(chosen)

@@ -1,0 +1,217 @@
+"""The optional tables: read in a thread of their own, so that none of them delays the log or another table."""
+
+import concurrent.futures
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from exporter.database.errors import DatabaseError, DatabaseUnavailable, QueryTimeout, TableLocked
+from exporter.database.session import Database, Session
+from exporter.state_change_log import Announcer
+
+QUICK, PATIENT = 0.25, 5.0
+"""Seconds that a statement may take: in the first try, so that a table that hangs does not delay the others, and in the
+second, when the others have been read."""
+
+SUBJECT = "optional tables"
+"""The announcer's subject for messages about all of them."""
+
+_STRETCH = 1.5  # intervals for which figures are shown while newer ones are being read
+_SLACK = 1.0  # seconds by which a read may come early, so that a scrape a minute reads every time
+
+
+@dataclass(frozen=True)
+class Source:
+    """One table: `read` runs within a transaction, `take` gets its result after the transaction has ended.
+
+    What `take` returns is shown.
+    """
+
+    read: Callable[[Session], Any]
+    take: Callable[[Any], Any] = lambda value: value
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the last attempt at a table ended, and in how many seconds; `value` is what it brought.
+
+    `begun` is a moment of the monotonic clock, `number` is that of the round. `retry` says that the attempt cost the
+    database nothing, so that the next one need not wait.
+    """
+
+    success: bool
+    seconds: float
+    value: Any = None
+    begun: float = 0.0
+    number: int = 0
+    retry: bool = False
+
+
+NOT_READ = Reading(False, 0.0, retry=True)
+"""What is known of a table before it is read."""
+
+
+class OptionalTables:
+    """Reads tables in rounds, each table at most once an `interval` (seconds) and in a transaction of its own.
+
+    A round reads the tables that are due, first each for a moment, then those for which that was too short. Tables
+    that were slow come last in later rounds. A locked table is tried again in the next round. Every method may be
+    called from any thread.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        sources: Mapping[str, Source],
+        interval: float,
+        announcer: Announcer,
+    ) -> None:
+        self._database = database
+        self._sources = sources
+        self._interval = interval
+        self._announcer = announcer
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "tables")
+        self._changed = threading.Condition()
+        self._readings: dict[str, Reading] = {}
+        self._pending: frozenset[str] = frozenset()
+        self._slow: frozenset[str] = frozenset()
+        self._number = 0
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Stop reading, and end what is under way."""
+        with self._changed:
+            self._stopping = True
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._database.abort()
+
+    def forget(self) -> None:
+        """Show nothing of what was read so far: the database may be down, or may be another one."""
+        with self._changed:
+            self._readings.clear()
+
+    def refresh(self) -> int:
+        """Begin a round if any table is due and none is under way; returns the current round's number at once."""
+        with self._changed:
+            if self._pending or self._stopping:
+                return self._number
+            now = time.monotonic()
+            due = [name for name in self._sources if self._is_due(self.last(name), now)]
+            if due:
+                self._number += 1
+                self._pending = frozenset(due)
+                self._thread.submit(self._round, self._number, due)
+            return self._number
+
+    def wait(self, names: Iterable[str], number: int, deadline: float) -> None:
+        """Wait until these tables have been read, or until `deadline`, a moment of the monotonic clock.
+
+        A table that was slow the last time is waited for only if it had figures that are too old to be shown.
+        """
+        with self._changed:
+            while any(self._is_awaited(name, number) for name in names):
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._changed.wait(left):
+                    return
+
+    def shown(self, number: int) -> dict[str, Reading]:
+        """What a caller in round `number` gets of each table: at most one and a half intervals old."""
+        with self._changed:
+            return {name: self._shown(name, number) for name in self._sources}
+
+    def last(self, name: str) -> Reading:
+        """How the last attempt at a table ended, however long ago."""
+        return self._readings.get(name, NOT_READ)
+
+    def _is_due(self, reading: Reading, now: float) -> bool:
+        return reading.retry or now - reading.begun >= max(0.0, self._interval - _SLACK)
+
+    def _is_awaited(self, name: str, number: int) -> bool:
+        if name not in self._pending:
+            return False
+        reading = self.last(name)
+        return name not in self._slow or (reading.success and not self._is_fresh(reading, number))
+
+    def _is_fresh(self, reading: Reading, number: int) -> bool:
+        return reading.number >= number or time.monotonic() - reading.begun <= _STRETCH * self._interval
+
+    def _shown(self, name: str, number: int) -> Reading:
+        reading = self.last(name)
+        return reading if self._is_fresh(reading, number) else Reading(False, reading.seconds)
+
+    def _round(self, number: int, due: Iterable[str]) -> None:
+        slow = {name for name in due if name in self._slow}
+        late: set[str] = set()
+        try:
+            for name in due:
+                if name not in slow and not self._attempt(name, number, QUICK):
+                    late.add(name)
+            for name in due:
+                if name in slow | late:
+                    self._attempt(name, number, PATIENT)
+        finally:
+            with self._changed:
+                self._pending = frozenset()
+                self._slow = self._slow - slow | late | {name for name in slow if self.last(name).seconds >= QUICK}
+                self._changed.notify_all()
+
+    def _attempt(self, name: str, number: int, seconds: float) -> bool:
+        """Read a table, unless the round is over for it; False if the quick try was too short."""
+        if self._stopping or name not in self._pending:
+            return True
+        begun = time.monotonic()
+        retry = False
+        try:
+            value = self._read(self._sources[name], seconds)
+        except DatabaseUnavailable as error:
+            self._unavailable(number, str(error))
+            return True
+        except TableLocked as error:
+            retry = True
+            self._announcer.failed(name, str(error))
+        except QueryTimeout:
+            if seconds < PATIENT:
+                return False
+            self._announcer.failed(name, f"not read within {PATIENT:g} s, its metrics are left out — {_TOO_SLOW}")
+        except DatabaseError as error:
+            self._announcer.failed(name, str(error))
+        except Exception as error:
+            self._announcer.broke(name, error)
+        else:
+            self._announcer.works(SUBJECT)
+            self._announcer.works(name)
+            self._ended(name, Reading(True, time.monotonic() - begun, value, begun, number))
+            return True
+        self._ended(name, Reading(False, time.monotonic() - begun, None, begun, number, retry))
+        return True
+
+    def _read(self, source: Source, seconds: float) -> Any:
+        with self._database.session(PATIENT, seconds) as session:
+            try:
+                value = source.read(session)
+            except psycopg.Error as error:
+                raise session.translate(error) from None
+        return source.take(value)
+
+    def _ended(self, name: str, reading: Reading) -> None:
+        with self._changed:
+            self._readings[name] = reading
+            self._pending -= {name}
+            self._changed.notify_all()
+
+    def _unavailable(self, number: int, reason: str) -> None:
+        """End the round for all tables that were not read yet. Log it, unless the log's reader does."""
+        if not self._stopping and "database" not in self._announcer.wrong():
+            self._announcer.failed(SUBJECT, reason)
+        with self._changed:
+            for name in self._pending:
+                self._readings[name] = Reading(False, 0.0, number=number, retry=True)
+            self._pending = frozenset()
+            self._changed.notify_all()
+
+
+_TOO_SLOW = "an index may be missing (deploy/sql/indexes.sql), or a view may be slow: see `check`"

@@ -1,0 +1,209 @@
+"""Reading for changed settings: a stretch by the ones in force and by the ones that are wanted, out of one snapshot."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import psycopg
+
+from exporter.config import Classification
+from exporter.database.conninfo import ConnInfo
+from exporter.database.errors import DatabaseError, MissingGrant, NotVisible, SchemaProblem, translate
+from exporter.database.log_query import LogTable, Moved
+from exporter.database.reader import SpanRows, read_rows, read_span
+from exporter.database.session import Database, Session
+from exporter.ledger import agenda
+from exporter.ledger.calendar import MINUTE, QUARTER, day_start, first_user_day
+from exporter.ledger.model import Read, Rules, Span, State
+from exporter.ledger.reclassify import AHEAD, Reads, Stretch, last_span, next_stretch
+from exporter.ledger.shadow import Reclassification
+from exporter.scrape.ledger_service import Books, complete_until
+from exporter.scrape.pace import Pace
+
+log = logging.getLogger(__name__)
+
+UNREADABLE = (SchemaProblem, MissingGrant, NotVisible)
+"""Failures that last: of settings which the database cannot be read by, and not of a moment."""
+
+Records = tuple[Callable[[], None], ...]
+"""What is to be called once the transaction has ended."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The log as the wanted settings have it, and as those in force have it; None where these cannot be read by."""
+
+    new: LogTable
+    old: LogTable | None
+
+
+@contextlib.contextmanager
+def give_up_old(session: Session, books: Books, info: ConnInfo, now: int) -> Iterator[None]:
+    """A part that reads by the settings in force while others are wanted: if they are what fails, they are given up.
+
+    They are not where the wanted ones cannot be read by either, nor where the database has no time or is gone.
+    """
+    failure: DatabaseError | None = None
+    try:
+        with session.savepoint():
+            yield
+    except psycopg.Error as error:
+        failure = None if session.lost else translate(error, info)
+        if not isinstance(failure, UNREADABLE):
+            raise
+    except UNREADABLE as error:
+        failure = error
+    if failure is not None:
+        prove_new(session, books, now)
+        books.forget_old(failure.message)
+
+
+def prove_new(session: Session, books: Books, now: int) -> LogTable:
+    """See that the log can be read by the wanted settings. Raises `DatabaseError` or the driver's error."""
+    table = session.log(books.wanted)
+    read_span(session, table, books.wanted, Span(now, now + 1))
+    return table
+
+
+class Reclassifier:
+    """Chooses the next stretch and reads it. For one thread."""
+
+    def __init__(
+        self, books: Books, pace: Pace, database: Database, primaries: Callable[[], Mapping[str, str]]
+    ) -> None:
+        self._books = books
+        self._database = database
+        self._pace = pace
+        self._primaries = primaries
+        self._said = -1
+
+    def read(self, session: Session, sources: Sources, state: State, now: int) -> Records | None:
+        """Read the next stretch; None while nothing can be done, since the disk is to catch up first."""
+        books, moved = self._books, self._is_moved(sources)
+        going = books.plan(moved=moved)
+        if going is None:
+            return None
+        self._say_progress()
+        with books.reading():
+            stretch = next_stretch(state, going, self._pace.length)
+        if stretch is not None:
+            reads = self._read_both(session, sources, state, going, stretch, now)
+            return () if reads is None else (lambda: books.convert(going, stretch, reads),)
+        if sources.old is None:
+            return (lambda: books.conclude(going, None),)
+        last = Stretch(last_span(state, going, now))
+        both = self._read_both(session, sources, state, going, last, now, last=True)
+        return () if both is None else (lambda: books.conclude(going, both),)
+
+    def _is_moved(self, sources: Sources) -> bool:
+        """Whether the wanted settings give the rows of the same table other times."""
+        old, new = sources.old, sources.new
+        if old is None or old.relation.oid != new.relation.oid:
+            return False
+        if old.columns["time"] != new.columns["time"]:
+            return True
+        zones = self._books.classification.log_time_zone, self._books.wanted.log_time_zone
+        return not new.has_zone and zones[0] != zones[1]
+
+    def _read_both(
+        self,
+        session: Session,
+        sources: Sources,
+        state: State,
+        going: Reclassification,
+        stretch: Stretch,
+        now: int,
+        *,
+        last: bool = False,
+    ) -> Reads | None:
+        """One stretch by both settings; None where it holds too much to be read at once."""
+        books, begun = self._books, time.monotonic()
+        old = None
+        if sources.old is not None and not stretch.history:
+            width = MINUTE if last else agenda.read_width(state.progress, stretch.span, now, books.rules)
+            old = self._read_old(session, stretch.span, now, width)
+            if old is None:
+                return None
+        # what was proven of the rows that are visible holds for the table that was looked at last
+        new_table = session.log(books.wanted)
+        moved = self._moved(sources, state, going, stretch, now)
+        width = QUARTER if stretch.span.hi <= state.progress.merged else MINUTE
+        more = self._read(session, new_table, books.wanted, books.wanted_rules, stretch.span, now, width, moved)
+        if more is None:
+            return None
+        self._pace.took(time.monotonic() - begun, more.rows, stretch.span.hi - stretch.span.lo)
+        routes = self._primaries()
+        new = Read(
+            stretch.span, now, more.minutes, routes, session.sequence, complete=complete_until(session.replication)
+        )
+        return Reads(old and replace(old, routes=routes), new)
+
+    def _read_old(self, session: Session, span: Span, now: int, width: int) -> Read | None:
+        books = self._books
+        with give_up_old(session, books, self._database.info, now):
+            table = session.log(books.classification)
+            found = self._read(session, table, books.classification, books.rules, span, now, width)
+            complete = complete_until(session.replication)
+            return (
+                None
+                if found is None
+                else Read(span, now, found.minutes, {}, session.sequence, width, complete=complete)
+            )
+        return None
+
+    def _moved(
+        self, sources: Sources, state: State, going: Reclassification, stretch: Stretch, now: int
+    ) -> Moved | None:
+        if not going.moved or sources.old is None:
+            return None
+        return Moved(
+            sources.old,
+            self._books.classification,
+            Span(going.lo, now + AHEAD),
+            state.progress.merged,
+            going.start if stretch.history else None,
+        )
+
+    def _read(
+        self,
+        session: Session,
+        table: LogTable,
+        classification: Classification,
+        rules: Rules,
+        span: Span,
+        now: int,
+        width: int,
+        moved: Moved | None = None,
+    ) -> SpanRows | None:
+        """Read a span by one of both; None, and less at once the next time, where it has too many rows."""
+        pace = self._pace
+        found = read_rows(
+            session,
+            table,
+            classification,
+            span,
+            width=width,
+            piece=pace.split,
+            most=pace.most_rows,
+            # rows that are dated otherwise may be of any day
+            users_since=0 if moved else day_start(first_user_day(now, rules.zone), rules.zone),
+            moved=moved,
+        )
+        if found is None:
+            pace.too_many()
+        return found
+
+    def _say_progress(self) -> None:
+        percent = int(100 * self._books.reclassified_ratio)
+        if self._said < 0:
+            why = (
+                "its sums must be made anew"
+                if self._books.sums_are_stale
+                else "the settings that classify rows changed"
+            )
+            log.info("reading the log again: %s", why)
+        elif percent // 10 > self._said // 10:
+            log.info("read %d %% of the log by the new settings", percent)
+        self._said = percent
