@@ -16,7 +16,7 @@ from alert_rules.errors import RulesError
 from exporter.config import Config, ConfigError, load_config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import DatabaseError
-from exporter.process.logs import install_logging
+from exporter.logs import install_logging
 from exporter.process.serving import UsageError, backfill_moment, serving
 from exporter.process.signals import SignalReceiver
 from exporter.process.watchdog import watching

@@ -16,7 +16,7 @@ from exporter.database.failures import CLASSES, PHRASES, REFUSED_LOGINS, SQLSTAT
 from exporter.database.names import quoted, table_sql
 from exporter.database.plain import is_plain
 from exporter.database.reason import SETTING_STATES, reason
-from exporter.process.logs import mask
+from exporter.logs import mask
 
 _REFUSED = re.compile(r"permission denied for (?:[a-z]+ )?(?:table|view|schema|relation|column) (.{1,200})")
 _NAME = re.compile(r'"([^"\n]{1,200})"|(?:table|view|schema|relation|column) ([\w.$]{1,200})')

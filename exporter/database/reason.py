@@ -11,7 +11,7 @@ import psycopg
 
 from exporter.database.conninfo import SECRET_PARAMETERS, ConnInfo
 from exporter.database.plain import hidden_values, is_harmless, pieces
-from exporter.process.logs import mask
+from exporter.logs import mask
 
 _MASK = "***"
 _LONGEST = 300  # characters

@@ -57,7 +57,7 @@ def check_model_names(scene: Scene) -> list[Finding]:
 
 
 def judge_model_names(seen: Seen, routes: Sequence[Route], aliases: Mapping[str, str]) -> Finding:
-    """Models of routes that the log does not know, and the aliases that may hint it."""
+    """Models of routes that the log does not know, and the aliases that may fix it."""
     since = _since(seen)
     if not seen.models:
         return ok(MODEL_NAMES, f"not compared: no calls {since}")

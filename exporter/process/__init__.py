@@ -1,1 +1,1 @@
-"""The running process: start, signals, reloads, logs, the watchdog, and the end."""
+"""The running process: start, signals, reloads, the watchdog, and the end."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from exporter.config import Config, ConfigError, read_hmac_key
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
 from exporter.database.login import Login
-from exporter.process.logs import install_logging
+from exporter.logs import install_logging
 from exporter.process.service import Service
 from exporter.scrape.application import Exporter
 from exporter.state.store import StateError, Store

@@ -132,7 +132,7 @@ def judge_rules(groups: Sequence[Mapping[str, Any]]) -> Finding:
     if sick:
         said = first_line(sick[0].get("lastError") or "not evaluated yet: ask again in a minute")
         names = listing({rule["name"] for rule in sick})
-        return fail(RULES, f"{len(sick)} of {len(rules)} not healthy: {names}: {said}", "hint it, and reload")
+        return fail(RULES, f"{len(sick)} of {len(rules)} not healthy: {names}: {said}", "fix it, and reload")
     firing = sorted({rule["name"] for rule in alerts if rule["state"] == "firing"})
     now = f"; firing: {listing(firing)}" if firing else "; none fires"
     return ok(RULES, f"{len(alerts)} alerts and {len(rules) - len(alerts)} recordings, all healthy{now}")

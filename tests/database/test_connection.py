@@ -26,7 +26,7 @@ from exporter.database import (
     resolve_conninfo,
     translate,
 )
-from exporter.process.logs import LogfmtFormatter
+from exporter.logs import LogfmtFormatter
 from tests.servers import EmbeddedServer
 
 TRICKY = "@:/?#% \\'\"&=+ΨЖ漢😀éQX"

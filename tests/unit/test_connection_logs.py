@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.process.logs import LogfmtFormatter, install_logging, mask
+from exporter.logs import LogfmtFormatter, install_logging, mask
 
 SECRETS = st.text(st.sampled_from(list("@:/?#% \\'\"\nQXé")) | st.characters(exclude_categories=["Cs"]), min_size=3)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from exporter.config import Config, ConfigError
 from exporter.database import ConnInfo, resolve_conninfo
 from exporter.database.errors import translate
-from exporter.process.logs import LogfmtFormatter
+from exporter.logs import LogfmtFormatter
 
 SECRETS = st.text("ABCDEFGHJKMNPQRSTVWXYZ23456789", min_size=4, max_size=24).map(lambda text: f"{text}x7")
 """No piece of a word that a sentence of ours has."""
