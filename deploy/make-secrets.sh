@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes the files of secrets/ that docker-compose.yml reads. Never changes one that is there.
 #
-#   deploy/make-secrets.sh         random passwords, and says which files you have to write yourself
+#   deploy/make-secrets.sh         random passwords, and says which files you have to write yourself,
+#                                  those that still hold what the demo wrote among them
 #   deploy/make-secrets.sh demo    all of them, for docker compose --profile demo
 #
 # SECRETS_DIR, here or in .env, names another folder; a relative one is taken from the project's own folder.
@@ -19,15 +20,31 @@ umask 022
 random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 
 write() { # FILE TEXT
-  [ -e "$folder/$1" ] || printf '%s' "$2" >"$folder/$1"
+  if [ ! -e "$folder/$1" ]; then
+    printf '%s' "$2" >"$folder/$1"
+    [ "${mode:-}" != demo ] || echo "$1 $(sum "$1")" >>"$folder/.demo"
+  fi
 }
 
 ask() { # FILE WHAT
-  [ -e "$folder/$1" ] || printf 'write %s/%s: %s\n' "$folder" "$1" "$2"
+  if [ ! -e "$folder/$1" ]; then
+    printf 'write %s/%s: %s\n' "$folder" "$1" "$2"
+  elif is_the_demos "$1"; then
+    printf "write %s/%s, which still holds the demo's value: %s\n" "$folder" "$1" "$2"
+  fi
 }
 
+sum() { cksum <"$folder/$1"; }
+
+# What the demo wrote is known by its checksum, or by the demo's host names where an earlier version wrote it.
+is_the_demos() { # FILE
+  grep -qsxF "$1 $(sum "$1")" "$folder/.demo" ||
+    grep -qE '@postgres:5432/demo|//discord-receiver:' "$folder/$1"
+}
+
+mode=${1:-}
 write grafana_admin_password "$(random)"
-case ${1:-} in
+case $mode in
   demo)
     write postgres_password "$(random)"
     write grafana_database_password "$(random)"

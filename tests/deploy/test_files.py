@@ -153,9 +153,11 @@ def test_the_secrets_are_made_once_and_hidden_from_others(tmp_path: Path) -> Non
     run([*make, "demo"], folder)
     first = {file.name: file.read_text() for file in folder.iterdir()}
     assert first.pop(".gitignore") == "*\n"
+    first.pop(".demo")
     assert set(first) == set(NAMES)
     assert len(set(first.values())) == len(first)
-    assert run([*make, "demo"], folder) == run(make, folder) == ""
+    assert run([*make, "demo"], folder) == ""
+    run(make, folder)
     assert {name: (folder / name).read_text() for name in NAMES} == first
     assert folder.stat().st_mode & 0o777 == 0o700
 
@@ -169,3 +171,26 @@ def run(command: list[str], folder: Path) -> str:
 def prometheus_config() -> dict[str, Any]:
     config: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
     return config
+
+
+def test_after_the_demo_the_files_with_its_values_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    make = ["/bin/sh", str(ROOT / "deploy" / "make-secrets.sh")]
+
+    def named() -> list[str]:
+        return [line.split(":")[0].rsplit("/", 1)[1] for line in run(make, folder).splitlines()]
+
+    folder.mkdir()
+    (folder / "grafana_database_password").write_text("mine")
+    run([*make, "demo"], folder)
+    still = "which still holds the demo's value"
+    assert named() == [
+        f"{file}, {still}" for file in ("database_url", "postgres_exporter_password", "discord_webhook_url")
+    ]
+    (folder / "database_url").write_text("postgresql://ai_exporter:secret@db.example.com/app")
+    (folder / "postgres_exporter_password").unlink()
+    assert named() == ["postgres_exporter_password", f"discord_webhook_url, {still}"]
+
+    # an earlier version of the script kept no list of what it wrote
+    (folder / ".demo").unlink()
+    assert named() == ["postgres_exporter_password", f"discord_webhook_url, {still}"]

@@ -1,0 +1,107 @@
+"""`deploy/sql/uninstall.sql` takes back what the other files have made, and nothing else."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, LiteralString, cast
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from exporter.demo.schema import LAYOUTS, Layout, load_schema
+from tests.servers import PostgresServer
+
+FOLDER = Path(__file__).parents[2] / "deploy" / "sql"
+FILES = ("role_policies.sql", "dashboards.sql", "indexes.sql")
+ROLES = ["ai_exporter", "ai_grafana", "ai_postgres_exporter"]
+
+
+@pytest.fixture(params=LAYOUTS)
+def owner(
+    request: pytest.FixtureRequest, database: str, postgres: PostgresServer
+) -> Iterator["psycopg.Connection[Any]"]:
+    """Who owns the tables and may create roles, but is no superuser; the roles of the files are gone at the end."""
+    name = f"owner_{uuid.uuid4().hex[:8]}"
+    layout: Layout = request.param
+    with psycopg.connect(database, autocommit=True) as admin:
+        load_schema(admin, layout)
+        admin.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD 'x'").format(sql.Identifier(name)))
+        admin.execute(sql.SQL("GRANT pg_monitor TO {} WITH ADMIN OPTION").format(sql.Identifier(name)))
+        admin.execute(
+            sql.SQL("ALTER DATABASE {} OWNER TO {}").format(sql.Identifier(admin.info.dbname), sql.Identifier(name))
+        )
+        admin.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(sql.Identifier(name)))
+        for (table,) in admin.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+        ).fetchall():
+            admin.execute(sql.SQL("ALTER TABLE {} OWNER TO {}").format(sql.Identifier(table), sql.Identifier(name)))
+        with psycopg.connect(postgres.url(admin.info.dbname, name, "x"), autocommit=True) as connection:
+            yield connection
+        for role in ROLES:
+            if admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone() is not None:
+                admin.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
+                admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+        admin.execute(sql.SQL("ALTER DATABASE {} OWNER TO CURRENT_USER").format(sql.Identifier(admin.info.dbname)))
+        admin.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(sql.Identifier(name)))
+        admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+
+def test_nothing_of_the_roles_policies_and_views_is_left(owner: "psycopg.Connection[Any]") -> None:
+    before = _facts(owner)
+    for file in (*FILES, "role_postgres_exporter.sql"):
+        _run(owner, file)
+    assert _facts(owner) != before
+    _run(owner, "uninstall.sql")
+    assert _facts(owner) == before
+    _run(owner, "uninstall.sql")
+
+
+def test_what_was_removed_can_be_made_again(owner: "psycopg.Connection[Any]") -> None:
+    for file in FILES:
+        _run(owner, file)
+    made = _facts(owner)
+    _run(owner, "uninstall.sql")
+    for file in FILES:
+        _run(owner, file)
+    assert _facts(owner) == made
+
+
+def test_a_role_with_rights_in_another_database_is_kept_and_the_database_named(
+    owner: "psycopg.Connection[Any]", database: str, postgres: PostgresServer
+) -> None:
+    _run(owner, "role_policies.sql")
+    other = f"other_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(database, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(other)))
+    try:
+        with psycopg.connect(postgres.url(other), autocommit=True) as admin:
+            admin.execute("CREATE TABLE public.kept (id int)")
+            admin.execute("GRANT SELECT ON public.kept TO ai_exporter")
+        made = _facts(owner)
+        with pytest.raises(psycopg.errors.RaiseException, match=f"another database: {other}"):
+            _run(owner, "uninstall.sql")
+        assert _facts(owner) == made
+    finally:
+        with psycopg.connect(database, autocommit=True) as admin:
+            admin.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(other)))
+
+
+def _run(connection: "psycopg.Connection[Any]", file: str) -> None:
+    connection.execute(cast("LiteralString", (FOLDER / file).read_text()))
+
+
+def _facts(connection: "psycopg.Connection[Any]") -> list[tuple[Any, ...]]:
+    """The roles of the files, and in this database policies, schemas, and what is granted to them."""
+    return connection.execute(
+        """
+        SELECT 'role', rolname::text, '' FROM pg_roles WHERE rolname = ANY (%(roles)s)
+        UNION ALL SELECT 'policy', polname::text, polrelid::regclass::text FROM pg_policy
+        UNION ALL SELECT 'schema', nspname::text, '' FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%%'
+        UNION ALL SELECT 'granted', table_name::text, grantee::text FROM information_schema.column_privileges
+          WHERE grantee = ANY (%(roles)s)
+        UNION ALL SELECT 'view', viewname::text, '' FROM pg_views WHERE schemaname = 'ai_dashboards'
+        ORDER BY 1, 2, 3
+        """,
+        {"roles": ROLES},
+    ).fetchall()
