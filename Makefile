@@ -44,6 +44,7 @@ check: $(STAMP) ## lint, formatting, types, SQL that could be hijacked, and whet
 	$(BIN)/python -m deploy.kubernetes.build --check
 	$(BIN)/python -m tests.hijack
 	$(BIN)/python -m tests.statements --check
+	$(BIN)/python -m docs.reference --check
 
 format: $(STAMP) ## put the code into the house format
 	$(BIN)/ruff check --fix .
@@ -55,6 +56,7 @@ build: $(STAMP) ## write the generated files: rules and their tests, routing, da
 	$(BIN)/python -m deploy.kubernetes.build
 	$(BIN)/python -m tests.alerts.write
 	$(BIN)/python -m tests.statements
+	$(BIN)/python -m docs.reference
 
 bench: $(STAMP) ## a scrape against a full aggregate, a large table against a small one, the probes for late rows, false alarms
 	$(BIN)/python -m bench
