@@ -9,22 +9,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from alert_rules.adding import ACTIVE, PENDING, add_alert
-from alert_rules.annotations import RUNBOOKS
-from alert_rules.building import Compiled, Sources, compile_sources, outputs, routing, stale, write
-from alert_rules.changing import Places
-from alert_rules.channels import load_channels
-from alert_rules.errors import RulesError
-from alert_rules.explaining import explain
-from alert_rules.inventory import builtin_names, inventory, table
-from alert_rules.limits import team_limits, told_twice
-from alert_rules.loaded import Built
-from alert_rules.managing import remove, switch, unused_secrets
-from alert_rules.quantities import LIMITS, QUANTITIES
-from alert_rules.reloading import Reload, activate
-from alert_rules.runbook import write_first_runbook
-from alert_rules.servers import Servers, rule_states
-from alert_rules.source import read_source
+from alert_rules.adding.adding import ACTIVE, PENDING, add_alert
+from alert_rules.adding.changing import Places
+from alert_rules.adding.managing import remove, switch, unused_secrets
+from alert_rules.adding.runbook import write_first_runbook
+from alert_rules.compiler.duplicates import team_limits, told_twice
+from alert_rules.language.channels import load_channels
+from alert_rules.language.source import read_source
+from alert_rules.loaded.differences import Built
+from alert_rules.loaded.inventory import builtin_names, inventory, table
+from alert_rules.loaded.reloading import Reload, activate
+from alert_rules.loaded.servers import Servers, rule_states
+from alert_rules.model.errors import RulesError
+from alert_rules.output.annotations import RUNBOOKS
+from alert_rules.output.building import Compiled, Sources, compile_sources, outputs, routing, stale, write
+from alert_rules.output.explaining import explain
+from alert_rules.quantities.definitions import LIMITS, QUANTITIES
 
 FOLDER = Path("alert_rules")
 

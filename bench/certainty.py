@@ -11,11 +11,11 @@ from math import exp, inf, log, sqrt
 from random import Random
 from statistics import median
 
-from alert_rules.availability import HALF
-from alert_rules.certainty import margin_of_share, z_of
-from alert_rules.comparisons import CLEARLY
-from alert_rules.quantities import QUANTITIES
-from alert_rules.ratios import ALL_FAILED_FROM
+from alert_rules.compiler.availability import HALF
+from alert_rules.compiler.certainty import margin_of_share, z_of
+from alert_rules.compiler.comparisons import CLEARLY
+from alert_rules.quantities.definitions import QUANTITIES
+from alert_rules.quantities.ratios import ALL_FAILED_FROM
 
 SCRAPE = 15
 """Seconds between two scrapes."""

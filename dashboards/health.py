@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from alert_rules.thresholds import threshold
+from alert_rules.compiler.thresholds import threshold
 from dashboards import promql as q
 from dashboards import sql as log
 from dashboards import style

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alert_rules.thresholds import RUNGS
+from alert_rules.compiler.thresholds import RUNGS
 
 USD = "currencyUSD"
 SHARE = "percentunit"

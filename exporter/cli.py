@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from alert_rules.command import FOLDER
 from alert_rules.command import add_commands as add_rules_commands
-from alert_rules.errors import RulesError
+from alert_rules.model.errors import RulesError
 from exporter.config import Config, ConfigError, load_config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import DatabaseError
@@ -26,7 +26,7 @@ from exporter.state.store import StateError
 from exporter.web.server import WebError
 
 if TYPE_CHECKING:
-    from alert_rules.servers import Servers
+    from alert_rules.loaded.servers import Servers
     from exporter.findings import Finding
     from exporter.verify import Built
 
@@ -130,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _rule_servers(prometheus: str | None, alertmanager: str | None) -> "Servers":
     """Where rules are loaded, by flags, else by the environment; an empty address is none."""
-    from alert_rules.servers import Servers
+    from alert_rules.loaded.servers import Servers
     from exporter.verify.places import places_from
     from exporter.verify.web import Part
 
@@ -255,8 +255,8 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 def _built(alerts: Path | None, channels: Path | None) -> "Built | Finding":
     """What the files build, or the finding that they are not there or cannot be built."""
-    from alert_rules.building import Sources, compile_sources, routing
-    from alert_rules.loaded import Built
+    from alert_rules.loaded.differences import Built
+    from alert_rules.output.building import Sources, compile_sources, routing
     from exporter.verify import no_files, not_built
 
     default = FOLDER / "alerts.yaml"

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from alert_rules.promql import selectors
+from alert_rules.quantities.promql import selectors
 from tests.alerts.mutations import Mutant, Rule, identity
 from tests.alerts.promtool import Promtool
 from tests.alerts.scenario import Scenario

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from alert_rules.promql import shape
+from alert_rules.quantities.promql import shape
 
 Rule = Mapping[str, Any]
 

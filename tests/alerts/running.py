@@ -13,7 +13,7 @@ from typing import Any
 
 from testcontainers.core.container import DockerContainer
 
-from alert_rules.alertmanager import config_text, discord_template
+from alert_rules.output.alertmanager import config_text, discord_template
 from tests.e2e.programs import fetch, free_port, wait_for
 from tests.servers import docker_image, require_docker
 

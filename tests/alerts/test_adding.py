@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from alert_rules.adding import Added, Places, add_alert
-from alert_rules.channels import Channel, Channels
-from alert_rules.dimensions import Dimension
-from alert_rules.errors import RulesError
-from alert_rules.request import alert_id
+from alert_rules.adding.adding import Added, Places, add_alert
+from alert_rules.adding.request import alert_id
+from alert_rules.language.channels import Channel, Channels
+from alert_rules.model.dimensions import Dimension
+from alert_rules.model.errors import RulesError
 
 URL = "https://discord.com/api/webhooks/123456/Very-secret_token"
 OTHER_URL = "https://discord.com/api/webhooks/654321/Another-secret_token"

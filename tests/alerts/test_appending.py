@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alert_rules.appending import append_alert
-from alert_rules.errors import RulesError
+from alert_rules.adding.appending import append_alert
+from alert_rules.model.errors import RulesError
 from exporter.yaml_source import read_document
 
 SETTINGS = {"name": "new", "condition": "daily_spend > $100", "channel": "discord", "severity": "warning"}

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from alert_rules.compiling import compile_alerts
-from alert_rules.errors import RulesError
-from alert_rules.loading import parse_alerts
+from alert_rules.compiler.compiling import compile_alerts
+from alert_rules.language.loading import parse_alerts
+from alert_rules.model.errors import RulesError
 
 FILES = sorted((Path(__file__).parent / "bad").glob("*.yaml"))
 

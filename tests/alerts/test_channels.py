@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from alert_rules.channels import Channel, Channels, load_channels
-from alert_rules.errors import RulesError
+from alert_rules.language.channels import Channel, Channels, load_channels
+from alert_rules.model.errors import RulesError
 
 SHIPPED = Path(__file__).parents[2] / "alert_rules" / "channels.yaml"
 URL = "https://discord.com/api/webhooks/1/very-secret"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from alert_rules.conditions import OPERATORS, ConditionError, parse_condition
-from alert_rules.dimensions import Dimension, parse_amount
-from alert_rules.quantities import QUANTITIES
+from alert_rules.language.conditions import OPERATORS, ConditionError, parse_condition
+from alert_rules.model.dimensions import Dimension, parse_amount
+from alert_rules.quantities.definitions import QUANTITIES
 
 names = st.sampled_from(sorted(QUANTITIES))
 numbers = st.decimals(0, 10**6, places=3, allow_nan=False, allow_infinity=False).map("{:f}".format)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from alert_rules.alertmanager import RoutedAlert, Timing, alertmanager_config
-from alert_rules.channels import Channel, Channels
-from alert_rules.secrets import write_secret
+from alert_rules.adding.secrets import write_secret
+from alert_rules.language.channels import Channel, Channels
+from alert_rules.output.alertmanager import RoutedAlert, Timing, alertmanager_config
 from tests.alerts.discord_server import DiscordServer, discord_server
 from tests.alerts.running import Alertmanager, alert, alertmanager, write_config
 from tests.e2e.programs import wait_for

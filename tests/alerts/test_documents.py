@@ -7,12 +7,12 @@ import psycopg
 import pytest
 import yaml
 
-from alert_rules.building import Sources, compile_sources
-from alert_rules.compiling import compile_alerts
-from alert_rules.loading import parse_alerts
-from alert_rules.promql import selectors
-from alert_rules.quantities import QUANTITIES
-from alert_rules.spec import AlertSpec
+from alert_rules.compiler.compiling import compile_alerts
+from alert_rules.language.loading import parse_alerts
+from alert_rules.language.spec import AlertSpec
+from alert_rules.output.building import Sources, compile_sources
+from alert_rules.quantities.definitions import QUANTITIES
+from alert_rules.quantities.promql import selectors
 from exporter import catalog
 from exporter.demo.schema import LAYOUTS, Layout, load_schema
 

@@ -7,10 +7,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alert_rules.appending import append_alert
-from alert_rules.editing import remove_alert, set_disabled
-from alert_rules.errors import RulesError
-from alert_rules.request import alert_id
+from alert_rules.adding.appending import append_alert
+from alert_rules.adding.editing import remove_alert, set_disabled
+from alert_rules.adding.request import alert_id
+from alert_rules.model.errors import RulesError
 
 TWO = (
     "# top\nalerts:\n  # about a\n  - name: a   # first\n    channel: x\n\n"

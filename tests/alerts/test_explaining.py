@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import pytest
 import yaml
 
-from alert_rules.building import Compiled, Sources, compile_sources, compiled
-from alert_rules.channels import load_channels
-from alert_rules.explaining import FIXED_WINDOWS, NOT_COUNTED, NOT_UNCERTAIN, explain
-from alert_rules.loading import parse_alerts
-from alert_rules.quantities import QUANTITIES
-from alert_rules.thresholds import ALERTS_FILE
+from alert_rules.compiler.thresholds import ALERTS_FILE
+from alert_rules.language.channels import load_channels
+from alert_rules.language.loading import parse_alerts
+from alert_rules.output.building import Compiled, Sources, compile_sources, compiled
+from alert_rules.output.explaining import FIXED_WINDOWS, NOT_COUNTED, NOT_UNCERTAIN, explain
+from alert_rules.quantities.definitions import QUANTITIES
 from tests.alerts.write import FOLDER
 
 BUILT = compile_sources(Sources(ALERTS_FILE, ALERTS_FILE.with_name("channels.yaml")))

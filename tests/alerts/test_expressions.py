@@ -10,14 +10,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alert_rules.building import Sources, compile_sources, compiled
-from alert_rules.channels import load_channels
-from alert_rules.loading import parse_alerts
-from alert_rules.promql import check
-from alert_rules.quantities import QUANTITIES, Quantity
-from alert_rules.rules import Group, Rule
-from alert_rules.thresholds import ALERTS_FILE
-from alert_rules.writer import rules_text
+from alert_rules.compiler.thresholds import ALERTS_FILE
+from alert_rules.language.channels import load_channels
+from alert_rules.language.loading import parse_alerts
+from alert_rules.output.building import Sources, compile_sources, compiled
+from alert_rules.output.rules import Group, Rule
+from alert_rules.output.writer import rules_text
+from alert_rules.quantities.definitions import QUANTITIES, Quantity
+from alert_rules.quantities.promql import check
 from tests.alerts.inference import Known, Labels, WrongError, labels_of, misuses
 
 FIXTURES = Path(__file__).parent / "fixtures" / "alerts.yaml"

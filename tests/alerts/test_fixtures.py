@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alert_rules.building import Sources, compile_sources, outputs
-from alert_rules.thresholds import ALERTS_FILE
+from alert_rules.compiler.thresholds import ALERTS_FILE
+from alert_rules.output.building import Sources, compile_sources, outputs
 from tests.alerts.fixture_scenarios import alerts_seen, scenarios
 from tests.alerts.promtool import promtool
 from tests.alerts.write import file_text

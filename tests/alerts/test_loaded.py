@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from alert_rules.alertmanager import config_text
-from alert_rules.building import RULES_FILE, Compiled, Sources, compile_sources, compiled, outputs, routing
-from alert_rules.channels import load_channels
-from alert_rules.loaded import Built, Difference, config_differences, rule_differences
-from alert_rules.loading import parse_alerts
+from alert_rules.language.channels import load_channels
+from alert_rules.language.loading import parse_alerts
+from alert_rules.loaded.differences import Built, Difference, config_differences, rule_differences
+from alert_rules.output.alertmanager import config_text
+from alert_rules.output.building import RULES_FILE, Compiled, Sources, compile_sources, compiled, outputs, routing
 from tests.alerts.running import alertmanager, write_config
 from tests.e2e.programs import fetch, prometheus_with
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
-from alert_rules.alertmanager import Timing, alertmanager_config
-from alert_rules.building import Compiled, compiled, routed
-from alert_rules.channels import Channel, Channels
-from alert_rules.implications import Implication, implications
-from alert_rules.limits import team_limits, told_twice
-from alert_rules.loading import parse_alerts
-from alert_rules.thresholds import ALERTS_FILE
+from alert_rules.compiler.duplicates import team_limits, told_twice
+from alert_rules.compiler.implications import Implication, implications
+from alert_rules.compiler.thresholds import ALERTS_FILE
+from alert_rules.language.channels import Channel, Channels
+from alert_rules.language.loading import parse_alerts
+from alert_rules.output.alertmanager import Timing, alertmanager_config
+from alert_rules.output.building import Compiled, compiled, routed
 from exporter.cli import main
 from tests.alerts.discord_server import DiscordServer, discord_server
 from tests.alerts.running import Alertmanager, alert, alertmanager, write_config

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alert_rules.compiling import compile_alerts
-from alert_rules.conditions import parse_condition
-from alert_rules.errors import RulesError
-from alert_rules.loading import parse_alerts
-from alert_rules.proposing import propose
+from alert_rules.compiler.compiling import compile_alerts
+from alert_rules.compiler.proposing import propose
+from alert_rules.language.conditions import parse_condition
+from alert_rules.language.loading import parse_alerts
+from alert_rules.model.errors import RulesError
 
 DOLLARS = ", since amounts are in US dollars"
 MEANT = {

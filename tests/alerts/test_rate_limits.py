@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from alert_rules.alertmanager import Timing, alertmanager_config
-from alert_rules.channels import Channel, Channels
+from alert_rules.language.channels import Channel, Channels
+from alert_rules.output.alertmanager import Timing, alertmanager_config
 from deploy.discord_receiver import Answer, DiscordReceiver
 from tests.alerts.discord_server import DiscordServer
 from tests.alerts.running import Alertmanager, alert, alertmanager, write_config

@@ -6,8 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alert_rules.alertmanager import RoutedAlert, alertmanager_config, config_text, discord_template, for_old_amtool
-from alert_rules.channels import Channel, Channels, load_channels
+from alert_rules.language.channels import Channel, Channels, load_channels
+from alert_rules.output.alertmanager import (
+    RoutedAlert,
+    alertmanager_config,
+    config_text,
+    discord_template,
+    for_old_amtool,
+)
 from tests.alerts.running import amtool, write_config
 
 SECRETS = "/etc/alertmanager/secrets"

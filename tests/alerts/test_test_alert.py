@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from alert_rules.alertmanager import RoutedAlert, Timing, alertmanager_config
-from alert_rules.channels import Channel, Channels
+from alert_rules.language.channels import Channel, Channels
+from alert_rules.output.alertmanager import RoutedAlert, Timing, alertmanager_config
 from deploy.discord_receiver import Answer
 from exporter.findings import Finding, Level
 from exporter.verify import alertmanager as verify_alertmanager

@@ -13,7 +13,7 @@ from typing import Any
 import promql_parser
 import pytest
 
-from alert_rules.thresholds import RUNGS, threshold
+from alert_rules.compiler.thresholds import RUNGS, threshold
 from dashboards.command import GENERATED, rendered
 from dashboards.render import each_panel
 from dashboards.settings import Settings

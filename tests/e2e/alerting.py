@@ -8,13 +8,13 @@ from typing import Any
 
 import yaml
 
-from alert_rules.alertmanager import Timing, alertmanager_config
-from alert_rules.building import RULES_FILE, compiled, outputs, routed
-from alert_rules.channels import Channel, Channels
-from alert_rules.conventions import JOB
-from alert_rules.implications import implications
-from alert_rules.loading import parse_alerts
-from alert_rules.thresholds import ALERTS_FILE
+from alert_rules.compiler.implications import implications
+from alert_rules.compiler.thresholds import ALERTS_FILE
+from alert_rules.language.channels import Channel, Channels
+from alert_rules.language.loading import parse_alerts
+from alert_rules.model.conventions import JOB
+from alert_rules.output.alertmanager import Timing, alertmanager_config
+from alert_rules.output.building import RULES_FILE, compiled, outputs, routed
 from deploy.discord_receiver import DiscordReceiver
 from tests.alerts.running import alertmanager, write_config
 from tests.e2e.programs import Prometheus, prometheus_with, wait_for

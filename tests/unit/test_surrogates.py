@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alert_rules.adding import Places, add_alert
-from alert_rules.channels import Channel, Channels, load_channels
-from alert_rules.dimensions import Dimension
-from alert_rules.errors import RulesError
-from alert_rules.loading import parse_alerts
+from alert_rules.adding.adding import Places, add_alert
+from alert_rules.language.channels import Channel, Channels, load_channels
+from alert_rules.language.loading import parse_alerts
+from alert_rules.model.dimensions import Dimension
+from alert_rules.model.errors import RulesError
 from exporter.config import ConfigError, load_config
 from exporter.web.config import read_web_file
 from exporter.yaml_source import read_document

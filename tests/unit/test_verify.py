@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alert_rules.alertmanager import alertmanager_config
-from alert_rules.channels import Channel, Channels
-from alert_rules.conventions import JOB
+from alert_rules.language.channels import Channel, Channels
+from alert_rules.model.conventions import JOB
+from alert_rules.output.alertmanager import alertmanager_config
 from exporter import cli
 from exporter.alerting import TRY_SECONDS
 from exporter.config import ConfigError

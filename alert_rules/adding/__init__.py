@@ -1,0 +1,1 @@
+"""Change alerts.yaml: add, remove, disable and enable an alert."""

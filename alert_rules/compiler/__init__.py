@@ -1,0 +1,1 @@
+"""From alerts as written to compiled alerts."""

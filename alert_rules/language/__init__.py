@@ -1,0 +1,1 @@
+"""What people write: alerts.yaml and channels.yaml, read and checked."""

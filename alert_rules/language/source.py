@@ -1,0 +1,57 @@
+"""A YAML file that people write, and where its values stand."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from alert_rules.model.errors import Problem, wrong
+from exporter.yaml_source import Document, Place, SettingPath, read_document
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file's name and where its values stand, to point at them."""
+
+    file: str
+    document: Document
+
+    def place(self, path: SettingPath) -> Place:
+        """Where a value begins; of what is not in the file, where the nearest thing around it does."""
+        for length in range(len(path), -1, -1):
+            if path[:length] in self.document.values:
+                return self.document.values[path[:length]]
+        return Place(1, 1)
+
+    def problem(self, path: SettingPath, found: str, hint: str, offset: int = 0) -> Problem:
+        """A mistake in a value, `offset` characters behind its beginning."""
+        place = self.place(path)
+        return Problem(self.file, place.line, place.column + offset, found, hint)
+
+    def key_problem(self, path: SettingPath, found: str, hint: str) -> Problem:
+        """A mistake in a setting's name, or one that concerns name and value together."""
+        place = self.document.keys.get(path) or self.place(path)
+        return Problem(self.file, place.line, place.column, found, hint)
+
+    def where(self, path: SettingPath) -> str:
+        """`file:line:column` of a setting's name; of one that is not in the file, of what would hold it."""
+        known = (path[:length] for length in range(len(path), -1, -1))
+        places = (self.document.keys.get(part) or self.document.values.get(part) for part in known)
+        place = next((place for place in places if place), Place(1, 1))
+        return f"{self.file}:{place.line}:{place.column}"
+
+    @property
+    def flaws(self) -> list[Problem]:
+        """What makes the text no YAML, or not plain YAML."""
+        return [
+            Problem(self.file, f.line, f.column, f"{f.path[-1]}: {f.found}" if f.path else f.found, f.hint)
+            for f in self.document.flaws
+        ]
+
+
+def read_source(path: Path) -> Source:
+    """Read a file. Raises `RulesError` where it cannot be read at all; flaws of its text are left to the caller."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        found = error.strerror or "unreadable"
+        raise wrong([Problem(str(path), 1, 1, found, "name a file that can be read")]) from None
+    return Source(str(path), read_document(content))

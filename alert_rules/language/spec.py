@@ -1,0 +1,124 @@
+"""What an author writes in `alerts.yaml`: the fields, their forms, and all mistakes of a file at once."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic_core import PydanticCustomError
+
+from alert_rules.model.conventions import CHANNEL_NAME, LONGEST_NAME
+from alert_rules.model.dimensions import Dimension, parse_amount
+
+Severity = Literal["critical", "warning", "info"]
+
+_NAME = re.compile(r"[^\x00-\x1f\x7f/\\]+")
+_CHANNEL = re.compile(CHANNEL_NAME)
+_WHOLE_SECONDS = "write a duration of whole seconds like 30s, 5m or 1h"
+
+
+def _error(hint: str) -> PydanticCustomError:
+    return PydanticCustomError("setting", "{hint}", {"hint": hint})
+
+
+def _seconds(value: object) -> int:
+    amount = parse_amount(value) if isinstance(value, str) else None
+    if amount is None or amount.dimension is not Dimension.DURATION or amount.value % 1:
+        raise _error(_WHOLE_SECONDS)
+    return int(amount.value)
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value) or value != value.strip() or value.startswith(".") or len(value) > LONGEST_NAME:
+        raise _error(f"write up to {LONGEST_NAME} characters without slashes: the runbook's file has this name")
+    return value
+
+
+def _summary(value: str) -> str:
+    if "{{" in value:
+        raise _error("leave {{ out: Prometheus would read it as a template; messages carry the value by themselves")
+    return value
+
+
+def _one_or_several(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _channel(value: str) -> str:
+    if not _CHANNEL.fullmatch(value):
+        raise _error("write a channel's name as in channels.yaml: small letters, digits, - and _")
+    return value
+
+
+def _window(value: int) -> int:
+    if not 60 <= value <= 86400:
+        raise _error("write a window from 1m to 24h")
+    return value
+
+
+def _wait(value: int) -> int:
+    if value > 86400:
+        raise _error("write 24h at most")
+    return value
+
+
+def _link(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s{}]+", value):
+        raise _error("write an address that begins with http:// or https://")
+    return value.rstrip("/")
+
+
+def _no_flag(value: object) -> object:
+    if isinstance(value, bool):
+        raise _error("write a number")
+    return value
+
+
+Text = Annotated[str, Strict()]
+Threshold = Annotated[float, BeforeValidator(_no_flag), Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[int, BeforeValidator(_seconds)]
+
+
+class AlertSpec(BaseModel):
+    """One alert as written. `condition`, or the admin API's `type` with one `threshold_…`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[Text, AfterValidator(_name)]
+    condition: Text | None = None
+    type: Text | None = None
+    threshold_usd: Threshold | None = None
+    threshold_percent: Threshold | None = None
+    threshold_ms: Threshold | None = None
+    threshold_seconds: Threshold | None = None
+    threshold: Threshold | None = None
+    channel: Annotated[
+        list[Annotated[Text, AfterValidator(_channel)]], BeforeValidator(_one_or_several), Field(min_length=1)
+    ]
+    severity: Severity | None = None
+    rungs: Annotated[dict[Text, Severity], Field(min_length=1)] | None = None
+    by: Annotated[list[Text], BeforeValidator(_one_or_several), Field(min_length=1)] | None = None
+    for_: Annotated[Seconds, AfterValidator(_wait)] | None = Field(None, alias="for")
+    keep_firing_for: Annotated[Seconds, AfterValidator(_wait)] | None = None
+    window: Annotated[Seconds, AfterValidator(_window)] | None = None
+    min_operations: Annotated[int, Strict(), Field(ge=1, le=1_000_000)] | None = None
+    certainty: Literal["high", "none"] | None = None
+    summary: Annotated[Text, Field(min_length=1, max_length=200), AfterValidator(_summary)] | None = None
+    disabled: Annotated[bool, Strict()] = False
+
+
+class Links(BaseModel):
+    """Where messages link to. Without `runbooks` they name the page's path in this project."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    grafana: Annotated[Text, AfterValidator(_link)] = "http://localhost:3000"
+    runbooks: Annotated[Text, AfterValidator(_link)] | None = None
+
+
+class AlertsFile(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    alerts: Annotated[list[AlertSpec], Field(min_length=1)]
+    links: Links = Links()

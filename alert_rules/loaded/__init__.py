@@ -1,0 +1,1 @@
+"""What the running servers have loaded, compared with what is built."""

@@ -1,0 +1,1 @@
+"""The ground of the compiler: alerts, amounts and names. It imports no other wing."""

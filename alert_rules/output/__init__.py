@@ -1,0 +1,1 @@
+"""From compiled alerts to the generated files."""

@@ -1,0 +1,263 @@
+"""What a message says of an alert: Prometheus templates, filled in at every evaluation."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from alert_rules.language.conditions import OPERATORS
+from alert_rules.language.spec import Links
+from alert_rules.model.alerts import Alert, Limit, Reason, Variant
+from alert_rules.model.conventions import UNKNOWN_AFTER, WIDE_WINDOW
+from alert_rules.model.dimensions import Dimension, shown
+from alert_rules.quantities.contributors import Contributors
+from alert_rules.quantities.definitions import MODEL_TIMEOUTS, QUANTITIES
+from alert_rules.quantities.recordings import known_jobs
+
+RUNBOOKS = "docs/runbooks"
+"""The folder of the runbooks in this project: a page for each alert, of the alert's name."""
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """`value` is the figure in its unit; `contributors` three lines at most, the biggest first, and one for the rest.
+
+    `rank` is a text that is the greater, the worse the alert is within its group: messages name the worst first, while
+    labels, which say which alert it is, do not change with it. `budget_day_ends` is the second at which the day or
+    month ends that a figure is of: what resolves then has not been fixed. `unknown_from` is the second from which an
+    end means only that nothing is known any more. `job` is there where there are several jobs. Empty ones are left out.
+    """
+
+    summary: str
+    description: str
+    value: str = ""
+    rank: str = ""
+    contributors: str = ""
+    budget_day_ends: str = ""
+    budget_period: str = ""
+    unknown_from: str = ""
+    runbook_url: str = ""
+    dashboard_url: str = ""
+    job: str = ""
+
+
+def annotations(alert: Alert, variant: Variant, links: Links) -> Annotations:
+    """The annotations of one rule."""
+    return Annotations(
+        alert.summary,
+        _description(variant),
+        _value(variant),
+        _rank(variant),
+        _causes(variant),
+        second(f"{variant.ends}{{$of}}", ()) if variant.ends else "",
+        "month" if ":month" in variant.ends else "",
+        _unknown_from(alert, variant),
+        runbook_url(alert.name, links),
+        dashboard_url(alert.dashboard, variant.by, links),
+        job_of_several(),
+    )
+
+
+def runbook_url(name: str, links: Links) -> str:
+    """Where the runbook of an alert stands."""
+    return f"{links.runbooks or RUNBOOKS}/{quote(name)}.md"
+
+
+def dashboard_url(uid: str, by: Iterable[str], links: Links) -> str:
+    """The dashboard that shows the figure, with its variables set to the alert's labels."""
+    words = [f"var-{label}={{{{ $labels.{label} | urlquery }}}}" for label in by if label in _VARIABLES]
+    return f"{links.grafana}/d/{uid}" + ("?" + "&".join(words) if words else "")
+
+
+_VARIABLES = ("operation", "model", "user")
+
+
+def job_of_several() -> str:
+    """The job of an alert, where Prometheus has seen exporters of several jobs; else nothing."""
+    return f"{{{{ if query `count({known_jobs().name}) > 1` }}}}{{{{ $labels.job }}}}{{{{ end }}}}"
+
+
+def _value(variant: Variant) -> str:
+    if variant.reasons:
+        return _reasons(variant, [reason.short for reason in variant.reasons], ", ", "not known")
+    return shown(variant.dimension)
+
+
+def _description(variant: Variant) -> str:
+    value, counts = shown(variant.dimension), _counts(variant)
+    if variant.reasons:
+        return _reasons(variant, [reason.sentence for reason in variant.reasons], ". ", variant.sentence) + "."
+    if variant.sentence:
+        return variant.sentence.format(value=value)
+    subject = variant.subject
+    if variant.ends and not variant.by:
+        subject = f"The team's {subject[0].lower()}{subject[1:]}"
+    of = "".join(f" of {_NOUNS.get(label, label)} {{{{ $labels.{label} }}}}" for label in variant.by)
+    limit = variant.limit.noun
+    if variant.limit.query:
+        limit += f" of {_looked_up(variant.limit, variant.dimension)}"
+    also = f" {variant.also}" if variant.also else ""
+    return f"{subject}{of} is {value}{counts}, {variant.relation} {limit}{also}."
+
+
+def _counts(variant: Variant) -> str:
+    """How many calls a figure is of: ` (3 of 42 calls)`, ` (over 42 calls in the last hour)`; nothing if not known."""
+    figure = variant.counted
+    if figure is None:
+        return ""
+    calls = _number(figure.calls + "{$of}", variant.by)
+    if variant.dimension is Dimension.RATIO and figure.numerator:
+        calls = f"{_number(figure.numerator + '{$of}', variant.by)} of {calls}"
+    else:
+        calls = f"over {calls}"
+    wide = _query(f"{figure.window}{{$of}} == {WIDE_WINDOW}", variant.by)
+    known = _query(figure.calls + "{$of}", variant.by)
+    hour = f"{{{{ if {wide} }}}} in the last hour{{{{ end }}}}"
+    return f"{{{{ if {known} }}}} ({calls} calls{hour}){{{{ end }}}}"
+
+
+def _took(variant: Variant) -> str:
+    if not variant.took:
+        return ""
+    took = shown(Dimension.DURATION, "(. | first | value)")
+    return f"{{{{ with {_query(variant.took, variant.by)} }}}}; on average they took {took}{{{{ end }}}}"
+
+
+def _number(expr: str, by: Iterable[str]) -> str:
+    return f'{{{{ with {_query(expr, by)} }}}}{{{{ . | first | value | printf "%.0f" }}}}{{{{ end }}}}'
+
+
+def _rank(variant: Variant) -> str:
+    """How bad an alert is: the team's before each user's, and then how far the figure is past its limit."""
+    tier = _TIERS.get(variant.labels.get("scope", ""), 1)
+    lowest_first = variant.relation in (OPERATORS["<"], OPERATORS["<="])
+    # a call costs thousandths of a cent; for other figures, more digits mean nothing
+    digits = 9 if variant.dimension is Dimension.MONEY and not variant.limit.query else 3
+    form = f'"{tier}%0{_WHOLE_DIGITS + 1 + digits}.{digits}f"'
+    text = f"{{{{ printf {form} $value }}}}"
+    if variant.limit.query:
+        limit = variant.limit.query
+        past = f"{limit} / on () (vector({{$value}}) > 0)" if lowest_first else f"{{$value}} / ({limit} > 0)"
+    elif lowest_first:
+        past = "1 / (vector({$value}) > 0)"
+    else:
+        return text
+    # a limit of 0, or a figure that fell to 0: nothing is further past it
+    most, query = f"{tier}{'9' * _WHOLE_DIGITS}", _query(past, variant.limit.by)
+    return f"{{{{ with {query} }}}}{{{{ . | first | value | printf {form} }}}}{{{{ else }}}}{most}{{{{ end }}}}"
+
+
+_WHOLE_DIGITS = 14
+_TIERS = {"team": 3, "unlisted": 2}
+
+
+_NOUNS = {"user": "user", "operation": "operation", "model": "model", "status": "status"}
+
+
+def _looked_up(limit: Limit, dimension: Dimension) -> str:
+    query = _query(limit.query, limit.by)
+    return f"{{{{ with {query} }}}}{{{{ $found := . | first | value }}}}{shown(dimension, '$found')}{{{{ end }}}}"
+
+
+def _contributors(causes: Contributors, by: Iterable[str]) -> str:
+    def over(calls: str) -> str:
+        return f" over {_calls(_query(calls, by, causes.named))}" if calls else ""
+
+    line = f"{causes.line}: {shown(causes.dimension, '.Value')}{over(causes.calls)}"
+    lines = f"{{{{ range {_query(causes.top, by)} }}}}{line}\n{{{{ end }}}}"
+    if not causes.rest:
+        return lines
+    value = shown(causes.dimension, "(. | first | value)")
+    return f"{lines}{{{{ with {_query(causes.rest, by)} }}}}others: {value}{over(causes.rest_calls)}\n{{{{ end }}}}"
+
+
+def _calls(query: str) -> str:
+    """`1 call`, `12 calls`."""
+    number = '{{ . | first | value | printf "%.0f" }}'
+    return f"{{{{ with {query} }}}}{number} call{{{{ if ne (. | first | value) 1.0 }}}}s{{{{ end }}}}{{{{ end }}}}"
+
+
+def _causes(variant: Variant) -> str:
+    if not variant.reasons:
+        return "" if variant.contributors is None else _contributors(variant.contributors, variant.by)
+    # of the first reason that holds
+    told = "{{ else ".join(
+        f"if {_query(reason.query + '{$of}', variant.by)} }}}}"
+        + ("" if reason.contributors is None else _contributors(reason.contributors, variant.by))
+        for reason in variant.reasons
+    )
+    return f"{{{{ {told}{{{{ end }}}}"
+
+
+def _unknown_from(alert: Alert, variant: Variant) -> str:
+    if not variant.unknown_from:
+        return ""
+    # a later second than this is set anew at each evaluation: it is not the end yet
+    ahead = f"{variant.unknown_from}{{$of}} < time() + {UNKNOWN_AFTER}"
+    # the alert resolves when it has been kept firing for as long
+    return second(f"({ahead}) + {alert.keep}", variant.by)
+
+
+def second(query: str, by: Iterable[str]) -> str:
+    """A point of time that an expression yields for the alert's own labels, in whole seconds; empty for none."""
+    return f'{{{{ with {_query(query, by)} }}}}{{{{ . | first | value | printf "%.0f" }}}}{{{{ end }}}}'
+
+
+def _reasons(variant: Variant, texts: Iterable[str], joint: str, otherwise: str) -> str:
+    """A text for each reason that holds, and `otherwise` where none does."""
+    names = [f"$reason{number}" for number in range(len(variant.reasons))]
+    asked = "".join(
+        f"{{{{ {name} := {_query(reason.query + '{$of}', variant.by)} }}}}"
+        for name, reason in zip(names, variant.reasons, strict=True)
+    )
+    told = ""
+    for number, (name, reason, text) in enumerate(zip(names, variant.reasons, texts, strict=True)):
+        of = {
+            "timeout": _timeout(),
+            "counts": _own_counts(variant, reason, _counts),
+            "took": _own_counts(variant, reason, _took),
+        }
+        said = text.format(value=shown(reason.dimension, "$found"), **of)
+        between = f"{{{{ if or {' '.join(names[:number])} }}}}{joint}{{{{ end }}}}" if number else ""
+        told += f"{{{{ with {name} }}}}{between}{{{{ $found := . | first | value }}}}{said}{{{{ end }}}}"
+    if otherwise:
+        told += f"{{{{ if not (or {' '.join(names)}) }}}}{otherwise.format()}{{{{ end }}}}"
+    return asked + told
+
+
+def _own_counts(variant: Variant, reason: Reason, tell: Callable[[Variant], str]) -> str:
+    """Counts of the variant's figure, left out where they no longer belong to the reason."""
+    told = tell(variant)
+    if not told or not reason.unless:
+        return told
+    return f"{{{{ if not ({_query(reason.unless, variant.by)}) }}}}{told}{{{{ end }}}}"
+
+
+def _timeout() -> str:
+    return _looked_up(Limit("", MODEL_TIMEOUTS.value + "{$of}", MODEL_TIMEOUTS.by), Dimension.DURATION)
+
+
+def _query(expr: str, by: Iterable[str], named: Iterable[str] = ()) -> str:
+    """A template's call that runs an expression for the alert's own labels, whatever characters they contain.
+
+    In the expression `{$of}` stands for the matchers of these labels, `{$one}` for these and those of the sample that
+    is being shown, and `{$value}` for the alert's value.
+    """
+    own = {label: f"$labels.{label}" for label in ("job", *by)}
+    matchers = {"of": own, "one": {**own, **{label: f".Labels.{label}" for label in named}}}
+    values: list[str] = []
+
+    def spelled(found: re.Match[str]) -> str:
+        if found[1] == "value":
+            values.append("$value")
+            return "%g"
+        values.extend(matchers[found[1]].values())
+        return "{" + ",".join(f"{label}=%q" for label in matchers[found[1]]) + "}"
+
+    text = re.sub(r"\{\$(of|one|value)\}", spelled, expr.replace("%", "%%"))
+    return f"query (printf `{text}` {' '.join(values)})"
+
+
+def dashboards() -> frozenset[str]:
+    """The uids of all dashboards that alerts link to."""
+    return frozenset(quantity.dashboard for quantity in QUANTITIES.values()) | {"ai-health"}

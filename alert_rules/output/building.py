@@ -1,0 +1,120 @@
+"""All that is generated, from the two files that people write."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alert_rules.compiler.builtin_alerts import companions_group
+from alert_rules.compiler.compiling import compile_alerts
+from alert_rules.compiler.implications import implications
+from alert_rules.language.channels import Channels, load_channels
+from alert_rules.language.loading import Alerts, load_alerts
+from alert_rules.model.alerts import Alert
+from alert_rules.model.errors import RulesError
+from alert_rules.output.alertmanager import (
+    TEMPLATE_FILE,
+    RoutedAlert,
+    alertmanager_config,
+    config_text,
+    discord_template,
+    for_old_amtool,
+)
+from alert_rules.output.files import replace_file
+from alert_rules.output.rules import Group, rules_group
+from alert_rules.output.writer import rules_text
+
+RULES_FILE = "rules.yml"
+ALERTMANAGER_FILE = "alertmanager.yml"
+OLD_AMTOOL_FILE = "alertmanager-for-old-amtool.yml"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What people write."""
+
+    alerts: Path
+    channels: Path
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The sources, understood."""
+
+    alerts: tuple[Alert, ...]
+    groups: tuple[Group, ...]
+    channels: Channels
+
+
+def compile_sources(sources: Sources) -> Compiled:
+    """Read and compile both files. Raises `RulesError` with every mistake in them."""
+    channels = load_channels(sources.channels)
+    return compiled(load_alerts(sources.alerts), channels)
+
+
+def compiled(written: Alerts, channels: Channels) -> Compiled:
+    """The same for alerts that are read already."""
+    alerts = compile_alerts(written, channels.names)
+    named = {channel for alert in alerts for channel in alert.channels}
+    enabled = [alert for alert in alerts if not alert.disabled]
+    groups = (rules_group(enabled, written.links), companions_group(named, written.links))
+    return Compiled(alerts, tuple(group for group in groups if group.rules), channels)
+
+
+def routed(built: Compiled) -> list[RoutedAlert]:
+    """What Alertmanager's routing must know of the alerts."""
+    below = {
+        (alert.name, rung.label): tuple(milder.label for milder in alert.rungs[:number])
+        for alert in built.alerts
+        for number, rung in enumerate(alert.rungs)
+    }
+    rules = [rule for group in built.groups for rule in group.rules if rule.is_alert]
+    return [
+        RoutedAlert(
+            rule.name,
+            rule.labels["severity"],
+            tuple(rule.labels["channel"].split(",")),
+            rung := rule.labels.get("rung", ""),
+            below.get((rule.name, rung), ()),
+        )
+        for rule in rules
+    ]
+
+
+def routing(built: Compiled) -> dict[str, Any]:
+    """Alertmanager's configuration."""
+    return alertmanager_config(built.channels, routed(built), implied=implications(built.alerts))
+
+
+def outputs(built: Compiled) -> dict[str, str]:
+    """The generated files by name: the same texts for the same sources."""
+    config = routing(built)
+    return {
+        RULES_FILE: rules_text(built.groups),
+        ALERTMANAGER_FILE: config_text(config),
+        OLD_AMTOOL_FILE: config_text(for_old_amtool(config)),
+        TEMPLATE_FILE: discord_template(),
+    }
+
+
+def write(folder: Path, texts: dict[str, str]) -> None:
+    """Write the generated files, each whole or not at all. Raises `RulesError` where they cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            replace_file(folder / name, text.encode(), 0o644)
+    except OSError as error:
+        raise RulesError(
+            [f"{error.filename or folder}: {error.strerror} — name a folder that can be written"]
+        ) from None
+
+
+def stale(folder: Path, texts: dict[str, str]) -> list[str]:
+    """The names of generated files that are not what the sources make now."""
+    return [name for name, text in texts.items() if not _holds(folder / name, text)]
+
+
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() == text.encode()
+    except OSError:
+        return False

@@ -1,0 +1,1 @@
+"""The quantities that a condition can name, as PromQL."""

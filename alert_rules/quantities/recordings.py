@@ -1,0 +1,305 @@
+"""How rules read a figure: what is recorded at each evaluation, and what stands in while nobody reads the log."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alert_rules.model.conventions import WIDE_WINDOW, duration
+from alert_rules.quantities.promql import promql
+from exporter import catalog
+
+JOB_LABEL = "job"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording rule. Names are `level:metric:operation`, the level being the labels that are left."""
+
+    name: str
+    expr: str
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a figure counted over one window of `seconds`, as records: `counted` by `calls`.
+
+    Where the figure is a `quantile`, `counted` are the buckets, and `least` the fewest calls that it is made of.
+    """
+
+    seconds: int
+    calls: str
+    counted: str
+    quantile: float | None = None
+    least: int = 1
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A quantity as rules read it.
+
+    `value` is a record's name or an expression with the labels `job` and `by`. `recordings` are in the order of their
+    evaluation. Where a gap leaves no value, `held` records the last one through it, and the alert goes by that for what
+    is firing. `live` records only what is read now; `ends`, by job, the end of the day or month that money is of.
+
+    `calls` and `numerator` record the counts that a ratio, a mean or a quantile is made of, in the window that it is
+    taken over, and `window` records how many seconds that window has. They have the labels of the value, are held with
+    it, and are empty where there is no such thing: a quantile has no numerator. `tallies` are the counts of each window
+    that it may be taken over, the shortest first. So many calls as `outage` says are enough where they all
+    failed. `is_share` says that what is counted are calls.
+    """
+
+    value: str
+    by: tuple[str, ...]
+    recordings: tuple[Recording, ...] = ()
+    held: str = ""
+    ends: str = ""
+    live: str = ""
+    calls: str = ""
+    numerator: str = ""
+    window: str = ""
+    tallies: tuple[Tally, ...] = ()
+    outage: int = 0
+    is_share: bool = False
+
+    @property
+    def labels(self) -> str:
+        """The labels of the value, as a matching clause takes them."""
+        return ", ".join((JOB_LABEL, *self.by))
+
+    def for_alert(self, firing: str) -> str:
+        """The expression to compare; `firing` selects the alert's own `ALERTS` series."""
+        if not self.held:
+            return self.value
+        return promql(
+            "($value or ($held and on ($labels) $firing))",
+            value=self.value,
+            held=self.held,
+            labels=self.labels,
+            firing=firing,
+        )
+
+
+def level(by: Sequence[str]) -> str:
+    """The first part of a record's name: `level(("user",)) == "job_user"`."""
+    return "_".join((JOB_LABEL, *by))
+
+
+LOG_IS_READ = promql("$LOG_UP == 1")
+"""The replicas that read the log now."""
+
+BUDGETS_ARE_READ = promql('($COLLECTOR_SUCCESS{collector="budgets"} == 1 and on (job, instance) $LOG_UP == 1)')
+"""The replicas that show limits now; none does while it catches up, though it reads them."""
+
+
+def spend(metric: str, by: tuple[str, ...], window: str) -> Figure:
+    """Money of the present calendar `window` (day or month), summed within a replica, the highest of all replicas.
+
+    While no replica reads the log, the last figure stands until the end of the window that it is of.
+    """
+    present = promql(
+        '$metric and on (job, instance) $WINDOW_END{window="$window"} > time()', metric=metric, window=window
+    )
+    if set(by) != set(catalog.ALL[metric].labels):
+        present = promql("sum by (job, instance$by) ($present)", by, present=present)
+    read = promql("max by (job$by) ($present)", by, present=present)
+    return _carried(Recording(f"{level(by)}:{metric}:sum", read), by, window_end(window))
+
+
+def projection(metric: str, by: tuple[str, ...]) -> Figure:
+    """The day's spend at its end if it goes on at the day's average pace; none in the day's first two hours.
+
+    The windows of day and month are paired by their label until one condition keeps the day that goes on.
+    """
+    read = promql(
+        """
+        max by (job$by) (
+          sum by (job, instance$by) ($metric) * on (job, instance) $many
+            (
+              ($WINDOW_END - $WINDOW_START) / (time() - $WINDOW_START >= 7200)
+              and $WINDOW_END{window="day"} > time()
+            )
+        )
+        """,
+        by,
+        metric=metric,
+        many="group_left ()" if by else "",
+    )
+    return _carried(Recording(f"{level(by)}:{metric}:projected", read), by, window_end("day"))
+
+
+def unlisted_users(spent: Figure, allowed: Figure) -> Figure:
+    """How many users are over their daily limit without a series of their own; `spent` and `allowed` are by user."""
+    listed = Recording(
+        "job:ai_budget_users:listed",
+        promql(
+            "count by (job) ($spent > $allowed)",
+            spent=spent.live,
+            allowed=allowed.live,
+        ),
+    )
+    exceeded = Recording(
+        "job:ai_budget_users:exceeded",
+        promql(
+            """
+            max by (job) (
+              $BUDGET_USERS{state="exceeded"} and on (job, instance) $WINDOW_END{window="day"} > time()
+            )
+            """
+        ),
+    )
+    unlisted = Recording(
+        "job:ai_budget_users:unlisted",
+        promql("($exceeded - $listed) or $exceeded", exceeded=exceeded.name, listed=listed.name),
+    )
+    # an end of their own: the table of budgets may fail over a midnight at which the log is read
+    day = window_end("day")
+    end = _kept(
+        Recording(f"{unlisted.name}_window_end", promql("$day and $unlisted", day=day[0].name, unlisted=unlisted.name)),
+        " > time()",
+        BUDGETS_ARE_READ,
+    )
+    carried = f"{unlisted.name}_carried"
+    # the end goes by the same table: where it is kept, so is the count
+    kept = promql("$live or ($carried and $end)", live=unlisted.name, carried=carried, end=end[-1].name)
+    needed = (*spent.recordings, *allowed.recordings, listed, exceeded, day[0], unlisted, *end)
+    return Figure(carried, (), (*needed, Recording(carried, kept)), ends=end[-1].name, live=unlisted.name)
+
+
+def spend_without_limit() -> Figure:
+    """Today's spend of each user who has no daily limit, where others have one; of those that are users at all.
+
+    It asks replicas that know the budgets. While none does, what was known stands until the end of its day.
+    """
+    live = Recording(
+        "job_user:ai_user_spend_without_limit_usd:max",
+        promql(
+            """
+            max by (job, user) (
+              $USER_SPEND_TODAY{user!~"other|unattributed"}
+                and on (job, instance) $COLLECTOR_SUCCESS{collector="budgets"} == 1
+                and on (job, instance) $WINDOW_END{window="day"} > time()
+            ) > 0
+              unless on (job, user) $USER_DAILY_LIMIT
+              and on (job) $BUDGET_USERS{state!="unlimited"} > 0
+            """
+        ),
+    )
+    # an end of their own: the table of budgets may fail over a midnight at which the log is read
+    end = _kept(
+        Recording(
+            "job:ai_user_spend_without_limit_usd:window_end",
+            promql('max by (job) ($WINDOW_END{window="day"}) and on (job) $live', live=live.name),
+        ),
+        " > time()",
+        BUDGETS_ARE_READ,
+    )
+    carried = f"{live.name}_carried"
+    kept = promql(
+        "$live or ($carried and on (job) $end unless on (job) $known)",
+        live=live.name,
+        carried=carried,
+        end=end[-1].name,
+        known=BUDGETS_ARE_READ,
+    )
+    return Figure(carried, ("user",), (live, *end, Recording(carried, kept)), ends=end[-1].name)
+
+
+def window_end(window: str) -> tuple[Recording, Recording]:
+    """The end of the present day or month, and the same while nobody reads the log."""
+    name = f"job:{catalog.WINDOW_END.name}:{window}"
+    read = promql('max by (job) ($WINDOW_END{window="$window"} > time())', window=window)
+    return _kept(Recording(name, read), " > time()", LOG_IS_READ)
+
+
+def _kept(live: Recording, condition: str, known: str) -> tuple[Recording, Recording]:
+    """A record, and one that keeps what it was at the evaluation before where `known` does not answer.
+
+    Never a look back for the last sample: it would bring back what had gone while the log was still being read.
+    """
+    name = f"{live.name}_carried"
+    template = f"$live or ($name{condition} unless on (job) $known)"
+    return live, Recording(name, promql(template, live=live.name, name=name, known=known))
+
+
+def _carried(live: Recording, by: tuple[str, ...], end: tuple[Recording, Recording]) -> Figure:
+    """Money of a window: carried until it ends."""
+    ends = end[-1].name
+    matching = "on (job) " if by else ""
+    kept = _kept(live, f" and {matching}{ends}", LOG_IS_READ)
+    return Figure(kept[-1].name, by, (*end, *kept), ends=ends, live=live.name)
+
+
+def limit(metric: str, by: tuple[str, ...], known: str = LOG_IS_READ) -> Figure:
+    """A limit or a timeout: the lowest that a replica knows, the last one while `known` does not answer."""
+    live = Recording(f"{level(by)}:{metric}:min", promql("min by (job$by) ($metric)", by, metric=metric))
+    kept = _kept(live, "", known)
+    return Figure(kept[-1].name, by, kept, live=live.name)
+
+
+def share(spent: Figure, allowed: Figure, name: str) -> Figure:
+    """What part of a limit is spent, for the same labels; nothing where the limit is 0."""
+    expr = promql("$spent / ($allowed > 0)", spent=spent.value, allowed=allowed.value)
+    part = Recording(f"{level(spent.by)}:{name}:ratio", expr)
+    return Figure(part.name, spent.by, (*spent.recordings, *allowed.recordings, part), ends=spent.ends)
+
+
+def gauge(metric: str, by: tuple[str, ...]) -> Figure:
+    """A gauge of the present moment, summed within a replica, the highest of all replicas."""
+    expr = promql("max by (job$by) (sum by (job, instance$by) ($metric))", by, metric=metric)
+    live = Recording(f"{level(by)}:{metric}:sum", expr)
+    return held(live, by, (), LOG_IS_READ)
+
+
+def held(value: Recording, by: tuple[str, ...], needed: tuple[Recording, ...], known: str) -> Figure:
+    """A figure whose last value is held, for what is firing, until `known` answers for the job."""
+    name = f"{value.name}_held"
+    kept = promql("$value or ($name unless on (job) $known)", value=value.name, name=name, known=known)
+    return Figure(value.name, by, (*needed, value, Recording(name, kept)), held=name)
+
+
+def known_jobs() -> Recording:
+    """The jobs whose exporters Prometheus has seen, each as 1, whether or not they can be reached now."""
+    name = f"job:{catalog.LOG_UP.name}:known"
+    return Recording(name, promql("group by (job) ($LOG_UP) or $name", name=name))
+
+
+def read_throughout(window: int) -> Recording:
+    """The replicas that have read the log in every scrape of the window, and written their state each time.
+
+    An outage's backlog lands in one window, and frozen counters say nothing: neither may make a ratio.
+    """
+    span = duration(window)
+    expr = promql(
+        """
+        min_over_time(up[$span]) == 1 and min_over_time($LOG_UP[$span]) == 1 and $LOG_UP
+          unless changes($STATE_COMMIT_FAILURES[$span]) > 0
+        """,
+        span=span,
+    )
+    return Recording(f"job_instance:ai_operation_log_up:min{span}", expr)
+
+
+def increase(metric: str, by: tuple[str, ...], window: int) -> tuple[Recording, ...]:
+    """What a counter rose by in a window that was read throughout. The last recording is the increase.
+
+    PromQL's own `increase()` extrapolates: with a scrape a minute it makes twenty calls of sixteen. Where a counter
+    begins anew, with a new state, this is what it rose by since.
+    """
+    readable = read_throughout(window)
+    expr = promql(
+        """
+        max by (job$by) (
+          sum by (job, instance$by) ($metric - min_over_time($metric[$span])) and on (job, instance) $readable
+        )
+        """,
+        by,
+        metric=metric,
+        span=duration(window),
+        readable=readable.name,
+    )
+    stem = metric.removesuffix("_total")
+    return readable, Recording(f"{level(by)}:{stem}:increase{duration(window)}", expr)
+
+
+def wider(window: int) -> tuple[int, ...]:
+    """The windows that a ratio is tried over, in turn."""
+    return (window, WIDE_WINDOW) if window < WIDE_WINDOW else (window,)
