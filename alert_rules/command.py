@@ -24,7 +24,6 @@ from alert_rules.model.errors import RulesError
 from alert_rules.output.annotations import RUNBOOKS
 from alert_rules.output.building import Compiled, Sources, compile_sources, outputs, routing, stale, write
 from alert_rules.output.explaining import explain
-from alert_rules.quantities.definitions import LIMITS, QUANTITIES
 
 FOLDER = Path("alert_rules")
 
@@ -156,7 +155,6 @@ def _add(arguments: argparse.Namespace, connect: Connect, request: TextIO, out: 
         request.read(),
         _places(arguments),
         load_channels(arguments.channels),
-        {name: quantity.dimension for name, quantity in QUANTITIES.items() if name not in LIMITS},
         lambda: _write(arguments),
         replace_webhook=arguments.replace_webhook,
         status=lambda name: ACTIVE if load(name) else PENDING,

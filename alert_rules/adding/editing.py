@@ -7,8 +7,8 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from alert_rules.adding.appending import last_line, same_data
-from alert_rules.adding.request import alert_id
 from alert_rules.language.source import Source
+from alert_rules.model.conventions import alert_id
 from alert_rules.model.errors import RulesError, wrong
 from exporter.yaml_source import read_document
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from alert_rules.adding.changing import Change, Places, change
 from alert_rules.adding.editing import remove_alert, set_disabled
-from alert_rules.adding.request import alert_id
 from alert_rules.adding.secrets import read_secret, secret_path
 from alert_rules.language.channels import Channels
+from alert_rules.model.conventions import alert_id
 from alert_rules.model.errors import RulesError
 from exporter.yaml_source import read_document
 

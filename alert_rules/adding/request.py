@@ -1,84 +1,81 @@
-"""The admin API's request for a new alert: JSON, checked, as the settings of an alert in `alerts.yaml`."""
+"""Parse the admin API's request for a new alert: JSON, checked like an alert of alerts.yaml."""
 
 import json
-import re
-import uuid
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from decimal import Decimal
-from difflib import get_close_matches
 from typing import Any
 
-from alert_rules.compiler.builtin_alerts import is_built_in
-from alert_rules.model.conventions import CHANNEL_NAME, LONGEST_NAME, SEVERITIES
-from alert_rules.model.dimensions import THRESHOLDS, Dimension
+from pydantic import ValidationError
+
+from alert_rules.compiler.compiling import check_alert, condition_of
+from alert_rules.compiler.resolving import SemanticError, known_quantity
+from alert_rules.language.loading import form_errors
+from alert_rules.language.spec import AlertsFile, AlertSpec
+from alert_rules.model.dimensions import THRESHOLDS
 from alert_rules.model.errors import RulesError
 
-_TEXTS = ("for", "keep_firing_for", "window", "certainty", "summary")
-_FIELDS = (
-    *("name", "type", *THRESHOLDS, "condition", "channel", "webhook_url", "severity", "rungs"),
-    *(*_TEXTS, "by", "min_operations"),
-)
-_SHOWN = re.compile(r"[\w.-]{1,40}")
-_CHANNEL = re.compile(CHANNEL_NAME)
-_RUNG = re.compile(r"[\w.,%$]{1,40}", re.ASCII)
-_LONGEST_TEXT = 200
-_LARGEST, _PLACES = Decimal(10) ** 12, 9
-_MOST_OPERATIONS = 1_000_000
-
-# Names of this project's alerts are hashed under it, so that an alert has the same id wherever it is added.
-_NAMESPACE = uuid.UUID("6f2f9c52-7c0d-5a53-9d0e-3a1f0f6f7c14")
+_SETTINGS = tuple(field.alias or name for name, field in AlertSpec.model_fields.items())
+_IN_CONDITION = ("condition", "type", *THRESHOLDS)
 
 
 @dataclass(frozen=True, slots=True)
 class AddRequest:
-    """A new alert: `settings` as alerts.yaml has them, in order; the URL is kept apart and out of every repr.
-
-    `origins` has the request's own field for a setting that is called otherwise.
-    """
+    """A new alert: `settings` as alerts.yaml has them, in order. The URL is kept apart and out of every repr."""
 
     name: str
     settings: dict[str, Any]
     channels: tuple[str, ...]
-    origins: dict[str, str] = field(default_factory=dict)
     webhook_url: str | None = field(default=None, repr=False)
 
 
-def alert_id(name: str) -> str:
-    """The id of an alert: always the same for a name."""
-    return str(uuid.uuid5(_NAMESPACE, name))
+def parse_request(text: str | bytes, channels: Collection[str]) -> AddRequest:
+    """Parse and check a request; `channels` are the names that it may use.
 
-
-def parse_request(text: str | bytes, quantities: Mapping[str, Dimension]) -> AddRequest:
-    """Check a request; `quantities` are the types that it may name.
-
-    Raises RulesError with everything that is wrong with it; values are not repeated, since one may be a secret.
+    Raises `RulesError` with everything that is wrong with it. Texts that may be secrets are not repeated.
     """
-    data = _object(text)
-    problems = [
-        f"{name if _SHOWN.fullmatch(name) else '(…)'}: no such field — {_near(name)}"
-        for name in data
-        if name not in _FIELDS
-    ]
-    settings: dict[str, Any] = {}
-    for check in (_name, _condition, _channel, _severity, _options):
-        try:
-            settings |= check(data, quantities)
-        except RulesError as error:
-            problems.extend(error.problems)
-    url = data.get("webhook_url")
+    data = {name: value for name, value in _object(text).items() if value is not None}
+    url = data.pop("webhook_url", None)
+    spec, errors = _checked(data, channels)
+    problems = [f"{name}: {found} — {hint}" for name, found, hint in errors]
     if url is not None and not isinstance(url, str):
         problems.append("webhook_url: not a text — write the URL that Discord shows for the webhook")
-    channel = settings.get("channel", ())
-    channels = (channel,) if isinstance(channel, str) else tuple(channel)
-    if url is not None and len(channels) > 1:
+    elif url is not None and spec and len(spec.channel) > 1:
         problems.append("webhook_url: several channels — name the one channel that it belongs to")
-    if problems:
+    if problems or spec is None:
         raise RulesError(problems)
-    origins = (
-        {} if "condition" in data else {"condition": next(name for name in THRESHOLDS if data.get(name) is not None)}
-    )
-    return AddRequest(settings["name"], settings, channels, origins, url)
+    return AddRequest(spec.name, _settings(spec, data), tuple(spec.channel), url)
+
+
+def _checked(data: dict[str, Any], channels: Collection[str]) -> tuple[AlertSpec | None, list[tuple[str, str, str]]]:
+    try:
+        # JSON has types of its own: a number in quotes is an error there, and not in YAML.
+        (spec,) = AlertsFile.model_validate({"alerts": [data]}, strict=True).alerts
+    except ValidationError as error:
+        errors = [(each.name, each.found, each.hint) for each in form_errors(error)]
+        if all(name != "type" for name, *_ in errors):
+            errors += _unknown_type(data)
+        # unknown settings first, and then in the order of the settings
+        return None, sorted(errors, key=lambda each: _SETTINGS.index(each[0]) if each[0] in _SETTINGS else -1)
+    return spec, [(each.field, each.found, each.hint) for each in check_alert(spec, channels)[1]]
+
+
+def _unknown_type(data: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The one semantic error that is reported beside errors of form: a typing error in the quantity's name."""
+    try:
+        if isinstance(data.get("type"), str):
+            known_quantity(data["type"], "type")
+    except SemanticError as error:
+        return [(error.field, error.found, error.hint)]
+    return []
+
+
+def _settings(spec: AlertSpec, data: dict[str, Any]) -> dict[str, Any]:
+    channel = spec.channel[0] if len(spec.channel) == 1 else spec.channel
+    settings = {"name": spec.name, "condition": condition_of(spec)[0], "channel": channel}
+    if spec.rungs is None:
+        settings["severity"] = spec.severity or "warning"
+    more = (name for name in _SETTINGS if name in data and name not in (*settings, *_IN_CONDITION))
+    return settings | {name: data[name] for name in more}
 
 
 def _object(text: str | bytes) -> dict[str, Any]:
@@ -92,115 +89,14 @@ def _object(text: str | bytes) -> dict[str, Any]:
         raise RulesError(["NaN or Infinity in the JSON — write a number"])
 
     try:
-        data = json.loads(
-            text.removeprefix("\ufeff") if isinstance(text, str) else text,
-            object_pairs_hook=unique,
-            parse_float=Decimal,
-            parse_int=Decimal,
-            parse_constant=no_constant,
-        )
+        text = text.removeprefix("\ufeff") if isinstance(text, str) else text
+        data = json.loads(text, object_pairs_hook=unique, parse_constant=no_constant)
     except UnicodeDecodeError:
         raise RulesError(["the request is not UTF-8 — send JSON in UTF-8"]) from None
     except json.JSONDecodeError as error:
         raise RulesError([f"the request is not JSON ({error.msg}, line {error.lineno}) — send one object"]) from None
-    except (RecursionError, ArithmeticError):
+    except (RecursionError, ValueError):
         raise RulesError(["the request is not JSON that can be read — send one object of texts and numbers"]) from None
     if not isinstance(data, dict):
         raise RulesError(['the request is no JSON object — send {"name": …, "type": …, …}'])
     return data
-
-
-def _near(name: str) -> str:
-    near = get_close_matches(name, _FIELDS, n=1)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(_FIELDS)}"
-
-
-def _text(data: Mapping[str, Any], name: str, longest: int) -> str:
-    value = data.get(name)
-    if not isinstance(value, str) or not value:
-        raise RulesError([f"{name}: {'not set' if value is None else 'not a text'} — write a text"])
-    if "/webhooks/" in value:
-        raise RulesError([f"{name}: holds a webhook's URL, which is a secret — send it as webhook_url"])
-    if len(value) > longest or value != value.strip() or not value.isprintable():
-        raise RulesError([f"{name}: write 1 to {longest} printable characters on one line, no space at either end"])
-    return value
-
-
-def _name(data: Mapping[str, Any], _: Mapping[str, Dimension]) -> dict[str, Any]:
-    name = _text(data, "name", LONGEST_NAME)
-    if "/" in name or "\\" in name or name.startswith("."):
-        raise RulesError(["name: has a slash, or begins with a dot — the runbook's file is called like it"])
-    if is_built_in(name):
-        raise RulesError(["name: taken by a built-in alert — choose another one"])
-    return {"name": name}
-
-
-def _condition(data: Mapping[str, Any], quantities: Mapping[str, Dimension]) -> dict[str, Any]:
-    if data.get("condition") is not None:
-        beside = [name for name in ("type", *THRESHOLDS) if data.get(name) is not None]
-        if beside:
-            raise RulesError([f"condition: beside {' and '.join(beside)} — keep one of the two"])
-        return {"condition": _text(data, "condition", _LONGEST_TEXT)}
-    if data.get("type") is None:
-        raise RulesError(["type: not set — write a quantity with its threshold, or a condition instead"])
-    quantity = _text(data, "type", _LONGEST_TEXT)
-    if quantity not in quantities:
-        raise RulesError([f"type: no such quantity — write one of {', '.join(quantities)}"])
-    fitting = [name for name, (dimension, _) in THRESHOLDS.items() if dimension == quantities[quantity]]
-    given = [name for name in THRESHOLDS if data.get(name) is not None]
-    if len(given) != 1 or given[0] not in fitting:
-        found = " and ".join(given) or "no threshold"
-        raise RulesError([f"type: {quantity} with {found} — set {' or '.join(fitting)}"])
-    value = data[given[0]]
-    if not isinstance(value, Decimal):
-        raise RulesError([f"{given[0]}: not a number — write a number without quotes"])
-    if not 0 <= value < _LARGEST or value != round(value, _PLACES):
-        raise RulesError([f"{given[0]}: write a number from 0 to below {_LARGEST:,}, at most {_PLACES} decimals"])
-    number = f"{value:f}"
-    number = number.rstrip("0").rstrip(".") if "." in number else number
-    return {"condition": f"{quantity} > {THRESHOLDS[given[0]][1].format(number)}"}
-
-
-def _channel(data: Mapping[str, Any], _: Mapping[str, Dimension]) -> dict[str, Any]:
-    value = data.get("channel")
-    names = value if isinstance(value, list) else [value]
-    if not names or not all(isinstance(name, str) and _CHANNEL.fullmatch(name) for name in names):
-        raise RulesError(["channel: write a channel's name from channels.yaml, or a list of them"])
-    return {"channel": names[0] if len(names) == 1 else names}
-
-
-def _severity(data: Mapping[str, Any], _: Mapping[str, Dimension]) -> dict[str, Any]:
-    if "rungs" in data:
-        return _rungs(data)
-    severity = data.get("severity", "warning")
-    if severity not in SEVERITIES:
-        raise RulesError([f"severity: write one of {', '.join(SEVERITIES)}"])
-    return {"severity": severity}
-
-
-def _rungs(data: Mapping[str, Any]) -> dict[str, Any]:
-    rungs = data["rungs"]
-    if not isinstance(rungs, dict) or not rungs:
-        raise RulesError(['rungs: write an object of amounts with their severities, like {"80%": "warning"}'])
-    if "severity" in data:
-        raise RulesError(["severity: beside rungs — leave it out: each rung has its own"])
-    if not all(_RUNG.fullmatch(amount) for amount in rungs):
-        raise RulesError(["rungs: write amounts like 80%, $100 or 2000ms"])
-    if not all(severity in SEVERITIES for severity in rungs.values()):
-        raise RulesError([f"rungs: write one of {', '.join(SEVERITIES)} as the severity of each amount"])
-    return {"rungs": dict(rungs)}
-
-
-def _options(data: Mapping[str, Any], _: Mapping[str, Dimension]) -> dict[str, Any]:
-    options: dict[str, Any] = {name: _text(data, name, _LONGEST_TEXT) for name in _TEXTS if name in data}
-    if "by" in data:
-        by = data["by"] if isinstance(data["by"], list) else [data["by"]]
-        if not by or not all(isinstance(label, str) and label.isidentifier() for label in by):
-            raise RulesError(["by: write a label's name, or a list of them"])
-        options["by"] = data["by"]
-    if "min_operations" in data:
-        least = data["min_operations"]
-        if not isinstance(least, Decimal) or least != round(least) or not 1 <= least <= _MOST_OPERATIONS:
-            raise RulesError([f"min_operations: write a whole number from 1 to {_MOST_OPERATIONS:,}"])
-        options["min_operations"] = int(least)
-    return options

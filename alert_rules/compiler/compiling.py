@@ -1,7 +1,7 @@
-"""From alerts as written to alerts as rules are made of them; what makes no sense is said, all of it at once."""
+"""Compile alert specs into alerts, reporting every semantic error in the file at once."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -11,8 +11,8 @@ from alert_rules.compiler.builtin_alerts import is_built_in
 from alert_rules.compiler.certainty import AS_IT_IS, in_words
 from alert_rules.compiler.comparisons import Comparison, is_unavailability, unavailable_in_words, variants
 from alert_rules.compiler.proposing import propose
-from alert_rules.compiler.resolving import RUNG, MeaningError, Part, known_quantity
-from alert_rules.language.conditions import ConditionError, Token, parse_condition
+from alert_rules.compiler.resolving import RUNG, Part, SemanticError, known_quantity
+from alert_rules.language.conditions import ConditionError, parse_condition
 from alert_rules.language.loading import Alerts
 from alert_rules.language.source import Source
 from alert_rules.language.spec import AlertSpec
@@ -21,54 +21,58 @@ from alert_rules.model.conventions import DEFAULT_WINDOW, SEVERITIES
 from alert_rules.model.dimensions import THRESHOLDS, Amount, Dimension, promql_number
 from alert_rules.model.errors import Problem, wrong
 from alert_rules.quantities.definitions import Ask
+from exporter.yaml_source import SettingPath
 
 
-def compile_alerts(alerts: Alerts, channels: Iterable[str]) -> tuple[Alert, ...]:
-    """Every alert, in the order of the file. Raises `RulesError` with all that is wrong with the file."""
-    compiled, problems = [], [*alerts.problems, *_duplicates(alerts), *_built_in(alerts)]
-    known = tuple(channels)
+def compile_alerts(alerts: Alerts, channels: Collection[str]) -> tuple[Alert, ...]:
+    """Compile every alert, in the order of the file. Raises `RulesError` with all that is wrong with the file."""
+    compiled, problems = [], [*alerts.problems, *_duplicates(alerts)]
     for number, spec in alerts.specs.items():
-        problems += _unknown_channels(spec, known, alerts.source, number)
-        try:
-            compiled.append(compile_alert(spec))
-        except MeaningError as error:
-            path = ("alerts", number, error.field)
-            if error.rung is not None:
-                problems.append(alerts.source.key_problem((*path, error.rung), error.found, error.hint))
-                continue
-            problems.append(alerts.source.problem(path, error.found, error.hint, error.offset))
+        alert, errors = check_alert(spec, channels)
+        problems += [_located(error, alerts.source, ("alerts", number, error.field)) for error in errors]
+        compiled.append(alert)
     if problems:
         raise wrong(problems)
-    return tuple(compiled)
+    return tuple(alert for alert in compiled if alert)
+
+
+def check_alert(spec: AlertSpec, channels: Collection[str]) -> tuple[Alert | None, list[SemanticError]]:
+    """Compile one alert, and collect what is wrong with it on its own."""
+    errors = [*_unknown_channels(spec, channels)]
+    if is_built_in(spec.name):
+        found = f"the name {spec.name!r}, which is a built-in alert's"
+        errors.append(SemanticError("name", found, "choose another one"))
+    try:
+        return compile_alert(spec), errors
+    except SemanticError as error:
+        return None, [*errors, error]
+
+
+def _located(error: SemanticError, source: Source, path: SettingPath) -> Problem:
+    if isinstance(error.inner, str):
+        return source.key_problem((*path, error.inner), error.found, error.hint)
+    inner = () if error.inner is None else (error.inner,)
+    return source.problem((*path, *inner), error.found, error.hint, error.offset)
 
 
 def _duplicates(alerts: Alerts) -> Iterator[Problem]:
     counts = Counter(spec.name for spec in alerts.specs.values())
     for number, spec in alerts.specs.items():
         if counts[spec.name] > 1:
-            yield alerts.source.problem(
-                ("alerts", number, "name"), f"the name {spec.name!r} {counts[spec.name]} times", "give each its own"
-            )
+            found = f"the name {spec.name!r} {counts[spec.name]} times"
+            yield alerts.source.problem(("alerts", number, "name"), found, "give each its own")
 
 
-def _built_in(alerts: Alerts) -> Iterator[Problem]:
-    for number, spec in alerts.specs.items():
-        if is_built_in(spec.name):
-            found = f"the name {spec.name!r}, which is a built-in alert's"
-            yield alerts.source.problem(("alerts", number, "name"), found, "choose another one")
-
-
-def _unknown_channels(spec: AlertSpec, known: tuple[str, ...], source: Source, number: int) -> Iterator[Problem]:
+def _unknown_channels(spec: AlertSpec, known: Collection[str]) -> Iterator[SemanticError]:
     for position, channel in enumerate(spec.channel):
         if channel not in known:
             hint = f"write one of {', '.join(known)}, or add it to channels.yaml"
-            path = ("alerts", number, "channel", position)
-            yield source.problem(path, f"the channel {channel!r}, which is not known", hint)
+            yield SemanticError("channel", f"the channel {channel!r}, which is not known", hint, inner=position)
 
 
 def compile_alert(spec: AlertSpec) -> Alert:
-    """One alert. Raises an error that `compile_alerts` turns into a `Problem`."""
-    condition, field = _condition(spec)
+    """Compile one alert. Raises `SemanticError`."""
+    condition, field = condition_of(spec)
     parts = _parts(spec, condition, field)
     _check_fields(spec, parts)
     first = parts[0]
@@ -94,11 +98,11 @@ def _parts(spec: AlertSpec, condition: str, field: str) -> list[Part]:
         compared = parse_condition(condition)
         return [Part(spec, field, comparison, first=number == 0) for number, comparison in enumerate(compared)]
     except ConditionError as error:
-        raise MeaningError(field, error.found, propose(condition) or error.hint, error.offset) from None
-    except MeaningError as error:
-        if error.rung is not None:
+        raise SemanticError(field, error.found, propose(condition) or error.hint, error.offset) from None
+    except SemanticError as error:
+        if error.inner is not None:
             (first, *_) = parse_condition(condition)
-            proposal = propose(f"{first.left.text} {first.operator} {error.rung}")
+            proposal = propose(f"{first.left.text} {first.operator} {error.inner}")
             error.hint = proposal.replace(f"{first.left.text} {first.operator} ", "") if proposal else error.hint
         elif error.field == field == "condition":
             error.hint = propose(condition) or error.hint
@@ -125,42 +129,42 @@ def _ask(spec: AlertSpec, part: Part) -> Ask:
     return Ask(part.split, spec.window or DEFAULT_WINDOW, spec.min_operations or part.quantity.least or 1)
 
 
-def _condition(spec: AlertSpec) -> tuple[str, str]:
-    """The condition's text, and the field it came from."""
+def condition_of(spec: AlertSpec) -> tuple[str, str]:
+    """The text of an alert's condition, and the field it comes from. Raises `SemanticError`."""
     thresholds = {name: value for name in THRESHOLDS if (value := getattr(spec, name)) is not None}
     if spec.condition is not None:
         if spec.type is not None or thresholds:
             field = "type" if spec.type is not None else next(iter(thresholds))
-            raise MeaningError(field, f"{field} beside a condition", "keep one of the two")
+            raise SemanticError(field, f"{field} beside a condition", "keep one of the two")
         return spec.condition, "condition"
     if spec.type is None:
-        raise MeaningError("name", "an alert without a condition", "write condition: daily_spend > $200, or the like")
-    quantity = known_quantity(Token("word", spec.type, 0), "type")
+        raise SemanticError("name", "an alert without a condition", "write condition: daily_spend > $200, or the like")
+    quantity = known_quantity(spec.type, "type")
     if len(thresholds) != 1:
         fits = " or ".join(known for known, (of, _) in THRESHOLDS.items() if of is quantity.dimension)
         found = " and ".join(thresholds) if thresholds else "no threshold"
-        raise MeaningError("type", f"{found} beside type", f"write one, {fits}")
+        raise SemanticError("type", f"{found} beside type", f"write one, {fits}")
     ((name, value),) = thresholds.items()
     dimension, form = THRESHOLDS[name]
     if dimension is not quantity.dimension:
         fits = " or ".join(known for known, (of, _) in THRESHOLDS.items() if of is quantity.dimension)
-        raise MeaningError(name, f"{name} for {quantity.name}", f"write {fits}")
+        raise SemanticError(name, f"{name} for {quantity.name}", f"write {fits}")
     return f"{spec.type} > {form.format(promql_number(Decimal(str(value))))}", "type"
 
 
 def _check_fields(spec: AlertSpec, parts: list[Part]) -> None:
     for name in ("window", "min_operations", "certainty"):
         if getattr(spec, name) is not None and all(part.quantity.least is None for part in parts):
-            raise MeaningError(name, f"{name} for {parts[0].quantity.name}", "leave it out: it has no effect there")
+            raise SemanticError(name, f"{name} for {parts[0].quantity.name}", "leave it out: it has no effect there")
     if spec.keep_firing_for and any(part.quantity.is_spend for part in parts):
         hint = "leave it out: it would go on firing for yesterday's spend past midnight"
-        raise MeaningError("keep_firing_for", f"keep_firing_for on {parts[0].quantity.name}", hint)
+        raise SemanticError("keep_firing_for", f"keep_firing_for on {parts[0].quantity.name}", hint)
     if (spec.rungs is not None) and not parts[0].is_ladder:
-        raise MeaningError("rungs", "rungs that the condition does not use", f"compare with the word {RUNG}")
+        raise SemanticError("rungs", "rungs that the condition does not use", f"compare with the word {RUNG}")
     if any(part.is_ladder for part in parts[1:]):
-        raise MeaningError(parts[0].field, "rung in a later comparison", "write the comparison with rung first")
+        raise SemanticError(parts[0].field, "rung in a later comparison", "write the comparison with rung first")
     if spec.rungs is not None and spec.severity is not None:
-        raise MeaningError("severity", "severity beside rungs", "leave it out: each rung has its own")
+        raise SemanticError("severity", "severity beside rungs", "leave it out: each rung has its own")
 
 
 def _rungs(spec: AlertSpec, parts: list[Part]) -> Iterator[Rung]:
@@ -180,10 +184,10 @@ def _rungs(spec: AlertSpec, parts: list[Part]) -> Iterator[Rung]:
     for (earlier, before), (amount, severity) in pairwise(ordered):
         if amount.value == earlier.value:
             found = f"{amount.text} and {earlier.text}, which are the same rung"
-            raise MeaningError("rungs", found, "keep one of them", rung=amount.text)
+            raise SemanticError("rungs", found, "keep one of them", inner=amount.text)
         if SEVERITIES.index(severity) > SEVERITIES.index(before):
             found = "a rung that is less severe than the one before it"
-            raise MeaningError("rungs", found, "let severity rise", rung=amount.text)
+            raise SemanticError("rungs", found, "let severity rise", inner=amount.text)
     for amount, severity in ordered:
         label = _rung_label(amount)
         yield Rung(label, float(amount.value), severity, _variants(spec, parts, amount, {RUNG: label}))
@@ -220,7 +224,7 @@ def _joined(variant: Variant, others: list[tuple[Variant, ...]], parts: list[Par
     for (*more, other), part in zip(others, parts[1:], strict=True):
         if more:
             hint = "write this comparison first: it stands for several rules"
-            raise MeaningError(part.field, part.comparison.left.text, hint, part.comparison.left.offset)
+            raise SemanticError(part.field, part.comparison.left.text, hint, part.comparison.left.offset)
         shared = ", ".join(("job", *(label for label in variant.by if label in other.by)))
         variant = replace(
             variant,

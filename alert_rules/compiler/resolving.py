@@ -13,25 +13,24 @@ RUNG = "rung"
 """The word that stands for each rung of a ladder in a condition."""
 
 
-class MeaningError(Exception):
-    """A mistake in one field of an alert, `offset` characters behind its value's beginning.
+class SemanticError(Exception):
+    """A well-formed setting of an alert that makes no sense, `offset` characters behind its value's beginning.
 
-    `rung` is the rung that it is in, as written: one of the keys in the field `rungs`.
+    `inner` is the key or the position in it, where the setting holds several values: a rung, or a channel.
     """
 
-    def __init__(self, field: str, found: str, hint: str, offset: int = 0, rung: str | None = None) -> None:
+    def __init__(self, field: str, found: str, hint: str, offset: int = 0, inner: str | int | None = None) -> None:
         super().__init__(found)
-        self.rung = rung
-        self.field, self.found, self.hint, self.offset = field, found, hint, offset
+        self.field, self.found, self.hint, self.offset, self.inner = field, found, hint, offset, inner
 
 
-def known_quantity(token: Token, field: str) -> Quantity:
-    """The quantity of a name. Raises `MeaningError` where there is none."""
-    quantity = QUANTITIES.get(token.text)
+def known_quantity(name: str, field: str, offset: int = 0) -> Quantity:
+    """The quantity of a name. Raises `SemanticError` where there is none."""
+    quantity = QUANTITIES.get(name)
     if quantity is None:
-        near = get_close_matches(token.text, QUANTITIES, n=1)
+        near = get_close_matches(name, QUANTITIES, n=1)
         hint = f"did you mean {near[0]}?" if near else f"write one of {', '.join(QUANTITIES)}"
-        raise MeaningError(field, f"{token.text!r}, which is no quantity", hint, token.offset)
+        raise SemanticError(field, f"{name!r}, which is no quantity", hint, offset)
     return quantity
 
 
@@ -41,7 +40,7 @@ class Part:
     def __init__(self, spec: AlertSpec, field: str, comparison: conditions.Comparison, *, first: bool) -> None:
         self.field, self.first = field, first
         self.comparison = comparison
-        self.quantity = known_quantity(comparison.left, field)
+        self.quantity = known_quantity(comparison.left.text, field, comparison.left.offset)
         self.by = _by(spec, self.quantity, optional=not first)
         self.split = self.quantity.splits[0] if self.by is None else self.by
         self.amount: Amount | None = None
@@ -61,7 +60,7 @@ class Part:
 
     def _check_ladder(self, spec: AlertSpec) -> None:
         if spec.rungs is None:
-            raise MeaningError(
+            raise SemanticError(
                 self.field,
                 "rung, and no rungs",
                 "add rungs:, one 'amount: severity' a line",
@@ -71,7 +70,7 @@ class Part:
             self.read_amount(text, "rungs", 0)
 
     def read_amount(self, text: str, field: str, offset: int) -> Amount:
-        """The amount that the quantity can be compared with. Raises `MeaningError`."""
+        """The amount that the quantity can be compared with. Raises `SemanticError`."""
         quantity, operator = self.quantity, self.comparison.operator
         rung = text if field == "rungs" else None
         amount = parse_amount(text)
@@ -79,40 +78,42 @@ class Part:
         if quantity.limits:
             fits += f", or with {' or '.join(quantity.limits)}"
         if amount is None:
-            raise MeaningError(field, f"{text!r}, which is no amount", fits, offset, rung)
+            raise SemanticError(field, f"{text!r}, which is no amount", fits, offset, rung)
         if amount.dimension is not quantity.dimension:
-            raise MeaningError(field, f"{text}, which is {amount.dimension.noun}", fits, offset, rung)
+            raise SemanticError(field, f"{text}, which is {amount.dimension.noun}", fits, offset, rung)
         highest = quantity.highest
         never = highest is not None and (amount.value >= highest if operator == ">" else amount.value > highest)
         if never and operator in (">", ">="):
             hint = f"write less: {quantity.why_highest}, and this could never fire"
-            raise MeaningError(field, f"{quantity.name} {operator} {text}", hint, offset, rung)
+            raise SemanticError(field, f"{quantity.name} {operator} {text}", hint, offset, rung)
         if operator == "<" and amount.value == 0:
-            raise MeaningError(field, f"{quantity.name} < {text}", "write more: this could never fire", offset, rung)
+            raise SemanticError(field, f"{quantity.name} < {text}", "write more: this could never fire", offset, rung)
         if operator == ">=" and amount.value == 0:
-            raise MeaningError(field, f"{quantity.name} >= {text}", "write more: this would always fire", offset, rung)
+            raise SemanticError(field, f"{quantity.name} >= {text}", "write more: this would always fire", offset, rung)
         return amount
 
     def _read_limit(self, token: Token) -> Quantity:
-        limit = known_quantity(token, self.field)
+        limit = known_quantity(token.text, self.field, token.offset)
         quantity = self.quantity
         written = f"write {quantity.dimension.written}"
         fits = " or ".join((written, *quantity.limits))
         if limit.dimension is not quantity.dimension:
             found = f"{limit.name}, which is {limit.dimension.noun}"
-            raise MeaningError(self.field, found, f"{quantity.name} is {quantity.dimension.noun}: {fits}", token.offset)
+            raise SemanticError(
+                self.field, found, f"{quantity.name} is {quantity.dimension.noun}: {fits}", token.offset
+            )
         if limit.name not in quantity.limits:
-            raise MeaningError(self.field, f"{quantity.name} against {limit.name}", fits, token.offset)
+            raise SemanticError(self.field, f"{quantity.name} against {limit.name}", fits, token.offset)
         if limit_split(limit, self.split) is None:
             labels = " and ".join(limit.splits[0])
-            raise MeaningError(
+            raise SemanticError(
                 self.field,
                 f"{limit.name} for {quantity.name} by {_split_name(self.split)}",
                 f"add by: {limit.splits[0][0]}, since {limit.name} is known by {labels}",
                 token.offset,
             )
         if self.comparison.operator not in (">", ">="):
-            raise MeaningError(self.field, self.comparison.operator, f"write > before {limit.name}", token.offset)
+            raise SemanticError(self.field, self.comparison.operator, f"write > before {limit.name}", token.offset)
         return limit
 
 
@@ -126,7 +127,7 @@ def _by(spec: AlertSpec, quantity: Quantity, *, optional: bool) -> Split | None:
     if optional and () in quantity.splits:
         return ()
     fits = ", ".join(_split_name(split) for split in quantity.splits)
-    raise MeaningError("by", f"{quantity.name} by {_split_name(wanted)}", f"it can be split by: {fits}")
+    raise SemanticError("by", f"{quantity.name} by {_split_name(wanted)}", f"it can be split by: {fits}")
 
 
 def _split_name(split: Split) -> str:

@@ -1,7 +1,10 @@
-"""From a file to alerts that are well formed, and what is wrong with the others."""
+"""Read `alerts.yaml`: the alerts that are well formed, and what is wrong with the others."""
 
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +14,12 @@ from pydantic_core import ErrorDetails
 from alert_rules.language.source import Source, read_source
 from alert_rules.language.spec import AlertsFile, AlertSpec, Links
 from alert_rules.model.errors import Problem
-from exporter.yaml_source import read_document
+from exporter.yaml_source import SettingPath, read_document
 
 
 @dataclass(frozen=True)
 class Alerts:
-    """The alerts of a file that are well formed, by their number in it, and what is wrong with the rest of it."""
+    """The well-formed alerts of a file by their number in it, and what is wrong with the rest of the file."""
 
     specs: Mapping[int, AlertSpec]
     links: Links
@@ -25,12 +28,12 @@ class Alerts:
 
 
 def load_alerts(path: Path) -> Alerts:
-    """Read a file of alerts. Raises `RulesError` where it cannot be read at all."""
+    """Read a file of alerts. Raises `RulesError` if it cannot be read at all."""
     return _alerts(read_source(path))
 
 
 def parse_alerts(content: bytes, file: str) -> Alerts:
-    """The same for a text; `file` is how errors name it."""
+    """Parse the text of a file of alerts; `file` is its name in errors."""
     return _alerts(Source(file, read_document(content)))
 
 
@@ -43,42 +46,49 @@ def _alerts(source: Source) -> Alerts:
     try:
         written = AlertsFile.model_validate(data)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        problems += [_problem(source, detail) for detail in details if detail["loc"][-1:] != ("webhook_url",)]
-        problems += _secrets(source)
+        problems += [_located(source, found) for found in form_errors(error)]
         return Alerts(dict(_well_formed(source)), Links(), source, tuple(problems))
     return Alerts(dict(enumerate(written.alerts)), written.links, source, tuple(problems))
 
 
 def _well_formed(source: Source) -> Iterator[tuple[int, AlertSpec]]:
-    """Those that can be judged further, so that one reading of the file tells all that is wrong with it."""
-    for number, alert in enumerate(_listed(source)):
-        try:
-            yield number, AlertSpec.model_validate(alert)
-        except ValidationError:
-            continue
-
-
-def _listed(source: Source) -> list[Any]:
+    """Compile what is well formed in spite of errors elsewhere, so that one run reports all of them."""
     alerts = source.document.data.get("alerts") if isinstance(source.document.data, dict) else None
-    return alerts if isinstance(alerts, list) else []
+    for number, alert in enumerate(alerts if isinstance(alerts, list) else ()):
+        with suppress(ValidationError):
+            yield number, AlertSpec.model_validate(alert)
 
 
-def _secrets(source: Source) -> Iterator[Problem]:
-    for number, alert in enumerate(_listed(source)):
-        if isinstance(alert, dict) and "webhook_url" in alert:
-            hint = "take it out and keep it in the channel's secret file; `rules add` puts it there"
-            yield source.problem(("alerts", number, "webhook_url"), "a webhook's URL, which is a secret", hint)
+@dataclass(frozen=True)
+class FormError:
+    """One setting of the wrong form: its name, what was found there, how to fix it, and where it stands in the data."""
 
+    name: str
+    found: str
+    hint: str
+    path: SettingPath
+    at_name: bool = False
+
+
+def form_errors(error: ValidationError) -> list[FormError]:
+    """What pydantic found wrong with an `AlertsFile`, in words. No text that could be a secret is repeated."""
+    return [_form_error(detail) for detail in error.errors(include_url=False)]
+
+
+def _located(source: Source, error: FormError) -> Problem:
+    place = source.key_problem if error.at_name else source.problem
+    return place(error.path, f"{error.name}: {error.found}", error.hint)
+
+
+_PLAIN_NAME = re.compile(r"[\w.,%$-]{1,40}")
 
 _HINTS: Mapping[str, str] = {
-    "missing": "write {name}",
-    "extra_forbidden": "known here: {known}",
     "string_type": "write a text; in quotes if it looks like a number",
     "int_type": "write a whole number",
     "bool_type": "write true or false",
     "float_type": "write a number",
     "float_parsing": "write a number",
+    "finite_number": "write a number",
     "list_type": "write a list",
     "dict_type": "write one 'amount: severity' a line",
     "model_type": "write one 'name: value' a line",
@@ -91,33 +101,39 @@ _HINTS: Mapping[str, str] = {
 }
 
 
-def _problem(source: Source, detail: ErrorDetails) -> Problem:
-    path = tuple(detail["loc"])
+def _form_error(detail: ErrorDetails) -> FormError:
+    # pydantic marks a bad key of a mapping with a step of its own, which is in no file.
+    path = tuple(part for part in detail["loc"] if part != "[key]")
     context = dict(detail.get("ctx", {}))
-    name = str(path[-1]) if path else "alerts"
+    name = next((part for part in reversed(path) if isinstance(part, str)), "alerts")
+    # A long or odd name may be a secret in the wrong place.
+    shown = name if _PLAIN_NAME.fullmatch(name) else "(…)"
+    if detail["type"] == "missing":
+        hint = "write channel: and a name from channels.yaml" if name == "channel" else f"write {name}:"
+        return FormError(shown, "not set", hint, path[:-1])
+    if detail["type"] == "extra_forbidden" and name == "webhook_url":
+        hint = "take it out and keep it in the channel's secret file; `rules add` puts it there"
+        return FormError(shown, "a webhook's URL, which is a secret", hint, path)
+    if detail["type"] == "extra_forbidden":
+        model = Links if path[:1] == ("links",) else AlertSpec if len(path) > 2 else AlertsFile
+        known = [field.alias or key for key, field in model.model_fields.items()]
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+        return FormError(shown, "no such setting", hint, path, at_name=True)
     if detail["type"] == "setting":
         hint = str(context["hint"])
     elif path == ("alerts",) and detail["type"] == "list_type":
         hint = "write a list of alerts, each beginning with '- name:'"
-    elif detail["type"] == "missing" and name == "channel":
-        hint = "write channel: and a name from channels.yaml"
     else:
-        known = Links if path[:1] == ("links",) else AlertSpec if len(path) > 2 else AlertsFile
-        names = ", ".join(field.alias or key for key, field in known.model_fields.items())
-        template = _HINTS.get(detail["type"], "write it as in the documentation of alerts")
-        hint = template.format(name=name, known=names, **context)
-    if detail["type"] == "missing":
-        return source.problem(path[:-1], f"an alert without {name}" if len(path) > 2 else f"no {name}", hint)
-    if detail["type"] == "extra_forbidden":
-        return source.key_problem(path, f"{name}, which is no setting", hint)
-    return source.problem(path, f"{name}: {_shown(detail['input'])}", hint)
+        hint = _HINTS.get(detail["type"], "write it as in the documentation of alerts").format(**context)
+    return FormError(shown, _shown(detail["input"]), hint, path)
 
 
 def _shown(value: Any) -> str:
     match value:
         case None:
             return "nothing"
-        case str() if "://" in value:
+        case str() if "://" in value or "/webhooks/" in value:
             return "a text (not shown)"
         case str():
             return repr(value if len(value) <= 60 else value[:60] + "…")

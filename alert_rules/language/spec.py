@@ -1,4 +1,4 @@
-"""What an author writes in `alerts.yaml`: the fields, their forms, and all mistakes of a file at once."""
+"""What an author writes in `alerts.yaml`: the fields of an alert and their forms."""
 
 import re
 from typing import Annotated, Literal
@@ -73,7 +73,15 @@ def _no_flag(value: object) -> object:
     return value
 
 
-Text = Annotated[str, Strict()]
+def _text(value: str) -> str:
+    if re.search("[\ud800-\udfff]", value):
+        raise _error("write the character itself, and not half of it")
+    if "/webhooks/" in value:
+        raise _error("take the webhook's URL out: it is a secret, and `rules add` takes it as webhook_url")
+    return value
+
+
+Text = Annotated[str, Strict(), AfterValidator(_text)]
 Threshold = Annotated[float, BeforeValidator(_no_flag), Field(ge=0, allow_inf_nan=False)]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
 

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from alert_rules.adding.request import alert_id
 from alert_rules.language.source import Source
 from alert_rules.loaded.differences import NOT_LOADED
 from alert_rules.loaded.servers import RuleState
-from alert_rules.model.conventions import COMPANIONS_GROUP
+from alert_rules.model.conventions import COMPANIONS_GROUP, alert_id
 from alert_rules.output.alertmanager import receivers
 from alert_rules.output.building import Compiled
 

@@ -1,5 +1,7 @@
 """Names that rules, routing and dashboards agree on, and times that several of them rest on."""
 
+import uuid
+
 JOB = "ai-operation-exporter"
 """The scrape job under which Prometheus is expected to know the exporter."""
 
@@ -26,8 +28,15 @@ DEFAULT_WINDOW = 300
 WIDE_WINDOW = 3600
 """Seconds that a ratio is taken over where the window holds fewer calls than `min_operations`."""
 
+_NAMESPACE = uuid.UUID("6f2f9c52-7c0d-5a53-9d0e-3a1f0f6f7c14")
+
 UNKNOWN_AFTER = 3600
 """Seconds without any call after which an alert ends although recovery is not known."""
+
+
+def alert_id(name: str) -> str:
+    """The id of an alert: the same for a name wherever it is added."""
+    return str(uuid.uuid5(_NAMESPACE, name))
 
 
 def duration(seconds: int) -> str:

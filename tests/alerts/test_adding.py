@@ -14,9 +14,8 @@ import pytest
 import yaml
 
 from alert_rules.adding.adding import Added, Places, add_alert
-from alert_rules.adding.request import alert_id
 from alert_rules.language.channels import Channel, Channels
-from alert_rules.model.dimensions import Dimension
+from alert_rules.model.conventions import alert_id
 from alert_rules.model.errors import RulesError
 
 URL = "https://discord.com/api/webhooks/123456/Very-secret_token"
@@ -28,12 +27,6 @@ CHANNELS = Channels(
         Channel("far", "/run/secrets/far"),
     )
 )
-QUANTITIES: dict[str, Dimension] = {
-    "daily_spend": Dimension.MONEY,
-    "error_rate": Dimension.RATIO,
-    "avg_latency": Dimension.DURATION,
-    "queue_depth": Dimension.COUNT,
-}
 BEFORE = """# Thresholds: ask Ann before you change one.
 alerts:
   - name: high_daily_spend   # the first
@@ -67,7 +60,7 @@ def places(tmp_path: Path) -> Places:
 
 def add(places: Places, build: Callable[[], None] = lambda: None, *, replace: bool = False, **fields: Any) -> Added:
     text = json.dumps(REQUEST | fields)
-    return add_alert(text, places, CHANNELS, QUANTITIES, build, replace_webhook=replace)
+    return add_alert(text, places, CHANNELS, build, replace_webhook=replace)
 
 
 def files(places: Places) -> dict[str, bytes]:
@@ -120,6 +113,9 @@ def test_an_alerts_optional_settings(places: Places) -> None:
     add(
         places,
         name="odd: name # '1'",
+        type="error_rate",
+        threshold_usd=None,
+        threshold_percent=5,
         channel=["discord", "ops"],
         severity="critical",
         by=["operation"],
@@ -131,7 +127,7 @@ def test_an_alerts_optional_settings(places: Places) -> None:
     )
     assert yaml.safe_load(places.alerts.read_text())["alerts"][-1] == {
         "name": "odd: name # '1'",
-        "condition": "daily_spend > $100",
+        "condition": "error_rate > 5%",
         "channel": ["discord", "ops"],
         "severity": "critical",
         "for": "10m",
@@ -152,28 +148,50 @@ def test_an_alerts_optional_settings(places: Places) -> None:
         ('{"name": "a", "name": "b"}', "a field stands twice"),
         ('{"threshold_usd": NaN}', "NaN or Infinity"),
         ("[" * 100_000, "the request is not JSON"),
-        (json.dumps(REQUEST | {"treshold_usd": 1}), "treshold_usd: no such field — did you mean threshold_usd?"),
-        (json.dumps(REQUEST | {"owner": "x"}), "owner: no such field — known are name, type,"),
-        (json.dumps(REQUEST | {URL: "x"}), "(…): no such field"),
+        (json.dumps(REQUEST | {"treshold_usd": 1}), "treshold_usd: no such setting — did you mean threshold_usd?"),
+        (json.dumps(REQUEST | {"owner": "x"}), "owner: no such setting — known here: name, condition, type,"),
+        (json.dumps(REQUEST | {URL: "x"}), "(…): no such setting"),
         (json.dumps({}), "name: not set"),
-        (json.dumps(REQUEST | {"name": "a/b"}), "name: has a slash"),
-        (json.dumps(REQUEST | {"name": "a\nb"}), "name: write 1 to 100 printable characters"),
-        (json.dumps(REQUEST | {"name": URL}), "name: holds a webhook's URL"),
-        (json.dumps(REQUEST | {"summary": f"see {URL}"}), "summary: holds a webhook's URL"),
-        (json.dumps(REQUEST | {"type": "spend"}), "type: no such quantity — write one of daily_spend, error_rate,"),
-        (json.dumps(REQUEST | {"type": "error_rate"}), "error_rate with threshold_usd — set threshold_percent"),
-        (json.dumps(REQUEST | {"type": "avg_latency", "threshold_usd": None}), "no threshold — set threshold_ms or"),
-        (json.dumps(REQUEST | {"threshold_percent": 1}), "threshold_usd and threshold_percent — set threshold_usd"),
-        (json.dumps(REQUEST | {"threshold_usd": "100"}), "threshold_usd: not a number — write a number without quotes"),
-        (json.dumps(REQUEST | {"threshold_usd": True}), "threshold_usd: not a number"),
-        (json.dumps(REQUEST | {"threshold_usd": -1}), "threshold_usd: write a number from 0"),
-        ('{"name": "a", "type": "daily_spend", "threshold_usd": 1e999999999, "channel": "discord"}', "from 0 to below"),
-        (json.dumps(REQUEST | {"channel": "Ops!"}), "channel: write a channel's name"),
-        (json.dumps(REQUEST | {"channel": []}), "channel: write a channel's name"),
-        (json.dumps(REQUEST | {"channel": "nowhere"}), "channel: no channel nowhere — write one of discord, ops, far"),
-        (json.dumps(REQUEST | {"severity": "fatal"}), "severity: write one of critical, warning, info"),
-        (json.dumps(REQUEST | {"by": [1]}), "by: write a label's name"),
-        (json.dumps(REQUEST | {"min_operations": 1.5}), "min_operations: write a whole number"),
+        (json.dumps(REQUEST | {"name": "a/b"}), "name: 'a/b' — write up to 100 characters without slashes"),
+        (json.dumps(REQUEST | {"name": "a\nb"}), r"name: 'a\nb' — write up to 100 characters"),
+        (json.dumps(REQUEST | {"name": URL}), "name: a text (not shown) — take the webhook's URL out"),
+        (json.dumps(REQUEST | {"name": URL.removeprefix("https://")}), "name: a text (not shown) — take the webhook's"),
+        (json.dumps(REQUEST | {"type": URL, "name": ""}), "type: a text (not shown) — take the webhook's"),
+        (json.dumps(REQUEST | {"by": [URL]}), "by: a text (not shown) — take the webhook's URL out"),
+        (json.dumps(REQUEST | {"severity": URL}), "severity: a text (not shown) — write one of"),
+        (json.dumps(REQUEST | {"window": URL}), "window: a text (not shown) — write a duration"),
+        (json.dumps(REQUEST | {"rungs": {URL: "info"}}), "(…): a text (not shown) — take the webhook's URL out"),
+        (json.dumps(REQUEST | {"rungs": {URL: "fatal"}}), "(…): 'fatal' — write one of"),
+        (json.dumps(REQUEST | {"summary": f"see {URL}"}), "summary: a text (not shown) — take the webhook's URL out"),
+        (json.dumps(REQUEST | {"type": "spend"}), "type: 'spend', which is no quantity — did you mean"),
+        (
+            json.dumps(REQUEST | {"type": "error_rate"}),
+            "threshold_usd: threshold_usd for error_rate — write threshold_percent",
+        ),
+        (
+            json.dumps(REQUEST | {"type": "avg_latency", "threshold_usd": None}),
+            "type: no threshold beside type — write one, threshold_ms or",
+        ),
+        (
+            json.dumps(REQUEST | {"threshold_percent": 1}),
+            "threshold_usd and threshold_percent beside type — write one, threshold_usd",
+        ),
+        (json.dumps(REQUEST | {"threshold_usd": "100"}), "threshold_usd: '100' — write a number"),
+        (json.dumps(REQUEST | {"threshold_usd": True}), "threshold_usd: true — write a number"),
+        (json.dumps(REQUEST | {"threshold_usd": -1}), "threshold_usd: -1 — write 0 or more"),
+        (
+            '{"name": "a", "type": "daily_spend", "threshold_usd": 1e999999999, "channel": "discord"}',
+            "threshold_usd: inf — write a number",
+        ),
+        (json.dumps(REQUEST | {"channel": "Ops!"}), "channel: 'Ops!' — write a channel's name"),
+        (json.dumps(REQUEST | {"channel": []}), "channel: an empty list — write at least one"),
+        (
+            json.dumps(REQUEST | {"channel": "nowhere"}),
+            "channel: the channel 'nowhere', which is not known — write one of discord, ops, far",
+        ),
+        (json.dumps(REQUEST | {"severity": "fatal"}), "severity: 'fatal' — write one of 'critical', 'warning'"),
+        (json.dumps(REQUEST | {"by": [1]}), "by: 1 — write a text"),
+        (json.dumps(REQUEST | {"min_operations": 1.5}), "min_operations: 1.5 — write a whole number"),
         (json.dumps(REQUEST | {"webhook_url": 5}), "webhook_url: not a text"),
         (json.dumps(REQUEST | {"channel": ["discord", "ops"], "webhook_url": URL}), "webhook_url: several channels"),
         (
@@ -184,7 +202,7 @@ def test_an_alerts_optional_settings(places: Places) -> None:
 )
 def test_a_request_that_cannot_be_met_changes_nothing(places: Places, text: str, said: str) -> None:
     with pytest.raises(RulesError) as raised:
-        add_alert(text, places, CHANNELS, QUANTITIES, lambda: pytest.fail("built"))
+        add_alert(text, places, CHANNELS, lambda: pytest.fail("built"))
     assert said in str(raised.value)
     assert "ecret" not in str(raised.value).replace("/run/secrets/", "").replace("a secret", "").replace("/secrets", "")
     assert files(places) == {"alert_rules/alerts.yaml": BEFORE.encode()}
@@ -426,7 +444,7 @@ def test_killed_at_any_step(places: Places, secret_before: str | None) -> None:
 )
 def test_the_name_of_a_built_in_alert_is_refused(places: Places, name: str) -> None:
     before = files(places)
-    with pytest.raises(RulesError, match=r"^name: taken by a built-in alert — choose another one$"):
+    with pytest.raises(RulesError, match=r"^name: the name '\w+', which is a built-in alert's — choose another one$"):
         add(places, name=name)
     assert files(places) == before
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from alert_rules.adding.request import alert_id
+from alert_rules.model.conventions import alert_id
 from exporter.cli import main
 from tests.alerts.running import alertmanager
 from tests.e2e.programs import Prometheus, fetch, free_port, prometheus_with

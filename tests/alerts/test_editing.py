@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from alert_rules.adding.appending import append_alert
 from alert_rules.adding.editing import remove_alert, set_disabled
-from alert_rules.adding.request import alert_id
+from alert_rules.model.conventions import alert_id
 from alert_rules.model.errors import RulesError
 
 TWO = (

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from alert_rules.adding.adding import Places, add_alert
 from alert_rules.language.channels import Channel, Channels, load_channels
 from alert_rules.language.loading import parse_alerts
-from alert_rules.model.dimensions import Dimension
 from alert_rules.model.errors import RulesError
 from exporter.config import ConfigError, load_config
 from exporter.web.config import read_web_file
@@ -18,7 +17,6 @@ from exporter.yaml_source import read_document
 
 PAIR, HALF = r"\ud83d\ude00", r"\ud83d"
 CHANNELS = Channels((Channel("discord", "/run/secrets/discord"),))
-QUANTITIES = {"daily_spend": Dimension.MONEY}
 CONFIG = """
 models:
   timeouts: {{"gpt {0}": 5}}
@@ -117,7 +115,7 @@ def test_a_request_with_half_a_pair_is_refused(tmp_path: Path, field: str) -> No
     request = {"name": "a", "type": "daily_spend", "threshold_usd": 100, "channel": "discord", field: "x\ud83d"}
     for text in (json.dumps(request), json.dumps({**request, field: "fine", "x\udcff": 1})):
         with pytest.raises(RulesError) as raised:
-            add_alert(text, Places(alerts, tmp_path / "secrets"), CHANNELS, QUANTITIES, lambda: None)
+            add_alert(text, Places(alerts, tmp_path / "secrets"), CHANNELS, lambda: None)
         assert raised.value.problems
         str(raised.value).encode()
     assert alerts.read_text() == "alerts: []\n"
@@ -129,7 +127,7 @@ def test_a_request_with_a_pair_and_a_byte_order_mark(tmp_path: Path) -> None:
     request = {"name": "a 😀", "type": "daily_spend", "threshold_usd": 100, "channel": "discord", "summary": "😀 b"}
     text = "\ufeff" + json.dumps(request)
     assert PAIR in text
-    add_alert(text, Places(alerts, tmp_path / "secrets"), CHANNELS, QUANTITIES, lambda: None)
+    add_alert(text, Places(alerts, tmp_path / "secrets"), CHANNELS, lambda: None)
     (spec,) = parse_alerts(alerts.read_bytes(), "alerts.yaml").specs.values()
     assert (spec.name, spec.summary) == ("a 😀", "😀 b")
 
