@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from alert_rules.compiler.compiling import check_alert, condition_of
 from alert_rules.compiler.resolving import SemanticError, known_quantity
-from alert_rules.language.loading import form_errors
+from alert_rules.language.loading import FormError, form_errors
 from alert_rules.language.spec import AlertsFile, AlertSpec
 from alert_rules.model.dimensions import THRESHOLDS
 from alert_rules.model.errors import RulesError
@@ -51,12 +51,20 @@ def _checked(data: dict[str, Any], channels: Collection[str]) -> tuple[AlertSpec
         # JSON has types of its own: a number in quotes is an error there, and not in YAML.
         (spec,) = AlertsFile.model_validate({"alerts": [data]}, strict=True).alerts
     except ValidationError as error:
-        errors = [(each.name, each.found, each.hint) for each in form_errors(error)]
+        errors = [_of_setting(each) for each in form_errors(error)]
         if all(name != "type" for name, *_ in errors):
             errors += _unknown_type(data)
         # unknown settings first, and then in the order of the settings
         return None, sorted(errors, key=lambda each: _SETTINGS.index(each[0]) if each[0] in _SETTINGS else -1)
     return spec, [(each.field, each.found, each.hint) for each in check_alert(spec, channels)[1]]
+
+
+def _of_setting(error: FormError) -> tuple[str, str, str]:
+    """The error by the setting of the request that it is in: of a rung, by `rungs`."""
+    setting = str(error.path[2]) if len(error.path) > 2 else error.name
+    if setting not in _SETTINGS or setting == error.name:
+        return error.name, error.found, error.hint
+    return setting, f"{error.name}: {error.found}", error.hint
 
 
 def _unknown_type(data: dict[str, Any]) -> list[tuple[str, str, str]]:

@@ -149,7 +149,7 @@ def condition_of(spec: AlertSpec) -> tuple[str, str]:
     if dimension is not quantity.dimension:
         fits = " or ".join(known for known, (of, _) in THRESHOLDS.items() if of is quantity.dimension)
         raise SemanticError(name, f"{name} for {quantity.name}", f"write {fits}")
-    return f"{spec.type} > {form.format(promql_number(Decimal(str(value))))}", "type"
+    return f"{spec.type} > {form.format(promql_number(Decimal(str(value))))}", name
 
 
 def _check_fields(spec: AlertSpec, parts: list[Part]) -> None:

@@ -21,7 +21,9 @@ class SemanticError(Exception):
 
     def __init__(self, field: str, found: str, hint: str, offset: int = 0, inner: str | int | None = None) -> None:
         super().__init__(found)
-        self.field, self.found, self.hint, self.offset, self.inner = field, found, hint, offset, inner
+        self.field, self.found, self.hint, self.inner = field, found, hint, inner
+        # The condition that a type and a threshold make is not in the file.
+        self.offset = offset if field == "condition" else 0
 
 
 def known_quantity(name: str, field: str, offset: int = 0) -> Quantity:

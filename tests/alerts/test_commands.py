@@ -231,7 +231,7 @@ def test_what_is_wrong_with_the_options_is_said_before_anything_is_changed(
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"min_operations": 0}, "min_operations: write a whole number from 1 to 1,000,000"),
+        ({"min_operations": 0}, "min_operations: 0 — write 1 or more"),
         ({"min_operations": 5}, "min_operations: min_operations for daily_spend — leave it out"),
         ({"window": "3s"}, "window: '3s' — write a window from 1m to 24h"),
         ({"for": "soon"}, "for: 'soon' — write a duration of whole seconds"),
@@ -247,15 +247,22 @@ def test_what_is_wrong_with_the_options_is_said_before_anything_is_changed(
         ({"condition": "budget_utilization >= rung"}, "condition: rung, and no rungs"),
         ({"condition": "budget_utilization >= rung", "rungs": {"$5": "info"}}, "rungs: $5, which is"),
         ({"condition": "budget_utilization >= rung", "rungs": {"9%": "critical", "10%": "info"}}, "rungs: "),
-        ({"rungs": {"9%": "loud"}}, "rungs: write one of critical, warning, info as the severity of each amount"),
-        ({"rungs": ["9%"]}, "rungs: write an object of amounts"),
-        ({"rungs": {"9%": "info"}, "severity": "info"}, "severity: beside rungs"),
-        ({"condition": "daily_spend > $1", "type": "daily_spend"}, "condition: beside type — keep one of the two"),
-        ({"condition": "daily_spend > $1", "threshold_usd": 1}, "condition: beside threshold_usd"),
-        ({"type": None, "threshold_usd": None}, "type: not set"),
+        ({"rungs": {"9%": "loud"}}, "rungs: 9%: 'loud' — write one of 'critical', 'warning' or 'info'"),
+        ({"rungs": ["9%"]}, "rungs: a list — write one 'amount: severity' a line"),
+        ({"rungs": {"9%": "info"}, "severity": "info"}, "rungs: rungs that the condition does not use"),
+        (
+            {"condition": "budget_utilization >= rung", "rungs": {"9%": "info"}, "severity": "info"},
+            "severity: severity beside rungs",
+        ),
+        (
+            {"condition": "daily_spend > $1", "type": "daily_spend"},
+            "type: type beside a condition — keep one of the two",
+        ),
+        ({"condition": "daily_spend > $1", "threshold_usd": 1}, "threshold_usd: threshold_usd beside a condition"),
+        ({"type": None, "threshold_usd": None}, "name: an alert without a condition"),
         ({"name": "high_daily_spend"}, "an alert of that name is there already"),
     ],
-    ids=range(20),
+    ids=range(21),
 )
 def test_an_error_names_the_requests_field_and_no_line_that_was_rolled_back(
     rules: Rules, fields: dict[str, Any], said: str
