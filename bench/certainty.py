@@ -72,10 +72,10 @@ class Rule:
             is_firing = bool(found and found[-1])
             if self._holds(counters, second, scrape, is_firing):
                 ceased, pending = None, second if pending is None else pending
-                found.append(is_firing or second - pending >= quantity.wait)
+                found.append(is_firing or second - pending >= quantity.for_)
                 continue
             ceased = second if ceased is None else ceased
-            kept = is_firing and second - ceased < quantity.keep
+            kept = is_firing and second - ceased < quantity.keep_firing_for
             pending = pending if kept else None
             found.append(kept)
         return found

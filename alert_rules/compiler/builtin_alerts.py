@@ -1,21 +1,17 @@
-"""Alerts that every set of rules has: on the exporter, on the notifications, and on the rules themselves."""
+"""The built-in alerts: on the exporter, on the notifications, and on the rules themselves."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from alert_rules.language.spec import Links
-from alert_rules.model.conventions import COMPANIONS_GROUP, JOB, NO_SEVERITY
-from alert_rules.model.dimensions import Dimension, shown
-from alert_rules.output.annotations import Annotations, dashboard_url, job_of_several, runbook_url, second
-from alert_rules.output.rules import Group, Rule
-from alert_rules.quantities.promql import promql
+from alert_rules.model.conventions import JOB, NO_SEVERITY
+from alert_rules.model.dimensions import Dimension
 from alert_rules.quantities.recordings import spend_without_limit
 from exporter import catalog
 from exporter.alerting import TEST_ALERT, TEST_RECEIVER
 
 MINUTE = 60
 
-_USERS = spend_without_limit()
+USERS_WITHOUT_LIMIT = spend_without_limit()
 
 _UNREAD_BY = (
     f"{{{{ with query (printf `max_over_time({catalog.COLLECTOR_SUCCESS.name}{{job=%q,collector=%q}}[2m]) == 0`"
@@ -40,60 +36,62 @@ def _messages(function: str, counter: str) -> str:
     return f"sum by (job, integration, receiver_name) ({function}(alertmanager_notifications_{counter}[6m]))"
 
 
-@dataclass(frozen=True)
-class _Companion:
-    """A companion: it fires when `expr` has held for `wait` seconds, with the `labels` besides its severity.
+@dataclass(frozen=True, kw_only=True)
+class BuiltinAlert:
+    """An alert that fires when `expr` has held for `for_` seconds, with the `labels` besides its severity.
 
-    `value` is the template of its figure, and `ends` that of the second at which the budget day ends; empty for none.
+    `expr` is PromQL with the catalog's names put in. `description` is a Prometheus template. Where the alert has a
+    figure, `dimension` says what it measures, and `{value}` in the description stands for it. `window_end` is an
+    expression for the second at which the day of that figure ends.
     """
 
     name: str
     expr: str
     severity: str
-    wait: int
     summary: str
     description: str
-    value: str = ""
-    ends: str = ""
+    for_: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
+    dimension: Dimension | None = None
+    window_end: str = ""
 
 
-_COMPANIONS = (
-    _Companion(
-        "exporter_down",
-        f'absent(up{{job="{JOB}"}} == 1)',
-        "critical",
-        2 * MINUTE,
-        "No exporter can be scraped.",
-        f"Prometheus reaches no target of the job {JOB}: spend, errors and latency are not watched.",
+BUILTIN_ALERTS = (
+    BuiltinAlert(
+        name="exporter_down",
+        expr=f'absent(up{{job="{JOB}"}} == 1)',
+        severity="critical",
+        for_=2 * MINUTE,
+        summary="No exporter can be scraped.",
+        description=f"Prometheus reaches no target of the job {JOB}: spend, errors and latency are not watched.",
         labels={"job": JOB},
     ),
-    _Companion(
-        "exporter_down",
-        f'up{{job="{JOB}"}} == 0',
-        "warning",
-        5 * MINUTE,
-        "An exporter cannot be scraped.",
-        "Prometheus does not reach {{ $labels.instance }}.",
+    BuiltinAlert(
+        name="exporter_down",
+        expr=f'up{{job="{JOB}"}} == 0',
+        severity="warning",
+        for_=5 * MINUTE,
+        summary="An exporter cannot be scraped.",
+        description="Prometheus does not reach {{ $labels.instance }}.",
     ),
-    _Companion(
-        "log_unreadable",
-        f"""
+    BuiltinAlert(
+        name="log_unreadable",
+        expr=f"""
         max by (job) (max_over_time($COLLECTOR_SUCCESS{{collector="log"}}[2m])) == 0
           or (
             group by (job) (up and on (job) {_firing("log_unreadable")})
               unless on (job) $COLLECTOR_SUCCESS
           )
         """,
-        "critical",
-        5 * MINUTE,
-        "The log of operations cannot be read.",
-        "No exporter of {{ $labels.job }} can read the log of operations: alerts hold what they last knew.",
+        severity="critical",
+        for_=5 * MINUTE,
+        summary="The log of operations cannot be read.",
+        description="No exporter of {{ $labels.job }} can read the log of operations: alerts hold what they last knew.",
     ),
-    _Companion(
-        "table_unreadable",
+    BuiltinAlert(
+        name="table_unreadable",
         # a replica that cannot read the log cannot read the rest for the same reason
-        f"""
+        expr=f"""
         group by (job, collector) (
           max_over_time($COLLECTOR_SUCCESS{{collector="log"}}[2m]) == 0
             or (
@@ -106,14 +104,14 @@ _COMPANIONS = (
               unless on (job) ($LOG_UP == 1 unless on (job) up == 0)
           )
         """,
-        "warning",
-        15 * MINUTE,
-        "A part of the figures cannot be read.",
-        "The figures from {{ $labels.collector }} are missing or old" + _UNREAD_BY + ".",
+        severity="warning",
+        for_=15 * MINUTE,
+        summary="A part of the figures cannot be read.",
+        description="The figures from {{ $labels.collector }} are missing or old" + _UNREAD_BY + ".",
     ),
-    _Companion(
-        "figures_stale",
-        f"""
+    BuiltinAlert(
+        name="figures_stale",
+        expr=f"""
         max by (job) (max_over_time($LOG_UP[2m])) == 0
           and on (job) max_over_time($COLLECTOR_SUCCESS{{collector="log"}}[2m]) == 1
           or (
@@ -121,96 +119,72 @@ _COMPANIONS = (
               unless on (job) $LOG_UP == 1
           )
         """,
-        "warning",
-        15 * MINUTE,
-        "Figures are not current.",
-        "The exporters of {{ $labels.job }} are still catching up with the log of operations.",
+        severity="warning",
+        for_=15 * MINUTE,
+        summary="Figures are not current.",
+        description="The exporters of {{ $labels.job }} are still catching up with the log of operations.",
         labels={"reason": "catching_up"},
     ),
-    _Companion(
-        "figures_stale",
-        f"""
+    BuiltinAlert(
+        name="figures_stale",
+        expr=f"""
         increase($STATE_COMMIT_FAILURES[10m]) > 0
           or (
             up and on (job, instance) {_firing("figures_stale", "state_not_written")}
               unless (min_over_time(up[10m]) == 1 and min_over_time($LOG_UP[10m]) == 1)
           )
         """,
-        "critical",
-        5 * MINUTE,
-        "Figures are not current.",
-        "{{ $labels.instance }} cannot write its state, so that its counters stand still.",
+        severity="critical",
+        for_=5 * MINUTE,
+        summary="Figures are not current.",
+        description="{{ $labels.instance }} cannot write its state, so that its counters stand still.",
         labels={"reason": "state_not_written"},
     ),
-    _Companion(
-        "user_without_limit",
-        _USERS.value,
-        "info",
-        15 * MINUTE,
-        "A user spends without a daily limit.",
-        f"User {{{{ $labels.user }}}} has spent {shown(Dimension.MONEY)} today and has no daily limit.",
-        shown(Dimension.MONEY),
-        second(f"{_USERS.ends}{{$of}}", ()),
+    BuiltinAlert(
+        name="user_without_limit",
+        expr=USERS_WITHOUT_LIMIT.value,
+        severity="info",
+        for_=15 * MINUTE,
+        summary="A user spends without a daily limit.",
+        description="User {{ $labels.user }} has spent {value} today and has no daily limit.",
+        dimension=Dimension.MONEY,
+        window_end=USERS_WITHOUT_LIMIT.ends,
     ),
-    _Companion(
-        "notifications_failing",
+    BuiltinAlert(
+        name="notifications_failing",
         # a refused message is sent again with the group's next turn, within five minutes
-        f"""
+        expr=f"""
         {_messages("increase", f'failed_total{{receiver_name!~"{TEST_RECEIVER}.*"}}')} > 0
           unless
             {_messages("delta", "total")} - {_messages("delta", "failed_total")} > 0.5
         """,
-        "critical",
-        6 * MINUTE,
-        "Notifications do not arrive.",
-        "Alertmanager could not deliver by {{ $labels.integration }}{{ with $labels.receiver_name }} to {{ . }}"
-        "{{ end }}, and nothing has been delivered since.",
+        severity="critical",
+        for_=6 * MINUTE,
+        summary="Notifications do not arrive.",
+        description="Alertmanager could not deliver by {{ $labels.integration }}"
+        "{{ with $labels.receiver_name }} to {{ . }}{{ end }}, and nothing has been delivered since.",
     ),
-    _Companion(
-        "rules_failing",
-        "sum by (job, rule_group) (increase(prometheus_rule_evaluation_failures_total[15m])) > 0",
-        "critical",
-        0,
-        "Rules cannot be evaluated.",
-        "Rules of {{ $labels.rule_group }} failed within the last quarter of an hour: their alerts are silent.",
+    BuiltinAlert(
+        name="rules_failing",
+        expr="sum by (job, rule_group) (increase(prometheus_rule_evaluation_failures_total[15m])) > 0",
+        severity="critical",
+        summary="Rules cannot be evaluated.",
+        description="Rules of {{ $labels.rule_group }} failed within the last quarter of an hour: their alerts are"
+        " silent.",
     ),
-    _Companion(
-        "watchdog",
-        "vector(1)",
-        NO_SEVERITY,
-        0,
-        "Alerting works.",
-        "This alert always fires. Whoever expects it knows by its absence that alerting does not work.",
+    BuiltinAlert(
+        name="watchdog",
+        expr="vector(1)",
+        severity=NO_SEVERITY,
+        summary="Alerting works.",
+        description="This alert always fires. Whoever expects it knows by its absence that alerting does not work.",
     ),
 )
 
 
 def is_built_in(name: str) -> bool:
-    """Whether a companion or the test alert has this name, in any case.
+    """Whether a built-in alert or the test alert has this name, in any case.
 
     Some file systems would hold one runbook for both, and the routing would send the alert as a test.
     """
-    return name.casefold() in {TEST_ALERT, *(companion.name for companion in _COMPANIONS)}
-
-
-def companions_group(channels: Iterable[str], links: Links) -> Group:
-    """The companions; they go to all channels that any alert names."""
-    to = ",".join(sorted(set(channels)))
-    recordings = (Rule(recording.name, recording.expr, is_alert=False) for recording in _USERS.recordings)
-    return Group(COMPANIONS_GROUP, (*recordings, *(_rule(companion, to, links) for companion in _COMPANIONS)))
-
-
-def _rule(companion: _Companion, to: str, links: Links) -> Rule:
-    annotations = Annotations(
-        companion.summary,
-        companion.description,
-        companion.value,
-        budget_day_ends=companion.ends,
-        runbook_url=runbook_url(companion.name, links),
-        dashboard_url=dashboard_url("ai-health", (), links),
-        # without a value, the description already names the job
-        job=job_of_several() if companion.value else "",
-    )
-    texts = {key: text for key, text in asdict(annotations).items() if text}
-    labels = {"severity": companion.severity, "channel": to, **companion.labels}
-    return Rule(companion.name, promql(companion.expr), True, companion.wait, 0, labels, texts)
+    return name.casefold() in {TEST_ALERT, *(alert.name for alert in BUILTIN_ALERTS)}

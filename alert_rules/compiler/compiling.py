@@ -82,8 +82,8 @@ def compile_alert(spec: AlertSpec) -> Alert:
         condition,
         tuple(sorted(set(spec.channel))),
         rungs,
-        first.quantity.wait if spec.for_ is None else spec.for_,
-        first.quantity.keep if spec.keep_firing_for is None else spec.keep_firing_for,
+        first.quantity.for_ if spec.for_ is None else spec.for_,
+        first.quantity.keep_firing_for if spec.keep_firing_for is None else spec.keep_firing_for,
         spec.summary or _summary(parts),
         first.quantity.dashboard,
         tuple(_reading(spec, part, rungs[0].variants) for part in parts),
@@ -112,7 +112,7 @@ def _parts(spec: AlertSpec, condition: str, field: str) -> list[Part]:
 def _reading(spec: AlertSpec, part: Part, variants: tuple[Variant, ...]) -> Reading:
     quantity = part.quantity
     splits = tuple(dict.fromkeys(variant.by for variant in variants)) if part.first else (part.split,)
-    if quantity.least is None:
+    if quantity.min_operations is None:
         return Reading(quantity.name, splits, None, None, "")
     ask = _ask(spec, part)
     bound = part.comparison.right.text
@@ -126,7 +126,7 @@ def _reading(spec: AlertSpec, part: Part, variants: tuple[Variant, ...]) -> Read
 
 
 def _ask(spec: AlertSpec, part: Part) -> Ask:
-    return Ask(part.split, spec.window or DEFAULT_WINDOW, spec.min_operations or part.quantity.least or 1)
+    return Ask(part.split, spec.window or DEFAULT_WINDOW, spec.min_operations or part.quantity.min_operations or 1)
 
 
 def condition_of(spec: AlertSpec) -> tuple[str, str]:
@@ -154,7 +154,7 @@ def condition_of(spec: AlertSpec) -> tuple[str, str]:
 
 def _check_fields(spec: AlertSpec, parts: list[Part]) -> None:
     for name in ("window", "min_operations", "certainty"):
-        if getattr(spec, name) is not None and all(part.quantity.least is None for part in parts):
+        if getattr(spec, name) is not None and all(part.quantity.min_operations is None for part in parts):
             raise SemanticError(name, f"{name} for {parts[0].quantity.name}", "leave it out: it has no effect there")
     if spec.keep_firing_for and any(part.quantity.is_spend for part in parts):
         hint = "leave it out: it would go on firing for yesterday's spend past midnight"

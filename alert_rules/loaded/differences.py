@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
-from alert_rules.model.conventions import COMPANIONS_GROUP, RULES_GROUP
-from alert_rules.output.rules import Group, Rule
+from alert_rules.model.conventions import BUILTIN_GROUP, RULES_GROUP
+from alert_rules.model.rules import Rule, RuleGroup
 from alert_rules.quantities.promql import shape
 
-_GROUPS = (RULES_GROUP, COMPANIONS_GROUP)
+_GROUPS = (RULES_GROUP, BUILTIN_GROUP)
 _TIMES = ("group_wait", "group_interval", "repeat_interval")
 
 
@@ -36,7 +36,7 @@ NO_RULES = Difference("rules.yml", "not loaded: Prometheus has none of its group
 class Built:
     """What is built: rules, and Alertmanager's configuration."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[RuleGroup, ...]
     config: Mapping[str, Any]
 
     def rule_differences(self, groups: Iterable[Mapping[str, Any]]) -> list[Difference]:
@@ -53,22 +53,22 @@ class _Facts:
     """A rule, however it was printed."""
 
     expression: tuple[str, ...]
-    wait: float
-    keep: float
+    for_: float
+    keep_firing_for: float
     labels: tuple[tuple[str, str], ...]
     annotations: tuple[tuple[str, str], ...]
 
 
 _PARTS = {
     "expression": "different expression",
-    "wait": "different for",
-    "keep": "different keep_firing_for",
+    "for_": "different for",
+    "keep_firing_for": "different keep_firing_for",
     "labels": "different labels",
     "annotations": "different texts",
 }
 
 
-def rule_differences(built: Iterable[Group], groups: Iterable[Mapping[str, Any]]) -> list[Difference]:
+def rule_differences(built: Iterable[RuleGroup], groups: Iterable[Mapping[str, Any]]) -> list[Difference]:
     """How the groups that /api/v1/rules lists differ from those that are built; groups of others do not count.
 
     Raises `KeyError` or `TypeError` where they have another form.
@@ -112,11 +112,13 @@ def _changed(wanted: list[_Facts] | None, found: list[_Facts] | None) -> str:
 
 
 def _order(facts: _Facts) -> tuple[Any, ...]:
-    return (facts.labels, facts.expression, facts.wait, facts.keep, facts.annotations)
+    return (facts.labels, facts.expression, facts.for_, facts.keep_firing_for, facts.annotations)
 
 
 def _of_rule(rule: Rule) -> _Facts:
-    return _Facts(tuple(shape(rule.expr)), rule.wait, rule.keep, _pairs(rule.labels), _pairs(rule.annotations))
+    return _Facts(
+        tuple(shape(rule.expr)), rule.for_, rule.keep_firing_for, _pairs(rule.labels), _pairs(rule.annotations)
+    )
 
 
 def _of_loaded(rule: Mapping[str, Any]) -> _Facts:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from alert_rules.language.source import Source
 from alert_rules.loaded.differences import NOT_LOADED
 from alert_rules.loaded.servers import RuleState
-from alert_rules.model.conventions import COMPANIONS_GROUP, alert_id
+from alert_rules.model.conventions import BUILTIN_GROUP, alert_id
 from alert_rules.output.alertmanager import receivers
 from alert_rules.output.building import Compiled
 
@@ -38,7 +38,7 @@ class Listed:
 
 def builtin_names(built: Compiled) -> tuple[str, ...]:
     """The alerts that every set of rules has."""
-    rules = [rule for group in built.groups if group.name == COMPANIONS_GROUP for rule in group.rules]
+    rules = [rule for group in built.groups if group.name == BUILTIN_GROUP for rule in group.rules]
     return tuple(dict.fromkeys(rule.name for rule in rules if rule.is_alert))
 
 

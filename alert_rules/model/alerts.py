@@ -97,7 +97,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class Alert:
-    """One alert, compiled. `wait` and `keep` are in seconds.
+    """One alert, compiled. Times are in seconds.
 
     `readings` has one entry for each comparison of its condition. A disabled one is compiled like any other, and has no
     rules.
@@ -107,8 +107,8 @@ class Alert:
     condition: str
     channels: tuple[str, ...]
     rungs: tuple[Rung, ...]
-    wait: int
-    keep: int
+    for_: int
+    keep_firing_for: int
     summary: str
     dashboard: str
     readings: tuple[Reading, ...]

@@ -9,7 +9,7 @@ ALERTMANAGER_JOB = "alertmanager"
 """The scrape job under which Prometheus is expected to know Alertmanager."""
 
 RULES_GROUP = "ai-operations"
-COMPANIONS_GROUP = "ai-operations-monitoring"
+BUILTIN_GROUP = "ai-operations-monitoring"
 
 SEVERITIES = ("critical", "warning", "info")
 """What an author may choose, the most urgent first. The watchdog alone has `NO_SEVERITY`."""

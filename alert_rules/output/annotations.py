@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from alert_rules.compiler.builtin_alerts import BuiltinAlert
 from alert_rules.language.conditions import OPERATORS
 from alert_rules.language.spec import Links
 from alert_rules.model.alerts import Alert, Limit, Reason, Variant
@@ -55,6 +56,21 @@ def annotations(alert: Alert, variant: Variant, links: Links) -> Annotations:
         runbook_url(alert.name, links),
         dashboard_url(alert.dashboard, variant.by, links),
         job_of_several(),
+    )
+
+
+def builtin_annotations(alert: BuiltinAlert, links: Links) -> Annotations:
+    """The annotations of a built-in alert."""
+    value = shown(alert.dimension) if alert.dimension else ""
+    return Annotations(
+        alert.summary,
+        alert.description.replace("{value}", value),
+        value,
+        budget_day_ends=second(f"{alert.window_end}{{$of}}", ()) if alert.window_end else "",
+        runbook_url=runbook_url(alert.name, links),
+        dashboard_url=dashboard_url("ai-health", (), links),
+        # Without a value, the description already names the job.
+        job=job_of_several() if value else "",
     )
 
 
@@ -195,7 +211,7 @@ def _unknown_from(alert: Alert, variant: Variant) -> str:
     # a later second than this is set anew at each evaluation: it is not the end yet
     ahead = f"{variant.unknown_from}{{$of}} < time() + {UNKNOWN_AFTER}"
     # the alert resolves when it has been kept firing for as long
-    return second(f"({ahead}) + {alert.keep}", variant.by)
+    return second(f"({ahead}) + {alert.keep_firing_for}", variant.by)
 
 
 def second(query: str, by: Iterable[str]) -> str:

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alert_rules.compiler.builtin_alerts import companions_group
 from alert_rules.compiler.compiling import compile_alerts
 from alert_rules.compiler.implications import implications
 from alert_rules.language.channels import Channels, load_channels
 from alert_rules.language.loading import Alerts, load_alerts
 from alert_rules.model.alerts import Alert
 from alert_rules.model.errors import RulesError
+from alert_rules.model.rules import RuleGroup
 from alert_rules.output.alertmanager import (
     TEMPLATE_FILE,
     RoutedAlert,
@@ -20,7 +20,7 @@ from alert_rules.output.alertmanager import (
     for_old_amtool,
 )
 from alert_rules.output.files import replace_file
-from alert_rules.output.rules import Group, rules_group
+from alert_rules.output.rules import builtin_group, rules_group
 from alert_rules.output.writer import rules_text
 
 RULES_FILE = "rules.yml"
@@ -41,7 +41,7 @@ class Compiled:
     """The sources, understood."""
 
     alerts: tuple[Alert, ...]
-    groups: tuple[Group, ...]
+    groups: tuple[RuleGroup, ...]
     channels: Channels
 
 
@@ -56,7 +56,7 @@ def compiled(written: Alerts, channels: Channels) -> Compiled:
     alerts = compile_alerts(written, channels.names)
     named = {channel for alert in alerts for channel in alert.channels}
     enabled = [alert for alert in alerts if not alert.disabled]
-    groups = (rules_group(enabled, written.links), companions_group(named, written.links))
+    groups = (rules_group(enabled, written.links), builtin_group(named, written.links))
     return Compiled(alerts, tuple(group for group in groups if group.rules), channels)
 
 

@@ -8,9 +8,9 @@ import promql_parser
 from alert_rules.model.alerts import Alert, Reading
 from alert_rules.model.conventions import WIDE_WINDOW, duration
 from alert_rules.model.errors import RulesError
+from alert_rules.model.rules import Rule
 from alert_rules.output.alertmanager import receivers
 from alert_rules.output.building import Compiled
-from alert_rules.output.rules import Rule
 from alert_rules.quantities.promql import check, nodes, pretty, selectors
 from alert_rules.quantities.recordings import JOB_LABEL
 from exporter import catalog
@@ -47,9 +47,9 @@ def _meaning(alert: Alert) -> Iterator[str]:
         yield _line("window", _window(reading))
         yield _line("fewest calls", _fewest(reading))
         yield _line("certainty", reading.certainty or NOT_UNCERTAIN)
-    yield _line("must hold for", _wait(alert.wait))
-    if alert.keep:
-        yield _line("keeps firing for", f"{duration(alert.keep)} after it stops holding")
+    yield _line("must hold for", _wait(alert.for_))
+    if alert.keep_firing_for:
+        yield _line("keeps firing for", f"{duration(alert.keep_firing_for)} after it stops holding")
     yield _line("notifies", ", ".join(alert.channels))
 
 
@@ -62,9 +62,9 @@ def _built_in_meaning(rules: Sequence[Rule]) -> Iterator[str]:
         yield _line("window", _looked_back(rule.expr))
         yield _line("fewest calls", NOT_COUNTED)
         yield _line("certainty", NOT_UNCERTAIN)
-        yield _line("must hold for", _wait(rule.wait))
-        if rule.keep:
-            yield _line("keeps firing for", f"{duration(rule.keep)} after it stops holding")
+        yield _line("must hold for", _wait(rule.for_))
+        if rule.keep_firing_for:
+            yield _line("keeps firing for", f"{duration(rule.keep_firing_for)} after it stops holding")
         yield _line("notifies", ", ".join(receivers(rule.name, rule.labels["channel"].split(","))))
 
 

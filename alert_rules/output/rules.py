@@ -1,40 +1,33 @@
 """From compiled alerts to Prometheus rules."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 
+from alert_rules.compiler.builtin_alerts import BUILTIN_ALERTS, USERS_WITHOUT_LIMIT, BuiltinAlert
 from alert_rules.language.spec import Links
 from alert_rules.model.alerts import Alert, Rung, Variant
-from alert_rules.model.conventions import RULES_GROUP
-from alert_rules.output.annotations import annotations
+from alert_rules.model.conventions import BUILTIN_GROUP, RULES_GROUP
+from alert_rules.model.rules import Rule, RuleGroup
+from alert_rules.output.annotations import Annotations, annotations, builtin_annotations
+from alert_rules.quantities.promql import promql
 from alert_rules.quantities.recordings import Recording, known_jobs
 
 
-@dataclass(frozen=True)
-class Rule:
-    """A recording rule, or an alerting one; times in seconds."""
-
-    name: str
-    expr: str
-    is_alert: bool
-    wait: int = 0
-    keep: int = 0
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
+def rules_group(alerts: Sequence[Alert], links: Links) -> RuleGroup:
+    """The rules of the alerts, after all that they record."""
+    recordings = map(_recording, (known_jobs(), *_once(alerts)))
+    return RuleGroup(RULES_GROUP, (*recordings, *(rule for alert in alerts for rule in _alerting(alert, links))))
 
 
-@dataclass(frozen=True)
-class Group:
-    """Rules that are evaluated one after the other, so that each sees what those before it have recorded."""
+def builtin_group(channels: Iterable[str], links: Links) -> RuleGroup:
+    """The rules of the built-in alerts, which go to all `channels` that any alert names."""
+    to = ",".join(sorted(set(channels)))
+    recordings = map(_recording, USERS_WITHOUT_LIMIT.recordings)
+    return RuleGroup(BUILTIN_GROUP, (*recordings, *(_builtin(alert, to, links) for alert in BUILTIN_ALERTS)))
 
-    name: str
-    rules: tuple[Rule, ...]
 
-
-def rules_group(alerts: Sequence[Alert], links: Links) -> Group:
-    """The rules of the alerts, behind all that they record."""
-    recordings = [Rule(r.name, r.expr, is_alert=False) for r in (known_jobs(), *_once(alerts))]
-    return Group(RULES_GROUP, (*recordings, *(rule for alert in alerts for rule in _alerting(alert, links))))
+def _recording(recording: Recording) -> Rule:
+    return Rule(name=recording.name, expr=recording.expr, is_alert=False)
 
 
 def _once(alerts: Iterable[Alert]) -> Iterator[Recording]:
@@ -46,14 +39,35 @@ def _once(alerts: Iterable[Alert]) -> Iterator[Recording]:
 
 
 def _alerting(alert: Alert, links: Links) -> Iterator[Rule]:
-    # the highest rung first: what is sent first has inhibited the lower ones when they arrive
+    # The highest rung first: what is sent first has inhibited the lower ones when they arrive.
     for rung in reversed(alert.rungs):
         for variant in rung.variants:
-            said = {name: text for name, text in asdict(annotations(alert, variant, links)).items() if text}
-            labels = _labels(alert, rung, variant)
-            yield Rule(alert.name, variant.expr, True, alert.wait, alert.keep, labels, said)
+            yield Rule(
+                name=alert.name,
+                expr=variant.expr,
+                is_alert=True,
+                for_=alert.for_,
+                keep_firing_for=alert.keep_firing_for,
+                labels=_labels(alert, rung, variant),
+                annotations=_texts(annotations(alert, variant, links)),
+            )
 
 
 def _labels(alert: Alert, rung: Rung, variant: Variant) -> dict[str, str]:
     labels = {"severity": rung.severity, "channel": ",".join(alert.channels), **variant.labels}
     return {**labels, "rung": rung.label} if rung.label else labels
+
+
+def _builtin(alert: BuiltinAlert, channels: str, links: Links) -> Rule:
+    return Rule(
+        name=alert.name,
+        expr=promql(alert.expr),
+        is_alert=True,
+        for_=alert.for_,
+        labels={"severity": alert.severity, "channel": channels, **alert.labels},
+        annotations=_texts(builtin_annotations(alert, links)),
+    )
+
+
+def _texts(annotations: Annotations) -> dict[str, str]:
+    return {name: text for name, text in asdict(annotations).items() if text}

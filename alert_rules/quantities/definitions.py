@@ -35,8 +35,8 @@ class Quantity:
     """A name that a condition can use.
 
     `splits` are the labels it can be split by, the default first. `lowest` and `highest` are the values that it can
-    have at all. `limits` are the quantities it may be compared with, besides an amount. `least` is the default of
-    `min_operations`; None where it does not apply, nor `window`. `contributors` makes what a figure's causes are.
+    have at all. `limits` are the quantities it may be compared with, besides an amount. `min_operations` is the default
+    of the setting; None where it does not apply, nor `window`. `contributors` makes what a figure's causes are.
     """
 
     name: str
@@ -50,9 +50,9 @@ class Quantity:
     lowest: Decimal | None = Decimal(0)
     highest: Decimal | None = None
     why_highest: str = ""
-    least: int | None = None
-    wait: int = 0
-    keep: int = 0
+    min_operations: int | None = None
+    for_: int = 0
+    keep_firing_for: int = 0
 
     @property
     def is_spend(self) -> bool:
@@ -62,7 +62,7 @@ class Quantity:
 
 _SPEND = ("daily_spend", "monthly_spend", "projected_daily_spend", "budget_utilization")
 
-_RATIO_WAIT, _RATIO_KEEP = 60, 300
+_RATIO_FOR, _RATIO_KEEP = 60, 300
 _CALM_KEEP = 600
 """Seconds that an alert on calls of a window fires on after it stops holding: few calls flicker about a threshold."""
 
@@ -190,9 +190,9 @@ _ALL = (
         highest=Decimal(1),
         why_highest="all calls failing is 100%",
         # one failure of twenty is 5 %, and not above it: fewer calls would make one failure an alert
-        least=20,
-        wait=_RATIO_WAIT,
-        keep=_CALM_KEEP,
+        min_operations=20,
+        for_=_RATIO_FOR,
+        keep_firing_for=_CALM_KEEP,
     ),
     Quantity(
         "avg_latency",
@@ -205,9 +205,9 @@ _ALL = (
         "ai-performance",
         _means(_LATENCY_SUM, _LATENCY_COUNT, Dimension.DURATION),
         limits=("timeout",),
-        least=20,
-        wait=_RATIO_WAIT,
-        keep=_CALM_KEEP,
+        min_operations=20,
+        for_=_RATIO_FOR,
+        keep_firing_for=_CALM_KEEP,
     ),
     Quantity(
         "p95_latency",
@@ -227,9 +227,9 @@ _ALL = (
         _means(_LATENCY_SUM, _LATENCY_COUNT, Dimension.DURATION),
         highest=Decimal(str(catalog.LATENCY.edges[-1])),
         why_highest="a quantile is never above the histogram's last edge",
-        least=20,
-        wait=_RATIO_WAIT,
-        keep=_CALM_KEEP,
+        min_operations=20,
+        for_=_RATIO_FOR,
+        keep_firing_for=_CALM_KEEP,
     ),
     Quantity(
         "model_response_time",
@@ -250,9 +250,9 @@ _ALL = (
         limits=("timeout",),
         highest=Decimal(str(catalog.LATENCY.edges[-1])),
         why_highest="a quantile is never above the histogram's last edge",
-        least=3,
-        wait=_RATIO_WAIT,
-        keep=_RATIO_KEEP,
+        min_operations=3,
+        for_=_RATIO_FOR,
+        keep_firing_for=_RATIO_KEEP,
     ),
     Quantity(
         "timeout",
@@ -277,9 +277,9 @@ _ALL = (
         ),
         "ai-performance",
         _means(catalog.COST.name, catalog.OPERATIONS.name, Dimension.MONEY),
-        least=20,
-        wait=_RATIO_WAIT,
-        keep=_CALM_KEEP,
+        min_operations=20,
+        for_=_RATIO_FOR,
+        keep_firing_for=_CALM_KEEP,
     ),
     Quantity(
         "operations_per_hour",
@@ -289,8 +289,8 @@ _ALL = (
         lambda ask: hourly(catalog.OPERATIONS.name, ask.by),
         "ai-cost",
         _counts(catalog.OPERATIONS.name, "operation", "model"),
-        wait=_RATIO_WAIT,
-        keep=_RATIO_KEEP,
+        for_=_RATIO_FOR,
+        keep_firing_for=_RATIO_KEEP,
     ),
     Quantity(
         "queue_depth",
@@ -300,8 +300,8 @@ _ALL = (
         lambda ask: gauge(catalog.IN_PROGRESS.name, ask.by),
         "ai-health",
         lambda ask, _: contributors.present(catalog.IN_PROGRESS, ask.by),
-        wait=300,
-        keep=_RATIO_KEEP,
+        for_=300,
+        keep_firing_for=_RATIO_KEEP,
     ),
 )
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from alert_rules.compiler.thresholds import ALERTS_FILE
 from alert_rules.language.channels import load_channels
 from alert_rules.language.loading import parse_alerts
+from alert_rules.model.rules import Rule, RuleGroup
 from alert_rules.output.building import Sources, compile_sources, compiled
-from alert_rules.output.rules import Group, Rule
 from alert_rules.output.writer import rules_text
 from alert_rules.quantities.definitions import QUANTITIES, Quantity
 from alert_rules.quantities.promql import check
@@ -28,11 +28,11 @@ WITHOUT_SERIES = {"exporter_down": {"job"}, "watchdog": set[str]()}
 
 
 @pytest.fixture(params=[ALERTS_FILE, FIXTURES], ids=["shipped", "fixtures"])
-def groups(request: pytest.FixtureRequest) -> tuple[Group, ...]:
+def groups(request: pytest.FixtureRequest) -> tuple[RuleGroup, ...]:
     return compile_sources(Sources(request.param, CHANNELS)).groups
 
 
-def check_rules(groups: tuple[Group, ...]) -> None:
+def check_rules(groups: tuple[RuleGroup, ...]) -> None:
     """Assert what must hold for every set of rules."""
     # messages of one group may ask for what another one records
     records: dict[str, Labels] = {}
@@ -85,15 +85,15 @@ def _queries(rule: Rule) -> Iterator[str]:
             yield query.replace("%q", '"odd \\"\\\\ \\u00e9"').replace("%g", "1e+06").replace("%%", "%")
 
 
-def test_every_expression_is_of_known_metrics_and_labels(groups: tuple[Group, ...]) -> None:
+def test_every_expression_is_of_known_metrics_and_labels(groups: tuple[RuleGroup, ...]) -> None:
     check_rules(groups)
 
 
-def test_annotations_ask_at_all(groups: tuple[Group, ...]) -> None:
+def test_annotations_ask_at_all(groups: tuple[RuleGroup, ...]) -> None:
     assert sum(len(list(_queries(rule))) for group in groups for rule in group.rules) > 10
 
 
-def test_every_alert_says_what_it_must(groups: tuple[Group, ...]) -> None:
+def test_every_alert_says_what_it_must(groups: tuple[RuleGroup, ...]) -> None:
     for rule in (rule for group in groups for rule in group.rules if rule.is_alert):
         assert rule.annotations["summary"].endswith(".")
         assert rule.annotations["description"].endswith(".")
