@@ -91,7 +91,7 @@ class Rule:
         return figure >= self.threshold if self.name == "model_response_time" else figure > self.threshold
 
     def _enough(self, calls: int, above: float) -> bool:
-        least = QUANTITIES[self.name].least or 1
+        least = QUANTITIES[self.name].min_operations or 1
         return calls >= least or (self.name == "error_rate" and calls >= ALL_FAILED_FROM and above == calls)
 
     def _certain(self, span: int, calls: int, above: float) -> bool:

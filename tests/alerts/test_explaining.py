@@ -175,4 +175,4 @@ def _joined() -> Compiled:
 
 
 def test_every_quantity_without_a_window_of_its_own_has_words_for_it() -> None:
-    assert {name for name, quantity in QUANTITIES.items() if quantity.least is None} == FIXED_WINDOWS.keys()
+    assert {name for name, quantity in QUANTITIES.items() if quantity.min_operations is None} == FIXED_WINDOWS.keys()

@@ -148,7 +148,7 @@ def _alerts(draw: st.DrawFn) -> dict[str, Any]:
     written: dict[str, Any] = {"name": "any", "channel": "discord", "by": list(split) or "none"}
     right = draw(_AMOUNTS[quantity.dimension.name])
     operator = draw(st.sampled_from([">", ">=", "<", "<="]))
-    if quantity.least is not None:
+    if quantity.min_operations is not None:
         written["min_operations"] = draw(st.integers(1, 200))
         written["window"] = f"{draw(st.integers(1, 1440))}m"
         written["certainty"] = draw(st.sampled_from(["high", "none"]))
