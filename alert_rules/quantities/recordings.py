@@ -44,7 +44,8 @@ class Figure:
     taken over, and `window` records how many seconds that window has. They have the labels of the value, are held with
     it, and are empty where there is no such thing: a quantile has no numerator. `tallies` are the counts of each window
     that it may be taken over, the shortest first. So many calls as `outage` says are enough where they all
-    failed. `is_share` says that what is counted are calls.
+    failed. `is_share` says that what is counted are calls. `recent` counts the last two windows, where they are less
+    than an hour; only rules that ask for certainty need its `recent_recordings`.
     """
 
     value: str
@@ -59,6 +60,8 @@ class Figure:
     tallies: tuple[Tally, ...] = ()
     outage: int = 0
     is_share: bool = False
+    recent: Tally | None = None
+    recent_recordings: tuple[Recording, ...] = ()
 
     @property
     def labels(self) -> str:
@@ -69,13 +72,31 @@ class Figure:
         """The expression to compare; `firing` selects the alert's own `ALERTS` series."""
         if not self.held:
             return self.value
+        template = "($value or ($held and on ($labels) $firing))"
+        if self.window:
+            template = "($value or ($held and on ($labels) $firing) or $unknown)"
         return promql(
-            "($value or ($held and on ($labels) $firing))",
+            template,
             value=self.value,
             held=self.held,
             labels=self.labels,
             firing=firing,
+            unknown=unknown(self, firing),
         )
+
+
+def unknown(figure: Figure, firing: str) -> str:
+    """What fires on for one evaluation when there are too few calls for a figure any more, with its last value.
+
+    Annotations change only while the expression has an answer: this one lets them say how the alert ends.
+    """
+    return promql(
+        "(last_over_time($value[90s]) and on ($labels) $firing unless $held)",
+        value=figure.value,
+        held=figure.held,
+        labels=figure.labels,
+        firing=firing,
+    )
 
 
 def level(by: Sequence[str]) -> str:
