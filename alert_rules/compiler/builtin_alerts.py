@@ -86,7 +86,8 @@ BUILTIN_ALERTS = (
         severity="critical",
         for_=5 * MINUTE,
         summary="The log of operations cannot be read.",
-        description="No exporter of {{ $labels.job }} can read the log of operations: alerts hold what they last knew.",
+        description="No exporter of {{ $labels.job }} can read the log of operations: alerts are using their last"
+        " known values.",
     ),
     BuiltinAlert(
         name="table_unreadable",

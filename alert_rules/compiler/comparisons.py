@@ -9,6 +9,7 @@ from alert_rules.language.conditions import OPERATORS, Operator
 from alert_rules.model.alerts import Limit, Reason, Variant
 from alert_rules.model.conventions import duration
 from alert_rules.model.dimensions import Amount, Dimension, promql_number
+from alert_rules.quantities import contributors
 from alert_rules.quantities.contributors import Contributors
 from alert_rules.quantities.definitions import (
     MODEL,
@@ -19,7 +20,6 @@ from alert_rules.quantities.definitions import (
     Quantity,
     Split,
     budget_utilization,
-    contributors,
     daily_limit,
     daily_spend,
 )

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from alert_rules.model.conventions import WIDE_WINDOW
 from alert_rules.model.dimensions import Dimension
-from alert_rules.quantities.contributors import Contributors, first_beside
 from alert_rules.quantities import contributors
+from alert_rules.quantities.contributors import Contributors, first_beside
 from alert_rules.quantities.ratios import hourly, quantile, ratio
 from alert_rules.quantities.recordings import BUDGETS_ARE_READ, Figure, gauge, limit, projection, share, spend
 from exporter import catalog
