@@ -1,12 +1,11 @@
-"""The kinds of panels there are, in the house style. What grafanalib gets wrong about them is corrected
-in `render`."""
+"""The kinds of panels, in the house style. `render` corrects what grafanalib gets wrong about them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import attr
-from grafanalib.core import Panel, Stat, StateTimeline, Table, TimeSeries
+from grafanalib import core
 
 from dashboards.promql import PROMETHEUS
 from dashboards.sql import POSTGRES
@@ -16,8 +15,8 @@ Targets = Sequence[Any]
 
 
 @dataclass(frozen=True)
-class About:
-    """What a panel says of itself: what it shows, and what to do when it looks bad."""
+class PanelDoc:
+    """What a panel says about itself: what it shows, and what to do when it looks bad."""
 
     title: str
     shows: str
@@ -29,9 +28,17 @@ class About:
         return f"{self.shows}\n\n**What to do:** {self.act}"
 
 
+@dataclass(frozen=True)
+class Panel:
+    """A panel: its documentation, and grafanalib's object, which has no types."""
+
+    doc: PanelDoc
+    widget: Any
+
+
 @attr.s
-class Shaped(Panel):  # type: ignore[misc]  # grafanalib has no types
-    """A panel of a type that grafanalib does not know in today's shape."""
+class RawPanel(core.Panel):  # type: ignore[misc]  # grafanalib has no types
+    """A panel of a type that grafanalib does not know in its present shape."""
 
     kind: str = attr.ib(kw_only=True)
     options: dict[str, Any] = attr.ib(kw_only=True)
@@ -41,28 +48,27 @@ class Shaped(Panel):  # type: ignore[misc]  # grafanalib has no types
         return self.panel_json({"type": self.kind, "options": self.options, "fieldConfig": {"overrides": []}})
 
 
-def _shaped(**given: Any) -> Panel:
-    made: Any = Shaped  # mypy sees only the fields added here, not grafanalib's
-    return made(**given)
+def _raw(doc: PanelDoc, **given: Any) -> Panel:
+    widget: Any = RawPanel  # mypy sees only the fields added here, not grafanalib's
+    return Panel(doc, widget(**given))
 
 
-def _common(about: About, targets: Targets, steps: Steps) -> dict[str, Any]:
-    sources = [POSTGRES if isinstance(target, dict) else PROMETHEUS for target in targets]
+def _common(doc: PanelDoc, targets: Targets, steps: Steps) -> dict[str, Any]:
     return {
-        "title": about.title,
-        "description": about.description,
+        "title": doc.title,
+        "description": doc.description,
         "targets": list(targets),
-        "dataSource": sources[0],
+        "dataSource": POSTGRES if isinstance(targets[0], dict) else PROMETHEUS,
         "maxDataPoints": None,
-        "thresholds": list(steps),
+        "thresholds": list(steps or NEUTRAL),
     }
 
 
 def stat(
-    about: About,
+    doc: PanelDoc,
     *targets: Any,
     unit: str,
-    steps: Steps = NEUTRAL,
+    steps: Steps = (),
     mappings: Mappings | None = None,
     decimals: int | None = None,
     named: bool = False,
@@ -73,8 +79,8 @@ def stat(
 
     `absent` is the colour of "No data".
     """
-    return Stat(
-        **_common(about, targets, steps),
+    widget = core.Stat(
+        **_common(doc, targets, steps),
         format=unit,
         decimals=decimals,
         mappings=[*(mappings or []), *no_data(absent)],
@@ -87,10 +93,11 @@ def stat(
         overrides=[],
         links=list(links),
     )
+    return Panel(doc, widget)
 
 
 def timeseries(
-    about: About,
+    doc: PanelDoc,
     *targets: Any,
     unit: str,
     steps: Steps = (),
@@ -109,8 +116,8 @@ def timeseries(
     `table_legend` is for long names. `back`, such as 30d, gives the panel a time range of its own, as long as
     the page has a relative one. `soft` holds the axis' least extent, such as {"axisSoftMin": 0.9}.
     """
-    return TimeSeries(
-        **_common(about, targets, steps or NEUTRAL),
+    widget = core.TimeSeries(
+        **_common(doc, targets, steps),
         unit=unit,
         valueMin=low,
         valueMax=high,
@@ -131,13 +138,15 @@ def timeseries(
         overrides=list(overrides),
         extraJson={"fieldConfig": {"defaults": {"noValue": NO_DATA, "custom": soft or {}}}},
     )
+    return Panel(doc, widget)
 
 
-def bar_gauge(about: About, *targets: Any, unit: str, steps: Steps = CALMING, decimals: int | None = None) -> Panel:
+def bar_gauge(doc: PanelDoc, *targets: Any, unit: str, steps: Steps = CALMING, decimals: int | None = None) -> Panel:
     """A bar for each series, the largest first where the query sorts."""
     defaults = {"unit": unit, "min": 0, "decimals": decimals, "noValue": NO_DATA, "color": {"mode": "thresholds"}}
-    return _shaped(
-        **_common(about, targets, steps),
+    return _raw(
+        doc,
+        **_common(doc, targets, steps),
         kind="bargauge",
         options={
             "displayMode": "basic",
@@ -156,10 +165,11 @@ def bar_gauge(about: About, *targets: Any, unit: str, steps: Steps = CALMING, de
     )
 
 
-def heatmap(about: About, *targets: Any, unit: str) -> Panel:
+def heatmap(doc: PanelDoc, *targets: Any, unit: str) -> Panel:
     """How many calls lie in each bucket of a histogram, over time; `unit` is that of the buckets' edges."""
-    return _shaped(
-        **_common(about, targets, NEUTRAL),
+    return _raw(
+        doc,
+        **_common(doc, targets, ()),
         kind="heatmap",
         options={
             "calculate": False,
@@ -185,10 +195,10 @@ def heatmap(about: About, *targets: Any, unit: str) -> Panel:
     )
 
 
-def state_timeline(about: About, *targets: Any, unit: str, mappings: Mappings, steps: Steps = NEUTRAL) -> Panel:
+def state_timeline(doc: PanelDoc, *targets: Any, unit: str, mappings: Mappings, steps: Steps = ()) -> Panel:
     """States over time, one line each; where nothing is known, nothing is drawn."""
-    return StateTimeline(
-        **_common(about, targets, steps),
+    widget = core.StateTimeline(
+        **_common(doc, targets, steps),
         mappings=mappings,
         showValue="never",
         rowHeight=0.8,
@@ -203,13 +213,15 @@ def state_timeline(about: About, *targets: Any, unit: str, mappings: Mappings, s
             },
         },
     )
+    return Panel(doc, widget)
 
 
-def bar_chart(about: About, *targets: Any, unit: str, x: str, stacked: bool = False, back: str | None = None) -> Panel:
+def bar_chart(doc: PanelDoc, *targets: Any, unit: str, x: str, stacked: bool = False, back: str | None = None) -> Panel:
     """Bars over the values of the column `x`."""
     custom = {"fillOpacity": 80, "lineWidth": 0, "axisSoftMin": 0, "hideFrom": _NOWHERE}
-    return _shaped(
-        **_common(about, targets, NEUTRAL),
+    return _raw(
+        doc,
+        **_common(doc, targets, ()),
         timeFrom=back,
         kind="barchart",
         options={
@@ -241,17 +253,17 @@ _NOWHERE = {"legend": False, "tooltip": False, "viz": False}
 
 
 def table(
-    about: About,
+    doc: PanelDoc,
     *targets: Any,
     unit: str,
     columns: Iterable[dict[str, Any]] = (),
     transformations: Sequence[dict[str, Any]] = (),
     sort: str = "",
-    steps: Steps = NEUTRAL,
+    steps: Steps = (),
 ) -> Panel:
     """A table; `columns` are overrides, see `column`."""
-    return Table(
-        **_common(about, targets, steps),
+    widget = core.Table(
+        **_common(doc, targets, steps),
         unit=unit,
         overrides=[_EMPTY_CELLS, *columns],
         transformations=list(transformations),
@@ -266,6 +278,7 @@ def table(
             },
         },
     )
+    return Panel(doc, widget)
 
 
 _EMPTY_CELLS = {"matcher": {"id": "byRegexp", "options": "/.*/"}, "properties": [{"id": "noValue", "value": "–"}]}

@@ -106,7 +106,14 @@ def _parser() -> argparse.ArgumentParser:
     made = commands.add_parser("dashboards", help="the Grafana dashboards").add_subparsers(required=True)
     build = made.add_parser("build", help="write the dashboards' JSON")
     build.add_argument("--check", action="store_true", help="write nothing; fail where a file is not as built")
-    build.add_argument("--output", type=Path, metavar="DIR", help="where to (the package's own folder generated)")
+    build.add_argument(
+        "--alerts",
+        type=Path,
+        default=FOLDER / "alerts.yaml",
+        metavar="FILE",
+        help="the alerts whose thresholds are drawn (%(default)s)",
+    )
+    build.add_argument("--output", type=Path, metavar="DIR", help="where to (dashboards/generated)")
     build.add_argument(
         "--budget-time-zone", metavar="ZONE", help="where days are cut, as in the exporter's configuration (UTC)"
     )
@@ -285,13 +292,16 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _dashboards(arguments: argparse.Namespace) -> int:
-    from dashboards.command import GENERATED, DashboardsError, build
+    from alert_rules.thresholds import thresholds
+    from dashboards.alerts import alert_lines
+    from dashboards.command import OUTPUT, DashboardsError, build
     from dashboards.settings import Settings
 
     given = {"zone": arguments.budget_time_zone, "runbooks": arguments.runbooks}
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    chosen = {name: value for name, value in given.items() if value is not None}
+    settings = Settings(alert_lines(thresholds(arguments.alerts)), **chosen)
     try:
-        return build(settings, arguments.output or GENERATED, check=arguments.check, out=sys.stdout)
+        return build(settings, arguments.output or OUTPUT, check=arguments.check, out=sys.stdout)
     except DashboardsError as error:
         print(f"{DISTRIBUTION}: {error}", file=sys.stderr)
         return 1
