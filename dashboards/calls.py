@@ -2,7 +2,7 @@
 
 from dashboards import promql as q
 from dashboards.alerts import AlertLine
-from dashboards.panels import Panel, PanelDoc, stat, timeseries
+from dashboards.panels import Panel, stat, timeseries
 from dashboards.promql import prom
 from dashboards.style import SECONDS, SHARE, USD
 
@@ -15,7 +15,9 @@ def success_rate(title: str, act: str, error_rate: AlertLine) -> Panel:
     succeeding = error_rate.complement
     note = succeeding.note("Red below {value}, where {alert} fires.")
     return stat(
-        PanelDoc(title, f"The share of calls in the past hour that succeeded.{note}", act),
+        title,
+        f"The share of calls in the past hour that succeeded.{note}",
+        act,
         prom(f"1 - {q.hourly_ratio(q.FAILED, q.CALLS)}", instant=True),
         unit=SHARE,
         decimals=1,
@@ -28,7 +30,9 @@ def success_rate_by(by: str, title: str, act: str, error_rate: AlertLine) -> Pan
     succeeding = error_rate.complement
     note = succeeding.note("The line is at {value}, where {alert} fires.")
     return timeseries(
-        PanelDoc(title, f"The share of calls that succeeded, by {by}.{note}", act),
+        title,
+        f"The share of calls that succeeded, by {by}.{note}",
+        act,
         prom(f"1 - {q.error_rate(by)}", f"{{{{{by}}}}}"),
         unit=SHARE,
         low=None,
@@ -43,7 +47,9 @@ def average_latency_by_operation(title: str, act: str, latency: AlertLine) -> Pa
     """The average latency over time, by operation: what `slow_operations` watches."""
     note = latency.note("The line is at {value}, where {alert} fires.")
     return timeseries(
-        PanelDoc(title, f"The average duration of calls, by operation.{note}", act),
+        title,
+        f"The average duration of calls, by operation.{note}",
+        act,
         prom(q.average_latency("operation"), "{{operation}}"),
         unit=SECONDS,
         steps=latency.above(),
@@ -54,7 +60,9 @@ def average_latency_by_operation(title: str, act: str, latency: AlertLine) -> Pa
 def cost_per_call_by_operation(title: str, act: str) -> Panel:
     """The average cost of a call over time, by operation."""
     return timeseries(
-        PanelDoc(title, "The average cost of a call in the past hour, by operation.", act),
+        title,
+        "The average cost of a call in the past hour, by operation.",
+        act,
         prom(q.hourly_ratio(q.COST, q.CALLS, "operation"), "{{operation}}"),
         unit=USD,
     )

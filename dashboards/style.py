@@ -55,8 +55,8 @@ def worse_below(bad: float, warn: float) -> Steps:
     return (Step(BAD), Step(WARN, bad), Step(GOOD, warn))
 
 
-def value_mappings(texts: Mapping[str | float, tuple[str, str]]) -> Mappings:
-    """A mapping of values to a text and a colour."""
+def value_mappings(texts: Mapping[Any, tuple[str, str]]) -> Mappings:
+    """A mapping of values, texts or numbers, to a text and a colour."""
     options = {
         value if isinstance(value, str) else f"{value:g}": {"color": color, "index": index, "text": text}
         for index, (value, (text, color)) in enumerate(texts.items())

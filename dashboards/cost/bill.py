@@ -3,7 +3,7 @@
 from dashboards import promql as q
 from dashboards.calls import average_latency_by_operation, cost_per_call_by_operation
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, PanelDoc, timeseries
+from dashboards.panels import Panel, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import COUNT, USD
@@ -29,11 +29,9 @@ def row(settings: Settings) -> Row:
 
 def _operations_per_hour() -> Panel:
     return timeseries(
-        PanelDoc(
-            "Operations per hour",
-            "Calls that ended in the past hour, by operation. A gap means that the log could not be read.",
-            "An operation that rises alone is a loop or a new job. One that falls to 0 has stopped: see Health.",
-        ),
+        "Operations per hour",
+        "Calls that ended in the past hour, by operation. A gap means that the log could not be read.",
+        "An operation that rises alone is a loop or a new job. One that falls to 0 has stopped: see Health.",
         prom(q.hourly(q.CALLS, "operation"), "{{operation}}"),
         unit=COUNT,
     )
@@ -41,12 +39,10 @@ def _operations_per_hour() -> Panel:
 
 def _unpriced() -> Panel:
     return timeseries(
-        PanelDoc(
-            "Calls without a price",
-            "Calls in the past hour that used tokens but have no cost, by model, without models that are configured as"
-            " free. Counted 15 minutes late, so that costs have time to arrive.",
-            "Spend is too low by what these calls cost: add the model's price to the application.",
-        ),
+        "Calls without a price",
+        "Calls in the past hour that used tokens but have no cost, by model, without models that are configured as"
+        " free. Counted 15 minutes late, so that costs have time to arrive.",
+        "Spend is too low by what these calls cost: add the model's price to the application.",
         prom(q.hourly(q.filtered(catalog.UNPRICED), "model"), "{{model}}"),
         unit=COUNT,
     )
@@ -54,12 +50,10 @@ def _unpriced() -> Panel:
 
 def _corrections() -> Panel:
     return timeseries(
-        PanelDoc(
-            "Corrections",
-            "Cost that was counted and then removed from the log by edits or deletions, by operation. Spend does not"
-            " include it.",
-            "A step means that somebody edits or deletes rows of the log: ask why.",
-        ),
+        "Corrections",
+        "Cost that was counted and then removed from the log by edits or deletions, by operation. Spend does not"
+        " include it.",
+        "A step means that somebody edits or deletes rows of the log: ask why.",
         prom(q.gauge(q.while_read(q.filtered(catalog.COST_CORRECTIONS)), "operation"), "{{operation}}"),
         unit=USD,
     )

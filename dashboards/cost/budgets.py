@@ -5,7 +5,7 @@ from dashboards import sql, style
 from dashboards.base import COST, to_dashboard
 from dashboards.cost.spend import DAILY_LIMIT, FILTERS, MONTH, MONTHLY_LIMIT, PROJECTED, TODAY
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, PanelDoc, bar_gauge, colored, column, joined, link, stat, table, timeseries
+from dashboards.panels import Panel, bar_gauge, colored, column, joined, link, stat, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import SHARE, USD
@@ -38,14 +38,11 @@ def _user_budgets(settings: Settings) -> Panel:
     names = {"user": "User", "Value #C": "Used", "Value #A": "Spent today", "Value #B": "Daily limit"}
     budget_steps, no_limit = settings.alerts.budget_steps(), style.not_set("No limit set")
     return table(
-        PanelDoc(
-            "Budget utilization by user",
-            "What each user has spent today, their daily limit, and the share of it that is used."
-            f"{settings.alerts.budget_note()} Users near or over their limit are always listed; `other` is the rest.",
-            "Click a user to narrow this page to them. Raise their limit in the budgets table, or talk to them.",
-        ),
+        "Budget utilization by user",
+        "What each user has spent today, their daily limit, and the share of it that is used."
+        f"{settings.alerts.budget_note()} Users near or over their limit are always listed; `other` is the rest.",
+        "Click a user to narrow this page to them. Raise their limit in the budgets table, or talk to them.",
         *(prom(expr, table=True) for expr in (spent, limit, used)),
-        unit=style.PLAIN,
         transformations=joined("user", names),
         sort="Used",
         columns=[
@@ -59,12 +56,10 @@ def _user_budgets(settings: Settings) -> Panel:
 
 def _day_against_limit() -> Panel:
     return timeseries(
-        PanelDoc(
-            "The day's spend against the limit",
-            "Spend of the day so far, the team's daily limit, and the projected end of the day. Spend starts at 0 at"
-            " midnight in the budget's time zone.",
-            "While only the projection is above the limit, there is time: reduce the largest operation now.",
-        ),
+        "The day's spend against the limit",
+        "Spend of the day so far, the team's daily limit, and the projected end of the day. Spend starts at 0 at"
+        " midnight in the budget's time zone.",
+        "While only the projection is above the limit, there is time: reduce the largest operation now.",
         prom(TODAY, "Spend of the day"),
         prom(DAILY_LIMIT, "Daily limit"),
         prom(PROJECTED, "Projected end of day"),
@@ -79,12 +74,10 @@ def _day_against_limit() -> Panel:
 
 def _users_by_state() -> Panel:
     return bar_gauge(
-        PanelDoc(
-            "Users by state of their budget",
-            "All users, listed above or not: within their budget, past its warning threshold, over their limit, or"
-            " without a limit.",
-            "Nothing stops a loop of a user without a limit: give them one in the budgets table.",
-        ),
+        "Users by state of their budget",
+        "All users, listed above or not: within their budget, past its warning threshold, over their limit, or"
+        " without a limit.",
+        "Nothing stops a loop of a user without a limit: give them one in the budgets table.",
         prom(q.gauge(q.for_job(catalog.BUDGET_USERS), "state"), "{{state}}", instant=True),
         unit=style.PLAIN,
     )
@@ -92,11 +85,9 @@ def _users_by_state() -> Panel:
 
 def _other_days() -> Panel:
     return stat(
-        PanelDoc(
-            "Other days by this time",
-            "What yesterday and the same weekday a week ago had cost by this time of day. Exact, from the log.",
-            "If Spend today is far above both, look at Spend by hour and What has changed.",
-        ),
+        "Other days by this time",
+        "What yesterday and the same weekday a week ago had cost by this time of day. Exact, from the log.",
+        "If Spend today is far above both, look at Spend by hour and What has changed.",
         sql.by_this_time(),
         unit=USD,
         decimals=2,
@@ -106,12 +97,10 @@ def _other_days() -> Panel:
 
 def _share_of_monthly_limit(settings: Settings) -> Panel:
     return stat(
-        PanelDoc(
-            "Share of monthly limit",
-            "Month to date as a share of the team's monthly limit, `monthly_limit_usd` in the exporter's configuration."
-            f"{settings.alerts.budget_note()}",
-            "Compare it with how much of the month has passed. Raise the limit, or save on the largest operation.",
-        ),
+        "Share of monthly limit",
+        "Month to date as a share of the team's monthly limit, `monthly_limit_usd` in the exporter's configuration."
+        f"{settings.alerts.budget_note()}",
+        "Compare it with how much of the month has passed. Raise the limit, or save on the largest operation.",
         prom(q.or_sentinel(q.ratio(MONTH, MONTHLY_LIMIT), MONTH), instant=True),
         unit=SHARE,
         decimals=0,
@@ -123,11 +112,9 @@ def _share_of_monthly_limit(settings: Settings) -> Panel:
 def _recorded_less_logged() -> Panel:
     recorded = q.max_of(q.for_job(catalog.RECORDED_SPEND_TODAY))
     return stat(
-        PanelDoc(
-            "Recorded less logged",
-            "Today's spend of all users according to the application's budgets table, less the spend in the log.",
-            "Far from zero, the application stops users at the wrong amount: check the job that updates the table.",
-        ),
+        "Recorded less logged",
+        "Today's spend of all users according to the application's budgets table, less the spend in the log.",
+        "Far from zero, the application stops users at the wrong amount: check the job that updates the table.",
         prom(f"{recorded} - {TODAY}", instant=True),
         unit=USD,
         decimals=2,
@@ -136,11 +123,9 @@ def _recorded_less_logged() -> Panel:
 
 def _paid_for_failures() -> Panel:
     return stat(
-        PanelDoc(
-            "Paid for failed calls",
-            "The cost of calls in the time range that failed or timed out.",
-            "Lower the timeouts to waste less. The error log on Health shows which calls fail.",
-        ),
+        "Paid for failed calls",
+        "The cost of calls in the time range that failed or timed out.",
+        "Lower the timeouts to waste less. The error log on Health shows which calls fail.",
         sql.paid_for_failures(FILTERS),
         unit=USD,
         decimals=4,

@@ -3,7 +3,7 @@
 from dashboards import sql
 from dashboards.cost.spend import FILTERS
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, PanelDoc, timeseries
+from dashboards.panels import Panel, timeseries
 from dashboards.settings import Settings
 from dashboards.style import USD
 
@@ -15,12 +15,10 @@ def row(_: Settings) -> Row:
 
 def _daily_spend_by(by: str) -> Panel:
     return timeseries(
-        PanelDoc(
-            f"Daily spend by {by}",
-            f"Spend of each of the last 30 calendar days by {by}, in the budget's time zone, from the log. All but the"
-            f" ten largest are `all others`; the last bar is today so far.",
-            "Find the day on which spend changed, and compare it with what was released that day.",
-        ),
+        f"Daily spend by {by}",
+        f"Spend of each of the last 30 calendar days by {by}, in the budget's time zone, from the log. All but the"
+        f" ten largest are `all others`; the last bar is today so far.",
+        "Find the day on which spend changed, and compare it with what was released that day.",
         sql.daily_spend(by, FILTERS),
         unit=USD,
         bars=True,

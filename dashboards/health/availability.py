@@ -4,7 +4,7 @@ from dashboards import promql as q
 from dashboards import style
 from dashboards.calls import success_rate_by
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, PanelDoc, column, joined, state_timeline, table, timeseries
+from dashboards.panels import Panel, column, joined, state_timeline, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import SECONDS
@@ -28,24 +28,19 @@ def row(settings: Settings) -> Row:
 
 def _probe_history() -> Panel:
     return state_timeline(
-        PanelDoc(
-            "Probe history",
-            "Whether each target of blackbox_exporter answered, over time.",
-            "Check the status page of the target's provider before your own network.",
-        ),
+        "Probe history",
+        "Whether each target of blackbox_exporter answered, over time.",
+        "Check the status page of the target's provider before your own network.",
         prom("min by (instance) (probe_success)", "{{instance}}"),
-        unit=style.PLAIN,
         mappings=style.value_mappings({1: ("answers", style.GOOD), 0: ("does not answer", style.BAD)}),
     )
 
 
 def _probe_duration() -> Panel:
     return timeseries(
-        PanelDoc(
-            "Probe duration",
-            "How long each probe took: name resolution, connection, TLS and answer.",
-            "If probes are slow and calls are fast, check the prober's network. If both are slow, it is the provider.",
-        ),
+        "Probe duration",
+        "How long each probe took: name resolution, connection, TLS and answer.",
+        "If probes are slow and calls are fast, check the prober's network. If both are slow, it is the provider.",
         prom("max by (instance) (probe_duration_seconds)", "{{instance}}"),
         unit=SECONDS,
     )
@@ -64,16 +59,13 @@ def _registered_operations() -> Panel:
         "fallback_model": "Fallback",
     }
     return table(
-        PanelDoc(
-            "Registered operations",
-            "Each operation of the routes table or the log: the time since its last call, whether its route is enabled,"
-            " and its models.",
-            "An operation that was never seen is not instrumented or not used. One that fell silent may be broken.",
-        ),
+        "Registered operations",
+        "Each operation of the routes table or the log: the time since its last call, whether its route is enabled,"
+        " and its models.",
+        "An operation that was never seen is not instrumented or not used. One that fell silent may be broken.",
         prom(f"({q.age(last_seen)}) or ({never_seen} - 1)", table=True),
         prom(enabled, table=True),
         prom(info, table=True),
-        unit=style.PLAIN,
         transformations=joined("operation", names),
         columns=[
             column(
@@ -95,14 +87,11 @@ def _last_success() -> Panel:
     timeout = q.max_of(q.filtered(catalog.MODEL_TIMEOUT), "model")
     names = {"model": "Model", "Value #A": "Last success", "Value #B": "Timeout"}
     return table(
-        PanelDoc(
-            "Models: last success, and timeout",
-            "The time since each model's last successful call, and the timeout of its calls.",
-            "`model_unavailable` fires after 15 minutes with calls but no success: use the fallback meanwhile.",
-        ),
+        "Models: last success, and timeout",
+        "The time since each model's last successful call, and the timeout of its calls.",
+        "`model_unavailable` fires after 15 minutes with calls but no success: use the fallback meanwhile.",
         prom(q.age(last_success), table=True),
         prom(timeout, table=True),
-        unit=style.PLAIN,
         transformations=joined("model", names),
         columns=[
             column("Last success", unit=SECONDS, decimals=0, colored=True, steps=style.worse_above(900)),

@@ -3,7 +3,7 @@
 from dashboards import promql as q
 from dashboards import style
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, PanelDoc, state_timeline, timeseries
+from dashboards.panels import Panel, state_timeline, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import SECONDS, SHARE
@@ -21,25 +21,20 @@ def row(_: Settings) -> Row:
 
 def _database_reached() -> Panel:
     return state_timeline(
-        PanelDoc(
-            "Database reached",
-            "Whether postgres_exporter reached each database, over time.",
-            "If it does not and the log is not read either, the database is down. If only the log is not read, check"
-            " the exporter's role.",
-        ),
+        "Database reached",
+        "Whether postgres_exporter reached each database, over time.",
+        "If it does not and the log is not read either, the database is down. If only the log is not read, check"
+        " the exporter's role.",
         prom("min by (instance) (pg_up)", "{{instance}}"),
-        unit=style.PLAIN,
         mappings=style.value_mappings({1: ("reached", style.GOOD), 0: ("not reached", style.BAD)}),
     )
 
 
 def _connections() -> Panel:
     return timeseries(
-        PanelDoc(
-            "Connections against the maximum",
-            "Open connections by database, and the server's `max_connections`.",
-            "Connections that only grow are a leak: restart the service that holds them.",
-        ),
+        "Connections against the maximum",
+        "Open connections by database, and the server's `max_connections`.",
+        "Connections that only grow are a leak: restart the service that holds them.",
         prom(f"sum by (datname) (pg_stat_database_numbackends{{{_DATABASES}}})", "{{datname}}"),
         prom(f"max({MAX_CONNECTIONS})", "maximum"),
         unit=style.COUNT,
@@ -53,12 +48,10 @@ def _cache_hit_rate() -> Panel:
         for kind in ("hit", "read")
     )
     return timeseries(
-        PanelDoc(
-            "Cache hit rate",
-            "The share of block reads that PostgreSQL's shared buffers served, by database.",
-            "If it stays below 99%, the data in use does not fit: raise `shared_buffers`, or find the query that reads"
-            " whole tables.",
-        ),
+        "Cache hit rate",
+        "The share of block reads that PostgreSQL's shared buffers served, by database.",
+        "If it stays below 99%, the data in use does not fit: raise `shared_buffers`, or find the query that reads"
+        " whole tables.",
         prom(f"{hit} / ({hit} + {read} > 0)", "{{datname}}"),
         unit=SHARE,
         high=1,
@@ -72,13 +65,11 @@ def _replication_lag() -> Panel:
     # A lag of 0 counts only while the log is read: without the database, it would say that all is well.
     shown = f"{lag} > 0 or {lag} and on (job, instance) {q.UP}"
     return timeseries(
-        PanelDoc(
-            "Replication lag",
-            "How far the server that the exporter reads is behind its primary: 0 on a primary, no data where the server"
-            " does not report it. Beyond `database.max_replica_lag`, figures of today are missing.",
-            "Run `check`: it shows whether replay is paused, slow, or receives nothing. Or let the exporter read the"
-            " primary.",
-        ),
+        "Replication lag",
+        "How far the server that the exporter reads is behind its primary: 0 on a primary, no data where the server"
+        " does not report it. Beyond `database.max_replica_lag`, figures of today are missing.",
+        "Run `check`: it shows whether replay is paused, slow, or receives nothing. Or let the exporter read the"
+        " primary.",
         prom(q.max_of(shown, "instance"), "{{instance}}"),
         unit=SECONDS,
     )

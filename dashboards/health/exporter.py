@@ -3,7 +3,7 @@
 from dashboards import promql as q
 from dashboards import style
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, PanelDoc, stat, state_timeline, timeseries
+from dashboards.panels import Panel, stat, state_timeline, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import SECONDS, SHARE, USD
@@ -25,25 +25,20 @@ def row(_: Settings) -> Row:
 
 def _parts_of_the_scrape() -> Panel:
     return state_timeline(
-        PanelDoc(
-            "Parts of the scrape",
-            "Whether each part of the exporter's scrape succeeded and whether the log was read and current.",
-            "The exporter's log says what failed and how to fix it, once for each change.",
-        ),
+        "Parts of the scrape",
+        "Whether each part of the exporter's scrape succeeded and whether the log was read and current.",
+        "The exporter's log says what failed and how to fix it, once for each change.",
         prom(q.max_of(q.for_job(catalog.COLLECTOR_SUCCESS), "collector"), "{{collector}}"),
         prom(q.max_of(q.for_job(catalog.LOG_UP), "job"), "log is current"),
-        unit=style.PLAIN,
         mappings=style.value_mappings({1: ("succeeded", style.GOOD), 0: ("failed", style.BAD)}),
     )
 
 
 def _durations() -> Panel:
     return timeseries(
-        PanelDoc(
-            "Duration of the scrape's parts",
-            "How long each part of the scrape took, in the slowest replica. Parts that did not run are left out.",
-            "If the log's part grows with the table, the index on the log's time is not used: run `check`.",
-        ),
+        "Duration of the scrape's parts",
+        "How long each part of the scrape took, in the slowest replica. Parts that did not run are left out.",
+        "If the log's part grows with the table, the index on the log's time is not used: run `check`.",
         prom(f"{q.max_of(q.for_job(catalog.COLLECTOR_DURATION), 'collector')} > 0", "{{collector}}"),
         unit=SECONDS,
     )
@@ -51,12 +46,10 @@ def _durations() -> Panel:
 
 def _freshness() -> Panel:
     return timeseries(
-        PanelDoc(
-            "Freshness",
-            "The time since the log was last read, and the age of its newest row.",
-            "If the log was read but its rows are old, nobody calls models, or the writer has stopped. If it was not"
-            " read, see The log is read.",
-        ),
+        "Freshness",
+        "The time since the log was last read, and the age of its newest row.",
+        "If the log was read but its rows are old, nobody calls models, or the writer has stopped. If it was not"
+        " read, see The log is read.",
         prom(q.age(q.max_of(q.for_job(catalog.LAST_SUCCESS))), "last read"),
         prom(q.age(q.max_of(q.for_job(catalog.LOG_NEWEST_ROW))), "newest row"),
         unit=SECONDS,
@@ -65,12 +58,10 @@ def _freshness() -> Panel:
 
 def _rows_read() -> Panel:
     return timeseries(
-        PanelDoc(
-            "Rows read per second",
-            "Rows of the log that the exporter read, in scrapes and in the background.",
-            "The number follows traffic, not the size of the table. If it is much higher, the exporter reads history or"
-            " catches up after an outage: wait.",
-        ),
+        "Rows read per second",
+        "Rows of the log that the exporter read, in scrapes and in the background.",
+        "The number follows traffic, not the size of the table. If it is much higher, the exporter reads history or"
+        " catches up after an outage: wait.",
         prom(q.rate(q.for_job(catalog.ROWS_READ), "instance"), "{{instance}}"),
         unit=style.COUNT,
     )
@@ -79,12 +70,10 @@ def _rows_read() -> Panel:
 def _values_not_used() -> Panel:
     values = q.for_job(catalog.ROWS_SKIPPED)
     return timeseries(
-        PanelDoc(
-            "Values not used, per hour",
-            "Values in the past hour that the exporter could not use: all of them, and by field and reason. The rows'"
-            " other fields count.",
-            "Fix the program that writes the log: a negative cost or a missing status is a bug there.",
-        ),
+        "Values not used, per hour",
+        "Values in the past hour that the exporter could not use: all of them, and by field and reason. The rows'"
+        " other fields count.",
+        "Fix the program that writes the log: a negative cost or a missing status is a bug there.",
         prom(q.hourly(values), "all"),
         prom(f"{q.hourly(values, 'field', 'reason')} > 0", "{{field}} {{reason}}"),
         unit=style.COUNT,
@@ -93,12 +82,10 @@ def _values_not_used() -> Panel:
 
 def _late_and_folded() -> Panel:
     return timeseries(
-        PanelDoc(
-            "Late and folded rows, per hour",
-            "Late rows arrived after their minute was closed; they are counted all the same. Folded rows are counted"
-            " under `other`, since `max_series` is reached.",
-            "For folded rows, raise `max_series`, or find the program that writes ever new names.",
-        ),
+        "Late and folded rows, per hour",
+        "Late rows arrived after their minute was closed; they are counted all the same. Folded rows are counted"
+        " under `other`, since `max_series` is reached.",
+        "For folded rows, raise `max_series`, or find the program that writes ever new names.",
         prom(q.hourly(q.for_job(catalog.LATE_ROWS)), "late"),
         prom(q.hourly(q.for_job(catalog.SERIES_FOLDED)), "folded"),
         unit=style.COUNT,
@@ -107,13 +94,11 @@ def _late_and_folded() -> Panel:
 
 def _logins_refused() -> Panel:
     return timeseries(
-        PanelDoc(
-            "Refused logins, per hour",
-            "Requests to the exporter in the past hour without a user name and password, with wrong ones, or refused"
-            " unchecked because too many came at once.",
-            "The exporter's log shows the addresses. A few are a scraper with an old password. Thousands are an attempt"
-            " to guess passwords: block the port for that network.",
-        ),
+        "Refused logins, per hour",
+        "Requests to the exporter in the past hour without a user name and password, with wrong ones, or refused"
+        " unchecked because too many came at once.",
+        "The exporter's log shows the addresses. A few are a scraper with an old password. Thousands are an attempt"
+        " to guess passwords: block the port for that network.",
         prom(q.hourly(q.for_job(catalog.LOGINS_REFUSED), "reason"), "{{reason}}"),
         unit=style.COUNT,
     )
@@ -121,11 +106,9 @@ def _logins_refused() -> Panel:
 
 def _drift() -> Panel:
     return stat(
-        PanelDoc(
-            "Drift",
-            "Spend of one past day in the log, less what the exporter counted for it. Sampled hourly, never corrected.",
-            "Far from zero, somebody edits old rows: ask who. The past days on Cost show the log as it is now.",
-        ),
+        "Drift",
+        "Spend of one past day in the log, less what the exporter counted for it. Sampled hourly, never corrected.",
+        "Far from zero, somebody edits old rows: ask who. The past days on Cost show the log as it is now.",
         prom(q.max_of(q.for_job(catalog.LEDGER_DRIFT)), instant=True),
         unit=USD,
         decimals=2,
@@ -134,12 +117,10 @@ def _drift() -> Panel:
 
 def _clock_offset() -> Panel:
     return stat(
-        PanelDoc(
-            "Clock offset",
-            "The database's clock less the clock of the exporter's host. After a jump, figures are missing until it has"
-            " lasted for five minutes.",
-            "Beyond a minute, synchronize the clocks of both hosts with NTP.",
-        ),
+        "Clock offset",
+        "The database's clock less the clock of the exporter's host. After a jump, figures are missing until it has"
+        " lasted for five minutes.",
+        "Beyond a minute, synchronize the clocks of both hosts with NTP.",
         prom(q.max_of(q.for_job(catalog.CLOCK_OFFSET)), instant=True),
         unit=SECONDS,
         decimals=1,
@@ -148,12 +129,10 @@ def _clock_offset() -> Panel:
 
 def _commit_failures() -> Panel:
     return stat(
-        PanelDoc(
-            "Failed commits",
-            "How often the exporter could not write its state in the past hour. Counters stand still meanwhile. Red"
-            " from one failure on.",
-            "Check the state folder: the disk may be full, or the exporter may not write there.",
-        ),
+        "Failed commits",
+        "How often the exporter could not write its state in the past hour. Counters stand still meanwhile. Red"
+        " from one failure on.",
+        "Check the state folder: the disk may be full, or the exporter may not write there.",
         prom(q.hourly(q.for_job(catalog.STATE_COMMIT_FAILURES)), instant=True),
         unit=style.PLAIN,
         decimals=0,
@@ -163,12 +142,10 @@ def _commit_failures() -> Panel:
 
 def _caught_up() -> Panel:
     return stat(
-        PanelDoc(
-            "Caught up",
-            "How much of the log's history, or of the time after an outage, the exporter has read. At 100%, figures are"
-            " current.",
-            "Wait. If it does not rise, the exporter's log says what it waits for.",
-        ),
+        "Caught up",
+        "How much of the log's history, or of the time after an outage, the exporter has read. At 100%, figures are"
+        " current.",
+        "Wait. If it does not rise, the exporter's log says what it waits for.",
         prom(f"min({q.for_job(catalog.BACKFILL_PROGRESS)})", instant=True),
         unit=SHARE,
         decimals=0,
@@ -177,11 +154,9 @@ def _caught_up() -> Panel:
 
 def _routes_enabled() -> Panel:
     return stat(
-        PanelDoc(
-            "Routes enabled",
-            "The number of operations whose route is enabled. Only where the database has that table.",
-            "The table of registered operations shows which routes are not enabled.",
-        ),
+        "Routes enabled",
+        "The number of operations whose route is enabled. Only where the database has that table.",
+        "The table of registered operations shows which routes are not enabled.",
         prom(f"sum({q.max_of(q.for_job(catalog.ROUTE_ENABLED), 'operation')})", instant=True),
         unit=style.PLAIN,
         decimals=0,
@@ -190,11 +165,9 @@ def _routes_enabled() -> Panel:
 
 def _versions() -> Panel:
     return stat(
-        PanelDoc(
-            "Replicas by version",
-            "The number of replicas of the exporter that run each version.",
-            "Two versions for long mean an upgrade that stopped halfway.",
-        ),
+        "Replicas by version",
+        "The number of replicas of the exporter that run each version.",
+        "Two versions for long mean an upgrade that stopped halfway.",
         prom(f"count by (version) ({q.for_job(catalog.BUILD_INFO)})", "{{version}}", instant=True),
         unit=style.PLAIN,
         named=True,

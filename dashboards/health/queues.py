@@ -3,7 +3,7 @@
 from dashboards import promql as q
 from dashboards import style
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, PanelDoc, bar_gauge, stat, timeseries
+from dashboards.panels import Panel, bar_gauge, stat, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from exporter import catalog
@@ -16,11 +16,9 @@ def row(_: Settings) -> Row:
 
 def _queue_depth() -> Panel:
     return timeseries(
-        PanelDoc(
-            "Queue depth",
-            "Calls that have not ended, by status. Only in a log that is written when calls begin.",
-            "If pending grows and running does not, there are too few workers, or all of them are stuck.",
-        ),
+        "Queue depth",
+        "Calls that have not ended, by status. Only in a log that is written when calls begin.",
+        "If pending grows and running does not, there are too few workers, or all of them are stuck.",
         prom(q.gauge(q.for_job(catalog.IN_PROGRESS), "status"), "{{status}}"),
         unit=style.COUNT,
     )
@@ -29,11 +27,9 @@ def _queue_depth() -> Panel:
 def _oldest_waiting() -> Panel:
     oldest = f"min by (status) ({q.for_job(catalog.OLDEST_IN_PROGRESS)})"
     return timeseries(
-        PanelDoc(
-            "Oldest waiting",
-            "The age of the oldest call that has not ended, by status.",
-            "The worker of a call older than every timeout is gone: set the call's end in the log.",
-        ),
+        "Oldest waiting",
+        "The age of the oldest call that has not ended, by status.",
+        "The worker of a call older than every timeout is gone: set the call's end in the log.",
         prom(q.age(oldest), "{{status}}"),
         unit=style.SECONDS,
     )
@@ -42,11 +38,9 @@ def _oldest_waiting() -> Panel:
 def _approvals_pending() -> Panel:
     pending = q.max_of(q.for_job(catalog.APPROVALS_PENDING))
     return stat(
-        PanelDoc(
-            "Approvals pending",
-            "Approval gates that wait for a person. Only where the database has that table.",
-            "Approve or reject them in the application: they hold up operations.",
-        ),
+        "Approvals pending",
+        "Approval gates that wait for a person. Only where the database has that table.",
+        "Approve or reject them in the application: they hold up operations.",
         prom(q.or_sentinel(pending, q.max_of(q.for_job(catalog.LOG_NEWEST_ROW))), instant=True),
         unit=style.PLAIN,
         decimals=0,
@@ -56,11 +50,9 @@ def _approvals_pending() -> Panel:
 
 def _recommendations() -> Panel:
     return bar_gauge(
-        PanelDoc(
-            "Recommendations",
-            "Recommendations by type and status. Only where the database has that table.",
-            "Decide on the pending ones: they are savings.",
-        ),
+        "Recommendations",
+        "Recommendations by type and status. Only where the database has that table.",
+        "Decide on the pending ones: they are savings.",
         prom(q.max_of(q.for_job(catalog.RECOMMENDATIONS), "type", "status"), "{{type}} {{status}}", instant=True),
         unit=style.PLAIN,
     )

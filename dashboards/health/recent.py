@@ -3,22 +3,22 @@
 from dashboards import sql, style
 from dashboards.base import COST, to_dashboard
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, PanelDoc, column, link, table
+from dashboards.panels import Panel, column, link, table
 from dashboards.settings import Settings
 from dashboards.style import SECONDS, USD
 
 
 def row(_: Settings) -> Row:
     """The row."""
-    doc = PanelDoc(
+    calls = calls_table(
         "Recent operations",
         "The newest calls of the time range, failed or not, from the log.",
         "To find a call that somebody complains about, narrow the time range, the operation and the model.",
     )
-    return Row("Recent operations", (line(10, calls_table(doc)),))
+    return Row("Recent operations", (line(10, calls),))
 
 
-def calls_table(doc: PanelDoc, condition: str = "true") -> Panel:
+def calls_table(title: str, shows: str, act: str, condition: str = "true") -> Panel:
     """A table of single calls, newest first; `condition` is SQL on the view's columns."""
     colors = {
         "ok": style.GOOD,
@@ -29,9 +29,10 @@ def calls_table(doc: PanelDoc, condition: str = "true") -> Panel:
     }
     outcomes = style.value_mappings({name: (name, color) for name, color in colors.items()})
     return table(
-        doc,
+        title,
+        shows,
+        act,
         sql.rows(("operation", "model"), condition),
-        unit=style.PLAIN,
         columns=[
             column("Time", unit=style.TIME, width=170),
             column("Operation", width=150),

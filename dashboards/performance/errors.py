@@ -4,7 +4,7 @@ from dashboards import promql as q
 from dashboards.alerts import AlertLine
 from dashboards.calls import ALERT_WINDOW, success_rate_by
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, PanelDoc, timeseries
+from dashboards.panels import Panel, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import COUNT, SHARE
@@ -23,11 +23,9 @@ def row(settings: Settings) -> Row:
 def _error_rate_by(by: str, error_rate: AlertLine) -> Panel:
     note = error_rate.note("The line is at {value}, where {alert} fires.")
     return timeseries(
-        PanelDoc(
-            f"Error rate by {by}",
-            f"The share of calls that failed, by {by}.{note} With few calls, one failure is a tall spike.",
-            "Failures by class shows why calls fail; the error log on Health shows the messages.",
-        ),
+        f"Error rate by {by}",
+        f"The share of calls that failed, by {by}.{note} With few calls, one failure is a tall spike.",
+        "Failures by class shows why calls fail; the error log on Health shows the messages.",
         prom(q.error_rate(by), f"{{{{{by}}}}}"),
         unit=SHARE,
         soft={} if error_rate.value is None else {"axisSoftMax": min(1, 2 * error_rate.value)},
@@ -38,13 +36,11 @@ def _error_rate_by(by: str, error_rate: AlertLine) -> Panel:
 
 def _failures_by_class() -> Panel:
     return timeseries(
-        PanelDoc(
-            "Failures by class",
-            "Failed calls in the past hour, by class of error. The patterns in the exporter's configuration define the"
-            " classes.",
-            "rate_limit: spread or lower the load. auth: renew the key. context_length: shorten the prompts. provider"
-            " and network: wait, or use the fallback. other: add the message to `error_classes`.",
-        ),
+        "Failures by class",
+        "Failed calls in the past hour, by class of error. The patterns in the exporter's configuration define the"
+        " classes.",
+        "rate_limit: spread or lower the load. auth: renew the key. context_length: shorten the prompts. provider"
+        " and network: wait, or use the fallback. other: add the message to `error_classes`.",
         prom(q.hourly(q.FAILED, "error_class"), "{{error_class}}"),
         unit=COUNT,
         stacked=True,

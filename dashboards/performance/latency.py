@@ -3,7 +3,7 @@
 from dashboards import promql as q
 from dashboards.calls import ALERT_WINDOW, average_latency_by_operation
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, PanelDoc, heatmap, timeseries
+from dashboards.panels import Panel, heatmap, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import COUNT, SECONDS
@@ -25,11 +25,9 @@ def row(settings: Settings) -> Row:
 
 def _p95_by(by: str) -> Panel:
     return timeseries(
-        PanelDoc(
-            f"p95 by {by}",
-            f"95% of the calls took no longer than this, by {by}.",
-            "If one line rises alone, that one is slow. If all rise together, look at the network or at the callers.",
-        ),
+        f"p95 by {by}",
+        f"95% of the calls took no longer than this, by {by}.",
+        "If one line rises alone, that one is slow. If all rise together, look at the network or at the callers.",
         prom(q.quantile(0.95, by), f"{{{{{by}}}}}"),
         unit=SECONDS,
         interval=ALERT_WINDOW,
@@ -38,11 +36,9 @@ def _p95_by(by: str) -> Panel:
 
 def _distribution() -> Panel:
     return heatmap(
-        PanelDoc(
-            "Distribution of response times",
-            "How many calls took how long, over time. Each cell counts the calls in one bucket of the histogram.",
-            "Two bands are two kinds of calls or two models. A band at a model's timeout is calls that hang.",
-        ),
+        "Distribution of response times",
+        "How many calls took how long, over time. Each cell counts the calls in one bucket of the histogram.",
+        "Two bands are two kinds of calls or two models. A band at a model's timeout is calls that hang.",
         prom(q.increase(q.latency("bucket"), "le"), "{{le}}", heatmap=True),
         unit=SECONDS,
     )
@@ -50,11 +46,9 @@ def _distribution() -> Panel:
 
 def _over_timeout() -> Panel:
     return timeseries(
-        PanelDoc(
-            "Calls over their model's timeout",
-            "Calls in the past hour that took at least their model's timeout, or failed with a timeout, by model.",
-            "From half of a model's calls on, `model_unavailable` fires: route its operations to the fallback.",
-        ),
+        "Calls over their model's timeout",
+        "Calls in the past hour that took at least their model's timeout, or failed with a timeout, by model.",
+        "From half of a model's calls on, `model_unavailable` fires: route its operations to the fallback.",
         prom(q.hourly(q.filtered(catalog.OVER_TIMEOUT), "model"), "{{model}}"),
         unit=COUNT,
     )

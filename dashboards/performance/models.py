@@ -2,7 +2,7 @@
 
 from dashboards import promql as q
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, PanelDoc, timeseries
+from dashboards.panels import Panel, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import COUNT, SHARE
@@ -16,11 +16,9 @@ def row(_: Settings) -> Row:
 
 def _utilization() -> Panel:
     return timeseries(
-        PanelDoc(
-            "Model utilization",
-            "The share of calls in the past hour that each model served.",
-            "A share that shifts without a change of routes means fallbacks: see Fallbacks per hour.",
-        ),
+        "Model utilization",
+        "The share of calls in the past hour that each model served.",
+        "A share that shifts without a change of routes means fallbacks: see Fallbacks per hour.",
         prom(f"{q.hourly(q.CALLS, 'model')} / scalar({q.hourly(q.CALLS)} > 0)", "{{model}}"),
         unit=SHARE,
         high=1,
@@ -30,11 +28,9 @@ def _utilization() -> Panel:
 
 def _calls_by_model() -> Panel:
     return timeseries(
-        PanelDoc(
-            "Calls per hour by model",
-            "Calls that ended in the past hour, by model.",
-            "A model that falls to 0 has no routes any more, or refuses calls: Health shows its last success.",
-        ),
+        "Calls per hour by model",
+        "Calls that ended in the past hour, by model.",
+        "A model that falls to 0 has no routes any more, or refuses calls: Health shows its last success.",
         prom(q.hourly(q.CALLS, "model"), "{{model}}"),
         unit=COUNT,
     )
@@ -42,11 +38,9 @@ def _calls_by_model() -> Panel:
 
 def _fallbacks() -> Panel:
     return timeseries(
-        PanelDoc(
-            "Fallbacks per hour",
-            "Calls in the past hour that another model than the route's primary model served, by operation and model.",
-            "Look at the primary model's errors. If the fallback is more expensive, Cost shows it.",
-        ),
+        "Fallbacks per hour",
+        "Calls in the past hour that another model than the route's primary model served, by operation and model.",
+        "Look at the primary model's errors. If the fallback is more expensive, Cost shows it.",
         prom(f"{q.hourly(q.filtered(catalog.FALLBACKS), 'operation', 'model')} > 0", "{{operation}} by {{model}}"),
         unit=COUNT,
         table_legend=True,

@@ -4,7 +4,7 @@ from dashboards import promql as q
 from dashboards import sql
 from dashboards.calls import cost_per_call_by_operation
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, PanelDoc, bar_chart, timeseries
+from dashboards.panels import Panel, bar_chart, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import COUNT, USD
@@ -30,11 +30,9 @@ def row(_: Settings) -> Row:
 
 def _tokens_per_hour() -> Panel:
     return timeseries(
-        PanelDoc(
-            "Tokens per hour",
-            "Tokens sent to models and received from them in the past hour.",
-            "Input that grows faster than the number of calls means longer prompts: see Input tokens per call.",
-        ),
+        "Tokens per hour",
+        "Tokens sent to models and received from them in the past hour.",
+        "Input that grows faster than the number of calls means longer prompts: see Input tokens per call.",
         prom(q.hourly(INPUT), "input"),
         prom(q.hourly(OUTPUT), "output"),
         unit=COUNT,
@@ -43,11 +41,9 @@ def _tokens_per_hour() -> Panel:
 
 def _tokens_per_call(name: str, tokens: str) -> Panel:
     return timeseries(
-        PanelDoc(
-            f"{name} tokens per call",
-            f"The average number of {name.lower()} tokens of a call in the past hour, by operation.",
-            "A step means a changed prompt or a changed maximum length of answers: find the release.",
-        ),
+        f"{name} tokens per call",
+        f"The average number of {name.lower()} tokens of a call in the past hour, by operation.",
+        "A step means a changed prompt or a changed maximum length of answers: find the release.",
         prom(q.hourly_ratio(tokens, q.CALLS, "operation"), "{{operation}}"),
         unit=COUNT,
     )
@@ -55,11 +51,9 @@ def _tokens_per_call(name: str, tokens: str) -> Panel:
 
 def _tokens_by_hour_of_day() -> Panel:
     return bar_chart(
-        PanelDoc(
-            "Tokens by hour of the day",
-            "Tokens in each hour of an average day of the last seven, in the budget's time zone. From the log.",
-            "Move work that can wait to the quiet hours, far from the rate limits.",
-        ),
+        "Tokens by hour of the day",
+        "Tokens in each hour of an average day of the last seven, in the budget's time zone. From the log.",
+        "Move work that can wait to the quiet hours, far from the rate limits.",
         sql.tokens_by_hour(("operation", "model")),
         unit=COUNT,
         x="Hour",
@@ -71,11 +65,9 @@ def _tokens_by_hour_of_day() -> Panel:
 def _cost_per_thousand_tokens() -> Panel:
     tokens = " + ".join(q.hourly(each, "model") for each in (INPUT, OUTPUT))
     return timeseries(
-        PanelDoc(
-            "Cost per thousand tokens",
-            "The cost of a thousand tokens, sent and received, in the past hour, by model.",
-            "It lies between the model's list prices for input and output. If not, the application has a wrong price.",
-        ),
+        "Cost per thousand tokens",
+        "The cost of a thousand tokens, sent and received, in the past hour, by model.",
+        "It lies between the model's list prices for input and output. If not, the application has a wrong price.",
         prom(f"1000 * {q.ratio(q.hourly(q.COST, 'model'), f'({tokens})')}", "{{model}}"),
         unit=USD,
     )

@@ -19,11 +19,11 @@ from dashboards.sql import sql
 from tests.dashboards.grafana import SETTINGS
 
 FOLDER = Path(__file__).parent / "golden"
-DOC = panels.PanelDoc("A title", "What it shows.", "What helps when it is bad.")
+DOC = ("A title", "What it shows.", "What helps when it is bad.")
 
 KINDS: dict[str, Any] = {
     "stat": lambda: panels.stat(
-        DOC,
+        *DOC,
         prom("up", instant=True),
         unit=style.USD,
         decimals=2,
@@ -32,7 +32,7 @@ KINDS: dict[str, Any] = {
         links=[panels.link("Elsewhere", "/d/ai-cost")],
     ),
     "timeseries": lambda: panels.timeseries(
-        DOC,
+        *DOC,
         prom("up", "{{job}}"),
         prom("rate(x_total[$__rate_interval])", "x"),
         unit=style.SECONDS,
@@ -41,19 +41,16 @@ KINDS: dict[str, Any] = {
         overrides=[panels.colored("x", style.BAD, lineWidth=2)],
     ),
     "timeseries_bars": lambda: panels.timeseries(
-        DOC, sql("SELECT 1", series=True), unit=style.USD, bars=True, stacked=True, back="30d", table_legend=True
+        *DOC, sql("SELECT 1", series=True), unit=style.USD, bars=True, stacked=True, back="30d", table_legend=True
     ),
-    "bargauge": lambda: panels.bar_gauge(DOC, prom("up", "{{job}}", instant=True), unit=style.USD),
-    "heatmap": lambda: panels.heatmap(DOC, prom("x_bucket", "{{le}}", heatmap=True), unit=style.SECONDS),
-    "state-timeline": lambda: panels.state_timeline(
-        DOC, prom("up", "{{job}}"), unit=style.PLAIN, mappings=style.YES_NO
-    ),
-    "barchart": lambda: panels.bar_chart(DOC, sql("SELECT 1"), unit=style.COUNT, x="Hour", stacked=True, back="7d"),
+    "bargauge": lambda: panels.bar_gauge(*DOC, prom("up", "{{job}}", instant=True), unit=style.USD),
+    "heatmap": lambda: panels.heatmap(*DOC, prom("x_bucket", "{{le}}", heatmap=True), unit=style.SECONDS),
+    "state-timeline": lambda: panels.state_timeline(*DOC, prom("up", "{{job}}"), mappings=style.YES_NO),
+    "barchart": lambda: panels.bar_chart(*DOC, sql("SELECT 1"), unit=style.COUNT, x="Hour", stacked=True, back="7d"),
     "table": lambda: panels.table(
-        DOC,
+        *DOC,
         prom("up", table=True),
         prom("down", table=True),
-        unit=style.PLAIN,
         sort="Used",
         transformations=panels.joined("user", {"user": "User", "Value #A": "Spent", "Value #B": "Used"}),
         columns=[
