@@ -69,7 +69,7 @@ def alert_lines(thresholds: Thresholds) -> AlertLines:
 
     shares = thresholds.amounts("budget_used", "budget_utilization")
     return AlertLines(
-        daily_spend=line("high_daily_spend", "daily_spend", lambda usd: f"${usd:,.2f}"),
+        daily_spend=line("high_daily_spend", "daily_spend", lambda usd: f"${usd:,.2f}".removesuffix(".00")),
         error_rate=line("high_error_rate", "error_rate", lambda share: f"{100 * share:g}%"),
         latency=line("slow_operations", "avg_latency", lambda seconds: f"{seconds:g} s"),
         budget=(*(share for share in shares if share < 1), 1.0),

@@ -317,7 +317,7 @@ def test_no_query_asks_for_prompts_or_answers() -> None:
 
 
 def test_the_documentation_names_every_panel() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "dashboards.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "panels.md").read_text()
     for made in DASHBOARDS.values():
         for panel in each_panel(made):
             assert f"| {panel['title']} |" in text
