@@ -32,6 +32,14 @@ def highest_replica(expr: str, by: Iterable[str] = (), *, when: str = "") -> str
     return f"max by (job{labels}) (sum by (job, instance{labels}) ({expr}){counting})"
 
 
+def day_projected(start: str, end: str) -> str:
+    """How many times the day's spend so far its spend at midnight will be, at the day's average pace.
+
+    No value in the day's first two hours. `start` and `end` select the day's bounds, in seconds.
+    """
+    return f"({end} - {start}) / (time() - {start} >= 7200)"
+
+
 def check(expression: str) -> Any:
     """The tree of an expression. Raises `ValueError` where it is none."""
     return promql_parser.parse(expression)

@@ -1,6 +1,6 @@
 """The PromQL of spend and limits that several rows show."""
 
-from alert_rules.promql import highest_replica
+from alert_rules.promql import day_projected, highest_replica
 from dashboards import promql as q
 from exporter import catalog
 
@@ -12,8 +12,7 @@ MONTHLY_LIMIT = f"sum (min by (job) ({q.for_job(catalog.MONTHLY_LIMIT)}))"
 _DAY = 'window="day"'
 _START = f"max by (job) ({q.for_job(catalog.WINDOW_START, _DAY)})"
 _END = f"max by (job) ({q.for_job(catalog.WINDOW_END, _DAY)})"
-_SPENT = highest_replica(q.for_job(catalog.SPEND_TODAY))
-PROJECTED = f"sum ({_SPENT} * ({_END} - {_START}) / (time() - {_START} >= 7200))"
+PROJECTED = f"sum ({highest_replica(q.for_job(catalog.SPEND_TODAY))} * {day_projected(_START, _END)})"
 """Spend at the end of the day if it goes on at the day's average pace; nothing in the day's first two hours."""
 
 FILTERS = ("operation", "model", "user")
