@@ -21,7 +21,7 @@ class AlertLine:
     @property
     def complement(self) -> "AlertLine":
         """The line for the share of the opposite: calls that succeed where the alert is on calls that fail."""
-        return replace(self, value=None if self.value is None else 1 - self.value)
+        return replace(self, value=None if self.value is None else round(1 - self.value, 12))
 
     def above(self, color: str = BAD) -> Steps:
         """Good below the line, this colour from the line on."""
@@ -33,9 +33,9 @@ class AlertLine:
 
     def note(self, sentence: str) -> str:
         """A sentence to append to a description, with `{value}` and `{alert}` filled in; empty without an alert."""
-        return (
-            "" if self.value is None else f" {sentence.format(value=self.written(self.value), alert=f'`{self.alert}`')}"
-        )
+        if self.value is None:
+            return ""
+        return f" {sentence.format(value=self.written(self.value), alert=f'`{self.alert}`')}"
 
 
 @dataclass(frozen=True)
