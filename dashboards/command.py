@@ -10,9 +10,6 @@ from dashboards.base import Page, dashboard
 from dashboards.render import Json, render, to_text
 from dashboards.settings import Settings
 
-OUTPUT = Path("dashboards/generated")
-"""Where the files go by default, below the current folder."""
-
 
 class DashboardsError(Exception):
     """The dashboards cannot be built as asked, or the files are not up to date; the message says what to do."""
@@ -43,8 +40,8 @@ def build(settings: Settings, folder: Path, *, check: bool, out: TextIO) -> int:
     if check:
         stale = [str(path) for path, text in texts.items() if not path.is_file() or path.read_text("utf-8") != text]
         if stale:
-            raise DashboardsError(f"not what the code builds: {', '.join(stale)}; run `dashboards build` and commit")
-        print(f"{len(texts)} dashboards are as built", file=out)
+            raise DashboardsError(f"not up to date: {', '.join(stale)}; run `dashboards build`")
+        print(f"{len(texts)} dashboards are up to date", file=out)
         return 0
     folder.mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():

@@ -23,7 +23,7 @@ GENERATED = ROOT / "dashboards" / "generated"
 
 def test_what_is_committed_is_what_the_code_builds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dashboards", "build", "--check"]) == 0
-    assert "3 dashboards are as built" in capsys.readouterr().out
+    assert "3 dashboards are up to date" in capsys.readouterr().out
 
 
 def test_every_build_is_identical(tmp_path: Path) -> None:
@@ -195,9 +195,16 @@ def test_the_figure_that_a_panel_names_is_the_one_it_draws(tmp_path: Path) -> No
 def test_alerts_that_cannot_be_read_are_told_as_rules_build_tells_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wrong = tmp_path / "alerts.yaml"
-    wrong.write_text(SHIPPED.replace("error_rate >", "eror_rate >"))
-    for file in (wrong, tmp_path / "none.yaml"):
+    texts = {
+        "misspelt": SHIPPED.replace("error_rate >", "eror_rate >"),
+        "unit": SHIPPED.replace("2000ms", "$3"),
+        "field": SHIPPED.replace("condition:", "conditions:"),
+        "yaml": SHIPPED.replace("  - name", "- name", 1),
+        "empty": "",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    for file in (*map(tmp_path.joinpath, texts), tmp_path / "none.yaml", tmp_path):
         assert main(["dashboards", "build", "--alerts", str(file), "--output", str(tmp_path / "out")]) == 1
         assert str(file) in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
