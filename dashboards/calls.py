@@ -33,7 +33,7 @@ def success_rate_by(by: str, title: str, act: str, error_rate: AlertLine) -> Pan
         title,
         f"The share of calls that succeeded, by {by}.{note}",
         act,
-        prom(f"1 - {q.error_rate(by)}", f"{{{{{by}}}}}"),
+        prom(f"1 - {q.error_rate(by)}", q.legend(by)),
         unit=SHARE,
         low=None,
         high=1,

@@ -114,10 +114,15 @@ def error_rate(*by: str) -> str:
     return ratio(rate(FAILED, *by), rate(CALLS, *by))
 
 
+def legend(label: str) -> str:
+    """A series' name in the legend: the value of a label."""
+    return "{{" + label + "}}"
+
+
 PROMETHEUS = {"type": "prometheus", "uid": "${datasource}"}
 
 
-def prom(expr: str, legend: str = "", *, instant: bool = False, table: bool = False, heatmap: bool = False) -> Any:
-    """A target of the Prometheus data source."""
+def prom(expr: str, name: str = "", *, instant: bool = False, table: bool = False, heatmap: bool = False) -> Any:
+    """A target of the Prometheus data source; `name` is the series' name in the legend."""
     form = "table" if table else "heatmap" if heatmap else "time_series"
-    return Target(expr=expr, legendFormat=legend or "__auto", instant=instant or table, format=form)
+    return Target(expr=expr, legendFormat=name or "__auto", instant=instant or table, format=form)

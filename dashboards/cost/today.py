@@ -112,7 +112,7 @@ def _today_by(by: str) -> Panel:
         f"Today by {by}",
         f"Spend today by {by}, the largest first. The dropdowns for operation and model narrow it.",
         "Start saving at the longest bar. The charts under Past days show whether it has grown.",
-        prom(f"sort_desc({q.gauge(q.filtered(catalog.SPEND_TODAY), by)} > 0)", f"{{{{{by}}}}}", instant=True),
+        prom(f"sort_desc({q.gauge(q.filtered(catalog.SPEND_TODAY), by)} > 0)", q.legend(by), instant=True),
         unit=USD,
         decimals=2,
     )

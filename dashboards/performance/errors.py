@@ -26,7 +26,7 @@ def _error_rate_by(by: str, error_rate: AlertLine) -> Panel:
         f"Error rate by {by}",
         f"The share of calls that failed, by {by}.{note} With few calls, one failure is a tall spike.",
         "Failures by class shows why calls fail; the error log on Health shows the messages.",
-        prom(q.error_rate(by), f"{{{{{by}}}}}"),
+        prom(q.error_rate(by), q.legend(by)),
         unit=SHARE,
         soft={} if error_rate.value is None else {"axisSoftMax": min(1, 2 * error_rate.value)},
         steps=error_rate.above(),
@@ -37,10 +37,10 @@ def _error_rate_by(by: str, error_rate: AlertLine) -> Panel:
 def _failures_by_class() -> Panel:
     return timeseries(
         "Failures by class",
-        "Failed calls in the past hour, by class of error. The patterns in the exporter's configuration define the"
+        "Failed calls in the past hour, by class of error. `error_classes` in the exporter's configuration defines the"
         " classes.",
         "rate_limit: spread or lower the load. auth: renew the key. context_length: shorten the prompts. provider"
-        " and network: wait, or use the fallback. other: add the message to `error_classes`.",
+        " and network: wait, or use the fallback. other: add a pattern for the message to `error_classes`.",
         prom(q.hourly(q.FAILED, "error_class"), "{{error_class}}"),
         unit=COUNT,
         stacked=True,

@@ -28,7 +28,7 @@ def _p95_by(by: str) -> Panel:
         f"p95 by {by}",
         f"95% of the calls took no longer than this, by {by}.",
         "If one line rises alone, that one is slow. If all rise together, look at the network or at the callers.",
-        prom(q.quantile(0.95, by), f"{{{{{by}}}}}"),
+        prom(q.quantile(0.95, by), q.legend(by)),
         unit=SECONDS,
         interval=ALERT_WINDOW,
     )
