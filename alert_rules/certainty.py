@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import sqrt
 
+from alert_rules.conditions import Operator
 from alert_rules.conventions import WIDE_WINDOW, duration
 from alert_rules.figures import Figure, Tally
 from alert_rules.promql import promql
@@ -19,6 +20,13 @@ Z_WINDOW, WINDOW_LEVEL = 3.09, "99.9%"
 
 Z_HOUR, HOUR_LEVEL = 1.96, "97.5%"
 """For an hour or more. A day has far fewer independent hours, and slight but lasting changes show only there."""
+
+Z_CALM, CALM_LEVEL = 1.0, "84%"
+"""For the last two windows, which must support what the last hour says."""
+
+Z_CHANGE, CHANGE_LEVEL = 1.645, "95%"
+"""For the difference between the last two windows and the last hour. An alert that has just ended may not come back by
+chance, and one that goes on may not end by chance."""
 
 _LADDER = (1, 2, 4, 8, 16, 64, 256, 1024)
 """Multiples of the fewest calls; a quantile's margin is computed for each: the more calls, the narrower it is."""
@@ -33,20 +41,24 @@ class Bound:
     number: float | None = None
 
 
-def certainly(figure: Figure, operator: str, bound: Bound) -> str:
+def certainly(figure: Figure, operator: Operator, bound: Bound) -> str:
     """An expression with series where any of the figure's windows is beyond the bound for certain.
 
     Empty where nothing is in doubt: for a share of 0% or 100%, any call decides.
     """
-    if figure.is_share and bound.number in (0, 1):
+    if _is_never_in_doubt(figure, bound):
         return ""
-    clauses = [clause for tally in figure.tallies for clause in _clauses(tally, operator, bound, share=figure.is_share)]
+    clauses = [clause for tally in figure.tallies for clause in _certain(figure, tally, operator, bound)]
     return " or ".join([*clauses, *_outage(figure, operator, bound)])
 
 
-def margin_of_share(share: float, seconds: int) -> float:
-    """By how much a share of `calls` must be exceeded in a window of `seconds`, divided by the root of `calls`."""
-    return float(f"{z_of(seconds) * sqrt(share * (1 - share)):.3g}")
+def _is_never_in_doubt(figure: Figure, bound: Bound) -> bool:
+    return not figure.tallies or (figure.is_share and bound.number in (0, 1))
+
+
+def margin_of_share(share: float, z: float) -> float:
+    """By how much a share of `calls` must be exceeded to be `z` deviations over, divided by the root of `calls`."""
+    return float(f"{z * sqrt(share * (1 - share)):.3g}")
 
 
 def z_of(seconds: int) -> float:
@@ -54,23 +66,26 @@ def z_of(seconds: int) -> float:
     return Z_HOUR if seconds >= WIDE_WINDOW else Z_WINDOW
 
 
-def _clauses(tally: Tally, operator: str, bound: Bound, *, share: bool) -> Iterator[str]:
+def _certain(figure: Figure, tally: Tally, operator: Operator, bound: Bound) -> Iterator[str]:
+    z = z_of(tally.seconds)
     if tally.quantile is not None:
-        yield from _quantile(tally, tally.quantile, operator, bound)
-        return
-    sign = "+" if operator.startswith(">") else "-"
-    names = {"above": tally.counted, "calls": tally.calls, "operator": operator, "sign": sign}
-    if share:
+        return _quantile(tally, tally.quantile, z, operator, bound)
+    return iter([_beyond(figure, tally, z, operator, operator, bound)])
+
+
+def _beyond(figure: Figure, tally: Tally, z: float, direction: Operator, operator: Operator, bound: Bound) -> str:
+    """Whether what is counted is `z` deviations past the bound, in a direction, as the operator compares."""
+    sign = "+" if direction.startswith(">") else "-"
+    names = {"above": tally.counted, "calls": tally.calls, "operator": operator, "sign": sign, "bound": bound.value}
+    if figure.is_share:
         assert bound.number is not None  # noqa: S101 - shares are compared with amounts
-        margin = margin_of_share(bound.number, tally.seconds)
-        template = "$above $operator $bound * $calls $sign $margin * $calls ^ 0.5"
-        yield promql(template, bound=bound.value, margin=margin, **names)
-        return
+        margin = margin_of_share(bound.number, z)
+        return promql("$above $operator $bound * $calls $sign $margin * $calls ^ 0.5", margin=margin, **names)
     template = "$above $operator ($calls $sign $z * $calls ^ 0.5) * $matching $bound"
-    yield promql(template, z=z_of(tally.seconds), bound=bound.value, matching=bound.matching, **names)
+    return promql(template, z=z, matching=bound.matching, **names)
 
 
-def _outage(figure: Figure, operator: str, bound: Bound) -> Iterator[str]:
+def _outage(figure: Figure, operator: Operator, bound: Bound) -> Iterator[str]:
     """Enough calls that all failed are certain, whatever the bound; left out where the other clauses imply it."""
     few, of = figure.outage, bound.number
     if not few or of is None or not operator.startswith(">"):
@@ -79,36 +94,85 @@ def _outage(figure: Figure, operator: str, bound: Bound) -> Iterator[str]:
         yield promql("$value >= 1 and $calls >= $few", value=figure.value, calls=figure.calls, few=few)
 
 
-def _quantile(tally: Tally, q: float, operator: str, bound: Bound) -> Iterator[str]:
+def _quantile(tally: Tally, q: float, z: float, operator: Operator, bound: Bound) -> Iterator[str]:
     sign = -1 if operator.startswith(">") else 1
     for times in _LADDER:
         least = times * tally.least
-        surely = q + sign * z_of(tally.seconds) * sqrt(q * (1 - q) / least)
+        surely = q + sign * z * sqrt(q * (1 - q) / least)
         if 0 < surely < 1:
             yield promql(
-                "histogram_quantile($surely, $buckets) $operator $bound and $calls >= $least",
+                "histogram_quantile($surely, $buckets) $operator $matching $bound and $calls >= $least",
                 surely=f"{surely:.4g}",
                 buckets=tally.counted,
                 operator=operator,
+                matching=bound.matching,
                 bound=bound.value,
                 calls=tally.calls,
                 least=least,
             )
 
 
-def judged(figure: Figure, expr: str, firing: str) -> str:
-    """What to compare with the bound: the figure where it is certain, and in any case while the alert fires.
+_OPPOSITE: dict[Operator, Operator] = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
 
-    So a firing alert does not end merely because of doubt. `firing` selects the alert's own `ALERTS` series.
+
+def judged(figure: Figure, operator: Operator, bound: Bound, firing: str) -> str:
+    """What to compare with the bound: the figure where it is certain, and while the alert fires until it has recovered.
+
+    `firing` selects the alert's own `ALERTS` series. It is certain within the window, or within the hour; the hour does
+    not count once the last two windows are calm, because it remembers what is long over.
     """
+    if _is_never_in_doubt(figure, bound):
+        return figure.for_alert(firing)
+    names = {"value": figure.value, "held": figure.held, "labels": figure.labels, "firing": firing}
+    if figure.recent is None:
+        template = "(($value and ($certain)) or ($held and on ($labels) $firing))"
+        return promql(template, certain=certainly(figure, operator, bound), **names)
+    window, hour = figure.tallies
     return promql(
-        "(($value and ($certain)) or ($held and on ($labels) $firing))",
-        value=figure.value,
-        certain=expr,
-        held=figure.held,
-        labels=figure.labels,
-        firing=firing,
+        """
+        (
+          ($value and ($certain)) or ($value and ($lasting) unless ($calm))
+            or ($held and on ($labels) $firing unless ($recovered))
+        )
+        """,
+        certain=" or ".join([*_certain(figure, window, operator, bound), *_outage(figure, operator, bound)]),
+        lasting=" or ".join(_certain(figure, hour, operator, bound)),
+        calm=_calm(figure, figure.recent, operator, bound),
+        recovered=_recovered(figure, figure.recent, hour, operator, bound),
+        **names,
     )
+
+
+def _calm(figure: Figure, recent: Tally, operator: Operator, bound: Bound) -> str:
+    """Whether the last two windows have calls enough, and are not clearly beyond the bound."""
+    opposite = _OPPOSITE[operator]
+    if recent.quantile is None:
+        beyond = _beyond(figure, recent, Z_CALM, operator, opposite, bound)
+    else:
+        beyond = promql(
+            "histogram_quantile($q, $buckets) $operator $matching $bound",
+            q=recent.quantile,
+            buckets=recent.counted,
+            operator=opposite,
+            matching=bound.matching,
+            bound=bound.value,
+        )
+    return promql("$beyond and $calls >= $least", beyond=beyond, calls=recent.calls, least=recent.least)
+
+
+def _recovered(figure: Figure, recent: Tally, hour: Tally, operator: Operator, bound: Bound) -> str:
+    """Whether the last two windows are calm, and have so little of it that something has changed within the hour.
+
+    What goes on just beyond the bound is calm now and then by chance, but does not differ from its own hour.
+    """
+    if recent.quantile is not None:
+        return " or ".join(_quantile(recent, recent.quantile, Z_CALM, _OPPOSITE[operator], bound))
+    expected = f"({hour.counted} * {recent.calls} / {hour.calls})"
+    fewer = f"{expected} - {recent.counted}" if operator.startswith(">") else f"{recent.counted} - {expected}"
+    spread = "$expected ^ 0.5" if figure.is_share else "$expected / $calls ^ 0.5"
+    template = f"$calm and $fewer > $z * {spread}"
+    calm = _calm(figure, recent, operator, bound)
+    return promql(template, calm=calm, fewer=fewer, z=Z_CHANGE, expected=expected, calls=recent.calls)
 
 
 AS_IT_IS = "none: the figure is compared as it is, however few calls it is based on."

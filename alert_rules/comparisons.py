@@ -93,6 +93,8 @@ def _plain(comparison: Comparison) -> Variant:
         more: tuple[Recording, ...] = ()
     else:
         expr, limit, more = _with_limit(comparison, comparison.limit, figure)
+    if comparison.certain:
+        more = (*more, *figure.recent_recordings)
     causes = _contributors(quantity, ask, figure)
     return Variant(
         expr,
@@ -128,8 +130,7 @@ def _with_amount(comparison: Comparison, figure: Figure) -> tuple[str, Limit]:
 def _judged(comparison: Comparison, figure: Figure, operator: Operator, bound: Bound) -> str:
     """What to compare: the figure where it is beyond the bound for certain."""
     firing = comparison.firing({})
-    certain = certainly(figure, operator, bound) if comparison.certain else ""
-    return judged(figure, certain, firing) if certain else figure.for_alert(firing)
+    return judged(figure, operator, bound, firing) if comparison.certain else figure.for_alert(firing)
 
 
 def _with_limit(comparison: Comparison, quantity: Quantity, figure: Figure) -> tuple[str, Limit, tuple[Recording, ...]]:

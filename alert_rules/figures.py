@@ -44,7 +44,8 @@ class Figure:
     taken over, and `window` records how many seconds that window has. They have the labels of the value, are held with
     it, and are empty where there is no such thing: a quantile has no numerator. `tallies` are the counts of each window
     that it may be taken over, the shortest first. So many calls as `outage` says are enough where they all
-    failed. `is_share` says that what is counted are calls.
+    failed. `is_share` says that what is counted are calls. `recent` counts the last two windows, where they are less
+    than an hour; only rules that ask for certainty need its `recent_recordings`.
     """
 
     value: str
@@ -59,6 +60,8 @@ class Figure:
     tallies: tuple[Tally, ...] = ()
     outage: int = 0
     is_share: bool = False
+    recent: Tally | None = None
+    recent_recordings: tuple[Recording, ...] = ()
 
     @property
     def labels(self) -> str:

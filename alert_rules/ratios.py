@@ -1,14 +1,17 @@
 """Figures that are one increase by another, or a quantile of increases: guarded, and wider where calls are few."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from alert_rules.conventions import duration
+from alert_rules.conventions import WIDE_WINDOW, duration
 from alert_rules.figures import Figure, Recording, Tally, held, increase, level, read_throughout, wider
 from alert_rules.promql import promql
 
 ALL_FAILED_FROM = 5
 """So many calls without one that went well are an outage, whatever minimum the author set."""
+
+RECENT_WINDOWS = 2
+"""So many windows tell whether what was wrong goes on: one has too few calls for that."""
 
 NO_SUCCESS_WINDOWS = 3
 """So many windows on end must be without a success."""
@@ -45,7 +48,8 @@ def ratio(
     value = Recording(name, promql("$above / ($below > 0)", above=numerator.name, below=calls.name))
     tallies = tuple(Tally(span.seconds, span.calls[-1].name, span.counted[-1].name) for span in spans)
     figure = _held(value, by, spans, tallies, chosen, calls, numerator)
-    return replace(figure, outage=ALL_FAILED_FROM if all_failed else 0, is_share=share)
+    figure = replace(figure, outage=ALL_FAILED_FROM if all_failed else 0, is_share=share)
+    return _with_recent(figure, window, lambda span: (increase(below, by, span), increase(above, by, span)), least)
 
 
 def quantile(q: float, buckets: str, calls: str, by: tuple[str, ...], window: int, least: int, record: str) -> Figure:
@@ -61,7 +65,23 @@ def quantile(q: float, buckets: str, calls: str, by: tuple[str, ...], window: in
         span.seconds: promql("histogram_quantile($q, $buckets)", q=q, buckets=span.counted[-1].name) for span in spans
     }
     tallies = tuple(Tally(span.seconds, span.calls[-1].name, span.counted[-1].name, q, least) for span in spans)
-    return _held(_used(name, chosen, quantiles), by, spans, tallies, chosen, used)
+    figure = _held(_used(name, chosen, quantiles), by, spans, tallies, chosen, used)
+    return _with_recent(
+        figure, window, lambda span: (increase(calls, by, span), increase(buckets, (*by, "le"), span)), least, q
+    )
+
+
+_Counts = Callable[[int], tuple[tuple[Recording, ...], tuple[Recording, ...]]]
+
+
+def _with_recent(figure: Figure, window: int, counts: _Counts, least: int, q: float | None = None) -> Figure:
+    """The figure with the tally of the last two windows, by which rules tell that what was wrong is over."""
+    recent = RECENT_WINDOWS * window
+    if recent >= WIDE_WINDOW:
+        return figure
+    calls, counted = counts(recent)
+    tally = Tally(recent, calls[-1].name, counted[-1].name, q, least)
+    return replace(figure, recent=tally, recent_recordings=(*counted, *calls))
 
 
 @dataclass(frozen=True)
