@@ -12,10 +12,10 @@ from random import Random
 from statistics import median
 
 from alert_rules.availability import HALF
-from alert_rules.certainty import margin_of_share, z_of
+from alert_rules.certainty import Z_CALM, Z_CHANGE, margin_of_share, z_of
 from alert_rules.comparisons import CLEARLY
 from alert_rules.quantities import QUANTITIES
-from alert_rules.ratios import ALL_FAILED_FROM
+from alert_rules.ratios import ALL_FAILED_FROM, RECENT_WINDOWS
 
 SCRAPE = 15
 """Seconds between two scrapes."""
@@ -55,13 +55,15 @@ class Rule:
     """`error_rate > threshold` by an operation, or another quantity; unless `certain`, as with `certainty: none`.
 
     `model_response_time` is the share of calls over their timeout, which must be at or above the threshold.
-    `closed` is for Prometheus 2, whose windows hold the sample at their very beginning.
+    `closed` is for Prometheus 2, whose windows hold the sample at their very beginning. With `recovers`, the last two
+    windows decide whether what was wrong goes on.
     """
 
     threshold: float = THRESHOLD
     certain: bool = True
     closed: bool = False
     name: str = "error_rate"
+    recovers: bool = True
 
     def firing(self, counters: Counters, scrape: int = SCRAPE) -> list[bool]:
         """Whether the alert fires, at each minute of the counters."""
@@ -85,7 +87,15 @@ class Rule:
         used = next(((calls, above) for _, calls, above in windows if self._enough(calls, above)), None)
         if used is None or not self._beyond(used[1] / used[0]):
             return False
-        return is_firing or not self.certain or any(self._certain(*window) for window in windows)
+        if not self.certain or self._certain(*windows[0]):
+            return True
+        if self.name == "model_response_time" or not self.recovers:
+            return is_firing or self._certain(*windows[1])
+        recent = self._risen(counters, second, RECENT_WINDOWS * WINDOW, scrape)
+        calm = self._calm(*recent)
+        if is_firing:
+            return not (calm and self._changed(*recent, *windows[1][1:]))
+        return self._certain(*windows[1]) and not calm
 
     def _beyond(self, figure: float) -> bool:
         return figure >= self.threshold if self.name == "model_response_time" else figure > self.threshold
@@ -95,10 +105,22 @@ class Rule:
         return calls >= least or (self.name == "error_rate" and calls >= ALL_FAILED_FROM and above == calls)
 
     def _certain(self, span: int, calls: int, above: float) -> bool:
+        all_failed = self.name == "error_rate" and calls >= ALL_FAILED_FROM and above == calls
+        return all_failed or self._clearly(z_of(span), calls, above)
+
+    def _clearly(self, z: float, calls: int, above: float) -> bool:
         if self.name == "avg_latency":
-            return above > (calls + z_of(span) * sqrt(calls)) * self.threshold
+            return above > (calls + z * sqrt(calls)) * self.threshold
         share = CLEARLY if self.name == "model_response_time" else self.threshold
-        return above > share * calls + margin_of_share(share, span) * sqrt(calls)
+        return above > share * calls + margin_of_share(share, z) * sqrt(calls)
+
+    def _calm(self, calls: int, above: float) -> bool:
+        return calls >= (QUANTITIES[self.name].least or 1) and not self._clearly(Z_CALM, calls, above)
+
+    def _changed(self, calls: int, above: float, calls_of_hour: int, above_of_hour: float) -> bool:
+        expected = above_of_hour * calls / calls_of_hour
+        spread = expected / sqrt(calls) if self.name == "avg_latency" else sqrt(expected)
+        return expected - above > Z_CHANGE * spread
 
     def _risen(self, counters: Counters, second: int, span: int, scrape: int) -> tuple[int, float]:
         last = second // scrape
