@@ -161,18 +161,17 @@ def _calm(figure: Figure, recent: Tally, operator: Operator, bound: Bound) -> st
 
 
 def _recovered(figure: Figure, recent: Tally, hour: Tally, operator: Operator, bound: Bound) -> str:
-    """Whether the last two windows are calm, and have so little of it that something has changed within the hour.
+    """Whether the last two windows are so much better than the last hour that something has changed within it.
 
-    What goes on just beyond the bound is calm now and then by chance, but does not differ from its own hour.
+    What goes on just beyond the bound is calm now and then by chance, but does not differ from its own hour. Where the
+    last two windows are better and still beyond the bound, the hour is beyond it for certain.
     """
     if recent.quantile is not None:
         return " or ".join(_quantile(recent, recent.quantile, Z_CALM, _OPPOSITE[operator], bound))
     expected = f"({hour.counted} * {recent.calls} / {hour.calls})"
-    fewer = f"{expected} - {recent.counted}" if operator.startswith(">") else f"{recent.counted} - {expected}"
+    better = f"{expected} - {recent.counted}" if operator.startswith(">") else f"{recent.counted} - {expected}"
     spread = "$expected ^ 0.5" if figure.is_share else "$expected / $calls ^ 0.5"
-    template = f"$calm and $fewer > $z * {spread}"
-    calm = _calm(figure, recent, operator, bound)
-    return promql(template, calm=calm, fewer=fewer, z=Z_CHANGE, expected=expected, calls=recent.calls)
+    return promql(f"$better > $z * {spread}", better=better, z=Z_CHANGE, expected=expected, calls=recent.calls)
 
 
 AS_IT_IS = "none: the figure is compared as it is, however few calls it is based on."

@@ -93,9 +93,8 @@ class Rule:
             return is_firing or self._certain(*windows[1])
         recent = self._risen(counters, second, RECENT_WINDOWS * WINDOW, scrape)
         calm = self._calm(*recent)
-        if is_firing:
-            return not (calm and self._changed(*recent, *windows[1][1:]))
-        return self._certain(*windows[1]) and not calm
+        lasts = self._certain(*windows[1]) and not calm
+        return lasts or (is_firing and not self._changed(*recent, *windows[1][1:]))
 
     def _beyond(self, figure: float) -> bool:
         return figure >= self.threshold if self.name == "model_response_time" else figure > self.threshold

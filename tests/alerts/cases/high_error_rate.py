@@ -46,6 +46,15 @@ EDGES: Sequence[tuple[Sequence[Batch], bool]] = (
     ([(30 * MINUTE, 1_000_000, 50_427)], False),
 )
 
+RECOVERY: Sequence[tuple[Batch, float, float, bool]] = (
+    # the last ten minutes are just calm, or just not
+    ((MINUTE, 10_000_000, 1_000_000), 250_000, 12_554.5, False),
+    ((MINUTE, 10_000_000, 1_000_000), 250_000, 12_554.75, True),
+    # they are calm, and just differ from the hour, or just do not
+    ((MINUTE, 1_000_000_000, 50_490_000), 250_000, 12_525, False),
+    ((MINUTE, 1_000_000_000, 50_450_000), 250_000, 12_525, True),
+)
+
 KIND = Kind(
     NAME,
     "operation",
@@ -58,6 +67,7 @@ KIND = Kind(
     EDGES,
     clear=lambda calls: calls // 4,
     keep=10 * MINUTE,
+    recovery=RECOVERY,
 )
 
 

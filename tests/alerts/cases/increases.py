@@ -9,8 +9,8 @@ from tests.alerts.cases.common import watched
 from tests.alerts.scenario import HOUR, JOB, MINUTE, Replica, Scenario, steps
 
 STEP = 25
-FIVE, QUARTER = 5 * MINUTE, 15 * MINUTE
-SPELLED = {FIVE: "5m", QUARTER: "15m", HOUR: "1h"}
+FIVE, TEN, QUARTER = 5 * MINUTE, 10 * MINUTE, 15 * MINUTE
+SPELLED = {FIVE: "5m", TEN: "10m", QUARTER: "15m", HOUR: "1h"}
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,13 @@ class Increase:
 
 
 INCREASES = (
-    *(Increase(catalog.FAILURES, "operation", window) for window in (FIVE, HOUR)),
-    *(Increase(catalog.OPERATIONS, "operation", window) for window in (FIVE, HOUR)),
-    *(Increase(catalog.LATENCY, "operation", window, part) for window in (FIVE, HOUR) for part in ("_sum", "_count")),
+    *(Increase(catalog.FAILURES, "operation", window) for window in (FIVE, TEN, HOUR)),
+    *(Increase(catalog.OPERATIONS, "operation", window) for window in (FIVE, TEN, HOUR)),
+    *(
+        Increase(catalog.LATENCY, "operation", window, part)
+        for window in (FIVE, TEN, HOUR)
+        for part in ("_sum", "_count")
+    ),
     *(Increase(catalog.OVER_TIMEOUT, "model", window) for window in (FIVE, HOUR)),
     *(Increase(catalog.OPERATIONS, "model", window) for window in (FIVE, QUARTER, HOUR)),
 )
@@ -42,7 +46,7 @@ def scenarios() -> Iterator[Scenario]:
     """All of them."""
     for increase in INCREASES:
         yield _counted_once(increase)
-    for window in (FIVE, QUARTER, HOUR):
+    for window in (FIVE, TEN, QUARTER, HOUR):
         yield _read_throughout(window)
 
 

@@ -39,7 +39,8 @@ class Kind:
     operation or a model. `said` is what is expected, by the key, the calls, the upper part, and how these were seen.
 
     `edges` are just certain, or just not: whether the last batch fires, at the thirtieth minute. `clear` makes an upper
-    part that is certain whatever the hour held before. `keep` is how long the alert fires on.
+    part that is certain whatever the hour held before. `keep` is how long the alert fires on. `recovery` has what
+    makes the alert fire, the calls and the upper part that follow every 150 seconds, and whether it goes on for these.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Kind:
     edges: Sequence[tuple[Sequence[Batch], bool]]
     clear: Callable[[float], float]
     keep: int = 5 * MINUTE
+    recovery: Sequence[tuple[Batch, float, float, bool]] = ()
 
     @property
     def later(self) -> int:
@@ -89,6 +91,9 @@ def ratio_scenarios(kind: Kind) -> Iterator[Scenario]:
     yield _fires_and_resolves(kind)
     yield _threshold(kind)
     yield _certain(kind)
+    if kind.recovery:
+        yield _recovers(kind)
+        yield _too_few_to_recover(kind)
     yield _few_calls(kind)
     yield _widens_to_an_hour(kind)
     yield _five_minutes_come_first(kind)
@@ -139,12 +144,12 @@ def _fires_and_resolves(kind: Kind) -> Scenario:
 def _threshold(kind: Kind) -> Scenario:
     which = "fires" if kind.fires_at_threshold else "is silent"
     scenario, replica = _start(kind, f"{which} at exactly the threshold, off the grid of samples", 30 * MINUTE)
-    # the hour is certainly over, and every window since holds calls of just this ratio
-    before = _batch(kind, MINUTE, 4000, over=True)
+    # all begin to fire, and every window since holds calls of just this ratio
+    before = _batch(kind, MINUTE, 4000, over=True) if kind.fires_at_threshold else (MINUTE, 24, kind.clear(24))
     each = {"at": 40, "under": 41, "above": 39}
     for key, calls in each.items():
         kind.add(
-            scenario, replica, key, "", [before, *((second, calls, kind.at(40)) for second in range(130, 1800, 100))]
+            scenario, replica, key, "", [before, *((second, calls, kind.at(40)) for second in range(230, 1800, 100))]
         )
     fires = ("above", *(["at"] if kind.fires_at_threshold else []))
     for minute in (25, 28):
@@ -165,6 +170,36 @@ def _certain(kind: Kind) -> Scenario:
     scenario.silent(kind.name, 29 * MINUTE, 30 * MINUTE)
     for minute in (31, 32, 34):
         scenario.fires(minute * MINUTE, kind.name, *said)
+    return scenario
+
+
+def _recovers(kind: Kind) -> Scenario:
+    scenario, replica = _start(
+        kind, "ends where the last ten minutes differ from their hour, and goes on where they do not", 55 * MINUTE
+    )
+    said = []
+    for number, (before, calls, above, fires) in enumerate(kind.recovery):
+        batches = [before, *((second, calls, above) for second in range(5 * MINUTE, 55 * MINUTE, 150))]
+        kind.add(scenario, replica, f"k{number}", "", batches)
+        if fires:
+            said.append(kind.fired(f"k{number}", 2 * calls, 2 * above))
+    for minute in (30, 50):
+        scenario.fires(minute * MINUTE, kind.name, *said)
+    return scenario
+
+
+def _too_few_to_recover(kind: Kind) -> Scenario:
+    least = kind.least
+    scenario, replica = _start(
+        kind, f"does not end for fewer than {least} good calls in ten minutes while the hour is over", 55 * MINUTE
+    )
+    before = MINUTE, 1000, kind.clear(1000)
+    for key, each in (("enough", least / 2), ("few", (least - 1) / 2)):
+        good = ((second, each, 0.0) for second in range(330, 55 * MINUTE, 300))
+        kind.add(scenario, replica, key, "", [before, *good])
+    for minute, batches in ((30, 5), (50, 9)):
+        calls = before[1] + batches * (least - 1) / 2
+        scenario.fires(minute * MINUTE, kind.name, kind.fired("few", calls, before[2], wide=True))
     return scenario
 
 

@@ -42,6 +42,15 @@ EDGES: Sequence[tuple[Sequence[Batch], bool]] = (
     ([(30 * MINUTE, 10_000, 20_392)], False),
 )
 
+RECOVERY: Sequence[tuple[Batch, float, float, bool]] = (
+    # the last ten minutes are just calm, or just not
+    ((MINUTE, 10_000_000, 30_000_000), 250_000, 500_500, False),
+    ((MINUTE, 10_000_000, 30_000_000), 250_000, 500_500.25, True),
+    # they are calm, and just differ from the hour, or just do not
+    ((MINUTE, 1_000_000_000, 2_004_500_000), 250_000, 500_250, False),
+    ((MINUTE, 1_000_000_000, 2_004_100_000), 250_000, 500_250, True),
+)
+
 KIND = Kind(
     NAME,
     "operation",
@@ -54,6 +63,7 @@ KIND = Kind(
     EDGES,
     clear=lambda calls: calls * 4.5,
     keep=10 * MINUTE,
+    recovery=RECOVERY,
 )
 
 
