@@ -25,7 +25,8 @@ class Annotations:
     `rank` is a text that is the greater, the worse the alert is within its group: messages name the worst first, while
     labels, which say which alert it is, do not change with it. `budget_day_ends` is the second at which the day or
     month ends that a figure is of: what resolves then has not been fixed. `unknown_from` is the second from which an
-    end means only that nothing is known any more. `job` is there where there are several jobs. Empty ones are left out.
+    end means only that nothing is known any more, and `unknown_because` why. `job` is there where there are several
+    jobs. Empty ones are left out.
     """
 
     summary: str
@@ -36,6 +37,7 @@ class Annotations:
     budget_day_ends: str = ""
     budget_period: str = ""
     unknown_from: str = ""
+    unknown_because: str = ""
     runbook_url: str = ""
     dashboard_url: str = ""
     job: str = ""
@@ -52,6 +54,7 @@ def annotations(alert: Alert, variant: Variant, links: Links) -> Annotations:
         second(f"{variant.ends}{{$of}}", ()) if variant.ends else "",
         "month" if ":month" in variant.ends else "",
         _unknown_from(alert, variant),
+        _unknown_because(variant),
         runbook_url(alert.name, links),
         dashboard_url(alert.dashboard, variant.by, links),
         job_of_several(),
@@ -190,12 +193,21 @@ def _causes(variant: Variant) -> str:
 
 
 def _unknown_from(alert: Alert, variant: Variant) -> str:
+    if variant.counted is not None and not variant.reasons:
+        return second(f"vector(time()) unless on () {variant.counted.held}{{$of}}", variant.by)
     if not variant.unknown_from:
         return ""
     # a later second than this is set anew at each evaluation: it is not the end yet
     ahead = f"{variant.unknown_from}{{$of}} < time() + {UNKNOWN_AFTER}"
     # the alert resolves when it has been kept firing for as long
     return second(f"({ahead}) + {alert.keep}", variant.by)
+
+
+def _unknown_because(variant: Variant) -> str:
+    """Why nothing is known at the end, where it is not that nobody calls any more."""
+    if variant.counted is None or variant.reasons:
+        return ""
+    return f"{{{{ if not ({_query(variant.counted.held + '{$of}', variant.by)}) }}}}too few calls any more{{{{ end }}}}"
 
 
 def second(query: str, by: Iterable[str]) -> str:

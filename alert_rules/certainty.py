@@ -12,7 +12,7 @@ from math import sqrt
 
 from alert_rules.conditions import Operator
 from alert_rules.conventions import WIDE_WINDOW, duration
-from alert_rules.figures import Figure, Tally
+from alert_rules.figures import Figure, Tally, unknown
 from alert_rules.promql import promql
 
 Z_WINDOW, WINDOW_LEVEL = 3.09, "99.9%"
@@ -124,15 +124,16 @@ def judged(figure: Figure, operator: Operator, bound: Bound, firing: str) -> str
     if _is_never_in_doubt(figure, bound):
         return figure.for_alert(firing)
     names = {"value": figure.value, "held": figure.held, "labels": figure.labels, "firing": firing}
+    names["unknown"] = unknown(figure, firing)
     if figure.recent is None:
-        template = "(($value and ($certain)) or ($held and on ($labels) $firing))"
+        template = "(($value and ($certain)) or ($held and on ($labels) $firing) or $unknown)"
         return promql(template, certain=certainly(figure, operator, bound), **names)
     window, hour = figure.tallies
     return promql(
         """
         (
           ($value and ($certain)) or ($value and ($lasting) unless ($calm))
-            or ($held and on ($labels) $firing unless ($recovered))
+            or ($held and on ($labels) $firing unless ($recovered)) or $unknown
         )
         """,
         certain=" or ".join([*_certain(figure, window, operator, bound), *_outage(figure, operator, bound)]),

@@ -72,13 +72,31 @@ class Figure:
         """The expression to compare; `firing` selects the alert's own `ALERTS` series."""
         if not self.held:
             return self.value
+        template = "($value or ($held and on ($labels) $firing))"
+        if self.window:
+            template = "($value or ($held and on ($labels) $firing) or $unknown)"
         return promql(
-            "($value or ($held and on ($labels) $firing))",
+            template,
             value=self.value,
             held=self.held,
             labels=self.labels,
             firing=firing,
+            unknown=unknown(self, firing),
         )
+
+
+def unknown(figure: Figure, firing: str) -> str:
+    """What fires on for one evaluation when there are too few calls for a figure any more, with its last value.
+
+    Annotations change only while the expression has an answer: this one lets them say how the alert ends.
+    """
+    return promql(
+        "(last_over_time($value[90s]) and on ($labels) $firing unless $held)",
+        value=figure.value,
+        held=figure.held,
+        labels=figure.labels,
+        firing=firing,
+    )
 
 
 def level(by: Sequence[str]) -> str:

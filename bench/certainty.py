@@ -28,6 +28,13 @@ CALLS = (5, 20, 100, 1000)
 HEALTHY = 0.01
 """The rate of failures in the hour before it rises."""
 
+INCIDENTS = 40
+BASES = (0.005, 0.01, 0.015, 0.02)
+END_CALLS = (20, 35, 100, 1000)
+LASTED = ((0.3, 1800), (0.1, 3600))
+"""Incidents: the rate, and for how many seconds."""
+
+LASTING = (0.06, 0.08, 0.10, 0.20)
 OUTAGES = (0.2, 0.5, 1.0)
 LATE = (0.02, 0.05, 0.10, 0.20)
 FEW_CALLS = (3, 5, 20)
@@ -69,10 +76,17 @@ class Rule:
         """Whether the alert fires, at each minute of the counters."""
         quantity = QUANTITIES[self.name]
         found: list[bool] = []
-        pending = ceased = None
+        pending: int | None = None
+        ceased: int | None = None
+        last: float | None = None
         for second in range(0, len(counters.calls) * scrape, MINUTE):
             is_firing = bool(found and found[-1])
-            if self._holds(counters, second, scrape, is_firing):
+            figure = self._figure(counters, second, scrape)
+            # where calls have become too few, the last figure stands for one evaluation more
+            decides = last if figure is None and is_firing and quantity.name != "model_response_time" else figure
+            last = figure
+            beyond = decides is not None and self._beyond(decides)
+            if beyond and (figure is None or self._holds(counters, second, scrape, is_firing)):
                 ceased, pending = None, second if pending is None else pending
                 found.append(is_firing or second - pending >= quantity.wait)
                 continue
@@ -82,11 +96,12 @@ class Rule:
             found.append(kept)
         return found
 
+    def _figure(self, counters: Counters, second: int, scrape: int) -> float | None:
+        windows = (self._risen(counters, second, span, scrape) for span in (WINDOW, HOUR))
+        return next((above / calls for calls, above in windows if self._enough(calls, above)), None)
+
     def _holds(self, counters: Counters, second: int, scrape: int, is_firing: bool) -> bool:
         windows = [(span, *self._risen(counters, second, span, scrape)) for span in (WINDOW, HOUR)]
-        used = next(((calls, above) for _, calls, above in windows if self._enough(calls, above)), None)
-        if used is None or not self._beyond(used[1] / used[0]):
-            return False
         if not self.certain or self._certain(*windows[0]):
             return True
         if self.name == "model_response_time" or not self.recovers:
@@ -165,6 +180,9 @@ def _chance(name: str) -> Random:
 
 
 BEFORE, AFTER = Rule(certain=False), Rule()
+FIGURE_ALONE = Rule(recovers=False)
+"""What certainty was once: while the alert fires, the figure alone decides."""
+
 LATE_BEFORE, LATE_AFTER = (Rule(HALF, certain, name="model_response_time") for certain in (False, True))
 MEAN_BEFORE, MEAN_AFTER = (Rule(SLOW, certain, name="avg_latency") for certain in (False, True))
 
@@ -222,6 +240,59 @@ def hours(rate: float, calls: int) -> tuple[Found, Found]:
     return watched(BEFORE.firing(counters)), watched(AFTER.firing(counters))
 
 
+@dataclass(frozen=True)
+class Ends:
+    """How an alert ended after incidents: minutes to Resolved, and how often it fired again in the three hours after.
+
+    `early` counts the incidents during which it had resolved and fired again.
+    """
+
+    minutes: Sequence[int]
+    again: int
+    early: int
+
+
+def ends(rule: Rule, base: float, rate: float, seconds: int, calls: int) -> Ends:
+    """What the rule did at the end of incidents that raised a rate of failures for so many seconds."""
+    minutes: list[int] = []
+    again = early = 0
+    for number in range(INCIDENTS):
+        random = _chance(f"end {calls} {base} {rate} {seconds} {number}")
+        firing = rule.firing(simulated(random, calls, [(HOUR, base), (seconds, rate), (3 * HOUR, base)]))
+        end = (HOUR + seconds) // MINUTE
+        early += _begun(firing[HOUR // MINUTE : end]) > 1
+        again += _begun(firing[end:]) - firing[end]
+        if firing[end]:
+            minutes.append(firing[end:].index(False))
+    return Ends(sorted(minutes), again, early)
+
+
+def _begun(firing: Sequence[bool]) -> int:
+    return sum(now and not before for before, now in zip([False, *firing], firing, strict=False))
+
+
+def _end_rows() -> Iterator[tuple[str, ...]]:
+    yield "Rate falls from", "Calls per window", "Resolved after, before", "now", "Fires again, before", "now"
+    for (rate, seconds), base in ((incident, base) for incident in LASTED for base in BASES):
+        for calls in END_CALLS:
+            found = [ends(rule, base, rate, seconds, calls) for rule in (FIGURE_ALONE, AFTER)]
+            taken = (f"{median(f.minutes):.0f} ({f.minutes[len(f.minutes) * 9 // 10]}) min" for f in found)
+            again = (f"{f.again / INCIDENTS:.0%}" for f in found)
+            yield f"{rate:.0%} ({seconds // MINUTE} min) to {base:.1%}", f"{calls:,}", *taken, *again
+
+
+def _lasting_rows() -> Iterator[tuple[str, ...]]:
+    yield "True rate", "Calls per window", "Alarms in 200 h, before", "now", "Hours missed, before", "now"
+    for rate, calls in ((rate, calls) for rate in LASTING for calls in CALLS):
+        counters = simulated(_chance(f"hours {rate} {calls}"), calls, [((HOURS + 1) * HOUR, rate)])
+        found = [watched(rule.firing(counters)) for rule in (FIGURE_ALONE, AFTER)]
+        yield (
+            *(f"{rate:.0%}", f"{calls:,}"),
+            *(str(f.began) for f in found),
+            *(str(f.silent_hours) for f in found),
+        )
+
+
 def _outage_rows() -> Iterator[tuple[str, ...]]:
     yield "Rate rises from 1% to", "Calls per window", "First alarm after, before", "now"
     for rate in OUTAGES:
@@ -273,8 +344,19 @@ def table(rows: Iterator[tuple[str, ...]]) -> str:
 
 def main() -> None:
     """Print the tables."""
-    tables = (_false_rows(), _true_rows(), _outage_rows(), _latency_rows(), _slowed_rows(), _late_rows(), _dead_rows())
-    print("\n\n".join(map(table, tables)))
+    tables = (
+        _end_rows(),
+        _lasting_rows(),
+        _false_rows(),
+        _true_rows(),
+        _outage_rows(),
+        _latency_rows(),
+        _slowed_rows(),
+        _late_rows(),
+        _dead_rows(),
+    )
+    for rows in tables:
+        print(table(rows), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

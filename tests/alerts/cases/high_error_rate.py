@@ -23,7 +23,13 @@ def add(scenario: Scenario, replica: Replica, key: str, part: str, batches: Sequ
 def said(key: str, calls: float, above: float, seen: Seen) -> Expected:
     """What is expected."""
     causes = [f"rate_limit: {above:.0f}"] if seen.parts else []
-    return high_error_rate(key, f"{100 * above / calls:.4g}%", f"{above:.0f} of {calls:.0f} calls{seen.hour}", *causes)
+    return high_error_rate(
+        key,
+        f"{100 * above / calls:.4g}%",
+        f"{above:.0f} of {calls:.0f} calls{seen.hour}",
+        *causes,
+        unknown_from=seen.unknown_from,
+    )
 
 
 CALM: Batch = (5 * MINUTE, 1000, 0)

@@ -19,11 +19,12 @@ class Seen:
     """How a ratio's calls were seen: in five minutes or in the last hour (`wide`), and their `parts`.
 
     `parts` are calls and upper part by the part's name, empty for the only one. There are none while the ratio is held
-    over a gap: no causes are told then.
+    over a gap: no causes are told then. From `unknown_from` on there are too few calls, and none are told.
     """
 
     wide: bool
     parts: Mapping[str, tuple[float, float]]
+    unknown_from: int | None = None
 
     @property
     def hour(self) -> str:
@@ -70,10 +71,11 @@ class Kind:
         wide: bool = False,
         held: bool = False,
         parts: Mapping[str, tuple[float, float]] | None = None,
+        unknown_from: int | None = None,
     ) -> Expected:
         """What is expected where the ratio is that of these."""
         whole = {"": (calls, above)} if parts is None else parts
-        return self.said(key, calls, above, Seen(wide, {} if held else whole))
+        return self.said(key, calls, above, Seen(wide, {} if held else whole, unknown_from))
 
 
 def calls_of(batches: Sequence[Batch]) -> Value:
@@ -94,6 +96,7 @@ def ratio_scenarios(kind: Kind) -> Iterator[Scenario]:
     if kind.recovery:
         yield _recovers(kind)
         yield _too_few_to_recover(kind)
+        yield _calls_end(kind)
     yield _few_calls(kind)
     yield _widens_to_an_hour(kind)
     yield _five_minutes_come_first(kind)
@@ -200,6 +203,26 @@ def _too_few_to_recover(kind: Kind) -> Scenario:
     for minute, batches in ((30, 5), (50, 9)):
         calls = before[1] + batches * (least - 1) / 2
         scenario.fires(minute * MINUTE, kind.name, kind.fired("few", calls, before[2], wide=True))
+    return scenario
+
+
+def _calls_end(kind: Kind) -> Scenario:
+    scenario, replica = _start(kind, "says that nothing is known where it ends without calls enough", 90 * MINUTE)
+    least, above = kind.least, kind.clear(24)
+    batch = 10 * MINUTE, 24, above
+    kind.add(scenario, replica, "few", "", [batch, (50 * MINUTE, least - 1, kind.clear(least - 1))])
+    kind.add(scenario, replica, "good", "", [batch, (50 * MINUTE, 400, 0.0)])
+    kind.add(scenario, replica, "none", "", [batch])
+    # good calls end it: what is said of that end is what was said at the last evaluation before
+    good = kind.fired("good", 24, above, wide=True)
+    counts = ("few", 23 + least, above + kind.clear(least - 1)), ("none", 24, above)
+    few, none = (kind.fired(*of, wide=True) for of in counts)
+    scenario.fires(58 * MINUTE, kind.name, few, good, none)
+    # after an hour the calls no longer count: from then on nothing is known
+    few, none = (kind.fired(*of, held=True, unknown_from=70 * MINUTE) for of in counts)
+    for minute in (70, 71, 79):
+        scenario.fires(minute * MINUTE, kind.name, few, none)
+    scenario.silent(kind.name, 82 * MINUTE)
     return scenario
 
 

@@ -124,28 +124,38 @@ def budget_will_not_last(value: str, limit: str, ends: int, *contributors: str, 
     )
 
 
-def high_error_rate(operation: str, value: str, counts: str, *contributors: str, job: str = JOB) -> Expected:
+def high_error_rate(
+    operation: str, value: str, counts: str, *contributors: str, job: str = JOB, unknown_from: int | None = None
+) -> Expected:
     """`counts` is like `3 of 42 calls`."""
+    told = f" ({counts})" if unknown_from is None else ""
     return expected(
         {"severity": "critical", "job": job, "operation": operation},
         summary="Error rate is above 5%.",
-        description=f"Error rate of operation {operation} is {value} ({counts}), above 5%.",
+        description=f"Error rate of operation {operation} is {value}{told}, above 5%.",
         value=value,
         rank=rank(value),
         contributors=lines(contributors),
+        unknown_from="" if unknown_from is None else str(unknown_from),
+        unknown_because="" if unknown_from is None else "too few calls any more",
         **links("high_error_rate", f"ai-performance?var-operation={operation}"),
     )
 
 
-def slow_operations(operation: str, value: str, calls: str, *contributors: str, job: str = JOB) -> Expected:
+def slow_operations(
+    operation: str, value: str, calls: str, *contributors: str, job: str = JOB, unknown_from: int | None = None
+) -> Expected:
     """`calls` is like `42 calls`."""
+    told = f" (over {calls})" if unknown_from is None else ""
     return expected(
         {"severity": "warning", "job": job, "operation": operation},
         summary="Average latency is above 2000ms.",
-        description=f"Average latency of operation {operation} is {value} (over {calls}), above 2000ms.",
+        description=f"Average latency of operation {operation} is {value}{told}, above 2000ms.",
         value=value,
         rank=rank(value),
         contributors=lines(contributors),
+        unknown_from="" if unknown_from is None else str(unknown_from),
+        unknown_because="" if unknown_from is None else "too few calls any more",
         **links("slow_operations", f"ai-performance?var-operation={operation}"),
     )
 

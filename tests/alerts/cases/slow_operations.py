@@ -26,7 +26,9 @@ def said(key: str, calls: float, above: float, seen: Seen) -> Expected:
     causes = [
         f"{part or 'm1'}: {total / number:.4g}s over {number:.0f} calls" for part, (number, total) in seen.parts.items()
     ]
-    return slow_operations(key, f"{above / calls:.4g}s", f"{calls:.0f} calls{seen.hour}", *causes)
+    return slow_operations(
+        key, f"{above / calls:.4g}s", f"{calls:.0f} calls{seen.hour}", *causes, unknown_from=seen.unknown_from
+    )
 
 
 CALM: Batch = (5 * MINUTE, 1000, 0)
