@@ -88,7 +88,7 @@ _COMPANIONS = (
         "critical",
         5 * MINUTE,
         "The log of operations cannot be read.",
-        "No exporter of {{ $labels.job }} can read the log of operations: alerts hold what they last knew.",
+        "No exporter of {{ $labels.job }} can read the log of operations: alerts are using their last known values.",
     ),
     _Companion(
         "table_unreadable",

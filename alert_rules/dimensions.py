@@ -71,7 +71,8 @@ _FORMATS = {
         '{{{{ printf "$%.4g" {0} }}}}{{{{ else }}}}{{{{ printf "$%.7f" {0} }}}}{{{{ end }}}}'
     ),
     Dimension.RATIO: "{{{{ {0} | humanizePercentage }}}}",
-    Dimension.DURATION: "{{{{ {0} | humanizeDuration }}}}",
+    # without the zeros of `2m 0s`
+    Dimension.DURATION: '{{{{ {0} | humanizeDuration | reReplaceAll "( 0[hms])+$" "" }}}}',
     Dimension.COUNT: '{{{{ printf "%.0f" {0} }}}}',
 }
 

@@ -43,7 +43,7 @@ def _meaning(alert: Alert) -> Iterator[str]:
     yield _line("condition", alert.condition)
     for reading in alert.readings:
         yield _line("quantity", reading.quantity)
-        yield _line("split by", ", or ".join(_named(split) for split in reading.splits))
+        yield _line("split by", _splits(reading.splits))
         yield _line("window", _window(reading))
         yield _line("fewest calls", _fewest(reading))
         yield _line("certainty", reading.certainty or NOT_UNCERTAIN)
@@ -104,6 +104,13 @@ def _fewest(reading: Reading) -> str:
 
 def _wait(seconds: int) -> str:
     return duration(seconds) if seconds else "one evaluation"
+
+
+def _splits(splits: Sequence[Sequence[str]]) -> str:
+    """One split, or those of an alert that watches a label's values and the team."""
+    if len(splits) == 1:
+        return _named(splits[0])
+    return " and ".join(_named(split) for split in splits if split) + ", and the team as a whole"
 
 
 def _named(split: Sequence[str]) -> str:

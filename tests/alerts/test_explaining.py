@@ -119,7 +119,7 @@ def told(**fields: str | int) -> Mapping[str, str]:
                 " a success, 4 of them in 30m decide."
             },
         ),
-        ({"condition": "daily_spend > daily_limit"}, {"split by": "user, or nothing: one alert for all"}),
+        ({"condition": "daily_spend > daily_limit"}, {"split by": "user, and the team as a whole"}),
         (
             {"condition": "queue_depth > 3", "by": "status"},
             {

@@ -85,7 +85,7 @@ def _no_exporter() -> Scenario:
 
 
 def _unreadable(job: str = JOB) -> Expected:
-    said = f"No exporter of {job} can read the log of operations: alerts hold what they last knew."
+    said = f"No exporter of {job} can read the log of operations: alerts are using their last known values."
     return companion("log_unreadable", "critical", "The log of operations cannot be read.", said, job=job)
 
 

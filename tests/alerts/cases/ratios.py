@@ -237,9 +237,12 @@ def _few_calls(kind: Kind) -> Scenario:
     kind.add(scenario, replica, "apart", "", apart)
     # what was firing is kept for some minutes at the end
     for minute in (11, 14, 69, 72):
-        enough = kind.fired("enough", least, kind.over(least), wide=minute > 15)
+        unknown = 70 * MINUTE if kind.recovery and minute > 70 else None
+        enough = kind.fired(
+            "enough", least, kind.over(least), wide=minute > 15, held=bool(unknown), unknown_from=unknown
+        )
         scenario.fires(minute * MINUTE, kind.name, enough)
-    scenario.silent(kind.name, 75 * MINUTE + kind.later)
+    scenario.silent(kind.name, (76 if kind.recovery else 75) * MINUTE + kind.later)
     return scenario
 
 
