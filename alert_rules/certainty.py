@@ -185,6 +185,8 @@ def in_words(figure: Figure, relation: str, bound: str) -> str:
         return "at this threshold any call decides."
     outage = f" {figure.outage} calls that all failed are certain." if figure.outage and "above" in relation else ""
     levels = levels_in_words(figure.tallies)
+    if figure.recent is not None:
+        levels += f", unless the last {duration(figure.recent.seconds)} show that it has recovered"
     side = "upper" if "below" in relation else "lower"
     return f"{by.format(side=side, beyond=f'{relation} {bound}')}, {levels}.{outage}"
 

@@ -81,8 +81,8 @@ def told(**fields: str | int) -> Mapping[str, str]:
                 "window": "the last 5m",
                 "fewest calls": "20 in the window, or else in the last 1h",
                 "certainty": "the lower bound of the share's Wilson score interval must be above 5%, at 99.9% in"
-                " 5m or at 97.5% in 1h. While the alert fires, the figure alone decides. 5 calls that all failed are"
-                " certain.",
+                " 5m or at 97.5% in 1h. While the alert fires, the figure alone decides, unless the last 10m show that"
+                " it has recovered. 5 calls that all failed are certain.",
                 "must hold for": "1m",
                 "keeps firing for": "10m after it stops holding",
             },
@@ -104,7 +104,8 @@ def told(**fields: str | int) -> Mapping[str, str]:
             {
                 "split by": "nothing: one alert for all",
                 "certainty": "the upper bound of the share's Wilson score interval must be at or below 5%, at 99.9% in"
-                " 5m or at 97.5% in 1h. While the alert fires, the figure alone decides.",
+                " 5m or at 97.5% in 1h. While the alert fires, the figure alone decides, unless the last 10m show that"
+                " it has recovered.",
             },
         ),
         (

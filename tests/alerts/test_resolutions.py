@@ -45,3 +45,19 @@ def test_the_end_of_a_budget_day_is_told_before_all_else(tmp_path: Path) -> None
     ((_, message),) = render(tmp_path, [data(both)])
     assert "• was $3; the budget day ended" in message
     assert UNKNOWN not in message
+
+
+def test_the_end_of_a_budget_day_is_no_recovery(tmp_path: Path) -> None:
+    ended = one(RESOLVED, value="$3", budget_day_ends=MIDNIGHT_UNIX)
+    before = one(RESOLVED, "2026-11-24T23:59:59.9Z", value="$3", budget_day_ends=MIDNIGHT_UNIX)
+    messages = render(tmp_path, [data(alert, severity="warning", alertname="spend") for alert in (ended, before)])
+    assert [title for title, _ in messages] == ["⚪ Ended (warning): spend", "✅ Resolved (warning): spend"]
+    assert "**Ended**" in messages[0][1]
+    assert "**Resolved**" in messages[1][1]
+
+
+def test_a_rate_says_why_nothing_is_known(tmp_path: Path) -> None:
+    ended = one(RESOLVED, value="7.1%", unknown_from=MIDNIGHT_UNIX, unknown_because="too few calls any more")
+    ((title, message),) = render(tmp_path, [data(ended, severity="critical", alertname="high_error_rate")])
+    assert title == "⚪ Ended (critical): high_error_rate"
+    assert "• was 7.1%; too few calls any more: not known to have recovered" in message
