@@ -3,6 +3,7 @@
 _NOT_NEGATIVE = "of figures that are never negative, the sum is 0 exactly where the greatest is"
 _ENOUGH = "a figure is made of its fewest calls or more, never of none"
 _WHOLE = "messages are whole: none was accepted, or one at least"
+_ROOTS = "seconds are never exactly as far from their hour as a root says"
 _ALWAYS = "what always fires cannot fire longer"
 
 _DIVIDED = {
@@ -16,6 +17,7 @@ _DIVIDED = {
 }
 
 EQUIVALENT: dict[str, str] = {
+    "slow_operations [warning]: - job_operation:ai_operation_latency_seconds_sum:increase10m [> → >=]": _ROOTS,
     "log_unreadable [critical]: [max → sum]": _NOT_NEGATIVE,
     "figures_stale [catching_up warning]: [max → sum]": _NOT_NEGATIVE,
     "notifications_failing [critical]: [sum → max]": _NOT_NEGATIVE,
