@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from alert_rules.model.conventions import UNKNOWN_AFTER, duration
-from alert_rules.quantities.definitions import MODEL, Ask
+from alert_rules.model.quantities import Ask, Figure, Recording
+from alert_rules.quantities.definitions import MODEL
 from alert_rules.quantities.promql import promql
 from alert_rules.quantities.ratios import NO_SUCCESS_WINDOWS, ratio
-from alert_rules.quantities.recordings import Figure, Recording, increase, read_throughout, wider
+from alert_rules.quantities.recordings import increase, read_throughout, wider
 from exporter import catalog
 
 HALF = 0.5

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import sqrt
 
-from alert_rules.language.conditions import Operator
+from alert_rules.model.alerts import Operator
 from alert_rules.model.conventions import WIDE_WINDOW, duration
+from alert_rules.model.quantities import Figure, Tally
 from alert_rules.quantities.promql import promql
-from alert_rules.quantities.recordings import Figure, Tally, unknown
+from alert_rules.quantities.recordings import for_alert, unknown
 
 Z_WINDOW, WINDOW_LEVEL = 3.09, "99.9%"
 """For a window of less than an hour, which is evaluated every minute: one evaluation in a thousand misleads."""
@@ -122,7 +123,7 @@ def judged(figure: Figure, operator: Operator, bound: Bound, firing: str) -> str
     not count once the last two windows are calm, because it remembers what is long over.
     """
     if _is_never_in_doubt(figure, bound):
-        return figure.for_alert(firing)
+        return for_alert(figure, firing)
     names = {"value": figure.value, "held": figure.held, "labels": figure.labels, "firing": firing}
     names["unknown"] = unknown(figure, firing)
     if figure.recent is None:

@@ -1,76 +1,54 @@
 """From one comparison to the rules that it takes: most take one, budgets and unavailable models several."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 
 from alert_rules.compiler.availability import HALF, availability, share_over_timeout
-from alert_rules.compiler.certainty import Bound, certainly, judged, levels_in_words
-from alert_rules.language.conditions import OPERATORS, Operator
-from alert_rules.model.alerts import Limit, Reason, Variant
+from alert_rules.compiler.certainty import AS_IT_IS, Bound, certainly, in_words, judged, levels_in_words
+from alert_rules.compiler.resolving import limit_split
+from alert_rules.model.alerts import Limit, Reason, ResolvedComparison, Variant
 from alert_rules.model.conventions import duration
-from alert_rules.model.dimensions import Amount, Dimension, promql_number
+from alert_rules.model.dimensions import Dimension, promql_number
+from alert_rules.model.quantities import Contributors, Figure, Quantity, Recording, Split
 from alert_rules.quantities import contributors
-from alert_rules.quantities.contributors import Contributors
 from alert_rules.quantities.definitions import (
     MODEL,
     MODEL_TIMEOUTS,
     TOTAL,
     USER,
-    Ask,
-    Quantity,
-    Split,
     budget_utilization,
     daily_limit,
     daily_spend,
 )
 from alert_rules.quantities.ratios import NO_SUCCESS_WINDOWS, without_success
-from alert_rules.quantities.recordings import Figure, Recording, unlisted_users
+from alert_rules.quantities.recordings import for_alert, unlisted_users
 from exporter import catalog
 
 CLEARLY = 0.2
 """The share of calls over their timeout that must certainly be exceeded: one of three is no outage yet."""
 
-Firing = Callable[[Mapping[str, str]], str]
-"""Makes the selector of an alert's own `ALERTS` series, for the rule that has these labels more."""
 
-
-@dataclass(frozen=True)
-class Comparison:
-    """A comparison that makes sense: of a quantity with an amount, or with another quantity, as `limit`.
-
-    `by` is what the author wrote, None for the default; `ask` has the split that is in force. Unless `certain`, a
-    figure is compared as it is, however few calls it is made of.
-    """
-
-    quantity: Quantity
-    operator: Operator
-    amount: Amount | None
-    limit: Quantity | None
-    by: Split | None
-    ask: Ask
-    firing: Firing
-    certain: bool = True
-
-
-def variants(comparison: Comparison) -> tuple[Variant, ...]:
-    """The rules that the comparison takes."""
+def variants(comparison: ResolvedComparison, firing: str) -> tuple[Variant, ...]:
+    """The rules that the comparison takes; `firing` selects the alert's own `ALERTS` series."""
     names = comparison.quantity.name, comparison.limit.name if comparison.limit else ""
     if names == ("daily_spend", "daily_limit") and comparison.by in (None, USER, TOTAL):
         return _over_daily_limit(comparison)
     if names == ("budget_utilization", "") and comparison.by is None:
-        return tuple(_share_of_limit(comparison, by, scope) for by, scope in ((USER, "user"), (TOTAL, "team")))
-    if is_unavailability(comparison.quantity, comparison.limit):
-        return (_unavailable(comparison),)
-    return (_plain(comparison),)
+        return tuple(_share_of_limit(comparison, firing, by, scope) for by, scope in ((USER, "user"), (TOTAL, "team")))
+    if comparison.is_unavailability:
+        return (_unavailable(comparison, firing),)
+    return (_plain(comparison, firing),)
 
 
-def is_unavailability(quantity: Quantity, limit: Quantity | None) -> bool:
-    """Whether the comparison asks for models that do not answer, and not for a figure."""
-    return (quantity.name, limit.name if limit else "") == ("model_response_time", "timeout")
-
-
-def unavailable_in_words(ask: Ask) -> str:
-    """How it is decided that a model is unavailable."""
+def certainty_in_words(comparison: ResolvedComparison) -> str:
+    """How it is decided that the comparison holds for certain; empty where nothing is uncertain."""
+    ask = comparison.params
+    if comparison.quantity.min_operations is None:
+        return ""
+    if not comparison.certain:
+        return AS_IT_IS
+    if not comparison.is_unavailability:
+        return in_words(comparison.quantity.figure(ask), comparison.relation, comparison.written)
     tallies = share_over_timeout(ask.window, ask.min_operations).tallies
     return (
         f"{HALF:.0%} of the calls or more reached the timeout, and certainly more than {CLEARLY:.0%} of them did:"
@@ -79,65 +57,69 @@ def unavailable_in_words(ask: Ask) -> str:
     )
 
 
-def limit_split(limit: Quantity, by: Split) -> Split | None:
-    """By which labels a limit is known for a figure that is split so; None where it is known only by others."""
-    fitting = [split for split in limit.splits if set(split) <= set(by)]
-    return max(fitting, key=len) if fitting else None
-
-
-def _plain(comparison: Comparison) -> Variant:
-    quantity, ask = comparison.quantity, comparison.ask
-    figure = quantity.figure(ask)
+def _plain(comparison: ResolvedComparison, firing: str) -> Variant:
+    figure = comparison.quantity.figure(comparison.params)
+    more = figure.recent_recordings if comparison.certain else ()
     if comparison.limit is None:
-        expr, limit = _with_amount(comparison, figure)
-        more: tuple[Recording, ...] = ()
+        expr, limit = _with_amount(comparison, figure, firing)
     else:
-        expr, limit, more = _with_limit(comparison, comparison.limit, figure)
-    if comparison.certain:
-        more = (*more, *figure.recent_recordings)
-    causes = _contributors(quantity, ask, figure)
+        expr, limit, allowed = _with_limit(comparison, comparison.limit, figure, firing)
+        more = (*allowed, *more)
+    return _variant(comparison, expr, comparison.params.by, limit, figure, more)
+
+
+def _variant(
+    comparison: ResolvedComparison,
+    expr: str,
+    by: Split,
+    limit: Limit,
+    figure: Figure,
+    recordings: Iterable[Recording] = (),
+    scope: str = "",
+) -> Variant:
+    quantity = comparison.quantity
+    causes = None
+    if quantity.contributors is not None:
+        causes = quantity.contributors(replace(comparison.params, by=by), figure)
     return Variant(
-        expr,
-        ask.by,
-        quantity.subject,
-        quantity.dimension,
-        OPERATORS[comparison.operator],
-        limit,
-        (*figure.recordings, *more, *_recordings(causes)),
-        {},
-        figure.ends,
-        causes,
+        expr=expr,
+        by=by,
+        subject=quantity.subject,
+        dimension=quantity.dimension,
+        relation=comparison.relation,
+        limit=limit,
+        recordings=(*figure.recordings, *recordings, *_recordings(causes)),
+        labels={"scope": scope} if scope else {},
+        ends=figure.ends,
+        contributors=causes,
         counted=figure if figure.window else None,
     )
-
-
-def _contributors(quantity: Quantity, ask: Ask, figure: Figure) -> Contributors | None:
-    return None if quantity.contributors is None else quantity.contributors(ask, figure)
 
 
 def _recordings(causes: Contributors | None) -> tuple[Recording, ...]:
     return () if causes is None else causes.recordings
 
 
-def _with_amount(comparison: Comparison, figure: Figure) -> tuple[str, Limit]:
-    assert comparison.amount is not None  # noqa: S101 - one of the two is there
+def _with_amount(comparison: ResolvedComparison, figure: Figure, firing: str) -> tuple[str, Limit]:
+    assert comparison.amount is not None  # noqa: S101 - each level has one
     amount = comparison.amount
     number = promql_number(amount.value)
-    value = _judged(comparison, figure, comparison.operator, Bound(number, number=float(amount.value)))
+    value = _judged(comparison, figure, Bound(number, number=float(amount.value)), firing)
     return f"{value} {comparison.operator} {number}", Limit(amount.text)
 
 
-def _judged(comparison: Comparison, figure: Figure, operator: Operator, bound: Bound) -> str:
+def _judged(comparison: ResolvedComparison, figure: Figure, bound: Bound, firing: str) -> str:
     """What to compare: the figure where it is beyond the bound for certain."""
-    firing = comparison.firing({})
-    return judged(figure, operator, bound, firing) if comparison.certain else figure.for_alert(firing)
+    return judged(figure, comparison.operator, bound, firing) if comparison.certain else for_alert(figure, firing)
 
 
-def _with_limit(comparison: Comparison, quantity: Quantity, figure: Figure) -> tuple[str, Limit, tuple[Recording, ...]]:
-    split = limit_split(quantity, comparison.ask.by) or TOTAL
-    allowed = quantity.figure(Ask(split, comparison.ask.window, comparison.ask.min_operations))
-    matching = f"on ({allowed.labels}) group_left () " if split != comparison.ask.by else ""
-    value = _judged(comparison, figure, comparison.operator, Bound(allowed.value, matching))
+def _with_limit(
+    comparison: ResolvedComparison, quantity: Quantity, figure: Figure, firing: str
+) -> tuple[str, Limit, tuple[Recording, ...]]:
+    split = limit_split(quantity, comparison.params.by) or TOTAL
+    allowed = quantity.figure(replace(comparison.params, by=split))
+    matching = f"on ({allowed.labels}) group_left () " if split != comparison.params.by else ""
+    value = _judged(comparison, figure, Bound(allowed.value, matching), firing)
     expr = f"{value} {comparison.operator} {matching}{allowed.value}"
     return expr, _limit(quantity, allowed), allowed.recordings
 
@@ -146,7 +128,7 @@ def _limit(quantity: Quantity, figure: Figure) -> Limit:
     return Limit(f"the {quantity.subject.lower()}", figure.value + "{$of}", figure.by)
 
 
-def _over_daily_limit(comparison: Comparison) -> tuple[Variant, ...]:
+def _over_daily_limit(comparison: ResolvedComparison) -> tuple[Variant, ...]:
     """Of each user, of the team, and how many users have no series; of one of them alone where the author says so."""
     found = []
     if comparison.by in (None, USER):
@@ -156,67 +138,42 @@ def _over_daily_limit(comparison: Comparison) -> tuple[Variant, ...]:
     return tuple(found)
 
 
-def _spent_against_limit(comparison: Comparison, by: Split, scope: str) -> Variant:
+def _spent_against_limit(comparison: ResolvedComparison, by: Split, scope: str) -> Variant:
     spent, allowed = daily_spend(by), daily_limit(by)
-    quantity = comparison.quantity
     assert comparison.limit is not None  # noqa: S101 - only such comparisons come here
-    causes = _contributors(quantity, replace(comparison.ask, by=by), spent)
-    return Variant(
-        f"{spent.value} {comparison.operator} {allowed.value}",
-        by,
-        quantity.subject,
-        quantity.dimension,
-        OPERATORS[comparison.operator],
-        _limit(comparison.limit, allowed),
-        (*spent.recordings, *allowed.recordings, *_recordings(causes)),
-        {"scope": scope},
-        spent.ends,
-        causes,
-    )
+    expr, limit = f"{spent.value} {comparison.operator} {allowed.value}", _limit(comparison.limit, allowed)
+    return _variant(comparison, expr, by, limit, spent, allowed.recordings, scope)
 
 
 def _unlisted() -> Variant:
     figure = unlisted_users(daily_spend(USER), daily_limit(USER))
     return Variant(
-        f"{figure.value} > 0",
-        TOTAL,
-        "Users over their daily limit beyond those listed",
-        Dimension.COUNT,
-        "above",
-        Limit("0"),
-        figure.recordings,
-        {"scope": "unlisted"},
-        figure.ends,
+        expr=f"{figure.value} > 0",
+        by=TOTAL,
+        subject="Users over their daily limit beyond those listed",
+        dimension=Dimension.COUNT,
+        relation="above",
+        limit=Limit("0"),
+        recordings=figure.recordings,
+        labels={"scope": "unlisted"},
+        ends=figure.ends,
         sentence="Users over their daily limit beyond those listed: {value}.",
     )
 
 
-def _share_of_limit(comparison: Comparison, by: Split, scope: str) -> Variant:
+def _share_of_limit(comparison: ResolvedComparison, firing: str, by: Split, scope: str) -> Variant:
     figure = budget_utilization(by)
-    expr, limit = _with_amount(comparison, figure)
-    quantity = comparison.quantity
-    causes = _contributors(quantity, replace(comparison.ask, by=by), figure)
-    return Variant(
-        expr,
-        by,
-        quantity.subject,
-        quantity.dimension,
-        OPERATORS[comparison.operator],
-        limit,
-        (*figure.recordings, *_recordings(causes)),
-        {"scope": scope},
-        figure.ends,
-        causes,
-    )
+    expr, limit = _with_amount(comparison, figure, firing)
+    return _variant(comparison, expr, by, limit, figure, scope=scope)
 
 
-def _unavailable(comparison: Comparison) -> Variant:
+def _unavailable(comparison: ResolvedComparison, firing: str) -> Variant:
     """A model is unavailable when half its calls reach their timeout, or when it is called and nothing succeeds."""
-    ask, calls = comparison.ask, catalog.OPERATIONS.name
+    ask, calls = comparison.params, catalog.OPERATIONS.name
     over = share_over_timeout(ask.window, ask.min_operations)
     silent = without_success(calls, "model", ask.window, ask.min_operations)
     certain = certainly(over, ">", Bound(str(CLEARLY), number=CLEARLY)) if comparison.certain else ""
-    found = availability(over, silent, ask, certain, comparison.firing({}))
+    found = availability(over, silent, ask, certain, firing)
     timed_out = contributors.counts(over, MODEL, ask.window, "operation", catalog.OVER_TIMEOUT.name, calls)
     unanswered = contributors.counts(silent, MODEL, NO_SUCCESS_WINDOWS * ask.window, "operation", calls, calls)
     (*leading, timed) = contributors.by_cause(
@@ -227,30 +184,32 @@ def _unavailable(comparison: Comparison) -> Variant:
     )
     causes = *_recordings(timed_out), *leading, timed, took, *_recordings(unanswered)
     return Variant(
-        found.expr,
-        MODEL,
-        "Calls that reached their timeout",
-        Dimension.RATIO,
-        "at or above",
-        Limit("50%"),
-        (*found.recordings, *MODEL_TIMEOUTS.recordings, *causes),
+        expr=found.expr,
+        by=MODEL,
+        subject="Calls that reached their timeout",
+        dimension=Dimension.RATIO,
+        relation="at or above",
+        limit=Limit("50%"),
+        recordings=(*found.recordings, *MODEL_TIMEOUTS.recordings, *causes),
         counted=over,
         took=f"sum({took.name}{{$of}}) / (sum({timed.name}{{$of}}) > 0)",
         reasons=(
             Reason(
-                found.timeouts,
-                Dimension.RATIO,
-                "{value} of the calls to {{{{ $labels.model }}}}{counts} reached their timeout of {timeout}{took}",
-                "{value} over the timeout",
-                timed_out,
-                f"{over.value}{{$of}} < {HALF}",
+                query=found.timeouts,
+                dimension=Dimension.RATIO,
+                sentence=(
+                    "{value} of the calls to {{{{ $labels.model }}}}{counts} reached their timeout of {timeout}{took}"
+                ),
+                short="{value} over the timeout",
+                contributors=timed_out,
+                unless=f"{over.value}{{$of}} < {HALF}",
             ),
             Reason(
-                found.unanswered,
-                Dimension.COUNT,
-                "{value} calls to {{{{ $labels.model }}}} ended, and none of them succeeded",
-                "{value} calls without a success",
-                unanswered,
+                query=found.unanswered,
+                dimension=Dimension.COUNT,
+                sentence="{value} calls to {{{{ $labels.model }}}} ended, and none of them succeeded",
+                short="{value} calls without a success",
+                contributors=unanswered,
             ),
         ),
         sentence="It is not known yet whether {{{{ $labels.model }}}} has recovered",

@@ -1,26 +1,21 @@
 """Compile alert specs into alerts, reporting every semantic error in the file at once."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from functools import partial
 from itertools import pairwise
 
 from alert_rules.compiler.builtin_alerts import is_built_in
-from alert_rules.compiler.certainty import AS_IT_IS, in_words
-from alert_rules.compiler.comparisons import Comparison, is_unavailability, unavailable_in_words, variants
-from alert_rules.compiler.proposing import propose
-from alert_rules.compiler.resolving import RUNG, Part, SemanticError, known_quantity
-from alert_rules.language.conditions import ConditionError, parse_condition
+from alert_rules.compiler.comparisons import variants
+from alert_rules.compiler.resolving import RUNG, SemanticError, known_quantity, read_amount, resolve
 from alert_rules.language.loading import Alerts
 from alert_rules.language.source import Source
 from alert_rules.language.spec import AlertSpec
-from alert_rules.model.alerts import Alert, Reading, Rung, Variant
-from alert_rules.model.conventions import DEFAULT_WINDOW, SEVERITIES
+from alert_rules.model.alerts import Alert, ResolvedComparison, Rung, Variant
+from alert_rules.model.conventions import SEVERITIES
 from alert_rules.model.dimensions import THRESHOLDS, Amount, Dimension, promql_number
 from alert_rules.model.errors import Problem, wrong
-from alert_rules.quantities.definitions import Ask
 from exporter.yaml_source import SettingPath
 
 
@@ -73,60 +68,20 @@ def _unknown_channels(spec: AlertSpec, known: Collection[str]) -> Iterator[Seman
 def compile_alert(spec: AlertSpec) -> Alert:
     """Compile one alert. Raises `SemanticError`."""
     condition, field = condition_of(spec)
-    parts = _parts(spec, condition, field)
-    _check_fields(spec, parts)
-    first = parts[0]
-    rungs = tuple(_rungs(spec, parts))
+    comparisons = resolve(spec, condition, field)
+    _check_fields(spec, comparisons, field)
+    quantity = comparisons[0].quantity
     return Alert(
-        spec.name,
-        condition,
-        tuple(sorted(set(spec.channel))),
-        rungs,
-        first.quantity.for_ if spec.for_ is None else spec.for_,
-        first.quantity.keep_firing_for if spec.keep_firing_for is None else spec.keep_firing_for,
-        spec.summary or _summary(parts),
-        first.quantity.dashboard,
-        tuple(_reading(spec, part, rungs[0].variants) for part in parts),
-        first.comparison.operator,
-        spec.disabled,
+        name=spec.name,
+        condition=condition,
+        channels=tuple(sorted(set(spec.channel))),
+        rungs=tuple(_levels(spec, comparisons, field)),
+        for_=quantity.for_ if spec.for_ is None else spec.for_,
+        keep_firing_for=quantity.keep_firing_for if spec.keep_firing_for is None else spec.keep_firing_for,
+        summary=spec.summary or _summary(comparisons),
+        comparisons=comparisons,
+        disabled=spec.disabled,
     )
-
-
-def _parts(spec: AlertSpec, condition: str, field: str) -> list[Part]:
-    """The comparisons of the condition. What cannot be read gets the form that may have been meant as its hint."""
-    try:
-        compared = parse_condition(condition)
-        return [Part(spec, field, comparison, first=number == 0) for number, comparison in enumerate(compared)]
-    except ConditionError as error:
-        raise SemanticError(field, error.found, propose(condition) or error.hint, error.offset) from None
-    except SemanticError as error:
-        if error.inner is not None:
-            (first, *_) = parse_condition(condition)
-            proposal = propose(f"{first.left.text} {first.operator} {error.inner}")
-            error.hint = proposal.replace(f"{first.left.text} {first.operator} ", "") if proposal else error.hint
-        elif error.field == field == "condition":
-            error.hint = propose(condition) or error.hint
-        raise
-
-
-def _reading(spec: AlertSpec, part: Part, variants: tuple[Variant, ...]) -> Reading:
-    quantity = part.quantity
-    splits = tuple(dict.fromkeys(variant.by for variant in variants)) if part.first else (part.split,)
-    if quantity.min_operations is None:
-        return Reading(quantity.name, splits, None, None, "")
-    ask = _ask(spec, part)
-    bound = part.comparison.right.text
-    if is_unavailability(quantity, part.limit):
-        certainty = unavailable_in_words(ask) if spec.certainty != "none" else AS_IT_IS
-    elif spec.certainty == "none":
-        certainty = AS_IT_IS
-    else:
-        certainty = in_words(quantity.figure(ask), part.relation, bound)
-    return Reading(quantity.name, splits, ask.window, ask.min_operations, certainty)
-
-
-def _ask(spec: AlertSpec, part: Part) -> Ask:
-    return Ask(part.split, spec.window or DEFAULT_WINDOW, spec.min_operations or part.quantity.min_operations or 1)
 
 
 def condition_of(spec: AlertSpec) -> tuple[str, str]:
@@ -152,34 +107,30 @@ def condition_of(spec: AlertSpec) -> tuple[str, str]:
     return f"{spec.type} > {form.format(promql_number(Decimal(str(value))))}", name
 
 
-def _check_fields(spec: AlertSpec, parts: list[Part]) -> None:
+def _check_fields(spec: AlertSpec, comparisons: Sequence[ResolvedComparison], field: str) -> None:
+    first, *others = comparisons
     for name in ("window", "min_operations", "certainty"):
-        if getattr(spec, name) is not None and all(part.quantity.min_operations is None for part in parts):
-            raise SemanticError(name, f"{name} for {parts[0].quantity.name}", "leave it out: it has no effect there")
-    if spec.keep_firing_for and any(part.quantity.is_spend for part in parts):
+        if getattr(spec, name) is not None and all(each.quantity.min_operations is None for each in comparisons):
+            raise SemanticError(name, f"{name} for {first.quantity.name}", "leave it out: it has no effect there")
+    if spec.keep_firing_for and any(each.quantity.is_spend for each in comparisons):
         hint = "leave it out: it would go on firing for yesterday's spend past midnight"
-        raise SemanticError("keep_firing_for", f"keep_firing_for on {parts[0].quantity.name}", hint)
-    if (spec.rungs is not None) and not parts[0].is_ladder:
+        raise SemanticError("keep_firing_for", f"keep_firing_for on {first.quantity.name}", hint)
+    if spec.rungs is not None and not first.has_levels:
         raise SemanticError("rungs", "rungs that the condition does not use", f"compare with the word {RUNG}")
-    if any(part.is_ladder for part in parts[1:]):
-        raise SemanticError(parts[0].field, "rung in a later comparison", "write the comparison with rung first")
+    if any(each.has_levels for each in others):
+        raise SemanticError(field, "rung in a later comparison", "write the comparison with rung first")
     if spec.rungs is not None and spec.severity is not None:
         raise SemanticError("severity", "severity beside rungs", "leave it out: each rung has its own")
 
 
-def _rungs(spec: AlertSpec, parts: list[Part]) -> Iterator[Rung]:
-    first = parts[0]
+def _levels(spec: AlertSpec, comparisons: Sequence[ResolvedComparison], field: str) -> Iterator[Rung]:
+    first = comparisons[0]
     if spec.rungs is None:
-        severity = spec.severity or "warning"
-        yield Rung(
-            "",
-            None if first.amount is None else float(first.amount.value),
-            severity,
-            _variants(spec, parts, first.amount, {}),
-        )
+        only = None if first.amount is None else float(first.amount.value)
+        yield Rung("", only, spec.severity or "warning", _variants(spec.name, comparisons, field))
         return
-    amounts = [(first.read_amount(text, "rungs", 0), severity) for text, severity in spec.rungs.items()]
-    rising = first.comparison.operator in (">", ">=")
+    amounts = [(read_amount(first.quantity, first.operator, text, "rungs"), sev) for text, sev in spec.rungs.items()]
+    rising = first.operator in (">", ">=")
     ordered = sorted(amounts, key=lambda pair: pair[0].value, reverse=not rising)
     for (earlier, before), (amount, severity) in pairwise(ordered):
         if amount.value == earlier.value:
@@ -190,7 +141,8 @@ def _rungs(spec: AlertSpec, parts: list[Part]) -> Iterator[Rung]:
             raise SemanticError("rungs", found, "let severity rise", inner=amount.text)
     for amount, severity in ordered:
         label = _rung_label(amount)
-        yield Rung(label, float(amount.value), severity, _variants(spec, parts, amount, {RUNG: label}))
+        of_level = [replace(first, amount=amount), *comparisons[1:]]
+        yield Rung(label, float(amount.value), severity, _variants(spec.name, of_level, field, label))
 
 
 def _rung_label(amount: Amount) -> str:
@@ -200,44 +152,30 @@ def _rung_label(amount: Amount) -> str:
 
 
 def _variants(
-    spec: AlertSpec, parts: list[Part], amount: Amount | None, rung: Mapping[str, str]
+    alertname: str, comparisons: Sequence[ResolvedComparison], field: str, rung: str = ""
 ) -> tuple[Variant, ...]:
-    built = []
-    for part in parts:
-        labels = {"alertname": spec.name, **rung}
-        comparison = Comparison(
-            part.quantity,
-            part.comparison.operator,
-            amount if part is parts[0] else part.amount,
-            part.limit,
-            part.by,
-            _ask(spec, part),
-            partial(_firing, labels),
-            spec.certainty != "none",
-        )
-        built.append(variants(comparison))
-    return tuple(_joined(variant, built[1:], parts) for variant in built[0])
-
-
-def _joined(variant: Variant, others: list[tuple[Variant, ...]], parts: list[Part]) -> Variant:
-    """The variant with the other comparisons required as well, for the labels that both have."""
-    for (*more, other), part in zip(others, parts[1:], strict=True):
+    """The rules of one severity level: those of the first comparison, with the others required as well."""
+    labels = {"alertname": alertname, **({RUNG: rung} if rung else {}), "alertstate": "firing"}
+    firing = "ALERTS{" + ",".join(f"{name}={quoted(value)}" for name, value in labels.items()) + "}"
+    built = variants(comparisons[0], firing)
+    for comparison in comparisons[1:]:
+        (*more, required) = variants(comparison, firing)
         if more:
             hint = "write this comparison first: it stands for several rules"
-            raise SemanticError(part.field, part.comparison.left.text, hint, part.comparison.left.offset)
-        shared = ", ".join(("job", *(label for label in variant.by if label in other.by)))
-        variant = replace(
-            variant,
-            expr=f"({variant.expr}) and on ({shared}) ({other.expr})",
-            recordings=(*variant.recordings, *other.recordings),
-            also=f"{variant.also} while {other.subject.lower()} is {other.relation} {other.limit.noun}".strip(),
-        )
-    return variant
+            raise SemanticError(field, comparison.quantity.name, hint, comparison.offset)
+        built = tuple(_while(variant, required) for variant in built)
+    return built
 
 
-def _firing(labels: Mapping[str, str], more: Mapping[str, str]) -> str:
-    every = {**labels, **more, "alertstate": "firing"}
-    return "ALERTS{" + ",".join(f"{name}={quoted(value)}" for name, value in every.items()) + "}"
+def _while(variant: Variant, required: Variant) -> Variant:
+    """The variant as long as the other one holds, too, for the labels that both have."""
+    shared = ", ".join(("job", *(label for label in variant.by if label in required.by)))
+    return replace(
+        variant,
+        expr=f"({variant.expr}) and on ({shared}) ({required.expr})",
+        recordings=(*variant.recordings, *required.recordings),
+        also=f"{variant.also} while {required.subject.lower()} is {required.relation} {required.limit.noun}".strip(),
+    )
 
 
 def quoted(text: str) -> str:
@@ -245,9 +183,9 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _summary(parts: list[Part]) -> str:
-    first = parts[0]
-    if (first.quantity.name, first.limit and first.limit.name) == ("model_response_time", "timeout"):
+def _summary(comparisons: Sequence[ResolvedComparison]) -> str:
+    first, *others = comparisons
+    if first.is_unavailability:
         return "A model does not answer in time, or not at all."
     if first.amount is not None:
         bound = first.amount.text
@@ -255,5 +193,5 @@ def _summary(parts: list[Part]) -> str:
         bound = f"the {first.limit.subject.lower()}"
     else:
         bound = "one of its steps"
-    more = "".join(f" while {p.quantity.subject.lower()} is {p.relation} {p.comparison.right.text}" for p in parts[1:])
+    more = "".join(f" while {each.quantity.subject.lower()} is {each.relation} {each.written}" for each in others)
     return f"{first.quantity.subject} is {first.relation} {bound}{more}."

@@ -1,16 +1,18 @@
-"""One comparison of a condition, its names looked up and its sides checked against each other."""
+"""Resolve a condition: look up its names, and check the sides of each comparison against each other."""
 
 from difflib import get_close_matches
 
-from alert_rules.compiler.comparisons import limit_split
-from alert_rules.language import conditions
-from alert_rules.language.conditions import OPERATORS, Token
+from alert_rules.compiler.proposing import propose
+from alert_rules.language.conditions import Comparison, ConditionError, Token, parse_condition
 from alert_rules.language.spec import AlertSpec
+from alert_rules.model.alerts import Operator, ResolvedComparison
+from alert_rules.model.conventions import DEFAULT_WINDOW
 from alert_rules.model.dimensions import Amount, parse_amount
-from alert_rules.quantities.definitions import QUANTITIES, Quantity, Split
+from alert_rules.model.quantities import Ask, Quantity, Split
+from alert_rules.quantities.definitions import QUANTITIES
 
 RUNG = "rung"
-"""The word that stands for each rung of a ladder in a condition."""
+"""The word of a condition that stands for the amount of each severity level."""
 
 
 class SemanticError(Exception):
@@ -36,87 +38,109 @@ def known_quantity(name: str, field: str, offset: int = 0) -> Quantity:
     return quantity
 
 
-class Part:
-    """One comparison of a condition, looked up and checked."""
+def resolve(spec: AlertSpec, condition: str, field: str) -> tuple[ResolvedComparison, ...]:
+    """Look up the names in a condition, which was written in `field`, and check both sides of each comparison.
 
-    def __init__(self, spec: AlertSpec, field: str, comparison: conditions.Comparison, *, first: bool) -> None:
-        self.field, self.first = field, first
-        self.comparison = comparison
-        self.quantity = known_quantity(comparison.left.text, field, comparison.left.offset)
-        self.by = _by(spec, self.quantity, optional=not first)
-        self.split = self.quantity.splits[0] if self.by is None else self.by
-        self.amount: Amount | None = None
-        self.limit: Quantity | None = None
-        self.is_ladder = comparison.right.text == RUNG
-        if self.is_ladder:
-            self._check_ladder(spec)
-        elif comparison.right.kind == "amount":
-            self.amount = self.read_amount(comparison.right.text, field, comparison.right.offset)
-        else:
-            self.limit = self._read_limit(comparison.right)
+    Raises `SemanticError`. Its hint is the condition that may have been meant, where that is clear.
+    """
+    try:
+        compared = parse_condition(condition)
+        return tuple(_resolved(spec, field, each, first=number == 0) for number, each in enumerate(compared))
+    except ConditionError as error:
+        raise SemanticError(field, error.found, propose(condition) or error.hint, error.offset) from None
+    except SemanticError as error:
+        if error.inner is not None:
+            beginning = f"{compared[0].left.text} {compared[0].operator} "
+            error.hint = (propose(f"{beginning}{error.inner}") or error.hint).replace(beginning, "")
+        elif error.field == field == "condition":
+            error.hint = propose(condition) or error.hint
+        raise
 
-    @property
-    def relation(self) -> str:
-        """`above`, and so on."""
-        return OPERATORS[self.comparison.operator]
 
-    def _check_ladder(self, spec: AlertSpec) -> None:
-        if spec.rungs is None:
-            raise SemanticError(
-                self.field,
-                "rung, and no rungs",
-                "add rungs:, one 'amount: severity' a line",
-                self.comparison.right.offset,
-            )
-        for text in spec.rungs:
-            self.read_amount(text, "rungs", 0)
+def _resolved(spec: AlertSpec, field: str, comparison: Comparison, *, first: bool) -> ResolvedComparison:
+    quantity = known_quantity(comparison.left.text, field, comparison.left.offset)
+    by = _by(spec, quantity, optional=not first)
+    split = quantity.splits[0] if by is None else by
+    right, operator = comparison.right, comparison.operator
+    amount = limit = None
+    if right.text == RUNG:
+        _check_rungs(spec, quantity, operator, field, right.offset)
+    elif right.kind == "amount":
+        amount = read_amount(quantity, operator, right.text, field, right.offset)
+    else:
+        limit = _read_limit(quantity, operator, split, right, field)
+    return ResolvedComparison(
+        quantity=quantity,
+        operator=operator,
+        written=right.text,
+        offset=comparison.left.offset,
+        amount=amount,
+        limit=limit,
+        by=by,
+        params=Ask(split, spec.window or DEFAULT_WINDOW, spec.min_operations or quantity.min_operations or 1),
+        certain=spec.certainty != "none",
+    )
 
-    def read_amount(self, text: str, field: str, offset: int) -> Amount:
-        """The amount that the quantity can be compared with. Raises `SemanticError`."""
-        quantity, operator = self.quantity, self.comparison.operator
-        rung = text if field == "rungs" else None
-        amount = parse_amount(text)
-        fits = f"{quantity.name} is {quantity.dimension.noun}: compare it with {quantity.dimension.written}"
-        if quantity.limits:
-            fits += f", or with {' or '.join(quantity.limits)}"
-        if amount is None:
-            raise SemanticError(field, f"{text!r}, which is no amount", fits, offset, rung)
-        if amount.dimension is not quantity.dimension:
-            raise SemanticError(field, f"{text}, which is {amount.dimension.noun}", fits, offset, rung)
-        highest = quantity.highest
-        never = highest is not None and (amount.value >= highest if operator == ">" else amount.value > highest)
-        if never and operator in (">", ">="):
-            hint = f"write less: {quantity.why_highest}, and this could never fire"
-            raise SemanticError(field, f"{quantity.name} {operator} {text}", hint, offset, rung)
-        if operator == "<" and amount.value == 0:
-            raise SemanticError(field, f"{quantity.name} < {text}", "write more: this could never fire", offset, rung)
-        if operator == ">=" and amount.value == 0:
-            raise SemanticError(field, f"{quantity.name} >= {text}", "write more: this would always fire", offset, rung)
-        return amount
 
-    def _read_limit(self, token: Token) -> Quantity:
-        limit = known_quantity(token.text, self.field, token.offset)
-        quantity = self.quantity
-        written = f"write {quantity.dimension.written}"
-        fits = " or ".join((written, *quantity.limits))
-        if limit.dimension is not quantity.dimension:
-            found = f"{limit.name}, which is {limit.dimension.noun}"
-            raise SemanticError(
-                self.field, found, f"{quantity.name} is {quantity.dimension.noun}: {fits}", token.offset
-            )
-        if limit.name not in quantity.limits:
-            raise SemanticError(self.field, f"{quantity.name} against {limit.name}", fits, token.offset)
-        if limit_split(limit, self.split) is None:
-            labels = " and ".join(limit.splits[0])
-            raise SemanticError(
-                self.field,
-                f"{limit.name} for {quantity.name} by {_split_name(self.split)}",
-                f"add by: {limit.splits[0][0]}, since {limit.name} is known by {labels}",
-                token.offset,
-            )
-        if self.comparison.operator not in (">", ">="):
-            raise SemanticError(self.field, self.comparison.operator, f"write > before {limit.name}", token.offset)
-        return limit
+def _check_rungs(spec: AlertSpec, quantity: Quantity, operator: Operator, field: str, offset: int) -> None:
+    if spec.rungs is None:
+        raise SemanticError(field, "rung, and no rungs", "add rungs:, one 'amount: severity' a line", offset)
+    for text in spec.rungs:
+        read_amount(quantity, operator, text, "rungs")
+
+
+def read_amount(quantity: Quantity, operator: Operator, text: str, field: str, offset: int = 0) -> Amount:
+    """The amount that the quantity can be compared with. Raises `SemanticError`."""
+    inner = text if field == "rungs" else None
+
+    def refused(found: str, hint: str) -> SemanticError:
+        return SemanticError(field, found, hint, offset, inner)
+
+    amount = parse_amount(text)
+    fits = f"{quantity.name} is {quantity.dimension.noun}: compare it with {quantity.dimension.written}"
+    if quantity.limits:
+        fits += f", or with {' or '.join(quantity.limits)}"
+    if amount is None:
+        raise refused(f"{text!r}, which is no amount", fits)
+    if amount.dimension is not quantity.dimension:
+        raise refused(f"{text}, which is {amount.dimension.noun}", fits)
+    highest = quantity.highest
+    never = highest is not None and (amount.value >= highest if operator == ">" else amount.value > highest)
+    found = f"{quantity.name} {operator} {text}"
+    if never and operator in (">", ">="):
+        raise refused(found, f"write less: {quantity.why_highest}, and this could never fire")
+    if operator == "<" and amount.value == 0:
+        raise refused(found, "write more: this could never fire")
+    if operator == ">=" and amount.value == 0:
+        raise refused(found, "write more: this would always fire")
+    return amount
+
+
+def _read_limit(quantity: Quantity, operator: Operator, split: Split, token: Token, field: str) -> Quantity:
+    limit = known_quantity(token.text, field, token.offset)
+
+    def refused(found: str, hint: str) -> SemanticError:
+        return SemanticError(field, found, hint, token.offset)
+
+    fits = " or ".join((f"write {quantity.dimension.written}", *quantity.limits))
+    if limit.dimension is not quantity.dimension:
+        found = f"{limit.name}, which is {limit.dimension.noun}"
+        raise refused(found, f"{quantity.name} is {quantity.dimension.noun}: {fits}")
+    if limit.name not in quantity.limits:
+        raise refused(f"{quantity.name} against {limit.name}", fits)
+    if limit_split(limit, split) is None:
+        known_by = " and ".join(limit.splits[0])
+        hint = f"add by: {limit.splits[0][0]}, since {limit.name} is known by {known_by}"
+        raise refused(f"{limit.name} for {quantity.name} by {_split_name(split)}", hint)
+    if operator not in (">", ">="):
+        raise refused(operator, f"write > before {limit.name}")
+    return limit
+
+
+def limit_split(limit: Quantity, by: Split) -> Split | None:
+    """By which labels a limit is known for a figure that is split so; None where it is known only by others."""
+    fitting = [split for split in limit.splits if set(split) <= set(by)]
+    return max(fitting, key=len) if fitting else None
 
 
 def _by(spec: AlertSpec, quantity: Quantity, *, optional: bool) -> Split | None:

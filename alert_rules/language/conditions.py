@@ -2,12 +2,9 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
-Operator = Literal[">", ">=", "<", "<="]
-
-OPERATORS: dict[Operator, str] = {">": "above", ">=": "at or above", "<": "below", "<=": "at or below"}
-"""The comparisons, with the words for them."""
+from alert_rules.model.alerts import OPERATORS, Operator
 
 _TURNED: dict[Operator, Operator] = {">": "<", ">=": "<=", "<": ">", "<=": ">="}
 _TOKEN = re.compile(r"\s*(?:(?P<op>[<>=!]+)|(?P<word>[A-Za-z_]\w*)|(?P<amount>[$0-9.][\w.,%]*)|(?P<other>\S))")

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-from alert_rules.language.conditions import Operator
-from alert_rules.model.dimensions import Dimension
-from alert_rules.quantities.contributors import Contributors
-from alert_rules.quantities.recordings import Figure, Recording
+from alert_rules.model.dimensions import Amount, Dimension
+from alert_rules.model.quantities import Ask, Contributors, Figure, Quantity, Recording, Split
+
+Operator = Literal[">", ">=", "<", "<="]
+
+OPERATORS: dict[Operator, str] = {">": "above", ">=": "at or above", "<": "below", "<=": "at or below"}
+"""The operators of comparisons, with the words for them."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Limit:
     by: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reason:
     """One of several reasons for which the same rule fires.
 
@@ -38,7 +42,7 @@ class Reason:
     unless: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Variant:
     """One rule of an alert. `labels` tell it apart from the alert's other rules.
 
@@ -68,21 +72,6 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How one comparison of a condition reads its quantity, in words.
-
-    `splits` are the labels of each rule's series. `window` is in seconds; it and `least`, the fewest calls, are None
-    where they do not apply. `certainty` is a sentence, empty where nothing is uncertain.
-    """
-
-    quantity: str
-    splits: tuple[tuple[str, ...], ...]
-    window: int | None
-    least: int | None
-    certainty: str
-
-
-@dataclass(frozen=True)
 class Rung:
     """One step of a ladder, or the only severity of an alert that has none (`label` empty).
 
@@ -95,13 +84,45 @@ class Rung:
     variants: tuple[Variant, ...]
 
 
-@dataclass(frozen=True)
-class Alert:
-    """One alert, compiled. Times are in seconds.
+@dataclass(frozen=True, kw_only=True)
+class ResolvedComparison:
+    """One comparison of a condition, its names looked up: of a quantity with an amount, a limit, or several levels.
 
-    `readings` has one entry for each comparison of its condition. A disabled one is compiled like any other, and has no
-    rules.
+    `written` is the right side as the author wrote it, at the character `offset` of the condition. `amount` and `limit`
+    are both None where each severity level has an amount of its own. `by` is what the author wrote, None for the
+    default; `params` has the split that is in force. Unless `certain`, a figure is compared as it is, however few calls
+    it is made of.
     """
+
+    quantity: Quantity
+    operator: Operator
+    written: str
+    offset: int
+    amount: Amount | None
+    limit: Quantity | None
+    by: Split | None
+    params: Ask
+    certain: bool
+
+    @property
+    def relation(self) -> str:
+        """The operator in words: `above`, and so on."""
+        return OPERATORS[self.operator]
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether it is compared with the amount of each severity level."""
+        return self.amount is None and self.limit is None
+
+    @property
+    def is_unavailability(self) -> bool:
+        """Whether it asks for models that do not answer, and not for a figure."""
+        return (self.quantity.name, self.limit and self.limit.name) == ("model_response_time", "timeout")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """One alert, compiled; times in seconds. A disabled one is compiled like any other, and has no rules."""
 
     name: str
     condition: str
@@ -110,19 +131,22 @@ class Alert:
     for_: int
     keep_firing_for: int
     summary: str
-    dashboard: str
-    readings: tuple[Reading, ...]
-    operator: Operator
+    comparisons: tuple[ResolvedComparison, ...]
     disabled: bool = False
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """The names that its condition holds."""
-        return tuple(reading.quantity for reading in self.readings)
+        """The names of the quantities that its condition compares."""
+        return tuple(comparison.quantity.name for comparison in self.comparisons)
+
+    @property
+    def operator(self) -> Operator:
+        """The operator of the first comparison, which decides about the alert's amounts."""
+        return self.comparisons[0].operator
 
     @property
     def threshold(self) -> float | None:
-        """The amount of the first rung."""
+        """The amount of the lowest severity level."""
         return self.rungs[0].amount
 
     @property

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from alert_rules.compiler.builtin_alerts import BuiltinAlert
-from alert_rules.language.conditions import OPERATORS
 from alert_rules.language.spec import Links
-from alert_rules.model.alerts import Alert, Limit, Reason, Variant
+from alert_rules.model.alerts import OPERATORS, Alert, Limit, Reason, Variant
 from alert_rules.model.conventions import UNKNOWN_AFTER, WIDE_WINDOW
 from alert_rules.model.dimensions import Dimension, shown
-from alert_rules.quantities.contributors import Contributors
+from alert_rules.model.quantities import Contributors
 from alert_rules.quantities.definitions import MODEL_TIMEOUTS, QUANTITIES
 from alert_rules.quantities.recordings import known_jobs
 
@@ -57,7 +56,7 @@ def annotations(alert: Alert, variant: Variant, links: Links) -> Annotations:
         _unknown_from(alert, variant),
         _unknown_because(variant),
         runbook_url(alert.name, links),
-        dashboard_url(alert.dashboard, variant.by, links),
+        dashboard_url(alert.comparisons[0].quantity.dashboard, variant.by, links),
         job_of_several(),
     )
 

@@ -5,14 +5,15 @@ from typing import Any
 
 import promql_parser
 
-from alert_rules.model.alerts import Alert, Reading
+from alert_rules.compiler.comparisons import certainty_in_words
+from alert_rules.model.alerts import Alert, ResolvedComparison
 from alert_rules.model.conventions import WIDE_WINDOW, duration
 from alert_rules.model.errors import RulesError
+from alert_rules.model.quantities import JOB_LABEL
 from alert_rules.model.rules import Rule
 from alert_rules.output.alertmanager import receivers
 from alert_rules.output.building import Compiled
 from alert_rules.quantities.promql import check, nodes, pretty, selectors
-from alert_rules.quantities.recordings import JOB_LABEL
 from exporter import catalog
 
 
@@ -41,12 +42,12 @@ def explain(built: Compiled, name: str) -> str:
 def _meaning(alert: Alert) -> Iterator[str]:
     yield f"  {alert.summary}"
     yield _line("condition", alert.condition)
-    for reading in alert.readings:
-        yield _line("quantity", reading.quantity)
-        yield _line("split by", _splits(reading.splits))
-        yield _line("window", _window(reading))
-        yield _line("fewest calls", _fewest(reading))
-        yield _line("certainty", reading.certainty or NOT_UNCERTAIN)
+    for comparison in alert.comparisons:
+        yield _line("quantity", comparison.quantity.name)
+        yield _line("split by", _splits(alert, comparison))
+        yield _line("window", _window(comparison))
+        yield _line("fewest calls", _fewest(comparison))
+        yield _line("certainty", certainty_in_words(comparison) or NOT_UNCERTAIN)
     yield _line("must hold for", _wait(alert.for_))
     if alert.keep_firing_for:
         yield _line("keeps firing for", f"{duration(alert.keep_firing_for)} after it stops holding")
@@ -89,27 +90,30 @@ def _line(name: str, text: str) -> str:
     return f"  {name:<16} {text}"
 
 
-def _window(reading: Reading) -> str:
-    if reading.window is None:
-        return FIXED_WINDOWS[reading.quantity]
-    return f"the last {duration(reading.window)}"
+def _window(comparison: ResolvedComparison) -> str:
+    if comparison.quantity.min_operations is None:
+        return FIXED_WINDOWS[comparison.quantity.name]
+    return f"the last {duration(comparison.params.window)}"
 
 
-def _fewest(reading: Reading) -> str:
-    if reading.least is None or reading.window is None:
+def _fewest(comparison: ResolvedComparison) -> str:
+    if comparison.quantity.min_operations is None:
         return NOT_COUNTED
-    wider = f", or else in the last {duration(WIDE_WINDOW)}" if reading.window < WIDE_WINDOW else ""
-    return f"{reading.least} in the window{wider}"
+    wider = f", or else in the last {duration(WIDE_WINDOW)}" if comparison.params.window < WIDE_WINDOW else ""
+    return f"{comparison.params.min_operations} in the window{wider}"
 
 
 def _wait(seconds: int) -> str:
     return duration(seconds) if seconds else "one evaluation"
 
 
-def _splits(splits: Sequence[Sequence[str]]) -> str:
+def _splits(alert: Alert, comparison: ResolvedComparison) -> str:
     """One split, or those of an alert that watches a label's values and the team."""
+    if comparison is not alert.comparisons[0]:
+        return _named(comparison.params.by)
+    splits = dict.fromkeys(variant.by for variant in alert.rungs[0].variants)
     if len(splits) == 1:
-        return _named(splits[0])
+        return _named(*splits)
     return " and ".join(_named(split) for split in splits if split) + ", and the team as a whole"
 
 

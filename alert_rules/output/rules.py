@@ -7,10 +7,11 @@ from alert_rules.compiler.builtin_alerts import BUILTIN_ALERTS, USERS_WITHOUT_LI
 from alert_rules.language.spec import Links
 from alert_rules.model.alerts import Alert, Rung, Variant
 from alert_rules.model.conventions import BUILTIN_GROUP, RULES_GROUP
+from alert_rules.model.quantities import Recording
 from alert_rules.model.rules import Rule, RuleGroup
 from alert_rules.output.annotations import Annotations, annotations, builtin_annotations
 from alert_rules.quantities.promql import promql
-from alert_rules.quantities.recordings import Recording, known_jobs
+from alert_rules.quantities.recordings import known_jobs
 
 
 def rules_group(alerts: Sequence[Alert], links: Links) -> RuleGroup:

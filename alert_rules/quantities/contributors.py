@@ -5,12 +5,12 @@ money: the sums of several replicas that have folded different series would not 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from alert_rules.model.conventions import duration
 from alert_rules.model.dimensions import Dimension
+from alert_rules.model.quantities import Contributors, Figure, Recording
 from alert_rules.quantities.promql import promql
-from alert_rules.quantities.recordings import Figure, Recording, level, read_throughout, wider
+from alert_rules.quantities.recordings import level, read_throughout, wider
 from exporter import catalog
 
 MOST = 3
@@ -21,26 +21,6 @@ _COUNTED_BY: Mapping[str, tuple[str, ...]] = {
     for metric in catalog.ALL.values()
     for suffix in (("_sum", "_count") if metric.kind == "histogram" else ("",))
 }
-
-
-@dataclass(frozen=True)
-class Contributors:
-    """What to name as the causes of a figure.
-
-    `top` is an expression for the biggest, `rest` one for all others together, and `line` names one of them; values are
-    shown in `dimension`. `calls` and `rest_calls` are expressions for the calls behind each, empty where the value is a
-    count or a sum. In an expression `{$of}` stands for the matchers of the alert's own labels, and `{$one}` for these
-    and the labels `named`, which tell one cause from another.
-    """
-
-    top: str
-    line: str
-    dimension: Dimension
-    named: tuple[str, ...]
-    rest: str = ""
-    calls: str = ""
-    rest_calls: str = ""
-    recordings: tuple[Recording, ...] = ()
 
 
 def counts(

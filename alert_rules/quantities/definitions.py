@@ -1,18 +1,16 @@
 """The quantities that a condition can name: one entry each, and nothing else to change for a new one."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 
 from alert_rules.model.conventions import WIDE_WINDOW
 from alert_rules.model.dimensions import Dimension
+from alert_rules.model.quantities import Ask, Contributors, Figure, Quantity, Split
 from alert_rules.quantities import contributors
-from alert_rules.quantities.contributors import Contributors, first_beside
+from alert_rules.quantities.contributors import first_beside
 from alert_rules.quantities.ratios import hourly, quantile, ratio
-from alert_rules.quantities.recordings import BUDGETS_ARE_READ, Figure, gauge, limit, projection, share, spend
+from alert_rules.quantities.recordings import BUDGETS_ARE_READ, gauge, limit, projection, share, spend
 from exporter import catalog
-
-Split = tuple[str, ...]
 
 TOTAL: Split = ()
 USER: Split = ("user",)
@@ -20,47 +18,6 @@ OPERATION: Split = ("operation",)
 MODEL: Split = ("model",)
 BOTH: Split = ("operation", "model")
 
-
-@dataclass(frozen=True)
-class Ask:
-    """What an alert wants of a quantity: the labels to split by, the window in seconds, the fewest calls."""
-
-    by: Split
-    window: int
-    min_operations: int
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A name that a condition can use.
-
-    `splits` are the labels it can be split by, the default first. `lowest` and `highest` are the values that it can
-    have at all. `limits` are the quantities it may be compared with, besides an amount. `min_operations` is the default
-    of the setting; None where it does not apply, nor `window`. `contributors` makes what a figure's causes are.
-    """
-
-    name: str
-    subject: str
-    dimension: Dimension
-    splits: tuple[Split, ...]
-    figure: Callable[[Ask], Figure]
-    dashboard: str
-    contributors: Callable[[Ask, Figure], Contributors | None] | None = None
-    limits: tuple[str, ...] = ()
-    lowest: Decimal | None = Decimal(0)
-    highest: Decimal | None = None
-    why_highest: str = ""
-    min_operations: int | None = None
-    for_: int = 0
-    keep_firing_for: int = 0
-
-    @property
-    def is_spend(self) -> bool:
-        """Whether the figure starts again at the end of a day or month."""
-        return self.name in _SPEND
-
-
-_SPEND = ("daily_spend", "monthly_spend", "projected_daily_spend", "budget_utilization")
 
 _RATIO_FOR, _RATIO_KEEP = 60, 300
 _CALM_KEEP = 600
@@ -116,66 +73,70 @@ MODEL_TIMEOUTS = limit(catalog.MODEL_TIMEOUT.name, MODEL)
 
 _ALL = (
     Quantity(
-        "daily_spend",
-        "Spend today",
-        Dimension.MONEY,
-        (TOTAL, USER, OPERATION, MODEL),
-        lambda ask: daily_spend(ask.by),
-        "ai-cost",
-        _spending(catalog.SPEND_TODAY, "day"),
+        name="daily_spend",
+        subject="Spend today",
+        dimension=Dimension.MONEY,
+        splits=(TOTAL, USER, OPERATION, MODEL),
+        figure=lambda ask: daily_spend(ask.by),
+        dashboard="ai-cost",
+        contributors=_spending(catalog.SPEND_TODAY, "day"),
         limits=("daily_limit",),
+        is_spend=True,
     ),
     Quantity(
-        "monthly_spend",
-        "Spend this month",
-        Dimension.MONEY,
-        (TOTAL, OPERATION, MODEL),
-        lambda ask: spend(catalog.SPEND_MONTH.name, ask.by, "month"),
-        "ai-cost",
-        _spending(catalog.SPEND_MONTH, "month"),
+        name="monthly_spend",
+        subject="Spend this month",
+        dimension=Dimension.MONEY,
+        splits=(TOTAL, OPERATION, MODEL),
+        figure=lambda ask: spend(catalog.SPEND_MONTH.name, ask.by, "month"),
+        dashboard="ai-cost",
+        contributors=_spending(catalog.SPEND_MONTH, "month"),
         limits=("monthly_limit",),
+        is_spend=True,
     ),
     Quantity(
-        "projected_daily_spend",
-        "Projected spend of today",
-        Dimension.MONEY,
-        (TOTAL, OPERATION, MODEL),
-        lambda ask: projection(catalog.SPEND_TODAY.name, ask.by),
-        "ai-cost",
-        _spending(catalog.SPEND_TODAY, "day"),
+        name="projected_daily_spend",
+        subject="Projected spend of today",
+        dimension=Dimension.MONEY,
+        splits=(TOTAL, OPERATION, MODEL),
+        figure=lambda ask: projection(catalog.SPEND_TODAY.name, ask.by),
+        dashboard="ai-cost",
+        contributors=_spending(catalog.SPEND_TODAY, "day"),
         limits=("daily_limit",),
+        is_spend=True,
     ),
     Quantity(
-        "budget_utilization",
-        "Share of the daily limit spent",
-        Dimension.RATIO,
-        (TOTAL, USER),
-        lambda ask: budget_utilization(ask.by),
-        "ai-cost",
-        _spending(catalog.SPEND_TODAY, "day"),
+        name="budget_utilization",
+        subject="Share of the daily limit spent",
+        dimension=Dimension.RATIO,
+        splits=(TOTAL, USER),
+        figure=lambda ask: budget_utilization(ask.by),
+        dashboard="ai-cost",
+        contributors=_spending(catalog.SPEND_TODAY, "day"),
+        is_spend=True,
     ),
     Quantity(
-        "daily_limit",
-        "Daily limit",
-        Dimension.MONEY,
-        (TOTAL, USER),
-        lambda ask: daily_limit(ask.by),
-        "ai-cost",
+        name="daily_limit",
+        subject="Daily limit",
+        dimension=Dimension.MONEY,
+        splits=(TOTAL, USER),
+        figure=lambda ask: daily_limit(ask.by),
+        dashboard="ai-cost",
     ),
     Quantity(
-        "monthly_limit",
-        "Monthly limit",
-        Dimension.MONEY,
-        (TOTAL,),
-        lambda ask: limit(catalog.MONTHLY_LIMIT.name, ask.by),
-        "ai-cost",
+        name="monthly_limit",
+        subject="Monthly limit",
+        dimension=Dimension.MONEY,
+        splits=(TOTAL,),
+        figure=lambda ask: limit(catalog.MONTHLY_LIMIT.name, ask.by),
+        dashboard="ai-cost",
     ),
     Quantity(
-        "error_rate",
-        "Error rate",
-        Dimension.RATIO,
-        (OPERATION, MODEL, BOTH, TOTAL),
-        lambda ask: ratio(
+        name="error_rate",
+        subject="Error rate",
+        dimension=Dimension.RATIO,
+        splits=(OPERATION, MODEL, BOTH, TOTAL),
+        figure=lambda ask: ratio(
             catalog.FAILURES.name,
             catalog.OPERATIONS.name,
             ask.by,
@@ -185,8 +146,8 @@ _ALL = (
             share=True,
             all_failed=True,
         ),
-        "ai-performance",
-        _counts(catalog.FAILURES.name, "error_class"),
+        dashboard="ai-performance",
+        contributors=_counts(catalog.FAILURES.name, "error_class"),
         highest=Decimal(1),
         why_highest="all calls failing is 100%",
         # one failure of twenty is 5 %, and not above it: fewer calls would make one failure an alert
@@ -195,26 +156,26 @@ _ALL = (
         keep_firing_for=_CALM_KEEP,
     ),
     Quantity(
-        "avg_latency",
-        "Average latency",
-        Dimension.DURATION,
-        (OPERATION, MODEL, BOTH, TOTAL),
-        lambda ask: ratio(
+        name="avg_latency",
+        subject="Average latency",
+        dimension=Dimension.DURATION,
+        splits=(OPERATION, MODEL, BOTH, TOTAL),
+        figure=lambda ask: ratio(
             _LATENCY_SUM, _LATENCY_COUNT, ask.by, ask.window, ask.min_operations, "ai_operation_latency_seconds:mean"
         ),
-        "ai-performance",
-        _means(_LATENCY_SUM, _LATENCY_COUNT, Dimension.DURATION),
+        dashboard="ai-performance",
+        contributors=_means(_LATENCY_SUM, _LATENCY_COUNT, Dimension.DURATION),
         limits=("timeout",),
         min_operations=20,
         for_=_RATIO_FOR,
         keep_firing_for=_CALM_KEEP,
     ),
     Quantity(
-        "p95_latency",
-        "95th percentile of latency",
-        Dimension.DURATION,
-        (OPERATION, MODEL, BOTH, TOTAL),
-        lambda ask: quantile(
+        name="p95_latency",
+        subject="95th percentile of latency",
+        dimension=Dimension.DURATION,
+        splits=(OPERATION, MODEL, BOTH, TOTAL),
+        figure=lambda ask: quantile(
             0.95,
             _LATENCY_BUCKET,
             _LATENCY_COUNT,
@@ -223,8 +184,8 @@ _ALL = (
             ask.min_operations,
             "ai_operation_latency_seconds:p95_",
         ),
-        "ai-performance",
-        _means(_LATENCY_SUM, _LATENCY_COUNT, Dimension.DURATION),
+        dashboard="ai-performance",
+        contributors=_means(_LATENCY_SUM, _LATENCY_COUNT, Dimension.DURATION),
         highest=Decimal(str(catalog.LATENCY.edges[-1])),
         why_highest="a quantile is never above the histogram's last edge",
         min_operations=20,
@@ -232,11 +193,11 @@ _ALL = (
         keep_firing_for=_CALM_KEEP,
     ),
     Quantity(
-        "model_response_time",
-        "Median response time",
-        Dimension.DURATION,
-        (MODEL,),
-        lambda ask: quantile(
+        name="model_response_time",
+        subject="Median response time",
+        dimension=Dimension.DURATION,
+        splits=(MODEL,),
+        figure=lambda ask: quantile(
             0.5,
             _LATENCY_BUCKET,
             _LATENCY_COUNT,
@@ -245,8 +206,8 @@ _ALL = (
             ask.min_operations,
             "ai_operation_latency_seconds:p50_",
         ),
-        "ai-performance",
-        _means(_LATENCY_SUM, _LATENCY_COUNT, Dimension.DURATION),
+        dashboard="ai-performance",
+        contributors=_means(_LATENCY_SUM, _LATENCY_COUNT, Dimension.DURATION),
         limits=("timeout",),
         highest=Decimal(str(catalog.LATENCY.edges[-1])),
         why_highest="a quantile is never above the histogram's last edge",
@@ -255,19 +216,19 @@ _ALL = (
         keep_firing_for=_RATIO_KEEP,
     ),
     Quantity(
-        "timeout",
-        "Timeout",
-        Dimension.DURATION,
-        (MODEL,),
-        lambda _: MODEL_TIMEOUTS,
-        "ai-performance",
+        name="timeout",
+        subject="Timeout",
+        dimension=Dimension.DURATION,
+        splits=(MODEL,),
+        figure=lambda _: MODEL_TIMEOUTS,
+        dashboard="ai-performance",
     ),
     Quantity(
-        "cost_per_operation",
-        "Cost per operation",
-        Dimension.MONEY,
-        (OPERATION, MODEL, BOTH, TOTAL),
-        lambda ask: ratio(
+        name="cost_per_operation",
+        subject="Cost per operation",
+        dimension=Dimension.MONEY,
+        splits=(OPERATION, MODEL, BOTH, TOTAL),
+        figure=lambda ask: ratio(
             catalog.COST.name,
             catalog.OPERATIONS.name,
             ask.by,
@@ -275,31 +236,31 @@ _ALL = (
             ask.min_operations,
             "ai_operation_cost_usd_per_operation:ratio",
         ),
-        "ai-performance",
-        _means(catalog.COST.name, catalog.OPERATIONS.name, Dimension.MONEY),
+        dashboard="ai-performance",
+        contributors=_means(catalog.COST.name, catalog.OPERATIONS.name, Dimension.MONEY),
         min_operations=20,
         for_=_RATIO_FOR,
         keep_firing_for=_CALM_KEEP,
     ),
     Quantity(
-        "operations_per_hour",
-        "Operations in the last hour",
-        Dimension.COUNT,
-        (TOTAL, OPERATION, MODEL, BOTH),
-        lambda ask: hourly(catalog.OPERATIONS.name, ask.by),
-        "ai-cost",
-        _counts(catalog.OPERATIONS.name, "operation", "model"),
+        name="operations_per_hour",
+        subject="Operations in the last hour",
+        dimension=Dimension.COUNT,
+        splits=(TOTAL, OPERATION, MODEL, BOTH),
+        figure=lambda ask: hourly(catalog.OPERATIONS.name, ask.by),
+        dashboard="ai-cost",
+        contributors=_counts(catalog.OPERATIONS.name, "operation", "model"),
         for_=_RATIO_FOR,
         keep_firing_for=_RATIO_KEEP,
     ),
     Quantity(
-        "queue_depth",
-        "Operations in progress",
-        Dimension.COUNT,
-        (TOTAL, ("status",)),
-        lambda ask: gauge(catalog.IN_PROGRESS.name, ask.by),
-        "ai-health",
-        lambda ask, _: contributors.present(catalog.IN_PROGRESS, ask.by),
+        name="queue_depth",
+        subject="Operations in progress",
+        dimension=Dimension.COUNT,
+        splits=(TOTAL, ("status",)),
+        figure=lambda ask: gauge(catalog.IN_PROGRESS.name, ask.by),
+        dashboard="ai-health",
+        contributors=lambda ask, _: contributors.present(catalog.IN_PROGRESS, ask.by),
         for_=300,
         keep_firing_for=_RATIO_KEEP,
     ),

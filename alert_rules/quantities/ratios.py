@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from alert_rules.model.conventions import WIDE_WINDOW, duration
+from alert_rules.model.quantities import Figure, Recording, Tally
 from alert_rules.quantities.promql import promql
-from alert_rules.quantities.recordings import Figure, Recording, Tally, held, increase, level, read_throughout, wider
+from alert_rules.quantities.recordings import held, increase, level, read_throughout, wider
 
 ALL_FAILED_FROM = 5
 """So many calls without one that went well are an outage, whatever minimum the author set."""

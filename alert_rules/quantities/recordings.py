@@ -1,88 +1,22 @@
 """How rules read a figure: what is recorded at each evaluation, and what stands in while nobody reads the log."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from alert_rules.model.conventions import WIDE_WINDOW, duration
+from alert_rules.model.quantities import JOB_LABEL, Figure, Recording
 from alert_rules.quantities.promql import day_projected, highest_replica, promql
 from exporter import catalog
 
-JOB_LABEL = "job"
 
-
-@dataclass(frozen=True)
-class Recording:
-    """A recording rule. Names are `level:metric:operation`, the level being the labels that are left."""
-
-    name: str
-    expr: str
-
-
-@dataclass(frozen=True)
-class Tally:
-    """What a figure counted over one window of `seconds`, as records: `counted` by `calls`.
-
-    Where the figure is a `quantile`, `counted` are the buckets, and `least` the fewest calls that it is made of.
-    """
-
-    seconds: int
-    calls: str
-    counted: str
-    quantile: float | None = None
-    least: int = 1
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A quantity as rules read it.
-
-    `value` is a record's name or an expression with the labels `job` and `by`. `recordings` are in the order of their
-    evaluation. Where a gap leaves no value, `held` records the last one through it, and the alert goes by that for what
-    is firing. `live` records only what is read now; `ends`, by job, the end of the day or month that money is of.
-
-    `calls` and `numerator` record the counts that a ratio, a mean or a quantile is made of, in the window that it is
-    taken over, and `window` records how many seconds that window has. They have the labels of the value, are held with
-    it, and are empty where there is no such thing: a quantile has no numerator. `tallies` are the counts of each window
-    that it may be taken over, the shortest first. So many calls as `outage` says are enough where they all
-    failed. `is_share` says that what is counted are calls. `recent` counts the last two windows, where they are less
-    than an hour; only rules that ask for certainty need its `recent_recordings`.
-    """
-
-    value: str
-    by: tuple[str, ...]
-    recordings: tuple[Recording, ...] = ()
-    held: str = ""
-    ends: str = ""
-    live: str = ""
-    calls: str = ""
-    numerator: str = ""
-    window: str = ""
-    tallies: tuple[Tally, ...] = ()
-    outage: int = 0
-    is_share: bool = False
-    recent: Tally | None = None
-    recent_recordings: tuple[Recording, ...] = ()
-
-    @property
-    def labels(self) -> str:
-        """The labels of the value, as a matching clause takes them."""
-        return ", ".join((JOB_LABEL, *self.by))
-
-    def for_alert(self, firing: str) -> str:
-        """The expression to compare; `firing` selects the alert's own `ALERTS` series."""
-        if not self.held:
-            return self.value
-        template = "($value or ($held and on ($labels) $firing))"
-        if self.window:
-            template = "($value or ($held and on ($labels) $firing) or $unknown)"
-        return promql(
-            template,
-            value=self.value,
-            held=self.held,
-            labels=self.labels,
-            firing=firing,
-            unknown=unknown(self, firing),
-        )
+def for_alert(figure: Figure, firing: str) -> str:
+    """The expression to compare; `firing` selects the alert's own `ALERTS` series."""
+    if not figure.held:
+        return figure.value
+    template = "($value or ($held and on ($labels) $firing))"
+    if figure.window:
+        template = "($value or ($held and on ($labels) $firing) or $unknown)"
+    names = {"value": figure.value, "held": figure.held, "labels": figure.labels, "firing": firing}
+    return promql(template, unknown=unknown(figure, firing), **names)
 
 
 def unknown(figure: Figure, firing: str) -> str:

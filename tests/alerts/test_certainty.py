@@ -15,9 +15,9 @@ from alert_rules.compiler.thresholds import ALERTS_FILE
 from alert_rules.language.channels import load_channels
 from alert_rules.language.loading import Alerts, parse_alerts
 from alert_rules.model.errors import RulesError
+from alert_rules.model.quantities import Figure, Tally
 from alert_rules.output.building import compiled
 from alert_rules.output.writer import rules_text
-from alert_rules.quantities.recordings import Figure, Tally
 from bench import certainty as bench
 from exporter import catalog
 from tests.alerts.promtool import promtool

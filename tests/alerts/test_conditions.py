@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from alert_rules.language.conditions import OPERATORS, ConditionError, parse_condition
+from alert_rules.language.conditions import ConditionError, parse_condition
+from alert_rules.model.alerts import OPERATORS
 from alert_rules.model.dimensions import Dimension, parse_amount
 from alert_rules.quantities.definitions import QUANTITIES
 

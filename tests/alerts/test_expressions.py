@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from alert_rules.compiler.thresholds import ALERTS_FILE
 from alert_rules.language.channels import load_channels
 from alert_rules.language.loading import parse_alerts
+from alert_rules.model.quantities import Quantity
 from alert_rules.model.rules import Rule, RuleGroup
 from alert_rules.output.building import Sources, compile_sources, compiled
 from alert_rules.output.writer import rules_text
-from alert_rules.quantities.definitions import QUANTITIES, Quantity
+from alert_rules.quantities.definitions import QUANTITIES
 from alert_rules.quantities.promql import check
 from tests.alerts.inference import Known, Labels, WrongError, labels_of, misuses
 

@@ -1,0 +1,126 @@
+"""What a quantity is: a name that a condition can use, and the records that Prometheus reads for it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from alert_rules.model.dimensions import Dimension
+
+JOB_LABEL = "job"
+
+Split = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording rule. Names are `level:metric:operation`, the level being the labels that are left."""
+
+    name: str
+    expr: str
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a figure counted over one window of `seconds`, as records: `counted` by `calls`.
+
+    Where the figure is a `quantile`, `counted` are the buckets, and `least` the fewest calls that it is made of.
+    """
+
+    seconds: int
+    calls: str
+    counted: str
+    quantile: float | None = None
+    least: int = 1
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A quantity as rules read it.
+
+    `value` is a record's name or an expression with the labels `job` and `by`. `recordings` are in the order of their
+    evaluation. Where a gap leaves no value, `held` records the last one through it, and the alert goes by that for what
+    is firing. `live` records only what is read now; `ends`, by job, the end of the day or month that money is of.
+
+    `calls` and `numerator` record the counts that a ratio, a mean or a quantile is made of, in the window that it is
+    taken over, and `window` records how many seconds that window has. They have the labels of the value, are held with
+    it, and are empty where there is no such thing: a quantile has no numerator. `tallies` are the counts of each window
+    that it may be taken over, the shortest first. So many calls as `outage` says are enough where they all
+    failed. `is_share` says that what is counted are calls. `recent` counts the last two windows, where they are less
+    than an hour; only rules that ask for certainty need its `recent_recordings`.
+    """
+
+    value: str
+    by: tuple[str, ...]
+    recordings: tuple[Recording, ...] = ()
+    held: str = ""
+    ends: str = ""
+    live: str = ""
+    calls: str = ""
+    numerator: str = ""
+    window: str = ""
+    tallies: tuple[Tally, ...] = ()
+    outage: int = 0
+    is_share: bool = False
+    recent: Tally | None = None
+    recent_recordings: tuple[Recording, ...] = ()
+
+    @property
+    def labels(self) -> str:
+        """The labels of the value, as a matching clause takes them."""
+        return ", ".join((JOB_LABEL, *self.by))
+
+
+@dataclass(frozen=True)
+class Contributors:
+    """What to name as the causes of a figure.
+
+    `top` is an expression for the biggest, `rest` one for all others together, and `line` names one of them; values are
+    shown in `dimension`. `calls` and `rest_calls` are expressions for the calls behind each, empty where the value is a
+    count or a sum. In an expression `{$of}` stands for the matchers of the alert's own labels, and `{$one}` for these
+    and the labels `named`, which tell one cause from another.
+    """
+
+    top: str
+    line: str
+    dimension: Dimension
+    named: tuple[str, ...]
+    rest: str = ""
+    calls: str = ""
+    rest_calls: str = ""
+    recordings: tuple[Recording, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What an alert wants of a quantity: the labels to split by, the window in seconds, the fewest calls."""
+
+    by: Split
+    window: int
+    min_operations: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """A name that a condition can use.
+
+    `splits` are the labels it can be split by, the default first. `lowest` and `highest` are the values that it can
+    have at all. `limits` are the quantities it may be compared with, besides an amount. `min_operations` is the default
+    of the setting; None where it does not apply, nor `window`. `contributors` makes what a figure's causes are.
+    `is_spend` says that the figure starts again at the end of a day or month.
+    """
+
+    name: str
+    subject: str
+    dimension: Dimension
+    splits: tuple[Split, ...]
+    figure: Callable[[Ask], Figure]
+    dashboard: str
+    contributors: Callable[[Ask, Figure], Contributors | None] | None = None
+    limits: tuple[str, ...] = ()
+    lowest: Decimal | None = Decimal(0)
+    highest: Decimal | None = None
+    why_highest: str = ""
+    min_operations: int | None = None
+    for_: int = 0
+    keep_firing_for: int = 0
+    is_spend: bool = False
