@@ -25,7 +25,7 @@ def first_runbook(alert: Alert, alike: str | None) -> str:
     """A page with the usual sections; `alike` is an alert on the same figure, whose page knows more."""
     more = f"[{alike}]({quote(alike)}.md) is about the same figure: its page says how to go on." if alike else ""
     expressions = "\n\n".join(
-        f"```promql\n{pretty(variant.expr)}\n```" for rung in alert.rungs for variant in rung.variants
+        f"```promql\n{pretty(variant.expr)}\n```" for rung in alert.levels for variant in rung.variants
     )
     return f"""# {alert.name}
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alert_rules.model.conventions import UNKNOWN_AFTER, duration
-from alert_rules.model.quantities import Ask, Figure, Recording
+from alert_rules.model.quantities import QuantityParams, RecordedSeries, Recording
 from alert_rules.quantities.definitions import MODEL
 from alert_rules.quantities.promql import promql
 from alert_rules.quantities.ratios import NO_SUCCESS_WINDOWS, ratio
@@ -37,13 +37,15 @@ class Availability:
     recordings: tuple[Recording, ...]
 
 
-def share_over_timeout(window: int, least: int) -> Figure:
+def share_over_timeout(params: QuantityParams) -> RecordedSeries:
     """Which share of a model's calls reached its timeout."""
     record = "ai_operations_over_timeout_per_operation:ratio"
-    return ratio(catalog.OVER_TIMEOUT.name, catalog.OPERATIONS.name, MODEL, window, least, record, share=True)
+    return ratio(catalog.OVER_TIMEOUT.name, catalog.OPERATIONS.name, params, record, share=True)
 
 
-def availability(over: Figure, silent: Figure, ask: Ask, certain: str, firing: str) -> Availability:
+def availability(
+    over: RecordedSeries, silent: RecordedSeries, params: QuantityParams, certain: str, firing: str
+) -> Availability:
     """Both reasons in one expression; `firing` selects the alert's own `ALERTS` series.
 
     The share `over` the timeout begins to count where it is `certain`, if that is given. What has begun ends by a
@@ -51,9 +53,9 @@ def availability(over: Figure, silent: Figure, ask: Ask, certain: str, firing: s
     after that sign. Time in which the log was not read is no time without trouble.
     """
     timed_out, calls = (
-        increase(name, MODEL, ask.window)[-1].name for name in (catalog.OVER_TIMEOUT.name, catalog.OPERATIONS.name)
+        increase(name, MODEL, params.window)[-1].name for name in (catalog.OVER_TIMEOUT.name, catalog.OPERATIONS.name)
     )
-    suffix = f"{duration(ask.window)}_min{ask.min_operations}"
+    suffix = f"{duration(params.window)}_min{params.min_operations}"
     names: dict[str, Any] = {
         "over": over.value,
         "silent": silent.value,
@@ -62,14 +64,14 @@ def availability(over: Figure, silent: Figure, ask: Ask, certain: str, firing: s
         "timed_out": timed_out,
     }
     trouble = Recording(f"{_LEVEL}:trouble{suffix}", promql("($over >= $half and $timed_out > 0) or $silent", **names))
-    unknown_from = _unknown_from(f"{_LEVEL}:unknown_from{suffix}", trouble, over.value, ask.window)
-    names |= {"until": unknown_from.name, "firing": firing, "span": NO_SUCCESS_WINDOWS * ask.window}
-    timeouts = _carried(
+    unknown_from = _unknown_from(f"{_LEVEL}:unknown_from{suffix}", trouble, over.value, params.window)
+    names |= {"until": unknown_from.name, "firing": firing, "span": NO_SUCCESS_WINDOWS * params.window}
+    timeouts = _last_known(
         f"{_LEVEL}:timeouts{suffix}",
         "$over >= $half or ($name and $until unless ($over and $calls > 0))",
         names,
     )
-    unanswered = _carried(
+    unanswered = _last_known(
         f"{_LEVEL}:unanswered{suffix}",
         """
         $silent or (
@@ -88,7 +90,11 @@ def availability(over: Figure, silent: Figure, ask: Ask, certain: str, firing: s
         **names,
     )
     # the figures' own way over a gap is not needed: what is carried here holds longer
-    needed = [r for r in (*over.recordings, *silent.recordings) if r.name not in (over.held, silent.held)]
+    needed = [
+        r
+        for r in (*over.recordings, *silent.recordings)
+        if r.name not in (over.while_unreadable, silent.while_unreadable)
+    ]
     recordings = (*needed, trouble, unknown_from, timeouts, unanswered)
     return Availability(expr, timeouts.name, unanswered.name, unknown_from.name, recordings)
 
@@ -105,5 +111,5 @@ def _unknown_from(name: str, trouble: Recording, over: str, window: int) -> Reco
     return Recording(name, promql(template, after=UNKNOWN_AFTER, before=UNKNOWN_AFTER + SEEN_WITHIN, **names))
 
 
-def _carried(name: str, template: str, names: dict[str, Any]) -> Recording:
+def _last_known(name: str, template: str, names: dict[str, Any]) -> Recording:
     return Recording(name, promql(template, name=name, **names))

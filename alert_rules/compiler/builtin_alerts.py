@@ -149,7 +149,7 @@ BUILTIN_ALERTS = (
         summary="A user spends without a daily limit.",
         description="User {{ $labels.user }} has spent {value} today and has no daily limit.",
         dimension=Dimension.MONEY,
-        window_end=USERS_WITHOUT_LIMIT.ends,
+        window_end=USERS_WITHOUT_LIMIT.window_end,
     ),
     BuiltinAlert(
         name="notifications_failing",

@@ -12,7 +12,7 @@ from math import sqrt
 
 from alert_rules.model.alerts import Operator
 from alert_rules.model.conventions import WIDE_WINDOW, duration
-from alert_rules.model.quantities import Figure, Tally
+from alert_rules.model.quantities import RecordedSeries, Tally
 from alert_rules.quantities.promql import promql
 from alert_rules.quantities.recordings import for_alert, unknown
 
@@ -34,7 +34,7 @@ _LADDER = (1, 2, 4, 8, 16, 64, 256, 1024)
 
 
 @dataclass(frozen=True)
-class Bound:
+class Threshold:
     """What a figure is compared with: a PromQL number, or a vector with its matching clause for the figure's labels."""
 
     value: str
@@ -42,19 +42,19 @@ class Bound:
     number: float | None = None
 
 
-def certainly(figure: Figure, operator: Operator, bound: Bound) -> str:
+def certainly(series: RecordedSeries, operator: Operator, threshold: Threshold) -> str:
     """An expression with series where any of the figure's windows is beyond the bound for certain.
 
     Empty where nothing is in doubt: for a share of 0% or 100%, any call decides.
     """
-    if _is_never_in_doubt(figure, bound):
+    if _is_never_in_doubt(series, threshold):
         return ""
-    clauses = [clause for tally in figure.tallies for clause in _certain(figure, tally, operator, bound)]
-    return " or ".join([*clauses, *_outage(figure, operator, bound)])
+    clauses = [clause for tally in series.tallies for clause in _certain(series, tally, operator, threshold)]
+    return " or ".join([*clauses, *_outage(series, operator, threshold)])
 
 
-def _is_never_in_doubt(figure: Figure, bound: Bound) -> bool:
-    return not figure.tallies or (figure.is_share and bound.number in (0, 1))
+def _is_never_in_doubt(series: RecordedSeries, threshold: Threshold) -> bool:
+    return not series.tallies or (series.is_share and threshold.number in (0, 1))
 
 
 def margin_of_share(share: float, z: float) -> float:
@@ -67,129 +67,133 @@ def z_of(seconds: int) -> float:
     return Z_HOUR if seconds >= WIDE_WINDOW else Z_WINDOW
 
 
-def _certain(figure: Figure, tally: Tally, operator: Operator, bound: Bound) -> Iterator[str]:
+def _certain(series: RecordedSeries, tally: Tally, operator: Operator, threshold: Threshold) -> Iterator[str]:
     z = z_of(tally.seconds)
     if tally.quantile is not None:
-        return _quantile(tally, tally.quantile, z, operator, bound)
-    return iter([_beyond(figure, tally, z, operator, operator, bound)])
+        return _quantile(tally, tally.quantile, z, operator, threshold)
+    return iter([_beyond(series, tally, z, operator, operator, threshold)])
 
 
-def _beyond(figure: Figure, tally: Tally, z: float, direction: Operator, operator: Operator, bound: Bound) -> str:
+def _beyond(
+    series: RecordedSeries, tally: Tally, z: float, direction: Operator, operator: Operator, threshold: Threshold
+) -> str:
     """Whether what is counted is `z` deviations past the bound, in a direction, as the operator compares."""
     sign = "+" if direction.startswith(">") else "-"
-    names = {"above": tally.counted, "calls": tally.calls, "operator": operator, "sign": sign, "bound": bound.value}
-    if figure.is_share:
-        assert bound.number is not None  # noqa: S101 - shares are compared with amounts
-        margin = margin_of_share(bound.number, z)
-        return promql("$above $operator $bound * $calls $sign $margin * $calls ^ 0.5", margin=margin, **names)
-    template = "$above $operator ($calls $sign $z * $calls ^ 0.5) * $matching $bound"
-    return promql(template, z=z, matching=bound.matching, **names)
+    names = {"above": tally.counted, "calls": tally.calls, "operator": operator, "sign": sign, "bound": threshold.value}
+    if series.is_share:
+        assert threshold.number is not None  # noqa: S101 - shares are compared with amounts
+        margin = margin_of_share(threshold.number, z)
+        return promql("$above $operator $threshold * $calls $sign $margin * $calls ^ 0.5", margin=margin, **names)
+    template = "$above $operator ($calls $sign $z * $calls ^ 0.5) * $matching $threshold"
+    return promql(template, z=z, matching=threshold.matching, **names)
 
 
-def _outage(figure: Figure, operator: Operator, bound: Bound) -> Iterator[str]:
+def _outage(series: RecordedSeries, operator: Operator, threshold: Threshold) -> Iterator[str]:
     """Enough calls that all failed are certain, whatever the bound; left out where the other clauses imply it."""
-    few, of = figure.outage, bound.number
+    few, of = series.outage, threshold.number
     if not few or of is None or not operator.startswith(">"):
         return
     if few * (1 - of) <= Z_WINDOW * sqrt(few * of * (1 - of)):
-        yield promql("$value >= 1 and $calls >= $few", value=figure.value, calls=figure.calls, few=few)
+        yield promql("$value >= 1 and $calls >= $few", value=series.value, calls=series.calls, few=few)
 
 
-def _quantile(tally: Tally, q: float, z: float, operator: Operator, bound: Bound) -> Iterator[str]:
+def _quantile(tally: Tally, q: float, z: float, operator: Operator, threshold: Threshold) -> Iterator[str]:
     sign = -1 if operator.startswith(">") else 1
     for times in _LADDER:
-        least = times * tally.least
-        surely = q + sign * z * sqrt(q * (1 - q) / least)
+        min_operations = times * tally.min_operations
+        surely = q + sign * z * sqrt(q * (1 - q) / min_operations)
         if 0 < surely < 1:
             yield promql(
-                "histogram_quantile($surely, $buckets) $operator $matching $bound and $calls >= $least",
+                "histogram_quantile($surely, $buckets) $operator $matching $threshold and $calls >= $min_operations",
                 surely=f"{surely:.4g}",
                 buckets=tally.counted,
                 operator=operator,
-                matching=bound.matching,
-                bound=bound.value,
+                matching=threshold.matching,
+                threshold=threshold.value,
                 calls=tally.calls,
-                least=least,
+                min_operations=min_operations,
             )
 
 
 _OPPOSITE: dict[Operator, Operator] = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
 
 
-def judged(figure: Figure, operator: Operator, bound: Bound, firing: str) -> str:
+def judged(series: RecordedSeries, operator: Operator, threshold: Threshold, firing: str) -> str:
     """What to compare with the bound: the figure where it is certain, and while the alert fires until it has recovered.
 
     `firing` selects the alert's own `ALERTS` series. It is certain within the window, or within the hour; the hour does
     not count once the last two windows are calm, because it remembers what is long over.
     """
-    if _is_never_in_doubt(figure, bound):
-        return for_alert(figure, firing)
-    names = {"value": figure.value, "held": figure.held, "labels": figure.labels, "firing": firing}
-    names["unknown"] = unknown(figure, firing)
-    if figure.recent is None:
-        template = "(($value and ($certain)) or ($held and on ($labels) $firing) or $unknown)"
-        return promql(template, certain=certainly(figure, operator, bound), **names)
-    window, hour = figure.tallies
+    if _is_never_in_doubt(series, threshold):
+        return for_alert(series, firing)
+    names = {"value": series.value, "held": series.while_unreadable, "labels": series.labels, "firing": firing}
+    names["unknown"] = unknown(series, firing)
+    if series.recent is None:
+        template = "(($value and ($certain)) or ($while_unreadable and on ($labels) $firing) or $unknown)"
+        return promql(template, certain=certainly(series, operator, threshold), **names)
+    window, hour = series.tallies
     return promql(
         """
         (
           ($value and ($certain)) or ($value and ($lasting) unless ($calm))
-            or ($held and on ($labels) $firing unless ($recovered)) or $unknown
+            or ($while_unreadable and on ($labels) $firing unless ($recovered)) or $unknown
         )
         """,
-        certain=" or ".join([*_certain(figure, window, operator, bound), *_outage(figure, operator, bound)]),
-        lasting=" or ".join(_certain(figure, hour, operator, bound)),
-        calm=_calm(figure, figure.recent, operator, bound),
-        recovered=_recovered(figure, figure.recent, hour, operator, bound),
+        certain=" or ".join([*_certain(series, window, operator, threshold), *_outage(series, operator, threshold)]),
+        lasting=" or ".join(_certain(series, hour, operator, threshold)),
+        calm=_calm(series, series.recent, operator, threshold),
+        recovered=_recovered(series, series.recent, hour, operator, threshold),
         **names,
     )
 
 
-def _calm(figure: Figure, recent: Tally, operator: Operator, bound: Bound) -> str:
+def _calm(series: RecordedSeries, recent: Tally, operator: Operator, threshold: Threshold) -> str:
     """Whether the last two windows have calls enough, and are not clearly beyond the bound."""
     opposite = _OPPOSITE[operator]
     if recent.quantile is None:
-        beyond = _beyond(figure, recent, Z_CALM, operator, opposite, bound)
+        beyond = _beyond(series, recent, Z_CALM, operator, opposite, threshold)
     else:
         beyond = promql(
-            "histogram_quantile($q, $buckets) $operator $matching $bound",
+            "histogram_quantile($q, $buckets) $operator $matching $threshold",
             q=recent.quantile,
             buckets=recent.counted,
             operator=opposite,
-            matching=bound.matching,
-            bound=bound.value,
+            matching=threshold.matching,
+            threshold=threshold.value,
         )
-    return promql("$beyond and $calls >= $least", beyond=beyond, calls=recent.calls, least=recent.least)
+    return promql(
+        "$beyond and $calls >= $min_operations", beyond=beyond, calls=recent.calls, min_operations=recent.min_operations
+    )
 
 
-def _recovered(figure: Figure, recent: Tally, hour: Tally, operator: Operator, bound: Bound) -> str:
+def _recovered(series: RecordedSeries, recent: Tally, hour: Tally, operator: Operator, threshold: Threshold) -> str:
     """Whether the last two windows are so much better than the last hour that something has changed within it.
 
     What goes on just beyond the bound is calm now and then by chance, but does not differ from its own hour. Where the
     last two windows are better and still beyond the bound, the hour is beyond it for certain.
     """
     if recent.quantile is not None:
-        return " or ".join(_quantile(recent, recent.quantile, Z_CALM, _OPPOSITE[operator], bound))
+        return " or ".join(_quantile(recent, recent.quantile, Z_CALM, _OPPOSITE[operator], threshold))
     expected = f"({hour.counted} * {recent.calls} / {hour.calls})"
     better = f"{expected} - {recent.counted}" if operator.startswith(">") else f"{recent.counted} - {expected}"
-    spread = "$expected ^ 0.5" if figure.is_share else "$expected / $calls ^ 0.5"
+    spread = "$expected ^ 0.5" if series.is_share else "$expected / $calls ^ 0.5"
     return promql(f"$better > $z * {spread}", better=better, z=Z_CHANGE, expected=expected, calls=recent.calls)
 
 
 AS_IT_IS = "none: the figure is compared as it is, however few calls it is based on."
 
 
-def in_words(figure: Figure, relation: str, bound: str) -> str:
-    """How certainty is decided for a figure that must be, say, `above` a `bound`."""
-    by = _METHODS["quantile" if figure.tallies[0].quantile is not None else "share" if figure.is_share else "mean"]
-    if figure.is_share and bound in ("0%", "100%"):
+def in_words(series: RecordedSeries, relation: str, threshold: str) -> str:
+    """How certainty is decided for a figure that must be, say, `above` a `threshold`."""
+    by = _METHODS["quantile" if series.tallies[0].quantile is not None else "share" if series.is_share else "mean"]
+    if series.is_share and threshold in ("0%", "100%"):
         return "at this threshold any call decides."
-    outage = f" {figure.outage} calls that all failed are certain." if figure.outage and "above" in relation else ""
-    levels = levels_in_words(figure.tallies)
-    if figure.recent is not None:
-        levels += f", unless the last {duration(figure.recent.seconds)} show that it has recovered"
+    outage = f" {series.outage} calls that all failed are certain." if series.outage and "above" in relation else ""
+    levels = levels_in_words(series.tallies)
+    if series.recent is not None:
+        levels += f", unless the last {duration(series.recent.seconds)} show that it has recovered"
     side = "upper" if "below" in relation else "lower"
-    return f"{by.format(side=side, beyond=f'{relation} {bound}')}, {levels}.{outage}"
+    return f"{by.format(side=side, beyond=f'{relation} {threshold}')}, {levels}.{outage}"
 
 
 _METHODS = {

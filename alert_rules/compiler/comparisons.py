@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from alert_rules.compiler.availability import HALF, availability, share_over_timeout
-from alert_rules.compiler.certainty import AS_IT_IS, Bound, certainly, in_words, judged, levels_in_words
+from alert_rules.compiler.certainty import AS_IT_IS, Threshold, certainly, in_words, judged, levels_in_words
 from alert_rules.compiler.resolving import limit_split
-from alert_rules.model.alerts import Limit, Reason, ResolvedComparison, Variant
+from alert_rules.model.alerts import Bound, Reason, ResolvedComparison, Variant
 from alert_rules.model.conventions import duration
 from alert_rules.model.dimensions import Dimension, promql_number
-from alert_rules.model.quantities import Contributors, Figure, Quantity, Recording, Split
+from alert_rules.model.quantities import Contributors, Quantity, RecordedSeries, Recording, Split
 from alert_rules.quantities import contributors
 from alert_rules.quantities.definitions import (
     MODEL,
@@ -42,45 +42,45 @@ def variants(comparison: ResolvedComparison, firing: str) -> tuple[Variant, ...]
 
 def certainty_in_words(comparison: ResolvedComparison) -> str:
     """How it is decided that the comparison holds for certain; empty where nothing is uncertain."""
-    ask = comparison.params
+    params = comparison.params
     if comparison.quantity.min_operations is None:
         return ""
     if not comparison.certain:
         return AS_IT_IS
     if not comparison.is_unavailability:
-        return in_words(comparison.quantity.figure(ask), comparison.relation, comparison.written)
-    tallies = share_over_timeout(ask.window, ask.min_operations).tallies
+        return in_words(comparison.quantity.series(params), comparison.relation, comparison.written)
+    tallies = share_over_timeout(params).tallies
     return (
         f"{HALF:.0%} of the calls or more reached the timeout, and certainly more than {CLEARLY:.0%} of them did:"
-        f" {levels_in_words(tallies)}. For calls without a success, {ask.min_operations} of them in"
-        f" {duration(NO_SUCCESS_WINDOWS * ask.window)} decide."
+        f" {levels_in_words(tallies)}. For calls without a success, {params.min_operations} of them in"
+        f" {duration(NO_SUCCESS_WINDOWS * params.window)} decide."
     )
 
 
 def _plain(comparison: ResolvedComparison, firing: str) -> Variant:
-    figure = comparison.quantity.figure(comparison.params)
-    more = figure.recent_recordings if comparison.certain else ()
+    series = comparison.quantity.series(comparison.params)
+    more = series.recent_recordings if comparison.certain else ()
     if comparison.limit is None:
-        expr, limit = _with_amount(comparison, figure, firing)
+        expr, limit = _with_amount(comparison, series, firing)
     else:
-        expr, limit, allowed = _with_limit(comparison, comparison.limit, figure, firing)
+        expr, limit, allowed = _with_limit(comparison, comparison.limit, series, firing)
         more = (*allowed, *more)
-    return _variant(comparison, expr, comparison.params.by, limit, figure, more)
+    return _variant(comparison, expr, comparison.params.by, limit, series, more)
 
 
 def _variant(
     comparison: ResolvedComparison,
     expr: str,
     by: Split,
-    limit: Limit,
-    figure: Figure,
+    limit: Bound,
+    series: RecordedSeries,
     recordings: Iterable[Recording] = (),
     scope: str = "",
 ) -> Variant:
     quantity = comparison.quantity
     causes = None
     if quantity.contributors is not None:
-        causes = quantity.contributors(replace(comparison.params, by=by), figure)
+        causes = quantity.contributors(replace(comparison.params, by=by), series)
     return Variant(
         expr=expr,
         by=by,
@@ -88,11 +88,11 @@ def _variant(
         dimension=quantity.dimension,
         relation=comparison.relation,
         limit=limit,
-        recordings=(*figure.recordings, *recordings, *_recordings(causes)),
+        recordings=(*series.recordings, *recordings, *_recordings(causes)),
         labels={"scope": scope} if scope else {},
-        ends=figure.ends,
+        window_end=series.window_end,
         contributors=causes,
-        counted=figure if figure.window else None,
+        counted=series if series.window else None,
     )
 
 
@@ -100,32 +100,32 @@ def _recordings(causes: Contributors | None) -> tuple[Recording, ...]:
     return () if causes is None else causes.recordings
 
 
-def _with_amount(comparison: ResolvedComparison, figure: Figure, firing: str) -> tuple[str, Limit]:
+def _with_amount(comparison: ResolvedComparison, series: RecordedSeries, firing: str) -> tuple[str, Bound]:
     assert comparison.amount is not None  # noqa: S101 - each level has one
     amount = comparison.amount
     number = promql_number(amount.value)
-    value = _judged(comparison, figure, Bound(number, number=float(amount.value)), firing)
-    return f"{value} {comparison.operator} {number}", Limit(amount.text)
+    value = _judged(comparison, series, Threshold(number, number=float(amount.value)), firing)
+    return f"{value} {comparison.operator} {number}", Bound(amount.text)
 
 
-def _judged(comparison: ResolvedComparison, figure: Figure, bound: Bound, firing: str) -> str:
+def _judged(comparison: ResolvedComparison, series: RecordedSeries, bound: Threshold, firing: str) -> str:
     """What to compare: the figure where it is beyond the bound for certain."""
-    return judged(figure, comparison.operator, bound, firing) if comparison.certain else for_alert(figure, firing)
+    return judged(series, comparison.operator, bound, firing) if comparison.certain else for_alert(series, firing)
 
 
 def _with_limit(
-    comparison: ResolvedComparison, quantity: Quantity, figure: Figure, firing: str
-) -> tuple[str, Limit, tuple[Recording, ...]]:
+    comparison: ResolvedComparison, quantity: Quantity, series: RecordedSeries, firing: str
+) -> tuple[str, Bound, tuple[Recording, ...]]:
     split = limit_split(quantity, comparison.params.by) or TOTAL
-    allowed = quantity.figure(replace(comparison.params, by=split))
+    allowed = quantity.series(replace(comparison.params, by=split))
     matching = f"on ({allowed.labels}) group_left () " if split != comparison.params.by else ""
-    value = _judged(comparison, figure, Bound(allowed.value, matching), firing)
+    value = _judged(comparison, series, Threshold(allowed.value, matching), firing)
     expr = f"{value} {comparison.operator} {matching}{allowed.value}"
     return expr, _limit(quantity, allowed), allowed.recordings
 
 
-def _limit(quantity: Quantity, figure: Figure) -> Limit:
-    return Limit(f"the {quantity.subject.lower()}", figure.value + "{$of}", figure.by)
+def _limit(quantity: Quantity, series: RecordedSeries) -> Bound:
+    return Bound(f"the {quantity.subject.lower()}", series.value + "{$of}", series.by)
 
 
 def _over_daily_limit(comparison: ResolvedComparison) -> tuple[Variant, ...]:
@@ -146,41 +146,41 @@ def _spent_against_limit(comparison: ResolvedComparison, by: Split, scope: str) 
 
 
 def _unlisted() -> Variant:
-    figure = unlisted_users(daily_spend(USER), daily_limit(USER))
+    series = unlisted_users(daily_spend(USER), daily_limit(USER))
     return Variant(
-        expr=f"{figure.value} > 0",
+        expr=f"{series.value} > 0",
         by=TOTAL,
         subject="Users over their daily limit beyond those listed",
         dimension=Dimension.COUNT,
         relation="above",
-        limit=Limit("0"),
-        recordings=figure.recordings,
+        limit=Bound("0"),
+        recordings=series.recordings,
         labels={"scope": "unlisted"},
-        ends=figure.ends,
+        window_end=series.window_end,
         sentence="Users over their daily limit beyond those listed: {value}.",
     )
 
 
 def _share_of_limit(comparison: ResolvedComparison, firing: str, by: Split, scope: str) -> Variant:
-    figure = budget_utilization(by)
-    expr, limit = _with_amount(comparison, figure, firing)
-    return _variant(comparison, expr, by, limit, figure, scope=scope)
+    series = budget_utilization(by)
+    expr, limit = _with_amount(comparison, series, firing)
+    return _variant(comparison, expr, by, limit, series, scope=scope)
 
 
 def _unavailable(comparison: ResolvedComparison, firing: str) -> Variant:
     """A model is unavailable when half its calls reach their timeout, or when it is called and nothing succeeds."""
-    ask, calls = comparison.params, catalog.OPERATIONS.name
-    over = share_over_timeout(ask.window, ask.min_operations)
-    silent = without_success(calls, "model", ask.window, ask.min_operations)
-    certain = certainly(over, ">", Bound(str(CLEARLY), number=CLEARLY)) if comparison.certain else ""
-    found = availability(over, silent, ask, certain, firing)
-    timed_out = contributors.counts(over, MODEL, ask.window, "operation", catalog.OVER_TIMEOUT.name, calls)
-    unanswered = contributors.counts(silent, MODEL, NO_SUCCESS_WINDOWS * ask.window, "operation", calls, calls)
+    params, calls = comparison.params, catalog.OPERATIONS.name
+    over = share_over_timeout(params)
+    silent = without_success(calls, "model", params.window, params.min_operations)
+    certain = certainly(over, ">", Threshold(str(CLEARLY), number=CLEARLY)) if comparison.certain else ""
+    found = availability(over, silent, params, certain, firing)
+    timed_out = contributors.counts(over, MODEL, params.window, "operation", catalog.OVER_TIMEOUT.name, calls)
+    unanswered = contributors.counts(silent, MODEL, NO_SUCCESS_WINDOWS * params.window, "operation", calls, calls)
     (*leading, timed) = contributors.by_cause(
-        over, MODEL, ask.window, "operation", f"{catalog.LATENCY.name}_count", calls, "timed"
+        over, MODEL, params.window, "operation", f"{catalog.LATENCY.name}_count", calls, "timed"
     )
     *_, took = contributors.by_cause(
-        over, MODEL, ask.window, "operation", f"{catalog.LATENCY.name}_sum", calls, "seconds", beside=timed
+        over, MODEL, params.window, "operation", f"{catalog.LATENCY.name}_sum", calls, "seconds", beside=timed
     )
     causes = *_recordings(timed_out), *leading, timed, took, *_recordings(unanswered)
     return Variant(
@@ -189,7 +189,7 @@ def _unavailable(comparison: ResolvedComparison, firing: str) -> Variant:
         subject="Calls that reached their timeout",
         dimension=Dimension.RATIO,
         relation="at or above",
-        limit=Limit("50%"),
+        limit=Bound("50%"),
         recordings=(*found.recordings, *MODEL_TIMEOUTS.recordings, *causes),
         counted=over,
         took=f"sum({took.name}{{$of}}) / (sum({timed.name}{{$of}}) > 0)",

@@ -12,7 +12,7 @@ from alert_rules.compiler.resolving import RUNG, SemanticError, known_quantity, 
 from alert_rules.language.loading import Alerts
 from alert_rules.language.source import Source
 from alert_rules.language.spec import AlertSpec
-from alert_rules.model.alerts import Alert, ResolvedComparison, Rung, Variant
+from alert_rules.model.alerts import Alert, ResolvedComparison, SeverityLevel, Variant
 from alert_rules.model.conventions import SEVERITIES
 from alert_rules.model.dimensions import THRESHOLDS, Amount, Dimension, promql_number
 from alert_rules.model.errors import Problem, wrong
@@ -75,7 +75,7 @@ def compile_alert(spec: AlertSpec) -> Alert:
         name=spec.name,
         condition=condition,
         channels=tuple(sorted(set(spec.channel))),
-        rungs=tuple(_levels(spec, comparisons, field)),
+        levels=tuple(_levels(spec, comparisons, field)),
         for_=quantity.for_ if spec.for_ is None else spec.for_,
         keep_firing_for=quantity.keep_firing_for if spec.keep_firing_for is None else spec.keep_firing_for,
         summary=spec.summary or _summary(comparisons),
@@ -123,11 +123,11 @@ def _check_fields(spec: AlertSpec, comparisons: Sequence[ResolvedComparison], fi
         raise SemanticError("severity", "severity beside rungs", "leave it out: each rung has its own")
 
 
-def _levels(spec: AlertSpec, comparisons: Sequence[ResolvedComparison], field: str) -> Iterator[Rung]:
+def _levels(spec: AlertSpec, comparisons: Sequence[ResolvedComparison], field: str) -> Iterator[SeverityLevel]:
     first = comparisons[0]
     if spec.rungs is None:
         only = None if first.amount is None else float(first.amount.value)
-        yield Rung("", only, spec.severity or "warning", _variants(spec.name, comparisons, field))
+        yield SeverityLevel("", only, spec.severity or "warning", _variants(spec.name, comparisons, field))
         return
     amounts = [(read_amount(first.quantity, first.operator, text, "rungs"), sev) for text, sev in spec.rungs.items()]
     rising = first.operator in (">", ">=")
@@ -142,7 +142,7 @@ def _levels(spec: AlertSpec, comparisons: Sequence[ResolvedComparison], field: s
     for amount, severity in ordered:
         label = _rung_label(amount)
         of_level = [replace(first, amount=amount), *comparisons[1:]]
-        yield Rung(label, float(amount.value), severity, _variants(spec.name, of_level, field, label))
+        yield SeverityLevel(label, float(amount.value), severity, _variants(spec.name, of_level, field, label))
 
 
 def _rung_label(amount: Amount) -> str:

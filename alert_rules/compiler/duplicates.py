@@ -41,7 +41,7 @@ def told_twice(alerts: Iterable[Alert], limits: Mapping[str, Decimal]) -> Iterat
     for alert in filter(_of_team, every):
         quantity = alert.quantities[0]
         name, period = _LIMITED[quantity]
-        amounts = [rung.amount for rung in alert.rungs if rung.amount is not None]
+        amounts = [rung.amount for rung in alert.levels if rung.amount is not None]
         if quantity in on_limit and name in limits and float(limits[name]) in amounts:
             yield (
                 f"{alert.name}: ${limits[name]} is the team's {period} limit, which {on_limit[quantity]} already"
@@ -51,5 +51,5 @@ def told_twice(alerts: Iterable[Alert], limits: Mapping[str, Decimal]) -> Iterat
 
 def _of_team(alert: Alert) -> bool:
     """Whether the alert is one on the spend of the whole team alone, from above."""
-    whole = any(not variant.by and variant.labels.get("scope") != "unlisted" for variant in alert.rungs[0].variants)
+    whole = any(not variant.by and variant.labels.get("scope") != "unlisted" for variant in alert.levels[0].variants)
     return len(alert.quantities) == 1 and alert.quantities[0] in _LIMITED and alert.operator in (">", ">=") and whole

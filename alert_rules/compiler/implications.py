@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
-from alert_rules.model.alerts import Alert, Rung, Variant
+from alert_rules.model.alerts import Alert, SeverityLevel, Variant
 from alert_rules.model.conventions import SEVERITIES
 
 
@@ -41,17 +41,17 @@ def _compares(alert: Alert, quantity: str, *operators: str) -> bool:
 
 def _implied(stronger: Alert, weaker: Alert) -> Iterator[Implication]:
     if _compares(weaker, "budget_utilization", ">", ">="):
-        fitting = [rung for rung in weaker.rungs if _is_below_limit(stronger, weaker, rung)]
+        fitting = [rung for rung in weaker.levels if _is_below_limit(stronger, weaker, rung)]
     elif _compares(weaker, "projected_daily_spend", ">", ">=") and weaker.threshold is None:
-        fitting = list(weaker.rungs)
+        fitting = list(weaker.levels)
     else:
         return
     # what is urgent is not to be hushed by what is less so
-    own = SEVERITIES.index(stronger.rungs[0].severity)
+    own = SEVERITIES.index(stronger.levels[0].severity)
     rungs = [rung for rung in fitting if own <= SEVERITIES.index(rung.severity)]
     if not rungs:
         return
-    for variant, implied in product(stronger.rungs[0].variants, rungs[0].variants):
+    for variant, implied in product(stronger.levels[0].variants, rungs[0].variants):
         if _of_the_same(variant, implied):
             yield Implication(
                 {"alertname": stronger.name, **variant.labels},
@@ -60,7 +60,7 @@ def _implied(stronger: Alert, weaker: Alert) -> Iterator[Implication]:
             )
 
 
-def _is_below_limit(stronger: Alert, weaker: Alert, rung: Rung) -> bool:
+def _is_below_limit(stronger: Alert, weaker: Alert, rung: SeverityLevel) -> bool:
     if rung.amount is None:
         return False
     strictly = weaker.operator == ">" and stronger.operator == ">="

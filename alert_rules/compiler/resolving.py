@@ -8,7 +8,7 @@ from alert_rules.language.spec import AlertSpec
 from alert_rules.model.alerts import Operator, ResolvedComparison
 from alert_rules.model.conventions import DEFAULT_WINDOW
 from alert_rules.model.dimensions import Amount, parse_amount
-from alert_rules.model.quantities import Ask, Quantity, Split
+from alert_rules.model.quantities import Quantity, QuantityParams, Split
 from alert_rules.quantities.definitions import QUANTITIES
 
 RUNG = "rung"
@@ -63,6 +63,7 @@ def _resolved(spec: AlertSpec, field: str, comparison: Comparison, *, first: boo
     split = quantity.splits[0] if by is None else by
     right, operator = comparison.right, comparison.operator
     amount = limit = None
+    min_operations = spec.min_operations or quantity.min_operations or 1
     if right.text == RUNG:
         _check_rungs(spec, quantity, operator, field, right.offset)
     elif right.kind == "amount":
@@ -77,7 +78,7 @@ def _resolved(spec: AlertSpec, field: str, comparison: Comparison, *, first: boo
         amount=amount,
         limit=limit,
         by=by,
-        params=Ask(split, spec.window or DEFAULT_WINDOW, spec.min_operations or quantity.min_operations or 1),
+        params=QuantityParams(split, spec.window or DEFAULT_WINDOW, min_operations),
         certain=spec.certainty != "none",
     )
 

@@ -45,7 +45,7 @@ def builtin_names(built: Compiled) -> tuple[str, ...]:
 def inventory(built: Compiled, source: Source, states: Callable[[str], RuleState]) -> Iterator[Listed]:
     """The alerts of the file in its order, then the built-in ones; `states` are those in Prometheus, by name."""
     for number, alert in enumerate(built.alerts):
-        severities = "/".join(dict.fromkeys(rung.severity for rung in alert.rungs))
+        severities = "/".join(dict.fromkeys(rung.severity for rung in alert.levels))
         place = f"{source.file}:{source.place(('alerts', number, 'name')).line}"
         channels = ",".join(alert.channels)
         about = (alert.name, alert.condition, severities, channels, place)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from alert_rules.model.dimensions import Amount, Dimension
-from alert_rules.model.quantities import Ask, Contributors, Figure, Quantity, Recording, Split
+from alert_rules.model.quantities import Contributors, Quantity, QuantityParams, RecordedSeries, Recording, Split
 
 Operator = Literal[">", ">=", "<", "<="]
 
@@ -14,7 +14,7 @@ OPERATORS: dict[Operator, str] = {">": "above", ">=": "at or above", "<": "below
 
 
 @dataclass(frozen=True)
-class Limit:
+class Bound:
     """What a figure is compared with: an amount as written, or a quantity that is looked up when the alert fires.
 
     `noun` is how a sentence names it. `query` is an expression in which `$of` stands for matchers of the labels `by`.
@@ -58,12 +58,12 @@ class Variant:
     subject: str
     dimension: Dimension
     relation: str
-    limit: Limit
+    limit: Bound
     recordings: tuple[Recording, ...]
     labels: Mapping[str, str] = field(default_factory=dict)
-    ends: str = ""
+    window_end: str = ""
     contributors: Contributors | None = None
-    counted: Figure | None = None
+    counted: RecordedSeries | None = None
     took: str = ""
     sentence: str = ""
     also: str = ""
@@ -72,7 +72,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Rung:
+class SeverityLevel:
     """One step of a ladder, or the only severity of an alert that has none (`label` empty).
 
     `amount` is in dollars, seconds, or a fraction; None where a limit is compared with.
@@ -101,7 +101,7 @@ class ResolvedComparison:
     amount: Amount | None
     limit: Quantity | None
     by: Split | None
-    params: Ask
+    params: QuantityParams
     certain: bool
 
     @property
@@ -127,7 +127,7 @@ class Alert:
     name: str
     condition: str
     channels: tuple[str, ...]
-    rungs: tuple[Rung, ...]
+    levels: tuple[SeverityLevel, ...]
     for_: int
     keep_firing_for: int
     summary: str
@@ -147,9 +147,11 @@ class Alert:
     @property
     def threshold(self) -> float | None:
         """The amount of the lowest severity level."""
-        return self.rungs[0].amount
+        return self.levels[0].amount
 
     @property
     def recordings(self) -> tuple[Recording, ...]:
         """All that must be recorded for it, in the order of evaluation, each once."""
-        return tuple(dict.fromkeys(r for rung in self.rungs for variant in rung.variants for r in variant.recordings))
+        return tuple(
+            dict.fromkeys(r for level in self.levels for variant in level.variants for r in variant.recordings)
+        )

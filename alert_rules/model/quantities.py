@@ -21,39 +21,40 @@ class Recording:
 
 @dataclass(frozen=True)
 class Tally:
-    """What a figure counted over one window of `seconds`, as records: `counted` by `calls`.
+    """What was counted over one window of `seconds`, as records: `counted` by `calls`.
 
-    Where the figure is a `quantile`, `counted` are the buckets, and `least` the fewest calls that it is made of.
+    For a `quantile`, `counted` are the buckets, and `min_operations` the fewest calls that it is made of.
     """
 
     seconds: int
     calls: str
     counted: str
     quantile: float | None = None
-    least: int = 1
+    min_operations: int = 1
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A quantity as rules read it.
+class RecordedSeries:
+    """A quantity as rules read it: the names of the records that hold it.
 
     `value` is a record's name or an expression with the labels `job` and `by`. `recordings` are in the order of their
-    evaluation. Where a gap leaves no value, `held` records the last one through it, and the alert goes by that for what
-    is firing. `live` records only what is read now; `ends`, by job, the end of the day or month that money is of.
+    evaluation. Where a gap leaves no value, `while_unreadable` records the last one through it, and an alert that fires
+    goes by that. `live` records only what is read now. `window_end` records, by job, the end of the day or month that
+    money is of.
 
     `calls` and `numerator` record the counts that a ratio, a mean or a quantile is made of, in the window that it is
-    taken over, and `window` records how many seconds that window has. They have the labels of the value, are held with
-    it, and are empty where there is no such thing: a quantile has no numerator. `tallies` are the counts of each window
-    that it may be taken over, the shortest first. So many calls as `outage` says are enough where they all
-    failed. `is_share` says that what is counted are calls. `recent` counts the last two windows, where they are less
-    than an hour; only rules that ask for certainty need its `recent_recordings`.
+    taken over, and `window` records how many seconds that window has. They have the labels of the value, are kept as
+    long as it is, and are empty where there is no such thing: a quantile has no numerator. `tallies` are the counts of
+    each window that it may be taken over, the shortest first. `outage` calls are enough where they all failed.
+    `is_share` says that what is counted are calls. `recent` counts the last two windows, where they are less than an
+    hour; only rules that ask for certainty need its `recent_recordings`.
     """
 
     value: str
     by: tuple[str, ...]
     recordings: tuple[Recording, ...] = ()
-    held: str = ""
-    ends: str = ""
+    while_unreadable: str = ""
+    window_end: str = ""
     live: str = ""
     calls: str = ""
     numerator: str = ""
@@ -91,7 +92,7 @@ class Contributors:
 
 
 @dataclass(frozen=True)
-class Ask:
+class QuantityParams:
     """What an alert wants of a quantity: the labels to split by, the window in seconds, the fewest calls."""
 
     by: Split
@@ -113,9 +114,9 @@ class Quantity:
     subject: str
     dimension: Dimension
     splits: tuple[Split, ...]
-    figure: Callable[[Ask], Figure]
+    series: Callable[[QuantityParams], RecordedSeries]
     dashboard: str
-    contributors: Callable[[Ask, Figure], Contributors | None] | None = None
+    contributors: Callable[[QuantityParams, RecordedSeries], Contributors | None] | None = None
     limits: tuple[str, ...] = ()
     lowest: Decimal | None = Decimal(0)
     highest: Decimal | None = None

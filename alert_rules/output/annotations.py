@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from alert_rules.compiler.builtin_alerts import BuiltinAlert
 from alert_rules.language.spec import Links
-from alert_rules.model.alerts import OPERATORS, Alert, Limit, Reason, Variant
+from alert_rules.model.alerts import OPERATORS, Alert, Bound, Reason, Variant
 from alert_rules.model.conventions import UNKNOWN_AFTER, WIDE_WINDOW
 from alert_rules.model.dimensions import Dimension, shown
 from alert_rules.model.quantities import Contributors
@@ -51,8 +51,8 @@ def annotations(alert: Alert, variant: Variant, links: Links) -> Annotations:
         _value(variant),
         _rank(variant),
         _causes(variant),
-        second(f"{variant.ends}{{$of}}", ()) if variant.ends else "",
-        "month" if ":month" in variant.ends else "",
+        second(f"{variant.window_end}{{$of}}", ()) if variant.window_end else "",
+        "month" if ":month" in variant.window_end else "",
         _unknown_from(alert, variant),
         _unknown_because(variant),
         runbook_url(alert.name, links),
@@ -108,7 +108,7 @@ def _description(variant: Variant) -> str:
     if variant.sentence:
         return variant.sentence.format(value=value)
     subject = variant.subject
-    if variant.ends and not variant.by:
+    if variant.window_end and not variant.by:
         subject = f"The team's {subject[0].lower()}{subject[1:]}"
     of = "".join(f" of {_NOUNS.get(label, label)} {{{{ $labels.{label} }}}}" for label in variant.by)
     limit = variant.limit.noun
@@ -120,16 +120,16 @@ def _description(variant: Variant) -> str:
 
 def _counts(variant: Variant) -> str:
     """How many calls a figure is of: ` (3 of 42 calls)`, ` (over 42 calls in the last hour)`; nothing if not known."""
-    figure = variant.counted
-    if figure is None:
+    series = variant.counted
+    if series is None:
         return ""
-    calls = _number(figure.calls + "{$of}", variant.by)
-    if variant.dimension is Dimension.RATIO and figure.numerator:
-        calls = f"{_number(figure.numerator + '{$of}', variant.by)} of {calls}"
+    calls = _number(series.calls + "{$of}", variant.by)
+    if variant.dimension is Dimension.RATIO and series.numerator:
+        calls = f"{_number(series.numerator + '{$of}', variant.by)} of {calls}"
     else:
         calls = f"over {calls}"
-    wide = _query(f"{figure.window}{{$of}} == {WIDE_WINDOW}", variant.by)
-    known = _query(figure.calls + "{$of}", variant.by)
+    wide = _query(f"{series.window}{{$of}} == {WIDE_WINDOW}", variant.by)
+    known = _query(series.calls + "{$of}", variant.by)
     hour = f"{{{{ if {wide} }}}} in the last hour{{{{ end }}}}"
     return f"{{{{ if {known} }}}} ({calls} calls{hour}){{{{ end }}}}"
 
@@ -172,7 +172,7 @@ _TIERS = {"team": 3, "unlisted": 2}
 _NOUNS = {"user": "user", "operation": "operation", "model": "model", "status": "status"}
 
 
-def _looked_up(limit: Limit, dimension: Dimension) -> str:
+def _looked_up(limit: Bound, dimension: Dimension) -> str:
     query = _query(limit.query, limit.by)
     return f"{{{{ with {query} }}}}{{{{ $found := . | first | value }}}}{shown(dimension, '$found')}{{{{ end }}}}"
 
@@ -209,7 +209,7 @@ def _causes(variant: Variant) -> str:
 
 def _unknown_from(alert: Alert, variant: Variant) -> str:
     if variant.counted is not None and not variant.reasons:
-        return second(f"vector(time()) unless on () {variant.counted.held}{{$of}}", variant.by)
+        return second(f"vector(time()) unless on () {variant.counted.while_unreadable}{{$of}}", variant.by)
     if not variant.unknown_from:
         return ""
     # a later second than this is set anew at each evaluation: it is not the end yet
@@ -222,7 +222,8 @@ def _unknown_because(variant: Variant) -> str:
     """Why nothing is known at the end, where it is not that nobody calls any more."""
     if variant.counted is None or variant.reasons:
         return ""
-    return f"{{{{ if not ({_query(variant.counted.held + '{$of}', variant.by)}) }}}}too few calls any more{{{{ end }}}}"
+    known = _query(variant.counted.while_unreadable + "{$of}", variant.by)
+    return f"{{{{ if not ({known}) }}}}too few calls any more{{{{ end }}}}"
 
 
 def second(query: str, by: Iterable[str]) -> str:
@@ -261,7 +262,7 @@ def _own_counts(variant: Variant, reason: Reason, tell: Callable[[Variant], str]
 
 
 def _timeout() -> str:
-    return _looked_up(Limit("", MODEL_TIMEOUTS.value + "{$of}", MODEL_TIMEOUTS.by), Dimension.DURATION)
+    return _looked_up(Bound("", MODEL_TIMEOUTS.value + "{$of}", MODEL_TIMEOUTS.by), Dimension.DURATION)
 
 
 def _query(expr: str, by: Iterable[str], named: Iterable[str] = ()) -> str:

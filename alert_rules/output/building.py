@@ -63,9 +63,9 @@ def compiled(written: Alerts, channels: Channels) -> Compiled:
 def routed(built: Compiled) -> list[RoutedAlert]:
     """What Alertmanager's routing must know of the alerts."""
     below = {
-        (alert.name, rung.label): tuple(milder.label for milder in alert.rungs[:number])
+        (alert.name, rung.label): tuple(milder.label for milder in alert.levels[:number])
         for alert in built.alerts
-        for number, rung in enumerate(alert.rungs)
+        for number, rung in enumerate(alert.levels)
     }
     rules = [rule for group in built.groups for rule in group.rules if rule.is_alert]
     return [

@@ -111,7 +111,7 @@ def _splits(alert: Alert, comparison: ResolvedComparison) -> str:
     """One split, or those of an alert that watches a label's values and the team."""
     if comparison is not alert.comparisons[0]:
         return _named(comparison.params.by)
-    splits = dict.fromkeys(variant.by for variant in alert.rungs[0].variants)
+    splits = dict.fromkeys(variant.by for variant in alert.levels[0].variants)
     if len(splits) == 1:
         return _named(*splits)
     return " and ".join(_named(split) for split in splits if split) + ", and the team as a whole"

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from alert_rules.compiler.builtin_alerts import BUILTIN_ALERTS, USERS_WITHOUT_LIMIT, BuiltinAlert
 from alert_rules.language.spec import Links
-from alert_rules.model.alerts import Alert, Rung, Variant
+from alert_rules.model.alerts import Alert, SeverityLevel, Variant
 from alert_rules.model.conventions import BUILTIN_GROUP, RULES_GROUP
 from alert_rules.model.quantities import Recording
 from alert_rules.model.rules import Rule, RuleGroup
@@ -41,7 +41,7 @@ def _once(alerts: Iterable[Alert]) -> Iterator[Recording]:
 
 def _alerting(alert: Alert, links: Links) -> Iterator[Rule]:
     # The highest rung first: what is sent first has inhibited the lower ones when they arrive.
-    for rung in reversed(alert.rungs):
+    for rung in reversed(alert.levels):
         for variant in rung.variants:
             yield Rule(
                 name=alert.name,
@@ -54,7 +54,7 @@ def _alerting(alert: Alert, links: Links) -> Iterator[Rule]:
             )
 
 
-def _labels(alert: Alert, rung: Rung, variant: Variant) -> dict[str, str]:
+def _labels(alert: Alert, rung: SeverityLevel, variant: Variant) -> dict[str, str]:
     labels = {"severity": rung.severity, "channel": ",".join(alert.channels), **variant.labels}
     return {**labels, "rung": rung.label} if rung.label else labels
 

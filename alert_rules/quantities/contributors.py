@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from alert_rules.model.conventions import duration
 from alert_rules.model.dimensions import Dimension
-from alert_rules.model.quantities import Contributors, Figure, Recording
+from alert_rules.model.quantities import Contributors, RecordedSeries, Recording
 from alert_rules.quantities.promql import promql
 from alert_rules.quantities.recordings import level, read_throughout, wider
 from exporter import catalog
@@ -24,12 +24,12 @@ _COUNTED_BY: Mapping[str, tuple[str, ...]] = {
 
 
 def counts(
-    figure: Figure, by: tuple[str, ...], window: int, cause: str | None, counted: str, calls: str
+    series: RecordedSeries, by: tuple[str, ...], window: int, cause: str | None, counted: str, calls: str
 ) -> Contributors | None:
     """The count of each cause; None without a label that distinguishes causes."""
     if cause is None:
         return None
-    recordings = by_cause(figure, by, window, cause, counted, calls, "by_cause")
+    recordings = by_cause(series, by, window, cause, counted, calls, "by_cause")
     record = recordings[-1]
     return Contributors(
         f"sort_desc(topk({MOST}, {record.name}{{$of}} > 0))",
@@ -42,14 +42,20 @@ def counts(
 
 
 def means(
-    figure: Figure, by: tuple[str, ...], window: int, cause: str | None, counted: str, calls: str, dimension: Dimension
+    series: RecordedSeries,
+    by: tuple[str, ...],
+    window: int,
+    cause: str | None,
+    counted: str,
+    calls: str,
+    dimension: Dimension,
 ) -> Contributors | None:
     """The mean and the number of calls of each cause; None without a label that distinguishes causes."""
     if cause is None:
         return None
-    numbers = by_cause(figure, by, window, cause, calls, calls, "calls_by_cause")
+    numbers = by_cause(series, by, window, cause, calls, calls, "calls_by_cause")
     number = numbers[-1]
-    totals = by_cause(figure, by, window, cause, counted, calls, "by_cause", beside=number)
+    totals = by_cause(series, by, window, cause, counted, calls, "by_cause", beside=number)
     total = totals[-1]
     mean = f"{total.name}{{$of}} / ({number.name}{{$of}} > 0)"
     others = {record: f"sum({record.name}{{$of}} unless topk({MOST}, {mean}))" for record in (total, number)}
@@ -110,7 +116,7 @@ def present(metric: catalog.Metric, by: tuple[str, ...]) -> Contributors | None:
 
 
 def by_cause(
-    figure: Figure,
+    series: RecordedSeries,
     by: tuple[str, ...],
     window: int,
     cause: str,
@@ -124,11 +130,11 @@ def by_cause(
     The last recording is the rise. With `beside`, another one by the same causes, only what that has is taken where
     they have the same labels. Nothing while the figure is only held: a gap's causes are not known.
     """
-    if figure.window:
-        live = figure.window.removesuffix("_held")
+    if series.window:
+        live = series.window.removesuffix("_held")
         taken = {span: promql("$live == $span", live=live, span=span) for span in wider(window)}
     else:
-        taken = {window: figure.value}
+        taken = {window: series.value}
     # an aggregation of single series would be none
     whole = {*by, cause} >= set(_COUNTED_BY[counted])
     kept = ("instance", *_COUNTED_BY[counted]) if whole else (*by, cause)
@@ -151,7 +157,7 @@ def by_cause(
         )
         for span, condition in taken.items()
     ]
-    _, _, name = figure.value.partition(":")
+    _, _, name = series.value.partition(":")
     # those of an operation by model and of a model by operation have the same labels
     of = "_".join(("_of", *by)) if whole else ""
     rise = Recording(f"{level(kept)}:{name}_{suffix}{of}", promql(" or ".join(choices)))

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from alert_rules.model.conventions import WIDE_WINDOW
 from alert_rules.model.dimensions import Dimension
-from alert_rules.model.quantities import Ask, Contributors, Figure, Quantity, Split
+from alert_rules.model.quantities import Contributors, Quantity, QuantityParams, RecordedSeries, Split
 from alert_rules.quantities import contributors
 from alert_rules.quantities.contributors import first_beside
 from alert_rules.quantities.ratios import hourly, quantile, ratio
@@ -24,23 +24,26 @@ _CALM_KEEP = 600
 """Seconds that an alert on calls of a window fires on after it stops holding: few calls flicker about a threshold."""
 
 
-def _spending(metric: catalog.Metric, window: str) -> Callable[[Ask, Figure], Contributors | None]:
-    return lambda ask, _: None if ask.by == USER else contributors.money(metric, ask.by, window)
+_ContributorsOf = Callable[[QuantityParams, RecordedSeries], Contributors | None]
 
 
-def _counts(counted: str, *causes: str) -> Callable[[Ask, Figure], Contributors | None]:
-    def of(ask: Ask, figure: Figure) -> Contributors | None:
-        cause = first_beside(ask.by, *causes)
-        window = ask.window if figure.window else WIDE_WINDOW
-        return contributors.counts(figure, ask.by, window, cause, counted, catalog.OPERATIONS.name)
+def _spending(metric: catalog.Metric, window: str) -> _ContributorsOf:
+    return lambda params, _: None if params.by == USER else contributors.money(metric, params.by, window)
+
+
+def _counts(counted: str, *causes: str) -> _ContributorsOf:
+    def of(params: QuantityParams, series: RecordedSeries) -> Contributors | None:
+        cause = first_beside(params.by, *causes)
+        window = params.window if series.window else WIDE_WINDOW
+        return contributors.counts(series, params.by, window, cause, counted, catalog.OPERATIONS.name)
 
     return of
 
 
-def _means(counted: str, calls: str, dimension: Dimension) -> Callable[[Ask, Figure], Contributors | None]:
-    def of(ask: Ask, figure: Figure) -> Contributors | None:
-        cause = first_beside(ask.by, "model", "operation")
-        return contributors.means(figure, ask.by, ask.window, cause, counted, calls, dimension)
+def _means(counted: str, calls: str, dimension: Dimension) -> _ContributorsOf:
+    def of(params: QuantityParams, series: RecordedSeries) -> Contributors | None:
+        cause = first_beside(params.by, "model", "operation")
+        return contributors.means(series, params.by, params.window, cause, counted, calls, dimension)
 
     return of
 
@@ -50,20 +53,20 @@ _LATENCY_COUNT = f"{catalog.LATENCY.name}_count"
 _LATENCY_BUCKET = f"{catalog.LATENCY.name}_bucket"
 
 
-def daily_spend(by: Split) -> Figure:
+def daily_spend(by: Split) -> RecordedSeries:
     """Today's spend; that of users comes from a gauge of its own."""
     metric = catalog.USER_SPEND_TODAY if by == USER else catalog.SPEND_TODAY
     return spend(metric.name, by, "day")
 
 
-def daily_limit(by: Split) -> Figure:
+def daily_limit(by: Split) -> RecordedSeries:
     """The team's daily limit, or each user's."""
     if by == USER:
         return limit(catalog.USER_DAILY_LIMIT.name, by, BUDGETS_ARE_READ)
     return limit(catalog.DAILY_LIMIT.name, by)
 
 
-def budget_utilization(by: Split) -> Figure:
+def budget_utilization(by: Split) -> RecordedSeries:
     """What part of the daily limit is spent, of the team or of each user."""
     return share(daily_spend(by), daily_limit(by), "ai_budget_utilization")
 
@@ -77,7 +80,7 @@ _ALL = (
         subject="Spend today",
         dimension=Dimension.MONEY,
         splits=(TOTAL, USER, OPERATION, MODEL),
-        figure=lambda ask: daily_spend(ask.by),
+        series=lambda params: daily_spend(params.by),
         dashboard="ai-cost",
         contributors=_spending(catalog.SPEND_TODAY, "day"),
         limits=("daily_limit",),
@@ -88,7 +91,7 @@ _ALL = (
         subject="Spend this month",
         dimension=Dimension.MONEY,
         splits=(TOTAL, OPERATION, MODEL),
-        figure=lambda ask: spend(catalog.SPEND_MONTH.name, ask.by, "month"),
+        series=lambda params: spend(catalog.SPEND_MONTH.name, params.by, "month"),
         dashboard="ai-cost",
         contributors=_spending(catalog.SPEND_MONTH, "month"),
         limits=("monthly_limit",),
@@ -99,7 +102,7 @@ _ALL = (
         subject="Projected spend of today",
         dimension=Dimension.MONEY,
         splits=(TOTAL, OPERATION, MODEL),
-        figure=lambda ask: projection(catalog.SPEND_TODAY.name, ask.by),
+        series=lambda params: projection(catalog.SPEND_TODAY.name, params.by),
         dashboard="ai-cost",
         contributors=_spending(catalog.SPEND_TODAY, "day"),
         limits=("daily_limit",),
@@ -110,7 +113,7 @@ _ALL = (
         subject="Share of the daily limit spent",
         dimension=Dimension.RATIO,
         splits=(TOTAL, USER),
-        figure=lambda ask: budget_utilization(ask.by),
+        series=lambda params: budget_utilization(params.by),
         dashboard="ai-cost",
         contributors=_spending(catalog.SPEND_TODAY, "day"),
         is_spend=True,
@@ -120,7 +123,7 @@ _ALL = (
         subject="Daily limit",
         dimension=Dimension.MONEY,
         splits=(TOTAL, USER),
-        figure=lambda ask: daily_limit(ask.by),
+        series=lambda params: daily_limit(params.by),
         dashboard="ai-cost",
     ),
     Quantity(
@@ -128,7 +131,7 @@ _ALL = (
         subject="Monthly limit",
         dimension=Dimension.MONEY,
         splits=(TOTAL,),
-        figure=lambda ask: limit(catalog.MONTHLY_LIMIT.name, ask.by),
+        series=lambda params: limit(catalog.MONTHLY_LIMIT.name, params.by),
         dashboard="ai-cost",
     ),
     Quantity(
@@ -136,12 +139,10 @@ _ALL = (
         subject="Error rate",
         dimension=Dimension.RATIO,
         splits=(OPERATION, MODEL, BOTH, TOTAL),
-        figure=lambda ask: ratio(
+        series=lambda params: ratio(
             catalog.FAILURES.name,
             catalog.OPERATIONS.name,
-            ask.by,
-            ask.window,
-            ask.min_operations,
+            params,
             "ai_operation_failures_per_operation:ratio",
             share=True,
             all_failed=True,
@@ -160,8 +161,11 @@ _ALL = (
         subject="Average latency",
         dimension=Dimension.DURATION,
         splits=(OPERATION, MODEL, BOTH, TOTAL),
-        figure=lambda ask: ratio(
-            _LATENCY_SUM, _LATENCY_COUNT, ask.by, ask.window, ask.min_operations, "ai_operation_latency_seconds:mean"
+        series=lambda params: ratio(
+            _LATENCY_SUM,
+            _LATENCY_COUNT,
+            params,
+            "ai_operation_latency_seconds:mean",
         ),
         dashboard="ai-performance",
         contributors=_means(_LATENCY_SUM, _LATENCY_COUNT, Dimension.DURATION),
@@ -175,13 +179,11 @@ _ALL = (
         subject="95th percentile of latency",
         dimension=Dimension.DURATION,
         splits=(OPERATION, MODEL, BOTH, TOTAL),
-        figure=lambda ask: quantile(
+        series=lambda params: quantile(
             0.95,
             _LATENCY_BUCKET,
             _LATENCY_COUNT,
-            ask.by,
-            ask.window,
-            ask.min_operations,
+            params,
             "ai_operation_latency_seconds:p95_",
         ),
         dashboard="ai-performance",
@@ -197,13 +199,11 @@ _ALL = (
         subject="Median response time",
         dimension=Dimension.DURATION,
         splits=(MODEL,),
-        figure=lambda ask: quantile(
+        series=lambda params: quantile(
             0.5,
             _LATENCY_BUCKET,
             _LATENCY_COUNT,
-            ask.by,
-            ask.window,
-            ask.min_operations,
+            params,
             "ai_operation_latency_seconds:p50_",
         ),
         dashboard="ai-performance",
@@ -220,7 +220,7 @@ _ALL = (
         subject="Timeout",
         dimension=Dimension.DURATION,
         splits=(MODEL,),
-        figure=lambda _: MODEL_TIMEOUTS,
+        series=lambda _: MODEL_TIMEOUTS,
         dashboard="ai-performance",
     ),
     Quantity(
@@ -228,12 +228,10 @@ _ALL = (
         subject="Cost per operation",
         dimension=Dimension.MONEY,
         splits=(OPERATION, MODEL, BOTH, TOTAL),
-        figure=lambda ask: ratio(
+        series=lambda params: ratio(
             catalog.COST.name,
             catalog.OPERATIONS.name,
-            ask.by,
-            ask.window,
-            ask.min_operations,
+            params,
             "ai_operation_cost_usd_per_operation:ratio",
         ),
         dashboard="ai-performance",
@@ -247,7 +245,7 @@ _ALL = (
         subject="Operations in the last hour",
         dimension=Dimension.COUNT,
         splits=(TOTAL, OPERATION, MODEL, BOTH),
-        figure=lambda ask: hourly(catalog.OPERATIONS.name, ask.by),
+        series=lambda params: hourly(catalog.OPERATIONS.name, params.by),
         dashboard="ai-cost",
         contributors=_counts(catalog.OPERATIONS.name, "operation", "model"),
         for_=_RATIO_FOR,
@@ -258,9 +256,9 @@ _ALL = (
         subject="Operations in progress",
         dimension=Dimension.COUNT,
         splits=(TOTAL, ("status",)),
-        figure=lambda ask: gauge(catalog.IN_PROGRESS.name, ask.by),
+        series=lambda params: gauge(catalog.IN_PROGRESS.name, params.by),
         dashboard="ai-health",
-        contributors=lambda ask, _: contributors.present(catalog.IN_PROGRESS, ask.by),
+        contributors=lambda params, _: contributors.present(catalog.IN_PROGRESS, params.by),
         for_=300,
         keep_firing_for=_RATIO_KEEP,
     ),

@@ -1,12 +1,12 @@
 """Figures that are one increase by another, or a quantile of increases: guarded, and wider where calls are few."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from alert_rules.model.conventions import WIDE_WINDOW, duration
-from alert_rules.model.quantities import Figure, Recording, Tally
+from alert_rules.model.quantities import QuantityParams, RecordedSeries, Recording, Tally
 from alert_rules.quantities.promql import promql
-from alert_rules.quantities.recordings import held, increase, level, read_throughout, wider
+from alert_rules.quantities.recordings import increase, level, read_throughout, while_unreadable, wider
 
 ALL_FAILED_FROM = 5
 """So many calls without one that went well are an outage, whatever minimum the author set."""
@@ -18,90 +18,93 @@ NO_SUCCESS_WINDOWS = 3
 """So many windows on end must be without a success."""
 
 
+@dataclass(frozen=True)
+class _Span:
+    """A window that a figure may be taken over, with the records of what is counted in it."""
+
+    seconds: int
+    calls: tuple[Recording, ...]
+    counted: tuple[Recording, ...]
+
+    def tally(self, q: float | None = None, min_operations: int = 1) -> Tally:
+        return Tally(self.seconds, self.calls[-1].name, self.counted[-1].name, q, min_operations)
+
+    @property
+    def recordings(self) -> tuple[Recording, ...]:
+        return (*self.counted, *self.calls)
+
+
 def ratio(
-    above: str,
-    below: str,
-    by: tuple[str, ...],
-    window: int,
-    least: int,
-    record: str,
-    *,
-    share: bool = False,
-    all_failed: bool = False,
-) -> Figure:
-    """`above` per `below`, counters both, over the window, or over an hour where the window has fewer than `least`.
+    above: str, below: str, params: QuantityParams, record: str, *, share: bool = False, all_failed: bool = False
+) -> RecordedSeries:
+    """`above` per `below`, counters both, over the window, or over an hour where the window has too few calls.
 
     With `share`, `above` are some of the calls that `below` are. With `all_failed`, five or more that all count above
     are enough in either window.
     """
-    name = f"{level(by)}:{record}{duration(window)}_min{least}"
-    spans: list[_Span] = []
-    for span in wider(window):
-        counted, per = increase(above, by, span), increase(below, by, span)
-        names = {"above": counted[-1].name, "below": per[-1].name}
-        enough = [promql("$below >= $least", least=least, **names)]
-        if all_failed and least > ALL_FAILED_FROM:
-            enough.append(promql("$above / ($below >= $few) >= 1", few=ALL_FAILED_FROM, **names))
-        spans.append(_Span(span, tuple(enough), per, counted))
-    chosen = _window_used(name, spans)
-    calls = _used(f"{name}_calls", chosen, {span.seconds: span.calls[-1].name for span in spans})
-    numerator = _used(f"{name}_numerator", chosen, {span.seconds: span.counted[-1].name for span in spans})
+
+    def span(seconds: int) -> _Span:
+        return _Span(seconds, increase(below, params.by, seconds), increase(above, params.by, seconds))
+
+    def enough(tally: Tally) -> Iterator[str]:
+        yield promql("$below >= $enough", below=tally.calls, enough=params.min_operations)
+        if all_failed and params.min_operations > ALL_FAILED_FROM:
+            names = {"above": tally.counted, "below": tally.calls}
+            yield promql("$above / ($below >= $few) >= 1", few=ALL_FAILED_FROM, **names)
+
+    name = _name(params, record)
+    spans = [span(seconds) for seconds in wider(params.window)]
+    tallies = tuple(span.tally() for span in spans)
+    chosen = _window_used(name, tallies, enough)
+    calls = _used(f"{name}_calls", chosen, {tally.seconds: tally.calls for tally in tallies})
+    numerator = _used(f"{name}_numerator", chosen, {tally.seconds: tally.counted for tally in tallies})
     value = Recording(name, promql("$above / ($below > 0)", above=numerator.name, below=calls.name))
-    tallies = tuple(Tally(span.seconds, span.calls[-1].name, span.counted[-1].name) for span in spans)
-    figure = _held(value, by, spans, tallies, chosen, calls, numerator)
-    figure = replace(figure, outage=ALL_FAILED_FROM if all_failed else 0, is_share=share)
-    return _with_recent(figure, window, lambda span: (increase(below, by, span), increase(above, by, span)), least)
+    series = _with_counts(value, params.by, spans, chosen, calls, numerator)
+    series = replace(series, tallies=tallies, outage=ALL_FAILED_FROM if all_failed else 0, is_share=share)
+    return _with_recent(series, params, span)
 
 
-def quantile(q: float, buckets: str, calls: str, by: tuple[str, ...], window: int, least: int, record: str) -> Figure:
-    """A quantile of a histogram over the window, or over an hour where the window has fewer than `least` calls."""
-    name = f"{level(by)}:{record}{duration(window)}_min{least}"
-    spans: list[_Span] = []
-    for span in wider(window):
-        per, counted = increase(calls, by, span), increase(buckets, (*by, "le"), span)
-        spans.append(_Span(span, (promql("$calls >= $least", calls=per[-1].name, least=least),), per, counted))
-    chosen = _window_used(name, spans)
-    used = _used(f"{name}_calls", chosen, {span.seconds: span.calls[-1].name for span in spans})
-    quantiles = {
-        span.seconds: promql("histogram_quantile($q, $buckets)", q=q, buckets=span.counted[-1].name) for span in spans
-    }
-    tallies = tuple(Tally(span.seconds, span.calls[-1].name, span.counted[-1].name, q, least) for span in spans)
-    figure = _held(_used(name, chosen, quantiles), by, spans, tallies, chosen, used)
-    return _with_recent(
-        figure, window, lambda span: (increase(calls, by, span), increase(buckets, (*by, "le"), span)), least, q
-    )
+def quantile(q: float, buckets: str, calls: str, params: QuantityParams, record: str) -> RecordedSeries:
+    """A quantile of a histogram over the window, or over an hour where the window has too few calls."""
+
+    def span(seconds: int) -> _Span:
+        return _Span(seconds, increase(calls, params.by, seconds), increase(buckets, (*params.by, "le"), seconds))
+
+    def enough(tally: Tally) -> Iterator[str]:
+        yield promql("$calls >= $enough", calls=tally.calls, enough=params.min_operations)
+
+    name = _name(params, record)
+    spans = [span(seconds) for seconds in wider(params.window)]
+    tallies = tuple(span.tally(q, params.min_operations) for span in spans)
+    chosen = _window_used(name, tallies, enough)
+    used = _used(f"{name}_calls", chosen, {tally.seconds: tally.calls for tally in tallies})
+    quantiles = {t.seconds: promql("histogram_quantile($q, $buckets)", q=q, buckets=t.counted) for t in tallies}
+    series = _with_counts(_used(name, chosen, quantiles), params.by, spans, chosen, used)
+    return _with_recent(replace(series, tallies=tallies), params, span, q)
 
 
-_Counts = Callable[[int], tuple[tuple[Recording, ...], tuple[Recording, ...]]]
+def _name(params: QuantityParams, record: str) -> str:
+    return f"{level(params.by)}:{record}{duration(params.window)}_min{params.min_operations}"
 
 
-def _with_recent(figure: Figure, window: int, counts: _Counts, least: int, q: float | None = None) -> Figure:
+def _with_recent(
+    series: RecordedSeries, params: QuantityParams, span: Callable[[int], _Span], q: float | None = None
+) -> RecordedSeries:
     """The figure with the tally of the last two windows, by which rules tell that what was wrong is over."""
-    recent = RECENT_WINDOWS * window
-    if recent >= WIDE_WINDOW:
-        return figure
-    calls, counted = counts(recent)
-    tally = Tally(recent, calls[-1].name, counted[-1].name, q, least)
-    return replace(figure, recent=tally, recent_recordings=(*counted, *calls))
+    seconds = RECENT_WINDOWS * params.window
+    if seconds >= WIDE_WINDOW:
+        return series
+    recent = span(seconds)
+    return replace(series, recent=recent.tally(q, params.min_operations), recent_recordings=recent.recordings)
 
 
-@dataclass(frozen=True)
-class _Span:
-    """A window that a figure may be taken over: when its calls are enough, any of `enough`, and what is counted."""
-
-    seconds: int
-    enough: tuple[str, ...]
-    calls: tuple[Recording, ...]
-    counted: tuple[Recording, ...]
-
-
-def _window_used(name: str, spans: Sequence[_Span]) -> Recording:
+def _window_used(name: str, tallies: Iterable[Tally], enough: Callable[[Tally], Iterator[str]]) -> Recording:
     """Which window a figure is taken over, in seconds: the first that has calls enough. Nothing where none has."""
-    choices = [
-        promql("($enough) * 0 + $seconds", enough=enough, seconds=span.seconds)
-        for span in spans
-        for enough in span.enough
-    ]
+    choices = (
+        promql("($enough) * 0 + $seconds", enough=condition, seconds=tally.seconds)
+        for tally in tallies
+        for condition in enough(tally)
+    )
     return Recording(f"{name}_window", " or ".join(choices))
 
 
@@ -116,52 +119,50 @@ def _used(name: str, chosen: Recording, by_window: Mapping[int, str]) -> Recordi
     return Recording(name, promql(" or ".join(choices)))
 
 
-def _held(
+def _with_counts(
     value: Recording,
     by: tuple[str, ...],
     spans: Sequence[_Span],
-    tallies: tuple[Tally, ...],
     chosen: Recording,
     calls: Recording,
     numerator: Recording | None = None,
-) -> Figure:
-    """The figure with the counts that it is made of, each held as long as the value is."""
+) -> RecordedSeries:
+    """The figure with the counts that it is made of, each kept as long as the value is."""
     known = read_throughout(spans[-1].seconds).name
     counts = (chosen, calls) if numerator is None else (chosen, calls, numerator)
-    kept = [held(count, by, (), known) for count in counts]
-    increases = tuple(record for span in spans for record in (*span.counted, *span.calls))
-    figure = held(value, by, (*increases, *counts), known)
+    kept = [while_unreadable(count, by, (), known) for count in counts]
+    increases = tuple(record for span in spans for record in span.recordings)
+    series = while_unreadable(value, by, (*increases, *counts), known)
     return replace(
-        figure,
-        recordings=(*figure.recordings, *(count.recordings[-1] for count in kept)),
-        window=kept[0].held,
-        calls=kept[1].held,
-        numerator="" if numerator is None else kept[2].held,
-        tallies=tallies,
+        series,
+        recordings=(*series.recordings, *(count.recordings[-1] for count in kept)),
+        window=kept[0].while_unreadable,
+        calls=kept[1].while_unreadable,
+        numerator="" if numerator is None else kept[2].while_unreadable,
     )
 
 
-def hourly(metric: str, by: tuple[str, ...]) -> Figure:
+def hourly(metric: str, by: tuple[str, ...]) -> RecordedSeries:
     """What a counter rose by in a whole hour; nothing before the log has been read for so long."""
     readable, risen = increase(metric, by, 3600)
     whole = promql("$risen and on (job) $LOG_UP offset 1h == 1", risen=risen.name)
     value = Recording(f"{level(by)}:{metric.removesuffix('_total')}:hour", whole)
-    return held(value, by, (readable, risen), readable.name)
+    return while_unreadable(value, by, (readable, risen), readable.name)
 
 
-def without_success(calls: str, by_model: str, window: int, least: int) -> Figure:
-    """Calls of models that had `least` or more in three windows, and not one success, by the time of the last one."""
+def without_success(calls: str, by_model: str, window: int, min_operations: int) -> RecordedSeries:
+    """Calls of models that had enough of them in three windows, and not one success, by the time of the last one."""
     span = NO_SUCCESS_WINDOWS * window
     readable, counted = increase(calls, (by_model,), span)
     expr = promql(
         """
-        $calls >= $least
+        $calls >= $min_operations
           unless on (job, model) $MODEL_LAST_SUCCESS > time() - $span
         """,
         calls=counted.name,
-        least=least,
+        min_operations=min_operations,
         span=span,
     )
-    value = Recording(f"job_model:ai_operations_without_success:increase{duration(span)}_min{least}", expr)
-    figure = held(value, (by_model,), (readable, counted), readable.name)
-    return replace(figure, calls=figure.held)
+    value = Recording(f"job_model:ai_operations_without_success:increase{duration(span)}_min{min_operations}", expr)
+    series = while_unreadable(value, (by_model,), (readable, counted), readable.name)
+    return replace(series, calls=series.while_unreadable)

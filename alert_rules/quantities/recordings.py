@@ -3,32 +3,32 @@
 from collections.abc import Sequence
 
 from alert_rules.model.conventions import WIDE_WINDOW, duration
-from alert_rules.model.quantities import JOB_LABEL, Figure, Recording
+from alert_rules.model.quantities import JOB_LABEL, RecordedSeries, Recording
 from alert_rules.quantities.promql import day_projected, highest_replica, promql
 from exporter import catalog
 
 
-def for_alert(figure: Figure, firing: str) -> str:
+def for_alert(series: RecordedSeries, firing: str) -> str:
     """The expression to compare; `firing` selects the alert's own `ALERTS` series."""
-    if not figure.held:
-        return figure.value
-    template = "($value or ($held and on ($labels) $firing))"
-    if figure.window:
-        template = "($value or ($held and on ($labels) $firing) or $unknown)"
-    names = {"value": figure.value, "held": figure.held, "labels": figure.labels, "firing": firing}
-    return promql(template, unknown=unknown(figure, firing), **names)
+    if not series.while_unreadable:
+        return series.value
+    template = "($value or ($while_unreadable and on ($labels) $firing))"
+    if series.window:
+        template = "($value or ($while_unreadable and on ($labels) $firing) or $unknown)"
+    names = {"value": series.value, "held": series.while_unreadable, "labels": series.labels, "firing": firing}
+    return promql(template, unknown=unknown(series, firing), **names)
 
 
-def unknown(figure: Figure, firing: str) -> str:
+def unknown(series: RecordedSeries, firing: str) -> str:
     """What fires on for one evaluation when there are too few calls for a figure any more, with its last value.
 
     Annotations change only while the expression has an answer: this one lets them say how the alert ends.
     """
     return promql(
-        "(last_over_time($value[90s]) and on ($labels) $firing unless $held)",
-        value=figure.value,
-        held=figure.held,
-        labels=figure.labels,
+        "(last_over_time($value[90s]) and on ($labels) $firing unless $while_unreadable)",
+        value=series.value,
+        while_unreadable=series.while_unreadable,
+        labels=series.labels,
         firing=firing,
     )
 
@@ -45,7 +45,7 @@ BUDGETS_ARE_READ = promql('($COLLECTOR_SUCCESS{collector="budgets"} == 1 and on 
 """The replicas that show limits now; none does while it catches up, though it reads them."""
 
 
-def spend(metric: str, by: tuple[str, ...], window: str) -> Figure:
+def spend(metric: str, by: tuple[str, ...], window: str) -> RecordedSeries:
     """Money of the present calendar `window` (day or month), summed within a replica, the highest of all replicas.
 
     While no replica reads the log, the last figure stands until the end of the window that it is of.
@@ -56,10 +56,10 @@ def spend(metric: str, by: tuple[str, ...], window: str) -> Figure:
     if set(by) != set(catalog.ALL[metric].labels):
         present = promql("sum by (job, instance$by) ($present)", by, present=present)
     read = promql("max by (job$by) ($present)", by, present=present)
-    return _carried(Recording(f"{level(by)}:{metric}:sum", read), by, window_end(window))
+    return _last_known(Recording(f"{level(by)}:{metric}:sum", read), by, window_end(window))
 
 
-def projection(metric: str, by: tuple[str, ...]) -> Figure:
+def projection(metric: str, by: tuple[str, ...]) -> RecordedSeries:
     """The day's spend at its end if it goes on at the day's average pace; none in the day's first two hours.
 
     The windows of day and month are paired by their label until one condition keeps the day that goes on.
@@ -79,10 +79,10 @@ def projection(metric: str, by: tuple[str, ...]) -> Figure:
         many="group_left ()" if by else "",
         projected=day_projected(catalog.WINDOW_START.name, catalog.WINDOW_END.name),
     )
-    return _carried(Recording(f"{level(by)}:{metric}:projected", read), by, window_end("day"))
+    return _last_known(Recording(f"{level(by)}:{metric}:projected", read), by, window_end("day"))
 
 
-def unlisted_users(spent: Figure, allowed: Figure) -> Figure:
+def unlisted_users(spent: RecordedSeries, allowed: RecordedSeries) -> RecordedSeries:
     """How many users are over their daily limit without a series of their own; `spent` and `allowed` are by user."""
     listed = Recording(
         "job:ai_budget_users:listed",
@@ -113,14 +113,16 @@ def unlisted_users(spent: Figure, allowed: Figure) -> Figure:
         " > time()",
         BUDGETS_ARE_READ,
     )
-    carried = f"{unlisted.name}_carried"
+    last_known = f"{unlisted.name}_carried"
     # the end goes by the same table: where it is kept, so is the count
-    kept = promql("$live or ($carried and $end)", live=unlisted.name, carried=carried, end=end[-1].name)
+    kept = promql("$live or ($last_known and $end)", live=unlisted.name, last_known=last_known, end=end[-1].name)
     needed = (*spent.recordings, *allowed.recordings, listed, exceeded, day[0], unlisted, *end)
-    return Figure(carried, (), (*needed, Recording(carried, kept)), ends=end[-1].name, live=unlisted.name)
+    return RecordedSeries(
+        last_known, (), (*needed, Recording(last_known, kept)), window_end=end[-1].name, live=unlisted.name
+    )
 
 
-def spend_without_limit() -> Figure:
+def spend_without_limit() -> RecordedSeries:
     """Today's spend of each user who has no daily limit, where others have one; of those that are users at all.
 
     It asks replicas that know the budgets. While none does, what was known stands until the end of its day.
@@ -148,15 +150,15 @@ def spend_without_limit() -> Figure:
         " > time()",
         BUDGETS_ARE_READ,
     )
-    carried = f"{live.name}_carried"
+    last_known = f"{live.name}_carried"
     kept = promql(
-        "$live or ($carried and on (job) $end unless on (job) $known)",
+        "$live or ($last_known and on (job) $end unless on (job) $known)",
         live=live.name,
-        carried=carried,
+        last_known=last_known,
         end=end[-1].name,
         known=BUDGETS_ARE_READ,
     )
-    return Figure(carried, ("user",), (live, *end, Recording(carried, kept)), ends=end[-1].name)
+    return RecordedSeries(last_known, ("user",), (live, *end, Recording(last_known, kept)), window_end=end[-1].name)
 
 
 def window_end(window: str) -> tuple[Recording, Recording]:
@@ -176,39 +178,43 @@ def _kept(live: Recording, condition: str, known: str) -> tuple[Recording, Recor
     return live, Recording(name, promql(template, live=live.name, name=name, known=known))
 
 
-def _carried(live: Recording, by: tuple[str, ...], end: tuple[Recording, Recording]) -> Figure:
+def _last_known(live: Recording, by: tuple[str, ...], end: tuple[Recording, Recording]) -> RecordedSeries:
     """Money of a window: carried until it ends."""
-    ends = end[-1].name
+    window_end = end[-1].name
     matching = "on (job) " if by else ""
-    kept = _kept(live, f" and {matching}{ends}", LOG_IS_READ)
-    return Figure(kept[-1].name, by, (*end, *kept), ends=ends, live=live.name)
+    kept = _kept(live, f" and {matching}{window_end}", LOG_IS_READ)
+    return RecordedSeries(kept[-1].name, by, (*end, *kept), window_end=window_end, live=live.name)
 
 
-def limit(metric: str, by: tuple[str, ...], known: str = LOG_IS_READ) -> Figure:
+def limit(metric: str, by: tuple[str, ...], known: str = LOG_IS_READ) -> RecordedSeries:
     """A limit or a timeout: the lowest that a replica knows, the last one while `known` does not answer."""
     live = Recording(f"{level(by)}:{metric}:min", promql("min by (job$by) ($metric)", by, metric=metric))
     kept = _kept(live, "", known)
-    return Figure(kept[-1].name, by, kept, live=live.name)
+    return RecordedSeries(kept[-1].name, by, kept, live=live.name)
 
 
-def share(spent: Figure, allowed: Figure, name: str) -> Figure:
+def share(spent: RecordedSeries, allowed: RecordedSeries, name: str) -> RecordedSeries:
     """What part of a limit is spent, for the same labels; nothing where the limit is 0."""
     expr = promql("$spent / ($allowed > 0)", spent=spent.value, allowed=allowed.value)
     part = Recording(f"{level(spent.by)}:{name}:ratio", expr)
-    return Figure(part.name, spent.by, (*spent.recordings, *allowed.recordings, part), ends=spent.ends)
+    return RecordedSeries(
+        part.name, spent.by, (*spent.recordings, *allowed.recordings, part), window_end=spent.window_end
+    )
 
 
-def gauge(metric: str, by: tuple[str, ...]) -> Figure:
+def gauge(metric: str, by: tuple[str, ...]) -> RecordedSeries:
     """A gauge of the present moment, summed within a replica, the highest of all replicas."""
     live = Recording(f"{level(by)}:{metric}:sum", highest_replica(metric, by))
-    return held(live, by, (), LOG_IS_READ)
+    return while_unreadable(live, by, (), LOG_IS_READ)
 
 
-def held(value: Recording, by: tuple[str, ...], needed: tuple[Recording, ...], known: str) -> Figure:
+def while_unreadable(
+    value: Recording, by: tuple[str, ...], needed: tuple[Recording, ...], known: str
+) -> RecordedSeries:
     """A figure whose last value is held, for what is firing, until `known` answers for the job."""
     name = f"{value.name}_held"
     kept = promql("$value or ($name unless on (job) $known)", value=value.name, name=name, known=known)
-    return Figure(value.name, by, (*needed, value, Recording(name, kept)), held=name)
+    return RecordedSeries(value.name, by, (*needed, value, Recording(name, kept)), while_unreadable=name)
 
 
 def known_jobs() -> Recording:

@@ -10,12 +10,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alert_rules.compiler.certainty import Z_WINDOW, Bound, certainly
+from alert_rules.compiler.certainty import Z_WINDOW, Threshold, certainly
 from alert_rules.compiler.thresholds import ALERTS_FILE
 from alert_rules.language.channels import load_channels
 from alert_rules.language.loading import Alerts, parse_alerts
 from alert_rules.model.errors import RulesError
-from alert_rules.model.quantities import Figure, Tally
+from alert_rules.model.quantities import RecordedSeries, Tally
 from alert_rules.output.building import compiled
 from alert_rules.output.writer import rules_text
 from bench import certainty as bench
@@ -52,8 +52,8 @@ def wilson(failed: int, calls: int, z: float) -> float:
 def test_the_rule_is_wilsons_lower_bound(calls: int, part: float, threshold: float) -> None:
     failed = round(part * calls)
     tally = Tally(300, "calls", "failed")
-    figure = Figure("share", (), tallies=(tally,), is_share=True)
-    expr = certainly(figure, ">", Bound(str(threshold), number=threshold))
+    figure = RecordedSeries("share", (), tallies=(tally,), is_share=True)
+    expr = certainly(figure, ">", Threshold(str(threshold), number=threshold))
     found = re.fullmatch(r"failed > (\S+) \* calls \+ (\S+) \* calls \^ 0\.5", expr)
     assert found
     bound = wilson(failed, calls, Z_WINDOW)
