@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from alert_rules.compiler.compiling import check_alert, condition_of
 from alert_rules.compiler.resolving import SemanticError, known_quantity
-from alert_rules.language.loading import FormError, form_errors
+from alert_rules.language.form_errors import FormError
+from alert_rules.language.loading import alerts_errors
 from alert_rules.language.spec import AlertsFile, AlertSpec
 from alert_rules.model.dimensions import THRESHOLDS
 from alert_rules.model.errors import RulesError
@@ -51,7 +52,7 @@ def _checked(data: dict[str, Any], channels: Collection[str]) -> tuple[AlertSpec
         # JSON has types of its own: a number in quotes is an error there, and not in YAML.
         (spec,) = AlertsFile.model_validate({"alerts": [data]}, strict=True).alerts
     except ValidationError as error:
-        errors = [_of_setting(each) for each in form_errors(error)]
+        errors = [_of_setting(each) for each in alerts_errors(error)]
         if all(name != "type" for name, *_ in errors):
             errors += _unknown_type(data)
         # unknown settings first, and then in the order of the settings

@@ -79,7 +79,13 @@ def _beyond(
 ) -> str:
     """Whether what is counted is `z` deviations past the bound, in a direction, as the operator compares."""
     sign = "+" if direction.startswith(">") else "-"
-    names = {"above": tally.counted, "calls": tally.calls, "operator": operator, "sign": sign, "bound": threshold.value}
+    names = {
+        "above": tally.counted,
+        "calls": tally.calls,
+        "operator": operator,
+        "sign": sign,
+        "threshold": threshold.value,
+    }
     if series.is_share:
         assert threshold.number is not None  # noqa: S101 - shares are compared with amounts
         margin = margin_of_share(threshold.number, z)
@@ -126,7 +132,12 @@ def judged(series: RecordedSeries, operator: Operator, threshold: Threshold, fir
     """
     if _is_never_in_doubt(series, threshold):
         return for_alert(series, firing)
-    names = {"value": series.value, "held": series.while_unreadable, "labels": series.labels, "firing": firing}
+    names = {
+        "value": series.value,
+        "while_unreadable": series.while_unreadable,
+        "labels": series.labels,
+        "firing": firing,
+    }
     names["unknown"] = unknown(series, firing)
     if series.recent is None:
         template = "(($value and ($certain)) or ($while_unreadable and on ($labels) $firing) or $unknown)"

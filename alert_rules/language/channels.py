@@ -1,13 +1,14 @@
 """Where alerts can be sent: the channels of `channels.yaml`, checked."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
+from alert_rules.language.form_errors import form_errors
 from alert_rules.language.source import Source, read_source
 from alert_rules.model.conventions import CHANNEL_NAME
 from alert_rules.model.errors import RulesError, wrong
@@ -21,15 +22,19 @@ SECRETS_FOLDER = "/etc/alertmanager/secrets"
 _USERNAMES_REFUSED = ("discord", "clyde")
 
 
+def _error(hint: str) -> PydanticCustomError:
+    return PydanticCustomError("setting", "{hint}", {"hint": hint})
+
+
 def _absolute(value: str) -> str:
     if not value.startswith("/") or "://" in value:
-        raise PydanticCustomError("file", "write the absolute path of a file, as Alertmanager sees it; never the URL")
+        raise _error("write the absolute path of a file, as Alertmanager sees it; never the URL")
     return value
 
 
 def _username(value: str) -> str:
     if any(word in value.lower() for word in _USERNAMES_REFUSED):
-        raise PydanticCustomError("username", "write a name without “discord” or “clyde”: Discord refuses those")
+        raise _error("write a name without “discord” or “clyde”: Discord refuses those")
     return value
 
 
@@ -108,10 +113,10 @@ def channels_from(source: Source) -> Channels:
     try:
         file = _ChannelsFile.model_validate(source.document.data)
     except ValidationError as error:
-        problems = [_problem(detail, where) for detail in error.errors(include_url=False)]
+        found = form_errors(error, _SETTINGS, _HINTS, texts=False)
+        problems = [f"{where(e.path)}: {_dotted(e.path)}: {e.found} — {e.hint}" for e in found]
         raise RulesError(dict.fromkeys(problems)) from None
-    taken = [name for name in (FAILURES, HEARTBEAT) if name in file.channels]
-    if taken:
+    if taken := [name for name in (FAILURES, HEARTBEAT) if name in file.channels]:
         raise RulesError(
             f"{where(('channels', name))}: channels.{name}: taken by the receiver of that name — call it otherwise"
             for name in taken
@@ -131,6 +136,16 @@ def secret_file_name(channel: str) -> str:
     return f"{channel}_webhook_url"
 
 
+def _dotted(path: SettingPath) -> str:
+    return ".".join(map(str, path)) or "the file"
+
+
+_SETTINGS: Mapping[SettingPath, type[BaseModel]] = {
+    (): _ChannelsFile,
+    ("channels", "*"): DiscordChannel,
+    (FAILURES,): Webhook,
+    (HEARTBEAT,): Webhook,
+}
 _HINTS = {
     "missing": "set it",
     "model_type": "write a mapping, one 'name: value' a line",
@@ -139,52 +154,6 @@ _HINTS = {
     "string_type": "write a text",
     "string_too_short": "write a text, or leave the setting out",
     "string_too_long": "write at most {max_length} characters",
+    "string_pattern_mismatch": "write small letters, digits, - and _, at most 63, a letter or digit first",
     "literal_error": "write {expected}",
 }
-
-
-def _problem(detail: ErrorDetails, where: Callable[[SettingPath], str]) -> str:
-    # pydantic marks a bad key with a step of its own, which is in no file.
-    path: SettingPath = tuple(part for part in detail["loc"] if part != "[key]")
-    name = ".".join(map(str, path)) or "the file"
-    if detail["type"] == "extra_forbidden":
-        known = ", ".join(_known(path))
-        return f"{where(path)}: {name}: no such setting — known here: {known}"
-    if detail["type"] == "missing":
-        return f"{where(path)}: {name}: not set — {_hint(detail)}"
-    return f"{where(path)}: {name}: {_shown(detail)} — {_hint(detail)}"
-
-
-def _known(path: SettingPath) -> list[str]:
-    sections: Mapping[str, type[BaseModel]] = {"channels": DiscordChannel, FAILURES: Webhook, HEARTBEAT: Webhook}
-    section = _ChannelsFile if len(path) == 1 else sections[str(path[0])]
-    return list(section.model_fields)
-
-
-def _shown(detail: ErrorDetails) -> str:
-    # A URL written where a file's path belongs is a secret: a text is never repeated, save a name or a type.
-    value = detail["input"]
-    if detail["type"] == "string_pattern_mismatch":
-        return "not a channel's name"
-    if detail["type"] == "literal_error" and isinstance(value, str) and "/" not in value:
-        return repr(value[:40])
-    match value:
-        case None:
-            return "nothing"
-        case str():
-            return "a text (not shown)"
-        case list():
-            return "a list"
-        case dict():
-            return "a mapping" if value else "an empty mapping"
-        case _:
-            return f"{value}"
-
-
-def _hint(detail: ErrorDetails) -> str:
-    if detail["type"] in ("file", "username"):
-        return detail["msg"]
-    if detail["type"] == "string_pattern_mismatch":
-        return "write small letters, digits, - and _, at most 63, a letter or digit first"
-    template = _HINTS.get(detail["type"])
-    return template.format(**detail.get("ctx", {})) if template else "see docs/notifications.md"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import partial
 
 from alert_rules.model.conventions import WIDE_WINDOW
 from alert_rules.model.dimensions import Dimension
@@ -74,49 +75,51 @@ def budget_utilization(by: Split) -> RecordedSeries:
 MODEL_TIMEOUTS = limit(catalog.MODEL_TIMEOUT.name, MODEL)
 """The timeout of each model."""
 
+_of_money_spent = partial(
+    Quantity, dashboard="ai-cost", is_spend=True, contributors=_spending(catalog.SPEND_TODAY, "day")
+)
+_per_call = partial(
+    Quantity,
+    splits=(OPERATION, MODEL, BOTH, TOTAL),
+    dashboard="ai-performance",
+    # One failure of twenty is 5 %, and not above it: of fewer calls, one failure would be an alert.
+    min_operations=20,
+    for_=_RATIO_FOR,
+    keep_firing_for=_CALM_KEEP,
+)
+
 _ALL = (
-    Quantity(
+    _of_money_spent(
         name="daily_spend",
         subject="Spend today",
         dimension=Dimension.MONEY,
         splits=(TOTAL, USER, OPERATION, MODEL),
         series=lambda params: daily_spend(params.by),
-        dashboard="ai-cost",
-        contributors=_spending(catalog.SPEND_TODAY, "day"),
         limits=("daily_limit",),
-        is_spend=True,
     ),
-    Quantity(
+    _of_money_spent(
         name="monthly_spend",
         subject="Spend this month",
         dimension=Dimension.MONEY,
         splits=(TOTAL, OPERATION, MODEL),
         series=lambda params: spend(catalog.SPEND_MONTH.name, params.by, "month"),
-        dashboard="ai-cost",
         contributors=_spending(catalog.SPEND_MONTH, "month"),
         limits=("monthly_limit",),
-        is_spend=True,
     ),
-    Quantity(
+    _of_money_spent(
         name="projected_daily_spend",
         subject="Projected spend of today",
         dimension=Dimension.MONEY,
         splits=(TOTAL, OPERATION, MODEL),
         series=lambda params: projection(catalog.SPEND_TODAY.name, params.by),
-        dashboard="ai-cost",
-        contributors=_spending(catalog.SPEND_TODAY, "day"),
         limits=("daily_limit",),
-        is_spend=True,
     ),
-    Quantity(
+    _of_money_spent(
         name="budget_utilization",
         subject="Share of the daily limit spent",
         dimension=Dimension.RATIO,
         splits=(TOTAL, USER),
         series=lambda params: budget_utilization(params.by),
-        dashboard="ai-cost",
-        contributors=_spending(catalog.SPEND_TODAY, "day"),
-        is_spend=True,
     ),
     Quantity(
         name="daily_limit",
@@ -134,11 +137,10 @@ _ALL = (
         series=lambda params: limit(catalog.MONTHLY_LIMIT.name, params.by),
         dashboard="ai-cost",
     ),
-    Quantity(
+    _per_call(
         name="error_rate",
         subject="Error rate",
         dimension=Dimension.RATIO,
-        splits=(OPERATION, MODEL, BOTH, TOTAL),
         series=lambda params: ratio(
             catalog.FAILURES.name,
             catalog.OPERATIONS.name,
@@ -147,38 +149,27 @@ _ALL = (
             share=True,
             all_failed=True,
         ),
-        dashboard="ai-performance",
         contributors=_counts(catalog.FAILURES.name, "error_class"),
         highest=Decimal(1),
         why_highest="all calls failing is 100%",
-        # one failure of twenty is 5 %, and not above it: fewer calls would make one failure an alert
-        min_operations=20,
-        for_=_RATIO_FOR,
-        keep_firing_for=_CALM_KEEP,
     ),
-    Quantity(
+    _per_call(
         name="avg_latency",
         subject="Average latency",
         dimension=Dimension.DURATION,
-        splits=(OPERATION, MODEL, BOTH, TOTAL),
         series=lambda params: ratio(
             _LATENCY_SUM,
             _LATENCY_COUNT,
             params,
             "ai_operation_latency_seconds:mean",
         ),
-        dashboard="ai-performance",
         contributors=_means(_LATENCY_SUM, _LATENCY_COUNT, Dimension.DURATION),
         limits=("timeout",),
-        min_operations=20,
-        for_=_RATIO_FOR,
-        keep_firing_for=_CALM_KEEP,
     ),
-    Quantity(
+    _per_call(
         name="p95_latency",
         subject="95th percentile of latency",
         dimension=Dimension.DURATION,
-        splits=(OPERATION, MODEL, BOTH, TOTAL),
         series=lambda params: quantile(
             0.95,
             _LATENCY_BUCKET,
@@ -186,13 +177,9 @@ _ALL = (
             params,
             "ai_operation_latency_seconds:p95_",
         ),
-        dashboard="ai-performance",
         contributors=_means(_LATENCY_SUM, _LATENCY_COUNT, Dimension.DURATION),
         highest=Decimal(str(catalog.LATENCY.edges[-1])),
         why_highest="a quantile is never above the histogram's last edge",
-        min_operations=20,
-        for_=_RATIO_FOR,
-        keep_firing_for=_CALM_KEEP,
     ),
     Quantity(
         name="model_response_time",
@@ -223,22 +210,17 @@ _ALL = (
         series=lambda _: MODEL_TIMEOUTS,
         dashboard="ai-performance",
     ),
-    Quantity(
+    _per_call(
         name="cost_per_operation",
         subject="Cost per operation",
         dimension=Dimension.MONEY,
-        splits=(OPERATION, MODEL, BOTH, TOTAL),
         series=lambda params: ratio(
             catalog.COST.name,
             catalog.OPERATIONS.name,
             params,
             "ai_operation_cost_usd_per_operation:ratio",
         ),
-        dashboard="ai-performance",
         contributors=_means(catalog.COST.name, catalog.OPERATIONS.name, Dimension.MONEY),
-        min_operations=20,
-        for_=_RATIO_FOR,
-        keep_firing_for=_CALM_KEEP,
     ),
     Quantity(
         name="operations_per_hour",

@@ -15,7 +15,12 @@ def for_alert(series: RecordedSeries, firing: str) -> str:
     template = "($value or ($while_unreadable and on ($labels) $firing))"
     if series.window:
         template = "($value or ($while_unreadable and on ($labels) $firing) or $unknown)"
-    names = {"value": series.value, "held": series.while_unreadable, "labels": series.labels, "firing": firing}
+    names = {
+        "value": series.value,
+        "while_unreadable": series.while_unreadable,
+        "labels": series.labels,
+        "firing": firing,
+    }
     return promql(template, unknown=unknown(series, firing), **names)
 
 

@@ -47,9 +47,9 @@ def test_all_settings(tmp_path: Path) -> None:
         ("channels:\n  - discord\n", "1:1: channels: a list — write a mapping, one 'name: value' a line"),
         (
             "chanels:\n  a: {type: discord}\n",
-            "1:1: chanels: no such setting — known here: channels, failures, heartbeat",
+            "1:1: chanels: no such setting — did you mean channels?",
         ),
-        ("channels:\n  Ops: {type: discord}\n", "2:3: channels.Ops: not a channel's name — write small letters"),
+        ("channels:\n  Ops: {type: discord}\n", "2:3: channels.Ops: a text (not shown) — write small letters"),
         ("channels:\n  ops:\n", "2:3: channels.ops: nothing — write a mapping"),
         ("channels:\n  ops: {}\n", "2:3: channels.ops.type: not set — set it"),
         ("channels:\n  ops:\n    type: slack\n", "3:5: channels.ops.type: 'slack' — write 'discord'"),
