@@ -15,12 +15,12 @@ _log = logging.getLogger(__name__)
 _Mark = tuple[int, int, int] | None
 
 
-class LiveSettings:
+class ReloadingSettings:
     """The settings in force and their SSL context; to be used by one thread."""
 
     def __init__(self, path: Path | None, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Read the file, if there is one; ``interval`` seconds lie between looks. Raises ConfigError."""
-        self.settings = WebSettings()
+        self.current = WebSettings()
         self.context: ssl.SSLContext | None = None
         self._path = path
         self._interval = interval
@@ -62,11 +62,11 @@ class LiveSettings:
         self._marks = marks | _marks(named_files(file))
         self._keep_protection(file)
         self.context = build_context(file)
-        self.settings = file.settings
+        self.current = file.settings
 
     def _keep_protection(self, file: WebFile) -> None:
         # A file emptied by a full disk must not open the doors.
-        if not file.settings.model_fields_set and self.settings.model_fields_set:
+        if not file.settings.model_fields_set and self.current.model_fields_set:
             raise ConfigError([f"{file.path}: is empty now — restart to serve without TLS and passwords"])
 
     def _is_being_written(self, marks: dict[Path, _Mark]) -> bool:
