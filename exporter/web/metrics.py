@@ -4,9 +4,9 @@ import copy
 import gzip
 import logging
 import time
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
+from types import SimpleNamespace
 
 from prometheus_client.metrics_core import Metric
 
@@ -20,16 +20,6 @@ _log = logging.getLogger(__name__)
 _TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 _GRACE = 1.0  # seconds a scrape may be late before its client is told
 _GZIP_LEVEL = 5
-
-
-@dataclass(frozen=True)
-class _Families:
-    """As much of a registry as the encoders use."""
-
-    families: Collection[Metric]
-
-    def collect(self) -> Collection[Metric]:
-        return self.families
 
 
 @dataclass(frozen=True)
@@ -80,7 +70,7 @@ def _scrape(app: Application, deadline: float, names: frozenset[str], encoder: E
     families = tuple(app.scrape(max(0.1, deadline - time.monotonic())))
     if names:
         families = tuple(family for family in (_only(family, names) for family in families) if family.samples)
-    body = encoder(_Families(families))
+    body = encoder(SimpleNamespace(collect=lambda: families))  # as much of a registry as it uses
     return gzip.compress(body, _GZIP_LEVEL) if compress else body
 
 
