@@ -1,4 +1,4 @@
-"""Passwords: bcrypt runs outside the event loop, once per password, and right ones never wait behind guesses."""
+"""Check passwords with bcrypt outside of the event loop, each one once, so that guesses never block a right one."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""Every open connection and how long it may stay as it is."""
+"""The open connections, with a time limit for each stage."""
 
 import asyncio
 import resource

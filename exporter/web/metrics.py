@@ -1,4 +1,4 @@
-"""The metrics page: a scrape in a thread, encoded as the client likes it."""
+"""The metrics page: a scrape in a thread, in the format that the client prefers."""
 
 import copy
 import gzip
@@ -31,7 +31,7 @@ class MetricsPage:
     pool: BoundedPool
 
     async def answer(self, request: Request) -> Response:
-        """The metrics, or a plain sentence why there are none; HEAD gets the headers without a scrape."""
+        """The metrics, or one line on why there are none; HEAD gets the headers without a scrape."""
         encoder, content_type = choose_format(request.headers.get("Accept"))
         compress = accepts_gzip(request.headers.get("Accept-Encoding"))
         headers = {"Vary": "Accept, Accept-Encoding"}

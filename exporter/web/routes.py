@@ -1,4 +1,4 @@
-"""From a request to its response: who may ask, and what is where."""
+"""Answer requests: who has access, and what each path returns."""
 
 import logging
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class Router:
         self._limiter, self._probe_limiter = RateLimiter(), RateLimiter()
 
     async def answer(self, request: Request, settings: WebSettings) -> Response:
-        """The response under the settings of now."""
+        """The response under these settings."""
         try:
             refusal = await self._refusal(request, settings)
             return refusal or await self._page(request)

@@ -1,4 +1,4 @@
-"""The settings of the web configuration file, as the exporter-toolkit names them."""
+"""The settings of the web configuration file, under the names of Prometheus' exporter-toolkit."""
 
 import ipaddress
 import re

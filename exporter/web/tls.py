@@ -1,4 +1,4 @@
-"""From the TLS settings to an SSL context, refusing what Python's TLS cannot do."""
+"""Build an SSL context from the TLS settings; refuse what Python's TLS cannot do."""
 
 import os
 import ssl
