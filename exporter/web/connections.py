@@ -94,8 +94,8 @@ class Connections:
 
     async def close(self) -> None:
         """Close all at once."""
-        for connection in list(self._open):
-            await connection.close()
+        while self._open:
+            await next(iter(self._open)).close()
 
     def _move(self, connection: HTTP1ServerConnection, stage: Stage, seconds: float | None) -> None:
         state = self._open.get(connection)

@@ -1,5 +1,6 @@
 """From an accepted socket to a served connection."""
 
+import asyncio
 import socket
 from collections.abc import Iterable
 from typing import Any, cast
@@ -30,7 +31,9 @@ class Listener(HTTPServerConnectionDelegate):
         self._router = router
         self._connections = Connections(limits)
         self._parameters = HTTP1ConnectionParameters(
-            max_header_size=limits.header_bytes, max_body_size=limits.body_bytes
+            max_header_size=limits.header_bytes,
+            max_body_size=limits.body_bytes,
+            body_timeout=limits.header_timeout,
         )
         self._acceptors = [Acceptor(one, self._accept, self._connections.make_room) for one in sockets]
 
@@ -49,6 +52,7 @@ class Listener(HTTPServerConnectionDelegate):
         """Accept no more, drop what is under way, and close every connection."""
         for acceptor in self._acceptors:
             acceptor.stop()
+        await asyncio.sleep(0)  # what was accepted last gets into the table
         await self._connections.close()
 
     def _accept(self, accepted: socket.socket, address: Any) -> None:
