@@ -20,16 +20,12 @@ class Application(Protocol):
 
     def scrape(self, timeout: float) -> Iterable[Metric]:
         """The metric families of now; returns within about ``timeout`` seconds. May raise anything."""
-        ...
 
     def health(self) -> HealthStatus:
         """Whether the process works; a false answer asks for a restart."""
-        ...
 
     def readiness(self) -> HealthStatus:
         """Whether a scrape would tell the whole truth now."""
-        ...
 
     def status(self) -> Sequence[tuple[str, str]]:
         """Rows (name, value) for the landing page, already free of secrets."""
-        ...
