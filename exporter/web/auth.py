@@ -23,7 +23,6 @@ _LONGEST_HEADER = 4096  # characters; enough for any name and password
 _MOST_WAITERS = 4  # requests that wait for the same computation
 _SEEN_SECONDS = 120.0  # longer than scrape intervals, so that a returning scraper is known
 _BCRYPT_READS = 72  # bytes of a password; bcrypt never looked at more, and the library refuses longer ones
-_FILLER = "." * 31
 
 
 @dataclass
@@ -181,4 +180,4 @@ def _matches(password: bytes, hashed: str | None, most: int) -> bool:
 def _decoy(cost: int) -> bytes:
     """A well-formed hash of no known password."""
     salt = "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(21))
-    return f"$2b${cost:02}${salt}.{_FILLER}".encode()
+    return f"$2b${cost:02}${salt}.{'.' * 31}".encode()

@@ -48,8 +48,7 @@ class RequestHandler(HTTPMessageDelegate):
         """Take the head of the request, which is whole."""
         assert isinstance(start_line, RequestStartLine)  # noqa: S101 - a server gets no responses
         names = _alternative_names(self._connection.stream.socket)
-        network = str(self._exchange.context)
-        self._request = Request(start_line.method, start_line.path, headers, names, network)
+        self._request = Request(start_line.method, start_line.path, headers, names, str(self._exchange.context))
 
     def finish(self) -> None:
         """Have the request answered, which is whole."""

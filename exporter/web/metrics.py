@@ -4,6 +4,7 @@ import copy
 import gzip
 import logging
 import time
+import traceback
 from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
@@ -57,12 +58,11 @@ class MetricsPage:
 def describe(what: str, error: BaseException) -> str:
     """One line on an error: its class and place, but not its text, which may hold a secret."""
     kind = f"{type(error).__module__}.{type(error).__qualname__}"
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
+    frames = list(traceback.walk_tb(error.__traceback__))
+    if not frames:
         return f"{what}: {kind}"
-    return f"{what}: {kind} at {trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"
+    frame, line = frames[-1]
+    return f"{what}: {kind} at {frame.f_globals.get('__name__', '?')}:{line}"
 
 
 def _scrape(app: Application, deadline: float, names: frozenset[str], encoder: Encoder, compress: bool) -> bytes:

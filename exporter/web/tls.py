@@ -51,10 +51,8 @@ def build_context(file: WebFile) -> ssl.SSLContext | None:
     context.minimum_version = _VERSIONS[tls.min_version]
     context.maximum_version = _VERSIONS[tls.max_version]
     context.options |= ssl.OP_NO_RENEGOTIATION
-    if tls.prefer_server_cipher_suites:
-        context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
-    else:
-        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    if not tls.prefer_server_cipher_suites:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE  # set by default
     context.set_alpn_protocols(["http/1.1"])
     _set_suites(file, tls, context)
     _set_curve(file, tls, context)
