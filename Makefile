@@ -50,11 +50,10 @@ format: $(STAMP) ## put the code into the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-build: $(STAMP) ## write the generated files: rules and their tests, routing, dashboards, manifests, references
+build: $(STAMP) ## write the generated files: rules, routing, dashboards, manifests, references
 	$(BIN)/ai-operation-exporter rules build
 	$(BIN)/ai-operation-exporter dashboards build $(DASHBOARDS)
 	$(BIN)/python -m deploy.kubernetes.build
-	$(BIN)/python -m tests.alerts.write
 	$(BIN)/python -m tests.statements
 	$(BIN)/python -m docs.reference
 

@@ -7,13 +7,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
-
 from alert_rules.promql import selectors
 from tests.alerts.mutations import Mutant, Rule, identity
 from tests.alerts.promtool import Promtool
 from tests.alerts.scenario import Scenario
-from tests.alerts.write import EVALUATION_INTERVAL, themes
+from tests.alerts.write import content, themes, yaml_text
 
 _MARK = re.compile(r"__m(\d+)\b")
 
@@ -138,20 +136,11 @@ class Hunt:
             for mutant, copy in zip(mutants, copies, strict=True):
                 rules.append(copy.rule(mutant.rule if rule is original else rule))
         groups = {"groups": [{"name": "ai-operations", "rules": rules}]}
-        tests = {
-            "rule_files": ["rules.yml"],
-            "evaluation_interval": EVALUATION_INTERVAL,
-            "tests": [_looked_at(case.written, copies)],
-        }
+        tests = content([_looked_at(case.written, copies)], "rules.yml")
         with TemporaryDirectory() as folder:
             for name, written in (("rules.yml", groups), ("tests.yml", tests)):
-                (Path(folder) / name).write_text(yaml.dump(written, Dumper=_Dumper, sort_keys=False))
+                (Path(folder) / name).write_text(yaml_text(written))
             return self._tool.run("test", "rules", f"{folder}/tests.yml")
-
-
-class _Dumper(yaml.CSafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
 
 
 class _Copy:

@@ -14,9 +14,7 @@ from tests.alerts.hunting import Hunt, Rules, case_of, cases
 from tests.alerts.mutations import Mutant, Rule, identity, mutants
 from tests.alerts.promtool import promtool
 from tests.alerts.scenario import JOB, MINUTE, Replica, Scenario
-from tests.alerts.write import FOLDER
-
-GENERATED = FOLDER.parent / "generated" / "rules.yml"
+from tests.alerts.write import GENERATED
 
 
 def test_every_mutant_is_caught(tell: Callable[[str], None]) -> None:
