@@ -14,11 +14,7 @@ from alert_rules.thresholds import ALERTS_FILE
 from tests.alerts.write import GENERATED
 
 BUILT = compile_sources(Sources(ALERTS_FILE, ALERTS_FILE.with_name("channels.yaml")))
-RULES = [
-    rule
-    for group in yaml.safe_load(GENERATED.read_text())["groups"]
-    for rule in group["rules"]
-]
+RULES = [rule for group in yaml.safe_load(GENERATED.read_text())["groups"] for rule in group["rules"]]
 
 
 @pytest.mark.parametrize("name", sorted({rule["alert"] for rule in RULES if "alert" in rule}))
