@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# of `make test`: twice as many as there are cores, since many tests wait for servers
+PROCESSES ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
 # flags for the dashboards, such as --budget-time-zone Europe/Berlin
 DASHBOARDS ?=
 
@@ -25,9 +27,9 @@ ifdef ARGS
 test: $(STAMP)
 	$(BIN)/pytest $(ARGS)
 else
-test: $(STAMP) ## all tests, on all cores; with Docker also those against PostgreSQL 17, pgbouncer and Prometheus
+test: $(STAMP) ## all tests, in several processes; with Docker also those against PostgreSQL 17, pgbouncer and Prometheus
 	$(BIN)/coverage erase
-	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup --cov --cov-report=
+	$(BIN)/pytest --numprocesses=$(PROCESSES) --maxprocesses=8 --dist=loadgroup --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --include='exporter/ledger/*' --fail-under=100
 endif
