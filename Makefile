@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# of `make test`: twice as many as there are cores, since many tests wait for servers
-PROCESSES ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
+# of `make test`: more than there are cores, since many tests wait for servers; each process has servers of its own
+PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 2 * cores : 8)))
 # flags for the dashboards, such as --budget-time-zone Europe/Berlin
 DASHBOARDS ?=
 
@@ -29,7 +29,7 @@ test: $(STAMP)
 else
 test: $(STAMP) ## all tests, in several processes; with Docker also those against PostgreSQL 17, pgbouncer and Prometheus
 	$(BIN)/coverage erase
-	$(BIN)/pytest --numprocesses=$(PROCESSES) --maxprocesses=8 --dist=loadgroup --cov --cov-report=
+	$(BIN)/pytest --numprocesses=$(PROCESSES) --dist=loadgroup --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --include='exporter/ledger/*' --fail-under=100
 endif
