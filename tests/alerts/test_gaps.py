@@ -17,7 +17,7 @@ from tests.alerts.scenario import HOUR, MINUTE, Replica, Scenario, Value, Window
 from tests.alerts.write import GENERATED, content, yaml_text
 
 # one process brings promtool up, and not each of several
-pytestmark = pytest.mark.xdist_group("gaps")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("gaps")]
 
 TODAY = Window(-10 * HOUR, 14 * HOUR)
 AFTER = 20 * MINUTE

@@ -14,6 +14,8 @@ from tests.alerts.promtool import promtool
 from tests.alerts.scenario import JOB, MINUTE, Replica, Scenario
 from tests.alerts.write import GENERATED, scenarios
 
+pytestmark = pytest.mark.slow
+
 PARTS = 6
 """What the mutants are divided into, for several processes."""
 

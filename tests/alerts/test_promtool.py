@@ -12,6 +12,8 @@ from tests.alerts.hunting import Rules
 from tests.alerts.promtool import VERSIONS
 from tests.alerts.write import GENERATED, content, scenarios, theme_names, yaml_text
 
+pytestmark = pytest.mark.slow
+
 ALWAYS_FIRES = "watchdog"
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from tests.database.harness import Log, assert_shows_what_sql_says, running
 
+pytestmark = pytest.mark.slow
+
 SILENT_AFTER = {"begin": b"BEGIN ISOLATION", "settings": b"idle_in_transaction_session_timeout", "search": b"pg_class"}
 
 

@@ -14,6 +14,8 @@ from exporter.web.server import WebServer
 from tests.unit.web.certificates import Authority
 from tests.unit.web.support import PATIENCE, SCRAPE, TIMEOUTS, App, dial, fetch, large, read_all
 
+pytestmark = pytest.mark.slow
+
 HALF = len(SCRAPE) // 2
 LIMIT = 2.0
 """Seconds that a client has for everything."""
