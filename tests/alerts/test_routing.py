@@ -38,7 +38,7 @@ def for_old_amtool(config: dict[str, Any]) -> dict[str, Any]:
     """The same configuration as `amtool check-config` of 0.25 accepts it: dummy URLs, no `username`."""
 
     def old(receiver: dict[str, Any]) -> dict[str, Any]:
-        kinds = {
+        kinds: dict[str, Any] = {
             kind: [
                 dict(renamed.get(key, (key, value)) for key, value in one.items() if key != "username")
                 for one in receiver[kind]
