@@ -11,14 +11,10 @@ from alert_rules.language.loading import parse_alerts
 from alert_rules.output.building import Compiled, Sources, compile_sources, compiled
 from alert_rules.output.explaining import FIXED_WINDOWS, NOT_COUNTED, NOT_UNCERTAIN, explain
 from alert_rules.quantities.definitions import QUANTITIES
-from tests.alerts.write import FOLDER
+from tests.alerts.write import GENERATED
 
 BUILT = compile_sources(Sources(ALERTS_FILE, ALERTS_FILE.with_name("channels.yaml")))
-RULES = [
-    rule
-    for group in yaml.safe_load((FOLDER.parent / "generated" / "rules.yml").read_text())["groups"]
-    for rule in group["rules"]
-]
+RULES = [rule for group in yaml.safe_load(GENERATED.read_text())["groups"] for rule in group["rules"]]
 
 
 @pytest.mark.parametrize("name", sorted({rule["alert"] for rule in RULES if "alert" in rule}))

@@ -14,6 +14,8 @@ import pytest
 from exporter.demo.schema import load_schema
 from tests.e2e.programs import Program, fetch, wait_for
 
+pytestmark = pytest.mark.slow
+
 SUPERVISORS_PATIENCE = 10.0
 """Seconds after which what starts programs kills them."""
 
@@ -164,7 +166,7 @@ def wait_until_logged(program: Program, words: str) -> None:
 def test_a_second_signal_ends_a_stop_that_hangs(
     program: Program, first: signal.Signals, second: signal.Signals
 ) -> None:
-    program.before = DISK_HANGS + "from exporter import signals; signals.STOP_SECONDS = 3600\n"
+    program.before = DISK_HANGS + "from exporter.process import signals; signals.STOP_SECONDS = 3600\n"
     program.start()
     program.process.send_signal(first)
     wait_until_logged(program, "closing the state")

@@ -18,6 +18,8 @@ from tests.unit.ledger.driver import Exporter
 from tests.unit.ledger.model_log import Classes, Log, Row
 from tests.unit.ledger.oracle import Oracle
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("LEDGER_EXAMPLES", "150"))
 STEPS = int(os.environ.get("LEDGER_STEPS", "40"))
 PHASES = [phase for phase in Phase if phase is not Phase.shrink or not os.environ.get("LEDGER_NO_SHRINK")]

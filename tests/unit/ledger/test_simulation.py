@@ -20,6 +20,8 @@ from exporter.scrape.clock import LEAP_LASTS, DatabaseClock, HostClock
 from tests.unit.ledger.driver import START, Exporter
 from tests.unit.ledger.model_log import Classes, Log, Row
 
+pytestmark = pytest.mark.slow
+
 DAYS = int(os.environ.get("SIMULATED_DAYS", "4"))
 SEEDS = [int(seed) for seed in os.environ.get("SIMULATED_SEEDS", "1 2").split()]
 

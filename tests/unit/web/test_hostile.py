@@ -3,6 +3,7 @@
 import logging
 import socket
 import ssl
+import struct
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -11,11 +12,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.core import GaugeMetricFamily
 
-from exporter.web.exchange import network_of_client
 from exporter.web.limits import Limits
-from exporter.web.listener import Quieter
+from exporter.web.rate import LogRateFilter
 from tests.unit.web.certificates import Authority
-from tests.unit.web.support import PATIENCE, SCRAPE, App, await_hangup, dial, fetch, large, read_all, serving
+from tests.unit.web.support import PATIENCE, SCRAPE, App, await_hangup, dial, fetch, hashed, large, read_all, serving
 
 PATIENT = Limits(header_timeout=600.0, keep_alive=600.0, write_timeout=600.0)  # the default cap, and time enough
 
@@ -25,6 +25,18 @@ def tls_file(authority: Authority, web_file: Path) -> Path:
     folder = authority.cert.parent
     web_file.write_text(f"tls_server_config: {{cert_file: {folder}/server.crt, key_file: {folder}/server.key}}\n")
     return web_file
+
+
+def fetch_until_ok(port: int, tls: ssl.SSLContext | None = None) -> None:
+    """Ask again where nobody new is let in, or where this client itself takes too long."""
+    give_up = time.monotonic() + PATIENCE
+    while time.monotonic() < give_up:
+        try:
+            assert fetch(port, "/-/healthy", tls=tls).status == 200
+        except OSError:
+            continue
+        return
+    pytest.fail("no connection was let in")
 
 
 @pytest.mark.parametrize(
@@ -60,7 +72,7 @@ def test_a_handshake_that_never_ends_is_closed(authority: Authority, tls_file: P
     with serving(config=tls_file, limits=Limits(header_timeout=0.3)) as port:
         silent = dial(port)
         begun = dial(port, b"\x16\x03\x01\x02\x00\x01")
-        assert fetch(port, tls=authority.client_context()).status == 200
+        fetch_until_ok(port, authority.client_context())
         assert read_all(silent) == b""
         assert read_all(begun) == b""
 
@@ -208,18 +220,6 @@ def test_clients_that_never_read_give_way_when_connections_run_out() -> None:
             client.close()
 
 
-def fetch_until_ok(port: int) -> None:
-    """While the answers of the deaf are still being made, nobody new is let in."""
-    give_up = time.monotonic() + PATIENCE
-    while time.monotonic() < give_up:
-        try:
-            assert fetch(port, "/-/healthy").status == 200
-        except OSError:
-            continue
-        return
-    pytest.fail("no connection was let in")
-
-
 def test_a_client_that_reads_in_time_gets_a_large_answer_whole() -> None:
     with serving(App(large())) as port:
         assert received_whole(dial(port, b"GET /metrics HTTP/1.0\r\n\r\n"))
@@ -263,7 +263,7 @@ def test_malformed_requests_are_not_logged_with_their_text(caplog: pytest.LogCap
 
 def test_strangers_cannot_fill_the_log() -> None:
     now = 100.0
-    quieter = Quieter(10.0, lambda: now)
+    quieter = LogRateFilter(10.0, lambda: now)
 
     def record(level: int = logging.WARNING) -> logging.LogRecord:
         return logging.LogRecord("x", level, "x", 1, "refused %s", ("somebody",), None)
@@ -278,6 +278,16 @@ def test_strangers_cannot_fill_the_log() -> None:
     assert not quieter.filter(record())
 
 
-def test_a_client_that_leaves_while_its_request_is_taken_apart_has_no_network() -> None:
-    with socket.socket() as unconnected:
-        assert network_of_client(None) == network_of_client(unconnected)
+def test_a_client_that_leaves_while_its_request_is_taken_apart_is_told_apart_all_the_same(
+    web_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    web_file.write_text(f"basic_auth_users: {{al: {hashed('right')}}}\n")
+    with serving(config=web_file) as port:
+        for _ in range(50):
+            client = dial(port, SCRAPE)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+        assert fetch(port).status == 401
+    assert {record.name for record in caplog.records} <= {"exporter.web.refusals"}
+    assert "127.0.0.1" in caplog.text
