@@ -185,10 +185,12 @@ def _recovered(series: RecordedSeries, recent: Tally, hour: Tally, operator: Ope
     """
     if recent.quantile is not None:
         return " or ".join(_quantile(recent, recent.quantile, Z_CALM, _OPPOSITE[operator], threshold))
-    expected = f"({hour.counted} * {recent.calls} / {hour.calls})"
-    better = f"{expected} - {recent.counted}" if operator.startswith(">") else f"{recent.counted} - {expected}"
-    spread = "$expected ^ 0.5" if series.is_share else "$expected / $calls ^ 0.5"
-    return promql(f"$better > $z * {spread}", better=better, z=Z_CHANGE, expected=expected, calls=recent.calls)
+    # What the hour leads to expect of the last two windows, and what they had; both times the hour's calls, since a
+    # division would have to be guarded.
+    expected, had = f"{hour.counted} * {recent.calls}", f"{recent.counted} * {hour.calls}"
+    better = f"{expected} - {had}" if operator.startswith(">") else f"{had} - {expected}"
+    spread = f"({expected} * {hour.calls}) ^ 0.5" if series.is_share else f"{hour.counted} * {recent.calls} ^ 0.5"
+    return promql("$better > $z * $spread", better=better, z=Z_CHANGE, spread=spread)
 
 
 AS_IT_IS = "none: the figure is compared as it is, however few calls it is based on."
