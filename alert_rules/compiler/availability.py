@@ -21,7 +21,7 @@ a call over its timeout is a sign for the whole window."""
 _LEVEL = "job_model:ai_model_unavailable"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Availability:
     """The records behind one alert on unavailable models, all by job and model, and its expression.
 
@@ -95,8 +95,13 @@ def availability(
         for r in (*over.recordings, *silent.recordings)
         if r.name not in (over.while_unreadable, silent.while_unreadable)
     ]
-    recordings = (*needed, trouble, unknown_from, timeouts, unanswered)
-    return Availability(expr, timeouts.name, unanswered.name, unknown_from.name, recordings)
+    return Availability(
+        expr=expr,
+        timeouts=timeouts.name,
+        unanswered=unanswered.name,
+        unknown_from=unknown_from.name,
+        recordings=(*needed, trouble, unknown_from, timeouts, unanswered),
+    )
 
 
 def _unknown_from(name: str, trouble: Recording, over: str, window: int) -> Recording:

@@ -13,7 +13,7 @@ from alert_rules.language.loading import Alerts
 from alert_rules.language.source import Source
 from alert_rules.language.spec import AlertSpec
 from alert_rules.model.alerts import Alert, ResolvedComparison, SeverityLevel, Variant
-from alert_rules.model.conventions import SEVERITIES
+from alert_rules.model.conventions import SEVERITIES, quoted
 from alert_rules.model.dimensions import THRESHOLDS, Amount, Dimension, promql_number
 from alert_rules.model.errors import Problem, wrong
 from exporter.yaml_source import SettingPath
@@ -176,11 +176,6 @@ def _while(variant: Variant, required: Variant) -> Variant:
         recordings=(*variant.recordings, *required.recordings),
         also=f"{variant.also} while {required.subject.lower()} is {required.relation} {required.limit.noun}".strip(),
     )
-
-
-def quoted(text: str) -> str:
-    """A text as PromQL's double quotes hold it."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _summary(comparisons: Sequence[ResolvedComparison]) -> str:

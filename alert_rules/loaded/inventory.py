@@ -13,7 +13,7 @@ from alert_rules.output.building import Compiled
 BUILT_IN = "built-in"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Listed:
     """An alert; `source` is the file and line, or `built-in`.
 
@@ -45,27 +45,40 @@ def builtin_names(built: Compiled) -> tuple[str, ...]:
 def inventory(built: Compiled, source: Source, states: Callable[[str], RuleState]) -> Iterator[Listed]:
     """The alerts of the file in its order, then the built-in ones; `states` are those in Prometheus, by name."""
     for number, alert in enumerate(built.alerts):
-        severities = "/".join(dict.fromkeys(rung.severity for rung in alert.levels))
-        place = f"{source.file}:{source.place(('alerts', number, 'name')).line}"
-        channels = ",".join(alert.channels)
-        about = (alert.name, alert.condition, severities, channels, place)
-        yield _listed(about, states(alert.name), disabled=alert.disabled)
+        loaded, difference = _loaded(states(alert.name), disabled=alert.disabled)
+        yield Listed(
+            id=alert_id(alert.name),
+            name=alert.name,
+            condition=alert.condition,
+            severity="/".join(dict.fromkeys(level.severity for level in alert.levels)),
+            channel=",".join(alert.channels),
+            source=f"{source.file}:{source.place(('alerts', number, 'name')).line}",
+            loaded=loaded,
+            difference=difference,
+            disabled=alert.disabled,
+        )
     rules = [rule for group in built.groups for rule in group.rules if rule.is_alert]
     for name in builtin_names(built):
-        mine = [rule for rule in rules if rule.name == name]
-        severities = "/".join(dict.fromkeys(rule.labels["severity"] for rule in mine))
-        summary = mine[0].annotations["summary"]
-        channels = ",".join(receivers(name, mine[0].labels["channel"].split(",")))
-        yield _listed((name, summary, severities, channels, BUILT_IN), states(name), disabled=False)
+        mine, state = [rule for rule in rules if rule.name == name], states(name)
+        yield Listed(
+            id=alert_id(name),
+            name=name,
+            condition=mine[0].annotations["summary"],
+            severity="/".join(dict.fromkeys(rule.labels["severity"] for rule in mine)),
+            channel=",".join(receivers(name, mine[0].labels["channel"].split(","))),
+            source=BUILT_IN,
+            loaded=state.loaded,
+            difference=state.difference,
+            disabled=False,
+        )
 
 
-def _listed(about: tuple[str, str, str, str, str], state: RuleState, *, disabled: bool) -> Listed:
-    loaded, difference = state.loaded, state.difference
-    if disabled:
-        # It is as built where Prometheus has nothing of it.
-        loaded = None if loaded is None else difference not in ("", NOT_LOADED)
-        difference = difference if loaded else ""
-    return Listed(alert_id(about[0]), *about, loaded, difference, disabled)
+def _loaded(state: RuleState, *, disabled: bool) -> tuple[bool | None, str]:
+    """Whether Prometheus has an alert, and what it has instead; one that is disabled is not there as it is built."""
+    if not disabled:
+        return state.loaded, state.difference
+    loaded = None if state.loaded is None else state.difference not in ("", NOT_LOADED)
+    return loaded, state.difference if loaded else ""
 
 
 _HEADER = ("ID", "NAME", "CONDITION", "SEVERITY", "CHANNEL", "SOURCE", "LOADED")

@@ -45,3 +45,8 @@ def duration(seconds: int) -> str:
         if seconds and seconds % length == 0:
             return f"{seconds // length}{unit}"
     return f"{seconds}s"
+
+
+def quoted(text: str) -> str:
+    """A text in double quotes, as PromQL and Alertmanager's matchers read it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -9,7 +9,7 @@ import yaml
 
 from alert_rules.compiler.implications import Implication
 from alert_rules.language.channels import Channel, Channels
-from alert_rules.model.conventions import NO_SEVERITY, SEVERITIES
+from alert_rules.model.conventions import NO_SEVERITY, SEVERITIES, quoted
 from exporter.alerting import FAILURES, HEARTBEAT, TEST_ALERT, TEST_MESSAGE, TEST_RECEIVER, TEST_TITLE, TRY_SECONDS
 
 TEMPLATE_FILE = "discord.tmpl"
@@ -181,7 +181,7 @@ def _inhibitions(alerts: Sequence[RoutedAlert]) -> list[dict[str, Any]]:
     ]
     ladders = {(alert.name, alert.rung): alert.below for alert in alerts if alert.below}
     rules += [
-        _inhibition(f'rung=~"{"|".join(map(_literal, below))}"', f"alertname={_quoted(name)}", f"rung={_quoted(rung)}")
+        _inhibition(f'rung=~"{"|".join(map(_literal, below))}"', f"alertname={quoted(name)}", f"rung={quoted(rung)}")
         for (name, rung), below in sorted(ladders.items())
     ]
     return rules
@@ -191,19 +191,14 @@ def _cross_inhibition(implication: Implication) -> dict[str, Any]:
     """The weaker alert is silent while the stronger fires; both sides' own matchers name scope and severity."""
     rungs = [f'rung=~"{"|".join(map(_literal, implication.rungs))}"'] if implication.rungs else []
     return {
-        "source_matchers": [f"{name}={_quoted(value)}" for name, value in implication.stronger.items()],
-        "target_matchers": [*(f"{name}={_quoted(value)}" for name, value in implication.weaker.items()), *rungs],
+        "source_matchers": [f"{name}={quoted(value)}" for name, value in implication.stronger.items()],
+        "target_matchers": [*(f"{name}={quoted(value)}" for name, value in implication.weaker.items()), *rungs],
         "equal": [label for label in _SAME_THING if label not in ("alertname", "scope")],
     }
 
 
 def _inhibition(target: str, *source: str) -> dict[str, Any]:
     return {"source_matchers": list(source), "target_matchers": [target], "equal": list(_SAME_THING)}
-
-
-def _quoted(text: str) -> str:
-    """A text as a matcher's double quotes hold it."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _literal(text: str) -> str:

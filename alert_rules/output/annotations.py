@@ -18,7 +18,7 @@ RUNBOOKS = "docs/runbooks"
 """The folder of the runbooks in this project: a page for each alert, of the alert's name."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Annotations:
     """`value` is the figure in its unit; `contributors` three lines at most, the biggest first, and one for the rest.
 
@@ -46,18 +46,18 @@ class Annotations:
 def annotations(alert: Alert, variant: Variant, links: Links) -> Annotations:
     """The annotations of one rule."""
     return Annotations(
-        alert.summary,
-        _description(variant),
-        _value(variant),
-        _rank(variant),
-        _causes(variant),
-        second(f"{variant.window_end}{{$of}}", ()) if variant.window_end else "",
-        "month" if ":month" in variant.window_end else "",
-        _unknown_from(alert, variant),
-        _unknown_because(variant),
-        runbook_url(alert.name, links),
-        dashboard_url(alert.comparisons[0].quantity.dashboard, variant.by, links),
-        job_of_several(),
+        summary=alert.summary,
+        description=_description(variant),
+        value=_value(variant),
+        rank=_rank(variant),
+        contributors=_causes(variant),
+        budget_day_ends=second(f"{variant.window_end}{{$of}}", ()) if variant.window_end else "",
+        budget_period="month" if ":month" in variant.window_end else "",
+        unknown_from=_unknown_from(alert, variant),
+        unknown_because=_unknown_because(variant),
+        runbook_url=runbook_url(alert.name, links),
+        dashboard_url=dashboard_url(alert.comparisons[0].quantity.dashboard, variant.by, links),
+        job=job_of_several(),
     )
 
 
@@ -65,9 +65,9 @@ def builtin_annotations(alert: BuiltinAlert, links: Links) -> Annotations:
     """The annotations of a built-in alert."""
     value = shown(alert.dimension) if alert.dimension else ""
     return Annotations(
-        alert.summary,
-        alert.description.replace("{value}", value),
-        value,
+        summary=alert.summary,
+        description=alert.description.replace("{value}", value),
+        value=value,
         budget_day_ends=second(f"{alert.window_end}{{$of}}", ()) if alert.window_end else "",
         runbook_url=runbook_url(alert.name, links),
         dashboard_url=dashboard_url("ai-health", (), links),
