@@ -1,4 +1,4 @@
-"""`rules add`: the admin API's request becomes an alert in alerts.yaml, and its webhook's URL a file beside it."""
+"""`rules add`: put the admin API's request into alerts.yaml, and its webhook's URL into a file beside it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""One more alert in the text of `alerts.yaml`, every byte that was there kept. Pure."""
+"""Append an alert to the text of `alerts.yaml`, and keep every byte that was there. Pure."""
 
 import json
 import re

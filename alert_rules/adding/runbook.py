@@ -1,4 +1,4 @@
-"""A first runbook for an alert that was added: its message links to a page, so there must be one."""
+"""Write a first runbook for an alert that was added, since its message links to one."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -25,7 +25,7 @@ def first_runbook(alert: Alert, alike: str | None) -> str:
     """A page with the usual sections; `alike` is an alert on the same figure, whose page knows more."""
     more = f"[{alike}]({quote(alike)}.md) is about the same figure: its page says how to go on." if alike else ""
     expressions = "\n\n".join(
-        f"```promql\n{pretty(variant.expr)}\n```" for rung in alert.levels for variant in rung.variants
+        f"```promql\n{pretty(variant.expr)}\n```" for level in alert.levels for variant in level.variants
     )
     return f"""# {alert.name}
 

@@ -1,4 +1,4 @@
-"""Webhooks' URLs: whoever has one can post, so each lives in a file of its own that is never committed."""
+"""Keep webhooks' URLs in files of their own that are never committed: whoever has one can post."""
 
 import ipaddress
 import re

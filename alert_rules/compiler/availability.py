@@ -1,4 +1,4 @@
-"""When a model is unavailable, for which reasons, and what it takes to say that it has recovered."""
+"""Decide when a model is unavailable, for which reason, and when it has recovered."""
 
 from dataclasses import dataclass
 from typing import Any

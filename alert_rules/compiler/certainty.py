@@ -14,7 +14,7 @@ from alert_rules.model.alerts import Operator
 from alert_rules.model.conventions import WIDE_WINDOW, duration
 from alert_rules.model.quantities import RecordedSeries, Tally
 from alert_rules.quantities.promql import promql
-from alert_rules.quantities.recordings import for_alert, unknown
+from alert_rules.quantities.recordings import for_alert, gap_names
 
 Z_WINDOW, WINDOW_LEVEL = 3.09, "99.9%"
 """For a window of less than an hour, which is evaluated every minute: one evaluation in a thousand misleads."""
@@ -29,7 +29,7 @@ Z_CHANGE, CHANGE_LEVEL = 1.645, "95%"
 """For the difference between the last two windows and the last hour. An alert that has just ended may not come back by
 chance, and one that goes on may not end by chance."""
 
-_LADDER = (1, 2, 4, 8, 16, 64, 256, 1024)
+_MULTIPLES = (1, 2, 4, 8, 16, 64, 256, 1024)
 """Multiples of the fewest calls; a quantile's margin is computed for each: the more calls, the narrower it is."""
 
 
@@ -105,7 +105,7 @@ def _outage(series: RecordedSeries, operator: Operator, threshold: Threshold) ->
 
 def _quantile(tally: Tally, q: float, z: float, operator: Operator, threshold: Threshold) -> Iterator[str]:
     sign = -1 if operator.startswith(">") else 1
-    for times in _LADDER:
+    for times in _MULTIPLES:
         min_operations = times * tally.min_operations
         surely = q + sign * z * sqrt(q * (1 - q) / min_operations)
         if 0 < surely < 1:
@@ -132,13 +132,7 @@ def judged(series: RecordedSeries, operator: Operator, threshold: Threshold, fir
     """
     if _is_never_in_doubt(series, threshold):
         return for_alert(series, firing)
-    names = {
-        "value": series.value,
-        "while_unreadable": series.while_unreadable,
-        "labels": series.labels,
-        "firing": firing,
-    }
-    names["unknown"] = unknown(series, firing)
+    names = gap_names(series, firing)
     if series.recent is None:
         template = "(($value and ($certain)) or ($while_unreadable and on ($labels) $firing) or $unknown)"
         return promql(template, certain=certainly(series, operator, threshold), **names)

@@ -1,4 +1,4 @@
-"""From one comparison to the rules that it takes: most take one, budgets and unavailable models several."""
+"""Build the alerting expressions of one comparison. Most need one rule; budgets and unavailable models need several."""
 
 from collections.abc import Iterable
 from dataclasses import replace

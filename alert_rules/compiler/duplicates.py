@@ -1,4 +1,4 @@
-"""Find alerts whose amount is the team's own limit: they duplicate the alert on the limit."""
+"""Find alerts whose amount equals the team's own limit: they duplicate the alert on that limit."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
@@ -41,7 +41,7 @@ def told_twice(alerts: Iterable[Alert], limits: Mapping[str, Decimal]) -> Iterat
     for alert in filter(_of_team, every):
         quantity = alert.quantities[0]
         name, period = _LIMITED[quantity]
-        amounts = [rung.amount for rung in alert.levels if rung.amount is not None]
+        amounts = [level.amount for level in alert.levels if level.amount is not None]
         if quantity in on_limit and name in limits and float(limits[name]) in amounts:
             yield (
                 f"{alert.name}: ${limits[name]} is the team's {period} limit, which {on_limit[quantity]} already"

@@ -1,4 +1,4 @@
-"""Which alerts are implied by others: where one fires, the other says nothing that is new."""
+"""Find alerts that other alerts imply, so that Alertmanager can inhibit them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from alert_rules.model.conventions import SEVERITIES
 class Implication:
     """An alert that cannot be over before another one is: both are sets of labels, the job and the user are the same.
 
-    `rungs` are the rungs of the implied alert, none where it has no ladder.
+    `rungs` are the labels of the implied alert's levels, none where it has only one.
     """
 
     stronger: Mapping[str, str]
@@ -41,14 +41,14 @@ def _compares(alert: Alert, quantity: str, *operators: str) -> bool:
 
 def _implied(stronger: Alert, weaker: Alert) -> Iterator[Implication]:
     if _compares(weaker, "budget_utilization", ">", ">="):
-        fitting = [rung for rung in weaker.levels if _is_below_limit(stronger, weaker, rung)]
+        fitting = [level for level in weaker.levels if _is_below_limit(stronger, weaker, level)]
     elif _compares(weaker, "projected_daily_spend", ">", ">=") and weaker.threshold is None:
         fitting = list(weaker.levels)
     else:
         return
     # what is urgent is not to be hushed by what is less so
     own = SEVERITIES.index(stronger.levels[0].severity)
-    rungs = [rung for rung in fitting if own <= SEVERITIES.index(rung.severity)]
+    rungs = [level for level in fitting if own <= SEVERITIES.index(level.severity)]
     if not rungs:
         return
     for variant, implied in product(stronger.levels[0].variants, rungs[0].variants):
@@ -56,15 +56,15 @@ def _implied(stronger: Alert, weaker: Alert) -> Iterator[Implication]:
             yield Implication(
                 {"alertname": stronger.name, **variant.labels},
                 {"alertname": weaker.name, **_scope(implied)},
-                tuple(rung.label for rung in rungs if rung.label),
+                tuple(level.label for level in rungs if level.label),
             )
 
 
-def _is_below_limit(stronger: Alert, weaker: Alert, rung: SeverityLevel) -> bool:
-    if rung.amount is None:
+def _is_below_limit(stronger: Alert, weaker: Alert, level: SeverityLevel) -> bool:
+    if level.amount is None:
         return False
     strictly = weaker.operator == ">" and stronger.operator == ">="
-    return rung.amount < 1 if strictly else rung.amount <= 1
+    return level.amount < 1 if strictly else level.amount <= 1
 
 
 def _of_the_same(stronger: Variant, weaker: Variant) -> bool:

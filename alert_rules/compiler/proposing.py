@@ -1,4 +1,4 @@
-"""The right form of a condition that is written in a way that people also write: `daily_spend ≥ 200 USD`."""
+"""Suggest the correct form of a condition: `daily_spend ≥ 200 USD` becomes `daily_spend >= $200`."""
 
 import re
 import unicodedata

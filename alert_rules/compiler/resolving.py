@@ -16,9 +16,9 @@ RUNG = "rung"
 
 
 class SemanticError(Exception):
-    """A well-formed setting of an alert that makes no sense, `offset` characters behind its value's beginning.
+    """A semantic error in one setting of an alert, `offset` characters after its value's start.
 
-    `inner` is the key or the position in it, where the setting holds several values: a rung, or a channel.
+    `inner` is the key or the position in a setting of several values: an amount of `rungs`, or a channel.
     """
 
     def __init__(self, field: str, found: str, hint: str, offset: int = 0, inner: str | int | None = None) -> None:

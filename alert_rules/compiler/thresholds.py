@@ -27,7 +27,7 @@ class Thresholds:
         alert = self.alerts.get(name)
         if alert is None or alert.quantities[0] != quantity or alert.operator not in (">", ">="):
             return ()
-        return tuple(rung.amount for rung in alert.levels if rung.amount is not None)
+        return tuple(level.amount for level in alert.levels if level.amount is not None)
 
 
 def thresholds(path: Path) -> Thresholds:

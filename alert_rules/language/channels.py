@@ -1,4 +1,4 @@
-"""Where alerts can be sent: the channels of `channels.yaml`, checked."""
+"""Read and check `channels.yaml`: where alerts can be sent."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

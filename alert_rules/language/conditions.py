@@ -1,4 +1,4 @@
-"""The language of conditions: comparisons of a quantity with an amount or another quantity, joined by `and`."""
+"""Parse conditions: comparisons of a quantity with an amount or another quantity, joined by `and`."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A YAML file that people write, and where its values stand."""
+"""A YAML file that people write, and the places of its values."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +15,19 @@ class Source:
     document: Document
 
     def place(self, path: SettingPath) -> Place:
-        """Where a value begins; of what is not in the file, where the nearest thing around it does."""
+        """Where a value begins. Of a value that is not in the file, where the nearest setting around it begins."""
         for length in range(len(path), -1, -1):
             if path[:length] in self.document.values:
                 return self.document.values[path[:length]]
         return Place(1, 1)
 
     def problem(self, path: SettingPath, found: str, hint: str, offset: int = 0) -> Problem:
-        """A mistake in a value, `offset` characters behind its beginning."""
+        """An error in a value, `offset` characters after its start."""
         place = self.place(path)
         return Problem(self.file, place.line, place.column + offset, found, hint)
 
     def key_problem(self, path: SettingPath, found: str, hint: str) -> Problem:
-        """A mistake in a setting's name, or one that concerns name and value together."""
+        """An error in a setting's name, or in name and value together."""
         place = self.document.keys.get(path) or self.place(path)
         return Problem(self.file, place.line, place.column, found, hint)
 

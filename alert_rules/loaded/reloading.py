@@ -1,4 +1,4 @@
-"""Have the running servers load what was built, and find out whether they have."""
+"""Make the running servers load what was built, and find out whether they have."""
 
 import subprocess
 import time

@@ -1,4 +1,4 @@
-"""The running Prometheus and Alertmanager: how they are asked, and which alerts Prometheus has loaded."""
+"""Ask the running Prometheus and Alertmanager, and find out which alerts Prometheus has loaded."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Alerts as rules are made of them: every name looked up, every expression complete."""
+"""Compiled alerts: every name looked up, every expression complete."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -73,7 +73,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class SeverityLevel:
-    """One step of a ladder, or the only severity of an alert that has none (`label` empty).
+    """One severity of an alert and the amount from which it holds; `label` is empty where there is only one.
 
     `amount` is in dollars, seconds, or a fraction; None where a limit is compared with.
     """

@@ -1,4 +1,4 @@
-"""Names that rules, routing and dashboards agree on, and times that several of them rest on."""
+"""Names and times on which rules, routing and dashboards agree."""
 
 import uuid
 

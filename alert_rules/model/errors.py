@@ -1,11 +1,11 @@
-"""What is said about files and requests that cannot be used."""
+"""Errors in files and requests."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 
 class RulesError(Exception):
-    """Everything that is wrong with a file or a request: one line a problem, none of them holding a secret."""
+    """Everything that is wrong with a file or a request, one line a problem. No line holds a secret."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
@@ -14,7 +14,7 @@ class RulesError(Exception):
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One mistake in a file. `line` and `column` count from 1."""
+    """One error in a file. `line` and `column` count from 1."""
 
     file: str
     line: int
@@ -27,5 +27,5 @@ class Problem:
 
 
 def wrong(problems: Iterable[Problem]) -> RulesError:
-    """The error for mistakes in a file, in the order of its lines, each once."""
+    """One error for all problems of a file, in the order of its lines, each once."""
     return RulesError(map(str, sorted(set(problems))))

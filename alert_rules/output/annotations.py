@@ -1,4 +1,4 @@
-"""What a message says of an alert: Prometheus templates, filled in at every evaluation."""
+"""Write an alert's annotations: templates that Prometheus fills in at every evaluation."""
 
 import re
 from collections.abc import Callable, Iterable

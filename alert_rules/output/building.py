@@ -1,4 +1,4 @@
-"""All that is generated, from the two files that people write."""
+"""Compile both source files, and write all generated files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ ALERTMANAGER_FILE = "alertmanager.yml"
 
 @dataclass(frozen=True)
 class Sources:
-    """What people write."""
+    """The paths of the files that people write."""
 
     alerts: Path
     channels: Path
@@ -36,7 +36,7 @@ class Sources:
 
 @dataclass(frozen=True)
 class Compiled:
-    """The sources, understood."""
+    """Both source files, compiled."""
 
     alerts: tuple[Alert, ...]
     groups: tuple[RuleGroup, ...]
@@ -44,13 +44,13 @@ class Compiled:
 
 
 def compile_sources(sources: Sources) -> Compiled:
-    """Read and compile both files. Raises `RulesError` with every mistake in them."""
+    """Read and compile both files. Raises `RulesError` with every error in them."""
     channels = load_channels(sources.channels)
     return compiled(load_alerts(sources.alerts), channels)
 
 
 def compiled(written: Alerts, channels: Channels) -> Compiled:
-    """The same for alerts that are read already."""
+    """Compile alerts that have been read already."""
     alerts = compile_alerts(written, channels.names)
     named = {channel for alert in alerts for channel in alert.channels}
     enabled = [alert for alert in alerts if not alert.disabled]
@@ -61,9 +61,9 @@ def compiled(written: Alerts, channels: Channels) -> Compiled:
 def routed(built: Compiled) -> list[RoutedAlert]:
     """What Alertmanager's routing must know of the alerts."""
     below = {
-        (alert.name, rung.label): tuple(milder.label for milder in alert.levels[:number])
+        (alert.name, level.label): tuple(milder.label for milder in alert.levels[:number])
         for alert in built.alerts
-        for number, rung in enumerate(alert.levels)
+        for number, level in enumerate(alert.levels)
     }
     rules = [rule for group in built.groups for rule in group.rules if rule.is_alert]
     return [
@@ -105,7 +105,7 @@ def write(folder: Path, texts: dict[str, str]) -> None:
 
 
 def stale(folder: Path, texts: dict[str, str]) -> list[str]:
-    """The names of generated files that are not what the sources make now."""
+    """The names of generated files that differ from what the sources produce now."""
     return [name for name, text in texts.items() if not _holds(folder / name, text)]
 
 

@@ -1,4 +1,4 @@
-"""An alert in words, with its PromQL."""
+"""Explain an alert in words and in PromQL."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

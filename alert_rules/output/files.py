@@ -1,4 +1,4 @@
-"""Files that are whole whenever they are there, and one writer at a time."""
+"""Write files atomically, one writer at a time."""
 
 import contextlib
 import fcntl

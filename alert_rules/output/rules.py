@@ -1,4 +1,4 @@
-"""From compiled alerts to Prometheus rules."""
+"""Turn compiled alerts into Prometheus rules."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -41,22 +41,22 @@ def _once(alerts: Iterable[Alert]) -> Iterator[Recording]:
 
 def _alerting(alert: Alert, links: Links) -> Iterator[Rule]:
     # The highest rung first: what is sent first has inhibited the lower ones when they arrive.
-    for rung in reversed(alert.levels):
-        for variant in rung.variants:
+    for level in reversed(alert.levels):
+        for variant in level.variants:
             yield Rule(
                 name=alert.name,
                 expr=variant.expr,
                 is_alert=True,
                 for_=alert.for_,
                 keep_firing_for=alert.keep_firing_for,
-                labels=_labels(alert, rung, variant),
+                labels=_labels(alert, level, variant),
                 annotations=_texts(annotations(alert, variant, links)),
             )
 
 
-def _labels(alert: Alert, rung: SeverityLevel, variant: Variant) -> dict[str, str]:
-    labels = {"severity": rung.severity, "channel": ",".join(alert.channels), **variant.labels}
-    return {**labels, "rung": rung.label} if rung.label else labels
+def _labels(alert: Alert, level: SeverityLevel, variant: Variant) -> dict[str, str]:
+    labels = {"severity": level.severity, "channel": ",".join(alert.channels), **variant.labels}
+    return {**labels, "rung": level.label} if level.label else labels
 
 
 def _builtin(alert: BuiltinAlert, channels: str, links: Links) -> Rule:

@@ -1,4 +1,4 @@
-"""Rules as the YAML that Prometheus reads: the same bytes for the same alerts, each expression parsed once more."""
+"""Write rules as Prometheus' YAML: the same bytes for the same alerts, and each expression parsed once more."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The quantities that a condition can name: one entry each, and nothing else to change for a new one."""
+"""The quantities that a condition can name. A new one is one entry here."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""PromQL: whole expressions with the catalog's names put in, and what can be told from an expression's tree."""
+"""Build PromQL from templates with the catalog's names, and read facts from an expression's tree."""
 
 from collections.abc import Iterable, Iterator
 from string import Template

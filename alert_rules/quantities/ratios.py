@@ -1,4 +1,4 @@
-"""Figures that are one increase by another, or a quantile of increases: guarded, and wider where calls are few."""
+"""Ratios and quantiles of increases over a window, or over an hour where the window has too few calls."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

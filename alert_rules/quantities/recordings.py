@@ -1,4 +1,4 @@
-"""How rules read a figure: what is recorded at each evaluation, and what stands in while nobody reads the log."""
+"""Recording rules for spend, limits, gauges and increases, and what stands in while no replica reads the log."""
 
 from collections.abc import Sequence
 
@@ -12,30 +12,22 @@ def for_alert(series: RecordedSeries, firing: str) -> str:
     """The expression to compare; `firing` selects the alert's own `ALERTS` series."""
     if not series.while_unreadable:
         return series.value
-    template = "($value or ($while_unreadable and on ($labels) $firing))"
-    if series.window:
-        template = "($value or ($while_unreadable and on ($labels) $firing) or $unknown)"
-    names = {
-        "value": series.value,
-        "while_unreadable": series.while_unreadable,
-        "labels": series.labels,
-        "firing": firing,
-    }
-    return promql(template, unknown=unknown(series, firing), **names)
+    names = gap_names(series, firing)
+    if not series.window:
+        return promql("($value or ($while_unreadable and on ($labels) $firing))", **names)
+    return promql("($value or ($while_unreadable and on ($labels) $firing) or $unknown)", **names)
 
 
-def unknown(series: RecordedSeries, firing: str) -> str:
-    """What fires on for one evaluation when there are too few calls for a figure any more, with its last value.
+def gap_names(series: RecordedSeries, firing: str) -> dict[str, str]:
+    """What templates need to carry a firing alert over a gap.
 
-    Annotations change only while the expression has an answer: this one lets them say how the alert ends.
+    `unknown` has an answer for one evaluation when there are too few calls for a figure any more, and then with the
+    last value. Annotations change only while the expression has an answer: this lets them say how the alert ends.
     """
-    return promql(
-        "(last_over_time($value[90s]) and on ($labels) $firing unless $while_unreadable)",
-        value=series.value,
-        while_unreadable=series.while_unreadable,
-        labels=series.labels,
-        firing=firing,
-    )
+    names = {"value": series.value, "labels": series.labels, "firing": firing}
+    names["while_unreadable"] = series.while_unreadable
+    unknown = "(last_over_time($value[90s]) and on ($labels) $firing unless $while_unreadable)"
+    return {**names, "unknown": promql(unknown, **names)}
 
 
 def level(by: Sequence[str]) -> str:
