@@ -17,7 +17,7 @@ _DIVIDED = {
 }
 
 EQUIVALENT: dict[str, str] = {
-    "slow_operations [warning]: - job_operation:ai_operation_latency_seconds_sum:increase10m [> → >=]": _ROOTS,
+    "slow_operations [warning]: job_operation:ai_operation_latency_seconds_count:increase1h [> → >=]": _ROOTS,
     "log_unreadable [critical]: [max → sum]": _NOT_NEGATIVE,
     "figures_stale [catching_up warning]: [max → sum]": _NOT_NEGATIVE,
     "notifications_failing [critical]: [sum → max]": _NOT_NEGATIVE,
