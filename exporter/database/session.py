@@ -15,6 +15,7 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import RowFactory, tuple_row
 
 from exporter.config import Classification, QualifiedName
 from exporter.database.catalog import Rows, find_relation
@@ -110,14 +111,18 @@ class Session:
         return translate(error, self._info, self._table)
 
     def stream(
-        self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None
-    ) -> Iterator[tuple[Any, ...]]:
+        self,
+        statement: str | sql.Composed,
+        parameters: Mapping[str, Any] | None = None,
+        row_factory: RowFactory[Any] = tuple_row,
+    ) -> Iterator[Any]:
         """The rows of a statement as they arrive, so that few of them are in memory at once.
 
         Take all of them before the next statement. Otherwise it is like `run`.
         """
         self.limit()
-        yield from self._cursor.stream(self._encoded(statement), parameters or {}, size=_AT_ONCE)
+        with self._cursor.connection.cursor(row_factory=row_factory) as cursor:
+            yield from cursor.stream(self._encoded(statement), parameters or {}, size=_AT_ONCE)
 
     def _encoded(self, statement: str | sql.Composed) -> bytes:
         return encode_statement(statement, self._cursor.connection)

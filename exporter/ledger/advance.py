@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from exporter.figures import Figure
 from exporter.ledger.admission import SeriesLimiter
-from exporter.ledger.aggregate import ZERO, Aggregate, Field, with_figure
+from exporter.ledger.aggregate import ZERO, Aggregate, with_figure
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR, day_of, day_start, floor_to, month_start_day
 from exporter.ledger.model import (
     EXPOSED,
@@ -130,7 +131,7 @@ def advance(state: State, read: SpanRead, settings: LedgerSettings, quarter_user
     plan.changes.candidates.update(limiter.candidates())
     if running and layout.at_front:
         _show_series(plan)
-    rows_read = sum(a[Field.ROWS] for m in read.buckets.values() for a in m.cells.values())
+    rows_read = sum(a[Figure.ROWS] for m in read.buckets.values() for a in m.cells.values())
     plan.changes.progress = replace(
         before,
         phase=Phase.RUNNING if layout.at_front else before.phase,
@@ -216,7 +217,7 @@ def _read_slice(plan: Plan, old: Slice, read: SpanRead, layout: _Layout, *, coun
         if counted:
             cells[series], rise = raise_cell(before, current.get(series, ZERO), old.width)
             plan.count(series, rise)
-            rows += rise[Field.ROWS]
+            rows += rise[Figure.ROWS]
         else:
             cells[series] = know_cell(before, current.get(series, ZERO))
         plan.replace_cell(old.start, series, before, cells[series])
@@ -259,7 +260,7 @@ def admit(limiter: SeriesLimiter, read: SpanRead) -> None:
     limiter.admit_all(Series(*route) for route in sorted(read.routes.items()))
     for start in sorted(read.buckets):
         for series, cell in sorted(read.buckets[start].cells.items()):
-            limiter.admit(series, start, cell[Field.ROWS])
+            limiter.admit(series, start, cell[Figure.ROWS])
 
 
 def known_models(state: State, read: SpanRead) -> frozenset[str]:
@@ -273,7 +274,7 @@ def with_fallbacks(minute: Bucket, routes: Mapping[str, str], known: frozenset[s
     None is claimed where the log knows no model by the primary's name: the route may spell it otherwise.
     """
     return {
-        series: with_figure(aggregate, Field.FALLBACKS, aggregate[Field.CALLS])
+        series: with_figure(aggregate, Figure.FALLBACKS, aggregate[Figure.CALLS])
         if series.model != UNKNOWN
         and routes.get(series.operation, series.model) != series.model
         and routes[series.operation] in known

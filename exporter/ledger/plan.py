@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from exporter.figures import Figure
 from exporter.ledger.admission import SeriesLimiter
-from exporter.ledger.aggregate import ZERO, Aggregate, Field, add
+from exporter.ledger.aggregate import ZERO, Aggregate, add
 from exporter.ledger.calendar import QUARTER_HOUR, day_of, first_user_day, month_start_day
 from exporter.ledger.model import (
     OTHER,
@@ -65,7 +66,7 @@ class Plan:
             before = self.changes.totals.get(series) or self.state.totals.get(series, ZERO)
             self.changes.totals[series] = add(before, rise)
             if series == OTHER:
-                self.rows_overflowed += rise[Field.ROWS]
+                self.rows_overflowed += rise[Figure.ROWS]
 
     def count_skips(self, skip: SkippedValue, rise: int) -> None:
         """Let the counter of unusable values rise."""
@@ -78,7 +79,7 @@ class Plan:
     def replace_cell(self, start: int, series: Series, old: Cell, new: Cell) -> None:
         """Carry the difference of two cells into the corrections and into the day's spend."""
         self.take_back(series, taken_back(new) - taken_back(old))
-        self.spend(start, series, new.current[Field.COST] - old.current[Field.COST])
+        self.spend(start, series, new.current[Figure.COST] - old.current[Figure.COST])
 
     def spend(self, start: int, series: Series, units: int) -> None:
         """Add money to the day that holds `start`."""

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from exporter.ledger.aggregate import FAILURES, LATENCY_SUMS, Field
+from exporter.figures import SUMMED, Figure
+from exporter.ledger.aggregate import FAILURES, LATENCY_SUMS
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR
 from exporter.ledger.model import Phase, Slice, State, TimeRange
 from exporter.ledger.schedule import oldest_open
@@ -33,15 +34,13 @@ Slices = Mapping[int, Slice]
 
 
 class Sums(NamedTuple):
-    """What a probe sums up over the rows of one slice; money in ledger units, latency in microseconds."""
+    """What a probe sums up over the rows of one slice: latency in microseconds, `columns` (of `SUMMED`) in units."""
 
     rows: int = 0
     calls: int = 0
     failures: int = 0
-    cost: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
     latency: int = 0
+    columns: Mapping[str, int] = dict.fromkeys(SUMMED, 0)
 
 
 @dataclass(frozen=True)
@@ -88,13 +87,11 @@ def held_sums(item: Slice) -> Sums:
     """The sums that the ledger holds for a slice."""
     current = [cell.current for cell in item.cells.values()]
     return Sums(
-        sum(figures[Field.ROWS] for figures in current),
-        sum(figures[Field.CALLS] for figures in current),
-        sum(sum(figures[FAILURES]) for figures in current),
-        sum(figures[Field.COST] for figures in current),
-        sum(figures[Field.INPUT_TOKENS] for figures in current),
-        sum(figures[Field.OUTPUT_TOKENS] for figures in current),
-        sum(sum(figures[LATENCY_SUMS]) for figures in current),
+        rows=sum(figures[Figure.ROWS] for figures in current),
+        calls=sum(figures[Figure.CALLS] for figures in current),
+        failures=sum(sum(figures[FAILURES]) for figures in current),
+        latency=sum(sum(figures[LATENCY_SUMS]) for figures in current),
+        columns={name: sum(figures[figure] for figures in current) for name, figure in SUMMED.items()},
     )
 
 

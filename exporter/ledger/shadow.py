@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Protocol
 
+from exporter.figures import Figure
 from exporter.ledger.admission import SeriesLimiter
 from exporter.ledger.advance import admit, known_models, with_fallbacks
-from exporter.ledger.aggregate import Aggregate, Field, with_figure
+from exporter.ledger.aggregate import Aggregate, with_figure
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
 from exporter.ledger.model import (
     Admission,
@@ -125,7 +126,7 @@ def take_in(
             changed.slices[slot] = _add(before, _slice(slot, progress, minute, cells, waits=waits))
         else:
             for series, aggregate in cells.items():
-                plan.spend(slot, series, aggregate[Field.COST])
+                plan.spend(slot, series, aggregate[Figure.COST])
         if users := plan.keep_users(slot, minute.users):
             changed.users[slot] = sum_counts([changed.users.get(slot) or known.users.get(slot, {}), users])
     changed.days = {key: units for key, units in plan.changes.days.items() if units is not None}
@@ -156,7 +157,7 @@ def _slice(slot: int, progress: Progress, minute: Bucket, cells: Mapping[Series,
         slot,
         width_of(slot, progress),
         {
-            series: Cell(aggregate, with_figure(aggregate, Field.UNPRICED, 0) if waits else aggregate)
+            series: Cell(aggregate, with_figure(aggregate, Figure.UNPRICED, 0) if waits else aggregate)
             for series, aggregate in cells.items()
         },
         {skip: Tally(count, count) for skip, count in minute.skipped.items()},

@@ -8,8 +8,8 @@ from exporter.database.layout import Relation
 from exporter.database.log_query import LogTable
 from exporter.database.reader import read_span, read_undated
 from exporter.database.visibility import Visibility
+from exporter.figures import Figure
 from exporter.findings import Finding, ok, warn
-from exporter.ledger.aggregate import Field
 from exporter.ledger.calendar import MINUTE, floor_to
 from exporter.ledger.model import TimeRange
 from exporter.preflight.access import GRANTS, judge_excess, judge_grants, read_access
@@ -79,7 +79,7 @@ def check_open_window(scene: Scene) -> list[Finding]:
     except psycopg.DataError as error:
         return [bad_cast(scene, OPEN_WINDOW, span, error)]
     seconds = time.monotonic() - began
-    rows = sum(cell[Field.ROWS] for minute in buckets.values() for cell in minute.cells.values())
+    rows = sum(cell[Figure.ROWS] for minute in buckets.values() for cell in minute.cells.values())
     return [judge_reading(rows, span.hi - span.lo, seconds, scene.config.scrape.timeout)]
 
 

@@ -14,23 +14,14 @@ from prometheus_client.metrics_core import (
 from prometheus_client.metrics_core import Metric as Family
 
 from exporter import catalog
-from exporter.catalog import Metric
+from exporter.catalog import ERROR_CLASSES, LATENCY_EDGES, SECOND, Metric
 from exporter.config import UPPER_BOUNDS, Config
 from exporter.database.log_query import INVALID_REASONS
 from exporter.database.rows import IN_PROGRESS
 from exporter.database.tables import BUDGET_FIELDS, SEVERAL_BUDGETS
+from exporter.figures import Figure
 from exporter.ledger import exposed
-from exporter.ledger.aggregate import (
-    ERROR_CLASSES,
-    FAILURES,
-    LATENCY_COUNTS,
-    LATENCY_EDGES,
-    LATENCY_SUMS,
-    SECOND,
-    Aggregate,
-    Field,
-    usd,
-)
+from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, Aggregate, usd
 from exporter.ledger.calendar import day_window, month_window
 from exporter.ledger.model import LedgerSettings, Phase, Series, SkippedValue, State
 from exporter.ledger.users import count_states, shown_spend
@@ -116,25 +107,16 @@ def _counters(figures: Figures) -> Iterator[Family]:
         return
     counters = exposed.counters(state)
 
-    def of(field: Field) -> Samples:
-        return ((series, cell[field]) for series, cell in counters.items())
-
-    yield _family(catalog.OPERATIONS, of(Field.CALLS))
-    yield _family(
-        catalog.FAILURES,
-        (
-            ((*series, name), count)
-            for series, cell in counters.items()
-            for name, count in zip(ERROR_CLASSES, cell[FAILURES], strict=True)
-        ),
+    for figure in Figure:
+        if figure.metric is not None:
+            yield _family(figure.metric, ((s, cell[figure] / figure.scale) for s, cell in counters.items()))
+    failures = (
+        ((*series, name), count)
+        for series, cell in counters.items()
+        for name, count in zip(ERROR_CLASSES, cell[FAILURES], strict=True)
     )
-    yield _family(catalog.COST, ((series, usd(cell[Field.COST])) for series, cell in counters.items()))
-    yield _family(catalog.INPUT_TOKENS, of(Field.INPUT_TOKENS))
-    yield _family(catalog.OUTPUT_TOKENS, of(Field.OUTPUT_TOKENS))
+    yield _family(catalog.FAILURES, failures)
     yield _latency(counters)
-    yield _family(catalog.OVER_TIMEOUT, of(Field.OVER_TIMEOUT))
-    yield _family(catalog.FALLBACKS, of(Field.FALLBACKS))
-    yield _family(catalog.UNPRICED, of(Field.UNPRICED))
     yield _family(catalog.ROWS_SKIPPED, ((skip, state.skipped.get(skip, 0)) for skip in SKIPS))
     yield _family(catalog.ROWS_READ, [((), state.progress.rows_read)])
     yield _family(catalog.LATE_ROWS, [((), state.progress.late_rows)])

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from exporter.ledger.aggregate import ERROR_CLASSES, LATENCY_EDGES, WIDTH, Aggregate, Field
+from exporter.catalog import ERROR_CLASSES, LATENCY_EDGES
+from exporter.figures import Figure
+from exporter.ledger.aggregate import WIDTH, Aggregate
 from exporter.ledger.model import Cell, Phase, Progress, Series, SkippedValue, Slice, Tally, Waiting
 
 LAYOUT: dict[str, list[Any]] = {
-    "figures": [field.name.lower() for field in Field],
+    "figures": [field.name.lower() for field in Figure],
     "error_classes": list(ERROR_CLASSES),
     "latency_edges": list(LATENCY_EDGES),
 }

@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 from typing import TextIO
 from zoneinfo import ZoneInfo
 
+from exporter.catalog import USD
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import SchemaProblem
 from exporter.database.reader import read_span
 from exporter.database.session import Database, Identity
+from exporter.figures import Figure
 from exporter.ledger.admission import count_admitted
-from exporter.ledger.aggregate import USD, ZERO, Field
+from exporter.ledger.aggregate import ZERO
 from exporter.ledger.calendar import QUARTER_HOUR, floor_to
 from exporter.ledger.forget import forget
 from exporter.ledger.model import OTHER, Changes, SpanRead, State, TimeRange
@@ -71,7 +73,7 @@ def forget_series(config: Config, operation: str, model: str | None, out: TextIO
         _commit_anew(store, state, changes, {})
         for series in chosen:
             total = state.totals.get(series, ZERO)
-            counted = f"{total[Field.CALLS]} calls, ${total[Field.COST] / USD:.6f}"
+            counted = f"{total[Figure.CALLS]} calls, ${total[Figure.COST] / USD:.6f}"
             print(f"ended  {series.operation}  {series.model}  ({counted})", file=out)
         print(f"series {count_admitted(state) - len(chosen)} of {config.max_series}", file=out)
     return 0
@@ -183,8 +185,8 @@ def _named(identity: Identity) -> str:
 
 def _rows(state: State, identity: Identity, most: int) -> list[tuple[str, str]]:
     progress = state.progress
-    cost = sum(total[Field.COST] for total in state.totals.values())
-    calls = sum(total[Field.CALLS] for total in state.totals.values())
+    cost = sum(total[Figure.COST] for total in state.totals.values())
+    calls = sum(total[Figure.CALLS] for total in state.totals.values())
     return [
         ("kept for", _named(identity)),
         ("phase", progress.phase),

@@ -8,7 +8,8 @@ import pytest
 
 from exporter.config import Config
 from exporter.database.session import Identity
-from exporter.ledger.aggregate import ZERO, Aggregate, Field, with_figure
+from exporter.figures import Figure
+from exporter.ledger.aggregate import ZERO, Aggregate, with_figure
 from exporter.ledger.calendar import MINUTE
 from exporter.ledger.model import Bucket, Series, SpanRead, TimeRange
 from exporter.ledger.reclassify import Reads, last_span, next_stretch
@@ -21,7 +22,7 @@ NOW = 1_700_000_040 // MINUTE * MINUTE
 
 
 def row(cost: int) -> Aggregate:
-    return with_figure(with_figure(with_figure(ZERO, Field.ROWS, 1), Field.CALLS, 1), Field.COST, cost)
+    return with_figure(with_figure(with_figure(ZERO, Figure.ROWS, 1), Figure.CALLS, 1), Figure.COST, cost)
 
 
 def found(sequence: int, cost: int | None = None) -> SpanRead:
@@ -33,7 +34,7 @@ def found(sequence: int, cost: int | None = None) -> SpanRead:
 def present_cost(ledger: LedgerService) -> int:
     assert ledger.present is not None
     cell = ledger.present.slices[NOW].cells.get(SERIES)
-    return 0 if cell is None else cell.current[Field.COST]
+    return 0 if cell is None else cell.current[Figure.COST]
 
 
 @pytest.mark.parametrize("disk", ["works", "is full", "was full"])
@@ -108,7 +109,7 @@ class TestChangedSettings:
 
     def total(self, ledger: LedgerService, series: Series) -> int:
         assert ledger.durable is not None
-        return ledger.durable.totals.get(series, ZERO)[Field.COST]
+        return ledger.durable.totals.get(series, ZERO)[Figure.COST]
 
     def test_a_scrape_by_the_old_settings_that_comes_after_the_switch_counts_nothing(self, tmp_path: Path) -> None:
         self.begun(tmp_path)
