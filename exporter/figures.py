@@ -17,25 +17,23 @@ class Figure(IntEnum):
     """A figure, which is its position in an aggregate; its name in lower case is the one that state files have.
 
     `metric` is the counter that shows it, `scale` how many ledger units make one unit of that metric. `column` is the
-    role of the column that it is the sum of: values from 0 to `upper_bound` (in the column's unit) are used.
+    role of the column that it is the sum of: values from 0 to `upper_bound` (in the column's unit) are used, rounded to
+    `decimals` where the scale is not 1.
     """
 
     metric: Metric | None
     column: str | None
     scale: int
     upper_bound: int
+    decimals: int
 
     def __new__(cls, metric: Metric | None, column: str | None = None, scale: int = 1, upper_bound: int = 0) -> Self:
         """The next position."""
         figure = int.__new__(cls, len(cls.__members__))
         figure._value_ = int(figure)
         figure.metric, figure.column, figure.scale, figure.upper_bound = metric, column, scale, upper_bound
+        figure.decimals = len(str(scale)) - 1
         return figure
-
-    @property
-    def decimals(self) -> int:
-        """How many decimals of a value are kept, by its scale; 0 where it is not rounded."""
-        return len(str(self.scale)) - 1
 
     def units(self, value: Decimal) -> int:
         """Ledger units of a sum of values in the column's unit; what lies beyond the decimals is dropped."""

@@ -11,7 +11,7 @@ from exporter.config import UPPER_BOUNDS, Classification
 from exporter.database.labels import Names, timeout_steps
 from exporter.database.log_query import BY_SERIES, BY_USER, INVALID_REASONS, Outcome, count_of_invalid
 from exporter.figures import SUMMED, Figure
-from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, WIDTH
+from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, WIDTH, money_units
 from exporter.ledger.model import Bucket, Series, SkippedValue, Waiting
 
 IN_PROGRESS = (Outcome.PENDING, Outcome.RUNNING)
@@ -110,8 +110,7 @@ class BucketReader:
             if row.grouped_by == BY_USER:
                 if by_user:
                     user = self._user(row.username)
-                    units = 0 if row.cost is None else Figure.COST.units(row.cost)
-                    found.users[user] = found.users.get(user, 0) + units
+                    found.users[user] = found.users.get(user, 0) + (0 if row.cost is None else money_units(row.cost))
             elif row.grouped_by == BY_SERIES:
                 _add_series(found, row, self._operation(row.operation, row.operation_type), self._model(row.model))
             else:
@@ -123,9 +122,10 @@ class BucketReader:
         return {start: found.finish() for start, found in self._buckets.items()}
 
     def _user(self, text: str | None) -> str:
-        if text not in self._users:
-            self._users[text] = self._names.user(text)
-        return self._users[text]
+        user = self._users.get(text)
+        if user is None:
+            user = self._users[text] = self._names.user(text)
+        return user
 
     def _operation(self, operation_id: str | None, operation_type: str | None) -> str:
         names = operation_id, operation_type
