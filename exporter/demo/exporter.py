@@ -66,5 +66,5 @@ class _Demonstrated:
                 sum(total[Figure.CALLS] for total in state.totals.values()),
                 {operation: count for operation, count in failures.items() if count},
                 state.progress.phase == Phase.RUNNING,
-                started_ratio(state),
+                started_ratio(state.progress),
             )

@@ -1,7 +1,7 @@
 """Users and their budgets: who is over, and who is shown with a series of their own. Money in ledger units."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from exporter.ledger.model import UNATTRIBUTED
@@ -89,7 +89,7 @@ def choose_users(
     return chosen
 
 
-def shown_spend(spend: Mapping[str, int], shown: Mapping[str, int]) -> dict[str, int]:
+def shown_spend(spend: Mapping[str, int], shown: Iterable[str]) -> dict[str, int]:
     """Spend by label: every shown user (0 where there is none), the rows without a user, and the sum of the rest."""
     result = {user: spend.get(user, 0) for user in sorted(shown)}
     if UNATTRIBUTED in spend:

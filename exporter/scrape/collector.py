@@ -29,8 +29,7 @@ from exporter.ledger.calendar import day_of
 from exporter.ledger.exposed import user_spend_today
 from exporter.ledger.model import SpanRead, State, TimeRange
 from exporter.ledger.users import choose_users
-from exporter.scrape.clock import LEAP_LASTS
-from exporter.scrape.ledger_service import LedgerService, complete_until
+from exporter.scrape.ledger_service import LedgerService
 from exporter.scrape.optional import NOT_READ, OptionalTables, Source
 from exporter.scrape.reclassifier import give_up_old, prove_new
 from exporter.state_change_log import StateChangeLog
@@ -74,15 +73,6 @@ class Scrape:
     recommendations: Mapping[tuple[str, str], int] | None = None
     approvals: int | None = None
 
-
-REWIND_HINT = "stop the exporter, and run `ai-operation-exporter state rewind`"
-"""What to do about a state that a wrong clock has closed."""
-
-CLOCK_HINT = (
-    "correct the clock of the database's host; until then, time goes on by this host's clock, "
-    f"and a jump that lasts {LEAP_LASTS / 60:.0f} minutes is accepted"
-)
-"""What to do about a clock that is disbelieved."""
 
 FAILED = Scrape(outcomes={name: Outcome(False, 0.0) for name in COLLECTORS})
 """What a scrape is that did not reach the database."""
@@ -215,14 +205,12 @@ class Collector:
 
     def _clock_is_believed(self) -> bool:
         """Whether what was recorded is of the present; if not, the log says why."""
-        if (problem := self._ledger.clock_problem) is not None:
-            self._change_log.failed("clock", f"{problem} — {CLOCK_HINT}")
-            return False
-        if (closed := self._ledger.closed_ahead) is not None:
-            self._change_log.failed("clock", f"{closed} — {REWIND_HINT}")
-            return False
-        self._change_log.works("clock")
-        return True
+        problem = self._ledger.time_problem
+        if problem is None:
+            self._change_log.works("clock")
+        else:
+            self._change_log.failed("clock", " — ".join(problem))
+        return problem is None
 
     def _is_stale(self, replication: Replication) -> bool:
         """Whether the server is a standby that is too far behind; if so, the log says why."""
@@ -265,7 +253,7 @@ class Collector:
             read_span(session, log_table, classification, TimeRange(clock, clock + 1))
             return None
         buckets = read_span(session, log_table, classification, span)
-        complete = complete_until(session.replication)
+        complete = session.replication.complete_until
         read = SpanRead(span, now, buckets, sequence=session.sequence, complete=complete)
         return OpenWindow(read, classification)
 

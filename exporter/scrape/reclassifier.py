@@ -20,7 +20,7 @@ from exporter.ledger.model import LedgerSettings, SpanRead, State, TimeRange
 from exporter.ledger.reclassify import AHEAD, Reads, Stretch, last_span, next_stretch
 from exporter.ledger.shadow import Reclassification
 from exporter.scrape.adaptive_chunk import AdaptiveChunk
-from exporter.scrape.ledger_service import LedgerService, complete_until
+from exporter.scrape.ledger_service import LedgerService
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ class Reclassifier:
         self._chunk.took(time.monotonic() - begun, more.rows, stretch.span.hi - stretch.span.lo)
         routes = self._primaries()
         new = SpanRead(
-            stretch.span, now, more.buckets, routes, session.sequence, complete=complete_until(session.replication)
+            stretch.span, now, more.buckets, routes, session.sequence, complete=session.replication.complete_until
         )
         return Reads(old and replace(old, routes=routes), new)
 
@@ -149,7 +149,7 @@ class Reclassifier:
         with give_up_old(session, ledger, self._database.info, now):
             table = session.log(ledger.classification)
             found = self._read(session, table, ledger.classification, ledger.settings, span, now, width)
-            complete = complete_until(session.replication)
+            complete = session.replication.complete_until
             return (
                 None
                 if found is None

@@ -21,8 +21,9 @@ from exporter.ledger.calendar import QUARTER_HOUR, floor_to
 from exporter.ledger.forget import forget
 from exporter.ledger.model import OTHER, Changes, SpanRead, State, TimeRange
 from exporter.ledger.rewind import begin_again, rewind
-from exporter.scrape.ledger_service import CLASSIFICATION, IDENTITY, STALE_SUMS, check_identity, restored, settings_for
+from exporter.scrape.ledger_settings import settings_for
 from exporter.state.migrations import NEXT_NAME
+from exporter.state.provenance import CLASSIFICATION, IDENTITY, STALE_SUMS, check_identity, restored
 from exporter.state.shadow import ShadowWork
 from exporter.state.store import StateError, Store
 from exporter.state.users import pseudonyms_for

@@ -1,5 +1,7 @@
 """The ledger's owner: what was read last is what is known, also while the state cannot be written."""
 
+import copy
+import itertools
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,11 @@ from exporter.database.session import Identity
 from exporter.figures import Figure
 from exporter.ledger.aggregate import ZERO, Aggregate, with_figure
 from exporter.ledger.calendar import MINUTE
-from exporter.ledger.model import Bucket, Series, SpanRead, TimeRange
+from exporter.ledger.model import Bucket, Series, SkippedValue, SpanRead, TimeRange, Waiting
 from exporter.ledger.reclassify import Reads, last_span, next_stretch
 from exporter.ledger.shadow import Reclassification
-from exporter.scrape.ledger_service import LedgerService, settings_for
+from exporter.scrape.ledger_service import LedgerService
+from exporter.scrape.ledger_settings import settings_for
 from exporter.state.store import Store
 
 SERIES = Series("email-compose", "deepseek-v3.2")
@@ -63,6 +66,55 @@ def test_a_read_that_was_overtaken_changes_nothing_that_a_newer_one_has_found_as
         assert present_cost(ledger) == 5
         ledger.record(found(5))
         assert present_cost(ledger) == 0
+
+
+def filled(sequence: int) -> SpanRead:
+    """A read of the present minute that has something of everything."""
+    bucket = Bucket(
+        cells={SERIES: row(sequence), Series(f"operation-{sequence}", "m"): row(1)},
+        users={"ann": sequence, f"user-{sequence}": 1},
+        skipped={SkippedValue("cost", "nan"): sequence},
+        waiting={"running": Waiting(sequence, float(NOW))},
+        seen_operations={SERIES.operation: NOW + sequence / 10},
+        seen_models={SERIES.model: NOW + sequence / 10},
+        succeeded_models={SERIES.model: NOW + sequence / 10},
+    )
+    return SpanRead(TimeRange(NOW - 3 * MINUTE, NOW + 31), NOW + 30, {NOW: bucket}, sequence=sequence)
+
+
+@pytest.mark.parametrize("disk", ["works", "is full"])
+def test_a_snapshot_stays_as_it_is_whatever_is_recorded_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: str
+) -> None:
+    def full(*_: Any) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with Store(tmp_path) as store:
+        ledger = LedgerService(store, Config.model_validate({"zero_hold": "0s"}))
+        begun = ledger.open(Identity("1", "shop", "public.ai_operation_log"), NOW + 30).progress.position
+        assert ledger.snapshot().counters is None
+        ledger.record(SpanRead(TimeRange(begun, NOW - 3 * MINUTE), NOW + 30, {}, sequence=1))
+        for sequence in (2, 3):
+            ledger.record(filled(sequence))
+        if disk == "is full":
+            monkeypatch.setattr(Store, "commit", full)
+        taken, status = [], []
+        for sequence in range(4, 8):
+            taken += [(snapshot := ledger.snapshot(), copy.deepcopy(snapshot))]
+            status += [(now := ledger.status(), copy.deepcopy(now))]
+            ledger.record(filled(sequence))
+            ledger.show_users({"ann": sequence})
+        assert all(snapshot == as_it_was for snapshot, as_it_was in taken)
+        assert all(now == as_it_was for now, as_it_was in status)
+        # and each of them was another one
+        assert all(one != other for (one, _), (other, _) in itertools.pairwise(taken))
+        first, last = taken[0][0], ledger.snapshot()
+        assert first.counters is not None
+        assert last.counters is not None
+        assert last.gauges is not None
+        assert last.gauges.user_spend["ann"] == 7
+        assert (last.counters == first.counters) == (disk == "is full")
+        assert last.models == {SERIES.model, "m"}
 
 
 @pytest.mark.parametrize(("most", "at_once"), [(200, 100), (201, 101), (20, 10), (19, None), (1, None)])

@@ -86,7 +86,7 @@ class TestFirstReading:
         exporter = Exporter(history(), START, backfill_since=backfill)
         ratios = []
         while (gap := schedule.catch_up(exporter.state, exporter.clock, 6 * 3600)) is not None:
-            ratios.append(exposed.started_ratio(exporter.state))
+            ratios.append(exposed.started_ratio(exporter.state.progress))
             exporter.take(exporter.read(gap))
             assert exporter.counters() == {}
             assert exporter.state.progress.phase == Phase.STARTING
@@ -94,7 +94,7 @@ class TestFirstReading:
         assert ratios[0] == 0.0
         assert ratios[-1] < 1.0
         exporter.front()
-        assert exposed.started_ratio(exporter.state) == 1.0
+        assert exposed.started_ratio(exporter.state.progress) == 1.0
         assert exporter.counters()[CHAT][Figure.COST] == (0 if backfill is None else 24 * USD)
 
     @pytest.mark.parametrize("backfill", [None, START - DAY])
@@ -119,7 +119,7 @@ class TestFirstReading:
     def test_an_empty_ledger_that_has_no_past_to_read_is_done_at_once(self) -> None:
         exporter = Exporter(Log(), START)
         exporter.state.progress = replace(exporter.state.progress, began=START, now=START)
-        assert exposed.started_ratio(exporter.state) <= 1.0
+        assert exposed.started_ratio(exporter.state.progress) <= 1.0
 
 
 class TestNewSeries:
