@@ -54,7 +54,31 @@ def begin(
     if backfill_since is not None:
         count_from = floor_to(backfill_since, QUARTER_HOUR)
         start = min(start, count_from)
-    return Progress(Phase.STARTING, clock, start, start, start, start, count_from, start)
+    return Progress(
+        phase=Phase.STARTING,
+        now=clock,
+        compacted=start,
+        merged=start,
+        closed=start,
+        position=start,
+        count_from=count_from,
+        began=start,
+    )
+
+
+def restart(state: State, clock: int, settings: LedgerSettings, safe_now: int | None = None) -> Changes:
+    """Begin the first reading again: what was read of the log is dropped, counters keep what they have."""
+    before = state.progress
+    progress = begin(clock, settings, None if before.count_from == NEVER else before.count_from, safe_now)
+    return Changes(
+        progress=replace(
+            progress, late_rows=before.late_rows, rows_read=before.rows_read, rows_overflowed=before.rows_overflowed
+        ),
+        slices=dict.fromkeys(state.slices),
+        slice_users=dict.fromkeys(state.slices),
+        days=dict.fromkeys(state.days),
+        user_days=dict.fromkeys(state.user_days),
+    )
 
 
 def set_back(state: State, clock: int) -> Changes:
@@ -83,63 +107,40 @@ def advance(state: State, read: SpanRead, settings: LedgerSettings, quarter_user
     cover whole, or which a later read has covered already, stay as they are.
     """
     before = state.progress
-    running = before.phase == Phase.RUNNING
-    layout = _layout(state, before, read, settings)
-    if read.width == QUARTER_HOUR and layout.merged < read.span.hi:
+    frontier = _frontier(state, before, read, settings)
+    if read.width == QUARTER_HOUR and frontier.merged < read.span.hi:
         # what cannot be merged is kept by the minute, which this read does not tell: it is left to another one
-        read = _shortened(read, layout.merged)
-        layout = _layout(state, before, read, settings)
+        read = _shortened(read, frontier.merged)
+        frontier = _frontier(state, before, read, settings)
     # a history that is counted appears with its total; all other series show their zero first
-    whole = not running and before.count_from != NEVER
-    limiter = SeriesLimiter(state, settings, EXPOSED if whole else None)
-    plan = Plan(state, settings, limiter, read.now, read.irrevocable, known_models(state, read))
+    counts_history = before.phase != Phase.RUNNING and before.count_from != NEVER
+    limiter = SeriesLimiter(state, settings, EXPOSED if counts_history else None)
+    plan = Plan(
+        state=state,
+        settings=settings,
+        limiter=limiter,
+        now=read.now,
+        irrevocable=read.irrevocable,
+        known_models=known_models(state, read),
+    )
     admit(limiter, read)
-    # what a clock that was set back dates into slices which are closed is on time all the same
-    late_before = min(before.closed, floor_to(read.now - settings.window, MINUTE))
-
-    refreshed: set[int] = set()
-    late_rows = 0
-    for start, width in layout.slots(state, read.span):
-        parts = [state.slices[m] for m in range(start, start + width, MINUTE) if m in state.slices]
-        old = join_slices(start, width, parts)
-        if old.sequence > read.sequence:
-            continue
-        refreshed.add(start)
-        if start < before.merged:
-            old = replace(old, users=quarter_users.get(start, {}))
-        counted = running or start >= before.count_from
-        new, rows = _read_slice(plan, old, read, layout, counted=counted)
-        if counted and start + width <= late_before and not any(part.held for part in parts):
-            late_rows += rows
-        if len(parts) == 1 and parts[0].width == width and old == new:
-            plan.changes.sequences[start] = read.sequence
-        else:
-            plan.replace_slice(parts, new)
-
-    compacted = before.compacted
-    while (
-        compacted < layout.merged
-        and compacted in refreshed
-        and read.irrevocable - compacted - QUARTER_HOUR >= settings.horizon
-    ):
-        plan.compact(compacted)
-        compacted += QUARTER_HOUR
-
+    refreshed, late_rows = _replace_slices(plan, read, frontier, quarter_users)
+    compacted = _compact(plan, frontier, refreshed)
     newest = plan.see(read)
     plan.forget_days()
     plan.changes.admitted.update(limiter.added)
     plan.changes.candidates.update(limiter.candidates())
-    if running and layout.at_front:
+    if before.phase == Phase.RUNNING and frontier.at_front:
         _show_series(plan)
-    rows_read = sum(a[Figure.ROWS] for m in read.buckets.values() for a in m.cells.values())
+    rows_read = sum(cell[Figure.ROWS] for bucket in read.buckets.values() for cell in bucket.cells.values())
     plan.changes.progress = replace(
         before,
-        phase=Phase.RUNNING if layout.at_front else before.phase,
+        phase=Phase.RUNNING if frontier.at_front else before.phase,
         now=max(before.now, read.now),
         compacted=compacted,
-        merged=layout.merged,
-        closed=layout.closed,
-        position=layout.position,
+        merged=frontier.merged,
+        closed=frontier.closed,
+        position=frontier.position,
         late_rows=before.late_rows + late_rows,
         rows_overflowed=before.rows_overflowed + plan.rows_overflowed,
         rows_read=before.rows_read + rows_read,
@@ -147,6 +148,44 @@ def advance(state: State, read: SpanRead, settings: LedgerSettings, quarter_user
         skew=before.skew if read.skew is None else read.skew,
     )
     return plan.changes
+
+
+def _replace_slices(
+    plan: Plan, read: SpanRead, frontier: "_Frontier", quarter_users: QuarterUsers
+) -> tuple[set[int], int]:
+    """Put what was read in the place of the slices; returns their starts, and how many rows were late."""
+    slices, before = plan.state.slices, plan.state.progress
+    # what a clock that was set back dates into slices which are closed is on time all the same
+    late_before = min(before.closed, floor_to(read.now - plan.settings.window, MINUTE))
+    refreshed: set[int] = set()
+    late_rows = 0
+    for start, width in frontier.slots(plan.state, read.span):
+        parts = [slices[minute] for minute in range(start, start + width, MINUTE) if minute in slices]
+        old = join_slices(start, width, parts)
+        if old.sequence > read.sequence:
+            continue
+        refreshed.add(start)
+        if start < before.merged:
+            old = replace(old, users=quarter_users.get(start, {}))
+        counted = before.phase == Phase.RUNNING or start >= before.count_from
+        new, rows = _read_slice(plan, old, read, frontier, counted=counted)
+        if counted and start + width <= late_before and not any(part.held for part in parts):
+            late_rows += rows
+        if len(parts) == 1 and parts[0].width == width and old == new:
+            plan.changes.sequences[start] = read.sequence
+        else:
+            plan.replace_slice(parts, new)
+    return refreshed, late_rows
+
+
+def _compact(plan: Plan, frontier: "_Frontier", refreshed: set[int]) -> int:
+    """Compact the oldest slices past the horizon, which were read again just now; returns where they end."""
+    start = plan.state.progress.compacted
+    until = min(frontier.merged, plan.irrevocable - plan.settings.horizon - QUARTER_HOUR + 1)
+    while start < until and start in refreshed:
+        plan.compact(start)
+        start += QUARTER_HOUR
+    return start
 
 
 def _shortened(read: SpanRead, hi: int) -> SpanRead:
@@ -157,7 +196,7 @@ def _shortened(read: SpanRead, hi: int) -> SpanRead:
 
 
 @dataclass(frozen=True)
-class _Layout:
+class _Frontier:
     """How far slices are closed and merged after a read, and which minutes stay open for rows in progress."""
 
     closed: int
@@ -176,7 +215,7 @@ class _Layout:
             yield minute, MINUTE
 
 
-def _layout(state: State, before: Progress, read: SpanRead, settings: LedgerSettings) -> _Layout:
+def _frontier(state: State, before: Progress, read: SpanRead, settings: LedgerSettings) -> _Frontier:
     span, now = read.span, read.now
     contiguous = span.lo <= before.closed
     closed = before.closed
@@ -197,16 +236,16 @@ def _layout(state: State, before: Progress, read: SpanRead, settings: LedgerSett
         and not any(merged <= start < merged + QUARTER_HOUR for start in held | overtaken)
     ):
         merged += QUARTER_HOUR
-    return _Layout(
-        closed,
-        merged,
-        max(before.position, span.hi if span.lo <= before.position else 0),
-        frozenset(held),
-        span.hi > now and span.lo <= oldest_open(state, before),
+    return _Frontier(
+        closed=closed,
+        merged=merged,
+        position=max(before.position, span.hi if span.lo <= before.position else 0),
+        held=frozenset(held),
+        at_front=span.hi > now and span.lo <= oldest_open(state, before),
     )
 
 
-def _read_slice(plan: Plan, old: Slice, read: SpanRead, layout: _Layout, *, counted: bool) -> tuple[Slice, int]:
+def _read_slice(plan: Plan, old: Slice, read: SpanRead, frontier: _Frontier, *, counted: bool) -> tuple[Slice, int]:
     """The slice as the read has it, and the number of rows by which its high-water marks rose."""
     minute = bucket_within(read, old.start, old.width)
     current = plan.overflow_labels(old.start, with_fallbacks(minute, read.routes, plan.known_models))
@@ -224,13 +263,13 @@ def _read_slice(plan: Plan, old: Slice, read: SpanRead, layout: _Layout, *, coun
     users = plan.keep_users(old.start, minute.users)
     plan.replace_users(old.start, old.users, users)
     new = Slice(
-        old.start,
-        old.width,
-        cells,
-        plan.tally(old.skipped, minute.skipped, counted=counted),
-        minute.waiting,
-        users,
-        held=old.start in layout.held,
+        start=old.start,
+        width=old.width,
+        cells=cells,
+        skipped=plan.tally(old.skipped, minute.skipped, counted=counted),
+        waiting=minute.waiting,
+        users=users,
+        held=old.start in frontier.held,
         stage=_stage(old, read, plan.settings),
         sequence=read.sequence,
     )

@@ -167,10 +167,7 @@ def _bump(changed: dict[K, int] | dict[K, int | None], known: Mapping[K, int], k
 
 
 def _later(
-    changed: dict[str, float],
-    known: Mapping[str, float],
-    seen: Mapping[str, float],
-    label: Callable[[str], str],
+    changed: dict[str, float], known: Mapping[str, float], seen: Mapping[str, float], label: Callable[[str], str]
 ) -> None:
     for name, at in seen.items():
         key = label(name)

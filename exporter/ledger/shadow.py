@@ -113,7 +113,13 @@ def take_in(
     limiter = _limiter(state, going, known, settings)
     # the switch finds the state's own clock where no read by the old settings has moved it
     irrevocable = min(read.irrevocable, progress.now)
-    plan = Plan(replace(state, days=dict(known.days), user_days={}), settings, limiter, read.now, irrevocable)
+    plan = Plan(
+        state=replace(state, days=dict(known.days), user_days={}),
+        settings=settings,
+        limiter=limiter,
+        now=read.now,
+        irrevocable=irrevocable,
+    )
     models = known_models(state, read) | known.seen_models.keys()
     admit(limiter, read)
     changed = Shadow()
@@ -154,14 +160,14 @@ def later(known: Mapping[str, float], found: Mapping[str, float]) -> dict[str, f
 def _slice(slot: int, progress: Progress, minute: Bucket, cells: Mapping[Series, Aggregate], *, waits: bool) -> Slice:
     """What a read adds to one slice, all of it counted; but for unpriced calls where these wait for the merge."""
     return Slice(
-        slot,
-        width_of(slot, progress),
-        {
+        start=slot,
+        width=width_of(slot, progress),
+        cells={
             series: Cell(aggregate, with_figure(aggregate, Figure.UNPRICED, 0) if waits else aggregate)
             for series, aggregate in cells.items()
         },
-        {skip: Tally(count, count) for skip, count in minute.skipped.items()},
-        minute.waiting,
+        skipped={skip: Tally(count, count) for skip, count in minute.skipped.items()},
+        waiting=minute.waiting,
     )
 
 

@@ -82,12 +82,12 @@ def join_slices(start: int, width: int, slices: Iterable[Slice]) -> Slice:
             before = skipped.get(skip, Tally())
             skipped[skip] = Tally(before.current + tally.current, before.high_water + tally.high_water)
     return Slice(
-        start,
-        width,
-        cells,
-        skipped,
-        join_waiting(part.waiting for part in parts),
-        sum_counts(part.users for part in parts),
+        start=start,
+        width=width,
+        cells=cells,
+        skipped=skipped,
+        waiting=join_waiting(part.waiting for part in parts),
+        users=sum_counts(part.users for part in parts),
         sequence=max((part.sequence for part in parts), default=0),
     )
 

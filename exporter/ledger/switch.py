@@ -96,7 +96,13 @@ def sum_users(
 
 def _plan(state: State, settings: LedgerSettings, safe_now: int) -> Plan:
     now = state.progress.now
-    return Plan(state, settings, SeriesLimiter(state, settings, None), now, min(safe_now, now))
+    return Plan(
+        state=state,
+        settings=settings,
+        limiter=SeriesLimiter(state, settings, None),
+        now=now,
+        irrevocable=min(safe_now, now),
+    )
 
 
 def _admissions(state: State, shadow: Shadow, settings: LedgerSettings) -> dict[Series, Admission]:

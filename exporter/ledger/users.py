@@ -64,13 +64,7 @@ def count_states(
 
 
 def choose_users(
-    spend: Mapping[str, int],
-    budgets: Mapping[str, Budget],
-    shown: Mapping[str, int],
-    day: int,
-    *,
-    top: int,
-    most: int,
+    spend: Mapping[str, int], budgets: Mapping[str, Budget], shown: Mapping[str, int], day: int, *, top: int, most: int
 ) -> dict[str, int]:
     """The users to show, each with the last day on which they qualified.
 

@@ -97,7 +97,7 @@ class Exporter:
         if late:
             self._change_log.failed("scrape", "the database did not answer within the scrape's time")
         # one that ended in time because it failed says why by itself
-        elif any(outcome.success for outcome in scrape.outcomes.values()):
+        elif any(run.success for run in scrape.runs.values()):
             self._change_log.works("scrape")
         return self._families(scrape)
 

@@ -245,7 +245,15 @@ class BackgroundReader:
         seconds = time.monotonic() - begun
         chunk.took(seconds, found.rows, span.hi - span.lo)
         complete = session.replication.complete_until
-        read = SpanRead(span, now, found.buckets, self._primaries(), session.sequence, width, complete=complete)
+        read = SpanRead(
+            span=span,
+            now=now,
+            buckets=found.buckets,
+            routes=self._primaries(),
+            sequence=session.sequence,
+            width=width,
+            complete=complete,
+        )
         return lambda: ledger.record(read), lambda: self._late_rows.was_read(self._slices(), span, seconds)
 
     def _users_since(self, now: int) -> int:

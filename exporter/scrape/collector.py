@@ -16,14 +16,7 @@ from exporter.database.login import Login
 from exporter.database.reader import read_span
 from exporter.database.replication import Replication
 from exporter.database.session import Database, Session
-from exporter.database.tables import (
-    Budgets,
-    Route,
-    read_approvals,
-    read_budgets,
-    read_recommendations,
-    read_routes,
-)
+from exporter.database.tables import Budgets, Route, read_approvals, read_budgets, read_recommendations, read_routes
 from exporter.ledger import schedule
 from exporter.ledger.calendar import day_of
 from exporter.ledger.exposed import user_spend_today
@@ -42,7 +35,7 @@ ROUTES_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CollectorRun:
     """How one collector fared, and how long it took in seconds."""
 
     success: bool
@@ -67,14 +60,14 @@ class Scrape:
 
     current: bool = False
     has_status: bool = False
-    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    runs: Mapping[str, CollectorRun] = field(default_factory=dict)
     budgets: Budgets | None = None
     routes: list[Route] | None = None
     recommendations: Mapping[tuple[str, str], int] | None = None
     approvals: int | None = None
 
 
-FAILED = Scrape(outcomes={name: Outcome(False, 0.0) for name in COLLECTORS})
+FAILED = Scrape(runs={name: CollectorRun(False, 0.0) for name in COLLECTORS})
 """What a scrape is that did not reach the database."""
 
 
@@ -82,7 +75,7 @@ FAILED = Scrape(outcomes={name: Outcome(False, 0.0) for name in COLLECTORS})
 class Attempt:
     """One read of the log, which may be under way, and the round of the optional tables that goes with it.
 
-    `reached` says that the database has begun a transaction, and is the one that the state was kept for. `outcome` is
+    `reached` says that the database has begun a transaction, and is the one that the state was kept for. `run` is
     None until the read has ended; after that, the other fields do not change.
     """
 
@@ -92,7 +85,7 @@ class Attempt:
     has_status: bool = False
     current: bool = False
     users_chosen: bool = True
-    outcome: Outcome | None = None
+    run: CollectorRun | None = None
 
 
 class Collector:
@@ -161,26 +154,26 @@ class Collector:
             self._tables.forget()
         if attempt.current and self._budgets_read:
             attempt.users_chosen = self._try_to_choose_users()
-        attempt.outcome = Outcome(success, time.monotonic() - attempt.begun)
+        attempt.run = CollectorRun(success, time.monotonic() - attempt.begun)
 
     def scrape(self, attempt: Attempt, deadline: float) -> Scrape:
         """What an attempt has brought so far, and the optional tables.
 
         Waits for the tables until `deadline`, a moment of the monotonic clock.
         """
-        log = attempt.outcome or Outcome(False, time.monotonic() - attempt.begun)
+        log = attempt.run or CollectorRun(False, time.monotonic() - attempt.begun)
         if not attempt.reached:
             # the tables may have changed, or be those of another database
-            return Scrape(outcomes={**FAILED.outcomes, "log": log})
+            return Scrape(runs={**FAILED.runs, "log": log})
         self._tables.wait(COLLECTORS[1:], attempt.round, deadline)
         shown = self._tables.shown(attempt.round)
-        outcomes = {name: Outcome(reading.success, reading.seconds) for name, reading in shown.items()}
+        runs = {name: CollectorRun(reading.success, reading.seconds) for name, reading in shown.items()}
         if not attempt.users_chosen:
-            outcomes["budgets"] = replace(outcomes["budgets"], success=False)
+            runs["budgets"] = replace(runs["budgets"], success=False)
         values: dict[str, Any] = {name: reading.value for name, reading in shown.items()}
-        current = attempt.outcome is not None and attempt.current
-        in_order = {name: {"log": log, **outcomes}[name] for name in COLLECTORS}
-        return Scrape(current, attempt.has_status, in_order, **values)
+        current = attempt.run is not None and attempt.current
+        in_order = {name: {"log": log, **runs}[name] for name in COLLECTORS}
+        return Scrape(current=current, has_status=attempt.has_status, runs=in_order, **values)
 
     def _read_log(self, attempt: Attempt, seconds: float) -> bool:
         with self._database.session(seconds) as session:
@@ -254,7 +247,7 @@ class Collector:
             return None
         buckets = read_span(session, log_table, classification, span)
         complete = session.replication.complete_until
-        read = SpanRead(span, now, buckets, sequence=session.sequence, complete=complete)
+        read = SpanRead(span=span, now=now, buckets=buckets, sequence=session.sequence, complete=complete)
         return OpenWindow(read, classification)
 
     def _routes_in_force(self, number: int, seconds: float) -> Mapping[str, str]:

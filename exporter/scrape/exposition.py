@@ -6,11 +6,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from prometheus_client.metrics_core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-)
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 
 from exporter import catalog
@@ -171,8 +167,7 @@ def _user_gauges(exposure: Exposure) -> Iterator[Family]:
         yield _family(catalog.USER_SPEND_TODAY, (((user,), usd(units)) for user, units in shown.items()))
         limits = {user: by_user[user].daily_limit for user in sorted(gauges.shown_users) if user in by_user}
         yield _family(
-            catalog.USER_DAILY_LIMIT,
-            (((user,), usd(limit)) for user, limit in limits.items() if limit is not None),
+            catalog.USER_DAILY_LIMIT, (((user,), usd(limit)) for user, limit in limits.items() if limit is not None)
         )
     if budgets is not None:
         states = count_states(gauges.user_spend, by_user, budgets.idle)
@@ -230,10 +225,10 @@ def _verdicts(scrape: Scrape, failed: Container[str | None]) -> Iterator[Family]
     Where a figure of the log is absent by an internal error, the log does not count as read: rules take the absence of
     a figure for the truth as long as it does.
     """
-    outcomes = scrape.outcomes.items()
+    runs = scrape.runs.items()
     yield _family(catalog.LOG_UP, [((), scrape.current and "log" not in failed)])
-    yield _family(catalog.COLLECTOR_SUCCESS, (((name,), o.success and name not in failed) for name, o in outcomes))
-    yield _family(catalog.COLLECTOR_DURATION, (((name,), o.seconds) for name, o in outcomes))
+    yield _family(catalog.COLLECTOR_SUCCESS, (((name,), run.success and name not in failed) for name, run in runs))
+    yield _family(catalog.COLLECTOR_DURATION, (((name,), run.seconds) for name, run in runs))
 
 
 GROUPS = (

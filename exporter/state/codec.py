@@ -116,20 +116,20 @@ def decode_slice(start: int, text: str, users: dict[str, int]) -> Slice:
     """The inverse of `encode_slice`."""
     data = json.loads(text)
     return Slice(
-        start,
-        data["width"],
-        {
+        start=start,
+        width=data["width"],
+        cells={
             Series(operation, model): Cell(decode_aggregate(current), decode_aggregate(high_water))
             for operation, model, current, high_water in data["cells"]
         },
-        {
+        skipped={
             SkippedValue(field, reason): Tally(current, high_water)
             for field, reason, current, high_water in data["skipped"]
         },
-        {status: Waiting(rows, oldest) for status, rows, oldest in data["waiting"]},
-        users,
-        data["held"],
-        data["stage"],
+        waiting={status: Waiting(rows, oldest) for status, rows, oldest in data["waiting"]},
+        users=users,
+        held=data["held"],
+        stage=data["stage"],
     )
 
 
