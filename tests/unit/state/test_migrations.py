@@ -18,7 +18,7 @@ from exporter.ledger import schedule
 from exporter.ledger.aggregate import ZERO, with_figure
 from exporter.ledger.calendar import MINUTE
 from exporter.ledger.exposed import counters
-from exporter.ledger.model import OTHER, Bucket, Series, SpanRead, State
+from exporter.ledger.model import OTHER, Bucket, Changes, Series, SpanRead, State
 from exporter.preflight.state import check_state
 from exporter.scrape.ledger_service import LedgerService
 from exporter.state import migrations
@@ -88,6 +88,32 @@ def test_a_state_of_the_first_version_goes_on_with_its_counters(tmp_path: Path) 
     ledger.close()
     assert format_of(folder) == FORMAT
     assert counters(loaded(folder)) == after
+
+
+def test_the_names_in_the_file_are_those_of_the_first_version(tmp_path: Path) -> None:
+    """A name that changes in the code does not change in the file: the version before this one must read it too."""
+    write_first_version(tmp_path / "first")
+    folder = write_first_version(tmp_path / "state")
+    state = loaded(folder)
+    with Store(folder) as store:
+        changes = Changes(progress=state.progress)
+        changes.slices.update(state.slices)
+        changes.admitted.update(state.admitted)
+        store.commit(changes)
+
+    def stored(name: str) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
+        with closing(sqlite3.connect(tmp_path / name / FILE_NAME)) as db:
+            progress = json.loads(db.execute("SELECT value FROM meta WHERE name = 'progress'").fetchone()[0])
+            body = json.loads(db.execute("SELECT body FROM slices ORDER BY start").fetchone()[0])
+            admitted = db.execute("SELECT key, value FROM parts WHERE part = 'admitted' ORDER BY key").fetchall()
+        return progress, body, [(key, json.loads(value)) for key, value in admitted]
+
+    before, after = stored("first"), stored("state")
+    # what later versions have added has a name of its own
+    assert {name: after[0][name] for name in before[0]} == before[0]
+    assert after[1] == before[1]
+    assert [(key, value[: len(old)]) for (key, value), (_, old) in zip(after[2], before[2], strict=True)] == before[2]
+    assert loaded(folder) == state
 
 
 def older(folder: Path, change: Callable[[list[int]], list[int]], figures: list[str]) -> None:
