@@ -27,11 +27,11 @@ class CommittedState:
     replaced.
     """
 
-    def __init__(self, store: Store, settings: LedgerSettings) -> None:
+    def __init__(self, store: Store, state: State | None, settings: LedgerSettings) -> None:
+        """`state` is what was loaded from the store."""
         self.journal = Journal(store)
         self.settings = settings
-        self.durable = store.load()
-        self.present = self.durable
+        self.durable = self.present = state
         self._showing = threading.RLock()
         self._few_left = False
 

@@ -71,7 +71,9 @@ class LedgerService:
         self._config = config
         self._changing = threading.RLock()
         self._backfill_since = backfill_since
-        # all that is read of the store itself is read before the disk's thread gets work: one connection serves both
+        # a damaged file is set aside by this: what is kept beside a state is read after it, and all of that before the
+        # disk's thread gets work, since one connection serves both
+        state = store.load()
         known, stored = store.meta(IDENTITY), store.meta(CLASSIFICATION)
         self._stale_sums, going = bool(store.meta(STALE_SUMS)), store.meta(NEXT_NAME)
         self._identity = None if known is None else Identity(**known)
@@ -79,13 +81,12 @@ class LedgerService:
         self.wanted = config.classification().model_copy(update={"users": self.pseudonyms.scheme})
         # a state that does not say by which names it keeps users keeps ids
         kept = self.wanted.model_copy(update={"users": ""}) if stored is None else restored(stored)
-        self._states = CommittedState(store, settings_for(config, kept or self.wanted))
-        kept = self.wanted if self.durable is None else self._rename_users(store, self.durable, kept)
-        self.knows_old = kept is not None
-        self.classification = kept or self.wanted
+        self._states = CommittedState(store, state, settings_for(config, kept or self.wanted))
+        kept = self.wanted if state is None else self._rename_users(store, state, kept)
+        self._classify_by(kept or self.wanted, knows_old=kept is not None)
         if self.durable is not None and _nothing_read(self.durable):
             # settings that were fixed before the first read succeeded have nothing to be carried over from
-            self.classification, self.knows_old = self.wanted, True
+            self._classify_by(self.wanted)
             self._states.commit(Changes(), {CLASSIFICATION: self.wanted.model_dump(mode="json")}, self.wanted_settings)
         self._switching_until = 0.0
         self._going = self._restore_going(going)
@@ -113,6 +114,10 @@ class LedgerService:
                 return renamed
         self._states.commit(forget_users(state))
         return kept
+
+    def _classify_by(self, classification: Classification, *, knows_old: bool = True) -> None:
+        self.classification, self.knows_old = classification, knows_old
+        self._has_changed = classification.fingerprint != self.wanted.fingerprint
 
     @property
     def durable(self) -> State | None:
@@ -160,13 +165,12 @@ class LedgerService:
     @property
     def must_reclassify(self) -> bool:
         """Whether rows are classified in another way now than when they were read."""
-        changed = self.classification.fingerprint != self.wanted.fingerprint
-        return changed or not self.knows_old or self._stale_sums
+        return self._has_changed or not self.knows_old or self._stale_sums
 
     @property
     def sums_are_stale(self) -> bool:
         """Whether it is for the sums of days and users alone that the log is read anew."""
-        return self._stale_sums and self.knows_old and self.classification.fingerprint == self.wanted.fingerprint
+        return self._stale_sums and self.knows_old and not self._has_changed
 
     @property
     def serves_old(self) -> bool:
@@ -360,7 +364,8 @@ class LedgerService:
         """Commit the switch to the wanted settings."""
         meta = {CLASSIFICATION: self.wanted.model_dump(mode="json"), NEXT_NAME: None, STALE_SUMS: None}
         self._states.commit(changes, meta, self.wanted_settings, work)
-        self.classification, self.knows_old, self._going, self._stale_sums = self.wanted, True, None, False
+        self._classify_by(self.wanted)
+        self._going, self._stale_sums = None, False
 
     def _restore_going(self, kept: dict[str, Any] | None) -> Reclassification | None:
         """How far an earlier process has come in taking up the same settings; otherwise that is dropped."""

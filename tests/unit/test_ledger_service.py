@@ -3,6 +3,7 @@
 import copy
 import itertools
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from exporter.ledger.reclassify import Reads, last_span, next_stretch
 from exporter.ledger.shadow import Reclassification
 from exporter.scrape.ledger_service import LedgerService
 from exporter.scrape.ledger_settings import settings_for
-from exporter.state.store import Store
+from exporter.state.store import FILE_NAME, Store
 
 SERIES = Series("email-compose", "deepseek-v3.2")
 NOW = 1_700_000_040 // MINUTE * MINUTE
@@ -115,6 +116,22 @@ def test_a_snapshot_stays_as_it_is_whatever_is_recorded_after_it(
         assert last.gauges.user_spend["ann"] == 7
         assert (last.counters == first.counters) == (disk == "is full")
         assert last.models == {SERIES.model, "m"}
+
+
+def test_a_damaged_state_leaves_nothing_of_what_was_kept_beside_it(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        ledger = LedgerService(store, Config(max_series=5))
+        ledger.open(Identity("1", "shop", "public.ai_operation_log"), NOW + 30)
+        ledger.close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+        db.execute("UPDATE meta SET value = '[]' WHERE name = 'progress'")
+    with Store(tmp_path) as store:
+        ledger = LedgerService(store, Config(max_series=7))
+        assert ledger.settings.max_series == 7
+        assert not ledger.must_reclassify
+        ledger.open(Identity("2", "another", "public.ai_operation_log"), NOW + 30)
+        assert ledger.present is not None
+        ledger.close()
 
 
 @pytest.mark.parametrize(("most", "at_once"), [(200, 100), (201, 101), (20, 10), (19, None), (1, None)])
