@@ -117,7 +117,7 @@ _BY_STATUS = sql.SQL(
     "WHEN 'pending' THEN 'pending' WHEN 'running' THEN 'running' "
     "ELSE CASE WHEN {0} IS NULL THEN 'null' ELSE 'unknown' END END"
 )
-_INVALID = (
+_INVALID = sql.SQL(
     "CASE WHEN {measure} = 'NaN' THEN 'nan' WHEN {measure} < 0 THEN 'negative' "
     "WHEN {measure} > {most} THEN 'too_large' END AS {invalid_measure}"
 )
@@ -193,9 +193,9 @@ def count_of_invalid(measure: str, reason: str) -> str:
 def _measures(log: LogTable, classification: Classification) -> dict[str, sql.Composed]:
     """The parts of the statement that name each of `UPPER_BOUNDS`: its value, what of it can be used, and its sum."""
 
-    def each(part: str, measures: Iterable[str] = UPPER_BOUNDS) -> sql.Composed:
+    def each(part: sql.SQL, measures: Iterable[str] = UPPER_BOUNDS) -> sql.Composed:
         return sql.SQL(", ").join(
-            sql.SQL(part).format(
+            part.format(
                 measure=sql.Identifier(measure),
                 value=measure_value(log, classification, measure),
                 usable=usable(sql.Identifier(measure), measure),
@@ -214,10 +214,10 @@ def _measures(log: LogTable, classification: Classification) -> dict[str, sql.Co
         for reason in INVALID_REASONS
     )
     return {
-        "measures": each("{value} AS {measure}"),
-        "usable": each("{usable} AS {usable_measure}"),
+        "measures": each(sql.SQL("{value} AS {measure}")),
+        "usable": each(sql.SQL("{usable} AS {usable_measure}")),
         "invalid": each(_INVALID),
-        "sums": each("sum({usable_measure}) AS {measure}", SUMMED),
+        "sums": each(sql.SQL("sum({usable_measure}) AS {measure}"), SUMMED),
         "invalid_counts": sql.SQL(", ").join(counts),
     }
 
