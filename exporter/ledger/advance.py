@@ -47,8 +47,10 @@ def begin(
     `backfill_since` everything from that quarter-hour on is counted. Where `safe_now` lies behind the clock, the
     horizon is that of `safe_now`, so that a clock which is set back to it finds its slices.
     """
+    # the month's spend is shown from the first scrape on, so its rows must be known
     month = day_start(month_start_day(day_of(clock, settings.zone)), settings.zone)
     safe = clock if safe_now is None else max(min(safe_now, clock), clock - LONGEST_DOUBT)
+    # whole quarters, so that everything before the present can be merged as it is read
     start = floor_to(min(month, safe - settings.horizon), QUARTER_HOUR)
     count_from = NEVER
     if backfill_since is not None:
@@ -182,6 +184,7 @@ def _compact(plan: Plan, frontier: "_Frontier", refreshed: set[int]) -> int:
     """Compact the oldest slices past the horizon, which were read again just now; returns where they end."""
     start = plan.state.progress.compacted
     until = min(frontier.merged, plan.irrevocable - plan.settings.horizon - QUARTER_HOUR + 1)
+    # a slice leaves with what was read in this commit: a late row must not slip in between
     while start < until and start in refreshed:
         plan.compact(start)
         start += QUARTER_HOUR
@@ -217,18 +220,21 @@ class _Frontier:
 
 def _frontier(state: State, before: Progress, read: SpanRead, settings: LedgerSettings) -> _Frontier:
     span, now = read.span, read.now
+    # after a gap nothing closes: what lies between has not been read past its age
     contiguous = span.lo <= before.closed
     closed = before.closed
     if contiguous:
         closed = max(closed, min(floor_to(span.hi, MINUTE), floor_to(read.whole_until - settings.window, MINUTE)))
     covered = range(span.lo, span.hi, MINUTE)
     held = {s.start for s in state.slices.values() if s.held and s.start not in covered}
+    # a call keeps its minute open for an hour: its cost and outcome come when it ends
     held.update(
         start
         for start, minute in read.buckets.items()
         if minute.waiting and before.merged <= start < closed and now < start + MINUTE + HOUR
     )
     merged = before.merged
+    # a scrape may have read newer rows of a minute than a slow background read has seen
     overtaken = {s.start for s in state.slices.values() if s.sequence > read.sequence}
     while (
         span.lo <= merged
@@ -241,6 +247,7 @@ def _frontier(state: State, before: Progress, read: SpanRead, settings: LedgerSe
         merged=merged,
         position=max(before.position, span.hi if span.lo <= before.position else 0),
         held=frozenset(held),
+        # only a read up to the present, with no gap before it, makes the figures current
         at_front=span.hi > now and span.lo <= oldest_open(state, before),
     )
 
@@ -251,6 +258,7 @@ def _read_slice(plan: Plan, old: Slice, read: SpanRead, frontier: _Frontier, *, 
     current = plan.overflow_labels(old.start, with_fallbacks(minute, read.routes, plan.known_models))
     cells: dict[Series, Cell] = {}
     rows = 0
+    # a series that the read does not have has lost its rows in the log
     for series in sorted({*old.cells, *current}):
         before = old.cells.get(series, Cell())
         if counted:
@@ -260,6 +268,7 @@ def _read_slice(plan: Plan, old: Slice, read: SpanRead, frontier: _Frontier, *, 
         else:
             cells[series] = know_cell(before, current.get(series, ZERO))
         plan.replace_cell(old.start, series, before, cells[series])
+    # gauges by user cover yesterday and today: older users would only take up memory
     users = plan.keep_users(old.start, minute.users)
     plan.replace_users(old.start, old.users, users)
     new = Slice(
@@ -278,6 +287,7 @@ def _read_slice(plan: Plan, old: Slice, read: SpanRead, frontier: _Frontier, *, 
 
 def _stage(old: Slice, read: SpanRead, settings: LedgerSettings) -> int:
     if old.width == QUARTER_HOUR:
+        # one read covers all ages that have passed, so that a long gap costs one re-read
         return stage_at(read.now - old.start - QUARTER_HOUR, settings)
     # the rest of the minute that the read ends in is still to come
     return PUT_OFF if old.stage == PUT_OFF and old.start + MINUTE > read.span.hi else 0
@@ -289,6 +299,7 @@ def _show_series(plan: Plan) -> None:
         if admission.first_exposed_at == EXPOSED:
             continue
         first_exposed_at = plan.now if admission.first_exposed_at is None else admission.first_exposed_at
+        # time in which no process ran shows nobody a zero, so it is added up by process
         lasted = plan.now - first_exposed_at + admission.exposed_seconds >= plan.settings.zero_hold
         if (changed := replace(admission, first_exposed_at=EXPOSED if lasted else first_exposed_at)) != admission:
             plan.changes.admitted[series] = changed
@@ -296,6 +307,7 @@ def _show_series(plan: Plan) -> None:
 
 def admit(limiter: SeriesLimiter, read: SpanRead) -> None:
     """Admit the series of a read: those of routes, then by first appearance, then by name."""
+    # series of routes come first, so that they show a zero before their first call
     limiter.admit_all(Series(*route) for route in sorted(read.routes.items()))
     for start in sorted(read.buckets):
         for series, cell in sorted(read.buckets[start].cells.items()):

@@ -44,6 +44,7 @@ def total(aggregates: Iterable[Aggregate]) -> Aggregate:
     return result
 
 
+# a flat tuple, and not a dictionary: there is one for each series in each minute, and it is added up most of all
 def with_figure(aggregate: Aggregate, field: Figure, value: int) -> Aggregate:
     """The aggregate with one figure replaced."""
     return (*aggregate[:field], value, *aggregate[field + 1 :])

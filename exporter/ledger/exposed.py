@@ -71,6 +71,7 @@ def take_snapshot(durable: State | None, present: State | None, settings: Ledger
 
 
 def _counters(state: State) -> Counters:
+    # copies, since the state itself goes on changing
     return Counters(counters(state), dict(state.corrections), dict(state.skipped), state.progress)
 
 
@@ -102,6 +103,7 @@ def restart_zero_hold(state: State, settings: LedgerSettings) -> dict[Series, Ad
     return {
         series: replace(
             admission,
+            # the next process begins its own turn
             first_exposed_at=None,
             exposed_seconds=admission.exposed_seconds
             + max(state.progress.now - admission.first_exposed_at, settings.zero_hold // 4),
@@ -157,6 +159,7 @@ def started_ratio(progress: Progress) -> float:
     """How much of the first reading is done, 0 to 1."""
     if progress.phase == Phase.RUNNING:
         return 1.0
+    # a first reading that begins at the present has nothing to read
     whole = max(1, progress.now - progress.began)
     return min(1.0, (progress.position - progress.began) / whole)
 

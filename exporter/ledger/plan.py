@@ -63,8 +63,10 @@ class Plan:
     def count(self, series: Series, rise: Aggregate) -> None:
         """Let a series' counters rise."""
         if any(rise):
+            # several slices of one read may raise the same counter
             before = self.changes.totals.get(series) or self.state.totals.get(series, ZERO)
             self.changes.totals[series] = add(before, rise)
+            # nothing else tells how much has overflowed
             if series == OTHER:
                 self.rows_overflowed += rise[Figure.ROWS]
 
@@ -115,6 +117,7 @@ class Plan:
         """Drop a slice: what it held lives on in the sums."""
         self.changes.slices[start] = None
         self.changes.slice_users[start] = None
+        # a slice that is gone cannot be newer than a read
         self.changes.sequences.pop(start, None)
 
     def tally(
@@ -125,6 +128,7 @@ class Plan:
         for skip in sorted({*old, *current}):
             before, now = old.get(skip, Tally()), current.get(skip, 0)
             if counted:
+                # as with rows: a count that flickers is counted once
                 result[skip] = Tally(now, max(before.high_water, now))
                 self.count_skips(skip, result[skip].high_water - before.high_water)
             else:
@@ -152,6 +156,7 @@ class Plan:
 
     def forget_days(self) -> None:
         """Drop the sums of days that no gauge shows any more."""
+        # the safe clock decides: a clock that is ahead would drop sums that are still shown
         for day, series in self.state.days:
             if day < self.first_day:
                 self.changes.days[day, series] = None

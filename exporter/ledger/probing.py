@@ -105,8 +105,10 @@ def next_round(watch: Watch, state: State, now: int) -> Round:
     ]
     minutes = range(progress.merged, oldest_open(state, progress), MINUTE)
     spans = quarters + [TimeRange(start, start + MINUTE) for start in minutes]
+    # newest first: most late rows are minutes late
     recent = [span for span in reversed(spans) if span.hi > now - RECENT]
     older = [span for span in spans if span.hi <= now - RECENT]
+    # a restart of the rotation would probe the same slices for ever where time is short
     rotated = [span for span in older if span.lo >= watch.cursor] + [span for span in older if span.lo < watch.cursor]
     most = len(older) if watch.whole else -(-len(older) // ROUNDS)
     return Round(recent, rotated[:most])
@@ -118,6 +120,7 @@ def judge(watch: Watch, asked: Round, slices: Slices, found: Mapping[TimeRange, 
     `sequence` orders its snapshot among all reads.
     """
     suspects = []
+    # what was probed again is judged by the newer sums
     waiting = [suspect for suspect in watch.suspects if suspect.span not in found]
     unresolved = {span: known for span, known in watch.unresolved.items() if _slice_of(slices, span) is not None}
     for span, sums in found.items():
@@ -127,6 +130,7 @@ def judge(watch: Watch, asked: Round, slices: Slices, found: Mapping[TimeRange, 
         held = held_sums(item)
         if held == sums:
             unresolved.pop(span, None)
+        # what reading again does not settle must not be read for ever
         elif not _is_known(unresolved.get(span), sums, held):
             suspects.append(Suspect(span, sums, sequence))
     looked_at = [span for span in asked.older if span in found]
@@ -147,6 +151,7 @@ def next_span(watch: Watch, slices: Slices, length: int) -> TimeRange | None:
     spans = [s.span for s in watch.suspects if _slice_of(slices, s.span, s.sequence) is not None]
     if not spans:
         return None
+    # the newest rows matter most to alerts
     newest = spans.pop()
     width, lo = newest.hi - newest.lo, newest.lo
     while spans and spans[-1] == TimeRange(lo - width, lo) and newest.hi - lo + width <= max(length, width):
@@ -165,6 +170,7 @@ def settle(watch: Watch, slices: Slices, read: TimeRange) -> Watch:
             continue
         known, item = unresolved.pop(span, None), _slice_of(slices, span)
         if item is not None and (held := held_sums(item)) != suspect.found:
+            # a change in the ledger is progress: the count of tries begins anew
             tries = known.tries if known is not None and known.held == held else 0
             unresolved[span] = Unresolved(suspect.found, held, tries + 1)
     return replace(watch, suspects=tuple(left), unresolved=unresolved)

@@ -23,6 +23,7 @@ def rewind(state: State, read: SpanRead, settings: LedgerSettings) -> Changes:
         now=before.now,
         irrevocable=before.now,
     )
+    # known and counted alike: only rows that come later make a difference
     for start in range(read.span.lo, before.compacted, QUARTER_HOUR):
         minute = bucket_within(read, start, QUARTER_HOUR)
         plan.changes.slices[start] = Slice(

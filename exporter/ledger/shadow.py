@@ -126,7 +126,9 @@ def take_in(
     for start, minute in sorted(read.buckets.items()):
         slot = slot_of(start, progress)
         cells = plan.overflow_labels(slot, with_fallbacks(minute, read.routes, models))
+        # before that there are no slices, only sums of days
         if slot >= going.start:
+            # a price may still come: whether a call has none is judged at the merge
             waits = last or (not going.by_old and slot >= progress.merged)
             before = changed.slices.get(slot) or known.slices.get(slot)
             changed.slices[slot] = _add(before, _slice(slot, progress, minute, cells, waits=waits))
@@ -177,6 +179,7 @@ def _add(before: Slice | None, more: Slice) -> Slice:
 
 def _see(changed: Shadow, known: Shadow, read: SpanRead, limiter: SeriesLimiter, now: int) -> None:
     """Note when operations and models were seen last, in what is due."""
+    # what is dated ahead has not been seen yet
     due = [minute for start, minute in read.buckets.items() if start <= now]
     primaries = set(read.routes.values())
     changed.seen_operations = later(

@@ -42,6 +42,7 @@ def switch(
     """
     progress = state.progress
     plan = _plan(replace(state, days={}, user_days={}), settings, safe_now)
+    # sums are built anew from the shadow, day by day
     plan.changes.days.update(dict.fromkeys(state.days))
     admissions = _admissions(state, shadow, settings)
     admitted = state.admitted.keys() | admissions.keys()
@@ -52,6 +53,7 @@ def switch(
     unpriced = _KnownUnpriced(state, moved=going.moved)
     for start in sorted(state.slices.keys() | parts.keys()):
         item = join_slices(start, width_of(start, progress), parts.get(start, []))
+        # what lies before is in the sums of days alone
         if start >= progress.compacted:
             item = _with_distances(item, state.slices.get(start))
             item = replace(item, cells=unpriced.restore(item), stage=RECHECK if item.width == QUARTER_HOUR else 0)
@@ -117,6 +119,7 @@ def _admissions(state: State, shadow: Shadow, settings: LedgerSettings) -> dict[
         since = max(admission.since, unread) if kept is None else kept.since
         if since != admission.since:
             changed[series] = replace(admission, since=since)
+    # later than all others, so that a restart admits in the same order
     order = max((admission.order for admission in state.admitted.values()), default=-1) + 1
     new = [series for series in _in_order(shadow.admitted) if series not in state.admitted]
     room = settings.max_series - len(state.admitted.keys() - {OTHER})

@@ -76,6 +76,7 @@ def choose_users(
     qualified = [user for user in ranked if states[user] == "exceeded"]
     qualified += [user for user in ranked if states[user] == "warning"]
     qualified += [user for user in ranked[:top] if states[user] in ("ok", "unlimited") and spend[user] > 0]
+    # a series that ends within its day looks like spend that is gone
     chosen = {user: last for user, last in shown.items() if last >= day - 1}
     for user in qualified:
         if user in chosen or len(chosen) < most:
