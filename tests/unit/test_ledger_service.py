@@ -195,6 +195,30 @@ class TestChangedSettings:
             assert (self.total(ledger, SERIES), self.total(ledger, self.RENAMED)) == (7, 2)
             ledger.close()
 
+    def test_how_much_of_the_wanted_settings_is_taken_up_only_rises(self, tmp_path: Path) -> None:
+        self.begun(tmp_path)
+        with Store(tmp_path) as store:
+            ledger = LedgerService(store, self.WANTED)
+            ratios = [ledger.status().reclassified_ratio]
+            assert ledger.status().serves_old
+            while (going := ledger.resume_reclassification(moved=False)) is not None:
+                assert ledger.present is not None
+                stretch = next_stretch(ledger.present, going, 10**5)
+                if stretch is None:
+                    break
+                old = None if stretch.history else SpanRead(stretch.span, NOW + 30, {}, sequence=10)
+                ledger.convert(going, stretch, Reads(old, SpanRead(stretch.span, NOW + 30, {}, sequence=10)))
+                ratios.append(ledger.status().reclassified_ratio)
+            assert going is not None
+            assert ledger.present is not None
+            ledger.conclude(going, self.both(last_span(ledger.present, going, NOW + 30), 20, 7))
+            ratios.append(ledger.status().reclassified_ratio)
+            assert ratios == sorted(ratios)
+            assert (ratios[0], ratios[-1]) == (0.0, 1.0)
+            assert len(set(ratios)) > 3
+            assert not ledger.status().must_reclassify
+            ledger.close()
+
     def test_a_scrape_that_overtakes_the_switch_puts_it_off_once(self, tmp_path: Path) -> None:
         self.begun(tmp_path)
         with Store(tmp_path) as store:
