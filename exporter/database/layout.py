@@ -68,6 +68,11 @@ ROLES: Mapping[str, Mapping[str, Role]] = {
 }
 """The optional tables' roles, by the table's place in the configuration."""
 
+KNOWN_COLUMNS = frozenset(
+    name for roles in (LOG_ROLES, *ROLES.values()) for role in roles.values() for name in role.names
+)
+"""Every name that a column is known by without the configuration."""
+
 
 def find_columns(
     relation: Relation, section: str, roles: Mapping[str, Role], explicit: Mapping[str, str | None]

@@ -280,7 +280,7 @@ def find_table(session: Session, config: Config, section: str) -> Table | None:
     if relation is None:
         return None
     columns = find_columns(relation, section, ROLES[section], getattr(config.columns, section).model_dump())
-    session.prove_visible(relation, section)
+    session.prove_visible(relation, section, columns.values())
     return Table(relation, columns)
 
 
