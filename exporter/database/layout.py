@@ -41,6 +41,18 @@ LOG_ROLES: Mapping[str, Role] = {
     "status": Role(("status",), Kind.NAME, required=False),
     "error_message": Role(("error_message",), Kind.MESSAGE),
 }
+OUTCOMES: Mapping[str, str] = {
+    "success": "ok",
+    "failed": "failed",
+    "timeout": "timeout",
+    "pending": "pending",
+    "running": "running",
+}
+"""How a call ended, by what the column `status` says."""
+
+FINAL, FAILED = ("ok", "failed", "timeout"), ("failed", "timeout")
+"""The outcomes of calls that have ended, and of those that have not succeeded."""
+
 BUDGET_ROLES: Mapping[str, Role] = {
     "user": Role(("user_id",), Kind.KEY),
     "daily_limit": Role(("daily_limit_usd", "daily_budget_usd"), Kind.NUMBER),

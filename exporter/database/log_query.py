@@ -1,6 +1,6 @@
 """The one aggregate query on the log, composed for the columns it has."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,13 +12,16 @@ from exporter.config import UPPER_BOUNDS, Classification
 from exporter.database import values
 from exporter.database.columns import Column
 from exporter.database.labels import READ_LENGTH, timeout_steps
-from exporter.database.layout import Relation
+from exporter.database.layout import FAILED, FINAL, OUTCOMES, Relation
 from exporter.database.names import identifier
 from exporter.ledger.aggregate import LATENCY_EDGES
 from exporter.ledger.model import TimeRange
 
 INVALID_REASONS = ("nan", "negative", "too_large")
 """Why a number is not used."""
+
+KEPT_DECIMALS = 12
+"""Decimal places that a cost in USD is rounded to."""
 
 _ZONE_MARGIN = timedelta(hours=3)  # more than any zone's clock is ever moved at once
 
@@ -101,11 +104,7 @@ FIRST_FAULT = 17
 """The first of the columns that count unusable values: for each of `UPPER_BOUNDS`, each of `INVALID_REASONS`."""
 
 _BY_SUCCESS = sql.SQL("CASE WHEN {0} THEN 'ok' WHEN {0} IS NULL THEN 'null' ELSE 'failed' END")
-_BY_STATUS = sql.SQL(
-    "CASE {0} WHEN 'success' THEN 'ok' WHEN 'failed' THEN 'failed' WHEN 'timeout' THEN 'timeout' "
-    "WHEN 'pending' THEN 'pending' WHEN 'running' THEN 'running' "
-    "ELSE CASE WHEN {0} IS NULL THEN 'null' ELSE 'unknown' END END"
-)
+_BY_STATUS = sql.SQL("CASE {0} {1} ELSE CASE WHEN {0} IS NULL THEN 'null' ELSE 'unknown' END END")
 _FAULT = sql.SQL(
     "CASE WHEN {0} = 'NaN' THEN 'nan' WHEN {0} < 0 THEN 'negative' WHEN {0} > {1} THEN 'too_large' END AS {2}"
 )
@@ -267,20 +266,28 @@ def operation_columns(log: LogTable) -> tuple[sql.Composable, sql.Composable]:
 def outcome(log: LogTable) -> sql.Composed:
     """How the row's call ended: ok, failed, timeout, pending, running, null or unknown."""
     if log.has_status:
-        return _BY_STATUS.format(log.text("status"))
+        cases = (
+            sql.SQL("WHEN {} THEN {}").format(sql.Literal(status), sql.Literal(shown))
+            for status, shown in OUTCOMES.items()
+        )
+        return _BY_STATUS.format(log.text("status"), sql.SQL(" ").join(cases))
     return _BY_SUCCESS.format(log.column("success"))
 
 
 def final_and_failed(log: LogTable) -> tuple[sql.Composed, sql.Composed]:
     """Conditions for what `outcome` calls final (ok, failed or timeout), and for failed or timeout."""
     if log.has_status:
-        status = log.text("status")
-        return (
-            sql.SQL("{} IN ('success', 'failed', 'timeout')").format(status),
-            sql.SQL("{} IN ('failed', 'timeout')").format(status),
+        final, failed = (
+            sql.SQL("{} IN ({})").format(log.text("status"), sql.SQL(", ").join(map(sql.Literal, _statuses(outcomes))))
+            for outcomes in (FINAL, FAILED)
         )
+        return final, failed
     success = log.column("success")
     return sql.SQL("{} IS NOT NULL").format(success), sql.SQL("NOT {}").format(success)
+
+
+def _statuses(outcomes: Collection[str]) -> list[str]:
+    return [status for status, shown in OUTCOMES.items() if shown in outcomes]
 
 
 def _error_class(log: LogTable, classification: Classification) -> sql.Composed:

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from exporter.config import Classification
 from exporter.database.columns import INTEGERS
-from exporter.database.log_query import LogTable, bounds, final_and_failed, instant
+from exporter.database.log_query import KEPT_DECIMALS, LogTable, bounds, final_and_failed, instant
 from exporter.database.names import identifier
 from exporter.database.session import Session
 from exporter.ledger.aggregate import money_units
@@ -18,7 +18,6 @@ from exporter.ledger.model import TimeRange
 from exporter.ledger.probing import Sums
 
 _SCALE = re.compile(r"numeric\(\d+,(\d+)\)")
-_KEPT_DECIMALS = 12
 
 _MARGIN = 10800  # seconds; more than any zone ever shifts its clock at once
 
@@ -121,8 +120,8 @@ def _usable(log: LogTable, measure: str) -> sql.Composed:
 def _usd(log: LogTable) -> sql.Composed:
     usable, type_ = _usable(log, "cost"), log.columns["cost"].type
     scale = _SCALE.fullmatch(type_)
-    exact = _is_integer(log, "cost") or (scale is not None and int(scale[1]) <= _KEPT_DECIMALS)
-    return usable if exact else sql.SQL("round({}, {})").format(usable, sql.Literal(_KEPT_DECIMALS))
+    exact = _is_integer(log, "cost") or (scale is not None and int(scale[1]) <= KEPT_DECIMALS)
+    return usable if exact else sql.SQL("round({}, {})").format(usable, sql.Literal(KEPT_DECIMALS))
 
 
 def _microseconds(log: LogTable, final: sql.Composed) -> sql.Composed:

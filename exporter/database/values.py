@@ -1,5 +1,8 @@
 """A column's value in SQL, in one form for each kind of value, whatever its type and collation."""
 
+from collections.abc import Mapping
+from typing import LiteralString
+
 from psycopg import sql
 
 from exporter.database.columns import Column
@@ -7,6 +10,18 @@ from exporter.database.names import identifier
 
 MESSAGE_LENGTH = 4000
 """Characters (of bytea: bytes) of an error message that are looked at."""
+
+TEXT_FORMS: Mapping[str, LiteralString] = {
+    "": "%I::pg_catalog.text",
+    "jsonb": "(%I OPERATOR(pg_catalog.#>>) ARRAY[]::pg_catalog.text[])",  # of a string what is in its quotes
+}
+"""A column as text, by its type, as PostgreSQL's `format` has it; the empty type stands for all others."""
+
+NUMBER_FORMS: Mapping[str, LiteralString] = {
+    "": "%I::numeric",
+    "real": "%I::pg_catalog.text::numeric",  # all digits that distinguish it; a plain cast would cut them to six
+}
+"""A column as NUMERIC, likewise."""
 
 _TEXT = sql.SQL('({} COLLATE pg_catalog."C")')
 _MESSAGE = sql.SQL('(pg_catalog.left({}, {}) COLLATE pg_catalog."default")')
@@ -31,12 +46,14 @@ def message(column: Column) -> sql.Composed:
 
 
 def number(column: Column) -> sql.Composed:
-    """The value as NUMERIC. A REAL keeps all digits that distinguish it, which a plain cast would cut to six."""
-    via = "{}::pg_catalog.text::numeric" if column.type == "real" else "{}::numeric"
-    return sql.SQL(via).format(identifier(column.name))
+    """The value as NUMERIC."""
+    return _formed(NUMBER_FORMS, column)
 
 
 def _as_text(column: Column) -> sql.Composed:
-    # of a JSON string this is the text without its quotes
-    form = "({} OPERATOR(pg_catalog.#>>) '{{}}')" if column.type == "jsonb" else "{}::pg_catalog.text"
-    return sql.SQL(form).format(identifier(column.name))
+    return _formed(TEXT_FORMS, column)
+
+
+def _formed(forms: Mapping[str, LiteralString], column: Column) -> sql.Composed:
+    form = forms.get(column.type, forms[""])
+    return sql.SQL(form.replace("%I", "{}", 1)).format(identifier(column.name))

@@ -102,7 +102,7 @@ def test_a_password_comes_through_a_file(tmp_path_factory: pytest.TempPathFactor
     if meant := password.removeprefix("\ufeff").removesuffix("\r"):
         assert resolve_conninfo(Config(), environ).params["password"] == meant
     else:
-        with pytest.raises(ConfigError, match="^PGPASSWORD_FILE: .*: empty"):
+        with pytest.raises(ConfigError, match=r"^PGPASSWORD_FILE: .*: empty"):
             resolve_conninfo(Config(), environ)
 
 
