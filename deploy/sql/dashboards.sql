@@ -8,8 +8,8 @@
 -- Tables outside the search_path: SET search_path first. The password is not in here: give the role one with psql's
 -- \password ai_grafana (it sends only the hash), or ALTER ROLE ai_grafana PASSWORD '...';
 --
--- Operations, models and users are called as the exporter calls them. It is generated from what the exporter knows; with
--- aliases of models, or with tables or columns of other names in your configuration, generate it again from that one:
+-- Operations, models and users have the exporter's own labels. Where your configuration has aliases of models, or names
+-- tables or columns, generate the file from it:
 --   ai-operation-exporter sql build --config config.yaml --output sql
 --
 -- Two settings, to be made before in the same session where the defaults do not fit:
@@ -89,6 +89,7 @@ DECLARE
     budget pg_catalog.jsonb;
     logged pg_catalog.text;
     instant pg_catalog.text;
+    cleaned pg_catalog.text;
     label pg_catalog.text;
     operation pg_catalog.text;
     model pg_catalog.text;
@@ -168,7 +169,8 @@ BEGIN
     -- characters; one that does not know its encoding compares bytes, and has none but ASCII's.
     FOR code, is_break IN
         SELECT each, codes = break_codes
-          FROM unnest(ARRAY[break_codes, unseen_codes]) AS lists (codes), unnest(string_to_array(codes, ' ')) AS words (each)
+          FROM unnest(ARRAY[break_codes, unseen_codes]) AS lists (codes),
+               unnest(string_to_array(codes, ' ')) AS words (each)
          WHERE length(each) = 2 OR getdatabaseencoding() <> 'SQL_ASCII'
     LOOP
         BEGIN
@@ -179,18 +181,26 @@ BEGIN
         breaks := breaks || CASE WHEN is_break THEN code ELSE '' END;
         unseen := unseen || CASE WHEN is_break THEN '' ELSE code END;
     END LOOP;
-    label := 'CASE WHEN %1$s ~ ''^[!-~]([ -~]{0,126}[!-~])?$'' THEN %1$s ELSE nullif(rtrim(left(btrim(translate(%1$s, '
-        || quote_literal(breaks) || ', ' || quote_literal(repeat(' ', length(breaks))) || '), ' || quote_literal(unseen)
-        || '), 128), ' || quote_literal(unseen) || '), '''') END';
+    cleaned := 'nullif(rtrim(left(btrim(translate(%1$s, ' || quote_literal(breaks) || ', '
+        || quote_literal(repeat(' ', length(breaks))) || '), ' || quote_literal(unseen) || '), 128), '
+        || quote_literal(unseen) || '), '''')';
+    -- Nearly all names need no cleaning. To see that first takes a tenth of the time.
+    label := 'CASE WHEN %1$s ~ ''^[!-~]([ -~]*[!-~])?$'' AND length(%1$s) <= 128 THEN %2$s ELSE %3$s END';
 
-    SELECT 'coalesce(' || string_agg(format(label, 'l.' || role), ', ' ORDER BY role) || ', ''unknown'')' INTO operation
-      FROM unnest(ARRAY['operation', 'operation_type']) AS role WHERE found ? role;
-    model := format('coalesce(%s, ''unknown'')', format(label, 'l.model'));
-    IF aliases <> '{}' THEN
-        model := format('coalesce(%L::jsonb ->> %s, %s)', aliases, model, model);
-    END IF;
+    SELECT 'coalesce(' || string_agg(format(label, name, name, format(cleaned, name)), ', ' ORDER BY name)
+        || ', ''unknown'')'
+      INTO operation
+      FROM unnest(ARRAY['operation', 'operation_type']) AS role, concat('l.', role) AS name WHERE found ? role;
+    model := CASE aliases WHEN '{}' THEN '%1$s'
+        ELSE 'coalesce(' || replace(quote_literal(aliases), '%', '%%') || '::jsonb ->> %1$s, %1$s)' END;
+    model := format(label, 'l.model', format(model, 'l.model'),
+                    format(model, format('coalesce(%s, ''unknown'')', format(cleaned, 'l.model'))));
     outcome := CASE WHEN found ? 'status'
-        THEN 'CASE l.status WHEN ''success'' THEN ''ok'' WHEN ''failed'' THEN ''failed'' WHEN ''timeout'' THEN ''timeout'' WHEN ''pending'' THEN ''pending'' WHEN ''running'' THEN ''running'''
+        THEN 'CASE l.status WHEN ''success'' THEN ''ok'''
+             ' WHEN ''failed'' THEN ''failed'''
+             ' WHEN ''timeout'' THEN ''timeout'''
+             ' WHEN ''pending'' THEN ''pending'''
+             ' WHEN ''running'' THEN ''running'''
              ' ELSE ''unknown'' END'
         ELSE 'CASE WHEN l.success THEN ''ok'' WHEN NOT l.success THEN ''failed'' ELSE ''unknown'' END' END;
 
@@ -205,7 +215,9 @@ BEGIN
         ' CASE WHEN l.latency BETWEEN 0 AND 86400000 THEN l.latency / 1000 END AS latency_seconds,'
         ' l.error_message FROM (SELECT %s AS logged_at, %s AS at, %s FROM %s) AS l',
         operation, model,
-        CASE users WHEN 'off' THEN '''hidden''::text' ELSE format(user_label, format(label, 'l."user"')) END,
+        CASE users WHEN 'off' THEN '''hidden''::text'
+            ELSE format(label, 'l."user"', format(user_label, 'l."user"'),
+                        format(user_label, format(cleaned, 'l."user"'))) END,
         outcome, logged, instant,
         -- of a name as much as a label can be made of, and blanks around it
         (SELECT string_agg(format(
@@ -220,7 +232,8 @@ BEGIN
 
     DROP VIEW IF EXISTS ai_dashboards.budgets;
     IF budgets IS NOT NULL AND row_security_active(budgets) THEN
-        RAISE NOTICE 'ai_dashboards.budgets is left out: row-level security hides rows of % from %', budgets, current_user;
+        RAISE NOTICE 'ai_dashboards.budgets is left out: row-level security hides rows of % from %',
+            budgets, current_user;
     ELSIF NOT EXISTS (SELECT FROM pg_class AS b JOIN pg_roles AS owner ON owner.oid = b.relowner
                        WHERE b.oid = budgets
                          AND (owner.rolsuper OR owner.rolname = current_user
@@ -230,11 +243,13 @@ BEGIN
     ELSIF budget ?& ARRAY['user', 'daily_limit'] THEN
         -- the limits are columns of the table itself, so that they can be changed through the view
         EXECUTE format(
-            'CREATE VIEW ai_dashboards.budgets AS SELECT (%s) COLLATE "default" AS "user", b.%s AS daily_limit_usd, %s'
-            ' AS monthly_limit_usd FROM %s AS b',
+            'CREATE VIEW ai_dashboards.budgets AS SELECT %s COLLATE "default" AS "user", b.%s AS daily_limit_usd,'
+            ' %s AS monthly_limit_usd FROM %s AS b',
             CASE users WHEN 'off' THEN '''hidden''::text'
-                ELSE format(user_label, format(label, format('left(b.%s, 1024) COLLATE "C"', budget #>> '{user,text}'))) END,
-            budget #>> '{daily_limit,name}', coalesce('b.' || (budget #>> '{monthly_limit,name}'), 'NULL::numeric'), budgets);
+                ELSE format('(' || user_label || ')', format(
+                    cleaned, format('left(b.%s, 1024) COLLATE "C"', budget #>> '{user,text}'))) END,
+            budget #>> '{daily_limit,name}', coalesce('b.' || (budget #>> '{monthly_limit,name}'), 'NULL::numeric'),
+            budgets);
     END IF;
 
     DROP FUNCTION IF EXISTS ai_dashboards.logged(timestamptz);

@@ -134,12 +134,13 @@ def _view(config: Config) -> dict[str, str]:
         "unseen": _codes(UNSEEN),
         "read_length": str(READ_LENGTH),
         "label_length": str(LABEL_LENGTH),
-        "between": str(LABEL_LENGTH - 2),
         "unknown": UNKNOWN,
         "user_label": _literal(_USER_LABEL),
         "text_form": _by_type(TEXT_FORMS),
         "number_form": _by_type(NUMBER_FORMS),
-        "by_status": " ".join(f"WHEN ''{status}'' THEN ''{shown}''" for status, shown in OUTCOMES.items()),
+        "by_status": "'\n             '".join(
+            f" WHEN ''{status}'' THEN ''{shown}''" for status, shown in OUTCOMES.items()
+        ),
         "decimals": str(KEPT_DECIMALS),
         **{f"most_{measure}": str(most) for measure, most in MOST.items()},
     }
