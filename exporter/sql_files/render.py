@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Final
 
-from exporter.config import LABEL_LENGTH, MOST, Config, QualifiedName
+from exporter.config import LABEL_LENGTH, UPPER_BOUNDS, Config, QualifiedName
 from exporter.config.names import BREAKS, SURROGATES, UNSEEN
 from exporter.database.labels import READ_LENGTH
 from exporter.database.layout import BUDGET_ROLES, LOG_ROLES, OUTCOMES, ROLES, Role
@@ -142,7 +142,7 @@ def _view(config: Config) -> dict[str, str]:
             f" WHEN ''{status}'' THEN ''{shown}''" for status, shown in OUTCOMES.items()
         ),
         "decimals": str(KEPT_DECIMALS),
-        **{f"most_{measure}": str(most) for measure, most in MOST.items()},
+        **{f"most_{measure}": str(most) for measure, most in UPPER_BOUNDS.items()},
     }
 
 
