@@ -20,9 +20,6 @@ from exporter.ledger.model import TimeRange
 INVALID_REASONS = ("nan", "negative", "too_large")
 """Why a number is not used."""
 
-KEPT_DECIMALS = 12
-"""Decimal places that a cost in USD is rounded to."""
-
 _ZONE_MARGIN = timedelta(hours=3)  # more than any zone's clock is ever moved at once
 
 
@@ -74,10 +71,7 @@ WITH raw AS (
          {slice} AS slice,
          CASE WHEN outcome = 'failed' THEN error_class ELSE outcome END AS class,
          outcome IN ('ok', 'failed', 'timeout') AS final,
-         round(CASE WHEN cost BETWEEN 0 AND %(most_cost)s THEN cost END, 12) AS usd,
-         CASE WHEN input_tokens BETWEEN 0 AND %(most_input_tokens)s THEN input_tokens END AS read_tokens,
-         CASE WHEN output_tokens BETWEEN 0 AND %(most_output_tokens)s THEN output_tokens END AS written_tokens,
-         CASE WHEN latency BETWEEN 0 AND %(most_latency)s THEN latency END AS ms,
+         {usd} AS usd, {read_tokens} AS read_tokens, {written_tokens} AS written_tokens, {ms} AS ms,
          {faults}
   FROM raw
   WHERE {within}
@@ -156,7 +150,7 @@ def span_query(
     seconds; from `FIRST_FAULT` on the counts of unusable values. Names are as the log has them, not yet cleaned.
     """
     faults = sql.SQL(", ").join(
-        _FAULT.format(sql.Identifier(measure), sql.Placeholder(f"most_{measure}"), sql.Identifier(f"{measure}_fault"))
+        _FAULT.format(sql.Identifier(measure), upper_bound(measure), sql.Identifier(f"{measure}_fault"))
         for measure in UPPER_BOUNDS
     )
     fault_counts = sql.SQL(", ").join(
@@ -175,6 +169,10 @@ def span_query(
         buckets=sql.Literal(len(LATENCY_EDGES)),
         faults=faults,
         fault_counts=fault_counts,
+        usd=_usable("cost"),
+        read_tokens=_usable("input_tokens"),
+        written_tokens=_usable("output_tokens"),
+        ms=_usable("latency"),
         **_rows_of_span(log, moved),
         **{role: name_column(log, role) for role in ("model", "user")},
         **{measure: log.number(measure) for measure in UPPER_BOUNDS},
@@ -221,6 +219,16 @@ def _parameters(log: LogTable, classification: Classification, span: TimeRange, 
         **{f"most_{measure}": classification.bounds[measure] for measure in UPPER_BOUNDS},
         **{f"pattern_{n}": "|".join(f"({p})" for p in c.patterns) for n, c in enumerate(classification.error_classes)},
     }
+
+
+def _usable(measure: str) -> sql.Composed:
+    judge = values.usd if measure == "cost" else values.usable
+    return judge(sql.Identifier(measure), upper_bound(measure))
+
+
+def upper_bound(measure: str) -> sql.Placeholder:
+    """The parameter for the most that a measure can plausibly be."""
+    return sql.Placeholder(f"most_{measure}")
 
 
 def bounds(log: LogTable, classification: Classification, span: TimeRange) -> tuple[datetime, datetime]:
@@ -305,9 +313,8 @@ def _error_class(log: LogTable, classification: Classification) -> sql.Composed:
     )
 
 
-# The same judgement of a cost as in `_STATEMENT`.
 _SPEND = sql.SQL("""
-SELECT coalesce(sum(round(cost, 12)) FILTER (WHERE cost BETWEEN 0 AND %(most_cost)s), 0)
+SELECT coalesce(sum({usd}), 0)
 FROM (SELECT {instant} AS at, {cost} AS cost FROM {table}
       WHERE {time} >= %(from)s AND {time} < %(until)s) AS raw
 WHERE at >= %(lo)s AND at < %(hi)s
@@ -319,6 +326,7 @@ def spend_query(log: LogTable, classification: Classification, span: TimeRange) 
     lower, upper = bounds(log, classification, span)
     statement = _SPEND.format(
         instant=instant(log, classification),
+        usd=_usable("cost"),
         cost=log.number("cost"),
         table=identifier(*log.relation.name.parts),
         time=log.column("time"),

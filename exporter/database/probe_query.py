@@ -9,8 +9,9 @@ from typing import Any
 from psycopg import sql
 
 from exporter.config import Classification
+from exporter.database import values
 from exporter.database.columns import INTEGERS
-from exporter.database.log_query import KEPT_DECIMALS, LogTable, bounds, final_and_failed, instant
+from exporter.database.log_query import LogTable, bounds, final_and_failed, instant, upper_bound
 from exporter.database.names import identifier
 from exporter.database.session import Session
 from exporter.ledger.aggregate import money_units
@@ -111,17 +112,19 @@ def _is_integer(log: LogTable, measure: str) -> bool:
     return log.columns[measure].type in INTEGERS
 
 
+def _value(log: LogTable, measure: str) -> sql.Composable:
+    """Anything but integers is compared as NUMERIC, where NaN is highest."""
+    return log.column(measure) if _is_integer(log, measure) else log.number(measure)
+
+
 def _usable(log: LogTable, measure: str) -> sql.Composed:
-    """The value where it can be used, else NULL. Anything but integers is compared as NUMERIC, where NaN is highest."""
-    value: sql.Composable = log.column(measure) if _is_integer(log, measure) else log.number(measure)
-    return sql.SQL("CASE WHEN {0} BETWEEN 0 AND {1} THEN {0} END").format(value, sql.Placeholder(f"most_{measure}"))
+    return values.usable(_value(log, measure), upper_bound(measure))
 
 
 def _usd(log: LogTable) -> sql.Composed:
-    usable, type_ = _usable(log, "cost"), log.columns["cost"].type
-    scale = _SCALE.fullmatch(type_)
-    exact = _is_integer(log, "cost") or (scale is not None and int(scale[1]) <= KEPT_DECIMALS)
-    return usable if exact else sql.SQL("round({}, {})").format(usable, sql.Literal(KEPT_DECIMALS))
+    scale = _SCALE.fullmatch(log.columns["cost"].type)
+    is_exact = _is_integer(log, "cost") or (scale is not None and int(scale[1]) <= values.KEPT_DECIMALS)
+    return _usable(log, "cost") if is_exact else values.usd(_value(log, "cost"), upper_bound("cost"))
 
 
 def _microseconds(log: LogTable, final: sql.Composed) -> sql.Composed:

@@ -23,6 +23,9 @@ NUMBER_FORMS: Mapping[str, LiteralString] = {
 }
 """A column as NUMERIC, likewise."""
 
+KEPT_DECIMALS = 12
+"""Decimal places that an amount in USD is rounded to."""
+
 _TEXT = sql.SQL('({} COLLATE pg_catalog."C")')
 _MESSAGE = sql.SQL('(pg_catalog.left({}, {}) COLLATE pg_catalog."default")')
 _BYTES = sql.SQL("pg_catalog.encode(substring({} FROM 1 FOR {}), 'escape')")
@@ -48,6 +51,19 @@ def message(column: Column) -> sql.Composed:
 def number(column: Column) -> sql.Composed:
     """The value as NUMERIC."""
     return _formed(NUMBER_FORMS, column)
+
+
+def usable(number: sql.Composable, most: sql.Composable) -> sql.Composed:
+    """The number where it is none that cannot be: NaN, negative, or more than `most`; else NULL.
+
+    NUMERIC has NaN above everything.
+    """
+    return sql.SQL("CASE WHEN {0} BETWEEN 0 AND {1} THEN {0} END").format(number, most)
+
+
+def usd(number: sql.Composable, most: sql.Composable) -> sql.Composed:
+    """The usable number as an amount in USD."""
+    return sql.SQL("round({}, {})").format(usable(number, most), sql.Literal(KEPT_DECIMALS))
 
 
 def _as_text(column: Column) -> sql.Composed:

@@ -11,8 +11,7 @@ from exporter.config import LABEL_LENGTH, UPPER_BOUNDS, Config, QualifiedName
 from exporter.config.names import BREAKS, SURROGATES, UNSEEN
 from exporter.database.labels import READ_LENGTH
 from exporter.database.layout import BUDGET_ROLES, LOG_ROLES, OUTCOMES, ROLES, Role
-from exporter.database.log_query import KEPT_DECIMALS
-from exporter.database.values import NUMBER_FORMS, TEXT_FORMS
+from exporter.database.values import KEPT_DECIMALS, NUMBER_FORMS, TEXT_FORMS
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN
 from exporter.ledger.users import OTHER_USERS
 
