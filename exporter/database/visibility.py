@@ -111,7 +111,7 @@ def _doubt(fact: Fact) -> Doubt:
             )
         case "sample":
             return Doubt(
-                f"{name} shows a random choice of {'rows' if fact.second is None else 'values'}: {fact.first}",
+                f"{name} shows a random choice of rows: {fact.first}",
                 "name a view that shows every row in the configuration: tables",
             )
         case _:

@@ -253,13 +253,14 @@ functions AS (
   UNION
   SELECT b.what, q.oid, q.role, q.copy, b.name, q.made
   FROM parts q JOIN builtins b ON pg_catalog.strpos(q.tree, pg_catalog.format(' :funcid %%s ', b.oid)) > 0
+  WHERE q.made IS NULL OR b.what <> 'sample'
   UNION
   SELECT 'session', q.oid, q.role, q.copy, v.name, q.made
   FROM parts q
   JOIN (VALUES ('(9|10|11|12)', 'current_user'), ('14', 'current_schema')) AS v(op, name)
     ON q.tree ~ pg_catalog.format('SQLVALUEFUNCTION :op %%s ', v.op)
   UNION
-  SELECT 'sample', q.oid, q.role, q.copy, 'TABLESAMPLE', q.made
+  SELECT 'sample', q.oid, q.role, q.copy, 'TABLESAMPLE', NULL
   FROM parts q WHERE pg_catalog.strpos(q.tree, ' :tablesample {') > 0
 )
 """

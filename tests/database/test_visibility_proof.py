@@ -193,7 +193,8 @@ PROVEN = {
         OPEN,
         "CREATE VIEW calls AS SELECT created_at, coalesce(model_used, 'none') AS model_used, now() AS asked_at,"
         " CASE WHEN success THEN cost_usd ELSE cost_usd * 1 END AS cost_usd, upper(operation_id) AS operation_id,"
-        " (SELECT max(l.latency_ms) FROM ai_operation_log l) AS latency_ms FROM ai_operation_log",
+        " (SELECT max(l.latency_ms) FROM ai_operation_log l) AS latency_ms, 1 + random() AS output_tokens"
+        " FROM ai_operation_log",
     ),
     "columns of an inner view that nobody reads": (
         OPEN,
@@ -412,7 +413,6 @@ MASKED = {
     "the time": ("current_user", masked("current_user = 'x'", column="created_at")),
     "the outcome": ("current_user", masked("session_user = 'x'", column="success")),
     "the user": ("current_user", masked("current_user = 'x'", column="user_id")),
-    "chance": ("random", masked("random() < 0.5")),
     "a file": ("pg_read_file", masked("pg_read_file('x') = 'x'")),
     "a function that asks who asks": (
         "shown_to_me",
