@@ -110,8 +110,8 @@ BEGIN
           INTO budget FROM chosen;
         found := coalesce(found, budget);  -- the log comes first
     END LOOP;
-    IF NOT found ?& required OR NOT found ?| ARRAY['operation', 'operation_type']
-       OR NOT found ?| ARRAY['success', 'status'] THEN
+    IF EXISTS (SELECT FROM unnest(required) AS role WHERE NOT found ? role)
+       OR NOT (found ? 'operation' OR found ? 'operation_type') OR NOT (found ? 'success' OR found ? 'status') THEN
         RAISE EXCEPTION 'the columns of % are of neither layout: %', log,
             (SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute
               WHERE attrelid = log AND attnum > 0 AND NOT attisdropped)
@@ -119,8 +119,8 @@ BEGIN
     END IF;
 
     -- `logged_at` is compared with what `logged()` makes of a moment, so that an index on it serves; `at` is computed with.
-    logged := found #>> '{time,name}';
-    IF found #>> '{time,kind}' = 'timestamp with time zone' THEN
+    logged := found -> 'time' ->> 'name';
+    IF found -> 'time' ->> 'kind' = 'timestamp with time zone' THEN
         instant := logged;
     ELSIF zone = 'UTC' THEN
         instant := format('(%s AT TIME ZONE ''UTC'')', logged);
@@ -200,20 +200,20 @@ BEGIN
                               OR b.relowner = (SELECT relowner FROM pg_class WHERE oid = log))) THEN
         -- A stranger's table may be a view, whose functions would run with the rights of whoever reads it.
         RAISE NOTICE 'ai_dashboards.budgets is left out: no table % of the owner of %', {{budget_table}}::text, log;
-    ELSIF budget ?& ARRAY['user', 'daily_limit'] THEN
+    ELSIF budget ? 'user' AND budget ? 'daily_limit' THEN
         -- the limits are columns of the table itself, so that they can be changed through the view
         EXECUTE format(
             'CREATE VIEW ai_dashboards.budgets AS SELECT %s COLLATE "default" AS "user", b.%s AS daily_limit_usd,'
             ' %s AS monthly_limit_usd FROM %s AS b',
             CASE users WHEN 'off' THEN '''hidden''::text'
                 ELSE format('(' || user_label || ')', format(
-                    cleaned, format('left(b.%s, {{read_length}}) COLLATE "C"', budget #>> '{user,text}'))) END,
-            budget #>> '{daily_limit,name}', coalesce('b.' || (budget #>> '{monthly_limit,name}'), 'NULL::numeric'),
+                    cleaned, format('left(b.%s, {{read_length}}) COLLATE "C"', budget -> 'user' ->> 'text'))) END,
+            budget -> 'daily_limit' ->> 'name', coalesce('b.' || (budget -> 'monthly_limit' ->> 'name'), 'NULL::numeric'),
             budgets);
     END IF;
 
     DROP FUNCTION IF EXISTS ai_dashboards.logged(timestamptz);
-    IF found #>> '{time,kind}' = 'timestamp with time zone' OR zone <> 'UTC' THEN
+    IF found -> 'time' ->> 'kind' = 'timestamp with time zone' OR zone <> 'UTC' THEN
         CREATE FUNCTION ai_dashboards.logged(moment timestamptz) RETURNS timestamptz
             LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT moment';
     ELSE
