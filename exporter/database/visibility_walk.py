@@ -182,7 +182,8 @@ pieces AS (
     replace(replace(q.tree, '{', E'\\x01{'), '}', E'\\x01}'), E'\\x01')) WITH ORDINALITY AS s(piece, n)
 ),
 nodes AS (
-  SELECT rule, pg_catalog.string_agg(piece, '' ORDER BY n) AS tree
+  SELECT rule, pg_catalog.string_agg(piece, '' ORDER BY n) AS tree,
+         pg_catalog.bool_or(depth = 2 AND pg_catalog.left(piece, 12) = '{TARGETENTRY') AS is_column
   FROM (SELECT *, count(*) FILTER (WHERE depth = 2 AND pg_catalog.left(piece, 1) = '{')
                     OVER (PARTITION BY rule ORDER BY n) AS node FROM pieces) AS numbered
   GROUP BY rule, node
@@ -193,11 +194,11 @@ nodes AS (
 # names. A column that rows are grouped or made distinct by counts as the rest of the query, for which `made` is NULL.
 _PARTS = """
 parts AS (
-  SELECT q.oid, q.role, q.copy, q.rule, a.attname::text AS made, n.tree
+  SELECT q.oid, q.role, q.copy, q.rule, a.attname::text AS made, n.is_column, n.tree
   FROM queries q
   JOIN nodes n ON n.rule = q.rule
   CROSS JOIN LATERAL (
-    SELECT CASE pg_catalog.left(n.tree, 12) WHEN '{TARGETENTRY' THEN
+    SELECT CASE WHEN n.is_column THEN
       pg_catalog.regexp_match(n.tree, '^.*:resno (\\d+) .*:ressortgroupref 0 .*:resjunk false') END AS found
   ) AS entry
   LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = q.oid AND a.attnum = entry.found[1]::int
@@ -223,7 +224,7 @@ builtins AS MATERIALIZED (
   JOIN pg_catalog.pg_proc p ON p.proname = b.name AND p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
 ),
 called AS (
-  SELECT q.oid, q.role, q.copy, q.made, pg_catalog.format('%%I.%%I', n.nspname, p.proname) AS name, p.proretset,
+  SELECT q.oid, q.role, q.copy, q.made, q.is_column, pg_catalog.format('%%I.%%I', n.nspname, p.proname) AS name, p.proretset,
          p.provolatile, extension.shipped, q.tree ~ pg_catalog.format(' :(funcid|opno) %%s ', d.refobjid) AS is_here,
          NOT extension.shipped AND (p.prosrc ~* %(asking)s OR body.tree ~ 'SQLVALUEFUNCTION :op (9|10|11|12|14) '
            OR EXISTS (SELECT FROM builtins b WHERE b.what = 'session'
@@ -247,7 +248,7 @@ functions AS (
   SELECT 'function', oid, role, copy, name, NULL::text
   FROM called
   WHERE CASE WHEN proretset THEN provolatile <> 'i' OR NOT shipped
-             ELSE made IS NULL AND is_here AND (provolatile = 'v' OR provolatile = 's' AND NOT shipped) END
+             ELSE NOT is_column AND is_here AND (provolatile = 'v' OR provolatile = 's' AND NOT shipped) END
   UNION
   SELECT 'session', oid, role, copy, name, made FROM called WHERE is_here AND asks
   UNION

@@ -184,6 +184,12 @@ PROVEN = {
         "CREATE VIEW calls AS SELECT created_at, spelled(model_used) AS model_used, cost_usd,"
         " current_user AS reader, current_setting('TimeZone') AS zone FROM ai_operation_log",
     ),
+    "functions that change values which are distinct": (
+        OPEN,
+        "CREATE FUNCTION spelled(text) RETURNS text LANGUAGE plpgsql STABLE AS 'BEGIN RETURN $1; END'",
+        "CREATE VIEW calls AS SELECT DISTINCT created_at, spelled(model_used) AS model_used, cost_usd"
+        " FROM ai_operation_log ORDER BY spelled(model_used)",
+    ),
     "who asks, and a choice of theirs, in columns that are not read": (
         OPEN,
         "CREATE VIEW calls AS SELECT {columns}, session_user AS viewer, pg_has_role('{app}', 'MEMBER') AS is_member,"
@@ -369,6 +375,17 @@ UNPROVEN = {
         (OPEN, view("ai_operation_log WHERE has_function_privilege('pg_reload_conf()', 'EXECUTE')")),
     ),
     "rows chosen by chance": (("random choice",), (OPEN, view("ai_operation_log WHERE random() < 0.5"))),
+    "a few rows in an order by chance": (
+        ("random choice",),
+        (OPEN, view("ai_operation_log ORDER BY random() LIMIT 1")),
+    ),
+    "rows that are distinct by who asks": (
+        ("current_user",),
+        (
+            OPEN,
+            "CREATE VIEW calls AS SELECT DISTINCT ON (CASE WHEN current_user = 'x' THEN id END) * FROM ai_operation_log",
+        ),
+    ),
     "sampled rows": (("TABLESAMPLE",), (OPEN, view("ai_operation_log TABLESAMPLE bernoulli (50)"))),
     "sampled rows in a subquery": (
         ("TABLESAMPLE",),
