@@ -383,7 +383,8 @@ UNPROVEN = {
         ("current_user",),
         (
             OPEN,
-            "CREATE VIEW calls AS SELECT DISTINCT ON (CASE WHEN current_user = 'x' THEN id END) * FROM ai_operation_log",
+            "CREATE VIEW calls AS SELECT DISTINCT ON (CASE WHEN current_user = 'x' THEN id END) *"
+            " FROM ai_operation_log",
         ),
     ),
     "sampled rows": (("TABLESAMPLE",), (OPEN, view("ai_operation_log TABLESAMPLE bernoulli (50)"))),
