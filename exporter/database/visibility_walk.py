@@ -225,7 +225,8 @@ builtins AS MATERIALIZED (
 ),
 called AS (
   SELECT q.oid, q.role, q.copy, q.made, q.is_column, pg_catalog.format('%%I.%%I', n.nspname, p.proname) AS name,
-         p.proretset, p.provolatile, extension.shipped, q.tree ~ pg_catalog.format(' :(funcid|opno) %%s ', d.refobjid) AS is_here,
+         p.proretset, p.provolatile, extension.shipped,
+         q.tree ~ pg_catalog.format(' :(funcid|opno) %%s ', d.refobjid) AS is_here,
          NOT extension.shipped AND (p.prosrc ~* %(asking)s OR body.tree ~ 'SQLVALUEFUNCTION :op (9|10|11|12|14) '
            OR EXISTS (SELECT FROM builtins b WHERE b.what = 'session'
                       AND pg_catalog.strpos(body.tree, pg_catalog.format(' :funcid %%s ', b.oid)) > 0)) AS asks
