@@ -1,6 +1,6 @@
 """The one aggregate query on the log, composed for the columns it has."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -70,7 +70,7 @@ WITH raw AS (
   SELECT *,
          {slice} AS slice,
          CASE WHEN outcome = 'failed' THEN error_class ELSE outcome END AS class,
-         outcome IN ('ok', 'failed', 'timeout') AS final,
+         outcome IN ({final}) AS final,
          {usd} AS usd, {read_tokens} AS read_tokens, {written_tokens} AS written_tokens, {ms} AS ms,
          {faults}
   FROM raw
@@ -169,6 +169,7 @@ def span_query(
         buckets=sql.Literal(len(LATENCY_EDGES)),
         faults=faults,
         fault_counts=fault_counts,
+        final=texts(FINAL),
         usd=_usable("cost"),
         read_tokens=_usable("input_tokens"),
         written_tokens=_usable("output_tokens"),
@@ -286,12 +287,16 @@ def final_and_failed(log: LogTable) -> tuple[sql.Composed, sql.Composed]:
     """Conditions for what `outcome` calls final (ok, failed or timeout), and for failed or timeout."""
     if log.has_status:
         final, failed = (
-            sql.SQL("{} IN ({})").format(log.text("status"), sql.SQL(", ").join(map(sql.Literal, _statuses(outcomes))))
-            for outcomes in (FINAL, FAILED)
+            sql.SQL("{} IN ({})").format(log.text("status"), texts(_statuses(outcomes))) for outcomes in (FINAL, FAILED)
         )
         return final, failed
     success = log.column("success")
     return sql.SQL("{} IS NOT NULL").format(success), sql.SQL("NOT {}").format(success)
+
+
+def texts(words: Iterable[str]) -> sql.Composed:
+    """Texts in SQL, with commas between them."""
+    return sql.SQL(", ").join(map(sql.Literal, words))
 
 
 def _statuses(outcomes: Collection[str]) -> list[str]:
