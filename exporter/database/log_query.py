@@ -1,6 +1,6 @@
 """The one aggregate query on the log, composed for the columns it has."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -14,7 +14,7 @@ from exporter.config import UPPER_BOUNDS, Classification
 from exporter.database import values
 from exporter.database.columns import Column
 from exporter.database.labels import READ_LENGTH, timeout_steps
-from exporter.database.layout import Relation
+from exporter.database.layout import FAILED, FINAL, OUTCOMES, Relation
 from exporter.database.names import identifier
 from exporter.figures import SUMMED
 from exporter.ledger.model import TimeRange
@@ -71,7 +71,7 @@ WITH raw AS (
   SELECT *,
          {slice} AS slice,
          CASE WHEN outcome = 'failed' THEN error_class ELSE outcome END AS ended,
-         outcome IN ('ok', 'failed', 'timeout') AS final,
+         outcome IN ({final}) AS final,
          {usable},
          {invalid}
   FROM raw
@@ -112,16 +112,11 @@ class Outcome(StrEnum):
 
 
 _BY_SUCCESS = sql.SQL("CASE WHEN {0} THEN 'ok' WHEN {0} IS NULL THEN 'null' ELSE 'failed' END")
-_BY_STATUS = sql.SQL(
-    "CASE {0} WHEN 'success' THEN 'ok' WHEN 'failed' THEN 'failed' WHEN 'timeout' THEN 'timeout' "
-    "WHEN 'pending' THEN 'pending' WHEN 'running' THEN 'running' "
-    "ELSE CASE WHEN {0} IS NULL THEN 'null' ELSE 'unknown' END END"
-)
+_BY_STATUS = sql.SQL("CASE {0} {1} ELSE CASE WHEN {0} IS NULL THEN 'null' ELSE 'unknown' END END")
 _INVALID = sql.SQL(
     "CASE WHEN {measure} = 'NaN' THEN 'nan' WHEN {measure} < 0 THEN 'negative' "
     "WHEN {measure} > {most} THEN 'too_large' END AS {invalid_measure}"
 )
-_USABLE = sql.SQL("CASE WHEN {0} BETWEEN 0 AND {1} THEN {0} END")
 
 
 @dataclass(frozen=True)
@@ -177,6 +172,7 @@ def span_query(
         error_class=_error_class(log, classification),
         table=identifier(*log.relation.name.parts),
         buckets=sql.Literal(len(LATENCY_EDGES)),
+        final=texts(FINAL),
         **_measures(log, classification),
         **_rows_of_span(log, moved),
         **{role: name_column(log, role) for role in ("model", "user")},
@@ -199,7 +195,7 @@ def _measures(log: LogTable, classification: Classification) -> dict[str, sql.Co
                 measure=sql.Identifier(measure),
                 value=measure_value(log, classification, measure),
                 usable=usable(sql.Identifier(measure), measure),
-                most=sql.Placeholder(f"most_{measure}"),
+                most=upper_bound(measure),
                 usable_measure=sql.Identifier(f"usable_{measure}"),
                 invalid_measure=sql.Identifier(f"invalid_{measure}"),
             )
@@ -225,8 +221,7 @@ def _measures(log: LogTable, classification: Classification) -> dict[str, sql.Co
 def usable(value: sql.Composable, measure: str) -> sql.Composed:
     """The value where it can be used, with as many decimals as are kept; else NULL."""
     figure = SUMMED.get(measure)
-    found = _USABLE.format(value, sql.Placeholder(f"most_{measure}"))
-    return sql.SQL("round({}, {})").format(found, sql.Literal(figure.decimals)) if figure and figure.decimals else found
+    return values.usable(value, upper_bound(measure), 0 if figure is None else figure.decimals)
 
 
 def measure_value(log: LogTable, classification: Classification, measure: str) -> sql.Composable:
@@ -279,6 +274,11 @@ def _parameters(log: LogTable, classification: Classification, span: TimeRange, 
     }
 
 
+def upper_bound(measure: str) -> sql.Placeholder:
+    """The parameter for the most that a measure can plausibly be."""
+    return sql.Placeholder(f"most_{measure}")
+
+
 def bounds(log: LogTable, classification: Classification, span: TimeRange) -> tuple[datetime, datetime]:
     """The span in the time column's own terms, so that its index serves; a zone with gaps and folds gets a margin."""
     lo, hi = (datetime.fromtimestamp(second, UTC) for second in (span.lo, span.hi))
@@ -322,20 +322,32 @@ def operation_columns(log: LogTable) -> tuple[sql.Composable, sql.Composable]:
 def outcome(log: LogTable) -> sql.Composed:
     """How the row's call ended: ok, failed, timeout, pending, running, null or unknown."""
     if log.has_status:
-        return _BY_STATUS.format(log.text("status"))
+        cases = (
+            sql.SQL("WHEN {} THEN {}").format(sql.Literal(status), sql.Literal(shown))
+            for status, shown in OUTCOMES.items()
+        )
+        return _BY_STATUS.format(log.text("status"), sql.SQL(" ").join(cases))
     return _BY_SUCCESS.format(log.column("success"))
 
 
 def final_and_failed(log: LogTable) -> tuple[sql.Composed, sql.Composed]:
     """Conditions for what `outcome` calls final (ok, failed or timeout), and for failed or timeout."""
     if log.has_status:
-        status = log.text("status")
-        return (
-            sql.SQL("{} IN ('success', 'failed', 'timeout')").format(status),
-            sql.SQL("{} IN ('failed', 'timeout')").format(status),
+        final, failed = (
+            sql.SQL("{} IN ({})").format(log.text("status"), texts(_statuses(outcomes))) for outcomes in (FINAL, FAILED)
         )
+        return final, failed
     success = log.column("success")
     return sql.SQL("{} IS NOT NULL").format(success), sql.SQL("NOT {}").format(success)
+
+
+def texts(words: Iterable[str]) -> sql.Composed:
+    """Texts in SQL, with commas between them."""
+    return sql.SQL(", ").join(map(sql.Literal, words))
+
+
+def _statuses(outcomes: Collection[str]) -> list[str]:
+    return [status for status, shown in OUTCOMES.items() if shown in outcomes]
 
 
 def _error_class(log: LogTable, classification: Classification) -> sql.Composed:
@@ -353,9 +365,8 @@ def _error_class(log: LogTable, classification: Classification) -> sql.Composed:
     )
 
 
-# The same judgement of a cost as in `_STATEMENT`.
 _SPEND = sql.SQL("""
-SELECT coalesce(sum(round(cost, 12)) FILTER (WHERE cost BETWEEN 0 AND %(most_cost)s), 0)
+SELECT coalesce(sum({usd}), 0)
 FROM (SELECT {instant} AS at, {cost} AS cost FROM {table}
       WHERE {time} >= %(from)s AND {time} < %(until)s) AS raw
 WHERE at >= %(lo)s AND at < %(hi)s
@@ -367,6 +378,7 @@ def spend_query(log: LogTable, classification: Classification, span: TimeRange) 
     lower, upper = bounds(log, classification, span)
     statement = _SPEND.format(
         instant=instant(log, classification),
+        usd=usable(sql.Identifier("cost"), "cost"),
         cost=log.number("cost"),
         table=identifier(*log.relation.name.parts),
         time=log.column("time"),

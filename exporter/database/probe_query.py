@@ -9,8 +9,9 @@ from typing import Any
 from psycopg import sql
 
 from exporter.config import Classification
+from exporter.database import values
 from exporter.database.columns import INTEGERS
-from exporter.database.log_query import LogTable, bounds, final_and_failed, instant, is_read
+from exporter.database.log_query import LogTable, bounds, final_and_failed, instant, is_read, upper_bound
 from exporter.database.names import identifier
 from exporter.database.session import Session
 from exporter.figures import SUMMED
@@ -106,21 +107,21 @@ def _is_integer(log: LogTable, measure: str) -> bool:
     return log.columns[measure].type in INTEGERS
 
 
-def _usable(log: LogTable, measure: str) -> sql.Composed:
-    """The value where it can be used, else NULL. Anything but integers is compared as NUMERIC, where NaN is highest."""
-    value: sql.Composable = log.column(measure) if _is_integer(log, measure) else log.number(measure)
-    return sql.SQL("CASE WHEN {0} BETWEEN 0 AND {1} THEN {0} END").format(value, sql.Placeholder(f"most_{measure}"))
+def _value(log: LogTable, measure: str) -> sql.Composable:
+    """Anything but integers is compared as NUMERIC, where NaN is highest."""
+    return log.column(measure) if _is_integer(log, measure) else log.number(measure)
+
+
+def _usable(log: LogTable, measure: str, decimals: int = 0) -> sql.Composed:
+    return values.usable(_value(log, measure), upper_bound(measure), decimals)
 
 
 def _sum(log: LogTable, classification: Classification, measure: str) -> sql.Composable:
     if not is_read(log, classification, measure):
         return sql.SQL("NULL::numeric")
     decimals, scale = SUMMED[measure].decimals, _SCALE.fullmatch(log.columns[measure].type)
-    exact = _is_integer(log, measure) or (scale is not None and int(scale[1]) <= decimals)
-    usable = _usable(log, measure)
-    if decimals and not exact:
-        usable = sql.SQL("round({}, {})").format(usable, sql.Literal(decimals))
-    return sql.SQL("sum({})").format(usable)
+    is_exact = _is_integer(log, measure) or (scale is not None and int(scale[1]) <= decimals)
+    return sql.SQL("sum({})").format(_usable(log, measure, 0 if is_exact else decimals))
 
 
 def _microseconds(log: LogTable, final: sql.Composed) -> sql.Composed:

@@ -46,7 +46,7 @@ def check_excess(scene: Scene) -> list[Finding]:
 
 def check_visible(scene: Scene) -> list[Finding]:
     """No row is hidden by row-level security."""
-    visibility = scene.session.prove_visible(scene.relation)
+    visibility = scene.session.prove_visible(scene.relation, columns=scene.log.columns.values())
     if visibility.doubts:
         return judge_doubts(VISIBLE, scene.relation, visibility)
     by_policy = (
