@@ -134,7 +134,7 @@ def test_tables_columns_and_zone_are_those_of_the_configuration(log: Log) -> Non
     log.execute('ALTER TABLE "it\'s"."100% calls" RENAME created_at TO at')
     config = Config.model_validate(
         {
-            "tables": {"log": '"it\'s"."100% calls"', "approvals": None},
+            "tables": {"log": '"it\'s"."100% calls"', "approvals": None, "budgets": None},
             "columns": {"log": {"cost": '"the $$ cost"', "time": "at"}},
             "log_time_zone": "Europe/Berlin",
         }
@@ -143,7 +143,10 @@ def test_tables_columns_and_zone_are_those_of_the_configuration(log: Log) -> Non
         'INSERT INTO "it\'s"."100% calls" (at, operation_type, model_used, success, "the $$ cost")'
         " VALUES ('2026-01-01 12:00', 'chat', 'm', true, 2)"
     )
+    notices: list[str | None] = []
+    log.connection.add_notice_handler(lambda notice: notices.append(notice.message_primary))
     make_view(log, config)
+    assert not [notice for notice in notices if "budgets is left out" in str(notice)]
     found = log.execute("SELECT at AT TIME ZONE 'UTC', operation, cost_usd FROM ai_dashboards.operations")
     assert [(str(at), name, cost) for at, name, cost in found] == [("2026-01-01 11:00:00", "chat", 2)]
     for file in ("role_policies.sql", "role_bypassrls.sql"):

@@ -27,6 +27,7 @@
 DO $$
 DECLARE
     path CONSTANT pg_catalog.name[] := {{path}};
+    budget_table CONSTANT pg_catalog.text := {{budget_table}};
     -- What the columns may be called, by their role; the first name that is there counts.
     log_names CONSTANT pg_catalog.jsonb := {{log_names}};
     budget_names CONSTANT pg_catalog.jsonb := {{budget_names}};
@@ -64,7 +65,9 @@ BEGIN
     users := coalesce(nullif(current_setting('ai_dashboards.users', true), ''), 'id');
     FOREACH place IN ARRAY path LOOP
         log := coalesce(log, to_regclass(format('%I.%I', place, {{log_table}})));
-        budgets := coalesce(budgets, to_regclass(format('%I.%I', place, {{budget_table}}::text)));
+        IF budget_table IS NOT NULL THEN
+            budgets := coalesce(budgets, to_regclass(format('%I.%I', place, budget_table)));
+        END IF;
     END LOOP;
     IF log IS NULL THEN
         RAISE EXCEPTION 'no table % on the search_path', {{log_table}}
@@ -194,12 +197,14 @@ BEGIN
     IF budgets IS NOT NULL AND row_security_active(budgets) THEN
         RAISE NOTICE 'ai_dashboards.budgets is left out: row-level security hides rows of % from %',
             budgets, current_user;
-    ELSIF NOT EXISTS (SELECT FROM pg_class AS b JOIN pg_roles AS owner ON owner.oid = b.relowner
-                       WHERE b.oid = budgets
-                         AND (owner.rolsuper OR owner.rolname = current_user
-                              OR b.relowner = (SELECT relowner FROM pg_class WHERE oid = log))) THEN
+    ELSIF budget_table IS NOT NULL AND NOT EXISTS (
+        SELECT FROM pg_class AS b JOIN pg_roles AS owner ON owner.oid = b.relowner
+         WHERE b.oid = budgets
+           AND (owner.rolsuper OR owner.rolname = current_user
+                OR b.relowner = (SELECT relowner FROM pg_class WHERE oid = log))
+    ) THEN
         -- A stranger's table may be a view, whose functions would run with the rights of whoever reads it.
-        RAISE NOTICE 'ai_dashboards.budgets is left out: no table % of the owner of %', {{budget_table}}::text, log;
+        RAISE NOTICE 'ai_dashboards.budgets is left out: no table % of the owner of %', budget_table, log;
     ELSIF budget ? 'user' AND budget ? 'daily_limit' THEN
         -- the limits are columns of the table itself, so that they can be changed through the view
         EXECUTE format(
