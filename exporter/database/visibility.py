@@ -7,12 +7,10 @@ walked from the relation down to whatever it reads, in one statement.
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
-
-from psycopg import Cursor
 
 from exporter.config import QualifiedName
 from exporter.database.errors import MissingGrant, NotVisible, hidden_rows, policy_sql
+from exporter.database.foresight import CatalogReader
 from exporter.database.layout import Relation
 from exporter.database.names import quoted, table_sql
 
@@ -271,17 +269,17 @@ class _Found:
     second: str | None
 
 
-def look_for_hidden_rows(cursor: Cursor[tuple[Any, ...]], relation: Relation) -> Visibility:
+def look_for_hidden_rows(catalog: CatalogReader, relation: Relation) -> Visibility:
     """What the catalog says of the rows of a relation, for the role that is logged in.
 
     A policy shows every row when it is permissive, for SELECT, for the role whose rights count, `true`, and no
     restrictive one stands beside it. Raises `NotVisible` where rows that are read live are hidden, and `MissingGrant`
     where what a view reads may not be read, both with the SQL for the role whose rights count.
     """
-    table = cursor.execute(_TABLE, {"oid": relation.oid}).fetchone()
+    table = catalog.execute(_TABLE, {"oid": relation.oid}).fetchone()
     if table is None or table[0]:
         return _plain(relation, *(table or (True, False, True, ""))[1:])
-    return _walk(cursor, relation)
+    return _walk(catalog, relation)
 
 
 def _plain(relation: Relation, guarded: bool, shows_all: bool, role: str) -> Visibility:
@@ -290,7 +288,7 @@ def _plain(relation: Relation, guarded: bool, shows_all: bool, role: str) -> Vis
     return Visibility(by_policy=guarded)
 
 
-def _walk(cursor: Cursor[tuple[Any, ...]], relation: Relation) -> Visibility:
+def _walk(catalog: CatalogReader, relation: Relation) -> Visibility:
     parameters = {
         "oid": relation.oid,
         "session": list(_SESSION_FUNCTIONS),
@@ -306,7 +304,7 @@ def _walk(cursor: Cursor[tuple[Any, ...]], relation: Relation) -> Visibility:
             first or "",
             second,
         )
-        for what, schema, name, role, copy_schema, copy, first, second in cursor.execute(_FINDINGS, parameters)
+        for what, schema, name, role, copy_schema, copy, first, second in catalog.execute(_FINDINGS, parameters)
     ]
     for each in found:
         if each.what == "grant":
