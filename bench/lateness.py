@@ -22,8 +22,8 @@ from exporter.database.probe_query import read_sums
 from exporter.database.session import Database, Session
 from exporter.demo.postgres import EmbeddedPostgres
 from exporter.demo.schema import load_schema
-from exporter.ledger.calendar import HOUR, QUARTER, floor_to
-from exporter.ledger.model import Span
+from exporter.ledger.calendar import HOUR, QUARTER_HOUR, floor_to
+from exporter.ledger.model import TimeRange
 from exporter.ledger.probing import RECENT, ROUNDS
 from exporter.scrape.lateness import INTERVAL, SHARE
 
@@ -61,20 +61,22 @@ def fill(connection: psycopg.Connection[object], rate: int, hours: float) -> Non
 
 def measure(session: Session, table: LogTable, config: Config, rate: int, hours: float) -> Cost:
     """Measure what the rows of such a log cost."""
-    rules, last = config.classification(), floor_to(int(session.clock), QUARTER)
-    first = last - int(hours * HOUR) // QUARTER * QUARTER + QUARTER
-    quarters = [Span(lo, lo + QUARTER) for lo in range(first, last, QUARTER)]
+    rules, last = config.classification(), floor_to(int(session.clock), QUARTER_HOUR)
+    first = last - int(hours * HOUR) // QUARTER_HOUR * QUARTER_HOUR + QUARTER_HOUR
+    quarters = [TimeRange(lo, lo + QUARTER_HOUR) for lo in range(first, last, QUARTER_HOUR)]
     recent = [span for span in quarters if span.hi > last - RECENT]
     older = [span for span in quarters if span.hi <= last - RECENT]
 
-    def probe(spans: list[Span]) -> float:
+    def probe(spans: list[TimeRange]) -> float:
         def work() -> None:
             for start in range(0, len(spans), 6):
                 read_sums(session, table, rules, spans[start : start + 6])
 
-        return busy(session, work) / (len(spans) * QUARTER * rate)
+        return busy(session, work) / (len(spans) * QUARTER_HOUR * rate)
 
-    read = busy(session, lambda: session.run(*span_query(table, rules, recent[0], QUARTER))) / (QUARTER * rate)
+    read = busy(session, lambda: session.run(*span_query(table, rules, recent[0], QUARTER_HOUR))) / (
+        QUARTER_HOUR * rate
+    )
     return Cost(probe(recent), probe(older), read)
 
 
@@ -95,7 +97,7 @@ def _processor_seconds(process: int) -> float:
 
 def report(cost: Cost, rate: int) -> None:
     """Print what a round costs, and how soon everything has been probed."""
-    recent = cost.recent * rate * (RECENT + QUARTER / 2)
+    recent = cost.recent * rate * (RECENT + QUARTER_HOUR / 2)
     older = cost.older * rate * (HORIZON - RECENT)
     rounds = max(ROUNDS, older / max(SHARE * INTERVAL - recent, recent / 3))
     share = min(SHARE, (recent + older / ROUNDS) / INTERVAL)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TypeVar
 
-from exporter.ledger.model import UNATTRIBUTED, Read
+from exporter.ledger.model import UNATTRIBUTED, SpanRead
 from exporter.ledger.users import OTHER_USERS
 
 T = TypeVar("T")
@@ -46,12 +46,12 @@ class Pseudonyms:
             result[name] = result.get(name, 0) + units
         return result
 
-    def read(self, read: Read) -> Read:
+    def read(self, read: SpanRead) -> SpanRead:
         """A read of the log whose users bear their names."""
         if self._key is None:
             return read
-        minutes = {start: replace(minute, users=self.sums(minute.users)) for start, minute in read.minutes.items()}
-        return replace(read, minutes=minutes)
+        buckets = {start: replace(bucket, users=self.sums(bucket.users)) for start, bucket in read.buckets.items()}
+        return replace(read, buckets=buckets)
 
 
 def _hash(key: bytes, text: str) -> str:

@@ -6,7 +6,7 @@ import threading
 log = logging.getLogger(__name__)
 
 
-class Announcer:
+class StateChangeLog:
     """Remembers for each subject what is wrong with it."""
 
     def __init__(self) -> None:
@@ -26,8 +26,8 @@ class Announcer:
                 log.warning("%s: %s", subject, reason)
 
     def broke(self, subject: str, error: Exception) -> None:
-        """Say that a subject fails by a mistake in the exporter, with where it happened, unless that was said last."""
-        reason = f"a mistake in the exporter ({type(error).__name__})"
+        """Log that a subject fails by an internal error, with where it happened, unless that was said last."""
+        reason = f"internal error ({type(error).__name__})"
         with self._lock:
             if self._is_news(subject, reason):
                 log.error("%s: %s", subject, reason, exc_info=error)

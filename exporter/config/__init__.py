@@ -1,6 +1,6 @@
 """Settings: from a YAML file to checked, frozen values."""
 
-from exporter.config.bounds import LARGEST_AMOUNT, MOST
+from exporter.config.bounds import LARGEST_AMOUNT, UPPER_BOUNDS
 from exporter.config.errors import ConfigError
 from exporter.config.loader import ENVIRONMENT_PATH, load_config
 from exporter.config.models import Classification, Config
@@ -13,7 +13,7 @@ __all__ = [
     "ENVIRONMENT_PATH",
     "LABEL_LENGTH",
     "LARGEST_AMOUNT",
-    "MOST",
+    "UPPER_BOUNDS",
     "Classification",
     "Config",
     "ConfigError",

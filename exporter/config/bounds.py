@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-MOST: Mapping[str, int] = {
+UPPER_BOUNDS: Mapping[str, int] = {
     "cost": 1_000_000,
     "input_tokens": 1_000_000_000,
     "output_tokens": 1_000_000_000,

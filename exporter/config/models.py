@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from exporter.config.bounds import MOST
+from exporter.config.bounds import UPPER_BOUNDS
 from exporter.config.error_classes import DEFAULT_ERROR_CLASSES
 from exporter.config.errors import setting_error
 from exporter.config.names import BudgetZoneName, LabelName, TableName, ZoneName, written_column
@@ -73,7 +73,7 @@ class Classification(Section):
     default_timeout: float
     error_classes: tuple[ErrorClass, ...]
     max_series: int
-    bounds: Mapping[str, int] = Field(default_factory=lambda: dict(MOST))
+    bounds: Mapping[str, int] = Field(default_factory=lambda: dict(UPPER_BOUNDS))
 
     @field_validator("log_columns", mode="before")
     @classmethod

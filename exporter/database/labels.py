@@ -38,11 +38,11 @@ class Names:
     A state of an earlier version is read by that version's labels until it has been taken up: its counters have them.
     """
 
-    rules: Classification
+    classification: Classification
 
     @property
     def _are_cleaned_late(self) -> bool:
-        return self.rules.names == 1
+        return self.classification.names == 1
 
     def user(self, text: str | None) -> str:
         """The user's label."""
@@ -65,7 +65,9 @@ class Names:
         # a state of an earlier version may name both
         known = self._timeouts.get(name)
         return (
-            known if known is not None else self._timeouts.get(self.aliases.get(name, name), self.rules.default_timeout)
+            known
+            if known is not None
+            else self._timeouts.get(self.aliases.get(name, name), self.classification.default_timeout)
         )
 
     def is_free(self, text: str | None) -> bool:
@@ -76,15 +78,15 @@ class Names:
     @cached_property
     def aliases(self) -> Mapping[str, str]:
         """Names in the log to the names that they stand for."""
-        return {self._spelled(loose): self._spelled(name) for loose, name in self.rules.aliases.items()}
+        return {self._spelled(loose): self._spelled(name) for loose, name in self.classification.aliases.items()}
 
     @cached_property
     def _timeouts(self) -> Mapping[str, float]:
-        return {self._spelled(name): seconds for name, seconds in self.rules.timeouts.items()}
+        return {self._spelled(name): seconds for name, seconds in self.classification.timeouts.items()}
 
     @cached_property
     def _free(self) -> frozenset[str]:
-        return frozenset(map(self._spelled, self.rules.free))
+        return frozenset(map(self._spelled, self.classification.free))
 
     def _spelled(self, name: str) -> str:
         return name if self._are_cleaned_late else clean_label(name, "")
@@ -96,6 +98,6 @@ class Names:
         return clean_label(text, UNKNOWN)
 
 
-def timeout_steps(rules: Classification) -> list[float]:
+def timeout_steps(classification: Classification) -> list[float]:
     """All timeouts that any model has, in seconds, each once, rising."""
-    return sorted({rules.default_timeout, *rules.timeouts.values()})
+    return sorted({classification.default_timeout, *classification.timeouts.values()})

@@ -8,16 +8,16 @@ from zoneinfo import ZoneInfo
 
 from psycopg import sql
 
-from exporter.config import MOST, Classification
+from exporter.config import UPPER_BOUNDS, Classification
 from exporter.database import values
 from exporter.database.columns import Column
 from exporter.database.labels import READ_LENGTH, timeout_steps
 from exporter.database.layout import Relation
 from exporter.database.names import identifier
 from exporter.ledger.aggregate import LATENCY_EDGES
-from exporter.ledger.model import Span
+from exporter.ledger.model import TimeRange
 
-FAULTS = ("nan", "negative", "too_large")
+INVALID_REASONS = ("nan", "negative", "too_large")
 """Why a number is not used."""
 
 _ZONE_MARGIN = timedelta(hours=3)  # more than any zone's clock is ever moved at once
@@ -98,7 +98,7 @@ BY_SERIES, BY_USER, WHOLE = 0b01, 0b10, 0b11
 """The grouping sets, as the query's first column tells them apart."""
 
 FIRST_FAULT = 17
-"""The first of the query's columns that count unusable values, for each of `MOST` and, in it, of `FAULTS`."""
+"""The first of the columns that count unusable values: for each of `UPPER_BOUNDS`, each of `INVALID_REASONS`."""
 
 _BY_SUCCESS = sql.SQL("CASE WHEN {0} THEN 'ok' WHEN {0} IS NULL THEN 'null' ELSE 'failed' END")
 _BY_STATUS = sql.SQL(
@@ -121,8 +121,8 @@ class Moved:
     """
 
     log: LogTable
-    rules: Classification
-    kept: Span
+    classification: Classification
+    kept: TimeRange
     merged: int
     before: int | None = None
 
@@ -138,8 +138,8 @@ _MOVED_HISTORY = sql.SQL("at >= %(lo)s AND at < %(hi)s AND (placed < %(before)s 
 
 def span_query(
     log: LogTable,
-    rules: Classification,
-    span: Span,
+    classification: Classification,
+    span: TimeRange,
     width: int,
     most: int | None = None,
     *,
@@ -158,29 +158,29 @@ def span_query(
     """
     faults = sql.SQL(", ").join(
         _FAULT.format(sql.Identifier(measure), sql.Placeholder(f"most_{measure}"), sql.Identifier(f"{measure}_fault"))
-        for measure in MOST
+        for measure in UPPER_BOUNDS
     )
     fault_counts = sql.SQL(", ").join(
         sql.SQL("count(*) FILTER (WHERE {} = {})").format(sql.Identifier(f"{measure}_fault"), sql.Literal(fault))
-        for measure in MOST
-        for fault in FAULTS
+        for measure in UPPER_BOUNDS
+        for fault in INVALID_REASONS
     )
     operation, operation_type = operation_columns(log)
     statement = _STATEMENT.format(
-        instant=instant(log, rules),
+        instant=instant(log, classification),
         operation=operation,
         operation_type=operation_type,
         outcome=outcome(log),
-        error_class=_error_class(log, rules),
+        error_class=_error_class(log, classification),
         table=identifier(*log.relation.name.parts),
         buckets=sql.Literal(len(LATENCY_EDGES)),
         faults=faults,
         fault_counts=fault_counts,
         **_rows_of_span(log, moved),
         **{role: name_column(log, role) for role in ("model", "user")},
-        **{measure: log.number(measure) for measure in MOST},
+        **{measure: log.number(measure) for measure in UPPER_BOUNDS},
     )
-    parameters = _parameters(log, rules, span, width) | {"most_rows": most, "by_user": by_user}
+    parameters = _parameters(log, classification, span, width) | {"most_rows": most, "by_user": by_user}
     return statement, parameters | _moved_parameters(moved, span)
 
 
@@ -191,59 +191,59 @@ def _rows_of_span(log: LogTable, moved: Moved | None) -> dict[str, sql.Composabl
         return {"placed": sql.NULL, "searched": time, "within": _PLAIN_SPAN, "slice": _PLAIN_SLICE}
     history = moved.before is not None
     return {
-        "placed": instant(moved.log, moved.rules),
+        "placed": instant(moved.log, moved.classification),
         "searched": (log if history else moved.log).column("time"),
         "within": _MOVED_HISTORY if history else _MOVED_SPAN,
         "slice": _MOVED_SLICE,
     }
 
 
-def _moved_parameters(moved: Moved | None, span: Span) -> dict[str, Any]:
+def _moved_parameters(moved: Moved | None, span: TimeRange) -> dict[str, Any]:
     if moved is None:
         return {}
     parameters: dict[str, Any] = {"merged": moved.merged}
     if moved.before is not None:
         return parameters | {"before": moved.before}
-    lower, upper = bounds(moved.log, moved.rules, span)
+    lower, upper = bounds(moved.log, moved.classification, span)
     return parameters | {"from": lower, "until": upper, "kept_lo": moved.kept.lo, "kept_hi": moved.kept.hi}
 
 
-def _parameters(log: LogTable, rules: Classification, span: Span, width: int) -> dict[str, Any]:
-    lower, upper = bounds(log, rules, span)
+def _parameters(log: LogTable, classification: Classification, span: TimeRange, width: int) -> dict[str, Any]:
+    lower, upper = bounds(log, classification, span)
     return {
         "from": lower,
         "until": upper,
         "lo": span.lo,
         "hi": span.hi,
         "width": width,
-        "timeouts": [round(1000 * seconds, 6) for seconds in timeout_steps(rules)],
+        "timeouts": [round(1000 * seconds, 6) for seconds in timeout_steps(classification)],
         # descending edges below zero: width_bucket counts from below and excludes its upper bound, `le` includes it
         "edges": [-1000 * edge for edge in reversed(LATENCY_EDGES)],
-        **{f"most_{measure}": rules.bounds[measure] for measure in MOST},
-        **{f"pattern_{n}": "|".join(f"({p})" for p in c.patterns) for n, c in enumerate(rules.error_classes)},
+        **{f"most_{measure}": classification.bounds[measure] for measure in UPPER_BOUNDS},
+        **{f"pattern_{n}": "|".join(f"({p})" for p in c.patterns) for n, c in enumerate(classification.error_classes)},
     }
 
 
-def bounds(log: LogTable, rules: Classification, span: Span) -> tuple[datetime, datetime]:
+def bounds(log: LogTable, classification: Classification, span: TimeRange) -> tuple[datetime, datetime]:
     """The span in the time column's own terms, so that its index serves; a zone with gaps and folds gets a margin."""
     lo, hi = (datetime.fromtimestamp(second, UTC) for second in (span.lo, span.hi))
     if log.has_zone:
         return lo, hi
-    if rules.log_time_zone == "UTC":
+    if classification.log_time_zone == "UTC":
         return lo.replace(tzinfo=None), hi.replace(tzinfo=None)
-    zone = ZoneInfo(rules.log_time_zone)
+    zone = ZoneInfo(classification.log_time_zone)
     return (
         lo.astimezone(zone).replace(tzinfo=None) - _ZONE_MARGIN,
         hi.astimezone(zone).replace(tzinfo=None) + _ZONE_MARGIN,
     )
 
 
-def instant(log: LogTable, rules: Classification) -> sql.Composed:
+def instant(log: LogTable, classification: Classification) -> sql.Composed:
     """The row's time in seconds since the epoch, as NUMERIC."""
-    if log.has_zone or rules.log_time_zone == "UTC":
+    if log.has_zone or classification.log_time_zone == "UTC":
         return sql.SQL("extract(epoch FROM {})").format(log.column("time"))
     zoned = sql.SQL("extract(epoch FROM {} AT TIME ZONE {})")
-    return zoned.format(log.column("time"), sql.Literal(rules.log_time_zone))
+    return zoned.format(log.column("time"), sql.Literal(classification.log_time_zone))
 
 
 def name_column(log: LogTable, role: str) -> sql.Composed:
@@ -283,13 +283,13 @@ def final_and_failed(log: LogTable) -> tuple[sql.Composed, sql.Composed]:
     return sql.SQL("{} IS NOT NULL").format(success), sql.SQL("NOT {}").format(success)
 
 
-def _error_class(log: LogTable, rules: Classification) -> sql.Composed:
+def _error_class(log: LogTable, classification: Classification) -> sql.Composed:
     message = values.message(log.columns["error_message"])
     cases = [
         sql.SQL("WHEN {} ~* {} THEN {}").format(
             message, sql.Placeholder(f"pattern_{number}"), sql.Literal(error_class.name)
         )
-        for number, error_class in enumerate(rules.error_classes)
+        for number, error_class in enumerate(classification.error_classes)
     ]
     return (
         sql.SQL("CASE {} ELSE 'other' END").format(sql.SQL(" ").join(cases))
@@ -307,11 +307,11 @@ WHERE at >= %(lo)s AND at < %(hi)s
 """)
 
 
-def spend_query(log: LogTable, rules: Classification, span: Span) -> tuple[sql.Composed, dict[str, Any]]:
+def spend_query(log: LogTable, classification: Classification, span: TimeRange) -> tuple[sql.Composed, dict[str, Any]]:
     """A query for the cost of all rows of a span in USD, by the rules of `span_query`, and its parameters."""
-    lower, upper = bounds(log, rules, span)
+    lower, upper = bounds(log, classification, span)
     statement = _SPEND.format(
-        instant=instant(log, rules),
+        instant=instant(log, classification),
         cost=log.number("cost"),
         table=identifier(*log.relation.name.parts),
         time=log.column("time"),
@@ -321,7 +321,7 @@ def spend_query(log: LogTable, rules: Classification, span: Span) -> tuple[sql.C
         "until": upper,
         "lo": span.lo,
         "hi": span.hi,
-        "most_cost": rules.bounds["cost"],
+        "most_cost": classification.bounds["cost"],
     }
 
 

@@ -14,7 +14,7 @@ from exporter.database.log_query import LogTable, bounds, final_and_failed, inst
 from exporter.database.names import identifier
 from exporter.database.session import Session
 from exporter.ledger.aggregate import money_units
-from exporter.ledger.model import Span
+from exporter.ledger.model import TimeRange
 from exporter.ledger.probing import Sums
 
 _SCALE = re.compile(r"numeric\(\d+,(\d+)\)")
@@ -53,18 +53,20 @@ _BY_ZONE = sql.SQL("""(
 ) AS probed""")
 
 
-def probe_query(log: LogTable, rules: Classification, spans: Sequence[Span]) -> tuple[sql.Composed, dict[str, Any]]:
+def probe_query(
+    log: LogTable, classification: Classification, spans: Sequence[TimeRange]
+) -> tuple[sql.Composed, dict[str, Any]]:
     """The query for the sums of some spans, and its parameters.
 
     Columns of the result: 0 the span's start, 1 rows, 2 calls, 3 failed calls, 4 cost in USD, 5 and 6 tokens, 7 latency
     in microseconds; a sum is NULL where no row has a value.
     """
-    zoned = not log.has_zone and rules.log_time_zone != "UTC"
+    zoned = not log.has_zone and classification.log_time_zone != "UTC"
     final, failed = final_and_failed(log)
     time_type = sql.SQL("timestamptz" if log.has_zone else "timestamp")
     statement = _STATEMENT.format(
-        slices=_zone_slices(rules) if zoned else _BY_COLUMN.format(type=time_type),
-        within=sql.SQL("{0} >= probed.lo AND {0} < probed.hi").format(instant(log, rules))
+        slices=_zone_slices(classification) if zoned else _BY_COLUMN.format(type=time_type),
+        within=sql.SQL("{0} >= probed.lo AND {0} < probed.hi").format(instant(log, classification))
         if zoned
         else sql.SQL("true"),
         table=identifier(*log.relation.name.parts),
@@ -76,21 +78,23 @@ def probe_query(log: LogTable, rules: Classification, spans: Sequence[Span]) -> 
         output_tokens=_usable(log, "output_tokens"),
         latency=_microseconds(log, final),
     )
-    limits: list[tuple[datetime, datetime]] = [] if zoned else [bounds(log, rules, span) for span in spans]
+    limits: list[tuple[datetime, datetime]] = [] if zoned else [bounds(log, classification, span) for span in spans]
     return statement, {
         "lo": [span.lo for span in spans],
         "hi": [span.hi for span in spans],
         "since": [since for since, _ in limits],
         "until": [until for _, until in limits],
-        **{f"most_{measure}": most for measure, most in rules.bounds.items()},
+        **{f"most_{measure}": most for measure, most in classification.bounds.items()},
     }
 
 
-def read_sums(session: Session, log: LogTable, rules: Classification, spans: Sequence[Span]) -> dict[Span, Sums]:
+def read_sums(
+    session: Session, log: LogTable, classification: Classification, spans: Sequence[TimeRange]
+) -> dict[TimeRange, Sums]:
     """What the rows of each span add up to; spans must not begin at the same moment."""
     if not spans:
         return {}
-    found = {row[0]: row[1:] for row in session.run(*probe_query(log, rules, spans))}
+    found = {row[0]: row[1:] for row in session.run(*probe_query(log, classification, spans))}
     return {
         span: Sums(
             rows, calls, failures, money_units(Decimal(cost or 0)), int(read or 0), int(written or 0), int(latency or 0)
@@ -100,8 +104,8 @@ def read_sums(session: Session, log: LogTable, rules: Classification, spans: Seq
     }
 
 
-def _zone_slices(rules: Classification) -> sql.Composed:
-    return _BY_ZONE.format(zone=sql.Literal(rules.log_time_zone), margin=sql.Literal(_MARGIN))
+def _zone_slices(classification: Classification) -> sql.Composed:
+    return _BY_ZONE.format(zone=sql.Literal(classification.log_time_zone), margin=sql.Literal(_MARGIN))
 
 
 def _is_integer(log: LogTable, measure: str) -> bool:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from exporter.config import Classification
 from exporter.database.log_query import LogTable, Moved, span_query, spend_query, undated_query
-from exporter.database.rows import MinuteReader
+from exporter.database.rows import BucketReader
 from exporter.database.session import Session
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.calendar import MINUTE
-from exporter.ledger.model import Minute, Skip, Span
+from exporter.ledger.model import Bucket, SkippedValue, TimeRange
 
 MOST_UNDATED = 1000
 """Rows without a usable time that are counted of each kind."""
@@ -18,15 +18,15 @@ MOST_UNDATED = 1000
 class SpanRows:
     """What the log holds for a span, in slices by their start, and out of how many result rows that was made."""
 
-    minutes: dict[int, Minute]
+    buckets: dict[int, Bucket]
     rows: int
 
 
 def read_rows(
     session: Session,
     log: LogTable,
-    rules: Classification,
-    span: Span,
+    classification: Classification,
+    span: TimeRange,
     *,
     width: int = MINUTE,
     piece: int | None = None,
@@ -40,34 +40,40 @@ def read_rows(
     taken as they arrive: what is in memory are the slices, and of these the users take up most. Statements that end
     by `users_since` leave them out. `moved` says which rows the span means where that is not said by their own times.
     """
-    found = MinuteReader(rules)
+    found = BucketReader(classification)
     step = piece or span.hi - span.lo
     for lo in range(span.lo, span.hi, step):
-        stretch = Span(lo, min(lo + step, span.hi))
+        stretch = TimeRange(lo, min(lo + step, span.hi))
         limit = None if most is None else most - found.rows + 1
         by_user = stretch.hi > users_since
-        query = span_query(log, rules, stretch, width, limit, by_user=by_user, moved=moved)
+        query = span_query(log, classification, stretch, width, limit, by_user=by_user, moved=moved)
         found.add(session.stream(*query), by_user=by_user)
         if most is not None and found.rows > most:
             return None
-    return SpanRows(found.minutes(), found.rows)
+    return SpanRows(found.buckets(), found.rows)
 
 
 def read_span(
-    session: Session, log: LogTable, rules: Classification, span: Span, *, width: int = MINUTE, piece: int | None = None
-) -> dict[int, Minute]:
+    session: Session,
+    log: LogTable,
+    classification: Classification,
+    span: TimeRange,
+    *,
+    width: int = MINUTE,
+    piece: int | None = None,
+) -> dict[int, Bucket]:
     """As `read_rows`, however many rows there are: the slices alone, by their start."""
-    found = read_rows(session, log, rules, span, width=width, piece=piece)
-    return {} if found is None else found.minutes
+    found = read_rows(session, log, classification, span, width=width, piece=piece)
+    return {} if found is None else found.buckets
 
 
-def read_spend(session: Session, log: LogTable, rules: Classification, span: Span) -> int:
+def read_spend(session: Session, log: LogTable, classification: Classification, span: TimeRange) -> int:
     """Money units of all rows of a span, summed by the database."""
-    ((usd,),) = session.run(*spend_query(log, rules, span))
+    ((usd,),) = session.run(*spend_query(log, classification, span))
     return money_units(usd)
 
 
-def read_undated(session: Session, log: LogTable) -> dict[Skip, int]:
+def read_undated(session: Session, log: LogTable) -> dict[SkippedValue, int]:
     """How many rows have no usable time, `MOST_UNDATED` of each kind at most."""
     ((null, infinite, minus_infinite),) = session.run(undated_query(log, MOST_UNDATED))
-    return {Skip("time", "null"): null, Skip("time", "infinite"): infinite + minus_infinite}
+    return {SkippedValue("time", "null"): null, SkippedValue("time", "infinite"): infinite + minus_infinite}

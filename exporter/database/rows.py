@@ -5,19 +5,19 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from exporter.config import MOST, Classification
+from exporter.config import UPPER_BOUNDS, Classification
 from exporter.database.labels import Names, timeout_steps
-from exporter.database.log_query import BY_SERIES, BY_USER, FAULTS, FIRST_FAULT
+from exporter.database.log_query import BY_SERIES, BY_USER, FIRST_FAULT, INVALID_REASONS
 from exporter.ledger.aggregate import (
-    BUCKET_COUNTS,
-    BUCKET_SUMS,
     ERROR_CLASSES,
     FAILURES,
+    LATENCY_COUNTS,
+    LATENCY_SUMS,
     WIDTH,
     Field,
     money_units,
 )
-from exporter.ledger.model import Minute, Series, Skip, Waiting
+from exporter.ledger.model import Bucket, Series, SkippedValue, Waiting
 
 IN_PROGRESS = ("pending", "running")
 """Statuses of rows that will have another one."""
@@ -30,17 +30,17 @@ UNUSABLE_STATUSES = ("null", "unknown")
 
 
 @dataclass
-class _Minute:
+class _Bucket:
     cells: dict[Series, list[int]] = field(default_factory=dict)
     users: dict[str, int] = field(default_factory=dict)
-    skipped: dict[Skip, int] = field(default_factory=dict)
+    skipped: dict[SkippedValue, int] = field(default_factory=dict)
     waiting: dict[str, Waiting] = field(default_factory=dict)
     operations: dict[str, float] = field(default_factory=dict)
     models: dict[str, float] = field(default_factory=dict)
     succeeded: dict[str, float] = field(default_factory=dict)
 
-    def finish(self) -> Minute:
-        return Minute(
+    def finish(self) -> Bucket:
+        return Bucket(
             {series: tuple(cell) for series, cell in self.cells.items()},
             self.users,
             self.skipped,
@@ -60,17 +60,17 @@ class _Model:
     is_free: bool
 
 
-class MinuteReader:
-    """Minutes in the making, out of the rows of any number of statements that were composed with `rules`.
+class BucketReader:
+    """Minutes in the making, out of the rows of any number of statements that were composed with `classification`.
 
     `rows` counts those that were added. Labels that differ only in what is cleaned away, or by an alias, are one
     series.
     """
 
-    def __init__(self, rules: Classification) -> None:
-        self._names = Names(rules)
-        self._steps = timeout_steps(rules)
-        self._minutes: dict[int, _Minute] = {}
+    def __init__(self, classification: Classification) -> None:
+        self._names = Names(classification)
+        self._steps = timeout_steps(classification)
+        self._buckets: dict[int, _Bucket] = {}
         # labels and users repeat: each is cleaned once, and is one string in memory however often it is found
         self._users: dict[str | None, str] = {}
         self._operations: dict[tuple[str | None, str | None], str] = {}
@@ -81,20 +81,20 @@ class MinuteReader:
         """Take the rows of a statement, those of users only if `by_user`."""
         for row in rows:
             self.rows += 1
-            minute = self._minutes.setdefault(row[1], _Minute())
+            found = self._buckets.setdefault(row[1], _Bucket())
             if row[0] == BY_USER:
                 if not by_user:
                     continue
                 user = self._user(row[5])
-                minute.users[user] = minute.users.get(user, 0) + _money(row[10])
+                found.users[user] = found.users.get(user, 0) + _money(row[10])
             elif row[0] == BY_SERIES:
-                _add_series(minute, row, self._operation(row[2], row[3]), self._model(row[4]))
+                _add_series(found, row, self._operation(row[2], row[3]), self._model(row[4]))
             else:
-                _add_faults(minute, row)
+                _add_faults(found, row)
 
-    def minutes(self) -> dict[int, Minute]:
+    def buckets(self) -> dict[int, Bucket]:
         """What was read, by the start of each stretch."""
-        return {start: minute.finish() for start, minute in self._minutes.items()}
+        return {start: found.finish() for start, found in self._buckets.items()}
 
     def _user(self, text: str | None) -> str:
         if text not in self._users:
@@ -114,45 +114,45 @@ class MinuteReader:
         return self._models[text]
 
 
-def _add_series(minute: _Minute, row: tuple[Any, ...], operation: str, called: _Model) -> None:
+def _add_series(found: _Bucket, row: tuple[Any, ...], operation: str, called: _Model) -> None:
     model = called.label
-    kind, bucket, reached, rows, newest = row[6], row[7], row[8], row[9], row[15]
-    cell = minute.cells.setdefault(Series(operation, model), [0] * WIDTH)
+    kind, latency_bucket, reached, rows, newest = row[6], row[7], row[8], row[9], row[15]
+    cell = found.cells.setdefault(Series(operation, model), [0] * WIDTH)
     cell[Field.ROWS] += rows
     cell[Field.COST] += _money(row[10])
     cell[Field.INPUT_TOKENS] += int(row[11] or 0)
     cell[Field.OUTPUT_TOKENS] += int(row[12] or 0)
-    minute.operations[operation] = max(newest, minute.operations.get(operation, newest))
-    minute.models[model] = max(newest, minute.models.get(model, newest))
+    found.operations[operation] = max(newest, found.operations.get(operation, newest))
+    found.models[model] = max(newest, found.models.get(model, newest))
     if kind in IN_PROGRESS:
-        known = minute.waiting.get(kind, Waiting(0, row[16]))
-        minute.waiting[kind] = Waiting(known.rows + rows, min(known.oldest, row[16]))
+        known = found.waiting.get(kind, Waiting(0, row[16]))
+        found.waiting[kind] = Waiting(known.rows + rows, min(known.oldest, row[16]))
         return
     if kind in UNUSABLE_STATUSES:
-        skip = Skip("status", kind)
-        minute.skipped[skip] = minute.skipped.get(skip, 0) + rows
+        skip = SkippedValue("status", kind)
+        found.skipped[skip] = found.skipped.get(skip, 0) + rows
         return
     cell[Field.CALLS] += rows
     if kind == TIMEOUT or (reached is not None and reached >= called.timeout):
         cell[Field.OVER_TIMEOUT] += rows
     if not called.is_free:
         cell[Field.UNPRICED] += row[14]
-    if bucket is not None:
-        cell[BUCKET_COUNTS.start + bucket] += rows
-        cell[BUCKET_SUMS.start + bucket] += int(row[13])
+    if latency_bucket is not None:
+        cell[LATENCY_COUNTS.start + latency_bucket] += rows
+        cell[LATENCY_SUMS.start + latency_bucket] += int(row[13])
     if kind == "ok":
-        minute.succeeded[model] = max(newest, minute.succeeded.get(model, newest))
+        found.succeeded[model] = max(newest, found.succeeded.get(model, newest))
     else:
         cell[FAILURES.start + ERROR_CLASSES.index(kind)] += rows
 
 
-def _add_faults(minute: _Minute, row: tuple[Any, ...]) -> None:
+def _add_faults(found: _Bucket, row: tuple[Any, ...]) -> None:
     counts = iter(row[FIRST_FAULT:])
-    for measure in MOST:
-        for fault in FAULTS:
+    for measure in UPPER_BOUNDS:
+        for fault in INVALID_REASONS:
             if count := next(counts):
-                skip = Skip(measure, fault)
-                minute.skipped[skip] = minute.skipped.get(skip, 0) + count
+                skip = SkippedValue(measure, fault)
+                found.skipped[skip] = found.skipped.get(skip, 0) + count
 
 
 def _money(usd: Decimal | None) -> int:

@@ -198,15 +198,15 @@ class Session:
         with self._cursor.connection.transaction():
             yield
 
-    def log(self, rules: Classification) -> LogTable:
+    def log(self, classification: Classification) -> LogTable:
         """Find the log and its columns, and prove that every row is visible."""
-        relation = self.relation(rules.log_table, "tables.log")
+        relation = self.relation(classification.log_table, "tables.log")
         if relation is None:
             raise SchemaProblem(
-                f"no table or view {rules.log_table} in database {self._begun.database}",
+                f"no table or view {classification.log_table} in database {self._begun.database}",
                 "name it in the configuration: tables.log, as schema.name where it is in no schema of the search path",
             )
-        log = LogTable(relation, find_log_columns(relation, rules.log_columns.model_dump()))
+        log = LogTable(relation, find_log_columns(relation, classification.log_columns.model_dump()))
         self.prove_visible(relation)
         return log
 

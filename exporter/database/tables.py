@@ -15,11 +15,11 @@ from exporter.database.columns import Column
 from exporter.database.errors import TooManyRows
 from exporter.database.labels import model_name, user_name
 from exporter.database.layout import ROLES, Relation, find_columns
-from exporter.database.log_query import FAULTS
+from exporter.database.log_query import INVALID_REASONS
 from exporter.database.names import identifier
 from exporter.database.session import Session
 from exporter.ledger.aggregate import money_units
-from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, Skip
+from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, SkippedValue
 from exporter.ledger.users import Budget, count_idle_states, stricter
 
 DEFAULT_WARNING = Decimal("0.8")
@@ -34,7 +34,7 @@ MOST_BUDGETS, MOST_ROUTES, MOST_SPELLINGS = 250_000, 10_000, 1_000
 BUDGET_FIELDS = ("limit", "recorded_spend")
 """The fields of the budgets table that may hold unusable values, as the label `field` names them."""
 
-SEVERAL_BUDGETS = Skip("limit", "duplicate")
+SEVERAL_BUDGETS = SkippedValue("limit", "duplicate")
 """Rows of users who have a stricter budget in another row."""
 
 _MOST_NAMED = 5
@@ -51,7 +51,7 @@ class Budgets:
 
     by_user: Mapping[str, Budget]
     recorded_today: int | None
-    skipped: Mapping[Skip, int]
+    skipped: Mapping[SkippedValue, int]
     repeated: tuple[str, ...] = ()
 
     @cached_property
@@ -161,7 +161,7 @@ def read_budgets(session: Session, config: Config) -> Budgets | None:
             budget = stricter(by_user[name], budget)
         by_user[name] = budget
     _bound(table, len(by_user) + repeats, MOST_BUDGETS)
-    skips = (Skip(field, fault) for field in BUDGET_FIELDS for fault in FAULTS)
+    skips = (SkippedValue(field, fault) for field in BUDGET_FIELDS for fault in INVALID_REASONS)
     skipped = {**dict(zip(skips, faults, strict=True)), SEVERAL_BUDGETS: repeats}
     recorded_today = money_units(recorded) if "spent_today" in table.columns else None
     return Budgets(by_user, recorded_today, skipped, tuple(islice(repeated, _MOST_NAMED)))
@@ -170,7 +170,7 @@ def read_budgets(session: Session, config: Config) -> Budgets | None:
 def budget_queries(table: Table) -> tuple[sql.Composed, sql.Composed]:
     """The query for each user's limit and threshold, as text or NULL, and the one for what is summed and counted.
 
-    The latter: the recorded spend, then for each of `BUDGET_FIELDS` the counts of `log_query.FAULTS`.
+    The latter: the recorded spend, then for each of `BUDGET_FIELDS` the counts of `log_query.INVALID_REASONS`.
     """
     parts: dict[str, sql.Composable] = {
         "user": table.value("user"),

@@ -11,8 +11,8 @@ from exporter.config import Config
 from exporter.demo.profiles import MODELS
 from exporter.demo.run import RunningExporter, Summary
 from exporter.ledger.aggregate import FAILURES, USD, Field
-from exporter.ledger.model import RUNNING
-from exporter.ledger.view import spend_month, spend_today, started_ratio
+from exporter.ledger.exposed import spend_month, spend_today, started_ratio
+from exporter.ledger.model import Phase
 from exporter.process.serving import serving
 from exporter.scrape.application import Exporter
 
@@ -50,19 +50,19 @@ class _Demonstrated:
     def summary(self) -> Summary | None:
         """The figures after a scrape of its own, so that the demo shows life without a Prometheus."""
         self.exporter.scrape(_SCRAPE_SECONDS)
-        books = self.exporter.books
-        with books.reading():
-            state = books.durable
+        ledger = self.exporter.ledger
+        with ledger.reading():
+            state = ledger.durable
             if state is None:
                 return None
             failures: dict[str, int] = {}
             for series, total in state.totals.items():
                 failures[series.operation] = failures.get(series.operation, 0) + sum(total[FAILURES])
             return Summary(
-                Decimal(sum(spend_today(state, books.rules).values())) / USD,
-                Decimal(sum(spend_month(state, books.rules).values())) / USD,
+                Decimal(sum(spend_today(state, ledger.settings).values())) / USD,
+                Decimal(sum(spend_month(state, ledger.settings).values())) / USD,
                 sum(total[Field.CALLS] for total in state.totals.values()),
                 {operation: count for operation, count in failures.items() if count},
-                state.progress.phase == RUNNING,
+                state.progress.phase == Phase.RUNNING,
                 started_ratio(state),
             )

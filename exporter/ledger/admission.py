@@ -1,71 +1,73 @@
-"""Which series get a place of their own, and what the others are folded into."""
+"""Limit the number of series: which pairs are admitted, and which overflow into `OTHER`."""
 
 import heapq
 from collections.abc import Iterable, Mapping
 
-from exporter.ledger.calendar import QUARTER, floor_to
-from exporter.ledger.model import OTHER, Admission, Candidate, Rules, Series, Slice, State
+from exporter.ledger.calendar import QUARTER_HOUR, floor_to
+from exporter.ledger.model import OTHER, Admission, Candidate, LedgerSettings, Series, Slice, State
 
 STEADY = 3
-"""Quarter-hours in which a pair must have been seen to get a place when places are scarce."""
+"""Quarter-hours in which a pair must have been seen to be admitted once half of the series are taken."""
 
 
-def taken_places(state: State) -> int:
-    """How many series have a place; `OTHER` needs none."""
+def count_admitted(state: State) -> int:
+    """How many series are admitted; `OTHER` does not count against the limit."""
     return len(state.admitted) - (OTHER in state.admitted)
 
 
-class Places:
+class SeriesLimiter:
     """The admitted series and those that a plan adds.
 
-    At most `max_series` pairs are admitted, in the order in which they are requested; a place is never taken away. All
-    other pairs share `OTHER`, which is admitted in addition when it is first needed. Once `ample` pairs have a place,
+    At most `max_series` pairs are admitted, in the order in which they are requested, and for good. All
+    other pairs share `OTHER`, which is admitted in addition when it is first needed. Once `ample` pairs are admitted,
     the others must have been seen in `STEADY` different quarter-hours, so a burst of names that never come again takes
-    none.
+    no series.
 
     A pair whose rows may be under `OTHER` in some slice stays there in all slices that were read before it was
     admitted, and in the rest of their last quarter-hour: read again under its own name, a row would count twice.
     """
 
-    def __init__(self, state: State, rules: Rules, born: int | None, *, anew: bool = False) -> None:
-        """`anew`: every slice is about to be read with these places, so that none keeps rows under `OTHER`."""
+    def __init__(
+        self, state: State, settings: LedgerSettings, first_exposed_at: int | None, *, anew: bool = False
+    ) -> None:
+        """`anew`: every slice is about to be read again, so that none keeps rows under `OTHER`."""
         self._admitted: Mapping[Series, Admission] = state.admitted
         self._candidates: Mapping[Series, Candidate] = {} if anew else state.candidates
         self._dropped = state.candidates if anew else {}
-        self._limit = rules.max_series
-        self._ample = rules.max_series if rules.ample is None else min(rules.ample, rules.max_series)
-        self._born = born
-        folded = [] if anew else [start for start, item in state.slices.items() if _keeps_others(item)]
-        self._folded = bool(folded)
+        self._limit = settings.max_series
+        self._ample = settings.max_series if settings.ample is None else min(settings.ample, settings.max_series)
+        self._first_exposed_at = first_exposed_at
+        compacted = [] if anew else [start for start, item in state.slices.items() if _keeps_others(item)]
+        self._has_overflow = bool(compacted)
         # rows that changed settings have dated ahead lie past the position, and are counted
-        read = 0 if anew else max([state.progress.position, *(start + 1 for start in folded)])
-        self._unread = -floor_to(-read, QUARTER)
+        read = 0 if anew else max([state.progress.position, *(start + 1 for start in compacted)])
+        self._unread = -floor_to(-read, QUARTER_HOUR)
         self._order = max((admission.order for admission in state.admitted.values()), default=-1) + 1
-        self._taken = taken_places(state)
+        self._taken = count_admitted(state)
         self.added: dict[Series, Admission] = {}
         self._noted: dict[Series, Candidate] = {}
         self._operations = {series.operation for series in state.admitted}
         self._models = {series.model for series in state.admitted}
 
     def admit(self, series: Series, start: int, rows: int = 0) -> None:
-        """Give a pair a place if it is due one; it has so many `rows` in the slice that begins at `start`."""
+        """Admit a pair if it is due; it has so many `rows` in the slice that begins at `start`."""
         if series in self._admitted or series in self.added:
             return
-        quarter = floor_to(start, QUARTER)
+        quarter = floor_to(start, QUARTER_HOUR)
         if series != OTHER and self._taken < self._ample:
-            self._add(series, max(self._unread, quarter) if self._folded else 0)
+            self._add(series, max(self._unread, quarter) if self._has_overflow else 0)
             return
         self._need_other()
         if series != OTHER and self._taken < self._limit and self._note(series, quarter, rows).quarters >= STEADY:
-            self._add(series, max(self._unread, quarter + QUARTER))
+            self._add(series, max(self._unread, quarter + QUARTER_HOUR))
 
     def admit_all(self, wanted: Iterable[Series]) -> None:
-        """Admit as many of these as there are places, whether or not they have been seen."""
+        """Admit as many of these as the limit allows, whether or not they have been seen."""
         for series in wanted:
             if self._taken < self._limit and series not in self._admitted and series not in self.added:
-                self._add(series, self._unread if self._folded else 0)
+                self._add(series, self._unread if self._has_overflow else 0)
 
-    def place(self, series: Series, start: int) -> Series:
+    def label(self, series: Series, start: int) -> Series:
         """The labels under which rows of a slice that begins at `start` are kept."""
         admission = self._admitted.get(series) or self.added.get(series)
         if admission is not None and admission.since <= start:
@@ -107,13 +109,13 @@ class Places:
 
     def _add(self, series: Series, since: int) -> None:
         self._taken += series != OTHER
-        self.added[series] = Admission(self._order + len(self.added), self._born, since=since)
+        self.added[series] = Admission(self._order + len(self.added), self._first_exposed_at, since=since)
         self._operations.add(series.operation)
         self._models.add(series.model)
 
 
 def _keeps_others(item: Slice) -> bool:
-    return OTHER in item.cells and any(item.cells[OTHER].mark)
+    return OTHER in item.cells and any(item.cells[OTHER].high_water)
 
 
 def _steadiest_first(item: tuple[Series, Candidate]) -> tuple[int, int, int, Series]:

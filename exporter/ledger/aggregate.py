@@ -45,9 +45,9 @@ class Field(IntEnum):
 
 
 FAILURES = slice(len(Field), len(Field) + len(ERROR_CLASSES))
-BUCKET_COUNTS = slice(FAILURES.stop, FAILURES.stop + len(LATENCY_EDGES) + 1)
-BUCKET_SUMS = slice(BUCKET_COUNTS.stop, BUCKET_COUNTS.stop + len(LATENCY_EDGES) + 1)
-WIDTH = BUCKET_SUMS.stop
+LATENCY_COUNTS = slice(FAILURES.stop, FAILURES.stop + len(LATENCY_EDGES) + 1)
+LATENCY_SUMS = slice(LATENCY_COUNTS.stop, LATENCY_COUNTS.stop + len(LATENCY_EDGES) + 1)
+WIDTH = LATENCY_SUMS.stop
 
 ZERO: Aggregate = (0,) * WIDTH
 

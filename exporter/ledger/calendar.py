@@ -6,7 +6,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 MINUTE = 60
-QUARTER = 900
+QUARTER_HOUR = 900
 """A merged slice: every zone in use today is offset from UTC by a multiple of it, so none straddles a midnight."""
 HOUR = 3600
 
@@ -23,7 +23,7 @@ def _day_of_quarter(quarter: int, zone: ZoneInfo) -> int:
 
 def day_of(instant: int, zone: ZoneInfo) -> int:
     """The calendar day in the zone, as a proleptic ordinal (`datetime.date.toordinal`)."""
-    return _day_of_quarter(floor_to(instant, QUARTER), zone)
+    return _day_of_quarter(floor_to(instant, QUARTER_HOUR), zone)
 
 
 def day_start(day: int, zone: ZoneInfo) -> int:

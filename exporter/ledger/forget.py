@@ -1,4 +1,4 @@
-"""End series, and free their places for others."""
+"""End series, so that others can be admitted in their stead."""
 
 from collections.abc import Collection, Set
 from dataclasses import replace
@@ -43,8 +43,8 @@ def _without(item: Slice, gone: Set[Series]) -> Slice:
     other = item.cells.get(OTHER, Cell())
     for name in gone & item.cells.keys():
         rows = item.cells[name].current
-        counted = item.cells[name].mark if item.stage == PUT_OFF else rows
-        other = Cell(add(other.current, rows), add(other.mark, counted))
+        counted = item.cells[name].high_water if item.stage == PUT_OFF else rows
+        other = Cell(add(other.current, rows), add(other.high_water, counted))
     cells[OTHER] = other
     return replace(item, cells=cells)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,7 @@ class Series(NamedTuple):
 
 
 OTHER = Series("other", "other")
-"""Where pairs beyond `Rules.max_series` are folded."""
+"""What pairs beyond `LedgerSettings.max_series` overflow into."""
 
 
 UNKNOWN = "unknown"
@@ -27,7 +28,7 @@ UNATTRIBUTED = "unattributed"
 """The label of spend whose user the log leaves out."""
 
 
-class Skip(NamedTuple):
+class SkippedValue(NamedTuple):
     """A value that could not be used: in which field, and why."""
 
     field: str
@@ -42,7 +43,7 @@ class Waiting(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rules:
+class LedgerSettings:
     """What the ledger needs to know of the configuration; times in seconds.
 
     At most `max_series` pairs have series of their own. Of these, `ample` get one as soon as they are seen (None: all),
@@ -58,7 +59,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Span:
+class TimeRange:
     """A half-open stretch of time to read, `lo` <= t < `hi`, both whole minutes but for a `hi` at the present."""
 
     lo: int
@@ -66,12 +67,12 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Minute:
-    """What the log holds for one minute, as read."""
+class Bucket:
+    """What the log holds for a stretch of time that begins at one moment, as read: a minute, or up to a day."""
 
     cells: Mapping[Series, Aggregate] = field(default_factory=dict)
     users: Mapping[str, int] = field(default_factory=dict)
-    skipped: Mapping[Skip, int] = field(default_factory=dict)
+    skipped: Mapping[SkippedValue, int] = field(default_factory=dict)
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     seen_operations: Mapping[str, float] = field(default_factory=dict)
     seen_models: Mapping[str, float] = field(default_factory=dict)
@@ -79,21 +80,21 @@ class Minute:
 
 
 @dataclass(frozen=True)
-class Read:
+class SpanRead:
     """All rows of a span, out of one snapshot.
 
     `now` is the database's clock when the snapshot was taken, never below that of an earlier read unless the clock was
     set back between them (`set_back`). What cannot be undone goes by `safe_now`, which is ahead of no clock; None: by
-    `now`. `skew` is `now` less the clock of the exporter's host, None where it is unknown. Minutes without rows are
+    `now`. `skew` is `now` less the clock of the exporter's host, None where it is unknown. Buckets without rows are
     left out. `routes` maps each operation to its route's primary model, as the log spells it.
     A read of a replica that is behind holds what was committed until `complete`, in seconds since the epoch; None: all.
-    With a `width` of a quarter-hour, `span` is whole quarter-hours, and `minutes` holds each under its start. The
+    With a `width` of a quarter-hour, `span` is whole quarter-hours, and `buckets` holds each under its start. The
     users of days before `calendar.first_user_day` may be left out.
     """
 
-    span: Span
+    span: TimeRange
     now: int
-    minutes: Mapping[int, Minute]
+    buckets: Mapping[int, Bucket]
     routes: Mapping[str, str] = field(default_factory=dict)
     sequence: int = 0
     width: int = MINUTE
@@ -103,7 +104,7 @@ class Read:
 
     @property
     def irrevocable(self) -> int:
-        """The time by which slices are folded and sums are dropped, in seconds since the epoch."""
+        """The time by which slices are compacted and sums are dropped, in seconds since the epoch."""
         return self.whole_until if self.safe_now is None else min(self.safe_now, self.whole_until)
 
     @property
@@ -117,7 +118,7 @@ class Cell:
     """One series in one slice: the aggregate as last read, and the high-water mark of each figure."""
 
     current: Aggregate = ZERO
-    mark: Aggregate = ZERO
+    high_water: Aggregate = ZERO
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ class Tally:
     """A count as last read and its high-water mark."""
 
     current: int = 0
-    mark: int = 0
+    high_water: int = 0
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Slice:
     start: int
     width: int
     cells: Mapping[Series, Cell] = field(default_factory=dict)
-    skipped: Mapping[Skip, Tally] = field(default_factory=dict)
+    skipped: Mapping[SkippedValue, Tally] = field(default_factory=dict)
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     users: Mapping[str, int] = field(default_factory=dict)
     held: bool = False
@@ -151,21 +152,22 @@ class Slice:
 
 @dataclass(frozen=True)
 class Admission:
-    """A series' place: its `order` among all, and since when its zero is shown.
+    """A series of its own: its `order` among all, and since when its zero is exposed.
 
-    `born` is None before that, and `SHOWN` once the zero has been shown long enough, or never needed to be. `shown` is
-    for how many seconds earlier processes have shown it. Slices that start before `since` keep its rows under `OTHER`.
+    `first_exposed_at` (seconds since the epoch) is None before that, and `EXPOSED` once the zero has been shown long
+    enough, or never needed to be. Earlier processes have shown it for `exposed_seconds`. Slices that start before
+    `since` keep its rows under `OTHER`.
     """
 
     order: int
-    born: int | None
-    shown: int = 0
+    first_exposed_at: int | None
+    exposed_seconds: int = 0
     since: int = 0
 
 
 class Candidate(NamedTuple):
-    """A pair without a place: in how many quarter-hours it was seen, the start of the last one, and its most rows in
-    one slice.
+    """A pair that waits for a series of its own: in how many quarter-hours it was seen, the start of the last one, and
+    its most rows in one slice.
     """
 
     quarters: int
@@ -173,31 +175,35 @@ class Candidate(NamedTuple):
     rows: int
 
 
-SHOWN = 0
-"""The `born` of a series whose counters are shown as they are."""
+EXPOSED = 0
+"""The `first_exposed_at` of a series whose counters are shown as they are."""
 
 PUT_OFF = -2
 """The `Slice.stage` of a minute whose rows may be counted and not due: changed settings have dated them ahead."""
 
-STARTING = "starting"
-RUNNING = "running"
+
+class Phase(StrEnum):
+    """Whether the log is read for the first time, or the counters are shown."""
+
+    STARTING = "starting"
+    RUNNING = "running"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the log has been read; times in seconds, `folded` <= `merged` <= `closed` <= `position`.
+    """How far the log has been read; times in seconds, `compacted` <= `merged` <= `closed` <= `position`.
 
-    Before `folded` only sums are left; up to `merged` there are quarters, then minutes; minutes before `closed` are
+    Before `compacted` only sums are left; up to `merged` there are quarters, then minutes; minutes before `closed` are
     closed unless held; before `position` everything has been read at least once. While `phase` is starting, slices
-    before `count_from` are taken as known without being counted. All but `folded` may lie ahead of `now`, once a clock
-    was set back. `skew` is `now` less the exporter's own clock at that moment, None where it was not told.
+    before `count_from` are taken as known without being counted. All but `compacted` may lie ahead of `now`, once a
+    clock was set back. `skew` is `now` less the exporter's own clock at that moment, None where it was not told.
     Slices before `converted` have been read by changed settings already: they stay as they are until those are in force
     (0 while none are being taken up).
     """
 
-    phase: str
+    phase: Phase
     now: int
-    folded: int
+    compacted: int
     merged: int
     closed: int
     position: int
@@ -205,7 +211,7 @@ class Progress:
     began: int
     late_rows: int = 0
     rows_read: int = 0
-    rows_folded: int = 0
+    rows_overflowed: int = 0
     newest: float = 0.0
     skew: int | None = None
     converted: int = 0
@@ -215,15 +221,15 @@ class Progress:
 class State:
     """All that is known, mirrored in the store. Changed by `apply` alone.
 
-    `corrections` is the money by which present aggregates lie below their marks; `days` and `user_days` hold money
-    by calendar day in the budget's zone.
+    `corrections` is the money by which present aggregates lie below their high-water marks; `days` and `user_days`
+    hold money by calendar day in the budget's zone.
     """
 
     progress: Progress
     slices: dict[int, Slice] = field(default_factory=dict)
     totals: dict[Series, Aggregate] = field(default_factory=dict)
     corrections: dict[Series, int] = field(default_factory=dict)
-    skipped: dict[Skip, int] = field(default_factory=dict)
+    skipped: dict[SkippedValue, int] = field(default_factory=dict)
     days: dict[tuple[int, Series], int] = field(default_factory=dict)
     user_days: dict[tuple[int, str], int] = field(default_factory=dict)
     admitted: dict[Series, Admission] = field(default_factory=dict)
@@ -236,7 +242,7 @@ class State:
     @property
     def changeable(self) -> int:
         """Where the slices begin that a read may still change."""
-        return max(self.progress.folded, self.progress.converted)
+        return max(self.progress.compacted, self.progress.converted)
 
     def apply(self, changes: "Changes") -> None:
         """Take over what a plan has found, once it is durable."""
@@ -275,7 +281,7 @@ class Changes:
     slices: dict[int, Slice | None] = field(default_factory=dict)
     totals: dict[Series, Aggregate] = field(default_factory=dict)
     corrections: dict[Series, int] = field(default_factory=dict)
-    skipped: dict[Skip, int] = field(default_factory=dict)
+    skipped: dict[SkippedValue, int] = field(default_factory=dict)
     days: dict[tuple[int, Series], int | None] = field(default_factory=dict)
     user_days: dict[tuple[int, str], int | None] = field(default_factory=dict)
     admitted: dict[Series, Admission] = field(default_factory=dict)

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from exporter.ledger.agenda import oldest_open
-from exporter.ledger.aggregate import BUCKET_SUMS, FAILURES, Field
-from exporter.ledger.calendar import HOUR, MINUTE, QUARTER
-from exporter.ledger.model import RUNNING, Slice, Span, State
+from exporter.ledger.aggregate import FAILURES, LATENCY_SUMS, Field
+from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR
+from exporter.ledger.model import Phase, Slice, State, TimeRange
+from exporter.ledger.schedule import oldest_open
 
 RECENT = HOUR + 5 * MINUTE
 """Each round probes all slices with anything younger than this, in seconds: an hour, and time to find a late row."""
@@ -57,7 +57,7 @@ class Unresolved:
 class Suspect:
     """A slice that differs; `sequence` orders the probe's snapshot among all reads."""
 
-    span: Span
+    span: TimeRange
     found: Sums
     sequence: int
 
@@ -73,15 +73,15 @@ class Watch:
     cursor: int = 0
     whole: bool = True
     suspects: tuple[Suspect, ...] = ()
-    unresolved: Mapping[Span, Unresolved] = field(default_factory=dict)
+    unresolved: Mapping[TimeRange, Unresolved] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Round:
     """The slices to probe in one round: all of `recent`, and as many of `older`, in order, as time allows."""
 
-    recent: Sequence[Span] = ()
-    older: Sequence[Span] = ()
+    recent: Sequence[TimeRange] = ()
+    older: Sequence[TimeRange] = ()
 
 
 def held_sums(item: Slice) -> Sums:
@@ -94,18 +94,20 @@ def held_sums(item: Slice) -> Sums:
         sum(figures[Field.COST] for figures in current),
         sum(figures[Field.INPUT_TOKENS] for figures in current),
         sum(figures[Field.OUTPUT_TOKENS] for figures in current),
-        sum(sum(figures[BUCKET_SUMS]) for figures in current),
+        sum(sum(figures[LATENCY_SUMS]) for figures in current),
     )
 
 
 def next_round(watch: Watch, state: State, now: int) -> Round:
     """What to probe: every slice that may change, up to the open window, which each scrape reads anyway."""
     progress = state.progress
-    if progress.phase != RUNNING:
+    if progress.phase != Phase.RUNNING:
         return Round()
-    quarters = [Span(start, start + QUARTER) for start in range(state.changeable, progress.merged, QUARTER)]
+    quarters = [
+        TimeRange(start, start + QUARTER_HOUR) for start in range(state.changeable, progress.merged, QUARTER_HOUR)
+    ]
     minutes = range(progress.merged, oldest_open(state, progress), MINUTE)
-    spans = quarters + [Span(start, start + MINUTE) for start in minutes]
+    spans = quarters + [TimeRange(start, start + MINUTE) for start in minutes]
     recent = [span for span in reversed(spans) if span.hi > now - RECENT]
     older = [span for span in spans if span.hi <= now - RECENT]
     rotated = [span for span in older if span.lo >= watch.cursor] + [span for span in older if span.lo < watch.cursor]
@@ -113,7 +115,7 @@ def next_round(watch: Watch, state: State, now: int) -> Round:
     return Round(recent, rotated[:most])
 
 
-def judge(watch: Watch, asked: Round, slices: Slices, found: Mapping[Span, Sums], sequence: int) -> Watch:
+def judge(watch: Watch, asked: Round, slices: Slices, found: Mapping[TimeRange, Sums], sequence: int) -> Watch:
     """What to remember of a round that asked for some slices and `found` the sums of all or some of them.
 
     `sequence` orders its snapshot among all reads.
@@ -140,7 +142,7 @@ def judge(watch: Watch, asked: Round, slices: Slices, found: Mapping[Span, Sums]
     )
 
 
-def next_span(watch: Watch, slices: Slices, length: int) -> Span | None:
+def next_span(watch: Watch, slices: Slices, length: int) -> TimeRange | None:
     """The newest run of neighbouring suspects, at most `length` seconds of them; None if none is left.
 
     Quarters and minutes are not mixed. What was read since its probe is no longer a suspect.
@@ -150,12 +152,12 @@ def next_span(watch: Watch, slices: Slices, length: int) -> Span | None:
         return None
     newest = spans.pop()
     width, lo = newest.hi - newest.lo, newest.lo
-    while spans and spans[-1] == Span(lo - width, lo) and newest.hi - lo + width <= max(length, width):
+    while spans and spans[-1] == TimeRange(lo - width, lo) and newest.hi - lo + width <= max(length, width):
         lo = spans.pop().lo
-    return Span(lo, newest.hi)
+    return TimeRange(lo, newest.hi)
 
 
-def settle(watch: Watch, slices: Slices, read: Span) -> Watch:
+def settle(watch: Watch, slices: Slices, read: TimeRange) -> Watch:
     """What to remember once the suspects within a span have been read again; `slices` are those after that."""
     unresolved = dict(watch.unresolved)
     left = []
@@ -171,7 +173,7 @@ def settle(watch: Watch, slices: Slices, read: Span) -> Watch:
     return replace(watch, suspects=tuple(left), unresolved=unresolved)
 
 
-def _slice_of(slices: Slices, span: Span, sequence: int = NEWEST) -> Slice | None:
+def _slice_of(slices: Slices, span: TimeRange, sequence: int = NEWEST) -> Slice | None:
     """The slice of exactly this span, unless it was read from a snapshot newer than `sequence`."""
     item = slices.get(span.lo)
     if item is None or item.start + item.width != span.hi or item.sequence > sequence:

@@ -10,9 +10,9 @@ from itertools import chain
 
 from exporter.ledger.advance import NEVER, QuarterUsers, advance, begin
 from exporter.ledger.aggregate import ZERO
-from exporter.ledger.calendar import HOUR, MINUTE, QUARTER, day_of, day_start, floor_to
-from exporter.ledger.draft import first_day
-from exporter.ledger.model import PUT_OFF, Changes, Read, Rules, Span, State
+from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR, day_of, day_start, floor_to
+from exporter.ledger.model import PUT_OFF, Changes, LedgerSettings, SpanRead, State, TimeRange
+from exporter.ledger.plan import first_day
 from exporter.ledger.shadow import Reclassification, Shadow, Stored, slots, take_in
 from exporter.ledger.switch import needs_users, sum_users, switch
 
@@ -24,24 +24,24 @@ AHEAD = 48 * HOUR
 class Stretch:
     """What to read next: a span of the history, by the new settings' times, or of the slices, by the old ones'."""
 
-    span: Span
+    span: TimeRange
     history: bool = False
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The rules in force, and those that take their place."""
+class SettingsChange:
+    """The ledger's settings in force, and those that take their place."""
 
-    rules: Rules
-    wanted: Rules
+    old: LedgerSettings
+    new: LedgerSettings
 
 
 @dataclass(frozen=True)
 class Reads:
     """One stretch as both settings have it, out of one snapshot; `old` is None where it is not to be counted."""
 
-    old: Read | None
-    new: Read
+    old: SpanRead | None
+    new: SpanRead
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Step:
     going: Reclassification | None
 
 
-def begin_anew(state: State, clock: int, rules: Rules, safe_now: int) -> Changes:
+def begin_anew(state: State, clock: int, settings: LedgerSettings, safe_now: int) -> Changes:
     """Begin the first reading again: nothing that it has read by other settings was ever shown."""
     before = state.progress
-    progress = begin(clock, rules, None if before.count_from == NEVER else before.count_from, safe_now)
+    progress = begin(clock, settings, None if before.count_from == NEVER else before.count_from, safe_now)
     return Changes(
         progress=replace(progress, now=before.now, rows_read=before.rows_read, skew=before.skew),
         slices=dict.fromkeys(state.slices),
@@ -70,13 +70,15 @@ def begin_anew(state: State, clock: int, rules: Rules, safe_now: int) -> Changes
     )
 
 
-def plan(state: State, rules: Rules, safe_now: int, *, by_old: bool, moved: bool) -> Reclassification:
-    """Begin to take up changed settings; `rules` are the new ones, `safe_now` is ahead of no clock."""
+def start_reclassification(
+    state: State, settings: LedgerSettings, safe_now: int, *, by_old: bool, moved: bool
+) -> Reclassification:
+    """Begin to take up changed settings; `settings` are the new ones, `safe_now` is ahead of no clock."""
     progress = state.progress
-    first = first_day(day_of(min(safe_now, progress.now), rules.zone))
-    lo = min(progress.folded, floor_to(day_start(first, rules.zone), QUARTER))
-    end = floor_to(progress.now + AHEAD, QUARTER) if moved else progress.folded
-    return Reclassification(lo, progress.folded, end, lo, progress.folded, by_old, moved)
+    first = first_day(day_of(min(safe_now, progress.now), settings.zone))
+    lo = min(progress.compacted, floor_to(day_start(first, settings.zone), QUARTER_HOUR))
+    end = floor_to(progress.now + AHEAD, QUARTER_HOUR) if moved else progress.compacted
+    return Reclassification(lo, progress.compacted, end, lo, progress.compacted, by_old, moved)
 
 
 def next_stretch(state: State, going: Reclassification, length: int) -> Stretch | None:
@@ -85,15 +87,15 @@ def next_stretch(state: State, going: Reclassification, length: int) -> Stretch 
     One that ends by `merged` can be read by the quarter, another one only by the minute.
     """
     if going.history < going.end:
-        return Stretch(Span(going.history, min(going.history + length, going.end)), history=True)
+        return Stretch(TimeRange(going.history, min(going.history + length, going.end)), history=True)
     progress = state.progress
     until = progress.merged if going.by_old or going.done < progress.merged else progress.position
     if going.done < until:
-        return Stretch(Span(going.done, min(going.done + length, until)))
+        return Stretch(TimeRange(going.done, min(going.done + length, until)))
     return None
 
 
-def last_span(state: State, going: Reclassification, now: int) -> Span:
+def last_span(state: State, going: Reclassification, now: int) -> TimeRange:
     """What the switch reads by both settings out of one snapshot, where the old ones can be read by.
 
     It reaches past the present where slices do: what an earlier switch has dated ahead is counted already, in the rest
@@ -101,7 +103,7 @@ def last_span(state: State, going: Reclassification, now: int) -> Span:
     """
     position = max(now + 1, state.progress.position)
     ahead = [start + MINUTE for start, item in state.slices.items() if start >= position or item.stage == PUT_OFF]
-    return Span(going.done, max([position, *ahead]))
+    return TimeRange(going.done, max([position, *ahead]))
 
 
 def ratio(state: State, going: Reclassification) -> float:
@@ -120,7 +122,7 @@ def converted(going: Reclassification) -> int:
     return going.done if going.by_old and going.done > going.start else 0
 
 
-def overtaken(state: State, read: Read) -> bool:
+def overtaken(state: State, read: SpanRead) -> bool:
     """Whether a read of the old settings that is newer has changed what this one is to convert."""
     return any(
         item.sequence > read.sequence for start, item in state.slices.items() if read.span.lo <= start < read.span.hi
@@ -132,15 +134,15 @@ def convert(
     going: Reclassification,
     stretch: Stretch,
     reads: Reads,
-    settings: Settings,
+    change: SettingsChange,
     quarter_users: QuarterUsers,
     stored: Stored,
 ) -> Step:
     """Count a stretch by the old settings for the last time, and add to the shadow what the new ones make of it."""
-    changes = _count(state, reads.old, settings.rules, quarter_users)
+    changes = _count(state, reads.old, change.old, quarter_users)
     counted = state.ahead(changes)
     known = stored.load(slots(counted, reads.new))
-    shadow = take_in(counted, going, reads.new, settings.wanted, known)
+    shadow = take_in(counted, going, reads.new, change.new, known)
     going = after(going, stretch)
     changes.progress = replace(counted.progress, converted=converted(going))
     return Step(changes, shadow, going)
@@ -150,7 +152,7 @@ def conclude(
     state: State,
     going: Reclassification,
     reads: Reads | None,
-    settings: Settings,
+    change: SettingsChange,
     quarter_users: QuarterUsers,
     stored: Stored,
     safe_now: int,
@@ -161,21 +163,21 @@ def conclude(
     merges a quarter that is not converted yet, it counts, and the switch is put off. What is dropped for good goes by
     `safe_now`, which is ahead of no clock.
     """
-    changes = _count(state, None if reads is None else reads.old, settings.rules, quarter_users)
+    changes = _count(state, None if reads is None else reads.old, change.old, quarter_users)
     counted = state.ahead(changes)
     if going.by_old and counted.progress.merged > going.done:
         return Step(changes, Shadow(), going)
     shadow = stored.load(None)
     if reads is not None:
         shadow.users.update(stored.users(slots(counted, reads.new)))
-        shadow.update(take_in(counted, going, reads.new, settings.wanted, shadow, last=True))
+        shadow.update(take_in(counted, going, reads.new, change.new, shadow, last=True))
     fresh = dict(shadow.users)
     shadow.users.update(stored.users(start for start in needs_users(counted, shadow) if start not in fresh))
     kept = ((start, users) for start, users in stored.all_users() if start not in fresh)
-    user_days = sum_users(counted, going, chain(kept, fresh.items()), settings.wanted, safe_now)
-    changes.follow(switch(counted, going, shadow, user_days, settings.wanted, safe_now))
+    user_days = sum_users(counted, going, chain(kept, fresh.items()), change.new, safe_now)
+    changes.follow(switch(counted, going, shadow, user_days, change.new, safe_now))
     return Step(changes, Shadow(users=fresh), None)
 
 
-def _count(state: State, read: Read | None, rules: Rules, quarter_users: QuarterUsers) -> Changes:
-    return Changes() if read is None else advance(state, read, rules, quarter_users)
+def _count(state: State, read: SpanRead | None, settings: LedgerSettings, quarter_users: QuarterUsers) -> Changes:
+    return Changes() if read is None else advance(state, read, settings, quarter_users)

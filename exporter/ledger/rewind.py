@@ -1,20 +1,20 @@
-"""Undo what a clock that was ahead has closed: slices that were folded too soon are kept again."""
+"""Undo what a clock that was ahead has closed: slices that were compacted too soon are kept again."""
 
 from dataclasses import replace
 
-from exporter.ledger.admission import Places
+from exporter.ledger.admission import SeriesLimiter
 from exporter.ledger.advance import NEVER, begin
-from exporter.ledger.calendar import QUARTER
-from exporter.ledger.draft import Draft
-from exporter.ledger.model import Cell, Changes, Read, Rules, Slice, State, Tally
-from exporter.ledger.slices import minutes_within
+from exporter.ledger.calendar import QUARTER_HOUR
+from exporter.ledger.model import Cell, Changes, LedgerSettings, Slice, SpanRead, State, Tally
+from exporter.ledger.plan import Plan
+from exporter.ledger.slices import bucket_within
 
 
-def begin_again(state: State, clock: int, rules: Rules) -> Changes:
+def begin_again(state: State, clock: int, settings: LedgerSettings) -> Changes:
     """Begin the first reading again, which itself went by a clock that was ahead; counters keep what they have."""
     before = state.progress
     backfill = before.count_from if before.count_from < NEVER else None
-    progress = begin(clock, rules, backfill)
+    progress = begin(clock, settings, backfill)
     counts = {name: getattr(before, name) for name in ("late_rows", "rows_read", "rows_folded")}
     return Changes(
         progress=replace(progress, **counts),
@@ -25,23 +25,23 @@ def begin_again(state: State, clock: int, rules: Rules) -> Changes:
     )
 
 
-def rewind(state: State, read: Read, rules: Rules) -> Changes:
-    """Keep the quarters from the start of the read's span on again, which were folded too soon.
+def rewind(state: State, read: SpanRead, settings: LedgerSettings) -> Changes:
+    """Keep the quarters from the start of the read's span on again, which were compacted too soon.
 
     The read holds what has been counted of them; whatever is found there later counts. Sums of days and users that the
     wrong clock has dropped are not restored.
     """
     before = state.progress
-    draft = Draft(state, rules, Places(state, rules, None), before.now, before.now)
-    for start in range(read.span.lo, before.folded, QUARTER):
-        minute = minutes_within(read, start, QUARTER)
-        draft.changes.slices[start] = Slice(
+    plan = Plan(state, settings, SeriesLimiter(state, settings, None), before.now, before.now)
+    for start in range(read.span.lo, before.compacted, QUARTER_HOUR):
+        minute = bucket_within(read, start, QUARTER_HOUR)
+        plan.changes.slices[start] = Slice(
             start,
-            QUARTER,
-            {series: Cell(known, known) for series, known in draft.fold_labels(start, minute.cells).items()},
+            QUARTER_HOUR,
+            {series: Cell(known, known) for series, known in plan.overflow_labels(start, minute.cells).items()},
             {skip: Tally(count, count) for skip, count in minute.skipped.items()},
         )
-        draft.changes.slice_users[start] = minute.users or None
-    draft.changes.admitted.update(draft.places.added)
-    draft.changes.progress = replace(before, folded=min(before.folded, read.span.lo))
-    return draft.changes
+        plan.changes.slice_users[start] = minute.users or None
+    plan.changes.admitted.update(plan.limiter.added)
+    plan.changes.progress = replace(before, compacted=min(before.compacted, read.span.lo))
+    return plan.changes

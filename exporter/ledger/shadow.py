@@ -4,12 +4,24 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Protocol
 
-from exporter.ledger.admission import Places
+from exporter.ledger.admission import SeriesLimiter
 from exporter.ledger.advance import admit, known_models, with_fallbacks
 from exporter.ledger.aggregate import Aggregate, Field, with_figure
-from exporter.ledger.calendar import MINUTE, QUARTER, floor_to
-from exporter.ledger.draft import Draft
-from exporter.ledger.model import Admission, Candidate, Cell, Minute, Progress, Read, Rules, Series, Slice, State, Tally
+from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
+from exporter.ledger.model import (
+    Admission,
+    Bucket,
+    Candidate,
+    Cell,
+    LedgerSettings,
+    Progress,
+    Series,
+    Slice,
+    SpanRead,
+    State,
+    Tally,
+)
+from exporter.ledger.plan import Plan
 from exporter.ledger.slices import join_slices, latest, sum_counts
 
 
@@ -38,10 +50,10 @@ class Reclassification:
 class Shadow:
     """What the new settings make of the rows so far, or the part of it that one stretch concerns.
 
-    `slices` begin at `Reclassification.start`, before which `days` hold the money. A mark says how much of an aggregate
-    has been counted. `users` are money units by user, by the start of their slice, of the history's last days too.
-    `admitted` are the series that have a place in it, and `candidates` those that wait for one. The state's own are
-    left as they are: what the old settings have folded would be counted again under a label of its own.
+    `slices` begin at `Reclassification.start`, before which `days` hold the money. A high-water mark says how much of
+    an aggregate has been counted. `users` are money units by user, by the start of their slice, of the history's last
+    days too. `admitted` are its series, and `candidates` the pairs that wait for one. The state's own are left as they
+    are: what overflowed by the old settings would be counted again under a label of its own.
     """
 
     slices: dict[int, Slice] = field(default_factory=dict)
@@ -72,18 +84,24 @@ class Stored(Protocol):
         """The users of every start, one after the other."""
 
 
-def slots(state: State, read: Read) -> set[int]:
+def slots(state: State, read: SpanRead) -> set[int]:
     """The starts of the shadow's slices that a read adds to."""
-    return {slot_of(start, state.progress) for start in read.minutes}
+    return {slot_of(start, state.progress) for start in read.buckets}
 
 
 def begin_shadow(state: State) -> Shadow:
-    """A shadow without rows, in which every series that has a place keeps it."""
+    """A shadow without rows, in which every admitted series stays admitted."""
     return Shadow(admitted=dict(state.admitted))
 
 
 def take_in(
-    state: State, going: Reclassification, read: Read, rules: Rules, known: Shadow, *, last: bool = False
+    state: State,
+    going: Reclassification,
+    read: SpanRead,
+    settings: LedgerSettings,
+    known: Shadow,
+    *,
+    last: bool = False,
 ) -> Shadow:
     """Add what the new settings make of a stretch to the shadow; returns the parts changed.
 
@@ -91,40 +109,40 @@ def take_in(
     says that the read goes with the switch: what lies in it is counted in all but the figure that waits for the merge.
     """
     progress = state.progress
-    places = _places(state, going, known, rules)
+    limiter = _limiter(state, going, known, settings)
     # the switch finds the state's own clock where no read by the old settings has moved it
     irrevocable = min(read.irrevocable, progress.now)
-    draft = Draft(replace(state, days=dict(known.days), user_days={}), rules, places, read.now, irrevocable)
+    plan = Plan(replace(state, days=dict(known.days), user_days={}), settings, limiter, read.now, irrevocable)
     models = known_models(state, read) | known.seen_models.keys()
-    admit(places, read)
+    admit(limiter, read)
     changed = Shadow()
-    for start, minute in sorted(read.minutes.items()):
+    for start, minute in sorted(read.buckets.items()):
         slot = slot_of(start, progress)
-        cells = draft.fold_labels(slot, with_fallbacks(minute, read.routes, models))
+        cells = plan.overflow_labels(slot, with_fallbacks(minute, read.routes, models))
         if slot >= going.start:
             waits = last or (not going.by_old and slot >= progress.merged)
             before = changed.slices.get(slot) or known.slices.get(slot)
             changed.slices[slot] = _add(before, _slice(slot, progress, minute, cells, waits=waits))
         else:
             for series, aggregate in cells.items():
-                draft.spend(slot, series, aggregate[Field.COST])
-        if users := draft.keep_users(slot, minute.users):
+                plan.spend(slot, series, aggregate[Field.COST])
+        if users := plan.keep_users(slot, minute.users):
             changed.users[slot] = sum_counts([changed.users.get(slot) or known.users.get(slot, {}), users])
-    changed.days = {key: units for key, units in draft.changes.days.items() if units is not None}
-    changed.admitted = places.added
-    changed.candidates = places.candidates()
-    _see(changed, known, read, places, progress.now)
+    changed.days = {key: units for key, units in plan.changes.days.items() if units is not None}
+    changed.admitted = limiter.added
+    changed.candidates = limiter.candidates()
+    _see(changed, known, read, limiter, progress.now)
     return changed
 
 
 def slot_of(start: int, progress: Progress) -> int:
     """The start of the slice that holds a moment: a quarter before `merged`, a minute after it."""
-    return floor_to(start, QUARTER) if start < progress.merged else start
+    return floor_to(start, QUARTER_HOUR) if start < progress.merged else start
 
 
 def width_of(start: int, progress: Progress) -> int:
     """The width of the slice at this start."""
-    return QUARTER if start < progress.merged else MINUTE
+    return QUARTER_HOUR if start < progress.merged else MINUTE
 
 
 def later(known: Mapping[str, float], found: Mapping[str, float]) -> dict[str, float]:
@@ -132,7 +150,7 @@ def later(known: Mapping[str, float], found: Mapping[str, float]) -> dict[str, f
     return {name: at for name, at in found.items() if at > known.get(name, 0.0)}
 
 
-def _slice(slot: int, progress: Progress, minute: Minute, cells: Mapping[Series, Aggregate], *, waits: bool) -> Slice:
+def _slice(slot: int, progress: Progress, minute: Bucket, cells: Mapping[Series, Aggregate], *, waits: bool) -> Slice:
     """What a read adds to one slice, all of it counted; but for unpriced calls where these wait for the merge."""
     return Slice(
         slot,
@@ -150,19 +168,19 @@ def _add(before: Slice | None, more: Slice) -> Slice:
     return more if before is None else join_slices(more.start, more.width, [before, more])
 
 
-def _see(changed: Shadow, known: Shadow, read: Read, places: Places, now: int) -> None:
+def _see(changed: Shadow, known: Shadow, read: SpanRead, limiter: SeriesLimiter, now: int) -> None:
     """Note when operations and models were seen last, in what is due."""
-    due = [minute for start, minute in read.minutes.items() if start <= now]
+    due = [minute for start, minute in read.buckets.items() if start <= now]
     primaries = set(read.routes.values())
     changed.seen_operations = later(
-        known.seen_operations, _labelled(latest(m.seen_operations for m in due), places.operation)
+        known.seen_operations, _labelled(latest(m.seen_operations for m in due), limiter.operation)
     )
     changed.seen_models = later(
         known.seen_models,
-        _labelled(latest(m.seen_models for m in due), lambda name: name if name in primaries else places.model(name)),
+        _labelled(latest(m.seen_models for m in due), lambda name: name if name in primaries else limiter.model(name)),
     )
     changed.succeeded_models = later(
-        known.succeeded_models, _labelled(latest(m.succeeded_models for m in due), places.model)
+        known.succeeded_models, _labelled(latest(m.succeeded_models for m in due), limiter.model)
     )
 
 
@@ -170,11 +188,11 @@ def _labelled(times: Mapping[str, float], label: Callable[[str], str]) -> dict[s
     return latest({label(name): at} for name, at in times.items())
 
 
-def _places(state: State, going: Reclassification, known: Shadow, rules: Rules) -> Places:
-    """Places for the series of a stretch: where all that came before it has been read by these places too."""
+def _limiter(state: State, going: Reclassification, known: Shadow, settings: LedgerSettings) -> SeriesLimiter:
+    """The limiter for a stretch: all that came before it has been read with the same admissions."""
     candidates = {series: candidate for series, candidate in known.candidates.items() if candidate is not None}
-    if going.moved and rules.ample is not None:
-        # a place that is earned holds from a moment on, and here earlier moments come after later ones
-        rules = replace(rules, max_series=rules.ample)
+    if going.moved and settings.ample is not None:
+        # a series that is earned holds from a moment on, and here earlier moments come after later ones
+        settings = replace(settings, max_series=settings.ample)
     before = State(replace(state.progress, position=0), admitted=known.admitted, candidates=candidates)
-    return Places(before, rules, None)
+    return SeriesLimiter(before, settings, None)

@@ -1,11 +1,11 @@
-"""Joining minutes and slices, and raising the marks of one slice."""
+"""Join buckets and slices, and raise the high-water marks of one slice."""
 
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from exporter.ledger.aggregate import ZERO, Aggregate, Field, add, highest, subtract, with_figure
-from exporter.ledger.calendar import MINUTE, QUARTER
-from exporter.ledger.model import Cell, Minute, Read, Series, Skip, Slice, Tally, Waiting
+from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
+from exporter.ledger.model import Bucket, Cell, Series, SkippedValue, Slice, SpanRead, Tally, Waiting
 
 K = TypeVar("K")
 
@@ -38,8 +38,8 @@ def join_waiting(parts: Iterable[Mapping[str, Waiting]]) -> dict[str, Waiting]:
     return result
 
 
-def join_minutes(minutes: Iterable[Minute]) -> Minute:
-    """One `Minute` that holds what several hold."""
+def join_buckets(minutes: Iterable[Bucket]) -> Bucket:
+    """One `Bucket` that holds what several hold."""
     parts = list(minutes)
     if len(parts) == 1:
         return parts[0]
@@ -47,7 +47,7 @@ def join_minutes(minutes: Iterable[Minute]) -> Minute:
     for minute in parts:
         for series, aggregate in minute.cells.items():
             cells[series] = add(cells.get(series, ZERO), aggregate)
-    return Minute(
+    return Bucket(
         cells=cells,
         users=sum_counts(m.users for m in parts),
         skipped=sum_counts(m.skipped for m in parts),
@@ -58,13 +58,13 @@ def join_minutes(minutes: Iterable[Minute]) -> Minute:
     )
 
 
-def minutes_within(read: Read, start: int, width: int) -> Minute:
+def bucket_within(read: SpanRead, start: int, width: int) -> Bucket:
     """What a read has found in one slice."""
-    return join_minutes(read.minutes[m] for m in range(start, start + width, MINUTE) if m in read.minutes)
+    return join_buckets(read.buckets[m] for m in range(start, start + width, MINUTE) if m in read.buckets)
 
 
 def join_slices(start: int, width: int, slices: Iterable[Slice]) -> Slice:
-    """The slice that was known for a stretch: aggregates, marks and users of its parts added up.
+    """The slice that was known for a stretch: aggregates, high-water marks and users of its parts added up.
 
     `held` stays set only where one part is joined with nothing, since a merged slice is never held.
     """
@@ -72,14 +72,14 @@ def join_slices(start: int, width: int, slices: Iterable[Slice]) -> Slice:
     if len(parts) == 1 and parts[0].width == width:
         return parts[0]
     cells: dict[Series, Cell] = {}
-    skipped: dict[Skip, Tally] = {}
+    skipped: dict[SkippedValue, Tally] = {}
     for part in parts:
         for series, cell in part.cells.items():
             known = cells.get(series, Cell())
-            cells[series] = Cell(add(known.current, cell.current), add(known.mark, cell.mark))
+            cells[series] = Cell(add(known.current, cell.current), add(known.high_water, cell.high_water))
         for skip, tally in part.skipped.items():
             before = skipped.get(skip, Tally())
-            skipped[skip] = Tally(before.current + tally.current, before.mark + tally.mark)
+            skipped[skip] = Tally(before.current + tally.current, before.high_water + tally.high_water)
     return Slice(
         start,
         width,
@@ -97,19 +97,19 @@ def raise_cell(old: Cell, current: Aggregate, width: int) -> tuple[Cell, Aggrega
     Unpriced calls wait for the merge into a quarter, when costs have had time to arrive. A fallback counts only
     together with its call, so that a changed route re-labels nothing that was counted before.
     """
-    mark = highest(old.mark, current)
-    if width != QUARTER:
-        mark = with_figure(mark, Field.UNPRICED, old.mark[Field.UNPRICED])
-    rise = subtract(mark, old.mark)
+    high_water = highest(old.high_water, current)
+    if width != QUARTER_HOUR:
+        high_water = with_figure(high_water, Field.UNPRICED, old.high_water[Field.UNPRICED])
+    rise = subtract(high_water, old.high_water)
     rise = with_figure(rise, Field.FALLBACKS, min(rise[Field.FALLBACKS], rise[Field.CALLS]))
-    return Cell(current, mark), rise
+    return Cell(current, high_water), rise
 
 
 def know_cell(old: Cell, current: Aggregate) -> Cell:
     """The cell after a read that counts nothing: what rows have taken back so far stays taken back."""
-    return Cell(current, add(current, highest(subtract(old.mark, old.current), ZERO)))
+    return Cell(current, add(current, highest(subtract(old.high_water, old.current), ZERO)))
 
 
 def taken_back(cell: Cell) -> int:
-    """Money units by which the present aggregate lies below its mark."""
-    return cell.mark[Field.COST] - cell.current[Field.COST]
+    """Money units by which the present aggregate lies below its high-water mark."""
+    return cell.high_water[Field.COST] - cell.current[Field.COST]

@@ -8,14 +8,14 @@ from exporter.database.log_query import bounds
 from exporter.database.names import identifier, table_sql
 from exporter.findings import Finding, fail
 from exporter.humanize import listing
-from exporter.ledger.model import Span
+from exporter.ledger.model import TimeRange
 from exporter.preflight.scene import Scene
 
 # A count evaluates the column, and nothing else of the row but its time.
 _EVALUATED = sql.SQL("SELECT count({column}) FROM {table} WHERE {time} >= %(from)s AND {time} < %(until)s")
 
 
-def bad_cast(scene: Scene, name: str, span: Span, error: psycopg.DataError) -> Finding:
+def bad_cast(scene: Scene, name: str, span: TimeRange, error: psycopg.DataError) -> Finding:
     """The failure of a check whose query met such a value, with the columns that have one in a span of time."""
     told = scene.session.translate(error)
     columns = _failing_columns(scene, span)
@@ -26,14 +26,14 @@ def bad_cast(scene: Scene, name: str, span: Span, error: psycopg.DataError) -> F
     return fail(name, f"{listing(columns)}: {told.detail}", hint)
 
 
-def _failing_columns(scene: Scene, span: Span) -> list[str]:
+def _failing_columns(scene: Scene, span: TimeRange) -> list[str]:
     time = scene.log.columns["time"].name
     if _fails(scene, "time", span):
         return [time]  # every other statement needs it
     return [column.name for role, column in scene.log.columns.items() if _fails(scene, role, span)]
 
 
-def _fails(scene: Scene, role: str, span: Span) -> bool:
+def _fails(scene: Scene, role: str, span: TimeRange) -> bool:
     log = scene.log
     lower, upper = bounds(log, scene.rules, span)
     statement = _EVALUATED.format(

@@ -11,7 +11,7 @@ from exporter.database.visibility import Visibility
 from exporter.findings import Finding, ok, warn
 from exporter.ledger.aggregate import Field
 from exporter.ledger.calendar import MINUTE, floor_to
-from exporter.ledger.model import Span
+from exporter.ledger.model import TimeRange
 from exporter.preflight.access import GRANTS, judge_excess, judge_grants, read_access
 from exporter.preflight.bad_cast import bad_cast
 from exporter.preflight.scene import Scene
@@ -62,10 +62,10 @@ def judge_doubts(name: str, relation: Relation, visibility: Visibility) -> list[
     ]
 
 
-def open_window(scene: Scene) -> Span:
+def open_window(scene: Scene) -> TimeRange:
     """What a scrape reads when all is quiet."""
     clock = int(scene.session.clock)
-    return Span(floor_to(clock - int(scene.config.open_window_seconds), MINUTE), clock + 1)
+    return TimeRange(floor_to(clock - int(scene.config.open_window_seconds), MINUTE), clock + 1)
 
 
 def check_open_window(scene: Scene) -> list[Finding]:
@@ -75,11 +75,11 @@ def check_open_window(scene: Scene) -> list[Finding]:
     began = time.monotonic()
     try:
         with scene.session.savepoint():
-            minutes = read_span(scene.session, scene.log, scene.rules, span)
+            buckets = read_span(scene.session, scene.log, scene.rules, span)
     except psycopg.DataError as error:
         return [bad_cast(scene, OPEN_WINDOW, span, error)]
     seconds = time.monotonic() - began
-    rows = sum(cell[Field.ROWS] for minute in minutes.values() for cell in minute.cells.values())
+    rows = sum(cell[Field.ROWS] for minute in buckets.values() for cell in minute.cells.values())
     return [judge_reading(rows, span.hi - span.lo, seconds, scene.config.scrape.timeout)]
 
 

@@ -11,7 +11,7 @@ from exporter.database.names import identifier
 from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import span_text
 from exporter.ledger.calendar import HOUR
-from exporter.ledger.model import Span
+from exporter.ledger.model import TimeRange
 from exporter.preflight.scene import Scene
 from exporter.preflight.seen import LOCKED, TOO_SLOW
 
@@ -98,7 +98,7 @@ def _look(scene: Scene) -> Outcomes | None:
 
 def _read(scene: Scene, age: int) -> Outcomes:
     log, clock = scene.log, int(scene.session.clock)
-    lower, upper = bounds(log, scene.rules, Span(clock - age, clock + 1))
+    lower, upper = bounds(log, scene.rules, TimeRange(clock - age, clock + 1))
     statement = _WORDS.format(
         word=log.text("status" if log.has_status else "success"),
         length=sql.Literal(_WORD_LENGTH),

@@ -12,7 +12,7 @@ from exporter.database.log_query import LogTable
 from exporter.database.reader import read_span
 from exporter.database.session import Session
 from exporter.ledger.calendar import HOUR
-from exporter.ledger.model import Minute, Span
+from exporter.ledger.model import Bucket, TimeRange
 from exporter.ledger.slices import latest
 
 DAY = 24 * HOUR
@@ -54,12 +54,12 @@ def look_back(session: Session, log: LogTable, rules: Classification, seconds: f
     now = int(session.clock) + 1
     # how failures are classified does not matter here, and matching patterns is most of the work
     plain = rules.model_copy(update={"error_classes": ()})
-    found: list[Minute] = []
+    found: list[Bucket] = []
     reach = 0
     for age in AGES:
         if time.monotonic() - began >= seconds:
             break
-        span = Span(now - age, now - reach)
+        span = TimeRange(now - age, now - reach)
         try:
             with session.savepoint():
                 found.extend(read_span(session, log, plain, span, width=DAY).values())
@@ -71,6 +71,6 @@ def look_back(session: Session, log: LogTable, rules: Classification, seconds: f
     return _joined(found, reach)
 
 
-def _joined(minutes: Iterable[Minute], reach: int) -> Seen:
+def _joined(minutes: Iterable[Bucket], reach: int) -> Seen:
     parts = list(minutes)
     return Seen(latest(m.seen_operations for m in parts), latest(m.seen_models for m in parts), reach)

@@ -95,7 +95,7 @@ class Reloader:
         if parts == former:
             log.info("configuration read again: nothing has changed")
             return
-        if exporter is not None and exporter.books.commits_fail:
+        if exporter is not None and exporter.ledger.commits_fail:
             log.error("configuration not taken over, the old one stays: the state cannot be written now")
             return
         try:

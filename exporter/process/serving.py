@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from exporter.config import Config
-from exporter.ledger.calendar import QUARTER, floor_to
+from exporter.ledger.calendar import QUARTER_HOUR, floor_to
 from exporter.process.reload import Reloader, login_for, parts_of
 from exporter.process.service import Service
 from exporter.scrape.application import Exporter
@@ -84,7 +84,7 @@ def serving(
 def _check_backfill(store: Store, since: int) -> None:
     """A backfill may begin on an unused folder only, and go on where it was interrupted."""
     state = store.load()
-    if state is not None and state.progress.count_from == floor_to(since, QUARTER):
+    if state is not None and state.progress.count_from == floor_to(since, QUARTER_HOUR):
         return
     if state is not None or store.used_before:
         raise StateError(

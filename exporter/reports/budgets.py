@@ -17,7 +17,7 @@ from exporter.database.session import Database
 from exporter.database.tables import read_budgets
 from exporter.ledger.aggregate import USD, money_units
 from exporter.ledger.calendar import Window, day_window
-from exporter.ledger.model import UNATTRIBUTED, Span
+from exporter.ledger.model import UNATTRIBUTED, TimeRange
 from exporter.ledger.users import Budget, budget_state, count_states
 from exporter.process.serving import UsageError
 from exporter.reports.shown_users import pseudonyms
@@ -87,7 +87,7 @@ def _read(config: Config, environ: Mapping[str, str]) -> Standings:
         with database.session(_SECONDS) as session:
             window = day_window(int(session.clock), ZoneInfo(config.budget_time_zone))
             log = session.log(rules)
-            span = Span(window.start, int(session.clock) + 1)
+            span = TimeRange(window.start, int(session.clock) + 1)
             spend: Counter[str] = Counter()
             for part in read_span(session, log, rules, span, width=_DAY).values():
                 spend.update(part.users)

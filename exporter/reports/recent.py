@@ -16,7 +16,7 @@ from exporter.database.labels import Names, user_name
 from exporter.database.log_query import LogTable, bounds, instant, name_column, operation_columns, outcome
 from exporter.database.names import identifier
 from exporter.database.session import Database, Session
-from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, Span
+from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, TimeRange
 from exporter.process.serving import UsageError
 from exporter.reports.shown_users import pseudonyms
 from exporter.reports.table import dollars, render_table
@@ -124,7 +124,7 @@ def read_recent(
     )
     names = Names(rules)
     clock = int(session.clock)
-    lower, _ = bounds(log, rules, Span(clock - wanted.days * _DAY, clock))
+    lower, _ = bounds(log, rules, TimeRange(clock - wanted.days * _DAY, clock))
     words: dict[str, Any] = {
         "from": lower,
         "operation": _visible_part(wanted.operation),

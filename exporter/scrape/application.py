@@ -11,16 +11,16 @@ from prometheus_client.metrics_core import Metric as Family
 from exporter.config import Config
 from exporter.database.conninfo import ConnInfo
 from exporter.database.login import Login
-from exporter.ledger.admission import taken_places
-from exporter.ledger.model import RUNNING
-from exporter.ledger.view import started_ratio
-from exporter.scrape.background import Worker
+from exporter.ledger.admission import count_admitted
+from exporter.ledger.exposed import started_ratio
+from exporter.ledger.model import Phase
+from exporter.scrape.background import BackgroundReader
 from exporter.scrape.clock import HostClock
 from exporter.scrape.collector import Attempt, Collector, Scrape
 from exporter.scrape.exposition import Figures, families
-from exporter.scrape.ledger_service import Books
+from exporter.scrape.ledger_service import LedgerService
 from exporter.state.store import Store
-from exporter.state_change_log import Announcer
+from exporter.state_change_log import StateChangeLog
 from exporter.web.app import Verdict
 from exporter.web.refusals import Refusals
 
@@ -55,11 +55,13 @@ class Exporter:
         self._config = config
         self._login = login if isinstance(login, Login) else Login(login)
         self._store = store
-        self._announcer = Announcer()
-        self.books = Books(store, config, backfill_since, host)
+        self._change_log = StateChangeLog()
+        self.ledger = LedgerService(store, config, backfill_since, host)
         self.refusals = refusals or Refusals()
-        self._collector = Collector(config, self._login, self.books, self._announcer)
-        self._worker = Worker(config, self._login, self.books, self._announcer, self._collector.primaries)
+        self._collector = Collector(config, self._login, self.ledger, self._change_log)
+        self._background = BackgroundReader(
+            config, self._login, self.ledger, self._change_log, self._collector.primaries
+        )
         self._reads = concurrent.futures.ThreadPoolExecutor(1, "scrape")
         self._lock = threading.Lock()
         self._flight: Flight | None = None
@@ -67,20 +69,20 @@ class Exporter:
 
     def start(self) -> None:
         """Begin to read in the background."""
-        self._worker.start()
+        self._background.start()
 
     def stop(self) -> None:
         """Stop reading. What was exposed is durable already, so nothing is waited for longer than a second."""
-        self._announcer.close()
+        self._change_log.close()
         self._reads.shutdown(wait=False, cancel_futures=True)
         self._collector.abort()
-        self._worker.stop(_STOP_SECONDS)
+        self._background.stop(_STOP_SECONDS)
         with self._lock:
             flight = self._flight
         if flight is not None:
             # what it is recording is written before the store is closed
             concurrent.futures.wait([flight.future], _STOP_SECONDS)
-        self.books.close()
+        self.ledger.close()
 
     def scrape(self, timeout: float) -> Iterable[Family]:
         """All metrics, within about `timeout` seconds.
@@ -94,45 +96,45 @@ class Exporter:
         _, late = concurrent.futures.wait([flight.future], timeout)
         scrape = self._collector.scrape(flight.attempt, deadline - min(_RENDERING, timeout / 10))
         if late:
-            self._announcer.failed("scrape", "the database did not answer within the scrape's time")
+            self._change_log.failed("scrape", "the database did not answer within the scrape's time")
         # one that ended in time because it failed says why by itself
         elif any(outcome.success for outcome in scrape.outcomes.values()):
-            self._announcer.works("scrape")
+            self._change_log.works("scrape")
         return self._families(scrape)
 
     def health(self) -> Verdict:
         """Whether the process does what it is there for, whatever the database does."""
-        if not self._worker.alive:
+        if not self._background.alive:
             return Verdict(False, "the background reader has ended")
         return Verdict(True, "healthy")
 
     def readiness(self) -> Verdict:
         """Whether the figures can be relied upon as soon as the database answers."""
-        state = self.books.present
-        if self.books.commits_fail:
+        state = self.ledger.present
+        if self.ledger.commits_fail:
             return Verdict(False, "the state cannot be written: counters are frozen")
         if (refusal := self._login.refusal) is not None:
             return Verdict(False, f"the database refuses the login: {refusal}")
-        if (behind := self.books.replica_problem) is not None:
+        if (behind := self.ledger.replica_problem) is not None:
             return Verdict(False, behind[0])
         if state is None:
             return Verdict(False, "the log has not been read yet")
-        if state.progress.phase != RUNNING:
+        if state.progress.phase != Phase.RUNNING:
             return Verdict(False, f"first reading: {100 * started_ratio(state):.0f} % done")
-        if self._worker.catching_up_from is not None:
+        if self._background.catching_up_from is not None:
             return Verdict(False, f"catching up a gap: {100 * self._progress():.0f} % done")
-        if (problem := self.books.clock_problem or self.books.closed_ahead) is not None:
+        if (problem := self.ledger.clock_problem or self.ledger.closed_ahead) is not None:
             return Verdict(False, problem)
-        if self.books.must_reclassify:
-            done = f"the log is being read by changed settings: {100 * self.books.reclassified_ratio:.0f} % done"
-            if not self.books.serves_old:
+        if self.ledger.must_reclassify:
+            done = f"the log is being read by changed settings: {100 * self.ledger.reclassified_ratio:.0f} % done"
+            if not self.ledger.serves_old:
                 return Verdict(False, done)
             return Verdict(True, f"ready by the settings that were in force; {done}")
         return Verdict(True, "ready")
 
     def status(self) -> Sequence[tuple[str, str]]:
         """What the landing page shows."""
-        state = self.books.present
+        state = self.ledger.present
         rows = [
             ("Database", self._login.info.display),
             ("Table", str(self._config.tables.log)),
@@ -140,9 +142,9 @@ class Exporter:
             ("State folder", str(self._store.folder)),
         ]
         if state is not None:
-            rows.append(("Series", f"{taken_places(state)} of {self._config.max_series}"))
+            rows.append(("Series", f"{count_admitted(state)} of {self._config.max_series}"))
             rows.append(("Rows found late", str(state.progress.late_rows)))
-        rows += [(f"Problem: {subject}", reason) for subject, reason in self._announcer.wrong().items()]
+        rows += [(f"Problem: {subject}", reason) for subject, reason in self._change_log.wrong().items()]
         return rows
 
     def _join(self) -> Flight:
@@ -155,32 +157,32 @@ class Exporter:
             return self._flight
 
     def _families(self, scrape: Scrape) -> list[Family]:
-        with self.books.reading():
-            present = self.books.present
+        with self.ledger.reading():
+            present = self.ledger.present
             if scrape.current and present is not None:
                 self._last_success = float(present.progress.now)
             figures = Figures(
                 self._config,
-                self.books.durable,
+                self.ledger.durable,
                 present,
-                self.books.rules,
+                self.ledger.settings,
                 scrape,
-                self.books.commit_failures,
+                self.ledger.commit_failures,
                 self._progress(),
                 self._last_success,
-                self._worker.drift,
+                self._background.drift,
                 self.refusals.totals(),
-                self.books.clock_offset,
-                self.books.replication.lag,
+                self.ledger.clock_offset,
+                self.ledger.replication.lag,
             )
-            return families(figures, self._announcer)
+            return families(figures, self._change_log)
 
     def _progress(self) -> float:
-        state, since = self.books.present, self._worker.catching_up_from
+        state, since = self.ledger.present, self._background.catching_up_from
         if state is None:
             return 0.0
-        if state.progress.phase == RUNNING and since is None and self.books.must_reclassify:
-            return self.books.reclassified_ratio
-        if state.progress.phase != RUNNING or since is None:
+        if state.progress.phase == Phase.RUNNING and since is None and self.ledger.must_reclassify:
+            return self.ledger.reclassified_ratio
+        if state.progress.phase != Phase.RUNNING or since is None:
             return started_ratio(state)
-        return min(1.0, (state.progress.position - since) / max(1, self._worker.clock - since))
+        return min(1.0, (state.progress.position - since) / max(1, self._background.clock - since))

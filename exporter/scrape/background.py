@@ -12,16 +12,16 @@ from exporter.database.log_query import LogTable
 from exporter.database.login import Login
 from exporter.database.reader import read_rows, read_undated
 from exporter.database.session import Database, Session
-from exporter.ledger import agenda
+from exporter.ledger import schedule
 from exporter.ledger.calendar import HOUR, day_start, first_user_day
-from exporter.ledger.model import RUNNING, STARTING, Read, Slice, Span, State
+from exporter.ledger.model import Phase, Slice, SpanRead, State, TimeRange
 from exporter.ledger.probing import next_round
+from exporter.scrape.adaptive_chunk import AdaptiveChunk
 from exporter.scrape.drift import DriftSampler
 from exporter.scrape.lateness import LateRows
-from exporter.scrape.ledger_service import Books, complete_until
-from exporter.scrape.pace import Pace
+from exporter.scrape.ledger_service import LedgerService, complete_until
 from exporter.scrape.reclassifier import Reclassifier, Sources, give_up_old
-from exporter.state_change_log import Announcer
+from exporter.state_change_log import StateChangeLog
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Work:
     busy: bool
 
 
-class Worker:
+class BackgroundReader:
     """A thread that does one chunk at a time, each in a transaction of its own. It never holds up a scrape.
 
     `primaries` gives the primary models of the routes in force, by operation.
@@ -50,20 +50,20 @@ class Worker:
         self,
         config: Config,
         login: Login,
-        books: Books,
-        announcer: Announcer,
+        ledger: LedgerService,
+        change_log: StateChangeLog,
         primaries: Callable[[], Mapping[str, str]],
     ) -> None:
         self._config = config
-        self._books = books
-        self._announcer = announcer
+        self._ledger = ledger
+        self._change_log = change_log
         self._primaries = primaries
         self._database = Database(
             login, config.database.connect_timeout, "ai-operation-exporter-worker", config.tables.accept_unproven
         )
-        self._pace = Pace(config.worker.statement_budget)
+        self._chunk = AdaptiveChunk(config.worker.statement_budget)
         self._late_rows = LateRows()
-        self._reclassifier = Reclassifier(books, self._pace, self._database, primaries)
+        self._reclassifier = Reclassifier(ledger, self._chunk, self._database, primaries)
         self._stopping = threading.Event()
         self._rested = threading.Event()  # set: there is something to do before the rest is over
         self._unreachable = False
@@ -71,7 +71,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._next_probe = 0.0
         self._next_drift = time.monotonic() + PROBE_INTERVAL
-        self._drift = DriftSampler(books)
+        self._drift = DriftSampler(ledger)
         self._said_progress = -1
         self.catching_up_from: int | None = None
         self.clock = 0
@@ -111,42 +111,42 @@ class Worker:
 
     def _turn(self) -> float:
         """One chunk, if there is one; returns the seconds to wait before the next."""
-        pace = self._pace
+        chunk = self._chunk
         unreachable = False
         try:
-            self._books.retry()
+            self._ledger.retry()
             busy = self.step()
         except TableLocked as error:
-            pace.failures += 1
-            self._announcer.failed("background reader", str(error))
-            return pace.backoff
+            chunk.failures += 1
+            self._change_log.failed("background reader", str(error))
+            return chunk.backoff
         except QueryTimeout as error:
-            pace.timed_out()
-            self._announcer.failed("background reader", f"{error}; reading less at once")
-            return pace.backoff
+            chunk.timed_out()
+            self._change_log.failed("background reader", f"{error}; reading less at once")
+            return chunk.backoff
         except DatabaseError as error:
             if self._stopping.is_set():
                 return 0.0
-            pace.failures += 1
+            chunk.failures += 1
             unreachable = isinstance(error, DatabaseUnavailable)
-            self._announcer.failed("background reader", str(error))
-            return pace.backoff
+            self._change_log.failed("background reader", str(error))
+            return chunk.backoff
         except Exception as error:
-            pace.failures += 1
-            self._announcer.broke("background reader", error)
-            return pace.backoff
+            chunk.failures += 1
+            self._change_log.broke("background reader", error)
+            return chunk.backoff
         finally:
             # only now: who logs in while this turn fails ends the rest after it
             self._unreachable = unreachable
-        pace.failures = 0
-        self._announcer.works("background reader")
+        chunk.failures = 0
+        self._change_log.works("background reader")
         return 0.0 if busy else self._config.worker.pause
 
     def step(self) -> bool:
         """Do the most urgent piece of work; False where there is none. Raises `DatabaseError`."""
         seconds = self._seconds
         # what is left in any case is for the routes, which are read after the log
-        longest = min(self._pace.statement_seconds, 0.8 * seconds)
+        longest = min(self._chunk.statement_seconds, 0.8 * seconds)
         with self._database.session(seconds, statement_seconds=longest) as session:
             work = self._read_next(session)
         # no transaction is open while the ledger computes or the disk is written
@@ -157,22 +157,22 @@ class Worker:
     @property
     def _seconds(self) -> float:
         """The most that one transaction may take."""
-        return self._pace.transaction_seconds(self._config.scrape.timeout)
+        return self._chunk.transaction_seconds(self._config.scrape.timeout)
 
     def _read_next(self, session: Session) -> Work:
         """Choose the most urgent piece of work, and read what it needs."""
-        books = self._books
-        clock = self.clock = books.believe(session.clock, session.replication).now
+        ledger = self._ledger
+        clock = self.clock = ledger.believe(session.clock, session.replication).now
         # the state must be of the table that is configured now, before anything is read
-        table = session.log(books.wanted)
-        state = books.open(session.identity(table), clock)
+        table = session.log(ledger.wanted)
+        state = ledger.open(session.identity(table), clock)
         if session.replication.problem(self._config.database.max_replica_lag) is not None:
             # rows that a standby lacks are not late or deleted, and a gap cannot be caught up from it
             return Work((), busy=False)
-        now = agenda.present(state.progress, clock)
-        if books.must_reclassify:
+        now = schedule.present(state.progress, clock)
+        if ledger.must_reclassify:
             return self._read_by_both(session, table, state, now)
-        with books.reading():
+        with ledger.reading():
             span = None if self._must_look(state, clock) else self._next_span(state, clock)
         if span is not None:
             return Work(self._read(session, table, state, span, now), busy=True)
@@ -180,32 +180,32 @@ class Worker:
 
     def _read_by_both(self, session: Session, new: LogTable, state: State, now: int) -> Work:
         """What is urgent by the settings in force, as long as they can be read by; else the next stretch by both."""
-        books = self._books
-        if state.progress.phase == STARTING:
-            return Work((lambda: books.begin_anew(now),), busy=True)
+        ledger = self._ledger
+        if state.progress.phase == Phase.STARTING:
+            return Work((lambda: ledger.begin_anew(now),), busy=True)
         old = None
-        with give_up_old(session, books, self._database.info, now):
-            if books.knows_old:
-                old = session.log(books.classification)
+        with give_up_old(session, ledger, self._database.info, now):
+            if ledger.knows_old:
+                old = session.log(ledger.classification)
                 if (work := self._urgent_by_old(session, old, state, now)) is not None:
                     return work
-        if not books.knows_old:
+        if not ledger.knows_old:
             old, self.catching_up_from = None, None
         records = self._reclassifier.read(session, Sources(new, old), state, now)
         return Work(records or (), busy=records is not None)
 
     def _urgent_by_old(self, session: Session, old: LogTable, state: State, now: int) -> Work | None:
         """Late rows, gaps, merges and re-reads, which do not wait for changed settings to be in force."""
-        with self._books.reading():
+        with self._ledger.reading():
             look = self._must_look(state, now)
             span = None if look else self._next_span(state, now)
         if look:
             return Work((self._look_for_late_rows(session, old, state, now),), busy=True)
         return None if span is None else Work(self._read(session, old, state, span, now), busy=True)
 
-    def _next_span(self, state: State, clock: int) -> Span | None:
-        books, length = self._books, self._pace.length
-        if (span := agenda.catch_up(state, clock, length)) is not None:
+    def _next_span(self, state: State, clock: int) -> TimeRange | None:
+        ledger, length = self._ledger, self._chunk.length
+        if (span := schedule.catch_up(state, clock, length)) is not None:
             if self.catching_up_from is None:
                 self.catching_up_from = state.progress.position
                 log.info("catching up %d s of the log in the background", clock - state.progress.position)
@@ -214,43 +214,43 @@ class Worker:
         if self.catching_up_from is not None:
             log.info("caught up")
             self.catching_up_from = None
-        if state.progress.phase == STARTING:
-            return agenda.front(state, clock, books.rules)
+        if state.progress.phase == Phase.STARTING:
+            return schedule.front(state, clock, ledger.settings)
         return (
-            agenda.next_merge(state, length)
+            schedule.next_merge(state, length)
             or self._late_rows.next_span(state.slices, length)
-            or agenda.next_reread(state, clock, books.rules, length, books.safe_now)
+            or schedule.next_reread(state, clock, ledger.settings, length, ledger.safe_now)
         )
 
     def _read(
-        self, session: Session, table: LogTable, state: State, span: Span, now: int
+        self, session: Session, table: LogTable, state: State, span: TimeRange, now: int
     ) -> tuple[Callable[[], None], ...]:
-        """Read a span; returns what takes it into the books: nothing where it holds too much to be read at once."""
-        books, pace = self._books, self._pace
+        """Read a span; returns what takes it into the ledger: nothing where it holds too much to be read at once."""
+        ledger, chunk = self._ledger, self._chunk
         begun = time.monotonic()
-        width = agenda.read_width(state.progress, span, now, books.rules)
+        width = schedule.read_width(state.progress, span, now, ledger.settings)
         found = read_rows(
             session,
             table,
-            books.classification,
+            ledger.classification,
             span,
             width=width,
-            piece=pace.split,
-            most=pace.most_rows,
+            piece=chunk.split,
+            most=chunk.most_rows,
             users_since=self._users_since(now),
         )
         if found is None:
-            pace.too_many()
+            chunk.too_many()
             return ()
         seconds = time.monotonic() - begun
-        pace.took(seconds, found.rows, span.hi - span.lo)
+        chunk.took(seconds, found.rows, span.hi - span.lo)
         complete = complete_until(session.replication)
-        read = Read(span, now, found.minutes, self._primaries(), session.sequence, width, complete=complete)
-        return lambda: books.record(read), lambda: self._late_rows.was_read(self._slices(), span, seconds)
+        read = SpanRead(span, now, found.buckets, self._primaries(), session.sequence, width, complete=complete)
+        return lambda: ledger.record(read), lambda: self._late_rows.was_read(self._slices(), span, seconds)
 
     def _users_since(self, now: int) -> int:
         """From when on users are read, in seconds since the epoch: the ledger keeps none of older days."""
-        zone, safe = self._books.rules.zone, self._books.safe_now
+        zone, safe = self._ledger.settings.zone, self._ledger.safe_now
         return day_start(first_user_day(now if safe is None else min(now, safe), zone), zone)
 
     def _probes(self, session: Session, table: LogTable, state: State, now: int) -> Iterator[Callable[[], None]]:
@@ -261,30 +261,30 @@ class Worker:
         if moment >= self._next_probe:
             self._next_probe = moment + PROBE_INTERVAL
             undated = read_undated(session, table)
-            yield lambda: self._books.note_skips(undated)
-        if moment >= self._next_drift and state.progress.phase == RUNNING:
+            yield lambda: self._ledger.note_skips(undated)
+        if moment >= self._next_drift and state.progress.phase == Phase.RUNNING:
             self._next_drift = moment + DRIFT_INTERVAL
-            if self._drift.read(session, table, state, max(HOUR, self._pace.length)):
+            if self._drift.read(session, table, state, max(HOUR, self._chunk.length)):
                 yield lambda: self._drift.compare(state)
             elif self._drift.under_way:
                 self._next_drift = moment
 
     def _must_look(self, state: State, clock: int) -> bool:
         """Whether it is time to look for late rows, before anything else that can wait."""
-        running = state.progress.phase == RUNNING
-        return running and agenda.is_current(state.progress, clock) and self._late_rows.due
+        running = state.progress.phase == Phase.RUNNING
+        return running and schedule.is_current(state.progress, clock) and self._late_rows.due
 
     def _look_for_late_rows(self, session: Session, table: LogTable, state: State, now: int) -> Callable[[], None]:
-        with self._books.reading():
+        with self._ledger.reading():
             asked = next_round(self._late_rows.watch, state, now)
-        found = self._late_rows.look(session, table, self._books.classification, asked)
+        found = self._late_rows.look(session, table, self._ledger.classification, asked)
         sequence = session.sequence
         return lambda: self._late_rows.judge(asked, self._slices(), found, sequence)
 
     def _slices(self) -> dict[int, Slice]:
         """The slices as they are known now: what a slice holds never changes, only which one is in its place."""
-        with self._books.reading():
-            return {} if self._books.present is None else dict(self._books.present.slices)
+        with self._ledger.reading():
+            return {} if self._ledger.present is None else dict(self._ledger.present.slices)
 
     def _say_progress(self, state: State, clock: int) -> None:
         begun = self.catching_up_from or state.progress.began

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from exporter.humanize import span_text
-from exporter.ledger.agenda import LARGEST_STEP
+from exporter.ledger.schedule import LARGEST_STEP
 
 LEAP_LASTS = 300.0
 """Seconds that a leap must last before it is believed, if no other clock confirms it."""

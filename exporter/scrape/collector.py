@@ -1,4 +1,4 @@
-"""One scrape's work: read the open window, take it into the books, look at the optional tables."""
+"""One scrape's work: read the open window, take it into the ledger, look at the optional tables."""
 
 import threading
 import time
@@ -24,16 +24,16 @@ from exporter.database.tables import (
     read_recommendations,
     read_routes,
 )
-from exporter.ledger import agenda
+from exporter.ledger import schedule
 from exporter.ledger.calendar import day_of
-from exporter.ledger.model import Read, Span, State
+from exporter.ledger.exposed import user_spend_today
+from exporter.ledger.model import SpanRead, State, TimeRange
 from exporter.ledger.users import choose_users
-from exporter.ledger.view import user_spend_today
 from exporter.scrape.clock import LEAP_LASTS
-from exporter.scrape.ledger_service import Books, complete_until
+from exporter.scrape.ledger_service import LedgerService, complete_until
 from exporter.scrape.optional import NOT_READ, OptionalTables, Source
 from exporter.scrape.reclassifier import give_up_old, prove_new
-from exporter.state_change_log import Announcer
+from exporter.state_change_log import StateChangeLog
 
 ROUTES_AGE = 60.0
 """Seconds after which routes are read again even if no scrape asks for them."""
@@ -54,7 +54,7 @@ class Outcome:
 class OpenWindow:
     """The open window as read, and by which settings."""
 
-    read: Read
+    read: SpanRead
     by: Classification
 
 
@@ -62,7 +62,7 @@ class OpenWindow:
 class Scrape:
     """What one read of the database brought; None where a table is absent or could not be read.
 
-    `current` says that the log was read whole and the books are up to date, `has_status` that its rows have a status
+    `current` says that the log was read whole and the ledger is up to date, `has_status` that its rows have a status
     which changes.
     """
 
@@ -111,10 +111,10 @@ class Collector:
     `read_log` is for one thread at a time; everything else may be called from any thread.
     """
 
-    def __init__(self, config: Config, login: Login, books: Books, announcer: Announcer) -> None:
+    def __init__(self, config: Config, login: Login, ledger: LedgerService, change_log: StateChangeLog) -> None:
         self._config = config
-        self._books = books
-        self._announcer = announcer
+        self._ledger = ledger
+        self._change_log = change_log
         # the routes last read stay in force while their table cannot be read
         self._primaries: Mapping[str, str] = {}
         self._choosing = threading.Lock()
@@ -127,7 +127,7 @@ class Collector:
             Database(login, timeout, "ai-operation-exporter-tables", config.tables.accept_unproven),
             self._sources(),
             config.optional_interval,
-            announcer,
+            change_log,
         )
 
     def abort(self) -> None:
@@ -159,13 +159,13 @@ class Collector:
             success = self._read_log(attempt, seconds)
         except IdentityMismatch as error:
             attempt.reached = False
-            self._announcer.failed("log", str(error))
+            self._change_log.failed("log", str(error))
         except DatabaseError as error:
-            self._announcer.failed("log" if attempt.reached else "database", str(error))
+            self._change_log.failed("log" if attempt.reached else "database", str(error))
         except Exception as error:
-            self._announcer.broke("log", error)
+            self._change_log.broke("log", error)
         else:
-            self._announcer.works("log")
+            self._change_log.works("log")
         self._current = attempt.current
         if not attempt.reached:
             self._tables.forget()
@@ -202,52 +202,52 @@ class Collector:
                 if session.lost:
                     attempt.reached = False
                     raise
-                self._announcer.works("database")
+                self._change_log.works("database")
                 raise session.translate(error) from None
         # only now: a server may begin a transaction and then say no more
-        self._announcer.works("database")
+        self._change_log.works("database")
         if window is not None:
             left = seconds - (time.monotonic() - attempt.begun)
             routes = self._routes_in_force(attempt.round, left / 4)
-            self._books.record(replace(window.read, routes=routes), window.by)
+            self._ledger.record(replace(window.read, routes=routes), window.by)
             attempt.current = self._clock_is_believed() and not stale
         return True
 
     def _clock_is_believed(self) -> bool:
-        """Whether what was recorded is of the present; if not, the announcer says why."""
-        if (problem := self._books.clock_problem) is not None:
-            self._announcer.failed("clock", f"{problem} — {CLOCK_HINT}")
+        """Whether what was recorded is of the present; if not, the log says why."""
+        if (problem := self._ledger.clock_problem) is not None:
+            self._change_log.failed("clock", f"{problem} — {CLOCK_HINT}")
             return False
-        if (closed := self._books.closed_ahead) is not None:
-            self._announcer.failed("clock", f"{closed} — {REWIND_HINT}")
+        if (closed := self._ledger.closed_ahead) is not None:
+            self._change_log.failed("clock", f"{closed} — {REWIND_HINT}")
             return False
-        self._announcer.works("clock")
+        self._change_log.works("clock")
         return True
 
     def _is_stale(self, replication: Replication) -> bool:
-        """Whether the server is a standby that is too far behind; if so, the announcer says why."""
+        """Whether the server is a standby that is too far behind; if so, the log says why."""
         problem = replication.problem(self._config.database.max_replica_lag)
         if problem is None:
-            self._announcer.works("replica")
+            self._change_log.works("replica")
         else:
-            self._announcer.failed("replica", " — ".join(problem))
+            self._change_log.failed("replica", " — ".join(problem))
         return problem is not None
 
     def _read_window(self, session: Session, attempt: Attempt) -> OpenWindow | None:
         """The open window, or None while a gap, the first reading or unreadable old settings are to be worked off."""
-        books = self._books
-        log_table = session.log(books.wanted)
+        ledger = self._ledger
+        log_table = session.log(ledger.wanted)
         attempt.has_status = log_table.has_status
-        clock = books.believe(session.clock, session.replication).now
-        state = books.open(session.identity(log_table), clock)
-        if not books.must_reclassify:
-            return self._read_front(session, log_table, books.classification, state, clock)
+        clock = ledger.believe(session.clock, session.replication).now
+        state = ledger.open(session.identity(log_table), clock)
+        if not ledger.must_reclassify:
+            return self._read_front(session, log_table, ledger.classification, state, clock)
         # the settings in force go on serving, as long as both can be read by
-        prove_new(session, books, clock)
-        if not books.serves_old:
+        prove_new(session, ledger, clock)
+        if not ledger.serves_old:
             return None
-        with give_up_old(session, books, self._database.info, clock):
-            classification = books.classification
+        with give_up_old(session, ledger, self._database.info, clock):
+            classification = ledger.classification
             log_table = session.log(classification)
             attempt.has_status = log_table.has_status
             return self._read_front(session, log_table, classification, state, clock)
@@ -256,17 +256,17 @@ class Collector:
     def _read_front(
         self, session: Session, log_table: LogTable, classification: Classification, state: State, clock: int
     ) -> OpenWindow | None:
-        books = self._books
-        with books.reading():
-            now = agenda.present(state.progress, clock)
-            span = agenda.front(state, clock, books.rules)
+        ledger = self._ledger
+        with ledger.reading():
+            now = schedule.present(state.progress, clock)
+            span = schedule.front(state, clock, ledger.settings)
         if span is None:
             # the background reader is at it; this shows whether the log can be read at all
-            read_span(session, log_table, classification, Span(clock, clock + 1))
+            read_span(session, log_table, classification, TimeRange(clock, clock + 1))
             return None
-        minutes = read_span(session, log_table, classification, span)
+        buckets = read_span(session, log_table, classification, span)
         complete = complete_until(session.replication)
-        read = Read(span, now, minutes, sequence=session.sequence, complete=complete)
+        read = SpanRead(span, now, buckets, sequence=session.sequence, complete=complete)
         return OpenWindow(read, classification)
 
     def _routes_in_force(self, number: int, seconds: float) -> Mapping[str, str]:
@@ -296,7 +296,7 @@ class Collector:
         If the log is not read yet, the thread that reads it chooses the users.
         """
         if budgets is not None:
-            budgets = replace(budgets, by_user=self._books.pseudonyms.keys(budgets.by_user))
+            budgets = replace(budgets, by_user=self._ledger.pseudonyms.keys(budgets.by_user))
         self._budgets, self._budgets_read = budgets, True
         if self._current:
             self._choose_users()
@@ -306,25 +306,25 @@ class Collector:
         try:
             self._choose_users()
         except Exception as error:
-            self._announcer.broke("budgets", error)
+            self._change_log.broke("budgets", error)
             return False
         return True
 
     def _choose_users(self) -> None:
-        books, budgets = self._books, self._budgets
+        ledger, budgets = self._ledger, self._budgets
         with self._choosing:
             if budgets is not None:
-                books.note_skips(budgets.skipped)
-            state = books.present
+                ledger.note_skips(budgets.skipped)
+            state = ledger.present
             if state is None or self._config.users.mode == "off":
                 return
-            with books.reading():
+            with ledger.reading():
                 chosen = choose_users(
-                    user_spend_today(state, books.rules),
+                    user_spend_today(state, ledger.settings),
                     {} if budgets is None else budgets.by_user,
                     state.shown_users,
-                    day_of(state.progress.now, books.rules.zone),
+                    day_of(state.progress.now, ledger.settings.zone),
                     top=self._config.users.top,
                     most=self._config.users.max_series,
                 )
-            books.show_users(chosen)
+            ledger.show_users(chosen)

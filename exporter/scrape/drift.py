@@ -6,16 +6,16 @@ from exporter.database.log_query import LogTable
 from exporter.database.reader import read_spend
 from exporter.database.session import Session
 from exporter.ledger.calendar import day_of, day_start
-from exporter.ledger.model import Span, State
-from exporter.scrape.ledger_service import Books
+from exporter.ledger.model import State, TimeRange
+from exporter.scrape.ledger_service import LedgerService
 
 
 class DriftSampler:
     """Compares one past day at a time, in turn; `drift` is the log's sum minus the ledger's, in money units."""
 
-    def __init__(self, books: Books) -> None:
-        self._books = books
-        self._rules = books.classification
+    def __init__(self, ledger: LedgerService) -> None:
+        self._ledger = ledger
+        self._rules = ledger.classification
         self._day = 0
         self._read_until = 0
         self._logged = 0
@@ -26,16 +26,16 @@ class DriftSampler:
 
         If the session's time runs short, the next call goes on from there.
         """
-        zone = self._books.rules.zone
+        zone = self._ledger.settings.zone
         # a sum by settings that have changed since is of no use
-        if self._rules is not self._books.classification or not self.under_way:
+        if self._rules is not self._ledger.classification or not self.under_way:
             self._begin(state, zone)
         if not self.under_way:
             return False
         end = day_start(self._day + 1, zone)
         enough = session.left / 2
         while self._read_until < end:
-            span = Span(self._read_until, min(self._read_until + piece, end))
+            span = TimeRange(self._read_until, min(self._read_until + piece, end))
             self._logged += read_spend(session, table, self._rules, span)
             self._read_until = span.hi
             if session.left < enough:
@@ -44,7 +44,7 @@ class DriftSampler:
 
     def compare(self, state: State) -> None:
         """Compare what was read with what the ledger holds for the day."""
-        with self._books.reading():
+        with self._ledger.reading():
             known = sum(units for (day, _), units in state.days.items() if day == self._day)
         self.drift = self._logged - known
         self._read_until = 0
@@ -55,8 +55,8 @@ class DriftSampler:
         return self._read_until > 0
 
     def _begin(self, state: State, zone: ZoneInfo) -> None:
-        self._rules, self._read_until, self._logged = self._books.classification, 0, 0
-        with self._books.reading():
+        self._rules, self._read_until, self._logged = self._ledger.classification, 0, 0
+        with self._ledger.reading():
             days = _whole_days(state, zone)
         if days:
             self._day = next((day for day in days if day > self._day), days[0])

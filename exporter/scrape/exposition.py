@@ -1,4 +1,4 @@
-"""From what is known to metric families, by the catalog."""
+"""Build Prometheus metric families from the ledger's state."""
 
 import math
 import platform
@@ -15,38 +15,38 @@ from prometheus_client.metrics_core import Metric as Family
 
 from exporter import catalog
 from exporter.catalog import Metric
-from exporter.config import MOST, Config
-from exporter.database.log_query import FAULTS
+from exporter.config import UPPER_BOUNDS, Config
+from exporter.database.log_query import INVALID_REASONS
 from exporter.database.rows import IN_PROGRESS
 from exporter.database.tables import BUDGET_FIELDS, SEVERAL_BUDGETS
-from exporter.ledger import view
+from exporter.ledger import exposed
 from exporter.ledger.aggregate import (
-    BUCKET_COUNTS,
-    BUCKET_SUMS,
     ERROR_CLASSES,
     FAILURES,
+    LATENCY_COUNTS,
     LATENCY_EDGES,
+    LATENCY_SUMS,
     SECOND,
     Aggregate,
     Field,
     usd,
 )
 from exporter.ledger.calendar import day_window, month_window
-from exporter.ledger.model import RUNNING, Rules, Series, Skip, State
+from exporter.ledger.model import LedgerSettings, Phase, Series, SkippedValue, State
 from exporter.ledger.users import count_states, shown_spend
 from exporter.scrape.collector import Scrape
-from exporter.state_change_log import Announcer
+from exporter.state_change_log import StateChangeLog
 
 DISTRIBUTION = "ai-operation-exporter"
 _VERSION = version(DISTRIBUTION)  # looked up once: it is read from a file, which may not be possible later
 
 SKIPS = (
-    *(Skip(measure, fault) for measure in MOST for fault in FAULTS),
-    Skip("status", "null"),
-    Skip("status", "unknown"),
-    Skip("time", "null"),
-    Skip("time", "infinite"),
-    *(Skip(field, fault) for field in BUDGET_FIELDS for fault in FAULTS),
+    *(SkippedValue(measure, fault) for measure in UPPER_BOUNDS for fault in INVALID_REASONS),
+    SkippedValue("status", "null"),
+    SkippedValue("status", "unknown"),
+    SkippedValue("time", "null"),
+    SkippedValue("time", "infinite"),
+    *(SkippedValue(field, fault) for field in BUDGET_FIELDS for fault in INVALID_REASONS),
     SEVERAL_BUDGETS,
 )
 """Every field and reason that `ai_rows_skipped_total` can have: all are at 0 from the start."""
@@ -65,7 +65,7 @@ class Figures:
     config: Config
     durable: State | None
     present: State | None
-    rules: Rules
+    settings: LedgerSettings
     scrape: Scrape
     commit_failures: int
     progress: float
@@ -83,7 +83,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Group:
-    """Families that are shown together or, after a mistake in making any of them, not at all.
+    """Families that are shown together or, after an internal error in any of them, not at all.
 
     `collector` is the one whose success says so; None for what only tells how the exporter itself fares.
     """
@@ -93,7 +93,7 @@ class Group:
     make: Callable[[Figures], Iterator[Family]]
 
 
-def families(figures: Figures, announcer: Announcer) -> list[Family]:
+def families(figures: Figures, change_log: StateChangeLog) -> list[Family]:
     """All families that have samples now. Never raises: a group that cannot be made is absent, and said to be."""
     made: list[Family] = []
     failed: set[str | None] = set()
@@ -102,19 +102,19 @@ def families(figures: Figures, announcer: Announcer) -> list[Family]:
             whole = list(group.make(figures))
         except Exception as error:
             failed.add(group.collector)
-            announcer.broke(f"figures of the {group.name}", error)
+            change_log.broke(f"figures of the {group.name}", error)
         else:
             made += whole
-            announcer.works(f"figures of the {group.name}")
+            change_log.works(f"figures of the {group.name}")
     made += _verdicts(figures.scrape, failed)
     return [family for family in made if family.samples]
 
 
 def _counters(figures: Figures) -> Iterator[Family]:
     state = figures.durable
-    if state is None or state.progress.phase != RUNNING:
+    if state is None or state.progress.phase != Phase.RUNNING:
         return
-    counters = view.counters(state)
+    counters = exposed.counters(state)
 
     def of(field: Field) -> Samples:
         return ((series, cell[field]) for series, cell in counters.items())
@@ -138,7 +138,7 @@ def _counters(figures: Figures) -> Iterator[Family]:
     yield _family(catalog.ROWS_SKIPPED, ((skip, state.skipped.get(skip, 0)) for skip in SKIPS))
     yield _family(catalog.ROWS_READ, [((), state.progress.rows_read)])
     yield _family(catalog.LATE_ROWS, [((), state.progress.late_rows)])
-    yield _family(catalog.SERIES_FOLDED, [(("operation_model",), state.progress.rows_folded)])
+    yield _family(catalog.SERIES_FOLDED, [(("operation_model",), state.progress.rows_overflowed)])
     corrections = ((series, usd(state.corrections.get(series, 0))) for series in counters)
     yield _family(catalog.COST_CORRECTIONS, corrections)
 
@@ -151,21 +151,21 @@ def _latency(counters: Mapping[Series, Aggregate]) -> Family:
     for series, cell in counters.items():
         below = 0
         buckets: list[tuple[str, float]] = []
-        for edge, count in zip(edges, cell[BUCKET_COUNTS], strict=True):
+        for edge, count in zip(edges, cell[LATENCY_COUNTS], strict=True):
             below += count
             buckets.append((edge, below))
-        family.add_metric(list(series), buckets, sum(cell[BUCKET_SUMS]) / SECOND)
+        family.add_metric(list(series), buckets, sum(cell[LATENCY_SUMS]) / SECOND)
     return family
 
 
 def _log_gauges(figures: Figures) -> Iterator[Family]:
-    state, rules = figures.fresh, figures.rules
+    state, settings = figures.fresh, figures.settings
     if state is None:
         return
     now = state.progress.now
-    yield _family(catalog.SPEND_TODAY, ((s, usd(units)) for s, units in view.spend_today(state, rules).items()))
-    yield _family(catalog.SPEND_MONTH, ((s, usd(units)) for s, units in view.spend_month(state, rules).items()))
-    windows = {"day": day_window(now, rules.zone), "month": month_window(now, rules.zone)}
+    yield _family(catalog.SPEND_TODAY, ((s, usd(units)) for s, units in exposed.spend_today(state, settings).items()))
+    yield _family(catalog.SPEND_MONTH, ((s, usd(units)) for s, units in exposed.spend_month(state, settings).items()))
+    windows = {"day": day_window(now, settings.zone), "month": month_window(now, settings.zone)}
     yield _family(catalog.WINDOW_START, (((name,), window.start) for name, window in windows.items()))
     yield _family(catalog.WINDOW_END, (((name,), window.end) for name, window in windows.items()))
     if state.progress.newest:
@@ -178,7 +178,7 @@ def _queue(figures: Figures) -> Iterator[Family]:
     state = figures.fresh
     if state is None or not figures.scrape.has_status:
         return
-    waiting = view.in_progress(state)
+    waiting = exposed.in_progress(state)
     rows = {status: waiting[status].rows if status in waiting else 0 for status in IN_PROGRESS}
     yield _family(catalog.IN_PROGRESS, (((status,), count) for status, count in rows.items()))
     yield _family(catalog.OLDEST_IN_PROGRESS, (((status,), found.oldest) for status, found in sorted(waiting.items())))
@@ -188,7 +188,7 @@ def _user_gauges(figures: Figures) -> Iterator[Family]:
     state = figures.fresh
     if state is None:
         return
-    spend = view.user_spend_today(state, figures.rules)
+    spend = exposed.user_spend_today(state, figures.settings)
     budgets = figures.scrape.budgets
     by_user = {} if budgets is None else budgets.by_user
     if figures.config.users.mode != "off":
@@ -252,8 +252,8 @@ def _exporter(figures: Figures) -> Iterator[Family]:
 def _verdicts(scrape: Scrape, failed: Container[str | None]) -> Iterator[Family]:
     """How the scrape went; `failed` are the collectors whose figures could not be made.
 
-    Where a figure of the log is absent by a mistake, the log does not count as read: rules take the absence of a
-    figure for the truth as long as it does.
+    Where a figure of the log is absent by an internal error, the log does not count as read: rules take the absence of
+    a figure for the truth as long as it does.
     """
     outcomes = scrape.outcomes.items()
     yield _family(catalog.LOG_UP, [((), scrape.current and "log" not in failed)])

@@ -12,8 +12,8 @@ from exporter.database.errors import QueryTimeout
 from exporter.database.log_query import LogTable
 from exporter.database.probe_query import read_sums
 from exporter.database.session import Session
-from exporter.ledger.calendar import HOUR, QUARTER
-from exporter.ledger.model import Span
+from exporter.ledger.calendar import HOUR, QUARTER_HOUR
+from exporter.ledger.model import TimeRange
 from exporter.ledger.probing import Round, Slices, Sums, Watch, judge, next_span, settle
 
 INTERVAL = 60.0
@@ -42,7 +42,7 @@ class LateRows:
         self._watch = Watch()
         self._next = 0.0
         self._next_read = 0.0
-        self._length = 6 * QUARTER
+        self._length = 6 * QUARTER_HOUR
         # what was once too much is not tried again: it would save a few round trips and cost a round
         self._longest = 24 * HOUR
 
@@ -61,7 +61,9 @@ class LateRows:
         """Whether it is time for a round."""
         return self._monotonic() >= self._next
 
-    def look(self, session: Session, log: LogTable, rules: Classification, asked: Round) -> dict[Span, Sums]:
+    def look(
+        self, session: Session, log: LogTable, classification: Classification, asked: Round
+    ) -> dict[TimeRange, Sums]:
         """The sums of the recent slices, and of as many older ones as the round's time allows.
 
         A statement that does not end in time is split; a single slice that is still too slow is left out.
@@ -69,19 +71,19 @@ class LateRows:
         begun = self._monotonic()
         # a round that fails for another reason is not tried again at once either
         self._next = begun + INTERVAL
-        found = self._read(session, log, rules, asked.recent, math.inf)
+        found = self._read(session, log, classification, asked.recent, math.inf)
         spent = self._monotonic() - begun
         allowed = max(INTERVAL * SHARE - spent, spent * OLDER_SHARE / (1 - OLDER_SHARE))
-        found |= self._read(session, log, rules, asked.older, allowed)
+        found |= self._read(session, log, classification, asked.older, allowed)
         ended = self._monotonic()
         self._next = ended + max(INTERVAL, (ended - begun) * (1 / SHARE - 1))
         return found
 
-    def judge(self, asked: Round, slices: Slices, found: dict[Span, Sums], sequence: int) -> None:
+    def judge(self, asked: Round, slices: Slices, found: dict[TimeRange, Sums], sequence: int) -> None:
         """Record what a round has found; `slices` are those of the current state."""
         self._watch = judge(self._watch, asked, slices, found, sequence)
 
-    def next_span(self, slices: Slices, length: int) -> Span | None:
+    def next_span(self, slices: Slices, length: int) -> TimeRange | None:
         """What to read again next, at most `length` seconds of it; None if there is nothing, or not yet."""
         if not self._may_read:
             return None
@@ -91,7 +93,7 @@ class LateRows:
             self._watch = replace(self._watch, suspects=())
         return span
 
-    def was_read(self, slices: Slices, span: Span, seconds: float) -> None:
+    def was_read(self, slices: Slices, span: TimeRange, seconds: float) -> None:
         """Note that reading a span took so many seconds; `slices` are those of the state after it.
 
         If it was read for late rows, the next such read waits until `READ_SHARE` is kept.
@@ -106,10 +108,15 @@ class LateRows:
         return self._monotonic() >= self._next_read
 
     def _read(
-        self, session: Session, log: LogTable, rules: Classification, spans: Sequence[Span], seconds: float
-    ) -> dict[Span, Sums]:
+        self,
+        session: Session,
+        log: LogTable,
+        classification: Classification,
+        spans: Sequence[TimeRange],
+        seconds: float,
+    ) -> dict[TimeRange, Sums]:
         """The sums of the spans, in order, by as many statements as begin within so many seconds."""
-        found: dict[Span, Sums] = {}
+        found: dict[TimeRange, Sums] = {}
         until = self._monotonic() + seconds
         left = list(spans)
         while left and self._monotonic() < until:
@@ -117,11 +124,11 @@ class LateRows:
             asked_at = self._monotonic()
             try:
                 with session.savepoint():
-                    found |= read_sums(session, log, rules, part)
+                    found |= read_sums(session, log, classification, part)
             except QueryTimeout:
                 break
             except psycopg.errors.QueryCanceled:
-                self._longest = self._length = max(QUARTER, _length(part) // 2)
+                self._longest = self._length = max(QUARTER_HOUR, _length(part) // 2)
                 if len(part) > 1:
                     continue
                 # not even one slice could be summed in time: leave it out, the next one may be smaller
@@ -130,7 +137,7 @@ class LateRows:
             del left[: len(part)]
         return found
 
-    def _first(self, spans: Sequence[Span]) -> Sequence[Span]:
+    def _first(self, spans: Sequence[TimeRange]) -> Sequence[TimeRange]:
         """As many of the first spans as one statement should take, and one at least."""
         number = 1
         while number < len(spans) and _length(spans[: number + 1]) <= self._length:
@@ -139,10 +146,10 @@ class LateRows:
 
     def _learn(self, seconds: float) -> None:
         if seconds > _STATEMENT_SECONDS:
-            self._length = max(QUARTER, self._length // 2)
+            self._length = max(QUARTER_HOUR, self._length // 2)
         elif seconds < _STATEMENT_SECONDS / 4:
             self._length = min(self._longest, self._length * 2)
 
 
-def _length(spans: Sequence[Span]) -> int:
+def _length(spans: Sequence[TimeRange]) -> int:
     return sum(span.hi - span.lo for span in spans)

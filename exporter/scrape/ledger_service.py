@@ -16,13 +16,13 @@ from exporter.database.errors import IdentityMismatch, ReplicaBehind
 from exporter.database.replication import NOT_ASKED, PRIMARY, Replication
 from exporter.database.session import Identity
 from exporter.ledger import reclassify
-from exporter.ledger.admission import taken_places
+from exporter.ledger.admission import count_admitted
 from exporter.ledger.advance import advance, begin, quarters_within, set_back
-from exporter.ledger.agenda import hold_back, is_closed_ahead, steps_back
-from exporter.ledger.model import RUNNING, STARTING, Changes, Read, Rules, Skip, State
-from exporter.ledger.reclassify import Reads, Settings, Stretch
+from exporter.ledger.exposed import restart_zero_hold
+from exporter.ledger.model import Changes, LedgerSettings, Phase, SkippedValue, SpanRead, State
+from exporter.ledger.reclassify import Reads, SettingsChange, Stretch
+from exporter.ledger.schedule import hold_back, is_closed_ahead, steps_back
 from exporter.ledger.shadow import Reclassification, begin_shadow
-from exporter.ledger.view import rebirths
 from exporter.scrape.clock import DatabaseClock, HostClock, Moment
 from exporter.state.journal import Journal
 from exporter.state.migrations import NEXT_NAME
@@ -40,26 +40,26 @@ STALE_SUMS = "stale_sums"
 """Set where the sums of days and users must be made anew, as if the settings had changed."""
 
 FEW_LEFT = 0.8
-"""Share of the places for series from which on it is said that they run out."""
+"""Share of `max_series` from which on it is logged that series run out."""
 
 FEW_SERIES = 20
-"""Fewer places than these are given away as they are asked for: whoever sets so few knows all names."""
+"""With a smaller `max_series` every pair is admitted as it comes: whoever sets so few knows all names."""
 
 
-def rules_for(config: Config, classification: Classification) -> Rules:
-    """The ledger's view of the configuration, under a classification that may be an older one."""
-    return Rules(
+def settings_for(config: Config, classification: Classification) -> LedgerSettings:
+    """What the ledger takes from the configuration, under a classification that may be an older one."""
+    return LedgerSettings(
         window=math.ceil(config.open_window_seconds),
         horizon=int(config.horizon),
         max_series=classification.max_series,
         zero_hold=math.ceil(config.zero_hold),
         zone=ZoneInfo(classification.budget_time_zone),
-        # the other half is for what comes again: some burst of names must not take all places for ever
+        # the other half is for what comes again: a burst of names must not take all series for ever
         ample=-(-classification.max_series // 2) if classification.max_series >= FEW_SERIES else None,
     )
 
 
-class Books:
+class LedgerService:
     """State and store; every method may be called from any thread.
 
     One lock is for who changes the state, and is held while a commit is waited for, a moment at most. Another one
@@ -90,21 +90,21 @@ class Books:
         self.wanted = config.classification().model_copy(update={"users": self.pseudonyms.scheme})
         # a state that does not say by which names it keeps users keeps ids
         kept = self.wanted.model_copy(update={"users": ""}) if stored is None else restored(stored)
-        self.rules = rules_for(config, kept or self.wanted)
+        self.settings = settings_for(config, kept or self.wanted)
         kept = self.wanted if self.durable is None else self._rename_users(store, self.durable, kept)
         self.knows_old = kept is not None
         self.classification = kept or self.wanted
         if self.durable is not None and _nothing_read(self.durable):
             # settings that were fixed before the first read succeeded have nothing to be carried over from
             self.classification, self.knows_old = self.wanted, True
-            self._commit(Changes(), {CLASSIFICATION: self.wanted.model_dump(mode="json")}, self.wanted_rules)
+            self._commit(Changes(), {CLASSIFICATION: self.wanted.model_dump(mode="json")}, self.wanted_settings)
         self._switching_until = 0.0
         self._going = self._restore_going(going)
         self._clock = DatabaseClock(host or HostClock(), config.horizon)
         self._moment: Moment | None = None
         self.replication = NOT_ASKED
         self._closed_ahead = False
-        if self.durable is not None and (reborn := rebirths(self.durable, self.rules)):
+        if self.durable is not None and (reborn := restart_zero_hold(self.durable, self.settings)):
             self._commit(Changes(admitted=dict(reborn)))
         if self.present is not None:
             self._warn_of_few_places()
@@ -129,7 +129,7 @@ class Books:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """Hold the states, and the rules that go with them, still while they are looked at; for moments only."""
+        """Hold the states, and the settings that go with them, still while they are looked at; for moments only."""
         with self._showing:
             yield
 
@@ -153,7 +153,7 @@ class Books:
     def serves_old(self) -> bool:
         """Whether figures by the old settings are right until the wanted ones are in force."""
         state = self.present
-        running = state is not None and state.progress.phase == RUNNING
+        running = state is not None and state.progress.phase == Phase.RUNNING
         whole = not self._stale_sums and self.classification.users == self.wanted.users
         return running and self.knows_old and whole
 
@@ -170,9 +170,9 @@ class Books:
             )
 
     @property
-    def wanted_rules(self) -> Rules:
-        """The rules that will be in force when rows are classified as wanted."""
-        return rules_for(self._config, self.wanted)
+    def wanted_settings(self) -> LedgerSettings:
+        """The settings that will be in force when rows are classified as wanted."""
+        return settings_for(self._config, self.wanted)
 
     def believe(self, clock: float, replication: Replication = PRIMARY) -> Moment:
         """What time it is by a reading of the database's clock that was just taken.
@@ -184,7 +184,7 @@ class Books:
         moment = self._clock.judge(clock, *known)
         complete = complete_until(replication)
         if complete is not None:
-            now = hold_back(moment.now, known[0], complete, self.rules)
+            now = hold_back(moment.now, known[0], complete, self.settings)
             moment = replace(moment, now=now, safe_now=min(moment.safe_now, complete))
         self._moment, self.replication = moment, replication
         return moment
@@ -209,7 +209,7 @@ class Books:
         """What is wrong with a state that was closed by a clock that was ahead; None where it was not."""
         if not self._closed_ahead or self.present is None:
             return None
-        closed = _utc(self.present.progress.folded)
+        closed = _utc(self.present.progress.compacted)
         return f"the state was closed by a clock that was ahead: rows dated before {closed} are not counted"
 
     @property
@@ -226,14 +226,14 @@ class Books:
         with self._changing:
             self._wait_for_replica()
             if self.present is None:
-                progress = begin(clock, self.rules, self._backfill_since, self.safe_now)
+                progress = begin(clock, self.settings, self._backfill_since, self.safe_now)
                 self.present = State(progress)
                 self._identity = identity
                 classification = self.wanted.model_dump(mode="json")
                 self._commit(Changes(progress=progress), {IDENTITY: asdict(identity), CLASSIFICATION: classification})
             elif self._identity is not None:
                 check_identity(self._identity, identity)
-            self._closed_ahead = is_closed_ahead(self._state().progress, clock, self.rules)
+            self._closed_ahead = is_closed_ahead(self._state().progress, clock, self.settings)
             if steps_back(self._state().progress, clock):
                 log.warning("the database's clock was set back to %s: following it", _utc(clock))
                 self._commit(set_back(self._state(), clock))
@@ -241,11 +241,11 @@ class Books:
 
     def _wait_for_replica(self) -> None:
         problem, replication = self.replica_problem, self.replication
-        starting = self.present is None or self.present.progress.phase == STARTING
+        starting = self.present is None or self.present.progress.phase == Phase.STARTING
         if problem is not None and (starting or replication.complete is None or math.isinf(replication.complete)):
             raise ReplicaBehind(*problem)
 
-    def record(self, read: Read, by: Classification | None = None) -> None:
+    def record(self, read: SpanRead, by: Classification | None = None) -> None:
         """Take a read of the log into the ledger.
 
         `by` is the classification that a scrape has read by. While that is being replaced, or where it has been, the
@@ -255,16 +255,16 @@ class Books:
             if by is not None and (by is not self.classification or time.monotonic() < self._switching_until):
                 return
             state, read = self._state(), self._prepared(read)
-            self._commit(advance(state, read, self.rules, self._quarter_users(read)))
+            self._commit(advance(state, read, self.settings, self._quarter_users(read)))
 
-    def _prepared(self, read: Read) -> Read:
+    def _prepared(self, read: SpanRead) -> SpanRead:
         """The read with users by their names, and with the times that the clocks allow."""
         read = self.pseudonyms.read(read)
         if self._moment is None:
             return read
         return replace(read, safe_now=self._moment.safe_now, skew=self._moment.skew)
 
-    def _quarter_users(self, read: Read) -> dict[int, Mapping[str, int]]:
+    def _quarter_users(self, read: SpanRead) -> dict[int, Mapping[str, int]]:
         return self._slice_users(quarters_within(self._state(), read.span))
 
     # -- changed settings
@@ -284,10 +284,10 @@ class Books:
     def begin_anew(self, clock: int) -> None:
         """Begin the first reading again, by the wanted settings: nothing was shown yet."""
         with self._changing:
-            changes = reclassify.begin_anew(self._state(), clock, self.wanted_rules, self._safe(clock))
+            changes = reclassify.begin_anew(self._state(), clock, self.wanted_settings, self._safe(clock))
             self._adopt(changes, None)
 
-    def plan(self, *, moved: bool) -> Reclassification | None:
+    def resume_reclassification(self, *, moved: bool) -> Reclassification | None:
         """How far it has come, begun if it was not; None while the disk has not taken what came before.
 
         What other circumstances have begun is dropped: `moved` says that the wanted settings date rows otherwise.
@@ -299,7 +299,9 @@ class Books:
             if going is None or (going.by_old, going.moved) != (self.knows_old, moved):
                 state = self._state()
                 safe = self._safe(state.progress.now)
-                going = reclassify.plan(state, self.wanted_rules, safe, by_old=self.knows_old, moved=moved)
+                going = reclassify.start_reclassification(
+                    state, self.wanted_settings, safe, by_old=self.knows_old, moved=moved
+                )
                 progress = replace(state.progress, converted=0)
                 self._keep(Changes(progress=progress), ShadowWork(begin_shadow(state), reset=True), going)
             return going if self._journal.durable else None
@@ -315,7 +317,7 @@ class Books:
                 going,
                 stretch,
                 both,
-                Settings(self.rules, self.wanted_rules),
+                SettingsChange(self.settings, self.wanted_settings),
                 {} if both.old is None else self._quarter_users(both.old),
                 StoredShadow(self._journal),
             )
@@ -333,7 +335,7 @@ class Books:
                 self._state(),
                 going,
                 both,
-                Settings(self.rules, self.wanted_rules),
+                SettingsChange(self.settings, self.wanted_settings),
                 {} if both is None or both.old is None else self._quarter_users(both.old),
                 StoredShadow(self._journal),
                 self._safe(self._state().progress.now),
@@ -343,7 +345,7 @@ class Books:
                 self._keep(step.changes, ShadowWork(step.shadow), step.going)
                 return
             progress = step.changes.progress or self._state().progress
-            self._adopt(step.changes, ShadowWork(step.shadow, taken_over_since=progress.folded))
+            self._adopt(step.changes, ShadowWork(step.shadow, taken_over_since=progress.compacted))
             log.info("the new settings are in force; no counter has moved")
 
     def _both_prepared(self, reads: Reads) -> Reads:
@@ -364,7 +366,7 @@ class Books:
     def _adopt(self, changes: Changes, work: ShadowWork | None) -> None:
         """Commit the switch to the wanted settings."""
         meta = {CLASSIFICATION: self.wanted.model_dump(mode="json"), NEXT_NAME: None, STALE_SUMS: None}
-        self._commit(changes, meta, self.wanted_rules, work)
+        self._commit(changes, meta, self.wanted_settings, work)
         self.classification, self.knows_old, self._going, self._stale_sums = self.wanted, True, None, False
 
     def _restore_going(self, kept: dict[str, Any] | None) -> Reclassification | None:
@@ -384,7 +386,7 @@ class Books:
     def _safe(self, clock: int) -> int:
         return clock if self._moment is None else min(self._moment.safe_now, clock)
 
-    def note_skips(self, counts: Mapping[Skip, int]) -> None:
+    def note_skips(self, counts: Mapping[SkippedValue, int]) -> None:
         """Count unusable values that a probe finds standing in the tables: the counter is the most ever found."""
         with self._changing:
             known = self._state().skipped
@@ -432,16 +434,16 @@ class Books:
         self,
         changes: Changes,
         meta: Mapping[str, object] | None = None,
-        rules: Rules | None = None,
+        settings: LedgerSettings | None = None,
         shadow: ShadowWork | None = None,
     ) -> None:
         """Hand the changes to the disk, and show them once they are durable; gauges need not wait for that.
 
-        `rules` are those by which the state is to be looked at from then on.
+        `settings` are those by which the state is to be looked at from then on.
         """
         landed = self._journal.commit(changes, meta, shadow)
         with self._showing:
-            self.rules = rules or self.rules
+            self.settings = settings or self.settings
             if not self._journal.durable:
                 if self.present is self.durable:
                     self.present = self._state().ahead(Changes())
@@ -451,8 +453,8 @@ class Books:
                 self._warn_of_few_places()
 
     def _warn_of_few_places(self) -> None:
-        """Say once that the places for series run out."""
-        taken, most = taken_places(self._state()), self.rules.max_series
+        """Log once that series run out."""
+        taken, most = count_admitted(self._state()), self.settings.max_series
         if not self._few_places and taken >= FEW_LEFT * most:
             self._few_places = True
             log.warning(
@@ -476,7 +478,7 @@ class Books:
 
 
 def complete_until(replication: Replication) -> int | None:
-    """Up to when a standby is known to be complete, as `Read.complete` has it."""
+    """Up to when a standby is known to be complete, as `SpanRead.complete` has it."""
     complete = replication.complete
     return None if complete is None or math.isinf(complete) else int(complete)
 
@@ -486,7 +488,7 @@ def _utc(second: int) -> str:
 
 
 def _nothing_read(state: State) -> bool:
-    return state.progress.phase == STARTING and state.progress.position == state.progress.began
+    return state.progress.phase == Phase.STARTING and state.progress.position == state.progress.began
 
 
 def restored(stored: object) -> Classification | None:

@@ -11,14 +11,14 @@ import psycopg
 
 from exporter.database.errors import DatabaseError, DatabaseUnavailable, QueryTimeout, TableLocked
 from exporter.database.session import Database, Session
-from exporter.state_change_log import Announcer
+from exporter.state_change_log import StateChangeLog
 
 QUICK, PATIENT = 0.25, 5.0
 """Seconds that a statement may take: in the first try, so that a table that hangs does not delay the others, and in the
 second, when the others have been read."""
 
 SUBJECT = "optional tables"
-"""The announcer's subject for messages about all of them."""
+"""The subject in the log for messages about all of them."""
 
 _STRETCH = 1.5  # intervals for which figures are shown while newer ones are being read
 _SLACK = 1.0  # seconds by which a read may come early, so that a scrape a minute reads every time
@@ -68,12 +68,12 @@ class OptionalTables:
         database: Database,
         sources: Mapping[str, Source],
         interval: float,
-        announcer: Announcer,
+        change_log: StateChangeLog,
     ) -> None:
         self._database = database
         self._sources = sources
         self._interval = interval
-        self._announcer = announcer
+        self._change_log = change_log
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "tables")
         self._changed = threading.Condition()
         self._readings: dict[str, Reading] = {}
@@ -172,18 +172,18 @@ class OptionalTables:
             return True
         except TableLocked as error:
             retry = True
-            self._announcer.failed(name, str(error))
+            self._change_log.failed(name, str(error))
         except QueryTimeout:
             if seconds < PATIENT:
                 return False
-            self._announcer.failed(name, f"not read within {PATIENT:g} s, its metrics are left out — {_TOO_SLOW}")
+            self._change_log.failed(name, f"not read within {PATIENT:g} s, its metrics are left out — {_TOO_SLOW}")
         except DatabaseError as error:
-            self._announcer.failed(name, str(error))
+            self._change_log.failed(name, str(error))
         except Exception as error:
-            self._announcer.broke(name, error)
+            self._change_log.broke(name, error)
         else:
-            self._announcer.works(SUBJECT)
-            self._announcer.works(name)
+            self._change_log.works(SUBJECT)
+            self._change_log.works(name)
             self._ended(name, Reading(True, time.monotonic() - begun, value, begun, number))
             return True
         self._ended(name, Reading(False, time.monotonic() - begun, None, begun, number, retry))
@@ -206,8 +206,8 @@ class OptionalTables:
 
     def _unavailable(self, number: int, reason: str) -> None:
         """End the round for all tables that were not read yet. Log it, unless the log's reader does."""
-        if not self._stopping and "database" not in self._announcer.wrong():
-            self._announcer.failed(SUBJECT, reason)
+        if not self._stopping and "database" not in self._change_log.wrong():
+            self._change_log.failed(SUBJECT, reason)
         with self._changed:
             for name in self._pending:
                 self._readings[name] = Reading(False, 0.0, number=number, retry=True)

@@ -14,13 +14,13 @@ from exporter.database.errors import DatabaseError, MissingGrant, NotVisible, Sc
 from exporter.database.log_query import LogTable, Moved
 from exporter.database.reader import SpanRows, read_rows, read_span
 from exporter.database.session import Database, Session
-from exporter.ledger import agenda
-from exporter.ledger.calendar import MINUTE, QUARTER, day_start, first_user_day
-from exporter.ledger.model import Read, Rules, Span, State
+from exporter.ledger import schedule
+from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, day_start, first_user_day
+from exporter.ledger.model import LedgerSettings, SpanRead, State, TimeRange
 from exporter.ledger.reclassify import AHEAD, Reads, Stretch, last_span, next_stretch
 from exporter.ledger.shadow import Reclassification
-from exporter.scrape.ledger_service import Books, complete_until
-from exporter.scrape.pace import Pace
+from exporter.scrape.adaptive_chunk import AdaptiveChunk
+from exporter.scrape.ledger_service import LedgerService, complete_until
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Sources:
 
 
 @contextlib.contextmanager
-def give_up_old(session: Session, books: Books, info: ConnInfo, now: int) -> Iterator[None]:
+def give_up_old(session: Session, ledger: LedgerService, info: ConnInfo, now: int) -> Iterator[None]:
     """A part that reads by the settings in force while others are wanted: if they are what fails, they are given up.
 
     They are not where the wanted ones cannot be read by either, nor where the database has no time or is gone.
@@ -56,14 +56,14 @@ def give_up_old(session: Session, books: Books, info: ConnInfo, now: int) -> Ite
     except UNREADABLE as error:
         failure = error
     if failure is not None:
-        prove_new(session, books, now)
-        books.forget_old(failure.message)
+        prove_new(session, ledger, now)
+        ledger.forget_old(failure.message)
 
 
-def prove_new(session: Session, books: Books, now: int) -> LogTable:
+def prove_new(session: Session, ledger: LedgerService, now: int) -> LogTable:
     """See that the log can be read by the wanted settings. Raises `DatabaseError` or the driver's error."""
-    table = session.log(books.wanted)
-    read_span(session, table, books.wanted, Span(now, now + 1))
+    table = session.log(ledger.wanted)
+    read_span(session, table, ledger.wanted, TimeRange(now, now + 1))
     return table
 
 
@@ -71,31 +71,35 @@ class Reclassifier:
     """Chooses the next stretch and reads it. For one thread."""
 
     def __init__(
-        self, books: Books, pace: Pace, database: Database, primaries: Callable[[], Mapping[str, str]]
+        self,
+        ledger: LedgerService,
+        chunk: AdaptiveChunk,
+        database: Database,
+        primaries: Callable[[], Mapping[str, str]],
     ) -> None:
-        self._books = books
+        self._ledger = ledger
         self._database = database
-        self._pace = pace
+        self._chunk = chunk
         self._primaries = primaries
         self._said = -1
 
     def read(self, session: Session, sources: Sources, state: State, now: int) -> Records | None:
         """Read the next stretch; None while nothing can be done, since the disk is to catch up first."""
-        books, moved = self._books, self._is_moved(sources)
-        going = books.plan(moved=moved)
+        ledger, moved = self._ledger, self._is_moved(sources)
+        going = ledger.resume_reclassification(moved=moved)
         if going is None:
             return None
         self._say_progress()
-        with books.reading():
-            stretch = next_stretch(state, going, self._pace.length)
+        with ledger.reading():
+            stretch = next_stretch(state, going, self._chunk.length)
         if stretch is not None:
             reads = self._read_both(session, sources, state, going, stretch, now)
-            return () if reads is None else (lambda: books.convert(going, stretch, reads),)
+            return () if reads is None else (lambda: ledger.convert(going, stretch, reads),)
         if sources.old is None:
-            return (lambda: books.conclude(going, None),)
+            return (lambda: ledger.conclude(going, None),)
         last = Stretch(last_span(state, going, now))
         both = self._read_both(session, sources, state, going, last, now, last=True)
-        return () if both is None else (lambda: books.conclude(going, both),)
+        return () if both is None else (lambda: ledger.conclude(going, both),)
 
     def _is_moved(self, sources: Sources) -> bool:
         """Whether the wanted settings give the rows of the same table other times."""
@@ -104,7 +108,7 @@ class Reclassifier:
             return False
         if old.columns["time"] != new.columns["time"]:
             return True
-        zones = self._books.classification.log_time_zone, self._books.wanted.log_time_zone
+        zones = self._ledger.classification.log_time_zone, self._ledger.wanted.log_time_zone
         return not new.has_zone and zones[0] != zones[1]
 
     def _read_both(
@@ -119,37 +123,37 @@ class Reclassifier:
         last: bool = False,
     ) -> Reads | None:
         """One stretch by both settings; None where it holds too much to be read at once."""
-        books, begun = self._books, time.monotonic()
+        ledger, begun = self._ledger, time.monotonic()
         old = None
         if sources.old is not None and not stretch.history:
-            width = MINUTE if last else agenda.read_width(state.progress, stretch.span, now, books.rules)
+            width = MINUTE if last else schedule.read_width(state.progress, stretch.span, now, ledger.settings)
             old = self._read_old(session, stretch.span, now, width)
             if old is None:
                 return None
         # what was proven of the rows that are visible holds for the table that was looked at last
-        new_table = session.log(books.wanted)
+        new_table = session.log(ledger.wanted)
         moved = self._moved(sources, state, going, stretch, now)
-        width = QUARTER if stretch.span.hi <= state.progress.merged else MINUTE
-        more = self._read(session, new_table, books.wanted, books.wanted_rules, stretch.span, now, width, moved)
+        width = QUARTER_HOUR if stretch.span.hi <= state.progress.merged else MINUTE
+        more = self._read(session, new_table, ledger.wanted, ledger.wanted_settings, stretch.span, now, width, moved)
         if more is None:
             return None
-        self._pace.took(time.monotonic() - begun, more.rows, stretch.span.hi - stretch.span.lo)
+        self._chunk.took(time.monotonic() - begun, more.rows, stretch.span.hi - stretch.span.lo)
         routes = self._primaries()
-        new = Read(
-            stretch.span, now, more.minutes, routes, session.sequence, complete=complete_until(session.replication)
+        new = SpanRead(
+            stretch.span, now, more.buckets, routes, session.sequence, complete=complete_until(session.replication)
         )
         return Reads(old and replace(old, routes=routes), new)
 
-    def _read_old(self, session: Session, span: Span, now: int, width: int) -> Read | None:
-        books = self._books
-        with give_up_old(session, books, self._database.info, now):
-            table = session.log(books.classification)
-            found = self._read(session, table, books.classification, books.rules, span, now, width)
+    def _read_old(self, session: Session, span: TimeRange, now: int, width: int) -> SpanRead | None:
+        ledger = self._ledger
+        with give_up_old(session, ledger, self._database.info, now):
+            table = session.log(ledger.classification)
+            found = self._read(session, table, ledger.classification, ledger.settings, span, now, width)
             complete = complete_until(session.replication)
             return (
                 None
                 if found is None
-                else Read(span, now, found.minutes, {}, session.sequence, width, complete=complete)
+                else SpanRead(span, now, found.buckets, {}, session.sequence, width, complete=complete)
             )
         return None
 
@@ -160,8 +164,8 @@ class Reclassifier:
             return None
         return Moved(
             sources.old,
-            self._books.classification,
-            Span(going.lo, now + AHEAD),
+            self._ledger.classification,
+            TimeRange(going.lo, now + AHEAD),
             state.progress.merged,
             going.start if stretch.history else None,
         )
@@ -171,36 +175,36 @@ class Reclassifier:
         session: Session,
         table: LogTable,
         classification: Classification,
-        rules: Rules,
-        span: Span,
+        settings: LedgerSettings,
+        span: TimeRange,
         now: int,
         width: int,
         moved: Moved | None = None,
     ) -> SpanRows | None:
         """Read a span by one of both; None, and less at once the next time, where it has too many rows."""
-        pace = self._pace
+        chunk = self._chunk
         found = read_rows(
             session,
             table,
             classification,
             span,
             width=width,
-            piece=pace.split,
-            most=pace.most_rows,
+            piece=chunk.split,
+            most=chunk.most_rows,
             # rows that are dated otherwise may be of any day
-            users_since=0 if moved else day_start(first_user_day(now, rules.zone), rules.zone),
+            users_since=0 if moved else day_start(first_user_day(now, settings.zone), settings.zone),
             moved=moved,
         )
         if found is None:
-            pace.too_many()
+            chunk.too_many()
         return found
 
     def _say_progress(self) -> None:
-        percent = int(100 * self._books.reclassified_ratio)
+        percent = int(100 * self._ledger.reclassified_ratio)
         if self._said < 0:
             why = (
                 "its sums must be made anew"
-                if self._books.sums_are_stale
+                if self._ledger.sums_are_stale
                 else "the settings that classify rows changed"
             )
             log.info("reading the log again: %s", why)

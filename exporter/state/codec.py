@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from exporter.ledger.aggregate import ERROR_CLASSES, LATENCY_EDGES, WIDTH, Aggregate, Field
-from exporter.ledger.model import Cell, Progress, Series, Skip, Slice, Tally, Waiting
+from exporter.ledger.model import Cell, Phase, Progress, Series, SkippedValue, Slice, Tally, Waiting
 
 LAYOUT: dict[str, list[Any]] = {
     "figures": [field.name.lower() for field in Field],
@@ -31,6 +31,9 @@ FIRST_LAYOUT: dict[str, list[Any]] = {
 }
 """That of the files which do not name it."""
 
+_STORED_NAMES = {"compacted": "folded", "rows_overflowed": "rows_folded"}
+"""What files call the fields of a progress that have another name here."""
+
 Sparse = list[int]
 """Position and value of each figure that is not 0, in one flat list."""
 
@@ -51,12 +54,12 @@ def layout_problem(found: Any) -> str | None:
 
 
 def carry_over(kept: Any) -> Callable[[Sparse], Sparse]:
-    """What moves the figures of an aggregate from where a layout without `layout_problem` has them to their place."""
-    places = {name: place for place, name in enumerate(_positions(LAYOUT))}
-    moves = [places[name] for name in _positions(kept)]
+    """What moves the figures of an aggregate from where another layout has them; see `layout_problem` first."""
+    positions = {name: position for position, name in enumerate(_positions(LAYOUT))}
+    moves = [positions[name] for name in _positions(kept)]
 
     def moved(sparse: Sparse) -> Sparse:
-        values = {moves[place]: value for place, value in zip(sparse[::2], sparse[1::2], strict=True)}
+        values = {moves[position]: value for position, value in zip(sparse[::2], sparse[1::2], strict=True)}
         return [number for pair in sorted(values.items()) for number in pair]
 
     return moved
@@ -98,10 +101,10 @@ def encode_slice(item: Slice) -> str:
             "held": item.held,
             "stage": item.stage,
             "cells": [
-                [*series, encode_aggregate(cell.current), encode_aggregate(cell.mark)]
+                [*series, encode_aggregate(cell.current), encode_aggregate(cell.high_water)]
                 for series, cell in item.cells.items()
             ],
-            "skipped": [[*skip, tally.current, tally.mark] for skip, tally in item.skipped.items()],
+            "skipped": [[*skip, tally.current, tally.high_water] for skip, tally in item.skipped.items()],
             "waiting": [[status, *waiting] for status, waiting in item.waiting.items()],
         }
     )
@@ -114,10 +117,13 @@ def decode_slice(start: int, text: str, users: dict[str, int]) -> Slice:
         start,
         data["width"],
         {
-            Series(operation, model): Cell(decode_aggregate(current), decode_aggregate(mark))
-            for operation, model, current, mark in data["cells"]
+            Series(operation, model): Cell(decode_aggregate(current), decode_aggregate(high_water))
+            for operation, model, current, high_water in data["cells"]
         },
-        {Skip(field, reason): Tally(current, mark) for field, reason, current, mark in data["skipped"]},
+        {
+            SkippedValue(field, reason): Tally(current, high_water)
+            for field, reason, current, high_water in data["skipped"]
+        },
         {status: Waiting(rows, oldest) for status, rows, oldest in data["waiting"]},
         users,
         data["held"],
@@ -126,13 +132,15 @@ def decode_slice(start: int, text: str, users: dict[str, int]) -> Slice:
 
 
 def encode_progress(progress: Progress) -> str:
-    """The progress by the names of its fields."""
-    return dumps(asdict(progress))
+    """The progress by the names that its fields have in files."""
+    return dumps({_STORED_NAMES.get(name, name): value for name, value in asdict(progress).items()})
 
 
 def decode_progress(text: str) -> Progress:
     """The inverse of `encode_progress`."""
-    return Progress(**json.loads(text))
+    stored = json.loads(text)
+    renamed = {name: stored.pop(old) for name, old in _STORED_NAMES.items() if old in stored}
+    return Progress(**{**stored, **renamed, "phase": Phase(stored["phase"])})
 
 
 def dumps(value: Any) -> str:

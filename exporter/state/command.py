@@ -13,13 +13,13 @@ from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import SchemaProblem
 from exporter.database.reader import read_span
 from exporter.database.session import Database, Identity
-from exporter.ledger.admission import taken_places
+from exporter.ledger.admission import count_admitted
 from exporter.ledger.aggregate import USD, ZERO, Field
-from exporter.ledger.calendar import QUARTER, floor_to
+from exporter.ledger.calendar import QUARTER_HOUR, floor_to
 from exporter.ledger.forget import forget
-from exporter.ledger.model import OTHER, Changes, Read, Span, State
+from exporter.ledger.model import OTHER, Changes, SpanRead, State, TimeRange
 from exporter.ledger.rewind import begin_again, rewind
-from exporter.scrape.ledger_service import CLASSIFICATION, IDENTITY, STALE_SUMS, check_identity, restored, rules_for
+from exporter.scrape.ledger_service import CLASSIFICATION, IDENTITY, STALE_SUMS, check_identity, restored, settings_for
 from exporter.state.migrations import NEXT_NAME
 from exporter.state.shadow import ShadowWork
 from exporter.state.store import StateError, Store
@@ -73,7 +73,7 @@ def forget_series(config: Config, operation: str, model: str | None, out: TextIO
             total = state.totals.get(series, ZERO)
             counted = f"{total[Field.CALLS]} calls, ${total[Field.COST] / USD:.6f}"
             print(f"ended  {series.operation}  {series.model}  ({counted})", file=out)
-        print(f"series {taken_places(state) - len(chosen)} of {config.max_series}", file=out)
+        print(f"series {count_admitted(state) - len(chosen)} of {config.max_series}", file=out)
     return 0
 
 
@@ -100,23 +100,24 @@ def rewind_state(config: Config, environ: Mapping[str, str], to: str | None, out
                 classification = config.classification()
                 log = session.log(classification)
             check_identity(Identity(**known), session.identity(log))
-            clock, rules = int(session.clock), rules_for(config, classification)
+            clock, settings = int(session.clock), settings_for(config, classification)
             span = _rewound(state, to, clock, ZoneInfo(config.budget_time_zone))
-            found = {} if span is None else read_span(session, log, classification, span, width=QUARTER)
+            found = {} if span is None else read_span(session, log, classification, span, width=QUARTER_HOUR)
         if span is None:
-            changes = begin_again(state, clock, rules)
+            changes = begin_again(state, clock, settings)
         else:
-            read = Read(span, state.progress.now, found, width=QUARTER)
-            changes = rewind(state, pseudonyms_for(config, store).read(read), rules)
+            read = SpanRead(span, state.progress.now, found, width=QUARTER_HOUR)
+            changes = rewind(state, pseudonyms_for(config, store).read(read), settings)
         _commit_anew(store, state, changes, {STALE_SUMS: True})
         progress = changes.progress or state.progress
         print(
-            f"was closed before  {_time(state.progress.folded)}\nis closed before   {_time(progress.folded)}", file=out
+            f"was closed before  {_time(state.progress.compacted)}\nis closed before   {_time(progress.compacted)}",
+            file=out,
         )
     return 0
 
 
-def _rewound(state: State, to: str | None, clock: int, zone: ZoneInfo) -> Span | None:
+def _rewound(state: State, to: str | None, clock: int, zone: ZoneInfo) -> TimeRange | None:
     """The span whose rows have been counted, starting with the quarter-hour in which counting is to resume.
 
     None where the first reading itself went by a clock that was ahead: it begins again.
@@ -132,18 +133,18 @@ def _rewound(state: State, to: str | None, clock: int, zone: ZoneInfo) -> Span |
             if to is None
             else f"--to {to!r} is ahead of the database's clock ({_time(clock)})"
         )
-    lo = floor_to(int(moment), QUARTER)
+    lo = floor_to(int(moment), QUARTER_HOUR)
     if lo < state.progress.began:
         raise StateError(
             "no row has been read yet: use --to to say when the clock was last right"
             if to is None
             else f"--to {to!r} is before the first reading of the log, {_time(state.progress.began)}"
         )
-    if lo >= state.progress.folded:
-        closed = _time(state.progress.folded)
+    if lo >= state.progress.compacted:
+        closed = _time(state.progress.compacted)
         raise StateError(f"nothing after {_time(int(moment))} is closed (only what is before {closed}): nothing to do")
     counted = newest if newest <= clock else moment
-    return Span(lo, int(max(counted, moment)) + 1)
+    return TimeRange(lo, int(max(counted, moment)) + 1)
 
 
 def _moment(text: str, zone: ZoneInfo) -> float:
@@ -188,8 +189,8 @@ def _rows(state: State, identity: Identity, most: int) -> list[tuple[str, str]]:
         ("kept for", _named(identity)),
         ("phase", progress.phase),
         ("read up to", _time(progress.position)),
-        ("re-read from", _time(progress.folded)),
-        ("series", f"{taken_places(state)} of {most}"),
+        ("re-read from", _time(progress.compacted)),
+        ("series", f"{count_admitted(state)} of {most}"),
         ("calls counted", str(calls)),
         ("cost counted", f"${cost / USD:.6f}"),
         ("taken back", f"${sum(state.corrections.values()) / USD:.6f}"),

@@ -72,7 +72,8 @@ def _carry_over(db: sqlite3.Connection, moved: Callable[[Sparse], Sparse]) -> No
     for start, body in db.execute("SELECT start, body FROM slices").fetchall():
         item = json.loads(body)
         item["cells"] = [
-            [operation, model, moved(current), moved(mark)] for operation, model, current, mark in item["cells"]
+            [operation, model, moved(current), moved(high_water)]
+            for operation, model, current, high_water in item["cells"]
         ]
         db.execute("UPDATE slices SET body = ? WHERE start = ?", (dumps(item), start))
     for key, value in db.execute("SELECT key, value FROM parts WHERE part = 'totals'").fetchall():

@@ -8,10 +8,11 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, TypeVar
 
-from exporter.ledger.model import STARTING, Admission, Candidate, Changes, Progress, Series, Skip, State
+from exporter.ledger.model import Admission, Candidate, Changes, Phase, Progress, Series, SkippedValue, State
 from exporter.pseudonyms import Pseudonyms
 from exporter.state.codec import (
     decode_aggregate,
@@ -58,14 +59,10 @@ def _same(value: Any) -> Any:
 _PARTS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], Any]]] = {
     "totals": (_series, decode_aggregate, encode_aggregate),
     "corrections": (_series, _same, _same),
-    "skipped": (lambda key: Skip(*key), _same, _same),
+    "skipped": (lambda key: SkippedValue(*key), _same, _same),
     "days": (lambda key: (key[0], _series(key[1])), _same, _same),
     "user_days": (tuple, _same, _same),
-    "admitted": (
-        _series,
-        lambda value: Admission(*value),
-        lambda admission: [admission.order, admission.born, admission.shown, admission.since],
-    ),
+    "admitted": (_series, lambda value: Admission(*value), astuple),
     "seen_operations": (_same, _same, _same),
     "seen_models": (_same, _same, _same),
     "succeeded_models": (_same, _same, _same),
@@ -75,7 +72,7 @@ _PARTS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[An
 
 
 _USER_PARTS = ("user_days", "shown_users")
-_NOWHERE = Progress(STARTING, 0, 0, 0, 0, 0, 0, 0)
+_NOWHERE = Progress(phase=Phase.STARTING, now=0, compacted=0, merged=0, closed=0, position=0, count_from=0, began=0)
 
 
 class StateError(Exception):

@@ -4,14 +4,14 @@ from decimal import Decimal
 
 from psycopg import sql
 
-from exporter.config import MOST, Config
+from exporter.config import UPPER_BOUNDS, Config
 from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import DatabaseError, scrub
 from exporter.database.log_query import bounds, instant
 from exporter.database.names import identifier
 from exporter.database.session import Database
 from exporter.findings import Finding, fail, ok
-from exporter.ledger.model import Span
+from exporter.ledger.model import TimeRange
 
 NAME = "database"
 _SECONDS = 60.0
@@ -47,7 +47,7 @@ def spent_since(config: Config, info: ConnInfo, start: int) -> Decimal:
     try:
         with database.session(_SECONDS) as session:
             log = session.log(rules)
-            span = Span(start, int(session.clock) + 1)
+            span = TimeRange(start, int(session.clock) + 1)
             lower, upper = bounds(log, rules, span)
             statement = _SPENT.format(
                 cost=log.number("cost"),
@@ -55,7 +55,7 @@ def spent_since(config: Config, info: ConnInfo, start: int) -> Decimal:
                 instant=instant(log, rules),
                 table=identifier(*log.relation.name.parts),
             )
-            words = {"from": lower, "until": upper, "lo": span.lo, "hi": session.clock, "most": MOST["cost"]}
+            words = {"from": lower, "until": upper, "lo": span.lo, "hi": session.clock, "most": UPPER_BOUNDS["cost"]}
             ((usd,),) = session.run(statement, words)
             return Decimal(usd)
     finally:

@@ -68,11 +68,11 @@ class Running:
 
     def wait_in_force(self, seconds: float = PATIENCE) -> Scraped:
         """Scrape until changed settings are in force. Once the log is read it is read in every scrape."""
-        books, seen = self.exporter.books, self.wait_up(seconds)
+        ledger, seen = self.exporter.ledger, self.wait_up(seconds)
 
         def in_force() -> bool:
             nonlocal seen
-            done, seen = not books.must_reclassify, self.scrape()
+            done, seen = not ledger.must_reclassify, self.scrape()
             assert seen.up == 1, str(self.exporter.status())
             return done
 

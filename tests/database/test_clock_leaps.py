@@ -125,10 +125,10 @@ def outlast(clock: Clock, exporter: Running) -> None:
 
 def settle_until_merged(exporter: Running) -> None:
     """Wait until the background reader has merged what the leap made old."""
-    books = exporter.exporter.books
+    ledger = exporter.exporter.ledger
 
     def merged() -> bool:
-        present = books.present
+        present = ledger.present
         return present is not None and present.progress.now - present.progress.merged < HOUR
 
     wait_for(merged, lambda: "not merged")

@@ -20,8 +20,8 @@ from exporter.database.probe_query import read_sums
 from exporter.database.reader import read_span, read_spend, read_undated
 from exporter.database.session import Database, Session
 from exporter.database.tables import find_table, read_approvals, read_budgets, read_recommendations, read_routes
-from exporter.ledger.aggregate import BUCKET_SUMS, ERROR_CLASSES, FAILURES, Field, money_units
-from exporter.ledger.model import Minute, Skip, Span
+from exporter.ledger.aggregate import ERROR_CLASSES, FAILURES, LATENCY_SUMS, Field, money_units
+from exporter.ledger.model import Bucket, SkippedValue, TimeRange
 from exporter.preflight import run_check
 from exporter.reports.recent import Wanted, run_operations
 from tests.database.harness import running
@@ -151,7 +151,7 @@ def expected(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Counter
     return found
 
 
-def summed(minutes: Mapping[int, Minute]) -> dict[tuple[str, str], Counter[str]]:
+def summed(minutes: Mapping[int, Bucket]) -> dict[tuple[str, str], Counter[str]]:
     """The same of what was read."""
     found: dict[tuple[str, str], Counter[str]] = {}
     for minute in minutes.values():
@@ -159,7 +159,7 @@ def summed(minutes: Mapping[int, Minute]) -> dict[tuple[str, str], Counter[str]]
             cell = found.setdefault((operation, model), Counter())
             cell["calls"] += read_cell[Field.CALLS]
             cell["cost"] += read_cell[Field.COST]
-            cell["latency"] += sum(read_cell[BUCKET_SUMS])
+            cell["latency"] += sum(read_cell[LATENCY_SUMS])
             for name, count in zip(ERROR_CLASSES, read_cell[FAILURES], strict=True):
                 if count:
                     cell[name] += count
@@ -168,7 +168,7 @@ def summed(minutes: Mapping[int, Minute]) -> dict[tuple[str, str], Counter[str]]
 
 def assert_read_exactly(typed: Typed, rows: Sequence[Mapping[str, Any]], start: int, config: Config) -> None:
     """By the scrape's query, the probe, the sum for drift, and the report."""
-    span = Span(start - DAY, start + DAY)
+    span = TimeRange(start - DAY, start + DAY)
 
     def look(session: Session) -> None:
         log, rules = session.log(config.classification()), config.classification()
@@ -301,10 +301,10 @@ def test_a_text_that_is_no_such_value_is_reported_by_the_view(
 
     def look(session: Session) -> None:
         rules = config.classification()
-        skipped: Counter[Skip] = Counter()
-        for minute in read_span(session, session.log(rules), rules, Span(now - DAY, now + DAY)).values():
+        skipped: Counter[SkippedValue] = Counter()
+        for minute in read_span(session, session.log(rules), rules, TimeRange(now - DAY, now + DAY)).values():
             skipped.update(minute.skipped)
-        assert skipped == ({} if skip is None else {Skip(*skip): ROWS})
+        assert skipped == ({} if skip is None else {SkippedValue(*skip): ROWS})
 
     read(typed, look, config)
 
@@ -362,7 +362,7 @@ def test_a_status_of_any_type(typed: Typed, kind: str) -> None:
 
     def look(session: Session) -> None:
         log, rules = session.log(config.classification()), config.classification()
-        span = Span(start - DAY, start + DAY)
+        span = TimeRange(start - DAY, start + DAY)
         cells = [cell for minute in read_span(session, log, rules, span).values() for cell in minute.cells.values()]
         # of the words in turn: two successes, a failure, a timeout, one pending, and one unknown
         assert sum(cell[Field.CALLS] for cell in cells) == 4

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter.config import MOST
+from exporter.config import UPPER_BOUNDS
 from exporter.demo.history import history, history_start
 from exporter.demo.rows import fill
 from exporter.demo.schema import LAYOUTS
@@ -154,7 +154,7 @@ def test_another_bound_of_another_version_moves_no_counter_but_the_spend(
     log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as other_version:
-        other_version.setattr("exporter.config.models.MOST", {**MOST, "cost": 1})
+        other_version.setattr("exporter.config.models.UPPER_BOUNDS", {**UPPER_BOUNDS, "cost": 1})
         with running(log.url, tmp_path) as exporter:
             exporter.wait_ready()
             log.insert(2, cost="2.5")
@@ -234,7 +234,7 @@ def test_more_series_have_room_for_what_was_folded(log: Log, tmp_path: Path) -> 
         assert before.micro("ai_operation_cost_usd_total", operation="other") == 400_000
         # which two have a place depends on the minute that each call lies in
         placed = before.labels("ai_operation_cost_usd_total", "operation")
-        folded = next(name for number in range(6) if (name := f"operation-{number}") not in placed)
+        compacted = next(name for number in range(6) if (name := f"operation-{number}") not in placed)
     log.insert(1, operation="operation-while-down", cost="0.1")
     with running(log.url, tmp_path, after=exporter, tables={"routes": None}, max_series=50) as again:
         scraped = again.wait_in_force()
@@ -243,10 +243,10 @@ def test_more_series_have_room_for_what_was_folded(log: Log, tmp_path: Path) -> 
         assert scraped.money == log.money() == 700_000
         assert spend(scraped, "today") == log.spent(scraped, "day")
         log.insert(0, operation="operation-new", cost="0.1")
-        log.insert(0, operation=folded, cost="0.1")
+        log.insert(0, operation=compacted, cost="0.1")
         scraped = again.scrape()
         assert scraped.micro("ai_operation_cost_usd_total", operation="operation-new") == 100_000
-        assert scraped.micro("ai_operation_cost_usd_total", operation=folded) == 100_000
+        assert scraped.micro("ai_operation_cost_usd_total", operation=compacted) == 100_000
         assert scraped.money == log.money() == 900_000
         assert_spend_is_what_sql_says(scraped, log)
 
@@ -255,7 +255,7 @@ def test_a_first_configuration_that_is_fixed_before_anything_was_read(log: Log, 
     log.insert(3600, cost="0.5", outcome="failed", message="broken")
     with running(log.url, tmp_path, error_classes=BAD_PATTERN) as exporter:
         # the state is begun for this table, and no row can be read
-        wait_for(lambda: exporter.exporter.books.durable is not None, lambda: "not begun")
+        wait_for(lambda: exporter.exporter.ledger.durable is not None, lambda: "not begun")
         assert exporter.scrape().up == 0
         assert not exporter.ready
     with running(log.url, tmp_path, after=exporter) as again:

@@ -24,7 +24,7 @@ from exporter.database.reader import read_span, read_spend, read_undated
 from exporter.database.session import Database
 from exporter.demo.data import run_demo_data
 from exporter.demo.schema import LAYOUTS, Layout
-from exporter.ledger.model import Span
+from exporter.ledger.model import TimeRange
 from exporter.preflight import run_check
 from exporter.reports.budgets import run_budget
 from exporter.reports.recent import Wanted, run_operations
@@ -182,7 +182,7 @@ def test_no_statement_on_the_log_calls_one(neighbourhood: Neighbourhood, zone: s
         with database.session(60) as session:
             log = session.log(rules)
             now = int(session.clock)
-            span = Span(now - 3 * 86_400, now + 86_400)
+            span = TimeRange(now - 3 * 86_400, now + 86_400)
             spent = read_spend(session, log, rules, span)
             assert spent > 0
             assert read_sums(session, log, rules, [span])[span].cost == spent

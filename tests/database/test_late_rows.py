@@ -12,7 +12,7 @@ from exporter.database import probe_query
 from exporter.database.log_query import LogTable
 from exporter.demo.profiles import USERS
 from exporter.demo.schema import LAYOUTS
-from exporter.ledger.model import Span
+from exporter.ledger.model import TimeRange
 from exporter.scrape import lateness
 from tests.database.clock import Clock
 from tests.database.harness import (
@@ -34,7 +34,7 @@ class Rounds:
     """What the probes of an exporter did: rounds that were done, and what was read again for what they found."""
 
     done: int = 0
-    read: list[Span] = field(default_factory=list)
+    read: list[TimeRange] = field(default_factory=list)
     differ: bool = False
 
     def wait(self, more: int = 3) -> None:
@@ -71,7 +71,7 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> Rounds:
         judge(self, *arguments)
         rounds.differ = bool(self.watch.suspects)
 
-    def note(self: lateness.LateRows, slices: Any, span: Span, seconds: float) -> None:
+    def note(self: lateness.LateRows, slices: Any, span: TimeRange, seconds: float) -> None:
         if any(span.lo <= suspect.span.lo < span.hi for suspect in self.watch.suspects):
             rounds.read.append(span)
         was_read(self, slices, span, seconds)
@@ -391,7 +391,7 @@ def test_a_statement_that_takes_too_long_ends_its_round_and_the_next_one_asks_fo
     fill(log)
     real, refused = probe_query.read_sums, 0
 
-    def read_sums(session: Any, table: LogTable, rules: Any, spans: list[Span]) -> Any:
+    def read_sums(session: Any, table: LogTable, rules: Any, spans: list[TimeRange]) -> Any:
         nonlocal refused
         if sum(span.hi - span.lo for span in spans) > 900:
             refused += 1

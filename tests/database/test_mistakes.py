@@ -115,7 +115,7 @@ def test_figures_that_cannot_be_made_are_absent_and_nothing_else_is(
                 assert broken.up == (collector != "log")
         lines = [record for record in caplog.records if "figures of the" in record.getMessage()]
         assert len(lines) == 1
-        assert "a mistake in the exporter (AttributeError)" in lines[0].getMessage()
+        assert "internal error (AttributeError)" in lines[0].getMessage()
         assert lines[0].exc_info is not None
         log.insert(0)
         after = exporter.scrape()

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from exporter.database.login import Login
-from exporter.scrape.pace import Pace
+from exporter.scrape.adaptive_chunk import AdaptiveChunk
 from tests.database.harness import Log, Running, running, wait_for
 from tests.servers import EmbeddedServer
 
@@ -53,7 +53,7 @@ def test_a_scrape_that_gets_through_wakes_the_background_reader(
     with running(log.url, tmp_path) as exporter:
         exporter.wait_ready()
         # once it has failed it would rest until long after this test
-        monkeypatch.setattr(Pace, "backoff", 3600.0)
+        monkeypatch.setattr(AdaptiveChunk, "backoff", 3600.0)
         try:
             outage.begin()
             wait_for(lambda: reader_has_failed(exporter), lambda: "the background reader does not fail")
@@ -70,8 +70,8 @@ def test_a_scrape_that_gets_through_wakes_the_background_reader(
 def test_a_reader_that_fails_by_itself_is_not_woken(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(log.url, tmp_path) as exporter:
         exporter.wait_ready()
-        monkeypatch.setattr(Pace, "backoff", 3600.0)
-        worker = exporter.exporter._worker
+        monkeypatch.setattr(AdaptiveChunk, "backoff", 3600.0)
+        worker = exporter.exporter._background
         turns = []
 
         def step() -> bool:

@@ -14,7 +14,7 @@ from exporter.database.log_query import LogTable, span_query, undated_query
 from exporter.database.probe_query import probe_query, read_sums
 from exporter.database.session import Database
 from exporter.demo.schema import LAYOUTS
-from exporter.ledger.model import Span
+from exporter.ledger.model import TimeRange
 from tests.database.harness import Log, running
 from tests.servers import EmbeddedServer
 
@@ -85,7 +85,7 @@ def explain(log: Log, config: Config, ago: int, length: int, width: int = 60) ->
         with database.session(60) as session:
             table = session.log(config.classification())
             lo = (int(session.clock) - ago) // 60 * 60
-            span = Span(lo, lo + length)
+            span = TimeRange(lo, lo + length)
             statement, parameters = span_query(table, config.classification(), span, width)
             plan = session.run(psycopg.sql.SQL("EXPLAIN (ANALYZE, FORMAT JSON) ") + statement, parameters)[0][0]
         ((matching,),) = log.execute(
@@ -162,7 +162,7 @@ def explain_probe(log: Log, config: Config, ages: list[int]) -> Planned:
         with database.session(60) as session:
             table = session.log(config.classification())
             newest = int(session.clock) // 900 * 900
-            spans = [Span(newest - age * 900, newest - age * 900 + 900) for age in ages]
+            spans = [TimeRange(newest - age * 900, newest - age * 900 + 900) for age in ages]
             statement, parameters = probe_query(table, config.classification(), spans)
             plan = session.run(psycopg.sql.SQL("EXPLAIN (ANALYZE, FORMAT JSON) ") + statement, parameters)[0][0]
             found = read_sums(session, table, config.classification(), spans)

@@ -12,10 +12,10 @@ import psycopg
 import pytest
 
 from exporter.database.errors import QueryTimeout
-from exporter.database.rows import MinuteReader
+from exporter.database.rows import BucketReader
 from exporter.demo.schema import LAYOUTS
 from exporter.ledger.calendar import HOUR
-from exporter.scrape.ledger_service import Books
+from exporter.scrape.ledger_service import LedgerService
 from tests.database.harness import Log, Running, assert_spend_is_what_sql_says, running, wait_for
 from tests.database.scraped import said, spend
 from tests.servers import EmbeddedServer
@@ -39,18 +39,18 @@ class Gate:
         self.stretches: list[Any] = []
         self.reached = threading.Event()
         self._open = threading.Event()
-        monkeypatch.setattr("exporter.scrape.pace.LONGEST_CHUNK", 6 * HOUR)
-        convert = Books.convert
+        monkeypatch.setattr("exporter.scrape.adaptive_chunk.LONGEST_CHUNK", 6 * HOUR)
+        convert = LedgerService.convert
 
-        def gated(books: Books, going: Any, stretch: Any, reads: Any) -> None:
+        def gated(ledger: LedgerService, going: Any, stretch: Any, reads: Any) -> None:
             if self.passed >= passing and not self._open.is_set():
                 self.reached.set()
                 self._open.wait()
             self.passed += not stretch.history
             self.stretches.append(stretch)
-            convert(books, going, stretch, reads)
+            convert(ledger, going, stretch, reads)
 
-        monkeypatch.setattr(Books, "convert", gated)
+        monkeypatch.setattr(LedgerService, "convert", gated)
 
     def wait(self, exporter: Running) -> None:
         """Until the reader has stopped here."""
@@ -107,7 +107,7 @@ def test_it_serves_by_the_old_settings_and_no_transaction_is_open_while_it_compu
             # a lock that waits for any reader, and others behind it
             other.execute("SET lock_timeout = '10s'")
             other.execute("ALTER TABLE ai_operation_log ADD COLUMN note text")
-        assert again.exporter.books.reclassification is not None
+        assert again.exporter.ledger.reclassification is not None
         log.insert(0, cost="0.25")
         assert again.scrape().money == before.money + 750_000
         held.open()
@@ -170,7 +170,7 @@ def test_settings_that_are_put_back_midway_leave_nothing_behind(
         held.wait(again)
     log.insert(3 * HOUR, cost="0.5")
     with running(log.url, tmp_path, after=again) as third:
-        assert not third.exporter.books.must_reclassify
+        assert not third.exporter.ledger.must_reclassify
         third.wait_up()
         wait_for(lambda: third.scrape().money == before.money + 500_000, lambda: "the late row is missing")
         assert_spend_is_what_sql_says(third.scrape(), log)
@@ -181,7 +181,7 @@ def test_a_timeout_midway_keeps_what_is_done(log: Log, tmp_path: Path, monkeypat
     with running(log.url, tmp_path) as exporter:
         before = exporter.wait_ready().scrape()
     slow: list[bool] = []
-    reading = MinuteReader.add
+    reading = BucketReader.add
 
     def sometimes_slow(self: Any, *arguments: Any, **options: Any) -> None:
         if threading.current_thread().name == "worker" and held.passed >= 3 and len(slow) < 3:
@@ -190,7 +190,7 @@ def test_a_timeout_midway_keeps_what_is_done(log: Log, tmp_path: Path, monkeypat
         reading(self, *arguments, **options)
 
     with gate(monkeypatch, 10_000) as held:
-        monkeypatch.setattr(MinuteReader, "add", sometimes_slow)
+        monkeypatch.setattr(BucketReader, "add", sometimes_slow)
         with running(log.url, tmp_path, after=exporter, models=ALIASES) as again:
             scraped = again.wait_in_force(60)
     assert slow

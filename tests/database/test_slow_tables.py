@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from exporter.demo.profiles import USERS
-from exporter.scrape.ledger_service import Books
+from exporter.scrape.ledger_service import LedgerService
 from tests.database.harness import Log, assert_shows_what_sql_says, running, wait_for
 from tests.database.scraped import Scraped, said
 
@@ -164,9 +164,9 @@ def test_no_transaction_is_open_while_a_scrape_records(
     log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states: list[Any] = []
-    record = Books.record
+    record = LedgerService.record
 
-    def watched(books: Books, *arguments: Any) -> None:
+    def watched(ledger: LedgerService, *arguments: Any) -> None:
         if threading.current_thread().name.startswith("scrape"):
             states.extend(
                 log.execute(
@@ -174,11 +174,11 @@ def test_no_transaction_is_open_while_a_scrape_records(
                     " AND datname = current_database()"
                 )
             )
-        record(books, *arguments)
+        record(ledger, *arguments)
 
     with running(log.url, tmp_path) as exporter:
         exporter.wait_ready()
-        monkeypatch.setattr(Books, "record", watched)
+        monkeypatch.setattr(LedgerService, "record", watched)
         log.insert(1)
         assert_shows_what_sql_says(exporter.scrape(), log)
     assert states == [("idle",)]

@@ -8,7 +8,7 @@ import pytest
 
 from exporter.cli import main
 from exporter.findings import Level
-from exporter.ledger.calendar import MINUTE, QUARTER, floor_to
+from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
 from exporter.ledger.model import Changes, Slice
 from exporter.preflight.state import check_state
 from exporter.state.store import Store
@@ -23,12 +23,12 @@ def poison(folder: Path) -> None:
         state = store.load()
         assert state is not None
         now = state.progress.now + 3 * DAY
-        folded, merged = floor_to(now - 2 * DAY, QUARTER), floor_to(now - 600, QUARTER)
+        folded, merged = floor_to(now - 2 * DAY, QUARTER_HOUR), floor_to(now - 600, QUARTER_HOUR)
         slices: dict[int, Slice | None] = dict.fromkeys(state.slices)
-        slices.update({start: Slice(start, QUARTER) for start in range(folded, merged, QUARTER)})
+        slices.update({start: Slice(start, QUARTER_HOUR) for start in range(folded, merged, QUARTER_HOUR)})
         slices.update({start: Slice(start, MINUTE) for start in range(merged, now + 1, MINUTE)})
         progress = replace(
-            state.progress, now=now, folded=folded, merged=merged, closed=merged, position=now + 1, skew=None
+            state.progress, now=now, compacted=folded, merged=merged, closed=merged, position=now + 1, skew=None
         )
         users = dict.fromkeys(state.slices)
         store.commit(

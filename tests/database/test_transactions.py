@@ -16,10 +16,10 @@ from exporter.database.errors import DatabaseUnavailable
 from exporter.database.reader import read_span, read_spend
 from exporter.database.session import Database, Session
 from exporter.ledger.aggregate import Field
-from exporter.ledger.calendar import HOUR, QUARTER, floor_to
-from exporter.ledger.model import Span
-from exporter.scrape.ledger_service import Books
-from exporter.scrape.pace import Pace
+from exporter.ledger.calendar import HOUR, QUARTER_HOUR, floor_to
+from exporter.ledger.model import TimeRange
+from exporter.scrape.adaptive_chunk import AdaptiveChunk
+from exporter.scrape.ledger_service import LedgerService
 from tests.database.harness import Log, assert_shows_what_sql_says, config_for, running, wait_for
 
 _OPEN = (
@@ -46,18 +46,18 @@ def test_the_background_reader_has_no_transaction_open_while_the_state_is_writte
     opened: dict[str, int] = {}
 
     def watched(name: str) -> Callable[..., None]:
-        original = getattr(Books, name)
+        original = getattr(LedgerService, name)
 
-        def method(books: Books, *arguments: Any) -> None:
+        def method(ledger: LedgerService, *arguments: Any) -> None:
             with psycopg.connect(log.url, autocommit=True) as watcher:
                 ((found,),) = watcher.execute(_OPEN).fetchall()
             opened[name] = max(opened.get(name, 0), found)
-            original(books, *arguments)
+            original(ledger, *arguments)
 
         return method
 
     for name in ("record", "note_skips"):
-        monkeypatch.setattr(Books, name, watched(name))
+        monkeypatch.setattr(LedgerService, name, watched(name))
     monkeypatch.setattr("exporter.scrape.background.PROBE_INTERVAL", 0.0)
     # nobody scrapes: all that is recorded is what the background reader has read
     with log, running(log.url, tmp_path, datetime.now(UTC) - timedelta(days=2)) as exporter:
@@ -149,15 +149,15 @@ def test_a_dense_stretch_after_a_long_silence_is_read_exactly(
     log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Chunks grow while there is nothing to read; the one that meets a burst is given up, and read bit by bit."""
-    monkeypatch.setattr("exporter.scrape.pace.ROW_BUDGET", 20)
+    monkeypatch.setattr("exporter.scrape.adaptive_chunk.ROW_BUDGET", 20)
     given_up: list[int] = []
-    original = Pace.too_many
+    original = AdaptiveChunk.too_many
 
-    def too_many(self: Pace) -> None:
+    def too_many(self: AdaptiveChunk) -> None:
         given_up.append(self.length)
         original(self)
 
-    monkeypatch.setattr(Pace, "too_many", too_many)
+    monkeypatch.setattr(AdaptiveChunk, "too_many", too_many)
     now = datetime.now(UTC)
     for number in range(400):
         ago = 5 * HOUR + number % 3 * 2 * HOUR + number * 20
@@ -166,7 +166,7 @@ def test_a_dense_stretch_after_a_long_silence_is_read_exactly(
         exporter.wait_ready()
         assert_shows_what_sql_says(exporter.scrape(), log)
     assert given_up
-    assert min(given_up) > QUARTER
+    assert min(given_up) > QUARTER_HOUR
 
 
 @pytest.mark.parametrize("kind", ["numeric", "double precision"])
@@ -177,10 +177,10 @@ def test_the_database_sums_spend_as_the_ledger_does(log: Log, tmp_path: Path, ki
     with log, session_on(log.url, tmp_path) as (session, config):
         rules = config.classification()
         table = session.log(rules)
-        until = floor_to(int(session.clock), QUARTER) + QUARTER
-        span = Span(until - 2 * QUARTER, until)
+        until = floor_to(int(session.clock), QUARTER_HOUR) + QUARTER_HOUR
+        span = TimeRange(until - 2 * QUARTER_HOUR, until)
         minutes = read_span(session, table, rules, span)
         known = sum(cell[Field.COST] for minute in minutes.values() for cell in minute.cells.values())
         assert known > 0
         assert read_spend(session, table, rules, span) == known
-        assert read_spend(session, table, rules, Span(span.lo - HOUR, span.lo)) == 0
+        assert read_spend(session, table, rules, TimeRange(span.lo - HOUR, span.lo)) == 0

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import psycopg
 import pytest
@@ -88,7 +88,7 @@ def test_a_role_with_rights_in_another_database_is_kept_and_the_database_named(
 
 
 def _run(connection: "psycopg.Connection[Any]", file: str) -> None:
-    connection.execute(cast("LiteralString", (FOLDER / file).read_text()))
+    connection.execute((FOLDER / file).read_bytes())
 
 
 def _facts(connection: "psycopg.Connection[Any]") -> list[tuple[Any, ...]]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.ledger.agenda import LARGEST_STEP
+from exporter.ledger.schedule import LARGEST_STEP
 from exporter.scrape.clock import LEAP_LASTS, DatabaseClock, HostClock, Moment
 
 START = 1_790_000_000.0

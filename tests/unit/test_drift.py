@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from exporter.ledger.aggregate import USD
-from exporter.ledger.model import Span
+from exporter.ledger.model import TimeRange
 from exporter.scrape.drift import DriftSampler
 from tests.unit.ledger.driver import START, Exporter, started
 from tests.unit.ledger.model_log import Log
@@ -39,10 +39,10 @@ class Ledger:
     """An exporter's ledger where the sampler expects the books, and the log's own sums in place of a database."""
 
     def __init__(self, exporter: Exporter, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.rules = exporter.rules
+        self.settings = exporter.settings
         self.classification: object = SimpleNamespace()
         self.state = exporter.state
-        self.spans: list[Span] = []
+        self.spans: list[TimeRange] = []
         self._log = exporter.log
         monkeypatch.setattr("exporter.scrape.drift.read_spend", self._read_spend)
 
@@ -50,7 +50,7 @@ class Ledger:
     def reading(self) -> Iterator[None]:
         yield
 
-    def _read_spend(self, session: Any, table: Any, rules: Any, span: Span) -> int:
+    def _read_spend(self, session: Any, table: Any, rules: Any, span: TimeRange) -> int:
         self.spans.append(span)
         return sum(row.cost or 0 for row in self._log.within(span))
 

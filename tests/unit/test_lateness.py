@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from exporter.database.errors import QueryTimeout
 from exporter.ledger.aggregate import ZERO, Aggregate, Field, with_figure
-from exporter.ledger.calendar import HOUR, QUARTER
-from exporter.ledger.model import Cell, Series, Slice, Span
+from exporter.ledger.calendar import HOUR, QUARTER_HOUR
+from exporter.ledger.model import Cell, Series, Slice, TimeRange
 from exporter.ledger.probing import Round, Sums
 from exporter.scrape import lateness
 from exporter.scrape.lateness import BURST, INTERVAL, OLDER_SHARE, READ_SHARE, SHARE, LateRows
 
-QUARTERS = [Span(number * QUARTER, (number + 1) * QUARTER) for number in range(192)]
+QUARTERS = [TimeRange(number * QUARTER_HOUR, (number + 1) * QUARTER_HOUR) for number in range(192)]
 RECENT, OLDER = QUARTERS[:5:-1][:6], QUARTERS[:186]
 ASKED = Round(RECENT, OLDER)
 
@@ -31,13 +31,15 @@ class Server:
     longest: float = 10.0
     left: float = 1e9
     now: float = 1000.0
-    statements: list[Sequence[Span]] = field(default_factory=list)
+    statements: list[Sequence[TimeRange]] = field(default_factory=list)
 
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
         yield
 
-    def read_sums(self, session: object, log: object, rules: object, spans: Sequence[Span]) -> dict[Span, Sums]:
+    def read_sums(
+        self, session: object, log: object, rules: object, spans: Sequence[TimeRange]
+    ) -> dict[TimeRange, Sums]:
         takes = self.seconds * len(spans)
         if self.left <= 0:
             raise QueryTimeout("no time was left", "")
@@ -48,7 +50,7 @@ class Server:
             raise psycopg.errors.QueryCanceled
         return {span: Sums() for span in spans}
 
-    def look(self, late_rows: LateRows) -> tuple[dict[Span, Sums], float]:
+    def look(self, late_rows: LateRows) -> tuple[dict[TimeRange, Sums], float]:
         """A round, once it is due, and the seconds that it took."""
         while not late_rows.due:
             self.now += 1
@@ -118,7 +120,7 @@ def test_a_slice_that_cannot_be_summed_up_in_time_keeps_none_of_the_others(monke
     late_rows = serve(server, monkeypatch)
     real = server.read_sums
 
-    def read_sums(session: object, log: object, rules: object, spans: Sequence[Span]) -> dict[Span, Sums]:
+    def read_sums(session: object, log: object, rules: object, spans: Sequence[TimeRange]) -> dict[TimeRange, Sums]:
         server.seconds = 99.0 if RECENT[1] in spans else 0.01
         return real(session, log, rules, spans)
 
@@ -140,7 +142,7 @@ def test_a_round_that_fails_is_not_tried_again_at_once(monkeypatch: pytest.Monke
     server = Server(0.01)
     late_rows = serve(server, monkeypatch)
 
-    def fail(*arguments: object) -> dict[Span, Sums]:
+    def fail(*arguments: object) -> dict[TimeRange, Sums]:
         raise psycopg.errors.LockNotAvailable
 
     monkeypatch.setattr(lateness, "read_sums", fail)
@@ -154,7 +156,7 @@ def test_a_round_that_fails_is_not_tried_again_at_once(monkeypatch: pytest.Monke
 def test_reading_again_takes_its_share_of_the_time_and_rounds_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server(0.001)
     late_rows = serve(server, monkeypatch)
-    slices = {span.lo: Slice(span.lo, QUARTER) for span in QUARTERS}
+    slices = {span.lo: Slice(span.lo, QUARTER_HOUR) for span in QUARTERS}
     begun, spent, rounds = server.now, 0.0, 0
     while server.now < begun + 3600:
         if late_rows.due:
@@ -163,10 +165,10 @@ def test_reading_again_takes_its_share_of_the_time_and_rounds_go_on(monkeypatch:
             found = {span: Sums(rows=1 + rounds) for span in QUARTERS}
             late_rows.judge(ASKED, slices, found, 1)
             slices = {
-                span.lo: Slice(span.lo, QUARTER, {ANY: Cell(current=figures(1000 + rounds))}) for span in QUARTERS
+                span.lo: Slice(span.lo, QUARTER_HOUR, {ANY: Cell(current=figures(1000 + rounds))}) for span in QUARTERS
             }
             rounds += 1
-        elif (span := late_rows.next_span(slices, QUARTER)) is not None:
+        elif (span := late_rows.next_span(slices, QUARTER_HOUR)) is not None:
             server.now += 2
             spent += 2
             late_rows.was_read(slices, span, 2)
@@ -181,7 +183,7 @@ def test_a_few_slices_are_read_again_without_a_rest(monkeypatch: pytest.MonkeyPa
     server = Server(0.001)
     late_rows = serve(server, monkeypatch)
     server.look(late_rows)
-    slices = {span.lo: Slice(span.lo, QUARTER) for span in QUARTERS}
+    slices = {span.lo: Slice(span.lo, QUARTER_HOUR) for span in QUARTERS}
     late_rows.judge(ASKED, slices, {span: Sums(rows=1) for span in QUARTERS[::10]}, 1)
     read = []
     while late_rows.busy:
@@ -197,7 +199,7 @@ def test_a_read_for_another_reason_is_not_counted(monkeypatch: pytest.MonkeyPatc
     server = Server(0.001)
     late_rows = serve(server, monkeypatch)
     server.look(late_rows)
-    slices = {span.lo: Slice(span.lo, QUARTER) for span in QUARTERS}
+    slices = {span.lo: Slice(span.lo, QUARTER_HOUR) for span in QUARTERS}
     late_rows.was_read(slices, RECENT[0], 1000.0)
     late_rows.judge(ASKED, slices, {RECENT[0]: Sums(rows=1)}, 1)
     assert late_rows.next_span(slices, HOUR) == RECENT[0]

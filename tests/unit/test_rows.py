@@ -8,14 +8,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config import LABEL_LENGTH, MOST, Config, clean_label
-from exporter.database.log_query import BY_SERIES, BY_USER, FAULTS, WHOLE
-from exporter.database.rows import MinuteReader
+from exporter.config import LABEL_LENGTH, UPPER_BOUNDS, Config, clean_label
+from exporter.database.log_query import BY_SERIES, BY_USER, INVALID_REASONS, WHOLE
+from exporter.database.rows import BucketReader
 from exporter.ledger.aggregate import USD, Field
-from exporter.ledger.model import Minute, Series, Skip
+from exporter.ledger.model import Bucket, Series, SkippedValue
 
 SLICE = 1_772_452_800
-NO_FAULTS = (0,) * (len(MOST) * len(FAULTS))
+NO_FAULTS = (0,) * (len(UPPER_BOUNDS) * len(INVALID_REASONS))
 
 RULES = Config.model_validate({"models": {"aliases": {"m2": "m1"}}}).classification()
 
@@ -37,12 +37,12 @@ def fault_row(count: int) -> Row:
     return (WHOLE, SLICE, *(None,) * 7, 1, *(None,) * 7, *faults)
 
 
-def read(*statements: Sequence[Row], **named: bool) -> dict[int, Minute]:
-    found = MinuteReader(RULES)
+def read(*statements: Sequence[Row], **named: bool) -> dict[int, Bucket]:
+    found = BucketReader(RULES)
     for rows in statements:
         found.add(rows, **named)
     assert found.rows == sum(map(len, statements))
-    return found.minutes()
+    return found.buckets()
 
 
 BLANKS = st.text(st.sampled_from(" \n\u00a0\u2003\u200b\u200e\u2060\ufeff\x01"), max_size=3)
@@ -84,7 +84,7 @@ def test_statements_that_read_parts_of_one_slice_add_up() -> None:
     assert cell[Field.COST] == 2 * USD
     assert minute.users == {"ann": 3 * USD // 4}
     assert minute.waiting["pending"] == (3, SLICE + 2)
-    assert minute.skipped == {Skip(next(iter(MOST)), FAULTS[0]): 7}
+    assert minute.skipped == {SkippedValue(next(iter(UPPER_BOUNDS)), INVALID_REASONS[0]): 7}
     assert read(first, second) == read([*first, *second]) == read(second, first)
 
 

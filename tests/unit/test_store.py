@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from exporter.ledger.aggregate import LATENCY_EDGES, WIDTH
 from exporter.ledger.model import (
-    RUNNING,
     Admission,
     Cell,
     Changes,
+    Phase,
     Progress,
     Series,
-    Skip,
+    SkippedValue,
     Slice,
     State,
     Tally,
@@ -32,14 +32,14 @@ from exporter.state.store import FILE_NAME, StateError, Store
 
 QUARTER = 1_700_000_100
 MINUTE = 1_700_001_000
-PROGRESS = Progress(RUNNING, MINUTE + 200, QUARTER, MINUTE, MINUTE + 60, MINUTE + 201, 0, QUARTER)
+PROGRESS = Progress(Phase.RUNNING, MINUTE + 200, QUARTER, MINUTE, MINUTE + 60, MINUTE + 201, 0, QUARTER)
 
 labels = st.text(min_size=1, max_size=20)
 # far beyond 64 bits: money is held in units of 1e-12 USD
 figures = st.integers(min_value=0, max_value=10**30)
 aggregates = st.lists(figures, min_size=WIDTH, max_size=WIDTH).map(tuple)
 series = st.builds(Series, labels, labels)
-skips = st.builds(Skip, labels, labels)
+skips = st.builds(SkippedValue, labels, labels)
 moments = st.floats(min_value=0, max_value=4e9)
 users = st.dictionaries(labels, figures, min_size=1)
 

@@ -5,20 +5,20 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from exporter.ledger import agenda, probing, reclassify, view
+from exporter.ledger import exposed, probing, reclassify, schedule
 from exporter.ledger.advance import advance, begin, quarters_within, set_back
 from exporter.ledger.aggregate import Aggregate, total
-from exporter.ledger.calendar import QUARTER, day_start, first_user_day
+from exporter.ledger.calendar import QUARTER_HOUR, day_start, first_user_day
 from exporter.ledger.forget import forget
-from exporter.ledger.model import KEYED, STARTING, Cell, Changes, Read, Rules, Series, Slice, Span, State
+from exporter.ledger.model import KEYED, Cell, Changes, LedgerSettings, Phase, Series, Slice, SpanRead, State, TimeRange
 from exporter.ledger.probing import Sums, Watch, held_sums
-from exporter.ledger.reclassify import Reads, Settings, Step, Stretch
+from exporter.ledger.reclassify import Reads, SettingsChange, Step, Stretch
 from exporter.ledger.shadow import Reclassification, Shadow, begin_shadow
 from tests.unit.ledger.model_log import Classes, Log, Row
 
 UTC = ZoneInfo("UTC")
 
-RULES = Rules(window=180, horizon=4 * 3600, max_series=50, zero_hold=60, zone=UTC)
+SETTINGS = LedgerSettings(window=180, horizon=4 * 3600, max_series=50, zero_hold=60, zone=UTC)
 """A short horizon keeps examples small; nothing in the ledger knows how long it is."""
 
 START = 1772452800
@@ -39,8 +39,8 @@ class Disk:
         """Write a step of taking up changed settings, all of it or nothing."""
         self.shadow.kept.update(step.shadow)
         if step.going is None:
-            folded = (step.changes.progress or self.progress).folded
-            self.slice_users = {start: users for start, users in self.shadow.kept.users.items() if start >= folded}
+            compacted = (step.changes.progress or self.progress).compacted
+            self.slice_users = {start: users for start, users in self.shadow.kept.users.items() if start >= compacted}
             self.shadow = ShadowDisk()
         self.going = step.going
         self.commit(step.changes)
@@ -117,31 +117,31 @@ class Exporter:
 
     log: Log
     clock: int
-    rules: Rules = RULES
+    settings: LedgerSettings = SETTINGS
     classes: Classes = field(default_factory=Classes)
     backfill_since: int | None = None
     width: int = 60
     chunk: int = 6 * 3600
     lead: int = 0
-    applied: Callable[[Read, bool], None] = ignore
+    applied: Callable[[SpanRead, bool], None] = ignore
     followed: Callable[[], None] = ignore
     converted: Callable[[list[Row], Classes], None] = ignore
     switched: Callable[[State, Reclassification | None], None] = ignore
     dropped: Callable[[], None] = ignore
     sequence: int = 0
     watch: Watch = field(default_factory=Watch)
-    wanted: tuple[Rules, Classes] | None = None
+    wanted: tuple[LedgerSettings, Classes] | None = None
     knows_old: bool = True
 
     def __post_init__(self) -> None:
-        self.state = State(begin(self.clock, self.rules, self.backfill_since, self.clock - max(0, self.lead)))
+        self.state = State(begin(self.clock, self.settings, self.backfill_since, self.clock - max(0, self.lead)))
         self.disk = Disk(self.state)
 
     # -- reading
 
     @property
     def now(self) -> int:
-        return agenda.present(self.state.progress, self.clock)
+        return schedule.present(self.state.progress, self.clock)
 
     @property
     def safe_now(self) -> int:
@@ -150,35 +150,35 @@ class Exporter:
 
     def follow_clock(self) -> None:
         """Follow a clock that was set back."""
-        if agenda.steps_back(self.state.progress, self.clock):
+        if schedule.steps_back(self.state.progress, self.clock):
             self.commit(set_back(self.state, self.clock))
             self.followed()
 
-    def read(self, span: Span) -> Read:
+    def read(self, span: TimeRange) -> SpanRead:
         """One snapshot of the log: by minutes, and by quarters where these are asked for and can be."""
         self.sequence += 1
-        width = min(self.width, agenda.read_width(self.state.progress, span, self.now, self.rules))
+        width = min(self.width, schedule.read_width(self.state.progress, span, self.now, self.settings))
         read = self.log.read(span, self.now, self.classes, self.sequence, width=width)
         read = replace(read, safe_now=self.safe_now)
-        return self.without_old_users(read) if self.width == QUARTER else read
+        return self.without_old_users(read) if self.width == QUARTER_HOUR else read
 
-    def without_old_users(self, read: Read) -> Read:
+    def without_old_users(self, read: SpanRead) -> SpanRead:
         """The read without what it need not bring."""
-        since = day_start(first_user_day(read.irrevocable, self.rules.zone), self.rules.zone)
-        minutes = {at: replace(part, users=part.users if at >= since else {}) for at, part in read.minutes.items()}
-        return replace(read, minutes=minutes)
+        since = day_start(first_user_day(read.irrevocable, self.settings.zone), self.settings.zone)
+        minutes = {at: replace(part, users=part.users if at >= since else {}) for at, part in read.buckets.items()}
+        return replace(read, buckets=minutes)
 
-    def plan(self, read: Read) -> Changes:
+    def plan(self, read: SpanRead) -> Changes:
         """What a read would change."""
         stored = {q: self.disk.slice_users.get(q, {}) for q in quarters_within(self.state, read.span)}
-        return advance(self.state, read, self.rules, stored)
+        return advance(self.state, read, self.settings, stored)
 
     def commit(self, changes: Changes) -> None:
         """Durable first, then known."""
         self.disk.commit(changes)
         self.state.apply(changes)
 
-    def take(self, read: Read) -> None:
+    def take(self, read: SpanRead) -> None:
         """Plan, commit and apply."""
         self.commit(self.plan(read))
         self.applied(read, False)
@@ -188,21 +188,21 @@ class Exporter:
     def scrape(self) -> dict[Series, Aggregate]:
         """Catch up where there is a gap, read the open window, and expose."""
         self.follow_clock()
-        while (span := agenda.catch_up(self.state, self.clock, self.chunk)) is not None:
+        while (span := schedule.catch_up(self.state, self.clock, self.chunk)) is not None:
             self.take(self.read(span))
         self.front()
         return self.counters()
 
     def front(self) -> None:
         """Read the open window."""
-        span = agenda.front(self.state, self.clock, self.rules)
+        span = schedule.front(self.state, self.clock, self.settings)
         assert span is not None
         self.take(self.read(span))
 
-    def next_work(self) -> Span | None:
+    def next_work(self) -> TimeRange | None:
         """What the background worker would read next."""
-        return agenda.next_merge(self.state, self.chunk) or agenda.next_reread(
-            self.state, self.clock, self.rules, self.chunk, self.safe_now
+        return schedule.next_merge(self.state, self.chunk) or schedule.next_reread(
+            self.state, self.clock, self.settings, self.chunk, self.safe_now
         )
 
     def work(self) -> None:
@@ -215,7 +215,7 @@ class Exporter:
 
     # -- late rows
 
-    def sums(self, span: Span) -> Sums:
+    def sums(self, span: TimeRange) -> Sums:
         """What a probe brings of a span: plain sums over its rows."""
         rows = [self.classes.aggregate(row) for row in self.log.within(span, self.classes)]
         return held_sums(Slice(span.lo, span.hi - span.lo, {Series("any", "any"): Cell(current=total(rows))}))
@@ -227,16 +227,16 @@ class Exporter:
         found = {span: self.sums(span) for span in (*asked.recent, *asked.older)}
         self.watch = probing.judge(self.watch, asked, self.state.slices, found, self.sequence)
 
-    def reread_suspects(self) -> list[Span]:
+    def reread_suspects(self) -> list[TimeRange]:
         """Read again whatever differs; returns what was read."""
-        spans: list[Span] = []
+        spans: list[TimeRange] = []
         while (span := probing.next_span(self.watch, self.state.slices, self.chunk)) is not None:
             self.take(self.read(span))
             self.watch = probing.settle(self.watch, self.state.slices, span)
             spans.append(span)
         return spans
 
-    def find_late_rows(self) -> list[Span]:
+    def find_late_rows(self) -> list[TimeRange]:
         """A round over all slices, and what follows from it."""
         self.follow_clock()
         self.watch = replace(self.watch, whole=True)
@@ -260,10 +260,10 @@ class Exporter:
 
     def restart(self, **changed: object) -> None:
         """A new process: the durable state, and zeros that are shown anew. `changed` are new values of the rules."""
-        self.rules = replace(self.rules, **changed)  # type: ignore[arg-type]
+        self.settings = replace(self.settings, **changed)  # type: ignore[arg-type]
         self.state = self.disk.load()
         self.watch = Watch()
-        self.commit(Changes(admitted=dict(view.rebirths(self.state, self.rules))))
+        self.commit(Changes(admitted=dict(exposed.restart_zero_hold(self.state, self.settings))))
 
     # -- changed settings
 
@@ -271,8 +271,8 @@ class Exporter:
         """A new process with changed settings, which are taken up from now on."""
         going, before = self.disk.going, self.wanted
         self.restart()
-        wanted = replace(self.rules, **changed), classes or self.classes  # type: ignore[arg-type]
-        self.wanted = None if wanted == (self.rules, self.classes) else wanted
+        wanted = replace(self.settings, **changed), classes or self.classes  # type: ignore[arg-type]
+        self.wanted = None if wanted == (self.settings, self.classes) else wanted
         if going is not None and (before is None or self.wanted is None or _differ(before, self.wanted)):
             self.disk.drop_shadow()
             self.state = self.disk.load()
@@ -286,28 +286,30 @@ class Exporter:
         self.follow_clock()
         # window, horizon and hold are in force at once
         wanted = self.wanted[0]
-        rules = replace(self.rules, zone=wanted.zone, max_series=wanted.max_series, ample=wanted.ample)
-        if self.state.progress.phase == STARTING:
-            self.commit(reclassify.begin_anew(self.state, self.clock, rules, self.safe_now))
-            self._adopt(rules)
+        settings = replace(self.settings, zone=wanted.zone, max_series=wanted.max_series, ample=wanted.ample)
+        if self.state.progress.phase == Phase.STARTING:
+            self.commit(reclassify.begin_anew(self.state, self.clock, settings, self.safe_now))
+            self._adopt(settings)
             self.switched(self.state, None)
             return True
-        if self.knows_old and (span := agenda.catch_up(self.state, self.clock, self.chunk)) is not None:
+        if self.knows_old and (span := schedule.catch_up(self.state, self.clock, self.chunk)) is not None:
             self.take(self.read(span))
             return True
-        if self.knows_old and (span := agenda.next_merge(self.state, self.chunk)) is not None:
+        if self.knows_old and (span := schedule.next_merge(self.state, self.chunk)) is not None:
             self.take(self.read(span))
             return True
         moved = self.knows_old and self.classes.shift != self.wanted[1].shift
         going = self.disk.going
         if going is None:
-            going = reclassify.plan(self.state, rules, self.safe_now, by_old=self.knows_old, moved=moved)
+            going = reclassify.start_reclassification(
+                self.state, settings, self.safe_now, by_old=self.knows_old, moved=moved
+            )
             self.disk.shadow.kept = begin_shadow(self.state)
         stretch = reclassify.next_stretch(self.state, going, self.chunk)
         if stretch is not None:
-            self._convert(going, stretch, rules)
+            self._convert(going, stretch, settings)
         else:
-            self._conclude(going, rules)
+            self._conclude(going, settings)
         return True
 
     def reconfigure(self, classes: Classes | None = None, *, knows_old: bool = True, **changed: object) -> None:
@@ -316,12 +318,12 @@ class Exporter:
         while self.convert():
             pass
 
-    def _convert(self, going: Reclassification, stretch: Stretch, rules: Rules) -> None:
+    def _convert(self, going: Reclassification, stretch: Stretch, settings: LedgerSettings) -> None:
         old = self.read(stretch.span) if going.by_old and not stretch.history else None
         rows, new = self._read_new(going, stretch)
-        settings = Settings(self.rules, rules)
+        change = SettingsChange(self.settings, settings)
         step = reclassify.convert(
-            self.state, going, stretch, Reads(old, new), settings, self._stored_users(old), self.disk.shadow
+            self.state, going, stretch, Reads(old, new), change, self._stored_users(old), self.disk.shadow
         )
         self._take(step)
         if old is not None:
@@ -329,7 +331,7 @@ class Exporter:
         if step.going != going:
             self.converted(rows, self._classes_wanted)
 
-    def _conclude(self, going: Reclassification, rules: Rules) -> None:
+    def _conclude(self, going: Reclassification, settings: LedgerSettings) -> None:
         reads, before = None, self.state
         rows: list[Row] = []
         if going.by_old:
@@ -341,7 +343,7 @@ class Exporter:
             self.state,
             going,
             reads,
-            Settings(self.rules, rules),
+            SettingsChange(self.settings, settings),
             self._stored_users(None if reads is None else reads.old),
             self.disk.shadow,
             self.safe_now,
@@ -353,28 +355,28 @@ class Exporter:
         self.state = after
         if step.going is None:
             self.converted(rows, self._classes_wanted)
-            self._adopt(rules)
+            self._adopt(settings)
             self.switched(before, going)
 
     def _take(self, step: Step) -> None:
         self.disk.commit_step(step)
         self.state.apply(step.changes)
 
-    def _adopt(self, rules: Rules) -> None:
+    def _adopt(self, settings: LedgerSettings) -> None:
         self.classes = self._classes_wanted
-        self.rules, self.wanted, self.knows_old = rules, None, True
+        self.settings, self.wanted, self.knows_old = settings, None, True
 
     @property
     def _classes_wanted(self) -> Classes:
         assert self.wanted is not None
         return self.wanted[1]
 
-    def _stored_users(self, read: Read | None) -> dict[int, Mapping[str, int]]:
+    def _stored_users(self, read: SpanRead | None) -> dict[int, Mapping[str, int]]:
         if read is None:
             return {}
         return {q: self.disk.slice_users.get(q, {}) for q in quarters_within(self.state, read.span)}
 
-    def _read_new(self, going: Reclassification, stretch: Stretch) -> tuple[list[Row], Read]:
+    def _read_new(self, going: Reclassification, stretch: Stretch) -> tuple[list[Row], SpanRead]:
         """The rows of a stretch, and what the changed settings make of them."""
         old, new, span = self.classes, self._classes_wanted, stretch.span
         rows = self.log.within(span, old if going.moved and not stretch.history else new)
@@ -382,7 +384,7 @@ class Exporter:
             rows = [row for row in rows if old.at(row) < going.start]
         if going.moved:
             rows = [row for row in rows if going.lo <= new.at(row) < self.now + reclassify.AHEAD]
-        quarters_to = self.state.progress.merged if self.width == QUARTER else 0
+        quarters_to = self.state.progress.merged if self.width == QUARTER_HOUR else 0
         read = self.log.read_rows(rows, span, self.now, new, self.sequence, quarters_to=quarters_to)
         return rows, replace(read, width=60, safe_now=self.safe_now)
 
@@ -399,7 +401,7 @@ class Exporter:
 
     def counters(self) -> dict[Series, Aggregate]:
         """As exposed."""
-        return view.counters(self.state)
+        return exposed.counters(self.state)
 
     def count(self, figure: int, series: Series | None = None) -> int:
         """A counter as it will be exposed once zeros have been held, of one series or of all."""
@@ -409,19 +411,19 @@ class Exporter:
     def quarter(self, start: int) -> Slice:
         """The merged slice that begins here."""
         item = self.state.slices[start]
-        assert item.width == QUARTER
+        assert item.width == QUARTER_HOUR
         return item
 
 
-def _differ(left: tuple[Rules, Classes], right: tuple[Rules, Classes]) -> bool:
+def _differ(left: tuple[LedgerSettings, Classes], right: tuple[LedgerSettings, Classes]) -> bool:
     return left[1] != right[1] or any(
         getattr(left[0], name) != getattr(right[0], name) for name in ("zone", "max_series", "ample")
     )
 
 
-def started(log: Log, clock: int = START, **settings: Any) -> Exporter:
+def started(log: Log, clock: int = START, **change: Any) -> Exporter:
     """An exporter whose first reading is done: what the log holds is known and not counted."""
-    exporter = Exporter(log, clock, **settings)
+    exporter = Exporter(log, clock, **change)
     exporter.scrape()
     exporter.work()
     return exporter

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from exporter.ledger import aggregate as figures
 from exporter.ledger.aggregate import ERROR_CLASSES, LATENCY_EDGES, SECOND, ZERO, Aggregate, Field, add
-from exporter.ledger.model import UNATTRIBUTED, Minute, Read, Series, Skip, Span, Waiting
+from exporter.ledger.model import UNATTRIBUTED, Bucket, Series, SkippedValue, SpanRead, TimeRange, Waiting
 
 FINAL = ("success", "failed", "timeout")
 WAITING = ("pending", "running")
@@ -14,7 +14,7 @@ DAY = 86400
 ODD = "odd"
 """A status nobody knows: the row is neither final nor in progress."""
 
-NEGATIVE = Skip("cost_usd", "negative")
+NEGATIVE = SkippedValue("cost_usd", "negative")
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class Classes:
             values[figures.FAILURES.start + ERROR_CLASSES.index(error)] = 1
         if row.latency is not None:
             bucket = sum(row.latency > edge * SECOND for edge in LATENCY_EDGES)
-            values[figures.BUCKET_COUNTS.start + bucket] = 1
-            values[figures.BUCKET_SUMS.start + bucket] = row.latency
+            values[figures.LATENCY_COUNTS.start + bucket] = 1
+            values[figures.LATENCY_SUMS.start + bucket] = row.latency
         return tuple(values)
 
 
@@ -113,7 +113,7 @@ class Log:
         del self._days[gone.at // DAY][gone.id]
         return gone
 
-    def within(self, span: Span, classes: Classes | None = None) -> list[Row]:
+    def within(self, span: TimeRange, classes: Classes | None = None) -> list[Row]:
         """The rows of a span, oldest first."""
         at = (classes or Classes()).at
         # no shift of times is longer than a day
@@ -122,28 +122,35 @@ class Log:
         rows = (row for day in days if first <= day <= last for row in self._days.get(day, {}).values())
         return sorted((row for row in rows if span.lo <= at(row) < span.hi), key=lambda row: (row.at, row.id))
 
-    def read(self, span: Span, now: int, classes: Classes, sequence: int = 0, *, width: int = 60) -> Read:
+    def read(self, span: TimeRange, now: int, classes: Classes, sequence: int = 0, *, width: int = 60) -> SpanRead:
         """What a reader brings of a span, in stretches of `width` seconds."""
         quarters_to = 0 if width == 60 else span.hi
         return self.read_rows(self.within(span, classes), span, now, classes, sequence, quarters_to=quarters_to)
 
     def read_rows(
-        self, rows: Iterable[Row], span: Span, now: int, classes: Classes, sequence: int = 0, *, quarters_to: int = 0
-    ) -> Read:
+        self,
+        rows: Iterable[Row],
+        span: TimeRange,
+        now: int,
+        classes: Classes,
+        sequence: int = 0,
+        *,
+        quarters_to: int = 0,
+    ) -> SpanRead:
         """What a reader brings of some rows: by quarters before `quarters_to`, and by minutes."""
         parts: dict[int, list[Row]] = {}
         for row in rows:
             at = classes.at(row)
             parts.setdefault(at - at % (900 if at < quarters_to else 60), []).append(row)
-        minutes = {start: minute_of(found, classes) for start, found in parts.items()}
-        return Read(span, now, minutes, dict(self.routes), sequence, 900 if quarters_to >= span.hi else 60)
+        buckets = {start: bucket_of(found, classes) for start, found in parts.items()}
+        return SpanRead(span, now, buckets, dict(self.routes), sequence, 900 if quarters_to >= span.hi else 60)
 
 
-def minute_of(rows: Iterable[Row], classes: Classes) -> Minute:
+def bucket_of(rows: Iterable[Row], classes: Classes) -> Bucket:
     """What a reader makes of the rows of one stretch."""
     cells: dict[Series, Aggregate] = {}
     users: dict[str, int] = {}
-    skipped: dict[Skip, int] = {}
+    skipped: dict[SkippedValue, int] = {}
     waiting: dict[str, Waiting] = {}
     operations: dict[str, float] = {}
     models: dict[str, float] = {}
@@ -162,7 +169,7 @@ def minute_of(rows: Iterable[Row], classes: Classes) -> Minute:
         models[series.model] = max(at, models.get(series.model, 0.0))
         if row.status == "success":
             succeeded[series.model] = max(at, succeeded.get(series.model, 0.0))
-    return Minute(cells, users, skipped, waiting, operations, models, succeeded)
+    return Bucket(cells, users, skipped, waiting, operations, models, succeeded)
 
 
 def sum_rows(rows: Iterable[Row], classes: Classes) -> dict[Series, Aggregate]:

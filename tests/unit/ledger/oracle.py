@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from exporter.ledger import aggregate as figures
-from exporter.ledger import view
+from exporter.ledger import exposed
 from exporter.ledger.aggregate import LATENCY_EDGES, SECOND, ZERO, Aggregate, Field, add, subtract
-from exporter.ledger.model import OTHER, RUNNING, UNATTRIBUTED, Read, Series, Span, State
+from exporter.ledger.model import OTHER, UNATTRIBUTED, Phase, Series, SpanRead, State, TimeRange
 from exporter.ledger.shadow import Reclassification
 from tests.unit.ledger.driver import Exporter, same
 from tests.unit.ledger.model_log import Classes, Row
@@ -62,15 +62,15 @@ class Oracle:
         self.exporter.converted = self.converted
         self.exporter.switched = self.switched
         self.exporter.dropped = self.dropped
-        self.folded, self.untouched = self.exporter.state.progress.folded, 0
+        self.compacted, self.untouched = self.exporter.state.progress.compacted, 0
         self.epochs.append(self.exporter.classes)
 
     # -- following
 
-    def applied(self, read: Read, _: bool) -> None:
+    def applied(self, read: SpanRead, _: bool) -> None:
         """A read was taken over: from now on its rows are what is known of its span."""
         state = self.exporter.state
-        lo = max(self.folded, self.untouched)
+        lo = max(self.compacted, self.untouched)
         rows = [self._seen(row, self.exporter.classes) for row in self._within(read.span)]
         self.read.update(seen.row for seen in rows)
         for kept in (self.counted, self.shown):
@@ -81,7 +81,7 @@ class Oracle:
             since = state.progress.count_from
             self.known_rows = [seen for seen in self.counted.values() if seen.at < since]
             self.known = self._sum(self.known_rows)
-            self.running = state.progress.phase == RUNNING
+            self.running = state.progress.phase == Phase.RUNNING
             if self.running:
                 known = {seen.row for seen in self.known_rows}
                 self.versions = {(row, epoch) for row, epoch in self.versions if row not in known}
@@ -90,7 +90,7 @@ class Oracle:
             # the open window was committed: from now on scrapers see the zero of a new series
             for series in state.admitted:
                 self.zero_since.setdefault(series, state.progress.now)
-        self.folded, self.untouched = state.progress.folded, state.progress.converted
+        self.compacted, self.untouched = state.progress.compacted, state.progress.converted
 
     def converted(self, rows: list[Row], classes: Classes) -> None:
         """Rows were taken into the shadow: all that are not past the horizon are counted, as they are."""
@@ -99,7 +99,7 @@ class Oracle:
             assert row.id not in self.shadow, f"{row} is converted twice"
             self.shadow[row.id] = self._seen(row, classes)
             at = self.exporter.classes.at(row)
-            if self.exporter.wanted is not None and self.exporter.knows_old and at >= self.folded:
+            if self.exporter.wanted is not None and self.exporter.knows_old and at >= self.compacted:
                 assert self.counted[row.id].row == row, f"{row} is taken as counted and is not"
 
     def dropped(self) -> None:
@@ -123,16 +123,16 @@ class Oracle:
             rise = state.corrections.get(series, 0) - before.corrections.get(series, 0)
             assert rise == -taken_back.get(series, 0), f"corrections of {series}"
         due = {key: seen for key, seen in self.shadow.items() if not self._is_ahead(seen, going)}
-        self.counted = {key: seen for key, seen in due.items() if seen.at >= state.progress.folded}
+        self.counted = {key: seen for key, seen in due.items() if seen.at >= state.progress.compacted}
         self.shown = due
         self._note_new_epoch(going)
         self.dropped()
-        self.folded = state.progress.folded
+        self.compacted = state.progress.compacted
         self._measure_offset()
 
-    def overtaken(self, read: Read, rows: list[Row], newer: Span) -> None:
+    def overtaken(self, read: SpanRead, rows: list[Row], newer: TimeRange) -> None:
         """A read was taken over after one that is newer: it counts only for what that one did not cover."""
-        lo = max(self.folded, self.untouched)
+        lo = max(self.compacted, self.untouched)
         seen_rows = [self._seen(row, self.exporter.classes) for row in rows]
         old = [seen for seen in seen_rows if lo <= seen.at < newer.lo]
         self.read.update(seen.row for seen in old)
@@ -141,7 +141,7 @@ class Oracle:
                 if kept[key].at < newer.lo:
                     del kept[key]
             kept.update((seen.row.id, seen) for seen in old)
-        self.folded = self.exporter.state.progress.folded
+        self.compacted = self.exporter.state.progress.compacted
 
     def note(self, row: Row) -> None:
         """A row was written, for the first time or again."""
@@ -149,7 +149,7 @@ class Oracle:
 
     def tell_free(self) -> None:
         """Note which series have shown their zero for long enough: no later change of the rules takes that back."""
-        now, hold = self.exporter.state.progress.now, self.exporter.rules.zero_hold
+        now, hold = self.exporter.state.progress.now, self.exporter.settings.zero_hold
         self.free.update(s for s, at in self.zero_since.items() if now - at + self.shown_for.get(s, 0) >= hold)
 
     def followed(self) -> None:
@@ -159,7 +159,7 @@ class Oracle:
 
     def restarted(self) -> None:
         """Zeros that were not shown for long enough are shown anew, less the time for which they were."""
-        now, hold = self.exporter.state.progress.now, self.exporter.rules.zero_hold
+        now, hold = self.exporter.state.progress.now, self.exporter.settings.zero_hold
         for series in self.zero_since.keys() - self.free:
             lasted = max(now - self.zero_since.pop(series), hold // 4)
             self.shown_for[series] = self.shown_for.get(series, 0) + lasted
@@ -213,8 +213,8 @@ class Oracle:
     def check_shape(self) -> None:
         """Quarters up to `merged`, minutes up to `position`, nothing else; and all of it is on disk."""
         state, progress = self.exporter.state, self.exporter.state.progress
-        assert progress.folded <= progress.merged <= progress.closed <= progress.position
-        quarters = dict.fromkeys(range(progress.folded, progress.merged, 900), 900)
+        assert progress.compacted <= progress.merged <= progress.closed <= progress.position
+        quarters = dict.fromkeys(range(progress.compacted, progress.merged, 900), 900)
         minutes = dict.fromkeys(range(progress.merged, progress.position, 60), 60)
         due = {start: item.width for start, item in state.slices.items() if start < progress.position}
         assert due == quarters | minutes
@@ -227,7 +227,9 @@ class Oracle:
         for item in state.slices.values():
             assert item.width == 60 or not item.users
             for cell in item.cells.values():
-                assert all(m >= c for f, (c, m) in enumerate(zip(cell.current, cell.mark, strict=True)) if f in EXACT)
+                assert all(
+                    m >= c for f, (c, m) in enumerate(zip(cell.current, cell.high_water, strict=True)) if f in EXACT
+                )
         stored = self.exporter.disk.load()
         assert same(stored, state) == []
 
@@ -257,7 +259,7 @@ class Oracle:
 
     def check_days(self) -> None:
         """Spend of the day and of the month, by series and by user, is that of the rows as last read."""
-        state, rules = self.exporter.state, self.exporter.rules
+        state, settings = self.exporter.state, self.exporter.settings
         today = self._date(state.progress.now)
         day: dict[Series, int] = {}
         month: dict[Series, int] = {}
@@ -269,9 +271,9 @@ class Oracle:
             if when == today:
                 day[seen.series] = day.get(seen.series, 0) + seen.cost
                 users[user] = users.get(user, 0) + seen.cost
-        assert _some(view.spend_today(state, rules)) == _some(day)
-        assert _some(view.spend_month(state, rules)) == _some(month)
-        assert _some(view.user_spend_today(state, rules)) == _some(users)
+        assert _some(exposed.spend_today(state, settings)) == _some(day)
+        assert _some(exposed.spend_month(state, settings)) == _some(month)
+        assert _some(exposed.user_spend_today(state, settings)) == _some(users)
 
     def check_histograms(self) -> None:
         """Counts are never below 0 and sums lie within the edges of their buckets; a fallback is a call."""
@@ -281,7 +283,7 @@ class Oracle:
             assert total[Field.FALLBACKS] <= total[Field.CALLS]
             if self.changed or any(self.known.values()):
                 continue
-            counts, sums = total[figures.BUCKET_COUNTS], total[figures.BUCKET_SUMS]
+            counts, sums = total[figures.LATENCY_COUNTS], total[figures.LATENCY_SUMS]
             for count, amount, low, high in zip(counts, sums, edges, edges[1:], strict=False):
                 assert low * count <= amount <= high * count
 
@@ -315,7 +317,7 @@ class Oracle:
 
     # -- inside
 
-    def _within(self, span: Span) -> list[Row]:
+    def _within(self, span: TimeRange) -> list[Row]:
         return self.exporter.log.within(span, self.exporter.classes)
 
     def _seen(self, row: Row, classes: Classes) -> Seen:
@@ -340,7 +342,7 @@ class Oracle:
         """The first reading begins again: nothing was shown yet."""
         self.counted, self.shown, self.known, self.known_rows = {}, {}, {}, []
         self.versions = {(row, len(self.epochs) - 1) for row, _ in self.versions}
-        self.folded = self.exporter.state.progress.folded
+        self.compacted = self.exporter.state.progress.compacted
 
     def _note_new_epoch(self, going: Reclassification) -> None:
         """From now on rows that were not read by the old settings count by the new ones."""
@@ -366,7 +368,7 @@ class Oracle:
         self.offset = {s: subtract(expected.get(s, ZERO), found.get(s, ZERO)) for s in {*expected, *found}}
 
     def _date(self, instant: int) -> date:
-        return datetime.fromtimestamp(instant, self.exporter.rules.zone).date()
+        return datetime.fromtimestamp(instant, self.exporter.settings.zone).date()
 
 
 def _less_cost(total: Aggregate, units: int) -> Aggregate:

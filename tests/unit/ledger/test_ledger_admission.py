@@ -5,24 +5,24 @@ from dataclasses import replace
 import pytest
 
 from exporter.ledger.aggregate import USD, Field
-from exporter.ledger.model import OTHER, UNKNOWN, Series, Span
-from exporter.ledger.view import spend_today
-from tests.unit.ledger.driver import RULES, START, Exporter, started
+from exporter.ledger.exposed import spend_today
+from exporter.ledger.model import OTHER, UNKNOWN, Series, TimeRange
+from tests.unit.ledger.driver import SETTINGS, START, Exporter, started
 from tests.unit.ledger.model_log import Classes, Log
 
-FEW = replace(RULES, max_series=2)
+FEW = replace(SETTINGS, max_series=2)
 
 
 class TestPlaces:
     def test_beyond_the_limit_sums_are_kept_under_other(self) -> None:
         log = Log()
-        exporter = started(log, rules=FEW)
+        exporter = started(log, settings=FEW)
         for number, model in enumerate(("a", "b", "c", "d", "a")):
             log.insert(START + number, model=model, cost=10**number)
             exporter.wait(10)
         costs = {series: total[Field.COST] for series, total in exporter.state.totals.items()}
         assert costs == {Series("chat", "a"): 10001, Series("chat", "b"): 10, OTHER: 1100}
-        assert exporter.state.progress.rows_folded == 2
+        assert exporter.state.progress.rows_overflowed == 2
         assert spend_today(exporter.state, FEW) == costs
 
     def test_routes_come_first_then_the_first_to_appear_then_names(self) -> None:
@@ -30,7 +30,7 @@ class TestPlaces:
         log.routes = {"mail": "z"}
         for second, model in ((-600, "b"), (-600, "a"), (-1200, "d")):
             log.insert(START + second, model=model)
-        exporter = started(log, rules=replace(RULES, max_series=3))
+        exporter = started(log, settings=replace(SETTINGS, max_series=3))
         order = sorted(exporter.state.admitted, key=lambda series: exporter.state.admitted[series].order)
         assert order == [Series("mail", "z"), Series("chat", "d"), Series("chat", "a"), OTHER]
 
@@ -39,19 +39,19 @@ class TestPlaces:
         log = Log()
         for number in range(20):
             log.insert(START - 7 * number * number * 60, operation=f"o{number % 7}", model=f"m{number % 3}")
-        chosen = started(log, rules=replace(RULES, max_series=5), chunk=chunk).state.admitted
-        known = started(log, rules=replace(RULES, max_series=5), chunk=7200).state.admitted
+        chosen = started(log, settings=replace(SETTINGS, max_series=5), chunk=chunk).state.admitted
+        known = started(log, settings=replace(SETTINGS, max_series=5), chunk=7200).state.admitted
         assert chosen == known
 
     def test_routes_alone_never_need_other(self) -> None:
         log = Log()
         log.routes = {"a": "m", "b": "m", "c": "m"}
-        exporter = started(log, rules=FEW)
+        exporter = started(log, settings=FEW)
         assert set(exporter.state.admitted) == {Series("a", "m"), Series("b", "m")}
 
     def test_a_place_is_never_taken_away(self) -> None:
         log = Log()
-        exporter = started(log, rules=FEW)
+        exporter = started(log, settings=FEW)
         log.insert(START, model="a", cost=1)
         exporter.wait(10)
         exporter.run(24 * 3600, 300)
@@ -64,7 +64,7 @@ class TestPlaces:
 
     def test_a_pair_that_is_called_other_needs_no_second_place(self) -> None:
         log = Log()
-        exporter = started(log, rules=replace(RULES, max_series=0))
+        exporter = started(log, settings=replace(SETTINGS, max_series=0))
         log.insert(START, operation="other", model="other", cost=1)
         log.insert(START, cost=2)
         exporter.wait(10)
@@ -73,19 +73,19 @@ class TestPlaces:
 
     def test_a_crash_before_the_commit_gives_the_same_places(self) -> None:
         log = Log()
-        exporter = started(log, rules=FEW)
+        exporter = started(log, settings=FEW)
         for model in "ca":
             log.insert(START + 5, model=model)
         log.insert(START + 4, model="b")
         exporter.clock += 10
-        from_plan = exporter.plan(exporter.read(Span(START - 180, exporter.clock + 1))).admitted
+        from_plan = exporter.plan(exporter.read(TimeRange(START - 180, exporter.clock + 1))).admitted
         exporter.restart()
         exporter.scrape()
         assert {s: a.order for s, a in from_plan.items()} == {s: a.order for s, a in exporter.state.admitted.items()}
 
     def test_last_seen_times_bear_the_labels_of_series(self) -> None:
         log = Log()
-        exporter = started(log, rules=replace(RULES, max_series=1))
+        exporter = started(log, settings=replace(SETTINGS, max_series=1))
         log.insert(START, operation="a", model="x")
         log.insert(START + 1, operation="b", model="x", status="failed")
         log.insert(START + 2, operation="a", model="y")
@@ -96,7 +96,7 @@ class TestPlaces:
         assert state.progress.newest == START + 2.0
 
 
-SCARCE = replace(RULES, max_series=6, ample=2)
+SCARCE = replace(SETTINGS, max_series=6, ample=2)
 
 
 class TestScarcePlaces:
@@ -109,7 +109,7 @@ class TestScarcePlaces:
     def exporter(self, log: Log) -> Exporter:
         log.insert(START - 600, model="a")
         log.insert(START - 600, model="b")
-        return started(log, rules=SCARCE)
+        return started(log, settings=SCARCE)
 
     def test_a_burst_of_names_leaves_places_for_what_comes_steadily(self) -> None:
         log = Log()
@@ -200,9 +200,9 @@ class TestScarcePlaces:
         log = Log()
         for number in range(60):
             log.insert(START - 7 * number * 60, operation=f"o{number % 7}", model=f"m{number % 3}")
-        scarce = replace(RULES, max_series=18, ample=4)
-        chosen = started(log, rules=scarce, chunk=chunk).state.admitted
-        known = started(log, rules=scarce, chunk=7200).state.admitted
+        scarce = replace(SETTINGS, max_series=18, ample=4)
+        chosen = started(log, settings=scarce, chunk=chunk).state.admitted
+        known = started(log, settings=scarce, chunk=7200).state.admitted
         assert len(chosen) > 5
         assert chosen == known
 
@@ -261,7 +261,7 @@ class TestFallbacks:
         for model in ("m1", "m2"):
             log.insert(START - 600, model=model)
         log.insert(START - 300, operation="mail", model="big")
-        exporter = started(log, rules=FEW)
+        exporter = started(log, settings=FEW)
         log.routes = {"chat": "big"}
         exporter.run(600)
         log.insert(exporter.clock, model="m2", cost=USD)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.ledger import calendar
-from exporter.ledger.calendar import QUARTER, day_of, day_window, month_window
-from exporter.ledger.model import Rules, Series
-from exporter.ledger.view import spend_month, spend_today, user_spend_today
+from exporter.ledger.calendar import QUARTER_HOUR, day_of, day_window, month_window
+from exporter.ledger.exposed import spend_month, spend_today, user_spend_today
+from exporter.ledger.model import LedgerSettings, Series
 from tests.unit.ledger.driver import started
 from tests.unit.ledger.model_log import Log
 
@@ -66,8 +66,8 @@ def test_every_moment_lies_in_its_day_and_month_and_no_quarter_in_two(moment: in
         for edge, inside in edges:
             there = datetime.fromtimestamp(edge, zone)
             assert (there.strftime(same) == local.strftime(same)) == inside
-        assert window.start % QUARTER == 0
-    assert calendar.floor_to(moment, QUARTER) <= moment < calendar.floor_to(moment, QUARTER) + QUARTER
+        assert window.start % QUARTER_HOUR == 0
+    assert calendar.floor_to(moment, QUARTER_HOUR) <= moment < calendar.floor_to(moment, QUARTER_HOUR) + QUARTER_HOUR
 
 
 @pytest.mark.parametrize(
@@ -81,26 +81,26 @@ def test_every_moment_lies_in_its_day_and_month_and_no_quarter_in_two(moment: in
 )
 def test_spend_of_the_day_is_that_of_its_rows_and_begins_anew_at_midnight(zone: str, noon: str) -> None:
     log, clock = Log(), at(noon, zone)
-    rules = Rules(180, 4 * HOUR, 50, 60, ZoneInfo(zone))
-    window = day_window(clock, rules.zone)
+    settings = LedgerSettings(180, 4 * HOUR, 50, 60, ZoneInfo(zone))
+    window = day_window(clock, settings.zone)
     log.insert(window.start - 1, cost=1, user="ann")
     log.insert(window.start, cost=10, user="ann")
-    exporter = started(log, clock, rules=rules)
+    exporter = started(log, clock, settings=settings)
     log.insert(window.end - 1, cost=100, user="ann")
     log.insert(window.end, cost=1000, user="ann")
     exporter.run(window.end - clock - 30, 300)
     exporter.clock = window.end - 1
     exporter.scrape()
-    assert spend_today(exporter.state, rules) == {CHAT: 110}
-    assert user_spend_today(exporter.state, rules) == {"ann": 110}
+    assert spend_today(exporter.state, settings) == {CHAT: 110}
+    assert user_spend_today(exporter.state, settings) == {"ann": 110}
     exporter.wait(1)
-    assert spend_today(exporter.state, rules) == {CHAT: 1000}
-    assert user_spend_today(exporter.state, rules) == {"ann": 1000}
+    assert spend_today(exporter.state, settings) == {CHAT: 1000}
+    assert user_spend_today(exporter.state, settings) == {"ann": 1000}
     log.insert(window.end - 2, cost=7, user="ann")
     exporter.wait(60)
-    assert spend_today(exporter.state, rules) == {CHAT: 1000}
+    assert spend_today(exporter.state, settings) == {CHAT: 1000}
     eve = 0 if noon[8:10] == "01" else 1  # a first of the month leaves the day before to another one
-    assert spend_month(exporter.state, rules) == {CHAT: 1117 + eve}
+    assert spend_month(exporter.state, settings) == {CHAT: 1117 + eve}
 
 
 def test_sums_of_days_that_no_gauge_shows_are_dropped() -> None:
@@ -109,7 +109,7 @@ def test_sums_of_days_that_no_gauge_shows_are_dropped() -> None:
     for day in range(4):
         log.insert(clock + day * 24 * HOUR, cost=1, user="ann")
         exporter.run(24 * HOUR, 300)
-    first = day_of(clock, exporter.rules.zone)
+    first = day_of(clock, exporter.settings.zone)
     assert {day - first for day, _ in exporter.state.days} == {2, 3}
     assert {day - first for day, _ in exporter.state.user_days} == {3}
-    assert spend_month(exporter.state, exporter.rules) == {CHAT: 2}
+    assert spend_month(exporter.state, exporter.settings) == {CHAT: 2}

@@ -5,8 +5,8 @@ import pytest
 from exporter.ledger import aggregate as figures
 from exporter.ledger.advance import advance, quarters_within
 from exporter.ledger.aggregate import ERROR_CLASSES, LATENCY_EDGES, SECOND, USD, Field
-from exporter.ledger.model import Changes, Series, Span
-from exporter.ledger.view import spend_today
+from exporter.ledger.exposed import spend_today
+from exporter.ledger.model import Changes, Series, TimeRange
 from tests.unit.ledger.driver import START, Exporter, started
 from tests.unit.ledger.model_log import NEGATIVE, Classes, Log
 
@@ -15,7 +15,7 @@ CHAT = Series("chat", "m1")
 
 def spent(exporter: Exporter) -> int:
     """Today's money, of all series."""
-    return sum(spend_today(exporter.state, exporter.rules).values())
+    return sum(spend_today(exporter.state, exporter.settings).values())
 
 
 def corrections(exporter: Exporter) -> int:
@@ -26,7 +26,7 @@ def corrections(exporter: Exporter) -> int:
 def histogram(exporter: Exporter) -> tuple[list[int], list[int]]:
     """Bucket counts and sums of chat."""
     total = exporter.state.totals[CHAT]
-    return list(total[figures.BUCKET_COUNTS]), list(total[figures.BUCKET_SUMS])
+    return list(total[figures.LATENCY_COUNTS]), list(total[figures.LATENCY_SUMS])
 
 
 class TestRowsThatCome:
@@ -247,7 +247,7 @@ def test_planning_changes_nothing() -> None:
     exporter = started(log)
     log.insert(START, cost=1)
     before = exporter.disk.load()
-    changes = exporter.plan(exporter.read(Span(START - 180, START + 1)))
+    changes = exporter.plan(exporter.read(TimeRange(START - 180, START + 1)))
     assert exporter.state == before
     assert exporter.state.ahead(changes).totals[CHAT][Field.COST] == 1
     assert exporter.state == before
@@ -262,7 +262,7 @@ def test_changes_planned_on_top_of_others_may_be_committed_with_them() -> None:
         log.insert(START + 60 * minute, cost=1, user="ann")
         exporter.clock += 60
         stored = {q: exporter.disk.slice_users.get(q, {}) for q in quarters_within(state, window(exporter))}
-        changes = advance(state, exporter.read(window(exporter)), exporter.rules, stored)
+        changes = advance(state, exporter.read(window(exporter)), exporter.settings, stored)
         state = state.ahead(changes)
         whole.follow(changes)
     exporter.commit(whole)
@@ -270,6 +270,6 @@ def test_changes_planned_on_top_of_others_may_be_committed_with_them() -> None:
     assert exporter.count(Field.COST) == 31
 
 
-def window(exporter: Exporter) -> Span:
+def window(exporter: Exporter) -> TimeRange:
     """What a scrape would read that has not forgotten anything since the first one."""
-    return Span(START - 180, exporter.clock + 1)
+    return TimeRange(START - 180, exporter.clock + 1)

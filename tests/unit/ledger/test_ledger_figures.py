@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.ledger.aggregate import (
-    BUCKET_SUMS,
     FAILURES,
+    LATENCY_SUMS,
     USD,
     WIDTH,
     ZERO,
@@ -41,7 +41,7 @@ def test_one_figure_is_replaced_and_the_rest_kept(aggregate: tuple[int, ...], fi
 
 def test_the_parts_of_an_aggregate_do_not_overlap() -> None:
     assert FAILURES.start == len(Field)
-    assert BUCKET_SUMS.stop == WIDTH == len(ZERO)
+    assert LATENCY_SUMS.stop == WIDTH == len(ZERO)
 
 
 @given(st.decimals(0, 10**6, places=6))

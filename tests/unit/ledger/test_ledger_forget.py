@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.ledger import agenda
+from exporter.ledger import schedule
 from exporter.ledger.aggregate import Field
+from exporter.ledger.exposed import counters, spend_month, spend_today
 from exporter.ledger.forget import forget
 from exporter.ledger.model import OTHER, Series
-from exporter.ledger.view import counters, spend_month, spend_today
-from tests.unit.ledger.driver import RULES, START, Exporter, same, started
+from tests.unit.ledger.driver import SETTINGS, START, Exporter, same, started
 from tests.unit.ledger.model_log import Classes, Log
 
 GONE, KEPT = Series("random", "m1"), Series("chat", "m1")
@@ -17,7 +17,7 @@ GONE, KEPT = Series("random", "m1"), Series("chat", "m1")
 
 def with_rows(log: Log, max_series: int = 50) -> Exporter:
     """Both series have rows: counted, merged, and in the open window; one row of each was deleted since."""
-    exporter = started(log, rules=replace(RULES, max_series=max_series))
+    exporter = started(log, settings=replace(SETTINGS, max_series=max_series))
     for _ in range(4):
         for operation in ("random", "chat"):
             log.insert(exporter.clock, operation=operation, cost=100)
@@ -34,7 +34,7 @@ def with_rows(log: Log, max_series: int = 50) -> Exporter:
 
 def test_its_counters_end_and_no_other_moves() -> None:
     exporter = with_rows(Log())
-    before, spent = counters(exporter.state), sum(spend_today(exporter.state, exporter.rules).values())
+    before, spent = counters(exporter.state), sum(spend_today(exporter.state, exporter.settings).values())
     assert exporter.state.corrections == {GONE: 7, KEPT: 7}
     exporter.forget(GONE)
     after = counters(exporter.state)
@@ -43,9 +43,9 @@ def test_its_counters_end_and_no_other_moves() -> None:
     assert exporter.state.corrections == {KEPT: 7}
     assert "random" not in exporter.state.seen_operations
     # gauges are the sums of the rows, whatever they are called
-    today = spend_today(exporter.state, exporter.rules)
+    today = spend_today(exporter.state, exporter.settings)
     assert (today[OTHER], sum(today.values())) == (500, spent)
-    assert sum(spend_month(exporter.state, exporter.rules).values()) == spent
+    assert sum(spend_month(exporter.state, exporter.settings).values()) == spent
 
 
 def test_rows_that_are_read_again_are_not_counted_again() -> None:
@@ -96,7 +96,7 @@ def test_what_is_not_there_or_is_other_changes_nothing() -> None:
 def test_the_rest_of_a_new_series_zero_and_where_it_begins_outlive_a_restart() -> None:
     log = Log()
     log.insert(START - 600, model="a")
-    exporter = started(log, rules=replace(RULES, max_series=4, ample=1, zero_hold=3600))
+    exporter = started(log, settings=replace(SETTINGS, max_series=4, ample=1, zero_hold=3600))
     for _ in range(3):
         log.insert(exporter.clock, operation="steady")
         exporter.run(900)
@@ -114,7 +114,7 @@ class TestRowsThatAreNotDueYet:
     @pytest.mark.parametrize("shift", [30, 1040, 3600, 9 * 3600])
     def test_they_are_not_counted_when_they_are_due(self, shift: int, max_series: int, *, known: bool) -> None:
         log = Log()
-        exporter = Exporter(log, START, replace(RULES, max_series=max_series))
+        exporter = Exporter(log, START, replace(SETTINGS, max_series=max_series))
         if known:
             log.insert(START, operation="random", cost=5)
         exporter.wait(0)
@@ -146,13 +146,13 @@ class TestRowsThatAreNotDueYet:
         exporter.reconfigure(Classes(shift=1800))
         exporter.forget(GONE)
         exporter.run(2400, 300)
-        assert sum(spend_today(exporter.state, exporter.rules).values()) == 5
+        assert sum(spend_today(exporter.state, exporter.settings).values()) == 5
 
 
 def test_a_place_that_is_earned_before_rows_under_other_are_due_does_not_count_them_again() -> None:
     log = Log()
     log.insert(START, model="a")
-    exporter = started(log, rules=replace(RULES, max_series=2, ample=1))
+    exporter = started(log, settings=replace(SETTINGS, max_series=2, ample=1))
     log.insert(exporter.clock, operation="steady", cost=5)
     exporter.wait(1)
     exporter.reconfigure(Classes(shift=3 * 3600))
@@ -168,7 +168,7 @@ def test_changes_that_follow_each_other_are_those_of_both_in_turn() -> None:
     """As they do where the first could not be made durable yet."""
     exporter = with_rows(Log())
     exporter.clock += 20
-    span = agenda.front(exporter.state, exporter.clock, exporter.rules)
+    span = schedule.front(exporter.state, exporter.clock, exporter.settings)
     assert span is not None
     first = exporter.plan(exporter.read(span))
     second = forget(exporter.state.ahead(first), [GONE])

@@ -6,17 +6,17 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.ledger import agenda, probing
+from exporter.ledger import probing, schedule
 from exporter.ledger.aggregate import SECOND, USD, Field
-from exporter.ledger.calendar import HOUR, MINUTE, QUARTER, floor_to
-from exporter.ledger.model import Series, Span
+from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR, floor_to
+from exporter.ledger.model import Series, TimeRange
 from exporter.ledger.probing import MOST_TRIES, ROUNDS, Watch, held_sums
-from tests.unit.ledger.driver import RULES, START, Exporter, started
+from tests.unit.ledger.driver import SETTINGS, START, Exporter, started
 from tests.unit.ledger.model_log import Log
 from tests.unit.ledger.oracle import Oracle
 
 CHAT = Series("chat", "m1")
-LONG = replace(RULES, horizon=48 * HOUR)
+LONG = replace(SETTINGS, horizon=48 * HOUR)
 
 late_rows = st.lists(
     st.tuples(
@@ -36,13 +36,13 @@ def living(log: Log, seconds: int = 3 * HOUR, **settings: Any) -> Exporter:
     return exporter
 
 
-def spans_of(exporter: Exporter) -> list[Span]:
+def spans_of(exporter: Exporter) -> list[TimeRange]:
     """What the next round looks at."""
     asked = probing.next_round(exporter.watch, exporter.state, exporter.now)
     return [*asked.recent, *asked.older]
 
 
-@given(late_rows, late_rows, st.integers(0, QUARTER))
+@given(late_rows, late_rows, st.integers(0, QUARTER_HOUR))
 def test_after_a_round_every_row_is_read_as_it_is_now(
     before: list[tuple[int, str, int | None, int | None]],
     after: list[tuple[int, str, int | None, int | None]],
@@ -65,23 +65,23 @@ def test_after_a_round_every_row_is_read_as_it_is_now(
         log.insert(clock - age, status=status, cost=cost, latency=latency, tokens=1)
     exporter.find_late_rows()
     exporter.front()
-    oracle.check_read(exporter.state.progress.folded)
+    oracle.check_read(exporter.state.progress.compacted)
 
 
 class TestWhatIsLookedAt:
     def test_every_closed_slice_within_the_horizon_in_the_first_round(self) -> None:
-        exporter = living(Log(), rules=LONG)
+        exporter = living(Log(), settings=LONG)
         progress = exporter.state.progress
         spans = spans_of(exporter)
         assert len(set(spans)) == len(spans)
         covered = {second for span in spans for second in range(span.lo, span.hi, MINUTE)}
-        assert covered == set(range(progress.folded, progress.closed, MINUTE))
+        assert covered == set(range(progress.compacted, progress.closed, MINUTE))
 
     def test_the_last_hour_in_every_round_and_the_rest_in_turn(self) -> None:
-        exporter = living(Log(), rules=LONG)
+        exporter = living(Log(), settings=LONG)
         exporter.find_late_rows()
         assert not exporter.watch.whole
-        seen: set[Span] = set()
+        seen: set[TimeRange] = set()
         for _ in range(ROUNDS):
             spans = spans_of(exporter)
             assert {span for span in spans if span.hi > exporter.now - HOUR} == {
@@ -96,7 +96,7 @@ class TestWhatIsLookedAt:
         log = Log()
         for age in range(0, 47 * HOUR, 600):
             log.insert(START - age)
-        exporter = started(log, rules=LONG)
+        exporter = started(log, settings=LONG)
         exporter.find_late_rows()
         for row in list(log.rows.values()):
             log.update(row, cost=5)
@@ -113,7 +113,7 @@ class TestWhatIsLookedAt:
         assert spans_of(exporter) == []
 
     def test_a_round_that_had_no_time_for_all_goes_on_where_it_ended(self) -> None:
-        exporter = living(Log(), rules=LONG)
+        exporter = living(Log(), settings=LONG)
         asked = probing.next_round(Watch(), exporter.state, exporter.now)
         some = {span: exporter.sums(span) for span in (*asked.recent, *asked.older[:7])}
         watch = probing.judge(Watch(), asked, exporter.state.slices, some, 10**9)
@@ -123,10 +123,10 @@ class TestWhatIsLookedAt:
         assert set(again.older) == set(asked.older)
 
 
-def exporter_slices(exporter: Exporter) -> set[Span]:
+def exporter_slices(exporter: Exporter) -> set[TimeRange]:
     """The slices that no scrape reads again."""
-    until = agenda.oldest_open(exporter.state, exporter.state.progress)
-    return {Span(s.start, s.start + s.width) for s in exporter.state.slices.values() if s.start < until}
+    until = schedule.oldest_open(exporter.state, exporter.state.progress)
+    return {TimeRange(s.start, s.start + s.width) for s in exporter.state.slices.values() if s.start < until}
 
 
 class TestWhatIsReadAgain:
@@ -140,16 +140,16 @@ class TestWhatIsReadAgain:
 
     def test_neighbours_together_and_no_more_than_asked_at_once(self) -> None:
         log = Log()
-        exporter = living(log, rules=LONG)
+        exporter = living(log, settings=LONG)
         exporter.chunk = HOUR
-        quarter = floor_to(exporter.clock - 4 * HOUR, QUARTER)
+        quarter = floor_to(exporter.clock - 4 * HOUR, QUARTER_HOUR)
         for number in range(6):
-            log.insert(quarter + number * QUARTER + 7)
-        log.insert(quarter - 3 * QUARTER)
+            log.insert(quarter + number * QUARTER_HOUR + 7)
+        log.insert(quarter - 3 * QUARTER_HOUR)
         assert exporter.find_late_rows() == [
-            Span(quarter + 2 * QUARTER, quarter + 6 * QUARTER),
-            Span(quarter, quarter + 2 * QUARTER),
-            Span(quarter - 3 * QUARTER, quarter - 2 * QUARTER),
+            TimeRange(quarter + 2 * QUARTER_HOUR, quarter + 6 * QUARTER_HOUR),
+            TimeRange(quarter, quarter + 2 * QUARTER_HOUR),
+            TimeRange(quarter - 3 * QUARTER_HOUR, quarter - 2 * QUARTER_HOUR),
         ]
         assert exporter.count(Field.ROWS) == 7
         assert exporter.state.progress.late_rows == 7
@@ -163,8 +163,8 @@ class TestWhatIsReadAgain:
         log.insert(START + 10)
         log.insert(START + 470)
         assert exporter.find_late_rows() == [
-            Span(START + 420, START + 480),
-            Span(START, START + 60),
+            TimeRange(START + 420, START + 480),
+            TimeRange(START, START + 60),
         ]
         assert exporter.count(Field.ROWS) == 3
 
@@ -184,7 +184,7 @@ class TestWhatIsReadAgain:
         at = exporter.clock - 2 * HOUR
         log.insert(at)
         exporter.look()
-        span = Span(floor_to(at, QUARTER), floor_to(at, QUARTER) + QUARTER)
+        span = TimeRange(floor_to(at, QUARTER_HOUR), floor_to(at, QUARTER_HOUR) + QUARTER_HOUR)
         exporter.take(exporter.read(span))
         assert exporter.reread_suspects() == []
 
@@ -197,14 +197,14 @@ class TestWhatIsReadAgain:
         sequence = exporter.sequence + 1
         exporter.sequence += 1
         log.insert(at)
-        exporter.take(exporter.read(Span(floor_to(at, QUARTER), floor_to(at, QUARTER) + QUARTER)))
+        exporter.take(exporter.read(TimeRange(floor_to(at, QUARTER_HOUR), floor_to(at, QUARTER_HOUR) + QUARTER_HOUR)))
         assert probing.judge(exporter.watch, asked, exporter.state.slices, stale, sequence).suspects == ()
 
 
 class TestWhatCannotBeSettled:
-    def judged(self, exporter: Exporter, more: int) -> list[Span]:
+    def judged(self, exporter: Exporter, more: int) -> list[TimeRange]:
         """A round whose probe of one slice always finds `more` rows than there are."""
-        span = Span(START, START + QUARTER)
+        span = TimeRange(START, START + QUARTER_HOUR)
         asked = probing.next_round(exporter.watch, exporter.state, exporter.now)
         true = exporter.sums(span)
         exporter.sequence += 1
@@ -215,10 +215,10 @@ class TestWhatCannotBeSettled:
     def test_it_is_read_once_and_again_when_it_changes(self) -> None:
         log = Log()
         exporter = living(log)
-        assert self.judged(exporter, 1) == [Span(START, START + QUARTER)]
+        assert self.judged(exporter, 1) == [TimeRange(START, START + QUARTER_HOUR)]
         assert self.judged(exporter, 1) == []
         log.insert(START + 1)
-        assert self.judged(exporter, 1) == [Span(START, START + QUARTER)]
+        assert self.judged(exporter, 1) == [TimeRange(START, START + QUARTER_HOUR)]
         assert self.judged(exporter, 1) == []
         assert exporter.count(Field.ROWS) == 1
 
@@ -248,6 +248,6 @@ def test_sums_are_those_of_all_series() -> None:
     log.insert(START - 2 * HOUR, model="m2", cost=4, tokens=1, latency=70 * SECOND, status="timeout")
     log.insert(START - 2 * HOUR, model="m2", cost=1, status="pending")
     exporter = started(log)
-    quarter = exporter.quarter(floor_to(START - 2 * HOUR, QUARTER))
+    quarter = exporter.quarter(floor_to(START - 2 * HOUR, QUARTER_HOUR))
     assert held_sums(quarter) == (3, 2, 1, 8, 6, 12, 71 * SECOND)
-    assert held_sums(quarter) == exporter.sums(Span(quarter.start, quarter.start + QUARTER))
+    assert held_sums(quarter) == exporter.sums(TimeRange(quarter.start, quarter.start + QUARTER_HOUR))

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
 
-from exporter.ledger import agenda, probing
+from exporter.ledger import probing, schedule
 from exporter.ledger.aggregate import SECOND, USD, Field
-from exporter.ledger.model import OTHER, Rules
+from exporter.ledger.model import OTHER, LedgerSettings
 from exporter.ledger.probing import held_sums
 from tests.unit.ledger.driver import Exporter
 from tests.unit.ledger.model_log import Classes, Log, Row
@@ -102,9 +102,9 @@ class Ledger(RuleBasedStateMachine):
         ample: int | None = None,
     ) -> None:
         self.log = Log()
-        rules = Rules(window, horizon, max_series, hold, ZoneInfo(opening.zone), ample)
+        ledger_settings = LedgerSettings(window, horizon, max_series, hold, ZoneInfo(opening.zone), ample)
         since = None if back is None else opening.clock - back
-        self.exporter = Exporter(self.log, opening.clock, rules, backfill_since=since, chunk=DAY)
+        self.exporter = Exporter(self.log, opening.clock, ledger_settings, backfill_since=since, chunk=DAY)
         self.oracle = Oracle(self.exporter)
         self.most_series = max_series
         self.gentle, self.lowered, self.late_price = gentle, False, False
@@ -176,7 +176,7 @@ class Ledger(RuleBasedStateMachine):
         if row.id in self.missing:
             self.missing.remove(row.id)
             self.oracle.note(self.log.put(row))
-            self.lowered |= row.at < self.exporter.state.progress.folded
+            self.lowered |= row.at < self.exporter.state.progress.compacted
 
     @rule(operation=st.sampled_from(["chat", "mail", "new"]), model=st.sampled_from(["m1", "m3", "unheard"]))
     def route(self, operation: str, model: str) -> None:
@@ -214,8 +214,8 @@ class Ledger(RuleBasedStateMachine):
     def next_scrape(self) -> Any:
         exporter = self.exporter
         exporter.follow_clock()
-        return agenda.catch_up(exporter.state, exporter.clock, exporter.chunk) or agenda.front(
-            exporter.state, exporter.clock, exporter.rules
+        return schedule.catch_up(exporter.state, exporter.clock, exporter.chunk) or schedule.front(
+            exporter.state, exporter.clock, exporter.settings
         )
 
     @rule()
@@ -272,14 +272,14 @@ class Ledger(RuleBasedStateMachine):
         """The worker's snapshot is overtaken by that of a scrape."""
         exporter = self.exporter
         span = exporter.next_work()
-        if span is None or not agenda.is_current(exporter.state.progress, exporter.clock + forth):
+        if span is None or not schedule.is_current(exporter.state.progress, exporter.clock + forth):
             return
         read, rows = exporter.read(span), exporter.log.within(span, exporter.classes)
         exporter.clock += forth - back
         for age, values in late:
             # a cost that no other row has: the newer read differs from all that was known
             self.write(exporter.clock - age, values | {"cost": 1000 + len(self.oracle.versions)})
-        newer = agenda.front(exporter.state, exporter.clock, exporter.rules)
+        newer = schedule.front(exporter.state, exporter.clock, exporter.settings)
         assert newer is not None
         exporter.front()
         exporter.commit(exporter.plan(read))
@@ -318,7 +318,7 @@ class Ledger(RuleBasedStateMachine):
     )
     def configure(self, changed: Classes, zone: str, more: int) -> None:
         """A process with changed settings, which are taken up from now on: whatever happens meanwhile."""
-        most = max(0, self.exporter.rules.max_series + more)
+        most = max(0, self.exporter.settings.max_series + more)
         self.most_series = max(self.most_series, most)
         self.oracle.restarted()
         self.exporter.configure(changed, zone=ZoneInfo(zone), max_series=most)
@@ -342,7 +342,7 @@ class Ledger(RuleBasedStateMachine):
         knows_old=st.booleans(),
     )
     def reconfigure(self, changed: Classes, zone: str, more: int, knows_old: bool = True) -> None:
-        most = max(0, self.exporter.rules.max_series + more)
+        most = max(0, self.exporter.settings.max_series + more)
         self.most_series = max(self.most_series, most)
         self.oracle.restarted()
         self.exporter.reconfigure(changed, knows_old=knows_old, zone=ZoneInfo(zone), max_series=most)
@@ -374,15 +374,17 @@ class Ledger(RuleBasedStateMachine):
         while exporter.convert():
             pass
         exporter.scrape()
-        since = exporter.state.progress.folded
-        for _ in range((exporter.rules.horizon + 2 * HOUR) // step):
+        since = exporter.state.progress.compacted
+        for _ in range((exporter.settings.horizon + 2 * HOUR) // step):
             exporter.clock += step
             exporter.scrape()
             self.oracle.expose()
             exporter.work()
         self.oracle.check_read(since)
         progress = exporter.state.progress
-        assert progress.now - progress.folded < exporter.rules.horizon + 2 * 900, f"slices past the horizon: {progress}"
+        assert progress.now - progress.compacted < exporter.settings.horizon + 2 * 900, (
+            f"slices past the horizon: {progress}"
+        )
         assert progress.now - progress.merged < 2 * HOUR, f"unmerged minutes: {progress}"
         if not self.lowered and not self.missing and not self.oracle.changed:
             self.oracle.check_exact()

@@ -7,11 +7,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from exporter.ledger.aggregate import SECOND, USD, Field
-from exporter.ledger.calendar import QUARTER, day_start
-from exporter.ledger.model import OTHER, Series, Span
-from exporter.ledger.reclassify import plan
-from exporter.ledger.view import spend_month, spend_today, user_spend_today
-from tests.unit.ledger.driver import RULES, START, Exporter, started
+from exporter.ledger.calendar import QUARTER_HOUR, day_start
+from exporter.ledger.exposed import spend_month, spend_today, user_spend_today
+from exporter.ledger.model import OTHER, Series, TimeRange
+from exporter.ledger.reclassify import start_reclassification
+from tests.unit.ledger.driver import SETTINGS, START, Exporter, started
 from tests.unit.ledger.model_log import NEGATIVE, Classes, Log
 
 OLD, NEW = Series("chat", "m1"), Series("chat", "new")
@@ -28,7 +28,7 @@ def busy(log: Log, **settings: Any) -> Exporter:
     return exporter
 
 
-@pytest.mark.parametrize("width", [60, QUARTER])
+@pytest.mark.parametrize("width", [60, QUARTER_HOUR])
 def test_no_counter_and_no_correction_moves_and_gauges_bear_the_new_labels(width: int) -> None:
     log = Log()
     exporter = busy(log, width=width)
@@ -38,9 +38,9 @@ def test_no_counter_and_no_correction_moves_and_gauges_bear_the_new_labels(width
     exporter.reconfigure(RENAMED)
     assert exporter.state.totals == totals
     assert exporter.state.corrections == corrections == {OLD: USD}
-    assert spend_today(exporter.state, exporter.rules) == {OLD: 0, NEW: 47 * USD}
-    assert spend_month(exporter.state, exporter.rules) == {OLD: 0, NEW: 47 * USD}
-    assert user_spend_today(exporter.state, exporter.rules) == {"ann": 47 * USD}
+    assert spend_today(exporter.state, exporter.settings) == {OLD: 0, NEW: 47 * USD}
+    assert spend_month(exporter.state, exporter.settings) == {OLD: 0, NEW: 47 * USD}
+    assert user_spend_today(exporter.state, exporter.settings) == {"ann": 47 * USD}
 
 
 def test_rows_written_since_the_last_read_are_counted_under_the_old_labels() -> None:
@@ -117,22 +117,22 @@ def test_another_zone_cuts_the_days_and_months_elsewhere() -> None:
     log.insert(START - 12 * 3600 - 60, cost=10, user="bob")
     log.insert(START - 60, cost=100, user="bob")
     exporter = started(log)
-    assert spend_today(exporter.state, exporter.rules) == {OLD: 100}
-    assert spend_month(exporter.state, exporter.rules) == {OLD: 110}
+    assert spend_today(exporter.state, exporter.settings) == {OLD: 100}
+    assert spend_month(exporter.state, exporter.settings) == {OLD: 110}
     exporter.reconfigure(zone=ZoneInfo("Asia/Kathmandu"))
-    assert spend_today(exporter.state, exporter.rules) == {OLD: 110}
-    assert user_spend_today(exporter.state, exporter.rules) == {"bob": 110}
-    assert spend_month(exporter.state, exporter.rules) == {OLD: 111}
+    assert spend_today(exporter.state, exporter.settings) == {OLD: 110}
+    assert user_spend_today(exporter.state, exporter.settings) == {"bob": 110}
+    assert spend_month(exporter.state, exporter.settings) == {OLD: 111}
     exporter.reconfigure(zone=ZoneInfo("Pacific/Pago_Pago"))
-    assert spend_today(exporter.state, exporter.rules) == {OLD: 100}
+    assert spend_today(exporter.state, exporter.settings) == {OLD: 100}
 
 
 def test_it_reads_every_slice_and_all_days_that_are_sums() -> None:
     exporter = busy(Log())
-    going = plan(exporter.state, exporter.rules, exporter.now, by_old=True, moved=False)
+    going = start_reclassification(exporter.state, exporter.settings, exporter.now, by_old=True, moved=False)
     # on the second of March the whole of February is still there, for a clock that is set back and for the drift
     assert going.lo == START - (36 + 28 * 24) * 3600
-    assert going.start == going.end == exporter.state.progress.folded
+    assert going.start == going.end == exporter.state.progress.compacted
 
 
 @pytest.mark.parametrize("day", [1, 2, 3, 20])
@@ -142,13 +142,13 @@ def test_every_day_that_is_kept_is_summed_whole(day: int) -> None:
     for hours in range(1, 24 * 40):
         log.insert(now - hours * 3600, cost=hours)
     # the slices begin in the middle of a day
-    exporter = started(log, clock=now, rules=replace(RULES, horizon=2 * DAY))
+    exporter = started(log, clock=now, settings=replace(SETTINGS, horizon=2 * DAY))
     exporter.reconfigure(RENAMED)
-    zone, progress = exporter.rules.zone, exporter.state.progress
+    zone, progress = exporter.settings.zone, exporter.state.progress
     kept = {key for key, _ in exporter.state.days if day_start(key + 1, zone) <= progress.merged}
     assert kept
     for key in kept:
-        rows = log.within(Span(day_start(key, zone), day_start(key + 1, zone)))
+        rows = log.within(TimeRange(day_start(key, zone), day_start(key + 1, zone)))
         assert sum(units for (of, _), units in exporter.state.days.items() if of == key) == sum(
             r.cost or 0 for r in rows
         )
@@ -170,7 +170,7 @@ class TestStretchByStretch:
             log.insert(exporter.clock, cost=5)
             exporter.wait(10)
             assert exporter.count(Field.COST, OLD) == 48 * USD + 5 * steps
-            assert spend_today(exporter.state, exporter.rules)[OLD] == 48 * USD + 5 * steps
+            assert spend_today(exporter.state, exporter.settings)[OLD] == 48 * USD + 5 * steps
         assert steps > 4
         assert exporter.count(Field.COST) == exporter.count(Field.COST, OLD)
 
@@ -206,7 +206,7 @@ class TestStretchByStretch:
         assert exporter.disk.going == going
         while exporter.convert():
             pass
-        assert spend_today(exporter.state, exporter.rules) == {OLD: 0, NEW: 48 * USD}
+        assert spend_today(exporter.state, exporter.settings) == {OLD: 0, NEW: 48 * USD}
 
     @pytest.mark.parametrize("then", [Classes(), Classes(names={"m1": "other-name"})], ids=["put back", "others"])
     def test_settings_that_change_midway_begin_again(self, then: Classes) -> None:
@@ -223,7 +223,7 @@ class TestStretchByStretch:
             pass
         exporter.find_late_rows()
         assert exporter.count(Field.COST) == exporter.count(Field.COST, OLD) == 48 * USD + 5
-        assert spend_today(exporter.state, exporter.rules)[then.series(late)] == 48 * USD + 5
+        assert spend_today(exporter.state, exporter.settings)[then.series(late)] == 48 * USD + 5
         assert NEW not in exporter.state.admitted
 
     def test_a_clock_that_was_set_back_does_not_reach_what_is_converted(self) -> None:
@@ -265,10 +265,10 @@ class TestOtherTimes:
         exporter = busy(log)
         exporter.reconfigure(Classes(shift=3600))
         assert exporter.state.corrections == {OLD: 6 * USD}
-        assert spend_today(exporter.state, exporter.rules) == {OLD: 42 * USD}
+        assert spend_today(exporter.state, exporter.settings) == {OLD: 42 * USD}
         exporter.run(3900, 300)
         assert exporter.state.corrections == {OLD: 0}
-        assert spend_today(exporter.state, exporter.rules) == {OLD: 48 * USD}
+        assert spend_today(exporter.state, exporter.settings) == {OLD: 48 * USD}
 
     @pytest.mark.parametrize("scraped", [True, False])
     @pytest.mark.parametrize("later", [Classes(), Classes(shift=590, names={"m1": "new"})], ids=["back", "renamed"])
@@ -301,7 +301,7 @@ class TestOtherTimes:
 
 def test_more_places_do_not_count_again_what_lies_under_other() -> None:
     log = Log()
-    exporter = started(log, rules=replace(RULES, max_series=0))
+    exporter = started(log, settings=replace(SETTINGS, max_series=0))
     log.insert(exporter.clock, cost=5)
     exporter.run(3600)
     exporter.chunk = 900
@@ -370,7 +370,7 @@ def test_a_place_that_the_old_settings_give_meanwhile_begins_where_the_new_ones_
     """By the old settings it is earned in the third quarter-hour; by the new ones there is room from the start."""
     log = Log()
     log.insert(START - 600)
-    exporter = started(log, rules=replace(RULES, max_series=20, ample=1))
+    exporter = started(log, settings=replace(SETTINGS, max_series=20, ample=1))
     steady = Series("steady", "m1")
     for _ in range(2):
         log.insert(exporter.clock, operation="steady", cost=100)
@@ -404,7 +404,7 @@ def test_new_labels_without_room_lie_under_other() -> None:
     exporter.reconfigure(RENAMED, max_series=1)
     assert NEW not in exporter.state.admitted
     assert exporter.count(Field.COST) == before
-    assert spend_today(exporter.state, exporter.rules)[OTHER] == before
+    assert spend_today(exporter.state, exporter.settings)[OTHER] == before
     log.insert(exporter.clock, cost=USD)
     exporter.wait(10)
     assert exporter.count(Field.COST, OTHER) == USD
@@ -428,7 +428,7 @@ def test_a_quarter_that_the_last_read_merges_is_converted_before_the_switch() ->
     exporter.configure(RENAMED)
     while exporter.disk.going is None or exporter.disk.going.done < exporter.state.progress.merged:
         assert exporter.convert()
-    due = exporter.state.progress.merged + QUARTER + exporter.rules.window
+    due = exporter.state.progress.merged + QUARTER_HOUR + exporter.settings.window
     while exporter.clock < due - 100:
         exporter.clock += min(200, due - 100 - exporter.clock)
         exporter.scrape()
@@ -436,9 +436,9 @@ def test_a_quarter_that_the_last_read_merges_is_converted_before_the_switch() ->
     log.insert(exporter.clock - 200, cost=USD)
     merged, before = exporter.state.progress.merged, exporter.count(Field.COST)
     assert exporter.convert()
-    assert exporter.state.progress.merged == merged + QUARTER
+    assert exporter.state.progress.merged == merged + QUARTER_HOUR
     assert exporter.wanted is not None, "the switch is put off"
     while exporter.convert():
         pass
     assert exporter.count(Field.COST) == before + USD
-    assert spend_today(exporter.state, exporter.rules)[NEW] == 49 * USD
+    assert spend_today(exporter.state, exporter.settings)[NEW] == 49 * USD

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.ledger import agenda
-from exporter.ledger.agenda import hold_back, longest_lag
+from exporter.ledger import schedule
 from exporter.ledger.aggregate import Field
-from exporter.ledger.model import Read, Span
-from tests.unit.ledger.driver import RULES, START, Exporter, started
+from exporter.ledger.model import SpanRead, TimeRange
+from exporter.ledger.schedule import hold_back, longest_lag
+from tests.unit.ledger.driver import SETTINGS, START, Exporter, started
 from tests.unit.ledger.model_log import Log
 
 BOUND = 60
-LATEST = RULES.window - 60
+LATEST = SETTINGS.window - 60
 """Seconds before its commit that a row of these tests is dated at most."""
 
 
@@ -25,7 +25,7 @@ class Replica(Exporter):
     complete: int | None = None
     time: int = START
 
-    def read(self, span: Span) -> Read:
+    def read(self, span: TimeRange) -> SpanRead:
         return replace(super().read(span), complete=self.complete)
 
     @property
@@ -36,11 +36,11 @@ class Replica(Exporter):
         """A scrape, and the background worker's work, which rests while the replica is behind."""
         self.clock = self.time
         if self.complete is not None:
-            self.clock = hold_back(self.time, self.state.progress.now, self.complete, self.rules)
+            self.clock = hold_back(self.time, self.state.progress.now, self.complete, self.settings)
         if self.complete is None or self.time - self.complete <= BOUND:
             self.scrape()
             self.work()
-        elif agenda.is_current(self.state.progress, self.clock):
+        elif schedule.is_current(self.state.progress, self.clock):
             self.front()
 
 
@@ -84,7 +84,7 @@ def test_rows_that_are_replayed_after_minutes_or_hours_are_on_time(minutes: int,
         exporter.time += 60
         exporter.turn()
         assert exporter.count(Field.ROWS) == 0
-        assert exporter.state.progress.closed <= START - RULES.window
+        assert exporter.state.progress.closed <= START - SETTINGS.window
     if restarts:
         exporter.state = exporter.disk.load()
     primary.replay()
@@ -100,30 +100,30 @@ def test_the_open_window_reaches_back_only_as_far_as_the_replica_lacks_something
     exporter.time += 3600
     exporter.turn()
     exporter.complete = exporter.time - 600
-    span = agenda.front(exporter.state, exporter.time, exporter.rules)
+    span = schedule.front(exporter.state, exporter.time, exporter.settings)
     assert span is not None
     # what was closed before stays closed
-    assert exporter.time - span.lo <= RULES.window + 60
+    assert exporter.time - span.lo <= SETTINGS.window + 60
     exporter.time += 300
     exporter.turn()
-    span = agenda.front(exporter.state, exporter.time, exporter.rules)
+    span = schedule.front(exporter.state, exporter.time, exporter.settings)
     assert span is not None
     assert span.lo == exporter.state.progress.closed
 
 
 def test_time_stands_still_where_the_replica_is_behind_for_long() -> None:
-    lag = longest_lag(RULES)
-    assert hold_back(START, START - 60, START - 1, RULES) == START
-    assert hold_back(START, START - 60, START - lag, RULES) == START
-    assert hold_back(START, START - 60, START - lag - 100, RULES) == START - 60
-    assert hold_back(START, START - 900, START - lag - 100, RULES) == START - 100
+    lag = longest_lag(SETTINGS)
+    assert hold_back(START, START - 60, START - 1, SETTINGS) == START
+    assert hold_back(START, START - 60, START - lag, SETTINGS) == START
+    assert hold_back(START, START - 60, START - lag - 100, SETTINGS) == START - 60
+    assert hold_back(START, START - 900, START - lag - 100, SETTINGS) == START - 100
     # a clock that was set back is followed
-    assert hold_back(START, START + 900, START - lag - 100, RULES) == START
-    assert hold_back(START, None, START - lag - 100, RULES) == START
+    assert hold_back(START, START + 900, START - lag - 100, SETTINGS) == START
+    assert hold_back(START, None, START - lag - 100, SETTINGS) == START
 
 
 def test_nothing_is_folded_before_the_replica_is_complete() -> None:
-    read = Read(Span(START - 60, START), START, {}, safe_now=START - 5, complete=START - 600)
+    read = SpanRead(TimeRange(START - 60, START), START, {}, safe_now=START - 5, complete=START - 600)
     assert (read.whole_until, read.irrevocable) == (START - 600, START - 600)
     assert replace(read, safe_now=START - 900).irrevocable == START - 900
     assert replace(read, complete=None).whole_until == START

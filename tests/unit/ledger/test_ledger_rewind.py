@@ -1,8 +1,8 @@
 """A state that a clock three days ahead has closed, as version 0.1 left it."""
 
 from exporter.ledger.aggregate import USD, Field
-from exporter.ledger.calendar import QUARTER, floor_to
-from exporter.ledger.model import Span
+from exporter.ledger.calendar import QUARTER_HOUR, floor_to
+from exporter.ledger.model import TimeRange
 from exporter.ledger.rewind import rewind
 from tests.unit.ledger.driver import START, Exporter, started
 from tests.unit.ledger.model_log import Log
@@ -19,7 +19,7 @@ def poisoned(log: Log) -> Exporter:
     exporter.scrape()
     exporter.work()
     exporter.clock -= 3 * DAY
-    assert exporter.state.progress.folded > exporter.clock
+    assert exporter.state.progress.compacted > exporter.clock
     return exporter
 
 
@@ -29,9 +29,9 @@ def test_rows_that_a_poisoned_state_does_not_see_count_once_it_is_rewound() -> N
     log.insert(exporter.clock + 30, cost=10 * USD)
     exporter.run(3600)
     assert exporter.count(Field.COST) == USD
-    lo = floor_to(int(exporter.state.progress.newest), QUARTER)
-    read = exporter.read(Span(lo, int(exporter.state.progress.newest) + 1))
-    exporter.commit(rewind(exporter.state, read, exporter.rules))
+    lo = floor_to(int(exporter.state.progress.newest), QUARTER_HOUR)
+    read = exporter.read(TimeRange(lo, int(exporter.state.progress.newest) + 1))
+    exporter.commit(rewind(exporter.state, read, exporter.settings))
     exporter.restart()
     exporter.run(3600)
     assert exporter.count(Field.COST) == 11 * USD

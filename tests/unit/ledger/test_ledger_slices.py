@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.ledger import agenda
+from exporter.ledger import schedule
 from exporter.ledger.aggregate import USD, Field
-from exporter.ledger.calendar import MINUTE, QUARTER
-from exporter.ledger.model import Read, Series, Span
-from exporter.ledger.view import in_progress, user_spend_today
-from tests.unit.ledger.driver import RULES, START, Exporter, started
+from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
+from exporter.ledger.exposed import in_progress, user_spend_today
+from exporter.ledger.model import Series, SpanRead, TimeRange
+from tests.unit.ledger.driver import SETTINGS, START, Exporter, started
 from tests.unit.ledger.model_log import Log
 
 CHAT = Series("chat", "m1")
@@ -31,7 +31,7 @@ class TestClosing:
         exporter = started(Log())
         exporter.clock += 280
         closed, position = exporter.state.progress.closed, exporter.state.progress.position
-        exporter.take(exporter.read(Span(START + 60, exporter.clock + 1)))
+        exporter.take(exporter.read(TimeRange(START + 60, exporter.clock + 1)))
         assert exporter.state.progress.closed == closed
         assert exporter.state.progress.position == position
 
@@ -59,7 +59,7 @@ class TestRowsInProgress:
         exporter.scrape()
         assert exporter.count(Field.COST) == USD
         assert exporter.state.progress.late_rows == 0
-        assert agenda.oldest_open(exporter.state, exporter.state.progress) > START
+        assert schedule.oldest_open(exporter.state, exporter.state.progress) > START
 
     def test_for_an_hour_at_most(self) -> None:
         log = Log()
@@ -69,7 +69,7 @@ class TestRowsInProgress:
         assert exporter.state.slices[START].held
         assert exporter.state.progress.merged == START
         exporter.run(60)
-        assert exporter.state.progress.merged == START + 3 * QUARTER
+        assert exporter.state.progress.merged == START + 3 * QUARTER_HOUR
         assert in_progress(exporter.state)["running"] == (1, START)
 
     def test_a_row_that_comes_while_they_are_waited_for_is_not_late(self) -> None:
@@ -86,7 +86,7 @@ class TestRowsInProgress:
         log = Log()
         exporter = started(log)
         exporter.clock = START + 1080
-        while (gap := agenda.catch_up(exporter.state, exporter.clock, HOUR)) is not None:
+        while (gap := schedule.catch_up(exporter.state, exporter.clock, HOUR)) is not None:
             exporter.take(exporter.read(gap))
         exporter.front()
         log.insert(START + 70, status="running")
@@ -110,26 +110,26 @@ class TestRowsInProgress:
 
 class TestRereads:
     def test_a_quarter_is_read_at_each_age_and_folds_at_the_horizon(self) -> None:
-        exporter = started(Log(), rules=replace(RULES, horizon=48 * HOUR))
+        exporter = started(Log(), settings=replace(SETTINGS, horizon=48 * HOUR))
         exporter.run(1800, 300)
         seen: list[int] = []
 
-        def note(read: Read, rebased: bool) -> None:
+        def note(read: SpanRead, rebased: bool) -> None:
             if read.span.lo <= START < read.span.hi:
-                seen.append(read.now - START - QUARTER)
+                seen.append(read.now - START - QUARTER_HOUR)
 
         exporter.applied = note
         exporter.run(50 * HOUR, 300)
         assert [age // HOUR for age in seen] == [1, 4, 12, 24, 48]
-        assert exporter.state.progress.folded > START
+        assert exporter.state.progress.compacted > START
 
     def test_nothing_folds_before_the_horizon(self) -> None:
         exporter = started(Log())
-        assert exporter.state.progress.folded == START - 4 * HOUR
-        exporter.wait(QUARTER - 1)
-        assert exporter.state.progress.folded == START - 4 * HOUR
+        assert exporter.state.progress.compacted == START - 4 * HOUR
+        exporter.wait(QUARTER_HOUR - 1)
+        assert exporter.state.progress.compacted == START - 4 * HOUR
         exporter.wait(1)
-        assert exporter.state.progress.folded == START - 4 * HOUR + QUARTER
+        assert exporter.state.progress.compacted == START - 4 * HOUR + QUARTER_HOUR
 
     @pytest.mark.parametrize("days", [1, 3])
     def test_after_any_gap_everything_past_the_horizon_folds(self, days: int) -> None:
@@ -139,61 +139,63 @@ class TestRereads:
         exporter.work()
         exporter.run(2 * HOUR, 300)
         progress = exporter.state.progress
-        assert progress.now - progress.folded < exporter.rules.horizon + 2 * QUARTER
+        assert progress.now - progress.compacted < exporter.settings.horizon + 2 * QUARTER_HOUR
 
     def test_after_the_horizon_was_shortened_everything_past_it_folds(self) -> None:
-        exporter = started(Log(), rules=replace(RULES, horizon=24 * HOUR))
+        exporter = started(Log(), settings=replace(SETTINGS, horizon=24 * HOUR))
         exporter.run(30 * HOUR, 300)
         exporter.restart(horizon=3 * HOUR)
         exporter.run(HOUR, 300)
-        assert exporter.state.progress.now - exporter.state.progress.folded < 3 * HOUR + 2 * QUARTER
+        assert exporter.state.progress.now - exporter.state.progress.compacted < 3 * HOUR + 2 * QUARTER_HOUR
 
     def test_runs_are_no_longer_than_asked(self) -> None:
         exporter = started(Log())
-        exporter.chunk = 2 * QUARTER
+        exporter.chunk = 2 * QUARTER_HOUR
         for _ in range(3 * HOUR // 300):
             exporter.clock += 300
             exporter.scrape()
-        merge = agenda.next_merge(exporter.state, exporter.chunk)
-        assert merge == Span(exporter.state.progress.merged, exporter.state.progress.merged + 2 * QUARTER)
+        merge = schedule.next_merge(exporter.state, exporter.chunk)
+        assert merge == TimeRange(exporter.state.progress.merged, exporter.state.progress.merged + 2 * QUARTER_HOUR)
         exporter.clock += HOUR
         exporter.scrape()
-        while (merge := agenda.next_merge(exporter.state, exporter.chunk)) is not None:
+        while (merge := schedule.next_merge(exporter.state, exporter.chunk)) is not None:
             exporter.take(exporter.read(merge))
-        reread = agenda.next_reread(exporter.state, exporter.clock, exporter.rules, exporter.chunk)
+        reread = schedule.next_reread(exporter.state, exporter.clock, exporter.settings, exporter.chunk)
         assert reread is not None
-        assert reread.hi - reread.lo == 2 * QUARTER
+        assert reread.hi - reread.lo == 2 * QUARTER_HOUR
 
     def test_the_worker_has_nothing_to_do_before_the_first_reading_is_done(self) -> None:
         exporter = Exporter(Log(), START)
         assert exporter.next_work() is None
 
     def test_the_horizon_is_the_last_age(self) -> None:
-        assert agenda.reread_ages(RULES) == (HOUR, 4 * HOUR)
-        assert agenda.stage_at(HOUR - 1, RULES) == 0
-        assert agenda.stage_at(HOUR, RULES) == 1
-        assert agenda.stage_at(5 * HOUR, RULES) == 2
+        assert schedule.reread_ages(SETTINGS) == (HOUR, 4 * HOUR)
+        assert schedule.stage_at(HOUR - 1, SETTINGS) == 0
+        assert schedule.stage_at(HOUR, SETTINGS) == 1
+        assert schedule.stage_at(5 * HOUR, SETTINGS) == 2
 
 
 class TestGaps:
     def test_a_short_one_is_the_scrapes(self) -> None:
         exporter = started(Log())
-        assert agenda.catch_up(exporter.state, START + 301, HOUR) is None
-        assert agenda.front(exporter.state, START + 301, RULES) == Span(START - 180, START + 302)
+        assert schedule.catch_up(exporter.state, START + 301, HOUR) is None
+        assert schedule.front(exporter.state, START + 301, SETTINGS) == TimeRange(START - 180, START + 302)
 
     def test_a_long_one_is_caught_up_in_chunks_of_the_length_asked(self) -> None:
         exporter = started(Log())
-        assert agenda.front(exporter.state, START + 302, RULES) is None
+        assert schedule.front(exporter.state, START + 302, SETTINGS) is None
         exporter.clock += 5 * HOUR
         ends = []
-        while (gap := agenda.catch_up(exporter.state, exporter.clock, HOUR)) is not None:
+        while (gap := schedule.catch_up(exporter.state, exporter.clock, HOUR)) is not None:
             ends.append(gap.hi)
             exporter.take(exporter.read(gap))
         # from the last merge on, which lies a quarter-hour back
-        assert ends == [*(START + HOUR * n - QUARTER for n in (1, 2, 3, 4, 5)), START + 5 * HOUR]
-        assert agenda.front(exporter.state, exporter.clock, RULES) == Span(exporter.clock - 180, exporter.clock + 1)
+        assert ends == [*(START + HOUR * n - QUARTER_HOUR for n in (1, 2, 3, 4, 5)), START + 5 * HOUR]
+        assert schedule.front(exporter.state, exporter.clock, SETTINGS) == TimeRange(
+            exporter.clock - 180, exporter.clock + 1
+        )
 
-    @pytest.mark.parametrize("width", [MINUTE, QUARTER])
+    @pytest.mark.parametrize("width", [MINUTE, QUARTER_HOUR])
     @pytest.mark.parametrize("opened", [60, 700, 2 * HOUR])
     def test_what_is_settled_is_merged_by_the_read_that_catches_it_up(self, width: int, opened: int) -> None:
         """So that no more than the last hour or so is ever held by the minute, however long the gap is."""
@@ -209,28 +211,28 @@ class TestGaps:
         exporter.scrape()
         exporter.clock += 9 * HOUR
         most = 0
-        while (gap := agenda.catch_up(exporter.state, exporter.clock, HOUR)) is not None:
+        while (gap := schedule.catch_up(exporter.state, exporter.clock, HOUR)) is not None:
             exporter.take(exporter.read(gap))
             most = max(most, sum(item.width == MINUTE for item in exporter.state.slices.values()))
-        assert most * MINUTE <= max(opened, HOUR) + 2 * QUARTER + MINUTE
+        assert most * MINUTE <= max(opened, HOUR) + 2 * QUARTER_HOUR + MINUTE
         exporter.scrape()
         exporter.run(2 * HOUR, 300)
         assert exporter.count(Field.ROWS) == len(log.rows)
-        assert user_spend_today(exporter.state, exporter.rules) == spent
+        assert user_spend_today(exporter.state, exporter.settings) == spent
 
     def test_a_quarter_that_cannot_be_merged_after_all_is_read_by_the_minute(self) -> None:
         """A scrape, after a clock that was set back, has read a part of it in the meantime."""
         log = Log()
-        exporter = started(log, width=QUARTER)
+        exporter = started(log, width=QUARTER_HOUR)
         exporter.run(600)
         log.insert(START + 100, user="ann", cost=5)
         exporter.scrape()
         exporter.restart()
         exporter.clock += 5 * HOUR
-        gap = agenda.catch_up(exporter.state, exporter.clock, HOUR)
+        gap = schedule.catch_up(exporter.state, exporter.clock, HOUR)
         assert gap is not None
         stale = exporter.read(gap)
-        assert stale.width == QUARTER
+        assert stale.width == QUARTER_HOUR
         exporter.clock -= 5 * HOUR
         log.insert(START + 300, user="ann", cost=7)
         exporter.front()
@@ -240,20 +242,22 @@ class TestGaps:
         assert exporter.state.progress == replace(before, now=stale.now)
         exporter.run(HOUR, 300)
         assert exporter.count(Field.COST) == 12
-        assert user_spend_today(exporter.state, exporter.rules) == {"ann": 12}
+        assert user_spend_today(exporter.state, exporter.settings) == {"ann": 12}
 
     def test_the_front_reaches_down_to_a_clock_that_was_set_back_but_not_past_what_is_folded(self) -> None:
         exporter = started(Log())
         exporter.run(HOUR)
         clock = exporter.clock - 1500
-        assert agenda.front(exporter.state, clock, RULES) == Span(START + 2 * QUARTER, exporter.clock + 1)
-        folded = exporter.state.progress.folded
-        assert agenda.front(exporter.state, clock - 48 * HOUR, RULES) == Span(folded, exporter.clock + 1)
+        assert schedule.front(exporter.state, clock, SETTINGS) == TimeRange(
+            START + 2 * QUARTER_HOUR, exporter.clock + 1
+        )
+        compacted = exporter.state.progress.compacted
+        assert schedule.front(exporter.state, clock - 48 * HOUR, SETTINGS) == TimeRange(compacted, exporter.clock + 1)
 
     def test_a_quarter_of_which_only_the_first_minute_was_read_is_merged_whole(self) -> None:
         """The process stops between the last chunk and the open window; the merge finds what was known, and no more."""
-        exporter = Exporter(Log(), START + 70, replace(RULES, window=60))
-        while (gap := agenda.catch_up(exporter.state, exporter.clock, 5 * HOUR)) is not None:
+        exporter = Exporter(Log(), START + 70, replace(SETTINGS, window=60))
+        while (gap := schedule.catch_up(exporter.state, exporter.clock, 5 * HOUR)) is not None:
             exporter.take(exporter.read(gap))
         assert exporter.state.progress.position == START + 60
         exporter.restart()
@@ -261,7 +265,7 @@ class TestGaps:
         exporter.scrape()
         merged = exporter.state.progress.merged
         assert merged > START
-        assert {item.width for start, item in exporter.state.slices.items() if start < merged} == {QUARTER}
+        assert {item.width for start, item in exporter.state.slices.items() if start < merged} == {QUARTER_HOUR}
 
 
 class TestStaleReads:
@@ -270,7 +274,7 @@ class TestStaleReads:
         exporter = started(log)
         exporter.clock += 30
         log.insert(START, cost=5)
-        stale = exporter.read(Span(START - 180, exporter.clock + 1))
+        stale = exporter.read(TimeRange(START - 180, exporter.clock + 1))
         log.insert(START + 1, cost=7)
         exporter.scrape()
         exporter.take(stale)
@@ -286,19 +290,21 @@ class TestStaleReads:
         for _ in range(4):
             exporter.clock += 200
             exporter.scrape()
-        span = agenda.next_merge(exporter.state, HOUR)
+        span = schedule.next_merge(exporter.state, HOUR)
         assert span is not None
-        assert span.hi == START + QUARTER
+        assert span.hi == START + QUARTER_HOUR
         merge = exporter.read(span)
         exporter.clock -= 700
         log.insert(START + 300, user="ann", cost=7)
         exporter.scrape()
         exporter.take(merge)
         exporter.work()
-        assert {item.width for start, item in exporter.state.slices.items() if start < START + QUARTER} == {QUARTER}
+        assert {item.width for start, item in exporter.state.slices.items() if start < START + QUARTER_HOUR} == {
+            QUARTER_HOUR
+        }
         exporter.clock += 700
         exporter.run(2 * HOUR)
-        assert user_spend_today(exporter.state, exporter.rules) == {"ann": 12}
+        assert user_spend_today(exporter.state, exporter.settings) == {"ann": 12}
 
     def test_an_older_snapshot_does_not_replace_a_newer_one_that_found_nothing_new(self) -> None:
         """A slice that a read leaves as it was must still know that it was read."""
@@ -307,7 +313,7 @@ class TestStaleReads:
         exporter.clock += 30
         exporter.scrape()
         row = log.insert(START, cost=5)
-        stale = exporter.read(Span(START - 180, exporter.clock + 1))
+        stale = exporter.read(TimeRange(START - 180, exporter.clock + 1))
         log.delete(row)
         exporter.scrape()
         exporter.take(stale)
@@ -323,7 +329,7 @@ class TestStaleReads:
         assert exporter.count(Field.ROWS) == 1
 
 
-@pytest.mark.parametrize("width", [60, QUARTER])
+@pytest.mark.parametrize("width", [60, QUARTER_HOUR])
 def test_merged_slices_may_be_read_by_minutes_or_by_quarters(width: int) -> None:
     log = Log()
     exporter = started(log, width=width)
@@ -335,5 +341,5 @@ def test_merged_slices_may_be_read_by_minutes_or_by_quarters(width: int) -> None
     exporter.run(3 * HOUR, 300)
     assert exporter.count(Field.COST) == 36 + 18
     assert exporter.state.progress.late_rows == 18
-    assert user_spend_today(exporter.state, exporter.rules) == {"ann": 36, "bob": 18}
+    assert user_spend_today(exporter.state, exporter.settings) == {"ann": 36, "bob": 18}
     assert sum(cell.current[Field.ROWS] for s in exporter.state.slices.values() for cell in s.cells.values()) > 0

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.ledger import agenda, view
+from exporter.ledger import exposed, schedule
 from exporter.ledger.advance import begin
 from exporter.ledger.aggregate import USD, ZERO, Field
-from exporter.ledger.model import RUNNING, STARTING, Series, Span
-from tests.unit.ledger.driver import RULES, START, Exporter, started
+from exporter.ledger.model import Phase, Series, TimeRange
+from tests.unit.ledger.driver import SETTINGS, START, Exporter, started
 from tests.unit.ledger.model_log import Classes, Log
 
 CHAT = Series("chat", "m1")
@@ -28,9 +28,9 @@ class TestFirstReading:
         log = history()
         exporter = started(log)
         assert exporter.counters() == {CHAT: ZERO}
-        assert view.spend_today(exporter.state, exporter.rules) == {CHAT: 6 * USD}
-        assert view.spend_month(exporter.state, exporter.rules) == {CHAT: 18 * USD}
-        assert view.user_spend_today(exporter.state, exporter.rules) == {"ann": 6 * USD}
+        assert exposed.spend_today(exporter.state, exporter.settings) == {CHAT: 6 * USD}
+        assert exposed.spend_month(exporter.state, exporter.settings) == {CHAT: 18 * USD}
+        assert exposed.user_spend_today(exporter.state, exporter.settings) == {"ann": 6 * USD}
         exporter.run(6 * 3600, 300)
         assert exporter.counters() == {CHAT: ZERO}
 
@@ -55,12 +55,12 @@ class TestFirstReading:
         log = history()
         exporter = Exporter(log, START, chunk=900)
         row = log.insert(START - 100, cost=5)
-        while (gap := agenda.catch_up(exporter.state, exporter.clock, 6 * 3600)) is not None:
+        while (gap := schedule.catch_up(exporter.state, exporter.clock, 6 * 3600)) is not None:
             exporter.take(exporter.read(gap))
         log.delete(row)
         exporter.scrape()
         assert exporter.state.corrections == {}
-        assert exporter.state.slices[START - 120].cells[CHAT].mark == ZERO
+        assert exporter.state.slices[START - 120].cells[CHAT].high_water == ZERO
 
     def test_with_backfill_history_is_counted_from_its_quarter_on(self) -> None:
         exporter = started(history(), backfill_since=START - DAY - 3 * 3600 + 100)
@@ -72,34 +72,34 @@ class TestFirstReading:
         log.insert(START - 40 * DAY, cost=USD)
         exporter = started(log, backfill_since=START - 40 * DAY)
         assert exporter.counters()[CHAT][Field.COST] == 37 * USD
-        assert view.spend_month(exporter.state, exporter.rules) == {CHAT: 18 * USD}
+        assert exposed.spend_month(exporter.state, exporter.settings) == {CHAT: 18 * USD}
 
     def test_backfill_may_begin_later_than_reading_does(self) -> None:
         exporter = started(history(), backfill_since=START - 3 * 3600)
         assert exporter.counters()[CHAT][Field.COST] == USD
-        assert view.spend_month(exporter.state, exporter.rules) == {CHAT: 18 * USD}
+        assert exposed.spend_month(exporter.state, exporter.settings) == {CHAT: 18 * USD}
 
     @pytest.mark.parametrize("backfill", [None, START - 2 * DAY])
     def test_counters_appear_only_when_it_is_done(self, backfill: int | None) -> None:
         exporter = Exporter(history(), START, backfill_since=backfill)
         ratios = []
-        while (gap := agenda.catch_up(exporter.state, exporter.clock, 6 * 3600)) is not None:
-            ratios.append(view.started_ratio(exporter.state))
+        while (gap := schedule.catch_up(exporter.state, exporter.clock, 6 * 3600)) is not None:
+            ratios.append(exposed.started_ratio(exporter.state))
             exporter.take(exporter.read(gap))
             assert exporter.counters() == {}
-            assert exporter.state.progress.phase == STARTING
+            assert exporter.state.progress.phase == Phase.STARTING
         assert ratios == sorted(ratios)
         assert ratios[0] == 0.0
         assert ratios[-1] < 1.0
         exporter.front()
-        assert view.started_ratio(exporter.state) == 1.0
+        assert exposed.started_ratio(exporter.state) == 1.0
         assert exporter.counters()[CHAT][Field.COST] == (0 if backfill is None else 24 * USD)
 
     @pytest.mark.parametrize("backfill", [None, START - DAY])
     def test_stopping_after_any_chunk_changes_nothing(self, backfill: int | None) -> None:
         whole = started(history(), backfill_since=backfill)
         parts = Exporter(history(), START, backfill_since=backfill)
-        while (gap := agenda.catch_up(parts.state, parts.clock, 7 * 900)) is not None:
+        while (gap := schedule.catch_up(parts.state, parts.clock, 7 * 900)) is not None:
             parts.plan(parts.read(gap))
             parts.restart()
             parts.take(parts.read(gap))
@@ -111,13 +111,13 @@ class TestFirstReading:
 
     def test_it_begins_at_the_horizon_early_in_a_month(self) -> None:
         month = START - 36 * 3600
-        assert begin(month + 3600, RULES).position == month - 3 * 3600
-        assert begin(month + 5 * 3600, RULES).position == month
+        assert begin(month + 3600, SETTINGS).position == month - 3 * 3600
+        assert begin(month + 5 * 3600, SETTINGS).position == month
 
     def test_an_empty_ledger_that_has_no_past_to_read_is_done_at_once(self) -> None:
         exporter = Exporter(Log(), START)
         exporter.state.progress = replace(exporter.state.progress, began=START, now=START)
-        assert view.started_ratio(exporter.state) <= 1.0
+        assert exposed.started_ratio(exporter.state) <= 1.0
 
 
 class TestNewSeries:
@@ -127,7 +127,7 @@ class TestNewSeries:
         log.insert(START, cost=3)
         seen = [(exporter.wait(20)[CHAT][Field.COST], exporter.clock - START) for _ in range(5)]
         assert seen == [(0, 20), (0, 40), (0, 60), (3, 80), (3, 100)]
-        assert view.spend_today(exporter.state, exporter.rules) == {CHAT: 3}
+        assert exposed.spend_today(exporter.state, exporter.settings) == {CHAT: 3}
 
     @pytest.mark.parametrize(("interval", "lives"), [(5, 3), (15, 3), (30, 5), (40, 5), (60, 5)])
     def test_a_restart_loop_shorter_than_the_hold_keeps_no_series_at_zero(self, interval: int, lives: int) -> None:
@@ -184,7 +184,7 @@ class TestNewSeries:
         exporter.run(4000)
         log.insert(START + 20, cost=3)
         exporter.clock += 2 * 3600
-        while (gap := agenda.catch_up(exporter.state, exporter.clock, 3600)) is not None:
+        while (gap := schedule.catch_up(exporter.state, exporter.clock, 3600)) is not None:
             exporter.take(exporter.read(gap))
         exporter.work()
         assert exporter.count(Field.COST) == 3
@@ -209,12 +209,12 @@ class TestNewSeries:
         """Changed settings begin the first reading again: their series belong to the history and wait for nothing."""
         log = history()
         exporter = Exporter(log, START, backfill_since=START - 2 * DAY)
-        half = agenda.catch_up(exporter.state, exporter.clock, DAY)
+        half = schedule.catch_up(exporter.state, exporter.clock, DAY)
         assert half is not None
         exporter.take(exporter.read(half))
         exporter.reconfigure(Classes(names={"m1": "new"}))
         exporter.scrape()
-        assert exporter.state.progress.phase == RUNNING
+        assert exporter.state.progress.phase == Phase.RUNNING
         total = exporter.count(Field.COST, Series("chat", "new"))
         assert total > 0
         assert exporter.counters()[Series("chat", "new")][Field.COST] == total
@@ -222,5 +222,5 @@ class TestNewSeries:
 
 def test_only_the_front_ends_the_first_reading() -> None:
     exporter = Exporter(Log(), START)
-    exporter.take(exporter.read(Span(START - 300, START + 1)))
-    assert exporter.state.progress.phase == STARTING
+    exporter.take(exporter.read(TimeRange(START - 300, START + 1)))
+    assert exporter.state.progress.phase == Phase.STARTING

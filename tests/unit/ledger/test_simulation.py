@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter.ledger import view
+from exporter.ledger import exposed
 from exporter.ledger.aggregate import USD, Aggregate, Field
-from exporter.ledger.model import Rules, Series
+from exporter.ledger.model import LedgerSettings, Series
 from exporter.scrape.clock import LEAP_LASTS, DatabaseClock, HostClock
 from tests.unit.ledger.driver import START, Exporter
 from tests.unit.ledger.model_log import Classes, Log, Row
@@ -50,8 +50,8 @@ class Story:
         self.random = Random(self.seed)
         self.log = Log()
         zone = ZoneInfo(ZONES[self.seed % len(ZONES)])
-        rules = Rules(window=180, horizon=HORIZON, max_series=50, zero_hold=60, zone=zone)
-        self.exporter = Exporter(self.log, self.true, rules, chunk=6 * HOUR)
+        settings = LedgerSettings(window=180, horizon=HORIZON, max_series=50, zero_hold=60, zone=zone)
+        self.exporter = Exporter(self.log, self.true, settings, chunk=6 * HOUR)
         self.host = HostClock(lambda: float(self.true), lambda: float(self.true))
         self.clock = DatabaseClock(self.host, HORIZON)
         self.look()
@@ -109,13 +109,13 @@ class Story:
     def check_spend(self) -> None:
         """Spend of the day is the plain sum of the rows of the day, once late ones have been looked for."""
         self.exporter.find_late_rows()
-        zone, classes = self.exporter.rules.zone, self.exporter.classes
+        zone, classes = self.exporter.settings.zone, self.exporter.classes
         today = _date(self.exporter.state.progress.now, zone)
         spent: Counter[Series] = Counter()
         for row in self.log.rows.values():
             if _date(row.at, zone) == today and row.at < self.exporter.state.progress.position:
                 spent[classes.series(row)] += row.cost or 0
-        found = view.spend_today(self.exporter.state, self.exporter.rules)
+        found = exposed.spend_today(self.exporter.state, self.exporter.settings)
         assert {s: units for s, units in found.items() if units} == {s: u for s, u in spent.items() if u}
 
     def pass_time(self, seconds: int, step: int = STEP) -> None:

@@ -9,14 +9,14 @@ import pytest
 from exporter.cli import main
 from exporter.config import Config
 from exporter.findings import Level
-from exporter.ledger.model import RUNNING, SHOWN, Admission, Changes, Progress, Series
+from exporter.ledger.model import EXPOSED, Admission, Changes, Phase, Progress, Series
 from exporter.preflight.series import check_series
-from exporter.scrape.ledger_service import Books
+from exporter.scrape.ledger_service import LedgerService
 from exporter.state.command import show
 from exporter.state.store import StateError, Store
 from tests.unit.state.kept import write_first_version
 
-PROGRESS = Progress(RUNNING, 200, 0, 0, 60, 201, 0, 0)
+PROGRESS = Progress(Phase.RUNNING, 200, 0, 0, 60, 201, 0, 0)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_a_full_volume_is_said_and_nothing_changes(
 def full(folder: Path, taken: int) -> None:
     with Store(folder) as store:
         series = [Series(f"operation-{number}", "m1") for number in range(taken)]
-        store.commit(Changes(PROGRESS, admitted={s: Admission(n, SHOWN) for n, s in enumerate(series)}))
+        store.commit(Changes(PROGRESS, admitted={s: Admission(n, EXPOSED) for n, s in enumerate(series)}))
 
 
 @pytest.mark.parametrize(("taken", "level"), [(0, Level.OK), (15, Level.OK), (16, Level.WARN), (20, Level.WARN)])
@@ -99,9 +99,9 @@ def test_it_is_said_when_places_run_out(
     assert (finding.level, finding.detail.split(" are ")[0]) == (level, f"{taken} of 20 places")
     for _ in range(2):
         caplog.clear()
-        books = Books(Store(tmp_path), Config(max_series=20))
-        books.note_skips({})
-        books.close()
+        ledger = LedgerService(Store(tmp_path), Config(max_series=20))
+        ledger.note_skips({})
+        ledger.close()
         assert ("places for series are taken" in caplog.text) == (level is Level.WARN)
 
 

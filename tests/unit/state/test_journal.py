@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from exporter.ledger.model import RUNNING, Changes, Progress, State
+from exporter.ledger.model import Changes, Phase, Progress, State
 from exporter.state import journal as module
 from exporter.state.journal import DiskSilent, Journal
 from exporter.state.store import StateError, Store
 
-PROGRESS = Progress(RUNNING, 200, 0, 0, 60, 201, 0, 0)
+PROGRESS = Progress(Phase.RUNNING, 200, 0, 0, 60, 201, 0, 0)
 
 
 class Disk:

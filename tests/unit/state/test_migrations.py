@@ -12,13 +12,13 @@ import pytest
 from exporter.config import Config
 from exporter.database.session import Identity
 from exporter.findings import Level
-from exporter.ledger import agenda
+from exporter.ledger import schedule
 from exporter.ledger.aggregate import USD, ZERO, Field, with_figure
 from exporter.ledger.calendar import MINUTE
-from exporter.ledger.model import OTHER, Minute, Read, Series, State
-from exporter.ledger.view import counters
+from exporter.ledger.exposed import counters
+from exporter.ledger.model import OTHER, Bucket, Series, SpanRead, State
 from exporter.preflight.state import check_state
-from exporter.scrape.ledger_service import Books
+from exporter.scrape.ledger_service import LedgerService
 from exporter.state import migrations
 from exporter.state.codec import LAYOUT
 from exporter.state.migrations import FORMAT
@@ -51,8 +51,8 @@ def content(folder: Path) -> list[str]:
 def test_a_state_of_the_first_version_goes_on_with_its_counters(tmp_path: Path) -> None:
     folder = write_first_version(tmp_path / "state")
     assert check_state(folder, IDENTITY).level is Level.OK
-    books = Books(Store(folder), CONFIG)
-    state = books.durable
+    ledger = LedgerService(Store(folder), CONFIG)
+    state = ledger.durable
     assert state is not None
     before = counters(state)
     # as it was counted by that version
@@ -66,24 +66,24 @@ def test_a_state_of_the_first_version_goes_on_with_its_counters(tmp_path: Path) 
     }
     assert state.corrections == {OTHER: USD}
     # that version cleaned names later: they alone are taken up
-    assert books.must_reclassify
-    assert books.classification.model_copy(update={"names": books.wanted.names}) == books.wanted
-    books.open(IDENTITY, state.progress.now)
+    assert ledger.must_reclassify
+    assert ledger.classification.model_copy(update={"names": ledger.wanted.names}) == ledger.wanted
+    ledger.open(IDENTITY, state.progress.now)
     now = state.progress.now + 60
-    span = agenda.front(state, now, books.rules)
+    span = schedule.front(state, now, ledger.settings)
     assert span is not None
     row = with_figure(with_figure(with_figure(ZERO, Field.ROWS, 1), Field.CALLS, 1), Field.COST, 7)
     known = {
-        start: Minute(cells={s: c.current for s, c in item.cells.items()}, users=item.users)
+        start: Bucket(cells={s: c.current for s, c in item.cells.items()}, users=item.users)
         for start, item in state.slices.items()
         if span.lo <= start < span.hi
     }
-    books.record(Read(span, now, {**known, now - now % MINUTE: Minute(cells={MAIL: row})}, sequence=1))
-    assert books.durable is not None
-    after = counters(books.durable)
+    ledger.record(SpanRead(span, now, {**known, now - now % MINUTE: Bucket(cells={MAIL: row})}, sequence=1))
+    assert ledger.durable is not None
+    after = counters(ledger.durable)
     assert after[MAIL][Field.COST] == before[MAIL][Field.COST] + 7
     assert {s: t for s, t in after.items() if s != MAIL} == {s: t for s, t in before.items() if s != MAIL}
-    books.close()
+    ledger.close()
     assert format_of(folder) == FORMAT
     assert counters(loaded(folder)) == after
 
@@ -93,7 +93,7 @@ def older(folder: Path, change: Callable[[list[int]], list[int]], figures: list[
     with closing(sqlite3.connect(folder / FILE_NAME)) as db, db:
         for start, text in db.execute("SELECT start, body FROM slices").fetchall():
             body = json.loads(text)
-            body["cells"] = [[o, m, change(current), change(mark)] for o, m, current, mark in body["cells"]]
+            body["cells"] = [[o, m, change(current), change(high_water)] for o, m, current, high_water in body["cells"]]
             db.execute("UPDATE slices SET body = ? WHERE start = ?", (json.dumps(body), start))
         for key, text in db.execute("SELECT key, value FROM parts WHERE part = 'totals'").fetchall():
             db.execute(
@@ -121,8 +121,8 @@ def test_a_figure_that_is_new_begins_at_zero_and_all_others_go_on(tmp_path: Path
     after = loaded(folder)
     assert after.totals == {series: with_figure(total, field, 0) for series, total in before.totals.items()}
     for start, item in after.slices.items():
-        assert {s: cell.mark for s, cell in item.cells.items()} == {
-            s: with_figure(cell.mark, field, 0) for s, cell in before.slices[start].cells.items()
+        assert {s: cell.high_water for s, cell in item.cells.items()} == {
+            s: with_figure(cell.high_water, field, 0) for s, cell in before.slices[start].cells.items()
         }
     # once, and not at every start
     assert loaded(folder) == after

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from exporter.findings import Level
-from exporter.ledger.model import RUNNING, Changes, Progress
+from exporter.ledger.model import Changes, Phase, Progress
 from exporter.preflight.state import check_privacy
 from exporter.state.store import FILE_NAME, Store
 from tests.unit.state.kept import write_first_version
 
-PROGRESS = Progress(RUNNING, 200, 0, 0, 60, 201, 0, 0)
+PROGRESS = Progress(Phase.RUNNING, 200, 0, 0, 60, 201, 0, 0)
 
 
 def modes(folder: Path) -> dict[str, int]:

@@ -6,7 +6,19 @@ from pathlib import Path
 import pytest
 
 from exporter.ledger.aggregate import ZERO, Aggregate, Field, with_figure
-from exporter.ledger.model import Admission, Candidate, Cell, Changes, Progress, Series, Skip, Slice, Tally, Waiting
+from exporter.ledger.model import (
+    Admission,
+    Candidate,
+    Cell,
+    Changes,
+    Phase,
+    Progress,
+    Series,
+    SkippedValue,
+    Slice,
+    Tally,
+    Waiting,
+)
 from exporter.ledger.shadow import Shadow
 from exporter.state.journal import Journal
 from exporter.state.shadow import ShadowWork
@@ -14,7 +26,9 @@ from exporter.state.store import Store
 from exporter.state.stored_shadow import StoredShadow
 
 SERIES = Series("chat", "m1")
-PROGRESS = Progress("running", 5000, 900, 4500, 4800, 5001, 0, 0)
+PROGRESS = Progress(
+    phase=Phase.RUNNING, now=5000, compacted=900, merged=4500, closed=4800, position=5001, count_from=0, began=0
+)
 
 
 def money(units: int) -> Aggregate:
@@ -23,7 +37,7 @@ def money(units: int) -> Aggregate:
 
 def part(start: int, units: int = 2**70) -> Slice:
     cells = {SERIES: Cell(money(units), money(units + 1))}
-    return Slice(start, 900, cells, {Skip("cost_usd", "nan"): Tally(1, 2)}, {"pending": Waiting(1, 1.5)})
+    return Slice(start, 900, cells, {SkippedValue("cost_usd", "nan"): Tally(1, 2)}, {"pending": Waiting(1, 1.5)})
 
 
 SHADOW = Shadow(
@@ -75,7 +89,7 @@ def test_the_switch_takes_the_users_over_and_leaves_nothing(tmp_path: Path) -> N
 def test_a_commit_that_fails_leaves_the_shadow_as_it_was(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         store.commit(Changes(progress=PROGRESS), None, ShadowWork(SHADOW))
-        broken = Changes(skipped={Skip("a", "b"): object()})  # type: ignore[dict-item]
+        broken = Changes(skipped={SkippedValue("a", "b"): object()})  # type: ignore[dict-item]
         with pytest.raises(TypeError):
             store.commit(broken, None, ShadowWork(reset=True))
     assert StoredShadow(Journal(Store(tmp_path))).load(None).slices == SHADOW.slices

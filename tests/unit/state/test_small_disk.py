@@ -9,13 +9,13 @@ import pytest
 
 from exporter.findings import Level
 from exporter.ledger.aggregate import WIDTH
-from exporter.ledger.model import RUNNING, Cell, Changes, Progress, Series, Slice
+from exporter.ledger.model import Cell, Changes, Phase, Progress, Series, Slice
 from exporter.preflight.space import LEAST, ROOMY, check_space, judge_space
 from exporter.state.journal import Journal
 from exporter.state.store import Store
 from tests.disks import small_disk
 
-PROGRESS = Progress(RUNNING, 200, 0, 0, 60, 201, 0, 0)
+PROGRESS = Progress(Phase.RUNNING, 200, 0, 0, 60, 201, 0, 0)
 
 
 @pytest.fixture

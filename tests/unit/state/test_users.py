@@ -12,11 +12,11 @@ import pytest
 from exporter.config import Config
 from exporter.database.session import Identity
 from exporter.ledger.calendar import MINUTE
-from exporter.ledger.model import UNATTRIBUTED, Minute, Read, Span
+from exporter.ledger.exposed import user_spend_today
+from exporter.ledger.model import UNATTRIBUTED, Bucket, SpanRead, TimeRange
 from exporter.ledger.reclassify import Reads, next_stretch
-from exporter.ledger.view import user_spend_today
 from exporter.pseudonyms import Pseudonyms
-from exporter.scrape.ledger_service import Books
+from exporter.scrape.ledger_service import LedgerService
 from exporter.state import users as module
 from exporter.state.disk_thread import DiskThread
 from exporter.state.store import FILE_NAME, Store
@@ -47,18 +47,18 @@ class Kept:
 
     def __init__(self, folder: Path, config: Config) -> None:
         self.config = config
-        self.books = Books(Store(folder), config)
+        self.ledger = LedgerService(Store(folder), config)
 
-    def __enter__(self) -> Books:
-        return self.books
+    def __enter__(self) -> LedgerService:
+        return self.ledger
 
     def __exit__(self, *_: object) -> None:
-        self.books.close()
+        self.ledger.close()
 
 
-def today(books: Books) -> dict[str, int]:
-    assert books.durable is not None
-    return user_spend_today(books.durable, books.rules)
+def today(ledger: LedgerService) -> dict[str, int]:
+    assert ledger.durable is not None
+    return user_spend_today(ledger.durable, ledger.settings)
 
 
 @pytest.mark.parametrize("mode", ["hmac", "off"])
@@ -66,36 +66,36 @@ def test_ids_that_were_kept_are_replaced_and_leave_no_trace(
     tmp_path: Path, config: Callable[[str], Config], mode: str
 ) -> None:
     folder = write_first_version(tmp_path / "state")
-    with Kept(folder, config("id")) as books:
-        before, shown = today(books), dict(books.present.shown_users) if books.present else {}
-        state = books.durable
+    with Kept(folder, config("id")) as ledger:
+        before, shown = today(ledger), dict(ledger.present.shown_users) if ledger.present else {}
+        state = ledger.durable
         assert state is not None
         counted = dict(state.totals)
     assert set(USERS) < before.keys()
     assert files_with(folder, *USERS) == {FILE_NAME}
-    with Kept(folder, config(mode)) as books:
-        hidden, name = today(books), books.pseudonyms.of
+    with Kept(folder, config(mode)) as ledger:
+        hidden, name = today(ledger), ledger.pseudonyms.of
         assert hidden == {name(user): units for user, units in before.items()}
         assert not hidden.keys() & set(USERS)
-        assert books.durable is not None
-        assert books.durable.shown_users == {name(user): day for user, day in shown.items()}
-        assert books.durable.totals == counted
-        assert books.classification.users == books.wanted.users
-        assert books.knows_old
+        assert ledger.durable is not None
+        assert ledger.durable.shown_users == {name(user): day for user, day in shown.items()}
+        assert ledger.durable.totals == counted
+        assert ledger.classification.users == ledger.wanted.users
+        assert ledger.knows_old
     assert files_with(folder, *USERS) == set()
     # the names stay the same from one start to the next
-    with Kept(folder, config(mode)) as books:
-        assert today(books) == hidden
-        assert books.classification.users == books.wanted.users
-        assert books.knows_old
+    with Kept(folder, config(mode)) as ledger:
+        assert today(ledger) == hidden
+        assert ledger.classification.users == ledger.wanted.users
+        assert ledger.knows_old
 
 
 def test_names_made_with_the_key_are_those_that_were_shown_before(
     tmp_path: Path, config: Callable[[str], Config]
 ) -> None:
     folder = write_first_version(tmp_path / "state")
-    with Kept(folder, config("hmac")) as books:
-        assert {Pseudonyms(KEY).of(user) for user in USERS} | {UNATTRIBUTED} == today(books).keys()
+    with Kept(folder, config("hmac")) as ledger:
+        assert {Pseudonyms(KEY).of(user) for user in USERS} | {UNATTRIBUTED} == today(ledger).keys()
 
 
 def test_ids_that_were_deleted_before_leave_no_trace_either(tmp_path: Path, config: Callable[[str], Config]) -> None:
@@ -107,23 +107,25 @@ def test_ids_that_were_deleted_before_leave_no_trace_either(tmp_path: Path, conf
         db.commit()
         db.execute("DELETE FROM slice_users WHERE start < 500")
     assert files_with(folder, gone) == {FILE_NAME}
-    Kept(folder, config("off")).books.close()
+    Kept(folder, config("off")).ledger.close()
     assert files_with(folder, gone) == set()
 
 
 @pytest.mark.parametrize("mode", ["hmac", "off", "id"])
 def test_what_is_read_is_recorded_under_the_names(tmp_path: Path, config: Callable[[str], Config], mode: str) -> None:
     folder, now = tmp_path / "state", 1_772_452_800
-    with Kept(folder, config(mode)) as books:
-        begun = books.open(IDENTITY, now).progress.position
-        books.record(Read(Span(begun, now - 180), now, {now - 7200: Minute(users={USERS[1]: 7})}, sequence=1))
-        minutes = {now - MINUTE: Minute(users={USERS[0]: 3, UNATTRIBUTED: 2})}
-        books.record(Read(Span(now - 180, now + 1), now, minutes, sequence=2))
-        name = books.pseudonyms.of
-        assert today(books) == {name(USERS[0]): 3, name(USERS[1]): 7, UNATTRIBUTED: 2}
+    with Kept(folder, config(mode)) as ledger:
+        begun = ledger.open(IDENTITY, now).progress.position
+        ledger.record(SpanRead(TimeRange(begun, now - 180), now, {now - 7200: Bucket(users={USERS[1]: 7})}, sequence=1))
+        minutes = {now - MINUTE: Bucket(users={USERS[0]: 3, UNATTRIBUTED: 2})}
+        ledger.record(SpanRead(TimeRange(now - 180, now + 1), now, minutes, sequence=2))
+        name = ledger.pseudonyms.of
+        assert today(ledger) == {name(USERS[0]): 3, name(USERS[1]): 7, UNATTRIBUTED: 2}
         # what is on the disk is joined with what is read again
-        books.record(Read(Span(now - 7200, now - 6300), now, {now - 7200: Minute(users={USERS[1]: 9})}, sequence=3))
-        assert today(books)[name(USERS[1])] == 9
+        ledger.record(
+            SpanRead(TimeRange(now - 7200, now - 6300), now, {now - 7200: Bucket(users={USERS[1]: 9})}, sequence=3)
+        )
+        assert today(ledger)[name(USERS[1])] == 9
         assert bool(files_with(folder, *USERS)) == (mode == "id")
 
 
@@ -135,31 +137,31 @@ def test_names_that_cannot_be_turned_into_others_are_dropped_and_read_anew(
     tmp_path: Path, config: Callable[[str], Config], before: str, after: str
 ) -> None:
     folder = write_first_version(tmp_path / "state")
-    Kept(folder, config(before)).books.close()
+    Kept(folder, config(before)).ledger.close()
     for _ in range(2):
-        with Kept(folder, config(after)) as books:
-            assert books.must_reclassify
-            state = books.durable
+        with Kept(folder, config(after)) as ledger:
+            assert ledger.must_reclassify
+            state = ledger.durable
             assert state is not None
-            assert (today(books), state.shown_users) == ({}, {})
+            assert (today(ledger), state.shown_users) == ({}, {})
             now = state.progress.now
-    with Kept(folder, config(after)) as books:
-        totals = dict(books.durable.totals) if books.durable else {}
-        books.forget_old("not asked")
-        found = {now - now % MINUTE - 600: Minute(users={USERS[2]: 5})}
-        while (going := books.plan(moved=False)) is not None and books.present is not None:
-            if (stretch := next_stretch(books.present, going, DAY)) is None:
-                books.conclude(going, None)
+    with Kept(folder, config(after)) as ledger:
+        totals = dict(ledger.durable.totals) if ledger.durable else {}
+        ledger.forget_old("not asked")
+        found = {now - now % MINUTE - 600: Bucket(users={USERS[2]: 5})}
+        while (going := ledger.resume_reclassification(moved=False)) is not None and ledger.present is not None:
+            if (stretch := next_stretch(ledger.present, going, DAY)) is None:
+                ledger.conclude(going, None)
                 break
             minutes = {start: part for start, part in found.items() if stretch.span.lo <= start < stretch.span.hi}
-            books.convert(going, stretch, Reads(None, Read(stretch.span, now, minutes, sequence=1)))
-        assert today(books) == {books.pseudonyms.of(USERS[2]): 5}
-        assert not books.must_reclassify
-        assert books.durable is not None
-        assert books.durable.totals == totals
-    with Kept(folder, config(after)) as books:
-        assert not books.must_reclassify
-        assert today(books) == {books.pseudonyms.of(USERS[2]): 5}
+            ledger.convert(going, stretch, Reads(None, SpanRead(stretch.span, now, minutes, sequence=1)))
+        assert today(ledger) == {ledger.pseudonyms.of(USERS[2]): 5}
+        assert not ledger.must_reclassify
+        assert ledger.durable is not None
+        assert ledger.durable.totals == totals
+    with Kept(folder, config(after)) as ledger:
+        assert not ledger.must_reclassify
+        assert today(ledger) == {ledger.pseudonyms.of(USERS[2]): 5}
 
 
 def test_a_disk_that_is_full_at_the_start_hides_users_all_the_same(
@@ -173,12 +175,12 @@ def test_a_disk_that_is_full_at_the_start_hides_users_all_the_same(
     with monkeypatch.context() as patch:
         for method in ("rename_users", "commit", "purge"):
             patch.setattr(Store, method, full)
-        with Kept(folder, config("off")) as books:
-            assert books.present is not None
-            assert not user_spend_today(books.present, books.rules)
-            assert books.must_reclassify
-    with Kept(folder, config("off")) as books:
-        assert set(USERS).isdisjoint(today(books))
+        with Kept(folder, config("off")) as ledger:
+            assert ledger.present is not None
+            assert not user_spend_today(ledger.present, ledger.settings)
+            assert ledger.must_reclassify
+    with Kept(folder, config("off")) as ledger:
+        assert set(USERS).isdisjoint(today(ledger))
     assert files_with(folder, *USERS) == set()
 
 
@@ -193,7 +195,7 @@ def test_the_store_is_not_read_beside_the_thread_of_the_disk(
     is_full: bool,
 ) -> None:
     folder, here = write_first_version(tmp_path / "state"), threading.current_thread()
-    Kept(folder, config(before)).books.close()
+    Kept(folder, config(before)).ledger.close()
     submit, meta, load = DiskThread.submit, Store.meta, Store.load
     events: list[str] = []
 
@@ -246,21 +248,21 @@ def test_a_purge_that_failed_is_tried_again(
 
     monkeypatch.setattr(Store, "purge", full)
 
-    def retry_until(books: Books, done: Callable[[], bool]) -> None:
+    def retry_until(ledger: LedgerService, done: Callable[[], bool]) -> None:
         for _ in range(3000):
-            books.retry()
+            ledger.retry()
             if done():
                 return
             threading.Event().wait(0.01)
         raise AssertionError("waited in vain")
 
-    with Kept(folder, config("off")) as books, caplog.at_level("INFO"):
-        retry_until(books, lambda: attempts >= 3)
+    with Kept(folder, config("off")) as ledger, caplog.at_level("INFO"):
+        retry_until(ledger, lambda: attempts >= 3)
         room.set()
-        retry_until(books, lambda: "contains no trace of deleted user ids any more" in caplog.text)
+        retry_until(ledger, lambda: "contains no trace of deleted user ids any more" in caplog.text)
     assert files_with(folder, *USERS) == set()
     assert caplog.text.count("may still contain traces") == 1
     made = attempts
-    with Kept(folder, config("off")) as books:
-        books.retry()
+    with Kept(folder, config("off")) as ledger:
+        ledger.retry()
     assert attempts == made

@@ -1,7 +1,7 @@
 """What is to be read next, and which age a slice has reached."""
 
-from exporter.ledger.calendar import HOUR, MINUTE, QUARTER, floor_to
-from exporter.ledger.model import RUNNING, Progress, Rules, Span, State
+from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR, floor_to
+from exporter.ledger.model import LedgerSettings, Phase, Progress, State, TimeRange
 
 LARGEST_GAP = 300
 """Seconds without a read after which the background catches up, in place of the scrape."""
@@ -17,14 +17,14 @@ RECHECK = -1
 """The `Slice.stage` of a quarter that is to be read again at any age."""
 
 
-def reread_ages(rules: Rules) -> tuple[int, ...]:
+def reread_ages(settings: LedgerSettings) -> tuple[int, ...]:
     """The ages in force, the horizon last."""
-    return (*(age for age in REREAD_AGES if age < rules.horizon), rules.horizon)
+    return (*(age for age in REREAD_AGES if age < settings.horizon), settings.horizon)
 
 
-def stage_at(age: int, rules: Rules) -> int:
+def stage_at(age: int, settings: LedgerSettings) -> int:
     """How many re-reads a quarter of this age has due, or has had when it was read at this age."""
-    return sum(age >= due for due in reread_ages(rules))
+    return sum(age >= due for due in reread_ages(settings))
 
 
 def present(progress: Progress, clock: int) -> int:
@@ -32,27 +32,27 @@ def present(progress: Progress, clock: int) -> int:
     return max(progress.now, clock)
 
 
-def longest_lag(rules: Rules) -> int:
+def longest_lag(settings: LedgerSettings) -> int:
     """How far, in seconds, a replica may be behind and the open window reaches back to what it is known to hold.
 
     Minutes before `settled` must be closed.
     """
-    return HOUR + MINUTE - rules.window
+    return HOUR + MINUTE - settings.window
 
 
-def hold_back(now: int, known: int | None, complete: int, rules: Rules) -> int:
+def hold_back(now: int, known: int | None, complete: int, settings: LedgerSettings) -> int:
     """Now, by a read of a replica that is known to hold what was committed until `complete`.
 
     Where that is further back than `longest_lag`, time stands still: `known` is the time of the state, None before the
     first reading. When the replica has caught up, what was passed over is a gap like any other.
     """
-    held = complete + longest_lag(rules)
+    held = complete + longest_lag(settings)
     return max(min(now, held), min(now, now if known is None else known))
 
 
-def is_closed_ahead(progress: Progress, clock: int, rules: Rules) -> bool:
+def is_closed_ahead(progress: Progress, clock: int, settings: LedgerSettings) -> bool:
     """Whether a part of the open window is closed for good: only a clock that was ahead closes so much."""
-    return progress.folded > clock - rules.window
+    return progress.compacted > clock - settings.window
 
 
 def steps_back(progress: Progress, clock: int) -> bool:
@@ -70,7 +70,7 @@ def is_current(progress: Progress, clock: int) -> bool:
     return present(progress, clock) - progress.position <= LARGEST_GAP
 
 
-def front(state: State, clock: int, rules: Rules) -> Span | None:
+def front(state: State, clock: int, settings: LedgerSettings) -> TimeRange | None:
     """The open window up to the present, or None where a gap is to be caught up first.
 
     A database clock that was set back dates new rows into closed slices: the window then reaches down to them, and up
@@ -79,13 +79,13 @@ def front(state: State, clock: int, rules: Rules) -> Span | None:
     progress = state.progress
     if not is_current(progress, clock):
         return None
-    lo = min(oldest_open(state, progress), floor_to(clock - rules.window, MINUTE))
+    lo = min(oldest_open(state, progress), floor_to(clock - settings.window, MINUTE))
     if lo < progress.merged:
-        lo = max(floor_to(lo, QUARTER), state.changeable)
-    return Span(lo, max(present(progress, clock) + 1, progress.position))
+        lo = max(floor_to(lo, QUARTER_HOUR), state.changeable)
+    return TimeRange(lo, max(present(progress, clock) + 1, progress.position))
 
 
-def catch_up(state: State, clock: int, length: int) -> Span | None:
+def catch_up(state: State, clock: int, length: int) -> TimeRange | None:
     """The next stretch of a gap, about `length` seconds (whole quarters) of it, or None when there is none.
 
     What is settled is read from the last merge on, so that it is merged by the same read, and is never in memory by
@@ -96,69 +96,71 @@ def catch_up(state: State, clock: int, length: int) -> Span | None:
         return None
     now = present(progress, clock)
     old = settled(now)
-    begun = floor_to(progress.position, QUARTER)
-    if progress.merged < old and (begun < old or progress.merged < floor_to(progress.closed, QUARTER)):
-        return Span(progress.merged, min(old, max(progress.merged + length, begun + QUARTER)))
-    return Span(oldest_open(state, progress), min(begun + length, floor_to(now, MINUTE)))
+    begun = floor_to(progress.position, QUARTER_HOUR)
+    if progress.merged < old and (begun < old or progress.merged < floor_to(progress.closed, QUARTER_HOUR)):
+        return TimeRange(progress.merged, min(old, max(progress.merged + length, begun + QUARTER_HOUR)))
+    return TimeRange(oldest_open(state, progress), min(begun + length, floor_to(now, MINUTE)))
 
 
 def settled(now: int) -> int:
     """The quarter-hour before which no minute can be open for a row in progress any more."""
-    return floor_to(now - MINUTE - HOUR, QUARTER)
+    return floor_to(now - MINUTE - HOUR, QUARTER_HOUR)
 
 
-def read_width(progress: Progress, span: Span, now: int, rules: Rules) -> int:
+def read_width(progress: Progress, span: TimeRange, now: int, settings: LedgerSettings) -> int:
     """The width of the slices by which a span can be read: quarter-hours where all of it is, or will be, merged."""
-    closed = floor_to(now - rules.window, QUARTER)
+    closed = floor_to(now - settings.window, QUARTER_HOUR)
     wide = max(progress.merged, min(settled(now), closed))
-    whole = span.lo % QUARTER == 0 and span.hi % QUARTER == 0
-    return QUARTER if whole and span.hi <= wide else MINUTE
+    whole = span.lo % QUARTER_HOUR == 0 and span.hi % QUARTER_HOUR == 0
+    return QUARTER_HOUR if whole and span.hi <= wide else MINUTE
 
 
-def next_merge(state: State, length: int) -> Span | None:
+def next_merge(state: State, length: int) -> TimeRange | None:
     """The quarters, at most `length` seconds of them, whose minutes are all closed."""
     progress = state.progress
-    if progress.phase != RUNNING:
+    if progress.phase != Phase.RUNNING:
         return None
-    until = floor_to(oldest_open(state, progress), QUARTER)
+    until = floor_to(oldest_open(state, progress), QUARTER_HOUR)
     hi = min(until, progress.merged + length)
-    return Span(progress.merged, hi) if hi > progress.merged else None
+    return TimeRange(progress.merged, hi) if hi > progress.merged else None
 
 
-def next_reread(state: State, clock: int, rules: Rules, length: int, safe_now: int | None = None) -> Span | None:
+def next_reread(
+    state: State, clock: int, settings: LedgerSettings, length: int, safe_now: int | None = None
+) -> TimeRange | None:
     """A run of quarters, at most `length` seconds of them, that are to be read again.
 
     The newest of those that are due at any age come first, then the oldest of those that have reached an age.
-    Those are due to be folded that are past the horizon by `safe_now` (None: by the clock).
+    Those are due to be compacted that are past the horizon by `safe_now` (None: by the clock).
     """
     progress = state.progress
-    if progress.phase != RUNNING:
+    if progress.phase != Phase.RUNNING:
         return None
     now = present(progress, clock)
     safe = now if safe_now is None else min(safe_now, now)
 
     def due(quarter: int) -> bool:
-        if safe - quarter - QUARTER >= rules.horizon:
+        if safe - quarter - QUARTER_HOUR >= settings.horizon:
             return True
-        return state.slices[quarter].stage < stage_at(now - quarter - QUARTER, rules)
+        return state.slices[quarter].stage < stage_at(now - quarter - QUARTER_HOUR, settings)
 
-    quarters = range(state.changeable, progress.merged, QUARTER)
+    quarters = range(state.changeable, progress.merged, QUARTER_HOUR)
     if (span := _newest_recheck(state, quarters, length)) is not None:
         return span
     lo = next((quarter for quarter in quarters if due(quarter)), None)
     if lo is None:
         return None
-    hi = lo + QUARTER
+    hi = lo + QUARTER_HOUR
     while hi < min(progress.merged, lo + length) and due(hi):
-        hi += QUARTER
-    return Span(lo, hi)
+        hi += QUARTER_HOUR
+    return TimeRange(lo, hi)
 
 
-def _newest_recheck(state: State, quarters: range, length: int) -> Span | None:
+def _newest_recheck(state: State, quarters: range, length: int) -> TimeRange | None:
     hi = next((quarter for quarter in reversed(quarters) if state.slices[quarter].stage == RECHECK), None)
     if hi is None:
         return None
     lo = hi
-    while lo > max(quarters.start, hi + QUARTER - length) and state.slices[lo - QUARTER].stage == RECHECK:
-        lo -= QUARTER
-    return Span(lo, hi + QUARTER)
+    while lo > max(quarters.start, hi + QUARTER_HOUR - length) and state.slices[lo - QUARTER_HOUR].stage == RECHECK:
+        lo -= QUARTER_HOUR
+    return TimeRange(lo, hi + QUARTER_HOUR)

@@ -4,10 +4,21 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from exporter.ledger.admission import Places
+from exporter.ledger.admission import SeriesLimiter
 from exporter.ledger.aggregate import ZERO, Aggregate, Field, add
-from exporter.ledger.calendar import QUARTER, day_of, first_user_day, month_start_day
-from exporter.ledger.model import OTHER, Cell, Changes, Read, Rules, Series, Skip, Slice, State, Tally
+from exporter.ledger.calendar import QUARTER_HOUR, day_of, first_user_day, month_start_day
+from exporter.ledger.model import (
+    OTHER,
+    Cell,
+    Changes,
+    LedgerSettings,
+    Series,
+    SkippedValue,
+    Slice,
+    SpanRead,
+    State,
+    Tally,
+)
 from exporter.ledger.slices import latest, taken_back
 
 K = TypeVar("K")
@@ -19,7 +30,7 @@ def first_day(today: int) -> int:
 
 
 @dataclass
-class Draft:
+class Plan:
     """What one plan has found so far. Every method adds to `changes`.
 
     Sums of days are dropped by `irrevocable`, the safe clock, and only once no day of their month can be shown again,
@@ -27,25 +38,25 @@ class Draft:
     """
 
     state: State
-    rules: Rules
-    places: Places
+    settings: LedgerSettings
+    limiter: SeriesLimiter
     now: int
     irrevocable: int
     known_models: frozenset[str] = frozenset()
     changes: Changes = field(default_factory=Changes)
-    rows_folded: int = 0
+    rows_overflowed: int = 0
 
     def __post_init__(self) -> None:
-        today = day_of(self.irrevocable, self.rules.zone)
+        today = day_of(self.irrevocable, self.settings.zone)
         self.first_day = first_day(today)
-        self.first_user_day = first_user_day(self.irrevocable, self.rules.zone)
+        self.first_user_day = first_user_day(self.irrevocable, self.settings.zone)
 
-    def fold_labels(self, start: int, cells: Mapping[Series, Aggregate]) -> dict[Series, Aggregate]:
+    def overflow_labels(self, start: int, cells: Mapping[Series, Aggregate]) -> dict[Series, Aggregate]:
         """The aggregates of a slice that begins at `start`, under the labels they are kept by."""
         result: dict[Series, Aggregate] = {}
         for series, aggregate in cells.items():
-            place = self.places.place(series, start)
-            result[place] = add(result.get(place, ZERO), aggregate)
+            label = self.limiter.label(series, start)
+            result[label] = add(result.get(label, ZERO), aggregate)
         return result
 
     def count(self, series: Series, rise: Aggregate) -> None:
@@ -54,9 +65,9 @@ class Draft:
             before = self.changes.totals.get(series) or self.state.totals.get(series, ZERO)
             self.changes.totals[series] = add(before, rise)
             if series == OTHER:
-                self.rows_folded += rise[Field.ROWS]
+                self.rows_overflowed += rise[Field.ROWS]
 
-    def count_skips(self, skip: Skip, rise: int) -> None:
+    def count_skips(self, skip: SkippedValue, rise: int) -> None:
         """Let the counter of unusable values rise."""
         _bump(self.changes.skipped, self.state.skipped, skip, rise)
 
@@ -71,7 +82,7 @@ class Draft:
 
     def spend(self, start: int, series: Series, units: int) -> None:
         """Add money to the day that holds `start`."""
-        self.spend_day(day_of(start, self.rules.zone), series, units)
+        self.spend_day(day_of(start, self.settings.zone), series, units)
 
     def spend_day(self, day: int, series: Series, units: int) -> None:
         """Add money to a day, if it is one that is kept."""
@@ -80,11 +91,11 @@ class Draft:
 
     def keep_users(self, start: int, users: Mapping[str, int]) -> Mapping[str, int]:
         """The users of a slice: none where no gauge shows them any more."""
-        return users if day_of(start, self.rules.zone) >= self.first_user_day else {}
+        return users if day_of(start, self.settings.zone) >= self.first_user_day else {}
 
     def replace_users(self, start: int, old: Mapping[str, int], new: Mapping[str, int]) -> None:
         """Carry the difference of a slice's users, old and new, into the day that holds `start`."""
-        day = day_of(start, self.rules.zone)
+        day = day_of(start, self.settings.zone)
         if day >= self.first_user_day:
             for user, units in new.items():
                 _bump(self.changes.user_days, self.state.user_days, (day, user), units - old.get(user, 0))
@@ -95,45 +106,47 @@ class Draft:
     def replace_slice(self, parts: Iterable[Slice], new: Slice) -> None:
         """Put one slice in the place of those it covers; the users of a quarter go to the store alone."""
         for part in parts:
-            self.fold_away(part.start)
-        self.changes.slices[new.start] = replace(new, users={}) if new.width == QUARTER else new
+            self.compact(part.start)
+        self.changes.slices[new.start] = replace(new, users={}) if new.width == QUARTER_HOUR else new
         self.changes.slice_users[new.start] = new.users or None
 
-    def fold_away(self, start: int) -> None:
+    def compact(self, start: int) -> None:
         """Drop a slice: what it held lives on in the sums."""
         self.changes.slices[start] = None
         self.changes.slice_users[start] = None
         self.changes.sequences.pop(start, None)
 
-    def tally(self, old: Mapping[Skip, Tally], current: Mapping[Skip, int], *, counted: bool) -> dict[Skip, Tally]:
+    def tally(
+        self, old: Mapping[SkippedValue, Tally], current: Mapping[SkippedValue, int], *, counted: bool
+    ) -> dict[SkippedValue, Tally]:
         """The tallies after a read; those that rise are counted if `counted`."""
-        result: dict[Skip, Tally] = {}
+        result: dict[SkippedValue, Tally] = {}
         for skip in sorted({*old, *current}):
             before, now = old.get(skip, Tally()), current.get(skip, 0)
             if counted:
-                result[skip] = Tally(now, max(before.mark, now))
-                self.count_skips(skip, result[skip].mark - before.mark)
+                result[skip] = Tally(now, max(before.high_water, now))
+                self.count_skips(skip, result[skip].high_water - before.high_water)
             else:
-                result[skip] = Tally(now, now + max(0, before.mark - before.current))
+                result[skip] = Tally(now, now + max(0, before.high_water - before.current))
         return result
 
-    def see(self, read: Read) -> float:
+    def see(self, read: SpanRead) -> float:
         """Note when operations and models were seen last; returns the newest time of all, or 0.
 
-        A route's primary model is noted by its name even if it has no place of its own: fallbacks depend on it.
+        A route's primary model is noted by its name even if it has no series of its own: fallbacks depend on it.
         """
-        seen, primaries = list(read.minutes.values()), set(read.routes.values())
+        seen, primaries = list(read.buckets.values()), set(read.routes.values())
         operations = latest(m.seen_operations for m in seen)
         models = latest(m.seen_models for m in seen)
         succeeded = latest(m.succeeded_models for m in seen)
-        _later(self.changes.seen_operations, self.state.seen_operations, operations, self.places.operation)
+        _later(self.changes.seen_operations, self.state.seen_operations, operations, self.limiter.operation)
         _later(
             self.changes.seen_models,
             self.state.seen_models,
             models,
-            lambda name: name if name in primaries else self.places.model(name),
+            lambda name: name if name in primaries else self.limiter.model(name),
         )
-        _later(self.changes.succeeded_models, self.state.succeeded_models, succeeded, self.places.model)
+        _later(self.changes.succeeded_models, self.state.succeeded_models, succeeded, self.limiter.model)
         return max(operations.values(), default=0.0)
 
     def forget_days(self) -> None:
