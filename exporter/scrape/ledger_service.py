@@ -190,6 +190,13 @@ class LedgerService:
         return moment
 
     @property
+    def expected_now(self) -> int | None:
+        """What time it should be, without asking the database; None where only a reading can tell."""
+        if self.replication.complete is not None or self.closed_ahead is not None:
+            return None
+        return self._clock.expected()
+
+    @property
     def replica_problem(self) -> tuple[str, str] | None:
         """Why what was read last is not of the present, and what to do about it; None where it is."""
         return self.replication.problem(self._config.database.max_replica_lag)

@@ -1,5 +1,6 @@
 """How many round trips a scrape takes, counted on the wire; and that what is asked ahead is not trusted blindly."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import LiteralString, cast
@@ -8,7 +9,7 @@ import pytest
 from psycopg import sql
 
 from exporter.demo.schema import LAYOUTS, Layout
-from tests.database.harness import Log, Running, running
+from tests.database.harness import Log, Running, running, wait_for
 from tests.servers import PostgresServer
 from tests.wire import Wire, wire_to
 
@@ -100,3 +101,20 @@ def assert_three_round_trips(log: Log, exporter: Running, wire: Wire) -> None:
         assert scraped.up == 1
         assert scraped.money == 500_000 * number
         assert wire.of(READS_THE_LOG) - before <= 3
+
+
+def test_nobody_is_asked_while_there_is_nothing_to_do(log: Log, tmp_path: Path) -> None:
+    with wire_to(log.url) as wire, running(wire.url, tmp_path) as exporter:
+        exporter.wait_ready().wait_up()
+        before, looks = wire.total(), 60
+        # a pause is 0.05 s: as many looks as there are for work in a minute
+        time.sleep(0.05 * looks)
+        assert wire.total() - before < looks / 2
+
+
+def test_what_falls_due_is_read_without_a_scrape(log: Log, tmp_path: Path) -> None:
+    """A row that is late is found by the background reader, which wakes by itself."""
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready().wait_up()
+        log.insert(ago=1800, cost="3")
+        wait_for(lambda: exporter.scrape().money == 3_000_000, lambda: "the late row is not found", 180)
