@@ -344,18 +344,23 @@ class Database:
         With it come how the transaction has begun and what it was asked with that, if it was.
         """
         if self._connection is not None:
-            with contextlib.suppress(psycopg.Error), self._cut_off_at(self._connection, time.monotonic() + timeout):
-                self._ask_standby(self._connection)
-                ahead = self._start.begin_with(self._connection, timing, habit.row_security, habit.questions)
-                if ahead is None:
-                    self._connection.execute(BEGIN)
-                return self._connection, ahead
+            with contextlib.suppress(psycopg.Error):
+                return self._connection, self._begin_on(self._connection, timeout, timing, habit)
             self.close()
             self._cut_off = False
-        return self._log_in(timeout), None
+        connection = self._log_in(timeout)
+        return connection, self._begin_on(connection, timeout + _GRACE, timing, habit)
+
+    def _begin_on(self, connection: Connection, timeout: float, timing: Timing, habit: _Habit) -> _Ahead | None:
+        with self._cut_off_at(connection, time.monotonic() + timeout):
+            self._ask_standby(connection)
+            ahead = self._start.begin_with(connection, timing, habit.row_security, habit.questions)
+            if ahead is None:
+                connection.execute(BEGIN)
+            return ahead
 
     def _log_in(self, timeout: float) -> Connection:
-        """Open a connection and a transaction by the settings in force, or by newer ones if those fail."""
+        """Open a connection by the settings in force, or by newer ones if those fail."""
         self.info = self._login.info
         try:
             try:
@@ -382,8 +387,6 @@ class Database:
             with self._cut_off_at(connection, time.monotonic() + timeout + _GRACE):
                 self._system = _system_identifier(connection)
                 self._hot_standby = connection.info.parameter_status("in_hot_standby")
-                self._ask_standby(connection)
-                connection.execute(BEGIN)
                 return connection
         except psycopg.Error as error:
             failure = self._in_our_words(error)
