@@ -50,7 +50,7 @@ format: $(STAMP) ## put the code into the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-build: $(STAMP) ## write the generated files: rules and their tests, routing, dashboards, manifests, the list of statements
+build: $(STAMP) ## write the generated files: rules and their tests, routing, dashboards, manifests, references
 	$(BIN)/ai-operation-exporter rules build
 	$(BIN)/ai-operation-exporter dashboards build $(DASHBOARDS)
 	$(BIN)/python -m deploy.kubernetes.build

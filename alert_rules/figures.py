@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alert_rules.conventions import WIDE_WINDOW, duration
-from alert_rules.promql import promql
+from alert_rules.promql import day_projected, highest_replica, promql
 from exporter import catalog
 
 JOB_LABEL = "job"
@@ -114,7 +114,7 @@ def projection(metric: str, by: tuple[str, ...]) -> Figure:
         max by (job$by) (
           sum by (job, instance$by) ($metric) * on (job, instance) $many
             (
-              ($WINDOW_END - $WINDOW_START) / (time() - $WINDOW_START >= 7200)
+              $projected
               and $WINDOW_END{window="day"} > time()
             )
         )
@@ -122,6 +122,7 @@ def projection(metric: str, by: tuple[str, ...]) -> Figure:
         by,
         metric=metric,
         many="group_left ()" if by else "",
+        projected=day_projected(catalog.WINDOW_START.name, catalog.WINDOW_END.name),
     )
     return _carried(Recording(f"{level(by)}:{metric}:projected", read), by, window_end("day"))
 
@@ -244,8 +245,7 @@ def share(spent: Figure, allowed: Figure, name: str) -> Figure:
 
 def gauge(metric: str, by: tuple[str, ...]) -> Figure:
     """A gauge of the present moment, summed within a replica, the highest of all replicas."""
-    expr = promql("max by (job$by) (sum by (job, instance$by) ($metric))", by, metric=metric)
-    live = Recording(f"{level(by)}:{metric}:sum", expr)
+    live = Recording(f"{level(by)}:{metric}:sum", highest_replica(metric, by))
     return held(live, by, (), LOG_IS_READ)
 
 
@@ -285,17 +285,8 @@ def increase(metric: str, by: tuple[str, ...], window: int) -> tuple[Recording, 
     begins anew, with a new state, this is what it rose by since.
     """
     readable = read_throughout(window)
-    expr = promql(
-        """
-        max by (job$by) (
-          sum by (job, instance$by) ($metric - min_over_time($metric[$span])) and on (job, instance) $readable
-        )
-        """,
-        by,
-        metric=metric,
-        span=duration(window),
-        readable=readable.name,
-    )
+    rise = promql("$metric - min_over_time($metric[$span])", metric=metric, span=duration(window))
+    expr = highest_replica(rise, by, when=readable.name)
     stem = metric.removesuffix("_total")
     return readable, Recording(f"{level(by)}:{stem}:increase{duration(window)}", expr)
 

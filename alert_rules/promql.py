@@ -22,6 +22,24 @@ def promql(template: str, by: Iterable[str] = (), **names: object) -> str:
     return filled
 
 
+def highest_replica(expr: str, by: Iterable[str] = (), *, when: str = "") -> str:
+    """One figure from replicas that read the same log: the sum within each, then the highest, by `job` and `by`.
+
+    Only replicas count for which `when` has a value, with the labels `job` and `instance`.
+    """
+    labels = "".join(f", {name}" for name in by)
+    counting = f" and on (job, instance) {when}" if when else ""
+    return f"max by (job{labels}) (sum by (job, instance{labels}) ({expr}){counting})"
+
+
+def day_projected(start: str, end: str) -> str:
+    """How many times the day's spend so far its spend at midnight will be, at the day's average pace.
+
+    No value in the day's first two hours. `start` and `end` select the day's bounds, in seconds.
+    """
+    return f"({end} - {start}) / (time() - {start} >= 7200)"
+
+
 def check(expression: str) -> Any:
     """The tree of an expression. Raises `ValueError` where it is none."""
     return promql_parser.parse(expression)

@@ -1,47 +1,37 @@
-"""The alerts' thresholds, for what is drawn beside them: a line in a chart equals the alert that it stands for."""
+"""The amounts that alerts compare with, for the dashboards, whose lines equal the alerts they stand for."""
 
-from functools import cache
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from alert_rules.compiling import compile_alerts
-from alert_rules.errors import RulesError
 from alert_rules.loading import load_alerts
 from alert_rules.model import Alert
 
 ALERTS_FILE = Path(__file__).parent / "alerts.yaml"
-"""The alerts that this project ships."""
+"""The alerts of this repository."""
 
 
-@cache
-def _alerts() -> dict[str, Alert]:
-    alerts = load_alerts(ALERTS_FILE)
+@dataclass(frozen=True)
+class Thresholds:
+    """The compiled alerts of one file by name, disabled ones left out."""
+
+    alerts: Mapping[str, Alert]
+
+    def amounts(self, name: str, quantity: str) -> tuple[float, ...]:
+        """What an alert compares a quantity with, the lowest first: dollars, seconds or fractions.
+
+        Empty where no alert of that name fires when this quantity rises above an amount: it may be missing or disabled,
+        compare with a limit, watch something else, or fire when the quantity falls.
+        """
+        alert = self.alerts.get(name)
+        if alert is None or alert.quantities[0] != quantity or alert.operator not in (">", ">="):
+            return ()
+        return tuple(rung.amount for rung in alert.rungs if rung.amount is not None)
+
+
+def thresholds(path: Path) -> Thresholds:
+    """The thresholds of a file of alerts. Raises `RulesError` where the file cannot be read or compiled."""
+    alerts = load_alerts(path)
     channels = {channel for spec in alerts.specs.values() for channel in spec.channel}
-    return {alert.name: alert for alert in compile_alerts(alerts, channels)}
-
-
-def threshold(name: str) -> float:
-    """The amount that an alert compares with: in dollars, in seconds, or as a fraction.
-
-    Raises `RulesError` for an alert that is not there, or compares with a limit.
-    """
-    amount = _alert(name).threshold
-    if amount is None:
-        raise RulesError([f"{ALERTS_FILE}: {name} compares with no amount — a dashboard draws the line of one"])
-    return amount
-
-
-def rungs(name: str) -> tuple[float, ...]:
-    """The rungs of a ladder, from the lowest, as fractions where it is one of percentages."""
-    return tuple(rung.amount for rung in _alert(name).rungs if rung.amount is not None)
-
-
-def _alert(name: str) -> Alert:
-    known = _alerts()
-    if name not in known:
-        hint = "keep one of that name, or take its line out of the dashboards"
-        raise RulesError([f"{ALERTS_FILE}: no alert {name}, whose threshold the dashboards draw — {hint}"])
-    return known[name]
-
-
-RUNGS = (*(rung for rung in rungs("budget_used") if rung < 1), 1.0)
-"""The parts of a daily limit at which the budget's ladder goes up a rung, and the limit, above which it is exceeded."""
+    return Thresholds({alert.name: alert for alert in compile_alerts(alerts, channels) if not alert.disabled})

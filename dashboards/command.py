@@ -1,31 +1,28 @@
-"""`dashboards build`: writes the three dashboards' JSON, or checks that what is there is what would be written."""
+"""`dashboards build`: write the three dashboards' JSON, or check that the files are up to date."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 from zoneinfo import ZoneInfo
 
 from dashboards import cost, health, performance
-from dashboards.frame import COST, HEALTH, PERFORMANCE
-from dashboards.render import render, to_text
+from dashboards.base import Page, dashboard
+from dashboards.render import Json, render, to_text
 from dashboards.settings import Settings
-
-GENERATED = Path(__file__).parent / "generated"
-
-_BUILDERS: dict[str, Callable[[Settings], Any]] = {
-    COST: cost.build,
-    PERFORMANCE: performance.build,
-    HEALTH: health.build,
-}
 
 
 class DashboardsError(Exception):
-    """The dashboards cannot be built as asked, or are not what they would be; the message says what to do."""
+    """The dashboards cannot be built as asked, or the files are not up to date; the message says what to do."""
 
 
-def rendered(settings: Settings) -> dict[str, dict[str, Any]]:
-    """The dashboards by uid."""
-    return {uid: render(builder(settings)) for uid, builder in _BUILDERS.items()}
+def pages(settings: Settings) -> Sequence[Page]:
+    """The three dashboards."""
+    return [make(settings) for make in (cost.page, performance.page, health.page)]
+
+
+def rendered(settings: Settings) -> dict[str, Json]:
+    """The dashboards as Grafana reads them, by uid."""
+    return {page.uid: render(dashboard(page, settings)) for page in pages(settings)}
 
 
 def build(settings: Settings, folder: Path, *, check: bool, out: TextIO) -> int:
@@ -43,8 +40,8 @@ def build(settings: Settings, folder: Path, *, check: bool, out: TextIO) -> int:
     if check:
         stale = [str(path) for path, text in texts.items() if not path.is_file() or path.read_text("utf-8") != text]
         if stale:
-            raise DashboardsError(f"not what the code builds: {', '.join(stale)}; run `dashboards build` and commit")
-        print(f"{len(texts)} dashboards are as built", file=out)
+            raise DashboardsError(f"not up to date: {', '.join(stale)}; run `dashboards build`")
+        print(f"{len(texts)} dashboards are up to date", file=out)
         return 0
     folder.mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():

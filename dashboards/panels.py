@@ -1,23 +1,20 @@
-"""The kinds of panels there are, in the house style. What grafanalib gets wrong about them is corrected
-in `render`."""
+"""The kinds of panels, in the house style. `render` corrects what grafanalib gets wrong about them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import attr
-from grafanalib.core import Panel, Stat, StateTimeline, Table, TimeSeries
+from grafanalib import core
 
 from dashboards.promql import PROMETHEUS
 from dashboards.sql import POSTGRES
-from dashboards.style import CALMING, COUNT, DIM, NEUTRAL, NO_DATA, Mappings, Steps, no_data
-
-Targets = Sequence[Any]
+from dashboards.style import CALMING, COUNT, DIM, NEUTRAL, NO_DATA, PLAIN, Mappings, Steps, no_data
 
 
 @dataclass(frozen=True)
-class About:
-    """What a panel says of itself: what it shows, and what to do when it looks bad."""
+class PanelDoc:
+    """What a panel says about itself: what it shows, and what to do when it looks bad."""
 
     title: str
     shows: str
@@ -29,40 +26,39 @@ class About:
         return f"{self.shows}\n\n**What to do:** {self.act}"
 
 
-@attr.s
-class Shaped(Panel):  # type: ignore[misc]  # grafanalib has no types
-    """A panel of a type that grafanalib does not know in today's shape."""
+@dataclass(frozen=True)
+class Panel:
+    """A panel: its documentation, and grafanalib's object, which has no types."""
 
-    kind: str = attr.ib(kw_only=True)
+    doc: PanelDoc
+    widget: Any
+
+
+@attr.s
+class RawPanel(core.Panel):  # type: ignore[misc]  # grafanalib has no types
+    """A panel of a type that grafanalib does not know in its present shape."""
+
+    plugin: str = attr.ib(kw_only=True)
     options: dict[str, Any] = attr.ib(kw_only=True)
 
     def to_json_data(self) -> Any:
         """What grafanalib's encoder asks for."""
-        return self.panel_json({"type": self.kind, "options": self.options, "fieldConfig": {"overrides": []}})
+        return self.panel_json({"type": self.plugin, "options": self.options, "fieldConfig": {"overrides": []}})
 
 
-def _shaped(**given: Any) -> Panel:
-    made: Any = Shaped  # mypy sees only the fields added here, not grafanalib's
-    return made(**given)
-
-
-def _common(about: About, targets: Targets, steps: Steps) -> dict[str, Any]:
-    sources = [POSTGRES if isinstance(target, dict) else PROMETHEUS for target in targets]
-    return {
-        "title": about.title,
-        "description": about.description,
-        "targets": list(targets),
-        "dataSource": sources[0],
-        "maxDataPoints": None,
-        "thresholds": list(steps),
-    }
+def _panel(kind: Any, doc: PanelDoc, targets: Sequence[Any], steps: Steps = (), **given: Any) -> Panel:
+    source = POSTGRES if isinstance(targets[0], dict) else PROMETHEUS
+    common = {"title": doc.title, "description": doc.description, "targets": list(targets), "dataSource": source}
+    return Panel(doc, kind(**common, maxDataPoints=None, thresholds=list(steps or NEUTRAL), **given))
 
 
 def stat(
-    about: About,
+    title: str,
+    shows: str,
+    act: str,
     *targets: Any,
     unit: str,
-    steps: Steps = NEUTRAL,
+    steps: Steps = (),
     mappings: Mappings | None = None,
     decimals: int | None = None,
     named: bool = False,
@@ -73,8 +69,11 @@ def stat(
 
     `absent` is the colour of "No data".
     """
-    return Stat(
-        **_common(about, targets, steps),
+    return _panel(
+        core.Stat,
+        PanelDoc(title, shows, act),
+        targets,
+        steps,
         format=unit,
         decimals=decimals,
         mappings=[*(mappings or []), *no_data(absent)],
@@ -90,7 +89,9 @@ def stat(
 
 
 def timeseries(
-    about: About,
+    title: str,
+    shows: str,
+    act: str,
     *targets: Any,
     unit: str,
     steps: Steps = (),
@@ -109,8 +110,11 @@ def timeseries(
     `table_legend` is for long names. `back`, such as 30d, gives the panel a time range of its own, as long as
     the page has a relative one. `soft` holds the axis' least extent, such as {"axisSoftMin": 0.9}.
     """
-    return TimeSeries(
-        **_common(about, targets, steps or NEUTRAL),
+    return _panel(
+        core.TimeSeries,
+        PanelDoc(title, shows, act),
+        targets,
+        steps,
         unit=unit,
         valueMin=low,
         valueMax=high,
@@ -133,12 +137,15 @@ def timeseries(
     )
 
 
-def bar_gauge(about: About, *targets: Any, unit: str, steps: Steps = CALMING, decimals: int | None = None) -> Panel:
+def bar_gauge(title: str, shows: str, act: str, *targets: Any, unit: str, decimals: int | None = None) -> Panel:
     """A bar for each series, the largest first where the query sorts."""
     defaults = {"unit": unit, "min": 0, "decimals": decimals, "noValue": NO_DATA, "color": {"mode": "thresholds"}}
-    return _shaped(
-        **_common(about, targets, steps),
-        kind="bargauge",
+    return _panel(
+        RawPanel,
+        PanelDoc(title, shows, act),
+        targets,
+        CALMING,
+        plugin="bargauge",
         options={
             "displayMode": "basic",
             "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False},
@@ -156,11 +163,13 @@ def bar_gauge(about: About, *targets: Any, unit: str, steps: Steps = CALMING, de
     )
 
 
-def heatmap(about: About, *targets: Any, unit: str) -> Panel:
+def heatmap(title: str, shows: str, act: str, *targets: Any, unit: str) -> Panel:
     """How many calls lie in each bucket of a histogram, over time; `unit` is that of the buckets' edges."""
-    return _shaped(
-        **_common(about, targets, NEUTRAL),
-        kind="heatmap",
+    return _panel(
+        RawPanel,
+        PanelDoc(title, shows, act),
+        targets,
+        plugin="heatmap",
         options={
             "calculate": False,
             "cellGap": 1,
@@ -185,17 +194,19 @@ def heatmap(about: About, *targets: Any, unit: str) -> Panel:
     )
 
 
-def state_timeline(about: About, *targets: Any, unit: str, mappings: Mappings, steps: Steps = NEUTRAL) -> Panel:
+def state_timeline(title: str, shows: str, act: str, *targets: Any, mappings: Mappings) -> Panel:
     """States over time, one line each; where nothing is known, nothing is drawn."""
-    return StateTimeline(
-        **_common(about, targets, steps),
+    return _panel(
+        core.StateTimeline,
+        PanelDoc(title, shows, act),
+        targets,
         mappings=mappings,
         showValue="never",
         rowHeight=0.8,
         mergeValues=True,
         overrides=[],
         extraJson={
-            "fieldConfig": {"defaults": {"unit": unit, "noValue": NO_DATA}},
+            "fieldConfig": {"defaults": {"unit": PLAIN, "noValue": NO_DATA}},
             "options": {
                 "alignValue": "left",
                 "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False},
@@ -205,13 +216,17 @@ def state_timeline(about: About, *targets: Any, unit: str, mappings: Mappings, s
     )
 
 
-def bar_chart(about: About, *targets: Any, unit: str, x: str, stacked: bool = False, back: str | None = None) -> Panel:
+def bar_chart(
+    title: str, shows: str, act: str, *targets: Any, unit: str, x: str, stacked: bool = False, back: str | None = None
+) -> Panel:
     """Bars over the values of the column `x`."""
     custom = {"fillOpacity": 80, "lineWidth": 0, "axisSoftMin": 0, "hideFrom": _NOWHERE}
-    return _shaped(
-        **_common(about, targets, NEUTRAL),
+    return _panel(
+        RawPanel,
+        PanelDoc(title, shows, act),
+        targets,
         timeFrom=back,
-        kind="barchart",
+        plugin="barchart",
         options={
             "barRadius": 0,
             "barWidth": 0.9,
@@ -241,18 +256,20 @@ _NOWHERE = {"legend": False, "tooltip": False, "viz": False}
 
 
 def table(
-    about: About,
+    title: str,
+    shows: str,
+    act: str,
     *targets: Any,
-    unit: str,
     columns: Iterable[dict[str, Any]] = (),
     transformations: Sequence[dict[str, Any]] = (),
     sort: str = "",
-    steps: Steps = NEUTRAL,
 ) -> Panel:
-    """A table; `columns` are overrides, see `column`."""
-    return Table(
-        **_common(about, targets, steps),
-        unit=unit,
+    """A table, sorted by the column `sort` from the largest value down; `columns` are overrides, see `column`."""
+    return _panel(
+        core.Table,
+        PanelDoc(title, shows, act),
+        targets,
+        unit=PLAIN,
         overrides=[_EMPTY_CELLS, *columns],
         transformations=list(transformations),
         filterable=False,
@@ -302,29 +319,23 @@ def column(
     return {"matcher": {"id": "byName", "options": name}, "properties": properties}
 
 
-def organize(renamed: dict[str, str], *, hidden: Sequence[str] = ()) -> dict[str, Any]:
-    """The transformation that names columns, puts them in this order, and leaves out the hidden ones."""
-    return {
-        "id": "organize",
-        "options": {
-            "excludeByName": dict.fromkeys(hidden, True),
-            "includeByName": {},
-            "indexByName": {name: index for index, name in enumerate(renamed)},
-            "renameByName": {old: new for old, new in renamed.items() if old != new},
-        },
+def only(renamed: dict[str, str]) -> list[dict[str, Any]]:
+    """Transformations that keep these columns, in this order and with these names, and drop all others."""
+    organized = {
+        "excludeByName": {},
+        "includeByName": {},
+        "indexByName": {name: index for index, name in enumerate(renamed)},
+        "renameByName": {old: new for old, new in renamed.items() if old != new},
     }
+    return [
+        {"id": "filterFieldsByName", "options": {"include": {"names": list(renamed)}}},
+        {"id": "organize", "options": organized},
+    ]
 
 
 def joined(by: str, renamed: dict[str, str]) -> list[dict[str, Any]]:
-    """Several instant queries as one table: joined by a label, each value named, all else left out."""
-    return [
-        {"id": "joinByField", "options": {"byField": by, "mode": "outer"}},
-        {
-            "id": "filterFieldsByName",
-            "options": {"include": {"names": list(renamed)}},
-        },
-        organize(renamed),
-    ]
+    """Transformations that make one table of several instant queries, joined by a label."""
+    return [{"id": "joinByField", "options": {"byField": by, "mode": "outer"}}, *only(renamed)]
 
 
 def link(title: str, url: str) -> dict[str, Any]:

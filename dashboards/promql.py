@@ -1,81 +1,73 @@
-"""PromQL, built from the metric catalog.
-
-Replicas read the same log, so figures are summed within an instance, then the highest instance is taken, and `job` is
-kept until the end.
-"""
+"""PromQL for panels, built from the metric catalog, with Grafana's variables."""
 
 from typing import Any, Literal
 
 from grafanalib.core import Target
 
+from alert_rules.promql import highest_replica
 from exporter import catalog
 from exporter.catalog import Metric
 
-OF_THE_JOBS = 'job=~"$job"'
+PROJECT_ALERTS = 'channel!=""'
+"""Alerts of this project's rules, all of which name their channel: Prometheus may have other rules too."""
+
+PROBLEMS = f'{PROJECT_ALERTS}, severity!="none"'
+"""Those that report a problem. The watchdog, which always fires, has the severity none."""
+
 RATE = "[$__rate_interval]"
-HOUR = "[1h]"
 
 
-def select(metric: Metric | str, *matchers: str) -> str:
-    """A selector: of the chosen jobs, and of the chosen operations and models where the metric has these labels."""
-    labels = metric.labels if isinstance(metric, Metric) else ()
-    chosen = [f'{label}=~"${label}"' for label in ("operation", "model", "user") if label in labels]
-    return whole(metric, *chosen, *matchers)
-
-
-def whole(metric: Metric | str, *matchers: str) -> str:
+def for_job(metric: Metric, *matchers: str) -> str:
     """A selector that only the choice of jobs narrows."""
-    name = metric.name if isinstance(metric, Metric) else metric
-    joined = ", ".join((OF_THE_JOBS, *matchers))
-    return f"{name}{{{joined}}}"
+    chosen = ", ".join(('job=~"$job"', *matchers))
+    return f"{metric.name}{{{chosen}}}"
 
 
-UP = f"{whole(catalog.LOG_UP)} == 1"
-"""The replicas that read the log: without one, counters stand still and would look like a calm."""
+def filtered(metric: Metric) -> str:
+    """A selector for the chosen jobs, operations, models and users, as far as the metric has these labels."""
+    return for_job(metric, *(f'{name}=~"${name}"' for name in ("operation", "model", "user") if name in metric.labels))
 
 
-def gauge(selector: str, by: str = "") -> str:
-    """A gauge's present figure by labels."""
-    return f"{_sum(by)} (max by (job{_and(by)}) (sum by (job, instance{_and(by)}) ({selector})))"
+UP = f"{for_job(catalog.LOG_UP)} == 1"
+"""The replicas that read the log. The counters of others stand still, which would look like no traffic."""
+
+
+def gauge(selector: str, *by: str) -> str:
+    """A gauge's present value by labels."""
+    return _sum(highest_replica(selector, by), by)
 
 
 def while_read(selector: str) -> str:
-    """A gauge that is also shown while the log is not read, for only as long as it is: to be put into `gauge`."""
+    """For `gauge`: values that an exporter also shows while it does not read the log, without those."""
     return f"{selector} and on (job, instance) {UP}"
 
 
-def newest(selector: str, by: str = "") -> str:
+def max_of(selector: str, *by: str) -> str:
     """The highest of all replicas: for times, states and settings, which are not summed."""
-    return f"max by ({by}) ({selector})" if by else f"max({selector})"
+    return f"max by ({', '.join(by)}) ({selector})" if by else f"max({selector})"
 
 
-def rate(selector: str, by: str = "", over: str = RATE) -> str:
-    """A counter's rise per second by labels; a gap while the log is not read."""
-    return _counted(f"rate({selector}{over})", by)
+def rate(selector: str, *by: str) -> str:
+    """A counter's increase per second by labels; a gap while the log is not read."""
+    return _counted(f"rate({selector}{RATE})", by)
 
 
-def rise(selector: str, by: str = "") -> str:
-    """How many there were in a step of the chart, by labels; a gap while the log is not read."""
+def increase(selector: str, *by: str) -> str:
+    """A counter's increase in each step of the chart by labels; a gap while the log is not read."""
     return _counted(f"increase({selector}{RATE})", by)
 
 
-def hourly(selector: str, by: str = "") -> str:
-    """How many there were in the hour before, by labels; a gap while the log is not read."""
-    return _counted(f"increase({selector}{HOUR})", by)
+def hourly(selector: str, *by: str) -> str:
+    """A counter's increase in the past hour by labels; a gap while the log is not read."""
+    return _counted(f"increase({selector}[1h])", by)
 
 
-def _counted(rise: str, by: str) -> str:
-    return (
-        f"{_sum(by)} (max by (job{_and(by)}) (sum by (job, instance{_and(by)}) ({rise}) and on (job, instance) {UP}))"
-    )
+def _counted(increase: str, by: tuple[str, ...]) -> str:
+    return _sum(highest_replica(increase, by, when=UP), by)
 
 
-def _sum(by: str) -> str:
-    return f"sum by ({by})" if by else "sum"
-
-
-def _and(by: str) -> str:
-    return f", {by}" if by else ""
+def _sum(by_job: str, by: tuple[str, ...]) -> str:
+    return f"sum by ({', '.join(by)}) ({by_job})" if by else f"sum ({by_job})"
 
 
 def ratio(above: str, below: str) -> str:
@@ -83,8 +75,13 @@ def ratio(above: str, below: str) -> str:
     return f"{above} / ({below} > 0)"
 
 
-def or_not_set(figure: str, where: str) -> str:
-    """The figure, or -1 where there is none although `where` answers."""
+def hourly_ratio(above: str, below: str, *by: str) -> str:
+    """One counter per another over the past hour; nothing where that did not increase."""
+    return ratio(hourly(above, *by), hourly(below, *by))
+
+
+def or_sentinel(figure: str, where: str) -> str:
+    """The figure, or -1 (`style.NOT_SET`) where there is none although `where` has a value."""
     return f"({figure}) or (0 * {where} - 1)"
 
 
@@ -93,34 +90,39 @@ def age(timestamp: str) -> str:
     return f"time() - {timestamp}"
 
 
-def quantile(q: float, by: str = "") -> str:
-    """A quantile of the calls' durations, in seconds."""
-    buckets = rate(latency("bucket"), f"le, {by}" if by else "le")
-    return f"histogram_quantile({q}, {buckets})"
-
-
 def latency(part: Literal["bucket", "sum", "count"]) -> str:
-    """A part of the histogram of the chosen calls' durations."""
-    return select(Metric(f"{catalog.LATENCY.name}_{part}", "histogram", catalog.LATENCY.labels, ""))
+    """A selector for a part of the latency histogram of the chosen calls."""
+    return filtered(Metric(f"{catalog.LATENCY.name}_{part}", "histogram", catalog.LATENCY.labels, ""))
 
 
-def average_latency(by: str = "") -> str:
-    """The calls' average duration, in seconds: the sum over the count, never an average of averages."""
-    parts = (
-        Metric(f"{catalog.LATENCY.name}_{end}", "histogram", catalog.LATENCY.labels, "") for end in ("sum", "count")
-    )
-    return ratio(*(rate(select(part), by) for part in parts))
+CALLS, FAILED, COST = filtered(catalog.OPERATIONS), filtered(catalog.FAILURES), filtered(catalog.COST)
+"""Selectors for the chosen calls, those that failed, and what they cost."""
 
 
-def failed_share(by: str = "") -> str:
-    """The part of the calls that failed."""
-    return ratio(rate(select(catalog.FAILURES), by), rate(select(catalog.OPERATIONS), by))
+def quantile(q: float, *by: str) -> str:
+    """A quantile of the calls' latency, in seconds."""
+    return f"histogram_quantile({q}, {rate(latency('bucket'), 'le', *by)})"
+
+
+def average_latency(*by: str) -> str:
+    """The calls' average latency, in seconds: the sum over the count, never an average of averages."""
+    return ratio(rate(latency("sum"), *by), rate(latency("count"), *by))
+
+
+def error_rate(*by: str) -> str:
+    """The share of calls that failed."""
+    return ratio(rate(FAILED, *by), rate(CALLS, *by))
+
+
+def legend(label: str) -> str:
+    """A series' name in the legend: the value of a label."""
+    return "{{" + label + "}}"
 
 
 PROMETHEUS = {"type": "prometheus", "uid": "${datasource}"}
 
 
-def prom(expr: str, legend: str = "", *, instant: bool = False, table: bool = False, heatmap: bool = False) -> Any:
-    """A target of the Prometheus data source."""
+def prom(expr: str, name: str = "", *, instant: bool = False, table: bool = False, heatmap: bool = False) -> Any:
+    """A target of the Prometheus data source; `name` is the series' name in the legend."""
     form = "table" if table else "heatmap" if heatmap else "time_series"
-    return Target(expr=expr, legendFormat=legend or "__auto", instant=instant or table, format=form)
+    return Target(expr=expr, legendFormat=name or "__auto", instant=instant or table, format=form)

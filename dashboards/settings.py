@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from dashboards.alerts import AlertLines
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -10,6 +12,7 @@ class Settings:
     `runbooks` is the address of the folder with the alerts' pages; without one, pages are named but not linked.
     """
 
+    alerts: AlertLines
     zone: str = "UTC"
     runbooks: str = ""
 

@@ -1,19 +1,22 @@
-"""SQL on the view of `deploy/sql/dashboards.sql`, which hides what the two layouts of the log differ in."""
+"""Queries of the view in `deploy/sql/dashboards.sql`, which hides how the two layouts of the log differ."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
+
+POSTGRES = {"type": "grafana-postgresql-datasource", "uid": "${postgres}"}
 
 ZONE = "'${zone}'"
 FROM, TO = "$__timeFrom()::timestamptz", "$__timeTo()::timestamptz"
 SINCE_MIDNIGHT = f"date_trunc('day', {FROM}, {ZONE})"
 
-# Between dollars, since a name may hold a quote. With "All" chosen, Grafana writes `.+`: the planner then sees that the
-# condition is always true, and matches no row with anything.
+# Dollar quotes, since a name may hold a quote. With "All" chosen, Grafana writes `.+`: the planner then sees that the
+# condition is always true, and evaluates it for no row.
 _CHOSEN = r"""($re$${{{variable}:regex}}$re$ = '.+' OR {column} ~ $re$\A(?:${{{variable}:regex}})\Z$re$)"""
 
 
 def logged(since: str, until: str = TO) -> str:
-    """The condition for rows from one moment up to another one, which the index on the log's time serves."""
+    """The condition for rows between two moments, the second excluded; the index on the log's time serves it."""
     return f"logged_at >= ai_dashboards.logged({since}) AND logged_at < ai_dashboards.logged({until})"
 
 
@@ -23,8 +26,7 @@ def chosen(*variables: str) -> str:
 
 
 def sql(query: str, *, series: bool = False) -> dict[str, Any]:
-    """A target of the PostgreSQL data source. With `series`, the columns are time, metric, value, or time and
-    values."""
+    """A target of the PostgreSQL data source. With `series`, columns are time, metric, value, or time and values."""
     return {
         "datasource": POSTGRES,
         "editorMode": "code",
@@ -34,12 +36,12 @@ def sql(query: str, *, series: bool = False) -> dict[str, Any]:
     }
 
 
-POSTGRES = {"type": "grafana-postgresql-datasource", "uid": "${postgres}"}
+_series = partial(sql, series=True)
 
 
-def daily_spend(by: str, variables: Sequence[str], most: int = 10) -> str:
-    """Spend per calendar day of the budget's zone and by a column; beyond the `most` largest it is `all others`."""
-    return f"""
+def daily_spend(by: str, variables: Sequence[str], most: int = 10) -> dict[str, Any]:
+    """Spend per calendar day of the budget's zone, by a column; all but the `most` largest are `all others`."""
+    return _series(f"""
     WITH spent AS (
       SELECT date_trunc('day', at, {ZONE}) AS time, "{by}" AS name, sum(cost_usd) AS usd
       FROM ai_dashboards.operations
@@ -53,7 +55,7 @@ def daily_spend(by: str, variables: Sequence[str], most: int = 10) -> str:
     FROM spent
     GROUP BY 1, 2
     ORDER BY 1, 2
-    """
+    """)
 
 
 def _days_back(moment: str, days: int) -> str:
@@ -61,14 +63,14 @@ def _days_back(moment: str, days: int) -> str:
     return f"(({moment}) AT TIME ZONE {ZONE} - interval '{days} days') AT TIME ZONE {ZONE}"
 
 
-def hourly_spend(variables: Sequence[str]) -> str:
-    """Spend by hour of the time range, beside the same hours of the day before and of a week before."""
+def hourly_spend(variables: Sequence[str]) -> dict[str, Any]:
+    """Spend by hour of the time range, and of the same hours a day and a week before."""
     first = f"date_trunc('hour', {FROM}, {ZONE})"
     spans = " OR ".join(
         f"({logged(_days_back(first, days) if days else first, _days_back(TO, days) if days else TO)})"
         for days in (0, 1, 7)
     )
-    return f"""
+    return _series(f"""
     WITH spent AS (
       SELECT date_trunc('hour', at, {ZONE}) AS hour, sum(cost_usd)::float8 AS usd
       FROM ai_dashboards.operations
@@ -84,11 +86,11 @@ def hourly_spend(variables: Sequence[str]) -> str:
     LEFT JOIN spent yesterday ON yesterday.hour = {_days_back("hours.hour", 1)}
     LEFT JOIN spent week ON week.hour = {_days_back("hours.hour", 7)}
     ORDER BY 1
-    """
+    """)
 
 
-def by_this_time() -> str:
-    """Spend up to this time of the day, yesterday and a week ago: one row with a column each."""
+def by_this_time() -> dict[str, Any]:
+    """Spend up to this time of day, yesterday and a week ago: one row, a column each."""
     midnight = f"date_trunc('day', now(), {ZONE})"
     spans = {"Yesterday": 1, "A week ago": 7}
     sums = ", ".join(
@@ -96,13 +98,13 @@ def by_this_time() -> str:
         f' WHERE {logged(_days_back(midnight, days), _days_back("now()", days))}) AS "{name}"'
         for name, days in spans.items()
     )
-    return f"SELECT {sums}"
+    return sql(f"SELECT {sums}")
 
 
-def movers(variables: Sequence[str]) -> str:
-    """What a day's spend consists of, and its change against the day before: the largest one first."""
+def movers(variables: Sequence[str]) -> dict[str, Any]:
+    """Spend of the last 24 hours by operation and model, and its change since the 24 hours before, largest first."""
     day = "now() - interval '1 day'"
-    return f"""
+    return sql(f"""
     WITH spent AS (
       SELECT operation, model,
              coalesce(sum(cost_usd) FILTER (WHERE at >= {day}), 0)::float8 AS this,
@@ -117,38 +119,38 @@ def movers(variables: Sequence[str]) -> str:
     FROM spent
     ORDER BY abs(this - before) DESC, 1, 2
     LIMIT 20
-    """
+    """)
 
 
-def paid_for_failures(variables: Sequence[str]) -> str:
-    """What calls have cost that failed, in the time range."""
-    return f"""
+def paid_for_failures(variables: Sequence[str]) -> dict[str, Any]:
+    """The cost of failed calls in the time range."""
+    return sql(f"""
     SELECT coalesce(sum(cost_usd) FILTER (WHERE outcome IN ('failed', 'timeout')), 0)::float8 AS "Failed calls"
     FROM ai_dashboards.operations
     WHERE {logged(FROM)} AND {chosen(*variables)}
-    """
+    """)
 
 
-def tokens_by_hour(variables: Sequence[str]) -> str:
-    """Tokens of an average day by its hours."""
+def tokens_by_hour(variables: Sequence[str]) -> dict[str, Any]:
+    """Tokens of an average day, by hour of the day."""
     days = f"greatest(extract(epoch FROM {TO} - {FROM}) / 86400, 1)"
-    return f"""
+    return sql(f"""
     SELECT to_char(at AT TIME ZONE {ZONE}, 'HH24') AS "Hour",
            (sum(input_tokens) / {days})::float8 AS "Input", (sum(output_tokens) / {days})::float8 AS "Output"
     FROM ai_dashboards.operations
     WHERE {logged(FROM)} AND {chosen(*variables)}
     GROUP BY 1
     ORDER BY 1
-    """
+    """)
 
 
-def rows(variables: Sequence[str], condition: str = "true", most: int = 100) -> str:
-    """Single calls, the newest first. Prompts and answers are not among what the views show."""
-    return f"""
+def rows(variables: Sequence[str], condition: str = "true", most: int = 100) -> dict[str, Any]:
+    """Single calls, the newest first. The view holds no prompts and no answers."""
+    return sql(f"""
     SELECT at AS "Time", operation AS "Operation", model AS "Model", "user" AS "User", outcome AS "Outcome",
            cost_usd::float8 AS "Cost", latency_seconds::float8 AS "Latency", error_message AS "Message"
     FROM ai_dashboards.operations
     WHERE {logged(FROM)} AND {condition} AND {chosen(*variables)}
     ORDER BY logged_at DESC
     LIMIT {most}
-    """
+    """)

@@ -1,10 +1,8 @@
-"""House style: units, colours, thresholds, value mappings. No panel writes any of these by hand."""
+"""House style: units, colours, thresholds, value mappings. No panel writes these by hand."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from alert_rules.thresholds import RUNGS
 
 USD = "currencyUSD"
 SHARE = "percentunit"
@@ -19,17 +17,17 @@ UNITS = frozenset({USD, SHARE, SECONDS, COUNT, PLAIN, TIME})
 GOOD, WARN, BAD, CALM, DIM = "green", "orange", "red", "blue", "text"
 
 NO_DATA = "No data"
-"""What a panel says that knows nothing: not the same as 0."""
+"""What a panel shows without data, which is not the same as 0."""
 
 NOT_SET = -1.0
-"""The value that stands for "there is no such limit"; nothing shown here is negative otherwise."""
+"""The value that means "there is none", of a limit for example. Panels that map it show no other negative value."""
 
 Mappings = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Step:
-    """A threshold's step: from `value` on, in a colour; the first one has no value. Shaped as Grafana reads it."""
+    """From `value` on, a panel has this colour; the first step has no value."""
 
     color: str
     value: float | None = None
@@ -57,16 +55,10 @@ def worse_below(bad: float, warn: float) -> Steps:
     return (Step(BAD), Step(WARN, bad), Step(GOOD, warn))
 
 
-def budget_steps() -> Steps:
-    """The budget alert's rungs: calm below the first, bad from the last on."""
-    colors = ("yellow", WARN, BAD)
-    return (Step(GOOD), *(Step(color, rung) for color, rung in zip(colors, RUNGS[-3:], strict=True)))
-
-
-def says(texts: Mapping[float, tuple[str, str]]) -> Mappings:
-    """A mapping of values to a text and a colour."""
+def value_mappings(texts: Mapping[Any, tuple[str, str]]) -> Mappings:
+    """A mapping of values, texts or numbers, to a text and a colour."""
     options = {
-        f"{value:g}": {"color": color, "index": index, "text": text}
+        value if isinstance(value, str) else f"{value:g}": {"color": color, "index": index, "text": text}
         for index, (value, (text, color)) in enumerate(texts.items())
     }
     return [{"type": "value", "options": options}]
@@ -74,13 +66,13 @@ def says(texts: Mapping[float, tuple[str, str]]) -> Mappings:
 
 def not_set(text: str) -> Mappings:
     """The mapping for `NOT_SET`."""
-    return says({NOT_SET: (text, DIM)})
+    return value_mappings({NOT_SET: (text, DIM)})
 
 
 def no_data(color: str = DIM) -> Mappings:
-    """The mapping for no value at all, which would otherwise have the colour of the lowest one: often of the best."""
+    """The mapping for no value at all, which would otherwise get the colour of the lowest value: often the best one."""
     shown = {"color": color, "index": 99, "text": NO_DATA}
     return [{"type": "special", "options": {"match": "null+nan", "result": shown}}]
 
 
-YES_NO = says({1: ("Yes", GOOD), 0: ("No", BAD)})
+YES_NO = value_mappings({1: ("Yes", GOOD), 0: ("No", BAD)})

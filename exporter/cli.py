@@ -105,12 +105,24 @@ def _parser() -> argparse.ArgumentParser:
 
     made = commands.add_parser("dashboards", help="the Grafana dashboards").add_subparsers(required=True)
     build = made.add_parser("build", help="write the dashboards' JSON")
-    build.add_argument("--check", action="store_true", help="write nothing; fail where a file is not as built")
-    build.add_argument("--output", type=Path, metavar="DIR", help="where to (the package's own folder generated)")
+    build.add_argument("--check", action="store_true", help="write nothing; fail where a file is not up to date")
     build.add_argument(
-        "--budget-time-zone", metavar="ZONE", help="where days are cut, as in the exporter's configuration (UTC)"
+        "--alerts",
+        type=Path,
+        default=FOLDER / "alerts.yaml",
+        metavar="FILE",
+        help="the alerts whose thresholds are drawn (%(default)s)",
     )
-    build.add_argument("--runbooks", metavar="URL", help="where the alerts' pages are to be found")
+    build.add_argument(
+        "--output", type=Path, default=Path("dashboards/generated"), metavar="DIR", help="where to (%(default)s)"
+    )
+    build.add_argument(
+        "--budget-time-zone",
+        default="UTC",
+        metavar="ZONE",
+        help="where days are cut, as in the exporter's configuration (%(default)s)",
+    )
+    build.add_argument("--runbooks", default="", metavar="URL", help="the address of the alerts' pages")
     build.set_defaults(run=_dashboards)
 
     data = commands.add_parser(
@@ -285,13 +297,14 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _dashboards(arguments: argparse.Namespace) -> int:
-    from dashboards.command import GENERATED, DashboardsError, build
+    from alert_rules.thresholds import thresholds
+    from dashboards.alerts import alert_lines
+    from dashboards.command import DashboardsError, build
     from dashboards.settings import Settings
 
-    given = {"zone": arguments.budget_time_zone, "runbooks": arguments.runbooks}
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    settings = Settings(alert_lines(thresholds(arguments.alerts)), arguments.budget_time_zone, arguments.runbooks)
     try:
-        return build(settings, arguments.output or GENERATED, check=arguments.check, out=sys.stdout)
+        return build(settings, arguments.output, check=arguments.check, out=sys.stdout)
     except DashboardsError as error:
         print(f"{DISTRIBUTION}: {error}", file=sys.stderr)
         return 1

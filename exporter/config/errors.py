@@ -18,8 +18,8 @@ class ConfigError(Exception):
         super().__init__("\n".join(self.problems))
 
 
-def setting_error(hint: str, setting: str = "") -> PydanticCustomError:
-    """The error a validator raises: what to write instead, and which setting where it is not the validated one."""
+def setting_error(hint: str, *setting: str) -> PydanticCustomError:
+    """The error a validator raises: what to write instead, and which setting below the validated one it is about."""
     # Braces are the template's own syntax, hence the text goes in as a value.
     return PydanticCustomError("setting", "{hint}", {"hint": hint, "setting": setting})
 

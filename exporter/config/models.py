@@ -136,7 +136,7 @@ class Config(Section):
         most = _HOUR + _MINUTE - self.open_window_seconds
         if self.database.max_replica_lag > most:
             hint = f"write at most {format_duration(most)}: an hour and a minute less the open window"
-            raise setting_error(hint, "database.max_replica_lag")
+            raise setting_error(hint, "database", "max_replica_lag")
         return self
 
     @property

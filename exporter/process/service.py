@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from prometheus_client.metrics_core import Metric
 
 from exporter.scrape.application import Exporter
-from exporter.web.app import Verdict
+from exporter.web.app import HealthStatus
 
 _DRAIN_SECONDS = 5.0
-_RELOADING = Verdict(False, "the configuration is being reloaded")
+_RELOADING = HealthStatus(False, "the configuration is being reloaded")
 
 
 class NoExporterError(Exception):
@@ -41,14 +41,14 @@ class Service:
         with self._in_use(timeout) as exporter:
             return exporter.scrape(max(0.0, deadline - time.monotonic()))
 
-    def health(self) -> Verdict:
+    def health(self) -> HealthStatus:
         """Whether the process works."""
         if self._problem is not None:
-            return Verdict(False, self._problem)
+            return HealthStatus(False, self._problem)
         exporter = self._exporter
-        return Verdict(True, _RELOADING.reason) if exporter is None else exporter.health()
+        return HealthStatus(True, _RELOADING.reason) if exporter is None else exporter.health()
 
-    def readiness(self) -> Verdict:
+    def readiness(self) -> HealthStatus:
         """Whether the figures can be relied upon."""
         exporter = self._exporter
         return _RELOADING if exporter is None else exporter.readiness()

@@ -21,7 +21,7 @@ from exporter.scrape.exposition import Figures, families
 from exporter.scrape.ledger_service import LedgerService
 from exporter.state.store import Store
 from exporter.state_change_log import StateChangeLog
-from exporter.web.app import Verdict
+from exporter.web.app import HealthStatus
 from exporter.web.refusals import Refusals
 
 _STOP_SECONDS = 0.5
@@ -102,35 +102,35 @@ class Exporter:
             self._change_log.works("scrape")
         return self._families(scrape)
 
-    def health(self) -> Verdict:
+    def health(self) -> HealthStatus:
         """Whether the process does what it is there for, whatever the database does."""
         if not self._background.alive:
-            return Verdict(False, "the background reader has ended")
-        return Verdict(True, "healthy")
+            return HealthStatus(False, "the background reader has ended")
+        return HealthStatus(True, "healthy")
 
-    def readiness(self) -> Verdict:
+    def readiness(self) -> HealthStatus:
         """Whether the figures can be relied upon as soon as the database answers."""
         state = self.ledger.present
         if self.ledger.commits_fail:
-            return Verdict(False, "the state cannot be written: counters are frozen")
+            return HealthStatus(False, "the state cannot be written: counters are frozen")
         if (refusal := self._login.refusal) is not None:
-            return Verdict(False, f"the database refuses the login: {refusal}")
+            return HealthStatus(False, f"the database refuses the login: {refusal}")
         if (behind := self.ledger.replica_problem) is not None:
-            return Verdict(False, behind[0])
+            return HealthStatus(False, behind[0])
         if state is None:
-            return Verdict(False, "the log has not been read yet")
+            return HealthStatus(False, "the log has not been read yet")
         if state.progress.phase != Phase.RUNNING:
-            return Verdict(False, f"first reading: {100 * started_ratio(state):.0f} % done")
+            return HealthStatus(False, f"first reading: {100 * started_ratio(state):.0f} % done")
         if self._background.catching_up_from is not None:
-            return Verdict(False, f"catching up a gap: {100 * self._progress():.0f} % done")
+            return HealthStatus(False, f"catching up a gap: {100 * self._progress():.0f} % done")
         if (problem := self.ledger.clock_problem or self.ledger.closed_ahead) is not None:
-            return Verdict(False, problem)
+            return HealthStatus(False, problem)
         if self.ledger.must_reclassify:
             done = f"the log is being read by changed settings: {100 * self.ledger.reclassified_ratio:.0f} % done"
             if not self.ledger.serves_old:
-                return Verdict(False, done)
-            return Verdict(True, f"ready by the settings that were in force; {done}")
-        return Verdict(True, "ready")
+                return HealthStatus(False, done)
+            return HealthStatus(True, f"ready by the settings that were in force; {done}")
+        return HealthStatus(True, "ready")
 
     def status(self) -> Sequence[tuple[str, str]]:
         """What the landing page shows."""

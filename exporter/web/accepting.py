@@ -9,7 +9,6 @@ from typing import Any
 
 _log = logging.getLogger(__name__)
 
-_AT_ONCE = 128  # connections taken before others get their turn
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _REST_SECONDS = 0.5
 _CALM_SECONDS = 10.0
@@ -30,49 +29,36 @@ class Acceptor:
         make_room: Callable[[], bool],
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._socket = listening
         self._accepted = accepted
         self._make_room = make_room
-        self._rest: asyncio.TimerHandle | None = None
         self._calm: asyncio.TimerHandle | None = None
-        self._resume()
+        self._task = self._loop.create_task(self._accept(listening))
 
     def stop(self) -> None:
         """Accept no more connections; the socket itself stays open."""
-        self._loop.remove_reader(self._socket)
-        for timer in (self._rest, self._calm):
-            if timer is not None:
-                timer.cancel()
+        self._task.cancel()
+        if self._calm is not None:
+            self._calm.cancel()
 
-    def _resume(self) -> None:
-        self._rest = None
-        self._loop.add_reader(self._socket, self._accept)
-
-    def _accept(self) -> None:
+    async def _accept(self, listening: socket.socket) -> None:
         made_room = False
-        for _ in range(_AT_ONCE):
+        while True:
             try:
-                connection, address = self._socket.accept()
-            except (BlockingIOError, InterruptedError):
-                return
+                connection, address = await self._loop.sock_accept(listening)
             except ConnectionAbortedError:  # gone already
-                continue
+                pass
             except OSError as error:
-                self._say(error)
+                self._report(error)
                 # if making room did not help, it is not this process that causes the shortage
                 made_room = not made_room and error.errno in _SHORTAGES and self._make_room()
                 if not made_room:
-                    self._pause()
-                    return
+                    await asyncio.sleep(_REST_SECONDS)
             else:
                 made_room = False
-                self._accepted(connection, address)
+                self._loop.call_soon(self._accepted, connection, address)  # its errors do not end this loop
+            await asyncio.sleep(0)  # while many come, others get their turn
 
-    def _pause(self) -> None:
-        self._loop.remove_reader(self._socket)
-        self._rest = self._loop.call_later(_REST_SECONDS, self._resume)
-
-    def _say(self, error: OSError) -> None:
+    def _report(self, error: OSError) -> None:
         if self._calm is None:
             _log.warning(
                 "new connections have to wait: %s — raise the limit of open files (LimitNOFILE, ulimit -n), "

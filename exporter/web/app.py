@@ -8,7 +8,7 @@ from prometheus_client.metrics_core import Metric
 
 
 @dataclass(frozen=True)
-class Verdict:
+class HealthStatus:
     """An answer to a health question: yes or no, and a sentence free of secrets that says why."""
 
     ok: bool
@@ -20,16 +20,12 @@ class Application(Protocol):
 
     def scrape(self, timeout: float) -> Iterable[Metric]:
         """The metric families of now; returns within about ``timeout`` seconds. May raise anything."""
-        ...
 
-    def health(self) -> Verdict:
+    def health(self) -> HealthStatus:
         """Whether the process works; a false answer asks for a restart."""
-        ...
 
-    def readiness(self) -> Verdict:
+    def readiness(self) -> HealthStatus:
         """Whether a scrape would tell the whole truth now."""
-        ...
 
     def status(self) -> Sequence[tuple[str, str]]:
         """Rows (name, value) for the landing page, already free of secrets."""
-        ...

@@ -1,4 +1,4 @@
-"""Passwords: bcrypt runs outside the event loop, once per password, and right ones never wait behind guesses."""
+"""Check passwords with bcrypt outside of the event loop, each one once, so that guesses never block a right one."""
 
 import asyncio
 import base64
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import bcrypt
 
 from exporter.web.login_queue import Attempt, LoginQueue
-from exporter.web.pool import BoundedPool, PoolFullError
+from exporter.web.pool import start_thread
 from exporter.web.refusals import Reason
 from exporter.web.sightings import Sightings
 
@@ -23,7 +23,6 @@ _LONGEST_HEADER = 4096  # characters; enough for any name and password
 _MOST_WAITERS = 4  # requests that wait for the same computation
 _SEEN_SECONDS = 120.0  # longer than scrape intervals, so that a returning scraper is known
 _BCRYPT_READS = 72  # bytes of a password; bcrypt never looked at more, and the library refuses longer ones
-_FILLER = "." * 31
 
 
 @dataclass
@@ -44,9 +43,8 @@ class Authenticator:
     For the event loop's thread only.
     """
 
-    def __init__(self, pool: BoundedPool, threads: int, places: int) -> None:
+    def __init__(self, threads: int, places: int) -> None:
         """Run at most ``threads`` computations at once, one per network, and queue at most ``places``."""
-        self._pool = pool
         self._threads = threads
         self._key = secrets.token_bytes(32)
         self._right, self._wrong = _Remembered(_MOST_RIGHT), _Remembered(_MOST_WRONG)
@@ -90,7 +88,8 @@ class Authenticator:
     async def _outcome(self, check: _Check) -> Reason | None:
         check.waiters += 1
         try:
-            return await asyncio.shield(check.result)
+            await asyncio.wait({check.result})
+            return check.result.result()
         finally:
             check.waiters -= 1
             # Nobody waits any more. A computation that is running goes on and is remembered: a scraper with a shorter
@@ -108,14 +107,9 @@ class Authenticator:
     async def _work(self, check: _Check) -> None:
         digest, network = check.attempt.digest, check.attempt.network
         try:
-            if await self._pool.run(check.compute):
-                self._right.add(digest)
-                check.result.set_result(None)
-            else:
-                self._wrong.add(digest)
-                check.result.set_result(Reason.WRONG)
-        except PoolFullError:  # closed: the program is stopping
-            check.result.set_result(Reason.BUSY)
+            right = await start_thread("password", check.compute)
+            (self._right if right else self._wrong).add(digest)
+            check.result.set_result(None if right else Reason.WRONG)
         except Exception as error:
             check.result.set_exception(error)
             check.result.exception()  # asyncio complains if nobody retrieves it
@@ -186,4 +180,4 @@ def _matches(password: bytes, hashed: str | None, most: int) -> bool:
 def _decoy(cost: int) -> bytes:
     """A well-formed hash of no known password."""
     salt = "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(21))
-    return f"$2b${cost:02}${salt}.{_FILLER}".encode()
+    return f"$2b${cost:02}${salt}.{'.' * 31}".encode()

@@ -1,4 +1,4 @@
-"""Every open connection and how long it may stay as it is."""
+"""The open connections, with a time limit for each stage."""
 
 import asyncio
 import resource
@@ -7,25 +7,26 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
+from tornado.http1connection import HTTP1ServerConnection
 from tornado.iostream import IOStream
 
 from exporter.web.limits import Limits
 
-_AT_ONCE = struct.pack("ii", 1, 0)
+_NO_LINGERING = struct.pack("ii", 1, 0)
 _OWN_FILES = 32  # for the database, the state and everything else but clients
-_LEAST_CONNECTIONS = 4
+_FEWEST_CONNECTIONS = 4
 
 
 class Stage(IntEnum):
     """What a connection waits for; the smaller, the sooner it gives way to a new one."""
 
-    WAITING = 0  # for a client's handshake, or for a whole request
+    READING = 0  # for a client's handshake, or for a whole request
     WRITING = 1  # for a client to read
     WORKING = 2  # for this program
 
 
 @dataclass
-class _Connection:
+class _State:
     stage: Stage
     timer: asyncio.TimerHandle | None = None
     last_request: bool = False
@@ -37,18 +38,17 @@ class Connections:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._most = _affordable(limits.connections)
-        self._open: dict[IOStream, _Connection] = {}
+        self._open: dict[HTTP1ServerConnection, _State] = {}
 
-    def admit(self, stream: IOStream) -> bool:
+    def admit(self, connection: HTTP1ServerConnection) -> bool:
         """Take a new connection in, and close the one that has waited longest for its client if there are too many.
 
         False when this program is at work on every one of them: then the new one is closed.
         """
         if len(self._open) >= self._most and not self.make_room():
-            stream.close()  # the newcomer has nothing to lose
+            connection.stream.close()  # the newcomer has nothing to lose
             return False
-        self._open[stream] = _Connection(Stage.WAITING)
-        self._set_timer(stream, self._limits.header_timeout)
+        self._enter(connection, _State(Stage.READING), self._limits.header_timeout)
         return True
 
     def make_room(self) -> bool:
@@ -58,61 +58,62 @@ class Connections:
         if victim is None or self._open[victim].stage is Stage.WORKING:
             return False
         self.remove(victim)
-        _drop(victim)
+        _drop(victim.stream)
         return True
 
-    def await_request(self, stream: IOStream) -> None:
-        """The connection is free for a request: its first one, or one more."""
-        connection = self._open.get(stream)
-        if connection is None or connection.stage is Stage.WAITING:
-            return  # the time for the first one runs since it was admitted
-        if connection.last_request:
-            stream.close()
+    def await_request(self, connection: HTTP1ServerConnection) -> None:
+        """Wait for a request: the first one, whose time runs since the connection was admitted, or one more."""
+        state = self._open.get(connection)
+        if state is None or state.stage is Stage.READING:
             return
-        self._enter(stream, Stage.WAITING, self._limits.keep_alive)
+        if state.last_request:
+            connection.stream.close()
+        else:
+            self._move(connection, Stage.READING, self._limits.keep_alive)
 
-    def work(self, stream: IOStream) -> None:
-        """A whole request has arrived; the answer takes what it takes."""
-        self._enter(stream, Stage.WORKING, None)
+    def work(self, connection: HTTP1ServerConnection) -> None:
+        """Note that a whole request has arrived; the answer takes what it takes."""
+        self._move(connection, Stage.WORKING, None)
 
-    def write(self, stream: IOStream) -> None:
-        """The response is being sent."""
-        self._enter(stream, Stage.WRITING, self._limits.write_timeout)
+    def write(self, connection: HTTP1ServerConnection) -> None:
+        """Note that the response is being sent."""
+        self._move(connection, Stage.WRITING, self._limits.write_timeout)
 
-    def remove(self, stream: IOStream) -> None:
-        """The connection is closed."""
-        connection = self._open.pop(stream, None)
-        if connection is not None and connection.timer is not None:
-            connection.timer.cancel()
+    def remove(self, connection: HTTP1ServerConnection) -> None:
+        """Forget a connection, which is closed."""
+        state = self._open.pop(connection, None)
+        if state is not None and state.timer is not None:
+            state.timer.cancel()
 
     def retire(self) -> None:
-        """Close them, each after the request it is at: they were made under rules that no longer hold."""
-        for stream, connection in list(self._open.items()):
-            connection.last_request = True
-            if connection.stage is Stage.WAITING:
-                stream.close()
+        """Close all, each after the request it is at: they were made under settings that no longer hold."""
+        for connection, state in list(self._open.items()):
+            state.last_request = True
+            if state.stage is Stage.READING:
+                connection.stream.close()
 
-    def _enter(self, stream: IOStream, stage: Stage, seconds: float | None) -> None:
-        connection = self._open.pop(stream, None)
-        if connection is None:
-            return
-        connection.stage = stage
-        self._open[stream] = connection  # at the end: dictionaries keep their order
-        self._set_timer(stream, seconds)
+    async def close(self) -> None:
+        """Close all at once."""
+        while self._open:
+            await next(iter(self._open)).close()
 
-    def _set_timer(self, stream: IOStream, seconds: float | None) -> None:
-        connection = self._open[stream]
-        if connection.timer is not None:
-            connection.timer.cancel()
-            connection.timer = None
+    def _move(self, connection: HTTP1ServerConnection, stage: Stage, seconds: float | None) -> None:
+        state = self._open.get(connection)
+        if state is not None:
+            self.remove(connection)
+            state.stage = stage
+            self._enter(connection, state, seconds)
+
+    def _enter(self, connection: HTTP1ServerConnection, state: _State, seconds: float | None) -> None:
+        self._open[connection] = state  # at the end: dictionaries keep their order
         if seconds is not None:
-            connection.timer = asyncio.get_running_loop().call_later(seconds, _drop, stream)
+            state.timer = asyncio.get_running_loop().call_later(seconds, _drop, connection.stream)
 
 
 def _drop(stream: IOStream) -> None:
     """Close, and have the system forget what the client has not read: it would keep that for minutes."""
     if stream.writing():
-        stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
     stream.close()
 
 
@@ -121,4 +122,4 @@ def _affordable(connections: int) -> int:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return connections
-    return min(connections, max(_LEAST_CONNECTIONS, files - _OWN_FILES))
+    return min(connections, max(_FEWEST_CONNECTIONS, files - _OWN_FILES))

@@ -1,4 +1,4 @@
-"""The bounds that keep slow or hostile clients from stopping a scrape."""
+"""Limits that keep slow or hostile clients from stopping a scrape."""
 
 from dataclasses import dataclass
 from math import isfinite
@@ -8,7 +8,7 @@ _LEAST_SCRAPE = 0.1
 
 @dataclass(frozen=True)
 class Limits:
-    """How much of everything clients may take; times in seconds, sizes in bytes."""
+    """The most that clients can use; times in seconds, sizes in bytes."""
 
     connections: int = 256
     header_timeout: float = 10.0  # from the accepted connection to the whole first request, TLS handshake included
@@ -34,7 +34,7 @@ class ScrapeTimeouts:
     most: float
 
     def choose(self, header: str | None) -> float:
-        """Seconds for a scrape whose ``X-Prometheus-Scrape-Timeout-Seconds`` is given; nonsense means the default."""
+        """Seconds for a scrape with this ``X-Prometheus-Scrape-Timeout-Seconds``; the default if it makes no sense."""
         try:
             announced = float(header or "")
         except ValueError:

@@ -1,4 +1,4 @@
-"""Which queued password bcrypt computes next, and which ones are dropped when there are too many."""
+"""Choose the password that bcrypt computes next, and those that are dropped when too many wait."""
 
 import time
 from collections import Counter, OrderedDict

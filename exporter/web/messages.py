@@ -1,4 +1,4 @@
-"""A request and a response, as far as this server knows them."""
+"""The parts of a request and a response that this server uses."""
 
 import re
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What is sent back; without a body (None) not even its length is said."""
+    """What is sent back; a body of None also leaves out ``Content-Length``."""
 
     status: int
     body: bytes | None
@@ -42,6 +42,6 @@ class Response:
 
 
 def sentence(status: int, text: str, **headers: str) -> Response:
-    """A response of one plain line; ``Retry_After="1"`` adds the header ``Retry-After: 1``."""
+    """A response of one line of text; ``Retry_After="1"`` adds the header ``Retry-After: 1``."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(status, f"{text}\n".encode("utf-8", "replace"), headers=named)

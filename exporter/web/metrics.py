@@ -1,12 +1,13 @@
-"""The metrics page: a scrape in a thread, encoded as the client likes it."""
+"""The metrics page: a scrape in a thread, in the format that the client prefers."""
 
 import copy
 import gzip
 import logging
 import time
-from collections.abc import Collection
+import traceback
 from dataclasses import dataclass
 from functools import partial
+from types import SimpleNamespace
 
 from prometheus_client.metrics_core import Metric
 
@@ -23,16 +24,6 @@ _GZIP_LEVEL = 5
 
 
 @dataclass(frozen=True)
-class _Families:
-    """As much of a registry as the encoders use."""
-
-    families: Collection[Metric]
-
-    def collect(self) -> Collection[Metric]:
-        return self.families
-
-
-@dataclass(frozen=True)
 class MetricsPage:
     """``/metrics``."""
 
@@ -41,7 +32,7 @@ class MetricsPage:
     pool: BoundedPool
 
     async def answer(self, request: Request) -> Response:
-        """The metrics, or a plain sentence why there are none; HEAD gets the headers without a scrape."""
+        """The metrics, or one line on why there are none; HEAD gets the headers without a scrape."""
         encoder, content_type = choose_format(request.headers.get("Accept"))
         compress = accepts_gzip(request.headers.get("Accept-Encoding"))
         headers = {"Vary": "Accept, Accept-Encoding"}
@@ -67,12 +58,11 @@ class MetricsPage:
 def describe(what: str, error: BaseException) -> str:
     """One line on an error: its class and place, but not its text, which may hold a secret."""
     kind = f"{type(error).__module__}.{type(error).__qualname__}"
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
+    frames = list(traceback.walk_tb(error.__traceback__))
+    if not frames:
         return f"{what}: {kind}"
-    return f"{what}: {kind} at {trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"
+    frame, line = frames[-1]
+    return f"{what}: {kind} at {frame.f_globals.get('__name__', '?')}:{line}"
 
 
 def _scrape(app: Application, deadline: float, names: frozenset[str], encoder: Encoder, compress: bool) -> bytes:
@@ -80,7 +70,7 @@ def _scrape(app: Application, deadline: float, names: frozenset[str], encoder: E
     families = tuple(app.scrape(max(0.1, deadline - time.monotonic())))
     if names:
         families = tuple(family for family in (_only(family, names) for family in families) if family.samples)
-    body = encoder(_Families(families))
+    body = encoder(SimpleNamespace(collect=lambda: families))  # as much of a registry as it uses
     return gzip.compress(body, _GZIP_LEVEL) if compress else body
 
 

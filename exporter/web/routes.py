@@ -1,11 +1,11 @@
-"""From a request to its response: who may ask, and what is where."""
+"""Answer requests: who has access, and what each path returns."""
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from exporter.web.app import Application, Verdict
+from exporter.web.app import Application
 from exporter.web.auth import Authenticator
+from exporter.web.limits import Limits, ScrapeTimeouts
 from exporter.web.messages import Request, Response, sentence
 from exporter.web.metrics import MetricsPage, describe
 from exporter.web.pages import landing_page
@@ -18,23 +18,23 @@ _log = logging.getLogger(__name__)
 _METHODS = ("GET", "HEAD")
 _PROBES = ("/-/healthy", "/-/ready")
 """Need no password: an orchestrator has none, and must get an answer even while somebody guesses passwords."""
+_PAGE_THREADS, _PAGE_QUEUE = 2, 32
 
 
-@dataclass(frozen=True)
 class Router:
-    """Answers every request; never raises."""
+    """Answers every request, in an event loop; never raises."""
 
-    app: Application
-    metrics: MetricsPage
-    authenticator: Authenticator
-    refusals: Refusals
-    limiter: RateLimiter
-    probe_limiter: RateLimiter
-    pages: BoundedPool
-    page_timeout: float
+    def __init__(self, app: Application, timeouts: ScrapeTimeouts, limits: Limits, refusals: Refusals) -> None:
+        self._app = app
+        self._metrics = MetricsPage(app, timeouts, BoundedPool("scrape", limits.scrape_threads, limits.scrape_queue))
+        self._pages = BoundedPool("page", _PAGE_THREADS, _PAGE_QUEUE)
+        self._page_timeout = limits.page_timeout
+        self._authenticator = Authenticator(limits.auth_threads, limits.auth_queue)
+        self._refusals = refusals
+        self._limiter, self._probe_limiter = RateLimiter(), RateLimiter()
 
     async def answer(self, request: Request, settings: WebSettings) -> Response:
-        """The response under the settings of now."""
+        """The response under these settings."""
         try:
             refusal = await self._refusal(request, settings)
             return refusal or await self._page(request)
@@ -51,19 +51,20 @@ class Router:
         if tls and tls.client_allowed_sans and not request.names.intersection(tls.client_allowed_sans):
             return sentence(403, "The client certificate has none of the allowed names.")
         users = settings.basic_auth_users
-        if users and request.path not in _PROBES:
+        needs_password = bool(users) and request.path not in _PROBES
+        if needs_password:
             refusal = await self._refused_login(request, users)
             if refusal is not None:
                 return refusal
         # Only now, and separately for probes: strangers must not use up the requests of those with a password.
-        limiter = self.probe_limiter if users and request.path in _PROBES else self.limiter
+        limiter = self._limiter if needs_password or not users else self._probe_limiter
         return None if limiter.allow(settings.rate_limit) else sentence(429, "Too many requests.", Retry_After="1")
 
     async def _refused_login(self, request: Request, users: Mapping[str, str]) -> Response | None:
-        reason = await self.authenticator.check(users, request.headers.get("Authorization"), request.network)
+        reason = await self._authenticator.check(users, request.headers.get("Authorization"), request.network)
         if reason is None:
             return None
-        self.refusals.note(reason, request.network)
+        self._refusals.note(reason, request.network)
         if reason is Reason.BUSY:
             return sentence(503, "Too many logins at once.", Retry_After="1")
         return sentence(401, "Unauthorized.", WWW_Authenticate='Basic realm="metrics", charset="UTF-8"')
@@ -75,11 +76,9 @@ class Router:
         if request.method not in _METHODS:
             return sentence(405, "Only GET and HEAD.", Allow=", ".join(_METHODS))
         if path == "/metrics":
-            return await self.metrics.answer(request)
+            return await self._metrics.answer(request)
         if path == "/":
-            return await self.pages.run(lambda: landing_page(self.app.status()), self.page_timeout)
-        return await self._verdict(self.app.health if path == "/-/healthy" else self.app.readiness)
-
-    async def _verdict(self, question: Callable[[], Verdict]) -> Response:
-        verdict = await self.pages.run(question, self.page_timeout)
-        return sentence(200 if verdict.ok else 503, verdict.reason)
+            return await self._pages.run(lambda: landing_page(self._app.status()), self._page_timeout)
+        check = self._app.health if path == "/-/healthy" else self._app.readiness
+        status = await self._pages.run(check, self._page_timeout)
+        return sentence(200 if status.ok else 503, status.reason)

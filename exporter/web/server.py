@@ -13,23 +13,20 @@ from tornado.netutil import bind_sockets
 
 from exporter.config.types import split_listen_address
 from exporter.web.app import Application
-from exporter.web.auth import Authenticator
 from exporter.web.limits import Limits, ScrapeTimeouts
-from exporter.web.listener import Listener, Quieter
-from exporter.web.live import LiveSettings
-from exporter.web.metrics import MetricsPage, describe
-from exporter.web.pool import BoundedPool
-from exporter.web.rate import RateLimiter
+from exporter.web.listener import Listener
+from exporter.web.metrics import describe
+from exporter.web.rate import LogRateFilter
 from exporter.web.refusals import Refusals
+from exporter.web.reloading import ReloadingSettings
 from exporter.web.routes import Router
 
-_PAGE_THREADS, _PAGE_QUEUE = 2, 32
 _STOP_SECONDS = 1.5
 _BACKLOG = 512
 _WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 _log = logging.getLogger(__name__)
-_quieter = Quieter(seconds=10.0)
+_log_rate_filter = LogRateFilter(seconds=10.0)
 
 
 class WebError(Exception):
@@ -55,7 +52,7 @@ class WebServer:
         self._limits = limits
         self._refusals = refusals or Refusals()
         self._host, self._port = "", 0
-        self._live: LiveSettings | None = None
+        self._settings: ReloadingSettings | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
@@ -71,12 +68,12 @@ class WebServer:
             self._host, port = split_listen_address(self._listen_address)
         except PydanticCustomError as error:
             raise WebError(f"listen address {self._listen_address!r} — {error.message()}") from None
-        live = LiveSettings(self._web_config_file, self._limits.reload_interval)
+        settings = ReloadingSettings(self._web_config_file, self._limits.reload_interval)
         sockets = self._bind(port)
         self._port = sockets[0].getsockname()[1]
-        self._live = live
+        self._settings = settings
         ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(sockets, live, ready), name="web", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(sockets, settings, ready), name="web", daemon=True)
         self._thread.start()
         ready.wait()
         if self._loop is None:
@@ -108,7 +105,7 @@ class WebServer:
     @property
     def url(self) -> str:
         """``http://host:port`` or ``https://…``, without a slash at the end; for every address, the local one."""
-        scheme = "https" if self._live is not None and self._live.context is not None else "http"
+        scheme = "https" if self._settings is not None and self._settings.context is not None else "http"
         host = _WILDCARDS.get(self._host, self._host)
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._port}"
 
@@ -120,9 +117,9 @@ class WebServer:
             hint = "choose another listen address, or stop what listens there"
             raise WebError(f"cannot listen on {self._listen_address}: {reason} — {hint}") from None
 
-    def _run(self, sockets: list[socket.socket], live: LiveSettings, ready: threading.Event) -> None:
+    def _run(self, sockets: list[socket.socket], settings: ReloadingSettings, ready: threading.Event) -> None:
         try:
-            asyncio.run(self._serve(sockets, live, ready))
+            asyncio.run(self._serve(sockets, settings, ready))
         except Exception as error:
             _log.error("%s", describe("web server ended", error))
         finally:
@@ -130,31 +127,16 @@ class WebServer:
                 one.close()
             ready.set()  # if it failed before, start() still waits
 
-    async def _serve(self, sockets: list[socket.socket], live: LiveSettings, ready: threading.Event) -> None:
-        limits = self._limits
-        scrapes = BoundedPool("scrape", limits.scrape_threads, limits.scrape_queue)
-        passwords = BoundedPool("password", limits.auth_threads, limits.auth_threads)
-        pages = BoundedPool("page", _PAGE_THREADS, _PAGE_QUEUE)
-        router = Router(
-            self._app,
-            MetricsPage(self._app, self._timeouts, scrapes),
-            Authenticator(passwords, limits.auth_threads, limits.auth_queue),
-            self._refusals,
-            RateLimiter(),
-            RateLimiter(),
-            pages,
-            limits.page_timeout,
-        )
-        logging.getLogger("tornado.general").addFilter(_quieter)
-        listener = Listener(sockets, live, router, limits)
+    async def _serve(self, sockets: list[socket.socket], settings: ReloadingSettings, ready: threading.Event) -> None:
+        logging.getLogger("tornado.general").addFilter(_log_rate_filter)
+        router = Router(self._app, self._timeouts, self._limits, self._refusals)
+        listener = Listener(sockets, settings, router, self._limits)
         self._loop = asyncio.get_running_loop()
         summaries = self._loop.create_task(self._sum_up_refusals())
         ready.set()
         await self._stopping.wait()
         summaries.cancel()
         self._refusals.summary()
-        for pool in (scrapes, passwords, pages):
-            pool.close()
         try:
             await asyncio.wait_for(listener.close(), _STOP_SECONDS)
         except TimeoutError:

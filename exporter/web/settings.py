@@ -1,4 +1,4 @@
-"""The settings of the web configuration file, as the exporter-toolkit names them."""
+"""The settings of the web configuration file, under the names of Prometheus' exporter-toolkit."""
 
 import ipaddress
 import re
@@ -34,8 +34,8 @@ def _check_client_auth(value: object) -> object:
     return value
 
 
-def _usual_address(name: str) -> str:
-    # An IPv6 address can be written in many ways, and is compared as a text.
+def usual_address(name: str) -> str:
+    """An IP address in its usual form, since IPv6 has many; any other name as it is."""
     try:
         return str(ipaddress.ip_address(name))
     except ValueError:
@@ -112,7 +112,7 @@ class TlsServer(Section):
     client_ca_file: _File | None = None
     client_ca: _Pem | None = None
     client_auth_type: Annotated[str, BeforeValidator(_check_client_auth)] = "NoClientCert"
-    client_allowed_sans: tuple[Annotated[Text, AfterValidator(_usual_address)], ...] = ()
+    client_allowed_sans: tuple[Annotated[Text, AfterValidator(usual_address)], ...] = ()
     min_version: _Version = "TLS12"
     max_version: _Version = "TLS13"
     cipher_suites: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""How often something was seen lately, in a fixed amount of memory."""
+"""Count how often something was seen lately, in a fixed amount of memory."""
 
 import time
 from collections.abc import Callable

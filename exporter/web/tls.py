@@ -1,7 +1,9 @@
-"""From the TLS settings to an SSL context, refusing what Python's TLS cannot do."""
+"""Build an SSL context from the TLS settings; refuse what Python's TLS cannot do."""
 
 import os
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -37,7 +39,7 @@ def named_files(file: WebFile) -> tuple[Path, ...]:
     """The certificate and key files that the web configuration names."""
     tls = file.settings.tls_server_config
     named = (tls.cert_file, tls.key_file, tls.client_ca_file) if tls else ()
-    return tuple(file.resolve(path) for path in named if path is not None)
+    return tuple(file.path.parent / path for path in named if path is not None)
 
 
 def build_context(file: WebFile) -> ssl.SSLContext | None:
@@ -49,10 +51,8 @@ def build_context(file: WebFile) -> ssl.SSLContext | None:
     context.minimum_version = _VERSIONS[tls.min_version]
     context.maximum_version = _VERSIONS[tls.max_version]
     context.options |= ssl.OP_NO_RENEGOTIATION
-    if tls.prefer_server_cipher_suites:
-        context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
-    else:
-        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    if not tls.prefer_server_cipher_suites:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE  # set by default
     context.set_alpn_protocols(["http/1.1"])
     _set_suites(file, tls, context)
     _set_curve(file, tls, context)
@@ -105,7 +105,7 @@ def _load_certificate(file: WebFile, tls: TlsServer, context: ssl.SSLContext) ->
     if b"-----BEGIN CERTIFICATE-----" not in cert:
         raise file.error(cert_setting, "no certificate in it", "give a PEM file with -----BEGIN CERTIFICATE-----")
     try:
-        with _InMemoryFile(cert) as cert_path, _InMemoryFile(key) as key_path:
+        with _file_in_memory(cert) as cert_path, _file_in_memory(key) as key_path:
             context.load_cert_chain(cert_path, key_path, password=_refuse)
     except _EncryptedKeyError:
         raise file.error(key_setting, "an encrypted key", "give the key without a passphrase") from None
@@ -136,7 +136,7 @@ def _pem(file: WebFile, name: str, inline: str | None, path: Path | None) -> tup
         content = (inline or "").encode()
     else:
         setting = (_SECTION, f"{name}_file")
-        full = file.resolve(path)
+        full = file.path.parent / path
         try:
             content = full.read_bytes()
         except OSError as error:
@@ -151,21 +151,17 @@ def _refuse() -> NoReturn:
     raise _EncryptedKeyError
 
 
-class _InMemoryFile:
+@contextmanager
+def _file_in_memory(content: bytes) -> Iterator[str]:
     """A path from which OpenSSL can read bytes that are in memory: a key is never written to a disk."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def __enter__(self) -> str:
-        if hasattr(os, "memfd_create"):  # can be rewound, which OpenSSL likes to do
-            self._reader = os.memfd_create("pem")
-            os.write(self._reader, self._content)
-        else:
-            self._reader, writer = os.pipe()
-            os.write(writer, self._content)
-            os.close(writer)
-        return f"/dev/fd/{self._reader}"
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._reader)
+    if hasattr(os, "memfd_create"):  # can be rewound, which OpenSSL likes to do
+        reader = os.memfd_create("pem")
+        os.write(reader, content)
+    else:
+        reader, writer = os.pipe()
+        os.write(writer, content)
+        os.close(writer)
+    try:
+        yield f"/dev/fd/{reader}"
+    finally:
+        os.close(reader)

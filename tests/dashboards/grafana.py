@@ -6,9 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from alert_rules.thresholds import ALERTS_FILE, thresholds
+from dashboards.alerts import alert_lines
 from dashboards.render import each_panel
+from dashboards.settings import Settings
 
 Json = dict[str, Any]
+
+SETTINGS = Settings(alert_lines(thresholds(ALERTS_FILE)))
+"""Those of the dashboards in this repository."""
 
 ALL = ".+"
 _REGEX_SPECIAL = re.compile(r"([\\^$*+?.()|\[\]{}/])")

@@ -13,18 +13,16 @@ from typing import Any
 import promql_parser
 import pytest
 
-from alert_rules.thresholds import RUNGS, threshold
-from dashboards.command import GENERATED, rendered
+from dashboards.command import rendered
 from dashboards.render import each_panel
-from dashboards.settings import Settings
 from dashboards.style import UNITS
 from exporter.catalog import ALL as CATALOG
 from exporter.catalog import COST, LATENCY, LOG_UP, Metric
-from tests.dashboards.grafana import View, promql, targets
+from tests.dashboards.grafana import SETTINGS, View, promql, targets
 
 Json = dict[str, Any]
 
-DASHBOARDS = rendered(Settings())
+DASHBOARDS = rendered(SETTINGS)
 PANELS = [
     pytest.param(panel, id=f"{uid}: {panel['title']}")
     for uid, dashboard in DASHBOARDS.items()
@@ -37,6 +35,8 @@ EXPRESSIONS = [
     if "expr" in target
 ]
 VIEW = View(0, 3600)
+GENERATED = Path(__file__).parents[2] / "dashboards" / "generated"
+THRESHOLDS = {"high_daily_spend": 200, "high_error_rate": 0.05, "slow_operations": 2}
 
 TYPES = {"stat", "timeseries", "table", "bargauge", "heatmap", "state-timeline", "barchart"}
 LEGACY_KEYS = {
@@ -229,14 +229,14 @@ def test_a_number_is_of_this_moment(panel: Json) -> None:
 def test_a_threshold_that_is_said_to_be_an_alerts_is_the_alerts(panel: Json) -> None:
     steps = [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1:]]
     for name in re.findall(r"`(high_daily_spend|high_error_rate|slow_operations)` fires", panel["description"]):
-        assert threshold(name) in steps or 1 - threshold(name) in steps
-    if "rungs of the budget's alert" in panel["description"]:
+        assert THRESHOLDS[name] in steps or 1 - THRESHOLDS[name] in steps
+    if "thresholds of `budget_used`" in panel["description"]:
         overrides = [each["value"]["steps"] for each in _properties(panel, "thresholds")]
-        assert list(RUNGS) in [steps, *([step["value"] for step in each[1:]] for each in overrides)]
+        assert [0.5, 0.8, 1.0] in [steps, *([step["value"] for step in each[1:]] for each in overrides)]
 
 
 def test_thresholds_of_alerts_are_shown_where_their_quantity_is() -> None:
-    said = dict.fromkeys(("high_daily_spend", "high_error_rate", "slow_operations", "rungs of the budget's alert"), 0)
+    said = dict.fromkeys(("high_daily_spend", "high_error_rate", "slow_operations", "thresholds of `budget_used`"), 0)
     for made in DASHBOARDS.values():
         for panel in each_panel(made):
             for name in said:
@@ -317,7 +317,7 @@ def test_no_query_asks_for_prompts_or_answers() -> None:
 
 
 def test_the_documentation_names_every_panel() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "dashboards.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "panels.md").read_text()
     for made in DASHBOARDS.values():
         for panel in each_panel(made):
             assert f"| {panel['title']} |" in text

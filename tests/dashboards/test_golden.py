@@ -12,17 +12,18 @@ import pytest
 from grafanalib.core import Dashboard
 
 from dashboards import panels, style
-from dashboards.layout import Section, arrange, line
+from dashboards.grid import Row, arrange, line
 from dashboards.promql import prom
 from dashboards.render import render
 from dashboards.sql import sql
+from tests.dashboards.grafana import SETTINGS
 
 FOLDER = Path(__file__).parent / "golden"
-ABOUT = panels.About("A title", "What it shows.", "What helps when it is bad.")
+DOC = ("A title", "What it shows.", "What helps when it is bad.")
 
 KINDS: dict[str, Any] = {
     "stat": lambda: panels.stat(
-        ABOUT,
+        *DOC,
         prom("up", instant=True),
         unit=style.USD,
         decimals=2,
@@ -31,7 +32,7 @@ KINDS: dict[str, Any] = {
         links=[panels.link("Elsewhere", "/d/ai-cost")],
     ),
     "timeseries": lambda: panels.timeseries(
-        ABOUT,
+        *DOC,
         prom("up", "{{job}}"),
         prom("rate(x_total[$__rate_interval])", "x"),
         unit=style.SECONDS,
@@ -40,24 +41,21 @@ KINDS: dict[str, Any] = {
         overrides=[panels.colored("x", style.BAD, lineWidth=2)],
     ),
     "timeseries_bars": lambda: panels.timeseries(
-        ABOUT, sql("SELECT 1", series=True), unit=style.USD, bars=True, stacked=True, back="30d", table_legend=True
+        *DOC, sql("SELECT 1", series=True), unit=style.USD, bars=True, stacked=True, back="30d", table_legend=True
     ),
-    "bargauge": lambda: panels.bar_gauge(ABOUT, prom("up", "{{job}}", instant=True), unit=style.USD),
-    "heatmap": lambda: panels.heatmap(ABOUT, prom("x_bucket", "{{le}}", heatmap=True), unit=style.SECONDS),
-    "state-timeline": lambda: panels.state_timeline(
-        ABOUT, prom("up", "{{job}}"), unit=style.PLAIN, mappings=style.YES_NO
-    ),
-    "barchart": lambda: panels.bar_chart(ABOUT, sql("SELECT 1"), unit=style.COUNT, x="Hour", stacked=True, back="7d"),
+    "bargauge": lambda: panels.bar_gauge(*DOC, prom("up", "{{job}}", instant=True), unit=style.USD),
+    "heatmap": lambda: panels.heatmap(*DOC, prom("x_bucket", "{{le}}", heatmap=True), unit=style.SECONDS),
+    "state-timeline": lambda: panels.state_timeline(*DOC, prom("up", "{{job}}"), mappings=style.YES_NO),
+    "barchart": lambda: panels.bar_chart(*DOC, sql("SELECT 1"), unit=style.COUNT, x="Hour", stacked=True, back="7d"),
     "table": lambda: panels.table(
-        ABOUT,
+        *DOC,
         prom("up", table=True),
         prom("down", table=True),
-        unit=style.PLAIN,
         sort="Used",
         transformations=panels.joined("user", {"user": "User", "Value #A": "Spent", "Value #B": "Used"}),
         columns=[
             panels.column("User", links=[panels.link("Elsewhere", "/d/ai-cost")]),
-            panels.column("Used", unit=style.SHARE, bar=True, high=1, steps=style.budget_steps()),
+            panels.column("Used", unit=style.SHARE, bar=True, high=1, steps=SETTINGS.alerts.budget_steps()),
         ],
     ),
 }
@@ -65,7 +63,7 @@ KINDS: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_panel_has_the_shape_that_was_looked_at(kind: str) -> None:
-    made = render(Dashboard(title="x", panels=arrange([Section("", [line(8, KINDS[kind]())])])))
+    made = render(Dashboard(title="x", panels=arrange([Row("", [line(8, KINDS[kind]())])])))
     (panel,) = made["panels"]
     text = json.dumps(panel, indent=2, sort_keys=True) + "\n"
     file = FOLDER / f"{kind}.json"
@@ -81,7 +79,7 @@ def test_every_kind_has_one() -> None:
 def test_rows_hold_their_panels_only_when_collapsed() -> None:
     section = [line(8, KINDS["stat"](), KINDS["stat"]())]
     for collapsed in (False, True):
-        made = render(Dashboard(title="x", panels=arrange([Section("A row", section, collapsed=collapsed)])))
+        made = render(Dashboard(title="x", panels=arrange([Row("A row", section, collapsed=collapsed)])))
         row, *after = made["panels"]
         inside, outside = (row["panels"], after) if collapsed else (after, row["panels"])
         assert [panel["title"] for panel in inside] == ["A title", "A title"]

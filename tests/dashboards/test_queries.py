@@ -8,6 +8,7 @@ import signal
 import time
 import urllib.parse
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,8 @@ import psycopg
 import pytest
 
 from dashboards.command import rendered
-from dashboards.settings import Settings
 from exporter.demo.schema import LAYOUTS, Layout
-from tests.dashboards.grafana import View, promql, sql, targets
+from tests.dashboards.grafana import SETTINGS, View, promql, sql, targets
 from tests.dashboards.stack import ODD_NAME, Stack, run_stack
 from tests.e2e.programs import eventually, fetch, wait_for
 
@@ -58,7 +58,7 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def dashboards(stack: Stack) -> dict[str, Json]:
-    return rendered(Settings(zone=stack.zone))
+    return rendered(replace(SETTINGS, zone=stack.zone))
 
 
 def now_view(stack: Stack, **chosen: list[str]) -> View:

@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from dashboards.command import rendered
-from dashboards.settings import Settings
-from tests.dashboards.grafana import View, promql, targets
+from tests.dashboards.grafana import SETTINGS, View, promql, targets
 from tests.e2e.programs import promtool
 
-DASHBOARDS = rendered(Settings())
+DASHBOARDS = rendered(SETTINGS)
 VIEW = View(0, 3600, rate_interval="4m")
 MINUTES = 90
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from exporter.web.app import Verdict
+from exporter.web.app import HealthStatus
 from tests.deploy.docker import ROOT
 from tests.unit.web.certificates import Authority
 from tests.unit.web.support import PATIENCE, App, hashed, serving
 
 SCRIPT = ROOT / "deploy" / "healthcheck"
-SICK = Verdict(False, "the background reader has ended")
+SICK = HealthStatus(False, "the background reader has ended")
 USERS = f"basic_auth_users: {{al: {hashed('right')}}}\n"
 PAIR = "tls_server_config: {{cert_file: {0}/server.crt, key_file: {0}/server.key{1}}}\n"
 MUTUAL = ", client_ca_file: {0}/ca.crt, client_auth_type: RequireAndVerifyClientCert"

@@ -164,7 +164,7 @@ def wait_until_logged(program: Program, words: str) -> None:
 def test_a_second_signal_ends_a_stop_that_hangs(
     program: Program, first: signal.Signals, second: signal.Signals
 ) -> None:
-    program.before = DISK_HANGS + "from exporter import signals; signals.STOP_SECONDS = 3600\n"
+    program.before = DISK_HANGS + "from exporter.process import signals; signals.STOP_SECONDS = 3600\n"
     program.start()
     program.process.send_signal(first)
     wait_until_logged(program, "closing the state")

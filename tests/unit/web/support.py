@@ -16,14 +16,14 @@ import bcrypt
 import pytest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from exporter.web.app import Verdict
+from exporter.web.app import HealthStatus
 from exporter.web.limits import Limits, ScrapeTimeouts
 from exporter.web.server import WebServer
 
 PATIENCE = 20.0  # seconds a test waits for what must happen before it fails
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 QUICK = Limits(reload_interval=0.0)
-ALIVE, READY = Verdict(True, "alive"), Verdict(True, "ready")
+ALIVE, READY = HealthStatus(True, "alive"), HealthStatus(True, "ready")
 TIMEOUTS = ScrapeTimeouts(default=10.0, offset=0.5, most=30.0)
 
 
@@ -48,8 +48,8 @@ class App:
     """An application whose answers a test sets; its scrapes hang until ``go`` is set."""
 
     metrics: Sequence[Metric] = field(default_factory=families)
-    healthy: Verdict = ALIVE
-    ready: Verdict = READY
+    healthy: HealthStatus = ALIVE
+    ready: HealthStatus = READY
     rows: Sequence[tuple[str, str]] = ()
     error: BaseException | None = None
     timeouts: list[float] = field(default_factory=list)
@@ -66,12 +66,12 @@ class App:
         self._fail()
         return self.metrics
 
-    def health(self) -> Verdict:
+    def health(self) -> HealthStatus:
         self.go.wait(PATIENCE)
         self._fail()
         return self.healthy
 
-    def readiness(self) -> Verdict:
+    def readiness(self) -> HealthStatus:
         return self.ready
 
     def status(self) -> Sequence[tuple[str, str]]:

@@ -113,3 +113,70 @@ def test_one_that_gives_way_makes_room_at_once(monkeypatch: pytest.MonkeyPatch) 
 
     asyncio.run(run())
     accepted[0].close()
+
+
+def test_a_connection_that_cannot_be_served_does_not_end_the_accepting(caplog: pytest.LogCaptureFixture) -> None:
+    taken: list[socket.socket] = []
+
+    def accepted(one: socket.socket, _: Any) -> None:
+        taken.append(one)
+        if len(taken) < 3:
+            raise ValueError(one)
+
+    async def run() -> None:
+        with Short() as listening:
+            listening.bind(("127.0.0.1", 0))
+            listening.listen()
+            listening.setblocking(False)
+            acceptor = Acceptor(listening, accepted, lambda: False)
+            clients = [socket.create_connection(listening.getsockname()) for _ in range(4)]
+            await until(lambda: len(taken) == 4)
+            acceptor.stop()
+            for one in (*clients, *taken):
+                one.close()
+
+    asyncio.run(run())
+
+
+def test_one_that_is_gone_before_it_is_accepted_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    class Aborted(Short):
+        def accept(self) -> tuple[socket.socket, Any]:
+            self.tried += 1
+            if self.tried <= 3:
+                raise ConnectionAbortedError
+            return super().accept()
+
+    accepted: list[socket.socket] = []
+
+    async def run() -> None:
+        with Aborted() as listening, socket.socket() as client:
+            listening.bind(("127.0.0.1", 0))
+            listening.listen()
+            listening.setblocking(False)
+            acceptor = Acceptor(listening, lambda one, _: accepted.append(one), lambda: False)
+            client.connect(listening.getsockname())
+            await until(lambda: len(accepted) == 1)
+            acceptor.stop()
+
+    asyncio.run(run())
+    accepted[0].close()
+    assert said(caplog) == []
+
+
+def test_after_a_stop_nothing_is_accepted() -> None:
+    accepted: list[socket.socket] = []
+
+    async def run() -> None:
+        with Short() as listening, socket.socket() as client:
+            listening.bind(("127.0.0.1", 0))
+            listening.listen()
+            listening.setblocking(False)
+            acceptor = Acceptor(listening, lambda one, _: accepted.append(one), lambda: False)
+            await asyncio.sleep(0)
+            acceptor.stop()
+            client.connect(listening.getsockname())
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert accepted == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from exporter.web.app import Verdict
+from exporter.web.app import HealthStatus
 from exporter.web.config import read_web_file
 from exporter.web.limits import Limits
 from exporter.web.rate import RateLimiter
@@ -41,7 +41,7 @@ def test_every_path_but_those_for_probes_asks_for_a_password(users: Path, path: 
 
 def test_probes_are_answered_without_a_password_and_check_none(users: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate(monkeypatch)
-    app = App(healthy=Verdict(False, "the background reader has ended"))
+    app = App(healthy=HealthStatus(False, "the background reader has ended"))
     with serving(app, users) as port:
         assert fetch(port, "/-/ready").text == "ready\n"
         assert fetch(port, "/-/ready", Authorization=basic("al", "wrong")).status == 200

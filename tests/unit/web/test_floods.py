@@ -14,7 +14,6 @@ import pytest
 
 from exporter.web.auth import Authenticator, network_of
 from exporter.web.limits import Limits
-from exporter.web.pool import BoundedPool
 from exporter.web.refusals import Reason
 from tests.unit.web.support import PATIENCE, Gate, ask, basic, hashed, serving
 
@@ -80,8 +79,7 @@ class Door:
         self.gate = gate
         self._crowds = 0
         gate.open.clear()
-        self._pool = BoundedPool("password", LIMITS.auth_threads, LIMITS.auth_threads)
-        self._authenticator = Authenticator(self._pool, LIMITS.auth_threads, LIMITS.auth_queue)
+        self._authenticator = Authenticator(LIMITS.auth_threads, LIMITS.auth_queue)
 
     async def ask(self, source: str, header: str) -> asyncio.Task[Reason | None]:
         """A request that has been refused at once, or waits."""
@@ -99,9 +97,7 @@ class Door:
     async def finish(self, *tasks: asyncio.Task[Reason | None]) -> list[Reason | None]:
         """What becomes of requests when the computer gets on with its work."""
         self.gate.open.set()
-        done = await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
-        self._pool.close()
-        return list(done)
+        return list(await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE))
 
 
 HASH = hashed("right")

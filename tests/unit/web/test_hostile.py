@@ -3,6 +3,7 @@
 import logging
 import socket
 import ssl
+import struct
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -11,11 +12,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.core import GaugeMetricFamily
 
-from exporter.web.exchange import network_of_client
 from exporter.web.limits import Limits
-from exporter.web.listener import Quieter
+from exporter.web.rate import LogRateFilter
 from tests.unit.web.certificates import Authority
-from tests.unit.web.support import PATIENCE, SCRAPE, App, await_hangup, dial, fetch, large, read_all, serving
+from tests.unit.web.support import PATIENCE, SCRAPE, App, await_hangup, dial, fetch, hashed, large, read_all, serving
 
 PATIENT = Limits(header_timeout=600.0, keep_alive=600.0, write_timeout=600.0)  # the default cap, and time enough
 
@@ -263,7 +263,7 @@ def test_malformed_requests_are_not_logged_with_their_text(caplog: pytest.LogCap
 
 def test_strangers_cannot_fill_the_log() -> None:
     now = 100.0
-    quieter = Quieter(10.0, lambda: now)
+    quieter = LogRateFilter(10.0, lambda: now)
 
     def record(level: int = logging.WARNING) -> logging.LogRecord:
         return logging.LogRecord("x", level, "x", 1, "refused %s", ("somebody",), None)
@@ -278,6 +278,16 @@ def test_strangers_cannot_fill_the_log() -> None:
     assert not quieter.filter(record())
 
 
-def test_a_client_that_leaves_while_its_request_is_taken_apart_has_no_network() -> None:
-    with socket.socket() as unconnected:
-        assert network_of_client(None) == network_of_client(unconnected)
+def test_a_client_that_leaves_while_its_request_is_taken_apart_is_told_apart_all_the_same(
+    web_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    web_file.write_text(f"basic_auth_users: {{al: {hashed('right')}}}\n")
+    with serving(config=web_file) as port:
+        for _ in range(50):
+            client = dial(port, SCRAPE)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+        assert fetch(port).status == 401
+    assert {record.name for record in caplog.records} <= {"exporter.web.refusals"}
+    assert "127.0.0.1" in caplog.text

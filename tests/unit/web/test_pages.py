@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.web import pages
-from exporter.web.app import Verdict
+from exporter.web.app import HealthStatus
 from exporter.web.limits import Limits
 from tests.unit.web.support import App, ask, connect, dial, fetch, read_all, serving
 
@@ -11,10 +11,10 @@ from tests.unit.web.support import App, ask, connect, dial, fetch, read_all, ser
 @pytest.mark.parametrize(("path", "name"), [("/-/healthy", "healthy"), ("/-/ready", "ready")])
 def test_health_checks_say_why(path: str, name: str) -> None:
     app = App()
-    setattr(app, name, Verdict(False, "catching up: 40 %"))
+    setattr(app, name, HealthStatus(False, "catching up: 40 %"))
     with serving(app) as port:
         bad = fetch(port, path)
-        setattr(app, name, Verdict(True, "all is well"))
+        setattr(app, name, HealthStatus(True, "all is well"))
         good = fetch(port, path)
     assert (bad.status, bad.text) == (503, "catching up: 40 %\n")
     assert (good.status, good.text) == (200, "all is well\n")

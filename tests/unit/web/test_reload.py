@@ -12,8 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.config.errors import ConfigError
-from exporter.web import live
-from exporter.web.live import LiveSettings
+from exporter.web import reloading
+from exporter.web.reloading import ReloadingSettings
 from tests.unit.web.certificates import Authority, Issued
 from tests.unit.web.support import (
     PATIENCE,
@@ -148,7 +148,7 @@ def test_a_connection_whose_own_request_finds_the_change_gets_its_answer(own: Au
 
 def of_the_settings(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     """What is logged on the file: refused logins are logged too."""
-    return [record for record in caplog.records if record.name == live.__name__]
+    return [record for record in caplog.records if record.name == reloading.__name__]
 
 
 @pytest.mark.parametrize("broken", ["basic_auth_users: [\n", "basic_auth_users: {al: hunter2}", "", "{}", "# gone\n"])
@@ -199,45 +199,45 @@ class Clock:
 def test_files_are_looked_at_once_an_interval(web_file: Path) -> None:
     web_file.write_text("rate_limit: {burst: 1}")
     clock = Clock()
-    live = LiveSettings(web_file, 10.0, clock)
+    live = ReloadingSettings(web_file, 10.0, clock)
     web_file.write_text("rate_limit: {burst: 22}")
     long_ago = time.time() - 60
     os.utime(web_file, (long_ago, long_ago))
     clock.now += 9.9
     live.refresh()
-    assert live.settings.rate_limit.burst == 1
+    assert live.current.rate_limit.burst == 1
     clock.now += 0.2
     live.refresh()
-    assert live.settings.rate_limit.burst == 22
+    assert live.current.rate_limit.burst == 22
 
 
 def test_a_file_that_is_being_written_is_left_alone_until_it_rests(web_file: Path) -> None:
     web_file.write_text("rate_limit: {burst: 1}")
     clock = Clock()
-    live = LiveSettings(web_file, 10.0, clock)
+    live = ReloadingSettings(web_file, 10.0, clock)
     clock.now += 20
     web_file.write_text("rate_limit: {burst: 22}")
     live.refresh()
-    assert live.settings.rate_limit.burst == 1
+    assert live.current.rate_limit.burst == 1
     rested = time.time() - 11
     os.utime(web_file, (rested, rested))
     live.refresh()
-    assert live.settings.rate_limit.burst == 22
+    assert live.current.rate_limit.burst == 22
 
 
 def test_a_file_from_the_future_is_taken(web_file: Path) -> None:
     web_file.write_text("rate_limit: {burst: 1}")
     clock = Clock()
-    live = LiveSettings(web_file, 10.0, clock)
+    live = ReloadingSettings(web_file, 10.0, clock)
     clock.now += 20
     web_file.write_text("rate_limit: {burst: 22}")
     later = time.time() + 3600
     os.utime(web_file, (later, later))
     live.refresh()
-    assert live.settings.rate_limit.burst == 22
+    assert live.current.rate_limit.burst == 22
 
 
 def test_without_a_file_there_is_nothing_to_refresh() -> None:
-    live = LiveSettings(None, 0.0)
+    live = ReloadingSettings(None, 0.0)
     assert not live.refresh()
     assert live.context is None

@@ -143,6 +143,15 @@ def test_versions_suites_and_curves(
         assert fetch(port, tls=context).status == 200
 
 
+@pytest.mark.parametrize("preferred", [None, True, False])
+def test_whose_order_of_suites_counts(authority: Authority, web_file: Path, preferred: bool | None) -> None:
+    lines = [] if preferred is None else [f"prefer_server_cipher_suites: {str(preferred).lower()}"]
+    web_file.write_text(tls_section(authority, *lines))
+    context = build_context(read_web_file(web_file))
+    assert context is not None
+    assert bool(context.options & ssl.OP_CIPHER_SERVER_PREFERENCE) is (preferred is not False)
+
+
 def refused(port: int, context: ssl.SSLContext) -> bool:
     """Whether the server breaks off the connection; with TLS 1.3 the client learns it when it reads."""
     connection = connect(port, context)

@@ -148,6 +148,7 @@ BAD = [
         f"basic_auth_users: {{'al:hunter2': {HASH}}}",
         "1: basic_auth_users.(…): a value (not shown) — write a user name without colon or control characters",
     ),
+    ("basic_auth_users: {a.b: hunter2}", "1: basic_auth_users.a.b: a value (not shown) — write a bcrypt hash"),
     (f"basic_auth_users: {{'': {HASH}}}", "1: basic_auth_users: a mapping — write a user name"),
     (
         f"basic_auth_users: {{al: {HASH.replace('$04$', '$19$')}}}",

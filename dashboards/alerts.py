@@ -1,0 +1,76 @@
+"""Alerts on panels: the line at which an alert fires and the sentence about it, neither where there is no alert."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from alert_rules.thresholds import Thresholds
+from dashboards.style import BAD, GOOD, WARN, Step, Steps
+
+
+@dataclass(frozen=True)
+class AlertLine:
+    """The threshold of one alert: dollars, seconds or a fraction, None where no such alert fires.
+
+    `written` spells a threshold for people.
+    """
+
+    alert: str
+    value: float | None
+    written: Callable[[float], str]
+
+    @property
+    def complement(self) -> "AlertLine":
+        """The line for the share of the opposite: calls that succeed where the alert is on calls that fail."""
+        return replace(self, value=None if self.value is None else round(1 - self.value, 12))
+
+    def above(self, color: str = BAD) -> Steps:
+        """Good below the line, this colour from the line on."""
+        return () if self.value is None else (Step(GOOD), Step(color, self.value))
+
+    def below(self) -> Steps:
+        """Bad below the line, good from the line on."""
+        return () if self.value is None else (Step(BAD), Step(GOOD, self.value))
+
+    def note(self, sentence: str) -> str:
+        """A sentence to append to a description, with `{value}` and `{alert}` filled in; empty without an alert."""
+        if self.value is None:
+            return ""
+        return f" {sentence.format(value=self.written(self.value), alert=f'`{self.alert}`')}"
+
+
+@dataclass(frozen=True)
+class AlertLines:
+    """The alerts that panels draw.
+
+    `budget` are shares of the daily limit, the lowest first: the steps of `budget_used`, and the limit itself.
+    """
+
+    daily_spend: AlertLine
+    error_rate: AlertLine
+    latency: AlertLine
+    budget: tuple[float, ...]
+
+    def budget_steps(self) -> Steps:
+        """Good below the first share, bad from the limit on, more alarming with each share in between."""
+        early = len(self.budget) - 2
+        colors = (*["yellow"] * early, WARN, BAD)[-len(self.budget) :]
+        return (Step(GOOD), *(Step(color, share) for color, share in zip(colors, self.budget, strict=True)))
+
+    def budget_note(self) -> str:
+        """The sentence on these colours, to append to a description."""
+        return " Colours change at the thresholds of `budget_used`." if len(self.budget) > 1 else ""
+
+
+def alert_lines(thresholds: Thresholds) -> AlertLines:
+    """The lines that these alerts give."""
+
+    def line(name: str, quantity: str, written: Callable[[float], str]) -> AlertLine:
+        return AlertLine(name, next(iter(thresholds.amounts(name, quantity)), None), written)
+
+    shares = thresholds.amounts("budget_used", "budget_utilization")
+    return AlertLines(
+        daily_spend=line("high_daily_spend", "daily_spend", lambda usd: f"${usd:,.2f}".removesuffix(".00")),
+        error_rate=line("high_error_rate", "error_rate", lambda share: f"{100 * share:g}%"),
+        latency=line("slow_operations", "avg_latency", lambda seconds: f"{seconds:g} s"),
+        budget=(*(share for share in shares if share < 1), 1.0),
+    )

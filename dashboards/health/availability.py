@@ -1,0 +1,100 @@
+"""The row of Health with what answers: providers, models, operations."""
+
+from dashboards import promql as q
+from dashboards import style
+from dashboards.calls import success_rate_by
+from dashboards.grid import Row, line
+from dashboards.panels import Panel, column, joined, state_timeline, table, timeseries
+from dashboards.promql import prom
+from dashboards.settings import Settings
+from dashboards.style import SECONDS
+from exporter import catalog
+
+
+def row(settings: Settings) -> Row:
+    """The row."""
+    success = success_rate_by(
+        "model",
+        "Success of calls by model",
+        "If a model fails while its probe succeeds, the provider refuses the calls: see Failures by class on"
+        " Performance.",
+        settings.alerts.error_rate,
+    )
+    return Row(
+        "Is each part there?",
+        (line(8, _probe_history(), _probe_duration(), success), line(8, _registered_operations(), _last_success())),
+    )
+
+
+def _probe_history() -> Panel:
+    return state_timeline(
+        "Probe history",
+        "Whether each target of blackbox_exporter answered, over time.",
+        "Check the status page of the target's provider before your own network.",
+        prom("min by (instance) (probe_success)", "{{instance}}"),
+        mappings=style.value_mappings({1: ("answers", style.GOOD), 0: ("does not answer", style.BAD)}),
+    )
+
+
+def _probe_duration() -> Panel:
+    return timeseries(
+        "Probe duration",
+        "How long each probe took: name resolution, connection, TLS and answer.",
+        "If probes are slow and calls are fast, check the prober's network. If both are slow, it is the provider.",
+        prom("max by (instance) (probe_duration_seconds)", "{{instance}}"),
+        unit=SECONDS,
+    )
+
+
+def _registered_operations() -> Panel:
+    info = q.max_of(q.filtered(catalog.ROUTE_INFO), "operation", "primary_model", "fallback_model")
+    enabled = q.max_of(q.filtered(catalog.ROUTE_ENABLED), "operation")
+    last_seen = q.max_of(q.filtered(catalog.OPERATION_LAST_SEEN), "operation")
+    never_seen = f"(0 * {enabled} unless on (operation) {last_seen})"
+    names = {
+        "operation": "Operation",
+        "Value #A": "Last call",
+        "Value #B": "Enabled",
+        "primary_model": "Primary model",
+        "fallback_model": "Fallback",
+    }
+    return table(
+        "Registered operations",
+        "Each operation of the routes table or the log: the time since its last call, whether its route is enabled,"
+        " and its models.",
+        "An operation that was never seen is not instrumented or not used. One that fell silent may be broken.",
+        prom(f"({q.age(last_seen)}) or ({never_seen} - 1)", table=True),
+        prom(enabled, table=True),
+        prom(info, table=True),
+        transformations=joined("operation", names),
+        columns=[
+            column(
+                "Last call",
+                unit=SECONDS,
+                decimals=0,
+                width=110,
+                colored=True,
+                steps=style.worse_above(3600, 86400),
+                mappings=style.value_mappings({style.NOT_SET: ("never", style.BAD)}),
+            ),
+            column("Enabled", width=80, colored=True, mappings=style.YES_NO),
+        ],
+    )
+
+
+def _last_success() -> Panel:
+    last_success = q.max_of(q.filtered(catalog.MODEL_LAST_SUCCESS), "model")
+    timeout = q.max_of(q.filtered(catalog.MODEL_TIMEOUT), "model")
+    names = {"model": "Model", "Value #A": "Last success", "Value #B": "Timeout"}
+    return table(
+        "Models: last success, and timeout",
+        "The time since each model's last successful call, and the timeout of its calls.",
+        "`model_unavailable` fires after 15 minutes with calls but no success: use the fallback meanwhile.",
+        prom(q.age(last_success), table=True),
+        prom(timeout, table=True),
+        transformations=joined("model", names),
+        columns=[
+            column("Last success", unit=SECONDS, decimals=0, colored=True, steps=style.worse_above(900)),
+            column("Timeout", unit=SECONDS, decimals=0),
+        ],
+    )

@@ -1,0 +1,73 @@
+"""The row of Performance with tokens, and what they cost."""
+
+from dashboards import promql as q
+from dashboards import sql
+from dashboards.calls import cost_per_call_by_operation
+from dashboards.grid import Row, line
+from dashboards.panels import Panel, bar_chart, timeseries
+from dashboards.promql import prom
+from dashboards.settings import Settings
+from dashboards.style import COUNT, USD
+from exporter import catalog
+
+INPUT, OUTPUT = q.filtered(catalog.INPUT_TOKENS), q.filtered(catalog.OUTPUT_TOKENS)
+
+
+def row(_: Settings) -> Row:
+    """The row."""
+    cost_per_call = cost_per_call_by_operation(
+        "Cost per operation",
+        "Compare it with the tokens per call: the same tokens at a higher cost mean another model or another price.",
+    )
+    return Row(
+        "Tokens, and what they cost",
+        (
+            line(8, _tokens_per_hour(), _tokens_per_call("Input", INPUT), _tokens_per_call("Output", OUTPUT)),
+            line(8, _tokens_by_hour_of_day(), cost_per_call, _cost_per_thousand_tokens()),
+        ),
+    )
+
+
+def _tokens_per_hour() -> Panel:
+    return timeseries(
+        "Tokens per hour",
+        "Tokens sent to models and received from them in the past hour.",
+        "Input that grows faster than the number of calls means longer prompts: see Input tokens per call.",
+        prom(q.hourly(INPUT), "input"),
+        prom(q.hourly(OUTPUT), "output"),
+        unit=COUNT,
+    )
+
+
+def _tokens_per_call(name: str, tokens: str) -> Panel:
+    return timeseries(
+        f"{name} tokens per call",
+        f"The average number of {name.lower()} tokens of a call in the past hour, by operation.",
+        "A step means a changed prompt or a changed maximum length of answers: find the release.",
+        prom(q.hourly_ratio(tokens, q.CALLS, "operation"), "{{operation}}"),
+        unit=COUNT,
+    )
+
+
+def _tokens_by_hour_of_day() -> Panel:
+    return bar_chart(
+        "Tokens by hour of the day",
+        "Tokens in each hour of an average day of the last seven, in the budget's time zone. From the log.",
+        "Move work that can wait to the quiet hours, far from the rate limits.",
+        sql.tokens_by_hour(("operation", "model")),
+        unit=COUNT,
+        x="Hour",
+        stacked=True,
+        back="7d",
+    )
+
+
+def _cost_per_thousand_tokens() -> Panel:
+    tokens = " + ".join(q.hourly(each, "model") for each in (INPUT, OUTPUT))
+    return timeseries(
+        "Cost per thousand tokens",
+        "The cost of a thousand tokens, sent and received, in the past hour, by model.",
+        "It lies between the model's list prices for input and output. If not, the application has a wrong price.",
+        prom(f"1000 * {q.ratio(q.hourly(q.COST, 'model'), f'({tokens})')}", "{{model}}"),
+        unit=USD,
+    )
