@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# of `make test`: more than there are cores, since many tests wait for servers; each process has servers of its own
+PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 2 * cores : 8)))
 # flags for the dashboards, such as --budget-time-zone Europe/Berlin
 DASHBOARDS ?=
 
@@ -25,9 +27,9 @@ ifdef ARGS
 test: $(STAMP)
 	$(BIN)/pytest $(ARGS)
 else
-test: $(STAMP) ## all tests, on all cores; with Docker also those against PostgreSQL 17, pgbouncer and Prometheus
+test: $(STAMP) ## all tests, in several processes; with Docker also those against PostgreSQL 17, pgbouncer and Prometheus
 	$(BIN)/coverage erase
-	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup --cov --cov-report=
+	$(BIN)/pytest --numprocesses=$(PROCESSES) --dist=loadgroup --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --include='exporter/ledger/*' --fail-under=100
 endif
@@ -41,6 +43,7 @@ check: $(STAMP) ## lint, formatting, types, SQL that could be hijacked, and whet
 	$(BIN)/mypy
 	$(BIN)/ai-operation-exporter rules build --check
 	$(BIN)/ai-operation-exporter dashboards build --check $(DASHBOARDS)
+	$(BIN)/python -m exporter.sql_files --check
 	$(BIN)/python -m deploy.kubernetes.build --check
 	$(BIN)/python -m tests.hijack
 	$(BIN)/python -m tests.statements --check
@@ -50,11 +53,11 @@ format: $(STAMP) ## put the code into the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-build: $(STAMP) ## write the generated files: rules and their tests, routing, dashboards, manifests, references
+build: $(STAMP) ## write the generated files: rules, routing, dashboards, manifests, references
 	$(BIN)/ai-operation-exporter rules build
 	$(BIN)/ai-operation-exporter dashboards build $(DASHBOARDS)
+	$(BIN)/python -m exporter.sql_files
 	$(BIN)/python -m deploy.kubernetes.build
-	$(BIN)/python -m tests.alerts.write
 	$(BIN)/python -m tests.statements
 	$(BIN)/python -m docs.reference
 

@@ -10,7 +10,6 @@ from alert_rules.alertmanager import (
     alertmanager_config,
     config_text,
     discord_template,
-    for_old_amtool,
 )
 from alert_rules.channels import Channels, load_channels
 from alert_rules.companions import companions_group
@@ -25,7 +24,6 @@ from alert_rules.writer import rules_text
 
 RULES_FILE = "rules.yml"
 ALERTMANAGER_FILE = "alertmanager.yml"
-OLD_AMTOOL_FILE = "alertmanager-for-old-amtool.yml"
 
 
 @dataclass(frozen=True)
@@ -87,11 +85,9 @@ def routing(built: Compiled) -> dict[str, Any]:
 
 def outputs(built: Compiled) -> dict[str, str]:
     """The generated files by name: the same texts for the same sources."""
-    config = routing(built)
     return {
         RULES_FILE: rules_text(built.groups),
-        ALERTMANAGER_FILE: config_text(config),
-        OLD_AMTOOL_FILE: config_text(for_old_amtool(config)),
+        ALERTMANAGER_FILE: config_text(routing(built)),
         TEMPLATE_FILE: discord_template(),
     }
 

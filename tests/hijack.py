@@ -30,7 +30,7 @@ SENDERS = {
     "exporter/database/opening.py": "locks",
     "exporter/database/session.py": "locks again before each statement",
     "exporter/database/catalog.py": "is called by a session",
-    "exporter/database/visibility.py": "is called by a session",
+    "exporter/database/visibility_walk.py": "is called by a session",
     "exporter/database/replication.py": "asks before a session locks, and names the schema of all that it calls",
     "exporter/demo/locked.py": "locks",
     "exporter/demo/run.py": "makes the demo's own database, where nobody else is",

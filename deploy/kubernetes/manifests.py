@@ -17,8 +17,8 @@ _SECRETS, _CONFIG, _STATE = f"/run/secrets/{NAME}", f"/etc/{NAME}", f"/var/lib/{
 Manifest = dict[str, Any]
 
 
-def _meta(name: str, **more: Any) -> Manifest:
-    return {"name": name, "labels": {**_LABELS, **more}}
+def _meta(name: str) -> Manifest:
+    return {"name": name, "labels": dict(_LABELS)}
 
 
 def config_map(config: str) -> Manifest:
@@ -126,12 +126,6 @@ def prometheus_rule(rules: Mapping[str, Any]) -> Manifest:
 _OPERATOR = "monitoring.coreos.com/v1"
 
 
-def dashboard(uid: str, text: str) -> Manifest:
-    """A dashboard (JSON) as Grafana's sidecar finds it, by its label."""
-    metadata = _meta(f"{NAME}-{uid}", grafana_dashboard="1")
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {f"{uid}.json": text}}
-
-
-def kustomization(files: list[str]) -> Manifest:
-    """What `kubectl apply -k` applies."""
-    return {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": files}
+def kustomization(resources: list[str]) -> Manifest:
+    """What `kubectl apply -k` applies: files, and folders with a kustomization of their own."""
+    return {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": resources}

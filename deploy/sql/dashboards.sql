@@ -1,11 +1,16 @@
 -- What the dashboards read of single calls, and a role for Grafana that reads this and nothing else.
 --
--- The view hides in what the two layouts of the log differ, and leaves out prompts and answers. It is read with the
+-- The view `operations` hides in what the two layouts of the log differ, and leaves out prompts and answers; `budgets`
+-- does the same for the users' limits, and is for the runbooks, not for Grafana. They are read with the
 -- rights of whoever runs this file, who must therefore see every row: a superuser, the tables' owner, or a role with
 -- BYPASSRLS; the latter two also need CREATEROLE and CREATE on the database. Grafana's role may read no table at all.
 -- Run it as often as you like: psql -v ON_ERROR_STOP=1 -f deploy/sql/dashboards.sql
 -- Tables outside the search_path: SET search_path first. The password is not in here: give the role one with psql's
 -- \password ai_grafana (it sends only the hash), or ALTER ROLE ai_grafana PASSWORD '...';
+--
+-- Operations, models and users have the exporter's own labels. Where your configuration has aliases of models, or names
+-- tables or columns, generate the file from it:
+--   ai-operation-exporter sql build --config config.yaml --output sql
 --
 -- Two settings, to be made before in the same session where the defaults do not fit:
 --   SET ai_dashboards.log_time_zone = 'Europe/Berlin';  -- what a timestamp without zone means; UTC when not set
@@ -22,28 +27,86 @@
 DO $$
 DECLARE
     path CONSTANT pg_catalog.name[] := pg_catalog.current_schemas(false);
+    budget_table CONSTANT pg_catalog.text := 'cost_budgets';
+    -- What the columns may be called, by their role; the first name that is there counts.
+    log_names CONSTANT pg_catalog.jsonb := '{
+        "time": ["executed_at", "created_at"],
+        "operation": ["operation_id"],
+        "operation_type": ["operation_type"],
+        "model": ["model_used", "model"],
+        "user": ["user_id"],
+        "input_tokens": ["input_tokens"],
+        "output_tokens": ["output_tokens"],
+        "cost": ["cost_usd"],
+        "latency": ["latency_ms"],
+        "success": ["success"],
+        "status": ["status"],
+        "error_message": ["error_message"]
+    }';
+    budget_names CONSTANT pg_catalog.jsonb := '{
+        "user": ["user_id"],
+        "daily_limit": ["daily_limit_usd", "daily_budget_usd"],
+        "monthly_limit": ["monthly_limit_usd", "monthly_budget_usd"],
+        "warning_threshold": ["warning_threshold_usd", "warning_threshold_percentage"],
+        "spent_today": ["current_spend_today", "daily_spent_usd"]
+    }';
+    required CONSTANT pg_catalog.text[] := '{time,model,user,input_tokens,output_tokens,cost,latency,error_message}';
+    user_label CONSTANT pg_catalog.text := 'CASE WHEN btrim(%1$s, ''"'') IN (''other'', ''unattributed'') THEN ''"'' || (%1$s) || ''"'' ELSE coalesce(%1$s, ''unattributed'') END';
+    aliases CONSTANT pg_catalog.jsonb := '{}';
+    -- The characters that a label has as blanks, and those that it does not begin or end with, in UTF-8.
+    break_codes CONSTANT pg_catalog.text :=
+        '01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f 10 11 12 13 14 15 16 17 18 19 1a 1b 1c 1d 1e 1f 7f c280 '
+        'c281 c282 c283 c284 c285 c286 c287 c288 c289 c28a c28b c28c c28d c28e c28f c290 c291 c292 c293 c294 '
+        'c295 c296 c297 c298 c299 c29a c29b c29c c29d c29e c29f e280a8 e280a9';
+    unseen_codes CONSTANT pg_catalog.text :=
+        '20 c2a0 e19a80 e28080 e28081 e28082 e28083 e28084 e28085 e28086 e28087 e28088 e28089 e2808a e280af '
+        'e2819f e38080 c2ad d880 d881 d882 d883 d884 d885 d89c db9d dc8f e0a290 e0a291 e0a3a2 e1a08e e2808b '
+        'e2808c e2808d e2808e e2808f e280aa e280ab e280ac e280ad e280ae e281a0 e281a1 e281a2 e281a3 e281a4 '
+        'e281a6 e281a7 e281a8 e281a9 e281aa e281ab e281ac e281ad e281ae e281af efbbbf efbfb9 efbfba efbfbb '
+        'f09182bd f091838d f09390b0 f09390b1 f09390b2 f09390b3 f09390b4 f09390b5 f09390b6 f09390b7 f09390b8 '
+        'f09390b9 f09390ba f09390bb f09390bc f09390bd f09390be f09390bf f09bb2a0 f09bb2a1 f09bb2a2 f09bb2a3 '
+        'f09d85b3 f09d85b4 f09d85b5 f09d85b6 f09d85b7 f09d85b8 f09d85b9 f09d85ba f3a08081 f3a080a0 f3a080a1 '
+        'f3a080a2 f3a080a3 f3a080a4 f3a080a5 f3a080a6 f3a080a7 f3a080a8 f3a080a9 f3a080aa f3a080ab f3a080ac '
+        'f3a080ad f3a080ae f3a080af f3a080b0 f3a080b1 f3a080b2 f3a080b3 f3a080b4 f3a080b5 f3a080b6 f3a080b7 '
+        'f3a080b8 f3a080b9 f3a080ba f3a080bb f3a080bc f3a080bd f3a080be f3a080bf f3a08180 f3a08181 f3a08182 '
+        'f3a08183 f3a08184 f3a08185 f3a08186 f3a08187 f3a08188 f3a08189 f3a0818a f3a0818b f3a0818c f3a0818d '
+        'f3a0818e f3a0818f f3a08190 f3a08191 f3a08192 f3a08193 f3a08194 f3a08195 f3a08196 f3a08197 f3a08198 '
+        'f3a08199 f3a0819a f3a0819b f3a0819c f3a0819d f3a0819e f3a0819f f3a081a0 f3a081a1 f3a081a2 f3a081a3 '
+        'f3a081a4 f3a081a5 f3a081a6 f3a081a7 f3a081a8 f3a081a9 f3a081aa f3a081ab f3a081ac f3a081ad f3a081ae '
+        'f3a081af f3a081b0 f3a081b1 f3a081b2 f3a081b3 f3a081b4 f3a081b5 f3a081b6 f3a081b7 f3a081b8 f3a081b9 '
+        'f3a081ba f3a081bb f3a081bc f3a081bd f3a081be f3a081bf';
+    breaks pg_catalog.text := '';
+    unseen pg_catalog.text := '';
+    code pg_catalog.text;
+    is_break pg_catalog.bool;
     place pg_catalog.name;
     log pg_catalog.regclass;
+    budgets pg_catalog.regclass;
+    relation pg_catalog.regclass;
     stranger pg_catalog.name;
     zone pg_catalog.text;
     users pg_catalog.text;
-    columns pg_catalog.text[];
-    time_column pg_catalog.text;
-    time_type pg_catalog.regtype;
+    found pg_catalog.jsonb;
+    budget pg_catalog.jsonb;
     logged pg_catalog.text;
     instant pg_catalog.text;
+    cleaned pg_catalog.text;
+    label pg_catalog.text;
     operation pg_catalog.text;
+    model pg_catalog.text;
     outcome pg_catalog.text;
 BEGIN
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     zone := coalesce(nullif(current_setting('ai_dashboards.log_time_zone', true), ''), 'UTC');
     users := coalesce(nullif(current_setting('ai_dashboards.users', true), ''), 'id');
     FOREACH place IN ARRAY path LOOP
-        log := to_regclass(format('%I.ai_operation_log', place));
-        EXIT WHEN log IS NOT NULL;
+        log := coalesce(log, to_regclass(format('%I.%I', place, 'ai_operation_log')));
+        IF budget_table IS NOT NULL THEN
+            budgets := coalesce(budgets, to_regclass(format('%I.%I', place, budget_table)));
+        END IF;
     END LOOP;
     IF log IS NULL THEN
-        RAISE EXCEPTION 'no table ai_operation_log on the search_path'
+        RAISE EXCEPTION 'no table % on the search_path', 'ai_operation_log'
             USING HINT = 'SET search_path to the schema that holds it, then run this file again.';
     END IF;
     IF row_security_active(log) THEN
@@ -64,53 +127,138 @@ BEGIN
         RAISE EXCEPTION 'ai_dashboards.users is %, where id or off is expected', users;
     END IF;
 
-    SELECT array_agg(attname::text) INTO columns
-      FROM pg_attribute WHERE attrelid = log AND attnum > 0 AND NOT attisdropped;
-    SELECT attname, atttypid INTO time_column, time_type
-      FROM pg_attribute
-     WHERE attrelid = log AND attname IN ('created_at', 'executed_at') AND NOT attisdropped
-     ORDER BY attname DESC  -- a "status" table that also has a created_at is read by executed_at
-     LIMIT 1;
-    IF time_column IS NULL OR NOT columns && ARRAY['operation_id', 'operation_type']
-       OR NOT columns && ARRAY['success', 'status'] OR NOT columns && ARRAY['model_used', 'model'] THEN
-        RAISE EXCEPTION 'the columns of % are of neither layout: %', log, array_to_string(columns, ', ')
+    -- The column of each role, as text and as a number; of a domain the type beneath it counts.
+    FOREACH relation IN ARRAY ARRAY[log, budgets] LOOP
+        WITH RECURSIVE typed AS (
+            SELECT attname, atttypid AS type FROM pg_attribute
+             WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped
+            UNION ALL
+            SELECT attname, typbasetype FROM typed JOIN pg_type ON oid = type WHERE typtype = 'd'
+        ), chosen AS (
+            SELECT DISTINCT ON (role) role, attname::text AS name, type::regtype::text AS kind
+              FROM jsonb_each(CASE relation WHEN log THEN log_names ELSE budget_names END) AS roles (role, names)
+             CROSS JOIN jsonb_array_elements_text(names) WITH ORDINALITY AS known (name, number)
+              JOIN typed ON attname = known.name
+              JOIN pg_type ON oid = type AND typtype <> 'd'
+             ORDER BY role, number
+        )
+        SELECT coalesce(jsonb_object_agg(role, jsonb_build_object(
+                   'name', quote_ident(name), 'kind', kind,
+                   'text', format(CASE kind WHEN 'jsonb' THEN '(%I OPERATOR(pg_catalog.#>>) ARRAY[]::pg_catalog.text[])' ELSE '%I::pg_catalog.text' END, name),
+                   'number', format(CASE kind WHEN 'real' THEN '%I::pg_catalog.text::numeric' ELSE '%I::numeric' END, name))), '{}')
+          INTO budget FROM chosen;
+        found := coalesce(found, budget);  -- the log comes first
+    END LOOP;
+    IF EXISTS (SELECT FROM unnest(required) AS role WHERE NOT found ? role)
+       OR NOT (found ? 'operation' OR found ? 'operation_type') OR NOT (found ? 'success' OR found ? 'status') THEN
+        RAISE EXCEPTION 'the columns of % are of neither layout: %', log,
+            (SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute
+              WHERE attrelid = log AND attnum > 0 AND NOT attisdropped)
             USING HINT = 'Make a view named ai_operation_log with the usual names in a schema of its own, and SET search_path to it.';
     END IF;
 
     -- `logged_at` is compared with what `logged()` makes of a moment, so that an index on it serves; `at` is computed with.
-    IF time_type = 'timestamptz'::regtype THEN
-        logged := format('%I', time_column);
-        instant := format('%I', time_column);
+    logged := found -> 'time' ->> 'name';
+    IF found -> 'time' ->> 'kind' = 'timestamp with time zone' THEN
+        instant := logged;
     ELSIF zone = 'UTC' THEN
-        logged := format('%I', time_column);
-        instant := format('(%I AT TIME ZONE ''UTC'')', time_column);
+        instant := format('(%s AT TIME ZONE ''UTC'')', logged);
     ELSE
-        logged := format('(%I AT TIME ZONE %L)', time_column, zone);
+        logged := format('(%s AT TIME ZONE %L)', logged, zone);
         instant := logged;
     END IF;
-    SELECT 'coalesce(' || string_agg(format('nullif(%I::text, '''')', name), ', ' ORDER BY name) || ', ''unknown'')'
+
+    -- A label, made of an expression (%1$s) as the exporter makes it. A database's encoding may lack some of these
+    -- characters; one that does not know its encoding compares bytes, and has none but ASCII's.
+    FOR code, is_break IN
+        SELECT each, codes = break_codes
+          FROM unnest(ARRAY[break_codes, unseen_codes]) AS lists (codes),
+               unnest(string_to_array(codes, ' ')) AS words (each)
+         WHERE length(each) = 2 OR getdatabaseencoding() <> 'SQL_ASCII'
+    LOOP
+        BEGIN
+            code := convert_from(decode(code, 'hex'), 'UTF8');
+        EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
+            CONTINUE;
+        END;
+        breaks := breaks || CASE WHEN is_break THEN code ELSE '' END;
+        unseen := unseen || CASE WHEN is_break THEN '' ELSE code END;
+    END LOOP;
+    cleaned := 'nullif(rtrim(left(btrim(translate(%1$s, ' || quote_literal(breaks) || ', '
+        || quote_literal(repeat(' ', length(breaks))) || '), ' || quote_literal(unseen) || '), 128), '
+        || quote_literal(unseen) || '), '''')';
+    -- Nearly all names need no cleaning. To see that first takes a tenth of the time.
+    label := 'CASE WHEN %1$s ~ ''^[!-~]([ -~]*[!-~])?$'' AND length(%1$s) <= 128 THEN %2$s ELSE %3$s END';
+
+    SELECT 'coalesce(' || string_agg(format(label, name, name, format(cleaned, name)), ', ' ORDER BY name)
+        || ', ''unknown'')'
       INTO operation
-      FROM unnest(columns) AS name WHERE name IN ('operation_id', 'operation_type');
-    outcome := CASE WHEN 'status' = ANY (columns)
-        THEN 'CASE status::text WHEN ''success'' THEN ''ok'' WHEN ''failed'' THEN ''failed'' WHEN ''timeout'' THEN ''timeout'''
-             ' WHEN ''pending'' THEN ''pending'' WHEN ''running'' THEN ''running'' ELSE ''unknown'' END'
-        ELSE 'CASE WHEN success THEN ''ok'' WHEN NOT success THEN ''failed'' ELSE ''unknown'' END' END;
+      FROM unnest(ARRAY['operation', 'operation_type']) AS role, concat('l.', role) AS name WHERE found ? role;
+    model := CASE aliases WHEN '{}' THEN '%1$s'
+        ELSE 'coalesce(' || replace(quote_literal(aliases), '%', '%%') || '::jsonb ->> %1$s, %1$s)' END;
+    model := format(label, 'l.model', format(model, 'l.model'),
+                    format(model, format('coalesce(%s, ''unknown'')', format(cleaned, 'l.model'))));
+    outcome := CASE WHEN found ? 'status'
+        THEN 'CASE l.status WHEN ''success'' THEN ''ok'''
+             ' WHEN ''failed'' THEN ''failed'''
+             ' WHEN ''timeout'' THEN ''timeout'''
+             ' WHEN ''pending'' THEN ''pending'''
+             ' WHEN ''running'' THEN ''running'''
+             ' ELSE ''unknown'' END'
+        ELSE 'CASE WHEN l.success THEN ''ok'' WHEN NOT l.success THEN ''failed'' ELSE ''unknown'' END' END;
 
     DROP VIEW IF EXISTS ai_dashboards.operations;
     EXECUTE format(
-        'CREATE VIEW ai_dashboards.operations AS SELECT %s AS logged_at, %s AS at, left(%s, 128) AS operation,'
-        ' left(coalesce(nullif(%I::text, ''''), ''unknown''), 128) AS model, %s AS "user", %s AS outcome,'
+        'CREATE VIEW ai_dashboards.operations AS SELECT l.logged_at, l.at, (%s) COLLATE "default" AS operation,'
+        ' (%s) COLLATE "default" AS model, (%s) COLLATE "default" AS "user", %s AS outcome,'
         -- what the exporter does not count either: NaN, negative, beyond all reason
-        ' CASE WHEN input_tokens::numeric BETWEEN 0 AND 1000000000 THEN input_tokens::bigint END AS input_tokens,'
-        ' CASE WHEN output_tokens::numeric BETWEEN 0 AND 1000000000 THEN output_tokens::bigint END AS output_tokens,'
-        ' CASE WHEN cost_usd::numeric BETWEEN 0 AND 1000000 THEN cost_usd::numeric END AS cost_usd,'
-        ' CASE WHEN latency_ms::numeric BETWEEN 0 AND 86400000 THEN latency_ms::numeric / 1000 END AS latency_seconds,'
-        ' left(error_message, 500) AS error_message FROM %s',
-        logged, instant, operation, CASE WHEN 'model_used' = ANY (columns) THEN 'model_used' ELSE 'model' END,
-        CASE users WHEN 'off' THEN '''hidden''::text' ELSE 'coalesce(user_id::text, ''unattributed'')' END, outcome, log);
+        ' CASE WHEN l.input_tokens BETWEEN 0 AND 1000000000 THEN l.input_tokens::bigint END AS input_tokens,'
+        ' CASE WHEN l.output_tokens BETWEEN 0 AND 1000000000 THEN l.output_tokens::bigint END AS output_tokens,'
+        ' CASE WHEN l.cost BETWEEN 0 AND 1000000 THEN round(l.cost, 12) END AS cost_usd,'
+        ' CASE WHEN l.latency BETWEEN 0 AND 86400000 THEN l.latency / 1000 END AS latency_seconds,'
+        ' l.error_message FROM (SELECT %s AS logged_at, %s AS at, %s FROM %s) AS l',
+        operation, model,
+        CASE users WHEN 'off' THEN '''hidden''::text'
+            ELSE format(label, 'l."user"', format(user_label, 'l."user"'),
+                        format(user_label, format(cleaned, 'l."user"'))) END,
+        outcome, logged, instant,
+        -- of a name as much as a label can be made of, and blanks around it
+        (SELECT string_agg(format(
+                    CASE WHEN role IN ('operation', 'operation_type', 'model', 'user')
+                         THEN '(left(%1$s, 1024) COLLATE "C") AS %3$I'
+                         WHEN role = 'status' THEN '(%1$s COLLATE "C") AS %3$I'
+                         WHEN role = 'success' THEN '%4$s AS %3$I'
+                         WHEN role = 'error_message' THEN 'left(%1$s, 500) AS %3$I'
+                         ELSE '%2$s AS %3$I' END, forms ->> 'text', forms ->> 'number', role, forms ->> 'name'), ', ')
+           FROM jsonb_each(found) AS each (role, forms) WHERE role <> 'time'),
+        log);
+
+    DROP VIEW IF EXISTS ai_dashboards.budgets;
+    IF budgets IS NOT NULL AND row_security_active(budgets) THEN
+        RAISE NOTICE 'ai_dashboards.budgets is left out: row-level security hides rows of % from %',
+            budgets, current_user;
+    ELSIF budget_table IS NOT NULL AND NOT EXISTS (
+        SELECT FROM pg_class AS b JOIN pg_roles AS owner ON owner.oid = b.relowner
+         WHERE b.oid = budgets
+           AND (owner.rolsuper OR owner.rolname = current_user
+                OR b.relowner = (SELECT relowner FROM pg_class WHERE oid = log))
+    ) THEN
+        -- A stranger's table may be a view, whose functions would run with the rights of whoever reads it.
+        RAISE NOTICE 'ai_dashboards.budgets is left out: no table % of the owner of %', budget_table, log;
+    ELSIF budget ? 'user' AND budget ? 'daily_limit' THEN
+        -- the limits are columns of the table itself, so that they can be changed through the view
+        EXECUTE format(
+            'CREATE VIEW ai_dashboards.budgets AS SELECT %s COLLATE "default" AS "user", b.%s AS daily_limit_usd,'
+            ' %s AS monthly_limit_usd FROM %s AS b',
+            CASE users WHEN 'off' THEN '''hidden''::text'
+                ELSE format('(' || user_label || ')', format(
+                    cleaned, format('left(b.%s, 1024) COLLATE "C"', budget -> 'user' ->> 'text'))) END,
+            budget -> 'daily_limit' ->> 'name', coalesce('b.' || (budget -> 'monthly_limit' ->> 'name'), 'NULL::numeric'),
+            budgets);
+    END IF;
 
     DROP FUNCTION IF EXISTS ai_dashboards.logged(timestamptz);
-    IF time_type = 'timestamptz'::regtype OR zone <> 'UTC' THEN
+    IF found -> 'time' ->> 'kind' = 'timestamp with time zone' OR zone <> 'UTC' THEN
         CREATE FUNCTION ai_dashboards.logged(moment timestamptz) RETURNS timestamptz
             LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT moment';
     ELSE

@@ -51,12 +51,12 @@ BEGIN
     DECLARE
         -- All that the exporter reads, in every spelling it knows. What a table does not have is passed over.
         wanted CONSTANT pg_catalog.jsonb := '{
-            "ai_operation_log": ["created_at", "executed_at", "operation_type", "operation_id", "model_used", "model",
-                                 "user_id", "input_tokens", "output_tokens", "cost_usd", "latency_ms", "success", "status",
-                                 "error_message"],
-            "cost_budgets": ["user_id", "daily_limit_usd", "monthly_limit_usd", "daily_budget_usd", "monthly_budget_usd",
-                             "warning_threshold_usd", "warning_threshold_percentage", "current_spend_today",
-                             "daily_spent_usd"],
+            "ai_operation_log": ["created_at", "executed_at", "operation_id", "operation_type", "model_used", "model",
+                                 "user_id", "input_tokens", "output_tokens", "cost_usd", "latency_ms", "success",
+                                 "status", "error_message"],
+            "cost_budgets": ["user_id", "daily_limit_usd", "daily_budget_usd", "monthly_limit_usd",
+                             "monthly_budget_usd", "warning_threshold_usd", "warning_threshold_percentage",
+                             "current_spend_today", "daily_spent_usd"],
             "ai_model_routes": ["operation_id", "primary_model", "fallback_model", "enabled"],
             "helix_recommendations": ["recommendation_type", "approval_status"],
             "approval_gates": ["status"]
@@ -74,7 +74,7 @@ BEGIN
                 EXIT WHEN found IS NOT NULL;
             END LOOP;
             IF found IS NULL AND wanted_table = 'ai_operation_log' THEN
-                RAISE EXCEPTION 'no table ai_operation_log on the search_path'
+                RAISE EXCEPTION 'no table % on the search_path', wanted_table
                     USING HINT = 'SET search_path to the schema that holds it, then run this file again.';
             END IF;
             CONTINUE WHEN found IS NULL;

@@ -4,9 +4,7 @@ The first class with a pattern found in the message wins; what none of them find
 PostgreSQL regular expressions, matched without regard to case: ``\\m`` is the start of a word, ``\\M`` its end.
 """
 
-from typing import Literal
-
-ErrorClassName = Literal["timeout", "rate_limit", "auth", "context_length", "content_filter", "provider", "network"]
+from exporter.catalog import ErrorClassName
 
 
 def _code(numbers: str) -> str:

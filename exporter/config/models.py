@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from exporter.config.bounds import UPPER_BOUNDS
+from exporter.config.bounds import FIRST_UPPER_BOUNDS, UPPER_BOUNDS
 from exporter.config.error_classes import DEFAULT_ERROR_CLASSES
 from exporter.config.errors import setting_error
 from exporter.config.names import BudgetZoneName, LabelName, TableName, ZoneName, written_column
@@ -55,7 +55,8 @@ NAMES = 2
 class Classification(Section):
     """All that decides which series a row counts in, and whether; kept with the state, to see when it has changed.
 
-    The bounds are no setting, but another version may have others; a state that does not name any was kept with these.
+    The bounds are no setting, but another version may have others, or of more measures; a state that does not name any
+    was kept with `FIRST_UPPER_BOUNDS`. A measure without a bound is not read.
     Latency edges and the list of error classes are not here: a state that was kept with others cannot be read at all.
     `users` tells by which names users are kept (`Pseudonyms.scheme`); whoever keeps them sets it. `names` is how names
     become labels (`NAMES`); a state that does not say was kept by the first way.
@@ -73,7 +74,7 @@ class Classification(Section):
     default_timeout: float
     error_classes: tuple[ErrorClass, ...]
     max_series: int
-    bounds: Mapping[str, int] = Field(default_factory=lambda: dict(UPPER_BOUNDS))
+    bounds: Mapping[str, int] = Field(default_factory=lambda: dict(FIRST_UPPER_BOUNDS))
 
     @field_validator("log_columns", mode="before")
     @classmethod
@@ -159,5 +160,6 @@ class Config(Section):
             default_timeout=self.models.default_timeout,
             error_classes=self.error_classes,
             max_series=self.max_series,
+            bounds=dict(UPPER_BOUNDS),
             names=NAMES,
         )

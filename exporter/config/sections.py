@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
-from exporter.config.error_classes import ErrorClassName
+from exporter.catalog import ErrorClassName
 from exporter.config.errors import setting_error
 from exporter.config.names import ColumnName, LabelName, QualifiedName, TableName, clean_label
 from exporter.config.types import (

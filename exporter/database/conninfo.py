@@ -153,6 +153,9 @@ def _parse(text: str, source: str) -> UrlParameters:
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1]  # docker's --env-file keeps the quotes
+    if not text.strip():
+        # to libpq it would mean the local server
+        raise ConfigError([f"{source}: empty — {_WRITE}"])
     _check_characters(text, source)
     if is_url(text):
         try:

@@ -12,7 +12,7 @@ import psycopg
 
 from exporter.config import QualifiedName
 from exporter.database.conninfo import ConnInfo
-from exporter.database.failures import CLASSES, PHRASES, REFUSED_LOGINS, SQLSTATES, Kind
+from exporter.database.failures import REFUSED_LOGINS, Failure, Kind, by_state, by_words
 from exporter.database.names import quoted, table_sql
 from exporter.database.plain import is_plain
 from exporter.database.reason import SETTING_STATES, reason
@@ -92,8 +92,6 @@ class TooManyRows(DatabaseError):  # noqa: N818
 
 _KINDS: dict[Kind, Callable[[str, str, str | None, str], DatabaseError]] = {
     "unavailable": DatabaseUnavailable,
-    "hidden": NotVisible,
-    "grant": MissingGrant,
     "schema": SchemaProblem,
     "timeout": QueryTimeout,
     "locked": TableLocked,
@@ -113,7 +111,7 @@ def translate(
         return _without_state(exc, info, said)
     if state == "42501":
         return _privilege(exc, info, table, said)
-    kind, message, hint = _by_state(exc, state)
+    kind, message, hint = _meaning(exc, state)
     name = _name_in(exc, info) if kind == "schema" else ""
     fill = {"user": _role(info), "name": name or "that the query asks for"}
     if message in REFUSED_LOGINS:
@@ -125,7 +123,7 @@ def translate(
 
 def is_understood(exc: psycopg.Error) -> bool:
     """Whether it is known what an error means: by its SQLSTATE, or by words that libpq, a pooler or a server uses."""
-    return exc.sqlstate is not None or _phrase_in(str(exc)) is not None
+    return exc.sqlstate is not None or by_words(str(exc)) is not None
 
 
 def no_answer(info: ConnInfo) -> DatabaseUnavailable:
@@ -161,11 +159,7 @@ def scrub(text: str, info: ConnInfo) -> str:
     return mask(text, info.secrets)
 
 
-_UNKNOWN: tuple[Kind, str, str] = (
-    "unavailable",
-    "the server refused",
-    "look for this SQLSTATE in the server's log",
-)
+_UNKNOWN: Failure = ("unavailable", "the server refused", "look for this SQLSTATE in the server's log")
 
 
 # Only what is filled in is scrubbed, and not our sentences: a gap in a known sentence would spell the password.
@@ -184,25 +178,18 @@ def _said(exc: psycopg.Error, info: ConnInfo, state: str | None) -> str:
     return f"{'libpq' if state is None and 'FATAL' not in str(exc) else 'the server'} says: {given}"
 
 
-def _by_state(exc: psycopg.Error, state: str) -> tuple[Kind, str, str]:
-    """What a state means; poolers send one state for everything, and say in words what it is."""
-    if state in SQLSTATES:
-        return SQLSTATES[state]
-    if state.startswith("08") and (found := _phrase_in(exc.diag.message_primary or str(exc))) is not None:
-        return ("unavailable", *found)
-    return CLASSES.get(state[:2]) or _UNKNOWN
-
-
-def _phrase_in(said: str) -> tuple[str, str] | None:
-    return next(((row[1], row[2]) for row in PHRASES if any(phrase in said for phrase in row[0])), None)
+def _meaning(exc: psycopg.Error, state: str) -> Failure:
+    """What a state means; poolers send states of class 08 for everything, and say in words what it is."""
+    by_phrase = by_words(exc.diag.message_primary or str(exc)) if state.startswith("08") else None
+    return by_phrase or by_state(state) or _UNKNOWN
 
 
 def _without_state(exc: psycopg.Error, info: ConnInfo, said: str) -> DatabaseError:
-    found = _phrase_in(str(exc))
-    if found is not None and found[0] in REFUSED_LOGINS:
-        return LoginRefused(_place(info), *found, said=said)
-    if found is not None:
-        return DatabaseUnavailable(f"{_place(info)}: {found[0]}", found[1], said=said)
+    if (found := by_words(str(exc))) is not None:
+        _, message, hint = found
+        if message in REFUSED_LOGINS:
+            return LoginRefused(_place(info), message, hint, said=said)
+        return DatabaseUnavailable(f"{_place(info)}: {message}", hint, said=said)
     if isinstance(exc, psycopg.DataError):
         return SchemaProblem("a value cannot be represented", "look for infinite or very distant times", said=said)
     hint = "correct the connection's settings, or see the log of the server or its pooler"

@@ -3,9 +3,15 @@
 ``{user}`` and ``{name}`` stand for the role and for the table or column that the server named.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
-Kind = Literal["unavailable", "hidden", "grant", "schema", "timeout", "locked"]
+import psycopg
+from psycopg import errors
+
+Kind = Literal["unavailable", "schema", "timeout", "locked"]
+Failure = tuple[Kind, str, str]
+"""What kind of failure it is, what to say, and the hint."""
 
 _PASSWORD = ("wrong password for the user", "correct the password in the connection's settings")
 _ADDRESS = ("the server does not let this user in from here", "add a line for it to pg_hba.conf and reload")
@@ -37,31 +43,30 @@ _TLS_WANTED = (
 _TRANSIENT = ("the server broke off the query", "wait; it is tried again")
 _REFUSED = ("connection refused", "check host and port, and that the server listens on that address")
 
-# By SQLSTATE, as the server sends it.
-SQLSTATES: dict[str, tuple[Kind, str, str]] = {
-    "28P01": ("unavailable", *_PASSWORD),
-    "28000": ("unavailable", *_NOT_LET_IN),
-    "3D000": ("unavailable", *_DATABASE),
-    "53300": ("unavailable", *_SOME_LIMIT),
-    "57P01": ("unavailable", *_CLOSED),
-    "57P02": ("unavailable", *_CLOSED),
-    "57P03": ("unavailable", *_STARTING),
-    "57P05": ("unavailable", *_CLOSED),
-    "25P03": ("unavailable", *_CLOSED),
-    "25P04": ("timeout", "the transaction ran into transaction_timeout", "raise transaction_timeout for {user}"),
-    "25006": (
+# By the name of the SQLSTATE that the server sends.
+_STATES: Mapping[type[psycopg.Error], Failure] = {
+    errors.InvalidPassword: ("unavailable", *_PASSWORD),
+    errors.InvalidAuthorizationSpecification: ("unavailable", *_NOT_LET_IN),
+    errors.InvalidCatalogName: ("unavailable", *_DATABASE),
+    errors.TooManyConnections: ("unavailable", *_SOME_LIMIT),
+    errors.CannotConnectNow: ("unavailable", *_STARTING),
+    errors.IdleInTransactionSessionTimeout: ("unavailable", *_CLOSED),
+    errors.TransactionTimeout: (
+        "timeout",
+        "the transaction ran into transaction_timeout",
+        "raise transaction_timeout for {user}",
+    ),
+    errors.ReadOnlySqlTransaction: (
         "unavailable",
         "the server is read-only and was asked to write",
         "report this as a defect: the exporter only reads",
     ),
-    "40001": ("unavailable", *_TRANSIENT),
-    "40P01": ("unavailable", *_TRANSIENT),
-    "57014": (
+    errors.QueryCanceled: (
         "timeout",
         "a query was cancelled: it took longer than it was given",
         "check that the log's time column has an index, or raise scrape.timeout",
     ),
-    "55P03": (
+    errors.LockNotAvailable: (
         "locked",
         "a table is locked by another transaction",
         "it is tried again; to see who holds it: "
@@ -69,23 +74,27 @@ SQLSTATES: dict[str, tuple[Kind, str, str]] = {
         "FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid "
         "WHERE l.granted AND l.mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock';",
     ),
-    "42P01": ("schema", "there is no table {name}", "correct tables in the configuration, or its schema"),
-    "42703": ("schema", "there is no column {name}", "correct columns in the configuration"),
-    "3F000": ("schema", "there is no schema {name}", "correct tables in the configuration"),
-    "42883": ("schema", "no function or operator fits {name}", "correct columns: one has an unfit type"),
-    "42804": ("schema", "a column has an unfit type", "correct columns in the configuration"),
-    "42846": ("schema", "a column has an unfit type", "correct columns in the configuration"),
-    "22P02": (
+    errors.UndefinedTable: ("schema", "there is no table {name}", "correct tables in the configuration, or its schema"),
+    errors.UndefinedColumn: ("schema", "there is no column {name}", "correct columns in the configuration"),
+    errors.InvalidSchemaName: ("schema", "there is no schema {name}", "correct tables in the configuration"),
+    errors.UndefinedFunction: (
+        "schema",
+        "no function or operator fits {name}",
+        "correct columns: one has an unfit type",
+    ),
+    errors.DatatypeMismatch: ("schema", "a column has an unfit type", "correct columns in the configuration"),
+    errors.CannotCoerce: ("schema", "a column has an unfit type", "correct columns in the configuration"),
+    errors.InvalidTextRepresentation: (
         "schema",
         "a value in a row cannot be cast to the type that the query needs",
         "run check: it names the column; correct columns in the configuration, or the view",
     ),
-    "2201B": (
+    errors.InvalidRegularExpression: (
         "schema",
         "a pattern is not a regular expression that PostgreSQL understands",
         "correct error_classes in the configuration",
     ),
-    "22023": (
+    errors.InvalidParameterValue: (
         "schema",
         "the server does not know a setting's value, such as a time zone",
         "correct log_time_zone and budget_time_zone",
@@ -93,7 +102,7 @@ SQLSTATES: dict[str, tuple[Kind, str, str]] = {
 }
 
 # By the SQLSTATE's class, where the state itself is not listed.
-CLASSES: dict[str, tuple[Kind, str, str]] = {
+_CLASSES: Mapping[str, Failure] = {
     "08": ("unavailable", "the connection failed", "see the log of the server or its pooler, and check the network"),
     "22": (
         "schema",
@@ -111,7 +120,7 @@ CLASSES: dict[str, tuple[Kind, str, str]] = {
 
 # By words in libpq's text, for failures before the server could send a state, and in that of poolers, which send one
 # state for everything. The first row that fits wins.
-PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
+_PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("statement pooling mode",),
         "the pooler keeps a server for one statement only, but the exporter reads in transactions",
@@ -260,3 +269,17 @@ PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
 REFUSED_LOGINS = frozenset(
     message for message, _ in (_PASSWORD, _ADDRESS, _DATABASE, _NO_PASSWORD, _NO_ROLE, _NOT_LET_IN, _TLS_WANTED)
 )
+
+
+def by_state(state: str) -> Failure | None:
+    """What a SQLSTATE means, by itself or by its class; None if neither is known."""
+    named = next((failure for kind, failure in _STATES.items() if kind.sqlstate == state), None)
+    return named or _CLASSES.get(state[:2])
+
+
+def by_words(said: str) -> Failure | None:
+    """What the first known phrase in a text of libpq, a pooler or a server means; None if there is none."""
+    return next(
+        (("unavailable", message, hint) for phrases, message, hint in _PHRASES if any(map(said.__contains__, phrases))),
+        None,
+    )

@@ -41,6 +41,18 @@ LOG_ROLES: Mapping[str, Role] = {
     "status": Role(("status",), Kind.NAME, required=False),
     "error_message": Role(("error_message",), Kind.MESSAGE),
 }
+OUTCOMES: Mapping[str, str] = {
+    "success": "ok",
+    "failed": "failed",
+    "timeout": "timeout",
+    "pending": "pending",
+    "running": "running",
+}
+"""How a call ended, by what the column `status` says."""
+
+FINAL, FAILED = ("ok", "failed", "timeout"), ("failed", "timeout")
+"""The outcomes of calls that have ended, and of those that have not succeeded."""
+
 BUDGET_ROLES: Mapping[str, Role] = {
     "user": Role(("user_id",), Kind.KEY),
     "daily_limit": Role(("daily_limit_usd", "daily_budget_usd"), Kind.NUMBER),
@@ -67,6 +79,11 @@ ROLES: Mapping[str, Mapping[str, Role]] = {
     "approvals": APPROVAL_ROLES,
 }
 """The optional tables' roles, by the table's place in the configuration."""
+
+KNOWN_COLUMNS = frozenset(
+    name for roles in (LOG_ROLES, *ROLES.values()) for role in roles.values() for name in role.names
+)
+"""Every name that a column is known by without the configuration."""
 
 
 def find_columns(

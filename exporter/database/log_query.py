@@ -1,20 +1,22 @@
 """The one aggregate query on the log, composed for the columns it has."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from psycopg import sql
 
+from exporter.catalog import LATENCY_EDGES
 from exporter.config import UPPER_BOUNDS, Classification
 from exporter.database import values
 from exporter.database.columns import Column
 from exporter.database.labels import READ_LENGTH, timeout_steps
-from exporter.database.layout import Relation
+from exporter.database.layout import FAILED, FINAL, OUTCOMES, Relation
 from exporter.database.names import identifier
-from exporter.ledger.aggregate import LATENCY_EDGES
+from exporter.figures import SUMMED
 from exporter.ledger.model import TimeRange
 
 INVALID_REASONS = ("nan", "negative", "too_large")
@@ -62,52 +64,58 @@ WITH raw AS (
          {operation} AS operation, {operation_type} AS operation_type, {model} AS model,
          CASE WHEN %(by_user)s THEN {user} END AS username,
          {outcome} AS outcome, {error_class} AS error_class,
-         {cost} AS cost, {input_tokens} AS input_tokens,
-         {output_tokens} AS output_tokens, {latency} AS latency
+         {measures}
   FROM {table}
   WHERE {searched} >= %(from)s AND {searched} < %(until)s
 ), fit AS (
   SELECT *,
          {slice} AS slice,
-         CASE WHEN outcome = 'failed' THEN error_class ELSE outcome END AS class,
-         outcome IN ('ok', 'failed', 'timeout') AS final,
-         round(CASE WHEN cost BETWEEN 0 AND %(most_cost)s THEN cost END, 12) AS usd,
-         CASE WHEN input_tokens BETWEEN 0 AND %(most_input_tokens)s THEN input_tokens END AS read_tokens,
-         CASE WHEN output_tokens BETWEEN 0 AND %(most_output_tokens)s THEN output_tokens END AS written_tokens,
-         CASE WHEN latency BETWEEN 0 AND %(most_latency)s THEN latency END AS ms,
-         {faults}
+         CASE WHEN outcome = 'failed' THEN error_class ELSE outcome END AS ended,
+         outcome IN ({final}) AS final,
+         {usable},
+         {invalid}
   FROM raw
   WHERE {within}
 ), judged AS (
-  SELECT *, CASE WHEN final THEN {buckets} - width_bucket(-ms, %(edges)s::numeric[]) END AS bucket,
-         CASE WHEN final THEN width_bucket(ms, %(timeouts)s::numeric[]) END AS reached
+  SELECT *,
+         CASE WHEN final THEN {buckets} - width_bucket(-usable_latency, %(edges)s::numeric[]) END AS latency_bucket,
+         CASE WHEN final THEN width_bucket(usable_latency, %(timeouts)s::numeric[]) END AS timeouts_reached
   FROM fit
 )
-SELECT grouping(class, username), slice, operation, operation_type, model, username, class, bucket, reached,
-       count(*), sum(usd), sum(read_tokens), sum(written_tokens), sum(round(ms * 1000)) FILTER (WHERE final),
+SELECT grouping(ended, username) AS grouped_by, slice, operation, operation_type, model, username, ended,
+       latency_bucket, timeouts_reached, count(*) AS rows, {sums},
+       sum(round(usable_latency * 1000)) FILTER (WHERE final) AS microseconds,
        count(*) FILTER (WHERE final AND coalesce(cost, 0) = 0
-                              AND coalesce(read_tokens, 0) + coalesce(written_tokens, 0) > 0),
-       max(at)::float8, min(at)::float8,
-       {fault_counts}
+                              AND coalesce(usable_input_tokens, 0) + coalesce(usable_output_tokens, 0) > 0) AS unpriced,
+       max(at)::float8 AS newest, min(at)::float8 AS oldest,
+       {invalid_counts}
 FROM judged
-GROUP BY GROUPING SETS ((slice, operation, operation_type, model, class, bucket, reached), (slice, username), (slice))
+GROUP BY GROUPING SETS ((slice, operation, operation_type, model, ended, latency_bucket, timeouts_reached),
+                        (slice, username), (slice))
 LIMIT %(most_rows)s
 """)
 
 BY_SERIES, BY_USER, WHOLE = 0b01, 0b10, 0b11
-"""The grouping sets, as the query's first column tells them apart."""
+"""The grouping sets, as `grouped_by` tells them apart."""
 
-FIRST_FAULT = 17
-"""The first of the columns that count unusable values: for each of `UPPER_BOUNDS`, each of `INVALID_REASONS`."""
+
+class Outcome(StrEnum):
+    """How a call ended, or that it has not: `ended` in the result, which has the class of error for `FAILED`."""
+
+    OK = "ok"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    PENDING = "pending"
+    RUNNING = "running"
+    NULL = "null"
+    UNKNOWN = "unknown"
+
 
 _BY_SUCCESS = sql.SQL("CASE WHEN {0} THEN 'ok' WHEN {0} IS NULL THEN 'null' ELSE 'failed' END")
-_BY_STATUS = sql.SQL(
-    "CASE {0} WHEN 'success' THEN 'ok' WHEN 'failed' THEN 'failed' WHEN 'timeout' THEN 'timeout' "
-    "WHEN 'pending' THEN 'pending' WHEN 'running' THEN 'running' "
-    "ELSE CASE WHEN {0} IS NULL THEN 'null' ELSE 'unknown' END END"
-)
-_FAULT = sql.SQL(
-    "CASE WHEN {0} = 'NaN' THEN 'nan' WHEN {0} < 0 THEN 'negative' WHEN {0} > {1} THEN 'too_large' END AS {2}"
+_BY_STATUS = sql.SQL("CASE {0} {1} ELSE CASE WHEN {0} IS NULL THEN 'null' ELSE 'unknown' END END")
+_INVALID = sql.SQL(
+    "CASE WHEN {measure} = 'NaN' THEN 'nan' WHEN {measure} < 0 THEN 'negative' "
+    "WHEN {measure} > {most} THEN 'too_large' END AS {invalid_measure}"
 )
 
 
@@ -150,21 +158,11 @@ def span_query(
 
     It ends after `most` rows of its result. Without `by_user` a slice has one row for all its users.
 
-    Columns of the result: 0 the grouping set (`BY_SERIES`, `BY_USER` or `WHOLE`), 1 slice, 2 operation and 3 its type
-    where `labels.operation_name` may need it, 4 model, 5 user, 6 class (ok, an error class, or the status of a row that
-    is not final), 7 latency bucket, 8 how many of `labels.timeout_steps` the latency reached, 9 rows, 10 cost in USD,
-    11 and 12 tokens, 13 latency in microseconds, 14 calls with tokens and no price, 15 newest and 16 oldest time in
-    seconds; from `FIRST_FAULT` on the counts of unusable values. Names are as the log has them, not yet cleaned.
+    Result rows have the names of the statement's columns. `grouped_by` is `BY_SERIES`, `BY_USER` or `WHOLE`. The
+    `slice`, `newest` and `oldest` are times in seconds. `ended` is an `Outcome` or a class of error, `timeouts_reached`
+    how many of `labels.timeout_steps` the latency has reached. Each of `SUMMED` has a column with its sum, and each
+    measure has counts of its invalid values (`count_of_invalid`). Labels are as the log has them, not yet cleaned.
     """
-    faults = sql.SQL(", ").join(
-        _FAULT.format(sql.Identifier(measure), sql.Placeholder(f"most_{measure}"), sql.Identifier(f"{measure}_fault"))
-        for measure in UPPER_BOUNDS
-    )
-    fault_counts = sql.SQL(", ").join(
-        sql.SQL("count(*) FILTER (WHERE {} = {})").format(sql.Identifier(f"{measure}_fault"), sql.Literal(fault))
-        for measure in UPPER_BOUNDS
-        for fault in INVALID_REASONS
-    )
     operation, operation_type = operation_columns(log)
     statement = _STATEMENT.format(
         instant=instant(log, classification),
@@ -174,14 +172,66 @@ def span_query(
         error_class=_error_class(log, classification),
         table=identifier(*log.relation.name.parts),
         buckets=sql.Literal(len(LATENCY_EDGES)),
-        faults=faults,
-        fault_counts=fault_counts,
+        final=texts(FINAL),
+        **_measures(log, classification),
         **_rows_of_span(log, moved),
         **{role: name_column(log, role) for role in ("model", "user")},
-        **{measure: log.number(measure) for measure in UPPER_BOUNDS},
     )
     parameters = _parameters(log, classification, span, width) | {"most_rows": most, "by_user": by_user}
     return statement, parameters | _moved_parameters(moved, span)
+
+
+def count_of_invalid(measure: str, reason: str) -> str:
+    """The result's column that counts the values of a measure which are not used for a reason."""
+    return f"{measure}_{reason}"
+
+
+def _measures(log: LogTable, classification: Classification) -> dict[str, sql.Composed]:
+    """The parts of the statement that name each of `UPPER_BOUNDS`: its value, what of it can be used, and its sum."""
+
+    def each(part: sql.SQL, measures: Iterable[str] = UPPER_BOUNDS) -> sql.Composed:
+        return sql.SQL(", ").join(
+            part.format(
+                measure=sql.Identifier(measure),
+                value=measure_value(log, classification, measure),
+                usable=usable(sql.Identifier(measure), measure),
+                most=upper_bound(measure),
+                usable_measure=sql.Identifier(f"usable_{measure}"),
+                invalid_measure=sql.Identifier(f"invalid_{measure}"),
+            )
+            for measure in measures
+        )
+
+    counts = (
+        sql.SQL("count(*) FILTER (WHERE {} = {}) AS {}").format(
+            sql.Identifier(f"invalid_{measure}"), sql.Literal(reason), sql.Identifier(count_of_invalid(measure, reason))
+        )
+        for measure in UPPER_BOUNDS
+        for reason in INVALID_REASONS
+    )
+    return {
+        "measures": each(sql.SQL("{value} AS {measure}")),
+        "usable": each(sql.SQL("{usable} AS {usable_measure}")),
+        "invalid": each(_INVALID),
+        "sums": each(sql.SQL("sum({usable_measure}) AS {measure}"), SUMMED),
+        "invalid_counts": sql.SQL(", ").join(counts),
+    }
+
+
+def usable(value: sql.Composable, measure: str) -> sql.Composed:
+    """The value where it can be used, with as many decimals as are kept; else NULL."""
+    figure = SUMMED.get(measure)
+    return values.usable(value, upper_bound(measure), 0 if figure is None else figure.decimals)
+
+
+def measure_value(log: LogTable, classification: Classification, measure: str) -> sql.Composable:
+    """A measure's value as NUMERIC, or NULL."""
+    return log.number(measure) if is_read(log, classification, measure) else sql.SQL("NULL::numeric")
+
+
+def is_read(log: LogTable, classification: Classification, measure: str) -> bool:
+    """Whether the table has a column for a measure, and the classification is of a version that reads it."""
+    return measure in log.columns and measure in classification.bounds
 
 
 def _rows_of_span(log: LogTable, moved: Moved | None) -> dict[str, sql.Composable]:
@@ -219,9 +269,14 @@ def _parameters(log: LogTable, classification: Classification, span: TimeRange, 
         "timeouts": [round(1000 * seconds, 6) for seconds in timeout_steps(classification)],
         # descending edges below zero: width_bucket counts from below and excludes its upper bound, `le` includes it
         "edges": [-1000 * edge for edge in reversed(LATENCY_EDGES)],
-        **{f"most_{measure}": classification.bounds[measure] for measure in UPPER_BOUNDS},
+        **{f"most_{measure}": classification.bounds.get(measure) for measure in UPPER_BOUNDS},
         **{f"pattern_{n}": "|".join(f"({p})" for p in c.patterns) for n, c in enumerate(classification.error_classes)},
     }
+
+
+def upper_bound(measure: str) -> sql.Placeholder:
+    """The parameter for the most that a measure can plausibly be."""
+    return sql.Placeholder(f"most_{measure}")
 
 
 def bounds(log: LogTable, classification: Classification, span: TimeRange) -> tuple[datetime, datetime]:
@@ -267,20 +322,32 @@ def operation_columns(log: LogTable) -> tuple[sql.Composable, sql.Composable]:
 def outcome(log: LogTable) -> sql.Composed:
     """How the row's call ended: ok, failed, timeout, pending, running, null or unknown."""
     if log.has_status:
-        return _BY_STATUS.format(log.text("status"))
+        cases = (
+            sql.SQL("WHEN {} THEN {}").format(sql.Literal(status), sql.Literal(shown))
+            for status, shown in OUTCOMES.items()
+        )
+        return _BY_STATUS.format(log.text("status"), sql.SQL(" ").join(cases))
     return _BY_SUCCESS.format(log.column("success"))
 
 
 def final_and_failed(log: LogTable) -> tuple[sql.Composed, sql.Composed]:
     """Conditions for what `outcome` calls final (ok, failed or timeout), and for failed or timeout."""
     if log.has_status:
-        status = log.text("status")
-        return (
-            sql.SQL("{} IN ('success', 'failed', 'timeout')").format(status),
-            sql.SQL("{} IN ('failed', 'timeout')").format(status),
+        final, failed = (
+            sql.SQL("{} IN ({})").format(log.text("status"), texts(_statuses(outcomes))) for outcomes in (FINAL, FAILED)
         )
+        return final, failed
     success = log.column("success")
     return sql.SQL("{} IS NOT NULL").format(success), sql.SQL("NOT {}").format(success)
+
+
+def texts(words: Iterable[str]) -> sql.Composed:
+    """Texts in SQL, with commas between them."""
+    return sql.SQL(", ").join(map(sql.Literal, words))
+
+
+def _statuses(outcomes: Collection[str]) -> list[str]:
+    return [status for status, shown in OUTCOMES.items() if shown in outcomes]
 
 
 def _error_class(log: LogTable, classification: Classification) -> sql.Composed:
@@ -298,9 +365,8 @@ def _error_class(log: LogTable, classification: Classification) -> sql.Composed:
     )
 
 
-# The same judgement of a cost as in `_STATEMENT`.
 _SPEND = sql.SQL("""
-SELECT coalesce(sum(round(cost, 12)) FILTER (WHERE cost BETWEEN 0 AND %(most_cost)s), 0)
+SELECT coalesce(sum({usd}), 0)
 FROM (SELECT {instant} AS at, {cost} AS cost FROM {table}
       WHERE {time} >= %(from)s AND {time} < %(until)s) AS raw
 WHERE at >= %(lo)s AND at < %(hi)s
@@ -312,6 +378,7 @@ def spend_query(log: LogTable, classification: Classification, span: TimeRange) 
     lower, upper = bounds(log, classification, span)
     statement = _SPEND.format(
         instant=instant(log, classification),
+        usd=usable(sql.Identifier("cost"), "cost"),
         cost=log.number("cost"),
         table=identifier(*log.relation.name.parts),
         time=log.column("time"),

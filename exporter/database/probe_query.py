@@ -9,16 +9,16 @@ from typing import Any
 from psycopg import sql
 
 from exporter.config import Classification
+from exporter.database import values
 from exporter.database.columns import INTEGERS
-from exporter.database.log_query import LogTable, bounds, final_and_failed, instant
+from exporter.database.log_query import LogTable, bounds, final_and_failed, instant, is_read, upper_bound
 from exporter.database.names import identifier
 from exporter.database.session import Session
-from exporter.ledger.aggregate import money_units
+from exporter.figures import SUMMED
 from exporter.ledger.model import TimeRange
 from exporter.ledger.probing import Sums
 
 _SCALE = re.compile(r"numeric\(\d+,(\d+)\)")
-_KEPT_DECIMALS = 12
 
 _MARGIN = 10800  # seconds; more than any zone ever shifts its clock at once
 
@@ -28,8 +28,7 @@ _STATEMENT = sql.SQL("""
 SELECT probed.lo, sums.*
 FROM {slices}
 CROSS JOIN LATERAL (
-  SELECT count(*), count(*) FILTER (WHERE {final}), count(*) FILTER (WHERE {failed}),
-         sum({cost}), sum({input_tokens}), sum({output_tokens}), {latency}
+  SELECT count(*), count(*) FILTER (WHERE {final}), count(*) FILTER (WHERE {failed}), {latency}, {sums}
   FROM {table}
   WHERE {time} >= probed.since AND {time} < probed.until AND {within}
 ) AS sums
@@ -58,8 +57,8 @@ def probe_query(
 ) -> tuple[sql.Composed, dict[str, Any]]:
     """The query for the sums of some spans, and its parameters.
 
-    Columns of the result: 0 the span's start, 1 rows, 2 calls, 3 failed calls, 4 cost in USD, 5 and 6 tokens, 7 latency
-    in microseconds; a sum is NULL where no row has a value.
+    Columns of the result: the span's start, rows, calls, failed calls, latency in microseconds, and the sum of each of
+    `SUMMED`; a sum is NULL where no row has a value.
     """
     zoned = not log.has_zone and classification.log_time_zone != "UTC"
     final, failed = final_and_failed(log)
@@ -73,10 +72,8 @@ def probe_query(
         time=log.column("time"),
         final=final,
         failed=failed,
-        cost=_usd(log),
-        input_tokens=_usable(log, "input_tokens"),
-        output_tokens=_usable(log, "output_tokens"),
         latency=_microseconds(log, final),
+        sums=sql.SQL(", ").join(_sum(log, classification, name) for name in SUMMED),
     )
     limits: list[tuple[datetime, datetime]] = [] if zoned else [bounds(log, classification, span) for span in spans]
     return statement, {
@@ -94,14 +91,12 @@ def read_sums(
     """What the rows of each span add up to; spans must not begin at the same moment."""
     if not spans:
         return {}
-    found = {row[0]: row[1:] for row in session.run(*probe_query(log, classification, spans))}
-    return {
-        span: Sums(
-            rows, calls, failures, money_units(Decimal(cost or 0)), int(read or 0), int(written or 0), int(latency or 0)
-        )
-        for span in spans
-        for rows, calls, failures, cost, read, written, latency in [found[span.lo]]
-    }
+    found: dict[int, Sums] = {}
+    for start, rows, calls, failures, latency, *sums in session.run(*probe_query(log, classification, spans)):
+        totals = zip(SUMMED.items(), sums, strict=True)
+        columns = {name: figure.units(Decimal(total or 0)) for (name, figure), total in totals}
+        found[start] = Sums(rows, calls, failures, int(latency or 0), columns)
+    return {span: found[span.lo] for span in spans}
 
 
 def _zone_slices(classification: Classification) -> sql.Composed:
@@ -112,17 +107,21 @@ def _is_integer(log: LogTable, measure: str) -> bool:
     return log.columns[measure].type in INTEGERS
 
 
-def _usable(log: LogTable, measure: str) -> sql.Composed:
-    """The value where it can be used, else NULL. Anything but integers is compared as NUMERIC, where NaN is highest."""
-    value: sql.Composable = log.column(measure) if _is_integer(log, measure) else log.number(measure)
-    return sql.SQL("CASE WHEN {0} BETWEEN 0 AND {1} THEN {0} END").format(value, sql.Placeholder(f"most_{measure}"))
+def _value(log: LogTable, measure: str) -> sql.Composable:
+    """Anything but integers is compared as NUMERIC, where NaN is highest."""
+    return log.column(measure) if _is_integer(log, measure) else log.number(measure)
 
 
-def _usd(log: LogTable) -> sql.Composed:
-    usable, type_ = _usable(log, "cost"), log.columns["cost"].type
-    scale = _SCALE.fullmatch(type_)
-    exact = _is_integer(log, "cost") or (scale is not None and int(scale[1]) <= _KEPT_DECIMALS)
-    return usable if exact else sql.SQL("round({}, {})").format(usable, sql.Literal(_KEPT_DECIMALS))
+def _usable(log: LogTable, measure: str, decimals: int = 0) -> sql.Composed:
+    return values.usable(_value(log, measure), upper_bound(measure), decimals)
+
+
+def _sum(log: LogTable, classification: Classification, measure: str) -> sql.Composable:
+    if not is_read(log, classification, measure):
+        return sql.SQL("NULL::numeric")
+    decimals, scale = SUMMED[measure].decimals, _SCALE.fullmatch(log.columns[measure].type)
+    is_exact = _is_integer(log, measure) or (scale is not None and int(scale[1]) <= decimals)
+    return sql.SQL("sum({})").format(_usable(log, measure, 0 if is_exact else decimals))
 
 
 def _microseconds(log: LogTable, final: sql.Composed) -> sql.Composed:

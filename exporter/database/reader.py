@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from psycopg.rows import namedtuple_row
+
 from exporter.config import Classification
 from exporter.database.log_query import LogTable, Moved, span_query, spend_query, undated_query
 from exporter.database.rows import BucketReader
@@ -47,7 +49,7 @@ def read_rows(
         limit = None if most is None else most - found.rows + 1
         by_user = stretch.hi > users_since
         query = span_query(log, classification, stretch, width, limit, by_user=by_user, moved=moved)
-        found.add(session.stream(*query), by_user=by_user)
+        found.add(session.stream(*query, namedtuple_row), by_user=by_user)
         if most is not None and found.rows > most:
             return None
     return SpanRows(found.buckets(), found.rows)

@@ -72,6 +72,11 @@ class Replication:
     complete: float | None = None
     cause: Cause = ""
 
+    @property
+    def complete_until(self) -> int | None:
+        """`complete` in whole seconds; None also where nothing is known to have been replayed."""
+        return None if self.complete is None or math.isinf(self.complete) else int(self.complete)
+
     def problem(self, most: float) -> tuple[str, str] | None:
         """What is wrong with a lag of more than `most` seconds, and what to do about it; None where it is less."""
         if self.lag is None or self.lag <= most:

@@ -1,32 +1,55 @@
-"""From the rows of the aggregate query to the minutes that the ledger takes."""
+"""Turn the rows of the aggregate query into buckets for the ledger."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from operator import attrgetter
+from typing import Protocol
 
+from exporter.catalog import ERROR_CLASSES
 from exporter.config import UPPER_BOUNDS, Classification
 from exporter.database.labels import Names, timeout_steps
-from exporter.database.log_query import BY_SERIES, BY_USER, FIRST_FAULT, INVALID_REASONS
-from exporter.ledger.aggregate import (
-    ERROR_CLASSES,
-    FAILURES,
-    LATENCY_COUNTS,
-    LATENCY_SUMS,
-    WIDTH,
-    Field,
-    money_units,
-)
+from exporter.database.log_query import BY_SERIES, BY_USER, INVALID_REASONS, Outcome, count_of_invalid
+from exporter.figures import SUMMED, Figure
+from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, WIDTH, money_units
 from exporter.ledger.model import Bucket, Series, SkippedValue, Waiting
 
-IN_PROGRESS = ("pending", "running")
-"""Statuses of rows that will have another one."""
+IN_PROGRESS = (Outcome.PENDING, Outcome.RUNNING)
+"""Outcomes of calls that will have another one."""
 
-TIMEOUT = "timeout"
-"""The class of calls that reached their timeout, however long they took."""
+UNUSABLE_OUTCOMES = (Outcome.NULL, Outcome.UNKNOWN)
+"""Outcomes of rows that do not say whether the call has ended."""
 
-UNUSABLE_STATUSES = ("null", "unknown")
-"""Classes of rows whose status says nothing."""
+_sums = attrgetter(*SUMMED)
+
+_INVALID = [
+    (SkippedValue(measure, reason), attrgetter(count_of_invalid(measure, reason)))
+    for measure in UPPER_BOUNDS
+    for reason in INVALID_REASONS
+]
+
+
+class SpanRow(Protocol):
+    """A row of `log_query.span_query`. It also has a sum of each of `SUMMED`, and the counts of invalid values.
+
+    What a row is not grouped by is None.
+    """
+
+    grouped_by: int
+    slice: int
+    operation: str | None
+    operation_type: str | None
+    model: str | None
+    username: str | None
+    ended: str
+    latency_bucket: int | None
+    timeouts_reached: int | None
+    rows: int
+    cost: Decimal | None
+    microseconds: Decimal
+    unpriced: int
+    newest: float
+    oldest: float
 
 
 @dataclass
@@ -41,13 +64,13 @@ class _Bucket:
 
     def finish(self) -> Bucket:
         return Bucket(
-            {series: tuple(cell) for series, cell in self.cells.items()},
-            self.users,
-            self.skipped,
-            self.waiting,
-            self.operations,
-            self.models,
-            self.succeeded,
+            cells={series: tuple(cell) for series, cell in self.cells.items()},
+            users=self.users,
+            skipped=self.skipped,
+            waiting=self.waiting,
+            seen_operations=self.operations,
+            seen_models=self.models,
+            succeeded_models=self.succeeded,
         )
 
 
@@ -61,7 +84,7 @@ class _Model:
 
 
 class BucketReader:
-    """Minutes in the making, out of the rows of any number of statements that were composed with `classification`.
+    """Buckets in the making, out of the rows of any number of statements that were composed with `classification`.
 
     `rows` counts those that were added. Labels that differ only in what is cleaned away, or by an alias, are one
     series.
@@ -77,29 +100,32 @@ class BucketReader:
         self._models: dict[str | None, _Model] = {}
         self.rows = 0
 
-    def add(self, rows: Iterable[tuple[Any, ...]], *, by_user: bool = True) -> None:
+    def add(self, rows: Iterable[SpanRow], *, by_user: bool = True) -> None:
         """Take the rows of a statement, those of users only if `by_user`."""
         for row in rows:
             self.rows += 1
-            found = self._buckets.setdefault(row[1], _Bucket())
-            if row[0] == BY_USER:
-                if not by_user:
-                    continue
-                user = self._user(row[5])
-                found.users[user] = found.users.get(user, 0) + _money(row[10])
-            elif row[0] == BY_SERIES:
-                _add_series(found, row, self._operation(row[2], row[3]), self._model(row[4]))
+            found = self._buckets.get(row.slice)
+            if found is None:
+                found = self._buckets[row.slice] = _Bucket()
+            if row.grouped_by == BY_USER:
+                if by_user:
+                    user = self._user(row.username)
+                    found.users[user] = found.users.get(user, 0) + (0 if row.cost is None else money_units(row.cost))
+            elif row.grouped_by == BY_SERIES:
+                _add_series(found, row, self._operation(row.operation, row.operation_type), self._model(row.model))
             else:
-                _add_faults(found, row)
+                for value, count in _INVALID:
+                    _skip(found, value, count(row))
 
     def buckets(self) -> dict[int, Bucket]:
         """What was read, by the start of each stretch."""
         return {start: found.finish() for start, found in self._buckets.items()}
 
     def _user(self, text: str | None) -> str:
-        if text not in self._users:
-            self._users[text] = self._names.user(text)
-        return self._users[text]
+        user = self._users.get(text)
+        if user is None:
+            user = self._users[text] = self._names.user(text)
+        return user
 
     def _operation(self, operation_id: str | None, operation_type: str | None) -> str:
         names = operation_id, operation_type
@@ -114,46 +140,36 @@ class BucketReader:
         return self._models[text]
 
 
-def _add_series(found: _Bucket, row: tuple[Any, ...], operation: str, called: _Model) -> None:
-    model = called.label
-    kind, latency_bucket, reached, rows, newest = row[6], row[7], row[8], row[9], row[15]
+def _add_series(found: _Bucket, row: SpanRow, operation: str, called: _Model) -> None:
+    model, rows, kind = called.label, row.rows, row.ended
     cell = found.cells.setdefault(Series(operation, model), [0] * WIDTH)
-    cell[Field.ROWS] += rows
-    cell[Field.COST] += _money(row[10])
-    cell[Field.INPUT_TOKENS] += int(row[11] or 0)
-    cell[Field.OUTPUT_TOKENS] += int(row[12] or 0)
-    found.operations[operation] = max(newest, found.operations.get(operation, newest))
-    found.models[model] = max(newest, found.models.get(model, newest))
+    cell[Figure.ROWS] += rows
+    for figure, value in zip(SUMMED.values(), _sums(row), strict=True):
+        if value is not None:
+            cell[figure] += figure.units(value)
+    found.operations[operation] = max(row.newest, found.operations.get(operation, row.newest))
+    found.models[model] = max(row.newest, found.models.get(model, row.newest))
     if kind in IN_PROGRESS:
-        known = found.waiting.get(kind, Waiting(0, row[16]))
-        found.waiting[kind] = Waiting(known.rows + rows, min(known.oldest, row[16]))
+        known = found.waiting.get(kind, Waiting(0, row.oldest))
+        found.waiting[kind] = Waiting(known.rows + rows, min(known.oldest, row.oldest))
         return
-    if kind in UNUSABLE_STATUSES:
-        skip = SkippedValue("status", kind)
-        found.skipped[skip] = found.skipped.get(skip, 0) + rows
+    if kind in UNUSABLE_OUTCOMES:
+        _skip(found, SkippedValue("status", kind), rows)
         return
-    cell[Field.CALLS] += rows
-    if kind == TIMEOUT or (reached is not None and reached >= called.timeout):
-        cell[Field.OVER_TIMEOUT] += rows
+    cell[Figure.CALLS] += rows
+    if kind == Outcome.TIMEOUT or (row.timeouts_reached is not None and row.timeouts_reached >= called.timeout):
+        cell[Figure.OVER_TIMEOUT] += rows
     if not called.is_free:
-        cell[Field.UNPRICED] += row[14]
-    if latency_bucket is not None:
-        cell[LATENCY_COUNTS.start + latency_bucket] += rows
-        cell[LATENCY_SUMS.start + latency_bucket] += int(row[13])
-    if kind == "ok":
-        found.succeeded[model] = max(newest, found.succeeded.get(model, newest))
+        cell[Figure.UNPRICED] += row.unpriced
+    if row.latency_bucket is not None:
+        cell[LATENCY_COUNTS.start + row.latency_bucket] += rows
+        cell[LATENCY_SUMS.start + row.latency_bucket] += int(row.microseconds)
+    if kind == Outcome.OK:
+        found.succeeded[model] = max(row.newest, found.succeeded.get(model, row.newest))
     else:
         cell[FAILURES.start + ERROR_CLASSES.index(kind)] += rows
 
 
-def _add_faults(found: _Bucket, row: tuple[Any, ...]) -> None:
-    counts = iter(row[FIRST_FAULT:])
-    for measure in UPPER_BOUNDS:
-        for fault in INVALID_REASONS:
-            if count := next(counts):
-                skip = SkippedValue(measure, fault)
-                found.skipped[skip] = found.skipped.get(skip, 0) + count
-
-
-def _money(usd: Decimal | None) -> int:
-    return 0 if usd is None else money_units(usd)
+def _skip(found: _Bucket, value: SkippedValue, count: int) -> None:
+    if count:
+        found.skipped[value] = found.skipped.get(value, 0) + count

@@ -9,15 +9,17 @@ import itertools
 import socket
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import RowFactory, tuple_row
 
 from exporter.config import Classification, QualifiedName
 from exporter.database.catalog import find_relation
+from exporter.database.columns import Column
 from exporter.database.connection import Connection, ConnInfo, Rows, start_connecting
 from exporter.database.encoding import Charset, charset_of, encode_statement
 from exporter.database.errors import (
@@ -30,7 +32,7 @@ from exporter.database.errors import (
     translate,
 )
 from exporter.database.foresight import Answer, CatalogReader, Question
-from exporter.database.layout import Relation, find_log_columns
+from exporter.database.layout import KNOWN_COLUMNS, Relation, find_log_columns
 from exporter.database.log_query import LogTable
 from exporter.database.login import Login
 from exporter.database.opening import BEGIN, Begun, Opening, Timing, is_lost, limits
@@ -140,14 +142,18 @@ class Session:
         return translate(error, self._info, self._table)
 
     def stream(
-        self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None
-    ) -> Iterator[tuple[Any, ...]]:
+        self,
+        statement: str | sql.Composed,
+        parameters: Mapping[str, Any] | None = None,
+        row_factory: RowFactory[Any] = tuple_row,
+    ) -> Iterator[Any]:
         """The rows of a statement as they arrive, so that few of them are in memory at once.
 
         Take all of them before the next statement. Otherwise it is like `run`.
         """
         self.limit()
-        yield from self._cursor.stream(self._encoded(statement), parameters or {}, size=_AT_ONCE)
+        with self._cursor.connection.cursor(row_factory=row_factory) as cursor:
+            yield from cursor.stream(self._encoded(statement), parameters or {}, size=_AT_ONCE)
 
     def _encoded(self, statement: str | sql.Composed) -> bytes:
         return encode_statement(statement, self._cursor.connection)
@@ -207,16 +213,20 @@ class Session:
                 "name it in the configuration: tables.log, as schema.name where it is in no schema of the search path",
             )
         log = LogTable(relation, find_log_columns(relation, classification.log_columns.model_dump()))
-        self.prove_visible(relation)
+        self.prove_visible(relation, columns=log.columns.values())
         return log
 
-    def prove_visible(self, relation: Relation, table: str = "log") -> Visibility:
-        """Read the relation from here on only if all its rows can be seen.
+    def prove_visible(
+        self, relation: Relation, table: str = "log", columns: Iterable[Column] | None = None
+    ) -> Visibility:
+        """Read the relation from here on only if all its rows can be seen, and what they say depends on nobody.
 
-        `table` is its place in the configuration. Raises `NotVisible` where rows are hidden, and where that cannot be
-        told unless it is accepted for the table: then the doubts are returned.
+        `table` is its place in the configuration. `columns` are those that are read, by default all that have a name
+        which is known. Raises `NotVisible` where rows are hidden, and where that cannot be told unless it is accepted
+        for the table: then the doubts are returned.
         """
-        visibility = look_for_hidden_rows(self._catalog, relation)
+        read = KNOWN_COLUMNS if columns is None else {column.name for column in columns}
+        visibility = look_for_hidden_rows(self._catalog, relation, read)
         refuse_doubts(visibility, relation, table, self._accepted)
         self.row_security = "on" if visibility.by_policy else "off"
         return visibility

@@ -13,7 +13,7 @@ from exporter.config import LARGEST_AMOUNT, Config, QualifiedName, clean_label
 from exporter.database import values
 from exporter.database.columns import Column
 from exporter.database.errors import TooManyRows
-from exporter.database.labels import model_name, user_name
+from exporter.database.labels import READ_LENGTH, model_name, user_name
 from exporter.database.layout import ROLES, Relation, find_columns
 from exporter.database.log_query import INVALID_REASONS
 from exporter.database.names import identifier
@@ -105,13 +105,12 @@ _AMOUNTS = ("daily_limit", "warning_threshold", "spent_today")
 
 # Numbers are compared as NUMERIC, where NaN is above everything and only Infinity above every number.
 _BUDGETS = sql.SQL("""
-SELECT left({user}, 1024), CASE WHEN {limit} BETWEEN 0 AND {most} THEN round({limit}, 12)::text END,
-       CASE WHEN {threshold} BETWEEN 0 AND {most} THEN round({threshold}, 12)::text END
+SELECT left({user}, {length}), {usable_limit}::text, {usable_threshold}::text
 FROM {table} LIMIT {rows}
 """)
 # An infinite limit or threshold is one way to say that there is none.
 _BUDGET_SUMS = sql.SQL("""
-SELECT coalesce(sum(round(spent, 12)) FILTER (WHERE spent BETWEEN 0 AND {most}), 0),
+SELECT coalesce(sum({usable_spent}), 0),
        count(*) FILTER (WHERE lim = 'NaN'), count(*) FILTER (WHERE lim < 0),
        count(*) FILTER (WHERE CASE WHEN lim > {most} THEN lim::text NOT IN ('NaN', 'Infinity') END
                            OR CASE WHEN threshold > {most} THEN threshold::text NOT IN ('NaN', 'Infinity') END),
@@ -122,7 +121,7 @@ FROM (SELECT {limit} AS lim, {threshold} AS threshold, {spent} AS spent FROM {ta
 _ROUTES = sql.SQL("SELECT {operation}, {primary}, {fallback}, {enabled} FROM {table} LIMIT {rows}")
 _RECOMMENDATIONS = sql.SQL("""
 SELECT kind, status, rows, sum(rows) OVER ()
-FROM (SELECT left({type}, 1024) AS kind, left({status}, 1024) AS status, count(*) AS rows
+FROM (SELECT left({type}, {length}) AS kind, left({status}, {length}) AS status, count(*) AS rows
       FROM {table} GROUP BY {type_group}, {status_group}) AS groups
 ORDER BY 3 DESC, 1, 2 LIMIT {groups}
 """)
@@ -172,13 +171,18 @@ def budget_queries(table: Table) -> tuple[sql.Composed, sql.Composed]:
 
     The latter: the recorded spend, then for each of `BUDGET_FIELDS` the counts of `log_query.INVALID_REASONS`.
     """
+    most = sql.Literal(LARGEST_AMOUNT)
     parts: dict[str, sql.Composable] = {
         "user": table.value("user"),
         "limit": table.value("daily_limit"),
         "threshold": table.value("warning_threshold"),
         "spent": table.value("spent_today"),
         "table": table.name,
-        "most": sql.Literal(LARGEST_AMOUNT),
+        "most": most,
+        "usable_limit": values.usd(table.value("daily_limit"), most),
+        "usable_threshold": values.usd(table.value("warning_threshold"), most),
+        "usable_spent": values.usd(sql.Identifier("spent"), most),
+        "length": sql.Literal(READ_LENGTH),
         "rows": sql.Literal(MOST_BUDGETS + 1),
     }
     return _BUDGETS.format(**parts), _BUDGET_SUMS.format(**parts)
@@ -237,6 +241,7 @@ def recommendations_query(table: Table) -> sql.Composed:
         status=table.value("status"),
         type_group=table.group("type"),
         status_group=table.group("status"),
+        length=sql.Literal(READ_LENGTH),
         table=table.name,
         groups=sql.Literal(MOST_SPELLINGS),
     )
@@ -280,7 +285,7 @@ def find_table(session: Session, config: Config, section: str) -> Table | None:
     if relation is None:
         return None
     columns = find_columns(relation, section, ROLES[section], getattr(config.columns, section).model_dump())
-    session.prove_visible(relation, section)
+    session.prove_visible(relation, section, columns.values())
     return Table(relation, columns)
 
 

@@ -1,12 +1,31 @@
 """A column's value in SQL, in one form for each kind of value, whatever its type and collation."""
 
+from collections.abc import Mapping
+from typing import LiteralString
+
 from psycopg import sql
 
 from exporter.database.columns import Column
 from exporter.database.names import identifier
+from exporter.figures import Figure
 
 MESSAGE_LENGTH = 4000
 """Characters (of bytea: bytes) of an error message that are looked at."""
+
+TEXT_FORMS: Mapping[str, LiteralString] = {
+    "": "%I::pg_catalog.text",
+    "jsonb": "(%I OPERATOR(pg_catalog.#>>) ARRAY[]::pg_catalog.text[])",  # of a string what is in its quotes
+}
+"""A column as text, by its type, as PostgreSQL's `format` has it; the empty type stands for all others."""
+
+NUMBER_FORMS: Mapping[str, LiteralString] = {
+    "": "%I::numeric",
+    "real": "%I::pg_catalog.text::numeric",  # all digits that distinguish it; a plain cast would cut them to six
+}
+"""A column as NUMERIC, likewise."""
+
+KEPT_DECIMALS = Figure.COST.decimals
+"""Decimal places that an amount in USD is rounded to."""
 
 _TEXT = sql.SQL('({} COLLATE pg_catalog."C")')
 _MESSAGE = sql.SQL('(pg_catalog.left({}, {}) COLLATE pg_catalog."default")')
@@ -31,12 +50,28 @@ def message(column: Column) -> sql.Composed:
 
 
 def number(column: Column) -> sql.Composed:
-    """The value as NUMERIC. A REAL keeps all digits that distinguish it, which a plain cast would cut to six."""
-    via = "{}::pg_catalog.text::numeric" if column.type == "real" else "{}::numeric"
-    return sql.SQL(via).format(identifier(column.name))
+    """The value as NUMERIC."""
+    return _formed(NUMBER_FORMS, column)
+
+
+def usable(number: sql.Composable, most: sql.Composable, decimals: int = 0) -> sql.Composed:
+    """The number where it is none that cannot be: NaN, negative, or more than `most`; else NULL. Rounded to `decimals`.
+
+    NUMERIC has NaN above everything. Without `decimals` it is as it is.
+    """
+    found = sql.SQL("CASE WHEN {0} BETWEEN 0 AND {1} THEN {0} END").format(number, most)
+    return sql.SQL("round({}, {})").format(found, sql.Literal(decimals)) if decimals else found
+
+
+def usd(number: sql.Composable, most: sql.Composable) -> sql.Composed:
+    """The usable number as an amount in USD."""
+    return usable(number, most, KEPT_DECIMALS)
 
 
 def _as_text(column: Column) -> sql.Composed:
-    # of a JSON string this is the text without its quotes
-    form = "({} OPERATOR(pg_catalog.#>>) '{{}}')" if column.type == "jsonb" else "{}::pg_catalog.text"
-    return sql.SQL(form).format(identifier(column.name))
+    return _formed(TEXT_FORMS, column)
+
+
+def _formed(forms: Mapping[str, LiteralString], column: Column) -> sql.Composed:
+    form = forms.get(column.type, forms[""])
+    return sql.SQL(form.replace("%I", "{}", 1)).format(identifier(column.name))

@@ -7,10 +7,12 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+from exporter.catalog import USD
 from exporter.config import Config
 from exporter.demo.profiles import MODELS
 from exporter.demo.run import RunningExporter, Summary
-from exporter.ledger.aggregate import FAILURES, USD, Field
+from exporter.figures import Figure
+from exporter.ledger.aggregate import FAILURES
 from exporter.ledger.exposed import spend_month, spend_today, started_ratio
 from exporter.ledger.model import Phase
 from exporter.process.serving import serving
@@ -61,8 +63,8 @@ class _Demonstrated:
             return Summary(
                 Decimal(sum(spend_today(state, ledger.settings).values())) / USD,
                 Decimal(sum(spend_month(state, ledger.settings).values())) / USD,
-                sum(total[Field.CALLS] for total in state.totals.values()),
+                sum(total[Figure.CALLS] for total in state.totals.values()),
                 {operation: count for operation, count in failures.items() if count},
                 state.progress.phase == Phase.RUNNING,
-                started_ratio(state),
+                started_ratio(state.progress),
             )

@@ -46,6 +46,7 @@ class SeriesLimiter:
         self._taken = count_admitted(state)
         self.added: dict[Series, Admission] = {}
         self._noted: dict[Series, Candidate] = {}
+        # `ai_operation_last_seen_timestamp_seconds` must not have more names than there are series
         self._operations = {series.operation for series in state.admitted}
         self._models = {series.model for series in state.admitted}
 
@@ -88,6 +89,7 @@ class SeriesLimiter:
         waiting = {**self._candidates, **self._noted}
         for series in self.added:
             waiting.pop(series, None)
+        # a flood of names must not fill memory or the state either
         if len(waiting) > self._limit:
             steadiest = heapq.nsmallest(self._limit, waiting.items(), key=_steadiest_first)
             waiting = dict(steadiest)
@@ -98,6 +100,7 @@ class SeriesLimiter:
 
     def _note(self, series: Series, quarter: int, rows: int) -> Candidate:
         known = self._noted.get(series) or self._candidates.get(series) or Candidate(0, -1, 0)
+        # once a quarter-hour: a burst within one of them does not make a name steady
         if quarter > known.last:
             known = Candidate(known.quarters + 1, quarter, known.rows)
         self._noted[series] = Candidate(known.quarters, known.last, max(known.rows, rows))

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from exporter.figures import Figure
 from exporter.ledger.admission import SeriesLimiter
-from exporter.ledger.aggregate import ZERO, Aggregate, Field, with_figure
+from exporter.ledger.aggregate import ZERO, Aggregate, with_figure
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR, day_of, day_start, floor_to, month_start_day
 from exporter.ledger.model import (
     EXPOSED,
@@ -46,14 +47,40 @@ def begin(
     `backfill_since` everything from that quarter-hour on is counted. Where `safe_now` lies behind the clock, the
     horizon is that of `safe_now`, so that a clock which is set back to it finds its slices.
     """
+    # the month's spend is shown from the first scrape on, so its rows must be known
     month = day_start(month_start_day(day_of(clock, settings.zone)), settings.zone)
     safe = clock if safe_now is None else max(min(safe_now, clock), clock - LONGEST_DOUBT)
+    # whole quarters, so that everything before the present can be merged as it is read
     start = floor_to(min(month, safe - settings.horizon), QUARTER_HOUR)
     count_from = NEVER
     if backfill_since is not None:
         count_from = floor_to(backfill_since, QUARTER_HOUR)
         start = min(start, count_from)
-    return Progress(Phase.STARTING, clock, start, start, start, start, count_from, start)
+    return Progress(
+        phase=Phase.STARTING,
+        now=clock,
+        compacted=start,
+        merged=start,
+        closed=start,
+        position=start,
+        count_from=count_from,
+        began=start,
+    )
+
+
+def restart(state: State, clock: int, settings: LedgerSettings, safe_now: int | None = None) -> Changes:
+    """Begin the first reading again: what was read of the log is dropped, counters keep what they have."""
+    before = state.progress
+    progress = begin(clock, settings, None if before.count_from == NEVER else before.count_from, safe_now)
+    return Changes(
+        progress=replace(
+            progress, late_rows=before.late_rows, rows_read=before.rows_read, rows_overflowed=before.rows_overflowed
+        ),
+        slices=dict.fromkeys(state.slices),
+        slice_users=dict.fromkeys(state.slices),
+        days=dict.fromkeys(state.days),
+        user_days=dict.fromkeys(state.user_days),
+    )
 
 
 def set_back(state: State, clock: int) -> Changes:
@@ -82,63 +109,40 @@ def advance(state: State, read: SpanRead, settings: LedgerSettings, quarter_user
     cover whole, or which a later read has covered already, stay as they are.
     """
     before = state.progress
-    running = before.phase == Phase.RUNNING
-    layout = _layout(state, before, read, settings)
-    if read.width == QUARTER_HOUR and layout.merged < read.span.hi:
+    frontier = _frontier(state, before, read, settings)
+    if read.width == QUARTER_HOUR and frontier.merged < read.span.hi:
         # what cannot be merged is kept by the minute, which this read does not tell: it is left to another one
-        read = _shortened(read, layout.merged)
-        layout = _layout(state, before, read, settings)
+        read = _shortened(read, frontier.merged)
+        frontier = _frontier(state, before, read, settings)
     # a history that is counted appears with its total; all other series show their zero first
-    whole = not running and before.count_from != NEVER
-    limiter = SeriesLimiter(state, settings, EXPOSED if whole else None)
-    plan = Plan(state, settings, limiter, read.now, read.irrevocable, known_models(state, read))
+    counts_history = before.phase != Phase.RUNNING and before.count_from != NEVER
+    limiter = SeriesLimiter(state, settings, EXPOSED if counts_history else None)
+    plan = Plan(
+        state=state,
+        settings=settings,
+        limiter=limiter,
+        now=read.now,
+        irrevocable=read.irrevocable,
+        known_models=known_models(state, read),
+    )
     admit(limiter, read)
-    # what a clock that was set back dates into slices which are closed is on time all the same
-    late_before = min(before.closed, floor_to(read.now - settings.window, MINUTE))
-
-    refreshed: set[int] = set()
-    late_rows = 0
-    for start, width in layout.slots(state, read.span):
-        parts = [state.slices[m] for m in range(start, start + width, MINUTE) if m in state.slices]
-        old = join_slices(start, width, parts)
-        if old.sequence > read.sequence:
-            continue
-        refreshed.add(start)
-        if start < before.merged:
-            old = replace(old, users=quarter_users.get(start, {}))
-        counted = running or start >= before.count_from
-        new, rows = _read_slice(plan, old, read, layout, counted=counted)
-        if counted and start + width <= late_before and not any(part.held for part in parts):
-            late_rows += rows
-        if len(parts) == 1 and parts[0].width == width and old == new:
-            plan.changes.sequences[start] = read.sequence
-        else:
-            plan.replace_slice(parts, new)
-
-    compacted = before.compacted
-    while (
-        compacted < layout.merged
-        and compacted in refreshed
-        and read.irrevocable - compacted - QUARTER_HOUR >= settings.horizon
-    ):
-        plan.compact(compacted)
-        compacted += QUARTER_HOUR
-
+    refreshed, late_rows = _replace_slices(plan, read, frontier, quarter_users)
+    compacted = _compact(plan, frontier, refreshed)
     newest = plan.see(read)
     plan.forget_days()
     plan.changes.admitted.update(limiter.added)
     plan.changes.candidates.update(limiter.candidates())
-    if running and layout.at_front:
+    if before.phase == Phase.RUNNING and frontier.at_front:
         _show_series(plan)
-    rows_read = sum(a[Field.ROWS] for m in read.buckets.values() for a in m.cells.values())
+    rows_read = sum(cell[Figure.ROWS] for bucket in read.buckets.values() for cell in bucket.cells.values())
     plan.changes.progress = replace(
         before,
-        phase=Phase.RUNNING if layout.at_front else before.phase,
+        phase=Phase.RUNNING if frontier.at_front else before.phase,
         now=max(before.now, read.now),
         compacted=compacted,
-        merged=layout.merged,
-        closed=layout.closed,
-        position=layout.position,
+        merged=frontier.merged,
+        closed=frontier.closed,
+        position=frontier.position,
         late_rows=before.late_rows + late_rows,
         rows_overflowed=before.rows_overflowed + plan.rows_overflowed,
         rows_read=before.rows_read + rows_read,
@@ -146,6 +150,45 @@ def advance(state: State, read: SpanRead, settings: LedgerSettings, quarter_user
         skew=before.skew if read.skew is None else read.skew,
     )
     return plan.changes
+
+
+def _replace_slices(
+    plan: Plan, read: SpanRead, frontier: "_Frontier", quarter_users: QuarterUsers
+) -> tuple[set[int], int]:
+    """Put what was read in the place of the slices; returns their starts, and how many rows were late."""
+    slices, before = plan.state.slices, plan.state.progress
+    # what a clock that was set back dates into slices which are closed is on time all the same
+    late_before = min(before.closed, floor_to(read.now - plan.settings.window, MINUTE))
+    refreshed: set[int] = set()
+    late_rows = 0
+    for start, width in frontier.slots(plan.state, read.span):
+        parts = [slices[minute] for minute in range(start, start + width, MINUTE) if minute in slices]
+        old = join_slices(start, width, parts)
+        if old.sequence > read.sequence:
+            continue
+        refreshed.add(start)
+        if start < before.merged:
+            old = replace(old, users=quarter_users.get(start, {}))
+        counted = before.phase == Phase.RUNNING or start >= before.count_from
+        new, rows = _read_slice(plan, old, read, frontier, counted=counted)
+        if counted and start + width <= late_before and not any(part.held for part in parts):
+            late_rows += rows
+        if len(parts) == 1 and parts[0].width == width and old == new:
+            plan.changes.sequences[start] = read.sequence
+        else:
+            plan.replace_slice(parts, new)
+    return refreshed, late_rows
+
+
+def _compact(plan: Plan, frontier: "_Frontier", refreshed: set[int]) -> int:
+    """Compact the oldest slices past the horizon, which were read again just now; returns where they end."""
+    start = plan.state.progress.compacted
+    until = min(frontier.merged, plan.irrevocable - plan.settings.horizon - QUARTER_HOUR + 1)
+    # a slice leaves with what was read in this commit: a late row must not slip in between
+    while start < until and start in refreshed:
+        plan.compact(start)
+        start += QUARTER_HOUR
+    return start
 
 
 def _shortened(read: SpanRead, hi: int) -> SpanRead:
@@ -156,7 +199,7 @@ def _shortened(read: SpanRead, hi: int) -> SpanRead:
 
 
 @dataclass(frozen=True)
-class _Layout:
+class _Frontier:
     """How far slices are closed and merged after a read, and which minutes stay open for rows in progress."""
 
     closed: int
@@ -175,20 +218,23 @@ class _Layout:
             yield minute, MINUTE
 
 
-def _layout(state: State, before: Progress, read: SpanRead, settings: LedgerSettings) -> _Layout:
+def _frontier(state: State, before: Progress, read: SpanRead, settings: LedgerSettings) -> _Frontier:
     span, now = read.span, read.now
+    # after a gap nothing closes: what lies between has not been read past its age
     contiguous = span.lo <= before.closed
     closed = before.closed
     if contiguous:
         closed = max(closed, min(floor_to(span.hi, MINUTE), floor_to(read.whole_until - settings.window, MINUTE)))
     covered = range(span.lo, span.hi, MINUTE)
     held = {s.start for s in state.slices.values() if s.held and s.start not in covered}
+    # a call keeps its minute open for an hour: its cost and outcome come when it ends
     held.update(
         start
         for start, minute in read.buckets.items()
         if minute.waiting and before.merged <= start < closed and now < start + MINUTE + HOUR
     )
     merged = before.merged
+    # a scrape may have read newer rows of a minute than a slow background read has seen
     overtaken = {s.start for s in state.slices.values() if s.sequence > read.sequence}
     while (
         span.lo <= merged
@@ -196,40 +242,43 @@ def _layout(state: State, before: Progress, read: SpanRead, settings: LedgerSett
         and not any(merged <= start < merged + QUARTER_HOUR for start in held | overtaken)
     ):
         merged += QUARTER_HOUR
-    return _Layout(
-        closed,
-        merged,
-        max(before.position, span.hi if span.lo <= before.position else 0),
-        frozenset(held),
-        span.hi > now and span.lo <= oldest_open(state, before),
+    return _Frontier(
+        closed=closed,
+        merged=merged,
+        position=max(before.position, span.hi if span.lo <= before.position else 0),
+        held=frozenset(held),
+        # only a read up to the present, with no gap before it, makes the figures current
+        at_front=span.hi > now and span.lo <= oldest_open(state, before),
     )
 
 
-def _read_slice(plan: Plan, old: Slice, read: SpanRead, layout: _Layout, *, counted: bool) -> tuple[Slice, int]:
+def _read_slice(plan: Plan, old: Slice, read: SpanRead, frontier: _Frontier, *, counted: bool) -> tuple[Slice, int]:
     """The slice as the read has it, and the number of rows by which its high-water marks rose."""
     minute = bucket_within(read, old.start, old.width)
     current = plan.overflow_labels(old.start, with_fallbacks(minute, read.routes, plan.known_models))
     cells: dict[Series, Cell] = {}
     rows = 0
+    # a series that the read does not have has lost its rows in the log
     for series in sorted({*old.cells, *current}):
         before = old.cells.get(series, Cell())
         if counted:
             cells[series], rise = raise_cell(before, current.get(series, ZERO), old.width)
             plan.count(series, rise)
-            rows += rise[Field.ROWS]
+            rows += rise[Figure.ROWS]
         else:
             cells[series] = know_cell(before, current.get(series, ZERO))
         plan.replace_cell(old.start, series, before, cells[series])
+    # gauges by user cover yesterday and today: older users would only take up memory
     users = plan.keep_users(old.start, minute.users)
     plan.replace_users(old.start, old.users, users)
     new = Slice(
-        old.start,
-        old.width,
-        cells,
-        plan.tally(old.skipped, minute.skipped, counted=counted),
-        minute.waiting,
-        users,
-        held=old.start in layout.held,
+        start=old.start,
+        width=old.width,
+        cells=cells,
+        skipped=plan.tally(old.skipped, minute.skipped, counted=counted),
+        waiting=minute.waiting,
+        users=users,
+        held=old.start in frontier.held,
         stage=_stage(old, read, plan.settings),
         sequence=read.sequence,
     )
@@ -238,6 +287,7 @@ def _read_slice(plan: Plan, old: Slice, read: SpanRead, layout: _Layout, *, coun
 
 def _stage(old: Slice, read: SpanRead, settings: LedgerSettings) -> int:
     if old.width == QUARTER_HOUR:
+        # one read covers all ages that have passed, so that a long gap costs one re-read
         return stage_at(read.now - old.start - QUARTER_HOUR, settings)
     # the rest of the minute that the read ends in is still to come
     return PUT_OFF if old.stage == PUT_OFF and old.start + MINUTE > read.span.hi else 0
@@ -249,6 +299,7 @@ def _show_series(plan: Plan) -> None:
         if admission.first_exposed_at == EXPOSED:
             continue
         first_exposed_at = plan.now if admission.first_exposed_at is None else admission.first_exposed_at
+        # time in which no process ran shows nobody a zero, so it is added up by process
         lasted = plan.now - first_exposed_at + admission.exposed_seconds >= plan.settings.zero_hold
         if (changed := replace(admission, first_exposed_at=EXPOSED if lasted else first_exposed_at)) != admission:
             plan.changes.admitted[series] = changed
@@ -256,10 +307,11 @@ def _show_series(plan: Plan) -> None:
 
 def admit(limiter: SeriesLimiter, read: SpanRead) -> None:
     """Admit the series of a read: those of routes, then by first appearance, then by name."""
+    # series of routes come first, so that they show a zero before their first call
     limiter.admit_all(Series(*route) for route in sorted(read.routes.items()))
     for start in sorted(read.buckets):
         for series, cell in sorted(read.buckets[start].cells.items()):
-            limiter.admit(series, start, cell[Field.ROWS])
+            limiter.admit(series, start, cell[Figure.ROWS])
 
 
 def known_models(state: State, read: SpanRead) -> frozenset[str]:
@@ -273,7 +325,7 @@ def with_fallbacks(minute: Bucket, routes: Mapping[str, str], known: frozenset[s
     None is claimed where the log knows no model by the primary's name: the route may spell it otherwise.
     """
     return {
-        series: with_figure(aggregate, Field.FALLBACKS, aggregate[Field.CALLS])
+        series: with_figure(aggregate, Figure.FALLBACKS, aggregate[Figure.CALLS])
         if series.model != UNKNOWN
         and routes.get(series.operation, series.model) != series.model
         and routes[series.operation] in known

@@ -5,46 +5,15 @@ Money is held in units of 1e-12 USD and latency in microseconds, so that sums ar
 
 from collections.abc import Iterable
 from decimal import Decimal
-from enum import IntEnum
 
-USD = 10**12
-"""Money units in one dollar."""
-
-SECOND = 10**6
-"""Latency units in one second."""
-
-ERROR_CLASSES = (
-    "timeout",
-    "rate_limit",
-    "auth",
-    "context_length",
-    "content_filter",
-    "provider",
-    "network",
-    "other",
-)
-
-LATENCY_EDGES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
-"""Upper edges of the latency buckets in seconds; a last bucket without an edge follows."""
+from exporter.catalog import ERROR_CLASSES, LATENCY_EDGES, USD
+from exporter.figures import Figure
 
 Aggregate = tuple[int, ...]
-"""`WIDTH` integers, addressed by `Field` and the slices below."""
+"""`WIDTH` integers, addressed by `Figure` and the slices below."""
 
 
-class Field(IntEnum):
-    """Positions of the single figures in an aggregate."""
-
-    ROWS = 0
-    CALLS = 1
-    COST = 2
-    INPUT_TOKENS = 3
-    OUTPUT_TOKENS = 4
-    OVER_TIMEOUT = 5
-    FALLBACKS = 6
-    UNPRICED = 7
-
-
-FAILURES = slice(len(Field), len(Field) + len(ERROR_CLASSES))
+FAILURES = slice(len(Figure), len(Figure) + len(ERROR_CLASSES))
 LATENCY_COUNTS = slice(FAILURES.stop, FAILURES.stop + len(LATENCY_EDGES) + 1)
 LATENCY_SUMS = slice(LATENCY_COUNTS.stop, LATENCY_COUNTS.stop + len(LATENCY_EDGES) + 1)
 WIDTH = LATENCY_SUMS.stop
@@ -75,7 +44,8 @@ def total(aggregates: Iterable[Aggregate]) -> Aggregate:
     return result
 
 
-def with_figure(aggregate: Aggregate, field: Field, value: int) -> Aggregate:
+# a flat tuple, and not a dictionary: there is one for each series in each minute, and it is added up most of all
+def with_figure(aggregate: Aggregate, field: Figure, value: int) -> Aggregate:
     """The aggregate with one figure replaced."""
     return (*aggregate[:field], value, *aggregate[field + 1 :])
 

@@ -16,6 +16,7 @@ def floor_to(instant: int, width: int) -> int:
     return instant - instant % width
 
 
+# asked for each slice and series of each read; a day never begins within a quarter-hour
 @lru_cache(maxsize=4096)
 def _day_of_quarter(quarter: int, zone: ZoneInfo) -> int:
     return datetime.fromtimestamp(quarter, zone).toordinal()

@@ -1,12 +1,96 @@
-"""What a state shows: the counters as they may be exposed, and the gauges that follow from the slices."""
+"""What a state exposes: counters as they may be shown, and the gauges that follow from the slices."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from exporter.ledger.aggregate import ZERO, Aggregate
-from exporter.ledger.calendar import day_of, month_days
-from exporter.ledger.model import EXPOSED, Admission, LedgerSettings, Phase, Series, State, Waiting
+from exporter.ledger.calendar import Window, day_of, day_window, month_days, month_window
+from exporter.ledger.model import (
+    EXPOSED,
+    Admission,
+    LedgerSettings,
+    Phase,
+    Progress,
+    Series,
+    SkippedValue,
+    State,
+    Waiting,
+)
 from exporter.ledger.slices import join_waiting
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Counters as committed; money in ledger units."""
+
+    series: Mapping[Series, Aggregate]
+    corrections: Mapping[Series, int]
+    skipped: Mapping[SkippedValue, int]
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Gauges:
+    """Gauges as last read; money in ledger units, times in seconds since the epoch.
+
+    `windows` are the calendar day and month that the spend is of.
+    """
+
+    now: int
+    newest: float
+    windows: Mapping[str, Window]
+    spend_today: Mapping[Series, int]
+    spend_month: Mapping[Series, int]
+    user_spend: Mapping[str, int]
+    shown_users: frozenset[str]
+    in_progress: Mapping[str, Waiting]
+    seen_operations: Mapping[str, float]
+    succeeded_models: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What is exposed at one moment: no read or commit that comes later changes it.
+
+    `counters` is None until the ledger has caught up for the first time, `gauges` until the log has been read at all.
+    `models` are those of the admitted series.
+    """
+
+    counters: Counters | None = None
+    gauges: Gauges | None = None
+    models: frozenset[str] = frozenset()
+
+
+def take_snapshot(durable: State | None, present: State | None, settings: LedgerSettings) -> Snapshot:
+    """What to expose of the state as committed (`durable`), and of the newest one (`present`)."""
+    return Snapshot(
+        None if durable is None or durable.progress.phase != Phase.RUNNING else _counters(durable),
+        None if present is None else _gauges(present, settings),
+        frozenset() if durable is None else frozenset(series.model for series in durable.admitted),
+    )
+
+
+def _counters(state: State) -> Counters:
+    # copies, since the state itself goes on changing
+    return Counters(counters(state), dict(state.corrections), dict(state.skipped), state.progress)
+
+
+def _gauges(state: State, settings: LedgerSettings) -> Gauges:
+    return Gauges(
+        now=state.progress.now,
+        newest=state.progress.newest,
+        windows={
+            "day": day_window(state.progress.now, settings.zone),
+            "month": month_window(state.progress.now, settings.zone),
+        },
+        spend_today=spend_today(state, settings),
+        spend_month=spend_month(state, settings),
+        user_spend=user_spend_today(state, settings),
+        shown_users=frozenset(state.shown_users),
+        in_progress=in_progress(state),
+        seen_operations=dict(state.seen_operations),
+        succeeded_models=dict(state.succeeded_models),
+    )
 
 
 def restart_zero_hold(state: State, settings: LedgerSettings) -> dict[Series, Admission]:
@@ -19,6 +103,7 @@ def restart_zero_hold(state: State, settings: LedgerSettings) -> dict[Series, Ad
     return {
         series: replace(
             admission,
+            # the next process begins its own turn
             first_exposed_at=None,
             exposed_seconds=admission.exposed_seconds
             + max(state.progress.now - admission.first_exposed_at, settings.zero_hold // 4),
@@ -70,11 +155,11 @@ def in_progress(state: State) -> Mapping[str, Waiting]:
     return join_waiting(s.waiting for s in state.slices.values())
 
 
-def started_ratio(state: State) -> float:
+def started_ratio(progress: Progress) -> float:
     """How much of the first reading is done, 0 to 1."""
-    progress = state.progress
     if progress.phase == Phase.RUNNING:
         return 1.0
+    # a first reading that begins at the present has nothing to read
     whole = max(1, progress.now - progress.began)
     return min(1.0, (progress.position - progress.began) / whole)
 

@@ -16,6 +16,7 @@ def forget(state: State, series: Collection[Series]) -> Changes:
     count as known under `OTHER` from then on: neither `OTHER` nor a new series of the same name counts them again.
     That holds for rows that are counted and not due yet, too: until they are due, the corrections of `OTHER` show them.
     """
+    # `other` holds rows of every pair that was never admitted
     gone = {s for s in series if s in state.admitted} - {OTHER}
     labels = _unused_labels(state, gone)
     changes = Changes(ended={**dict.fromkeys(("admitted", "totals", "corrections"), frozenset(gone)), **labels})
@@ -23,6 +24,7 @@ def forget(state: State, series: Collection[Series]) -> Changes:
     for start, item in state.slices.items():
         if not gone.isdisjoint(item.cells):
             changes.slices[start] = _without(item, gone)
+            # their rows are counted and not there yet, which corrections say until they are due
             if item.stage == PUT_OFF:
                 waiting += sum(taken_back(cell) for name, cell in item.cells.items() if name in gone)
     if waiting:
@@ -43,6 +45,7 @@ def _without(item: Slice, gone: Set[Series]) -> Slice:
     other = item.cells.get(OTHER, Cell())
     for name in gone & item.cells.keys():
         rows = item.cells[name].current
+        # no more than the rows: what they have taken back ends with the series
         counted = item.cells[name].high_water if item.stage == PUT_OFF else rows
         other = Cell(add(other.current, rows), add(other.high_water, counted))
     cells[OTHER] = other

@@ -248,6 +248,7 @@ class State:
         """Take over what a plan has found, once it is durable."""
         if changes.progress is not None:
             self.progress = changes.progress
+        # first, so that a series which ends and begins again in one commit begins at zero
         for name, keys in changes.ended.items():
             for key in keys:
                 getattr(self, name).pop(key, None)
@@ -258,6 +259,7 @@ class State:
                     ours.pop(key, None)
                 else:
                     ours[key] = value
+        # a slice that was found as it was is not written to the disk: only memory learns that it is newer
         for start, sequence in changes.sequences.items():
             self.slices[start] = replace(self.slices[start], sequence=sequence)
 

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from exporter.figures import Figure
 from exporter.ledger.admission import SeriesLimiter
-from exporter.ledger.aggregate import ZERO, Aggregate, Field, add
+from exporter.ledger.aggregate import ZERO, Aggregate, add
 from exporter.ledger.calendar import QUARTER_HOUR, day_of, first_user_day, month_start_day
 from exporter.ledger.model import (
     OTHER,
@@ -62,10 +63,12 @@ class Plan:
     def count(self, series: Series, rise: Aggregate) -> None:
         """Let a series' counters rise."""
         if any(rise):
+            # several slices of one read may raise the same counter
             before = self.changes.totals.get(series) or self.state.totals.get(series, ZERO)
             self.changes.totals[series] = add(before, rise)
+            # nothing else tells how much has overflowed
             if series == OTHER:
-                self.rows_overflowed += rise[Field.ROWS]
+                self.rows_overflowed += rise[Figure.ROWS]
 
     def count_skips(self, skip: SkippedValue, rise: int) -> None:
         """Let the counter of unusable values rise."""
@@ -78,7 +81,7 @@ class Plan:
     def replace_cell(self, start: int, series: Series, old: Cell, new: Cell) -> None:
         """Carry the difference of two cells into the corrections and into the day's spend."""
         self.take_back(series, taken_back(new) - taken_back(old))
-        self.spend(start, series, new.current[Field.COST] - old.current[Field.COST])
+        self.spend(start, series, new.current[Figure.COST] - old.current[Figure.COST])
 
     def spend(self, start: int, series: Series, units: int) -> None:
         """Add money to the day that holds `start`."""
@@ -114,6 +117,7 @@ class Plan:
         """Drop a slice: what it held lives on in the sums."""
         self.changes.slices[start] = None
         self.changes.slice_users[start] = None
+        # a slice that is gone cannot be newer than a read
         self.changes.sequences.pop(start, None)
 
     def tally(
@@ -124,6 +128,7 @@ class Plan:
         for skip in sorted({*old, *current}):
             before, now = old.get(skip, Tally()), current.get(skip, 0)
             if counted:
+                # as with rows: a count that flickers is counted once
                 result[skip] = Tally(now, max(before.high_water, now))
                 self.count_skips(skip, result[skip].high_water - before.high_water)
             else:
@@ -151,6 +156,7 @@ class Plan:
 
     def forget_days(self) -> None:
         """Drop the sums of days that no gauge shows any more."""
+        # the safe clock decides: a clock that is ahead would drop sums that are still shown
         for day, series in self.state.days:
             if day < self.first_day:
                 self.changes.days[day, series] = None
@@ -166,10 +172,7 @@ def _bump(changed: dict[K, int] | dict[K, int | None], known: Mapping[K, int], k
 
 
 def _later(
-    changed: dict[str, float],
-    known: Mapping[str, float],
-    seen: Mapping[str, float],
-    label: Callable[[str], str],
+    changed: dict[str, float], known: Mapping[str, float], seen: Mapping[str, float], label: Callable[[str], str]
 ) -> None:
     for name, at in seen.items():
         key = label(name)

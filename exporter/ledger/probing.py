@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from exporter.ledger.aggregate import FAILURES, LATENCY_SUMS, Field
+from exporter.figures import SUMMED, Figure
+from exporter.ledger.aggregate import FAILURES, LATENCY_SUMS
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR
 from exporter.ledger.model import Phase, Slice, State, TimeRange
 from exporter.ledger.schedule import oldest_open
@@ -33,15 +34,13 @@ Slices = Mapping[int, Slice]
 
 
 class Sums(NamedTuple):
-    """What a probe sums up over the rows of one slice; money in ledger units, latency in microseconds."""
+    """What a probe sums up over the rows of one slice: latency in microseconds, `columns` (of `SUMMED`) in units."""
 
     rows: int = 0
     calls: int = 0
     failures: int = 0
-    cost: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
     latency: int = 0
+    columns: Mapping[str, int] = dict.fromkeys(SUMMED, 0)
 
 
 @dataclass(frozen=True)
@@ -88,13 +87,11 @@ def held_sums(item: Slice) -> Sums:
     """The sums that the ledger holds for a slice."""
     current = [cell.current for cell in item.cells.values()]
     return Sums(
-        sum(figures[Field.ROWS] for figures in current),
-        sum(figures[Field.CALLS] for figures in current),
-        sum(sum(figures[FAILURES]) for figures in current),
-        sum(figures[Field.COST] for figures in current),
-        sum(figures[Field.INPUT_TOKENS] for figures in current),
-        sum(figures[Field.OUTPUT_TOKENS] for figures in current),
-        sum(sum(figures[LATENCY_SUMS]) for figures in current),
+        rows=sum(figures[Figure.ROWS] for figures in current),
+        calls=sum(figures[Figure.CALLS] for figures in current),
+        failures=sum(sum(figures[FAILURES]) for figures in current),
+        latency=sum(sum(figures[LATENCY_SUMS]) for figures in current),
+        columns={name: sum(figures[figure] for figures in current) for name, figure in SUMMED.items()},
     )
 
 
@@ -108,8 +105,10 @@ def next_round(watch: Watch, state: State, now: int) -> Round:
     ]
     minutes = range(progress.merged, oldest_open(state, progress), MINUTE)
     spans = quarters + [TimeRange(start, start + MINUTE) for start in minutes]
+    # newest first: most late rows are minutes late
     recent = [span for span in reversed(spans) if span.hi > now - RECENT]
     older = [span for span in spans if span.hi <= now - RECENT]
+    # a restart of the rotation would probe the same slices for ever where time is short
     rotated = [span for span in older if span.lo >= watch.cursor] + [span for span in older if span.lo < watch.cursor]
     most = len(older) if watch.whole else -(-len(older) // ROUNDS)
     return Round(recent, rotated[:most])
@@ -121,6 +120,7 @@ def judge(watch: Watch, asked: Round, slices: Slices, found: Mapping[TimeRange, 
     `sequence` orders its snapshot among all reads.
     """
     suspects = []
+    # what was probed again is judged by the newer sums
     waiting = [suspect for suspect in watch.suspects if suspect.span not in found]
     unresolved = {span: known for span, known in watch.unresolved.items() if _slice_of(slices, span) is not None}
     for span, sums in found.items():
@@ -130,6 +130,7 @@ def judge(watch: Watch, asked: Round, slices: Slices, found: Mapping[TimeRange, 
         held = held_sums(item)
         if held == sums:
             unresolved.pop(span, None)
+        # what reading again does not settle must not be read for ever
         elif not _is_known(unresolved.get(span), sums, held):
             suspects.append(Suspect(span, sums, sequence))
     looked_at = [span for span in asked.older if span in found]
@@ -150,6 +151,7 @@ def next_span(watch: Watch, slices: Slices, length: int) -> TimeRange | None:
     spans = [s.span for s in watch.suspects if _slice_of(slices, s.span, s.sequence) is not None]
     if not spans:
         return None
+    # the newest rows matter most to alerts
     newest = spans.pop()
     width, lo = newest.hi - newest.lo, newest.lo
     while spans and spans[-1] == TimeRange(lo - width, lo) and newest.hi - lo + width <= max(length, width):
@@ -168,6 +170,7 @@ def settle(watch: Watch, slices: Slices, read: TimeRange) -> Watch:
             continue
         known, item = unresolved.pop(span, None), _slice_of(slices, span)
         if item is not None and (held := held_sums(item)) != suspect.found:
+            # a change in the ledger is progress: the count of tries begins anew
             tries = known.tries if known is not None and known.held == held else 0
             unresolved[span] = Unresolved(suspect.found, held, tries + 1)
     return replace(watch, suspects=tuple(left), unresolved=unresolved)

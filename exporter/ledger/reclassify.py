@@ -8,7 +8,7 @@ the stretch that holds it has been converted, by the new ones after the switch. 
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from exporter.ledger.advance import NEVER, QuarterUsers, advance, begin
+from exporter.ledger.advance import QuarterUsers, advance, restart
 from exporter.ledger.aggregate import ZERO
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR, day_of, day_start, floor_to
 from exporter.ledger.model import PUT_OFF, Changes, LedgerSettings, SpanRead, State, TimeRange
@@ -54,20 +54,19 @@ class Step:
 
 
 def begin_anew(state: State, clock: int, settings: LedgerSettings, safe_now: int) -> Changes:
-    """Begin the first reading again: nothing that it has read by other settings was ever shown."""
+    """Begin the first reading again, with counters at zero: nothing that it has read was ever shown."""
+    changes = restart(state, clock, settings, safe_now)
+    # zero and not absent: the series stay admitted
+    changes.totals.update(dict.fromkeys(state.totals, ZERO))
+    changes.corrections.update(dict.fromkeys(state.corrections, 0))
+    changes.skipped.update(dict.fromkeys(state.skipped, 0))
+    changes.candidates.update(dict.fromkeys(state.candidates))
+    # late rows and rows that overflowed are counted again; the clock has not changed
     before = state.progress
-    progress = begin(clock, settings, None if before.count_from == NEVER else before.count_from, safe_now)
-    return Changes(
-        progress=replace(progress, now=before.now, rows_read=before.rows_read, skew=before.skew),
-        slices=dict.fromkeys(state.slices),
-        slice_users=dict.fromkeys(state.slices),
-        totals=dict.fromkeys(state.totals, ZERO),
-        corrections=dict.fromkeys(state.corrections, 0),
-        skipped=dict.fromkeys(state.skipped, 0),
-        days=dict.fromkeys(state.days),
-        user_days=dict.fromkeys(state.user_days),
-        candidates=dict.fromkeys(state.candidates),
+    changes.progress = replace(
+        changes.progress or before, now=before.now, skew=before.skew, late_rows=0, rows_overflowed=0
     )
+    return changes
 
 
 def start_reclassification(
@@ -76,9 +75,13 @@ def start_reclassification(
     """Begin to take up changed settings; `settings` are the new ones, `safe_now` is ahead of no clock."""
     progress = state.progress
     first = first_day(day_of(min(safe_now, progress.now), settings.zone))
+    # days that are only sums by now are read anew as well, or their spend would mix two settings
     lo = min(progress.compacted, floor_to(day_start(first, settings.zone), QUARTER_HOUR))
+    # rows that get another time may lie ahead of the present by it
     end = floor_to(progress.now + AHEAD, QUARTER_HOUR) if moved else progress.compacted
-    return Reclassification(lo, progress.compacted, end, lo, progress.compacted, by_old, moved)
+    return Reclassification(
+        lo=lo, start=progress.compacted, end=end, history=lo, done=progress.compacted, by_old=by_old, moved=moved
+    )
 
 
 def next_stretch(state: State, going: Reclassification, length: int) -> Stretch | None:
@@ -102,6 +105,7 @@ def last_span(state: State, going: Reclassification, now: int) -> TimeRange:
     of the present minute, too.
     """
     position = max(now + 1, state.progress.position)
+    # they are read with the rest, or the switch would find them counted and gone
     ahead = [start + MINUTE for start, item in state.slices.items() if start >= position or item.stage == PUT_OFF]
     return TimeRange(going.done, max([position, *ahead]))
 
@@ -165,12 +169,14 @@ def conclude(
     """
     changes = _count(state, None if reads is None else reads.old, change.old, quarter_users)
     counted = state.ahead(changes)
+    # the shadow has minutes where the slices are a quarter now: the stretch is converted first
     if going.by_old and counted.progress.merged > going.done:
         return Step(changes, Shadow(), going)
     shadow = stored.load(None)
     if reads is not None:
         shadow.users.update(stored.users(slots(counted, reads.new)))
         shadow.update(take_in(counted, going, reads.new, change.new, shadow, last=True))
+    # what was just read is not on the disk yet
     fresh = dict(shadow.users)
     shadow.users.update(stored.users(start for start in needs_users(counted, shadow) if start not in fresh))
     kept = ((start, users) for start, users in stored.all_users() if start not in fresh)

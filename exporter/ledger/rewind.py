@@ -3,26 +3,10 @@
 from dataclasses import replace
 
 from exporter.ledger.admission import SeriesLimiter
-from exporter.ledger.advance import NEVER, begin
 from exporter.ledger.calendar import QUARTER_HOUR
 from exporter.ledger.model import Cell, Changes, LedgerSettings, Slice, SpanRead, State, Tally
 from exporter.ledger.plan import Plan
 from exporter.ledger.slices import bucket_within
-
-
-def begin_again(state: State, clock: int, settings: LedgerSettings) -> Changes:
-    """Begin the first reading again, which itself went by a clock that was ahead; counters keep what they have."""
-    before = state.progress
-    backfill = before.count_from if before.count_from < NEVER else None
-    progress = begin(clock, settings, backfill)
-    counts = {name: getattr(before, name) for name in ("late_rows", "rows_read", "rows_folded")}
-    return Changes(
-        progress=replace(progress, **counts),
-        slices=dict.fromkeys(state.slices),
-        slice_users=dict.fromkeys(state.slices),
-        days=dict.fromkeys(state.days),
-        user_days=dict.fromkeys(state.user_days),
-    )
 
 
 def rewind(state: State, read: SpanRead, settings: LedgerSettings) -> Changes:
@@ -32,14 +16,21 @@ def rewind(state: State, read: SpanRead, settings: LedgerSettings) -> Changes:
     wrong clock has dropped are not restored.
     """
     before = state.progress
-    plan = Plan(state, settings, SeriesLimiter(state, settings, None), before.now, before.now)
+    plan = Plan(
+        state=state,
+        settings=settings,
+        limiter=SeriesLimiter(state, settings, None),
+        now=before.now,
+        irrevocable=before.now,
+    )
+    # known and counted alike: only rows that come later make a difference
     for start in range(read.span.lo, before.compacted, QUARTER_HOUR):
         minute = bucket_within(read, start, QUARTER_HOUR)
         plan.changes.slices[start] = Slice(
-            start,
-            QUARTER_HOUR,
-            {series: Cell(known, known) for series, known in plan.overflow_labels(start, minute.cells).items()},
-            {skip: Tally(count, count) for skip, count in minute.skipped.items()},
+            start=start,
+            width=QUARTER_HOUR,
+            cells={series: Cell(known, known) for series, known in plan.overflow_labels(start, minute.cells).items()},
+            skipped={skip: Tally(count, count) for skip, count in minute.skipped.items()},
         )
         plan.changes.slice_users[start] = minute.users or None
     plan.changes.admitted.update(plan.limiter.added)

@@ -47,6 +47,7 @@ def hold_back(now: int, known: int | None, complete: int, settings: LedgerSettin
     first reading. When the replica has caught up, what was passed over is a gap like any other.
     """
     held = complete + longest_lag(settings)
+    # never back: rows that were counted would be dated into the future
     return max(min(now, held), min(now, now if known is None else known))
 
 
@@ -79,6 +80,7 @@ def front(state: State, clock: int, settings: LedgerSettings) -> TimeRange | Non
     progress = state.progress
     if not is_current(progress, clock):
         return None
+    # a clock that was set back dates new rows below what is closed
     lo = min(oldest_open(state, progress), floor_to(clock - settings.window, MINUTE))
     if lo < progress.merged:
         lo = max(floor_to(lo, QUARTER_HOUR), state.changeable)
@@ -96,6 +98,7 @@ def catch_up(state: State, clock: int, length: int) -> TimeRange | None:
         return None
     now = present(progress, clock)
     old = settled(now)
+    # whole quarters are read by one statement, and merged at once
     begun = floor_to(progress.position, QUARTER_HOUR)
     if progress.merged < old and (begun < old or progress.merged < floor_to(progress.closed, QUARTER_HOUR)):
         return TimeRange(progress.merged, min(old, max(progress.merged + length, begun + QUARTER_HOUR)))
@@ -140,11 +143,13 @@ def next_reread(
     safe = now if safe_now is None else min(safe_now, now)
 
     def due(quarter: int) -> bool:
+        # read once more before it is compacted, whatever its stage
         if safe - quarter - QUARTER_HOUR >= settings.horizon:
             return True
         return state.slices[quarter].stage < stage_at(now - quarter - QUARTER_HOUR, settings)
 
     quarters = range(state.changeable, progress.merged, QUARTER_HOUR)
+    # after a switch everything is due: the newest quarters are the ones that alerts look at
     if (span := _newest_recheck(state, quarters, length)) is not None:
         return span
     lo = next((quarter for quarter in quarters if due(quarter)), None)

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Protocol
 
+from exporter.figures import Figure
 from exporter.ledger.admission import SeriesLimiter
 from exporter.ledger.advance import admit, known_models, with_fallbacks
-from exporter.ledger.aggregate import Aggregate, Field, with_figure
+from exporter.ledger.aggregate import Aggregate, with_figure
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
 from exporter.ledger.model import (
     Admission,
@@ -112,20 +113,28 @@ def take_in(
     limiter = _limiter(state, going, known, settings)
     # the switch finds the state's own clock where no read by the old settings has moved it
     irrevocable = min(read.irrevocable, progress.now)
-    plan = Plan(replace(state, days=dict(known.days), user_days={}), settings, limiter, read.now, irrevocable)
+    plan = Plan(
+        state=replace(state, days=dict(known.days), user_days={}),
+        settings=settings,
+        limiter=limiter,
+        now=read.now,
+        irrevocable=irrevocable,
+    )
     models = known_models(state, read) | known.seen_models.keys()
     admit(limiter, read)
     changed = Shadow()
     for start, minute in sorted(read.buckets.items()):
         slot = slot_of(start, progress)
         cells = plan.overflow_labels(slot, with_fallbacks(minute, read.routes, models))
+        # before that there are no slices, only sums of days
         if slot >= going.start:
+            # a price may still come: whether a call has none is judged at the merge
             waits = last or (not going.by_old and slot >= progress.merged)
             before = changed.slices.get(slot) or known.slices.get(slot)
             changed.slices[slot] = _add(before, _slice(slot, progress, minute, cells, waits=waits))
         else:
             for series, aggregate in cells.items():
-                plan.spend(slot, series, aggregate[Field.COST])
+                plan.spend(slot, series, aggregate[Figure.COST])
         if users := plan.keep_users(slot, minute.users):
             changed.users[slot] = sum_counts([changed.users.get(slot) or known.users.get(slot, {}), users])
     changed.days = {key: units for key, units in plan.changes.days.items() if units is not None}
@@ -153,14 +162,14 @@ def later(known: Mapping[str, float], found: Mapping[str, float]) -> dict[str, f
 def _slice(slot: int, progress: Progress, minute: Bucket, cells: Mapping[Series, Aggregate], *, waits: bool) -> Slice:
     """What a read adds to one slice, all of it counted; but for unpriced calls where these wait for the merge."""
     return Slice(
-        slot,
-        width_of(slot, progress),
-        {
-            series: Cell(aggregate, with_figure(aggregate, Field.UNPRICED, 0) if waits else aggregate)
+        start=slot,
+        width=width_of(slot, progress),
+        cells={
+            series: Cell(aggregate, with_figure(aggregate, Figure.UNPRICED, 0) if waits else aggregate)
             for series, aggregate in cells.items()
         },
-        {skip: Tally(count, count) for skip, count in minute.skipped.items()},
-        minute.waiting,
+        skipped={skip: Tally(count, count) for skip, count in minute.skipped.items()},
+        waiting=minute.waiting,
     )
 
 
@@ -170,6 +179,7 @@ def _add(before: Slice | None, more: Slice) -> Slice:
 
 def _see(changed: Shadow, known: Shadow, read: SpanRead, limiter: SeriesLimiter, now: int) -> None:
     """Note when operations and models were seen last, in what is due."""
+    # what is dated ahead has not been seen yet
     due = [minute for start, minute in read.buckets.items() if start <= now]
     primaries = set(read.routes.values())
     changed.seen_operations = later(

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from exporter.ledger.aggregate import ZERO, Aggregate, Field, add, highest, subtract, with_figure
+from exporter.figures import Figure
+from exporter.ledger.aggregate import ZERO, Aggregate, add, highest, subtract, with_figure
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
 from exporter.ledger.model import Bucket, Cell, Series, SkippedValue, Slice, SpanRead, Tally, Waiting
 
@@ -81,12 +82,12 @@ def join_slices(start: int, width: int, slices: Iterable[Slice]) -> Slice:
             before = skipped.get(skip, Tally())
             skipped[skip] = Tally(before.current + tally.current, before.high_water + tally.high_water)
     return Slice(
-        start,
-        width,
-        cells,
-        skipped,
-        join_waiting(part.waiting for part in parts),
-        sum_counts(part.users for part in parts),
+        start=start,
+        width=width,
+        cells=cells,
+        skipped=skipped,
+        waiting=join_waiting(part.waiting for part in parts),
+        users=sum_counts(part.users for part in parts),
         sequence=max((part.sequence for part in parts), default=0),
     )
 
@@ -99,9 +100,9 @@ def raise_cell(old: Cell, current: Aggregate, width: int) -> tuple[Cell, Aggrega
     """
     high_water = highest(old.high_water, current)
     if width != QUARTER_HOUR:
-        high_water = with_figure(high_water, Field.UNPRICED, old.high_water[Field.UNPRICED])
+        high_water = with_figure(high_water, Figure.UNPRICED, old.high_water[Figure.UNPRICED])
     rise = subtract(high_water, old.high_water)
-    rise = with_figure(rise, Field.FALLBACKS, min(rise[Field.FALLBACKS], rise[Field.CALLS]))
+    rise = with_figure(rise, Figure.FALLBACKS, min(rise[Figure.FALLBACKS], rise[Figure.CALLS]))
     return Cell(current, high_water), rise
 
 
@@ -112,4 +113,4 @@ def know_cell(old: Cell, current: Aggregate) -> Cell:
 
 def taken_back(cell: Cell) -> int:
     """Money units by which the present aggregate lies below its high-water mark."""
-    return cell.high_water[Field.COST] - cell.current[Field.COST]
+    return cell.high_water[Figure.COST] - cell.current[Figure.COST]

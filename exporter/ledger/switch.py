@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
+from exporter.figures import Figure
 from exporter.ledger.admission import SeriesLimiter
-from exporter.ledger.aggregate import ZERO, Field, add, highest, subtract, with_figure
+from exporter.ledger.aggregate import ZERO, add, highest, subtract, with_figure
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
 from exporter.ledger.model import (
     OTHER,
@@ -41,6 +42,7 @@ def switch(
     """
     progress = state.progress
     plan = _plan(replace(state, days={}, user_days={}), settings, safe_now)
+    # sums are built anew from the shadow, day by day
     plan.changes.days.update(dict.fromkeys(state.days))
     admissions = _admissions(state, shadow, settings)
     admitted = state.admitted.keys() | admissions.keys()
@@ -51,13 +53,14 @@ def switch(
     unpriced = _KnownUnpriced(state, moved=going.moved)
     for start in sorted(state.slices.keys() | parts.keys()):
         item = join_slices(start, width_of(start, progress), parts.get(start, []))
+        # what lies before is in the sums of days alone
         if start >= progress.compacted:
             item = _with_distances(item, state.slices.get(start))
             item = replace(item, cells=unpriced.restore(item), stage=RECHECK if item.width == QUARTER_HOUR else 0)
         if _is_ahead(going, start, progress):
             item = _put_off(plan, item)
         for series, cell in item.cells.items():
-            plan.spend(start, series, cell.current[Field.COST])
+            plan.spend(start, series, cell.current[Figure.COST])
         if start >= progress.compacted:
             _put(plan, item, [part.start for part in parts.get(start, [])])
     plan.changes.admitted.update(admissions)
@@ -95,7 +98,13 @@ def sum_users(
 
 def _plan(state: State, settings: LedgerSettings, safe_now: int) -> Plan:
     now = state.progress.now
-    return Plan(state, settings, SeriesLimiter(state, settings, None), now, min(safe_now, now))
+    return Plan(
+        state=state,
+        settings=settings,
+        limiter=SeriesLimiter(state, settings, None),
+        now=now,
+        irrevocable=min(safe_now, now),
+    )
 
 
 def _admissions(state: State, shadow: Shadow, settings: LedgerSettings) -> dict[Series, Admission]:
@@ -110,6 +119,7 @@ def _admissions(state: State, shadow: Shadow, settings: LedgerSettings) -> dict[
         since = max(admission.since, unread) if kept is None else kept.since
         if since != admission.since:
             changed[series] = replace(admission, since=since)
+    # later than all others, so that a restart admits in the same order
     order = max((admission.order for admission in state.admitted.values()), default=-1) + 1
     new = [series for series in _in_order(shadow.admitted) if series not in state.admitted]
     room = settings.max_series - len(state.admitted.keys() - {OTHER})
@@ -160,7 +170,7 @@ def _with_distances(item: Slice, old: Slice | None) -> Slice:
         distance = highest(subtract(cell.high_water, cell.current), ZERO)
         if old.width == MINUTE:
             # those of a minute say how many are known, not how many were counted
-            distance = with_figure(distance, Field.UNPRICED, 0)
+            distance = with_figure(distance, Figure.UNPRICED, 0)
         found = cells.get(series, Cell())
         cells[series] = Cell(found.current, add(found.high_water, distance))
     skipped = dict(item.skipped)
@@ -175,7 +185,7 @@ class _KnownUnpriced:
 
     def __init__(self, state: State, *, moved: bool) -> None:
         self._of = {
-            start: {series: count for series, cell in item.cells.items() if (count := cell.high_water[Field.UNPRICED])}
+            start: {series: count for series, cell in item.cells.items() if (count := cell.high_water[Figure.UNPRICED])}
             for start, item in state.slices.items()
             if item.width == MINUTE
         }
@@ -190,7 +200,7 @@ class _KnownUnpriced:
             return item.cells
         cells = dict(item.cells)
         for series, cell in sorted(cells.items()):
-            waiting = max(0, cell.current[Field.UNPRICED] - cell.high_water[Field.UNPRICED])
+            waiting = max(0, cell.current[Figure.UNPRICED] - cell.high_water[Figure.UNPRICED])
             taken = min(left, waiting)
             left -= taken
             cells[series] = _know_unpriced(cell, taken)
@@ -205,14 +215,14 @@ class _KnownUnpriced:
 
 
 def _know_unpriced(cell: Cell, more: int) -> Cell:
-    return Cell(cell.current, with_figure(cell.high_water, Field.UNPRICED, cell.high_water[Field.UNPRICED] + more))
+    return Cell(cell.current, with_figure(cell.high_water, Figure.UNPRICED, cell.high_water[Figure.UNPRICED] + more))
 
 
 def _put_off(plan: Plan, item: Slice) -> Slice:
     """The slice as it is while its rows are not due: counted, and not there."""
     cells = {series: Cell(ZERO, cell.high_water) for series, cell in item.cells.items()}
     for series, cell in item.cells.items():
-        plan.take_back(series, cell.current[Field.COST])
+        plan.take_back(series, cell.current[Figure.COST])
     skipped = {skip: Tally(0, tally.high_water) for skip, tally in item.skipped.items()}
     return replace(item, cells=cells, skipped=skipped, waiting={}, users={}, stage=PUT_OFF)
 

@@ -1,7 +1,7 @@
 """Users and their budgets: who is over, and who is shown with a series of their own. Money in ledger units."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from exporter.ledger.model import UNATTRIBUTED
@@ -64,13 +64,7 @@ def count_states(
 
 
 def choose_users(
-    spend: Mapping[str, int],
-    budgets: Mapping[str, Budget],
-    shown: Mapping[str, int],
-    day: int,
-    *,
-    top: int,
-    most: int,
+    spend: Mapping[str, int], budgets: Mapping[str, Budget], shown: Mapping[str, int], day: int, *, top: int, most: int
 ) -> dict[str, int]:
     """The users to show, each with the last day on which they qualified.
 
@@ -82,6 +76,7 @@ def choose_users(
     qualified = [user for user in ranked if states[user] == "exceeded"]
     qualified += [user for user in ranked if states[user] == "warning"]
     qualified += [user for user in ranked[:top] if states[user] in ("ok", "unlimited") and spend[user] > 0]
+    # a series that ends within its day looks like spend that is gone
     chosen = {user: last for user, last in shown.items() if last >= day - 1}
     for user in qualified:
         if user in chosen or len(chosen) < most:
@@ -89,7 +84,7 @@ def choose_users(
     return chosen
 
 
-def shown_spend(spend: Mapping[str, int], shown: Mapping[str, int]) -> dict[str, int]:
+def shown_spend(spend: Mapping[str, int], shown: Iterable[str]) -> dict[str, int]:
     """Spend by label: every shown user (0 where there is none), the rows without a user, and the sum of the rest."""
     result = {user: spend.get(user, 0) for user in sorted(shown)}
     if UNATTRIBUTED in spend:

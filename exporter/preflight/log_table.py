@@ -8,8 +8,8 @@ from exporter.database.layout import Relation
 from exporter.database.log_query import LogTable
 from exporter.database.reader import read_span, read_undated
 from exporter.database.visibility import Visibility
+from exporter.figures import Figure
 from exporter.findings import Finding, ok, warn
-from exporter.ledger.aggregate import Field
 from exporter.ledger.calendar import MINUTE, floor_to
 from exporter.ledger.model import TimeRange
 from exporter.preflight.access import GRANTS, judge_excess, judge_grants, read_access
@@ -46,7 +46,7 @@ def check_excess(scene: Scene) -> list[Finding]:
 
 def check_visible(scene: Scene) -> list[Finding]:
     """No row is hidden by row-level security."""
-    visibility = scene.session.prove_visible(scene.relation)
+    visibility = scene.session.prove_visible(scene.relation, columns=scene.log.columns.values())
     if visibility.doubts:
         return judge_doubts(VISIBLE, scene.relation, visibility)
     by_policy = (
@@ -79,7 +79,7 @@ def check_open_window(scene: Scene) -> list[Finding]:
     except psycopg.DataError as error:
         return [bad_cast(scene, OPEN_WINDOW, span, error)]
     seconds = time.monotonic() - began
-    rows = sum(cell[Field.ROWS] for minute in buckets.values() for cell in minute.cells.values())
+    rows = sum(cell[Figure.ROWS] for minute in buckets.values() for cell in minute.cells.values())
     return [judge_reading(rows, span.hi - span.lo, seconds, scene.config.scrape.timeout)]
 
 

@@ -80,7 +80,7 @@ def _check(scene: Scene, section: str, read: _Reader) -> list[Finding]:
 
 def _read_in_time(scene: Scene, section: str, read: _Reader, table: Table) -> list[Finding]:
     """What the table's own read finds, and whether it leaves `serve` enough of its time."""
-    visibility = scene.session.prove_visible(table.relation, section)
+    visibility = scene.session.prove_visible(table.relation, section, table.columns.values())
     served = _served(scene, section, table)
     began = time.monotonic()
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from exporter.findings import Finding, ok, warn
 from exporter.ledger.model import OTHER
 from exporter.preflight.state import read_only
-from exporter.scrape.ledger_service import FEW_LEFT
+from exporter.scrape.committed_state import FEW_LEFT
 from exporter.state.codec import dumps
 from exporter.state.store import FILE_NAME
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from exporter.database.session import Identity
 from exporter.findings import Finding, fail, ok, warn
-from exporter.scrape.ledger_service import IDENTITY
 from exporter.state.codec import layout_problem
 from exporter.state.migrations import FORMAT, LAYOUT_NAME
 from exporter.state.private import readable_by_others, writable_by_others
+from exporter.state.provenance import IDENTITY
 from exporter.state.store import FILE_NAME, LOCK_NAME, NAMES
 
 STATE = "state folder"

@@ -9,13 +9,14 @@ from decimal import Decimal
 from typing import Any, TextIO
 from zoneinfo import ZoneInfo
 
+from exporter.catalog import USD
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.labels import user_name
 from exporter.database.reader import read_span
 from exporter.database.session import Database
 from exporter.database.tables import read_budgets
-from exporter.ledger.aggregate import USD, money_units
+from exporter.ledger.aggregate import money_units
 from exporter.ledger.calendar import Window, day_window
 from exporter.ledger.model import UNATTRIBUTED, TimeRange
 from exporter.ledger.users import Budget, budget_state, count_states

@@ -13,7 +13,8 @@ from psycopg import sql
 from exporter.config import Classification, Config, clean_label
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.labels import Names, user_name
-from exporter.database.log_query import LogTable, bounds, instant, name_column, operation_columns, outcome
+from exporter.database.layout import FAILED
+from exporter.database.log_query import LogTable, bounds, instant, name_column, operation_columns, outcome, texts
 from exporter.database.names import identifier
 from exporter.database.session import Database, Session
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, TimeRange
@@ -36,7 +37,7 @@ SELECT at::float8, operation, operation_type, username, model, cost, latency, ou
          {outcome} AS outcome
   FROM {table} WHERE {time} >= %(from)s AND {time} < 'infinity'
 ) AS calls
-WHERE (NOT %(failed)s OR outcome IN ('failed', 'timeout'))
+WHERE (NOT %(failed)s OR outcome IN ({failed_outcomes}))
   AND (%(operation)s::text IS NULL OR strpos(concat(operation, operation_type), %(operation)s) > 0)
   AND (%(user)s::text IS NULL OR strpos(username, %(user)s) > 0)
   AND (%(models)s::text[] IS NULL
@@ -120,6 +121,7 @@ def read_recent(
         cost=log.number("cost"),
         latency=log.number("latency"),
         outcome=outcome(log),
+        failed_outcomes=texts(FAILED),
         table=identifier(*log.relation.name.parts),
     )
     names = Names(rules)

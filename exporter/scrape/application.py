@@ -4,21 +4,20 @@ import concurrent.futures
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prometheus_client.metrics_core import Metric as Family
 
 from exporter.config import Config
 from exporter.database.conninfo import ConnInfo
 from exporter.database.login import Login
-from exporter.ledger.admission import count_admitted
-from exporter.ledger.exposed import started_ratio
+from exporter.ledger.exposed import Snapshot, started_ratio
 from exporter.ledger.model import Phase
 from exporter.scrape.background import BackgroundReader
 from exporter.scrape.clock import HostClock
 from exporter.scrape.collector import Attempt, Collector, Scrape
-from exporter.scrape.exposition import Figures, families
-from exporter.scrape.ledger_service import LedgerService
+from exporter.scrape.exposition import Exposure, families
+from exporter.scrape.ledger_service import LedgerService, LedgerStatus
 from exporter.state.store import Store
 from exporter.state_change_log import StateChangeLog
 from exporter.web.app import HealthStatus
@@ -98,7 +97,7 @@ class Exporter:
         if late:
             self._change_log.failed("scrape", "the database did not answer within the scrape's time")
         # one that ended in time because it failed says why by itself
-        elif any(outcome.success for outcome in scrape.outcomes.values()):
+        elif any(run.success for run in scrape.runs.values()):
             self._change_log.works("scrape")
         return self._families(scrape)
 
@@ -110,40 +109,40 @@ class Exporter:
 
     def readiness(self) -> HealthStatus:
         """Whether the figures can be relied upon as soon as the database answers."""
-        state = self.ledger.present
-        if self.ledger.commits_fail:
+        ledger = self.ledger.status()
+        if ledger.commits_fail:
             return HealthStatus(False, "the state cannot be written: counters are frozen")
         if (refusal := self._login.refusal) is not None:
             return HealthStatus(False, f"the database refuses the login: {refusal}")
-        if (behind := self.ledger.replica_problem) is not None:
-            return HealthStatus(False, behind[0])
-        if state is None:
+        if ledger.replica_problem is not None:
+            return HealthStatus(False, ledger.replica_problem[0])
+        if ledger.progress is None:
             return HealthStatus(False, "the log has not been read yet")
-        if state.progress.phase != Phase.RUNNING:
-            return HealthStatus(False, f"first reading: {100 * started_ratio(state):.0f} % done")
+        if ledger.progress.phase != Phase.RUNNING:
+            return HealthStatus(False, f"first reading: {100 * started_ratio(ledger.progress):.0f} % done")
         if self._background.catching_up_from is not None:
-            return HealthStatus(False, f"catching up a gap: {100 * self._progress():.0f} % done")
-        if (problem := self.ledger.clock_problem or self.ledger.closed_ahead) is not None:
-            return HealthStatus(False, problem)
-        if self.ledger.must_reclassify:
-            done = f"the log is being read by changed settings: {100 * self.ledger.reclassified_ratio:.0f} % done"
-            if not self.ledger.serves_old:
+            return HealthStatus(False, f"catching up a gap: {100 * self._progress(ledger):.0f} % done")
+        if ledger.time_problem is not None:
+            return HealthStatus(False, ledger.time_problem[0])
+        if ledger.must_reclassify:
+            done = f"the log is being read by changed settings: {100 * ledger.reclassified_ratio:.0f} % done"
+            if not ledger.serves_old:
                 return HealthStatus(False, done)
             return HealthStatus(True, f"ready by the settings that were in force; {done}")
         return HealthStatus(True, "ready")
 
     def status(self) -> Sequence[tuple[str, str]]:
         """What the landing page shows."""
-        state = self.ledger.present
+        ledger = self.ledger.status()
         rows = [
             ("Database", self._login.info.display),
             ("Table", str(self._config.tables.log)),
             ("Ready", self.readiness().reason),
             ("State folder", str(self._store.folder)),
         ]
-        if state is not None:
-            rows.append(("Series", f"{count_admitted(state)} of {self._config.max_series}"))
-            rows.append(("Rows found late", str(state.progress.late_rows)))
+        if ledger.progress is not None:
+            rows.append(("Series", f"{ledger.series} of {self._config.max_series}"))
+            rows.append(("Rows found late", str(ledger.progress.late_rows)))
         rows += [(f"Problem: {subject}", reason) for subject, reason in self._change_log.wrong().items()]
         return rows
 
@@ -157,32 +156,36 @@ class Exporter:
             return self._flight
 
     def _families(self, scrape: Scrape) -> list[Family]:
-        with self.ledger.reading():
-            present = self.ledger.present
-            if scrape.current and present is not None:
-                self._last_success = float(present.progress.now)
-            figures = Figures(
-                self._config,
-                self.ledger.durable,
-                present,
-                self.ledger.settings,
-                scrape,
-                self.ledger.commit_failures,
-                self._progress(),
-                self._last_success,
-                self._background.drift,
-                self.refusals.totals(),
-                self.ledger.clock_offset,
-                self.ledger.replication.lag,
-            )
-            return families(figures, self._change_log)
+        try:
+            snapshot = self.ledger.snapshot()
+            self._change_log.works("ledger")
+        except Exception as error:
+            # what the exporter can still say of itself is said
+            self._change_log.broke("ledger", error)
+            snapshot, scrape = Snapshot(), replace(scrape, current=False)
+        if scrape.current and snapshot.gauges is not None:
+            self._last_success = float(snapshot.gauges.now)
+        exposure = Exposure(
+            config=self._config,
+            ledger=snapshot,
+            scrape=scrape,
+            commit_failures=self.ledger.commit_failures,
+            progress=self._progress(self.ledger.status()),
+            last_success=self._last_success,
+            drift=self._background.drift,
+            logins_refused=self.refusals.totals(),
+            clock_offset=self.ledger.time.offset,
+            replication_lag=self.ledger.time.replication.lag,
+        )
+        return families(exposure, self._change_log)
 
-    def _progress(self) -> float:
-        state, since = self.ledger.present, self._background.catching_up_from
-        if state is None:
+    def _progress(self, ledger: LedgerStatus) -> float:
+        """How much of the first reading, a gap or changed settings is done, 0 to 1."""
+        progress, since = ledger.progress, self._background.catching_up_from
+        if progress is None:
             return 0.0
-        if state.progress.phase == Phase.RUNNING and since is None and self.ledger.must_reclassify:
-            return self.ledger.reclassified_ratio
-        if state.progress.phase != Phase.RUNNING or since is None:
-            return started_ratio(state)
-        return min(1.0, (state.progress.position - since) / max(1, self._background.clock - since))
+        if progress.phase == Phase.RUNNING and since is None and ledger.must_reclassify:
+            return ledger.reclassified_ratio
+        if progress.phase != Phase.RUNNING or since is None:
+            return started_ratio(progress)
+        return min(1.0, (progress.position - since) / max(1, self._background.clock - since))

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from exporter.config import Config
+from exporter.moments import named_moment
 
 _OPTION = "--backfill-since"
 _FIRST_YEAR = 1970
@@ -22,13 +23,11 @@ def backfill_moment(text: str, config: Config, now: datetime | None = None) -> i
     """
     now = now or datetime.now(UTC)
     try:
-        moment = datetime.fromisoformat(text)
+        moment = named_moment(text, ZoneInfo(config.budget_time_zone))
     except ValueError:
         raise UsageError(f"{_OPTION} {text!r}: write a date such as 2026-01-31, or an ISO 8601 time") from None
     if moment.year < _FIRST_YEAR:
         raise UsageError(f"{_OPTION} {text!r} is before {_FIRST_YEAR}: write the date of the first call to count")
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=ZoneInfo(config.budget_time_zone))
     # the year first: the last hours of the year 9999 cannot be converted
     if moment.year > now.year + 1 or moment > now:
         raise UsageError(f"{_OPTION} {text!r} is in the future: write a date that has begun")

@@ -19,7 +19,7 @@ from exporter.ledger.probing import next_round
 from exporter.scrape.adaptive_chunk import AdaptiveChunk
 from exporter.scrape.drift import DriftSampler
 from exporter.scrape.lateness import LateRows
-from exporter.scrape.ledger_service import LedgerService, complete_until
+from exporter.scrape.ledger_service import LedgerService
 from exporter.scrape.reclassifier import Reclassifier, Sources, give_up_old
 from exporter.state_change_log import StateChangeLog
 
@@ -243,7 +243,7 @@ class BackgroundReader:
         return (
             schedule.next_merge(state, length)
             or self._late_rows.next_span(state.slices, length)
-            or schedule.next_reread(state, clock, ledger.settings, length, ledger.safe_now)
+            or schedule.next_reread(state, clock, ledger.settings, length, ledger.time.safe(clock))
         )
 
     def _read(
@@ -268,14 +268,22 @@ class BackgroundReader:
             return ()
         seconds = time.monotonic() - begun
         chunk.took(seconds, found.rows, span.hi - span.lo)
-        complete = complete_until(session.replication)
-        read = SpanRead(span, now, found.buckets, self._primaries(), session.sequence, width, complete=complete)
+        complete = session.replication.complete_until
+        read = SpanRead(
+            span=span,
+            now=now,
+            buckets=found.buckets,
+            routes=self._primaries(),
+            sequence=session.sequence,
+            width=width,
+            complete=complete,
+        )
         return lambda: ledger.record(read), lambda: self._late_rows.was_read(self._slices(), span, seconds)
 
     def _users_since(self, now: int) -> int:
         """From when on users are read, in seconds since the epoch: the ledger keeps none of older days."""
-        zone, safe = self._ledger.settings.zone, self._ledger.safe_now
-        return day_start(first_user_day(now if safe is None else min(now, safe), zone), zone)
+        zone = self._ledger.settings.zone
+        return day_start(first_user_day(self._ledger.time.safe(now), zone), zone)
 
     def _probes(self, session: Session, table: LogTable, state: State, now: int) -> Iterator[Callable[[], None]]:
         """What is looked at now and then: late rows, rows without a usable time, whether past days still agree."""

@@ -16,21 +16,13 @@ from exporter.database.login import Login
 from exporter.database.reader import read_span
 from exporter.database.replication import Replication
 from exporter.database.session import Database, Session
-from exporter.database.tables import (
-    Budgets,
-    Route,
-    read_approvals,
-    read_budgets,
-    read_recommendations,
-    read_routes,
-)
+from exporter.database.tables import Budgets, Route, read_approvals, read_budgets, read_recommendations, read_routes
 from exporter.ledger import schedule
 from exporter.ledger.calendar import day_of
 from exporter.ledger.exposed import user_spend_today
 from exporter.ledger.model import SpanRead, State, TimeRange
 from exporter.ledger.users import choose_users
-from exporter.scrape.clock import LEAP_LASTS
-from exporter.scrape.ledger_service import LedgerService, complete_until
+from exporter.scrape.ledger_service import LedgerService
 from exporter.scrape.optional import NOT_READ, OptionalTables, Source
 from exporter.scrape.reclassifier import give_up_old, prove_new
 from exporter.state_change_log import StateChangeLog
@@ -43,7 +35,7 @@ ROUTES_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CollectorRun:
     """How one collector fared, and how long it took in seconds."""
 
     success: bool
@@ -68,23 +60,14 @@ class Scrape:
 
     current: bool = False
     has_status: bool = False
-    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    runs: Mapping[str, CollectorRun] = field(default_factory=dict)
     budgets: Budgets | None = None
     routes: list[Route] | None = None
     recommendations: Mapping[tuple[str, str], int] | None = None
     approvals: int | None = None
 
 
-REWIND_HINT = "stop the exporter, and run `ai-operation-exporter state rewind`"
-"""What to do about a state that a wrong clock has closed."""
-
-CLOCK_HINT = (
-    "correct the clock of the database's host; until then, time goes on by this host's clock, "
-    f"and a jump that lasts {LEAP_LASTS / 60:.0f} minutes is accepted"
-)
-"""What to do about a clock that is disbelieved."""
-
-FAILED = Scrape(outcomes={name: Outcome(False, 0.0) for name in COLLECTORS})
+FAILED = Scrape(runs={name: CollectorRun(False, 0.0) for name in COLLECTORS})
 """What a scrape is that did not reach the database."""
 
 
@@ -92,7 +75,7 @@ FAILED = Scrape(outcomes={name: Outcome(False, 0.0) for name in COLLECTORS})
 class Attempt:
     """One read of the log, which may be under way, and the round of the optional tables that goes with it.
 
-    `reached` says that the database has begun a transaction, and is the one that the state was kept for. `outcome` is
+    `reached` says that the database has begun a transaction, and is the one that the state was kept for. `run` is
     None until the read has ended; after that, the other fields do not change.
     """
 
@@ -102,7 +85,7 @@ class Attempt:
     has_status: bool = False
     current: bool = False
     users_chosen: bool = True
-    outcome: Outcome | None = None
+    run: CollectorRun | None = None
 
 
 class Collector:
@@ -171,26 +154,26 @@ class Collector:
             self._tables.forget()
         if attempt.current and self._budgets_read:
             attempt.users_chosen = self._try_to_choose_users()
-        attempt.outcome = Outcome(success, time.monotonic() - attempt.begun)
+        attempt.run = CollectorRun(success, time.monotonic() - attempt.begun)
 
     def scrape(self, attempt: Attempt, deadline: float) -> Scrape:
         """What an attempt has brought so far, and the optional tables.
 
         Waits for the tables until `deadline`, a moment of the monotonic clock.
         """
-        log = attempt.outcome or Outcome(False, time.monotonic() - attempt.begun)
+        log = attempt.run or CollectorRun(False, time.monotonic() - attempt.begun)
         if not attempt.reached:
             # the tables may have changed, or be those of another database
-            return Scrape(outcomes={**FAILED.outcomes, "log": log})
+            return Scrape(runs={**FAILED.runs, "log": log})
         self._tables.wait(COLLECTORS[1:], attempt.round, deadline)
         shown = self._tables.shown(attempt.round)
-        outcomes = {name: Outcome(reading.success, reading.seconds) for name, reading in shown.items()}
+        runs = {name: CollectorRun(reading.success, reading.seconds) for name, reading in shown.items()}
         if not attempt.users_chosen:
-            outcomes["budgets"] = replace(outcomes["budgets"], success=False)
+            runs["budgets"] = replace(runs["budgets"], success=False)
         values: dict[str, Any] = {name: reading.value for name, reading in shown.items()}
-        current = attempt.outcome is not None and attempt.current
-        in_order = {name: {"log": log, **outcomes}[name] for name in COLLECTORS}
-        return Scrape(current, attempt.has_status, in_order, **values)
+        current = attempt.run is not None and attempt.current
+        in_order = {name: {"log": log, **runs}[name] for name in COLLECTORS}
+        return Scrape(current=current, has_status=attempt.has_status, runs=in_order, **values)
 
     def _read_log(self, attempt: Attempt, seconds: float) -> bool:
         with self._database.session(seconds) as session:
@@ -215,14 +198,12 @@ class Collector:
 
     def _clock_is_believed(self) -> bool:
         """Whether what was recorded is of the present; if not, the log says why."""
-        if (problem := self._ledger.clock_problem) is not None:
-            self._change_log.failed("clock", f"{problem} — {CLOCK_HINT}")
-            return False
-        if (closed := self._ledger.closed_ahead) is not None:
-            self._change_log.failed("clock", f"{closed} — {REWIND_HINT}")
-            return False
-        self._change_log.works("clock")
-        return True
+        problem = self._ledger.time_problem
+        if problem is None:
+            self._change_log.works("clock")
+        else:
+            self._change_log.failed("clock", " — ".join(problem))
+        return problem is None
 
     def _is_stale(self, replication: Replication) -> bool:
         """Whether the server is a standby that is too far behind; if so, the log says why."""
@@ -265,8 +246,8 @@ class Collector:
             read_span(session, log_table, classification, TimeRange(clock, clock + 1))
             return None
         buckets = read_span(session, log_table, classification, span)
-        complete = complete_until(session.replication)
-        read = SpanRead(span, now, buckets, sequence=session.sequence, complete=complete)
+        complete = session.replication.complete_until
+        read = SpanRead(span=span, now=now, buckets=buckets, sequence=session.sequence, complete=complete)
         return OpenWindow(read, classification)
 
     def _routes_in_force(self, number: int, seconds: float) -> Mapping[str, str]:

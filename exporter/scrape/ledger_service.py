@@ -2,30 +2,31 @@
 
 import contextlib
 import logging
-import math
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from exporter.config import Classification, Config
-from exporter.database.errors import IdentityMismatch, ReplicaBehind
-from exporter.database.replication import NOT_ASKED, PRIMARY, Replication
+from exporter.database.errors import ReplicaBehind
+from exporter.database.replication import PRIMARY, Replication
 from exporter.database.session import Identity
 from exporter.ledger import reclassify
 from exporter.ledger.admission import count_admitted
 from exporter.ledger.advance import advance, begin, quarters_within, set_back
-from exporter.ledger.exposed import restart_zero_hold
-from exporter.ledger.model import Changes, LedgerSettings, Phase, SkippedValue, SpanRead, State
+from exporter.ledger.exposed import Snapshot, restart_zero_hold
+from exporter.ledger.model import Changes, LedgerSettings, Phase, Progress, SkippedValue, SpanRead, State
 from exporter.ledger.reclassify import Reads, SettingsChange, Stretch
-from exporter.ledger.schedule import hold_back, is_closed_ahead, steps_back
+from exporter.ledger.schedule import is_closed_ahead, steps_back
 from exporter.ledger.shadow import Reclassification, begin_shadow
-from exporter.scrape.clock import DatabaseClock, HostClock, Moment
-from exporter.state.journal import Journal
+from exporter.scrape.clock import HostClock, Moment
+from exporter.scrape.committed_state import CommittedState
+from exporter.scrape.database_time import DatabaseTime, Problem
+from exporter.scrape.ledger_settings import settings_for
 from exporter.state.migrations import NEXT_NAME
+from exporter.state.provenance import CLASSIFICATION, GOING, IDENTITY, STALE_SUMS, check_identity, restored
 from exporter.state.shadow import ShadowWork
 from exporter.state.store import Store
 from exporter.state.stored_shadow import StoredShadow
@@ -33,40 +34,33 @@ from exporter.state.users import Purge, forget_users, hide_users, pseudonyms_for
 
 log = logging.getLogger(__name__)
 
-IDENTITY = "identity"
-CLASSIFICATION = "classification"
-GOING = "going"
-STALE_SUMS = "stale_sums"
-"""Set where the sums of days and users must be made anew, as if the settings had changed."""
-
-FEW_LEFT = 0.8
-"""Share of `max_series` from which on it is logged that series run out."""
-
-FEW_SERIES = 20
-"""With a smaller `max_series` every pair is admitted as it comes: whoever sets so few knows all names."""
+REWIND_HINT = "stop the exporter, and run `ai-operation-exporter state rewind`"
+"""What to do about a state that a wrong clock has closed."""
 
 
-def settings_for(config: Config, classification: Classification) -> LedgerSettings:
-    """What the ledger takes from the configuration, under a classification that may be an older one."""
-    return LedgerSettings(
-        window=math.ceil(config.open_window_seconds),
-        horizon=int(config.horizon),
-        max_series=classification.max_series,
-        zero_hold=math.ceil(config.zero_hold),
-        zone=ZoneInfo(classification.budget_time_zone),
-        # the other half is for what comes again: a burst of names must not take all series for ever
-        ample=-(-classification.max_series // 2) if classification.max_series >= FEW_SERIES else None,
-    )
+@dataclass(frozen=True)
+class LedgerStatus:
+    """How the ledger fares at one moment.
+
+    `progress` is None before the log was read at all. `series` is how many are admitted, `reclassified_ratio` how much
+    of the wanted settings has been taken up, 0 to 1. A problem comes with what to do about it.
+    """
+
+    progress: Progress | None
+    series: int
+    commits_fail: bool
+    replica_problem: Problem | None
+    time_problem: Problem | None
+    must_reclassify: bool
+    serves_old: bool
+    reclassified_ratio: float
 
 
 class LedgerService:
     """State and store; every method may be called from any thread.
 
-    One lock is for who changes the state, and is held while a commit is waited for, a moment at most. Another one
-    guards what is shown, and is held only while values in memory are looked at or replaced.
+    One lock is for who changes the state, and is held while a commit is waited for, a moment at most.
 
-    `durable` is what has been committed, from which counters are shown. `present` is what is known: the same object,
-    unless commits fail or hang. It then runs ahead in memory, so that gauges stay fresh, until all of it is committed.
     `classification` is the one that the ledger's rows were read by, until the `wanted` one has been taken up, stretch
     by stretch; `knows_old` is false where that one cannot be used for reading, by this version or by the database.
     """
@@ -76,13 +70,10 @@ class LedgerService:
     ) -> None:
         self._config = config
         self._changing = threading.RLock()
-        self._showing = threading.RLock()
-        self._journal = Journal(store)
         self._backfill_since = backfill_since
-        self._few_places = False
-        self.durable = store.load()
-        self.present = self.durable
-        # all that is read of the store itself is read before the disk's thread gets work: one connection serves both
+        # a damaged file is set aside by this: what is kept beside a state is read after it, and all of that before the
+        # disk's thread gets work, since one connection serves both
+        state = store.load()
         known, stored = store.meta(IDENTITY), store.meta(CLASSIFICATION)
         self._stale_sums, going = bool(store.meta(STALE_SUMS)), store.meta(NEXT_NAME)
         self._identity = None if known is None else Identity(**known)
@@ -90,26 +81,23 @@ class LedgerService:
         self.wanted = config.classification().model_copy(update={"users": self.pseudonyms.scheme})
         # a state that does not say by which names it keeps users keeps ids
         kept = self.wanted.model_copy(update={"users": ""}) if stored is None else restored(stored)
-        self.settings = settings_for(config, kept or self.wanted)
-        kept = self.wanted if self.durable is None else self._rename_users(store, self.durable, kept)
-        self.knows_old = kept is not None
-        self.classification = kept or self.wanted
+        self._states = CommittedState(store, state, settings_for(config, kept or self.wanted))
+        kept = self.wanted if state is None else self._rename_users(store, state, kept)
+        self._classify_by(kept or self.wanted, knows_old=kept is not None)
         if self.durable is not None and _nothing_read(self.durable):
             # settings that were fixed before the first read succeeded have nothing to be carried over from
-            self.classification, self.knows_old = self.wanted, True
-            self._commit(Changes(), {CLASSIFICATION: self.wanted.model_dump(mode="json")}, self.wanted_settings)
+            self._classify_by(self.wanted)
+            self._states.commit(Changes(), {CLASSIFICATION: self.wanted.model_dump(mode="json")}, self.wanted_settings)
         self._switching_until = 0.0
         self._going = self._restore_going(going)
-        self._clock = DatabaseClock(host or HostClock(), config.horizon)
-        self._moment: Moment | None = None
-        self.replication = NOT_ASKED
+        self.time = DatabaseTime(host or HostClock(), config.horizon, config.database.max_replica_lag)
         self._closed_ahead = False
         if self.durable is not None and (reborn := restart_zero_hold(self.durable, self.settings)):
-            self._commit(Changes(admitted=dict(reborn)))
+            self._states.commit(Changes(admitted=dict(reborn)))
         if self.present is not None:
-            self._warn_of_few_places()
+            self._states.warn_of_few_left()
         self._purge = Purge(self.pseudonyms)
-        self._journal.later(self._purge.attempt)
+        self._states.journal.later(self._purge.attempt)
 
     def _rename_users(self, store: Store, state: State, kept: Classification | None) -> Classification | None:
         """Bring the users' names in the state into line with how they are to be kept; returns what is kept then.
@@ -122,32 +110,67 @@ class LedgerService:
         if kept is not None and not kept.users:
             renamed = kept.model_copy(update={"users": self.wanted.users})
             if hide_users(store, self.pseudonyms, {CLASSIFICATION: renamed.model_dump(mode="json")}):
-                self.durable = self.present = store.load()
+                self._states.reload(store)
                 return renamed
-        self._commit(forget_users(state))
+        self._states.commit(forget_users(state))
         return kept
 
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[None]:
+    def _classify_by(self, classification: Classification, *, knows_old: bool = True) -> None:
+        self.classification, self.knows_old = classification, knows_old
+        self._has_changed = classification.fingerprint != self.wanted.fingerprint
+
+    @property
+    def durable(self) -> State | None:
+        """The state as committed, see `CommittedState`."""
+        return self._states.durable
+
+    @property
+    def present(self) -> State | None:
+        """The state as known, see `CommittedState`."""
+        return self._states.present
+
+    @property
+    def settings(self) -> LedgerSettings:
+        """The settings by which the state is looked at."""
+        return self._states.settings
+
+    def reading(self) -> contextlib.AbstractContextManager[None]:
         """Hold the states, and the settings that go with them, still while they are looked at; for moments only."""
-        with self._showing:
-            yield
+        return self._states.reading()
+
+    def snapshot(self) -> Snapshot:
+        """What is to be shown now: it stays as it is, whatever is recorded meanwhile."""
+        return self._states.snapshot()
+
+    def status(self) -> LedgerStatus:
+        """How the ledger fares now."""
+        with self._states.reading():
+            state = self.present
+            return LedgerStatus(
+                progress=None if state is None else state.progress,
+                series=0 if state is None else count_admitted(state),
+                commits_fail=self.commits_fail,
+                replica_problem=self.time.replica_problem,
+                time_problem=self.time_problem,
+                must_reclassify=self.must_reclassify,
+                serves_old=self.serves_old,
+                reclassified_ratio=self.reclassified_ratio,
+            )
 
     def close(self) -> None:
         """Close the store, once what is being committed is committed or its disk has not answered for a second."""
         with self._changing:
-            self._journal.close()
+            self._states.journal.close()
 
     @property
     def must_reclassify(self) -> bool:
         """Whether rows are classified in another way now than when they were read."""
-        changed = self.classification.fingerprint != self.wanted.fingerprint
-        return changed or not self.knows_old or self._stale_sums
+        return self._has_changed or not self.knows_old or self._stale_sums
 
     @property
     def sums_are_stale(self) -> bool:
         """Whether it is for the sums of days and users alone that the log is read anew."""
-        return self._stale_sums and self.knows_old and self.classification.fingerprint == self.wanted.fingerprint
+        return self._stale_sums and self.knows_old and not self._has_changed
 
     @property
     def serves_old(self) -> bool:
@@ -175,54 +198,25 @@ class LedgerService:
         return settings_for(self._config, self.wanted)
 
     def believe(self, clock: float, replication: Replication = PRIMARY) -> Moment:
-        """What time it is by a reading of the database's clock that was just taken.
-
-        Where the server is a standby that is behind, that is no later than what it holds allows.
-        """
+        """What time it is by a reading of the database's clock that was just taken, see `DatabaseTime.believe`."""
         progress = None if self.present is None else self.present.progress
-        known = (None, None) if progress is None else (progress.now, progress.skew)
-        moment = self._clock.judge(clock, *known)
-        complete = complete_until(replication)
-        if complete is not None:
-            now = hold_back(moment.now, known[0], complete, self.settings)
-            moment = replace(moment, now=now, safe_now=min(moment.safe_now, complete))
-        self._moment, self.replication = moment, replication
-        return moment
+        return self.time.believe(clock, replication, progress, self.settings)
 
     @property
     def expected_now(self) -> int | None:
         """What time it should be, without asking the database; None where only a reading can tell."""
-        if self.replication.complete is not None or self.closed_ahead is not None:
-            return None
-        return self._clock.expected()
+        return None if self._closed_ahead else self.time.expected()
 
     @property
-    def replica_problem(self) -> tuple[str, str] | None:
-        """Why what was read last is not of the present, and what to do about it; None where it is."""
-        return self.replication.problem(self._config.database.max_replica_lag)
-
-    @property
-    def clock_offset(self) -> float | None:
-        """The database's clock as last read less the host's, in seconds; None before the first reading."""
-        return self._clock.offset
-
-    @property
-    def clock_problem(self) -> str | None:
-        """Why the database's clock, as last read, is not believed; None where it is."""
-        return None if self._moment is None else self._moment.problem
-
-    @property
-    def closed_ahead(self) -> str | None:
-        """What is wrong with a state that was closed by a clock that was ahead; None where it was not."""
-        if not self._closed_ahead or self.present is None:
-            return None
+    def time_problem(self) -> Problem | None:
+        """Why what is recorded is not of the present, by the clocks; None where it is."""
+        if self.time.clock_problem is not None or not self._closed_ahead or self.present is None:
+            return self.time.clock_problem
         closed = _utc(self.present.progress.compacted)
-        return f"the state was closed by a clock that was ahead: rows dated before {closed} are not counted"
-
-    @property
-    def safe_now(self) -> int | None:
-        """The time that what cannot be undone goes by, in seconds since the epoch; None before the first reading."""
-        return None if self._moment is None else self._moment.safe_now
+        return (
+            f"the state was closed by a clock that was ahead: rows dated before {closed} are not counted",
+            REWIND_HINT,
+        )
 
     def open(self, identity: Identity, clock: int) -> State:
         """The state, begun if there was none, and set back where the clock was.
@@ -233,23 +227,25 @@ class LedgerService:
         with self._changing:
             self._wait_for_replica()
             if self.present is None:
-                progress = begin(clock, self.settings, self._backfill_since, self.safe_now)
-                self.present = State(progress)
+                progress = begin(clock, self.settings, self._backfill_since, self.time.safe(clock))
+                self._states.begin(State(progress))
                 self._identity = identity
                 classification = self.wanted.model_dump(mode="json")
-                self._commit(Changes(progress=progress), {IDENTITY: asdict(identity), CLASSIFICATION: classification})
+                self._states.commit(
+                    Changes(progress=progress), {IDENTITY: asdict(identity), CLASSIFICATION: classification}
+                )
             elif self._identity is not None:
                 check_identity(self._identity, identity)
-            self._closed_ahead = is_closed_ahead(self._state().progress, clock, self.settings)
-            if steps_back(self._state().progress, clock):
+            self._closed_ahead = is_closed_ahead(self._states.known().progress, clock, self.settings)
+            if steps_back(self._states.known().progress, clock):
                 log.warning("the database's clock was set back to %s: following it", _utc(clock))
-                self._commit(set_back(self._state(), clock))
-            return self._state()
+                self._states.commit(set_back(self._states.known(), clock))
+            return self._states.known()
 
     def _wait_for_replica(self) -> None:
-        problem, replication = self.replica_problem, self.replication
+        problem, replication = self.time.replica_problem, self.time.replication
         starting = self.present is None or self.present.progress.phase == Phase.STARTING
-        if problem is not None and (starting or replication.complete is None or math.isinf(replication.complete)):
+        if problem is not None and (starting or replication.complete_until is None):
             raise ReplicaBehind(*problem)
 
     def record(self, read: SpanRead, by: Classification | None = None) -> None:
@@ -261,18 +257,17 @@ class LedgerService:
         with self._changing:
             if by is not None and (by is not self.classification or time.monotonic() < self._switching_until):
                 return
-            state, read = self._state(), self._prepared(read)
-            self._commit(advance(state, read, self.settings, self._quarter_users(read)))
+            state, read = self._states.known(), self._prepared(read)
+            self._states.commit(advance(state, read, self.settings, self._quarter_users(read)))
 
     def _prepared(self, read: SpanRead) -> SpanRead:
         """The read with users by their names, and with the times that the clocks allow."""
         read = self.pseudonyms.read(read)
-        if self._moment is None:
-            return read
-        return replace(read, safe_now=self._moment.safe_now, skew=self._moment.skew)
+        moment = self.time.moment
+        return read if moment is None else replace(read, safe_now=moment.safe_now, skew=moment.skew)
 
     def _quarter_users(self, read: SpanRead) -> dict[int, Mapping[str, int]]:
-        return self._slice_users(quarters_within(self._state(), read.span))
+        return self._states.journal.slice_users(quarters_within(self._states.known(), read.span))
 
     # -- changed settings
 
@@ -291,7 +286,7 @@ class LedgerService:
     def begin_anew(self, clock: int) -> None:
         """Begin the first reading again, by the wanted settings: nothing was shown yet."""
         with self._changing:
-            changes = reclassify.begin_anew(self._state(), clock, self.wanted_settings, self._safe(clock))
+            changes = reclassify.begin_anew(self._states.known(), clock, self.wanted_settings, self.time.safe(clock))
             self._adopt(changes, None)
 
     def resume_reclassification(self, *, moved: bool) -> Reclassification | None:
@@ -300,18 +295,18 @@ class LedgerService:
         What other circumstances have begun is dropped: `moved` says that the wanted settings date rows otherwise.
         """
         with self._changing:
-            if not self._journal.durable:
+            if not self._states.journal.durable:
                 return None
             going = self._going
             if going is None or (going.by_old, going.moved) != (self.knows_old, moved):
-                state = self._state()
-                safe = self._safe(state.progress.now)
+                state = self._states.known()
+                safe = self.time.safe(state.progress.now)
                 going = reclassify.start_reclassification(
                     state, self.wanted_settings, safe, by_old=self.knows_old, moved=moved
                 )
                 progress = replace(state.progress, converted=0)
                 self._keep(Changes(progress=progress), ShadowWork(begin_shadow(state), reset=True), going)
-            return going if self._journal.durable else None
+            return going if self._states.journal.durable else None
 
     def convert(self, going: Reclassification, stretch: Stretch, reads: Reads) -> None:
         """Take in a stretch as both settings have it. It is read again where it was overtaken meanwhile."""
@@ -320,13 +315,13 @@ class LedgerService:
                 return
             both = self._both_prepared(reads)
             step = reclassify.convert(
-                self._state(),
+                self._states.known(),
                 going,
                 stretch,
                 both,
                 SettingsChange(self.settings, self.wanted_settings),
                 {} if both.old is None else self._quarter_users(both.old),
-                StoredShadow(self._journal),
+                StoredShadow(self._states.journal),
             )
             self._keep(step.changes, ShadowWork(step.shadow), step.going)
 
@@ -339,19 +334,19 @@ class LedgerService:
                 return
             both = None if reads is None else self._both_prepared(reads)
             step = reclassify.conclude(
-                self._state(),
+                self._states.known(),
                 going,
                 both,
                 SettingsChange(self.settings, self.wanted_settings),
                 {} if both is None or both.old is None else self._quarter_users(both.old),
-                StoredShadow(self._journal),
-                self._safe(self._state().progress.now),
+                StoredShadow(self._states.journal),
+                self.time.safe(self._states.known().progress.now),
             )
             self._switching_until = 0.0
             if step.going is not None:
                 self._keep(step.changes, ShadowWork(step.shadow), step.going)
                 return
-            progress = step.changes.progress or self._state().progress
+            progress = step.changes.progress or self._states.known().progress
             self._adopt(step.changes, ShadowWork(step.shadow, taken_over_since=progress.compacted))
             log.info("the new settings are in force; no counter has moved")
 
@@ -361,20 +356,21 @@ class LedgerService:
     def _is_outdated(self, going: Reclassification, reads: Reads | None) -> bool:
         """Whether what was read goes with what is not so any more."""
         old = None if reads is None else reads.old
-        overtaken = old is not None and reclassify.overtaken(self._state(), old)
-        return overtaken or going != self._going or not self._journal.durable
+        overtaken = old is not None and reclassify.overtaken(self._states.known(), old)
+        return overtaken or going != self._going or not self._states.journal.durable
 
     def _keep(self, changes: Changes, work: ShadowWork, going: Reclassification | None) -> None:
         """Commit a step, with how far it has come."""
         kept = going and {CLASSIFICATION: self.wanted.model_dump(mode="json"), GOING: asdict(going)}
-        self._commit(changes, {NEXT_NAME: kept}, shadow=work)
+        self._states.commit(changes, {NEXT_NAME: kept}, shadow=work)
         self._going = going
 
     def _adopt(self, changes: Changes, work: ShadowWork | None) -> None:
         """Commit the switch to the wanted settings."""
         meta = {CLASSIFICATION: self.wanted.model_dump(mode="json"), NEXT_NAME: None, STALE_SUMS: None}
-        self._commit(changes, meta, self.wanted_settings, work)
-        self.classification, self.knows_old, self._going, self._stale_sums = self.wanted, True, None, False
+        self._states.commit(changes, meta, self.wanted_settings, work)
+        self._classify_by(self.wanted)
+        self._going, self._stale_sums = None, False
 
     def _restore_going(self, kept: dict[str, Any] | None) -> Reclassification | None:
         """How far an earlier process has come in taking up the same settings; otherwise that is dropped."""
@@ -390,24 +386,21 @@ class LedgerService:
             self._keep(Changes(progress=progress), ShadowWork(reset=True), None)
         return None
 
-    def _safe(self, clock: int) -> int:
-        return clock if self._moment is None else min(self._moment.safe_now, clock)
-
     def note_skips(self, counts: Mapping[SkippedValue, int]) -> None:
         """Count unusable values that a probe finds standing in the tables: the counter is the most ever found."""
         with self._changing:
-            known = self._state().skipped
+            known = self._states.known().skipped
             if risen := {skip: count for skip, count in counts.items() if count > known.get(skip, 0)}:
-                self._commit(Changes(skipped=risen))
+                self._states.commit(Changes(skipped=risen))
 
     def show_users(self, chosen: Mapping[str, int]) -> None:
         """Remember which users are shown, with the last day on which each qualified."""
         with self._changing:
-            known = self._state().shown_users
+            known = self._states.known().shown_users
             changes = Changes(shown_users={user: None for user in known if user not in chosen})
             changes.shown_users.update({user: day for user, day in chosen.items() if known.get(user) != day})
             if changes.shown_users:
-                self._commit(changes)
+                self._states.commit(changes)
 
     def retry(self) -> None:
         """Commit what failed before, so that a full disk that was freed is noticed without a new read.
@@ -415,79 +408,19 @@ class LedgerService:
         A purge of users' ids that failed is tried again, too.
         """
         with self._changing:
-            self._land(self._journal.retry())
+            self._states.retry()
             if self._purge.is_due():
-                self._journal.later(self._purge.attempt)
+                self._states.journal.later(self._purge.attempt)
 
     @property
     def commits_fail(self) -> bool:
         """Whether the last commit failed or has no answer, and counters are frozen."""
-        return self._journal.behind
+        return self._states.journal.behind
 
     @property
     def commit_failures(self) -> int:
         """How often a commit has failed, or had no answer in its time."""
-        return self._journal.failures
-
-    def _state(self) -> State:
-        if self.present is None:
-            raise RuntimeError("open() comes first")
-        return self.present
-
-    def _slice_users(self, starts: list[int]) -> dict[int, Mapping[str, int]]:
-        return self._journal.slice_users(starts)
-
-    def _commit(
-        self,
-        changes: Changes,
-        meta: Mapping[str, object] | None = None,
-        settings: LedgerSettings | None = None,
-        shadow: ShadowWork | None = None,
-    ) -> None:
-        """Hand the changes to the disk, and show them once they are durable; gauges need not wait for that.
-
-        `settings` are those by which the state is to be looked at from then on.
-        """
-        landed = self._journal.commit(changes, meta, shadow)
-        with self._showing:
-            self.settings = settings or self.settings
-            if not self._journal.durable:
-                if self.present is self.durable:
-                    self.present = self._state().ahead(Changes())
-                self._state().apply(changes)
-            self._land(landed)
-            if changes.admitted:
-                self._warn_of_few_places()
-
-    def _warn_of_few_places(self) -> None:
-        """Log once that series run out."""
-        taken, most = count_admitted(self._state()), self.settings.max_series
-        if not self._few_places and taken >= FEW_LEFT * most:
-            self._few_places = True
-            log.warning(
-                "%d of %d places for series are taken: what comes beyond is counted as other; raise max_series, or see "
-                "whether operations or models bear names that do not come again (state forget ends their series)",
-                taken,
-                most,
-            )
-
-    def _land(self, landed: list[Changes]) -> None:
-        """Show what has become durable, in the counters too."""
-        if not landed:
-            return
-        with self._showing:
-            if self.durable is None:
-                self.durable = State(self._state().progress)
-            for changes in landed:
-                self.durable.apply(changes)
-            if self._journal.durable:
-                self.present = self.durable
-
-
-def complete_until(replication: Replication) -> int | None:
-    """Up to when a standby is known to be complete, as `SpanRead.complete` has it."""
-    complete = replication.complete
-    return None if complete is None or math.isinf(complete) else int(complete)
+        return self._states.journal.failures
 
 
 def _utc(second: int) -> str:
@@ -496,30 +429,3 @@ def _utc(second: int) -> str:
 
 def _nothing_read(state: State) -> bool:
     return state.progress.phase == Phase.STARTING and state.progress.position == state.progress.began
-
-
-def restored(stored: object) -> Classification | None:
-    """The classification that a state was kept by; None, which is logged, where this version cannot use it."""
-    try:
-        classification = Classification.model_validate(stored)
-        for zone in (classification.log_time_zone, classification.budget_time_zone):
-            ZoneInfo(zone)
-        return classification
-    except (ValueError, ZoneInfoNotFoundError):
-        log.warning("the state was kept with settings that this version cannot read: rows are read anew as known")
-        return None
-
-
-def check_identity(known: Identity, found: Identity) -> None:
-    """Raise `IdentityMismatch` where a state was kept for another table than the one found."""
-    if known.is_same(found):
-        return
-    raise IdentityMismatch(
-        f"the state was kept for {_named(known)}, and this is {_named(found)}",
-        "connect to the former, name another --state-dir, or take this one on with `ai-operation-exporter state adopt`",
-    )
-
-
-def _named(identity: Identity) -> str:
-    system = f" (system {identity.system})" if identity.system else ""
-    return f"table {identity.table} in database {identity.database}{system}"

@@ -51,7 +51,7 @@ class Reading:
     retry: bool = False
 
 
-NOT_READ = Reading(False, 0.0, retry=True)
+NOT_READ = Reading(success=False, seconds=0.0, retry=True)
 """What is known of a table before it is read."""
 
 
@@ -64,11 +64,7 @@ class OptionalTables:
     """
 
     def __init__(
-        self,
-        database: Database,
-        sources: Mapping[str, Source],
-        interval: float,
-        change_log: StateChangeLog,
+        self, database: Database, sources: Mapping[str, Source], interval: float, change_log: StateChangeLog
     ) -> None:
         self._database = database
         self._sources = sources
@@ -141,7 +137,7 @@ class OptionalTables:
 
     def _shown(self, name: str, number: int) -> Reading:
         reading = self.last(name)
-        return reading if self._is_fresh(reading, number) else Reading(False, reading.seconds)
+        return reading if self._is_fresh(reading, number) else Reading(success=False, seconds=reading.seconds)
 
     def _round(self, number: int, due: Iterable[str]) -> None:
         slow = {name for name in due if name in self._slow}
@@ -184,9 +180,16 @@ class OptionalTables:
         else:
             self._change_log.works(SUBJECT)
             self._change_log.works(name)
-            self._ended(name, Reading(True, time.monotonic() - begun, value, begun, number))
+            self._ended(
+                name, Reading(success=True, seconds=time.monotonic() - begun, value=value, begun=begun, number=number)
+            )
             return True
-        self._ended(name, Reading(False, time.monotonic() - begun, None, begun, number, retry))
+        self._ended(
+            name,
+            Reading(
+                success=False, seconds=time.monotonic() - begun, value=None, begun=begun, number=number, retry=retry
+            ),
+        )
         return True
 
     def _read(self, name: str, seconds: float) -> Any:
@@ -210,7 +213,7 @@ class OptionalTables:
             self._change_log.failed(SUBJECT, reason)
         with self._changed:
             for name in self._pending:
-                self._readings[name] = Reading(False, 0.0, number=number, retry=True)
+                self._readings[name] = Reading(success=False, seconds=0.0, number=number, retry=True)
             self._pending = frozenset()
             self._changed.notify_all()
 

@@ -20,7 +20,7 @@ from exporter.ledger.model import LedgerSettings, SpanRead, State, TimeRange
 from exporter.ledger.reclassify import AHEAD, Reads, Stretch, last_span, next_stretch
 from exporter.ledger.shadow import Reclassification
 from exporter.scrape.adaptive_chunk import AdaptiveChunk
-from exporter.scrape.ledger_service import LedgerService, complete_until
+from exporter.scrape.ledger_service import LedgerService
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,12 @@ class Reclassifier:
         self._chunk.took(time.monotonic() - begun, more.rows, stretch.span.hi - stretch.span.lo)
         routes = self._primaries()
         new = SpanRead(
-            stretch.span, now, more.buckets, routes, session.sequence, complete=complete_until(session.replication)
+            span=stretch.span,
+            now=now,
+            buckets=more.buckets,
+            routes=routes,
+            sequence=session.sequence,
+            complete=session.replication.complete_until,
         )
         return Reads(old and replace(old, routes=routes), new)
 
@@ -149,11 +154,19 @@ class Reclassifier:
         with give_up_old(session, ledger, self._database.info, now):
             table = session.log(ledger.classification)
             found = self._read(session, table, ledger.classification, ledger.settings, span, now, width)
-            complete = complete_until(session.replication)
+            complete = session.replication.complete_until
             return (
                 None
                 if found is None
-                else SpanRead(span, now, found.buckets, {}, session.sequence, width, complete=complete)
+                else SpanRead(
+                    span=span,
+                    now=now,
+                    buckets=found.buckets,
+                    routes={},
+                    sequence=session.sequence,
+                    width=width,
+                    complete=complete,
+                )
             )
         return None
 
@@ -163,11 +176,11 @@ class Reclassifier:
         if not going.moved or sources.old is None:
             return None
         return Moved(
-            sources.old,
-            self._ledger.classification,
-            TimeRange(going.lo, now + AHEAD),
-            state.progress.merged,
-            going.start if stretch.history else None,
+            log=sources.old,
+            classification=self._ledger.classification,
+            kept=TimeRange(going.lo, now + AHEAD),
+            merged=state.progress.merged,
+            before=going.start if stretch.history else None,
         )
 
     def _read(

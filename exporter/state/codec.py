@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from exporter.ledger.aggregate import ERROR_CLASSES, LATENCY_EDGES, WIDTH, Aggregate, Field
+from exporter.catalog import ERROR_CLASSES, LATENCY_EDGES
+from exporter.figures import Figure
+from exporter.ledger.aggregate import WIDTH, Aggregate
 from exporter.ledger.model import Cell, Phase, Progress, Series, SkippedValue, Slice, Tally, Waiting
 
 LAYOUT: dict[str, list[Any]] = {
-    "figures": [field.name.lower() for field in Field],
+    "figures": [field.name.lower() for field in Figure],
     "error_classes": list(ERROR_CLASSES),
     "latency_edges": list(LATENCY_EDGES),
 }
@@ -114,20 +116,20 @@ def decode_slice(start: int, text: str, users: dict[str, int]) -> Slice:
     """The inverse of `encode_slice`."""
     data = json.loads(text)
     return Slice(
-        start,
-        data["width"],
-        {
+        start=start,
+        width=data["width"],
+        cells={
             Series(operation, model): Cell(decode_aggregate(current), decode_aggregate(high_water))
             for operation, model, current, high_water in data["cells"]
         },
-        {
+        skipped={
             SkippedValue(field, reason): Tally(current, high_water)
             for field, reason, current, high_water in data["skipped"]
         },
-        {status: Waiting(rows, oldest) for status, rows, oldest in data["waiting"]},
-        users,
-        data["held"],
-        data["stage"],
+        waiting={status: Waiting(rows, oldest) for status, rows, oldest in data["waiting"]},
+        users=users,
+        held=data["held"],
+        stage=data["stage"],
     )
 
 

@@ -8,19 +8,24 @@ from datetime import UTC, datetime
 from typing import TextIO
 from zoneinfo import ZoneInfo
 
+from exporter.catalog import USD
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import SchemaProblem
 from exporter.database.reader import read_span
 from exporter.database.session import Database, Identity
+from exporter.figures import Figure
 from exporter.ledger.admission import count_admitted
-from exporter.ledger.aggregate import USD, ZERO, Field
+from exporter.ledger.advance import restart
+from exporter.ledger.aggregate import ZERO
 from exporter.ledger.calendar import QUARTER_HOUR, floor_to
 from exporter.ledger.forget import forget
 from exporter.ledger.model import OTHER, Changes, SpanRead, State, TimeRange
-from exporter.ledger.rewind import begin_again, rewind
-from exporter.scrape.ledger_service import CLASSIFICATION, IDENTITY, STALE_SUMS, check_identity, restored, settings_for
+from exporter.ledger.rewind import rewind
+from exporter.moments import named_moment
+from exporter.scrape.ledger_settings import settings_for
 from exporter.state.migrations import NEXT_NAME
+from exporter.state.provenance import CLASSIFICATION, IDENTITY, STALE_SUMS, check_identity, restored
 from exporter.state.shadow import ShadowWork
 from exporter.state.store import StateError, Store
 from exporter.state.users import pseudonyms_for
@@ -71,7 +76,7 @@ def forget_series(config: Config, operation: str, model: str | None, out: TextIO
         _commit_anew(store, state, changes, {})
         for series in chosen:
             total = state.totals.get(series, ZERO)
-            counted = f"{total[Field.CALLS]} calls, ${total[Field.COST] / USD:.6f}"
+            counted = f"{total[Figure.CALLS]} calls, ${total[Figure.COST] / USD:.6f}"
             print(f"ended  {series.operation}  {series.model}  ({counted})", file=out)
         print(f"series {count_admitted(state) - len(chosen)} of {config.max_series}", file=out)
     return 0
@@ -104,9 +109,9 @@ def rewind_state(config: Config, environ: Mapping[str, str], to: str | None, out
             span = _rewound(state, to, clock, ZoneInfo(config.budget_time_zone))
             found = {} if span is None else read_span(session, log, classification, span, width=QUARTER_HOUR)
         if span is None:
-            changes = begin_again(state, clock, settings)
+            changes = restart(state, clock, settings)
         else:
-            read = SpanRead(span, state.progress.now, found, width=QUARTER_HOUR)
+            read = SpanRead(span=span, now=state.progress.now, buckets=found, width=QUARTER_HOUR)
             changes = rewind(state, pseudonyms_for(config, store).read(read), settings)
         _commit_anew(store, state, changes, {STALE_SUMS: True})
         progress = changes.progress or state.progress
@@ -149,8 +154,7 @@ def _rewound(state: State, to: str | None, clock: int, zone: ZoneInfo) -> TimeRa
 
 def _moment(text: str, zone: ZoneInfo) -> float:
     try:
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
+        return named_moment(text, zone).timestamp()
     except (ValueError, OverflowError):
         raise StateError(f"--to {text!r}: write an ISO 8601 time such as 2026-01-31T14:30") from None
 
@@ -183,8 +187,8 @@ def _named(identity: Identity) -> str:
 
 def _rows(state: State, identity: Identity, most: int) -> list[tuple[str, str]]:
     progress = state.progress
-    cost = sum(total[Field.COST] for total in state.totals.values())
-    calls = sum(total[Field.CALLS] for total in state.totals.values())
+    cost = sum(total[Figure.COST] for total in state.totals.values())
+    calls = sum(total[Figure.CALLS] for total in state.totals.values())
     return [
         ("kept for", _named(identity)),
         ("phase", progress.phase),

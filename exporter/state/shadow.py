@@ -2,25 +2,17 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass, field
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
-from exporter.ledger.model import Admission, Candidate, Series, Slice
+from exporter.ledger.model import Slice
 from exporter.ledger.shadow import Shadow
 from exporter.state.codec import decode_slice, dumps, encode_slice
+from exporter.state.parts import fill_parts, write_parts
 
 TABLES = ("next_slices", "next_slice_users", "next_parts")
 
-# How each part is read again: its key and its value.
-_PARTS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
-    "days": (lambda key: (key[0], Series(*key[1])), int),
-    "admitted": (lambda key: Series(*key), lambda value: Admission(*value)),
-    "candidates": (lambda key: Series(*key), lambda value: Candidate(*value)),
-    "seen_operations": (str, float),
-    "seen_models": (str, float),
-    "succeeded_models": (str, float),
-}
+_PARTS = ("days", "admitted", "candidates", "seen_operations", "seen_models", "succeeded_models")
 
 
 @dataclass
@@ -74,9 +66,7 @@ def empty(db: sqlite3.Connection) -> None:
 def load_parts(db: sqlite3.Connection, _: None = None) -> Shadow:
     """All of the shadow but for its slices and their users."""
     shadow = Shadow()
-    for part, key, value in db.execute("SELECT part, key, value FROM next_parts"):
-        read_key, read_value = _PARTS[part]
-        getattr(shadow, part)[read_key(json.loads(key))] = read_value(json.loads(value))
+    fill_parts(db, "next_parts", shadow, _PARTS)
     return shadow
 
 
@@ -105,16 +95,7 @@ def _write(db: sqlite3.Connection, changed: Shadow) -> None:
     db.executemany(
         "REPLACE INTO next_slice_users VALUES (?, ?)", ((start, dumps(users)) for start, users in changed.users.items())
     )
-    for part in _PARTS:
-        for key, value in getattr(changed, part).items():
-            if value is None:
-                db.execute("DELETE FROM next_parts WHERE part = ? AND key = ?", (part, dumps(key)))
-            else:
-                db.execute("REPLACE INTO next_parts VALUES (?, ?, ?)", (part, dumps(key), dumps(_plain(value))))
-
-
-def _plain(value: Any) -> Any:
-    return astuple(value) if isinstance(value, Admission) else value
+    write_parts(db, "next_parts", changed, _PARTS)
 
 
 def _rows(db: sqlite3.Connection, query: str, starts: Iterable[int]) -> Iterator[tuple[int, str]]:

@@ -8,23 +8,21 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any, TypeVar
 
-from exporter.ledger.model import Admission, Candidate, Changes, Phase, Progress, Series, SkippedValue, State
+from exporter.ledger.model import Changes, Phase, Progress, State
 from exporter.pseudonyms import Pseudonyms
 from exporter.state.codec import (
-    decode_aggregate,
     decode_progress,
     decode_slice,
     dumps,
-    encode_aggregate,
     encode_progress,
     encode_slice,
     layout_problem,
 )
 from exporter.state.migrations import FORMAT, kept_layout, migrate
+from exporter.state.parts import PARTS, fill_parts, write_parts
 from exporter.state.private import make_file, make_folder, tighten
 from exporter.state.shadow import ShadowWork, write_shadow
 
@@ -45,30 +43,6 @@ SQLite's default of 1000 would fill a small volume with a journal of 4 MB next t
 
 _PAGE = 4096
 _NO_SPACE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
-
-
-def _series(key: Any) -> Series:
-    return Series(*key)
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-# How each part of a state is written: its key and its value from JSON, and its value to JSON.
-_PARTS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], Any]]] = {
-    "totals": (_series, decode_aggregate, encode_aggregate),
-    "corrections": (_series, _same, _same),
-    "skipped": (lambda key: SkippedValue(*key), _same, _same),
-    "days": (lambda key: (key[0], _series(key[1])), _same, _same),
-    "user_days": (tuple, _same, _same),
-    "admitted": (_series, lambda value: Admission(*value), astuple),
-    "seen_operations": (_same, _same, _same),
-    "seen_models": (_same, _same, _same),
-    "succeeded_models": (_same, _same, _same),
-    "shown_users": (_same, _same, _same),
-    "candidates": (_series, lambda value: Candidate(*value), _same),
-}
 
 
 _USER_PARTS = ("user_days", "shown_users")
@@ -177,7 +151,7 @@ class Store:
         for start, body in self._db.execute("SELECT start, body FROM slices"):
             users = self.slice_users([start]).get(start, {}) if start >= state.progress.merged else {}
             state.slices[start] = decode_slice(start, body, users)
-        _load_parts(self._db, state, _PARTS)
+        fill_parts(self._db, "parts", state, PARTS)
         return state
 
     def slice_users(self, starts: Iterable[int]) -> dict[int, dict[str, int]]:
@@ -219,7 +193,7 @@ class Store:
                 users = pseudonyms.sums(self.slice_users([start])[start])
                 _put(db, "slice_users", start, dumps(users))
             state = State(_NOWHERE)
-            _load_parts(db, state, _USER_PARTS)
+            fill_parts(db, "parts", state, _USER_PARTS)
             renamed = Changes(shown_users={pseudonyms.of(user): day for user, day in state.shown_users.items()})
             for (day, user), units in state.user_days.items():
                 key = day, pseudonyms.of(user)
@@ -312,13 +286,6 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raise
 
 
-def _load_parts(db: sqlite3.Connection, state: State, names: Iterable[str]) -> None:
-    for name in names:
-        read_key, read_value, _ = _PARTS[name]
-        for key, value in db.execute("SELECT key, value FROM parts WHERE part = ?", (name,)):
-            getattr(state, name)[read_key(json.loads(key))] = read_value(json.loads(value))
-
-
 def _write(db: sqlite3.Connection, changes: Changes, meta: Mapping[str, Any]) -> None:
     if changes.progress is not None:
         db.execute("REPLACE INTO meta VALUES ('progress', ?)", (encode_progress(changes.progress),))
@@ -330,13 +297,7 @@ def _write(db: sqlite3.Connection, changes: Changes, meta: Mapping[str, Any]) ->
         _put(db, "slices", start, None if item is None else encode_slice(item))
     for start, users in changes.slice_users.items():
         _put(db, "slice_users", start, None if users is None else dumps(users))
-    for part, (_, _, encode) in _PARTS.items():
-        for key, value in getattr(changes, part).items():
-            text = dumps(key)
-            if value is None:
-                db.execute("DELETE FROM parts WHERE part = ? AND key = ?", (part, text))
-            else:
-                db.execute("REPLACE INTO parts VALUES (?, ?, ?)", (part, text, dumps(encode(value))))
+    write_parts(db, "parts", changes, PARTS)
 
 
 def _put(db: sqlite3.Connection, table: str, start: int, body: str | None) -> None:

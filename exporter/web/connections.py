@@ -1,16 +1,17 @@
 """The open connections, with a time limit for each stage."""
 
-import asyncio
 import resource
 import socket
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 
 from tornado.http1connection import HTTP1ServerConnection
 from tornado.iostream import IOStream
 
 from exporter.web.limits import Limits
+from exporter.web.timer import PatientTimer
 
 _NO_LINGERING = struct.pack("ii", 1, 0)
 _OWN_FILES = 32  # for the database, the state and everything else but clients
@@ -28,7 +29,7 @@ class Stage(IntEnum):
 @dataclass
 class _State:
     stage: Stage
-    timer: asyncio.TimerHandle | None = None
+    timer: PatientTimer | None = None
     last_request: bool = False
 
 
@@ -107,7 +108,7 @@ class Connections:
     def _enter(self, connection: HTTP1ServerConnection, state: _State, seconds: float | None) -> None:
         self._open[connection] = state  # at the end: dictionaries keep their order
         if seconds is not None:
-            state.timer = asyncio.get_running_loop().call_later(seconds, _drop, connection.stream)
+            state.timer = PatientTimer(seconds, partial(_drop, connection.stream))
 
 
 def _drop(stream: IOStream) -> None:

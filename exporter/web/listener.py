@@ -33,7 +33,6 @@ class Listener(HTTPServerConnectionDelegate):
         self._parameters = HTTP1ConnectionParameters(
             max_header_size=limits.header_bytes,
             max_body_size=limits.body_bytes,
-            body_timeout=limits.header_timeout,
         )
         self._acceptors = [Acceptor(one, self._accept, self._connections.make_room) for one in sockets]
 

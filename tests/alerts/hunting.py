@@ -7,13 +7,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
-
 from alert_rules.promql import selectors
 from tests.alerts.mutations import Mutant, Rule, identity
 from tests.alerts.promtool import Promtool
 from tests.alerts.scenario import Scenario
-from tests.alerts.write import EVALUATION_INTERVAL, themes
+from tests.alerts.write import content, themes, yaml_text
 
 _MARK = re.compile(r"__m(\d+)\b")
 
@@ -85,86 +83,78 @@ def case_of(scenario: Scenario) -> Case:
 
 
 class Hunt:
-    """Runs mutants against scenarios."""
+    """Runs mutants against scenarios: of each, all mutants that are still alive at once."""
 
     def __init__(self, tool: Promtool, rules: Rules, every: Sequence[Case]) -> None:
-        self._tool, self._rules, self._cases = tool, rules, every
+        self._tool, self._rules = tool, rules
+        # the shortest kill most mutants before the long ones run
+        self._cases = sorted(every, key=lambda case: case.scenario.length // case.scenario.step)
 
     def survivors(self, mutants: Sequence[Mutant]) -> list[Mutant]:
-        """Those of one rule that no scenario tells from it."""
-        if not mutants:
-            return []
-        original = next(rule for rule in self._rules.all if identity(rule) == mutants[0].of)
-        concerned = self._rules.resting_on(original)
-        alone = [mutant for mutant in mutants if _sees_other_alerts(mutant)]
-        batches = [[mutant for mutant in mutants if mutant not in alone], *([mutant] for mutant in alone)]
-        left: list[Mutant] = []
-        for batch in batches:
-            alive = batch
-            for case in self._of_interest(original, concerned):
-                if not alive:
-                    break
-                alive = self._alive(alive, original, concerned, case)
-            left += alive
-        return left
+        """Those that no scenario tells from their rules."""
+        originals = {identity(rule): rule for rule in self._rules.all}
+        copies = [self._copy(number, mutant, originals[mutant.of]) for number, mutant in enumerate(mutants)]
+        alone = [copy for copy in copies if _sees_other_alerts(copy.mutant)]
+        batches = [[copy for copy in copies if copy not in alone], *([copy] for copy in alone)]
+        return [copy.mutant for batch in batches for copy in self._left(batch)]
 
-    def _of_interest(self, original: Rule, concerned: set[str]) -> list[Case]:
-        """What looks at the rule itself, then the shortest."""
-        found = [case for case in self._cases if case.looks & concerned]
-        found.sort(key=lambda case: (name_of(original) not in case.looks, case.scenario.length // case.scenario.step))
-        return found
+    def _copy(self, number: int, mutant: Mutant, original: Rule) -> "_Copy":
+        return _Copy(number, mutant, original, self._rules.resting_on(original))
 
-    def _alive(self, mutants: list[Mutant], original: Rule, concerned: set[str], case: Case) -> list[Mutant]:
-        """Those that pass the scenario. Where a rule cannot be evaluated promtool ends: the rest is run again."""
-        alive = mutants
-        while alive:
-            code, said = self._run(alive, original, concerned, case)
-            if code == 0:
-                return alive
-            caught = {int(number) for number in _MARK.findall(said)}
-            assert caught, said
-            alive = [mutant for number, mutant in enumerate(alive) if number not in caught]
-            if "err:" not in said:
-                return alive
+    def _left(self, alive: list["_Copy"]) -> list["_Copy"]:
+        """Those that pass every scenario; each meets first what looks at its rule itself."""
+        for directly in (True, False):
+            for case in self._cases:
+                met = [c for c in alive if case.looks & c.names and (c.name_of_rule in case.looks) == directly]
+                if met:
+                    caught = self._caught(met, case)
+                    alive = [copy for copy in alive if copy.number not in caught]
         return alive
 
-    def _run(self, mutants: list[Mutant], original: Rule, concerned: set[str], case: Case) -> tuple[int, str]:
+    def _caught(self, alive: list["_Copy"], case: Case) -> set[int]:
+        """The numbers of those that fail. Where a rule cannot be evaluated promtool ends: the rest is run again."""
+        found: set[int] = set()
+        while left := [copy for copy in alive if copy.number not in found]:
+            code, said = self._run(left, case)
+            if code == 0:
+                break
+            caught = {int(number) for number in _MARK.findall(said)}
+            assert caught, said
+            found |= caught
+            if "err:" not in said:
+                break
+        return found
+
+    def _run(self, copies: list["_Copy"], case: Case) -> tuple[int, str]:
         rules: list[Rule] = []
-        copies = [_Copy(number, concerned) for number in range(len(mutants))]
         for rule in self._rules.of(case.looks):
-            if name_of(rule) not in concerned:
+            concerned = [copy for copy in copies if name_of(rule) in copy.names]
+            # as it is for the copies that do not rest on it
+            if len(concerned) < len(copies):
                 rules.append(rule)
-                continue
-            for mutant, copy in zip(mutants, copies, strict=True):
-                rules.append(copy.rule(mutant.rule if rule is original else rule))
+            rules += [copy.rule(rule) for copy in concerned]
         groups = {"groups": [{"name": "ai-operations", "rules": rules}]}
-        tests = {
-            "rule_files": ["rules.yml"],
-            "evaluation_interval": EVALUATION_INTERVAL,
-            "tests": [_looked_at(case.written, copies)],
-        }
+        tests = content([_looked_at(case.written, copies)], "rules.yml")
         with TemporaryDirectory() as folder:
             for name, written in (("rules.yml", groups), ("tests.yml", tests)):
-                (Path(folder) / name).write_text(yaml.dump(written, Dumper=_Dumper, sort_keys=False))
+                (Path(folder) / name).write_text(yaml_text(written))
             return self._tool.run("test", "rules", f"{folder}/tests.yml")
 
 
-class _Dumper(yaml.CSafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
 class _Copy:
-    """Renames alerts and records, so that several mutants and what rests on them may stand side by side."""
+    """A mutant and what rests on it, under names of their own: several may stand side by side."""
 
-    def __init__(self, number: int, names: set[str]) -> None:
-        self.names, self._mark = names, f"__m{number}"
+    def __init__(self, number: int, mutant: Mutant, original: Rule, names: set[str]) -> None:
+        self.number, self.mutant, self.names = number, mutant, names
+        self.name_of_rule = name_of(original)
+        self._original, self._mark = original, f"__m{number}"
         words = "|".join(map(re.escape, names))
         self._words = re.compile(r"[\w:]+")
         self._alerts = re.compile(rf'(alertname(?:=~?|!=|!~)"(?:{words}))"')
 
     def rule(self, rule: Rule) -> Rule:
-        """The rule under its new name."""
+        """A rule under its new name, and changed if it is the one."""
+        rule = self.mutant.rule if rule is self._original else rule
         changed = {**rule, "expr": self.text(rule["expr"])}
         for key in ("alert", "record"):
             if key in rule:

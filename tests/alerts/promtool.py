@@ -24,7 +24,9 @@ class Promtool:
 
     def run(self, *arguments: str) -> tuple[int, str]:
         """Its exit code and all it said."""
-        done = subprocess.run([self.binary, *arguments], capture_output=True, text=True, check=False)
+        # a third less computing: memory is collected seldom, and no process lives for long
+        environment = {**os.environ, "GOGC": "800"}
+        done = subprocess.run([self.binary, *arguments], capture_output=True, text=True, check=False, env=environment)
         return done.returncode, done.stdout + done.stderr
 
 

@@ -24,6 +24,8 @@ from tests.alerts.promtool import promtool
 from tests.alerts.scenario import HOUR, JOB, MINUTE, Replica, Scenario, steps
 from tests.alerts.write import file_text
 
+pytestmark = pytest.mark.slow
+
 SCRAPE = 25
 DOCUMENT = Path(__file__).parents[2] / "docs" / "alerts.md"
 CHANNELS = load_channels(ALERTS_FILE.with_name("channels.yaml"))

@@ -19,7 +19,7 @@ from tests.alerts.running import alertmanager
 from tests.e2e.programs import Prometheus, fetch, free_port, prometheus_with
 
 # one process brings its servers up, and not each of several
-pytestmark = pytest.mark.xdist_group("rules_commands")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("rules_commands")]
 
 ROOT = Path(__file__).parents[2] / "alert_rules"
 URL = "https://discord.com/api/webhooks/123456/Very-secret_token"

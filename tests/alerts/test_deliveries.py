@@ -14,7 +14,7 @@ from tests.alerts.running import Alertmanager, alert, alertmanager, write_config
 from tests.e2e.programs import wait_for
 
 # one process brings its servers up, and not each of several
-pytestmark = pytest.mark.xdist_group("deliveries")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deliveries")]
 
 CHANNELS = Channels(
     tuple(Channel(name, f"/etc/alertmanager/secrets/{name}_webhook_url") for name in ("discord", "ops")),

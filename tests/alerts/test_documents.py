@@ -1,7 +1,12 @@
 """The documents of alerts: nothing in them that does not run, and nothing left out."""
 
 import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,7 +19,11 @@ from alert_rules.promql import selectors
 from alert_rules.quantities import QUANTITIES
 from alert_rules.spec import AlertSpec
 from exporter import catalog
+from exporter.demo.history import history
+from exporter.demo.profiles import USERS
+from exporter.demo.rows import fill
 from exporter.demo.schema import LAYOUTS, Layout, load_schema
+from tests.database.test_exact_budgets import BUDGETS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs/runbooks").glob("*.md"))
@@ -44,12 +53,7 @@ def blocks(page: Path, kind: str) -> list[tuple[str, str]]:
 PROMQL = [
     pytest.param(text, id=f"{page.stem}-{i}") for page in PAGES for i, (_, text) in enumerate(blocks(page, "promql"))
 ]
-SQL = [
-    pytest.param(layout, text, id=f"{page.stem}-{i}-{layout}")
-    for page in PAGES
-    for i, (marked, text) in enumerate(blocks(page, "sql"))
-    for layout in (LAYOUTS if marked == "both" else (marked,))
-]
+SQL = [(f"{page.stem}: {text}", text) for page in PAGES for _, text in blocks(page, "sql")]
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", LANGUAGE, re.MULTILINE | re.DOTALL)
 
 
@@ -95,12 +99,66 @@ def test_promql_parses_and_names_what_exists(expression: str) -> None:
     assert {label.strip() for labels in grouped for label in labels.split(",")} <= available
 
 
-@pytest.mark.parametrize(("layout", "statements"), SQL)
-def test_sql_runs_in_its_layout(layout: Layout, statements: str, embedded_database: str) -> None:
+@pytest.fixture(params=LAYOUTS)
+def layout(request: pytest.FixtureRequest) -> Layout:
+    chosen: Layout = request.param
+    return chosen
+
+
+@pytest.fixture(params=BUDGETS)
+def connection(
+    request: pytest.FixtureRequest, layout: Layout, embedded_database: str
+) -> Iterator["psycopg.Connection[Any]"]:
+    """A log with a failed call of a user with a limit, and the views; all in one transaction, which is rolled back."""
+    columns, values = BUDGETS[request.param]
     with psycopg.connect(embedded_database) as connection:
         load_schema(connection, layout)
-        connection.execute(statements.encode())
+        fill(connection, layout, history(layout, 1, datetime.now(UTC).replace(hour=12), Random(1)))
+        connection.execute(f"DROP TABLE cost_budgets; CREATE TABLE cost_budgets ({columns})".encode())
+        connection.execute(f"INSERT INTO cost_budgets VALUES {values}".encode(), [USERS[0]])
+        connection.execute((ROOT / "deploy/sql/dashboards.sql").read_bytes())
+        yield connection
         connection.rollback()
+
+
+def test_sql_runs_in_both_layouts_and_each_spelling_of_the_budgets(connection: "psycopg.Connection[Any]") -> None:
+    assert SQL
+    for where, statements in SQL:
+        try:
+            with connection.transaction(force_rollback=True):
+                connection.execute(statements.encode())
+        except psycopg.Error as error:
+            pytest.fail(f"{where}{error}")
+
+
+def test_the_users_in_the_log_stand_beside_their_limits_and_a_limit_can_be_raised(
+    connection: "psycopg.Connection[Any]",
+) -> None:
+    users, raised, *_ = (text for where, text in SQL if where.startswith("budget_exceeded: "))
+
+    def rows() -> dict[str, tuple[Decimal, Decimal | None]]:
+        cursor = connection.execute(users.encode())
+        while cursor.nextset():
+            pass
+        return {user: (spent, limit) for user, spent, limit in cursor.fetchall()}
+
+    before = rows()
+    assert before[str(USERS[0])][1] == 10
+    spent = "SELECT user_id::text, sum(cost_usd) FROM public.ai_operation_log WHERE {} >= %s GROUP BY 1"
+    time = "created_at" if "created_at" in _columns(connection) else "executed_at"
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+    assert {user: usd for user, (usd, _) in before.items()}.items() <= {
+        user or "unattributed": usd for user, usd in connection.execute(spent.format(time).encode(), [midnight])
+    }.items()
+    connection.execute(raised.replace("00000000-0000-0000-0000-000000000000", str(USERS[0])).encode())
+    assert rows()[str(USERS[0])][1] == 50
+
+
+def _columns(connection: "psycopg.Connection[Any]") -> set[str]:
+    found = connection.execute(
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'public.ai_operation_log'::regclass AND attnum > 0"
+    )
+    return {row[0] for row in found}
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

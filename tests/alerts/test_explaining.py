@@ -11,14 +11,10 @@ from alert_rules.explaining import FIXED_WINDOWS, NOT_COUNTED, NOT_UNCERTAIN, ex
 from alert_rules.loading import parse_alerts
 from alert_rules.quantities import QUANTITIES
 from alert_rules.thresholds import ALERTS_FILE
-from tests.alerts.write import FOLDER
+from tests.alerts.write import GENERATED
 
 BUILT = compile_sources(Sources(ALERTS_FILE, ALERTS_FILE.with_name("channels.yaml")))
-RULES = [
-    rule
-    for group in yaml.safe_load((FOLDER.parent / "generated" / "rules.yml").read_text())["groups"]
-    for rule in group["rules"]
-]
+RULES = [rule for group in yaml.safe_load(GENERATED.read_text())["groups"] for rule in group["rules"]]
 
 
 @pytest.mark.parametrize("name", sorted({rule["alert"] for rule in RULES if "alert" in rule}))

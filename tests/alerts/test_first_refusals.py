@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tests.alerts.promtool import VERSIONS
-from tests.alerts.test_promtool import GENERATED
+from tests.alerts.write import GENERATED
 
 STEP = 16
 """Seconds between scrapes: no window begins at a sample, so Prometheus has to estimate what lies beyond."""

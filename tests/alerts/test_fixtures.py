@@ -12,7 +12,7 @@ from tests.alerts.promtool import promtool
 from tests.alerts.write import file_text
 
 # one process brings its servers up, and not each of several
-pytestmark = pytest.mark.xdist_group("fixtures")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fixtures")]
 
 FIXTURES = Path(__file__).parent / "fixtures" / "alerts.yaml"
 SCENARIOS = list(scenarios())

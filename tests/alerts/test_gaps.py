@@ -14,11 +14,10 @@ from exporter import catalog
 from tests.alerts.cases.common import spend, user, users
 from tests.alerts.promtool import promtool
 from tests.alerts.scenario import HOUR, MINUTE, Replica, Scenario, Value, Window, duration, steps
-from tests.alerts.test_promtool import GENERATED
-from tests.alerts.write import file_text
+from tests.alerts.write import GENERATED, content, yaml_text
 
 # one process brings promtool up, and not each of several
-pytestmark = pytest.mark.xdist_group("gaps")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("gaps")]
 
 TODAY = Window(-10 * HOUR, 14 * HOUR)
 AFTER = 20 * MINUTE
@@ -192,8 +191,7 @@ def test_nothing_resolves_and_nothing_fires_anew_because_of_a_gap(gaps: list[Gap
         written.append(scenario.written() | {"promql_expr_test": expressions(gap, look)})
     with TemporaryDirectory() as folder:
         file = Path(folder) / "gaps.yml"
-        text = yaml.safe_load(file_text([], str(GENERATED)))
-        file.write_text(yaml.safe_dump({**text, "tests": written}, sort_keys=False))
+        file.write_text(yaml_text(content(written, str(GENERATED))))
         code, said = promtool().run("test", "rules", str(file))
     assert code == 0, said
 

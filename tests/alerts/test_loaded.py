@@ -25,7 +25,7 @@ TEST_ROUTE = 'route alertname="ai_monitoring_test", channel="discord"'
 FAILURES = ("receivers", 2, "webhook_configs")
 ROOT = Path(__file__).parents[2] / "alert_rules"
 # one process brings its servers up, and not each of several
-pytestmark = pytest.mark.xdist_group("loaded")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("loaded")]
 
 # Every kind of rule, and names and texts that are not easy to print.
 RICH = (

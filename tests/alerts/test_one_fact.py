@@ -20,7 +20,7 @@ from tests.alerts.running import Alertmanager, alert, alertmanager, write_config
 from tests.e2e.programs import wait_for
 
 # one process brings its servers up, and not each of several
-pytestmark = pytest.mark.xdist_group("deliveries")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deliveries")]
 
 CHANNELS = Channels((Channel("discord", "/etc/alertmanager/secrets/discord_webhook_url"),))
 FAST = Timing(group_wait="1s", group_interval="1s", critical_group_interval="1s")

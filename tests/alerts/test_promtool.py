@@ -1,6 +1,7 @@
 """Prometheus' own checks and tests of the generated rules, and that these tests are there for every alert."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,9 @@ import yaml
 
 from tests.alerts.hunting import Rules
 from tests.alerts.promtool import VERSIONS
-from tests.alerts.write import FOLDER, texts
+from tests.alerts.write import GENERATED, content, scenarios, theme_names, yaml_text
 
-GENERATED = FOLDER.parent / "generated" / "rules.yml"
-
-FILES = sorted(FOLDER.glob("*.yml"))
+pytestmark = pytest.mark.slow
 
 ALWAYS_FIRES = "watchdog"
 
@@ -28,26 +27,27 @@ def test_rules_pass_every_lint(version: str) -> None:
 
 
 @every_version
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_rules_fire_and_are_silent_as_they_must(file: Path, version: str, tmp_path: Path) -> None:
-    code, said = VERSIONS[version]().run("test", "rules", str(_alone(file, tmp_path)))
+@pytest.mark.parametrize("theme", theme_names())
+def test_rules_fire_and_are_silent_as_they_must(theme: str, version: str, tmp_path: Path) -> None:
+    code, said = VERSIONS[version]().run("test", "rules", str(_alone(theme, tmp_path)))
     assert code == 0, said
 
 
-def _alone(file: Path, folder: Path) -> Path:
+def _alone(theme: str, folder: Path) -> Path:
     """The tests on a copy of the rules that they look at, and of what those rest on: the others only take time."""
-    content = yaml.safe_load(file.read_text())
-    alerts = {look["alertname"] for test in content["tests"] for look in test.get("alert_rule_test", ())}
-    records = {look["expr"] for test in content["tests"] for look in test.get("promql_expr_test", ())}
+    tests = _tests(theme)
+    alerts = {look["alertname"] for test in tests for look in test.get("alert_rule_test", ())}
+    records = {look["expr"] for test in tests for look in test.get("promql_expr_test", ())}
     rules = Rules(yaml.safe_load(GENERATED.read_text())["groups"]).of(alerts | records)
-    (folder / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "ai-operations", "rules": rules}]}))
-    tests = folder / file.name
-    tests.write_text(yaml.safe_dump({**content, "rule_files": ["rules.yml"]}, allow_unicode=True))
-    return tests
+    (folder / "rules.yml").write_text(yaml_text({"groups": [{"name": "ai-operations", "rules": rules}]}))
+    file = folder / f"{theme}.yml"
+    file.write_text(yaml_text(content(tests, "rules.yml")))
+    return file
 
 
-def test_committed_tests_are_what_the_scenarios_make() -> None:
-    assert {file.name: file.read_text() for file in FILES} == texts()
+@cache
+def _tests(theme: str) -> list[dict[str, Any]]:
+    return [scenario.written() for scenario in scenarios(theme)]
 
 
 def _alert_rules() -> Iterator[dict[str, Any]]:
@@ -56,8 +56,7 @@ def _alert_rules() -> Iterator[dict[str, Any]]:
 
 
 def _looks() -> list[dict[str, Any]]:
-    files = [yaml.safe_load(file.read_text()) for file in FILES]
-    return [look for file in files for test in file["tests"] for look in test.get("alert_rule_test", ())]
+    return [look for theme in theme_names() for test in _tests(theme) for look in test.get("alert_rule_test", ())]
 
 
 def _of(rule: Mapping[str, Any], alert: Mapping[str, Any]) -> bool:
@@ -77,5 +76,5 @@ def test_every_alert_is_seen_firing_with_all_it_says_and_seen_silent() -> None:
 
 
 def test_every_scenario_says_what_must_be_seen() -> None:
-    tests = [test for file in FILES for test in yaml.safe_load(file.read_text())["tests"]]
+    tests = [test for theme in theme_names() for test in _tests(theme)]
     assert all(test["name"] and (test.keys() & {"alert_rule_test", "promql_expr_test"}) for test in tests)

@@ -7,6 +7,8 @@ import pytest
 from tests.alerts.running import render
 from tests.alerts.test_discord_template import FIRING, MIDNIGHT, MIDNIGHT_UNIX, RESOLVED, data, one
 
+pytestmark = pytest.mark.slow
+
 UNKNOWN = "; no calls any more: not known to have recovered"
 
 

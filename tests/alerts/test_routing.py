@@ -2,11 +2,12 @@
 
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from alert_rules.alertmanager import RoutedAlert, alertmanager_config, config_text, discord_template, for_old_amtool
+from alert_rules.alertmanager import RoutedAlert, alertmanager_config, config_text, discord_template
 from alert_rules.channels import Channel, Channels, load_channels
 from tests.alerts.running import amtool, write_config
 
@@ -25,6 +26,29 @@ ALERTS = [
     for number, rung in ((2, "100"), (0, "50"), (1, "80"), (2, "100"))
 ]
 SHIPPED = Path(__file__).parents[2] / "alert_rules" / "channels.yaml"
+
+
+_OF_AMTOOL_025 = {
+    "discord_configs": {"webhook_url_file": ("webhook_url", "https://example.com/")},
+    "webhook_configs": {"url_file": ("url", "https://example.com/")},
+}
+
+
+def for_old_amtool(config: dict[str, Any]) -> dict[str, Any]:
+    """The same configuration as `amtool check-config` of 0.25 accepts it: dummy URLs, no `username`."""
+
+    def old(receiver: dict[str, Any]) -> dict[str, Any]:
+        kinds: dict[str, Any] = {
+            kind: [
+                dict(renamed.get(key, (key, value)) for key, value in one.items() if key != "username")
+                for one in receiver[kind]
+            ]
+            for kind, renamed in _OF_AMTOOL_025.items()
+            if kind in receiver
+        }
+        return {"name": receiver["name"], **kinds}
+
+    return {**config, "receivers": list(map(old, config["receivers"]))}
 
 
 @pytest.fixture(scope="module", params=["all", "shipped"])

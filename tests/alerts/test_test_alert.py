@@ -26,7 +26,7 @@ from tests.alerts.running import Alertmanager, alert, alertmanager, write_config
 from tests.e2e.programs import fetch, free_port, wait_for
 
 # one process brings its servers up, and not each of several
-pytestmark = pytest.mark.xdist_group("test_alert")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("test_alert")]
 
 BY_RECEIVER = "--enable-feature=receiver-name-in-metrics"
 CHANNELS = Channels(

@@ -23,7 +23,7 @@ from tests.dashboards.stack import ODD_NAME, Stack, run_stack
 from tests.e2e.programs import eventually, fetch, wait_for
 
 # one process brings its servers up, and not each of several
-pytestmark = pytest.mark.xdist_group("dashboards")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dashboards")]
 
 Json = dict[str, Any]
 Key = tuple[str, str]

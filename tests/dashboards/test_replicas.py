@@ -9,6 +9,8 @@ from dashboards.command import rendered
 from tests.dashboards.grafana import SETTINGS, View, promql, targets
 from tests.e2e.programs import promtool
 
+pytestmark = pytest.mark.slow
+
 DASHBOARDS = rendered(SETTINGS)
 VIEW = View(0, 3600, rate_interval="4m")
 MINUTES = 90

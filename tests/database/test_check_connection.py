@@ -12,7 +12,7 @@ from exporter.database.conninfo import resolve_conninfo
 from exporter.database.session import Database, Identity
 from exporter.demo.schema import load_schema
 from exporter.ledger.model import Changes
-from exporter.scrape.ledger_service import IDENTITY
+from exporter.state.provenance import IDENTITY
 from exporter.state.store import Store
 from tests.database.test_check_setup import check, populate
 from tests.servers import EmbeddedServer

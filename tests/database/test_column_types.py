@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from exporter.catalog import ERROR_CLASSES
 from exporter.config import Config
 from exporter.database.connection import resolve_conninfo
 from exporter.database.errors import SchemaProblem
@@ -20,7 +21,8 @@ from exporter.database.probe_query import read_sums
 from exporter.database.reader import read_span, read_spend, read_undated
 from exporter.database.session import Database, Session
 from exporter.database.tables import find_table, read_approvals, read_budgets, read_recommendations, read_routes
-from exporter.ledger.aggregate import ERROR_CLASSES, FAILURES, LATENCY_SUMS, Field, money_units
+from exporter.figures import Figure
+from exporter.ledger.aggregate import FAILURES, LATENCY_SUMS, money_units
 from exporter.ledger.model import Bucket, SkippedValue, TimeRange
 from exporter.preflight import run_check
 from exporter.reports.recent import Wanted, run_operations
@@ -157,8 +159,8 @@ def summed(minutes: Mapping[int, Bucket]) -> dict[tuple[str, str], Counter[str]]
     for minute in minutes.values():
         for (operation, model), read_cell in minute.cells.items():
             cell = found.setdefault((operation, model), Counter())
-            cell["calls"] += read_cell[Field.CALLS]
-            cell["cost"] += read_cell[Field.COST]
+            cell["calls"] += read_cell[Figure.CALLS]
+            cell["cost"] += read_cell[Figure.COST]
             cell["latency"] += sum(read_cell[LATENCY_SUMS])
             for name, count in zip(ERROR_CLASSES, read_cell[FAILURES], strict=True):
                 if count:
@@ -184,9 +186,9 @@ def assert_read_exactly(typed: Typed, rows: Sequence[Mapping[str, Any]], start: 
         assert not any(minute.skipped for minute in minutes.values())
         probed = read_sums(session, log, rules, [span])[span]
         money, calls = sum(wanted.values()), len(rows)
-        assert (probed.rows, probed.calls, probed.cost) == (calls, calls, money)
-        for role, tokens in (("input_tokens", probed.input_tokens), ("output_tokens", probed.output_tokens)):
-            assert tokens == int(sum(Decimal(row[role]) for row in rows))
+        assert (probed.rows, probed.calls, probed.columns["cost"]) == (calls, calls, money)
+        for role in ("input_tokens", "output_tokens"):
+            assert probed.columns[role] == int(sum(Decimal(row[role]) for row in rows))
         assert read_spend(session, log, rules, span) == money
         assert not any(read_undated(session, log).values())
 
@@ -365,9 +367,9 @@ def test_a_status_of_any_type(typed: Typed, kind: str) -> None:
         span = TimeRange(start - DAY, start + DAY)
         cells = [cell for minute in read_span(session, log, rules, span).values() for cell in minute.cells.values()]
         # of the words in turn: two successes, a failure, a timeout, one pending, and one unknown
-        assert sum(cell[Field.CALLS] for cell in cells) == 4
+        assert sum(cell[Figure.CALLS] for cell in cells) == 4
         assert sum(sum(cell[FAILURES]) for cell in cells) == 2
-        assert sum(cell[Field.ROWS] for cell in cells) == ROWS
+        assert sum(cell[Figure.ROWS] for cell in cells) == ROWS
         sums = read_sums(session, log, rules, [span])[span]
         assert (sums.rows, sums.calls, sums.failures) == (ROWS, 4, 2)
 

@@ -22,6 +22,8 @@ from exporter.preflight import run_check
 from tests.database.harness import running
 from tests.servers import PostgresServer
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[2] / "deploy" / "sql"
 ROLE_FILES = ("role_bypassrls.sql", "role_policies.sql")
 PASSWORD = "for this test"

@@ -22,6 +22,8 @@ from tests.database.harness import (
 )
 from tests.database.scraped import Scraped, counted, said, spend, summed
 
+pytestmark = pytest.mark.slow
+
 SERIES = ("email-compose", "deepseek-v3.2")
 DAYS = 1
 # a regular expression to Python, and none to PostgreSQL, which finds out at the first message

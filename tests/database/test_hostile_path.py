@@ -185,7 +185,7 @@ def test_no_statement_on_the_log_calls_one(neighbourhood: Neighbourhood, zone: s
             span = TimeRange(now - 3 * 86_400, now + 86_400)
             spent = read_spend(session, log, rules, span)
             assert spent > 0
-            assert read_sums(session, log, rules, [span])[span].cost == spent
+            assert read_sums(session, log, rules, [span])[span].columns["cost"] == spent
             minutes = read_span(session, log, rules, span)
             assert sum(cell[1] for minute in minutes.values() for cell in minute.cells.values()) > 0
             assert sum(read_undated(session, log).values()) == 0

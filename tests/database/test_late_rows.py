@@ -24,6 +24,8 @@ from tests.database.harness import (
     wait_for,
 )
 
+pytestmark = pytest.mark.slow
+
 MINUTE, HOUR = 60.0, 3600.0
 AGES = (4 * MINUTE, 30 * MINUTE, 59 * MINUTE, 66 * MINUTE, 5 * HOUR, 23 * HOUR, 47 * HOUR)
 SINCE = timedelta(hours=47, minutes=30)

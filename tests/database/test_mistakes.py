@@ -12,7 +12,7 @@ from tests.database.harness import Log, running
 from tests.database.scraped import Scraped, said
 
 GROUPS = {
-    "COST": (
+    "COST_CORRECTIONS": (
         "log",
         {
             "ai_operations_total",
@@ -139,5 +139,5 @@ def test_a_collector_that_breaks_says_so_once(
                 scraped = exporter.scrape()
                 assert scraped.collectors == before.collectors | {"approvals": 0}
                 assert names(before) - names(scraped) == {"ai_approvals_pending"}
-        assert len([r for r in caplog.records if r.getMessage().startswith("approvals: a mistake")]) == 1
+        assert len([r for r in caplog.records if r.getMessage().startswith("approvals: internal error")]) == 1
         assert exporter.scrape().collectors == before.collectors

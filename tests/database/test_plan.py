@@ -19,7 +19,7 @@ from tests.database.harness import Log, running
 from tests.servers import EmbeddedServer
 
 # one process brings its servers up, and not each of several
-pytestmark = pytest.mark.xdist_group("plan")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("plan")]
 
 ROWS = 1_000_000
 DAYS = 240

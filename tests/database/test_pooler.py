@@ -24,6 +24,8 @@ from tests.database.harness import (
 from tests.database.scraped import Scraped, said
 from tests.servers import DockerServer, container_address, docker_image, reachable_host
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 [databases]
 * = host={host} port=5432 user=postgres password={password}

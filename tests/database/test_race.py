@@ -18,6 +18,8 @@ from tests.database.harness import Log, assert_shows_what_sql_says, assert_spend
 from tests.database.scraped import Scraped
 from tests.servers import PostgresServer
 
+pytestmark = pytest.mark.slow
+
 Connection = psycopg.Connection[Any]
 
 WRITERS = 6

@@ -20,6 +20,8 @@ from tests.database.harness import Log, Running, assert_spend_is_what_sql_says, 
 from tests.database.scraped import said, spend
 from tests.servers import EmbeddedServer
 
+pytestmark = pytest.mark.slow
+
 SERIES = ("email-compose", "deepseek-v3.2")
 RENAMED = ("email-compose", "renamed")
 ALIASES = {"aliases": {"deepseek-v3.2": "renamed"}}

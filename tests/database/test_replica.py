@@ -21,6 +21,8 @@ from tests.database.scraped import said
 from tests.database.test_check_setup import Entry, check
 from tests.standby import StandbyServer, archive_folder, run_pair
 
+pytestmark = pytest.mark.slow
+
 LAG = "ai_exporter_replication_lag_seconds"
 BOUND = 1
 """Seconds of lag that the exporter of a test accepts."""

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import LiteralString, cast
 
 import pytest
 from psycopg import sql
@@ -27,7 +26,7 @@ def log(request: pytest.FixtureRequest, database: str) -> Iterator[Log]:
 @pytest.fixture
 def by_policy(log: Log, postgres: PostgresServer) -> Iterator[str]:
     """The URL of a role that sees every row by a policy, of tables with row-level security."""
-    log.connection.execute(cast("LiteralString", POLICIES.read_text()))
+    log.connection.execute(POLICIES.read_bytes())
     log.connection.execute("ALTER TABLE ai_operation_log ENABLE ROW LEVEL SECURITY")
     log.connection.execute("ALTER ROLE ai_exporter PASSWORD 'x'")
     yield postgres.url(log.connection.info.dbname, "ai_exporter", "x")

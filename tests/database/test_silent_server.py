@@ -11,7 +11,9 @@ import pytest
 
 from tests.database.harness import Log, assert_shows_what_sql_says, running
 
-SILENT_AFTER = [b"BEGIN ISOLATION", b"idle_in_transaction_session_timeout"]
+pytestmark = pytest.mark.slow
+
+SILENT_AFTER = {"begin": b"BEGIN ISOLATION", "settings": b"idle_in_transaction_session_timeout", "search": b"pg_class"}
 
 
 @pytest.fixture
@@ -21,7 +23,11 @@ def log(embedded_database: str) -> Iterator[Log]:
 
 
 class Relay:
-    """Stands between the exporter and its server. While `silent_after` is set, nothing that follows it is passed on."""
+    """Stands between the exporter and its server. While `silent_after` is set, what holds it is the last passed on.
+
+    A connection that is silent stays so: neither an answer comes from there any more, nor the end that the server makes
+    of a transaction that has waited for too long.
+    """
 
     def __init__(self, url: str) -> None:
         self._server = psycopg.conninfo.conninfo_to_dict(url)
@@ -46,20 +52,30 @@ class Relay:
                 client, _ = self._listener.accept()
                 server = socket.create_connection((str(self._server["host"]), int(str(self._server["port"]))))
                 self._sockets += [client, server]
-                threading.Thread(target=self._pass_on, args=(client, server, True), daemon=True).start()
-                threading.Thread(target=self._pass_on, args=(server, client, False), daemon=True).start()
+                silent = threading.Event()
+                threading.Thread(target=self._ask, args=(client, server, silent), daemon=True).start()
+                threading.Thread(target=self._answer, args=(server, client, silent), daemon=True).start()
 
-    def _pass_on(self, source: socket.socket, target: socket.socket, listens: bool) -> None:
-        silent = False
+    def _ask(self, client: socket.socket, server: socket.socket, silent: threading.Event) -> None:
         with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if not silent:
-                    target.sendall(data)
-                silent = silent or (listens and self.silent_after is not None and self.silent_after in data)
-            target.shutdown(socket.SHUT_RDWR)
+            while data := client.recv(65536):
+                was_silent = silent.is_set()
+                if self.silent_after is not None and self.silent_after in data:
+                    silent.set()
+                if not was_silent:
+                    server.sendall(data)
+            server.shutdown(socket.SHUT_RDWR)
+
+    def _answer(self, server: socket.socket, client: socket.socket, silent: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            while data := server.recv(65536):
+                if not silent.is_set():
+                    client.sendall(data)
+            if not silent.is_set():
+                client.shutdown(socket.SHUT_RDWR)
 
 
-@pytest.mark.parametrize("silent_after", SILENT_AFTER, ids=["begin", "settings"])
+@pytest.mark.parametrize("silent_after", SILENT_AFTER.values(), ids=SILENT_AFTER)
 def test_a_server_that_goes_silent_is_said_once(
     log: Log, tmp_path: Path, caplog: pytest.LogCaptureFixture, silent_after: bytes
 ) -> None:

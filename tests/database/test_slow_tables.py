@@ -13,6 +13,8 @@ from exporter.scrape.ledger_service import LedgerService
 from tests.database.harness import Log, assert_shows_what_sql_says, running, wait_for
 from tests.database.scraped import Scraped, said
 
+pytestmark = pytest.mark.slow
+
 TABLES = {
     "budgets": ("cost_budgets", "ai_budget_users"),
     "routes": ("ai_model_routes", "ai_model_route_info"),

@@ -184,6 +184,33 @@ PROVEN = {
         "CREATE VIEW calls AS SELECT created_at, spelled(model_used) AS model_used, cost_usd,"
         " current_user AS reader, current_setting('TimeZone') AS zone FROM ai_operation_log",
     ),
+    "functions that change values which are distinct": (
+        OPEN,
+        "CREATE FUNCTION spelled(text) RETURNS text LANGUAGE plpgsql STABLE AS 'BEGIN RETURN $1; END'",
+        "CREATE VIEW calls AS SELECT DISTINCT created_at, spelled(model_used) AS model_used, cost_usd"
+        " FROM ai_operation_log ORDER BY spelled(model_used)",
+    ),
+    "who asks, and a choice of theirs, in columns that are not read": (
+        OPEN,
+        "CREATE VIEW calls AS SELECT {columns}, session_user AS viewer, pg_has_role('{app}', 'MEMBER') AS is_member,"
+        " CASE WHEN current_user = 'x' THEN cost_usd END AS own_cost, random() AS sample FROM ai_operation_log",
+    ),
+    "columns that are computed from the row and the time": (
+        OPEN,
+        "CREATE VIEW calls AS SELECT created_at, coalesce(model_used, 'none') AS model_used, now() AS asked_at,"
+        " CASE WHEN success THEN cost_usd ELSE cost_usd * 1 END AS cost_usd, upper(operation_id) AS operation_id,"
+        " (SELECT max(l.latency_ms) FROM ai_operation_log l) AS latency_ms, 1 + random() AS output_tokens"
+        " FROM ai_operation_log",
+    ),
+    "columns of an inner view that nobody reads": (
+        OPEN,
+        "CREATE VIEW inner_calls AS SELECT {columns}, current_user AS viewer FROM ai_operation_log",
+        view("inner_calls"),
+    ),
+    "names with braces": (
+        OPEN,
+        'CREATE VIEW calls AS SELECT {columns}, current_user AS "}} {{TARGETENTRY" FROM ai_operation_log AS "a{{b\\"',
+    ),
     "immutable functions in a condition": (
         OPEN,
         "CREATE FUNCTION wanted(numeric) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 0'",
@@ -348,6 +375,18 @@ UNPROVEN = {
         (OPEN, view("ai_operation_log WHERE has_function_privilege('pg_reload_conf()', 'EXECUTE')")),
     ),
     "rows chosen by chance": (("random choice",), (OPEN, view("ai_operation_log WHERE random() < 0.5"))),
+    "a few rows in an order by chance": (
+        ("random choice",),
+        (OPEN, view("ai_operation_log ORDER BY random() LIMIT 1")),
+    ),
+    "rows that are distinct by who asks": (
+        ("current_user",),
+        (
+            OPEN,
+            "CREATE VIEW calls AS SELECT DISTINCT ON (CASE WHEN current_user = 'x' THEN id END) *"
+            " FROM ai_operation_log",
+        ),
+    ),
     "sampled rows": (("TABLESAMPLE",), (OPEN, view("ai_operation_log TABLESAMPLE bernoulli (50)"))),
     "sampled rows in a subquery": (
         ("TABLESAMPLE",),
@@ -366,6 +405,116 @@ UNPROVEN = {
         (OPEN, function(), view("all_calls()", "v0"), *(view(f"v{n}", f"v{n + 1}") for n in range(30)), view("v30")),
     ),
 }
+
+
+def masked(condition: str, *before: str, column: str = "cost_usd") -> tuple[str, ...]:
+    """A view with every row, one of whose columns is empty where the condition does not hold."""
+    shown = COLUMNS.replace(column, f"CASE WHEN {condition} THEN {column} END AS {column}")
+    return (OPEN, *before, f"CREATE VIEW calls AS SELECT {shown} FROM ai_operation_log")
+
+
+ASKS = "CREATE FUNCTION shown_to_me({}) RETURNS boolean LANGUAGE {}"
+MASKED = {
+    "current_user": ("current_user", masked("current_user = 'x'")),
+    "session_user": ("current_user", masked("session_user = 'x'")),
+    "current_role": ("current_user", masked("current_role = 'x'")),
+    "a setting": ("current_setting", masked("current_setting('role') = 'x'")),
+    "a setting that may be missing": ("current_setting", masked("current_setting('app.tenant', true) = 'x'")),
+    "membership": ("pg_has_role", masked("pg_has_role('{app}', 'MEMBER')")),
+    "the client's address": ("inet_client_addr", masked("inet_client_addr() IS NULL")),
+    "a right on a table": ("has_table_privilege", masked("has_table_privilege('ai_operation_log', 'INSERT')")),
+    "the schema": ("current_schema", masked("current_schema = 'x'")),
+    "the query": ("current_query", masked("current_query() = 'x'")),
+    "a subquery": ("current_user", masked("(SELECT current_user) = 'x'")),
+    "who is connected": ("pg_stat_get_activity", masked("(SELECT count(*) FROM pg_stat_activity) > 9")),
+    "tokens": ("current_user", masked("current_user = 'x'", column="input_tokens")),
+    "the time": ("current_user", masked("current_user = 'x'", column="created_at")),
+    "the outcome": ("current_user", masked("session_user = 'x'", column="success")),
+    "the user": ("current_user", masked("current_user = 'x'", column="user_id")),
+    "a file": ("pg_read_file", masked("pg_read_file('x') = 'x'")),
+    "a function that asks who asks": (
+        "shown_to_me",
+        masked("shown_to_me()", ASKS.format("", "sql STABLE AS $$SELECT current_user = 'x'$$")),
+    ),
+    "a function that calls itself immutable": (
+        "shown_to_me",
+        masked(
+            "shown_to_me(cost_usd)",
+            ASKS.format(
+                "numeric", "plpgsql IMMUTABLE AS 'BEGIN RETURN pg_catalog.current_setting(''role'') = $1; END'"
+            ),
+        ),
+    ),
+    "an inner view, by another name": (
+        "current_user",
+        (
+            OPEN,
+            "CREATE VIEW inner_calls AS SELECT *, CASE WHEN current_user = 'x' THEN cost_usd ELSE 0 END AS own"
+            " FROM ai_operation_log",
+            "CREATE VIEW calls AS SELECT created_at, model_used, own AS cost_usd FROM inner_calls",
+        ),
+    ),
+    "the row of an inner view": (
+        "current_user",
+        (
+            OPEN,
+            "CREATE VIEW inner_calls AS SELECT *, CASE WHEN current_user = 'x' THEN cost_usd ELSE 0 END AS own"
+            " FROM ai_operation_log",
+            "CREATE VIEW calls AS SELECT created_at, model_used, (to_jsonb(i) ->> 'own')::numeric AS cost_usd"
+            " FROM inner_calls AS i",
+        ),
+    ),
+    "a column before one with a subquery": (
+        "current_user",
+        (
+            OPEN,
+            "CREATE VIEW calls AS SELECT created_at, CASE WHEN current_user = 'x' THEN cost_usd ELSE 0 END AS cost_usd,"
+            " (SELECT max(model_used) FROM ai_operation_log) AS model_used FROM ai_operation_log",
+        ),
+    ),
+    "a column behind one with a subquery": (
+        "current_user",
+        (
+            OPEN,
+            "CREATE VIEW calls AS SELECT created_at, (SELECT max(model_used) FROM ai_operation_log) AS model_used,"
+            " CASE WHEN current_user = 'x' THEN cost_usd ELSE 0 END AS cost_usd FROM ai_operation_log",
+        ),
+    ),
+    "a sum over what one may see": (
+        "current_user",
+        (
+            OPEN,
+            "CREATE VIEW calls AS SELECT created_at, sum(cost_usd) FILTER (WHERE current_user = 'x') AS cost_usd"
+            " FROM ai_operation_log GROUP BY created_at",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("word", "made"), MASKED.values(), ids=MASKED)
+def test_a_column_that_depends_on_who_asks_is_not_taken_as_proven(
+    house: House, word: str, made: tuple[str, ...]
+) -> None:
+    house.run(*made)
+    refused = house.refusal()
+    assert "cannot be proven" in refused.message
+    assert word in refused.message
+    assert "tables.accept_unproven: [log]" in refused.hint
+
+
+def test_a_column_is_judged_by_the_name_that_the_configuration_gives_it(house: House, tmp_path: Path) -> None:
+    house.run(
+        OPEN,
+        "CREATE VIEW calls AS SELECT {columns}, CASE WHEN current_user = 'x' THEN cost_usd ELSE 0 END AS own_cost"
+        " FROM ai_operation_log",
+    )
+    assert house.judge() == Visibility(by_policy=False)
+    chosen: dict[str, Any] = {"columns": {"log": {"cost": "own_cost"}}, "tables": {"log": "calls"}}
+    with running(house.url, tmp_path, **chosen) as exporter:
+        assert_blind(exporter.scrape())
+    report = check(house.url, tmp_path, **chosen)
+    assert report.entries["rows visible"].mark == "FAIL"
+    assert "current_user" in report.entries["rows visible"].detail
 
 
 @pytest.mark.parametrize(("words", "made"), UNPROVEN.values(), ids=UNPROVEN)

@@ -11,7 +11,7 @@ from tests.deploy.stack import Stack, Verdict, demo_stack
 from tests.e2e.programs import wait_for
 
 # one process brings its servers up, and not each of several
-pytestmark = pytest.mark.xdist_group("compose")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("compose")]
 
 THE_FIVE = ("high_daily_spend", "budget_exceeded", "high_error_rate", "slow_operations", "model_unavailable")
 INSERT = (

@@ -23,7 +23,7 @@ from tests.deploy.hosted import PASSWORD, USERS, Hosted, hosted_postgres
 from tests.e2e.programs import fetch, free_port, wait_for
 
 # one process brings its servers up, and not each of several
-pytestmark = pytest.mark.xdist_group("hosted")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hosted")]
 
 FILES = ("role_policies.sql", "dashboards.sql", "role_postgres_exporter.sql")
 

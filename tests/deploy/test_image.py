@@ -18,6 +18,8 @@ from tests.deploy.test_constraints import pinned, plain
 from tests.e2e.programs import Samples, fetch, free_port, parse, total, wait_for
 from tests.servers import DockerServer
 
+pytestmark = pytest.mark.slow
+
 MEGABYTE = 1_000_000
 INSERT = (
     "INSERT INTO ai_operation_log (operation_type, model_used, cost_usd, success, created_at)"

@@ -1,6 +1,8 @@
 """The manifests: made of what the project has generated, valid for Kubernetes, and fitting together."""
 
+import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,27 @@ from tests.e2e.programs import promtool
 
 @pytest.fixture(scope="module")
 def documents() -> dict[tuple[str, str], dict[str, Any]]:
-    """By kind and name."""
+    """All that is applied, by kind and name."""
     found = [document for text in build.texts().values() for document in yaml.safe_load_all(text)]
-    named = [document for document in found if document["kind"] != "Kustomization"]
+    named = [*(document for document in found if document["kind"] != "Kustomization"), *_dashboards()]
     return {(document["kind"], document["metadata"]["name"]): document for document in named}
+
+
+def _dashboards() -> list[dict[str, Any]]:
+    """What kustomize makes of the dashboards' folder: plain keys, as it is written here without a kustomize."""
+    folder = build.OUT / build.DASHBOARDS
+    written = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    options = written["generatorOptions"]
+    assert options["disableNameSuffixHash"]
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": generated["name"], "labels": options["labels"]},
+            "data": {Path(file).name: (folder / file).read_text() for file in generated["files"]},
+        }
+        for generated in written["configMapGenerator"]
+    ]
 
 
 def test_what_is_committed_is_what_would_be_built() -> None:
@@ -89,19 +108,31 @@ def test_the_dashboards_are_those_that_were_built_and_fit_into_a_config_map(
     for file in files:
         document = documents["ConfigMap", f"{manifests.NAME}-{file.stem}"]
         assert document["data"] == {file.name: file.read_text()}
-        assert document["metadata"]["labels"]["grafana_dashboard"] == "1"
+        assert document["metadata"]["labels"] == {"app.kubernetes.io/name": manifests.NAME, "grafana_dashboard": "1"}
         assert len(file.read_bytes()) < 1 << 20
 
 
 def test_kustomize_applies_every_file() -> None:
     files = build.texts()
     (kustomization,) = yaml.safe_load_all(files["kustomization.yaml"])
-    assert set(kustomization["resources"]) == set(files) - {"kustomization.yaml"}
+    assert set(kustomization["resources"]) - {build.DASHBOARDS} == set(files) - {"kustomization.yaml"}
+    assert build.DASHBOARDS in kustomization["resources"]
 
 
-@pytest.mark.parametrize("missing", ["alert_rules/generated/rules.yml", "dashboards/generated", "deploy/exporter.yaml"])
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl, whose kustomize would make the objects")
+def test_kustomize_makes_what_is_checked_here(documents: dict[tuple[str, str], dict[str, Any]], tmp_path: Path) -> None:
+    # from an overlay elsewhere, as the documentation has it: kustomize refuses files outside of a base's folder
+    overlay = tmp_path / "kustomization.yaml"
+    overlay.write_text(f"resources: [{os.path.relpath(build.OUT, tmp_path.resolve())}]\n")
+    done = subprocess.run(["kubectl", "kustomize", tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    made = {(d["kind"], d["metadata"]["name"]): d for d in yaml.safe_load_all(done.stdout)}
+    assert made == documents
+
+
+@pytest.mark.parametrize("missing", ["alert_rules/generated/rules.yml", "deploy/exporter.yaml"])
 def test_a_missing_source_is_named(missing: str, tmp_path: Path) -> None:
-    for name in ("alert_rules/generated", "dashboards/generated", "deploy/prometheus"):
+    for name in ("alert_rules/generated", "deploy/prometheus"):
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in ("pyproject.toml", "deploy/exporter.yaml"):
         shutil.copy(ROOT / name, tmp_path / name)

@@ -11,6 +11,8 @@ from exporter.demo.schema import load_schema
 from tests.e2e.alerting import Delivered, alerting
 from tests.e2e.programs import Program, running, wait_for
 
+pytestmark = pytest.mark.slow
+
 Log = psycopg.Connection[tuple[object, ...]]
 
 THE_FIVE = ("high_daily_spend", "budget_exceeded", "high_error_rate", "slow_operations", "model_unavailable")

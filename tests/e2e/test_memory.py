@@ -13,6 +13,8 @@ from tests.database.clock import Clock
 from tests.database.harness import Log
 from tests.e2e.programs import Program, total, wait_for
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 200 * 1024 * 1024
 """Bytes that the process may take: well below the 512 MiB of the shipped deployments."""
 

@@ -14,6 +14,8 @@ from exporter.catalog import ALL
 from exporter.demo.schema import load_schema
 from tests.e2e.programs import Program, fetch, prometheus, promtool, running, total, wait_for
 
+pytestmark = pytest.mark.slow
+
 INSERT = (
     "INSERT INTO ai_operation_log (id, operation_type, operation_id, model_used, input_tokens, output_tokens, cost_usd,"
     " latency_ms, success, error_message, created_at)"

@@ -12,6 +12,8 @@ import pytest
 from exporter.demo.schema import load_schema
 from tests.e2e.programs import Program, fetch, running, total, wait_for
 
+pytestmark = pytest.mark.slow
+
 CONFIG = "zero_hold: 0s\n"
 INSERT = (
     "INSERT INTO ai_operation_log (operation_type, model_used, cost_usd, success, created_at)"

@@ -10,6 +10,8 @@ import pytest
 from exporter.demo.schema import load_schema
 from tests.e2e.programs import Program, fetch, running, total, wait_for
 
+pytestmark = pytest.mark.slow
+
 TAKES_EVERY_FILE = """
 import os, threading, time
 def take():

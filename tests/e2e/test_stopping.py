@@ -14,6 +14,8 @@ import pytest
 from exporter.demo.schema import load_schema
 from tests.e2e.programs import Program, fetch, wait_for
 
+pytestmark = pytest.mark.slow
+
 SUPERVISORS_PATIENCE = 10.0
 """Seconds after which what starts programs kills them."""
 

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.storm import BEGIN, DOCUMENT, END, JOINED, storm, written
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_document_prints_the_storm_as_it_arrives(tmp_path: Path) -> None:

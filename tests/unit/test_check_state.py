@@ -15,7 +15,7 @@ from exporter.database.session import Identity
 from exporter.findings import Level
 from exporter.ledger.model import Changes
 from exporter.preflight.state import check_state, judge_identity
-from exporter.scrape.ledger_service import IDENTITY
+from exporter.state.provenance import IDENTITY
 from exporter.state.store import FILE_NAME, Store
 
 HERE = Identity("77", "app", "public.ai_operation_log")

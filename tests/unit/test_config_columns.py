@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import Classification, Config
-from exporter.scrape.ledger_service import restored
+from exporter.state.provenance import restored
 
 NAMES = ["Cost USD", "costUsd", "a.b", 'say "hi"', "co%st", "{}", "Kosten€", " ", "select", "a'b", "1st"]
 

@@ -88,11 +88,37 @@ def test_a_raw_password_is_never_taken_for_something_else(password: str) -> None
 
 
 @given(PASSWORDS)
+@example("\r")
+@example("\ufeff")
+@example("\ufeff\r")
+@example("a\r")
+@example("a\n")
+@example(" ")
 def test_a_password_comes_through_a_file(tmp_path_factory: pytest.TempPathFactory, password: str) -> None:
+    """But for a byte order mark and a line break as Windows writes it, which editors put there."""
     file = tmp_path_factory.mktemp("secrets") / "password"
     file.write_bytes(password.encode() + b"\n")
-    info = resolve_conninfo(Config(), {"PGPASSWORD_FILE": str(file), "PGUSER": "me"})
-    assert info.params["password"] == password.removeprefix("\ufeff").removesuffix("\r")
+    environ = {"PGPASSWORD_FILE": str(file), "PGUSER": "me"}
+    if meant := password.removeprefix("\ufeff").removesuffix("\r"):
+        assert resolve_conninfo(Config(), environ).params["password"] == meant
+    else:
+        with pytest.raises(ConfigError, match=r"^PGPASSWORD_FILE: .*: empty"):
+            resolve_conninfo(Config(), environ)
+
+
+EMPTY = ["", "\n", "\r\n", "\r", "\ufeff", "\ufeff\r\n"]
+
+
+@pytest.mark.parametrize("content", [*EMPTY, " ", "\n\n", " \t\r\n", "\ufeff \n", '""', " '' \n"])
+def test_a_url_that_says_nothing_is_refused_and_not_replaced_by_the_local_server(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "url"
+    file.write_bytes(content.encode())
+    for config, environ, source in (
+        (Config(), {"DATABASE_URL_FILE": str(file)}, "DATABASE_URL_FILE"),
+        (settings(url_file=str(file)), {}, "database.url_file"),
+    ):
+        with pytest.raises(ConfigError, match=f"^{source}: "):
+            resolve_conninfo(config, {"PGHOST": "h", **environ})
 
 
 @given(PASSWORDS)

@@ -18,6 +18,8 @@ import pytest
 from exporter.demo import postgres
 from exporter.demo.postgres import EmbeddedPostgres, EmbeddedPostgresError
 
+pytestmark = pytest.mark.slow
+
 _STARTS_ONE_AND_WAITS = """
 import signal, sys, psycopg
 from exporter.demo.postgres import EmbeddedPostgres

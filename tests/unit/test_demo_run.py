@@ -21,6 +21,8 @@ from exporter.demo.run import Summary, describe, run_demo
 from exporter.demo.schema import LAYOUTS, Layout
 from tests.database.harness import wait_for
 
+pytestmark = pytest.mark.slow
+
 FIGURES = Summary(
     spend_today_usd=Decimal("1234.5"),
     spend_month_usd=Decimal("20000"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exporter.ledger.aggregate import USD
+from exporter.catalog import USD
 from exporter.ledger.model import TimeRange
 from exporter.scrape.drift import DriftSampler
 from tests.unit.ledger.driver import START, Exporter, started

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.database.errors import QueryTimeout
-from exporter.ledger.aggregate import ZERO, Aggregate, Field, with_figure
+from exporter.figures import Figure
+from exporter.ledger.aggregate import ZERO, Aggregate, with_figure
 from exporter.ledger.calendar import HOUR, QUARTER_HOUR
 from exporter.ledger.model import Cell, Series, Slice, TimeRange
 from exporter.ledger.probing import Round, Sums
@@ -210,4 +211,4 @@ ANY = Series("any", "any")
 
 def figures(rows: int) -> Aggregate:
     """The aggregate of so many rows that hold nothing."""
-    return with_figure(ZERO, Field.ROWS, rows)
+    return with_figure(ZERO, Figure.ROWS, rows)

@@ -1,6 +1,9 @@
 """The ledger's owner: what was read last is what is known, also while the state cannot be written."""
 
+import copy
+import itertools
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -8,20 +11,22 @@ import pytest
 
 from exporter.config import Config
 from exporter.database.session import Identity
-from exporter.ledger.aggregate import ZERO, Aggregate, Field, with_figure
+from exporter.figures import Figure
+from exporter.ledger.aggregate import ZERO, Aggregate, with_figure
 from exporter.ledger.calendar import MINUTE
-from exporter.ledger.model import Bucket, Series, SpanRead, TimeRange
+from exporter.ledger.model import Bucket, Series, SkippedValue, SpanRead, TimeRange, Waiting
 from exporter.ledger.reclassify import Reads, last_span, next_stretch
 from exporter.ledger.shadow import Reclassification
-from exporter.scrape.ledger_service import LedgerService, settings_for
-from exporter.state.store import Store
+from exporter.scrape.ledger_service import LedgerService
+from exporter.scrape.ledger_settings import settings_for
+from exporter.state.store import FILE_NAME, Store
 
 SERIES = Series("email-compose", "deepseek-v3.2")
 NOW = 1_700_000_040 // MINUTE * MINUTE
 
 
 def row(cost: int) -> Aggregate:
-    return with_figure(with_figure(with_figure(ZERO, Field.ROWS, 1), Field.CALLS, 1), Field.COST, cost)
+    return with_figure(with_figure(with_figure(ZERO, Figure.ROWS, 1), Figure.CALLS, 1), Figure.COST, cost)
 
 
 def found(sequence: int, cost: int | None = None) -> SpanRead:
@@ -33,7 +38,7 @@ def found(sequence: int, cost: int | None = None) -> SpanRead:
 def present_cost(ledger: LedgerService) -> int:
     assert ledger.present is not None
     cell = ledger.present.slices[NOW].cells.get(SERIES)
-    return 0 if cell is None else cell.current[Field.COST]
+    return 0 if cell is None else cell.current[Figure.COST]
 
 
 @pytest.mark.parametrize("disk", ["works", "is full", "was full"])
@@ -62,6 +67,71 @@ def test_a_read_that_was_overtaken_changes_nothing_that_a_newer_one_has_found_as
         assert present_cost(ledger) == 5
         ledger.record(found(5))
         assert present_cost(ledger) == 0
+
+
+def filled(sequence: int) -> SpanRead:
+    """A read of the present minute that has something of everything."""
+    bucket = Bucket(
+        cells={SERIES: row(sequence), Series(f"operation-{sequence}", "m"): row(1)},
+        users={"ann": sequence, f"user-{sequence}": 1},
+        skipped={SkippedValue("cost", "nan"): sequence},
+        waiting={"running": Waiting(sequence, float(NOW))},
+        seen_operations={SERIES.operation: NOW + sequence / 10},
+        seen_models={SERIES.model: NOW + sequence / 10},
+        succeeded_models={SERIES.model: NOW + sequence / 10},
+    )
+    return SpanRead(TimeRange(NOW - 3 * MINUTE, NOW + 31), NOW + 30, {NOW: bucket}, sequence=sequence)
+
+
+@pytest.mark.parametrize("disk", ["works", "is full"])
+def test_a_snapshot_stays_as_it_is_whatever_is_recorded_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: str
+) -> None:
+    def full(*_: Any) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with Store(tmp_path) as store:
+        ledger = LedgerService(store, Config.model_validate({"zero_hold": "0s"}))
+        begun = ledger.open(Identity("1", "shop", "public.ai_operation_log"), NOW + 30).progress.position
+        assert ledger.snapshot().counters is None
+        ledger.record(SpanRead(TimeRange(begun, NOW - 3 * MINUTE), NOW + 30, {}, sequence=1))
+        for sequence in (2, 3):
+            ledger.record(filled(sequence))
+        if disk == "is full":
+            monkeypatch.setattr(Store, "commit", full)
+        taken, status = [], []
+        for sequence in range(4, 8):
+            taken += [(snapshot := ledger.snapshot(), copy.deepcopy(snapshot))]
+            status += [(now := ledger.status(), copy.deepcopy(now))]
+            ledger.record(filled(sequence))
+            ledger.show_users({"ann": sequence})
+        assert all(snapshot == as_it_was for snapshot, as_it_was in taken)
+        assert all(now == as_it_was for now, as_it_was in status)
+        # and each of them was another one
+        assert all(one != other for (one, _), (other, _) in itertools.pairwise(taken))
+        first, last = taken[0][0], ledger.snapshot()
+        assert first.counters is not None
+        assert last.counters is not None
+        assert last.gauges is not None
+        assert last.gauges.user_spend["ann"] == 7
+        assert (last.counters == first.counters) == (disk == "is full")
+        assert last.models == {SERIES.model, "m"}
+
+
+def test_a_damaged_state_leaves_nothing_of_what_was_kept_beside_it(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        ledger = LedgerService(store, Config(max_series=5))
+        ledger.open(Identity("1", "shop", "public.ai_operation_log"), NOW + 30)
+        ledger.close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+        db.execute("UPDATE meta SET value = '[]' WHERE name = 'progress'")
+    with Store(tmp_path) as store:
+        ledger = LedgerService(store, Config(max_series=7))
+        assert ledger.settings.max_series == 7
+        assert not ledger.must_reclassify
+        ledger.open(Identity("2", "another", "public.ai_operation_log"), NOW + 30)
+        assert ledger.present is not None
+        ledger.close()
 
 
 @pytest.mark.parametrize(("most", "at_once"), [(200, 100), (201, 101), (20, 10), (19, None), (1, None)])
@@ -108,7 +178,7 @@ class TestChangedSettings:
 
     def total(self, ledger: LedgerService, series: Series) -> int:
         assert ledger.durable is not None
-        return ledger.durable.totals.get(series, ZERO)[Field.COST]
+        return ledger.durable.totals.get(series, ZERO)[Figure.COST]
 
     def test_a_scrape_by_the_old_settings_that_comes_after_the_switch_counts_nothing(self, tmp_path: Path) -> None:
         self.begun(tmp_path)
@@ -123,6 +193,30 @@ class TestChangedSettings:
             renamed = {NOW: Bucket(cells={self.RENAMED: row(9)})}
             ledger.record(SpanRead(span, NOW + 30, renamed, sequence=22), ledger.classification)
             assert (self.total(ledger, SERIES), self.total(ledger, self.RENAMED)) == (7, 2)
+            ledger.close()
+
+    def test_how_much_of_the_wanted_settings_is_taken_up_only_rises(self, tmp_path: Path) -> None:
+        self.begun(tmp_path)
+        with Store(tmp_path) as store:
+            ledger = LedgerService(store, self.WANTED)
+            ratios = [ledger.status().reclassified_ratio]
+            assert ledger.status().serves_old
+            while (going := ledger.resume_reclassification(moved=False)) is not None:
+                assert ledger.present is not None
+                stretch = next_stretch(ledger.present, going, 10**5)
+                if stretch is None:
+                    break
+                old = None if stretch.history else SpanRead(stretch.span, NOW + 30, {}, sequence=10)
+                ledger.convert(going, stretch, Reads(old, SpanRead(stretch.span, NOW + 30, {}, sequence=10)))
+                ratios.append(ledger.status().reclassified_ratio)
+            assert going is not None
+            assert ledger.present is not None
+            ledger.conclude(going, self.both(last_span(ledger.present, going, NOW + 30), 20, 7))
+            ratios.append(ledger.status().reclassified_ratio)
+            assert ratios == sorted(ratios)
+            assert (ratios[0], ratios[-1]) == (0.0, 1.0)
+            assert len(set(ratios)) > 3
+            assert not ledger.status().must_reclassify
             ledger.close()
 
     def test_a_scrape_that_overtakes_the_switch_puts_it_off_once(self, tmp_path: Path) -> None:

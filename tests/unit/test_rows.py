@@ -3,38 +3,46 @@
 import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, get_type_hints
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.catalog import USD
 from exporter.config import LABEL_LENGTH, UPPER_BOUNDS, Config, clean_label
-from exporter.database.log_query import BY_SERIES, BY_USER, INVALID_REASONS, WHOLE
-from exporter.database.rows import BucketReader
-from exporter.ledger.aggregate import USD, Field
+from exporter.database.log_query import BY_SERIES, BY_USER, INVALID_REASONS, WHOLE, count_of_invalid
+from exporter.database.rows import BucketReader, SpanRow
+from exporter.figures import SUMMED, Figure
 from exporter.ledger.model import Bucket, Series, SkippedValue
 
 SLICE = 1_772_452_800
-NO_FAULTS = (0,) * (len(UPPER_BOUNDS) * len(INVALID_REASONS))
-
 RULES = Config.model_validate({"models": {"aliases": {"m2": "m1"}}}).classification()
 
-Row = tuple[Any, ...]
+Row = Any
+
+NOTHING = dict.fromkeys(
+    [*get_type_hints(SpanRow), *SUMMED, *(count_of_invalid(m, r) for m in UPPER_BOUNDS for r in INVALID_REASONS)]
+)
 
 
-def series_row(kind: str = "ok", rows: int = 1, cost: str = "0.5", oldest: float = SLICE, model: str = "m1") -> Row:
-    figures = (rows, Decimal(cost), 10, 5, 1000 * rows, 0, oldest + 1, oldest)
-    ended = (None, None) if kind == "pending" else (3, 0)
-    return (BY_SERIES, SLICE, "chat", None, model, None, kind, *ended, *figures, *NO_FAULTS)
+def row(grouped_by: int, **columns: object) -> Row:
+    return SimpleNamespace(**{**NOTHING, "grouped_by": grouped_by, "slice": SLICE, "rows": 1, **columns})
 
 
-def user_row(user: str | None, cost: str) -> Row:
-    return (BY_USER, SLICE, None, None, None, user, None, None, None, 1, Decimal(cost), *(None,) * 6, *NO_FAULTS)
+def series_row(ended: str = "ok", rows: int = 1, cost: str = "0.5", oldest: float = SLICE, model: str = "m1") -> Row:
+    final = {} if ended == "pending" else {"latency_bucket": 3, "timeouts_reached": 0}
+    sums = {"cost": Decimal(cost), "input_tokens": 10, "output_tokens": 5, "microseconds": 1000 * rows, "unpriced": 0}
+    times = {"newest": oldest + 1, "oldest": oldest}
+    return row(BY_SERIES, operation="chat", model=model, ended=ended, rows=rows, **final, **sums, **times)
+
+
+def user_row(user: str | None, cost: str, start: int = SLICE) -> Row:
+    return row(BY_USER, slice=start, username=user, cost=Decimal(cost))
 
 
 def fault_row(count: int) -> Row:
-    faults = (count, *NO_FAULTS[1:])
-    return (WHOLE, SLICE, *(None,) * 7, 1, *(None,) * 7, *faults)
+    return row(WHOLE, **{count_of_invalid(next(iter(UPPER_BOUNDS)), INVALID_REASONS[0]): count})
 
 
 def read(*statements: Sequence[Row], **named: bool) -> dict[int, Bucket]:
@@ -80,8 +88,8 @@ def test_statements_that_read_parts_of_one_slice_add_up() -> None:
     second = [series_row(model="m2"), series_row("pending", oldest=SLICE + 2), user_row("ann", "0.25"), fault_row(4)]
     minute = read(first, second)[SLICE]
     cell = minute.cells[Series("chat", "m1")]
-    assert cell[Field.ROWS] == 5
-    assert cell[Field.COST] == 2 * USD
+    assert cell[Figure.ROWS] == 5
+    assert cell[Figure.COST] == 2 * USD
     assert minute.users == {"ann": 3 * USD // 4}
     assert minute.waiting["pending"] == (3, SLICE + 2)
     assert minute.skipped == {SkippedValue(next(iter(UPPER_BOUNDS)), INVALID_REASONS[0]): 7}
@@ -91,12 +99,12 @@ def test_statements_that_read_parts_of_one_slice_add_up() -> None:
 def test_users_are_left_out_where_they_are_not_asked_for() -> None:
     (minute,) = read([series_row(), user_row(None, "0.5")], by_user=False).values()
     assert minute.users == {}
-    assert minute.cells[Series("chat", "m1")][Field.COST] == USD // 2
+    assert minute.cells[Series("chat", "m1")][Figure.COST] == USD // 2
 
 
 def test_a_user_is_one_string_however_often_it_is_found() -> None:
     name = "a user whose name is no constant"
-    rows = [user_row(name[:6] + name[6:], "1"), (BY_USER, SLICE + 900, *user_row(name[:9] + name[9:], "1")[2:])]
+    rows = [user_row(name[:6] + name[6:], "1"), user_row(name[:9] + name[9:], "1", SLICE + 900)]
     users = [user for minute in read(rows).values() for user in minute.users]
     assert users == [name, name]
     assert users[0] is users[1]

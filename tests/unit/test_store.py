@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.ledger.aggregate import LATENCY_EDGES, WIDTH
+from exporter.catalog import LATENCY_EDGES
+from exporter.ledger.aggregate import WIDTH
 from exporter.ledger.model import (
     Admission,
     Cell,

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from exporter.catalog import ERROR_CLASSES, LATENCY_EDGES, SECOND
+from exporter.figures import Figure
 from exporter.ledger import aggregate as figures
-from exporter.ledger.aggregate import ERROR_CLASSES, LATENCY_EDGES, SECOND, ZERO, Aggregate, Field, add
+from exporter.ledger.aggregate import ZERO, Aggregate, add
 from exporter.ledger.model import UNATTRIBUTED, Bucket, Series, SkippedValue, SpanRead, TimeRange, Waiting
 
 FINAL = ("success", "failed", "timeout")
@@ -60,16 +62,16 @@ class Classes:
     def aggregate(self, row: Row) -> Aggregate:
         """The figures of one row, but for fallbacks, which the ledger finds."""
         values = list(ZERO)
-        values[Field.ROWS] = 1
-        values[Field.COST] = self.cost(row)
-        values[Field.INPUT_TOKENS] = row.tokens
-        values[Field.OUTPUT_TOKENS] = row.tokens * 2
+        values[Figure.ROWS] = 1
+        values[Figure.COST] = self.cost(row)
+        values[Figure.INPUT_TOKENS] = row.tokens
+        values[Figure.OUTPUT_TOKENS] = row.tokens * 2
         if row.status not in FINAL:
             return tuple(values)
-        values[Field.CALLS] = 1
-        values[Field.UNPRICED] = int(row.tokens > 0 and not self.cost(row) and row.model not in self.free)
+        values[Figure.CALLS] = 1
+        values[Figure.UNPRICED] = int(row.tokens > 0 and not self.cost(row) and row.model not in self.free)
         slow = row.latency is not None and row.latency >= self.timeout * SECOND
-        values[Field.OVER_TIMEOUT] = int(slow or row.status == "timeout")
+        values[Figure.OVER_TIMEOUT] = int(slow or row.status == "timeout")
         if row.status != "success":
             error = "timeout" if row.status == "timeout" else row.error
             values[figures.FAILURES.start + ERROR_CLASSES.index(error)] = 1

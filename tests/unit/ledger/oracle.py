@@ -3,15 +3,17 @@
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
+from exporter.catalog import LATENCY_EDGES, SECOND
+from exporter.figures import Figure
 from exporter.ledger import aggregate as figures
 from exporter.ledger import exposed
-from exporter.ledger.aggregate import LATENCY_EDGES, SECOND, ZERO, Aggregate, Field, add, subtract
+from exporter.ledger.aggregate import ZERO, Aggregate, add, subtract
 from exporter.ledger.model import OTHER, UNATTRIBUTED, Phase, Series, SpanRead, State, TimeRange
 from exporter.ledger.shadow import Reclassification
 from tests.unit.ledger.driver import Exporter, same
 from tests.unit.ledger.model_log import Classes, Row
 
-EXACT = [f for f in range(figures.WIDTH) if f not in (Field.UNPRICED, Field.FALLBACKS)]
+EXACT = [f for f in range(figures.WIDTH) if f not in (Figure.UNPRICED, Figure.FALLBACKS)]
 """The figures of a counter that are those of the rows; the other two depend on when a call was counted."""
 
 
@@ -118,7 +120,7 @@ class Oracle:
         # only now it is known which series have places
         self.shadow = {key: self._seen(seen.row, self.exporter.classes) for key, seen in self.shadow.items()}
         ahead = [seen for seen in self.shadow.values() if self._is_ahead(seen, going)]
-        taken_back = {series: -total[Field.COST] for series, total in self._sum(ahead).items()}
+        taken_back = {series: -total[Figure.COST] for series, total in self._sum(ahead).items()}
         for series in state.corrections.keys() | before.corrections.keys() | taken_back.keys():
             rise = state.corrections.get(series, 0) - before.corrections.get(series, 0)
             assert rise == -taken_back.get(series, 0), f"corrections of {series}"
@@ -238,8 +240,8 @@ class Oracle:
         expected = self.expected()
         found = self.counter_sums()
         for series in {*expected, *found}:
-            money = found.get(series, ZERO)[Field.COST]
-            assert money == expected.get(series, ZERO)[Field.COST], f"cost of {series}"
+            money = found.get(series, ZERO)[Figure.COST]
+            assert money == expected.get(series, ZERO)[Figure.COST], f"cost of {series}"
         assert all(units >= 0 for units in self.exporter.state.corrections.values())
 
     def check_exact(self) -> None:
@@ -253,9 +255,9 @@ class Oracle:
     def check_unpriced(self) -> None:
         """Unpriced calls are counted when a quarter is merged; for rows that only ever rose, and no change."""
         merged = self.exporter.state.progress.merged
-        unpriced = sum(s.figures[Field.UNPRICED] for s in self.counted.values() if s.at < merged)
-        unpriced -= sum(s.figures[Field.UNPRICED] for s in self.known_rows if s.at < merged)
-        assert self.exporter.count(Field.UNPRICED) == unpriced
+        unpriced = sum(s.figures[Figure.UNPRICED] for s in self.counted.values() if s.at < merged)
+        unpriced -= sum(s.figures[Figure.UNPRICED] for s in self.known_rows if s.at < merged)
+        assert self.exporter.count(Figure.UNPRICED) == unpriced
 
     def check_days(self) -> None:
         """Spend of the day and of the month, by series and by user, is that of the rows as last read."""
@@ -280,7 +282,7 @@ class Oracle:
         edges = [0, *(int(edge * SECOND) for edge in LATENCY_EDGES), 10**18]
         for total in self.exporter.state.totals.values():
             assert min(total) >= 0
-            assert total[Field.FALLBACKS] <= total[Field.CALLS]
+            assert total[Figure.FALLBACKS] <= total[Figure.CALLS]
             if self.changed or any(self.known.values()):
                 continue
             counts, sums = total[figures.LATENCY_COUNTS], total[figures.LATENCY_SUMS]
@@ -295,10 +297,10 @@ class Oracle:
         for figure in EXACT:
             assert self.exporter.count(figure) <= ever[figure], f"figure {figure} counted twice"
         unpriced = sum(
-            self.epochs[epoch].aggregate(row)[Field.UNPRICED] for row, epoch in self.versions | self.not_judged
+            self.epochs[epoch].aggregate(row)[Figure.UNPRICED] for row, epoch in self.versions | self.not_judged
         )
         # calls that were known unpriced cannot be told apart from others once their times have changed
-        assert self.exporter.count(Field.UNPRICED) <= unpriced or self.moved
+        assert self.exporter.count(Figure.UNPRICED) <= unpriced or self.moved
 
     def check_read(self, since: int) -> None:
         """Every row from `since` on was read as it is now, and no other row is remembered."""
@@ -372,7 +374,7 @@ class Oracle:
 
 
 def _less_cost(total: Aggregate, units: int) -> Aggregate:
-    return (*total[: Field.COST], total[Field.COST] - units, *total[Field.COST + 1 :])
+    return (*total[: Figure.COST], total[Figure.COST] - units, *total[Figure.COST + 1 :])
 
 
 def _some(spend: object) -> dict[object, int]:

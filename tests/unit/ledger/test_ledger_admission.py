@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.ledger.aggregate import USD, Field
+from exporter.catalog import USD
+from exporter.figures import Figure
 from exporter.ledger.exposed import spend_today
 from exporter.ledger.model import OTHER, UNKNOWN, Series, TimeRange
 from tests.unit.ledger.driver import SETTINGS, START, Exporter, started
@@ -20,7 +21,7 @@ class TestPlaces:
         for number, model in enumerate(("a", "b", "c", "d", "a")):
             log.insert(START + number, model=model, cost=10**number)
             exporter.wait(10)
-        costs = {series: total[Field.COST] for series, total in exporter.state.totals.items()}
+        costs = {series: total[Figure.COST] for series, total in exporter.state.totals.items()}
         assert costs == {Series("chat", "a"): 10001, Series("chat", "b"): 10, OTHER: 1100}
         assert exporter.state.progress.rows_overflowed == 2
         assert spend_today(exporter.state, FEW) == costs
@@ -59,8 +60,8 @@ class TestPlaces:
         log.insert(exporter.clock, model="a", cost=1)
         log.insert(exporter.clock, model="b", cost=1)
         exporter.wait(10)
-        assert exporter.count(Field.COST, Series("chat", "a")) == 2
-        assert exporter.count(Field.COST, OTHER) == 1
+        assert exporter.count(Figure.COST, Series("chat", "a")) == 2
+        assert exporter.count(Figure.COST, OTHER) == 1
 
     def test_a_pair_that_is_called_other_needs_no_second_place(self) -> None:
         log = Log()
@@ -69,7 +70,7 @@ class TestPlaces:
         log.insert(START, cost=2)
         exporter.wait(10)
         assert set(exporter.state.admitted) == {OTHER}
-        assert exporter.count(Field.COST, OTHER) == 3
+        assert exporter.count(Figure.COST, OTHER) == 3
 
     def test_a_crash_before_the_commit_gives_the_same_places(self) -> None:
         log = Log()
@@ -122,11 +123,11 @@ class TestScarcePlaces:
             exporter.run(600)
         assert Series("steady", "m1") in exporter.state.admitted
         assert not any(series.operation.startswith("random") for series in exporter.state.admitted)
-        assert exporter.count(Field.COST) == 30 + 800
+        assert exporter.count(Figure.COST) == 30 + 800
         # what came before the place was earned stays where it was counted
-        assert 0 < exporter.count(Field.COST, Series("steady", "m1")) < 800
+        assert 0 < exporter.count(Figure.COST, Series("steady", "m1")) < 800
         exporter.run(24 * 3600, 300)
-        assert exporter.count(Field.COST) == 830
+        assert exporter.count(Figure.COST) == 830
         assert not any(exporter.state.corrections.values())
 
     def test_bursts_that_never_end_do_not_keep_it_out(self) -> None:
@@ -140,7 +141,7 @@ class TestScarcePlaces:
             exporter.run(600)
         assert Series("steady", "m1") in exporter.state.admitted
         assert len(exporter.state.candidates) <= SCARCE.max_series
-        assert exporter.count(Field.COST) == 12 * 220
+        assert exporter.count(Figure.COST) == 12 * 220
 
     @pytest.mark.parametrize("width", [60, 900])
     def test_late_rows_of_the_time_before_count_once_and_where_that_time_is_kept(self, width: int) -> None:
@@ -152,12 +153,12 @@ class TestScarcePlaces:
             exporter.run(900)
         since = exporter.state.admitted[Series("steady", "m1")].since
         assert since % 900 == 0
-        own = exporter.count(Field.COST, Series("steady", "m1"))
+        own = exporter.count(Figure.COST, Series("steady", "m1"))
         log.insert(since - 1, operation="steady", cost=10)
         log.insert(since, operation="steady", cost=7)
         exporter.run(6 * 3600, 300)
-        assert exporter.count(Field.COST, Series("steady", "m1")) == own + 7
-        assert exporter.count(Field.COST) == 617
+        assert exporter.count(Figure.COST, Series("steady", "m1")) == own + 7
+        assert exporter.count(Figure.COST) == 617
 
     def test_routes_need_not_earn_their_place(self) -> None:
         log = Log()
@@ -171,8 +172,8 @@ class TestScarcePlaces:
         exporter.run(1800)
         log.insert(exporter.clock, operation="mail", model="m9", cost=5)
         exporter.run(1800)
-        assert exporter.count(Field.COST) == 40
-        assert exporter.count(Field.COST, Series("mail", "m9")) in (5, 10)
+        assert exporter.count(Figure.COST) == 40
+        assert exporter.count(Figure.COST, Series("mail", "m9")) in (5, 10)
 
     def test_a_route_for_what_was_folded_counts_nothing_twice(self) -> None:
         log = Log()
@@ -182,7 +183,7 @@ class TestScarcePlaces:
         log.routes = {"random-7": "m1"}
         exporter.run(24 * 3600, 300)
         assert Series("random-7", "m1") in exporter.state.admitted
-        assert exporter.count(Field.COST) == 30
+        assert exporter.count(Figure.COST) == 30
         assert not any(exporter.state.corrections.values())
 
     def test_what_was_seen_is_remembered_over_a_restart(self) -> None:
@@ -223,8 +224,8 @@ class TestFallbacks:
         log.insert(START, operation="unrouted", model="m2")
         log.insert(START, model=UNKNOWN)
         exporter.wait(10)
-        assert exporter.count(Field.FALLBACKS) == 1
-        assert exporter.count(Field.FALLBACKS, Series("chat", "m2")) == 1
+        assert exporter.count(Figure.FALLBACKS) == 1
+        assert exporter.count(Figure.FALLBACKS, Series("chat", "m2")) == 1
 
     def test_a_changed_route_relabels_nothing_that_was_counted(self) -> None:
         log = Log()
@@ -234,19 +235,19 @@ class TestFallbacks:
         exporter.wait(10)
         log.routes = {"chat": "m2"}
         exporter.wait(10)
-        assert exporter.count(Field.FALLBACKS) == 1
+        assert exporter.count(Figure.FALLBACKS) == 1
         log.insert(START, model="m1")
         exporter.wait(10)
-        assert exporter.count(Field.FALLBACKS, Series("chat", "m1")) == 1
+        assert exporter.count(Figure.FALLBACKS, Series("chat", "m1")) == 1
         exporter.run(5 * 3600, 300)
-        assert exporter.count(Field.FALLBACKS) == 2
+        assert exporter.count(Figure.FALLBACKS) == 2
 
     def test_none_is_claimed_where_the_log_knows_no_such_primary(self) -> None:
         log = Log()
         exporter = self.exporter(log, "gemini_flash")
         log.insert(START, model="m2")
         exporter.wait(10)
-        assert exporter.count(Field.FALLBACKS) == 0
+        assert exporter.count(Figure.FALLBACKS) == 0
 
     def test_a_primary_first_seen_in_the_same_read_is_known(self) -> None:
         log = Log()
@@ -254,7 +255,7 @@ class TestFallbacks:
         log.insert(START, model="m2")
         log.insert(START + 1, operation="mail", model="late")
         exporter.wait(10)
-        assert exporter.count(Field.FALLBACKS) == 1
+        assert exporter.count(Figure.FALLBACKS) == 1
 
     def test_a_primary_without_a_place_of_its_own_is_known_as_well(self) -> None:
         log = Log()
@@ -266,7 +267,7 @@ class TestFallbacks:
         exporter.run(600)
         log.insert(exporter.clock, model="m2", cost=USD)
         exporter.wait(10)
-        assert exporter.count(Field.FALLBACKS) == 1
+        assert exporter.count(Figure.FALLBACKS) == 1
 
     def test_renamed_models_are_compared_by_their_new_name(self) -> None:
         log = Log()
@@ -274,4 +275,4 @@ class TestFallbacks:
         exporter.reconfigure(Classes(names={"m2": "m1"}))
         log.insert(exporter.clock, model="m2")
         exporter.wait(10)
-        assert exporter.count(Field.FALLBACKS) == 0
+        assert exporter.count(Figure.FALLBACKS) == 0

@@ -2,9 +2,10 @@
 
 import pytest
 
+from exporter.catalog import ERROR_CLASSES, LATENCY_EDGES, SECOND, USD
+from exporter.figures import Figure
 from exporter.ledger import aggregate as figures
 from exporter.ledger.advance import advance, quarters_within
-from exporter.ledger.aggregate import ERROR_CLASSES, LATENCY_EDGES, SECOND, USD, Field
 from exporter.ledger.exposed import spend_today
 from exporter.ledger.model import Changes, Series, TimeRange
 from tests.unit.ledger.driver import START, Exporter, started
@@ -36,8 +37,8 @@ class TestRowsThatCome:
         log.insert(START, cost=3 * USD, tokens=10, latency=2 * SECOND)
         exporter.run(3600)
         total = exporter.state.totals[CHAT]
-        assert [total[f] for f in (Field.ROWS, Field.CALLS, Field.COST)] == [1, 1, 3 * USD]
-        assert (total[Field.INPUT_TOKENS], total[Field.OUTPUT_TOKENS]) == (10, 20)
+        assert [total[f] for f in (Figure.ROWS, Figure.CALLS, Figure.COST)] == [1, 1, 3 * USD]
+        assert (total[Figure.INPUT_TOKENS], total[Figure.OUTPUT_TOKENS]) == (10, 20)
 
     def test_a_row_that_arrives_late_in_a_merged_quarter_is_counted_at_the_next_reread(self) -> None:
         log = Log()
@@ -45,9 +46,9 @@ class TestRowsThatCome:
         exporter.run(3000)
         log.insert(START + 10, cost=USD)
         exporter.run(300)
-        assert exporter.count(Field.COST) == 0
+        assert exporter.count(Figure.COST) == 0
         exporter.run(1500)
-        assert exporter.count(Field.COST) == USD
+        assert exporter.count(Figure.COST) == USD
         assert exporter.state.progress.late_rows == 1
 
     def test_a_row_dated_ahead_is_counted_when_it_is_due(self) -> None:
@@ -55,9 +56,9 @@ class TestRowsThatCome:
         exporter = started(log)
         log.insert(START + 500)
         exporter.run(480)
-        assert exporter.count(Field.ROWS) == 0
+        assert exporter.count(Figure.ROWS) == 0
         exporter.run(60)
-        assert exporter.count(Field.ROWS) == 1
+        assert exporter.count(Figure.ROWS) == 1
         assert exporter.state.progress.late_rows == 0
 
     def test_rows_written_after_the_clock_was_set_back_are_counted_by_the_next_scrape(self) -> None:
@@ -67,7 +68,7 @@ class TestRowsThatCome:
         exporter.clock -= 3000
         log.insert(exporter.clock - 20, cost=USD)
         exporter.scrape()
-        assert exporter.count(Field.COST) == USD
+        assert exporter.count(Figure.COST) == USD
 
     def test_now_waits_for_a_clock_that_steps_back_a_little(self) -> None:
         exporter = started(Log())
@@ -88,7 +89,7 @@ class TestRowsThatCome:
             log.insert(START + hour * 3600, cost=USD)
         exporter.clock += 70 * 3600
         exporter.scrape()
-        assert exporter.count(Field.COST) == 70 * USD
+        assert exporter.count(Figure.COST) == 70 * USD
 
 
 class TestRowsThatChange:
@@ -97,11 +98,11 @@ class TestRowsThatChange:
         exporter = started(log)
         row = log.insert(START, status="running", cost=None)
         exporter.wait(60)
-        assert exporter.count(Field.CALLS) == 0
+        assert exporter.count(Figure.CALLS) == 0
         log.update(row, status="failed", cost=USD, latency=SECOND, error="network")
         exporter.wait(60)
         total = exporter.state.totals[CHAT]
-        assert (total[Field.ROWS], total[Field.CALLS], total[Field.COST]) == (1, 1, USD)
+        assert (total[Figure.ROWS], total[Figure.CALLS], total[Figure.COST]) == (1, 1, USD)
         assert total[figures.FAILURES][ERROR_CLASSES.index("network")] == 1
 
     def test_a_figure_that_flickers_counts_once_and_the_rest_is_a_correction(self) -> None:
@@ -111,7 +112,7 @@ class TestRowsThatChange:
         for cost, counted, taken_back in ((5, 5, 0), (0, 5, 5), (5, 5, 0), (2, 5, 3), (6, 6, 0)):
             log.update(row, cost=cost)
             exporter.wait(10)
-            assert (exporter.count(Field.COST), corrections(exporter), spent(exporter)) == (counted, taken_back, cost)
+            assert (exporter.count(Figure.COST), corrections(exporter), spent(exporter)) == (counted, taken_back, cost)
 
     def test_money_is_counted_whatever_the_status(self) -> None:
         log = Log()
@@ -119,8 +120,8 @@ class TestRowsThatChange:
         for status in ("pending", "odd", "failed", "timeout", "success"):
             log.insert(START, status=status, cost=1)
         exporter.wait(10)
-        assert exporter.count(Field.COST) == 5
-        assert exporter.count(Field.CALLS) == 3
+        assert exporter.count(Figure.COST) == 5
+        assert exporter.count(Figure.CALLS) == 3
 
     def test_a_latency_that_moves_to_another_bucket_leaves_a_valid_histogram(self) -> None:
         log = Log()
@@ -147,7 +148,7 @@ class TestRowsThatGo:
         before = exporter.state.totals[CHAT]
         log.delete(row)
         exporter.run(2 * 3600 + 1200)
-        assert (exporter.count(Field.COST), corrections(exporter), spent(exporter)) == (8, 7, 1)
+        assert (exporter.count(Figure.COST), corrections(exporter), spent(exporter)) == (8, 7, 1)
         if restarted:
             exporter.restart()
         log.put(row)
@@ -163,7 +164,7 @@ class TestRowsThatGo:
         log.delete(row)
         log.insert(START, cost=8)
         exporter.wait(10)
-        assert (exporter.count(Field.COST), corrections(exporter)) == (8, 0)
+        assert (exporter.count(Figure.COST), corrections(exporter)) == (8, 0)
 
     def test_what_changes_after_the_horizon_moves_nothing(self) -> None:
         log = Log()
@@ -173,7 +174,7 @@ class TestRowsThatGo:
         log.delete(row)
         log.insert(START + 1, cost=9)
         exporter.run(5 * 3600, 300)
-        assert (exporter.count(Field.COST), corrections(exporter)) == (5, 0)
+        assert (exporter.count(Figure.COST), corrections(exporter)) == (5, 0)
 
     def test_money_taken_back_stays_a_correction_after_the_horizon(self) -> None:
         log = Log()
@@ -182,7 +183,7 @@ class TestRowsThatGo:
         exporter.wait(10)
         log.delete(row)
         exporter.run(12 * 3600, 300)
-        assert (exporter.count(Field.COST), corrections(exporter), exporter.state.slices.get(START)) == (5, 5, None)
+        assert (exporter.count(Figure.COST), corrections(exporter), exporter.state.slices.get(START)) == (5, 5, None)
 
 
 class TestUnpricedCalls:
@@ -191,9 +192,9 @@ class TestUnpricedCalls:
         exporter = started(log)
         log.insert(START, tokens=5, cost=None)
         exporter.run(900)
-        assert exporter.count(Field.UNPRICED) == 0
+        assert exporter.count(Figure.UNPRICED) == 0
         exporter.run(300)
-        assert exporter.count(Field.UNPRICED) == 1
+        assert exporter.count(Figure.UNPRICED) == 1
 
     def test_a_price_that_comes_before_the_merge_makes_none(self) -> None:
         log = Log()
@@ -202,21 +203,21 @@ class TestUnpricedCalls:
         exporter.run(600)
         log.update(row, cost=1)
         exporter.run(1800)
-        assert exporter.count(Field.UNPRICED) == 0
+        assert exporter.count(Figure.UNPRICED) == 0
 
     def test_those_known_at_the_start_are_not_counted(self) -> None:
         log = Log()
         log.insert(START - 30, tokens=5, cost=None)
         exporter = started(log)
         exporter.run(3600)
-        assert exporter.count(Field.UNPRICED) == 0
+        assert exporter.count(Figure.UNPRICED) == 0
 
     def test_a_free_model_has_none(self) -> None:
         log = Log()
         exporter = started(log, classes=Classes(free=frozenset({"m1"})))
         log.insert(START, tokens=5, cost=None)
         exporter.run(1800)
-        assert exporter.count(Field.UNPRICED) == 0
+        assert exporter.count(Figure.UNPRICED) == 0
 
 
 class TestUnusableValues:
@@ -226,7 +227,7 @@ class TestUnusableValues:
         row = log.insert(START, cost=-4, tokens=6)
         exporter.run(7200, 300)
         assert exporter.state.skipped == {NEGATIVE: 1}
-        assert exporter.count(Field.INPUT_TOKENS) == 6
+        assert exporter.count(Figure.INPUT_TOKENS) == 6
         log.delete(row)
         exporter.run(3600, 300)
         assert exporter.state.skipped == {NEGATIVE: 1}
@@ -249,7 +250,7 @@ def test_planning_changes_nothing() -> None:
     before = exporter.disk.load()
     changes = exporter.plan(exporter.read(TimeRange(START - 180, START + 1)))
     assert exporter.state == before
-    assert exporter.state.ahead(changes).totals[CHAT][Field.COST] == 1
+    assert exporter.state.ahead(changes).totals[CHAT][Figure.COST] == 1
     assert exporter.state == before
 
 
@@ -267,7 +268,7 @@ def test_changes_planned_on_top_of_others_may_be_committed_with_them() -> None:
         whole.follow(changes)
     exporter.commit(whole)
     assert exporter.state == state == exporter.disk.load()
-    assert exporter.count(Field.COST) == 31
+    assert exporter.count(Figure.COST) == 31
 
 
 def window(exporter: Exporter) -> TimeRange:

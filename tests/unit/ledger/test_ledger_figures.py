@@ -5,13 +5,13 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.catalog import USD
+from exporter.figures import Figure
 from exporter.ledger.aggregate import (
     FAILURES,
     LATENCY_SUMS,
-    USD,
     WIDTH,
     ZERO,
-    Field,
     add,
     highest,
     money_units,
@@ -32,15 +32,15 @@ def test_sums_and_differences_undo_each_other_figure_by_figure(left: tuple[int, 
     assert highest(left, right) == tuple(max(pair) for pair in zip(left, right, strict=True))
 
 
-@given(aggregates, st.sampled_from(Field))
-def test_one_figure_is_replaced_and_the_rest_kept(aggregate: tuple[int, ...], field: Field) -> None:
+@given(aggregates, st.sampled_from(Figure))
+def test_one_figure_is_replaced_and_the_rest_kept(aggregate: tuple[int, ...], field: Figure) -> None:
     changed = with_figure(aggregate, field, -1)
     assert changed[field] == -1
     assert [v for f, v in enumerate(changed) if f != field] == [v for f, v in enumerate(aggregate) if f != field]
 
 
 def test_the_parts_of_an_aggregate_do_not_overlap() -> None:
-    assert FAILURES.start == len(Field)
+    assert FAILURES.start == len(Figure)
     assert LATENCY_SUMS.stop == WIDTH == len(ZERO)
 
 

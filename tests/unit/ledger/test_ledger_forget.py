@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.figures import Figure
 from exporter.ledger import schedule
-from exporter.ledger.aggregate import Field
 from exporter.ledger.exposed import counters, spend_month, spend_today
 from exporter.ledger.forget import forget
 from exporter.ledger.model import OTHER, Series
@@ -50,17 +50,17 @@ def test_its_counters_end_and_no_other_moves() -> None:
 
 def test_rows_that_are_read_again_are_not_counted_again() -> None:
     exporter = with_rows(Log(), max_series=2)
-    counted = exporter.count(Field.COST, KEPT)
+    counted = exporter.count(Figure.COST, KEPT)
     exporter.forget(GONE)
     exporter.run(24 * 3600, 300)
-    assert exporter.count(Field.COST) == counted
-    assert exporter.count(Field.CALLS, OTHER) == 0
+    assert exporter.count(Figure.COST) == counted
+    assert exporter.count(Figure.CALLS, OTHER) == 0
 
 
 def test_what_comes_back_has_a_place_again_and_counts_from_there() -> None:
     log = Log()
     exporter = with_rows(log)
-    counted = exporter.count(Field.COST, KEPT)
+    counted = exporter.count(Figure.COST, KEPT)
     exporter.forget(GONE)
     exporter.run(1200)
     log.insert(exporter.clock, operation="random", cost=3)
@@ -68,8 +68,8 @@ def test_what_comes_back_has_a_place_again_and_counts_from_there() -> None:
     log.insert(exporter.clock, operation="random", cost=4)
     exporter.run(24 * 3600, 300)
     assert GONE in exporter.state.admitted
-    assert exporter.count(Field.COST) == counted + 7
-    assert exporter.count(Field.COST, GONE) in (4, 7)
+    assert exporter.count(Figure.COST) == counted + 7
+    assert exporter.count(Figure.COST, GONE) in (4, 7)
 
 
 def test_its_place_is_free_for_another() -> None:
@@ -126,7 +126,7 @@ class TestRowsThatAreNotDueYet:
         exporter.forget(GONE)
         assert exporter.state.corrections == {OTHER: 5}
         exporter.run(shift + 6 * 3600, 300)
-        assert exporter.count(Field.COST) == exporter.count(Field.ROWS) == 0
+        assert exporter.count(Figure.COST) == exporter.count(Figure.ROWS) == 0
         assert exporter.state.corrections == {OTHER: 0}
 
     def test_a_read_that_ends_within_their_minute_leaves_them_to_come(self) -> None:
@@ -137,7 +137,7 @@ class TestRowsThatAreNotDueYet:
         exporter.wait(1)
         exporter.forget(GONE)
         exporter.run(3600, 10)
-        assert exporter.count(Field.COST) == 0
+        assert exporter.count(Figure.COST) == 0
 
     def test_their_money_is_spent_once_they_are_due(self) -> None:
         log = Log()
@@ -161,7 +161,7 @@ def test_a_place_that_is_earned_before_rows_under_other_are_due_does_not_count_t
         exporter.run(900)
     assert Series("steady", "m1") in exporter.state.admitted
     exporter.run(6 * 3600, 300)
-    assert exporter.count(Field.COST) == 5
+    assert exporter.count(Figure.COST) == 5
 
 
 def test_changes_that_follow_each_other_are_those_of_both_in_turn() -> None:

@@ -6,11 +6,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.catalog import SECOND, USD
+from exporter.figures import Figure
 from exporter.ledger import probing, schedule
-from exporter.ledger.aggregate import SECOND, USD, Field
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR, floor_to
 from exporter.ledger.model import Series, TimeRange
-from exporter.ledger.probing import MOST_TRIES, ROUNDS, Watch, held_sums
+from exporter.ledger.probing import MOST_TRIES, ROUNDS, Sums, Watch, held_sums
 from tests.unit.ledger.driver import SETTINGS, START, Exporter, started
 from tests.unit.ledger.model_log import Log
 from tests.unit.ledger.oracle import Oracle
@@ -106,7 +107,7 @@ class TestWhatIsLookedAt:
         rest = exporter.reread_suspects()
         assert len(first) + len(rest) <= 60 * HOUR // exporter.chunk
         exporter.front()
-        assert sum(held_sums(item).cost for item in exporter.state.slices.values()) == 5 * len(log.rows)
+        assert sum(held_sums(item).columns["cost"] for item in exporter.state.slices.values()) == 5 * len(log.rows)
 
     def test_nothing_before_the_first_reading_is_done(self) -> None:
         exporter = Exporter(Log(), START)
@@ -151,7 +152,7 @@ class TestWhatIsReadAgain:
             TimeRange(quarter, quarter + 2 * QUARTER_HOUR),
             TimeRange(quarter - 3 * QUARTER_HOUR, quarter - 2 * QUARTER_HOUR),
         ]
-        assert exporter.count(Field.ROWS) == 7
+        assert exporter.count(Figure.ROWS) == 7
         assert exporter.state.progress.late_rows == 7
 
     def test_the_minutes_before_one_that_is_held(self) -> None:
@@ -166,7 +167,7 @@ class TestWhatIsReadAgain:
             TimeRange(START + 420, START + 480),
             TimeRange(START, START + 60),
         ]
-        assert exporter.count(Field.ROWS) == 3
+        assert exporter.count(Figure.ROWS) == 3
 
     def test_a_call_that_begins_late_and_ends_later(self) -> None:
         log = Log()
@@ -175,8 +176,8 @@ class TestWhatIsReadAgain:
         exporter.find_late_rows()
         log.update(row, status="success", cost=USD)
         exporter.find_late_rows()
-        assert exporter.count(Field.CALLS) == 1
-        assert exporter.count(Field.COST) == USD
+        assert exporter.count(Figure.CALLS) == 1
+        assert exporter.count(Figure.COST) == USD
 
     def test_not_what_a_newer_read_has_replaced(self) -> None:
         log = Log()
@@ -220,7 +221,7 @@ class TestWhatCannotBeSettled:
         log.insert(START + 1)
         assert self.judged(exporter, 1) == [TimeRange(START, START + QUARTER_HOUR)]
         assert self.judged(exporter, 1) == []
-        assert exporter.count(Field.ROWS) == 1
+        assert exporter.count(Figure.ROWS) == 1
 
     def test_a_probe_that_never_finds_the_same_twice_ends_as_well(self) -> None:
         exporter = living(Log())
@@ -249,5 +250,7 @@ def test_sums_are_those_of_all_series() -> None:
     log.insert(START - 2 * HOUR, model="m2", cost=1, status="pending")
     exporter = started(log)
     quarter = exporter.quarter(floor_to(START - 2 * HOUR, QUARTER_HOUR))
-    assert held_sums(quarter) == (3, 2, 1, 8, 6, 12, 71 * SECOND)
+    assert held_sums(quarter) == Sums(
+        rows=3, calls=2, failures=1, latency=71 * SECOND, columns={"cost": 8, "input_tokens": 6, "output_tokens": 12}
+    )
     assert held_sums(quarter) == exporter.sums(TimeRange(quarter.start, quarter.start + QUARTER_HOUR))

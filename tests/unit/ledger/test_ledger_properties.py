@@ -10,13 +10,16 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
 
+from exporter.catalog import SECOND, USD
+from exporter.figures import Figure
 from exporter.ledger import probing, schedule
-from exporter.ledger.aggregate import SECOND, USD, Field
 from exporter.ledger.model import OTHER, LedgerSettings
 from exporter.ledger.probing import held_sums
 from tests.unit.ledger.driver import Exporter
 from tests.unit.ledger.model_log import Classes, Log, Row
 from tests.unit.ledger.oracle import Oracle
+
+pytestmark = pytest.mark.slow
 
 EXAMPLES = int(os.environ.get("LEDGER_EXAMPLES", "150"))
 STEPS = int(os.environ.get("LEDGER_STEPS", "40"))
@@ -417,7 +420,7 @@ def test_a_price_that_falls_when_its_call_ends_is_a_correction(*, ready: bool, c
     machine.end_call(row, values | {"latency": None, "error": "other"})
     machine.settle(600)
     machine.every_step()
-    assert machine.exporter.count(Field.COST) == counted
+    assert machine.exporter.count(Figure.COST) == counted
     assert sum(machine.exporter.state.corrections.values()) == 1
 
 
@@ -430,4 +433,4 @@ def test_a_call_that_new_settings_find_unpriced_before_its_merge_counts_once() -
     machine.reconfigure(Classes(), "America/New_York", 0)
     machine.settle(600)
     machine.every_step()
-    assert machine.exporter.count(Field.UNPRICED) == 1
+    assert machine.exporter.count(Figure.UNPRICED) == 1

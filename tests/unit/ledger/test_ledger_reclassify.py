@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter.ledger.aggregate import SECOND, USD, Field
+from exporter.catalog import SECOND, USD
+from exporter.figures import Figure
 from exporter.ledger.calendar import QUARTER_HOUR, day_start
 from exporter.ledger.exposed import spend_month, spend_today, user_spend_today
 from exporter.ledger.model import OTHER, Series, TimeRange
@@ -49,9 +50,9 @@ def test_rows_written_since_the_last_read_are_counted_under_the_old_labels() -> 
     log.insert(exporter.clock, cost=5)
     log.insert(exporter.clock - 2 * 3600, cost=7)
     exporter.reconfigure(RENAMED)
-    assert exporter.count(Field.COST, OLD) == 48 * USD + 12
+    assert exporter.count(Figure.COST, OLD) == 48 * USD + 12
     exporter.run(5 * 3600, 300)
-    assert exporter.count(Field.COST, NEW) == 0
+    assert exporter.count(Figure.COST, NEW) == 0
 
 
 def test_later_rows_count_under_the_new_labels_also_in_slices_that_were_known() -> None:
@@ -61,8 +62,8 @@ def test_later_rows_count_under_the_new_labels_also_in_slices_that_were_known() 
     log.insert(exporter.clock, cost=5)
     log.insert(exporter.clock - 3000, cost=7)
     exporter.run(3600, 300)
-    assert exporter.count(Field.COST, NEW) == 12
-    assert exporter.count(Field.COST, OLD) == 48 * USD
+    assert exporter.count(Figure.COST, NEW) == 12
+    assert exporter.count(Figure.COST, OLD) == 48 * USD
 
 
 def test_a_deleted_row_that_comes_back_after_it_is_not_counted_twice() -> None:
@@ -74,7 +75,7 @@ def test_a_deleted_row_that_comes_back_after_it_is_not_counted_twice() -> None:
     exporter.reconfigure(Classes(timeout=1))
     log.put(row)
     exporter.run(3 * 3600, 300)
-    assert exporter.count(Field.COST) == 48 * USD
+    assert exporter.count(Figure.COST) == 48 * USD
     assert exporter.state.corrections == {OLD: 0}
 
 
@@ -85,7 +86,7 @@ def test_there_and_back_again_counts_nothing_twice() -> None:
         exporter.reconfigure(classes)
         exporter.run(600)
     exporter.run(5 * 3600, 300)
-    assert exporter.count(Field.COST) == exporter.count(Field.COST, OLD) == 48 * USD
+    assert exporter.count(Figure.COST) == exporter.count(Figure.COST, OLD) == 48 * USD
 
 
 def test_another_timeout_counts_only_later_calls() -> None:
@@ -93,10 +94,10 @@ def test_another_timeout_counts_only_later_calls() -> None:
     exporter = busy(log)
     exporter.reconfigure(Classes(timeout=1))
     exporter.run(600)
-    assert exporter.count(Field.OVER_TIMEOUT) == 0
+    assert exporter.count(Figure.OVER_TIMEOUT) == 0
     log.insert(exporter.clock, latency=SECOND)
     exporter.wait(10)
-    assert exporter.count(Field.OVER_TIMEOUT) == 1
+    assert exporter.count(Figure.OVER_TIMEOUT) == 1
 
 
 def test_more_places_leave_what_was_folded_into_other_where_it_was_counted() -> None:
@@ -108,7 +109,7 @@ def test_more_places_leave_what_was_folded_into_other_where_it_was_counted() -> 
     exporter.reconfigure(max_series=9)
     log.insert(exporter.clock, cost=7)
     exporter.run(3600)
-    assert (exporter.count(Field.COST, OTHER), exporter.count(Field.COST, OLD)) == (5, 7)
+    assert (exporter.count(Figure.COST, OTHER), exporter.count(Figure.COST, OLD)) == (5, 7)
 
 
 def test_another_zone_cuts_the_days_and_months_elsewhere() -> None:
@@ -169,10 +170,10 @@ class TestStretchByStretch:
                 break
             log.insert(exporter.clock, cost=5)
             exporter.wait(10)
-            assert exporter.count(Field.COST, OLD) == 48 * USD + 5 * steps
+            assert exporter.count(Figure.COST, OLD) == 48 * USD + 5 * steps
             assert spend_today(exporter.state, exporter.settings)[OLD] == 48 * USD + 5 * steps
         assert steps > 4
-        assert exporter.count(Field.COST) == exporter.count(Field.COST, OLD)
+        assert exporter.count(Figure.COST) == exporter.count(Figure.COST, OLD)
 
     def test_a_row_behind_the_reader_waits_for_the_switch_and_one_before_it_does_not(self) -> None:
         log = Log()
@@ -186,12 +187,12 @@ class TestStretchByStretch:
         log.insert(exporter.state.progress.merged - 60, cost=7)
         exporter.find_late_rows()
         exporter.work()
-        assert exporter.count(Field.COST, OLD) == 48 * USD + 7
+        assert exporter.count(Figure.COST, OLD) == 48 * USD + 7
         while exporter.convert():
             pass
         exporter.work()
-        assert exporter.count(Field.COST, OLD) == 48 * USD + 7
-        assert exporter.count(Field.COST, NEW) == 5
+        assert exporter.count(Figure.COST, OLD) == 48 * USD + 7
+        assert exporter.count(Figure.COST, NEW) == 5
 
     def test_it_goes_on_after_a_restart(self) -> None:
         log = Log()
@@ -222,7 +223,7 @@ class TestStretchByStretch:
         while exporter.convert():
             pass
         exporter.find_late_rows()
-        assert exporter.count(Field.COST) == exporter.count(Field.COST, OLD) == 48 * USD + 5
+        assert exporter.count(Figure.COST) == exporter.count(Figure.COST, OLD) == 48 * USD + 5
         assert spend_today(exporter.state, exporter.settings)[then.series(late)] == 48 * USD + 5
         assert NEW not in exporter.state.admitted
 
@@ -236,11 +237,11 @@ class TestStretchByStretch:
         log.insert(exporter.state.progress.converted - 60, cost=5)
         exporter.clock = exporter.state.progress.converted - 30
         exporter.scrape()
-        assert exporter.count(Field.COST) == 48 * USD
+        assert exporter.count(Figure.COST) == 48 * USD
         while exporter.convert():
             pass
         exporter.work()
-        assert exporter.count(Field.COST) == 48 * USD + 5
+        assert exporter.count(Figure.COST) == 48 * USD + 5
 
 
 class TestOtherTimes:
@@ -255,9 +256,9 @@ class TestOtherTimes:
             exporter.reconfigure(classes)
             exporter.run(3600, 600)
             exporter.find_late_rows()
-            assert exporter.count(Field.COST) == 48 * USD
+            assert exporter.count(Figure.COST) == 48 * USD
         exporter.run(10 * 3600, 600)
-        assert exporter.count(Field.COST) == 48 * USD
+        assert exporter.count(Figure.COST) == 48 * USD
         assert sum(exporter.state.corrections.values()) == 0
 
     def test_rows_dated_ahead_now_are_shown_when_they_are_due(self) -> None:
@@ -282,10 +283,10 @@ class TestOtherTimes:
             exporter.wait(1)
         exporter.reconfigure(later)
         exporter.run(5 * 3600, 300)
-        assert exporter.count(Field.COST) == USD
+        assert exporter.count(Figure.COST) == USD
         exporter.reconfigure(Classes(shift=1))
         exporter.run(5 * 3600, 300)
-        assert exporter.count(Field.COST) == USD
+        assert exporter.count(Figure.COST) == USD
 
     def test_rows_that_were_still_to_come_count_once_they_are_not(self) -> None:
         log = Log()
@@ -293,10 +294,10 @@ class TestOtherTimes:
         for minutes in range(10, 120, 10):
             log.insert(START + 60 * minutes, cost=USD)
         exporter.run(600)
-        assert exporter.count(Field.COST) == USD
+        assert exporter.count(Figure.COST) == USD
         exporter.reconfigure(Classes(shift=-7200))
         exporter.work()
-        assert exporter.count(Field.COST) == 11 * USD
+        assert exporter.count(Figure.COST) == 11 * USD
 
 
 def test_more_places_do_not_count_again_what_lies_under_other() -> None:
@@ -310,7 +311,7 @@ def test_more_places_do_not_count_again_what_lies_under_other() -> None:
         exporter.wait(10)
         exporter.find_late_rows()
     exporter.run(5 * 3600, 300)
-    assert exporter.count(Field.COST) == exporter.count(Field.COST, OTHER) == 5
+    assert exporter.count(Figure.COST) == exporter.count(Figure.COST, OTHER) == 5
 
 
 def test_unusable_values_are_known_and_what_comes_later_is_counted() -> None:
@@ -336,17 +337,17 @@ class TestUnpricedCalls:
         exporter.wait(10)
         exporter.reconfigure(RENAMED)
         exporter.run(1800)
-        assert exporter.count(Field.UNPRICED, NEW) == 1
+        assert exporter.count(Figure.UNPRICED, NEW) == 1
 
     def test_those_merged_already_are_not_counted_again(self) -> None:
         log = Log()
         exporter = busy(log)
         log.insert(exporter.clock, tokens=1, cost=None)
         exporter.run(1800)
-        assert exporter.count(Field.UNPRICED) == 1
+        assert exporter.count(Figure.UNPRICED) == 1
         exporter.reconfigure(RENAMED)
         exporter.run(5 * 3600, 300)
-        assert exporter.count(Field.UNPRICED) == 1
+        assert exporter.count(Figure.UNPRICED) == 1
 
     def test_those_known_at_the_first_start_are_not_counted_after_it(self) -> None:
         log = Log()
@@ -354,7 +355,7 @@ class TestUnpricedCalls:
         exporter = started(log)
         exporter.reconfigure(Classes(timeout=1))
         exporter.run(3600)
-        assert exporter.count(Field.UNPRICED) == 0
+        assert exporter.count(Figure.UNPRICED) == 0
 
     def test_those_known_at_the_first_start_stay_known_while_their_model_is_free(self) -> None:
         log = Log()
@@ -363,7 +364,7 @@ class TestUnpricedCalls:
         exporter.reconfigure(Classes(free=frozenset({"m1"})))
         exporter.reconfigure(Classes())
         exporter.run(3600)
-        assert exporter.count(Field.UNPRICED) == 0
+        assert exporter.count(Figure.UNPRICED) == 0
 
 
 def test_a_place_that_the_old_settings_give_meanwhile_begins_where_the_new_ones_have_it() -> None:
@@ -383,31 +384,31 @@ def test_a_place_that_the_old_settings_give_meanwhile_begins_where_the_new_ones_
         log.insert(exporter.clock, operation="steady", cost=100)
         exporter.run(900)
     assert exporter.state.admitted[steady].since > START
-    before = exporter.count(Field.COST)
+    before = exporter.count(Figure.COST)
     while exporter.convert():
         pass
     assert exporter.state.admitted[steady].since == 0
-    assert exporter.count(Field.COST) == before == 400
+    assert exporter.count(Figure.COST) == before == 400
     # a late row lies in a quarter-hour that the old settings kept under `other`
-    own = exporter.count(Field.COST, steady)
+    own = exporter.count(Figure.COST, steady)
     log.insert(START + 60, operation="steady", cost=7)
     exporter.find_late_rows()
-    assert exporter.count(Field.COST, steady) == own + 7
-    assert exporter.count(Field.COST) == 407
+    assert exporter.count(Figure.COST, steady) == own + 7
+    assert exporter.count(Figure.COST) == 407
 
 
 def test_new_labels_without_room_lie_under_other() -> None:
     log = Log()
     exporter = busy(log)
-    before = exporter.count(Field.COST)
+    before = exporter.count(Figure.COST)
     assert OTHER not in exporter.state.admitted
     exporter.reconfigure(RENAMED, max_series=1)
     assert NEW not in exporter.state.admitted
-    assert exporter.count(Field.COST) == before
+    assert exporter.count(Figure.COST) == before
     assert spend_today(exporter.state, exporter.settings)[OTHER] == before
     log.insert(exporter.clock, cost=USD)
     exporter.wait(10)
-    assert exporter.count(Field.COST, OTHER) == USD
+    assert exporter.count(Figure.COST, OTHER) == USD
 
 
 @pytest.mark.parametrize("shift", [-3600, 3600])
@@ -419,7 +420,7 @@ def test_calls_that_were_known_unpriced_stay_known_at_other_times(shift: int) ->
     exporter.wait(10)
     exporter.reconfigure(Classes(shift=shift))
     exporter.run(3 * 3600, 300)
-    assert exporter.count(Field.UNPRICED) == 1
+    assert exporter.count(Figure.UNPRICED) == 1
 
 
 def test_a_quarter_that_the_last_read_merges_is_converted_before_the_switch() -> None:
@@ -434,11 +435,11 @@ def test_a_quarter_that_the_last_read_merges_is_converted_before_the_switch() ->
         exporter.scrape()
     exporter.clock = due + 60
     log.insert(exporter.clock - 200, cost=USD)
-    merged, before = exporter.state.progress.merged, exporter.count(Field.COST)
+    merged, before = exporter.state.progress.merged, exporter.count(Figure.COST)
     assert exporter.convert()
     assert exporter.state.progress.merged == merged + QUARTER_HOUR
     assert exporter.wanted is not None, "the switch is put off"
     while exporter.convert():
         pass
-    assert exporter.count(Field.COST) == before + USD
+    assert exporter.count(Figure.COST) == before + USD
     assert spend_today(exporter.state, exporter.settings)[NEW] == 49 * USD

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.figures import Figure
 from exporter.ledger import schedule
-from exporter.ledger.aggregate import Field
 from exporter.ledger.model import SpanRead, TimeRange
 from exporter.ledger.schedule import hold_back, longest_lag
 from tests.unit.ledger.driver import SETTINGS, START, Exporter, started
@@ -83,7 +83,7 @@ def test_rows_that_are_replayed_after_minutes_or_hours_are_on_time(minutes: int,
         primary.commit(exporter.time + 30)
         exporter.time += 60
         exporter.turn()
-        assert exporter.count(Field.ROWS) == 0
+        assert exporter.count(Figure.ROWS) == 0
         assert exporter.state.progress.closed <= START - SETTINGS.window
     if restarts:
         exporter.state = exporter.disk.load()
@@ -91,7 +91,7 @@ def test_rows_that_are_replayed_after_minutes_or_hours_are_on_time(minutes: int,
     exporter.complete = None
     exporter.time += 15
     exporter.turn()
-    assert exporter.count(Field.ROWS) == minutes
+    assert exporter.count(Figure.ROWS) == minutes
     assert exporter.state.progress.late_rows == 0
 
 
@@ -162,12 +162,12 @@ def test_every_row_is_counted_once_and_on_time(steps: list[tuple[str, int, int]]
                 primary.replay()
             case "turn":
                 exporter.turn()
-                assert exporter.count(Field.ROWS) >= shown
-                shown = exporter.count(Field.ROWS)
+                assert exporter.count(Figure.ROWS) >= shown
+                shown = exporter.count(Figure.ROWS)
             case "restart":
                 exporter.state = exporter.disk.load()
     primary.replay()
     exporter.complete = None
     exporter.turn()
-    assert exporter.count(Field.ROWS) == primary.written
+    assert exporter.count(Figure.ROWS) == primary.written
     assert exporter.state.progress.late_rows == 0

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.catalog import USD
+from exporter.figures import Figure
 from exporter.ledger import schedule
-from exporter.ledger.aggregate import USD, Field
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
 from exporter.ledger.exposed import in_progress, user_spend_today
 from exporter.ledger.model import Series, SpanRead, TimeRange
@@ -43,7 +44,7 @@ class TestClosing:
         log.insert(START + 1)
         exporter.clock = START + 299
         exporter.scrape()
-        assert exporter.count(Field.ROWS) == 1
+        assert exporter.count(Figure.ROWS) == 1
         assert exporter.state.progress.late_rows == 0
 
 
@@ -57,7 +58,7 @@ class TestRowsInProgress:
         log.update(row, status="success", cost=USD)
         exporter.clock += 30
         exporter.scrape()
-        assert exporter.count(Field.COST) == USD
+        assert exporter.count(Figure.COST) == USD
         assert exporter.state.progress.late_rows == 0
         assert schedule.oldest_open(exporter.state, exporter.state.progress) > START
 
@@ -79,7 +80,7 @@ class TestRowsInProgress:
         exporter.run(600)
         log.insert(START + 1)
         exporter.wait(10)
-        assert exporter.count(Field.ROWS) == 2
+        assert exporter.count(Figure.ROWS) == 2
         assert exporter.state.progress.late_rows == 0
 
     def test_they_are_found_by_the_merge_where_they_came_late(self) -> None:
@@ -105,7 +106,7 @@ class TestRowsInProgress:
         exporter.clock += 1200
         log.update(row, status="success")
         exporter.scrape()
-        assert exporter.count(Field.CALLS) == 1
+        assert exporter.count(Figure.CALLS) == 1
 
 
 class TestRereads:
@@ -217,7 +218,7 @@ class TestGaps:
         assert most * MINUTE <= max(opened, HOUR) + 2 * QUARTER_HOUR + MINUTE
         exporter.scrape()
         exporter.run(2 * HOUR, 300)
-        assert exporter.count(Field.ROWS) == len(log.rows)
+        assert exporter.count(Figure.ROWS) == len(log.rows)
         assert user_spend_today(exporter.state, exporter.settings) == spent
 
     def test_a_quarter_that_cannot_be_merged_after_all_is_read_by_the_minute(self) -> None:
@@ -241,7 +242,7 @@ class TestGaps:
         exporter.take(stale)
         assert exporter.state.progress == replace(before, now=stale.now)
         exporter.run(HOUR, 300)
-        assert exporter.count(Field.COST) == 12
+        assert exporter.count(Figure.COST) == 12
         assert user_spend_today(exporter.state, exporter.settings) == {"ann": 12}
 
     def test_the_front_reaches_down_to_a_clock_that_was_set_back_but_not_past_what_is_folded(self) -> None:
@@ -278,7 +279,7 @@ class TestStaleReads:
         log.insert(START + 1, cost=7)
         exporter.scrape()
         exporter.take(stale)
-        assert exporter.state.slices[START].cells[CHAT].current[Field.COST] == 12
+        assert exporter.state.slices[START].cells[CHAT].current[Figure.COST] == 12
 
     def test_a_merge_overtaken_by_a_scrape_is_left_to_the_next_merge(self) -> None:
         """The clock is set back, so that a scrape reads what the worker is just merging."""
@@ -326,7 +327,7 @@ class TestStaleReads:
         exporter.sequence = 0
         log.insert(START)
         exporter.wait(10)
-        assert exporter.count(Field.ROWS) == 1
+        assert exporter.count(Figure.ROWS) == 1
 
 
 @pytest.mark.parametrize("width", [60, QUARTER_HOUR])
@@ -339,7 +340,7 @@ def test_merged_slices_may_be_read_by_minutes_or_by_quarters(width: int) -> None
     for second in range(0, HOUR, 200):
         log.insert(START + second, cost=1, user="bob")
     exporter.run(3 * HOUR, 300)
-    assert exporter.count(Field.COST) == 36 + 18
+    assert exporter.count(Figure.COST) == 36 + 18
     assert exporter.state.progress.late_rows == 18
     assert user_spend_today(exporter.state, exporter.settings) == {"ann": 36, "bob": 18}
-    assert sum(cell.current[Field.ROWS] for s in exporter.state.slices.values() for cell in s.cells.values()) > 0
+    assert sum(cell.current[Figure.ROWS] for s in exporter.state.slices.values() for cell in s.cells.values()) > 0

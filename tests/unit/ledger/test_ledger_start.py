@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.catalog import USD
+from exporter.figures import Figure
 from exporter.ledger import exposed, schedule
 from exporter.ledger.advance import begin
-from exporter.ledger.aggregate import USD, ZERO, Field
+from exporter.ledger.aggregate import ZERO
 from exporter.ledger.model import Phase, Series, TimeRange
 from tests.unit.ledger.driver import SETTINGS, START, Exporter, started
 from tests.unit.ledger.model_log import Classes, Log
@@ -40,8 +42,8 @@ class TestFirstReading:
         log.insert(START - 3700, cost=5)
         log.update(log.rows[1], cost=USD + 2)
         exporter.run(5 * 3600, 300)
-        assert exporter.counters()[CHAT][Field.COST] == 7
-        assert exporter.counters()[CHAT][Field.ROWS] == 1
+        assert exporter.counters()[CHAT][Figure.COST] == 7
+        assert exporter.counters()[CHAT][Figure.ROWS] == 1
 
     def test_known_money_that_goes_is_a_correction(self) -> None:
         log = history()
@@ -64,19 +66,19 @@ class TestFirstReading:
 
     def test_with_backfill_history_is_counted_from_its_quarter_on(self) -> None:
         exporter = started(history(), backfill_since=START - DAY - 3 * 3600 + 100)
-        assert exporter.counters()[CHAT][Field.COST] == 13 * USD
+        assert exporter.counters()[CHAT][Figure.COST] == 13 * USD
         assert exporter.state.progress.late_rows == 0
 
     def test_backfill_may_begin_before_the_month(self) -> None:
         log = history()
         log.insert(START - 40 * DAY, cost=USD)
         exporter = started(log, backfill_since=START - 40 * DAY)
-        assert exporter.counters()[CHAT][Field.COST] == 37 * USD
+        assert exporter.counters()[CHAT][Figure.COST] == 37 * USD
         assert exposed.spend_month(exporter.state, exporter.settings) == {CHAT: 18 * USD}
 
     def test_backfill_may_begin_later_than_reading_does(self) -> None:
         exporter = started(history(), backfill_since=START - 3 * 3600)
-        assert exporter.counters()[CHAT][Field.COST] == USD
+        assert exporter.counters()[CHAT][Figure.COST] == USD
         assert exposed.spend_month(exporter.state, exporter.settings) == {CHAT: 18 * USD}
 
     @pytest.mark.parametrize("backfill", [None, START - 2 * DAY])
@@ -84,7 +86,7 @@ class TestFirstReading:
         exporter = Exporter(history(), START, backfill_since=backfill)
         ratios = []
         while (gap := schedule.catch_up(exporter.state, exporter.clock, 6 * 3600)) is not None:
-            ratios.append(exposed.started_ratio(exporter.state))
+            ratios.append(exposed.started_ratio(exporter.state.progress))
             exporter.take(exporter.read(gap))
             assert exporter.counters() == {}
             assert exporter.state.progress.phase == Phase.STARTING
@@ -92,8 +94,8 @@ class TestFirstReading:
         assert ratios[0] == 0.0
         assert ratios[-1] < 1.0
         exporter.front()
-        assert exposed.started_ratio(exporter.state) == 1.0
-        assert exporter.counters()[CHAT][Field.COST] == (0 if backfill is None else 24 * USD)
+        assert exposed.started_ratio(exporter.state.progress) == 1.0
+        assert exporter.counters()[CHAT][Figure.COST] == (0 if backfill is None else 24 * USD)
 
     @pytest.mark.parametrize("backfill", [None, START - DAY])
     def test_stopping_after_any_chunk_changes_nothing(self, backfill: int | None) -> None:
@@ -117,7 +119,7 @@ class TestFirstReading:
     def test_an_empty_ledger_that_has_no_past_to_read_is_done_at_once(self) -> None:
         exporter = Exporter(Log(), START)
         exporter.state.progress = replace(exporter.state.progress, began=START, now=START)
-        assert exposed.started_ratio(exporter.state) <= 1.0
+        assert exposed.started_ratio(exporter.state.progress) <= 1.0
 
 
 class TestNewSeries:
@@ -125,7 +127,7 @@ class TestNewSeries:
         log = Log()
         exporter = started(log)
         log.insert(START, cost=3)
-        seen = [(exporter.wait(20)[CHAT][Field.COST], exporter.clock - START) for _ in range(5)]
+        seen = [(exporter.wait(20)[CHAT][Figure.COST], exporter.clock - START) for _ in range(5)]
         assert seen == [(0, 20), (0, 40), (0, 60), (3, 80), (3, 100)]
         assert exposed.spend_today(exporter.state, exporter.settings) == {CHAT: 3}
 
@@ -140,7 +142,7 @@ class TestNewSeries:
             exporter.restart()
             for _ in range(max(1, 42 // interval)):
                 exporter.wait(interval)
-        assert exporter.counters()[CHAT][Field.COST] == 3
+        assert exporter.counters()[CHAT][Figure.COST] == 3
 
     def test_time_without_a_process_does_not_count_as_shown(self) -> None:
         log = Log()
@@ -156,7 +158,7 @@ class TestNewSeries:
         log.insert(START, cost=3)
         exporter.wait(20)
         exporter.restart()
-        seen = [(exporter.wait(20)[CHAT][Field.COST], exporter.clock - START) for _ in range(5)]
+        seen = [(exporter.wait(20)[CHAT][Figure.COST], exporter.clock - START) for _ in range(5)]
         assert seen == [(0, 40), (0, 60), (0, 80), (3, 100), (3, 120)]
 
     def test_a_restart_after_the_hold_shows_what_was_shown(self) -> None:
@@ -165,18 +167,18 @@ class TestNewSeries:
         log.insert(START, cost=3)
         exporter.run(120)
         exporter.restart()
-        assert exporter.counters()[CHAT][Field.COST] == 3
+        assert exporter.counters()[CHAT][Figure.COST] == 3
 
     def test_a_longer_hold_in_the_configuration_hides_nothing_that_was_shown(self) -> None:
         log = Log()
         exporter = started(log)
         log.insert(START, cost=3)
         exporter.run(120)
-        assert exporter.counters()[CHAT][Field.COST] == 3
+        assert exporter.counters()[CHAT][Figure.COST] == 3
         exporter.restart(zero_hold=600)
-        assert exporter.counters()[CHAT][Field.COST] == 3
+        assert exporter.counters()[CHAT][Figure.COST] == 3
         exporter.wait(10)
-        assert exporter.counters()[CHAT][Field.COST] == 3
+        assert exporter.counters()[CHAT][Figure.COST] == 3
 
     def test_the_hold_begins_with_a_scrape_and_not_with_the_worker(self) -> None:
         log = Log()
@@ -187,13 +189,13 @@ class TestNewSeries:
         while (gap := schedule.catch_up(exporter.state, exporter.clock, 3600)) is not None:
             exporter.take(exporter.read(gap))
         exporter.work()
-        assert exporter.count(Field.COST) == 3
+        assert exporter.count(Figure.COST) == 3
         exporter.clock += 200
         exporter.front()
         assert exporter.counters()[CHAT] == ZERO
         exporter.clock += 60
         exporter.front()
-        assert exporter.counters()[CHAT][Field.COST] == 3
+        assert exporter.counters()[CHAT][Figure.COST] == 3
 
     def test_routes_are_at_zero_from_the_start(self) -> None:
         log = Log()
@@ -203,7 +205,7 @@ class TestNewSeries:
         log.insert(START, cost=3)
         # every scraper gets to see the zero, also one that comes a minute after the first start
         assert exporter.wait(10)[CHAT] == ZERO
-        assert exporter.wait(60)[CHAT][Field.COST] == 3
+        assert exporter.wait(60)[CHAT][Figure.COST] == 3
 
     def test_labels_that_change_while_history_is_counted_appear_with_their_total(self) -> None:
         """Changed settings begin the first reading again: their series belong to the history and wait for nothing."""
@@ -215,9 +217,9 @@ class TestNewSeries:
         exporter.reconfigure(Classes(names={"m1": "new"}))
         exporter.scrape()
         assert exporter.state.progress.phase == Phase.RUNNING
-        total = exporter.count(Field.COST, Series("chat", "new"))
+        total = exporter.count(Figure.COST, Series("chat", "new"))
         assert total > 0
-        assert exporter.counters()[Series("chat", "new")][Field.COST] == total
+        assert exporter.counters()[Series("chat", "new")][Figure.COST] == total
 
 
 def test_only_the_front_ends_the_first_reading() -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from exporter.ledger.users import (
     count_idle_states,
     count_states,
     shown_spend,
+    stricter,
 )
 
 NAMES = ["ann", "bob", "cat", "dan", "eve", "other", UNATTRIBUTED]
@@ -99,3 +101,18 @@ def test_states_are_counted_as_if_each_user_were_looked_at(spend: dict[str, int]
     expected = Counter(budget_state(spend.get(user, 0), limits.get(user)) for user in users)
     assert count_states(spend, limits) == {state: expected[state] for state in STATES}
     assert count_states(spend, limits, count_idle_states(limits)) == count_states(spend, limits)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (Budget(5, 3), Budget(4, 4), Budget(4, 4)),
+        (Budget(5, 3), Budget(5, 2), Budget(5, 2)),
+        (Budget(5, 3), Budget(5, None), Budget(5, 3)),
+        (Budget(None, 1), Budget(9, None), Budget(9, None)),
+        (Budget(None, 1), Budget(None, None), Budget(None, 1)),
+        (Budget(0, 0), Budget(1, 0), Budget(0, 0)),
+    ],
+)
+def test_of_two_budgets_of_a_user_the_stricter_one_holds(one: Budget, other: Budget, expected: Budget) -> None:
+    assert stricter(one, other) == stricter(other, one) == expected

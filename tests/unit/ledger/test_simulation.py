@@ -13,12 +13,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from exporter.catalog import USD
+from exporter.figures import Figure
 from exporter.ledger import exposed
-from exporter.ledger.aggregate import USD, Aggregate, Field
+from exporter.ledger.aggregate import Aggregate
 from exporter.ledger.model import LedgerSettings, Series
 from exporter.scrape.clock import LEAP_LASTS, DatabaseClock, HostClock
 from tests.unit.ledger.driver import START, Exporter
 from tests.unit.ledger.model_log import Classes, Log, Row
+
+pytestmark = pytest.mark.slow
 
 DAYS = int(os.environ.get("SIMULATED_DAYS", "4"))
 SEEDS = [int(seed) for seed in os.environ.get("SIMULATED_SEEDS", "1 2").split()]
@@ -215,7 +219,7 @@ def test_days_of_faults_lose_and_double_nothing(seed: int, tell: Callable[[str],
     while story.true < end:
         story.true += STEP
         story.look()
-    counted = story.exporter.count(Field.COST), story.exporter.count(Field.CALLS)
+    counted = story.exporter.count(Figure.COST), story.exporter.count(Figure.CALLS)
     assert counted == (sum(row.cost or 0 for row in story.log.rows.values()), len(story.log.rows))
     assert not any(story.exporter.state.corrections.values())
     tell(f"simulated {DAYS} days, seed {seed}: {len(story.log.rows)} calls, {dict(story.happened)}")

@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
+from exporter.catalog import USD
 from exporter.config import Config
 from exporter.database.session import Identity
+from exporter.figures import Figure
 from exporter.findings import Level
 from exporter.ledger import schedule
-from exporter.ledger.aggregate import USD, ZERO, Field, with_figure
+from exporter.ledger.aggregate import ZERO, with_figure
 from exporter.ledger.calendar import MINUTE
 from exporter.ledger.exposed import counters
-from exporter.ledger.model import OTHER, Bucket, Series, SpanRead, State
+from exporter.ledger.model import OTHER, Bucket, Changes, Series, SpanRead, State
 from exporter.preflight.state import check_state
 from exporter.scrape.ledger_service import LedgerService
 from exporter.state import migrations
@@ -56,7 +58,7 @@ def test_a_state_of_the_first_version_goes_on_with_its_counters(tmp_path: Path) 
     assert state is not None
     before = counters(state)
     # as it was counted by that version
-    assert {series: (total[Field.CALLS], total[Field.COST]) for series, total in before.items()} == {
+    assert {series: (total[Figure.CALLS], total[Figure.COST]) for series, total in before.items()} == {
         Series("chat", "m1"): (9, 5_250_000_000_000),
         Series("chat", "m2"): (4, 1_000_000_000_000),
         Series("plan", "m1"): (4, 960_000_000_000),
@@ -72,7 +74,7 @@ def test_a_state_of_the_first_version_goes_on_with_its_counters(tmp_path: Path) 
     now = state.progress.now + 60
     span = schedule.front(state, now, ledger.settings)
     assert span is not None
-    row = with_figure(with_figure(with_figure(ZERO, Field.ROWS, 1), Field.CALLS, 1), Field.COST, 7)
+    row = with_figure(with_figure(with_figure(ZERO, Figure.ROWS, 1), Figure.CALLS, 1), Figure.COST, 7)
     known = {
         start: Bucket(cells={s: c.current for s, c in item.cells.items()}, users=item.users)
         for start, item in state.slices.items()
@@ -81,11 +83,37 @@ def test_a_state_of_the_first_version_goes_on_with_its_counters(tmp_path: Path) 
     ledger.record(SpanRead(span, now, {**known, now - now % MINUTE: Bucket(cells={MAIL: row})}, sequence=1))
     assert ledger.durable is not None
     after = counters(ledger.durable)
-    assert after[MAIL][Field.COST] == before[MAIL][Field.COST] + 7
+    assert after[MAIL][Figure.COST] == before[MAIL][Figure.COST] + 7
     assert {s: t for s, t in after.items() if s != MAIL} == {s: t for s, t in before.items() if s != MAIL}
     ledger.close()
     assert format_of(folder) == FORMAT
     assert counters(loaded(folder)) == after
+
+
+def test_the_names_in_the_file_are_those_of_the_first_version(tmp_path: Path) -> None:
+    """A name that changes in the code does not change in the file: the version before this one must read it too."""
+    write_first_version(tmp_path / "first")
+    folder = write_first_version(tmp_path / "state")
+    state = loaded(folder)
+    with Store(folder) as store:
+        changes = Changes(progress=state.progress)
+        changes.slices.update(state.slices)
+        changes.admitted.update(state.admitted)
+        store.commit(changes)
+
+    def stored(name: str) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
+        with closing(sqlite3.connect(tmp_path / name / FILE_NAME)) as db:
+            progress = json.loads(db.execute("SELECT value FROM meta WHERE name = 'progress'").fetchone()[0])
+            body = json.loads(db.execute("SELECT body FROM slices ORDER BY start").fetchone()[0])
+            admitted = db.execute("SELECT key, value FROM parts WHERE part = 'admitted' ORDER BY key").fetchall()
+        return progress, body, [(key, json.loads(value)) for key, value in admitted]
+
+    before, after = stored("first"), stored("state")
+    # what later versions have added has a name of its own
+    assert {name: after[0][name] for name in before[0]} == before[0]
+    assert after[1] == before[1]
+    assert [(key, value[: len(old)]) for (key, value), (_, old) in zip(after[2], before[2], strict=True)] == before[2]
+    assert loaded(folder) == state
 
 
 def older(folder: Path, change: Callable[[list[int]], list[int]], figures: list[str]) -> None:
@@ -107,8 +135,8 @@ def pairs(sparse: list[int]) -> list[tuple[int, int]]:
     return list(zip(sparse[::2], sparse[1::2], strict=True))
 
 
-@pytest.mark.parametrize("field", Field)
-def test_a_figure_that_is_new_begins_at_zero_and_all_others_go_on(tmp_path: Path, field: Field) -> None:
+@pytest.mark.parametrize("field", Figure)
+def test_a_figure_that_is_new_begins_at_zero_and_all_others_go_on(tmp_path: Path, field: Figure) -> None:
     folder = write_first_version(tmp_path / "state")
     before = loaded(folder)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.ledger.aggregate import ZERO, Aggregate, Field, with_figure
+from exporter.figures import Figure
+from exporter.ledger.aggregate import ZERO, Aggregate, with_figure
 from exporter.ledger.model import (
     Admission,
     Candidate,
@@ -32,7 +33,7 @@ PROGRESS = Progress(
 
 
 def money(units: int) -> Aggregate:
-    return with_figure(ZERO, Field.COST, units)
+    return with_figure(ZERO, Figure.COST, units)
 
 
 def part(start: int, units: int = 2**70) -> Slice:

@@ -1,0 +1,245 @@
+-- What the dashboards read of single calls, and a role for Grafana that reads this and nothing else.
+--
+-- The view `operations` hides in what the two layouts of the log differ, and leaves out prompts and answers; `budgets`
+-- does the same for the users' limits, and is for the runbooks, not for Grafana. They are read with the
+-- rights of whoever runs this file, who must therefore see every row: a superuser, the tables' owner, or a role with
+-- BYPASSRLS; the latter two also need CREATEROLE and CREATE on the database. Grafana's role may read no table at all.
+-- Run it as often as you like: psql -v ON_ERROR_STOP=1 -f deploy/sql/dashboards.sql
+-- Tables outside the search_path: SET search_path first. The password is not in here: give the role one with psql's
+-- \password ai_grafana (it sends only the hash), or ALTER ROLE ai_grafana PASSWORD '...';
+--
+-- Operations, models and users have the exporter's own labels. Where your configuration has aliases of models, or names
+-- tables or columns, generate the file from it:
+--   ai-operation-exporter sql build --config config.yaml --output sql
+--
+-- Two settings, to be made before in the same session where the defaults do not fit:
+--   SET ai_dashboards.log_time_zone = 'Europe/Berlin';  -- what a timestamp without zone means; {{zone_name}} when not set
+--   SET ai_dashboards.users = 'off';                    -- users are shown as "hidden"; with their ids when not set
+-- With another zone than UTC, this index keeps the panels fast:
+--   CREATE INDEX ON ai_operation_log ((created_at AT TIME ZONE 'Europe/Berlin'));
+--
+-- A view keeps its columns from being dropped or given another type. Before such a migration:
+-- DROP SCHEMA ai_dashboards CASCADE; and run this file again afterwards.
+
+-- Nothing of the search path is called here: whoever may create functions, operators or types in one of its schemas
+-- could otherwise run them with your rights. It says only where the tables are, and then is the system's own to the end
+-- of this statement. So keep it one statement, with the schema of each type.
+DO $$
+DECLARE
+    path CONSTANT pg_catalog.name[] := {{path}};
+    budget_table CONSTANT pg_catalog.text := {{budget_table}};
+    -- What the columns may be called, by their role; the first name that is there counts.
+    log_names CONSTANT pg_catalog.jsonb := {{log_names}};
+    budget_names CONSTANT pg_catalog.jsonb := {{budget_names}};
+    required CONSTANT pg_catalog.text[] := {{required}};
+    user_label CONSTANT pg_catalog.text := {{user_label}};
+    aliases CONSTANT pg_catalog.jsonb := {{aliases}};
+    -- The characters that a label has as blanks, and those that it does not begin or end with, in UTF-8.
+    break_codes CONSTANT pg_catalog.text :=
+        {{breaks}};
+    unseen_codes CONSTANT pg_catalog.text :=
+        {{unseen}};
+    breaks pg_catalog.text := '';
+    unseen pg_catalog.text := '';
+    code pg_catalog.text;
+    is_break pg_catalog.bool;
+    place pg_catalog.name;
+    log pg_catalog.regclass;
+    budgets pg_catalog.regclass;
+    relation pg_catalog.regclass;
+    stranger pg_catalog.name;
+    zone pg_catalog.text;
+    users pg_catalog.text;
+    found pg_catalog.jsonb;
+    budget pg_catalog.jsonb;
+    logged pg_catalog.text;
+    instant pg_catalog.text;
+    cleaned pg_catalog.text;
+    label pg_catalog.text;
+    operation pg_catalog.text;
+    model pg_catalog.text;
+    outcome pg_catalog.text;
+BEGIN
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    zone := coalesce(nullif(current_setting('ai_dashboards.log_time_zone', true), ''), {{zone}});
+    users := coalesce(nullif(current_setting('ai_dashboards.users', true), ''), 'id');
+    FOREACH place IN ARRAY path LOOP
+        log := coalesce(log, to_regclass(format('%I.%I', place, {{log_table}})));
+        IF budget_table IS NOT NULL THEN
+            budgets := coalesce(budgets, to_regclass(format('%I.%I', place, budget_table)));
+        END IF;
+    END LOOP;
+    IF log IS NULL THEN
+        RAISE EXCEPTION 'no table % on the search_path', {{log_table}}
+            USING HINT = 'SET search_path to the schema that holds it, then run this file again.';
+    END IF;
+    IF row_security_active(log) THEN
+        RAISE EXCEPTION 'row-level security hides rows of % from %', log, current_user
+            USING HINT = 'Run this file as the owner of the table, a superuser, or a role with BYPASSRLS.';
+    END IF;
+    CREATE SCHEMA IF NOT EXISTS ai_dashboards;
+    SELECT owner.rolname INTO stranger
+      FROM pg_namespace JOIN pg_roles AS owner ON owner.oid = nspowner
+     WHERE nspname = 'ai_dashboards' AND NOT owner.rolsuper AND owner.rolname <> current_user
+       AND owner.oid <> (SELECT relowner FROM pg_class WHERE oid = log);
+    -- The owner of a schema can exchange what is in it.
+    IF stranger IS NOT NULL THEN
+        RAISE EXCEPTION 'the schema ai_dashboards belongs to %, who could change what Grafana reads', stranger
+            USING HINT = 'Run this file as that role. If it is not to be trusted, DROP SCHEMA ai_dashboards CASCADE; and run this file again.';
+    END IF;
+    IF users NOT IN ('id', 'off') THEN
+        RAISE EXCEPTION 'ai_dashboards.users is %, where id or off is expected', users;
+    END IF;
+
+    -- The column of each role, as text and as a number; of a domain the type beneath it counts.
+    FOREACH relation IN ARRAY ARRAY[log, budgets] LOOP
+        WITH RECURSIVE typed AS (
+            SELECT attname, atttypid AS type FROM pg_attribute
+             WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped
+            UNION ALL
+            SELECT attname, typbasetype FROM typed JOIN pg_type ON oid = type WHERE typtype = 'd'
+        ), chosen AS (
+            SELECT DISTINCT ON (role) role, attname::text AS name, type::regtype::text AS kind
+              FROM jsonb_each(CASE relation WHEN log THEN log_names ELSE budget_names END) AS roles (role, names)
+             CROSS JOIN jsonb_array_elements_text(names) WITH ORDINALITY AS known (name, number)
+              JOIN typed ON attname = known.name
+              JOIN pg_type ON oid = type AND typtype <> 'd'
+             ORDER BY role, number
+        )
+        SELECT coalesce(jsonb_object_agg(role, jsonb_build_object(
+                   'name', quote_ident(name), 'kind', kind,
+                   'text', format({{text_form}}, name),
+                   'number', format({{number_form}}, name))), '{}')
+          INTO budget FROM chosen;
+        found := coalesce(found, budget);  -- the log comes first
+    END LOOP;
+    IF EXISTS (SELECT FROM unnest(required) AS role WHERE NOT found ? role)
+       OR NOT (found ? 'operation' OR found ? 'operation_type') OR NOT (found ? 'success' OR found ? 'status') THEN
+        RAISE EXCEPTION 'the columns of % are of neither layout: %', log,
+            (SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute
+              WHERE attrelid = log AND attnum > 0 AND NOT attisdropped)
+            USING HINT = 'Make a view named ai_operation_log with the usual names in a schema of its own, and SET search_path to it.';
+    END IF;
+
+    -- `logged_at` is compared with what `logged()` makes of a moment, so that an index on it serves; `at` is computed with.
+    logged := found -> 'time' ->> 'name';
+    IF found -> 'time' ->> 'kind' = 'timestamp with time zone' THEN
+        instant := logged;
+    ELSIF zone = 'UTC' THEN
+        instant := format('(%s AT TIME ZONE ''UTC'')', logged);
+    ELSE
+        logged := format('(%s AT TIME ZONE %L)', logged, zone);
+        instant := logged;
+    END IF;
+
+    -- A label, made of an expression (%1$s) as the exporter makes it. A database's encoding may lack some of these
+    -- characters; one that does not know its encoding compares bytes, and has none but ASCII's.
+    FOR code, is_break IN
+        SELECT each, codes = break_codes
+          FROM unnest(ARRAY[break_codes, unseen_codes]) AS lists (codes),
+               unnest(string_to_array(codes, ' ')) AS words (each)
+         WHERE length(each) = 2 OR getdatabaseencoding() <> 'SQL_ASCII'
+    LOOP
+        BEGIN
+            code := convert_from(decode(code, 'hex'), 'UTF8');
+        EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
+            CONTINUE;
+        END;
+        breaks := breaks || CASE WHEN is_break THEN code ELSE '' END;
+        unseen := unseen || CASE WHEN is_break THEN '' ELSE code END;
+    END LOOP;
+    cleaned := 'nullif(rtrim(left(btrim(translate(%1$s, ' || quote_literal(breaks) || ', '
+        || quote_literal(repeat(' ', length(breaks))) || '), ' || quote_literal(unseen) || '), {{label_length}}), '
+        || quote_literal(unseen) || '), '''')';
+    -- Nearly all names need no cleaning. To see that first takes a tenth of the time.
+    label := 'CASE WHEN %1$s ~ ''^[!-~]([ -~]*[!-~])?$'' AND length(%1$s) <= {{label_length}} THEN %2$s ELSE %3$s END';
+
+    SELECT 'coalesce(' || string_agg(format(label, name, name, format(cleaned, name)), ', ' ORDER BY name)
+        || ', ''{{unknown}}'')'
+      INTO operation
+      FROM unnest(ARRAY['operation', 'operation_type']) AS role, concat('l.', role) AS name WHERE found ? role;
+    model := CASE aliases WHEN '{}' THEN '%1$s'
+        ELSE 'coalesce(' || replace(quote_literal(aliases), '%', '%%') || '::jsonb ->> %1$s, %1$s)' END;
+    model := format(label, 'l.model', format(model, 'l.model'),
+                    format(model, format('coalesce(%s, ''{{unknown}}'')', format(cleaned, 'l.model'))));
+    outcome := CASE WHEN found ? 'status'
+        THEN 'CASE l.status{{by_status}}'
+             ' ELSE ''unknown'' END'
+        ELSE 'CASE WHEN l.success THEN ''ok'' WHEN NOT l.success THEN ''failed'' ELSE ''unknown'' END' END;
+
+    DROP VIEW IF EXISTS ai_dashboards.operations;
+    EXECUTE format(
+        'CREATE VIEW ai_dashboards.operations AS SELECT l.logged_at, l.at, (%s) COLLATE "default" AS operation,'
+        ' (%s) COLLATE "default" AS model, (%s) COLLATE "default" AS "user", %s AS outcome,'
+        -- what the exporter does not count either: NaN, negative, beyond all reason
+        ' CASE WHEN l.input_tokens BETWEEN 0 AND {{most_input_tokens}} THEN l.input_tokens::bigint END AS input_tokens,'
+        ' CASE WHEN l.output_tokens BETWEEN 0 AND {{most_output_tokens}} THEN l.output_tokens::bigint END AS output_tokens,'
+        ' CASE WHEN l.cost BETWEEN 0 AND {{most_cost}} THEN round(l.cost, {{decimals}}) END AS cost_usd,'
+        ' CASE WHEN l.latency BETWEEN 0 AND {{most_latency}} THEN l.latency / 1000 END AS latency_seconds,'
+        ' l.error_message FROM (SELECT %s AS logged_at, %s AS at, %s FROM %s) AS l',
+        operation, model,
+        CASE users WHEN 'off' THEN '''hidden''::text'
+            ELSE format(label, 'l."user"', format(user_label, 'l."user"'),
+                        format(user_label, format(cleaned, 'l."user"'))) END,
+        outcome, logged, instant,
+        -- of a name as much as a label can be made of, and blanks around it
+        (SELECT string_agg(format(
+                    CASE WHEN role IN ('operation', 'operation_type', 'model', 'user')
+                         THEN '(left(%1$s, {{read_length}}) COLLATE "C") AS %3$I'
+                         WHEN role = 'status' THEN '(%1$s COLLATE "C") AS %3$I'
+                         WHEN role = 'success' THEN '%4$s AS %3$I'
+                         WHEN role = 'error_message' THEN 'left(%1$s, 500) AS %3$I'
+                         ELSE '%2$s AS %3$I' END, forms ->> 'text', forms ->> 'number', role, forms ->> 'name'), ', ')
+           FROM jsonb_each(found) AS each (role, forms) WHERE role <> 'time'),
+        log);
+
+    DROP VIEW IF EXISTS ai_dashboards.budgets;
+    IF budgets IS NOT NULL AND row_security_active(budgets) THEN
+        RAISE NOTICE 'ai_dashboards.budgets is left out: row-level security hides rows of % from %',
+            budgets, current_user;
+    ELSIF budget_table IS NOT NULL AND NOT EXISTS (
+        SELECT FROM pg_class AS b JOIN pg_roles AS owner ON owner.oid = b.relowner
+         WHERE b.oid = budgets
+           AND (owner.rolsuper OR owner.rolname = current_user
+                OR b.relowner = (SELECT relowner FROM pg_class WHERE oid = log))
+    ) THEN
+        -- A stranger's table may be a view, whose functions would run with the rights of whoever reads it.
+        RAISE NOTICE 'ai_dashboards.budgets is left out: no table % of the owner of %', budget_table, log;
+    ELSIF budget ? 'user' AND budget ? 'daily_limit' THEN
+        -- the limits are columns of the table itself, so that they can be changed through the view
+        EXECUTE format(
+            'CREATE VIEW ai_dashboards.budgets AS SELECT %s COLLATE "default" AS "user", b.%s AS daily_limit_usd,'
+            ' %s AS monthly_limit_usd FROM %s AS b',
+            CASE users WHEN 'off' THEN '''hidden''::text'
+                ELSE format('(' || user_label || ')', format(
+                    cleaned, format('left(b.%s, {{read_length}}) COLLATE "C"', budget -> 'user' ->> 'text'))) END,
+            budget -> 'daily_limit' ->> 'name', coalesce('b.' || (budget -> 'monthly_limit' ->> 'name'), 'NULL::numeric'),
+            budgets);
+    END IF;
+
+    DROP FUNCTION IF EXISTS ai_dashboards.logged(timestamptz);
+    IF found -> 'time' ->> 'kind' = 'timestamp with time zone' OR zone <> 'UTC' THEN
+        CREATE FUNCTION ai_dashboards.logged(moment timestamptz) RETURNS timestamptz
+            LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT moment';
+    ELSE
+        CREATE FUNCTION ai_dashboards.logged(moment timestamptz) RETURNS timestamp
+            LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT moment AT TIME ZONE ''UTC''';
+    END IF;
+
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ai_grafana') THEN
+        CREATE ROLE ai_grafana LOGIN;
+    END IF;
+
+    ALTER ROLE ai_grafana LOGIN;
+    ALTER ROLE ai_grafana SET default_transaction_read_only = on;
+    ALTER ROLE ai_grafana SET statement_timeout = '30s';
+    ALTER ROLE ai_grafana SET idle_in_transaction_session_timeout = '60s';
+    ALTER ROLE ai_grafana SET timezone = 'UTC';
+    -- The panels' queries call only what the system has.
+    ALTER ROLE ai_grafana SET search_path = pg_catalog, pg_temp;
+
+    REVOKE ALL ON ALL TABLES IN SCHEMA ai_dashboards FROM ai_grafana;
+    GRANT USAGE ON SCHEMA ai_dashboards TO ai_grafana;
+    GRANT SELECT ON ai_dashboards.operations TO ai_grafana;
+END
+$$;

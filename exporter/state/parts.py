@@ -1,0 +1,57 @@
+"""The parts of a state and of the shadow that are mappings: how they are kept, a row of JSON for each key."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable
+from dataclasses import astuple
+from typing import Any, NamedTuple
+
+from exporter.ledger.model import Admission, Candidate, Series, SkippedValue
+from exporter.state.codec import decode_aggregate, dumps, encode_aggregate
+
+
+class Part(NamedTuple):
+    """How a key and a value are made of JSON, and the JSON of a value; that of a key is the key as a list."""
+
+    key: Callable[[Any], Any]
+    value: Callable[[Any], Any]
+    json: Callable[[Any], Any] = lambda value: value
+
+
+def _series(key: Any) -> Series:
+    return Series(*key)
+
+
+PARTS = {
+    "totals": Part(_series, decode_aggregate, encode_aggregate),
+    "corrections": Part(_series, int),
+    "skipped": Part(lambda key: SkippedValue(*key), int),
+    "days": Part(lambda key: (key[0], _series(key[1])), int),
+    "user_days": Part(tuple, int),
+    "admitted": Part(_series, lambda value: Admission(*value), astuple),
+    "seen_operations": Part(str, float),
+    "seen_models": Part(str, float),
+    "succeeded_models": Part(str, float),
+    "shown_users": Part(str, int),
+    "candidates": Part(_series, lambda value: Candidate(*value)),
+}
+"""By the name of the field in `State`, and in `Shadow` where it has one."""
+
+
+def fill_parts(db: sqlite3.Connection, table: str, target: Any, names: Iterable[str]) -> None:
+    """Fill the parts of a state or shadow, by their names, from a table."""
+    for name in names:
+        part = PARTS[name]
+        rows = db.execute(f"SELECT key, value FROM {table} WHERE part = ?", (name,))  # noqa: S608 -- one of two constants
+        getattr(target, name).update((part.key(json.loads(key)), part.value(json.loads(value))) for key, value in rows)
+
+
+def write_parts(db: sqlite3.Connection, table: str, source: Any, names: Iterable[str]) -> None:
+    """Write the parts of changes, by their names, into a table; None removes a key."""
+    for name in names:
+        for key, value in getattr(source, name).items():
+            if value is None:
+                db.execute(f"DELETE FROM {table} WHERE part = ? AND key = ?", (name, dumps(key)))  # noqa: S608
+            else:
+                row = name, dumps(key), dumps(PARTS[name].json(value))
+                db.execute(f"REPLACE INTO {table} VALUES (?, ?, ?)", row)  # noqa: S608

@@ -1,0 +1,43 @@
+"""What is kept beside the ledger's state: the table it is of, and the settings it was kept by."""
+
+import logging
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from exporter.config import Classification
+from exporter.database.errors import IdentityMismatch
+from exporter.database.session import Identity
+
+log = logging.getLogger(__name__)
+
+IDENTITY = "identity"
+CLASSIFICATION = "classification"
+GOING = "going"
+STALE_SUMS = "stale_sums"
+"""Set where the sums of days and users must be made anew, as if the settings had changed."""
+
+
+def restored(stored: object) -> Classification | None:
+    """The classification that a state was kept by; None, which is logged, where this version cannot use it."""
+    try:
+        classification = Classification.model_validate(stored)
+        for zone in (classification.log_time_zone, classification.budget_time_zone):
+            ZoneInfo(zone)
+        return classification
+    except (ValueError, ZoneInfoNotFoundError):
+        log.warning("the state was kept with settings that this version cannot read: rows are read anew as known")
+        return None
+
+
+def check_identity(known: Identity, found: Identity) -> None:
+    """Raise `IdentityMismatch` where a state was kept for another table than the one found."""
+    if known.is_same(found):
+        return
+    raise IdentityMismatch(
+        f"the state was kept for {_named(known)}, and this is {_named(found)}",
+        "connect to the former, name another --state-dir, or take this one on with `ai-operation-exporter state adopt`",
+    )
+
+
+def _named(identity: Identity) -> str:
+    system = f" (system {identity.system})" if identity.system else ""
+    return f"table {identity.table} in database {identity.database}{system}"

@@ -1,0 +1,27 @@
+"""Tests of one group share a process, as `make test` runs them: each group's servers are brought up once."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+TESTS = """
+import pytest
+
+@pytest.mark.parametrize("number", range(6))
+@pytest.mark.xdist_group("{group}")
+def test_in_a_group(number, worker_id):
+    with open("{group}", "a") as file:
+        file.write(worker_id + "\\n")
+"""
+
+
+def test_a_group_is_run_by_one_process(tmp_path: Path) -> None:
+    groups = ("one", "two")
+    for group in groups:
+        (tmp_path / f"test_{group}.py").write_text(TESTS.format(group=group))
+    command = [sys.executable, "-m", "pytest", "--numprocesses=2", "--dist=loadgroup", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    workers = [(tmp_path / group).read_text().split() for group in groups]
+    assert [len(of_one) for of_one in workers] == [6, 6]
+    assert [len(set(of_one)) for of_one in workers] == [1, 1]
