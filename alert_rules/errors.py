@@ -3,13 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from exporter.errors import UserError
 
-class RulesError(Exception):
-    """Everything that is wrong with a file or a request: one line a problem, none of them holding a secret."""
 
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
+class RulesError(UserError):
+    """Everything that is wrong with a file or a request."""
 
 
 @dataclass(frozen=True, order=True)

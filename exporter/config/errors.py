@@ -1,21 +1,18 @@
 """What is said about a configuration that cannot be used."""
 
 import re
-from collections.abc import Iterable
 
 from pydantic_core import PydanticCustomError
+
+from exporter.errors import UserError
 
 _SHOWN_LENGTH = 60
 _SECRET_MARKS = ("://", "@", "passw", "pwd", "secret", "token")
 _CONNECTION_STRING = re.compile(r"\w\s*=[^;]*;|;[^;]*\w\s*=")
 
 
-class ConfigError(Exception):
-    """Everything that is wrong with the configuration: one line a problem, none of them holding a secret."""
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
+class ConfigError(UserError):
+    """Everything that is wrong with the configuration."""
 
 
 def setting_error(hint: str, *setting: str) -> PydanticCustomError:

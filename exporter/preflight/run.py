@@ -9,7 +9,8 @@ import psycopg
 from exporter.config import Config, ConfigError
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
 from exporter.database.errors import DatabaseError, scrub
-from exporter.database.session import Database, Identity
+from exporter.database.one_session import one_session
+from exporter.database.session import Identity
 from exporter.findings import Finding, fail, failed, ok, report, skipped, warn
 from exporter.preflight import clocks, index, log_table, operations, optional, outcomes, patterns
 from exporter.preflight.access import GRANTS, LEAST_PRIVILEGE
@@ -115,12 +116,9 @@ def examine(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
 
 def _examine_database(config: Config, info: ConnInfo) -> Generator[Finding, None, Identity | None]:
     """The findings on the database; returns which table it is, where that could be told."""
-    database = Database(
-        info, config.database.connect_timeout, "ai-operation-exporter-check", config.tables.accept_unproven
-    )
     done: set[str] = set()
     try:
-        with database.session(SECONDS, config.scrape.timeout) as session:
+        with one_session(config, info, "check", SECONDS, config.scrape.timeout) as session:
             scene = Scene(config, info, session)
             yield from _take_steps(scene, done)
             return session.identity(scene.log) if log_table.COLUMNS in done else None
@@ -128,8 +126,6 @@ def _examine_database(config: Config, info: ConnInfo) -> Generator[Finding, None
         yield fail(CONNECTION, error.detail, error.hint)
         yield from (skipped(step.name, CONNECTION) for step in STEPS[1:])
         return None
-    finally:
-        database.close()
 
 
 def _take_steps(scene: Scene, passed: set[str]) -> Iterator[Finding]:

@@ -9,12 +9,9 @@ from exporter.ledger.calendar import QUARTER_HOUR, floor_to
 from exporter.process.reload import Reloader, login_for, parts_of
 from exporter.process.service import Service
 from exporter.scrape.application import Exporter
-from exporter.scrape.backfill import UsageError, backfill_moment
 from exporter.state.store import StateError, Store
 from exporter.web.limits import ScrapeTimeouts
 from exporter.web.server import WebServer
-
-__all__ = ["Running", "UsageError", "backfill_moment", "serving"]
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ from exporter.catalog import USD
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.labels import user_name
+from exporter.database.one_session import one_session
 from exporter.database.reader import read_span
-from exporter.database.session import Database
 from exporter.database.tables import read_budgets
+from exporter.errors import UserError
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.calendar import Window, day_window
 from exporter.ledger.model import UNATTRIBUTED, TimeRange
 from exporter.ledger.users import Budget, budget_state, count_states
-from exporter.process.serving import UsageError
 from exporter.reports.shown_users import pseudonyms
 from exporter.reports.table import dollars, render_table
 
@@ -54,9 +54,9 @@ class Standings:
 
 
 def run_budget(config: Config, environ: Mapping[str, str], user: str | None, out: TextIO, *, as_json: bool) -> int:
-    """Print where a user stands, or all; returns 0. Raises `DatabaseError`, `ConfigError` or `UsageError`."""
+    """Print where a user stands, or all; returns 0. Raises `DatabaseError`, `ConfigError` or `UserError`."""
     if config.users.mode == "off" and user is not None:
-        raise UsageError("--user: users.mode is off in the configuration — write id or hmac there to see users")
+        raise UserError("--user: users.mode is off in the configuration — write id or hmac there to see users")
     standings = _read(config, environ)
     label = pseudonyms(config).of
     if config.users.mode == "off":
@@ -69,7 +69,7 @@ def run_budget(config: Config, environ: Mapping[str, str], user: str | None, out
             if user is None or each.name == user_name(user) or user in (each.name, label(each.name))
         ]
         if not mine and user is not None:
-            raise UsageError(f"--user: no user {user!r} has a budget, or spent anything today")
+            raise UserError(f"--user: no user {user!r} has a budget, or spent anything today")
         shown = [Standing(label(each.name), each.spend, each.limit, each.state) for each in mine]
     found = Standings(standings.window, standings.team, standings.states, tuple(shown))
     zone = config.budget_time_zone
@@ -79,22 +79,16 @@ def run_budget(config: Config, environ: Mapping[str, str], user: str | None, out
 
 def _read(config: Config, environ: Mapping[str, str]) -> Standings:
     info = resolve_conninfo(config, environ)
-    database = Database(
-        info, config.database.connect_timeout, "ai-operation-exporter-budget", config.tables.accept_unproven
-    )
     # how failures are classified does not matter here, and matching patterns is most of the work
     rules = config.classification().model_copy(update={"error_classes": ()})
-    try:
-        with database.session(_SECONDS) as session:
-            window = day_window(int(session.clock), ZoneInfo(config.budget_time_zone))
-            log = session.log(rules)
-            span = TimeRange(window.start, int(session.clock) + 1)
-            spend: Counter[str] = Counter()
-            for part in read_span(session, log, rules, span, width=_DAY).values():
-                spend.update(part.users)
-            budgets = read_budgets(session, config)
-    finally:
-        database.close()
+    with one_session(config, info, "budget", _SECONDS) as session:
+        window = day_window(int(session.clock), ZoneInfo(config.budget_time_zone))
+        log = session.log(rules)
+        span = TimeRange(window.start, int(session.clock) + 1)
+        spend: Counter[str] = Counter()
+        for part in read_span(session, log, rules, span, width=_DAY).values():
+            spend.update(part.users)
+        budgets = read_budgets(session, config)
     limit = None if config.daily_limit_usd is None else money_units(config.daily_limit_usd)
     return stand(window, spend, {} if budgets is None else budgets.by_user, limit)
 

@@ -16,9 +16,10 @@ from exporter.database.labels import Names, user_name
 from exporter.database.layout import FAILED
 from exporter.database.log_query import LogTable, bounds, instant, name_column, operation_columns, outcome, texts
 from exporter.database.names import identifier
-from exporter.database.session import Database, Session
+from exporter.database.one_session import one_session
+from exporter.database.session import Session
+from exporter.errors import UserError
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, TimeRange
-from exporter.process.serving import UsageError
 from exporter.reports.shown_users import pseudonyms
 from exporter.reports.table import dollars, render_table
 
@@ -87,20 +88,14 @@ class Call:
 
 
 def run_operations(config: Config, environ: Mapping[str, str], wanted: Wanted, out: TextIO, *, as_json: bool) -> int:
-    """Print the newest rows, newest first; returns 0. Raises `DatabaseError`, `ConfigError` or `UsageError`."""
+    """Print the newest rows, newest first; returns 0. Raises `DatabaseError`, `ConfigError` or `UserError`."""
     if config.users.mode == "off" and wanted.user is not None:
-        raise UsageError("--user: users.mode is off in the configuration — write id or hmac there to see users")
+        raise UserError("--user: users.mode is off in the configuration — write id or hmac there to see users")
     label = pseudonyms(config).of
     info = resolve_conninfo(config, environ)
-    database = Database(
-        info, config.database.connect_timeout, "ai-operation-exporter-operations", config.tables.accept_unproven
-    )
-    try:
-        with database.session(_SECONDS) as session:
-            rules = config.classification()
-            calls = read_recent(session, session.log(rules), rules, wanted, label)
-    finally:
-        database.close()
+    with one_session(config, info, "operations", _SECONDS) as session:
+        rules = config.classification()
+        calls = read_recent(session, session.log(rules), rules, wanted, label)
     with_user = config.users.mode != "off"
     print(as_text_json(calls, with_user=with_user) if as_json else as_table(calls, with_user=with_user), file=out)
     return 0

@@ -11,7 +11,7 @@ from exporter.database.errors import DatabaseError
 from exporter.findings import Finding, Level, fail, report, skipped
 from exporter.verify import alertmanager, database, delivery, exporter, grafana, prometheus
 from exporter.verify.built import ROUTING_AS_BUILT, RULES_AS_BUILT, Builder, Built, no_files
-from exporter.verify.places import Places
+from exporter.verify.endpoints import Endpoints
 from exporter.verify.web import Part, UnansweredError
 
 SETTLE_SECONDS = 60.0
@@ -24,28 +24,28 @@ TEST_ALERT_SECONDS = 60.0
 def run_verify(
     config: Config,
     environ: Mapping[str, str],
-    places: Places,
+    endpoints: Endpoints,
     out: TextIO,
     *,
     test_alert: bool,
     build: Builder = no_files,
 ) -> int:
     """Print what was found; returns 0 when nothing failed, else 1."""
-    return report(examine(config, environ, places, test_alert=test_alert, build=build), out)
+    return report(examine(config, environ, endpoints, test_alert=test_alert, build=build), out)
 
 
 def examine(
-    config: Config, environ: Mapping[str, str], places: Places, *, test_alert: bool, build: Builder = no_files
+    config: Config, environ: Mapping[str, str], endpoints: Endpoints, *, test_alert: bool, build: Builder = no_files
 ) -> Iterator[Finding]:
     """Everything that is found, in order; `build` makes what Prometheus and Alertmanager should have loaded."""
     built = build()
     info, finding = _database(config, environ)
     yield finding
-    yield from _exporter(config, info, places.exporter)
-    yield from _prometheus(config, places.prometheus, built)
-    yield from _alertmanager(places.alertmanager, built, test_alert=test_alert)
-    if places.grafana:
-        yield from grafana.look_at_grafana(Part(places.grafana, places.grafana_user, places.grafana_password))
+    yield from _exporter(config, info, endpoints.exporter)
+    yield from _prometheus(config, endpoints.prometheus, built)
+    yield from _alertmanager(endpoints.alertmanager, built, test_alert=test_alert)
+    if endpoints.grafana:
+        yield from grafana.look_at_grafana(Part(endpoints.grafana, endpoints.grafana_user, endpoints.grafana_password))
     else:
         yield grafana.no_grafana()
 

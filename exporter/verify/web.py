@@ -40,7 +40,7 @@ class Part:
         """What is at a path, whatever its status; with a body it is a POST of JSON. Raises `UnansweredError`."""
         url = f"{self.url}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url, data)  # noqa: S310 - http or https, see places.py
+        request = urllib.request.Request(url, data)  # noqa: S310 - http or https, see endpoints.py
         if data is not None:
             request.add_header("Content-Type", "application/json")
         if self._password:

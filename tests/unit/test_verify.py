@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from alert_rules.alertmanager import alertmanager_config
 from alert_rules.channels import Channel, Channels
 from alert_rules.conventions import JOB
-from exporter import cli
 from exporter.alerting import TRY_SECONDS
+from exporter.commands.verify import built as built_by_command
 from exporter.config import ConfigError
 from exporter.findings import Finding, Level
 from exporter.verify import alertmanager, built, delivery, exporter, grafana, prometheus
-from exporter.verify.places import DEFAULTS, places_from
+from exporter.verify.endpoints import DEFAULTS, endpoints_from
 from exporter.verify.web import Page, Part, UnansweredError, first_line
 from tests.e2e.programs import free_port
 
@@ -32,7 +32,7 @@ MONEY = st.decimals(min_value=0, max_value=10**6, places=6)
 
 
 def test_places_come_from_flags_then_the_environment_then_compose() -> None:
-    places = places_from(
+    places = endpoints_from(
         {"exporter": "https://here:1", "prometheus": None, "grafana": ""}, {"PROMETHEUS_URL": "http://there:2"}
     )
     assert (places.exporter, places.prometheus, places.alertmanager, places.grafana) == (
@@ -46,17 +46,17 @@ def test_places_come_from_flags_then_the_environment_then_compose() -> None:
 @pytest.mark.parametrize("url", ["prometheus:9090", "http://[::1", "http://", "file:///etc/passwd"])
 def test_a_place_that_is_no_web_address_is_named(url: str) -> None:
     with pytest.raises(ConfigError, match=r"--prometheus-url or \$PROMETHEUS_URL: not a URL"):
-        places_from({}, {"PROMETHEUS_URL": url})
+        endpoints_from({}, {"PROMETHEUS_URL": url})
 
 
 def test_grafanas_password_comes_from_a_file_and_is_not_shown(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("s3cret\n")
-    places = places_from({}, {"GRAFANA_PASSWORD_FILE": str(file)})
+    places = endpoints_from({}, {"GRAFANA_PASSWORD_FILE": str(file)})
     assert places.grafana_password == "s3cret"
     assert "s3cret" not in repr(places)
     with pytest.raises(ConfigError, match="cannot be read"):
-        places_from({}, {"GRAFANA_PASSWORD_FILE": str(tmp_path / "absent")})
+        endpoints_from({}, {"GRAFANA_PASSWORD_FILE": str(tmp_path / "absent")})
 
 
 @pytest.mark.parametrize(
@@ -468,10 +468,10 @@ def test_what_is_loaded_and_not_built_is_named_with_what_to_reload() -> None:
 
 def test_without_alerts_yaml_nothing_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli._built(None, None) == built.no_files()
+    assert built_by_command(None, None) == built.no_files()
     (tmp_path / "alerts.yaml").write_text("alerts: [{name: x, colour: red}]")
     shutil.copy(ROOT / "alert_rules" / "channels.yaml", tmp_path)
-    finding = cli._built(tmp_path / "alerts.yaml", None)
+    finding = built_by_command(tmp_path / "alerts.yaml", None)
     assert isinstance(finding, Finding)
     assert (finding.name, finding.level) == ("rules as built", Level.FAIL)
     assert "alerts.yaml:1:" in finding.detail

@@ -17,7 +17,7 @@ DEFAULTS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Places:
+class Endpoints:
     """The URL of each part, empty for one that is not to be looked at, and Grafana's login."""
 
     exporter: str
@@ -41,8 +41,8 @@ def variable(part: str) -> str:
     return f"{part.upper()}_URL"
 
 
-def places_from(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Places:
-    """The places: `flags` by part, then EXPORTER_URL and so on, then `DEFAULTS`.
+def endpoints_from(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Endpoints:
+    """The endpoints: `flags` by part, then EXPORTER_URL and so on, then `DEFAULTS`.
 
     Grafana's login is $GRAFANA_USER with $GRAFANA_PASSWORD or the file $GRAFANA_PASSWORD_FILE. Raises `ConfigError`.
     """
@@ -58,4 +58,4 @@ def places_from(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> 
             password = read_secret_file(Path(file)).decode().strip()
         except (OSError, ValueError):
             raise ConfigError([f"$GRAFANA_PASSWORD_FILE: {file} cannot be read — name a text file"]) from None
-    return Places(**urls, grafana_user=environ.get("GRAFANA_USER") or "admin", grafana_password=password)
+    return Endpoints(**urls, grafana_user=environ.get("GRAFANA_USER") or "admin", grafana_password=password)
