@@ -1,6 +1,8 @@
 """The command line: a table of commands, each in a module of its own that is imported when it is used."""
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -41,14 +43,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises SystemExit with 2 for wrong usage, and with 0 for `--help` and `--version`.
     """
     words = sys.argv[1:] if argv is None else list(argv)
-    arguments = build_parser(words).parse_args(words)
-    install_logging("info", [])
+    _print_any_character()
     try:
+        arguments = build_parser(words).parse_args(words)
+        install_logging("info", [])
         code: int = arguments.run_command(arguments)
+        sys.stdout.flush()
     except UserError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # the reader of a pipe has left; else the interpreter would fail again when it flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"{PROGRAM}: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
     return code
+
+
+def _print_any_character() -> None:
+    """Escape what the terminal's encoding cannot hold, such as a file's name that is not UTF-8."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from exporter.commands.options import add_history_days
+from exporter.commands.options import add_history_days, listen_address
 from exporter.demo.exporter import serve_demo
 from exporter.demo.run import run_demo
 
@@ -16,7 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_history_days(parser)
     parser.add_argument(
-        "--web.listen-address", dest="listen_address", default="127.0.0.1:9867", help="(default: 127.0.0.1:9867)"
+        "--web.listen-address",
+        dest="listen_address",
+        type=listen_address,
+        metavar="ADDRESS",
+        default="127.0.0.1:9867",
+        help="(default: %(default)s)",
     )
 
 

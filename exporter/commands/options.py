@@ -5,7 +5,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from pydantic_core import PydanticCustomError
+
 from exporter.config import Config, load_config
+from exporter.config.types import split_listen_address
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +39,15 @@ def configuration(arguments: argparse.Namespace, *, read_files: bool = True) -> 
     config = load_config(arguments.config, os.environ, read_files=read_files)
     options = {"state_dir": arguments.state_dir, "log_level": arguments.log_level}
     return config.model_copy(update={name: value for name, value in options.items() if value is not None})
+
+
+def listen_address(text: str) -> str:
+    """The type of an option that takes `host:port`."""
+    try:
+        split_listen_address(text)
+    except PydanticCustomError as error:
+        raise argparse.ArgumentTypeError(error.message()) from None
+    return text
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:
