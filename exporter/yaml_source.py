@@ -1,4 +1,4 @@
-"""YAML with its places: plain data, and the line of every setting, so that errors can point at it."""
+"""Read YAML as plain data, and remember where each setting stands, so that messages can point at it."""
 
 import re
 from collections.abc import Callable, Hashable
@@ -13,7 +13,7 @@ SettingPath = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """Something wrong with the text itself: its line and column (from 1), the setting it is in, what, and its hint."""
+    """A problem in the text itself: its line and column (from 1), the setting it is in, what was found, and a hint."""
 
     line: int
     path: SettingPath
@@ -23,7 +23,7 @@ class Flaw:
 
 
 class Place(NamedTuple):
-    """Line and column, both from 1, of a value's first character; of a text in quotes the one behind the quote."""
+    """Line and column, both from 1, of a first character; for a text in quotes, the one after the quote."""
 
     line: int
     column: int
@@ -31,13 +31,32 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class Document:
-    """A read file: its data, each setting's line, where its name and its value begin, what was wrong with the text."""
+    """A file's data, where the name (`keys`) and the value of each setting begin, and the text's own problems."""
 
     data: Any = None
-    lines: dict[SettingPath, int] = field(default_factory=dict)
     keys: dict[SettingPath, Place] = field(default_factory=dict)
     values: dict[SettingPath, Place] = field(default_factory=dict)
     flaws: list[Flaw] = field(default_factory=list)
+
+    def value(self, path: SettingPath) -> Any:
+        """The value of a setting; None if there is none."""
+        value = self.data
+        for part in path:
+            try:
+                value = value[part]
+            except (LookupError, TypeError):
+                return None
+        return value
+
+    def place(self, path: SettingPath, *, name: bool = False) -> Place:
+        """Where to look for a setting: at its value; with `name`, and for a list or a mapping, at its name.
+
+        A setting that is not in the file is looked for in what would hold it.
+        """
+        known = next((path[:n] for n in range(len(path), -1, -1) if path[:n] in self.values), ())
+        if known == path and not name and not isinstance(self.value(path), list | dict):
+            return self.values[path]
+        return self.keys.get(known) or self.values.get(known) or Place(1, 1)
 
 
 class _AliasUsedError(yaml.MarkedYAMLError):
@@ -71,8 +90,9 @@ def read_document(content: bytes) -> Document:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        document.flaws.append(Flaw(line, (), "a byte that is not UTF-8", "save the file as UTF-8"))
+        *before, line = content[: error.start].split(b"\n")
+        column = len(line.decode("utf-8-sig")) + 1
+        document.flaws.append(Flaw(len(before) + 1, (), "a byte that is not UTF-8", "save the file as UTF-8", column))
         return document
     try:
         loader = _Loader(text)
@@ -87,7 +107,6 @@ def read_document(content: bytes) -> Document:
 
 
 def _build(document: Document, node: Node, path: SettingPath, scalar: Callable[[Node], Hashable]) -> Any:
-    document.lines.setdefault(path, node.start_mark.line + 1)
     quoted = isinstance(node, ScalarNode) and node.style in ("'", '"')
     document.values[path] = Place(node.start_mark.line + 1, node.start_mark.column + 1 + quoted)
     if isinstance(node, SequenceNode):
@@ -98,8 +117,8 @@ def _build(document: Document, node: Node, path: SettingPath, scalar: Callable[[
         return _whole(document, scalar(node), path, node)
     except (yaml.YAMLError, ValueError, OverflowError, AttributeError, KeyError):
         # What the constructor says would repeat the text.
-        line = node.start_mark.line + 1
-        document.flaws.append(Flaw(line, path, "a tag (!…) that does not fit", "write the plain value"))
+        line, column = node.start_mark.line + 1, node.start_mark.column + 1
+        document.flaws.append(Flaw(line, path, "a tag (!…) that does not fit", "write the plain value", column))
         return None
 
 
@@ -108,19 +127,17 @@ def _build_mapping(
 ) -> dict[str, Any]:
     built: dict[str, Any] = {}
     for key_node, value_node in node.value:
-        line = key_node.start_mark.line + 1
+        line, column = key_node.start_mark.line + 1, key_node.start_mark.column + 1
         if not isinstance(key_node, ScalarNode):
-            document.flaws.append(Flaw(line, path, "a key that is not a name", "write name: value"))
+            document.flaws.append(Flaw(line, path, "a key that is not a name", "write name: value", column))
             continue
         key = _whole(document, key_node.value, path, key_node)  # as written: a model may be called 4.5
         inner = (*path, key)
         if key in built:
-            hint = f"keep one; the first is in line {document.lines[inner]}"
-            column = key_node.start_mark.column + 1
+            hint = f"keep one; the first is in line {document.keys[inner].line}"
             document.flaws.append(Flaw(line, inner, "the setting a second time", hint, column))
             continue
-        document.lines[inner] = line
-        document.keys[inner] = Place(line, key_node.start_mark.column + 1)
+        document.keys[inner] = Place(line, column)
         built[key] = _build(document, value_node, inner, scalar)
     return built
 

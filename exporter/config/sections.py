@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
 from exporter.catalog import ErrorClassName
-from exporter.config.errors import setting_error
 from exporter.config.names import ColumnName, LabelName, QualifiedName, TableName, clean_label
 from exporter.config.types import (
     Count,
@@ -19,6 +18,7 @@ from exporter.config.types import (
     split_listen_address,
     within,
 )
+from exporter.diagnostics import setting_error
 
 
 class Section(BaseModel):

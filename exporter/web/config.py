@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from exporter.config.checking import CheckedFile, check_file
-from exporter.config.errors import shown
+from exporter.diagnostics import shown
 from exporter.web.settings import WebSettings
 from exporter.yaml_source import SettingPath
 

@@ -59,7 +59,7 @@ def test_check_reports_a_key_that_cannot_be_read_among_the_rest(
     assert any(line.startswith("ok    state folder") for line in lines)
     # to serve without the key would show users as they are
     assert main(["serve", *arguments]) == 1
-    assert f"{config}:1: users.hmac_key_file" in capsys.readouterr().err
+    assert f"{config}:1:36: users.hmac_key_file" in capsys.readouterr().err
 
 
 def test_a_bad_listen_address_is_said_and_the_state_is_released(
