@@ -63,7 +63,7 @@ def read_access(session: Session, relation: Relation) -> Access:
     return Access(user, schema, readable, may, superuser, owner)
 
 
-def judge_grants(name: str, relation: Relation, used: Mapping[str, Column], access: Access) -> Finding:
+def evaluate_grants(name: str, relation: Relation, used: Mapping[str, Column], access: Access) -> Finding:
     """Whether every column that is used can be read."""
     wanted = {column.name for column in used.values()}
     missing = wanted - access.readable
@@ -79,7 +79,7 @@ def judge_grants(name: str, relation: Relation, used: Mapping[str, Column], acce
     return fail(name, f"{access.user} may not read {lacking} of {relation.name}", "\n".join(hints))
 
 
-def judge_excess(relation: Relation, used: Mapping[str, Column], access: Access) -> Finding:
+def evaluate_excess(relation: Relation, used: Mapping[str, Column], access: Access) -> Finding:
     """Whether the role may do more than read what is used: write, or see prompts and answers."""
     name = LEAST_PRIVILEGE
     if not access.told:

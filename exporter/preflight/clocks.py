@@ -14,7 +14,7 @@ from exporter.database.names import identifier
 from exporter.database.replication import Replication
 from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import span_text
-from exporter.preflight.scene import Scene
+from exporter.preflight.context import CheckContext
 
 CLOCK, REPLICATION, TIME_ZONES = "clock", "replication", "time zones"
 
@@ -61,14 +61,14 @@ class LogTimes:
     default: str | None = None
 
 
-def check_clock(scene: Scene) -> list[Finding]:
+def check_clock(context: CheckContext) -> list[Finding]:
     """This machine and the database agree on the time."""
     before = time.time()
-    ((there,),) = scene.session.run(_CLOCK)
-    return [judge_clock(there, before, time.time())]
+    ((there,),) = context.session.run(_CLOCK)
+    return [evaluate_clock(there, before, time.time())]
 
 
-def judge_clock(there: float, before: float, after: float) -> Finding:
+def evaluate_clock(there: float, before: float, after: float) -> Finding:
     """The database's clock, read between two looks at ours; the time between them is not held against it."""
     skew = min(there - before, 0.0) or max(there - after, 0.0)
     if abs(skew) <= SKEW_WARN:
@@ -79,12 +79,12 @@ def judge_clock(there: float, before: float, after: float) -> Finding:
     return (fail if abs(skew) > SKEW_FAIL else warn)(CLOCK, detail, hint)
 
 
-def check_replication(scene: Scene) -> list[Finding]:
+def check_replication(context: CheckContext) -> list[Finding]:
     """The server is a primary, or a standby that keeps up with one."""
-    return [judge_replication(scene.session.replication, scene.config.database.max_replica_lag)]
+    return [evaluate_replication(context.session.replication, context.config.database.max_replica_lag)]
 
 
-def judge_replication(replication: Replication, most: float) -> Finding:
+def evaluate_replication(replication: Replication, most: float) -> Finding:
     """What reading this server means, where a lag of `most` seconds is accepted."""
     if not replication.standby:
         return ok(REPLICATION, "the server is a primary")
@@ -102,22 +102,24 @@ def judge_replication(replication: Replication, most: float) -> Finding:
     return ok(REPLICATION, f"the server is a standby, {lag}")
 
 
-def check_time_zones(scene: Scene) -> list[Finding]:
+def check_time_zones(context: CheckContext) -> list[Finding]:
     """The log's times mean what the configuration says they mean."""
-    scene.session.prove_visible(scene.relation)
-    times = _read_times(scene)
-    config, server_zone = scene.config, scene.server.time_zone
-    return [judge_time_zones(times, scene.session.clock, config.log_time_zone, config.budget_time_zone, server_zone)]
+    context.session.prove_visible(context.relation)
+    times = _read_times(context)
+    config, server_zone = context.config, context.server.time_zone
+    return [
+        evaluate_time_zones(times, context.session.clock, config.log_time_zone, config.budget_time_zone, server_zone)
+    ]
 
 
-def _read_times(scene: Scene) -> LogTimes:
-    log, clock, zone = scene.log, scene.session.clock, scene.config.log_time_zone
+def _read_times(context: CheckContext) -> LogTimes:
+    log, clock, zone = context.log, context.session.clock, context.config.log_time_zone
     place = {"table": identifier(*log.relation.name.parts), "time": log.column("time")}
     limit = _in_column(log, clock + FUTURE, zone)
-    ((ahead,),) = scene.session.run(_AHEAD.format(**place), {"limit": limit, "most": _MOST_ROWS})
-    newest = scene.session.run(_NEWEST.format(instant=_instant(log, zone), **place))
+    ((ahead,),) = context.session.run(_AHEAD.format(**place), {"limit": limit, "most": _MOST_ROWS})
+    newest = context.session.run(_NEWEST.format(instant=_instant(log, zone), **place))
     lead = newest[0][0] - clock if newest else None
-    default = scene.session.ask(_DEFAULT, {"oid": log.relation.oid, "column": log.columns["time"].name})
+    default = context.session.ask(_DEFAULT, {"oid": log.relation.oid, "column": log.columns["time"].name})
     return LogTimes(lead, ahead, log.has_zone, default[0][0] if default else None)
 
 
@@ -131,12 +133,12 @@ def _instant(log: LogTable, zone: str) -> sql.Composed:
     return column if log.has_zone else column + sql.SQL(" AT TIME ZONE ") + sql.Literal(zone)
 
 
-def judge_time_zones(times: LogTimes, clock: float, log_zone: str, budget_zone: str, server_zone: str) -> Finding:
+def evaluate_time_zones(times: LogTimes, clock: float, log_zone: str, budget_zone: str, server_zone: str) -> Finding:
     """Whether the newest rows lie in the future, or as far in the past as the server's zone is from the log's."""
     zones = f"days begin in {budget_zone}; the server's zone is {server_zone}"
     meaning = "the column knows its zone" if times.has_zone else f"the log's times are taken as {log_zone}"
     if times.lead is None:
-        return _judge_empty(times, log_zone, server_zone, f"{meaning}; {zones}; the log is empty", clock)
+        return _evaluate_empty(times, log_zone, server_zone, f"{meaning}; {zones}; the log is empty", clock)
     if times.ahead:
         rows = f"{times.ahead} rows" if times.ahead < _MOST_ROWS else f"{_MOST_ROWS} rows or more"
         found = f"{rows} lie in the future, the newest by {span_text(times.lead)}; {meaning}; {zones}"
@@ -148,7 +150,7 @@ def judge_time_zones(times: LogTimes, clock: float, log_zone: str, budget_zone: 
     return ok(TIME_ZONES, f"{meaning}; {zones}; the newest row is {span_text(max(-times.lead, 0.0))} old")
 
 
-def _judge_empty(times: LogTimes, log_zone: str, server_zone: str, detail: str, clock: float) -> Finding:
+def _evaluate_empty(times: LogTimes, log_zone: str, server_zone: str, detail: str, clock: float) -> Finding:
     """No row tells what the times mean. What `now()` writes into a column without zone is the server's local time."""
     converted = times.default is not None and _CONVERTED.search(times.default)
     if times.has_zone or converted or _same_all_year(log_zone, server_zone, clock):

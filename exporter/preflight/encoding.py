@@ -6,20 +6,20 @@ from exporter.config import Config
 from exporter.database.encoding import Charset
 from exporter.findings import Finding, ok, warn
 from exporter.humanize import listing
-from exporter.preflight.scene import Scene
+from exporter.preflight.context import CheckContext
 
 ENCODING = "encoding"
 
 _QUERY = "SELECT pg_catalog.current_setting('server_encoding')"
 
 
-def check_encoding(scene: Scene) -> list[Finding]:
+def check_encoding(context: CheckContext) -> list[Finding]:
     """Whether the database's encoding has the characters of the configuration; UTF-8 has them all."""
-    ((encoding,),) = scene.session.run(_QUERY)
-    return [] if encoding == "UTF8" else [judge_encoding(encoding, scene.session.charset, scene.config)]
+    ((encoding,),) = context.session.run(_QUERY)
+    return [] if encoding == "UTF8" else [evaluate_encoding(encoding, context.session.charset, context.config)]
 
 
-def judge_encoding(encoding: str, charset: Charset, config: Config) -> Finding:
+def evaluate_encoding(encoding: str, charset: Charset, config: Config) -> Finding:
     """Whether all names and patterns can occur in a database of this encoding."""
     settings = ((setting, charset.lacking(text)) for setting, text in _settings(config))
     found = [(setting, lacking) for setting, lacking in settings if lacking]

@@ -13,9 +13,9 @@ from exporter.database.session import Session
 from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import listing
 from exporter.ledger.calendar import MINUTE
+from exporter.preflight.context import CheckContext
 from exporter.preflight.log_table import open_window
 from exporter.preflight.plan import Scans, read_plan
-from exporter.preflight.scene import Scene
 
 TIME_INDEX = "time index"
 
@@ -62,19 +62,19 @@ class Table:
         return self.rows < FEW_ROWS and self.size < FEW_BYTES
 
 
-def check_index(scene: Scene) -> list[Finding]:
+def check_index(context: CheckContext) -> list[Finding]:
     """The plan of the scrape's own query uses an index on the time column."""
-    session, log = scene.session, scene.log
-    session.prove_visible(scene.relation)
-    statement, parameters = span_query(log, scene.rules, open_window(scene), MINUTE)
+    session, log = context.session, context.log
+    session.prove_visible(context.relation)
+    statement, parameters = span_query(log, context.rules, open_window(context), MINUTE)
     time_column = log.columns["time"].name
     scans = read_plan(explain(session, statement, parameters), time_column)
     # of the whole query it is not told how many rows the time alone selects
-    window = _WINDOW.format(table=identifier(*scene.relation.name.parts), time=log.column("time"))
+    window = _WINDOW.format(table=identifier(*context.relation.name.parts), time=log.column("time"))
     rows = float(explain(session, window, {name: parameters[name] for name in ("from", "until")})["Plan Rows"])
-    names = dict.fromkeys([scene.relation.name, *scans.whole])
-    own, *others = [table for name in names for table in _read_table(scene, name, time_column)]
-    return [judge_index(own, {table.name: table for table in (own, *others)}, scans, rows, time_column)]
+    names = dict.fromkeys([context.relation.name, *scans.whole])
+    own, *others = [table for name in names for table in _read_table(context, name, time_column)]
+    return [evaluate_index(own, {table.name: table for table in (own, *others)}, scans, rows, time_column)]
 
 
 def explain(session: Session, statement: sql.Composed, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -85,14 +85,14 @@ def explain(session: Session, statement: sql.Composed, parameters: Mapping[str, 
     return plan
 
 
-def _read_table(scene: Scene, name: QualifiedName, time_column: str) -> Iterable[Table]:
-    found = scene.session.run(_TABLE, {"name": name.name, "schema": name.schema, "time": time_column})
+def _read_table(context: CheckContext, name: QualifiedName, time_column: str) -> Iterable[Table]:
+    found = context.session.run(_TABLE, {"name": name.name, "schema": name.schema, "time": time_column})
     for schema, table, kind, rows, size, index_schema, index, valid in found:
         by = None if index is None else QualifiedName(index_schema, index)
         yield Table(QualifiedName(schema, table), kind, rows, size, by, bool(valid))
 
 
-def judge_index(
+def evaluate_index(
     log: Table, tables: Mapping[QualifiedName, Table], scans: Scans, rows: float, time_column: str
 ) -> Finding:
     """What the plan means; `tables` has those that are read whole, `rows` is what PostgreSQL expects in the window."""
@@ -103,7 +103,7 @@ def judge_index(
         return ok(TIME_INDEX, f"the scrape's query uses {listing(scans.indexes, 3)}")
     # nothing is read at all where no partition holds the present
     whole = [tables[name] for name in scans.whole] or [log]
-    verdicts = [_judge_table(table, rows, time_column) for table in whole]
+    verdicts = [_evaluate_table(table, rows, time_column) for table in whole]
     return next((verdict for verdict in verdicts if verdict.hint), verdicts[0])
 
 
@@ -116,7 +116,7 @@ def _cannot_be_told(log: Table, scans: Scans, time_column: str) -> Finding:
     )
 
 
-def _judge_table(table: Table, rows: float, time_column: str) -> Finding:
+def _evaluate_table(table: Table, rows: float, time_column: str) -> Finding:
     if table.index is None:
         detail = f"{table.name} has no index that begins with {time_column}: each scrape reads the whole table"
         return fail(TIME_INDEX, detail, _create_index(table, time_column))

@@ -12,78 +12,78 @@ from exporter.figures import Figure
 from exporter.findings import Finding, ok, warn
 from exporter.ledger.calendar import MINUTE, floor_to
 from exporter.ledger.model import TimeRange
-from exporter.preflight.access import GRANTS, judge_excess, judge_grants, read_access
+from exporter.preflight.access import GRANTS, evaluate_excess, evaluate_grants, read_access
 from exporter.preflight.bad_cast import bad_cast
-from exporter.preflight.scene import Scene
+from exporter.preflight.context import CheckContext
 
 TABLE, COLUMNS, VISIBLE, OPEN_WINDOW, UNDATED = "log table", "columns", "rows visible", "open window", "undated rows"
 
 
-def check_table(scene: Scene) -> list[Finding]:
+def check_table(context: CheckContext) -> list[Finding]:
     """The table is there."""
-    return [ok(TABLE, f"{scene.relation.name} with {len(scene.relation.columns)} columns")]
+    return [ok(TABLE, f"{context.relation.name} with {len(context.relation.columns)} columns")]
 
 
-def check_columns(scene: Scene) -> list[Finding]:
+def check_columns(context: CheckContext) -> list[Finding]:
     """Each role has its column, and only one."""
-    log = scene.log
+    log = context.log
     layout = "status" if log.has_status else "success"
     roles = ", ".join(f"{role}: {column.name}" for role, column in log.columns.items())
     return [ok(COLUMNS, f'layout "{layout}" ({roles})')]
 
 
-def check_grants(scene: Scene) -> list[Finding]:
+def check_grants(context: CheckContext) -> list[Finding]:
     """Every column that is used can be read."""
-    access = read_access(scene.session, scene.relation)
-    return [judge_grants(GRANTS, scene.relation, scene.log.columns, access)]
+    access = read_access(context.session, context.relation)
+    return [evaluate_grants(GRANTS, context.relation, context.log.columns, access)]
 
 
-def check_excess(scene: Scene) -> list[Finding]:
+def check_excess(context: CheckContext) -> list[Finding]:
     """The role may do nothing but read what is used."""
-    access = read_access(scene.session, scene.relation)
-    return [judge_excess(scene.relation, scene.log.columns, access)]
+    access = read_access(context.session, context.relation)
+    return [evaluate_excess(context.relation, context.log.columns, access)]
 
 
-def check_visible(scene: Scene) -> list[Finding]:
+def check_visible(context: CheckContext) -> list[Finding]:
     """No row is hidden by row-level security."""
-    visibility = scene.session.prove_visible(scene.relation, columns=scene.log.columns.values())
+    visibility = context.session.prove_visible(context.relation, columns=context.log.columns.values())
     if visibility.doubts:
-        return judge_doubts(VISIBLE, scene.relation, visibility)
+        return evaluate_doubts(VISIBLE, context.relation, visibility)
     by_policy = (
         "by a policy that shows all" if visibility.by_policy else "row-level security does not apply to the role"
     )
     return [ok(VISIBLE, f"every row: {by_policy}")]
 
 
-def judge_doubts(name: str, relation: Relation, visibility: Visibility) -> list[Finding]:
+def evaluate_doubts(name: str, relation: Relation, visibility: Visibility) -> list[Finding]:
     """What is not proven of a table's rows, and was accepted."""
     return [
         warn(name, f"accepted, not proven: {doubt.reason} ({relation.name})", doubt.hint) for doubt in visibility.doubts
     ]
 
 
-def open_window(scene: Scene) -> TimeRange:
+def open_window(context: CheckContext) -> TimeRange:
     """What a scrape reads when all is quiet."""
-    clock = int(scene.session.clock)
-    return TimeRange(floor_to(clock - int(scene.config.open_window_seconds), MINUTE), clock + 1)
+    clock = int(context.session.clock)
+    return TimeRange(floor_to(clock - int(context.config.open_window_seconds), MINUTE), clock + 1)
 
 
-def check_open_window(scene: Scene) -> list[Finding]:
+def check_open_window(context: CheckContext) -> list[Finding]:
     """The scrape's own query answers, with the scrape's own settings and in its time."""
-    scene.session.prove_visible(scene.relation)
-    span = open_window(scene)
+    context.session.prove_visible(context.relation)
+    span = open_window(context)
     began = time.monotonic()
     try:
-        with scene.session.savepoint():
-            buckets = read_span(scene.session, scene.log, scene.rules, span)
+        with context.session.savepoint():
+            buckets = read_span(context.session, context.log, context.rules, span)
     except psycopg.DataError as error:
-        return [bad_cast(scene, OPEN_WINDOW, span, error)]
+        return [bad_cast(context, OPEN_WINDOW, span, error)]
     seconds = time.monotonic() - began
     rows = sum(cell[Figure.ROWS] for minute in buckets.values() for cell in minute.cells.values())
-    return [judge_reading(rows, span.hi - span.lo, seconds, scene.config.scrape.timeout)]
+    return [evaluate_reading(rows, span.hi - span.lo, seconds, context.config.scrape.timeout)]
 
 
-def judge_reading(rows: int, span: int, seconds: float, timeout: float) -> Finding:
+def evaluate_reading(rows: int, span: int, seconds: float, timeout: float) -> Finding:
     """Whether a read leaves a scrape enough of its time."""
     detail = f"{rows} rows of the last {span} s read in {seconds * 1000:.0f} ms"
     if seconds > timeout / 2:
@@ -92,13 +92,13 @@ def judge_reading(rows: int, span: int, seconds: float, timeout: float) -> Findi
     return ok(OPEN_WINDOW, detail)
 
 
-def check_undated(scene: Scene) -> list[Finding]:
+def check_undated(context: CheckContext) -> list[Finding]:
     """No rows without a usable time, which can be counted nowhere."""
-    scene.session.prove_visible(scene.relation)
-    return [judge_undated(scene.log, sum(read_undated(scene.session, scene.log).values()))]
+    context.session.prove_visible(context.relation)
+    return [evaluate_undated(context.log, sum(read_undated(context.session, context.log).values()))]
 
 
-def judge_undated(log: LogTable, rows: int) -> Finding:
+def evaluate_undated(log: LogTable, rows: int) -> Finding:
     """What rows without a usable time mean."""
     if not rows:
         return ok(UNDATED, "every row has a time")

@@ -7,22 +7,22 @@ import psycopg
 from exporter.config import ErrorClass
 from exporter.database.session import Session
 from exporter.findings import Finding, fail, ok, warn
-from exporter.preflight.scene import Scene
+from exporter.preflight.context import CheckContext
 
 PATTERNS = "error patterns"
 _TRY = "SELECT '' ~* %(pattern)s"
 _SYNTAX = "correct it: a regular expression of PostgreSQL (docs: POSIX Regular Expressions); (?i) is not needed"
 
 
-def check_patterns(scene: Scene) -> list[Finding]:
+def check_patterns(context: CheckContext) -> list[Finding]:
     """Each class's patterns compile, together and one by one, and none matches every message."""
-    classes = scene.config.error_classes
-    problems = [finding for number, each in enumerate(classes) for finding in _judge(scene.session, number, each)]
+    classes = context.config.error_classes
+    problems = [finding for number, each in enumerate(classes) for finding in _evaluate(context.session, number, each)]
     count = sum(len(each.patterns) for each in classes)
     return problems or [ok(PATTERNS, f"{count} patterns in {len(classes)} classes")]
 
 
-def _judge(session: Session, number: int, error_class: ErrorClass) -> Iterable[Finding]:
+def _evaluate(session: Session, number: int, error_class: ErrorClass) -> Iterable[Finding]:
     whole = _matches_nothing(session, "|".join(f"({pattern})" for pattern in error_class.patterns))
     if whole is False:
         return

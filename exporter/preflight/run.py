@@ -14,8 +14,8 @@ from exporter.database.session import Identity
 from exporter.findings import Finding, fail, failed, ok, report, skipped, warn
 from exporter.preflight import clocks, index, log_table, operations, optional, outcomes, patterns
 from exporter.preflight.access import GRANTS, LEAST_PRIVILEGE
+from exporter.preflight.context import CheckContext
 from exporter.preflight.encoding import ENCODING, check_encoding
-from exporter.preflight.scene import Scene
 from exporter.preflight.series import check_series
 from exporter.preflight.space import check_space
 from exporter.preflight.state import check_privacy, check_state
@@ -48,16 +48,16 @@ class Step:
     """
 
     name: str
-    check: Callable[[Scene], list[Finding]]
+    check: Callable[[CheckContext], list[Finding]]
     needs: Sequence[str] = ()
     optional: bool = False
 
 
-def check_connection(scene: Scene) -> list[Finding]:
+def check_connection(context: CheckContext) -> list[Finding]:
     """The server answers; its version."""
-    version, where = scene.server.version, scrub(scene.info.display, scene.info)
+    version, where = context.server.version, scrub(context.info.display, context.info)
     detail = f"PostgreSQL {version} at {where}"
-    if scene.server.number < OLDEST:
+    if context.server.number < OLDEST:
         return [warn(CONNECTION, detail, "upgrade to PostgreSQL 14 or later: older ones are no longer maintained")]
     return [ok(CONNECTION, detail)]
 
@@ -89,10 +89,10 @@ STEPS: Sequence[Step] = (
 
 def run_check(config: Config, environ: Mapping[str, str], out: TextIO) -> int:
     """Print what was found, check by check; returns 0 when nothing failed, else 1."""
-    return report(examine(config, environ), out)
+    return report(run(config, environ), out)
 
 
-def examine(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+def run(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Everything that is found, in order."""
     yield check_users(config)
     identity = None
@@ -107,49 +107,49 @@ def examine(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
             warn(SETTINGS, notice, "remove them from the URL, unless another program uses it")
             for notice in info.notices
         )
-        identity = yield from _examine_database(config, info)
+        identity = yield from _run_on_database(config, info)
     yield check_state(config.state_dir, identity)
     yield check_series(config.state_dir, config.max_series)
     yield check_privacy(config.state_dir)
     yield check_space(config.state_dir)
 
 
-def _examine_database(config: Config, info: ConnInfo) -> Generator[Finding, None, Identity | None]:
+def _run_on_database(config: Config, info: ConnInfo) -> Generator[Finding, None, Identity | None]:
     """The findings on the database; returns which table it is, where that could be told."""
     done: set[str] = set()
     try:
         with one_session(config, info, "check", SECONDS, config.scrape.timeout) as session:
-            scene = Scene(config, info, session)
-            yield from _take_steps(scene, done)
-            return session.identity(scene.log) if log_table.COLUMNS in done else None
+            context = CheckContext(config, info, session)
+            yield from _take_steps(context, done)
+            return session.identity(context.log) if log_table.COLUMNS in done else None
     except DatabaseError as error:
         yield fail(CONNECTION, error.detail, error.hint)
         yield from (skipped(step.name, CONNECTION) for step in STEPS[1:])
         return None
 
 
-def _take_steps(scene: Scene, passed: set[str]) -> Iterator[Finding]:
+def _take_steps(context: CheckContext, passed: set[str]) -> Iterator[Finding]:
     for step in STEPS:
         missing = [need for need in step.needs if need not in passed]
-        if scene.session.lost:
+        if context.session.lost:
             missing = [CONNECTION]
         if missing:
             yield skipped(step.name, missing[0])
             continue
-        findings = _take(scene, step)
+        findings = _take(context, step)
         yield from findings
         if not failed(findings):
             passed.add(step.name)
 
 
-def _take(scene: Scene, step: Step) -> list[Finding]:
+def _take(context: CheckContext, step: Step) -> list[Finding]:
     try:
-        with scene.session.savepoint():
-            return step.check(scene)
+        with context.session.savepoint():
+            return step.check(context)
     except DatabaseError as error:
         return [fail(step.name, error.detail, error.hint)]
     except psycopg.Error as error:
-        told = scene.session.translate(error)
+        told = context.session.translate(error)
         if step.optional and isinstance(error, _REFUSALS):
             detail = f"the server refuses what this check asks: {told.said or told.message}"
             return [warn(step.name, detail, "no figure depends on it: check it by hand")]

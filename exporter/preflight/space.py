@@ -25,10 +25,10 @@ def check_space(folder: Path) -> Finding:
     except OSError as error:
         return warn(SPACE, f"{folder}: {error.strerror}", "make the folder readable for this user")
     no_files = volume.f_files > 0 and volume.f_favail == 0
-    return judge_space(nearest, volume.f_bavail * volume.f_frsize, kept, no_files=no_files)
+    return evaluate_space(nearest, volume.f_bavail * volume.f_frsize, kept, no_files=no_files)
 
 
-def judge_space(folder: Path, free: int, kept: int, *, no_files: bool) -> Finding:
+def evaluate_space(folder: Path, free: int, kept: int, *, no_files: bool) -> Finding:
     """Judge `free` bytes on the volume of a state that already takes `kept` bytes."""
     detail = f"{_size(free)} free at {folder}"
     if no_files:

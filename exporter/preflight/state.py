@@ -93,11 +93,11 @@ def _check_file(file: Path, identity: Identity | None, *, used: bool) -> Finding
         )
     if problem is not None:
         return fail(STATE, f"{file} {problem}", f"use the version of the exporter that wrote it, or {_NAME_ANOTHER}")
-    closed = judge_closed(file.parent, folded, time.time())
-    return closed or judge_identity(file.parent, known, identity, used=used)
+    closed = evaluate_closed(file.parent, folded, time.time())
+    return closed or evaluate_identity(file.parent, known, identity, used=used)
 
 
-def judge_closed(folder: Path, folded: int, now: float) -> Finding | None:
+def evaluate_closed(folder: Path, folded: int, now: float) -> Finding | None:
     """Whether a clock that was ahead has closed what is still to come, by the time up to which all is closed."""
     if folded <= now:
         return None
@@ -109,7 +109,7 @@ def judge_closed(folder: Path, folded: int, now: float) -> Finding | None:
     )
 
 
-def judge_identity(folder: Path, known: Identity | None, found: Identity | None, *, used: bool) -> Finding:
+def evaluate_identity(folder: Path, known: Identity | None, found: Identity | None, *, used: bool) -> Finding:
     """Whether the state was kept for the table that was found."""
     if known is None:
         return ok(STATE, f"{folder} is writable, and holds no state yet{_by(used)}")

@@ -10,9 +10,9 @@ from exporter.database.names import columns_sql, table_sql
 from exporter.database.tables import Table
 from exporter.findings import Finding, ok, warn
 from exporter.humanize import listing
+from exporter.preflight.context import CheckContext
 from exporter.preflight.index import explain
 from exporter.preflight.plan import read_plan
-from exporter.preflight.scene import Scene
 
 MANY_ROWS, MANY_BYTES = 100_000, 50_000_000
 """From either on, a full read once a minute costs the database more than an index does."""
@@ -49,19 +49,21 @@ class Whole:
         return self.size >= MANY_BYTES or (self.rows >= MANY_ROWS and not self.indexed)
 
 
-def check_served(scene: Scene, section: str, table: Table, statement: sql.Composed, roles: Sequence[str]) -> Finding:
+def check_served(
+    context: CheckContext, section: str, table: Table, statement: sql.Composed, roles: Sequence[str]
+) -> Finding:
     """Check the plan of a table's own query; `roles` are those of the columns that an index must begin with."""
     columns = [table.columns[role].name for role in roles]
-    scans = read_plan(explain(scene.session, statement, {}), columns[0])
-    read = [_read(scene, name, columns) for name in scans.whole]
+    scans = read_plan(explain(context.session, statement, {}), columns[0])
+    read = [_read(context, name, columns) for name in scans.whole]
     whole = [one for found in read if found is not None for one in found]
     if None in read:
         untold = f"the server does not show how large {table.relation.name} is, and it is read whole"
         return warn(f"{section} index", untold, "see yourself that it is small: it is read once a minute")
-    return judge_served(section, table.relation.name, columns, whole)
+    return evaluate_served(section, table.relation.name, columns, whole)
 
 
-def judge_served(section: str, name: QualifiedName, columns: Sequence[str], whole: Sequence[Whole]) -> Finding:
+def evaluate_served(section: str, name: QualifiedName, columns: Sequence[str], whole: Sequence[Whole]) -> Finding:
     """Judge the tables that a query reads whole."""
     found = f"{section} index"
     large = [table for table in whole if table.is_large]
@@ -78,7 +80,7 @@ def judge_served(section: str, name: QualifiedName, columns: Sequence[str], whol
     return warn(found, f"{detail}, since it has no index on {listing(columns)}", hint)
 
 
-def _read(scene: Scene, name: QualifiedName, columns: Sequence[str]) -> list[Whole] | None:
+def _read(context: CheckContext, name: QualifiedName, columns: Sequence[str]) -> list[Whole] | None:
     asked = {"name": name.name, "schema": name.schema, "columns": sorted(columns), "count": len(columns)}
-    found = scene.session.ask(_TABLE, asked)
+    found = context.session.ask(_TABLE, asked)
     return None if found is None else [Whole(name, *row) for row in found]

@@ -12,7 +12,7 @@ from exporter.alerting import TEST_ALERT, TEST_RECEIVER, TRY_SECONDS
 from exporter.findings import Finding, Level, fail, ok, skipped
 from exporter.humanize import listing
 from exporter.verify import delivery
-from exporter.verify.built import ROUTING_AS_BUILT, RULES_AS_BUILT, Built, judge_routing
+from exporter.verify.built import ROUTING_AS_BUILT, RULES_AS_BUILT, Built, evaluate_routing
 from exporter.verify.delivery import TEST
 from exporter.verify.exporter import parse
 from exporter.verify.web import Part, UnansweredError, first_line
@@ -23,7 +23,7 @@ _GIVE_UP_SECONDS = 2.0
 _PEER_SECONDS = 15.0  # Alertmanager's --cluster.peer-timeout
 
 
-def look_at_alertmanager(part: Part, built: Built | Finding) -> list[Finding]:
+def check_alertmanager(part: Part, built: Built | Finding) -> list[Finding]:
     """Whether it is ready, where it sends to, and whether it runs what is built."""
     try:
         part.text("/-/ready")
@@ -33,12 +33,12 @@ def look_at_alertmanager(part: Part, built: Built | Finding) -> list[Finding]:
         return [fail(ALERTMANAGER, str(error), "start it, or name its address: --alertmanager-url")]
     return [
         ok(ALERTMANAGER, f"{part.url} is ready, version {version}"),
-        judge_receivers(text),
-        skipped(ROUTING_AS_BUILT, RULES_AS_BUILT) if isinstance(built, Finding) else judge_routing(built, text),
+        evaluate_receivers(text),
+        skipped(ROUTING_AS_BUILT, RULES_AS_BUILT) if isinstance(built, Finding) else evaluate_routing(built, text),
     ]
 
 
-def judge_receivers(text: str) -> Finding:
+def evaluate_receivers(text: str) -> Finding:
     """Whether the loaded configuration (YAML, secrets masked) has a receiver that sends to Discord."""
     hint = "start Alertmanager with alert_rules/generated/alertmanager.yml"
     config = yaml.safe_load(text)
@@ -113,7 +113,7 @@ def _follow(part: Part, run: delivery.Run, seconds: float) -> list[Finding]:
         if now.taken >= seconds:
             break
         time.sleep(_POLL_SECONDS)
-    return [said.get(channel) or delivery.judge_late(run, channel, now) for channel in run.tested]
+    return [said.get(channel) or delivery.evaluate_late(run, channel, now) for channel in run.tested]
 
 
 def _look(part: Part, taken: float) -> delivery.Look:

@@ -48,7 +48,7 @@ def not_built(problem: str, more: int) -> Finding:
     return fail(RULES_AS_BUILT, found, "correct it: `rules validate` lists everything")
 
 
-def judge_rules(built: Built, groups: Sequence[Mapping[str, Any]]) -> Finding:
+def evaluate_rules(built: Built, groups: Sequence[Mapping[str, Any]]) -> Finding:
     """Whether Prometheus runs the rules that are built."""
     differences = built.rule_differences(groups)
     if differences:
@@ -56,7 +56,7 @@ def judge_rules(built: Built, groups: Sequence[Mapping[str, Any]]) -> Finding:
     return ok(RULES_AS_BUILT, "Prometheus has loaded what alerts.yaml builds")
 
 
-def judge_routing(built: Built, text: str) -> Finding:
+def evaluate_routing(built: Built, text: str) -> Finding:
     """Whether Alertmanager runs the configuration that is built."""
     try:
         if not {str(each["name"]) for each in yaml.safe_load(text)["receivers"]} >= {FAILURES, HEARTBEAT}:

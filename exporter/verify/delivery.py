@@ -177,7 +177,7 @@ def judge(run: Run, channel: Channel, now: Look, others: int) -> Finding | None:
     return fail(name, f"not accepted by the webhook of {channel.name}: {_why(counts)}", fix)
 
 
-def judge_late(run: Run, channel: Channel, now: Look) -> Finding:
+def evaluate_late(run: Run, channel: Channel, now: Look) -> Finding:
     """The same when time is up."""
     name = run.name(channel)
     receiver = channel.receiver if now.by_receiver else None

@@ -18,7 +18,7 @@ TOLERANCE = Decimal("0.01")
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-def look_at_exporter(part: Part) -> tuple[list[Finding], Samples | None]:
+def check_exporter(part: Part) -> tuple[list[Finding], Samples | None]:
     """The findings, and its samples where it has any."""
     try:
         ready = part.page("/-/ready")
@@ -30,8 +30,8 @@ def look_at_exporter(part: Part) -> tuple[list[Finding], Samples | None]:
     except ValueError:
         hint = "name the exporter's own address: --exporter-url"
         return [fail(EXPORTER, f"{part.url}/metrics is not in Prometheus' format", hint)], None
-    log = judge_log(ready, samples)
-    tables = skipped(OTHER_TABLES, LOG_READ) if log.level is Level.FAIL else judge_tables(samples)
+    log = evaluate_log(ready, samples)
+    tables = skipped(OTHER_TABLES, LOG_READ) if log.level is Level.FAIL else evaluate_tables(samples)
     return [ok(EXPORTER, f"{part.url} answers with {len(samples)} samples"), log, tables], samples
 
 
@@ -44,7 +44,7 @@ def parse(text: str) -> Samples:
     }
 
 
-def judge_log(ready: Page, samples: Samples) -> Finding:
+def evaluate_log(ready: Page, samples: Samples) -> Finding:
     """Whether the log was read just now, whole, with figures that are current."""
     up = samples.get((catalog.LOG_UP.name, frozenset()))
     if up is None:
@@ -64,7 +64,7 @@ def _why_not_up(ready: Page, samples: Samples) -> str:
     return "the log cannot be read" if read == 0 else "figures are not current"
 
 
-def judge_tables(samples: Samples) -> Finding:
+def evaluate_tables(samples: Samples) -> Finding:
     """Whether each optional table that is there can be read."""
     name = catalog.COLLECTOR_SUCCESS.name
     known = {dict(labels)["collector"]: value for (found, labels), value in samples.items() if found == name}
@@ -87,7 +87,7 @@ def spend_today(samples: Samples) -> Decimal:
     return sum((Decimal(str(value)) for value in values), Decimal(0))
 
 
-def judge_cost(before: Decimal, truth: Decimal, after: Decimal) -> Finding:
+def evaluate_cost(before: Decimal, truth: Decimal, after: Decimal) -> Finding:
     """SQL's figure against two scrapes around it, all in USD: between them, or within `TOLERANCE` of one."""
     low, high = min(before, after), max(before, after)
     off = max(low - truth, truth - high, Decimal(0))

@@ -29,7 +29,7 @@ def no_grafana() -> Finding:
     return Finding(GRAFANA, Level.SKIPPED, "skipped: no address given (--grafana-url or $GRAFANA_URL)")
 
 
-def look_at_grafana(part: Part) -> Iterator[Finding]:
+def check_grafana(part: Part) -> Iterator[Finding]:
     """All that can be told of Grafana."""
     try:
         health = part.json("/api/health")
@@ -38,7 +38,7 @@ def look_at_grafana(part: Part) -> Iterator[Finding]:
         yield fail(GRAFANA, str(error), hint)
         return
     yield ok(GRAFANA, f"{part.url} is healthy, version {health.get('version', '?')}")
-    dashboards = _asked(part, DASHBOARDS, "/api/search?type=dash-db&limit=5000", judge_dashboards)
+    dashboards = _asked(part, DASHBOARDS, "/api/search?type=dash-db&limit=5000", evaluate_dashboards)
     yield dashboards
     if dashboards.hint == _LOGIN:
         # not tried again: after five wrong logins Grafana refuses the user for five minutes, the right password too
@@ -47,7 +47,7 @@ def look_at_grafana(part: Part) -> Iterator[Finding]:
         return
     broken = set()
     for uid, path in SOURCES.items():
-        finding = _asked(part, f"source {uid}", path, partial(judge_source, uid))
+        finding = _asked(part, f"source {uid}", path, partial(evaluate_source, uid))
         if finding.level is Level.FAIL:
             broken.add(uid)
         yield finding
@@ -62,7 +62,7 @@ def _asked(part: Part, name: str, path: str, judge: Callable[[Page], Finding]) -
         return fail(name, str(error), "see Grafana's log")
 
 
-def judge_dashboards(page: Page, wanted: Collection[str] = UIDS) -> Finding:
+def evaluate_dashboards(page: Page, wanted: Collection[str] = UIDS) -> Finding:
     """Whether the search lists every dashboard."""
     if page.status in (401, 403):
         return fail(DASHBOARDS, f"Grafana does not let us look ({page.status})", _LOGIN)
@@ -74,7 +74,7 @@ def judge_dashboards(page: Page, wanted: Collection[str] = UIDS) -> Finding:
     return ok(DASHBOARDS, f"provisioned: {listing(wanted)}")
 
 
-def judge_source(uid: str, page: Page) -> Finding:
+def evaluate_source(uid: str, page: Page) -> Finding:
     """Whether a data source answered."""
     name = f"source {uid}"
     if page.status == 200:

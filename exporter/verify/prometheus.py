@@ -8,7 +8,7 @@ from exporter import catalog
 from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import listing, span_text
 from exporter.verify.built import Built
-from exporter.verify.built import judge_rules as judge_built
+from exporter.verify.built import evaluate_rules as evaluate_built
 from exporter.verify.web import Part, UnansweredError, first_line
 
 PROMETHEUS, RULES, OPERATIONS, SENDS_TO = "prometheus", "rules", "operations", "sends alerts to"
@@ -24,7 +24,7 @@ EXPECTED = (EXPORTER_JOB, "postgres", "blackbox", "prometheus", "alertmanager")
 """Those that rules and dashboards rely on."""
 
 
-def look_at_prometheus(part: Part) -> Finding:
+def check_prometheus(part: Part) -> Finding:
     """Whether it is ready."""
     try:
         part.text("/-/ready")
@@ -66,10 +66,10 @@ def query(part: Part, expression: str) -> list[tuple[Mapping[str, str], float]]:
 
 def check_targets(part: Part) -> list[Finding]:
     """Every target of our jobs is up."""
-    return judge_targets(_targets(part))
+    return evaluate_targets(_targets(part))
 
 
-def judge_targets(targets: Sequence[Mapping[str, Any]]) -> list[Finding]:
+def evaluate_targets(targets: Sequence[Mapping[str, Any]]) -> list[Finding]:
     """A finding for each job, out of what /api/v1/targets lists."""
     findings = []
     for job in JOBS:
@@ -119,10 +119,10 @@ def check_server_metrics(part: Part) -> Finding:
 
 def check_rules(part: Part) -> Finding:
     """Every rule is loaded and evaluates."""
-    return judge_rules(_groups(part))
+    return evaluate_rules(_groups(part))
 
 
-def judge_rules(groups: Sequence[Mapping[str, Any]]) -> Finding:
+def evaluate_rules(groups: Sequence[Mapping[str, Any]]) -> Finding:
     """What /api/v1/rules says of the groups."""
     rules = [rule for group in groups for rule in group["rules"]]
     alerts = [rule for rule in rules if rule["type"] == "alerting"]
@@ -140,7 +140,7 @@ def judge_rules(groups: Sequence[Mapping[str, Any]]) -> Finding:
 
 def check_built(part: Part, built: Built | Finding) -> Finding:
     """The rules that run are those that the files build."""
-    return built if isinstance(built, Finding) else judge_built(built, _groups(part))
+    return built if isinstance(built, Finding) else evaluate_built(built, _groups(part))
 
 
 def check_alertmanagers(part: Part) -> Finding:
@@ -155,10 +155,10 @@ def check_operations(part: Part, expected: Sequence[str]) -> Finding:
     """Every operation that is registered has been seen."""
     # carried over a while in which the log could not be read, which is another finding
     rows = query(part, f"time() - max by (operation) (last_over_time({catalog.OPERATION_LAST_SEEN.name}[1h]))")
-    return judge_operations({row["operation"]: age for row, age in rows if "operation" in row}, expected)
+    return evaluate_operations({row["operation"]: age for row, age in rows if "operation" in row}, expected)
 
 
-def judge_operations(ages: Mapping[str, float], expected: Sequence[str]) -> Finding:
+def evaluate_operations(ages: Mapping[str, float], expected: Sequence[str]) -> Finding:
     """`ages` are seconds since each operation's newest call."""
     missing = [name for name in expected if name not in ages]
     if missing:

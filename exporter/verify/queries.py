@@ -48,7 +48,7 @@ def check_queries(part: Part, uid: str, broken: Collection[str], seconds: float 
     if not listed:
         return fail(name, f"{uid} has no panel that asks anything", _OTHER)
     able = [panel for panel in listed if panel.sources.isdisjoint(broken)]
-    return judge_answers(uid, listed, list(_ask(part, able, seconds)), broken)
+    return evaluate_answers(uid, listed, list(_ask(part, able, seconds)), broken)
 
 
 def _ask(part: Part, able: Collection[Panel], seconds: float) -> Iterator[Answer]:
@@ -57,12 +57,12 @@ def _ask(part: Part, able: Collection[Panel], seconds: float) -> Iterator[Answer
         if time.monotonic() >= until:
             return
         try:
-            yield judge_page(panel, part.page("/api/ds/query", body=panel.request))
+            yield evaluate_page(panel, part.page("/api/ds/query", body=panel.request))
         except UnansweredError as error:
             yield Answer(panel, str(error))
 
 
-def judge_page(panel: Panel, page: Page) -> Answer:
+def evaluate_page(panel: Panel, page: Page) -> Answer:
     """What Grafana answered to a panel's request: results by refId, each with frames or an error."""
     try:
         results = json.loads(page.text)["results"]
@@ -80,7 +80,9 @@ def _has_rows(frame: Mapping[str, Any]) -> bool:
     return any((frame.get("data") or {}).get("values") or ())
 
 
-def judge_answers(uid: str, listed: Collection[Panel], answers: Collection[Answer], broken: Collection[str]) -> Finding:
+def evaluate_answers(
+    uid: str, listed: Collection[Panel], answers: Collection[Answer], broken: Collection[str]
+) -> Finding:
     """The finding about a dashboard of the panels `listed`; those that need a `broken` source were not asked."""
     name = f"queries {uid}"
     failed = [answer for answer in answers if answer.error]

@@ -31,10 +31,10 @@ def run_verify(
     build: Builder = no_files,
 ) -> int:
     """Print what was found; returns 0 when nothing failed, else 1."""
-    return report(examine(config, environ, endpoints, test_alert=test_alert, build=build), out)
+    return report(run(config, environ, endpoints, test_alert=test_alert, build=build), out)
 
 
-def examine(
+def run(
     config: Config, environ: Mapping[str, str], endpoints: Endpoints, *, test_alert: bool, build: Builder = no_files
 ) -> Iterator[Finding]:
     """Everything that is found, in order; `build` makes what Prometheus and Alertmanager should have loaded."""
@@ -45,7 +45,7 @@ def examine(
     yield from _prometheus(config, endpoints.prometheus, built)
     yield from _alertmanager(endpoints.alertmanager, built, test_alert=test_alert)
     if endpoints.grafana:
-        yield from grafana.look_at_grafana(Part(endpoints.grafana, endpoints.grafana_user, endpoints.grafana_password))
+        yield from grafana.check_grafana(Part(endpoints.grafana, endpoints.grafana_user, endpoints.grafana_password))
     else:
         yield grafana.no_grafana()
 
@@ -63,7 +63,7 @@ def _database(config: Config, environ: Mapping[str, str]) -> tuple[ConnInfo | No
 
 def _exporter(config: Config, info: ConnInfo | None, url: str) -> Iterator[Finding]:
     part = Part(url)
-    findings, samples = exporter.look_at_exporter(part)
+    findings, samples = exporter.check_exporter(part)
     yield from findings
     start = None if samples is None else exporter.window_start(samples)
     if samples is None:
@@ -87,12 +87,12 @@ def _cost(config: Config, info: ConnInfo, part: Part, before: Decimal, start: in
         return fail(exporter.COST, str(error), "ask again")
     if exporter.window_start(after) != start:
         return fail(exporter.COST, "the day ended, or the log was lost, between two readings", "ask again")
-    return exporter.judge_cost(before, truth, exporter.spend_today(after))
+    return exporter.evaluate_cost(before, truth, exporter.spend_today(after))
 
 
 def _prometheus(config: Config, url: str, built: Built | Finding) -> Iterator[Finding]:
     part = Part(url)
-    first = prometheus.look_at_prometheus(part)
+    first = prometheus.check_prometheus(part)
     yield first
     if first.level is not Level.FAIL:
         with contextlib.suppress(UnansweredError, KeyError, TypeError):
@@ -118,7 +118,7 @@ def _prometheus(config: Config, url: str, built: Built | Finding) -> Iterator[Fi
 
 def _alertmanager(url: str, built: Built | Finding, *, test_alert: bool) -> Iterator[Finding]:
     part = Part(url)
-    findings = alertmanager.look_at_alertmanager(part, built)
+    findings = alertmanager.check_alertmanager(part, built)
     yield from findings
     if findings[0].level is Level.FAIL:
         yield skipped(alertmanager.RECEIVERS, alertmanager.ALERTMANAGER)

@@ -14,7 +14,7 @@ from exporter.database.conninfo import resolve_conninfo
 from exporter.database.names import RESERVED
 from exporter.database.session import Database
 from exporter.preflight import run_check
-from exporter.preflight.seen import Seen, look_back
+from exporter.preflight.recent_activity import RecentActivity, look_back
 from tests.database.test_check_setup import (
     MODELS,
     Bench,
@@ -304,7 +304,7 @@ def test_a_look_back_ends_when_its_time_is_up(bench: Bench) -> None:
     database = Database(resolve_conninfo(config, {"DATABASE_URL": bench.url}), 5, "tests")
     with database.session(10) as session:
         log = session.log(config.classification())
-        assert look_back(session, log, config.classification(), seconds=0) == Seen({}, {}, 0)
+        assert look_back(session, log, config.classification(), seconds=0) == RecentActivity({}, {}, 0)
         assert look_back(session, log, config.classification()).models.keys() == set(MODELS)
     database.close()
 

@@ -16,7 +16,7 @@ from exporter.process.serving import serving
 from exporter.verify import run_verify
 from exporter.verify.database import spent_since
 from exporter.verify.endpoints import Endpoints
-from exporter.verify.run import examine
+from exporter.verify.run import run
 from tests.database.harness import Log, wait_for
 from tests.e2e.programs import fetch, free_port
 
@@ -45,7 +45,7 @@ def nowhere() -> str:
 
 def found(config: Config, exporter_url: str) -> dict[str, Finding]:
     endpoints = Endpoints(exporter_url, nowhere(), nowhere(), "")
-    return {finding.name: finding for finding in examine(config, {}, endpoints, test_alert=True)}
+    return {finding.name: finding for finding in run(config, {}, endpoints, test_alert=True)}
 
 
 def test_the_parts_that_run_pass_and_what_needs_the_others_is_skipped(log: Log, tmp_path: Path) -> None:

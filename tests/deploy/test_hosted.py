@@ -17,7 +17,7 @@ from exporter.demo.rows import fill
 from exporter.preflight import run_check
 from exporter.process.serving import serving
 from exporter.verify.database import spent_since
-from exporter.verify.exporter import judge_cost, parse, spend_today, window_start
+from exporter.verify.exporter import evaluate_cost, parse, spend_today, window_start
 from tests.deploy.docker import ROOT
 from tests.deploy.hosted import PASSWORD, USERS, Hosted, hosted_postgres
 from tests.e2e.programs import fetch, free_port, wait_for
@@ -76,7 +76,7 @@ def test_the_exporter_shows_what_sql_says(hosted: Hosted, tmp_path: Path, way: s
         shown = spend_today(samples)
         truth = spent_since(config, resolve_conninfo(config, {}), start)
         assert truth > 0
-        assert "off by 0.0000%" in judge_cost(shown, truth, shown).detail
+        assert "off by 0.0000%" in evaluate_cost(shown, truth, shown).detail
 
 
 def test_the_other_roles_can_do_their_work_and_no_more(hosted: Hosted) -> None:

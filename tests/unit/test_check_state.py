@@ -14,7 +14,7 @@ import pytest
 from exporter.database.session import Identity
 from exporter.findings import Level
 from exporter.ledger.model import Changes
-from exporter.preflight.state import check_state, judge_identity
+from exporter.preflight.state import check_state, evaluate_identity
 from exporter.state.provenance import IDENTITY
 from exporter.state.store import FILE_NAME, Store
 
@@ -145,8 +145,8 @@ def test_the_state_of_another_database_fails(tmp_path: Path, found: Identity) ->
 @pytest.mark.parametrize(("known", "found"), [("", "77"), ("77", ""), ("", "")])
 def test_a_system_that_is_not_known_does_not_matter(tmp_path: Path, known: str, found: str) -> None:
     table = ("app", HERE.table)
-    assert judge_identity(tmp_path, Identity(known, *table), Identity(found, *table), used=False).level is Level.OK
-    other = judge_identity(tmp_path, Identity(known, "old", "t"), Identity(found, *table), used=False)
+    assert evaluate_identity(tmp_path, Identity(known, *table), Identity(found, *table), used=False).level is Level.OK
+    other = evaluate_identity(tmp_path, Identity(known, "old", "t"), Identity(found, *table), used=False)
     assert other.level is Level.FAIL
 
 

@@ -75,20 +75,20 @@ def test_grafanas_password_comes_from_a_file_and_is_not_shown(tmp_path: Path) ->
 def test_cost_may_differ_by_one_percent_of_the_nearer_reading(
     before: str, truth: str, after: str, level: Level
 ) -> None:
-    assert exporter.judge_cost(Decimal(before), Decimal(truth), Decimal(after)).level is level
+    assert exporter.evaluate_cost(Decimal(before), Decimal(truth), Decimal(after)).level is level
 
 
 @given(MONEY, MONEY, MONEY)
 def test_what_lies_between_two_readings_is_exact(one: Decimal, two: Decimal, three: Decimal) -> None:
     low, middle, high = sorted((one, two, three))
-    finding = exporter.judge_cost(low, middle, high)
+    finding = exporter.evaluate_cost(low, middle, high)
     assert finding.level is Level.OK
     assert "off by 0.0000%" in finding.detail
-    assert exporter.judge_cost(high, middle, low) == finding
+    assert exporter.evaluate_cost(high, middle, low) == finding
 
 
 def test_samples_of_another_program_are_told_apart() -> None:
-    finding = exporter.judge_log(Page(200, ""), exporter.parse("go_goroutines 7\n"))
+    finding = exporter.evaluate_log(Page(200, ""), exporter.parse("go_goroutines 7\n"))
     assert finding.level is Level.FAIL
     assert "another program" in finding.detail
 
@@ -99,7 +99,7 @@ def test_a_table_that_is_not_read_is_named() -> None:
         'ai_exporter_collector_success{collector="budgets"} 0\n'
         'ai_exporter_collector_success{collector="routes"} 1\n'
     )
-    assert exporter.judge_tables(samples).detail == "not read: budgets"
+    assert exporter.evaluate_tables(samples).detail == "not read: budgets"
 
 
 def target(job: str, health: str = "up", error: str = "") -> dict[str, Any]:
@@ -112,15 +112,19 @@ def named(findings: list[Finding], level: Level) -> set[str]:
 
 def test_each_job_has_a_finding_of_its_own() -> None:
     jobs = [job for job in prometheus.JOBS if job != "grafana"]
-    assert named(prometheus.judge_targets([target(job) for job in jobs]), Level.OK) == {f"target {job}" for job in jobs}
-    lost = prometheus.judge_targets([target(job, "down" if job == "postgres" else "up", "refused\nx") for job in jobs])
+    assert named(prometheus.evaluate_targets([target(job) for job in jobs]), Level.OK) == {
+        f"target {job}" for job in jobs
+    }
+    lost = prometheus.evaluate_targets(
+        [target(job, "down" if job == "postgres" else "up", "refused\nx") for job in jobs]
+    )
     assert named(lost, Level.FAIL) == {"target postgres"}
     assert "1 of 1 not up: postgres:1: refused" in next(f.detail for f in lost if f.level is Level.FAIL)
 
 
 def test_one_replica_down_of_two_is_a_failure() -> None:
     both = [target(prometheus.EXPORTER_JOB), target(prometheus.EXPORTER_JOB, "unknown")]
-    (finding,) = [f for f in prometheus.judge_targets(both) if f.name == "target ai-operation-exporter"]
+    (finding,) = [f for f in prometheus.evaluate_targets(both) if f.name == "target ai-operation-exporter"]
     assert (finding.level, finding.detail) == (
         Level.FAIL,
         "1 of 2 not up: ai-operation-exporter:1: not scraped yet",
@@ -128,12 +132,12 @@ def test_one_replica_down_of_two_is_a_failure() -> None:
 
 
 def test_targets_of_other_teams_are_not_judged() -> None:
-    findings = prometheus.judge_targets([target(job) for job in prometheus.EXPECTED] + [target("web", "down")])
+    findings = prometheus.evaluate_targets([target(job) for job in prometheus.EXPECTED] + [target("web", "down")])
     assert named(findings, Level.FAIL) == set()
 
 
 def test_a_prometheus_that_does_not_scrape_the_exporter_fails_and_the_rest_is_a_warning() -> None:
-    findings = prometheus.judge_targets([])
+    findings = prometheus.evaluate_targets([])
     assert named(findings, Level.FAIL) == {"target ai-operation-exporter"}
     assert named(findings, Level.WARN) == {f"target {job}" for job in prometheus.EXPECTED[1:]}
 
@@ -144,15 +148,15 @@ def rule(name: str, kind: str = "alerting", **more: str) -> dict[str, Any]:
 
 def test_rules_are_healthy_or_named() -> None:
     groups = [{"rules": [rule("a"), rule("b", state="firing"), rule("c", "recording")]}]
-    finding = prometheus.judge_rules(groups)
+    finding = prometheus.evaluate_rules(groups)
     assert finding.level is Level.OK
     assert finding.detail == "2 alerts and 1 recordings, all healthy; firing: b"
-    sick = prometheus.judge_rules([{"rules": [rule("a"), rule("b", health="err", lastError="many-to-many")]}])
+    sick = prometheus.evaluate_rules([{"rules": [rule("a"), rule("b", health="err", lastError="many-to-many")]}])
     assert sick.level is Level.FAIL
     assert "b: many-to-many" in sick.detail
-    new = prometheus.judge_rules([{"rules": [rule("a", health="unknown")]}])
+    new = prometheus.evaluate_rules([{"rules": [rule("a", health="unknown")]}])
     assert "not evaluated yet" in new.detail
-    assert prometheus.judge_rules([{"rules": [rule("c", "recording")]}]).level is Level.FAIL
+    assert prometheus.evaluate_rules([{"rules": [rule("c", "recording")]}]).level is Level.FAIL
 
 
 def test_only_what_has_not_had_its_first_turn_is_waited_for() -> None:
@@ -184,19 +188,19 @@ def test_a_prometheus_that_has_just_started_is_waited_for(pages: tuple[str, Page
 
 
 def test_an_operation_that_never_reported_is_named() -> None:
-    assert prometheus.judge_operations({"a": 5.0, "b": 7200.0}, ["a", "b"]).detail == (
+    assert prometheus.evaluate_operations({"a": 5.0, "b": 7200.0}, ["a", "b"]).detail == (
         "all 2 report; the quietest, b, 2.0 h ago"
     )
-    finding = prometheus.judge_operations({"a": 5.0}, ["a", "b", "c"])
+    finding = prometheus.evaluate_operations({"a": 5.0}, ["a", "b", "c"])
     assert (finding.level, finding.detail) == (Level.FAIL, "2 of 3 do not report: b, c")
-    assert prometheus.judge_operations({"a": 5.0}, []).level is Level.OK
+    assert prometheus.evaluate_operations({"a": 5.0}, []).level is Level.OK
 
 
 def test_a_configuration_without_discord_fails() -> None:
     good = "receivers: [{name: team, discord_configs: [{webhook_url: <secret>}]}, {name: none}]"
-    assert alertmanager.judge_receivers(good).detail == "to Discord: team"
+    assert alertmanager.evaluate_receivers(good).detail == "to Discord: team"
     for bad in ("", "receivers: [{name: none}]", "receivers: [{name: x, slack_configs: [{}]}]"):
-        assert alertmanager.judge_receivers(bad).level is Level.FAIL
+        assert alertmanager.evaluate_receivers(bad).level is Level.FAIL
 
 
 TEST = delivery.Channel("discord", "/etc/alertmanager/secrets/discord_webhook_url")
@@ -302,29 +306,29 @@ def test_without_counts_by_receiver_what_is_open_is_said_with_the_flag_to_set() 
 
 def test_when_time_is_up_it_says_what_was_seen() -> None:
     run = running(look())
-    assert "refused 2 times" in delivery.judge_late(run, TEST, look(60, asked=2, refused=2)).detail
-    assert "It may arrive late" in delivery.judge_late(run, TEST, look(60)).detail
+    assert "refused 2 times" in delivery.evaluate_late(run, TEST, look(60, asked=2, refused=2)).detail
+    assert "It may arrive late" in delivery.evaluate_late(run, TEST, look(60)).detail
 
 
 def test_the_generated_configuration_has_the_receivers_that_are_looked_for() -> None:
     written = alertmanager_config(Channels((Channel("ops", "/x/ops"), Channel("discord", "/x/d"))), [])
     assert delivery.channels(written) == [delivery.Channel("ops", "/x/ops"), delivery.Channel("discord", "/x/d")]
     assert written["route"]["routes"][0]["group_interval"] == f"{TRY_SECONDS}s"
-    assert alertmanager.judge_receivers(json.dumps(written)).detail == "to Discord: discord, ops"
+    assert alertmanager.evaluate_receivers(json.dumps(written)).detail == "to Discord: discord, ops"
 
 
 def test_dashboards_and_sources_are_judged_by_what_grafana_answers() -> None:
     listed = json.dumps([{"uid": uid} for uid in grafana.UIDS])
-    assert grafana.judge_dashboards(Page(200, listed)).level is Level.OK
-    missing = grafana.judge_dashboards(Page(200, json.dumps([{"uid": "ai-cost"}])))
+    assert grafana.evaluate_dashboards(Page(200, listed)).level is Level.OK
+    missing = grafana.evaluate_dashboards(Page(200, json.dumps([{"uid": "ai-cost"}])))
     assert missing.detail == "missing: ai-health, ai-performance"
-    assert grafana.judge_dashboards(Page(200, "<html>")).level is Level.FAIL
-    assert "GRAFANA_PASSWORD_FILE" in grafana.judge_dashboards(Page(401, "")).hint
-    assert grafana.judge_source("postgres", Page(200, "{}")).level is Level.OK
-    assert "secrets/grafana_database_password" in grafana.judge_source("postgres", Page(400, "pq: no")).hint
-    assert "GRAFANA_PASSWORD_FILE" in grafana.judge_source("prometheus", Page(403, "")).hint
+    assert grafana.evaluate_dashboards(Page(200, "<html>")).level is Level.FAIL
+    assert "GRAFANA_PASSWORD_FILE" in grafana.evaluate_dashboards(Page(401, "")).hint
+    assert grafana.evaluate_source("postgres", Page(200, "{}")).level is Level.OK
+    assert "secrets/grafana_database_password" in grafana.evaluate_source("postgres", Page(400, "pq: no")).hint
+    assert "GRAFANA_PASSWORD_FILE" in grafana.evaluate_source("prometheus", Page(403, "")).hint
     old = Page(500, '{"message":"Unable to find datasource plugin"}')
-    assert grafana.judge_source("postgres", old).hint == "use Grafana 10.4 or newer"
+    assert grafana.evaluate_source("postgres", old).hint == "use Grafana 10.4 or newer"
 
 
 @pytest.fixture
@@ -378,7 +382,7 @@ def test_a_login_in_the_address_is_used_and_never_shown(pages: tuple[str, Pages]
 
 def test_grafana_is_looked_at_as_a_whole(pages: tuple[str, Pages]) -> None:
     url, known = pages
-    assert [finding.level for finding in grafana.look_at_grafana(Part(url))] == [Level.FAIL]
+    assert [finding.level for finding in grafana.check_grafana(Part(url))] == [Level.FAIL]
     known["/api/health"] = (200, '{"version": "12.2.0"}')
     known["/api/search"] = (200, json.dumps([{"uid": uid} for uid in grafana.UIDS]))
     known.update({path.partition("?")[0]: (200, "{}") for path in grafana.SOURCES.values()})
@@ -387,11 +391,11 @@ def test_grafana_is_looked_at_as_a_whole(pages: tuple[str, Pages]) -> None:
     for uid in grafana.UIDS:
         known[f"/api/dashboards/uid/{uid}"] = (200, json.dumps({"dashboard": dashboard}))
     known["/api/ds/query"] = (200, '{"results": {"A": {"status": 200, "frames": []}}}')
-    findings = list(grafana.look_at_grafana(Part(url, "admin", "pw")))
+    findings = list(grafana.check_grafana(Part(url, "admin", "pw")))
     assert {finding.level for finding in findings} == {Level.OK}
     assert {finding.name for finding in findings} > {f"queries {uid}" for uid in grafana.UIDS}
     known.pop("/api/datasources/uid/postgres/health")
-    assert named([*grafana.look_at_grafana(Part(url))], Level.FAIL) == {"source postgres"}
+    assert named([*grafana.check_grafana(Part(url))], Level.FAIL) == {"source postgres"}
 
 
 STATUS = json.dumps(
@@ -450,19 +454,19 @@ class Stub:
 
 def test_what_is_loaded_and_not_built_is_named_with_what_to_reload() -> None:
     groups: list[dict[str, Any]] = [{"rules": []}]
-    assert built.judge_rules(Stub(), groups).level is Level.OK
-    assert built.judge_routing(Stub(), GENERATED).level is Level.OK
+    assert built.evaluate_rules(Stub(), groups).level is Level.OK
+    assert built.evaluate_routing(Stub(), GENERATED).level is Level.OK
     rules, routing = (
-        built.judge_rules(Stub("a: not loaded"), groups),
-        built.judge_routing(Stub("route: another x"), GENERATED),
+        built.evaluate_rules(Stub("a: not loaded"), groups),
+        built.evaluate_routing(Stub("route: another x"), GENERATED),
     )
     assert (rules.level, rules.detail) == (Level.FAIL, "a: not loaded")
     assert "SIGHUP prometheus" in rules.hint
     assert (routing.level, routing.detail) == (Level.FAIL, "route: another x")
     assert "SIGHUP alertmanager" in routing.hint
     for text in ("", "[]", "{", "receivers: 7"):
-        assert "cannot be understood" in built.judge_routing(Stub(), text).detail
-    own = built.judge_routing(Stub(), "receivers: [{name: team}]")
+        assert "cannot be understood" in built.evaluate_routing(Stub(), text).detail
+    own = built.evaluate_routing(Stub(), "receivers: [{name: team}]")
     assert (own.level, own.detail) == (Level.WARN, "Alertmanager has a configuration of your own: not compared")
 
 

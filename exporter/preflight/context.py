@@ -10,7 +10,7 @@ from exporter.database.layout import Relation, find_log_columns
 from exporter.database.log_query import LogTable
 from exporter.database.session import Session
 from exporter.database.tables import Route, read_routes
-from exporter.preflight.seen import Seen, look_back
+from exporter.preflight.recent_activity import RecentActivity, look_back
 
 LOG_SETTING = "tables.log"
 
@@ -33,7 +33,7 @@ class Server:
     standby: bool
 
 
-class Scene:
+class CheckContext:
     """One transaction's view. Its properties raise `DatabaseError` or `psycopg.Error` where they cannot be had."""
 
     def __init__(self, config: Config, info: ConnInfo, session: Session) -> None:
@@ -67,7 +67,7 @@ class Scene:
         return LogTable(self.relation, find_log_columns(self.relation, self.rules.log_columns.model_dump()))
 
     @cached_property
-    def seen(self) -> Seen:
+    def recent_activity(self) -> RecentActivity:
         """The operations and models of the last days."""
         self.session.prove_visible(self.relation)
         return look_back(self.session, self.log, self.rules)

@@ -31,7 +31,7 @@ LOCKED = (TableLocked, psycopg.errors.LockNotAvailable)
 
 
 @dataclass(frozen=True)
-class Seen:
+class RecentActivity:
     """Operations and models, each with its latest time in seconds, and how many seconds back was looked."""
 
     operations: Mapping[str, float]
@@ -44,7 +44,7 @@ class Seen:
         return self.reach == AGES[-1]
 
 
-def look_back(session: Session, log: LogTable, rules: Classification, seconds: float = SECONDS) -> Seen:
+def look_back(session: Session, log: LogTable, rules: Classification, seconds: float = SECONDS) -> RecentActivity:
     """Read the last days, newest first, until time is up.
 
     Raises `psycopg.Error` or `TableLocked` where the log is locked from the beginning, and `psycopg.Error` for anything
@@ -71,6 +71,6 @@ def look_back(session: Session, log: LogTable, rules: Classification, seconds: f
     return _joined(found, reach)
 
 
-def _joined(minutes: Iterable[Bucket], reach: int) -> Seen:
+def _joined(minutes: Iterable[Bucket], reach: int) -> RecentActivity:
     parts = list(minutes)
-    return Seen(latest(m.seen_operations for m in parts), latest(m.seen_models for m in parts), reach)
+    return RecentActivity(latest(m.seen_operations for m in parts), latest(m.seen_models for m in parts), reach)
