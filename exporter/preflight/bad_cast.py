@@ -1,4 +1,4 @@
-"""Which column it is whose value in some row cannot be cast, as by the query of a view."""
+"""Find the column with a value that cannot be cast, for example by the query of a view."""
 
 import psycopg
 from psycopg import sql
@@ -16,7 +16,7 @@ _EVALUATED = sql.SQL("SELECT count({column}) FROM {table} WHERE {time} >= %(from
 
 
 def bad_cast(context: CheckContext, name: str, span: TimeRange, error: psycopg.DataError) -> Finding:
-    """The failure of a check whose query met such a value, with the columns that have one in a span of time."""
+    """The failure of a check whose query met such a value, with the columns that have one in this time range."""
     told = context.session.translate(error)
     columns = _failing_columns(context, span)
     if not columns:

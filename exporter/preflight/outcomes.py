@@ -1,4 +1,4 @@
-"""Whether the log says of each call how it ended, in words that are known."""
+"""Check that the outcome of each call in the log is known."""
 
 import time
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ from exporter.preflight.recent_activity import LOCKED, TOO_SLOW
 OUTCOMES = "outcomes"
 
 AGES = (HOUR, 6 * HOUR, 24 * HOUR)
-"""How far back to look, in seconds: the shortest first, as long as there is time."""
+"""How far back to look, in seconds, step by step as long as there is time."""
 
 SECONDS = 10.0
-"""No further age is tried after this long."""
+"""After this many seconds, no further step starts."""
 
 MOST_UNKNOWN = 0.01
-"""The largest share of calls with an unknown outcome that is not a failure of the check."""
+"""The largest share of calls with an unknown outcome that is only a warning."""
 
 MOST_WORDS = 8
 _WORD_LENGTH = 40
@@ -54,7 +54,7 @@ class Outcomes:
 
 
 def check_outcomes(context: CheckContext) -> list[Finding]:
-    """Whether each recent call has ended in a known way, or is still running."""
+    """Check that each recent call has a known outcome, or is still running."""
     context.session.prove_visible(context.relation)
     found = _look(context)
     if found is None:
@@ -63,7 +63,7 @@ def check_outcomes(context: CheckContext) -> list[Finding]:
 
 
 def evaluate_outcomes(found: Outcomes, log: LogTable) -> Finding:
-    """Judge calls with an unknown outcome: no counter of calls and no error rate includes them."""
+    """Evaluate calls with an unknown outcome: no counter of calls and no error rate includes them."""
     within = f"of the last {span_text(found.reach)}"
     column = log.columns["status" if log.has_status else "success"].name
     if not found.unknown:
@@ -73,10 +73,10 @@ def evaluate_outcomes(found: Outcomes, log: LogTable) -> Finding:
     share = found.unknown / found.calls
     detail = (
         f"{found.unknown} of {found.calls} calls {within} ({share:.1%}) have an unknown {column}: {words}{more}; "
-        "their cost is counted, the calls are not"
+        "their cost is counted, but the calls are not"
     )
     known = "success, failed, timeout, pending or running" if log.has_status else "true or false"
-    hint = f"let the writer set {column} to {known}, or name a view that translates it: tables.log"
+    hint = f"set {column} to {known} in every row, or set tables.log to a view that translates it"
     return (fail if share > MOST_UNKNOWN else warn)(OUTCOMES, detail, hint)
 
 

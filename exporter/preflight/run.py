@@ -1,7 +1,8 @@
-"""The checks in order: each is made if those it needs have passed."""
+"""Run the checks in order; each runs if those it needs have passed."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TextIO
 
 import psycopg
@@ -24,10 +25,10 @@ from exporter.preflight.users import check_users
 CONNECTION, SETTINGS = "connection", "connection settings"
 
 OLDEST = 140000
-"""The oldest server version that is not warned of; PostgreSQL itself maintains none before."""
+"""The oldest server version without a warning: PostgreSQL no longer maintains older ones."""
 
 SECONDS = 120.0
-"""The most that all checks on the database take together."""
+"""The longest that all checks of the database take together."""
 
 
 _REFUSALS = (
@@ -37,14 +38,14 @@ _REFUSALS = (
     psycopg.errors.InsufficientPrivilege,
     psycopg.errors.InternalError_,
 )
-"""How hosted servers and forks of PostgreSQL refuse a function, a view or a setting of the system."""
+"""How hosted servers and forks of PostgreSQL refuse a system function, view or setting."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A check, and those whose passing it needs; each of them stands before it.
+    """A check, and the earlier checks that have to pass first.
 
-    A check is `optional` where it asks the system for what no figure depends on: that it cannot be made is no failure.
+    An `optional` check reads system tables on which no metric depends: if it cannot run, that is not a failure.
     """
 
     name: str
@@ -54,12 +55,16 @@ class Step:
 
 
 def check_connection(context: CheckContext) -> list[Finding]:
-    """The server answers; its version."""
+    """Check that the server answers, and its version."""
     version, where = context.server.version, scrub(context.info.display, context.info)
     detail = f"PostgreSQL {version} at {where}"
     if context.server.number < OLDEST:
-        return [warn(CONNECTION, detail, "upgrade to PostgreSQL 14 or later: older ones are no longer maintained")]
+        return [warn(CONNECTION, detail, "upgrade to PostgreSQL 14 or later: older versions are no longer maintained")]
     return [ok(CONNECTION, detail)]
+
+
+def _optional(section: str) -> Step:
+    return Step(section, partial(optional.check_optional, section), [CONNECTION])
 
 
 STEPS: Sequence[Step] = (
@@ -79,21 +84,21 @@ STEPS: Sequence[Step] = (
     Step(log_table.UNDATED, log_table.check_undated, [log_table.VISIBLE]),
     Step(outcomes.OUTCOMES, outcomes.check_outcomes, [log_table.VISIBLE]),
     Step(operations.OPERATIONS, operations.check_operations, [log_table.VISIBLE]),
-    Step("budgets", optional.check_budgets, [CONNECTION]),
-    Step("routes", optional.check_routes, [CONNECTION]),
+    _optional("budgets"),
+    _optional("routes"),
     Step(operations.MODEL_NAMES, operations.check_model_names, [operations.OPERATIONS, "routes"]),
-    Step("recommendations", optional.check_recommendations, [CONNECTION]),
-    Step("approvals", optional.check_approvals, [CONNECTION]),
+    _optional("recommendations"),
+    _optional("approvals"),
 )
 
 
 def run_check(config: Config, environ: Mapping[str, str], out: TextIO) -> int:
-    """Print what was found, check by check; returns 0 when nothing failed, else 1."""
+    """Print each finding; returns 1 if one of them is a failure, else 0."""
     return report(run(config, environ), out)
 
 
 def run(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Everything that is found, in order."""
+    """All findings, in order."""
     yield check_users(config)
     identity = None
     try:
@@ -104,7 +109,7 @@ def run(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
         yield from (skipped(step.name, CONNECTION) for step in STEPS[1:])
     else:
         yield from (
-            warn(SETTINGS, notice, "remove them from the URL, unless another program uses it")
+            warn(SETTINGS, notice, "remove them from the URL, unless another program needs them")
             for notice in info.notices
         )
         identity = yield from _run_on_database(config, info)
@@ -115,7 +120,7 @@ def run(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _run_on_database(config: Config, info: ConnInfo) -> Generator[Finding, None, Identity | None]:
-    """The findings on the database; returns which table it is, where that could be told."""
+    """The findings on the database; returns the table's identity, if it is known."""
     done: set[str] = set()
     try:
         with one_session(config, info, "check", SECONDS, config.scrape.timeout) as session:
@@ -151,6 +156,6 @@ def _take(context: CheckContext, step: Step) -> list[Finding]:
     except psycopg.Error as error:
         told = context.session.translate(error)
         if step.optional and isinstance(error, _REFUSALS):
-            detail = f"the server refuses what this check asks: {told.said or told.message}"
-            return [warn(step.name, detail, "no figure depends on it: check it by hand")]
+            detail = f"the server refuses the query of this check: {told.said or told.message}"
+            return [warn(step.name, detail, "no metric depends on it: check it by hand")]
         return [fail(step.name, told.detail, told.hint)]

@@ -1,4 +1,4 @@
-"""Whether reading an optional table has a bounded cost: through an index, or because it is small."""
+"""Check that reading an optional table is cheap: by an index, or because it is small."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from exporter.preflight.index import explain
 from exporter.preflight.plan import read_plan
 
 MANY_ROWS, MANY_BYTES = 100_000, 50_000_000
-"""From either on, a full read once a minute costs the database more than an index does."""
+"""From either on, reading it all once a minute costs more than an index."""
 
 _TABLE = """
 SELECT c.relkind::text, greatest(c.reltuples, 0)::float8, coalesce(pg_catalog.pg_relation_size(c.oid), 0)::float8,
@@ -45,7 +45,7 @@ class Whole:
 
     @property
     def is_large(self) -> bool:
-        """Whether reading it whole is worth a warning. Even with an index, that can be right for narrow rows."""
+        """Whether reading all of it is worth a warning. Even with an index, it can be right for narrow rows."""
         return self.size >= MANY_BYTES or (self.rows >= MANY_ROWS and not self.indexed)
 
 
@@ -58,13 +58,13 @@ def check_served(
     read = [_read(context, name, columns) for name in scans.whole]
     whole = [one for found in read if found is not None for one in found]
     if None in read:
-        untold = f"the server does not show how large {table.relation.name} is, and it is read whole"
-        return warn(f"{section} index", untold, "see yourself that it is small: it is read once a minute")
+        untold = f"{table.relation.name} is read whole, and the server does not show its size"
+        return warn(f"{section} index", untold, "make sure that it is small: it is read once a minute")
     return evaluate_served(section, table.relation.name, columns, whole)
 
 
 def evaluate_served(section: str, name: QualifiedName, columns: Sequence[str], whole: Sequence[Whole]) -> Finding:
-    """Judge the tables that a query reads whole."""
+    """Evaluate the tables that a query reads whole."""
     found = f"{section} index"
     large = [table for table in whole if table.is_large]
     if not large:

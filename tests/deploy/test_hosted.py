@@ -60,7 +60,7 @@ def test_without_tls_nobody_gets_in(hosted: Hosted) -> None:
 def test_check_passes_through_the_pooler(hosted: Hosted, tmp_path: Path) -> None:
     out = io.StringIO()
     assert run_check(config_for(hosted.pooled("ai_exporter"), tmp_path), {}, out) == 0, out.getvalue()
-    assert "every row: by a policy that shows all" in out.getvalue()
+    assert "every row: a policy shows all rows" in out.getvalue()
     assert PASSWORD not in out.getvalue()
 
 

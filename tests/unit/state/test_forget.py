@@ -96,7 +96,7 @@ def test_it_is_said_when_places_run_out(
 ) -> None:
     full(tmp_path, taken)
     finding = check_series(tmp_path, 20)
-    assert (finding.level, finding.detail.split(" are ")[0]) == (level, f"{taken} of 20 places")
+    assert (finding.level, finding.detail.split(" are ")[0]) == (level, f"{taken} of 20 series")
     for _ in range(2):
         caplog.clear()
         ledger = LedgerService(Store(tmp_path), Config(max_series=20))
