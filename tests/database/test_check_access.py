@@ -146,7 +146,7 @@ def test_a_role_that_may_write_is_told_how_not_to(bench: Bench) -> None:
     found = report.entries["least privilege"]
     assert found.mark == "warn"
     assert "can INSERT, UPDATE, DELETE (public.ai_operation_log)" in found.detail
-    assert "may TRUNCATE (public.cost_budgets)" in report.text
+    assert "can TRUNCATE (public.cost_budgets)" in report.text
     assert bench.hint("least privilege").marked("warn") == set()
 
 

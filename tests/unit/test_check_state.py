@@ -84,7 +84,7 @@ def test_a_folder_that_this_user_cannot_write_fails() -> None:
         closed, absent = check_state(folder, HERE), check_state(folder / "state", HERE)
     assert closed.level is absent.level is Level.FAIL
     assert "this user cannot write" in closed.detail
-    assert "cannot be made" in absent.detail
+    assert "cannot create it" in absent.detail
 
 
 def test_a_file_of_another_user_fails() -> None:
