@@ -13,9 +13,8 @@ from dashboards.settings import Settings
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand `build` and its options."""
-    made = parser.add_subparsers(required=True, metavar="command").add_parser(
-        "build", help="write the dashboards' JSON"
-    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+    made = commands.add_parser("build", help="write the dashboards' JSON")
     made.add_argument("--check", action="store_true", help="write nothing; fail if a file is not up to date")
     made.add_argument(
         "--alerts",

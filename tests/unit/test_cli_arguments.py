@@ -134,8 +134,10 @@ def test_a_hostile_argument_ends_with_a_message(command: str, capsys: pytest.Cap
 def test_a_path_that_cannot_be_used_is_named(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     alerts = ROOT / "alert_rules" / "alerts.yaml"
     words = command.split()
+    if words[1] == "build":
+        words[2:2] = ["--alerts", str(alerts)]
     if words[0] == "rules":
-        words[2:2] = ["--alerts", str(alerts), "--channels", str(alerts.with_name("channels.yaml"))]
+        words[2:2] = ["--channels", str(alerts.with_name("channels.yaml"))]
     for value in NOT_WRITABLE:
         assert main([*words, value]) == 1, value
         said = capsys.readouterr()
