@@ -1,4 +1,4 @@
-"""`verify`: whether the running parts do what they are for, from the table to the message."""
+"""Checks of all running parts, from the table to the message: the command `verify`."""
 
 from exporter.verify.built import Built, no_files, not_built
 from exporter.verify.endpoints import DEFAULTS, Endpoints, endpoints_from

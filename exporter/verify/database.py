@@ -1,4 +1,4 @@
-"""The database: it answers, every row is visible, and what was spent in a span of time by plain SQL."""
+"""Check the database, and sum the spend of a time range with plain SQL."""
 
 from decimal import Decimal
 
@@ -16,7 +16,7 @@ from exporter.ledger.model import TimeRange
 NAME = "database"
 _SECONDS = 60.0
 
-# One plain sum, by no code of the exporter's but the meaning of a time and of a usable cost.
+# A plain sum. Of the exporter's code it uses only the meaning of a time and of a usable cost.
 _SPENT = sql.SQL("""
 SELECT coalesce(sum({cost}) FILTER (WHERE {cost} BETWEEN 0 AND %(most)s), 0)
 FROM {table} WHERE {time} >= %(from)s AND {time} < %(until)s AND {instant} >= %(lo)s AND {instant} < %(hi)s
@@ -24,7 +24,7 @@ FROM {table} WHERE {time} >= %(from)s AND {time} < %(until)s AND {instant} >= %(
 
 
 def check_database(config: Config, info: ConnInfo) -> Finding:
-    """The server answers, and the role sees every row of the log."""
+    """Check that the server answers, and that the role sees every row of the log."""
     try:
         with one_session(config, info, "verify", _SECONDS) as session:
             log = session.log(config.classification())
@@ -34,7 +34,7 @@ def check_database(config: Config, info: ConnInfo) -> Finding:
 
 
 def spent_since(config: Config, info: ConnInfo, start: int) -> Decimal:
-    """USD in the log from a moment (seconds since the epoch) to now, by the database's clock; `DatabaseError`."""
+    """USD in the log from `start` (seconds since the epoch) to now by the database's clock. Raises `DatabaseError`."""
     rules = config.classification()
     with one_session(config, info, "verify", _SECONDS) as session:
         log = session.log(rules)

@@ -1,4 +1,4 @@
-"""Where the parts are: from flags, else from the environment, else the ports of docker-compose.yml."""
+"""The addresses of the parts: from options, the environment, or the ports of docker-compose.yml."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,12 +13,12 @@ DEFAULTS: Mapping[str, str] = {
     "alertmanager": "http://127.0.0.1:9093",
     "grafana": "http://127.0.0.1:3000",
 }
-"""URL of each part as docker-compose.yml publishes it."""
+"""The URL of each part, as docker-compose.yml publishes it."""
 
 
 @dataclass(frozen=True)
 class Endpoints:
-    """The URL of each part, empty for one that is not to be looked at, and Grafana's login."""
+    """The URL of each part, empty for one to leave out, and Grafana's login."""
 
     exporter: str
     prometheus: str
@@ -37,7 +37,7 @@ def _is_web_address(url: str) -> bool:
 
 
 def variable(part: str) -> str:
-    """The environment variable that names a part's URL."""
+    """The environment variable with a part's URL."""
     return f"{part.upper()}_URL"
 
 
@@ -57,5 +57,7 @@ def endpoints_from(flags: Mapping[str, str | None], environ: Mapping[str, str]) 
         try:
             password = read_secret_file(Path(file)).decode().strip()
         except (OSError, ValueError):
-            raise ConfigError([f"$GRAFANA_PASSWORD_FILE: {file} cannot be read — name a text file"]) from None
+            raise ConfigError(
+                [f"$GRAFANA_PASSWORD_FILE: {file} cannot be read — set it to the path of a text file"]
+            ) from None
     return Endpoints(**urls, grafana_user=environ.get("GRAFANA_USER") or "admin", grafana_password=password)

@@ -1,4 +1,4 @@
-"""The parts in order, from the table to the message; what needs a part that failed is skipped."""
+"""Check the parts in order, from the table to the message; skip what needs a part that failed."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -15,10 +15,10 @@ from exporter.verify.endpoints import Endpoints
 from exporter.verify.web import Part, UnansweredError
 
 SETTLE_SECONDS = 60.0
-"""How long is waited for a Prometheus that has just started; one that runs is not waited for."""
+"""The longest wait for a Prometheus that has just started."""
 
 TEST_ALERT_SECONDS = 60.0
-"""How long a test alert may take; Alertmanager itself gives up after 30 s."""
+"""The longest wait for a test alert; Alertmanager itself gives up after 30 s."""
 
 
 def run_verify(
@@ -30,14 +30,14 @@ def run_verify(
     test_alert: bool,
     build: Builder = no_files,
 ) -> int:
-    """Print what was found; returns 0 when nothing failed, else 1."""
+    """Print each finding; returns 1 if one of them is a failure, else 0."""
     return report(run(config, environ, endpoints, test_alert=test_alert, build=build), out)
 
 
 def run(
     config: Config, environ: Mapping[str, str], endpoints: Endpoints, *, test_alert: bool, build: Builder = no_files
 ) -> Iterator[Finding]:
-    """Everything that is found, in order; `build` makes what Prometheus and Alertmanager should have loaded."""
+    """All findings, in order; `build` returns what Prometheus and Alertmanager should have loaded."""
     built = build()
     info, finding = _database(config, environ)
     yield finding
@@ -51,7 +51,7 @@ def run(
 
 
 def _database(config: Config, environ: Mapping[str, str]) -> tuple[ConnInfo | None, Finding]:
-    """How to reach the database, or None where it cannot be read."""
+    """How to reach the database (None: it cannot be read), and the finding."""
     try:
         info = resolve_conninfo(config, environ)
     except ConfigError as error:
@@ -84,9 +84,9 @@ def _cost(config: Config, info: ConnInfo, part: Part, before: Decimal, start: in
     except DatabaseError as error:
         return fail(exporter.COST, error.detail, error.hint)
     except (UnansweredError, ValueError) as error:
-        return fail(exporter.COST, str(error), "ask again")
+        return fail(exporter.COST, str(error), "try again")
     if exporter.window_start(after) != start:
-        return fail(exporter.COST, "the day ended, or the log was lost, between two readings", "ask again")
+        return fail(exporter.COST, "the day ended, or the log was lost, between two readings", "try again")
     return exporter.evaluate_cost(before, truth, exporter.spend_today(after))
 
 
@@ -113,7 +113,7 @@ def _prometheus(config: Config, url: str, built: Built | Finding) -> Iterator[Fi
         try:
             yield from look()
         except (UnansweredError, KeyError, TypeError) as error:
-            yield fail(name, str(error), "name Prometheus' own address: --prometheus-url")
+            yield fail(name, str(error), "set --prometheus-url to the address of Prometheus itself")
 
 
 def _alertmanager(url: str, built: Built | Finding, *, test_alert: bool) -> Iterator[Finding]:

@@ -260,9 +260,13 @@ def test_the_test_alert_ends_when_it_is_told_to() -> None:
         (
             look(asked=2, refused=1, given_up=1),
             1,
-            "1 of 2 tests at the same time were refused: run it again, alone",
+            "1 of 2 simultaneous tests were refused: try again without another test",
         ),
-        (look(asked=1, process=8), 0, "the address leads to several Alertmanagers in turn, or it was restarted"),
+        (
+            look(asked=1, process=8),
+            0,
+            "several Alertmanagers answer at this address in turn, or it was restarted",
+        ),
         (look(alerts=[held(silencedBy=["s"])]), 0, "silenced by s"),
         (look(alerts=[held(inhibitedBy=["s"])]), 0, "inhibited"),
         (look(alerts=[held(mutedBy=["nights"])]), 0, "muted by the time interval nights"),
@@ -363,7 +367,7 @@ def test_a_part_says_how_it_failed(pages: tuple[str, Pages]) -> None:
     part = Part(url)
     with pytest.raises(UnansweredError, match="/broken answers 500: internal trouble"):
         part.text("/broken")
-    with pytest.raises(UnansweredError, match="something else than JSON"):
+    with pytest.raises(UnansweredError, match="does not answer with JSON"):
         part.json("/html")
     with pytest.raises(UnansweredError, match="does not answer: Connection refused"):
         Part(f"http://127.0.0.1:{free_port()}").text("/")
@@ -412,17 +416,17 @@ def test_an_alertmanager_that_takes_no_alert_is_said(pages: tuple[str, Pages]) -
     known |= {"/metrics": (200, ""), "/api/v2/status": (200, STATUS), "/api/v2/alerts/groups": (200, "[]")}
     known["/api/v2/alerts"] = (400, "bad labels")
     (finding,) = alertmanager.send_test_alert(Part(url), 5)
-    assert finding.detail == "Alertmanager does not take the alert (400): bad labels"
+    assert finding.detail == "Alertmanager does not accept the alert (400): bad labels"
 
 
 @pytest.mark.parametrize(
     ("status", "said"),
     [
         ((503, "starting"), "answers 503: starting"),
-        ((200, "[]"), "does not answer as Alertmanager does"),
+        ((200, "[]"), "does not answer like Alertmanager"),
         ((200, '{"config": {"original": "receivers: [{name: x}]"}}'), "has no receiver for test alerts"),
-        ((200, '{"config": {"original": "{"}}'), "does not answer as Alertmanager does"),
-        ((200, '{"config": {}}'), "does not answer as Alertmanager does"),
+        ((200, '{"config": {"original": "{"}}'), "does not answer like Alertmanager"),
+        ((200, '{"config": {}}'), "does not answer like Alertmanager"),
     ],
     ids=["starting", "list", "old configuration", "no YAML", "no configuration"],
 )
@@ -465,7 +469,7 @@ def test_what_is_loaded_and_not_built_is_named_with_what_to_reload() -> None:
     assert (routing.level, routing.detail) == (Level.FAIL, "route: another x")
     assert "SIGHUP alertmanager" in routing.hint
     for text in ("", "[]", "{", "receivers: 7"):
-        assert "cannot be understood" in built.evaluate_routing(Stub(), text).detail
+        assert "cannot be parsed" in built.evaluate_routing(Stub(), text).detail
     own = built.evaluate_routing(Stub(), "receivers: [{name: team}]")
     assert (own.level, own.detail) == (Level.WARN, "Alertmanager has a configuration of your own: not compared")
 

@@ -255,7 +255,7 @@ def test_a_dashboard_of_another_shape_is_a_failure(grafana: Grafana, broken: Jso
 def test_an_error_does_not_hide_that_time_was_up() -> None:
     finding = evaluate_answers("ai-cost", [PANEL] * 3, [Answer(PANEL, "no answer within 10 s")], ())
     assert finding.level is Level.FAIL
-    assert finding.detail == "errors in 1 of 3 panels: one: no answer within 10 s; 2 more were not asked, time was up"
+    assert finding.detail == "errors in 1 of 3 panels: one: no answer within 10 s; 2 more were left out: time was up"
 
 
 PANEL = Panel("one", frozenset({"prometheus"}), {"queries": [{"refId": "A"}, {"refId": "B"}]})
