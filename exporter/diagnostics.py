@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from exporter.yaml_source import Document, SettingPath
+from exporter.yaml_source import ABSENT, Document, SettingPath, prefixes, value_at
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _SHOWN_LENGTH = 60
@@ -55,6 +55,72 @@ Quote = Callable[[SettingPath, Any], str]
 """Shows the value of a setting in a message, or says that it is not shown."""
 
 
+@dataclass(frozen=True)
+class FormError:
+    """A setting that does not fit the model: what was found there, and how to fix it.
+
+    `at_name` says that the name is wrong, not the value.
+    """
+
+    setting: SettingPath
+    found: str
+    hint: str
+    at_name: bool = False
+
+
+@dataclass(frozen=True)
+class Form(Generic[_Model]):
+    """The model of a file or a request, and how to describe what does not fit it.
+
+    `hints` come before those that all forms share: by the type of pydantic's error, and before that by the type and the
+    setting's name, as in `missing channel`. With `suggest` the hint for an unknown setting is the most similar known
+    one.
+    """
+
+    model: type[_Model]
+    quote: Quote
+    hints: Mapping[str, str] = field(default_factory=dict)
+    suggest: bool = True
+
+    def errors(self, error: ValidationError, data: Any) -> list[FormError]:
+        """What does not fit the model in this data."""
+        details = error.errors(include_url=False)
+        return [self._error(detail, data) for detail in details if not _follows(detail)]
+
+    def _error(self, detail: ErrorDetails, data: Any) -> FormError:
+        context: Mapping[str, Any] = detail.get("ctx", {})
+        kind, location = detail["type"], tuple(detail["loc"])
+        # pydantic adds steps of its own (which branch of a union, "[key]"), which are not in the data
+        setting = next(part for part in prefixes(location) if value_at(data, part) is not ABSENT)
+        if kind == "missing":
+            setting = location
+        if kind == "setting":
+            # an empty name has no place
+            return self._described((*setting, *filter(None, context["setting"])), context["hint"], data)
+        hint = self._hint(kind, setting).format(**context)
+        if kind == "extra_forbidden":
+            return FormError(setting, "no such setting", hint or self._known_settings(location), at_name=True)
+        return self._described(setting, hint or "write a value as in the documentation", data)
+
+    def _described(self, setting: SettingPath, hint: str, data: Any) -> FormError:
+        value = value_at(data, setting)
+        return FormError(setting, "not set" if value is ABSENT else self.quote(setting, value), hint)
+
+    def _hint(self, kind: str, setting: SettingPath) -> str:
+        name = next((part for part in reversed(setting) if isinstance(part, str)), "")
+        return self.hints.get(f"{kind} {name}") or self.hints.get(kind) or _HINTS.get(kind, "")
+
+    def _known_settings(self, location: SettingPath) -> str:
+        model: type[BaseModel] = self.model
+        for part in location[:-1]:
+            known = model.model_fields.get(str(part))
+            if known is not None and not isinstance(part, int):
+                model = _section_type(known.annotation) or model
+        names = [known.alias or name for name, known in model.model_fields.items()]
+        near = get_close_matches(str(location[-1]), names, n=1) if self.suggest else ()
+        return f"did you mean {near[0]}?" if near else f"known here: {', '.join(names)}"
+
+
 def setting_error(hint: str, *setting: str) -> PydanticCustomError:
     """The error that a validator raises: what to write instead, and the setting below the validated one, if any."""
     # Braces are the template's own syntax, hence the text goes in as a value.
@@ -83,22 +149,17 @@ def shown(value: object) -> str:
             return f"a {type(value).__name__}"
 
 
-def check(
-    file: str, document: Document, model: type[_Model], quote: Quote, *, suggest: bool = True
-) -> tuple[_Model | None, list[Problem]]:
-    """The settings of a file, as far as they fit the model, and its problems.
-
-    With `suggest` the hint for an unknown setting is the known one that looks most like it.
-    """
+def check(file: str, document: Document, form: Form[_Model]) -> tuple[_Model | None, list[Problem]]:
+    """The settings of a file, as far as they fit the form, and its problems."""
     problems = [Problem(file, f.line, f.column, f"{dotted(f.path)}{f.found}", f.hint) for f in document.flaws]
     # Text that is not YAML has no data: problems with that would only be noise.
     if document.data is None and problems:
         return None, problems
     try:
-        return model.model_validate(document.data), problems
+        return form.model.model_validate(document.data), problems
     except ValidationError as error:
-        details = [detail for detail in error.errors(include_url=False) if not _follows(detail)]
-    return None, problems + [_problem(file, document, model, each, quote, suggest=suggest) for each in details]
+        found = form.errors(error, document.data)
+    return None, problems + [problem_at(file, document, e.setting, e.found, e.hint, name=e.at_name) for e in found]
 
 
 def problem_at(
@@ -129,37 +190,6 @@ def dotted(path: SettingPath) -> str:
 def _follows(detail: ErrorDetails) -> bool:
     """Whether this is only the consequence of another error: a list is short once its bad items are left out."""
     return detail["type"] == "too_short" and bool(detail["input"])
-
-
-def _problem(
-    file: str, document: Document, model: type[BaseModel], detail: ErrorDetails, quote: Quote, *, suggest: bool
-) -> Problem:
-    context: Mapping[str, Any] = detail.get("ctx", {})
-    kind, location = detail["type"], tuple(detail["loc"])
-    path = location if kind == "missing" else _known_part(document, location)
-    found, hint = "not set", _HINTS.get(kind, "write a value as in the documentation").format(**context)
-    if kind == "setting":
-        path, hint = (*path, *filter(None, context["setting"])), context["hint"]  # an empty name has no place
-    if kind == "extra_forbidden":
-        found, hint = "no such setting", _known_settings(model, location, suggest=suggest)
-    elif path in document.values:
-        found = quote(path, document.value(path))
-    return problem_at(file, document, path, found, hint, name=kind == "extra_forbidden")
-
-
-def _known_part(document: Document, location: SettingPath) -> SettingPath:
-    # pydantic adds steps of its own (which branch of a union, "[key]"), which are in no file.
-    return next((location[:n] for n in range(len(location), 0, -1) if location[:n] in document.values), ())
-
-
-def _known_settings(model: type[BaseModel], location: SettingPath, *, suggest: bool) -> str:
-    for part in location[:-1]:
-        field = model.model_fields.get(str(part))
-        if field is not None and not isinstance(part, int):
-            model = _section_type(field.annotation) or model
-    names = [field.alias or name for name, field in model.model_fields.items()]
-    near = get_close_matches(str(location[-1]), names, n=1) if suggest else ()
-    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(names)}"
 
 
 def _section_type(annotation: Any) -> type[BaseModel] | None:

@@ -1,7 +1,7 @@
 """Read YAML as plain data, and remember where each setting stands, so that messages can point at it."""
 
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -38,25 +38,36 @@ class Document:
     values: dict[SettingPath, Place] = field(default_factory=dict)
     flaws: list[Flaw] = field(default_factory=list)
 
-    def value(self, path: SettingPath) -> Any:
-        """The value of a setting; None if there is none."""
-        value = self.data
-        for part in path:
-            try:
-                value = value[part]
-            except (LookupError, TypeError):
-                return None
-        return value
-
     def place(self, path: SettingPath, *, name: bool = False) -> Place:
         """Where to look for a setting: at its value; with `name`, and for a list or a mapping, at its name.
 
         A setting that is not in the file is looked for in what would hold it.
         """
-        known = next((path[:n] for n in range(len(path), -1, -1) if path[:n] in self.values), ())
-        if known == path and not name and not isinstance(self.value(path), list | dict):
+        known = next((part for part in prefixes(path) if part in self.values), ())
+        if known == path and not name and not isinstance(value_at(self.data, path), list | dict):
             return self.values[path]
         return self.keys.get(known) or self.values.get(known) or Place(1, 1)
+
+
+ABSENT: Any = object()
+"""What `value_at` returns if there is no value."""
+
+
+def value_at(data: Any, path: SettingPath) -> Any:
+    """The value of a setting, or `ABSENT`."""
+    for part in path:
+        if isinstance(data, dict):
+            data = data.get(part, ABSENT)
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        else:
+            return ABSENT
+    return data
+
+
+def prefixes(path: SettingPath) -> Iterator[SettingPath]:
+    """The path, and the paths of what holds it, from the inside out."""
+    return (path[:length] for length in range(len(path), -1, -1))
 
 
 class _AliasUsedError(yaml.MarkedYAMLError):

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel
 
 from exporter.config.errors import ConfigError
-from exporter.diagnostics import Problem, Quote, as_lines, check, problem_at
+from exporter.diagnostics import Form, Problem, as_lines, check, problem_at
 from exporter.yaml_source import Document, SettingPath, read_document
 
 _Settings = TypeVar("_Settings", bound=BaseModel)
@@ -33,23 +33,19 @@ class CheckedFile(Generic[_Settings]):
 
 def check_file(
     path: Path,
-    model: type[_Settings],
-    quote: Quote,
+    form: Form[_Settings],
     further: Callable[[CheckedFile[_Settings]], Iterable[Problem]] = lambda _: (),
-    *,
-    suggest: bool = True,
 ) -> CheckedFile[_Settings]:
     """Read and check the file. Raises `ConfigError` with every problem found.
 
-    `further` finds problems in settings that fit the model. With `suggest` the hint for an unknown setting is the known
-    one that looks most like it.
+    `further` finds problems in settings that fit the form.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror} — name a file that can be read") from None
     document = read_document(content)
-    settings, problems = check(str(path), document, model, quote, suggest=suggest)
+    settings, problems = check(str(path), document, form)
     if settings is None:
         raise ConfigError(as_lines(problems))
     file = CheckedFile(path, settings, document)

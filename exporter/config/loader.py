@@ -8,7 +8,7 @@ from exporter.config.checking import CheckedFile, check_file
 from exporter.config.errors import ConfigError
 from exporter.config.models import Config
 from exporter.config.secrets import read_hmac_key
-from exporter.diagnostics import Problem, shown
+from exporter.diagnostics import Form, Problem, shown
 from exporter.yaml_source import SettingPath
 
 ENVIRONMENT_PATH = "AI_OPERATION_EXPORTER_CONFIG"
@@ -28,7 +28,7 @@ def load_config(path: Path | None, environ: Mapping[str, str], *, read_files: bo
         if not named:
             return Config()
         path = Path(named)
-    return check_file(path, Config, _quoted, _problems_of_files if read_files else lambda _: ()).settings
+    return check_file(path, Form(Config, _quoted), _problems_of_files if read_files else lambda _: ()).settings
 
 
 def _quoted(path: SettingPath, value: object) -> str:
