@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def show(config: Config, out: TextIO) -> int:
-    """Print the state's identity, position and sums. Raises `StateError` where there is none, or it is in use."""
+    """Print the state's identity, position and sums. Raises `StateError` if there is none, or it is in use."""
     with _existing(config) as store:
         state, known = store.load(), store.meta(IDENTITY)
         if state is None or known is None:
@@ -85,7 +85,7 @@ def show(config: Config, out: TextIO) -> int:
 
 
 def adopt(config: Config, environ: Mapping[str, str], out: TextIO) -> int:
-    """Let the state go on with the configured database: what is missing there becomes corrections, and is not lost."""
+    """Continue the state on the configured database: what is missing there becomes corrections, and is not lost."""
     info = resolve_conninfo(config, environ)
     with _existing(config) as store:
         known = store.meta(IDENTITY)
@@ -136,7 +136,7 @@ def rewind_state(config: Config, environ: Mapping[str, str], to: str | None, out
             try:
                 log = session.log(classification)
             except SchemaProblem:
-                # the settings have followed the table since
+                # the settings have followed the table since then
                 classification = config.classification()
                 log = session.log(classification)
             check_identity(Identity(**known), session.identity(log))
@@ -158,9 +158,9 @@ def rewind_state(config: Config, environ: Mapping[str, str], to: str | None, out
 
 
 def _rewound(state: State, to: str | None, clock: int, zone: ZoneInfo) -> TimeRange | None:
-    """The span whose rows have been counted, starting with the quarter-hour in which counting is to resume.
+    """The time range whose rows are counted, from the quarter-hour in which counting resumes.
 
-    None where the first reading itself went by a clock that was ahead: it begins again.
+    None if a clock that was ahead timed the first reading itself, which then starts again.
     """
     if to is None and state.progress.began > clock:
         return None
@@ -168,7 +168,7 @@ def _rewound(state: State, to: str | None, clock: int, zone: ZoneInfo) -> TimeRa
     moment = newest if to is None else _moment(to, zone)
     if moment > clock:
         raise StateError(
-            f"the newest row that was counted is dated {_time(int(newest))}, which is ahead of the database's clock "
+            f"the newest counted row is dated {_time(int(newest))}, which is ahead of the database's clock "
             f"({_time(clock)}): use --to to say when the clock was last right"
             if to is None
             else f"--to {to!r} is ahead of the database's clock ({_time(clock)})"
@@ -195,9 +195,9 @@ def _moment(text: str, zone: ZoneInfo) -> float:
 
 
 def _commit_anew(store: Store, state: State | None, changes: Changes, meta: Mapping[str, object]) -> None:
-    """Commit changes that changed settings, which are being taken up, know nothing of: that begins again.
+    """Commit changes, and restart a reclassification in progress, which does not know of them.
 
-    Raises `StateError` where they cannot be written; nothing has changed then.
+    Raises `StateError` if they cannot be written; nothing has changed then.
     """
     if state is not None:
         changes.progress = replace(changes.progress or state.progress, converted=0)
@@ -206,13 +206,13 @@ def _commit_anew(store: Store, state: State | None, changes: Changes, meta: Mapp
     except (sqlite3.Error, OSError) as error:
         raise StateError(
             f"state file {store.path}: {error}; nothing was changed: free space, or make the folder writable, "
-            "and run the command again"
+            "and try again"
         ) from None
 
 
 def _existing(config: Config) -> Store:
     if not config.state_dir.is_dir():
-        raise StateError(f"no state folder {config.state_dir}: name it with --state-dir")
+        raise StateError(f"no state folder {config.state_dir}: set it with --state-dir")
     return Store(config.state_dir)
 
 

@@ -1,4 +1,4 @@
-"""The kinds of value a setting can have, each with the sentence that fixes a wrong one."""
+"""The types of settings, each with a hint for a wrong value."""
 
 import re
 from decimal import Decimal
@@ -39,7 +39,7 @@ def format_duration(seconds: float) -> str:
 
 
 def within(low: str, high: str) -> AfterValidator:
-    """A validator that keeps a duration between two, both included."""
+    """A validator for a duration between two others, both included."""
     least, most = parse_duration(low), parse_duration(high)
 
     def check(value: float) -> float:

@@ -30,7 +30,7 @@ _SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Standing:
-    """Where one user, or the team, stands today; USD. Without a limit there is nothing that remains."""
+    """The budget of one user, or the team, today; in USD."""
 
     name: str
     spend: Decimal
@@ -39,13 +39,13 @@ class Standing:
 
     @property
     def remaining(self) -> Decimal | None:
-        """What is left of the limit; below zero where it is exceeded."""
+        """What is left of the limit: below zero if it is exceeded, None without a limit."""
         return None if self.limit is None else self.limit - self.spend
 
 
 @dataclass(frozen=True)
 class Standings:
-    """The day of the budgets' time zone, the team, how many users are in each state, and the users by spend."""
+    """The day in the budgets' time zone, the team, the number of users in each state, and the users by spend."""
 
     window: Window
     team: Standing
@@ -54,15 +54,15 @@ class Standings:
 
 
 def run_budget(config: Config, environ: Mapping[str, str], user: str | None, out: TextIO, *, as_json: bool) -> int:
-    """Print where a user stands, or all; returns 0. Raises `DatabaseError`, `ConfigError` or `UserError`."""
+    """Print the budget of a user, or of all; returns 0. Raises `UserError`."""
     if config.users.mode == "off" and user is not None:
-        raise UserError("--user: users.mode is off in the configuration — write id or hmac there to see users")
+        raise UserError("--user: users.mode is off in the configuration — set it to id or hmac to show users")
     standings = _read(config, environ)
     label = pseudonyms(config).of
     if config.users.mode == "off":
         shown: list[Standing] = []
     else:
-        # a user may be named as in the log, or as shown
+        # a user can be named as in the log, or as shown
         mine = [
             each
             for each in standings.users
@@ -79,7 +79,7 @@ def run_budget(config: Config, environ: Mapping[str, str], user: str | None, out
 
 def _read(config: Config, environ: Mapping[str, str]) -> Standings:
     info = resolve_conninfo(config, environ)
-    # how failures are classified does not matter here, and matching patterns is most of the work
+    # the error classes do not matter here, and matching their patterns is most of the work
     rules = config.classification().model_copy(update={"error_classes": ()})
     with one_session(config, info, "budget", _SECONDS) as session:
         window = day_window(int(session.clock), ZoneInfo(config.budget_time_zone))
@@ -94,7 +94,7 @@ def _read(config: Config, environ: Mapping[str, str]) -> Standings:
 
 
 def stand(window: Window, spend: Mapping[str, int], budgets: Mapping[str, Budget], team_limit: int | None) -> Standings:
-    """Everyone's standing, from money in ledger units; whoever spent most comes first."""
+    """The budgets of all, from money in ledger units; the largest spend comes first."""
     names = sorted({*spend, *budgets}, key=lambda name: (-spend.get(name, 0), name))
     users = tuple(_standing(name, spend.get(name, 0), budgets.get(name)) for name in names)
     team = _standing("team", sum(spend.values()), Budget(team_limit))
