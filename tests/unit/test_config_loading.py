@@ -200,7 +200,7 @@ def test_a_problem_is_told_with_line_and_column(tmp_path: Path, text: str, place
         ("- a\n", ":1: a list — write a mapping"),
         ("models: {aliases: }", "models.aliases: nothing — write a mapping, one 'name: value' a line, or {}"),
         ("models: {free: x}", "models.free: 'x' — write a list, one '- item' a line, or [] for none"),
-        ("models: {aliases: {a: b, b: c}}", "models.aliases: a mapping — write the name that stands in the log"),
+        ("models: {aliases: {a: b, b: c}}", "models.aliases: a mapping — write the name in the log"),
         ("models: {aliases: {a: b}, timeouts: {a: 3s}}", "models.timeouts: a mapping — write 'b'"),
         ("models: {aliases: {a: b}, free: [a]}", "models.free: a list — write 'b'"),
         ("models: {timeouts: {x: 3x}}", "models.timeouts.x: '3x' — write a duration"),
