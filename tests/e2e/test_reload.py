@@ -174,7 +174,7 @@ def test_a_state_that_cannot_be_opened_again_is_waited_for(
     state.write_text("no folder")
     program.config_file.write_text(f"{CONFIG}daily_limit_usd: 5\n")
     program.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "cannot be started again" in logged())
+    wait_for(lambda: "cannot start again" in logged())
     assert fetch(f"{program.url}/-/healthy")[0] == 503
     state.unlink()
     aside.rename(state)
