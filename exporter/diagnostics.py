@@ -73,8 +73,8 @@ class Form(Generic[_Model]):
     """The model of a file or a request, and how to describe what does not fit it.
 
     `hints` come before those that all forms share: by the type of pydantic's error, and before that by the type and the
-    setting's name, as in `missing channel`. With `suggest` the hint for an unknown setting is the most similar known
-    one.
+    setting's name, as in `missing channel`. They can hold `{name}`, the setting's name, and the error's own context.
+    With `suggest` the hint for an unknown setting is the most similar known one.
     """
 
     model: type[_Model]
@@ -97,17 +97,19 @@ class Form(Generic[_Model]):
         if kind == "setting":
             # an empty name has no place
             return self._described((*setting, *filter(None, context["setting"])), context["hint"], data)
-        hint = self._hint(kind, setting).format(**context)
+        name = next((part for part in reversed(setting) if isinstance(part, str)), "")
+        hint = self._hint(kind, name).format(name=name, **context)
         if kind == "extra_forbidden":
             return FormError(setting, "no such setting", hint or self._known_settings(location), at_name=True)
+        if location[-1:] == ("[key]",):
+            return FormError(setting, "not a valid name", hint or "write another name", at_name=True)
         return self._described(setting, hint or "write a value as in the documentation", data)
 
     def _described(self, setting: SettingPath, hint: str, data: Any) -> FormError:
         value = value_at(data, setting)
         return FormError(setting, "not set" if value is ABSENT else self.quote(setting, value), hint)
 
-    def _hint(self, kind: str, setting: SettingPath) -> str:
-        name = next((part for part in reversed(setting) if isinstance(part, str)), "")
+    def _hint(self, kind: str, name: str) -> str:
         return self.hints.get(f"{kind} {name}") or self.hints.get(kind) or _HINTS.get(kind, "")
 
     def _known_settings(self, location: SettingPath) -> str:

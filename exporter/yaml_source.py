@@ -39,14 +39,15 @@ class Document:
     flaws: list[Flaw] = field(default_factory=list)
 
     def place(self, path: SettingPath, *, name: bool = False) -> Place:
-        """Where to look for a setting: at its value; with `name`, and for a list or a mapping, at its name.
+        """Where to look for a setting: at its value; with `name`, or if the value is on another line, at its name.
 
         A setting that is not in the file is looked for in what would hold it.
         """
         known = next((part for part in prefixes(path) if part in self.values), ())
-        if known == path and not name and not isinstance(value_at(self.data, path), list | dict):
-            return self.values[path]
-        return self.keys.get(known) or self.values.get(known) or Place(1, 1)
+        key, value = self.keys.get(known), self.values.get(known, Place(1, 1))
+        if key is None or (known == path and not name and key.line == value.line):
+            return value
+        return key
 
 
 ABSENT: Any = object()

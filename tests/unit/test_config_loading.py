@@ -172,10 +172,11 @@ def test_every_problem_is_said_at_once_with_its_line(tmp_path: Path) -> None:
         ("users:\n  top:   1.5\n", "2:10", "users.top: 1.5"),
         ("database: {connect_timeout: 'soon'}\n", "1:30", "database.connect_timeout: 'soon'"),
         ("expected_operations:\n  - ' '\n", "2:6", "expected_operations[0]: ' '"),
-        ("max_series:\n  0\n", "2:3", "max_series: 0"),
+        ("max_series:\n  0\n", "1:1", "max_series: 0"),
         ("tables: {log: , routes: r}\n", "1:14", "tables.log: nothing"),
-        # the name where a list or a mapping is wrong, and where the name itself is
-        ("web:\n  listen_address: [a]\n", "2:3", "web.listen_address: a list"),
+        # the name where the value is on another line, and where the name itself is wrong
+        ("web:\n  listen_address: [a]\n", "2:19", "web.listen_address: a list"),
+        ("web:\n  listen_address:\n    - a\n", "2:3", "web.listen_address: a list"),
         ("users: {tops: 3}\n", "1:9", "users.tops: no such setting"),
         ("users: {top: 3, top: 3}\n", "1:17", "users.top: the setting a second time"),
         ("users:\n  ? [a]\n  : 1\n", "2:5", "users: a key that is not a name"),
