@@ -94,15 +94,15 @@ class Form(Generic[_Model]):
         setting = next(part for part in prefixes(location) if value_at(data, part) is not ABSENT)
         if kind == "missing":
             setting = location
-        if kind == "setting":
-            # an empty name has no place
-            return self._described((*setting, *filter(None, context["setting"])), context["hint"], data)
         name = next((part for part in reversed(setting) if isinstance(part, str)), "")
         hint = self._hint(kind, name).format(name=name, **context)
+        if kind == "setting":
+            # an empty name has no place
+            setting, hint = (*setting, *filter(None, context["setting"])), context["hint"]
         if kind == "extra_forbidden":
             return FormError(setting, "no such setting", hint or self._known_settings(location), at_name=True)
         if location[-1:] == ("[key]",):
-            return FormError(setting, "not a valid name", hint or "write another name", at_name=True)
+            return FormError(setting, self.quote(setting, location[-2]), hint or "write another name", at_name=True)
         return self._described(setting, hint or "write a value as in the documentation", data)
 
     def _described(self, setting: SettingPath, hint: str, data: Any) -> FormError:
@@ -153,7 +153,7 @@ def shown(value: object) -> str:
 
 def check(file: str, document: Document, form: Form[_Model]) -> tuple[_Model | None, list[Problem]]:
     """The settings of a file, as far as they fit the form, and its problems."""
-    problems = [Problem(file, f.line, f.column, f"{dotted(f.path)}{f.found}", f.hint) for f in document.flaws]
+    problems = text_problems(file, document)
     # Text that is not YAML has no data: problems with that would only be noise.
     if document.data is None and problems:
         return None, problems
@@ -162,6 +162,11 @@ def check(file: str, document: Document, form: Form[_Model]) -> tuple[_Model | N
     except ValidationError as error:
         found = form.errors(error, document.data)
     return None, problems + [problem_at(file, document, e.setting, e.found, e.hint, name=e.at_name) for e in found]
+
+
+def text_problems(file: str, document: Document) -> list[Problem]:
+    """What makes the text of a file no YAML, or not plain YAML."""
+    return [Problem(file, f.line, f.column, f"{dotted(f.path)}{f.found}", f.hint) for f in document.flaws]
 
 
 def problem_at(
