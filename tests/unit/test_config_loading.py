@@ -17,6 +17,7 @@ from exporter.config import (
     load_config,
     read_hmac_key,
 )
+from exporter.diagnostics import Form, check, shown
 from exporter.yaml_source import read_document
 from tests.problems import without_column
 
@@ -180,6 +181,7 @@ def test_every_problem_is_said_at_once_with_its_line(tmp_path: Path) -> None:
         ("users: {tops: 3}\n", "1:9", "users.tops: no such setting"),
         ("users: {top: 3, top: 3}\n", "1:17", "users.top: the setting a second time"),
         ("users:\n  ? [a]\n  : 1\n", "2:5", "users: a key that is not a name"),
+        ("models:\n  timeouts: {' ': 3s}\n", "2:14", "models.timeouts.(…): ' ' — write"),
         # what is not there, at what would hold it
         ("error_classes:\n  - patterns: [a]\n", "2:5", "error_classes[0].class: not set"),
         ("web: {}\nusers: {mode: hmac}\n", "2:1", "users.hmac_key_file: not set"),
@@ -346,3 +348,18 @@ def test_any_bytes_are_data_or_a_flaw(content: bytes) -> None:
 
 def test_deep_nesting_is_a_flaw_and_no_crash() -> None:
     assert read_document(b"[" * 5000).flaws
+
+
+WORDS = st.sampled_from(
+    [*("users", "web", "top", "models", "free", "x", "3", "é"), *(": ", ":", "\n", "\n  ", "- ", *"[]{}'?\t")]
+)
+
+
+@given(st.lists(WORDS, max_size=12).map("".join))
+def test_every_problem_has_a_place_within_the_text(text: str) -> None:
+    _, found = check("f", read_document(text.encode()), Form(Config, lambda _, value: shown(value)))
+    lines = [*text.split("\n"), ""]
+    for problem in found:
+        assert 1 <= problem.line <= len(lines), problem
+        assert 1 <= problem.column <= len(lines[problem.line - 1]) + 1, problem
+        assert "\n" not in str(problem)
