@@ -44,7 +44,7 @@ check: $(STAMP) ## lint, formatting, types, imports, SQL that could be hijacked,
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/ai-operation-exporter rules build --check
 	$(BIN)/ai-operation-exporter dashboards build --check $(DASHBOARDS)
-	$(BIN)/python -m exporter.sql_files --check
+	$(BIN)/ai-operation-exporter sql build --check
 	$(BIN)/python -m deploy.kubernetes.build --check
 	$(BIN)/python -m tests.hijack
 	$(BIN)/python -m tests.statements --check
@@ -57,7 +57,7 @@ format: $(STAMP) ## put the code into the house format
 build: $(STAMP) ## write the generated files: rules, routing, dashboards, manifests, references
 	$(BIN)/ai-operation-exporter rules build
 	$(BIN)/ai-operation-exporter dashboards build $(DASHBOARDS)
-	$(BIN)/python -m exporter.sql_files
+	$(BIN)/ai-operation-exporter sql build
 	$(BIN)/python -m deploy.kubernetes.build
 	$(BIN)/python -m tests.statements
 	$(BIN)/python -m docs.reference

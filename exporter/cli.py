@@ -34,6 +34,7 @@ COMMANDS = (
     Command("dashboards", "build the Grafana dashboards", "dashboards"),
     Command("state", "show or change what the state folder holds", "state"),
     Command("rules", "compile alerts to Prometheus rules and Alertmanager's routing", "rules"),
+    Command("sql", "build the SQL of the view for Grafana and of the roles", "sql"),
 )
 
 

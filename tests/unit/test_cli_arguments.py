@@ -30,7 +30,7 @@ WITH_AN_ARGUMENT = (
     *("dashboards build --output", "dashboards build --budget-time-zone", "dashboards"),
     *("rules build --alerts", "rules build --channels", "rules build --out", "rules validate --config"),
     *("rules explain", "rules remove", "rules enable", "rules list --prometheus-url", "rules add --wait"),
-    *("rules add --secrets", "rules add --reload-command", "rules"),
+    *("rules add --secrets", "rules add --reload-command", "rules", "sql build --config", "sql build --output", "sql"),
     *("state show --state-dir", "state adopt --config", "state forget --operation", "state rewind --to", "state"),
     *("serve --config", "serve --backfill-since", "serve --web.listen-address", "serve --web.config.file"),
     *("serve --log.level", "demo --days", "demo --layout", "demo --web.listen-address", ""),
@@ -128,13 +128,13 @@ def test_a_hostile_argument_ends_with_a_message(command: str, capsys: pytest.Cap
     "command",
     [
         *("serve --state-dir", "dashboards build --output", "rules build --out", "state show --state-dir"),
-        *("check --state-dir", "serve --config"),
+        *("check --state-dir", "serve --config", "sql build --output", "sql build --config"),
     ],
 )
 def test_a_path_that_cannot_be_used_is_named(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     alerts = ROOT / "alert_rules" / "alerts.yaml"
     words = command.split()
-    if words[1] == "build":
+    if words[0] != "sql" and words[1] == "build":
         words[2:2] = ["--alerts", str(alerts)]
     if words[0] == "rules":
         words[2:2] = ["--channels", str(alerts.with_name("channels.yaml"))]
