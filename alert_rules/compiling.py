@@ -13,7 +13,7 @@ from alert_rules.comparisons import Comparison, is_unavailability, unavailable_i
 from alert_rules.conditions import ConditionError, Token, parse_condition
 from alert_rules.conventions import DEFAULT_WINDOW, SEVERITIES
 from alert_rules.dimensions import THRESHOLDS, Amount, Dimension, promql_number
-from alert_rules.errors import Problem, wrong
+from alert_rules.errors import wrong
 from alert_rules.loading import Alerts
 from alert_rules.model import Alert, Reading, Rung, Variant
 from alert_rules.parts import RUNG, MeaningError, Part, known_quantity
@@ -21,6 +21,7 @@ from alert_rules.proposing import propose
 from alert_rules.quantities import Ask
 from alert_rules.source import Source
 from alert_rules.spec import AlertSpec
+from exporter.diagnostics import Problem
 
 
 def compile_alerts(alerts: Alerts, channels: Iterable[str]) -> tuple[Alert, ...]:

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from alert_rules.errors import Problem
 from alert_rules.source import Source, read_source
 from alert_rules.spec import AlertsFile, AlertSpec, Links
+from exporter.diagnostics import Problem
 from exporter.yaml_source import read_document
 
 
