@@ -37,13 +37,14 @@ endif
 soak: $(STAMP) ## a quarter of a year of calls and faults against the ledger: about a quarter of an hour
 	SIMULATED_DAYS=92 SIMULATED_SEEDS='1 2' $(BIN)/pytest -q tests/unit/ledger/test_simulation.py
 
-check: $(STAMP) ## lint, formatting, types, SQL that could be hijacked, and whether what is generated is up to date
+check: $(STAMP) ## lint, formatting, types, imports, SQL that could be hijacked, and whether what is generated is up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/ai-operation-exporter rules build --check
 	$(BIN)/ai-operation-exporter dashboards build --check $(DASHBOARDS)
-	$(BIN)/python -m exporter.sql_files --check
+	$(BIN)/ai-operation-exporter sql build --check
 	$(BIN)/python -m deploy.kubernetes.build --check
 	$(BIN)/python -m tests.hijack
 	$(BIN)/python -m tests.statements --check
@@ -56,7 +57,7 @@ format: $(STAMP) ## put the code into the house format
 build: $(STAMP) ## write the generated files: rules, routing, dashboards, manifests, references
 	$(BIN)/ai-operation-exporter rules build
 	$(BIN)/ai-operation-exporter dashboards build $(DASHBOARDS)
-	$(BIN)/python -m exporter.sql_files
+	$(BIN)/ai-operation-exporter sql build
 	$(BIN)/python -m deploy.kubernetes.build
 	$(BIN)/python -m tests.statements
 	$(BIN)/python -m docs.reference

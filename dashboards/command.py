@@ -9,10 +9,7 @@ from dashboards import cost, health, performance
 from dashboards.base import Page, dashboard
 from dashboards.render import Json, render, to_text
 from dashboards.settings import Settings
-
-
-class DashboardsError(Exception):
-    """The dashboards cannot be built as asked, or the files are not up to date; the message says what to do."""
+from exporter.errors import UserError
 
 
 def pages(settings: Settings) -> Sequence[Page]:
@@ -28,19 +25,19 @@ def rendered(settings: Settings) -> dict[str, Json]:
 def build(settings: Settings, folder: Path, *, check: bool, out: TextIO) -> int:
     """Write the files, or with `check` only compare them; returns the exit code, 0.
 
-    Raises `DashboardsError` for an unknown time zone, and where a compared file differs.
+    Raises `UserError` for an unknown time zone, and where a compared file differs.
     """
     try:
         ZoneInfo(settings.zone)
     except (KeyError, ValueError, OSError) as error:
-        raise DashboardsError(
+        raise UserError(
             f"--budget-time-zone {settings.zone}: no such time zone; write a name such as Europe/Berlin"
         ) from error
     texts = {folder / f"{uid}.json": to_text(made) for uid, made in rendered(settings).items()}
     if check:
         stale = [str(path) for path, text in texts.items() if not path.is_file() or path.read_text("utf-8") != text]
         if stale:
-            raise DashboardsError(f"not up to date: {', '.join(stale)}; run `dashboards build`")
+            raise UserError(f"not up to date: {', '.join(stale)}; run `dashboards build`")
         print(f"{len(texts)} dashboards are up to date", file=out)
         return 0
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a check found, and how it is printed."""
+"""The findings of checks, and how they are printed."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ class Level(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. `hint` is SQL or a setting, one statement a line, for a warning or a failure."""
+    """One line of the report. `hint` is for a warning or a failure: SQL or a setting, one statement for each line."""
 
     name: str
     level: Level
@@ -35,17 +35,17 @@ def ok(name: str, detail: str) -> Finding:
 
 
 def warn(name: str, detail: str, hint: str) -> Finding:
-    """Something that may be meant so."""
+    """Something that may be intended."""
     return Finding(name, Level.WARN, detail, hint)
 
 
 def fail(name: str, detail: str, hint: str) -> Finding:
-    """Something that keeps the exporter from its work."""
+    """Something that prevents the exporter from working."""
     return Finding(name, Level.FAIL, detail, hint)
 
 
 def skipped(name: str, needs: str) -> Finding:
-    """A check that could not be made, since an earlier one failed."""
+    """A check that did not run, because an earlier one failed."""
     return Finding(name, Level.SKIPPED, f"skipped: needs {needs}")
 
 
@@ -55,13 +55,13 @@ def failed(findings: Iterable[Finding]) -> bool:
 
 
 def render(finding: Finding) -> str:
-    """The finding's line, and its hint indented below; characters that a terminal would obey are replaced."""
+    """The finding's line, and its hint indented below; control characters are replaced."""
     line = f"{finding.level.value:<{_MARK_WIDTH}}{finding.name:<{_NAME_WIDTH}}{finding.detail}"
     return "\n".join([_printable(line), *(f"{_INDENT}{_printable(part)}" for part in finding.hint.splitlines())])
 
 
 def summary(findings: Iterable[Finding]) -> str:
-    """How many checks ended in which way."""
+    """The number of findings at each level."""
     counts = Counter(finding.level for finding in findings)
     return (
         f"{counts[Level.OK]} passed, {counts[Level.WARN]} to look at, {counts[Level.FAIL]} failed, "
@@ -70,7 +70,7 @@ def summary(findings: Iterable[Finding]) -> str:
 
 
 def report(findings: Iterable[Finding], out: TextIO) -> int:
-    """Print findings as they come, and their summary; returns the exit code: 0 when nothing failed, else 1."""
+    """Print findings as they come, and their summary; returns the exit code: 1 if one is a failure, else 0."""
     seen: list[Finding] = []
     for finding in findings:
         seen.append(finding)

@@ -1,4 +1,4 @@
-"""Lists and durations for people."""
+"""Lists and durations as text for people."""
 
 from collections.abc import Collection
 

@@ -1,7 +1,7 @@
-"""YAML with its places: plain data, and the line of every setting, so that errors can point at it."""
+"""Read YAML as plain data, and remember where each setting stands, so that messages can point at it."""
 
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ SettingPath = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """Something wrong with the text itself: its line and column (from 1), the setting it is in, what, and its hint."""
+    """A problem in the text itself: its line and column (from 1), the setting it is in, what was found, and a hint."""
 
     line: int
     path: SettingPath
@@ -23,7 +23,7 @@ class Flaw:
 
 
 class Place(NamedTuple):
-    """Line and column, both from 1, of a value's first character; of a text in quotes the one behind the quote."""
+    """Line and column, both from 1, of a first character; for a text in quotes, the one after the quote."""
 
     line: int
     column: int
@@ -31,13 +31,44 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class Document:
-    """A read file: its data, each setting's line, where its name and its value begin, what was wrong with the text."""
+    """A file's data, where the name (`keys`) and the value of each setting begin, and the text's own problems."""
 
     data: Any = None
-    lines: dict[SettingPath, int] = field(default_factory=dict)
     keys: dict[SettingPath, Place] = field(default_factory=dict)
     values: dict[SettingPath, Place] = field(default_factory=dict)
     flaws: list[Flaw] = field(default_factory=list)
+
+    def place(self, path: SettingPath, *, name: bool = False) -> Place:
+        """Where to look for a setting: at its value; with `name`, or if the value is on another line, at its name.
+
+        A setting that is not in the file is looked for in what would hold it.
+        """
+        known = next((part for part in prefixes(path) if part in self.values), ())
+        key, value = self.keys.get(known), self.values.get(known, Place(1, 1))
+        if key is None or (known == path and not name and key.line == value.line):
+            return value
+        return key
+
+
+ABSENT: Any = object()
+"""What `value_at` returns if there is no value."""
+
+
+def value_at(data: Any, path: SettingPath) -> Any:
+    """The value of a setting, or `ABSENT`."""
+    for part in path:
+        if isinstance(data, dict):
+            data = data.get(part, ABSENT)
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        else:
+            return ABSENT
+    return data
+
+
+def prefixes(path: SettingPath) -> Iterator[SettingPath]:
+    """The path, and the paths of what holds it, from the inside out."""
+    return (path[:length] for length in range(len(path), -1, -1))
 
 
 class _AliasUsedError(yaml.MarkedYAMLError):
@@ -71,8 +102,9 @@ def read_document(content: bytes) -> Document:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        document.flaws.append(Flaw(line, (), "a byte that is not UTF-8", "save the file as UTF-8"))
+        *before, line = content[: error.start].split(b"\n")
+        column = len(line.decode("utf-8-sig")) + 1
+        document.flaws.append(Flaw(len(before) + 1, (), "a byte that is not UTF-8", "save the file as UTF-8", column))
         return document
     try:
         loader = _Loader(text)
@@ -87,7 +119,6 @@ def read_document(content: bytes) -> Document:
 
 
 def _build(document: Document, node: Node, path: SettingPath, scalar: Callable[[Node], Hashable]) -> Any:
-    document.lines.setdefault(path, node.start_mark.line + 1)
     quoted = isinstance(node, ScalarNode) and node.style in ("'", '"')
     document.values[path] = Place(node.start_mark.line + 1, node.start_mark.column + 1 + quoted)
     if isinstance(node, SequenceNode):
@@ -98,8 +129,8 @@ def _build(document: Document, node: Node, path: SettingPath, scalar: Callable[[
         return _whole(document, scalar(node), path, node)
     except (yaml.YAMLError, ValueError, OverflowError, AttributeError, KeyError):
         # What the constructor says would repeat the text.
-        line = node.start_mark.line + 1
-        document.flaws.append(Flaw(line, path, "a tag (!…) that does not fit", "write the plain value"))
+        line, column = node.start_mark.line + 1, node.start_mark.column + 1
+        document.flaws.append(Flaw(line, path, "a tag (!…) that does not fit", "write the plain value", column))
         return None
 
 
@@ -108,19 +139,17 @@ def _build_mapping(
 ) -> dict[str, Any]:
     built: dict[str, Any] = {}
     for key_node, value_node in node.value:
-        line = key_node.start_mark.line + 1
+        line, column = key_node.start_mark.line + 1, key_node.start_mark.column + 1
         if not isinstance(key_node, ScalarNode):
-            document.flaws.append(Flaw(line, path, "a key that is not a name", "write name: value"))
+            document.flaws.append(Flaw(line, path, "a key that is not a name", "write name: value", column))
             continue
         key = _whole(document, key_node.value, path, key_node)  # as written: a model may be called 4.5
         inner = (*path, key)
         if key in built:
-            hint = f"keep one; the first is in line {document.lines[inner]}"
-            column = key_node.start_mark.column + 1
+            hint = f"keep one; the first is in line {document.keys[inner].line}"
             document.flaws.append(Flaw(line, inner, "the setting a second time", hint, column))
             continue
-        document.lines[inner] = line
-        document.keys[inner] = Place(line, key_node.start_mark.column + 1)
+        document.keys[inner] = Place(line, column)
         built[key] = _build(document, value_node, inner, scalar)
     return built
 

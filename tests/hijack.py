@@ -29,6 +29,7 @@ OPENERS = {
 SENDERS = {
     "exporter/database/opening.py": "locks",
     "exporter/database/session.py": "locks again before each statement",
+    "exporter/database/foresight.py": "sends behind the statement that locks, in one transaction with it",
     "exporter/database/catalog.py": "is called by a session",
     "exporter/database/visibility_walk.py": "is called by a session",
     "exporter/database/replication.py": "asks before a session locks, and names the schema of all that it calls",

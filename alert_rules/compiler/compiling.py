@@ -15,7 +15,8 @@ from alert_rules.language.spec import AlertSpec
 from alert_rules.model.alerts import Alert, ResolvedComparison, SeverityLevel, Variant
 from alert_rules.model.conventions import SEVERITIES, quoted
 from alert_rules.model.dimensions import THRESHOLDS, Amount, Dimension, promql_number
-from alert_rules.model.errors import Problem, wrong
+from alert_rules.model.errors import wrong
+from exporter.diagnostics import Problem
 from exporter.yaml_source import SettingPath
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from alert_rules.language.form_errors import FormError, form_errors
 from alert_rules.language.source import Source, read_source
 from alert_rules.language.spec import AlertsFile, AlertSpec, Links
-from alert_rules.model.errors import Problem
+from exporter.diagnostics import Problem
 from exporter.yaml_source import SettingPath, read_document
 
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from alert_rules.model.errors import Problem, wrong
+from alert_rules.model.errors import wrong
+from exporter.diagnostics import Problem
 from exporter.yaml_source import Document, Place, SettingPath, read_document
 
 

@@ -1,6 +1,6 @@
-"""How an error message is given its class: the default table.
+"""The default table of error classes.
 
-The first class with a pattern found in the message wins; what none of them finds is ``other``. Patterns are
+A message gets the first class with a matching pattern, or ``other`` if none matches. Patterns are
 PostgreSQL regular expressions, matched without regard to case: ``\\m`` is the start of a word, ``\\M`` its end.
 """
 

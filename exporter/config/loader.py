@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from exporter.config.checking import CheckedFile, check_file
-from exporter.config.errors import ConfigError, shown
+from exporter.config.errors import ConfigError
 from exporter.config.models import Config
 from exporter.config.secrets import read_hmac_key
-from exporter.yaml_source import Flaw, SettingPath
+from exporter.diagnostics import Form, Problem, shown
+from exporter.yaml_source import SettingPath
 
 ENVIRONMENT_PATH = "AI_OPERATION_EXPORTER_CONFIG"
 _SECRET_SETTINGS = {("database",), ("database", "url"), ("database", "url_file")}
@@ -27,7 +28,7 @@ def load_config(path: Path | None, environ: Mapping[str, str], *, read_files: bo
         if not named:
             return Config()
         path = Path(named)
-    return check_file(path, Config, _quoted, _flaws_of_files if read_files else lambda _: ()).settings
+    return check_file(path, Form(Config, _quoted), _problems_of_files if read_files else lambda _: ()).settings
 
 
 def _quoted(path: SettingPath, value: object) -> str:
@@ -36,9 +37,9 @@ def _quoted(path: SettingPath, value: object) -> str:
     return shown(value)
 
 
-def _flaws_of_files(file: CheckedFile[Config]) -> Iterable[Flaw]:
+def _problems_of_files(file: CheckedFile[Config]) -> Iterable[Problem]:
     if file.settings.users.mode == "hmac":
         try:
             read_hmac_key(file.settings)
         except ConfigError as error:
-            yield file.flaw(("users", "hmac_key_file"), shown(str(file.settings.users.hmac_key_file)), str(error))
+            yield file.problem(("users", "hmac_key_file"), shown(str(file.settings.users.hmac_key_file)), str(error))

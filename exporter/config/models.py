@@ -10,7 +10,6 @@ from pydantic import Field, field_validator, model_validator
 
 from exporter.config.bounds import FIRST_UPPER_BOUNDS, UPPER_BOUNDS
 from exporter.config.error_classes import DEFAULT_ERROR_CLASSES
-from exporter.config.errors import setting_error
 from exporter.config.names import BudgetZoneName, LabelName, TableName, ZoneName, written_column
 from exporter.config.sections import (
     Columns,
@@ -26,6 +25,7 @@ from exporter.config.sections import (
     Worker,
 )
 from exporter.config.types import Amount, Count, Duration, PathText, format_duration, within
+from exporter.diagnostics import setting_error
 
 _MINUTE, _QUARTER_HOUR, _HOUR = 60.0, 900.0, 3600.0
 

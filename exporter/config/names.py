@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, PlainSerializer, PlainValidator
 
-from exporter.config.errors import setting_error
 from exporter.config.types import Text
+from exporter.diagnostics import setting_error
 
 _BARE = re.compile(r"[\w$-]+")
 _PART = re.compile(rf'"((?:[^"]|"")+)"|({_BARE.pattern})')

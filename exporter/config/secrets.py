@@ -9,13 +9,13 @@ _LEAST_KEY_BYTES = 16
 
 
 def read_secret_file(path: Path) -> bytes:
-    """A file's content without the line break at its end; OSError if it cannot be read."""
+    """A file's content without the line break at its end. Raises OSError."""
     content = path.read_bytes()
     return content.removesuffix(b"\n").removesuffix(b"\r")
 
 
 def read_hmac_key(config: Config) -> bytes:
-    """The key that user names are hashed with, 16 bytes or more; ConfigError says how to fix it."""
+    """The key for hashing user names, at least 16 bytes. Raises `ConfigError`."""
     path = config.users.hmac_key_file
     if path is None:
         raise ConfigError(["set users.hmac_key_file"])

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
 from exporter.catalog import ErrorClassName
-from exporter.config.errors import setting_error
 from exporter.config.names import ColumnName, LabelName, QualifiedName, TableName, clean_label
 from exporter.config.types import (
     Count,
@@ -19,10 +18,11 @@ from exporter.config.types import (
     split_listen_address,
     within,
 )
+from exporter.diagnostics import setting_error
 
 
 class Section(BaseModel):
-    """A mapping in the file: frozen, and no setting that is not known."""
+    """A mapping in the file: frozen, without unknown settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -54,7 +54,7 @@ TableKey = Literal["log", "budgets", "routes", "recommendations", "approvals"]
 class Tables(Section):
     """The tables; null switches an optional one off.
 
-    Those in `accept_unproven` are read though it cannot be proven that every row of them is visible.
+    Those in `accept_unproven` are read even if it cannot be proven that all their rows are visible.
     """
 
     log: TableName = QualifiedName(None, "ai_operation_log")
@@ -66,7 +66,7 @@ class Tables(Section):
 
 
 class LogColumns(Section):
-    """Columns of the log; what is not set is found in the catalog."""
+    """Columns of the log; the catalog decides those that are not set."""
 
     time: ColumnName | None = None
     operation: ColumnName | None = None
@@ -115,7 +115,7 @@ class ApprovalColumns(Section):
 
 
 class Columns(Section):
-    """Explicit columns, table by table; they win over what the catalog suggests."""
+    """Explicit columns of each table; they take precedence over the catalog."""
 
     log: LogColumns = LogColumns()
     budgets: BudgetColumns = BudgetColumns()
@@ -125,7 +125,7 @@ class Columns(Section):
 
 
 class Models(Section):
-    """What is known about models: names, timeouts (seconds), which are free of charge."""
+    """The models: aliases, timeouts (seconds), and which are free of charge."""
 
     aliases: Mapping[LabelName, LabelName] = Field(default_factory=dict)
     timeouts: Mapping[LabelName, Annotated[Duration, within("1s", "1h")]] = Field(default_factory=dict)
@@ -145,17 +145,17 @@ class Models(Section):
     def _names_of_the_log(self) -> Self:
         for loose, name in self.aliases.items():
             if self.aliases.get(name, name) != name:
-                raise setting_error(f"write the name that stands in the log for {loose!r}", "aliases")
+                raise setting_error(f"write the name in the log for {loose!r}", "aliases")
         for setting, names in (("timeouts", self.timeouts), ("free", self.free)):
             for name in names:
                 known = self.aliases.get(name, name)
                 if known != name:
-                    raise setting_error(f"write {known!r}, the name in the log, and not {name!r}", setting)
+                    raise setting_error(f"write {known!r}, the name in the log, instead of {name!r}", setting)
         return self
 
     @property
     def longest_timeout(self) -> float:
-        """The longest time, in seconds, that a call to any model may take."""
+        """The longest time, in seconds, that a call to any model can take."""
         return max([self.default_timeout, *self.timeouts.values()])
 
 

@@ -1,4 +1,4 @@
-"""The kinds of value a setting can have, each with the sentence that fixes a wrong one."""
+"""The types of settings, each with a hint for a wrong value."""
 
 import re
 from decimal import Decimal
@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
 from exporter.config.bounds import LARGEST_AMOUNT
-from exporter.config.errors import setting_error
+from exporter.diagnostics import setting_error
 
 _UNITS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)?", re.ASCII)
@@ -39,7 +39,7 @@ def format_duration(seconds: float) -> str:
 
 
 def within(low: str, high: str) -> AfterValidator:
-    """A validator that keeps a duration between two, both included."""
+    """A validator for a duration between two others, both included."""
     least, most = parse_duration(low), parse_duration(high)
 
     def check(value: float) -> float:

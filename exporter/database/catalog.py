@@ -1,15 +1,10 @@
 """Questions to PostgreSQL's catalog: where a table is, and which columns it has."""
 
-from typing import Any
-
-from psycopg import Cursor
-
 from exporter.config import QualifiedName
 from exporter.database.columns import Column
 from exporter.database.errors import SchemaProblem
+from exporter.database.foresight import CatalogReader
 from exporter.database.layout import Relation
-
-Rows = Cursor[tuple[Any, ...]]
 
 # The session's own search path is locked: the one that the role has without us comes as a parameter. A table's owner is
 # known who has a right on the log, or on all that the log's view reads; on each log where it cannot be told which is
@@ -63,7 +58,7 @@ ORDER BY d.attnum
 
 
 def find_relation(
-    cursor: Rows, name: QualifiedName, setting: str, path: str, log: QualifiedName | None = None
+    catalog: CatalogReader, name: QualifiedName, setting: str, path: str, log: QualifiedName | None = None
 ) -> Relation | None:
     """The table or view of this name, or None.
 
@@ -75,7 +70,7 @@ def find_relation(
     """
     asked = {"name": name.name, "schema": name.schema, "path": path}
     beside = {"log": None, "log_schema": None} if log is None else {"log": log.name, "log_schema": log.schema}
-    found = cursor.execute(_FIND, {**asked, **beside}).fetchall()
+    found = catalog.execute(_FIND, {**asked, **beside}).fetchall()
     if not found:
         return None
     schema, table, oid, place, owner, known = found[0]
@@ -89,7 +84,7 @@ def find_relation(
             f"{schema}.{table} belongs to {owner}, who has no right on the log",
             f"if {owner} is to be trusted, write it with its schema, else null, into {setting}",
         )
-    columns = cursor.execute(_COLUMNS, {"oid": oid}).fetchall()
+    columns = catalog.execute(_COLUMNS, {"oid": oid}).fetchall()
     return Relation(
         QualifiedName(schema, table),
         oid,

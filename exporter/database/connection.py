@@ -15,6 +15,7 @@ from exporter.database.refusal import refused_with
 __all__ = ["ConnInfo", "connect", "resolve_conninfo", "start_connecting"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+Rows = psycopg.Cursor[tuple[Any, ...]]
 
 # A server that is gone without a word is noticed after half a minute, and not after the kernel's two hours.
 _KEEPALIVE = {

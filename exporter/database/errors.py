@@ -16,24 +16,25 @@ from exporter.database.failures import REFUSED_LOGINS, Failure, Kind, by_state, 
 from exporter.database.names import quoted, table_sql
 from exporter.database.plain import is_plain
 from exporter.database.reason import SETTING_STATES, reason
+from exporter.errors import UserError
 from exporter.logs import mask
 
 _REFUSED = re.compile(r"permission denied for (?:[a-z]+ )?(?:table|view|schema|relation|column) (.{1,200})")
 _NAME = re.compile(r'"([^"\n]{1,200})"|(?:table|view|schema|relation|column) ([\w.$]{1,200})')
 
 
-class DatabaseError(Exception):
+class DatabaseError(UserError):
     """A failure of the database: what happened, how to fix it (SQL or a setting), and the SQLSTATE if known.
 
     `said` is the reason that libpq or the server gave, without secrets; empty where it is not known.
     """
 
     def __init__(self, message: str, hint: str, sqlstate: str | None = None, said: str = "") -> None:
-        super().__init__(message, hint)
         self.message = message
         self.hint = hint
         self.sqlstate = sqlstate
         self.said = said
+        super().__init__(f"{self.detail} — {hint}")
 
     @property
     def detail(self) -> str:
@@ -41,9 +42,6 @@ class DatabaseError(Exception):
         if not self.said or self.said.lower() in self.message.lower():
             return self.message
         return f"{self.message} ({self.said})"
-
-    def __str__(self) -> str:
-        return f"{self.detail} — {self.hint}"
 
 
 class DatabaseUnavailable(DatabaseError):  # noqa: N818

@@ -6,13 +6,13 @@ a path of the system's own. `pg_temp` stands last: where it is not named, it com
 transaction, since a pooler hands on no session state.
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import psycopg
 
-from exporter.database.catalog import Rows
-from exporter.database.connection import Connection
+from exporter.database.connection import Connection, Rows
+from exporter.database.foresight import Answer, Question, ask_together
 
 BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
@@ -23,7 +23,7 @@ SELECT extract(epoch FROM pg_catalog.now())::pg_catalog.float8, pg_catalog.curre
        pg_catalog.current_schemas(false)::pg_catalog.text, pg_catalog.current_setting('in_hot_standby', true),
        pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
        pg_catalog.set_config('statement_timeout', %(ms)s, true), pg_catalog.set_config('lock_timeout', %(lock)s, true),
-       pg_catalog.set_config('row_security', 'off', true)
+       pg_catalog.set_config('row_security', %(rows)s, true)
 """
 # Not every server and fork of PostgreSQL has these, and nothing that is read depends on them. JIT is off because
 # compiling the wide aggregate takes longer than running it on an open window.
@@ -49,30 +49,67 @@ class Begun(NamedTuple):
     hot_standby: str | None
 
 
+class Timing(NamedTuple):
+    """What a transaction is bounded by, in seconds: each statement, and how long it may be idle."""
+
+    statement: float
+    idle: float
+
+
 class Opening:
-    """Begins the transactions of one connection, and remembers what its server refuses."""
+    """Begins the transactions of one connection, and remembers what its server refuses and what they ask first."""
 
     def __init__(self) -> None:
         self._takes_wanted = True
+        self._takes_pipelines = psycopg.Pipeline.is_supported()
 
-    def configure(self, cursor: Rows, seconds: float, grace: float) -> Begun:
-        """Configure the transaction that was just begun: `seconds` for a statement, and `grace` more while it is idle.
+    @property
+    def is_pipelined(self) -> bool:
+        """Whether what is expected goes out in one round trip."""
+        return self._takes_pipelines
+
+    def begin_with(
+        self, connection: Connection, timing: Timing, row_security: str, expected: Sequence[Question]
+    ) -> tuple["Begun", list[tuple[Question, Answer]]] | None:
+        """Begin and configure a transaction and ask what is expected of it, in one round trip.
+
+        None where no transaction has begun: nothing is expected, or the server refused a part of it. Raises the
+        driver's error where the connection is lost.
+        """
+        if not expected or not self._takes_pipelines:
+            return None
+        first = Question(_NEEDED + (_WANTED if self._takes_wanted else ""), _settings(timing, row_security))
+        answers = ask_together(connection, [first, *expected], begin=BEGIN)
+        if answers is None:
+            return None
+        return _begun(answers[0].fetchone()), list(zip(expected, answers[1:], strict=True))
+
+    def configure(self, cursor: Rows, timing: Timing) -> "Begun":
+        """Configure the transaction that was just begun.
 
         A server that refuses a setting that is only wanted is asked for the needed ones alone from then on. Raises the
         driver's error where it refuses those, or where the connection is lost.
         """
-        settings = {**limits(int(seconds * 1000)), "idle": str(int((seconds + grace) * 1000))}
+        settings = _settings(timing, "off")
         if self._takes_wanted:
             try:
-                return _begun(cursor.execute(_NEEDED + _WANTED, settings))
+                return _begun(cursor.execute(_NEEDED + _WANTED, settings).fetchone())
             except psycopg.Error:
                 if is_lost(cursor.connection):
                     raise
                 cursor.execute("ROLLBACK")
                 cursor.execute(BEGIN)
-        begun = _begun(cursor.execute(_NEEDED, settings))
+        begun = _begun(cursor.execute(_NEEDED, settings).fetchone())
         self._takes_wanted = False  # only now: it was not the needed ones that were refused
         return begun
+
+
+def _settings(timing: Timing, row_security: str) -> Mapping[str, str]:
+    return {
+        **limits(int(timing.statement * 1000)),
+        "idle": str(max(1, int(timing.idle * 1000))),
+        "rows": row_security,
+    }
 
 
 def limits(milliseconds: int) -> Mapping[str, str]:
@@ -85,6 +122,5 @@ def is_lost(connection: Connection) -> bool:
     return connection.broken or connection.closed
 
 
-def _begun(cursor: Rows) -> Begun:
-    row = cursor.fetchone()
+def _begun(row: tuple[Any, ...] | None) -> Begun:
     return Begun(*row[: len(Begun._fields)]) if row else Begun(0.0, "", "{}", None)

@@ -18,9 +18,9 @@ from psycopg import sql
 from psycopg.rows import RowFactory, tuple_row
 
 from exporter.config import Classification, QualifiedName
-from exporter.database.catalog import Rows, find_relation
+from exporter.database.catalog import find_relation
 from exporter.database.columns import Column
-from exporter.database.connection import Connection, ConnInfo, start_connecting
+from exporter.database.connection import Connection, ConnInfo, Rows, start_connecting
 from exporter.database.encoding import Charset, charset_of, encode_statement
 from exporter.database.errors import (
     DatabaseError,
@@ -31,21 +31,24 @@ from exporter.database.errors import (
     no_answer,
     translate,
 )
+from exporter.database.foresight import Answer, CatalogReader, Question
 from exporter.database.layout import KNOWN_COLUMNS, Relation, find_log_columns
 from exporter.database.log_query import LogTable
 from exporter.database.login import Login
-from exporter.database.opening import BEGIN, Begun, Opening, is_lost, limits
+from exporter.database.opening import BEGIN, Begun, Opening, Timing, is_lost, limits
 from exporter.database.replication import PRIMARY, Replication, Standby
 from exporter.database.visibility import Visibility, look_for_hidden_rows, refuse_doubts
 
 _GRACE = 2.0  # seconds past its time after which a connection that does not answer is cut
+_LATE = 0.5  # seconds, or a tenth of a statement's time, that it may have more than is left of the transaction's
 
 _AT_ONCE = 500 if psycopg.capabilities.has_stream_chunked() else 1
 """Rows of a stream that are in memory at once; libpq before 17 can only fetch them one by one."""
 
-# Sent before each statement: a function behind a view may have set another path.
+# Sent before each statement but the first: a function behind a view may have set another path.
 _LIMIT = """
 SELECT pg_catalog.set_config('statement_timeout', %(ms)s, true), pg_catalog.set_config('lock_timeout', %(lock)s, true),
+       pg_catalog.set_config('row_security', %(rows)s, true),
        pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)
 """
 _SYSTEM = "SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()"
@@ -68,6 +71,27 @@ class Identity:
 _SEQUENCE = itertools.count(1)
 
 
+@dataclass(frozen=True)
+class _InForce:
+    """The settings that a transaction has begun with: seconds for a statement, and `row_security`."""
+
+    statement: float
+    row_security: str
+
+    def suits(self, left: float, row_security: str) -> bool:
+        """Whether a statement that has `left` seconds can run by them, before any other that calls functions."""
+        late = min(_LATE, self.statement / 10)
+        return row_security == self.row_security and abs(self.statement - left) <= late
+
+
+@dataclass(frozen=True)
+class _Habit:
+    """What the last transaction for a purpose asked the catalog, and how it read its table."""
+
+    questions: tuple[Question, ...] = ()
+    row_security: str = "off"
+
+
 class Session:
     """An open transaction.
 
@@ -78,14 +102,17 @@ class Session:
     def __init__(
         self,
         cursor: Rows,
+        *,
         sequence: int,
         deadline: float,
         longest: float,
         begun: Begun,
         system: str,
         info: ConnInfo,
-        accepted: Collection[str] = (),
-        replication: Replication = PRIMARY,
+        catalog: CatalogReader,
+        accepted: Collection[str],
+        replication: Replication,
+        in_force: "_InForce",
     ) -> None:
         self._cursor = cursor
         self._info = info
@@ -97,7 +124,10 @@ class Session:
         self._begun = begun
         self._system = system
         self._accepted = accepted
+        self._catalog = catalog
         self.replication = replication
+        self.row_security = "off"
+        self._in_force: _InForce | None = in_force
 
     def run(self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a statement, which gets what is left of the transaction's time.
@@ -140,10 +170,15 @@ class Session:
 
     def limit(self) -> None:
         """Bound the next statement by what is left; raises `QueryTimeout` when nothing is."""
-        left = int(min(self.left, self._longest) * 1000)
-        if left < 1:
+        left = min(self._left_or_raise(), self._longest)
+        in_force, self._in_force = self._in_force, None
+        if in_force is None or not in_force.suits(left, self.row_security):
+            self._cursor.execute(_LIMIT, {**limits(int(left * 1000)), "rows": self.row_security})
+
+    def _left_or_raise(self) -> float:
+        if (left := self.left) < 0.001:
             raise QueryTimeout("no time was left for the next statement", "raise scrape.timeout, or see `check`")
-        self._cursor.execute(_LIMIT, limits(left))
+        return left
 
     @property
     def lost(self) -> bool:
@@ -191,21 +226,20 @@ class Session:
         for the table: then the doubts are returned.
         """
         read = KNOWN_COLUMNS if columns is None else {column.name for column in columns}
-        visibility = look_for_hidden_rows(self._cursor, relation, read)
+        visibility = look_for_hidden_rows(self._catalog, relation, read)
         refuse_doubts(visibility, relation, table, self._accepted)
-        mode = "on" if visibility.by_policy else "off"
-        self._cursor.execute("SELECT pg_catalog.set_config('row_security', %s, true)", (mode,))
+        self.row_security = "on" if visibility.by_policy else "off"
         return visibility
 
     def relation(self, name: QualifiedName, setting: str) -> Relation | None:
         """A table or view, or None where there is none; `setting` is where the configuration names it."""
-        self.limit()
-        return self._found(find_relation(self._cursor, name, setting, self._begun.path))
+        self._left_or_raise()
+        return self._found(find_relation(self._catalog, name, setting, self._begun.path))
 
     def neighbour(self, name: QualifiedName, setting: str, log: QualifiedName) -> Relation | None:
         """As `relation`, for a table that stands beside the log: without a schema, not one of a stranger to the log."""
-        self.limit()
-        return self._found(find_relation(self._cursor, name, setting, self._begun.path, log))
+        self._left_or_raise()
+        return self._found(find_relation(self._catalog, name, setting, self._begun.path, log))
 
     def _found(self, relation: Relation | None) -> Relation | None:
         self._table = None if relation is None else relation.name
@@ -214,6 +248,9 @@ class Session:
     def identity(self, log: LogTable) -> Identity:
         """What the state is kept for."""
         return Identity(self._system, self._begun.database, str(log.relation.name))
+
+
+_Ahead = tuple[Begun, list[tuple[Question, Answer]]]
 
 
 class Database:
@@ -241,6 +278,7 @@ class Database:
         self._hot_standby: str | None = None
         self._is_asked = False
         self._start = Opening()
+        self._habits: dict[str, _Habit] = {}
 
     def close(self) -> None:
         """Give the connection up."""
@@ -261,35 +299,42 @@ class Database:
                 _shut(connection.fileno())
 
     @contextlib.contextmanager
-    def session(self, seconds: float, statement_seconds: float | None = None) -> Iterator[Session]:
+    def session(self, seconds: float, statement_seconds: float | None = None, purpose: str = "") -> Iterator[Session]:
         """A transaction that lasts `seconds` at most, and each statement `statement_seconds`.
 
-        Raises `DatabaseError`, never the driver's own errors.
+        What transactions for one `purpose` ask first is sent with their beginning, in one round trip. Raises
+        `DatabaseError`, never the driver's own errors.
         """
         deadline = time.monotonic() + seconds
         failure: DatabaseError | None = None
         session: Session | None = None
         self._cut_off = False
+        timing = Timing(min(seconds, statement_seconds or seconds), seconds + _GRACE)
+        habit = self._habits.get(purpose, _Habit())
         try:
-            connection = self._begin(min(seconds, self._connect_timeout))
+            connection, ahead = self._begin(min(seconds, self._connect_timeout), timing, habit)
             with self._cut_off_at(connection, deadline + _GRACE), connection.cursor() as cursor:
                 try:
-                    begun = self._start.configure(cursor, seconds, _GRACE)
+                    begun, answers = ahead or (self._start.configure(cursor, timing), [])
+                    catalog = CatalogReader(connection, answers)
                     session = Session(
                         cursor,
-                        next(_SEQUENCE),  # the snapshot has just been taken
-                        deadline,
-                        statement_seconds or seconds,
-                        begun,
-                        self._system,
-                        self.info,
-                        self._accepted,
-                        self._replication(connection, begun),
+                        sequence=next(_SEQUENCE),  # the snapshot has just been taken
+                        deadline=deadline,
+                        longest=statement_seconds or seconds,
+                        begun=begun,
+                        system=self._system,
+                        info=self.info,
+                        catalog=catalog,
+                        accepted=self._accepted,
+                        replication=self._replication(connection, begun),
+                        in_force=_InForce(timing.statement, habit.row_security if ahead else "off"),
                     )
                     yield session
                 except BaseException:
                     self._end(cursor, "ROLLBACK")
                     raise
+                self._habits[purpose] = _Habit(tuple(catalog.asked), session.row_security)
                 # the database's own monitoring counts transactions that were rolled back as failures
                 self._end(cursor, "COMMIT")
         except psycopg.Error as error:
@@ -303,19 +348,29 @@ class Database:
         if failure is not None:
             raise failure
 
-    def _begin(self, timeout: float) -> Connection:
-        """A connection with an open transaction: the one that is kept, or a new one where that one has died."""
+    def _begin(self, timeout: float, timing: Timing, habit: _Habit) -> tuple[Connection, _Ahead | None]:
+        """A connection with an open transaction: the one that is kept, or a new one where that one has died.
+
+        With it come how the transaction has begun and what it was asked with that, if it was.
+        """
         if self._connection is not None:
-            with contextlib.suppress(psycopg.Error), self._cut_off_at(self._connection, time.monotonic() + timeout):
-                self._ask_standby(self._connection)
-                self._connection.execute(BEGIN)
-                return self._connection
+            with contextlib.suppress(psycopg.Error):
+                return self._connection, self._begin_on(self._connection, timeout, timing, habit)
             self.close()
             self._cut_off = False
-        return self._log_in(timeout)
+        connection = self._log_in(timeout)
+        return connection, self._begin_on(connection, timeout + _GRACE, timing, habit)
+
+    def _begin_on(self, connection: Connection, timeout: float, timing: Timing, habit: _Habit) -> _Ahead | None:
+        with self._cut_off_at(connection, time.monotonic() + timeout):
+            self._ask_standby(connection)
+            ahead = self._start.begin_with(connection, timing, habit.row_security, habit.questions)
+            if ahead is None:
+                connection.execute(BEGIN)
+            return ahead
 
     def _log_in(self, timeout: float) -> Connection:
-        """Open a connection and a transaction by the settings in force, or by newer ones if those fail."""
+        """Open a connection by the settings in force, or by newer ones if those fail."""
         self.info = self._login.info
         try:
             try:
@@ -342,8 +397,6 @@ class Database:
             with self._cut_off_at(connection, time.monotonic() + timeout + _GRACE):
                 self._system = _system_identifier(connection)
                 self._hot_standby = connection.info.parameter_status("in_hot_standby")
-                self._ask_standby(connection)
-                connection.execute(BEGIN)
                 return connection
         except psycopg.Error as error:
             failure = self._in_our_words(error)

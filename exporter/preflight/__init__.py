@@ -1,4 +1,4 @@
-"""`check`: a look at everything the exporter relies on, before it is started."""
+"""Preflight checks of everything the exporter relies on: the command `check`."""
 
 from exporter.findings import Finding, Level
 from exporter.preflight.run import run_check

@@ -1,4 +1,4 @@
-"""What the role may do with a table: too little is a failure, too much a warning."""
+"""Check the role's privileges on a table: too few are a failure, too many a warning."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -31,14 +31,14 @@ SELECT pg_catalog.has_any_column_privilege(c.oid, 'INSERT'), pg_catalog.has_any_
 FROM pg_catalog.pg_class c WHERE c.oid = %(oid)s::oid
 """
 _WRITES = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
-_OUR_ROLE = "connect as the role that deploy/sql/role_bypassrls.sql or deploy/sql/role_policies.sql makes"
+_OUR_ROLE = "connect as the role that deploy/sql/role_bypassrls.sql or deploy/sql/role_policies.sql creates"
 
 
 @dataclass(frozen=True)
 class Access:
-    """What a role may do: `readable` columns, `writes` as SQL names them, and whether it is a superuser or owner.
+    """A role's privileges: `readable` columns, `writes` as SQL names them, and whether it is a superuser or owner.
 
-    `told` is whether the server shows what the role may do besides reading.
+    `told` is whether the server shows privileges other than reading.
     """
 
     user: str
@@ -51,7 +51,7 @@ class Access:
 
 
 def read_access(session: Session, relation: Relation) -> Access:
-    """What the role that is logged in may do with a table."""
+    """The privileges of the current role on a table."""
     asked = {"oid": relation.oid}
     ((user, schema),) = session.run(_ROLE, asked)
     readable = frozenset(name for (name,) in session.run(_READABLE, asked))
@@ -63,8 +63,8 @@ def read_access(session: Session, relation: Relation) -> Access:
     return Access(user, schema, readable, may, superuser, owner)
 
 
-def judge_grants(name: str, relation: Relation, used: Mapping[str, Column], access: Access) -> Finding:
-    """Whether every column that is used can be read."""
+def evaluate_grants(name: str, relation: Relation, used: Mapping[str, Column], access: Access) -> Finding:
+    """Evaluate whether the role can read every column that is used."""
     wanted = {column.name for column in used.values()}
     missing = wanted - access.readable
     hints = []
@@ -76,31 +76,31 @@ def judge_grants(name: str, relation: Relation, used: Mapping[str, Column], acce
     if not hints:
         return ok(name, f"{access.user} reads {len(wanted)} columns of {relation.name}")
     lacking = f"columns {listing(missing)}" if missing else "anything in its schema"
-    return fail(name, f"{access.user} may not read {lacking} of {relation.name}", "\n".join(hints))
+    return fail(name, f"{access.user} cannot read {lacking} of {relation.name}", "\n".join(hints))
 
 
-def judge_excess(relation: Relation, used: Mapping[str, Column], access: Access) -> Finding:
-    """Whether the role may do more than read what is used: write, or see prompts and answers."""
+def evaluate_excess(relation: Relation, used: Mapping[str, Column], access: Access) -> Finding:
+    """Evaluate whether the role can do more than it needs: write, or read prompts and answers."""
     name = LEAST_PRIVILEGE
     if not access.told:
-        return warn(name, f"the server does not show what {access.user} may do with {relation.name}", _OUR_ROLE)
+        return warn(name, f"the server does not show the privileges of {access.user} on {relation.name}", _OUR_ROLE)
     if access.superuser:
-        return warn(name, f"{access.user} is a superuser: it may read and write everything", _OUR_ROLE)
+        return warn(name, f"{access.user} is a superuser: it can read and write everything", _OUR_ROLE)
     if access.owner:
-        return warn(name, f"{access.user} owns {relation.name}: it may read and write all of it", _OUR_ROLE)
+        return warn(name, f"{access.user} owns {relation.name}: it can read and write all of it", _OUR_ROLE)
     wanted = {column.name for column in used.values()}
     content = {column.name for column in relation.columns.values() if _may_hold_content(column)}
     unneeded = (content & access.readable) - wanted
     problems, hints = [], []
     if access.writes:
-        problems.append(f"may {', '.join(access.writes)}")
+        problems.append(f"can {', '.join(access.writes)}")
         hints.append(_revoke(", ".join(access.writes), relation, access.user))
     if unneeded:
-        problems.append(f"may read {listing(unneeded)}, which the exporter does not need")
+        problems.append(f"can read {listing(unneeded)}, which the exporter does not need")
         hints.append(_revoke("SELECT", relation, access.user))
         hints.append(_grant(relation, wanted, access.user))
     if not problems:
-        return ok(name, f"{access.user} may read what the exporter needs of {relation.name}, and not write")
+        return ok(name, f"{access.user} can read what the exporter needs of {relation.name}, and cannot write")
     return warn(name, f"{access.user} {' and '.join(problems)} ({relation.name})", "\n".join(hints))
 
 
@@ -114,5 +114,5 @@ def _revoke(privileges: str, relation: Relation, user: str) -> str:
 
 
 def _may_hold_content(column: Column) -> bool:
-    """Texts and documents: where prompts and answers are kept."""
+    """Whether prompts and answers could be in it: text and documents."""
     return column.category == "S" or column.type in ("json", "jsonb", "bytea")

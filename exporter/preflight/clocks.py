@@ -1,4 +1,4 @@
-"""Clocks and time zones: whose time is it, and is it the same everywhere."""
+"""Check that clocks and time zones agree."""
 
 import math
 import re
@@ -14,17 +14,17 @@ from exporter.database.names import identifier
 from exporter.database.replication import Replication
 from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import span_text
-from exporter.preflight.scene import Scene
+from exporter.preflight.context import CheckContext
 
 CLOCK, REPLICATION, TIME_ZONES = "clock", "replication", "time zones"
 
 SKEW_WARN, SKEW_FAIL = 5.0, 60.0
-"""Seconds. What is counted follows the database's clock alone, so a skew loses nothing. But alerts compare times from
-the database with Prometheus' clock: 5 s is more than NTP ever leaves, and past a minute (the least that a rule waits)
-an alert on an age is late or false."""
+"""Seconds. Counting follows the database's clock alone, so a skew loses nothing. But alerts compare times from the
+database with Prometheus' clock. NTP never leaves 5 s. Beyond a minute, the shortest `for` of a rule, an alert on an age
+is late or false."""
 
 FUTURE = 60.0
-"""Seconds that a row may lie ahead of the database before the writer's clock or zone is suspected."""
+"""Seconds that a row can be ahead of the database before the writer's clock or time zone is in doubt."""
 
 _NEAR = 120.0  # seconds within which a distance counts as a zone's offset
 _QUARTER_HOUR = 900
@@ -51,8 +51,10 @@ _CONVERTED = re.compile(r"timezone\(|at time zone", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class LogTimes:
-    """What the log's times look like: seconds by which the newest row is ahead of the database (None: no row), how
-    many rows are more than `FUTURE` ahead, whether the column knows its zone, and its default as SQL (None: none).
+    """The times in the log.
+
+    `lead` is the seconds that the newest row is ahead of the database (None: no row), `ahead` the number of rows more
+    than `FUTURE` ahead, `has_zone` whether the column has a time zone, `default` its default as SQL (None: none).
     """
 
     lead: float | None
@@ -61,38 +63,38 @@ class LogTimes:
     default: str | None = None
 
 
-def check_clock(scene: Scene) -> list[Finding]:
-    """This machine and the database agree on the time."""
+def check_clock(context: CheckContext) -> list[Finding]:
+    """Check that this machine and the database agree on the time."""
     before = time.time()
-    ((there,),) = scene.session.run(_CLOCK)
-    return [judge_clock(there, before, time.time())]
+    ((there,),) = context.session.run(_CLOCK)
+    return [evaluate_clock(there, before, time.time())]
 
 
-def judge_clock(there: float, before: float, after: float) -> Finding:
-    """The database's clock, read between two looks at ours; the time between them is not held against it."""
+def evaluate_clock(there: float, before: float, after: float) -> Finding:
+    """Evaluate the database's clock, read between two readings of ours; the time between them is no skew."""
     skew = min(there - before, 0.0) or max(there - after, 0.0)
     if abs(skew) <= SKEW_WARN:
         return ok(CLOCK, f"the database's clock and this machine's agree within {SKEW_WARN:g} s")
     side = "ahead of" if skew > 0 else "behind"
     detail = f"the database's clock is {span_text(abs(skew))} {side} this machine's"
-    hint = "synchronise both with NTP: alerts compare the database's times with Prometheus' clock"
+    hint = "synchronize both with NTP: alerts compare the database's times with Prometheus' clock"
     return (fail if abs(skew) > SKEW_FAIL else warn)(CLOCK, detail, hint)
 
 
-def check_replication(scene: Scene) -> list[Finding]:
-    """The server is a primary, or a standby that keeps up with one."""
-    return [judge_replication(scene.session.replication, scene.config.database.max_replica_lag)]
+def check_replication(context: CheckContext) -> list[Finding]:
+    """Check that the server is a primary, or a standby that keeps up with one."""
+    return [evaluate_replication(context.session.replication, context.config.database.max_replica_lag)]
 
 
-def judge_replication(replication: Replication, most: float) -> Finding:
-    """What reading this server means, where a lag of `most` seconds is accepted."""
+def evaluate_replication(replication: Replication, most: float) -> Finding:
+    """Evaluate the server's role, if a lag of `most` seconds is accepted."""
     if not replication.standby:
         return ok(REPLICATION, "the server is a primary")
     if replication.lag is None:
         return warn(
             REPLICATION,
-            "the server is a standby, and does not say how far it is behind its primary",
-            "read the primary, or watch the lag with the tools of whoever runs the server",
+            "the server is a standby, and does not show its lag",
+            "connect to the primary, or monitor the lag with the provider's tools",
         )
     if (problem := replication.problem(most)) is not None:
         detail, hint = problem
@@ -102,22 +104,24 @@ def judge_replication(replication: Replication, most: float) -> Finding:
     return ok(REPLICATION, f"the server is a standby, {lag}")
 
 
-def check_time_zones(scene: Scene) -> list[Finding]:
-    """The log's times mean what the configuration says they mean."""
-    scene.session.prove_visible(scene.relation)
-    times = _read_times(scene)
-    config, server_zone = scene.config, scene.server.time_zone
-    return [judge_time_zones(times, scene.session.clock, config.log_time_zone, config.budget_time_zone, server_zone)]
+def check_time_zones(context: CheckContext) -> list[Finding]:
+    """Check that the log's times are in the time zone of the configuration."""
+    context.session.prove_visible(context.relation)
+    times = _read_times(context)
+    config, server_zone = context.config, context.server.time_zone
+    return [
+        evaluate_time_zones(times, context.session.clock, config.log_time_zone, config.budget_time_zone, server_zone)
+    ]
 
 
-def _read_times(scene: Scene) -> LogTimes:
-    log, clock, zone = scene.log, scene.session.clock, scene.config.log_time_zone
+def _read_times(context: CheckContext) -> LogTimes:
+    log, clock, zone = context.log, context.session.clock, context.config.log_time_zone
     place = {"table": identifier(*log.relation.name.parts), "time": log.column("time")}
     limit = _in_column(log, clock + FUTURE, zone)
-    ((ahead,),) = scene.session.run(_AHEAD.format(**place), {"limit": limit, "most": _MOST_ROWS})
-    newest = scene.session.run(_NEWEST.format(instant=_instant(log, zone), **place))
+    ((ahead,),) = context.session.run(_AHEAD.format(**place), {"limit": limit, "most": _MOST_ROWS})
+    newest = context.session.run(_NEWEST.format(instant=_instant(log, zone), **place))
     lead = newest[0][0] - clock if newest else None
-    default = scene.session.ask(_DEFAULT, {"oid": log.relation.oid, "column": log.columns["time"].name})
+    default = context.session.ask(_DEFAULT, {"oid": log.relation.oid, "column": log.columns["time"].name})
     return LogTimes(lead, ahead, log.has_zone, default[0][0] if default else None)
 
 
@@ -131,39 +135,39 @@ def _instant(log: LogTable, zone: str) -> sql.Composed:
     return column if log.has_zone else column + sql.SQL(" AT TIME ZONE ") + sql.Literal(zone)
 
 
-def judge_time_zones(times: LogTimes, clock: float, log_zone: str, budget_zone: str, server_zone: str) -> Finding:
-    """Whether the newest rows lie in the future, or as far in the past as the server's zone is from the log's."""
-    zones = f"days begin in {budget_zone}; the server's zone is {server_zone}"
-    meaning = "the column knows its zone" if times.has_zone else f"the log's times are taken as {log_zone}"
+def evaluate_time_zones(times: LogTimes, clock: float, log_zone: str, budget_zone: str, server_zone: str) -> Finding:
+    """Evaluate whether the newest rows are in the future, or off by the difference between the time zones."""
+    zones = f"days start at midnight in {budget_zone}; the server's time zone is {server_zone}"
+    meaning = "the column has a time zone" if times.has_zone else f"the log's times are read as {log_zone}"
     if times.lead is None:
-        return _judge_empty(times, log_zone, server_zone, f"{meaning}; {zones}; the log is empty", clock)
+        return _evaluate_empty(times, log_zone, server_zone, f"{meaning}; {zones}; the log is empty", clock)
     if times.ahead:
         rows = f"{times.ahead} rows" if times.ahead < _MOST_ROWS else f"{_MOST_ROWS} rows or more"
-        found = f"{rows} lie in the future, the newest by {span_text(times.lead)}; {meaning}; {zones}"
+        found = f"{rows} are in the future, the newest by {span_text(times.lead)}; {meaning}; {zones}"
         return warn(TIME_ZONES, found, _hint(times, clock, log_zone, server_zone))
     difference = _offset(server_zone, clock) - _offset(log_zone, clock)
     if not times.has_zone and difference < 0 and abs(times.lead - difference) < _NEAR:
-        found = f"the newest row is {span_text(-times.lead)} old, as far as the server's zone is from the log's"
+        found = f"the newest row is {span_text(-times.lead)} old: the difference of the two time zones"
         return warn(TIME_ZONES, f"{found}; {meaning}; {zones}", _hint(times, clock, log_zone, server_zone))
     return ok(TIME_ZONES, f"{meaning}; {zones}; the newest row is {span_text(max(-times.lead, 0.0))} old")
 
 
-def _judge_empty(times: LogTimes, log_zone: str, server_zone: str, detail: str, clock: float) -> Finding:
-    """No row tells what the times mean. What `now()` writes into a column without zone is the server's local time."""
+def _evaluate_empty(times: LogTimes, log_zone: str, server_zone: str, detail: str, clock: float) -> Finding:
+    """Evaluate an empty log by its default: `now()` in a column without a time zone is the server's local time."""
     converted = times.default is not None and _CONVERTED.search(times.default)
     if times.has_zone or converted or _same_all_year(log_zone, server_zone, clock):
         return ok(TIME_ZONES, detail)
     by_default = f" (the column's default is {times.default})" if times.default else ""
     return warn(
         TIME_ZONES,
-        f"{detail}: now() writes local time in {server_zone} there{by_default}, which would be taken as {log_zone}",
-        f"let the writer write {log_zone}, as with now() AT TIME ZONE '{log_zone}' for the default; "
-        f"or, if it means to write local time, log_time_zone: {server_zone}",
+        f"{detail}: now() writes local time in {server_zone} there{by_default}, which is read as {log_zone}",
+        f"write {log_zone}, for example with the default now() AT TIME ZONE '{log_zone}'; "
+        f"if local time is intended, set log_time_zone: {server_zone}",
     )
 
 
 def _same_all_year(one: str, other: str, clock: float) -> bool:
-    """Whether two zones have the same time now and in every month of a year; one that only the server knows has not."""
+    """Whether two time zones agree now and in every month of a year; False for one that only the server knows."""
     if one == other:
         return True
     try:
@@ -176,7 +180,7 @@ def _same_all_year(one: str, other: str, clock: float) -> bool:
 
 def _hint(times: LogTimes, clock: float, log_zone: str, server_zone: str) -> str:
     lead = times.lead or 0.0
-    wrong_clock = "set the writer's clock by NTP; such rows are counted when they are due"
+    wrong_clock = "synchronize the writer's clock with NTP; the rows are counted when their time comes"
     steps = round(lead / _QUARTER_HOUR) * _QUARTER_HOUR
     if times.has_zone or abs(lead - steps) >= _NEAR or not 0 < abs(steps) <= _MOST_OFFSET:
         return wrong_clock
@@ -184,7 +188,7 @@ def _hint(times: LogTimes, clock: float, log_zone: str, server_zone: str) -> str
     if _offset(server_zone, clock) == offset:
         return f"log_time_zone: {server_zone}"
     hours = f"{'-' if offset < 0 else '+'}{timedelta(seconds=abs(offset))}"[:-3]
-    return f"log_time_zone: the writer's zone, which is now {hours} from UTC; or {wrong_clock}"
+    return f"set log_time_zone to the writer's time zone, which is now {hours} from UTC; or {wrong_clock}"
 
 
 def _offset(zone: str, clock: float) -> int:

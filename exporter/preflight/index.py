@@ -1,4 +1,4 @@
-"""Whether a scrape's cost stays flat: the log is read by an index on its time."""
+"""Check that a scrape's cost stays flat: an index on the time serves its query."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from exporter.database.session import Session
 from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import listing
 from exporter.ledger.calendar import MINUTE
+from exporter.preflight.context import CheckContext
 from exporter.preflight.log_table import open_window
 from exporter.preflight.plan import Scans, read_plan
-from exporter.preflight.scene import Scene
 
 TIME_INDEX = "time index"
 
 FEW_ROWS, FEW_BYTES = 1000, 1_000_000
-"""Below these PostgreSQL rightly reads a table whole, whatever indexes it has."""
+"""Below these, a sequential scan is right, whatever the indexes."""
 
 MOST_OF_IT = 0.1
-"""From this share of a table's rows on, reading it whole is a choice that PostgreSQL may make."""
+"""From this share of a table's rows on, a sequential scan can be the better plan."""
 
 _WINDOW = sql.SQL("SELECT FROM {table} WHERE {time} >= %(from)s AND {time} < %(until)s")
 _TABLE = """
@@ -58,52 +58,52 @@ class Table:
 
     @property
     def is_small(self) -> bool:
-        """Whether PostgreSQL rightly reads it whole."""
+        """Whether a sequential scan is right."""
         return self.rows < FEW_ROWS and self.size < FEW_BYTES
 
 
-def check_index(scene: Scene) -> list[Finding]:
-    """The plan of the scrape's own query uses an index on the time column."""
-    session, log = scene.session, scene.log
-    session.prove_visible(scene.relation)
-    statement, parameters = span_query(log, scene.rules, open_window(scene), MINUTE)
+def check_index(context: CheckContext) -> list[Finding]:
+    """Check that the plan of the scrape's own query uses an index on the time column."""
+    session, log = context.session, context.log
+    session.prove_visible(context.relation)
+    statement, parameters = span_query(log, context.rules, open_window(context), MINUTE)
     time_column = log.columns["time"].name
     scans = read_plan(explain(session, statement, parameters), time_column)
-    # of the whole query it is not told how many rows the time alone selects
-    window = _WINDOW.format(table=identifier(*scene.relation.name.parts), time=log.column("time"))
+    # the plan of the whole query does not show how many rows the time alone selects
+    window = _WINDOW.format(table=identifier(*context.relation.name.parts), time=log.column("time"))
     rows = float(explain(session, window, {name: parameters[name] for name in ("from", "until")})["Plan Rows"])
-    names = dict.fromkeys([scene.relation.name, *scans.whole])
-    own, *others = [table for name in names for table in _read_table(scene, name, time_column)]
-    return [judge_index(own, {table.name: table for table in (own, *others)}, scans, rows, time_column)]
+    names = dict.fromkeys([context.relation.name, *scans.whole])
+    own, *others = [table for name in names for table in _read_table(context, name, time_column)]
+    return [evaluate_index(own, {table.name: table for table in (own, *others)}, scans, rows, time_column)]
 
 
 def explain(session: Session, statement: sql.Composed, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The plan of a statement, which is not run."""
+    """The plan of a statement, without running it."""
     explained = sql.Composed([sql.SQL("EXPLAIN (FORMAT JSON, VERBOSE) "), statement])
     (((found,),),) = session.run(explained, parameters)
     plan: Mapping[str, Any] = found["Plan"]
     return plan
 
 
-def _read_table(scene: Scene, name: QualifiedName, time_column: str) -> Iterable[Table]:
-    found = scene.session.run(_TABLE, {"name": name.name, "schema": name.schema, "time": time_column})
+def _read_table(context: CheckContext, name: QualifiedName, time_column: str) -> Iterable[Table]:
+    found = context.session.run(_TABLE, {"name": name.name, "schema": name.schema, "time": time_column})
     for schema, table, kind, rows, size, index_schema, index, valid in found:
         by = None if index is None else QualifiedName(index_schema, index)
         yield Table(QualifiedName(schema, table), kind, rows, size, by, bool(valid))
 
 
-def judge_index(
+def evaluate_index(
     log: Table, tables: Mapping[QualifiedName, Table], scans: Scans, rows: float, time_column: str
 ) -> Finding:
-    """What the plan means; `tables` has those that are read whole, `rows` is what PostgreSQL expects in the window."""
+    """Evaluate the plan; `tables` are read whole, `rows` is PostgreSQL's estimate for the open window."""
     if scans.foreign or (log.kind == "v" and not scans.indexes):
         return _cannot_be_told(log, scans, time_column)
-    # behind a view the rest may be other tables
+    # behind a view, the others may not be the log
     if scans.indexes and (log.kind == "v" or not scans.whole):
         return ok(TIME_INDEX, f"the scrape's query uses {listing(scans.indexes, 3)}")
-    # nothing is read at all where no partition holds the present
+    # nothing is read if no partition holds the present
     whole = [tables[name] for name in scans.whole] or [log]
-    verdicts = [_judge_table(table, rows, time_column) for table in whole]
+    verdicts = [_evaluate_table(table, rows, time_column) for table in whole]
     return next((verdict for verdict in verdicts if verdict.hint), verdicts[0])
 
 
@@ -111,25 +111,25 @@ def _cannot_be_told(log: Table, scans: Scans, time_column: str) -> Finding:
     what = "a foreign table" if scans.foreign else "a view"
     return warn(
         TIME_INDEX,
-        f"{log.name} is {what}: whether an index on {time_column} serves it cannot be told",
-        f"see that the table behind it has an index that begins with the column behind {time_column}",
+        f"{log.name} is {what}: its plan does not show whether an index on {time_column} serves it",
+        f"make sure that the table behind it has an index that starts with the column behind {time_column}",
     )
 
 
-def _judge_table(table: Table, rows: float, time_column: str) -> Finding:
+def _evaluate_table(table: Table, rows: float, time_column: str) -> Finding:
     if table.index is None:
-        detail = f"{table.name} has no index that begins with {time_column}: each scrape reads the whole table"
+        detail = f"{table.name} has no index that starts with {time_column}: each scrape reads the whole table"
         return fail(TIME_INDEX, detail, _create_index(table, time_column))
     if not table.valid:
-        detail = f"{table.index.name} was not built to its end, and is not used"
+        detail = f"{table.index.name} is invalid: its build did not finish, and it is not used"
         return fail(TIME_INDEX, detail, f"REINDEX INDEX CONCURRENTLY {table_sql(table.index)};")
     if table.is_small:
-        return ok(TIME_INDEX, f"{table.index.name} ({table.name} is so small yet that it is read whole)")
+        return ok(TIME_INDEX, f"{table.index.name} ({table.name} is still small, and read whole)")
     if rows >= MOST_OF_IT * table.rows:
         return ok(TIME_INDEX, f"{table.index.name} (not used: the open window holds much of {table.name})")
     return fail(
         TIME_INDEX,
-        f"PostgreSQL reads {table.name} whole, although it has {table.index.name}: its statistics may be old",
+        f"PostgreSQL reads all of {table.name}, although it has {table.index.name}: its statistics may be out of date",
         f"ANALYZE {table_sql(table.name)};",
     )
 
@@ -137,5 +137,7 @@ def _judge_table(table: Table, rows: float, time_column: str) -> Finding:
 def _create_index(table: Table, time_column: str) -> str:
     on = f"ON {table_sql(table.name)} ({columns_sql([time_column])} DESC);"
     if table.kind == "p":
-        return f"CREATE INDEX {on} -- writers wait; for a table in use, first create it CONCURRENTLY on each partition"
+        return (
+            f"CREATE INDEX {on} -- blocks writers; for a table in use, first create it CONCURRENTLY on each partition"
+        )
     return f"CREATE INDEX CONCURRENTLY {on}"

@@ -1,4 +1,4 @@
-"""The log itself: found, readable, whole."""
+"""Check the log table: it exists, it is readable, and no row is hidden."""
 
 import time
 
@@ -12,99 +12,97 @@ from exporter.figures import Figure
 from exporter.findings import Finding, ok, warn
 from exporter.ledger.calendar import MINUTE, floor_to
 from exporter.ledger.model import TimeRange
-from exporter.preflight.access import GRANTS, judge_excess, judge_grants, read_access
+from exporter.preflight.access import GRANTS, evaluate_excess, evaluate_grants, read_access
 from exporter.preflight.bad_cast import bad_cast
-from exporter.preflight.scene import Scene
+from exporter.preflight.context import CheckContext
 
 TABLE, COLUMNS, VISIBLE, OPEN_WINDOW, UNDATED = "log table", "columns", "rows visible", "open window", "undated rows"
 
 
-def check_table(scene: Scene) -> list[Finding]:
-    """The table is there."""
-    return [ok(TABLE, f"{scene.relation.name} with {len(scene.relation.columns)} columns")]
+def check_table(context: CheckContext) -> list[Finding]:
+    """Check that the table exists."""
+    return [ok(TABLE, f"{context.relation.name} with {len(context.relation.columns)} columns")]
 
 
-def check_columns(scene: Scene) -> list[Finding]:
-    """Each role has its column, and only one."""
-    log = scene.log
+def check_columns(context: CheckContext) -> list[Finding]:
+    """Check that there is exactly one column for each role."""
+    log = context.log
     layout = "status" if log.has_status else "success"
     roles = ", ".join(f"{role}: {column.name}" for role, column in log.columns.items())
     return [ok(COLUMNS, f'layout "{layout}" ({roles})')]
 
 
-def check_grants(scene: Scene) -> list[Finding]:
-    """Every column that is used can be read."""
-    access = read_access(scene.session, scene.relation)
-    return [judge_grants(GRANTS, scene.relation, scene.log.columns, access)]
+def check_grants(context: CheckContext) -> list[Finding]:
+    """Check that the role can read every column that is used."""
+    access = read_access(context.session, context.relation)
+    return [evaluate_grants(GRANTS, context.relation, context.log.columns, access)]
 
 
-def check_excess(scene: Scene) -> list[Finding]:
-    """The role may do nothing but read what is used."""
-    access = read_access(scene.session, scene.relation)
-    return [judge_excess(scene.relation, scene.log.columns, access)]
+def check_excess(context: CheckContext) -> list[Finding]:
+    """Check that the role can only read what is used."""
+    access = read_access(context.session, context.relation)
+    return [evaluate_excess(context.relation, context.log.columns, access)]
 
 
-def check_visible(scene: Scene) -> list[Finding]:
-    """No row is hidden by row-level security."""
-    visibility = scene.session.prove_visible(scene.relation, columns=scene.log.columns.values())
+def check_visible(context: CheckContext) -> list[Finding]:
+    """Check that row-level security hides no row."""
+    visibility = context.session.prove_visible(context.relation, columns=context.log.columns.values())
     if visibility.doubts:
-        return judge_doubts(VISIBLE, scene.relation, visibility)
-    by_policy = (
-        "by a policy that shows all" if visibility.by_policy else "row-level security does not apply to the role"
-    )
+        return evaluate_doubts(VISIBLE, context.relation, visibility)
+    by_policy = "a policy shows all rows" if visibility.by_policy else "row-level security does not apply to the role"
     return [ok(VISIBLE, f"every row: {by_policy}")]
 
 
-def judge_doubts(name: str, relation: Relation, visibility: Visibility) -> list[Finding]:
-    """What is not proven of a table's rows, and was accepted."""
+def evaluate_doubts(name: str, relation: Relation, visibility: Visibility) -> list[Finding]:
+    """Warn of what the configuration accepts without proof."""
     return [
         warn(name, f"accepted, not proven: {doubt.reason} ({relation.name})", doubt.hint) for doubt in visibility.doubts
     ]
 
 
-def open_window(scene: Scene) -> TimeRange:
-    """What a scrape reads when all is quiet."""
-    clock = int(scene.session.clock)
-    return TimeRange(floor_to(clock - int(scene.config.open_window_seconds), MINUTE), clock + 1)
+def open_window(context: CheckContext) -> TimeRange:
+    """The time range of an ordinary scrape."""
+    clock = int(context.session.clock)
+    return TimeRange(floor_to(clock - int(context.config.open_window_seconds), MINUTE), clock + 1)
 
 
-def check_open_window(scene: Scene) -> list[Finding]:
-    """The scrape's own query answers, with the scrape's own settings and in its time."""
-    scene.session.prove_visible(scene.relation)
-    span = open_window(scene)
+def check_open_window(context: CheckContext) -> list[Finding]:
+    """Check that the scrape's own query succeeds within the scrape's time."""
+    context.session.prove_visible(context.relation)
+    span = open_window(context)
     began = time.monotonic()
     try:
-        with scene.session.savepoint():
-            buckets = read_span(scene.session, scene.log, scene.rules, span)
+        with context.session.savepoint():
+            buckets = read_span(context.session, context.log, context.rules, span)
     except psycopg.DataError as error:
-        return [bad_cast(scene, OPEN_WINDOW, span, error)]
+        return [bad_cast(context, OPEN_WINDOW, span, error)]
     seconds = time.monotonic() - began
     rows = sum(cell[Figure.ROWS] for minute in buckets.values() for cell in minute.cells.values())
-    return [judge_reading(rows, span.hi - span.lo, seconds, scene.config.scrape.timeout)]
+    return [evaluate_reading(rows, span.hi - span.lo, seconds, context.config.scrape.timeout)]
 
 
-def judge_reading(rows: int, span: int, seconds: float, timeout: float) -> Finding:
-    """Whether a read leaves a scrape enough of its time."""
+def evaluate_reading(rows: int, span: int, seconds: float, timeout: float) -> Finding:
+    """Evaluate whether a read leaves the scrape enough time."""
     detail = f"{rows} rows of the last {span} s read in {seconds * 1000:.0f} ms"
     if seconds > timeout / 2:
-        hint = "shorten open_window, raise scrape.timeout, or give the server more memory"
+        hint = "lower open_window, raise scrape.timeout, or give the server more memory"
         return warn(OPEN_WINDOW, f"{detail}, more than half of scrape.timeout ({timeout:g} s)", hint)
     return ok(OPEN_WINDOW, detail)
 
 
-def check_undated(scene: Scene) -> list[Finding]:
-    """No rows without a usable time, which can be counted nowhere."""
-    scene.session.prove_visible(scene.relation)
-    return [judge_undated(scene.log, sum(read_undated(scene.session, scene.log).values()))]
+def check_undated(context: CheckContext) -> list[Finding]:
+    """Check that every row has a usable time: others cannot be counted."""
+    context.session.prove_visible(context.relation)
+    return [evaluate_undated(context.log, sum(read_undated(context.session, context.log).values()))]
 
 
-def judge_undated(log: LogTable, rows: int) -> Finding:
-    """What rows without a usable time mean."""
+def evaluate_undated(log: LogTable, rows: int) -> Finding:
+    """Evaluate the number of rows without a usable time."""
     if not rows:
         return ok(UNDATED, "every row has a time")
     column = log.columns["time"].name
     return warn(
         UNDATED,
         f"{rows} rows (or more) have no {column}, or an infinite one: they are reported as skipped, and not counted",
-        f"let the writer set {column}, or make it NOT NULL with a default",
+        f"set {column} in every row, or make it NOT NULL with a default",
     )

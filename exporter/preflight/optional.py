@@ -1,4 +1,4 @@
-"""The optional tables: absent is fine, unreadable is not."""
+"""Check the optional tables: they can be missing, but not unreadable."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,70 +25,48 @@ from exporter.database.tables import (
 )
 from exporter.findings import Finding, fail, failed, ok, warn
 from exporter.humanize import listing
-from exporter.preflight.access import judge_excess, judge_grants, read_access
-from exporter.preflight.log_table import judge_doubts
-from exporter.preflight.scene import Scene
+from exporter.preflight.access import evaluate_excess, evaluate_grants, read_access
+from exporter.preflight.context import CheckContext
+from exporter.preflight.log_table import evaluate_doubts
 from exporter.preflight.table_index import check_served
 from exporter.scrape.optional import PATIENT
 
 
-def check_budgets(scene: Scene) -> list[Finding]:
-    """The users' budgets."""
-    return _check(scene, "budgets", _budgets)
-
-
-def check_routes(scene: Scene) -> list[Finding]:
-    """The model routes."""
-    return _check(scene, "routes", _routes)
-
-
-def check_recommendations(scene: Scene) -> list[Finding]:
-    """The recommendations."""
-    return _check(scene, "recommendations", _recommendations)
-
-
-def check_approvals(scene: Scene) -> list[Finding]:
-    """The approval gates."""
-    return _check(scene, "approvals", _approvals)
-
-
-_Reader = Callable[[Scene, Table], list[Finding]]
-
-
-def _check(scene: Scene, section: str, read: _Reader) -> list[Finding]:
-    name = getattr(scene.config.tables, section)
+def check_optional(section: str, context: CheckContext) -> list[Finding]:
+    """Check an optional table, by its setting below `tables`."""
+    name = getattr(context.config.tables, section)
     if name is None:
-        return [ok(section, "switched off in the configuration: its metrics are left out")]
-    relation = scene.session.relation(name, f"tables.{section}")
+        return [ok(section, "switched off in the configuration: there are no metrics of it")]
+    relation = context.session.relation(name, f"tables.{section}")
     if relation is None:
-        absent = f"no table {name}: its metrics are left out"
+        absent = f"no table {name}: there are no metrics of it"
         if name == getattr(Tables(), section):
             return [ok(section, absent)]
-        return [warn(section, absent, f"correct tables.{section} in the configuration, or set it to null")]
-    explicit = getattr(scene.config.columns, section).model_dump()
+        return [warn(section, absent, f"correct tables.{section}, or set it to null")]
+    explicit = getattr(context.config.columns, section).model_dump()
     columns = find_columns(relation, section, ROLES[section], explicit)
-    access = read_access(scene.session, relation)
-    grants = judge_grants(section, relation, columns, access)
+    access = read_access(context.session, relation)
+    grants = evaluate_grants(section, relation, columns, access)
     if failed([grants]):
         return [grants]
-    findings = _read_in_time(scene, section, read, Table(relation, columns))
-    # of the role as a whole the log's check speaks already, and these tables hold no prompts
+    findings = _read_in_time(context, section, Table(relation, columns))
+    # the log's check covers the role as a whole, and these tables hold no prompts
     if access.writes and not access.superuser:
-        findings.append(judge_excess(relation, columns, replace(access, readable=frozenset())))
+        findings.append(evaluate_excess(relation, columns, replace(access, readable=frozenset())))
     return findings
 
 
-def _read_in_time(scene: Scene, section: str, read: _Reader, table: Table) -> list[Finding]:
-    """What the table's own read finds, and whether it leaves `serve` enough of its time."""
-    visibility = scene.session.prove_visible(table.relation, section, table.columns.values())
-    served = _served(scene, section, table)
+def _read_in_time(context: CheckContext, section: str, table: Table) -> list[Finding]:
+    """What the table's own query finds, and whether it leaves `serve` enough time."""
+    visibility = context.session.prove_visible(table.relation, section, table.columns.values())
+    served = _served(context, section, table)
     began = time.monotonic()
     try:
-        with scene.session.savepoint():
-            findings = read(scene, table)
+        with context.session.savepoint():
+            findings = _READERS[section](context, table)
     except psycopg.Error as error:
-        told = scene.session.translate(error)
-        if scene.session.lost or isinstance(told, TableLocked) or not isinstance(told, QueryTimeout):
+        told = context.session.translate(error)
+        if context.session.lost or isinstance(told, TableLocked) or not isinstance(told, QueryTimeout):
             raise
         seconds = PATIENT
         findings = []
@@ -96,33 +74,37 @@ def _read_in_time(scene: Scene, section: str, read: _Reader, table: Table) -> li
         seconds = time.monotonic() - began
     if seconds >= PATIENT:
         hints = [finding.hint for finding in served if finding.hint]
-        hint = hints[0] if hints else f"name a view with fewer rows, or null to leave it out: tables.{section}"
+        hint = hints[0] if hints else f"set tables.{section} to a view with fewer rows, or to null"
         findings = [fail(section, f"{table.relation.name} cannot be read within {PATIENT:g} s", hint)]
-    return [*findings, *judge_doubts(section, table.relation, visibility), *served]
+    return [*findings, *evaluate_doubts(section, table.relation, visibility), *served]
 
 
-def _served(scene: Scene, section: str, table: Table) -> list[Finding]:
+def _served(context: CheckContext, section: str, table: Table) -> list[Finding]:
     if section == "recommendations":
-        return [check_served(scene, section, table, recommendations_query(table), ["type", "status"])]
+        return [check_served(context, section, table, recommendations_query(table), ["type", "status"])]
     if section == "approvals":
-        return [check_served(scene, section, table, approvals_query(scene.session, table), ["status"])]
+        return [check_served(context, section, table, approvals_query(context.session, table), ["status"])]
     return []
 
 
-def _budgets(scene: Scene, table: Table) -> list[Finding]:
-    budgets = read_budgets(scene.session, scene.config)
-    return [] if budgets is None else judge_budgets(budgets, table.relation, table.columns)
+def _budgets(context: CheckContext, table: Table) -> list[Finding]:
+    budgets = read_budgets(context.session, context.config)
+    return [] if budgets is None else evaluate_budgets(budgets, table.relation, table.columns)
 
 
-def judge_budgets(budgets: Budgets, relation: Relation, columns: Mapping[str, Column]) -> list[Finding]:
-    """The spelling found, how many users have a limit, and limits that are no amount of money."""
+def evaluate_budgets(budgets: Budgets, relation: Relation, columns: Mapping[str, Column]) -> list[Finding]:
+    """Evaluate the columns, how many users have a limit, and values that are no amount of money."""
     roles = ", ".join(f"{role}: {column.name}" for role, column in columns.items())
     limited = sum(budget.daily_limit is not None for budget in budgets.by_user.values())
     users = f"{len(budgets.by_user)} users, {limited} with a daily limit"
     findings = [ok("budgets", f"{relation.name} ({roles}); {users}")]
     for field, roles_of, what in (
         ("limit", ("daily_limit", "warning_threshold"), "daily limits or thresholds that are no amount of money: {}"),
-        ("recorded_spend", ("spent_today",), "recorded spends that are no amount of money, and are not summed: {}"),
+        (
+            "recorded_spend",
+            ("spent_today",),
+            "recorded spends that are no amount of money, and are left out of the sum: {}",
+        ),
     ):
         wrong = {
             skip.reason: count
@@ -135,7 +117,9 @@ def judge_budgets(budgets: Budgets, relation: Relation, columns: Mapping[str, Co
             findings.append(warn("budgets", what.format(counts), hint))
     if budgets.repeated:
         rows = budgets.skipped[SEVERAL_BUDGETS]
-        found = f"{rows} rows of users who have another row, as {listing(budgets.repeated)}: the smallest limit counts"
+        found = (
+            f"{rows} rows of users with several rows, such as {listing(budgets.repeated)}: the smallest limit counts"
+        )
         findings.append(warn("budgets", found, _repeated_sql(relation, columns["user"])))
     return findings
 
@@ -143,33 +127,41 @@ def judge_budgets(budgets: Budgets, relation: Relation, columns: Mapping[str, Co
 def _repeated_sql(relation: Relation, user: Column) -> str:
     name = quoted(user.name)
     rows = f"SELECT {name}, count(*) FROM {table_sql(relation.name)} GROUP BY {name} HAVING count(*) > 1;"  # noqa: S608
-    return f"{rows} -- keep one row for each user, and make the column UNIQUE; blanks around a name do not count"
+    return f"{rows} -- keep one row for each user, and make the column UNIQUE; surrounding blanks do not count"
 
 
 def _unusable_sql(relation: Relation, columns: Mapping[str, Column], roles: Sequence[str]) -> str:
     names = [quoted(columns[role].name) for role in roles]
     selected = ", ".join([quoted(columns["user"].name), *names])
-    # operators by their schema: whoever runs this may have more rights than we, and other things on the search path
+    # operators with their schema: the user who runs this may have more privileges, and another search path
     below, above = "OPERATOR(pg_catalog.<)", "OPERATOR(pg_catalog.>)"
     wrong = " OR ".join(f"{name}::numeric {below} 0 OR {name}::numeric {above} {LARGEST_AMOUNT}" for name in names)
     rows = f"SELECT {selected} FROM {table_sql(relation.name)} WHERE {wrong};"  # noqa: S608
-    return f"{rows} -- correct these, or set them to NULL: without a limit a user is unlimited"
+    return f"{rows} -- correct these, or set them to NULL: a user without a limit is unlimited"
 
 
-def _routes(scene: Scene, table: Table) -> list[Finding]:
-    routes = read_routes(scene.session, scene.config) or []
+def _routes(context: CheckContext, table: Table) -> list[Finding]:
+    routes = read_routes(context.session, context.config) or []
     off = sum(not route.enabled for route in routes)
     return [ok("routes", f"{table.relation.name} ({_names(table.columns)}); {len(routes)} routes, {off} switched off")]
 
 
-def _recommendations(scene: Scene, table: Table) -> list[Finding]:
-    counts = read_recommendations(scene.session, scene.config) or {}
+def _recommendations(context: CheckContext, table: Table) -> list[Finding]:
+    counts = read_recommendations(context.session, context.config) or {}
     return [ok("recommendations", f"{table.relation.name} ({_names(table.columns)}); {sum(counts.values())} rows")]
 
 
-def _approvals(scene: Scene, table: Table) -> list[Finding]:
-    pending = read_approvals(scene.session, scene.config)
+def _approvals(context: CheckContext, table: Table) -> list[Finding]:
+    pending = read_approvals(context.session, context.config)
     return [ok("approvals", f"{table.relation.name} ({_names(table.columns)}); {pending} pending")]
+
+
+_READERS: Mapping[str, Callable[[CheckContext, Table], list[Finding]]] = {
+    "budgets": _budgets,
+    "routes": _routes,
+    "recommendations": _recommendations,
+    "approvals": _approvals,
+}
 
 
 def _names(columns: Mapping[str, Column]) -> str:

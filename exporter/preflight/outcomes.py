@@ -1,4 +1,4 @@
-"""Whether the log says of each call how it ended, in words that are known."""
+"""Check that the outcome of each call in the log is known."""
 
 import time
 from collections.abc import Mapping
@@ -12,19 +12,19 @@ from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import span_text
 from exporter.ledger.calendar import HOUR
 from exporter.ledger.model import TimeRange
-from exporter.preflight.scene import Scene
-from exporter.preflight.seen import LOCKED, TOO_SLOW
+from exporter.preflight.context import CheckContext
+from exporter.preflight.recent_activity import LOCKED, TOO_SLOW
 
 OUTCOMES = "outcomes"
 
 AGES = (HOUR, 6 * HOUR, 24 * HOUR)
-"""How far back to look, in seconds: the shortest first, as long as there is time."""
+"""How far back to look, in seconds, step by step as long as there is time."""
 
 SECONDS = 10.0
-"""No further age is tried after this long."""
+"""After this many seconds, no further step starts."""
 
 MOST_UNKNOWN = 0.01
-"""The largest share of calls with an unknown outcome that is not a failure of the check."""
+"""The largest share of calls with an unknown outcome that is only a warning."""
 
 MOST_WORDS = 8
 _WORD_LENGTH = 40
@@ -53,17 +53,17 @@ class Outcomes:
     words: Mapping[str | None, int]
 
 
-def check_outcomes(scene: Scene) -> list[Finding]:
-    """Whether each recent call has ended in a known way, or is still running."""
-    scene.session.prove_visible(scene.relation)
-    found = _look(scene)
+def check_outcomes(context: CheckContext) -> list[Finding]:
+    """Check that each recent call has a known outcome, or is still running."""
+    context.session.prove_visible(context.relation)
+    found = _look(context)
     if found is None:
         return [warn(OUTCOMES, "the last hour of the log could not be read in time", "see `time index`")]
-    return [judge_outcomes(found, scene.log)]
+    return [evaluate_outcomes(found, context.log)]
 
 
-def judge_outcomes(found: Outcomes, log: LogTable) -> Finding:
-    """Judge calls with an unknown outcome: no counter of calls and no error rate includes them."""
+def evaluate_outcomes(found: Outcomes, log: LogTable) -> Finding:
+    """Evaluate calls with an unknown outcome: no counter of calls and no error rate includes them."""
     within = f"of the last {span_text(found.reach)}"
     column = log.columns["status" if log.has_status else "success"].name
     if not found.unknown:
@@ -73,22 +73,22 @@ def judge_outcomes(found: Outcomes, log: LogTable) -> Finding:
     share = found.unknown / found.calls
     detail = (
         f"{found.unknown} of {found.calls} calls {within} ({share:.1%}) have an unknown {column}: {words}{more}; "
-        "their cost is counted, the calls are not"
+        "their cost is counted, but the calls are not"
     )
     known = "success, failed, timeout, pending or running" if log.has_status else "true or false"
-    hint = f"let the writer set {column} to {known}, or name a view that translates it: tables.log"
+    hint = f"set {column} to {known} in every row, or set tables.log to a view that translates it"
     return (fail if share > MOST_UNKNOWN else warn)(OUTCOMES, detail, hint)
 
 
-def _look(scene: Scene) -> Outcomes | None:
+def _look(context: CheckContext) -> Outcomes | None:
     began = time.monotonic()
     found = None
     for age in AGES:
         if time.monotonic() - began >= SECONDS:
             break
         try:
-            with scene.session.savepoint():
-                found = _read(scene, age)
+            with context.session.savepoint():
+                found = _read(context, age)
         except TOO_SLOW as error:
             if found is None and isinstance(error, LOCKED):
                 raise
@@ -96,9 +96,9 @@ def _look(scene: Scene) -> Outcomes | None:
     return found
 
 
-def _read(scene: Scene, age: int) -> Outcomes:
-    log, clock = scene.log, int(scene.session.clock)
-    lower, upper = bounds(log, scene.rules, TimeRange(clock - age, clock + 1))
+def _read(context: CheckContext, age: int) -> Outcomes:
+    log, clock = context.log, int(context.session.clock)
+    lower, upper = bounds(log, context.rules, TimeRange(clock - age, clock + 1))
     statement = _WORDS.format(
         word=log.text("status" if log.has_status else "success"),
         length=sql.Literal(_WORD_LENGTH),
@@ -107,7 +107,7 @@ def _read(scene: Scene, age: int) -> Outcomes:
         time=log.column("time"),
         most=sql.Literal(MOST_WORDS + 1),
     )
-    rows = scene.session.run(statement, {"from": lower, "until": upper})
+    rows = context.session.run(statement, {"from": lower, "until": upper})
     calls = int(rows[0][2]) if rows else 0
     known = sum(count for _, count, _, is_known in rows if is_known)
     words = {word: count for word, count, _, is_known in rows if not is_known}

@@ -1,4 +1,4 @@
-"""Whether PostgreSQL understands the patterns of error_classes, written as the scrape's query writes them."""
+"""Check that PostgreSQL accepts the patterns of error_classes, as the scrape's query writes them."""
 
 from collections.abc import Iterable
 
@@ -7,22 +7,22 @@ import psycopg
 from exporter.config import ErrorClass
 from exporter.database.session import Session
 from exporter.findings import Finding, fail, ok, warn
-from exporter.preflight.scene import Scene
+from exporter.preflight.context import CheckContext
 
 PATTERNS = "error patterns"
 _TRY = "SELECT '' ~* %(pattern)s"
-_SYNTAX = "correct it: a regular expression of PostgreSQL (docs: POSIX Regular Expressions); (?i) is not needed"
+_SYNTAX = "write a POSIX regular expression as in PostgreSQL's documentation; (?i) is not needed"
 
 
-def check_patterns(scene: Scene) -> list[Finding]:
-    """Each class's patterns compile, together and one by one, and none matches every message."""
-    classes = scene.config.error_classes
-    problems = [finding for number, each in enumerate(classes) for finding in _judge(scene.session, number, each)]
+def check_patterns(context: CheckContext) -> list[Finding]:
+    """Check that each pattern compiles, and that none matches every message."""
+    classes = context.config.error_classes
+    problems = [finding for number, each in enumerate(classes) for finding in _evaluate(context.session, number, each)]
     count = sum(len(each.patterns) for each in classes)
     return problems or [ok(PATTERNS, f"{count} patterns in {len(classes)} classes")]
 
 
-def _judge(session: Session, number: int, error_class: ErrorClass) -> Iterable[Finding]:
+def _evaluate(session: Session, number: int, error_class: ErrorClass) -> Iterable[Finding]:
     whole = _matches_nothing(session, "|".join(f"({pattern})" for pattern in error_class.patterns))
     if whole is False:
         return
@@ -30,14 +30,14 @@ def _judge(session: Session, number: int, error_class: ErrorClass) -> Iterable[F
         where = f"error_classes[{number}].patterns[{place}] (class {error_class.name})"
         matched = _matches_nothing(session, f"({pattern})")
         if matched is None:
-            yield fail(PATTERNS, f"{where} is not a regular expression that PostgreSQL understands", _SYNTAX)
+            yield fail(PATTERNS, f"{where} is not a valid regular expression in PostgreSQL", _SYNTAX)
         elif matched:
-            hint = "leave out what may be empty: a message is given the first class that matches"
-            yield warn(PATTERNS, f"{where} matches every message, also an empty one", hint)
+            hint = "remove what can be empty: a message gets the first class that matches"
+            yield warn(PATTERNS, f"{where} matches every message, even an empty one", hint)
 
 
 def _matches_nothing(session: Session, pattern: str) -> bool | None:
-    """Whether a pattern matches the empty text; None where it does not compile."""
+    """Whether a pattern matches the empty text; None if it does not compile."""
     try:
         with session.savepoint():
             ((matched,),) = session.run(_TRY, {"pattern": pattern})

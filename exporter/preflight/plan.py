@@ -1,4 +1,4 @@
-"""Reading PostgreSQL's plan (EXPLAIN, FORMAT JSON, VERBOSE): which tables it scans, and how."""
+"""Read a plan (EXPLAIN, FORMAT JSON, VERBOSE): which tables it scans, and how."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from exporter.config import QualifiedName
 
 @dataclass(frozen=True)
 class Scans:
-    """Tables that are read whole; indexes that are used by their time column; foreign tables."""
+    """Tables that are read whole, indexes that are used by their time column, and foreign tables."""
 
     whole: tuple[QualifiedName, ...]
     indexes: tuple[str, ...]
@@ -22,7 +22,7 @@ def read_plan(plan: Mapping[str, Any], time_column: str) -> Scans:
     whole: list[QualifiedName] = []
     indexes: list[str] = []
     foreign: list[QualifiedName] = []
-    # PostgreSQL prints it in quotes where it needs them
+    # PostgreSQL prints quotes if the name needs them
     in_quotes = '"' + time_column.replace('"', '""') + '"'
     column = re.compile(rf"(?<![\w\"])({re.escape(time_column)}|{re.escape(in_quotes)})(?![\w\"])")
     for node in _nodes(plan):

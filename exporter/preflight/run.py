@@ -1,7 +1,8 @@
-"""The checks in order: each is made if those it needs have passed."""
+"""Run the checks in order; each runs if those it needs have passed."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TextIO
 
 import psycopg
@@ -9,12 +10,13 @@ import psycopg
 from exporter.config import Config, ConfigError
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
 from exporter.database.errors import DatabaseError, scrub
-from exporter.database.session import Database, Identity
+from exporter.database.one_session import one_session
+from exporter.database.session import Identity
 from exporter.findings import Finding, fail, failed, ok, report, skipped, warn
 from exporter.preflight import clocks, index, log_table, operations, optional, outcomes, patterns
 from exporter.preflight.access import GRANTS, LEAST_PRIVILEGE
+from exporter.preflight.context import CheckContext
 from exporter.preflight.encoding import ENCODING, check_encoding
-from exporter.preflight.scene import Scene
 from exporter.preflight.series import check_series
 from exporter.preflight.space import check_space
 from exporter.preflight.state import check_privacy, check_state
@@ -23,10 +25,10 @@ from exporter.preflight.users import check_users
 CONNECTION, SETTINGS = "connection", "connection settings"
 
 OLDEST = 140000
-"""The oldest server version that is not warned of; PostgreSQL itself maintains none before."""
+"""The oldest server version without a warning: PostgreSQL no longer maintains older ones."""
 
 SECONDS = 120.0
-"""The most that all checks on the database take together."""
+"""The longest that all checks of the database take together."""
 
 
 _REFUSALS = (
@@ -36,29 +38,33 @@ _REFUSALS = (
     psycopg.errors.InsufficientPrivilege,
     psycopg.errors.InternalError_,
 )
-"""How hosted servers and forks of PostgreSQL refuse a function, a view or a setting of the system."""
+"""How hosted servers and forks of PostgreSQL refuse a system function, view or setting."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A check, and those whose passing it needs; each of them stands before it.
+    """A check, and the earlier checks that have to pass first.
 
-    A check is `optional` where it asks the system for what no figure depends on: that it cannot be made is no failure.
+    An `optional` check reads system tables on which no metric depends: if it cannot run, that is not a failure.
     """
 
     name: str
-    check: Callable[[Scene], list[Finding]]
+    check: Callable[[CheckContext], list[Finding]]
     needs: Sequence[str] = ()
     optional: bool = False
 
 
-def check_connection(scene: Scene) -> list[Finding]:
-    """The server answers; its version."""
-    version, where = scene.server.version, scrub(scene.info.display, scene.info)
+def check_connection(context: CheckContext) -> list[Finding]:
+    """Check that the server answers, and its version."""
+    version, where = context.server.version, scrub(context.info.display, context.info)
     detail = f"PostgreSQL {version} at {where}"
-    if scene.server.number < OLDEST:
-        return [warn(CONNECTION, detail, "upgrade to PostgreSQL 14 or later: older ones are no longer maintained")]
+    if context.server.number < OLDEST:
+        return [warn(CONNECTION, detail, "upgrade to PostgreSQL 14 or later: older versions are no longer maintained")]
     return [ok(CONNECTION, detail)]
+
+
+def _optional(section: str) -> Step:
+    return Step(section, partial(optional.check_optional, section), [CONNECTION])
 
 
 STEPS: Sequence[Step] = (
@@ -78,21 +84,21 @@ STEPS: Sequence[Step] = (
     Step(log_table.UNDATED, log_table.check_undated, [log_table.VISIBLE]),
     Step(outcomes.OUTCOMES, outcomes.check_outcomes, [log_table.VISIBLE]),
     Step(operations.OPERATIONS, operations.check_operations, [log_table.VISIBLE]),
-    Step("budgets", optional.check_budgets, [CONNECTION]),
-    Step("routes", optional.check_routes, [CONNECTION]),
+    _optional("budgets"),
+    _optional("routes"),
     Step(operations.MODEL_NAMES, operations.check_model_names, [operations.OPERATIONS, "routes"]),
-    Step("recommendations", optional.check_recommendations, [CONNECTION]),
-    Step("approvals", optional.check_approvals, [CONNECTION]),
+    _optional("recommendations"),
+    _optional("approvals"),
 )
 
 
 def run_check(config: Config, environ: Mapping[str, str], out: TextIO) -> int:
-    """Print what was found, check by check; returns 0 when nothing failed, else 1."""
-    return report(examine(config, environ), out)
+    """Print each finding; returns 1 if one of them is a failure, else 0."""
+    return report(run(config, environ), out)
 
 
-def examine(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Everything that is found, in order."""
+def run(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """All findings, in order."""
     yield check_users(config)
     identity = None
     try:
@@ -103,58 +109,53 @@ def examine(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
         yield from (skipped(step.name, CONNECTION) for step in STEPS[1:])
     else:
         yield from (
-            warn(SETTINGS, notice, "remove them from the URL, unless another program uses it")
+            warn(SETTINGS, notice, "remove them from the URL, unless another program needs them")
             for notice in info.notices
         )
-        identity = yield from _examine_database(config, info)
+        identity = yield from _run_on_database(config, info)
     yield check_state(config.state_dir, identity)
     yield check_series(config.state_dir, config.max_series)
     yield check_privacy(config.state_dir)
     yield check_space(config.state_dir)
 
 
-def _examine_database(config: Config, info: ConnInfo) -> Generator[Finding, None, Identity | None]:
-    """The findings on the database; returns which table it is, where that could be told."""
-    database = Database(
-        info, config.database.connect_timeout, "ai-operation-exporter-check", config.tables.accept_unproven
-    )
+def _run_on_database(config: Config, info: ConnInfo) -> Generator[Finding, None, Identity | None]:
+    """The findings on the database; returns the table's identity, if it is known."""
     done: set[str] = set()
     try:
-        with database.session(SECONDS, config.scrape.timeout) as session:
-            scene = Scene(config, info, session)
-            yield from _take_steps(scene, done)
-            return session.identity(scene.log) if log_table.COLUMNS in done else None
+        with one_session(config, info, "check", SECONDS, config.scrape.timeout) as session:
+            context = CheckContext(config, info, session)
+            yield from _take_steps(context, done)
+            return session.identity(context.log) if log_table.COLUMNS in done else None
     except DatabaseError as error:
         yield fail(CONNECTION, error.detail, error.hint)
         yield from (skipped(step.name, CONNECTION) for step in STEPS[1:])
         return None
-    finally:
-        database.close()
 
 
-def _take_steps(scene: Scene, passed: set[str]) -> Iterator[Finding]:
+def _take_steps(context: CheckContext, passed: set[str]) -> Iterator[Finding]:
     for step in STEPS:
         missing = [need for need in step.needs if need not in passed]
-        if scene.session.lost:
+        if context.session.lost:
             missing = [CONNECTION]
         if missing:
             yield skipped(step.name, missing[0])
             continue
-        findings = _take(scene, step)
+        findings = _take(context, step)
         yield from findings
         if not failed(findings):
             passed.add(step.name)
 
 
-def _take(scene: Scene, step: Step) -> list[Finding]:
+def _take(context: CheckContext, step: Step) -> list[Finding]:
     try:
-        with scene.session.savepoint():
-            return step.check(scene)
+        with context.session.savepoint():
+            return step.check(context)
     except DatabaseError as error:
         return [fail(step.name, error.detail, error.hint)]
     except psycopg.Error as error:
-        told = scene.session.translate(error)
+        told = context.session.translate(error)
         if step.optional and isinstance(error, _REFUSALS):
-            detail = f"the server refuses what this check asks: {told.said or told.message}"
-            return [warn(step.name, detail, "no figure depends on it: check it by hand")]
+            detail = f"the server refuses the query of this check: {told.said or told.message}"
+            return [warn(step.name, detail, "no metric depends on it: check it by hand")]
         return [fail(step.name, told.detail, told.hint)]

@@ -1,4 +1,4 @@
-"""Whether there are places left for new series."""
+"""Check that there is room for new series."""
 
 import contextlib
 import sqlite3
@@ -15,18 +15,18 @@ SERIES = "series"
 
 
 def check_series(folder: Path, most: int) -> Finding:
-    """How many of the places in the state are taken. Other checks report a state that cannot be read."""
+    """Check how many series the state has. Other checks report a state that cannot be read."""
     try:
         with contextlib.closing(read_only(folder / FILE_NAME)) as db:
             count = "SELECT count(*) FROM parts WHERE part = 'admitted' AND key <> ?"
             taken: int = db.execute(count, (dumps(OTHER),)).fetchone()[0]
     except (OSError, sqlite3.Error):
         taken = 0
-    detail = f"{taken} of {most} places are taken (max_series)"
+    detail = f"{taken} of {most} series are in use (max_series)"
     if taken < FEW_LEFT * most:
         return ok(SERIES, detail)
     return warn(
         SERIES,
-        f"{detail}; pairs without a place are counted as other",
+        f"{detail}; beyond that, calls are counted as other",
         "raise max_series, or end series you no longer need: ai-operation-exporter state forget --operation NAME",
     )

@@ -1,4 +1,4 @@
-"""Which known name a loose one may stand for: `gemini_flash` for `gemini-2.0-flash`."""
+"""Find the known name that an informal one stands for: `gemini-2.0-flash` for `gemini_flash`."""
 
 import re
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ _LEAST_RATIO = 0.75
 
 
 def candidates(loose: str, known: Mapping[str, float]) -> list[str]:
-    """Known names that the loose one may stand for, the likeliest first.
+    """Known names that the informal one may stand for, the most similar first.
 
-    `known` has the time each was last used: of two equally alike, the one used last comes first.
+    `known` has the time each was last used: of two equally similar, the one used last comes first.
     """
     scored = [(_score(loose, name), used, name) for name, used in known.items()]
     return [name for score, _, name in sorted(scored, reverse=True) if score > 0]

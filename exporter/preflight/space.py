@@ -1,4 +1,4 @@
-"""Free space for the state on its volume."""
+"""Check the free space on the volume of the state."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ LEAST = 512 * 2**10
 
 
 def check_space(folder: Path) -> Finding:
-    """Whether the volume of the folder, which may not exist yet, has space for the state to grow."""
+    """Check that the state can grow on the volume of the folder, which need not exist yet."""
     try:
         nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
         volume = os.statvfs(nearest)
@@ -25,11 +25,11 @@ def check_space(folder: Path) -> Finding:
     except OSError as error:
         return warn(SPACE, f"{folder}: {error.strerror}", "make the folder readable for this user")
     no_files = volume.f_files > 0 and volume.f_favail == 0
-    return judge_space(nearest, volume.f_bavail * volume.f_frsize, kept, no_files=no_files)
+    return evaluate_space(nearest, volume.f_bavail * volume.f_frsize, kept, no_files=no_files)
 
 
-def judge_space(folder: Path, free: int, kept: int, *, no_files: bool) -> Finding:
-    """Judge `free` bytes on the volume of a state that already takes `kept` bytes."""
+def evaluate_space(folder: Path, free: int, kept: int, *, no_files: bool) -> Finding:
+    """Evaluate `free` bytes on the volume of a state that already takes `kept` bytes."""
     detail = f"{_size(free)} free at {folder}"
     if no_files:
         return fail(
@@ -39,13 +39,13 @@ def judge_space(folder: Path, free: int, kept: int, *, no_files: bool) -> Findin
         return fail(
             SPACE,
             f"{detail}: the state cannot grow, and counters freeze when it is full",
-            "enlarge the volume, or free space on it",
+            "enlarge the volume, or free some space",
         )
     if free + kept < ROOMY:
         return warn(
             SPACE,
-            f"{detail}; 200 busy series need up to {_size(ROOMY)}, fewer need less",
-            "enlarge the volume, or set max_series lower",
+            f"{detail}; 200 busy series need up to {_size(ROOMY)}",
+            "enlarge the volume, or lower max_series",
         )
     return ok(SPACE, detail)
 

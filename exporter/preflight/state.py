@@ -1,4 +1,4 @@
-"""The state folder, looked at without making or changing anything in it."""
+"""Check the state folder, without creating or changing anything in it."""
 
 import contextlib
 import fcntl
@@ -20,13 +20,13 @@ from exporter.state.store import FILE_NAME, LOCK_NAME, NAMES
 
 STATE = "state folder"
 PRIVACY = "state access"
-_NAME_ANOTHER = "name another one with --state-dir or state_dir"
+_NAME_ANOTHER = "choose another one with --state-dir or state_dir"
 
 
 def check_state(folder: Path, identity: Identity | None) -> Finding:
-    """Whether the exporter can keep its state there, and whether what is kept belongs to this database.
+    """Check that the exporter can keep its state there, and that an existing state belongs to this database.
 
-    `identity` is None where the log could not be looked at.
+    `identity` is None if the log could not be read.
     """
     try:
         return _check_folder(folder, identity)
@@ -40,24 +40,24 @@ def _check_folder(folder: Path, identity: Identity | None) -> Finding:
     if not folder.is_dir():
         return fail(STATE, f"{folder} is not a folder", _NAME_ANOTHER)
     if not _is_writable(folder):
-        return fail(STATE, f"{folder} cannot be written by this user", f"give it to this user, or {_NAME_ANOTHER}")
+        return fail(STATE, f"this user cannot write {folder}", f"make this user its owner, or {_NAME_ANOTHER}")
     file = folder / FILE_NAME
     used = _is_locked(folder / LOCK_NAME)
     if not file.exists():
         return ok(STATE, f"{folder} is writable, and holds no state yet{_by(used)}")
     if not os.access(file, os.R_OK | os.W_OK):
-        return fail(STATE, f"{file} cannot be written by this user", f"give it to this user, or {_NAME_ANOTHER}")
+        return fail(STATE, f"this user cannot write {file}", f"make this user its owner, or {_NAME_ANOTHER}")
     return _check_file(file, identity, used=used)
 
 
 def check_privacy(folder: Path) -> Finding:
-    """Whether only its owner can read the state, or replace it."""
+    """Check that only its owner can read or replace the state."""
     try:
         if not folder.is_dir():
-            return ok(PRIVACY, "will be closed to other users")
+            return ok(PRIVACY, "the exporter will close it to other users")
         if writable_by_others(folder):
-            hint = f"chmod o-w {folder}, or give it to the exporter's user, which closes it"
-            return warn(PRIVACY, f"{folder} can be written by every user of this machine", hint)
+            hint = f"chmod o-w {folder}, or make the exporter's user its owner, and the exporter closes it"
+            return warn(PRIVACY, f"every user of this machine can write {folder}", hint)
         if readable := readable_by_others(folder, NAMES):
             names = " ".join(map(str, readable))
             return warn(
@@ -71,9 +71,9 @@ def check_privacy(folder: Path) -> Finding:
 def _check_absent(folder: Path) -> Finding:
     parent = next(parent for parent in folder.absolute().parents if parent.exists())
     if parent.is_dir() and _is_writable(parent):
-        return ok(STATE, f"{folder} will be made in {parent}")
-    hint = f"make it for this user (install -d -o USER {folder}), or {_NAME_ANOTHER}"
-    return fail(STATE, f"{folder} is not there, and cannot be made in {parent} by this user", hint)
+        return ok(STATE, f"the exporter will create {folder} in {parent}")
+    hint = f"create it for this user (install -d -o USER {folder}), or {_NAME_ANOTHER}"
+    return fail(STATE, f"{folder} does not exist, and this user cannot create it in {parent}", hint)
 
 
 def _check_file(file: Path, identity: Identity | None, *, used: bool) -> Finding:
@@ -82,8 +82,8 @@ def _check_file(file: Path, identity: Identity | None, *, used: bool) -> Finding
     except (sqlite3.Error, ValueError, TypeError):
         return fail(
             STATE,
-            f"{file} is damaged, or no state at all",
-            "restore it from a backup; if it stays, it is set aside and all counters begin anew at zero",
+            f"{file} is damaged, or is no state",
+            "restore it from a backup; otherwise the exporter sets it aside, and all counters restart at zero",
         )
     if not 0 <= version <= FORMAT:
         return fail(
@@ -93,12 +93,12 @@ def _check_file(file: Path, identity: Identity | None, *, used: bool) -> Finding
         )
     if problem is not None:
         return fail(STATE, f"{file} {problem}", f"use the version of the exporter that wrote it, or {_NAME_ANOTHER}")
-    closed = judge_closed(file.parent, folded, time.time())
-    return closed or judge_identity(file.parent, known, identity, used=used)
+    closed = evaluate_closed(file.parent, folded, time.time())
+    return closed or evaluate_identity(file.parent, known, identity, used=used)
 
 
-def judge_closed(folder: Path, folded: int, now: float) -> Finding | None:
-    """Whether a clock that was ahead has closed what is still to come, by the time up to which all is closed."""
+def evaluate_closed(folder: Path, folded: int, now: float) -> Finding | None:
+    """The failure if a clock that was ahead has closed time that is still to come, else None."""
     if folded <= now:
         return None
     closed = datetime.fromtimestamp(folded, UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -109,27 +109,27 @@ def judge_closed(folder: Path, folded: int, now: float) -> Finding | None:
     )
 
 
-def judge_identity(folder: Path, known: Identity | None, found: Identity | None, *, used: bool) -> Finding:
-    """Whether the state was kept for the table that was found."""
+def evaluate_identity(folder: Path, known: Identity | None, found: Identity | None, *, used: bool) -> Finding:
+    """Evaluate whether the state belongs to the table that was found."""
     if known is None:
         return ok(STATE, f"{folder} is writable, and holds no state yet{_by(used)}")
     if found is None:
         return warn(
             STATE,
-            f"{folder} holds a state{_by(used)}; not compared with the database, which could not be looked at",
-            "hint what failed above, and check again",
+            f"{folder} holds a state{_by(used)}; not compared with the database, which could not be read",
+            "fix what failed above, then check again",
         )
     if known.is_same(found):
         return ok(STATE, f"{folder} holds the state of this table{_by(used)}")
     return fail(
         STATE,
-        f"{folder} was kept for {_named(known)}, and this is {_named(found)}",
-        f"connect to the former, {_NAME_ANOTHER}, or take it on: ai-operation-exporter state adopt",
+        f"{folder} belongs to {_named(known)}, and this is {_named(found)}",
+        f"connect to the former, {_NAME_ANOTHER}, or adopt it: ai-operation-exporter state adopt",
     )
 
 
 def _read(file: Path) -> tuple[int, Identity | None, str | None, int]:
-    """The file's format, what it was kept for, what keeps its figures from being read, and up to when all is closed."""
+    """The file's format, its identity, why its figures cannot be read (None: they can), and until when it is closed."""
     with contextlib.closing(read_only(file)) as db:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if not 0 < version <= FORMAT:

@@ -1,4 +1,4 @@
-"""Whether reading an optional table has a bounded cost: through an index, or because it is small."""
+"""Check that reading an optional table is cheap: by an index, or because it is small."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from exporter.database.names import columns_sql, table_sql
 from exporter.database.tables import Table
 from exporter.findings import Finding, ok, warn
 from exporter.humanize import listing
+from exporter.preflight.context import CheckContext
 from exporter.preflight.index import explain
 from exporter.preflight.plan import read_plan
-from exporter.preflight.scene import Scene
 
 MANY_ROWS, MANY_BYTES = 100_000, 50_000_000
-"""From either on, a full read once a minute costs the database more than an index does."""
+"""From either on, reading it all once a minute costs more than an index."""
 
 _TABLE = """
 SELECT c.relkind::text, greatest(c.reltuples, 0)::float8, coalesce(pg_catalog.pg_relation_size(c.oid), 0)::float8,
@@ -45,24 +45,26 @@ class Whole:
 
     @property
     def is_large(self) -> bool:
-        """Whether reading it whole is worth a warning. Even with an index, that can be right for narrow rows."""
+        """Whether reading all of it is worth a warning. Even with an index, it can be right for narrow rows."""
         return self.size >= MANY_BYTES or (self.rows >= MANY_ROWS and not self.indexed)
 
 
-def check_served(scene: Scene, section: str, table: Table, statement: sql.Composed, roles: Sequence[str]) -> Finding:
+def check_served(
+    context: CheckContext, section: str, table: Table, statement: sql.Composed, roles: Sequence[str]
+) -> Finding:
     """Check the plan of a table's own query; `roles` are those of the columns that an index must begin with."""
     columns = [table.columns[role].name for role in roles]
-    scans = read_plan(explain(scene.session, statement, {}), columns[0])
-    read = [_read(scene, name, columns) for name in scans.whole]
+    scans = read_plan(explain(context.session, statement, {}), columns[0])
+    read = [_read(context, name, columns) for name in scans.whole]
     whole = [one for found in read if found is not None for one in found]
     if None in read:
-        untold = f"the server does not show how large {table.relation.name} is, and it is read whole"
-        return warn(f"{section} index", untold, "see yourself that it is small: it is read once a minute")
-    return judge_served(section, table.relation.name, columns, whole)
+        untold = f"{table.relation.name} is read whole, and the server does not show its size"
+        return warn(f"{section} index", untold, "make sure that it is small: it is read once a minute")
+    return evaluate_served(section, table.relation.name, columns, whole)
 
 
-def judge_served(section: str, name: QualifiedName, columns: Sequence[str], whole: Sequence[Whole]) -> Finding:
-    """Judge the tables that a query reads whole."""
+def evaluate_served(section: str, name: QualifiedName, columns: Sequence[str], whole: Sequence[Whole]) -> Finding:
+    """Evaluate the tables that a query reads whole."""
     found = f"{section} index"
     large = [table for table in whole if table.is_large]
     if not large:
@@ -78,7 +80,7 @@ def judge_served(section: str, name: QualifiedName, columns: Sequence[str], whol
     return warn(found, f"{detail}, since it has no index on {listing(columns)}", hint)
 
 
-def _read(scene: Scene, name: QualifiedName, columns: Sequence[str]) -> list[Whole] | None:
+def _read(context: CheckContext, name: QualifiedName, columns: Sequence[str]) -> list[Whole] | None:
     asked = {"name": name.name, "schema": name.schema, "columns": sorted(columns), "count": len(columns)}
-    found = scene.session.ask(_TABLE, asked)
+    found = context.session.ask(_TABLE, asked)
     return None if found is None else [Whole(name, *row) for row in found]

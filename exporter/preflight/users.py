@@ -1,14 +1,14 @@
-"""How users are shown, and whether the key for it can be read."""
+"""Check how users are shown, and the key for it."""
 
 from exporter.config import Config, ConfigError, read_hmac_key
 from exporter.findings import Finding, fail, ok
 
 USERS = "users"
-_MODES = {"off": "not shown", "id": "shown by their id as it is in the log"}
+_MODES = {"off": "not shown", "id": "shown by their ID in the log"}
 
 
 def check_users(config: Config) -> Finding:
-    """The setting `users.mode`, and its key file."""
+    """Check the setting `users.mode`, and its key file."""
     if config.users.mode != "hmac":
         return ok(USERS, _MODES[config.users.mode])
     try:

@@ -9,22 +9,23 @@ from dataclasses import dataclass, field
 from exporter.config import Config, ConfigError, read_hmac_key
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
 from exporter.database.login import Login
+from exporter.errors import UserError
 from exporter.logs import install_logging
 from exporter.process.service import Service
 from exporter.scrape.application import Exporter
-from exporter.state.store import StateError, Store
+from exporter.state.store import Store
 from exporter.web.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
 _KEPT = ("state_dir", "scrape", "web")
-"""Settings that only a restart can change."""
+"""Settings that need a restart."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What an exporter is made of. If it is equal after a reload, nothing has changed."""
+    """What an exporter is built from. If it is equal after a reload, nothing has changed."""
 
     config: Config
     info: ConnInfo
@@ -32,7 +33,7 @@ class Parts:
 
 
 def parts_of(config: Config, environ: Mapping[str, str]) -> Parts:
-    """Read what a configuration names. Raises `ConfigError`."""
+    """Read the files that a configuration names. Raises `ConfigError`."""
     key = read_hmac_key(config) if config.users.mode == "hmac" else None
     return Parts(config, resolve_conninfo(config, environ), key)
 
@@ -40,9 +41,9 @@ def parts_of(config: Config, environ: Mapping[str, str]) -> Parts:
 def login_for(
     parts: Parts, environ: Mapping[str, str], load: Callable[[], Config] | None, secrets: dict[str, None]
 ) -> Login:
-    """A login that reads its settings again when they fail.
+    """A login that reads its settings again after a failure.
 
-    Its secrets are masked in the log as soon as they are known; `secrets` holds all that the process has ever had.
+    It masks its secrets in the log before it uses them; `secrets` has all secrets of the process so far.
     """
 
     def hide(info: ConnInfo) -> None:
@@ -54,7 +55,7 @@ def login_for(
     def resolve() -> ConnInfo:
         config = parts.config
         if load is not None:
-            # whatever is wrong with the rest of the configuration, a secret in a file of its own can be read
+            # even if the rest of the configuration is wrong, a secret in a file of its own can be read
             with contextlib.suppress(ConfigError):
                 config = config.model_copy(update={"database": load().database})
         return resolve_conninfo(config, environ)
@@ -82,30 +83,30 @@ class Reloader:
         self._backfill_since = backfill_since
         self._load = load
         self._secrets = secrets
-        self._refusals = refusals  # the web server goes on counting in it
+        self._refusals = refusals  # the web server keeps counting in it
 
     def reload(self) -> None:
-        """Apply what has changed. If it cannot be used, the log says why, and the old configuration stays in force."""
+        """Apply the changes. If they cannot be used, the log says why, and the old configuration stays in force."""
         try:
             parts = self._read()
         except ConfigError as error:
-            log.error("configuration not taken over, the old one stays: %s", "; ".join(error.problems))
+            log.error("configuration not applied, the old one stays in force: %s", "; ".join(error.problems))
             return
         former, exporter = self._parts, self._service.exporter
         if parts == former:
-            log.info("configuration read again: nothing has changed")
+            log.info("configuration reloaded: nothing has changed")
             return
         if exporter is not None and exporter.ledger.commits_fail:
-            log.error("configuration not taken over, the old one stays: the state cannot be written now")
+            log.error("configuration not applied, the old one stays in force: the state cannot be written now")
             return
         try:
             self._service.replace(lambda: self._build(parts))
         except Exception as error:
-            log.error("configuration not taken over: %s", _named(error))
+            log.error("configuration not applied: %s", _named(error))
             self._go_back()
             return
         self._parts = parts
-        log.info("configuration taken over")
+        log.info("configuration applied")
 
     def _read(self) -> Parts:
         former = self._parts.config
@@ -113,7 +114,7 @@ class Reloader:
         kept = {name: getattr(former, name) for name in _KEPT}
         for name, value in kept.items():
             if getattr(config, name) != value:
-                log.warning("%s has changed: restart to apply it, the old value stays in force until then", name)
+                log.warning("%s has changed: restart to apply it; until then, the old value stays in force", name)
         config = config.model_copy(update=kept)
         return parts_of(config, self._environ)
 
@@ -125,7 +126,7 @@ class Reloader:
                 self._service.replace(lambda: self._build(self._parts))
             except Exception as error:
                 if said != (said := _named(error)):
-                    log.error("the exporter cannot be started again, retrying every second: %s", said)
+                    log.error("the exporter cannot start again, retrying every second: %s", said)
                 time.sleep(_RETRY_SECONDS)
             else:
                 log.warning("the old configuration is in force again")
@@ -144,4 +145,4 @@ class Reloader:
 
 
 def _named(error: Exception) -> str:
-    return str(error) if isinstance(error, StateError | ConfigError) else type(error).__name__
+    return str(error) if isinstance(error, UserError) else type(error).__name__

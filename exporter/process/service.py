@@ -1,4 +1,4 @@
-"""What the web server talks to: the exporter, which can be replaced while the pages stay up."""
+"""The application of the web server: the exporter, which a reload replaces while the pages stay up."""
 
 import contextlib
 import threading
@@ -19,9 +19,9 @@ class NoExporterError(Exception):
 
 
 class Service:
-    """An `Application` that passes everything on to the current exporter. May be used from any thread.
+    """An `Application` that forwards to the current exporter, from any thread.
 
-    Scrapes that arrive while the exporter is being replaced wait for the next one, as long as their time allows.
+    Scrapes that arrive during a replacement wait for the next exporter, as long as their time allows.
     """
 
     def __init__(self, exporter: Exporter) -> None:
@@ -49,7 +49,7 @@ class Service:
         return HealthStatus(True, _RELOADING.reason) if exporter is None else exporter.health()
 
     def readiness(self) -> HealthStatus:
-        """Whether the figures can be relied upon."""
+        """Whether the figures are reliable."""
         exporter = self._exporter
         return _RELOADING if exporter is None else exporter.readiness()
 
@@ -67,8 +67,8 @@ class Service:
     def replace(self, build: Callable[[], Exporter]) -> None:
         """Stop the exporter, and use the one that `build` returns.
 
-        If `build` raises, so does this, and no exporter is running until the next call. A scrape that is under way may
-        finish first. For one thread at a time.
+        If `build` raises, so does this, and no exporter is running until the next call. Scrapes in progress can finish
+        first. For one thread at a time.
         """
         with self._changed:
             former, self._exporter = self._exporter, None

@@ -1,4 +1,4 @@
-"""Putting a running exporter together: store, reader, web server, and their end."""
+"""Start and stop the parts of a running exporter: store, reader and web server."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -9,12 +9,9 @@ from exporter.ledger.calendar import QUARTER_HOUR, floor_to
 from exporter.process.reload import Reloader, login_for, parts_of
 from exporter.process.service import Service
 from exporter.scrape.application import Exporter
-from exporter.scrape.backfill import UsageError, backfill_moment
 from exporter.state.store import StateError, Store
 from exporter.web.limits import ScrapeTimeouts
 from exporter.web.server import WebServer
-
-__all__ = ["Running", "UsageError", "backfill_moment", "serving"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Running:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """Its URL."""
         return self.server.url
 
     @property
@@ -39,7 +36,7 @@ class Running:
         return exporter
 
     def reload(self) -> None:
-        """Apply what has changed in the configuration and the credentials; the log says what was done."""
+        """Apply changes of the configuration and the credentials; the log says what was done."""
         self._reloader.reload()
 
 
@@ -52,8 +49,8 @@ def serving(
 ) -> Iterator[Running]:
     """An exporter that serves until the context is left.
 
-    `load` reads the configuration again; without it only credentials can change. Raises `ConfigError`, `StateError`,
-    or the web server's own error when it cannot start.
+    `load` reads the configuration again; without it, only credentials can change. Raises `UserError` if it cannot
+    start.
     """
     parts = parts_of(config, environ)
     secrets: dict[str, None] = {}
@@ -82,12 +79,12 @@ def serving(
 
 
 def _check_backfill(store: Store, since: int) -> None:
-    """A backfill may begin on an unused folder only, and go on where it was interrupted."""
+    """Refuse a backfill on a used folder, unless it continues an interrupted one."""
     state = store.load()
     if state is not None and state.progress.count_from == floor_to(since, QUARTER_HOUR):
         return
     if state is not None or store.used_before:
         raise StateError(
-            f"state folder {store.folder} has been used already: counters that have been exposed cannot take up "
-            "history; leave --backfill-since out, or name a new --state-dir"
+            f"state folder {store.folder} has been used already: counters that have been exposed cannot add "
+            "history; remove --backfill-since, or choose a new --state-dir"
         )

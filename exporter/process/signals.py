@@ -1,4 +1,4 @@
-"""The signals that stop and reload a long-running program, received without a handler in Python.
+"""Receive the signals that stop and reload a long-running program, without a handler in Python.
 
 A Python handler runs in the main thread between two instructions, even while the main thread holds a lock that it is
 about to release: an event that the handler sets can be lost. The interpreter's own handler writes each signal's number
@@ -13,7 +13,7 @@ from types import FrameType, TracebackType
 from typing import Any, Literal, Self
 
 STOP_SECONDS = 2.5
-"""How long a clean stop may take before the process ends without it."""
+"""The longest that a clean stop can take before the process ends without it."""
 
 _STOP = (signal.SIGINT, signal.SIGTERM)
 _ALL = (*_STOP, signal.SIGHUP)
@@ -21,12 +21,12 @@ _CLOSE = b"\0"  # the number of no signal
 
 
 def hold_signals() -> None:
-    """Hold back the signals that stop or reload a program until a `SignalReceiver` takes them."""
+    """Block the signals that stop or reload a program until a `SignalReceiver` receives them."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
 
 
 def start_deadline(seconds: float) -> threading.Timer:
-    """End the process with exit code 0 after so many seconds, whatever still hangs, unless the timer is cancelled."""
+    """End the process with exit code 0 after so many seconds, whatever hangs, unless the timer is cancelled."""
     timer = threading.Timer(seconds, os._exit, [0])
     timer.daemon = True
     timer.start()

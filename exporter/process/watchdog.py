@@ -1,4 +1,4 @@
-"""Ends the process when the web server has died or hangs, so that a supervisor restarts it.
+"""End the process when the web server has died or hangs, so that a supervisor restarts it.
 
 The state on the disk stays whole: commits are atomic.
 """
@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 PAUSE = 1.0
 """Seconds between two pings."""
 PATIENCE = 30
-"""How many pings in a row may stay without an answer. Turns are counted, not seconds: a process that was frozen for an
-hour has missed only one."""
+"""How many pings in a row can be unanswered. It counts turns, not seconds: a process that was frozen for an hour has
+missed only one."""
 EXIT_CODE = 70
 
 
@@ -30,7 +30,7 @@ class Watched(Protocol):
         ...
 
     def ping(self, answer: Callable[[], None]) -> None:
-        """Have the event loop call ``answer`` as soon as it can."""
+        """Make the event loop call `answer` as soon as it can."""
         ...
 
 
@@ -45,7 +45,7 @@ class Watch:
         self._missed = 0
 
     def problem(self) -> str | None:
-        """Ping once; returns what is wrong, None if nothing is."""
+        """Ping once; returns the problem, or None."""
         if not self._watched.alive:
             return "the web server has ended"
         if self._answered.is_set():

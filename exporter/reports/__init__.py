@@ -1,1 +1,1 @@
-"""What the log and the budgets say now, for people and for scripts: `operations` and `budget`."""
+"""Reports for people and scripts: the commands `operations` and `budget`."""

@@ -13,14 +13,14 @@ from exporter.catalog import USD
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.labels import user_name
+from exporter.database.one_session import one_session
 from exporter.database.reader import read_span
-from exporter.database.session import Database
 from exporter.database.tables import read_budgets
+from exporter.errors import UserError
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.calendar import Window, day_window
 from exporter.ledger.model import UNATTRIBUTED, TimeRange
 from exporter.ledger.users import Budget, budget_state, count_states
-from exporter.process.serving import UsageError
 from exporter.reports.shown_users import pseudonyms
 from exporter.reports.table import dollars, render_table
 
@@ -30,7 +30,7 @@ _SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Standing:
-    """Where one user, or the team, stands today; USD. Without a limit there is nothing that remains."""
+    """The budget of one user, or the team, today; in USD."""
 
     name: str
     spend: Decimal
@@ -39,13 +39,13 @@ class Standing:
 
     @property
     def remaining(self) -> Decimal | None:
-        """What is left of the limit; below zero where it is exceeded."""
+        """What is left of the limit: below zero if it is exceeded, None without a limit."""
         return None if self.limit is None else self.limit - self.spend
 
 
 @dataclass(frozen=True)
 class Standings:
-    """The day of the budgets' time zone, the team, how many users are in each state, and the users by spend."""
+    """The day in the budgets' time zone, the team, the number of users in each state, and the users by spend."""
 
     window: Window
     team: Standing
@@ -54,22 +54,22 @@ class Standings:
 
 
 def run_budget(config: Config, environ: Mapping[str, str], user: str | None, out: TextIO, *, as_json: bool) -> int:
-    """Print where a user stands, or all; returns 0. Raises `DatabaseError`, `ConfigError` or `UsageError`."""
+    """Print the budget of a user, or of all; returns 0. Raises `UserError`."""
     if config.users.mode == "off" and user is not None:
-        raise UsageError("--user: users.mode is off in the configuration — write id or hmac there to see users")
+        raise UserError("--user: users.mode is off in the configuration — set it to id or hmac to show users")
     standings = _read(config, environ)
     label = pseudonyms(config).of
     if config.users.mode == "off":
         shown: list[Standing] = []
     else:
-        # a user may be named as in the log, or as shown
+        # a user can be named as in the log, or as shown
         mine = [
             each
             for each in standings.users
             if user is None or each.name == user_name(user) or user in (each.name, label(each.name))
         ]
         if not mine and user is not None:
-            raise UsageError(f"--user: no user {user!r} has a budget, or spent anything today")
+            raise UserError(f"--user: no user {user!r} has a budget, or spent anything today")
         shown = [Standing(label(each.name), each.spend, each.limit, each.state) for each in mine]
     found = Standings(standings.window, standings.team, standings.states, tuple(shown))
     zone = config.budget_time_zone
@@ -79,28 +79,22 @@ def run_budget(config: Config, environ: Mapping[str, str], user: str | None, out
 
 def _read(config: Config, environ: Mapping[str, str]) -> Standings:
     info = resolve_conninfo(config, environ)
-    database = Database(
-        info, config.database.connect_timeout, "ai-operation-exporter-budget", config.tables.accept_unproven
-    )
-    # how failures are classified does not matter here, and matching patterns is most of the work
+    # the error classes do not matter here, and matching their patterns is most of the work
     rules = config.classification().model_copy(update={"error_classes": ()})
-    try:
-        with database.session(_SECONDS) as session:
-            window = day_window(int(session.clock), ZoneInfo(config.budget_time_zone))
-            log = session.log(rules)
-            span = TimeRange(window.start, int(session.clock) + 1)
-            spend: Counter[str] = Counter()
-            for part in read_span(session, log, rules, span, width=_DAY).values():
-                spend.update(part.users)
-            budgets = read_budgets(session, config)
-    finally:
-        database.close()
+    with one_session(config, info, "budget", _SECONDS) as session:
+        window = day_window(int(session.clock), ZoneInfo(config.budget_time_zone))
+        log = session.log(rules)
+        span = TimeRange(window.start, int(session.clock) + 1)
+        spend: Counter[str] = Counter()
+        for part in read_span(session, log, rules, span, width=_DAY).values():
+            spend.update(part.users)
+        budgets = read_budgets(session, config)
     limit = None if config.daily_limit_usd is None else money_units(config.daily_limit_usd)
     return stand(window, spend, {} if budgets is None else budgets.by_user, limit)
 
 
 def stand(window: Window, spend: Mapping[str, int], budgets: Mapping[str, Budget], team_limit: int | None) -> Standings:
-    """Everyone's standing, from money in ledger units; whoever spent most comes first."""
+    """The budgets of all, from money in ledger units; the largest spend comes first."""
     names = sorted({*spend, *budgets}, key=lambda name: (-spend.get(name, 0), name))
     users = tuple(_standing(name, spend.get(name, 0), budgets.get(name)) for name in names)
     team = _standing("team", sum(spend.values()), Budget(team_limit))

@@ -16,9 +16,10 @@ from exporter.database.labels import Names, user_name
 from exporter.database.layout import FAILED
 from exporter.database.log_query import LogTable, bounds, instant, name_column, operation_columns, outcome, texts
 from exporter.database.names import identifier
-from exporter.database.session import Database, Session
+from exporter.database.one_session import one_session
+from exporter.database.session import Session
+from exporter.errors import UserError
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, TimeRange
-from exporter.process.serving import UsageError
 from exporter.reports.shown_users import pseudonyms
 from exporter.reports.table import dollars, render_table
 
@@ -29,7 +30,7 @@ _CYCLE_YEARS, _CYCLE_DAYS = 400, 146_097  # after so many years, or days, the ca
 _VISIBLE = re.compile("[!-~]+")
 _SUCCESS = {"ok": True, "failed": False, "timeout": False}
 
-# Blanks and control characters are cleaned away in Python: here a row only has to hold the visible part of each name.
+# Python removes blanks and control characters. Here a row only needs the visible part of each name.
 _RECENT = sql.SQL("""
 SELECT at::float8, operation, operation_type, username, model, cost, latency, outcome FROM (
   SELECT {time} AS moment, {instant} AS at, {operation} AS operation, {operation_type} AS operation_type,
@@ -48,7 +49,7 @@ ORDER BY moment DESC LIMIT %(limit)s
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which rows: of the last `days`, `limit` at most; None for any. Names are labels; users as the log has them."""
+    """Which rows: at most `limit` of the last `days`; None means any. Names are labels; users are as in the log."""
 
     limit: int = 20
     days: int = 7
@@ -58,7 +59,7 @@ class Wanted:
     failed: bool = False
 
     def is_met(self, call: "Call") -> bool:
-        """Whether the call has the names that are wanted."""
+        """Whether the call has the wanted names."""
         named = ((self.operation, call.operation), (self.model, call.model))
         if self.user is not None and call.user not in (self.user, clean_label(self.user, "") and user_name(self.user)):
             return False
@@ -82,25 +83,19 @@ class Call:
 
     @property
     def success(self) -> bool | None:
-        """Whether it succeeded; None where it has not ended, or cannot be told."""
+        """Whether it succeeded; None if it has not ended, or its outcome is unknown."""
         return _SUCCESS.get(self.outcome)
 
 
 def run_operations(config: Config, environ: Mapping[str, str], wanted: Wanted, out: TextIO, *, as_json: bool) -> int:
-    """Print the newest rows, newest first; returns 0. Raises `DatabaseError`, `ConfigError` or `UsageError`."""
+    """Print the newest rows, newest first; returns 0. Raises `UserError`."""
     if config.users.mode == "off" and wanted.user is not None:
-        raise UsageError("--user: users.mode is off in the configuration — write id or hmac there to see users")
+        raise UserError("--user: users.mode is off in the configuration — set it to id or hmac to show users")
     label = pseudonyms(config).of
     info = resolve_conninfo(config, environ)
-    database = Database(
-        info, config.database.connect_timeout, "ai-operation-exporter-operations", config.tables.accept_unproven
-    )
-    try:
-        with database.session(_SECONDS) as session:
-            rules = config.classification()
-            calls = read_recent(session, session.log(rules), rules, wanted, label)
-    finally:
-        database.close()
+    with one_session(config, info, "operations", _SECONDS) as session:
+        rules = config.classification()
+        calls = read_recent(session, session.log(rules), rules, wanted, label)
     with_user = config.users.mode != "off"
     print(as_text_json(calls, with_user=with_user) if as_json else as_table(calls, with_user=with_user), file=out)
     return 0
@@ -109,7 +104,7 @@ def run_operations(config: Config, environ: Mapping[str, str], wanted: Wanted, o
 def read_recent(
     session: Session, log: LogTable, rules: Classification, wanted: Wanted, label: Callable[[str], str]
 ) -> list[Call]:
-    """The newest rows that are wanted, newest first; `label` makes what is shown of a user's name."""
+    """The wanted rows, newest first; `label` returns what is shown of a user's name."""
     operation, operation_type = operation_columns(log)
     statement = _RECENT.format(
         time=log.column("time"),
@@ -146,7 +141,7 @@ def read_recent(
 
 
 def _visible_part(name: str | None) -> str | None:
-    """The part that every spelling of a name contains, whatever its blanks; None where there is none."""
+    """The part that every spelling of a name contains, whatever its blanks, or None."""
     if name is None or name in (UNKNOWN, UNATTRIBUTED):
         return None
     return max(_VISIBLE.findall(name), key=len, default=None)
@@ -192,7 +187,7 @@ def as_text_json(calls: list[Call], *, with_user: bool) -> str:
 
 
 def as_table(calls: list[Call], *, with_user: bool) -> str:
-    """A table for people, or a sentence where there is nothing."""
+    """A table for people, or a sentence if there are no calls."""
     if not calls:
         return "no such calls"
     headers = ["time (UTC)", "operation", "user", "model", "cost $", "latency ms", "outcome"]

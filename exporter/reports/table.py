@@ -1,10 +1,10 @@
-"""Rows for a terminal."""
+"""Tables for a terminal."""
 
 from collections.abc import Collection, Sequence
 
 
 def render_table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> str:
-    """Columns as wide as their widest cell, those in `right` flush right; what a terminal would obey is replaced."""
+    """Columns as wide as their widest cell, those in `right` flush right; control characters are replaced."""
     cells = [[_printable(cell) for cell in row] for row in (headers, *rows)]
     widths = [max(len(row[number]) for row in cells) for number in range(len(headers))]
     lines = []

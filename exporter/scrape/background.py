@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 PROBE_INTERVAL = 60.0
 DRIFT_INTERVAL = 3600.0
 
+_PATIENCE = 5.0
+"""Seconds that a probe waits for a transaction that is due for something else."""
+
 
 @dataclass(frozen=True)
 class Work:
@@ -69,6 +72,7 @@ class BackgroundReader:
         self._unreachable = False
         login.subscribe(self.wake)
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+        self._must_ask = True  # what the last turn found does not say what is due
         self._next_probe = 0.0
         self._next_drift = time.monotonic() + PROBE_INTERVAL
         self._drift = DriftSampler(ledger)
@@ -115,7 +119,7 @@ class BackgroundReader:
         unreachable = False
         try:
             self._ledger.retry()
-            busy = self.step()
+            busy = self._is_due() and self.step()
         except TableLocked as error:
             chunk.failures += 1
             self._change_log.failed("background reader", str(error))
@@ -138,9 +142,24 @@ class BackgroundReader:
         finally:
             # only now: who logs in while this turn fails ends the rest after it
             self._unreachable = unreachable
+            self._must_ask = True
+        self._must_ask = False
         chunk.failures = 0
         self._change_log.works("background reader")
         return 0.0 if busy else self._config.worker.pause
+
+    def _is_due(self) -> bool:
+        """Whether there is something to do now, as far as can be told without asking the database."""
+        moment = time.monotonic()
+        if self._must_ask or self._late_rows.due or self._late_rows.busy or self.catching_up_from is not None:
+            return True
+        if moment >= min(self._next_probe + _PATIENCE, self._next_drift):
+            return True
+        ledger, state, now = self._ledger, self._ledger.present, self._ledger.expected_now
+        if state is None or now is None or ledger.must_reclassify:
+            return True
+        with ledger.reading():
+            return self._urgent_span(state, now) is not None
 
     def step(self) -> bool:
         """Do the most urgent piece of work; False where there is none. Raises `DatabaseError`."""
@@ -204,16 +223,21 @@ class BackgroundReader:
         return None if span is None else Work(self._read(session, old, state, span, now), busy=True)
 
     def _next_span(self, state: State, clock: int) -> TimeRange | None:
-        ledger, length = self._ledger, self._chunk.length
-        if (span := schedule.catch_up(state, clock, length)) is not None:
+        """The most urgent span, or None. Says when a gap begins to be caught up, and when it has been."""
+        if schedule.catch_up(state, clock, self._chunk.length) is not None:
             if self.catching_up_from is None:
                 self.catching_up_from = state.progress.position
                 log.info("catching up %d s of the log in the background", clock - state.progress.position)
             self._say_progress(state, clock)
-            return span
-        if self.catching_up_from is not None:
+        elif self.catching_up_from is not None:
             log.info("caught up")
             self.catching_up_from = None
+        return self._urgent_span(state, clock)
+
+    def _urgent_span(self, state: State, clock: int) -> TimeRange | None:
+        ledger, length = self._ledger, self._chunk.length
+        if (span := schedule.catch_up(state, clock, length)) is not None:
+            return span
         if state.progress.phase == Phase.STARTING:
             return schedule.front(state, clock, ledger.settings)
         return (

@@ -81,6 +81,13 @@ class DatabaseClock:
         """The database's clock as last read minus the host's, in seconds; None before the first reading."""
         return self._offset
 
+    def expected(self) -> int | None:
+        """What the database's clock should show now, without asking; None where that cannot be told."""
+        with self._lock:
+            if self._last is None or self._leap is not None:
+                return None
+            return int(self._last.clock + self._host.elapsed() - self._last.elapsed)
+
     def judge(self, clock: float, known_now: int | None = None, known_skew: int | None = None) -> Moment:
         """The moment of a reading that was just taken.
 

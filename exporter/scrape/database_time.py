@@ -51,6 +51,10 @@ class DatabaseTime:
         self._last = _Reading(moment, replication)
         return moment
 
+    def expected(self) -> int | None:
+        """What time it should be now, without asking; None where only a reading can tell."""
+        return None if self.replication.complete_until is not None else self._clock.expected()
+
     @property
     def moment(self) -> Moment | None:
         """The last moment that was believed; None before the first reading."""

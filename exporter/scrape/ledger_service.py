@@ -203,6 +203,11 @@ class LedgerService:
         return self.time.believe(clock, replication, progress, self.settings)
 
     @property
+    def expected_now(self) -> int | None:
+        """What time it should be, without asking the database; None where only a reading can tell."""
+        return None if self._closed_ahead else self.time.expected()
+
+    @property
     def time_problem(self) -> Problem | None:
         """Why what is recorded is not of the present, by the clocks; None where it is."""
         if self.time.clock_problem is not None or not self._closed_ahead or self.present is None:

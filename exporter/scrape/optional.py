@@ -162,7 +162,7 @@ class OptionalTables:
         begun = time.monotonic()
         retry = False
         try:
-            value = self._read(self._sources[name], seconds)
+            value = self._read(name, seconds)
         except DatabaseUnavailable as error:
             self._unavailable(number, str(error))
             return True
@@ -192,8 +192,9 @@ class OptionalTables:
         )
         return True
 
-    def _read(self, source: Source, seconds: float) -> Any:
-        with self._database.session(PATIENT, seconds) as session:
+    def _read(self, name: str, seconds: float) -> Any:
+        source = self._sources[name]
+        with self._database.session(PATIENT, seconds, purpose=name) as session:
             try:
                 value = source.read(session)
             except psycopg.Error as error:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from exporter.errors import UserError
 from exporter.ledger.model import Changes, Phase, Progress, State
 from exporter.pseudonyms import Pseudonyms
 from exporter.state.codec import (
@@ -49,7 +50,7 @@ _USER_PARTS = ("user_days", "shown_users")
 _NOWHERE = Progress(phase=Phase.STARTING, now=0, compacted=0, merged=0, closed=0, position=0, count_from=0, began=0)
 
 
-class StateError(Exception):
+class StateError(UserError):
     """The state folder cannot be used; the message says why and what to do."""
 
 

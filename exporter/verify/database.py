@@ -1,4 +1,4 @@
-"""The database: it answers, every row is visible, and what was spent in a span of time by plain SQL."""
+"""Check the database, and sum the spend of a time range with plain SQL."""
 
 from decimal import Decimal
 
@@ -9,14 +9,14 @@ from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import DatabaseError, scrub
 from exporter.database.log_query import bounds, instant
 from exporter.database.names import identifier
-from exporter.database.session import Database
+from exporter.database.one_session import one_session
 from exporter.findings import Finding, fail, ok
 from exporter.ledger.model import TimeRange
 
 NAME = "database"
 _SECONDS = 60.0
 
-# One plain sum, by no code of the exporter's but the meaning of a time and of a usable cost.
+# A plain sum. Of the exporter's code it uses only the meaning of a time and of a usable cost.
 _SPENT = sql.SQL("""
 SELECT coalesce(sum({cost}) FILTER (WHERE {cost} BETWEEN 0 AND %(most)s), 0)
 FROM {table} WHERE {time} >= %(from)s AND {time} < %(until)s AND {instant} >= %(lo)s AND {instant} < %(hi)s
@@ -24,39 +24,28 @@ FROM {table} WHERE {time} >= %(from)s AND {time} < %(until)s AND {instant} >= %(
 
 
 def check_database(config: Config, info: ConnInfo) -> Finding:
-    """The server answers, and the role sees every row of the log."""
-    database = Database(
-        info, config.database.connect_timeout, "ai-operation-exporter-verify", config.tables.accept_unproven
-    )
+    """Check that the server answers, and that the role sees every row of the log."""
     try:
-        with database.session(_SECONDS) as session:
+        with one_session(config, info, "verify", _SECONDS) as session:
             log = session.log(config.classification())
         return ok(NAME, f"{log.relation.name} at {scrub(info.display, info)}, every row visible")
     except DatabaseError as error:
         return fail(NAME, error.detail, error.hint)
-    finally:
-        database.close()
 
 
 def spent_since(config: Config, info: ConnInfo, start: int) -> Decimal:
-    """USD in the log from a moment (seconds since the epoch) to now, by the database's clock; `DatabaseError`."""
+    """USD in the log from `start` (seconds since the epoch) to now by the database's clock. Raises `DatabaseError`."""
     rules = config.classification()
-    database = Database(
-        info, config.database.connect_timeout, "ai-operation-exporter-verify", config.tables.accept_unproven
-    )
-    try:
-        with database.session(_SECONDS) as session:
-            log = session.log(rules)
-            span = TimeRange(start, int(session.clock) + 1)
-            lower, upper = bounds(log, rules, span)
-            statement = _SPENT.format(
-                cost=log.number("cost"),
-                time=log.column("time"),
-                instant=instant(log, rules),
-                table=identifier(*log.relation.name.parts),
-            )
-            words = {"from": lower, "until": upper, "lo": span.lo, "hi": session.clock, "most": UPPER_BOUNDS["cost"]}
-            ((usd,),) = session.run(statement, words)
-            return Decimal(usd)
-    finally:
-        database.close()
+    with one_session(config, info, "verify", _SECONDS) as session:
+        log = session.log(rules)
+        span = TimeRange(start, int(session.clock) + 1)
+        lower, upper = bounds(log, rules, span)
+        statement = _SPENT.format(
+            cost=log.number("cost"),
+            time=log.column("time"),
+            instant=instant(log, rules),
+            table=identifier(*log.relation.name.parts),
+        )
+        words = {"from": lower, "until": upper, "lo": span.lo, "hi": session.clock, "most": UPPER_BOUNDS["cost"]}
+        ((usd,),) = session.run(statement, words)
+    return Decimal(usd)

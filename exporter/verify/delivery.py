@@ -1,4 +1,4 @@
-"""A test alert, followed until the channel has taken its own message: judged by what Alertmanager reports. Pure."""
+"""Evaluate the delivery of a test alert by what Alertmanager reports. Pure."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from exporter.humanize import listing
 from exporter.verify.exporter import Samples
 
 TEST = "test alert"
-"""What the report calls the check."""
+"""The check's name in the report."""
 
 _INTEGRATION = ("integration", "discord")
 _GIVEN_UP = "alertmanager_notifications_failed_total"
@@ -22,32 +22,32 @@ _PROCESS = "process_start_time_seconds"
 
 _LOG = "Alertmanager's log has the answer: docker compose logs alertmanager"
 _WEBHOOK = (
-    "401 or 404: put the channel's new webhook into {file}, and restart Alertmanager\n"
-    "429: Discord limits the rate; wait a minute and run this again\n"
-    "5xx or no answer: see that Alertmanager's machine reaches the webhook's host\n" + _LOG
+    "401 or 404: write the channel's new webhook to {file}, and restart Alertmanager\n"
+    "429: Discord limits the rate; wait a minute and try again\n"
+    "5xx or no answer: make sure that Alertmanager's machine reaches the webhook's host\n" + _LOG
 )
 _RELOAD = "build the rules, and reload Alertmanager: docker compose kill --signal SIGHUP alertmanager"
 _BY_RECEIVER = (
-    "start Alertmanager with --enable-feature=receiver-name-in-metrics, which counts by receiver; run this again"
+    "start Alertmanager with --enable-feature=receiver-name-in-metrics, so that it counts by receiver; then try again"
 )
 
 
 @dataclass(frozen=True)
 class Channel:
-    """A channel to test: its name, and the file of its webhook's URL as Alertmanager sees it."""
+    """A channel to test: its name, and the path of its webhook's URL as Alertmanager sees it."""
 
     name: str
     file: str
 
     @property
     def receiver(self) -> str:
-        """The receiver that takes its test alerts, and nothing else."""
+        """The receiver of its test alerts, and of nothing else."""
         return TEST_RECEIVER + self.name
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of one receiver's messages since Alertmanager started, or of all to Discord."""
+    """The messages of one receiver, or all to Discord, since Alertmanager started."""
 
     accepted: float = 0
     given_up: float = 0
@@ -55,7 +55,7 @@ class Counts:
     reasons: Mapping[str, float] = field(default_factory=dict)
 
     def since(self, then: "Counts") -> "Counts":
-        """What has become of messages after an earlier moment."""
+        """The messages since an earlier moment."""
         reasons = {reason: count - then.reasons.get(reason, 0) for reason, count in self.reasons.items()}
         return Counts(
             self.accepted - then.accepted,
@@ -66,15 +66,15 @@ class Counts:
 
     @property
     def ended(self) -> float:
-        """Messages that are not tried any more."""
+        """Messages with a final result."""
         return self.accepted + self.given_up
 
 
 @dataclass(frozen=True)
 class Look:
-    """Alertmanager at one moment, `taken` seconds after the test alerts were given to it.
+    """Alertmanager at one moment, `taken` seconds after it received the test alerts.
 
-    `alerts` are all test alerts that it holds, as /api/v2/alerts/groups lists them.
+    `alerts` are all its test alerts, as /api/v2/alerts/groups lists them.
     """
 
     taken: float
@@ -83,7 +83,7 @@ class Look:
 
     @property
     def process(self) -> float | None:
-        """When its process was started: another value is another process."""
+        """When its process started: another value means another process."""
         return self.samples.get((_PROCESS, frozenset()))
 
     @property
@@ -92,11 +92,11 @@ class Look:
         return any("receiver_name" in dict(labels) for name, labels in self.samples if name == _REQUESTS)
 
     def runs(self, channel: Channel) -> frozenset[str]:
-        """The commands that test a channel now."""
+        """The IDs of the commands that test a channel now."""
         return frozenset(str(each["labels"].get("run")) for each in self.alerts if _is(each, channel.name))
 
     def counts(self, receiver: str | None) -> Counts:
-        """The counts of a receiver; None: of everything to Discord."""
+        """The counts of a receiver; for None, of everything to Discord."""
         wanted = {_INTEGRATION} if receiver is None else {_INTEGRATION, ("receiver_name", receiver)}
         totals: dict[str, float] = defaultdict(float)
         reasons: dict[str, float] = defaultdict(float)
@@ -120,14 +120,14 @@ def channels(config: Any) -> list[Channel]:
 
 
 def alert(channel: str, run: str, now: datetime, lasts: timedelta) -> Mapping[str, Any]:
-    """The test alert of a channel as Alertmanager's API takes it; `run` sets it apart from those of other commands."""
+    """The test alert of a channel for Alertmanager's API; `run` distinguishes it from those of other commands."""
     return {
         "labels": {"alertname": TEST_ALERT, "severity": "info", "channel": channel, "run": run},
         "annotations": {
             "summary": TEST_TITLE,
             "description": TEST_MESSAGE,
         },
-        # older than it is, so that an end at once is still after its beginning
+        # earlier than now, so that even an immediate end is after the start
         "startsAt": (now - timedelta(seconds=1)).isoformat(),
         "endsAt": (now + lasts).isoformat(),
     }
@@ -135,10 +135,10 @@ def alert(channel: str, run: str, now: datetime, lasts: timedelta) -> Mapping[st
 
 @dataclass(frozen=True)
 class Run:
-    """A command's tests: `id` sets them apart from those of other commands.
+    """A command's tests: `id` distinguishes them from those of other commands.
 
-    `tested` are the channels that are tested together. `wait` is how many seconds Alertmanager may wait for the other
-    members of its cluster before it sends. `before` is the look at it before it was given the alerts.
+    `tested` are the channels that are tested together. `wait` is how many seconds Alertmanager can wait for the other
+    members of its cluster before it sends. `before` is the look before it received the alerts.
     """
 
     id: str
@@ -147,19 +147,19 @@ class Run:
     before: Look
 
     def name(self, channel: Channel) -> str:
-        """What the report calls the test of a channel."""
+        """The name of a channel's test in the report."""
         return TEST if len(self.tested) == 1 else f"{TEST} {channel.name}"
 
 
 def judge(run: Run, channel: Channel, now: Look, others: int) -> Finding | None:
-    """What has become of a channel's test alert; None while that is open.
+    """Evaluate a channel's test alert; None while the result is open.
 
-    `others` is how many other commands have begun to test the channel since `run.before`.
+    `others` is how many other commands have started to test the channel since `run.before`.
     """
     name, before = run.name(channel), run.before
     if now.process != before.process:
-        found = "the address leads to several Alertmanagers in turn, or it was restarted meanwhile"
-        return fail(name, found, "name one Alertmanager's own address, and run this again: --alertmanager-url")
+        found = "several Alertmanagers answer at this address in turn, or it was restarted meanwhile"
+        return fail(name, found, "set --alertmanager-url to the address of one Alertmanager, and try again")
     mine = [each for each in now.alerts if _is(each, channel.name, run.id)]
     if mine and (held_up := _held_up(name, channel, mine[0])):
         return held_up
@@ -172,30 +172,32 @@ def judge(run: Run, channel: Channel, now: Look, others: int) -> Finding | None:
         return ok(name, f"accepted by the webhook of {channel.name} after {now.taken:.0f} s")
     fix = _WEBHOOK.format(file=channel.file)
     if others:
-        found = f"{counts.given_up:g} of {counts.ended:g} tests at the same time were refused: run it again, alone"
+        found = (
+            f"{counts.given_up:g} of {counts.ended:g} simultaneous tests were refused: try again without another test"
+        )
         return fail(name, found, fix)
     return fail(name, f"not accepted by the webhook of {channel.name}: {_why(counts)}", fix)
 
 
-def judge_late(run: Run, channel: Channel, now: Look) -> Finding:
-    """The same when time is up."""
+def evaluate_late(run: Run, channel: Channel, now: Look) -> Finding:
+    """Evaluate it when time is up."""
     name = run.name(channel)
     receiver = channel.receiver if now.by_receiver else None
     counts = now.counts(receiver).since(run.before.counts(receiver))
     if counts.refused:
-        found = f"refused {counts.refused:g} times within {now.taken:.0f} s, and Alertmanager still tries"
+        found = f"refused {counts.refused:g} times within {now.taken:.0f} s, and Alertmanager keeps trying"
         return fail(name, found, _WEBHOOK.format(file=channel.file))
     found = f"not accepted within {now.taken:.0f} s: the webhook does not answer, or Alertmanager has not sent it"
     return fail(name, f"{found}. It may arrive late", _WEBHOOK.format(file=channel.file))
 
 
 def no_route(text: str = "its configuration has no receiver for test alerts") -> Finding:
-    """The configuration that is loaded was not built by this version."""
+    """The finding that the loaded configuration was not built by this version."""
     return fail(TEST, text, _RELOAD)
 
 
 def _by_integration(run: Run, name: str, now: Look) -> Finding | None:
-    """Without counts by receiver: the test was accepted where every message was that has ended since, its own too."""
+    """Evaluate it without counts by receiver: it was accepted if every message since then was, its own included."""
     if now.taken <= TRY_SECONDS + run.wait + 1:
         return None
     counts = now.counts(None).since(run.before.counts(None))
@@ -210,17 +212,17 @@ def _by_integration(run: Run, name: str, now: Look) -> Finding | None:
 
 
 def _held_up(name: str, channel: Channel, found: Mapping[str, Any]) -> Finding | None:
-    """What keeps the alert from its receiver, by Alertmanager's own account of it."""
+    """The finding that something keeps the alert from its receiver, else None."""
     status = found.get("status", {})
     receivers = [str(each.get("name")) for each in found.get("receivers", ())]
     if channel.receiver not in receivers:
-        return no_route(f"routed to {listing(receivers)}, not to {channel.receiver}: another route takes it first")
+        return no_route(f"routed to {listing(receivers)}, not to {channel.receiver}: another route matches first")
     if silences := status.get("silencedBy"):
         return fail(name, f"silenced by {listing(silences)}", "expire the silence on Alertmanager's page Silences")
     if status.get("inhibitedBy"):
-        return fail(name, "inhibited: an inhibit rule mutes it", "take that rule out of alertmanager.yml, and reload")
+        return fail(name, "inhibited: an inhibit rule mutes it", "remove that rule from alertmanager.yml, and reload")
     if intervals := status.get("mutedBy"):
-        return fail(name, f"muted by the time interval {listing(intervals)}", "take it off the route, and reload")
+        return fail(name, f"muted by the time interval {listing(intervals)}", "remove it from the route, and reload")
     return None
 
 
@@ -230,7 +232,7 @@ def _is(found: Mapping[str, Any], channel: str, run: str | None = None) -> bool:
 
 
 def _why(counts: Counts) -> str:
-    """Why messages were given up, by the reason that Alertmanager counts."""
-    # 0.28 knows no reason for what Discord refuses; later versions do
+    """Why Alertmanager gave messages up."""
+    # 0.28 has no reason for what Discord refuses; later versions do
     words = {"contextDeadlineExceeded": f"no answer within {TRY_SECONDS} s", "other": "refused", "": "refused"}
     return listing(sorted({words.get(reason, f"refused ({reason})") for reason in counts.reasons})) or "refused"

@@ -1,4 +1,4 @@
-"""The exporter: it runs, reads the log and the other tables, and shows what SQL says was spent today."""
+"""Check the exporter: it runs, reads the tables, and its spend today equals that of plain SQL."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -13,30 +13,30 @@ from exporter.verify.web import Page, Part, UnansweredError, first_line
 EXPORTER, LOG_READ, OTHER_TABLES, COST = "exporter", "log read", "other tables", "cost today"
 
 TOLERANCE = Decimal("0.01")
-"""The share by which the exposed cost may differ from SQL's."""
+"""The share by which the exposed cost can differ from SQL's."""
 
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-def look_at_exporter(part: Part) -> tuple[list[Finding], Samples | None]:
-    """The findings, and its samples where it has any."""
+def check_exporter(part: Part) -> tuple[list[Finding], Samples | None]:
+    """The findings, and its samples (None: there are none)."""
     try:
         ready = part.page("/-/ready")
         text = part.text("/metrics")
     except UnansweredError as error:
-        return [fail(EXPORTER, str(error), "start it, or name its address: --exporter-url")], None
+        return [fail(EXPORTER, str(error), "start it, or set its address: --exporter-url")], None
     try:
         samples = parse(text)
     except ValueError:
-        hint = "name the exporter's own address: --exporter-url"
+        hint = "set --exporter-url to the address of the exporter itself"
         return [fail(EXPORTER, f"{part.url}/metrics is not in Prometheus' format", hint)], None
-    log = judge_log(ready, samples)
-    tables = skipped(OTHER_TABLES, LOG_READ) if log.level is Level.FAIL else judge_tables(samples)
+    log = evaluate_log(ready, samples)
+    tables = skipped(OTHER_TABLES, LOG_READ) if log.level is Level.FAIL else evaluate_tables(samples)
     return [ok(EXPORTER, f"{part.url} answers with {len(samples)} samples"), log, tables], samples
 
 
 def parse(text: str) -> Samples:
-    """Samples of the text format by name and labels; ValueError where it is none."""
+    """Samples of the text format by name and labels. Raises ValueError."""
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -44,39 +44,39 @@ def parse(text: str) -> Samples:
     }
 
 
-def judge_log(ready: Page, samples: Samples) -> Finding:
-    """Whether the log was read just now, whole, with figures that are current."""
+def evaluate_log(ready: Page, samples: Samples) -> Finding:
+    """Evaluate whether the exporter reads all of the log, and its figures are current."""
     up = samples.get((catalog.LOG_UP.name, frozenset()))
     if up is None:
-        hint = "name the exporter's own address: --exporter-url"
-        return fail(LOG_READ, f"no {catalog.LOG_UP.name} among its metrics: this is another program", hint)
+        hint = "set --exporter-url to the address of the exporter itself"
+        return fail(LOG_READ, f"no {catalog.LOG_UP.name} among its metrics: it is another program", hint)
     if up != 1:
-        hint = "ai-operation-exporter check says why; during a first reading wait until /-/ready answers 200"
+        hint = "run ai-operation-exporter check; during the first reading, wait until /-/ready answers 200"
         return fail(LOG_READ, f"{catalog.LOG_UP.name} is 0: {_why_not_up(ready, samples)}", hint)
     return ok(LOG_READ, "every row visible, figures current")
 
 
 def _why_not_up(ready: Page, samples: Samples) -> str:
-    # An exporter that has been ready stays so when its database goes.
+    # An exporter that has been ready stays ready when its database goes.
     if ready.status != 200 and ready.text.strip():
         return first_line(ready.text)
     read = samples.get((catalog.COLLECTOR_SUCCESS.name, frozenset({("collector", "log")})))
     return "the log cannot be read" if read == 0 else "figures are not current"
 
 
-def judge_tables(samples: Samples) -> Finding:
-    """Whether each optional table that is there can be read."""
+def evaluate_tables(samples: Samples) -> Finding:
+    """Evaluate whether each existing optional table can be read."""
     name = catalog.COLLECTOR_SUCCESS.name
     known = {dict(labels)["collector"]: value for (found, labels), value in samples.items() if found == name}
     broken = [collector for collector, value in known.items() if value != 1 and collector != "log"]
     if broken:
-        hint = "ai-operation-exporter check says why, with the grants that are missing"
+        hint = "run ai-operation-exporter check, which prints the missing grants"
         return fail(OTHER_TABLES, f"not read: {listing(broken)}", hint)
-    return ok(OTHER_TABLES, "budgets, routes, recommendations and approvals read, as far as they exist")
+    return ok(OTHER_TABLES, "budgets, routes, recommendations and approvals are read, if they exist")
 
 
 def window_start(samples: Samples) -> int | None:
-    """When the day began that the exposed spend is of, in seconds since the epoch."""
+    """The start of the day of the exposed spend, in seconds since the epoch."""
     start = samples.get((catalog.WINDOW_START.name, frozenset({("window", "day")})))
     return None if start is None else int(start)
 
@@ -87,14 +87,14 @@ def spend_today(samples: Samples) -> Decimal:
     return sum((Decimal(str(value)) for value in values), Decimal(0))
 
 
-def judge_cost(before: Decimal, truth: Decimal, after: Decimal) -> Finding:
-    """SQL's figure against two scrapes around it, all in USD: between them, or within `TOLERANCE` of one."""
+def evaluate_cost(before: Decimal, truth: Decimal, after: Decimal) -> Finding:
+    """Evaluate SQL's figure against the scrapes before and after it, in USD: between them, or within `TOLERANCE`."""
     low, high = min(before, after), max(before, after)
     off = max(low - truth, truth - high, Decimal(0))
     share = off / truth if truth else Decimal(0 if not off else 1)
     detail = f"${_nearest(low, truth, high):.6f} exposed, ${truth:.6f} by SQL, off by {share:.4%}"
     if share > TOLERANCE:
-        hint = "see ai_operation_log_up and ai_exporter_ledger_drift_usd, and that time zones agree: check"
+        hint = "look at ai_operation_log_up and ai_exporter_ledger_drift_usd, and at the time zones in check"
         return fail(COST, detail, hint)
     return ok(COST, detail)
 

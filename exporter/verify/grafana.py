@@ -1,4 +1,4 @@
-"""Grafana: it runs, the dashboards are there, and each data source and each panel is answered through it."""
+"""Check Grafana: it runs, has the dashboards, and gets an answer for each data source and each panel."""
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -13,41 +13,41 @@ from exporter.verify.web import Page, Part, UnansweredError, first_line
 GRAFANA = "grafana"
 
 UIDS = ("ai-cost", "ai-performance", "ai-health")
-"""The dashboards that are provisioned."""
+"""The provisioned dashboards."""
 
 SOURCES: Mapping[str, str] = {
-    # Alertmanager's plugin has no health check of its own: it is asked through Grafana's proxy.
+    # Alertmanager's plugin has no health check of its own, so Grafana's proxy asks it.
     "prometheus": "/api/datasources/proxy/uid/prometheus/api/v1/query?query=vector(1)",
     "alertmanager": "/api/datasources/proxy/uid/alertmanager/api/v2/status",
     "postgres": "/api/datasources/uid/postgres/health",
 }
-"""By uid of a data source, what answers 200 through Grafana if the source does."""
+"""By uid of a data source, the path in Grafana that answers 200 if the source works."""
 
 
 def no_grafana() -> Finding:
-    """Grafana was left out."""
+    """The finding that Grafana is left out."""
     return Finding(GRAFANA, Level.SKIPPED, "skipped: no address given (--grafana-url or $GRAFANA_URL)")
 
 
-def look_at_grafana(part: Part) -> Iterator[Finding]:
-    """All that can be told of Grafana."""
+def check_grafana(part: Part) -> Iterator[Finding]:
+    """The findings on Grafana, its data sources and its panels."""
     try:
         health = part.json("/api/health")
     except UnansweredError as error:
-        hint = "start it, or name its address: --grafana-url, empty where there is none"
+        hint = "start it, or set its address: --grafana-url, empty if there is none"
         yield fail(GRAFANA, str(error), hint)
         return
     yield ok(GRAFANA, f"{part.url} is healthy, version {health.get('version', '?')}")
-    dashboards = _asked(part, DASHBOARDS, "/api/search?type=dash-db&limit=5000", judge_dashboards)
+    dashboards = _asked(part, DASHBOARDS, "/api/search?type=dash-db&limit=5000", evaluate_dashboards)
     yield dashboards
     if dashboards.hint == _LOGIN:
-        # not tried again: after five wrong logins Grafana refuses the user for five minutes, the right password too
+        # no more tries: after five wrong logins, Grafana refuses even the right password for five minutes
         for name in (*(f"source {uid}" for uid in SOURCES), *(f"queries {uid}" for uid in UIDS)):
             yield skipped(name, DASHBOARDS)
         return
     broken = set()
     for uid, path in SOURCES.items():
-        finding = _asked(part, f"source {uid}", path, partial(judge_source, uid))
+        finding = _asked(part, f"source {uid}", path, partial(evaluate_source, uid))
         if finding.level is Level.FAIL:
             broken.add(uid)
         yield finding
@@ -59,38 +59,40 @@ def _asked(part: Part, name: str, path: str, judge: Callable[[Page], Finding]) -
     try:
         return judge(part.page(path))
     except UnansweredError as error:
-        return fail(name, str(error), "see Grafana's log")
+        return fail(name, str(error), "look at Grafana's log")
 
 
-def judge_dashboards(page: Page, wanted: Collection[str] = UIDS) -> Finding:
-    """Whether the search lists every dashboard."""
+def evaluate_dashboards(page: Page, wanted: Collection[str] = UIDS) -> Finding:
+    """Evaluate whether the search lists every dashboard."""
     if page.status in (401, 403):
-        return fail(DASHBOARDS, f"Grafana does not let us look ({page.status})", _LOGIN)
+        return fail(DASHBOARDS, f"Grafana refuses the login ({page.status})", _LOGIN)
     found = {entry.get("uid") for entry in _list(page.text)}
     missing = [uid for uid in wanted if uid not in found]
     if missing:
-        hint = "see Grafana's log: two dashboards of one title or uid stop a whole folder from being read"
+        hint = "look at Grafana's log: two dashboards with the same title or uid stop it from reading the folder"
         return fail(DASHBOARDS, f"missing: {listing(missing)}", hint)
     return ok(DASHBOARDS, f"provisioned: {listing(wanted)}")
 
 
-def judge_source(uid: str, page: Page) -> Finding:
-    """Whether a data source answered."""
+def evaluate_source(uid: str, page: Page) -> Finding:
+    """Evaluate the answer of a data source."""
     name = f"source {uid}"
     if page.status == 200:
         return ok(name, "answers through Grafana")
     if page.status in (401, 403):
-        return fail(name, f"Grafana does not let us ask it ({page.status})", _LOGIN)
+        return fail(name, f"Grafana refuses the login ({page.status})", _LOGIN)
     if "plugin" in page.text:
         return fail(name, f"Grafana does not know its type: {first_line(page.text)}", "use Grafana 10.4 or newer")
-    hints = {"postgres": "see GRAFANA_DATABASE_… in .env, secrets/grafana_database_password, deploy/sql/dashboards.sql"}
-    hint = hints.get(uid, "see deploy/grafana/provisioning/datasources/, and that it runs")
+    hints = {
+        "postgres": "check GRAFANA_DATABASE_… in .env, secrets/grafana_database_password, deploy/sql/dashboards.sql"
+    }
+    hint = hints.get(uid, "make sure that it runs, and check deploy/grafana/provisioning/datasources/")
     return fail(name, f"does not answer through Grafana ({page.status}): {first_line(page.text)}", hint)
 
 
 _LOGIN = (
-    "give the login: $GRAFANA_USER and $GRAFANA_PASSWORD_FILE; "
-    "Grafana keeps the password of its first start, and takes none for five minutes after five wrong ones"
+    "set $GRAFANA_USER and $GRAFANA_PASSWORD_FILE; "
+    "Grafana keeps the password of its first start, and accepts none for five minutes after five wrong ones"
 )
 
 

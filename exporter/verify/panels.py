@@ -1,4 +1,4 @@
-"""A dashboard's panels, out of its JSON as Grafana keeps it: what each one asks with "All" chosen."""
+"""The queries of a dashboard's panels, from its JSON in Grafana, with "All" selected."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,14 +8,14 @@ from typing import Any
 Json = Mapping[str, Any]
 
 MOST_POINTS = 300
-"""A range query's points per series: enough to run every expression as the page runs it."""
+"""The points per series of a range query: enough to run every expression as the page does."""
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::\w+)?\}|\$(\w+)")
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A panel's title, the uids of the data sources that it asks, and the request as `/api/ds/query` takes it."""
+    """A panel's title, the uids of its data sources, and the request for `/api/ds/query`."""
 
     title: str
     sources: frozenset[str]
@@ -23,10 +23,10 @@ class Panel:
 
 
 def panels(dashboard: Json) -> list[Panel]:
-    """Every panel that asks something, those in collapsed rows too.
+    """Every panel with a query, including those in collapsed rows.
 
-    Macros ($__timeFrom(), $__rate_interval) are left to Grafana's server. Raises KeyError, TypeError or AttributeError
-    where this is no dashboard.
+    Grafana's server expands macros ($__timeFrom(), $__rate_interval). Raises KeyError, TypeError or AttributeError for
+    what is no dashboard.
     """
     values = {each["name"]: _value(each) for each in dashboard["templating"]["list"]}
     span = dashboard["time"]
@@ -58,7 +58,7 @@ def _panel(panel: Json, values: Mapping[str, str], span: Json) -> Panel:
 
 
 def _value(variable: Json) -> str:
-    """What the page puts in for a variable when it is opened; a data source's uid is its type, as provisioned."""
+    """The initial value of a variable; a provisioned data source's uid is its type."""
     if variable.get("includeAll"):
         return str(variable.get("allValue") or ".*")
     chosen = variable.get("current", {}).get("value")
@@ -66,7 +66,7 @@ def _value(variable: Json) -> str:
 
 
 def _put_in(value: Any, values: Mapping[str, str]) -> Any:
-    """A query with the dashboard's own variables put in; other words with a dollar stay."""
+    """A query with the values of the dashboard's variables; other words with a dollar stay."""
     if isinstance(value, str):
         return _VARIABLE.sub(lambda found: values.get(found[1] or found[2], found[0]), value)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Prometheus: it scrapes every part, its rules are healthy, and the operations have arrived in it."""
+"""Check Prometheus: it scrapes every part, its rules are healthy, and it has all operations."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from exporter import catalog
 from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import listing, span_text
 from exporter.verify.built import Built
-from exporter.verify.built import judge_rules as judge_built
+from exporter.verify.built import evaluate_rules as evaluate_built
 from exporter.verify.web import Part, UnansweredError, first_line
 
 PROMETHEUS, RULES, OPERATIONS, SENDS_TO = "prometheus", "rules", "operations", "sends alerts to"
@@ -18,31 +18,31 @@ _POLL_SECONDS = 1.0
 
 EXPORTER_JOB = "ai-operation-exporter"
 JOBS = (EXPORTER_JOB, "postgres", "blackbox", "blackbox-exporter", "prometheus", "alertmanager", "grafana")
-"""The jobs of deploy/prometheus/prometheus.yml; targets of others are not ours to judge."""
+"""The jobs in deploy/prometheus/prometheus.yml; targets of other jobs are not checked."""
 
 EXPECTED = (EXPORTER_JOB, "postgres", "blackbox", "prometheus", "alertmanager")
-"""Those that rules and dashboards rely on."""
+"""The jobs that rules and dashboards rely on."""
 
 
-def look_at_prometheus(part: Part) -> Finding:
-    """Whether it is ready."""
+def check_prometheus(part: Part) -> Finding:
+    """Check that it is ready."""
     try:
         part.text("/-/ready")
         version = part.json("/api/v1/status/buildinfo")["data"]["version"]
     except (UnansweredError, KeyError, TypeError) as error:
-        return fail(PROMETHEUS, str(error), "start it, or name its address: --prometheus-url")
+        return fail(PROMETHEUS, str(error), "start it, or set its address: --prometheus-url")
     return ok(PROMETHEUS, f"{part.url} is ready, version {version}")
 
 
 def settle(part: Part, seconds: float) -> None:
-    """Wait, at most so many seconds, for a Prometheus that has just started to scrape and to evaluate once."""
+    """Wait, at most so many seconds, until a Prometheus that has just started has scraped and evaluated once."""
     until = time.monotonic() + seconds
     while is_settling(_targets(part), _groups(part)) and time.monotonic() < until:
         time.sleep(_POLL_SECONDS)
 
 
 def is_settling(targets: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a target of ours, or a rule, has not had its first turn."""
+    """Whether one of our targets, or a rule, has not had its first turn."""
     ours = [target["health"] for target in targets if target["labels"].get("job") in JOBS]
     rules = [rule["health"] for group in groups for rule in group["rules"]]
     return "unknown" in (*ours, *rules)
@@ -59,18 +59,18 @@ def _groups(part: Part) -> Sequence[Mapping[str, Any]]:
 
 
 def query(part: Part, expression: str) -> list[tuple[Mapping[str, str], float]]:
-    """An instant query's samples, labels and value; `UnansweredError`."""
+    """The samples of an instant query, as labels and value. Raises `UnansweredError`."""
     answer = part.json("/api/v1/query", {"query": expression})
     return [(row["metric"], float(row["value"][1])) for row in answer["data"]["result"]]
 
 
 def check_targets(part: Part) -> list[Finding]:
-    """Every target of our jobs is up."""
-    return judge_targets(_targets(part))
+    """Check that every target of our jobs is up."""
+    return evaluate_targets(_targets(part))
 
 
-def judge_targets(targets: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    """A finding for each job, out of what /api/v1/targets lists."""
+def evaluate_targets(targets: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """Evaluate the list of /api/v1/targets: a finding for each job."""
     findings = []
     for job in JOBS:
         mine = [target for target in targets if target["labels"].get("job") == job]
@@ -89,48 +89,50 @@ def judge_targets(targets: Sequence[Mapping[str, Any]]) -> list[Finding]:
 
 
 def _absent(name: str, job: str) -> Finding:
-    hint = f"add a job of the name {job} to prometheus.yml, see deploy/prometheus/"
+    hint = f"add the job {job} to prometheus.yml, see deploy/prometheus/"
     if job == EXPORTER_JOB:
         return fail(name, "is not scraped", hint)
     return warn(name, "is not scraped: its panels and rules have no data", hint)
 
 
 def check_probe(part: Part) -> Finding:
-    """The API answers, as the blackbox exporter sees it."""
+    """Check that the API answers the blackbox exporter."""
     rows = query(part, 'probe_success{job="blackbox"}')
     if not rows:
-        return warn(API, "no probe has been made", "set API_HEALTH_URL, and start the blackbox exporter")
+        return warn(API, "there is no probe", "set API_HEALTH_URL, and start the blackbox exporter")
     lost = [labels.get("instance", "?") for labels, value in rows if value != 1]
     if lost:
-        return fail(API, f"{listing(lost)} does not answer 2xx", "see that the API runs, or correct API_HEALTH_URL")
+        return fail(
+            API, f"{listing(lost)} does not answer 2xx", "make sure that the API runs, or correct API_HEALTH_URL"
+        )
     return ok(API, f"{listing([labels.get('instance', '?') for labels, _ in rows])} answers")
 
 
 def check_server_metrics(part: Part) -> Finding:
-    """postgres_exporter reaches the database."""
+    """Check that postgres_exporter reaches the database."""
     rows = query(part, 'pg_up{job="postgres"}')
     if not rows:
-        return warn(SERVER_METRICS, "no pg_up", "start postgres_exporter, and see that Prometheus scrapes it")
+        return warn(SERVER_METRICS, "no pg_up", "start postgres_exporter, and make sure that Prometheus scrapes it")
     if any(value != 1 for _, value in rows):
-        hint = "see its log; deploy/sql/role_postgres_exporter.sql makes its role"
+        hint = "look at its log; deploy/sql/role_postgres_exporter.sql creates its role"
         return fail(SERVER_METRICS, "postgres_exporter does not reach the database", hint)
     return ok(SERVER_METRICS, "postgres_exporter reads the server's statistics")
 
 
 def check_rules(part: Part) -> Finding:
-    """Every rule is loaded and evaluates."""
-    return judge_rules(_groups(part))
+    """Check that every rule is loaded and healthy."""
+    return evaluate_rules(_groups(part))
 
 
-def judge_rules(groups: Sequence[Mapping[str, Any]]) -> Finding:
-    """What /api/v1/rules says of the groups."""
+def evaluate_rules(groups: Sequence[Mapping[str, Any]]) -> Finding:
+    """Evaluate the groups of /api/v1/rules."""
     rules = [rule for group in groups for rule in group["rules"]]
     alerts = [rule for rule in rules if rule["type"] == "alerting"]
     if not alerts:
-        return fail(RULES, "no alert is loaded", "name alert_rules/generated/rules.yml in rule_files, and reload")
+        return fail(RULES, "no alert is loaded", "add alert_rules/generated/rules.yml to rule_files, and reload")
     sick = [rule for rule in rules if rule["health"] != "ok"]
     if sick:
-        said = first_line(sick[0].get("lastError") or "not evaluated yet: ask again in a minute")
+        said = first_line(sick[0].get("lastError") or "not evaluated yet: try again in a minute")
         names = listing({rule["name"] for rule in sick})
         return fail(RULES, f"{len(sick)} of {len(rules)} not healthy: {names}: {said}", "fix it, and reload")
     firing = sorted({rule["name"] for rule in alerts if rule["state"] == "firing"})
@@ -139,33 +141,33 @@ def judge_rules(groups: Sequence[Mapping[str, Any]]) -> Finding:
 
 
 def check_built(part: Part, built: Built | Finding) -> Finding:
-    """The rules that run are those that the files build."""
-    return built if isinstance(built, Finding) else judge_built(built, _groups(part))
+    """Check that the loaded rules are those that the files build."""
+    return built if isinstance(built, Finding) else evaluate_built(built, _groups(part))
 
 
 def check_alertmanagers(part: Part) -> Finding:
-    """Prometheus knows where to send alerts."""
+    """Check that Prometheus knows where to send alerts."""
     active = part.json("/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
     if not active:
-        return fail(SENDS_TO, "no Alertmanager", "name it under alerting: in prometheus.yml")
+        return fail(SENDS_TO, "no Alertmanager", "add it under alerting: in prometheus.yml")
     return ok(SENDS_TO, listing([str(each["url"]) for each in active]))
 
 
 def check_operations(part: Part, expected: Sequence[str]) -> Finding:
-    """Every operation that is registered has been seen."""
-    # carried over a while in which the log could not be read, which is another finding
+    """Check that Prometheus has every expected operation."""
+    # looks back over a time when the log could not be read: that is another finding
     rows = query(part, f"time() - max by (operation) (last_over_time({catalog.OPERATION_LAST_SEEN.name}[1h]))")
-    return judge_operations({row["operation"]: age for row, age in rows if "operation" in row}, expected)
+    return evaluate_operations({row["operation"]: age for row, age in rows if "operation" in row}, expected)
 
 
-def judge_operations(ages: Mapping[str, float], expected: Sequence[str]) -> Finding:
-    """`ages` are seconds since each operation's newest call."""
+def evaluate_operations(ages: Mapping[str, float], expected: Sequence[str]) -> Finding:
+    """Evaluate `ages`, the seconds since each operation's newest call."""
     missing = [name for name in expected if name not in ages]
     if missing:
-        hint = "call them once, or take those that are no more out of expected_operations"
+        hint = "call each once, or remove those that no longer exist from expected_operations"
         return fail(OPERATIONS, f"{len(missing)} of {len(expected)} do not report: {listing(missing)}", hint)
     if not expected:
-        return ok(OPERATIONS, f"none is expected, {len(ages)} report")
+        return ok(OPERATIONS, f"none are expected, {len(ages)} report")
     quietest = max(expected, key=lambda name: ages[name])
     ago = span_text(max(0.0, ages[quietest]))
     return ok(OPERATIONS, f"all {len(expected)} report; the quietest, {quietest}, {ago} ago")

@@ -1,4 +1,4 @@
-"""Asking every panel's queries through Grafana, as its page does. No data is an answer, an error is none."""
+"""Run every panel's queries through Grafana, as its page does. No data is an answer, an error is not."""
 
 import json
 import time
@@ -12,21 +12,21 @@ from exporter.verify.panels import Panel, panels
 from exporter.verify.web import Page, Part, UnansweredError, first_line
 
 DASHBOARDS = "dashboards"
-"""The finding that says whether they are there at all."""
+"""The name of the finding on whether they exist."""
 
 SECONDS = 60.0
-"""How long one dashboard's panels are asked for; the rest is then left out, and said."""
+"""The time for the panels of one dashboard; after that, the report says how many are left out."""
 
 _HINTS = {
-    "postgres": "apply deploy/sql/dashboards.sql again; where a panel takes too long, deploy/sql/indexes.sql",
-    "prometheus": "provision dashboards/generated/ anew, and see Prometheus' log",
+    "postgres": "apply deploy/sql/dashboards.sql again; if a panel takes too long, also deploy/sql/indexes.sql",
+    "prometheus": "provision dashboards/generated/ again, and look at Prometheus' log",
 }
-_OTHER = "provision dashboards/generated/ anew, and see Grafana's log"
+_OTHER = "provision dashboards/generated/ again, and look at Grafana's log"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a panel got: `error` is empty where all its queries answered, `empty` where none had data."""
+    """A panel's answer: `error` is empty if all its queries succeeded; `empty` says that none has data."""
 
     panel: Panel
     error: str = ""
@@ -34,7 +34,7 @@ class Answer:
 
 
 def check_queries(part: Part, uid: str, broken: Collection[str], seconds: float = SECONDS) -> Finding:
-    """Whether all panels of a dashboard get answers; those that need a `broken` data source are not asked."""
+    """Check that all panels of a dashboard get answers; those with a `broken` data source are left out."""
     name = f"queries {uid}"
     try:
         page = part.page(f"/api/dashboards/uid/{uid}")
@@ -44,11 +44,11 @@ def check_queries(part: Part, uid: str, broken: Collection[str], seconds: float 
     except UnansweredError as error:
         return fail(name, str(error), _OTHER)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return fail(name, f"{uid} has another shape than the dashboard that is built", _OTHER)
+        return fail(name, f"{uid} has another form than the built dashboard", _OTHER)
     if not listed:
-        return fail(name, f"{uid} has no panel that asks anything", _OTHER)
+        return fail(name, f"{uid} has no panel with a query", _OTHER)
     able = [panel for panel in listed if panel.sources.isdisjoint(broken)]
-    return judge_answers(uid, listed, list(_ask(part, able, seconds)), broken)
+    return evaluate_answers(uid, listed, list(_ask(part, able, seconds)), broken)
 
 
 def _ask(part: Part, able: Collection[Panel], seconds: float) -> Iterator[Answer]:
@@ -57,13 +57,13 @@ def _ask(part: Part, able: Collection[Panel], seconds: float) -> Iterator[Answer
         if time.monotonic() >= until:
             return
         try:
-            yield judge_page(panel, part.page("/api/ds/query", body=panel.request))
+            yield evaluate_page(panel, part.page("/api/ds/query", body=panel.request))
         except UnansweredError as error:
             yield Answer(panel, str(error))
 
 
-def judge_page(panel: Panel, page: Page) -> Answer:
-    """What Grafana answered to a panel's request: results by refId, each with frames or an error."""
+def evaluate_page(panel: Panel, page: Page) -> Answer:
+    """Evaluate Grafana's answer to a panel's request: results by refId, each with frames or an error."""
     try:
         results = json.loads(page.text)["results"]
         answers = [results[query["refId"]] for query in panel.request["queries"]]
@@ -80,17 +80,19 @@ def _has_rows(frame: Mapping[str, Any]) -> bool:
     return any((frame.get("data") or {}).get("values") or ())
 
 
-def judge_answers(uid: str, listed: Collection[Panel], answers: Collection[Answer], broken: Collection[str]) -> Finding:
-    """The finding about a dashboard of the panels `listed`; those that need a `broken` source were not asked."""
+def evaluate_answers(
+    uid: str, listed: Collection[Panel], answers: Collection[Answer], broken: Collection[str]
+) -> Finding:
+    """Evaluate the answers of a dashboard with the panels `listed`; those with a `broken` source were left out."""
     name = f"queries {uid}"
     failed = [answer for answer in answers if answer.error]
     late = sum(panel.sources.isdisjoint(broken) for panel in listed) - len(answers)
     if failed:
         titles = listing([answer.panel.title for answer in failed], most=6)
-        # the first error of each source: the others are mostly the same one
+        # the first error of each source: the others are mostly the same
         reasons = {source: answer.error for answer in reversed(failed) for source in answer.panel.sources}
         said = "; ".join(sorted(set(reasons.values())))
-        more = f"; {late} more were not asked, time was up" if late else ""
+        more = f"; {late} more were left out: time was up" if late else ""
         hint = "\n".join(dict.fromkeys(_HINTS.get(source, _OTHER) for source in sorted(reasons)))
         return fail(name, f"errors in {len(failed)} of {len(listed)} panels: {titles}: {said}{more}", hint)
     hollow = sum(answer.empty for answer in answers)
@@ -99,6 +101,6 @@ def judge_answers(uid: str, listed: Collection[Panel], answers: Collection[Answe
         return ok(name, f"all {len(listed)} panels answer{without}")
     answered = f"{len(answers)} of {len(listed)} panels answer{without}"
     if late:
-        return warn(name, f"{answered}, then time was up", "deploy/sql/indexes.sql makes panels quick")
+        return warn(name, f"{answered}, then time was up", "apply deploy/sql/indexes.sql, which makes panels fast")
     needs = {f"source {source}" for panel in listed for source in panel.sources.intersection(broken)}
     return Finding(name, Level.SKIPPED, f"{answered}, the rest needs {listing(needs)}")

@@ -1,4 +1,4 @@
-"""The parts in order, from the table to the message; what needs a part that failed is skipped."""
+"""Check the parts in order, from the table to the message; skip what needs a part that failed."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -11,47 +11,47 @@ from exporter.database.errors import DatabaseError
 from exporter.findings import Finding, Level, fail, report, skipped
 from exporter.verify import alertmanager, database, delivery, exporter, grafana, prometheus
 from exporter.verify.built import ROUTING_AS_BUILT, RULES_AS_BUILT, Builder, Built, no_files
-from exporter.verify.places import Places
+from exporter.verify.endpoints import Endpoints
 from exporter.verify.web import Part, UnansweredError
 
 SETTLE_SECONDS = 60.0
-"""How long is waited for a Prometheus that has just started; one that runs is not waited for."""
+"""The longest wait for a Prometheus that has just started."""
 
 TEST_ALERT_SECONDS = 60.0
-"""How long a test alert may take; Alertmanager itself gives up after 30 s."""
+"""The longest wait for a test alert; Alertmanager itself gives up after 30 s."""
 
 
 def run_verify(
     config: Config,
     environ: Mapping[str, str],
-    places: Places,
+    endpoints: Endpoints,
     out: TextIO,
     *,
     test_alert: bool,
     build: Builder = no_files,
 ) -> int:
-    """Print what was found; returns 0 when nothing failed, else 1."""
-    return report(examine(config, environ, places, test_alert=test_alert, build=build), out)
+    """Print each finding; returns 1 if one of them is a failure, else 0."""
+    return report(run(config, environ, endpoints, test_alert=test_alert, build=build), out)
 
 
-def examine(
-    config: Config, environ: Mapping[str, str], places: Places, *, test_alert: bool, build: Builder = no_files
+def run(
+    config: Config, environ: Mapping[str, str], endpoints: Endpoints, *, test_alert: bool, build: Builder = no_files
 ) -> Iterator[Finding]:
-    """Everything that is found, in order; `build` makes what Prometheus and Alertmanager should have loaded."""
+    """All findings, in order; `build` returns what Prometheus and Alertmanager should have loaded."""
     built = build()
     info, finding = _database(config, environ)
     yield finding
-    yield from _exporter(config, info, places.exporter)
-    yield from _prometheus(config, places.prometheus, built)
-    yield from _alertmanager(places.alertmanager, built, test_alert=test_alert)
-    if places.grafana:
-        yield from grafana.look_at_grafana(Part(places.grafana, places.grafana_user, places.grafana_password))
+    yield from _exporter(config, info, endpoints.exporter)
+    yield from _prometheus(config, endpoints.prometheus, built)
+    yield from _alertmanager(endpoints.alertmanager, built, test_alert=test_alert)
+    if endpoints.grafana:
+        yield from grafana.check_grafana(Part(endpoints.grafana, endpoints.grafana_user, endpoints.grafana_password))
     else:
         yield grafana.no_grafana()
 
 
 def _database(config: Config, environ: Mapping[str, str]) -> tuple[ConnInfo | None, Finding]:
-    """How to reach the database, or None where it cannot be read."""
+    """How to reach the database (None: it cannot be read), and the finding."""
     try:
         info = resolve_conninfo(config, environ)
     except ConfigError as error:
@@ -63,7 +63,7 @@ def _database(config: Config, environ: Mapping[str, str]) -> tuple[ConnInfo | No
 
 def _exporter(config: Config, info: ConnInfo | None, url: str) -> Iterator[Finding]:
     part = Part(url)
-    findings, samples = exporter.look_at_exporter(part)
+    findings, samples = exporter.check_exporter(part)
     yield from findings
     start = None if samples is None else exporter.window_start(samples)
     if samples is None:
@@ -84,15 +84,15 @@ def _cost(config: Config, info: ConnInfo, part: Part, before: Decimal, start: in
     except DatabaseError as error:
         return fail(exporter.COST, error.detail, error.hint)
     except (UnansweredError, ValueError) as error:
-        return fail(exporter.COST, str(error), "ask again")
+        return fail(exporter.COST, str(error), "try again")
     if exporter.window_start(after) != start:
-        return fail(exporter.COST, "the day ended, or the log was lost, between two readings", "ask again")
-    return exporter.judge_cost(before, truth, exporter.spend_today(after))
+        return fail(exporter.COST, "the day ended, or the log was lost, between two readings", "try again")
+    return exporter.evaluate_cost(before, truth, exporter.spend_today(after))
 
 
 def _prometheus(config: Config, url: str, built: Built | Finding) -> Iterator[Finding]:
     part = Part(url)
-    first = prometheus.look_at_prometheus(part)
+    first = prometheus.check_prometheus(part)
     yield first
     if first.level is not Level.FAIL:
         with contextlib.suppress(UnansweredError, KeyError, TypeError):
@@ -113,12 +113,12 @@ def _prometheus(config: Config, url: str, built: Built | Finding) -> Iterator[Fi
         try:
             yield from look()
         except (UnansweredError, KeyError, TypeError) as error:
-            yield fail(name, str(error), "name Prometheus' own address: --prometheus-url")
+            yield fail(name, str(error), "set --prometheus-url to the address of Prometheus itself")
 
 
 def _alertmanager(url: str, built: Built | Finding, *, test_alert: bool) -> Iterator[Finding]:
     part = Part(url)
-    findings = alertmanager.look_at_alertmanager(part, built)
+    findings = alertmanager.check_alertmanager(part, built)
     yield from findings
     if findings[0].level is Level.FAIL:
         yield skipped(alertmanager.RECEIVERS, alertmanager.ALERTMANAGER)

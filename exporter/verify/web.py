@@ -1,4 +1,4 @@
-"""Asking a part over HTTP."""
+"""Request a part's pages over HTTP."""
 
 import base64
 import http.client
@@ -15,19 +15,19 @@ _MOST_BYTES = 64 << 20
 
 
 class UnansweredError(OSError):
-    """A part did not answer, or with something else than what was asked for; the text says which and how."""
+    """A part did not answer, or not as expected; the text says which part, and what it did."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """An answer: its status and its text."""
+    """The status and the text of an answer."""
 
     status: int
     text: str
 
 
 class Part:
-    """A part at its base URL, which may hold a login (http://user:password@host)."""
+    """A part at its base URL, which can have a login (http://user:password@host)."""
 
     def __init__(self, url: str, user: str = "", password: str = "") -> None:
         split = urllib.parse.urlsplit(url)
@@ -37,15 +37,15 @@ class Part:
         self.url = urllib.parse.urlunsplit((split.scheme, host, split.path.rstrip("/"), "", ""))
 
     def page(self, path: str, query: Mapping[str, str] | None = None, body: Any = None) -> Page:
-        """What is at a path, whatever its status; with a body it is a POST of JSON. Raises `UnansweredError`."""
+        """The page at a path, whatever its status; with a body, a POST of JSON. Raises `UnansweredError`."""
         url = f"{self.url}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url, data)  # noqa: S310 - http or https, see places.py
+        request = urllib.request.Request(url, data)  # noqa: S310 - http or https, see endpoints.py
         if data is not None:
             request.add_header("Content-Type", "application/json")
         if self._password:
             login = base64.b64encode(f"{self._user}:{self._password}".encode()).decode()
-            # not to where a redirect may lead
+            # not to the target of a redirect
             request.add_unredirected_header("Authorization", f"Basic {login}")
         try:
             with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
@@ -58,16 +58,16 @@ class Part:
             raise UnansweredError(f"{self.url} does not answer: {_reason(error)}") from None
 
     def text(self, path: str) -> str:
-        """The text at a path; raises `UnansweredError` where the status is not 200."""
+        """The text at a path. Raises `UnansweredError` if the status is not 200."""
         return self._good(path, self.page(path)).text
 
     def json(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        """The JSON at a path; raises `UnansweredError` where there is none."""
+        """The JSON at a path. Raises `UnansweredError` if there is none."""
         page = self._good(path, self.page(path, query))
         try:
             return json.loads(page.text)
         except ValueError:
-            raise UnansweredError(f"{self.url}{path} answers with something else than JSON") from None
+            raise UnansweredError(f"{self.url}{path} does not answer with JSON") from None
 
     def _good(self, path: str, page: Page) -> Page:
         if page.status != 200:
@@ -76,7 +76,7 @@ class Part:
 
 
 def first_line(text: str, most: int = 200) -> str:
-    """The first line with anything in it, for a message."""
+    """The first line that is not blank, for a message."""
     return next((line.strip()[:most] for line in text.splitlines() if line.strip()), "nothing more")
 
 

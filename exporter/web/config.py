@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from exporter.config.checking import CheckedFile, check_file
-from exporter.config.errors import shown
+from exporter.diagnostics import Form, shown
 from exporter.web.settings import WebSettings
 from exporter.yaml_source import SettingPath
 
@@ -12,7 +12,7 @@ WebFile = CheckedFile[WebSettings]
 
 def read_web_file(path: Path) -> WebFile:
     """Read and check the file, but none of the files it names. Raises ConfigError with every problem found."""
-    return check_file(path, WebSettings, _quoted, suggest=False)
+    return check_file(path, Form(WebSettings, _quoted, suggest=False))
 
 
 def _quoted(setting: SettingPath, value: object) -> str:

@@ -50,9 +50,9 @@ class ReloadingSettings:
         try:
             self._load(self._path)
         except ConfigError as error:
-            _log.error("web configuration not taken over, the old one stays: %s", "; ".join(error.problems))
+            _log.error("web configuration not applied, the old one stays in force: %s", "; ".join(error.problems))
             return False
-        _log.info("web configuration taken over")
+        _log.info("web configuration applied")
         return self.context is not before
 
     def _load(self, path: Path) -> None:

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from tornado.netutil import bind_sockets
 
 from exporter.config.types import split_listen_address
+from exporter.errors import UserError
 from exporter.web.app import Application
 from exporter.web.limits import Limits, ScrapeTimeouts
 from exporter.web.listener import Listener
@@ -29,7 +30,7 @@ _log = logging.getLogger(__name__)
 _log_rate_filter = LogRateFilter(seconds=10.0)
 
 
-class WebError(Exception):
+class WebError(UserError):
     """The server cannot start; the text says why and how to fix it."""
 
 

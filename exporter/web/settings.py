@@ -7,9 +7,9 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, field_validator, model_validator
 
-from exporter.config.errors import setting_error
 from exporter.config.sections import Section
 from exporter.config.types import Count, PathText, Text, parse_duration
+from exporter.diagnostics import setting_error
 
 VERIFYING = ("VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
 _REFUSED_CLIENT_AUTH = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")

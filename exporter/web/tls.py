@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from exporter.config.errors import shown
+from exporter.diagnostics import shown
 from exporter.web.config import WebFile
 from exporter.web.settings import TlsServer
 from exporter.yaml_source import SettingPath

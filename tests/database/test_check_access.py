@@ -48,7 +48,7 @@ def test_a_policy_that_shows_every_row_fixes_hidden_rows(bench: Bench, policy: s
         assert report.entries["rows visible"].mark == "FAIL"
         bench.run("DROP POLICY some_rows ON ai_operation_log")
         report = bench.check()
-    assert report.entries["rows visible"].detail == "every row: by a policy that shows all"
+    assert report.entries["rows visible"].detail == "every row: a policy shows all rows"
     assert report.code == 0
 
 
@@ -57,7 +57,7 @@ def test_a_missing_grant_on_a_column_is_named_and_fixed(bench: Bench) -> None:
     report = bench.check()
     assert report.code == 1
     grants = report.entries["grants"]
-    assert "may not read columns cost_usd, error_message of public.ai_operation_log" in grants.detail
+    assert "cannot read columns cost_usd, error_message of public.ai_operation_log" in grants.detail
     assert grants.hint == [f"GRANT SELECT (cost_usd, error_message) ON public.ai_operation_log TO {bench.role};"]
     assert bench.hint("grants").code == 0
 
@@ -145,8 +145,8 @@ def test_a_role_that_may_write_is_told_how_not_to(bench: Bench) -> None:
     assert report.code == 0
     found = report.entries["least privilege"]
     assert found.mark == "warn"
-    assert "may INSERT, UPDATE, DELETE (public.ai_operation_log)" in found.detail
-    assert "may TRUNCATE (public.cost_budgets)" in report.text
+    assert "can INSERT, UPDATE, DELETE (public.ai_operation_log)" in found.detail
+    assert "can TRUNCATE (public.cost_budgets)" in report.text
     assert bench.hint("least privilege").marked("warn") == set()
 
 
@@ -156,7 +156,7 @@ def test_a_role_that_may_read_prompts_and_answers_is_told_how_not_to(bench: Benc
         f"GRANT SELECT ON ai_operation_log TO {bench.role}",
     )
     found = bench.check().entries["least privilege"]
-    assert "may read prompt, result, which the exporter does not need" in found.detail
+    assert "can read prompt, result, which the exporter does not need" in found.detail
     report = bench.hint("least privilege")
     assert (report.code, report.marked("warn")) == (0, set())
 

@@ -79,7 +79,7 @@ def test_the_state_of_this_table_passes_and_that_of_another_fails(ready: str, tm
     keep_for(ready, tmp_path, "public.another_log")
     report = check(ready, tmp_path)
     assert report.code == 1
-    assert "was kept for public.another_log in database" in report.entries["state folder"].detail
+    assert "belongs to public.another_log in database" in report.entries["state folder"].detail
     assert "state adopt" in report.entries["state folder"].hint[0]
 
 

@@ -14,7 +14,7 @@ from exporter.database.conninfo import resolve_conninfo
 from exporter.database.names import RESERVED
 from exporter.database.session import Database
 from exporter.preflight import run_check
-from exporter.preflight.seen import Seen, look_back
+from exporter.preflight.recent_activity import RecentActivity, look_back
 from tests.database.test_check_setup import (
     MODELS,
     Bench,
@@ -39,7 +39,7 @@ def test_rows_in_the_future_by_the_servers_zone_propose_it(bench: Bench) -> None
     assert report.code == 0
     found = report.entries["time zones"]
     assert found.mark == "warn"
-    assert "27 rows lie in the future, the newest by 2.0 h" in found.detail
+    assert "27 rows are in the future, the newest by 2.0 h" in found.detail
     assert found.hint == ["log_time_zone: Etc/GMT-2"]
     assert bench.check(**yaml.safe_load(found.hint[0])).marked("warn") == set()
 
@@ -58,7 +58,7 @@ def test_an_empty_log_passes_with_a_warning(bench: Bench) -> None:
     report = bench.check()
     assert report.code == 0
     assert report.entries["time zones"].detail.endswith("the log is empty")
-    assert report.entries["registered operations"].detail == "no calls at all within 7 days"
+    assert report.entries["registered operations"].detail == "no calls within 7 days"
     assert report.marked("warn") == {"registered operations"}
 
 
@@ -66,12 +66,12 @@ def test_a_time_column_that_knows_its_zone_is_understood(bench: Bench) -> None:
     bench.run("ALTER TABLE ai_operation_log ALTER created_at TYPE timestamptz USING created_at AT TIME ZONE 'UTC'")
     report = bench.check(log_time_zone="Asia/Tokyo")
     assert report.code == 0
-    assert report.entries["time zones"].detail.startswith("the column knows its zone")
+    assert report.entries["time zones"].detail.startswith("the column has a time zone")
     populate(bench.admin, "success", "-3 hours")
     bench.run("UPDATE ai_operation_log SET created_at = now() + interval '3 hours'")
     found = bench.check(log_time_zone="Asia/Tokyo").entries["time zones"]
     assert "27 rows" not in found.detail
-    assert "set the writer's clock" in found.hint[0]
+    assert "synchronize the writer's clock" in found.hint[0]
 
 
 def test_rows_without_a_usable_time_are_a_warning(bench: Bench) -> None:
@@ -93,7 +93,7 @@ def test_operations_that_are_missing_renamed_or_not_expected_are_told(bench: Ben
     found = report.entries["registered operations"]
     assert (found.mark, found.detail) == ("warn", "not within 7 days: calendar-prep, email-compose")
     assert found.hint[0] == "expected_operations: write email_compose for email-compose"
-    assert found.hint[1].startswith("call them once")
+    assert found.hint[1].startswith("call each once")
     assert report.entries["other operations"].detail.endswith("not in expected_operations: email_compose, quite-new")
     known = [*(set(DEFAULT_EXPECTED_OPERATIONS) - {"email-compose", "calendar-prep"}), "email_compose", "quite-new"]
     assert bench.check(expected_operations=known).marked("warn") == set()
@@ -115,7 +115,7 @@ def test_loose_model_names_come_with_the_aliases_that_fixes_them(bench: Bench) -
     found = report.entries["model names"]
     assert found.mark == "warn"
     assert found.detail.endswith("deepseek, gemini_flash, nothing-like-it")
-    assert "# no name in the log is like nothing-like-it; the log has" in found.hint[-1]
+    assert "# no name in the log resembles nothing-like-it; the log has" in found.hint[-1]
     settings = yaml.safe_load("\n".join(found.hint))
     assert settings["models"]["aliases"] == {
         "old": "deepseek-v3.2",
@@ -136,7 +136,7 @@ def test_a_pattern_that_postgresql_refuses_names_its_class(bench: Bench) -> None
     report = bench.check(error_classes=classes)
     assert report.code == 1
     assert report.text.count("FAIL  error patterns") == 2
-    assert "error_classes[1].patterns[1] (class timeout) is not a regular expression" in report.text
+    assert "error_classes[1].patterns[1] (class timeout) is not a valid regular expression" in report.text
     assert "error_classes[1].patterns[2] (class timeout)" in report.text
     assert report.entries["open window"].detail == "skipped: needs error patterns"
     assert report.entries["registered operations"].mark == "ok"
@@ -304,7 +304,7 @@ def test_a_look_back_ends_when_its_time_is_up(bench: Bench) -> None:
     database = Database(resolve_conninfo(config, {"DATABASE_URL": bench.url}), 5, "tests")
     with database.session(10) as session:
         log = session.log(config.classification())
-        assert look_back(session, log, config.classification(), seconds=0) == Seen({}, {}, 0)
+        assert look_back(session, log, config.classification(), seconds=0) == RecentActivity({}, {}, 0)
         assert look_back(session, log, config.classification()).models.keys() == set(MODELS)
     database.close()
 

@@ -191,5 +191,5 @@ def test_a_table_too_large_to_be_read_whole_is_read_by_its_index(
     used = f"the scrape's query uses ai_operation_log_{TIME_COLUMN[layout]}_idx"
     assert report.entries["time index"] == Entry("ok", used)
     assert report.marked("warn") == {"least privilege"}
-    assert report.entries["least privilege"].detail == "postgres is a superuser: it may read and write everything"
+    assert report.entries["least privilege"].detail == "postgres is a superuser: it can read and write everything"
     assert report.code == 0

@@ -11,8 +11,9 @@ import pytest
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import DatabaseError
-from exporter.demo.data import ForeignDataError, run_demo_data
+from exporter.demo.data import run_demo_data
 from exporter.demo.schema import LAYOUTS, Layout
+from exporter.errors import UserError
 from tests.database.harness import Log
 from tests.e2e.programs import free_port
 
@@ -58,7 +59,7 @@ def test_history_is_written_once(log: Log, tmp_path: Path) -> None:
 
 def test_it_does_not_write_among_real_rows(log: Log) -> None:
     log.insert(60)
-    with pytest.raises(ForeignDataError, match="rows that demo-data did not write"):
+    with pytest.raises(UserError, match="rows that demo-data did not write"):
         run(log.url)
     assert rows(log) == 1
 

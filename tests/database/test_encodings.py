@@ -82,7 +82,7 @@ def test_settings_in_any_script_do_not_blind_the_exporter(
         log.insert(2, cost="0", model="plain", input_tokens=5)
         report = checked(log, tmp_path, **SETTINGS)
         if encoding == "SQL_ASCII":
-            assert "SQL_ASCII: text is taken as UTF-8" in report
+            assert "SQL_ASCII: text is read as UTF-8" in report
         else:
             assert f"the database's encoding {encoding} lacks " in report
             assert "models.timeouts" in report

@@ -8,6 +8,7 @@ import pytest
 
 from exporter.database.login import Login
 from exporter.scrape.adaptive_chunk import AdaptiveChunk
+from exporter.scrape.background import BackgroundReader
 from tests.database.harness import Log, Running, running, wait_for
 from tests.servers import EmbeddedServer
 
@@ -50,6 +51,7 @@ def test_a_scrape_that_gets_through_wakes_the_background_reader(
     log: Log, embedded_postgres: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outage = Outage(log, embedded_postgres.admin_url)
+    monkeypatch.setattr(BackgroundReader, "_is_due", lambda _: True)
     with running(log.url, tmp_path) as exporter:
         exporter.wait_ready()
         # once it has failed it would rest until long after this test
@@ -68,6 +70,7 @@ def test_a_scrape_that_gets_through_wakes_the_background_reader(
 
 
 def test_a_reader_that_fails_by_itself_is_not_woken(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BackgroundReader, "_is_due", lambda _: True)
     with running(log.url, tmp_path) as exporter:
         exporter.wait_ready()
         monkeypatch.setattr(AdaptiveChunk, "backoff", 3600.0)

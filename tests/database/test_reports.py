@@ -16,7 +16,7 @@ from exporter.cli import main
 from exporter.config import Config
 from exporter.database.errors import NotVisible
 from exporter.demo.schema import LAYOUTS, Layout
-from exporter.process.serving import UsageError
+from exporter.errors import UserError
 from exporter.pseudonyms import Pseudonyms
 from exporter.reports.budgets import run_budget
 from exporter.reports.recent import Wanted, run_operations, time_text
@@ -200,7 +200,7 @@ def test_where_each_user_stands_today(log: Log) -> None:
 def test_one_user_is_found_by_id_or_by_label_and_a_stranger_is_said(log: Log, tmp_path: Path) -> None:
     limits(log, anna=(ANNA, "1.00"), ben=(BEN, None))
     assert [row["user"] for row in budget(log, str(ANNA))["users"]] == [str(ANNA)]
-    with pytest.raises(UsageError, match="no user 'nobody' has a budget"):
+    with pytest.raises(UserError, match="no user 'nobody' has a budget"):
         budget(log, "nobody")
     key = tmp_path / "key"
     key.write_bytes(KEY)
@@ -220,9 +220,9 @@ def test_users_that_are_off_are_nowhere(log: Log) -> None:
     assert found["users"] == []
     assert found["states"]["exceeded"] == 1
     assert "user" not in operations(log, **off)[0]
-    with pytest.raises(UsageError, match=r"users\.mode is off"):
+    with pytest.raises(UserError, match=r"users\.mode is off"):
         budget(log, str(ANNA), **off)
-    with pytest.raises(UsageError, match=r"users\.mode is off"):
+    with pytest.raises(UserError, match=r"users\.mode is off"):
         operations(log, Wanted(user=str(ANNA)), **off)
 
 

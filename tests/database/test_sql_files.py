@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
+from exporter.cli import main
 from exporter.config import Config
 from exporter.config.names import BREAKS, SURROGATES, UNSEEN
 from exporter.database.labels import Names, operation_name, user_name
 from exporter.demo.profiles import USERS
 from exporter.demo.schema import load_schema
-from exporter.sql_files.build import build, main
+from exporter.sql_files.build import build
 from exporter.sql_files.render import render
 from tests.database.harness import Log, config_for, running
 from tests.database.test_exact_budgets import BUDGETS
@@ -68,11 +69,11 @@ def labels(log: Log) -> list[tuple[Any, ...]]:
 
 def test_the_committed_files_are_those_of_the_defaults(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert build(Config(), FILES, check=True) == []
-    assert main(["--check", "--output", str(tmp_path)]) == 1
-    assert "dashboards.sql is not up to date" in capsys.readouterr().err
-    assert main(["--output", str(tmp_path / "new")]) == 0
-    assert main(["--check", "--output", str(tmp_path / "new")]) == 0
-    assert main(["--config", str(tmp_path / "none.yaml")]) == 2
+    assert main(["sql", "build", "--check", "--output", str(tmp_path)]) == 1
+    assert "dashboards.sql: not up to date" in capsys.readouterr().err
+    assert main(["sql", "build", "--output", str(tmp_path / "new")]) == 0
+    assert main(["sql", "build", "--check", "--output", str(tmp_path / "new")]) == 0
+    assert main(["sql", "build", "--config", str(tmp_path / "none.yaml")]) == 1
 
 
 def test_the_gauge_and_the_panel_say_the_same_of_a_model_with_two_names(log: Log, tmp_path: Path) -> None:

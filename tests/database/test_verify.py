@@ -15,8 +15,8 @@ from exporter.findings import Finding, Level
 from exporter.process.serving import serving
 from exporter.verify import run_verify
 from exporter.verify.database import spent_since
-from exporter.verify.places import Places
-from exporter.verify.run import examine
+from exporter.verify.endpoints import Endpoints
+from exporter.verify.run import run
 from tests.database.harness import Log, wait_for
 from tests.e2e.programs import fetch, free_port
 
@@ -44,8 +44,8 @@ def nowhere() -> str:
 
 
 def found(config: Config, exporter_url: str) -> dict[str, Finding]:
-    places = Places(exporter_url, nowhere(), nowhere(), "")
-    return {finding.name: finding for finding in examine(config, {}, places, test_alert=True)}
+    endpoints = Endpoints(exporter_url, nowhere(), nowhere(), "")
+    return {finding.name: finding for finding in run(config, {}, endpoints, test_alert=True)}
 
 
 def test_the_parts_that_run_pass_and_what_needs_the_others_is_skipped(log: Log, tmp_path: Path) -> None:
@@ -81,8 +81,8 @@ def test_a_database_that_is_gone_fails_and_so_does_what_cannot_be_read(log: Log,
     with serving(config, {}) as running:
         wait_for(lambda: fetch(f"{running.url}/-/ready")[0] == 200, lambda: "not ready")
         log.execute("ALTER TABLE ai_operation_log RENAME TO elsewhere")
-        places = Places(running.url, nowhere(), nowhere(), "")
-        assert run_verify(config, {}, places, out, test_alert=False) == 1
+        endpoints = Endpoints(running.url, nowhere(), nowhere(), "")
+        assert run_verify(config, {}, endpoints, out, test_alert=False) == 1
     lines = {line[6:36].strip(): line for line in out.getvalue().splitlines() if line[:1] not in ("", " ")}
     assert lines["database"].startswith("FAIL")
     assert lines["log read"].startswith("FAIL")

@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from exporter.cli import _parser
+from exporter.cli import COMMANDS
 from tests.deploy.docker import ROOT
 
 DOCS = {file.name: file.read_text() for file in (ROOT / "docs").glob("*.md")}
@@ -43,7 +43,7 @@ def test_every_setting_that_is_named_is_one(name: str) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_every_command_that_is_named_is_one(name: str) -> None:
-    commands = set(re.findall(r"\{?([a-z-]+)", _parser().format_help()))
+    commands = {command.name for command in COMMANDS}
     for command in re.findall(r"ai-operation-exporter ([a-z][a-z-]*)", DOCS[name]):
         assert command in commands, command
     for metric in re.findall(r"\b(ai_[a-z_]+)\b", DOCS[name]):

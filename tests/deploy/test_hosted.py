@@ -17,7 +17,7 @@ from exporter.demo.rows import fill
 from exporter.preflight import run_check
 from exporter.process.serving import serving
 from exporter.verify.database import spent_since
-from exporter.verify.exporter import judge_cost, parse, spend_today, window_start
+from exporter.verify.exporter import evaluate_cost, parse, spend_today, window_start
 from tests.deploy.docker import ROOT
 from tests.deploy.hosted import PASSWORD, USERS, Hosted, hosted_postgres
 from tests.e2e.programs import fetch, free_port, wait_for
@@ -60,7 +60,7 @@ def test_without_tls_nobody_gets_in(hosted: Hosted) -> None:
 def test_check_passes_through_the_pooler(hosted: Hosted, tmp_path: Path) -> None:
     out = io.StringIO()
     assert run_check(config_for(hosted.pooled("ai_exporter"), tmp_path), {}, out) == 0, out.getvalue()
-    assert "every row: by a policy that shows all" in out.getvalue()
+    assert "every row: a policy shows all rows" in out.getvalue()
     assert PASSWORD not in out.getvalue()
 
 
@@ -76,7 +76,7 @@ def test_the_exporter_shows_what_sql_says(hosted: Hosted, tmp_path: Path, way: s
         shown = spend_today(samples)
         truth = spent_since(config, resolve_conninfo(config, {}), start)
         assert truth > 0
-        assert "off by 0.0000%" in judge_cost(shown, truth, shown).detail
+        assert "off by 0.0000%" in evaluate_cost(shown, truth, shown).detail
 
 
 def test_the_other_roles_can_do_their_work_and_no_more(hosted: Hosted) -> None:

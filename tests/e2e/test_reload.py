@@ -19,7 +19,7 @@ INSERT = (
     "INSERT INTO ai_operation_log (operation_type, model_used, cost_usd, success, created_at)"
     " VALUES ('chat', 'deepseek-v3.2', 0.25, true, now() AT TIME ZONE 'UTC')"
 )
-REFUSED = "configuration not taken over, the old one stays"
+REFUSED = "configuration not applied, the old one stays"
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_changed_setting_is_taken_up_without_losing_anything(
     assert total(program.samples(), "ai_daily_limit_usd") == 0
     for number in (5, 7):
         log.execute(INSERT)
-        reload(program, logged, f"{CONFIG}daily_limit_usd: {number}\n", "configuration taken over")
+        reload(program, logged, f"{CONFIG}daily_limit_usd: {number}\n", "configuration applied")
         wait_for(lambda: fetch(f"{program.url}/-/ready")[0] == 200)
         assert total(program.samples(), "ai_daily_limit_usd") == number
     wait_for(lambda: total(program.samples(), "ai_operations_total") == 3)
@@ -73,7 +73,7 @@ def test_a_changed_setting_is_taken_up_without_losing_anything(
 
 def test_settings_that_classify_are_taken_up(program: Program, logged: Callable[[], str]) -> None:
     aliases = "models: {aliases: {deepseek-v3.2: deep}}\n"
-    reload(program, logged, CONFIG + aliases, "configuration taken over")
+    reload(program, logged, CONFIG + aliases, "configuration applied")
     wait_for(lambda: "the new settings are in force" in logged())
     wait_for(lambda: 'model="deep"' in program.text())
 
@@ -86,7 +86,7 @@ def test_settings_that_classify_are_taken_up(program: Program, logged: Callable[
 def test_a_broken_configuration_is_refused_and_the_old_one_stays(
     program: Program, logged: Callable[[], str], text: str
 ) -> None:
-    reload(program, logged, f"{CONFIG}daily_limit_usd: 5\n", "configuration taken over")
+    reload(program, logged, f"{CONFIG}daily_limit_usd: 5\n", "configuration applied")
     said = reload(program, logged, text, REFUSED)
     assert "config.yaml:" in said
     assert fetch(f"{program.url}/-/healthy")[0] == 200
@@ -115,7 +115,7 @@ def test_nothing_is_done_where_nothing_has_changed(program: Program, logged: Cal
 def test_what_takes_a_restart_is_named_and_the_rest_is_taken_up(
     program: Program, logged: Callable[[], str], name: str, text: str
 ) -> None:
-    said = reload(program, logged, f"{CONFIG}daily_limit_usd: 5\n{text}", "configuration taken over")
+    said = reload(program, logged, f"{CONFIG}daily_limit_usd: 5\n{text}", "configuration applied")
     assert f"{name} has changed: restart to apply it" in said
     assert total(program.samples(), "ai_daily_limit_usd") == 5
 
@@ -138,7 +138,7 @@ def test_no_scrape_fails_while_the_configuration_is_taken_up(program: Program, l
         scraper.start()
     try:
         for number in range(1, 6):
-            reload(program, logged, f"{CONFIG}daily_limit_usd: {number}\n", "configuration taken over")
+            reload(program, logged, f"{CONFIG}daily_limit_usd: {number}\n", "configuration applied")
     finally:
         done.set()
         for scraper in scrapers:
@@ -174,12 +174,12 @@ def test_a_state_that_cannot_be_opened_again_is_waited_for(
     state.write_text("no folder")
     program.config_file.write_text(f"{CONFIG}daily_limit_usd: 5\n")
     program.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "cannot be started again" in logged())
+    wait_for(lambda: "cannot start again" in logged())
     assert fetch(f"{program.url}/-/healthy")[0] == 503
     state.unlink()
     aside.rename(state)
     wait_for(lambda: "the old configuration is in force again" in logged())
     wait_for(lambda: fetch(f"{program.url}/-/ready")[0] == 200)
     assert total(program.samples(), "ai_operations_total") == 1
-    reload(program, logged, None, "configuration taken over")
+    reload(program, logged, None, "configuration applied")
     assert total(program.samples(), "ai_daily_limit_usd") == 5

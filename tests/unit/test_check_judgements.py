@@ -18,14 +18,14 @@ from exporter.database.replication import PRIMARY, UNKNOWN, Replication
 from exporter.database.tables import Route
 from exporter.findings import Finding, Level, fail, failed, ok, render, skipped, summary, warn
 from exporter.humanize import listing, span_text
-from exporter.preflight.clocks import LogTimes, judge_clock, judge_replication, judge_time_zones
-from exporter.preflight.index import Table, judge_index
-from exporter.preflight.log_table import judge_reading
-from exporter.preflight.operations import judge_model_names, judge_operations
+from exporter.preflight.clocks import LogTimes, evaluate_clock, evaluate_replication, evaluate_time_zones
+from exporter.preflight.context import CheckContext, Server
+from exporter.preflight.index import Table, evaluate_index
+from exporter.preflight.log_table import evaluate_reading
+from exporter.preflight.operations import evaluate_model_names, evaluate_operations
 from exporter.preflight.plan import read_plan
+from exporter.preflight.recent_activity import AGES, RecentActivity
 from exporter.preflight.run import check_connection, run_check
-from exporter.preflight.scene import Scene, Server
-from exporter.preflight.seen import AGES, Seen
 from exporter.preflight.similar import candidates
 from exporter.preflight.users import check_users
 
@@ -63,7 +63,7 @@ def test_only_a_failure_fails() -> None:
     ],
 )
 def test_a_skew_is_what_the_time_of_asking_cannot_explain(there: float, level: Level, said: str) -> None:
-    finding = judge_clock(there, NOW, NOW + 1)
+    finding = evaluate_clock(there, NOW, NOW + 1)
     assert finding.level is level
     assert said in finding.detail
     assert ("NTP" in finding.hint) is (level is not Level.OK)
@@ -71,68 +71,68 @@ def test_a_skew_is_what_the_time_of_asking_cannot_explain(there: float, level: L
 
 @given(st.floats(0, 60), st.floats(0, 1))
 def test_a_slow_answer_is_no_skew(seconds: float, at: float) -> None:
-    assert judge_clock(NOW + at * seconds, NOW, NOW + seconds).level is Level.OK
+    assert evaluate_clock(NOW + at * seconds, NOW, NOW + seconds).level is Level.OK
 
 
 def test_a_standby_passes_as_long_as_it_keeps_up() -> None:
-    assert judge_replication(PRIMARY, 60).level is Level.OK
-    keeps_up = judge_replication(Replication(True, 42), 60)
+    assert evaluate_replication(PRIMARY, 60).level is Level.OK
+    keeps_up = evaluate_replication(Replication(True, 42), 60)
     assert keeps_up.level is Level.OK
     assert "42 s behind" in keeps_up.detail
-    behind = judge_replication(Replication(True, 240, NOW - 240, "paused"), 60)
+    behind = evaluate_replication(Replication(True, 240, NOW - 240, "paused"), 60)
     assert behind.level is Level.FAIL
     assert "more than 60 s behind its primary: its replay is paused; now 4 min" in behind.detail
     assert "pg_wal_replay_resume" in behind.hint
-    assert judge_replication(Replication(True, math.inf), 60).level is Level.FAIL
-    assert judge_replication(UNKNOWN, 60).level is Level.WARN
+    assert evaluate_replication(Replication(True, math.inf), 60).level is Level.FAIL
+    assert evaluate_replication(UNKNOWN, 60).level is Level.WARN
 
 
 @pytest.mark.parametrize(
     ("lead", "zones", "hint"),
     [
-        (7200.0, ("UTC", "UTC"), "the writer's zone, which is now +2:00 from UTC"),
+        (7200.0, ("UTC", "UTC"), "the writer's time zone, which is now +2:00 from UTC"),
         (7130.0, ("UTC", "Etc/GMT-2"), "log_time_zone: Etc/GMT-2"),
         (5400.0, ("Etc/GMT+1", "UTC"), "which is now +0:30 from UTC"),
         (3600.0, ("Etc/GMT+5", "UTC"), "which is now -4:00 from UTC"),
         (3600.0, ("Etc/GMT+1", "UTC"), "log_time_zone: UTC"),
-        (400.0, ("UTC", "UTC"), "set the writer's clock"),
-        (90_000.0, ("UTC", "UTC"), "set the writer's clock"),
+        (400.0, ("UTC", "UTC"), "synchronize the writer's clock"),
+        (90_000.0, ("UTC", "UTC"), "synchronize the writer's clock"),
     ],
 )
 def test_rows_in_the_future_propose_the_zone_that_explains_them(lead: float, zones: tuple[str, str], hint: str) -> None:
-    finding = judge_time_zones(LogTimes(lead, 3, False), NOW, zones[0], "UTC", zones[1])
+    finding = evaluate_time_zones(LogTimes(lead, 3, False), NOW, zones[0], "UTC", zones[1])
     assert finding.level is Level.WARN
     assert hint in finding.hint
 
 
 def test_a_zone_that_only_the_server_knows_is_no_reason_to_fail() -> None:
-    finding = judge_time_zones(LogTimes(-10.0, 0, False), NOW, "UTC", "Europe/Berlin", "<+03>-03")
+    finding = evaluate_time_zones(LogTimes(-10.0, 0, False), NOW, "UTC", "Europe/Berlin", "<+03>-03")
     assert finding.level is Level.OK
-    assert "days begin in Europe/Berlin; the server's zone is <+03>-03" in finding.detail
+    assert "days start at midnight in Europe/Berlin; the server's time zone is <+03>-03" in finding.detail
 
 
 def test_very_many_rows_in_the_future_are_not_counted_to_the_end() -> None:
-    finding = judge_time_zones(LogTimes(99.0, 1000, True), NOW, "UTC", "UTC", "UTC")
-    assert finding.detail.startswith("1000 rows or more lie in the future")
+    finding = evaluate_time_zones(LogTimes(99.0, 1000, True), NOW, "UTC", "UTC", "UTC")
+    assert finding.detail.startswith("1000 rows or more are in the future")
 
 
 def test_a_read_that_takes_half_of_the_scrapes_time_is_a_warning() -> None:
-    assert judge_reading(5, 180, 4.9, 10).level is Level.OK
-    finding = judge_reading(5, 180, 5.1, 10)
+    assert evaluate_reading(5, 180, 4.9, 10).level is Level.OK
+    finding = evaluate_reading(5, 180, 5.1, 10)
     assert (finding.level, "scrape.timeout" in finding.hint) == (Level.WARN, True)
 
 
 def test_a_log_that_is_too_slow_for_its_last_hour_points_at_the_index() -> None:
-    (finding,) = judge_operations(Seen({}, {}, 0), ["a"])
+    (finding,) = evaluate_operations(RecentActivity({}, {}, 0), ["a"])
     assert finding.level is Level.WARN
     assert "could not be read in time" in finding.detail
     assert "time index" in (finding.hint or "")
 
 
 def test_a_look_back_that_was_cut_short_says_so() -> None:
-    seen = Seen({"a": 1.0}, {}, AGES[1])
-    (finding,) = judge_operations(seen, ["a", "b"])
-    assert finding.detail == "not within 24.0 h (older rows took too long to read): b"
+    seen = RecentActivity({"a": 1.0}, {}, AGES[1])
+    (finding,) = evaluate_operations(seen, ["a", "b"])
+    assert finding.detail == "not within 24.0 h (reading older rows takes too long): b"
     assert not seen.complete
 
 
@@ -160,7 +160,7 @@ def test_of_a_foreign_table_it_cannot_be_told_whether_an_index_serves() -> None:
     far = {"Node Type": "Foreign Scan", "Schema": "far", "Relation Name": "log"}
     scans = read_plan({"Node Type": "Append", "Plans": [far, {"Node Type": "Foreign Scan"}]}, "at")
     table = Table(QualifiedName("far", "log"), "f", -1, 0, None, False)
-    finding = judge_index(table, {table.name: table}, scans, 1, "at")
+    finding = evaluate_index(table, {table.name: table}, scans, 1, "at")
     assert finding.level is Level.WARN
     assert finding.detail.startswith("far.log is a foreign table")
 
@@ -185,8 +185,8 @@ def test_a_column_is_found_in_a_plan_however_it_is_printed(name: str, printed: s
 
 def test_of_two_that_fit_alike_the_one_used_last_comes_first() -> None:
     routes = [Route("a", "deepseek", "", True)]
-    seen = Seen({}, {"deepseek-v3.1": 5.0, "deepseek-v3.2": 9.0}, AGES[-1])
-    finding = judge_model_names(seen, routes, {})
+    seen = RecentActivity({}, {"deepseek-v3.1": 5.0, "deepseek-v3.2": 9.0}, AGES[-1])
+    finding = evaluate_model_names(seen, routes, {})
     assert "deepseek: deepseek-v3.2" in finding.hint
     assert finding.hint.splitlines()[-1] == "# deepseek: could also be deepseek-v3.1"
 
@@ -196,7 +196,7 @@ def test_the_proposed_setting_is_yaml_that_names_only_what_the_log_has(
     models: dict[str, float], named: list[str]
 ) -> None:
     routes = [Route(str(n), name, "", True) for n, name in enumerate(named)]
-    finding = judge_model_names(Seen({}, models, AGES[-1]), routes, {})
+    finding = evaluate_model_names(RecentActivity({}, models, AGES[-1]), routes, {})
     if set(named) <= models.keys():
         assert finding.level is Level.OK
         return
@@ -241,7 +241,7 @@ def test_users_and_their_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("number", "level"), [(130_011, Level.WARN), (140_000, Level.OK), (180_004, Level.OK)])
 def test_an_old_server_is_a_warning(number: int, level: Level) -> None:
-    class Known(Scene):
+    class Known(CheckContext):
         server = Server("x.y", number, "UTC", "u", False)
 
         def __init__(self) -> None:
@@ -253,7 +253,7 @@ def test_an_old_server_is_a_warning(number: int, level: Level) -> None:
 
 
 def test_where_every_expected_operation_is_missing_under_another_name_only_that_is_said() -> None:
-    (found, other) = judge_operations(Seen({"email_compose": 1.0}, {}, AGES[-1]), ["email-compose"])
+    (found, other) = evaluate_operations(RecentActivity({"email_compose": 1.0}, {}, AGES[-1]), ["email-compose"])
     assert found.hint == "expected_operations: write email_compose for email-compose"
     assert other.level is Level.OK
 
@@ -264,7 +264,7 @@ def test_an_output_that_knows_only_ascii_gets_ascii(tmp_path: Path) -> None:
     config = Config.model_validate({"state_dir": str(tmp_path / "stäte"), "database": {"url": "postgresql://@@@/"}})
     assert run_check(config, {}, out) == 1
     out.flush()
-    assert b"st?te will be made" in raw.getvalue()
+    assert b"st?te in " in raw.getvalue()
 
 
 def test_a_table_is_named_as_sql() -> None:

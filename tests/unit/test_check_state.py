@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -14,7 +15,7 @@ import pytest
 from exporter.database.session import Identity
 from exporter.findings import Level
 from exporter.ledger.model import Changes
-from exporter.preflight.state import check_state, judge_identity
+from exporter.preflight.state import check_state, evaluate_identity
 from exporter.state.provenance import IDENTITY
 from exporter.state.store import FILE_NAME, Store
 
@@ -54,7 +55,10 @@ def drop() -> None:
 
 def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     finding = check_state(tmp_path / "a" / "b", HERE)
-    assert (finding.level, finding.detail) == (Level.OK, f"{tmp_path / 'a' / 'b'} will be made in {tmp_path}")
+    assert (finding.level, finding.detail) == (
+        Level.OK,
+        f"the exporter will create {tmp_path / 'a' / 'b'} in {tmp_path}",
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -62,7 +66,7 @@ def test_a_relative_folder_is_looked_for_where_the_exporter_would(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert check_state(Path("state"), HERE).detail == f"state will be made in {tmp_path}"
+    assert check_state(Path("state"), HERE).detail == f"the exporter will create state in {tmp_path}"
 
 
 @pytest.mark.parametrize("name", ["file", "file/state"])
@@ -79,8 +83,8 @@ def test_a_folder_that_this_user_cannot_write_fails() -> None:
         drop()
         closed, absent = check_state(folder, HERE), check_state(folder / "state", HERE)
     assert closed.level is absent.level is Level.FAIL
-    assert "cannot be written by this user" in closed.detail
-    assert "cannot be made" in absent.detail
+    assert "this user cannot write" in closed.detail
+    assert "cannot create it" in absent.detail
 
 
 def test_a_file_of_another_user_fails() -> None:
@@ -90,7 +94,7 @@ def test_a_file_of_another_user_fails() -> None:
         drop()
         finding = check_state(folder, HERE)
     assert finding.level is Level.FAIL
-    assert f"{FILE_NAME} cannot be written" in finding.detail
+    assert re.search(rf"this user cannot write .*{FILE_NAME}$", finding.detail)
 
 
 def test_a_folder_that_cannot_be_looked_into_fails() -> None:
@@ -145,8 +149,8 @@ def test_the_state_of_another_database_fails(tmp_path: Path, found: Identity) ->
 @pytest.mark.parametrize(("known", "found"), [("", "77"), ("77", ""), ("", "")])
 def test_a_system_that_is_not_known_does_not_matter(tmp_path: Path, known: str, found: str) -> None:
     table = ("app", HERE.table)
-    assert judge_identity(tmp_path, Identity(known, *table), Identity(found, *table), used=False).level is Level.OK
-    other = judge_identity(tmp_path, Identity(known, "old", "t"), Identity(found, *table), used=False)
+    assert evaluate_identity(tmp_path, Identity(known, *table), Identity(found, *table), used=False).level is Level.OK
+    other = evaluate_identity(tmp_path, Identity(known, "old", "t"), Identity(found, *table), used=False)
     assert other.level is Level.FAIL
 
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.cli import main
+from exporter.commands.serve import backfill_moment
 from exporter.config import Config
-from exporter.process.serving import UsageError, backfill_moment
+from exporter.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +59,7 @@ def test_check_reports_a_key_that_cannot_be_read_among_the_rest(
     assert any(line.startswith("ok    state folder") for line in lines)
     # to serve without the key would show users as they are
     assert main(["serve", *arguments]) == 1
-    assert f"{config}:1: users.hmac_key_file" in capsys.readouterr().err
+    assert f"{config}:1:36: users.hmac_key_file" in capsys.readouterr().err
 
 
 def test_a_bad_listen_address_is_said_and_the_state_is_released(
@@ -145,13 +146,13 @@ def test_backfill_begins_at_any_moment_that_has_been(text: str, zone: str, momen
     ],
 )
 def test_backfill_from_no_moment_that_has_been_is_refused(text: str, zone: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UserError, match=said):
         backfill_moment(text, Config.model_validate({"budget_time_zone": zone}), NOW)
 
 
 @given(st.text(max_size=30) | st.datetimes().map(datetime.isoformat) | st.dates().map(str))
 def test_whatever_is_named_is_a_moment_that_has_been_or_refused(text: str) -> None:
-    with contextlib.suppress(UsageError):
+    with contextlib.suppress(UserError):
         assert 0 <= backfill_moment(text, Config(), NOW) <= NOW.timestamp()
 
 
@@ -168,5 +169,5 @@ def test_a_backfill_that_is_refused_ends_with_1_and_touches_no_state(
 
 
 def test_a_date_that_is_none_is_refused() -> None:
-    with pytest.raises(UsageError, match="2026-01-31"):
+    with pytest.raises(UserError, match="2026-01-31"):
         backfill_moment("last week", Config())

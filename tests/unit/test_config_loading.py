@@ -17,7 +17,9 @@ from exporter.config import (
     load_config,
     read_hmac_key,
 )
+from exporter.diagnostics import Form, check, shown
 from exporter.yaml_source import read_document
+from tests.problems import without_column
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
 
@@ -31,7 +33,7 @@ def load(tmp_path: Path, text: str) -> Config:
 def problems(tmp_path: Path, text: str) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, text)
-    return [problem.removeprefix(f"{tmp_path}/") for problem in caught.value.problems]
+    return [without_column(problem.removeprefix(f"{tmp_path}/")) for problem in caught.value.problems]
 
 
 def settings(model: type[BaseModel], place: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -165,12 +167,43 @@ def test_every_problem_is_said_at_once_with_its_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "place", "found"),
+    [
+        # a value, without its quotes
+        ("users:\n  top:   1.5\n", "2:10", "users.top: 1.5"),
+        ("database: {connect_timeout: 'soon'}\n", "1:30", "database.connect_timeout: 'soon'"),
+        ("expected_operations:\n  - ' '\n", "2:6", "expected_operations[0]: ' '"),
+        ("max_series:\n  0\n", "1:1", "max_series: 0"),
+        ("tables: {log: , routes: r}\n", "1:14", "tables.log: nothing"),
+        # the name where the value is on another line, and where the name itself is wrong
+        ("web:\n  listen_address: [a]\n", "2:19", "web.listen_address: a list"),
+        ("web:\n  listen_address:\n    - a\n", "2:3", "web.listen_address: a list"),
+        ("users: {tops: 3}\n", "1:9", "users.tops: no such setting"),
+        ("users: {top: 3, top: 3}\n", "1:17", "users.top: the setting a second time"),
+        ("users:\n  ? [a]\n  : 1\n", "2:5", "users: a key that is not a name"),
+        ("models:\n  timeouts: {' ': 3s}\n", "2:14", "models.timeouts.(…): ' ' — write"),
+        # what is not there, at what would hold it
+        ("error_classes:\n  - patterns: [a]\n", "2:5", "error_classes[0].class: not set"),
+        ("web: {}\nusers: {mode: hmac}\n", "2:1", "users.hmac_key_file: not set"),
+        # the text
+        ("max_series: !!int x\n", "1:13", "max_series: a tag"),
+        ("web: @x\n", "1:6", "a character that cannot begin a value"),
+        ("- a\n", "1:1", "a list"),
+    ],
+)
+def test_a_problem_is_told_with_line_and_column(tmp_path: Path, text: str, place: str, found: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert str(caught.value).startswith(f"{tmp_path}/config.yaml:{place}: {found}")
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("- a\n", ":1: a list — write a mapping"),
         ("models: {aliases: }", "models.aliases: nothing — write a mapping, one 'name: value' a line, or {}"),
         ("models: {free: x}", "models.free: 'x' — write a list, one '- item' a line, or [] for none"),
-        ("models: {aliases: {a: b, b: c}}", "models.aliases: a mapping — write the name that stands in the log"),
+        ("models: {aliases: {a: b, b: c}}", "models.aliases: a mapping — write the name in the log"),
         ("models: {aliases: {a: b}, timeouts: {a: 3s}}", "models.timeouts: a mapping — write 'b'"),
         ("models: {aliases: {a: b}, free: [a]}", "models.free: a list — write 'b'"),
         ("models: {timeouts: {x: 3x}}", "models.timeouts.x: '3x' — write a duration"),
@@ -251,7 +284,7 @@ def test_broken_yaml_is_told_by_line(tmp_path: Path, text: str, line: int, said:
 
 def test_a_file_in_another_encoding_is_told_by_line(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_bytes(b"a: 1\nstate_dir: caf\xe9\n")
-    with pytest.raises(ConfigError, match=r"config\.yaml:2: a byte that is not UTF-8"):
+    with pytest.raises(ConfigError, match=r"config\.yaml:2:15: a byte that is not UTF-8"):
         load_config(tmp_path / "config.yaml", {})
 
 
@@ -315,3 +348,18 @@ def test_any_bytes_are_data_or_a_flaw(content: bytes) -> None:
 
 def test_deep_nesting_is_a_flaw_and_no_crash() -> None:
     assert read_document(b"[" * 5000).flaws
+
+
+WORDS = st.sampled_from(
+    [*("users", "web", "top", "models", "free", "x", "3", "é"), *(": ", ":", "\n", "\n  ", "- ", *"[]{}'?\t")]
+)
+
+
+@given(st.lists(WORDS, max_size=12).map("".join))
+def test_every_problem_has_a_place_within_the_text(text: str) -> None:
+    _, found = check("f", read_document(text.encode()), Form(Config, lambda _, value: shown(value)))
+    lines = [*text.split("\n"), ""]
+    for problem in found:
+        assert 1 <= problem.line <= len(lines), problem
+        assert 1 <= problem.column <= len(lines[problem.line - 1]) + 1, problem
+        assert "\n" not in str(problem)

@@ -16,7 +16,8 @@ import psycopg
 import pytest
 
 from exporter.demo import postgres
-from exporter.demo.postgres import EmbeddedPostgres, EmbeddedPostgresError
+from exporter.demo.postgres import EmbeddedPostgres
+from exporter.errors import UserError
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +45,7 @@ def test_it_answers_by_password_over_tcp_and_leaves_nothing_behind() -> None:
     assert not _is_alive(pid)
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(url)
-    with pytest.raises(EmbeddedPostgresError, match="not running"):
+    with pytest.raises(UserError, match="not running"):
         _ = server.pid
 
 
@@ -109,7 +110,7 @@ def test_a_server_that_cannot_start_says_why_and_leaves_nothing_behind(
     folder.chmod(0o755)
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     with (
-        pytest.raises(EmbeddedPostgresError, match='invalid value for parameter "shared_buffers"'),
+        pytest.raises(UserError, match='invalid value for parameter "shared_buffers"'),
         EmbeddedPostgres(settings={"shared_buffers": "plenty"}),
     ):
         pass
@@ -119,7 +120,7 @@ def test_a_server_that_cannot_start_says_why_and_leaves_nothing_behind(
 def test_without_the_wheel_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "find_spec", lambda name: None)
     with (
-        pytest.raises(EmbeddedPostgresError, match=r"pip install 'ai-operation-exporter\[demo\]'"),
+        pytest.raises(UserError, match=r"pip install 'ai-operation-exporter\[demo\]'"),
         EmbeddedPostgres(),
     ):
         pass

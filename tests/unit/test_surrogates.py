@@ -14,6 +14,7 @@ from alert_rules.model.errors import RulesError
 from exporter.config import ConfigError, load_config
 from exporter.web.config import read_web_file
 from exporter.yaml_source import read_document
+from tests.problems import without_column
 
 PAIR, HALF = r"\ud83d\ude00", r"\ud83d"
 CHANNELS = Channels((Channel("discord", "/run/secrets/discord"),))
@@ -44,7 +45,7 @@ def configured(folder: Path, text: str) -> str:
     try:
         load_config(path, {})
     except ConfigError as error:
-        return str(error)
+        return "\n".join(map(without_column, error.problems))
     return ""
 
 
@@ -103,7 +104,7 @@ def test_the_web_configuration(tmp_path: Path) -> None:
     file.write_text(
         'basic_auth_users:\n  "ann \\ud83d": "$2b$10$abcdefghijklmnopqrstuuE0zNn3yN3oM7Z2cQn1YtY0u0cQ0cQ0c"\n'
     )
-    with pytest.raises(ConfigError, match=r"web\.yaml:2: .*a surrogate without its other half") as raised:
+    with pytest.raises(ConfigError, match=r"web\.yaml:2:3: .*a surrogate without its other half") as raised:
         read_web_file(file)
     str(raised.value).encode()
 

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from alert_rules.language.channels import Channel, Channels
 from alert_rules.model.conventions import JOB
 from alert_rules.output.alertmanager import alertmanager_config
-from exporter import cli
 from exporter.alerting import TRY_SECONDS
+from exporter.commands.verify import built as built_by_command
 from exporter.config import ConfigError
 from exporter.findings import Finding, Level
 from exporter.verify import alertmanager, built, delivery, exporter, grafana, prometheus
-from exporter.verify.places import DEFAULTS, places_from
+from exporter.verify.endpoints import DEFAULTS, endpoints_from
 from exporter.verify.web import Page, Part, UnansweredError, first_line
 from tests.e2e.programs import free_port
 
@@ -32,7 +32,7 @@ MONEY = st.decimals(min_value=0, max_value=10**6, places=6)
 
 
 def test_places_come_from_flags_then_the_environment_then_compose() -> None:
-    places = places_from(
+    places = endpoints_from(
         {"exporter": "https://here:1", "prometheus": None, "grafana": ""}, {"PROMETHEUS_URL": "http://there:2"}
     )
     assert (places.exporter, places.prometheus, places.alertmanager, places.grafana) == (
@@ -46,17 +46,17 @@ def test_places_come_from_flags_then_the_environment_then_compose() -> None:
 @pytest.mark.parametrize("url", ["prometheus:9090", "http://[::1", "http://", "file:///etc/passwd"])
 def test_a_place_that_is_no_web_address_is_named(url: str) -> None:
     with pytest.raises(ConfigError, match=r"--prometheus-url or \$PROMETHEUS_URL: not a URL"):
-        places_from({}, {"PROMETHEUS_URL": url})
+        endpoints_from({}, {"PROMETHEUS_URL": url})
 
 
 def test_grafanas_password_comes_from_a_file_and_is_not_shown(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("s3cret\n")
-    places = places_from({}, {"GRAFANA_PASSWORD_FILE": str(file)})
+    places = endpoints_from({}, {"GRAFANA_PASSWORD_FILE": str(file)})
     assert places.grafana_password == "s3cret"
     assert "s3cret" not in repr(places)
     with pytest.raises(ConfigError, match="cannot be read"):
-        places_from({}, {"GRAFANA_PASSWORD_FILE": str(tmp_path / "absent")})
+        endpoints_from({}, {"GRAFANA_PASSWORD_FILE": str(tmp_path / "absent")})
 
 
 @pytest.mark.parametrize(
@@ -75,20 +75,20 @@ def test_grafanas_password_comes_from_a_file_and_is_not_shown(tmp_path: Path) ->
 def test_cost_may_differ_by_one_percent_of_the_nearer_reading(
     before: str, truth: str, after: str, level: Level
 ) -> None:
-    assert exporter.judge_cost(Decimal(before), Decimal(truth), Decimal(after)).level is level
+    assert exporter.evaluate_cost(Decimal(before), Decimal(truth), Decimal(after)).level is level
 
 
 @given(MONEY, MONEY, MONEY)
 def test_what_lies_between_two_readings_is_exact(one: Decimal, two: Decimal, three: Decimal) -> None:
     low, middle, high = sorted((one, two, three))
-    finding = exporter.judge_cost(low, middle, high)
+    finding = exporter.evaluate_cost(low, middle, high)
     assert finding.level is Level.OK
     assert "off by 0.0000%" in finding.detail
-    assert exporter.judge_cost(high, middle, low) == finding
+    assert exporter.evaluate_cost(high, middle, low) == finding
 
 
 def test_samples_of_another_program_are_told_apart() -> None:
-    finding = exporter.judge_log(Page(200, ""), exporter.parse("go_goroutines 7\n"))
+    finding = exporter.evaluate_log(Page(200, ""), exporter.parse("go_goroutines 7\n"))
     assert finding.level is Level.FAIL
     assert "another program" in finding.detail
 
@@ -99,7 +99,7 @@ def test_a_table_that_is_not_read_is_named() -> None:
         'ai_exporter_collector_success{collector="budgets"} 0\n'
         'ai_exporter_collector_success{collector="routes"} 1\n'
     )
-    assert exporter.judge_tables(samples).detail == "not read: budgets"
+    assert exporter.evaluate_tables(samples).detail == "not read: budgets"
 
 
 def target(job: str, health: str = "up", error: str = "") -> dict[str, Any]:
@@ -112,15 +112,19 @@ def named(findings: list[Finding], level: Level) -> set[str]:
 
 def test_each_job_has_a_finding_of_its_own() -> None:
     jobs = [job for job in prometheus.JOBS if job != "grafana"]
-    assert named(prometheus.judge_targets([target(job) for job in jobs]), Level.OK) == {f"target {job}" for job in jobs}
-    lost = prometheus.judge_targets([target(job, "down" if job == "postgres" else "up", "refused\nx") for job in jobs])
+    assert named(prometheus.evaluate_targets([target(job) for job in jobs]), Level.OK) == {
+        f"target {job}" for job in jobs
+    }
+    lost = prometheus.evaluate_targets(
+        [target(job, "down" if job == "postgres" else "up", "refused\nx") for job in jobs]
+    )
     assert named(lost, Level.FAIL) == {"target postgres"}
     assert "1 of 1 not up: postgres:1: refused" in next(f.detail for f in lost if f.level is Level.FAIL)
 
 
 def test_one_replica_down_of_two_is_a_failure() -> None:
     both = [target(prometheus.EXPORTER_JOB), target(prometheus.EXPORTER_JOB, "unknown")]
-    (finding,) = [f for f in prometheus.judge_targets(both) if f.name == "target ai-operation-exporter"]
+    (finding,) = [f for f in prometheus.evaluate_targets(both) if f.name == "target ai-operation-exporter"]
     assert (finding.level, finding.detail) == (
         Level.FAIL,
         "1 of 2 not up: ai-operation-exporter:1: not scraped yet",
@@ -128,12 +132,12 @@ def test_one_replica_down_of_two_is_a_failure() -> None:
 
 
 def test_targets_of_other_teams_are_not_judged() -> None:
-    findings = prometheus.judge_targets([target(job) for job in prometheus.EXPECTED] + [target("web", "down")])
+    findings = prometheus.evaluate_targets([target(job) for job in prometheus.EXPECTED] + [target("web", "down")])
     assert named(findings, Level.FAIL) == set()
 
 
 def test_a_prometheus_that_does_not_scrape_the_exporter_fails_and_the_rest_is_a_warning() -> None:
-    findings = prometheus.judge_targets([])
+    findings = prometheus.evaluate_targets([])
     assert named(findings, Level.FAIL) == {"target ai-operation-exporter"}
     assert named(findings, Level.WARN) == {f"target {job}" for job in prometheus.EXPECTED[1:]}
 
@@ -144,15 +148,15 @@ def rule(name: str, kind: str = "alerting", **more: str) -> dict[str, Any]:
 
 def test_rules_are_healthy_or_named() -> None:
     groups = [{"rules": [rule("a"), rule("b", state="firing"), rule("c", "recording")]}]
-    finding = prometheus.judge_rules(groups)
+    finding = prometheus.evaluate_rules(groups)
     assert finding.level is Level.OK
     assert finding.detail == "2 alerts and 1 recordings, all healthy; firing: b"
-    sick = prometheus.judge_rules([{"rules": [rule("a"), rule("b", health="err", lastError="many-to-many")]}])
+    sick = prometheus.evaluate_rules([{"rules": [rule("a"), rule("b", health="err", lastError="many-to-many")]}])
     assert sick.level is Level.FAIL
     assert "b: many-to-many" in sick.detail
-    new = prometheus.judge_rules([{"rules": [rule("a", health="unknown")]}])
+    new = prometheus.evaluate_rules([{"rules": [rule("a", health="unknown")]}])
     assert "not evaluated yet" in new.detail
-    assert prometheus.judge_rules([{"rules": [rule("c", "recording")]}]).level is Level.FAIL
+    assert prometheus.evaluate_rules([{"rules": [rule("c", "recording")]}]).level is Level.FAIL
 
 
 def test_only_what_has_not_had_its_first_turn_is_waited_for() -> None:
@@ -184,19 +188,19 @@ def test_a_prometheus_that_has_just_started_is_waited_for(pages: tuple[str, Page
 
 
 def test_an_operation_that_never_reported_is_named() -> None:
-    assert prometheus.judge_operations({"a": 5.0, "b": 7200.0}, ["a", "b"]).detail == (
+    assert prometheus.evaluate_operations({"a": 5.0, "b": 7200.0}, ["a", "b"]).detail == (
         "all 2 report; the quietest, b, 2.0 h ago"
     )
-    finding = prometheus.judge_operations({"a": 5.0}, ["a", "b", "c"])
+    finding = prometheus.evaluate_operations({"a": 5.0}, ["a", "b", "c"])
     assert (finding.level, finding.detail) == (Level.FAIL, "2 of 3 do not report: b, c")
-    assert prometheus.judge_operations({"a": 5.0}, []).level is Level.OK
+    assert prometheus.evaluate_operations({"a": 5.0}, []).level is Level.OK
 
 
 def test_a_configuration_without_discord_fails() -> None:
     good = "receivers: [{name: team, discord_configs: [{webhook_url: <secret>}]}, {name: none}]"
-    assert alertmanager.judge_receivers(good).detail == "to Discord: team"
+    assert alertmanager.evaluate_receivers(good).detail == "to Discord: team"
     for bad in ("", "receivers: [{name: none}]", "receivers: [{name: x, slack_configs: [{}]}]"):
-        assert alertmanager.judge_receivers(bad).level is Level.FAIL
+        assert alertmanager.evaluate_receivers(bad).level is Level.FAIL
 
 
 TEST = delivery.Channel("discord", "/etc/alertmanager/secrets/discord_webhook_url")
@@ -256,9 +260,13 @@ def test_the_test_alert_ends_when_it_is_told_to() -> None:
         (
             look(asked=2, refused=1, given_up=1),
             1,
-            "1 of 2 tests at the same time were refused: run it again, alone",
+            "1 of 2 simultaneous tests were refused: try again without another test",
         ),
-        (look(asked=1, process=8), 0, "the address leads to several Alertmanagers in turn, or it was restarted"),
+        (
+            look(asked=1, process=8),
+            0,
+            "several Alertmanagers answer at this address in turn, or it was restarted",
+        ),
         (look(alerts=[held(silencedBy=["s"])]), 0, "silenced by s"),
         (look(alerts=[held(inhibitedBy=["s"])]), 0, "inhibited"),
         (look(alerts=[held(mutedBy=["nights"])]), 0, "muted by the time interval nights"),
@@ -302,29 +310,29 @@ def test_without_counts_by_receiver_what_is_open_is_said_with_the_flag_to_set() 
 
 def test_when_time_is_up_it_says_what_was_seen() -> None:
     run = running(look())
-    assert "refused 2 times" in delivery.judge_late(run, TEST, look(60, asked=2, refused=2)).detail
-    assert "It may arrive late" in delivery.judge_late(run, TEST, look(60)).detail
+    assert "refused 2 times" in delivery.evaluate_late(run, TEST, look(60, asked=2, refused=2)).detail
+    assert "It may arrive late" in delivery.evaluate_late(run, TEST, look(60)).detail
 
 
 def test_the_generated_configuration_has_the_receivers_that_are_looked_for() -> None:
     written = alertmanager_config(Channels((Channel("ops", "/x/ops"), Channel("discord", "/x/d"))), [])
     assert delivery.channels(written) == [delivery.Channel("ops", "/x/ops"), delivery.Channel("discord", "/x/d")]
     assert written["route"]["routes"][0]["group_interval"] == f"{TRY_SECONDS}s"
-    assert alertmanager.judge_receivers(json.dumps(written)).detail == "to Discord: discord, ops"
+    assert alertmanager.evaluate_receivers(json.dumps(written)).detail == "to Discord: discord, ops"
 
 
 def test_dashboards_and_sources_are_judged_by_what_grafana_answers() -> None:
     listed = json.dumps([{"uid": uid} for uid in grafana.UIDS])
-    assert grafana.judge_dashboards(Page(200, listed)).level is Level.OK
-    missing = grafana.judge_dashboards(Page(200, json.dumps([{"uid": "ai-cost"}])))
+    assert grafana.evaluate_dashboards(Page(200, listed)).level is Level.OK
+    missing = grafana.evaluate_dashboards(Page(200, json.dumps([{"uid": "ai-cost"}])))
     assert missing.detail == "missing: ai-health, ai-performance"
-    assert grafana.judge_dashboards(Page(200, "<html>")).level is Level.FAIL
-    assert "GRAFANA_PASSWORD_FILE" in grafana.judge_dashboards(Page(401, "")).hint
-    assert grafana.judge_source("postgres", Page(200, "{}")).level is Level.OK
-    assert "secrets/grafana_database_password" in grafana.judge_source("postgres", Page(400, "pq: no")).hint
-    assert "GRAFANA_PASSWORD_FILE" in grafana.judge_source("prometheus", Page(403, "")).hint
+    assert grafana.evaluate_dashboards(Page(200, "<html>")).level is Level.FAIL
+    assert "GRAFANA_PASSWORD_FILE" in grafana.evaluate_dashboards(Page(401, "")).hint
+    assert grafana.evaluate_source("postgres", Page(200, "{}")).level is Level.OK
+    assert "secrets/grafana_database_password" in grafana.evaluate_source("postgres", Page(400, "pq: no")).hint
+    assert "GRAFANA_PASSWORD_FILE" in grafana.evaluate_source("prometheus", Page(403, "")).hint
     old = Page(500, '{"message":"Unable to find datasource plugin"}')
-    assert grafana.judge_source("postgres", old).hint == "use Grafana 10.4 or newer"
+    assert grafana.evaluate_source("postgres", old).hint == "use Grafana 10.4 or newer"
 
 
 @pytest.fixture
@@ -359,7 +367,7 @@ def test_a_part_says_how_it_failed(pages: tuple[str, Pages]) -> None:
     part = Part(url)
     with pytest.raises(UnansweredError, match="/broken answers 500: internal trouble"):
         part.text("/broken")
-    with pytest.raises(UnansweredError, match="something else than JSON"):
+    with pytest.raises(UnansweredError, match="does not answer with JSON"):
         part.json("/html")
     with pytest.raises(UnansweredError, match="does not answer: Connection refused"):
         Part(f"http://127.0.0.1:{free_port()}").text("/")
@@ -378,7 +386,7 @@ def test_a_login_in_the_address_is_used_and_never_shown(pages: tuple[str, Pages]
 
 def test_grafana_is_looked_at_as_a_whole(pages: tuple[str, Pages]) -> None:
     url, known = pages
-    assert [finding.level for finding in grafana.look_at_grafana(Part(url))] == [Level.FAIL]
+    assert [finding.level for finding in grafana.check_grafana(Part(url))] == [Level.FAIL]
     known["/api/health"] = (200, '{"version": "12.2.0"}')
     known["/api/search"] = (200, json.dumps([{"uid": uid} for uid in grafana.UIDS]))
     known.update({path.partition("?")[0]: (200, "{}") for path in grafana.SOURCES.values()})
@@ -387,11 +395,11 @@ def test_grafana_is_looked_at_as_a_whole(pages: tuple[str, Pages]) -> None:
     for uid in grafana.UIDS:
         known[f"/api/dashboards/uid/{uid}"] = (200, json.dumps({"dashboard": dashboard}))
     known["/api/ds/query"] = (200, '{"results": {"A": {"status": 200, "frames": []}}}')
-    findings = list(grafana.look_at_grafana(Part(url, "admin", "pw")))
+    findings = list(grafana.check_grafana(Part(url, "admin", "pw")))
     assert {finding.level for finding in findings} == {Level.OK}
     assert {finding.name for finding in findings} > {f"queries {uid}" for uid in grafana.UIDS}
     known.pop("/api/datasources/uid/postgres/health")
-    assert named([*grafana.look_at_grafana(Part(url))], Level.FAIL) == {"source postgres"}
+    assert named([*grafana.check_grafana(Part(url))], Level.FAIL) == {"source postgres"}
 
 
 STATUS = json.dumps(
@@ -408,17 +416,17 @@ def test_an_alertmanager_that_takes_no_alert_is_said(pages: tuple[str, Pages]) -
     known |= {"/metrics": (200, ""), "/api/v2/status": (200, STATUS), "/api/v2/alerts/groups": (200, "[]")}
     known["/api/v2/alerts"] = (400, "bad labels")
     (finding,) = alertmanager.send_test_alert(Part(url), 5)
-    assert finding.detail == "Alertmanager does not take the alert (400): bad labels"
+    assert finding.detail == "Alertmanager does not accept the alert (400): bad labels"
 
 
 @pytest.mark.parametrize(
     ("status", "said"),
     [
         ((503, "starting"), "answers 503: starting"),
-        ((200, "[]"), "does not answer as Alertmanager does"),
+        ((200, "[]"), "does not answer like Alertmanager"),
         ((200, '{"config": {"original": "receivers: [{name: x}]"}}'), "has no receiver for test alerts"),
-        ((200, '{"config": {"original": "{"}}'), "does not answer as Alertmanager does"),
-        ((200, '{"config": {}}'), "does not answer as Alertmanager does"),
+        ((200, '{"config": {"original": "{"}}'), "does not answer like Alertmanager"),
+        ((200, '{"config": {}}'), "does not answer like Alertmanager"),
     ],
     ids=["starting", "list", "old configuration", "no YAML", "no configuration"],
 )
@@ -450,28 +458,28 @@ class Stub:
 
 def test_what_is_loaded_and_not_built_is_named_with_what_to_reload() -> None:
     groups: list[dict[str, Any]] = [{"rules": []}]
-    assert built.judge_rules(Stub(), groups).level is Level.OK
-    assert built.judge_routing(Stub(), GENERATED).level is Level.OK
+    assert built.evaluate_rules(Stub(), groups).level is Level.OK
+    assert built.evaluate_routing(Stub(), GENERATED).level is Level.OK
     rules, routing = (
-        built.judge_rules(Stub("a: not loaded"), groups),
-        built.judge_routing(Stub("route: another x"), GENERATED),
+        built.evaluate_rules(Stub("a: not loaded"), groups),
+        built.evaluate_routing(Stub("route: another x"), GENERATED),
     )
     assert (rules.level, rules.detail) == (Level.FAIL, "a: not loaded")
     assert "SIGHUP prometheus" in rules.hint
     assert (routing.level, routing.detail) == (Level.FAIL, "route: another x")
     assert "SIGHUP alertmanager" in routing.hint
     for text in ("", "[]", "{", "receivers: 7"):
-        assert "cannot be understood" in built.judge_routing(Stub(), text).detail
-    own = built.judge_routing(Stub(), "receivers: [{name: team}]")
+        assert "cannot be parsed" in built.evaluate_routing(Stub(), text).detail
+    own = built.evaluate_routing(Stub(), "receivers: [{name: team}]")
     assert (own.level, own.detail) == (Level.WARN, "Alertmanager has a configuration of your own: not compared")
 
 
 def test_without_alerts_yaml_nothing_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli._built(None, None) == built.no_files()
+    assert built_by_command(None, None) == built.no_files()
     (tmp_path / "alerts.yaml").write_text("alerts: [{name: x, colour: red}]")
     shutil.copy(ROOT / "alert_rules" / "channels.yaml", tmp_path)
-    finding = cli._built(tmp_path / "alerts.yaml", None)
+    finding = built_by_command(tmp_path / "alerts.yaml", None)
     assert isinstance(finding, Finding)
     assert (finding.name, finding.level) == ("rules as built", Level.FAIL)
     assert "alerts.yaml:1:" in finding.detail

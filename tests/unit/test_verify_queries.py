@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from exporter.findings import Level
-from exporter.verify.grafana import UIDS, look_at_grafana
+from exporter.verify.grafana import UIDS, check_grafana
 from exporter.verify.panels import Panel, panels
-from exporter.verify.queries import Answer, check_queries, judge_answers, judge_page
+from exporter.verify.queries import Answer, check_queries, evaluate_answers, evaluate_page
 from exporter.verify.web import Page, Part
 from tests.e2e.programs import free_port
 
@@ -208,7 +208,7 @@ def test_one_query_of_many_in_error_makes_its_panel_fail(grafana: Grafana) -> No
 
 def test_panels_of_a_source_that_failed_before_are_not_asked(grafana: Grafana) -> None:
     grafana.sources = ("prometheus", "alertmanager")
-    findings = {finding.name: finding for finding in look_at_grafana(Part(grafana.url))}
+    findings = {finding.name: finding for finding in check_grafana(Part(grafana.url))}
     assert findings["source postgres"].level is Level.FAIL
     for uid in UIDS:
         assert findings[f"queries {uid}"].level is Level.SKIPPED
@@ -218,7 +218,7 @@ def test_panels_of_a_source_that_failed_before_are_not_asked(grafana: Grafana) -
 
 def test_a_dashboard_that_is_missing_is_said_once_and_the_others_are_asked(grafana: Grafana) -> None:
     grafana.dashboards.pop("ai-health")
-    findings = {finding.name: finding for finding in look_at_grafana(Part(grafana.url))}
+    findings = {finding.name: finding for finding in check_grafana(Part(grafana.url))}
     assert {name for name, finding in findings.items() if finding.level is Level.FAIL} == {"dashboards"}
     assert findings["queries ai-health"].detail == "skipped: needs dashboards"
     assert findings["queries ai-cost"].level is Level.OK
@@ -226,7 +226,7 @@ def test_a_dashboard_that_is_missing_is_said_once_and_the_others_are_asked(grafa
 
 def test_a_refused_login_is_tried_once(grafana: Grafana) -> None:
     grafana.lets_in = False
-    findings = list(look_at_grafana(Part(grafana.url, "admin", "wrong")))
+    findings = list(check_grafana(Part(grafana.url, "admin", "wrong")))
     assert [finding.name for finding in findings if finding.level is Level.FAIL] == ["dashboards"]
     assert {finding.name for finding in findings if finding.level is Level.SKIPPED} == {
         *(f"source {uid}" for uid in ("prometheus", "alertmanager", "postgres")),
@@ -253,9 +253,9 @@ def test_a_dashboard_of_another_shape_is_a_failure(grafana: Grafana, broken: Jso
 
 
 def test_an_error_does_not_hide_that_time_was_up() -> None:
-    finding = judge_answers("ai-cost", [PANEL] * 3, [Answer(PANEL, "no answer within 10 s")], ())
+    finding = evaluate_answers("ai-cost", [PANEL] * 3, [Answer(PANEL, "no answer within 10 s")], ())
     assert finding.level is Level.FAIL
-    assert finding.detail == "errors in 1 of 3 panels: one: no answer within 10 s; 2 more were not asked, time was up"
+    assert finding.detail == "errors in 1 of 3 panels: one: no answer within 10 s; 2 more were left out: time was up"
 
 
 PANEL = Panel("one", frozenset({"prometheus"}), {"queries": [{"refId": "A"}, {"refId": "B"}]})
@@ -274,7 +274,7 @@ PANEL = Panel("one", frozenset({"prometheus"}), {"queries": [{"refId": "A"}, {"r
     ],
 )
 def test_only_an_answer_to_each_query_is_one(status: int, text: str, error: str) -> None:
-    answer = judge_page(PANEL, Page(status, text))
+    answer = evaluate_page(PANEL, Page(status, text))
     assert answer.error.startswith(error)
     assert bool(answer.error) is bool(error)
 

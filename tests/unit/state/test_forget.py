@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from exporter.cli import main
+from exporter.commands.state import show
 from exporter.config import Config
 from exporter.findings import Level
 from exporter.ledger.model import EXPOSED, Admission, Changes, Phase, Progress, Series
 from exporter.preflight.series import check_series
 from exporter.scrape.ledger_service import LedgerService
-from exporter.state.command import show
 from exporter.state.store import StateError, Store
 from tests.unit.state.kept import write_first_version
 
@@ -96,7 +96,7 @@ def test_it_is_said_when_places_run_out(
 ) -> None:
     full(tmp_path, taken)
     finding = check_series(tmp_path, 20)
-    assert (finding.level, finding.detail.split(" are ")[0]) == (level, f"{taken} of 20 places")
+    assert (finding.level, finding.detail.split(" are ")[0]) == (level, f"{taken} of 20 series")
     for _ in range(2):
         caplog.clear()
         ledger = LedgerService(Store(tmp_path), Config(max_series=20))

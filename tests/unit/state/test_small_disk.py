@@ -10,7 +10,7 @@ import pytest
 from exporter.findings import Level
 from exporter.ledger.aggregate import WIDTH
 from exporter.ledger.model import Cell, Changes, Phase, Progress, Series, Slice
-from exporter.preflight.space import LEAST, ROOMY, check_space, judge_space
+from exporter.preflight.space import LEAST, ROOMY, check_space, evaluate_space
 from exporter.state.journal import Journal
 from exporter.state.store import Store
 from tests.disks import small_disk
@@ -77,9 +77,9 @@ def test_check_looks_at_the_room_on_the_volume(megabyte: Path) -> None:
     ],
 )
 def test_how_much_room_is_enough(free: int, kept: int, level: Level) -> None:
-    assert judge_space(Path("/x"), free, kept, no_files=False).level is level
+    assert evaluate_space(Path("/x"), free, kept, no_files=False).level is level
 
 
 def test_a_volume_without_inodes_fails() -> None:
-    finding = judge_space(Path("/x"), 10**12, 0, no_files=True)
+    finding = evaluate_space(Path("/x"), 10**12, 0, no_files=True)
     assert finding.level is Level.FAIL

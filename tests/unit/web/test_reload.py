@@ -169,7 +169,7 @@ def test_a_broken_file_changes_nothing_and_is_said_once(
         assert "hunter2" not in caplog.text
         publish(web_file, NEW_USERS)
         assert [status(port, password) for password in ("old", "new")] == [401, 200]
-        assert of_the_settings(caplog)[-1].getMessage() == "web configuration taken over"
+        assert of_the_settings(caplog)[-1].getMessage() == "web configuration applied"
 
 
 def test_a_removed_file_changes_nothing_and_is_said_once(web_file: Path, caplog: pytest.LogCaptureFixture) -> None:

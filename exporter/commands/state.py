@@ -1,7 +1,9 @@
-"""`state show`, `adopt`, `forget` and `rewind`: look at a state folder, or change it while no exporter is using it."""
+"""`state show`, `adopt`, `forget` and `rewind`: show a state folder, or change it while no exporter uses it."""
 
-import contextlib
+import argparse
+import os
 import sqlite3
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -9,11 +11,13 @@ from typing import TextIO
 from zoneinfo import ZoneInfo
 
 from exporter.catalog import USD
+from exporter.commands.options import add_state, configuration
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import SchemaProblem
+from exporter.database.one_session import one_session
 from exporter.database.reader import read_span
-from exporter.database.session import Database, Identity
+from exporter.database.session import Identity
 from exporter.figures import Figure
 from exporter.ledger.admission import count_admitted
 from exporter.ledger.advance import restart
@@ -31,8 +35,46 @@ from exporter.state.store import StateError, Store
 from exporter.state.users import pseudonyms_for
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The subcommands and their options."""
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    shown = commands.add_parser("show", help="print what the state belongs to, and how far it has come")
+    add_state(shown)
+    shown.set_defaults(run=lambda arguments: show(configuration(arguments), sys.stdout))
+
+    adopted = commands.add_parser("adopt", help="continue with this state on the database that is configured now")
+    add_state(adopted)
+    adopted.set_defaults(run=lambda arguments: adopt(configuration(arguments), os.environ, sys.stdout))
+
+    forgotten = commands.add_parser("forget", help="end series that are no longer needed, and free their places")
+    add_state(forgotten)
+    forgotten.add_argument("--operation", required=True, metavar="NAME", help="the operation, as /metrics shows it")
+    forgotten.add_argument("--model", metavar="NAME", help="only with this model")
+    forgotten.set_defaults(
+        run=lambda arguments: forget_series(configuration(arguments), arguments.operation, arguments.model, sys.stdout)
+    )
+
+    rewound = commands.add_parser(
+        "rewind", help="reopen what a clock that was ahead has closed, so that its rows count"
+    )
+    add_state(rewound)
+    rewound.add_argument(
+        "--to", metavar="TIME", help="when the clock was last right (default: the time of the newest counted row)"
+    )
+    rewound.set_defaults(
+        run=lambda arguments: rewind_state(configuration(arguments), os.environ, arguments.to, sys.stdout)
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run a subcommand; returns its exit code. Raises `UserError`."""
+    code: int = arguments.run(arguments)
+    return code
+
+
 def show(config: Config, out: TextIO) -> int:
-    """Print the state's identity, position and sums. Raises `StateError` where there is none, or it is in use."""
+    """Print the state's identity, position and sums. Raises `StateError` if there is none, or it is in use."""
     with _existing(config) as store:
         state, known = store.load(), store.meta(IDENTITY)
         if state is None or known is None:
@@ -43,18 +85,14 @@ def show(config: Config, out: TextIO) -> int:
 
 
 def adopt(config: Config, environ: Mapping[str, str], out: TextIO) -> int:
-    """Let the state go on with the configured database: what is missing there becomes corrections, and is not lost."""
+    """Continue the state on the configured database: what is missing there becomes corrections, and is not lost."""
     info = resolve_conninfo(config, environ)
     with _existing(config) as store:
         known = store.meta(IDENTITY)
         if known is None:
             raise StateError(f"state folder {config.state_dir} holds nothing yet: there is nothing to adopt")
-        database = Database(
-            info, config.database.connect_timeout, "ai-operation-exporter-adopt", config.tables.accept_unproven
-        )
-        with database.session(config.scrape.timeout) as session:
+        with one_session(config, info, "adopt", config.scrape.timeout) as session:
             found = session.identity(session.log(config.classification()))
-        database.close()
         _commit_anew(store, store.load(), Changes(), {IDENTITY: asdict(found)})
         print(f"was kept for  {_named(Identity(**known))}\nis kept for   {_named(found)}", file=out)
     return 0
@@ -94,14 +132,11 @@ def rewind_state(config: Config, environ: Mapping[str, str], to: str | None, out
             raise StateError(f"state folder {config.state_dir} holds nothing yet: there is nothing to rewind")
         classification = restored(kept) or config.classification()
         info = resolve_conninfo(config, environ)
-        database = Database(
-            info, config.database.connect_timeout, "ai-operation-exporter-rewind", config.tables.accept_unproven
-        )
-        with contextlib.closing(database), database.session(config.scrape.timeout) as session:
+        with one_session(config, info, "rewind", config.scrape.timeout) as session:
             try:
                 log = session.log(classification)
             except SchemaProblem:
-                # the settings have followed the table since
+                # the settings have followed the table since then
                 classification = config.classification()
                 log = session.log(classification)
             check_identity(Identity(**known), session.identity(log))
@@ -123,9 +158,9 @@ def rewind_state(config: Config, environ: Mapping[str, str], to: str | None, out
 
 
 def _rewound(state: State, to: str | None, clock: int, zone: ZoneInfo) -> TimeRange | None:
-    """The span whose rows have been counted, starting with the quarter-hour in which counting is to resume.
+    """The time range whose rows are counted, from the quarter-hour in which counting resumes.
 
-    None where the first reading itself went by a clock that was ahead: it begins again.
+    None if a clock that was ahead timed the first reading itself, which then starts again.
     """
     if to is None and state.progress.began > clock:
         return None
@@ -133,7 +168,7 @@ def _rewound(state: State, to: str | None, clock: int, zone: ZoneInfo) -> TimeRa
     moment = newest if to is None else _moment(to, zone)
     if moment > clock:
         raise StateError(
-            f"the newest row that was counted is dated {_time(int(newest))}, which is ahead of the database's clock "
+            f"the newest counted row is dated {_time(int(newest))}, which is ahead of the database's clock "
             f"({_time(clock)}): use --to to say when the clock was last right"
             if to is None
             else f"--to {to!r} is ahead of the database's clock ({_time(clock)})"
@@ -160,9 +195,9 @@ def _moment(text: str, zone: ZoneInfo) -> float:
 
 
 def _commit_anew(store: Store, state: State | None, changes: Changes, meta: Mapping[str, object]) -> None:
-    """Commit changes that changed settings, which are being taken up, know nothing of: that begins again.
+    """Commit changes, and restart a reclassification in progress, which does not know of them.
 
-    Raises `StateError` where they cannot be written; nothing has changed then.
+    Raises `StateError` if they cannot be written; nothing has changed then.
     """
     if state is not None:
         changes.progress = replace(changes.progress or state.progress, converted=0)
@@ -171,13 +206,13 @@ def _commit_anew(store: Store, state: State | None, changes: Changes, meta: Mapp
     except (sqlite3.Error, OSError) as error:
         raise StateError(
             f"state file {store.path}: {error}; nothing was changed: free space, or make the folder writable, "
-            "and run the command again"
+            "and try again"
         ) from None
 
 
 def _existing(config: Config) -> Store:
     if not config.state_dir.is_dir():
-        raise StateError(f"no state folder {config.state_dir}: name it with --state-dir")
+        raise StateError(f"no state folder {config.state_dir}: set it with --state-dir")
     return Store(config.state_dir)
 
 

@@ -1,4 +1,4 @@
-"""Which operations and models the log has had of late, found within a bounded time."""
+"""Find the operations and models of recent calls, in bounded time."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -17,22 +17,22 @@ from exporter.ledger.slices import latest
 
 DAY = 24 * HOUR
 AGES = (HOUR, DAY, 3 * DAY, 7 * DAY)
-"""How far back is looked, step by step, in seconds."""
+"""How far back to look, step by step, in seconds."""
 
 SECONDS = 20.0
-"""After this long no further step is begun."""
+"""After this many seconds, no further step starts."""
 
 
 TOO_SLOW = (QueryTimeout, psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)
-"""What a statement raises that did not end in its time."""
+"""What a statement raises that takes too long."""
 
 LOCKED = (TableLocked, psycopg.errors.LockNotAvailable)
-"""What it raises where another transaction's lock is the reason."""
+"""What it raises if another transaction's lock is the reason."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Operations and models, each with its latest time in seconds, and how many seconds back was looked."""
+class RecentActivity:
+    """Operations and models, each with its latest time in seconds; `reach` is how many seconds back they cover."""
 
     operations: Mapping[str, float]
     models: Mapping[str, float]
@@ -40,19 +40,19 @@ class Seen:
 
     @property
     def complete(self) -> bool:
-        """Whether time sufficed for all days."""
+        """Whether all days are covered."""
         return self.reach == AGES[-1]
 
 
-def look_back(session: Session, log: LogTable, rules: Classification, seconds: float = SECONDS) -> Seen:
+def look_back(session: Session, log: LogTable, rules: Classification, seconds: float = SECONDS) -> RecentActivity:
     """Read the last days, newest first, until time is up.
 
-    Raises `psycopg.Error` or `TableLocked` where the log is locked from the beginning, and `psycopg.Error` for anything
-    but slowness.
+    Raises `psycopg.Error` or `TableLocked` if the log is locked from the start, and `psycopg.Error` for any failure
+    other than slowness.
     """
     began = time.monotonic()
     now = int(session.clock) + 1
-    # how failures are classified does not matter here, and matching patterns is most of the work
+    # the error classes do not matter here, and matching their patterns is most of the work
     plain = rules.model_copy(update={"error_classes": ()})
     found: list[Bucket] = []
     reach = 0
@@ -71,6 +71,6 @@ def look_back(session: Session, log: LogTable, rules: Classification, seconds: f
     return _joined(found, reach)
 
 
-def _joined(minutes: Iterable[Bucket], reach: int) -> Seen:
+def _joined(minutes: Iterable[Bucket], reach: int) -> RecentActivity:
     parts = list(minutes)
-    return Seen(latest(m.seen_operations for m in parts), latest(m.seen_models for m in parts), reach)
+    return RecentActivity(latest(m.seen_operations for m in parts), latest(m.seen_models for m in parts), reach)

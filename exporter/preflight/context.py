@@ -1,4 +1,4 @@
-"""What the checks look at: the configuration, an open transaction, and what was learnt from it once."""
+"""What checks share: the configuration, an open transaction, and what one check has read for the others."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +10,7 @@ from exporter.database.layout import Relation, find_log_columns
 from exporter.database.log_query import LogTable
 from exporter.database.session import Session
 from exporter.database.tables import Route, read_routes
-from exporter.preflight.seen import Seen, look_back
+from exporter.preflight.recent_activity import RecentActivity, look_back
 
 LOG_SETTING = "tables.log"
 
@@ -33,8 +33,8 @@ class Server:
     standby: bool
 
 
-class Scene:
-    """One transaction's view. Its properties raise `DatabaseError` or `psycopg.Error` where they cannot be had."""
+class CheckContext:
+    """The context of all checks in one transaction. Its properties raise `DatabaseError` or `psycopg.Error`."""
 
     def __init__(self, config: Config, info: ConnInfo, session: Session) -> None:
         self.config = config
@@ -44,9 +44,9 @@ class Scene:
 
     @cached_property
     def server(self) -> Server:
-        """The server, and who we are there."""
+        """The server, and our role there."""
         ((version, number, zone, user),) = self.session.run(_SERVER)
-        # where the server does not say, it is taken for what most servers are
+        # if the server does not tell, it is most likely a primary
         ((standby,),) = self.session.ask(_STANDBY) or [(False,)]
         return Server(version, number, zone, user, standby)
 
@@ -57,22 +57,22 @@ class Scene:
         if relation is None:
             raise SchemaProblem(
                 f"no table or view {self.rules.log_table} in this database",
-                f"correct the database, or name the table in the configuration: {LOG_SETTING}, as schema.name",
+                f"connect to another database, or set {LOG_SETTING} to the table, as schema.name",
             )
         return relation
 
     @cached_property
     def log(self) -> LogTable:
-        """The log with its columns; nothing is said about grants and hidden rows yet."""
+        """The log with its columns; grants and hidden rows are not checked yet."""
         return LogTable(self.relation, find_log_columns(self.relation, self.rules.log_columns.model_dump()))
 
     @cached_property
-    def seen(self) -> Seen:
+    def recent_activity(self) -> RecentActivity:
         """The operations and models of the last days."""
         self.session.prove_visible(self.relation)
         return look_back(self.session, self.log, self.rules)
 
     @cached_property
     def routes(self) -> list[Route] | None:
-        """The model routes, or None where there is no such table."""
+        """The model routes, or None if there is no such table."""
         return read_routes(self.session, self.config)

@@ -1,4 +1,4 @@
-"""Where the parts are: from flags, else from the environment, else the ports of docker-compose.yml."""
+"""The addresses of the parts: from options, the environment, or the ports of docker-compose.yml."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,12 +13,12 @@ DEFAULTS: Mapping[str, str] = {
     "alertmanager": "http://127.0.0.1:9093",
     "grafana": "http://127.0.0.1:3000",
 }
-"""URL of each part as docker-compose.yml publishes it."""
+"""The URL of each part, as docker-compose.yml publishes it."""
 
 
 @dataclass(frozen=True)
-class Places:
-    """The URL of each part, empty for one that is not to be looked at, and Grafana's login."""
+class Endpoints:
+    """The URL of each part, empty for one to leave out, and Grafana's login."""
 
     exporter: str
     prometheus: str
@@ -37,12 +37,12 @@ def _is_web_address(url: str) -> bool:
 
 
 def variable(part: str) -> str:
-    """The environment variable that names a part's URL."""
+    """The environment variable with a part's URL."""
     return f"{part.upper()}_URL"
 
 
-def places_from(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Places:
-    """The places: `flags` by part, then EXPORTER_URL and so on, then `DEFAULTS`.
+def endpoints_from(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Endpoints:
+    """The endpoints: `flags` by part, then EXPORTER_URL and so on, then `DEFAULTS`.
 
     Grafana's login is $GRAFANA_USER with $GRAFANA_PASSWORD or the file $GRAFANA_PASSWORD_FILE. Raises `ConfigError`.
     """
@@ -57,5 +57,7 @@ def places_from(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> 
         try:
             password = read_secret_file(Path(file)).decode().strip()
         except (OSError, ValueError):
-            raise ConfigError([f"$GRAFANA_PASSWORD_FILE: {file} cannot be read — name a text file"]) from None
-    return Places(**urls, grafana_user=environ.get("GRAFANA_USER") or "admin", grafana_password=password)
+            raise ConfigError(
+                [f"$GRAFANA_PASSWORD_FILE: {file} cannot be read — set it to the path of a text file"]
+            ) from None
+    return Endpoints(**urls, grafana_user=environ.get("GRAFANA_USER") or "admin", grafana_password=password)

@@ -1,0 +1,30 @@
+"""`demo`: an embedded PostgreSQL with history and live traffic, and the exporter on it."""
+
+import argparse
+
+from exporter.commands.options import add_history_days, listen_address
+from exporter.demo.exporter import serve_demo
+from exporter.demo.run import run_demo
+
+_STOP_SECONDS = 8.0  # its PostgreSQL has to stop too; process managers kill after ten
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `demo`."""
+    parser.add_argument(
+        "--layout", choices=("success", "status"), default="success", help="the layout of the tables (default: success)"
+    )
+    add_history_days(parser)
+    parser.add_argument(
+        "--web.listen-address",
+        dest="listen_address",
+        type=listen_address,
+        metavar="ADDRESS",
+        default="127.0.0.1:9867",
+        help="(default: %(default)s)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the demo until a signal stops it. Raises `UserError`."""
+    return run_demo(arguments.layout, arguments.days, arguments.listen_address, serve_demo, stop_seconds=_STOP_SECONDS)

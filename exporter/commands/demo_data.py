@@ -1,0 +1,25 @@
+"""`demo-data`: sample history and live traffic in a database of your own."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from exporter.commands.options import add_config, add_history_days
+from exporter.config import load_config
+from exporter.database.conninfo import resolve_conninfo
+from exporter.demo.data import run_demo_data
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `demo-data`."""
+    add_config(parser)
+    add_history_days(parser)
+    parser.add_argument("--ready-file", type=Path, metavar="FILE", help="create this file once the history is complete")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write until a signal stops it. Raises `UserError`."""
+    config = load_config(arguments.config, os.environ)
+    info = resolve_conninfo(config, os.environ)
+    return run_demo_data(config, info, arguments.days, arguments.ready_file, sys.stdout)

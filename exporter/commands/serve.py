@@ -1,0 +1,77 @@
+"""`serve`: the exporter itself."""
+
+import argparse
+import logging
+import os
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from exporter.commands.options import add_state, configuration
+from exporter.config import Config
+from exporter.errors import UserError
+from exporter.moments import named_moment
+from exporter.process.serving import serving
+from exporter.process.signals import SignalReceiver
+from exporter.process.watchdog import watching
+
+log = logging.getLogger(__name__)
+
+_OPTION = "--backfill-since"
+_FIRST_YEAR = 1970
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `serve`."""
+    add_state(parser)
+    parser.add_argument(
+        "--web.listen-address", dest="listen_address", metavar="ADDRESS", help="(default: 127.0.0.1:9867)"
+    )
+    parser.add_argument(
+        "--web.config.file", dest="web_config", type=Path, metavar="FILE", help="TLS and basic auth (exporter-toolkit)"
+    )
+    parser.add_argument(
+        _OPTION, metavar="DATE", help="also count the history from this date on; needs a state folder never used before"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until a signal stops it. Raises `UserError`."""
+    with SignalReceiver() as signals:
+        load = partial(_configuration, arguments)
+        config = load()
+        since = None if arguments.backfill_since is None else backfill_moment(arguments.backfill_since, config)
+        with serving(config, os.environ, since, load) as running, watching(running.server):
+            log.info("serving %s/metrics", running.url)
+            while signals.wait() == "reload":
+                running.reload()
+            log.info("stopping")
+    return 0
+
+
+def _configuration(arguments: argparse.Namespace) -> Config:
+    config = configuration(arguments)
+    options = {"listen_address": arguments.listen_address, "config_file": arguments.web_config}
+    given = {name: value for name, value in options.items() if value is not None}
+    return config.model_copy(update={"web": config.web.model_copy(update=given)})
+
+
+def backfill_moment(text: str, config: Config, now: datetime | None = None) -> int:
+    """The moment that `--backfill-since` names, in seconds since the epoch.
+
+    A date means its midnight in the budget's time zone; a time without an offset is in that zone too. If a local time
+    occurs twice, the first counts. If the clocks skip it, counting starts when they change. Raises `UserError` for a
+    text that is no time, and for a time before 1970 or after `now` (default: the present).
+    """
+    now = now or datetime.now(UTC)
+    try:
+        moment = named_moment(text, ZoneInfo(config.budget_time_zone))
+    except ValueError:
+        raise UserError(f"{_OPTION} {text!r}: write a date such as 2026-01-31, or an ISO 8601 time") from None
+    if moment.year < _FIRST_YEAR:
+        raise UserError(f"{_OPTION} {text!r} is before {_FIRST_YEAR}: write the date of the first call to count")
+    # the year first: the last hours of the year 9999 cannot be converted
+    if moment.year > now.year + 1 or moment > now:
+        raise UserError(f"{_OPTION} {text!r} is in the future: write a date that has begun")
+    return max(0, int(moment.timestamp()))

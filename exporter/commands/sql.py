@@ -1,0 +1,28 @@
+"""`sql build`: the SQL of the view for Grafana and of the roles."""
+
+import argparse
+from pathlib import Path
+
+from exporter.config import Config, load_config
+from exporter.errors import UserError
+from exporter.sql_files.build import FOLDER, build
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The subcommand `build` and its options."""
+    commands = parser.add_subparsers(required=True, metavar="command")
+    made = commands.add_parser("build", help="write the SQL of the view for Grafana and of the roles")
+    made.add_argument(
+        "--config", type=Path, metavar="FILE", help="the configuration with tables, columns, time zone and aliases"
+    )
+    made.add_argument("--output", type=Path, default=FOLDER, metavar="DIR", help="(default: %(default)s)")
+    made.add_argument("--check", action="store_true", help="write nothing; fail if a file is not up to date")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Build, or compare; returns 0. Raises `UserError`."""
+    config = Config() if arguments.config is None else load_config(arguments.config, {}, read_files=False)
+    changed = build(config, arguments.output, check=arguments.check)
+    if arguments.check and changed:
+        raise UserError(f"{arguments.output / name}: not up to date — run `sql build`" for name in changed)
+    return 0

@@ -1,0 +1,48 @@
+"""`verify`: whether the running parts deliver a row of the log as a message."""
+
+import argparse
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+from alert_rules.command import FOLDER
+from alert_rules.loaded.differences import Built
+from alert_rules.model.errors import RulesError
+from alert_rules.output.building import Sources, compile_sources, routing
+from exporter.config import load_config
+from exporter.findings import Finding
+from exporter.verify import DEFAULTS, endpoints_from, no_files, not_built, run_verify
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `verify`."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the exporter's configuration")
+    for part in DEFAULTS:
+        default = "none" if part == "grafana" else "the port of docker-compose.yml"
+        parser.add_argument(f"--{part}-url", metavar="URL", help=f"(default: ${part.upper()}_URL, or else {default})")
+    for name in ("alerts", "channels"):
+        what = f"what should be loaded (default: {FOLDER / name}.yaml, if it exists)"
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=what)
+    parser.add_argument("--send-test-alert", action="store_true", help="also send a message to each channel")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print each finding; returns 1 if one of them is a failure, else 0. Raises `UserError`."""
+    config = load_config(arguments.config, os.environ)
+    endpoints = endpoints_from({part: getattr(arguments, f"{part}_url") for part in DEFAULTS}, os.environ)
+    build = partial(built, arguments.alerts, arguments.channels)
+    return run_verify(config, os.environ, endpoints, sys.stdout, test_alert=arguments.send_test_alert, build=build)
+
+
+def built(alerts: Path | None, channels: Path | None) -> Built | Finding:
+    """What the files build, or the finding that they do not exist or cannot be built."""
+    default = FOLDER / "alerts.yaml"
+    if alerts is None and not default.exists():
+        return no_files()
+    sources = Sources(alerts or default, channels or (alerts or default).with_name("channels.yaml"))
+    try:
+        compiled = compile_sources(sources)
+    except RulesError as error:
+        return not_built(error.problems[0], len(error.problems) - 1)
+    return Built(compiled.groups, routing(compiled))

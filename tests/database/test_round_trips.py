@@ -1,0 +1,119 @@
+"""How many round trips a scrape takes, counted on the wire; and that what is asked ahead is not trusted blindly."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from psycopg import sql
+
+from exporter.demo.schema import LAYOUTS, Layout
+from tests.database.harness import Log, Running, running, wait_for
+from tests.servers import PostgresServer
+from tests.wire import Wire, wire_to
+
+READS_THE_LOG = "ai-operation-exporter"
+POLICIES = Path(__file__).parents[2] / "deploy" / "sql" / "role_policies.sql"
+
+
+@pytest.fixture(params=LAYOUTS)
+def log(request: pytest.FixtureRequest, database: str) -> Iterator[Log]:
+    layout: Layout = request.param
+    with Log(database, layout) as log:
+        yield log
+
+
+@pytest.fixture
+def by_policy(log: Log, postgres: PostgresServer) -> Iterator[str]:
+    """The URL of a role that sees every row by a policy, of tables with row-level security."""
+    log.connection.execute(POLICIES.read_bytes())
+    log.connection.execute("ALTER TABLE ai_operation_log ENABLE ROW LEVEL SECURITY")
+    log.connection.execute("ALTER ROLE ai_exporter PASSWORD 'x'")
+    yield postgres.url(log.connection.info.dbname, "ai_exporter", "x")
+    log.connection.execute("DROP OWNED BY ai_exporter")
+    log.connection.execute("DROP ROLE ai_exporter")
+
+
+def test_a_warm_scrape_reads_the_log_in_three_round_trips(log: Log, tmp_path: Path) -> None:
+    with wire_to(log.url) as wire, running(wire.url, tmp_path, optional_interval=60) as exporter:
+        assert_three_round_trips(log, exporter, wire)
+
+
+def test_it_does_so_where_rows_are_shown_by_a_policy(log: Log, by_policy: str, tmp_path: Path) -> None:
+    with wire_to(by_policy) as wire, running(wire.url, tmp_path, optional_interval=60) as exporter:
+        assert_three_round_trips(log, exporter, wire)
+
+
+def test_a_policy_that_is_gone_is_noticed_by_the_next_scrape(log: Log, by_policy: str, tmp_path: Path) -> None:
+    with running(by_policy, tmp_path) as exporter:
+        exporter.wait_ready().wait_up()
+        exporter.scrape()
+        log.connection.execute("DROP POLICY ai_exporter_reads ON ai_operation_log")
+        assert exporter.scrape().up == 0
+        log.connection.execute(
+            "CREATE POLICY ai_exporter_reads ON ai_operation_log FOR SELECT TO ai_exporter USING (true)"
+        )
+        assert exporter.wait_up().up == 1
+
+
+def test_row_level_security_that_begins_is_noticed_by_the_next_scrape(log: Log, by_policy: str, tmp_path: Path) -> None:
+    log.connection.execute("ALTER TABLE ai_operation_log DISABLE ROW LEVEL SECURITY")
+    log.connection.execute("DROP POLICY ai_exporter_reads ON ai_operation_log")
+    with running(by_policy, tmp_path) as exporter:
+        exporter.wait_ready().wait_up()
+        exporter.scrape()
+        log.connection.execute("ALTER TABLE ai_operation_log ENABLE ROW LEVEL SECURITY")
+        assert exporter.scrape().up == 0
+
+
+def test_a_table_that_was_put_in_the_place_of_the_log_is_read(log: Log, tmp_path: Path) -> None:
+    with running(log.url, tmp_path, optional_interval=60) as exporter:
+        exporter.wait_ready().wait_up()
+        log.insert(cost="1")
+        assert exporter.scrape().money == 1_000_000
+        log.connection.execute("ALTER TABLE ai_operation_log RENAME TO old_log")
+        assert exporter.scrape().up == 0
+        log.connection.execute("CREATE TABLE ai_operation_log (LIKE old_log INCLUDING ALL)")
+        log.connection.execute("INSERT INTO ai_operation_log SELECT * FROM old_log")
+        log.insert(cost="2")
+        assert exporter.wait_up().money == 3_000_000
+
+
+def test_a_column_that_is_gone_is_named_by_the_next_scrape(
+    log: Log, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(log.url, tmp_path, optional_interval=60) as exporter:
+        exporter.wait_ready().wait_up()
+        exporter.scrape()
+        log.connection.execute(sql.SQL("ALTER TABLE ai_operation_log RENAME COLUMN cost_usd TO price"))
+        caplog.clear()
+        assert exporter.scrape().up == 0
+        assert "cost" in caplog.text
+
+
+def assert_three_round_trips(log: Log, exporter: Running, wire: Wire) -> None:
+    exporter.wait_ready().wait_up()
+    for number in range(1, 4):
+        log.insert(cost="0.5")
+        before = wire.of(READS_THE_LOG)
+        scraped = exporter.scrape()
+        assert scraped.up == 1
+        assert scraped.money == 500_000 * number
+        assert wire.of(READS_THE_LOG) - before <= 3
+
+
+def test_nobody_is_asked_while_there_is_nothing_to_do(log: Log, tmp_path: Path) -> None:
+    with wire_to(log.url) as wire, running(wire.url, tmp_path) as exporter:
+        exporter.wait_ready().wait_up()
+        before, looks = wire.total(), 60
+        # a pause is 0.05 s: as many looks as there are for work in a minute
+        time.sleep(0.05 * looks)
+        assert wire.total() - before < looks / 2
+
+
+def test_what_falls_due_is_read_without_a_scrape(log: Log, tmp_path: Path) -> None:
+    """A row that is late is found by the background reader, which wakes by itself."""
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready().wait_up()
+        log.insert(ago=1800, cost="3")
+        wait_for(lambda: exporter.scrape().money == 3_000_000, lambda: "the late row is not found", 180)

@@ -1,0 +1,97 @@
+"""A wire to PostgreSQL that counts how often each client waits for an answer."""
+
+import contextlib
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit, urlunsplit
+
+_WAITS = (ord("Q"), ord("S"))  # a simple query, and the end of a pipeline
+
+
+@dataclass
+class Wire:
+    """Counts, by application name, the messages after which a client waits: the round trips of its transactions."""
+
+    url: str
+    waits: Counter[str] = field(default_factory=Counter)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def of(self, name: str) -> int:
+        """Round trips so far of the connections with this application name."""
+        with self.lock:
+            return self.waits[name]
+
+    def total(self) -> int:
+        """Round trips so far of all connections."""
+        with self.lock:
+            return self.waits.total()
+
+
+@contextlib.contextmanager
+def wire_to(url: str) -> Iterator[Wire]:
+    """A wire to the server of a URL; its own URL leads to the same database."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    target = (parts.hostname, parts.port or 5432)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        login = parts.netloc.rpartition("@")[0]
+        netloc = f"{login}@127.0.0.1:{listener.getsockname()[1]}"
+        wire = Wire(urlunsplit(parts._replace(netloc=netloc, query="sslmode=disable&gssencmode=disable")))
+        threading.Thread(target=_accept, args=(listener, target, wire), daemon=True).start()
+        yield wire
+        # wakes the thread that accepts
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def _accept(listener: socket.socket, target: tuple[str, int], wire: Wire) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            client, _ = listener.accept()
+            server = socket.create_connection(target)
+            threading.Thread(target=_forward, args=(client, server, wire), daemon=True).start()
+            threading.Thread(target=_back, args=(server, client), daemon=True).start()
+
+
+def _back(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    _close(source, sink)
+
+
+def _forward(client: socket.socket, server: socket.socket, wire: Wire) -> None:
+    """Pass messages on one by one: the startup packet, which has no type, then the others."""
+    with contextlib.suppress(OSError, EOFError):
+        length = _exactly(client, 4)
+        startup = _exactly(client, int.from_bytes(length) - 4)
+        words = startup[4:].split(b"\0")
+        name = dict(zip(words[::2], words[1::2], strict=False)).get(b"application_name", b"").decode()
+        server.sendall(length + startup)
+        while True:
+            head = _exactly(client, 5)
+            body = _exactly(client, int.from_bytes(head[1:]) - 4)
+            if head[0] in _WAITS:
+                with wire.lock:
+                    wire.waits[name] += 1
+            server.sendall(head + body)
+    _close(client, server)
+
+
+def _exactly(source: socket.socket, length: int) -> bytes:
+    data = b""
+    while len(data) < length:
+        part = source.recv(length - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return data
+
+
+def _close(*ends: socket.socket) -> None:
+    for end in ends:
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+        end.close()
