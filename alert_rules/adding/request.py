@@ -9,11 +9,11 @@ from pydantic import ValidationError
 
 from alert_rules.compiler.compiling import check_alert, condition_of
 from alert_rules.compiler.resolving import SemanticError, known_quantity
-from alert_rules.language.form_errors import FormError
-from alert_rules.language.loading import alerts_errors
+from alert_rules.language.loading import form_errors, setting_name
 from alert_rules.language.spec import AlertsFile, AlertSpec
 from alert_rules.model.dimensions import THRESHOLDS
 from alert_rules.model.errors import RulesError
+from exporter.diagnostics import FormError
 
 _SETTINGS = tuple(field.alias or name for name, field in AlertSpec.model_fields.items())
 _IN_CONDITION = ("condition", "type", *THRESHOLDS)
@@ -52,7 +52,7 @@ def _checked(data: dict[str, Any], channels: Collection[str]) -> tuple[AlertSpec
         # JSON has types of its own: a number in quotes is an error there, and not in YAML.
         (spec,) = AlertsFile.model_validate({"alerts": [data]}, strict=True).alerts
     except ValidationError as error:
-        errors = [_of_setting(each) for each in alerts_errors(error)]
+        errors = [_of_setting(each) for each in form_errors(error, {"alerts": [data]})]
         if all(name != "type" for name, *_ in errors):
             errors += _unknown_type(data)
         # unknown settings first, and then in the order of the settings
@@ -62,10 +62,10 @@ def _checked(data: dict[str, Any], channels: Collection[str]) -> tuple[AlertSpec
 
 def _of_setting(error: FormError) -> tuple[str, str, str]:
     """The error by the setting of the request that it is in: of a rung, by `rungs`."""
-    setting = str(error.path[2]) if len(error.path) > 2 else error.name
-    if setting not in _SETTINGS or setting == error.name:
-        return error.name, error.found, error.hint
-    return setting, f"{error.name}: {error.found}", error.hint
+    name, setting = setting_name(error.setting), str(error.setting[2]) if len(error.setting) > 2 else ""
+    if setting not in _SETTINGS or setting == name:
+        return name, error.found, error.hint
+    return setting, f"{name}: {error.found}", error.hint
 
 
 def _unknown_type(data: dict[str, Any]) -> list[tuple[str, str, str]]:

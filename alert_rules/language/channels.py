@@ -1,18 +1,16 @@
 """Read and check `channels.yaml`: where alerts can be sent."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-from pydantic_core import PydanticCustomError
 
-from alert_rules.language.form_errors import form_errors
 from alert_rules.language.source import Source, read_source
 from alert_rules.model.conventions import CHANNEL_NAME
 from alert_rules.model.errors import RulesError, wrong
 from exporter.alerting import FAILURES, HEARTBEAT
+from exporter.diagnostics import Form, setting_error
 from exporter.yaml_source import SettingPath
 
 SECRETS_FOLDER = "/etc/alertmanager/secrets"
@@ -22,19 +20,15 @@ SECRETS_FOLDER = "/etc/alertmanager/secrets"
 _USERNAMES_REFUSED = ("discord", "clyde")
 
 
-def _error(hint: str) -> PydanticCustomError:
-    return PydanticCustomError("setting", "{hint}", {"hint": hint})
-
-
 def _absolute(value: str) -> str:
     if not value.startswith("/") or "://" in value:
-        raise _error("write the absolute path of a file, as Alertmanager sees it; never the URL")
+        raise setting_error("write the absolute path of a file, as Alertmanager sees it; never the URL")
     return value
 
 
 def _username(value: str) -> str:
     if any(word in value.lower() for word in _USERNAMES_REFUSED):
-        raise _error("write a name without “discord” or “clyde”: Discord refuses those")
+        raise setting_error("write a name without “discord” or “clyde”: Discord refuses those")
     return value
 
 
@@ -113,8 +107,8 @@ def channels_from(source: Source) -> Channels:
     try:
         file = _ChannelsFile.model_validate(source.document.data)
     except ValidationError as error:
-        found = form_errors(error, _SETTINGS, _HINTS, texts=False)
-        problems = [f"{where(e.path)}: {_dotted(e.path)}: {e.found} — {e.hint}" for e in found]
+        found = _FORM.errors(error, source.document.data)
+        problems = [f"{where(e.setting)}: {_dotted(e.setting)}: {e.found} — {e.hint}" for e in found]
         raise RulesError(dict.fromkeys(problems)) from None
     if taken := [name for name in (FAILURES, HEARTBEAT) if name in file.channels]:
         raise RulesError(
@@ -140,12 +134,23 @@ def _dotted(path: SettingPath) -> str:
     return ".".join(map(str, path)) or "the file"
 
 
-_SETTINGS: Mapping[SettingPath, type[BaseModel]] = {
-    (): _ChannelsFile,
-    ("channels", "*"): DiscordChannel,
-    (FAILURES,): Webhook,
-    (HEARTBEAT,): Webhook,
-}
+def _quoted(setting: SettingPath, value: Any) -> str:
+    # A URL in the place of a file's path is a secret: only a type is repeated.
+    match value:
+        case None:
+            return "nothing"
+        case str() if setting[-1:] == ("type",) and "/" not in value:
+            return repr(value[:40])
+        case str():
+            return "a text (not shown)"
+        case list():
+            return "a list"
+        case dict():
+            return "a mapping" if value else "an empty mapping"
+        case _:
+            return f"{value}"
+
+
 _HINTS = {
     "missing": "set it",
     "model_type": "write a mapping, one 'name: value' a line",
@@ -157,3 +162,5 @@ _HINTS = {
     "string_pattern_mismatch": "write small letters, digits, - and _, at most 63, a letter or digit first",
     "literal_error": "write {expected}",
 }
+
+_FORM = Form(_ChannelsFile, _quoted, _HINTS)

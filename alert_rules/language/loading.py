@@ -1,16 +1,17 @@
 """Read `alerts.yaml`: the alerts that are well formed, and what is wrong with the others."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from alert_rules.language.form_errors import FormError, form_errors
 from alert_rules.language.source import Source, read_source
 from alert_rules.language.spec import AlertsFile, AlertSpec, Links
-from exporter.diagnostics import Problem
+from exporter.diagnostics import Form, FormError, Problem
 from exporter.yaml_source import SettingPath, read_document
 
 
@@ -43,7 +44,7 @@ def _alerts(source: Source) -> Alerts:
     try:
         written = AlertsFile.model_validate(data)
     except ValidationError as error:
-        problems += [_located(source, found) for found in alerts_errors(error)]
+        problems += [_located(source, found) for found in form_errors(error, data)]
         return Alerts(dict(_well_formed(source)), Links(), source, tuple(problems))
     return Alerts(dict(enumerate(written.alerts)), written.links, source, tuple(problems))
 
@@ -56,22 +57,23 @@ def _well_formed(source: Source) -> Iterator[tuple[int, AlertSpec]]:
             yield number, AlertSpec.model_validate(alert)
 
 
-_SETTINGS: Mapping[SettingPath, type[BaseModel]] = {
-    (): AlertsFile,
-    ("links",): Links,
-    ("alerts", "*"): AlertSpec,
-}
+def form_errors(error: ValidationError, data: Any) -> list[FormError]:
+    """What is wrong with the form of an `AlertsFile`, in words."""
+    return _FORM.errors(error, data)
 
 
-def alerts_errors(error: ValidationError) -> list[FormError]:
-    """What pydantic found wrong with an `AlertsFile`, in words."""
-    return form_errors(error, _SETTINGS, _HINTS, texts=True)
+def setting_name(setting: SettingPath) -> str:
+    """The last name of a path, unless it is long or odd enough to be a secret in the wrong place."""
+    name = next((part for part in reversed(setting) if isinstance(part, str)), "alerts")
+    return name if _PLAIN_NAME.fullmatch(name) else "(…)"
 
 
 def _located(source: Source, error: FormError) -> Problem:
     place = source.key_problem if error.at_name else source.problem
-    return place(error.path, f"{error.name}: {error.found}", error.hint)
+    return place(error.setting, f"{setting_name(error.setting)}: {error.found}", error.hint)
 
+
+_PLAIN_NAME = re.compile(r"[\w.,%$-]{1,40}")
 
 _HINTS: Mapping[str, str] = {
     "missing": "write {name}:",
@@ -94,3 +96,24 @@ _HINTS: Mapping[str, str] = {
     "string_too_long": "write {max_length} characters at most",
     "string_too_short": "write a sentence, or leave it out",
 }
+
+
+def _quoted(_: SettingPath, value: Any) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case str() if "://" in value or "/webhooks/" in value:
+            return "a text (not shown)"
+        case str():
+            return repr(value if len(value) <= 60 else value[:60] + "…")
+        case bool() | int() | float():
+            return str(value).lower()
+        case []:
+            return "an empty list"
+        case list():
+            return "a list"
+        case _:
+            return "an empty mapping" if value == {} else "a mapping"
+
+
+_FORM = Form(AlertsFile, _quoted, _HINTS)

@@ -4,10 +4,10 @@ import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
-from pydantic_core import PydanticCustomError
 
 from alert_rules.model.conventions import CHANNEL_NAME, LONGEST_NAME
 from alert_rules.model.dimensions import Dimension, parse_amount
+from exporter.diagnostics import setting_error
 
 Severity = Literal["critical", "warning", "info"]
 
@@ -16,26 +16,24 @@ _CHANNEL = re.compile(CHANNEL_NAME)
 _WHOLE_SECONDS = "write a duration of whole seconds like 30s, 5m or 1h"
 
 
-def _error(hint: str) -> PydanticCustomError:
-    return PydanticCustomError("setting", "{hint}", {"hint": hint})
-
-
 def _seconds(value: object) -> int:
     amount = parse_amount(value) if isinstance(value, str) else None
     if amount is None or amount.dimension is not Dimension.DURATION or amount.value % 1:
-        raise _error(_WHOLE_SECONDS)
+        raise setting_error(_WHOLE_SECONDS)
     return int(amount.value)
 
 
 def _name(value: str) -> str:
     if not _NAME.fullmatch(value) or value != value.strip() or value.startswith(".") or len(value) > LONGEST_NAME:
-        raise _error(f"write up to {LONGEST_NAME} characters without slashes: the runbook's file has this name")
+        raise setting_error(f"write up to {LONGEST_NAME} characters without slashes: the runbook's file has this name")
     return value
 
 
 def _summary(value: str) -> str:
     if "{{" in value:
-        raise _error("leave {{ out: Prometheus would read it as a template; messages carry the value by themselves")
+        raise setting_error(
+            "leave {{ out: Prometheus would read it as a template; messages carry the value by themselves"
+        )
     return value
 
 
@@ -45,39 +43,39 @@ def _one_or_several(value: object) -> object:
 
 def _channel(value: str) -> str:
     if not _CHANNEL.fullmatch(value):
-        raise _error("write a channel's name as in channels.yaml: small letters, digits, - and _")
+        raise setting_error("write a channel's name as in channels.yaml: small letters, digits, - and _")
     return value
 
 
 def _window(value: int) -> int:
     if not 60 <= value <= 86400:
-        raise _error("write a window from 1m to 24h")
+        raise setting_error("write a window from 1m to 24h")
     return value
 
 
 def _wait(value: int) -> int:
     if value > 86400:
-        raise _error("write 24h at most")
+        raise setting_error("write 24h at most")
     return value
 
 
 def _link(value: str) -> str:
     if not re.fullmatch(r"https?://[^\s{}]+", value):
-        raise _error("write an address that begins with http:// or https://")
+        raise setting_error("write an address that begins with http:// or https://")
     return value.rstrip("/")
 
 
 def _no_flag(value: object) -> object:
     if isinstance(value, bool):
-        raise _error("write a number")
+        raise setting_error("write a number")
     return value
 
 
 def _text(value: str) -> str:
     if re.search("[\ud800-\udfff]", value):
-        raise _error("write the character itself, and not half of it")
+        raise setting_error("write the character itself, and not half of it")
     if "/webhooks/" in value:
-        raise _error("take the webhook's URL out: it is a secret, and `rules add` takes it as webhook_url")
+        raise setting_error("take the webhook's URL out: it is a secret, and `rules add` takes it as webhook_url")
     return value
 
 
