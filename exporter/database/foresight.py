@@ -18,6 +18,12 @@ from exporter.database.connection import Connection
 _MOST = 8
 """Questions that are sent ahead. They only read the catalog, so that one too many changes nothing."""
 
+ROUND_TRIPS = 3
+"""What a scrape on an open connection waits for: its beginning with all questions, the open window, and its end."""
+
+ROUND_TRIPS_WITHOUT = 9
+"""The same where the driver's libpq cannot send statements together."""
+
 Row = tuple[Any, ...]
 
 

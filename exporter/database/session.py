@@ -51,6 +51,8 @@ SELECT pg_catalog.set_config('statement_timeout', %(ms)s, true), pg_catalog.set_
        pg_catalog.set_config('row_security', %(rows)s, true),
        pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)
 """
+_EXCHANGES = 5
+
 _SYSTEM = "SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()"
 
 
@@ -179,6 +181,16 @@ class Session:
         if (left := self.left) < 0.001:
             raise QueryTimeout("no time was left for the next statement", "raise scrape.timeout, or see `check`")
         return left
+
+    def round_trip(self) -> float:
+        """The time to the server and back in seconds: that of the quickest of a few exchanges."""
+        taken = []
+        for _ in range(_EXCHANGES):
+            self.limit()
+            begun = time.monotonic()
+            self._cursor.execute("SELECT")
+            taken.append(time.monotonic() - begun)
+        return min(taken)
 
     @property
     def lost(self) -> bool:

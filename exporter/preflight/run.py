@@ -16,6 +16,7 @@ from exporter.findings import Finding, fail, failed, ok, report, skipped, warn
 from exporter.preflight import clocks, index, log_table, operations, optional, outcomes, patterns
 from exporter.preflight.access import GRANTS, LEAST_PRIVILEGE
 from exporter.preflight.context import CheckContext
+from exporter.preflight.distance import DISTANCE, check_distance
 from exporter.preflight.encoding import ENCODING, check_encoding
 from exporter.preflight.series import check_series
 from exporter.preflight.space import check_space
@@ -71,6 +72,7 @@ STEPS: Sequence[Step] = (
     Step(CONNECTION, check_connection),
     Step(clocks.CLOCK, clocks.check_clock, [CONNECTION]),
     Step(clocks.REPLICATION, clocks.check_replication, [CONNECTION], optional=True),
+    Step(DISTANCE, check_distance, [CONNECTION], optional=True),
     Step(ENCODING, check_encoding, [CONNECTION]),
     Step(patterns.PATTERNS, patterns.check_patterns, [CONNECTION]),
     Step(log_table.TABLE, log_table.check_table, [CONNECTION]),

@@ -1,5 +1,7 @@
 """How many round trips a scrape takes, counted on the wire; and that what is asked ahead is not trusted blindly."""
 
+import io
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +10,8 @@ import pytest
 from psycopg import sql
 
 from exporter.demo.schema import LAYOUTS, Layout
-from tests.database.harness import Log, Running, running, wait_for
+from exporter.preflight import run_check
+from tests.database.harness import Log, Running, config_for, running, wait_for
 from tests.servers import PostgresServer
 from tests.wire import Wire, wire_to
 
@@ -89,6 +92,12 @@ def test_a_column_that_is_gone_is_named_by_the_next_scrape(
         caplog.clear()
         assert exporter.scrape().up == 0
         assert "cost" in caplog.text
+
+
+def test_check_measures_the_distance(log: Log, tmp_path: Path) -> None:
+    out = io.StringIO()
+    run_check(config_for(log.url, tmp_path, {}), {}, out)
+    assert re.search(r"^ok +distance +\d+\.\d ms a round trip; a scrape waits for 3$", out.getvalue(), re.MULTILINE)
 
 
 def assert_three_round_trips(log: Log, exporter: Running, wire: Wire) -> None:

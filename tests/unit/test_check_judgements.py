@@ -20,6 +20,7 @@ from exporter.findings import Finding, Level, fail, failed, ok, render, skipped,
 from exporter.humanize import listing, span_text
 from exporter.preflight.clocks import LogTimes, evaluate_clock, evaluate_replication, evaluate_time_zones
 from exporter.preflight.context import CheckContext, Server
+from exporter.preflight.distance import evaluate_distance
 from exporter.preflight.index import Table, evaluate_index
 from exporter.preflight.log_table import evaluate_reading
 from exporter.preflight.operations import evaluate_model_names, evaluate_operations
@@ -270,3 +271,13 @@ def test_an_output_that_knows_only_ascii_gets_ascii(tmp_path: Path) -> None:
 def test_a_table_is_named_as_sql() -> None:
     assert table_sql(QualifiedName("My App", "user")) == '"My App"."user"'
     assert table_sql(QualifiedName("public", "log")) == "public.log"
+
+
+def test_the_distance_is_told_with_what_it_costs_a_scrape() -> None:
+    near = evaluate_distance(0.0004, is_pipelined=True)
+    assert near.level is Level.OK
+    assert near.detail == "0.4 ms a round trip; a scrape waits for 3"
+    without = evaluate_distance(0.06, is_pipelined=False)
+    assert without.level is Level.WARN
+    assert "60.0 ms a round trip" in without.detail
+    assert "libpq 14" in without.hint
