@@ -5,16 +5,17 @@ import gzip
 import logging
 import time
 import traceback
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import partial
-from types import SimpleNamespace
 
 from prometheus_client.metrics_core import Metric
 
 from exporter.web.app import Application
+from exporter.web.encoding import RememberingEncoder
 from exporter.web.limits import ScrapeTimeouts
 from exporter.web.messages import Request, Response, sentence
-from exporter.web.negotiate import Encoder, accepts_gzip, choose_format
+from exporter.web.negotiate import accepts_gzip, choose_format
 from exporter.web.pool import BoundedPool, PoolFullError
 
 _log = logging.getLogger(__name__)
@@ -30,10 +31,12 @@ class MetricsPage:
     app: Application
     timeouts: ScrapeTimeouts
     pool: BoundedPool
+    _encoders: dict[str, RememberingEncoder] = field(default_factory=dict)
 
     async def answer(self, request: Request) -> Response:
         """The metrics, or one line on why there are none; HEAD gets the headers without a scrape."""
-        encoder, content_type = choose_format(request.headers.get("Accept"))
+        encode, content_type = choose_format(request.headers.get("Accept"))
+        encoder = self._encoders.setdefault(content_type, RememberingEncoder(encode))
         compress = accepts_gzip(request.headers.get("Accept-Encoding"))
         headers = {"Vary": "Accept, Accept-Encoding"}
         if compress:
@@ -65,12 +68,18 @@ def describe(what: str, error: BaseException) -> str:
     return f"{what}: {kind} at {frame.f_globals.get('__name__', '?')}:{line}"
 
 
-def _scrape(app: Application, deadline: float, names: frozenset[str], encoder: Encoder, compress: bool) -> bytes:
+def _scrape(
+    app: Application,
+    deadline: float,
+    names: frozenset[str],
+    encode: Callable[[Iterable[Metric]], bytes],
+    compress: bool,
+) -> bytes:
     # Waiting in the queue has taken some of the time.
     families = tuple(app.scrape(max(0.1, deadline - time.monotonic())))
     if names:
         families = tuple(family for family in (_only(family, names) for family in families) if family.samples)
-    body = encoder(SimpleNamespace(collect=lambda: families))  # as much of a registry as it uses
+    body = encode(families)
     return gzip.compress(body, _GZIP_LEVEL) if compress else body
 
 

@@ -4,13 +4,13 @@
 ignores ``q=0``; so both get only what is known here.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import isfinite
-from typing import Any
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
 
-Encoder = Callable[[Any], bytes]
+from exporter.web.encoding import Encoder
+
 _VERSIONS = {"text/plain": ("", "0.0.4", "1.0.0"), "application/openmetrics-text": ("", "1.0.0")}
 
 
