@@ -1,5 +1,6 @@
 """Users and their budgets: who is over, and who is shown with a series of their own. Money in ledger units."""
 
+import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -53,14 +54,17 @@ def count_states(
     With `idle`, what `count_idle_states` says of the budgets, only those who spent are looked at.
     """
     counts = Counter(count_idle_states(budgets) if idle is None else idle)
-    for user, units in spend.items():
-        if user == UNATTRIBUTED:
-            continue
-        budget = budgets.get(user)
-        counts[budget_state(units, budget)] += 1
-        if budget is not None:
-            counts[budget_state(0, budget)] -= 1
+    with_budget = _with_budget(spend, budgets)
+    counts["unlimited"] += len(spend) - len(with_budget) - (UNATTRIBUTED in spend)
+    for user in with_budget:
+        counts[budget_state(spend[user], budgets[user])] += 1
+        counts[budget_state(0, budgets[user])] -= 1
     return {state: counts[state] for state in STATES}
+
+
+def _with_budget(spend: Mapping[str, int], budgets: Mapping[str, Budget]) -> set[str]:
+    """The users who spent and have a budget. There may be a hundred thousand who have none: they cost no step each."""
+    return (spend.keys() & budgets.keys()) - {UNATTRIBUTED}
 
 
 def choose_users(
@@ -71,11 +75,15 @@ def choose_users(
     Those past their limit come first, then those past their warning threshold, then the `top` spenders, up to `most`
     in all. Who was shown yesterday or today stays, so that no series ends in the middle of a day.
     """
-    ranked = sorted((user for user in spend if user != UNATTRIBUTED), key=lambda user: (-spend[user], user))
-    states = {user: budget_state(spend[user], budgets.get(user)) for user in ranked}
-    qualified = [user for user in ranked if states[user] == "exceeded"]
-    qualified += [user for user in ranked if states[user] == "warning"]
-    qualified += [user for user in ranked[:top] if states[user] in ("ok", "unlimited") and spend[user] > 0]
+
+    def ranked(users: Iterable[str]) -> list[str]:
+        return sorted(users, key=lambda user: (-spend[user], user))
+
+    states = {user: budget_state(spend[user], budgets[user]) for user in _with_budget(spend, budgets)}
+    qualified = ranked(user for user, state in states.items() if state == "exceeded")
+    qualified += ranked(user for user, state in states.items() if state == "warning")
+    most_spent = ranked(_top_spenders(spend, top))[:top]
+    qualified += [user for user in most_spent if states.get(user, "ok") in ("ok", "unlimited") and spend[user] > 0]
     # a series that ends within its day looks like spend that is gone
     chosen = {user: last for user, last in shown.items() if last >= day - 1}
     for user in qualified:
@@ -84,11 +92,18 @@ def choose_users(
     return chosen
 
 
+def _top_spenders(spend: Mapping[str, int], top: int) -> list[str]:
+    """At least the `top` users by spend, those with equal spend all: without an order, which takes longer."""
+    largest = heapq.nlargest(top + 1, spend.values())  # one more, since one of them may name no user
+    least = largest[-1] if largest else 0
+    return [user for user, units in spend.items() if units >= least and user != UNATTRIBUTED]
+
+
 def shown_spend(spend: Mapping[str, int], shown: Iterable[str]) -> dict[str, int]:
     """Spend by label: every shown user (0 where there is none), the rows without a user, and the sum of the rest."""
     result = {user: spend.get(user, 0) for user in sorted(shown)}
     if UNATTRIBUTED in spend:
         result[UNATTRIBUTED] = spend[UNATTRIBUTED]
-    rest = sum(units for user, units in spend.items() if user not in result)
+    rest = sum(spend.values()) - sum(result.values())
     result[OTHER_USERS] = result.get(OTHER_USERS, 0) + rest
     return result

@@ -116,3 +116,15 @@ def test_states_are_counted_as_if_each_user_were_looked_at(spend: dict[str, int]
 )
 def test_of_two_budgets_of_a_user_the_stricter_one_holds(one: Budget, other: Budget, expected: Budget) -> None:
     assert stricter(one, other) == stricter(other, one) == expected
+
+
+@given(spends, budgets, st.integers(0, 8), st.integers(0, 8))
+def test_users_are_chosen_as_if_all_were_ranked(
+    spend: dict[str, int], limits: dict[str, Budget], top: int, most: int
+) -> None:
+    ranked = sorted(spend.keys() - {UNATTRIBUTED}, key=lambda user: (-spend[user], user))
+    states = {user: budget_state(spend[user], limits.get(user)) for user in ranked}
+    qualified = [user for user in ranked if states[user] == "exceeded"]
+    qualified += [user for user in ranked if states[user] == "warning"]
+    qualified += [user for user in ranked[:top] if states[user] in ("ok", "unlimited") and spend[user] > 0]
+    assert list(choose_users(spend, limits, {}, 5, top=top, most=most)) == qualified[:most]
