@@ -149,8 +149,9 @@ def install_logging(level: str, secrets: Iterable[str]) -> None:
             root.removeHandler(old)
         root.addHandler(handler)
     root.setLevel(level.upper())
-    # The driver's debug lines quote what the server and libpq say.
-    logging.getLogger("psycopg").setLevel(logging.WARNING)
+    # The driver's debug lines quote what the server and libpq say, and it warns of each pipeline that ends with a lost
+    # connection, which is logged as one anyway.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread

@@ -36,6 +36,11 @@ class DatabaseError(UserError):
         self.said = said
         super().__init__(f"{self.detail} — {hint}")
 
+    def add_hint(self, more: str) -> None:
+        """Say one thing more of how to fix it."""
+        self.hint = f"{self.hint}; {more}"
+        super().__init__(f"{self.detail} — {self.hint}")
+
     @property
     def detail(self) -> str:
         """What happened, and the reason that libpq or the server gave."""

@@ -391,7 +391,7 @@ class Database:
                 newer = None if self._aborted else self._login.others_than(self.info)
                 if newer is None:
                     if self._login.problem is not None:
-                        error.hint += f"; the connection's settings cannot be read again: {self._login.problem}"
+                        error.add_hint(f"the connection's settings cannot be read again: {self._login.problem}")
                     raise
                 self.info = newer
                 connection = self._open(timeout)
