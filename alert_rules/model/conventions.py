@@ -5,9 +5,6 @@ import uuid
 JOB = "ai-operation-exporter"
 """The scrape job under which Prometheus is expected to know the exporter."""
 
-ALERTMANAGER_JOB = "alertmanager"
-"""The scrape job under which Prometheus is expected to know Alertmanager."""
-
 RULES_GROUP = "ai-operations"
 BUILTIN_GROUP = "ai-operations-monitoring"
 

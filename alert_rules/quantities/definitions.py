@@ -248,6 +248,3 @@ _ALL = (
 
 QUANTITIES: Mapping[str, Quantity] = {quantity.name: quantity for quantity in _ALL}
 """All of them by name."""
-
-LIMITS = frozenset(limit for quantity in _ALL for limit in quantity.limits)
-"""The names of those that others are compared with."""
