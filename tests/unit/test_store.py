@@ -190,7 +190,7 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
     [
         ("latency_edges", lambda edges: [3.0 if edge == 2.0 else edge for edge in edges], "latency edges 0.05, .* 3.0"),
         ("error_classes", lambda classes: classes[1:], "error classes rate_limit, auth"),
-        ("figures", lambda figures: [*figures, "cached_tokens"], "figures rows, .*, unpriced, cached_tokens"),
+        ("figures", lambda figures: [*figures, "imagined_tokens"], "figures rows, .*, imagined_tokens"),
     ],
 )
 def test_figures_of_other_classes_or_buckets_are_refused_and_kept(

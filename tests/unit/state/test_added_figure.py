@@ -33,7 +33,7 @@ def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_it_is_in_its_place_and_starts_at_zero(found: dict[str, Any]) -> None:
-    assert found["figures"] == [*(figure.name for figure in Figure), "CACHED_TOKENS"]
+    assert found["figures"] == [*(figure.name for figure in Figure), "IMAGINED_TOKENS"]
     assert found["kept"]["chat/m1"][Figure.CALLS] == 9
     assert {total[found["added"]] for total in found["kept"].values()} == {0}
 

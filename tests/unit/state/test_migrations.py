@@ -11,6 +11,7 @@ import pytest
 
 from exporter.catalog import USD
 from exporter.config import Config
+from exporter.config.bounds import FIRST_UPPER_BOUNDS
 from exporter.database.session import Identity
 from exporter.figures import Figure
 from exporter.findings import Level
@@ -67,9 +68,11 @@ def test_a_state_of_the_first_version_goes_on_with_its_counters(tmp_path: Path) 
         OTHER: (6, 6_150_000_000_000),
     }
     assert state.corrections == {OTHER: USD}
-    # that version cleaned names later: they alone are taken up
+    # that version cleaned names later, and had no bounds for columns that came after it: they alone are taken up
     assert ledger.must_reclassify
-    assert ledger.classification.model_copy(update={"names": ledger.wanted.names}) == ledger.wanted
+    assert ledger.classification.bounds == FIRST_UPPER_BOUNDS
+    taken_up = {"names": ledger.wanted.names, "bounds": ledger.wanted.bounds}
+    assert ledger.classification.model_copy(update=taken_up) == ledger.wanted
     ledger.open(IDENTITY, state.progress.now)
     now = state.progress.now + 60
     span = schedule.front(state, now, ledger.settings)
@@ -90,6 +93,12 @@ def test_a_state_of_the_first_version_goes_on_with_its_counters(tmp_path: Path) 
     assert counters(loaded(folder)) == after
 
 
+def named(sparse: list[int], figures: list[str]) -> list[tuple[str | int, int]]:
+    """The values of an aggregate: a figure by its name, and what comes after the figures by its place there."""
+    several = len(figures)
+    return [(figures[at] if at < several else at - several, value) for at, value in pairs(sparse)]
+
+
 def test_the_names_in_the_file_are_those_of_the_first_version(tmp_path: Path) -> None:
     """A name that changes in the code does not change in the file: the version before this one must read it too."""
     write_first_version(tmp_path / "first")
@@ -105,6 +114,11 @@ def test_the_names_in_the_file_are_those_of_the_first_version(tmp_path: Path) ->
         with closing(sqlite3.connect(tmp_path / name / FILE_NAME)) as db:
             progress = json.loads(db.execute("SELECT value FROM meta WHERE name = 'progress'").fetchone()[0])
             body = json.loads(db.execute("SELECT body FROM slices ORDER BY start").fetchone()[0])
+            layout = json.loads(db.execute("SELECT value FROM meta WHERE name = 'layout'").fetchone()[0])
+            body["cells"] = [
+                [*series, named(current, layout["figures"]), named(high_water, layout["figures"])]
+                for *series, current, high_water in body["cells"]
+            ]
             admitted = db.execute("SELECT key, value FROM parts WHERE part = 'admitted' ORDER BY key").fetchall()
         return progress, body, [(key, json.loads(value)) for key, value in admitted]
 
