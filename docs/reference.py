@@ -59,7 +59,9 @@ def metrics_page() -> str:
         parts.append("\n")
         left = {name: metric for name, metric in left.items() if metric not in shown}
     if left:
-        raise ValueError(f"under no heading: {', '.join(left)}")
+        raise ValueError(
+            f"under no heading: {', '.join(left)} — add how the name begins to _PARTS in docs/reference.py"
+        )
     parts.append(_LABELS.format(collectors=_codes(catalog.COLLECTORS)))
     return "".join(parts)
 
