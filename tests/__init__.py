@@ -4,5 +4,5 @@ import pytest
 
 # so that failed assertions in helpers show what differs
 pytest.register_assert_rewrite(
-    "tests.database.harness", "tests.database.scraped", "tests.e2e.programs", "tests.unit.ledger.driver"
+    "tests.support.harness", "tests.support.scraped", "tests.support.programs", "tests.support.ledger_driver"
 )

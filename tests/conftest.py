@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import settings
 
-from tests.servers import (
+from tests.support.servers import (
     DockerServer,
     EmbeddedServer,
     PostgresServer,

@@ -10,11 +10,9 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from dashboards.render import each_panel
-
-ROOT = Path(__file__).parents[1]
+from tests.support import ROOT
 
 _BEGINS = re.compile(
     r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE|COPY|BEGIN|COMMIT|ROLLBACK|SHOW|SET|EXPLAIN|ANALYZE|CREATE|ALTER|GRANT|REINDEX|VACUUM)\b"

@@ -6,7 +6,7 @@ from exporter import catalog
 from exporter.catalog import Metric
 from tests.alerts.cases.common import MONTH, TODAY, spend, user, users, watched
 from tests.alerts.cases.said import UNLISTED, Expected, expected, lines, links, rank
-from tests.alerts.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Value, Window, steps
+from tests.support.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Value, Window, steps
 
 STEP = 25
 

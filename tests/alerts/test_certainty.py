@@ -20,14 +20,15 @@ from alert_rules.output.building import compiled
 from alert_rules.output.writer import rules_text
 from bench import certainty as bench
 from exporter import catalog
-from tests.alerts.promtool import promtool
-from tests.alerts.scenario import HOUR, JOB, MINUTE, Replica, Scenario, steps
-from tests.alerts.write import file_text
+from tests.support import ROOT
+from tests.support.generate import file_text
+from tests.support.promtool import promtool
+from tests.support.scenario import HOUR, JOB, MINUTE, Replica, Scenario, steps
 
 pytestmark = pytest.mark.slow
 
 SCRAPE = 25
-DOCUMENT = Path(__file__).parents[2] / "docs" / "alerts.md"
+DOCUMENT = ROOT / "docs" / "alerts.md"
 CHANNELS = load_channels(ALERTS_FILE.with_name("channels.yaml"))
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from alert_rules.language.channels import Channel, Channels, load_channels
 from alert_rules.model.errors import RulesError
+from tests.support import ROOT
 
-SHIPPED = Path(__file__).parents[2] / "alert_rules" / "channels.yaml"
+SHIPPED = ROOT / "alert_rules" / "channels.yaml"
 URL = "https://discord.com/api/webhooks/1/very-secret"
 
 

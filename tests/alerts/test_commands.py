@@ -15,13 +15,14 @@ import yaml
 
 from alert_rules.model.conventions import alert_id
 from exporter.cli import main
-from tests.alerts.running import alertmanager
-from tests.e2e.programs import Prometheus, fetch, free_port, prometheus_with
+from tests.support import ROOT
+from tests.support.alertmanager import alertmanager
+from tests.support.programs import Prometheus, fetch, free_port, prometheus_with
 
 # one process brings its servers up, and not each of several
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("rules_commands")]
 
-ROOT = Path(__file__).parents[2] / "alert_rules"
+ROOT = ROOT / "alert_rules"
 URL = "https://discord.com/api/webhooks/123456/Very-secret_token"
 REQUEST = {"name": "Phase 8", "type": "daily_spend", "threshold_usd": 100, "channel": "discord"}
 TOO_MUCH = {"type": "error_rate", "threshold_usd": None, "threshold_percent": 150}

@@ -9,9 +9,9 @@ import pytest
 from alert_rules.adding.secrets import write_secret
 from alert_rules.language.channels import Channel, Channels
 from alert_rules.output.alertmanager import RoutedAlert, Timing, alertmanager_config
-from tests.alerts.discord_server import DiscordServer, discord_server
-from tests.alerts.running import Alertmanager, alert, alertmanager, write_config
-from tests.e2e.programs import wait_for
+from tests.support.alertmanager import Alertmanager, alert, alertmanager, write_config
+from tests.support.discord_server import DiscordServer, discord_server
+from tests.support.programs import wait_for
 
 # one process brings its servers up, and not each of several
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deliveries")]

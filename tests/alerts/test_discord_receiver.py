@@ -7,15 +7,15 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploy.discord_receiver import Answer, refusal
-from tests.alerts.discord_server import discord_server
+from tests.support import ROOT
+from tests.support.discord_server import discord_server
 
-PROGRAM = Path(__file__).parents[2] / "deploy" / "discord_receiver.py"
+PROGRAM = ROOT / "deploy" / "discord_receiver.py"
 
 
 def embed(title: str = "", description: str = "") -> dict[str, Any]:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deploy.discord_receiver import refusal
-from tests.alerts.running import render
+from tests.support.alertmanager import render
 
 FIRING, RESOLVED = "firing", "resolved"
 NEVER = "0001-01-01T00:00:00Z"

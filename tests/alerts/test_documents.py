@@ -24,8 +24,8 @@ from exporter.demo.profiles import USERS
 from exporter.demo.rows import fill
 from exporter.demo.schema import LAYOUTS, Layout, load_schema
 from tests.database.test_exact_budgets import BUDGETS
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs/runbooks").glob("*.md"))
 LANGUAGE = (ROOT / "docs/alerts.md").read_text(encoding="utf-8")
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]

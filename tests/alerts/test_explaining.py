@@ -11,7 +11,7 @@ from alert_rules.language.loading import parse_alerts
 from alert_rules.output.building import Compiled, Sources, compile_sources, compiled
 from alert_rules.output.explaining import FIXED_WINDOWS, NOT_COUNTED, NOT_UNCERTAIN, explain
 from alert_rules.quantities.definitions import QUANTITIES
-from tests.alerts.write import GENERATED
+from tests.support.generate import GENERATED
 
 BUILT = compile_sources(Sources(ALERTS_FILE, ALERTS_FILE.with_name("channels.yaml")))
 RULES = [rule for group in yaml.safe_load(GENERATED.read_text())["groups"] for rule in group["rules"]]

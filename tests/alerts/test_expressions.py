@@ -19,7 +19,7 @@ from alert_rules.output.building import Sources, compile_sources, compiled
 from alert_rules.output.writer import rules_text
 from alert_rules.quantities.definitions import QUANTITIES
 from alert_rules.quantities.promql import check
-from tests.alerts.inference import Known, Labels, WrongError, labels_of, misuses
+from tests.support.promql_labels import Known, Labels, WrongError, labels_of, misuses
 
 FIXTURES = Path(__file__).parent / "fixtures" / "alerts.yaml"
 CHANNELS = ALERTS_FILE.with_name("channels.yaml")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.alerts.promtool import VERSIONS
-from tests.alerts.write import GENERATED
+from tests.support.generate import GENERATED
+from tests.support.promtool import VERSIONS
 
 STEP = 16
 """Seconds between scrapes: no window begins at a sample, so Prometheus has to estimate what lies beyond."""

@@ -8,8 +8,8 @@ import yaml
 from alert_rules.compiler.thresholds import ALERTS_FILE
 from alert_rules.output.building import Sources, compile_sources, outputs
 from tests.alerts.fixture_scenarios import alerts_seen, scenarios
-from tests.alerts.promtool import promtool
-from tests.alerts.write import file_text
+from tests.support.generate import file_text
+from tests.support.promtool import promtool
 
 # one process brings its servers up, and not each of several
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fixtures")]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from exporter import catalog
 from tests.alerts.cases.common import spend, user, users
-from tests.alerts.promtool import promtool
-from tests.alerts.scenario import HOUR, MINUTE, Replica, Scenario, Value, Window, duration, steps
-from tests.alerts.write import GENERATED, content, yaml_text
+from tests.support.generate import GENERATED, content, yaml_text
+from tests.support.promtool import promtool
+from tests.support.scenario import HOUR, MINUTE, Replica, Scenario, Value, Window, duration, steps
 
 # one process brings promtool up, and not each of several
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("gaps")]

@@ -3,7 +3,6 @@
 import copy
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,9 @@ from alert_rules.language.loading import parse_alerts
 from alert_rules.loaded.differences import Built, Difference, config_differences, rule_differences
 from alert_rules.output.alertmanager import config_text
 from alert_rules.output.building import RULES_FILE, Compiled, Sources, compile_sources, compiled, outputs, routing
-from tests.alerts.running import alertmanager, write_config
-from tests.e2e.programs import fetch, prometheus_with
+from tests.support import ROOT
+from tests.support.alertmanager import alertmanager, write_config
+from tests.support.programs import fetch, prometheus_with
 
 EXTRA = "loaded, and not built from alerts.yaml"
 MISSING = "not loaded; receiver team: not built from alerts.yaml"
@@ -23,7 +23,7 @@ MUTED = ("route", "routes", 0, "mute_time_intervals")
 DISCORD = ("receivers", 0, "discord_configs", 0)
 TEST_ROUTE = 'route alertname="ai_monitoring_test", channel="discord"'
 FAILURES = ("receivers", 2, "webhook_configs")
-ROOT = Path(__file__).parents[2] / "alert_rules"
+ROOT = ROOT / "alert_rules"
 # one process brings its servers up, and not each of several
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("loaded")]
 

@@ -8,11 +8,11 @@ import yaml
 from tests.alerts.cases.common import watched
 from tests.alerts.cases.said import companion
 from tests.alerts.equivalent import EQUIVALENT
-from tests.alerts.hunting import Hunt, Rules, case_of, cases
-from tests.alerts.mutations import Mutant, Rule, identity, mutants
-from tests.alerts.promtool import promtool
-from tests.alerts.scenario import JOB, MINUTE, Replica, Scenario
-from tests.alerts.write import GENERATED, scenarios
+from tests.support.generate import GENERATED, scenarios
+from tests.support.hunting import Hunt, Rules, case_of, cases
+from tests.support.mutations import Mutant, Rule, identity, mutants
+from tests.support.promtool import promtool
+from tests.support.scenario import JOB, MINUTE, Replica, Scenario
 
 pytestmark = pytest.mark.slow
 

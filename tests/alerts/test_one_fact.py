@@ -15,9 +15,9 @@ from alert_rules.language.loading import parse_alerts
 from alert_rules.output.alertmanager import Timing, alertmanager_config
 from alert_rules.output.building import Compiled, compiled, routed
 from exporter.cli import main
-from tests.alerts.discord_server import DiscordServer, discord_server
-from tests.alerts.running import Alertmanager, alert, alertmanager, write_config
-from tests.e2e.programs import wait_for
+from tests.support.alertmanager import Alertmanager, alert, alertmanager, write_config
+from tests.support.discord_server import DiscordServer, discord_server
+from tests.support.programs import wait_for
 
 # one process brings its servers up, and not each of several
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deliveries")]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.alerts.hunting import Rules
-from tests.alerts.promtool import VERSIONS
-from tests.alerts.write import GENERATED, content, scenarios, theme_names, yaml_text
+from tests.support.generate import GENERATED, content, scenarios, theme_names, yaml_text
+from tests.support.hunting import Rules
+from tests.support.promtool import VERSIONS
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,9 @@ import pytest
 from alert_rules.language.channels import Channel, Channels
 from alert_rules.output.alertmanager import Timing, alertmanager_config
 from deploy.discord_receiver import Answer, DiscordReceiver
-from tests.alerts.discord_server import DiscordServer
-from tests.alerts.running import Alertmanager, alert, alertmanager, write_config
-from tests.e2e.programs import wait_for
+from tests.support.alertmanager import Alertmanager, alert, alertmanager, write_config
+from tests.support.discord_server import DiscordServer
+from tests.support.programs import wait_for
 
 # one process brings its servers up, and not each of several
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deliveries")]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.alerts.running import render
 from tests.alerts.test_discord_template import FIRING, MIDNIGHT, MIDNIGHT_UNIX, RESOLVED, data, one
+from tests.support.alertmanager import render
 
 pytestmark = pytest.mark.slow
 

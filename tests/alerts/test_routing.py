@@ -9,7 +9,8 @@ import yaml
 
 from alert_rules.language.channels import Channel, Channels, load_channels
 from alert_rules.output.alertmanager import RoutedAlert, alertmanager_config, config_text, discord_template
-from tests.alerts.running import amtool, write_config
+from tests.support import ROOT
+from tests.support.alertmanager import amtool, write_config
 
 SECRETS = "/etc/alertmanager/secrets"
 CHANNELS = Channels(
@@ -25,7 +26,7 @@ ALERTS = [
     RoutedAlert("budget", "critical", ("discord",), rung, RUNGS[:number])
     for number, rung in ((2, "100"), (0, "50"), (1, "80"), (2, "100"))
 ]
-SHIPPED = Path(__file__).parents[2] / "alert_rules" / "channels.yaml"
+SHIPPED = ROOT / "alert_rules" / "channels.yaml"
 
 
 _OF_AMTOOL_025 = {

@@ -21,9 +21,9 @@ from exporter.verify import alertmanager as verify_alertmanager
 from exporter.verify import delivery
 from exporter.verify.alertmanager import send_test_alert
 from exporter.verify.web import Page, Part
-from tests.alerts.discord_server import DiscordServer, discord_server
-from tests.alerts.running import Alertmanager, alert, alertmanager, write_config
-from tests.e2e.programs import fetch, free_port, wait_for
+from tests.support.alertmanager import Alertmanager, alert, alertmanager, write_config
+from tests.support.discord_server import DiscordServer, discord_server
+from tests.support.programs import fetch, free_port, wait_for
 
 # one process brings its servers up, and not each of several
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("test_alert")]

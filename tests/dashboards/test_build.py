@@ -15,9 +15,9 @@ import pytest
 from dashboards.command import rendered
 from dashboards.render import each_panel, to_text
 from exporter.cli import main
-from tests.dashboards.grafana import SETTINGS
+from tests.support import ROOT
+from tests.support.grafana import SETTINGS
 
-ROOT = Path(__file__).parents[2]
 GENERATED = ROOT / "dashboards" / "generated"
 
 

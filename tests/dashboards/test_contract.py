@@ -7,7 +7,6 @@ everywhere (summed within one, then the highest), and a choice of one would show
 import json
 import re
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import promql_parser
@@ -18,7 +17,8 @@ from dashboards.render import each_panel
 from dashboards.style import UNITS
 from exporter.catalog import ALL as CATALOG
 from exporter.catalog import COST, LATENCY, LOG_UP, Metric
-from tests.dashboards.grafana import SETTINGS, View, promql, targets
+from tests.support import ROOT
+from tests.support.grafana import SETTINGS, View, promql, targets
 
 Json = dict[str, Any]
 
@@ -35,7 +35,7 @@ EXPRESSIONS = [
     if "expr" in target
 ]
 VIEW = View(0, 3600)
-GENERATED = Path(__file__).parents[2] / "dashboards" / "generated"
+GENERATED = ROOT / "dashboards" / "generated"
 THRESHOLDS = {"high_daily_spend": 200, "high_error_rate": 0.05, "slow_operations": 2}
 
 TYPES = {"stat", "timeseries", "table", "bargauge", "heatmap", "state-timeline", "barchart"}
@@ -317,7 +317,7 @@ def test_no_query_asks_for_prompts_or_answers() -> None:
 
 
 def test_the_documentation_names_every_panel() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "panels.md").read_text()
+    text = (ROOT / "docs" / "panels.md").read_text()
     for made in DASHBOARDS.values():
         for panel in each_panel(made):
             assert f"| {panel['title']} |" in text

@@ -16,7 +16,7 @@ from dashboards.grid import Row, arrange, line
 from dashboards.promql import prom
 from dashboards.render import render
 from dashboards.sql import sql
-from tests.dashboards.grafana import SETTINGS
+from tests.support.grafana import SETTINGS
 
 FOLDER = Path(__file__).parent / "golden"
 DOC = ("A title", "What it shows.", "What helps when it is bad.")

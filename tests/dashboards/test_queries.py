@@ -18,9 +18,9 @@ import pytest
 
 from dashboards.command import rendered
 from exporter.demo.schema import LAYOUTS, Layout
-from tests.dashboards.grafana import SETTINGS, View, promql, sql, targets
-from tests.dashboards.stack import ODD_NAME, Stack, run_stack
-from tests.e2e.programs import eventually, fetch, wait_for
+from tests.support.dashboard_stack import ODD_NAME, Stack, run_stack
+from tests.support.grafana import SETTINGS, View, promql, sql, targets
+from tests.support.programs import eventually, fetch, wait_for
 
 # one process brings its servers up, and not each of several
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dashboards")]

@@ -11,7 +11,7 @@ from dashboards.panels import stat
 from dashboards.promql import prom
 from dashboards.render import each_panel
 from docs import reference
-from tests.dashboards.grafana import SETTINGS
+from tests.support.grafana import SETTINGS
 
 
 def cells(text: str) -> list[list[str]]:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from dashboards.command import rendered
-from tests.dashboards.grafana import SETTINGS, View, promql, targets
-from tests.e2e.programs import promtool
+from tests.support.grafana import SETTINGS, View, promql, targets
+from tests.support.programs import promtool
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ import pytest
 from exporter.config import Config
 from exporter.database import DatabaseUnavailable, resolve_conninfo
 from exporter.database.session import Database, Session
-from tests.database.harness import PATIENCE
+from tests.support.harness import PATIENCE
 
 NOBODY_ELSE_ENDS_IT = 3600.0
 

@@ -8,8 +8,8 @@ import pytest
 
 from exporter.demo.profiles import USERS
 from exporter.demo.schema import LAYOUTS
-from tests.database.harness import Log, running, wait_for
-from tests.database.scraped import Scraped, counted
+from tests.support.harness import Log, running, wait_for
+from tests.support.scraped import Scraped, counted
 
 SERIES = ("email-compose", "deepseek-v3.2")
 LABELS = {"operation": SERIES[0], "model": SERIES[1]}

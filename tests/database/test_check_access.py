@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.database.test_check_setup import Bench, open_bench
-from tests.servers import EmbeddedServer
+from tests.support.servers import EmbeddedServer
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from exporter.ledger.model import Changes
 from exporter.state.provenance import IDENTITY
 from exporter.state.store import Store
 from tests.database.test_check_setup import check, populate
-from tests.servers import EmbeddedServer
+from tests.support.servers import EmbeddedServer
 
 
 def closed_port() -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.database.test_check_setup import FOLDER, USED, Bench, open_bench, populate
-from tests.servers import EmbeddedServer
+from tests.support.servers import EmbeddedServer
 
 
 @pytest.fixture

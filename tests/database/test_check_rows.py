@@ -23,7 +23,7 @@ from tests.database.test_check_setup import (
     open_bench,
     populate,
 )
-from tests.servers import EmbeddedServer
+from tests.support.servers import EmbeddedServer
 
 
 @pytest.fixture

@@ -17,9 +17,10 @@ from exporter.config.models import DEFAULT_EXPECTED_OPERATIONS
 from exporter.demo.rows import TIME_COLUMN
 from exporter.demo.schema import LAYOUTS, Layout, load_schema
 from exporter.preflight import run_check
-from tests.servers import PostgresServer
+from tests.support import ROOT
+from tests.support.servers import PostgresServer
 
-FOLDER = Path(__file__).parents[2] / "deploy" / "sql"
+FOLDER = ROOT / "deploy" / "sql"
 PASSWORD = "p4ss-of-the-reader"
 MODELS = ("deepseek-v3.2", "gemini-2.0-flash", "claude-opus-4.5")
 TABLES: Mapping[Layout, tuple[str, ...]] = {

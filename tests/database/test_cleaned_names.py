@@ -10,7 +10,7 @@ import pytest
 
 from exporter.config import Config
 from exporter.reports.recent import Wanted, run_operations
-from tests.database.harness import Log, running, wait_for
+from tests.support.harness import Log, running, wait_for
 
 SPELLINGS = {
     "plain": "{}",

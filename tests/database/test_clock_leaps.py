@@ -10,9 +10,9 @@ import pytest
 from exporter.cli import main
 from exporter.demo.schema import LAYOUTS
 from exporter.scrape.clock import LEAP_LASTS, HostClock
-from tests.database.clock import Clock
-from tests.database.harness import Log, Running, assert_shows_what_sql_says, running, wait_for
-from tests.database.scraped import counted
+from tests.support.clock import Clock
+from tests.support.harness import Log, Running, assert_shows_what_sql_says, running, wait_for
+from tests.support.scraped import counted
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 START = datetime(2026, 6, 10, 9, 7, 30, tzinfo=UTC)

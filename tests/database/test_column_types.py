@@ -26,8 +26,9 @@ from exporter.ledger.aggregate import FAILURES, LATENCY_SUMS, money_units
 from exporter.ledger.model import Bucket, SkippedValue, TimeRange
 from exporter.preflight import run_check
 from exporter.reports.recent import Wanted, run_operations
-from tests.database.harness import running
-from tests.database.typed_tables import (
+from tests.support.harness import running
+from tests.support.servers import PostgresServer
+from tests.support.typed_tables import (
     FLAGS,
     KEYS,
     MESSAGE_TYPES,
@@ -39,7 +40,6 @@ from tests.database.typed_tables import (
     column_sql,
     set_up,
 )
-from tests.servers import PostgresServer
 
 COLUMNS: Mapping[str, tuple[str, Mapping[str, Type]]] = {
     "time": ("created_at", TIMES),

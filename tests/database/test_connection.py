@@ -27,7 +27,7 @@ from exporter.database import (
     translate,
 )
 from exporter.logs import LogfmtFormatter
-from tests.servers import EmbeddedServer
+from tests.support.servers import EmbeddedServer
 
 TRICKY = "@:/?#% \\'\"&=+ΨЖ漢😀éQX"
 PASSWORDS = st.text(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -13,9 +12,10 @@ from psycopg import sql
 from exporter.demo.history import history
 from exporter.demo.rows import TIME_COLUMN, fill
 from exporter.demo.schema import LAYOUTS, Layout, load_schema
-from tests.servers import PostgresServer
+from tests.support import ROOT
+from tests.support.servers import PostgresServer
 
-FILE = Path(__file__).parents[2] / "deploy" / "sql" / "dashboards.sql"
+FILE = ROOT / "deploy" / "sql" / "dashboards.sql"
 PASSWORD = "for this test"
 NOW = datetime(2026, 3, 18, 9, tzinfo=UTC)
 COLUMNS = [

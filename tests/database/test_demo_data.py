@@ -14,8 +14,8 @@ from exporter.database.errors import DatabaseError
 from exporter.demo.data import run_demo_data
 from exporter.demo.schema import LAYOUTS, Layout
 from exporter.errors import UserError
-from tests.database.harness import Log
-from tests.e2e.programs import free_port
+from tests.support.harness import Log
+from tests.support.programs import free_port
 
 
 class EndsAtTraffic(StringIO):

@@ -19,12 +19,13 @@ from exporter.demo.history import history
 from exporter.demo.rows import TIME_COLUMN, fill
 from exporter.demo.schema import LAYOUTS, Layout, load_schema
 from exporter.preflight import run_check
-from tests.database.harness import running
-from tests.servers import PostgresServer
+from tests.support import ROOT
+from tests.support.harness import running
+from tests.support.servers import PostgresServer
 
 pytestmark = pytest.mark.slow
 
-FOLDER = Path(__file__).parents[2] / "deploy" / "sql"
+FOLDER = ROOT / "deploy" / "sql"
 ROLE_FILES = ("role_bypassrls.sql", "role_policies.sql")
 PASSWORD = "for this test"
 READABLE: dict[Layout, dict[str, tuple[str, ...]]] = {

@@ -19,8 +19,8 @@ from exporter.preflight import run_check
 from exporter.reports.budgets import run_budget
 from exporter.reports.recent import Wanted, run_operations
 from exporter.verify.database import spent_since
-from tests.database.harness import Log, running
-from tests.servers import EmbeddedServer
+from tests.support.harness import Log, running
+from tests.support.servers import EmbeddedServer
 
 ENCODINGS = ("SQL_ASCII", "LATIN1", "EUC_JP", "EUC_TW")
 UNDEFINED = {"SQL_ASCII": "e9", "WIN1252": "81", "EUC_JP": "aaa1"}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from exporter.demo.profiles import USERS
-from tests.database.harness import Log, assert_shows_what_sql_says, running
-from tests.database.scraped import Scraped, counted
+from tests.support.harness import Log, assert_shows_what_sql_says, running
+from tests.support.scraped import Scraped, counted
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from exporter.demo.history import history, history_start
 from exporter.demo.profiles import USERS
 from exporter.demo.rows import fill
 from exporter.demo.schema import LAYOUTS
-from tests.database.clock import Clock
-from tests.database.harness import (
+from tests.support.clock import Clock
+from tests.support.harness import (
     Log,
     Running,
     assert_shows_what_sql_says,
@@ -22,7 +22,7 @@ from tests.database.harness import (
     running,
     wait_for,
 )
-from tests.database.scraped import Scraped, counted
+from tests.support.scraped import Scraped, counted
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 START = datetime(2026, 6, 10, 9, 7, 30, tzinfo=UTC)

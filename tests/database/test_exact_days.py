@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.database.clock import Clock
-from tests.database.harness import Log, assert_shows_what_sql_says, running, wait_for
-from tests.database.scraped import counted, summed
+from tests.support.clock import Clock
+from tests.support.harness import Log, assert_shows_what_sql_says, running, wait_for
+from tests.support.scraped import counted, summed
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 START = datetime(2026, 6, 10, 9, 7, 30, tzinfo=UTC)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.database.harness import Log, running, wait_for
+from tests.support.harness import Log, running, wait_for
 
 DRIFT = "ai_exporter_ledger_drift_usd"
 

@@ -12,7 +12,7 @@ from exporter.config import UPPER_BOUNDS
 from exporter.demo.history import history, history_start
 from exporter.demo.rows import fill
 from exporter.demo.schema import LAYOUTS
-from tests.database.harness import (
+from tests.support.harness import (
     Log,
     Running,
     assert_shows_what_sql_says,
@@ -20,7 +20,7 @@ from tests.database.harness import (
     running,
     wait_for,
 )
-from tests.database.scraped import Scraped, counted, said, spend, summed
+from tests.support.scraped import Scraped, counted, said, spend, summed
 
 pytestmark = pytest.mark.slow
 

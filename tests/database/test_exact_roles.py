@@ -10,10 +10,11 @@ from psycopg import sql
 from exporter.demo.history import history, history_start
 from exporter.demo.rows import fill
 from exporter.demo.schema import LAYOUTS
-from tests.database.harness import Log, assert_shows_what_sql_says, running
-from tests.servers import PostgresServer
+from tests.support import ROOT
+from tests.support.harness import Log, assert_shows_what_sql_says, running
+from tests.support.servers import PostgresServer
 
-SQL = Path(__file__).parents[2] / "deploy" / "sql"
+SQL = ROOT / "deploy" / "sql"
 PASSWORD = "for this test"
 
 

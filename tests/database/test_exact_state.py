@@ -17,7 +17,8 @@ from exporter.database.connection import resolve_conninfo
 from exporter.ledger.model import Changes
 from exporter.scrape.application import Exporter
 from exporter.state.store import StateError, Store
-from tests.database.harness import (
+from tests.support.disks import freezable_disk
+from tests.support.harness import (
     PATIENCE,
     Log,
     assert_shows_what_sql_says,
@@ -26,8 +27,7 @@ from tests.database.harness import (
     running,
     wait_for,
 )
-from tests.database.scraped import said
-from tests.disks import freezable_disk
+from tests.support.scraped import said
 
 
 @pytest.fixture

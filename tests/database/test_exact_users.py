@@ -8,8 +8,8 @@ import pytest
 
 from exporter.demo.profiles import USERS
 from exporter.pseudonyms import Pseudonyms
-from tests.database.harness import Log, Running, assert_shows_what_sql_says, running
-from tests.unit.state.kept import files_with
+from tests.support.harness import Log, Running, assert_shows_what_sql_says, running
+from tests.support.kept import files_with
 
 KEY = b"a key of sixteen bytes"
 IDS = [str(user) for user in USERS]

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from exporter.demo.profiles import USERS
-from tests.database.harness import (
+from tests.support.harness import (
     Log,
     Running,
     assert_shows_what_sql_says,
@@ -18,8 +18,8 @@ from tests.database.harness import (
     running,
     wait_for,
 )
-from tests.database.scraped import Scraped, counted, summed
-from tests.servers import PostgresServer
+from tests.support.scraped import Scraped, counted, summed
+from tests.support.servers import PostgresServer
 
 SERIES = ("email-compose", "deepseek-v3.2")
 

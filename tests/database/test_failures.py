@@ -15,9 +15,9 @@ import pytest
 from exporter.demo.history import history, history_start
 from exporter.demo.postgres import EmbeddedPostgres
 from exporter.demo.rows import fill
-from tests.database.harness import Log, Running, assert_shows_what_sql_says, running, wait_for
-from tests.database.scraped import Scraped, said
-from tests.servers import EmbeddedServer
+from tests.support.harness import Log, Running, assert_shows_what_sql_says, running, wait_for
+from tests.support.scraped import Scraped, said
+from tests.support.servers import EmbeddedServer
 
 FROM_THE_DATABASE = (
     "ai_spend_today_usd",

@@ -29,15 +29,16 @@ from exporter.preflight import run_check
 from exporter.reports.budgets import run_budget
 from exporter.reports.recent import Wanted, run_operations
 from exporter.verify.database import check_database, spent_since
-from tests.dashboards.grafana import View
-from tests.dashboards.grafana import sql as panel_sql
-from tests.database.harness import Log, assert_shows_what_sql_says, assert_spend_is_what_sql_says, running, wait_for
-from tests.database.planting import PATHS, called, forget, plant, planted
 from tests.database.test_demo_data import EndsAtTraffic
-from tests.servers import EmbeddedServer
 from tests.statements import functions, in_docs, in_files, in_panels, in_python, operators, printed
+from tests.support import ROOT
+from tests.support.grafana import View
+from tests.support.grafana import sql as panel_sql
+from tests.support.harness import Log, assert_shows_what_sql_says, assert_spend_is_what_sql_says, running, wait_for
+from tests.support.planting import PATHS, called, forget, plant, planted
+from tests.support.servers import EmbeddedServer
 
-FOLDER = Path(__file__).parents[2] / "deploy" / "sql"
+FOLDER = ROOT / "deploy" / "sql"
 FILES = ("role_bypassrls.sql", "role_policies.sql", "indexes.sql", "dashboards.sql", "role_postgres_exporter.sql")
 ROLES = ("ai_exporter", "ai_grafana", "ai_postgres_exporter")
 PASSWORD = "for this test"

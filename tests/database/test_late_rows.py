@@ -14,8 +14,8 @@ from exporter.demo.profiles import USERS
 from exporter.demo.schema import LAYOUTS
 from exporter.ledger.model import TimeRange
 from exporter.scrape import lateness
-from tests.database.clock import Clock
-from tests.database.harness import (
+from tests.support.clock import Clock
+from tests.support.harness import (
     Log,
     Running,
     assert_shows_what_sql_says,

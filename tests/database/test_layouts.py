@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from exporter.demo.schema import Layout
-from tests.database.harness import Log, assert_shows_what_sql_says, running
-from tests.database.scraped import assert_blind, said
+from tests.support.harness import Log, assert_shows_what_sql_says, running
+from tests.support.scraped import assert_blind, said
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from exporter import catalog
-from tests.database.harness import Log, running
-from tests.database.scraped import Scraped, said
+from tests.support.harness import Log, running
+from tests.support.scraped import Scraped, said
 
 GROUPS = {
     "COST_CORRECTIONS": (

@@ -15,7 +15,7 @@ from exporter.preflight import run_check
 from exporter.reports.budgets import run_budget
 from exporter.reports.recent import Wanted, run_operations
 from exporter.verify.database import spent_since
-from tests.database.harness import Log, running
+from tests.support.harness import Log, running
 
 NAMES = (
     "share of 100 %",

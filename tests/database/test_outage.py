@@ -9,8 +9,8 @@ import pytest
 from exporter.database.login import Login
 from exporter.scrape.adaptive_chunk import AdaptiveChunk
 from exporter.scrape.background import BackgroundReader
-from tests.database.harness import Log, Running, running, wait_for
-from tests.servers import EmbeddedServer
+from tests.support.harness import Log, Running, running, wait_for
+from tests.support.servers import EmbeddedServer
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from exporter.database.probe_query import probe_query, read_sums
 from exporter.database.session import Database
 from exporter.demo.schema import LAYOUTS
 from exporter.ledger.model import TimeRange
-from tests.database.harness import Log, running
-from tests.servers import EmbeddedServer
+from tests.support.harness import Log, running
+from tests.support.servers import EmbeddedServer
 
 # one process brings its servers up, and not each of several
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("plan")]

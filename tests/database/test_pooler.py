@@ -14,15 +14,15 @@ from exporter.config import Config
 from exporter.database import resolve_conninfo
 from exporter.database.errors import DatabaseError
 from exporter.database.session import Database
-from tests.database.harness import (
+from tests.support.harness import (
     Log,
     assert_shows_what_sql_says,
     assert_spend_is_what_sql_says,
     running,
     wait_for,
 )
-from tests.database.scraped import Scraped, said
-from tests.servers import DockerServer, container_address, docker_image, reachable_host
+from tests.support.scraped import Scraped, said
+from tests.support.servers import DockerServer, container_address, docker_image, reachable_host
 
 pytestmark = pytest.mark.slow
 

@@ -14,9 +14,9 @@ import pytest
 
 from exporter.demo.history import Outcome
 from exporter.demo.schema import Layout
-from tests.database.harness import Log, assert_shows_what_sql_says, assert_spend_is_what_sql_says, running
-from tests.database.scraped import Scraped
-from tests.servers import PostgresServer
+from tests.support.harness import Log, assert_shows_what_sql_says, assert_spend_is_what_sql_says, running
+from tests.support.scraped import Scraped
+from tests.support.servers import PostgresServer
 
 pytestmark = pytest.mark.slow
 

@@ -16,9 +16,9 @@ from exporter.database.rows import BucketReader
 from exporter.demo.schema import LAYOUTS
 from exporter.ledger.calendar import HOUR
 from exporter.scrape.ledger_service import LedgerService
-from tests.database.harness import Log, Running, assert_spend_is_what_sql_says, running, wait_for
-from tests.database.scraped import said, spend
-from tests.servers import EmbeddedServer
+from tests.support.harness import Log, Running, assert_spend_is_what_sql_says, running, wait_for
+from tests.support.scraped import said, spend
+from tests.support.servers import EmbeddedServer
 
 pytestmark = pytest.mark.slow
 

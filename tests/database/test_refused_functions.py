@@ -10,8 +10,8 @@ from exporter.config import Config
 from exporter.database import opening, resolve_conninfo
 from exporter.database.session import Database
 from exporter.demo.schema import load_schema
-from tests.database.harness import Log, assert_shows_what_sql_says, running
 from tests.database.test_check_setup import check, populate
+from tests.support.harness import Log, assert_shows_what_sql_says, running
 
 REFUSALS = {
     "0A000": "feature_not_supported",

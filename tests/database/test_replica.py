@@ -16,10 +16,10 @@ from exporter.database.replication import Standby
 from exporter.database.session import Session
 from exporter.demo.postgres import EmbeddedPostgres
 from exporter.scrape.clock import HostClock
-from tests.database.harness import Log, Running, assert_shows_what_sql_says, running, wait_for
-from tests.database.scraped import said
 from tests.database.test_check_setup import Entry, check
-from tests.standby import StandbyServer, archive_folder, run_pair
+from tests.support.harness import Log, Running, assert_shows_what_sql_says, running, wait_for
+from tests.support.scraped import said
+from tests.support.standby import StandbyServer, archive_folder, run_pair
 
 pytestmark = pytest.mark.slow
 

@@ -20,8 +20,8 @@ from exporter.errors import UserError
 from exporter.pseudonyms import Pseudonyms
 from exporter.reports.budgets import run_budget
 from exporter.reports.recent import Wanted, run_operations, time_text
-from tests.database.harness import Log
-from tests.e2e.programs import free_port
+from tests.support.harness import Log
+from tests.support.programs import free_port
 
 ANNA, BEN, CARL = (UUID(int=number) for number in (1, 2, 3))
 KEY = b"a key of more than 16 bytes"

@@ -14,8 +14,8 @@ from psycopg import sql
 
 from exporter.config import Config, load_config
 from exporter.process.serving import Running, serving
-from tests.database.harness import Log, wait_for
-from tests.servers import EmbeddedServer
+from tests.support.harness import Log, wait_for
+from tests.support.servers import EmbeddedServer
 
 ROLE = "rotated_reader"
 

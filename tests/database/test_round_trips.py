@@ -11,12 +11,13 @@ from psycopg import sql
 
 from exporter.demo.schema import LAYOUTS, Layout
 from exporter.preflight import run_check
-from tests.database.harness import Log, Running, config_for, running, wait_for
-from tests.servers import PostgresServer
-from tests.wire import Wire, wire_to
+from tests.support import ROOT
+from tests.support.harness import Log, Running, config_for, running, wait_for
+from tests.support.servers import PostgresServer
+from tests.support.wire import Wire, wire_to
 
 READS_THE_LOG = "ai-operation-exporter"
-POLICIES = Path(__file__).parents[2] / "deploy" / "sql" / "role_policies.sql"
+POLICIES = ROOT / "deploy" / "sql" / "role_policies.sql"
 
 
 @pytest.fixture(params=LAYOUTS)

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.database.harness import Log, assert_shows_what_sql_says, running
+from tests.support.harness import Log, assert_shows_what_sql_says, running
 
 pytestmark = pytest.mark.slow
 

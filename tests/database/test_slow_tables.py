@@ -10,8 +10,8 @@ import pytest
 
 from exporter.demo.profiles import USERS
 from exporter.scrape.ledger_service import LedgerService
-from tests.database.harness import Log, assert_shows_what_sql_says, running, wait_for
-from tests.database.scraped import Scraped, said
+from tests.support.harness import Log, assert_shows_what_sql_says, running, wait_for
+from tests.support.scraped import Scraped, said
 
 pytestmark = pytest.mark.slow
 

@@ -19,10 +19,11 @@ from exporter.demo.profiles import USERS
 from exporter.demo.schema import load_schema
 from exporter.sql_files.build import build
 from exporter.sql_files.render import render
-from tests.database.harness import Log, config_for, running
 from tests.database.test_exact_budgets import BUDGETS
+from tests.support import ROOT
+from tests.support.harness import Log, config_for, running
 
-FILES = Path(__file__).parents[2] / "deploy" / "sql"
+FILES = ROOT / "deploy" / "sql"
 SPECIAL = [chr(point) for each in (*BREAKS, *UNSEEN) for point in each if point not in SURROGATES]
 CHARACTER = (
     st.sampled_from(SPECIAL)

@@ -13,8 +13,8 @@ from exporter.config import Config
 from exporter.demo.schema import load_schema
 from exporter.process.serving import serving
 from exporter.state.store import StateError, Store
-from tests.e2e.programs import fetch, parse, total, wait_for
-from tests.servers import EmbeddedServer
+from tests.support.programs import fetch, parse, total, wait_for
+from tests.support.servers import EmbeddedServer
 
 INSERT = (
     "INSERT INTO ai_operation_log (operation_type, model_used, cost_usd, success, created_at)"

@@ -12,7 +12,7 @@ from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
 from exporter.ledger.model import Changes, Slice
 from exporter.preflight.state import check_state
 from exporter.state.store import Store
-from tests.database.harness import Log, assert_shows_what_sql_says, running, wait_for
+from tests.support.harness import Log, assert_shows_what_sql_says, running, wait_for
 
 DAY = 86400
 

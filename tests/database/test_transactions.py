@@ -20,7 +20,7 @@ from exporter.ledger.calendar import HOUR, QUARTER_HOUR, floor_to
 from exporter.ledger.model import TimeRange
 from exporter.scrape.adaptive_chunk import AdaptiveChunk
 from exporter.scrape.ledger_service import LedgerService
-from tests.database.harness import Log, assert_shows_what_sql_says, config_for, running, wait_for
+from tests.support.harness import Log, assert_shows_what_sql_says, config_for, running, wait_for
 
 _OPEN = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"

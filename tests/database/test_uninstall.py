@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -10,9 +9,10 @@ import pytest
 from psycopg import sql
 
 from exporter.demo.schema import LAYOUTS, Layout, load_schema
-from tests.servers import PostgresServer
+from tests.support import ROOT
+from tests.support.servers import PostgresServer
 
-FOLDER = Path(__file__).parents[2] / "deploy" / "sql"
+FOLDER = ROOT / "deploy" / "sql"
 FILES = ("role_policies.sql", "dashboards.sql", "indexes.sql")
 ROLES = ["ai_exporter", "ai_grafana", "ai_postgres_exporter"]
 

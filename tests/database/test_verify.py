@@ -17,8 +17,8 @@ from exporter.verify import run_verify
 from exporter.verify.database import spent_since
 from exporter.verify.endpoints import Endpoints
 from exporter.verify.run import run
-from tests.database.harness import Log, wait_for
-from tests.e2e.programs import fetch, free_port
+from tests.support.harness import Log, wait_for
+from tests.support.programs import fetch, free_port
 
 
 @pytest.fixture(params=LAYOUTS)

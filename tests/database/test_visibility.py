@@ -12,9 +12,9 @@ import pytest
 
 from exporter.demo.history import history
 from exporter.demo.rows import fill
-from tests.database.harness import Log, assert_spend_is_what_sql_says, running, wait_for
-from tests.database.scraped import assert_blind, said
-from tests.servers import EmbeddedServer
+from tests.support.harness import Log, assert_spend_is_what_sql_says, running, wait_for
+from tests.support.scraped import assert_blind, said
+from tests.support.servers import EmbeddedServer
 
 PASSWORD = "for this test"
 

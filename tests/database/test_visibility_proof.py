@@ -15,10 +15,10 @@ from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import MissingGrant, NotVisible
 from exporter.database.session import Database, Session
 from exporter.database.visibility import Visibility
-from tests.database.harness import Log, assert_spend_is_what_sql_says, config_for, running
-from tests.database.scraped import assert_blind, said
 from tests.database.test_check_setup import check
-from tests.servers import DockerServer, EmbeddedServer
+from tests.support.harness import Log, assert_spend_is_what_sql_says, config_for, running
+from tests.support.scraped import assert_blind, said
+from tests.support.servers import DockerServer, EmbeddedServer
 
 PASSWORD = "for this test"
 COLUMNS = (

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.docker import Image, build_image, run_docker
+from tests.support.docker import Image, build_image, run_docker
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ import pytest
 
 from exporter.demo.profiles import BUSIEST_USER
 from exporter.verify.prometheus import JOBS
-from tests.deploy.docker import Image
-from tests.deploy.stack import Stack, Verdict, demo_stack
-from tests.e2e.programs import wait_for
+from tests.support.compose import Stack, Verdict, demo_stack
+from tests.support.docker import Image
+from tests.support.programs import wait_for
 
 # one process brings its servers up, and not each of several
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("compose")]

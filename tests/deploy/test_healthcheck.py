@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from exporter.web.app import HealthStatus
-from tests.deploy.docker import ROOT
-from tests.unit.web.certificates import Authority
-from tests.unit.web.support import PATIENCE, App, hashed, serving
+from tests.support.certificates import Authority
+from tests.support.docker import ROOT
+from tests.support.web import PATIENCE, App, hashed, serving
 
 SCRIPT = ROOT / "deploy" / "healthcheck"
 SICK = HealthStatus(False, "the background reader has ended")

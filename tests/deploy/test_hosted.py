@@ -18,9 +18,9 @@ from exporter.preflight import run_check
 from exporter.process.serving import serving
 from exporter.verify.database import spent_since
 from exporter.verify.exporter import evaluate_cost, parse, spend_today, window_start
-from tests.deploy.docker import ROOT
-from tests.deploy.hosted import PASSWORD, USERS, Hosted, hosted_postgres
-from tests.e2e.programs import fetch, free_port, wait_for
+from tests.support.docker import ROOT
+from tests.support.hosted import PASSWORD, USERS, Hosted, hosted_postgres
+from tests.support.programs import fetch, free_port, wait_for
 
 # one process brings its servers up, and not each of several
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hosted")]

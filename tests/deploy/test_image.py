@@ -13,10 +13,10 @@ import psycopg
 import pytest
 
 from exporter.demo.schema import load_schema
-from tests.deploy.docker import Image, docker, run_docker
 from tests.deploy.test_constraints import pinned, plain
-from tests.e2e.programs import Samples, fetch, free_port, parse, total, wait_for
-from tests.servers import DockerServer
+from tests.support.docker import Image, docker, run_docker
+from tests.support.programs import Samples, fetch, free_port, parse, total, wait_for
+from tests.support.servers import DockerServer
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,8 @@ import yaml
 
 from deploy.kubernetes import build, manifests
 from exporter.verify.prometheus import EXPORTER_JOB
-from tests.deploy.docker import ROOT
-from tests.e2e.programs import promtool
+from tests.support.docker import ROOT
+from tests.support.programs import promtool
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from exporter.verify.prometheus import JOBS
-from tests.deploy.docker import ROOT, docker
-from tests.servers import docker_image, leave_out, require_docker
+from tests.support.docker import ROOT, docker
+from tests.support.servers import docker_image, leave_out, require_docker
 
 UNIT = ROOT / "deploy" / "systemd" / "ai-operation-exporter.service"
 MOST_EXPOSED = 15  # of 100; 12 when this was written, and 92 for a unit without any of its settings

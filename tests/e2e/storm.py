@@ -15,10 +15,11 @@ from threading import Thread
 
 from exporter import catalog
 from exporter.catalog import Metric
-from tests.e2e.alerting import Delivered, alerting
-from tests.e2e.programs import wait_for
+from tests.support import ROOT
+from tests.support.alerting import Delivered, alerting
+from tests.support.programs import wait_for
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "notifications.md"
+DOCUMENT = ROOT / "docs" / "notifications.md"
 BEGIN, END = "<!-- the storm: written by `python -m tests.e2e.storm` -->\n", "<!-- the end of the storm -->\n"
 
 USERS = 60

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from exporter.demo.schema import load_schema
-from tests.e2e.alerting import Delivered, alerting
-from tests.e2e.programs import Program, running, wait_for
+from tests.support.alerting import Delivered, alerting
+from tests.support.programs import Program, running, wait_for
 
 pytestmark = pytest.mark.slow
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Tell
-from tests.database.clock import Clock
-from tests.database.harness import Log
-from tests.e2e.programs import Program, total, wait_for
+from tests.support.clock import Clock
+from tests.support.harness import Log
+from tests.support.programs import Program, total, wait_for
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from exporter.catalog import ALL
 from exporter.demo.schema import load_schema
-from tests.e2e.programs import Program, fetch, prometheus, promtool, running, total, wait_for
+from tests.support.programs import Program, fetch, prometheus, promtool, running, total, wait_for
 
 pytestmark = pytest.mark.slow
 

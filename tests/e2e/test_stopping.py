@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from exporter.demo.schema import load_schema
-from tests.e2e.programs import Program, fetch, wait_for
+from tests.support.programs import Program, fetch, wait_for
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.cli import COMMANDS, build_parser, main
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[2]
 NAMES = [command.name for command in COMMANDS]
 
 # what a command line can hold where a path, a name, a number or a URL belongs; nothing of it makes a command wait

@@ -14,7 +14,7 @@ from alert_rules.model.errors import RulesError
 from exporter.config import ConfigError, load_config
 from exporter.web.config import read_web_file
 from exporter.yaml_source import read_document
-from tests.problems import without_column
+from tests.support.problems import without_column
 
 PAIR, HALF = r"\ud83d\ude00", r"\ud83d"
 CHANNELS = Channels((Channel("discord", "/run/secrets/discord"),))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from exporter import catalog
 from tests.alerts.cases.common import ZONE, spend, user, users, watched
 from tests.alerts.cases.said import team_over_limit, unlisted_over_limit, user_over_limit
-from tests.alerts.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Value, steps
+from tests.support.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Value, steps
 
 NAME = "budget_exceeded"
 ODD = 'we"ird\\ ünïcode {user}'

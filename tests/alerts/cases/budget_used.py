@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from exporter import catalog
 from tests.alerts.cases.common import ZONE, spend, user, watched
 from tests.alerts.cases.said import budget_used
-from tests.alerts.scenario import DAY, HOUR, MINUTE, Replica, Scenario, steps
+from tests.support.scenario import DAY, HOUR, MINUTE, Replica, Scenario, steps
 
 NAME = "budget_used"
 RUNGS = (50, 80)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from exporter import catalog
 from tests.alerts.cases.common import spend, watched
 from tests.alerts.cases.said import budget_will_not_last
-from tests.alerts.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Value, Window, steps
+from tests.support.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Value, Window, steps
 
 NAME = "budget_will_not_last"
 

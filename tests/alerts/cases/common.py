@@ -1,7 +1,7 @@
 """Windows and figures that several themes use."""
 
 from exporter import catalog
-from tests.alerts.scenario import DAY, HOUR, Replica, Scenario, Value, Window
+from tests.support.scenario import DAY, HOUR, Replica, Scenario, Value, Window
 
 TODAY = Window(0, DAY)
 MONTH = (Window(0, 31 * DAY),)

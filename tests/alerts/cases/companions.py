@@ -7,7 +7,7 @@ from exporter import catalog
 from tests.alerts.cases.common import ZONE, user, users, watched
 from tests.alerts.cases.ratios import STEP
 from tests.alerts.cases.said import Expected, companion, expected, links
-from tests.alerts.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Value, steps
+from tests.support.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Value, steps
 
 
 def scenarios() -> Iterator[Scenario]:

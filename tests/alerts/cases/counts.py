@@ -7,7 +7,7 @@ from exporter import catalog
 from tests.alerts.cases import high_error_rate, model_unavailable, slow_operations
 from tests.alerts.cases.common import watched
 from tests.alerts.cases.ratios import STEP, Batch, Kind, above_of, calls_of
-from tests.alerts.scenario import HOUR, JOB, MINUTE, Replica, Scenario
+from tests.support.scenario import HOUR, JOB, MINUTE, Replica, Scenario
 
 FIVE = 5 * MINUTE
 

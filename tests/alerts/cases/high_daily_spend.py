@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tests.alerts.cases.common import ZONE, spend, watched
 from tests.alerts.cases.said import high_daily_spend
-from tests.alerts.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Window, steps
+from tests.support.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Window, steps
 
 NAME = "high_daily_spend"
 

@@ -7,7 +7,7 @@ from tests.alerts.cases import ratios
 from tests.alerts.cases.common import watched
 from tests.alerts.cases.ratios import STEP, Batch, Kind, Seen, above_of, calls_of
 from tests.alerts.cases.said import Expected, high_error_rate
-from tests.alerts.scenario import MINUTE, Replica, Scenario, steps
+from tests.support.scenario import MINUTE, Replica, Scenario, steps
 
 NAME = "high_error_rate"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from exporter import catalog
 from exporter.catalog import Metric
 from tests.alerts.cases.common import watched
-from tests.alerts.scenario import HOUR, JOB, MINUTE, Replica, Scenario, steps
+from tests.support.scenario import HOUR, JOB, MINUTE, Replica, Scenario, steps
 
 STEP = 25
 FIVE, TEN, QUARTER = 5 * MINUTE, 10 * MINUTE, 15 * MINUTE

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from exporter import catalog
 from exporter.catalog import Metric
 from tests.alerts.cases.common import watched
-from tests.alerts.scenario import MINUTE, Replica, Scenario, Value, steps
+from tests.support.scenario import MINUTE, Replica, Scenario, Value, steps
 
 
 def scenarios() -> Iterator[Scenario]:

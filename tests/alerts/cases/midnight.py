@@ -11,7 +11,7 @@ from tests.alerts.cases.said import (
     team_over_limit,
     user_over_limit,
 )
-from tests.alerts.scenario import DAY, MINUTE, Replica, Scenario, Window, steps
+from tests.support.scenario import DAY, MINUTE, Replica, Scenario, Window, steps
 
 
 def scenarios() -> Iterator[Scenario]:

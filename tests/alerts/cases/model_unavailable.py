@@ -7,7 +7,7 @@ from tests.alerts.cases import ratios
 from tests.alerts.cases.common import watched
 from tests.alerts.cases.ratios import STEP, Batch, Kind, Seen, above_of, calls_of
 from tests.alerts.cases.said import Expected, model_over_timeout, model_unavailable, model_without_success
-from tests.alerts.scenario import HOUR, JOB, MINUTE, Replica, Scenario, Span, Value, steps
+from tests.support.scenario import HOUR, JOB, MINUTE, Replica, Scenario, Span, Value, steps
 
 NAME = "model_unavailable"
 KEPT = 5 * MINUTE

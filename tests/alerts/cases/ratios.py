@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tests.alerts.cases.common import watched
 from tests.alerts.cases.said import Expected
-from tests.alerts.scenario import JOB, MINUTE, Replica, Scenario, Span, Value
+from tests.support.scenario import JOB, MINUTE, Replica, Scenario, Span, Value
 
 STEP = 25
 """Seconds between scrapes: evaluations, a minute apart, are mostly off the grid of samples."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.alerts.scenario import JOB
+from tests.support.scenario import JOB
 
 Expected = Mapping[str, Mapping[str, str]]
 

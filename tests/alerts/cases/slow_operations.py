@@ -7,7 +7,7 @@ from tests.alerts.cases import ratios
 from tests.alerts.cases.common import watched
 from tests.alerts.cases.ratios import STEP, Batch, Kind, Seen, above_of, calls_of
 from tests.alerts.cases.said import Expected, slow_operations
-from tests.alerts.scenario import MINUTE, Replica, Scenario, steps
+from tests.support.scenario import MINUTE, Replica, Scenario, steps
 
 NAME = "slow_operations"
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from exporter import catalog
 from tests.alerts.cases.common import MONTH, ZONE, spend, user, users, watched
-from tests.alerts.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Window, steps
+from tests.support.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Window, steps
 
 DAY_END = "job:ai_spend_window_end_timestamp_seconds:day"
 CARRIED = f"{DAY_END}_carried"

@@ -19,8 +19,8 @@ from exporter.ledger import exposed
 from exporter.ledger.aggregate import Aggregate
 from exporter.ledger.model import LedgerSettings, Series
 from exporter.scrape.clock import LEAP_LASTS, DatabaseClock, HostClock
-from tests.unit.ledger.driver import START, Exporter
-from tests.unit.ledger.model_log import Classes, Log, Row
+from tests.support.ledger_driver import START, Exporter
+from tests.support.model_log import Classes, Log, Row
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from exporter.config import Config
 from exporter.figures import Figure
 from exporter.scrape.ledger_service import LedgerService
 from exporter.state.store import FILE_NAME, Store
-from tests.unit.state.kept import write_first_version
+from tests.support.kept import write_first_version
 
 
 @pytest.fixture(scope="module", params=["version 0.1", "bounds not named", "this version"])
@@ -25,7 +25,7 @@ def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     elif request.param == "bounds not named":
         with closing(sqlite3.connect(folder / FILE_NAME)) as db, db:
             db.execute("UPDATE meta SET value = json_remove(value, '$.bounds') WHERE name = 'classification'")
-    program = [sys.executable, "-m", "tests.unit.state.added_figure", str(folder)]
+    program = [sys.executable, "-m", "tests.support.added_figure", str(folder)]
     done = subprocess.run(program, check=False, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)

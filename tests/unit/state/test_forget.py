@@ -14,7 +14,7 @@ from exporter.ledger.model import EXPOSED, Admission, Changes, Phase, Progress, 
 from exporter.preflight.series import check_series
 from exporter.scrape.ledger_service import LedgerService
 from exporter.state.store import StateError, Store
-from tests.unit.state.kept import write_first_version
+from tests.support.kept import write_first_version
 
 PROGRESS = Progress(Phase.RUNNING, 200, 0, 0, 60, 201, 0, 0)
 

@@ -26,7 +26,7 @@ from exporter.state import migrations
 from exporter.state.codec import LAYOUT
 from exporter.state.migrations import FORMAT
 from exporter.state.store import FILE_NAME, StateError, Store
-from tests.unit.state.kept import write_first_version
+from tests.support.kept import write_first_version
 
 IDENTITY = Identity("7400000000000000001", "shop", "public.ai_operation_log")
 CONFIG = Config.model_validate({"horizon": "3h", "max_series": 5})

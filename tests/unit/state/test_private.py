@@ -14,7 +14,7 @@ from exporter.findings import Level
 from exporter.ledger.model import Changes, Phase, Progress
 from exporter.preflight.state import check_privacy
 from exporter.state.store import FILE_NAME, Store
-from tests.unit.state.kept import write_first_version
+from tests.support.kept import write_first_version
 
 PROGRESS = Progress(Phase.RUNNING, 200, 0, 0, 60, 201, 0, 0)
 

@@ -13,7 +13,7 @@ from exporter.ledger.model import Cell, Changes, Phase, Progress, Series, Slice
 from exporter.preflight.space import LEAST, ROOMY, check_space, evaluate_space
 from exporter.state.journal import Journal
 from exporter.state.store import Store
-from tests.disks import small_disk
+from tests.support.disks import small_disk
 
 PROGRESS = Progress(Phase.RUNNING, 200, 0, 0, 60, 201, 0, 0)
 

@@ -20,7 +20,7 @@ from exporter.scrape.ledger_service import LedgerService
 from exporter.state import users as module
 from exporter.state.disk_thread import DiskThread
 from exporter.state.store import FILE_NAME, Store
-from tests.unit.state.kept import USERS, files_with, write_first_version
+from tests.support.kept import USERS, files_with, write_first_version
 
 IDENTITY = Identity("7400000000000000001", "shop", "public.ai_operation_log")
 DAY = 86400

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from tests.unit.web.certificates import Authority
+from tests.support.certificates import Authority
 
 
 @pytest.fixture(scope="session")

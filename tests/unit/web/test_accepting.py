@@ -11,7 +11,7 @@ import pytest
 
 from exporter.web import accepting
 from exporter.web.accepting import Acceptor
-from tests.unit.web.support import PATIENCE
+from tests.support.web import PATIENCE
 
 
 class Short(socket.socket):

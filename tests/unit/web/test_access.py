@@ -13,7 +13,7 @@ from exporter.web.config import read_web_file
 from exporter.web.limits import Limits
 from exporter.web.rate import RateLimiter
 from exporter.web.settings import RateLimit
-from tests.unit.web.support import PATIENCE, QUICK, App, Gate, basic, fetch, hashed, publish, serving
+from tests.support.web import PATIENCE, QUICK, App, Gate, basic, fetch, hashed, publish, serving
 
 PATHS = ["/", "/metrics", "/absent", "/?/-/healthy", "//-/healthy", "/-/healthy/"]
 

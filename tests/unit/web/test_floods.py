@@ -15,7 +15,7 @@ import pytest
 from exporter.web.auth import Authenticator, network_of
 from exporter.web.limits import Limits
 from exporter.web.refusals import Reason
-from tests.unit.web.support import PATIENCE, Gate, ask, basic, hashed, serving
+from tests.support.web import PATIENCE, Gate, ask, basic, hashed, serving
 
 LIMITS = Limits(auth_threads=2, auth_queue=8, reload_interval=0.0)
 RIGHT = basic("al", "right")

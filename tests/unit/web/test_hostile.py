@@ -14,8 +14,8 @@ from prometheus_client.core import GaugeMetricFamily
 
 from exporter.web.limits import Limits
 from exporter.web.rate import LogRateFilter
-from tests.unit.web.certificates import Authority
-from tests.unit.web.support import PATIENCE, SCRAPE, App, await_hangup, dial, fetch, hashed, large, read_all, serving
+from tests.support.certificates import Authority
+from tests.support.web import PATIENCE, SCRAPE, App, await_hangup, dial, fetch, hashed, large, read_all, serving
 
 PATIENT = Limits(header_timeout=600.0, keep_alive=600.0, write_timeout=600.0)  # the default cap, and time enough
 

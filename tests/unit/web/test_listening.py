@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from exporter.web.server import WebError, WebServer
-from tests.unit.web.support import PATIENCE, SCRAPE, App, dial, fetch, large, read_all, serving
+from tests.support.web import PATIENCE, SCRAPE, App, dial, fetch, large, read_all, serving
 
 
 def has_ipv6() -> bool:

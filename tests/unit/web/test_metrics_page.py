@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from exporter.web.limits import Limits, ScrapeTimeouts
 from exporter.web.metrics import describe
 from exporter.web.negotiate import accepts_gzip, choose_format
-from tests.unit.web.support import PATIENCE, SCRAPE, TIMEOUTS, App, await_hangup, dial, fetch, read_all, serving
+from tests.support.web import PATIENCE, SCRAPE, TIMEOUTS, App, await_hangup, dial, fetch, read_all, serving
 
 PROMETHEUS_ACCEPT = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
@@ -227,7 +227,7 @@ def test_an_error_shows_neither_its_text_nor_a_traceback(
     for shown in (answer.text, caplog.text):
         assert "hunter2" not in shown
         assert "Traceback" not in shown
-    assert "tests.unit.web.support:" in caplog.text
+    assert "tests.support.web:" in caplog.text
     assert "Error" not in answer.text
 
 
@@ -236,7 +236,7 @@ def test_the_log_names_the_class_and_the_place_of_an_error() -> None:
         App(error=DriverError("hunter2")).status()
     except DriverError as error:
         text = describe("scrape failed", error)
-    assert text.startswith("scrape failed: tests.unit.web.test_metrics_page.DriverError at tests.unit.web.support:")
+    assert text.startswith("scrape failed: tests.unit.web.test_metrics_page.DriverError at tests.support.web:")
     assert describe("scrape failed", ValueError("hunter2")) == "scrape failed: builtins.ValueError"
 
 

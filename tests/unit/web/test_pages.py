@@ -5,7 +5,7 @@ import pytest
 from exporter.web import pages
 from exporter.web.app import HealthStatus
 from exporter.web.limits import Limits
-from tests.unit.web.support import App, ask, connect, dial, fetch, read_all, serving
+from tests.support.web import App, ask, connect, dial, fetch, read_all, serving
 
 
 @pytest.mark.parametrize(("path", "name"), [("/-/healthy", "healthy"), ("/-/ready", "ready")])

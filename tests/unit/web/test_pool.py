@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.web.pool import BoundedPool, PoolFullError
-from tests.unit.web.support import PATIENCE, SCRAPE, App, dial, serving
+from tests.support.web import PATIENCE, SCRAPE, App, dial, serving
 
 
 class Work:

@@ -8,7 +8,7 @@ import pytest
 
 from exporter.web.refusals import Reason, Refusals
 from exporter.web.server import WebServer
-from tests.unit.web.support import QUICK, TIMEOUTS, App, basic, fetch, hashed
+from tests.support.web import QUICK, TIMEOUTS, App, basic, fetch, hashed
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from exporter.config.errors import ConfigError
 from exporter.web import reloading
 from exporter.web.reloading import ReloadingSettings
-from tests.unit.web.certificates import Authority, Issued
-from tests.unit.web.support import (
+from tests.support.certificates import Authority, Issued
+from tests.support.web import (
     PATIENCE,
     SCRAPE,
     App,

@@ -11,8 +11,8 @@ import pytest
 
 from exporter.web.limits import Limits
 from exporter.web.server import WebServer
-from tests.unit.web.certificates import Authority
-from tests.unit.web.support import PATIENCE, SCRAPE, TIMEOUTS, App, dial, fetch, large, read_all
+from tests.support.certificates import Authority
+from tests.support.web import PATIENCE, SCRAPE, TIMEOUTS, App, dial, fetch, large, read_all
 
 pytestmark = pytest.mark.slow
 

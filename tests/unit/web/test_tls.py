@@ -13,9 +13,9 @@ from exporter.config.errors import ConfigError
 from exporter.web.config import read_web_file
 from exporter.web.server import WebServer
 from exporter.web.tls import build_context, named_files
-from tests.problems import without_column
-from tests.unit.web.certificates import Authority
-from tests.unit.web.support import PATIENCE, App, connect, dial, fetch, read_all, serving
+from tests.support.certificates import Authority
+from tests.support.problems import without_column
+from tests.support.web import PATIENCE, App, connect, dial, fetch, read_all, serving
 
 
 def tls_section(authority: Authority, *lines: str) -> str:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from exporter.config.errors import ConfigError
 from exporter.web.config import read_web_file
 from exporter.web.settings import WebSettings
-from tests.problems import without_column
-from tests.unit.web.support import App, fetch, serving
+from tests.support.problems import without_column
+from tests.support.web import App, fetch, serving
 
 # of "hunter2"; written out, since tests are named by it and each process must name them alike
 HASH = "$2b$04$g3iNDISHyfK5TwnqtYgdbu7jDKTYNp5mzTVnxqv/YzL2qMBX/s1gS"

@@ -1,0 +1,276 @@
+"""What a counter does when rows come, change, go and come back."""
+
+import pytest
+
+from exporter.catalog import ERROR_CLASSES, LATENCY_EDGES, SECOND, USD
+from exporter.figures import Figure
+from exporter.ledger import aggregate as figures
+from exporter.ledger.advance import advance, quarters_within
+from exporter.ledger.exposed import spend_today
+from exporter.ledger.model import Changes, Series, TimeRange
+from tests.support.ledger_driver import START, Exporter, started
+from tests.support.model_log import NEGATIVE, Classes, Log
+
+CHAT = Series("chat", "m1")
+
+
+def spent(exporter: Exporter) -> int:
+    """Today's money, of all series."""
+    return sum(spend_today(exporter.state, exporter.settings).values())
+
+
+def corrections(exporter: Exporter) -> int:
+    """Money taken back, of all series."""
+    return sum(exporter.state.corrections.values())
+
+
+def histogram(exporter: Exporter) -> tuple[list[int], list[int]]:
+    """Bucket counts and sums of chat."""
+    total = exporter.state.totals[CHAT]
+    return list(total[figures.LATENCY_COUNTS]), list(total[figures.LATENCY_SUMS])
+
+
+class TestRowsThatCome:
+    def test_a_row_is_counted_once_by_however_many_reads(self) -> None:
+        log = Log()
+        exporter = started(log)
+        log.insert(START, cost=3 * USD, tokens=10, latency=2 * SECOND)
+        exporter.run(3600)
+        total = exporter.state.totals[CHAT]
+        assert [total[f] for f in (Figure.ROWS, Figure.CALLS, Figure.COST)] == [1, 1, 3 * USD]
+        assert (total[Figure.INPUT_TOKENS], total[Figure.OUTPUT_TOKENS]) == (10, 20)
+
+    def test_a_row_that_arrives_late_in_a_merged_quarter_is_counted_at_the_next_reread(self) -> None:
+        log = Log()
+        exporter = started(log)
+        exporter.run(3000)
+        log.insert(START + 10, cost=USD)
+        exporter.run(300)
+        assert exporter.count(Figure.COST) == 0
+        exporter.run(1500)
+        assert exporter.count(Figure.COST) == USD
+        assert exporter.state.progress.late_rows == 1
+
+    def test_a_row_dated_ahead_is_counted_when_it_is_due(self) -> None:
+        log = Log()
+        exporter = started(log)
+        log.insert(START + 500)
+        exporter.run(480)
+        assert exporter.count(Figure.ROWS) == 0
+        exporter.run(60)
+        assert exporter.count(Figure.ROWS) == 1
+        assert exporter.state.progress.late_rows == 0
+
+    def test_rows_written_after_the_clock_was_set_back_are_counted_by_the_next_scrape(self) -> None:
+        log = Log()
+        exporter = started(log)
+        exporter.run(3600)
+        exporter.clock -= 3000
+        log.insert(exporter.clock - 20, cost=USD)
+        exporter.scrape()
+        assert exporter.count(Figure.COST) == USD
+
+    def test_now_waits_for_a_clock_that_steps_back_a_little(self) -> None:
+        exporter = started(Log())
+        exporter.clock -= 60
+        exporter.scrape()
+        assert exporter.state.progress.now == START
+
+    def test_a_clock_that_is_set_back_further_is_followed(self) -> None:
+        exporter = started(Log())
+        exporter.clock -= 5000
+        exporter.scrape()
+        assert exporter.state.progress.now == START - 5000
+
+    def test_rows_of_a_gap_of_days_are_all_counted(self) -> None:
+        log = Log()
+        exporter = started(log)
+        for hour in range(70):
+            log.insert(START + hour * 3600, cost=USD)
+        exporter.clock += 70 * 3600
+        exporter.scrape()
+        assert exporter.count(Figure.COST) == 70 * USD
+
+
+class TestRowsThatChange:
+    def test_cost_and_latency_filled_in_later_are_counted_then(self) -> None:
+        log = Log()
+        exporter = started(log)
+        row = log.insert(START, status="running", cost=None)
+        exporter.wait(60)
+        assert exporter.count(Figure.CALLS) == 0
+        log.update(row, status="failed", cost=USD, latency=SECOND, error="network")
+        exporter.wait(60)
+        total = exporter.state.totals[CHAT]
+        assert (total[Figure.ROWS], total[Figure.CALLS], total[Figure.COST]) == (1, 1, USD)
+        assert total[figures.FAILURES][ERROR_CLASSES.index("network")] == 1
+
+    def test_a_figure_that_flickers_counts_once_and_the_rest_is_a_correction(self) -> None:
+        log = Log()
+        exporter = started(log)
+        row = log.insert(START, cost=5)
+        for cost, counted, taken_back in ((5, 5, 0), (0, 5, 5), (5, 5, 0), (2, 5, 3), (6, 6, 0)):
+            log.update(row, cost=cost)
+            exporter.wait(10)
+            assert (exporter.count(Figure.COST), corrections(exporter), spent(exporter)) == (counted, taken_back, cost)
+
+    def test_money_is_counted_whatever_the_status(self) -> None:
+        log = Log()
+        exporter = started(log)
+        for status in ("pending", "odd", "failed", "timeout", "success"):
+            log.insert(START, status=status, cost=1)
+        exporter.wait(10)
+        assert exporter.count(Figure.COST) == 5
+        assert exporter.count(Figure.CALLS) == 3
+
+    def test_a_latency_that_moves_to_another_bucket_leaves_a_valid_histogram(self) -> None:
+        log = Log()
+        exporter = started(log)
+        row = log.insert(START, latency=SECOND // 20)
+        exporter.wait(10)
+        log.update(row, latency=500 * SECOND)
+        exporter.wait(10)
+        counts, sums = histogram(exporter)
+        assert (counts[0], counts[-1], sum(counts)) == (1, 1, 2)
+        assert (sums[0], sums[-1]) == (SECOND // 20, 500 * SECOND)
+        assert len(counts) == len(LATENCY_EDGES) + 1
+
+
+class TestRowsThatGo:
+    @pytest.mark.parametrize("age", [60, 1200, 3600])
+    @pytest.mark.parametrize("restarted", [False, True])
+    def test_a_row_deleted_and_written_again_counts_once(self, age: int, restarted: bool) -> None:
+        log = Log()
+        exporter = started(log)
+        row = log.insert(START, cost=7, tokens=3, latency=SECOND)
+        log.insert(START + 1, cost=1)
+        exporter.run(age)
+        before = exporter.state.totals[CHAT]
+        log.delete(row)
+        exporter.run(2 * 3600 + 1200)
+        assert (exporter.count(Figure.COST), corrections(exporter), spent(exporter)) == (8, 7, 1)
+        if restarted:
+            exporter.restart()
+        log.put(row)
+        exporter.run(2 * 3600)
+        assert exporter.state.totals[CHAT] == before
+        assert (corrections(exporter), spent(exporter)) == (0, 8)
+
+    def test_a_new_row_beside_a_deleted_one_counts_only_above_the_mark(self) -> None:
+        log = Log()
+        exporter = started(log)
+        row = log.insert(START, cost=5)
+        exporter.wait(10)
+        log.delete(row)
+        log.insert(START, cost=8)
+        exporter.wait(10)
+        assert (exporter.count(Figure.COST), corrections(exporter)) == (8, 0)
+
+    def test_what_changes_after_the_horizon_moves_nothing(self) -> None:
+        log = Log()
+        exporter = started(log)
+        row = log.insert(START, cost=5)
+        exporter.run(5 * 3600, 300)
+        log.delete(row)
+        log.insert(START + 1, cost=9)
+        exporter.run(5 * 3600, 300)
+        assert (exporter.count(Figure.COST), corrections(exporter)) == (5, 0)
+
+    def test_money_taken_back_stays_a_correction_after_the_horizon(self) -> None:
+        log = Log()
+        exporter = started(log)
+        row = log.insert(START, cost=5)
+        exporter.wait(10)
+        log.delete(row)
+        exporter.run(12 * 3600, 300)
+        assert (exporter.count(Figure.COST), corrections(exporter), exporter.state.slices.get(START)) == (5, 5, None)
+
+
+class TestUnpricedCalls:
+    def test_they_wait_for_the_quarters_merge(self) -> None:
+        log = Log()
+        exporter = started(log)
+        log.insert(START, tokens=5, cost=None)
+        exporter.run(900)
+        assert exporter.count(Figure.UNPRICED) == 0
+        exporter.run(300)
+        assert exporter.count(Figure.UNPRICED) == 1
+
+    def test_a_price_that_comes_before_the_merge_makes_none(self) -> None:
+        log = Log()
+        exporter = started(log)
+        row = log.insert(START, tokens=5, cost=None)
+        exporter.run(600)
+        log.update(row, cost=1)
+        exporter.run(1800)
+        assert exporter.count(Figure.UNPRICED) == 0
+
+    def test_those_known_at_the_start_are_not_counted(self) -> None:
+        log = Log()
+        log.insert(START - 30, tokens=5, cost=None)
+        exporter = started(log)
+        exporter.run(3600)
+        assert exporter.count(Figure.UNPRICED) == 0
+
+    def test_a_free_model_has_none(self) -> None:
+        log = Log()
+        exporter = started(log, classes=Classes(free=frozenset({"m1"})))
+        log.insert(START, tokens=5, cost=None)
+        exporter.run(1800)
+        assert exporter.count(Figure.UNPRICED) == 0
+
+
+class TestUnusableValues:
+    def test_they_are_counted_once_and_the_rest_of_the_row_counts(self) -> None:
+        log = Log()
+        exporter = started(log)
+        row = log.insert(START, cost=-4, tokens=6)
+        exporter.run(7200, 300)
+        assert exporter.state.skipped == {NEGATIVE: 1}
+        assert exporter.count(Figure.INPUT_TOKENS) == 6
+        log.delete(row)
+        exporter.run(3600, 300)
+        assert exporter.state.skipped == {NEGATIVE: 1}
+
+    def test_those_known_at_the_start_are_not_counted(self) -> None:
+        log = Log()
+        log.insert(START - 30, cost=-4)
+        exporter = started(log)
+        exporter.run(1800)
+        assert exporter.state.skipped == {}
+        log.insert(START - 30, cost=-4)
+        exporter.run(3600, 300)
+        assert exporter.state.skipped == {NEGATIVE: 1}
+
+
+def test_planning_changes_nothing() -> None:
+    log = Log()
+    exporter = started(log)
+    log.insert(START, cost=1)
+    before = exporter.disk.load()
+    changes = exporter.plan(exporter.read(TimeRange(START - 180, START + 1)))
+    assert exporter.state == before
+    assert exporter.state.ahead(changes).totals[CHAT][Figure.COST] == 1
+    assert exporter.state == before
+
+
+def test_changes_planned_on_top_of_others_may_be_committed_with_them() -> None:
+    log = Log()
+    exporter = started(log)
+    log.insert(START, cost=1, user="ann")
+    whole, state = Changes(), exporter.state
+    for minute in range(30):
+        log.insert(START + 60 * minute, cost=1, user="ann")
+        exporter.clock += 60
+        stored = {q: exporter.disk.slice_users.get(q, {}) for q in quarters_within(state, window(exporter))}
+        changes = advance(state, exporter.read(window(exporter)), exporter.settings, stored)
+        state = state.ahead(changes)
+        whole.follow(changes)
+    exporter.commit(whole)
+    assert exporter.state == state == exporter.disk.load()
+    assert exporter.count(Figure.COST) == 31
+
+
+def window(exporter: Exporter) -> TimeRange:
+    """What a scrape would read that has not forgotten anything since the first one."""
+    return TimeRange(START - 180, exporter.clock + 1)
