@@ -3,6 +3,4 @@
 import pytest
 
 # so that failed assertions in helpers show what differs
-pytest.register_assert_rewrite(
-    "tests.support.harness", "tests.support.scraped", "tests.support.programs", "tests.support.ledger_driver"
-)
+pytest.register_assert_rewrite("tests.support")

@@ -9,7 +9,8 @@ import re
 import sys
 from collections.abc import Iterator
 
-from tests.statements import ROOT, Statement, in_docs, in_files, in_python, in_scripts, printed, without_texts
+from tests.statements import Statement, in_docs, in_files, in_python, in_scripts, printed, without_texts
+from tests.support import ROOT
 
 LOCK = "SET search_path = pg_catalog, pg_temp;"
 """How a block of the documentation begins."""

@@ -22,7 +22,7 @@ from tests.support.programs import Prometheus, fetch, free_port, prometheus_with
 # one process brings its servers up, and not each of several
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("rules_commands")]
 
-ROOT = ROOT / "alert_rules"
+PACKAGE = ROOT / "alert_rules"
 URL = "https://discord.com/api/webhooks/123456/Very-secret_token"
 REQUEST = {"name": "Phase 8", "type": "daily_spend", "threshold_usd": 100, "channel": "discord"}
 TOO_MUCH = {"type": "error_rate", "threshold_usd": None, "threshold_percent": 150}
@@ -85,7 +85,7 @@ class Rules:
 def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Rules:
     made = Rules(tmp_path / "alert_rules", monkeypatch, capsys)
     made.folder.mkdir()
-    shutil.copy(ROOT / "alerts.yaml", made.alerts)
+    shutil.copy(PACKAGE / "alerts.yaml", made.alerts)
     (made.folder / "channels.yaml").write_text(CHANNELS)
     assert made.run("build")[0] == 0
     return made

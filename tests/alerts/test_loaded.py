@@ -23,7 +23,7 @@ MUTED = ("route", "routes", 0, "mute_time_intervals")
 DISCORD = ("receivers", 0, "discord_configs", 0)
 TEST_ROUTE = 'route alertname="ai_monitoring_test", channel="discord"'
 FAILURES = ("receivers", 2, "webhook_configs")
-ROOT = ROOT / "alert_rules"
+PACKAGE = ROOT / "alert_rules"
 # one process brings its servers up, and not each of several
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("loaded")]
 
@@ -60,10 +60,10 @@ RICH = (
 
 
 def build(text: str = "", old: str = "", new: str = "") -> Compiled:
-    shipped = (ROOT / "alerts.yaml").read_text()
+    shipped = (PACKAGE / "alerts.yaml").read_text()
     assert old in shipped
     return compiled(
-        parse_alerts((shipped.replace(old, new, 1) + text).encode(), "x"), load_channels(ROOT / "channels.yaml")
+        parse_alerts((shipped.replace(old, new, 1) + text).encode(), "x"), load_channels(PACKAGE / "channels.yaml")
     )
 
 
@@ -192,5 +192,5 @@ def test_no_configuration_shows_a_secret(shown: str) -> None:
 
 
 def test_the_generated_files_are_what_the_comparison_takes_them_for() -> None:
-    built = compile_sources(Sources(ROOT / "alerts.yaml", ROOT / "channels.yaml"))
+    built = compile_sources(Sources(PACKAGE / "alerts.yaml", PACKAGE / "channels.yaml"))
     assert config_differences(routing(built), config_text(routing(built))) == []

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.docker import ROOT
+from tests.support import ROOT
 
 FILES = ("constraints.txt", "constraints-dev.txt")
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -12,7 +12,7 @@ import yaml
 from alert_rules.output.building import Sources, compile_sources, outputs
 from exporter.cli import COMMANDS
 from exporter.scrape.collector import Attempt, Collector
-from tests.support.docker import ROOT
+from tests.support import ROOT
 from tests.support.harness import Log, running
 
 DOCS = {str(file.relative_to(ROOT / "docs")): file.read_text() for file in (ROOT / "docs").rglob("*.md")}

@@ -12,7 +12,8 @@ import yaml
 from exporter.config import load_config
 from exporter.verify.grafana import SOURCES
 from exporter.verify.prometheus import JOBS
-from tests.support.docker import ROOT, docker, require_compose
+from tests.support import ROOT
+from tests.support.docker import docker, require_compose
 
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 SERVICES: dict[str, Any] = yaml.safe_load(COMPOSE)["services"]

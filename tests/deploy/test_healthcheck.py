@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from exporter.web.app import HealthStatus
+from tests.support import ROOT
 from tests.support.certificates import Authority
-from tests.support.docker import ROOT
 from tests.support.web import PATIENCE, App, hashed, serving
 
 SCRIPT = ROOT / "deploy" / "healthcheck"

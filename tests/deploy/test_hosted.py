@@ -18,7 +18,7 @@ from exporter.preflight import run_check
 from exporter.process.serving import serving
 from exporter.verify.database import spent_since
 from exporter.verify.exporter import evaluate_cost, parse, spend_today, window_start
-from tests.support.docker import ROOT
+from tests.support import ROOT
 from tests.support.hosted import PASSWORD, USERS, Hosted, hosted_postgres
 from tests.support.programs import fetch, free_port, wait_for
 

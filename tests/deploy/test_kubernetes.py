@@ -12,7 +12,7 @@ import yaml
 
 from deploy.kubernetes import build, manifests
 from exporter.verify.prometheus import EXPORTER_JOB
-from tests.support.docker import ROOT
+from tests.support import ROOT
 from tests.support.programs import promtool
 
 

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from exporter.verify.prometheus import JOBS
-from tests.support.docker import ROOT, docker
+from tests.support import ROOT
+from tests.support.docker import docker
 from tests.support.servers import docker_image, leave_out, require_docker
 
 UNIT = ROOT / "deploy" / "systemd" / "ai-operation-exporter.service"

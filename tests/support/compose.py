@@ -13,7 +13,8 @@ import psycopg
 import yaml
 
 from exporter.cli import main
-from tests.support.docker import ROOT, Image, docker, require_compose, run_docker
+from tests.support import ROOT
+from tests.support.docker import Image, docker, require_compose, run_docker
 from tests.support.programs import Prometheus, free_port
 from tests.support.servers import docker_image
 
