@@ -1,10 +1,12 @@
 """Fixtures: real PostgreSQL servers, and fresh databases on them."""
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import settings
 
+from exporter.demo.schema import LAYOUTS, Layout
 from tests.support.servers import (
     DockerServer,
     EmbeddedServer,
@@ -17,27 +19,32 @@ from tests.support.servers import (
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
-Tell = Callable[[str], None]
-
 
 @pytest.fixture
-def tell(record_property: Callable[[str, object], None]) -> Tell:
-    """Says something at the end of the run, whichever process the test ran in."""
-    return lambda text: record_property("told", text)
+def report_figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Print a line at the end of the run, whichever process the test ran in."""
+    return lambda text: record_property("figure", text)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What tests have told."""
-    told = [
+    """Print the figures that tests have reported."""
+    figures = [
         text
         for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
         for name, text in report.user_properties
-        if name == "told" and report.when == "call"
+        if name == "figure" and report.when == "call"
     ]
-    if told:
+    if figures:
         terminalreporter.section("figures")
-        for text in told:
+        for text in figures:
             terminalreporter.write_line(str(text))
+
+
+@pytest.fixture
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the settings of a database out of the environment."""
+    for name in [name for name in os.environ if name.startswith(("PG", "DATABASE_URL"))]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +66,13 @@ def postgres(request: pytest.FixtureRequest) -> PostgresServer:
     """Each of the two servers in turn."""
     server: PostgresServer = request.getfixturevalue(f"{request.param}_postgres")
     return server
+
+
+@pytest.fixture(params=LAYOUTS)
+def layout(request: pytest.FixtureRequest) -> Layout:
+    """Each of the two layouts of the log's table in turn."""
+    chosen: Layout = request.param
+    return chosen
 
 
 @pytest.fixture

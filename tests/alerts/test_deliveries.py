@@ -10,7 +10,7 @@ from alert_rules.adding.secrets import write_secret
 from alert_rules.language.channels import Channel, Channels
 from alert_rules.output.alertmanager import RoutedAlert, Timing, alertmanager_config
 from tests.support.alertmanager import Alertmanager, alert, alertmanager, write_config
-from tests.support.discord_server import DiscordServer, discord_server
+from tests.support.discord_server import DiscordServer
 from tests.support.programs import wait_for
 
 # one process brings its servers up, and not each of several
@@ -30,12 +30,6 @@ LADDER = [
     )
 ]
 FAST = Timing(group_wait="1s", group_interval="1s", critical_group_interval="1s")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[DiscordServer]:
-    with discord_server() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from exporter import catalog
 from exporter.demo.history import history
 from exporter.demo.profiles import USERS
 from exporter.demo.rows import fill
-from exporter.demo.schema import LAYOUTS, Layout, load_schema
+from exporter.demo.schema import Layout, load_schema
 from tests.database.test_exact_budgets import BUDGETS
 from tests.support import ROOT
 
@@ -97,12 +97,6 @@ def test_promql_parses_and_names_what_exists(expression: str) -> None:
     available = set().union(*(names[selector.name] for selector in found))
     grouped = re.findall(r"\b(?:by|on|group_left) \(([^)]*)\)", expression)
     assert {label.strip() for labels in grouped for label in labels.split(",")} <= available
-
-
-@pytest.fixture(params=LAYOUTS)
-def layout(request: pytest.FixtureRequest) -> Layout:
-    chosen: Layout = request.param
-    return chosen
 
 
 @pytest.fixture(params=BUDGETS)

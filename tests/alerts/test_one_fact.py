@@ -16,7 +16,7 @@ from alert_rules.output.alertmanager import Timing, alertmanager_config
 from alert_rules.output.building import Compiled, compiled, routed
 from exporter.cli import main
 from tests.support.alertmanager import Alertmanager, alert, alertmanager, write_config
-from tests.support.discord_server import DiscordServer, discord_server
+from tests.support.discord_server import DiscordServer
 from tests.support.programs import wait_for
 
 # one process brings its servers up, and not each of several
@@ -86,12 +86,6 @@ def test_at_its_limit_and_above_it() -> None:
 def test_users_without_a_series_imply_nothing() -> None:
     every: tuple[Implication, ...] = implications(built().alerts)
     assert {implied.stronger["scope"] for implied in every} == {"user", "team"}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[DiscordServer]:
-    with discord_server() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

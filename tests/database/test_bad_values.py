@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from exporter.demo.profiles import USERS
-from exporter.demo.schema import LAYOUTS
 from tests.support.harness import Log, running, wait_for
 from tests.support.scraped import Scraped, counted
 
@@ -15,12 +14,6 @@ SERIES = ("email-compose", "deepseek-v3.2")
 LABELS = {"operation": SERIES[0], "model": SERIES[1]}
 GOOD = {"cost_usd": "0.5", "input_tokens": "100", "output_tokens": "10", "latency_ms": "1200"}
 FIELDS = {"cost_usd": "cost", "input_tokens": "input_tokens", "output_tokens": "output_tokens", "latency_ms": "latency"}
-
-
-@pytest.fixture(params=LAYOUTS)
-def log(embedded_database: str, request: pytest.FixtureRequest) -> Iterator[Log]:
-    with Log(embedded_database, request.param) as log:
-        yield log
 
 
 @pytest.fixture

@@ -1,19 +1,10 @@
 """What `check` says of tables, columns, grants and row-level security, and that what it says fixes them."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.database.test_check_setup import Bench, open_bench
-from tests.support.servers import EmbeddedServer
-
-
-@pytest.fixture
-def bench(embedded_database: str, embedded_postgres: EmbeddedServer, tmp_path: Path) -> Iterator[Bench]:
-    with open_bench(embedded_database, embedded_postgres, tmp_path / "state") as bench:
-        yield bench
+from tests.support.preflight import Bench
 
 
 def test_the_bench_passes(bench: Bench) -> None:

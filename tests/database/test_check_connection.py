@@ -14,7 +14,7 @@ from exporter.demo.schema import load_schema
 from exporter.ledger.model import Changes
 from exporter.state.provenance import IDENTITY
 from exporter.state.store import Store
-from tests.database.test_check_setup import check, populate
+from tests.support.preflight import check, populate
 from tests.support.servers import EmbeddedServer
 
 

@@ -1,18 +1,8 @@
 """What `check` says of the index that keeps a scrape's cost flat."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.database.test_check_setup import FOLDER, USED, Bench, open_bench, populate
-from tests.support.servers import EmbeddedServer
-
-
-@pytest.fixture
-def bench(embedded_database: str, embedded_postgres: EmbeddedServer, tmp_path: Path) -> Iterator[Bench]:
-    with open_bench(embedded_database, embedded_postgres, tmp_path / "state") as bench:
-        yield bench
+from tests.support.preflight import FOLDER, USED, Bench, populate
 
 
 def test_a_missing_index_fails_on_a_small_table_too(bench: Bench) -> None:

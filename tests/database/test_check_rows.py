@@ -1,8 +1,6 @@
 """What `check` says of the rows: their times, operations, models, errors and limits."""
 
 import io
-from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -15,21 +13,13 @@ from exporter.database.names import RESERVED
 from exporter.database.session import Database
 from exporter.preflight import run_check
 from exporter.preflight.recent_activity import RecentActivity, look_back
-from tests.database.test_check_setup import (
+from tests.support.preflight import (
     MODELS,
     Bench,
     Report,
     add_route,
-    open_bench,
     populate,
 )
-from tests.support.servers import EmbeddedServer
-
-
-@pytest.fixture
-def bench(embedded_database: str, embedded_postgres: EmbeddedServer, tmp_path: Path) -> Iterator[Bench]:
-    with open_bench(embedded_database, embedded_postgres, tmp_path / "state") as bench:
-        yield bench
 
 
 def test_rows_in_the_future_by_the_servers_zone_propose_it(bench: Bench) -> None:

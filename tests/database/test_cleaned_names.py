@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from exporter.config import Config
 from exporter.reports.recent import Wanted, run_operations
-from tests.support.harness import Log, running, wait_for
+from tests.support.harness import Log, fixed_layout, running, wait_for
 
 SPELLINGS = {
     "plain": "{}",
@@ -32,12 +31,7 @@ MODELS = {
     "timeouts": {"gpt-four": "30s", "slow": "1h"},
     "free": ["gift", "present"],
 }
-
-
-@pytest.fixture
-def log(embedded_database: str) -> Iterator[Log]:
-    with Log(embedded_database, "success") as log:
-        yield log
+layout = fixed_layout("success")
 
 
 @spelled

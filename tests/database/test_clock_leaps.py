@@ -1,35 +1,18 @@
 """A database whose clock leaps: what is exposed is still the plain sum, and the leap is told."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from exporter.cli import main
-from exporter.demo.schema import LAYOUTS
 from exporter.scrape.clock import LEAP_LASTS, HostClock
 from tests.support.clock import Clock
 from tests.support.harness import Log, Running, assert_shows_what_sql_says, running, wait_for
 from tests.support.scraped import counted
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
-START = datetime(2026, 6, 10, 9, 7, 30, tzinfo=UTC)
 OFFSET = "ai_exporter_database_clock_offset_seconds"
-
-
-@pytest.fixture(params=LAYOUTS)
-def log(embedded_database: str, request: pytest.FixtureRequest) -> Iterator[Log]:
-    with Log(embedded_database, request.param) as log:
-        yield log
-
-
-@pytest.fixture
-def clock(log: Log) -> Clock:
-    clock = Clock(log)
-    clock.set(START)
-    return clock
 
 
 @pytest.mark.parametrize("leap", [3 * DAY, 16 * HOUR, 40 * DAY, 10 * MINUTE, -3 * DAY, -2 * HOUR])

@@ -14,10 +14,10 @@ from exporter.database.errors import DatabaseError, DatabaseUnavailable, LoginRe
 from exporter.database.session import Database
 from exporter.demo.schema import load_schema
 from exporter.preflight import run_check
-from tests.database.test_check_setup import check, populate
 from tests.database.test_connection import failure, run
 from tests.support.fake_server import refusing
 from tests.support.harness import running, wait_for
+from tests.support.preflight import check, populate
 from tests.support.scraped import said
 from tests.support.servers import EmbeddedServer
 

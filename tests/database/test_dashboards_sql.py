@@ -11,7 +11,7 @@ from psycopg import sql
 
 from exporter.demo.history import history
 from exporter.demo.rows import TIME_COLUMN, fill
-from exporter.demo.schema import LAYOUTS, Layout, load_schema
+from exporter.demo.schema import Layout, load_schema
 from tests.support import ROOT
 from tests.support.servers import PostgresServer
 
@@ -33,12 +33,6 @@ COLUMNS = [
 ]
 
 Connection = psycopg.Connection[Any]
-
-
-@pytest.fixture(params=LAYOUTS)
-def layout(request: pytest.FixtureRequest) -> Layout:
-    chosen: Layout = request.param
-    return chosen
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import DatabaseError
 from exporter.demo.data import run_demo_data
-from exporter.demo.schema import LAYOUTS, Layout
 from exporter.errors import UserError
 from tests.support.harness import Log
 from tests.support.programs import free_port
@@ -25,13 +23,6 @@ class EndsAtTraffic(StringIO):
         if "live traffic" in text:
             os.kill(os.getpid(), signal.SIGTERM)
         return super().write(text)
-
-
-@pytest.fixture(params=LAYOUTS)
-def log(request: pytest.FixtureRequest, embedded_database: str) -> Iterator[Log]:
-    layout: Layout = request.param
-    with Log(embedded_database, layout) as log:
-        yield log
 
 
 def run(url: str, ready: Path | None = None) -> str:

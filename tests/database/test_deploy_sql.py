@@ -17,7 +17,7 @@ from exporter.config import Config
 from exporter.database import DatabaseUnavailable, connect, resolve_conninfo
 from exporter.demo.history import history
 from exporter.demo.rows import TIME_COLUMN, fill
-from exporter.demo.schema import LAYOUTS, Layout, load_schema
+from exporter.demo.schema import Layout, load_schema
 from exporter.preflight import run_check
 from tests.support import ROOT
 from tests.support.harness import running
@@ -81,12 +81,6 @@ class Prepared:
     file: str
     admin: "psycopg.Connection[Any]"
     role_url: str
-
-
-@pytest.fixture(params=LAYOUTS)
-def layout(request: pytest.FixtureRequest) -> Layout:
-    chosen: Layout = request.param
-    return chosen
 
 
 @pytest.fixture

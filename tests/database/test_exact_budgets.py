@@ -1,21 +1,13 @@
 """Budgets in each spelling of their table, routes, and optional tables that are not there."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from exporter.demo.profiles import USERS
-from tests.support.harness import Log, assert_shows_what_sql_says, running
+from tests.support.harness import Log, assert_shows_what_sql_says, fixed_layout, running
 from tests.support.scraped import Scraped, counted
-
-
-@pytest.fixture
-def log(embedded_database: str) -> Iterator[Log]:
-    with Log(embedded_database, "success") as log:
-        yield log
-
 
 BUDGETS = {
     "usd": (
@@ -40,6 +32,7 @@ BUDGETS = {
         "(%s, 10, 100, 3.5, 7, 40)",
     ),
 }
+layout = fixed_layout("success")
 
 
 @pytest.mark.parametrize("spelling", BUDGETS)

@@ -1,8 +1,6 @@
 """Days, gaps and late rows, seen on a database whose clock is set: what is exposed is still the plain sum."""
 
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
@@ -12,8 +10,7 @@ import pytest
 from exporter.demo.history import history, history_start
 from exporter.demo.profiles import USERS
 from exporter.demo.rows import fill
-from exporter.demo.schema import LAYOUTS
-from tests.support.clock import Clock
+from tests.support.clock import START, Clock
 from tests.support.harness import (
     Log,
     Running,
@@ -25,20 +22,6 @@ from tests.support.harness import (
 from tests.support.scraped import Scraped, counted
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
-START = datetime(2026, 6, 10, 9, 7, 30, tzinfo=UTC)
-
-
-@pytest.fixture(params=LAYOUTS)
-def log(embedded_database: str, request: pytest.FixtureRequest) -> Iterator[Log]:
-    with Log(embedded_database, request.param) as log:
-        yield log
-
-
-@pytest.fixture
-def clock(log: Log) -> Clock:
-    clock = Clock(log)
-    clock.set(START)
-    return clock
 
 
 def settle(exporter: Running) -> Scraped:

@@ -1,6 +1,5 @@
 """Midnights, months and changes of the clocks, in any zone."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -8,24 +7,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.support.clock import Clock
-from tests.support.harness import Log, assert_shows_what_sql_says, running, wait_for
+from tests.support.harness import Log, assert_shows_what_sql_says, fixed_layout, running, wait_for
 from tests.support.scraped import counted, summed
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
-START = datetime(2026, 6, 10, 9, 7, 30, tzinfo=UTC)
-
-
-@pytest.fixture
-def log(embedded_database: str) -> Iterator[Log]:
-    with Log(embedded_database, "success") as log:
-        yield log
-
-
-@pytest.fixture
-def clock(log: Log) -> Clock:
-    clock = Clock(log)
-    clock.set(START)
-    return clock
+layout = fixed_layout("success")
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/Los_Angeles"])

@@ -5,14 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.harness import Log, running, wait_for
+from tests.support.harness import Log, fixed_layout, running, wait_for
 
 DRIFT = "ai_exporter_ledger_drift_usd"
-
-
-@pytest.fixture
-def log(embedded_database: str) -> Log:
-    return Log(embedded_database, "success")
+layout = fixed_layout("success")
 
 
 def test_money_that_is_deleted_beyond_the_horizon_shows_as_drift_only(

@@ -9,18 +9,12 @@ import pytest
 
 from exporter.demo.history import history, history_start
 from exporter.demo.rows import fill
-from exporter.demo.schema import LAYOUTS, Layout
+from exporter.demo.schema import Layout
 from tests.support.harness import Log, assert_shows_what_sql_says, assert_spend_is_what_sql_says, running
 from tests.support.scraped import counted, spend, summed
 
 DAYS = 3
 NAMES = {"deepseek": "deepseek-v3.2", "gemini_flash": "gemini-2.0-flash", "claude_opus": "claude-opus-4.5"}
-
-
-@pytest.fixture(params=LAYOUTS)
-def layout(request: pytest.FixtureRequest) -> Layout:
-    chosen: Layout = request.param
-    return chosen
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A restart, with whatever happened while the exporter was down, loses nothing and counts nothing twice."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -11,7 +10,6 @@ import pytest
 from exporter.config import UPPER_BOUNDS
 from exporter.demo.history import history, history_start
 from exporter.demo.rows import fill
-from exporter.demo.schema import LAYOUTS
 from tests.support.harness import (
     Log,
     Running,
@@ -28,12 +26,6 @@ SERIES = ("email-compose", "deepseek-v3.2")
 DAYS = 1
 # a regular expression to Python, and none to PostgreSQL, which finds out at the first message
 BAD_PATTERN = [{"class": "provider", "patterns": ["x{300}"]}]
-
-
-@pytest.fixture(params=LAYOUTS)
-def log(embedded_database: str, request: pytest.FixtureRequest) -> Iterator[Log]:
-    with Log(embedded_database, request.param) as log:
-        yield log
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -24,16 +23,13 @@ from tests.support.harness import (
     assert_shows_what_sql_says,
     assert_spend_is_what_sql_says,
     config_for,
+    fixed_layout,
     running,
     wait_for,
 )
 from tests.support.scraped import said
 
-
-@pytest.fixture
-def log(embedded_database: str) -> Iterator[Log]:
-    with Log(embedded_database, "status") as log:
-        yield log
+layout = fixed_layout("status")
 
 
 class Disk:

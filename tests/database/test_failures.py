@@ -3,7 +3,6 @@
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -15,7 +14,7 @@ import pytest
 from exporter.demo.history import history, history_start
 from exporter.demo.postgres import EmbeddedPostgres
 from exporter.demo.rows import fill
-from tests.support.harness import Log, Running, assert_shows_what_sql_says, running, wait_for
+from tests.support.harness import Log, Running, assert_shows_what_sql_says, fixed_layout, running, wait_for
 from tests.support.scraped import Scraped, said
 from tests.support.servers import EmbeddedServer
 
@@ -33,12 +32,7 @@ FROM_THE_DATABASE = (
     "ai_operation_last_seen_timestamp_seconds",
     "ai_operation_log_newest_row_timestamp_seconds",
 )
-
-
-@pytest.fixture
-def log(embedded_database: str) -> Iterator[Log]:
-    with Log(embedded_database, "status") as log:
-        yield log
+layout = fixed_layout("status")
 
 
 def assert_down(scraped: Scraped, before: Scraped) -> None:

@@ -1,6 +1,5 @@
 """Rows that come, change or go long after their time are seen soon, and a log that stands still is left alone."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +10,6 @@ import pytest
 from exporter.database import probe_query
 from exporter.database.log_query import LogTable
 from exporter.demo.profiles import USERS
-from exporter.demo.schema import LAYOUTS
 from exporter.ledger.model import TimeRange
 from exporter.scrape import lateness
 from tests.support.clock import Clock
@@ -83,12 +81,6 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> Rounds:
     monkeypatch.setattr(lateness.LateRows, "judge", find)
     monkeypatch.setattr(lateness.LateRows, "was_read", note)
     return rounds
-
-
-@pytest.fixture(params=LAYOUTS)
-def log(embedded_database: str, request: pytest.FixtureRequest) -> Iterator[Log]:
-    with Log(embedded_database, request.param) as log:
-        yield log
 
 
 def counting(log: Log, folder: Path, **overrides: Any) -> Any:

@@ -1,6 +1,5 @@
 """Tables as they are found: other schemas, views, other spellings; and clear words where a guess would be wrong."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,17 +8,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from exporter.demo.schema import Layout
-from tests.support.harness import Log, assert_shows_what_sql_says, running
+from tests.support.harness import Log, assert_shows_what_sql_says, fixed_layout, running
 from tests.support.scraped import assert_blind, said
 
-
-@pytest.fixture
-def log(embedded_database: str) -> Iterator[Log]:
-    with Log(embedded_database, "success") as log:
-        yield log
+layout = fixed_layout("success")
 
 
-def layout(log: Log, name: Layout) -> Log:
+def recreated(log: Log, name: Layout) -> Log:
     """The same database with the tables of the other layout."""
     log.execute("DROP SCHEMA public CASCADE")
     log.execute("CREATE SCHEMA public")
@@ -187,7 +182,7 @@ def test_a_partitioned_table(log: Log, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["success", "status"])
 def test_a_column_with_time_zone_is_taken_as_it_is(log: Log, tmp_path: Path, name: Layout) -> None:
-    with layout(log, name) as log:
+    with recreated(log, name) as log:
         log.execute("SET timezone TO 'Asia/Tokyo'")
         log.execute("ALTER TABLE ai_operation_log ALTER {time} TYPE timestamptz USING {time} AT TIME ZONE 'UTC'")
         # whatever the session's zone, or that for times without one, says
@@ -225,7 +220,7 @@ def test_floating_costs_are_counted_to_the_micro_dollar(log: Log, tmp_path: Path
 
 
 def test_a_status_that_is_an_enumeration_and_users_that_are_numbers(log: Log, tmp_path: Path) -> None:
-    with layout(log, "status") as log:
+    with recreated(log, "status") as log:
         log.execute("CREATE TYPE call_status AS ENUM ('pending', 'running', 'success', 'failed', 'timeout')")
         log.execute(
             "ALTER TABLE ai_operation_log ALTER status DROP DEFAULT, DROP CONSTRAINT ai_operation_log_status_check"

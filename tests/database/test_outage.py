@@ -1,6 +1,5 @@
 """After an outage: the first scrape that gets through also wakes the background reader."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -9,14 +8,10 @@ import pytest
 from exporter.database.login import Login
 from exporter.scrape.adaptive_chunk import AdaptiveChunk
 from exporter.scrape.background import BackgroundReader
-from tests.support.harness import Log, Running, running, wait_for
+from tests.support.harness import Log, Running, fixed_layout, running, wait_for
 from tests.support.servers import EmbeddedServer
 
-
-@pytest.fixture
-def log(embedded_database: str) -> Iterator[Log]:
-    with Log(embedded_database, "success") as log:
-        yield log
+layout = fixed_layout("success")
 
 
 def problems(exporter: Running) -> dict[str, str]:

@@ -13,7 +13,6 @@ import pytest
 
 from exporter.database.errors import QueryTimeout
 from exporter.database.rows import BucketReader
-from exporter.demo.schema import LAYOUTS
 from exporter.ledger.calendar import HOUR
 from exporter.scrape.ledger_service import LedgerService
 from tests.support.harness import Log, Running, assert_spend_is_what_sql_says, running, wait_for
@@ -25,12 +24,6 @@ pytestmark = pytest.mark.slow
 SERIES = ("email-compose", "deepseek-v3.2")
 RENAMED = ("email-compose", "renamed")
 ALIASES = {"aliases": {"deepseek-v3.2": "renamed"}}
-
-
-@pytest.fixture(params=LAYOUTS)
-def log(embedded_database: str, request: pytest.FixtureRequest) -> Iterator[Log]:
-    with Log(embedded_database, request.param) as log:
-        yield log
 
 
 class Gate:

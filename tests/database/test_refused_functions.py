@@ -1,6 +1,5 @@
 """Servers that refuse a function, a view or a setting of the system: what is optional never decides."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -10,8 +9,8 @@ from exporter.config import Config
 from exporter.database import opening, resolve_conninfo
 from exporter.database.session import Database
 from exporter.demo.schema import load_schema
-from tests.database.test_check_setup import check, populate
-from tests.support.harness import Log, assert_shows_what_sql_says, running
+from tests.support.harness import Log, assert_shows_what_sql_says, fixed_layout, running
+from tests.support.preflight import check, populate
 
 REFUSALS = {
     "0A000": "feature_not_supported",
@@ -21,12 +20,7 @@ REFUSALS = {
     "P0001": "raise_exception",
     "22P02": "invalid_text_representation",
 }
-
-
-@pytest.fixture
-def log(embedded_database: str) -> Iterator[Log]:
-    with Log(embedded_database, "status") as log:
-        yield log
+layout = fixed_layout("status")
 
 
 def refuse(connection: "psycopg.Connection[tuple[object, ...]]", signature: str, result: str, state: str) -> None:

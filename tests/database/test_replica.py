@@ -16,8 +16,8 @@ from exporter.database.replication import Standby
 from exporter.database.session import Session
 from exporter.demo.postgres import EmbeddedPostgres
 from exporter.scrape.clock import HostClock
-from tests.database.test_check_setup import Entry, check
 from tests.support.harness import Log, Running, assert_shows_what_sql_says, running, wait_for
+from tests.support.preflight import Entry, check
 from tests.support.scraped import said
 from tests.support.standby import StandbyServer, archive_folder, run_pair
 

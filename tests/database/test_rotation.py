@@ -1,7 +1,6 @@
 """Passwords that change while the exporter runs: it reads them again where they come from, and says what it cannot."""
 
 import logging
-import os
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from tests.support.harness import Log, wait_for
 from tests.support.servers import EmbeddedServer
 
 ROLE = "rotated_reader"
+pytestmark = pytest.mark.usefixtures("no_settings_from_outside")
 
 
 @dataclass
@@ -61,12 +61,6 @@ def account(embedded_database: str, embedded_postgres: EmbeddedServer, tmp_path:
         yield account
         log.execute(f"DROP OWNED BY {ROLE}")
         log.execute(f"DROP ROLE {ROLE}")
-
-
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith(("PG", "DATABASE_URL"))]:
-        monkeypatch.delenv(name)
 
 
 @dataclass

@@ -3,23 +3,17 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.support.harness import Log, assert_shows_what_sql_says, running
+from tests.support.harness import Log, assert_shows_what_sql_says, fixed_layout, running
 
 pytestmark = pytest.mark.slow
 
 SILENT_AFTER = {"begin": b"BEGIN ISOLATION", "settings": b"idle_in_transaction_session_timeout", "search": b"pg_class"}
-
-
-@pytest.fixture
-def log(embedded_database: str) -> Iterator[Log]:
-    with Log(embedded_database, "status") as log:
-        yield log
+layout = fixed_layout("status")
 
 
 class Relay:

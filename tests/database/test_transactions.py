@@ -20,7 +20,7 @@ from exporter.ledger.calendar import HOUR, QUARTER_HOUR, floor_to
 from exporter.ledger.model import TimeRange
 from exporter.scrape.adaptive_chunk import AdaptiveChunk
 from exporter.scrape.ledger_service import LedgerService
-from tests.support.harness import Log, assert_shows_what_sql_says, config_for, running, wait_for
+from tests.support.harness import Log, assert_shows_what_sql_says, config_for, fixed_layout, running, wait_for
 
 _OPEN = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
@@ -31,11 +31,7 @@ _OURS = (
     " AND application_name LIKE 'ai-operation-exporter%'"
 )
 _ENDED = "SELECT xact_commit, xact_rollback FROM pg_stat_database WHERE datname = current_database()"
-
-
-@pytest.fixture
-def log(embedded_database: str) -> Log:
-    return Log(embedded_database, "success")
+layout = fixed_layout("success")
 
 
 def test_the_background_reader_has_no_transaction_open_while_the_state_is_written(

@@ -2,15 +2,11 @@
 
 import io
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
-import pytest
-
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
-from exporter.demo.schema import LAYOUTS, Layout
 from exporter.findings import Finding, Level
 from exporter.process.serving import serving
 from exporter.verify import run_verify
@@ -19,13 +15,6 @@ from exporter.verify.endpoints import Endpoints
 from exporter.verify.run import run
 from tests.support.harness import Log, wait_for
 from tests.support.programs import fetch, free_port
-
-
-@pytest.fixture(params=LAYOUTS)
-def log(request: pytest.FixtureRequest, embedded_database: str) -> Iterator[Log]:
-    layout: Layout = request.param
-    with Log(embedded_database, layout) as log:
-        yield log
 
 
 def config_for(url: str, folder: Path) -> Config:

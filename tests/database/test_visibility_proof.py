@@ -15,8 +15,8 @@ from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import MissingGrant, NotVisible
 from exporter.database.session import Database, Session
 from exporter.database.visibility import Visibility
-from tests.database.test_check_setup import check
 from tests.support.harness import Log, assert_spend_is_what_sql_says, config_for, running
+from tests.support.preflight import check
 from tests.support.scraped import assert_blind, said
 from tests.support.servers import DockerServer, EmbeddedServer
 

@@ -53,10 +53,10 @@ def green(stack: Stack) -> Verdict:
     return seen[-1]
 
 
-def test_every_part_is_up_and_verify_is_green(stack: Stack, tell: Callable[[str], None]) -> None:
+def test_every_part_is_up_and_verify_is_green(stack: Stack, report_figure: Callable[[str], None]) -> None:
     # at once, as the guide has it: `verify` waits for the first scrapes by itself
     verdict = stack.verify()
-    tell(verdict.text)
+    report_figure(verdict.text)
     assert verdict.failed == set()
     assert verdict.code == 0
     for job in JOBS:

@@ -84,13 +84,13 @@ def exporter(image: Image, database: str, docker_postgres: DockerServer, tmp_pat
     run_docker("rm", "--force", "--volumes", made.name)
 
 
-def test_it_is_small_and_starts_at_once(image: Image, exporter: Exporter, tell: Callable[[str], None]) -> None:
+def test_it_is_small_and_starts_at_once(image: Image, exporter: Exporter, report_figure: Callable[[str], None]) -> None:
     sizes = [int(docker("image", "inspect", "--format", "{{.Size}}", name)) for name in (image.tag, image.base)]
     began = time.monotonic()
     exporter.start()
     seconds = time.monotonic() - began
     ours, base = (sizes[0] - sizes[1]) / MEGABYTE, sizes[1] / MEGABYTE
-    tell(f"image: {ours:.0f} MB on a base of {base:.0f} MB; ready {seconds:.1f} s after docker run")
+    report_figure(f"image: {ours:.0f} MB on a base of {base:.0f} MB; ready {seconds:.1f} s after docker run")
     assert sizes[0] - sizes[1] < 80 * MEGABYTE
 
 

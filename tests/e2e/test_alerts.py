@@ -7,7 +7,6 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from exporter.demo.schema import load_schema
 from tests.support.alerting import Delivered, alerting
 from tests.support.programs import Program, running, wait_for
 
@@ -25,14 +24,6 @@ INSERT = (
     " FROM generate_series(1, %s)"
 )
 LIMIT = "INSERT INTO cost_budgets (user_id, daily_limit_usd) VALUES (%s, %s)"
-
-
-@pytest.fixture
-def log(embedded_database: str) -> Iterator[Log]:
-    """A connection that writes into a log of layout "success"."""
-    with psycopg.connect(embedded_database, autocommit=True) as connection:
-        load_schema(connection, "success")
-        yield connection
 
 
 @pytest.fixture

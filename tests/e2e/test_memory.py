@@ -1,14 +1,13 @@
 """How much memory the exporter's process takes, whatever the log holds."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Tell
 from tests.support.clock import Clock
 from tests.support.harness import Log
 from tests.support.programs import Program, total, wait_for
@@ -42,10 +41,10 @@ def fill(log: Log, rows: int, users: int, seconds: float) -> None:
     log.execute("ANALYZE ai_operation_log")
 
 
-def wait_until_read(program: Program, tell: Tell, what: str) -> None:
+def wait_until_read(program: Program, report_figure: Callable[[str], None], what: str) -> None:
     """Wait until the figures are current, scrape, and tell what memory that has taken at its peak."""
     wait_for(lambda: program.ready and program.samples()["ai_operation_log_up", frozenset()] == 1, PATIENCE)
-    tell(f"{what}: {program.peak_memory / 2**20:.0f} MiB at the peak")
+    report_figure(f"{what}: {program.peak_memory / 2**20:.0f} MiB at the peak")
 
 
 @pytest.fixture
@@ -54,11 +53,11 @@ def log(embedded_database: str) -> Iterator[Log]:
         yield log
 
 
-def test_a_first_start_over_a_dense_log(log: Log, tmp_path: Path, tell: Tell) -> None:
+def test_a_first_start_over_a_dense_log(log: Log, tmp_path: Path, report_figure: Callable[[str], None]) -> None:
     fill(log, ROWS, 60_000, HOURS * 3600)
     program = Program(log.url, tmp_path / "state")
     program.start(ready=False)
-    wait_until_read(program, tell, "first start")
+    wait_until_read(program, report_figure, "first start")
     month = total(program.samples(), "ai_spend_month_usd")
     assert program.peak_memory < LIMIT
     program.end(signal.SIGTERM)
@@ -68,7 +67,7 @@ def test_a_first_start_over_a_dense_log(log: Log, tmp_path: Path, tell: Tell) ->
     assert not first or Decimal(month).quantize(Decimal("0.0001")) == spent
 
 
-def test_a_gap_in_a_dense_log(log: Log, tmp_path: Path, tell: Tell) -> None:
+def test_a_gap_in_a_dense_log(log: Log, tmp_path: Path, report_figure: Callable[[str], None]) -> None:
     clock = Clock(log)
     clock.set(clock.now() - timedelta(hours=HOURS + 1))
     program = Program(log.url, tmp_path / "state", config="zero_hold: 0s\n")
@@ -77,17 +76,17 @@ def test_a_gap_in_a_dense_log(log: Log, tmp_path: Path, tell: Tell) -> None:
     clock.advance((HOURS + 1) * 3600)
     fill(log, ROWS, 60_000, HOURS * 3600)
     program.start(ready=False)
-    wait_until_read(program, tell, "gap")
+    wait_until_read(program, report_figure, "gap")
     assert total(program.samples(), "ai_operations_total") == ROWS
     assert program.peak_memory < LIMIT
     program.end(signal.SIGTERM)
 
 
-def test_a_quarter_of_an_hour_with_many_users(log: Log, tmp_path: Path, tell: Tell) -> None:
+def test_a_quarter_of_an_hour_with_many_users(log: Log, tmp_path: Path, report_figure: Callable[[str], None]) -> None:
     """No chunk is shorter: what is bounded then is what one user of it takes."""
     fill(log, 200_000, 200_000, 800)
     program = Program(log.url, tmp_path / "state")
     program.start(ready=False)
-    wait_until_read(program, tell, "a quarter of 200,000 users")
+    wait_until_read(program, report_figure, "a quarter of 200,000 users")
     assert program.peak_memory < DENSE_LIMIT
     program.end(signal.SIGTERM)

@@ -2,7 +2,6 @@
 
 import signal
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
 from exporter.catalog import ALL
-from exporter.demo.schema import load_schema
 from tests.support.programs import Program, fetch, prometheus, promtool, running, total, wait_for
 
 pytestmark = pytest.mark.slow
@@ -21,14 +19,6 @@ INSERT = (
     " latency_ms, success, error_message, created_at)"
     " VALUES (gen_random_uuid(), 'chat', %s, %s, 10, 5, %s, 900, %s, %s, now() AT TIME ZONE 'UTC')"
 )
-
-
-@pytest.fixture
-def log(embedded_database: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    """A connection that writes into a log of layout "success"."""
-    with psycopg.connect(embedded_database, autocommit=True) as connection:
-        load_schema(connection, "success")
-        yield connection
 
 
 def write(

@@ -9,7 +9,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from exporter.demo.schema import load_schema
 from tests.support.programs import Program, fetch, running, total, wait_for
 
 pytestmark = pytest.mark.slow
@@ -20,13 +19,6 @@ INSERT = (
     " VALUES ('chat', 'deepseek-v3.2', 0.25, true, now() AT TIME ZONE 'UTC')"
 )
 REFUSED = "configuration not applied, the old one stays"
-
-
-@pytest.fixture
-def log(embedded_database: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    with psycopg.connect(embedded_database, autocommit=True) as connection:
-        load_schema(connection, "success")
-        yield connection
 
 
 @pytest.fixture

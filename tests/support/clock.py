@@ -1,10 +1,13 @@
 """A database whose clock is set by a test."""
 
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from exporter.scrape.clock import HostClock
 from tests.support.harness import Log
+
+START = datetime(2026, 6, 10, 9, 7, 30, tzinfo=UTC)
+"""When the fixture `clock` starts."""
 
 
 class Clock:

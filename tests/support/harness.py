@@ -13,6 +13,7 @@ from typing import Any, Self
 from uuid import UUID, uuid4
 
 import psycopg
+import pytest
 from psycopg import sql
 
 from exporter.config import Config
@@ -230,6 +231,16 @@ class Log:
         """Micro-dollars of all rows."""
         ((total,),) = self.execute("SELECT coalesce(sum(cost_usd), 0) FROM ai_operation_log")
         return micro(total)
+
+
+def fixed_layout(layout: Layout) -> Any:
+    """A fixture `layout` for a module whose tests need a log of one layout."""
+
+    @pytest.fixture(name="layout")
+    def fixed() -> Layout:
+        return layout
+
+    return fixed
 
 
 def assert_shows_what_sql_says(scraped: Scraped, log: Log) -> None:

@@ -1,7 +1,6 @@
 """The command line's own behaviour: what is wrong is said in one line, with an exit code."""
 
 import contextlib
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,11 +13,7 @@ from exporter.commands.serve import backfill_moment
 from exporter.config import Config
 from exporter.errors import UserError
 
-
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith(("PG", "DATABASE_URL"))]:
-        monkeypatch.delenv(name)
+pytestmark = pytest.mark.usefixtures("no_settings_from_outside")
 
 
 def test_version_names_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:

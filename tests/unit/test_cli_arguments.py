@@ -2,7 +2,6 @@
 
 import argparse
 import io
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -38,9 +37,7 @@ WITH_AN_ARGUMENT = (
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [name for name in os.environ if name.startswith(("PG", "DATABASE_URL"))]:
-        monkeypatch.delenv(name)
+def _apart(no_settings_from_outside: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # nobody listens there
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     monkeypatch.setattr(sys, "stdin", io.StringIO("{}"))

@@ -196,7 +196,7 @@ def _date(instant: int, zone: ZoneInfo) -> date:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_days_of_faults_lose_and_double_nothing(seed: int, tell: Callable[[str], None]) -> None:
+def test_days_of_faults_lose_and_double_nothing(seed: int, report_figure: Callable[[str], None]) -> None:
     story = Story(seed)
     changes = [START + DAY * DAYS * n // 10 for n in range(1, 10)]
     while story.true < START + DAYS * DAY:
@@ -222,4 +222,4 @@ def test_days_of_faults_lose_and_double_nothing(seed: int, tell: Callable[[str],
     counted = story.exporter.count(Figure.COST), story.exporter.count(Figure.CALLS)
     assert counted == (sum(row.cost or 0 for row in story.log.rows.values()), len(story.log.rows))
     assert not any(story.exporter.state.corrections.values())
-    tell(f"simulated {DAYS} days, seed {seed}: {len(story.log.rows)} calls, {dict(story.happened)}")
+    report_figure(f"simulated {DAYS} days, seed {seed}: {len(story.log.rows)} calls, {dict(story.happened)}")
