@@ -105,7 +105,7 @@ def test_a_route_says_what_is_a_fallback(log: Log, tmp_path: Path) -> None:
         } == {("email-compose", "gemini-2.0-flash"): 1}
         labels = {"operation": "email-compose", "primary_model": "deepseek-v3.2", "fallback_model": "gemini-2.0-flash"}
         assert scraped.one("ai_model_route_info", **labels) == 1
-        assert counted(scraped) == log.truth()
+        assert counted(scraped) == log.sql_totals()
 
 
 def _text_users(log: Log) -> None:

@@ -85,7 +85,7 @@ def test_rows_that_come_late_are_found_by_the_re_reads(log: Log, clock: Clock, t
                 exporter.wait_up()
         wait_for(lambda: exporter.scrape().money == 6, lambda: f"{exporter.last.money} of 6", 20)
         assert exporter.scrape().one("ai_exporter_late_rows_total") == 6
-        assert counted(exporter.scrape()) == log.truth()
+        assert counted(exporter.scrape()) == log.sql_totals()
 
 
 def test_a_transaction_of_an_hour_counts_after_the_merge(log: Log, clock: Clock, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_clock_that_is_set_back(log: Log, clock: Clock, tmp_path: Path) -> Non
             scraped = exporter.wait_up()
             assert_spend_is_what_sql_says(scraped, log)
             assert scraped.money == log.money()
-            assert counted(scraped) == log.truth()
+            assert counted(scraped) == log.sql_totals()
 
 
 def test_calls_that_never_end_are_shown_and_hold_nothing_up(embedded_database: str, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_a_history_that_is_counted_equals_sql_and_a_restart_changes_nothing(log:
         assert_shows_what_sql_says(first, log)
         assert first.total("ai_operation_cost_corrections_usd") == 0
         assert first.total("ai_rows_skipped_total") == 0
-        assert first.total("ai_exporter_rows_read_total") >= sum(f.calls for f in log.truth().values())
+        assert first.total("ai_exporter_rows_read_total") >= sum(f.calls for f in log.sql_totals().values())
     with running(log.url, tmp_path, since, after=exporter) as again:
         second = again.wait_up()
         assert_shows_what_sql_says(second, log)
@@ -45,7 +45,7 @@ def test_a_first_start_counts_from_zero_but_shows_what_was_spent(log: Log, tmp_p
     with running(log.url, tmp_path) as exporter:
         first = exporter.wait_ready().scrape()
         assert summed(counted(first)) == (0, 0, 0, 0, 0)
-        assert sorted(log.truth()) == sorted(
+        assert sorted(log.sql_totals()) == sorted(
             (dict(labels)["operation"], dict(labels)["model"])
             for _, labels in first.having("ai_operations_total")
             if dict(labels)["model"] not in NAMES
@@ -69,5 +69,5 @@ def test_aliases_join_what_is_written_in_two_ways(log: Log, tmp_path: Path) -> N
         scraped = exporter.wait_ready().scrape()
         assert set(scraped.labels("ai_operations_total", "model")) == set(NAMES.values())
         log.execute("UPDATE ai_operation_log SET model_used = 'deepseek-v3.2' WHERE model_used = 'deepseek'")
-        assert counted(scraped) == log.truth()
+        assert counted(scraped) == log.sql_totals()
         assert spend(scraped, "today") == log.spent(scraped, "day")

@@ -115,12 +115,12 @@ def test_other_error_patterns_move_no_counter_and_classify_what_comes(log: Log, 
     patterns = [{"class": "provider", "patterns": ["gizmo"]}]
     with running(log.url, tmp_path, after=exporter, error_classes=patterns) as again:
         scraped = again.wait_in_force()
-        assert summed(counted(scraped)) == summed(log.truth())
+        assert summed(counted(scraped)) == summed(log.sql_totals())
         log.insert(1, outcome="failed", message="gizmo")
         scraped = again.scrape()
         assert scraped.one("ai_operation_failures_total", error_class="other", **labels) == 7
         assert scraped.one("ai_operation_failures_total", error_class="provider", **labels) == 1
-        assert summed(counted(scraped)) == summed(log.truth())
+        assert summed(counted(scraped)) == summed(log.sql_totals())
 
 
 def test_a_new_alias_moves_no_counter_but_the_spend(log: Log, tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_series_beyond_the_most_are_folded_with_their_sums(
 ) -> None:
     with running(full_log.url, tmp_path, since, max_series=most, tables={"routes": None}) as exporter:
         scraped = exporter.wait_ready().scrape()
-        assert summed(counted(scraped)) == summed(full_log.truth())
+        assert summed(counted(scraped)) == summed(full_log.sql_totals())
         assert len(scraped.having("ai_operations_total")) == most + 1
         assert scraped.micro("ai_spend_month_usd") == sum(full_log.spent(scraped, "month").values())
         assert scraped.total("ai_exporter_series_folded_total") > 0

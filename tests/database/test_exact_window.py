@@ -234,4 +234,4 @@ def test_scrapes_at_the_same_time_agree(log: Log, started: Running) -> None:
     assert len(found) == 8
     for scraped in found:
         assert scraped.up == 1
-        assert summed(counted(scraped)) == summed(log.truth())
+        assert summed(counted(scraped)) == summed(log.sql_totals())

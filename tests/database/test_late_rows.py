@@ -176,7 +176,7 @@ def test_a_change_of_any_figure_is_shown_soon(log: Log, rounds: Rounds, tmp_path
                 lambda: str(exporter.last.having("ai_operation_latency_seconds_sum")),
             )
         else:
-            wait_for(lambda: _shows(exporter, log), lambda: f"{exporter.last.counters} and not {log.truth()}")
+            wait_for(lambda: _shows(exporter, log), lambda: f"{exporter.last.counters} and not {log.sql_totals()}")
 
 
 def _shows(exporter: Running, log: Log) -> bool:

@@ -199,7 +199,7 @@ class Log:
         cursor = self.connection.execute(statement.replace("{time}", self.time_column).encode(), parameters or None)
         return cursor.fetchall() if cursor.description else []
 
-    def truth(self, since: float | None = None, until: float | None = None) -> dict[tuple[str, str], Figures]:
+    def sql_totals(self, since: float | None = None, until: float | None = None) -> dict[tuple[str, str], Figures]:
         """What plain SQL sums by operation and model, for the rows between two moments (seconds since the epoch)."""
         success = self.layout == "success"
         final = "true" if success else "status IN ('success', 'failed', 'timeout')"
@@ -225,7 +225,7 @@ class Log:
         """Micro-dollars by operation and model in the `day` or `month` that a scrape's own gauges name."""
         start = scraped.one("ai_spend_window_start_timestamp_seconds", window=window)
         end = scraped.one("ai_spend_window_end_timestamp_seconds", window=window)
-        return {series: figures.cost for series, figures in self.truth(start, end).items() if figures.cost}
+        return {series: figures.cost for series, figures in self.sql_totals(start, end).items() if figures.cost}
 
     def money(self) -> int:
         """Micro-dollars of all rows."""
@@ -246,8 +246,8 @@ def fixed_layout(layout: Layout) -> Any:
 def assert_shows_what_sql_says(scraped: Scraped, log: Log) -> None:
     """Every counter and spend gauge of a scrape is the plain sum of the rows, by series and in total."""
     assert scraped.up == 1
-    assert counted(scraped) == log.truth()
-    assert summed(counted(scraped)) == summed(log.truth())
+    assert counted(scraped) == log.sql_totals()
+    assert summed(counted(scraped)) == summed(log.sql_totals())
     assert_spend_is_what_sql_says(scraped, log)
 
 
