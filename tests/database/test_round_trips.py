@@ -11,6 +11,7 @@ from psycopg import sql
 
 from exporter.demo.schema import LAYOUTS, Layout
 from exporter.preflight import run_check
+from exporter.scrape import lateness
 from tests.support import ROOT
 from tests.support.harness import Log, Running, config_for, running, wait_for
 from tests.support.servers import PostgresServer
@@ -121,9 +122,16 @@ def test_nobody_is_asked_while_there_is_nothing_to_do(log: Log, tmp_path: Path) 
         assert wire.total() - before < looks / 2
 
 
-def test_what_falls_due_is_read_without_a_scrape(log: Log, tmp_path: Path) -> None:
+def test_what_falls_due_is_read_without_a_scrape(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row that is late is found by the background reader, which wakes by itself."""
+    monkeypatch.setattr(lateness, "INTERVAL", 1.0)
+
+    def late_rows() -> int:
+        state = exporter.exporter.ledger.present
+        return 0 if state is None else state.progress.late_rows
+
     with running(log.url, tmp_path) as exporter:
         exporter.wait_ready().wait_up()
         log.insert(ago=1800, cost="3")
-        wait_for(lambda: exporter.scrape().money == 3_000_000, lambda: "the late row is not found", 180)
+        wait_for(lambda: late_rows() == 1, lambda: "the late row is not found")
+        assert exporter.scrape().money == 3_000_000
