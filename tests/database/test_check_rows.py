@@ -103,7 +103,8 @@ def test_an_operation_older_than_a_week_is_missing(bench: Bench) -> None:
     bench.run("UPDATE ai_operation_log SET created_at = created_at - interval '6 days'")
     assert bench.check().marked("warn") == set()
     bench.run("UPDATE ai_operation_log SET created_at = created_at - interval '2 days' WHERE operation_id LIKE 'task%'")
-    assert bench.check().entries["registered operations"].detail == "not called within 7 days: task-breakdown, task-prioritize"
+    found = bench.check().entries["registered operations"]
+    assert found.detail == "not called within 7 days: task-breakdown, task-prioritize"
 
 
 def test_loose_model_names_come_with_the_aliases_that_fixes_them(bench: Bench) -> None:
