@@ -26,6 +26,7 @@ from alert_rules.output.building import Compiled, Sources, compile_sources, outp
 from alert_rules.output.explaining import explain
 
 FOLDER = Path("alert_rules")
+_DEFAULT = "(default: %(default)s)"
 
 
 Connect = Callable[[str | None, str | None], Servers]
@@ -39,35 +40,35 @@ def add_commands(parser: argparse.ArgumentParser, connect: Connect) -> None:
     build = commands.add_parser("build", help="compile alerts.yaml to rules and Alertmanager's configuration")
     _sources(build)
     _config(build)
-    build.add_argument("--check", action="store_true", help="write nothing; fail where a file is not up to date")
+    build.add_argument("--check", action="store_true", help="write nothing; fail if a file is not up to date")
     build.set_defaults(run=lambda arguments: _build(arguments, sys.stdout))
 
-    validate = commands.add_parser("validate", help="say everything that is wrong with alerts.yaml and channels.yaml")
+    validate = commands.add_parser("validate", help="report every error in alerts.yaml and channels.yaml")
     _sources(validate)
     _config(validate)
     validate.set_defaults(run=lambda arguments: _validate(arguments, sys.stdout))
 
-    explained = commands.add_parser("explain", help="an alert in words, with its PromQL")
+    explained = commands.add_parser("explain", help="explain an alert in words, with its PromQL")
     explained.add_argument("name", metavar="NAME", help="the alert's name")
     _sources(explained)
     explained.set_defaults(run=lambda arguments: _explain(arguments, sys.stdout))
 
-    add = commands.add_parser("add", help="take an alert as JSON from standard input, keep it and build")
+    add = commands.add_parser("add", help="add an alert, read as JSON from standard input, and build")
     _changes(add)
-    add.add_argument("--runbooks", type=Path, default=Path(RUNBOOKS), metavar="DIR", help="(%(default)s)")
-    add.add_argument("--replace-webhook", action="store_true", help="let a new URL take the place of a channel's own")
+    add.add_argument("--runbooks", type=Path, default=Path(RUNBOOKS), metavar="DIR", help=_DEFAULT)
+    add.add_argument("--replace-webhook", action="store_true", help="replace the URL of a channel that has another one")
     add.set_defaults(run=lambda arguments: _add(arguments, connect, sys.stdin, sys.stdout))
 
-    listed = commands.add_parser("list", help="all alerts, and whether Prometheus has loaded them")
+    listed = commands.add_parser("list", help="list all alerts, and whether Prometheus has loaded them")
     _sources(listed)
     _addresses(listed)
-    listed.add_argument("--json", action="store_true", help="for a script")
+    listed.add_argument("--json", action="store_true", help="print JSON, for a script")
     listed.set_defaults(run=lambda arguments: _list(arguments, connect, sys.stdout))
 
     for name, what in (
-        ("remove", "remove an alert from alerts.yaml and build"),
-        ("disable", "switch an alert off, keep it in alerts.yaml, and build"),
-        ("enable", "switch an alert on again and build"),
+        ("remove", "remove an alert from alerts.yaml, and build"),
+        ("disable", "switch an alert off, but keep it in alerts.yaml, and build"),
+        ("enable", "switch an alert on again, and build"),
     ):
         changed = commands.add_parser(name, help=what)
         changed.add_argument("id", metavar="ID", help="the id that `add` printed, or the name")
@@ -76,38 +77,40 @@ def add_commands(parser: argparse.ArgumentParser, connect: Connect) -> None:
 
 
 def _sources(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--alerts", type=Path, default=FOLDER / "alerts.yaml", metavar="FILE", help="(%(default)s)")
-    parser.add_argument("--channels", type=Path, default=FOLDER / "channels.yaml", metavar="FILE", help="(%(default)s)")
-    parser.add_argument("--out", type=Path, default=FOLDER / "generated", metavar="DIR", help="(%(default)s)")
+    parser.add_argument("--alerts", type=Path, default=FOLDER / "alerts.yaml", metavar="FILE", help=_DEFAULT)
+    parser.add_argument("--channels", type=Path, default=FOLDER / "channels.yaml", metavar="FILE", help=_DEFAULT)
+    parser.add_argument("--output", type=Path, default=FOLDER / "generated", metavar="DIR", help=_DEFAULT)
 
 
 def _addresses(parser: argparse.ArgumentParser) -> None:
     for part in ("prometheus", "alertmanager"):
-        what = f"else ${part.upper()}_URL, else the port of docker-compose.yml"
+        what = f"(default: ${part.upper()}_URL, or else the port of docker-compose.yml)"
         parser.add_argument(f"--{part}-url", metavar="URL", help=what)
 
 
 def _changes(parser: argparse.ArgumentParser) -> None:
     _sources(parser)
-    parser.add_argument("--secrets", type=Path, default=Path("secrets"), metavar="DIR", help="webhooks' URLs (secrets)")
+    parser.add_argument(
+        "--secrets", type=Path, default=Path("secrets"), metavar="DIR", help="the webhooks' URLs (default: %(default)s)"
+    )
     _addresses(parser)
     parser.add_argument(
         "--reload-command",
         metavar="COMMAND",
         default=os.environ.get("RULES_RELOAD_COMMAND", ""),
-        help="reloads both servers ($RULES_RELOAD_COMMAND); without one, each is asked at /-/reload",
+        help="reload both servers with this command (default: $RULES_RELOAD_COMMAND, or else a request to /-/reload)",
     )
     parser.add_argument(
         "--wait",
         type=float,
         default=15.0,
         metavar="SECONDS",
-        help="longest wait for the servers (%(default)g)",
+        help="wait for the servers for at most this long (default: %(default)g)",
     )
 
 
 def _config(parser: argparse.ArgumentParser) -> None:
-    told = "the exporter's configuration: warn of alerts whose amount is the team's own limit"
+    told = "the exporter's configuration: warn about an alert whose amount is the team's own limit"
     parser.add_argument("--config", type=Path, metavar="FILE", help=told)
 
 
@@ -126,12 +129,12 @@ def _build(arguments: argparse.Namespace, out: TextIO) -> int:
     texts = outputs(built)
     _warn(arguments, built)
     if arguments.check:
-        if old := stale(arguments.out, texts):
-            raise RulesError(f"{arguments.out / name}: not up to date — run `rules build`" for name in old)
+        if old := stale(arguments.output, texts):
+            raise RulesError(f"{arguments.output / name}: not up to date — run `rules build`" for name in old)
         return 0
-    write(arguments.out, texts)
+    write(arguments.output, texts)
     for name in texts:
-        print(arguments.out / name, file=out)
+        print(arguments.output / name, file=out)
     return 0
 
 
@@ -215,7 +218,7 @@ def _places(arguments: argparse.Namespace) -> Places:
 
 
 def _write(arguments: argparse.Namespace) -> None:
-    write(arguments.out, outputs(_compiled(arguments)))
+    write(arguments.output, outputs(_compiled(arguments)))
 
 
 def _loader(arguments: argparse.Namespace, connect: Connect) -> Callable[[str], bool]:

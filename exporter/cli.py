@@ -28,7 +28,7 @@ COMMANDS = (
     Command("check", "check the connection, the grants, the tables and the state before you start", "check"),
     Command("operations", "print the newest calls in the log", "operations"),
     Command("budget", "print users' daily limits, and what they spent today", "budget"),
-    Command("verify", "check all running parts: does a row become a message?", "verify"),
+    Command("verify", "check all running parts, from a row to a message", "verify"),
     Command("demo", "run an embedded PostgreSQL with history and live traffic, and the exporter on it", "demo"),
     Command("demo-data", "fill the empty tables of a database with sample calls, and keep writing", "demo_data"),
     Command("dashboards", "build the Grafana dashboards", "dashboards"),
@@ -80,7 +80,9 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {version(PROGRAM)}")
     commands = parser.add_subparsers(required=True, metavar="command")
     for command in COMMANDS:
-        subparser = commands.add_parser(command.name, help=command.help)
+        subparser = commands.add_parser(
+            command.name, help=command.help, description=command.help[0].upper() + command.help[1:]
+        )
         if command.name in words:
             module = import_module(f"exporter.commands.{command.module}")
             module.add_arguments(subparser)

@@ -12,8 +12,10 @@ from exporter.reports.recent import Wanted, run_operations
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `operations`."""
     add_report(parser)
-    parser.add_argument("--limit", type=whole_number(1, 10_000), default=20, help="the most rows (default: 20)")
-    parser.add_argument("--days", type=whole_number(1, 400), default=7, help="how far back to look (default: 7)")
+    parser.add_argument(
+        "--limit", type=whole_number(1, 10_000), default=20, help="print at most this many calls (default: 20)"
+    )
+    parser.add_argument("--days", type=whole_number(1, 400), default=7, help="look this many days back (default: 7)")
     parser.add_argument("--operation", metavar="NAME", help="only this operation")
     parser.add_argument("--model", metavar="NAME", help="only this model")
     parser.add_argument("--user", metavar="ID", help="only this user, by the ID in the log")

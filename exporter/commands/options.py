@@ -13,14 +13,16 @@ from exporter.config.types import split_listen_address
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """`--config`."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration, see config.example.yaml")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration; see config.example.yaml")
 
 
 def add_state(parser: argparse.ArgumentParser) -> None:
     """`--config`, `--state-dir` and `--log.level`, which `configuration` reads."""
     add_config(parser)
-    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="the folder of the state (default: state)")
-    parser.add_argument("--log.level", dest="log_level", choices=("debug", "info", "warning", "error"))
+    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="the state folder (default: state)")
+    parser.add_argument(
+        "--log.level", dest="log_level", choices=("debug", "info", "warning", "error"), help="(default: info)"
+    )
 
 
 def add_report(parser: argparse.ArgumentParser) -> None:

@@ -29,10 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--web.listen-address", dest="listen_address", metavar="ADDRESS", help="(default: 127.0.0.1:9867)"
     )
     parser.add_argument(
-        "--web.config.file", dest="web_config", type=Path, metavar="FILE", help="TLS and basic auth (exporter-toolkit)"
+        "--web.config.file",
+        dest="web_config",
+        type=Path,
+        metavar="FILE",
+        help="TLS and passwords, in the format of exporter-toolkit",
     )
     parser.add_argument(
-        _OPTION, metavar="DATE", help="also count the history from this date on; needs a state folder never used before"
+        _OPTION, metavar="DATE", help="also count the history from this date on; requires a new state folder"
     )
 
 

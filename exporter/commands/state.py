@@ -39,15 +39,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommands and their options."""
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    shown = commands.add_parser("show", help="print what the state belongs to, and how far it has come")
+    shown = commands.add_parser(
+        "show", help="print which table the state belongs to, and how far the log has been read"
+    )
     add_state(shown)
     shown.set_defaults(run=lambda arguments: show(configuration(arguments), sys.stdout))
 
-    adopted = commands.add_parser("adopt", help="continue with this state on the database that is configured now")
+    adopted = commands.add_parser("adopt", help="use this state for the database that is configured now")
     add_state(adopted)
     adopted.set_defaults(run=lambda arguments: adopt(configuration(arguments), os.environ, sys.stdout))
 
-    forgotten = commands.add_parser("forget", help="end series that are no longer needed, and free their places")
+    forgotten = commands.add_parser("forget", help="end series that you no longer need, to make room for new ones")
     add_state(forgotten)
     forgotten.add_argument("--operation", required=True, metavar="NAME", help="the operation, as /metrics shows it")
     forgotten.add_argument("--model", metavar="NAME", help="only with this model")
@@ -55,12 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         run=lambda arguments: forget_series(configuration(arguments), arguments.operation, arguments.model, sys.stdout)
     )
 
-    rewound = commands.add_parser(
-        "rewind", help="reopen what a clock that was ahead has closed, so that its rows count"
-    )
+    rewound = commands.add_parser("rewind", help="reopen what a fast clock closed, so that its rows count")
     add_state(rewound)
     rewound.add_argument(
-        "--to", metavar="TIME", help="when the clock was last right (default: the time of the newest counted row)"
+        "--to",
+        metavar="TIME",
+        help="when the clock was last right (default: the time of the newest row that was counted)",
     )
     rewound.set_defaults(
         run=lambda arguments: rewind_state(configuration(arguments), os.environ, arguments.to, sys.stdout)

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name in ("alerts", "channels"):
         what = f"what should be loaded (default: {FOLDER / name}.yaml, if it exists)"
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=what)
-    parser.add_argument("--send-test-alert", action="store_true", help="also send a message to each channel")
+    parser.add_argument("--send-test-alert", action="store_true", help="also send a test message to each channel")
 
 
 def run(arguments: argparse.Namespace) -> int:

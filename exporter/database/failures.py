@@ -185,7 +185,7 @@ _PHRASES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("No such file or directory", "is not a socket"),
         "there is no server socket at that path",
-        "correct the host, or name one to connect over the network",
+        "name the server in database.url or DATABASE_URL, or correct the host",
     ),
     (
         ("timeout expired", "Connection timed out", "timed out"),

@@ -169,7 +169,9 @@ def _watch(screen: TextIO, exporter: RunningExporter, traffic: Traffic, interrup
     on_terminal = screen.isatty()
     drawn = 0
     while not interruption.requested:
-        lines = describe(exporter.summary(), traffic.failure, traffic.announcement())
+        summary = exporter.summary()
+        ready = summary is not None and summary.ready
+        lines = describe(summary, traffic.failure, traffic.announcement())
         if on_terminal:
             width = shutil.get_terminal_size().columns - 1
             up = f"\x1b[{drawn}F" if drawn else ""
@@ -177,7 +179,7 @@ def _watch(screen: TextIO, exporter: RunningExporter, traffic: Traffic, interrup
             drawn = len(lines)
         else:
             _say(screen, ", ".join(line.strip() for line in lines))
-        interruption.wait(_TERMINAL_SECONDS if on_terminal else _PLAIN_SECONDS)
+        interruption.wait(_PLAIN_SECONDS if ready and not on_terminal else _TERMINAL_SECONDS)
 
 
 def describe(summary: Summary | None, traffic_failure: str | None, announcement: str) -> list[str]:
@@ -185,9 +187,9 @@ def describe(summary: Summary | None, traffic_failure: str | None, announcement:
     lines: list[str] = []
     if summary is None:
         lines.append("waiting for the exporter's first read")
+    elif not summary.ready:
+        lines.append(f"reading the history  {summary.progress:.0%}")
     else:
-        if not summary.ready:
-            lines.append(f"reading the history  {summary.progress:.0%}")
         failed = sum(summary.failures.values())
         lines.append(f"spend today  ${summary.spend_today_usd:,.2f}")
         lines.append(f"spend this month  ${summary.spend_month_usd:,.2f}")

@@ -29,11 +29,11 @@ def evaluate_operations(recent: RecentActivity, expected: Sequence[str]) -> list
         return [warn(OPERATIONS, f"no calls {since}", "make sure that the application writes into this table")]
     missing = [name for name in expected if name not in recent.operations]
     others = [name for name in recent.operations if name not in expected]
-    findings = [ok(OPERATIONS, f"{len(expected) - len(missing)} of {len(expected)} expected ones {since}")]
+    findings = [ok(OPERATIONS, f"{len(expected) - len(missing)} of {len(expected)} expected ones were called {since}")]
     if missing:
-        findings = [warn(OPERATIONS, f"not {since}: {listing(missing)}", _missing_hint(missing, others, recent))]
+        findings = [warn(OPERATIONS, f"not called {since}: {listing(missing)}", _missing_hint(missing, others, recent))]
     if others:
-        findings.append(ok("other operations", f"{since}, and not in expected_operations: {listing(others)}"))
+        findings.append(ok("other operations", f"called {since}, but not in expected_operations: {listing(others)}"))
     return findings
 
 
@@ -45,7 +45,7 @@ def _missing_hint(missing: Collection[str], others: Collection[str], recent: Rec
     }
     lines = [f"expected_operations: write {new} for {old}" for old, new in sorted(renamed.items())]
     if len(renamed) < len(missing):
-        lines.append("call each once, or remove those that no longer exist from expected_operations")
+        lines.append("call each once, or remove from expected_operations those that no longer exist")
     return "\n".join(lines)
 
 

@@ -36,10 +36,10 @@ def check_optional(section: str, context: CheckContext) -> list[Finding]:
     """Check an optional table, by its setting below `tables`."""
     name = getattr(context.config.tables, section)
     if name is None:
-        return [ok(section, "switched off in the configuration: there are no metrics of it")]
+        return [ok(section, "switched off in the configuration: its metrics are absent")]
     relation = context.session.relation(name, f"tables.{section}")
     if relation is None:
-        absent = f"no table {name}: there are no metrics of it"
+        absent = f"no table {name}: its metrics are absent"
         if name == getattr(Tables(), section):
             return [ok(section, absent)]
         return [warn(section, absent, f"correct tables.{section}, or set it to null")]
@@ -99,11 +99,11 @@ def evaluate_budgets(budgets: Budgets, relation: Relation, columns: Mapping[str,
     users = f"{len(budgets.by_user)} users, {limited} with a daily limit"
     findings = [ok("budgets", f"{relation.name} ({roles}); {users}")]
     for field, roles_of, what in (
-        ("limit", ("daily_limit", "warning_threshold"), "daily limits or thresholds that are no amount of money: {}"),
+        ("limit", ("daily_limit", "warning_threshold"), "daily limits or thresholds that are not amounts of money: {}"),
         (
             "recorded_spend",
             ("spent_today",),
-            "recorded spends that are no amount of money, and are left out of the sum: {}",
+            "recorded spends that are not amounts of money, and are left out of the sum: {}",
         ),
     ):
         wrong = {

@@ -82,7 +82,7 @@ def _check_file(file: Path, identity: Identity | None, *, used: bool) -> Finding
     except (sqlite3.Error, ValueError, TypeError):
         return fail(
             STATE,
-            f"{file} is damaged, or is no state",
+            f"{file} is damaged, or is not a state file",
             "restore it from a backup; otherwise the exporter sets it aside, and all counters restart at zero",
         )
     if not 0 <= version <= FORMAT:

@@ -12,6 +12,7 @@ from exporter.database.log_query import LogTable
 from exporter.database.login import Login
 from exporter.database.reader import read_rows, read_undated
 from exporter.database.session import Database, Session
+from exporter.humanize import span_text
 from exporter.ledger import schedule
 from exporter.ledger.calendar import HOUR, day_start, first_user_day
 from exporter.ledger.model import Phase, Slice, SpanRead, State, TimeRange
@@ -227,7 +228,7 @@ class BackgroundReader:
         if schedule.catch_up(state, clock, self._chunk.length) is not None:
             if self.catching_up_from is None:
                 self.catching_up_from = state.progress.position
-                log.info("catching up %d s of the log in the background", clock - state.progress.position)
+                log.info("reading %s of the log in the background", span_text(clock - state.progress.position))
             self._say_progress(state, clock)
         elif self.catching_up_from is not None:
             log.info("caught up")
@@ -322,5 +323,5 @@ class BackgroundReader:
         begun = self.catching_up_from or state.progress.began
         percent = 100 * (state.progress.position - begun) // max(1, clock - begun)
         if percent // 10 != self._said_progress // 10:
-            log.info("read %d %% of what is to be caught up", percent)
+            log.info("caught up %d %%", percent)
         self._said_progress = percent

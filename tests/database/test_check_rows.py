@@ -81,7 +81,7 @@ def test_operations_that_are_missing_renamed_or_not_expected_are_told(bench: Ben
     report = bench.check()
     assert report.code == 0
     found = report.entries["registered operations"]
-    assert (found.mark, found.detail) == ("warn", "not within 7 days: calendar-prep, email-compose")
+    assert (found.mark, found.detail) == ("warn", "not called within 7 days: calendar-prep, email-compose")
     assert found.hint[0] == "expected_operations: write email_compose for email-compose"
     assert found.hint[1].startswith("call each once")
     assert report.entries["other operations"].detail.endswith("not in expected_operations: email_compose, quite-new")
@@ -93,7 +93,8 @@ def test_an_operation_older_than_a_week_is_missing(bench: Bench) -> None:
     bench.run("UPDATE ai_operation_log SET created_at = created_at - interval '6 days'")
     assert bench.check().marked("warn") == set()
     bench.run("UPDATE ai_operation_log SET created_at = created_at - interval '2 days' WHERE operation_id LIKE 'task%'")
-    assert bench.check().entries["registered operations"].detail == "not within 7 days: task-breakdown, task-prioritize"
+    found = bench.check().entries["registered operations"]
+    assert found.detail == "not called within 7 days: task-breakdown, task-prioritize"
 
 
 def test_loose_model_names_come_with_the_aliases_that_fixes_them(bench: Bench) -> None:

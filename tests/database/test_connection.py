@@ -154,6 +154,11 @@ def test_an_unreachable_server_says_why(url: str, message: str) -> None:
     assert error.hint
 
 
+@pytest.mark.parametrize("url", ["postgresql://u:p@/d?host=/nonexistent", "postgresql:///?host=/nonexistent&port=1"])
+def test_where_no_server_is_named_the_hint_says_how_to_name_one(url: str) -> None:
+    assert "DATABASE_URL" in failure(url).hint
+
+
 def test_a_server_that_never_answers_is_given_up() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -69,6 +69,13 @@ def test_every_command_that_is_named_is_one(name: str) -> None:
         assert metric in known, metric
 
 
+def test_every_command_is_in_the_readme() -> None:
+    table = (ROOT / "README.md").read_text().split("## Commands")[1].split("\n\n")[1]
+    cells = re.findall(r"^\| (.+?) \|", table, re.MULTILINE)
+    named = {words.split()[0] for cell in cells for words in re.findall(r"`([a-z -]+)`", cell)}
+    assert {command.name for command in COMMANDS} <= named
+
+
 @pytest.mark.parametrize("name", GUIDE)
 def test_every_name_is_defined_where_the_guide_says(name: str) -> None:
     for defined, path in re.findall(r"`(\w+)`\s+in\s+`([\w/]+\.py)`", DOCS[name]):

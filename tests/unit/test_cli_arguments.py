@@ -169,3 +169,12 @@ def test_a_command_imports_only_what_it_needs() -> None:
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert "exporter.cli" in loaded
     assert not {"psycopg", "yaml", "grafanalib", "alert_rules", "exporter.scrape"} & set(loaded)
+
+
+@pytest.mark.parametrize("command", NAMES)
+def test_the_help_of_a_command_says_what_it_does(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    (said,) = (each.help for each in COMMANDS if each.name == command)
+    assert said[1:] in " ".join(capsys.readouterr().out.split())

@@ -192,8 +192,9 @@ def test_the_summary_tells_money_calls_and_failures_most_first() -> None:
 
 def test_the_summary_tells_what_is_not_ready_and_what_has_stopped() -> None:
     assert describe(None, None, "calm") == ["waiting for the exporter's first read", "calm"]
-    early = Summary(Decimal(0), Decimal(0), 0, {}, ready=False, progress=0.42)
-    assert describe(early, None, "calm")[0] == "reading the history  42%"
+    early = Summary(Decimal(0), Decimal(0), 78, {"email-compose": 1}, ready=False, progress=0.42)
+    # no sums of a part of the history: they would look like the day's
+    assert describe(early, None, "calm") == ["reading the history  42%", "calm"]
     assert describe(FIGURES, "OperationalError", "calm")[-1] == "the live traffic has stopped: OperationalError"
 
 

@@ -133,7 +133,7 @@ def test_a_log_that_is_too_slow_for_its_last_hour_points_at_the_index() -> None:
 def test_a_look_back_that_was_cut_short_says_so() -> None:
     seen = RecentActivity({"a": 1.0}, {}, AGES[1])
     (finding,) = evaluate_operations(seen, ["a", "b"])
-    assert finding.detail == "not within 24.0 h (reading older rows takes too long): b"
+    assert finding.detail == "not called within 24.0 h (reading older rows takes too long): b"
     assert not seen.complete
 
 
