@@ -58,6 +58,8 @@ def _said(
     more = {"budget_day_ends": ends} if ends else {}
     if what == "Spend this month":
         more["budget_period"] = "month"
+    if counts:
+        more |= {"unknown_from": "", "unknown_because": ""}
     return expected(
         {"severity": severity, "job": JOB, **labels},
         summary=f"{what} is {relation}.",
@@ -398,6 +400,8 @@ def _slow_and_failing() -> Scenario:
             value="4s",
             rank=rank("4s"),
             contributors=causes,
+            unknown_from="",
+            unknown_because="",
             **links(name, "ai-performance?var-operation=both"),
         )
         scenario.fires(minute * MINUTE, name, fired)
