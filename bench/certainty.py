@@ -22,7 +22,7 @@ SCRAPE = 15
 """Seconds between two scrapes."""
 
 MINUTE, WINDOW, HOUR = 60, 300, 3600
-HOURS, ONSETS = 200, 21
+HOURS, ONSETS = 200, 201
 SEED = "fresh"
 """Not one of those by which Z_CALM, Z_CHANGE and RECENT_WINDOWS were chosen."""
 
