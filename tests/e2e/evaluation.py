@@ -85,7 +85,7 @@ def main() -> None:
     for users in SIZES:
         plain, whole = (measure(users, rules(whole=whole)) for whole in (False, True))
         print(
-            f"{users:>5,} firing: {1000 * plain:7.1f} ms, {1000 * whole:7.1f} ms, {whole / plain:.2f} to 1", flush=True
+            f"{users:>5,} users: {1000 * plain:7.1f} ms, {1000 * whole:7.1f} ms, {whole / plain:.2f} to 1", flush=True
         )
 
 
