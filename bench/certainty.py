@@ -2,7 +2,8 @@
 
 Calls end at random, each fails with the same probability and takes a time of a heavy-tailed distribution, and the alert
 is evaluated once a minute, as Prometheus does it: a test proves the model equal to the generated rules. It prints the
-tables of docs/alerts.md; every run is the same.
+tables of docs/alerts.md; every run is the same. The levels of certainty were chosen with other seeds: the tables show
+how the rule does by chances that it was not fitted to.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,10 @@ SCRAPE = 15
 """Seconds between two scrapes."""
 
 MINUTE, WINDOW, HOUR = 60, 300, 3600
-HOURS, ONSETS = 200, 21
+HOURS, ONSETS = 200, 201
+SEED = "fresh"
+"""Not one of those by which Z_CALM, Z_CHANGE and RECENT_WINDOWS were chosen."""
+
 THRESHOLD = 0.05
 RATES = (0.01, 0.02, 0.04, 0.06, 0.10)
 CALLS = (5, 20, 100, 1000)
@@ -176,7 +180,7 @@ def _poisson(random: Random, mean: float) -> int:
 
 
 def _chance(name: str) -> Random:
-    return Random(name)  # noqa: S311 - the same at every run, and no secret
+    return Random(f"{SEED} {name}")  # noqa: S311 - the same at every run, and no secret
 
 
 BEFORE, AFTER = Rule(certain=False), Rule()

@@ -1,5 +1,6 @@
 """What must be seen of the alerts in `fixtures/alerts.yaml`: each fires, and each is silent."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from exporter import catalog
@@ -58,6 +59,8 @@ def _said(
     more = {"budget_day_ends": ends} if ends else {}
     if what == "Spend this month":
         more["budget_period"] = "month"
+    if counts:
+        more |= {"unknown_from": "", "unknown_because": ""}
     return expected(
         {"severity": severity, "job": JOB, **labels},
         summary=f"{what} is {relation}.",
@@ -68,6 +71,18 @@ def _said(
         **more,
         **links(name, dashboard),
     )
+
+
+def _not_known(fired: Expected, since: int) -> Expected:
+    """What is said from the second on at which there are too few calls any more: no counts and no causes."""
+    annotations = {
+        **fired["annotations"],
+        "description": re.sub(r" \([^)]*calls[^)]*\)", "", fired["annotations"]["description"]),
+        "contributors": "",
+        "unknown_from": str(since),
+        "unknown_because": "too few calls any more",
+    }
+    return {**fired, "annotations": annotations}
 
 
 def month_spend(scenario: Scenario, replica: Replica, value: Value, operation: str = "chat", model: str = "m1") -> None:
@@ -192,7 +207,7 @@ def _histogram(scenario: Scenario, replica: Replica, calls: dict[str, int], tota
 
 def _slow_tail() -> Scenario:
     name = "slow_tail"
-    scenario = Scenario("slow_tail: fires where the 95th percentile is above 10 s", 20 * MINUTE, STEP)
+    scenario = Scenario("slow_tail: fires where the 95th percentile is above 10 s", 85 * MINUTE, STEP)
     for instance in ("a:9867", "b:9867"):
         replica = watched(scenario, Replica(instance))
         for model, total in (("m1", 100), ("m2", 80)):
@@ -206,6 +221,9 @@ def _slow_tail() -> Scenario:
     scenario.silent(name, 10 * MINUTE)
     fired = _said(name, *what, *said, of=" of operation slow", counts="over 40 calls", operation="slow")
     scenario.fires(12 * MINUTE, name, fired)
+    for minute in (70, 74):
+        scenario.fires(minute * MINUTE, name, _not_known(fired, 70 * MINUTE))
+    scenario.silent(name, 82 * MINUTE)
     return scenario
 
 
@@ -215,7 +233,7 @@ def _calls(scenario: Scenario, replica: Replica, metric: Metric, count: float, a
 
 def _dear_calls() -> Scenario:
     name = "dear_calls"
-    scenario = Scenario("dear_calls: fires for ten calls in ten minutes above $0.05 each", 30 * MINUTE, STEP)
+    scenario = Scenario("dear_calls: fires for ten calls in ten minutes above $0.05 each", 85 * MINUTE, STEP)
     replica = watched(scenario, Replica())
     for model, calls, cost in (("dear", 10, 0.501), ("exact", 10, 0.5), ("few", 9, 9)):
         _calls(scenario, replica, catalog.OPERATIONS, calls, 10 * MINUTE, operation="chat", model=model)
@@ -248,6 +266,9 @@ def _dear_calls() -> Scenario:
     scenario.silent(name, 10 * MINUTE)
     scenario.fires(12 * MINUTE, name, dear)
     scenario.fires(14 * MINUTE, name, dear, lately)
+    for minute in (70, 74):
+        scenario.fires(minute * MINUTE, name, *(_not_known(fired, 70 * MINUTE) for fired in (dear, lately)))
+    scenario.silent(name, 82 * MINUTE)
     return scenario
 
 
@@ -348,13 +369,14 @@ def _errors_of_pairs() -> Scenario:
     wide = "1 of 8 calls in the last hour"
     fired = _said(name, "Error rate", "above 10%", "12.5%", dashboard, "auth: 1", of=of, counts=wide, **labels)
     scenario.fires(79 * MINUTE, name, fired)
-    scenario.silent(name, 82 * MINUTE)
+    scenario.fires(80 * MINUTE, name, _not_known(fired, 80 * MINUTE))
+    scenario.silent(name, 81 * MINUTE)
     return scenario
 
 
 def _all_errors() -> Scenario:
     name = "all_errors"
-    scenario = Scenario("all_errors: fires where half of all calls fail, whatever the operation", 30 * MINUTE, STEP)
+    scenario = Scenario("all_errors: fires where half of all calls fail, whatever the operation", 85 * MINUTE, STEP)
     replica = watched(scenario, Replica())
     _failing(scenario, replica, 20, 15, 10 * MINUTE, operation="chat", model="m1")
     _failing(scenario, replica, 10, 0, 10 * MINUTE, operation="email", model="m1")
@@ -362,7 +384,11 @@ def _all_errors() -> Scenario:
     _failing(scenario, below, 31, 15, 10 * MINUTE, operation="chat", model="m1")
     what = "Error rate", "at or above 50%", "50%", "ai-performance", "auth: 15"
     scenario.silent(name, 10 * MINUTE)
-    scenario.fires(12 * MINUTE, name, _said(name, *what, counts="15 of 30 calls", severity="critical"))
+    fired = _said(name, *what, counts="15 of 30 calls", severity="critical")
+    scenario.fires(12 * MINUTE, name, fired)
+    for minute in (70, 74):
+        scenario.fires(minute * MINUTE, name, _not_known(fired, 70 * MINUTE))
+    scenario.silent(name, 82 * MINUTE)
     return scenario
 
 
@@ -398,6 +424,8 @@ def _slow_and_failing() -> Scenario:
             value="4s",
             rank=rank("4s"),
             contributors=causes,
+            unknown_from="",
+            unknown_because="",
             **links(name, "ai-performance?var-operation=both"),
         )
         scenario.fires(minute * MINUTE, name, fired)
@@ -406,7 +434,7 @@ def _slow_and_failing() -> Scenario:
 
 def _near_timeout() -> Scenario:
     name = "near_timeout"
-    scenario = Scenario("near_timeout: fires for the model whose average is above its own timeout", 30 * MINUTE, STEP)
+    scenario = Scenario("near_timeout: fires for the model whose average is above its own timeout", 85 * MINUTE, STEP)
     replica = watched(scenario, Replica())
     for model, total, timeout in (("over", 200, 8), ("at", 200, 10), ("under", 200, 30)):
         _timed(scenario, replica, 20, total, 10 * MINUTE, operation="chat", model=model)
@@ -414,13 +442,17 @@ def _near_timeout() -> Scenario:
     what = "Average latency", "above the timeout", "10s", "ai-performance?var-model=over", "chat: 10s over 20 calls"
     bound = {"bound": "above the timeout of 8s", "of": " of model over"}
     scenario.silent(name, 10 * MINUTE)
-    scenario.fires(12 * MINUTE, name, _said(name, *what, **bound, counts="over 20 calls", model="over"))
+    fired = _said(name, *what, **bound, counts="over 20 calls", model="over")
+    scenario.fires(12 * MINUTE, name, fired)
+    for minute in (70, 74):
+        scenario.fires(minute * MINUTE, name, _not_known(fired, 70 * MINUTE))
+    scenario.silent(name, 82 * MINUTE)
     return scenario
 
 
 def _slow_median() -> Scenario:
     name = "slow_median"
-    scenario = Scenario("slow_median: fires where the median is above 5 s, from three calls on", 30 * MINUTE, STEP)
+    scenario = Scenario("slow_median: fires where the median is above 5 s, from three calls on", 85 * MINUTE, STEP)
     replica = watched(scenario, Replica())
     for model, within, calls in (("slow", 1, 4), ("quick", 3, 4), ("few", 0, 2)):
         labels = {"operation": "chat", "model": model}
@@ -429,7 +461,11 @@ def _slow_median() -> Scenario:
     # of four calls the second: a third of the way from 5 to 10 s
     what = "Median response time", "above 5s", "6.667s", "ai-performance?var-model=slow", "chat: 2.25s over 4 calls"
     scenario.silent(name, 10 * MINUTE)
-    scenario.fires(12 * MINUTE, name, _said(name, *what, of=" of model slow", counts="over 4 calls", model="slow"))
+    fired = _said(name, *what, of=" of model slow", counts="over 4 calls", model="slow")
+    scenario.fires(12 * MINUTE, name, fired)
+    for minute in (70, 74):
+        scenario.fires(minute * MINUTE, name, _not_known(fired, 70 * MINUTE))
+    scenario.silent(name, 82 * MINUTE)
     return scenario
 
 

@@ -268,10 +268,11 @@ def test_the_documented_table_is_what_the_simulation_finds(rate: float, calls: i
     assert after.began <= 0.2 * before.began or rate > bench.THRESHOLD
 
 
-@pytest.mark.parametrize(("rate", "calls"), [(1.0, 5), (1.0, 20), (1.0, 1000), (0.5, 20)])
-def test_an_outage_is_told_as_fast_as_without_certainty(rate: float, calls: int) -> None:
+@pytest.mark.parametrize(("rate", "calls", "later"), [(1.0, 5, 0), (1.0, 20, 0), (1.0, 1000, 0), (0.5, 20, 1)])
+def test_an_outage_is_told_as_fast_as_without_certainty(rate: float, calls: int, later: int) -> None:
     before, after = (bench.minutes_to_fire(rule, rate, calls) for rule in (bench.BEFORE, bench.AFTER))
-    assert before == after is not None
+    assert before is not None
+    assert after == before + later
     assert f"| {rate:.0%} | {calls:,} | {before:.0f} min | {after:.0f} min |" in DOCUMENT.read_text()
 
 

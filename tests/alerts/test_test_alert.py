@@ -196,7 +196,7 @@ def test_a_webhook_that_alertmanager_tries_again_is_said(tmp_path: Path, server:
         (tmp_path / "secrets" / "discord_webhook_url").write_text(url + "\n")
         finding = verified(manager, seconds=3)
     assert finding.level is Level.FAIL
-    assert ("not accepted within" if kind == "silent" else "and Alertmanager still tries") in finding.detail
+    assert ("not accepted within" if kind == "silent" else "and Alertmanager keeps trying") in finding.detail
 
 
 @pytest.fixture
@@ -293,7 +293,7 @@ def test_a_configuration_that_keeps_it_back_is_said(tmp_path: Path, server: Disc
         written["route"]["routes"][0]["mute_time_intervals"] = ["always"]
     said = {
         "none": "its configuration has no receiver for test alerts",
-        "wrong": "routed to failures, not to test:discord: another route takes it first",
+        "wrong": "routed to failures, not to test:discord: another route matches first",
         "inhibited": "inhibited: an inhibit rule mutes it",
         "muted": "always",
     }

@@ -71,12 +71,12 @@ class Exporter:
         self._server.server_close()
 
 
-def exposition(*, storm: bool, joined: bool) -> str:
+def exposition(*, storm: bool, joined: bool, users: int = USERS) -> str:
     """What the exporter shows before the storm, in it, and when one more user has joined."""
-    return "".join(_lines(storm, joined))
+    return "".join(_lines(storm, joined, users))
 
 
-def _lines(storm: bool, joined: bool) -> Iterator[str]:
+def _lines(storm: bool, joined: bool, users: int) -> Iterator[str]:
     now = time.time()
     midnight = now - now % 86400
     part = 1.0 if storm else 0.0
@@ -95,13 +95,13 @@ def _lines(storm: bool, joined: bool) -> Iterator[str]:
         yield line(catalog.WINDOW_END, midnight + length + 86400, window=window)
     spent = 0.0
     people = [
-        (f"user-{i:02}", USUAL_LIMIT * (1.01 + i * 37 % 60 / 100 if storm else 0.3), USUAL_LIMIT) for i in range(USERS)
+        (f"user-{i:02}", USUAL_LIMIT * (1.01 + i * 37 % 60 / 100 if storm else 0.3), USUAL_LIMIT) for i in range(users)
     ]
     for user, money, limit in [*people, *([JOINED] if joined else [])]:
         spent += money
         yield line(catalog.USER_SPEND_TODAY, round(money, 2), user=user)
         yield line(catalog.USER_DAILY_LIMIT, limit, user=user)
-    yield line(catalog.BUDGET_USERS, (USERS if storm else 0) + joined, state="exceeded")
+    yield line(catalog.BUDGET_USERS, (users if storm else 0) + joined, state="exceeded")
     yield line(catalog.SPEND_TODAY, round(0.6 * spent, 2), operation="email-compose", model="claude-opus-4.5")
     yield line(catalog.SPEND_TODAY, round(0.4 * spent, 2), operation="email-respond", model="deepseek-v3.2")
     for operation, models in SLOW.items():

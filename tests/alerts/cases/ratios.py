@@ -97,6 +97,8 @@ def ratio_scenarios(kind: Kind) -> Iterator[Scenario]:
         yield _recovers(kind)
         yield _too_few_to_recover(kind)
         yield _calls_end(kind)
+        yield _calls_end_while_pending(kind)
+        yield _calls_end_beside(kind)
     yield _few_calls(kind)
     yield _widens_to_an_hour(kind)
     yield _five_minutes_come_first(kind)
@@ -223,6 +225,44 @@ def _calls_end(kind: Kind) -> Scenario:
     for minute in (70, 71, 79):
         scenario.fires(minute * MINUTE, kind.name, few, none)
     scenario.silent(kind.name, 82 * MINUTE)
+    return scenario
+
+
+def _calls_end_while_pending(kind: Kind) -> Scenario:
+    scenario, replica = _start(
+        kind, "does not begin to fire where its calls become too few a minute after it was over", 80 * MINUTE
+    )
+    least, above = kind.least, kind.clear(kind.least)
+    last = 68 * MINUTE + 30, least / 2, above
+    # the hour holds the first calls for one evaluation after the last ones, or for two
+    kind.add(scenario, replica, "one", "", [(10 * MINUTE, least / 2, 0.0), last])
+    kind.add(scenario, replica, "two", "", [(11 * MINUTE, least / 2, 0.0), last])
+    scenario.silent(kind.name, 69 * MINUTE)
+    scenario.fires(70 * MINUTE, kind.name, kind.fired("two", least, above, wide=True))
+    for minute in (71, 79):
+        said = kind.fired("two", least, above, held=True, unknown_from=71 * MINUTE)
+        scenario.fires(minute * MINUTE, kind.name, said)
+    return scenario
+
+
+def _calls_end_beside(kind: Kind) -> Scenario:
+    scenario, replica = _start(
+        kind, "takes no last figure for its own because of what fires beside it, of another job or name", 74 * MINUTE
+    )
+    least, above = kind.least, kind.clear(kind.least)
+    # over by chance, then too few calls at the seventieth minute, and certain at the next
+    kind.add(scenario, replica, "one", "", [(10 * MINUTE, least, kind.at(least) + 1), (4230, least, above)])
+    of_others = 67 * MINUTE, least, above
+    kind.add(scenario, replica, "beside", "", [of_others])
+    kind.add(scenario, watched(scenario, Replica(job="other")), "one", "", [of_others])
+    one, beside = kind.fired("one", least, above), kind.fired("beside", least, above)
+    of_another_job = {**one, "labels": {**one["labels"], "job": "other"}}
+    scenario.raw("ALERTS", {"alertname": "another_alert", **one["labels"], "alertstate": "firing"}, 1)
+    for minute in (69, 70, 71):
+        scenario.fires(minute * MINUTE, kind.name, beside, of_another_job)
+    wide = kind.fired("beside", least, above, wide=True), kind.fired("one", least, above, wide=True)
+    beside, of_another_job = wide[0], {**wide[1], "labels": of_another_job["labels"]}
+    scenario.fires(72 * MINUTE, kind.name, one, beside, of_another_job)
     return scenario
 
 
