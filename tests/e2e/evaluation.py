@@ -15,10 +15,10 @@ from typing import Any
 import yaml
 
 from alert_rules.model.conventions import JOB
-from tests.alerts.hunting import Rules, name_of
-from tests.alerts.write import GENERATED
-from tests.e2e.programs import Prometheus, fetch, prometheus_with, wait_for
 from tests.e2e.storm import Exporter, exposition
+from tests.support.generate import GENERATED
+from tests.support.hunting import Rules, name_of
+from tests.support.programs import Prometheus, fetch, prometheus_with, wait_for
 
 SIZES = (60, 1000)
 EVALUATIONS = 8
