@@ -6,6 +6,7 @@ answers are of this very transaction: nothing is taken from an earlier one but t
 guess is wrong, the question is asked as if there had been none.
 """
 
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,37 +57,60 @@ class Answer:
 class CatalogReader:
     """Asks the catalog in an open transaction, or takes the answer that is already there. For one transaction.
 
-    `ahead` are the questions that were sent with its beginning, and their answers, in order. `asked` are those that
-    were asked, for the next transaction.
+    `ahead` are the questions that were sent with its beginning, and their answers, in order. `answered` are those that
+    were asked, with their answers; `seconds` is how long the transaction has waited for answers.
     """
 
-    def __init__(self, connection: Connection, ahead: Iterable[tuple[Question, Answer]] = ()) -> None:
+    def __init__(
+        self, connection: Connection, ahead: Iterable[tuple[Question, Answer]] = (), seconds: float = 0.0
+    ) -> None:
         self._connection = connection
         self._ahead = deque(ahead)
-        self.asked: list[Question] = []
+        self.answered: list[tuple[Question, Answer]] = []
+        self.seconds = seconds
+
+    @property
+    def habit(self) -> tuple[Question, ...]:
+        """What to send with the beginning of the next transaction."""
+        return tuple(question for question, _ in self.answered[:_MOST])
 
     def execute(self, statement: str, parameters: Mapping[str, Any]) -> Answer:
         """The rows of a statement that only reads the catalog, and that has no characters beyond ASCII."""
         question = Question(statement, dict(parameters))
-        if len(self.asked) < _MOST:
-            self.asked.append(question)
+        answer = self._expected(question) or self._ask(question)
+        self.answered.append((question, answer))
+        return answer
+
+    def _expected(self, question: Question) -> Answer | None:
         if self._ahead:
             expected, answer = self._ahead.popleft()
             if expected == question:
                 return answer
             self._ahead.clear()
-        return Answer(self._connection.execute(statement.encode(), question.parameters).fetchall())
+        return None
+
+    def _ask(self, question: Question) -> Answer:
+        begun = time.monotonic()
+        answer = Answer(self._connection.execute(question.statement.encode(), question.parameters).fetchall())
+        self.seconds += time.monotonic() - begun
+        return answer
 
 
-def ask_together(connection: Connection, questions: Sequence[Question], *, begin: str) -> list[Answer] | None:
+def ask_together(
+    connection: Connection, questions: Sequence[Question], *, begin: Sequence[str], end: Sequence[str] = ()
+) -> list[Answer] | None:
     """Begin a transaction and ask in it, in one round trip; None, and no transaction, where any of that is refused.
 
-    Raises the driver's error where the connection is lost.
+    `begin` and `end` are statements without rows, before and after the questions. Raises the driver's error where the
+    connection is lost.
     """
     try:
         with connection.pipeline():
-            connection.execute(begin.encode())
+            for statement in begin:
+                connection.execute(statement.encode())
             cursors = [connection.execute(statement.encode(), parameters) for statement, parameters in questions]
+            for statement in end:
+                connection.execute(statement.encode())
         return [Answer(cursor.fetchall()) for cursor in cursors]
     except psycopg.Error:
         if connection.broken or connection.closed:

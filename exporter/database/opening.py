@@ -79,10 +79,28 @@ class Opening:
         if not expected or not self._takes_pipelines:
             return None
         first = Question(_NEEDED + (_WANTED if self._takes_wanted else ""), _settings(timing, row_security))
-        answers = ask_together(connection, [first, *expected], begin=BEGIN)
+        answers = ask_together(connection, [first, *expected], begin=[BEGIN])
         if answers is None:
             return None
         return _begun(answers[0].fetchone()), list(zip(expected, answers[1:], strict=True))
+
+    def commit_and_ask(self, connection: Connection, seconds: float, questions: Sequence[Question]) -> list[Answer]:
+        """End the transaction that is open, and ask in one of its own, where no answer may take more than `seconds`.
+
+        One round trip, or one for each where the server does not take them together. Raises the driver's error.
+        """
+        every = [Question(_NEEDED, _settings(Timing(seconds, seconds), "off")), *questions]
+        answers = None
+        if self._takes_pipelines:
+            answers = ask_together(connection, every, begin=["COMMIT", BEGIN], end=["COMMIT"])
+        if answers is None:
+            connection.execute("ROLLBACK")
+            connection.execute(BEGIN)
+            answers = [
+                Answer(connection.execute(each.statement.encode(), each.parameters).fetchall()) for each in every
+            ]
+            connection.execute("COMMIT")
+        return answers[1:]
 
     def configure(self, cursor: Rows, timing: Timing) -> "Begun":
         """Configure the transaction that was just begun.

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, LiteralString
 
 import psycopg
@@ -25,6 +25,7 @@ from exporter.database.encoding import Charset, charset_of, encode_statement
 from exporter.database.errors import (
     DatabaseError,
     DatabaseUnavailable,
+    NotVisible,
     QueryTimeout,
     SchemaProblem,
     given_up,
@@ -88,9 +89,10 @@ class _InForce:
 
 @dataclass(frozen=True)
 class _Habit:
-    """What the last transaction for a purpose asked the catalog, and how it read its table."""
+    """What the last transaction for a purpose asked the catalog, in how many seconds, and how it read its table."""
 
     questions: tuple[Question, ...] = ()
+    seconds: float = 0.0
     row_security: str = "off"
 
 
@@ -98,7 +100,8 @@ class Session:
     """An open transaction.
 
     `clock` is the database's time when it began, in seconds since the epoch, UTC. `sequence` orders the transactions
-    of this process by their snapshots. `replication` is how the server stands to its primary.
+    of this process by their snapshots. `replication` is how the server stands to its primary. `reads_by_policy` says
+    that rows were read which are visible by policies alone.
     """
 
     def __init__(
@@ -129,6 +132,7 @@ class Session:
         self._catalog = catalog
         self.replication = replication
         self.row_security = "off"
+        self.reads_by_policy = False
         self._in_force: _InForce | None = in_force
 
     def run(self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
@@ -241,6 +245,7 @@ class Session:
         visibility = look_for_hidden_rows(self._catalog, relation, read)
         refuse_doubts(visibility, relation, table, self._accepted)
         self.row_security = "on" if visibility.by_policy else "off"
+        self.reads_by_policy = self.reads_by_policy or visibility.by_policy
         return visibility
 
     def relation(self, name: QualifiedName, setting: str) -> Relation | None:
@@ -262,7 +267,14 @@ class Session:
         return Identity(self._system, self._begun.database, str(log.relation.name))
 
 
-_Ahead = tuple[Begun, list[tuple[Question, Answer]]]
+@dataclass(frozen=True)
+class _Start:
+    """How a transaction has begun, by which settings, what it was asked with that, and in how many seconds."""
+
+    begun: Begun
+    in_force: _InForce
+    answers: list[tuple[Question, Answer]] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 class Database:
@@ -322,33 +334,37 @@ class Database:
         session: Session | None = None
         self._cut_off = False
         timing = Timing(min(seconds, statement_seconds or seconds), seconds + _GRACE)
-        habit = self._habits.get(purpose, _Habit())
+        # not kept where this fails: the next transaction then asks one by one, each question in its own time
+        habit = self._habits.pop(purpose, _Habit())
         try:
             connection, ahead = self._begin(min(seconds, self._connect_timeout), timing, habit)
             with self._cut_off_at(connection, deadline + _GRACE), connection.cursor() as cursor:
                 try:
-                    begun, answers = ahead or (self._start.configure(cursor, timing), [])
-                    catalog = CatalogReader(connection, answers)
+                    start = ahead or self._configure(cursor, timing, deadline)
+                    catalog = CatalogReader(connection, start.answers, start.seconds)
                     session = Session(
                         cursor,
                         sequence=next(_SEQUENCE),  # the snapshot has just been taken
                         deadline=deadline,
                         longest=statement_seconds or seconds,
-                        begun=begun,
+                        begun=start.begun,
                         system=self._system,
                         info=self.info,
                         catalog=catalog,
                         accepted=self._accepted,
-                        replication=self._replication(connection, begun),
-                        in_force=_InForce(timing.statement, habit.row_security if ahead else "off"),
+                        replication=self._replication(connection, start.begun),
+                        in_force=start.in_force,
                     )
                     yield session
                 except BaseException:
                     self._end(cursor, "ROLLBACK")
                     raise
-                self._habits[purpose] = _Habit(tuple(catalog.asked), session.row_security)
                 # the database's own monitoring counts transactions that were rolled back as failures
-                self._end(cursor, "COMMIT")
+                if session.reads_by_policy:
+                    self._commit_if_still_visible(connection, session, catalog)
+                else:
+                    self._end(cursor, "COMMIT")
+                self._habits[purpose] = _Habit(catalog.habit, catalog.seconds, session.row_security)
         except psycopg.Error as error:
             failure = self._in_our_words(error, session)
             self.close()
@@ -360,26 +376,53 @@ class Database:
         if failure is not None:
             raise failure
 
-    def _begin(self, timeout: float, timing: Timing, habit: _Habit) -> tuple[Connection, _Ahead | None]:
+    def _commit_if_still_visible(self, connection: Connection, session: Session, catalog: CatalogReader) -> None:
+        """End the transaction; raises `NotVisible` where what shows all rows has changed since it began.
+
+        The catalog is as of the beginning, while a statement obeys the policies that stand when it gets the table's
+        lock. From then on they stay until the transaction ends. So the same questions are asked again after it.
+        """
+        questions, answers = zip(*catalog.answered, strict=True)
+        if self._start.commit_and_ask(connection, max(0.1, session.left), questions) != list(answers):
+            raise NotVisible(
+                "policies, columns or the table itself were changed while it was read: it cannot be proven that every "
+                "row was visible",
+                "nothing, if this does not come again: it is tried again",
+            )
+
+    def _begin(self, timeout: float, timing: Timing, habit: _Habit) -> tuple[Connection, _Start | None]:
         """A connection with an open transaction: the one that is kept, or a new one where that one has died.
 
         With it come how the transaction has begun and what it was asked with that, if it was.
         """
         if self._connection is not None:
+            # who needs long for the questions has answered, too
+            patience = min(timing.idle, timeout + habit.seconds)
             with contextlib.suppress(psycopg.Error):
-                return self._connection, self._begin_on(self._connection, timeout, timing, habit)
+                return self._connection, self._begin_on(self._connection, patience, timing, habit)
             self.close()
             self._cut_off = False
         connection = self._log_in(timeout)
-        return connection, self._begin_on(connection, timeout + _GRACE, timing, habit)
+        # nothing is asked ahead: it may be another server, or the questions may be what it did not answer in time
+        return connection, self._begin_on(connection, timeout + _GRACE, timing, _Habit())
 
-    def _begin_on(self, connection: Connection, timeout: float, timing: Timing, habit: _Habit) -> _Ahead | None:
+    def _begin_on(self, connection: Connection, timeout: float, timing: Timing, habit: _Habit) -> _Start | None:
         with self._cut_off_at(connection, time.monotonic() + timeout):
             self._ask_standby(connection)
+            asked_at = time.monotonic()
             ahead = self._start.begin_with(connection, timing, habit.row_security, habit.questions)
             if ahead is None:
                 connection.execute(BEGIN)
-            return ahead
+                return None
+            begun, answers = ahead
+            in_force = _InForce(timing.statement, habit.row_security)
+            return _Start(begun, in_force, answers, time.monotonic() - asked_at)
+
+    def _configure(self, cursor: Rows, timing: Timing, deadline: float) -> _Start:
+        # a connection that did not answer may have cost much of the time
+        left = max(0.1, deadline - time.monotonic())
+        timing = timing._replace(statement=min(timing.statement, left))
+        return _Start(self._start.configure(cursor, timing), _InForce(timing.statement, "off"))
 
     def _log_in(self, timeout: float) -> Connection:
         """Open a connection by the settings in force, or by newer ones if those fail."""

@@ -2,10 +2,12 @@
 
 import io
 import re
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg import sql
 
@@ -14,11 +16,24 @@ from exporter.preflight import run_check
 from exporter.scrape import lateness
 from tests.support import ROOT
 from tests.support.harness import Log, Running, config_for, running, wait_for
+from tests.support.scraped import Scraped
 from tests.support.servers import PostgresServer
 from tests.support.wire import Wire, wire_to
 
 READS_THE_LOG = "ai-operation-exporter"
 POLICIES = ROOT / "deploy" / "sql" / "role_policies.sql"
+
+
+HIDING = {
+    "dropped": "DROP POLICY ai_exporter_reads ON ai_operation_log",
+    "altered": "ALTER POLICY ai_exporter_reads ON ai_operation_log USING (cost_usd < 1)",
+    "restricted": "CREATE POLICY closed ON ai_operation_log AS RESTRICTIVE USING (false)",
+    "for_others": "ALTER POLICY ai_exporter_reads ON ai_operation_log TO pg_monitor",
+    "replaced": "ALTER TABLE ai_operation_log RENAME TO old_log; "
+    "CREATE TABLE ai_operation_log (LIKE old_log INCLUDING ALL); "
+    "GRANT SELECT ON ai_operation_log TO ai_exporter; ALTER TABLE ai_operation_log ENABLE ROW LEVEL SECURITY",
+}
+"""What hides rows from a role that sees them by a policy."""
 
 
 @pytest.fixture(params=LAYOUTS)
@@ -59,6 +74,53 @@ def test_a_policy_that_is_gone_is_noticed_by_the_next_scrape(log: Log, by_policy
             "CREATE POLICY ai_exporter_reads ON ai_operation_log FOR SELECT TO ai_exporter USING (true)"
         )
         assert exporter.wait_up().up == 1
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["together", "one_by_one"])
+@pytest.mark.parametrize("change", HIDING)
+def test_rows_that_are_hidden_while_the_read_waits_for_a_lock_are_noticed(
+    log: Log, by_policy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, *, together: bool
+) -> None:
+    """The catalog is as of the transaction's beginning, the policies that are obeyed are those after the lock."""
+    if not together:
+        monkeypatch.setattr(psycopg.Pipeline, "is_supported", lambda: False)
+    with running(by_policy, tmp_path, optional_interval=60, scrape={"timeout": "30s"}) as exporter:
+        exporter.wait_ready().wait_up()
+        log.insert(cost="1")
+        assert exporter.scrape().money == 1_000_000
+        scraped: list[Scraped] = []
+        scrape = threading.Thread(target=lambda: scraped.append(exporter.scrape(25)))
+        with psycopg.connect(log.url) as other:
+            other.execute("LOCK TABLE ai_operation_log IN ACCESS EXCLUSIVE MODE")
+            scrape.start()
+            wait_for(lambda: _waits_for_a_lock(log), lambda: "the scrape does not wait")
+            other.execute(HIDING[change].encode())
+        scrape.join()
+        assert scraped[0].up == 0
+        assert not scraped[0].has("ai_spend_today_usd")
+        assert exporter.scrape().up == 0
+
+
+def _waits_for_a_lock(log: Log) -> bool:
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = %s"
+    return bool(log.execute(waiting, READS_THE_LOG))
+
+
+@pytest.mark.parametrize("table", ["pg_policy", "pg_inherits", "pg_collation"])
+def test_a_locked_catalog_is_said_to_be_locked(
+    log: Log, by_policy: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, table: str
+) -> None:
+    """What is sent ahead waits for the lock: that must not look like a server that is gone."""
+    with running(by_policy, tmp_path, optional_interval=60) as exporter:
+        exporter.wait_ready().wait_up()
+        exporter.scrape()
+        with psycopg.connect(log.url) as other:
+            other.execute(f"LOCK TABLE pg_catalog.{table} IN ACCESS EXCLUSIVE MODE")
+            assert exporter.scrape(20).up == 0
+        lines = [record.getMessage() for record in caplog.records]
+        assert any(line.startswith("log: a table is locked") for line in lines), lines
+        assert not any(line.startswith("database:") for line in lines), lines
+        exporter.wait_up()
 
 
 def test_row_level_security_that_begins_is_noticed_by_the_next_scrape(log: Log, by_policy: str, tmp_path: Path) -> None:
