@@ -27,6 +27,8 @@
 DO $$
 DECLARE
     path CONSTANT pg_catalog.name[] := pg_catalog.current_schemas(false);
+    log_schema CONSTANT pg_catalog.name := NULL;
+    budget_schema CONSTANT pg_catalog.name := NULL;
     budget_table CONSTANT pg_catalog.text := 'cost_budgets';
     -- What the columns may be called, by their role; the first name that is there counts.
     log_names CONSTANT pg_catalog.jsonb := '{
@@ -100,8 +102,10 @@ BEGIN
     zone := coalesce(nullif(current_setting('ai_dashboards.log_time_zone', true), ''), 'UTC');
     users := coalesce(nullif(current_setting('ai_dashboards.users', true), ''), 'id');
     FOREACH place IN ARRAY path LOOP
-        log := coalesce(log, to_regclass(format('%I.%I', place, 'ai_operation_log')));
-        IF budget_table IS NOT NULL THEN
+        IF place = coalesce(log_schema, place) THEN
+            log := coalesce(log, to_regclass(format('%I.%I', place, 'ai_operation_log')));
+        END IF;
+        IF budget_table IS NOT NULL AND place = coalesce(budget_schema, place) THEN
             budgets := coalesce(budgets, to_regclass(format('%I.%I', place, budget_table)));
         END IF;
     END LOOP;

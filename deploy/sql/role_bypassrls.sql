@@ -49,27 +49,32 @@ BEGIN
     END;
 
     DECLARE
-        -- All that the exporter reads, in every spelling it knows. What a table does not have is passed over.
-        wanted CONSTANT pg_catalog.jsonb := '{
-            "ai_operation_log": ["created_at", "executed_at", "operation_id", "operation_type", "model_used", "model",
-                                 "user_id", "input_tokens", "output_tokens", "cost_usd", "latency_ms", "success",
-                                 "status", "error_message"],
-            "cost_budgets": ["user_id", "daily_limit_usd", "daily_budget_usd", "monthly_limit_usd",
-                             "monthly_budget_usd", "warning_threshold_usd", "warning_threshold_percentage",
-                             "current_spend_today", "daily_spent_usd"],
-            "ai_model_routes": ["operation_id", "primary_model", "fallback_model", "enabled"],
-            "helix_recommendations": ["recommendation_type", "approval_status"],
-            "approval_gates": ["status"]
-        }';
+        -- All that the exporter reads, in every spelling it knows: the schema (null: the first of the path that has the
+        -- table), the table, and its columns. What a table does not have is passed over.
+        wanted CONSTANT pg_catalog.jsonb := '[
+            [null, "ai_operation_log", ["created_at", "executed_at", "operation_id", "operation_type", "model_used",
+                                        "model", "user_id", "input_tokens", "output_tokens", "cost_usd", "latency_ms",
+                                        "success", "status", "error_message"]],
+            [null, "cost_budgets", ["user_id", "daily_limit_usd", "daily_budget_usd", "monthly_limit_usd",
+                                    "monthly_budget_usd", "warning_threshold_usd", "warning_threshold_percentage",
+                                    "current_spend_today", "daily_spent_usd"]],
+            [null, "ai_model_routes", ["operation_id", "primary_model", "fallback_model", "enabled"]],
+            [null, "helix_recommendations", ["recommendation_type", "approval_status"]],
+            [null, "approval_gates", ["status"]]
+        ]';
+        wanted_schema pg_catalog.name;
         wanted_table pg_catalog.text;
+        wanted_columns pg_catalog.jsonb;
         found pg_catalog.regclass;
         columns pg_catalog.text;
         place pg_catalog.name;
         places pg_catalog.name[];
     BEGIN
-        FOR wanted_table IN SELECT jsonb_object_keys(wanted) LOOP
+        FOR wanted_schema, wanted_table, wanted_columns IN
+            SELECT each ->> 0, each ->> 1, each -> 2 FROM jsonb_array_elements(wanted) AS each
+        LOOP
             found := NULL;
-            FOREACH place IN ARRAY path LOOP
+            FOREACH place IN ARRAY CASE WHEN wanted_schema IS NULL THEN path ELSE ARRAY[wanted_schema] END LOOP
                 found := to_regclass(format('%I.%I', place, wanted_table));
                 EXIT WHEN found IS NOT NULL;
             END LOOP;
@@ -81,7 +86,7 @@ BEGIN
             places := places || place;
             SELECT string_agg(quote_ident(attname), ', ') INTO columns
               FROM pg_attribute
-             WHERE attrelid = found AND attnum > 0 AND NOT attisdropped AND wanted -> wanted_table ? attname;
+             WHERE attrelid = found AND attnum > 0 AND NOT attisdropped AND wanted_columns ? attname;
             EXECUTE format('GRANT USAGE ON SCHEMA %s TO ai_exporter',
                            (SELECT relnamespace::regnamespace FROM pg_class WHERE oid = found));
             EXECUTE format('REVOKE ALL ON %s FROM ai_exporter', found);

@@ -91,29 +91,28 @@ def _names(config: Config, section: str, roles: Mapping[str, Role]) -> dict[str,
 
 
 def _wanted(config: Config) -> str:
-    tables = {
-        name.name: _distinct(_names(config, section, LOG_ROLES if section == "log" else ROLES[section]).values())
-        for section, name in _tables(config).items()
-    }
-    return _literal(
-        "{\n" + ",\n".join(f"    {_json(table)}: {_wrapped(table, names)}" for table, names in tables.items()) + "\n}"
-    )
+    tables: dict[QualifiedName, list[str]] = {}
+    for section, name in _tables(config).items():
+        known = _names(config, section, LOG_ROLES if section == "log" else ROLES[section]).values()
+        tables[name] = _distinct([tables.get(name, []), *known])
+    return _literal("[\n" + ",\n".join(f"    {_wrapped(table, names)}" for table, names in tables.items()) + "\n]")
 
 
 def _distinct(names: Iterable[Iterable[str]]) -> list[str]:
     return list(dict.fromkeys(name for each in names for name in each))
 
 
-def _wrapped(table: str, names: Iterable[str]) -> str:
-    """A list in JSON, on lines that are not too long below the template's own indentation."""
-    margin = " " * (len(table) + 9)
+def _wrapped(table: QualifiedName, names: Iterable[str]) -> str:
+    """Schema, table and columns in JSON, on lines that are not too long below the template's own indentation."""
+    start = f"[{_json(table.schema)}, {_json(table.name)}, ["
+    margin = " " * (len(start) + 4)
     lines = [""]
     for name in names:
         word = f"{_json(name)}, "
         if lines[-1] and 8 + len(margin) + len(lines[-1]) + len(word) > _WIDTH:
             lines.append("")
         lines[-1] += word
-    return "[" + f"\n{margin}".join(line.rstrip() for line in lines).rstrip(",") + "]"
+    return start + f"\n{margin}".join(line.rstrip() for line in lines).rstrip(",") + "]]"
 
 
 def _view(config: Config) -> dict[str, str]:
@@ -125,7 +124,9 @@ def _view(config: Config) -> dict[str, str]:
         "log_names": _indented(_mapping(log), 4),
         "required": _array(required),
         "budget_names": _indented(_mapping(budget_names), 4),
-        "budget_table": "NULL" if budgets is None else _literal(budgets.name),
+        "log_schema": _optional(config.tables.log.schema),
+        "budget_schema": _optional(None if budgets is None else budgets.schema),
+        "budget_table": _optional(None if budgets is None else budgets.name),
         "zone": _literal(config.log_time_zone),
         "zone_name": config.log_time_zone,
         "aliases": _literal(_json(dict(config.models.aliases))),
@@ -171,6 +172,10 @@ def _indented(text: str, spaces: int) -> str:
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _optional(text: str | None) -> str:
+    return "NULL" if text is None else _literal(text)
 
 
 def _literal(text: str) -> str:

@@ -128,6 +128,30 @@ def test_an_alias_may_be_any_text(log: Log, aliases: dict[str, str]) -> None:
     assert found == sorted(rules.model(name) for name in (*aliases, *aliases.values(), None, "gpt-4"))
 
 
+@pytest.mark.parametrize("file", ["role_bypassrls.sql", "role_policies.sql"])
+@pytest.mark.parametrize("budgets", ["cost_budgets", "ai_operation_log", '"a.b"', '"it\'s ""$$"'])
+def test_a_table_is_the_one_in_the_schema_that_the_configuration_names(log: Log, file: str, budgets: str) -> None:
+    """A table of that name in the schema of another one is passed over."""
+    log.execute("CREATE SCHEMA app; CREATE SCHEMA billing; ALTER TABLE ai_operation_log SET SCHEMA app")
+    for schema, limit in (("public", 1), ("app", 2), ("billing", 3)):
+        log.execute(f"DROP TABLE IF EXISTS {schema}.cost_budgets")
+        if (schema, budgets) != ("app", "ai_operation_log"):
+            log.execute(f"CREATE TABLE {schema}.{budgets} (user_id text, daily_limit_usd numeric)")
+            log.execute(f"INSERT INTO {schema}.{budgets} VALUES ('u', {limit})")
+    config = Config.model_validate({"tables": {"log": "app.ai_operation_log", "budgets": f"billing.{budgets}"}})
+    make_view(log, config)
+    assert log.execute("SELECT daily_limit_usd FROM ai_dashboards.budgets") == [(3,)]
+    log.connection.execute(render(config)[file].encode())
+    try:
+        may_read = "SELECT has_column_privilege('ai_exporter', %s, %s, 'SELECT')"
+        assert log.execute(may_read, f"billing.{budgets}", "daily_limit_usd") == [(True,)]
+        assert log.execute(may_read, "app.ai_operation_log", "cost_usd") == [(True,)]
+        if budgets != "ai_operation_log":
+            assert log.execute(may_read, f"app.{budgets}", "daily_limit_usd") == [(False,)]
+    finally:
+        log.execute("DROP OWNED BY ai_exporter; DROP ROLE ai_exporter")
+
+
 def test_tables_columns_and_zone_are_those_of_the_configuration(log: Log) -> None:
     log.execute('CREATE SCHEMA "it\'s"')
     log.execute('ALTER TABLE ai_operation_log SET SCHEMA "it\'s"')

@@ -27,6 +27,8 @@
 DO $$
 DECLARE
     path CONSTANT pg_catalog.name[] := {{path}};
+    log_schema CONSTANT pg_catalog.name := {{log_schema}};
+    budget_schema CONSTANT pg_catalog.name := {{budget_schema}};
     budget_table CONSTANT pg_catalog.text := {{budget_table}};
     -- What the columns may be called, by their role; the first name that is there counts.
     log_names CONSTANT pg_catalog.jsonb := {{log_names}};
@@ -64,8 +66,10 @@ BEGIN
     zone := coalesce(nullif(current_setting('ai_dashboards.log_time_zone', true), ''), {{zone}});
     users := coalesce(nullif(current_setting('ai_dashboards.users', true), ''), 'id');
     FOREACH place IN ARRAY path LOOP
-        log := coalesce(log, to_regclass(format('%I.%I', place, {{log_table}})));
-        IF budget_table IS NOT NULL THEN
+        IF place = coalesce(log_schema, place) THEN
+            log := coalesce(log, to_regclass(format('%I.%I', place, {{log_table}})));
+        END IF;
+        IF budget_table IS NOT NULL AND place = coalesce(budget_schema, place) THEN
             budgets := coalesce(budgets, to_regclass(format('%I.%I', place, budget_table)));
         END IF;
     END LOOP;

@@ -46,17 +46,22 @@ BEGIN
     END;
 
     DECLARE
-        -- All that the exporter reads, in every spelling it knows. What a table does not have is passed over.
+        -- All that the exporter reads, in every spelling it knows: the schema (null: the first of the path that has the
+        -- table), the table, and its columns. What a table does not have is passed over.
         wanted CONSTANT pg_catalog.jsonb := {{wanted}};
+        wanted_schema pg_catalog.name;
         wanted_table pg_catalog.text;
+        wanted_columns pg_catalog.jsonb;
         found pg_catalog.regclass;
         columns pg_catalog.text;
         place pg_catalog.name;
         places pg_catalog.name[];
     BEGIN
-        FOR wanted_table IN SELECT jsonb_object_keys(wanted) LOOP
+        FOR wanted_schema, wanted_table, wanted_columns IN
+            SELECT each ->> 0, each ->> 1, each -> 2 FROM jsonb_array_elements(wanted) AS each
+        LOOP
             found := NULL;
-            FOREACH place IN ARRAY path LOOP
+            FOREACH place IN ARRAY CASE WHEN wanted_schema IS NULL THEN path ELSE ARRAY[wanted_schema] END LOOP
                 found := to_regclass(format('%I.%I', place, wanted_table));
                 EXIT WHEN found IS NOT NULL;
             END LOOP;
@@ -68,7 +73,7 @@ BEGIN
             places := places || place;
             SELECT string_agg(quote_ident(attname), ', ') INTO columns
               FROM pg_attribute
-             WHERE attrelid = found AND attnum > 0 AND NOT attisdropped AND wanted -> wanted_table ? attname;
+             WHERE attrelid = found AND attnum > 0 AND NOT attisdropped AND wanted_columns ? attname;
             EXECUTE format('GRANT USAGE ON SCHEMA %s TO ai_exporter',
                            (SELECT relnamespace::regnamespace FROM pg_class WHERE oid = found));
             EXECUTE format('REVOKE ALL ON %s FROM ai_exporter', found);
