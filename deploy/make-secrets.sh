@@ -7,14 +7,41 @@
 #
 # SECRETS_DIR, here or in .env, names another folder; a relative one is taken from the project's own folder.
 set -eu
+mode=${1:-}
+case $mode in
+  demo | '') ;;
+  *)
+    echo "usage: $0 [demo]" >&2
+    exit 2
+    ;;
+esac
 cd "$(dirname "$0")/.."
-folder=${SECRETS_DIR:-$(sed -n 's/^SECRETS_DIR=//p' .env 2>/dev/null | tail -n 1)}
-folder=${folder:-secrets}
 
-# Users inside the containers must read the files; the folder's own mode keeps out the users of this machine.
+# As Docker Compose reads .env: with or without `export`, quotes, blanks, a comment and the line ends of Windows.
+of_env() {
+  tr -d '\r' <.env | sed -n 's/^[[:blank:]]*\(export[[:blank:]]*\)\{0,1\}SECRETS_DIR[[:blank:]]*=[[:blank:]]*//p' | tail -n 1 |
+    sed -e "s/^'\([^']*\)'.*/\1/;t" -e 's/^"\([^"]*\)".*/\1/;t' -e 's/[[:blank:]]#.*//;s/[[:blank:]]*$//'
+}
+folder=${SECRETS_DIR:-$([ ! -e .env ] || of_env)}
+folder=${folder:-secrets}
+case $folder in
+  -*) folder=./$folder ;;
+esac
+
+# Users inside the containers must read the files; the folder's own mode keeps out the users of this machine. A folder
+# that holds other things is left as it is: it may be the project's own, or one that others work in.
+umask 022
+if ls -A "$folder" 2>/dev/null | grep -qvxE '\.demo|\.gitignore|[a-z_]+_(password|url)'; then
+  case $(ls -ld "$folder/") in
+    d???------*) ;;
+    *)
+      echo "$folder holds other things and is open to others: name a folder of its own, or run chmod 700 on it" >&2
+      exit 1
+      ;;
+  esac
+fi
 mkdir -p "$folder"
 chmod 700 "$folder"
-umask 022
 [ -e "$folder/.gitignore" ] || echo '*' >"$folder/.gitignore"
 
 random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
@@ -42,7 +69,6 @@ is_the_demos() { # FILE
     grep -qE '@postgres:5432/demo|//discord-receiver:' "$folder/$1"
 }
 
-mode=${1:-}
 write grafana_admin_password "$(random)"
 case $mode in
   demo)
@@ -58,9 +84,5 @@ case $mode in
     ask grafana_database_password 'the password of the role ai_grafana (deploy/sql/dashboards.sql)'
     ask postgres_exporter_password 'the password of the role ai_postgres_exporter (deploy/sql/role_postgres_exporter.sql)'
     ask discord_webhook_url "the channel's webhook: Discord, Edit Channel, Integrations, Webhooks, Copy Webhook URL"
-    ;;
-  *)
-    echo "usage: $0 [demo]" >&2
-    exit 2
     ;;
 esac

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,74 @@ def test_the_secrets_are_made_once_and_hidden_from_others(tmp_path: Path) -> Non
     run(make, folder)
     assert {name: (folder / name).read_text() for name in NAMES} == first
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("line", "folder"),
+    [
+        ("SECRETS_DIR=plain", "plain"),
+        ('SECRETS_DIR="my secrets"', "my secrets"),
+        ("SECRETS_DIR='a # b' # ours", "a # b"),
+        ("SECRETS_DIR=plain # ours", "plain"),
+        ("SECRETS_DIR=plain  \r", "plain"),
+        ("export SECRETS_DIR=plain", "plain"),
+        ("  SECRETS_DIR = plain", "plain"),
+        ("SECRETS_DIR=-x", "-x"),
+        ("SECRETS_DIR=first\nSECRETS_DIR=second", "second"),
+        ("SECRETS_DIR=100%s#\\n", "100%s#\\n"),
+        ("# SECRETS_DIR=none\nNOT_SECRETS_DIR=none", "secrets"),
+        ("SECRETS_DIR=", "secrets"),
+    ],
+)
+def test_the_folder_of_the_secrets_is_the_one_that_docker_compose_reads(project: Path, line: str, folder: str) -> None:
+    (project / ".env").write_text(line + "\n", newline="")
+    make_secrets(project, "demo")
+    assert {file.name for file in project.iterdir()} == {"deploy", ".env", folder}
+    assert {file.name for file in (project / folder).iterdir()} == {*NAMES, ".demo", ".gitignore"}
+
+
+@pytest.mark.parametrize("folder", [".", "deploy", "..", "shared"])
+def test_a_folder_that_others_work_in_is_not_closed_to_them(project: Path, folder: str) -> None:
+    (project / "shared").mkdir()
+    (project / "shared" / "notes").touch()
+    (project / folder).chmod(0o755)
+    before = sorted(project.rglob("*"))
+    done = make_secrets(project, "demo", folder=folder, check=False)
+    assert done.returncode == 1
+    assert "open to others" in done.stderr
+    assert sorted(project.rglob("*")) == before
+    assert (project / folder).stat().st_mode & 0o777 == 0o755
+    (project / folder).chmod(0o700)
+    make_secrets(project, "demo", folder=folder)
+
+
+@pytest.mark.parametrize("argument", ["--help", "Demo", "-n"])
+def test_an_unknown_argument_makes_no_secrets(project: Path, argument: str) -> None:
+    done = make_secrets(project, argument, check=False)
+    assert done.returncode == 2
+    assert "usage" in done.stderr
+    assert [file.name for file in project.iterdir()] == ["deploy"]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project's folder with nothing but the script."""
+    (tmp_path / "project" / "deploy").mkdir(parents=True)
+    shutil.copy(ROOT / "deploy" / "make-secrets.sh", tmp_path / "project" / "deploy")
+    return tmp_path / "project"
+
+
+def make_secrets(
+    project: Path, argument: str, *, folder: str = "", check: bool = True
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["/bin/sh", "deploy/make-secrets.sh", argument],
+        cwd=project,
+        env={**os.environ, "SECRETS_DIR": folder},
+        check=check,
+        capture_output=True,
+        text=True,
+    )
 
 
 def run(command: list[str], folder: Path) -> str:
