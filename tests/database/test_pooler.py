@@ -26,6 +26,8 @@ from tests.support.servers import DockerServer, container_address, docker_image,
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parents[2]
+
 CONFIG = """
 [databases]
 * = host={host} port=5432 user=postgres password={password}
@@ -79,6 +81,18 @@ def serving(config: str, folder: Path, database: str) -> Iterator[tuple[str, int
                     raise
                 time.sleep(0.1)
         yield host, port
+
+
+BY_POLICY = """
+[databases]
+* = host={host} port=5432 user=ai_exporter password=x
+[pgbouncer]
+listen_addr = 0.0.0.0
+listen_port = 6432
+auth_type = any
+pool_mode = transaction
+default_pool_size = 2
+"""
 
 
 REFUSING = """
@@ -157,6 +171,32 @@ def log(docker_postgres: DockerServer) -> Iterator[Log]:
     with Log(url, "status") as log:
         yield log
     docker_postgres.drop_database(url)
+
+
+def test_rows_that_a_policy_shows_are_read_through_a_pool(
+    docker_postgres: DockerServer, log: Log, tmp_path: Path
+) -> None:
+    name = log.connection.info.dbname
+    log.connection.execute((ROOT / "deploy" / "sql" / "role_policies.sql").read_bytes())
+    log.execute("ALTER TABLE ai_operation_log ENABLE ROW LEVEL SECURITY; ALTER ROLE ai_exporter PASSWORD 'x'")
+    text = BY_POLICY.format(host=docker_postgres.address_for_containers)
+    folder = tmp_path / "pooler"
+    folder.mkdir()
+    try:
+        with (
+            serving(text, folder, name) as (host, port),
+            running(f"postgresql://ai_exporter@{host}:{port}/{name}", tmp_path / "state") as exporter,
+        ):
+            exporter.wait_ready().wait_up()
+            for number in range(1, 6):
+                log.insert(cost="1")
+                scraped = exporter.scrape()
+                assert scraped.up == 1, exporter.exporter.status()
+                assert scraped.money == number * 1_000_000
+            log.execute("DROP POLICY ai_exporter_reads ON ai_operation_log")
+            assert exporter.scrape().up == 0
+    finally:
+        log.execute("DROP OWNED BY ai_exporter; DROP ROLE ai_exporter")
 
 
 def test_two_exporters_share_a_pool_of_one_or_two(pooler: tuple[str, int], log: Log, tmp_path: Path) -> None:
