@@ -20,7 +20,7 @@ def admin(database: str, layout: Layout) -> Iterator[Admin]:
         populate(connection, layout)
         add_route(connection, MODELS[0], MODELS[1])
         yield connection
-        if connection.execute("SELECT FROM pg_roles WHERE rolname = 'ai_exporter'").fetchone():
+        if connection.execute("SELECT FROM pg_roles WHERE rolname = 'ai_exporter'").fetchone() is not None:
             connection.execute("DROP OWNED BY ai_exporter")
             connection.execute("DROP ROLE ai_exporter")
 
