@@ -45,7 +45,7 @@ def log(embedded_database: str) -> Iterator[Log]:
 
 
 def drop_role(connection: "psycopg.Connection[Any]") -> None:
-    if connection.execute("SELECT FROM pg_roles WHERE rolname = 'ai_grafana'").fetchone():
+    if connection.execute("SELECT FROM pg_roles WHERE rolname = 'ai_grafana'").fetchone() is not None:
         connection.execute("DROP OWNED BY ai_grafana")
         connection.execute("DROP ROLE ai_grafana")
 
