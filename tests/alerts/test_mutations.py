@@ -34,10 +34,10 @@ def test_every_mutant_is_caught(part: int) -> None:
     assert not left, "\n".join(sorted(map(str, left)))
 
 
-def test_every_mutant_that_is_excused_is_one(tell: Callable[[str], None]) -> None:
+def test_every_mutant_that_is_excused_is_one(report_figure: Callable[[str], None]) -> None:
     rules = _rules()
     every = [str(mutant) for rule in rules.all for mutant in mutants(rule)]
-    tell(f"{len(every)} mutants of {len(rules.all)} rules, {len(EQUIVALENT)} equivalent")
+    report_figure(f"{len(every)} mutants of {len(rules.all)} rules, {len(EQUIVALENT)} equivalent")
     assert not EQUIVALENT.keys() - set(every), "no such mutants any more"
 
 
