@@ -24,7 +24,7 @@ from exporter.ledger.advance import restart
 from exporter.ledger.aggregate import ZERO
 from exporter.ledger.calendar import QUARTER_HOUR, floor_to
 from exporter.ledger.forget import forget
-from exporter.ledger.model import OTHER, Changes, SpanRead, State, TimeRange
+from exporter.ledger.model import OTHER, Changes, LedgerSettings, SpanRead, State, TimeRange
 from exporter.ledger.rewind import rewind
 from exporter.moments import named_moment
 from exporter.scrape.ledger_settings import settings_for
@@ -143,7 +143,7 @@ def rewind_state(config: Config, environ: Mapping[str, str], to: str | None, out
                 log = session.log(classification)
             check_identity(Identity(**known), session.identity(log))
             clock, settings = int(session.clock), settings_for(config, classification)
-            span = _rewound(state, to, clock, ZoneInfo(config.budget_time_zone))
+            span = _rewound(state, to, clock, settings, ZoneInfo(config.budget_time_zone))
             found = {} if span is None else read_span(session, log, classification, span, width=QUARTER_HOUR)
         if span is None:
             changes = restart(state, clock, settings)
@@ -159,7 +159,7 @@ def rewind_state(config: Config, environ: Mapping[str, str], to: str | None, out
     return 0
 
 
-def _rewound(state: State, to: str | None, clock: int, zone: ZoneInfo) -> TimeRange | None:
+def _rewound(state: State, to: str | None, clock: int, settings: LedgerSettings, zone: ZoneInfo) -> TimeRange | None:
     """The time range whose rows are counted, from the quarter-hour in which counting resumes.
 
     None if a clock that was ahead timed the first reading itself, which then starts again.
@@ -185,6 +185,8 @@ def _rewound(state: State, to: str | None, clock: int, zone: ZoneInfo) -> TimeRa
     if lo >= state.progress.compacted:
         closed = _time(state.progress.compacted)
         raise StateError(f"nothing after {_time(int(moment))} is closed (only what is before {closed}): nothing to do")
+    # the open window has to be open too, where it reaches back into the quarter-hour before
+    lo = max(min(lo, floor_to(clock - settings.window, QUARTER_HOUR)), floor_to(state.progress.began, QUARTER_HOUR))
     counted = newest if newest <= clock else moment
     return TimeRange(lo, int(max(counted, moment)) + 1)
 

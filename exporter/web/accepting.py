@@ -32,10 +32,13 @@ class Acceptor:
         self._accepted = accepted
         self._make_room = make_room
         self._calm: asyncio.TimerHandle | None = None
+        self._listening = listening
         self._task = self._loop.create_task(self._accept(listening))
 
     def stop(self) -> None:
         """Accept no more connections; the socket itself stays open."""
+        # before the task: asyncio would still accept a connection that is due now, and lose it
+        self._loop.remove_reader(self._listening)
         self._task.cancel()
         if self._calm is not None:
             self._calm.cancel()
