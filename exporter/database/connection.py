@@ -52,6 +52,11 @@ def connect(info: ConnInfo, timeout: float, application_name: str) -> Connection
     return connection
 
 
+def is_lost(connection: Connection) -> bool:
+    """Whether nothing more can be read by the connection."""
+    return connection.broken or connection.closed
+
+
 def start_connecting(info: ConnInfo, timeout: float, application_name: str) -> "Future[Connection]":
     """Open a connection as `connect` does, in a thread of its own.
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from exporter.database.connection import Connection
+from exporter.database.connection import Connection, is_lost
 
 _MOST = 8
 """Questions that are sent ahead. They only read the catalog, so that one too many changes nothing."""
@@ -91,9 +91,14 @@ class CatalogReader:
 
     def _ask(self, question: Question) -> Answer:
         begun = time.monotonic()
-        answer = Answer(self._connection.execute(question.statement.encode(), question.parameters).fetchall())
+        answer = ask_one(self._connection, question)
         self.seconds += time.monotonic() - begun
         return answer
+
+
+def ask_one(connection: Connection, question: Question) -> Answer:
+    """Ask in the transaction that is open."""
+    return Answer(connection.execute(question.statement.encode(), question.parameters).fetchall())
 
 
 def ask_together(
@@ -113,7 +118,7 @@ def ask_together(
                 connection.execute(statement.encode())
         return [Answer(cursor.fetchall()) for cursor in cursors]
     except psycopg.Error:
-        if connection.broken or connection.closed:
+        if is_lost(connection):
             raise
         connection.execute("ROLLBACK")
         return None

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from exporter.database.connection import Connection, Rows
-from exporter.database.foresight import Answer, Question, ask_together
+from exporter.database.connection import Connection, Rows, is_lost
+from exporter.database.foresight import Answer, Question, ask_one, ask_together
 
 BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
@@ -63,11 +63,6 @@ class Opening:
         self._takes_wanted = True
         self._takes_pipelines = psycopg.Pipeline.is_supported()
 
-    @property
-    def is_pipelined(self) -> bool:
-        """Whether what is expected goes out in one round trip."""
-        return self._takes_pipelines
-
     def begin_with(
         self, connection: Connection, timing: Timing, row_security: str, expected: Sequence[Question]
     ) -> tuple["Begun", list[tuple[Question, Answer]]] | None:
@@ -96,9 +91,7 @@ class Opening:
         if answers is None:
             connection.execute("ROLLBACK")
             connection.execute(BEGIN)
-            answers = [
-                Answer(connection.execute(each.statement.encode(), each.parameters).fetchall()) for each in every
-            ]
+            answers = [ask_one(connection, question) for question in every]
             connection.execute("COMMIT")
         return answers[1:]
 
@@ -133,11 +126,6 @@ def _settings(timing: Timing, row_security: str) -> Mapping[str, str]:
 def limits(milliseconds: int) -> Mapping[str, str]:
     """A statement's time, and the shorter time that it may wait for a lock, so that a lock is reported as one."""
     return {"ms": str(max(1, milliseconds)), "lock": str(max(1, int(milliseconds * _LOCK_SHARE)))}
-
-
-def is_lost(connection: Connection) -> bool:
-    """Whether nothing more can be read by the connection."""
-    return connection.broken or connection.closed
 
 
 def _begun(row: tuple[Any, ...] | None) -> Begun:

@@ -20,7 +20,7 @@ from psycopg.rows import RowFactory, tuple_row
 from exporter.config import Classification, QualifiedName
 from exporter.database.catalog import find_relation
 from exporter.database.columns import Column
-from exporter.database.connection import Connection, ConnInfo, Rows, start_connecting
+from exporter.database.connection import Connection, ConnInfo, Rows, is_lost, start_connecting
 from exporter.database.encoding import Charset, charset_of, encode_statement
 from exporter.database.errors import (
     DatabaseError,
@@ -36,7 +36,7 @@ from exporter.database.foresight import Answer, CatalogReader, Question
 from exporter.database.layout import KNOWN_COLUMNS, Relation, find_log_columns
 from exporter.database.log_query import LogTable
 from exporter.database.login import Login
-from exporter.database.opening import BEGIN, Begun, Opening, Timing, is_lost, limits
+from exporter.database.opening import BEGIN, Begun, Opening, Timing, limits
 from exporter.database.replication import PRIMARY, Replication, Standby
 from exporter.database.visibility import Visibility, look_for_hidden_rows, refuse_doubts
 

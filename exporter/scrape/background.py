@@ -225,7 +225,7 @@ class BackgroundReader:
 
     def _next_span(self, state: State, clock: int) -> TimeRange | None:
         """The most urgent span, or None. Says when a gap begins to be caught up, and when it has been."""
-        if schedule.catch_up(state, clock, self._chunk.length) is not None:
+        if not schedule.is_current(state.progress, clock):
             if self.catching_up_from is None:
                 self.catching_up_from = state.progress.position
                 log.info("reading %s of the log in the background", span_text(clock - state.progress.position))

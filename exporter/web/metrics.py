@@ -36,7 +36,9 @@ class MetricsPage:
     async def answer(self, request: Request) -> Response:
         """The metrics, or one line on why there are none; HEAD gets the headers without a scrape."""
         encode, content_type = choose_format(request.headers.get("Accept"))
-        encoder = self._encoders.setdefault(content_type, RememberingEncoder(encode))
+        if content_type not in self._encoders:
+            self._encoders[content_type] = RememberingEncoder(encode)
+        encoder = self._encoders[content_type]
         compress = accepts_gzip(request.headers.get("Accept-Encoding"))
         headers = {"Vary": "Accept, Accept-Encoding"}
         if compress:
