@@ -25,12 +25,12 @@ def test_the_shipped_roles_see_everything(
 ) -> None:
     now = datetime.now(UTC)
     with Log(database, "success" if layout == "success" else "status") as log:
-        fill(log.connection, log.layout, history(log.layout, 0, now, Random(4)))
+        fill(log.connection, log.layout, history(log.layout, 1, now, Random(4)))
         log.execute((SQL / file).read_text())
         try:
             log.connection.execute(sql.SQL("ALTER ROLE ai_exporter PASSWORD {}").format(PASSWORD))
             url = postgres.url(log.connection.info.dbname, "ai_exporter", PASSWORD)
-            with running(url, tmp_path, history_start(0, now)) as exporter:
+            with running(url, tmp_path, history_start(1, now)) as exporter:
                 scraped = exporter.wait_ready().scrape()
                 assert_shows_what_sql_says(scraped, log)
                 assert set(scraped.collectors.values()) == {1}

@@ -26,7 +26,7 @@ from exporter.scrape.clock import HostClock
 from exporter.state.store import Store
 from tests.support.scraped import Figures, Scraped, assert_no_counter_fell, counted, micro, spend, summed
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds after which a test stops waiting for what should have happened at once."""
 
 

@@ -45,7 +45,7 @@ def fetch(
         return error.code, error.read().decode()
 
 
-def wait_for(condition: Any, seconds: float = 30.0) -> Any:
+def wait_for(condition: Any, seconds: float = 120.0) -> Any:
     """The first true value that a callable returns; AssertionError when there is none in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
