@@ -12,6 +12,9 @@ from dashboards.alerts import alert_lines
 from dashboards.base import Page
 from dashboards.command import pages
 from dashboards.settings import Settings
+from docs.command_reference import commands_page
+from docs.http_reference import http_page
+from docs.settings_reference import settings_page
 from exporter import catalog
 
 DOCS = Path(__file__).parent
@@ -105,7 +108,13 @@ def _dashboard(page: Page) -> Iterator[str]:
 def main(arguments: list[str]) -> int:
     """Write the pages, or compare them; returns the exit code."""
     dashboards = pages(Settings(alert_lines(thresholds(_ALERTS))))
-    texts = {DOCS / "metrics.md": metrics_page(), DOCS / "panels.md": panels_page(dashboards)}
+    texts = {
+        DOCS / "metrics.md": metrics_page(),
+        DOCS / "panels.md": panels_page(dashboards),
+        DOCS / "commands.md": commands_page(),
+        DOCS / "settings.md": settings_page(),
+        DOCS / "http.md": http_page(),
+    }
     if "--check" not in arguments:
         for path, text in texts.items():
             path.write_text(text)

@@ -1,6 +1,7 @@
 """The types of settings, each with a hint for a wrong value."""
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 from math import isfinite
 from pathlib import Path
@@ -38,16 +39,23 @@ def format_duration(seconds: float) -> str:
     return f"{exact:f}s"
 
 
-def within(low: str, high: str) -> AfterValidator:
-    """A validator for a duration between two others, both included."""
-    least, most = parse_duration(low), parse_duration(high)
+@dataclass(frozen=True)
+class DurationBounds:
+    """Whether a duration is between two others, both included: for a setting's validator, and for its description."""
 
-    def check(value: float) -> float:
-        if not least <= value <= most:
-            raise setting_error(f"write a duration from {low} to {high}")
+    low: str
+    high: str
+
+    def __call__(self, value: float) -> float:
+        """The value. Raises a setting's error if it is out of bounds."""
+        if not parse_duration(self.low) <= value <= parse_duration(self.high):
+            raise setting_error(f"write a duration from {self.low} to {self.high}")
         return value
 
-    return AfterValidator(check)
+
+def within(low: str, high: str) -> AfterValidator:
+    """A validator for a duration between two others, both included."""
+    return AfterValidator(DurationBounds(low, high))
 
 
 def _check_text(value: str) -> str:

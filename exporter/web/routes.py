@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from exporter.web.app import Application
 from exporter.web.auth import Authenticator
+from exporter.web.endpoints import ENDPOINTS, HEALTHY, LANDING, METHODS, METRICS
 from exporter.web.limits import Limits, ScrapeTimeouts
 from exporter.web.messages import Request, Response, sentence
 from exporter.web.metrics import MetricsPage, describe
@@ -15,9 +16,6 @@ from exporter.web.refusals import Reason, Refusals
 from exporter.web.settings import WebSettings
 
 _log = logging.getLogger(__name__)
-_METHODS = ("GET", "HEAD")
-_PROBES = ("/-/healthy", "/-/ready")
-"""Need no password: an orchestrator has none, and must get an answer even while somebody guesses passwords."""
 _PAGE_THREADS, _PAGE_QUEUE = 2, 32
 
 
@@ -51,7 +49,9 @@ class Router:
         if tls and tls.client_allowed_sans and not request.names.intersection(tls.client_allowed_sans):
             return sentence(403, "The client certificate has none of the allowed names.")
         users = settings.basic_auth_users
-        needs_password = bool(users) and request.path not in _PROBES
+        endpoint = ENDPOINTS.get(request.path)
+        # An orchestrator has no password, and must get an answer even while somebody guesses passwords.
+        needs_password = bool(users) and not (endpoint and endpoint.open)
         if needs_password:
             refusal = await self._refused_login(request, users)
             if refusal is not None:
@@ -70,15 +70,15 @@ class Router:
         return sentence(401, "Unauthorized.", WWW_Authenticate='Basic realm="metrics", charset="UTF-8"')
 
     async def _page(self, request: Request) -> Response:
-        path = request.path
-        if path not in ("/", "/metrics", *_PROBES):
+        endpoint = ENDPOINTS.get(request.path)
+        if endpoint is None:
             return sentence(404, "Not found.")
-        if request.method not in _METHODS:
-            return sentence(405, "Only GET and HEAD.", Allow=", ".join(_METHODS))
-        if path == "/metrics":
+        if request.method not in METHODS:
+            return sentence(405, "Only GET and HEAD.", Allow=", ".join(METHODS))
+        if endpoint is METRICS:
             return await self._metrics.answer(request)
-        if path == "/":
+        if endpoint is LANDING:
             return await self._pages.run(lambda: landing_page(self._app.status()), self._page_timeout)
-        check = self._app.health if path == "/-/healthy" else self._app.readiness
+        check = self._app.health if endpoint is HEALTHY else self._app.readiness
         status = await self._pages.run(check, self._page_timeout)
         return sentence(200 if status.ok else 503, status.reason)
