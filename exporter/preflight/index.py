@@ -38,7 +38,7 @@ LEFT JOIN LATERAL (
   JOIN pg_catalog.pg_namespace xn ON xn.oid = x.relnamespace
   JOIN pg_catalog.pg_am m ON m.oid = x.relam
   JOIN pg_catalog.pg_attribute a ON a.attrelid = p.indrelid AND a.attnum = p.indkey[0]
-  WHERE p.indrelid = c.oid AND m.amname = 'btree' AND a.attname = %(time)s AND p.indpred IS NULL
+  WHERE p.indrelid = c.oid AND m.amname = 'btree' AND a.attname = %(column)s AND p.indpred IS NULL
   ORDER BY p.indisvalid DESC, x.relname LIMIT 1
 ) AS i ON true
 WHERE c.relname = %(name)s AND n.nspname = %(schema)s
@@ -47,7 +47,9 @@ WHERE c.relname = %(name)s AND n.nspname = %(schema)s
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its kind as in `pg_class`, rows as last estimated (below 0: never), bytes, and an index on the time."""
+    """A table: its kind as in `pg_class`, rows as last estimated (below 0: never), bytes, and an index that begins with
+    the column in question.
+    """
 
     name: QualifiedName
     kind: str
@@ -73,7 +75,7 @@ def check_index(context: CheckContext) -> list[Finding]:
     window = _WINDOW.format(table=identifier(*context.relation.name.parts), time=log.column("time"))
     rows = float(explain(session, window, {name: parameters[name] for name in ("from", "until")})["Plan Rows"])
     names = dict.fromkeys([context.relation.name, *scans.whole])
-    own, *others = [table for name in names for table in _read_table(context, name, time_column)]
+    own, *others = [table for name in names for table in read_tables(session, name, time_column)]
     return [evaluate_index(own, {table.name: table for table in (own, *others)}, scans, rows, time_column)]
 
 
@@ -85,8 +87,9 @@ def explain(session: Session, statement: sql.Composed, parameters: Mapping[str, 
     return plan
 
 
-def _read_table(context: CheckContext, name: QualifiedName, time_column: str) -> Iterable[Table]:
-    found = context.session.run(_TABLE, {"name": name.name, "schema": name.schema, "time": time_column})
+def read_tables(session: Session, name: QualifiedName, column: str) -> Iterable[Table]:
+    """The table of a name, with an index that begins with the column; nothing if there is no such table."""
+    found = session.run(_TABLE, {"name": name.name, "schema": name.schema, "column": column})
     for schema, table, kind, rows, size, index_schema, index, valid in found:
         by = None if index is None else QualifiedName(index_schema, index)
         yield Table(QualifiedName(schema, table), kind, rows, size, by, bool(valid))

@@ -105,6 +105,119 @@ def test_of_a_view_it_cannot_be_told_whether_an_index_serves(bench: Bench) -> No
     assert (found.mark, found.detail) == ("ok", "the scrape's query uses ai_operation_log_created_at_idx")
 
 
+LOOKUPS = (("user", "user_id"), ("model", "model_used"))
+
+
+def test_the_indexes_for_users_and_models_are_found_and_used(bench: Bench) -> None:
+    _diversify(bench)
+    before = bench.check()
+    for role, column in LOOKUPS:
+        entry = before.entries[f"{role} index"]
+        assert entry.mark == "ok"
+        assert entry.detail == (
+            f"public.ai_operation_log has no index that starts with {column}, and needs none while it is small"
+        )
+    bench.admin.execute((FOLDER / "indexes.sql").read_bytes())
+    after = bench.check()
+    for role, _ in LOOKUPS:
+        detail = f"the calls of one {role} are found by ai_operation_log_{role}_time_idx"
+        assert (after.entries[f"{role} index"].mark, after.entries[f"{role} index"].detail) == ("ok", detail)
+
+
+def test_a_large_log_without_them_is_warned_of_and_the_hints_help(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.preflight.lookup_index.MANY_ROWS", 10_000)
+    _diversify(bench)
+    report = bench.check()
+    assert report.code == 0
+    for role, column in LOOKUPS:
+        entry = report.entries[f"{role} index"]
+        assert (entry.mark, f"no index that starts with {column}" in entry.detail) == ("warn", True)
+        assert entry.hint == [f"CREATE INDEX CONCURRENTLY ON public.ai_operation_log ({column}, created_at DESC);"]
+        assert (
+            bench.hint(f"{role} index").entries[f"{role} index"].detail.startswith(f"the calls of one {role} are found")
+        )
+
+
+@pytest.mark.parametrize(("role", "column"), LOOKUPS)
+def test_an_index_for_lookups_that_was_not_built_to_its_end_is_built_again(
+    bench: Bench, role: str, column: str
+) -> None:
+    bench.run(
+        f"CREATE INDEX half ON ai_operation_log ({column})",
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'half'::regclass",
+    )
+    entry = bench.check().entries[f"{role} index"]
+    assert (entry.mark, entry.hint) == ("warn", ["REINDEX INDEX CONCURRENTLY public.half;"])
+    assert bench.hint(f"{role} index").entries[f"{role} index"].mark == "ok"
+
+
+def test_an_index_on_other_columns_or_on_some_rows_does_not_serve_a_lookup(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.preflight.lookup_index.MANY_ROWS", 10_000)
+    _diversify(bench)
+    bench.run(
+        "CREATE INDEX ON ai_operation_log (created_at, user_id)",
+        "CREATE INDEX ON ai_operation_log (user_id, created_at) WHERE success",
+        "CREATE INDEX ON ai_operation_log (lower(model_used), created_at)",
+    )
+    assert {"user index", "model index"} <= bench.check().marked("warn")
+
+
+def test_an_index_for_lookups_that_the_planner_does_not_take(bench: Bench) -> None:
+    _diversify(bench)
+    bench.admin.execute((FOLDER / "indexes.sql").read_bytes())
+    bench.run(
+        f"ALTER ROLE {bench.role} SET enable_indexscan = off",
+        f"ALTER ROLE {bench.role} SET enable_indexonlyscan = off",
+        f"ALTER ROLE {bench.role} SET enable_bitmapscan = off",
+    )
+    report = bench.check()
+    for role, _ in LOOKUPS:
+        assert report.entries[f"{role} index"].hint == ["ANALYZE public.ai_operation_log;"]
+    bench.run(f"ALTER ROLE {bench.role} RESET ALL", "DROP INDEX ai_operation_log_user_time_idx")
+    # one that does not have the order of the time
+    bench.run("CREATE INDEX by_user ON ai_operation_log (user_id)", "ANALYZE ai_operation_log")
+    assert "by_user" in bench.check().entries["user index"].detail
+
+
+def test_an_index_that_a_cheaper_one_makes_superfluous(bench: Bench) -> None:
+    # of one model: the newest calls are the newest of that model
+    bench.run("DELETE FROM ai_operation_log")
+    _enlarge(bench)
+    bench.admin.execute((FOLDER / "indexes.sql").read_bytes())
+    bench.run("DROP INDEX ai_operation_log_model_time_idx", "CREATE INDEX by_model ON ai_operation_log (model_used)")
+    entry = bench.check().entries["model index"]
+    assert (entry.mark, entry.detail) == ("ok", "by_model (not used: the index on created_at is cheaper)")
+
+
+def test_lookups_in_a_partitioned_log_and_in_a_view(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exporter.preflight.lookup_index.MANY_ROWS", 10_000)
+    bench.run(
+        "ALTER TABLE ai_operation_log RENAME TO calls",
+        "CREATE VIEW ai_operation_log AS SELECT * FROM calls",
+        f"GRANT SELECT ({USED}) ON ai_operation_log TO {bench.role}",
+    )
+    assert "is no table" in bench.check().entries["user index"].detail
+    _diversify(bench, "calls")
+    bench.run("CREATE INDEX by_user ON calls (user_id, created_at)", "ANALYZE calls")
+    assert "by_user" in bench.check().entries["user index"].detail
+    bench.run(
+        "DROP VIEW ai_operation_log",
+        "CREATE TABLE ai_operation_log (LIKE calls INCLUDING DEFAULTS) PARTITION BY RANGE (created_at)",
+        "CREATE TABLE part PARTITION OF ai_operation_log DEFAULT",
+        "INSERT INTO ai_operation_log SELECT * FROM calls",
+        "CREATE INDEX ON ai_operation_log (created_at)",
+        "ANALYZE ai_operation_log",
+        f"GRANT SELECT ({USED}) ON ai_operation_log TO {bench.role}",
+    )
+    hint = bench.check().entries["user index"].hint
+    assert hint == ["CREATE INDEX ON public.ai_operation_log (user_id, created_at DESC);"]
+    assert bench.hint("user index").entries["user index"].mark == "ok"
+
+
 def test_large_optional_tables_are_to_be_served_by_an_index(bench: Bench) -> None:
     bench.run(
         "CREATE TABLE approval_gates (status text)",
@@ -168,5 +281,15 @@ def _enlarge(bench: Bench, table: str = "ai_operation_log") -> None:
         f"INSERT INTO {table} (operation_type, operation_id, model_used, success, created_at)"
         " SELECT 'chat', 'email-compose', 'deepseek-v3.2', true, now() AT TIME ZONE 'UTC' - n * interval '1 minute'"
         " FROM generate_series(1, 20000) AS n",
+        f"ANALYZE {table}",
+    )
+
+
+def _diversify(bench: Bench, table: str = "ai_operation_log") -> None:
+    """Many calls of many users by many models."""
+    bench.run(
+        f"INSERT INTO {table} (operation_type, operation_id, model_used, success, user_id, created_at)"
+        " SELECT 'chat', 'email-compose', 'model-' || n % 400, true, md5((n % 900)::text)::uuid,"
+        " now() AT TIME ZONE 'UTC' - n * interval '1 minute' FROM generate_series(1, 20000) AS n",
         f"ANALYZE {table}",
     )
