@@ -15,7 +15,8 @@ from exporter.preflight.index import Table, explain, read_tables
 from exporter.preflight.plan import read_plan
 from exporter.preflight.table_index import MANY_BYTES, MANY_ROWS
 
-LOOKUP_INDEXES = "lookup indexes"
+LOOKUPS = ("user", "model")
+"""The roles of the columns that the log is looked up by."""
 
 _WEEK = 7 * 86_400
 
@@ -27,13 +28,14 @@ ORDER BY {time} DESC LIMIT 20
 """)
 
 
-def check_lookups(context: CheckContext) -> list[Finding]:
-    """Check the plans of a week's calls of one user, and of one model."""
+def index_of(role: str) -> str:
+    """The name of the finding."""
+    return f"{role} index"
+
+
+def check_lookup(role: str, context: CheckContext) -> list[Finding]:
+    """Check the plan of a week's calls of one user, or of one model."""
     context.session.prove_visible(context.relation)
-    return [_check(context, role) for role in ("user", "model")]
-
-
-def _check(context: CheckContext, role: str) -> Finding:
     log, session = context.log, context.session
     column, time_column = log.columns[role].name, log.columns["time"].name
     statement = _LOOKUP.format(
@@ -43,7 +45,7 @@ def _check(context: CheckContext, role: str) -> Finding:
     since, _ = bounds(log, context.rules, TimeRange(now - _WEEK, now))
     plan = _without_first_value(explain(session, statement, {"from": since}))
     (table,) = read_tables(session, context.relation.name, column)
-    return evaluate_lookup(role, table, plan, column, time_column)
+    return [evaluate_lookup(role, table, plan, column, time_column)]
 
 
 def _without_first_value(plan: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -54,7 +56,7 @@ def _without_first_value(plan: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def evaluate_lookup(role: str, table: Table, plan: Mapping[str, Any], column: str, time_column: str) -> Finding:
     """Evaluate the plan for one `role`, `user` or `model`. Without the index panels are slow, and no metric is."""
-    name = f"{role} index"
+    name = index_of(role)
     scans = read_plan(plan, column, leading=True)
     if scans.indexes:
         return ok(name, f"the calls of one {role} are found by {listing(scans.indexes, 3)}")

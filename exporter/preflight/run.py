@@ -18,7 +18,7 @@ from exporter.preflight.access import GRANTS, LEAST_PRIVILEGE
 from exporter.preflight.context import CheckContext
 from exporter.preflight.distance import DISTANCE, check_distance
 from exporter.preflight.encoding import ENCODING, check_encoding
-from exporter.preflight.lookup_index import LOOKUP_INDEXES, check_lookups
+from exporter.preflight.lookup_index import LOOKUPS, check_lookup, index_of
 from exporter.preflight.series import check_series
 from exporter.preflight.space import check_space
 from exporter.preflight.state import check_privacy, check_state
@@ -83,7 +83,7 @@ STEPS: Sequence[Step] = (
     Step(log_table.VISIBLE, log_table.check_visible, [GRANTS]),
     Step(log_table.OPEN_WINDOW, log_table.check_open_window, [log_table.VISIBLE, patterns.PATTERNS]),
     Step(index.TIME_INDEX, index.check_index, [log_table.VISIBLE], optional=True),
-    Step(LOOKUP_INDEXES, check_lookups, [log_table.VISIBLE], optional=True),
+    *(Step(index_of(role), partial(check_lookup, role), [log_table.VISIBLE], optional=True) for role in LOOKUPS),
     Step(clocks.TIME_ZONES, clocks.check_time_zones, [log_table.VISIBLE]),
     Step(log_table.UNDATED, log_table.check_undated, [log_table.VISIBLE]),
     Step(outcomes.OUTCOMES, outcomes.check_outcomes, [log_table.VISIBLE]),

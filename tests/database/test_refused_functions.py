@@ -86,7 +86,7 @@ FUNCTIONS = [
     ("pg_is_in_recovery()", "boolean", {"replication"}),
     ("has_any_column_privilege(oid, text)", "boolean", {"least privilege"}),
     ("pg_last_xact_replay_timestamp()", "timestamptz", {"replication"}),
-    ("pg_relation_size(regclass)", "bigint", {"time index", "lookup indexes", *SERVED}),
+    ("pg_relation_size(regclass)", "bigint", {"time index", "user index", "model index", *SERVED}),
     ("pg_has_role(oid, text)", "boolean", {"least privilege"}),
 ]
 
