@@ -1,5 +1,5 @@
--- Removes what the other files of this folder have made, except for the indexes: the three roles with their grants,
--- the policies of the exporter's role, and the schema that Grafana reads. It changes no row and no table.
+-- Removes what the other files of this folder have made, except for the indexes: the three roles with all their
+-- grants, the policies of the exporter's role, and the schema that Grafana reads. It changes no row and no table.
 --
 -- Stop the exporter, Grafana and postgres_exporter first. Run it in the database that holds the tables, as whoever ran
 -- the other files, or as a superuser: psql -v ON_ERROR_STOP=1 -f deploy/sql/uninstall.sql
@@ -33,16 +33,22 @@ BEGIN
             RAISE EXCEPTION '% also has rights in another database: %', holder, elsewhere
                 USING HINT = 'Run this file there, too. The role goes with the last one: until then, remove its rights here by hand.';
         END IF;
-        -- Not DROP OWNED BY: the role that made another one is not always a member of it.
-        FOR granted IN SELECT DISTINCT classid, objid FROM pg_shdepend
+        -- Not DROP OWNED BY: the role that made another one is not always a member of it. What belongs to the whole
+        -- server, such as the rights on the database itself, has no database in pg_shdepend.
+        FOR granted IN SELECT DISTINCT object.type, object.identity
+                   FROM pg_shdepend, pg_identify_object(classid, objid, 0) AS object
                   WHERE refclassid = 'pg_authid'::regclass AND deptype = 'a'
                     AND refobjid = (SELECT oid FROM pg_roles WHERE rolname = holder)
-                    AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) LOOP
-            IF granted.classid = 'pg_class'::regclass THEN
-                EXECUTE format('REVOKE ALL ON %s FROM %I', granted.objid::regclass, holder);
-            ELSIF granted.classid = 'pg_namespace'::regclass THEN
-                EXECUTE format('REVOKE ALL ON SCHEMA %s FROM %I', granted.objid::regnamespace, holder);
-            END IF;
+                    AND dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())) LOOP
+            EXECUTE format('REVOKE ALL ON %s %s FROM %I',
+                           CASE
+                               WHEN granted.type IN ('function', 'procedure', 'aggregate') THEN 'ROUTINE'
+                               WHEN granted.type IN ('table', 'view', 'materialized view', 'foreign table',
+                                                              'sequence') THEN 'TABLE'
+                               WHEN granted.type = 'server' THEN 'FOREIGN SERVER'
+                               ELSE replace(granted.type, 'foreign-data', 'foreign data')
+                           END,
+                           granted.identity, holder);
         END LOOP;
         EXECUTE format('DROP ROLE %I', holder);
     END LOOP;

@@ -67,6 +67,47 @@ def test_what_was_removed_can_be_made_again(owner: "psycopg.Connection[Any]") ->
     assert _facts(owner) == made
 
 
+GRANTED = {
+    "the database": ["GRANT CONNECT, TEMPORARY ON DATABASE {database} TO ai_exporter"],
+    "the database, as a hosted one does": [
+        "REVOKE ALL ON DATABASE {database} FROM PUBLIC",
+        "GRANT CONNECT ON DATABASE {database} TO ai_exporter, ai_grafana, ai_postgres_exporter",
+    ],
+    "a function": ["CREATE FUNCTION public.f(int, text) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+                   "GRANT EXECUTE ON FUNCTION public.f TO ai_exporter"],
+    "a procedure": ["CREATE PROCEDURE public.p() LANGUAGE sql AS ''",
+                    "GRANT EXECUTE ON PROCEDURE public.p TO ai_grafana"],
+    "a view and a sequence": [
+        'CREATE VIEW public."My View" AS SELECT 1 AS one', 'GRANT SELECT ON public."My View" TO ai_exporter',
+        "CREATE SEQUENCE public.s", "GRANT USAGE ON SEQUENCE public.s TO ai_exporter",
+    ],
+    "another schema": ['CREATE SCHEMA "Other One"', 'GRANT USAGE, CREATE ON SCHEMA "Other One" TO ai_grafana'],
+    "a type": ["CREATE DOMAIN public.money_usd AS numeric", "GRANT USAGE ON DOMAIN public.money_usd TO ai_exporter"],
+    "a large object": ["SELECT lo_create(4711)", "GRANT SELECT ON LARGE OBJECT 4711 TO ai_exporter"],
+    "all tables, one by one": ["GRANT SELECT ON ALL TABLES IN SCHEMA public TO ai_exporter"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", GRANTED)
+def test_a_role_goes_whatever_it_was_granted_in_this_database(owner: "psycopg.Connection[Any]", what: str) -> None:
+    for file in (*FILES, "role_postgres_exporter.sql"):
+        _run(owner, file)
+    for statement in GRANTED[what]:
+        owner.execute(statement.format(database=f'"{owner.info.dbname}"').encode())
+    _run(owner, "uninstall.sql")
+    assert owner.execute("SELECT FROM pg_roles WHERE rolname = ANY (%s)", [ROLES]).rowcount == 0
+
+
+def test_what_is_in_the_way_is_named_and_nothing_is_removed(owner: "psycopg.Connection[Any]") -> None:
+    _run(owner, "role_policies.sql")
+    owner.execute("CREATE POLICY other ON public.cost_budgets FOR SELECT TO ai_exporter USING (true)")
+    made = _facts(owner)
+    with pytest.raises(psycopg.errors.DependentObjectsStillExist) as refused:
+        _run(owner, "uninstall.sql")
+    assert "policy other on table cost_budgets" in (refused.value.diag.message_detail or "").replace("public.", "")
+    assert _facts(owner) == made
+
+
 def test_a_role_with_rights_in_another_database_is_kept_and_the_database_named(
     owner: "psycopg.Connection[Any]", database: str, postgres: PostgresServer
 ) -> None:
