@@ -65,21 +65,7 @@ class Store:
         self._closed = self._abandoned = False
         self.folder = folder
         self.path = folder / FILE_NAME
-        try:
-            make_folder(folder)
-            make_file(folder / LOCK_NAME)
-            self._lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
-        except OSError as error:
-            raise StateError(
-                f"state folder {folder}: {error.strerror}; name a writable one with --state-dir or state_dir"
-            ) from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock)
-            raise StateError(
-                f"state folder {folder} is in use by another process: stop it, or name another --state-dir"
-            ) from None
+        self._lock = _lock(folder)
         # what cannot be listed is not ours
         with contextlib.suppress(OSError):
             tighten(folder, NAMES)
@@ -272,6 +258,36 @@ class Store:
             )
         if 0 < found < FORMAT:
             log.info("state file %s: migrated from format %d to %d", self.path, found, FORMAT)
+
+
+def _lock(folder: Path) -> int:
+    """The descriptor of the folder's lock, which is made if need be. Raises `StateError`."""
+    try:
+        make_folder(folder)
+        make_file(folder / LOCK_NAME)
+        lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise StateError(
+            f"state folder {folder}: {error.strerror}; name a writable one with --state-dir or state_dir"
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise StateError(
+            f"state folder {folder} is in use by another process: stop it, or name another --state-dir"
+        ) from None
+    return lock
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep every other process from using the folder. Raises `StateError`."""
+    lock = _lock(folder)
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 @contextlib.contextmanager

@@ -31,6 +31,7 @@ WITH_AN_ARGUMENT = (
     *("rules explain", "rules remove", "rules enable", "rules list --prometheus-url", "rules add --wait"),
     *("rules add --secrets", "rules add --reload-command", "rules", "sql build --config", "sql build --output", "sql"),
     *("state show --state-dir", "state adopt --config", "state forget --operation", "state rewind --to", "state"),
+    *("state backup", "state backup --state-dir", "state restore", "state restore --state-dir"),
     *("serve --config", "serve --backfill-since", "serve --web.listen-address", "serve --web.config.file"),
     *("serve --log.level", "demo --days", "demo --layout", "demo --web.listen-address", ""),
 )

@@ -1,0 +1,99 @@
+"""Copies of the state: one is taken while an exporter runs, and put in place while none does."""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from exporter.state.codec import layout_problem
+from exporter.state.migrations import FORMAT, kept_layout
+from exporter.state.private import make_file
+from exporter.state.store import FILE_NAME, StateError, locked
+
+_JOURNALS = ("-wal", "-shm")
+
+
+def backup(folder: Path) -> bytes:
+    """The state's file as of the last commit; an exporter may be writing to it. Raises `StateError`."""
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise StateError(f"state folder {folder} holds nothing yet: set it with --state-dir")
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as found:
+            return _copied(found)
+    except sqlite3.Error as error:
+        raise StateError(f"state file {path}: {error}; run this as the exporter's user") from None
+
+
+def restore(folder: Path, copy: bytes, *, replace: bool = False) -> None:
+    """Make a copy of a state the folder's state, all of it or nothing; no exporter may use the folder.
+
+    Raises `StateError` for what is no copy that this version reads, and, unless `replace`, if the folder holds a state.
+    """
+    path, new = folder / FILE_NAME, folder / f"{FILE_NAME}.restored"
+    with locked(folder):
+        if path.exists() and not replace:
+            raise StateError(f"state folder {folder} holds a state: back it up, then use --replace")
+        try:
+            _write(new, copy)
+            _check(new)
+            # a journal belongs to the file that is replaced
+            for suffix in _JOURNALS:
+                path.with_name(FILE_NAME + suffix).unlink(missing_ok=True)
+            new.replace(path)
+            _sync(folder)
+        except OSError as error:
+            raise StateError(f"state folder {folder}: {error.strerror}; the state there is as before") from None
+        finally:
+            new.unlink(missing_ok=True)
+
+
+def _copied(found: sqlite3.Connection) -> bytes:
+    """A copy that needs no journal beside it."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as memory:
+        found.backup(memory)
+        return memory.serialize()
+
+
+def _check(path: Path) -> None:
+    with _read(path) as db:
+        number = db.execute("PRAGMA user_version").fetchone()[0]
+        if not 0 < number <= FORMAT:
+            raise StateError(
+                f"the copy has format {number}, this version reads {FORMAT}: use the version that wrote it"
+            )
+        if problem := layout_problem(kept_layout(db)):
+            raise StateError(f"the copy {problem}: use the version that wrote it")
+        if not db.execute("SELECT 1 FROM meta WHERE name = 'progress'").fetchall():
+            raise StateError("the copy holds nothing yet")
+
+
+@contextlib.contextmanager
+def _read(path: Path) -> Iterator[sqlite3.Connection]:
+    """The file, which is whole. Raises `StateError` if it is not, or is no database."""
+    try:
+        # immutable: it makes no journal
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as db:
+            if (found := db.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
+                raise sqlite3.DatabaseError(found)
+            yield db
+    except (sqlite3.Error, ValueError, TypeError, KeyError, IndexError) as error:
+        raise StateError(f"the copy is damaged, or no copy of a state: {error}") from None
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.unlink(missing_ok=True)
+    make_file(path)
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,224 @@
+"""The steps of docs/way-back.md: back up, restore, roll back, move. No money is lost, and none counts twice."""
+
+import os
+import re
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from exporter.cli import main
+from exporter.demo.schema import load_schema
+from exporter.process.serving import serving
+from exporter.state.migrations import FORMAT
+from exporter.state.store import FILE_NAME, locked
+from tests.database.test_state_command import configured, write
+from tests.support.programs import fetch, parse, total, wait_for
+
+CALLS = "ai_operations_total"
+
+
+class Installation:
+    """An exporter on a log, with a folder for its state and one for its backups."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self.config = configured(folder / "state")
+        self.state = folder / "state"
+        self.copy = folder / "backups" / "ledger.sqlite"
+        self.copy.parent.mkdir()
+
+    def run(self, *words: str) -> int:
+        """A subcommand of `state`."""
+        return main(["state", words[0], "--state-dir", str(self.state), *words[1:]])
+
+    def counted(self) -> float:
+        """The calls that a start and a scrape show, once the exporter is ready."""
+        with serving(self.config, {"DATABASE_URL": self.url}) as running:
+            wait_for(lambda: fetch(f"{running.url}/-/ready")[0] == 200)
+            return total(parse(fetch(f"{running.url}/metrics")[1]), CALLS)
+
+
+@pytest.fixture
+def installation(embedded_database: str, tmp_path: Path) -> Installation:
+    with psycopg.connect(embedded_database) as connection:
+        load_schema(connection, "success")
+    return Installation(embedded_database, tmp_path)
+
+
+def test_a_backup_of_a_running_exporter_continues_with_every_row_since(installation: Installation) -> None:
+    with serving(installation.config, {"DATABASE_URL": installation.url}) as running:
+        wait_for(lambda: fetch(f"{running.url}/-/ready")[0] == 200)
+        write(installation.url, 5)
+        assert total(parse(fetch(f"{running.url}/metrics")[1]), CALLS) == 5
+        assert installation.run("backup", str(installation.copy)) == 0
+        write(installation.url, 3)
+        assert total(parse(fetch(f"{running.url}/metrics")[1]), CALLS) == 8
+    for file in installation.state.iterdir():
+        file.unlink()
+    assert installation.run("restore", str(installation.copy)) == 0
+    assert installation.counted() == 8
+    assert stat.S_IMODE(installation.copy.stat().st_mode) == 0o600
+    assert stat.S_IMODE((installation.state / FILE_NAME).stat().st_mode) == 0o600
+
+
+def test_what_is_lost_are_rows_that_came_and_went_since_the_backup(installation: Installation) -> None:
+    assert installation.counted() == 0
+    write(installation.url, 5)
+    assert installation.counted() == 5
+    assert installation.run("backup", str(installation.copy)) == 0
+    write(installation.url, 3)
+    assert installation.counted() == 8
+    with psycopg.connect(installation.url) as connection:
+        connection.execute("DELETE FROM ai_operation_log WHERE ctid IN (SELECT ctid FROM ai_operation_log LIMIT 2)")
+    assert installation.counted() == 8
+    assert installation.run("restore", str(installation.copy), "--replace") == 0
+    assert installation.counted() == 6
+
+
+def test_rolling_back_a_release_that_changed_the_format(
+    installation: Installation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert installation.counted() == 0
+    write(installation.url, 4)
+    assert installation.counted() == 4
+    assert installation.run("backup", str(installation.copy)) == 0
+    # what a newer release does when it opens the file
+    with sqlite3.connect(installation.state / FILE_NAME) as db:
+        db.execute(f"PRAGMA user_version = {FORMAT + 1}")
+    db.close()
+    assert installation.run("show") == 1
+    assert f"has format {FORMAT + 1}, this version reads {FORMAT}" in capsys.readouterr().err
+    assert installation.run("restore", str(installation.copy), "--replace") == 0
+    write(installation.url, 1)
+    assert installation.counted() == 5
+
+
+def test_a_copy_is_put_in_place_by_hand_too(installation: Installation) -> None:
+    assert installation.counted() == 0
+    write(installation.url, 2)
+    assert installation.counted() == 2
+    assert installation.run("backup", str(installation.copy)) == 0
+    for file in installation.state.iterdir():
+        file.unlink()
+    (installation.state / FILE_NAME).write_bytes(installation.copy.read_bytes())
+    assert installation.counted() == 2
+
+
+def test_by_standard_output_and_input(installation: Installation) -> None:
+    assert installation.counted() == 0
+    write(installation.url, 2)
+    assert installation.counted() == 2
+    words = [sys.executable, "-m", "exporter", "state"]
+    where = ["--state-dir", str(installation.state), "-"]
+    copy = subprocess.run([*words, "backup", *where], capture_output=True, check=True).stdout
+    assert copy.startswith(b"SQLite format 3\0")
+    subprocess.run([*words, "restore", *where, "--replace"], input=copy, check=True)
+    assert installation.counted() == 2
+
+
+def test_nothing_is_restored_while_an_exporter_uses_the_folder(
+    installation: Installation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(installation.url, 1)
+    installation.counted()
+    assert installation.run("backup", str(installation.copy)) == 0
+    with locked(installation.state):
+        assert installation.run("restore", str(installation.copy), "--replace") == 1
+    assert "is in use by another process" in capsys.readouterr().err
+
+
+def _newer(copy: Path) -> None:
+    with sqlite3.connect(copy) as db:
+        db.execute(f"PRAGMA user_version = {FORMAT + 1}")
+    db.close()
+
+
+def _another_database(copy: Path) -> None:
+    copy.unlink()
+    with sqlite3.connect(copy) as db:
+        db.execute("CREATE TABLE meta (name TEXT, value TEXT)")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+
+
+def _layout(copy: Path) -> None:
+    with sqlite3.connect(copy) as db:
+        db.execute("REPLACE INTO meta VALUES ('layout', '[1, 2]')")
+    db.close()
+
+
+def _empty(copy: Path) -> None:
+    copy.write_bytes(b"")
+
+
+def _text(copy: Path) -> None:
+    copy.write_text("not a database" * 100)
+
+
+def _cut_off(copy: Path) -> None:
+    os.truncate(copy, copy.stat().st_size // 2)
+
+
+SPOILED: Mapping[str, tuple[Callable[[Path], None], str]] = {
+    "empty": (_empty, "the copy has format 0"),
+    "text": (_text, "damaged, or no copy of a state"),
+    "cut off": (_cut_off, "damaged, or no copy of a state"),
+    "newer": (_newer, "use the version that wrote it"),
+    "another database": (_another_database, "holds nothing yet"),
+    "another layout": (_layout, "the version that wrote it|damaged"),
+}
+
+
+@pytest.mark.parametrize("how", SPOILED)
+def test_what_is_no_copy_of_a_state_is_refused_and_nothing_changes(
+    how: str, installation: Installation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installation.counted()
+    write(installation.url, 3)
+    assert installation.counted() == 3
+    assert installation.run("backup", str(installation.copy)) == 0
+    spoil, message = SPOILED[how]
+    spoil(installation.copy)
+    before = sorted(file.name for file in installation.state.iterdir())
+    assert installation.run("restore", str(installation.copy), "--replace") == 1
+    assert re.search(message, capsys.readouterr().err)
+    assert sorted(file.name for file in installation.state.iterdir()) == before
+    assert installation.counted() == 3
+
+
+def test_a_state_is_replaced_only_on_demand(installation: Installation, capsys: pytest.CaptureFixture[str]) -> None:
+    installation.counted()
+    assert installation.run("backup", str(installation.copy)) == 0
+    assert installation.run("restore", str(installation.copy)) == 1
+    assert "holds a state: back it up, then use --replace" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "target", ["absent/copy", "/proc/copy", ".", "/dev/full/x", "folder", "../state/ledger.sqlite"]
+)
+def test_a_copy_that_cannot_be_written_or_read_is_named(
+    target: str, installation: Installation, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation.counted()
+    monkeypatch.chdir(installation.copy.parent)
+    Path("folder").mkdir()
+    for command in ("backup", "restore"):
+        assert installation.run(command, target) == 1
+        assert capsys.readouterr().err.startswith(("ai-operation-exporter: ", "ts="))
+    assert [path.name for path in Path().iterdir()] == ["folder"]
+
+
+def test_a_folder_without_a_state_has_no_copy(installation: Installation, capsys: pytest.CaptureFixture[str]) -> None:
+    assert installation.run("backup", "copy") == 1
+    assert "holds nothing yet" in capsys.readouterr().err
+    (installation.state).mkdir()
+    (installation.state / FILE_NAME).write_text("not a database" * 100)
+    assert installation.run("backup", "copy") == 1
+    assert "file is not a database" in capsys.readouterr().err
+    assert not Path("copy").exists()
