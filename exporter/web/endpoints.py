@@ -59,12 +59,13 @@ HEALTHY = Endpoint(
 )
 READY = Endpoint(
     "/-/ready",
-    "One line: whether a scrape tells the whole truth now.",
+    "One line: whether the figures can be relied upon as soon as the database answers. An outage of the database alone "
+    "leaves it at 200, so that `/metrics` stays reachable and says `ai_operation_log_up 0`.",
     _TEXT,
     {
-        200: "every figure is current",
+        200: "they can",
         500: _FAILED,
-        503: f"some figure is not: the line says why; or {_LATE}, or {_BUSY}",
+        503: f"they cannot: the line says why; or {_LATE}, or {_BUSY}",
     },
     open=True,
 )

@@ -6,21 +6,41 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from exporter.cli import main
+from exporter.demo.postgres import _installed_binaries
 from exporter.demo.schema import load_schema
 from exporter.process.serving import serving
 from exporter.state.migrations import FORMAT
 from exporter.state.store import FILE_NAME, locked
 from tests.database.test_state_command import configured, write
+from tests.support import ROOT
 from tests.support.programs import fetch, parse, total, wait_for
+from tests.support.servers import run_embedded_postgres
 
 CALLS = "ai_operations_total"
+PAGE = (ROOT / "docs" / "way-back.md").read_text()
+
+
+def commands(heading: str) -> str:
+    """What the page says to run below a heading, apart from containers and what asks for a password."""
+    section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    blocks = re.findall(r"^( *)```sh\n(.*?)^ *```", section, re.MULTILINE | re.DOTALL)
+    lines = [line.strip() for _, block in blocks for line in block.splitlines()]
+    return "\n".join(line for line in lines if line.startswith(("psql", "pg_dump")) and "password" not in line)
+
+
+def shell(script: str, **urls: str) -> None:
+    """Run commands in the folder of the repository, until one fails."""
+    environ = {**os.environ, **urls, "PATH": f"{_installed_binaries()}:{os.environ['PATH']}"}
+    words = ["bash", "-euo", "pipefail", "-c", script]
+    done = subprocess.run(words, cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 class Installation:
@@ -222,3 +242,59 @@ def test_a_folder_without_a_state_has_no_copy(installation: Installation, capsys
     assert installation.run("backup", "copy") == 1
     assert "file is not a database" in capsys.readouterr().err
     assert not Path("copy").exists()
+
+
+ROLES = ["ai_exporter", "ai_grafana", "ai_postgres_exporter"]
+
+
+@pytest.fixture
+def installed(installation: Installation) -> Iterator[Installation]:
+    """With the roles and views of `deploy/sql` in its database."""
+    for file in ("role_policies", "dashboards", "role_postgres_exporter"):
+        shell(f'psql "$OWNER_URL" -v ON_ERROR_STOP=1 -f deploy/sql/{file}.sql', OWNER_URL=installation.url)
+    owner = installation.url
+    yield installation
+    shell(commands("Remove it all"), OWNER_URL=owner)
+
+
+@pytest.mark.slow
+def test_moving_to_another_server(installed: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed.counted()
+    write(installed.url, 5)
+    assert installed.counted() == 5
+    with run_embedded_postgres() as server:
+        moved = server.create_database()
+        shell(commands("Move to another database"), OWNER_URL=installed.url, NEW_OWNER_URL=moved)
+        with psycopg.connect(moved, autocommit=True) as admin:
+            admin.execute("ALTER ROLE ai_exporter PASSWORD 'of the exporter'")
+            installed.url = server.url(admin.info.dbname, "ai_exporter", "of the exporter")
+        with serving(installed.config, {"DATABASE_URL": installed.url}) as running:
+            refused = parse(fetch(f"{running.url}/metrics")[1])
+            said = fetch(f"{running.url}/")[1]
+        assert (refused["ai_operation_log_up", frozenset()], total(refused, CALLS)) == (0, 5)
+        assert re.search(r"the state was kept for table .* in database .*, and this is table ", said)
+        monkeypatch.setenv("DATABASE_URL", installed.url)
+        assert installed.run("adopt") == 0
+        write(moved, 2)
+        assert installed.counted() == 7
+
+
+def test_removing_it_all(installed: Installation) -> None:
+    before = _facts(installed.url)
+    shell(commands("Remove it all"), OWNER_URL=installed.url)
+    assert before - _facts(installed.url) == set(ROLES)
+    (drops,) = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+    with psycopg.connect(installed.url, autocommit=True) as admin:
+        admin.execute((ROOT / "deploy" / "sql" / "indexes.sql").read_bytes())
+        assert _facts(installed.url) > before - set(ROLES)
+        admin.execute(drops.encode())
+    assert _facts(installed.url) == before - set(ROLES)
+
+
+def _facts(url: str) -> set[str]:
+    """The names of the roles, and of the indexes."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute(
+            "SELECT rolname::text FROM pg_roles UNION ALL SELECT relname::text FROM pg_class WHERE relkind = 'i'"
+        )
+        return {name for (name,) in found}
