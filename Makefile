@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.docs-installed
 # of `make test`: more than there are cores, since many tests wait for servers; each process has servers of its own
 PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 2 * cores : 8)))
 # flags for the dashboards, such as --budget-time-zone Europe/Berlin
 DASHBOARDS ?=
 
-.PHONY: help demo test soak check format build bench clean
+.PHONY: help demo test soak check docs format build bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +18,10 @@ $(STAMP): pyproject.toml constraints.txt constraints-dev.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement constraints-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DOCS_STAMP): $(STAMP) constraints-docs.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement constraints-docs.txt
 	@touch $@
 
 demo: $(STAMP) ## an embedded PostgreSQL with thirty days of history, live traffic, and the exporter on it
@@ -49,6 +54,10 @@ check: $(STAMP) ## lint, formatting, types, imports, SQL that could be hijacked,
 	$(BIN)/python -m tests.hijack
 	$(BIN)/python -m tests.statements --check
 	$(BIN)/python -m docs.reference --check
+	$(MAKE) --no-print-directory docs
+
+docs: $(DOCS_STAMP) ## the documentation as a site, in build/site; fails if a link leads nowhere
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(STAMP) ## put the code into the house format
 	$(BIN)/ruff check --fix .

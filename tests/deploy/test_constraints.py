@@ -8,7 +8,10 @@ import pytest
 
 from tests.support import ROOT
 
-FILES = ("constraints.txt", "constraints-dev.txt")
+FILES = ("constraints.txt", "constraints-dev.txt", "constraints-docs.txt")
+BEFORE = dict(zip(FILES[1:], FILES, strict=False))
+"""The file that each but the first adds to."""
+
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PIN = re.compile(r"([\w.-]+)(?:\[[\w,]+\])?==(\S+)(?: ; [^\\]+)?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)")
 
@@ -32,14 +35,18 @@ def plain(name: str) -> str:
 @pytest.mark.parametrize("name", FILES)
 def test_each_line_is_a_version_with_hashes(name: str) -> None:
     others = [line for line in lines(name) if not PIN.fullmatch(line)]
-    assert others == (["--requirement constraints.txt"] if name == "constraints-dev.txt" else [])
+    assert others == ([f"--requirement {BEFORE[name]}"] if name in BEFORE else [])
     assert len(pinned(name)) > 10
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_archives_of_other_machines_are_known_too(name: str) -> None:
     # a wheel for each machine and Python, and the source
-    compiled = {"constraints.txt": ("pydantic-core", "bcrypt", "tornado"), "constraints-dev.txt": ("coverage", "mypy")}
+    compiled = {
+        "constraints.txt": ("pydantic-core", "bcrypt", "tornado"),
+        "constraints-dev.txt": ("coverage", "mypy"),
+        "constraints-docs.txt": ("markupsafe", "watchdog"),
+    }
     for line in lines(name):
         if plain(line) in compiled[name]:
             assert line.count("--hash") > 5, line[:40]
@@ -56,7 +63,9 @@ def test_what_the_project_needs_is_there() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     wanted = {plain(each) for each in extras["dev"] + extras["demo"]} - {PROJECT["project"]["name"]}
     assert wanted <= pinned("constraints-dev.txt").keys()
-    assert not pinned("constraints.txt").keys() & pinned("constraints-dev.txt").keys()
+    assert {plain(each) for each in extras["docs"]} <= pinned("constraints-docs.txt").keys()
+    names = [name for file in FILES for name in pinned(file)]
+    assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize(
