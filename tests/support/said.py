@@ -54,8 +54,9 @@ class Messages:
     """The strings of the programs, to look for a text in."""
 
     def __init__(self, known: Iterator[str]) -> None:
+        self.strings = list(known)
         self._by_gram: dict[str, set[str]] = defaultdict(set)
-        for message in known:
+        for message in self.strings:
             plain = _BLANKS.sub(" ", message)
             for literal in plain.split(GAP):
                 for start in range(len(literal) - _GRAM + 1):
