@@ -15,5 +15,6 @@ def test_the_costly_call_of_the_guide_is_one_that_counts(embedded_database: str)
     with psycopg.connect(embedded_database) as connection:
         load_schema(connection, "success")
         connection.execute(statement.encode())
-        today = "SELECT sum(cost_usd) FROM ai_operation_log WHERE created_at > now() AT TIME ZONE 'UTC' - interval '1 minute'"
-        assert connection.execute(today.encode()).fetchall() == [(250,)]
+        recent = "created_at > now() AT TIME ZONE 'UTC' - interval '1 minute'"
+        spent = f"SELECT sum(cost_usd) FROM ai_operation_log WHERE {recent}"
+        assert connection.execute(spent.encode()).fetchall() == [(250,)]

@@ -42,6 +42,7 @@ EXTERNAL: Mapping[str, str] = {
     "cat": "waits for somebody who pastes",
     "chmod": "of the shell",
     "install": "of the shell",
+    "umask": "of the shell",
     "rm": "removes what the reader has made",
 }
 
