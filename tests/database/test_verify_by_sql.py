@@ -90,7 +90,7 @@ def test_the_page_has_the_queries() -> None:
     assert {heading: len(queries(heading)) for heading in HEADINGS} == HEADINGS
 
 
-@pytest.mark.parametrize(("number", "label"), enumerate(["operation", "model", "user"]))
+@pytest.mark.parametrize(("number", "label"), list(enumerate(["operation", "model", "user"])))
 def test_spend_today(seen: Seen, number: int, label: str) -> None:
     name = "ai_user_spend_today_usd" if label == "user" else "ai_spend_today_usd"
     by_sql = {of: micro(usd) for of, usd in seen.rows(queries("Spend today")[number]) if usd}

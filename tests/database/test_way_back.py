@@ -17,9 +17,10 @@ from exporter.demo.postgres import _installed_binaries
 from exporter.demo.schema import load_schema
 from exporter.process.serving import serving
 from exporter.state.migrations import FORMAT
-from exporter.state.store import FILE_NAME, locked
+from exporter.state.store import FILE_NAME, Store, locked
 from tests.database.test_state_command import configured, write
 from tests.support import ROOT
+from tests.support.kept import write_first_version
 from tests.support.programs import fetch, parse, total, wait_for
 from tests.support.servers import run_embedded_postgres
 
@@ -210,6 +211,16 @@ def test_what_is_no_copy_of_a_state_is_refused_and_nothing_changes(
     assert re.search(message, capsys.readouterr().err)
     assert sorted(file.name for file in installation.state.iterdir()) == before
     assert installation.counted() == 3
+
+
+def test_a_copy_of_an_earlier_release_is_upgraded(installation: Installation) -> None:
+    write_first_version(installation.copy.parent)
+    assert installation.run("restore", str(installation.copy)) == 0
+    with Store(installation.state) as opened:
+        state = opened.load()
+        assert state is not None
+        assert state.totals
+    assert installation.run("show") == 0
 
 
 def test_a_state_is_replaced_only_on_demand(installation: Installation, capsys: pytest.CaptureFixture[str]) -> None:
