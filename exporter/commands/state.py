@@ -4,19 +4,18 @@ Only `backup` works while an exporter uses the folder.
 """
 
 import argparse
-import contextlib
 import os
 import sqlite3
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TextIO
 from zoneinfo import ZoneInfo
 
 from exporter.catalog import USD
 from exporter.commands.options import add_state, configuration
+from exporter.commands.state_copies import add_backup, add_restore
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import SchemaProblem
@@ -33,15 +32,11 @@ from exporter.ledger.model import OTHER, Changes, LedgerSettings, SpanRead, Stat
 from exporter.ledger.rewind import rewind
 from exporter.moments import named_moment
 from exporter.scrape.ledger_settings import settings_for
-from exporter.state.backup import backup, restore
 from exporter.state.migrations import NEXT_NAME
-from exporter.state.private import make_file
 from exporter.state.provenance import CLASSIFICATION, IDENTITY, STALE_SUMS, check_identity, restored
 from exporter.state.shadow import ShadowWork
 from exporter.state.store import StateError, Store
 from exporter.state.users import pseudonyms_for
-
-_STANDARD = "-"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,17 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         run=lambda arguments: rewind_state(configuration(arguments), os.environ, arguments.to, sys.stdout)
     )
 
-    copied = commands.add_parser("backup", help="write a copy of the state to a file, also while the exporter runs")
-    add_state(copied)
-    copied.add_argument("file", metavar="FILE", help="where to write it, or - for standard output")
-    copied.set_defaults(run=lambda arguments: back_up(configuration(arguments).state_dir, arguments.file))
-
-    restored = commands.add_parser("restore", help="make a copy that `backup` wrote the state, while no exporter runs")
-    add_state(restored)
-    restored.add_argument("file", metavar="FILE", help="the copy, or - for standard input")
-    restored.add_argument("--replace", action="store_true", help="even if the folder holds a state")
-    restored.set_defaults(
-        run=lambda arguments: bring_back(configuration(arguments).state_dir, arguments.file, replace=arguments.replace)
+    add_backup(commands.add_parser("backup", help="write a copy of the state to a file, also while the exporter runs"))
+    add_restore(
+        commands.add_parser("restore", help="make a copy that `backup` wrote the state, while no exporter runs")
     )
 
 
@@ -95,38 +82,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Run a subcommand; returns its exit code. Raises `UserError`."""
     code: int = arguments.run(arguments)
     return code
-
-
-def back_up(folder: Path, file: str) -> int:
-    """Write a copy of the state to a file that only its owner can read, whole or not at all. Raises `StateError`."""
-    copy = backup(folder)
-    if file == _STANDARD:
-        sys.stdout.buffer.write(copy)
-        return 0
-    path = Path(file)
-    if path.absolute().parent.resolve() == folder.resolve():
-        raise StateError(f"{path}: write the copy to another folder than the state's")
-    new = path.parent / f"{path.name}.new"
-    try:
-        new.unlink(missing_ok=True)
-        make_file(new)
-        new.write_bytes(copy)
-        new.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            new.unlink()
-        raise StateError(f"{path}: {error.strerror}") from None
-    return 0
-
-
-def bring_back(folder: Path, file: str, *, replace: bool) -> int:
-    """Make the copy in a file the state. Raises `StateError`."""
-    try:
-        copy = sys.stdin.buffer.read() if file == _STANDARD else Path(file).read_bytes()
-    except OSError as error:
-        raise StateError(f"{file}: {error.strerror}") from None
-    restore(folder, copy, replace=replace)
-    return 0
 
 
 def show(config: Config, out: TextIO) -> int:
