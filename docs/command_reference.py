@@ -21,12 +21,12 @@ def commands_page() -> str:
     """A section for each command, or for each of its subcommands."""
     parser = build_parser([command.name for command in COMMANDS])
     overview = "| command | what it does |\n|---|---|\n"
-    rows = "".join(f"| [`{name}`](#{_anchor(name)}) | {about} |\n" for name, about, _ in _leaves(parser))
+    rows = "".join(f"| [`{name}`](#{_anchor(name)}) | {about} |\n" for name, about, _ in leaves(parser))
     every = f"`{PROGRAM} --version` prints the version. Every command takes `--help`.\n\n"
-    return _HEAD + every + overview + rows + "\n" + "\n".join(_section(*leaf) for leaf in _leaves(parser))
+    return _HEAD + every + overview + rows + "\n" + "\n".join(_section(*leaf) for leaf in leaves(parser))
 
 
-def _leaves(
+def leaves(
     parser: argparse.ArgumentParser, words: tuple[str, ...] = (), about: str = ""
 ) -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
     """The name, the help and the parser of each command that has no subcommands."""
@@ -36,7 +36,7 @@ def _leaves(
     for group in groups:
         helps = {choice.dest: choice.help or "" for choice in group._choices_actions}
         for name, subparser in group.choices.items():
-            yield from _leaves(subparser, (*words, name), helps.get(name, ""))
+            yield from leaves(subparser, (*words, name), helps.get(name, ""))
 
 
 def _anchor(name: str) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.cli import PROGRAM
+from docs.command_reference import leaves
+from exporter.cli import COMMANDS, PROGRAM, build_parser
 from tests.support import ROOT
 
 GENERATED = ("statements.md", "commands.md", "settings.md", "metrics.md", "panels.md", "http.md")
@@ -17,13 +18,7 @@ PAGES = [
 OTHERS = ("docker", "kill", "kubectl", "make", "pip", "pre-commit", "printf", "promtool", "psql", "python", "systemctl")
 """Programs that the documentation names."""
 
-SUBCOMMANDS = {
-    "rules": ("build", "validate", "explain", "add", "list", "remove", "disable", "enable"),
-    "state": ("show", "adopt", "forget", "rewind", "backup", "restore"),
-    "sql": ("build",),
-    "dashboards": ("build",),
-}
-_OURS = "|".join(f"{command} ({'|'.join(words)})" for command, words in SUBCOMMANDS.items())
+_OURS = "|".join(name for name, _, _ in leaves(build_parser([command.name for command in COMMANDS])) if " " in name)
 _KINDS = (
     ("command", re.compile(rf"({PROGRAM}|{'|'.join(OTHERS)}|{_OURS})\b|[a-z-]+ --\w|\\\w+ |--\w|venv/bin/")),
     ("sql", re.compile(r"[A-Z]{3,} ")),
