@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from exporter.errors import UserError
 from exporter.logs import install_logging
+from exporter.subcommands import Subcommands
 
 PROGRAM = "ai-operation-exporter"
 
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print_any_character()
     try:
         arguments = build_parser(words).parse_args(words)
-        install_logging("info", [])
+        install_logging("info", [], getattr(arguments, "log_format", None) or "logfmt")
         code: int = arguments.run_command(arguments)
         sys.stdout.flush()
     except UserError as error:
@@ -78,11 +79,9 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
         prog=PROGRAM, description="Exact metrics of LLM operations, from the PostgreSQL table that logs them."
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {version(PROGRAM)}")
-    commands = parser.add_subparsers(required=True, metavar="command")
+    commands = Subcommands(parser)
     for command in COMMANDS:
-        subparser = commands.add_parser(
-            command.name, help=command.help, description=command.help[0].upper() + command.help[1:]
-        )
+        subparser = commands.add(command.name, command.help)
         if command.name in words:
             module = import_module(f"exporter.commands.{command.module}")
             module.add_arguments(subparser)

@@ -68,7 +68,7 @@ def _read(path: Path) -> tuple[bytes, int]:
     try:
         return path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
     except OSError as error:
-        raise RulesError([f"{path}: {error.strerror} — name a file that can be read"]) from None
+        raise RulesError([f"{path}: {error.strerror} — name a file that can be read, with --alerts FILE"]) from None
 
 
 def _put_back(alerts: Path, before: bytes, mode: int, planned: Change) -> None:

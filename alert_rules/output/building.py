@@ -100,7 +100,7 @@ def write(folder: Path, texts: dict[str, str]) -> None:
             replace_file(folder / name, text.encode(), 0o644)
     except OSError as error:
         raise RulesError(
-            [f"{error.filename or folder}: {error.strerror} — name a folder that can be written"]
+            [f"{error.filename or folder}: {error.strerror} — name a folder that can be written, with --output DIR"]
         ) from None
 
 

@@ -12,7 +12,10 @@ _STOP_SECONDS = 8.0  # its PostgreSQL has to stop too; process managers kill aft
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `demo`."""
     parser.add_argument(
-        "--layout", choices=("success", "status"), default="success", help="the layout of the tables (default: success)"
+        "--layout",
+        choices=("success", "status"),
+        default="success",
+        help="the layout of the tables: with the column success or status (default: %(default)s)",
     )
     add_history_days(parser)
     parser.add_argument(
@@ -21,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=listen_address,
         metavar="ADDRESS",
         default="127.0.0.1:9867",
-        help="(default: %(default)s)",
+        help="host:port to serve on (default: %(default)s)",
     )
 
 

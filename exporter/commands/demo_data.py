@@ -15,7 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `demo-data`."""
     add_config(parser)
     add_history_days(parser)
-    parser.add_argument("--ready-file", type=Path, metavar="FILE", help="create this file once the history is complete")
+    parser.add_argument(
+        "--ready-file", type=Path, metavar="FILE", help="create this file once the history is complete (default: none)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

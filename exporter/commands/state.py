@@ -33,36 +33,37 @@ from exporter.state.provenance import CLASSIFICATION, IDENTITY, STALE_SUMS, chec
 from exporter.state.shadow import ShadowWork
 from exporter.state.store import StateError, Store
 from exporter.state.users import pseudonyms_for
+from exporter.subcommands import Subcommands
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommands and their options."""
-    commands = parser.add_subparsers(required=True, metavar="command")
+    commands = Subcommands(parser)
 
-    shown = commands.add_parser(
-        "show", help="print which table the state belongs to, and how far the log has been read"
-    )
+    shown = commands.add("show", "print which table the state belongs to, and how far the log has been read")
     add_state(shown)
     shown.set_defaults(run=lambda arguments: show(configuration(arguments), sys.stdout))
 
-    adopted = commands.add_parser("adopt", help="use this state for the database that is configured now")
+    adopted = commands.add("adopt", "use this state for the database that is configured now")
     add_state(adopted)
     adopted.set_defaults(run=lambda arguments: adopt(configuration(arguments), os.environ, sys.stdout))
 
-    forgotten = commands.add_parser("forget", help="end series that you no longer need, to make room for new ones")
+    forgotten = commands.add("forget", "end series that you no longer need, to make room for new ones")
     add_state(forgotten)
-    forgotten.add_argument("--operation", required=True, metavar="NAME", help="the operation, as /metrics shows it")
-    forgotten.add_argument("--model", metavar="NAME", help="only with this model")
+    forgotten.add_argument(
+        "--operation", required=True, metavar="NAME", help="the operation whose series to end, as /metrics shows it"
+    )
+    forgotten.add_argument("--model", metavar="NAME", help="only the series with this model (default: all)")
     forgotten.set_defaults(
         run=lambda arguments: forget_series(configuration(arguments), arguments.operation, arguments.model, sys.stdout)
     )
 
-    rewound = commands.add_parser("rewind", help="reopen what a fast clock closed, so that its rows count")
+    rewound = commands.add("rewind", "reopen what a fast clock closed, so that its rows count")
     add_state(rewound)
     rewound.add_argument(
         "--to",
         metavar="TIME",
-        help="when the clock was last right (default: the time of the newest row that was counted)",
+        help="when the clock was last right, in ISO 8601 (default: the time of the newest row that was counted)",
     )
     rewound.set_defaults(
         run=lambda arguments: rewind_state(configuration(arguments), os.environ, arguments.to, sys.stdout)
@@ -88,11 +89,11 @@ def show(config: Config, out: TextIO) -> int:
 
 def adopt(config: Config, environ: Mapping[str, str], out: TextIO) -> int:
     """Continue the state on the configured database: what is missing there becomes corrections, and is not lost."""
-    info = resolve_conninfo(config, environ)
     with _existing(config) as store:
         known = store.meta(IDENTITY)
         if known is None:
             raise StateError(f"state folder {config.state_dir} holds nothing yet: there is nothing to adopt")
+        info = resolve_conninfo(config, environ)
         with one_session(config, info, "adopt", config.scrape.timeout) as session:
             found = session.identity(session.log(config.classification()))
         _commit_anew(store, store.load(), Changes(), {IDENTITY: asdict(found)})

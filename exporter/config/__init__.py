@@ -3,7 +3,7 @@
 from exporter.config.bounds import LARGEST_AMOUNT, UPPER_BOUNDS
 from exporter.config.errors import ConfigError
 from exporter.config.loader import ENVIRONMENT_PATH, load_config
-from exporter.config.models import Classification, Config
+from exporter.config.models import LOG_FORMATS, LOG_LEVELS, Classification, Config
 from exporter.config.names import LABEL_LENGTH, QualifiedName, clean_label
 from exporter.config.secrets import read_hmac_key, read_secret_file
 from exporter.config.sections import ErrorClass
@@ -13,6 +13,8 @@ __all__ = [
     "ENVIRONMENT_PATH",
     "LABEL_LENGTH",
     "LARGEST_AMOUNT",
+    "LOG_FORMATS",
+    "LOG_LEVELS",
     "UPPER_BOUNDS",
     "Classification",
     "Config",

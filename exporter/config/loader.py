@@ -23,12 +23,14 @@ def load_config(path: Path | None, environ: Mapping[str, str], *, read_files: bo
     With `read_files` the files of secrets that it names must be there and fit, too. Relative paths in it are relative
     to the working directory. Raises ConfigError with every problem found.
     """
+    option = "--config FILE"
     if path is None:
         named = environ.get(ENVIRONMENT_PATH)
         if not named:
             return Config()
-        path = Path(named)
-    return check_file(path, Form(Config, _quoted), _problems_of_files if read_files else lambda _: ()).settings
+        path, option = Path(named), f"${ENVIRONMENT_PATH}"
+    further = _problems_of_files if read_files else lambda _: ()
+    return check_file(path, Form(Config, _quoted), further, option).settings
 
 
 def _quoted(path: SettingPath, value: object) -> str:

@@ -28,6 +28,9 @@ _READ_BY_PEOPLE = {
 }
 """The parameters that messages name, and what people call them."""
 
+_NAMING = frozenset(_READ_BY_PEOPLE)
+"""At least one of these parameters tells which database is meant."""
+
 _LOCAL = "local socket"
 _WRITE = (
     "write postgresql://user:password@host:5432/database, or host=… port=… user=… password='…' dbname=… "
@@ -91,7 +94,8 @@ def resolve_conninfo(config: Config, environ: Mapping[str, str]) -> ConnInfo:
     """The connection's parameters, with libpq's ``PG*`` variables for what the chosen source leaves open.
 
     The first of: ``database.url`` or ``database.url_file`` of the configuration, ``DATABASE_URL``,
-    ``DATABASE_URL_FILE``; else ``PG*`` alone. ConfigError names the source and never quotes it.
+    ``DATABASE_URL_FILE``; else ``PG*`` alone. ConfigError names the source and never quotes it, or says
+    that nothing tells which database is meant.
     """
     source, text = _chosen(config, environ)
     read = _parse(text, source) if text is not None else UrlParameters({})
@@ -108,6 +112,13 @@ def resolve_conninfo(config: Config, environ: Mapping[str, str]) -> ConnInfo:
     for value in params.values():
         _check_characters(value, source)
     _check_names(params, source)
+    if text is None and not params.keys() & _NAMING:
+        raise ConfigError(
+            [
+                "no database is given — set DATABASE_URL, or database.url in the file that --config names, to "
+                "postgresql://user:password@host:5432/database"
+            ]
+        )
     return ConnInfo(params, source, (notice(read.foreign),) if read.foreign else ())
 
 
