@@ -28,7 +28,7 @@ COMMANDS = (
     Command("serve", "serve /metrics", "serve"),
     Command("check", "check the connection, the grants, the tables and the state before you start", "check"),
     Command("operations", "print the newest calls in the log", "operations"),
-    Command("budget", "print users' daily limits, and what they spent today", "budget"),
+    Command("budget", "print users' limits, and what they spent today or this month", "budget"),
     Command("verify", "check all running parts, from a row to a message", "verify"),
     Command("demo", "run an embedded PostgreSQL with history and live traffic, and the exporter on it", "demo"),
     Command("demo-data", "fill the empty tables of a database with sample calls, and keep writing", "demo_data"),

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic_core import PydanticCustomError
 
-from exporter.config import ENVIRONMENT_PATH, LOG_FORMATS, LOG_LEVELS, Config, load_config
+from exporter.config import ENVIRONMENT_PATH, LOG_FORMATS, LOG_LEVELS, Config, load_config, parse_duration
 from exporter.config.types import split_listen_address
 
 
@@ -63,7 +63,13 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def add_history_days(parser: argparse.ArgumentParser) -> None:
     """`--days`, of sample data."""
-    parser.add_argument("--days", type=whole_number(1, 400), default=30, help="days of history (default: 30)")
+    parser.add_argument(
+        "--days",
+        type=whole_number(1, 400),
+        default=30,
+        metavar="DAYS",
+        help="days of history to write (default: %(default)s)",
+    )
 
 
 def configuration(arguments: argparse.Namespace, *, read_files: bool = True) -> Config:
@@ -92,6 +98,21 @@ def web_address(text: str) -> str:
     if not usable:
         raise argparse.ArgumentTypeError("write an address that begins with http:// or https://")
     return text
+
+
+def duration(most: str) -> Callable[[str], float]:
+    """The type of an option that takes a duration such as `90s` or `1h`, in seconds: above zero, `most` at most."""
+
+    def parse(text: str) -> float:
+        try:
+            seconds = parse_duration(text)
+        except PydanticCustomError:
+            seconds = 0.0
+        if not 0 < seconds <= parse_duration(most):
+            raise argparse.ArgumentTypeError(f"write a duration such as 90s, 30m, 1h or 2d, of at most {most}")
+        return seconds
+
+    return parse
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:

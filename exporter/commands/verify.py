@@ -10,6 +10,7 @@ from alert_rules.command import FOLDER
 from alert_rules.loaded.differences import Built
 from alert_rules.model.errors import RulesError
 from alert_rules.output.building import Sources, compile_sources, routing
+from exporter.commands.options import add_report
 from exporter.config import load_config
 from exporter.findings import Finding
 from exporter.verify import DEFAULTS, endpoints_from, no_files, not_built, run_verify
@@ -17,10 +18,13 @@ from exporter.verify import DEFAULTS, endpoints_from, no_files, not_built, run_v
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `verify`."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the exporter's configuration")
+    add_report(parser)
     for part in DEFAULTS:
         default = "none" if part == "grafana" else "the port of docker-compose.yml"
-        parser.add_argument(f"--{part}-url", metavar="URL", help=f"(default: ${part.upper()}_URL, or else {default})")
+        what = f"the address of {part.capitalize()}" if part != "exporter" else "the address of the exporter"
+        parser.add_argument(
+            f"--{part}-url", metavar="URL", help=f"{what} (default: ${part.upper()}_URL, or else {default})"
+        )
     for name in ("alerts", "channels"):
         what = f"what should be loaded (default: {FOLDER / name}.yaml, if it exists)"
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=what)
@@ -32,7 +36,15 @@ def run(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config, os.environ)
     endpoints = endpoints_from({part: getattr(arguments, f"{part}_url") for part in DEFAULTS}, os.environ)
     build = partial(built, arguments.alerts, arguments.channels)
-    return run_verify(config, os.environ, endpoints, sys.stdout, test_alert=arguments.send_test_alert, build=build)
+    return run_verify(
+        config,
+        os.environ,
+        endpoints,
+        sys.stdout,
+        test_alert=arguments.send_test_alert,
+        build=build,
+        as_json=arguments.json,
+    )
 
 
 def built(alerts: Path | None, channels: Path | None) -> Built | Finding:

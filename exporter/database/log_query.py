@@ -169,7 +169,7 @@ def span_query(
         operation=operation,
         operation_type=operation_type,
         outcome=outcome(log),
-        error_class=_error_class(log, classification),
+        error_class=error_class(message(log), classification),
         table=identifier(*log.relation.name.parts),
         buckets=sql.Literal(len(LATENCY_EDGES)),
         final=texts(FINAL),
@@ -270,8 +270,14 @@ def _parameters(log: LogTable, classification: Classification, span: TimeRange, 
         # descending edges below zero: width_bucket counts from below and excludes its upper bound, `le` includes it
         "edges": [-1000 * edge for edge in reversed(LATENCY_EDGES)],
         **{f"most_{measure}": classification.bounds.get(measure) for measure in UPPER_BOUNDS},
-        **{f"pattern_{n}": "|".join(f"({p})" for p in c.patterns) for n, c in enumerate(classification.error_classes)},
+        **patterns(classification),
     }
+
+
+def patterns(classification: Classification) -> dict[str, str]:
+    """The parameters of `error_class`."""
+    classes = enumerate(classification.error_classes)
+    return {f"pattern_{n}": "|".join(f"({pattern})" for pattern in known.patterns) for n, known in classes}
 
 
 def upper_bound(measure: str) -> sql.Placeholder:
@@ -350,13 +356,16 @@ def _statuses(outcomes: Collection[str]) -> list[str]:
     return [status for status, shown in OUTCOMES.items() if shown in outcomes]
 
 
-def _error_class(log: LogTable, classification: Classification) -> sql.Composed:
-    message = values.message(log.columns["error_message"])
+def message(log: LogTable) -> sql.Composed:
+    """The beginning of the row's error message."""
+    return values.message(log.columns["error_message"])
+
+
+def error_class(message: sql.Composable, classification: Classification) -> sql.Composed:
+    """The class of a failed call's error message; its parameters are `patterns`."""
     cases = [
-        sql.SQL("WHEN {} ~* {} THEN {}").format(
-            message, sql.Placeholder(f"pattern_{number}"), sql.Literal(error_class.name)
-        )
-        for number, error_class in enumerate(classification.error_classes)
+        sql.SQL("WHEN {} ~* {} THEN {}").format(message, sql.Placeholder(f"pattern_{number}"), sql.Literal(known.name))
+        for number, known in enumerate(classification.error_classes)
     ]
     return (
         sql.SQL("CASE {} ELSE 'other' END").format(sql.SQL(" ").join(cases))
@@ -375,8 +384,15 @@ WHERE at >= %(lo)s AND at < %(hi)s
 
 def spend_query(log: LogTable, classification: Classification, span: TimeRange) -> tuple[sql.Composed, dict[str, Any]]:
     """A query for the cost of all rows of a span in USD, by the rules of `span_query`, and its parameters."""
+    return _spend(_SPEND, log, classification, span)
+
+
+def _spend(
+    form: sql.SQL, log: LogTable, classification: Classification, span: TimeRange
+) -> tuple[sql.Composed, dict[str, Any]]:
     lower, upper = bounds(log, classification, span)
-    statement = _SPEND.format(
+    statement = form.format(
+        username=name_column(log, "user"),
         instant=instant(log, classification),
         usd=usable(sql.Identifier("cost"), "cost"),
         cost=log.number("cost"),
@@ -390,6 +406,22 @@ def spend_query(log: LogTable, classification: Classification, span: TimeRange) 
         "hi": span.hi,
         "most_cost": classification.bounds["cost"],
     }
+
+
+_SPEND_BY_USER = sql.SQL("""
+SELECT username, sum({usd})
+FROM (SELECT {instant} AS at, {cost} AS cost, {username} AS username FROM {table}
+      WHERE {time} >= %(from)s AND {time} < %(until)s) AS raw
+WHERE at >= %(lo)s AND at < %(hi)s
+GROUP BY username
+""")
+
+
+def user_spend_query(
+    log: LogTable, classification: Classification, span: TimeRange
+) -> tuple[sql.Composed, dict[str, Any]]:
+    """The same by user: the name as the log has it, and the cost or NULL."""
+    return _spend(_SPEND_BY_USER, log, classification, span)
 
 
 _UNDATED = sql.SQL("""

@@ -328,8 +328,9 @@ def test_what_is_wrong_is_said_of_the_request_and_of_no_line_that_is_gone_again(
 def test_a_character_that_yaml_does_not_hold_is_refused_by_the_settings_name(
     places: Places, setting: str, mark: str
 ) -> None:
+    fields: dict[str, Any] = {"type": None, "threshold_usd": None}
     with pytest.raises(RulesError) as raised:
-        add(places, **({"type": None, "threshold_usd": None} | {setting: f"daily{mark}spend > $1"}))
+        add(places, **(fields | {setting: f"daily{mark}spend > $1"}))
     assert any(problem.startswith(f"{setting}: ") for problem in raised.value.problems)
     assert all("alerts.yaml" not in problem for problem in raised.value.problems)
 
