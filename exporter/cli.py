@@ -27,6 +27,7 @@ class Command(NamedTuple):
 COMMANDS = (
     Command("serve", "serve /metrics", "serve"),
     Command("check", "check the connection, the grants, the tables and the state before you start", "check"),
+    Command("config", "show the settings that are in force", "config"),
     Command("operations", "print the newest calls in the log", "operations"),
     Command("budget", "print users' limits, and what they spent today or this month", "budget"),
     Command("verify", "check all running parts, from a row to a message", "verify"),

@@ -135,7 +135,7 @@ def _chosen(config: Config, environ: Mapping[str, str]) -> tuple[str, str | None
 
 
 def _read(path: Path, source: str) -> str:
-    shown = path if _is_shown(path) else "the name is not shown, since there is no such folder"
+    shown = path if is_shown(path) else "the name is not shown, since there is no such folder"
     try:
         content = read_secret_file(path)
     except (OSError, ValueError) as error:
@@ -152,7 +152,7 @@ def _read(path: Path, source: str) -> str:
     raise ConfigError([problem])
 
 
-def _is_shown(path: Path) -> bool:
+def is_shown(path: Path) -> bool:
     """Whether a path may be printed: a secret that was written in its place has no folder that exists."""
     try:
         return is_plain("passfile", str(path)) and path.parent != Path() and path.parent.is_dir()
