@@ -36,6 +36,7 @@ COMMANDS = (
     Command("dashboards", "build the Grafana dashboards", "dashboards"),
     Command("state", "show or change what the state folder holds", "state"),
     Command("rules", "compile alerts to Prometheus rules and Alertmanager's routing", "rules"),
+    Command("completion", "print a script that completes commands and options in your shell", "completion"),
     Command("sql", "build the SQL of the view for Grafana and of the roles", "sql"),
 )
 
@@ -74,6 +75,11 @@ def _print_any_character() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def whole_parser() -> argparse.ArgumentParser:
+    """The parser with the options of all commands."""
+    return build_parser([command.name for command in COMMANDS])
+
+
 def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """The parser for a command line. Only commands among the `words` have options: the others are not imported."""
     parser = argparse.ArgumentParser(
@@ -86,5 +92,6 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
         if command.name in words:
             module = import_module(f"exporter.commands.{command.module}")
             module.add_arguments(subparser)
-            subparser.set_defaults(run_command=module.run)
+            # a command may need the parser of all commands: `completion` does
+            subparser.set_defaults(run_command=module.run, whole_parser=whole_parser)
     return parser
