@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 
@@ -219,6 +220,12 @@ def _exporter(exposure: Exposure) -> Iterator[Family]:
     yield _family(catalog.BUILD_INFO, [((_VERSION, platform.python_version()), 1)])
 
 
+def _process(_: Exposure) -> Iterator[Family]:
+    """`catalog.STANDARD`, from /proc and from the interpreter; what the system does not tell is absent."""
+    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
+        yield from collector.collect()
+
+
 def _verdicts(scrape: Scrape, failed: Container[str | None]) -> Iterator[Family]:
     """How the scrape went; `failed` are the collectors whose figures could not be made.
 
@@ -241,6 +248,7 @@ GROUPS = (
     Group("routes", "routes", _routes),
     Group("limits", "log", _configured),
     Group("exporter", None, _exporter),
+    Group("process", None, _process),
 )
 """All groups, in the order in which they are shown."""
 
