@@ -25,7 +25,7 @@ from alert_rules.model.errors import RulesError
 from alert_rules.output.annotations import RUNBOOKS
 from alert_rules.output.building import Compiled, Sources, compile_sources, outputs, routing, stale, write
 from alert_rules.output.explaining import explain
-from exporter.subcommands import Subcommands
+from exporter.subcommands import Subcommands, path_option
 
 FOLDER = Path("alert_rules")
 _LONGEST_WAIT = 3600  # seconds
@@ -88,7 +88,7 @@ def _sources(parser: argparse.ArgumentParser) -> None:
     for name, what in (("alerts", "the alerts"), ("channels", "where alerts are sent")):
         parser.add_argument(
             f"--{name}",
-            type=Path,
+            type=path_option,
             default=FOLDER / f"{name}.yaml",
             metavar="FILE",
             help=f"{what} (default: %(default)s)",
@@ -98,7 +98,7 @@ def _sources(parser: argparse.ArgumentParser) -> None:
 def _output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
-        type=Path,
+        type=path_option,
         default=FOLDER / "generated",
         metavar="DIR",
         help="where to write the rules and Alertmanager's configuration (default: %(default)s)",
@@ -106,9 +106,10 @@ def _output(parser: argparse.ArgumentParser) -> None:
 
 
 def _runbooks(text: str) -> Path:
-    if "://" in text or (Path(text).exists() and not Path(text).is_dir()):
+    folder = path_option(text)
+    if "://" in text or (os.path.lexists(folder) and not folder.is_dir()):
         raise argparse.ArgumentTypeError(f"{text!r} is no folder; name the folder with the runbooks' pages")
-    return Path(text)
+    return folder
 
 
 def _addresses(parser: argparse.ArgumentParser) -> None:
@@ -132,7 +133,7 @@ def _changes(parser: argparse.ArgumentParser) -> None:
     _output(parser)
     parser.add_argument(
         "--secrets",
-        type=Path,
+        type=path_option,
         default=Path("secrets"),
         metavar="DIR",
         help="the files with the webhooks' URLs (default: %(default)s)",
@@ -154,8 +155,10 @@ def _changes(parser: argparse.ArgumentParser) -> None:
 
 
 def _config(parser: argparse.ArgumentParser) -> None:
-    told = "the exporter's configuration: warn about an alert whose amount is the team's own limit"
-    parser.add_argument("--config", type=Path, metavar="FILE", help=told)
+    told = (
+        "the exporter's configuration: warn about an alert whose amount is the team's own limit (default: no warning)"
+    )
+    parser.add_argument("--config", type=path_option, metavar="FILE", help=told)
 
 
 def _warn(arguments: argparse.Namespace, built: Compiled) -> None:

@@ -63,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is None:
             raise
-        print(f"{PROGRAM}: {error.filename}: {error.strerror}", file=sys.stderr)
+        what = f"{error.filename}: {error.strerror} — name a path that can be used, or make this one usable"
+        print(f"{PROGRAM}: {what}", file=sys.stderr)
         return 1
     return code
 

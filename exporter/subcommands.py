@@ -1,6 +1,8 @@
-"""Commands of a parser, each with a description that its own help begins with."""
+"""Parts of a command line: commands with a description, and the type of options that name a file."""
 
 import argparse
+import re
+from pathlib import Path
 from typing import Any
 
 
@@ -13,3 +15,10 @@ class Subcommands:
     def add(self, name: str, what: str, **options: Any) -> argparse.ArgumentParser:
         """The parser of a new command; `what` it does stands in the list of commands and in its own help."""
         return self._commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.", **options)
+
+
+def path_option(text: str) -> Path:
+    """The type of an option that names a file or a folder."""
+    if not text.strip() or re.search(r"[\x00-\x1f\x7f]", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no path; name a file or a folder")
+    return Path(text)

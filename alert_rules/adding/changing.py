@@ -45,6 +45,8 @@ def change(places: Places, plan: Callable[[bytes], Change], build: Callable[[], 
 
     Raises `RulesError` where the change cannot be made. Then nothing is changed, and `undone` says so.
     """
+    # before a lock is taken on the folder, so that a file that is not there is named, and not its folder
+    _read(places.alerts)
     alerts = places.alerts.resolve()
     with locked(alerts.parent):
         before, mode = _read(alerts)

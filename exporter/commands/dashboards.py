@@ -10,7 +10,7 @@ from dashboards.alerts import alert_lines
 from dashboards.command import build
 from dashboards.settings import Settings
 from exporter.commands.options import web_address
-from exporter.subcommands import Subcommands
+from exporter.subcommands import Subcommands, path_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,14 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     made.add_argument("--check", action="store_true", help="write nothing; fail if a file is not up to date")
     made.add_argument(
         "--alerts",
-        type=Path,
+        type=path_option,
         default=FOLDER / "alerts.yaml",
         metavar="FILE",
         help="the alerts whose thresholds are drawn (default: %(default)s)",
     )
     made.add_argument(
         "--output",
-        type=Path,
+        type=path_option,
         default=Path("dashboards/generated"),
         metavar="DIR",
         help="where to write the files (default: %(default)s)",

@@ -3,12 +3,12 @@
 import argparse
 import os
 import sys
-from pathlib import Path
 
 from exporter.commands.options import add_config, add_history_days
 from exporter.config import load_config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.demo.data import run_demo_data
+from exporter.subcommands import path_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     add_history_days(parser)
     parser.add_argument(
-        "--ready-file", type=Path, metavar="FILE", help="create this file once the history is complete (default: none)"
+        "--ready-file",
+        type=path_option,
+        metavar="FILE",
+        help="create this file once the history is complete (default: none)",
     )
 
 

@@ -4,20 +4,20 @@ import argparse
 import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic_core import PydanticCustomError
 
 from exporter.config import ENVIRONMENT_PATH, LOG_FORMATS, LOG_LEVELS, Config, load_config, parse_duration
 from exporter.config.types import split_listen_address
+from exporter.subcommands import path_option
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """`--config`."""
     parser.add_argument(
         "--config",
-        type=Path,
+        type=path_option,
         metavar="FILE",
         help=f"the exporter's configuration (default: ${ENVIRONMENT_PATH}, or else all settings at their defaults)",
     )
@@ -28,7 +28,7 @@ def add_state(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument(
         "--state-dir",
-        type=Path,
+        type=path_option,
         metavar="DIR",
         help="the folder with the state (default: state_dir of the configuration, or else state)",
     )
@@ -92,7 +92,12 @@ def web_address(text: str) -> str:
     """The type of an option that takes the address of a page."""
     try:
         split = urlsplit(text)
-        usable = split.scheme in ("http", "https") and bool(split.hostname) and not re.search(r"[\s{}]", text)
+        usable = (
+            split.scheme in ("http", "https")
+            and bool(split.hostname)
+            and split.port != 0
+            and not re.search(r"[\s{}]", text)
+        )
     except ValueError:
         usable = False
     if not usable:

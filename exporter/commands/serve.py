@@ -5,7 +5,6 @@ import logging
 import os
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from exporter.commands.options import add_log, add_state, configuration, listen_address
@@ -15,6 +14,7 @@ from exporter.moments import named_moment
 from exporter.process.serving import serving
 from exporter.process.signals import SignalReceiver
 from exporter.process.watchdog import watching
+from exporter.subcommands import path_option
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--web.config.file",
         dest="web_config",
-        type=Path,
+        type=path_option,
         metavar="FILE",
         help="TLS and passwords, in the format of exporter-toolkit (default: web.config_file of the configuration, "
         "or else neither)",

@@ -1,13 +1,12 @@
 """`sql build`: the SQL of the view for Grafana and of the roles."""
 
 import argparse
-from pathlib import Path
 
 from exporter.commands.options import add_config
 from exporter.config import Config, load_config
 from exporter.errors import UserError
 from exporter.sql_files.build import FOLDER, build
-from exporter.subcommands import Subcommands
+from exporter.subcommands import Subcommands, path_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     made = Subcommands(parser).add("build", "write the SQL of the view for Grafana and of the roles")
     add_config(made)
     made.add_argument(
-        "--output", type=Path, default=FOLDER, metavar="DIR", help="where to write the files (default: %(default)s)"
+        "--output",
+        type=path_option,
+        default=FOLDER,
+        metavar="DIR",
+        help="where to write the files (default: %(default)s)",
     )
     made.add_argument("--check", action="store_true", help="write nothing; fail if a file is not up to date")
 

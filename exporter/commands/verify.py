@@ -13,6 +13,7 @@ from alert_rules.output.building import Sources, compile_sources, routing
 from exporter.commands.options import add_report
 from exporter.config import load_config
 from exporter.findings import Finding
+from exporter.subcommands import path_option
 from exporter.verify import DEFAULTS, endpoints_from, no_files, not_built, run_verify
 
 
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     for name in ("alerts", "channels"):
         what = f"what should be loaded (default: {FOLDER / name}.yaml, if it exists)"
-        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=what)
+        parser.add_argument(f"--{name}", type=path_option, metavar="FILE", help=what)
     parser.add_argument("--send-test-alert", action="store_true", help="also send a test message to each channel")
 
 
