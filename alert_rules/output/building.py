@@ -45,8 +45,8 @@ class Compiled:
 
 def compile_sources(sources: Sources) -> Compiled:
     """Read and compile both files. Raises `RulesError` with every error in them."""
-    channels = load_channels(sources.channels)
-    return compiled(load_alerts(sources.alerts), channels)
+    written = load_alerts(sources.alerts)
+    return compiled(written, load_channels(sources.channels))
 
 
 def compiled(written: Alerts, channels: Channels) -> Compiled:

@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from functools import partial
+from dataclasses import asdict
 from pathlib import Path
 
 from alert_rules.command import FOLDER
@@ -11,10 +11,12 @@ from alert_rules.loaded.differences import Built
 from alert_rules.model.errors import RulesError
 from alert_rules.output.building import Sources, compile_sources, routing
 from exporter.commands.options import add_report
-from exporter.config import load_config
+from exporter.config import ConfigError, load_config
+from exporter.errors import UserError
 from exporter.findings import Finding
 from exporter.subcommands import path_option
 from exporter.verify import DEFAULTS, endpoints_from, no_files, not_built, run_verify
+from exporter.verify.endpoints import variable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,14 +38,20 @@ def run(arguments: argparse.Namespace) -> int:
     """Print each finding; returns 1 if one of them is a failure, else 0. Raises `UserError`."""
     config = load_config(arguments.config, os.environ)
     endpoints = endpoints_from({part: getattr(arguments, f"{part}_url") for part in DEFAULTS}, os.environ)
-    build = partial(built, arguments.alerts, arguments.channels)
+    for part, url in asdict(endpoints).items():
+        if part in DEFAULTS and not url and part != "grafana":
+            raise ConfigError(f"--{part}-url or ${variable(part)}: empty — write http://host:port")
+    loaded = built(arguments.alerts, arguments.channels)
+    if isinstance(loaded, Finding) and (arguments.alerts or arguments.channels):
+        # who names a file wants to know that it cannot be used, whether Prometheus answers or not
+        raise UserError(f"{loaded.detail} — {loaded.hint}")
     return run_verify(
         config,
         os.environ,
         endpoints,
         sys.stdout,
         test_alert=arguments.send_test_alert,
-        build=build,
+        build=lambda: loaded,
         as_json=arguments.json,
     )
 
