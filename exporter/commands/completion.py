@@ -12,7 +12,9 @@ _FILES = {"FILE": shtab.FILE, "DIR": shtab.DIR}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The shell."""
     parser.add_argument(
-        "shell", choices=sorted(shtab.SUPPORTED_SHELLS), help="the shell; README.md says where its script belongs"
+        "shell",
+        choices=sorted(shtab.SUPPORTED_SHELLS),
+        help="the shell; docs/command-line.md says where its script belongs",
     )
 
 
