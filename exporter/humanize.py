@@ -3,8 +3,10 @@
 from collections.abc import Collection
 from decimal import Decimal
 
+_MONEY_PLACES = 6
 
-def money(usd: Decimal | float, *, least_places: int = 2) -> str:
+
+def money(usd: Decimal | float) -> str:
     """Dollars: `$1,234.50`, `-$0.40`; below a dollar with as many places as show something: `$0.0123`, `$0.000045`.
 
     No amount but zero is shown as zero down to a micro-dollar; smaller ones are `< $0.000001`.
@@ -13,7 +15,7 @@ def money(usd: Decimal | float, *, least_places: int = 2) -> str:
     sign, size = ("-" if exact < 0 else ""), abs(exact)
     if 0 < size < Decimal("0.000001"):
         return f"{sign or '< '}$0.000001"
-    places = least_places
+    places = 2
     while places < _MONEY_PLACES and size < 1 and round(size, places) != round(size, _MONEY_PLACES):
         places += 1
     return f"{sign}${size:,.{places}f}"
@@ -25,9 +27,6 @@ def share(ratio: float) -> str:
     if 0 < percent < 0.05:
         return "< 0.1%"
     return f"{percent:.0f}%" if percent >= 9.95 or percent == 0 else f"{percent:.1f}%"
-
-
-_MONEY_PLACES = 6
 
 
 def listing(names: Collection[str], most: int = 12) -> str:
