@@ -38,24 +38,24 @@ def add_commands(parser: argparse.ArgumentParser, connect: Connect) -> None:
     """The subcommands; each sets `run`, which takes the parsed arguments and returns the exit code."""
     commands = Subcommands(parser)
 
-    build = commands.add("build", "compile alerts.yaml to rules and Alertmanager's configuration")
+    build = commands.add_parser("build", help="compile alerts.yaml to rules and Alertmanager's configuration")
     _sources(build)
     _output(build)
     _config(build)
     build.add_argument("--check", action="store_true", help="write nothing; fail if a file is not up to date")
     build.set_defaults(run=lambda arguments: _build(arguments, sys.stdout))
 
-    validate = commands.add("validate", "report every error in alerts.yaml and channels.yaml")
+    validate = commands.add_parser("validate", help="report every error in alerts.yaml and channels.yaml")
     _sources(validate)
     _config(validate)
     validate.set_defaults(run=lambda arguments: _validate(arguments, sys.stdout))
 
-    explained = commands.add("explain", "explain an alert in words, with its PromQL")
+    explained = commands.add_parser("explain", help="explain an alert in words, with its PromQL")
     explained.add_argument("name", metavar="NAME", help="the alert's name")
     _sources(explained)
     explained.set_defaults(run=lambda arguments: _explain(arguments, sys.stdout))
 
-    add = commands.add("add", "add an alert, read as JSON from standard input, and build")
+    add = commands.add_parser("add", help="add an alert, read as JSON from standard input, and build")
     _changes(add)
     add.add_argument(
         "--runbooks",
@@ -67,7 +67,7 @@ def add_commands(parser: argparse.ArgumentParser, connect: Connect) -> None:
     add.add_argument("--replace-webhook", action="store_true", help="replace the URL of a channel that has another one")
     add.set_defaults(run=lambda arguments: _add(arguments, connect, sys.stdin, sys.stdout))
 
-    listed = commands.add("list", "list all alerts, and whether Prometheus has loaded them")
+    listed = commands.add_parser("list", help="list all alerts, and whether Prometheus has loaded them")
     _sources(listed)
     _addresses(listed)
     listed.add_argument("--json", action="store_true", help="print JSON, for a script")
@@ -78,7 +78,7 @@ def add_commands(parser: argparse.ArgumentParser, connect: Connect) -> None:
         ("disable", "switch an alert off, but keep it in alerts.yaml, and build"),
         ("enable", "switch an alert on again, and build"),
     ):
-        changed = commands.add(name, what)
+        changed = commands.add_parser(name, help=what)
         changed.add_argument("id", metavar="ID", help="the id that `add` printed, or the name")
         _changes(changed)
         changed.set_defaults(command=name, run=lambda arguments: _change(arguments, connect, sys.stdout))

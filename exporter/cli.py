@@ -89,7 +89,7 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {version(PROGRAM)}")
     commands = Subcommands(parser)
     for command in COMMANDS:
-        subparser = commands.add(command.name, command.help)
+        subparser = commands.add_parser(command.name, help=command.help)
         if command.name in words:
             module = import_module(f"exporter.commands.{command.module}")
             module.add_arguments(subparser)

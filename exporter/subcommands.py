@@ -3,7 +3,6 @@
 import argparse
 import re
 from pathlib import Path
-from typing import Any
 
 
 class Subcommands:
@@ -12,9 +11,9 @@ class Subcommands:
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._commands = parser.add_subparsers(required=True, metavar="command")
 
-    def add(self, name: str, what: str, **options: Any) -> argparse.ArgumentParser:
-        """The parser of a new command; `what` it does stands in the list of commands and in its own help."""
-        return self._commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.", **options)
+    def add_parser(self, name: str, *, help: str) -> argparse.ArgumentParser:  # noqa: A002 - as argparse has it
+        """The parser of a new command; what it does stands in the list of commands and in its own help."""
+        return self._commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
 
 
 def path_option(text: str) -> Path:

@@ -12,7 +12,11 @@ from exporter.subcommands import Subcommands
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand `show` and its options."""
-    add_report(Subcommands(parser).add("show", "print every setting, and where its value comes from, without secrets"))
+    add_report(
+        Subcommands(parser).add_parser(
+            "show", help="print every setting, and where its value comes from, without secrets"
+        )
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from exporter.subcommands import Subcommands, path_option
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand `build` and its options."""
-    made = Subcommands(parser).add("build", "write the dashboards' JSON")
+    made = Subcommands(parser).add_parser("build", help="write the dashboards' JSON")
     made.add_argument("--check", action="store_true", help="write nothing; fail if a file is not up to date")
     made.add_argument(
         "--alerts",

@@ -11,7 +11,7 @@ from exporter.subcommands import Subcommands, path_option
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand `build` and its options."""
-    made = Subcommands(parser).add("build", "write the SQL of the view for Grafana and of the roles")
+    made = Subcommands(parser).add_parser("build", help="write the SQL of the view for Grafana and of the roles")
     add_config(made)
     made.add_argument(
         "--output",

@@ -42,16 +42,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommands and their options."""
     commands = Subcommands(parser)
 
-    shown = commands.add("show", "print which table the state belongs to, and how far the log has been read")
+    shown = commands.add_parser(
+        "show", help="print which table the state belongs to, and how far the log has been read"
+    )
     add_state(shown)
     add_json(shown)
     shown.set_defaults(run=lambda arguments: show(configuration(arguments), sys.stdout, as_json=arguments.json))
 
-    adopted = commands.add("adopt", "use this state for the database that is configured now")
+    adopted = commands.add_parser("adopt", help="use this state for the database that is configured now")
     add_state(adopted)
     adopted.set_defaults(run=lambda arguments: adopt(configuration(arguments), os.environ, sys.stdout))
 
-    forgotten = commands.add("forget", "end series that you no longer need, to make room for new ones")
+    forgotten = commands.add_parser("forget", help="end series that you no longer need, to make room for new ones")
     add_state(forgotten)
     forgotten.add_argument(
         "--operation", required=True, metavar="NAME", help="the operation whose series to end, as /metrics shows it"
@@ -61,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         run=lambda arguments: forget_series(configuration(arguments), arguments.operation, arguments.model, sys.stdout)
     )
 
-    rewound = commands.add("rewind", "reopen what a fast clock closed, so that its rows count")
+    rewound = commands.add_parser("rewind", help="reopen what a fast clock closed, so that its rows count")
     add_state(rewound)
     rewound.add_argument(
         "--to",

@@ -169,7 +169,7 @@ def span_query(
         operation=operation,
         operation_type=operation_type,
         outcome=outcome(log),
-        error_class=error_class(message(log), classification),
+        error_class=_error_class(log, classification),
         table=identifier(*log.relation.name.parts),
         buckets=sql.Literal(len(LATENCY_EDGES)),
         final=texts(FINAL),
@@ -270,14 +270,8 @@ def _parameters(log: LogTable, classification: Classification, span: TimeRange, 
         # descending edges below zero: width_bucket counts from below and excludes its upper bound, `le` includes it
         "edges": [-1000 * edge for edge in reversed(LATENCY_EDGES)],
         **{f"most_{measure}": classification.bounds.get(measure) for measure in UPPER_BOUNDS},
-        **patterns(classification),
+        **{f"pattern_{n}": "|".join(f"({p})" for p in c.patterns) for n, c in enumerate(classification.error_classes)},
     }
-
-
-def patterns(classification: Classification) -> dict[str, str]:
-    """The parameters of `error_class`."""
-    classes = enumerate(classification.error_classes)
-    return {f"pattern_{n}": "|".join(f"({pattern})" for pattern in known.patterns) for n, known in classes}
 
 
 def upper_bound(measure: str) -> sql.Placeholder:
@@ -356,16 +350,13 @@ def _statuses(outcomes: Collection[str]) -> list[str]:
     return [status for status, shown in OUTCOMES.items() if shown in outcomes]
 
 
-def message(log: LogTable) -> sql.Composed:
-    """The beginning of the row's error message."""
-    return values.message(log.columns["error_message"])
-
-
-def error_class(message: sql.Composable, classification: Classification) -> sql.Composed:
-    """The class of a failed call's error message; its parameters are `patterns`."""
+def _error_class(log: LogTable, classification: Classification) -> sql.Composed:
+    message = values.message(log.columns["error_message"])
     cases = [
-        sql.SQL("WHEN {} ~* {} THEN {}").format(message, sql.Placeholder(f"pattern_{number}"), sql.Literal(known.name))
-        for number, known in enumerate(classification.error_classes)
+        sql.SQL("WHEN {} ~* {} THEN {}").format(
+            message, sql.Placeholder(f"pattern_{number}"), sql.Literal(error_class.name)
+        )
+        for number, error_class in enumerate(classification.error_classes)
     ]
     return (
         sql.SQL("CASE {} ELSE 'other' END").format(sql.SQL(" ").join(cases))
@@ -384,15 +375,8 @@ WHERE at >= %(lo)s AND at < %(hi)s
 
 def spend_query(log: LogTable, classification: Classification, span: TimeRange) -> tuple[sql.Composed, dict[str, Any]]:
     """A query for the cost of all rows of a span in USD, by the rules of `span_query`, and its parameters."""
-    return _spend(_SPEND, log, classification, span)
-
-
-def _spend(
-    form: sql.SQL, log: LogTable, classification: Classification, span: TimeRange
-) -> tuple[sql.Composed, dict[str, Any]]:
     lower, upper = bounds(log, classification, span)
-    statement = form.format(
-        username=name_column(log, "user"),
+    statement = _SPEND.format(
         instant=instant(log, classification),
         usd=usable(sql.Identifier("cost"), "cost"),
         cost=log.number("cost"),
@@ -408,22 +392,6 @@ def _spend(
     }
 
 
-_SPEND_BY_USER = sql.SQL("""
-SELECT username, sum({usd})
-FROM (SELECT {instant} AS at, {cost} AS cost, {username} AS username FROM {table}
-      WHERE {time} >= %(from)s AND {time} < %(until)s) AS raw
-WHERE at >= %(lo)s AND at < %(hi)s
-GROUP BY username
-""")
-
-
-def user_spend_query(
-    log: LogTable, classification: Classification, span: TimeRange
-) -> tuple[sql.Composed, dict[str, Any]]:
-    """The same by user: the name as the log has it, and the cost or NULL."""
-    return _spend(_SPEND_BY_USER, log, classification, span)
-
-
 _UNDATED = sql.SQL("""
 SELECT (SELECT count(*) FROM (SELECT FROM {table} WHERE {time} IS NULL LIMIT {most}) AS found),
        (SELECT count(*) FROM (SELECT FROM {table} WHERE {time} = 'infinity' LIMIT {most}) AS found),
@@ -435,3 +403,10 @@ def undated_query(log: LogTable, most: int) -> sql.Composed:
     """A query for the rows with a NULL, infinite and minus infinite time: a count of each, `most` at most."""
     table = identifier(*log.relation.name.parts)
     return _UNDATED.format(table=table, time=log.column("time"), most=sql.Literal(most))
+
+
+def error_class(log: LogTable, classification: Classification) -> tuple[sql.Composed, dict[str, str]]:
+    """The class that a failed row's message belongs to, and the parameters of this expression."""
+    classes = enumerate(classification.error_classes)
+    patterns = {f"pattern_{n}": "|".join(f"({pattern})" for pattern in known.patterns) for n, known in classes}
+    return _error_class(log, classification), patterns

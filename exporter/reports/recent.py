@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from psycopg import sql
 
 from exporter.config import Classification, Config, clean_label
+from exporter.database import values
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.labels import Names, user_name
 from exporter.database.layout import FAILED
@@ -18,11 +19,9 @@ from exporter.database.log_query import (
     bounds,
     error_class,
     instant,
-    message,
     name_column,
     operation_columns,
     outcome,
-    patterns,
     texts,
 )
 from exporter.database.names import identifier
@@ -40,11 +39,12 @@ _VISIBLE = re.compile("[!-~]+")
 # Python removes blanks and control characters. Here a row only needs the visible part of each name.
 _RECENT = sql.SQL("""
 SELECT at::float8, operation, operation_type, username, model, input_tokens, output_tokens, cost, latency, outcome,
-       status, CASE WHEN outcome = 'failed' THEN {error_class} WHEN outcome = 'timeout' THEN outcome END, message
+       status, CASE WHEN outcome = 'failed' THEN error_class WHEN outcome = 'timeout' THEN outcome END, message
 FROM (
   SELECT {time} AS moment, {instant} AS at, {operation} AS operation, {operation_type} AS operation_type,
          {user} AS username, {model} AS model, {input_tokens} AS input_tokens, {output_tokens} AS output_tokens,
-         {cost} AS cost, {latency} AS latency, {outcome} AS outcome, {status} AS status, {message} AS message
+         {cost} AS cost, {latency} AS latency, {outcome} AS outcome, {status} AS status, {error_class} AS error_class,
+         {message} AS message
   FROM {table} WHERE {time} >= %(from)s AND {time} < 'infinity'
 ) AS calls
 WHERE (NOT %(failed)s OR outcome IN ({failed_outcomes}))
@@ -107,6 +107,7 @@ def read_recent(
 ) -> list[Call]:
     """The wanted rows, newest first; `label` returns what is shown of a user's name."""
     operation, operation_type = operation_columns(log)
+    of_message, patterns = error_class(log, rules)
     statement = _RECENT.format(
         time=log.column("time"),
         instant=instant(log, rules),
@@ -115,8 +116,8 @@ def read_recent(
         user=name_column(log, "user"),
         model=name_column(log, "model"),
         status=log.text("status") if log.has_status else sql.SQL("NULL::text"),
-        message=message(log),
-        error_class=error_class(sql.Identifier("message"), rules),
+        message=values.message(log.columns["error_message"]),
+        error_class=of_message,
         **{role: log.number(role) for role in ("input_tokens", "output_tokens", "cost", "latency")},
         outcome=outcome(log),
         failed_outcomes=texts(FAILED),
@@ -127,7 +128,7 @@ def read_recent(
     seconds = wanted.days * _DAY if wanted.since is None else math.ceil(wanted.since)
     lower, _ = bounds(log, rules, TimeRange(clock - seconds, clock))
     words: dict[str, Any] = {
-        **patterns(rules),
+        **patterns,
         "from": lower,
         "operation": _visible_part(wanted.operation),
         "models": _spellings(wanted.model, names),

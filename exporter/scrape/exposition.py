@@ -6,7 +6,6 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 
@@ -22,6 +21,7 @@ from exporter.ledger.exposed import Gauges, Snapshot
 from exporter.ledger.model import Series, SkippedValue
 from exporter.ledger.users import count_states, shown_spend
 from exporter.scrape.collector import Scrape
+from exporter.scrape.own_process import own_process
 from exporter.state_change_log import StateChangeLog
 
 DISTRIBUTION = "ai-operation-exporter"
@@ -221,9 +221,8 @@ def _exporter(exposure: Exposure) -> Iterator[Family]:
 
 
 def _process(_: Exposure) -> Iterator[Family]:
-    """`catalog.STANDARD`, from /proc and from the interpreter; what the system does not tell is absent."""
-    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
-        yield from collector.collect()
+    for metric, values in own_process():
+        yield _family(metric, values.items())
 
 
 def _verdicts(scrape: Scrape, failed: Container[str | None]) -> Iterator[Family]:
