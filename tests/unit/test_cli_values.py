@@ -47,6 +47,9 @@ LEFT_OUT = {
     # these folders are used only when something has to be written into them
     *((("rules", name), "--secrets") for name in ("add", "remove", "disable", "enable")),
     (("rules", "add"), "--runbooks"),
+    # there is no state to be written, and no copy to be read
+    (("state", "backup"), "file"),
+    (("state", "restore"), "--state-dir"),
     # a state folder that is not there is one to be made, or has nothing to be shown
     (("state", "rewind"), "--to"),
     # made when the history is complete
