@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import shlex
 import sys
@@ -24,10 +25,10 @@ from alert_rules.model.errors import RulesError
 from alert_rules.output.annotations import RUNBOOKS
 from alert_rules.output.building import Compiled, Sources, compile_sources, outputs, routing, stale, write
 from alert_rules.output.explaining import explain
+from exporter.subcommands import Subcommands, path_option
 
 FOLDER = Path("alert_rules")
-_DEFAULT = "(default: %(default)s)"
-
+_LONGEST_WAIT = 3600  # seconds
 
 Connect = Callable[[str | None, str | None], Servers]
 """The servers at two addresses, Prometheus' and Alertmanager's; None for the one that the environment names."""
@@ -35,10 +36,11 @@ Connect = Callable[[str | None, str | None], Servers]
 
 def add_commands(parser: argparse.ArgumentParser, connect: Connect) -> None:
     """The subcommands; each sets `run`, which takes the parsed arguments and returns the exit code."""
-    commands = parser.add_subparsers(required=True, metavar="command")
+    commands = Subcommands(parser)
 
     build = commands.add_parser("build", help="compile alerts.yaml to rules and Alertmanager's configuration")
     _sources(build)
+    _output(build)
     _config(build)
     build.add_argument("--check", action="store_true", help="write nothing; fail if a file is not up to date")
     build.set_defaults(run=lambda arguments: _build(arguments, sys.stdout))
@@ -55,7 +57,13 @@ def add_commands(parser: argparse.ArgumentParser, connect: Connect) -> None:
 
     add = commands.add_parser("add", help="add an alert, read as JSON from standard input, and build")
     _changes(add)
-    add.add_argument("--runbooks", type=Path, default=Path(RUNBOOKS), metavar="DIR", help=_DEFAULT)
+    add.add_argument(
+        "--runbooks",
+        type=_runbooks,
+        default=Path(RUNBOOKS),
+        metavar="DIR",
+        help="where to write a first runbook, if the folder exists (default: %(default)s)",
+    )
     add.add_argument("--replace-webhook", action="store_true", help="replace the URL of a channel that has another one")
     add.set_defaults(run=lambda arguments: _add(arguments, connect, sys.stdin, sys.stdout))
 
@@ -77,21 +85,58 @@ def add_commands(parser: argparse.ArgumentParser, connect: Connect) -> None:
 
 
 def _sources(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--alerts", type=Path, default=FOLDER / "alerts.yaml", metavar="FILE", help=_DEFAULT)
-    parser.add_argument("--channels", type=Path, default=FOLDER / "channels.yaml", metavar="FILE", help=_DEFAULT)
-    parser.add_argument("--output", type=Path, default=FOLDER / "generated", metavar="DIR", help=_DEFAULT)
+    for name, what in (("alerts", "the alerts"), ("channels", "where alerts are sent")):
+        parser.add_argument(
+            f"--{name}",
+            type=path_option,
+            default=FOLDER / f"{name}.yaml",
+            metavar="FILE",
+            help=f"{what} (default: %(default)s)",
+        )
+
+
+def _output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--output",
+        type=path_option,
+        default=FOLDER / "generated",
+        metavar="DIR",
+        help="where to write the rules and Alertmanager's configuration (default: %(default)s)",
+    )
+
+
+def _runbooks(text: str) -> Path:
+    folder = path_option(text)
+    if "://" in text or (os.path.lexists(folder) and not folder.is_dir()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no folder; name the folder with the runbooks' pages")
+    return folder
 
 
 def _addresses(parser: argparse.ArgumentParser) -> None:
     for part in ("prometheus", "alertmanager"):
-        what = f"(default: ${part.upper()}_URL, or else the port of docker-compose.yml)"
+        what = f"{part.capitalize()}'s address (default: ${part.upper()}_URL, or else the port of docker-compose.yml)"
         parser.add_argument(f"--{part}-url", metavar="URL", help=what)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= _LONGEST_WAIT:
+        raise argparse.ArgumentTypeError(f"write a number of seconds from 0 to {_LONGEST_WAIT}")
+    return seconds
 
 
 def _changes(parser: argparse.ArgumentParser) -> None:
     _sources(parser)
+    _output(parser)
     parser.add_argument(
-        "--secrets", type=Path, default=Path("secrets"), metavar="DIR", help="the webhooks' URLs (default: %(default)s)"
+        "--secrets",
+        type=path_option,
+        default=Path("secrets"),
+        metavar="DIR",
+        help="the files with the webhooks' URLs (default: %(default)s)",
     )
     _addresses(parser)
     parser.add_argument(
@@ -102,16 +147,18 @@ def _changes(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--wait",
-        type=float,
+        type=_seconds,
         default=15.0,
         metavar="SECONDS",
-        help="wait for the servers for at most this long (default: %(default)g)",
+        help="wait for the servers for at most this long (default: %(default)g s)",
     )
 
 
 def _config(parser: argparse.ArgumentParser) -> None:
-    told = "the exporter's configuration: warn about an alert whose amount is the team's own limit"
-    parser.add_argument("--config", type=Path, metavar="FILE", help=told)
+    told = (
+        "the exporter's configuration: warn about an alert whose amount is the team's own limit (default: no warning)"
+    )
+    parser.add_argument("--config", type=path_option, metavar="FILE", help=told)
 
 
 def _warn(arguments: argparse.Namespace, built: Compiled) -> None:
@@ -205,7 +252,7 @@ def _list(arguments: argparse.Namespace, connect: Connect, out: TextIO) -> int:
     compiled = _compiled(arguments)
     server = connect(arguments.prometheus_url, arguments.alertmanager_url).prometheus
     states = rule_states(Built(compiled.groups, routing(compiled)), server)
-    listed = list(inventory(compiled, read_source(arguments.alerts), states))
+    listed = list(inventory(compiled, read_source(arguments.alerts, "--alerts"), states))
     if arguments.json:
         print(json.dumps([each.as_json() for each in listed], ensure_ascii=False, indent=2), file=out)
     else:

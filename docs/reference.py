@@ -36,6 +36,14 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
 }
 """The headings, and the first words of the names below each."""
 
+_STANDARD = """## The process
+
+As most exporters have them. Counters start again with each process. `process_*` are absent where there is no `/proc`.
+
+| metric | type | labels | meaning |
+|---|---|---|---|
+"""
+
 _LABELS = """## Labels
 
 | label | what it holds |
@@ -65,6 +73,9 @@ def metrics_page() -> str:
         raise ValueError(
             f"under no heading: {', '.join(left)} — add how the name begins to _PARTS in docs/reference.py"
         )
+    parts.append(_STANDARD)
+    parts += [_row(metric) for metric in catalog.STANDARD]
+    parts.append("\n")
     parts.append(_LABELS.format(collectors=_codes(catalog.COLLECTORS)))
     return "".join(parts)
 

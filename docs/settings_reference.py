@@ -35,6 +35,7 @@ SIGHUP reloads the file; changes to `web`, `scrape` and `state_dir` need a resta
 OPTIONS: Mapping[str, str] = {
     "state_dir": "--state-dir",
     "log_level": "--log.level",
+    "log_format": "--log.format",
     "web.listen_address": "--web.listen-address",
     "web.config_file": "--web.config.file",
 }

@@ -235,5 +235,28 @@ BUILD_INFO = Metric(
 ALL: Mapping[str, Metric] = {metric.name: metric for metric in tuple(globals().values()) if isinstance(metric, Metric)}
 """The catalog by name, in the order above."""
 
+STANDARD: tuple[Metric, ...] = (
+    Metric("process_virtual_memory_bytes", "gauge", (), "Virtual memory size in bytes.", "bytes"),
+    Metric("process_resident_memory_bytes", "gauge", (), "Resident memory size in bytes.", "bytes"),
+    Metric(
+        "process_start_time_seconds", "gauge", (), "Start time of the process since unix epoch in seconds.", "seconds"
+    ),
+    Metric("process_cpu_seconds_total", "counter", (), "Total user and system CPU time spent in seconds.", "seconds"),
+    Metric("process_open_fds", "gauge", (), "Number of open file descriptors."),
+    Metric("process_max_fds", "gauge", (), "Maximum number of open file descriptors."),
+    Metric(
+        "python_info",
+        "gauge",
+        ("version", "implementation", "major", "minor", "patchlevel"),
+        "Python platform information",
+    ),
+    Metric("python_gc_objects_collected_total", "counter", ("generation",), "Objects collected during gc"),
+    Metric(
+        "python_gc_objects_uncollectable_total", "counter", ("generation",), "Uncollectable objects found during GC"
+    ),
+    Metric("python_gc_collections_total", "counter", ("generation",), "Number of times this generation was collected"),
+)
+"""Metrics of the process, which prometheus_client makes and names. Their counters start again with the process."""
+
 COLLECTORS = ("log", "budgets", "routes", "recommendations", "approvals")
 """The parts of a scrape, as the label `collector` names them."""

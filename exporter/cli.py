@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from exporter.errors import UserError
 from exporter.logs import install_logging
+from exporter.subcommands import Subcommands
 
 PROGRAM = "ai-operation-exporter"
 
@@ -26,14 +27,16 @@ class Command(NamedTuple):
 COMMANDS = (
     Command("serve", "serve /metrics", "serve"),
     Command("check", "check the connection, the grants, the tables and the state before you start", "check"),
+    Command("config", "show the settings that are in force", "config"),
     Command("operations", "print the newest calls in the log", "operations"),
-    Command("budget", "print users' daily limits, and what they spent today", "budget"),
+    Command("budget", "print users' limits, and what they spent today or this month", "budget"),
     Command("verify", "check all running parts, from a row to a message", "verify"),
     Command("demo", "run an embedded PostgreSQL with history and live traffic, and the exporter on it", "demo"),
     Command("demo-data", "fill the empty tables of a database with sample calls, and keep writing", "demo_data"),
     Command("dashboards", "build the Grafana dashboards", "dashboards"),
     Command("state", "show or change what the state folder holds", "state"),
     Command("rules", "compile alerts to Prometheus rules and Alertmanager's routing", "rules"),
+    Command("completion", "print a script that completes commands and options in your shell", "completion"),
     Command("sql", "build the SQL of the view for Grafana and of the roles", "sql"),
 )
 
@@ -47,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print_any_character()
     try:
         arguments = build_parser(words).parse_args(words)
-        install_logging("info", [])
+        install_logging("info", [], getattr(arguments, "log_format", None) or "logfmt")
         code: int = arguments.run_command(arguments)
         sys.stdout.flush()
     except UserError as error:
@@ -60,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is None:
             raise
-        print(f"{PROGRAM}: {error.filename}: {error.strerror}", file=sys.stderr)
+        what = f"{error.filename}: {error.strerror} — name a path that can be used, or make this one usable"
+        print(f"{PROGRAM}: {what}", file=sys.stderr)
         return 1
     return code
 
@@ -72,19 +76,23 @@ def _print_any_character() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def whole_parser() -> argparse.ArgumentParser:
+    """The parser with the options of all commands."""
+    return build_parser([command.name for command in COMMANDS])
+
+
 def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """The parser for a command line. Only commands among the `words` have options: the others are not imported."""
     parser = argparse.ArgumentParser(
         prog=PROGRAM, description="Exact metrics of LLM operations, from the PostgreSQL table that logs them."
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {version(PROGRAM)}")
-    commands = parser.add_subparsers(required=True, metavar="command")
+    commands = Subcommands(parser)
     for command in COMMANDS:
-        subparser = commands.add_parser(
-            command.name, help=command.help, description=command.help[0].upper() + command.help[1:]
-        )
+        subparser = commands.add_parser(command.name, help=command.help)
         if command.name in words:
             module = import_module(f"exporter.commands.{command.module}")
             module.add_arguments(subparser)
-            subparser.set_defaults(run_command=module.run)
+            # a command may need the parser of all commands: `completion` does
+            subparser.set_defaults(run_command=module.run, whole_parser=whole_parser)
     return parser

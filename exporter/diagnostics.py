@@ -138,7 +138,7 @@ def shown(value: object) -> str:
             return str(value).lower()
         case int() | float():
             return f"{value} (a number)"
-        case str() if any(mark in value.lower() for mark in _SECRET_MARKS) or _CONNECTION_STRING.search(value):
+        case str() if may_be_secret(value):
             return "a text (not shown)"
         case str():
             text = value if len(value) <= _SHOWN_LENGTH else value[:_SHOWN_LENGTH] + "…"
@@ -149,6 +149,11 @@ def shown(value: object) -> str:
             return "a mapping"
         case _:
             return f"a {type(value).__name__}"
+
+
+def may_be_secret(text: str) -> bool:
+    """Whether a text looks as if it held a password, such as a connection string."""
+    return any(mark in text.lower() for mark in _SECRET_MARKS) or bool(_CONNECTION_STRING.search(text))
 
 
 def check(file: str, document: Document, form: Form[_Model]) -> tuple[_Model | None, list[Problem]]:

@@ -1,10 +1,13 @@
 """The findings of checks, and how they are printed."""
 
+import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TextIO
+
+from exporter.progress import working
 
 _MARK_WIDTH, _NAME_WIDTH = 6, 30
 _INDENT = " " * (_MARK_WIDTH + 2)
@@ -69,14 +72,39 @@ def summary(findings: Iterable[Finding]) -> str:
     )
 
 
-def report(findings: Iterable[Finding], out: TextIO) -> int:
-    """Print findings as they come, and their summary; returns the exit code: 1 if one is a failure, else 0."""
+def report(findings: Iterable[Finding], out: TextIO, *, as_json: bool = False) -> int:
+    """Print findings as they come and their summary, or all as JSON in the end.
+
+    Returns the exit code: 1 if one is a failure, else 0.
+    """
     seen: list[Finding] = []
-    for finding in findings:
-        seen.append(finding)
-        print(_for(out, render(finding)), file=out, flush=True)
+    if as_json:
+        seen += findings
+        print(as_text_json(seen), file=out)
+        return 1 if failed(seen) else 0
+    with working("checking", out) as say:
+        for finding in findings:
+            seen.append(finding)
+            say(_for(out, render(finding)))
     print(f"\n{summary(seen)}", file=out)
     return 1 if failed(seen) else 0
+
+
+def as_text_json(findings: Sequence[Finding]) -> str:
+    """A JSON object: `checks` with `name`, `status`, `message` and `hint` (null where there is none), and `summary`.
+
+    `status` is ok, warn, fail or skipped; `summary` has the number of checks with each.
+    """
+    checks = [
+        {"name": each.name, "status": _status(each.level), "message": each.detail, "hint": each.hint or None}
+        for each in findings
+    ]
+    counts = {_status(level): sum(each.level is level for each in findings) for level in Level}
+    return json.dumps({"checks": checks, "summary": counts}, indent=2)
+
+
+def _status(level: Level) -> str:
+    return level.name.lower()
 
 
 def _for(out: TextIO, text: str) -> str:

@@ -1,6 +1,32 @@
-"""Lists and durations as text for people."""
+"""Money, shares, lists and durations as text for people."""
 
 from collections.abc import Collection
+from decimal import Decimal
+
+_MONEY_PLACES = 6
+
+
+def money(usd: Decimal | float) -> str:
+    """Dollars: `$1,234.50`, `-$0.40`; below a dollar with as many places as show something: `$0.0123`, `$0.000045`.
+
+    No amount but zero is shown as zero down to a micro-dollar; smaller ones are `< $0.000001`.
+    """
+    exact = Decimal(str(usd))
+    sign, size = ("-" if exact < 0 else ""), abs(exact)
+    if 0 < size < Decimal("0.000001"):
+        return f"{sign or '< '}$0.000001"
+    places = 2
+    while places < _MONEY_PLACES and size < 1 and round(size, places) != round(size, _MONEY_PLACES):
+        places += 1
+    return f"{sign}${size:,.{places}f}"
+
+
+def share(ratio: float) -> str:
+    """A share in per cent: `0%`, `4.2%`, `87%`, `250%`; from ten per cent on without a decimal."""
+    percent = ratio * 100
+    if 0 < percent < 0.05:
+        return "< 0.1%"
+    return f"{percent:.0f}%" if percent >= 9.95 or percent == 0 else f"{percent:.1f}%"
 
 
 def listing(names: Collection[str], most: int = 12) -> str:

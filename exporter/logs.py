@@ -7,7 +7,8 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from types import TracebackType
@@ -50,8 +51,8 @@ def _spellings(secret: str) -> Iterator[str]:
     yield re.sub(r"([\\'])", r"\\\1", secret)  # as libpq's key=value words have it
 
 
-class LogfmtFormatter(logging.Formatter):
-    """``ts=… level=… logger=… msg=… error=…``, with the given secrets masked.
+class LineFormatter(logging.Formatter, ABC):
+    """A line with the fields ts, level, logger, msg, and for errors error, with the given secrets masked.
 
     Of an error that the database driver raised only the kind is shown: its text may quote the connection string.
     """
@@ -72,7 +73,12 @@ class LogfmtFormatter(logging.Formatter):
             fields["error"] = self._trace(record.exc_info[1])
         if record.stack_info:
             fields["stack"] = self._masked(record.stack_info)
-        return " ".join(f"{name}={self._value(value)}" for name, value in fields.items())
+        return self.line(fields)
+
+    @staticmethod
+    @abstractmethod
+    def line(fields: Mapping[str, str]) -> str:
+        """The fields as one line."""
 
     def _masked(self, text: str) -> str:
         # before quoting, which could change how a secret is written
@@ -82,11 +88,33 @@ class LogfmtFormatter(logging.Formatter):
         # Not our own words between two errors: a gap in a known sentence would spell the secret.
         return "".join(text if text in _LINKS else self._masked(text) for text in _describe(error)).strip()
 
-    def _value(self, text: str) -> str:
-        if _PLAIN.fullmatch(text) and not _CONTROL.search(text):
-            return text
-        text = text.replace("\\", "\\\\").replace('"', '\\"')
-        return '"' + _CONTROL.sub(lambda match: match[0].encode(_ESCAPES).decode(), text) + '"'
+
+class LogfmtFormatter(LineFormatter):
+    """``ts=… level=… logger=… msg=… error=…``."""
+
+    @staticmethod
+    def line(fields: Mapping[str, str]) -> str:
+        """Words with an equals sign."""
+        return " ".join(f"{name}={_logfmt_value(value)}" for name, value in fields.items())
+
+
+class JsonFormatter(LineFormatter):
+    """``{"ts": "…", "level": "…", "logger": "…", "msg": "…", "error": "…"}``."""
+
+    @staticmethod
+    def line(fields: Mapping[str, str]) -> str:
+        """A JSON object in ASCII, so that no character breaks the line."""
+        return json.dumps(fields)
+
+
+_FORMATTERS: Mapping[str, type[LineFormatter]] = {"logfmt": LogfmtFormatter, "json": JsonFormatter}
+
+
+def _logfmt_value(text: str) -> str:
+    if _PLAIN.fullmatch(text) and not _CONTROL.search(text):
+        return text
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + _CONTROL.sub(lambda match: match[0].encode(_ESCAPES).decode(), text) + '"'
 
 
 _HEAD, _CAUSED, _DURING = "Traceback (most recent call last):\n", "\nwhich caused:\n", "\nduring which:\n"
@@ -130,21 +158,27 @@ class _Handler(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Say that a record was lost; the usual report would print its arguments unmasked."""
         try:
-            self.stream.write(f'level=error logger=exporter.logs msg="lost a record of {record.module}"\n')
+            line = self.formatter.line if isinstance(self.formatter, LineFormatter) else LogfmtFormatter.line
+            fields = {"level": "error", "logger": "exporter.logs", "msg": f"lost a record of {record.module}"}
+            self.stream.write(f"{line(fields)}\n")
         except (OSError, ValueError):
             return  # standard error is gone: there is nowhere to say so
 
 
-def install_logging(level: str, secrets: Iterable[str]) -> None:
-    """Send all logging, warnings and uncaught errors to standard error; may be called again with more secrets."""
+def install_logging(level: str, secrets: Iterable[str], form: str = "logfmt") -> None:
+    """Send all logging, warnings and uncaught errors to standard error; may be called again with more secrets.
+
+    `form` is logfmt or json.
+    """
+    formatter = _FORMATTERS[form](secrets)
     root = logging.getLogger()
     handler = next((one for one in root.handlers if isinstance(one, _Handler) and one.stream is sys.stderr), None)
     if handler is not None:
         # at once: between taking one handler away and adding another, a line would be lost or go out unmasked
-        handler.setFormatter(LogfmtFormatter(secrets))
+        handler.setFormatter(formatter)
     else:
         handler = _Handler(sys.stderr)
-        handler.setFormatter(LogfmtFormatter(secrets))
+        handler.setFormatter(formatter)
         for old in [one for one in root.handlers if isinstance(one, _Handler)]:
             root.removeHandler(old)
         root.addHandler(handler)

@@ -45,6 +45,8 @@ def change(places: Places, plan: Callable[[bytes], Change], build: Callable[[], 
 
     Raises `RulesError` where the change cannot be made. Then nothing is changed, and `undone` says so.
     """
+    # before a lock is taken on the folder, so that a file that is not there is named, and not its folder
+    _read(places.alerts)
     alerts = places.alerts.resolve()
     with locked(alerts.parent):
         before, mode = _read(alerts)
@@ -68,7 +70,7 @@ def _read(path: Path) -> tuple[bytes, int]:
     try:
         return path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
     except OSError as error:
-        raise RulesError([f"{path}: {error.strerror} — name a file that can be read"]) from None
+        raise RulesError([f"{path}: {error.strerror} — name a file that can be read, with --alerts FILE"]) from None
 
 
 def _put_back(alerts: Path, before: bytes, mode: int, planned: Change) -> None:

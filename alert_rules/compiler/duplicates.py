@@ -20,7 +20,7 @@ def team_limits(path: Path) -> Mapping[str, Decimal]:
     try:
         written = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        raise RulesError([f"{path}: cannot be read — name the exporter's configuration"]) from None
+        raise RulesError([f"{path}: cannot be read — name the exporter's configuration, with --config FILE"]) from None
     found = {}
     for name, _ in _LIMITED.values():
         amount = written.get(name) if isinstance(written, dict) else None

@@ -110,6 +110,9 @@ def read_amount(quantity: Quantity, operator: Operator, text: str, field: str, o
     found = f"{quantity.name} {operator} {text}"
     if never and operator in (">", ">="):
         raise refused(found, f"write less: {quantity.why_highest}, and this could never fire")
+    always = highest is not None and (amount.value >= highest if operator == "<=" else amount.value > highest)
+    if always and operator in ("<", "<="):
+        raise refused(found, f"write less: {quantity.why_highest}, and this would always fire")
     if operator == "<" and amount.value == 0:
         raise refused(found, "write more: this could never fire")
     if operator == ">=" and amount.value == 0:

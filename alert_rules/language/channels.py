@@ -96,7 +96,7 @@ class Channels:
 
 def load_channels(path: Path) -> Channels:
     """Read and check a `channels.yaml`; RulesError has all problems, each `file:line:column: setting: found — hint`."""
-    return channels_from(read_source(path))
+    return channels_from(read_source(path, "--channels"))
 
 
 def channels_from(source: Source) -> Channels:

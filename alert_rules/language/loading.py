@@ -27,7 +27,7 @@ class Alerts:
 
 def load_alerts(path: Path) -> Alerts:
     """Read a file of alerts. Raises `RulesError` if it cannot be read at all."""
-    return _alerts(read_source(path))
+    return _alerts(read_source(path, "--alerts"))
 
 
 def parse_alerts(content: bytes, file: str) -> Alerts:

@@ -48,11 +48,14 @@ class Source:
         ]
 
 
-def read_source(path: Path) -> Source:
-    """Read a file. Raises `RulesError` where it cannot be read at all; flaws of its text are left to the caller."""
+def read_source(path: Path, option: str) -> Source:
+    """Read a file, which the option of this name gives.
+
+    Raises `RulesError` where it cannot be read at all; flaws of its text are left to the caller.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         found = error.strerror or "unreadable"
-        raise wrong([Problem(str(path), 1, 1, found, "name a file that can be read")]) from None
+        raise wrong([Problem(str(path), 1, 1, found, f"name a file that can be read, with {option} FILE")]) from None
     return Source(str(path), read_document(content))

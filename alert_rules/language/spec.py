@@ -13,6 +13,8 @@ Severity = Literal["critical", "warning", "info"]
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f/\\]+")
 _CHANNEL = re.compile(CHANNEL_NAME)
+# what YAML does not hold as it is
+_UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _WHOLE_SECONDS = "write a duration of whole seconds like 30s, 5m or 1h"
 
 
@@ -74,6 +76,8 @@ def _no_flag(value: object) -> object:
 def _text(value: str) -> str:
     if re.search("[\ud800-\udfff]", value):
         raise setting_error("write the character itself, and not half of it")
+    if _UNREADABLE.search(value):
+        raise setting_error("leave the control character out")
     if "/webhooks/" in value:
         raise setting_error("take the webhook's URL out: it is a secret, and `rules add` takes it as webhook_url")
     return value

@@ -45,8 +45,8 @@ class Compiled:
 
 def compile_sources(sources: Sources) -> Compiled:
     """Read and compile both files. Raises `RulesError` with every error in them."""
-    channels = load_channels(sources.channels)
-    return compiled(load_alerts(sources.alerts), channels)
+    written = load_alerts(sources.alerts)
+    return compiled(written, load_channels(sources.channels))
 
 
 def compiled(written: Alerts, channels: Channels) -> Compiled:
@@ -100,7 +100,7 @@ def write(folder: Path, texts: dict[str, str]) -> None:
             replace_file(folder / name, text.encode(), 0o644)
     except OSError as error:
         raise RulesError(
-            [f"{error.filename or folder}: {error.strerror} — name a folder that can be written"]
+            [f"{error.filename or folder}: {error.strerror} — name a folder that can be written, with --output DIR"]
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""`budget`: users' daily limits, and what they spent today."""
+"""`budget`: users' daily limits, and what they spent today or this month."""
 
 import argparse
 import os
@@ -12,10 +12,20 @@ from exporter.reports.budgets import run_budget
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `budget`."""
     add_report(parser)
-    parser.add_argument("--user", metavar="ID", help="only this user")
+    parser.add_argument("--user", metavar="ID", help="only this user, by the ID in the log (default: all)")
+    parser.add_argument("--month", action="store_true", help="the calendar month and monthly limits, in place of today")
+    parser.add_argument("--over", action="store_true", help="only users who are over their limit")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the budgets; returns 0. Raises `UserError`."""
     config = load_config(arguments.config, os.environ)
-    return run_budget(config, os.environ, arguments.user, sys.stdout, as_json=arguments.json)
+    return run_budget(
+        config,
+        os.environ,
+        arguments.user,
+        sys.stdout,
+        as_json=arguments.json,
+        month=arguments.month,
+        over=arguments.over,
+    )

@@ -4,14 +4,17 @@ import argparse
 import os
 import sys
 
-from exporter.commands.options import add_state as add_arguments
-from exporter.commands.options import configuration
+from exporter.commands.options import add_json, add_state, configuration
 from exporter.preflight.run import run_check
 
-__all__ = ["add_arguments", "run"]
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `check`."""
+    add_state(parser)
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print each finding; returns 1 if one of them is a failure, else 0."""
     # a file that cannot be used is one finding, and prevents no other check
-    return run_check(configuration(arguments, read_files=False), os.environ, sys.stdout)
+    return run_check(configuration(arguments, read_files=False), os.environ, sys.stdout, as_json=arguments.json)

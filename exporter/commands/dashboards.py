@@ -9,33 +9,43 @@ from alert_rules.compiler.thresholds import thresholds
 from dashboards.alerts import alert_lines
 from dashboards.command import build
 from dashboards.settings import Settings
+from exporter.commands.options import web_address
+from exporter.subcommands import Subcommands, path_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand `build` and its options."""
-    commands = parser.add_subparsers(required=True, metavar="command")
-    made = commands.add_parser("build", help="write the dashboards' JSON")
+    made = Subcommands(parser).add_parser("build", help="write the dashboards' JSON")
     made.add_argument("--check", action="store_true", help="write nothing; fail if a file is not up to date")
     made.add_argument(
         "--alerts",
-        type=Path,
+        type=path_option,
         default=FOLDER / "alerts.yaml",
         metavar="FILE",
         help="the alerts whose thresholds are drawn (default: %(default)s)",
     )
     made.add_argument(
-        "--output", type=Path, default=Path("dashboards/generated"), metavar="DIR", help="(default: %(default)s)"
+        "--output",
+        type=path_option,
+        default=Path("dashboards/generated"),
+        metavar="DIR",
+        help="where to write the files (default: %(default)s)",
     )
     made.add_argument(
         "--budget-time-zone",
         default="UTC",
         metavar="ZONE",
-        help="as in the exporter's configuration (default: %(default)s)",
+        help="the time zone whose midnight ends a day, as in the exporter's configuration (default: %(default)s)",
     )
-    made.add_argument("--runbooks", default="", metavar="URL", help="the address of the alerts' runbooks")
+    made.add_argument(
+        "--runbooks",
+        type=web_address,
+        metavar="URL",
+        help="the folder with the alerts' runbooks, to link to (default: no links)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Build, or compare; returns 0. Raises `UserError`."""
-    settings = Settings(alert_lines(thresholds(arguments.alerts)), arguments.budget_time_zone, arguments.runbooks)
+    settings = Settings(alert_lines(thresholds(arguments.alerts)), arguments.budget_time_zone, arguments.runbooks or "")
     return build(settings, arguments.output, check=arguments.check, out=sys.stdout)

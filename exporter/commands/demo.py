@@ -5,6 +5,7 @@ import argparse
 from exporter.commands.options import add_history_days, listen_address
 from exporter.demo.exporter import serve_demo
 from exporter.demo.run import run_demo
+from exporter.web.server import listen_on
 
 _STOP_SECONDS = 8.0  # its PostgreSQL has to stop too; process managers kill after ten
 
@@ -12,7 +13,10 @@ _STOP_SECONDS = 8.0  # its PostgreSQL has to stop too; process managers kill aft
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `demo`."""
     parser.add_argument(
-        "--layout", choices=("success", "status"), default="success", help="the layout of the tables (default: success)"
+        "--layout",
+        choices=("success", "status"),
+        default="success",
+        help="the layout of the tables: with the column success or status (default: %(default)s)",
     )
     add_history_days(parser)
     parser.add_argument(
@@ -21,10 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=listen_address,
         metavar="ADDRESS",
         default="127.0.0.1:9867",
-        help="(default: %(default)s)",
+        help="host:port to serve on (default: %(default)s)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo until a signal stops it. Raises `UserError`."""
+    # a port that is taken is said now, and not when the history has been written
+    for sock in listen_on(arguments.listen_address):
+        sock.close()
     return run_demo(arguments.layout, arguments.days, arguments.listen_address, serve_demo, stop_seconds=_STOP_SECONDS)

@@ -3,19 +3,24 @@
 import argparse
 import os
 import sys
-from pathlib import Path
 
 from exporter.commands.options import add_config, add_history_days
 from exporter.config import load_config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.demo.data import run_demo_data
+from exporter.subcommands import path_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `demo-data`."""
     add_config(parser)
     add_history_days(parser)
-    parser.add_argument("--ready-file", type=Path, metavar="FILE", help="create this file once the history is complete")
+    parser.add_argument(
+        "--ready-file",
+        type=path_option,
+        metavar="FILE",
+        help="create this file once the history is complete (default: none)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

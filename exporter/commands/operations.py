@@ -4,8 +4,9 @@ import argparse
 import os
 import sys
 
-from exporter.commands.options import add_report, whole_number
+from exporter.commands.options import add_report, duration, whole_number
 from exporter.config import load_config
+from exporter.reports.follow import follow
 from exporter.reports.recent import Wanted, run_operations
 
 
@@ -13,13 +14,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `operations`."""
     add_report(parser)
     parser.add_argument(
-        "--limit", type=whole_number(1, 10_000), default=20, help="print at most this many calls (default: 20)"
+        "--limit",
+        type=whole_number(1, 10_000),
+        default=20,
+        metavar="COUNT",
+        help="print at most this many calls, the newest (default: %(default)s)",
     )
-    parser.add_argument("--days", type=whole_number(1, 400), default=7, help="look this many days back (default: 7)")
-    parser.add_argument("--operation", metavar="NAME", help="only this operation")
-    parser.add_argument("--model", metavar="NAME", help="only this model")
-    parser.add_argument("--user", metavar="ID", help="only this user, by the ID in the log")
+    back = parser.add_mutually_exclusive_group()
+    back.add_argument(
+        "--days", type=whole_number(1, 400), default=7, metavar="DAYS", help="look this many days back (default: 7)"
+    )
+    back.add_argument(
+        "--since",
+        type=duration("400d"),
+        metavar="DURATION",
+        help="look back this long, like 90s, 30m, 1h or 2d (default: as --days says)",
+    )
+    parser.add_argument("--operation", metavar="NAME", help="only this operation (default: all)")
+    parser.add_argument("--model", metavar="NAME", help="only this model (default: all)")
+    parser.add_argument("--user", metavar="ID", help="only this user, by the ID in the log (default: all)")
     parser.add_argument("--failed", action="store_true", help="only calls that failed or timed out")
+    parser.add_argument(
+        "--follow", action="store_true", help="go on printing calls as they come, the newest last, until Ctrl-C"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,7 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
         model=arguments.model,
         user=arguments.user,
         failed=arguments.failed,
+        since=arguments.since,
     )
-    return run_operations(
+    print_calls = follow if arguments.follow else run_operations
+    return print_calls(
         load_config(arguments.config, os.environ), os.environ, wanted, sys.stdout, as_json=arguments.json
     )

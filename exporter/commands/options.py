@@ -2,45 +2,81 @@
 
 import argparse
 import os
+import re
 from collections.abc import Callable
-from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic_core import PydanticCustomError
 
-from exporter.config import Config, load_config
+from exporter.config import ENVIRONMENT_PATH, LOG_FORMATS, LOG_LEVELS, Config, load_config, parse_duration
 from exporter.config.types import split_listen_address
+from exporter.subcommands import path_option
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """`--config`."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration; see config.example.yaml")
+    parser.add_argument(
+        "--config",
+        type=path_option,
+        metavar="FILE",
+        help=f"the exporter's configuration (default: ${ENVIRONMENT_PATH}, or else all settings at their defaults)",
+    )
 
 
 def add_state(parser: argparse.ArgumentParser) -> None:
-    """`--config`, `--state-dir` and `--log.level`, which `configuration` reads."""
+    """`--config` and `--state-dir`, which `configuration` reads."""
     add_config(parser)
-    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="the state folder (default: state)")
     parser.add_argument(
-        "--log.level", dest="log_level", choices=("debug", "info", "warning", "error"), help="(default: info)"
+        "--state-dir",
+        type=path_option,
+        metavar="DIR",
+        help="the folder with the state (default: state_dir of the configuration, or else state)",
+    )
+
+
+def add_log(parser: argparse.ArgumentParser) -> None:
+    """`--log.level` and `--log.format`, which `configuration` reads."""
+    parser.add_argument(
+        "--log.level",
+        dest="log_level",
+        choices=LOG_LEVELS,
+        help="the least severe messages to log (default: log_level of the configuration, or else info)",
+    )
+    parser.add_argument(
+        "--log.format",
+        dest="log_format",
+        choices=LOG_FORMATS,
+        help="how to write each line of the log (default: log_format of the configuration, or else logfmt)",
     )
 
 
 def add_report(parser: argparse.ArgumentParser) -> None:
     """`--config` and `--json`."""
     add_config(parser)
+    add_json(parser)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """`--json`."""
     parser.add_argument("--json", action="store_true", help="print JSON, for a script")
 
 
 def add_history_days(parser: argparse.ArgumentParser) -> None:
     """`--days`, of sample data."""
-    parser.add_argument("--days", type=whole_number(1, 400), default=30, help="days of history (default: 30)")
+    parser.add_argument(
+        "--days",
+        type=whole_number(1, 400),
+        default=30,
+        metavar="DAYS",
+        help="days of history to write (default: %(default)s)",
+    )
 
 
 def configuration(arguments: argparse.Namespace, *, read_files: bool = True) -> Config:
-    """The configuration that the options of `add_state` name. Raises `ConfigError`."""
+    """The configuration, with what the options of `add_state` and `add_log` say instead. Raises `ConfigError`."""
     config = load_config(arguments.config, os.environ, read_files=read_files)
-    options = {"state_dir": arguments.state_dir, "log_level": arguments.log_level}
-    return config.model_copy(update={name: value for name, value in options.items() if value is not None})
+    given = {name: getattr(arguments, name, None) for name in ("state_dir", "log_level", "log_format")}
+    return config.model_copy(update={name: value for name, value in given.items() if value is not None})
 
 
 def listen_address(text: str) -> str:
@@ -50,6 +86,38 @@ def listen_address(text: str) -> str:
     except PydanticCustomError as error:
         raise argparse.ArgumentTypeError(error.message()) from None
     return text
+
+
+def web_address(text: str) -> str:
+    """The type of an option that takes the address of a page."""
+    try:
+        split = urlsplit(text)
+        usable = (
+            split.scheme in ("http", "https")
+            and bool(split.hostname)
+            and split.port != 0
+            and not re.search(r"[\s{}]", text)
+        )
+    except ValueError:
+        usable = False
+    if not usable:
+        raise argparse.ArgumentTypeError("write an address that begins with http:// or https://")
+    return text
+
+
+def duration(most: str) -> Callable[[str], float]:
+    """The type of an option that takes a duration such as `90s` or `1h`, in seconds: above zero, `most` at most."""
+
+    def parse(text: str) -> float:
+        try:
+            seconds = parse_duration(text)
+        except PydanticCustomError:
+            seconds = 0.0
+        if not 0 < seconds <= parse_duration(most):
+            raise argparse.ArgumentTypeError(f"write a duration such as 90s, 30m, 1h or 2d, of at most {most}")
+        return seconds
+
+    return parse
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:

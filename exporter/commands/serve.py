@@ -5,16 +5,16 @@ import logging
 import os
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from exporter.commands.options import add_state, configuration
+from exporter.commands.options import add_log, add_state, configuration, listen_address
 from exporter.config import Config
 from exporter.errors import UserError
 from exporter.moments import named_moment
 from exporter.process.serving import serving
 from exporter.process.signals import SignalReceiver
 from exporter.process.watchdog import watching
+from exporter.subcommands import path_option
 
 log = logging.getLogger(__name__)
 
@@ -25,18 +25,25 @@ _FIRST_YEAR = 1970
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `serve`."""
     add_state(parser)
+    add_log(parser)
     parser.add_argument(
-        "--web.listen-address", dest="listen_address", metavar="ADDRESS", help="(default: 127.0.0.1:9867)"
+        "--web.listen-address",
+        dest="listen_address",
+        metavar="ADDRESS",
+        help="host:port to serve on (default: web.listen_address of the configuration, or else 127.0.0.1:9867)",
     )
     parser.add_argument(
         "--web.config.file",
         dest="web_config",
-        type=Path,
+        type=path_option,
         metavar="FILE",
-        help="TLS and passwords, in the format of exporter-toolkit",
+        help="TLS and passwords, in the format of exporter-toolkit (default: web.config_file of the configuration, "
+        "or else neither)",
     )
     parser.add_argument(
-        _OPTION, metavar="DATE", help="also count the history from this date on; requires a new state folder"
+        _OPTION,
+        metavar="DATE",
+        help="also count the history from this date on, like 2026-01-31; requires a new state folder (default: none)",
     )
 
 
@@ -56,6 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _configuration(arguments: argparse.Namespace) -> Config:
     config = configuration(arguments)
+    if arguments.listen_address is not None:
+        try:
+            listen_address(arguments.listen_address)
+        except argparse.ArgumentTypeError as error:
+            raise UserError(f"--web.listen-address {arguments.listen_address!r}: {error}") from None
     options = {"listen_address": arguments.listen_address, "config_file": arguments.web_config}
     given = {name: value for name, value in options.items() if value is not None}
     return config.model_copy(update={"web": config.web.model_copy(update=given)})

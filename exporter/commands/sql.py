@@ -1,21 +1,25 @@
 """`sql build`: the SQL of the view for Grafana and of the roles."""
 
 import argparse
-from pathlib import Path
 
+from exporter.commands.options import add_config
 from exporter.config import Config, load_config
 from exporter.errors import UserError
 from exporter.sql_files.build import FOLDER, build
+from exporter.subcommands import Subcommands, path_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand `build` and its options."""
-    commands = parser.add_subparsers(required=True, metavar="command")
-    made = commands.add_parser("build", help="write the SQL of the view for Grafana and of the roles")
+    made = Subcommands(parser).add_parser("build", help="write the SQL of the view for Grafana and of the roles")
+    add_config(made)
     made.add_argument(
-        "--config", type=Path, metavar="FILE", help="the configuration with tables, columns, time zone and aliases"
+        "--output",
+        type=path_option,
+        default=FOLDER,
+        metavar="DIR",
+        help="where to write the files (default: %(default)s)",
     )
-    made.add_argument("--output", type=Path, default=FOLDER, metavar="DIR", help="(default: %(default)s)")
     made.add_argument("--check", action="store_true", help="write nothing; fail if a file is not up to date")
 
 

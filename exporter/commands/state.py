@@ -4,17 +4,18 @@ Only `backup` works while an exporter uses the folder.
 """
 
 import argparse
+import json
 import os
 import sqlite3
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Any, TextIO
 from zoneinfo import ZoneInfo
 
 from exporter.catalog import USD
-from exporter.commands.options import add_state, configuration
+from exporter.commands.options import add_json, add_state, configuration
 from exporter.commands.state_copies import add_backup, add_restore
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
@@ -23,6 +24,7 @@ from exporter.database.one_session import one_session
 from exporter.database.reader import read_span
 from exporter.database.session import Identity
 from exporter.figures import Figure
+from exporter.humanize import money
 from exporter.ledger.admission import count_admitted
 from exporter.ledger.advance import restart
 from exporter.ledger.aggregate import ZERO
@@ -37,17 +39,19 @@ from exporter.state.provenance import CLASSIFICATION, IDENTITY, STALE_SUMS, chec
 from exporter.state.shadow import ShadowWork
 from exporter.state.store import StateError, Store
 from exporter.state.users import pseudonyms_for
+from exporter.subcommands import Subcommands
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommands and their options."""
-    commands = parser.add_subparsers(required=True, metavar="command")
+    commands = Subcommands(parser)
 
     shown = commands.add_parser(
         "show", help="print which table the state belongs to, and how far the log has been read"
     )
     add_state(shown)
-    shown.set_defaults(run=lambda arguments: show(configuration(arguments), sys.stdout))
+    add_json(shown)
+    shown.set_defaults(run=lambda arguments: show(configuration(arguments), sys.stdout, as_json=arguments.json))
 
     adopted = commands.add_parser("adopt", help="use this state for the database that is configured now")
     add_state(adopted)
@@ -55,8 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     forgotten = commands.add_parser("forget", help="end series that you no longer need, to make room for new ones")
     add_state(forgotten)
-    forgotten.add_argument("--operation", required=True, metavar="NAME", help="the operation, as /metrics shows it")
-    forgotten.add_argument("--model", metavar="NAME", help="only with this model")
+    forgotten.add_argument(
+        "--operation", required=True, metavar="NAME", help="the operation whose series to end, as /metrics shows it"
+    )
+    forgotten.add_argument("--model", metavar="NAME", help="only the series with this model (default: all)")
     forgotten.set_defaults(
         run=lambda arguments: forget_series(configuration(arguments), arguments.operation, arguments.model, sys.stdout)
     )
@@ -66,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rewound.add_argument(
         "--to",
         metavar="TIME",
-        help="when the clock was last right (default: the time of the newest row that was counted)",
+        help="when the clock was last right, in ISO 8601 (default: the time of the newest row that was counted)",
     )
     rewound.set_defaults(
         run=lambda arguments: rewind_state(configuration(arguments), os.environ, arguments.to, sys.stdout)
@@ -84,24 +90,27 @@ def run(arguments: argparse.Namespace) -> int:
     return code
 
 
-def show(config: Config, out: TextIO) -> int:
+def show(config: Config, out: TextIO, *, as_json: bool = False) -> int:
     """Print the state's identity, position and sums. Raises `StateError` if there is none, or it is in use."""
     with _existing(config) as store:
         state, known = store.load(), store.meta(IDENTITY)
         if state is None or known is None:
             raise StateError(f"state folder {config.state_dir} holds nothing yet")
-        for name, value in _rows(state, Identity(**known), config.max_series):
-            print(f"{name:<22}{value}", file=out)
+        if as_json:
+            print(json.dumps(_fields(state, Identity(**known), config.max_series), indent=2), file=out)
+        else:
+            for name, value in _rows(state, Identity(**known), config.max_series):
+                print(f"{name:<22}{value}", file=out)
     return 0
 
 
 def adopt(config: Config, environ: Mapping[str, str], out: TextIO) -> int:
     """Continue the state on the configured database: what is missing there becomes corrections, and is not lost."""
-    info = resolve_conninfo(config, environ)
     with _existing(config) as store:
         known = store.meta(IDENTITY)
         if known is None:
             raise StateError(f"state folder {config.state_dir} holds nothing yet: there is nothing to adopt")
+        info = resolve_conninfo(config, environ)
         with one_session(config, info, "adopt", config.scrape.timeout) as session:
             found = session.identity(session.log(config.classification()))
         _commit_anew(store, store.load(), Changes(), {IDENTITY: asdict(found)})
@@ -125,7 +134,7 @@ def forget_series(config: Config, operation: str, model: str | None, out: TextIO
         _commit_anew(store, state, changes, {})
         for series in chosen:
             total = state.totals.get(series, ZERO)
-            counted = f"{total[Figure.CALLS]} calls, ${total[Figure.COST] / USD:.6f}"
+            counted = f"{total[Figure.CALLS]:,} calls, {money(total[Figure.COST] / USD)}"
             print(f"ended  {series.operation}  {series.model}  ({counted})", file=out)
         print(f"series {count_admitted(state) - len(chosen)} of {config.max_series}", file=out)
     return 0
@@ -233,20 +242,37 @@ def _named(identity: Identity) -> str:
     return f"{identity.table} in {identity.database}, system {identity.system or 'unknown'}"
 
 
-def _rows(state: State, identity: Identity, most: int) -> list[tuple[str, str]]:
+def _fields(state: State, identity: Identity, most: int) -> dict[str, Any]:
+    """What `state show --json` prints: the table, the position in the log (ISO 8601), and the sums (USD)."""
     progress = state.progress
-    cost = sum(total[Figure.COST] for total in state.totals.values())
-    calls = sum(total[Figure.CALLS] for total in state.totals.values())
+    return {
+        "table": identity.table,
+        "database": identity.database,
+        "system": identity.system,
+        "phase": str(progress.phase),
+        "read_up_to": _time(progress.position),
+        "reread_from": _time(progress.compacted),
+        "series": count_admitted(state),
+        "max_series": most,
+        "calls_counted": sum(total[Figure.CALLS] for total in state.totals.values()),
+        "cost_counted_usd": sum(total[Figure.COST] for total in state.totals.values()) / USD,
+        "taken_back_usd": sum(state.corrections.values()) / USD,
+        "rows_found_late": progress.late_rows,
+    }
+
+
+def _rows(state: State, identity: Identity, most: int) -> list[tuple[str, str]]:
+    fields = _fields(state, identity, most)
     return [
         ("kept for", _named(identity)),
-        ("phase", progress.phase),
-        ("read up to", _time(progress.position)),
-        ("re-read from", _time(progress.compacted)),
-        ("series", f"{count_admitted(state)} of {most}"),
-        ("calls counted", str(calls)),
-        ("cost counted", f"${cost / USD:.6f}"),
-        ("taken back", f"${sum(state.corrections.values()) / USD:.6f}"),
-        ("rows found late", str(progress.late_rows)),
+        ("phase", fields["phase"]),
+        ("read up to", fields["read_up_to"]),
+        ("re-read from", fields["reread_from"]),
+        ("series", f"{fields['series']} of {most}"),
+        ("calls counted", f"{fields['calls_counted']:,}"),
+        ("cost counted", money(fields["cost_counted_usd"])),
+        ("taken back", money(fields["taken_back_usd"])),
+        ("rows found late", f"{fields['rows_found_late']:,}"),
     ]
 
 

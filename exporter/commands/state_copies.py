@@ -57,6 +57,6 @@ def bring_back(folder: Path, file: str, *, replace: bool) -> int:
     try:
         copy = sys.stdin.buffer.read() if file == _STANDARD else Path(file).read_bytes()
     except OSError as error:
-        raise StateError(f"{file}: {error.strerror}") from None
+        raise StateError(f"file {file}: {error.strerror}; name a copy that can be read") from None
     restore(folder, copy, replace=replace)
     return 0

@@ -3,27 +3,34 @@
 import argparse
 import os
 import sys
-from functools import partial
+from dataclasses import asdict
 from pathlib import Path
 
 from alert_rules.command import FOLDER
 from alert_rules.loaded.differences import Built
 from alert_rules.model.errors import RulesError
 from alert_rules.output.building import Sources, compile_sources, routing
-from exporter.config import load_config
+from exporter.commands.options import add_report
+from exporter.config import ConfigError, load_config
+from exporter.errors import UserError
 from exporter.findings import Finding
+from exporter.subcommands import path_option
 from exporter.verify import DEFAULTS, endpoints_from, no_files, not_built, run_verify
+from exporter.verify.endpoints import variable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `verify`."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the exporter's configuration")
+    add_report(parser)
     for part in DEFAULTS:
         default = "none" if part == "grafana" else "the port of docker-compose.yml"
-        parser.add_argument(f"--{part}-url", metavar="URL", help=f"(default: ${part.upper()}_URL, or else {default})")
+        what = f"the address of {part.capitalize()}" if part != "exporter" else "the address of the exporter"
+        parser.add_argument(
+            f"--{part}-url", metavar="URL", help=f"{what} (default: ${part.upper()}_URL, or else {default})"
+        )
     for name in ("alerts", "channels"):
         what = f"what should be loaded (default: {FOLDER / name}.yaml, if it exists)"
-        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=what)
+        parser.add_argument(f"--{name}", type=path_option, metavar="FILE", help=what)
     parser.add_argument("--send-test-alert", action="store_true", help="also send a test message to each channel")
 
 
@@ -31,8 +38,22 @@ def run(arguments: argparse.Namespace) -> int:
     """Print each finding; returns 1 if one of them is a failure, else 0. Raises `UserError`."""
     config = load_config(arguments.config, os.environ)
     endpoints = endpoints_from({part: getattr(arguments, f"{part}_url") for part in DEFAULTS}, os.environ)
-    build = partial(built, arguments.alerts, arguments.channels)
-    return run_verify(config, os.environ, endpoints, sys.stdout, test_alert=arguments.send_test_alert, build=build)
+    for part, url in asdict(endpoints).items():
+        if part in DEFAULTS and not url and part != "grafana":
+            raise ConfigError(f"--{part}-url or ${variable(part)}: empty — write http://host:port")
+    loaded = built(arguments.alerts, arguments.channels)
+    if isinstance(loaded, Finding) and (arguments.alerts or arguments.channels):
+        # who names a file wants to know that it cannot be used, whether Prometheus answers or not
+        raise UserError(f"{loaded.detail} — {loaded.hint}")
+    return run_verify(
+        config,
+        os.environ,
+        endpoints,
+        sys.stdout,
+        test_alert=arguments.send_test_alert,
+        build=lambda: loaded,
+        as_json=arguments.json,
+    )
 
 
 def built(alerts: Path | None, channels: Path | None) -> Built | Finding:

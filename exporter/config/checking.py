@@ -35,15 +35,17 @@ def check_file(
     path: Path,
     form: Form[_Settings],
     further: Callable[[CheckedFile[_Settings]], Iterable[Problem]] = lambda _: (),
+    option: str = "",
 ) -> CheckedFile[_Settings]:
     """Read and check the file. Raises `ConfigError` with every problem found.
 
-    `further` finds problems in settings that fit the form.
+    `further` finds problems in settings that fit the form. `option` is what names the file.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror} — name a file that can be read") from None
+        by = f", with {option}" if option else ""
+        raise ConfigError(f"{path}: {error.strerror} — name a file that can be read{by}") from None
     document = read_document(content)
     settings, problems = check(str(path), document, form)
     if settings is None:

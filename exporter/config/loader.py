@@ -23,12 +23,22 @@ def load_config(path: Path | None, environ: Mapping[str, str], *, read_files: bo
     With `read_files` the files of secrets that it names must be there and fit, too. Relative paths in it are relative
     to the working directory. Raises ConfigError with every problem found.
     """
+    file = read_config(path, environ, read_files=read_files)
+    return Config() if file is None else file.settings
+
+
+def read_config(
+    path: Path | None, environ: Mapping[str, str], *, read_files: bool = True
+) -> CheckedFile[Config] | None:
+    """The same with the places of the settings in the file; None where no file is named. Raises ConfigError."""
+    option = "--config FILE"
     if path is None:
         named = environ.get(ENVIRONMENT_PATH)
         if not named:
-            return Config()
-        path = Path(named)
-    return check_file(path, Form(Config, _quoted), _problems_of_files if read_files else lambda _: ()).settings
+            return None
+        path, option = Path(named), f"${ENVIRONMENT_PATH}"
+    further = _problems_of_files if read_files else lambda _: ()
+    return check_file(path, Form(Config, _quoted), further, option)
 
 
 def _quoted(path: SettingPath, value: object) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -26,6 +26,11 @@ from exporter.config.sections import (
 )
 from exporter.config.types import Amount, Count, Duration, PathText, format_duration, within
 from exporter.diagnostics import setting_error
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["logfmt", "json"]
+LOG_LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
+LOG_FORMATS: tuple[LogFormat, ...] = get_args(LogFormat)
 
 _MINUTE, _QUARTER_HOUR, _HOUR = 60.0, 900.0, 3600.0
 
@@ -118,7 +123,8 @@ class Config(Section):
     worker: Worker = Worker()
     web: Web = Web()
     state_dir: PathText = Path("state")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "logfmt"
 
     @model_validator(mode="after")
     def _horizon(self) -> Self:

@@ -7,7 +7,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Strict
 
 from exporter.config.bounds import LARGEST_AMOUNT
 from exporter.diagnostics import setting_error
@@ -86,6 +86,10 @@ def _check_amount_range(value: Decimal) -> Decimal:
     return value
 
 
+def _shown_amount(value: Decimal) -> float | int:
+    return int(value) if value == int(value) else float(value)
+
+
 def _check_pattern(value: str) -> str:
     if not value.strip() or "\x00" in value:
         raise setting_error("write a regular expression; an empty one would match every message")
@@ -107,11 +111,17 @@ def split_listen_address(value: str) -> tuple[str, int]:
     return match[1].strip("[]"), int(match[2])
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration)]
+Duration = Annotated[
+    float, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str, when_used="json")
+]
 Text = Annotated[str, AfterValidator(_check_text)]
 PathText = Annotated[Path, BeforeValidator(_check_path)]
 Amount = Annotated[
-    Decimal, Field(allow_inf_nan=False), BeforeValidator(_check_amount), AfterValidator(_check_amount_range)
+    Decimal,
+    Field(allow_inf_nan=False),
+    BeforeValidator(_check_amount),
+    AfterValidator(_check_amount_range),
+    PlainSerializer(_shown_amount, when_used="json"),
 ]
 Count = Annotated[int, Strict()]
 Pattern = Annotated[str, AfterValidator(_check_pattern)]

@@ -28,6 +28,9 @@ _READ_BY_PEOPLE = {
 }
 """The parameters that messages name, and what people call them."""
 
+_NAMING = frozenset(_READ_BY_PEOPLE)
+"""At least one of these parameters tells which database is meant."""
+
 _LOCAL = "local socket"
 _WRITE = (
     "write postgresql://user:password@host:5432/database, or host=… port=… user=… password='…' dbname=… "
@@ -91,7 +94,8 @@ def resolve_conninfo(config: Config, environ: Mapping[str, str]) -> ConnInfo:
     """The connection's parameters, with libpq's ``PG*`` variables for what the chosen source leaves open.
 
     The first of: ``database.url`` or ``database.url_file`` of the configuration, ``DATABASE_URL``,
-    ``DATABASE_URL_FILE``; else ``PG*`` alone. ConfigError names the source and never quotes it.
+    ``DATABASE_URL_FILE``; else ``PG*`` alone. ConfigError names the source and never quotes it, or says
+    that nothing tells which database is meant.
     """
     source, text = _chosen(config, environ)
     read = _parse(text, source) if text is not None else UrlParameters({})
@@ -108,6 +112,13 @@ def resolve_conninfo(config: Config, environ: Mapping[str, str]) -> ConnInfo:
     for value in params.values():
         _check_characters(value, source)
     _check_names(params, source)
+    if text is None and not params.keys() & _NAMING:
+        raise ConfigError(
+            [
+                "no database is given — set DATABASE_URL, or database.url in the file that --config names, to "
+                "postgresql://user:password@host:5432/database"
+            ]
+        )
     return ConnInfo(params, source, (notice(read.foreign),) if read.foreign else ())
 
 
@@ -124,7 +135,7 @@ def _chosen(config: Config, environ: Mapping[str, str]) -> tuple[str, str | None
 
 
 def _read(path: Path, source: str) -> str:
-    shown = path if _is_shown(path) else "the name is not shown, since there is no such folder"
+    shown = path if is_shown(path) else "the name is not shown, since there is no such folder"
     try:
         content = read_secret_file(path)
     except (OSError, ValueError) as error:
@@ -141,7 +152,7 @@ def _read(path: Path, source: str) -> str:
     raise ConfigError([problem])
 
 
-def _is_shown(path: Path) -> bool:
+def is_shown(path: Path) -> bool:
     """Whether a path may be printed: a secret that was written in its place has no folder that exists."""
     try:
         return is_plain("passfile", str(path)) and path.parent != Path() and path.parent.is_dir()

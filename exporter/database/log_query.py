@@ -403,3 +403,10 @@ def undated_query(log: LogTable, most: int) -> sql.Composed:
     """A query for the rows with a NULL, infinite and minus infinite time: a count of each, `most` at most."""
     table = identifier(*log.relation.name.parts)
     return _UNDATED.format(table=table, time=log.column("time"), most=sql.Literal(most))
+
+
+def error_class(log: LogTable, classification: Classification) -> tuple[sql.Composed, dict[str, str]]:
+    """The class that a failed row's message belongs to, and the parameters of this expression."""
+    classes = enumerate(classification.error_classes)
+    patterns = {f"pattern_{n}": "|".join(f"({pattern})" for pattern in known.patterns) for n, known in classes}
+    return _error_class(log, classification), patterns

@@ -101,13 +101,14 @@ class Table:
         return self.column(role) if column.category in "SE" and not column.folds_text else self.value(role)
 
 
-_AMOUNTS = ("daily_limit", "warning_threshold", "spent_today")
+_AMOUNTS = ("daily_limit", "monthly_limit", "warning_threshold", "spent_today")
 
 # Numbers are compared as NUMERIC, where NaN is above everything and only Infinity above every number.
 _BUDGETS = sql.SQL("""
 SELECT left({user}, {length}), {usable_limit}::text, {usable_threshold}::text
 FROM {table} LIMIT {rows}
 """)
+_MONTHLY_LIMITS = sql.SQL("SELECT left({user}, {length}), {limit}::text FROM {table} LIMIT {rows}")
 # An infinite limit or threshold is one way to say that there is none.
 _BUDGET_SUMS = sql.SQL("""
 SELECT coalesce(sum({usable_spent}), 0),
@@ -164,6 +165,32 @@ def read_budgets(session: Session, config: Config) -> Budgets | None:
     skipped = {**dict(zip(skips, faults, strict=True)), SEVERAL_BUDGETS: repeats}
     recorded_today = money_units(recorded) if "spent_today" in table.columns else None
     return Budgets(by_user, recorded_today, skipped, tuple(islice(repeated, _MOST_NAMED)))
+
+
+def read_monthly_budgets(session: Session, config: Config) -> Mapping[str, Budget]:
+    """The monthly limits of the users that have one, with a warning at `DEFAULT_WARNING`; of several, the smallest.
+
+    Raises `TooManyRows` where there are more than `MOST_BUDGETS`.
+    """
+    table = find_table(session, config, "budgets")
+    if table is None or "monthly_limit" not in table.columns:
+        return {}
+    statement = _MONTHLY_LIMITS.format(
+        user=table.value("user"),
+        limit=values.usd(table.value("monthly_limit"), sql.Literal(LARGEST_AMOUNT)),
+        table=table.name,
+        length=sql.Literal(READ_LENGTH),
+        rows=sql.Literal(MOST_BUDGETS + 1),
+    )
+    budgets: dict[str, Budget] = {}
+    rows = 0
+    for user, limit in session.stream(statement):
+        rows += 1
+        if limit is not None:
+            budget, name = _budget(limit, None, percentage=False), user_name(user)
+            budgets[name] = stricter(budgets.get(name, budget), budget)
+    _bound(table, rows, MOST_BUDGETS)
+    return budgets
 
 
 def budget_queries(table: Table) -> tuple[sql.Composed, sql.Composed]:

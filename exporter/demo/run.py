@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,12 +18,13 @@ from typing import Any, Protocol, Self, TextIO
 
 import psycopg
 
-from exporter.demo.history import history, history_start
+from exporter.demo.history import Call, history, history_start
 from exporter.demo.postgres import EmbeddedPostgres
 from exporter.demo.rows import fill
 from exporter.demo.schema import Layout, load_schema
 from exporter.demo.traffic import Traffic
 from exporter.process.signals import start_deadline
+from exporter.progress import bar_text, counting
 
 _DATABASE = "demo"
 _TERMINAL_SECONDS = 1.0
@@ -134,9 +135,8 @@ def run_demo(
             postgres = running.enter_context(EmbeddedPostgres())
             if interruption.requested:
                 return 0
-            _say(screen, f"writing {days} days of history, layout {layout!r}")
             now = datetime.now(UTC)
-            url = _load(postgres, layout, days, now, rng)
+            url = _load(screen, postgres, layout, days, now, rng)
             if interruption.requested:
                 return 0
             state = postgres.directory / "state"
@@ -155,14 +155,26 @@ def run_demo(
     return 0
 
 
-def _load(postgres: EmbeddedPostgres, layout: Layout, days: int, now: datetime, rng: Random) -> str:
+def _load(screen: TextIO, postgres: EmbeddedPostgres, layout: Layout, days: int, now: datetime, rng: Random) -> str:
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {_DATABASE}")
     url = postgres.url(_DATABASE)
-    with psycopg.connect(url) as connection:
-        load_schema(connection, layout)
-        fill(connection, layout, history(layout, days, now, rng))
+    try:
+        said = f"writing {days} days of history, layout {layout!r}"
+        with counting(said, screen) as done, psycopg.connect(url) as connection:
+            load_schema(connection, layout)
+            calls = history(layout, days, now, rng)
+            fill(connection, layout, _counted(calls, history_start(days, now), now, done))
+    except OSError as error:
+        raise _ScreenGoneError from error
     return url
+
+
+def _counted(calls: Iterable[Call], start: datetime, end: datetime, done: Callable[[float], None]) -> Iterator[Call]:
+    """The calls; tells how far they are, by their times from `start` to `end`."""
+    for call in calls:
+        done((call.at.replace(tzinfo=UTC) - start) / (end - start))
+        yield call
 
 
 def _watch(screen: TextIO, exporter: RunningExporter, traffic: Traffic, interruption: Interruption) -> None:
@@ -175,7 +187,10 @@ def _watch(screen: TextIO, exporter: RunningExporter, traffic: Traffic, interrup
         if on_terminal:
             width = shutil.get_terminal_size().columns - 1
             up = f"\x1b[{drawn}F" if drawn else ""
-            _show(screen, up + "\x1b[J" + "".join(f"{line[:width]}\n" for line in lines))
+            shown = [line[:width] for line in lines]
+            if summary is not None and not summary.ready:
+                shown[0] += f"  {bar_text(summary.progress, screen, min(40, max(1, width - len(shown[0]) - 2)))}"
+            _show(screen, up + "\x1b[J" + "".join(f"{line}\n" for line in shown))
             drawn = len(lines)
         else:
             _say(screen, ", ".join(line.strip() for line in lines))

@@ -96,9 +96,9 @@ STEPS: Sequence[Step] = (
 )
 
 
-def run_check(config: Config, environ: Mapping[str, str], out: TextIO) -> int:
+def run_check(config: Config, environ: Mapping[str, str], out: TextIO, *, as_json: bool = False) -> int:
     """Print each finding; returns 1 if one of them is a failure, else 0."""
-    return report(run(config, environ), out)
+    return report(run(config, environ), out, as_json=as_json)
 
 
 def run(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -48,7 +48,7 @@ def login_for(
 
     def hide(info: ConnInfo) -> None:
         secrets.update(dict.fromkeys(info.secrets))
-        install_logging(parts.config.log_level, secrets)
+        install_logging(parts.config.log_level, secrets, parts.config.log_format)
         for notice in info.notices:
             log.warning("%s: %s", info.source, notice)
 

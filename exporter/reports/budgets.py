@@ -1,9 +1,9 @@
-"""Users' budgets against what the log says they spent today."""
+"""Users' budgets against what the log says they spent today, or this month."""
 
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TextIO
@@ -15,22 +15,42 @@ from exporter.database.conninfo import resolve_conninfo
 from exporter.database.labels import user_name
 from exporter.database.one_session import one_session
 from exporter.database.reader import read_span
-from exporter.database.tables import read_budgets
+from exporter.database.tables import read_budgets, read_monthly_budgets
 from exporter.errors import UserError
+from exporter.humanize import money, share
 from exporter.ledger.aggregate import money_units
-from exporter.ledger.calendar import Window, day_window
+from exporter.ledger.calendar import Window, day_window, month_window
 from exporter.ledger.model import UNATTRIBUTED, TimeRange
 from exporter.ledger.users import Budget, budget_state, count_states
 from exporter.reports.shown_users import pseudonyms
-from exporter.reports.table import dollars, render_table
+from exporter.reports.table import render_table
 
 _DAY = 86_400
 _SECONDS = 60.0
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What to show: one user or all, this month in place of today, only users who are over their limit."""
+
+    user: str | None = None
+    month: bool = False
+    over: bool = False
+
+    @property
+    def period(self) -> str:
+        """What limits are called in JSON and tables: daily or monthly."""
+        return "monthly" if self.month else "daily"
+
+    @property
+    def time(self) -> str:
+        """The time that spend is of: today or month."""
+        return "month" if self.month else "today"
+
+
+@dataclass(frozen=True)
 class Standing:
-    """The budget of one user, or the team, today; in USD."""
+    """The budget of one user, or the team; in USD."""
 
     name: str
     spend: Decimal
@@ -42,10 +62,15 @@ class Standing:
         """What is left of the limit: below zero if it is exceeded, None without a limit."""
         return None if self.limit is None else self.limit - self.spend
 
+    @property
+    def used(self) -> Decimal | None:
+        """The share of the limit that is spent: 1 is all of it, None without a limit."""
+        return self.spend / self.limit if self.limit else None
+
 
 @dataclass(frozen=True)
 class Standings:
-    """The day in the budgets' time zone, the team, the number of users in each state, and the users by spend."""
+    """The day or month in the budgets' time zone, the team, how many users are in each state, and users by spend."""
 
     window: Window
     team: Standing
@@ -53,11 +78,22 @@ class Standings:
     users: tuple[Standing, ...]
 
 
-def run_budget(config: Config, environ: Mapping[str, str], user: str | None, out: TextIO, *, as_json: bool) -> int:
+def run_budget(
+    config: Config,
+    environ: Mapping[str, str],
+    user: str | None,
+    out: TextIO,
+    *,
+    as_json: bool,
+    month: bool = False,
+    over: bool = False,
+) -> int:
     """Print the budget of a user, or of all; returns 0. Raises `UserError`."""
-    if config.users.mode == "off" and user is not None:
-        raise UserError("--user: users.mode is off in the configuration — set it to id or hmac to show users")
-    standings = _read(config, environ)
+    asked = Asked(user, month, over)
+    if config.users.mode == "off" and (asked.user is not None or asked.over):
+        option = "--user" if asked.user is not None else "--over"
+        raise UserError(f"{option}: users.mode is off in the configuration — set it to id or hmac to show users")
+    standings = _read(config, environ, month=asked.month)
     label = pseudonyms(config).of
     if config.users.mode == "off":
         shown: list[Standing] = []
@@ -66,31 +102,38 @@ def run_budget(config: Config, environ: Mapping[str, str], user: str | None, out
         mine = [
             each
             for each in standings.users
-            if user is None or each.name == user_name(user) or user in (each.name, label(each.name))
+            if asked.user is None or each.name == user_name(asked.user) or asked.user in (each.name, label(each.name))
         ]
-        if not mine and user is not None:
-            raise UserError(f"--user: no user {user!r} has a budget, or spent anything today")
-        shown = [Standing(label(each.name), each.spend, each.limit, each.state) for each in mine]
-    found = Standings(standings.window, standings.team, standings.states, tuple(shown))
+        if not mine and asked.user is not None:
+            when = "this month" if asked.month else "today"
+            raise UserError(f"--user: no user {asked.user!r} has a budget, or spent anything {when}")
+        shown = [replace(each, name=label(each.name)) for each in mine if not asked.over or each.state == "exceeded"]
+    found = replace(standings, users=tuple(shown))
     zone = config.budget_time_zone
-    print(as_text_json(found, zone) if as_json else as_table(found, zone, whole=user is None), file=out)
+    print(as_text_json(found, zone, asked) if as_json else as_table(found, zone, asked), file=out)
     return 0
 
 
-def _read(config: Config, environ: Mapping[str, str]) -> Standings:
+def _read(config: Config, environ: Mapping[str, str], *, month: bool) -> Standings:
     info = resolve_conninfo(config, environ)
     # the error classes do not matter here, and matching their patterns is most of the work
     rules = config.classification().model_copy(update={"error_classes": ()})
     with one_session(config, info, "budget", _SECONDS) as session:
-        window = day_window(int(session.clock), ZoneInfo(config.budget_time_zone))
+        clock = int(session.clock)
+        window = (month_window if month else day_window)(clock, ZoneInfo(config.budget_time_zone))
         log = session.log(rules)
-        span = TimeRange(window.start, int(session.clock) + 1)
         spend: Counter[str] = Counter()
-        for part in read_span(session, log, rules, span, width=_DAY).values():
-            spend.update(part.users)
-        budgets = read_budgets(session, config)
-    limit = None if config.daily_limit_usd is None else money_units(config.daily_limit_usd)
-    return stand(window, spend, {} if budgets is None else budgets.by_user, limit)
+        for day in range(window.start, clock + 1, _DAY):
+            span = TimeRange(day, min(day + _DAY, clock + 1))
+            for part in read_span(session, log, rules, span, width=_DAY).values():
+                spend.update(part.users)
+        if month:
+            by_user = read_monthly_budgets(session, config)
+        else:
+            budgets = read_budgets(session, config)
+            by_user = {} if budgets is None else budgets.by_user
+    limit = config.monthly_limit_usd if month else config.daily_limit_usd
+    return stand(window, spend, by_user, None if limit is None else money_units(limit))
 
 
 def stand(window: Window, spend: Mapping[str, int], budgets: Mapping[str, Budget], team_limit: int | None) -> Standings:
@@ -107,37 +150,54 @@ def _standing(name: str, spend: int, budget: Budget | None) -> Standing:
     return Standing(name, Decimal(spend) / USD, limit, state)
 
 
-def as_text_json(standings: Standings, zone: str) -> str:
-    """A JSON object: the day, its time zone, the team, users by state, and the users."""
-    team, *users = [_fields(each) for each in (standings.team, *standings.users)]
+def as_text_json(standings: Standings, zone: str, asked: Asked) -> str:
+    """A JSON object: the day or month, its time zone, the team, users by state, and the users."""
+    team, *users = [_fields(each, asked) for each in (standings.team, *standings.users)]
     team.pop("user")
-    day = {"day": _day(standings.window, zone), "time_zone": zone}
-    return json.dumps({**day, "team": team, "states": standings.states, "users": users}, indent=2, ensure_ascii=False)
+    when = {"month" if asked.month else "day": _date(standings.window, zone, asked), "time_zone": zone}
+    return json.dumps({**when, "team": team, "states": standings.states, "users": users}, indent=2, ensure_ascii=False)
 
 
-def _fields(standing: Standing) -> dict[str, Any]:
+def _fields(standing: Standing, asked: Asked) -> dict[str, Any]:
     return {
         "user": standing.name,
-        "daily_limit_usd": None if standing.limit is None else float(standing.limit),
-        "spend_today_usd": float(standing.spend),
-        "remaining_usd": None if standing.remaining is None else float(standing.remaining),
+        f"{asked.period}_limit_usd": _number(standing.limit),
+        f"spend_{asked.time}_usd": _number(standing.spend),
+        "remaining_usd": _number(standing.remaining),
+        "used_ratio": _number(standing.used),
         "state": standing.state,
     }
 
 
-def as_table(standings: Standings, zone: str, *, whole: bool) -> str:
-    """A table for people; with `whole` also the team and how many users are in each state."""
+def _number(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def as_table(standings: Standings, zone: str, asked: Asked) -> str:
+    """A table for people. Unless one user is asked for, with the team and how many users are in each state."""
+    whole = asked.user is None
     listed = [*standings.users, *([standings.team] if whole else [])]
     rows = [
-        [each.name, dollars(each.limit), dollars(each.spend), dollars(each.remaining), each.state] for each in listed
+        [each.name, _money(each.limit), money(each.spend), _money(each.remaining), _share(each.used), each.state]
+        for each in listed
     ]
-    headers = ["user", "daily limit $", "spend today $", "remaining $", "state"]
-    lines = [render_table(headers, rows, right=headers[1:4])]
+    spent = "spend this month" if asked.month else "spend today"
+    headers = ["user", f"{asked.period} limit", spent, "remaining", "used", "state"]
+    lines = [render_table(headers, rows, right=headers[1:5])]
     if whole:
         counts = ", ".join(f"{count} {state}" for state, count in standings.states.items())
-        lines.append(f"\nusers: {counts}; {_day(standings.window, zone)}, {zone}")
+        lines.append(f"\nusers: {counts}; {_date(standings.window, zone, asked)}, {zone}")
     return "\n".join(lines)
 
 
-def _day(window: Window, zone: str) -> str:
-    return datetime.fromtimestamp(window.start, UTC).astimezone(ZoneInfo(zone)).date().isoformat()
+def _money(usd: Decimal | None) -> str:
+    return "-" if usd is None else money(usd)
+
+
+def _share(ratio: Decimal | None) -> str:
+    return "-" if ratio is None else share(float(ratio))
+
+
+def _date(window: Window, zone: str, asked: Asked) -> str:
+    day = datetime.fromtimestamp(window.start, UTC).astimezone(ZoneInfo(zone)).date()
+    return f"{day:%Y-%m}" if asked.month else day.isoformat()

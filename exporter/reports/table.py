@@ -1,25 +1,29 @@
 """Tables for a terminal."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 
-def render_table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> str:
-    """Columns as wide as their widest cell, those in `right` flush right; control characters are replaced."""
+def render_table(
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    right: Collection[str] = (),
+    continued: Mapping[str, int] | None = None,
+) -> str:
+    """Columns as wide as their widest cell, those in `right` flush right; control characters are replaced.
+
+    With `continued`, the least width of each column by its header, the headers are left out.
+    """
+    least = continued or {}
     cells = [[_printable(cell) for cell in row] for row in (headers, *rows)]
-    widths = [max(len(row[number]) for row in cells) for number in range(len(headers))]
+    widths = [max(least.get(header, 0), *(len(row[number]) for row in cells)) for number, header in enumerate(headers)]
     lines = []
-    for row in cells:
+    for row in cells if continued is None else cells[1:]:
         padded = [
             cell.rjust(width) if header in right else cell.ljust(width)
             for header, cell, width in zip(headers, row, widths, strict=True)
         ]
         lines.append("  ".join(padded).rstrip())
     return "\n".join(lines)
-
-
-def dollars(usd: object) -> str:
-    """Money to the micro-dollar, as both layouts hold it; a dash for None."""
-    return "-" if usd is None else f"{usd:,.6f}"
 
 
 def _printable(text: str) -> str:

@@ -21,6 +21,7 @@ from exporter.ledger.exposed import Gauges, Snapshot
 from exporter.ledger.model import Series, SkippedValue
 from exporter.ledger.users import count_states, shown_spend
 from exporter.scrape.collector import Scrape
+from exporter.scrape.own_process import own_process
 from exporter.state_change_log import StateChangeLog
 
 DISTRIBUTION = "ai-operation-exporter"
@@ -219,6 +220,11 @@ def _exporter(exposure: Exposure) -> Iterator[Family]:
     yield _family(catalog.BUILD_INFO, [((_VERSION, platform.python_version()), 1)])
 
 
+def _process(_: Exposure) -> Iterator[Family]:
+    for metric, values in own_process():
+        yield _family(metric, values.items())
+
+
 def _verdicts(scrape: Scrape, failed: Container[str | None]) -> Iterator[Family]:
     """How the scrape went; `failed` are the collectors whose figures could not be made.
 
@@ -241,6 +247,7 @@ GROUPS = (
     Group("routes", "routes", _routes),
     Group("limits", "log", _configured),
     Group("exporter", None, _exporter),
+    Group("process", None, _process),
 )
 """All groups, in the order in which they are shown."""
 

@@ -79,7 +79,7 @@ def _read(path: Path) -> Iterator[sqlite3.Connection]:
                 raise sqlite3.DatabaseError(found)
             yield db
     except (sqlite3.Error, ValueError, TypeError, KeyError, IndexError) as error:
-        raise StateError(f"the copy is damaged, or no copy of a state: {error}") from None
+        raise StateError(f"the copy is damaged, or no copy of a state: {error}; choose another copy") from None
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -31,9 +31,9 @@ class Endpoints:
 def _is_web_address(url: str) -> bool:
     try:
         split = urlsplit(url)
+        return split.scheme in ("http", "https") and bool(split.hostname) and split.port != 0
     except ValueError:
         return False
-    return split.scheme in ("http", "https") and bool(split.hostname)
 
 
 def variable(part: str) -> str:

@@ -29,9 +29,10 @@ def run_verify(
     *,
     test_alert: bool,
     build: Builder = no_files,
+    as_json: bool = False,
 ) -> int:
     """Print each finding; returns 1 if one of them is a failure, else 0."""
-    return report(run(config, environ, endpoints, test_alert=test_alert, build=build), out)
+    return report(run(config, environ, endpoints, test_alert=test_alert, build=build), out, as_json=as_json)
 
 
 def run(

@@ -12,7 +12,7 @@ WebFile = CheckedFile[WebSettings]
 
 def read_web_file(path: Path) -> WebFile:
     """Read and check the file, but none of the files it names. Raises ConfigError with every problem found."""
-    return check_file(path, Form(WebSettings, _quoted, suggest=False))
+    return check_file(path, Form(WebSettings, _quoted, suggest=False), option="--web.config.file FILE")
 
 
 def _quoted(setting: SettingPath, value: object) -> str:

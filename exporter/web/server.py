@@ -65,12 +65,9 @@ class WebServer:
         """
         if self._thread is not None:
             raise WebError("the web server was started already; make a new one")
-        try:
-            self._host, port = split_listen_address(self._listen_address)
-        except PydanticCustomError as error:
-            raise WebError(f"listen address {self._listen_address!r} — {error.message()}") from None
+        self._host, _ = _split(self._listen_address)
         settings = ReloadingSettings(self._web_config_file, self._limits.reload_interval)
-        sockets = self._bind(port)
+        sockets = listen_on(self._listen_address)
         self._port = sockets[0].getsockname()[1]
         self._settings = settings
         ready = threading.Event()
@@ -110,14 +107,6 @@ class WebServer:
         host = _WILDCARDS.get(self._host, self._host)
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._port}"
 
-    def _bind(self, port: int) -> list[socket.socket]:
-        try:
-            return bind_sockets(port, self._host or None, backlog=_BACKLOG)
-        except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or "no such host"
-            hint = "choose another listen address, or stop what listens there"
-            raise WebError(f"cannot listen on {self._listen_address}: {reason} — {hint}") from None
-
     def _run(self, sockets: list[socket.socket], settings: ReloadingSettings, ready: threading.Event) -> None:
         try:
             asyncio.run(self._serve(sockets, settings, ready))
@@ -147,3 +136,21 @@ class WebServer:
         while True:
             await asyncio.sleep(self._limits.refusal_summary)
             self._refusals.summary()
+
+
+def listen_on(address: str) -> list[socket.socket]:
+    """The sockets of an address, as host:port. Raises WebError if it is none, or cannot be listened on."""
+    host, port = _split(address)
+    try:
+        return bind_sockets(port, host or None, backlog=_BACKLOG)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "no such host"
+        hint = "choose another address with --web.listen-address, or stop what listens there"
+        raise WebError(f"cannot listen on {address}: {reason} — {hint}") from None
+
+
+def _split(address: str) -> tuple[str, int]:
+    try:
+        return split_listen_address(address)
+    except PydanticCustomError as error:
+        raise WebError(f"listen address {address!r} — {error.message()}") from None

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import stat
@@ -12,11 +13,17 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from alert_rules.adding.adding import Added, Places, add_alert
 from alert_rules.language.channels import Channel, Channels
+from alert_rules.language.loading import load_alerts
+from alert_rules.language.spec import AlertSpec
 from alert_rules.model.conventions import alert_id
 from alert_rules.model.errors import RulesError
+from alert_rules.output.building import compiled, outputs
+from alert_rules.quantities.definitions import QUANTITIES
 
 URL = "https://discord.com/api/webhooks/123456/Very-secret_token"
 OTHER_URL = "https://discord.com/api/webhooks/654321/Another-secret_token"
@@ -276,6 +283,56 @@ def test_another_url_is_not_replaced_unasked(places: Places) -> None:
     add(places, name="third", webhook_url=OTHER_URL, replace=True)
     assert stat.S_IMODE((places.secrets / "discord_webhook_url").stat().st_mode) == 0o640
     assert (places.secrets / "discord_webhook_url").read_text() == OTHER_URL + "\n"
+
+
+SETTINGS = st.sampled_from([known.alias or name for name, known in AlertSpec.model_fields.items()])
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 200)
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["0s", "5m", "24h", "operation", "user", "discord", "critical", "70%", "$5", "500ms", "high"])
+    | st.sampled_from([["user"], ["operation", "model"], {"70%": "info", "90%": "critical"}, {"$0": "info"}, []])
+)
+CONDITIONS = st.builds(
+    "{} {} {}".format,
+    st.sampled_from(sorted(QUANTITIES)),
+    st.sampled_from([">", ">=", "<", "<=", "=="]),
+    st.sampled_from(["0", "0%", "5%", "101%", "$0", "$5", "100ms", "0s", "1h", "rung", "daily_limit", "model_timeout"]),
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(condition=CONDITIONS, more=st.dictionaries(SETTINGS, VALUES, max_size=3))
+def test_what_is_wrong_is_said_of_the_request_and_of_no_line_that_is_gone_again(
+    places: Places, condition: str, more: dict[str, Any]
+) -> None:
+    places.alerts.write_text(BEFORE)
+    request = {"name": "trial", "channel": "discord", "condition": condition} | more
+
+    def build() -> None:
+        outputs(compiled(load_alerts(places.alerts), CHANNELS))
+
+    try:
+        add_alert(json.dumps(request), places, CHANNELS, build)
+    except RulesError as error:
+        assert places.alerts.read_text() == BEFORE
+        for problem in error.problems:
+            assert re.match(r"[\w%$.,-]+: .* — ", problem), problem
+            assert "alerts.yaml" not in problem or "an alert of that name is there already" in problem
+
+
+@pytest.mark.parametrize("mark", ["\x7f", "\x85", "\x9f", "\u2028", "\ufeff", "\uffff"])
+@pytest.mark.parametrize("setting", ["name", "summary", "condition"])
+def test_a_character_that_yaml_does_not_hold_is_refused_by_the_settings_name(
+    places: Places, setting: str, mark: str
+) -> None:
+    fields: dict[str, Any] = {"type": None, "threshold_usd": None}
+    with pytest.raises(RulesError) as raised:
+        add(places, **(fields | {setting: f"daily{mark}spend > $1"}))
+    assert any(problem.startswith(f"{setting}: ") for problem in raised.value.problems)
+    assert all("alerts.yaml" not in problem for problem in raised.value.problems)
 
 
 def test_a_name_that_is_taken(places: Places) -> None:

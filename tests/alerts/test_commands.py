@@ -51,9 +51,11 @@ class Rules:
         """Exit code, standard output and standard error."""
         text = given if isinstance(given, str) else json.dumps(given)
         self.monkeypatch.setattr(sys, "stdin", io.StringIO(text))
-        places = {"--alerts": self.alerts, "--channels": self.folder / "channels.yaml", "--out": self.built}
+        places = {"--alerts": self.alerts, "--channels": self.folder / "channels.yaml"}
         command, *rest = words
         words = ("rules", command, *rest, *(f"{name}={value}" for name, value in places.items()))
+        if command not in ("validate", "explain", "list"):
+            words += (f"--output={self.built}",)
         if command not in ("build", "validate", "explain"):
             words += (f"--prometheus-url={self.prometheus}", f"--alertmanager-url={self.alertmanager}")
         if command not in ("build", "validate", "explain", "list"):

@@ -156,3 +156,24 @@ def test_no_secret_and_the_same_bytes_each_time() -> None:
 def test_an_alert_that_cannot_be_routed_is_an_error(alert: RoutedAlert) -> None:
     with pytest.raises(ValueError, match=r"a: no such"):
         alertmanager_config(CHANNELS, [alert])
+
+
+def seconds(duration: str) -> int:
+    return int(duration[:-1]) * {"s": 1, "m": 60, "h": 3600}[duration[-1]]
+
+
+def routes(route: dict[str, Any], above: dict[str, Any]) -> list[dict[str, Any]]:
+    """A route and those below it, each with what it inherits."""
+    whole = above | route
+    return [whole, *(found for below in route.get("routes", []) for found in routes(below, whole))]
+
+
+def test_alertmanager_has_nothing_to_warn_of_at_its_start() -> None:
+    channels = load_channels(ROOT / "alert_rules" / "channels.yaml")
+    built = alertmanager_config(channels, [])
+    found = routes(built["route"], {})
+    assert len(found) > 5
+    for route in found:
+        assert seconds(route["repeat_interval"]) >= seconds(route["group_interval"]), route
+        # what Alertmanager remembers of a message, unless it is told otherwise
+        assert seconds(route["repeat_interval"]) <= seconds("120h"), route

@@ -118,7 +118,7 @@ def test_recent_calls_are_found_by_the_name_that_is_shown(log: Log, spelling: st
         config = Config.model_validate({"database": {"url": log.url}, "models": MODELS})
         assert run_operations(config, {}, wanted, out, as_json=True) == 0
         (call,) = json.loads(out.getvalue())
-        assert (call["operation"], call["model"], call["cost_usd"]) == ("email-compose", "gpt-four", 0.5)
+        assert (call["operation_id"], call["model_used"], call["cost_usd"]) == ("email-compose", "gpt-four", 0.5)
 
 
 def insert_loosely(log: Log, seconds_ago: int, user: str | None = None) -> None:

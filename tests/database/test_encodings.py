@@ -173,7 +173,7 @@ def test_bytes_that_are_no_text_are_counted_under_a_replaced_name(
         checked(log, tmp_path)
         out = io.StringIO()
         run_operations(config_of(log, tmp_path), {}, Wanted(), out, as_json=True)
-        assert [row["model"] for row in json.loads(out.getvalue())] == [model, model]
+        assert [row["model_used"] for row in json.loads(out.getvalue())] == [model, model]
 
 
 @pytest.mark.parametrize(("encoding", "wrong"), [("SQL_ASCII", "ff"), ("WIN1252", "8d")])

@@ -86,7 +86,9 @@ def seen_by_all(log: Log, folder: Path, **settings: Any) -> None:
     assert "FAIL" not in out.getvalue()
     out = io.StringIO()
     run_operations(config, {}, Wanted(), out, as_json=True)
-    assert [row["cost_usd"] for row in json.loads(out.getvalue())] == [0.25, 0.5]
+    # each value by the name of its column
+    cost = config.columns.log.cost or "cost_usd"
+    assert [row[cost] for row in json.loads(out.getvalue())] == [0.25, 0.5]
     out = io.StringIO()
     run_budget(config, {}, None, out, as_json=True)
     users = json.loads(out.getvalue())["users"]

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,9 @@ from exporter.demo.schema import LAYOUTS, Layout
 from exporter.errors import UserError
 from exporter.pseudonyms import Pseudonyms
 from exporter.reports.budgets import run_budget
-from exporter.reports.recent import Wanted, run_operations, time_text
+from exporter.reports.calls import time_text
+from exporter.reports.follow import follow
+from exporter.reports.recent import Wanted, run_operations
 from tests.support.harness import Log
 from tests.support.programs import free_port
 
@@ -59,31 +62,37 @@ def test_the_newest_calls_come_first_with_all_that_is_known(log: Log) -> None:
     log.insert(30, operation="email-compose", cost="0.010001", user=ANNA, latency_ms=900)
     log.insert(20, operation="calendar-prep", cost=None, outcome="failed", message="no", latency_ms=None)
     newest, older = operations(log)
-    assert {name: value for name, value in older.items() if name != "time"} == {
-        "operation": "email-compose",
-        "user": str(ANNA),
-        "model": "deepseek-v3.2",
+    ended: dict[str, Any] = {"success": True} if log.layout == "success" else {"status": "success"}
+    assert {name: value for name, value in older.items() if name != log.time_column} == {
+        "operation_id": "email-compose",
+        "user_id": str(ANNA),
+        "model_used": "deepseek-v3.2",
+        "input_tokens": 100,
+        "output_tokens": 10,
         "cost_usd": 0.010001,
         "latency_ms": 900,
-        "success": True,
+        "error_message": None,
         "outcome": "ok",
+        "error_class": None,
+        **ended,
     }
-    assert (newest["operation"], newest["user"], newest["cost_usd"], newest["latency_ms"], newest["success"]) == (
+    failed = {"success": False} if log.layout == "success" else {"status": "failed"}
+    assert newest | failed == newest
+    assert (newest["operation_id"], newest["user_id"], newest["cost_usd"], newest["latency_ms"]) == (
         "calendar-prep",
         "unattributed",
         None,
         None,
-        False,
     )
-    assert newest["time"].endswith("Z")
-    assert newest["time"] > older["time"]
+    assert newest[log.time_column].endswith("Z")
+    assert newest[log.time_column] > older[log.time_column]
 
 
 def test_calls_in_progress_are_neither_success_nor_failure(log: Log) -> None:
     if log.layout == "status":
         log.insert(5, outcome="running", cost=None, latency_ms=None)
         (row,) = operations(log)
-        assert (row["success"], row["outcome"]) == (None, "running")
+        assert (row["status"], row["outcome"], row["error_class"]) == ("running", "running", None)
 
 
 def test_only_what_is_wanted_is_shown(log: Log) -> None:
@@ -94,7 +103,7 @@ def test_only_what_is_wanted_is_shown(log: Log) -> None:
     aliases = {"models": {"aliases": {"gemini": "gemini-2.0-flash"}}}
 
     def names(**wanted: Any) -> list[str]:
-        return [row["operation"] for row in operations(log, Wanted(**wanted), **aliases)]
+        return [row["operation_id"] for row in operations(log, Wanted(**wanted), **aliases)]
 
     assert names() == ["one", "two", "two"]
     assert names(days=30) == ["one", "two", "two", "old"]
@@ -112,7 +121,7 @@ def test_rows_that_no_writer_should_write_are_shown_too(log: Log) -> None:
     log.insert(5, operation="undated")
     log.execute("UPDATE ai_operation_log SET {time} = NULL WHERE operation_id = 'undated'")
     (row,) = operations(log)
-    assert (row["operation"], row["cost_usd"]) == ("a%b [31m", None)
+    assert (row["operation_id"], row["cost_usd"]) == ("a%b [31m", None)
 
 
 def test_rows_dated_beyond_the_calendar_are_shown_too(log: Log) -> None:
@@ -122,12 +131,12 @@ def test_rows_dated_beyond_the_calendar_are_shown_too(log: Log) -> None:
         log.execute("UPDATE ai_operation_log SET {time} = %s WHERE operation_id = %s", moment, f"o{number}")
     log.insert(10, operation="now")
     *distant, now = operations(log)
-    assert [row["time"] for row in distant] == [
+    assert [row[log.time_column] for row in distant] == [
         "294276-12-31T23:59:59.000Z",
         "10000-01-01T00:00:00.000Z",
         "9999-12-31T23:59:59.500Z",
     ]
-    assert now["operation"] == "now"
+    assert now["operation_id"] == "now"
     out = io.StringIO()
     run_operations(config_for(log), {}, Wanted(), out, as_json=False)
     assert "294276-12-31 23:59:59" in out.getvalue()
@@ -158,9 +167,12 @@ def test_the_table_for_people(log: Log) -> None:
     log.insert(10, cost="1234.5" if log.layout == "success" else "12.5", user=ANNA, latency_ms=1500)
     run_operations(config_for(log), {}, Wanted(), out, as_json=False)
     header, row = out.getvalue().splitlines()
-    assert header.split() == ["time", "(UTC)", "operation", "user", "model", "cost", "$", "latency", "ms", "outcome"]
-    assert ("1,234.500000" if log.layout == "success" else "12.500000") in row
+    assert re.split("  +", header) == [
+        *("time (UTC)", "operation", "user", "model", "tokens in", "tokens out", "cost", "latency ms", "outcome")
+    ]
+    assert (" $1,234.50 " if log.layout == "success" else " $12.50 ") in row
     assert "1,500" in row
+    assert re.split("  +", row)[4:6] == ["100", "10"]
     out = io.StringIO()
     run_operations(config_for(log), {}, Wanted(failed=True), out, as_json=False)
     assert out.getvalue() == "no such calls\n"
@@ -168,6 +180,95 @@ def test_the_table_for_people(log: Log) -> None:
     run_operations(config_for(log, users={"mode": "off"}), {}, Wanted(), out, as_json=False)
     assert str(ANNA) not in out.getvalue()
     assert "user" not in out.getvalue()
+
+
+def test_a_failed_call_is_told_with_its_class_and_its_message(log: Log) -> None:
+    message = "429 Too Many\nRequests, " + "x" * 100
+    log.insert(30, operation="one", outcome="failed", message=message)
+    log.insert(20, operation="two", outcome="failed", message="\x1b[31mwhatever")
+    log.insert(10, operation="three", outcome="failed", message=None)
+    if log.layout == "status":
+        log.insert(5, operation="four", outcome="timeout", message="gave up")
+    rows = {row["operation_id"]: row for row in operations(log, Wanted(failed=True))}
+    assert {name: row["error_class"] for name, row in rows.items() if name != "four"} == {
+        "one": "rate_limit",
+        "two": "other",
+        "three": "other",
+    }
+    assert (rows["one"]["error_message"], rows["three"]["error_message"]) == (message, None)
+    if log.layout == "status":
+        assert rows["four"]["error_class"] == "timeout"
+    out = io.StringIO()
+    run_operations(config_for(log), {}, Wanted(), out, as_json=False)
+    header, *shown = out.getvalue().splitlines()
+    assert re.split("  +", header)[-2:] == ["class", "message"]
+    assert len(shown) == len(rows)
+    (first,) = (line for line in shown if " one " in line)
+    assert "rate_limit" in first
+    assert "429 Too Many Requests, xxx" in first
+    assert first.endswith("…")
+
+
+def test_since_is_a_duration_up_to_now(log: Log) -> None:
+    log.insert(20, operation="new")
+    log.insert(4000, operation="old")
+    assert [row["operation_id"] for row in operations(log, Wanted(since=3600))] == ["new"]
+    assert [row["operation_id"] for row in operations(log, Wanted(since=7200))] == ["new", "old"]
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_following_prints_each_call_once_and_again_when_it_has_changed(log: Log, as_json: bool) -> None:
+    log.insert(20, operation="earlier")
+    log.insert(10, operation="first")
+    rounds = iter(range(6))
+
+    def wait(_: float) -> None:
+        match next(rounds):
+            case 0:
+                log.insert(1, operation="second", outcome="failed", message="429")
+            case 2:
+                log.execute("UPDATE ai_operation_log SET cost_usd = 1 WHERE operation_id = 'second'")
+            case 3:
+                log.insert(9, operation="late")
+            case 4:
+                raise KeyboardInterrupt
+            case _:
+                pass
+
+    out = io.StringIO()
+    assert follow(config_for(log), {}, Wanted(limit=1), out, as_json=as_json, wait=wait) == 0
+    lines = out.getvalue().splitlines()
+    if as_json:
+        rows = [json.loads(line) for line in lines]
+        assert [row["operation_id"] for row in rows] == ["first", "second", "second", "late"]
+        assert [row["cost_usd"] for row in rows] == [0.010001, 0.010001, 1.0, 0.010001]
+    else:
+        header, *shown = lines
+        assert header.split()[:3] == ["time", "(UTC)", "operation"]
+        assert [line.split()[2] for line in shown] == ["first", "second", "second", "late"]
+        assert header.index("model") == shown[0].index("deepseek")
+
+
+def test_a_database_that_is_lost_while_following_is_said_once(log: Log, capsys: pytest.CaptureFixture[str]) -> None:
+    log.insert(10, operation="first")
+    rounds = iter(range(6))
+
+    def wait(_: float) -> None:
+        match next(rounds):
+            case 0:
+                log.execute("ALTER TABLE ai_operation_log RENAME TO elsewhere")
+            case 2:
+                log.execute("ALTER TABLE elsewhere RENAME TO ai_operation_log")
+                log.insert(5, operation="second")
+            case 3:
+                raise KeyboardInterrupt
+            case _:
+                pass
+
+    out = io.StringIO()
+    assert follow(config_for(log), {}, Wanted(), out, as_json=True, wait=wait) == 0
+    assert [json.loads(line)["operation_id"] for line in out.getvalue().splitlines()] == ["first", "second"]
+    assert capsys.readouterr().err.count("trying again") == 1
 
 
 def limits(log: Log, **by_user: tuple[UUID, str | None]) -> None:
@@ -186,6 +287,7 @@ def test_where_each_user_stands_today(log: Log) -> None:
         "daily_limit_usd": 20.0,
         "spend_today_usd": 1.85,
         "remaining_usd": 18.15,
+        "used_ratio": 0.0925,
         "state": "ok",
     }
     assert found["states"] == {"ok": 1, "warning": 0, "exceeded": 1, "unlimited": 1}
@@ -195,6 +297,49 @@ def test_where_each_user_stands_today(log: Log) -> None:
     assert rows[str(ANNA)]["state"] == "exceeded"
     assert (rows[str(BEN)]["remaining_usd"], rows[str(BEN)]["state"]) == (10.0, "ok")
     assert (rows[str(CARL)]["daily_limit_usd"], rows[str(CARL)]["remaining_usd"]) == (None, None)
+
+
+def test_the_month_is_told_against_monthly_limits(log: Log) -> None:
+    log.execute("ALTER TABLE cost_budgets ADD COLUMN IF NOT EXISTS monthly_limit_usd numeric(10, 2)")
+    limits(log, anna=(ANNA, "1.00"), ben=(BEN, "10.00"))
+    log.execute("UPDATE cost_budgets SET monthly_limit_usd = CASE user_id WHEN %s THEN 2 ELSE 10 END", ANNA)
+    now = datetime.now(UTC)
+    log.insert(cost="1.25", user=ANNA, at=now.replace(day=1, hour=0, minute=0, second=0))
+    log.insert(0, cost="1", user=ANNA)
+    log.insert(0, cost="8", user=BEN)
+    log.insert(40 * 86_400, cost="90", user=BEN)
+    out = io.StringIO()
+    run_budget(config_for(log, monthly_limit_usd=100), {}, None, out, as_json=True, month=True)
+    found = json.loads(out.getvalue())
+    assert found["month"] == f"{now:%Y-%m}"
+    assert found["team"] == {
+        "monthly_limit_usd": 100.0,
+        "spend_month_usd": 10.25,
+        "remaining_usd": 89.75,
+        "used_ratio": 0.1025,
+        "state": "ok",
+    }
+    rows = {row["user"]: (row["spend_month_usd"], row["monthly_limit_usd"], row["state"]) for row in found["users"]}
+    assert rows == {str(BEN): (8.0, 10.0, "warning"), str(ANNA): (2.25, 2.0, "exceeded")}
+    out = io.StringIO()
+    run_budget(config_for(log), {}, None, out, as_json=False, month=True, over=True)
+    header, anna, _team, _, counts = out.getvalue().splitlines()
+    assert re.split("  +", header) == ["user", "monthly limit", "spend this month", "remaining", "used", "state"]
+    assert anna.split() == [str(ANNA), "$2.00", "$2.25", "-$0.25", "112%", "exceeded"]
+    assert counts.endswith(f"{now:%Y-%m}, UTC")
+
+
+def test_only_who_is_over_is_shown_where_asked(log: Log) -> None:
+    limits(log, anna=(ANNA, "1.00"), ben=(BEN, "10.00"))
+    log.insert(0, cost="1.25", user=ANNA)
+    log.insert(0, cost="9", user=BEN)
+    out = io.StringIO()
+    run_budget(config_for(log), {}, None, out, as_json=True, over=True)
+    found = json.loads(out.getvalue())
+    assert [row["user"] for row in found["users"]] == [str(ANNA)]
+    assert found["states"]["warning"] == 1
+    with pytest.raises(UserError, match=r"--over: users\.mode is off"):
+        run_budget(config_for(log, users={"mode": "off"}), {}, None, io.StringIO(), as_json=True, over=True)
 
 
 def test_one_user_is_found_by_id_or_by_label_and_a_stranger_is_said(log: Log, tmp_path: Path) -> None:
@@ -209,7 +354,7 @@ def test_one_user_is_found_by_id_or_by_label_and_a_stranger_is_said(log: Log, tm
     for name in (str(ANNA), label):
         assert [row["user"] for row in budget(log, name, **hidden)["users"]] == [label]
     log.insert(5, user=ANNA)
-    assert [row["user"] for row in operations(log, **hidden)] == [label]
+    assert [row["user_id"] for row in operations(log, **hidden)] == [label]
 
 
 def test_users_that_are_off_are_nowhere(log: Log) -> None:
@@ -219,7 +364,7 @@ def test_users_that_are_off_are_nowhere(log: Log) -> None:
     found = budget(log, **off)
     assert found["users"] == []
     assert found["states"]["exceeded"] == 1
-    assert "user" not in operations(log, **off)[0]
+    assert "user_id" not in operations(log, **off)[0]
     with pytest.raises(UserError, match=r"users\.mode is off"):
         budget(log, str(ANNA), **off)
     with pytest.raises(UserError, match=r"users\.mode is off"):
@@ -233,8 +378,8 @@ def test_the_table_of_budgets_ends_with_the_team(log: Log) -> None:
     run_budget(config_for(log), {}, None, out, as_json=False)
     header, anna, team, _, counts = out.getvalue().splitlines()
     assert header.split()[0] == "user"
-    assert anna.split() == [str(ANNA), "1.000000", "0.900000", "0.100000", "warning"]
-    assert team.split() == ["team", "-", "0.900000", "-", "unlimited"]
+    assert anna.split() == [str(ANNA), "$1.00", "$0.90", "$0.10", "90%", "warning"]
+    assert team.split() == ["team", "-", "$0.90", "-", "-", "unlimited"]
     assert counts.startswith("users: 0 ok, 1 warning, 0 exceeded, 0 unlimited; ")
     out = io.StringIO()
     run_budget(config_for(log), {}, str(ANNA), out, as_json=False)
@@ -265,7 +410,7 @@ def test_the_commands_take_their_words_from_the_command_line(
     log.insert(5, operation="one", user=ANNA)
     log.insert(4, operation="two", user=ANNA)
     assert main(["operations", "--json", "--operation", "one"]) == 0
-    assert [row["operation"] for row in json.loads(capsys.readouterr().out)] == ["one"]
+    assert [row["operation_id"] for row in json.loads(capsys.readouterr().out)] == ["one"]
     assert main(["budget", "--user", str(ANNA)]) == 0
     assert str(ANNA) in capsys.readouterr().out
     assert main(["budget", "--user", "nobody"]) == 1

@@ -1,5 +1,6 @@
 """A state that belongs to one database, and what it takes to move it to another."""
 
+import json
 import logging
 import sqlite3
 import time
@@ -68,6 +69,14 @@ def test_the_state_of_another_database_is_refused_by_name_until_it_is_adopted(
     shown = capsys.readouterr().out
     assert restored.rsplit("/", 1)[1] in shown
     assert "cost counted          $0.000005" in shown
+    assert main(["state", "show", "--json", "--state-dir", str(config.state_dir)]) == 0
+    fields = json.loads(capsys.readouterr().out)
+    assert list(fields) == [
+        *("table", "database", "system", "phase", "read_up_to", "reread_from", "series", "max_series"),
+        *("calls_counted", "cost_counted_usd", "taken_back_usd", "rows_found_late"),
+    ]
+    assert (fields["database"], fields["cost_counted_usd"]) == (restored.rsplit("/", 1)[1], 0.000005)
+    assert (fields["calls_counted"], fields["phase"]) == (5, "running")
 
     with serving(config, {"DATABASE_URL": restored}) as running:
         after = parse(fetch(f"{running.url}/metrics")[1])

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
-from exporter.catalog import ALL
+from exporter.catalog import ALL, STANDARD
 from tests.support.programs import Program, fetch, prometheus, promtool, running, total, wait_for
 
 pytestmark = pytest.mark.slow
@@ -47,7 +47,9 @@ def test_promtool_and_openmetrics_have_no_complaint(
         families = {family.name: family for family in parse_openmetrics(text)}  # type: ignore[no-untyped-call]
         assert families["ai_operation_cost_usd"].unit == "usd"
         exposed = {sample.name for family in families.values() for sample in family.samples}
-        known = set(ALL) | {f"ai_operation_latency_seconds_{part}" for part in ("bucket", "count", "sum")}
+        standard = {metric.name for metric in STANDARD}
+        assert standard <= exposed
+        known = set(ALL) | standard | {f"ai_operation_latency_seconds_{part}" for part in ("bucket", "count", "sum")}
         assert exposed <= known
 
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.logs import LogfmtFormatter, install_logging, mask
+from exporter.logs import JsonFormatter, LogfmtFormatter, install_logging, mask
 
 SECRETS = st.text(st.sampled_from(list("@:/?#% \\'\"\nQXé")) | st.characters(exclude_categories=["Cs"]), min_size=3)
 
@@ -180,3 +180,32 @@ def test_the_level_is_obeyed() -> None:
 
 def test_a_closed_stream_does_not_stop_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("import sys; install_logging('info', []); sys.stderr.close(); logging.info('x')") == []
+
+
+@given(st.text(), st.text())
+def test_json_is_one_object_a_line_with_the_fields_of_logfmt(logger: str, message: str) -> None:
+    record = logging.LogRecord(logger, logging.WARNING, "x.py", 1, "%s", (message,), None)
+    written = JsonFormatter([]).format(record)
+    assert len(written.splitlines()) == 1
+    assert written.isascii()
+    fields = json.loads(written)
+    assert list(fields) == ["ts", "level", "logger", "msg"]
+    assert (fields["level"], fields["logger"], fields["msg"]) == ("warning", logger, message)
+
+
+@given(SECRETS)
+def test_no_secret_is_in_json_either(secret: str) -> None:
+    record = logging.LogRecord("x", logging.ERROR, "x.py", 1, "said %s", (f"<<{secret}>>",), None)
+    record.exc_info = (ValueError, raised(ValueError(f"of <<{secret}>>")), None)
+    fields = json.loads(JsonFormatter([secret]).format(record))
+    assert fields["msg"] == "said <<***>>"
+    assert "of <<***>>" in fields["error"]
+
+
+def test_the_form_is_chosen_and_holds_for_what_cannot_be_logged() -> None:
+    head = "import logging\nfrom exporter.logs import install_logging\ninstall_logging('info', ['S3CRET'], 'json')\n"
+    body = "logging.info('of S3CRET')\nlogging.info('%d', 'none')\n"
+    said = subprocess.run([sys.executable, "-c", head + body], capture_output=True, text=True, check=True).stderr
+    first, lost = map(json.loads, said.splitlines())
+    assert first["msg"] == "of ***"
+    assert lost["msg"].startswith("lost a record of ")

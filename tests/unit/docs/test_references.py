@@ -108,7 +108,13 @@ def test_every_setting_with_bounds_is_among_those_that_are_tried() -> None:
 
 @pytest.mark.parametrize("path", OPTIONS)
 def test_an_option_that_the_page_names_takes_precedence(path: str, tmp_path: Path) -> None:
-    values = {"state_dir": "elsewhere", "log_level": "error", "web.listen_address": ":1", "web.config_file": "web.yml"}
+    values = {
+        "state_dir": "elsewhere",
+        "log_level": "error",
+        "log_format": "json",
+        "web.listen_address": ":1",
+        "web.config_file": "web.yml",
+    }
     parser = argparse.ArgumentParser()
     serve.add_arguments(parser)
     found: object = serve._configuration(parser.parse_args([OPTIONS[path], values[path]]))

@@ -1,0 +1,76 @@
+"""Calls as they come: `operations --follow`."""
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TextIO
+
+from exporter.config import Config
+from exporter.database.errors import DatabaseError
+from exporter.reports.calls import HEADERS, Call, as_table, fields
+from exporter.reports.recent import Wanted, read_calls
+
+_POLL_SECONDS = 2.0
+_MOST = 10_000  # calls in one look
+_WIDTHS = dict(zip(HEADERS, (19, 18, 36, 18, 9, 10, 9, 10, 7, 14, 0), strict=True))
+
+
+@dataclass
+class Unseen:
+    """Tells which calls of a look were not in the one before: new rows, and rows that have changed."""
+
+    _seen: Counter[Call] = field(default_factory=Counter)
+
+    def of(self, calls: Sequence[Call]) -> list[Call]:
+        """The calls that are new, the oldest first. Equal calls count as often as they are there."""
+        now = Counter(calls)
+        new = now - self._seen
+        self._seen = now
+        return sorted(new.elements(), key=lambda call: call.at)
+
+
+def follow(
+    config: Config,
+    environ: Mapping[str, str],
+    wanted: Wanted,
+    out: TextIO,
+    *,
+    as_json: bool,
+    wait: Callable[[float], object] = time.sleep,
+) -> int:
+    """Print the wanted calls, the oldest first, and go on with those that come, until Ctrl-C; returns 0.
+
+    A call in progress is printed again when it has ended. With `as_json` each line is an object. A lost database is
+    said once, and tried again. Raises `UserError` if the first look fails.
+    """
+    # all that the next look may find, too, though no more is printed than is wanted
+    calls, columns = read_calls(config, environ, replace(wanted, limit=_MOST))
+    with_user = config.users.mode != "off"
+    if not as_json:
+        shown = [header for header in HEADERS if with_user or header != "user"]
+        print("  ".join(header.ljust(_WIDTHS[header]) for header in shown).rstrip(), file=out, flush=True)
+    unseen, behind, most = Unseen(), 0.0, wanted.limit
+    try:
+        while True:
+            for call in unseen.of(calls)[-most:]:
+                if as_json:
+                    line = json.dumps(fields(call, columns, with_user=with_user), ensure_ascii=False)
+                else:
+                    line = as_table([call], with_user=with_user, widths=_WIDTHS)
+                print(line, file=out, flush=True)
+            most = _MOST
+            wait(_POLL_SECONDS)
+            # a row may be committed as long after its time as the open window is
+            later = replace(wanted, limit=_MOST, since=config.open_window_seconds + behind)
+            try:
+                calls, columns = read_calls(config, environ, later)
+                behind = 0.0
+            except DatabaseError as error:
+                if not behind:
+                    print(f"{error}; trying again", file=sys.stderr, flush=True)
+                behind += _POLL_SECONDS
+    except KeyboardInterrupt:
+        return 0
