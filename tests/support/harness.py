@@ -86,7 +86,8 @@ def wait_for(done: Callable[[], bool], otherwise: Callable[[], str], seconds: fl
     began = time.monotonic()
     deadline, asked = began + seconds, began
     while not done():
-        assert (now := time.monotonic()) < deadline, f"waited {seconds} s in vain: {otherwise()}"
+        now = time.monotonic()
+        assert now < deadline, f"waited {seconds} s in vain: {otherwise()}"
         # most of the time is left to what is waited for: to ask may be a whole scrape
         time.sleep(max(0.02, 2 * (now - asked)))
         asked = time.monotonic()
