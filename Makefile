@@ -6,6 +6,8 @@ STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.docs-installed
 # of `make test`: more than there are cores, since many tests wait for servers; each process has servers of its own
 PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 2 * cores : 8)))
+# of any target: where the environment forbids to keep compiled modules, each of a thousand processes would compile ours
+export PYTHONDONTWRITEBYTECODE :=
 # flags for the dashboards, such as --budget-time-zone Europe/Berlin
 DASHBOARDS ?=
 

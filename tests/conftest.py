@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 from exporter.demo.schema import LAYOUTS, Layout
+from tests.support.memory import MemoryFolder, use_memory
 from tests.support.servers import (
     DockerServer,
     EmbeddedServer,
@@ -18,6 +19,26 @@ from tests.support.servers import (
 # a busy machine may take any time
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+_MEMORY = pytest.StashKey[MemoryFolder | None]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put temporary files into memory; the processes of xdist inherit where."""
+    if not hasattr(config, "workerinput"):
+        config.stash[_MEMORY] = use_memory()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Keep the files of a run that failed."""
+    if folder := session.config.stash.get(_MEMORY, None):
+        folder.kept = exitstatus != 0
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Give the memory back."""
+    if folder := config.stash.get(_MEMORY, None):
+        folder.close()
 
 
 @pytest.fixture

@@ -1,4 +1,8 @@
-"""The tests of the rules are tested: every mutant of every generated rule must turn one of them red."""
+"""The tests of the rules are tested: every mutant of every generated rule must turn one of them red.
+
+After a change of rules or scenarios, `python -m tests.alerts.test_mutations` notes anew what catches which mutant: the
+tests do not rest on these notes, but take longer without them.
+"""
 
 from collections.abc import Callable
 
@@ -8,6 +12,7 @@ import yaml
 from tests.alerts.cases.common import watched
 from tests.alerts.cases.said import companion
 from tests.alerts.equivalent import EQUIVALENT
+from tests.support.catching import key, note, noted
 from tests.support.generate import GENERATED, scenarios
 from tests.support.hunting import Hunt, Rules, case_of, cases
 from tests.support.mutations import Mutant, Rule, identity, mutants
@@ -24,14 +29,24 @@ def _rules() -> Rules:
     return Rules(yaml.safe_load(GENERATED.read_text())["groups"])
 
 
-@pytest.mark.parametrize("part", range(PARTS))
-def test_every_mutant_is_caught(part: int) -> None:
-    rules = _rules()
+def _hunt(part: int, of: int) -> tuple[Hunt, list[Mutant]]:
+    """The hunt for a part of the mutants, and what it has left alive."""
+    rules, notes = _rules(), noted()
     every = [mutant for rule in rules.all for mutant in mutants(rule) if str(mutant) not in EQUIVALENT]
-    # one after another, so that what rests on the same figures is looked at together
-    size = -(-len(every) // PARTS)
-    left = Hunt(promtool(), rules, cases()).survivors(every[part * size : (part + 1) * size])
+    # what one scenario catches is looked at together; the sort keeps together what rests on the same figures
+    every.sort(key=lambda mutant: min(notes.get(key(mutant), [""])))
+    size = -(-len(every) // of)
+    hunt = Hunt(promtool(), rules, cases(), notes)
+    return hunt, hunt.survivors(every[part * size : (part + 1) * size])
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_mutant_is_caught(part: int, report_figure: Callable[[str], None]) -> None:
+    hunt, left = _hunt(part, PARTS)
     assert not left, "\n".join(sorted(map(str, left)))
+    notes = noted()
+    as_noted = sum(scenario in notes.get(key(mutant), ()) for mutant, scenario in hunt.caught)
+    report_figure(f"{as_noted} of {len(hunt.caught)} mutants caught by the scenario that is noted")
 
 
 def test_every_mutant_that_is_excused_is_one(report_figure: Callable[[str], None]) -> None:
@@ -71,3 +86,7 @@ def test_no_mutant_takes_another_ones_alert_for_its_own(original: str, mutated: 
     hunt = Hunt(promtool(), Rules(groups), [case_of(scenario)])
     assert hunt.survivors([mutant]) == []
     assert hunt.survivors([same, mutant]) == [same]
+
+
+if __name__ == "__main__":
+    note(_hunt(0, 1)[0].caught)

@@ -83,10 +83,14 @@ class Running:
 
 def wait_for(done: Callable[[], bool], otherwise: Callable[[], str], seconds: float = PATIENCE) -> None:
     """Poll until something is so; fails with what `otherwise` says."""
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
+    deadline, asked = began + seconds, began
     while not done():
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain: {otherwise()}"
-        time.sleep(0.02)
+        now = time.monotonic()
+        assert now < deadline, f"waited {seconds} s in vain: {otherwise()}"
+        # most of the time is left to what is waited for: to ask may be a whole scrape
+        time.sleep(max(0.02, 2 * (now - asked)))
+        asked = time.monotonic()
 
 
 def config_for(url: str, state_dir: Path, overrides: Mapping[str, Any]) -> Config:

@@ -8,6 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from alert_rules.quantities.promql import selectors
+from tests.support.catching import Notes
+from tests.support.catching import key as key_of
 from tests.support.generate import content, themes, yaml_text
 from tests.support.mutations import Mutant, Rule, identity
 from tests.support.promtool import Promtool
@@ -83,10 +85,14 @@ def case_of(scenario: Scenario) -> Case:
 
 
 class Hunt:
-    """Runs mutants against scenarios: of each, all mutants that are still alive at once."""
+    """Runs mutants against scenarios: of each, all mutants that are still alive at once.
 
-    def __init__(self, tool: Promtool, rules: Rules, every: Sequence[Case]) -> None:
-        self._tool, self._rules = tool, rules
+    `notes` say what has caught them before: that runs first. `caught` is what has caught them now.
+    """
+
+    def __init__(self, tool: Promtool, rules: Rules, every: Sequence[Case], notes: Notes | None = None) -> None:
+        self._tool, self._rules, self._notes = tool, rules, notes or {}
+        self.caught: list[tuple[Mutant, str]] = []
         # the shortest kill most mutants before the long ones run
         self._cases = sorted(every, key=lambda case: case.scenario.length // case.scenario.step)
 
@@ -102,14 +108,21 @@ class Hunt:
         return _Copy(number, mutant, original, self._rules.resting_on(original))
 
     def _left(self, alive: list["_Copy"]) -> list["_Copy"]:
-        """Those that pass every scenario; each meets first what looks at its rule itself."""
-        for directly in (True, False):
+        """Those that pass every scenario."""
+        for order in range(3):
             for case in self._cases:
-                met = [c for c in alive if case.looks & c.names and (c.name_of_rule in case.looks) == directly]
+                met = [copy for copy in alive if case.looks & copy.names and self._order(copy, case) == order]
                 if met:
                     caught = self._caught(met, case)
+                    self.caught += [(copy.mutant, case.scenario.does) for copy in met if copy.number in caught]
                     alive = [copy for copy in alive if copy.number not in caught]
         return alive
+
+    def _order(self, copy: "_Copy", case: Case) -> int:
+        """When a mutant meets a scenario: first the one that is noted, then what looks at its rule itself."""
+        if case.scenario.does in self._notes.get(key_of(copy.mutant), ()):
+            return 0
+        return 1 if copy.name_of_rule in case.looks else 2
 
     def _caught(self, alive: list["_Copy"], case: Case) -> set[int]:
         """The numbers of those that fail. Where a rule cannot be evaluated promtool ends: the rest is run again."""

@@ -48,11 +48,12 @@ def fetch(
 def wait_for(condition: Any, seconds: float = 120.0) -> Any:
     """The first true value that a callable returns; AssertionError when there is none in time."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while (asked := time.monotonic()) < deadline:
         with contextlib.suppress(OSError):
             if found := condition():
                 return found
-        time.sleep(0.05)
+        # most of the time is left to what is waited for
+        time.sleep(max(0.05, 2 * (time.monotonic() - asked)))
     raise AssertionError(f"not seen within {seconds} s")
 
 

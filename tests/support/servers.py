@@ -58,7 +58,8 @@ class _Server:
 
     def create_database(self) -> str:
         name = f"test_{secrets.token_hex(6)}"
-        self._administer(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        # copied as files: a third of what it costs to write all of it to the log first
+        self._administer(sql.SQL("CREATE DATABASE {} STRATEGY file_copy").format(sql.Identifier(name)))
         return self.url(name)
 
     def drop_database(self, url: str) -> None:
@@ -113,6 +114,7 @@ def run_docker_postgres() -> Iterator[DockerServer]:
         DockerContainer(docker_image("POSTGRES_IMAGE", "postgres:17"))
         .with_env("POSTGRES_PASSWORD", password)
         .with_exposed_ports(5432)
+        .with_tmpfs_mount("/var/lib/postgresql/data")
         .with_command("postgres -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c timezone=UTC")
     )
     with container:
