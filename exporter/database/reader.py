@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from psycopg.rows import namedtuple_row
 
 from exporter.config import Classification
-from exporter.database.log_query import LogTable, Moved, span_query, spend_query, undated_query
+from exporter.database.log_query import LogTable, Moved, Shape, span_query, spend_query, undated_query
 from exporter.database.rows import BucketReader
 from exporter.database.session import Session
 from exporter.ledger.aggregate import money_units
-from exporter.ledger.calendar import MINUTE
+from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
 from exporter.ledger.model import Bucket, SkippedValue, TimeRange
 
 MOST_UNDATED = 1000
@@ -44,11 +44,14 @@ def read_rows(
     """
     found = BucketReader(classification)
     step = piece or span.hi - span.lo
+    # what is wider than a quarter-hour is one slice, wherever it begins
+    origin = span.lo if width > QUARTER_HOUR else 0
     for lo in range(span.lo, span.hi, step):
         stretch = TimeRange(lo, min(lo + step, span.hi))
         limit = None if most is None else most - found.rows + 1
         by_user = stretch.hi > users_since
-        query = span_query(log, classification, stretch, width, limit, by_user=by_user, moved=moved)
+        shape = Shape.USERS if by_user else Shape.SERIES
+        query = span_query(log, classification, stretch, width, limit, shape=shape, origin=origin, moved=moved)
         found.add(session.stream(*query, namedtuple_row), by_user=by_user)
         if most is not None and found.rows > most:
             return None
