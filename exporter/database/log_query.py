@@ -190,9 +190,7 @@ def span_query(
         **_rows_of_span(log, classification, moved),
         instant=_seconds(log, classification),
         user=sql.NULL if shape is Shape.SERIES else _key(user),
-        username=_cut(
-            sql.SQL("username::text") if shape is Shape.SERIES else values.text(replace(user, name="username"))
-        ),
+        username=sql.NULL if shape is Shape.SERIES else _cut(values.text(replace(user, name="username"))),
         ended=outcome(log, _error_class(log, classification)),
         table=identifier(*log.relation.name.parts),
         length=sql.Literal(READ_LENGTH),
@@ -279,8 +277,8 @@ def _sums(log: LogTable, *, each: bool) -> sql.Composed:
     columns = {
         "rows": sql.SQL("1" if each else "count(*)"),
         **{measure: total.format(sql.Identifier(f"usable_{measure}")) for measure in SUMMED},
-        # a thousand times one integer may be too much for its type
-        "microseconds": sql.SQL("{}::numeric * 1000").format(total.format(latency))
+        # a thousand times a number may be too much for its type
+        "microseconds": sql.SQL("{} * 1000").format(total.format(sql.SQL("{}::bigint").format(latency)))
         if whole
         else total.format(sql.SQL("round({} * 1000)").format(latency)),
         "unpriced": number.format(_UNPRICED),
