@@ -190,7 +190,7 @@ def span_query(
         **_rows_of_span(log, classification, moved),
         instant=_seconds(log, classification),
         user=sql.NULL if shape is Shape.SERIES else _key(user),
-        username=sql.NULL if shape is Shape.SERIES else _cut(values.text(replace(user, name="username"))),
+        username=sql.NULL if shape is Shape.SERIES else _key_name(user),
         ended=outcome(log, _error_class(log, classification)),
         table=identifier(*log.relation.name.parts),
         length=sql.Literal(READ_LENGTH),
@@ -222,6 +222,12 @@ def _names(log: LogTable) -> dict[str, sql.Composable]:
 def _key(column: Column) -> sql.Composable:
     """What tells the values of a column apart: itself where that is quicker than its text, and the same."""
     return identifier(column.name) if column.type in ("uuid", *INTEGERS) else values.text(column)
+
+
+def _key_name(column: Column) -> sql.Composed:
+    """The name of a user, whose `_key` is `username`."""
+    name = values.text(replace(column, name="username"))
+    return name if column.type in ("uuid", *INTEGERS) else _cut(name)
 
 
 def _measures(log: LogTable, classification: Classification) -> dict[str, sql.Composed]:
