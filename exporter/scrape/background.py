@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from exporter.config import Config
-from exporter.database.errors import DatabaseError, DatabaseUnavailable, QueryTimeout, TableLocked
+from exporter.database.errors import DatabaseError, QueryTimeout, TableLocked
 from exporter.database.log_query import LogTable
 from exporter.database.login import Login
 from exporter.database.reader import read_rows, read_undated
@@ -72,7 +72,7 @@ class BackgroundReader:
         self._reclassifier = Reclassifier(ledger, self._chunk, self._database, primaries)
         self._stopping = threading.Event()
         self._rested = threading.Event()  # set: there is something to do before the rest is over
-        self._unreachable = False
+        self._waits_for_database = False
         self._by_day = True  # no more once the history has more series than get a place of their own at once
         login.subscribe(self.wake)
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -107,8 +107,8 @@ class BackgroundReader:
             self._thread.join(seconds)
 
     def wake(self) -> None:
-        """End a rest early that was taken because the database was not to be reached: it lets others in again."""
-        if self._unreachable and threading.current_thread() is not self._thread:
+        """End a rest early that was taken because the database did not let this read: others get through again."""
+        if self._waits_for_database and threading.current_thread() is not self._thread:
             self._rested.set()
 
     def _run(self) -> None:
@@ -120,12 +120,13 @@ class BackgroundReader:
     def _turn(self) -> float:
         """One chunk, if there is one; returns the seconds to wait before the next."""
         chunk = self._chunk
-        unreachable = False
+        waits_for_database = False
         try:
             self._ledger.retry()
             busy = self._is_due() and self.step()
         except TableLocked as error:
             chunk.failures += 1
+            waits_for_database = True
             self._change_log.failed("background reader", str(error))
             return chunk.backoff
         except QueryTimeout as error:
@@ -136,7 +137,7 @@ class BackgroundReader:
             if self._stopping.is_set():
                 return 0.0
             chunk.failures += 1
-            unreachable = isinstance(error, DatabaseUnavailable)
+            waits_for_database = True
             self._change_log.failed("background reader", str(error))
             return chunk.backoff
         except Exception as error:
@@ -144,8 +145,8 @@ class BackgroundReader:
             self._change_log.broke("background reader", error)
             return chunk.backoff
         finally:
-            # only now: who logs in while this turn fails ends the rest after it
-            self._unreachable = unreachable
+            # only now: who gets through while this turn fails ends the rest after it
+            self._waits_for_database = waits_for_database
             self._must_ask = True
         self._must_ask = False
         chunk.failures = 0

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -107,6 +107,8 @@ class Collector:
         self._budgets_read = False
         self._current = False
         self._few_rows = True
+        self._gets_through = False
+        self._listeners: list[Callable[[], None]] = []
         timeout = config.database.connect_timeout
         self._database = Database(login, timeout, "ai-operation-exporter", config.tables.accept_unproven)
         self._tables = OptionalTables(
@@ -115,6 +117,10 @@ class Collector:
             config.optional_interval,
             change_log,
         )
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Call this, in the thread that reads, after each read of the log that succeeds where the last one failed."""
+        self._listeners.append(listener)
 
     def abort(self) -> None:
         """End the reads that are under way, from any thread; the optional tables are not read again."""
@@ -153,6 +159,10 @@ class Collector:
         else:
             self._change_log.works("log")
         self._current = attempt.current or attempt.today
+        if success and not self._gets_through:
+            for listener in self._listeners:
+                listener()
+        self._gets_through = success
         if not attempt.reached:
             self._tables.forget()
         if self._current and self._budgets_read:
