@@ -107,7 +107,7 @@ def test_until_the_first_reading_is_done_only_the_day_is_shown() -> None:
     assert shown.gauges.spend_today == {CHAT: 48 * USD + 3}
     assert shown.gauges.shown_users == {"ann"}
     assert set(shown.gauges.windows) == {"day"}
-    assert shown.gauges.spend_month is shown.gauges.in_progress is None
+    assert (shown.gauges.spend_month, shown.gauges.in_progress) == (None, None)
     assert not shown.gauges.seen_operations
     exporter.scrape()
     done = exposed.take_snapshot(exporter.state, exporter.state, SETTINGS, day_read(log))
