@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from psycopg.rows import namedtuple_row
 
 from exporter.config import Config
 from exporter.database import reader
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.log_query import Shape, invalid_values, span_query
 from exporter.database.reader import read_span, read_window
+from exporter.database.rows import BucketReader
 from exporter.database.session import Database
 from exporter.ledger.calendar import floor_to
 from exporter.ledger.model import TimeRange
@@ -76,8 +78,8 @@ def test_rows_and_sums_make_the_same_buckets(log: Log, monkeypatch: pytest.Monke
             units for at, bucket in sums.items() if at >= lo for units in bucket.users.values()
         )
         query = span_query(table, rules, span, 60, shape=Shape.SERIES)
-        by_series = reader.BucketReader(rules)
-        by_series.add(session.stream(*query, reader.namedtuple_row))
+        by_series = BucketReader(rules)
+        by_series.add(session.stream(*query, namedtuple_row))
         assert by_series.buckets() == {at: replace(bucket, users={}) for at, bucket in sums.items()}
     database.close()
 
