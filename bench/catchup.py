@@ -14,14 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
-from bench.__main__ import best
 from exporter import catalog
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
-from exporter.database.reader import read_window
+from exporter.database.log_query import Shape, span_query
 from exporter.database.session import Database
 from exporter.demo.postgres import EmbeddedPostgres
 from exporter.demo.schema import load_schema
@@ -33,6 +33,7 @@ from exporter.scrape.ledger_settings import settings_for
 from exporter.state.store import Store
 
 POLL = 0.2
+RUNS = 100
 LAST_HOUR = 23
 
 _FILL = """
@@ -51,7 +52,20 @@ SELECT date_trunc('hour', created_at), operation_id, model_used, count(*), sum(c
 FROM ai_operation_log GROUP BY 1, 2, 3
 """
 _BY_USER = "SELECT date_trunc('day', created_at), user_id, count(*), sum(cost_usd) FROM ai_operation_log GROUP BY 1, 2"
-_FLOOR = "SELECT count(*), sum(cost_usd) FROM ai_operation_log WHERE created_at >= %s AND created_at < %s"
+_FLOOR = b"SELECT count(*), sum(cost_usd) FROM ai_operation_log WHERE created_at >= %(lo)s AND created_at < %(hi)s"
+_EXPLAIN = b"EXPLAIN (ANALYZE, TIMING OFF, BUFFERS OFF, FORMAT JSON) "
+_NEWEST = """
+SELECT min(created_at), max(created_at)
+FROM (SELECT created_at FROM ai_operation_log ORDER BY created_at DESC LIMIT %s) AS newest
+"""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Milliseconds of a statement: until all rows are there, and of these what the server takes to plan and run it."""
+
+    fetched: float
+    server: float
 
 
 @dataclass(frozen=True)
@@ -62,7 +76,7 @@ class Start:
     ready: float
 
 
-def fill(connection: psycopg.Connection[tuple[object, ...]], config: Config, rows: int, users: int) -> None:
+def fill(connection: psycopg.Connection[Any], config: Config, rows: int, users: int) -> None:
     """Fill the log with so many rows, from where a first reading begins up to now."""
     load_schema(connection, "success")
     # quicker without its indexes
@@ -79,28 +93,32 @@ def _utc(second: int) -> datetime:
     return datetime.fromtimestamp(second, UTC).replace(tzinfo=None)
 
 
-def window_ratio(connection: psycopg.Connection[tuple[object, ...]], config: Config, rows: int) -> tuple[float, float]:
-    """Milliseconds of the floor, and of the window as a scrape reads it, over the newest `rows` rows or a few more."""
-    found = connection.execute(
-        "SELECT min(created_at), max(created_at) FROM (SELECT created_at FROM ai_operation_log"
-        " ORDER BY created_at DESC LIMIT %s) AS newest",
-        [rows],
-    ).fetchone()
+def window_times(connection: psycopg.Connection[Any], config: Config, rows: int) -> dict[str, Times]:
+    """The floor, and the window as a scrape reads it, row by row and as sums, over about the newest `rows` rows."""
+    found = connection.execute(_NEWEST, [rows]).fetchone()
     if found is None:
         raise ValueError("the log is empty")
-    oldest, newest = (int(at.replace(tzinfo=UTC).timestamp()) for at in found)  # type: ignore[attr-defined]
-    span = TimeRange(oldest - oldest % MINUTE, newest + 1)
-    rules = config.classification()
+    oldest, newest = (int(at.replace(tzinfo=UTC).timestamp()) for at in found)
+    span, rules = TimeRange(oldest - oldest % MINUTE, newest + 1), config.classification()
     database = Database(resolve_conninfo(config, {}), 10, "bench")
     with database.session(600) as session:
         log = session.log(rules)
-
-        def read() -> None:
-            read_window(session, log, rules, span, few=True)
-
-        window = best(read)
     database.close()
-    return best(lambda: connection.execute(_FLOOR, [_utc(span.lo), _utc(span.hi)]).fetchall()), window
+    statements: dict[str, tuple[bytes, Any]] = {"floor": (_FLOOR, {"lo": _utc(span.lo), "hi": _utc(span.hi)})}
+    for shape in (Shape.EACH, Shape.USERS):
+        statement, parameters = span_query(log, rules, span, MINUTE, shape=shape)
+        statements[shape.value] = statement.as_bytes(connection), parameters
+    return {name: times(connection, *statement) for name, statement in statements.items()}
+
+
+def times(connection: psycopg.Connection[Any], statement: bytes, parameters: Any) -> Times:
+    """The best of many runs, which on a busy machine is one that nobody has interrupted."""
+    fetched, planned_and_run = [], []
+    for _ in range(RUNS):
+        fetched.append(1000 * seconds(lambda: connection.execute(statement, parameters).fetchall()))
+        plan = connection.execute(_EXPLAIN + statement, parameters).fetchall()[0][0][0]
+        planned_and_run.append(plan["Planning Time"] + plan["Execution Time"])
+    return Times(min(fetched), min(planned_and_run))
 
 
 def late_zone(hour: int) -> str:
@@ -144,8 +162,11 @@ def main() -> None:
         config = Config.model_validate({"database": {"url": server.url()}, "budget_time_zone": zone})
         with psycopg.connect(server.url(), autocommit=True) as connection:
             fill(connection, config, arguments.rows, arguments.users)
-            floor, window = window_ratio(connection, config, arguments.window)
-            print(f"window: {window:.2f} ms, floor {floor:.2f} ms, {window / floor:.1f} to 1", flush=True)
+            found = window_times(connection, config, arguments.window)
+            floor = found["floor"]
+            for name, one in found.items():
+                ratios = f"{one.fetched / floor.fetched:.1f} to 1, in the server {one.server / floor.server:.1f} to 1"
+                print(f"window, {name}: {one.fetched:.2f} ms, in the server {one.server:.2f} ms; {ratios}", flush=True)
             series = seconds(lambda: connection.execute(_BY_SERIES).fetchall())
             users = seconds(lambda: connection.execute(_BY_USER).fetchall())
         plain = series + users

@@ -319,6 +319,12 @@ def is_read(log: LogTable, classification: Classification, measure: str) -> bool
     return measure in log.columns and measure in classification.bounds
 
 
+def adds_up(log: LogTable, classification: Classification) -> bool:
+    """Whether figures of single rows add up to those of sums: of a figure without decimals a sum drops them once."""
+    whole = (measure for measure, figure in SUMMED.items() if not figure.decimals)
+    return all(is_exact(log, measure, 0) for measure in whole if is_read(log, classification, measure))
+
+
 def _rows_of_span(log: LogTable, classification: Classification, moved: Moved | None) -> dict[str, sql.Composable]:
     """The parts of the statement that say which rows are read, and in which slice each lies."""
     if moved is None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from psycopg.rows import namedtuple_row
 
 from exporter.config import Classification
-from exporter.database.log_query import LogTable, Moved, Shape, span_query, spend_query, undated_query
+from exporter.database.log_query import LogTable, Moved, Shape, adds_up, span_query, spend_query, undated_query
 from exporter.database.rows import BucketReader
 from exporter.database.session import Session
 from exporter.figures import Figure
@@ -81,7 +81,7 @@ def read_window(
     session: Session, log: LogTable, classification: Classification, span: TimeRange, *, few: bool
 ) -> tuple[dict[int, Bucket], bool]:
     """As `read_span` by the minute, and whether the span holds `FEW` rows at most; `few` is a guess at that."""
-    if few:
+    if few and adds_up(log, classification):
         found = BucketReader(classification)
         query = span_query(log, classification, span, MINUTE, FEW + 1, shape=Shape.EACH)
         found.add(session.stream(*query, namedtuple_row))

@@ -84,6 +84,22 @@ def test_rows_and_sums_make_the_same_buckets(log: Log, monkeypatch: pytest.Monke
     database.close()
 
 
+@pytest.mark.parametrize("kind", ["numeric", "double precision", "real", "numeric(12,3)", "numeric(12,0)", "bigint"])
+def test_parts_of_tokens_are_dropped_from_sums_and_not_from_rows(log: Log, kind: str) -> None:
+    log.execute(f"ALTER TABLE ai_operation_log ALTER input_tokens TYPE {kind}")
+    for _ in range(5):
+        log.insert()
+    log.execute("UPDATE ai_operation_log SET input_tokens = 10.5")
+    config = Config.model_validate({"database": {"url": log.url}})
+    rules, database = config.classification(), Database(resolve_conninfo(config, {}), 5, "tests")
+    with database.session(60) as session:
+        table, now = session.log(rules), int(session.clock)
+        span = TimeRange(floor_to(now - 300, 60), now + 1)
+        each, _ = read_window(session, table, rules, span, few=True)
+        assert each == read_span(session, table, rules, span)
+    database.close()
+
+
 @pytest.mark.parametrize(
     ("code", "values"),
     [
