@@ -1,6 +1,5 @@
 """A cheap query on the log: a few sums of each slice, to find slices that no longer hold what the ledger has read."""
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -10,15 +9,22 @@ from psycopg import sql
 
 from exporter.config import Classification
 from exporter.database import values
-from exporter.database.columns import INTEGERS
-from exporter.database.log_query import LogTable, bounds, final_and_failed, instant, is_read, upper_bound
+from exporter.database.log_query import (
+    LogTable,
+    bounds,
+    final_and_failed,
+    instant,
+    is_exact,
+    is_integer,
+    is_read,
+    measure_value,
+    upper_bound,
+)
 from exporter.database.names import identifier
 from exporter.database.session import Session
 from exporter.figures import SUMMED
 from exporter.ledger.model import TimeRange
 from exporter.ledger.probing import Sums
-
-_SCALE = re.compile(r"numeric\(\d+,(\d+)\)")
 
 _MARGIN = 10800  # seconds; more than any zone ever shifts its clock at once
 
@@ -72,7 +78,7 @@ def probe_query(
         time=log.column("time"),
         final=final,
         failed=failed,
-        latency=_microseconds(log, final),
+        latency=_microseconds(log, classification, final),
         sums=sql.SQL(", ").join(_sum(log, classification, name) for name in SUMMED),
     )
     limits: list[tuple[datetime, datetime]] = [] if zoned else [bounds(log, classification, span) for span in spans]
@@ -103,29 +109,20 @@ def _zone_slices(classification: Classification) -> sql.Composed:
     return _BY_ZONE.format(zone=sql.Literal(classification.log_time_zone), margin=sql.Literal(_MARGIN))
 
 
-def _is_integer(log: LogTable, measure: str) -> bool:
-    return log.columns[measure].type in INTEGERS
-
-
-def _value(log: LogTable, measure: str) -> sql.Composable:
-    """Anything but integers is compared as NUMERIC, where NaN is highest."""
-    return log.column(measure) if _is_integer(log, measure) else log.number(measure)
-
-
-def _usable(log: LogTable, measure: str, decimals: int = 0) -> sql.Composed:
-    return values.usable(_value(log, measure), upper_bound(measure), decimals)
+def _usable(log: LogTable, classification: Classification, measure: str, decimals: int = 0) -> sql.Composed:
+    return values.usable(measure_value(log, classification, measure), upper_bound(measure), decimals)
 
 
 def _sum(log: LogTable, classification: Classification, measure: str) -> sql.Composable:
     if not is_read(log, classification, measure):
         return sql.SQL("NULL::numeric")
-    decimals, scale = SUMMED[measure].decimals, _SCALE.fullmatch(log.columns[measure].type)
-    is_exact = _is_integer(log, measure) or (scale is not None and int(scale[1]) <= decimals)
-    return sql.SQL("sum({})").format(_usable(log, measure, 0 if is_exact else decimals))
+    decimals = SUMMED[measure].decimals
+    rounded = 0 if is_exact(log, measure, decimals) else decimals
+    return sql.SQL("sum({})").format(_usable(log, classification, measure, rounded))
 
 
-def _microseconds(log: LogTable, final: sql.Composed) -> sql.Composed:
+def _microseconds(log: LogTable, classification: Classification, final: sql.Composed) -> sql.Composed:
     whole = (
-        "sum({}) FILTER (WHERE {}) * 1000" if _is_integer(log, "latency") else "sum(round({} * 1000)) FILTER (WHERE {})"
+        "sum({}) FILTER (WHERE {}) * 1000" if is_integer(log, "latency") else "sum(round({} * 1000)) FILTER (WHERE {})"
     )
-    return sql.SQL(whole).format(_usable(log, "latency"), final)
+    return sql.SQL(whole).format(_usable(log, classification, "latency"), final)

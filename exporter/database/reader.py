@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from psycopg.rows import namedtuple_row
 
 from exporter.config import Classification
-from exporter.database.log_query import LogTable, Moved, span_query, spend_query, undated_query
+from exporter.database.log_query import LogTable, Moved, Shape, adds_up, span_query, spend_query, undated_query
 from exporter.database.rows import BucketReader
 from exporter.database.session import Session
+from exporter.figures import Figure
 from exporter.ledger.aggregate import money_units
-from exporter.ledger.calendar import MINUTE
+from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
 from exporter.ledger.model import Bucket, SkippedValue, TimeRange
 
 MOST_UNDATED = 1000
@@ -44,11 +45,14 @@ def read_rows(
     """
     found = BucketReader(classification)
     step = piece or span.hi - span.lo
+    # what is wider than a quarter-hour is one slice, wherever it begins
+    origin = span.lo if width > QUARTER_HOUR else 0
     for lo in range(span.lo, span.hi, step):
         stretch = TimeRange(lo, min(lo + step, span.hi))
         limit = None if most is None else most - found.rows + 1
         by_user = stretch.hi > users_since
-        query = span_query(log, classification, stretch, width, limit, by_user=by_user, moved=moved)
+        shape = Shape.USERS if by_user else Shape.SERIES
+        query = span_query(log, classification, stretch, width, limit, shape=shape, origin=origin, moved=moved)
         found.add(session.stream(*query, namedtuple_row), by_user=by_user)
         if most is not None and found.rows > most:
             return None
@@ -67,6 +71,25 @@ def read_span(
     """As `read_rows`, however many rows there are: the slices alone, by their start."""
     found = read_rows(session, log, classification, span, width=width, piece=piece)
     return {} if found is None else found.buckets
+
+
+FEW = 2000
+"""Rows of the log up to which they are read as they are: that is quicker than to have them summed."""
+
+
+def read_window(
+    session: Session, log: LogTable, classification: Classification, span: TimeRange, *, few: bool
+) -> tuple[dict[int, Bucket], bool]:
+    """As `read_span` by the minute, and whether the span holds `FEW` rows at most; `few` is a guess at that."""
+    if few and adds_up(log, classification):
+        found = BucketReader(classification)
+        query = span_query(log, classification, span, MINUTE, FEW + 1, shape=Shape.EACH)
+        found.add(session.stream(*query, namedtuple_row))
+        if found.rows <= FEW:
+            return found.buckets(), True
+    buckets = read_span(session, log, classification, span)
+    rows = sum(cell[Figure.ROWS] for bucket in buckets.values() for cell in bucket.cells.values())
+    return buckets, rows <= FEW
 
 
 def read_spend(session: Session, log: LogTable, classification: Classification, span: TimeRange) -> int:

@@ -7,9 +7,9 @@ from operator import attrgetter
 from typing import Protocol
 
 from exporter.catalog import ERROR_CLASSES
-from exporter.config import UPPER_BOUNDS, Classification
+from exporter.config import Classification
 from exporter.database.labels import Names, timeout_steps
-from exporter.database.log_query import BY_SERIES, BY_USER, INVALID_REASONS, Outcome, count_of_invalid
+from exporter.database.log_query import BY_SERIES, BY_USER, Outcome, invalid_values
 from exporter.figures import SUMMED, Figure
 from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, WIDTH, money_units
 from exporter.ledger.model import Bucket, Series, SkippedValue, Waiting
@@ -22,15 +22,9 @@ UNUSABLE_OUTCOMES = (Outcome.NULL, Outcome.UNKNOWN)
 
 _sums = attrgetter(*SUMMED)
 
-_INVALID = [
-    (SkippedValue(measure, reason), attrgetter(count_of_invalid(measure, reason)))
-    for measure in UPPER_BOUNDS
-    for reason in INVALID_REASONS
-]
-
 
 class SpanRow(Protocol):
-    """A row of `log_query.span_query`. It also has a sum of each of `SUMMED`, and the counts of invalid values.
+    """A row of `log_query.span_query`. It also has a sum of each of `SUMMED`.
 
     What a row is not grouped by is None.
     """
@@ -42,6 +36,7 @@ class SpanRow(Protocol):
     model: str | None
     username: str | None
     ended: str
+    invalid: int
     latency_bucket: int | None
     timeouts_reached: int | None
     rows: int
@@ -75,10 +70,10 @@ class _Bucket:
 
 
 @dataclass(frozen=True)
-class _Model:
-    """A model by one of its spellings. `timeout` is how many of `timeout_steps` a call that reaches it reaches."""
+class _Called:
+    """A series by one of its spellings. `timeout` is how many of `timeout_steps` a call that reaches it reaches."""
 
-    label: str
+    series: Series
     timeout: int
     is_free: bool
 
@@ -96,8 +91,7 @@ class BucketReader:
         self._buckets: dict[int, _Bucket] = {}
         # labels and users repeat: each is cleaned once, and is one string in memory however often it is found
         self._users: dict[str | None, str] = {}
-        self._operations: dict[tuple[str | None, str | None], str] = {}
-        self._models: dict[str | None, _Model] = {}
+        self._called: dict[tuple[str | None, str | None, str | None], _Called] = {}
         self.rows = 0
 
     def add(self, rows: Iterable[SpanRow], *, by_user: bool = True) -> None:
@@ -107,15 +101,11 @@ class BucketReader:
             found = self._buckets.get(row.slice)
             if found is None:
                 found = self._buckets[row.slice] = _Bucket()
-            if row.grouped_by == BY_USER:
-                if by_user:
-                    user = self._user(row.username)
-                    found.users[user] = found.users.get(user, 0) + (0 if row.cost is None else money_units(row.cost))
-            elif row.grouped_by == BY_SERIES:
-                _add_series(found, row, self._operation(row.operation, row.operation_type), self._model(row.model))
-            else:
-                for value, count in _INVALID:
-                    _skip(found, value, count(row))
+            if row.grouped_by != BY_USER:
+                _add_series(found, row, self._call(row.operation, row.operation_type, row.model))
+            if by_user and row.grouped_by != BY_SERIES:
+                user = self._user(row.username)
+                found.users[user] = found.users.get(user, 0) + (0 if row.cost is None else money_units(row.cost))
 
     def buckets(self) -> dict[int, Bucket]:
         """What was read, by the start of each stretch."""
@@ -127,26 +117,27 @@ class BucketReader:
             user = self._users[text] = self._names.user(text)
         return user
 
-    def _operation(self, operation_id: str | None, operation_type: str | None) -> str:
-        names = operation_id, operation_type
-        if names not in self._operations:
-            self._operations[names] = self._names.operation(*names)
-        return self._operations[names]
-
-    def _model(self, text: str | None) -> _Model:
-        if text not in self._models:
-            reached = self._steps.index(self._names.timeout(text)) + 1
-            self._models[text] = _Model(self._names.model(text), reached, self._names.is_free(text))
-        return self._models[text]
+    def _call(self, operation_id: str | None, operation_type: str | None, model: str | None) -> _Called:
+        names = operation_id, operation_type, model
+        called = self._called.get(names)
+        if called is None:
+            series = Series(self._names.operation(operation_id, operation_type), self._names.model(model))
+            reached = self._steps.index(self._names.timeout(model)) + 1
+            called = self._called[names] = _Called(series, reached, self._names.is_free(model))
+        return called
 
 
-def _add_series(found: _Bucket, row: SpanRow, operation: str, called: _Model) -> None:
-    model, rows, kind = called.label, row.rows, row.ended
-    cell = found.cells.setdefault(Series(operation, model), [0] * WIDTH)
+def _add_series(found: _Bucket, row: SpanRow, called: _Called) -> None:
+    (operation, model), rows, kind = called.series, row.rows, row.ended
+    cell = found.cells.get(called.series)
+    if cell is None:
+        cell = found.cells[called.series] = [0] * WIDTH
     cell[Figure.ROWS] += rows
     for figure, value in zip(SUMMED.values(), _sums(row), strict=True):
         if value is not None:
             cell[figure] += figure.units(value)
+    for measure, reason in invalid_values(row.invalid) if row.invalid else ():
+        _skip(found, SkippedValue(measure, reason), rows)
     found.operations[operation] = max(row.newest, found.operations.get(operation, row.newest))
     found.models[model] = max(row.newest, found.models.get(model, row.newest))
     if kind in IN_PROGRESS:

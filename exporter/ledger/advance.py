@@ -134,7 +134,6 @@ def advance(state: State, read: SpanRead, settings: LedgerSettings, quarter_user
     plan.changes.candidates.update(limiter.candidates())
     if before.phase == Phase.RUNNING and frontier.at_front:
         _show_series(plan)
-    rows_read = sum(cell[Figure.ROWS] for bucket in read.buckets.values() for cell in bucket.cells.values())
     plan.changes.progress = replace(
         before,
         phase=Phase.RUNNING if frontier.at_front else before.phase,
@@ -145,7 +144,7 @@ def advance(state: State, read: SpanRead, settings: LedgerSettings, quarter_user
         position=frontier.position,
         late_rows=before.late_rows + late_rows,
         rows_overflowed=before.rows_overflowed + plan.rows_overflowed,
-        rows_read=before.rows_read + rows_read,
+        rows_read=before.rows_read + rows_of(read),
         newest=max(before.newest, newest),
         skew=before.skew if read.skew is None else read.skew,
     )
@@ -312,6 +311,11 @@ def admit(limiter: SeriesLimiter, read: SpanRead) -> None:
     for start in sorted(read.buckets):
         for series, cell in sorted(read.buckets[start].cells.items()):
             limiter.admit(series, start, cell[Figure.ROWS])
+
+
+def rows_of(read: SpanRead) -> int:
+    """How many rows a read has found."""
+    return sum(cell[Figure.ROWS] for bucket in read.buckets.values() for cell in bucket.cells.values())
 
 
 def known_models(state: State, read: SpanRead) -> frozenset[str]:

@@ -33,17 +33,18 @@ class Counters:
 class Gauges:
     """Gauges as last read; money in ledger units, times in seconds since the epoch.
 
-    `windows` are the calendar day and month that the spend is of.
+    `windows` are the calendar day and month that the spend is of. Before the first reading is done they are of the day
+    alone, and what takes more than that to know is None.
     """
 
     now: int
     newest: float
     windows: Mapping[str, Window]
     spend_today: Mapping[Series, int]
-    spend_month: Mapping[Series, int]
+    spend_month: Mapping[Series, int] | None
     user_spend: Mapping[str, int]
     shown_users: frozenset[str]
-    in_progress: Mapping[str, Waiting]
+    in_progress: Mapping[str, Waiting] | None
     seen_operations: Mapping[str, float]
     succeeded_models: Mapping[str, float]
 
@@ -52,7 +53,7 @@ class Gauges:
 class Snapshot:
     """What is exposed at one moment: no read or commit that comes later changes it.
 
-    `counters` is None until the ledger has caught up for the first time, `gauges` until the log has been read at all.
+    `counters` is None until the ledger has caught up for the first time, `gauges` until the current day has been read.
     `models` are those of the admitted series.
     """
 
@@ -61,11 +62,21 @@ class Snapshot:
     models: frozenset[str] = frozenset()
 
 
-def take_snapshot(durable: State | None, present: State | None, settings: LedgerSettings) -> Snapshot:
-    """What to expose of the state as committed (`durable`), and of the newest one (`present`)."""
+def take_snapshot(
+    durable: State | None, present: State | None, settings: LedgerSettings, today: State | None = None
+) -> Snapshot:
+    """What to expose of the state as committed (`durable`), and of the newest one (`present`).
+
+    `today` is the ledger of the current day, which speaks for the log until the first reading is done.
+    """
+    gauges = None
+    if present is not None and present.progress.phase == Phase.RUNNING:
+        gauges = _gauges(present, settings)
+    elif present is not None and today is not None:
+        gauges = _gauges_of_today(today, present, settings)
     return Snapshot(
         None if durable is None or durable.progress.phase != Phase.RUNNING else _counters(durable),
-        None if present is None else _gauges(present, settings),
+        gauges,
         frozenset() if durable is None else frozenset(series.model for series in durable.admitted),
     )
 
@@ -90,6 +101,18 @@ def _gauges(state: State, settings: LedgerSettings) -> Gauges:
         in_progress=in_progress(state),
         seen_operations=dict(state.seen_operations),
         succeeded_models=dict(state.succeeded_models),
+    )
+
+
+def _gauges_of_today(today: State, present: State, settings: LedgerSettings) -> Gauges:
+    return replace(
+        _gauges(today, settings),
+        windows={"day": day_window(today.progress.now, settings.zone)},
+        spend_month=None,
+        shown_users=frozenset(present.shown_users),
+        in_progress=None,
+        seen_operations={},
+        succeeded_models={},
     )
 
 

@@ -88,8 +88,9 @@ class SpanRead:
     `now`. `skew` is `now` less the clock of the exporter's host, None where it is unknown. Buckets without rows are
     left out. `routes` maps each operation to its route's primary model, as the log spells it.
     A read of a replica that is behind holds what was committed until `complete`, in seconds since the epoch; None: all.
-    With a `width` of a quarter-hour, `span` is whole quarter-hours, and `buckets` holds each under its start. The
-    users of days before `calendar.first_user_day` may be left out.
+    With a `width` of a quarter-hour, `span` is whole quarter-hours, and `buckets` holds each under its start. What is
+    wider is one bucket of the whole span, see `history`. The users of days before `calendar.first_user_day` may be left
+    out.
     """
 
     span: TimeRange

@@ -61,6 +61,7 @@ class Exporter:
         self._background = BackgroundReader(
             config, self._login, self.ledger, self._change_log, self._collector.primaries
         )
+        self._collector.subscribe(self._background.wake)
         self._reads = concurrent.futures.ThreadPoolExecutor(1, "scrape")
         self._lock = threading.Lock()
         self._flight: Flight | None = None

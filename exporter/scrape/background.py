@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from exporter.config import Config
-from exporter.database.errors import DatabaseError, DatabaseUnavailable, QueryTimeout, TableLocked
+from exporter.database.errors import DatabaseError, QueryTimeout, TableLocked
 from exporter.database.log_query import LogTable
 from exporter.database.login import Login
 from exporter.database.reader import read_rows, read_undated
 from exporter.database.session import Database, Session
 from exporter.humanize import span_text
 from exporter.ledger import schedule
-from exporter.ledger.calendar import HOUR, day_start, first_user_day
+from exporter.ledger.calendar import HOUR, QUARTER_HOUR, day_start, first_user_day
+from exporter.ledger.history import next_day, read_width
 from exporter.ledger.model import Phase, Slice, SpanRead, State, TimeRange
 from exporter.ledger.probing import next_round
+from exporter.ledger.today import next_of_today, today_settings
 from exporter.scrape.adaptive_chunk import AdaptiveChunk
 from exporter.scrape.drift import DriftSampler
 from exporter.scrape.lateness import LateRows
@@ -70,7 +72,8 @@ class BackgroundReader:
         self._reclassifier = Reclassifier(ledger, self._chunk, self._database, primaries)
         self._stopping = threading.Event()
         self._rested = threading.Event()  # set: there is something to do before the rest is over
-        self._unreachable = False
+        self._waits_for_database = False
+        self._by_day = True  # no more once the history has more series than get a place of their own at once
         login.subscribe(self.wake)
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._must_ask = True  # what the last turn found does not say what is due
@@ -104,8 +107,8 @@ class BackgroundReader:
             self._thread.join(seconds)
 
     def wake(self) -> None:
-        """End a rest early that was taken because the database was not to be reached: it lets others in again."""
-        if self._unreachable and threading.current_thread() is not self._thread:
+        """End a rest early that was taken because the database did not let this read: others get through again."""
+        if self._waits_for_database and threading.current_thread() is not self._thread:
             self._rested.set()
 
     def _run(self) -> None:
@@ -117,12 +120,13 @@ class BackgroundReader:
     def _turn(self) -> float:
         """One chunk, if there is one; returns the seconds to wait before the next."""
         chunk = self._chunk
-        unreachable = False
+        waits_for_database = False
         try:
             self._ledger.retry()
             busy = self._is_due() and self.step()
         except TableLocked as error:
             chunk.failures += 1
+            waits_for_database = True
             self._change_log.failed("background reader", str(error))
             return chunk.backoff
         except QueryTimeout as error:
@@ -133,7 +137,7 @@ class BackgroundReader:
             if self._stopping.is_set():
                 return 0.0
             chunk.failures += 1
-            unreachable = isinstance(error, DatabaseUnavailable)
+            waits_for_database = True
             self._change_log.failed("background reader", str(error))
             return chunk.backoff
         except Exception as error:
@@ -141,8 +145,8 @@ class BackgroundReader:
             self._change_log.broke("background reader", error)
             return chunk.backoff
         finally:
-            # only now: who logs in while this turn fails ends the rest after it
-            self._unreachable = unreachable
+            # only now: who gets through while this turn fails ends the rest after it
+            self._waits_for_database = waits_for_database
             self._must_ask = True
         self._must_ask = False
         chunk.failures = 0
@@ -192,6 +196,8 @@ class BackgroundReader:
         now = schedule.present(state.progress, clock)
         if ledger.must_reclassify:
             return self._read_by_both(session, table, state, now)
+        if (records := self._read_today(session, table, clock)) is not None:
+            return Work(records, busy=True)
         with ledger.reading():
             span = None if self._must_look(state, clock) else self._next_span(state, clock)
         if span is not None:
@@ -237,6 +243,9 @@ class BackgroundReader:
 
     def _urgent_span(self, state: State, clock: int) -> TimeRange | None:
         ledger, length = self._ledger, self._chunk.length
+        safe = ledger.time.safe(clock)
+        if self._by_day and (span := next_day(state.progress, ledger.settings, safe, length)) is not None:
+            return span
         if (span := schedule.catch_up(state, clock, length)) is not None:
             return span
         if state.progress.phase == Phase.STARTING:
@@ -244,20 +253,50 @@ class BackgroundReader:
         return (
             schedule.next_merge(state, length)
             or self._late_rows.next_span(state.slices, length)
-            or schedule.next_reread(state, clock, ledger.settings, length, ledger.time.safe(clock))
+            or schedule.next_reread(state, clock, ledger.settings, length, safe)
         )
+
+    def _read_today(self, session: Session, table: LogTable, clock: int) -> tuple[Callable[[], None], ...] | None:
+        """Read on in the current day, which a first reading shows first; None where there is nothing to do."""
+        ledger = self._ledger
+        today = ledger.today(clock)
+        if today is None:
+            return None
+        settings, safe = today_settings(ledger.settings), ledger.time.safe(clock)
+        span = next_of_today(today, clock, safe, settings, self._chunk.length)
+        if span is None:
+            return None
+        now = schedule.present(today.progress, clock)
+        width = read_width(today.progress, span, now, settings, safe)
+        read, by = self._read_span(session, table, span, now, width), ledger.classification
+        return () if read is None else (lambda: ledger.record_today(read, by),)
 
     def _read(
         self, session: Session, table: LogTable, state: State, span: TimeRange, now: int
     ) -> tuple[Callable[[], None], ...]:
         """Read a span; returns what takes it into the ledger: nothing where it holds too much to be read at once."""
-        ledger, chunk = self._ledger, self._chunk
-        begun = time.monotonic()
-        width = schedule.read_width(state.progress, span, now, ledger.settings)
+        ledger, begun = self._ledger, time.monotonic()
+        safe = ledger.time.safe(now)
+        width = read_width(state.progress, span, now, ledger.settings, safe, by_day=self._by_day)
+        read = self._read_span(session, table, span, now, width)
+        if read is None:
+            return ()
+        seconds = time.monotonic() - begun
+        return lambda: self._record(read), lambda: self._late_rows.was_read(self._slices(), span, seconds)
+
+    def _record(self, read: SpanRead) -> None:
+        if read.width > QUARTER_HOUR and not self._ledger.fits(read):
+            self._by_day = False
+        else:
+            self._ledger.record(read)
+
+    def _read_span(self, session: Session, table: LogTable, span: TimeRange, now: int, width: int) -> SpanRead | None:
+        """Read a span in slices of some width; None where it holds too much to be read at once."""
+        chunk, begun = self._chunk, time.monotonic()
         found = read_rows(
             session,
             table,
-            ledger.classification,
+            self._ledger.classification,
             span,
             width=width,
             piece=chunk.split,
@@ -266,20 +305,17 @@ class BackgroundReader:
         )
         if found is None:
             chunk.too_many()
-            return ()
-        seconds = time.monotonic() - begun
-        chunk.took(seconds, found.rows, span.hi - span.lo)
-        complete = session.replication.complete_until
-        read = SpanRead(
+            return None
+        chunk.took(time.monotonic() - begun, found.rows, span.hi - span.lo)
+        return SpanRead(
             span=span,
             now=now,
             buckets=found.buckets,
             routes=self._primaries(),
             sequence=session.sequence,
             width=width,
-            complete=complete,
+            complete=session.replication.complete_until,
         )
-        return lambda: ledger.record(read), lambda: self._late_rows.was_read(self._slices(), span, seconds)
 
     def _users_since(self, now: int) -> int:
         """From when on users are read, in seconds since the epoch: the ledger keeps none of older days."""

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,13 +13,12 @@ from exporter.config import Classification, Config
 from exporter.database.errors import DatabaseError, IdentityMismatch
 from exporter.database.log_query import LogTable
 from exporter.database.login import Login
-from exporter.database.reader import read_span
+from exporter.database.reader import read_span, read_window
 from exporter.database.replication import Replication
 from exporter.database.session import Database, Session
 from exporter.database.tables import Budgets, Route, read_approvals, read_budgets, read_recommendations, read_routes
 from exporter.ledger import schedule
 from exporter.ledger.calendar import day_of
-from exporter.ledger.exposed import user_spend_today
 from exporter.ledger.model import SpanRead, State, TimeRange
 from exporter.ledger.users import choose_users
 from exporter.scrape.ledger_service import LedgerService
@@ -44,21 +43,23 @@ class CollectorRun:
 
 @dataclass(frozen=True)
 class OpenWindow:
-    """The open window as read, and by which settings."""
+    """The open window as read, and by which settings; `of_today` while only the current day is known so far."""
 
     read: SpanRead
     by: Classification
+    of_today: bool = False
 
 
 @dataclass(frozen=True)
 class Scrape:
     """What one read of the database brought; None where a table is absent or could not be read.
 
-    `current` says that the log was read whole and the ledger is up to date, `has_status` that its rows have a status
-    which changes.
+    `current` says that the log was read whole and the ledger is up to date, `today` that only the current day is so
+    far, and `has_status` that its rows have a status which changes.
     """
 
     current: bool = False
+    today: bool = False
     has_status: bool = False
     runs: Mapping[str, CollectorRun] = field(default_factory=dict)
     budgets: Budgets | None = None
@@ -84,6 +85,7 @@ class Attempt:
     reached: bool = False
     has_status: bool = False
     current: bool = False
+    today: bool = False
     users_chosen: bool = True
     run: CollectorRun | None = None
 
@@ -104,6 +106,9 @@ class Collector:
         self._budgets: Budgets | None = None
         self._budgets_read = False
         self._current = False
+        self._few_rows = True
+        self._gets_through = False
+        self._listeners: list[Callable[[], None]] = []
         timeout = config.database.connect_timeout
         self._database = Database(login, timeout, "ai-operation-exporter", config.tables.accept_unproven)
         self._tables = OptionalTables(
@@ -112,6 +117,10 @@ class Collector:
             config.optional_interval,
             change_log,
         )
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Call this, in the thread that reads, after each read of the log that succeeds where the last one failed."""
+        self._listeners.append(listener)
 
     def abort(self) -> None:
         """End the reads that are under way, from any thread; the optional tables are not read again."""
@@ -149,10 +158,14 @@ class Collector:
             self._change_log.broke("log", error)
         else:
             self._change_log.works("log")
-        self._current = attempt.current
+        self._current = attempt.current or attempt.today
+        if success and not self._gets_through:
+            for listener in self._listeners:
+                listener()
+        self._gets_through = success
         if not attempt.reached:
             self._tables.forget()
-        if attempt.current and self._budgets_read:
+        if self._current and self._budgets_read:
             attempt.users_chosen = self._try_to_choose_users()
         attempt.run = CollectorRun(success, time.monotonic() - attempt.begun)
 
@@ -171,9 +184,15 @@ class Collector:
         if not attempt.users_chosen:
             runs["budgets"] = replace(runs["budgets"], success=False)
         values: dict[str, Any] = {name: reading.value for name, reading in shown.items()}
-        current = attempt.run is not None and attempt.current
+        ended = attempt.run is not None
         in_order = {name: {"log": log, **runs}[name] for name in COLLECTORS}
-        return Scrape(current=current, has_status=attempt.has_status, runs=in_order, **values)
+        return Scrape(
+            current=ended and attempt.current,
+            today=ended and attempt.today,
+            has_status=attempt.has_status,
+            runs=in_order,
+            **values,
+        )
 
     def _read_log(self, attempt: Attempt, seconds: float) -> bool:
         with self._database.session(seconds) as session:
@@ -192,8 +211,13 @@ class Collector:
         if window is not None:
             left = seconds - (time.monotonic() - attempt.begun)
             routes = self._routes_in_force(attempt.round, left / 4)
-            self._ledger.record(replace(window.read, routes=routes), window.by)
-            attempt.current = self._clock_is_believed() and not stale
+            read = replace(window.read, routes=routes)
+            if window.of_today:
+                self._ledger.record_today(read, window.by)
+            else:
+                self._ledger.record(read, window.by)
+            believed = self._clock_is_believed() and not stale
+            attempt.current, attempt.today = believed and not window.of_today, believed and window.of_today
         return True
 
     def _clock_is_believed(self) -> bool:
@@ -238,17 +262,21 @@ class Collector:
         self, session: Session, log_table: LogTable, classification: Classification, state: State, clock: int
     ) -> OpenWindow | None:
         ledger = self._ledger
+        today = ledger.today(clock)
         with ledger.reading():
             now = schedule.present(state.progress, clock)
             span = schedule.front(state, clock, ledger.settings)
+        of_today = span is None and today is not None
+        if today is not None and of_today:
+            span = schedule.front(today, clock, ledger.settings)
         if span is None:
             # the background reader is at it; this shows whether the log can be read at all
             read_span(session, log_table, classification, TimeRange(clock, clock + 1))
             return None
-        buckets = read_span(session, log_table, classification, span)
+        buckets, self._few_rows = read_window(session, log_table, classification, span, few=self._few_rows)
         complete = session.replication.complete_until
         read = SpanRead(span=span, now=now, buckets=buckets, sequence=session.sequence, complete=complete)
-        return OpenWindow(read, classification)
+        return OpenWindow(read, classification, of_today)
 
     def _routes_in_force(self, number: int, seconds: float) -> Mapping[str, str]:
         """The primary models by operation. If the routes are being read, wait a moment for them."""
@@ -301,7 +329,7 @@ class Collector:
                 return
             with ledger.reading():
                 chosen = choose_users(
-                    user_spend_today(state, ledger.settings),
+                    ledger.user_spend_today(),
                     {} if budgets is None else budgets.by_user,
                     state.shown_users,
                     day_of(state.progress.now, ledger.settings.zone),

@@ -41,10 +41,10 @@ class CommittedState:
         with self._showing:
             yield
 
-    def snapshot(self) -> Snapshot:
-        """What is to be shown now."""
+    def snapshot(self, today: State | None = None) -> Snapshot:
+        """What is to be shown now; `today` is the ledger of the current day while the first reading goes on."""
         with self._showing:
-            return take_snapshot(self.durable, self.present, self.settings)
+            return take_snapshot(self.durable, self.present, self.settings, today)
 
     def reload(self, store: Store) -> None:
         """Read the state again, once the file was changed under it; nothing may be on its way to the disk."""

@@ -63,7 +63,7 @@ class Exposure:
     @property
     def fresh(self) -> Gauges | None:
         """The gauges from the database; None where it was not read just now."""
-        return self.ledger.gauges if self.scrape.current else None
+        return self.ledger.gauges if self.scrape.current or self.scrape.today else None
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,8 @@ def _log_gauges(exposure: Exposure) -> Iterator[Family]:
     if gauges is None:
         return
     yield _family(catalog.SPEND_TODAY, ((series, usd(units)) for series, units in gauges.spend_today.items()))
-    yield _family(catalog.SPEND_MONTH, ((series, usd(units)) for series, units in gauges.spend_month.items()))
+    if gauges.spend_month is not None:
+        yield _family(catalog.SPEND_MONTH, ((series, usd(units)) for series, units in gauges.spend_month.items()))
     yield _family(catalog.WINDOW_START, (((name,), window.start) for name, window in gauges.windows.items()))
     yield _family(catalog.WINDOW_END, (((name,), window.end) for name, window in gauges.windows.items()))
     if gauges.newest:
@@ -149,9 +150,9 @@ def _log_gauges(exposure: Exposure) -> Iterator[Family]:
 
 def _queue(exposure: Exposure) -> Iterator[Family]:
     gauges = exposure.fresh
-    if gauges is None or not exposure.scrape.has_status:
+    waiting = None if gauges is None else gauges.in_progress
+    if waiting is None or not exposure.scrape.has_status:
         return
-    waiting = gauges.in_progress
     rows = {status: waiting[status].rows if status in waiting else 0 for status in IN_PROGRESS}
     yield _family(catalog.IN_PROGRESS, (((status,), count) for status, count in rows.items()))
     yield _family(catalog.OLDEST_IN_PROGRESS, (((status,), found.oldest) for status, found in sorted(waiting.items())))

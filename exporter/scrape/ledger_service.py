@@ -15,12 +15,14 @@ from exporter.database.replication import PRIMARY, Replication
 from exporter.database.session import Identity
 from exporter.ledger import reclassify
 from exporter.ledger.admission import count_admitted
-from exporter.ledger.advance import advance, begin, quarters_within, set_back
-from exporter.ledger.exposed import Snapshot, restart_zero_hold
+from exporter.ledger.advance import begin, quarters_within, set_back
+from exporter.ledger.exposed import Snapshot, restart_zero_hold, user_spend_today
+from exporter.ledger.history import fits, take
 from exporter.ledger.model import Changes, LedgerSettings, Phase, Progress, SkippedValue, SpanRead, State
 from exporter.ledger.reclassify import Reads, SettingsChange, Stretch
 from exporter.ledger.schedule import is_closed_ahead, steps_back
 from exporter.ledger.shadow import Reclassification, begin_shadow
+from exporter.ledger.today import begin_today, read_today, today_settings
 from exporter.scrape.clock import HostClock, Moment
 from exporter.scrape.committed_state import CommittedState
 from exporter.scrape.database_time import DatabaseTime, Problem
@@ -96,6 +98,7 @@ class LedgerService:
             self._states.commit(Changes(admitted=dict(reborn)))
         if self.present is not None:
             self._states.warn_of_few_left()
+        self._today: State | None = None
         self._purge = Purge(self.pseudonyms)
         self._states.journal.later(self._purge.attempt)
 
@@ -140,7 +143,7 @@ class LedgerService:
 
     def snapshot(self) -> Snapshot:
         """What is to be shown now: it stays as it is, whatever is recorded meanwhile."""
-        return self._states.snapshot()
+        return self._states.snapshot(self._whole_today)
 
     def status(self) -> LedgerStatus:
         """How the ledger fares now."""
@@ -258,7 +261,53 @@ class LedgerService:
             if by is not None and (by is not self.classification or time.monotonic() < self._switching_until):
                 return
             state, read = self._states.known(), self._prepared(read)
-            self._states.commit(advance(state, read, self.settings, self._quarter_users(read)))
+            self._states.commit(take(state, read, self.settings, self._quarter_users(read)))
+            if not self._is_starting:
+                self._today = None
+
+    def fits(self, read: SpanRead) -> bool:
+        """Whether a read of up to a day can be taken in as it is, see `history.fits`."""
+        with self._changing:
+            return fits(self._states.known(), read, self.settings)
+
+    @property
+    def _is_starting(self) -> bool:
+        return self._states.known().progress.phase == Phase.STARTING
+
+    def today(self, clock: int) -> State | None:
+        """The ledger of the current day, which is read and shown first; None once the first reading is done.
+
+        It is begun where there is none, or where the clock was set back.
+        """
+        with self._changing:
+            if not self._is_starting:
+                self._today = None
+            elif self._today is None or steps_back(self._today.progress, clock):
+                self._today = begin_today(clock, self.settings)
+            return self._today
+
+    @property
+    def _whole_today(self) -> State | None:
+        """The ledger of the current day, once that has been read up to the present."""
+        today = self._today
+        return today if today is not None and today.progress.phase == Phase.RUNNING else None
+
+    def user_spend_today(self) -> Mapping[str, int]:
+        """Money units of the current day by user, as far as they are known."""
+        with self.reading():
+            state = self._whole_today or self.present
+            return {} if state is None else user_spend_today(state, self.settings)
+
+    def record_today(self, read: SpanRead, by: Classification) -> None:
+        """Take a read into the ledger of the current day, if it is still needed; nothing of it is written."""
+        with self._changing:
+            if self._today is None or by is not self.classification:
+                return
+            if quarters_within(self._today, read.span):
+                # a clock that was set back: the users of quarters are not kept, so the day is read anew
+                self._today = None
+                return
+            self._today = read_today(self._today, self._prepared(read), today_settings(self.settings))
 
     def _prepared(self, read: SpanRead) -> SpanRead:
         """The read with users by their names, and with the times that the clocks allow."""
@@ -370,7 +419,7 @@ class LedgerService:
         meta = {CLASSIFICATION: self.wanted.model_dump(mode="json"), NEXT_NAME: None, STALE_SUMS: None}
         self._states.commit(changes, meta, self.wanted_settings, work)
         self._classify_by(self.wanted)
-        self._going, self._stale_sums = None, False
+        self._going, self._stale_sums, self._today = None, False, None
 
     def _restore_going(self, kept: dict[str, Any] | None) -> Reclassification | None:
         """How far an earlier process has come in taking up the same settings; otherwise that is dropped."""

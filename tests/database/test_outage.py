@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from exporter.database.login import Login
+from exporter.scrape import background
 from exporter.scrape.adaptive_chunk import AdaptiveChunk
 from exporter.scrape.background import BackgroundReader
 from tests.support.harness import Log, Running, fixed_layout, running, wait_for
@@ -60,6 +61,63 @@ def test_a_scrape_that_gets_through_wakes_the_background_reader(
             assert reader_has_failed(exporter)
         finally:
             outage.end()
+        exporter.wait_up()
+        wait_for(lambda: not reader_has_failed(exporter), lambda: str(problems(exporter)))
+
+
+TROUBLE = {
+    "the table is elsewhere": (
+        "ALTER TABLE ai_operation_log RENAME TO elsewhere",
+        "ALTER TABLE elsewhere RENAME TO ai_operation_log",
+    ),
+    "a column is missing": (
+        "ALTER TABLE ai_operation_log RENAME cost_usd TO price",
+        "ALTER TABLE ai_operation_log RENAME price TO cost_usd",
+    ),
+    "a column is of another kind": (
+        "ALTER TABLE ai_operation_log ALTER latency_ms TYPE text",
+        "ALTER TABLE ai_operation_log ALTER latency_ms TYPE int USING latency_ms::int",
+    ),
+    "the schema is not searched": (
+        "CREATE SCHEMA hidden; ALTER TABLE ai_operation_log SET SCHEMA hidden",
+        "ALTER TABLE hidden.ai_operation_log SET SCHEMA public; DROP SCHEMA hidden",
+    ),
+    "the time has another name": (
+        "ALTER TABLE ai_operation_log RENAME created_at TO moment",
+        "ALTER TABLE ai_operation_log RENAME moment TO created_at",
+    ),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+def test_it_is_woken_after_any_trouble_with_the_database_that_is_over(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    """Nobody logs in anew: the connections have lasted, as they do behind a pooler."""
+    begin, end = TROUBLE[trouble]
+    log.insert()
+    monkeypatch.setattr(BackgroundReader, "_is_due", lambda _: True)
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_up()
+        monkeypatch.setattr(AdaptiveChunk, "backoff", 3600.0)
+        log.execute(begin)
+        wait_for(lambda: reader_has_failed(exporter), lambda: "the background reader does not fail")
+        assert exporter.scrape().up == 0
+        log.execute(end)
+        exporter.wait_up()
+        wait_for(lambda: not reader_has_failed(exporter), lambda: str(problems(exporter)))
+
+
+def test_it_is_woken_once_a_lock_is_gone(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BackgroundReader, "_is_due", lambda _: True)
+    monkeypatch.setattr(background, "PROBE_INTERVAL", 0.0)
+    with running(log.url, tmp_path, scrape={"timeout": "2s"}) as exporter:
+        exporter.wait_up()
+        monkeypatch.setattr(AdaptiveChunk, "backoff", 3600.0)
+        with psycopg.connect(log.url) as other:
+            other.execute("LOCK ai_operation_log IN ACCESS EXCLUSIVE MODE")
+            wait_for(lambda: reader_has_failed(exporter), lambda: "the background reader does not fail")
+            wait_for(lambda: exporter.scrape().up == 0, lambda: "the lock is not noticed")
         exporter.wait_up()
         wait_for(lambda: not reader_has_failed(exporter), lambda: str(problems(exporter)))
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from exporter.ledger import exposed, probing, reclassify, schedule
-from exporter.ledger.advance import advance, begin, quarters_within, set_back
+from exporter.ledger import exposed, history, probing, reclassify, schedule
+from exporter.ledger.advance import begin, quarters_within, set_back
 from exporter.ledger.aggregate import Aggregate, total
 from exporter.ledger.calendar import QUARTER_HOUR, day_start, first_user_day
 from exporter.ledger.forget import forget
@@ -109,10 +109,10 @@ class Exporter:
 
     `applied` is called with each read whose changes were applied, and whether changed settings were taken up by it;
     `followed` when a clock that was set back was followed. `width` is the widest stretch by which the log is read:
-    minutes or quarters. `lead` is how far the database's clock is ahead of the host's. `wanted` are changed settings
-    that are being taken up; then `converted` is called with the rows of each stretch, `switched` with the state as it
-    was before the switch, `dropped` when all that was for nothing. `knows_old` says that the settings in force can be
-    read by.
+    minutes, quarters or a day. `lead` is how far the database's clock is ahead of the host's. `wanted` are changed
+    settings that are being taken up; then `converted` is called with the rows of each stretch, `switched` with the
+    state as it was before the switch, `dropped` when all that was for nothing. `knows_old` says that the settings in
+    force can be read by.
     """
 
     log: Log
@@ -157,10 +157,22 @@ class Exporter:
     def read(self, span: TimeRange) -> SpanRead:
         """One snapshot of the log: by minutes, and by quarters where these are asked for and can be."""
         self.sequence += 1
-        width = min(self.width, schedule.read_width(self.state.progress, span, self.now, self.settings))
-        read = self.log.read(span, self.now, self.classes, self.sequence, width=width)
+        progress, by_day = self.state.progress, self.width > QUARTER_HOUR
+        width = history.read_width(progress, span, self.now, self.settings, self.safe_now, by_day=by_day)
+        read = self.log.read(span, self.now, self.classes, self.sequence, width=min(self.width, width))
         read = replace(read, safe_now=self.safe_now)
-        return self.without_old_users(read) if self.width == QUARTER_HOUR else read
+        if read.width > QUARTER_HOUR and not history.fits(self.state, read, self.settings):
+            self.width = QUARTER_HOUR
+            return self.read(span)
+        return self.without_old_users(read) if self.width >= QUARTER_HOUR else read
+
+    def gap(self) -> TimeRange | None:
+        """The next stretch of the first reading, or of a gap."""
+        if self.width > QUARTER_HOUR:
+            span = history.next_day(self.state.progress, self.settings, self.safe_now, self.chunk)
+            if span is not None:
+                return span
+        return schedule.catch_up(self.state, self.clock, self.chunk)
 
     def without_old_users(self, read: SpanRead) -> SpanRead:
         """The read without what it need not bring."""
@@ -171,7 +183,7 @@ class Exporter:
     def plan(self, read: SpanRead) -> Changes:
         """What a read would change."""
         stored = {q: self.disk.slice_users.get(q, {}) for q in quarters_within(self.state, read.span)}
-        return advance(self.state, read, self.settings, stored)
+        return history.take(self.state, read, self.settings, stored)
 
     def commit(self, changes: Changes) -> None:
         """Durable first, then known."""
@@ -188,7 +200,7 @@ class Exporter:
     def scrape(self) -> dict[Series, Aggregate]:
         """Catch up where there is a gap, read the open window, and expose."""
         self.follow_clock()
-        while (span := schedule.catch_up(self.state, self.clock, self.chunk)) is not None:
+        while (span := self.gap()) is not None:
             self.take(self.read(span))
         self.front()
         return self.counters()

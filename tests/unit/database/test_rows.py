@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from exporter.catalog import USD
 from exporter.config import LABEL_LENGTH, UPPER_BOUNDS, Config, clean_label
-from exporter.database.log_query import BY_SERIES, BY_USER, INVALID_REASONS, WHOLE, count_of_invalid
+from exporter.database.log_query import BY_SERIES, BY_USER, INVALID_REASONS
 from exporter.database.rows import BucketReader, SpanRow
 from exporter.figures import SUMMED, Figure
 from exporter.ledger.model import Bucket, Series, SkippedValue
@@ -21,20 +21,22 @@ RULES = Config.model_validate({"models": {"aliases": {"m2": "m1"}}}).classificat
 
 Row = Any
 
-NOTHING = dict.fromkeys(
-    [*get_type_hints(SpanRow), *SUMMED, *(count_of_invalid(m, r) for m in UPPER_BOUNDS for r in INVALID_REASONS)]
-)
+NOTHING = dict.fromkeys([*get_type_hints(SpanRow), *SUMMED])
 
 
 def row(grouped_by: int, **columns: object) -> Row:
     return SimpleNamespace(**{**NOTHING, "grouped_by": grouped_by, "slice": SLICE, "rows": 1, **columns})
 
 
-def series_row(ended: str = "ok", rows: int = 1, cost: str = "0.5", oldest: float = SLICE, model: str = "m1") -> Row:
+def series_row(
+    ended: str = "ok", rows: int = 1, cost: str = "0.5", oldest: float = SLICE, model: str = "m1", invalid: int = 0
+) -> Row:
     final = {} if ended == "pending" else {"latency_bucket": 3, "timeouts_reached": 0}
     sums = {"cost": Decimal(cost), "input_tokens": 10, "output_tokens": 5, "microseconds": 1000 * rows, "unpriced": 0}
     times = {"newest": oldest + 1, "oldest": oldest}
-    return row(BY_SERIES, operation="chat", model=model, ended=ended, rows=rows, **final, **sums, **times)
+    return row(
+        BY_SERIES, operation="chat", model=model, ended=ended, invalid=invalid, rows=rows, **final, **sums, **times
+    )
 
 
 def user_row(user: str | None, cost: str, start: int = SLICE) -> Row:
@@ -42,7 +44,7 @@ def user_row(user: str | None, cost: str, start: int = SLICE) -> Row:
 
 
 def fault_row(count: int) -> Row:
-    return row(WHOLE, **{count_of_invalid(next(iter(UPPER_BOUNDS)), INVALID_REASONS[0]): count})
+    return series_row("running", count, "0", model="faulty", invalid=1)
 
 
 def read(*statements: Sequence[Row], **named: bool) -> dict[int, Bucket]:

@@ -90,6 +90,7 @@ class Ledger(RuleBasedStateMachine):
         history=st.lists(st.tuples(st.integers(0, 9 * HOUR), columns), max_size=4),
         gentle=st.booleans(),
         ready=st.booleans(),
+        width=st.sampled_from([60, 900, DAY]),
     )
     def open(
         self,
@@ -103,11 +104,12 @@ class Ledger(RuleBasedStateMachine):
         gentle: bool,
         ready: bool,
         ample: int | None = None,
+        width: int = 60,
     ) -> None:
         self.log = Log()
         ledger_settings = LedgerSettings(window, horizon, max_series, hold, ZoneInfo(opening.zone), ample)
         since = None if back is None else opening.clock - back
-        self.exporter = Exporter(self.log, opening.clock, ledger_settings, backfill_since=since, chunk=DAY)
+        self.exporter = Exporter(self.log, opening.clock, ledger_settings, backfill_since=since, chunk=DAY, width=width)
         self.oracle = Oracle(self.exporter)
         self.most_series = max_series
         self.gentle, self.lowered, self.late_price = gentle, False, False
@@ -217,9 +219,7 @@ class Ledger(RuleBasedStateMachine):
     def next_scrape(self) -> Any:
         exporter = self.exporter
         exporter.follow_clock()
-        return schedule.catch_up(exporter.state, exporter.clock, exporter.chunk) or schedule.front(
-            exporter.state, exporter.clock, exporter.settings
-        )
+        return exporter.gap() or schedule.front(exporter.state, exporter.clock, exporter.settings)
 
     @rule()
     def read_once(self) -> None:
@@ -262,7 +262,7 @@ class Ledger(RuleBasedStateMachine):
         assert not exporter.watch.unresolved
         assert exporter.find_late_rows() == []
 
-    @rule(length=lengths, width=st.sampled_from([60, 900]))
+    @rule(length=lengths, width=st.sampled_from([60, 900, DAY]))
     def other_chunks(self, length: int, width: int) -> None:
         self.exporter.chunk, self.exporter.width = length, width
 

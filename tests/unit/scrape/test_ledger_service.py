@@ -4,6 +4,7 @@ import copy
 import itertools
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -253,3 +254,78 @@ class TestChangedSettings:
             assert not ledger.must_reclassify
             assert self.total(ledger, SERIES) == 9
             ledger.close()
+
+
+def begin_day(ledger: LedgerService) -> SpanRead:
+    """A read of the whole day so far, with which it can be shown."""
+    ledger.open(Identity("1", "shop", "public.ai_operation_log"), NOW + 30)
+    today = ledger.today(NOW + 30)
+    assert today is not None
+    minutes = {NOW: Bucket(cells={SERIES: row(5)}, users={"ann": 5})}
+    return SpanRead(TimeRange(today.progress.position, NOW + 31), NOW + 30, minutes, sequence=1)
+
+
+def shown_today(ledger: LedgerService) -> int | None:
+    gauges = ledger.snapshot().gauges
+    return None if gauges is None else gauges.spend_today[SERIES]
+
+
+def test_the_day_is_shown_until_the_first_reading_is_done(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        ledger = LedgerService(store, Config())
+        assert ledger.user_spend_today() == {}
+        read = begin_day(ledger)
+        assert shown_today(ledger) is None
+        ledger.record_today(read, ledger.classification)
+        assert shown_today(ledger) == 5
+        assert ledger.user_spend_today() == {"ann": 5}
+        # nothing of it reaches the disk
+        assert store.load() is not None
+        assert ledger.present is not None
+        assert not ledger.present.slices
+        ledger.record(replace(read, span=TimeRange(ledger.present.progress.position, NOW + 31), sequence=2))
+        assert ledger.today(NOW + 30) is None
+        assert ledger.snapshot().counters is not None
+        assert shown_today(ledger) == 5
+        # a scrape that was slower than the background reader changes nothing
+        ledger.record_today(read, ledger.classification)
+        assert shown_today(ledger) == 5
+        ledger.close()
+
+
+def test_a_day_is_not_mixed_of_two_settings(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        ledger = LedgerService(store, Config())
+        read = begin_day(ledger)
+        ledger.record_today(read, Config(max_series=5).classification())
+        assert shown_today(ledger) is None
+        ledger.record_today(read, ledger.classification)
+        ledger.begin_anew(NOW + 30)
+        assert shown_today(ledger) is None
+        ledger.close()
+
+
+@pytest.mark.parametrize("back", [61, 3600, 86_400])
+def test_a_day_is_read_anew_once_the_clock_was_set_back(tmp_path: Path, back: int) -> None:
+    with Store(tmp_path) as store:
+        ledger = LedgerService(store, Config())
+        ledger.record_today(begin_day(ledger), ledger.classification)
+        today = ledger.today(NOW + 30 - back)
+        assert today is not None
+        assert today.progress.position == today.progress.began
+        assert shown_today(ledger) is None
+        ledger.close()
+
+
+def test_a_read_of_quarters_of_the_day_drops_it(tmp_path: Path) -> None:
+    """The users of a merged quarter-hour are not kept: read again, they would be added a second time."""
+    with Store(tmp_path) as store:
+        ledger = LedgerService(store, Config())
+        read = begin_day(ledger)
+        ledger.record_today(read, ledger.classification)
+        ledger.record_today(replace(read, sequence=2), ledger.classification)
+        assert shown_today(ledger) is None
+        assert ledger.today(NOW + 30) is not None
+        ledger.record_today(replace(read, sequence=3), ledger.classification)
+        assert ledger.user_spend_today() == {"ann": 5}
+        ledger.close()
