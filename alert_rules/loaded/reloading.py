@@ -98,7 +98,7 @@ def _ask(place: _Place) -> str | None:
 def _by_command(command: tuple[str, ...]) -> list[str]:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)  # noqa: S603
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
         return [f"the reload command cannot be run: {type(error).__name__}"]
     if done.returncode:
         return [f"the reload command failed with exit code {done.returncode}"]

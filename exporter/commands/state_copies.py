@@ -16,18 +16,24 @@ _STANDARD = "-"
 def add_backup(parser: argparse.ArgumentParser) -> None:
     """The options of `backup`."""
     add_state(parser)
-    parser.add_argument("file", metavar="FILE", help="where to write it, or - for standard output")
+    parser.add_argument("file", metavar="FILE", type=_file_name, help="where to write it, or - for standard output")
     parser.set_defaults(run=lambda arguments: back_up(configuration(arguments).state_dir, arguments.file))
 
 
 def add_restore(parser: argparse.ArgumentParser) -> None:
     """The options of `restore`."""
     add_state(parser)
-    parser.add_argument("file", metavar="FILE", help="the copy, or - for standard input")
+    parser.add_argument("file", metavar="FILE", type=_file_name, help="the copy, or - for standard input")
     parser.add_argument("--replace", action="store_true", help="even if the folder holds a state")
     parser.set_defaults(
         run=lambda arguments: bring_back(configuration(arguments).state_dir, arguments.file, replace=arguments.replace)
     )
+
+
+def _file_name(text: str) -> str:
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be the name of a file; write another path, or -")
+    return text
 
 
 def back_up(folder: Path, file: str) -> int:
@@ -57,6 +63,6 @@ def bring_back(folder: Path, file: str, *, replace: bool) -> int:
     try:
         copy = sys.stdin.buffer.read() if file == _STANDARD else Path(file).read_bytes()
     except OSError as error:
-        raise StateError(f"file {file}: {error.strerror}; name a copy that can be read") from None
+        raise StateError(f"{file}: {error.strerror}; name a copy that can be read") from None
     restore(folder, copy, replace=replace)
     return 0
