@@ -33,7 +33,7 @@ INSERT INTO ai_operation_log (operation_type, operation_id, model_used, user_id,
 SELECT 'chat', 'operation-' || series / 10, 'model-' || series %% 10, lpad(to_hex(user_number), 32, '0')::uuid,
        100 + n %% 900, n %% 400, 0.000001 * (n %% 5000), 100 + n %% 4000, n %% 20 > 0,
        CASE WHEN n %% 20 = 0 THEN 'HTTP 429: rate limit' END, at
-FROM (SELECT n, ((n * 7919::bigint) %% %(series)s)::int AS series, ((n * 104729::bigint) %% %(users)s)::int AS user_number,
+FROM (SELECT n, (n * 7919 %% %(series)s)::int AS series, (n * 104729 %% %(users)s)::int AS user_number,
              (now() AT TIME ZONE 'UTC') - interval '1 second'
                * (%(until)s + (%(since)s - %(until)s) * (1 - (n - %(first)s) / %(rows)s::float8)) AS at
       FROM generate_series(%(first)s::bigint, %(first)s::bigint + %(rows)s - 1) AS n) AS made
@@ -44,7 +44,9 @@ Connection = psycopg.Connection[Any]
 _ACCEPT = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3"
 
 
-def add_rows(connection: Connection, first: int, rows: int, sizes: argparse.Namespace, since: float, until: float = 0.0) -> None:
+def add_rows(
+    connection: Connection, first: int, rows: int, sizes: argparse.Namespace, since: float, until: float = 0.0
+) -> None:
     """Add rows, spread evenly from `since` seconds ago to `until` seconds ago."""
     numbers = {"first": first, "rows": rows, "series": sizes.series, "users": sizes.users}
     connection.execute(_ROWS, {**numbers, "since": since, "until": until})
