@@ -9,6 +9,7 @@ from exporter.ledger.aggregate import ZERO, Aggregate, with_figure
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR, day_of, day_start, floor_to, month_start_day
 from exporter.ledger.model import (
     EXPOSED,
+    NO_CELL,
     PUT_OFF,
     UNKNOWN,
     Bucket,
@@ -258,14 +259,18 @@ def _read_slice(plan: Plan, old: Slice, read: SpanRead, frontier: _Frontier, *, 
     cells: dict[Series, Cell] = {}
     rows = 0
     # a series that the read does not have has lost its rows in the log
-    for series in sorted({*old.cells, *current}):
-        before = old.cells.get(series, Cell())
+    for series in sorted({*old.cells, *current}) if old.cells.keys() != current.keys() else old.cells:
+        before, after = old.cells.get(series, NO_CELL), current.get(series, ZERO)
+        # most rows of the open window have been read before
+        if after == before.current and old.width == MINUTE:
+            cells[series] = before
+            continue
         if counted:
-            cells[series], rise = raise_cell(before, current.get(series, ZERO), old.width)
+            cells[series], rise = raise_cell(before, after, old.width)
             plan.count(series, rise)
             rows += rise[Figure.ROWS]
         else:
-            cells[series] = know_cell(before, current.get(series, ZERO))
+            cells[series] = know_cell(before, after)
         plan.replace_cell(old.start, series, before, cells[series])
     # gauges by user cover yesterday and today: older users would only take up memory
     users = plan.keep_users(old.start, minute.users)
@@ -309,8 +314,9 @@ def admit(limiter: SeriesLimiter, read: SpanRead) -> None:
     # series of routes come first, so that they show a zero before their first call
     limiter.admit_all(Series(*route) for route in sorted(read.routes.items()))
     for start in sorted(read.buckets):
-        for series, cell in sorted(read.buckets[start].cells.items()):
-            limiter.admit(series, start, cell[Figure.ROWS])
+        cells = read.buckets[start].cells
+        for series in sorted(filter(limiter.is_new, cells)):
+            limiter.admit(series, start, cells[series][Figure.ROWS])
 
 
 def rows_of(read: SpanRead) -> int:

@@ -116,10 +116,17 @@ class SpanRead:
 
 @dataclass(frozen=True)
 class Cell:
-    """One series in one slice: the aggregate as last read, and the high-water mark of each figure."""
+    """One series in one slice: the aggregate as last read, and the high-water mark of each figure.
+
+    No mark is below what was last read, but for calls without a price in a minute: those wait for the merge.
+    """
 
     current: Aggregate = ZERO
     high_water: Aggregate = ZERO
+
+
+NO_CELL = Cell()
+"""That of a series without rows."""
 
 
 @dataclass(frozen=True)

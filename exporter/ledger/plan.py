@@ -57,7 +57,8 @@ class Plan:
         result: dict[Series, Aggregate] = {}
         for series, aggregate in cells.items():
             label = self.limiter.label(series, start)
-            result[label] = add(result.get(label, ZERO), aggregate)
+            known = result.get(label)
+            result[label] = aggregate if known is None else add(known, aggregate)
         return result
 
     def count(self, series: Series, rise: Aggregate) -> None:
@@ -99,7 +100,7 @@ class Plan:
     def replace_users(self, start: int, old: Mapping[str, int], new: Mapping[str, int]) -> None:
         """Carry the difference of a slice's users, old and new, into the day that holds `start`."""
         day = day_of(start, self.settings.zone)
-        if day >= self.first_user_day:
+        if day >= self.first_user_day and old != new:
             for user, units in new.items():
                 _bump(self.changes.user_days, self.state.user_days, (day, user), units - old.get(user, 0))
             for user, units in old.items():

@@ -8,6 +8,7 @@ from exporter.ledger.admission import SeriesLimiter
 from exporter.ledger.aggregate import ZERO, add, highest, subtract, with_figure
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
 from exporter.ledger.model import (
+    NO_CELL,
     OTHER,
     PUT_OFF,
     Admission,
@@ -156,7 +157,7 @@ def _overflow(cells: Mapping[Series, Cell], admitted: Collection[Series]) -> Map
     result: dict[Series, Cell] = {}
     for series, cell in cells.items():
         label = series if series in admitted else OTHER
-        known = result.get(label, Cell())
+        known = result.get(label, NO_CELL)
         result[label] = Cell(add(known.current, cell.current), add(known.high_water, cell.high_water))
     return result
 
@@ -171,7 +172,7 @@ def _with_distances(item: Slice, old: Slice | None) -> Slice:
         if old.width == MINUTE:
             # those of a minute say how many are known, not how many were counted
             distance = with_figure(distance, Figure.UNPRICED, 0)
-        found = cells.get(series, Cell())
+        found = cells.get(series, NO_CELL)
         cells[series] = Cell(found.current, add(found.high_water, distance))
     skipped = dict(item.skipped)
     for skip, tally in old.skipped.items():

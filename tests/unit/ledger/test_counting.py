@@ -5,9 +5,10 @@ import pytest
 from exporter.catalog import ERROR_CLASSES, LATENCY_EDGES, SECOND, USD
 from exporter.figures import Figure
 from exporter.ledger import aggregate as figures
+from exporter.ledger import slices
 from exporter.ledger.advance import advance, quarters_within
 from exporter.ledger.exposed import spend_today
-from exporter.ledger.model import Changes, Series, TimeRange
+from exporter.ledger.model import Cell, Changes, Series, TimeRange
 from tests.support.ledger_driver import START, Exporter, started
 from tests.support.model_log import NEGATIVE, Classes, Log
 
@@ -39,6 +40,29 @@ class TestRowsThatCome:
         total = exporter.state.totals[CHAT]
         assert [total[f] for f in (Figure.ROWS, Figure.CALLS, Figure.COST)] == [1, 1, 3 * USD]
         assert (total[Figure.INPUT_TOKENS], total[Figure.OUTPUT_TOKENS]) == (10, 20)
+
+    def test_only_the_series_that_have_changed_are_counted_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        log = Log()
+        exporter = started(log)
+        for second in (0, 0, 61, 62):
+            log.insert(START + second, model=f"m{second % 60}")
+        exporter.run(60)
+        raised: list[Cell] = []
+
+        def raise_cell(old: Cell, current: figures.Aggregate, width: int) -> tuple[Cell, figures.Aggregate]:
+            raised.append(old)
+            return real(old, current, width)
+
+        real = slices.raise_cell
+        monkeypatch.setattr("exporter.ledger.advance.raise_cell", raise_cell)
+        exporter.run(60)
+        known = len(raised)
+        exporter.front()
+        assert len(raised) == known
+        log.insert(START + 61, model="m1", cost=USD)
+        exporter.front()
+        assert len(raised) == known + 1
+        assert exporter.count(Figure.COST) == USD
 
     def test_a_row_that_arrives_late_in_a_merged_quarter_is_counted_at_the_next_reread(self) -> None:
         log = Log()
