@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from exporter.ledger.aggregate import ZERO, Aggregate
 from exporter.ledger.calendar import MINUTE
+from exporter.ledger.day_sums import DaySums
 
 
 class Series(NamedTuple):
@@ -238,8 +239,8 @@ class State:
     totals: dict[Series, Aggregate] = field(default_factory=dict)
     corrections: dict[Series, int] = field(default_factory=dict)
     skipped: dict[SkippedValue, int] = field(default_factory=dict)
-    days: dict[tuple[int, Series], int] = field(default_factory=dict)
-    user_days: dict[tuple[int, str], int] = field(default_factory=dict)
+    days: DaySums[Series] = field(default_factory=DaySums)
+    user_days: DaySums[str] = field(default_factory=DaySums)
     admitted: dict[Series, Admission] = field(default_factory=dict)
     seen_operations: dict[str, float] = field(default_factory=dict)
     seen_models: dict[str, float] = field(default_factory=dict)
@@ -273,7 +274,7 @@ class State:
 
     def ahead(self, changes: "Changes") -> "State":
         """A copy with the changes applied; this state stays as it is."""
-        copy = State(self.progress, *(dict(getattr(self, name)) for name in KEYED))
+        copy = State(self.progress, *(getattr(self, name).copy() for name in KEYED))
         copy.apply(changes)
         return copy
 

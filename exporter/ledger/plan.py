@@ -1,6 +1,6 @@
 """Changes in the making: running figures over a state that stays as it is."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -8,6 +8,7 @@ from exporter.figures import Figure
 from exporter.ledger.admission import SeriesLimiter
 from exporter.ledger.aggregate import ZERO, Aggregate, add
 from exporter.ledger.calendar import QUARTER_HOUR, day_of, first_user_day, month_start_day
+from exporter.ledger.day_sums import DaySums
 from exporter.ledger.model import (
     OTHER,
     Cell,
@@ -22,7 +23,7 @@ from exporter.ledger.model import (
 )
 from exporter.ledger.slices import latest, taken_back
 
-K = TypeVar("K")
+K = TypeVar("K", bound=Hashable)
 
 
 def first_day(today: int) -> int:
@@ -158,12 +159,13 @@ class Plan:
     def forget_days(self) -> None:
         """Drop the sums of days that no gauge shows any more."""
         # the safe clock decides: a clock that is ahead would drop sums that are still shown
-        for day, series in self.state.days:
-            if day < self.first_day:
-                self.changes.days[day, series] = None
-        for day, user in self.state.user_days:
-            if day < self.first_user_day:
-                self.changes.user_days[day, user] = None
+        self.changes.days.update(_before(self.first_day, self.state.days))
+        self.changes.user_days.update(_before(self.first_user_day, self.state.user_days))
+
+
+def _before(first: int, sums: DaySums[K]) -> dict[tuple[int, K], None]:
+    """What drops the sums of all days before the first one that is kept."""
+    return {(day, name): None for day in sums.all_days if day < first for name in sums.on(day)}
 
 
 def _bump(changed: dict[K, int] | dict[K, int | None], known: Mapping[K, int], key: K, by: int) -> None:

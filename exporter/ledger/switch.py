@@ -7,6 +7,7 @@ from exporter.figures import Figure
 from exporter.ledger.admission import SeriesLimiter
 from exporter.ledger.aggregate import ZERO, add, highest, subtract, with_figure
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
+from exporter.ledger.day_sums import DaySums
 from exporter.ledger.model import (
     NO_CELL,
     OTHER,
@@ -42,7 +43,7 @@ def switch(
     not there, which corrections show, until they are due.
     """
     progress = state.progress
-    plan = _plan(replace(state, days={}, user_days={}), settings, safe_now)
+    plan = _plan(replace(state, days=DaySums(), user_days=DaySums()), settings, safe_now)
     # sums are built anew from the shadow, day by day
     plan.changes.days.update(dict.fromkeys(state.days))
     admissions = _admissions(state, shadow, settings)
@@ -90,7 +91,7 @@ def sum_users(
     safe_now: int,
 ) -> dict[tuple[int, str], int]:
     """Money units by day and user of what is stored for the shadow by slice, as far as it is due."""
-    plan = _plan(replace(state, user_days={}), settings, safe_now)
+    plan = _plan(replace(state, user_days=DaySums()), settings, safe_now)
     for start, users in stored:
         if not _is_ahead(going, start, state.progress):
             plan.replace_users(start, {}, users)

@@ -66,7 +66,9 @@ class Disk:
 
     def load(self) -> State:
         """The state as last committed: quarters without users, every slice without its place among reads."""
-        state = State(self.progress, **{name: dict(part) for name, part in self.parts.items()})  # type: ignore[arg-type]
+        state = State(self.progress)
+        for name, part in self.parts.items():
+            getattr(state, name).update(part)
         for start, item in state.slices.items():
             users = self.slice_users.get(start, {}) if start >= self.progress.merged else {}
             state.slices[start] = replace(item, users=users, sequence=0)
