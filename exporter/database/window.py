@@ -1,13 +1,15 @@
 """Reading the open window again and again: most of its rows have been read before."""
 
-from collections.abc import Iterable
-from itertools import chain, islice
+from collections import namedtuple
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from psycopg.rows import namedtuple_row
 
 from exporter.config import Classification
-from exporter.database.log_query import LogTable, Shape, span_query
+from exporter.database.encoding import Charset
+from exporter.database.log_query import LogTable, Shape, adds_up, span_parameters, span_query, span_statement
 from exporter.database.rows import BucketReader
 from exporter.database.session import Session
 from exporter.figures import Figure
@@ -17,8 +19,7 @@ from exporter.ledger.model import Bucket, TimeRange
 FEW = 4000
 """Rows of the log up to which they are read as they are: that is quicker than to have them summed."""
 
-MOST_KEPT = 20_000
-"""Rows of a result up to which they are kept, to be compared with the next one."""
+Row = tuple[Any, ...]
 
 
 class WindowReader:
@@ -29,38 +30,57 @@ class WindowReader:
 
     def __init__(self) -> None:
         self._few = True
-        self._classification: Classification | None = None
-        self._known: dict[int, tuple[list[Any], Bucket]] = {}
+        self._source: tuple[LogTable, Classification, Charset] | None = None
+        self._known: dict[int, tuple[list[Row], Bucket]] = {}
 
     def read(
         self, session: Session, log: LogTable, classification: Classification, span: TimeRange
     ) -> dict[int, Bucket]:
         """As `read_span`, by the minute."""
-        if classification is not self._classification:
-            self._classification, self._reader, self._known = classification, BucketReader(classification), {}
-        if self._few:
-            query = span_query(log, classification, span, MINUTE, FEW + 1, shape=Shape.EACH)
-            rows = list(session.stream(*query, namedtuple_row))
-            if len(rows) <= FEW:
-                return self._buckets(rows)
-        stream = session.stream(*span_query(log, classification, span, MINUTE), namedtuple_row)
-        rows = list(islice(stream, MOST_KEPT + 1))
-        if len(rows) <= MOST_KEPT:
-            buckets = self._buckets(rows)
-        else:
-            self._known = {}
-            buckets = self._reader.of(chain(rows, stream))
+        if self._few and adds_up(log, classification):
+            few = self._read_few(session, log, classification, span)
+            if few is not None:
+                return few
+        # these may be many: none is kept
+        self._known = {}
+        found = BucketReader(classification)
+        found.add(session.stream(*span_query(log, classification, span, MINUTE), namedtuple_row))
+        buckets = found.buckets()
         self._few = sum(cell[Figure.ROWS] for bucket in buckets.values() for cell in bucket.cells.values()) <= FEW
         return buckets
 
-    def _buckets(self, rows: Iterable[Any]) -> dict[int, Bucket]:
-        """The bucket of each minute: only those are made of which a row has changed."""
-        minutes: dict[int, list[Any]] = {}
+    def _read_few(
+        self, session: Session, log: LogTable, classification: Classification, span: TimeRange
+    ) -> dict[int, Bucket] | None:
+        """The rows as they are, or None where they are more than `FEW`."""
+        self._prepare(session, log, classification)
+        names, rows = session.table(self._statement, span_parameters(log, classification, span, MINUTE, FEW + 1))
+        if len(rows) > FEW:
+            return None
+        at = names.index("slice")
+        minutes: dict[int, list[Row]] = {}
         for row in rows:
-            minutes.setdefault(row.slice, []).append(row)
-        self._known = {start: (found, self._bucket(start, found)) for start, found in minutes.items()}
+            minutes.setdefault(row[at], []).append(row)
+        self._known = {start: (found, self._bucket(names, start, found)) for start, found in minutes.items()}
         return {start: bucket for start, (_, bucket) in self._known.items()}
 
-    def _bucket(self, start: int, rows: list[Any]) -> Bucket:
+    def _prepare(self, session: Session, log: LogTable, classification: Classification) -> None:
+        """Compose the statement, unless it is the last one: what is known was read by that."""
+        source = log, classification, session.charset
+        if source != self._source:
+            self._source, self._known, self._reader = source, {}, BucketReader(classification)
+            self._statement = session.encoded(span_statement(log, classification, Shape.EACH))
+
+    def _bucket(self, names: tuple[str, ...], start: int, rows: list[Row]) -> Bucket:
         known = self._known.get(start)
-        return known[1] if known is not None and known[0] == rows else self._reader.of(rows)[start]
+        return known[1] if known is not None and known[0] == rows else self._reader.of(_named(names, rows))[start]
+
+
+def _named(names: tuple[str, ...], rows: Sequence[Row]) -> Iterable[Any]:
+    """The rows with the names of their columns."""
+    return map(_row_type(names)._make, rows)
+
+
+@lru_cache(maxsize=1)
+def _row_type(names: tuple[str, ...]) -> Any:
+    return namedtuple("Row", names)

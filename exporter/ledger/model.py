@@ -1,7 +1,7 @@
 """The ledger's data: what a read brings, what the state holds, what a plan changes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -139,13 +139,25 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a read has made a minute of, and what it has made of that: the same again is not worked through again."""
+
+    bucket: Bucket
+    routes: Mapping[str, str]
+    known_models: frozenset[str]
+    cells: Mapping[Series, Cell]
+    skipped: Mapping[SkippedValue, Tally]
+
+
+@dataclass(frozen=True)
 class Slice:
     """One stretch of time: a minute, or a merged quarter of an hour.
 
     `held` marks a minute that stays open past the window for its rows in progress. `stage` counts the re-reads that a
     quarter has had; below 0 it is due at any age. That of a minute is 0, or `PUT_OFF`. `users` (money units by user) is
     kept for minutes only; that of quarters lies in the store.
-    `sequence` orders reads within one process, so that an older snapshot never replaces a newer one.
+    `sequence` orders reads within one process, so that an older snapshot never replaces a newer one. `origin` is of the
+    last read in this process.
     """
 
     start: int
@@ -157,6 +169,7 @@ class Slice:
     held: bool = False
     stage: int = 0
     sequence: int = field(default=0, compare=False)
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -268,9 +281,8 @@ class State:
                     ours.pop(key, None)
                 else:
                     ours[key] = value
-        # a slice that was found as it was is not written to the disk: only memory learns that it is newer
-        for start, sequence in changes.sequences.items():
-            self.slices[start] = replace(self.slices[start], sequence=sequence)
+        # a slice that was found as it was is not written to the disk: only memory learns by which read that is known
+        self.slices.update(changes.found)
 
     def ahead(self, changes: "Changes") -> "State":
         """A copy with the changes applied; this state stays as it is."""
@@ -283,7 +295,7 @@ class State:
 class Changes:
     """New values for parts of a `State`, by the same names; None removes the key.
 
-    `slice_users` is what the store alone keeps: money units by user for each changed slice. `sequences` are of slices
+    `slice_users` is what the store alone keeps: money units by user for each changed slice. `found` are slices
     that a read has found as they were. `ended` has the keys of parts (by their names) that go before anything else
     changes: series, and labels that were theirs alone, end only where somebody wants it.
     """
@@ -302,7 +314,7 @@ class Changes:
     shown_users: dict[str, int | None] = field(default_factory=dict)
     candidates: dict[Series, Candidate | None] = field(default_factory=dict)
     slice_users: dict[int, Mapping[str, int] | None] = field(default_factory=dict)
-    sequences: dict[int, int] = field(default_factory=dict)
+    found: dict[int, Slice] = field(default_factory=dict)
     ended: dict[str, frozenset[Any]] = field(default_factory=dict)
 
     def follow(self, later: "Changes") -> None:
@@ -316,8 +328,8 @@ class Changes:
             getattr(self, name).update(getattr(later, name))
         for start in later.slices:
             # replaced, with a place of its own, or gone
-            self.sequences.pop(start, None)
-        self.sequences.update(later.sequences)
+            self.found.pop(start, None)
+        self.found.update(later.found)
 
 
 KEYED: Sequence[str] = tuple(f.name for f in fields(State) if f.name != "progress")

@@ -112,7 +112,7 @@ class Plan:
         """Put one slice in the place of those it covers; the users of a quarter go to the store alone."""
         for part in parts:
             self.compact(part.start)
-        self.changes.slices[new.start] = replace(new, users={}) if new.width == QUARTER_HOUR else new
+        self.changes.slices[new.start] = kept_in_memory(new)
         self.changes.slice_users[new.start] = new.users or None
 
     def compact(self, start: int) -> None:
@@ -120,7 +120,7 @@ class Plan:
         self.changes.slices[start] = None
         self.changes.slice_users[start] = None
         # a slice that is gone cannot be newer than a read
-        self.changes.sequences.pop(start, None)
+        self.changes.found.pop(start, None)
 
     def tally(
         self, old: Mapping[SkippedValue, Tally], current: Mapping[SkippedValue, int], *, counted: bool
@@ -166,6 +166,11 @@ class Plan:
 def _before(first: int, sums: DaySums[K]) -> dict[tuple[int, K], None]:
     """What drops the sums of all days before the first one that is kept."""
     return {(day, name): None for day in sums.all_days if day < first for name in sums.on(day)}
+
+
+def kept_in_memory(item: Slice) -> Slice:
+    """A slice as memory has it: the users of quarters are in the store alone."""
+    return replace(item, users={}) if item.width == QUARTER_HOUR else item
 
 
 def _bump(changed: dict[K, int] | dict[K, int | None], known: Mapping[K, int], key: K, by: int) -> None:
