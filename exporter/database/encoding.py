@@ -85,14 +85,19 @@ def be_lenient(connection: "psycopg.Connection[Any]") -> None:
 
 def encode_statement(statement: str | sql.Composable, connection: "psycopg.Connection[Any]") -> bytes:
     """A statement in the connection's encoding, whatever characters its names and literals have."""
-    if isinstance(statement, sql.Composed):
-        return b"".join(encode_statement(part, connection) for part in statement)
-    if isinstance(statement, sql.Identifier):
-        # psycopg encodes an identifier strictly, and for SQL_ASCII as ASCII
-        return charset_of(connection).encode(statement.as_string(None))
-    if isinstance(statement, str):
-        return charset_of(connection).encode(statement)
-    return statement.as_bytes(connection)
+    charset = charset_of(connection)
+
+    def encode(part: str | sql.Composable) -> bytes:
+        if isinstance(part, sql.Composed):
+            return b"".join(map(encode, part))
+        if isinstance(part, sql.Identifier):
+            # psycopg encodes an identifier strictly, and for SQL_ASCII as ASCII
+            return charset.encode(part.as_string(None))
+        if isinstance(part, str):
+            return charset.encode(part)
+        return part.as_bytes(connection)
+
+    return encode(statement)
 
 
 class _LenientText(Loader):

@@ -181,9 +181,17 @@ def span_query(
     how many of `labels.timeout_steps` the latency has reached, and `invalid` says which values are not used
     (`invalid_values`). Each of `SUMMED` has a column with its sum. Labels are as the log has them, not yet cleaned.
     """
+    parameters = span_parameters(log, classification, span, width, most, origin)
+    return span_statement(log, classification, shape, moved), parameters | _moved_parameters(moved, span)
+
+
+def span_statement(
+    log: LogTable, classification: Classification, shape: Shape, moved: Moved | None = None
+) -> sql.Composed:
+    """The statement of `span_query`, which is the same for any span."""
     grouped_by, groups = _SHAPES[shape]
     user = log.columns["user"]
-    statement = _STATEMENT.format(
+    return _STATEMENT.format(
         **_names(log),
         **_measures(log, classification),
         **_latency(log, classification),
@@ -198,8 +206,6 @@ def span_query(
         grouped_by=grouped_by,
         groups=groups,
     )
-    parameters = _parameters(log, classification, span, width) | {"most_rows": most, "origin": origin}
-    return statement, parameters | _moved_parameters(moved, span)
 
 
 def invalid_values(code: int) -> list[tuple[str, str]]:
@@ -350,7 +356,10 @@ def _moved_parameters(moved: Moved | None, span: TimeRange) -> dict[str, Any]:
     return parameters | {"from": lower, "until": upper, "kept_lo": moved.kept.lo, "kept_hi": moved.kept.hi}
 
 
-def _parameters(log: LogTable, classification: Classification, span: TimeRange, width: int) -> dict[str, Any]:
+def span_parameters(
+    log: LogTable, classification: Classification, span: TimeRange, width: int, most: int | None = None, origin: int = 0
+) -> dict[str, Any]:
+    """The parameters of `span_query`, but for those of `moved`."""
     lower, upper = bounds(log, classification, span)
     return {
         "from": lower,
@@ -358,6 +367,8 @@ def _parameters(log: LogTable, classification: Classification, span: TimeRange, 
         "lo": span.lo,
         "hi": span.hi,
         "width": width,
+        "most_rows": most,
+        "origin": origin,
         "timeouts": [round(1000 * seconds, 6) for seconds in timeout_steps(classification)],
         # descending edges below zero: width_bucket counts from below and excludes its upper bound, `le` includes it
         "edges": [-1000 * edge for edge in reversed(LATENCY_EDGES)],

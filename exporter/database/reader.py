@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from psycopg.rows import namedtuple_row
 
 from exporter.config import Classification
-from exporter.database.log_query import LogTable, Moved, Shape, adds_up, span_query, spend_query, undated_query
+from exporter.database.log_query import LogTable, Moved, Shape, span_query, spend_query, undated_query
 from exporter.database.rows import BucketReader
 from exporter.database.session import Session
-from exporter.figures import Figure
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
 from exporter.ledger.model import Bucket, SkippedValue, TimeRange
@@ -71,25 +70,6 @@ def read_span(
     """As `read_rows`, however many rows there are: the slices alone, by their start."""
     found = read_rows(session, log, classification, span, width=width, piece=piece)
     return {} if found is None else found.buckets
-
-
-FEW = 2000
-"""Rows of the log up to which they are read as they are: that is quicker than to have them summed."""
-
-
-def read_window(
-    session: Session, log: LogTable, classification: Classification, span: TimeRange, *, few: bool
-) -> tuple[dict[int, Bucket], bool]:
-    """As `read_span` by the minute, and whether the span holds `FEW` rows at most; `few` is a guess at that."""
-    if few and adds_up(log, classification):
-        found = BucketReader(classification)
-        query = span_query(log, classification, span, MINUTE, FEW + 1, shape=Shape.EACH)
-        found.add(session.stream(*query, namedtuple_row))
-        if found.rows <= FEW:
-            return found.buckets(), True
-    buckets = read_span(session, log, classification, span)
-    rows = sum(cell[Figure.ROWS] for bucket in buckets.values() for cell in bucket.cells.values())
-    return buckets, rows <= FEW
 
 
 def read_spend(session: Session, log: LogTable, classification: Classification, span: TimeRange) -> int:

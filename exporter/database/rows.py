@@ -22,6 +22,9 @@ UNUSABLE_OUTCOMES = (Outcome.NULL, Outcome.UNKNOWN)
 
 _sums = attrgetter(*SUMMED)
 
+MOST_NAMES = 10_000
+"""Names of users, and of operations with their models, that are known from one read to the next."""
+
 
 class SpanRow(Protocol):
     """A row of `log_query.span_query`. It also has a sum of each of `SUMMED`.
@@ -110,6 +113,16 @@ class BucketReader:
     def buckets(self) -> dict[int, Bucket]:
         """What was read, by the start of each stretch."""
         return {start: found.finish() for start, found in self._buckets.items()}
+
+    def of(self, rows: Iterable[SpanRow]) -> dict[int, Bucket]:
+        """What these rows hold, whatever was added before; names that are known are not cleaned again."""
+        self._buckets = {}
+        for known in (self._users, self._called):
+            if len(known) > MOST_NAMES:
+                known.clear()
+        self.add(rows)
+        buckets, self._buckets = self.buckets(), {}
+        return buckets
 
     def _user(self, text: str | None) -> str:
         user = self._users.get(text)

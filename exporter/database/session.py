@@ -141,7 +141,13 @@ class Session:
         A percent sign in it is written twice, whether it has parameters or not.
         """
         self.limit()
-        return self._cursor.execute(self._encoded(statement), parameters or {}).fetchall()
+        return self._cursor.execute(self.encoded(statement), parameters or {}).fetchall()
+
+    def table(self, statement: bytes, parameters: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """As `run`, for a statement that is `encoded`: the names of the result's columns, and its rows."""
+        self.limit()
+        cursor = self._cursor.execute(statement, parameters)
+        return tuple(column.name for column in cursor.description or ()), cursor.fetchall()
 
     def translate(self, error: psycopg.Error) -> DatabaseError:
         """An error of a statement in our words, by the table that was looked for last."""
@@ -159,9 +165,10 @@ class Session:
         """
         self.limit()
         with self._cursor.connection.cursor(row_factory=row_factory) as cursor:
-            yield from cursor.stream(self._encoded(statement), parameters or {}, size=_AT_ONCE)
+            yield from cursor.stream(self.encoded(statement), parameters or {}, size=_AT_ONCE)
 
-    def _encoded(self, statement: str | sql.Composed) -> bytes:
+    def encoded(self, statement: str | sql.Composed) -> bytes:
+        """A statement as connections of this `charset` send it."""
         return encode_statement(statement, self._cursor.connection)
 
     @property

@@ -50,9 +50,13 @@ class SeriesLimiter:
         self._operations = {series.operation for series in state.admitted}
         self._models = {series.model for series in state.admitted}
 
+    def is_new(self, series: Series) -> bool:
+        """Whether a pair has no series of its own yet."""
+        return series not in self._admitted and series not in self.added
+
     def admit(self, series: Series, start: int, rows: int = 0) -> None:
         """Admit a pair if it is due; it has so many `rows` in the slice that begins at `start`."""
-        if series in self._admitted or series in self.added:
+        if not self.is_new(series):
             return
         quarter = floor_to(start, QUARTER_HOUR)
         if series != OTHER and self._taken < self._ample:
@@ -65,7 +69,7 @@ class SeriesLimiter:
     def admit_all(self, wanted: Iterable[Series]) -> None:
         """Admit as many of these as the limit allows, whether or not they have been seen."""
         for series in wanted:
-            if self._taken < self._limit and series not in self._admitted and series not in self.added:
+            if self._taken < self._limit and self.is_new(series):
                 self._add(series, self._unread if self._has_overflow else 0)
 
     def label(self, series: Series, start: int) -> Series:

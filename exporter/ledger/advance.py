@@ -9,12 +9,15 @@ from exporter.ledger.aggregate import ZERO, Aggregate, with_figure
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR, day_of, day_start, floor_to, month_start_day
 from exporter.ledger.model import (
     EXPOSED,
+    NO_CELL,
+    OTHER,
     PUT_OFF,
     UNKNOWN,
     Bucket,
     Cell,
     Changes,
     LedgerSettings,
+    Origin,
     Phase,
     Progress,
     Series,
@@ -23,7 +26,7 @@ from exporter.ledger.model import (
     State,
     TimeRange,
 )
-from exporter.ledger.plan import Plan
+from exporter.ledger.plan import Plan, kept_in_memory
 from exporter.ledger.schedule import oldest_open, stage_at
 from exporter.ledger.slices import bucket_within, join_slices, know_cell, raise_cell
 
@@ -173,7 +176,7 @@ def _replace_slices(
         if counted and start + width <= late_before and not any(part.held for part in parts):
             late_rows += rows
         if len(parts) == 1 and parts[0].width == width and old == new:
-            plan.changes.sequences[start] = read.sequence
+            plan.changes.found[start] = kept_in_memory(new)
         else:
             plan.replace_slice(parts, new)
     return refreshed, late_rows
@@ -254,34 +257,61 @@ def _frontier(state: State, before: Progress, read: SpanRead, settings: LedgerSe
 def _read_slice(plan: Plan, old: Slice, read: SpanRead, frontier: _Frontier, *, counted: bool) -> tuple[Slice, int]:
     """The slice as the read has it, and the number of rows by which its high-water marks rose."""
     minute = bucket_within(read, old.start, old.width)
+    held, stage = old.start in frontier.held, _stage(old, read, plan.settings)
+    if _is_as_it_was(old, minute, read.routes, plan.known_models):
+        return replace(old, held=held, stage=stage, sequence=read.sequence), 0
     current = plan.overflow_labels(old.start, with_fallbacks(minute, read.routes, plan.known_models))
     cells: dict[Series, Cell] = {}
     rows = 0
     # a series that the read does not have has lost its rows in the log
-    for series in sorted({*old.cells, *current}):
-        before = old.cells.get(series, Cell())
+    for series in sorted({*old.cells, *current}) if old.cells.keys() != current.keys() else old.cells:
+        before, after = old.cells.get(series, NO_CELL), current.get(series, ZERO)
+        # most rows of the open window have been read before
+        if after == before.current and old.width == MINUTE:
+            cells[series] = before
+            continue
         if counted:
-            cells[series], rise = raise_cell(before, current.get(series, ZERO), old.width)
+            cells[series], rise = raise_cell(before, after, old.width)
             plan.count(series, rise)
             rows += rise[Figure.ROWS]
         else:
-            cells[series] = know_cell(before, current.get(series, ZERO))
+            cells[series] = know_cell(before, after)
         plan.replace_cell(old.start, series, before, cells[series])
     # gauges by user cover yesterday and today: older users would only take up memory
     users = plan.keep_users(old.start, minute.users)
     plan.replace_users(old.start, old.users, users)
+    skipped = plan.tally(old.skipped, minute.skipped, counted=counted)
     new = Slice(
         start=old.start,
         width=old.width,
         cells=cells,
-        skipped=plan.tally(old.skipped, minute.skipped, counted=counted),
+        skipped=skipped,
         waiting=minute.waiting,
         users=users,
-        held=old.start in frontier.held,
-        stage=_stage(old, read, plan.settings),
+        held=held,
+        stage=stage,
         sequence=read.sequence,
+        origin=Origin(minute, read.routes, plan.known_models, cells, skipped) if old.width == MINUTE else None,
     )
     return new, rows
+
+
+def _is_as_it_was(old: Slice, minute: Bucket, routes: Mapping[str, str], known_models: frozenset[str]) -> bool:
+    """Whether a slice is what a read has made of the same, and nothing else has changed it since.
+
+    Rows of a pair without a series of its own may get one, so a slice that has some is looked at each time.
+    """
+    origin = old.origin
+    return (
+        origin is not None
+        and origin.bucket is minute
+        and origin.cells is old.cells
+        and origin.skipped is old.skipped
+        and minute.users is old.users
+        and minute.waiting is old.waiting
+        and OTHER not in old.cells
+        and (origin.routes, origin.known_models) == (routes, known_models)
+    )
 
 
 def _stage(old: Slice, read: SpanRead, settings: LedgerSettings) -> int:
@@ -309,8 +339,9 @@ def admit(limiter: SeriesLimiter, read: SpanRead) -> None:
     # series of routes come first, so that they show a zero before their first call
     limiter.admit_all(Series(*route) for route in sorted(read.routes.items()))
     for start in sorted(read.buckets):
-        for series, cell in sorted(read.buckets[start].cells.items()):
-            limiter.admit(series, start, cell[Figure.ROWS])
+        cells = read.buckets[start].cells
+        for series in sorted(filter(limiter.is_new, cells)):
+            limiter.admit(series, start, cells[series][Figure.ROWS])
 
 
 def rows_of(read: SpanRead) -> int:

@@ -3,6 +3,7 @@
 Money is held in units of 1e-12 USD and latency in microseconds, so that sums are exact and their order cannot matter.
 """
 
+import operator
 from collections.abc import Iterable
 from decimal import Decimal
 
@@ -23,12 +24,12 @@ ZERO: Aggregate = (0,) * WIDTH
 
 def add(left: Aggregate, right: Aggregate) -> Aggregate:
     """Sum of two aggregates, figure by figure."""
-    return tuple(a + b for a, b in zip(left, right, strict=True))
+    return tuple(map(operator.add, left, right))
 
 
 def subtract(left: Aggregate, right: Aggregate) -> Aggregate:
     """Difference of two aggregates, figure by figure."""
-    return tuple(a - b for a, b in zip(left, right, strict=True))
+    return tuple(map(operator.sub, left, right))
 
 
 def highest(left: Aggregate, right: Aggregate) -> Aggregate:

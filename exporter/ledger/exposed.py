@@ -153,7 +153,8 @@ def counters(state: State) -> dict[Series, Aggregate]:
 def spend_today(state: State, settings: LedgerSettings) -> dict[Series, int]:
     """Money units of the present calendar day for every admitted series."""
     today = _today(state, settings)
-    return {series: state.days.get((today, series), 0) for series in state.admitted}
+    spend = state.days.on(today)
+    return {series: spend.get(series, 0) for series in state.admitted}
 
 
 def spend_month(state: State, settings: LedgerSettings) -> dict[Series, int]:
@@ -161,16 +162,15 @@ def spend_month(state: State, settings: LedgerSettings) -> dict[Series, int]:
     # once the clock was set back there may be sums of days that are still to come
     days = month_days(_today(state, settings))
     result = dict.fromkeys(state.admitted, 0)
-    for (day, series), units in state.days.items():
-        if day in days:
+    for day in filter(days.__contains__, state.days.all_days):
+        for series, units in state.days.on(day).items():
             result[series] += units
     return result
 
 
-def user_spend_today(state: State, settings: LedgerSettings) -> dict[str, int]:
+def user_spend_today(state: State, settings: LedgerSettings) -> Mapping[str, int]:
     """Money units of the present calendar day by user."""
-    today = _today(state, settings)
-    return {user: units for (day, user), units in state.user_days.items() if day == today}
+    return state.user_days.on(_today(state, settings))
 
 
 def in_progress(state: State) -> Mapping[str, Waiting]:

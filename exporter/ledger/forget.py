@@ -4,7 +4,7 @@ from collections.abc import Collection, Set
 from dataclasses import replace
 
 from exporter.ledger.aggregate import add
-from exporter.ledger.model import OTHER, PUT_OFF, Admission, Cell, Changes, Series, Slice, State
+from exporter.ledger.model import NO_CELL, OTHER, PUT_OFF, Admission, Cell, Changes, Series, Slice, State
 from exporter.ledger.slices import taken_back
 
 
@@ -42,7 +42,7 @@ def forget(state: State, series: Collection[Series]) -> Changes:
 
 def _without(item: Slice, gone: Set[Series]) -> Slice:
     cells = {name: cell for name, cell in item.cells.items() if name not in gone}
-    other = item.cells.get(OTHER, Cell())
+    other = item.cells.get(OTHER, NO_CELL)
     for name in gone & item.cells.keys():
         rows = item.cells[name].current
         # no more than the rows: what they have taken back ends with the series

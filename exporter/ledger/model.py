@@ -1,13 +1,14 @@
 """The ledger's data: what a read brings, what the state holds, what a plan changes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from exporter.ledger.aggregate import ZERO, Aggregate
 from exporter.ledger.calendar import MINUTE
+from exporter.ledger.day_sums import DaySums
 
 
 class Series(NamedTuple):
@@ -116,10 +117,17 @@ class SpanRead:
 
 @dataclass(frozen=True)
 class Cell:
-    """One series in one slice: the aggregate as last read, and the high-water mark of each figure."""
+    """One series in one slice: the aggregate as last read, and the high-water mark of each figure.
+
+    No mark is below what was last read, but for calls without a price in a minute: those wait for the merge.
+    """
 
     current: Aggregate = ZERO
     high_water: Aggregate = ZERO
+
+
+NO_CELL = Cell()
+"""That of a series without rows."""
 
 
 @dataclass(frozen=True)
@@ -131,13 +139,25 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a read has made a minute of, and what it has made of that: the same again is not worked through again."""
+
+    bucket: Bucket
+    routes: Mapping[str, str]
+    known_models: frozenset[str]
+    cells: Mapping[Series, Cell]
+    skipped: Mapping[SkippedValue, Tally]
+
+
+@dataclass(frozen=True)
 class Slice:
     """One stretch of time: a minute, or a merged quarter of an hour.
 
     `held` marks a minute that stays open past the window for its rows in progress. `stage` counts the re-reads that a
     quarter has had; below 0 it is due at any age. That of a minute is 0, or `PUT_OFF`. `users` (money units by user) is
     kept for minutes only; that of quarters lies in the store.
-    `sequence` orders reads within one process, so that an older snapshot never replaces a newer one.
+    `sequence` orders reads within one process, so that an older snapshot never replaces a newer one. `origin` is of the
+    last read in this process.
     """
 
     start: int
@@ -149,6 +169,7 @@ class Slice:
     held: bool = False
     stage: int = 0
     sequence: int = field(default=0, compare=False)
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -231,8 +252,8 @@ class State:
     totals: dict[Series, Aggregate] = field(default_factory=dict)
     corrections: dict[Series, int] = field(default_factory=dict)
     skipped: dict[SkippedValue, int] = field(default_factory=dict)
-    days: dict[tuple[int, Series], int] = field(default_factory=dict)
-    user_days: dict[tuple[int, str], int] = field(default_factory=dict)
+    days: DaySums[Series] = field(default_factory=DaySums)
+    user_days: DaySums[str] = field(default_factory=DaySums)
     admitted: dict[Series, Admission] = field(default_factory=dict)
     seen_operations: dict[str, float] = field(default_factory=dict)
     seen_models: dict[str, float] = field(default_factory=dict)
@@ -260,13 +281,12 @@ class State:
                     ours.pop(key, None)
                 else:
                     ours[key] = value
-        # a slice that was found as it was is not written to the disk: only memory learns that it is newer
-        for start, sequence in changes.sequences.items():
-            self.slices[start] = replace(self.slices[start], sequence=sequence)
+        # a slice that was found as it was is not written to the disk: only memory learns by which read that is known
+        self.slices.update(changes.found)
 
     def ahead(self, changes: "Changes") -> "State":
         """A copy with the changes applied; this state stays as it is."""
-        copy = State(self.progress, *(dict(getattr(self, name)) for name in KEYED))
+        copy = State(self.progress, *(getattr(self, name).copy() for name in KEYED))
         copy.apply(changes)
         return copy
 
@@ -275,7 +295,7 @@ class State:
 class Changes:
     """New values for parts of a `State`, by the same names; None removes the key.
 
-    `slice_users` is what the store alone keeps: money units by user for each changed slice. `sequences` are of slices
+    `slice_users` is what the store alone keeps: money units by user for each changed slice. `found` are slices
     that a read has found as they were. `ended` has the keys of parts (by their names) that go before anything else
     changes: series, and labels that were theirs alone, end only where somebody wants it.
     """
@@ -294,7 +314,7 @@ class Changes:
     shown_users: dict[str, int | None] = field(default_factory=dict)
     candidates: dict[Series, Candidate | None] = field(default_factory=dict)
     slice_users: dict[int, Mapping[str, int] | None] = field(default_factory=dict)
-    sequences: dict[int, int] = field(default_factory=dict)
+    found: dict[int, Slice] = field(default_factory=dict)
     ended: dict[str, frozenset[Any]] = field(default_factory=dict)
 
     def follow(self, later: "Changes") -> None:
@@ -308,8 +328,8 @@ class Changes:
             getattr(self, name).update(getattr(later, name))
         for start in later.slices:
             # replaced, with a place of its own, or gone
-            self.sequences.pop(start, None)
-        self.sequences.update(later.sequences)
+            self.found.pop(start, None)
+        self.found.update(later.found)
 
 
 KEYED: Sequence[str] = tuple(f.name for f in fields(State) if f.name != "progress")

@@ -1,6 +1,6 @@
 """Changes in the making: running figures over a state that stays as it is."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -8,6 +8,7 @@ from exporter.figures import Figure
 from exporter.ledger.admission import SeriesLimiter
 from exporter.ledger.aggregate import ZERO, Aggregate, add
 from exporter.ledger.calendar import QUARTER_HOUR, day_of, first_user_day, month_start_day
+from exporter.ledger.day_sums import DaySums
 from exporter.ledger.model import (
     OTHER,
     Cell,
@@ -22,7 +23,7 @@ from exporter.ledger.model import (
 )
 from exporter.ledger.slices import latest, taken_back
 
-K = TypeVar("K")
+K = TypeVar("K", bound=Hashable)
 
 
 def first_day(today: int) -> int:
@@ -57,7 +58,8 @@ class Plan:
         result: dict[Series, Aggregate] = {}
         for series, aggregate in cells.items():
             label = self.limiter.label(series, start)
-            result[label] = add(result.get(label, ZERO), aggregate)
+            known = result.get(label)
+            result[label] = aggregate if known is None else add(known, aggregate)
         return result
 
     def count(self, series: Series, rise: Aggregate) -> None:
@@ -99,7 +101,7 @@ class Plan:
     def replace_users(self, start: int, old: Mapping[str, int], new: Mapping[str, int]) -> None:
         """Carry the difference of a slice's users, old and new, into the day that holds `start`."""
         day = day_of(start, self.settings.zone)
-        if day >= self.first_user_day:
+        if day >= self.first_user_day and old != new:
             for user, units in new.items():
                 _bump(self.changes.user_days, self.state.user_days, (day, user), units - old.get(user, 0))
             for user, units in old.items():
@@ -110,7 +112,7 @@ class Plan:
         """Put one slice in the place of those it covers; the users of a quarter go to the store alone."""
         for part in parts:
             self.compact(part.start)
-        self.changes.slices[new.start] = replace(new, users={}) if new.width == QUARTER_HOUR else new
+        self.changes.slices[new.start] = kept_in_memory(new)
         self.changes.slice_users[new.start] = new.users or None
 
     def compact(self, start: int) -> None:
@@ -118,7 +120,7 @@ class Plan:
         self.changes.slices[start] = None
         self.changes.slice_users[start] = None
         # a slice that is gone cannot be newer than a read
-        self.changes.sequences.pop(start, None)
+        self.changes.found.pop(start, None)
 
     def tally(
         self, old: Mapping[SkippedValue, Tally], current: Mapping[SkippedValue, int], *, counted: bool
@@ -157,12 +159,18 @@ class Plan:
     def forget_days(self) -> None:
         """Drop the sums of days that no gauge shows any more."""
         # the safe clock decides: a clock that is ahead would drop sums that are still shown
-        for day, series in self.state.days:
-            if day < self.first_day:
-                self.changes.days[day, series] = None
-        for day, user in self.state.user_days:
-            if day < self.first_user_day:
-                self.changes.user_days[day, user] = None
+        self.changes.days.update(_before(self.first_day, self.state.days))
+        self.changes.user_days.update(_before(self.first_user_day, self.state.user_days))
+
+
+def _before(first: int, sums: DaySums[K]) -> dict[tuple[int, K], None]:
+    """What drops the sums of all days before the first one that is kept."""
+    return {(day, name): None for day in sums.all_days if day < first for name in sums.on(day)}
+
+
+def kept_in_memory(item: Slice) -> Slice:
+    """A slice as memory has it: the users of quarters are in the store alone."""
+    return replace(item, users={}) if item.width == QUARTER_HOUR else item
 
 
 def _bump(changed: dict[K, int] | dict[K, int | None], known: Mapping[K, int], key: K, by: int) -> None:

@@ -1,5 +1,8 @@
 """What is to be read next, and which age a slice has reached."""
 
+from bisect import bisect_right
+from functools import lru_cache
+
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR, floor_to
 from exporter.ledger.model import LedgerSettings, Phase, Progress, State, TimeRange
 
@@ -17,14 +20,20 @@ RECHECK = -1
 """The `Slice.stage` of a quarter that is to be read again at any age."""
 
 
+# asked for every quarter of the horizon, every second
+@lru_cache(maxsize=16)
+def _reread_ages(horizon: int) -> tuple[int, ...]:
+    return (*(age for age in REREAD_AGES if age < horizon), horizon)
+
+
 def reread_ages(settings: LedgerSettings) -> tuple[int, ...]:
     """The ages in force, the horizon last."""
-    return (*(age for age in REREAD_AGES if age < settings.horizon), settings.horizon)
+    return _reread_ages(settings.horizon)
 
 
 def stage_at(age: int, settings: LedgerSettings) -> int:
     """How many re-reads a quarter of this age has due, or has had when it was read at this age."""
-    return sum(age >= due for due in reread_ages(settings))
+    return bisect_right(reread_ages(settings), age)
 
 
 def present(progress: Progress, clock: int) -> int:

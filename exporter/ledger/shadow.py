@@ -9,6 +9,7 @@ from exporter.ledger.admission import SeriesLimiter
 from exporter.ledger.advance import admit, known_models, with_fallbacks
 from exporter.ledger.aggregate import Aggregate, with_figure
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
+from exporter.ledger.day_sums import DaySums
 from exporter.ledger.model import (
     Admission,
     Bucket,
@@ -114,7 +115,7 @@ def take_in(
     # the switch finds the state's own clock where no read by the old settings has moved it
     irrevocable = min(read.irrevocable, progress.now)
     plan = Plan(
-        state=replace(state, days=dict(known.days), user_days={}),
+        state=replace(state, days=DaySums(known.days), user_days=DaySums()),
         settings=settings,
         limiter=limiter,
         now=read.now,

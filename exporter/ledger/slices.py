@@ -6,7 +6,7 @@ from typing import TypeVar
 from exporter.figures import Figure
 from exporter.ledger.aggregate import ZERO, Aggregate, add, highest, subtract, with_figure
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
-from exporter.ledger.model import Bucket, Cell, Series, SkippedValue, Slice, SpanRead, Tally, Waiting
+from exporter.ledger.model import NO_CELL, Bucket, Cell, Series, SkippedValue, Slice, SpanRead, Tally, Waiting
 
 K = TypeVar("K")
 
@@ -76,7 +76,7 @@ def join_slices(start: int, width: int, slices: Iterable[Slice]) -> Slice:
     skipped: dict[SkippedValue, Tally] = {}
     for part in parts:
         for series, cell in part.cells.items():
-            known = cells.get(series, Cell())
+            known = cells.get(series, NO_CELL)
             cells[series] = Cell(add(known.current, cell.current), add(known.high_water, cell.high_water))
         for skip, tally in part.skipped.items():
             before = skipped.get(skip, Tally())

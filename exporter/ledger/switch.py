@@ -7,7 +7,9 @@ from exporter.figures import Figure
 from exporter.ledger.admission import SeriesLimiter
 from exporter.ledger.aggregate import ZERO, add, highest, subtract, with_figure
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
+from exporter.ledger.day_sums import DaySums
 from exporter.ledger.model import (
+    NO_CELL,
     OTHER,
     PUT_OFF,
     Admission,
@@ -41,7 +43,7 @@ def switch(
     not there, which corrections show, until they are due.
     """
     progress = state.progress
-    plan = _plan(replace(state, days={}, user_days={}), settings, safe_now)
+    plan = _plan(replace(state, days=DaySums(), user_days=DaySums()), settings, safe_now)
     # sums are built anew from the shadow, day by day
     plan.changes.days.update(dict.fromkeys(state.days))
     admissions = _admissions(state, shadow, settings)
@@ -89,7 +91,7 @@ def sum_users(
     safe_now: int,
 ) -> dict[tuple[int, str], int]:
     """Money units by day and user of what is stored for the shadow by slice, as far as it is due."""
-    plan = _plan(replace(state, user_days={}), settings, safe_now)
+    plan = _plan(replace(state, user_days=DaySums()), settings, safe_now)
     for start, users in stored:
         if not _is_ahead(going, start, state.progress):
             plan.replace_users(start, {}, users)
@@ -156,7 +158,7 @@ def _overflow(cells: Mapping[Series, Cell], admitted: Collection[Series]) -> Map
     result: dict[Series, Cell] = {}
     for series, cell in cells.items():
         label = series if series in admitted else OTHER
-        known = result.get(label, Cell())
+        known = result.get(label, NO_CELL)
         result[label] = Cell(add(known.current, cell.current), add(known.high_water, cell.high_water))
     return result
 
@@ -171,7 +173,7 @@ def _with_distances(item: Slice, old: Slice | None) -> Slice:
         if old.width == MINUTE:
             # those of a minute say how many are known, not how many were counted
             distance = with_figure(distance, Figure.UNPRICED, 0)
-        found = cells.get(series, Cell())
+        found = cells.get(series, NO_CELL)
         cells[series] = Cell(found.current, add(found.high_water, distance))
     skipped = dict(item.skipped)
     for skip, tally in old.skipped.items():

@@ -82,7 +82,7 @@ def choose_users(
     states = {user: budget_state(spend[user], budgets[user]) for user in _with_budget(spend, budgets)}
     qualified = ranked(user for user, state in states.items() if state == "exceeded")
     qualified += ranked(user for user, state in states.items() if state == "warning")
-    most_spent = ranked(_top_spenders(spend, top))[:top]
+    most_spent = ranked(_top_spenders(spend, shown, top))[:top]
     qualified += [user for user in most_spent if states.get(user, "ok") in ("ok", "unlimited") and spend[user] > 0]
     # a series that ends within its day looks like spend that is gone
     chosen = {user: last for user, last in shown.items() if last >= day - 1}
@@ -92,9 +92,12 @@ def choose_users(
     return chosen
 
 
-def _top_spenders(spend: Mapping[str, int], top: int) -> list[str]:
+def _top_spenders(spend: Mapping[str, int], shown: Iterable[str], top: int) -> list[str]:
     """At least the `top` users by spend, those with equal spend all: without an order, which takes longer."""
-    largest = heapq.nlargest(top + 1, spend.values())  # one more, since one of them may name no user
+    # whoever belongs to the top spent as much as so many others: mostly those that are shown already
+    largest = heapq.nlargest(top, (spend[user] for user in shown if user in spend and user != UNATTRIBUTED))
+    if len(largest) < max(top, 1):
+        largest = heapq.nlargest(top + 1, spend.values())  # one more, since one of them may name no user
     least = largest[-1] if largest else 0
     return [user for user, units in spend.items() if units >= least and user != UNATTRIBUTED]
 

@@ -5,10 +5,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from prometheus_client.metrics_core import Metric
-
 from exporter.scrape.application import Exporter
 from exporter.web.app import HealthStatus
+from exporter.web.families import Family
 
 _DRAIN_SECONDS = 5.0
 _RELOADING = HealthStatus(False, "the configuration is being reloaded")
@@ -35,7 +34,7 @@ class Service:
         """The current exporter; None while it is being replaced."""
         return self._exporter
 
-    def scrape(self, timeout: float) -> Iterable[Metric]:
+    def scrape(self, timeout: float) -> Iterable[Family]:
         """All metrics, within about `timeout` seconds. Raises `NoExporterError` if none is running by then."""
         deadline = time.monotonic() + timeout
         with self._in_use(timeout) as exporter:

@@ -6,8 +6,6 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from prometheus_client.metrics_core import Metric as Family
-
 from exporter.config import Config
 from exporter.database.conninfo import ConnInfo
 from exporter.database.login import Login
@@ -21,6 +19,7 @@ from exporter.scrape.ledger_service import LedgerService, LedgerStatus
 from exporter.state.store import Store
 from exporter.state_change_log import StateChangeLog
 from exporter.web.app import HealthStatus
+from exporter.web.families import Family
 from exporter.web.refusals import Refusals
 
 _STOP_SECONDS = 0.5

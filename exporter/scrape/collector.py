@@ -13,10 +13,11 @@ from exporter.config import Classification, Config
 from exporter.database.errors import DatabaseError, IdentityMismatch
 from exporter.database.log_query import LogTable
 from exporter.database.login import Login
-from exporter.database.reader import read_span, read_window
+from exporter.database.reader import read_span
 from exporter.database.replication import Replication
 from exporter.database.session import Database, Session
 from exporter.database.tables import Budgets, Route, read_approvals, read_budgets, read_recommendations, read_routes
+from exporter.database.window import WindowReader
 from exporter.ledger import schedule
 from exporter.ledger.calendar import day_of
 from exporter.ledger.model import SpanRead, State, TimeRange
@@ -106,7 +107,7 @@ class Collector:
         self._budgets: Budgets | None = None
         self._budgets_read = False
         self._current = False
-        self._few_rows = True
+        self._window = WindowReader()
         self._gets_through = False
         self._listeners: list[Callable[[], None]] = []
         timeout = config.database.connect_timeout
@@ -273,7 +274,7 @@ class Collector:
             # the background reader is at it; this shows whether the log can be read at all
             read_span(session, log_table, classification, TimeRange(clock, clock + 1))
             return None
-        buckets, self._few_rows = read_window(session, log_table, classification, span, few=self._few_rows)
+        buckets = self._window.read(session, log_table, classification, span)
         complete = session.replication.complete_until
         read = SpanRead(span=span, now=now, buckets=buckets, sequence=session.sequence, complete=complete)
         return OpenWindow(read, classification, of_today)

@@ -45,7 +45,7 @@ class DriftSampler:
     def compare(self, state: State) -> None:
         """Compare what was read with what the ledger holds for the day."""
         with self._ledger.reading():
-            known = sum(units for (day, _), units in state.days.items() if day == self._day)
+            known = sum(state.days.on(self._day).values())
         self.drift = self._logged - known
         self._read_until = 0
 
@@ -69,6 +69,6 @@ def _whole_days(state: State, zone: ZoneInfo) -> list[int]:
     today = day_of(progress.now, zone)
     return [
         day
-        for day in sorted({day for day, _ in state.days})
+        for day in sorted(state.days.all_days)
         if day < today and day_start(day, zone) >= progress.began and day_start(day + 1, zone) <= progress.merged
     ]

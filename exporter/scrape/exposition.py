@@ -2,15 +2,13 @@
 
 import math
 import platform
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.metrics_core import Metric as Family
+from itertools import accumulate
 
 from exporter import catalog
-from exporter.catalog import ERROR_CLASSES, LATENCY_EDGES, SECOND, Metric
+from exporter.catalog import ERROR_CLASSES, LATENCY_EDGES, SECOND
 from exporter.config import UPPER_BOUNDS, Config
 from exporter.database.log_query import INVALID_REASONS
 from exporter.database.rows import IN_PROGRESS
@@ -18,11 +16,12 @@ from exporter.database.tables import BUDGET_FIELDS, SEVERAL_BUDGETS
 from exporter.figures import Figure
 from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, Aggregate, usd
 from exporter.ledger.exposed import Gauges, Snapshot
-from exporter.ledger.model import Series, SkippedValue
+from exporter.ledger.model import SkippedValue
 from exporter.ledger.users import count_states, shown_spend
 from exporter.scrape.collector import Scrape
 from exporter.scrape.own_process import own_process
 from exporter.state_change_log import StateChangeLog
+from exporter.web.families import SINGLE, Family, Part, Shape
 
 DISTRIBUTION = "ai-operation-exporter"
 _VERSION = version(DISTRIBUTION)  # looked up once: it is read from a file, which may not be possible later
@@ -38,7 +37,36 @@ SKIPS = (
 )
 """Every field and reason that `ai_rows_skipped_total` can have: all are at 0 from the start."""
 
-Samples = Iterable[tuple[tuple[str, ...], float]]
+
+def _scaled(scale: int) -> Shape:
+    return SINGLE if scale == 1 else Shape([Part()], lambda units: (units / scale,))
+
+
+_SCALED = {figure: _scaled(figure.scale) for figure in Figure}
+"""Each figure in ledger units."""
+
+_USD = Shape([Part()], lambda units: (usd(units),))
+"""Money in ledger units."""
+
+_FAILURES = Shape([Part(labels=(("error_class", name),)) for name in ERROR_CLASSES], lambda cell: cell[FAILURES])
+"""The failures in an aggregate, by class."""
+
+
+def _latency(cell: Aggregate) -> list[float]:
+    """The numbers of a histogram: calls up to each edge, all of them, and their seconds."""
+    below = list(accumulate(cell[LATENCY_COUNTS]))
+    return [*below, below[-1], sum(cell[LATENCY_SUMS]) / SECOND]
+
+
+_LATENCY = Shape(
+    [
+        *(Part("_bucket", (("le", edge),)) for edge in (*map(str, LATENCY_EDGES), "+Inf")),
+        Part("_count"),
+        Part("_sum"),
+    ],
+    _latency,
+)
+"""The latencies in an aggregate."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +120,7 @@ def families(exposure: Exposure, change_log: StateChangeLog) -> list[Family]:
             made += whole
             change_log.works(f"figures of the {group.name}")
     made += _verdicts(exposure.scrape, failed)
-    return [family for family in made if family.samples]
+    return [family for family in made if family.values]
 
 
 def _counters(exposure: Exposure) -> Iterator[Family]:
@@ -102,50 +130,29 @@ def _counters(exposure: Exposure) -> Iterator[Family]:
     counters = shown.series
     for figure in Figure:
         if figure.metric is not None:
-            yield _family(figure.metric, ((s, cell[figure] / figure.scale) for s, cell in counters.items()))
-    failures = (
-        ((*series, name), count)
-        for series, cell in counters.items()
-        for name, count in zip(ERROR_CLASSES, cell[FAILURES], strict=True)
-    )
-    yield _family(catalog.FAILURES, failures)
-    yield _latency(counters)
-    yield _family(catalog.ROWS_SKIPPED, ((skip, shown.skipped.get(skip, 0)) for skip in SKIPS))
-    yield _family(catalog.ROWS_READ, [((), shown.progress.rows_read)])
-    yield _family(catalog.LATE_ROWS, [((), shown.progress.late_rows)])
-    yield _family(catalog.SERIES_FOLDED, [(("operation_model",), shown.progress.rows_overflowed)])
-    corrections = ((series, usd(shown.corrections.get(series, 0))) for series in counters)
-    yield _family(catalog.COST_CORRECTIONS, corrections)
-
-
-def _latency(counters: Mapping[Series, Aggregate]) -> Family:
-    family = HistogramMetricFamily(
-        catalog.LATENCY.name, catalog.LATENCY.help, labels=catalog.LATENCY.labels, unit=catalog.LATENCY.unit
-    )
-    edges = [*map(str, LATENCY_EDGES), "+Inf"]
-    for series, cell in counters.items():
-        below = 0
-        buckets: list[tuple[str, float]] = []
-        for edge, count in zip(edges, cell[LATENCY_COUNTS], strict=True):
-            below += count
-            buckets.append((edge, below))
-        family.add_metric(list(series), buckets, sum(cell[LATENCY_SUMS]) / SECOND)
-    return family
+            yield Family(figure.metric, {series: cell[figure] for series, cell in counters.items()}, _SCALED[figure])
+    yield Family(catalog.FAILURES, counters, _FAILURES)
+    yield Family(catalog.LATENCY, counters, _LATENCY)
+    yield Family(catalog.ROWS_SKIPPED, {skip: shown.skipped.get(skip, 0) for skip in SKIPS})
+    yield Family(catalog.ROWS_READ, {(): shown.progress.rows_read})
+    yield Family(catalog.LATE_ROWS, {(): shown.progress.late_rows})
+    yield Family(catalog.SERIES_FOLDED, {("operation_model",): shown.progress.rows_overflowed})
+    yield Family(catalog.COST_CORRECTIONS, {series: shown.corrections.get(series, 0) for series in counters}, _USD)
 
 
 def _log_gauges(exposure: Exposure) -> Iterator[Family]:
     gauges = exposure.fresh
     if gauges is None:
         return
-    yield _family(catalog.SPEND_TODAY, ((series, usd(units)) for series, units in gauges.spend_today.items()))
+    yield Family(catalog.SPEND_TODAY, gauges.spend_today, _USD)
     if gauges.spend_month is not None:
-        yield _family(catalog.SPEND_MONTH, ((series, usd(units)) for series, units in gauges.spend_month.items()))
-    yield _family(catalog.WINDOW_START, (((name,), window.start) for name, window in gauges.windows.items()))
-    yield _family(catalog.WINDOW_END, (((name,), window.end) for name, window in gauges.windows.items()))
+        yield Family(catalog.SPEND_MONTH, gauges.spend_month, _USD)
+    yield Family(catalog.WINDOW_START, {(name,): window.start for name, window in gauges.windows.items()})
+    yield Family(catalog.WINDOW_END, {(name,): window.end for name, window in gauges.windows.items()})
     if gauges.newest:
-        yield _family(catalog.LOG_NEWEST_ROW, [((), gauges.newest)])
-    yield _family(catalog.OPERATION_LAST_SEEN, (((name,), at) for name, at in sorted(gauges.seen_operations.items())))
-    yield _family(catalog.MODEL_LAST_SUCCESS, (((name,), at) for name, at in sorted(gauges.succeeded_models.items())))
+        yield Family(catalog.LOG_NEWEST_ROW, {(): gauges.newest})
+    yield Family(catalog.OPERATION_LAST_SEEN, {(name,): at for name, at in sorted(gauges.seen_operations.items())})
+    yield Family(catalog.MODEL_LAST_SUCCESS, {(name,): at for name, at in sorted(gauges.succeeded_models.items())})
 
 
 def _queue(exposure: Exposure) -> Iterator[Family]:
@@ -154,8 +161,8 @@ def _queue(exposure: Exposure) -> Iterator[Family]:
     if waiting is None or not exposure.scrape.has_status:
         return
     rows = {status: waiting[status].rows if status in waiting else 0 for status in IN_PROGRESS}
-    yield _family(catalog.IN_PROGRESS, (((status,), count) for status, count in rows.items()))
-    yield _family(catalog.OLDEST_IN_PROGRESS, (((status,), found.oldest) for status, found in sorted(waiting.items())))
+    yield Family(catalog.IN_PROGRESS, {(status,): count for status, count in rows.items()})
+    yield Family(catalog.OLDEST_IN_PROGRESS, {(status,): found.oldest for status, found in sorted(waiting.items())})
 
 
 def _user_gauges(exposure: Exposure) -> Iterator[Family]:
@@ -166,59 +173,59 @@ def _user_gauges(exposure: Exposure) -> Iterator[Family]:
     by_user = {} if budgets is None else budgets.by_user
     if exposure.config.users.mode != "off":
         shown = shown_spend(gauges.user_spend, gauges.shown_users)
-        yield _family(catalog.USER_SPEND_TODAY, (((user,), usd(units)) for user, units in shown.items()))
+        yield Family(catalog.USER_SPEND_TODAY, {(user,): units for user, units in shown.items()}, _USD)
         limits = {user: by_user[user].daily_limit for user in sorted(gauges.shown_users) if user in by_user}
-        yield _family(
-            catalog.USER_DAILY_LIMIT, (((user,), usd(limit)) for user, limit in limits.items() if limit is not None)
+        yield Family(
+            catalog.USER_DAILY_LIMIT, {(user,): limit for user, limit in limits.items() if limit is not None}, _USD
         )
     if budgets is not None:
         states = count_states(gauges.user_spend, by_user, budgets.idle)
-        yield _family(catalog.BUDGET_USERS, (((name,), count) for name, count in states.items()))
+        yield Family(catalog.BUDGET_USERS, {(name,): count for name, count in states.items()})
         if budgets.recorded_today is not None:
-            yield _family(catalog.RECORDED_SPEND_TODAY, [((), usd(budgets.recorded_today))])
+            yield Family(catalog.RECORDED_SPEND_TODAY, {(): budgets.recorded_today}, _USD)
 
 
 def _approvals(exposure: Exposure) -> Iterator[Family]:
     if exposure.scrape.approvals is not None:
-        yield _family(catalog.APPROVALS_PENDING, [((), exposure.scrape.approvals)])
+        yield Family(catalog.APPROVALS_PENDING, {(): exposure.scrape.approvals})
 
 
 def _recommendations(exposure: Exposure) -> Iterator[Family]:
     if exposure.scrape.recommendations is not None:
-        yield _family(catalog.RECOMMENDATIONS, sorted(exposure.scrape.recommendations.items()))
+        yield Family(catalog.RECOMMENDATIONS, dict(sorted(exposure.scrape.recommendations.items())))
 
 
 def _routes(exposure: Exposure) -> Iterator[Family]:
     if exposure.scrape.routes is not None:
         routes = exposure.scrape.routes
-        yield _family(catalog.ROUTE_INFO, (((r.operation, r.primary_model, r.fallback_model), 1) for r in routes))
-        yield _family(catalog.ROUTE_ENABLED, (((r.operation,), r.enabled) for r in routes))
+        yield Family(catalog.ROUTE_INFO, {(r.operation, r.primary_model, r.fallback_model): 1 for r in routes})
+        yield Family(catalog.ROUTE_ENABLED, {(r.operation,): r.enabled for r in routes})
 
 
 def _configured(exposure: Exposure) -> Iterator[Family]:
     config = exposure.config
     timeouts, default = config.models.timeouts, config.models.default_timeout
     models = exposure.ledger.models | timeouts.keys()
-    yield _family(catalog.MODEL_TIMEOUT, (((model,), timeouts.get(model, default)) for model in sorted(models)))
+    yield Family(catalog.MODEL_TIMEOUT, {(model,): timeouts.get(model, default) for model in sorted(models)})
     if config.daily_limit_usd is not None:
-        yield _family(catalog.DAILY_LIMIT, [((), float(config.daily_limit_usd))])
+        yield Family(catalog.DAILY_LIMIT, {(): float(config.daily_limit_usd)})
     if config.monthly_limit_usd is not None:
-        yield _family(catalog.MONTHLY_LIMIT, [((), float(config.monthly_limit_usd))])
+        yield Family(catalog.MONTHLY_LIMIT, {(): float(config.monthly_limit_usd)})
 
 
 def _exporter(exposure: Exposure) -> Iterator[Family]:
     if exposure.last_success:
-        yield _family(catalog.LAST_SUCCESS, [((), exposure.last_success)])
-    yield _family(catalog.BACKFILL_PROGRESS, [((), exposure.progress)])
+        yield Family(catalog.LAST_SUCCESS, {(): exposure.last_success})
+    yield Family(catalog.BACKFILL_PROGRESS, {(): exposure.progress})
     if exposure.drift is not None:
-        yield _family(catalog.LEDGER_DRIFT, [((), usd(exposure.drift))])
+        yield Family(catalog.LEDGER_DRIFT, {(): exposure.drift}, _USD)
     if exposure.clock_offset is not None:
-        yield _family(catalog.CLOCK_OFFSET, [((), exposure.clock_offset)])
+        yield Family(catalog.CLOCK_OFFSET, {(): exposure.clock_offset})
     if exposure.replication_lag is not None and math.isfinite(exposure.replication_lag):
-        yield _family(catalog.REPLICATION_LAG, [((), exposure.replication_lag)])
-    yield _family(catalog.STATE_COMMIT_FAILURES, [((), exposure.commit_failures)])
-    yield _family(catalog.LOGINS_REFUSED, (((reason,), count) for reason, count in exposure.logins_refused.items()))
-    yield _family(catalog.BUILD_INFO, [((_VERSION, platform.python_version()), 1)])
+        yield Family(catalog.REPLICATION_LAG, {(): exposure.replication_lag})
+    yield Family(catalog.STATE_COMMIT_FAILURES, {(): exposure.commit_failures})
+    yield Family(catalog.LOGINS_REFUSED, {(reason,): count for reason, count in exposure.logins_refused.items()})
+    yield Family(catalog.BUILD_INFO, {(_VERSION, platform.python_version()): 1})
 
 
 def _process(_: Exposure) -> Iterator[Family]:
@@ -233,9 +240,9 @@ def _verdicts(scrape: Scrape, failed: Container[str | None]) -> Iterator[Family]
     a figure for the truth as long as it does.
     """
     runs = scrape.runs.items()
-    yield _family(catalog.LOG_UP, [((), scrape.current and "log" not in failed)])
-    yield _family(catalog.COLLECTOR_SUCCESS, (((name,), run.success and name not in failed) for name, run in runs))
-    yield _family(catalog.COLLECTOR_DURATION, (((name,), run.seconds) for name, run in runs))
+    yield Family(catalog.LOG_UP, {(): scrape.current and "log" not in failed})
+    yield Family(catalog.COLLECTOR_SUCCESS, {(name,): run.success and name not in failed for name, run in runs})
+    yield Family(catalog.COLLECTOR_DURATION, {(name,): run.seconds for name, run in runs})
 
 
 GROUPS = (
@@ -251,12 +258,3 @@ GROUPS = (
     Group("process", None, _process),
 )
 """All groups, in the order in which they are shown."""
-
-
-def _family(metric: Metric, samples: Samples) -> Family:
-    """A counter's or gauge's family. A counter's own family is named without its `_total`."""
-    maker = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
-    family = maker(metric.name, metric.help, labels=metric.labels, unit=metric.unit)
-    for labels, value in samples:
-        family.add_metric(list(labels), float(value))
-    return family

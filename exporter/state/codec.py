@@ -95,6 +95,12 @@ def decode_aggregate(sparse: Sparse) -> Aggregate:
     return tuple(values)
 
 
+def _encode_cell(cell: Cell) -> tuple[Sparse, Sparse]:
+    current = encode_aggregate(cell.current)
+    # most cells have never held more than they do
+    return current, current if cell.high_water == cell.current else encode_aggregate(cell.high_water)
+
+
 def encode_slice(item: Slice) -> str:
     """A slice without its users and its place in the order of reads."""
     return dumps(
@@ -102,10 +108,7 @@ def encode_slice(item: Slice) -> str:
             "width": item.width,
             "held": item.held,
             "stage": item.stage,
-            "cells": [
-                [*series, encode_aggregate(cell.current), encode_aggregate(cell.high_water)]
-                for series, cell in item.cells.items()
-            ],
+            "cells": [[*series, *_encode_cell(cell)] for series, cell in item.cells.items()],
             "skipped": [[*skip, tally.current, tally.high_water] for skip, tally in item.skipped.items()],
             "waiting": [[status, *waiting] for status, waiting in item.waiting.items()],
         }
@@ -147,4 +150,8 @@ def decode_progress(text: str) -> Progress:
 
 def dumps(value: Any) -> str:
     """JSON without spaces."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    # most of what a commit writes is a sum
+    return str(value) if type(value) is int else _ENCODER.encode(value)
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from prometheus_client.metrics_core import Metric
+from exporter.web.families import Family
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class HealthStatus:
 class Application(Protocol):
     """The program behind the pages; its methods are called from several threads at once."""
 
-    def scrape(self, timeout: float) -> Iterable[Metric]:
+    def scrape(self, timeout: float) -> Iterable[Family]:
         """The metric families of now; returns within about ``timeout`` seconds. May raise anything."""
 
     def health(self) -> HealthStatus:

@@ -1,73 +1,145 @@
-"""Encode metrics as prometheus_client does, and remember what does not change: names, labels and help.
+"""Encode metrics as prometheus_client does, and make again only what has changed since the last page.
 
 Almost all of the library's time goes into escaping the same labels for each scrape. So the text of a sample up to its
-value is taken from the library once, and kept while the sample is there.
+value is taken from the library once, the text of a value is kept while the value stays, and that of a family while all
+its values do, compressed too.
 """
 
+import gzip
+import struct
 import threading
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
-from prometheus_client.metrics_core import Metric
-from prometheus_client.samples import Sample
+from prometheus_client.metrics_core import Metric as LibraryFamily
 from prometheus_client.utils import floatToGoString
+
+from exporter.catalog import Metric
+from exporter.web.families import Family, Labels
 
 Encoder = Callable[[Any], bytes]
 """One of the library's: from a registry to a page."""
 
-_Key = tuple[Any, ...]
+_LEVEL = 5
+_GZIP_HEAD = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+_APART = 4096  # bytes from which on a family is compressed by itself
+_EXPONENT = 10**6  # integers from here on are written with one
 _number: Callable[[float], str] = floatToGoString
-_APART = ("_created", "_gsum", "_gcount")
-"""Ends of the names of samples that the text format puts at the end of their family."""
+
+
+class _Block(NamedTuple):
+    """A value as text, and the text of each of its samples up to the number."""
+
+    value: Any
+    starts: tuple[str, ...]
+    text: str
+
+
+@dataclass
+class _Known:
+    """A family as it was on the last page."""
+
+    metric: Metric
+    values: Mapping[Any, Any]
+    blocks: dict[Labels, _Block]
+    text: bytes
+    compressed: bytes | None = None
 
 
 class RememberingEncoder:
-    """Encodes families as one of the library's encoders does, byte for byte. For any thread."""
+    """Encodes families as one of the library's encoders does, byte for byte. For any thread.
+
+    Only what is on a page is remembered for the next one.
+    """
 
     def __init__(self, encode: Encoder) -> None:
         self._encode = encode
-        self._end = encode(SimpleNamespace(collect=list)).decode()  # of a page without families
+        self._end = encode(SimpleNamespace(collect=list))  # of a page without families
+        # callers that come at the same time have the same to show: each finds what the one before has made
         self._lock = threading.Lock()
-        self._known: dict[_Key, str] = {}
+        self._known: dict[str, _Known] = {}
 
-    def __call__(self, families: Iterable[Metric]) -> bytes:
-        """The page of these families."""
+    def __call__(self, families: Iterable[Family], names: Container[str] = (), *, compress: bool = False) -> bytes:
+        """The page of these families, in the format of gzip if `compress`; of the samples with `names` alone, if any.
+
+        Such a part of the page is made by the library each time.
+        """
+        if names:
+            page = self._encode(SimpleNamespace(collect=lambda: _chosen(families, names)))
+            return gzip.compress(page, _LEVEL) if compress else page
         with self._lock:
-            known = self._known
-        # only what is on this page is remembered for the next one
-        used: dict[_Key, str] = {}
-        page: list[str] = []
-        for family in families:
-            if any(map(_is_special, family.samples)):
-                page.append(self._text(family, family.samples))
-                continue
-            head = family.name, family.type, family.documentation, family.unit
-            text = used[head] = known.get(head) or self._text(family, [])
-            page.append(text)
-            for sample in family.samples:
-                key = sample.name, *sample.labels, *sample.labels.values()
-                text = used[key] = known.get(key) or self._before_the_value(family, sample)
-                page.append(f"{text}{_number(sample.value)}\n")
-        with self._lock:
-            self._known = used
-        return "".join([*page, self._end]).encode()
+            known = [self._updated(family, self._known.get(family.metric.name)) for family in families]
+            self._known = {item.metric.name: item for item in known}
+            page = b"".join([*(item.text for item in known), self._end])
+            return _gzip(page, _compressed(known, self._end)) if compress else page
 
-    def _before_the_value(self, family: Metric, sample: Sample) -> str:
-        line = self._text(family, [sample._replace(value=0.0)]).split("\n")[-2]
-        return line.removesuffix("0.0")
+    def _updated(self, family: Family, known: _Known | None) -> _Known:
+        if known is None or known.metric != family.metric:
+            known = _Known(family.metric, {}, {}, b"")
+        elif known.values == family.values:
+            return known
+        blocks: dict[Labels, _Block] = {}
+        for labels, value in family.values.items():
+            block = known.blocks.get(labels)
+            if block is None:
+                block = _block(value, self._starts(family, labels, value), family)
+            elif block.value != value:
+                block = _block(value, block.starts, family)
+            blocks[labels] = block
+        text = "".join([self._head(family), *(block.text for block in blocks.values())])
+        return _Known(family.metric, family.values, blocks, text.encode())
 
-    def _text(self, family: Metric, samples: list[Sample]) -> str:
-        """What the library makes of a family with these samples, without the end of a page."""
-        part = Metric(family.name, family.documentation, family.type, family.unit)
-        part.samples = samples
-        return self._encode(SimpleNamespace(collect=lambda: [part])).decode().removesuffix(self._end)
+    def _head(self, family: Family) -> str:
+        return self._text(family.as_library([]))
+
+    def _starts(self, family: Family, labels: Labels, value: Any) -> tuple[str, ...]:
+        zeros = [sample._replace(value=0.0) for sample in family.samples_of(labels, value)]
+        lines = self._text(family.as_library(zeros)).removeprefix(self._head(family)).split("\n")
+        return tuple(line.removesuffix("0.0") for line in lines[:-1])
+
+    def _text(self, family: LibraryFamily) -> str:
+        """What the library makes of a family, without the end of a page."""
+        return self._encode(SimpleNamespace(collect=lambda: [family])).removesuffix(self._end).decode()
 
 
-def _is_special(sample: Sample) -> bool:
-    return (
-        sample.timestamp is not None
-        or sample.exemplar is not None
-        or sample.native_histogram is not None
-        or sample.name.endswith(_APART)
-    )
+def _chosen(families: Iterable[Family], names: Container[str]) -> Iterator[LibraryFamily]:
+    for family in families:
+        if samples := [sample for sample in family.samples if sample.name in names]:
+            yield family.as_library(samples)
+
+
+def _block(value: Any, starts: tuple[str, ...], family: Family) -> _Block:
+    lines = (f"{start}{_decimal(number)}\n" for start, number in zip(starts, family.shape.numbers(value), strict=True))
+    return _Block(value, starts, "".join(lines))
+
+
+def _decimal(number: float) -> str:
+    """A number as the library writes it, without its detour through floats for most integers; 0.0 for -0.0."""
+    if type(number) is int and 0 <= number < _EXPONENT:
+        return f"{number}.0"
+    return _number(float(number) + 0.0)
+
+
+def _compressed(known: Iterable[_Known], end: bytes) -> Iterator[bytes]:
+    """The parts of a deflated page, each of which ends where a byte does and refers to nothing before it."""
+    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    small: list[bytes] = []
+    for item in known:
+        if len(item.text) < _APART:
+            small.append(item.text)
+            continue
+        if small:
+            yield deflate.compress(b"".join(small)) + deflate.flush(zlib.Z_FULL_FLUSH)
+            small = []
+        if item.compressed is None:
+            item.compressed = deflate.compress(item.text) + deflate.flush(zlib.Z_FULL_FLUSH)
+        yield item.compressed
+    yield deflate.compress(b"".join([*small, end])) + deflate.flush()
+
+
+def _gzip(page: bytes, deflated: Iterable[bytes]) -> bytes:
+    """The format of RFC 1952, of a page and of its deflated parts."""
+    return b"".join([_GZIP_HEAD, *deflated, struct.pack("<LL", zlib.crc32(page), len(page) & 0xFFFFFFFF)])

@@ -1,15 +1,10 @@
 """The metrics page: a scrape in a thread, in the format that the client prefers."""
 
-import copy
-import gzip
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-
-from prometheus_client.metrics_core import Metric
 
 from exporter.web.app import Application
 from exporter.web.encoding import RememberingEncoder
@@ -21,7 +16,6 @@ from exporter.web.pool import BoundedPool, PoolFullError
 _log = logging.getLogger(__name__)
 _TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 _GRACE = 1.0  # seconds a scrape may be late before its client is told
-_GZIP_LEVEL = 5
 
 
 @dataclass(frozen=True)
@@ -71,21 +65,8 @@ def describe(what: str, error: BaseException) -> str:
 
 
 def _scrape(
-    app: Application,
-    deadline: float,
-    names: frozenset[str],
-    encode: Callable[[Iterable[Metric]], bytes],
-    compress: bool,
+    app: Application, deadline: float, names: frozenset[str], encode: RememberingEncoder, compress: bool
 ) -> bytes:
     # Waiting in the queue has taken some of the time.
-    families = tuple(app.scrape(max(0.1, deadline - time.monotonic())))
-    if names:
-        families = tuple(family for family in (_only(family, names) for family in families) if family.samples)
-    body = encode(families)
-    return gzip.compress(body, _GZIP_LEVEL) if compress else body
-
-
-def _only(family: Metric, names: frozenset[str]) -> Metric:
-    chosen = copy.copy(family)
-    chosen.samples = [sample for sample in family.samples if sample.name in names]
-    return chosen
+    families = app.scrape(max(0.1, deadline - time.monotonic()))
+    return encode(families, names, compress=compress)

@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 from psycopg.rows import namedtuple_row
 
+import exporter.database.window
 from exporter.config import Config
-from exporter.database import reader
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.log_query import Shape, invalid_values, span_query
-from exporter.database.reader import read_span, read_window
+from exporter.database.reader import read_span
 from exporter.database.rows import BucketReader
 from exporter.database.session import Database
+from exporter.database.window import WindowReader
 from exporter.ledger.calendar import floor_to
 from exporter.ledger.model import TimeRange
 from tests.support.harness import Log
@@ -61,15 +62,18 @@ def test_rows_and_sums_make_the_same_buckets(log: Log, monkeypatch: pytest.Monke
         table = session.log(rules)
         now = int(session.clock)
         span = TimeRange(floor_to(now - 300, 60), now + 1)
-        each, few = read_window(session, table, rules, span, few=True)
-        sums, still_few = read_window(session, table, rules, span, few=False)
-        assert few
-        assert still_few
-        assert each == sums == read_span(session, table, rules, span)
+        window = WindowReader()
+        each, sums = window.read(session, table, rules, span), read_span(session, table, rules, span)
+        assert each == sums
         assert {skip.reason for bucket in each.values() for skip in bucket.skipped} >= {"nan", "negative", "too_large"}
         # too many rows to be read as they are
-        monkeypatch.setattr(reader, "FEW", 3)
-        assert read_window(session, table, rules, span, few=True) == (sums, False)
+        with monkeypatch.context() as patched:
+            patched.setattr(exporter.database.window, "FEW", 3)
+            assert window.read(session, table, rules, span) == sums
+            assert window.read(session, table, rules, span) == sums
+        # once they are few again, that is known by the next read
+        assert window.read(session, table, rules, span) == sums
+        assert window.read(session, table, rules, span) == sums
         # without users, and in one bucket wherever it begins
         lo = span.lo + 60
         ((start, whole),) = read_span(session, table, rules, TimeRange(lo, span.hi), width=86_400).items()
@@ -95,7 +99,7 @@ def test_parts_of_tokens_are_dropped_from_sums_and_not_from_rows(log: Log, kind:
     with database.session(60) as session:
         table, now = session.log(rules), int(session.clock)
         span = TimeRange(floor_to(now - 300, 60), now + 1)
-        each, _ = read_window(session, table, rules, span, few=True)
+        each = WindowReader().read(session, table, rules, span)
         assert each == read_span(session, table, rules, span)
     database.close()
 

@@ -10,7 +10,19 @@ from exporter.ledger.advance import begin, quarters_within, set_back
 from exporter.ledger.aggregate import Aggregate, total
 from exporter.ledger.calendar import QUARTER_HOUR, day_start, first_user_day
 from exporter.ledger.forget import forget
-from exporter.ledger.model import KEYED, Cell, Changes, LedgerSettings, Phase, Series, Slice, SpanRead, State, TimeRange
+from exporter.ledger.model import (
+    KEYED,
+    Bucket,
+    Cell,
+    Changes,
+    LedgerSettings,
+    Phase,
+    Series,
+    Slice,
+    SpanRead,
+    State,
+    TimeRange,
+)
 from exporter.ledger.probing import Sums, Watch, held_sums
 from exporter.ledger.reclassify import Reads, SettingsChange, Step, Stretch
 from exporter.ledger.shadow import Reclassification, Shadow, begin_shadow
@@ -66,7 +78,9 @@ class Disk:
 
     def load(self) -> State:
         """The state as last committed: quarters without users, every slice without its place among reads."""
-        state = State(self.progress, **{name: dict(part) for name, part in self.parts.items()})  # type: ignore[arg-type]
+        state = State(self.progress)
+        for name, part in self.parts.items():
+            getattr(state, name).update(part)
         for start, item in state.slices.items():
             users = self.slice_users.get(start, {}) if start >= self.progress.merged else {}
             state.slices[start] = replace(item, users=users, sequence=0)
@@ -136,6 +150,7 @@ class Exporter:
     def __post_init__(self) -> None:
         self.state = State(begin(self.clock, self.settings, self.backfill_since, self.clock - max(0, self.lead)))
         self.disk = Disk(self.state)
+        self._last_read: dict[int, Bucket] = {}
 
     # -- reading
 
@@ -160,7 +175,7 @@ class Exporter:
         progress, by_day = self.state.progress, self.width > QUARTER_HOUR
         width = history.read_width(progress, span, self.now, self.settings, self.safe_now, by_day=by_day)
         read = self.log.read(span, self.now, self.classes, self.sequence, width=min(self.width, width))
-        read = replace(read, safe_now=self.safe_now)
+        read = replace(read, safe_now=self.safe_now, buckets=self._same_as_before(read.buckets))
         if read.width > QUARTER_HOUR and not history.fits(self.state, read, self.settings):
             self.width = QUARTER_HOUR
             return self.read(span)
@@ -173,6 +188,12 @@ class Exporter:
             if span is not None:
                 return span
         return schedule.catch_up(self.state, self.clock, self.chunk)
+
+    def _same_as_before(self, buckets: Mapping[int, Bucket]) -> Mapping[int, Bucket]:
+        """The buckets, of which those that are as in the last read are the very same, as the exporter has them."""
+        known = self._last_read
+        self._last_read = {at: known[at] if known.get(at) == bucket else bucket for at, bucket in buckets.items()}
+        return self._last_read
 
     def without_old_users(self, read: SpanRead) -> SpanRead:
         """The read without what it need not bring."""

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import bcrypt
 import pytest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from exporter.catalog import Metric
 from exporter.web.app import HealthStatus
+from exporter.web.families import Family, Part, Shape
 from exporter.web.limits import Limits, ScrapeTimeouts
 from exporter.web.server import WebServer
 
@@ -27,27 +28,29 @@ ALIVE, READY = HealthStatus(True, "alive"), HealthStatus(True, "ready")
 TIMEOUTS = ScrapeTimeouts(default=10.0, offset=0.5, most=30.0)
 
 
-def families() -> list[Metric]:
-    calls = CounterMetricFamily("calls", "Calls.", labels=["model"])
-    calls.add_metric(["a"], 3)
-    size = GaugeMetricFamily("size", "Size.", value=7)
-    latency = HistogramMetricFamily("latency", "Latency.", buckets=[("1", 1), ("+Inf", 2)], sum_value=3)
-    return [calls, size, latency]
+SIZE = Family(Metric("size", "gauge", (), "Size."), {(): 7})
+LATENCY = Shape(
+    [Part("_bucket", (("le", "1"),)), Part("_bucket", (("le", "+Inf"),)), Part("_count"), Part("_sum")],
+    lambda value: value,
+)
 
 
-def large() -> list[Metric]:
+def families() -> list[Family]:
+    calls = Family(Metric("calls_total", "counter", ("model",), "Calls."), {("a",): 3})
+    return [calls, SIZE, Family(Metric("latency", "histogram", (), "Latency."), {(): (1, 2, 2, 3)}, LATENCY)]
+
+
+def large() -> list[Family]:
     """More than the buffers of sockets hold."""
-    family = GaugeMetricFamily("large", "Large.", labels=["text"])
-    for number in range(10_000):
-        family.add_metric([f"{number}-" + "x" * 1200], 1)
-    return [family]
+    values = {(f"{number}-" + "x" * 1200,): 1 for number in range(10_000)}
+    return [Family(Metric("large", "gauge", ("text",), "Large."), values)]
 
 
 @dataclass
 class App:
     """An application whose answers a test sets; its scrapes hang until ``go`` is set."""
 
-    metrics: Sequence[Metric] = field(default_factory=families)
+    metrics: Sequence[Family] = field(default_factory=families)
     healthy: HealthStatus = ALIVE
     ready: HealthStatus = READY
     rows: Sequence[tuple[str, str]] = ()
@@ -59,7 +62,7 @@ class App:
     def __post_init__(self) -> None:
         self.go.set()
 
-    def scrape(self, timeout: float) -> Iterable[Metric]:
+    def scrape(self, timeout: float) -> Iterable[Family]:
         self.timeouts.append(timeout)
         self.begun.release()
         self.go.wait(PATIENCE)

@@ -1,13 +1,18 @@
 """What a counter does when rows come, change, go and come back."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from exporter.catalog import ERROR_CLASSES, LATENCY_EDGES, SECOND, USD
 from exporter.figures import Figure
 from exporter.ledger import aggregate as figures
+from exporter.ledger import slices
 from exporter.ledger.advance import advance, quarters_within
-from exporter.ledger.exposed import spend_today
-from exporter.ledger.model import Changes, Series, TimeRange
+from exporter.ledger.exposed import spend_today, user_spend_today
+from exporter.ledger.model import Cell, Changes, Series, TimeRange
+from exporter.ledger.plan import Plan
+from exporter.state.users import forget_users
 from tests.support.ledger_driver import START, Exporter, started
 from tests.support.model_log import NEGATIVE, Classes, Log
 
@@ -39,6 +44,64 @@ class TestRowsThatCome:
         total = exporter.state.totals[CHAT]
         assert [total[f] for f in (Figure.ROWS, Figure.CALLS, Figure.COST)] == [1, 1, 3 * USD]
         assert (total[Figure.INPUT_TOKENS], total[Figure.OUTPUT_TOKENS]) == (10, 20)
+
+    def test_only_the_series_that_have_changed_are_counted_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        log = Log()
+        exporter = started(log)
+        for second in (0, 0, 61, 62):
+            log.insert(START + second, model=f"m{second % 60}")
+        exporter.run(60)
+        raised: list[Cell] = []
+
+        def raise_cell(old: Cell, current: figures.Aggregate, width: int) -> tuple[Cell, figures.Aggregate]:
+            raised.append(old)
+            return real(old, current, width)
+
+        real = slices.raise_cell
+        monkeypatch.setattr("exporter.ledger.advance.raise_cell", raise_cell)
+        exporter.run(60)
+        known = len(raised)
+        exporter.front()
+        assert len(raised) == known
+        log.insert(START + 61, model="m1", cost=USD)
+        exporter.front()
+        assert len(raised) == known + 1
+        assert exporter.count(Figure.COST) == USD
+
+    def test_only_minutes_that_have_changed_are_worked_through_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        log = Log()
+        exporter = started(log)
+        for second in (0, 61, 62, 122):
+            log.insert(START + second, model=f"m{second % 60}", user="ann", cost=USD)
+        exporter.run(180)
+        exporter.front()
+        worked: list[int] = []
+        real = Plan.overflow_labels
+
+        def overflow_labels(
+            plan: Plan, start: int, cells: Mapping[Series, figures.Aggregate]
+        ) -> dict[Series, figures.Aggregate]:
+            worked.append(start)
+            return real(plan, start, cells)
+
+        monkeypatch.setattr(Plan, "overflow_labels", overflow_labels)
+
+        def front() -> list[int]:
+            worked.clear()
+            exporter.front()
+            return [start - START for start in worked if start in exporter.state.slices]
+
+        quiet = front()
+        assert not {0, 60, 120} & set(quiet)
+        log.insert(START + 61, model="m1")
+        assert set(front()) - set(quiet) == {60}
+        assert front() == quiet
+        # what has changed a slice without a read is made good by the next one
+        exporter.commit(forget_users(exporter.state))
+        assert {0, 60, 120} <= set(front())
+        assert user_spend_today(exporter.state, exporter.settings)["ann"] == 4 * USD
+        exporter.forget(Series("chat", "m2"))
+        assert 60 in front()
 
     def test_a_row_that_arrives_late_in_a_merged_quarter_is_counted_at_the_next_reread(self) -> None:
         log = Log()

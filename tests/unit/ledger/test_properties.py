@@ -13,6 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from exporter.catalog import SECOND, USD
 from exporter.figures import Figure
 from exporter.ledger import probing, schedule
+from exporter.ledger.calendar import MINUTE
 from exporter.ledger.model import OTHER, LedgerSettings
 from exporter.ledger.probing import held_sums
 from tests.support.ledger_driver import Exporter
@@ -368,6 +369,13 @@ class Ledger(RuleBasedStateMachine):
     def every_step(self) -> None:
         self.oracle.check()
         assert len(self.exporter.state.admitted) <= self.most_series + 1
+        for item in self.exporter.state.slices.values():
+            for cell in item.cells.values():
+                below = {
+                    at for at, (now, mark) in enumerate(zip(cell.current, cell.high_water, strict=True)) if mark < now
+                }
+                # whoever finds a series as it was does not look at its marks
+                assert below <= ({Figure.UNPRICED} if item.width == MINUTE else set()), f"{item.start}: {cell}"
 
     @rule(step=st.sampled_from([60 * 10, 60 * 25, HOUR]))
     def settle(self, step: int) -> None:

@@ -118,13 +118,20 @@ def test_of_two_budgets_of_a_user_the_stricter_one_holds(one: Budget, other: Bud
     assert stricter(one, other) == stricter(other, one) == expected
 
 
-@given(spends, budgets, st.integers(0, 8), st.integers(0, 8))
+@given(
+    spends,
+    budgets,
+    st.dictionaries(st.sampled_from([*NAMES, "gone"]), st.integers(0, 3)),
+    st.integers(0, 8),
+    st.integers(0, 8),
+)
 def test_users_are_chosen_as_if_all_were_ranked(
-    spend: dict[str, int], limits: dict[str, Budget], top: int, most: int
+    spend: dict[str, int], limits: dict[str, Budget], shown_before: dict[str, int], top: int, most: int
 ) -> None:
+    """Whoever was shown on earlier days alone has no advantage, though those are looked at first."""
     ranked = sorted(spend.keys() - {UNATTRIBUTED}, key=lambda user: (-spend[user], user))
     states = {user: budget_state(spend[user], limits.get(user)) for user in ranked}
     qualified = [user for user in ranked if states[user] == "exceeded"]
     qualified += [user for user in ranked if states[user] == "warning"]
     qualified += [user for user in ranked[:top] if states[user] in ("ok", "unlimited") and spend[user] > 0]
-    assert list(choose_users(spend, limits, {}, 5, top=top, most=most)) == qualified[:most]
+    assert list(choose_users(spend, limits, shown_before, 5, top=top, most=most)) == qualified[:most]

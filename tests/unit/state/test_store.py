@@ -110,7 +110,7 @@ def test_what_is_set_to_none_is_gone(tmp_path: Path) -> None:
         store.commit(Changes(slices={MINUTE: None}, days={(1, known): None}, slice_users={MINUTE: None}))
         state = store.load()
         assert state is not None
-        assert (state.slices, state.days) == ({}, {})
+        assert (state.slices, dict(state.days)) == ({}, {})
         assert store.slice_users([MINUTE]) == {}
 
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class Kept:
         self.ledger.close()
 
 
-def today(ledger: LedgerService) -> dict[str, int]:
+def today(ledger: LedgerService) -> Mapping[str, int]:
     assert ledger.durable is not None
     return user_spend_today(ledger.durable, ledger.settings)
 

@@ -10,12 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from prometheus_client.core import GaugeMetricFamily
 
 from exporter.web.limits import Limits
 from exporter.web.rate import LogRateFilter
 from tests.support.certificates import Authority
-from tests.support.web import PATIENCE, SCRAPE, App, await_hangup, dial, fetch, hashed, large, read_all, serving
+from tests.support.web import PATIENCE, SCRAPE, SIZE, App, await_hangup, dial, fetch, hashed, large, read_all, serving
 
 PATIENT = Limits(header_timeout=600.0, keep_alive=600.0, write_timeout=600.0)  # the default cap, and time enough
 
@@ -231,7 +230,7 @@ def test_clients_that_leave_in_the_middle_of_their_answers_harm_nobody(caplog: p
     with serving(app) as port:
         for _ in range(3):
             never_read(port, app).close()
-        app.metrics = [GaugeMetricFamily("size", "Size.", value=7)]
+        app.metrics = [SIZE]
         assert fetch(port).status == 200
     assert caplog.records == []
 

@@ -11,6 +11,8 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from exporter import catalog
+from exporter.web.families import Family
 from exporter.web.limits import Limits, ScrapeTimeouts
 from exporter.web.metrics import describe
 from exporter.web.negotiate import accepts_gzip, choose_format
@@ -241,8 +243,7 @@ def test_the_log_names_the_class_and_the_place_of_an_error() -> None:
 
 
 def test_families_that_cannot_be_encoded_are_a_failed_scrape(caplog: pytest.LogCaptureFixture) -> None:
-    broken = Metric("broken", "hunter2", "gauge")
-    broken.add_sample("broken", {"label": 1}, "hunter2")  # type: ignore[dict-item, arg-type]
+    broken = Family(catalog.Metric("broken", "gauge", ("label",), "hunter2"), {(1,): "hunter2"})
     with serving(App([broken])) as port:
         assert fetch(port).status == 500
         assert fetch(port, "/-/healthy").status == 200
@@ -303,8 +304,7 @@ def test_a_scrape_nobody_waits_for_is_never_begun_and_takes_no_place() -> None:
 
 def test_a_scraper_that_leaves_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    family = CounterMetricFamily("calls", "Calls.", value=1)
-    app = App([family])
+    app = App()
     app.go.clear()
     with serving(app) as port:
         leave(port, SCRAPE)

@@ -1,0 +1,86 @@
+"""Reading the open window again and again: most of its rows have been read before."""
+
+from collections import namedtuple
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from psycopg.rows import namedtuple_row
+
+from exporter.config import Classification
+from exporter.database.encoding import Charset
+from exporter.database.log_query import LogTable, Shape, adds_up, span_parameters, span_query, span_statement
+from exporter.database.rows import BucketReader
+from exporter.database.session import Session
+from exporter.figures import Figure
+from exporter.ledger.calendar import MINUTE
+from exporter.ledger.model import Bucket, TimeRange
+
+FEW = 4000
+"""Rows of the log up to which they are read as they are: that is quicker than to have them summed."""
+
+Row = tuple[Any, ...]
+
+
+class WindowReader:
+    """Reads a span by the minute. A minute with the same rows as in the last read is the same bucket again.
+
+    For one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._few = True
+        self._source: tuple[LogTable, Classification, Charset] | None = None
+        self._known: dict[int, tuple[list[Row], Bucket]] = {}
+
+    def read(
+        self, session: Session, log: LogTable, classification: Classification, span: TimeRange
+    ) -> dict[int, Bucket]:
+        """As `read_span`, by the minute."""
+        if self._few and adds_up(log, classification):
+            few = self._read_few(session, log, classification, span)
+            if few is not None:
+                return few
+        # these may be many: none is kept
+        self._known = {}
+        found = BucketReader(classification)
+        found.add(session.stream(*span_query(log, classification, span, MINUTE), namedtuple_row))
+        buckets = found.buckets()
+        self._few = sum(cell[Figure.ROWS] for bucket in buckets.values() for cell in bucket.cells.values()) <= FEW
+        return buckets
+
+    def _read_few(
+        self, session: Session, log: LogTable, classification: Classification, span: TimeRange
+    ) -> dict[int, Bucket] | None:
+        """The rows as they are, or None where they are more than `FEW`."""
+        self._prepare(session, log, classification)
+        names, rows = session.table(self._statement, span_parameters(log, classification, span, MINUTE, FEW + 1))
+        if len(rows) > FEW:
+            return None
+        at = names.index("slice")
+        minutes: dict[int, list[Row]] = {}
+        for row in rows:
+            minutes.setdefault(row[at], []).append(row)
+        self._known = {start: (found, self._bucket(names, start, found)) for start, found in minutes.items()}
+        return {start: bucket for start, (_, bucket) in self._known.items()}
+
+    def _prepare(self, session: Session, log: LogTable, classification: Classification) -> None:
+        """Compose the statement, unless it is the last one: what is known was read by that."""
+        source = log, classification, session.charset
+        if source != self._source:
+            self._source, self._known, self._reader = source, {}, BucketReader(classification)
+            self._statement = session.encoded(span_statement(log, classification, Shape.EACH))
+
+    def _bucket(self, names: tuple[str, ...], start: int, rows: list[Row]) -> Bucket:
+        known = self._known.get(start)
+        return known[1] if known is not None and known[0] == rows else self._reader.of(_named(names, rows))[start]
+
+
+def _named(names: tuple[str, ...], rows: Sequence[Row]) -> Iterable[Any]:
+    """The rows with the names of their columns."""
+    return map(_row_type(names)._make, rows)
+
+
+@lru_cache(maxsize=1)
+def _row_type(names: tuple[str, ...]) -> Any:
+    return namedtuple("Row", names)

@@ -1,0 +1,70 @@
+"""Money by day and name, of which a day can be handed out without copying it."""
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping, MutableMapping
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
+    """Sums by day (`datetime.date.toordinal`) and name.
+
+    What `on` has handed out never changes: a day is copied before it does, once, however many have it.
+    """
+
+    def __init__(self, sums: Mapping[tuple[int, K], int] | None = None) -> None:
+        """The same sums as others."""
+        self._days: dict[int, dict[K, int]] = {}
+        self._handed_out: set[int] = set()
+        self.update(sums or {})
+
+    @property
+    def all_days(self) -> Iterable[int]:
+        """The days that have sums."""
+        return self._days.keys()
+
+    def on(self, day: int) -> Mapping[K, int]:
+        """The sums of a day as they are now."""
+        self._handed_out.add(day)
+        return self._days.get(day, {})
+
+    def copy(self) -> "DaySums[K]":
+        """Sums of their own: the days are shared until one of both changes them."""
+        copy: DaySums[K] = DaySums()
+        copy._days = dict(self._days)
+        self._handed_out.update(self._days)
+        copy._handed_out.update(self._days)
+        return copy
+
+    def __getitem__(self, key: tuple[int, K]) -> int:
+        day, name = key
+        return self._days[day][name]
+
+    def __setitem__(self, key: tuple[int, K], units: int) -> None:
+        day, name = key
+        self._own(day)[name] = units
+
+    def __delitem__(self, key: tuple[int, K]) -> None:
+        day, name = key
+        if key not in self:
+            raise KeyError(key)
+        sums = self._own(day)
+        del sums[name]
+        if not sums:
+            del self._days[day]
+
+    def __iter__(self) -> Iterator[tuple[int, K]]:
+        return ((day, name) for day, sums in self._days.items() for name in sums)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._days.values()))
+
+    def __repr__(self) -> str:
+        return f"DaySums({dict(self)})"
+
+    def _own(self, day: int) -> dict[K, int]:
+        if day in self._handed_out:
+            self._handed_out.remove(day)
+            if day in self._days:
+                self._days[day] = self._days[day].copy()
+        return self._days.setdefault(day, {})
