@@ -33,6 +33,9 @@ _WANTED = """,
        CASE WHEN pg_catalog.current_setting('jit', true) IS NOT NULL
             THEN pg_catalog.set_config('jit', 'off', true) END
 """
+SYSTEM = "SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()"
+"""Which cluster it is. Hosted servers and forks refuse it in many ways, and what is read does not depend on it."""
+
 _LOCK_SHARE = 0.8  # of a statement's time that it may wait for a lock
 
 
