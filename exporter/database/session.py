@@ -515,6 +515,7 @@ class Database:
 
     def _open(self, timeout: float, timing: Timing, habit: _Habit) -> tuple[Connection, _Start | None]:
         failure: DatabaseError
+        may_guess = self._may_guess
         try:
             connection = self._connect(timeout)
             # a pooler may accept the login and have no server to give
@@ -523,6 +524,9 @@ class Database:
         except psycopg.Error as error:
             failure = self._in_our_words(error)
             self.close()
+        if may_guess and not (self._may_guess or self._cut_off or self._aborted):
+            # a pipeline keeps to itself why the server, or its pooler, ended it
+            return self._open(timeout, timing, habit)
         raise failure
 
     def _ask_standby(self, connection: Connection) -> None:
