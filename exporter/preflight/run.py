@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TextIO
 
 import psycopg
@@ -19,6 +20,7 @@ from exporter.preflight.context import CheckContext
 from exporter.preflight.distance import DISTANCE, check_distance
 from exporter.preflight.encoding import ENCODING, check_encoding
 from exporter.preflight.lookup_index import LOOKUPS, check_lookup, index_of
+from exporter.preflight.secrets import check_secrets
 from exporter.preflight.series import check_series
 from exporter.preflight.space import check_space
 from exporter.preflight.state import check_privacy, check_state
@@ -104,6 +106,7 @@ def run_check(config: Config, environ: Mapping[str, str], out: TextIO) -> int:
 def run(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
     """All findings, in order."""
     yield check_users(config)
+    yield from check_secrets(Path(environ.get("SECRETS_DIR") or "secrets"))
     identity = None
     try:
         info = resolve_conninfo(config, environ)
