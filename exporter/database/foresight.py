@@ -7,6 +7,7 @@ guess is wrong, the question is asked as if there had been none. A connection th
 tables will be looked for, and once it has found them, asks for all else about them together.
 """
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,10 @@ from typing import Any, NamedTuple
 import psycopg
 
 from exporter.database.connection import Connection, is_lost
+
+_log = logging.getLogger(__name__)
+
+_MOST_FALLBACKS = 3
 
 _MOST = 32
 """Questions that are sent ahead. They only read the catalog, so that one too many changes nothing."""
@@ -52,6 +57,33 @@ class Answer:
     def __iter__(self) -> Iterator[Row]:
         """The rows, as of a cursor."""
         return iter(self.rows)
+
+
+class Pipelines:
+    """Whether statements are sent together, for all connections of a login. Every method may be called by any thread.
+
+    A server or a pooler that cannot do it ends the connection, or says nothing. So may one that is going down. It is
+    given up when what was sent together in vain has been answered one by one, several times in a row.
+    """
+
+    def __init__(self) -> None:
+        self.taken = psycopg.Pipeline.is_supported()
+        self._fallbacks = 0
+
+    def were_answered(self) -> None:
+        """Note that statements that were sent together have been answered."""
+        self._fallbacks = 0
+
+    def fell_back(self) -> None:
+        """Note that statements were answered one by one, after they had been sent together in vain."""
+        self._fallbacks += 1
+        if self.taken and self._fallbacks >= _MOST_FALLBACKS:
+            self.taken = False
+            _log.warning(
+                "the server, or a pooler before it, does not answer statements that are sent together: they are sent "
+                "one by one, and a scrape waits for about %d round trips — use a newer pooler, or none",
+                ROUND_TRIPS_WITHOUT,
+            )
 
 
 class CatalogReader:

@@ -123,6 +123,7 @@ class Session:
         accepted: Collection[str],
         replication: Replication,
         in_force: "_InForce",
+        together: bool = True,
     ) -> None:
         self._cursor = cursor
         self._info = info
@@ -139,6 +140,7 @@ class Session:
         self.row_security = "off"
         self.reads_by_policy = False
         self._in_force: _InForce | None = in_force
+        self._together = together
 
     def run(self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a statement, which gets what is left of the transaction's time.
@@ -151,11 +153,12 @@ class Session:
     def run_together(self, statements: Iterable[tuple[sql.Composed, str]]) -> list[list[tuple[Any, ...]]]:
         """All rows of several statements without parameters, each with its own `row_security`, in one round trip.
 
-        The limit of the statement after them is set with the same. Raises the driver's error for the first that fails,
+        The limit of the statement after them is set with the same. Where the server does not take statements together,
+        each has its own round trip. Raises the driver's error for the first that fails,
         which ends the transaction.
         """
         cursors = []
-        with self._cursor.connection.pipeline():
+        with self._cursor.connection.pipeline() if self._together else contextlib.nullcontext():
             for statement, self.row_security in statements:
                 self.limit()
                 cursors.append(self._cursor.connection.execute(self._encoded(statement), {}))
@@ -325,7 +328,9 @@ class Database:
         self._start = Opening()
         self._habits: dict[str, _Habit] = {}
         self._path = _USUAL_PATH
+        self._names_itself = True  # the server says which one it is
         self._may_guess = True  # the last guess on a new connection was answered
+        self._was_refused = False  # statements were sent together, and there was no answer
 
     def close(self) -> None:
         """Give the connection up."""
@@ -386,6 +391,7 @@ class Database:
                         accepted=self._accepted,
                         replication=self._replication(connection, start.begun),
                         in_force=start.in_force,
+                        together=self._login.pipelines.taken,
                     )
                     yield session
                 except BaseException:
@@ -397,6 +403,9 @@ class Database:
                 else:
                     self._end(cursor, "COMMIT")
                 self._habits[purpose] = _Habit(catalog.habit, catalog.seconds, session.row_security)
+                if self._was_refused:
+                    self._was_refused = False
+                    self._login.pipelines.fell_back()
         except psycopg.Error as error:
             failure = self._in_our_words(error, session)
             self.close()
@@ -415,7 +424,9 @@ class Database:
         lock. From then on they stay until the transaction ends. So the same questions are asked again after it.
         """
         questions, answers = zip(*catalog.answered, strict=True)
-        if self._start.commit_and_ask(connection, max(0.1, session.left), questions) != list(answers):
+        if self._start.commit_and_ask(
+            connection, max(0.1, session.left), questions, together=self._login.pipelines.taken
+        ) != list(answers):
             raise NotVisible(
                 "policies, columns or the table itself were changed while it was read: it cannot be proven that every "
                 "row was visible",
@@ -455,10 +466,15 @@ class Database:
         self, connection: Connection, timing: Timing, row_security: str, questions: Sequence[Question]
     ) -> _Start | None:
         """Begin a transaction and ask, in one round trip; None, and no transaction, where that is not possible."""
+        if not questions or not self._login.pipelines.taken:
+            return None
         asked_at = time.monotonic()
+        self._was_refused = True
         ahead = self._start.begin_with(connection, timing, row_security, questions)
         if ahead is None:
             return None
+        self._was_refused = False
+        self._login.pipelines.were_answered()
         begun, answers = ahead
         return _Start(begun, _InForce(timing.statement, row_security), answers, time.monotonic() - asked_at)
 
@@ -470,21 +486,24 @@ class Database:
         self._hot_standby = connection.info.parameter_status("in_hot_standby")
         self._is_asked = False
         start = None
+        if not self._names_itself:
+            self._system = _system_identifier(connection)
         if self._may_guess and self._hot_standby != "on":
             self._may_guess = False
-            which = Question(SYSTEM, {})
-            start = self._begin_with(connection, timing, habit.row_security, (which, *habit.questions))
-        if start is None:
-            self._system = _system_identifier(connection)
-        else:
-            (_, answer), *answers = start.answers
-            self._system = _identifier(answer.fetchone())
-            start = replace(start, answers=answers)
-            if start.begun.hot_standby != "off":
-                # its positions have to be known before the snapshot is taken
-                connection.execute("ROLLBACK")
-                start = None
+            first = [Question(SYSTEM, {})] if self._names_itself else []
+            start = self._begin_with(connection, timing, habit.row_security, [*first, *habit.questions])
+            if start is not None and first:
+                (_, answer), *answers = start.answers
+                self._system = _identifier(answer.fetchone())
+                start = replace(start, answers=answers)
         self._may_guess = True
+        if start is None and self._names_itself:
+            self._system = _system_identifier(connection)
+            self._names_itself = self._system != ""
+        if start is not None and start.begun.hot_standby != "off":
+            # its positions have to be known before the snapshot is taken
+            connection.execute("ROLLBACK")
+            return None
         return start
 
     def _configure(self, cursor: Rows, timing: Timing, deadline: float) -> _Start:

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from exporter.database.foresight import ROUND_TRIPS, ROUND_TRIPS_WITHOUT
 from exporter.demo.schema import LAYOUTS, Layout
 from exporter.preflight import run_check
 from exporter.scrape import lateness
@@ -20,7 +21,10 @@ from tests.support.scraped import Scraped
 from tests.support.servers import PostgresServer
 from tests.support.wire import Wire, wire_to
 
-READS_THE_LOG = "ai-operation-exporter"
+READS_THE_LOG, READS_TABLES = "ai-operation-exporter", "ai-operation-exporter-tables"
+LOGIN = 5
+"""Round trips until a session can be used: to connect, to ask for TLS, and to log in by a password with SCRAM."""
+
 POLICIES = ROOT / "deploy" / "sql" / "role_policies.sql"
 
 
@@ -57,6 +61,61 @@ def by_policy(log: Log, postgres: PostgresServer) -> Iterator[str]:
 def test_a_warm_scrape_reads_the_log_in_three_round_trips(log: Log, tmp_path: Path) -> None:
     with wire_to(log.url) as wire, running(wire.url, tmp_path, optional_interval=60) as exporter:
         assert_three_round_trips(log, exporter, wire)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["first", "reconnected"])
+def test_a_cold_scrape_waits_for_at_most_twelve_round_trips(log: Log, tmp_path: Path, *, again: bool) -> None:
+    """Five of them are those of the login. The optional tables are read in parallel: theirs are not added."""
+    log.insert(cost="0.5")
+    with wire_to(log.url) as wire, running(wire.url, tmp_path, optional_interval=60) as exporter:
+        before: dict[str, int] = {}
+        if again:
+            exporter.wait_ready().wait_up()
+            before = {name: wire.of(name) for name in (READS_THE_LOG, READS_TABLES)}
+            log.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name LIKE %s",
+                f"{READS_THE_LOG}%",
+            )
+        scraped = exporter.scrape()
+        assert set(scraped.collectors.values()) == {1}
+        for name in (READS_THE_LOG, READS_TABLES):
+            # the one who finds that its connection has gone has sent one in vain
+            assert LOGIN + wire.of(name) - before.get(name, 0) <= 12 + again
+
+
+def test_a_scrape_that_reads_every_optional_table_waits_for_no_more(log: Log, tmp_path: Path) -> None:
+    with wire_to(log.url) as wire, running(wire.url, tmp_path) as exporter:
+        exporter.wait_ready().wait_up()
+        for _ in range(3):
+            before = wire.of(READS_TABLES)
+            assert set(exporter.scrape().collectors.values()) == {1}
+            assert 1 <= wire.of(READS_TABLES) - before <= 5
+
+
+def test_an_optional_table_that_fails_costs_no_round_trip_of_the_others(log: Log, tmp_path: Path) -> None:
+    log.execute("DROP TABLE ai_model_routes CASCADE; CREATE TABLE ai_model_routes (nothing int)")
+    with wire_to(log.url) as wire, running(wire.url, tmp_path) as exporter:
+        exporter.wait_ready().wait_up()
+        for _ in range(3):
+            before = wire.of(READS_TABLES)
+            failed = [name for name, value in exporter.scrape().collectors.items() if not value]
+            assert failed == ["routes"]
+            # it is looked at in a transaction of its own
+            assert wire.of(READS_TABLES) - before <= 5 + 6
+
+
+def test_a_server_that_answers_one_by_one_is_asked_so_and_the_log_says_so(
+    log: Log, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with wire_to(log.url, one_by_one=True) as wire, running(wire.url, tmp_path, optional_interval=60) as exporter:
+        exporter.wait_ready()
+        log.insert(cost="0.5")
+        said = "does not answer statements that are sent together"
+        wait_for(lambda: exporter.scrape().up == 1 and said in caplog.text, lambda: caplog.text)
+        opened, before = wire.opened(), wire.of(READS_THE_LOG)
+        assert exporter.scrape().money == 500_000
+        assert wire.opened() == opened
+        assert ROUND_TRIPS < wire.of(READS_THE_LOG) - before <= ROUND_TRIPS_WITHOUT
 
 
 def test_it_does_so_where_rows_are_shown_by_a_policy(log: Log, by_policy: str, tmp_path: Path) -> None:
