@@ -150,6 +150,25 @@ class Session:
         self.limit()
         return self._cursor.execute(self._encoded(statement), parameters or {}).fetchall()
 
+    def attempt(
+        self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """As `run`, in one round trip; a failure leaves the transaction usable, as long as the server answers."""
+        connection = self._cursor.connection
+        try:
+            with self._pipeline():
+                connection.execute("SAVEPOINT attempt")
+                self.limit()
+                cursor = connection.execute(self._encoded(statement), parameters or {})
+            return cursor.fetchall()
+        except psycopg.Error:
+            if not self.lost:
+                connection.execute("ROLLBACK TO attempt")
+            raise
+
+    def _pipeline(self) -> contextlib.AbstractContextManager[Any]:
+        return self._cursor.connection.pipeline() if self._together else contextlib.nullcontext()
+
     def run_together(self, statements: Iterable[tuple[sql.Composed, str]]) -> list[list[tuple[Any, ...]]]:
         """All rows of several statements without parameters, each with its own `row_security`, in one round trip.
 
@@ -158,7 +177,7 @@ class Session:
         which ends the transaction.
         """
         cursors = []
-        with self._cursor.connection.pipeline() if self._together else contextlib.nullcontext():
+        with self._pipeline():
             for statement, self.row_security in statements:
                 self.limit()
                 cursors.append(self._cursor.connection.execute(self._encoded(statement), {}))

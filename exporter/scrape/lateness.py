@@ -123,8 +123,7 @@ class LateRows:
             part = self._first(left)
             asked_at = self._monotonic()
             try:
-                with session.savepoint():
-                    found |= read_sums(session, log, classification, part)
+                found |= read_sums(session, log, classification, part)
             except QueryTimeout:
                 break
             except psycopg.errors.QueryCanceled:

@@ -5,7 +5,9 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -14,8 +16,10 @@ from psycopg import sql
 from exporter.database.foresight import ROUND_TRIPS, ROUND_TRIPS_WITHOUT
 from exporter.demo.schema import LAYOUTS, Layout
 from exporter.preflight import run_check
-from exporter.scrape import lateness
+from exporter.scrape import background, lateness
+from exporter.scrape.background import BackgroundReader
 from tests.support import ROOT
+from tests.support.clock import START, Clock
 from tests.support.harness import Log, Running, config_for, running, wait_for
 from tests.support.scraped import Scraped
 from tests.support.servers import PostgresServer
@@ -241,6 +245,41 @@ def test_nobody_is_asked_while_there_is_nothing_to_do(log: Log, tmp_path: Path) 
         # a pause is 0.05 s: as many looks as there are for work in a minute
         time.sleep(0.05 * looks)
         assert wire.total() - before < looks / 2
+
+
+def test_five_idle_minutes_cost_at_most_a_request_in_five_seconds(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By clocks that the test sets: the database's, the host's, and that of the background reader."""
+    clock, passed, turns = Clock(log), 0, 0
+    clock.set(START)
+    turn = BackgroundReader._turn
+
+    def virtual() -> float:
+        return time.monotonic() + passed
+
+    def counted(reader: BackgroundReader) -> float:
+        nonlocal turns
+        turns += 1
+        return turn(reader)
+
+    monkeypatch.setattr(background, "time", SimpleNamespace(monotonic=virtual))
+    monkeypatch.setattr(background, "LateRows", partial(lateness.LateRows, virtual))
+    monkeypatch.setattr(BackgroundReader, "_turn", counted)
+    log.insert(at=clock.ago(1800))
+    with (
+        wire_to(log.url) as wire,
+        running(wire.url, tmp_path, host=clock.host, optional_interval=60, worker={"pause": 0.01}) as exporter,
+    ):
+        exporter.wait_ready().wait_up()
+        before, minutes = wire.total(), 5
+        for _ in range(minutes * 60):
+            clock.advance(1)
+            passed += 1
+            # one that begins after the clock was put forward, and its end
+            begun = turns
+            wait_for(lambda begun=begun: turns > begun + 2, lambda: "the reader stands still")  # type: ignore[misc]
+        assert minutes <= wire.total() - before <= 0.2 * 60 * minutes
 
 
 def test_what_falls_due_is_read_without_a_scrape(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
