@@ -23,11 +23,7 @@ from tests.support.clock import START, Clock
 from tests.support.harness import Log, Running, config_for, running, wait_for
 from tests.support.scraped import Scraped
 from tests.support.servers import PostgresServer
-from tests.support.wire import Wire, wire_to
-
-READS_THE_LOG, READS_TABLES = "ai-operation-exporter", "ai-operation-exporter-tables"
-LOGIN = 5
-"""Round trips until a session can be used: to connect, to ask for TLS, and to log in by a password with SCRAM."""
+from tests.support.wire import LOGIN, READS_TABLES, READS_THE_LOG, Wire, wire_to
 
 POLICIES = ROOT / "deploy" / "sql" / "role_policies.sql"
 

@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
+READS_THE_LOG, READS_TABLES = "ai-operation-exporter", "ai-operation-exporter-tables"
+LOGIN = 5
+"""Round trips until a session can be used: to connect, to ask for TLS, and to log in by a password with SCRAM."""
+
 _WAITS = (ord("Q"), ord("S"))  # a simple query, and the end of a pipeline
 
 
