@@ -150,6 +150,10 @@ class Session:
         self.limit()
         return self._cursor.execute(self._encoded(statement), parameters or {}).fetchall()
 
+    def look_up(self, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """All rows of a statement that only reads the catalog, which the next transaction asks with its beginning."""
+        return self.catalog.execute(statement, parameters).fetchall()
+
     def attempt(
         self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None
     ) -> list[tuple[Any, ...]]:

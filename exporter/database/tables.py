@@ -314,7 +314,7 @@ def approvals_query(session: Session, table: Table) -> sql.Composed:
     column, status = table.columns["status"], table.group("status")
     if column.category == "E":
         # comparing with a word that the type does not have is an error
-        ((schema, kind, labels),) = session.catalog.execute(_ENUM, {"type": column.type_oid, "word": PENDING})
+        ((schema, kind, labels),) = session.look_up(_ENUM, {"type": column.type_oid, "word": PENDING})
         enum = identifier(schema, kind)
         words = sql.SQL("{}::text[]::{}[]").format(sql.Literal(labels), enum)
         # a domain over the type has no operators of its own
