@@ -24,12 +24,16 @@ class Level(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. `hint` is for a warning or a failure: SQL or a setting, one statement for each line."""
+    """One line of the report. `hint` is for a warning or a failure: SQL or a setting, one statement for each line.
+
+    `checks` is the number of checks that it stands for.
+    """
 
     name: str
     level: Level
     detail: str
     hint: str = ""
+    checks: int = 1
 
 
 def ok(name: str, detail: str) -> Finding:
@@ -52,6 +56,11 @@ def skipped(name: str, needs: str) -> Finding:
     return Finding(name, Level.SKIPPED, f"skipped: needs {needs}")
 
 
+def rest_skipped(number: int, needs: str) -> Finding:
+    """All checks that are left, which did not run, because an earlier one failed."""
+    return Finding(f"{number} other checks", Level.SKIPPED, f"skipped: needs {needs}", checks=number)
+
+
 def failed(findings: Iterable[Finding]) -> bool:
     """Whether any of the findings is a failure."""
     return any(finding.level is Level.FAIL for finding in findings)
@@ -65,7 +74,9 @@ def render(finding: Finding) -> str:
 
 def summary(findings: Iterable[Finding]) -> str:
     """The number of findings at each level."""
-    counts = Counter(finding.level for finding in findings)
+    counts: Counter[Level] = Counter()
+    for finding in findings:
+        counts[finding.level] += finding.checks
     return (
         f"{counts[Level.OK]} passed, {counts[Level.WARN]} to look at, {counts[Level.FAIL]} failed, "
         f"{counts[Level.SKIPPED]} skipped"
@@ -93,13 +104,14 @@ def report(findings: Iterable[Finding], out: TextIO, *, as_json: bool = False) -
 def as_text_json(findings: Sequence[Finding]) -> str:
     """A JSON object: `checks` with `name`, `status`, `message` and `hint` (null where there is none), and `summary`.
 
-    `status` is ok, warn, fail or skipped; `summary` has the number of checks with each.
+    `status` is ok, warn, fail or skipped; `summary` has the number of checks with each: one entry can stand for
+    several that were skipped.
     """
     checks = [
         {"name": each.name, "status": _status(each.level), "message": each.detail, "hint": each.hint or None}
         for each in findings
     ]
-    counts = {_status(level): sum(each.level is level for each in findings) for level in Level}
+    counts = {_status(level): sum(each.checks for each in findings if each.level is level) for level in Level}
     return json.dumps({"checks": checks, "summary": counts}, indent=2)
 
 

@@ -1,6 +1,6 @@
 """`state show`, `adopt`, `forget`, `rewind`, `backup` and `restore`: show a state folder or copy it, or change it.
 
-Only `backup` works while an exporter uses the folder.
+Only `show` and `backup` work while an exporter uses the folder.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -37,7 +38,7 @@ from exporter.scrape.ledger_settings import settings_for
 from exporter.state.migrations import NEXT_NAME
 from exporter.state.provenance import CLASSIFICATION, IDENTITY, STALE_SUMS, check_identity, restored
 from exporter.state.shadow import ShadowWork
-from exporter.state.store import StateError, Store
+from exporter.state.store import KeptState, StateError, Store, copied
 from exporter.state.users import pseudonyms_for
 from exporter.subcommands import Subcommands
 
@@ -91,8 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def show(config: Config, out: TextIO, *, as_json: bool = False) -> int:
-    """Print the state's identity, position and sums. Raises `StateError` if there is none, or it is in use."""
-    with _existing(config) as store:
+    """Print the state's identity, position and sums, as last committed. Raises `StateError` if there is none."""
+    with _shown(config) as store:
         state, known = store.load(), store.meta(IDENTITY)
         if state is None or known is None:
             raise StateError(f"state folder {config.state_dir} holds nothing yet")
@@ -233,9 +234,18 @@ def _commit_anew(store: Store, state: State | None, changes: Changes, meta: Mapp
 
 
 def _existing(config: Config) -> Store:
+    _assert_is_there(config)
+    return Store(config.state_dir)
+
+
+def _shown(config: Config) -> AbstractContextManager[KeptState]:
+    _assert_is_there(config)
+    return copied(config.state_dir)
+
+
+def _assert_is_there(config: Config) -> None:
     if not config.state_dir.is_dir():
         raise StateError(f"no state folder {config.state_dir}: set it with --state-dir")
-    return Store(config.state_dir)
 
 
 def _named(identity: Identity) -> str:

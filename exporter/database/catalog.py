@@ -3,8 +3,9 @@
 from exporter.config import QualifiedName
 from exporter.database.columns import Column
 from exporter.database.errors import SchemaProblem
-from exporter.database.foresight import CatalogReader
+from exporter.database.foresight import Answer, CatalogReader, Question
 from exporter.database.layout import Relation
+from exporter.database.visibility_walk import state_question
 
 # The session's own search path is locked: the one that the role has without us comes as a parameter. A table's owner is
 # known who has a right on the log, or on all that the log's view reads; on each log where it cannot be told which is
@@ -57,6 +58,18 @@ ORDER BY d.attnum
 """
 
 
+def find_question(name: QualifiedName, path: str, log: QualifiedName | None = None) -> Question:
+    """What `find_relation` asks first."""
+    beside = {"log": None, "log_schema": None} if log is None else {"log": log.name, "log_schema": log.schema}
+    return Question(_FIND, {"name": name.name, "schema": name.schema, "path": path, **beside})
+
+
+def next_questions(question: Question, answer: Answer) -> list[Question]:
+    """What will be asked after this answer, if it has found a table: its columns, and whether its rows are visible."""
+    found = answer.fetchone() if question.statement == _FIND else None
+    return [] if found is None else [Question(_COLUMNS, {"oid": found[2]}), state_question(found[2])]
+
+
 def find_relation(
     catalog: CatalogReader, name: QualifiedName, setting: str, path: str, log: QualifiedName | None = None
 ) -> Relation | None:
@@ -68,9 +81,7 @@ def find_relation(
     With `log`, a table without a schema is refused if its owner has no right on the log: somebody may have put it where
     the search path finds it, and a view calls its functions with the rights of whoever reads it.
     """
-    asked = {"name": name.name, "schema": name.schema, "path": path}
-    beside = {"log": None, "log_schema": None} if log is None else {"log": log.name, "log_schema": log.schema}
-    found = catalog.execute(_FIND, {**asked, **beside}).fetchall()
+    found = catalog.execute(*find_question(name, path, log)).fetchall()
     if not found:
         return None
     schema, table, oid, place, owner, known = found[0]

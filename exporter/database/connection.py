@@ -1,5 +1,6 @@
 """Opening a connection that also works behind a transaction pooler."""
 
+import logging
 import math
 import threading
 from concurrent.futures import Future
@@ -13,6 +14,9 @@ from exporter.database.errors import DatabaseError, DatabaseUnavailable, is_unde
 from exporter.database.refusal import refused_with
 
 __all__ = ["ConnInfo", "connect", "resolve_conninfo", "start_connecting"]
+
+# An error that ends a pipeline is raised; psycopg also logs it.
+logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Rows = psycopg.Cursor[tuple[Any, ...]]

@@ -3,11 +3,12 @@
 Behind a wire of 60 ms each question costs 60 ms. The first questions of a transaction, which tables there are and
 whether every row is visible, are the same each time. So they are sent together with `BEGIN`, by a pipeline. The
 answers are of this very transaction: nothing is taken from an earlier one but the guess of what will be asked. Where a
-guess is wrong, the question is asked as if there had been none.
+guess is wrong, the question is asked as if there had been none. A connection that has asked nothing yet guesses which
+tables will be looked for, and once it has found them, asks for all else about them together.
 """
 
+import logging
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,7 +17,11 @@ import psycopg
 
 from exporter.database.connection import Connection, is_lost
 
-_MOST = 8
+_log = logging.getLogger(__name__)
+
+_MOST_FALLBACKS = 3
+
+_MOST = 32
 """Questions that are sent ahead. They only read the catalog, so that one too many changes nothing."""
 
 ROUND_TRIPS = 3
@@ -54,18 +59,52 @@ class Answer:
         return iter(self.rows)
 
 
+class Pipelines:
+    """Whether statements are sent together, for all connections of a login. Every method may be called by any thread.
+
+    A server or a pooler that cannot do it ends the connection, or says nothing. So may one that is going down. It is
+    given up when what was sent together in vain has been answered one by one, several times in a row.
+    """
+
+    def __init__(self) -> None:
+        self.taken = psycopg.Pipeline.is_supported()
+        self._fallbacks = 0
+
+    def were_answered(self) -> None:
+        """Note that statements that were sent together have been answered."""
+        self._fallbacks = 0
+
+    def fell_back(self) -> None:
+        """Note that statements were answered one by one, after they had been sent together in vain."""
+        self._fallbacks += 1
+        if self.taken and self._fallbacks >= _MOST_FALLBACKS:
+            self.taken = False
+            _log.warning(
+                "the server, or a pooler before it, does not answer statements that are sent together: they are sent "
+                "one by one, and a scrape waits for about %d round trips — use a newer pooler, or none",
+                ROUND_TRIPS_WITHOUT,
+            )
+
+
 class CatalogReader:
     """Asks the catalog in an open transaction, or takes the answer that is already there. For one transaction.
 
-    `ahead` are the questions that were sent with its beginning, and their answers, in order. `answered` are those that
-    were asked, with their answers; `seconds` is how long the transaction has waited for answers.
+    `ahead` are the questions that were sent with its beginning, and their answers. `soon` are those that will be asked
+    next: the first of them is asked with all others, in one round trip. `answered` are those that were asked, with
+    their answers; `seconds` is how long the transaction has waited for answers.
     """
 
     def __init__(
-        self, connection: Connection, ahead: Iterable[tuple[Question, Answer]] = (), seconds: float = 0.0
+        self,
+        connection: Connection,
+        ahead: Iterable[tuple[Question, Answer]] = (),
+        seconds: float = 0.0,
+        soon: Iterable[Question] = (),
     ) -> None:
         self._connection = connection
-        self._ahead = deque(ahead)
+        self._ahead = list(ahead)
+        known = [question for question, _ in self._ahead]
+        self._soon = [question for question in soon if question not in known]
         self.answered: list[tuple[Question, Answer]] = []
         self.seconds = seconds
 
@@ -82,16 +121,21 @@ class CatalogReader:
         return answer
 
     def _expected(self, question: Question) -> Answer | None:
-        if self._ahead:
-            expected, answer = self._ahead.popleft()
+        for place, (expected, answer) in enumerate(self._ahead):
             if expected == question:
+                del self._ahead[place]  # who asks again wants to know it again
                 return answer
-            self._ahead.clear()
         return None
 
     def _ask(self, question: Question) -> Answer:
         begun = time.monotonic()
-        answer = ask_one(self._connection, question)
+        if question in self._soon:
+            others = [other for other in self._soon if other != question]
+            self._soon = []
+            answer, *answers = _ask_all(self._connection, [question, *others])
+            self._ahead += zip(others, answers, strict=True)
+        else:
+            answer = ask_one(self._connection, question)
         self.seconds += time.monotonic() - begun
         return answer
 
@@ -99,6 +143,12 @@ class CatalogReader:
 def ask_one(connection: Connection, question: Question) -> Answer:
     """Ask in the transaction that is open."""
     return Answer(connection.execute(question.statement.encode(), question.parameters).fetchall())
+
+
+def _ask_all(connection: Connection, questions: Iterable[Question]) -> list[Answer]:
+    with connection.pipeline():
+        cursors = [connection.execute(statement.encode(), parameters) for statement, parameters in questions]
+    return [Answer(cursor.fetchall()) for cursor in cursors]
 
 
 def ask_together(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from exporter.config import ConfigError
 from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import DatabaseError, LoginRefused
+from exporter.database.foresight import Pipelines
 from exporter.database.replication import ReplayTracker
 
 
@@ -14,7 +15,7 @@ class Login:
 
     `resolve` reads the settings from their sources, and may raise `ConfigError`; without it they never change.
     `before_change` gets new settings before they are used, to mask their secrets. `replay` judges a server that is a
-    standby, by what all connections have seen of it.
+    standby, and `pipelines` whether it takes statements together, by what all connections have seen of it.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Login:
         self._problem: str | None = None
         self._listeners: list[Callable[[], None]] = []
         self.replay = ReplayTracker()
+        self.pipelines = Pipelines()
 
     @property
     def info(self) -> ConnInfo:

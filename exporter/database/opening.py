@@ -33,6 +33,9 @@ _WANTED = """,
        CASE WHEN pg_catalog.current_setting('jit', true) IS NOT NULL
             THEN pg_catalog.set_config('jit', 'off', true) END
 """
+SYSTEM = "SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()"
+"""Which cluster it is. Hosted servers and forks refuse it in many ways, and what is read does not depend on it."""
+
 _LOCK_SHARE = 0.8  # of a statement's time that it may wait for a lock
 
 
@@ -61,32 +64,31 @@ class Opening:
 
     def __init__(self) -> None:
         self._takes_wanted = True
-        self._takes_pipelines = psycopg.Pipeline.is_supported()
 
     def begin_with(
         self, connection: Connection, timing: Timing, row_security: str, expected: Sequence[Question]
     ) -> tuple["Begun", list[tuple[Question, Answer]]] | None:
         """Begin and configure a transaction and ask what is expected of it, in one round trip.
 
-        None where no transaction has begun: nothing is expected, or the server refused a part of it. Raises the
-        driver's error where the connection is lost.
+        None where no transaction has begun: the server refused a part of it. Raises the driver's error where the
+        connection is lost.
         """
-        if not expected or not self._takes_pipelines:
-            return None
         first = Question(_NEEDED + (_WANTED if self._takes_wanted else ""), _settings(timing, row_security))
         answers = ask_together(connection, [first, *expected], begin=[BEGIN])
         if answers is None:
             return None
         return _begun(answers[0].fetchone()), list(zip(expected, answers[1:], strict=True))
 
-    def commit_and_ask(self, connection: Connection, seconds: float, questions: Sequence[Question]) -> list[Answer]:
+    def commit_and_ask(
+        self, connection: Connection, seconds: float, questions: Sequence[Question], *, together: bool
+    ) -> list[Answer]:
         """End the transaction that is open, and ask in one of its own, where no answer may take more than `seconds`.
 
-        One round trip, or one for each where the server does not take them together. Raises the driver's error.
+        One round trip, or one for each if the server does not take them `together`. Raises the driver's error.
         """
         every = [Question(_NEEDED, _settings(Timing(seconds, seconds), "off")), *questions]
         answers = None
-        if self._takes_pipelines:
+        if together:
             answers = ask_together(connection, every, begin=["COMMIT", BEGIN], end=["COMMIT"])
         if answers is None:
             connection.execute("ROLLBACK")

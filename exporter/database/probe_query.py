@@ -94,11 +94,14 @@ def probe_query(
 def read_sums(
     session: Session, log: LogTable, classification: Classification, spans: Sequence[TimeRange]
 ) -> dict[TimeRange, Sums]:
-    """What the rows of each span add up to; spans must not begin at the same moment."""
+    """What the rows of each span add up to; spans must not begin at the same moment.
+
+    A failure leaves the transaction usable.
+    """
     if not spans:
         return {}
     found: dict[int, Sums] = {}
-    for start, rows, calls, failures, latency, *sums in session.run(*probe_query(log, classification, spans)):
+    for start, rows, calls, failures, latency, *sums in session.attempt(*probe_query(log, classification, spans)):
         totals = zip(SUMMED.items(), sums, strict=True)
         columns = {name: figure.units(Decimal(total or 0)) for (name, figure), total in totals}
         found[start] = Sums(rows, calls, failures, int(latency or 0), columns)

@@ -9,8 +9,8 @@ import itertools
 import socket
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, LiteralString
 
 import psycopg
@@ -18,7 +18,7 @@ from psycopg import sql
 from psycopg.rows import RowFactory, tuple_row
 
 from exporter.config import Classification, QualifiedName
-from exporter.database.catalog import find_relation
+from exporter.database.catalog import find_question, find_relation, next_questions
 from exporter.database.columns import Column
 from exporter.database.connection import Connection, ConnInfo, Rows, is_lost, start_connecting
 from exporter.database.encoding import Charset, charset_of, encode_statement
@@ -32,11 +32,11 @@ from exporter.database.errors import (
     no_answer,
     translate,
 )
-from exporter.database.foresight import Answer, CatalogReader, Question
+from exporter.database.foresight import Answer, CatalogReader, Question, Row
 from exporter.database.layout import KNOWN_COLUMNS, Relation, find_log_columns
 from exporter.database.log_query import LogTable
 from exporter.database.login import Login
-from exporter.database.opening import BEGIN, Begun, Opening, Timing, limits
+from exporter.database.opening import BEGIN, SYSTEM, Begun, Opening, Timing, limits
 from exporter.database.replication import PRIMARY, Replication, Standby
 from exporter.database.visibility import Visibility, look_for_hidden_rows, refuse_doubts
 
@@ -54,7 +54,11 @@ SELECT pg_catalog.set_config('statement_timeout', %(ms)s, true), pg_catalog.set_
 """
 _EXCHANGES = 5
 
-_SYSTEM = "SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()"
+_USUAL_PATH = "{public}"
+"""The search path of most roles, as an array in SQL: a guess, until one has been seen."""
+
+Wanted = tuple[QualifiedName, QualifiedName | None]
+"""A table that a transaction will look for, and the log if it must stand beside that."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ class _Habit:
 class Session:
     """An open transaction.
 
-    `clock` is the database's time when it began, in seconds since the epoch, UTC. `sequence` orders the transactions
+    `clock` is the database's time when it began, in seconds since the epoch, UTC. `catalog` answers what only depends
+    on the catalog. `sequence` orders the transactions
     of this process by their snapshots. `replication` is how the server stands to its primary. `reads_by_policy` says
     that rows were read which are visible by policies alone.
     """
@@ -118,6 +123,7 @@ class Session:
         accepted: Collection[str],
         replication: Replication,
         in_force: "_InForce",
+        together: bool = True,
     ) -> None:
         self._cursor = cursor
         self._info = info
@@ -129,11 +135,12 @@ class Session:
         self._begun = begun
         self._system = system
         self._accepted = accepted
-        self._catalog = catalog
+        self.catalog = catalog
         self.replication = replication
         self.row_security = "off"
         self.reads_by_policy = False
         self._in_force: _InForce | None = in_force
+        self._together = together
 
     def run(self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a statement, which gets what is left of the transaction's time.
@@ -148,6 +155,46 @@ class Session:
         self.limit()
         cursor = self._cursor.execute(statement, parameters)
         return tuple(column.name for column in cursor.description or ()), cursor.fetchall()
+
+    def look_up(self, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """All rows of a statement that only reads the catalog, which the next transaction asks with its beginning."""
+        return self.catalog.execute(statement, parameters).fetchall()
+
+    def attempt(
+        self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """As `run`, in one round trip; a failure leaves the transaction usable, as long as the server answers."""
+        connection = self._cursor.connection
+        try:
+            with self._pipeline():
+                connection.execute("SAVEPOINT attempt")
+                self.limit()
+                cursor = connection.execute(self.encoded(statement), parameters or {})
+            return cursor.fetchall()
+        except psycopg.Error:
+            if not self.lost:
+                connection.execute("ROLLBACK TO attempt")
+            raise
+
+    def _pipeline(self) -> contextlib.AbstractContextManager[Any]:
+        return self._cursor.connection.pipeline() if self._together else contextlib.nullcontext()
+
+    def run_together(self, statements: Iterable[tuple[sql.Composed, str]]) -> list[list[tuple[Any, ...]]]:
+        """All rows of several statements without parameters, each with its own `row_security`, in one round trip.
+
+        The limit of the statement after them is set with the same. Where the server does not take statements together,
+        each has its own round trip. Raises the driver's error for the first that fails,
+        which ends the transaction.
+        """
+        cursors = []
+        with self._pipeline():
+            for statement, self.row_security in statements:
+                self.limit()
+                cursors.append(self._cursor.connection.execute(self.encoded(statement), {}))
+            left = min(self._left_or_raise(), self._longest)
+            self.limit()
+            self._in_force = _InForce(left, self.row_security)
+        return [cursor.fetchall() for cursor in cursors]
 
     def translate(self, error: psycopg.Error) -> DatabaseError:
         """An error of a statement in our words, by the table that was looked for last."""
@@ -249,7 +296,7 @@ class Session:
         for the table: then the doubts are returned.
         """
         read = KNOWN_COLUMNS if columns is None else {column.name for column in columns}
-        visibility = look_for_hidden_rows(self._catalog, relation, read)
+        visibility = look_for_hidden_rows(self.catalog, relation, read)
         refuse_doubts(visibility, relation, table, self._accepted)
         self.row_security = "on" if visibility.by_policy else "off"
         self.reads_by_policy = self.reads_by_policy or visibility.by_policy
@@ -258,12 +305,12 @@ class Session:
     def relation(self, name: QualifiedName, setting: str) -> Relation | None:
         """A table or view, or None where there is none; `setting` is where the configuration names it."""
         self._left_or_raise()
-        return self._found(find_relation(self._catalog, name, setting, self._begun.path))
+        return self._found(find_relation(self.catalog, name, setting, self._begun.path))
 
     def neighbour(self, name: QualifiedName, setting: str, log: QualifiedName) -> Relation | None:
         """As `relation`, for a table that stands beside the log: without a schema, not one of a stranger to the log."""
         self._left_or_raise()
-        return self._found(find_relation(self._catalog, name, setting, self._begun.path, log))
+        return self._found(find_relation(self.catalog, name, setting, self._begun.path, log))
 
     def _found(self, relation: Relation | None) -> Relation | None:
         self._table = None if relation is None else relation.name
@@ -310,6 +357,10 @@ class Database:
         self._is_asked = False
         self._start = Opening()
         self._habits: dict[str, _Habit] = {}
+        self._path = _USUAL_PATH
+        self._names_itself = True  # the server says which one it is
+        self._may_guess = True  # the last guess on a new connection was answered
+        self._was_refused = False  # statements were sent together, and there was no answer
 
     def close(self) -> None:
         """Give the connection up."""
@@ -330,11 +381,18 @@ class Database:
                 _shut(connection.fileno())
 
     @contextlib.contextmanager
-    def session(self, seconds: float, statement_seconds: float | None = None, purpose: str = "") -> Iterator[Session]:
+    def session(
+        self,
+        seconds: float,
+        statement_seconds: float | None = None,
+        purpose: str = "",
+        tables: Iterable[Wanted] = (),
+    ) -> Iterator[Session]:
         """A transaction that lasts `seconds` at most, and each statement `statement_seconds`.
 
-        What transactions for one `purpose` ask first is sent with their beginning, in one round trip. Raises
-        `DatabaseError`, never the driver's own errors.
+        What transactions for one `purpose` ask first is sent with their beginning, in one round trip. On a new
+        connection, `tables` are asked for where nothing is known of the purpose. Raises `DatabaseError`, never the
+        driver's own errors.
         """
         deadline = time.monotonic() + seconds
         failure: DatabaseError | None = None
@@ -344,11 +402,13 @@ class Database:
         # not kept where this fails: the next transaction then asks one by one, each question in its own time
         habit = self._habits.pop(purpose, _Habit())
         try:
-            connection, ahead = self._begin(min(seconds, self._connect_timeout), timing, habit)
+            connection, ahead = self._begin(min(seconds, self._connect_timeout), timing, habit, tables)
             with self._cut_off_at(connection, deadline + _GRACE), connection.cursor() as cursor:
                 try:
                     start = ahead or self._configure(cursor, timing, deadline)
-                    catalog = CatalogReader(connection, start.answers, start.seconds)
+                    soon = itertools.chain(*(next_questions(*known) for known in start.answers))
+                    catalog = CatalogReader(connection, start.answers, start.seconds, soon)
+                    self._path = start.begun.path
                     session = Session(
                         cursor,
                         sequence=next(_SEQUENCE),  # the snapshot has just been taken
@@ -361,6 +421,7 @@ class Database:
                         accepted=self._accepted,
                         replication=self._replication(connection, start.begun),
                         in_force=start.in_force,
+                        together=self._login.pipelines.taken,
                     )
                     yield session
                 except BaseException:
@@ -372,6 +433,9 @@ class Database:
                 else:
                     self._end(cursor, "COMMIT")
                 self._habits[purpose] = _Habit(catalog.habit, catalog.seconds, session.row_security)
+                if self._was_refused:
+                    self._was_refused = False
+                    self._login.pipelines.fell_back()
         except psycopg.Error as error:
             failure = self._in_our_words(error, session)
             self.close()
@@ -390,14 +454,18 @@ class Database:
         lock. From then on they stay until the transaction ends. So the same questions are asked again after it.
         """
         questions, answers = zip(*catalog.answered, strict=True)
-        if self._start.commit_and_ask(connection, max(0.1, session.left), questions) != list(answers):
+        if self._start.commit_and_ask(
+            connection, max(0.1, session.left), questions, together=self._login.pipelines.taken
+        ) != list(answers):
             raise NotVisible(
                 "policies, columns or the table itself were changed while it was read: it cannot be proven that every "
                 "row was visible",
                 "nothing, if this does not come again: it is tried again",
             )
 
-    def _begin(self, timeout: float, timing: Timing, habit: _Habit) -> tuple[Connection, _Start | None]:
+    def _begin(
+        self, timeout: float, timing: Timing, habit: _Habit, tables: Iterable[Wanted]
+    ) -> tuple[Connection, _Start | None]:
         """A connection with an open transaction: the one that is kept, or a new one where that one has died.
 
         With it come how the transaction has begun and what it was asked with that, if it was.
@@ -408,22 +476,65 @@ class Database:
             with contextlib.suppress(psycopg.Error):
                 return self._connection, self._begin_on(self._connection, patience, timing, habit)
             self.close()
+            if self._cut_off:
+                habit = _Habit()  # the questions may be what was not answered in time
             self._cut_off = False
-        connection = self._log_in(timeout)
-        # nothing is asked ahead: it may be another server, or the questions may be what it did not answer in time
-        return connection, self._begin_on(connection, timeout + _GRACE, timing, _Habit())
+        if not habit.questions:
+            habit = _Habit(tuple(find_question(name, self._path, log) for name, log in tables))
+        connection, start = self._log_in(timeout, timing, habit)
+        return connection, start or self._begin_on(connection, timeout + _GRACE, timing, _Habit())
 
     def _begin_on(self, connection: Connection, timeout: float, timing: Timing, habit: _Habit) -> _Start | None:
         with self._cut_off_at(connection, time.monotonic() + timeout):
             self._ask_standby(connection)
-            asked_at = time.monotonic()
-            ahead = self._start.begin_with(connection, timing, habit.row_security, habit.questions)
-            if ahead is None:
+            start = self._begin_with(connection, timing, habit.row_security, habit.questions)
+            if start is None:
                 connection.execute(BEGIN)
-                return None
-            begun, answers = ahead
-            in_force = _InForce(timing.statement, habit.row_security)
-            return _Start(begun, in_force, answers, time.monotonic() - asked_at)
+            return start
+
+    def _begin_with(
+        self, connection: Connection, timing: Timing, row_security: str, questions: Sequence[Question]
+    ) -> _Start | None:
+        """Begin a transaction and ask, in one round trip; None, and no transaction, where that is not possible."""
+        if not questions or not self._login.pipelines.taken:
+            return None
+        asked_at = time.monotonic()
+        self._was_refused = True
+        ahead = self._start.begin_with(connection, timing, row_security, questions)
+        if ahead is None:
+            return None
+        self._was_refused = False
+        self._login.pipelines.were_answered()
+        begun, answers = ahead
+        return _Start(begun, _InForce(timing.statement, row_security), answers, time.monotonic() - asked_at)
+
+    def _begin_first(self, connection: Connection, timing: Timing, habit: _Habit) -> _Start | None:
+        """Ask a new connection's server which one it is, and begin with the same; None where no transaction has begun.
+
+        If the server does not answer, the next connection asks it one thing after the other.
+        """
+        self._hot_standby = connection.info.parameter_status("in_hot_standby")
+        self._is_asked = False
+        start = None
+        if not self._names_itself:
+            self._system = _system_identifier(connection)
+        if self._may_guess and self._hot_standby != "on":
+            self._may_guess = False
+            first = [Question(SYSTEM, {})] if self._names_itself else []
+            start = self._begin_with(connection, timing, habit.row_security, [*first, *habit.questions])
+            if start is not None and first:
+                (_, answer), *answers = start.answers
+                self._system = _identifier(answer.fetchone())
+                start = replace(start, answers=answers)
+        self._may_guess = True
+        if start is None and self._names_itself:
+            self._system = _system_identifier(connection)
+            self._names_itself = self._system != ""
+        if start is not None and start.begun.hot_standby != "off":
+            # its positions have to be known before the snapshot is taken
+            connection.execute("ROLLBACK")
+            return None
+        return start
 
     def _configure(self, cursor: Rows, timing: Timing, deadline: float) -> _Start:
         # a connection that did not answer may have cost much of the time
@@ -431,12 +542,12 @@ class Database:
         timing = timing._replace(statement=min(timing.statement, left))
         return _Start(self._start.configure(cursor, timing), _InForce(timing.statement, "off"))
 
-    def _log_in(self, timeout: float) -> Connection:
-        """Open a connection by the settings in force, or by newer ones if those fail."""
+    def _log_in(self, timeout: float, timing: Timing, habit: _Habit) -> tuple[Connection, _Start | None]:
+        """Open a connection by the settings in force, or by newer ones if those fail, and begin a transaction on it."""
         self.info = self._login.info
         try:
             try:
-                connection = self._open(timeout)
+                opened = self._open(timeout, timing, habit)
             except DatabaseUnavailable as error:
                 newer = None if self._aborted else self._login.others_than(self.info)
                 if newer is None:
@@ -444,25 +555,27 @@ class Database:
                         error.add_hint(f"the connection's settings cannot be read again: {self._login.problem}")
                     raise
                 self.info = newer
-                connection = self._open(timeout)
+                opened = self._open(timeout, timing, habit)
         except DatabaseError as error:
             self._login.failed(error)
             raise
         self._login.succeeded()
-        return connection
+        return opened
 
-    def _open(self, timeout: float) -> Connection:
+    def _open(self, timeout: float, timing: Timing, habit: _Habit) -> tuple[Connection, _Start | None]:
         failure: DatabaseError
+        may_guess = self._may_guess
         try:
             connection = self._connect(timeout)
             # a pooler may accept the login and have no server to give
             with self._cut_off_at(connection, time.monotonic() + timeout + _GRACE):
-                self._system = _system_identifier(connection)
-                self._hot_standby = connection.info.parameter_status("in_hot_standby")
-                return connection
+                return connection, self._begin_first(connection, timing, habit)
         except psycopg.Error as error:
             failure = self._in_our_words(error)
             self.close()
+        if may_guess and not (self._may_guess or self._cut_off or self._aborted):
+            # a pipeline keeps to itself why the server, or its pooler, ended it
+            return self._open(timeout, timing, habit)
         raise failure
 
     def _ask_standby(self, connection: Connection) -> None:
@@ -536,12 +649,15 @@ class Database:
 
 def _system_identifier(connection: Connection) -> str:
     try:
-        row = connection.execute(_SYSTEM).fetchone()
+        return _identifier(connection.execute(SYSTEM).fetchone())
     except psycopg.Error:
         # hosted servers and forks refuse the function in many ways, and what is read does not depend on it
         if is_lost(connection):
             raise
         return ""
+
+
+def _identifier(row: Row | None) -> str:
     return str(row[0]) if row else ""
 
 

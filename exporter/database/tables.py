@@ -1,11 +1,12 @@
 """The optional tables: budgets, routes, recommendations, approvals. Each is None where there is no such table."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from itertools import islice, product
+from typing import Any, Generic, TypeVar
 
 from psycopg import sql
 
@@ -39,6 +40,8 @@ SEVERAL_BUDGETS = SkippedValue("limit", "duplicate")
 
 _MOST_NAMED = 5
 
+_T = TypeVar("_T")
+
 PENDING = "pending"
 
 
@@ -68,6 +71,18 @@ class Route:
     primary_model: str
     fallback_model: str
     enabled: bool
+
+
+@dataclass(frozen=True)
+class Plan(Generic[_T]):
+    """How to read a table whose rows are proven to be visible: a statement, and what its rows say.
+
+    `finish` makes the value of the rows; it may read more.
+    """
+
+    statement: sql.Composed
+    row_security: str
+    finish: Callable[[Session, list[tuple[Any, ...]]], _T]
 
 
 @dataclass(frozen=True)
@@ -139,13 +154,22 @@ WHERE t.oid = %(type)s::oid
 
 def read_budgets(session: Session, config: Config) -> Budgets | None:
     """The budgets of all users. Raises `TooManyRows` where there are more than `MOST_BUDGETS`."""
+    return read_planned(session, plan_budgets(session, config))
+
+
+def plan_budgets(session: Session, config: Config) -> Plan[Budgets] | None:
+    """How `read_budgets` reads; None where there is no such table."""
     table = find_table(session, config, "budgets")
     if table is None:
         return None
+    statement, sums = budget_queries(table)
+    return Plan(sums, session.row_security, lambda session, rows: _take_budgets(session, table, statement, rows))
+
+
+def _take_budgets(session: Session, table: Table, statement: sql.Composed, sums: list[tuple[Any, ...]]) -> Budgets:
+    ((recorded, *faults),) = sums
     threshold = table.columns.get("warning_threshold")
     percentage = threshold is not None and "perc" in threshold.name
-    statement, sums = budget_queries(table)
-    ((recorded, *faults),) = session.run(sums)
     # most users have the same budget as many others: one object, made once
     known: dict[tuple[str | None, str | None], Budget] = {}
     by_user: dict[str, Budget] = {}
@@ -217,10 +241,14 @@ def budget_queries(table: Table) -> tuple[sql.Composed, sql.Composed]:
 
 def read_routes(session: Session, config: Config) -> list[Route] | None:
     """The routes in force, one an operation. Raises `TooManyRows` where there are more than `MOST_ROUTES`."""
+    return read_planned(session, plan_routes(session, config))
+
+
+def plan_routes(session: Session, config: Config) -> Plan[list[Route]] | None:
+    """How `read_routes` reads; None where there is no such table."""
     table = find_table(session, config, "routes")
     if table is None:
         return None
-    aliases = config.models.aliases  # as labels, since the configuration cleans them
     statement = _ROUTES.format(
         operation=table.value("operation"),
         primary=table.value("primary_model"),
@@ -229,7 +257,11 @@ def read_routes(session: Session, config: Config) -> list[Route] | None:
         table=table.name,
         rows=sql.Literal(MOST_ROUTES + 1),
     )
-    rows = session.run(statement)
+    return Plan(statement, session.row_security, lambda _, rows: _take_routes(table, config.models.aliases, rows))
+
+
+def _take_routes(table: Table, aliases: Mapping[str, str], rows: list[tuple[Any, ...]]) -> list[Route]:
+    """The routes; `aliases` are labels, since the configuration cleans them."""
     _bound(table, len(rows), MOST_ROUTES)
     routes: dict[str, Route] = {}
     for operation, primary, fallback, enabled in rows:
@@ -245,12 +277,21 @@ def read_routes(session: Session, config: Config) -> list[Route] | None:
 
 def read_recommendations(session: Session, config: Config) -> dict[tuple[str, str], int] | None:
     """How many recommendations there are by type and status, both in lower case."""
+    return read_planned(session, plan_recommendations(session, config))
+
+
+def plan_recommendations(session: Session, config: Config) -> Plan[dict[tuple[str, str], int]] | None:
+    """How `read_recommendations` reads; None where there is no such table."""
     table = find_table(session, config, "recommendations")
     if table is None:
         return None
+    return Plan(recommendations_query(table), session.row_security, lambda _, rows: _take_recommendations(rows))
+
+
+def _take_recommendations(rows: list[tuple[Any, ...]]) -> dict[tuple[str, str], int]:
     counts: Counter[tuple[str, str]] = Counter()
     rest = 0
-    for number, (kind, status, count, total) in enumerate(session.run(recommendations_query(table))):
+    for number, (kind, status, count, total) in enumerate(rows):
         rest = int(total) if number == 0 else rest
         labels = clean_label(_lower(kind), UNKNOWN), clean_label(_lower(status), UNKNOWN)
         if labels in counts or len(counts) < MOST_GROUPS:
@@ -276,11 +317,20 @@ def recommendations_query(table: Table) -> sql.Composed:
 
 def read_approvals(session: Session, config: Config) -> int | None:
     """How many approvals are pending, in upper or lower case."""
+    return read_planned(session, plan_approvals(session, config))
+
+
+def plan_approvals(session: Session, config: Config) -> Plan[int] | None:
+    """How `read_approvals` reads; None where there is no such table."""
     table = find_table(session, config, "approvals")
     if table is None:
         return None
-    ((pending,),) = session.run(approvals_query(session, table))
-    return int(pending)
+    return Plan(approvals_query(session, table), session.row_security, lambda _, rows: int(rows[0][0]))
+
+
+def read_planned(session: Session, plan: Plan[_T] | None) -> _T | None:
+    """Read a table as planned; None where there is none."""
+    return None if plan is None else plan.finish(session, session.run(plan.statement))
 
 
 def approvals_query(session: Session, table: Table) -> sql.Composed:
@@ -291,7 +341,7 @@ def approvals_query(session: Session, table: Table) -> sql.Composed:
     column, status = table.columns["status"], table.group("status")
     if column.category == "E":
         # comparing with a word that the type does not have is an error
-        ((schema, kind, labels),) = session.run(_ENUM, {"type": column.type_oid, "word": PENDING})
+        ((schema, kind, labels),) = session.look_up(_ENUM, {"type": column.type_oid, "word": PENDING})
         enum = identifier(schema, kind)
         words = sql.SQL("{}::text[]::{}[]").format(sql.Literal(labels), enum)
         # a domain over the type has no operators of its own

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from exporter.config import QualifiedName
-from exporter.database.foresight import CatalogReader
+from exporter.database.foresight import CatalogReader, Question
 
 _MOST = 100
 """Facts that are looked at; a single one that is not accepted decides."""
@@ -310,9 +310,14 @@ class Fact:
     second: str | None
 
 
+def state_question(oid: int) -> Question:
+    """What `table_state` asks."""
+    return Question(_TABLE, {"oid": oid})
+
+
 def table_state(catalog: CatalogReader, oid: int) -> TableState:
     """How row-level security meets the role that is logged in."""
-    row = catalog.execute(_TABLE, {"oid": oid}).fetchone()
+    row = catalog.execute(*state_question(oid)).fetchone()
     return TableState(*(row or (True, False, True, "")))
 
 

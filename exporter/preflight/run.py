@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TextIO
 
 import psycopg
@@ -12,13 +13,14 @@ from exporter.database.conninfo import ConnInfo, resolve_conninfo
 from exporter.database.errors import DatabaseError, scrub
 from exporter.database.one_session import one_session
 from exporter.database.session import Identity
-from exporter.findings import Finding, fail, failed, ok, report, skipped, warn
+from exporter.findings import Finding, fail, failed, ok, report, rest_skipped, skipped, warn
 from exporter.preflight import clocks, index, log_table, operations, optional, outcomes, patterns
 from exporter.preflight.access import GRANTS, LEAST_PRIVILEGE
 from exporter.preflight.context import CheckContext
 from exporter.preflight.distance import DISTANCE, check_distance
 from exporter.preflight.encoding import ENCODING, check_encoding
 from exporter.preflight.lookup_index import LOOKUPS, check_lookup, index_of
+from exporter.preflight.secrets import check_secrets
 from exporter.preflight.series import check_series
 from exporter.preflight.space import check_space
 from exporter.preflight.state import check_privacy, check_state
@@ -79,7 +81,7 @@ STEPS: Sequence[Step] = (
     Step(log_table.TABLE, log_table.check_table, [CONNECTION]),
     Step(log_table.COLUMNS, log_table.check_columns, [log_table.TABLE]),
     Step(GRANTS, log_table.check_grants, [log_table.COLUMNS]),
-    Step(LEAST_PRIVILEGE, log_table.check_excess, [log_table.COLUMNS], optional=True),
+    Step(LEAST_PRIVILEGE, log_table.check_excess, [GRANTS], optional=True),
     Step(log_table.VISIBLE, log_table.check_visible, [GRANTS]),
     Step(log_table.OPEN_WINDOW, log_table.check_open_window, [log_table.VISIBLE, patterns.PATTERNS]),
     Step(index.TIME_INDEX, index.check_index, [log_table.VISIBLE], optional=True),
@@ -104,13 +106,14 @@ def run_check(config: Config, environ: Mapping[str, str], out: TextIO, *, as_jso
 def run(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
     """All findings, in order."""
     yield check_users(config)
+    yield from check_secrets(Path(environ.get("SECRETS_DIR") or "secrets"))
     identity = None
     try:
         info = resolve_conninfo(config, environ)
     except ConfigError as error:
         problem, _, hint = str(error).partition(" — ")
         yield fail(CONNECTION, problem, hint)
-        yield from (skipped(step.name, CONNECTION) for step in STEPS[1:])
+        yield rest_skipped(len(STEPS) - 1, CONNECTION)
     else:
         yield from (
             warn(SETTINGS, notice, "remove them from the URL, unless another program needs them")
@@ -133,15 +136,16 @@ def _run_on_database(config: Config, info: ConnInfo) -> Generator[Finding, None,
             return session.identity(context.log) if log_table.COLUMNS in done else None
     except DatabaseError as error:
         yield fail(CONNECTION, error.detail, error.hint)
-        yield from (skipped(step.name, CONNECTION) for step in STEPS[1:])
+        yield rest_skipped(len(STEPS) - 1, CONNECTION)
         return None
 
 
 def _take_steps(context: CheckContext, passed: set[str]) -> Iterator[Finding]:
-    for step in STEPS:
-        missing = [need for need in step.needs if need not in passed]
+    for number, step in enumerate(STEPS):
         if context.session.lost:
-            missing = [CONNECTION]
+            yield rest_skipped(len(STEPS) - number, CONNECTION)
+            return
+        missing = [need for need in step.needs if need not in passed]
         if missing:
             yield skipped(step.name, missing[0])
             continue

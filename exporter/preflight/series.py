@@ -6,10 +6,9 @@ from pathlib import Path
 
 from exporter.findings import Finding, ok, warn
 from exporter.ledger.model import OTHER
-from exporter.preflight.state import read_only
 from exporter.scrape.committed_state import FEW_LEFT
 from exporter.state.codec import dumps
-from exporter.state.store import FILE_NAME
+from exporter.state.store import FILE_NAME, read_only
 
 SERIES = "series"
 

@@ -16,7 +16,7 @@ from exporter.state.codec import layout_problem
 from exporter.state.migrations import FORMAT, LAYOUT_NAME
 from exporter.state.private import readable_by_others, writable_by_others
 from exporter.state.provenance import IDENTITY
-from exporter.state.store import FILE_NAME, LOCK_NAME, NAMES
+from exporter.state.store import FILE_NAME, LOCK_NAME, NAMES, read_only
 
 STATE = "state folder"
 PRIVACY = "state access"
@@ -139,14 +139,6 @@ def _read(file: Path) -> tuple[int, Identity | None, str | None, int]:
     problem = None if layout is None else layout_problem(layout)
     folded = int(meta.get("progress", {}).get("folded", 0))
     return version, None if known is None else Identity(**known), problem, folded
-
-
-def read_only(file: Path) -> sqlite3.Connection:
-    """Open the state's file without creating or changing anything next to it."""
-    # Without a journal beside it the file is read as it is: SQLite would else make one.
-    has_journal = file.with_name(f"{FILE_NAME}-wal").exists()
-    uri = f"{file.absolute().as_uri()}?{'mode=ro' if has_journal else 'mode=ro&immutable=1'}"
-    return sqlite3.connect(uri, uri=True, timeout=2.0)
 
 
 def _is_locked(lock: Path) -> bool:

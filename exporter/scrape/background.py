@@ -171,7 +171,8 @@ class BackgroundReader:
         seconds = self._seconds
         # what is left in any case is for the routes, which are read after the log
         longest = min(self._chunk.statement_seconds, 0.8 * seconds)
-        with self._database.session(seconds, statement_seconds=longest) as session:
+        tables = [(self._ledger.wanted.log_table, None)]
+        with self._database.session(seconds, statement_seconds=longest, tables=tables) as session:
             work = self._read_next(session)
         # no transaction is open while the ledger computes or the disk is written
         for record in work.records:

@@ -9,14 +9,14 @@ from typing import Any
 import psycopg
 
 from exporter.catalog import COLLECTORS
-from exporter.config import Classification, Config
+from exporter.config import Classification, Config, QualifiedName
 from exporter.database.errors import DatabaseError, IdentityMismatch
 from exporter.database.log_query import LogTable
 from exporter.database.login import Login
 from exporter.database.reader import read_span
 from exporter.database.replication import Replication
-from exporter.database.session import Database, Session
-from exporter.database.tables import Budgets, Route, read_approvals, read_budgets, read_recommendations, read_routes
+from exporter.database.session import Database, Session, Wanted
+from exporter.database.tables import Budgets, Route, plan_approvals, plan_budgets, plan_recommendations, plan_routes
 from exporter.database.window import WindowReader
 from exporter.ledger import schedule
 from exporter.ledger.calendar import day_of
@@ -196,7 +196,7 @@ class Collector:
         )
 
     def _read_log(self, attempt: Attempt, seconds: float) -> bool:
-        with self._database.session(seconds) as session:
+        with self._database.session(seconds, tables=[(self._ledger.wanted.log_table, None)]) as session:
             attempt.reached = True
             stale = self._is_stale(session.replication)
             try:
@@ -287,13 +287,21 @@ class Collector:
         return self._primaries
 
     def _sources(self) -> dict[str, Source]:
-        config = self._config
+        config, tables = self._config, self._config.tables
+
+        def wanted(name: QualifiedName | None) -> Wanted | None:
+            return None if name is None else (name, tables.log)
+
         # the routes come first, since the log waits for them
         return {
-            "routes": Source(lambda session: read_routes(session, config), self._take_routes),
-            "budgets": Source(lambda session: read_budgets(session, config), self._take_budgets),
-            "approvals": Source(lambda session: read_approvals(session, config)),
-            "recommendations": Source(lambda session: read_recommendations(session, config)),
+            "routes": Source(lambda session: plan_routes(session, config), wanted(tables.routes), self._take_routes),
+            "budgets": Source(
+                lambda session: plan_budgets(session, config), wanted(tables.budgets), self._take_budgets
+            ),
+            "approvals": Source(lambda session: plan_approvals(session, config), wanted(tables.approvals)),
+            "recommendations": Source(
+                lambda session: plan_recommendations(session, config), wanted(tables.recommendations)
+            ),
         }
 
     def _take_routes(self, routes: list[Route] | None) -> list[Route] | None:

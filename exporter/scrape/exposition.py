@@ -230,7 +230,7 @@ def _exporter(exposure: Exposure) -> Iterator[Family]:
 
 def _process(_: Exposure) -> Iterator[Family]:
     for metric, values in own_process():
-        yield _family(metric, values.items())
+        yield Family(metric, values)
 
 
 def _verdicts(scrape: Scrape, failed: Container[str | None]) -> Iterator[Family]:

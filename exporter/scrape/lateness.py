@@ -42,6 +42,7 @@ class LateRows:
         self._watch = Watch()
         self._next = 0.0
         self._next_read = 0.0
+        self._owes_read = False
         self._length = 6 * QUARTER_HOUR
         # what was once too much is not tried again: it would save a few round trips and cost a round
         self._longest = 24 * HOUR
@@ -58,8 +59,8 @@ class LateRows:
 
     @property
     def due(self) -> bool:
-        """Whether it is time for a round."""
-        return self._monotonic() >= self._next
+        """Whether it is time for a round: what the last one has found is read first, however often they are."""
+        return self._monotonic() >= self._next and not (self._owes_read and self.busy)
 
     def look(
         self, session: Session, log: LogTable, classification: Classification, asked: Round
@@ -69,6 +70,7 @@ class LateRows:
         A statement that does not end in time is split; a single slice that is still too slow is left out.
         """
         begun = self._monotonic()
+        self._owes_read = True
         # a round that fails for another reason is not tried again at once either
         self._next = begun + INTERVAL
         found = self._read(session, log, classification, asked.recent, math.inf)
@@ -88,6 +90,7 @@ class LateRows:
         if not self._may_read:
             return None
         span = next_span(self._watch, slices, length)
+        self._owes_read = self._owes_read and span is None
         if span is None and self._watch.suspects:
             # all of them have been read since, for another reason
             self._watch = replace(self._watch, suspects=())
@@ -123,8 +126,7 @@ class LateRows:
             part = self._first(left)
             asked_at = self._monotonic()
             try:
-                with session.savepoint():
-                    found |= read_sums(session, log, classification, part)
+                found |= read_sums(session, log, classification, part)
             except QueryTimeout:
                 break
             except psycopg.errors.QueryCanceled:

@@ -1,16 +1,18 @@
-"""The optional tables: read in a thread of their own, so that none of them delays the log or another table."""
+"""The optional tables: read in a thread of their own, so that none of them delays the log."""
 
 import concurrent.futures
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
 from exporter.database.errors import DatabaseError, DatabaseUnavailable, QueryTimeout, TableLocked
-from exporter.database.session import Database, Session
+from exporter.database.session import Database, Session, Wanted
+from exporter.database.tables import Plan, read_planned
 from exporter.state_change_log import StateChangeLog
 
 QUICK, PATIENT = 0.25, 5.0
@@ -26,12 +28,13 @@ _SLACK = 1.0  # seconds by which a read may come early, so that a scrape a minut
 
 @dataclass(frozen=True)
 class Source:
-    """One table: `read` runs within a transaction, `take` gets its result after the transaction has ended.
+    """One table: `plan` says within a transaction how it is read, `take` gets what that brought when it has ended.
 
-    What `take` returns is shown.
+    `wanted` is what the table is looked for by, None where it is left out. What `take` returns is shown.
     """
 
-    read: Callable[[Session], Any]
+    plan: Callable[[Session], Plan[Any] | None]
+    wanted: Wanted | None
     take: Callable[[Any], Any] = lambda value: value
 
 
@@ -56,11 +59,12 @@ NOT_READ = Reading(success=False, seconds=0.0, retry=True)
 
 
 class OptionalTables:
-    """Reads tables in rounds, each table at most once an `interval` (seconds) and in a transaction of its own.
+    """Reads tables in rounds, each table at most once an `interval` (seconds).
 
-    A round reads the tables that are due, first each for a moment, then those for which that was too short. Tables
-    that were slow come last in later rounds. A locked table is tried again in the next round. Every method may be
-    called from any thread.
+    A round reads the tables that are due, first those that can be expected to be read quickly, in one transaction. If
+    anything fails there, each is read in a transaction of its own: first for a moment, then those for which that was
+    too short. Tables that were slow come last in later rounds. A locked table is tried again in the next round. Every
+    method may be called from any thread.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class OptionalTables:
         self._readings: dict[str, Reading] = {}
         self._pending: frozenset[str] = frozenset()
         self._slow: frozenset[str] = frozenset()
+        self._apart: frozenset[str] = frozenset()  # could not be read the last time: must not cost the others
         self._number = 0
         self._stopping = False
 
@@ -143,6 +148,7 @@ class OptionalTables:
         slow = {name for name in due if name in self._slow}
         late: set[str] = set()
         try:
+            self._attempt_together([name for name in due if name not in slow | self._apart], number)
             for name in due:
                 if name not in slow and not self._attempt(name, number, QUICK):
                     late.add(name)
@@ -154,6 +160,37 @@ class OptionalTables:
                 self._pending = frozenset()
                 self._slow = self._slow - slow | late | {name for name in slow if self.last(name).seconds >= QUICK}
                 self._changed.notify_all()
+
+    def _attempt_together(self, names: Sequence[str], number: int) -> None:
+        """Read tables in one transaction, in few round trips. What is not read by that is left to be read by itself."""
+        if self._stopping or len(names) < 2:
+            return
+        begun = time.monotonic()
+        try:
+            values = self._read_together(names)
+        except DatabaseUnavailable as error:
+            self._unavailable(number, str(error))
+            return
+        except Exception:  # who reads them one by one finds out which it is, and says so
+            return
+        for name, value in values.items():
+            with contextlib.suppress(Exception):  # as well
+                self._succeeded(name, self._sources[name].take(value), begun, number)
+
+    def _read_together(self, names: Sequence[str]) -> dict[str, Any]:
+        sources = {name: self._sources[name] for name in names}
+        wanted = [source.wanted for source in sources.values() if source.wanted is not None]
+        with self._database.session(PATIENT, QUICK, purpose=" ".join(names), tables=wanted) as session:
+            try:
+                plans = {name: plan for name, source in sources.items() if (plan := source.plan(session)) is not None}
+                found = session.run_together([(plan.statement, plan.row_security) for plan in plans.values()])
+                values: dict[str, Any] = dict.fromkeys(names)
+                for (name, plan), rows in zip(plans.items(), found, strict=True):
+                    session.row_security = plan.row_security
+                    values[name] = plan.finish(session, rows)
+                return values
+            except psycopg.Error as error:
+                raise session.translate(error) from None
 
     def _attempt(self, name: str, number: int, seconds: float) -> bool:
         """Read a table, unless the round is over for it; False if the quick try was too short."""
@@ -178,11 +215,7 @@ class OptionalTables:
         except Exception as error:
             self._change_log.broke(name, error)
         else:
-            self._change_log.works(SUBJECT)
-            self._change_log.works(name)
-            self._ended(
-                name, Reading(success=True, seconds=time.monotonic() - begun, value=value, begun=begun, number=number)
-            )
+            self._succeeded(name, value, begun, number)
             return True
         self._ended(
             name,
@@ -194,16 +227,24 @@ class OptionalTables:
 
     def _read(self, name: str, seconds: float) -> Any:
         source = self._sources[name]
-        with self._database.session(PATIENT, seconds, purpose=name) as session:
+        wanted = [] if source.wanted is None else [source.wanted]
+        with self._database.session(PATIENT, seconds, purpose=name, tables=wanted) as session:
             try:
-                value = source.read(session)
+                value = read_planned(session, source.plan(session))
             except psycopg.Error as error:
                 raise session.translate(error) from None
         return source.take(value)
 
+    def _succeeded(self, name: str, value: Any, begun: float, number: int) -> None:
+        self._change_log.works(SUBJECT)
+        self._change_log.works(name)
+        seconds = time.monotonic() - begun
+        self._ended(name, Reading(success=True, seconds=seconds, value=value, begun=begun, number=number))
+
     def _ended(self, name: str, reading: Reading) -> None:
         with self._changed:
             self._readings[name] = reading
+            self._apart = self._apart - {name} if reading.success else self._apart | {name}
             self._pending -= {name}
             self._changed.notify_all()
 

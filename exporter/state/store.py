@@ -54,7 +54,47 @@ class StateError(UserError):
     """The state folder cannot be used; the message says why and what to do."""
 
 
-class Store:
+class KeptState:
+    """A state file that is open, of this version's format. One thread at a time may use it."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def meta(self, name: str) -> Any:
+        """A value that is kept beside the state, or None."""
+        # read to the end: a statement in progress would keep the file from being rebuilt
+        rows = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchall()
+        return json.loads(rows[0][0]) if rows else None
+
+    def load(self) -> State | None:
+        """The state as last committed; None where nothing was ever committed.
+
+        Raises `sqlite3.DatabaseError`, `ValueError`, `TypeError`, `KeyError` or `IndexError` where the file is damaged.
+        """
+        text = self._db.execute("SELECT value FROM meta WHERE name = 'progress'").fetchone()
+        if text is None:
+            return None
+        state = State(decode_progress(text[0]))
+        for start, body in self._db.execute("SELECT start, body FROM slices"):
+            users = self.slice_users([start]).get(start, {}) if start >= state.progress.merged else {}
+            state.slices[start] = decode_slice(start, body, users)
+        fill_parts(self._db, "parts", state, PARTS)
+        return state
+
+    def slice_users(self, starts: Iterable[int]) -> dict[int, dict[str, int]]:
+        """Money units by user of the slices that begin at these times."""
+        found: dict[int, dict[str, int]] = {}
+        for start in starts:
+            for (body,) in self._db.execute("SELECT body FROM slice_users WHERE start = ?", (start,)).fetchall():
+                found[start] = json.loads(body)
+        return found
+
+    def read(self, query: Callable[..., T], *arguments: Any) -> T:
+        """What one of the functions that read the file brings."""
+        return query(self._db, *arguments)
+
+
+class Store(KeptState):
     """The state folder, open and locked. One thread at a time may use it.
 
     A damaged file is set aside beside the new one, which begins empty. Raises `StateError` where the folder cannot be
@@ -70,7 +110,7 @@ class Store:
         with contextlib.suppress(OSError):
             tighten(folder, NAMES)
         try:
-            self._db = self._open()
+            super().__init__(self._open())
         except BaseException:
             os.close(self._lock)
             raise
@@ -109,19 +149,13 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def meta(self, name: str) -> Any:
-        """A value that is kept beside the state, or None."""
-        # read to the end: a statement in progress would keep the file from being rebuilt
-        rows = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchall()
-        return json.loads(rows[0][0]) if rows else None
-
     def load(self) -> State | None:
         """The state as last committed; None where nothing was ever committed.
 
         A file whose values are not those of a state is damaged too: it is set aside, and None is returned.
         """
         try:
-            return self._load()
+            return super().load()
         except (ValueError, TypeError, KeyError, IndexError, sqlite3.DatabaseError) as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
@@ -129,29 +163,6 @@ class Store:
             self._set_aside(error)
             self._db = self._connect()
             return None
-
-    def _load(self) -> State | None:
-        text = self._db.execute("SELECT value FROM meta WHERE name = 'progress'").fetchone()
-        if text is None:
-            return None
-        state = State(decode_progress(text[0]))
-        for start, body in self._db.execute("SELECT start, body FROM slices"):
-            users = self.slice_users([start]).get(start, {}) if start >= state.progress.merged else {}
-            state.slices[start] = decode_slice(start, body, users)
-        fill_parts(self._db, "parts", state, PARTS)
-        return state
-
-    def slice_users(self, starts: Iterable[int]) -> dict[int, dict[str, int]]:
-        """Money units by user of the slices that begin at these times."""
-        found: dict[int, dict[str, int]] = {}
-        for start in starts:
-            for (body,) in self._db.execute("SELECT body FROM slice_users WHERE start = ?", (start,)).fetchall():
-                found[start] = json.loads(body)
-        return found
-
-    def read(self, query: Callable[..., T], *arguments: Any) -> T:
-        """What one of the functions that read the file brings."""
-        return query(self._db, *arguments)
 
     def commit(self, changes: Changes, meta: Mapping[str, Any] | None = None, shadow: ShadowWork | None = None) -> None:
         """Make the changes, values of `meta` and work on the shadow durable in one transaction.
@@ -231,33 +242,64 @@ class Store:
             db.execute("PRAGMA temp_store = MEMORY")
             if (found := db.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
                 raise sqlite3.DatabaseError(found)
-            self._bring_up_to_date(db)
+            found = _bring_up_to_date(db, self.path)
         except BaseException:
             db.close()
             raise
-        return db
-
-    def _bring_up_to_date(self, db: sqlite3.Connection) -> None:
-        """Migrate the file. One of a newer format, or with figures of other classes or buckets, is refused."""
-        found = db.execute("PRAGMA user_version").fetchone()[0]
-        problem = None
-        if not 0 <= found <= FORMAT:
-            problem = f"has format {found}, this version reads {FORMAT}"
-        try:
-            with transaction(db):
-                if problem is None and found:
-                    problem = layout_problem(kept_layout(db))
-                if problem is None:
-                    migrate(db, found)
-        except (ValueError, TypeError, KeyError, IndexError) as error:
-            raise sqlite3.DatabaseError(f"{type(error).__name__} in format {found}") from None
-        if problem is not None:
-            raise StateError(
-                f"state file {self.path} {problem}: "
-                "use the version of the exporter that wrote it, or another --state-dir"
-            )
         if 0 < found < FORMAT:
             log.info("state file %s: migrated from format %d to %d", self.path, found, FORMAT)
+        return db
+
+
+@contextlib.contextmanager
+def copied(folder: Path) -> Iterator[KeptState]:
+    """The state of a folder as last committed, in memory; an exporter may be using the folder, which does not change.
+
+    Raises `StateError` if the folder holds none that this version reads.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise StateError(f"state folder {folder} holds nothing yet: set it with --state-dir")
+    try:
+        with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
+            with contextlib.closing(read_only(path)) as kept:
+                kept.backup(copy)
+            _bring_up_to_date(copy, path)
+            yield KeptState(copy)
+    except (sqlite3.Error, ValueError, TypeError, KeyError, IndexError) as error:
+        raise StateError(f"state file {path}: {error}; run this as the exporter's user, or see `check`") from None
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """Open a state's file without creating or changing anything next to it."""
+    # Without a journal beside it the file is read as it is: SQLite would else make one.
+    has_journal = path.with_name(f"{FILE_NAME}-wal").exists()
+    uri = f"{path.absolute().as_uri()}?{'mode=ro' if has_journal else 'mode=ro&immutable=1'}"
+    return sqlite3.connect(uri, uri=True, timeout=2.0)
+
+
+def _bring_up_to_date(db: sqlite3.Connection, path: Path) -> int:
+    """Migrate the file, and return the format that it had.
+
+    One of a newer format, or with figures of other classes or buckets, is refused.
+    """
+    found: int = db.execute("PRAGMA user_version").fetchone()[0]
+    problem = None
+    if not 0 <= found <= FORMAT:
+        problem = f"has format {found}, this version reads {FORMAT}"
+    try:
+        with transaction(db):
+            if problem is None and found:
+                problem = layout_problem(kept_layout(db))
+            if problem is None:
+                migrate(db, found)
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise sqlite3.DatabaseError(f"{type(error).__name__} in format {found}") from None
+    if problem is not None:
+        raise StateError(
+            f"state file {path} {problem}: use the version of the exporter that wrote it, or another --state-dir"
+        )
+    return found
 
 
 def _lock(folder: Path) -> int:

@@ -1,27 +1,52 @@
 """Check the exporter: it runs, reads the tables, and its spend today equals that of plain SQL."""
 
-from collections.abc import Mapping
+import re
+import time
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from http import HTTPStatus
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import catalog
 from exporter.findings import Finding, Level, fail, ok, skipped
 from exporter.humanize import listing
-from exporter.verify.web import Page, Part, UnansweredError, first_line
+from exporter.verify.web import Page, Part, UnansweredError, first_line, tell
 
 EXPORTER, LOG_READ, OTHER_TABLES, COST = "exporter", "log read", "other tables", "cost today"
 
 TOLERANCE = Decimal("0.01")
 """The share by which the exposed cost can differ from SQL's."""
 
+STALLED_SECONDS = 60.0
+"""How long `verify` waits for an exporter that reads the log, and gets no further."""
+
+_POLL_SECONDS = 1.0
+_READING = re.compile(r"not been read yet|\d+ % done")
+
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def settled(part: Part, say: Callable[[str], None] = tell) -> Page:
+    """The page on whether the exporter is ready, once it has read the log, or gets no further. Raises UnansweredError.
+
+    An exporter that reads the log for the first time, or after a gap, says how much of it is done.
+    """
+    said, until = "", 0.0
+    while (page := part.page("/-/ready")).status != HTTPStatus.OK and _READING.search(page.text):
+        if (text := first_line(page.text)) != said:
+            said, until = text, time.monotonic() + STALLED_SECONDS
+            say(text)
+        elif time.monotonic() > until:
+            break
+        time.sleep(_POLL_SECONDS)
+    return page
 
 
 def check_exporter(part: Part) -> tuple[list[Finding], Samples | None]:
     """The findings, and its samples (None: there are none)."""
     try:
-        ready = part.page("/-/ready")
+        ready = settled(part)
         text = part.text("/metrics")
     except UnansweredError as error:
         return [fail(EXPORTER, str(error), "start it, or set its address: --exporter-url")], None
@@ -73,6 +98,12 @@ def evaluate_tables(samples: Samples) -> Finding:
         hint = "run ai-operation-exporter check, which prints the missing grants"
         return fail(OTHER_TABLES, f"not read: {listing(broken)}", hint)
     return ok(OTHER_TABLES, "budgets, routes, recommendations and approvals are read, if they exist")
+
+
+def operations(samples: Samples) -> frozenset[str]:
+    """The operations that have been called, as far as the exporter has read."""
+    name = catalog.OPERATION_LAST_SEEN.name
+    return frozenset(dict(labels).get("operation", "") for found, labels in samples if found == name)
 
 
 def window_start(samples: Samples) -> int | None:

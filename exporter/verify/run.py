@@ -1,14 +1,14 @@
 """Check the parts in order, from the table to the message; skip what needs a part that failed."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from decimal import Decimal
 from typing import TextIO
 
 from exporter.config import Config, ConfigError
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
 from exporter.database.errors import DatabaseError
-from exporter.findings import Finding, Level, fail, report, skipped
+from exporter.findings import Finding, Level, fail, failed, report, skipped
 from exporter.verify import alertmanager, database, delivery, exporter, grafana, prometheus
 from exporter.verify.built import ROUTING_AS_BUILT, RULES_AS_BUILT, Builder, Built, no_files
 from exporter.verify.endpoints import Endpoints
@@ -42,8 +42,8 @@ def run(
     built = build()
     info, finding = _database(config, environ)
     yield finding
-    yield from _exporter(config, info, endpoints.exporter)
-    yield from _prometheus(config, endpoints.prometheus, built)
+    called = yield from _exporter(config, info, endpoints.exporter)
+    yield from _prometheus(config, endpoints.prometheus, built, called)
     yield from _alertmanager(endpoints.alertmanager, built, test_alert=test_alert)
     if endpoints.grafana:
         yield from grafana.check_grafana(Part(endpoints.grafana, endpoints.grafana_user, endpoints.grafana_password))
@@ -62,7 +62,8 @@ def _database(config: Config, environ: Mapping[str, str]) -> tuple[ConnInfo | No
     return (info if finding.level is Level.OK else None), finding
 
 
-def _exporter(config: Config, info: ConnInfo | None, url: str) -> Iterator[Finding]:
+def _exporter(config: Config, info: ConnInfo | None, url: str) -> Generator[Finding, None, frozenset[str] | None]:
+    """The findings; returns the operations that have been called, None where the exporter cannot tell."""
     part = Part(url)
     findings, samples = exporter.check_exporter(part)
     yield from findings
@@ -76,6 +77,9 @@ def _exporter(config: Config, info: ConnInfo | None, url: str) -> Iterator[Findi
         yield skipped(exporter.COST, exporter.LOG_READ)
     else:
         yield _cost(config, info, part, exporter.spend_today(samples), start)
+    if samples is None or failed(each for each in findings if each.name == exporter.LOG_READ):
+        return None
+    return exporter.operations(samples)
 
 
 def _cost(config: Config, info: ConnInfo, part: Part, before: Decimal, start: int) -> Finding:
@@ -91,8 +95,14 @@ def _cost(config: Config, info: ConnInfo, part: Part, before: Decimal, start: in
     return exporter.evaluate_cost(before, truth, exporter.spend_today(after))
 
 
-def _prometheus(config: Config, url: str, built: Built | Finding) -> Iterator[Finding]:
+def _prometheus(config: Config, url: str, built: Built | Finding, called: frozenset[str] | None) -> Iterator[Finding]:
     part = Part(url)
+
+    def operations() -> list[Finding]:
+        if called is None:
+            return [skipped(prometheus.OPERATIONS, exporter.LOG_READ)]
+        return [prometheus.check_operations(part, config.expected_operations, called, SETTLE_SECONDS)]
+
     first = prometheus.check_prometheus(part)
     yield first
     if first.level is not Level.FAIL:
@@ -102,7 +112,7 @@ def _prometheus(config: Config, url: str, built: Built | Finding) -> Iterator[Fi
         "targets": lambda: prometheus.check_targets(part),
         prometheus.API: lambda: [prometheus.check_probe(part)],
         prometheus.SERVER_METRICS: lambda: [prometheus.check_server_metrics(part)],
-        prometheus.OPERATIONS: lambda: [prometheus.check_operations(part, config.expected_operations)],
+        prometheus.OPERATIONS: operations,
         prometheus.RULES: lambda: [prometheus.check_rules(part)],
         RULES_AS_BUILT: lambda: [prometheus.check_built(part, built)],
         prometheus.SENDS_TO: lambda: [prometheus.check_alertmanagers(part)],

@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -73,6 +74,11 @@ class Part:
         if page.status != 200:
             raise UnansweredError(f"{self.url}{path} answers {page.status}: {first_line(page.text)}")
         return page
+
+
+def tell(text: str) -> None:
+    """Say what is waited for, beside the findings."""
+    print(f"waiting: {text}", file=sys.stderr, flush=True)
 
 
 def first_line(text: str, most: int = 200) -> str:

@@ -31,35 +31,42 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._accepted = accepted
         self._make_room = make_room
-        self._calm: asyncio.TimerHandle | None = None
         self._listening = listening
-        self._task = self._loop.create_task(self._accept(listening))
+        self._made_room = False
+        self._rest: asyncio.TimerHandle | None = None
+        self._calm: asyncio.TimerHandle | None = None
+        self._resume()
 
     def stop(self) -> None:
         """Accept no more connections; the socket itself stays open."""
-        # before the task: asyncio would still accept a connection that is due now, and lose it
         self._loop.remove_reader(self._listening)
-        self._task.cancel()
-        if self._calm is not None:
-            self._calm.cancel()
+        for timer in (self._rest, self._calm):
+            if timer is not None:
+                timer.cancel()
 
-    async def _accept(self, listening: socket.socket) -> None:
-        made_room = False
-        while True:
-            try:
-                connection, address = await self._loop.sock_accept(listening)
-            except ConnectionAbortedError:  # gone already
-                pass
-            except OSError as error:
-                self._report(error)
-                # if making room did not help, it is not this process that causes the shortage
-                made_room = not made_room and error.errno in _SHORTAGES and self._make_room()
-                if not made_room:
-                    await asyncio.sleep(_REST_SECONDS)
-            else:
-                made_room = False
-                self._loop.call_soon(self._accepted, connection, address)  # its errors do not end this loop
-            await asyncio.sleep(0)  # while many come, others get their turn
+    def _resume(self) -> None:
+        self._loop.add_reader(self._listening, self._accept)
+
+    def _accept(self) -> None:
+        """Accept one connection and pass it on in one go: a stop comes before or after, and loses none.
+
+        One at a time, so that while many come, others get their turn.
+        """
+        try:
+            connection, address = self._listening.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):  # gone already
+            return
+        except OSError as error:
+            self._report(error)
+            # if making room did not help, it is not this process that causes the shortage
+            self._made_room = not self._made_room and error.errno in _SHORTAGES and self._make_room()
+            if not self._made_room:
+                self._loop.remove_reader(self._listening)
+                self._rest = self._loop.call_later(_REST_SECONDS, self._resume)
+            return
+        self._made_room = False
+        connection.setblocking(False)
+        self._accepted(connection, address)
 
     def _report(self, error: OSError) -> None:
         if self._calm is None:

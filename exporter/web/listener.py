@@ -1,6 +1,5 @@
 """From an accepted socket to a served connection."""
 
-import asyncio
 import socket
 from collections.abc import Iterable
 from typing import Any, cast
@@ -51,7 +50,6 @@ class Listener(HTTPServerConnectionDelegate):
         """Accept no more, drop what is under way, and close every connection."""
         for acceptor in self._acceptors:
             acceptor.stop()
-        await asyncio.sleep(0)  # what was accepted last gets into the table
         await self._connections.close()
 
     def _accept(self, accepted: socket.socket, address: Any) -> None:

@@ -48,6 +48,7 @@ def test_a_missing_grant_on_a_column_is_named_and_fixed(bench: Bench) -> None:
     report = bench.check()
     assert report.code == 1
     grants = report.entries["grants"]
+    assert report.entries["least privilege"].detail == "skipped: needs grants"
     assert "cannot read columns cost_usd, error_message of public.ai_operation_log" in grants.detail
     assert grants.hint == [f"GRANT SELECT (cost_usd, error_message) ON public.ai_operation_log TO {bench.role};"]
     assert bench.hint("grants").code == 0

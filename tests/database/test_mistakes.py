@@ -134,7 +134,7 @@ def test_a_collector_that_breaks_says_so_once(
         exporter.wait_ready()
         before = exporter.scrape()
         with monkeypatch.context() as patched:
-            patched.setattr("exporter.scrape.collector.read_approvals", broken)
+            patched.setattr("exporter.scrape.collector.plan_approvals", broken)
             for _ in range(3):
                 scraped = exporter.scrape()
                 assert scraped.collectors == before.collectors | {"approvals": 0}

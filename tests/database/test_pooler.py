@@ -13,6 +13,7 @@ from testcontainers.core.container import DockerContainer
 from exporter.config import Config
 from exporter.database import resolve_conninfo
 from exporter.database.errors import DatabaseError
+from exporter.database.foresight import ROUND_TRIPS
 from exporter.database.session import Database
 from tests.support.harness import (
     Log,
@@ -23,6 +24,7 @@ from tests.support.harness import (
 )
 from tests.support.scraped import Scraped, said
 from tests.support.servers import DockerServer, container_address, docker_image, reachable_host
+from tests.support.wire import LOGIN, READS_TABLES, READS_THE_LOG, wire_to
 
 pytestmark = pytest.mark.slow
 
@@ -225,6 +227,26 @@ def test_two_exporters_share_a_pool_of_one_or_two(pooler: tuple[str, int], log: 
         assert {value for scraped in seen for value in scraped.collectors.values()} == {1}
         for exporter in (one, two):
             assert_shows_what_sql_says(exporter.scrape(), log)
+
+
+def test_a_scrape_through_a_pool_waits_for_as_few_round_trips(
+    pooler: tuple[str, int], log: Log, tmp_path: Path
+) -> None:
+    host, port = pooler
+    with (
+        wire_to(f"postgresql://postgres@{host}:{port}/{log.connection.info.dbname}") as wire,
+        running(wire.url, tmp_path) as exporter,
+    ):
+        assert set(exporter.scrape().collectors.values()) == {1}
+        # those of the login are not counted: a pooler on the exporter's machine asks for fewer
+        assert max(wire.of(READS_THE_LOG), wire.of(READS_TABLES)) <= 12 - LOGIN
+        exporter.wait_ready().wait_up()
+        for number in range(1, 4):
+            log.insert(cost="1")
+            before = {name: wire.of(name) for name in (READS_THE_LOG, READS_TABLES)}
+            assert exporter.scrape().money == number * 1_000_000
+            assert wire.of(READS_THE_LOG) - before[READS_THE_LOG] <= ROUND_TRIPS
+            assert wire.of(READS_TABLES) - before[READS_TABLES] <= 5
 
 
 def test_a_pooler_that_has_no_server_to_give_is_tried_again(

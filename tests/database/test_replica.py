@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from exporter.database import replication
+from exporter.database.opening import Opening
 from exporter.database.replication import Standby
 from exporter.database.session import Session
 from exporter.demo.postgres import EmbeddedPostgres
@@ -201,6 +202,67 @@ def test_a_standby_that_is_promoted_is_current_and_has_lost_no_row(tmp_path: Pat
             there.insert(at=datetime.now(UTC) + timedelta(seconds=pair.ahead), cost="5")
             assert again.wait_ready().wait_up().money == 25_000_000
             assert there.sql_totals().keys() == log.sql_totals().keys()
+
+
+@pytest.mark.parametrize("when", ["before it begins", "after it has begun", "before the log is read"])
+def test_a_promotion_in_the_middle_of_a_scrape_loses_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    begin_with, stream = Opening.begin_with, Session.stream
+    armed = False
+
+    def promote(now: str) -> None:
+        nonlocal armed
+        if armed and when == now:
+            armed = False
+            standby.promote()
+
+    def begin(opening: Opening, *given: Any, **more: Any) -> Any:
+        promote("before it begins")
+        begun = begin_with(opening, *given, **more)
+        promote("after it has begun")
+        return begun
+
+    def read(session: Session, *given: Any, **more: Any) -> Any:
+        promote("before the log is read")
+        return stream(session, *given, **more)
+
+    monkeypatch.setattr(Opening, "begin_with", begin)
+    monkeypatch.setattr(Session, "stream", read)
+    with (
+        run_pair() as (primary, standby),
+        Log(primary.url(), "success") as log,
+        running(standby.url(), tmp_path, optional_interval=60) as exporter,
+    ):
+        exporter.wait_ready().wait_up()
+        log.insert(cost="1")
+        standby.catch_up()
+        armed = True
+        assert exporter.scrape().up == 1
+        assert not armed
+        with Log(standby.url(), "success", exists=True) as there:
+            there.insert(cost="5")
+            assert exporter.wait_up().money == 6_000_000
+            assert exporter.last.one(LAG) == 0
+
+
+def test_another_cluster_behind_the_same_name_is_not_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Two servers with one table each: libpq goes on to the next one when the first has gone."""
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(EmbeddedPostgres(durable=False)) for _ in range(2)]
+        places = []
+        for server in servers:
+            with Log(server.url(), "success") as log:
+                log.execute("ALTER ROLE postgres PASSWORD 'same'")
+                log.insert(cost="1")
+            places.append(f"127.0.0.1:{server.port}")
+        with running(f"postgresql://postgres:same@{','.join(places)}/postgres", tmp_path) as exporter:
+            before = exporter.wait_ready().wait_up().money
+            servers[0].stop()
+            wait_for(lambda: bool(said(caplog, "log:", "state adopt")) or not exporter.scrape(), lambda: caplog.text)
+            after = exporter.scrape()
+            assert (after.up, after.money) == (0, before)
+            assert not after.has("ai_spend_today_usd")
 
 
 def test_a_switch_from_the_primary_to_a_standby_that_is_behind_and_back(

@@ -5,22 +5,26 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from exporter.database.foresight import ROUND_TRIPS, ROUND_TRIPS_WITHOUT
 from exporter.demo.schema import LAYOUTS, Layout
 from exporter.preflight import run_check
-from exporter.scrape import lateness
+from exporter.scrape import background, lateness
+from exporter.scrape.background import BackgroundReader
 from tests.support import ROOT
+from tests.support.clock import START, Clock
 from tests.support.harness import Log, Running, config_for, running, wait_for
 from tests.support.scraped import Scraped
 from tests.support.servers import PostgresServer
-from tests.support.wire import Wire, wire_to
+from tests.support.wire import LOGIN, READS_TABLES, READS_THE_LOG, Wire, wire_to
 
-READS_THE_LOG = "ai-operation-exporter"
 POLICIES = ROOT / "deploy" / "sql" / "role_policies.sql"
 
 
@@ -57,6 +61,61 @@ def by_policy(log: Log, postgres: PostgresServer) -> Iterator[str]:
 def test_a_warm_scrape_reads_the_log_in_three_round_trips(log: Log, tmp_path: Path) -> None:
     with wire_to(log.url) as wire, running(wire.url, tmp_path, optional_interval=60) as exporter:
         assert_three_round_trips(log, exporter, wire)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["first", "reconnected"])
+def test_a_cold_scrape_waits_for_at_most_twelve_round_trips(log: Log, tmp_path: Path, *, again: bool) -> None:
+    """Five of them are those of the login. The optional tables are read in parallel: theirs are not added."""
+    log.insert(cost="0.5")
+    with wire_to(log.url) as wire, running(wire.url, tmp_path, optional_interval=60) as exporter:
+        before: dict[str, int] = {}
+        if again:
+            exporter.wait_ready().wait_up()
+            before = {name: wire.of(name) for name in (READS_THE_LOG, READS_TABLES)}
+            log.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name LIKE %s",
+                f"{READS_THE_LOG}%",
+            )
+        scraped = exporter.scrape()
+        assert set(scraped.collectors.values()) == {1}
+        for name in (READS_THE_LOG, READS_TABLES):
+            # the one who finds that its connection has gone has sent one in vain
+            assert LOGIN + wire.of(name) - before.get(name, 0) <= 12 + again
+
+
+def test_a_scrape_that_reads_every_optional_table_waits_for_no_more(log: Log, tmp_path: Path) -> None:
+    with wire_to(log.url) as wire, running(wire.url, tmp_path) as exporter:
+        exporter.wait_ready().wait_up()
+        for _ in range(3):
+            before = wire.of(READS_TABLES)
+            assert set(exporter.scrape().collectors.values()) == {1}
+            assert 1 <= wire.of(READS_TABLES) - before <= 5
+
+
+def test_an_optional_table_that_fails_costs_no_round_trip_of_the_others(log: Log, tmp_path: Path) -> None:
+    log.execute("DROP TABLE ai_model_routes CASCADE; CREATE TABLE ai_model_routes (nothing int)")
+    with wire_to(log.url) as wire, running(wire.url, tmp_path) as exporter:
+        exporter.wait_ready().wait_up()
+        for _ in range(3):
+            before = wire.of(READS_TABLES)
+            failed = [name for name, value in exporter.scrape().collectors.items() if not value]
+            assert failed == ["routes"]
+            # it is looked at in a transaction of its own
+            assert wire.of(READS_TABLES) - before <= 5 + 6
+
+
+def test_a_server_that_answers_one_by_one_is_asked_so_and_the_log_says_so(
+    log: Log, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with wire_to(log.url, one_by_one=True) as wire, running(wire.url, tmp_path, optional_interval=60) as exporter:
+        exporter.wait_ready()
+        log.insert(cost="0.5")
+        said = "does not answer statements that are sent together"
+        wait_for(lambda: exporter.scrape().up == 1 and said in caplog.text, lambda: caplog.text)
+        opened, before = wire.opened(), wire.of(READS_THE_LOG)
+        assert exporter.scrape().money == 500_000
+        assert wire.opened() == opened
+        assert ROUND_TRIPS < wire.of(READS_THE_LOG) - before <= ROUND_TRIPS_WITHOUT
 
 
 def test_it_does_so_where_rows_are_shown_by_a_policy(log: Log, by_policy: str, tmp_path: Path) -> None:
@@ -182,6 +241,41 @@ def test_nobody_is_asked_while_there_is_nothing_to_do(log: Log, tmp_path: Path) 
         # a pause is 0.05 s: as many looks as there are for work in a minute
         time.sleep(0.05 * looks)
         assert wire.total() - before < looks / 2
+
+
+def test_five_idle_minutes_cost_at_most_a_request_in_five_seconds(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By clocks that the test sets: the database's, the host's, and that of the background reader."""
+    clock, passed, turns = Clock(log), 0, 0
+    clock.set(START)
+    turn = BackgroundReader._turn
+
+    def virtual() -> float:
+        return time.monotonic() + passed
+
+    def counted(reader: BackgroundReader) -> float:
+        nonlocal turns
+        turns += 1
+        return turn(reader)
+
+    monkeypatch.setattr(background, "time", SimpleNamespace(monotonic=virtual))
+    monkeypatch.setattr(background, "LateRows", partial(lateness.LateRows, virtual))
+    monkeypatch.setattr(BackgroundReader, "_turn", counted)
+    log.insert(at=clock.ago(1800))
+    with (
+        wire_to(log.url) as wire,
+        running(wire.url, tmp_path, host=clock.host, optional_interval=60, worker={"pause": 0.01}) as exporter,
+    ):
+        exporter.wait_ready().wait_up()
+        before, minutes = wire.total(), 5
+        for _ in range(minutes * 60):
+            clock.advance(1)
+            passed += 1
+            # one that begins after the clock was put forward, and its end
+            begun = turns
+            wait_for(lambda begun=begun: turns > begun + 2, lambda: "the reader stands still")  # type: ignore[misc]
+        assert minutes <= wire.total() - before <= 0.2 * 60 * minutes
 
 
 def test_what_falls_due_is_read_without_a_scrape(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,3 +120,37 @@ def test_backfill_needs_an_unused_folder_but_may_be_repeated(embedded_database: 
             assert total(parse(fetch(f"{running.url}/metrics")[1]), "ai_operations_total") == 4
     with pytest.raises(StateError, match="has been used already"), serving(config, environ, since + 86400):
         pass
+
+
+def test_show_check_and_verify_work_while_the_exporter_runs(
+    embedded_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with psycopg.connect(embedded_database) as connection:
+        load_schema(connection, "success")
+    monkeypatch.setenv("DATABASE_URL", embedded_database)
+    config = configured(tmp_path / "state")
+    show = ["state", "show", "--state-dir", str(config.state_dir)]
+    with serving(config, {"DATABASE_URL": embedded_database}) as running:
+        wait_for(lambda: fetch(f"{running.url}/-/ready")[0] == 200)
+        for rows in (2, 4):
+            write(embedded_database, 2)
+            assert total(parse(fetch(f"{running.url}/metrics")[1]), "ai_operations_total") == rows
+            capsys.readouterr()
+            # it shows what is committed, which the scrape has waited for
+            assert main(show) == 0
+            assert f"calls counted         {rows}\n" in capsys.readouterr().out
+        main(["check", "--state-dir", str(config.state_dir)])
+        assert "in use by a running exporter" in capsys.readouterr().out
+        main(["verify", "--exporter-url", running.url])
+        said = capsys.readouterr().out
+        assert "every row visible, figures current" in said
+    assert main(show) == 0
+    assert "calls counted         4\n" in capsys.readouterr().out
+
+
+def test_show_leaves_a_damaged_state_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "ledger.sqlite"
+    file.write_bytes(b"no database" * 1000)
+    assert main(["state", "show", "--state-dir", str(tmp_path)]) == 1
+    assert "file is not a database" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]

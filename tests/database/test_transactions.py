@@ -125,10 +125,10 @@ def test_a_gap_is_read_in_transactions_no_longer_than_a_scrape(
     asked: list[tuple[float, float]] = []
     original = Database.session
 
-    def session(self: Database, seconds: float, statement_seconds: float | None = None) -> Any:
+    def session(self: Database, seconds: float, statement_seconds: float | None = None, **others: Any) -> Any:
         if self._application_name.endswith("-worker") and statement_seconds is not None:
             asked.append((seconds, statement_seconds))
-        return original(self, seconds, statement_seconds)
+        return original(self, seconds, statement_seconds, **others)
 
     monkeypatch.setattr(Database, "session", session)
     for hours in range(1, 40):

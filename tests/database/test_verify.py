@@ -1,9 +1,13 @@
 """`verify` with a real database and a real exporter, and nobody else."""
 
 import io
+import threading
 import time
 from decimal import Decimal
 from pathlib import Path
+
+import psycopg
+import pytest
 
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
@@ -55,6 +59,29 @@ def test_the_parts_that_run_pass_and_what_needs_the_others_is_skipped(log: Log, 
     assert findings["test alert"].detail == "skipped: needs alertmanager"
     assert findings["grafana"].level is Level.SKIPPED
     assert broken["other tables"].detail == "not read: budgets"
+
+
+def test_a_first_reading_is_waited_for(log: Log, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log.insert(1, cost="1.5")
+    config = config_for(log.url, tmp_path)
+    findings: list[dict[str, Finding]] = []
+    said = ""
+
+    def waits() -> bool:
+        nonlocal said
+        said += capsys.readouterr().err
+        return "waiting: " in said
+
+    with psycopg.connect(log.url) as other:
+        other.execute("LOCK TABLE ai_operation_log IN ACCESS EXCLUSIVE MODE")
+        with serving(config, {}) as running:
+            verifying = threading.Thread(target=lambda: findings.append(found(config, running.url)))
+            verifying.start()
+            wait_for(waits, lambda: said)
+            other.rollback()
+            verifying.join()
+    assert findings[0]["log read"].level is Level.OK
+    assert findings[0]["cost today"].level is Level.OK
 
 
 def test_without_an_exporter_its_findings_are_skipped(log: Log, tmp_path: Path) -> None:

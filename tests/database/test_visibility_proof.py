@@ -657,10 +657,10 @@ def test_a_view_takes_one_statement_more_than_a_table_however_much_there_is_to_w
         for name, statements in (("ai_operation_log", 1), ("v9", 2)):
             relation = session.relation(QualifiedName(None, name), "tables.log")
             assert relation is not None
-            watched: Any = Watched(session._catalog)
-            session._catalog = watched
+            watched: Any = Watched(session.catalog)
+            session.catalog = watched
             session.prove_visible(relation)
-            session._catalog = watched.cursor
+            session.catalog = watched.cursor
             assert len(watched.sent) == statements
 
 

@@ -8,21 +8,35 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
+READS_THE_LOG, READS_TABLES = "ai-operation-exporter", "ai-operation-exporter-tables"
+LOGIN = 5
+"""Round trips until a session can be used: to connect, to ask for TLS, and to log in by a password with SCRAM."""
+
 _WAITS = (ord("Q"), ord("S"))  # a simple query, and the end of a pipeline
 
 
 @dataclass
 class Wire:
-    """Counts, by application name, the messages after which a client waits: the round trips of its transactions."""
+    """Counts, by application name, the messages after which a client waits: the round trips of its transactions.
+
+    Those of the login are not among them: connecting, asking for TLS, and three for a password by SCRAM.
+    """
 
     url: str
+    one_by_one: bool = False
     waits: Counter[str] = field(default_factory=Counter)
+    connections: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, name: str) -> int:
         """Round trips so far of the connections with this application name."""
         with self.lock:
             return self.waits[name]
+
+    def opened(self) -> int:
+        """Connections so far."""
+        with self.lock:
+            return self.connections.total()
 
     def total(self) -> int:
         """Round trips so far of all connections."""
@@ -31,15 +45,18 @@ class Wire:
 
 
 @contextlib.contextmanager
-def wire_to(url: str) -> Iterator[Wire]:
-    """A wire to the server of a URL; its own URL leads to the same database."""
+def wire_to(url: str, *, one_by_one: bool = False) -> Iterator[Wire]:
+    """A wire to the server of a URL; its own URL leads to the same database.
+
+    `one_by_one`: it ends a connection that sends several statements together, as an old pooler may.
+    """
     parts = urlsplit(url)
     assert parts.hostname is not None
     target = (parts.hostname, parts.port or 5432)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         login = parts.netloc.rpartition("@")[0]
         netloc = f"{login}@127.0.0.1:{listener.getsockname()[1]}"
-        wire = Wire(urlunsplit(parts._replace(netloc=netloc, query="sslmode=disable&gssencmode=disable")))
+        wire = Wire(urlunsplit(parts._replace(netloc=netloc, query="sslmode=disable&gssencmode=disable")), one_by_one)
         threading.Thread(target=_accept, args=(listener, target, wire), daemon=True).start()
         yield wire
         # wakes the thread that accepts
@@ -70,9 +87,15 @@ def _forward(client: socket.socket, server: socket.socket, wire: Wire) -> None:
         words = startup[4:].split(b"\0")
         name = dict(zip(words[::2], words[1::2], strict=False)).get(b"application_name", b"").decode()
         server.sendall(length + startup)
+        with wire.lock:
+            wire.connections[name] += 1
+        together = 0
         while True:
             head = _exactly(client, 5)
             body = _exactly(client, int.from_bytes(head[1:]) - 4)
+            together = 0 if head[0] in _WAITS else together + (head[0] == ord("P"))
+            if wire.one_by_one and together > 1:
+                break
             if head[0] in _WAITS:
                 with wire.lock:
                     wire.waits[name] += 1

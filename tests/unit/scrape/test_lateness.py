@@ -1,7 +1,6 @@
 """The rounds of probes: how often, how much at once, and what they may cost."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,10 +32,6 @@ class Server:
     left: float = 1e9
     now: float = 1000.0
     statements: list[Sequence[TimeRange]] = field(default_factory=list)
-
-    @contextlib.contextmanager
-    def savepoint(self) -> Iterator[None]:
-        yield
 
     def read_sums(
         self, session: object, log: object, rules: object, spans: Sequence[TimeRange]
@@ -212,3 +207,18 @@ ANY = Series("any", "any")
 def figures(rows: int) -> Aggregate:
     """The aggregate of so many rows that hold nothing."""
     return with_figure(ZERO, Figure.ROWS, rows)
+
+
+def test_what_a_round_has_found_is_read_before_the_next_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However short the time between rounds is: a slow transaction must not give the next one precedence for ever."""
+    monkeypatch.setattr(lateness, "INTERVAL", 0.001)
+    server = Server(0.001)
+    late_rows = serve(server, monkeypatch)
+    held = {span.lo: Slice(span.lo, QUARTER_HOUR) for span in QUARTERS}
+    server.look(late_rows)
+    late_rows.judge(ASKED, held, {span: Sums(rows=1) for span in RECENT}, 1)
+    server.now += 1000.0
+    assert late_rows.busy
+    assert not late_rows.due
+    assert late_rows.next_span(held, QUARTER_HOUR) is not None
+    assert late_rows.due

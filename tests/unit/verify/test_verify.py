@@ -21,6 +21,8 @@ from exporter.alerting import TRY_SECONDS
 from exporter.commands.verify import built as built_by_command
 from exporter.config import ConfigError
 from exporter.findings import Finding, Level
+from exporter.preflight.operations import evaluate_operations
+from exporter.preflight.recent_activity import RecentActivity
 from exporter.verify import alertmanager, built, delivery, exporter, grafana, prometheus
 from exporter.verify.endpoints import DEFAULTS, endpoints_from
 from exporter.verify.web import Page, Part, UnansweredError, first_line
@@ -188,12 +190,43 @@ def test_a_prometheus_that_has_just_started_is_waited_for(pages: tuple[str, Page
 
 
 def test_an_operation_that_never_reported_is_named() -> None:
-    assert prometheus.evaluate_operations({"a": 5.0, "b": 7200.0}, ["a", "b"]).detail == (
+    assert prometheus.evaluate_operations({"a": 5.0, "b": 7200.0}, ["a", "b"], ["a", "b"]).detail == (
         "all 2 report; the quietest, b, 2.0 h ago"
     )
-    finding = prometheus.evaluate_operations({"a": 5.0}, ["a", "b", "c"])
-    assert (finding.level, finding.detail) == (Level.FAIL, "2 of 3 do not report: b, c")
-    assert prometheus.evaluate_operations({"a": 5.0}, []).level is Level.OK
+    finding = prometheus.evaluate_operations({"a": 5.0}, ["a", "b", "c"], ["a"])
+    assert (finding.level, finding.detail) == (Level.WARN, "2 of 3 were not called: b, c")
+    assert prometheus.evaluate_operations({"a": 5.0}, [], []).level is Level.OK
+
+
+def test_silence_has_the_same_verdict_in_check_and_in_verify() -> None:
+    recent = RecentActivity({"a": 1}, {"m": 1}, 3600)
+    (in_check, *_) = evaluate_operations(recent, ["a", "b"])
+    in_verify = prometheus.evaluate_operations({"a": 5.0}, ["a", "b"], ["a"])
+    assert in_check.level is in_verify.level is Level.WARN
+    assert in_verify.hint == in_check.hint
+
+
+def test_an_operation_that_was_called_and_is_not_in_prometheus_is_no_silent_one() -> None:
+    finding = prometheus.evaluate_operations({"a": 5.0}, ["a", "b", "c"], ["a", "b"])
+    assert (finding.level, finding.detail) == (
+        Level.FAIL,
+        "1 of 3 that the exporter reports are not in Prometheus: b",
+    )
+    assert "call each once" not in finding.hint
+
+
+def test_operations_that_were_read_a_moment_ago_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prometheus, "_POLL_SECONDS", 0.0)
+    answers = [[("a", 1.0)], [("a", 1.0)], [("a", 2.0), ("b", 3.0)]]
+    said: list[str] = []
+
+    def query(*_: object) -> list[tuple[dict[str, str], float]]:
+        return [({"operation": name}, age) for name, age in answers.pop(0)]
+
+    monkeypatch.setattr(prometheus, "query", query)
+    finding = prometheus.check_operations(Part("http://x"), ["a", "b"], ["a", "b"], 60.0, said.append)
+    assert finding.level is Level.OK
+    assert said == ["Prometheus has 1 operations still to scrape"] * 2
 
 
 def test_a_configuration_without_discord_fails() -> None:
@@ -371,6 +404,57 @@ def test_a_part_says_how_it_failed(pages: tuple[str, Pages]) -> None:
         part.json("/html")
     with pytest.raises(UnansweredError, match="does not answer: Connection refused"):
         Part(f"http://127.0.0.1:{free_port()}").text("/")
+
+
+class Reading(Part):
+    """An exporter whose readiness changes with each question."""
+
+    def __init__(self, *pages: tuple[int, str]) -> None:
+        super().__init__("http://x")
+        self._pages = list(pages)
+
+    def page(self, path: str, query: Mapping[str, str] | None = None, body: Any = None) -> Page:
+        return Page(*(self._pages.pop(0) if len(self._pages) > 1 else self._pages[0]))
+
+
+@pytest.fixture
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporter, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(exporter, "STALLED_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("_hurried")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "first reading: 0 % done",
+        "the log has not been read yet",
+        "catching up a gap: 40 % done",
+        "the log is being read by changed settings: 7 % done",
+    ],
+)
+def test_an_exporter_that_reads_is_waited_for(text: str) -> None:
+    said: list[str] = []
+    part = Reading((503, text), (503, text), (503, "first reading: 90 % done\n"), (200, "ready"))
+    assert exporter.settled(part, said.append).status == 200
+    assert said == [text, "first reading: 90 % done"]
+
+
+@pytest.mark.usefixtures("_hurried")
+@pytest.mark.parametrize(
+    "text", ["the database refuses the login: wrong password", "the state cannot be written: counters are frozen"]
+)
+def test_an_exporter_that_needs_help_is_not_waited_for(text: str) -> None:
+    said: list[str] = []
+    assert exporter.settled(Reading((503, text)), said.append).text == text
+    assert said == []
+
+
+@pytest.mark.usefixtures("_hurried")
+def test_an_exporter_that_gets_no_further_is_waited_for_no_longer() -> None:
+    said: list[str] = []
+    assert exporter.settled(Reading((503, "first reading: 10 % done")), said.append).status == 503
+    assert len(said) == 1
 
 
 def test_a_login_in_the_address_is_used_and_never_shown(pages: tuple[str, Pages]) -> None:

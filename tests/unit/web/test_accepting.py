@@ -180,3 +180,43 @@ def test_after_a_stop_nothing_is_accepted() -> None:
 
     asyncio.run(run())
     assert accepted == []
+
+
+@pytest.mark.parametrize("turns", range(1, 6))
+def test_what_is_accepted_while_it_stops_is_passed_on(turns: int) -> None:
+    """Whoever is accepted and not passed on is never closed."""
+    taken: list[int] = []
+    accepted: list[socket.socket] = []
+    acceptors: list[Acceptor] = []
+
+    class Stopping(Short):
+        def accept(self) -> tuple[socket.socket, Any]:
+            connection, address = super().accept()
+            taken.append(connection.fileno())
+            stop_in(turns)
+            return connection, address
+
+    def stop_in(turns: int) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(stop_in, turns - 1)
+        else:
+            acceptors[0].stop()
+
+    async def run() -> None:
+        with Stopping() as listening:
+            listening.bind(("127.0.0.1", 0))
+            listening.listen()
+            listening.setblocking(False)
+            acceptors.append(Acceptor(listening, lambda one, _: accepted.append(one), lambda: False))
+            await asyncio.sleep(0)
+            clients = [socket.create_connection(listening.getsockname()) for _ in range(8)]
+            for _ in range(40):
+                await asyncio.sleep(0)
+            for client in clients:
+                client.close()
+
+    asyncio.run(run())
+    assert len(taken) > 0
+    assert [one.fileno() for one in accepted] == taken
+    for one in accepted:
+        one.close()

@@ -6,13 +6,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from exporter.web.limits import Limits
 from exporter.web.server import WebError, WebServer
-from tests.support.web import PATIENCE, SCRAPE, App, dial, fetch, large, read_all, serving
+from tests.support.certificates import Authority
+from tests.support.web import PATIENCE, QUICK, SCRAPE, TIMEOUTS, App, dial, fetch, large, read_all, serving
 
 
 def has_ipv6() -> bool:
@@ -132,6 +136,43 @@ def test_stop_does_not_wait_for_a_client_that_never_reads() -> None:
         assert "web" not in {thread.name for thread in threading.enumerate()}
 
 
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("limits", [QUICK, replace(QUICK, connections=4)], ids=["room", "full"])
+def test_stop_while_clients_keep_coming_leaves_none_open(
+    authority: Authority, web_file: Path, caplog: pytest.LogCaptureFixture, limits: Limits, *, secure: bool
+) -> None:
+    caplog.set_level(logging.WARNING)
+    certificate, key = (authority.cert.parent / name for name in ("server.crt", "server.key"))
+    web_file.write_text(f"tls_server_config:\n  cert_file: {certificate}\n  key_file: {key}\n" if secure else "")
+    clients: list[socket.socket] = []
+    flowing = threading.Event()
+
+    def come() -> None:
+        with suppress(ConnectionError):
+            for number in range(200):  # file descriptors are few
+                clients.append(dial(server.port))
+                if number == 3:
+                    flowing.set()
+
+    for _ in range(5):
+        server = WebServer(App(), "127.0.0.1:0", web_file, TIMEOUTS, limits)
+        server.start()
+        coming = threading.Thread(target=come)
+        coming.start()
+        assert flowing.wait(PATIENCE)
+        flowing.clear()
+        server.stop()
+        coming.join(PATIENCE)
+        assert not coming.is_alive()
+        while clients:
+            client = clients.pop()
+            # the kernel forgets a few that come while the port closes without telling them, until they say something
+            with suppress(ConnectionError):
+                client.sendall(b"x")
+            assert read_all(client) == b""
+    assert caplog.records == []
+
+
 STUCK = """
 import http.client, threading
 from exporter.web.limits import Limits
@@ -161,7 +202,9 @@ def test_a_scrape_that_never_returns_does_not_keep_the_program_alive() -> None:
 
 FEW_FILES = """
 import os, resource, socket
+from exporter.web.limits import Limits
 from exporter.web.server import WebError, WebServer
+from tests.support.certificates import Authority
 
 import selectors, encodings.idna
 used = max(int(name) for name in os.listdir("/dev/fd"))
