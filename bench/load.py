@@ -1,0 +1,106 @@
+"""`python -m bench.load`: what the exporter costs the database while rows arrive, and whether it counts every one.
+
+For ten minutes of each of two loads: `python -m bench.load --rates 1000 5000 --every 5 15 --seconds 600 --recent 3600`.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from statistics import median
+
+from bench.alternatives import floor
+from bench.command import run
+from bench.contenders import Ours, Samples, parsed, series
+from bench.logs import Log, Writer
+from bench.processes import cpu_seconds, memory
+from bench.report import Cell, Table
+from bench.server import Server
+
+SMALL = {"rates": (10, 1000), "every": (1, 1), "seconds": 4, "recent": 60}
+FULL = {"rates": (10, 100, 1000, 5000), "every": (15, 15, 5, 15), "seconds": 60, "recent": 900}
+LATE = 60.0
+"""Rows are dated up to so many seconds back: within the open window, so that each scrape is exact."""
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Calls and dollars."""
+
+    calls: int
+    cost: Decimal
+
+    def __sub__(self, other: "Totals") -> "Totals":
+        return Totals(self.calls - other.calls, self.cost - other.cost)
+
+
+def shown(samples: Samples) -> Totals:
+    """What the exporter's counters say, exact to a millionth of a dollar."""
+    cost = sum(series(samples, "ai_operation_cost_usd_total").values())
+    return Totals(round(sum(series(samples, "ai_operations_total").values())), Decimal(cost).quantize(Decimal("1e-6")))
+
+
+def logged(log: Log) -> Totals:
+    """What SQL says about the whole log."""
+    found = log.database.connection.execute("SELECT count(*), sum(cost_usd) FROM ai_operation_log").fetchone()
+    assert found is not None
+    return Totals(found[0], found[1])
+
+
+def loaded(server: Server, rate: int, every: int, seconds: int, recent: int) -> list[Cell]:
+    """One load: a row of the table."""
+    with server.database() as database, tempfile.TemporaryDirectory() as folder:
+        log = Log(database)
+        log.fill_recent(rate, recent)
+        log.settle()
+        ours = Ours(Path(folder))
+        database.grant(ours.role)
+        ours.start(database.url(ours.role))
+        try:
+            first, before = shown(parsed(ours.scrape())), logged(log)
+            ours.scrape()
+            database.reset()
+            begun, program, walls = time.monotonic(), cpu_seconds(ours.process.pid), []
+            with Writer(log, rate, late=min(LATE, recent)) as writer:
+                while time.monotonic() - begun < seconds:
+                    time.sleep(every)
+                    walls.append(ours.scrape().milliseconds)
+                elapsed = time.monotonic() - begun
+                own = cpu_seconds(ours.process.pid) - program
+                found = database.statements(ours.role)
+                least = floor(database, 5)
+            counted, true = shown(parsed(ours.scrape())) - first, logged(log) - before
+            resident = memory(ours.process.pid)[0]
+        finally:
+            ours.stop()
+    exact = "yes" if counted == true else f"no: {counted.calls - true.calls:+} calls, {counted.cost - true.cost:+} USD"
+    return [
+        rate, every, writer.written, exact, 100 * found.milliseconds / 1000 / elapsed,
+        found.milliseconds / len(walls), least.database_ms, found.milliseconds / len(walls) / least.database_ms,
+        median(walls), 1000 * own / len(walls), resident,
+    ]  # fmt: skip
+
+
+def measure(
+    server: Server, rates: tuple[int, ...], every: tuple[int, ...], seconds: int, recent: int
+) -> Iterator[Table]:
+    """Each load."""
+    about = (
+        f"{seconds} s of each load, on a log that had {recent} s of it before. Exact: at the end, the calls and the"
+        " dollars by which the counters have risen are those of the rows that were written. Extra database load is all"
+        " database time of the exporter, its background reader's too, in percent of one core; a scrape's share of it is"
+        " compared with the floor, `SELECT count(*), sum(cost_usd)` over three minutes."
+    )
+    headings = (
+        "Rows a second", "Scraped every, s", "Rows written", "Exact", "Extra database load, %",
+        "Database time a scrape, ms", "Floor, ms", "To the floor", "Wall time, ms", "Own CPU a scrape, ms",
+        "Memory, MiB",
+    )  # fmt: skip
+    rows = [loaded(server, rate, pause, seconds, recent) for rate, pause in zip(rates, every, strict=True)]
+    yield Table("load", headings, rows, about)
+
+
+if __name__ == "__main__":
+    run(measure, SMALL, FULL, __doc__)
