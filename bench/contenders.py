@@ -94,12 +94,10 @@ class Ours(Contender):
         return Process(command, f"http://{address}", {"DATABASE_URL": url}, self.folder / "log")
 
     def totals(self, samples: Samples) -> Mapping[str, Mapping[frozenset[tuple[str, str]], float]]:
-        """Calls, and cost less what deleted or changed rows have taken back."""
-        back = series(samples, "ai_operation_cost_corrections_usd")
-        cost = series(samples, "ai_operation_cost_usd_total")
+        """Calls and cost."""
         return {
             "calls": series(samples, "ai_operations_total"),
-            "cost_usd": {labels: value - back.get(labels, 0.0) for labels, value in cost.items()},
+            "cost_usd": series(samples, "ai_operation_cost_usd_total"),
         }
 
     def spend_today(self, samples: Samples) -> float | None:

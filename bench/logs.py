@@ -105,8 +105,8 @@ class Log:
 class Writer:
     """Rows that arrive while something is measured: a context manager.
 
-    One row in ten is dated up to `late` seconds back. With `changing`, costs of the last minutes rise, and rows of the
-    history are deleted, as a retention job does. `written` counts the rows.
+    One row in ten is dated up to `late` seconds back. With `changing`, costs of the last minutes rise every two seconds,
+    and every ten seconds the oldest day of the history is deleted, as a retention job does. `written` counts the rows.
     """
 
     def __init__(self, log: Log, rate: float, *, late: float = 0.0, changing: bool = False) -> None:
@@ -143,6 +143,8 @@ class Writer:
                 number += 1
                 if self._changing and number % 4 == 0:
                     self._change()
+                if self._changing and number % 20 == 10:
+                    self._expire()
         except BaseException as error:
             self._error = error
 
@@ -164,7 +166,9 @@ class Writer:
             " AND created_at >= timezone('UTC', now()) - make_interval(secs => %s)",
             (max(60.0, self._late),),
         )
+
+    def _expire(self) -> None:
         self._connection.execute(
             "DELETE FROM ai_operation_log WHERE created_at < (SELECT min(created_at) FROM ai_operation_log)"
-            " + interval '30 seconds' AND created_at < now() - interval '39 days'"
+            " + interval '1 day' AND created_at < timezone('UTC', now()) - interval '39 days'"
         )
