@@ -14,9 +14,9 @@ from statistics import median
 import psycopg
 
 from bench.command import run
-from bench.contenders import Contender, Ours, available
+from bench.contenders import TOTALS, Contender, Ours, SqlExporter, available
 from bench.logs import Log, Writer
-from bench.processes import cpu_seconds, memory, wait_until
+from bench.processes import cpu_seconds, memory
 from bench.report import Cell, Table
 from bench.server import Database, Server
 
@@ -31,11 +31,10 @@ RATE = 10
 RECENT = 900
 """Seconds of rows at the rate before the first scrape."""
 
-WINDOW = 180
 FLOOR = "floor"
 _FLOOR = (
     "SELECT count(*), sum(cost_usd) FROM ai_operation_log"
-    f" WHERE created_at >= timezone('UTC', now()) - interval '{WINDOW} seconds'"
+    " WHERE created_at >= timezone('UTC', now()) - interval '3 minutes'"
 )
 FEW = 3
 """Scrapes of a program that reads the whole table."""
@@ -46,11 +45,11 @@ class Cost:
     """What one scrape costs, all that the program does meanwhile included."""
 
     database_ms: float
-    server_cpu_ms: float
     buffers: float
+    server_cpu_ms: float | None
     wall_ms: float
-    program_cpu_ms: float
-    resident: float
+    program_cpu_ms: float | None
+    resident: float | None
 
 
 def floor(database: Database, times: int) -> Cost:
@@ -65,12 +64,12 @@ def floor(database: Database, times: int) -> Cost:
             connection.execute(_FLOOR)
             walls.append(1000 * (time.perf_counter() - begun))
     found = database.statements(FLOOR)
-    return Cost(found.milliseconds / times, 0, found.buffers / times, median(walls), 0, 0)
+    return Cost(found.milliseconds / times, found.buffers / times, None, median(walls), None, None)
 
 
 def cost(server: Server, log: Log, writer: Writer, contender: Contender, times: int) -> Cost:
     """What scrapes of a running program cost. `times` is how many, at least."""
-    database, refreshing = log.database, contender.name == "prometheus-sql-exporter"
+    database, refreshing = log.database, isinstance(contender, SqlExporter)
     contender.scrape()
     if isinstance(contender, Ours):
         contender.scrape()
@@ -79,7 +78,7 @@ def cost(server: Server, log: Log, writer: Writer, contender: Contender, times: 
     program_before, walls = cpu_seconds(contender.process.pid), []
     if refreshing:
         # it does not read when it is scraped, but by its own clock: what it does in one period is what a scrape costs
-        wait_until(lambda: database.most_called(contender.role, TOTALS) >= times, "no refresh")
+        database.wait_for_calls(contender.role, TOTALS, times)
     for _ in range(times):
         walls.append(contender.scrape().milliseconds)
         time.sleep(0 if refreshing else 0.25)
@@ -89,15 +88,12 @@ def cost(server: Server, log: Log, writer: Writer, contender: Contender, times: 
     count = max(times, database.most_called(contender.role, TOTALS)) if refreshing else times
     return Cost(
         found.milliseconds / count,
-        1000 * served / count,
         found.buffers / count,
+        1000 * served / count,
         median(walls),
         1000 * program / count,
         memory(contender.process.pid)[0],
     )
-
-
-TOTALS = "%GROUP BY 1, 2, 3%"
 
 
 def each(
@@ -123,9 +119,9 @@ HEADINGS = (
 
 def measured(
     server: Server, sizes: tuple[int, ...], rivals_up_to: int, scrapes: int, *, partitioned: bool
-) -> list[list[Cell]]:
-    """The rows of the table for one kind of log."""
-    found: list[list[Cell]] = []
+) -> list[tuple[Cost, list[Cell]]]:
+    """The rows of the table for one kind of log, and the figures that are in them."""
+    found: list[tuple[Cost, list[Cell]]] = []
     rivals = available()
     with (
         server.database() as database,
@@ -140,7 +136,18 @@ def measured(
             ours = costs[Ours.name].database_ms
             for name, c in costs.items():
                 own: list[Cell] = [None] * 3 if name == "the floor" else [c.server_cpu_ms, c.program_cpu_ms, c.resident]
-                found.append([size, name, c.database_ms, c.buffers, own[0], c.wall_ms, own[1], own[2], c.database_ms / ours])
+                row: list[Cell] = [
+                    size,
+                    name,
+                    c.database_ms,
+                    c.buffers,
+                    own[0],
+                    c.wall_ms,
+                    own[1],
+                    own[2],
+                    c.database_ms / ours,
+                ]
+                found.append((c, row))
     return found
 
 
@@ -157,22 +164,19 @@ def measure(
         " pg_stat_statements, all that the program asks meanwhile included; a buffer is 8 KiB."
     )
     plain = measured(server, rows, rivals_up_to, scrapes, partitioned=False)
-    yield Table("alternatives", HEADINGS, plain, about)
-    ours = [row for row in plain if row[1] == Ours.name]
+    yield Table("alternatives", HEADINGS, [row for _, row in plain], about)
+    ours = [cost for cost, row in plain if row[1] == Ours.name]
     yield Table(
         "table-size",
         ("Rows", "Database time, ms", "Buffers", "Wall time, ms", "Own CPU, ms", "Wall time to that at the first size"),
-        [[row[0], row[2], row[3], row[5], row[6], _ratio(row[5], ours[0][5])] for row in ours],
+        [
+            [size, c.database_ms, c.buffers, c.wall_ms, c.program_cpu_ms, c.wall_ms / ours[0].wall_ms]
+            for size, c in zip(rows, ours, strict=True)
+        ],
         "The exporter alone, out of the table above.",
     )
     parts = measured(server, partitioned_rows, rivals_up_to, scrapes, partitioned=True)
-    yield Table("partitioned", HEADINGS, parts, "The same with a partition for each month.")
-
-
-def _ratio(value: Cell, base: Cell) -> float:
-    assert isinstance(value, float)
-    assert isinstance(base, float)
-    return value / base
+    yield Table("partitioned", HEADINGS, [row for _, row in parts], "The same with a partition for each month.")
 
 
 if __name__ == "__main__":

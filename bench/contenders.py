@@ -14,6 +14,9 @@ from bench import tools
 from bench.processes import Page, Process, free_port, wait_until
 from bench.rivals import configs
 
+TOTALS = "%GROUP BY 1, 2, 3%"
+"""The statement by which an alternative refreshes its totals, as a pattern."""
+
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -65,8 +68,8 @@ class Contender(ABC):
         """The series that it counts by, for each of `calls` and `cost_usd`."""
 
     @abstractmethod
-    def spend_today(self, samples: Samples) -> float | None:
-        """What it says was spent today, by its twenty users; None where it says nothing."""
+    def spend_today(self, samples: Samples) -> dict[str, float]:
+        """What it says each user has spent today."""
 
 
 class Ours(Contender):
@@ -100,13 +103,10 @@ class Ours(Contender):
             "cost_usd": series(samples, "ai_operation_cost_usd_total"),
         }
 
-    def spend_today(self, samples: Samples) -> float | None:
-        """What it says was spent today."""
-        users = {labels: v for labels, v in series(samples, "ai_user_spend_today_usd").items() if labels != _OTHER}
-        return sum(sorted(users.values(), reverse=True)[:20])
-
-
-_OTHER = frozenset({("user", "other")})
+    def spend_today(self, samples: Samples) -> dict[str, float]:
+        """What it says each user has spent today."""
+        users = by_label(samples, "ai_user_spend_today_usd", "user")
+        return {user: spend for user, spend in users.items() if user != "other"}
 
 
 class QueryExporter(Contender):
@@ -125,11 +125,11 @@ class QueryExporter(Contender):
 
     def totals(self, samples: Samples) -> Mapping[str, Mapping[frozenset[tuple[str, str]], float]]:
         """Calls and cost."""
-        return {name: series(samples, f"log_{name}_total") for name in ("calls", "cost_usd")}
+        return {name: series(samples, f"{name}_total") for name in ("calls", "cost_usd")}
 
-    def spend_today(self, samples: Samples) -> float | None:
-        """What it says was spent today."""
-        return _sum(series(samples, "log_spend_today_usd"))
+    def spend_today(self, samples: Samples) -> dict[str, float]:
+        """What it says each user has spent today."""
+        return by_label(samples, "spend_usd", "username")
 
 
 class SqlExporter(Contender):
@@ -153,9 +153,9 @@ class SqlExporter(Contender):
             for name in ("calls", "cost_usd")
         }
 
-    def spend_today(self, samples: Samples) -> float | None:
-        """What it says was spent today."""
-        return _sum(series(samples, "sql_log_spend_today"))
+    def spend_today(self, samples: Samples) -> dict[str, float]:
+        """What it says each user has spent today."""
+        return by_label(samples, "sql_log_spend_today", "username")
 
 
 class PostgresExporter(Contender):
@@ -175,11 +175,12 @@ class PostgresExporter(Contender):
 
     def totals(self, samples: Samples) -> Mapping[str, Mapping[frozenset[tuple[str, str]], float]]:
         """Calls and cost."""
-        return {name: series(samples, f"log_{name}") for name in ("calls", "cost_usd")}
+        # the parser ends every counter's name so
+        return {name: series(samples, f"log_{name}_total") for name in ("calls", "cost_usd")}
 
-    def spend_today(self, samples: Samples) -> float | None:
-        """What it says was spent today."""
-        return _sum(series(samples, "log_spend_today_spend_usd"))
+    def spend_today(self, samples: Samples) -> dict[str, float]:
+        """What it says each user has spent today."""
+        return by_label(samples, "log_spend_today_spend_usd", "username")
 
 
 RIVALS: tuple[type[Contender], ...] = (QueryExporter, SqlExporter, PostgresExporter)
@@ -192,13 +193,25 @@ def available() -> list[type[Contender]]:
         if kind is QueryExporter or shutil.which(kind.name):
             found.append(kind)
         else:
-            print(f"not measured, since it is not installed: {kind.name} (apt-get install {kind.name})", file=sys.stderr)
+            print(
+                f"not measured, since it is not installed: {kind.name} (apt-get install {kind.name})", file=sys.stderr
+            )
     return found
+
+
+def everyone() -> list[type[Contender]]:
+    """The exporter, and the alternatives that are here."""
+    return [Ours, *available()]
 
 
 def series(samples: Samples, name: str) -> dict[frozenset[tuple[str, str]], float]:
     """The series of a name."""
     return {labels: value for (found, labels), value in samples.items() if found == name}
+
+
+def by_label(samples: Samples, name: str, label: str) -> dict[str, float]:
+    """The series of a name by one of their labels."""
+    return {dict(labels)[label]: value for labels, value in series(samples, name).items()}
 
 
 def parsed(page: Page) -> Samples:
@@ -213,7 +226,3 @@ def parsed(page: Page) -> Samples:
 def samples_on(page: Page) -> int:
     """How many samples a page has."""
     return sum(bool(line) and not line.startswith(b"#") for line in page.body.splitlines())
-
-
-def _sum(values: Mapping[Any, float]) -> float | None:
-    return sum(values.values()) if values else None

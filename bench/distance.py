@@ -7,9 +7,8 @@ from pathlib import Path
 from statistics import median
 
 from bench.command import run
-from bench.contenders import Contender, Ours, available
+from bench.contenders import TOTALS, Contender, SqlExporter, everyone
 from bench.logs import Log, Writer
-from bench.processes import wait_until
 from bench.report import Cell, Table
 from bench.server import Server
 from bench.wire import Wire, wire_to
@@ -38,8 +37,8 @@ def refreshed(log: Log, contender: Contender, wire: Wire) -> tuple[float, float,
     """The same for a program that reads by a clock of its own."""
     wire.reset()
     log.database.reset()
-    wait_until(lambda: log.database.most_called(contender.role, "%GROUP BY 1, 2, 3%") >= 3, "no refresh")
-    count = log.database.most_called(contender.role, "%GROUP BY 1, 2, 3%")
+    log.database.wait_for_calls(contender.role, TOTALS, 3)
+    count = log.database.most_called(contender.role, TOTALS)
     page = contender.scrape()
     return page.milliseconds, wire.round_trips / count, wire.sent / count, wire.received / count, len(page.body)
 
@@ -61,15 +60,16 @@ def measure(server: Server, milliseconds: tuple[int, ...], scrapes: int, idle: i
     ):
         log.fill_recent(RATE, RECENT)
         log.settle()
-        for kind in (Ours, *available()):
-            walls, rest = [], ()
+        for kind in everyone():
+            walls: list[Cell] = []
+            rest: list[float] = []
             for rtt in milliseconds:
                 contender = kind(Path(folder) / kind.__name__)
                 database.grant(contender.role)
                 with wire_to(server.address, rtt / 1000) as wire:
                     contender.start(database.url(contender.role, wire.address))
                     try:
-                        refreshing = contender.name == "prometheus-sql-exporter"
+                        refreshing = isinstance(contender, SqlExporter)
                         wall, *rest = (
                             refreshed(log, contender, wire) if refreshing else scraped(contender, wire, scrapes)
                         )

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.command import run
-from bench.contenders import Contender, Ours, SqlExporter, available, parsed
+from bench.contenders import TOTALS, Contender, SqlExporter, everyone, parsed
 from bench.logs import Log, Writer
-from bench.processes import wait_until
 from bench.report import Cell, Table
 from bench.server import Server
 
@@ -27,9 +26,8 @@ EVERY = 5.0
 
 _RECENT_ROWS = "FROM ai_operation_log WHERE created_at > timezone('UTC', now()) - interval '30 days'"
 _SPEND = """
-SELECT sum(spend) FROM (
-  SELECT sum(cost_usd) AS spend FROM ai_operation_log
-  WHERE created_at >= date_trunc('day', timezone('UTC', now())) GROUP BY user_id ORDER BY 1 DESC LIMIT 20) AS t
+SELECT user_id::text, sum(cost_usd)::float8 FROM ai_operation_log
+WHERE created_at >= date_trunc('day', timezone('UTC', now())) GROUP BY user_id
 """
 
 Counters = Mapping[str, Mapping[Any, float]]
@@ -58,13 +56,17 @@ class Seen:
                 self.last[name, labels] = value
 
 
-def truth(log: Log) -> tuple[float, float, float]:
-    """What SQL says: calls and cost of rows that no retention job deletes, and the spend of today's first twenty users."""
-    return (
-        log.number(f"SELECT count(*) {_RECENT_ROWS}"),
-        log.number(f"SELECT sum(cost_usd) {_RECENT_ROWS}"),
-        log.number(_SPEND),
-    )
+def truth(log: Log) -> dict[str, float]:
+    """What SQL says: calls and cost of the rows that no retention job deletes."""
+    return {
+        "calls": log.number(f"SELECT count(*) {_RECENT_ROWS}"),
+        "cost_usd": log.number(f"SELECT sum(cost_usd) {_RECENT_ROWS}"),
+    }
+
+
+def wrong(shown: Mapping[str, float], true: Mapping[str, float]) -> int:
+    """How many of the figures that are shown are not the true ones."""
+    return sum(abs(value - true.get(name, 0.0)) > 1e-6 for name, value in shown.items())
 
 
 def measure(server: Server, rows: int, seconds: int, late: int, settle: int) -> Iterator[Table]:
@@ -74,7 +76,7 @@ def measure(server: Server, rows: int, seconds: int, late: int, settle: int) -> 
         log.fill_recent(RATE, RECENT)
         log.grow(rows - RATE * RECENT)
         log.settle()
-        contenders = [kind(Path(folder) / kind.__name__) for kind in (Ours, *available())]
+        contenders = [kind(Path(folder) / kind.__name__) for kind in everyone()]
         try:
             for contender in contenders:
                 database.grant(contender.role)
@@ -89,7 +91,7 @@ def compared(log: Log, contenders: Sequence[Contender], seconds: int, late: int,
     """Scrape all programs while the log changes, and then compare: the rows of the table."""
     seen = {contender.name: Seen() for contender in contenders}
 
-    def scrape() -> dict[str, float | None]:
+    def scrape() -> dict[str, dict[str, float]]:
         spends = {}
         for contender in contenders:
             samples = parsed(contender.scrape())
@@ -99,7 +101,7 @@ def compared(log: Log, contenders: Sequence[Contender], seconds: int, late: int,
 
     refresh(log, contenders)
     scrape()
-    calls, cost, _ = truth(log)
+    before = truth(log)
     begun = time.monotonic()
     with Writer(log, RATE, late=late, changing=True):
         while time.monotonic() - begun < seconds:
@@ -112,14 +114,14 @@ def compared(log: Log, contenders: Sequence[Contender], seconds: int, late: int,
         time.sleep(EVERY)
         scrape()
     refresh(log, contenders)
-    spends, (calls_now, cost_now, spend) = scrape(), truth(log)
-    true = {"calls": calls_now - calls, "cost_usd": cost_now - cost}
-    found: list[list[Cell]] = [["SQL", *(round(v, 6) for v in true.values()), 0.0, 0.0, None, 0.0, None]]
+    spends, after = scrape(), truth(log)
+    users: dict[str, float] = dict(log.database.connection.execute(_SPEND.encode()).fetchall())
+    true = {name: after[name] - before[name] for name in before}
+    found: list[list[Cell]] = [["SQL", *(round(v, 6) for v in true.values()), None, None, None, None, None]]
     for name, what in seen.items():
         counted = [what.counted.get(kind, 0.0) for kind in true]
-        off = [round(value - right, 6) for value, right in zip(counted, true.values(), strict=True)]
-        today = spends[name]
-        found.append([name, *counted, *off, what.falls, None if today is None else round(today - spend, 6), what.scrapes])
+        off = [round(value - right, 6) + 0.0 for value, right in zip(counted, true.values(), strict=True)]
+        found.append([name, *counted, *off, what.falls, wrong(spends[name], users), what.scrapes])
     return found
 
 
@@ -129,21 +131,21 @@ def refresh(log: Log, contenders: Sequence[Contender]) -> None:
         if isinstance(contender, SqlExporter):
             log.database.reset()
             # the one under way may have begun before
-            wait_until(lambda role=contender.role: log.database.most_called(role, "%GROUP BY 1, 2, 3%") >= 2, "no refresh")
+            log.database.wait_for_calls(contender.role, TOTALS, 2)
             time.sleep(1)
 
 
 _HEADINGS = (
     "Program", "Calls counted", "Dollars counted", "Calls off by", "Dollars off by", "Times a counter fell",
-    "Spend today off by", "Scrapes",
+    "Users with a wrong spend", "Scrapes",
 )  # fmt: skip
 
 
 def _about(rows: int) -> str:
     return (
-        f"{rows:,} rows, {RATE} a second arriving, one in ten late; costs rise, old days are deleted. Counted: what a"
-        " counter's rises add up to, as `increase()` takes them; where a counter falls, Prometheus takes it for a restart"
-        " from zero."
+        f"{rows:,} rows, {RATE} a second arriving, one in ten late; costs rise, old days are deleted. Counted: what"
+        " a counter's rises add up to, as `increase()` takes them; where a counter falls, Prometheus takes it for a"
+        " restart from zero."
     )
 
 

@@ -44,9 +44,8 @@ def shown(samples: Samples) -> Totals:
 
 def logged(log: Log) -> Totals:
     """What SQL says about the whole log."""
-    found = log.database.connection.execute("SELECT count(*), sum(cost_usd) FROM ai_operation_log").fetchone()
-    assert found is not None
-    return Totals(found[0], found[1])
+    ((calls, cost),) = log.database.connection.execute("SELECT count(*), sum(cost_usd) FROM ai_operation_log")
+    return Totals(calls, cost)
 
 
 def loaded(server: Server, rate: int, every: int, seconds: int, recent: int) -> list[Cell]:

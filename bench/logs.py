@@ -27,7 +27,10 @@ SELECT 'chat', 'operation-' || mod(n, %(series)s) / 3, 'model-' || mod(n, %(seri
 FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n
 """
 _SPREAD = "timezone('UTC', to_timestamp(%(start)s + (n - %(first)s) * %(step)s))"
-_LATELY = "timezone('UTC', clock_timestamp()) - make_interval(secs => CASE WHEN mod(n, 10) = 0 THEN %(late)s * random() ELSE 0 END)"
+_LATELY = (
+    "timezone('UTC', clock_timestamp())"
+    " - make_interval(secs => CASE WHEN mod(n, 10) = 0 THEN %(late)s * random() ELSE 0 END)"
+)
 
 _PARTITION = """
 DO $$ DECLARE first date := date_trunc('month', now())::date - interval '15 months'; BEGIN
@@ -105,8 +108,8 @@ class Log:
 class Writer:
     """Rows that arrive while something is measured: a context manager.
 
-    One row in ten is dated up to `late` seconds back. With `changing`, costs of the last minutes rise every two seconds,
-    and every ten seconds the oldest day of the history is deleted, as a retention job does. `written` counts the rows.
+    One row in ten is dated up to `late` seconds back. With `changing`, costs of recent rows rise every two seconds, and
+    every ten seconds the oldest day of the history is deleted, as a retention job does. `written` counts the rows.
     """
 
     def __init__(self, log: Log, rate: float, *, late: float = 0.0, changing: bool = False) -> None:
@@ -156,7 +159,13 @@ class Writer:
         first = 10**9 + self.written
         self._connection.execute(
             _ROWS.replace("{time}", _LATELY).encode(),
-            {"series": shape.series, "users": shape.users, "first": first, "last": first + rows - 1, "late": self._late},
+            {
+                "series": shape.series,
+                "users": shape.users,
+                "first": first,
+                "last": first + rows - 1,
+                "late": self._late,
+            },
         )
         self.written += rows
 

@@ -1,4 +1,4 @@
-"""`python -m bench.pages`: what a page costs the exporter, by how many samples it has, and how many ask for it at once."""
+"""`python -m bench.pages`: what a page costs the exporter, by its samples, and by how many ask for it at once."""
 
 import gzip
 import tempfile
@@ -78,15 +78,14 @@ def together(ours: Ours, database: Database, scrapers: int, times: int) -> list[
     return [scrapers, reads / times, own / times, own / times / scrapers, median(walls), max(walls)]
 
 
-def measure(
-    server: Server, series: tuple[int, ...], scrapers: tuple[int, ...], scrapes: int
-) -> Iterator[Table]:
+def measure(server: Server, series: tuple[int, ...], scrapers: tuple[int, ...], scrapes: int) -> Iterator[Table]:
     """Pages by their size, then one page asked for by several at once."""
     about = f"Pages compressed, with {RATE} rows a second, and when no more rows arrive."
-    headings = (
-        "Series", "Samples", "Bytes", "Compressed", "Own CPU, ms", "Without new rows, ms", "Wall time, ms", "Memory, MiB",
+    by_size = (
+        "Series", "Samples", "Bytes", "Compressed", "Own CPU, ms", "Without new rows, ms", "Wall time, ms",
+        "Memory, MiB",
     )  # fmt: skip
-    yield Table("pages", headings, [rendered(server, number, scrapes) for number in series], about)
+    yield Table("pages", by_size, [rendered(server, number, scrapes) for number in series], about)
     with server.database() as database, tempfile.TemporaryDirectory() as folder:
         log = Log(database, Shape(series=200))
         log.fill_recent(RATE, RECENT)
@@ -100,10 +99,10 @@ def measure(
             rows = [together(ours, database, number, max(3, scrapes // 4)) for number in scrapers]
         finally:
             ours.stop()
-    headings = (
+    by_scrapers = (
         "Scrapers at once", "Reads of the log", "Own CPU of all, ms", "Of one, ms", "Wall time, ms", "The slowest, ms",
     )  # fmt: skip
-    yield Table("scrapers", headings, rows, "200 series; each scraper asks again when all have their page.")
+    yield Table("scrapers", by_scrapers, rows, "200 series; each scraper asks again when all have their page.")
 
 
 if __name__ == "__main__":

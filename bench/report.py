@@ -1,7 +1,7 @@
 """Tables as Markdown, and their places in a document."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 Cell = str | int | float | None
@@ -46,19 +46,13 @@ def markdown(table: Table) -> str:
     return f"{table.about}\n\n{text}" if table.about else text
 
 
-def command_of(module: str, arguments: Sequence[str] = ()) -> str:
-    """How to run a module of the bench again."""
-    return " ".join(("python -m", module, *arguments))
-
-
 def block(command: str, machine: str, table: Table) -> str:
     """What stands between a table's marks in a document: the command that made it, where, and the table."""
     return f"`{command}` on {machine}:\n\n{markdown(table)}"
 
 
-def names_in(document: str) -> set[str]:
-    """The tables that a document has a place for."""
-    return set(re.findall(r"<!-- bench: ([a-z-]+) -->", document))
+def _between(text: str) -> Callable[[re.Match[str]], str]:
+    return lambda found: f"{found[1]}\n{text}\n{found[2]}"
 
 
 def replaced(document: str, blocks: Mapping[str, str]) -> str:
@@ -68,7 +62,7 @@ def replaced(document: str, blocks: Mapping[str, str]) -> str:
     """
     for name, text in blocks.items():
         place = re.compile(rf"(<!-- bench: {name} -->\n).*?(\n?<!-- end of {name} -->)", re.DOTALL)
-        document, times = place.subn(lambda found, text=text: f"{found[1]}\n{text}\n{found[2]}", document)
+        document, times = place.subn(_between(text), document)
         if times != 1:
             raise ValueError(f"the document has {times} places for the table {name!r}")
     return document

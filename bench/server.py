@@ -1,4 +1,4 @@
-"""The database server that everything is measured on: PostgreSQL with pg_stat_statements, and a role for each program."""
+"""The server that everything is measured on: PostgreSQL with pg_stat_statements, and a role for each program."""
 
 import contextlib
 import itertools
@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from bench import tools
-from bench.processes import cpu_seconds_below
+from bench.processes import cpu_seconds_below, wait_until
 from exporter.demo.postgres import EmbeddedPostgres
 
 SETTINGS = {
@@ -58,14 +58,13 @@ class Database:
 
     def statements(self, role: str, like: str = "%") -> Statements:
         """What a role has cost in this database since the last reset; only statements like a pattern, if asked for."""
-        found = self.connection.execute(
+        (found,) = self.connection.execute(
             "SELECT coalesce(sum(total_plan_time + total_exec_time), 0)::float8,"
             " coalesce(sum(shared_blks_hit + shared_blks_read), 0)::bigint, coalesce(sum(calls), 0)::bigint"
             " FROM pg_stat_statements s JOIN pg_roles r ON r.oid = s.userid"
             " WHERE r.rolname = %s AND s.dbid = (SELECT oid FROM pg_database WHERE datname = %s) AND query LIKE %s",
             (role, self.name, like),
-        ).fetchone()
-        assert found is not None
+        )
         return Statements(*found)
 
     def most_called(self, role: str, like: str) -> int:
@@ -78,11 +77,17 @@ class Database:
         ).fetchone()
         return 0 if found is None else int(found[0])
 
+    def wait_for_calls(self, role: str, like: str, times: int) -> None:
+        """Wait until a role has sent a statement like a pattern so often. Raises `TimeoutError`."""
+        wait_until(lambda: self.most_called(role, like) >= times, f"{role} does not ask the database")
+
     def grant(self, role: str) -> None:
         """Make a role that may read every row of every table."""
         self._server.make_role(role)
         self.connection.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(sql.Identifier(role)))
-        self.connection.execute(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}").format(sql.Identifier(role)))
+        self.connection.execute(
+            sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}").format(sql.Identifier(role))
+        )
 
     def close(self) -> None:
         """End the connection, and remove the database."""

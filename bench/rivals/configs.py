@@ -20,35 +20,26 @@ def query(name: str) -> str:
 
 
 def query_exporter(url: str) -> str:
-    """For query-exporter: its queries run at each scrape. Columns are named after the metrics."""
+    """For query-exporter: its queries run at each scrape, and its metrics are named like the columns."""
     counters = {
-        f"log_{column}_total": {"type": "counter", "labels": list(LABELS), "description": f"{column} of calls"}
+        column: {"type": "counter", "labels": list(LABELS), "description": f"{column} since the first row"}
         for column in COUNTED
     }
-    spend = {"type": "gauge", "labels": ["username"], "description": "spend today", "expiration": "1h"}
-    named = ", ".join((*LABELS, *(f"{column} AS log_{column}_total" for column in COUNTED)))
+    spend = {"type": "gauge", "labels": ["username"], "description": "spend today", "expiration": "30s"}
     return _yaml(
         {
             "databases": {"log": {"dsn": url.replace("postgresql:", "postgresql+psycopg:", 1)}},
-            "metrics": counters | {"log_spend_today_usd": spend},
+            "metrics": counters | {"spend_usd": spend},
             "queries": {
-                "totals": {
-                    "databases": ["log"],
-                    "metrics": list(counters),
-                    "sql": f"SELECT {named} FROM ({query('totals')}) AS t",
-                },
-                "spend": {
-                    "databases": ["log"],
-                    "metrics": ["log_spend_today_usd"],
-                    "sql": f"SELECT username, spend_usd AS log_spend_today_usd FROM ({query('spend_today')}) AS t",
-                },
+                "totals": {"databases": ["log"], "metrics": list(counters), "sql": query("totals")},
+                "spend": {"databases": ["log"], "metrics": ["spend_usd"], "sql": query("spend_today")},
             },
         }
     )
 
 
 def sql_exporter(url: str, interval: str) -> str:
-    """For Debian's prometheus-sql-exporter: its queries run at an interval of its own, and scrapes get the last result."""
+    """For Debian's prometheus-sql-exporter: its queries run at an interval; a scrape gets the last result."""
     totals = {
         "name": "log",
         "help": "calls",
@@ -71,7 +62,7 @@ def postgres_exporter() -> str:
     """For Debian's prometheus-postgres-exporter: custom queries, which run at each scrape."""
 
     def metrics(labels: tuple[str, ...], values: tuple[str, ...], usage: str) -> list[Mapping[str, Any]]:
-        used = {name: "LABEL" for name in labels} | {name: usage for name in values}
+        used = dict.fromkeys(labels, "LABEL") | dict.fromkeys(values, usage)
         return [{name: {"usage": kind, "description": name}} for name, kind in used.items()]
 
     return _yaml(
