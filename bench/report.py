@@ -30,9 +30,10 @@ def cell(value: Cell) -> str:
         return value
     if isinstance(value, int) or abs(value) >= 100:
         return f"{value:,.0f}"
-    if abs(value) >= 10:
-        return f"{value:.1f}"
-    return f"{value:.2f}"
+    if 0 < abs(value) < 0.1:
+        return f"{value:.2g}"
+    # not -0.00
+    return f"{value + 0.0:.{1 if abs(value) >= 10 else 2}f}"
 
 
 def markdown(table: Table) -> str:
@@ -52,7 +53,7 @@ def block(command: str, machine: str, table: Table) -> str:
 
 
 def _between(text: str) -> Callable[[re.Match[str]], str]:
-    return lambda found: f"{found[1]}\n{text}\n{found[2]}"
+    return lambda found: f"{found[1]}{text}\n{found[2]}"
 
 
 def replaced(document: str, blocks: Mapping[str, str]) -> str:
@@ -61,7 +62,7 @@ def replaced(document: str, blocks: Mapping[str, str]) -> str:
     Raises `ValueError` if a block has no place in it.
     """
     for name, text in blocks.items():
-        place = re.compile(rf"(<!-- bench: {name} -->\n).*?(\n?<!-- end of {name} -->)", re.DOTALL)
+        place = re.compile(rf"(<!-- bench: {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
         document, times = place.subn(_between(text), document)
         if times != 1:
             raise ValueError(f"the document has {times} places for the table {name!r}")
