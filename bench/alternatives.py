@@ -85,7 +85,7 @@ def cost(server: Server, log: Log, writer: Writer, contender: Contender, times: 
     program = cpu_seconds(contender.process.pid) - program_before
     served = server.cpu_seconds() - server_before - (cpu_seconds(writer.process) - writer_before)
     found = database.statements(contender.role)
-    count = max(times, database.most_called(contender.role, TOTALS)) if refreshing else times
+    count = max(times, database.calls(contender.role, TOTALS)) if refreshing else times
     return Cost(
         found.milliseconds / count,
         found.buffers / count,

@@ -38,7 +38,7 @@ def refreshed(log: Log, contender: Contender, wire: Wire) -> tuple[float, float,
     wire.reset()
     log.database.reset()
     log.database.wait_for_calls(contender.role, TOTALS, 3)
-    count = log.database.most_called(contender.role, TOTALS)
+    count = log.database.calls(contender.role, TOTALS)
     page = contender.scrape()
     return page.milliseconds, wire.round_trips / count, wire.sent / count, wire.received / count, len(page.body)
 

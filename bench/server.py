@@ -31,11 +31,10 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Statements:
-    """What a role has cost: milliseconds of planning and execution, buffers of 8 KiB, and how often it asked."""
+    """What a role has cost: milliseconds of planning and execution, and buffers of 8 KiB."""
 
     milliseconds: float
     buffers: int
-    calls: int
 
 
 class Database:
@@ -56,30 +55,29 @@ class Database:
         """Begin to count statements anew."""
         self.connection.execute("SELECT pg_stat_statements_reset()")
 
-    def statements(self, role: str, like: str = "%") -> Statements:
-        """What a role has cost in this database since the last reset; only statements like a pattern, if asked for."""
+    def statements(self, role: str) -> Statements:
+        """What a role has cost in this database since the last reset."""
         (found,) = self.connection.execute(
             "SELECT coalesce(sum(total_plan_time + total_exec_time), 0)::float8,"
-            " coalesce(sum(shared_blks_hit + shared_blks_read), 0)::bigint, coalesce(sum(calls), 0)::bigint"
+            " coalesce(sum(shared_blks_hit + shared_blks_read), 0)::bigint"
             " FROM pg_stat_statements s JOIN pg_roles r ON r.oid = s.userid"
-            " WHERE r.rolname = %s AND s.dbid = (SELECT oid FROM pg_database WHERE datname = %s) AND query LIKE %s",
-            (role, self.name, like),
+            " WHERE r.rolname = %s AND s.dbid = (SELECT oid FROM pg_database WHERE datname = %s)",
+            (role, self.name),
         )
         return Statements(*found)
 
-    def most_called(self, role: str, like: str) -> int:
-        """How often a role has sent that statement like a pattern that has taken most of its time."""
-        found = self.connection.execute(
-            "SELECT calls FROM pg_stat_statements s JOIN pg_roles r ON r.oid = s.userid"
-            " WHERE r.rolname = %s AND query LIKE %s AND s.dbid = (SELECT oid FROM pg_database WHERE datname = %s)"
-            " ORDER BY total_exec_time DESC LIMIT 1",
+    def calls(self, role: str, like: str) -> int:
+        """How often a role has sent one statement like a pattern: the one that it has sent most often."""
+        ((found,),) = self.connection.execute(
+            "SELECT coalesce(max(calls), 0) FROM pg_stat_statements s JOIN pg_roles r ON r.oid = s.userid"
+            " WHERE r.rolname = %s AND query LIKE %s AND s.dbid = (SELECT oid FROM pg_database WHERE datname = %s)",
             (role, like, self.name),
-        ).fetchone()
-        return 0 if found is None else int(found[0])
+        )
+        return int(found)
 
     def wait_for_calls(self, role: str, like: str, times: int) -> None:
         """Wait until a role has sent a statement like a pattern so often. Raises `TimeoutError`."""
-        wait_until(lambda: self.most_called(role, like) >= times, f"{role} does not ask the database")
+        wait_until(lambda: self.calls(role, like) >= times, f"{role} does not ask the database")
 
     def grant(self, role: str) -> None:
         """Make a role that may read every row of every table."""

@@ -1,6 +1,6 @@
 """The SQL that the bench gives to the alternatives: the same totals as a count by hand."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -44,7 +44,8 @@ def queries(name: str) -> list[str]:
 
 @pytest.mark.parametrize("program", range(3), ids=["query_exporter", "sql_exporter", "postgres_exporter"])
 def test_the_totals_are_those_of_a_count_by_hand(log: Log, program: int) -> None:
-    calls, cost, tokens = Counter[Any](), Counter[Any](), Counter[Any]()
+    calls, tokens = Counter[Any](), Counter[Any]()
+    cost: defaultdict[Any, Decimal] = defaultdict(Decimal)
     for number in range(60):
         succeeds = number % 7 > 0
         operation, model = f"operation-{number % 3}", f"model-{number % 2}"
