@@ -14,7 +14,7 @@ from bench.server import Server
 from bench.wire import Wire, wire_to
 
 SMALL = {"milliseconds": (0, 20), "scrapes": 5, "idle": 3}
-FULL = {"milliseconds": (0, 20, 60), "scrapes": 20, "idle": 120}
+FULL = {"milliseconds": (0, 20, 60), "scrapes": 20, "idle": 60}
 RATE = 10
 RECENT = 900
 
@@ -73,7 +73,7 @@ def measure(server: Server, milliseconds: tuple[int, ...], scrapes: int, idle: i
                         wall, *rest = (
                             refreshed(log, contender, wire) if refreshing else scraped(contender, wire, scrapes)
                         )
-                        quiet = while_idle(wire, idle)
+                        quiet = while_idle(wire, idle) if rtt == milliseconds[-1] else 0.0
                     finally:
                         contender.stop()
                 walls.append(wall)
