@@ -13,7 +13,7 @@ from statistics import median
 
 import psycopg
 
-from bench.command import run
+from bench.command import run, tell
 from bench.contenders import TOTALS, Contender, Ours, SqlExporter, available
 from bench.logs import Log, Writer
 from bench.processes import cpu_seconds, memory
@@ -104,6 +104,7 @@ def each(
     contenders: list[Contender] = [Ours(folder / "ours"), *(kind(folder / kind.__name__) for kind in rivals)]
     for contender in contenders:
         log.database.grant(contender.role)
+        tell(contender.name)
         contender.start(log.database.url(contender.role))
         try:
             yield contender.name, cost(server, log, writer, contender, scrapes if isinstance(contender, Ours) else FEW)
@@ -132,6 +133,7 @@ def measured(
         for size in sizes:
             log.grow(max(0, size - round(log.number("SELECT count(*) FROM ai_operation_log"))))
             log.settle()
+            tell(f"{size:,} rows are there")
             costs = dict(each(server, log, writer, Path(folder), scrapes, rivals if size <= rivals_up_to else []))
             ours = costs[Ours.name].database_ms
             for name, c in costs.items():

@@ -1,6 +1,8 @@
 """How a module of the bench is run: at a small size, in full, or with sizes of one's own."""
 
 import argparse
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +12,11 @@ from bench.report import Table, markdown
 Sizes = Mapping[str, Any]
 Measure = Callable[..., Iterator[Table]]
 """Called with a running server and the sizes as keywords."""
+
+
+def tell(text: str) -> None:
+    """Say how far a long measurement is, apart from the tables."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 def sizes_of(small: Sizes, full: Sizes, arguments: Sequence[str] | None, about: str | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from bench.command import run
+from bench.command import run, tell
 from bench.contenders import TOTALS, Contender, SqlExporter, everyone
 from bench.logs import Log, Writer
 from bench.report import Cell, Table
@@ -64,6 +64,7 @@ def measure(server: Server, milliseconds: tuple[int, ...], scrapes: int, idle: i
             walls: list[Cell] = []
             rest: list[float] = []
             for rtt in milliseconds:
+                tell(f"{kind.name} at {rtt} ms")
                 contender = kind(Path(folder) / kind.__name__)
                 database.grant(contender.role)
                 with wire_to(server.address, rtt / 1000) as wire:

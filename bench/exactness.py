@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.command import run
+from bench.command import run, tell
 from bench.contenders import TOTALS, Contender, SqlExporter, everyone, parsed
 from bench.logs import Log, Writer
 from bench.report import Cell, Table
@@ -76,6 +76,7 @@ def measure(server: Server, rows: int, seconds: int, late: int, settle: int) -> 
         log.fill_recent(RATE, RECENT)
         log.grow(rows - RATE * RECENT)
         log.settle()
+        tell(f"{rows:,} rows are there")
         contenders = [kind(Path(folder) / kind.__name__) for kind in everyone()]
         try:
             for contender in contenders:

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.alternatives import floor
-from bench.command import run
+from bench.command import run, tell
 from bench.contenders import Ours, Samples, parsed, series
 from bench.logs import Log, Writer
 from bench.processes import cpu_seconds, memory
@@ -54,6 +54,7 @@ def loaded(server: Server, rate: int, every: int, seconds: int, recent: int) -> 
         log = Log(database)
         log.fill_recent(rate, recent)
         log.settle()
+        tell(f"{rate:,} rows a second for {seconds} s")
         ours = Ours(Path(folder))
         database.grant(ours.role)
         ours.start(database.url(ours.role))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from bench.command import run
+from bench.command import run, tell
 from bench.contenders import Ours, samples_on
 from bench.logs import Log, Shape, Writer
 from bench.processes import cpu_seconds, memory
@@ -37,6 +37,7 @@ def scraped(ours: Ours, times: int) -> tuple[float, float]:
 
 def rendered(server: Server, series: int, scrapes: int) -> list[Cell]:
     """A page with so many series: a row of the table."""
+    tell(f"{series} series")
     with server.database() as database, tempfile.TemporaryDirectory() as folder:
         log = Log(database, Shape(series=series))
         log.fill_recent(max(RATE, 2 * series / RECENT), RECENT)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from bench.command import run
+from bench.command import run, tell
 from bench.contenders import Ours
 from bench.logs import Log, Shape, Writer
 from bench.processes import cpu_seconds, memory
@@ -41,6 +41,7 @@ def measured(server: Server, users: int, calls: int, scrapes: int) -> list[Cell]
         log = Log(database, Shape(series=SERIES, users=users))
         log.fill_recent(max(LEAST, calls * users) / (HOURS * 3600), HOURS * 3600)
         log.settle()
+        tell(f"{users:,} users")
         ours = Ours(Path(folder), {"budget_time_zone": zone})
         database.grant(ours.role)
         try:
