@@ -13,7 +13,7 @@ from bench.report import Cell, Table
 from bench.server import Server
 from bench.wire import Wire, wire_to
 
-SMALL = {"milliseconds": (0, 20), "scrapes": 5, "idle": 3}
+SMALL = {"milliseconds": (20,), "scrapes": 3, "idle": 1}
 FULL = {"milliseconds": (0, 20, 60), "scrapes": 20, "idle": 60}
 RATE = 10
 RECENT = 900

@@ -19,7 +19,7 @@ from bench.processes import cpu_seconds, memory
 from bench.report import Cell, Table
 from bench.server import Server
 
-SMALL = {"rates": (10, 1000), "every": (1, 1), "seconds": 4, "recent": 60}
+SMALL = {"rates": (10, 1000), "every": (1, 1), "seconds": 3, "recent": 30}
 FULL = {"rates": (10, 100, 1000, 5000), "every": (15, 15, 5, 15), "seconds": 60, "recent": 900}
 LATE = 60.0
 """Rows are dated up to so many seconds back: within the open window, so that each scrape is exact."""

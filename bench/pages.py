@@ -16,7 +16,7 @@ from bench.processes import cpu_seconds, memory
 from bench.report import Cell, Table
 from bench.server import Database, Server
 
-SMALL = {"series": (30, 300), "scrapers": (1, 10), "scrapes": 5}
+SMALL = {"series": (100,), "scrapers": (1, 10), "scrapes": 5}
 FULL = {"series": (30, 300, 3_000), "scrapers": (1, 2, 5, 10, 20, 50), "scrapes": 40}
 RATE = 10
 RECENT = 900

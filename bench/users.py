@@ -17,7 +17,7 @@ from bench.processes import cpu_seconds, memory
 from bench.report import Cell, Table
 from bench.server import Server
 
-SMALL = {"users": (100, 10_000), "calls": 2, "scrapes": 5}
+SMALL = {"users": (1_000,), "calls": 2, "scrapes": 5}
 FULL = {"users": (100, 1_000, 10_000, 100_000, 1_000_000), "calls": 2, "scrapes": 40}
 RATE = 10
 SERIES = 200
