@@ -74,7 +74,7 @@ def cost(server: Server, log: Log, writer: Writer, contender: Contender, times: 
     if isinstance(contender, Ours):
         contender.scrape()
     database.reset()
-    server_before, writer_before = server.cpu_seconds(), cpu_seconds(writer.process)
+    server_before = server.cpu_seconds(writer.process, database.process)
     program_before, walls = cpu_seconds(contender.process.pid), []
     if refreshing:
         # it does not read when it is scraped, but by its own clock: what it does in one period is what a scrape costs
@@ -83,7 +83,7 @@ def cost(server: Server, log: Log, writer: Writer, contender: Contender, times: 
         walls.append(contender.scrape().milliseconds)
         time.sleep(0 if refreshing else 0.25)
     program = cpu_seconds(contender.process.pid) - program_before
-    served = server.cpu_seconds() - server_before - (cpu_seconds(writer.process) - writer_before)
+    served = server.cpu_seconds(writer.process, database.process) - server_before
     found = database.statements(contender.role)
     count = max(times, database.calls(contender.role, TOTALS)) if refreshing else times
     return Cost(

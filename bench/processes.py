@@ -7,7 +7,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,12 +22,13 @@ def cpu_seconds(process: int, *, with_ended: bool = False) -> float:
     return sum(map(int, fields[11 : 15 if with_ended else 13])) / _TICKS
 
 
-def cpu_seconds_below(process: int) -> float:
-    """CPU time of a process and all its children, those that have ended too: of a PostgreSQL server as a whole."""
+def cpu_seconds_below(process: int, without: Collection[int] = ()) -> float:
+    """CPU time of a process and all its children but some, those that have ended too: of a PostgreSQL server."""
     total = cpu_seconds(process, with_ended=True)
-    for child in Path(f"/proc/{process}/task/{process}/children").read_text().split():
-        with contextlib.suppress(OSError):
-            total += cpu_seconds(int(child))
+    for child in map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split()):
+        if child not in without:
+            with contextlib.suppress(OSError):
+                total += cpu_seconds(child)
     return total
 
 
