@@ -33,28 +33,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         machine = server.machine(running)
         print(machine, flush=True)
         for name in chosen.only:
-            begun = time.monotonic()
-            measured = measure(name, running, full=chosen.full)
-            for table in measured:
+            module, begun = MEASUREMENTS[name], time.monotonic()
+            for table in module.measure(running, **(module.FULL if chosen.full else module.SMALL)):
                 print(f"\n{table.name}\n\n{markdown(table)}", flush=True)
+                if chosen.write:
+                    # at once: what comes after may take long, or fail
+                    write(chosen.write, name, table, machine, full=chosen.full)
             print(f"\n{name}: {time.monotonic() - begun:.0f} s", flush=True)
-            if chosen.write:
-                # at once: what comes after may take long, or fail
-                write(chosen.write, name, measured, machine, full=chosen.full)
 
 
-def measure(name: str, running: server.Server, *, full: bool) -> list[Table]:
-    """The tables of a module."""
-    module = MEASUREMENTS[name]
-    return list(module.measure(running, **(module.FULL if full else module.SMALL)))
-
-
-def write(document: Path, module: str, tables: Sequence[Table], machine: str, *, full: bool) -> None:
-    """Put tables into their places, and draw their charts. Raises `ValueError` if one has no place."""
+def write(document: Path, module: str, table: Table, machine: str, *, full: bool) -> None:
+    """Put a table into its place, and draw its chart. Raises `ValueError` if it has no place."""
     command = f"python -m bench.{module}{' --full' if full else ''}"
-    text = document.read_text()
-    document.write_text(replaced(text, {table.name: block(command, machine, table) for table in tables}))
-    for name, svg in charts.charts({table.name: table for table in tables}):
+    document.write_text(replaced(document.read_text(), table.name, block(command, machine, table)))
+    if drawn := charts.chart_of(table):
+        name, svg = drawn
         (document.parent / "images" / f"performance-{name}.svg").write_text(svg)
 
 

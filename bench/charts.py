@@ -1,6 +1,6 @@
 """Charts of the tables: both axes logarithmic, as SVG that is readable on light and on dark pages."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from math import ceil, floor, log10
 
@@ -76,27 +76,25 @@ def columns_of(table: Table, across: str, ups: Mapping[str, str]) -> Lines:
     }
 
 
-def charts(tables: Mapping[str, Table]) -> Iterator[tuple[str, str]]:
-    """The names and texts of the charts that can be made of these tables."""
-    if "alternatives" in tables:
-        table = tables["alternatives"]
-        lines = lines_of(table, "Rows", "Database time, ms", "Program")
-        yield "rows", chart("Database time of one scrape", "Rows in the table", "ms", lines)
-    if "load" in tables:
-        lines = columns_of(
-            tables["load"],
-            "Rows a second",
-            {"Database time a scrape, ms": "ai-operation-exporter", "Floor, ms": "the floor"},
-        )
-        yield "rate", chart("Database time of one scrape", "Rows a second", "ms", lines)
-    if "users" in tables:
-        names = {"At the peak, MiB": "peak memory, MiB", "Own CPU a scrape, ms": "CPU a scrape, ms"}
-        lines = columns_of(tables["users"], "Users a day", names)
-        yield "users", chart("Memory, and CPU of one scrape", "Users a day", "MiB, ms", lines)
-    if "pages" in tables:
-        names = {"Own CPU, ms": "while rows arrive", "Without new rows, ms": "without new rows"}
-        lines = columns_of(tables["pages"], "Samples", names)
-        yield "pages", chart("CPU of one scrape", "Samples on the page", "ms", lines)
+def chart_of(table: Table) -> tuple[str, str] | None:
+    """The name and the text of a table's chart, if there is one of it."""
+    match table.name:
+        case "alternatives":
+            lines = lines_of(table, "Rows", "Database time, ms", "Program")
+            return "rows", chart("Database time of one scrape", "Rows in the table", "ms", lines)
+        case "load":
+            names = {"Database time a scrape, ms": "ai-operation-exporter", "Floor, ms": "the floor"}
+            lines = columns_of(table, "Rows a second", names)
+            return "rate", chart("Database time of one scrape", "Rows a second", "ms", lines)
+        case "users":
+            names = {"At the peak, MiB": "peak memory, MiB", "Own CPU a scrape, ms": "CPU a scrape, ms"}
+            lines = columns_of(table, "Users a day", names)
+            return "users", chart("Memory, and CPU of one scrape", "Users a day", "MiB, ms", lines)
+        case "pages":
+            names = {"Own CPU, ms": "while rows arrive", "Without new rows, ms": "without new rows"}
+            return "pages", chart("CPU of one scrape", "Samples on the page", "ms", columns_of(table, "Samples", names))
+        case _:
+            return None
 
 
 def _decades(values: Sequence[float]) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Tables as Markdown, and their places in a document."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 Cell = str | int | float | None
@@ -52,18 +52,13 @@ def block(command: str, machine: str, table: Table) -> str:
     return f"`{command}` on {machine}:\n\n{markdown(table)}"
 
 
-def _between(text: str) -> Callable[[re.Match[str]], str]:
-    return lambda found: f"{found[1]}{text}\n{found[2]}"
+def replaced(document: str, name: str, text: str) -> str:
+    """The document with another text in a table's place: from `<!-- bench: NAME -->` to `<!-- end of NAME -->`.
 
-
-def replaced(document: str, blocks: Mapping[str, str]) -> str:
-    """The document with new blocks in their places: `<!-- bench: NAME -->` to `<!-- end of NAME -->`.
-
-    Raises `ValueError` if a block has no place in it.
+    Raises `ValueError` if it does not have exactly one such place.
     """
-    for name, text in blocks.items():
-        place = re.compile(rf"(<!-- bench: {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
-        document, times = place.subn(_between(text), document)
-        if times != 1:
-            raise ValueError(f"the document has {times} places for the table {name!r}")
+    place = re.compile(rf"(<!-- bench: {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+    document, times = place.subn(lambda found: f"{found[1]}{text}\n{found[2]}", document)
+    if times != 1:
+        raise ValueError(f"the document has {times} places for the table {name!r}")
     return document
