@@ -114,7 +114,7 @@ def each(
 
 HEADINGS = (
     "Rows", "Program", "Database time, ms", "Buffers", "Server CPU, ms", "Wall time, ms", "Own CPU, ms", "Memory, MiB",
-    "Database time to the exporter's",
+    "Database time to the exporter's", "Server CPU to the exporter's",
 )  # fmt: skip
 
 
@@ -135,7 +135,7 @@ def measured(
             log.settle()
             tell(f"{size:,} rows are there")
             costs = dict(each(server, log, writer, Path(folder), scrapes, rivals if size <= rivals_up_to else []))
-            ours = costs[Ours.name].database_ms
+            ours = costs[Ours.name]
             for name, c in costs.items():
                 own: list[Cell] = [None] * 3 if name == "the floor" else [c.server_cpu_ms, c.program_cpu_ms, c.resident]
                 row: list[Cell] = [
@@ -149,6 +149,8 @@ def measured(
                     own[2],
                     c.database_ms / ours,
                 ]
+                share = None if c.server_cpu_ms is None else c.server_cpu_ms / (ours.server_cpu_ms or 1)
+                row: list[Cell] = [size, name, *cells, c.database_ms / ours.database_ms, share]
                 found.append((c, row))
     return found
 
