@@ -137,21 +137,9 @@ def measured(
             costs = dict(each(server, log, writer, Path(folder), scrapes, rivals if size <= rivals_up_to else []))
             ours = costs[Ours.name]
             for name, c in costs.items():
-                own: list[Cell] = [None] * 3 if name == "the floor" else [c.server_cpu_ms, c.program_cpu_ms, c.resident]
-                row: list[Cell] = [
-                    size,
-                    name,
-                    c.database_ms,
-                    c.buffers,
-                    own[0],
-                    c.wall_ms,
-                    own[1],
-                    own[2],
-                    c.database_ms / ours,
-                ]
+                cells = [c.database_ms, c.buffers, c.server_cpu_ms, c.wall_ms, c.program_cpu_ms, c.resident]
                 share = None if c.server_cpu_ms is None else c.server_cpu_ms / (ours.server_cpu_ms or 1)
-                row: list[Cell] = [size, name, *cells, c.database_ms / ours.database_ms, share]
-                found.append((c, row))
+                found.append((c, [size, name, *cells, c.database_ms / ours.database_ms, share]))
     return found
 
 
