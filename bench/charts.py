@@ -1,4 +1,7 @@
-"""Charts of the tables: both axes logarithmic, as SVG that is readable on light and on dark pages."""
+"""Charts of the tables: both axes logarithmic, as SVG that is readable on light and on dark pages.
+
+One grey serves both: a picture in a page does not know which theme the page has.
+"""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -10,14 +13,13 @@ Lines = Mapping[str, Sequence[tuple[float, float]]]
 """Points by the name of their line; both figures above zero."""
 
 WIDTH, HEIGHT = 720, 400
-LEFT, RIGHT, TOP, BOTTOM = 70, 200, 40, 50
-COLOURS = ("#1a7f5a", "#c0562f", "#7a5bc7", "#b8860b", "#808080")
-"""With at least 3 to 1 of contrast on white and on GitHub's dark page."""
+LEFT, RIGHT, TOP, BOTTOM = 70, 230, 44, 50
+COLOURS = ("#1f8a62", "#808080", "#c8602f", "#8a6bd1", "#2f7fc1")
+"""With at least 3 to 1 of contrast on white and on nearly black."""
 
 _STYLE = """
-text { font: 13px system-ui, sans-serif; fill: #333 } .title { font-weight: 600; font-size: 14px }
+text { font: 13px system-ui, sans-serif; fill: #808080 } .title { font-weight: 600; font-size: 14px }
 .grid { stroke: #8884; stroke-width: 1 } polyline { fill: none; stroke-width: 2.5 }
-@media (prefers-color-scheme: dark) { text { fill: #ccc } }
 """
 
 
@@ -32,7 +34,7 @@ def chart(title: str, across: str, up: str, lines: Lines) -> str:
     def y_of(value: float) -> float:
         return HEIGHT - BOTTOM - _share(value, y_range) * (HEIGHT - TOP - BOTTOM)
 
-    parts = [f'<text class="title" x="{LEFT}" y="20">{escape(title)}</text>']
+    parts = [f'<text class="title" x="{LEFT}" y="18">{escape(title)}</text>']
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
     for x in _ticks(x_range):
         parts.append(f'<line class="grid" x1="{x_of(x):.1f}" y1="{TOP}" x2="{x_of(x):.1f}" y2="{bottom}"/>')
@@ -41,7 +43,7 @@ def chart(title: str, across: str, up: str, lines: Lines) -> str:
         parts.append(f'<line class="grid" x1="{LEFT}" y1="{y_of(y):.1f}" x2="{right}" y2="{y_of(y):.1f}"/>')
         parts.append(f'<text text-anchor="end" x="{LEFT - 8}" y="{y_of(y) + 4:.1f}">{y:,.10g}</text>')
     parts.append(f'<text text-anchor="middle" x="{(LEFT + right) / 2}" y="{HEIGHT - 10}">{escape(across)}</text>')
-    parts.append(f'<text x="{LEFT}" y="{TOP - 5}">{escape(up)}</text>')
+    parts.append(f'<text x="{LEFT}" y="{TOP - 7}">{escape(up)}</text>')
     labels = _apart([y_of(line[-1][1]) for line in lines.values()])
     for (name, line), colour, label in zip(lines.items(), COLOURS, labels, strict=False):
         path = " ".join(f"{x_of(x):.1f},{y_of(y):.1f}" for x, y in line)
@@ -80,16 +82,18 @@ def chart_of(table: Table) -> tuple[str, str] | None:
     """The name and the text of a table's chart, if there is one of it."""
     match table.name:
         case "alternatives":
-            lines = lines_of(table, "Rows", "Database time, ms", "Program")
+            found = dict(lines_of(table, "Rows", "Database time, ms", "Program"))
+            # in the colours of the other charts
+            lines = {name: found[name] for name in ("ai-operation-exporter", "the floor") if name in found} | found
             return "rows", chart("Database time of one scrape", "Rows in the table", "ms", lines)
         case "load":
             names = {"Database time a scrape, ms": "ai-operation-exporter", "Floor, ms": "the floor"}
-            lines = columns_of(table, "Rows a second", names)
-            return "rate", chart("Database time of one scrape", "Rows a second", "ms", lines)
+            title = "Database time of one scrape"
+            return "rate", chart(title, "Rows a second", "ms", columns_of(table, "Rows a second", names))
         case "users":
             names = {"At the peak, MiB": "peak memory, MiB", "Own CPU a scrape, ms": "CPU a scrape, ms"}
-            lines = columns_of(table, "Users a day", names)
-            return "users", chart("Memory, and CPU of one scrape", "Users a day", "MiB, ms", lines)
+            title = "Memory, and CPU of one scrape"
+            return "users", chart(title, "Users a day", "MiB, ms", columns_of(table, "Users a day", names))
         case "pages":
             names = {"Own CPU, ms": "while rows arrive", "Without new rows, ms": "without new rows"}
             return "pages", chart("CPU of one scrape", "Samples on the page", "ms", columns_of(table, "Samples", names))
