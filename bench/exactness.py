@@ -17,7 +17,7 @@ from bench.logs import Log, Writer
 from bench.report import Cell, Table
 from bench.server import Server
 
-SMALL = {"rows": 50_000, "seconds": 10, "late": 60, "settle": 0}
+SMALL = {"rows": 50_000, "seconds": 6, "late": 60, "settle": 0}
 FULL = {"rows": 10_000_000, "seconds": 120, "late": 1800, "settle": 180}
 RATE = 10
 RECENT = 900
