@@ -58,7 +58,7 @@ def replaced(document: str, name: str, text: str) -> str:
     Raises `ValueError` if it does not have exactly one such place.
     """
     place = re.compile(rf"(<!-- bench: {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
-    document, times = place.subn(lambda found: f"{found[1]}{text}\n{found[2]}", document)
+    document, times = place.subn(lambda found: f"{found[1]}\n{text}\n\n{found[2]}", document)
     if times != 1:
         raise ValueError(f"the document has {times} places for the table {name!r}")
     return document

@@ -16,7 +16,9 @@ TABLE = Table("load", ("Rows", "Program", "ms"), [[1000, "a", 2.0], [10, "b", No
 DOCUMENT = """# Title
 
 <!-- bench: load -->
+
 old
+
 <!-- end of load -->
 By hand.
 <!-- bench: users -->
