@@ -73,10 +73,8 @@ build: $(STAMP) ## write the generated files: rules, routing, dashboards, manife
 	$(BIN)/python -m tests.statements
 	$(BIN)/python -m docs.reference
 
-bench: $(STAMP) ## a scrape against a full aggregate, a large table against a small one, the probes for late rows, false alarms
-	$(BIN)/python -m bench
-	$(BIN)/python -m bench.lateness
-	$(BIN)/python -m bench.certainty
+bench: $(STAMP) ## what a scrape costs, beside the alternatives; with ARGS=--full the tables of docs/performance.md
+	$(BIN)/python -m bench $(ARGS)
 
 clean: ## remove what the targets above made
 	rm -rf $(VENV) .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info

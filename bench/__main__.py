@@ -1,83 +1,54 @@
-"""`python -m bench`: a scrape against a full aggregate, and a scrape of a large table against one of a small table.
+"""`python -m bench`: all tables of docs/performance.md, at a small size; with `--full` at their own.
 
-The full aggregate is what exporters with free SQL run at each scrape: every row, grouped by operation and model. Each
-figure is the best of several runs; only the ratios mean something on another machine.
+`--write docs/performance.md` puts the tables that were measured into their places there, and their charts into
+docs/images. `--only` measures some: names of modules, such as `alternatives load`.
 """
 
-import tempfile
+import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
-import psycopg
+from bench import alternatives, charts, distance, exactness, load, pages, server, users
+from bench.report import Table, block, markdown, replaced
 
-from exporter.config import Config
-from exporter.database.conninfo import resolve_conninfo
-from exporter.demo.postgres import EmbeddedPostgres
-from exporter.demo.schema import load_schema
-from exporter.scrape.application import Exporter
-from exporter.state.store import Store
-
-SIZES = (10_000, 1_000_000)
-REPEATS = 15
-
-_FILL = """
-INSERT INTO ai_operation_log (operation_type, operation_id, model_used, input_tokens, output_tokens, cost_usd,
-                              latency_ms, success, created_at)
-SELECT 'chat', 'operation-' || n %% 9, 'model-' || n %% 3, 100 + n %% 900, n %% 400, 0.000001 * (n %% 5000),
-       100 + n %% 4000, n %% 50 > 0,
-       now() AT TIME ZONE 'UTC' - n * (interval '30 days' / %(rows)s)
-FROM generate_series(1, %(rows)s) AS n
-"""
-
-_FULL = """
-SELECT operation_id, model_used, count(*), count(*) FILTER (WHERE NOT success), sum(cost_usd), sum(input_tokens),
-       sum(output_tokens), sum(latency_ms)
-FROM ai_operation_log GROUP BY 1, 2
-"""
+MEASUREMENTS = {
+    "alternatives": alternatives,
+    "exactness": exactness,
+    "load": load,
+    "distance": distance,
+    "users": users,
+    "pages": pages,
+}
 
 
-def best(work: Callable[[], object]) -> float:
-    """The shortest of several runs in milliseconds."""
-    durations = []
-    for _ in range(REPEATS):
-        begun = time.perf_counter()
-        work()
-        durations.append(1000 * (time.perf_counter() - begun))
-    return min(durations)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print, and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="the sizes of docs/performance.md: about an hour")
+    parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS), metavar="MODULE")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="a document with places for the tables")
+    chosen = parser.parse_args(arguments)
+    with server.running() as running:
+        machine = server.machine(running)
+        print(machine, flush=True)
+        for name in chosen.only:
+            module, begun = MEASUREMENTS[name], time.monotonic()
+            for table in module.measure(running, **(module.FULL if chosen.full else module.SMALL)):
+                print(f"\n{table.name}\n\n{markdown(table)}", flush=True)
+                if chosen.write:
+                    # at once: what comes after may take long, or fail
+                    write(chosen.write, name, table, machine, full=chosen.full)
+            print(f"\n{name}: {time.monotonic() - begun:.0f} s", flush=True)
 
 
-def measure(server: EmbeddedPostgres, rows: int) -> tuple[float, float]:
-    """Milliseconds of a scrape and of a full aggregate on a table of so many rows in thirty days."""
-    name = f"bench_{rows}"
-    with psycopg.connect(server.url(), autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-    url = server.url(name)
-    with psycopg.connect(url, autocommit=True) as connection, tempfile.TemporaryDirectory() as folder:
-        load_schema(connection, "success")
-        connection.execute(_FILL, {"rows": rows})
-        connection.execute("VACUUM ANALYZE ai_operation_log")
-        config = Config()
-        info = resolve_conninfo(config, {"DATABASE_URL": url})
-        exporter = Exporter(config, info, Store(Path(folder)))
-        exporter.start()
-        while not exporter.readiness().ok:
-            time.sleep(0.1)
-        scrape = best(lambda: list(exporter.scrape(60)))
-        exporter.stop()
-        return scrape, best(lambda: connection.execute(_FULL).fetchall())
-
-
-def main() -> None:
-    """Print the figures and their ratios."""
-    found = {}
-    with EmbeddedPostgres() as server:
-        for rows in SIZES:
-            found[rows] = scrape, full = measure(server, rows)
-            print(f"{rows:>9,} rows: scrape {scrape:8.1f} ms, full aggregate {full:8.1f} ms, {full / scrape:6.2f} to 1")
-    small, large = (found[rows] for rows in SIZES)
-    growth = SIZES[1] // SIZES[0]
-    print(f"{growth} times the rows: scrape x {large[0] / small[0]:.2f}, full aggregate x {large[1] / small[1]:.2f}")
+def write(document: Path, module: str, table: Table, machine: str, *, full: bool) -> None:
+    """Put a table into its place, and draw its chart. Raises `ValueError` if it has no place."""
+    command = f"python -m bench.{module}{' --full' if full else ''}"
+    document.write_text(replaced(document.read_text(), table.name, block(command, machine, table)))
+    if drawn := charts.chart_of(table):
+        name, svg = drawn
+        (document.parent / "images" / f"performance-{name}.svg").write_text(svg)
 
 
 if __name__ == "__main__":

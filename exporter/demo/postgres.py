@@ -47,10 +47,14 @@ class EmbeddedPostgres:
 
     Clients log in by password (SCRAM) as `postgres`. Signals sent to the terminal's process group do not
     reach the server; leaving the context stops it in order. `durable=False` trades safety for speed.
+    `binaries` is the folder with the programs of another server than the wheel's.
     Entering raises `UserError` when the wheel is not installed or the server does not start.
     """
 
-    def __init__(self, *, durable: bool = True, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *, durable: bool = True, settings: Mapping[str, str] | None = None, binaries: Path | None = None
+    ) -> None:
+        self._binaries = binaries
         self.password = secrets.token_hex(16)
         self.port = 0
         self._settings = {
@@ -85,7 +89,7 @@ class EmbeddedPostgres:
         return f"postgresql://{quote(user, safe='')}:{secret}@127.0.0.1:{self.port}/{quote(database, safe='')}"
 
     def __enter__(self) -> Self:
-        installed = _installed_binaries()
+        installed = self._binaries or _installed_binaries()
         directory = self._directory = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))
         try:
             self._watcher = subprocess.Popen(  # noqa: S603

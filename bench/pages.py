@@ -1,0 +1,123 @@
+"""`python -m bench.pages`: what a page costs the exporter, by its samples, and by how many ask for it at once."""
+
+import gzip
+import tempfile
+import threading
+import time
+import urllib.error
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+from bench.command import run, tell
+from bench.contenders import Ours, samples_on
+from bench.logs import Log, Shape, Writer
+from bench.processes import cpu_seconds, memory
+from bench.report import Cell, Table
+from bench.server import Database, Server
+
+SMALL = {"series": (100,), "scrapers": (1, 10), "scrapes": 5}
+FULL = {"series": (30, 300, 3_000), "scrapers": (1, 2, 5, 10, 20, 50), "scrapes": 40}
+RATE = 10
+RECENT = 900
+MOST_SERIES = 10_000
+COMPRESSED = {"Accept-Encoding": "gzip"}
+READS = "%ai_operation_log%"
+"""The statement by which the exporter reads the log in each scrape, as a pattern: no other one is sent so often."""
+
+
+def scraped(ours: Ours, times: int) -> tuple[float, float]:
+    """Milliseconds of CPU, and of wall time, of one scrape."""
+    before, walls = cpu_seconds(ours.process.pid), []
+    for _ in range(times):
+        walls.append(ours.process.fetch(headers=COMPRESSED).milliseconds)
+        time.sleep(0.1)
+    return 1000 * (cpu_seconds(ours.process.pid) - before) / times, median(walls)
+
+
+def rendered(server: Server, series: int, scrapes: int) -> list[Cell]:
+    """A page with so many series: a row of the table."""
+    tell(f"{series} series")
+    with server.database() as database, tempfile.TemporaryDirectory() as folder:
+        log = Log(database, Shape(series=series))
+        log.fill_recent(max(RATE, 2 * series / RECENT), RECENT)
+        log.settle()
+        ours = Ours(Path(folder), {"max_series": MOST_SERIES})
+        database.grant(ours.role)
+        ours.start(database.url(ours.role))
+        try:
+            # what was written before has left the open window when nothing changes from one scrape to the next
+            with Writer(log, RATE):
+                ours.scrape()
+                busy, wall = scraped(ours, scrapes)
+            page = ours.scrape()
+            quiet, _ = scraped(ours, scrapes)
+            resident = memory(ours.process.pid)[0]
+        finally:
+            ours.stop()
+    packed = len(gzip.compress(page.body, 6))
+    return [series, samples_on(page), len(page.body), packed, busy, quiet, wall, resident]
+
+
+def together(ours: Ours, database: Database, scrapers: int, times: int) -> list[Cell]:
+    """So many scrapers that come at the same moment: a row of the table."""
+    gate, walls, refused = threading.Barrier(scrapers), [], []
+
+    def scrape() -> None:
+        for _ in range(times):
+            gate.wait()
+            try:
+                walls.append(ours.process.fetch(headers=COMPRESSED).milliseconds)
+            except urllib.error.HTTPError as error:
+                refused.append(error.code)
+
+    database.reset()
+    before = cpu_seconds(ours.process.pid)
+    threads = [threading.Thread(target=scrape) for _ in range(scrapers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    own = 1000 * (cpu_seconds(ours.process.pid) - before)
+    reads = database.calls(ours.role, READS)
+    return [
+        scrapers,
+        reads / times,
+        len(refused) // times,
+        own / times,
+        own / times / scrapers,
+        median(walls),
+        max(walls),
+    ]
+
+
+def measure(server: Server, series: tuple[int, ...], scrapers: tuple[int, ...], scrapes: int) -> Iterator[Table]:
+    """Pages by their size, then one page asked for by several at once."""
+    about = f"Pages compressed, with {RATE} rows a second, and when no more rows arrive."
+    by_size = (
+        "Series", "Samples", "Bytes", "Compressed", "Own CPU, ms", "Without new rows, ms", "Wall time, ms",
+        "Memory, MiB",
+    )  # fmt: skip
+    yield Table("pages", by_size, [rendered(server, number, scrapes) for number in series], about)
+    with server.database() as database, tempfile.TemporaryDirectory() as folder:
+        log = Log(database, Shape(series=200))
+        log.fill_recent(RATE, RECENT)
+        log.settle()
+        ours = Ours(Path(folder))
+        database.grant(ours.role)
+        ours.start(database.url(ours.role))
+        try:
+            ours.scrape()
+            ours.scrape()
+            rows = [together(ours, database, number, max(3, scrapes // 4)) for number in scrapers]
+        finally:
+            ours.stop()
+    by_scrapers = (
+        "Scrapers at once", "Reads of the log", "Refused", "Own CPU of all, ms", "Of one, ms", "Wall time, ms",
+        "The slowest, ms",
+    )  # fmt: skip
+    yield Table("scrapers", by_scrapers, rows, "200 series; each scraper asks again when all have their page.")
+
+
+if __name__ == "__main__":
+    run(measure, SMALL, FULL, __doc__)
