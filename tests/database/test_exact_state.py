@@ -116,7 +116,7 @@ def test_a_disk_that_hangs_from_the_start(log: Log, tmp_path: Path, monkeypatch:
     log.insert(100, cost="0.5")
     with running(log.url, tmp_path) as exporter:
         try:
-            wait_for(lambda: exporter.scrape().has("ai_spend_today_usd"), lambda: str(exporter.exporter.status()))
+            exporter.wait_up()
             assert_spend_is_what_sql_says(exporter.scrape(), log)
             assert exporter.scrape().counters == {}
             assert not exporter.ready
@@ -205,7 +205,7 @@ def test_a_disk_that_is_full_from_the_start(log: Log, tmp_path: Path, monkeypatc
     disk.full = True
     log.insert(100, cost="0.5")
     with running(log.url, tmp_path) as exporter:
-        wait_for(lambda: exporter.scrape().has("ai_spend_today_usd"), lambda: str(exporter.exporter.status()))
+        exporter.wait_up()
         frozen = exporter.scrape()
         assert_spend_is_what_sql_says(frozen, log)
         assert frozen.counters == {}
