@@ -58,7 +58,8 @@ class RememberingEncoder:
     def __init__(self, encode: Encoder) -> None:
         self._encode = encode
         self._end = encode(SimpleNamespace(collect=list))  # of a page without families
-        # callers that come at the same time have the same to show: each finds what the one before has made
+        # callers that come at the same time have the same to show: each finds what the one before has made; and many
+        # at once do not keep the processor from answering others
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
 
@@ -67,10 +68,10 @@ class RememberingEncoder:
 
         Such a part of the page is made by the library each time.
         """
-        if names:
-            page = self._encode(SimpleNamespace(collect=lambda: _chosen(families, names)))
-            return gzip.compress(page, _LEVEL) if compress else page
         with self._lock:
+            if names:
+                page = self._encode(SimpleNamespace(collect=lambda: _chosen(families, names)))
+                return gzip.compress(page, _LEVEL) if compress else page
             known = [self._updated(family, self._known.get(family.metric.name)) for family in families]
             self._known = {item.metric.name: item for item in known}
             page = b"".join([*(item.text for item in known), self._end])

@@ -16,7 +16,7 @@ class Limits:
     write_timeout: float = 30.0
     header_bytes: int = 16 * 1024
     body_bytes: int = 1024  # bodies are read and thrown away
-    scrape_threads: int = 8
+    scrape_threads: int = 64  # those that come together share one read; a thread of each waits for it
     scrape_queue: int = 16
     auth_threads: int = 2  # for bcrypt
     auth_queue: int = 32  # different passwords that wait for it
