@@ -6,7 +6,7 @@ from exporter.config.loader import ENVIRONMENT_PATH, load_config, read_config
 from exporter.config.models import LOG_FORMATS, LOG_LEVELS, Classification, Config
 from exporter.config.names import LABEL_LENGTH, QualifiedName, clean_label
 from exporter.config.secrets import read_hmac_key, read_secret_file
-from exporter.config.sections import ErrorClass
+from exporter.config.sections import ConfiguredPrice, ErrorClass
 from exporter.config.types import Duration, format_duration, parse_duration
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Classification",
     "Config",
     "ConfigError",
+    "ConfiguredPrice",
     "Duration",
     "ErrorClass",
     "QualifiedName",

@@ -13,6 +13,7 @@ from exporter.config.error_classes import DEFAULT_ERROR_CLASSES
 from exporter.config.names import BudgetZoneName, LabelName, TableName, ZoneName, written_column
 from exporter.config.sections import (
     Columns,
+    ConfiguredPrice,
     Database,
     ErrorClass,
     LogColumns,
@@ -57,6 +58,10 @@ NAMES = 2
 """How names become labels: by 1, which earlier versions did, what is looked up by a name is not cleaned before."""
 
 
+PRICES = 1
+"""How the expected cost is reckoned: by 0, which earlier versions did, not at all."""
+
+
 class Classification(Section):
     """All that decides which series a row counts in, and whether; kept with the state, to see when it has changed.
 
@@ -64,7 +69,8 @@ class Classification(Section):
     was kept with `FIRST_UPPER_BOUNDS`. A measure without a bound is not read.
     Latency edges and the list of error classes are not here: a state that was kept with others cannot be read at all.
     `users` tells by which names users are kept (`Pseudonyms.scheme`); whoever keeps them sets it. `names` is how names
-    become labels (`NAMES`); a state that does not say was kept by the first way.
+    become labels (`NAMES`); a state that does not say was kept by the first way. `prices` is how the expected cost is
+    reckoned (`PRICES`); a state that does not say was kept without one.
     ``model_dump_json`` and ``model_validate_json`` are inverse to each other. Earlier versions wrote the columns' names
     without the quotes that they need.
     """
@@ -90,6 +96,8 @@ class Classification(Section):
 
     users: str = ""
     names: int = 1
+    prices: int = 0
+    cached_in_input: bool = True
 
     @property
     def fingerprint(self) -> str:
@@ -111,6 +119,7 @@ class Config(Section):
     daily_limit_usd: Amount | None = None
     monthly_limit_usd: Amount | None = None
     models: Models = Models()
+    prices: Mapping[LabelName, tuple[ConfiguredPrice, ...]] = Field(default_factory=dict)
     error_classes: tuple[ErrorClass, ...] = Field(default_factory=_default_error_classes)
     expected_operations: tuple[LabelName, ...] = DEFAULT_EXPECTED_OPERATIONS
     users: Users = Users()
@@ -125,6 +134,24 @@ class Config(Section):
     state_dir: PathText = Path("state")
     log_level: LogLevel = "info"
     log_format: LogFormat = "logfmt"
+
+    @field_validator("prices", mode="before")
+    @classmethod
+    def _one_price(cls, value: object) -> object:
+        # a model with one price is written without a list
+        if not isinstance(value, dict):
+            return {} if value is None else value
+        return {model: [prices] if isinstance(prices, dict) else prices for model, prices in value.items()}
+
+    @model_validator(mode="after")
+    def _prices_of_the_log(self) -> Self:
+        for model, prices in self.prices.items():
+            known = self.models.aliases.get(model, model)
+            if known != model:
+                raise setting_error(f"write {known!r}, the name in the log, instead of {model!r}", "prices")
+            if len({each.valid_from for each in prices}) < len(prices):
+                raise setting_error("write another valid_from for each price of a model", "prices", model)
+        return self
 
     @model_validator(mode="after")
     def _horizon(self) -> Self:
@@ -168,4 +195,6 @@ class Config(Section):
             max_series=self.max_series,
             bounds=dict(UPPER_BOUNDS),
             names=NAMES,
+            prices=PRICES,
+            cached_in_input=self.models.cached_in_input,
         )

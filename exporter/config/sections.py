@@ -14,6 +14,8 @@ from exporter.config.types import (
     PathText,
     Pattern,
     Text,
+    TokenPrice,
+    ValidFrom,
     format_duration,
     split_listen_address,
     within,
@@ -76,6 +78,7 @@ class LogColumns(Section):
     input_tokens: ColumnName | None = None
     output_tokens: ColumnName | None = None
     cost: ColumnName | None = None
+    cached_tokens: ColumnName | None = None
     latency: ColumnName | None = None
     success: ColumnName | None = None
     status: ColumnName | None = None
@@ -125,12 +128,13 @@ class Columns(Section):
 
 
 class Models(Section):
-    """The models: aliases, timeouts (seconds), and which are free of charge."""
+    """The models: aliases, timeouts (seconds), which are free of charge, and whether input has what was cached."""
 
     aliases: Mapping[LabelName, LabelName] = Field(default_factory=dict)
     timeouts: Mapping[LabelName, Annotated[Duration, within("1s", "1h")]] = Field(default_factory=dict)
     default_timeout: Annotated[Duration, within("1s", "1h")] = 120.0
     free: tuple[LabelName, ...] = ()
+    cached_in_input: bool = True
 
     @field_validator("aliases", "timeouts", mode="before")
     @classmethod
@@ -157,6 +161,21 @@ class Models(Section):
     def longest_timeout(self) -> float:
         """The longest time, in seconds, that a call to any model can take."""
         return max([self.default_timeout, *self.timeouts.values()])
+
+
+class ConfiguredPrice(Section):
+    """What a model's tokens cost, in USD per million, since a moment (None: always), and where that is from."""
+
+    input: TokenPrice
+    output: TokenPrice
+    cached: TokenPrice | None = None
+    valid_from: ValidFrom | None = None
+    source: Text = "the configuration"
+
+    @property
+    def valid_from_seconds(self) -> int | None:
+        """`valid_from` in seconds since the epoch."""
+        return None if self.valid_from is None else int(self.valid_from.timestamp())
 
 
 class ErrorClass(Section):

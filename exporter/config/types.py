@@ -2,12 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Strict
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, Strict
 
 from exporter.config.bounds import LARGEST_AMOUNT
 from exporter.diagnostics import setting_error
@@ -18,6 +19,7 @@ _DURATION_HINT = "write a duration like 500ms, 10s, 5m, 48h or 2d, or a number o
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[\w.-]*):([0-9]{1,5})", re.ASCII)
 _SMALLEST_AMOUNT = Decimal("0.000001")
+_LARGEST_TOKEN_PRICE = 1_000_000
 
 
 def parse_duration(value: object) -> float:
@@ -90,6 +92,27 @@ def _shown_amount(value: Decimal) -> float | int:
     return int(value) if value == int(value) else float(value)
 
 
+def _check_token_price(value: Decimal) -> Decimal:
+    if not 0 <= value <= _LARGEST_TOKEN_PRICE or value != round(value, 6):
+        raise setting_error("write a price in dollars per million tokens, like 0.28, with six decimal places at most")
+    return value
+
+
+def _read_valid_from(value: object) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        moment = None
+    if isinstance(moment, date) and not isinstance(moment, datetime):
+        moment = datetime.combine(moment, time())
+    if not isinstance(moment, datetime):
+        raise setting_error("write a date or a time, like 2026-01-01 or 2026-01-01T16:30Z; UTC if it has no offset")
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if moment.minute % 15 or moment.second or moment.microsecond:
+        raise setting_error("write a time on a quarter-hour, like 2026-01-01T16:30Z")
+    return moment
+
+
 def _check_pattern(value: str) -> str:
     if not value.strip() or "\x00" in value:
         raise setting_error("write a regular expression; an empty one would match every message")
@@ -123,6 +146,14 @@ Amount = Annotated[
     AfterValidator(_check_amount_range),
     PlainSerializer(_shown_amount, when_used="json"),
 ]
+TokenPrice = Annotated[
+    Decimal,
+    Field(allow_inf_nan=False),
+    BeforeValidator(_check_amount),
+    AfterValidator(_check_token_price),
+    PlainSerializer(_shown_amount, when_used="json"),
+]
+ValidFrom = Annotated[datetime, PlainValidator(_read_valid_from)]
 Count = Annotated[int, Strict()]
 Pattern = Annotated[str, AfterValidator(_check_pattern)]
 ListenAddress = Annotated[str, AfterValidator(_check_listen_address)]
