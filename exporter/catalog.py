@@ -77,6 +77,41 @@ UNPRICED = Metric(
     SERIES,
     "LLM calls with tokens but without a cost, for models not listed as free; counted a quarter of an hour late.",
 )
+CACHED_TOKENS = Metric(
+    "ai_operation_cached_tokens_total",
+    "counter",
+    SERIES,
+    "Tokens sent to models that these had cached; 0 where the log does not tell.",
+    "tokens",
+)
+EXPECTED_COST = Metric(
+    "ai_operation_expected_cost_usd_total",
+    "counter",
+    SERIES,
+    "What the checked calls cost by the price list: tokens times the price at their time. "
+    "Counted a quarter of an hour late.",
+    "usd",
+)
+CHECKED_COST = Metric(
+    "ai_operation_checked_cost_usd_total",
+    "counter",
+    SERIES,
+    "Cost of the checked calls, as logged, to compare with their expected cost.",
+    "usd",
+)
+CHECKED = Metric(
+    "ai_operations_checked_total",
+    "counter",
+    SERIES,
+    "LLM calls whose cost is checked: they ended well or have a cost, they have input tokens, and the price list has "
+    "their model.",
+)
+PRICE_UNKNOWN = Metric(
+    "ai_operations_price_unknown_total",
+    "counter",
+    SERIES,
+    "LLM calls whose cost could be checked, if the price list had their model.",
+)
 COST_CORRECTIONS = Metric(
     "ai_operation_cost_corrections_usd",
     "gauge",

@@ -47,7 +47,21 @@ class Figure(IntEnum):
     OVER_TIMEOUT = (catalog.OVER_TIMEOUT,)
     FALLBACKS = (catalog.FALLBACKS,)
     UNPRICED = (catalog.UNPRICED,)
+    CACHED_TOKENS = (catalog.CACHED_TOKENS, "cached_tokens", 1, 1_000_000_000)
+    EXPECTED_COST = (catalog.EXPECTED_COST, None, USD)
+    CHECKED_COST = (catalog.CHECKED_COST, None, USD)
+    CHECKED = (catalog.CHECKED,)
+    PRICE_UNKNOWN = (catalog.PRICE_UNKNOWN,)
 
 
 SUMMED = {figure.column: figure for figure in Figure if figure.column is not None}
 """The figures that are sums of a column, by its role."""
+
+AT_MERGE = (
+    Figure.UNPRICED,
+    Figure.EXPECTED_COST,
+    Figure.CHECKED_COST,
+    Figure.CHECKED,
+    Figure.PRICE_UNKNOWN,
+)
+"""The figures that are counted at the merge into a quarter-hour, when costs have had time to arrive."""

@@ -40,6 +40,7 @@ DECLARE
         "input_tokens": ["input_tokens"],
         "output_tokens": ["output_tokens"],
         "cost": ["cost_usd"],
+        "cached_tokens": ["cached_tokens", "cached_input_tokens", "cache_read_tokens"],
         "latency": ["latency_ms"],
         "success": ["success"],
         "status": ["status"],

@@ -54,7 +54,8 @@ BEGIN
         -- table), the table, and its columns. What a table does not have is passed over.
         wanted CONSTANT pg_catalog.jsonb := '[
             [null, "ai_operation_log", ["created_at", "executed_at", "operation_id", "operation_type", "model_used",
-                                        "model", "user_id", "input_tokens", "output_tokens", "cost_usd", "latency_ms",
+                                        "model", "user_id", "input_tokens", "output_tokens", "cost_usd",
+                                        "cached_tokens", "cached_input_tokens", "cache_read_tokens", "latency_ms",
                                         "success", "status", "error_message"]],
             [null, "cost_budgets", ["user_id", "daily_limit_usd", "daily_budget_usd", "monthly_limit_usd",
                                     "monthly_budget_usd", "warning_threshold_usd", "warning_threshold_percentage",

@@ -36,6 +36,7 @@ from exporter.ledger.rewind import rewind
 from exporter.moments import named_moment
 from exporter.scrape.ledger_settings import settings_for
 from exporter.state.migrations import NEXT_NAME
+from exporter.state.prices import PRICES, price_book
 from exporter.state.provenance import CLASSIFICATION, IDENTITY, STALE_SUMS, check_identity, restored
 from exporter.state.shadow import ShadowWork
 from exporter.state.store import KeptState, StateError, Store, copied
@@ -163,13 +164,17 @@ def rewind_state(config: Config, environ: Mapping[str, str], to: str | None, out
             check_identity(Identity(**known), session.identity(log))
             clock, settings = int(session.clock), settings_for(config, classification)
             span = _rewound(state, to, clock, settings, ZoneInfo(config.budget_time_zone))
-            found = {} if span is None else read_span(session, log, classification, span, width=QUARTER_HOUR)
+            prices = price_book(config, store, state)
+            found = (
+                {} if span is None else read_span(session, log, classification, span, width=QUARTER_HOUR, prices=prices)
+            )
         if span is None:
             changes = restart(state, clock, settings)
         else:
             read = SpanRead(span=span, now=state.progress.now, buckets=found, width=QUARTER_HOUR)
             changes = rewind(state, pseudonyms_for(config, store).read(read), settings)
-        _commit_anew(store, state, changes, {STALE_SUMS: True})
+        book = prices.changes()
+        _commit_anew(store, state, changes, {STALE_SUMS: True, **({} if book is None else {PRICES: book})})
         progress = changes.progress or state.progress
         print(
             f"was closed before  {_time(state.progress.compacted)}\nis closed before   {_time(progress.compacted)}",

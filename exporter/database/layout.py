@@ -36,6 +36,7 @@ LOG_ROLES: Mapping[str, Role] = {
     "input_tokens": Role(("input_tokens",), Kind.NUMBER),
     "output_tokens": Role(("output_tokens",), Kind.NUMBER),
     "cost": Role(("cost_usd",), Kind.NUMBER),
+    "cached_tokens": Role(("cached_tokens", "cached_input_tokens", "cache_read_tokens"), Kind.NUMBER, required=False),
     "latency": Role(("latency_ms",), Kind.NUMBER),
     "success": Role(("success",), Kind.FLAG, required=False),
     "status": Role(("status",), Kind.NAME, required=False),

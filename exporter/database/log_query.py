@@ -19,6 +19,7 @@ from exporter.database.layout import FAILED, FINAL, OUTCOMES, Relation
 from exporter.database.names import identifier
 from exporter.figures import SUMMED
 from exporter.ledger.model import TimeRange
+from exporter.prices.model import PRICE_TIERS
 
 INVALID_REASONS = ("nan", "negative", "too_large")
 """Why a number is not used."""
@@ -77,7 +78,10 @@ WITH raw AS (
 SELECT {grouped_by} AS grouped_by, slice, left(operation, {length}) AS operation,
        left(operation_type, {length}) AS operation_type, left(model, {length}) AS model, {username} AS username,
        ended, {invalid} AS invalid, {buckets} - width_bucket(-{latency}, %(edges)s::{edges}[]) AS latency_bucket,
-       width_bucket({latency}, %(timeouts)s::{edges}[]) AS timeouts_reached, {sums}
+       width_bucket({latency}, %(timeouts)s::{edges}[]) AS timeouts_reached,
+       CASE WHEN ended = 'ok' OR usable_cost > 0
+            THEN CASE WHEN {whole_input} < %(first_tier)s THEN 0
+                      ELSE width_bucket({whole_input}::numeric, %(price_tiers)s::numeric[]) END END AS price_tier, {sums}
 FROM fit
 {groups}
 LIMIT %(most_rows)s
@@ -86,7 +90,7 @@ LIMIT %(most_rows)s
 EACH, BY_SERIES, BY_USER = 0b00, 0b01, 0b10
 """What a row of the result stands for, as `grouped_by` tells it: one row of the log, or all of a series or user."""
 
-_SERIES_KEYS = "slice, operation, operation_type, model, ended, invalid, latency_bucket, timeouts_reached"
+_SERIES_KEYS = "slice, operation, operation_type, model, ended, invalid, latency_bucket, timeouts_reached, price_tier"
 
 
 class Shape(Enum):
@@ -136,6 +140,10 @@ _TYPE_IF_NEEDED = sql.SQL("CASE WHEN {0} BETWEEN '!' AND '~' OR {0} ~ '[!-~]' TH
 _UNPRICED = sql.SQL("coalesce(cost, 0) = 0 AND (usable_input_tokens > 0 OR usable_output_tokens > 0)")
 
 
+_WHOLE_INPUT = sql.SQL("usable_input_tokens")
+_INPUT_AND_CACHED = sql.SQL("(usable_input_tokens + coalesce(usable_cached_tokens, 0))")
+
+
 @dataclass(frozen=True)
 class Moved:
     """Which rows a span means for changed settings that date the same rows otherwise than those in force.
@@ -178,7 +186,8 @@ def span_query(
 
     Result rows have the names of the statement's columns. `grouped_by` is `EACH`, `BY_SERIES` or `BY_USER`. The
     `slice`, `newest` and `oldest` are times in seconds. `ended` is an `Outcome` or a class of error, `timeouts_reached`
-    how many of `labels.timeout_steps` the latency has reached, and `invalid` says which values are not used
+    how many of `labels.timeout_steps` the latency has reached, `price_tier` how many of `PRICE_TIERS` the input exceeds
+    (None where the cost of the call is not checked), and `invalid` says which values are not used
     (`invalid_values`). Each of `SUMMED` has a column with its sum. Labels are as the log has them, not yet cleaned.
     """
     parameters = span_parameters(log, classification, span, width, most, origin)
@@ -193,6 +202,7 @@ def span_statement(
     user = log.columns["user"]
     return _STATEMENT.format(
         **_names(log),
+        whole_input=_WHOLE_INPUT if classification.cached_in_input else _INPUT_AND_CACHED,
         **_measures(log, classification),
         **_latency(log, classification),
         **_rows_of_span(log, classification, moved),
@@ -369,6 +379,10 @@ def span_parameters(
         "width": width,
         "most_rows": most,
         "origin": origin,
+        # a size that is reached is not exceeded yet
+        "price_tiers": [size + 1 for size in PRICE_TIERS],
+        # most calls lie below, and looking through the sizes takes longer than comparing with one
+        "first_tier": PRICE_TIERS[0] + 1,
         "timeouts": [round(1000 * seconds, 6) for seconds in timeout_steps(classification)],
         # descending edges below zero: width_bucket counts from below and excludes its upper bound, `le` includes it
         "edges": [-1000 * edge for edge in reversed(LATENCY_EDGES)],

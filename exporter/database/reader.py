@@ -11,6 +11,7 @@ from exporter.database.session import Session
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
 from exporter.ledger.model import Bucket, SkippedValue, TimeRange
+from exporter.prices.book import Prices
 
 MOST_UNDATED = 1000
 """Rows without a usable time that are counted of each kind."""
@@ -35,14 +36,16 @@ def read_rows(
     most: int | None = None,
     users_since: int = 0,
     moved: Moved | None = None,
+    prices: Prices | None = None,
 ) -> SpanRows | None:
     """What the log holds for a span, in slices of `width` seconds; None where the result has more than `most` rows.
 
     With `piece` the span is read by several statements for that many seconds each, out of the same snapshot. Rows are
     taken as they arrive: what is in memory are the slices, and of these the users take up most. Statements that end
-    by `users_since` leave them out. `moved` says which rows the span means where that is not said by their own times.
+    by `users_since` leave them out. What the ledger counts is read with its `prices`.
+    `moved` says which rows the span means where that is not said by their own times.
     """
-    found = BucketReader(classification)
+    found = BucketReader(classification, prices, width)
     step = piece or span.hi - span.lo
     # what is wider than a quarter-hour is one slice, wherever it begins
     origin = span.lo if width > QUARTER_HOUR else 0
@@ -66,9 +69,10 @@ def read_span(
     *,
     width: int = MINUTE,
     piece: int | None = None,
+    prices: Prices | None = None,
 ) -> dict[int, Bucket]:
     """As `read_rows`, however many rows there are: the slices alone, by their start."""
-    found = read_rows(session, log, classification, span, width=width, piece=piece)
+    found = read_rows(session, log, classification, span, width=width, piece=piece, prices=prices)
     return {} if found is None else found.buckets
 
 

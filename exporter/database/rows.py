@@ -12,7 +12,10 @@ from exporter.database.labels import Names, timeout_steps
 from exporter.database.log_query import BY_SERIES, BY_USER, Outcome, invalid_values
 from exporter.figures import SUMMED, Figure
 from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, WIDTH, money_units
+from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
 from exporter.ledger.model import Bucket, Series, SkippedValue, Waiting
+from exporter.prices.book import Prices
+from exporter.prices.model import Price, Usage
 
 IN_PROGRESS = (Outcome.PENDING, Outcome.RUNNING)
 """Outcomes of calls that will have another one."""
@@ -42,8 +45,12 @@ class SpanRow(Protocol):
     invalid: int
     latency_bucket: int | None
     timeouts_reached: int | None
+    price_tier: int | None
     rows: int
     cost: Decimal | None
+    input_tokens: Decimal | None
+    output_tokens: Decimal | None
+    cached_tokens: Decimal | None
     microseconds: Decimal
     unpriced: int
     newest: float
@@ -85,10 +92,13 @@ class BucketReader:
     """Buckets in the making, out of the rows of any number of statements that were composed with `classification`.
 
     `rows` counts those that were added. Labels that differ only in what is cleaned away, or by an alias, are one
-    series.
+    series. The cost of calls is checked by `prices`, in slices of `width` seconds at most; without them, no model has a
+    known price.
     """
 
-    def __init__(self, classification: Classification) -> None:
+    def __init__(self, classification: Classification, prices: Prices | None = None, width: int = MINUTE) -> None:
+        # the settings of an earlier version, while they are in force, count none of its figures
+        self._check = CostCheck(prices, classification.cached_in_input, width) if classification.prices else None
         self._names = Names(classification)
         self._steps = timeout_steps(classification)
         self._buckets: dict[int, _Bucket] = {}
@@ -105,7 +115,7 @@ class BucketReader:
             if found is None:
                 found = self._buckets[row.slice] = _Bucket()
             if row.grouped_by != BY_USER:
-                _add_series(found, row, self._call(row.operation, row.operation_type, row.model))
+                _add_series(found, row, self._call(row.operation, row.operation_type, row.model), self._check)
             if by_user and row.grouped_by != BY_SERIES:
                 user = self._user(row.username)
                 found.users[user] = found.users.get(user, 0) + (0 if row.cost is None else money_units(row.cost))
@@ -140,7 +150,49 @@ class BucketReader:
         return called
 
 
-def _add_series(found: _Bucket, row: SpanRow, called: _Called) -> None:
+class CostCheck:
+    """The figures of what calls should have cost, by the prices at their time, in slices of `width` seconds at most."""
+
+    def __init__(self, prices: Prices | None, cached_in_input: bool, width: int) -> None:
+        self._prices = prices
+        self._cached_in_input = cached_in_input
+        self._width = width
+        self._known: dict[tuple[str, int], Price | None] = {}
+
+    def add(self, cell: list[int], row: SpanRow, tier: int, model: str) -> None:
+        """Add calls of one tier to a cell: as checked, or as of an unknown price."""
+        price = self._price(model, row.slice)
+        if price is None:
+            cell[Figure.PRICE_UNKNOWN] += row.rows
+            return
+        cached = int(row.cached_tokens or 0)
+        usage = Usage(
+            calls=row.rows,
+            tier=tier,
+            input_tokens=int(row.input_tokens or 0) + (0 if self._cached_in_input else cached),
+            output_tokens=int(row.output_tokens or 0),
+            cached_tokens=cached,
+        )
+        cell[Figure.CHECKED] += row.rows
+        cell[Figure.EXPECTED_COST] += price.cost(usage)
+        if row.cost is not None:
+            cell[Figure.CHECKED_COST] += money_units(row.cost)
+
+    def _price(self, model: str, at: int) -> Price | None:
+        """The price throughout a slice; None where it is not known, or another one in a part of a day."""
+        if self._prices is None:
+            return None
+        key = model, at
+        if key not in self._known:
+            if len(self._known) > MOST_NAMES:
+                self._known.clear()
+            moments = range(at, at + self._width, QUARTER_HOUR)
+            prices = {self._prices.price(model, moment) for moment in moments}
+            self._known[key] = prices.pop() if len(prices) == 1 else None
+        return self._known[key]
+
+
+def _add_series(found: _Bucket, row: SpanRow, called: _Called, check: CostCheck | None) -> None:
     (operation, model), rows, kind = called.series, row.rows, row.ended
     cell = found.cells.get(called.series)
     if cell is None:
@@ -163,6 +215,8 @@ def _add_series(found: _Bucket, row: SpanRow, called: _Called) -> None:
     cell[Figure.CALLS] += rows
     if kind == Outcome.TIMEOUT or (row.timeouts_reached is not None and row.timeouts_reached >= called.timeout):
         cell[Figure.OVER_TIMEOUT] += rows
+    if check is not None and row.price_tier is not None:
+        check.add(cell, row, row.price_tier, model)
     if not called.is_free:
         cell[Figure.UNPRICED] += row.unpriced
     if row.latency_bucket is not None:

@@ -15,6 +15,7 @@ from exporter.database.session import Session
 from exporter.figures import Figure
 from exporter.ledger.calendar import MINUTE
 from exporter.ledger.model import Bucket, TimeRange
+from exporter.prices.book import Prices
 
 FEW = 4000
 """Rows of the log up to which they are read as they are: that is quicker than to have them summed."""
@@ -28,7 +29,9 @@ class WindowReader:
     For one thread at a time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, prices: Prices | None = None) -> None:
+        """The cost of calls is checked by `prices`."""
+        self._prices = prices
         self._few = True
         self._source: tuple[LogTable, Classification, Charset] | None = None
         self._known: dict[int, tuple[list[Row], Bucket]] = {}
@@ -43,7 +46,7 @@ class WindowReader:
                 return few
         # these may be many: none is kept
         self._known = {}
-        found = BucketReader(classification)
+        found = BucketReader(classification, self._prices)
         found.add(session.stream(*span_query(log, classification, span, MINUTE), namedtuple_row))
         buckets = found.buckets()
         self._few = sum(cell[Figure.ROWS] for bucket in buckets.values() for cell in bucket.cells.values()) <= FEW
@@ -68,7 +71,7 @@ class WindowReader:
         """Compose the statement, unless it is the last one: what is known was read by that."""
         source = log, classification, session.charset
         if source != self._source:
-            self._source, self._known, self._reader = source, {}, BucketReader(classification)
+            self._source, self._known, self._reader = source, {}, BucketReader(classification, self._prices)
             self._statement = session.encoded(span_statement(log, classification, Shape.EACH))
 
     def _bucket(self, names: tuple[str, ...], start: int, rows: list[Row]) -> Bucket:

@@ -7,7 +7,7 @@ from typing import Protocol
 from exporter.figures import Figure
 from exporter.ledger.admission import SeriesLimiter
 from exporter.ledger.advance import admit, known_models, with_fallbacks
-from exporter.ledger.aggregate import Aggregate, with_figure
+from exporter.ledger.aggregate import ZERO, Aggregate
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
 from exporter.ledger.day_sums import DaySums
 from exporter.ledger.model import (
@@ -24,7 +24,7 @@ from exporter.ledger.model import (
     Tally,
 )
 from exporter.ledger.plan import Plan
-from exporter.ledger.slices import join_slices, latest, sum_counts
+from exporter.ledger.slices import join_slices, latest, sum_counts, with_waiting
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def take_in(
     """Add what the new settings make of a stretch to the shadow; returns the parts changed.
 
     `known` holds the parts of the shadow at `slots(state, read)`, its days, its series and what it has seen. `last`
-    says that the read goes with the switch: what lies in it is counted in all but the figure that waits for the merge.
+    says that the read goes with the switch: what lies in it is counted in all but the figures that wait for the merge.
     """
     progress = state.progress
     limiter = _limiter(state, going, known, settings)
@@ -161,12 +161,12 @@ def later(known: Mapping[str, float], found: Mapping[str, float]) -> dict[str, f
 
 
 def _slice(slot: int, progress: Progress, minute: Bucket, cells: Mapping[Series, Aggregate], *, waits: bool) -> Slice:
-    """What a read adds to one slice, all of it counted; but for unpriced calls where these wait for the merge."""
+    """What a read adds to one slice, all of it counted; but for what is counted at the merge, where that waits."""
     return Slice(
         start=slot,
         width=width_of(slot, progress),
         cells={
-            series: Cell(aggregate, with_figure(aggregate, Figure.UNPRICED, 0) if waits else aggregate)
+            series: Cell(aggregate, with_waiting(aggregate, ZERO) if waits else aggregate)
             for series, aggregate in cells.items()
         },
         skipped={skip: Tally(count, count) for skip, count in minute.skipped.items()},

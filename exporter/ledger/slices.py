@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from exporter.figures import Figure
+from exporter.figures import AT_MERGE, Figure
 from exporter.ledger.aggregate import ZERO, Aggregate, add, highest, subtract, with_figure
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
 from exporter.ledger.model import NO_CELL, Bucket, Cell, Series, SkippedValue, Slice, SpanRead, Tally, Waiting
@@ -95,15 +95,23 @@ def join_slices(start: int, width: int, slices: Iterable[Slice]) -> Slice:
 def raise_cell(old: Cell, current: Aggregate, width: int) -> tuple[Cell, Aggregate]:
     """The cell after a read, and by how much its counters rise.
 
-    Unpriced calls wait for the merge into a quarter, when costs have had time to arrive. A fallback counts only
+    What is `AT_MERGE` waits for the merge into a quarter. A fallback counts only
     together with its call, so that a changed route re-labels nothing that was counted before.
     """
     high_water = highest(old.high_water, current)
     if width != QUARTER_HOUR:
-        high_water = with_figure(high_water, Figure.UNPRICED, old.high_water[Figure.UNPRICED])
+        high_water = with_waiting(high_water, old.high_water)
     rise = subtract(high_water, old.high_water)
     rise = with_figure(rise, Figure.FALLBACKS, min(rise[Figure.FALLBACKS], rise[Figure.CALLS]))
     return Cell(current, high_water), rise
+
+
+def with_waiting(aggregate: Aggregate, waiting: Aggregate) -> Aggregate:
+    """The aggregate with the figures that are counted `AT_MERGE` from the other one."""
+    result = list(aggregate)
+    for figure in AT_MERGE:
+        result[figure] = waiting[figure]
+    return tuple(result)
 
 
 def know_cell(old: Cell, current: Aggregate) -> Cell:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from exporter.figures import Figure
+from exporter.figures import AT_MERGE, Figure
 from exporter.ledger.admission import SeriesLimiter
 from exporter.ledger.aggregate import ZERO, add, highest, subtract, with_figure
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
@@ -25,7 +25,7 @@ from exporter.ledger.model import (
 from exporter.ledger.plan import Plan
 from exporter.ledger.schedule import RECHECK
 from exporter.ledger.shadow import Reclassification, Shadow, later, slot_of, width_of
-from exporter.ledger.slices import join_slices
+from exporter.ledger.slices import join_slices, with_waiting
 
 
 def switch(
@@ -52,13 +52,15 @@ def switch(
         plan.spend_day(day, series if series in admitted else OTHER, units)
     plan.changes.user_days.update({**dict.fromkeys(state.user_days), **user_days})
     parts = _parts(shadow, progress, admitted)
-    unpriced = _KnownUnpriced(state, moved=going.moved)
+    waiting = [_KnownWaiting(state, figure, moved=going.moved) for figure in AT_MERGE]
     for start in sorted(state.slices.keys() | parts.keys()):
         item = join_slices(start, width_of(start, progress), parts.get(start, []))
         # what lies before is in the sums of days alone
         if start >= progress.compacted:
             item = _with_distances(item, state.slices.get(start))
-            item = replace(item, cells=unpriced.restore(item), stage=RECHECK if item.width == QUARTER_HOUR else 0)
+            for known in waiting:
+                item = replace(item, cells=known.restore(item))
+            item = replace(item, stage=RECHECK if item.width == QUARTER_HOUR else 0)
         if _is_ahead(going, start, progress):
             item = _put_off(plan, item)
         for series, cell in item.cells.items():
@@ -172,7 +174,7 @@ def _with_distances(item: Slice, old: Slice | None) -> Slice:
         distance = highest(subtract(cell.high_water, cell.current), ZERO)
         if old.width == MINUTE:
             # those of a minute say how many are known, not how many were counted
-            distance = with_figure(distance, Figure.UNPRICED, 0)
+            distance = with_waiting(distance, ZERO)
         found = cells.get(series, NO_CELL)
         cells[series] = Cell(found.current, add(found.high_water, distance))
     skipped = dict(item.skipped)
@@ -182,12 +184,13 @@ def _with_distances(item: Slice, old: Slice | None) -> Slice:
     return replace(item, cells=dict(sorted(cells.items())), skipped=skipped)
 
 
-class _KnownUnpriced:
-    """Unpriced calls of unmerged minutes that the merge must not count, since they were known from the start."""
+class _KnownWaiting:
+    """How much of a figure of unmerged minutes the merge must not count, since it was known from the start."""
 
-    def __init__(self, state: State, *, moved: bool) -> None:
+    def __init__(self, state: State, figure: Figure, *, moved: bool) -> None:
+        self._figure = figure
         self._of = {
-            start: {series: count for series, cell in item.cells.items() if (count := cell.high_water[Figure.UNPRICED])}
+            start: {series: count for series, cell in item.cells.items() if (count := cell.high_water[figure])}
             for start, item in state.slices.items()
             if item.width == MINUTE
         }
@@ -195,29 +198,28 @@ class _KnownUnpriced:
         self._left = sum(sum(known.values()) for known in self._of.values()) if moved else 0
 
     def restore(self, item: Slice) -> Mapping[Series, Cell]:
-        """The slice's cells with as many of their unpriced calls marked as known as were known."""
+        """The slice's cells with as much of the figure marked as known as was known."""
         known = self._of.get(item.start, {})
         left = self._left if self._moved else sum(known.values())
         if not left:
             return item.cells
         cells = dict(item.cells)
         for series, cell in sorted(cells.items()):
-            waiting = max(0, cell.current[Figure.UNPRICED] - cell.high_water[Figure.UNPRICED])
+            waiting = max(0, cell.current[self._figure] - cell.high_water[self._figure])
             taken = min(left, waiting)
             left -= taken
-            cells[series] = _know_unpriced(cell, taken)
+            cells[series] = self._know(cell, taken)
         if self._moved:
             # one stretch of minutes has become another one: which row is which is not known
             self._left = left
         elif left:
-            # priced by these settings, they stay known for others that find them without a price again
+            # gone by these settings, it stays known for others that find it again
             series = min(known)
-            cells[series] = _know_unpriced(cells[series], left)
+            cells[series] = self._know(cells[series], left)
         return cells
 
-
-def _know_unpriced(cell: Cell, more: int) -> Cell:
-    return Cell(cell.current, with_figure(cell.high_water, Figure.UNPRICED, cell.high_water[Figure.UNPRICED] + more))
+    def _know(self, cell: Cell, more: int) -> Cell:
+        return Cell(cell.current, with_figure(cell.high_water, self._figure, cell.high_water[self._figure] + more))
 
 
 def _put_off(plan: Plan, item: Slice) -> Slice:

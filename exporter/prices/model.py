@@ -109,7 +109,7 @@ def per_million(usd: Decimal) -> int:
 
 def in_usd(units: int) -> Decimal:
     """USD per million tokens of a price in ledger units per token."""
-    return Decimal(units) / _UNITS
+    return Decimal(units).scaleb(-DECIMALS)
 
 
 def valid_from_text(valid_from: int | None) -> str:

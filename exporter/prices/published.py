@@ -17,7 +17,7 @@ _QUARTER_HOUR = 900
 _THOUSAND = 1000
 
 
-class _NotTold(Exception):
+class _NotToldError(Exception):
     """The price depends on something that the log does not tell."""
 
 
@@ -41,7 +41,7 @@ def published(model: str) -> Listing | None:
     source = f"{DISTRIBUTION} {data_version()}: {provider.id}/{info.id}"
     try:
         return Listing(tuple(_dated(info, source)))
-    except _NotTold:
+    except _NotToldError:
         return None
 
 
@@ -86,14 +86,14 @@ def _seconds(of_day: time) -> int:
     moment = datetime.combine(date(2000, 1, 1), zoned).astimezone(UTC)
     seconds = 3600 * moment.hour + 60 * moment.minute + moment.second
     if seconds % _QUARTER_HOUR or moment.microsecond:
-        raise _NotTold
+        raise _NotToldError
     return seconds
 
 
 def _price(price: "ModelPrice") -> Price:
     if price.input_mtok is None:
         # by images, seconds of audio, pages, …
-        raise _NotTold
+        raise _NotToldError
     return Price(
         input=_rate(price.input_mtok),
         output=Rate(0) if price.output_mtok is None else _rate(price.output_mtok),
@@ -107,11 +107,11 @@ def _rate(price: Any) -> Rate:
         return Rate(per_million(price))
     tiers = tuple((tier.start, per_million(tier.price)) for tier in price.tiers)
     if any(size not in PRICE_TIERS for size, _ in tiers):
-        raise _NotTold
+        raise _NotToldError
     return Rate(per_million(price.base), tiers)
 
 
 def _flat(price: Any) -> Decimal:
     if not isinstance(price, Decimal):
-        raise _NotTold
+        raise _NotToldError
     return price

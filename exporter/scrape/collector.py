@@ -107,7 +107,7 @@ class Collector:
         self._budgets: Budgets | None = None
         self._budgets_read = False
         self._current = False
-        self._window = WindowReader()
+        self._window = WindowReader(ledger.prices)
         self._gets_through = False
         self._listeners: list[Callable[[], None]] = []
         timeout = config.database.connect_timeout

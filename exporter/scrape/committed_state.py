@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from exporter.ledger.admission import count_admitted
 from exporter.ledger.exposed import Snapshot, take_snapshot
 from exporter.ledger.model import Changes, LedgerSettings, State
+from exporter.prices.book import PriceBook
 from exporter.state.journal import Journal
+from exporter.state.prices import PRICES
 from exporter.state.shadow import ShadowWork
 from exporter.state.store import Store
 
@@ -27,9 +29,10 @@ class CommittedState:
     replaced.
     """
 
-    def __init__(self, store: Store, state: State | None, settings: LedgerSettings) -> None:
-        """`state` is what was loaded from the store."""
+    def __init__(self, store: Store, state: State | None, settings: LedgerSettings, prices: PriceBook) -> None:
+        """`state` is what was loaded from the store. What `prices` were used is committed with what they count."""
         self.journal = Journal(store)
+        self._prices = prices
         self.settings = settings
         self.durable = self.present = state
         self._showing = threading.RLock()
@@ -71,6 +74,8 @@ class CommittedState:
 
         `settings` are those by which the state is to be looked at from then on.
         """
+        if (book := self._prices.changes()) is not None:
+            meta = {**(meta or {}), PRICES: book}
         landed = self.journal.commit(changes, meta, shadow)
         with self._showing:
             self.settings = settings or self.settings

@@ -28,6 +28,7 @@ from exporter.scrape.committed_state import CommittedState
 from exporter.scrape.database_time import DatabaseTime, Problem
 from exporter.scrape.ledger_settings import settings_for
 from exporter.state.migrations import NEXT_NAME
+from exporter.state.prices import price_book
 from exporter.state.provenance import CLASSIFICATION, GOING, IDENTITY, STALE_SUMS, check_identity, restored
 from exporter.state.shadow import ShadowWork
 from exporter.state.store import Store
@@ -83,7 +84,8 @@ class LedgerService:
         self.wanted = config.classification().model_copy(update={"users": self.pseudonyms.scheme})
         # a state that does not say by which names it keeps users keeps ids
         kept = self.wanted.model_copy(update={"users": ""}) if stored is None else restored(stored)
-        self._states = CommittedState(store, state, settings_for(config, kept or self.wanted))
+        self.prices = price_book(config, store, state)
+        self._states = CommittedState(store, state, settings_for(config, kept or self.wanted), self.prices)
         kept = self.wanted if state is None else self._rename_users(store, state, kept)
         self._classify_by(kept or self.wanted, knows_old=kept is not None)
         if self.durable is not None and _nothing_read(self.durable):

@@ -207,6 +207,7 @@ class Reclassifier:
             # rows that are dated otherwise may be of any day
             users_since=0 if moved else day_start(first_user_day(now, settings.zone), settings.zone),
             moved=moved,
+            prices=self._ledger.prices,
         )
         if found is None:
             chunk.too_many()
