@@ -135,14 +135,6 @@ class Config(Section):
     log_level: LogLevel = "info"
     log_format: LogFormat = "logfmt"
 
-    @field_validator("prices", mode="before")
-    @classmethod
-    def _one_price(cls, value: object) -> object:
-        # a model with one price is written without a list
-        if not isinstance(value, dict):
-            return {} if value is None else value
-        return {model: [prices] if isinstance(prices, dict) else prices for model, prices in value.items()}
-
     @model_validator(mode="after")
     def _prices_of_the_log(self) -> Self:
         for model, prices in self.prices.items():

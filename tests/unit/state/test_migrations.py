@@ -68,7 +68,7 @@ def test_a_state_of_the_first_version_goes_on_with_its_counters(tmp_path: Path) 
         OTHER: (6, 6_150_000_000_000),
     }
     assert state.corrections == {OTHER: USD}
-    # that version cleaned names later, knew no prices and no bounds for columns that came after it: they alone are taken up
+    # that version cleaned names later, and knew neither prices nor bounds for columns that came after it
     assert ledger.must_reclassify
     assert ledger.classification.bounds == FIRST_UPPER_BOUNDS
     taken_up = {name: getattr(ledger.wanted, name) for name in ("names", "bounds", "prices")}
