@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from alert_rules.model.conventions import JOB, NO_SEVERITY
 from alert_rules.model.dimensions import Dimension
+from alert_rules.quantities.bill import EXPECTED, LOGGED, cost_difference
 from alert_rules.quantities.recordings import spend_without_limit
 from exporter import catalog
 from exporter.alerting import TEST_ALERT, TEST_RECEIVER
@@ -12,6 +13,7 @@ from exporter.alerting import TEST_ALERT, TEST_RECEIVER
 MINUTE = 60
 
 USERS_WITHOUT_LIMIT = spend_without_limit()
+COST_DIFFERENCE = cost_difference()
 
 _UNREAD_BY = (
     f"{{{{ with query (printf `max_over_time({catalog.COLLECTOR_SUCCESS.name}{{job=%q,collector=%q}}[2m]) == 0`"
@@ -41,8 +43,9 @@ class BuiltinAlert:
     """An alert that fires when `expr` has held for `for_` seconds, with the `labels` besides its severity.
 
     `expr` is PromQL with the catalog's names put in. `description` is a Prometheus template. Where the alert has a
-    figure, `dimension` says what it measures, and `{value}` in the description stands for it. `window_end` is an
-    expression for the second at which the day of that figure ends.
+    figure, `dimension` says what it measures, and `{value}` in the description stands for it; so do the names of
+    `figures` for what their recordings say of the alert's labels `by`. `window_end` is an expression for the second at
+    which the day of that figure ends. `dashboard` is the uid of the one that shows more.
     """
 
     name: str
@@ -54,6 +57,9 @@ class BuiltinAlert:
     labels: Mapping[str, str] = field(default_factory=dict)
     dimension: Dimension | None = None
     window_end: str = ""
+    figures: Mapping[str, str] = field(default_factory=dict)
+    by: tuple[str, ...] = ()
+    dashboard: str = "ai-health"
 
 
 BUILTIN_ALERTS = (
@@ -150,6 +156,18 @@ BUILTIN_ALERTS = (
         description="User {{ $labels.user }} has spent {value} today and has no daily limit.",
         dimension=Dimension.MONEY,
         window_end=USERS_WITHOUT_LIMIT.window_end,
+    ),
+    BuiltinAlert(
+        name="cost_tracking_inaccurate",
+        expr=COST_DIFFERENCE.while_unreadable,
+        severity="warning",
+        summary="Costs in the log differ from the price list.",
+        description="The past hour's calls to {{ $labels.model }} differ by {value} from what they cost by the price"
+        " list{logged}{expected}.",
+        dimension=Dimension.MONEY,
+        figures={"logged": LOGGED.name, "expected": EXPECTED.name},
+        by=COST_DIFFERENCE.by,
+        dashboard="ai-cost",
     ),
     BuiltinAlert(
         name="notifications_failing",

@@ -64,16 +64,28 @@ def annotations(alert: Alert, variant: Variant, links: Links) -> Annotations:
 def builtin_annotations(alert: BuiltinAlert, links: Links) -> Annotations:
     """The annotations of a built-in alert."""
     value = shown(alert.dimension) if alert.dimension else ""
+    description = alert.description.replace("{value}", value)
+    for number, (name, record) in enumerate(alert.figures.items()):
+        description = description.replace(f"{{{name}}}", _beside(name, record, alert, ", " if number else ": "))
     return Annotations(
         summary=alert.summary,
-        description=alert.description.replace("{value}", value),
+        description=description,
         value=value,
         budget_day_ends=second(f"{alert.window_end}{{$of}}", ()) if alert.window_end else "",
         runbook_url=runbook_url(alert.name, links),
-        dashboard_url=dashboard_url("ai-health", (), links),
+        dashboard_url=dashboard_url(alert.dashboard, alert.by, links),
         # Without a value, the description already names the job.
         job=job_of_several() if value else "",
     )
+
+
+def _beside(name: str, record: str, alert: BuiltinAlert, joint: str) -> str:
+    """A figure beside the alert's own, where it is known: `, $2 expected`."""
+    if alert.dimension is None:
+        raise ValueError(f"{alert.name} has no dimension")
+    value = shown(alert.dimension, "$found")
+    query = _query(record + "{$of}", alert.by)
+    return f"{{{{ with {query} }}}}{{{{ $found := . | first | value }}}}{joint}{value} {name}{{{{ end }}}}"
 
 
 def runbook_url(name: str, links: Links) -> str:

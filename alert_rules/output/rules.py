@@ -3,7 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 
-from alert_rules.compiler.builtin_alerts import BUILTIN_ALERTS, USERS_WITHOUT_LIMIT, BuiltinAlert
+from alert_rules.compiler.builtin_alerts import (
+    BUILTIN_ALERTS,
+    COST_DIFFERENCE,
+    USERS_WITHOUT_LIMIT,
+    BuiltinAlert,
+)
 from alert_rules.language.spec import Links
 from alert_rules.model.alerts import Alert, SeverityLevel, Variant
 from alert_rules.model.conventions import BUILTIN_GROUP, RULES_GROUP
@@ -23,7 +28,7 @@ def rules_group(alerts: Sequence[Alert], links: Links) -> RuleGroup:
 def builtin_group(channels: Iterable[str], links: Links) -> RuleGroup:
     """The rules of the built-in alerts, which go to all `channels` that any alert names."""
     to = ",".join(sorted(set(channels)))
-    recordings = map(_recording, USERS_WITHOUT_LIMIT.recordings)
+    recordings = map(_recording, (*USERS_WITHOUT_LIMIT.recordings, *COST_DIFFERENCE.recordings))
     return RuleGroup(BUILTIN_GROUP, (*recordings, *(_builtin(alert, to, links) for alert in BUILTIN_ALERTS)))
 
 

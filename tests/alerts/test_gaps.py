@@ -32,6 +32,7 @@ FIGURES = {
     "slow_operations": 1,
     "model_unavailable": 2,
     "user_without_limit": 1,
+    "cost_tracking_inaccurate": 1,
 }
 """The alerts on figures, and how many of each fire in the job "ill"."""
 
@@ -108,6 +109,9 @@ def ill(scenario: Scenario, replica: Replica) -> None:
     scenario.show(replica, catalog.LATENCY, rising(60), "_sum", **calls)
     scenario.show(replica, catalog.LATENCY, rising(12), "_count", **calls)
     scenario.show(replica, catalog.OVER_TIMEOUT, rising(9), **calls)
+    scenario.show(replica, catalog.CHECKED, rising(12), **calls)
+    scenario.show(replica, catalog.CHECKED_COST, rising(1), **calls)
+    scenario.show(replica, catalog.EXPECTED_COST, rising(2), **calls)
     scenario.show(replica, catalog.MODEL_LAST_SUCCESS, float, model="m1")
     dead = {"operation": "email", "model": "m2"}
     scenario.show(replica, catalog.OPERATIONS, rising(1), **dead)
