@@ -30,6 +30,8 @@ COMMANDS = (
     Command("config", "show the settings that are in force", "config"),
     Command("operations", "print the newest calls in the log", "operations"),
     Command("budget", "print users' limits, and what they spent today or this month", "budget"),
+    Command("reconcile", "compare the log with what was recorded of it, and with a provider's export", "reconcile"),
+    Command("prices", "show by which prices the cost of calls is checked", "prices"),
     Command("verify", "check all running parts, from a row to a message", "verify"),
     Command("demo", "run an embedded PostgreSQL with history and live traffic, and the exporter on it", "demo"),
     Command("demo-data", "fill the empty tables of a database with sample calls, and keep writing", "demo_data"),

@@ -93,6 +93,7 @@ class BudgetColumns(Section):
     monthly_limit: ColumnName | None = None
     warning_threshold: ColumnName | None = None
     spent_today: ColumnName | None = None
+    spent_month: ColumnName | None = None
 
 
 class RouteColumns(Section):
@@ -102,6 +103,7 @@ class RouteColumns(Section):
     primary_model: ColumnName | None = None
     fallback_model: ColumnName | None = None
     enabled: ColumnName | None = None
+    estimated_cost: ColumnName | None = None
 
 
 class RecommendationColumns(Section):

@@ -60,12 +60,14 @@ BUDGET_ROLES: Mapping[str, Role] = {
     "monthly_limit": Role(("monthly_limit_usd", "monthly_budget_usd"), Kind.NUMBER, required=False),
     "warning_threshold": Role(("warning_threshold_usd", "warning_threshold_percentage"), Kind.NUMBER, required=False),
     "spent_today": Role(("current_spend_today", "daily_spent_usd"), Kind.NUMBER, required=False),
+    "spent_month": Role(("current_spend_month", "monthly_spent_usd"), Kind.NUMBER, required=False),
 }
 ROUTE_ROLES: Mapping[str, Role] = {
     "operation": Role(("operation_id",), Kind.KEY),
     "primary_model": Role(("primary_model",), Kind.NAME),
     "fallback_model": Role(("fallback_model",), Kind.NAME, required=False),
     "enabled": Role(("enabled",), Kind.FLAG, required=False),
+    "estimated_cost": Role(("estimated_cost_usd",), Kind.NUMBER, required=False),
 }
 RECOMMENDATION_ROLES: Mapping[str, Role] = {
     "type": Role(("recommendation_type",), Kind.NAME),

@@ -116,7 +116,7 @@ class Table:
         return self.column(role) if column.category in "SE" and not column.folds_text else self.value(role)
 
 
-_AMOUNTS = ("daily_limit", "monthly_limit", "warning_threshold", "spent_today")
+_AMOUNTS = ("daily_limit", "monthly_limit", "warning_threshold", "spent_today", "spent_month", "estimated_cost")
 
 # Numbers are compared as NUMERIC, where NaN is above everything and only Infinity above every number.
 _BUDGETS = sql.SQL("""

@@ -303,7 +303,7 @@ class BackgroundReader:
             piece=chunk.split,
             most=chunk.most_rows,
             users_since=self._users_since(now),
-            prices=ledger.prices,
+            prices=self._ledger.prices,
         )
         if found is None:
             chunk.too_many()

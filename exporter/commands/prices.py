@@ -1,0 +1,41 @@
+"""`prices show`: by which prices the cost of calls is checked."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from exporter.commands.options import add_report, whole_number
+from exporter.config import load_config
+from exporter.reports.prices import run_prices
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The subcommands and their options."""
+    commands = parser.add_subparsers(required=True, metavar="command")
+    shown = commands.add_parser(
+        "show", help="print the prices of models, where they are from, and since when they hold"
+    )
+    add_report(shown)
+    shown.add_argument("--state-dir", type=Path, metavar="DIR", help="the exporter's state folder (default: state)")
+    shown.add_argument("--model", metavar="NAME", help="only this model")
+    shown.add_argument(
+        "--days", type=whole_number(1, 400), default=7, help="models called in so many days (default: 7)"
+    )
+    shown.add_argument("--offline", action="store_true", help="ask no database which operations call which models")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the prices; returns 0. Raises `UserError`."""
+    config = load_config(arguments.config, os.environ)
+    if arguments.state_dir is not None:
+        config = config.model_copy(update={"state_dir": arguments.state_dir})
+    return run_prices(
+        config,
+        os.environ,
+        arguments.model,
+        arguments.days,
+        sys.stdout,
+        offline=arguments.offline,
+        as_json=arguments.json,
+    )

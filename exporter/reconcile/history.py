@@ -1,0 +1,116 @@
+"""What Prometheus has stored of the cost counter: differences of its samples, never extrapolated."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from exporter import catalog
+from exporter.errors import UserError
+from exporter.ledger.aggregate import money_units
+from exporter.reconcile.comparison import Source
+from exporter.reconcile.period import By, Period
+from exporter.verify.web import Part, UnansweredError
+
+NAME = "prometheus"
+"""The name of this source."""
+
+STEP = 300
+"""Seconds between the samples that are looked at: a counter that begins anew is noticed by its fall."""
+
+_Labels = tuple[tuple[str, str], ...]
+
+
+@dataclass
+class _Rises:
+    """How far each series has risen since `begun`, by the piece of the period."""
+
+    begun: int
+    last: dict[_Labels, Decimal] = field(default_factory=dict)
+    risen: dict[tuple[str, _Labels], Decimal] = field(default_factory=dict)
+    resets: int = 0
+
+    def add(self, piece: str, labels: _Labels, values: Mapping[int, Decimal], lowest: Mapping[int, Decimal]) -> None:
+        """Take the values of one series in a piece, by their time; `lowest` are the least just before each."""
+        last = self.last.get(labels)
+        for at, value in sorted(values.items()):
+            if last is None:
+                # a series that has just begun is shown at 0 first
+                last = value if at == self.begun else lowest.get(at, value)
+            if value < last:
+                self.resets += 1
+                last = Decimal(0)
+            key = piece, labels
+            self.risen[key] = self.risen.get(key, Decimal(0)) + value - last
+            last = value
+        if last is not None:
+            self.last[labels] = last
+
+
+def read_history(part: Part, job: str, by: By, period: Period) -> Source:
+    """What the exporters of a job have counted in the period, by the replica that has counted most.
+
+    Raises `UserError` where Prometheus does not answer.
+    """
+    if by in ("user", "group"):
+        return Source(NAME, note=f"there is no counter by {by}")
+    rises = _Rises(period.lo)
+    selector = f"{catalog.COST.name}{{job={_quoted(job)}}}"
+    try:
+        for day, lo, hi in period.pieces():
+            found = _range(part, selector, lo, hi)
+            lowest = _range(part, f"min_over_time({selector}[{STEP}s])", lo, hi)
+            for labels, values in found.items():
+                rises.add(day, labels, values, lowest.get(labels, {}))
+    except UnansweredError as error:
+        raise UserError(f"--prometheus: {error}") from None
+    amounts = {key: money_units(usd) for key, usd in _highest(rises, by).items() if usd}
+    if not rises.last:
+        return Source(NAME, note=f"no samples of {catalog.COST.name} by the job {job}: see --prometheus-job")
+    note = f"the counter began anew {rises.resets} times: what rose just before is missing" if rises.resets else ""
+    return Source(NAME, amounts, note=note)
+
+
+def _highest(rises: _Rises, by: By) -> dict[str, Decimal]:
+    """The sums by key of each replica, and of these the highest."""
+    of_replica: dict[tuple[str, str], Decimal] = {}
+    for (day, labels), usd in rises.risen.items():
+        named = dict(labels)
+        key = day if by == "day" else named.get(by, "")
+        replica = named.get("instance", "")
+        of_replica[key, replica] = of_replica.get((key, replica), Decimal(0)) + usd
+    highest: dict[str, Decimal] = {}
+    for (key, _), usd in of_replica.items():
+        highest[key] = max(usd, highest.get(key, Decimal(0)))
+    return highest
+
+
+def _range(part: Part, query: str, lo: int, hi: int) -> dict[_Labels, dict[int, Decimal]]:
+    """Values by time of each series, from `lo` to `hi`, both of which are looked at."""
+    found: dict[_Labels, dict[int, Decimal]] = {}
+    for start, end in _grids(lo, hi):
+        asked = {"query": query, "start": str(start), "end": str(end), "step": str(STEP)}
+        for row in _result(part.json("/api/v1/query_range", asked)):
+            series = tuple(sorted((name, str(value)) for name, value in row["metric"].items() if name != "__name__"))
+            values = found.setdefault(series, {})
+            values.update((int(float(at)), Decimal(value)) for at, value in row["values"])
+    return found
+
+
+def _grids(lo: int, hi: int) -> Iterator[tuple[int, int]]:
+    """Evenly spaced moments from `lo`, and `hi` itself."""
+    last = hi - (hi - lo) % STEP
+    yield lo, last
+    if last != hi:
+        yield hi, hi
+
+
+def _result(answer: Any) -> Any:
+    try:
+        return answer["data"]["result"]
+    except (KeyError, TypeError):
+        raise UnansweredError("Prometheus does not answer with the result of a query") from None
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
