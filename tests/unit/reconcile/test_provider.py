@@ -38,7 +38,8 @@ EXPORTS = {
     ),
     "Google": (
         "Invoice number,1\nInvoice date,2026-06-30\nCurrency,USD\nTotal amount due,$3.75\n"
-        "Billing account name,Service description,SKU description,Usage start date,Usage end date,Unrounded Cost ($),Cost ($)\n"
+        "Billing account name,Service description,SKU description,Usage start date,Usage end date,"
+        "Unrounded Cost ($),Cost ($)\n"
         'A,Gemini API,m1,2026-06-02,2026-06-03,"1.750000","1.75"\n'
         'A,Gemini API,m2,2026-06-03,2026-06-04,"2.000000","2.00"\n'
         ",,,,,Total,3.75\n"
