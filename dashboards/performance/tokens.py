@@ -31,10 +31,11 @@ def row(_: Settings) -> Row:
 def _tokens_per_hour() -> Panel:
     return timeseries(
         "Tokens per hour",
-        "Tokens sent to models and received from them in the past hour.",
+        "Tokens sent to models and received from them in the past hour, and of those sent the ones that were cached.",
         "Input that grows faster than the number of calls means longer prompts: see Input tokens per call.",
         prom(q.hourly(INPUT), "input"),
         prom(q.hourly(OUTPUT), "output"),
+        prom(q.hourly(q.filtered(catalog.CACHED_TOKENS)), "cached input"),
         unit=COUNT,
     )
 

@@ -51,7 +51,8 @@ DECLARE
         "daily_limit": ["daily_limit_usd", "daily_budget_usd"],
         "monthly_limit": ["monthly_limit_usd", "monthly_budget_usd"],
         "warning_threshold": ["warning_threshold_usd", "warning_threshold_percentage"],
-        "spent_today": ["current_spend_today", "daily_spent_usd"]
+        "spent_today": ["current_spend_today", "daily_spent_usd"],
+        "spent_month": ["current_spend_month", "monthly_spent_usd"]
     }';
     required CONSTANT pg_catalog.text[] := '{time,model,user,input_tokens,output_tokens,cost,latency,error_message}';
     user_label CONSTANT pg_catalog.text := 'CASE WHEN btrim(%1$s, ''"'') IN (''other'', ''unattributed'') THEN ''"'' || (%1$s) || ''"'' ELSE coalesce(%1$s, ''unattributed'') END';

@@ -59,8 +59,10 @@ BEGIN
                                         "success", "status", "error_message"]],
             [null, "cost_budgets", ["user_id", "daily_limit_usd", "daily_budget_usd", "monthly_limit_usd",
                                     "monthly_budget_usd", "warning_threshold_usd", "warning_threshold_percentage",
-                                    "current_spend_today", "daily_spent_usd"]],
-            [null, "ai_model_routes", ["operation_id", "primary_model", "fallback_model", "enabled"]],
+                                    "current_spend_today", "daily_spent_usd", "current_spend_month",
+                                    "monthly_spent_usd"]],
+            [null, "ai_model_routes", ["operation_id", "primary_model", "fallback_model", "enabled",
+                                       "estimated_cost_usd"]],
             [null, "helix_recommendations", ["recommendation_type", "approval_status"]],
             [null, "approval_gates", ["status"]]
         ]';
