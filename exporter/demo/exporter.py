@@ -33,6 +33,12 @@ def serve_demo(
                 "aliases": {model.route_name: model.name for model in MODELS.values()},
                 "timeouts": {model.name: model.timeout_ms / 1000 for model in MODELS.values()},
             },
+            "prices": {
+                model.name: [
+                    {"input": model.input_price, "output": model.output_price, "source": "the demo's own list"}
+                ]
+                for model in MODELS.values()
+            },
             "daily_limit_usd": 200,
             "monthly_limit_usd": 4000,
             "state_dir": str(state_dir),

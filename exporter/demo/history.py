@@ -163,7 +163,7 @@ def _with_gaps(call: Call, rng: Random) -> Call:
     """What real writers leave out: users of background jobs, costs, tokens, latency, the operation's id."""
     if rng.random() < 0.03:
         call = replace(call, user=None)
-    if rng.random() < 0.008:
+    if rng.random() < 0.001:
         call = replace(call, cost_usd=rng.choice((None, Decimal(0))))
     if rng.random() < 0.005:
         call = replace(call, input_tokens=None, output_tokens=None)

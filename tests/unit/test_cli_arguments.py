@@ -25,6 +25,9 @@ NOT_WRITABLE = ("/dev/null/x", "/proc/x", "/etc/passwd", "x" * 300)
 
 WITH_AN_ARGUMENT = (
     *("check --config", "check --state-dir", "operations --config", "operations --limit", "operations --user"),
+    *("reconcile --config", "reconcile --from", "reconcile --to", "reconcile --provider-csv", "reconcile --tolerance"),
+    *("reconcile --provider-columns", "reconcile --time-zone", "reconcile --prometheus", "reconcile --by"),
+    *("prices show --offline --model", "prices show --config", "prices show --offline --state-dir", "prices"),
     *("budget --config", "budget --user", "verify --config", "verify --alertmanager-url", "demo-data --config"),
     *("dashboards build --output", "dashboards build --budget-time-zone", "dashboards"),
     *("rules build --alerts", "rules build --channels", "rules build --out", "rules validate --config"),
