@@ -1,5 +1,7 @@
 """What calls should have cost, beside what the log says: each counter equals what Python sums row by row."""
 
+import io
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -10,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from exporter.config import models
 from exporter.demo.schema import Layout
+from exporter.reports.prices import run_prices
 from exporter.scrape import lateness
 from tests.support.clock import START, Clock
 from tests.support.harness import Log, Running, running, wait_for
@@ -314,3 +318,66 @@ def test_a_log_without_cached_tokens_costs_the_full_price(
         scraped = wait_checked(exporter, 2)
         assert scraped.total(METRICS["expected"], model="dear") == 6
         assert scraped.total("ai_operation_cached_tokens_total") == 0
+
+
+def test_an_upgrade_counts_from_then_on(
+    priced_log: Log, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = START.replace(minute=15, second=0)
+    monkeypatch.setattr(models, "PRICES", 0)
+    with running(priced_log.url, tmp_path, prices=listed(LIST), host=clock.host) as before:
+        before.wait_ready()
+        clock.set(at + timedelta(minutes=10))
+        write(priced_log, [("dear", clock.ago(n), 1_000_000, 0, None, Decimal(3), True) for n in range(5)])
+        wait_for(lambda: before.scrape().total("ai_operations_total") == 5, lambda: "not counted")
+        clock.set(at + MERGED)
+        before.wait_up()
+        assert before.scrape().total(METRICS["expected"]) == 0
+    monkeypatch.undo()
+    monkeypatch.setattr(lateness, "INTERVAL", 0.5)
+    with running(priced_log.url, tmp_path, prices=listed(LIST), host=clock.host, after=before) as exporter:
+        exporter.wait_in_force()
+        clock.set(at + timedelta(minutes=40))
+        write(priced_log, [("dear", clock.ago(n), 1_000_000, 0, None, Decimal(3), True) for n in range(3)])
+        exporter.wait_up()
+        clock.set(at + timedelta(minutes=30) + MERGED)
+        scraped = wait_checked(exporter, 3)
+        # what was there at the upgrade is known, and not counted
+        assert scraped.total(METRICS["expected"]) == scraped.total(METRICS["cost"]) == 9
+        assert scraped.total("ai_operations_total") == 8
+
+
+def test_prices_show_says_which_price_is_used(log: Log, clock: Clock, tmp_path: Path) -> None:
+    clock.set(START)
+    for model, operation in (("dear", "chat"), ("dear", "plan"), ("claude-opus-4.5", "chat"), ("nobody-knows", "chat")):
+        log.insert(at=clock.ago(60), model=model, operation=operation)
+    prices = {
+        "dear": [{"input": 3, "output": "4.5", "cached": "0.25", "valid_from": "2026-01-01", "source": "contract"}]
+    }
+
+    def shown(**wanted: Any) -> tuple[str, list[dict[str, Any]]]:
+        printed = []
+        for as_json in (False, True):
+            out = io.StringIO()
+            assert run_prices(config, {}, wanted.get("model"), 7, out, offline=False, as_json=as_json) == 0
+            printed.append(out.getvalue())
+        return printed[0], json.loads(printed[1])
+
+    with running(log.url, tmp_path, prices=prices, host=clock.host) as exporter:
+        exporter.wait_ready()
+        config = exporter.config
+        text, found = shown()
+        by_model = {each["model"]: each for each in found}
+        assert by_model.keys() == {"dear", "claude-opus-4.5", "nobody-knows"}
+        dear = by_model["dear"]
+        assert (dear["input"], dear["output"], dear["cached"]) == ("3", "4.5", "0.25")
+        assert (dear["source"], dear["valid_from"]) == ("contract", "2026-01-01")
+        assert dear["operations"] == ["chat", "plan"]
+        assert by_model["claude-opus-4.5"]["source"].endswith("anthropic/claude-opus-4-5")
+        assert not by_model["nobody-knows"]["known"]
+        assert "no price is known" in text
+        assert len(shown(model="claude-opus-4.5")[1]) == 1
+    # what was counted by is said of the state, whatever the list says now
+    config = config.model_copy(update={"prices": {}})
+    _, entries = shown(model="dear")
+    assert [(each["known"], each["counted_since"] is None) for each in entries] == [(True, True), (False, False)]
