@@ -70,6 +70,10 @@ class Classes:
             return tuple(values)
         values[Figure.CALLS] = 1
         values[Figure.UNPRICED] = int(row.tokens > 0 and not self.cost(row) and row.model not in self.free)
+        if row.status == "success":
+            values[Figure.CHECKED] = 1
+            values[Figure.EXPECTED_COST] = 7 * row.tokens
+            values[Figure.CHECKED_COST] = self.cost(row)
         slow = row.latency is not None and row.latency >= self.timeout * SECOND
         values[Figure.OVER_TIMEOUT] = int(slow or row.status == "timeout")
         if row.status != "success":

@@ -400,7 +400,7 @@ class Ledger(RuleBasedStateMachine):
         if not self.lowered and not self.missing and not self.oracle.changed:
             self.oracle.check_exact()
             if not self.late_price:
-                self.oracle.check_unpriced()
+                self.oracle.check_at_merge()
 
 
 TestLedger = Ledger.TestCase
