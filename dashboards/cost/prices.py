@@ -25,7 +25,8 @@ def _difference() -> Panel:
         "By what share the costs in the log of the past hour's calls differ from what their tokens cost by the price"
         f" list, by model. The line is at {TOLERANCE:.0%}, where `cost_tracking_inaccurate` fires.",
         "Far from 0, a price is wrong in the application or in the list: `prices show` prints the list.",
-        prom(f"abs({logged} - {expected}) / ({expected} > 0)", "{{model}}"),
+        # of a model that costs nothing by the list, any cost is too much
+        prom(f"abs({logged} - {expected}) / clamp_min({expected}, 0.000001)", "{{model}}"),
         unit=SHARE,
         steps=style.worse_above(TOLERANCE),
         soft={"axisSoftMax": 2 * TOLERANCE},
