@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from exporter.config import Config
 from exporter.config import names as config_names
 from exporter.config import types as config_types
-from exporter.config.sections import ErrorClass, Section
+from exporter.config.sections import ConfiguredPrice, ErrorClass, Section
 from exporter.database.layout import LOG_ROLES, ROLES
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.yaml"
@@ -179,6 +179,10 @@ def _plain_kind(annotation: Any) -> str:
         return ", ".join(f"`{each}`" for each in arguments)
     if annotation is ErrorClass:
         return "`class` with `patterns`"
+    if annotation is ConfiguredPrice:
+        return "`input` and `output`, which may have `cached`, `valid_from` and `source`"
+    if annotation is bool:
+        return "`true` or `false`"
     if origin is tuple:
         return f"list: {_plain_kind(arguments[0])}"
     if isinstance(origin, type) and issubclass(origin, Mapping):
