@@ -340,6 +340,7 @@ YAML: Mapping[str, Callable[[Block, Path], None]] = {
     "links": _links,
     "channels": _channels,
     "tables": _config,
+    "prices": _config,
     "namespace": _kustomization,
 }
 """By the first key."""
