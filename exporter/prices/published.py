@@ -1,5 +1,6 @@
 """Published prices of models, from the data of `genai-prices`, which is installed and never fetched."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -52,14 +53,39 @@ def _find(model: str) -> "tuple[Provider, ModelInfo] | None":
     prefix, slash, rest = model.partition("/")
     attempts: list[dict[str, Any]] = [{"model_ref": model}]
     if slash:
-        attempts.append({"model_ref": rest, "provider_id": prefix})
+        attempts.append({"model_ref": rest, "provider_id": prefix.lower()})
     for attempt in attempts:
         try:
             found = calc_price(Usage(), **attempt)
         except LookupError:
             continue
-        return found.provider, found.model
+        if found.provider.id != attempt.get("provider_id", found.provider.id):
+            continue
+        # the data matches names by how they begin, too: what is added may be another model, at another price
+        if _stem(attempt["model_ref"]) in {_stem(name) for name in (found.model.id, *_texts(found.model.match))}:
+            return found.provider, found.model
     return None
+
+
+_BEFORE = re.compile(r"^([a-z-]+\.)+(?=[a-z])")
+_AFTER = re.compile(r"([-@](latest|preview|exp|experimental|[0-9]{3,4}|20[0-9]{6}|20[0-9]{2}-[0-9]{2}-[0-9]{2}"
+                    r"|[0-9]{2}-[0-9]{2}|v[0-9]+(:[0-9]+)?))+$")  # fmt: skip
+
+
+def _stem(name: str) -> str:
+    """A model's name without what stands for a vendor, a date or a release of the same model."""
+    plain = _BEFORE.sub("", name.strip().lower())
+    return _AFTER.sub("", plain).replace(".", "-")
+
+
+def _texts(clause: Any) -> Iterator[str]:
+    """The texts in a clause that matches names."""
+    for value in vars(clause).values():
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            for inner in value:
+                yield from _texts(inner)
 
 
 def _dated(info: "ModelInfo", source: str) -> Iterator[DatedPrice]:

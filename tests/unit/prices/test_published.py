@@ -60,6 +60,30 @@ def test_a_model_that_the_data_does_not_name_has_no_price(model: str) -> None:
     assert published(model) is None
 
 
+@pytest.mark.parametrize(
+    "model",
+    ["claude-3-5-sonnet-custom", "claude-2x", "gpt-4o-my-finetune", "gemini-2.0-flash-image", "my-openai/gpt-oss-120b"],
+)
+def test_a_model_whose_name_only_begins_like_another_ones_has_no_price(model: str) -> None:
+    assert published(model) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "known"),
+    [
+        ("claude-3-5-sonnet-20241022", "anthropic/claude-3-5-sonnet"),
+        ("Claude-Opus-4.5", "anthropic/claude-opus-4-5"),
+        ("gemini-2.0-flash-001", "google/gemini-2.0-flash"),
+        ("gemini-2.5-pro-preview-05-06", "google/gemini-2.5-pro"),
+        ("openrouter/anthropic/claude-sonnet-4.5", "openrouter/anthropic/claude-sonnet-4.5"),
+    ],
+)
+def test_a_release_of_a_model_has_its_price(model: str, known: str) -> None:
+    listing = published(model)
+    assert listing is not None
+    assert listing.prices[0].source.endswith(known)
+
+
 def test_a_model_that_is_not_priced_by_tokens_has_no_price() -> None:
     by_other_units = [
         model.id
