@@ -16,8 +16,13 @@ from exporter.config import models
 from exporter.demo.schema import Layout
 from exporter.reports.prices import run_prices
 from exporter.scrape import lateness
+from tests.alerts.cases.common import watched
+from tests.alerts.cases.cost_tracking import inaccurate
 from tests.support.clock import START, Clock
+from tests.support.generate import GENERATED, file_text
 from tests.support.harness import Log, Running, running, wait_for
+from tests.support.promtool import promtool
+from tests.support.scenario import JOB, Replica, Scenario, steps
 from tests.support.scraped import Scraped
 
 LIST: Mapping[str, Mapping[str, Any]] = {
@@ -233,6 +238,54 @@ def test_a_wrong_price_table_is_found_at_the_merge(
     }
     assert found == {model: float(round(374 * (Decimal(wrong(row)) - price(row)), 9)), "gemini-2.0-flash": 0}
     assert abs(found[model]) > 0.01 * scraped.total(METRICS["expected"], model=model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "wrong", "tokens", "cached", "said"),
+    [
+        ("deepseek-v3.2", wrong_model, 2000, 0, ("$0.2094", ": $1.57 logged, $1.78 expected")),
+        ("deepseek-v3.2", full_price, 2000, 1500, ("$0.1414", ": $1.78 logged, $1.64 expected")),
+        ("dear", a_dollar_sixteen, 90_000, 0, ("$111.04", ": $1.16 logged, $112.20 expected")),
+    ],
+    ids=["another model's price", "cached at the full price", "$1.16 for 37.4 million tokens"],
+)
+def test_the_alert_names_the_model_and_the_amount(
+    priced_log: Log,
+    clock: Clock,
+    exporter: Running,
+    tmp_path: Path,
+    model: str,
+    wrong: Any,
+    tokens: int,
+    cached: int,
+    said: tuple[str, str],
+) -> None:
+    at = START.replace(minute=15, second=0)
+    clock.set(at + timedelta(minutes=14))
+    row: Row = (model, at, tokens, 10_000, cached, None, True)
+    right: Row = ("gemini-2.0-flash", at, 5000, 100, 1000, None, True)
+    rows = [
+        (*each[:1], at + timedelta(seconds=2 * n), *each[2:5], paid(each), True)
+        for n in range(374)
+        for each, paid in ((row, wrong), (right, price))
+    ]
+    write(priced_log, rows)
+    before = exporter.scrape()
+    clock.set(at + MERGED)
+    after = wait_checked(exporter, 748)
+    scenario = Scenario("fires by the counters of the exporter", 20 * 60)
+    watched(scenario, Replica())
+    for metric in METRICS.values():
+        for key, value in after.having(metric).items():
+            labels = {**dict(key[1]), "job": JOB, "instance": "a:9867"}
+            scenario.raw(metric, labels, steps((0, before.get(key, 0.0)), (600, value)))
+    scenario.silent("cost_tracking_inaccurate", 9 * 60)
+    scenario.fires(10 * 60, "cost_tracking_inaccurate", inaccurate(model, *said))
+    file = tmp_path / "test.yml"
+    file.write_text(file_text([scenario], str(GENERATED)))
+    code, told = promtool().run("test", "rules", str(file))
+    assert code == 0, told
 
 
 def test_a_new_price_list_rewrites_nothing_that_was_counted(priced_log: Log, clock: Clock, tmp_path: Path) -> None:
