@@ -81,7 +81,8 @@ SELECT {grouped_by} AS grouped_by, slice, left(operation, {length}) AS operation
        width_bucket({latency}, %(timeouts)s::{edges}[]) AS timeouts_reached,
        CASE WHEN ended = 'ok' OR usable_cost > 0
             THEN CASE WHEN {whole_input} < %(first_tier)s THEN 0
-                      ELSE width_bucket({whole_input}::numeric, %(price_tiers)s::numeric[]) END END AS price_tier, {sums}
+                      ELSE width_bucket({whole_input}::numeric, %(price_tiers)s::numeric[]) END END AS price_tier,
+       {sums}
 FROM fit
 {groups}
 LIMIT %(most_rows)s

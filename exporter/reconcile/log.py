@@ -6,9 +6,10 @@ from typing import Any
 from psycopg import sql
 
 from exporter.config import Classification
+from exporter.database import values
 from exporter.database.errors import TooManyRows
 from exporter.database.labels import Names
-from exporter.database.log_query import LogTable, bounds, instant, name_column, operation_columns, usable
+from exporter.database.log_query import LogTable, bounds, instant, name_column, operation_columns, upper_bound
 from exporter.database.names import identifier
 from exporter.database.session import Session
 from exporter.errors import UserError
@@ -66,7 +67,7 @@ def sums_query(log: LogTable, rules: Classification, by: By, period: Period) -> 
     span = TimeRange(period.lo, period.hi)
     lower, upper = bounds(log, rules, span)
     statement = _SUMS.format(
-        usd=usable(sql.Identifier("cost"), "cost"),
+        usd=values.usd(sql.Identifier("cost"), upper_bound("cost")),
         key=_KEYS[by],
         further=sql.SQL("operation_type" if by == "operation" else "NULL::text"),
         instant=instant(log, rules),

@@ -11,7 +11,7 @@ from exporter.catalog import USD
 from exporter.reconcile.budgets import WrongBudget, WrongEstimate
 from exporter.reconcile.comparison import Cell, Comparison, Line
 from exporter.reconcile.period import By, Period
-from exporter.reports.table import dollars, render_table
+from exporter.reports.table import render_table
 
 MOST_LINES = 30
 """Lines that a table has, beside those that differ."""
@@ -56,9 +56,9 @@ def as_table(report: Report) -> str:
 
 
 def _row(line: Line) -> list[str]:
-    amounts = [dollars(None if cell is None else _usd(cell.amount)) for cell in line.cells]
+    amounts = ["-" if cell is None else _dollars(cell.amount) for cell in line.cells]
     differences = ["-" if cell is None else f"{_usd(cell.difference):+,.6f}" for cell in line.cells]
-    return [line.key, dollars(_usd(line.logged)), *amounts, *differences, *map(_share, line.cells), _mark(line)]
+    return [line.key, _dollars(line.logged), *amounts, *differences, *map(_share, line.cells), _mark(line)]
 
 
 def _mark(line: Line) -> str:
@@ -81,8 +81,8 @@ def _estimates(report: Report) -> list[str]:
         [
             each.operation,
             str(each.calls),
-            dollars(_usd(each.logged)),
-            dollars(_usd(each.estimated)),
+            _dollars(each.logged),
+            _dollars(each.estimated),
             "new" if not each.estimated else f"{100 * (Decimal(each.logged) / each.estimated - 1):+.2f}",
         ]
         for each in report.estimates
@@ -100,7 +100,7 @@ def _budgets(report: Report) -> list[str]:
         ]
     headers = ["user", "of", "recorded $", "log $"]
     named = report.budgets[:MOST_CORRECTIONS]
-    rows = [[each.user, each.window, dollars(_usd(each.recorded)), dollars(_usd(each.logged))] for each in named]
+    rows = [[each.user, each.window, _dollars(each.recorded), _dollars(each.logged)] for each in named]
     more = len(report.budgets) - len(named)
     return [
         f"Budget rows that disagree with the log: {len(report.budgets)}",
@@ -166,6 +166,11 @@ def _fields(line: Line, found: Comparison) -> dict[str, Any]:
 
 def _usd(units: int) -> Decimal:
     return Decimal(units) / USD
+
+
+def _dollars(units: int) -> str:
+    """Money to the micro-dollar, as both layouts hold it."""
+    return f"{_usd(units):,.6f}"
 
 
 def _text(units: int) -> str:
