@@ -434,3 +434,21 @@ def test_prices_show_says_which_price_is_used(log: Log, clock: Clock, tmp_path: 
     config = config.model_copy(update={"prices": {}})
     _, entries = shown(model="dear")
     assert [(each["known"], each["counted_since"] is None) for each in entries] == [(True, True), (False, False)]
+
+
+def test_a_history_is_checked_by_the_prices_of_its_time(priced_log: Log, clock: Clock, tmp_path: Path) -> None:
+    begin = datetime(2026, 6, 3, tzinfo=UTC)
+    dated = {"dear": [{"input": 3, "output": 3}, {"input": 4, "output": 4, "valid_from": "2026-06-05T12:00Z"}]}
+    for day in range(6):
+        for hour in (1, 13):
+            at = begin + timedelta(days=day, hours=hour)
+            write(priced_log, [("dear", at, 1_000_000, 0, None, Decimal(3), True)])
+    with running(priced_log.url, tmp_path, begin, prices=dated, host=clock.host) as exporter:
+        scraped = exporter.wait_ready(60).scrape()
+        checked, unknown = (scraped.total(METRICS[name]) for name in ("checked", "price_unknown"))
+        assert checked + unknown == 12
+        # of a day that is read as one, the price must be the same all day
+        assert unknown in (0, 2)
+        wanted = 2 * 2 * 3 + 3 * 2 * 4 + (0 if unknown else 3 + 4)
+        assert scraped.total(METRICS["expected"]) == wanted
+        assert scraped.total(METRICS["cost"]) == 3 * checked
