@@ -26,7 +26,7 @@ def _difference() -> Panel:
         f" list, by model. The line is at {TOLERANCE:.0%}, where `cost_tracking_inaccurate` fires.",
         "Far from 0, a price is wrong in the application or in the list: `prices show` prints the list.",
         # of a model that costs nothing by the list, any cost is too much
-        prom(f"abs({logged} - {expected}) / clamp_min({expected}, 0.000001)", "{{model}}"),
+        prom(f"{q.ratio(f'abs({logged} - {expected})', expected)} or {logged}", "{{model}}"),
         unit=SHARE,
         steps=style.worse_above(TOLERANCE),
         soft={"axisSoftMax": 2 * TOLERANCE},
