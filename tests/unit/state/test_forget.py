@@ -45,7 +45,7 @@ def test_series_end_and_are_listed(
     assert main(["state", "forget", "--state-dir", str(folder), *arguments]) == 0
     said = capsys.readouterr().out
     assert admitted(folder) == before - gone
-    assert "plan  m2  (5 calls, $1.200000)" in said
+    assert "plan  m2  (5 calls, $1.20)" in said
     assert f"series {5 - len(gone)} of 200" in said
 
 
