@@ -208,7 +208,7 @@ def test_a_standby_that_is_promoted_is_current_and_has_lost_no_row(tmp_path: Pat
 def test_a_promotion_in_the_middle_of_a_scrape_loses_no_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
-    begin_with, stream = Opening.begin_with, Session.stream
+    begin_with, table = Opening.begin_with, Session.table
     armed = False
 
     def promote(now: str) -> None:
@@ -225,10 +225,10 @@ def test_a_promotion_in_the_middle_of_a_scrape_loses_no_row(
 
     def read(session: Session, *given: Any, **more: Any) -> Any:
         promote("before the log is read")
-        return stream(session, *given, **more)
+        return table(session, *given, **more)
 
     monkeypatch.setattr(Opening, "begin_with", begin)
-    monkeypatch.setattr(Session, "stream", read)
+    monkeypatch.setattr(Session, "table", read)
     with (
         run_pair() as (primary, standby),
         Log(primary.url(), "success") as log,

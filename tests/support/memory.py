@@ -14,7 +14,7 @@ MEMORY = Path("/dev/shm")
 NEEDED = 4 << 30
 """Bytes that must be free in that file system, and available in memory."""
 
-_PREFIX = "ai-tests-"
+_PREFIX = "ai-test-run-"
 
 
 @dataclass
