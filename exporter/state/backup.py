@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from exporter.state.codec import layout_problem
-from exporter.state.migrations import FORMAT, kept_layout
+from exporter.state.migrations import FORMAT, kept_layout, migrate
 from exporter.state.private import make_file
-from exporter.state.store import FILE_NAME, StateError, locked
+from exporter.state.store import FILE_NAME, KeptState, StateError, locked, transaction
 
 _JOURNALS = ("-wal", "-shm")
 
@@ -67,6 +67,23 @@ def _check(path: Path) -> None:
             raise StateError(f"the copy {problem}: use the version that wrote it")
         if not db.execute("SELECT 1 FROM meta WHERE name = 'progress'").fetchall():
             raise StateError("the copy holds nothing yet")
+        _load_all(db, number)
+
+
+def _load_all(db: sqlite3.Connection, number: int) -> None:
+    """Load a file of a format as an exporter would, which leaves it as it is: its pages may be whole, its values not.
+
+    Raises what `_read` knows.
+    """
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
+        db.backup(memory)
+        with transaction(memory):
+            migrate(memory, number)
+        kept = KeptState(memory)
+        kept.load()
+        for (name,) in memory.execute("SELECT name FROM meta").fetchall():
+            kept.meta(name)
+        kept.slice_users([start for (start,) in memory.execute("SELECT start FROM slice_users").fetchall()])
 
 
 @contextlib.contextmanager

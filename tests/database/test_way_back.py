@@ -186,6 +186,17 @@ def _cut_off(copy: Path) -> None:
     os.truncate(copy, copy.stat().st_size // 2)
 
 
+def _altered(statement: str) -> Callable[[Path], None]:
+    """What leaves the pages of the file as they should be, but not what they say."""
+
+    def alter(copy: Path) -> None:
+        with sqlite3.connect(copy) as db:
+            assert db.execute(statement).rowcount > 0
+        db.close()
+
+    return alter
+
+
 SPOILED: Mapping[str, tuple[Callable[[Path], None], str]] = {
     "empty": (_empty, "the copy has format 0"),
     "text": (_text, "damaged, or no copy of a state"),
@@ -193,6 +204,13 @@ SPOILED: Mapping[str, tuple[Callable[[Path], None], str]] = {
     "newer": (_newer, "use the version that wrote it"),
     "another database": (_another_database, "holds nothing yet"),
     "another layout": (_layout, "the version that wrote it|damaged"),
+    "progress": (_altered("UPDATE meta SET value = '{}' WHERE name = 'progress'"), "damaged"),
+    "progress of text": (_altered("UPDATE meta SET value = 'x' || value WHERE name = 'progress'"), "damaged"),
+    "slice": (_altered("UPDATE slices SET body = substr(body, 2)"), "damaged"),
+    "users of a slice": (_altered("UPDATE slice_users SET body = substr(body, 2)"), "damaged"),
+    "total": (_altered("UPDATE parts SET value = '[1' WHERE part = 'totals'"), "damaged"),
+    "name of a total": (_altered("UPDATE parts SET key = '[\"x\"]' WHERE part = 'totals'"), "damaged"),
+    "identity": (_altered("UPDATE meta SET value = '{' WHERE name = 'identity'"), "damaged"),
 }
 
 
