@@ -9,7 +9,7 @@ from pathlib import Path
 from exporter.state.codec import layout_problem
 from exporter.state.migrations import FORMAT, kept_layout, migrate
 from exporter.state.private import make_file
-from exporter.state.store import FILE_NAME, KeptState, StateError, locked, transaction
+from exporter.state.store import FILE_NAME, KeptState, StateError, locked, read_only, transaction
 
 _JOURNALS = ("-wal", "-shm")
 
@@ -19,9 +19,15 @@ def backup(folder: Path) -> bytes:
     path = folder / FILE_NAME
     if not path.is_file():
         raise StateError(f"state folder {folder} holds nothing yet: set it with --state-dir")
+    journal = path.with_name(f"{FILE_NAME}-wal")
     try:
-        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as found:
-            return _copied(found)
+        while True:
+            is_used = journal.exists()
+            with contextlib.closing(read_only(path)) as found:
+                copy = _copied(found)
+            # whoever began to use the file meanwhile may have changed it under the copy
+            if is_used or not journal.exists():
+                return copy
     except sqlite3.Error as error:
         raise StateError(f"state file {path}: {error}; run this as the exporter's user") from None
 
