@@ -1,6 +1,7 @@
 """The command line: a table of commands, each in a module of its own that is imported when it is used."""
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -59,16 +60,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # the reader of a pipe has left; else the interpreter would fail again when it flushes at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
     except OSError as error:
-        if error.filename is None:
+        if error.filename is not None:
+            what = f"{error.filename}: {error.strerror} — name a path that can be used, or make this one usable"
+        elif error.errno in _NO_SPACE:
+            what = f"the output cannot be written: {error.strerror} — free space where it goes, and run this again"
+        else:
             raise
-        what = f"{error.filename}: {error.strerror} — name a path that can be used, or make this one usable"
         print(f"{PROGRAM}: {what}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
         return 1
     return code
+
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _drop_output() -> None:
+    """Drop what nobody takes: else the interpreter would fail again when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_any_character() -> None:

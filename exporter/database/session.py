@@ -501,9 +501,10 @@ class Database:
         asked_at = time.monotonic()
         self._was_refused = True
         ahead = self._start.begin_with(connection, timing, row_security, questions)
+        # a refusal is an answer, too: some servers refuse a setting or a function to some
+        self._was_refused = False
         if ahead is None:
             return None
-        self._was_refused = False
         self._login.pipelines.were_answered()
         begun, answers = ahead
         return _Start(begun, _InForce(timing.statement, row_security), answers, time.monotonic() - asked_at)

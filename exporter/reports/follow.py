@@ -1,6 +1,7 @@
 """Calls as they come: `operations --follow`."""
 
 import json
+import math
 import sys
 import time
 from collections import Counter
@@ -47,30 +48,29 @@ def follow(
     said once, and tried again. Raises `UserError` if the first look fails.
     """
     # all that the next look may find, too, though no more is printed than is wanted
-    calls, columns = read_calls(config, environ, replace(wanted, limit=_MOST))
+    look = read_calls(config, environ, replace(wanted, limit=_MOST))
     with_user = config.users.mode != "off"
     if not as_json:
         shown = [header for header in HEADERS if with_user or header != "user"]
         print("  ".join(header.ljust(_WIDTHS[header]) for header in shown).rstrip(), file=out, flush=True)
-    unseen, behind, most = Unseen(), 0.0, wanted.limit
+    unseen, lost, most = Unseen(), False, wanted.limit
     try:
         while True:
-            for call in unseen.of(calls)[-most:]:
+            for call in unseen.of(look.calls)[-most:]:
                 if as_json:
-                    line = json.dumps(fields(call, columns, with_user=with_user), ensure_ascii=False)
+                    line = json.dumps(fields(call, look.columns, with_user=with_user), ensure_ascii=False)
                 else:
                     line = as_table([call], with_user=with_user, widths=_WIDTHS)
                 print(line, file=out, flush=True)
             most = _MOST
             wait(_POLL_SECONDS)
-            # a row may be committed as long after its time as the open window is
-            later = replace(wanted, limit=_MOST, since=config.open_window_seconds + behind)
+            # a row may be committed as long after its time as the open window is; what lies before a look is not new
+            start = max(look.start, look.clock - math.ceil(config.open_window_seconds))
             try:
-                calls, columns = read_calls(config, environ, later)
-                behind = 0.0
+                look, lost = read_calls(config, environ, replace(wanted, limit=_MOST, start=start)), False
             except DatabaseError as error:
-                if not behind:
+                if not lost:
                     print(f"{error}; trying again", file=sys.stderr, flush=True)
-                behind += _POLL_SECONDS
+                lost = True
     except KeyboardInterrupt:
         return 0

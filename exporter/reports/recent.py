@@ -60,7 +60,7 @@ ORDER BY moment DESC LIMIT %(limit)s
 class Wanted:
     """Which rows: at most `limit` of the last `days`, or seconds if `since` is set; None means any.
 
-    Names are labels; users are as in the log.
+    Names are labels; users are as in the log. With `start`, in seconds since the epoch, all rows from then on.
     """
 
     limit: int = 20
@@ -70,6 +70,7 @@ class Wanted:
     model: str | None = None
     user: str | None = None
     failed: bool = False
+    start: int | None = None
 
     def is_met(self, call: Call) -> bool:
         """Whether the call has the wanted names."""
@@ -79,18 +80,34 @@ class Wanted:
         return all(name is None or clean_label(name, "") == found for name, found in named)
 
 
+@dataclass(frozen=True)
+class Look:
+    """The wanted rows, newest first, and the log's own names of its columns by role.
+
+    `start` is from when on rows were looked for, and `clock` the database's clock; both in seconds since the epoch.
+    """
+
+    calls: list[Call]
+    columns: Mapping[str, str]
+    start: int
+    clock: int
+
+
 def run_operations(config: Config, environ: Mapping[str, str], wanted: Wanted, out: TextIO, *, as_json: bool) -> int:
     """Print the newest rows, newest first; returns 0. Raises `UserError`."""
-    calls, columns = read_calls(config, environ, wanted)
+    look = read_calls(config, environ, wanted)
     with_user = config.users.mode != "off"
     print(
-        as_text_json(calls, columns, with_user=with_user) if as_json else as_table(calls, with_user=with_user), file=out
+        as_text_json(look.calls, look.columns, with_user=with_user)
+        if as_json
+        else as_table(look.calls, with_user=with_user),
+        file=out,
     )
     return 0
 
 
-def read_calls(config: Config, environ: Mapping[str, str], wanted: Wanted) -> tuple[list[Call], Mapping[str, str]]:
-    """The wanted rows, newest first, and the log's own names of its columns by role. Raises `UserError`."""
+def read_calls(config: Config, environ: Mapping[str, str], wanted: Wanted) -> Look:
+    """The wanted rows. Raises `UserError`."""
     if config.users.mode == "off" and wanted.user is not None:
         raise UserError("--user: users.mode is off in the configuration — set it to id or hmac to show users")
     label = pseudonyms(config).of
@@ -99,13 +116,21 @@ def read_calls(config: Config, environ: Mapping[str, str], wanted: Wanted) -> tu
         rules = config.classification()
         log = session.log(rules)
         columns = {role: column.name for role, column in log.columns.items()}
-        return read_recent(session, log, rules, wanted, label), columns
+        clock = int(session.clock)
+        seconds = wanted.days * _DAY if wanted.since is None else math.ceil(wanted.since)
+        start = clock - seconds if wanted.start is None else wanted.start
+        return Look(_read_recent(session, log, rules, wanted, start, label), columns, start, clock)
 
 
-def read_recent(
-    session: Session, log: LogTable, rules: Classification, wanted: Wanted, label: Callable[[str], str]
+def _read_recent(
+    session: Session,
+    log: LogTable,
+    rules: Classification,
+    wanted: Wanted,
+    start: int,
+    label: Callable[[str], str],
 ) -> list[Call]:
-    """The wanted rows, newest first; `label` returns what is shown of a user's name."""
+    """The wanted rows from `start` on, newest first; `label` returns what is shown of a user's name."""
     operation, operation_type = operation_columns(log)
     of_message, patterns = error_class(log, rules)
     statement = _RECENT.format(
@@ -124,9 +149,7 @@ def read_recent(
         table=identifier(*log.relation.name.parts),
     )
     names = Names(rules)
-    clock = int(session.clock)
-    seconds = wanted.days * _DAY if wanted.since is None else math.ceil(wanted.since)
-    lower, _ = bounds(log, rules, TimeRange(clock - seconds, clock))
+    lower, _ = bounds(log, rules, TimeRange(start, start))
     words: dict[str, Any] = {
         **patterns,
         "from": lower,

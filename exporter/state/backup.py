@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from exporter.state.codec import layout_problem
-from exporter.state.migrations import FORMAT, kept_layout
+from exporter.state.migrations import FORMAT, kept_layout, migrate
 from exporter.state.private import make_file
-from exporter.state.store import FILE_NAME, StateError, locked
+from exporter.state.store import FILE_NAME, KeptState, StateError, locked, read_only, transaction
 
 _JOURNALS = ("-wal", "-shm")
 
@@ -19,9 +19,15 @@ def backup(folder: Path) -> bytes:
     path = folder / FILE_NAME
     if not path.is_file():
         raise StateError(f"state folder {folder} holds nothing yet: set it with --state-dir")
+    journal = path.with_name(f"{FILE_NAME}-wal")
     try:
-        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as found:
-            return _copied(found)
+        while True:
+            is_used = journal.exists()
+            with contextlib.closing(read_only(path)) as found:
+                copy = _copied(found)
+            # whoever began to use the file meanwhile may have changed it under the copy
+            if is_used or not journal.exists():
+                return copy
     except sqlite3.Error as error:
         raise StateError(f"state file {path}: {error}; run this as the exporter's user") from None
 
@@ -67,6 +73,23 @@ def _check(path: Path) -> None:
             raise StateError(f"the copy {problem}: use the version that wrote it")
         if not db.execute("SELECT 1 FROM meta WHERE name = 'progress'").fetchall():
             raise StateError("the copy holds nothing yet")
+        _load_all(db, number)
+
+
+def _load_all(db: sqlite3.Connection, number: int) -> None:
+    """Load a file of a format as an exporter would, which leaves it as it is: its pages may be whole, its values not.
+
+    Raises what `_read` knows.
+    """
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
+        db.backup(memory)
+        with transaction(memory):
+            migrate(memory, number)
+        kept = KeptState(memory)
+        kept.load()
+        for (name,) in memory.execute("SELECT name FROM meta").fetchall():
+            kept.meta(name)
+        kept.slice_users([start for (start,) in memory.execute("SELECT start FROM slice_users").fetchall()])
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import pytest
 
 from exporter.config import Config
 from exporter.database import opening, resolve_conninfo
+from exporter.database.login import Login
 from exporter.database.session import Database
 from exporter.demo.schema import load_schema
 from tests.support.harness import Log, assert_shows_what_sql_says, fixed_layout, running
@@ -49,6 +50,24 @@ def test_a_log_is_read_where_the_system_is_not_identified(log: Log, tmp_path: Pa
         exporter.wait_ready()
         log.insert(3, cost="0.5")
         assert_shows_what_sql_says(exporter.scrape(), log)
+
+
+@pytest.mark.parametrize("state", [*REFUSALS, None])
+def test_what_a_server_refuses_is_no_sign_that_it_takes_statements_one_by_one_alone(
+    log: Log, monkeypatch: pytest.MonkeyPatch, state: str | None
+) -> None:
+    if state is None:
+        monkeypatch.setattr(opening, "_WANTED", ", (SELECT no_such())")
+    else:
+        refuse(log.connection, "pg_control_system()", "TABLE (system_identifier bigint)", state)
+    login = Login(resolve_conninfo(Config(), {"DATABASE_URL": log.url}))
+    # as at each start, where every connection asks for the first time
+    for _ in range(4):
+        database = Database(login, 5, "tests")
+        with database.session(10, tables=[(Config().tables.log, None)]) as one:
+            one.log(Config().classification())
+        database.close()
+    assert login.pipelines.taken
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from exporter.pseudonyms import Pseudonyms
 from exporter.reports.budgets import run_budget
 from exporter.reports.calls import time_text
 from exporter.reports.follow import follow
-from exporter.reports.recent import Wanted, run_operations
+from exporter.reports.recent import Look, Wanted, read_calls, run_operations
 from tests.support.harness import Log
 from tests.support.programs import free_port
 
@@ -269,6 +270,50 @@ def test_a_database_that_is_lost_while_following_is_said_once(log: Log, capsys: 
     assert follow(config_for(log), {}, Wanted(), out, as_json=True, wait=wait) == 0
     assert [json.loads(line)["operation_id"] for line in out.getvalue().splitlines()] == ["first", "second"]
     assert capsys.readouterr().err.count("trying again") == 1
+
+
+@pytest.mark.parametrize("since", [1, 30, 60.5])
+def test_following_since_a_moment_never_prints_what_is_before_it(log: Log, since: float) -> None:
+    log.insert(100, operation="before")
+    rounds = iter(range(3))
+
+    def wait(_: float) -> None:
+        match next(rounds):
+            case 0:
+                log.insert(0, operation="after")
+            case 2:
+                raise KeyboardInterrupt
+            case _:
+                pass
+
+    out = io.StringIO()
+    assert follow(config_for(log), {}, Wanted(since=since), out, as_json=True, wait=wait) == 0
+    assert [json.loads(line)["operation_id"] for line in out.getvalue().splitlines()] == ["after"]
+
+
+def test_calls_of_a_long_outage_are_printed_when_it_is_over(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    log.insert(7200, operation="first")
+    rounds, looks = iter(range(3)), iter(range(3))
+
+    def read(*arguments: Any) -> Look:
+        look = read_calls(*arguments)
+        # the first look was long ago, and since then each one that failed took its time
+        return replace(look, clock=look.clock - 7000) if next(looks) == 0 else look
+
+    def wait(_: float) -> None:
+        match next(rounds):
+            case 0:
+                log.execute("ALTER TABLE ai_operation_log RENAME TO elsewhere")
+            case 1:
+                log.execute("ALTER TABLE elsewhere RENAME TO ai_operation_log")
+                log.insert(6000, operation="second")
+            case _:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr("exporter.reports.follow.read_calls", read)
+    out = io.StringIO()
+    assert follow(config_for(log), {}, Wanted(), out, as_json=True, wait=wait) == 0
+    assert [json.loads(line)["operation_id"] for line in out.getvalue().splitlines()] == ["first", "second"]
 
 
 def limits(log: Log, **by_user: tuple[UUID, str | None]) -> None:

@@ -16,6 +16,7 @@ from exporter.cli import main
 from exporter.demo.postgres import _installed_binaries
 from exporter.demo.schema import load_schema
 from exporter.process.serving import serving
+from exporter.state.backup import _copied
 from exporter.state.migrations import FORMAT
 from exporter.state.store import FILE_NAME, Store, locked
 from tests.database.test_state_command import configured, write
@@ -86,6 +87,36 @@ def test_a_backup_of_a_running_exporter_continues_with_every_row_since(installat
     assert installation.counted() == 8
     assert stat.S_IMODE(installation.copy.stat().st_mode) == 0o600
     assert stat.S_IMODE((installation.state / FILE_NAME).stat().st_mode) == 0o600
+
+
+def test_a_backup_leaves_the_folder_of_a_stopped_exporter_as_it_is(installation: Installation) -> None:
+    installation.counted()
+    write(installation.url, 2)
+    assert installation.counted() == 2
+    before = sorted(file.name for file in installation.state.iterdir())
+    assert installation.run("backup", str(installation.copy)) == 0
+    assert sorted(file.name for file in installation.state.iterdir()) == before
+    assert installation.run("restore", str(installation.copy), "--replace") == 0
+    assert installation.counted() == 2
+
+
+def test_a_backup_at_the_start_of_an_exporter_is_taken_again(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation.counted()
+    taken = []
+
+    def copied(found: sqlite3.Connection) -> bytes:
+        # the first copy may be torn: until it was taken nobody kept a journal
+        copy = _copied(found)
+        (installation.state / f"{FILE_NAME}-wal").touch()
+        taken.append(copy)
+        return copy
+
+    monkeypatch.setattr("exporter.state.backup._copied", copied)
+    assert installation.run("backup", str(installation.copy)) == 0
+    assert len(taken) == 2
+    assert installation.copy.read_bytes() == taken[1]
 
 
 def test_what_is_lost_are_rows_that_came_and_went_since_the_backup(installation: Installation) -> None:
@@ -186,6 +217,17 @@ def _cut_off(copy: Path) -> None:
     os.truncate(copy, copy.stat().st_size // 2)
 
 
+def _altered(statement: str) -> Callable[[Path], None]:
+    """What leaves the pages of the file as they should be, but not what they say."""
+
+    def alter(copy: Path) -> None:
+        with sqlite3.connect(copy) as db:
+            assert db.execute(statement).rowcount > 0
+        db.close()
+
+    return alter
+
+
 SPOILED: Mapping[str, tuple[Callable[[Path], None], str]] = {
     "empty": (_empty, "the copy has format 0"),
     "text": (_text, "damaged, or no copy of a state"),
@@ -193,6 +235,13 @@ SPOILED: Mapping[str, tuple[Callable[[Path], None], str]] = {
     "newer": (_newer, "use the version that wrote it"),
     "another database": (_another_database, "holds nothing yet"),
     "another layout": (_layout, "the version that wrote it|damaged"),
+    "progress": (_altered("UPDATE meta SET value = '{}' WHERE name = 'progress'"), "damaged"),
+    "progress of text": (_altered("UPDATE meta SET value = 'x' || value WHERE name = 'progress'"), "damaged"),
+    "slice": (_altered("UPDATE slices SET body = substr(body, 2)"), "damaged"),
+    "users of a slice": (_altered("UPDATE slice_users SET body = substr(body, 2)"), "damaged"),
+    "total": (_altered("UPDATE parts SET value = '[1' WHERE part = 'totals'"), "damaged"),
+    "name of a total": (_altered("UPDATE parts SET key = '[\"x\"]' WHERE part = 'totals'"), "damaged"),
+    "identity": (_altered("UPDATE meta SET value = '{' WHERE name = 'identity'"), "damaged"),
 }
 
 

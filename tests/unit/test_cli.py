@@ -1,6 +1,9 @@
 """The command line's own behaviour: what is wrong is said in one line, with an exit code."""
 
 import contextlib
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +15,8 @@ from exporter.cli import main
 from exporter.commands.serve import backfill_moment
 from exporter.config import Config
 from exporter.errors import UserError
+from exporter.ledger.model import Changes, Slice
+from exporter.state.store import Store
 
 pytestmark = pytest.mark.usefixtures("no_settings_from_outside")
 
@@ -29,6 +34,29 @@ def test_wrong_usage_ends_with_2(command: list[str], capsys: pytest.CaptureFixtu
         main(command)
     assert ended.value.code == 2
     assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["config", "show"], ["config", "show", "--json"], ["completion", "bash"], ["check"], ["state", "backup", "-"]],
+)
+def test_output_for_which_there_is_no_space_is_said_in_one_line(words: list[str], tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(f"state_dir: {tmp_path / 'state'}\n")
+    with Store(tmp_path / "state") as store:
+        store.commit(Changes(slices={0: Slice(0, 60)}))
+    environ = {
+        **os.environ,
+        "AI_OPERATION_EXPORTER_CONFIG": str(config),
+        "DATABASE_URL": "postgresql://a@127.0.0.1:1/a",
+    }
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "exporter", *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environ, text=True, check=False)
+    assert done.returncode == 1
+    assert "the output cannot be written: No space left on device — free space" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
 
 
 def test_a_bad_configuration_is_named_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
