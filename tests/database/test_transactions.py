@@ -102,14 +102,14 @@ def test_a_stream_that_fails_half_way_leaves_the_transaction_usable(log: Log, tm
         assert list(session.stream("SELECT i FROM generate_series(1, 3) AS i")) == [(1,), (2,), (3,)]
 
 
-class Mistake(Exception):
+class UnexpectedRowError(Exception):
     """What a reader of rows never expected."""
 
 
 def take_one_and_fail(rows: Iterator[Any]) -> None:
     """The traceback holds this frame, and so the rows."""
     next(rows)
-    raise Mistake
+    raise UnexpectedRowError
 
 
 def ended(work: Callable[[], None]) -> BaseException | None:
@@ -136,7 +136,7 @@ def test_a_reader_of_a_stream_that_fails_ends_the_transaction(log: Log, tmp_path
             take_one_and_fail(session.stream(f"SELECT i FROM generate_series(1, {count}) AS i"))
 
     with log:
-        assert isinstance(ended(fail), Mistake)
+        assert isinstance(ended(fail), UnexpectedRowError)
         assert log.execute(_OURS) == [(0,)]
 
 
@@ -145,7 +145,7 @@ def test_a_reader_of_a_stream_that_fails_under_a_savepoint_leaves_the_transactio
 ) -> None:
     def go_on() -> None:
         with session_on(log.url, tmp_path) as (session, _):
-            with pytest.raises(Mistake), session.savepoint():
+            with pytest.raises(UnexpectedRowError), session.savepoint():
                 take_one_and_fail(session.stream("SELECT i FROM generate_series(1, 30000) AS i"))
             assert session.run("SELECT 1") == [(1,)]
 
