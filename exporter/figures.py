@@ -35,9 +35,9 @@ class Figure(IntEnum):
         figure.decimals = len(str(scale)) - 1
         return figure
 
-    def units(self, value: Decimal) -> int:
+    def units(self, value: Decimal | int) -> int:
         """Ledger units of a sum of values in the column's unit; what lies beyond the decimals is dropped."""
-        return int((value * self.scale).to_integral_value()) if self.decimals else int(value)
+        return round(value * self.scale) if self.decimals else int(value)
 
     ROWS = (None,)
     CALLS = (catalog.OPERATIONS,)

@@ -41,6 +41,22 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         folder.close()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Measure no coverage where it adds nothing: the tracer makes a test take two or three times as long.
+
+    Tests of random inputs do not count, since what is covered must not rest on chance. What runs against the server in
+    a container runs against the embedded one too.
+    """
+    for item in items:
+        if item.get_closest_marker("hypothesis") or _parameter(item, "postgres") == "docker":
+            item.add_marker(pytest.mark.no_cover)
+
+
+def _parameter(item: pytest.Item, name: str) -> object:
+    return item.callspec.params.get(name) if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None
+
+
 @pytest.fixture
 def report_figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Print a line at the end of the run, whichever process the test ran in."""

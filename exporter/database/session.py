@@ -9,7 +9,7 @@ import itertools
 import socket
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, LiteralString
 
@@ -128,6 +128,7 @@ class Session:
         self._cursor = cursor
         self._info = info
         self._table: QualifiedName | None = None
+        self._streamed: Iterator[Any] = iter(())
         self._deadline = deadline
         self._longest = longest
         self.sequence = sequence
@@ -212,7 +213,16 @@ class Session:
         """
         self.limit()
         with self._cursor.connection.cursor(row_factory=row_factory) as cursor:
-            yield from cursor.stream(self.encoded(statement), parameters or {}, size=_AT_ONCE)
+            self._streamed = cursor.stream(self.encoded(statement), parameters or {}, size=_AT_ONCE)
+            yield from self._streamed
+
+    def end_stream(self) -> None:
+        """Give up the rows that have not been taken.
+
+        Where their reader has failed, its traceback keeps them: the driver would wait for their end for ever.
+        """
+        if isinstance(self._streamed, Generator):
+            self._streamed.close()
 
     def encoded(self, statement: str | sql.Composed) -> bytes:
         """A statement as connections of this `charset` send it."""
@@ -272,7 +282,10 @@ class Session:
     def savepoint(self) -> Iterator[None]:
         """A part whose failure leaves the transaction usable."""
         with self._cursor.connection.transaction():
-            yield
+            try:
+                yield
+            finally:
+                self.end_stream()
 
     def log(self, classification: Classification) -> LogTable:
         """Find the log and its columns, and prove that every row is visible."""
@@ -423,7 +436,10 @@ class Database:
                         in_force=start.in_force,
                         together=self._login.pipelines.taken,
                     )
-                    yield session
+                    try:
+                        yield session
+                    finally:
+                        session.end_stream()
                 except BaseException:
                     self._end(cursor, "ROLLBACK")
                     raise

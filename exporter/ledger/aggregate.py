@@ -51,9 +51,9 @@ def with_figure(aggregate: Aggregate, field: Figure, value: int) -> Aggregate:
     return (*aggregate[:field], value, *aggregate[field + 1 :])
 
 
-def money_units(usd: Decimal) -> int:
+def money_units(usd: Decimal | int) -> int:
     """Money units of an amount in dollars; digits beyond the twelfth are rounded half to even."""
-    return int((usd * USD).to_integral_value())
+    return round(usd * USD)
 
 
 def usd(units: int) -> float:

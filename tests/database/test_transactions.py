@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -99,6 +100,69 @@ def test_a_stream_that_fails_half_way_leaves_the_transaction_usable(log: Log, tm
         assert not session.lost
         assert session.run("SELECT 1") == [(1,)]
         assert list(session.stream("SELECT i FROM generate_series(1, 3) AS i")) == [(1,), (2,), (3,)]
+
+
+class UnexpectedRowError(Exception):
+    """What a reader of rows never expected."""
+
+
+def take_one_and_fail(rows: Iterator[Any]) -> None:
+    """The traceback holds this frame, and so the rows."""
+    next(rows)
+    raise UnexpectedRowError
+
+
+def ended(work: Callable[[], None]) -> BaseException | None:
+    """What it raises; it fails where it never ends."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except Exception as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive(), "it waits for itself"
+    return raised[0] if raised else None
+
+
+@pytest.mark.parametrize("count", [3, 30_000, 10_000_000])
+def test_a_reader_of_a_stream_that_fails_ends_the_transaction(log: Log, tmp_path: Path, count: int) -> None:
+    def fail() -> None:
+        with session_on(log.url, tmp_path) as (session, _):
+            take_one_and_fail(session.stream(f"SELECT i FROM generate_series(1, {count}) AS i"))
+
+    with log:
+        assert isinstance(ended(fail), UnexpectedRowError)
+        assert log.execute(_OURS) == [(0,)]
+
+
+def test_a_reader_of_a_stream_that_fails_under_a_savepoint_leaves_the_transaction_usable(
+    log: Log, tmp_path: Path
+) -> None:
+    def go_on() -> None:
+        with session_on(log.url, tmp_path) as (session, _):
+            with pytest.raises(UnexpectedRowError), session.savepoint():
+                take_one_and_fail(session.stream("SELECT i FROM generate_series(1, 30000) AS i"))
+            assert session.run("SELECT 1") == [(1,)]
+
+    with log:
+        assert ended(go_on) is None
+
+
+def test_a_stream_that_is_not_read_to_its_end_is_no_obstacle_to_a_commit(log: Log, tmp_path: Path) -> None:
+    kept: list[Iterator[Any]] = []
+
+    def leave() -> None:
+        with session_on(log.url, tmp_path) as (session, _):
+            kept.append(session.stream("SELECT i FROM generate_series(1, 30000) AS i"))
+            next(kept[0])
+
+    with log:
+        assert ended(leave) is None
 
 
 def test_a_stream_whose_connection_is_cut_says_that_nothing_more_can_be_read(log: Log, tmp_path: Path) -> None:

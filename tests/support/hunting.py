@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -71,9 +72,10 @@ def name_of(rule: Rule) -> str:
     return str(rule.get("alert") or rule["record"])
 
 
-def cases() -> list[Case]:
-    """Every scenario."""
-    return [case_of(scenario) for scenarios in themes().values() for scenario in scenarios]
+@cache
+def cases() -> tuple[Case, ...]:
+    """Every scenario: made once in a process."""
+    return tuple(case_of(scenario) for scenarios in themes().values() for scenario in scenarios)
 
 
 def case_of(scenario: Scenario) -> Case:

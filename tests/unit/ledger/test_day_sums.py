@@ -75,3 +75,17 @@ def test_a_day_is_copied_once_for_any_number_of_changes_after_a_look() -> None:
     assert sums._days[1] is changed
     assert (dict(seen), dict(sums.on(1))) == ({"ann": 1, "bob": 2}, {"bob": 6})
     assert repr(sums) == "DaySums({(1, 'bob'): 6, (2, 'ann'): 4})"
+
+
+def test_what_is_dropped_is_gone_and_what_is_not_there_cannot_be_dropped() -> None:
+    sums = DaySums({(1, "ann"): 1, (2, "bob"): 2})
+    copy = sums.copy()
+    del sums[1, "ann"]
+    assert (dict(sums), list(sums.all_days), len(copy)) == ({(2, "bob"): 2}, [2], 2)
+    for missing in ((1, "ann"), (2, "ann")):
+        with pytest.raises(KeyError):
+            del sums[missing]
+    # a day that was looked at before it has any sum
+    assert sums.on(3) == {}
+    sums[3, "cat"] = 3
+    assert sums.on(3) == {"cat": 3}

@@ -54,6 +54,15 @@ def test_digits_past_the_twelfth_are_rounded_half_to_even() -> None:
     assert [money_units(Decimal(text)) for text in ("0.0000000000005", "0.0000000000015", "1")] == [0, 2, USD]
 
 
+@given(st.integers(0, 10**9))
+def test_money_of_a_column_of_integers_is_whole_dollars(dollars: int) -> None:
+    assert money_units(dollars) == Figure.COST.units(dollars) == money_units(Decimal(dollars)) == dollars * USD
+
+
+def test_money_is_printed_as_dollars() -> None:
+    assert [usd(money_units(amount)) for amount in (0, 2, Decimal("0.25"))] == [0.0, 2.0, 0.25]
+
+
 @given(st.integers(0, 10**20), st.integers(0, 10**6))
 def test_more_money_never_prints_as_less(units: int, more: int) -> None:
     assert usd(units + more) >= usd(units)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
 
 from exporter.catalog import SECOND, USD
-from exporter.figures import Figure
+from exporter.figures import AT_MERGE, Figure
 from exporter.ledger import probing, schedule
 from exporter.ledger.calendar import MINUTE
 from exporter.ledger.model import OTHER, LedgerSettings
@@ -375,7 +375,7 @@ class Ledger(RuleBasedStateMachine):
                     at for at, (now, mark) in enumerate(zip(cell.current, cell.high_water, strict=True)) if mark < now
                 }
                 # whoever finds a series as it was does not look at its marks
-                assert below <= ({Figure.UNPRICED} if item.width == MINUTE else set()), f"{item.start}: {cell}"
+                assert below <= (set(AT_MERGE) if item.width == MINUTE else set()), f"{item.start}: {cell}"
 
     @rule(step=st.sampled_from([60 * 10, 60 * 25, HOUR]))
     def settle(self, step: int) -> None:

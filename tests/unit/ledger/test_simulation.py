@@ -22,7 +22,8 @@ from exporter.scrape.clock import LEAP_LASTS, DatabaseClock, HostClock
 from tests.support.ledger_driver import START, Exporter
 from tests.support.model_log import Classes, Log, Row
 
-pytestmark = pytest.mark.slow
+# the tracer would triple the time
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
 
 DAYS = int(os.environ.get("SIMULATED_DAYS", "4"))
 SEEDS = [int(seed) for seed in os.environ.get("SIMULATED_SEEDS", "1 2").split()]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.ledger.model import UNATTRIBUTED
 from exporter.ledger.users import (
+    OTHER_USERS,
     STATES,
     Budget,
     budget_state,
@@ -47,6 +48,12 @@ def test_those_past_their_limit_come_first_then_warnings_then_spenders() -> None
 
 def test_equal_spenders_are_taken_by_name() -> None:
     assert choose_users({"b": 1, "a": 1}, {}, {}, 5, top=1, most=9) == {"a": 5}
+
+
+def test_the_rows_without_a_user_and_the_rest_are_shown_by_labels_of_their_own() -> None:
+    spend = {"ann": 3, "bob": 4, "cat": 5, UNATTRIBUTED: 6}
+    assert shown_spend(spend, ["bob", "dan"]) == {"bob": 4, "dan": 0, UNATTRIBUTED: 6, OTHER_USERS: 8}
+    assert shown_spend({"other": 2, "ann": 1}, ["other"]) == {"other": 3}
 
 
 def test_who_was_shown_stays_through_the_next_day_and_no_longer() -> None:
