@@ -1,15 +1,16 @@
 """The open window is read again and again: only those minutes are made again of which a row has changed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 from exporter.config import Classification, Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.reader import read_span
-from exporter.database.rows import BucketReader
+from exporter.database.rows import BucketReader, SpanRow
 from exporter.database.session import Database, Session
 from exporter.database.window import WindowReader
+from exporter.figures import Figure
 from exporter.ledger.calendar import floor_to
 from exporter.ledger.model import Bucket, TimeRange
 from tests.support.harness import Log
@@ -100,6 +101,31 @@ def test_a_minute_with_a_row_that_has_changed_is_made_again(log: Log, reads: Rea
     assert last in changed
     assert changed <= {last, last - 60}
     assert same(after, reads()) == after.keys()
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_rows_behind_those_that_are_known_are_all_that_is_added(
+    log: Log, reads: Reads, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    before, added, add = reads(), 0, BucketReader.add
+
+    def counted(reader: BucketReader, found: Iterable[SpanRow], **named: bool) -> None:
+        nonlocal added
+        listed = list(found)
+        added += len(listed)
+        add(reader, listed, **named)
+
+    log.execute(" ; ".join([CHANGES["another_row"].format(last=LAST)] * rows))
+    monkeypatch.setattr(BucketReader, "add", counted)
+    with reads.database.session(60) as session:
+        table, span = session.log(reads.rules), reads.whole(session)
+        after = reads.window.read(session, table, reads.rules, span)
+        assert added == rows
+        assert after == read_span(session, table, reads.rules, span)
+    last = max(after)
+    assert sum(cell[Figure.ROWS] for cell in after[last].cells.values()) == rows + sum(
+        cell[Figure.ROWS] for cell in before[last].cells.values()
+    )
 
 
 def test_other_settings_make_every_minute_again(reads: Reads) -> None:
