@@ -83,10 +83,18 @@ class WindowReader:
         known, bucket = self._known.get(start, _UNKNOWN)
         if known == rows:
             return bucket
-        # the present minute mostly has the rows of the last read and, behind them, others
-        if known != rows[: len(known)]:
-            known, bucket = _UNKNOWN
-        return self._reader.extended(start, bucket, _named(names, rows[len(known) :]))
+        more = _beside(known, rows)
+        if more is None:
+            bucket, more = Bucket(), rows
+        return self._reader.extended(start, bucket, _named(names, more))
+
+
+def _beside(known: list[Row], rows: list[Row]) -> list[Row] | None:
+    """The rows behind those that are known, or before them, as an index has them; None where they lie otherwise."""
+    more = len(rows) - len(known)
+    if rows[: len(known)] == known:
+        return rows[len(known) :]
+    return rows[:more] if more > 0 and rows[more:] == known else None
 
 
 def _named(names: tuple[str, ...], rows: Sequence[Row]) -> Iterable[Any]:
