@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from operator import attrgetter
-from typing import Protocol
+from typing import Protocol, Self
 
 from exporter.catalog import ERROR_CLASSES
 from exporter.config import Classification
@@ -57,8 +57,15 @@ class SpanRow(Protocol):
     oldest: float
 
 
+_EMPTY = Bucket()
+_NOTHING = (0,) * WIDTH
+
+
 @dataclass
 class _Bucket:
+    """A bucket in the making: what was known `before`, and the cells to which something has been added."""
+
+    before: Bucket = _EMPTY
     cells: dict[Series, list[int]] = field(default_factory=dict)
     users: dict[str, int] = field(default_factory=dict)
     skipped: dict[SkippedValue, int] = field(default_factory=dict)
@@ -67,9 +74,27 @@ class _Bucket:
     models: dict[str, float] = field(default_factory=dict)
     succeeded: dict[str, float] = field(default_factory=dict)
 
+    @classmethod
+    def after(cls, before: Bucket) -> Self:
+        return cls(
+            before=before,
+            users=dict(before.users),
+            skipped=dict(before.skipped),
+            waiting=dict(before.waiting),
+            operations=dict(before.seen_operations),
+            models=dict(before.seen_models),
+            succeeded=dict(before.succeeded_models),
+        )
+
+    def cell(self, series: Series) -> list[int]:
+        cell = self.cells.get(series)
+        if cell is None:
+            cell = self.cells[series] = list(self.before.cells.get(series, _NOTHING))
+        return cell
+
     def finish(self) -> Bucket:
         return Bucket(
-            cells={series: tuple(cell) for series, cell in self.cells.items()},
+            cells={**self.before.cells, **{series: tuple(cell) for series, cell in self.cells.items()}},
             users=self.users,
             skipped=self.skipped,
             waiting=self.waiting,
@@ -124,15 +149,18 @@ class BucketReader:
         """What was read, by the start of each stretch."""
         return {start: found.finish() for start, found in self._buckets.items()}
 
-    def of(self, rows: Iterable[SpanRow]) -> dict[int, Bucket]:
-        """What these rows hold, whatever was added before; names that are known are not cleaned again."""
-        self._buckets = {}
+    def extended(self, start: int, before: Bucket, rows: Iterable[SpanRow]) -> Bucket:
+        """What a stretch holds by these rows and what was known `before`; names that are known are not cleaned again.
+
+        Nothing that was added otherwise counts.
+        """
         for known in (self._users, self._called):
             if len(known) > MOST_NAMES:
                 known.clear()
+        self._buckets = {start: _Bucket.after(before)}
         self.add(rows)
-        buckets, self._buckets = self.buckets(), {}
-        return buckets
+        bucket, self._buckets = self._buckets[start].finish(), {}
+        return bucket
 
     def _user(self, text: str | None) -> str:
         user = self._users.get(text)
@@ -194,9 +222,7 @@ class CostCheck:
 
 def _add_series(found: _Bucket, row: SpanRow, called: _Called, check: CostCheck | None) -> None:
     (operation, model), rows, kind = called.series, row.rows, row.ended
-    cell = found.cells.get(called.series)
-    if cell is None:
-        cell = found.cells[called.series] = [0] * WIDTH
+    cell = found.cell(called.series)
     cell[Figure.ROWS] += rows
     for figure, value in zip(SUMMED.values(), _sums(row), strict=True):
         if value is not None:

@@ -3,6 +3,8 @@
 from collections import namedtuple
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from psycopg.rows import namedtuple_row
@@ -22,9 +24,12 @@ FEW = 4000
 
 Row = tuple[Any, ...]
 
+_UNKNOWN: tuple[list[Row], Bucket] = ([], Bucket())
+
 
 class WindowReader:
-    """Reads a span by the minute. A minute with the same rows as in the last read is the same bucket again.
+    """Reads a span by the minute. A minute with the same rows as in the last read is the same bucket again, and to
+    one that has the same rows and more only those are added.
 
     For one thread at a time.
     """
@@ -60,10 +65,10 @@ class WindowReader:
         names, rows = session.table(self._statement, span_parameters(log, classification, span, MINUTE, FEW + 1))
         if len(rows) > FEW:
             return None
-        at = names.index("slice")
         minutes: dict[int, list[Row]] = {}
-        for row in rows:
-            minutes.setdefault(row[at], []).append(row)
+        # most rows come in the order of their times
+        for start, run in groupby(rows, itemgetter(names.index("slice"))):
+            minutes.setdefault(start, []).extend(run)
         self._known = {start: (found, self._bucket(names, start, found)) for start, found in minutes.items()}
         return {start: bucket for start, (_, bucket) in self._known.items()}
 
@@ -75,8 +80,21 @@ class WindowReader:
             self._statement = session.encoded(span_statement(log, classification, Shape.EACH))
 
     def _bucket(self, names: tuple[str, ...], start: int, rows: list[Row]) -> Bucket:
-        known = self._known.get(start)
-        return known[1] if known is not None and known[0] == rows else self._reader.of(_named(names, rows))[start]
+        known, bucket = self._known.get(start, _UNKNOWN)
+        if known == rows:
+            return bucket
+        more = _beside(known, rows)
+        if more is None:
+            bucket, more = Bucket(), rows
+        return self._reader.extended(start, bucket, _named(names, more))
+
+
+def _beside(known: list[Row], rows: list[Row]) -> list[Row] | None:
+    """The rows behind those that are known, or before them, as an index has them; None where they lie otherwise."""
+    more = len(rows) - len(known)
+    if rows[: len(known)] == known:
+        return rows[len(known) :]
+    return rows[:more] if more > 0 and rows[more:] == known else None
 
 
 def _named(names: tuple[str, ...], rows: Sequence[Row]) -> Iterable[Any]:

@@ -13,9 +13,9 @@ from typing import NoReturn, Protocol
 
 log = logging.getLogger(__name__)
 
-PAUSE = 1.0
+PAUSE = 5.0
 """Seconds between two pings."""
-PATIENCE = 30
+PATIENCE = 6
 """How many pings in a row can be unanswered. It counts turns, not seconds: a process that was frozen for an hour has
 missed only one."""
 EXIT_CODE = 70

@@ -152,8 +152,12 @@ class Exporter:
                 attempt = self._collector.begin()
                 # no longer than a scraper with the default header waits for it
                 seconds = self._config.scrape.timeout - self._config.scrape.timeout_offset
-                self._flight = Flight(attempt, self._reads.submit(self._collector.read_log, attempt, seconds))
+                self._flight = Flight(attempt, self._reads.submit(self._read_log, attempt, seconds))
             return self._flight
+
+    def _read_log(self, attempt: Attempt, seconds: float) -> None:
+        self._collector.read_log(attempt, seconds)
+        self._background.look()
 
     def _families(self, scrape: Scrape) -> list[Family]:
         try:

@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 PROBE_INTERVAL = 60.0
 DRIFT_INTERVAL = 3600.0
 
+IDLE_PAUSES = 10
+"""How many pauses a rest has at most while nothing is due, unless a scrape ends it: time alone makes little due."""
+
 _PATIENCE = 5.0
 """Seconds that a probe waits for a transaction that is due for something else."""
 
@@ -72,7 +75,8 @@ class BackgroundReader:
         self._reclassifier = Reclassifier(ledger, self._chunk, self._database, primaries)
         self._stopping = threading.Event()
         self._rested = threading.Event()  # set: there is something to do before the rest is over
-        self._waits_for_database = False
+        self._news = threading.Event()  # set: there may be something to do
+        self._waits_for_database = self._idle = False
         self._by_day = True  # no more once the history has more series than get a place of their own at once
         login.subscribe(self.wake)
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -102,6 +106,7 @@ class BackgroundReader:
         """End the present chunk, and wait so many seconds for it at most."""
         self._stopping.set()
         self._rested.set()
+        self._news.set()
         self._database.abort()
         if self._thread.ident is not None:
             self._thread.join(seconds)
@@ -111,11 +116,26 @@ class BackgroundReader:
         if self._waits_for_database and threading.current_thread() is not self._thread:
             self._rested.set()
 
+    def look(self) -> None:
+        """Look for work once the pause is over: a scrape may have found some."""
+        self._news.set()
+
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self._news.clear()
             self._rested.wait(self._turn())
             self._rested.clear()
+            if (seconds := self._idle_seconds()) > 0:
+                self._news.wait(seconds)
         self._database.close()
+
+    def _idle_seconds(self) -> float:
+        """For how long nothing falls due but by a scrape, beyond the pause."""
+        ledger = self._ledger
+        if self._stopping.is_set() or not self._idle or ledger.must_retry or ledger.must_reclassify:
+            return 0.0
+        due = min(self._next_probe + _PATIENCE, self._next_drift, self._late_rows.rests_until) - time.monotonic()
+        return min(due, (IDLE_PAUSES - 1) * self._config.worker.pause)
 
     def _turn(self) -> float:
         """One chunk, if there is one; returns the seconds to wait before the next."""
@@ -147,8 +167,8 @@ class BackgroundReader:
         finally:
             # only now: who gets through while this turn fails ends the rest after it
             self._waits_for_database = waits_for_database
-            self._must_ask = True
-        self._must_ask = False
+            self._must_ask, self._idle = True, False
+        self._must_ask, self._idle = False, not busy
         chunk.failures = 0
         self._change_log.works("background reader")
         return 0.0 if busy else self._config.worker.pause

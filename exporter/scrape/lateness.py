@@ -58,6 +58,11 @@ class LateRows:
         return bool(self._watch.suspects) and self._may_read
 
     @property
+    def rests_until(self) -> float:
+        """A moment of the clock up to which there is nothing to do."""
+        return self._monotonic() if self._watch.suspects else self._next
+
+    @property
     def due(self) -> bool:
         """Whether it is time for a round: what the last one has found is read first, however often they are."""
         return self._monotonic() >= self._next and not (self._owes_read and self.busy)

@@ -464,6 +464,11 @@ class LedgerService:
                 self._states.journal.later(self._purge.attempt)
 
     @property
+    def must_retry(self) -> bool:
+        """Whether there is something for `retry` to do, now or soon."""
+        return self.commits_fail or self._purge.has_failed
+
+    @property
     def commits_fail(self) -> bool:
         """Whether the last commit failed or has no answer, and counters are frozen."""
         return self._states.journal.behind

@@ -68,6 +68,11 @@ class Purge:
         self._again: float | None = None
         self._said = False
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether another attempt will be due."""
+        return self._again is not None
+
     def is_due(self) -> bool:
         """Whether an attempt has failed, and it is time for another one; once for each."""
         if self._again is None or time.monotonic() < self._again:

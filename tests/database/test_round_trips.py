@@ -4,7 +4,7 @@ import io
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -259,6 +259,7 @@ def test_five_idle_minutes_cost_at_most_a_request_in_five_seconds(
         turns += 1
         return turn(reader)
 
+    monkeypatch.setattr(background, "IDLE_PAUSES", 1)  # a clock that is put forward ends no rest
     monkeypatch.setattr(background, "time", SimpleNamespace(monotonic=virtual))
     monkeypatch.setattr(background, "LateRows", partial(lateness.LateRows, virtual))
     monkeypatch.setattr(BackgroundReader, "_turn", counted)
@@ -276,6 +277,34 @@ def test_five_idle_minutes_cost_at_most_a_request_in_five_seconds(
             begun = turns
             wait_for(lambda begun=begun: turns > begun + 2, lambda: "the reader stands still")  # type: ignore[misc]
         assert minutes <= wire.total() - before <= 0.2 * 60 * minutes
+
+
+def test_an_idle_reader_looks_for_work_after_a_scrape_and_hardly_ever_else(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, turn = 0, BackgroundReader._turn
+
+    def counted(reader: BackgroundReader) -> float:
+        nonlocal turns
+        turns += 1
+        return turn(reader)
+
+    monkeypatch.setattr(BackgroundReader, "_turn", counted)
+    monkeypatch.setattr(background, "IDLE_PAUSES", 100_000)
+    with running(log.url, tmp_path, worker={"pause": 0.01}) as exporter:
+        exporter.wait_ready().wait_up()
+        for _ in range(3):
+            before = turns
+            exporter.scrape()
+            wait_for(lambda before=before: turns > before, lambda: "the reader does not look")  # type: ignore[misc]
+        # work that is left from the first reading has been done, and a rest has begun
+        wait_for(lambda: _stands_still(lambda: turns), lambda: "the reader does not rest")
+
+
+def _stands_still(number: Callable[[], int]) -> bool:
+    before = number()
+    time.sleep(1)
+    return number() == before
 
 
 def test_what_falls_due_is_read_without_a_scrape(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

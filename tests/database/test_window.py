@@ -1,13 +1,13 @@
 """The open window is read again and again: only those minutes are made again of which a row has changed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 from exporter.config import Classification, Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.reader import read_span
-from exporter.database.rows import BucketReader
+from exporter.database.rows import BucketReader, SpanRow
 from exporter.database.session import Database, Session
 from exporter.database.window import WindowReader
 from exporter.ledger.calendar import floor_to
@@ -100,6 +100,38 @@ def test_a_minute_with_a_row_that_has_changed_is_made_again(log: Log, reads: Rea
     assert last in changed
     assert changed <= {last, last - 60}
     assert same(after, reads()) == after.keys()
+
+
+# a heap has the newest rows last, the index that goes down has them first
+@pytest.mark.parametrize("newest", ["last", "first"])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_rows_beside_those_that_are_known_are_all_that_is_added(
+    log: Log, reads: Reads, monkeypatch: pytest.MonkeyPatch, newest: str, rows: int
+) -> None:
+    added, add = 0, BucketReader.add
+
+    def counted(reader: BucketReader, found: Iterable[SpanRow], **named: bool) -> None:
+        nonlocal added
+        listed = list(found)
+        added += len(listed)
+        add(reader, listed, **named)
+
+    def read(window: WindowReader) -> dict[int, Bucket]:
+        with reads.database.session(60) as session:
+            for scan in ("seqscan", "bitmapscan") if newest == "first" else ("indexscan", "bitmapscan"):
+                session.run(f"SELECT pg_catalog.set_config('enable_{scan}', 'off', true)")
+            return window.read(session, session.log(reads.rules), reads.rules, reads.whole(session))
+
+    log.execute("DELETE FROM ai_operation_log")
+    minute = "date_trunc('minute', now() AT TIME ZONE 'UTC') - interval '2 minutes' + interval '1 ms' * {}"
+    insert = "INSERT INTO ai_operation_log (operation_type, model_used, cost_usd, success, created_at) VALUES "
+    log.execute(insert + ", ".join(f"('chat', 'm', 1, true, {minute.format(n)})" for n in range(5)))
+    read(reads.window)
+    log.execute(insert + ", ".join(f"('chat', 'm', 1, true, {minute.format(100 + n)})" for n in range(rows)))
+    whole = read(WindowReader())
+    monkeypatch.setattr(BucketReader, "add", counted)
+    assert read(reads.window) == whole
+    assert added == rows
 
 
 def test_other_settings_make_every_minute_again(reads: Reads) -> None:

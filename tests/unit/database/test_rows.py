@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Sequence
+from copy import deepcopy
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any, get_type_hints
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from exporter.catalog import USD
 from exporter.config import LABEL_LENGTH, UPPER_BOUNDS, Config, clean_label
 from exporter.database.log_query import BY_SERIES, BY_USER, INVALID_REASONS
+from exporter.database.log_query import EACH as EACH_ROW
 from exporter.database.rows import BucketReader, SpanRow
 from exporter.figures import SUMMED, Figure
 from exporter.ledger.model import Bucket, Series, SkippedValue
@@ -96,6 +98,33 @@ def test_statements_that_read_parts_of_one_slice_add_up() -> None:
     assert minute.waiting["pending"] == (3, SLICE + 2)
     assert minute.skipped == {SkippedValue(next(iter(UPPER_BOUNDS)), INVALID_REASONS[0]): 7}
     assert read(first, second) == read([*first, *second]) == read(second, first)
+
+
+EACH = st.builds(
+    lambda series, user, cost: SimpleNamespace(
+        **{**vars(series), "grouped_by": EACH_ROW, "username": user, "cost": Decimal(cost)}
+    ),
+    st.builds(
+        series_row,
+        ended=st.sampled_from(["ok", "timeout", "rate_limit", "pending", "running", "null", "unknown"]),
+        oldest=st.integers(SLICE, SLICE + 59),
+        model=st.sampled_from(["m1", "m2", "m3", "other"]),
+        invalid=st.sampled_from([0, 1, 2]),
+    ),
+    st.sampled_from([None, "ann", "bob"]),
+    st.sampled_from(["0", "0.5", "0.25"]),
+)
+
+
+@given(st.lists(EACH, max_size=8), st.lists(EACH, max_size=8))
+def test_rows_are_added_to_what_is_known_and_leave_that_as_it_is(known: list[Row], more: list[Row]) -> None:
+    reader = BucketReader(RULES)
+    before = reader.extended(SLICE, Bucket(), known)
+    assert before == (read(known)[SLICE] if known else Bucket())
+    kept = deepcopy(before)
+    assert reader.extended(SLICE, before, more) == (read([*known, *more])[SLICE] if known or more else Bucket())
+    assert before == kept
+    assert Bucket() == reader.extended(SLICE, Bucket(), [])
 
 
 def test_users_are_left_out_where_they_are_not_asked_for() -> None:
