@@ -1,19 +1,23 @@
 """Opening a connection that also works behind a transaction pooler."""
 
+import contextlib
+import functools
 import logging
 import math
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
 
 import psycopg
+from psycopg.abc import PQGen
 
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
 from exporter.database.encoding import be_lenient, client_encoding
 from exporter.database.errors import DatabaseError, DatabaseUnavailable, is_understood, scrub, translate
 from exporter.database.refusal import refused_with
 
-__all__ = ["ConnInfo", "connect", "resolve_conninfo", "start_connecting"]
+__all__ = ["ConnInfo", "connect", "pipelined", "resolve_conninfo", "start_connecting"]
 
 # An error that ends a pipeline is raised; psycopg also logs it.
 logging.getLogger("psycopg").setLevel(logging.ERROR)
@@ -54,6 +58,27 @@ def connect(info: ConnInfo, timeout: float, application_name: str) -> Connection
         connection = _open(info, {**parameters, "client_encoding": encoding})
     be_lenient(connection)
     return connection
+
+
+@contextlib.contextmanager
+def pipelined(connection: Connection) -> Iterator[None]:
+    """As psycopg's `Connection.pipeline`, but nothing is sent after the Sync that ends it.
+
+    psycopg sends a Flush there if results are still on their way. When that Sync has ended a transaction, a pooler may
+    have taken the server away already. It then gives one to the Flush, which nothing answers: pgbouncer 1.24 waits for
+    the end of that "transaction", and a pool of one server is stuck.
+    """
+    with connection.pipeline() as pipeline:
+        pipeline._exit_gen = functools.partial(_end, pipeline)  # type: ignore[method-assign]
+        yield
+
+
+def _end(pipeline: psycopg.Pipeline) -> PQGen[None]:
+    try:
+        pipeline._enqueue_sync()
+        yield from pipeline._communicate_gen()
+    finally:
+        yield from pipeline._fetch_gen(flush=False)
 
 
 def is_lost(connection: Connection) -> bool:

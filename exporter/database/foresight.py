@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from exporter.database.connection import Connection, is_lost
+from exporter.database.connection import Connection, is_lost, pipelined
 
 _log = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ def ask_one(connection: Connection, question: Question) -> Answer:
 
 
 def _ask_all(connection: Connection, questions: Iterable[Question]) -> list[Answer]:
-    with connection.pipeline():
+    with pipelined(connection):
         cursors = [connection.execute(statement.encode(), parameters) for statement, parameters in questions]
     return [Answer(cursor.fetchall()) for cursor in cursors]
 
@@ -160,7 +160,7 @@ def ask_together(
     connection is lost.
     """
     try:
-        with connection.pipeline():
+        with pipelined(connection):
             for statement in begin:
                 connection.execute(statement.encode())
             cursors = [connection.execute(statement.encode(), parameters) for statement, parameters in questions]

@@ -20,7 +20,7 @@ from psycopg.rows import RowFactory, tuple_row
 from exporter.config import Classification, QualifiedName
 from exporter.database.catalog import find_question, find_relation, next_questions
 from exporter.database.columns import Column
-from exporter.database.connection import Connection, ConnInfo, Rows, is_lost, start_connecting
+from exporter.database.connection import Connection, ConnInfo, Rows, is_lost, pipelined, start_connecting
 from exporter.database.encoding import Charset, charset_of, encode_statement
 from exporter.database.errors import (
     DatabaseError,
@@ -178,7 +178,7 @@ class Session:
             raise
 
     def _pipeline(self) -> contextlib.AbstractContextManager[Any]:
-        return self._cursor.connection.pipeline() if self._together else contextlib.nullcontext()
+        return pipelined(self._cursor.connection) if self._together else contextlib.nullcontext()
 
     def run_together(self, statements: Iterable[tuple[sql.Composed, str]]) -> list[list[tuple[Any, ...]]]:
         """All rows of several statements without parameters, each with its own `row_security`, in one round trip.

@@ -13,19 +13,22 @@ LOGIN = 5
 """Round trips until a session can be used: to connect, to ask for TLS, and to log in by a password with SCRAM."""
 
 _WAITS = (ord("Q"), ord("S"))  # a simple query, and the end of a pipeline
+_FLUSH = ord("H")
 
 
 @dataclass
 class Wire:
     """Counts, by application name, the messages after which a client waits: the round trips of its transactions.
 
-    Those of the login are not among them: connecting, asking for TLS, and three for a password by SCRAM.
+    Those of the login are not among them: connecting, asking for TLS, and three for a password by SCRAM. `strays` are
+    Flush messages that follow the end of a pipeline, which a pooler may give a server of their own.
     """
 
     url: str
     one_by_one: bool = False
     waits: Counter[str] = field(default_factory=Counter)
     connections: Counter[str] = field(default_factory=Counter)
+    strays: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, name: str) -> int:
@@ -89,16 +92,17 @@ def _forward(client: socket.socket, server: socket.socket, wire: Wire) -> None:
         server.sendall(length + startup)
         with wire.lock:
             wire.connections[name] += 1
-        together = 0
+        together, ended = 0, True
         while True:
             head = _exactly(client, 5)
             body = _exactly(client, int.from_bytes(head[1:]) - 4)
             together = 0 if head[0] in _WAITS else together + (head[0] == ord("P"))
             if wire.one_by_one and together > 1:
                 break
-            if head[0] in _WAITS:
-                with wire.lock:
-                    wire.waits[name] += 1
+            with wire.lock:
+                wire.waits[name] += head[0] in _WAITS
+                wire.strays[name] += ended and head[0] == _FLUSH
+            ended = head[0] in _WAITS
             server.sendall(head + body)
     _close(client, server)
 
