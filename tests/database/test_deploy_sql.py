@@ -66,8 +66,9 @@ READABLE: dict[Layout, dict[str, tuple[str, ...]]] = {
             "monthly_limit_usd",
             "warning_threshold_percentage",
             "current_spend_today",
+            "current_spend_month",
         ),
-        "ai_model_routes": ("operation_id", "primary_model", "fallback_model", "enabled"),
+        "ai_model_routes": ("operation_id", "primary_model", "fallback_model", "enabled", "estimated_cost_usd"),
         "approval_gates": ("status",),
     },
 }
