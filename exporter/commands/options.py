@@ -4,7 +4,9 @@ import argparse
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic_core import PydanticCustomError
 
@@ -102,6 +104,27 @@ def web_address(text: str) -> str:
         usable = False
     if not usable:
         raise argparse.ArgumentTypeError("write an address that begins with http:// or https://")
+    return text
+
+
+def existing_folder(text: str) -> Path:
+    """The type of an option that names a folder to read from."""
+    path = path_option(text)
+    try:
+        there = path.is_dir()
+    except (OSError, ValueError):
+        there = False
+    if not there:
+        raise argparse.ArgumentTypeError(f"{text!r} is no folder; name one that is there")
+    return path
+
+
+def time_zone(text: str) -> str:
+    """The type of an option that names a time zone."""
+    try:
+        ZoneInfo(text)
+    except (ValueError, OSError, KeyError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time zone; write one like Europe/Berlin") from None
     return text
 
 

@@ -3,24 +3,30 @@
 import argparse
 import os
 import sys
-from pathlib import Path
 
-from exporter.commands.options import add_report, whole_number
+from exporter.commands.options import add_report, existing_folder, whole_number
 from exporter.config import load_config
 from exporter.reports.prices import run_prices
+from exporter.subcommands import Subcommands
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommands and their options."""
-    commands = parser.add_subparsers(required=True, metavar="command")
+    commands = Subcommands(parser)
     shown = commands.add_parser(
         "show", help="print the prices of models, where they are from, and since when they hold"
     )
     add_report(shown)
-    shown.add_argument("--state-dir", type=Path, metavar="DIR", help="the exporter's state folder (default: state)")
-    shown.add_argument("--model", metavar="NAME", help="only this model")
     shown.add_argument(
-        "--days", type=whole_number(1, 400), default=7, help="models called in so many days (default: 7)"
+        "--state-dir", type=existing_folder, metavar="DIR", help="the exporter's state folder (default: state)"
+    )
+    shown.add_argument("--model", metavar="NAME", help="only this model (default: all)")
+    shown.add_argument(
+        "--days",
+        type=whole_number(1, 400),
+        metavar="DAYS",
+        default=7,
+        help="models called in so many days (default: 7)",
     )
     shown.add_argument("--offline", action="store_true", help="ask no database which operations call which models")
 

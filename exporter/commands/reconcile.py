@@ -4,39 +4,51 @@ import argparse
 import os
 import sys
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 
-from exporter.commands.options import add_report
+from exporter.commands.options import add_report, existing_folder, time_zone, web_address
 from exporter.config import load_config
 from exporter.reconcile.run import Wanted, run_reconcile
+from exporter.subcommands import path_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `reconcile`."""
     add_report(parser)
-    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="the exporter's state folder (default: state)")
+    parser.add_argument(
+        "--state-dir", type=existing_folder, metavar="DIR", help="the exporter's state folder (default: state)"
+    )
     parser.add_argument("--from", dest="since", metavar="TIME", help="a day or a time (default: the month's first day)")
     parser.add_argument("--to", dest="until", metavar="TIME", help="a day or a time, not in it (default: tomorrow)")
     parser.add_argument(
-        "--by", choices=("operation", "model", "user", "group", "day"), default="model", help="(default: model)"
+        "--by",
+        choices=("operation", "model", "user", "group", "day"),
+        default="model",
+        help="what each line is of (default: %(default)s)",
     )
     parser.add_argument(
         "--time-zone",
+        type=time_zone,
         metavar="ZONE",
         help="of the days (default: budget_time_zone; with --provider-csv UTC, as providers have it)",
     )
-    parser.add_argument("--prometheus", metavar="URL", help="compare with Prometheus' history, too")
+    parser.add_argument(
+        "--prometheus", type=web_address, metavar="URL", help="compare with its history, too (default: not)"
+    )
     parser.add_argument("--prometheus-job", metavar="JOB", help="the exporter's job (default: ai-operation-exporter)")
     parser.add_argument(
         "--provider-csv",
-        type=Path,
+        type=path_option,
         metavar="FILE",
-        help="compare with a cost export of OpenAI, Anthropic, Google, OpenRouter or DeepSeek, too",
+        help="compare with a cost export of OpenAI, Anthropic, Google, OpenRouter or DeepSeek, too (default: not)",
     )
     parser.add_argument(
-        "--provider-columns", metavar="COLUMNS", help="of another export: date=COLUMN,model=COLUMN,cost=COLUMN"
+        "--provider-columns",
+        metavar="COLUMNS",
+        help="of another export: date=COLUMN,model=COLUMN,cost=COLUMN (default: those that are known)",
     )
-    parser.add_argument("--tolerance", type=_share, default="1%", help="how far sources may differ (default: 1%%)")
+    parser.add_argument(
+        "--tolerance", type=_share, metavar="SHARE", default="1%", help="how far sources may differ (default: 1%%)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

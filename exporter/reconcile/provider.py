@@ -70,7 +70,9 @@ def read_charges(path: Path, columns: Columns | None) -> list[Charge]:
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, ValueError) as error:
-        raise UserError(f"--provider-csv {path}: {getattr(error, 'strerror', None) or 'not a text in UTF-8'}") from None
+        raise UserError(
+            f"--provider-csv {path}: {getattr(error, 'strerror', None) or 'not a text in UTF-8'} — name a cost export"
+        ) from None
     return list(charges(text, str(path), columns))
 
 
