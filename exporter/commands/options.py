@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from pydantic_core import PydanticCustomError
 
@@ -25,12 +24,12 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_state(parser: argparse.ArgumentParser) -> None:
-    """`--config` and `--state-dir`, which `configuration` reads."""
+def add_state(parser: argparse.ArgumentParser, *, exists: bool = False) -> None:
+    """`--config` and `--state-dir`, which `configuration` reads; `exists` refuses a folder that is not there."""
     add_config(parser)
     parser.add_argument(
         "--state-dir",
-        type=path_option,
+        type=existing_folder if exists else path_option,
         metavar="DIR",
         help="the folder with the state (default: state_dir of the configuration, or else state)",
     )
@@ -117,15 +116,6 @@ def existing_folder(text: str) -> Path:
     if not there:
         raise argparse.ArgumentTypeError(f"{text!r} is no folder; name one that is there")
     return path
-
-
-def time_zone(text: str) -> str:
-    """The type of an option that names a time zone."""
-    try:
-        ZoneInfo(text)
-    except (ValueError, OSError, KeyError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time zone; write one like Europe/Berlin") from None
-    return text
 
 
 def duration(most: str) -> Callable[[str], float]:

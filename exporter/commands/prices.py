@@ -4,8 +4,7 @@ import argparse
 import os
 import sys
 
-from exporter.commands.options import add_report, existing_folder, whole_number
-from exporter.config import load_config
+from exporter.commands.options import add_json, add_state, configuration, whole_number
 from exporter.reports.prices import run_prices
 from exporter.subcommands import Subcommands
 
@@ -16,10 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shown = commands.add_parser(
         "show", help="print the prices of models, where they are from, and since when they hold"
     )
-    add_report(shown)
-    shown.add_argument(
-        "--state-dir", type=existing_folder, metavar="DIR", help="the exporter's state folder (default: state)"
-    )
+    add_state(shown, exists=True)
+    add_json(shown)
     shown.add_argument("--model", metavar="NAME", help="only this model (default: all)")
     shown.add_argument(
         "--days",
@@ -33,11 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the prices; returns 0. Raises `UserError`."""
-    config = load_config(arguments.config, os.environ)
-    if arguments.state_dir is not None:
-        config = config.model_copy(update={"state_dir": arguments.state_dir})
     return run_prices(
-        config,
+        configuration(arguments),
         os.environ,
         arguments.model,
         arguments.days,

@@ -5,18 +5,15 @@ import os
 import sys
 from decimal import Decimal, InvalidOperation
 
-from exporter.commands.options import add_report, existing_folder, time_zone, web_address
-from exporter.config import load_config
+from exporter.commands.options import add_json, add_state, configuration, web_address
 from exporter.reconcile.run import Wanted, run_reconcile
 from exporter.subcommands import path_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `reconcile`."""
-    add_report(parser)
-    parser.add_argument(
-        "--state-dir", type=existing_folder, metavar="DIR", help="the exporter's state folder (default: state)"
-    )
+    add_state(parser, exists=True)
+    add_json(parser)
     parser.add_argument("--from", dest="since", metavar="TIME", help="a day or a time (default: the month's first day)")
     parser.add_argument("--to", dest="until", metavar="TIME", help="a day or a time, not in it (default: tomorrow)")
     parser.add_argument(
@@ -27,7 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--time-zone",
-        type=time_zone,
         metavar="ZONE",
         help="of the days (default: budget_time_zone; with --provider-csv UTC, as providers have it)",
     )
@@ -53,9 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the comparison; returns 1 where a source differs past the tolerance. Raises `UserError`."""
-    config = load_config(arguments.config, os.environ)
-    if arguments.state_dir is not None:
-        config = config.model_copy(update={"state_dir": arguments.state_dir})
     wanted = Wanted(
         since=arguments.since,
         until=arguments.until,
@@ -67,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         tolerance=arguments.tolerance,
         **({} if arguments.prometheus_job is None else {"prometheus_job": arguments.prometheus_job}),
     )
-    return run_reconcile(config, os.environ, wanted, sys.stdout, as_json=arguments.json)
+    return run_reconcile(configuration(arguments), os.environ, wanted, sys.stdout, as_json=arguments.json)
 
 
 def _share(text: str) -> Decimal:

@@ -50,11 +50,12 @@ def run_reconcile(config: Config, environ: Mapping[str, str], wanted: Wanted, ou
         raise UserError("--by user: users.mode is off in the configuration — set it to id or hmac to show users")
     columns = None if wanted.provider_columns is None else provider.parse_columns(wanted.provider_columns)
     charges = None if wanted.provider_csv is None else provider.read_charges(wanted.provider_csv, columns)
+    zone = zone_of(wanted, config)
     # before the log, which is ahead of it then, and not behind
     kept = recorded.read_recorded(config)
     with one_session(config, resolve_conninfo(config, environ), "reconcile", _SECONDS, _STATEMENT_SECONDS) as session:
         now = int(session.clock) + 1
-        period = period_of(wanted, config, now)
+        period = period_of(wanted, zone, now)
         sources = [recorded.as_source(kept, wanted.by, period)]
         if charges is not None:
             sources.append(provider.as_source(charges, config.classification(), wanted.by, period))
@@ -79,7 +80,7 @@ def _compared(
         session, config, rules, wanted.tolerance, Period(period.lo, now, _zone_of_budgets(config))
     )
     if wanted.prometheus is not None:
-        part = Part(web_address(wanted.prometheus))
+        part = Part(wanted.prometheus)
         sources.append(history.read_history(part, wanted.prometheus_job, wanted.by, period))
     known = sources[0].amounts
     if known is not None and wanted.by in ("operation", "model"):
@@ -96,27 +97,25 @@ def _compared(
     )
 
 
-def period_of(wanted: Wanted, config: Config, now: int) -> Period:
-    """The period that the options name: by default the month so far. Raises `UserError`."""
+def zone_of(wanted: Wanted, config: Config) -> ZoneInfo:
+    """The zone whose midnights divide the days. Raises `UserError` for an unknown one."""
     # a provider's days are UTC
-    name = wanted.time_zone or (_UTC if wanted.provider_csv else config.budget_time_zone)
+    usual = _UTC if wanted.provider_csv else config.budget_time_zone
+    name = usual if wanted.time_zone is None else wanted.time_zone
     try:
-        zone = ZoneInfo(name)
+        return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise UserError(f"--time-zone {name!r}: write an IANA time zone, like UTC or Europe/Berlin") from None
+
+
+def period_of(wanted: Wanted, zone: ZoneInfo, now: int) -> Period:
+    """The period that the options name: by default the month so far. Raises `UserError`."""
     today = day_of(now, zone)
     lo = day_start(month_start_day(today), zone) if wanted.since is None else _moment("--from", wanted.since, zone)
     hi = day_start(today + 1, zone) if wanted.until is None else _moment("--to", wanted.until, zone)
     if lo >= hi:
         raise UserError("--from must come before --to; the day that --to names is not in the period any more")
     return Period(lo, hi, zone)
-
-
-def web_address(url: str) -> str:
-    """The base URL of Prometheus. Raises `UserError` where it is none."""
-    if not url.startswith(("http://", "https://")):
-        raise UserError("--prometheus: not a URL — write http://host:port")
-    return url
 
 
 def _zone_of_budgets(config: Config) -> ZoneInfo:
