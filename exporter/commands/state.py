@@ -11,7 +11,6 @@ import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from typing import Any, TextIO
 from zoneinfo import ZoneInfo
 
@@ -33,7 +32,7 @@ from exporter.ledger.calendar import QUARTER_HOUR, floor_to
 from exporter.ledger.forget import forget
 from exporter.ledger.model import OTHER, Changes, LedgerSettings, SpanRead, State, TimeRange
 from exporter.ledger.rewind import rewind
-from exporter.moments import named_moment
+from exporter.moments import as_utc, named_moment
 from exporter.scrape.ledger_settings import settings_for
 from exporter.state.migrations import NEXT_NAME
 from exporter.state.prices import PRICES, price_book
@@ -177,7 +176,7 @@ def rewind_state(config: Config, environ: Mapping[str, str], to: str | None, out
         _commit_anew(store, state, changes, {STALE_SUMS: True, **({} if book is None else {PRICES: book})})
         progress = changes.progress or state.progress
         print(
-            f"was closed before  {_time(state.progress.compacted)}\nis closed before   {_time(progress.compacted)}",
+            f"was closed before  {as_utc(state.progress.compacted)}\nis closed before   {as_utc(progress.compacted)}",
             file=out,
         )
     return 0
@@ -194,21 +193,21 @@ def _rewound(state: State, to: str | None, clock: int, settings: LedgerSettings,
     moment = newest if to is None else _moment(to, zone)
     if moment > clock:
         raise StateError(
-            f"the newest counted row is dated {_time(int(newest))}, which is ahead of the database's clock "
-            f"({_time(clock)}): use --to to say when the clock was last right"
+            f"the newest counted row is dated {as_utc(int(newest))}, which is ahead of the database's clock "
+            f"({as_utc(clock)}): use --to to say when the clock was last right"
             if to is None
-            else f"--to {to!r} is ahead of the database's clock ({_time(clock)})"
+            else f"--to {to!r} is ahead of the database's clock ({as_utc(clock)})"
         )
     lo = floor_to(int(moment), QUARTER_HOUR)
     if lo < state.progress.began:
         raise StateError(
             "no row has been read yet: use --to to say when the clock was last right"
             if to is None
-            else f"--to {to!r} is before the first reading of the log, {_time(state.progress.began)}"
+            else f"--to {to!r} is before the first reading of the log, {as_utc(state.progress.began)}"
         )
     if lo >= state.progress.compacted:
-        closed = _time(state.progress.compacted)
-        raise StateError(f"nothing after {_time(int(moment))} is closed (only what is before {closed}): nothing to do")
+        closed = as_utc(state.progress.compacted)
+        raise StateError(f"nothing after {as_utc(int(moment))} is closed (only what is before {closed}): nothing to do")
     # the open window has to be open too, where it reaches back into the quarter-hour before
     lo = max(min(lo, floor_to(clock - settings.window, QUARTER_HOUR)), floor_to(state.progress.began, QUARTER_HOUR))
     counted = newest if newest <= clock else moment
@@ -265,8 +264,8 @@ def _fields(state: State, identity: Identity, most: int) -> dict[str, Any]:
         "database": identity.database,
         "system": identity.system,
         "phase": str(progress.phase),
-        "read_up_to": _time(progress.position),
-        "reread_from": _time(progress.compacted),
+        "read_up_to": as_utc(progress.position),
+        "reread_from": as_utc(progress.compacted),
         "series": count_admitted(state),
         "max_series": most,
         "calls_counted": sum(total[Figure.CALLS] for total in state.totals.values()),
@@ -289,7 +288,3 @@ def _rows(state: State, identity: Identity, most: int) -> list[tuple[str, str]]:
         ("taken back", money(fields["taken_back_usd"])),
         ("rows found late", f"{fields['rows_found_late']:,}"),
     ]
-
-
-def _time(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).isoformat().replace("+00:00", "Z")

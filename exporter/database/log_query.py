@@ -371,12 +371,8 @@ def span_parameters(
     log: LogTable, classification: Classification, span: TimeRange, width: int, most: int | None = None, origin: int = 0
 ) -> dict[str, Any]:
     """The parameters of `span_query`, but for those of `moved`."""
-    lower, upper = bounds(log, classification, span)
     return {
-        "from": lower,
-        "until": upper,
-        "lo": span.lo,
-        "hi": span.hi,
+        **span_bounds(log, classification, span),
         "width": width,
         "most_rows": most,
         "origin": origin,
@@ -409,6 +405,12 @@ def bounds(log: LogTable, classification: Classification, span: TimeRange) -> tu
         lo.astimezone(zone).replace(tzinfo=None) - _ZONE_MARGIN,
         hi.astimezone(zone).replace(tzinfo=None) + _ZONE_MARGIN,
     )
+
+
+def span_bounds(log: LogTable, classification: Classification, span: TimeRange) -> dict[str, Any]:
+    """The parameters that choose a span's rows: `from` and `until` by the column's index, `lo` and `hi` exactly."""
+    lower, upper = bounds(log, classification, span)
+    return {"from": lower, "until": upper, "lo": span.lo, "hi": span.hi}
 
 
 def _is_utc(log: LogTable, classification: Classification) -> bool:
@@ -511,7 +513,6 @@ WHERE at >= %(lo)s AND at < %(hi)s
 
 def spend_query(log: LogTable, classification: Classification, span: TimeRange) -> tuple[sql.Composed, dict[str, Any]]:
     """A query for the cost of all rows of a span in USD, by the rules of `span_query`, and its parameters."""
-    lower, upper = bounds(log, classification, span)
     statement = _SPEND.format(
         instant=instant(log, classification),
         usd=values.usd(sql.Identifier("cost"), upper_bound("cost")),
@@ -519,13 +520,7 @@ def spend_query(log: LogTable, classification: Classification, span: TimeRange) 
         table=identifier(*log.relation.name.parts),
         time=log.column("time"),
     )
-    return statement, {
-        "from": lower,
-        "until": upper,
-        "lo": span.lo,
-        "hi": span.hi,
-        "most_cost": classification.bounds["cost"],
-    }
+    return statement, span_bounds(log, classification, span) | {"most_cost": classification.bounds["cost"]}
 
 
 _UNDATED = sql.SQL("""

@@ -9,7 +9,7 @@ from exporter.config import Classification
 from exporter.database import values
 from exporter.database.errors import TooManyRows
 from exporter.database.labels import Names
-from exporter.database.log_query import LogTable, bounds, instant, name_column, operation_columns, upper_bound
+from exporter.database.log_query import LogTable, instant, name_column, operation_columns, span_bounds, upper_bound
 from exporter.database.names import identifier
 from exporter.database.session import Session
 from exporter.errors import UserError
@@ -64,8 +64,6 @@ def sums_query(log: LogTable, rules: Classification, by: By, period: Period) -> 
     if by == "group" and "group" not in log.columns:
         raise UserError("--by group: the log has no column for groups — use another one")
     operation, operation_type = operation_columns(log)
-    span = TimeRange(period.lo, period.hi)
-    lower, upper = bounds(log, rules, span)
     statement = _SUMS.format(
         usd=values.usd(sql.Identifier("cost"), upper_bound("cost")),
         key=_KEYS[by],
@@ -81,10 +79,7 @@ def sums_query(log: LogTable, rules: Classification, by: By, period: Period) -> 
         time=log.column("time"),
     )
     return statement, {
-        "from": lower,
-        "until": upper,
-        "lo": span.lo,
-        "hi": span.hi,
+        **span_bounds(log, rules, TimeRange(period.lo, period.hi)),
         "zone": period.zone.key,
         "most_keys": MOST_KEYS + 1,
         "most_cost": rules.bounds["cost"],

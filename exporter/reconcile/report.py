@@ -3,11 +3,11 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from exporter.catalog import USD
+from exporter.moments import as_utc
 from exporter.reconcile.budgets import WrongBudget, WrongEstimate
 from exporter.reconcile.comparison import Cell, Comparison, Line
 from exporter.reconcile.period import By, Period
@@ -45,7 +45,7 @@ def as_table(report: Report) -> str:
     headers += [f"{s.name} %" for s in sources] + [""]
     shown = [line for number, line in enumerate(found.lines) if number < MOST_LINES or line.off]
     rows = [_row(line) for line in (*shown, found.total)]
-    days = f"{_time(report.period.lo)} to {_time(report.period.hi)}, days in {report.period.zone.key}"
+    days = f"{as_utc(report.period.lo)} to {as_utc(report.period.hi)}, days in {report.period.zone.key}"
     lines = [days, "", render_table(headers, rows, right=headers[1:-1])]
     if hidden := len(found.lines) - len(shown):
         lines.append(f"and {hidden} more that agree")
@@ -118,8 +118,8 @@ def as_text_json(report: Report) -> str:
     found = report.comparison
     return json.dumps(
         {
-            "from": _time(report.period.lo),
-            "to": _time(report.period.hi),
+            "from": as_utc(report.period.lo),
+            "to": as_utc(report.period.hi),
             "time_zone": report.period.zone.key,
             "by": report.by,
             "tolerance": str(report.tolerance),
@@ -179,7 +179,3 @@ def _text(units: int) -> str:
 
 def _percent(share: Decimal) -> str:
     return f"{(100 * share).normalize():f} %"
-
-
-def _time(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

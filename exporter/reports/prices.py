@@ -12,7 +12,7 @@ from psycopg import sql
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.labels import Names
-from exporter.database.log_query import bounds, instant, name_column, operation_columns
+from exporter.database.log_query import instant, name_column, operation_columns, span_bounds
 from exporter.database.names import identifier
 from exporter.database.one_session import one_session
 from exporter.database.session import Session
@@ -89,7 +89,6 @@ def read_used(session: Session, config: Config, days: int) -> dict[str, set[str]
     rules = config.classification()
     log, names = session.log(rules), Names(rules)
     span = TimeRange(int(session.clock) - days * _DAY, int(session.clock) + 1)
-    lower, upper = bounds(log, rules, span)
     operation, operation_type = operation_columns(log)
     statement = _USED.format(
         instant=instant(log, rules),
@@ -99,7 +98,7 @@ def read_used(session: Session, config: Config, days: int) -> dict[str, set[str]
         table=identifier(*log.relation.name.parts),
         time=log.column("time"),
     )
-    parameters = {"from": lower, "until": upper, "lo": span.lo, "hi": span.hi, "most_pairs": _MOST_PAIRS}
+    parameters = span_bounds(log, rules, span) | {"most_pairs": _MOST_PAIRS}
     used: dict[str, set[str]] = {}
     for model, operation_id, kind in session.run(statement, parameters):
         used.setdefault(names.model(model), set()).add(names.operation(operation_id, kind))

@@ -7,7 +7,7 @@ from psycopg import sql
 from exporter.config import UPPER_BOUNDS, Config
 from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import DatabaseError, scrub
-from exporter.database.log_query import bounds, instant
+from exporter.database.log_query import instant, span_bounds
 from exporter.database.names import identifier
 from exporter.database.one_session import one_session
 from exporter.findings import Finding, fail, ok
@@ -39,13 +39,12 @@ def spent_since(config: Config, info: ConnInfo, start: int) -> Decimal:
     with one_session(config, info, "verify", _SECONDS) as session:
         log = session.log(rules)
         span = TimeRange(start, int(session.clock) + 1)
-        lower, upper = bounds(log, rules, span)
         statement = _SPENT.format(
             cost=log.number("cost"),
             time=log.column("time"),
             instant=instant(log, rules),
             table=identifier(*log.relation.name.parts),
         )
-        words = {"from": lower, "until": upper, "lo": span.lo, "hi": session.clock, "most": UPPER_BOUNDS["cost"]}
+        words = span_bounds(log, rules, span) | {"hi": session.clock, "most": UPPER_BOUNDS["cost"]}
         ((usd,),) = session.run(statement, words)
     return Decimal(usd)
