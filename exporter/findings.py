@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TextIO
 
+from exporter.humanize import printable
 from exporter.progress import working
 
 _MARK_WIDTH, _NAME_WIDTH = 6, 30
@@ -69,7 +70,7 @@ def failed(findings: Iterable[Finding]) -> bool:
 def render(finding: Finding) -> str:
     """The finding's line, and its hint indented below; control characters are replaced."""
     line = f"{finding.level.value:<{_MARK_WIDTH}}{finding.name:<{_NAME_WIDTH}}{finding.detail}"
-    return "\n".join([_printable(line), *(f"{_INDENT}{_printable(part)}" for part in finding.hint.splitlines())])
+    return "\n".join([printable(line), *(f"{_INDENT}{printable(part)}" for part in finding.hint.splitlines())])
 
 
 def summary(findings: Iterable[Finding]) -> str:
@@ -123,7 +124,3 @@ def _for(out: TextIO, text: str) -> str:
     """The text as the output's encoding can hold it."""
     encoding = getattr(out, "encoding", None) or "utf-8"
     return text.encode(encoding, "replace").decode(encoding)
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)

@@ -1,4 +1,4 @@
-"""Money, shares, lists and durations as text for people."""
+"""Money, shares, lists, durations and the text of others as text for people."""
 
 from collections.abc import Collection
 from decimal import Decimal
@@ -27,6 +27,11 @@ def share(ratio: float) -> str:
     if 0 < percent < 0.05:
         return "< 0.1%"
     return f"{percent:.0f}%" if percent >= 9.95 or percent == 0 else f"{percent:.1f}%"
+
+
+def printable(text: str) -> str:
+    """The text with a question mark for each character that would control a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def listing(names: Collection[str], most: int = 12) -> str:

@@ -13,6 +13,7 @@ from exporter.config.checking import CheckedFile
 from exporter.config.sections import Section
 from exporter.database.conninfo import is_shown, resolve_conninfo
 from exporter.diagnostics import may_be_secret
+from exporter.humanize import printable
 from exporter.logs import mask
 from exporter.yaml_source import SettingPath
 
@@ -38,7 +39,7 @@ def print_settings(file: CheckedFile[Config] | None, environ: Mapping[str, str],
         print(json.dumps({"connection": connection, "settings": named}, indent=2), file=out)
         return
     name = "none, all settings are at their defaults" if file is None else mask(str(file.path), secrets)
-    print(f"# configuration: {_one_line(name)}\n# connection: {_one_line(connection)}", file=out)
+    print(f"# configuration: {printable(name)}\n# connection: {printable(connection)}", file=out)
     for line in _as_yaml(shown, sources):
         print(line, file=out)
 
@@ -127,7 +128,3 @@ def _scalar(value: Any) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value) and yaml.safe_load(value) == value:
         return value
     return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
-
-
-def _one_line(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)

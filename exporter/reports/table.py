@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from exporter.humanize import printable
+
 
 def render_table(
     headers: Sequence[str],
@@ -14,7 +16,7 @@ def render_table(
     With `continued`, the least width of each column by its header, the headers are left out.
     """
     least = continued or {}
-    cells = [[_printable(cell) for cell in row] for row in (headers, *rows)]
+    cells = [[printable(cell) for cell in row] for row in (headers, *rows)]
     widths = [max(least.get(header, 0), *(len(row[number]) for row in cells)) for number, header in enumerate(headers)]
     lines = []
     for row in cells if continued is None else cells[1:]:
@@ -24,7 +26,3 @@ def render_table(
         ]
         lines.append("  ".join(padded).rstrip())
     return "\n".join(lines)
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)

@@ -206,6 +206,16 @@ def a_dollar_sixteen(row: Row) -> Decimal:
     return round(Decimal("1.16") / 374, 12)
 
 
+def beside_a_right_price(row: Row, wrong: Any) -> list[Row]:
+    """374 calls in the quarter-hour that the row begins, at the wrong price, and as many of a model at its own."""
+    right: Row = ("gemini-2.0-flash", row[1], 5000, 100, 1000, None, True)
+    return [
+        (*each[:1], each[1] + timedelta(seconds=2 * n), *each[2:5], paid(each), True)
+        for n in range(374)
+        for each, paid in ((row, wrong), (right, price))
+    ]
+
+
 @pytest.mark.parametrize(
     ("model", "wrong", "tokens", "cached"),
     [
@@ -221,13 +231,7 @@ def test_a_wrong_price_table_is_found_at_the_merge(
     at = START.replace(minute=15, second=0)
     clock.set(at + timedelta(minutes=14))
     row: Row = (model, at, tokens, 10_000, cached, None, True)
-    # beside it a model with the right price
-    right: Row = ("gemini-2.0-flash", at, 5000, 100, 1000, None, True)
-    rows = [
-        (*each[:1], at + timedelta(seconds=2 * n), *each[2:5], paid(each), True)
-        for n in range(374)
-        for each, paid in ((row, wrong), (right, price))
-    ]
+    rows = beside_a_right_price(row, wrong)
     write(priced_log, rows)
     clock.set(at + MERGED)
     scraped = wait_checked(exporter, 748)
@@ -263,13 +267,7 @@ def test_the_alert_names_the_model_and_the_amount(
 ) -> None:
     at = START.replace(minute=15, second=0)
     clock.set(at + timedelta(minutes=14))
-    row: Row = (model, at, tokens, 10_000, cached, None, True)
-    right: Row = ("gemini-2.0-flash", at, 5000, 100, 1000, None, True)
-    rows = [
-        (*each[:1], at + timedelta(seconds=2 * n), *each[2:5], paid(each), True)
-        for n in range(374)
-        for each, paid in ((row, wrong), (right, price))
-    ]
+    rows = beside_a_right_price((model, at, tokens, 10_000, cached, None, True), wrong)
     write(priced_log, rows)
     before = exporter.scrape()
     clock.set(at + MERGED)
