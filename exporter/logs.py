@@ -1,6 +1,7 @@
 """One line a record, on standard error, with no secret in it: neither in the message nor in a traceback."""
 
 import codecs
+import contextlib
 import json
 import logging
 import re
@@ -189,6 +190,25 @@ def install_logging(level: str, secrets: Iterable[str], form: str = "logfmt") ->
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
+
+
+@contextlib.contextmanager
+def logging_through(stream: TextIO) -> Iterator[None]:
+    """Send log lines, and all else for standard error, to `stream` until the context is left.
+
+    For a terminal on which something moves below the lines.
+    """
+    before = sys.stderr
+    handlers = [one for one in logging.getLogger().handlers if isinstance(one, _Handler) and one.stream is before]
+    sys.stderr = stream
+    for handler in handlers:
+        handler.setStream(stream)
+    try:
+        yield
+    finally:
+        sys.stderr = before
+        for handler in handlers:
+            handler.setStream(before)
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

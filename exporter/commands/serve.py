@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import sys
 from datetime import UTC, datetime
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -11,6 +12,7 @@ from exporter.commands.options import add_log, add_state, configuration, listen_
 from exporter.config import Config
 from exporter.errors import UserError
 from exporter.moments import named_moment
+from exporter.process.reading_bar import showing_reads
 from exporter.process.serving import serving
 from exporter.process.signals import SignalReceiver
 from exporter.process.watchdog import watching
@@ -53,7 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
         load = partial(_configuration, arguments)
         config = load()
         since = None if arguments.backfill_since is None else backfill_moment(arguments.backfill_since, config)
-        with serving(config, os.environ, since, load) as running, watching(running.server):
+        with (
+            serving(config, os.environ, since, load) as running,
+            watching(running.server),
+            showing_reads(running.read_ratio, sys.stderr),
+        ):
             log.info("serving %s/metrics", running.url)
             while signals.wait() == "reload":
                 running.reload()

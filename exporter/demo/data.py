@@ -14,14 +14,15 @@ from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import DatabaseError, translate
 from exporter.database.names import identifier
 from exporter.database.session import Database
-from exporter.demo.history import history
+from exporter.demo.history import history, history_start
 from exporter.demo.locked import locked
 from exporter.demo.profiles import BUSIEST_USER
 from exporter.demo.rows import fill
-from exporter.demo.run import Interruption
+from exporter.demo.run import Interruption, counted
 from exporter.demo.schema import Layout
 from exporter.demo.traffic import Traffic
 from exporter.errors import UserError
+from exporter.progress import counting
 
 _SECONDS = 10.0
 _WATCH_SECONDS = 1.0
@@ -42,7 +43,11 @@ def run_demo_data(config: Config, info: ConnInfo, days: int, ready_file: Path | 
             with psycopg.connect(url) as connection:
                 told = "the history is there already"
                 if not _is_ours(connection, schema):
-                    written = fill(connection, layout, history(layout, days, datetime.now(UTC), rng), schema)
+                    now = datetime.now(UTC)
+                    start = history_start(days, now)
+                    with counting(f"writing {days} days of history, layout {layout!r}", out) as done:
+                        calls = counted(history(layout, days, now, rng), start, now, done)
+                        written = fill(connection, layout, calls, schema)
                     told = f"wrote {written} calls of {days} days, layout {layout!r}"
         except psycopg.Error as error:
             failure = translate(error, info)

@@ -164,13 +164,13 @@ def _load(screen: TextIO, postgres: EmbeddedPostgres, layout: Layout, days: int,
         with counting(said, screen) as done, psycopg.connect(url) as connection:
             load_schema(connection, layout)
             calls = history(layout, days, now, rng)
-            fill(connection, layout, _counted(calls, history_start(days, now), now, done))
+            fill(connection, layout, counted(calls, history_start(days, now), now, done))
     except OSError as error:
         raise _ScreenGoneError from error
     return url
 
 
-def _counted(calls: Iterable[Call], start: datetime, end: datetime, done: Callable[[float], None]) -> Iterator[Call]:
+def counted(calls: Iterable[Call], start: datetime, end: datetime, done: Callable[[float], None]) -> Iterator[Call]:
     """The calls; tells how far they are, by their times from `start` to `end`."""
     for call in calls:
         done((call.at.replace(tzinfo=UTC) - start) / (end - start))

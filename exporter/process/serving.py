@@ -35,6 +35,11 @@ class Running:
             raise RuntimeError("the exporter is being replaced")
         return exporter
 
+    def read_ratio(self) -> float:
+        """How much of the log has been read that must be before the figures are whole, 0 to 1; 1 during a reload."""
+        exporter = self.service.exporter
+        return 1.0 if exporter is None else exporter.read_ratio()
+
     def reload(self) -> None:
         """Apply changes of the configuration and the credentials; the log says what was done."""
         self._reloader.reload()

@@ -15,7 +15,7 @@ from exporter.scrape.background import BackgroundReader
 from exporter.scrape.clock import HostClock
 from exporter.scrape.collector import Attempt, Collector, Scrape
 from exporter.scrape.exposition import Exposure, families
-from exporter.scrape.ledger_service import LedgerService, LedgerStatus
+from exporter.scrape.ledger_service import LedgerService
 from exporter.state.store import Store
 from exporter.state_change_log import StateChangeLog
 from exporter.web.app import HealthStatus
@@ -121,7 +121,7 @@ class Exporter:
         if ledger.progress.phase != Phase.RUNNING:
             return HealthStatus(False, f"first reading: {100 * started_ratio(ledger.progress):.0f} % done")
         if self._background.catching_up_from is not None:
-            return HealthStatus(False, f"catching up a gap: {100 * self._progress(ledger):.0f} % done")
+            return HealthStatus(False, f"catching up a gap: {100 * self.read_ratio():.0f} % done")
         if ledger.time_problem is not None:
             return HealthStatus(False, ledger.time_problem[0])
         if ledger.must_reclassify:
@@ -174,7 +174,7 @@ class Exporter:
             ledger=snapshot,
             scrape=scrape,
             commit_failures=self.ledger.commit_failures,
-            progress=self._progress(self.ledger.status()),
+            progress=self.read_ratio(),
             last_success=self._last_success,
             drift=self._background.drift,
             logins_refused=self.refusals.totals(),
@@ -183,8 +183,9 @@ class Exporter:
         )
         return families(exposure, self._change_log)
 
-    def _progress(self, ledger: LedgerStatus) -> float:
+    def read_ratio(self) -> float:
         """How much of the first reading, a gap or changed settings is done, 0 to 1."""
+        ledger = self.ledger.status()
         progress, since = ledger.progress, self._background.catching_up_from
         if progress is None:
             return 0.0

@@ -38,7 +38,7 @@ def test_a_file_gets_lines_and_nothing_else() -> None:
 
 
 def test_a_terminal_sees_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exporter.progress._REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr("exporter.progress.REFRESH_SECONDS", 0.0)
     out = Terminal()
     with counting("writing [x]", out) as done:
         done(0.25)
