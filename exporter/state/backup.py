@@ -44,7 +44,8 @@ def restore(folder: Path, copy: bytes, *, replace: bool = False) -> None:
         try:
             _write(new, copy)
             _check(new)
-            # a journal belongs to the file that is replaced
+            _take_in_journal(path)
+            # what is left of a journal belongs to the file that is replaced
             for suffix in _JOURNALS:
                 path.with_name(FILE_NAME + suffix).unlink(missing_ok=True)
             new.replace(path)
@@ -53,6 +54,15 @@ def restore(folder: Path, copy: bytes, *, replace: bool = False) -> None:
             raise StateError(f"state folder {folder}: {error.strerror}; the state there is as before") from None
         finally:
             new.unlink(missing_ok=True)
+
+
+def _take_in_journal(path: Path) -> None:
+    """Write to a file what its journal holds: the journal has to go first, and the file may have to stay after all."""
+    # a damaged state is one that people replace
+    with contextlib.suppress(sqlite3.Error):
+        if path.exists():
+            with contextlib.closing(sqlite3.connect(path)) as db:
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _copied(found: sqlite3.Connection) -> bytes:

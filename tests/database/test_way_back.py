@@ -1,5 +1,6 @@
 """The steps of docs/way-back.md: back up, restore, roll back, move. No money is lost, and none counts twice."""
 
+import errno
 import os
 import re
 import sqlite3
@@ -117,6 +118,34 @@ def test_a_backup_at_the_start_of_an_exporter_is_taken_again(
     assert installation.run("backup", str(installation.copy)) == 0
     assert len(taken) == 2
     assert installation.copy.read_bytes() == taken[1]
+
+
+def test_a_state_that_was_not_replaced_after_all_keeps_what_its_journal_held(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert installation.counted() == 0
+    assert installation.run("backup", str(installation.copy)) == 0
+    with serving(installation.config, {"DATABASE_URL": installation.url}) as running:
+        wait_for(lambda: fetch(f"{running.url}/-/ready")[0] == 200)
+        write(installation.url, 5)
+        assert total(parse(fetch(f"{running.url}/metrics")[1]), CALLS) == 5
+        # as an exporter leaves it that is killed
+        killed = {file.name: file.read_bytes() for file in installation.state.iterdir()}
+    for name, content in killed.items():
+        (installation.state / name).write_bytes(content)
+    assert (installation.state / f"{FILE_NAME}-wal").stat().st_size > 0
+    with psycopg.connect(installation.url) as connection:
+        connection.execute("DELETE FROM ai_operation_log")
+
+    def refuse(_path: Path, _target: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "replace", refuse)
+        assert installation.run("restore", str(installation.copy), "--replace") == 1
+    assert installation.counted() == 5
+    assert installation.run("restore", str(installation.copy), "--replace") == 0
+    assert installation.counted() == 0
 
 
 def test_what_is_lost_are_rows_that_came_and_went_since_the_backup(installation: Installation) -> None:

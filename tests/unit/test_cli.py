@@ -194,3 +194,21 @@ def test_a_backfill_that_is_refused_ends_with_1_and_touches_no_state(
 def test_a_date_that_is_none_is_refused() -> None:
     with pytest.raises(UserError, match="2026-01-31"):
         backfill_moment("last week", Config())
+
+
+@pytest.mark.parametrize(("error", "code", "shown"), [("KeyboardInterrupt", -2, ""), ("MemoryError", 1, "MemoryError")])
+def test_ctrl_c_during_the_imports_prints_no_traceback(error: str, code: int, shown: str) -> None:
+    script = f"""
+import sys
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "exporter.cli":
+            raise {error}
+from exporter.__main__ import main
+sys.meta_path.insert(0, Interrupted())
+sys.argv = ["ai-operation-exporter", "budget"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == code
+    assert done.stderr.strip().endswith(shown) if shown else done.stderr == ""
