@@ -114,6 +114,8 @@ class Exporter:
             return HealthStatus(False, "the state cannot be written: counters are frozen")
         if (refusal := self._login.refusal) is not None:
             return HealthStatus(False, f"the database refuses the login: {refusal}")
+        if ledger.identity_problem is not None:
+            return HealthStatus(False, ledger.identity_problem)
         if ledger.replica_problem is not None:
             return HealthStatus(False, ledger.replica_problem[0])
         if ledger.progress is None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from exporter.config import Classification, Config
-from exporter.database.errors import ReplicaBehind
+from exporter.database.errors import IdentityMismatch, ReplicaBehind
 from exporter.database.replication import PRIMARY, Replication
 from exporter.database.session import Identity
 from exporter.ledger import reclassify
@@ -52,6 +52,7 @@ class LedgerStatus:
     progress: Progress | None
     series: int
     commits_fail: bool
+    identity_problem: str | None
     replica_problem: Problem | None
     time_problem: Problem | None
     must_reclassify: bool
@@ -96,6 +97,7 @@ class LedgerService:
         self._going = self._restore_going(going)
         self.time = DatabaseTime(host or HostClock(), config.horizon, config.database.max_replica_lag)
         self._closed_ahead = False
+        self._identity_problem: str | None = None
         if self.durable is not None and (reborn := restart_zero_hold(self.durable, self.settings)):
             self._states.commit(Changes(admitted=dict(reborn)))
         if self.present is not None:
@@ -155,6 +157,7 @@ class LedgerService:
                 progress=None if state is None else state.progress,
                 series=0 if state is None else count_admitted(state),
                 commits_fail=self.commits_fail,
+                identity_problem=self._identity_problem,
                 replica_problem=self.time.replica_problem,
                 time_problem=self.time_problem,
                 must_reclassify=self.must_reclassify,
@@ -240,12 +243,20 @@ class LedgerService:
                     Changes(progress=progress), {IDENTITY: asdict(identity), CLASSIFICATION: classification}
                 )
             elif self._identity is not None:
-                check_identity(self._identity, identity)
+                self._check_identity(self._identity, identity)
             self._closed_ahead = is_closed_ahead(self._states.known().progress, clock, self.settings)
             if steps_back(self._states.known().progress, clock):
                 log.warning("the database's clock was set back to %s: following it", _utc(clock))
                 self._states.commit(set_back(self._states.known(), clock))
             return self._states.known()
+
+    def _check_identity(self, known: Identity, found: Identity) -> None:
+        try:
+            check_identity(known, found)
+        except IdentityMismatch as error:
+            self._identity_problem = str(error)
+            raise
+        self._identity_problem = None
 
     def _wait_for_replica(self) -> None:
         problem, replication = self.time.replica_problem, self.time.replication

@@ -24,7 +24,7 @@ from tests.database.test_state_command import configured, write
 from tests.support import ROOT
 from tests.support.kept import write_first_version
 from tests.support.programs import fetch, parse, total, wait_for
-from tests.support.servers import run_embedded_postgres
+from tests.support.servers import EmbeddedServer, run_embedded_postgres
 
 CALLS = "ai_operations_total"
 PAGE = (ROOT / "docs" / "way-back.md").read_text()
@@ -145,6 +145,23 @@ def test_a_state_that_was_not_replaced_after_all_keeps_what_its_journal_held(
         assert installation.run("restore", str(installation.copy), "--replace") == 1
     assert installation.counted() == 5
     assert installation.run("restore", str(installation.copy), "--replace") == 0
+    assert installation.counted() == 0
+
+
+def test_an_exporter_on_another_database_than_its_state_is_not_ready(
+    installation: Installation, embedded_postgres: EmbeddedServer
+) -> None:
+    installation.counted()
+    elsewhere = embedded_postgres.create_database()
+    try:
+        with psycopg.connect(elsewhere) as connection:
+            load_schema(connection, "success")
+        with serving(installation.config, {"DATABASE_URL": elsewhere}) as running:
+            wait_for(lambda: fetch(f"{running.url}/metrics")[0] == 200)
+            wait_for(lambda: "the state was kept for" in fetch(f"{running.url}/-/ready")[1])
+            assert fetch(f"{running.url}/-/ready")[0] == 503
+    finally:
+        embedded_postgres.drop_database(elsewhere)
     assert installation.counted() == 0
 
 
