@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from itertools import islice, product
@@ -65,12 +65,16 @@ class Budgets:
 
 @dataclass(frozen=True)
 class Route:
-    """Which model serves an operation; names as the log spells them, `fallback_model` empty where there is none."""
+    """Which model serves an operation; names as the log spells them, `fallback_model` empty where there is none.
+
+    `rows` is how many rows of the table name the operation; the others do not count.
+    """
 
     operation: str
     primary_model: str
     fallback_model: str
     enabled: bool
+    rows: int = 1
 
 
 @dataclass(frozen=True)
@@ -240,7 +244,11 @@ def budget_queries(table: Table) -> tuple[sql.Composed, sql.Composed]:
 
 
 def read_routes(session: Session, config: Config) -> list[Route] | None:
-    """The routes in force, one an operation. Raises `TooManyRows` where there are more than `MOST_ROUTES`."""
+    """The routes in force, one an operation. Raises `TooManyRows` where there are more than `MOST_ROUTES`.
+
+    Of several rows for an operation, one that is switched on counts, and of these the first by its models: an update of
+    an unrelated column must not change which.
+    """
     return read_planned(session, plan_routes(session, config))
 
 
@@ -263,16 +271,16 @@ def plan_routes(session: Session, config: Config) -> Plan[list[Route]] | None:
 def _take_routes(table: Table, aliases: Mapping[str, str], rows: list[tuple[Any, ...]]) -> list[Route]:
     """The routes; `aliases` are labels, since the configuration cleans them."""
     _bound(table, len(rows), MOST_ROUTES)
-    routes: dict[str, Route] = {}
+    named: dict[str, list[Route]] = {}
     for operation, primary, fallback, enabled in rows:
         name = clean_label(operation, UNKNOWN)
-        routes[name] = Route(
-            name,
-            model_name(aliases, primary),
-            model_name(aliases, fallback, ""),
-            enabled is not False,
-        )
-    return [routes[name] for name in sorted(routes)]
+        primary_model, fallback_model = model_name(aliases, primary), model_name(aliases, fallback, "")
+        named.setdefault(name, []).append(Route(name, primary_model, fallback_model, enabled is not False))
+    return [replace(min(named[name], key=_counts_first), rows=len(named[name])) for name in sorted(named)]
+
+
+def _counts_first(route: Route) -> tuple[bool, str, str]:
+    return not route.enabled, route.primary_model, route.fallback_model
 
 
 def read_recommendations(session: Session, config: Config) -> dict[tuple[str, str], int] | None:

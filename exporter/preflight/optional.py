@@ -120,14 +120,14 @@ def evaluate_budgets(budgets: Budgets, relation: Relation, columns: Mapping[str,
         found = (
             f"{rows} rows of users with several rows, such as {listing(budgets.repeated)}: the smallest limit counts"
         )
-        findings.append(warn("budgets", found, _repeated_sql(relation, columns["user"])))
+        findings.append(warn("budgets", found, _repeated_sql(relation, columns["user"], "user")))
     return findings
 
 
-def _repeated_sql(relation: Relation, user: Column) -> str:
-    name = quoted(user.name)
+def _repeated_sql(relation: Relation, column: Column, what: str) -> str:
+    name = quoted(column.name)
     rows = f"SELECT {name}, count(*) FROM {table_sql(relation.name)} GROUP BY {name} HAVING count(*) > 1;"  # noqa: S608
-    return f"{rows} -- keep one row for each user, and make the column UNIQUE; surrounding blanks do not count"
+    return f"{rows} -- keep one row for each {what}, and make the column UNIQUE; surrounding blanks do not count"
 
 
 def _unusable_sql(relation: Relation, columns: Mapping[str, Column], roles: Sequence[str]) -> str:
@@ -143,7 +143,16 @@ def _unusable_sql(relation: Relation, columns: Mapping[str, Column], roles: Sequ
 def _routes(context: CheckContext, table: Table) -> list[Finding]:
     routes = read_routes(context.session, context.config) or []
     off = sum(not route.enabled for route in routes)
-    return [ok("routes", f"{table.relation.name} ({_names(table.columns)}); {len(routes)} routes, {off} switched off")]
+    told = f"{table.relation.name} ({_names(table.columns)}); {len(routes)} routes, {off} switched off"
+    findings = [ok("routes", told)]
+    if repeated := [route.operation for route in routes if route.rows > 1]:
+        found = (
+            f"several rows for one operation, such as {listing(repeated)}: "
+            "one that is switched on counts, and of these the first by its models"
+        )
+        sql = _repeated_sql(table.relation, table.columns["operation"], "operation")
+        findings.append(warn("routes", found, sql))
+    return findings
 
 
 def _recommendations(context: CheckContext, table: Table) -> list[Finding]:

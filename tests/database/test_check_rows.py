@@ -119,6 +119,17 @@ def test_loose_model_names_come_with_the_aliases_that_fixes_them(bench: Bench) -
     assert bench.check(**settings).entries["model names"].mark == "ok"
 
 
+def test_several_routes_for_an_operation_come_with_sql_that_shows_them(bench: Bench) -> None:
+    bench.run("ALTER TABLE ai_model_routes DROP CONSTRAINT ai_model_routes_operation_id_key")
+    bench.run(
+        "INSERT INTO ai_model_routes (operation_id, operation_name, primary_model)"
+        " VALUES ('chat', 'x', 'a'), ('chat', 'x', 'b')"
+    )
+    (found,) = [entry for name, entry in bench.check().findings if name == "routes" and entry.mark == "warn"]
+    assert "such as chat" in found.detail
+    assert bench.admin.execute(found.hint[0].encode()).fetchall() == [("chat", 2)]
+
+
 def test_a_pattern_that_postgresql_refuses_names_its_class(bench: Bench) -> None:
     classes = [
         {"class": "auth", "patterns": ["denied"]},

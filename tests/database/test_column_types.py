@@ -20,7 +20,7 @@ from exporter.database.errors import SchemaProblem
 from exporter.database.probe_query import read_sums
 from exporter.database.reader import read_span, read_spend, read_undated
 from exporter.database.session import Database, Session
-from exporter.database.tables import find_table, read_approvals, read_budgets, read_recommendations, read_routes
+from exporter.database.tables import Route, find_table, read_approvals, read_budgets, read_recommendations, read_routes
 from exporter.figures import Figure
 from exporter.ledger.aggregate import FAILURES, LATENCY_SUMS, money_units
 from exporter.ledger.model import Bucket, SkippedValue, TimeRange
@@ -436,9 +436,13 @@ def assert_table_read_exactly(
             assert budgets.recorded_today == money_units(sum((Decimal(row["spent_today"]) for row in rows), Decimal()))
         case "routes":
             routes = read_routes(session, config) or []
-            assert {(r.operation, r.primary_model, r.fallback_model, r.enabled) for r in routes} == {
-                (row["operation"], row["primary_model"], row["fallback_model"], row["enabled"]) for row in rows
-            }
+            roles = ("operation", "primary_model", "fallback_model", "enabled")
+            written = sorted((tuple(row[role] for role in roles) for row in rows), key=lambda row: (not row[3], row))
+            # a column that holds but two values names an operation twice
+            counting = {row[0]: row for row in reversed(written)}
+            found = {(r.operation, r.primary_model, r.fallback_model, r.enabled) for r in routes}
+            assert found == set(counting.values())
+            assert sum(route.rows for route in routes) == len(rows)
         case "recommendations":
             counts = Counter((row["type"].lower(), row["status"].lower()) for row in rows)
             assert read_recommendations(session, config) == counts
@@ -463,6 +467,10 @@ def drawn_tables(draw: st.DrawFn) -> tuple[str, dict[str, str]]:
 @example(("approvals", {"status": "text folding"}), False)
 @example(("approvals", {"status": "jsonb"}), True)
 @example(("recommendations", {"type": "text folding", "status": "domain"}), False)
+@example(
+    ("routes", {"operation": "boolean", "primary_model": "uuid", "fallback_model": "boolean", "enabled": "numeric"}),
+    False,
+)
 @example(
     ("routes", {"operation": "bigint", "primary_model": "jsonb", "fallback_model": "char folding", "enabled": "text"}),
     False,
@@ -489,6 +497,26 @@ def test_optional_tables_are_read_exactly_or_refused_with_a_view(
     out = io.StringIO()
     run_check(config, {}, out)
     assert f"FAIL  {section}" not in out.getvalue()
+
+
+def test_of_several_routes_for_an_operation_the_same_one_counts_always(typed: Typed) -> None:
+    typed.execute("DROP TABLE IF EXISTS ai_model_routes CASCADE")
+    typed.execute(
+        "CREATE TABLE ai_model_routes"
+        " (operation_id text, primary_model text, fallback_model text, enabled boolean, n int)"
+    )
+    typed.execute(
+        "INSERT INTO ai_model_routes VALUES"
+        " ('chat', 'a', 'z', false), ('chat', 'c', 'y', true), (' chat', 'b', 'x', true), ('other', 'a', '', false)"
+    )
+    config = typed.config()
+    for primary in "acb":
+        # moves the row behind the others
+        typed.execute(f"UPDATE ai_model_routes SET n = 1 WHERE primary_model = '{primary}'")
+        assert read(typed, lambda session: read_routes(session, config), config) == [
+            Route("chat", "b", "x", True, rows=3),
+            Route("other", "a", "", False),
+        ]
 
 
 @pytest.mark.parametrize(("kind", "message"), [("text folding", "varchar folding"), ("jsonb", "jsonb")])
