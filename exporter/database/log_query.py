@@ -238,13 +238,17 @@ def _names(log: LogTable) -> dict[str, sql.Composable]:
 
 def _key(column: Column) -> sql.Composable:
     """What tells the values of a column apart: itself where that is quicker than its text, and the same."""
-    return identifier(column.name) if column.type in ("uuid", *INTEGERS) else values.text(column)
+    return identifier(column.name) if _is_own_key(column) else values.text(column)
+
+
+def _is_own_key(column: Column) -> bool:
+    return column.type in ("uuid", *INTEGERS)
 
 
 def _key_name(column: Column) -> sql.Composed:
     """The name of a user, whose `_key` is `username`."""
-    name = values.text(replace(column, name="username"))
-    return name if column.type in ("uuid", *INTEGERS) else _cut(name)
+    key = replace(column, name="username")
+    return values.text(key) if _is_own_key(column) else _cut(values.text(replace(key, type="text")))
 
 
 def _measures(log: LogTable, classification: Classification) -> dict[str, sql.Composed]:
