@@ -13,6 +13,10 @@ SINCE_MIDNIGHT = f"date_trunc('day', {FROM}, {ZONE})"
 # Dollar quotes, since a name may hold a quote. With "All" chosen, Grafana writes `.+`: the planner then sees that the
 # condition is always true, and evaluates it for no row.
 _CHOSEN = r"""($re$${{{variable}:regex}}$re$ = '.+' OR {column} ~ $re$\A(?:${{{variable}:regex}})\Z$re$)"""
+_OTHER = "'other' IN ({variables})"
+
+NOT_IN_LOG = "Nothing in this range. `other` stands for many names, and is not in the log: choose All"
+"""What panels that ask the log say when there is nothing. A sum of nothing would be a 0 that is not so."""
 
 
 def logged(since: str, until: str = TO) -> str:
@@ -37,6 +41,39 @@ def sql(query: str, *, series: bool = False) -> dict[str, Any]:
 
 
 _series = partial(sql, series=True)
+
+
+def _answerable(*variables: str) -> str:
+    """The condition that no `other` is chosen, which the log does not know: for queries that fill in zeros."""
+    return "NOT " + _OTHER.format(variables=", ".join(f"$re$${{{name}:regex}}$re$" for name in variables))
+
+
+def today_by(columns: Sequence[str], variables: Sequence[str], most: int = 10) -> dict[str, Any]:
+    """Today's spend by each of some columns: the `most` largest of each and `all others`, largest first.
+
+    One query for several panels, each of which shows the rows of one `Kind`.
+    """
+    sets = ", ".join(f'("{name}")' for name in columns)
+    kind = " ".join(f"WHEN grouping(\"{name}\") = 0 THEN '{name}'" for name in columns)
+    names = ", ".join(f'"{name}"' for name in columns)
+    return sql(f"""
+    WITH spent AS (
+      SELECT CASE {kind} END AS kind, coalesce({names}) AS name, sum(cost_usd) AS usd, count(*) AS calls
+      FROM ai_dashboards.operations
+      WHERE {logged(f"date_trunc('day', now(), {ZONE})", "now()")} AND {chosen(*variables)}
+      GROUP BY GROUPING SETS ({sets})
+    ), ranked AS (
+      SELECT *, row_number() OVER (PARTITION BY kind ORDER BY usd DESC NULLS LAST, name) > {most} AS rest FROM spent
+    )
+    SELECT kind AS "Kind", CASE WHEN rest THEN 'all others' ELSE name END AS "Name",
+           coalesce(sum(usd), 0)::float8 AS "Spent",
+           (sum(usd) / nullif(sum(sum(usd)) OVER (PARTITION BY kind), 0))::float8 AS "Share",
+           (1000 * sum(usd) / sum(calls))::float8 AS "Per 1,000 calls",
+           CASE WHEN rest THEN '$' || '__all' ELSE name END AS "Chosen"
+    FROM ranked
+    GROUP BY kind, rest, 2, 6
+    ORDER BY kind, rest, 3 DESC
+    """)
 
 
 def daily_spend(by: str, variables: Sequence[str], most: int = 10) -> dict[str, Any]:
@@ -79,12 +116,13 @@ def hourly_spend(variables: Sequence[str]) -> dict[str, Any]:
     ), hours AS (
       SELECT generate_series({first}, {TO}, interval '1 hour') AS hour
     )
-    SELECT hours.hour AS time, coalesce(present.usd, 0) AS "This day",
-           coalesce(yesterday.usd, 0) AS "The day before", coalesce(week.usd, 0) AS "A week before"
+    SELECT hours.hour AS time, coalesce(present.usd, 0) AS "Last 24 h",
+           coalesce(yesterday.usd, 0) AS "24 h before", coalesce(week.usd, 0) AS "7 days before"
     FROM hours
     LEFT JOIN spent present ON present.hour = hours.hour
     LEFT JOIN spent yesterday ON yesterday.hour = {_days_back("hours.hour", 1)}
     LEFT JOIN spent week ON week.hour = {_days_back("hours.hour", 7)}
+    WHERE {_answerable(*variables)}
     ORDER BY 1
     """)
 
@@ -114,8 +152,10 @@ def movers(variables: Sequence[str]) -> dict[str, Any]:
       WHERE {logged("now() - interval '2 days'", "now()")} AND {chosen(*variables)}
       GROUP BY 1, 2
     )
-    SELECT operation AS "Operation", this AS "Last 24 h", this - before AS "Change", model AS "Model",
-           calls AS "Calls", this / nullif(calls, 0) AS "Per call"
+    SELECT operation AS "Operation", model AS "Model", this AS "Last 24 h", this - before AS "Change",
+           (this - before) / nullif(before, 0) AS "Change %",
+           (this - before) / nullif(sum(before) OVER (), 0) AS "Of the day",
+           calls AS "Calls", 1000 * this / nullif(calls, 0) AS "Per 1,000 calls"
     FROM spent
     ORDER BY abs(this - before) DESC, 1, 2
     LIMIT 20
@@ -128,6 +168,7 @@ def paid_for_failures(variables: Sequence[str]) -> dict[str, Any]:
     SELECT coalesce(sum(cost_usd) FILTER (WHERE outcome IN ('failed', 'timeout')), 0)::float8 AS "Failed calls"
     FROM ai_dashboards.operations
     WHERE {logged(FROM)} AND {chosen(*variables)}
+    HAVING {_answerable(*variables)}
     """)
 
 
@@ -144,11 +185,25 @@ def tokens_by_hour(variables: Sequence[str]) -> dict[str, Any]:
     """)
 
 
-def rows(variables: Sequence[str], condition: str = "true", most: int = 100) -> dict[str, Any]:
+TIME, MESSAGE, OPERATION, MODEL, USER, OUTCOME, COST, LATENCY = CALL = (
+    'at AS "Time"',
+    'error_message AS "Message"',
+    'operation AS "Operation"',
+    'model AS "Model"',
+    '"user" AS "User"',
+    'outcome AS "Outcome"',
+    'cost_usd::float8 AS "Cost"',
+    'latency_seconds::float8 AS "Latency"',
+)
+"""What can be shown of a single call."""
+
+
+def rows(
+    variables: Sequence[str], condition: str = "true", most: int = 100, columns: Sequence[str] = CALL
+) -> dict[str, Any]:
     """Single calls, the newest first. The view holds no prompts and no answers."""
     return sql(f"""
-    SELECT at AS "Time", operation AS "Operation", model AS "Model", "user" AS "User", outcome AS "Outcome",
-           cost_usd::float8 AS "Cost", latency_seconds::float8 AS "Latency", error_message AS "Message"
+    SELECT {", ".join(columns)}
     FROM ai_dashboards.operations
     WHERE {logged(FROM)} AND {condition} AND {chosen(*variables)}
     ORDER BY logged_at DESC

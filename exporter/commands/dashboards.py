@@ -43,9 +43,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="the folder with the alerts' runbooks, to link to (default: no links)",
     )
+    made.add_argument(
+        "--api-job",
+        default="blackbox",
+        metavar="JOB",
+        help="Prometheus' job that probes your API, a regular expression (default: %(default)s)",
+    )
+    made.add_argument(
+        "--postgres-job",
+        default="postgres",
+        metavar="JOB",
+        help="Prometheus' job that asks postgres_exporter, a regular expression (default: %(default)s)",
+    )
+    made.add_argument(
+        "--choose-job",
+        action="store_true",
+        help="show the dropdown for the exporter's job, where one Prometheus has several",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Build, or compare; returns 0. Raises `UserError`."""
-    settings = Settings(alert_lines(thresholds(arguments.alerts)), arguments.budget_time_zone, arguments.runbooks or "")
+    settings = Settings(
+        alert_lines(thresholds(arguments.alerts)),
+        zone=arguments.budget_time_zone,
+        runbooks=arguments.runbooks or "",
+        api_job=arguments.api_job,
+        postgres_job=arguments.postgres_job,
+        choose_job=arguments.choose_job,
+    )
     return build(settings, arguments.output, check=arguments.check, out=sys.stdout)
