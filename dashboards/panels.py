@@ -133,12 +133,14 @@ def timeseries(
     empty: str = NOTHING,
     transformations: Sequence[dict[str, Any]] = (),
     overrides: Sequence[dict[str, Any]] = (),
+    colors: Sequence[dict[str, Any]] | None = None,
 ) -> Panel:
     """Lines over time, or bars, perhaps stacked. `steps` are drawn as lines; a gap stays a gap.
 
     `table_legend` is for long names. `back`, such as 30d, gives the panel a time range of its own, as long as
     the page has a relative one. `soft` holds the axis' least extent, such as {"axisSoftMin": 0.9}. With `log`, the axis
-    is logarithmic to that base, so that one large value does not flatten all others.
+    is logarithmic to that base, so that one large value does not flatten all others. `colors` are those that names
+    have everywhere: of models or classes of errors where the first query's legend says so.
     """
     custom: dict[str, Any] = dict(soft or {})
     if log is not None:
@@ -166,7 +168,7 @@ def timeseries(
         tooltipMode="multi",
         tooltipSort="desc",
         transformations=list(transformations),
-        overrides=[*NAMED, *overrides],
+        overrides=[*(_colors(targets[0]) if colors is None else colors), *overrides],
         extraJson={"fieldConfig": {"defaults": {"noValue": empty, "decimals": decimals, "custom": custom}}},
     )
 
@@ -457,15 +459,21 @@ _MODELS = {
 }
 """Families of models; where several patterns match, the last one counts."""
 
-NAMED = (
-    *(colored_like(f"^(?=[^ ]*$).*(?:{pattern})", color) for pattern, color in _MODELS.items()),
-    *(colored_like(f"^{name}$", color) for name, color in zip(ERROR_CLASSES[:-1], _CLASSES, strict=False)),
-    colored_like("^(?:other|all others)$", GREY),
-)
-"""Colours that mean one thing on every chart: families of models, classes of errors, and what is left over.
+# None of these colours is green, orange or red, which are for good, warning and bad.
+_REST = colored_like("^(?:other|all others)$", GREY)
+MODELS = (*(colored_like(f"^(?=[^ ]*$).*(?:{pattern})", color) for pattern, color in _MODELS.items()), _REST)
+"""The colours of models, the same ones on every chart."""
 
-None of them is green, orange or red, which are for good, warning and bad.
-"""
+_BY_LEGEND = {
+    "{{model}}": MODELS,
+    "{{error_class}}": (*map(colored_like, (f"^{name}$" for name in ERROR_CLASSES[:-1]), _CLASSES), _REST),
+    "{{operation}}": (_REST,),
+}
+
+
+def _colors(target: Any) -> Sequence[dict[str, Any]]:
+    return _BY_LEGEND.get(getattr(target, "legendFormat", ""), ())
+
 
 UUID = "^([0-9a-fA-F]{8})-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 SHORT_IDS: Mappings = [{"type": "regex", "options": {"pattern": UUID, "result": {"index": 0, "text": "$1"}}}]

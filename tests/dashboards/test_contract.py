@@ -13,8 +13,8 @@ import promql_parser
 import pytest
 
 from dashboards.command import rendered
-from dashboards.render import each_panel
 from dashboards.panels import DASHBOARD
+from dashboards.render import each_panel
 from dashboards.style import UNITS
 from exporter.catalog import ALL as CATALOG
 from exporter.catalog import COST, LATENCY, LOG_UP, Metric
@@ -285,7 +285,7 @@ def test_a_counter_is_never_shown_raw_nor_while_the_log_is_not_read(expression: 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_money_of_a_period_never_comes_from_a_counter(expression: str) -> None:
     if any(selector.name == COST.name for selector in selectors(expression)):
-        root = promql_parser.parse(promql(expression, VIEW))
+        root: Any = promql_parser.parse(promql(expression, VIEW))
         while not isinstance(root, promql_parser.BinaryExpr) or str(root.op) in ("*", "and"):
             of = "expr" if isinstance(root, promql_parser.ParenExpr) else "lhs" if str(root.op) == "and" else "rhs"
             root = getattr(root, of)

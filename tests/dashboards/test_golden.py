@@ -38,12 +38,15 @@ KINDS: dict[str, Any] = {
         unit=style.SECONDS,
         steps=style.worse_above(2),
         interval="5m",
+        log=2,
         overrides=[panels.colored("x", style.BAD, lineWidth=2)],
     ),
     "timeseries_bars": lambda: panels.timeseries(
         *DOC, sql("SELECT 1", series=True), unit=style.USD, bars=True, stacked=True, back="30d", table_legend=True
     ),
-    "bargauge": lambda: panels.bar_gauge(*DOC, prom("up", "{{job}}", instant=True), unit=style.USD),
+    "bargauge": lambda: panels.bar_gauge(
+        *DOC, prom("up", "{{job}}", instant=True), unit=style.USD, name=panels.label("job")
+    ),
     "heatmap": lambda: panels.heatmap(*DOC, prom("x_bucket", "{{le}}", heatmap=True), unit=style.SECONDS),
     "state-timeline": lambda: panels.state_timeline(*DOC, prom("up", "{{job}}"), mappings=style.YES_NO),
     "barchart": lambda: panels.bar_chart(*DOC, sql("SELECT 1"), unit=style.COUNT, x="Hour", stacked=True, back="7d"),

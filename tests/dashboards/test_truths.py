@@ -354,15 +354,10 @@ def test_alerts_are_counted_as_a_person_counts_them(
 
 
 def test_the_table_of_alerts_has_the_worst_first_and_since_when() -> None:
-    series = [
-        WATCHDOG,
-        *EXCEEDED,
-        (
-            'ALERTS_FOR_STATE{alertname="budget_exceeded", severity="critical", channel="d", job="ai", scope="user", user="u"}',
-            "120x90",
-        ),
-    ]
-    labels = '{alertname="budget_exceeded", alertstate="firing", channel="d", job="ai", rank="1", scope="user", severity="critical", user="u"}'
+    exceeded = EXCEEDED[0][0]
+    since = exceeded.replace("ALERTS{", "ALERTS_FOR_STATE{").replace(', alertstate="firing"', "")
+    series = [WATCHDOG, *EXCEEDED, (since, "120x90")]
+    labels = f'{exceeded.removeprefix("ALERTS").removesuffix("}")}, rank="1"}}'
     evaluated(series, "80m", [(asked("ai-health", "Alerts now"), {labels: 120000.0})])
     panel = panel_of("ai-health", "Alerts now")
     assert panel["options"]["sortBy"][0] == {"desc": False, "displayName": "Severity"}
