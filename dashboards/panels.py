@@ -279,7 +279,15 @@ def state_timeline(title: str, shows: str, act: str, *targets: Any, mappings: Ma
 
 
 def bar_chart(
-    title: str, shows: str, act: str, *targets: Any, unit: str, x: str, stacked: bool = False, back: str | None = None
+    title: str,
+    shows: str,
+    act: str,
+    *targets: Any,
+    unit: str,
+    x: str,
+    stacked: bool = False,
+    back: str | None = None,
+    empty: str = NOTHING,
 ) -> Panel:
     """Bars over the values of the column `x`."""
     custom = {"fillOpacity": 80, "lineWidth": 0, "axisSoftMin": 0, "hideFrom": _NOWHERE}
@@ -305,7 +313,7 @@ def bar_chart(
         },
         extraJson={
             "fieldConfig": {
-                "defaults": {"unit": unit, "noValue": NOTHING, "custom": custom, "color": {"mode": "palette-classic"}},
+                "defaults": {"unit": unit, "noValue": empty, "custom": custom, "color": {"mode": "palette-classic"}},
                 # a label that is left out for want of room is no missing value
                 "overrides": [{"matcher": {"id": "byName", "options": x}, "properties": [_BLANK]}],
             }

@@ -127,18 +127,6 @@ def hourly_spend(variables: Sequence[str]) -> dict[str, Any]:
     """)
 
 
-def by_this_time() -> dict[str, Any]:
-    """Spend up to this time of day, yesterday and a week ago: one row, a column each."""
-    midnight = f"date_trunc('day', now(), {ZONE})"
-    spans = {"Yesterday": 1, "A week ago": 7}
-    sums = ", ".join(
-        f"(SELECT coalesce(sum(cost_usd), 0)::float8 FROM ai_dashboards.operations"
-        f' WHERE {logged(_days_back(midnight, days), _days_back("now()", days))}) AS "{name}"'
-        for name, days in spans.items()
-    )
-    return sql(f"SELECT {sums}")
-
-
 def movers(variables: Sequence[str]) -> dict[str, Any]:
     """Spend of the last 24 hours by operation and model, and its change since the 24 hours before, largest first."""
     day = "now() - interval '1 day'"

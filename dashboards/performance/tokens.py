@@ -62,6 +62,7 @@ def _tokens_by_hour_of_day() -> Panel:
         x="Hour",
         stacked=True,
         back="7d",
+        empty=sql.NOT_IN_LOG,
     )
 
 
