@@ -184,5 +184,5 @@ def _error_log() -> Panel:
             "outcome IN ('failed', 'timeout')",
             columns=(sql.TIME, sql.MESSAGE, sql.OPERATION, sql.MODEL, sql.USER, sql.LATENCY, sql.COST),
         ),
-        empty="No call has failed in this range. (`other` is not in the log)",
+        empty="No failed call found. A red mark means that the database is down. (`other` is no name in the log)",
     )

@@ -47,6 +47,8 @@ EMPTY_BY_DESIGN: dict[Layout, dict[Key, str]] = {
 
 STATES = {
     "Alert history": "0 is the answer: all is quiet",
+    "Figures": "0 is the answer: the log is not read",
+    "Probe history": "0 is the answer: the exporter's page, which is probed here, is late",
     "Parts of the scrape": "0 is the answer: failed",
     "Database reached": "0 is the answer: not reached",
     "Alerts firing": "0 is the answer of the rules, and they are there",
