@@ -68,7 +68,7 @@ def today_by(columns: Sequence[str], variables: Sequence[str], most: int = 10) -
     SELECT kind AS "Kind", CASE WHEN rest THEN 'all others' ELSE name END AS "Name",
            coalesce(sum(usd), 0)::float8 AS "Spent",
            (sum(usd) / nullif(sum(sum(usd)) OVER (PARTITION BY kind), 0))::float8 AS "Share",
-           (1000 * sum(usd) / sum(calls))::float8 AS "Per 1,000 calls",
+           (1000 * sum(usd) / sum(calls))::float8 AS "Per 1,000",
            CASE WHEN rest THEN '$' || '__all' ELSE name END AS "Chosen"
     FROM ranked
     GROUP BY kind, rest, 2, 6
@@ -143,7 +143,7 @@ def movers(variables: Sequence[str]) -> dict[str, Any]:
     SELECT operation AS "Operation", model AS "Model", this AS "Last 24 h", this - before AS "Change",
            (this - before) / nullif(before, 0) AS "Change %",
            (this - before) / nullif(sum(before) OVER (), 0) AS "Of the day",
-           calls AS "Calls", 1000 * this / nullif(calls, 0) AS "Per 1,000 calls"
+           calls AS "Calls", 1000 * this / nullif(calls, 0) AS "Per 1,000"
     FROM spent
     ORDER BY abs(this - before) DESC, 1, 2
     LIMIT 20

@@ -144,7 +144,7 @@ def _alerts_now(settings: Settings) -> Panel:
             column("Since", unit=style.SINCE, width=115),
             column("Operation", width=145, links=[by_operation()]),
             column("Model", width=125, links=[by_model()]),
-            column("User", width=80, mappings=SHORT_IDS, links=[by_user()]),
+            column("User", width=95, mappings=SHORT_IDS, links=[by_user()]),
             column("Scope", width=65),
             column("Rung", width=55),
         ],
@@ -156,9 +156,9 @@ def _alert_history() -> Panel:
     lasted = f'max_over_time(ALERTS{{{FIRING}, {q.PROBLEMS}, severity="%s"}}{q.STEP})'
     firing = " or ".join(f"max by (alertname) ({rank} * {lasted % severity})" for severity, rank in worse.items())
     pending = f'max by (alertname) (max_over_time(ALERTS{{alertstate="pending", {q.PROBLEMS}}}{q.STEP}))'
-    quiet = f'label_replace(0 * max(ALERTS{{{PROJECT_ALERTS}, severity="none"}}), "alertname", "all quiet", "", "")'
+    quiet = f'label_replace(0 * max(ALERTS{{{PROJECT_ALERTS}, severity="none"}}), "alertname", "all is well", "", "")'
     states = {
-        0: ("all quiet", style.GOOD),
+        0: ("all is well", style.GOOD),
         1: ("pending", "yellow"),
         2: ("info", style.CALM),
         3: ("warning", style.WARN),

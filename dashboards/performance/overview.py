@@ -118,7 +118,7 @@ def _past_hour(error_rate: AlertLine, latency: AlertLine) -> Panel:
         "Average": q.hourly_ratio(q.latency("sum"), q.latency("count"), *by),
         "p95": f"histogram_quantile(0.95, {q.hourly(q.latency('bucket'), 'le', *by)})",
         "Calls": q.hourly(q.CALLS, *by),
-        "Per 1,000 calls": f"1000 * {q.hourly_ratio(q.COST, q.CALLS, *by)}",
+        "Per 1,000": f"1000 * {q.hourly_ratio(q.COST, q.CALLS, *by)}",
     }
     values = {f"Value #{letter}": name for letter, name in zip("ABCDE", shown, strict=True)}
     # a phone shows the left columns
@@ -143,7 +143,7 @@ def _past_hour(error_rate: AlertLine, latency: AlertLine) -> Panel:
             column("Model", links=[by_model()]),
             column("p95", unit=SECONDS, decimals=2, width=76),
             column("Calls", unit=style.COUNT, decimals=0, width=70),
-            column("Per 1,000 calls", unit=DOLLARS, decimals=2, width=115),
+            column("Per 1,000", unit=DOLLARS, decimals=2, width=90),
         ],
     )
 

@@ -1,6 +1,7 @@
 """`dashboards build`: the Grafana dashboards' JSON."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -45,14 +46,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     made.add_argument(
         "--api-job",
+        type=_job,
         default="blackbox",
-        metavar="JOB",
+        metavar="JOBS",
         help="Prometheus' job that probes your API, a regular expression (default: %(default)s)",
     )
     made.add_argument(
         "--postgres-job",
+        type=_job,
         default="postgres",
-        metavar="JOB",
+        metavar="JOBS",
         help="Prometheus' job that asks postgres_exporter, a regular expression (default: %(default)s)",
     )
     made.add_argument(
@@ -60,6 +63,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="show the dropdown for the exporter's job, where one Prometheus has several",
     )
+
+
+_JOBS = "write a name, or several as a|b"
+
+
+def _job(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}; {_JOBS}") from error
+    if not text or not text.isprintable() or set(text) & set('"\\{}$'):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a job; {_JOBS}")
+    return text
 
 
 def run(arguments: argparse.Namespace) -> int:

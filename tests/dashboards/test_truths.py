@@ -303,7 +303,7 @@ WATCHDOG = ('ALERTS{alertname="watchdog", alertstate="firing", severity="none", 
 
 def test_a_quiet_history_is_quiet_and_without_rules_nothing() -> None:
     history = asked("ai-health", "Alert history")
-    evaluated([WATCHDOG], "80m", [(history, {'{alertname="all quiet"}': 0.0})])
+    evaluated([WATCHDOG], "80m", [(history, {'{alertname="all is well"}': 0.0})])
     evaluated([], "80m", [(history, {})])
     firing = ('ALERTS{alertname="x", alertstate="pending", severity="info", channel="d"}', "1x90")
     evaluated([WATCHDOG, firing], "80m", [(history, {'{alertname="x"}': 1.0})])

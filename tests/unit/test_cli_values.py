@@ -39,6 +39,7 @@ REFUSED = {
     "SECONDS": ["", "x", "-1", HUGE, "nan", "inf", "\udcff"],
     "DURATION": ["", "x", "-1h", "0", HUGE, "1y", "1h30m", "\udcff"],
     "DATE": ["", "x", "-1", HUGE, "2999-01-01", "\udcff"],
+    "JOBS": ["", "(", "a\nb", '"', "a\\", "$x", "{}", "\udcff", "a\x00b"],
     "ZONE": ["", "x", "../x", "/etc/passwd", "\udcff", "a\x00b"],
 }
 """By the metavar of an option: values that must be refused, with a line that names the option or the value."""
