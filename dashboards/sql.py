@@ -58,7 +58,7 @@ def today_by(columns: Sequence[str], variables: Sequence[str], most: int = 10) -
     names = ", ".join(f'"{name}"' for name in columns)
     return sql(f"""
     WITH spent AS (
-      SELECT CASE {kind} END AS kind, coalesce({names}) AS name, sum(cost_usd) AS usd, count(*) AS calls
+      SELECT CASE {kind} END AS kind, coalesce({names}) AS name, sum(cost_usd) AS usd
       FROM ai_dashboards.operations
       WHERE {logged(f"date_trunc('day', now(), {ZONE})", "now()")} AND {chosen(*variables)}
       GROUP BY GROUPING SETS ({sets})
@@ -68,10 +68,9 @@ def today_by(columns: Sequence[str], variables: Sequence[str], most: int = 10) -
     SELECT kind AS "Kind", CASE WHEN rest THEN 'all others' ELSE name END AS "Name",
            coalesce(sum(usd), 0)::float8 AS "Spent",
            (sum(usd) / nullif(sum(sum(usd)) OVER (PARTITION BY kind), 0))::float8 AS "Share",
-           (1000 * sum(usd) / sum(calls))::float8 AS "Per 1,000",
            CASE WHEN rest THEN '$' || '__all' ELSE name END AS "Chosen"
     FROM ranked
-    GROUP BY kind, rest, 2, 6
+    GROUP BY kind, rest, 2, 5
     ORDER BY kind, rest, 3 DESC
     """)
 

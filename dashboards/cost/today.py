@@ -48,7 +48,7 @@ def row(settings: Settings) -> Row:
         (
             line(4, *numbers, widths=(6, 6, 5, 3, 4)),
             line(10, *drivers, widths=(9, 8, 7)),
-            line(9, _spend_by_hour(), _movers(), widths=(11, 13)),
+            line(9, _spend_by_hour(), _movers(), widths=(9, 15)),
         ),
     )
 
@@ -142,12 +142,10 @@ def _over_limit() -> Panel:
 def _today_by(by: str, query: Any, link: dict[str, Any]) -> Panel:
     name = by.capitalize()
     shown = {"Name": name, "Spent": "Spent", "Share": "Share", "Chosen": "Chosen"}
-    if by == "operation":
-        shown["Per 1,000"] = "Per 1,000"
     return table(
         f"Today by {by}",
-        f"Spend today by {by}, the ten largest first and the rest as `all others`, with the share of the total"
-        f"{' and the cost of 1,000 calls' if by == 'operation' else ''}. Exact, from the log.",
+        f"Spend today by {by}, the ten largest first and the rest as `all others`, with the share of the total. Exact,"
+        " from the log.",
         f"Start saving at the longest bar. Click the {by} to see how its calls perform.",
         query,
         transformations=[where("Kind", by), *only(shown)],
@@ -157,7 +155,6 @@ def _today_by(by: str, query: Any, link: dict[str, Any]) -> Panel:
             column("Chosen", hidden=True),
             column("Spent", unit=DOLLARS, decimals=2, width=80),
             column("Share", unit=SHARE, decimals=0, width=130, bar=True, high=1, steps=style.CALMING),
-            column("Per 1,000", unit=DOLLARS, decimals=2, width=90),
         ],
     )
 
@@ -211,11 +208,11 @@ def _movers() -> Panel:
         columns=[
             column("Operation", links=[by_operation()]),
             column("Model", links=[by_model()]),
-            column("Last 24 h", unit=DOLLARS, decimals=2, width=85),
-            column("Change", unit=USD, decimals=2, width=80),
-            column("Change %", unit=SHARE, decimals=0, width=85),
-            column("Of the day", unit=SHARE, decimals=1, width=85, colored=True, steps=steps),
-            column("Calls", unit=style.COUNT, width=65),
-            column("Per 1,000", unit=DOLLARS, decimals=2, width=90),
+            column("Last 24 h", unit=DOLLARS, decimals=2, width=80),
+            column("Change", unit=USD, decimals=2, width=72),
+            column("Change %", unit=SHARE, decimals=0, width=82),
+            column("Of the day", unit=SHARE, decimals=1, width=80, colored=True, steps=steps),
+            column("Calls", unit=style.COUNT, width=58),
+            column("Per 1,000", unit=DOLLARS, decimals=2, width=80),
         ],
     )

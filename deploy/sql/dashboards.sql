@@ -259,7 +259,7 @@ BEGIN
         CASE WHEN EXISTS (SELECT FROM pg_attribute
                            WHERE attrelid = log AND quote_ident(attname) = found -> 'cost' ->> 'name'
                              AND atttypid = 'numeric'::regtype AND atttypmod > 3
-                             AND (atttypmod - 4) & 65535 <= 12)
+                             AND (atttypmod - 4) % 65536 <= 12)
             THEN 'l.cost' ELSE 'round(l.cost, 12)' END,
         logged, found -> 'cost' ->> 'number',
         (SELECT string_agg(format('%s AS %I', CASE WHEN role = 'user' AND users = 'off' THEN '''hidden''::text'

@@ -51,7 +51,9 @@ def _make_odd(connection: Connection, time: str) -> None:
             )
 
 
-def shown(connection: Connection, by: str, zone: str, chosen: Mapping[str, Sequence[str]]) -> dict[tuple[Any, str], float]:
+def shown(
+    connection: Connection, by: str, zone: str, chosen: Mapping[str, Sequence[str]]
+) -> dict[tuple[Any, str], float]:
     now = connection.execute("SELECT extract(epoch FROM at)::float8 FROM present").fetchone()
     assert now is not None
     view = View(now[0] - 5 * 86400, now[0], zone, chosen)
