@@ -2,8 +2,8 @@
 
 from alert_rules.quantities.bill import TOLERANCE
 from dashboards import promql as q
-from dashboards import sql, style
-from dashboards.cost.spend import FILTERS, TODAY
+from dashboards import style
+from dashboards.cost.spend import TODAY
 from dashboards.grid import Row, line
 from dashboards.panels import Panel, column, joined, stat, table, timeseries
 from dashboards.promql import prom
@@ -20,7 +20,7 @@ def row(_: Settings) -> Row:
         "Is the bill right? (all users)",
         (
             line(8, _difference(), _by_model(), _price_unknown()),
-            line(7, _unpriced(), _corrections(), _recorded_less_logged(), _paid_for_failures(), widths=(8, 8, 4, 4)),
+            line(7, _unpriced(), _corrections(), _recorded_less_logged(), widths=(8, 8, 8)),
         ),
         collapsed=True,
     )
@@ -110,16 +110,4 @@ def _recorded_less_logged() -> Panel:
         unit=USD,
         decimals=2,
         empty="No budgets, or not read",
-    )
-
-
-def _paid_for_failures() -> Panel:
-    return stat(
-        "Paid for failed calls",
-        "The cost of calls in the time range that failed or timed out, also of the chosen users alone.",
-        "Lower the timeouts to waste less. The error log on Health shows which calls fail.",
-        sql.paid_for_failures(FILTERS),
-        unit=DOLLARS,
-        decimals=2,
-        empty="`other` is not in the log",
     )

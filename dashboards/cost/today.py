@@ -47,7 +47,7 @@ def row(settings: Settings) -> Row:
         "",
         (
             line(4, *numbers, widths=(6, 6, 5, 3, 4)),
-            line(10, *drivers, widths=(9, 8, 7)),
+            line(10, *drivers, widths=(8, 8, 8)),
             line(9, _spend_by_hour(), _movers(), widths=(9, 15)),
         ),
     )

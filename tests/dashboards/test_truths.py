@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 
 from dashboards.command import rendered
 from dashboards.render import each_panel
@@ -424,3 +425,60 @@ def test_what_a_choice_does_not_narrow_says_so() -> None:
                 assert "all users" in said, said
             else:
                 assert re.search(r"[Tt]eam", said), said
+
+
+# What a page costs
+
+SECONDS = {"1m": 60, "2m": 120}
+
+
+def test_an_open_page_asks_at_most_twenty_queries_a_minute() -> None:
+    for uid, made in DASHBOARDS.items():
+        open_panels = [each for each in made["panels"] if each["type"] != "row"]
+        queries = sum("panelId" not in target for panel in open_panels for target in panel["targets"])
+        queries += sum("expr" in each for each in made["annotations"]["list"])
+        assert 60 / SECONDS[made["refresh"]] * queries <= 20, (uid, queries)
+
+
+def test_a_phone_shows_few_screens() -> None:
+    """At 400 pixels panels stand one below the other: the rows that are open make less than seven screens of 800."""
+    for uid, made in DASHBOARDS.items():
+        heights = [1 if each["type"] == "row" else each["gridPos"]["h"] for each in made["panels"]]
+        assert 38 * sum(heights) < 7 * 800, uid
+
+
+def test_titles_are_whole_in_narrow_tiles() -> None:
+    """At 1280 pixels with Grafana's menu, a tile of four columns shows fourteen characters."""
+    for made in DASHBOARDS.values():
+        for panel in made["panels"]:
+            if panel["type"] != "row":
+                assert len(panel["title"]) <= 3.5 * panel["gridPos"]["w"] + 2, panel["title"]
+
+
+def test_what_a_form_for_imports_needs_is_said() -> None:
+    for made in DASHBOARDS.values():
+        needed = {each["id"] for each in made["__requires"]}
+        assert {panel["type"] for panel in each_panel(made)} <= needed
+        assert {"grafana", "prometheus", "grafana-postgresql-datasource"} <= needed
+
+
+def test_each_exclusion_of_the_linter_has_its_reason() -> None:
+    rules = yaml.safe_load((ROOT / "dashboards" / "generated" / ".lint").read_text())["exclusions"]
+    assert all(rule.endswith("-rule") and each["reason"].endswith(".") for rule, each in rules.items())
+
+
+def test_lines_of_alerts_are_not_drawn_over_a_panel_with_its_own_time_range() -> None:
+    for made in DASHBOARDS.values():
+        own = [panel["id"] for panel in each_panel(made) if "timeFrom" in panel]
+        for each in made["annotations"]["list"]:
+            if "expr" in each:
+                assert each["filter"] == {"exclude": True, "ids": own}
+
+
+def test_durations_of_calls_have_a_logarithmic_axis() -> None:
+    for made in DASHBOARDS.values():
+        for panel in each_panel(made):
+            defaults = panel["fieldConfig"]["defaults"]
+            if panel["type"] == "timeseries" and defaults["unit"] == "suffix: s":
+                assert defaults["custom"]["scaleDistribution"]["type"] == "log", panel["title"]
+                assert defaults.get("min") is None
