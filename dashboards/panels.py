@@ -1,5 +1,6 @@
 """The kinds of panels, in the house style. `render` corrects what grafanalib gets wrong about them."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -179,18 +180,15 @@ def bar_gauge(
     act: str,
     *targets: Any,
     unit: str,
-    name: str,
     decimals: int | None = None,
     empty: str = NOT_READ,
     transformations: Sequence[dict[str, Any]] = (),
     overrides: Sequence[dict[str, Any]] = (),
 ) -> Panel:
-    """A bar for each series, the largest first where the query sorts.
-
-    `name` is what a bar is called, of labels in Grafana's form: without it, a single bar has no name.
-    """
+    """A bar for each series, called as in the query's legend, the largest first where the query sorts."""
     defaults = {"unit": unit, "min": 0, "decimals": decimals, "noValue": empty, "color": {"mode": "thresholds"}}
-    defaults["displayName"] = name
+    # without it, Grafana leaves out the name of a single bar
+    defaults["displayName"] = re.sub(r"\{\{(\w+)\}\}", r"${__field.labels.\1}", targets[0].legendFormat)
     return _panel(
         RawPanel,
         PanelDoc(title, shows, act),
@@ -213,11 +211,6 @@ def bar_gauge(
         },
         extraJson={"fieldConfig": {"defaults": defaults, "overrides": list(overrides)}},
     )
-
-
-def label(name: str) -> str:
-    """A label of a series, as a panel's display name takes it."""
-    return f"${{__field.labels.{name}}}"
 
 
 def heatmap(title: str, shows: str, act: str, *targets: Any, unit: str) -> Panel:

@@ -3,7 +3,7 @@
 from dashboards import promql as q
 from dashboards import style
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, bar_gauge, label, stat, timeseries
+from dashboards.panels import Panel, bar_gauge, stat, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from exporter import catalog
@@ -82,6 +82,5 @@ def _recommendations() -> Panel:
         "Decide on the pending ones: they are savings.",
         prom(q.max_of(q.for_job(catalog.RECOMMENDATIONS), "type", "status"), "{{type}} {{status}}", instant=True),
         unit=style.PLAIN,
-        name=f"{label('type')} {label('status')}",
         empty="No such table",
     )

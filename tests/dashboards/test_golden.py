@@ -44,9 +44,7 @@ KINDS: dict[str, Any] = {
     "timeseries_bars": lambda: panels.timeseries(
         *DOC, sql("SELECT 1", series=True), unit=style.USD, bars=True, stacked=True, back="30d", table_legend=True
     ),
-    "bargauge": lambda: panels.bar_gauge(
-        *DOC, prom("up", "{{job}}", instant=True), unit=style.USD, name=panels.label("job")
-    ),
+    "bargauge": lambda: panels.bar_gauge(*DOC, prom("up", "{{job}}", instant=True), unit=style.USD),
     "heatmap": lambda: panels.heatmap(*DOC, prom("x_bucket", "{{le}}", heatmap=True), unit=style.SECONDS),
     "state-timeline": lambda: panels.state_timeline(*DOC, prom("up", "{{job}}"), mappings=style.YES_NO),
     "barchart": lambda: panels.bar_chart(*DOC, sql("SELECT 1"), unit=style.COUNT, x="Hour", stacked=True, back="7d"),
