@@ -243,9 +243,13 @@ def test_the_jobs_of_others_are_a_setting() -> None:
     assert len(re.findall(r"\bpg_\w+\{", text)) == len(re.findall(r'\bpg_\w+\{job=~"pg\.\*"', text)) > 4
 
 
-def test_by_default_nothing_is_probed() -> None:
-    compose = (ROOT / "docker-compose.yml").read_text()
-    assert re.search(r'targets: \[\$\{API_HEALTH_URL:\+"\$\{API_HEALTH_URL\}"\}\]', compose)
+@pytest.mark.parametrize(
+    ("address", "targets"),
+    [("", []), ("https://api.example.com:8443/health?deep=1", ["https://api.example.com:8443/health?deep=1"])],
+)
+def test_nothing_is_probed_until_an_address_is_given(address: str, targets: list[str]) -> None:
+    content = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["configs"]["api-targets"]["content"]
+    assert yaml.safe_load(content.replace("${API_HEALTH_URL:-}", address)) == [{"targets": targets}]
 
 
 # Five kinds of nothing
