@@ -249,7 +249,9 @@ def test_the_jobs_of_others_are_a_setting() -> None:
 )
 def test_nothing_is_probed_until_an_address_is_given(address: str, targets: list[str]) -> None:
     content = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["configs"]["api-targets"]["content"]
-    assert yaml.safe_load(content.replace("${API_HEALTH_URL:-}", address)) == [{"targets": targets}]
+    written = "${API_HEALTH_URL:+'${API_HEALTH_URL:-}'}"
+    assert written in content
+    assert yaml.safe_load(content.replace(written, f"'{address}'" if address else "")) == [{"targets": targets}]
 
 
 # Five kinds of nothing
