@@ -120,7 +120,7 @@ def average_latency_by_operation(title: str, act: str, latency: AlertLine) -> Pa
         unit=SECONDS,
         steps=latency.above(below="transparent"),
         interval=ALERT_WINDOW,
-        log=2,
+        log=True,
     )
 
 
@@ -133,7 +133,7 @@ def cost_per_call_by_operation(title: str, act: str) -> Panel:
         act,
         prom(q.of_busiest(f"1000 * {q.hourly_ratio(q.COST, q.CALLS, 'operation')}", "operation"), "{{operation}}"),
         unit=USD,
-        log=10,
+        log=True,
     )
 
 

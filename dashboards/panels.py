@@ -129,7 +129,7 @@ def timeseries(
     interval: str | None = None,
     back: str | None = None,
     soft: dict[str, float] | None = None,
-    log: int | None = None,
+    log: bool = False,
     decimals: int | None = None,
     empty: str = NOTHING,
     transformations: Sequence[dict[str, Any]] = (),
@@ -140,12 +140,13 @@ def timeseries(
 
     `table_legend` is for long names. `back`, such as 30d, gives the panel a time range of its own, as long as
     the page has a relative one. `soft` holds the axis' least extent, such as {"axisSoftMin": 0.9}. With `log`, the axis
-    is logarithmic to that base, so that one large value does not flatten all others. `colors` are those that names
+    is logarithmic, so that one large value does not flatten all others. `colors` are those that names
     have everywhere: of models or classes of errors where the first query's legend says so.
     """
     custom: dict[str, Any] = dict(soft or {})
-    if log is not None:
-        custom["scaleDistribution"] = {"type": "log", "log": log}
+    if log:
+        # not to the base of 10, between whose powers Grafana writes the text for no value on the axis
+        custom["scaleDistribution"] = {"type": "log", "log": 2}
     return _panel(
         core.TimeSeries,
         PanelDoc(title, shows, act),

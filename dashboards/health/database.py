@@ -86,6 +86,6 @@ def _replication_lag() -> Panel:
         "Run `check`: it shows whether replay is paused, slow, or receives nothing. Or let the exporter read the"
         " primary.",
         prom(q.max_of(shown, "instance"), "{{instance}}"),
-        unit=style.AGE,
+        unit=style.SECONDS,
         empty="Not read, or the server does not say",
     )

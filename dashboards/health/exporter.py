@@ -42,7 +42,7 @@ def _durations() -> Panel:
         "If the log's part grows with the table, the index on the log's time is not used: run `check`.",
         prom(f"{q.max_of(q.for_job(catalog.COLLECTOR_DURATION), 'collector')} > 0", "{{collector}}"),
         unit=SECONDS,
-        log=10,
+        log=True,
     )
 
 
@@ -54,7 +54,7 @@ def _freshness() -> Panel:
         " read, see Figures.",
         prom(q.age(q.max_of(q.for_job(catalog.LAST_SUCCESS))), "last read"),
         prom(q.age(q.max_of(q.for_job(catalog.LOG_NEWEST_ROW))), "newest row"),
-        unit=style.AGE,
+        unit=SECONDS,
     )
 
 

@@ -57,7 +57,7 @@ def _oldest_waiting() -> Panel:
         "The age of the oldest call that has not ended, by status.",
         "The worker of a call older than every timeout is gone: set the call's end in the log.",
         prom(q.age(oldest), "{{status}}"),
-        unit=style.AGE,
+        unit=style.SECONDS,
         empty="Not in this log, or not read",
     )
 

@@ -32,7 +32,7 @@ def _p95_by(by: str) -> Panel:
         prom(q.of_busiest(q.quantile(0.95, by), by), q.legend(by)),
         unit=SECONDS,
         interval=ALERT_WINDOW,
-        log=2,
+        log=True,
     )
 
 

@@ -101,7 +101,7 @@ def _response_times(latency: AlertLine) -> Panel:
         unit=SECONDS,
         steps=latency.above(below="transparent"),
         interval=ALERT_WINDOW,
-        log=2,
+        log=True,
         overrides=[
             colored("p99", "#b877d9"),
             colored("p95", "#e0b400"),
