@@ -209,7 +209,7 @@ def _movers() -> Panel:
             column("Last 24 h", unit=DOLLARS, decimals=2, width=80),
             column("Change", unit=USD, decimals=2, width=72),
             column("Change %", unit=SHARE, decimals=0, width=82),
-            column("Of the day", unit=SHARE, decimals=1, width=80, colored=True, steps=steps),
+            column("Of the day", unit=SHARE, decimals=1, width=88, colored=True, steps=steps),
             column("Calls", unit=style.COUNT, width=58),
             column("Per 1,000", unit=DOLLARS, decimals=2, width=80),
         ],

@@ -140,7 +140,7 @@ def _alerts_now(settings: Settings) -> Panel:
         columns=[
             column("Severity", width=80, colored=True, mappings=style.value_mappings(severities)),
             column("Alert", links=runbook),
-            column("State", colored=True, mappings=style.value_mappings(states), width=75),
+            column("State", colored=True, mappings=style.value_mappings(states), width=85),
             column("Since", unit=style.SINCE, width=115),
             column("Operation", width=145, links=[by_operation()]),
             column("Model", width=125, links=[by_model()]),
