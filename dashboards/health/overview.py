@@ -141,7 +141,7 @@ def _alerts_now(settings: Settings) -> Panel:
             column("Severity", width=80, colored=True, mappings=style.value_mappings(severities)),
             column("Alert", links=runbook),
             column("State", colored=True, mappings=style.value_mappings(states), width=85),
-            column("Since", unit=style.SINCE, width=115),
+            column("Since", unit=style.SINCE, width=130),
             column("Operation", width=145, links=[by_operation()]),
             column("Model", width=125, links=[by_model()]),
             column("User", width=95, mappings=SHORT_IDS, links=[by_user()]),
