@@ -88,3 +88,12 @@ def test_each_day_is_what_the_calls_of_that_day_cost_by_either_half(admin: Conne
 def test_a_choice_narrows_each_day(admin: Connection) -> None:
     found = shown(admin, "model", "UTC", {"operation": ["email-classify"]})
     assert 0 < sum(found.values()) < sum(shown(admin, "model", "UTC", {}).values())
+
+
+@pytest.mark.parametrize("by", FILTERS)
+def test_with_everything_chosen_no_name_is_cleaned_row_by_row(admin: Connection, by: str) -> None:
+    """The half of the query that cleans the names of each row is left out before it begins."""
+    text = sql(daily_spend(by, FILTERS)["rawSql"], View(AUTUMN.timestamp() - 86400, AUTUMN.timestamp()))
+    plan = [line for (line,) in admin.execute(f"EXPLAIN {text}".encode()).fetchall()]
+    assert any("One-Time Filter: false" in line for line in plan)
+    assert sum(" on ai_operation_log" in line for line in plan) == 1
