@@ -235,3 +235,7 @@ def test_of_many_users_those_who_are_preferred_are_kept_first() -> None:
     assert not found.complete
     assert len(found.units) == hourly.MOST_USERS
     assert (found.of("user-0"), found.of("nobody"), found.of("user-204"), found.of("user-6")) == (0, 0, 204, None)
+
+
+def test_of_few_users_all_are_kept() -> None:
+    assert hourly.chosen_users({"ann": 1}, ["bob"]) == UserSpend({"ann": 1}, complete=True)
