@@ -193,6 +193,7 @@ class Exporter:
             logins_refused=self.refusals.totals(),
             clock_offset=self.ledger.time.offset,
             replication_lag=self.ledger.time.replication.lag,
+            outlooks=self._background.forecaster.outlooks,
         )
         return families(exposure, self._change_log)
 

@@ -21,6 +21,7 @@ from exporter.ledger.probing import next_round
 from exporter.ledger.today import next_of_today, today_settings
 from exporter.scrape.adaptive_chunk import AdaptiveChunk
 from exporter.scrape.drift import DriftSampler
+from exporter.scrape.forecasting import Forecaster
 from exporter.scrape.hourly import HourlyHistory
 from exporter.scrape.lateness import LateRows
 from exporter.scrape.ledger_service import LedgerService
@@ -75,6 +76,7 @@ class BackgroundReader:
         self._chunk = AdaptiveChunk(config.worker.statement_budget)
         self._late_rows = LateRows()
         self.hourly = HourlyHistory(config, ledger, self._database, change_log, limited)
+        self.forecaster = Forecaster(ledger)
         self._reclassifier = Reclassifier(ledger, self._chunk, self._database, primaries)
         self._stopping = threading.Event()
         self._rested = threading.Event()  # set: there is something to do before the rest is over
@@ -149,6 +151,7 @@ class BackgroundReader:
             busy = self._is_due() and self.step()
             if history := not busy and self.hourly.due:
                 self.hourly.step()
+            self.forecaster.refresh(self.hourly.totals)
         except TableLocked as error:
             chunk.failures += 1
             waits_for_database = True
