@@ -155,16 +155,16 @@ SPEND_FORECAST = Metric(
     "ai_spend_forecast_usd",
     "gauge",
     ("window", "bound"),
-    "Cost that the present calendar day or month is expected to have at its end, and the bounds within which four of five "
-    "should end. Absent until four whole days of the log are known.",
+    "Cost that the present calendar day or month is expected to have at its end, and the bounds within which four of "
+    "five should end. Absent until four whole days of the log are known.",
     "usd",
 )
 LIMIT_REACHED = Metric(
     "ai_spend_limit_reached_timestamp_seconds",
     "gauge",
     ("window",),
-    "When the cost of the present calendar day or month is expected to be above the team's limit; the present moment once "
-    "it is. Absent where it is not expected to be.",
+    "When the cost of the present calendar day or month is expected to be above the team's limit; the present moment "
+    "once it is. Absent where it is not expected to be.",
     "seconds",
 )
 USER_SPEND_FORECAST = Metric(
@@ -178,8 +178,8 @@ USER_LIMIT_REACHED = Metric(
     "ai_user_limit_reached_timestamp_seconds",
     "gauge",
     ("user",),
-    "When a user is expected to be above their daily limit; the present moment once they are. Absent where they are not "
-    "expected to be.",
+    "When a user is expected to be above their daily limit; the present moment once they are. Absent where they are "
+    "not expected to be.",
     "seconds",
 )
 BUDGET_USERS = Metric("ai_budget_users", "gauge", ("state",), "Users by the state of their daily budget, shown or not.")

@@ -62,10 +62,10 @@ class History:
     def outlook(self, units: Mapping[int, int], *, errors: bool = True) -> Outlook | None:
         """The outlook of one series, out of its units by hour.
 
-        None where too few days are known, or such a day usually has nothing: then nothing says how it goes on.
+        None where too few days are known, or none of them has anything: then nothing says how this one goes on.
         """
         profiles = Profiles(self.days, units)
-        if not profiles.known or not any(profiles.of(self.today).rates):
+        if not profiles.known or not any(map(sum, profiles.rows)):
             return None
         prior = _prior(profiles)
         profile, parts = profiles.of(self.today), [part for part in self.today.parts if part.end <= self.hi]
