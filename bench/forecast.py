@@ -15,9 +15,9 @@ from statistics import fmean
 from zoneinfo import ZoneInfo
 
 from bench.report import Table, markdown, replaced
-from exporter.forecast.outlook import History, Outlook
+from exporter.forecast.outlook import History
 from exporter.forecast.projection import Projection, project, straight_line
-from exporter.ledger.calendar import HOUR, day_start
+from exporter.ledger.calendar import HOUR, day_of, day_start
 from exporter.ledger.hourly import day_hours
 
 ZONE = ZoneInfo("UTC")
@@ -154,12 +154,12 @@ def main() -> None:
 
 
 def _projection(hours: Mapping[int, int], now: int) -> Projection:
-    known = {start: units for start, units in hours.items() if start < now - HOUR}
-    found = History(min(hours), now - HOUR, now, ZONE).outlook(known)
-    assert isinstance(found, Outlook)  # noqa: S101 -- there are months of history
-    day = found.day.start
-    projection = project(found, _spent(hours, day, now), now)
-    assert projection is not None  # noqa: S101 -- it is made for this day
+    """What is forecast, out of the eight weeks that the exporter keeps; of the last hour the sum alone is known."""
+    back_to = max(min(hours), day_start(day_of(now, ZONE) - 56, ZONE))
+    known = {start: units for start, units in hours.items() if back_to <= start < now - HOUR}
+    outlook = History(back_to, now - HOUR, now, ZONE).outlook(known)
+    projection = None if outlook is None else project(outlook, _spent(hours, outlook.day.start, now), now)
+    assert projection is not None  # noqa: S101 -- there are months of history
     return projection
 
 

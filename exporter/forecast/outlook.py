@@ -7,7 +7,7 @@ from statistics import median
 from zoneinfo import ZoneInfo
 
 from exporter.forecast.pace import Pace, Prior, typical_factor
-from exporter.forecast.profile import Day, Part, Profile, Profiles, whole_days
+from exporter.forecast.profile import Day, Part, Profile, Profiles, day_at, whole_days
 from exporter.ledger.calendar import day_of, month_days
 
 COVERAGE = 0.8
@@ -55,9 +55,9 @@ class History:
     def __init__(self, lo: int, hi: int, now: int, zone: ZoneInfo) -> None:
         today = day_of(now, zone)
         self.days = list(whole_days(lo, min(hi, now), zone))
-        self.today = Day.of(today, zone)
+        self.today = day_at(today, zone)
         self.hi = hi
-        self.rest_of_month = [Day.of(number, zone) for number in month_days(today) if number > today]
+        self.rest_of_month = [day_at(number, zone) for number in month_days(today) if number > today]
 
     def outlook(self, units: Mapping[int, int], *, errors: bool = True) -> Outlook | None:
         """The outlook of one series, out of its units by hour.

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from statistics import fmean, median
 from zoneinfo import ZoneInfo
 
@@ -40,15 +41,6 @@ class Day:
     number: int
     parts: Sequence[Part]
 
-    @classmethod
-    def of(cls, number: int, zone: ZoneInfo) -> "Day":
-        """The day and its hours."""
-        starts = day_hours(number, zone)
-        return cls(
-            number,
-            tuple(Part(datetime.fromtimestamp(s, zone).hour, s, hour_end(s, zone) - s) for s in starts),
-        )
-
     @property
     def weekday(self) -> int:
         """0 for Monday."""
@@ -63,6 +55,14 @@ class Day:
     def end(self) -> int:
         """When it ends."""
         return self.parts[-1].end
+
+
+# asked for the same weeks once an hour
+@lru_cache(maxsize=256)
+def day_at(number: int, zone: ZoneInfo) -> Day:
+    """A day in a zone, by `datetime.date.toordinal`."""
+    starts = day_hours(number, zone)
+    return Day(number, tuple(Part(datetime.fromtimestamp(s, zone).hour, s, hour_end(s, zone) - s) for s in starts))
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def whole_days(lo: int, hi: int, zone: ZoneInfo) -> Iterator[Day]:
     if day_start(first, zone) < lo:
         first += 1
     for number in range(first, day_of(hi, zone)):
-        yield Day.of(number, zone)
+        yield day_at(number, zone)
 
 
 class Profiles:

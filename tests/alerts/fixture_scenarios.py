@@ -61,7 +61,7 @@ def _said(
     subject = what if of or not ends else f"The team's {what[0].lower()}{what[1:]}"
     value_of = f"{value} ({counts})" if counts else value
     more = {"budget_day_ends": ends} if ends else {}
-    if what == "Spend this month":
+    if what in ("Spend this month", "Projected spend of this month"):
         more["budget_period"] = "month"
     if counts:
         more |= {"unknown_from": "", "unknown_because": ""}
@@ -539,13 +539,20 @@ def _soon() -> Scenario:
     days = Window(-16 * HOUR, 8 * HOUR), Window(8 * HOUR, 32 * HOUR)
     replica = watched(scenario, Replica(unread=[(6 * HOUR, 7 * HOUR)]), *days)
     spend(scenario, replica, 10)
-    scenario.show(replica, catalog.LIMIT_REACHED, 5 * HOUR, window="day")
+    scenario.show(replica, catalog.LIMIT_REACHED, steps((0, 5 * HOUR), (8 * HOUR, None)), window="day")
     scenario.show(replica, catalog.LIMIT_REACHED, HOUR, window="month")
     scenario.silent(name, HOUR, 2 * HOUR)
     what = "Time until the daily limit is reached", "below 3h"
-    for second, value in ((2 * HOUR + MINUTE, "2h 59m 0s"), (4 * HOUR, "1h 0m 0s"), (330 * MINUTE, "0s")):
-        scenario.fires(second, name, _said(name, *what, value, "ai-cost", "chat on m1: $10.00", ends=str(8 * HOUR)))
-    scenario.fires(390 * MINUTE, name, _said(name, *what, "0s", "ai-cost", ends=str(8 * HOUR)))
+    # the less time is left, the worse it is: by one in so many seconds
+    ends, no_time = str(8 * HOUR), f"1{'9' * 14}"
+    for second, value, worse in (
+        (2 * HOUR + MINUTE, "2h 59m", rank("0")),
+        (4 * HOUR, "1h", rank("0")),
+        (330 * MINUTE, "0s", no_time),
+    ):
+        fired = _said(name, *what, value, "ai-cost", "chat on m1: $10.00", ends=ends, ranked=worse)
+        scenario.fires(second, name, fired)
+    scenario.fires(390 * MINUTE, name, _said(name, *what, "0s", "ai-cost", ends=ends, ranked=no_time))
     scenario.silent(name, 8 * HOUR + MINUTE)
     return scenario
 
@@ -561,10 +568,10 @@ def _soon_of_users() -> Scenario:
     scenario.silent(name, 29 * MINUTE)
     fired = expected(
         {"severity": "warning", "job": JOB, "user": "alice"},
-        summary="Time until the daily limit is reached is at or below 1h 30m.",
-        description="Time until the daily limit is reached of user alice is 1h 30m 0s, at or below 1h 30m.",
-        value="1h 30m 0s",
-        rank=rank("1h 30m 0s"),
+        summary="Time until the daily limit is reached is at or below 90m.",
+        description="Time until the daily limit is reached of user alice is 1h 30m, at or below 90m.",
+        value="1h 30m",
+        rank=rank("0"),
         budget_day_ends=str(DAY),
         **links(name, "ai-cost?var-user=alice"),
     )
