@@ -62,13 +62,15 @@ def projection(metric: str, by: tuple[str, ...], forecast: str) -> RecordedSerie
     Else, and for what it forecasts nothing (empty), the day's spend goes on at the day's average pace; none in the
     day's first two hours. The windows of day and month are paired by their label until one condition keeps the day.
     """
-    straight = promql(
+    read = promql(
         """
-        sum by (job, instance$by) ($metric) * on (job, instance) $many
-          (
-            $projected
-            and $WINDOW_END{window="day"} > time()
-          )
+        max by (job$by) (
+          sum by (job, instance$by) ($metric) * on (job, instance) $many
+            (
+              $projected
+              and $WINDOW_END{window="day"} > time()
+            )
+        )
         """,
         by,
         metric=metric,
@@ -76,21 +78,21 @@ def projection(metric: str, by: tuple[str, ...], forecast: str) -> RecordedSerie
         projected=day_projected(catalog.WINDOW_START.name, catalog.WINDOW_END.name),
     )
     if forecast:
-        straight = promql("$forecast or $straight", forecast=_of_window(forecast, by, "day"), straight=straight)
-    read = promql("max by (job$by) ($straight)", by, straight=straight)
+        known = promql("max by (job$by) ($forecast)", by, forecast=_of_window(forecast, "day"))
+        read = promql("$known or $straight", known=known, straight=read)
     return _last_known(Recording(f"{level(by)}:{metric}:projected", read), by, window_end("day"))
 
 
 def forecast(selector: str, by: tuple[str, ...], window: str) -> RecordedSeries:
     """What the exporter forecasts for the end of the `window`; nothing where it does not."""
-    read = promql("max by (job$by) ($forecast)", by, forecast=_of_window(selector, by, window))
+    read = promql("max by (job$by) ($forecast)", by, forecast=_of_window(selector, window))
     name = f"{level(by)}:{catalog.SPEND_FORECAST.name}:{window}"
     return _last_known(Recording(name, read), by, window_end(window))
 
 
 def seconds_left(selector: str, by: tuple[str, ...], window: str) -> RecordedSeries:
     """How many seconds are left until a moment within the `window`, 0 once it has come; the earliest of replicas."""
-    read = promql("min by (job$by) ($moment)", by, moment=_of_window(selector, by, window))
+    read = promql("min by (job$by) ($moment)", by, moment=_of_window(selector, window))
     moment = _last_known(Recording(f"{level(by)}:{catalog.LIMIT_REACHED.name}:{window}", read), by, window_end(window))
     left = Recording(
         f"{level(by)}:ai_spend_limit_reached_seconds:{window}",
@@ -99,16 +101,10 @@ def seconds_left(selector: str, by: tuple[str, ...], window: str) -> RecordedSer
     return RecordedSeries(left.name, by, (*moment.recordings, left), window_end=moment.window_end)
 
 
-def _of_window(selector: str, by: tuple[str, ...], window: str) -> str:
+def _of_window(selector: str, window: str) -> str:
     """A gauge of each replica, while its window goes on."""
-    return promql(
-        """
-        (max by (job, instance$by) ($selector) and on (job, instance) $WINDOW_END{window="$window"} > time())
-        """,
-        by,
-        selector=selector,
-        window=window,
-    )
+    template = '($selector and on (job, instance) $WINDOW_END{window="$window"} > time())'
+    return promql(template, selector=selector, window=window)
 
 
 def unlisted_users(spent: RecordedSeries, allowed: RecordedSeries) -> RecordedSeries:

@@ -170,14 +170,14 @@ def _forecast() -> Scenario:
         replica = watched(scenario, Replica(job=job, unread=[(200 * MINUTE, 220 * MINUTE)]))
         team(scenario, replica, spent)
         forecast(scenario, replica, ends)
-    # the highest of all replicas, of which one has no history
+    # the highest forecast of all replicas: the pace of one without a history does not count beside it
     for instance, said in (("a:9867", 120), ("b:9867", 110), ("c:9867", None)):
         replica = watched(scenario, Replica(instance, job="several"))
-        team(scenario, replica, 8)
+        team(scenario, replica, 20)
         if said is not None:
             forecast(scenario, replica, said)
     early = budget_will_not_last("$130.00", "$100.00", DAY, "chat on m1: $1.00", job="early")
-    several = budget_will_not_last("$120.00", "$100.00", DAY, "chat on m1: $8.00", job="several")
+    several = budget_will_not_last("$120.00", "$100.00", DAY, "chat on m1: $20.00", job="several")
     stops = budget_will_not_last("$101.00", "$100.00", DAY, "chat on m1: $50.00", job="stops")
     scenario.silent(NAME, 14 * MINUTE)
     scenario.fires(16 * MINUTE, NAME, early, several, stops)
@@ -195,9 +195,15 @@ def _forecast() -> Scenario:
 
 def _forecast_over_midnight() -> Scenario:
     scenario = Scenario("forgets the forecast of a day that has ended, also while its figures linger", 4 * HOUR)
-    replica = watched(scenario, Replica(down=[(118 * MINUTE, DAY)], lingers=True), Window(-22 * HOUR, 2 * HOUR))
-    team(scenario, replica, 10)
-    forecast(scenario, replica, 150)
-    scenario.fires(HOUR, NAME, budget_will_not_last("$150.00", "$100.00", 2 * HOUR, "chat on m1: $10.00"))
-    scenario.silent(NAME, 2 * HOUR, 121 * MINUTE)
+    days = Window(-22 * HOUR, 2 * HOUR), Window(2 * HOUR, 26 * HOUR)
+    for job in ("one", "two"):
+        for instance in ("a:9867", "b:9867"):
+            # the other replica of this job, and its namesake of the other job, are in the new day
+            is_gone = (job, instance) == ("one", "b:9867")
+            replica = Replica(instance, job=job, down=[(118 * MINUTE, DAY)] if is_gone else [], lingers=is_gone)
+            team(scenario, watched(scenario, replica, *days), 10)
+            forecast(scenario, replica, 150 if is_gone else steps((0, 150), (2 * HOUR, 50)))
+    said = "$150.00", "$100.00", 2 * HOUR, "chat on m1: $10.00"
+    scenario.fires(HOUR, NAME, *(budget_will_not_last(*said, job=job) for job in ("one", "two")))
+    scenario.silent(NAME, 2 * HOUR, 121 * MINUTE, 140 * MINUTE)
     return scenario

@@ -1,4 +1,4 @@
-"""Forecasts by seeded histories: nearer than the straight line, honest about how near, and never below what is spent."""
+"""Forecasts by seeded histories: nearer than the straight line, honest about that, and never below what is spent."""
 
 from collections.abc import Mapping
 from dataclasses import replace
