@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from heapq import nlargest
 from itertools import islice
+from typing import Self
 from zoneinfo import ZoneInfo
 
 from exporter.figures import Figure
@@ -44,6 +45,19 @@ class Sources:
     users: int
     until: int
     back_to: int
+
+
+@dataclass(frozen=True)
+class HourTotal:
+    """What all series had in an hour, and what users spent."""
+
+    figures: HourFigures
+    users: UserSpend
+
+    @classmethod
+    def of(cls, hour: Hour) -> Self:
+        """The total of an hour."""
+        return cls(total(hour.cells.values()), hour.users)
 
 
 def hour_start(instant: int, zone: ZoneInfo) -> int:

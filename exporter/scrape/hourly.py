@@ -14,8 +14,8 @@ from exporter.database.reader import read_first, read_rows
 from exporter.database.session import Database, Session
 from exporter.ledger import hourly, schedule
 from exporter.ledger.calendar import HOUR, QUARTER_HOUR
-from exporter.ledger.hourly import Known, Sources
-from exporter.ledger.model import Bucket, Hour, HourFigures, Phase, Slice, TimeRange, UserSpend
+from exporter.ledger.hourly import HourTotal, Known, Sources
+from exporter.ledger.model import Bucket, Hour, Phase, Slice, TimeRange, UserSpend
 from exporter.scrape.adaptive_chunk import AdaptiveChunk
 from exporter.scrape.ledger_service import LedgerService
 from exporter.state.hourly import KnownHours
@@ -34,14 +34,6 @@ _COUNTED_BY = {
     "names",
 }
 """The settings of a classification that decide what an hour holds."""
-
-
-@dataclass(frozen=True)
-class HourTotal:
-    """What all series had in an hour, and what users spent."""
-
-    figures: HourFigures
-    users: UserSpend
 
 
 @dataclass(frozen=True)
@@ -83,9 +75,9 @@ class HourlyHistory:
         stored = ledger.stored_hours
         self._key, self._known = _restored(stored.known, config.history_weeks)
         self._keyed: tuple[Classification, str] | None = None
-        self._totals = {start: _total(hour) for start, hour in stored.hours.items()}
+        self._totals = dict(stored.totals)
         # those that the ledger may still change
-        self._recent = {start: hour for start, hour in stored.hours.items() if start >= self._recent_since()}
+        self._recent = {start: hour for start, hour in stored.recent.items() if start >= self._recent_since()}
         self.totals = self._published()
 
     @property
@@ -275,7 +267,7 @@ class HourlyHistory:
                 self._totals.pop(start, None)
                 self._recent.pop(start, None)
             else:
-                self._totals[start] = _total(hour)
+                self._totals[start] = HourTotal.of(hour)
                 self._recent[start] = hour
         since = self._recent_since()
         self._recent = {start: hour for start, hour in self._recent.items() if start >= since}
@@ -296,7 +288,3 @@ def _restored(kept: KnownHours | None, weeks: int) -> tuple[str, Known | None]:
     if kept is None:
         return "", None
     return kept.key, kept.known if kept.weeks >= weeks else replace(kept.known, oldest=None)
-
-
-def _total(hour: Hour) -> HourTotal:
-    return HourTotal(hourly.total(hour.cells.values()), hour.users)

@@ -123,7 +123,7 @@ class LedgerService:
                 self._states.reload(store)
                 self.stored_hours = store.hours()
                 return renamed
-        self._states.commit(forget_users(state, self.stored_hours.hours), {HOURLY: None})
+        self._states.commit(forget_users(state, self.stored_hours.totals), {HOURLY: None})
         self.stored_hours = NO_HOURS
         return kept
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from exporter.state.codec import layout_problem
-from exporter.state.hourly import HOURLY, KnownHours, load_hours
+from exporter.state.hourly import HOURLY, KnownHours, each_hour
 from exporter.state.migrations import FORMAT, kept_layout, migrate
 from exporter.state.private import make_file
 from exporter.state.store import FILE_NAME, KeptState, StateError, locked, read_only, transaction
@@ -102,7 +102,8 @@ def _load_all(db: sqlite3.Connection, number: int) -> None:
             kept.meta(name)
         kept.slice_users([start for (start,) in memory.execute("SELECT start FROM slice_users").fetchall()])
         KnownHours.restored(kept.meta(HOURLY))
-        kept.read(load_hours)
+        for _ in kept.read(each_hour):
+            pass
 
 
 @contextlib.contextmanager

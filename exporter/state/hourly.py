@@ -2,11 +2,13 @@
 
 import json
 import sqlite3
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from sys import intern
 from typing import Any
 
-from exporter.ledger.hourly import Known
+from exporter.ledger.hourly import HourTotal, Known
 from exporter.ledger.model import Hour, HourFigures, Series, UserSpend
 from exporter.pseudonyms import Pseudonyms
 from exporter.state.codec import dumps
@@ -38,13 +40,17 @@ class KnownHours:
 
 @dataclass(frozen=True)
 class StoredHours:
-    """What the file has of the history: what is known, and all hours by their start."""
+    """What the file has of the history: what is known, the totals of all hours, and the `RECENT` last hours."""
 
     known: KnownHours | None
-    hours: Mapping[int, Hour]
+    totals: Mapping[int, HourTotal]
+    recent: Mapping[int, Hour]
 
 
-NO_HOURS = StoredHours(None, {})
+NO_HOURS = StoredHours(None, {}, {})
+
+RECENT = 52
+"""Hours that the ledger may still change, at most: its longest horizon and some."""
 
 
 def make_table(db: sqlite3.Connection) -> None:
@@ -78,6 +84,16 @@ def load_hours(db: sqlite3.Connection, _: None = None) -> dict[int, Hour]:
     return {hour.start: hour for hour in each_hour(db)}
 
 
+def load_totals(db: sqlite3.Connection, known: KnownHours | None) -> StoredHours:
+    """What is needed to go on with the history: only the recent hours are in memory as a whole."""
+    totals: dict[int, HourTotal] = {}
+    recent: deque[Hour] = deque(maxlen=RECENT)
+    for hour in each_hour(db):
+        totals[hour.start] = HourTotal.of(hour)
+        recent.append(hour)
+    return StoredHours(known, totals, {hour.start: hour for hour in recent})
+
+
 def each_hour(db: sqlite3.Connection) -> Iterator[Hour]:
     """All hours in order, one at a time in memory."""
     return (_decoded(*row) for row in db.execute("SELECT start, series, users FROM hours ORDER BY start"))
@@ -94,7 +110,7 @@ def hours_at(db: sqlite3.Connection, starts: Iterable[int]) -> dict[int, Hour]:
 
 def cut_off(stored: StoredHours, until: int) -> tuple[dict[int, Hour | None], dict[str, Any] | None]:
     """What removes all hours from `until` on, and what `meta` has after that: nothing where no hour is left."""
-    gone: dict[int, Hour | None] = {start: None for start in stored.hours if start >= until}
+    gone: dict[int, Hour | None] = {start: None for start in stored.totals if start >= until}
     if stored.known is None or stored.known.known.lo >= until:
         return gone, None
     known = replace(stored.known.known, hi=min(stored.known.known.hi, until))
@@ -117,9 +133,10 @@ def _nested(cells: Mapping[Series, HourFigures]) -> dict[str, dict[str, HourFigu
 
 def _decoded(start: int, series: str, users: str) -> Hour:
     cells = {
-        Series(operation, model): HourFigures(*figures)
+        Series(intern(operation), intern(model)): HourFigures(*figures)
         for operation, models in json.loads(series).items()
         for model, figures in models.items()
     }
     complete, units = json.loads(users)
-    return Hour(start, cells, UserSpend(units, complete))
+    # the same names come in each hour
+    return Hour(start, cells, UserSpend({intern(user): spent for user, spent in units.items()}, complete))

@@ -169,7 +169,7 @@ class Store(KeptState):
     def hours(self) -> StoredHours:
         """The hourly history. One that is damaged is dropped, and read from the log again: counters do not need it."""
         try:
-            return StoredHours(KnownHours.restored(self.meta(hourly.HOURLY)), self.read(hourly.load_hours))
+            return self.read(hourly.load_totals, KnownHours.restored(self.meta(hourly.HOURLY)))
         except (ValueError, TypeError, KeyError, IndexError) as error:
             log.warning("the hourly history in %s is damaged (%r): it is read again", self.path, error)
             with transaction(self._db) as db:
