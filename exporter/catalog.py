@@ -151,6 +151,37 @@ USER_SPEND_TODAY = Metric(
 USER_DAILY_LIMIT = Metric(
     "ai_user_daily_limit_usd", "gauge", ("user",), "Daily limit of users that have one and are shown.", "usd"
 )
+SPEND_FORECAST = Metric(
+    "ai_spend_forecast_usd",
+    "gauge",
+    ("window", "bound"),
+    "Cost that the present calendar day or month is expected to have at its end, and the bounds within which four of "
+    "five should end. Absent until four whole days of the log are known.",
+    "usd",
+)
+LIMIT_REACHED = Metric(
+    "ai_spend_limit_reached_timestamp_seconds",
+    "gauge",
+    ("window",),
+    "When the cost of the present calendar day or month is expected to be above the team's limit; the present moment "
+    "once it is. Absent where it is not expected to be.",
+    "seconds",
+)
+USER_SPEND_FORECAST = Metric(
+    "ai_user_spend_forecast_usd",
+    "gauge",
+    ("user",),
+    "Cost that the present calendar day is expected to have at its end, of users that are shown and have a history.",
+    "usd",
+)
+USER_LIMIT_REACHED = Metric(
+    "ai_user_limit_reached_timestamp_seconds",
+    "gauge",
+    ("user",),
+    "When a user is expected to be above their daily limit; the present moment once they are. Absent where they are "
+    "not expected to be.",
+    "seconds",
+)
 BUDGET_USERS = Metric("ai_budget_users", "gauge", ("state",), "Users by the state of their daily budget, shown or not.")
 DAILY_LIMIT = Metric("ai_daily_limit_usd", "gauge", (), "The team's own daily limit.", "usd")
 MONTHLY_LIMIT = Metric("ai_monthly_limit_usd", "gauge", (), "The team's own monthly limit.", "usd")

@@ -76,6 +76,8 @@ FIXED_WINDOWS: Mapping[str, str] = {
     "daily_spend": "the present calendar day",
     "monthly_spend": "the present calendar month",
     "projected_daily_spend": "the present calendar day, continued to its end",
+    "projected_monthly_spend": "the present calendar month, continued to its end",
+    "hours_to_limit": "the present calendar day, continued to its end",
     "budget_utilization": "the present calendar day",
     "daily_limit": "none: as configured",
     "monthly_limit": "none: as configured",

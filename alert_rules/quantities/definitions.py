@@ -10,7 +10,16 @@ from alert_rules.model.quantities import Contributors, Quantity, QuantityParams,
 from alert_rules.quantities import contributors
 from alert_rules.quantities.contributors import first_beside
 from alert_rules.quantities.ratios import hourly, quantile, ratio
-from alert_rules.quantities.recordings import BUDGETS_ARE_READ, gauge, limit, projection, share, spend
+from alert_rules.quantities.recordings import (
+    BUDGETS_ARE_READ,
+    forecast,
+    gauge,
+    limit,
+    projection,
+    seconds_left,
+    share,
+    spend,
+)
 from exporter import catalog
 
 TOTAL: Split = ()
@@ -58,6 +67,21 @@ def daily_spend(by: Split) -> RecordedSeries:
     """Today's spend; that of users comes from a gauge of its own."""
     metric = catalog.USER_SPEND_TODAY if by == USER else catalog.SPEND_TODAY
     return spend(metric.name, by, "day")
+
+
+def projected_spend(by: Split) -> RecordedSeries:
+    """Today's spend at the end of the day. There are forecasts of the team and of users."""
+    if by == USER:
+        return projection(catalog.USER_SPEND_TODAY.name, by, catalog.USER_SPEND_FORECAST.name)
+    return projection(catalog.SPEND_TODAY.name, by, "" if by else _expected("day"))
+
+
+def _expected(window: str) -> str:
+    return f'{catalog.SPEND_FORECAST.name}{{window="{window}",bound="expected"}}'
+
+
+def _limit_reached(by: Split) -> str:
+    return catalog.USER_LIMIT_REACHED.name if by == USER else f'{catalog.LIMIT_REACHED.name}{{window="day"}}'
 
 
 def daily_limit(by: Split) -> RecordedSeries:
@@ -110,9 +134,25 @@ _ALL = (
         name="projected_daily_spend",
         subject="Projected spend of today",
         dimension=Dimension.MONEY,
-        splits=(TOTAL, OPERATION, MODEL),
-        series=lambda params: projection(catalog.SPEND_TODAY.name, params.by),
+        splits=(TOTAL, USER, OPERATION, MODEL),
+        series=lambda params: projected_spend(params.by),
         limits=("daily_limit",),
+    ),
+    _of_money_spent(
+        name="projected_monthly_spend",
+        subject="Projected spend of this month",
+        dimension=Dimension.MONEY,
+        splits=(TOTAL,),
+        series=lambda params: forecast(_expected("month"), params.by, "month"),
+        contributors=_spending(catalog.SPEND_MONTH, "month"),
+        limits=("monthly_limit",),
+    ),
+    _of_money_spent(
+        name="hours_to_limit",
+        subject="Time until the daily limit is reached",
+        dimension=Dimension.DURATION,
+        splits=(TOTAL, USER),
+        series=lambda params: seconds_left(_limit_reached(params.by), params.by, "day"),
     ),
     _of_money_spent(
         name="budget_utilization",

@@ -1,13 +1,22 @@
 """The dashboard Cost, a module for each row."""
 
 from dashboards.base import COST, Page
-from dashboards.cost import budgets, past_days, prices, recent, today, traffic
+from dashboards.cost import budgets, forecast, past_days, prices, recent, today, traffic
 from dashboards.settings import Settings
 
 
 def page(settings: Settings) -> Page:
     """The dashboard."""
-    rows = (today.row, past_days.row, budgets.row, past_days.closed, traffic.row, prices.row, recent.row)
+    rows = (
+        today.row,
+        past_days.row,
+        forecast.row,
+        budgets.row,
+        past_days.closed,
+        traffic.row,
+        prices.row,
+        recent.row,
+    )
     return Page(
         COST,
         "Cost",

@@ -128,6 +128,7 @@ class Config(Section):
     horizon: Annotated[Duration, within("2h", "48h")] = 172_800.0
     open_window: Annotated[Duration, within("1m", "1h")] | None = None
     optional_interval: Annotated[Duration, within("0s", "10m")] = 60.0
+    history_weeks: Annotated[Count, Field(ge=0, le=8)] = 8
     scrape: Scrape = Scrape()
     worker: Worker = Worker()
     web: Web = Web()

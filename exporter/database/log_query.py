@@ -527,6 +527,22 @@ def spend_query(log: LogTable, classification: Classification, span: TimeRange) 
     return statement, span_bounds(log, classification, span) | {"most_cost": classification.bounds["cost"]}
 
 
+_FIRST = sql.SQL("""
+SELECT {instant} AS at FROM {table} WHERE {time} >= %(from)s AND {time} < %(until)s ORDER BY {time} LIMIT 1
+""")
+
+
+def first_query(log: LogTable, classification: Classification, span: TimeRange) -> tuple[sql.Composed, dict[str, Any]]:
+    """A query for the time of the first row of a span in seconds since the epoch, and its parameters.
+
+    In a zone with gaps and folds the row may lie up to three hours before the span.
+    """
+    statement = _FIRST.format(
+        instant=instant(log, classification), table=identifier(*log.relation.name.parts), time=log.column("time")
+    )
+    return statement, span_bounds(log, classification, span)
+
+
 _UNDATED = sql.SQL("""
 SELECT (SELECT count(*) FROM (SELECT FROM {table} WHERE {time} IS NULL LIMIT {most}) AS found),
        (SELECT count(*) FROM (SELECT FROM {table} WHERE {time} = 'infinity' LIMIT {most}) AS found),

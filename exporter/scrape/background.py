@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from exporter.config import Config
@@ -21,6 +21,8 @@ from exporter.ledger.probing import next_round
 from exporter.ledger.today import next_of_today, today_settings
 from exporter.scrape.adaptive_chunk import AdaptiveChunk
 from exporter.scrape.drift import DriftSampler
+from exporter.scrape.forecasting import Forecaster
+from exporter.scrape.hourly import HourlyHistory
 from exporter.scrape.lateness import LateRows
 from exporter.scrape.ledger_service import LedgerService
 from exporter.scrape.reclassifier import Reclassifier, Sources, give_up_old
@@ -52,7 +54,7 @@ class Work:
 class BackgroundReader:
     """A thread that does one chunk at a time, each in a transaction of its own. It never holds up a scrape.
 
-    `primaries` gives the primary models of the routes in force, by operation.
+    `primaries` gives the primary models of the routes in force, by operation, and `limited` the users with a limit.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class BackgroundReader:
         ledger: LedgerService,
         change_log: StateChangeLog,
         primaries: Callable[[], Mapping[str, str]],
+        limited: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._config = config
         self._ledger = ledger
@@ -72,6 +75,8 @@ class BackgroundReader:
         )
         self._chunk = AdaptiveChunk(config.worker.statement_budget)
         self._late_rows = LateRows()
+        self.hourly = HourlyHistory(config, ledger, self._database, change_log, limited)
+        self.forecaster = Forecaster(ledger)
         self._reclassifier = Reclassifier(ledger, self._chunk, self._database, primaries)
         self._stopping = threading.Event()
         self._rested = threading.Event()  # set: there is something to do before the rest is over
@@ -144,6 +149,9 @@ class BackgroundReader:
         try:
             self._ledger.retry()
             busy = self._is_due() and self.step()
+            if history := not busy and self.hourly.due:
+                self.hourly.step()
+            self.forecaster.refresh(self.hourly.totals)
         except TableLocked as error:
             chunk.failures += 1
             waits_for_database = True
@@ -168,7 +176,7 @@ class BackgroundReader:
             # only now: who gets through while this turn fails ends the rest after it
             self._waits_for_database = waits_for_database
             self._must_ask, self._idle = True, False
-        self._must_ask, self._idle = False, not busy
+        self._must_ask, self._idle = False, not busy and not history
         chunk.failures = 0
         self._change_log.works("background reader")
         return 0.0 if busy else self._config.worker.pause

@@ -14,11 +14,13 @@ from exporter.database.log_query import INVALID_REASONS
 from exporter.database.rows import IN_PROGRESS
 from exporter.database.tables import BUDGET_FIELDS, SEVERAL_BUDGETS
 from exporter.figures import Figure
-from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, Aggregate, usd
+from exporter.forecast.projection import BOUNDS, project
+from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, Aggregate, money_units, usd
 from exporter.ledger.exposed import Gauges, Snapshot
 from exporter.ledger.model import SkippedValue
 from exporter.ledger.users import count_states, shown_spend
 from exporter.scrape.collector import Scrape
+from exporter.scrape.forecasting import NO_OUTLOOKS, Outlooks
 from exporter.scrape.own_process import own_process
 from exporter.state_change_log import StateChangeLog
 from exporter.web.families import SINGLE, Family, Part, Shape
@@ -87,6 +89,7 @@ class Exposure:
     logins_refused: Mapping[str, int]
     clock_offset: float | None = None
     replication_lag: float | None = 0.0
+    outlooks: Outlooks = NO_OUTLOOKS
 
     @property
     def fresh(self) -> Gauges | None:
@@ -185,6 +188,50 @@ def _user_gauges(exposure: Exposure) -> Iterator[Family]:
             yield Family(catalog.RECORDED_SPEND_TODAY, {(): budgets.recorded_today}, _USD)
 
 
+def _forecast(exposure: Exposure) -> Iterator[Family]:
+    gauges, outlooks = exposure.fresh, exposure.outlooks
+    today = 0 if gauges is None else sum(gauges.spend_today.values())
+    projection = None if gauges is None else project(outlooks.team, today, gauges.now)
+    if gauges is None or projection is None:
+        return
+    limits = {"day": exposure.config.daily_limit_usd, "month": exposure.config.monthly_limit_usd}
+    spent = {"day": today}
+    ends = {"day": projection.day}
+    if gauges.spend_month is not None:
+        spent["month"] = sum(gauges.spend_month.values())
+        ends["month"] = projection.month(spent["month"])
+    yield Family(
+        catalog.SPEND_FORECAST,
+        {(window, bound): getattr(end, bound) for window, end in ends.items() for bound in BOUNDS},
+        _USD,
+    )
+    reached = {
+        (window,): projection.reaches(money_units(limit), spent[window], month=window == "month")
+        for window, limit in limits.items()
+        if limit is not None and window in spent
+    }
+    yield Family(catalog.LIMIT_REACHED, {key: at for key, at in reached.items() if at is not None})
+
+
+def _user_forecast(exposure: Exposure) -> Iterator[Family]:
+    gauges, users = exposure.fresh, exposure.outlooks.users
+    if gauges is None or exposure.config.users.mode == "off":
+        return
+    budgets = {} if exposure.scrape.budgets is None else exposure.scrape.budgets.by_user
+    ends: dict[tuple[str], float] = {}
+    reached: dict[tuple[str], float] = {}
+    for user in sorted(gauges.shown_users & users.keys()):
+        spent = gauges.user_spend.get(user, 0)
+        if (projection := project(users[user], spent, gauges.now)) is None:
+            continue
+        ends[(user,)] = projection.day.expected
+        limit = budgets[user].daily_limit if user in budgets else None
+        if limit is not None and (at := projection.reaches(limit, spent)) is not None:
+            reached[(user,)] = at
+    yield Family(catalog.USER_SPEND_FORECAST, ends, _USD)
+    yield Family(catalog.USER_LIMIT_REACHED, reached)
+
+
 def _approvals(exposure: Exposure) -> Iterator[Family]:
     if exposure.scrape.approvals is not None:
         yield Family(catalog.APPROVALS_PENDING, {(): exposure.scrape.approvals})
@@ -250,6 +297,8 @@ GROUPS = (
     Group("spend", "log", _log_gauges),
     Group("queue", "log", _queue),
     Group("users", "budgets", _user_gauges),
+    Group("forecast", None, _forecast),
+    Group("users' forecast", None, _user_forecast),
     Group("approvals", "approvals", _approvals),
     Group("recommendations", "recommendations", _recommendations),
     Group("routes", "routes", _routes),
