@@ -8,7 +8,7 @@ from psycopg import sql
 
 from exporter.config import QualifiedName
 from exporter.database.log_query import span_query
-from exporter.database.names import columns_sql, identifier, table_sql
+from exporter.database.names import columns_sql, table_sql
 from exporter.database.session import Session
 from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import listing
@@ -72,7 +72,7 @@ def check_index(context: CheckContext) -> list[Finding]:
     time_column = log.columns["time"].name
     scans = read_plan(explain(session, statement, parameters), time_column)
     # the plan of the whole query does not show how many rows the time alone selects
-    window = _WINDOW.format(table=identifier(*context.relation.name.parts), time=log.column("time"))
+    window = _WINDOW.format(table=log.source(), time=log.column("time"))
     rows = float(explain(session, window, {name: parameters[name] for name in ("from", "until")})["Plan Rows"])
     names = dict.fromkeys([context.relation.name, *scans.whole])
     own, *others = [table for name in names for table in read_tables(session, name, time_column)]

@@ -28,25 +28,25 @@ def check_columns(context: CheckContext) -> list[Finding]:
     """Check that there is exactly one column for each role."""
     log = context.log
     layout = "status" if log.has_status else "success"
-    roles = ", ".join(f"{role}: {column.name}" for role, column in log.columns.items())
+    roles = ", ".join(f"{role}: {column.shown}" for role, column in log.columns.items())
     return [ok(COLUMNS, f'layout "{layout}" ({roles})')]
 
 
 def check_grants(context: CheckContext) -> list[Finding]:
     """Check that the role can read every column that is used."""
     access = read_access(context.session, context.relation)
-    return [evaluate_grants(GRANTS, context.relation, context.log.columns, access)]
+    return [evaluate_grants(GRANTS, context.relation, context.log.read_columns, access)]
 
 
 def check_excess(context: CheckContext) -> list[Finding]:
     """Check that the role can only read what is used."""
     access = read_access(context.session, context.relation)
-    return [evaluate_excess(context.relation, context.log.columns, access)]
+    return [evaluate_excess(context.relation, context.log.read_columns, access)]
 
 
 def check_visible(context: CheckContext) -> list[Finding]:
     """Check that row-level security hides no row."""
-    visibility = context.session.prove_visible(context.relation, columns=context.log.columns.values())
+    visibility = context.session.prove_visible(context.relation, columns=context.log.read_columns)
     if visibility.doubts:
         return evaluate_doubts(VISIBLE, context.relation, visibility)
     by_policy = "a policy shows all rows" if visibility.by_policy else "row-level security does not apply to the role"

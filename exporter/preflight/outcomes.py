@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from exporter.database.log_query import LogTable, bounds, outcome
-from exporter.database.names import identifier
 from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import span_text
 from exporter.ledger.calendar import HOUR
@@ -103,7 +102,7 @@ def _read(context: CheckContext, age: int) -> Outcomes:
         word=log.text("status" if log.has_status else "success"),
         length=sql.Literal(_WORD_LENGTH),
         outcome=outcome(log),
-        table=identifier(*log.relation.name.parts),
+        table=log.source(),
         time=log.column("time"),
         most=sql.Literal(MOST_WORDS + 1),
     )
