@@ -118,11 +118,15 @@ class _Missing:
         self._found: list[str] = []
         self._settings: list[str] = []
 
-    def add(self, found: str, roles: Sequence[str], names: Sequence[str] = ()) -> None:
-        """Note what was found, and the roles of which one has to be set; `names` are those that were looked for."""
+    def add(self, found: str, roles: Sequence[str], names: Sequence[str] | None = None) -> None:
+        """Note what was found, and the roles of which one has to be set.
+
+        `names` are those that were looked for, where none of them is there.
+        """
         self._found.append(found)
         setting = " or ".join(f"columns.{self._section}.{role}" for role in roles)
-        near = self._near([*names, *(name for role in roles for name in _OTHER_NAMES.get(role, ()))])
+        others = [name for role in roles for name in _OTHER_NAMES.get(role, ())]
+        near = None if names is None else self._near([*names, *others])
         self._settings.append(f"{setting} (perhaps {near})" if near else setting)
 
     def _near(self, names: Sequence[str]) -> str | None:
@@ -171,14 +175,14 @@ def find_log_columns(relation: Relation, settings: LogColumns, made: Mapping[str
                 missing.add(f"no column {name}", [role], [name])
     columns = {**_choose(relation, roles, explicit, missing), **made}
     if "operation" not in columns and "operation_type" not in columns:
-        missing.add("no column for the operation", ["operation"])
+        missing.add("no column for the operation", ["operation"], ())
     outcomes = [role for role in ("success", "status") if role in columns]
     named = [role for role in outcomes if role in settings.roles] or (["status"] if settings.outcomes else [])
     if len(outcomes) == 2 and len(named) == 1:
         del columns[next(role for role in outcomes if role not in named)]
     elif len(outcomes) != 1:
         found = "both success and status could be the outcome" if outcomes else "no column for the outcome"
-        missing.add(found, ["success", "status"])
+        missing.add(found, ["success", "status"], None if outcomes else ())
     missing.refuse()
     kinds = {role: wanted.kind for role, wanted in LOG_ROLES.items()}
     if settings.outcomes is not None:

@@ -18,7 +18,7 @@ from exporter.database import values
 from exporter.database.columns import INTEGERS, Column
 from exporter.database.labels import READ_LENGTH, timeout_steps
 from exporter.database.layout import FAILED, FINAL, OUTCOMES, Relation
-from exporter.database.names import identifier, written
+from exporter.database.names import identifier, literal, written
 from exporter.figures import SUMMED
 from exporter.ledger.model import TimeRange
 from exporter.prices.model import PRICE_TIERS
@@ -540,7 +540,7 @@ def outcome(log: LogTable, failed: sql.Composable = _FAILED) -> sql.Composed:
             for word, outcome in log.outcomes.items()
         }
         without_word = shown.pop(None, sql.Literal(Outcome.NULL))
-        cases = (sql.SQL("WHEN {} THEN {}").format(sql.Literal(word), ended) for word, ended in shown.items())
+        cases = (sql.SQL("WHEN {} THEN {}").format(literal(word), ended) for word, ended in shown.items())
         return _BY_STATUS.format(log.text("status"), sql.SQL(" ").join(cases), without_word)
     return _BY_SUCCESS.format(log.column("success"), failed)
 
@@ -555,7 +555,7 @@ def final_and_failed(log: LogTable) -> tuple[sql.Composed, sql.Composed]:
 
 def texts(words: Iterable[str]) -> sql.Composed:
     """Texts in SQL, with commas between them."""
-    return sql.SQL(", ").join(map(sql.Literal, words))
+    return sql.SQL(", ").join(map(literal, words))
 
 
 def _has_word(log: LogTable, outcomes: Collection[str]) -> sql.Composed:

@@ -17,6 +17,11 @@ def identifier(*parts: str) -> sql.Identifier:
     return sql.Identifier(*(part.replace("%", "%%") for part in parts))
 
 
+def literal(text: str) -> sql.Literal:
+    """A text for a composed statement that has parameters, likewise."""
+    return sql.Literal(text.replace("%", "%%"))
+
+
 def written(expression: Expression) -> sql.SQL:
     """An expression of the configuration for a composed statement that has parameters.
 
