@@ -539,8 +539,10 @@ def outcome(log: LogTable, failed: sql.Composable = _FAILED) -> sql.Composed:
             word: failed if outcome == Outcome.FAILED else sql.Literal(outcome)
             for word, outcome in log.outcomes.items()
         }
-        without_word = shown.pop(None, sql.Literal(Outcome.NULL))
-        cases = (sql.SQL("WHEN {} THEN {}").format(literal(word), ended) for word, ended in shown.items())
+        without_word = shown.get(None, sql.Literal(Outcome.NULL))
+        cases = (
+            sql.SQL("WHEN {} THEN {}").format(literal(word), ended) for word, ended in shown.items() if word is not None
+        )
         return _BY_STATUS.format(log.text("status"), sql.SQL(" ").join(cases), without_word)
     return _BY_SUCCESS.format(log.column("success"), failed)
 
