@@ -4,6 +4,7 @@ import time
 
 import psycopg
 
+from exporter.database.errors import SchemaProblem
 from exporter.database.layout import Relation
 from exporter.database.log_query import LogTable
 from exporter.database.reader import read_span, read_undated
@@ -15,18 +16,26 @@ from exporter.ledger.model import TimeRange
 from exporter.preflight.access import GRANTS, evaluate_excess, evaluate_grants, read_access
 from exporter.preflight.bad_cast import bad_cast
 from exporter.preflight.context import CheckContext
+from exporter.preflight.known_sources import with_source
 
 TABLE, COLUMNS, VISIBLE, OPEN_WINDOW, UNDATED = "log table", "columns", "rows visible", "open window", "undated rows"
 
 
 def check_table(context: CheckContext) -> list[Finding]:
     """Check that the table exists."""
-    return [ok(TABLE, f"{context.relation.name} with {len(context.relation.columns)} columns")]
+    try:
+        relation = context.relation
+    except SchemaProblem as problem:
+        raise with_source(context.session, problem, context.config.source) from None
+    return [ok(TABLE, f"{relation.name} with {len(relation.columns)} columns")]
 
 
 def check_columns(context: CheckContext) -> list[Finding]:
     """Check that there is exactly one column for each role."""
-    log = context.log
+    try:
+        log = context.log
+    except SchemaProblem as problem:
+        raise with_source(context.session, problem, context.config.source) from None
     layout = "status" if log.has_status else "success"
     roles = ", ".join(f"{role}: {column.shown}" for role, column in log.columns.items())
     return [ok(COLUMNS, f'layout "{layout}" ({roles})')]
