@@ -81,7 +81,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Look:
-    """The wanted rows, newest first, and the log's own names of its columns by role.
+    """The wanted rows, newest first, and the log's own names of its columns by role; of an expression, the role.
 
     `start` is from when on rows were looked for, and `clock` the database's clock; both in seconds since the epoch.
     """
@@ -114,7 +114,7 @@ def read_calls(config: Config, environ: Mapping[str, str], wanted: Wanted) -> Lo
     with one_session(config, info, "operations", _SECONDS) as session:
         rules = config.classification()
         log = session.log(rules)
-        columns = {role: column.name for role, column in log.columns.items()}
+        columns = {role: role if column.expression else column.name for role, column in log.columns.items()}
         clock = int(session.clock)
         seconds = wanted.days * _DAY if wanted.since is None else math.ceil(wanted.since)
         start = clock - seconds if wanted.start is None else wanted.start

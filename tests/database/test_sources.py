@@ -1,15 +1,34 @@
 """The logs of public systems are read by the settings that are shipped for them: exactly, and by their own indexes."""
 
+import io
+import json
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from exporter.config import Config
+from exporter.database.conninfo import resolve_conninfo
+from exporter.database.log_query import span_query, spend_query, undated_query
+from exporter.database.one_session import one_session
+from exporter.database.probe_query import probe_query
+from exporter.database.session import Database
+from exporter.ledger.model import TimeRange
+from exporter.reconcile.log import logged
+from exporter.reconcile.period import By, Period
+from exporter.reports.prices import run_prices
+from exporter.reports.recent import Wanted, run_operations
+from exporter.verify.database import check_database, spent_since
 from tests.support.harness import running
 from tests.support.preflight import check
 from tests.support.public_logs import PUBLIC, PublicLog, shown
+from tests.support.servers import EmbeddedServer
 
 
 @pytest.fixture(params=PUBLIC)
@@ -40,13 +59,62 @@ def test_check_passes(public: PublicLog, embedded_database: str, tmp_path: Path)
         assert report.entries["time index"].mark == "ok", report.text
 
 
+@pytest.fixture(scope="module", params=PUBLIC)
+def large(request: pytest.FixtureRequest, embedded_postgres: EmbeddedServer) -> Iterator[tuple[PublicLog, str]]:
+    """A log of four days, of which a scrape reads some minutes."""
+    public, url = PublicLog.of(request.param), embedded_postgres.create_database()
+    with psycopg.connect(url, autocommit=True) as admin:
+        public.create(admin)
+        public.fill(admin, 30_000, step=12)
+        admin.execute("VACUUM ANALYZE")
+    yield public, url
+    embedded_postgres.drop_database(url)
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from _nodes(child)
+
+
+@pytest.mark.parametrize("statement", ["window", "quarter-hours", "undated", "spend"])
+def test_the_log_s_own_index_serves_whatever_its_size(large: tuple[PublicLog, str], statement: str) -> None:
+    public, url = large
+    config = Config.model_validate({"database": {"url": url}, "source": public.name})
+    rules = config.classification()
+    database = Database(resolve_conninfo(config, {}), 5, "tests")
+    try:
+        with database.session(60) as session:
+            table, now = session.log(rules), int(session.clock)
+            window = TimeRange(now - 900, now)
+            quarters = [TimeRange(now // 900 * 900 - age * 900, now // 900 * 900) for age in (1, 2)]
+            parameters: dict[str, Any] = {}
+            if statement == "window":
+                query, parameters = span_query(table, rules, window, 60)
+            elif statement == "quarter-hours":
+                query, parameters = probe_query(table, rules, quarters)
+            elif statement == "spend":
+                query, parameters = spend_query(table, rules, window)
+            else:
+                query = undated_query(table, 1000)
+            (((plan,),),) = session.run(sql.SQL("EXPLAIN (ANALYZE, FORMAT JSON) ") + query, parameters)
+    finally:
+        database.close()
+    nodes = list(_nodes(plan["Plan"]))
+    at_the_table = [node for node in nodes if node.get("Relation Name") == config.tables.log.name]
+    assert at_the_table
+    assert "Seq Scan" not in {node["Node Type"] for node in nodes}
+    read = sum((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in nodes)
+    assert read <= 3000, plan
+
+
 def test_check_says_whose_log_it_is(public: PublicLog, embedded_database: str, tmp_path: Path) -> None:
     with psycopg.connect(embedded_database, autocommit=True) as admin:
         public.create(admin)
     found = check(embedded_database, tmp_path).entries["log table"]
     assert found.mark == "FAIL"
     assert found.hint[0].startswith(f"write source: {public.name}, whose log is here; or ")
-    table = str(Config(source=public.name).tables.log)
+    table = str(Config.model_validate({"source": public.name}).tables.log)
     named = check(embedded_database, tmp_path, tables={"log": table}).entries["columns"]
     assert (named.mark, named.hint[0].startswith(f"write source: {public.name}, ")) == ("FAIL", True)
 
@@ -66,3 +134,37 @@ def test_all_that_is_missing_is_said_at_once_with_what_it_may_be(embedded_databa
         "columns.log.operation (perhaps call_type)",
     ):
         assert near in found.hint[0], found.hint[0]
+
+
+def test_commands_follow_the_settings(public: PublicLog, embedded_database: str, tmp_path: Path) -> None:
+    with psycopg.connect(embedded_database, autocommit=True) as admin:
+        public.create(admin)
+        public.fill(admin, 200, step=20)
+        truth = public.figures(admin)
+    settings = {"database": {"url": embedded_database}, "source": public.name, "state_dir": str(tmp_path)}
+    config = Config.model_validate(settings)
+    out = io.StringIO()
+    assert run_operations(config, {}, Wanted(limit=1000), out, as_json=True) == 0
+    calls = json.loads(out.getvalue())
+    final = [call for call in calls if call["outcome"] in ("ok", "failed", "timeout")]
+    assert (len(final), sum(call["outcome"] == "failed" for call in final)) == (truth.calls, truth.failures)
+    assert all(call["error_class"] != "other" for call in final if call["outcome"] == "failed")
+    failed = io.StringIO()
+    assert run_operations(config, {}, Wanted(limit=1000, failed=True), failed, as_json=True) == 0
+    assert len(json.loads(failed.getvalue())) == truth.failures
+    assert run_operations(config, {}, Wanted(), io.StringIO(), as_json=False) == 0
+    prices = io.StringIO()
+    assert run_prices(config, {}, None, 7, prices, offline=False, as_json=True) == 0
+    assert json.loads(prices.getvalue())
+    info = resolve_conninfo(config, {})
+    assert round(spent_since(config, info, int(time.time()) - 86_400) * 10**6) == round(truth.cost / 1000)
+    assert "every row visible" in check_database(config, info).detail
+    rules = config.classification()
+    now = int(time.time())
+    with one_session(config, info, "tests", 60) as session:
+        log = session.log(rules)
+        kinds: tuple[By, ...] = ("operation", "model", "user", "day")
+        for by in kinds:
+            period = Period(now - 86_400, now + 1, ZoneInfo("UTC"))
+            found = logged(session, log, rules, by, period)
+            assert round(sum(units for units, _ in found.values()) / 1000) == truth.cost
