@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ from exporter.reconcile.period import By, Period
 from exporter.reports.prices import run_prices
 from exporter.reports.recent import Wanted, run_operations
 from exporter.verify.database import check_database, spent_since
+from tests.support import ROOT
 from tests.support.harness import running
 from tests.support.preflight import check
 from tests.support.public_logs import PUBLIC, PublicLog, shown
@@ -168,3 +170,22 @@ def test_commands_follow_the_settings(public: PublicLog, embedded_database: str,
             period = Period(now - 86_400, now + 1, ZoneInfo("UTC"))
             found = logged(session, log, rules, by, period)
             assert round(sum(units for units, _ in found.values()) / 1000) == truth.cost
+
+
+def test_the_grants_of_the_page_are_all_that_litellm_needs(
+    embedded_database: str, embedded_postgres: EmbeddedServer, tmp_path: Path
+) -> None:
+    (text,) = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "sources.md").read_text(), re.DOTALL)
+    with psycopg.connect(embedded_database, autocommit=True) as admin:
+        PublicLog.of("litellm").create(admin)
+        PublicLog.of("litellm").fill(admin, 100, step=10)
+        admin.execute("DROP ROLE IF EXISTS litellm_reader")
+        admin.execute(text)
+        admin.execute("ALTER ROLE litellm_reader PASSWORD 'for this test'")
+        try:
+            url = embedded_postgres.url(admin.info.dbname, "litellm_reader", "for this test")
+            report = check(url, tmp_path, source="litellm")
+            assert report.code == 0, report.text
+            assert report.marked("warn") == set(), report.text
+        finally:
+            admin.execute("DROP OWNED BY litellm_reader; DROP ROLE litellm_reader")
