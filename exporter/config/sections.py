@@ -141,6 +141,12 @@ class LogColumns(Section):
         return {role: written for role, written in columns.items() if written is not None}
 
     @property
+    def is_computed(self) -> bool:
+        """Whether there is more to reading the log than its columns' names."""
+        expressions = any(isinstance(written, Expression) for written in self.roles.values())
+        return expressions or self.time_unit != "timestamp" or self.outcomes is not None or self.where is not None
+
+    @property
     def lacking(self) -> frozenset[str]:
         """The roles that the log is said to have no value for."""
         return frozenset(

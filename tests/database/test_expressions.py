@@ -222,3 +222,25 @@ def test_another_type_s_name_is_written_as_the_catalog_has_it(log: Log, tmp_path
         log.insert(1)
         wait_for(lambda: exporter.scrape().money == 1_000_000, lambda: str(exporter.exporter.status()))
         assert exporter.scrape().labels("ai_operations_total", "model") == ["good!"]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms"])
+def test_times_are_taken_over_in_another_column_and_unit(log: Log, tmp_path: Path, unit: str) -> None:
+    log.execute("ALTER TABLE ai_operation_log ADD ts bigint; CREATE INDEX ON ai_operation_log (ts)")
+    for minutes in (1, 20, 100):
+        log.insert(60 * minutes, cost="0.01")
+    # the new times lie some minutes before the old ones
+    earlier = f"extract(epoch FROM created_at - interval '7 minutes') * {UNITS[unit]}"
+    log.execute(f"UPDATE ai_operation_log SET ts = {earlier}")
+    since = datetime.now(UTC) - timedelta(hours=3)
+    made = {"model": "=upper(model_used)", "where": "cost_usd > 0"}
+    with running(log.url, tmp_path, since, columns={"log": made}) as before:
+        before.wait_ready()
+        assert before.scrape().money == 30_000
+    changed = {"log": {**made, "time": "ts", "time_unit": unit}}
+    with running(log.url, tmp_path, after=before, columns=changed) as after:
+        after.wait_in_force()
+        log.insert(1, cost="0.01")
+        log.execute(f"UPDATE ai_operation_log SET ts = {earlier} WHERE ts IS NULL")
+        wait_for(lambda: after.scrape().money == 40_000, lambda: str(after.last.money))
+        assert after.scrape().total("ai_operations_total") == 4
