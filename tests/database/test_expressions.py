@@ -241,6 +241,6 @@ def test_times_are_taken_over_in_another_column_and_unit(log: Log, tmp_path: Pat
     with running(log.url, tmp_path, after=before, columns=changed) as after:
         after.wait_in_force()
         log.insert(1, cost="0.01")
-        log.execute(f"UPDATE ai_operation_log SET ts = {earlier} WHERE ts IS NULL")
+        log.execute(f"UPDATE ai_operation_log SET ts = extract(epoch FROM now()) * {UNITS[unit]} WHERE ts IS NULL")
         wait_for(lambda: after.scrape().money == 40_000, lambda: str(after.last.money))
         assert after.scrape().total("ai_operations_total") == 4
