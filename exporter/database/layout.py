@@ -157,7 +157,8 @@ def find_columns(
     missing = _Missing(relation, section)
     columns = _choose(relation, roles, explicit, missing)
     missing.refuse()
-    _require_fit(relation, section, {role: wanted.kind for role, wanted in roles.items()}, columns)
+    kinds = {role: wanted.kind for role, wanted in roles.items()}
+    _require_fit(relation, section, kinds, columns)
     return columns
 
 
@@ -189,7 +190,7 @@ def find_log_columns(relation: Relation, settings: LogColumns, made: Mapping[str
         kinds["status"] = Kind.WORD
     if settings.time_unit != "timestamp":
         kinds["time"] = Kind.NUMBER
-    _require_fit(relation, "log", kinds, columns)
+    _require_fit(relation, "log", kinds, columns, by_names=not settings.is_computed)
     return {role: columns[role] for role in LOG_ROLES if role in columns}
 
 
@@ -199,8 +200,18 @@ def _expressions(settings: LogColumns) -> Iterator[tuple[str, Expression]]:
         yield "where", settings.where
 
 
-def _require_fit(relation: Relation, section: str, kinds: Mapping[str, Kind], columns: Mapping[str, Column]) -> None:
-    """Raise `SchemaProblem` if a column's type does not fit its role; its hint is a view in which all do."""
+def _require_fit(
+    relation: Relation,
+    section: str,
+    kinds: Mapping[str, Kind],
+    columns: Mapping[str, Column],
+    *,
+    by_names: bool = True,
+) -> None:
+    """Raise `SchemaProblem` if a column's type does not fit its role.
+
+    Its hint is a view in which all do, where the table is read `by_names` of columns alone.
+    """
     unfit = {role: column for role, column in columns.items() if not fits(column, kinds[role])}
     if not unfit:
         return
@@ -210,18 +221,19 @@ def _require_fit(relation: Relation, section: str, kinds: Mapping[str, Kind], co
     )
     problem = _problem(relation, found, ", ".join(f"columns.{section}.{role}" for role in unfit))
     wanted = {column.name: (column, kinds[role]) for role, column in columns.items()}
-    computed = any(column.expression is not None for column in columns.values())
-    view = None if computed else view_sql(relation.name, list(wanted.values()))
+    view = view_sql(relation.name, list(wanted.values())) if by_names else None
     if view is not None:
         setting = f"tables.{section}: {view_name(relation.name)}"
         problem.hint = f"{view} -- grant SELECT on it to the exporter's role, and write {setting}; or {problem.hint}"
     if section == "log":
-        problem.hint += "".join(_other_setting(role, column) for role, column in unfit.items())
+        problem.hint += "".join(_other_setting(role, column, kinds[role]) for role, column in unfit.items())
     raise problem
 
 
-def _other_setting(role: str, column: Column) -> str:
+def _other_setting(role: str, column: Column, kind: Kind) -> str:
     """What else to write for a column of the log that is of an unfit type."""
+    if role == "time" and kind is Kind.NUMBER and fits(column, Kind.TIME):
+        return "; or leave columns.log.time_unit out: it is for times that are numbers"
     if role == "time" and column.category == "N":
         return "; or say what its numbers count, columns.log.time_unit: s, ms or us"
     if role == "status" and (column.category == "N" or column.type == "boolean"):

@@ -110,8 +110,13 @@ def evaluate_undated(log: LogTable, rows: int) -> Finding:
     if not rows:
         return ok(UNDATED, "every row has a time")
     column = log.columns["time"].name
+    hint = f"set {column} in every row, or make it NOT NULL with a default"
+    if log.time_unit != "timestamp":
+        hint = (
+            f"write the unit of {column} into columns.log.time_unit, if it is another than {log.time_unit}; or {hint}"
+        )
     return warn(
         UNDATED,
         f"{rows} rows (or more) have no {column}, or an infinite one: they are reported as skipped, and not counted",
-        f"set {column} in every row, or make it NOT NULL with a default",
+        hint,
     )

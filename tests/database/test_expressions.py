@@ -127,6 +127,18 @@ def test_a_time_that_is_a_number_needs_its_unit(bench: Bench) -> None:
     found = bench.check().entries["columns"]
     assert "columns.log.time_unit: s, ms or us" in found.hint[0]
     assert bench.check(columns={"log": {"time_unit": "s"}}).code == 0
+    bench.run("UPDATE ai_operation_log SET created_at = created_at * 1000")
+    wrong = bench.check(columns={"log": {"time_unit": "s"}}).entries["undated rows"]
+    assert (wrong.mark, "columns.log.time_unit" in wrong.hint[0]) == ("warn", True)
+    assert bench.check(columns={"log": {"time_unit": "ms"}}).code == 0
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_timestamp_has_no_unit(bench: Bench, unit: str) -> None:
+    found = bench.check(columns={"log": {"time_unit": unit}}).entries["columns"]
+    assert "created_at is of type timestamp without time zone, where a number is needed" in found.detail
+    assert found.hint[0].endswith("leave columns.log.time_unit out: it is for times that are numbers")
+    assert "CREATE VIEW" not in found.hint[0]
 
 
 ABSENT = {

@@ -189,3 +189,41 @@ def test_the_grants_of_the_page_are_all_that_litellm_needs(
             assert report.marked("warn") == set(), report.text
         finally:
             admin.execute("DROP OWNED BY litellm_reader; DROP ROLE litellm_reader")
+
+
+def test_a_partitioned_log_under_row_level_security_is_read_as_a_whole(
+    embedded_database: str, embedded_postgres: EmbeddedServer, tmp_path: Path
+) -> None:
+    public = PublicLog.of("litellm")
+    with psycopg.connect(embedded_database, autocommit=True) as admin:
+        # as the proxy makes it: daily partitions and a default one, and the time in the primary key
+        tables = public.tables.replace("request_id text PRIMARY KEY", "request_id text").replace(
+            "CURRENT_TIMESTAMP\n);",
+            'CURRENT_TIMESTAMP, PRIMARY KEY (request_id, "startTime")\n) PARTITION BY RANGE ("startTime");',
+        )
+        assert tables.count("PARTITION BY") == 1
+        admin.execute(tables.encode())
+        admin.execute('CREATE TABLE part_default PARTITION OF "LiteLLM_SpendLogs" DEFAULT')
+        for day in range(-3, 2):
+            lo, hi = (datetime.now(UTC).date() + timedelta(days=day + more) for more in (0, 1))
+            bounds = f"FOR VALUES FROM ('{lo}') TO ('{hi}')"
+            admin.execute(f'CREATE TABLE "part{day}" PARTITION OF "LiteLLM_SpendLogs" {bounds}'.encode())
+        public.fill(admin, 2000, step=120)
+        admin.execute("ANALYZE")
+        admin.execute('ALTER TABLE "LiteLLM_SpendLogs" ENABLE ROW LEVEL SECURITY')
+        admin.execute("DROP ROLE IF EXISTS spend_reader")
+        admin.execute("CREATE ROLE spend_reader LOGIN PASSWORD 'for this test'")
+        admin.execute('GRANT SELECT ON "LiteLLM_SpendLogs" TO spend_reader')
+        try:
+            url = embedded_postgres.url(admin.info.dbname, "spend_reader", "for this test")
+            hidden = check(url, tmp_path, source="litellm")
+            assert hidden.entries["rows visible"].mark == "FAIL"
+            admin.execute('CREATE POLICY all_rows ON "LiteLLM_SpendLogs" FOR SELECT TO spend_reader USING (true)')
+            report = check(url, tmp_path, source="litellm")
+            assert report.marked("FAIL") == set(), report.text
+            assert report.entries["time index"].mark == "ok", report.text
+            with running(url, tmp_path, datetime.now(UTC) - timedelta(days=3), source="litellm") as exporter:
+                exporter.wait_ready()
+                assert shown(exporter.scrape()) == public.figures(admin)
+        finally:
+            admin.execute("DROP OWNED BY spend_reader; DROP ROLE spend_reader")
