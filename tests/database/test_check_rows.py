@@ -375,3 +375,40 @@ def test_words_of_any_kind_mean_what_outcomes_says(
     assert found.mark == "FAIL"
     assert "10 of 15 calls" in found.detail
     assert "columns.log.outcomes" in found.hint[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "mark", "named"),
+    [
+        (["USD", "usd ", None], "ok", ""),
+        (["USD", "RMB", "RMB"], "FAIL", "RMB (10)"),
+        (["€"], "FAIL", "€ (5)"),
+        (["eur", "CNY", "CNY"], "FAIL", "CNY (10), eur (5)"),
+        ([None], "ok", ""),
+    ],
+)
+@pytest.mark.parametrize("column", ["currency", "cost_currency"])
+def test_costs_in_another_currency_are_not_added_as_dollars(
+    bench: Bench, column: str, values: list[str | None], mark: str, named: str
+) -> None:
+    bench.run(
+        "DELETE FROM ai_operation_log",
+        f"ALTER TABLE ai_operation_log ADD {column} varchar(10)",
+    )
+    assert bench.check().entries["currency"].mark == "warn"
+    bench.hint("currency")
+    for value in values:
+        bench.admin.execute(
+            f"INSERT INTO ai_operation_log (operation_type, operation_id, model_used, success, cost_usd, {column},"
+            " created_at) SELECT 'chat', 'email-compose', 'm', true, 1, %s, now() AT TIME ZONE 'UTC'"
+            " FROM generate_series(1, 5)",
+            (value,),
+        )
+    found = bench.check().entries["currency"]
+    assert (found.mark, named in found.detail) == (mark, True)
+    if mark == "FAIL":
+        # what the hint says to write is enough
+        written = found.hint[0].partition("columns.log.cost: ")[2]
+        settings = {"columns": {"log": {"cost": yaml.safe_load(written)}}}
+        assert bench.check(**settings).entries["currency"].mark == "ok"
+        assert bench.check(**settings).entries["open window"].mark == "ok"
