@@ -123,6 +123,7 @@ class LogColumns(Section):
     success: LogColumn | None = None
     status: LogColumn | None = None
     error_message: LogColumn | None = None
+    free: LogColumn | None = None
     outcomes: Outcomes | None = None
     where: Condition | None = None
 

@@ -45,6 +45,7 @@ LOG_ROLES: Mapping[str, Role] = {
     "success": Role(("success",), Kind.FLAG, required=False),
     "status": Role(("status",), Kind.NAME, required=False),
     "error_message": Role(("error_message",), Kind.MESSAGE),
+    "free": Role((), Kind.FLAG, required=False),
 }
 OUTCOMES: Mapping[str | None, str] = {
     "success": "ok",

@@ -142,7 +142,7 @@ SELECT {grouped_by} AS grouped_by, slice, left(operation, {length}) AS operation
        left(operation_type, {length}) AS operation_type, left(model, {length}) AS model, {username} AS username,
        ended, {invalid} AS invalid, {buckets} - width_bucket(-{latency}, %(edges)s::{edges}[]) AS latency_bucket,
        width_bucket({latency}, %(timeouts)s::{edges}[]) AS timeouts_reached,
-       CASE WHEN ended = 'ok' OR usable_cost > 0
+       CASE WHEN {priced}
             THEN CASE WHEN {whole_input} < %(first_tier)s THEN 0
                       ELSE width_bucket({whole_input}::numeric, %(price_tiers)s::numeric[]) END END AS price_tier,
        {sums}
@@ -204,6 +204,8 @@ _TYPE_IF_NEEDED = sql.SQL("CASE WHEN {0} BETWEEN '!' AND '~' OR {0} ~ '[!-~]' TH
 _UNPRICED = sql.SQL("coalesce(cost, 0) = 0 AND (usable_input_tokens > 0 OR usable_output_tokens > 0)")
 
 
+_PRICED = sql.SQL("ended = 'ok' OR usable_cost > 0")
+_NOT_FREE = sql.SQL("({}) AND free IS NOT TRUE")
 _WHOLE_INPUT = sql.SQL("usable_input_tokens")
 _INPUT_AND_CACHED = sql.SQL("(usable_input_tokens + coalesce(usable_cached_tokens, 0))")
 
@@ -266,6 +268,7 @@ def span_statement(
     by_user, user = shape is not Shape.SERIES, log.columns.get("user")
     return _STATEMENT.format(
         **_names(log),
+        priced=_unless_free(log, _PRICED),
         whole_input=_WHOLE_INPUT if classification.cached_in_input else _INPUT_AND_CACHED,
         **_measures(log, classification),
         **_latency(log, classification),
@@ -280,6 +283,11 @@ def span_statement(
         grouped_by=grouped_by,
         groups=groups,
     )
+
+
+def _unless_free(log: LogTable, condition: sql.SQL) -> sql.Composable:
+    """A condition on the cost of a call, for those that are not free of charge."""
+    return _NOT_FREE.format(condition) if "free" in log.columns else condition
 
 
 def invalid_values(code: int) -> list[tuple[str, str]]:
@@ -337,6 +345,8 @@ def _measures(log: LogTable, classification: Classification) -> dict[str, sql.Co
                     too_large=_invalid_code(measure, "too_large"),
                 )
             )
+    if "free" in log.columns:
+        measures.append(sql.SQL("{} AS free").format(log.column("free")))
     invalid = sql.SQL("CASE WHEN {} THEN {} ELSE 0 END").format(
         sql.SQL(" OR ").join(doubts), sql.SQL(" + ").join(codes)
     )
@@ -375,7 +385,7 @@ def _sums(log: LogTable, *, each: bool) -> sql.Composed:
         "microseconds": sql.SQL("{} * 1000").format(total.format(sql.SQL("{}::bigint").format(latency)))
         if whole
         else total.format(sql.SQL("round({} * 1000)").format(latency)),
-        "unpriced": number.format(_UNPRICED),
+        "unpriced": number.format(_unless_free(log, _UNPRICED)),
         "newest": newest,
         "oldest": oldest,
     }

@@ -128,7 +128,7 @@ def _wrapped(table: QualifiedName, names: Iterable[str]) -> str:
 
 
 def _view(config: Config) -> dict[str, str]:
-    log = _names(config, "log", LOG_ROLES)
+    log = {role: names for role, names in _names(config, "log", LOG_ROLES).items() if names and role != "free"}
     log["time"].reverse()  # a "status" table that also has a created_at is read by executed_at
     required = [role for role, known in LOG_ROLES.items() if known.required]
     budgets, budget_names = config.tables.budgets, _names(config, "budgets", BUDGET_ROLES)

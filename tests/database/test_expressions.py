@@ -256,3 +256,20 @@ def test_times_are_taken_over_in_another_column_and_unit(log: Log, tmp_path: Pat
         log.execute(f"UPDATE ai_operation_log SET ts = extract(epoch FROM now()) * {UNITS[unit]} WHERE ts IS NULL")
         wait_for(lambda: after.scrape().money == 40_000, lambda: str(after.last.money))
         assert after.scrape().total("ai_operations_total") == 4
+
+
+@pytest.mark.parametrize("free", ["=error_message = 'cached'", "=CASE error_message WHEN 'cached' THEN true END"])
+def test_a_call_that_is_free_of_charge_is_none_without_a_price(log: Log, tmp_path: Path, free: str) -> None:
+    since = datetime.now(UTC) - timedelta(hours=2)
+    for message, cost in (("cached", "0"), ("cached", None), (None, "0"), (None, None), (None, "0.5"), ("x", "0")):
+        log.insert(2000, cost=cost, message=message, model="gpt-4o")
+    with running(log.url, tmp_path / "plain", since) as exporter:
+        exporter.wait_ready()
+        wait_for(lambda: exporter.scrape().total("ai_operations_unpriced_total") == 5, lambda: str(exporter.last))
+        assert exporter.scrape().total("ai_operations_checked_total") == 6
+    with running(log.url, tmp_path / "free", since, columns={"log": {"free": free}}) as exporter:
+        exporter.wait_ready()
+        wait_for(lambda: exporter.scrape().total("ai_operations_unpriced_total") == 3, lambda: str(exporter.last))
+        scraped = exporter.scrape()
+        assert scraped.total("ai_operations_checked_total") == 4
+        assert scraped.total("ai_operations_total") == 6

@@ -17,7 +17,7 @@ CREATE INDEX "LiteLLM_SpendLogs_end_user_idx" ON "LiteLLM_SpendLogs" (end_user);
 CREATE INDEX "LiteLLM_SpendLogs_session_id_idx" ON "LiteLLM_SpendLogs" (session_id);
 -- rows
 INSERT INTO "LiteLLM_SpendLogs" (request_id, call_type, spend, prompt_tokens, completion_tokens, "startTime", "endTime",
-                                 request_duration_ms, model, model_group, "user", metadata, status)
+                                 request_duration_ms, model, model_group, "user", metadata, status, cache_hit)
 SELECT md5(g::text), (ARRAY['acompletion', 'aembedding', 'anthropic_messages'])[1 + g % 3],
        CASE WHEN g % 7 = 0 THEN 'NaN' WHEN g % 11 = 0 THEN 0 ELSE g * 0.0000123456789 END, g % 4000, g % 300,
        at, at + interval '1234 milliseconds', CASE WHEN g % 3 > 0 THEN 1234 END,
@@ -25,7 +25,8 @@ SELECT md5(g::text), (ARRAY['acompletion', 'aembedding', 'anthropic_messages'])[
        CASE WHEN g % 17 = 0 THEN '' WHEN g % 5 > 0 THEN 'gpt-4o' END,
        CASE WHEN g % 4 > 0 THEN 'user-' || g % 5 ELSE '' END,
        CASE WHEN g % 13 = 0 THEN '{"status": "failure", "error_information": {"error_class": "RateLimitError", "error_code": "429", "error_message": "slow down — 100%"}}'::jsonb END,
-       CASE WHEN g % 13 = 0 AND g % 2 = 0 THEN 'failure' WHEN g % 13 > 0 AND g % 3 > 0 THEN 'success' END
+       CASE WHEN g % 13 = 0 AND g % 2 = 0 THEN 'failure' WHEN g % 13 > 0 AND g % 3 > 0 THEN 'success' END,
+       CASE WHEN g % 11 = 0 AND g % 2 = 0 THEN 'True' WHEN g % 5 > 0 THEN 'False' END
 FROM (SELECT g, (now() AT TIME ZONE 'UTC')::timestamp(3) - g * interval '{step} seconds' AS at
       FROM generate_series(1, {rows}) AS g) AS made;
 -- truth
