@@ -98,7 +98,7 @@ def measure(server: EmbeddedPostgres, sizes: Sequence[int], names: Sequence[str]
                 f"`{name}`",
                 truth.calls,
                 truth.failures,
-                f"{truth.cost / _NANO:,.6f}",
+                f"{truth.cost / _NANO:,.6f}" if truth.cost else None,
                 truth.input_tokens + truth.output_tokens,
                 "yes" if equal else "**no**",
                 *(each.blocks for each in seen),

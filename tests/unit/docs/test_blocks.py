@@ -341,6 +341,7 @@ YAML: Mapping[str, Callable[[Block, Path], None]] = {
     "links": _links,
     "channels": _channels,
     "source": _config,
+    "columns": _config,
     "tables": _config,
     "prices": _config,
     "namespace": _kustomization,
