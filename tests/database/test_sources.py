@@ -27,7 +27,7 @@ from exporter.reports.prices import run_prices
 from exporter.reports.recent import Wanted, run_operations
 from exporter.verify.database import check_database, spent_since
 from tests.support import ROOT
-from tests.support.harness import running
+from tests.support.harness import running, wait_for
 from tests.support.preflight import check
 from tests.support.public_logs import PUBLIC, PublicLog, shown
 from tests.support.servers import EmbeddedServer
@@ -227,3 +227,41 @@ def test_a_partitioned_log_under_row_level_security_is_read_as_a_whole(
                 assert shown(exporter.scrape()) == public.figures(admin)
         finally:
             admin.execute("DROP OWNED BY spend_reader; DROP ROLE spend_reader")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["litellm", "new-api"])
+def test_rows_that_come_late_and_out_of_order_are_counted_over_restarts(
+    name: str, embedded_database: str, tmp_path: Path
+) -> None:
+    public = PublicLog.of(name)
+    settings: dict[str, Any] = {"source": name, "open_window": "15m"}
+    table = Config.model_validate({"source": name}).tables.log.name
+    since = datetime.now(UTC) - timedelta(hours=1)
+    moving = sql.SQL(
+        "WITH moved AS (DELETE FROM staged WHERE ctid = ANY(ARRAY(SELECT ctid FROM staged ORDER BY random() LIMIT 20))"
+        " RETURNING *) INSERT INTO {} SELECT * FROM moved"
+    ).format(sql.Identifier(table))
+    with psycopg.connect(embedded_database, autocommit=True) as admin:
+        public.create(admin)
+        admin.execute(sql.SQL("CREATE TABLE staged (LIKE {} INCLUDING DEFAULTS)").format(sql.Identifier(table)))
+        written = re.sub(rf'INSERT INTO "?{table}"?', "INSERT INTO staged", public.rows)
+        admin.execute(written.replace("{rows}", "400").replace("{step}", "1").encode())
+        before = None
+        for _ in range(4):
+            with running(embedded_database, tmp_path, since, after=before, **settings) as exporter:
+                exporter.wait_ready()
+                for number in range(5):
+                    # what is not committed is not seen, and every third is taken back
+                    with admin.transaction(force_rollback=number == 2):
+                        admin.execute(moving)
+                        exporter.scrape()
+                    exporter.scrape()
+                before = exporter
+        with running(embedded_database, tmp_path, since, after=before, **settings) as exporter:
+            exporter.wait_ready()
+            assert admin.execute("SELECT count(*) FROM staged").fetchone() == (80,)
+            wait_for(lambda: shown(exporter.scrape()) == public.figures(admin), lambda: str(shown(exporter.last)))
+            exporter.wait_ready()
+            # no counter has fallen, and nothing was taken back
+            assert exporter.scrape().total("ai_operation_cost_corrections_usd") == 0
