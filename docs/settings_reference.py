@@ -14,9 +14,10 @@ from pydantic import AfterValidator, BaseModel
 from pydantic.fields import FieldInfo
 
 from exporter.config import Config
+from exporter.config import expressions as config_expressions
 from exporter.config import names as config_names
 from exporter.config import types as config_types
-from exporter.config.sections import ConfiguredPrice, ErrorClass, Section
+from exporter.config.sections import ConfiguredPrice, ErrorClass, Outcomes, Section
 from exporter.database.layout import LOG_ROLES, ROLES
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.yaml"
@@ -70,6 +71,8 @@ _WORDS: Mapping[Any, str] = {
     config_types.ListenAddress: "`host:port`",
     config_names.TableName: "table",
     config_names.ColumnName: "column",
+    config_expressions.LogColumn: "column, or `=` and an expression in SQL",
+    config_expressions.Condition: "condition in SQL",
     config_names.ZoneName: "time zone (IANA)",
     config_names.BudgetZoneName: "time zone (IANA) whose offset is whole quarter-hours",
     config_names.LabelName: "name",
@@ -144,7 +147,8 @@ def _known_names(path: str) -> tuple[str, ...]:
     """The names under which a column is found in the catalog."""
     match path.split("."):
         case ["columns", table, role]:
-            return tuple((LOG_ROLES if table == "log" else ROLES[table])[role].names)
+            known = (LOG_ROLES if table == "log" else ROLES[table]).get(role)
+            return () if known is None else tuple(known.names)
     return ()
 
 
@@ -179,6 +183,8 @@ def _plain_kind(annotation: Any) -> str:
         return ", ".join(f"`{each}`" for each in arguments)
     if annotation is ErrorClass:
         return "`class` with `patterns`"
+    if annotation is Outcomes:
+        return "lists of words: `ok`, `failed`, `timeout`, `pending`, `running`"
     if annotation is ConfiguredPrice:
         return "`input` and `output`, which may have `cached`, `valid_from` and `source`"
     if annotation is bool:

@@ -8,14 +8,14 @@ from dashboards.grid import Row, line
 from dashboards.panels import Panel, colored, column, joined, link, stat, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import USD
+from dashboards.style import AGE, USD
 from exporter import catalog
 
 
 def row(_: Settings) -> Row:
     """The row."""
     return Row(
-        "Where the month will end",
+        "Where the month will end (team)",
         (
             line(8, _end("day", TODAY, DAILY_LIMIT), _end("month", MONTH, MONTHLY_LIMIT), widths=(12, 12)),
             line(6, _reached("day"), _reached("month"), _users(), widths=(5, 5, 14)),
@@ -59,7 +59,7 @@ def _reached(window: str) -> Panel:
         f"The time until spend is expected to be above the limit of the {window}; 0 once it is.",
         "If it is less than what is left of the window, spend will be above the limit before it ends.",
         prom(q.or_sentinel(f"clamp_min(min ({selector}) - time(), 0)", limit), instant=True),
-        unit="s",
+        unit=AGE,
         decimals=0,
         mappings=style.not_set("Not expected"),
     )
@@ -89,6 +89,6 @@ def _users() -> Panel:
             column("Spent today", unit=USD, decimals=2, width=110),
             column("Expected today", unit=USD, decimals=2, width=120),
             column("Daily limit", unit=USD, decimals=2, width=110),
-            column("Limit reached in", unit="s", decimals=0),
+            column("Limit reached in", unit=AGE, decimals=0),
         ],
     )

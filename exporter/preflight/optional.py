@@ -46,13 +46,13 @@ def check_optional(section: str, context: CheckContext) -> list[Finding]:
     explicit = getattr(context.config.columns, section).model_dump()
     columns = find_columns(relation, section, ROLES[section], explicit)
     access = read_access(context.session, relation)
-    grants = evaluate_grants(section, relation, columns, access)
+    grants = evaluate_grants(section, relation, columns.values(), access)
     if failed([grants]):
         return [grants]
     findings = _read_in_time(context, section, Table(relation, columns))
     # the log's check covers the role as a whole, and these tables hold no prompts
     if access.writes and not access.superuser:
-        findings.append(evaluate_excess(relation, columns, replace(access, readable=frozenset())))
+        findings.append(evaluate_excess(relation, columns.values(), replace(access, readable=frozenset())))
     return findings
 
 

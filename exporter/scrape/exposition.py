@@ -13,7 +13,7 @@ from exporter.config import UPPER_BOUNDS, Config
 from exporter.database.log_query import INVALID_REASONS
 from exporter.database.rows import IN_PROGRESS
 from exporter.database.tables import BUDGET_FIELDS, SEVERAL_BUDGETS
-from exporter.figures import Figure
+from exporter.figures import SUMMED, Figure
 from exporter.forecast.projection import BOUNDS, project
 from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, Aggregate, money_units, usd
 from exporter.ledger.exposed import Gauges, Snapshot
@@ -27,6 +27,16 @@ from exporter.web.families import SINGLE, Family, Part, Shape
 
 DISTRIBUTION = "ai-operation-exporter"
 _VERSION = version(DISTRIBUTION)  # looked up once: it is read from a file, which may not be possible later
+
+_NEEDS: Mapping[Figure, frozenset[str]] = {
+    **{figure: frozenset((role,)) for role, figure in SUMMED.items()},
+    Figure.OVER_TIMEOUT: frozenset(("latency",)),
+    Figure.UNPRICED: frozenset(("cost", "input_tokens", "output_tokens")),
+    Figure.EXPECTED_COST: frozenset(("input_tokens", "output_tokens")),
+    Figure.CHECKED_COST: frozenset(("cost", "input_tokens", "output_tokens")),
+    Figure.CHECKED: frozenset(("input_tokens", "output_tokens")),
+}
+"""The roles without which a figure says nothing: where the log is said to lack one, it is absent."""
 
 SKIPS = (
     *(SkippedValue(measure, reason) for measure in UPPER_BOUNDS for reason in INVALID_REASONS),
@@ -130,25 +140,29 @@ def _counters(exposure: Exposure) -> Iterator[Family]:
     shown = exposure.ledger.counters
     if shown is None:
         return
-    counters = shown.series
+    counters, lacking = shown.series, exposure.config.columns.log.lacking
     for figure in Figure:
-        if figure.metric is not None:
+        if figure.metric is not None and not _NEEDS.get(figure, frozenset()) & lacking:
             yield Family(figure.metric, {series: cell[figure] for series, cell in counters.items()}, _SCALED[figure])
     yield Family(catalog.FAILURES, counters, _FAILURES)
-    yield Family(catalog.LATENCY, counters, _LATENCY)
+    if "latency" not in lacking:
+        yield Family(catalog.LATENCY, counters, _LATENCY)
     yield Family(catalog.ROWS_SKIPPED, {skip: shown.skipped.get(skip, 0) for skip in SKIPS})
     yield Family(catalog.ROWS_READ, {(): shown.progress.rows_read})
     yield Family(catalog.LATE_ROWS, {(): shown.progress.late_rows})
     yield Family(catalog.SERIES_FOLDED, {("operation_model",): shown.progress.rows_overflowed})
-    yield Family(catalog.COST_CORRECTIONS, {series: shown.corrections.get(series, 0) for series in counters}, _USD)
+    if "cost" not in lacking:
+        yield Family(catalog.COST_CORRECTIONS, {series: shown.corrections.get(series, 0) for series in counters}, _USD)
 
 
 def _log_gauges(exposure: Exposure) -> Iterator[Family]:
     gauges = exposure.fresh
     if gauges is None:
         return
-    yield Family(catalog.SPEND_TODAY, gauges.spend_today, _USD)
-    if gauges.spend_month is not None:
+    has_cost = "cost" not in exposure.config.columns.log.lacking
+    if has_cost:
+        yield Family(catalog.SPEND_TODAY, gauges.spend_today, _USD)
+    if has_cost and gauges.spend_month is not None:
         yield Family(catalog.SPEND_MONTH, gauges.spend_month, _USD)
     yield Family(catalog.WINDOW_START, {(name,): window.start for name, window in gauges.windows.items()})
     yield Family(catalog.WINDOW_END, {(name,): window.end for name, window in gauges.windows.items()})
@@ -170,7 +184,7 @@ def _queue(exposure: Exposure) -> Iterator[Family]:
 
 def _user_gauges(exposure: Exposure) -> Iterator[Family]:
     gauges = exposure.fresh
-    if gauges is None:
+    if gauges is None or {"user", "cost"} & exposure.config.columns.log.lacking:
         return
     budgets = exposure.scrape.budgets
     by_user = {} if budgets is None else budgets.by_user

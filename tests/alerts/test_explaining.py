@@ -145,6 +145,7 @@ def test_what_is_said_of_an_alert(fields: dict[str, str | int], said: dict[str, 
             ],
         ),
         ("table_unreadable", [{"split by": "collector", "must hold for": "15m"}]),
+        ("rows_unusable", [{"split by": "field", "must hold for": "5m", "notifies": "discord"}]),
         ("user_without_limit", [{"split by": "user", "must hold for": "15m", "notifies": "discord"}]),
         ("cost_tracking_inaccurate", [{"split by": "model", "must hold for": "one evaluation", "notifies": "discord"}]),
         (

@@ -31,6 +31,7 @@ FIGURES = {
     "high_error_rate": 1,
     "slow_operations": 1,
     "model_unavailable": 2,
+    "rows_unusable": 1,
     "user_without_limit": 1,
     "cost_tracking_inaccurate": 1,
 }
@@ -113,6 +114,7 @@ def ill(scenario: Scenario, replica: Replica) -> None:
     scenario.show(replica, catalog.CHECKED_COST, rising(1), **calls)
     scenario.show(replica, catalog.EXPECTED_COST, rising(2), **calls)
     scenario.show(replica, catalog.MODEL_LAST_SUCCESS, float, model="m1")
+    scenario.show(replica, catalog.ROWS_SKIPPED, rising(1), field="status", reason="unknown")
     dead = {"operation": "email", "model": "m2"}
     scenario.show(replica, catalog.OPERATIONS, rising(1), **dead)
     scenario.show(replica, catalog.OVER_TIMEOUT, 0, **dead)
@@ -133,6 +135,7 @@ def well(scenario: Scenario, replica: Replica) -> None:
     scenario.show(replica, catalog.LATENCY, rising(6), "_sum", **calls)
     scenario.show(replica, catalog.LATENCY, rising(12), "_count", **calls)
     scenario.show(replica, catalog.OVER_TIMEOUT, 0, **calls)
+    scenario.show(replica, catalog.ROWS_SKIPPED, 0, field="status", reason="unknown")
     scenario.show(replica, catalog.MODEL_LAST_SUCCESS, float, model="m1")
     scenario.show(replica, catalog.MODEL_TIMEOUT, 60, model="m1")
 

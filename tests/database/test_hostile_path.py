@@ -172,11 +172,23 @@ def test_an_exporter_calls_none_and_shows_what_sql_says(neighbourhood: Neighbour
     neighbourhood.assert_nothing_called()
 
 
-@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
-def test_no_statement_on_the_log_calls_one(neighbourhood: Neighbourhood, zone: str) -> None:
-    """Those too that an exporter sends seldom."""
+EXPRESSIONS = {
+    "latency": "=CASE WHEN latency_ms BETWEEN 1 AND 9 THEN latency_ms * 2 % 7 ELSE latency_ms + 0 END",
+    "model": "=lower(model_used) || COALESCE(NULLIF(left(error_message, 0), 'x'), '')",
+    "cost": "=round(cost_usd::numeric ^ 1, 12)",
+    "user": "=concat_ws('', user_id::text, NULL)",
+    "where": "model_used LIKE '%' AND model_used ~ 'e' AND cost_usd IS DISTINCT FROM -1 AND model_used IN ('a', 'b')"
+    " IS NOT NULL AND ('{\"a\": 1}'::jsonb -> 'a') @> '1'",
+}
+
+
+@pytest.mark.parametrize(
+    "changed", [{}, {"log_time_zone": "Europe/Berlin"}, {"columns": {"log": EXPRESSIONS}}], ids=["UTC", "zone", "made"]
+)
+def test_no_statement_on_the_log_calls_one(neighbourhood: Neighbourhood, changed: dict[str, Any]) -> None:
+    """Those too that an exporter sends seldom, and those with the expressions of a configuration."""
     neighbourhood.log.insert(100)
-    rules = _config(neighbourhood, log_time_zone=zone).classification()
+    rules = _config(neighbourhood, **changed).classification()
     config = _config(neighbourhood)
     database = Database(resolve_conninfo(config, {}), 10, "test")
     try:

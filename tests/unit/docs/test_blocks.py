@@ -73,6 +73,7 @@ COMPOSE: Mapping[str, Mapping[str, bool]] = {
 TESTED: Mapping[tuple[str, str], str] = {
     ("docs/runbooks/", "sql"): "tests/alerts/test_documents.py",
     ("docs/runbooks/", "promql"): "tests/alerts/test_documents.py",
+    ("docs/sources.md", "sql"): "tests/database/test_sources.py",
     ("docs/verify-by-sql.md", "sql"): "tests/database/test_verify_by_sql.py",
     ("docs/way-back.md", "sql"): "tests/database/test_way_back.py",
     ("docs/command-line.md", "json"): "tests/unit/test_findings.py",
@@ -339,6 +340,8 @@ YAML: Mapping[str, Callable[[Block, Path], None]] = {
     "alerts": _alerts,
     "links": _links,
     "channels": _channels,
+    "source": _config,
+    "columns": _config,
     "tables": _config,
     "prices": _config,
     "namespace": _kustomization,
