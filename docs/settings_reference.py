@@ -45,6 +45,9 @@ VARIABLES: Mapping[str, str] = {
     "AI_OPERATION_EXPORTER_CONFIG": "the path of the configuration, if `--config` is not given",
     "DATABASE_URL": "the database, if neither `database.url` nor `database.url_file` is set",
     "DATABASE_URL_FILE": "a file with the database's URL, if there is no `DATABASE_URL` either",
+    "RECOMMENDATIONS_DATABASE_URL": "`recommend --store`: the URL with the role that writes, if neither "
+    "`recommendations.url` nor `recommendations.url_file` is set",
+    "RECOMMENDATIONS_DATABASE_URL_FILE": "`recommend --store`: a file with that URL, if it is not set either",
     "PGHOST, PGPORT, PGDATABASE, PGUSER, PGSSLMODE, …": "libpq's own, for what the chosen URL leaves open",
     "PGSERVICE": "libpq's own: a section of the service file",
     "PGPASSWORD": "libpq's own: the password, if the URL has none and `PGPASSWORD_FILE` is not set",

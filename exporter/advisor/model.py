@@ -59,6 +59,13 @@ class Recommendation:
     confidence: Decimal
     evidence: str
 
+    @property
+    def subject(self) -> Mapping[str, str]:
+        """What of the operation is meant, which tells one matter from another of the same kind and operation."""
+        if self.model is not None:
+            return {"model": self.model}
+        return {"column": str(self.figures["column"])} if "column" in self.figures else {}
+
 
 def confident(share: float | Decimal) -> Decimal:
     """A confidence, to the hundredth."""

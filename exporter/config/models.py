@@ -15,6 +15,7 @@ from exporter.config.sections import (
     Columns,
     ConfiguredPrice,
     Database,
+    DatabaseUrl,
     ErrorClass,
     LogColumns,
     Models,
@@ -112,6 +113,7 @@ class Config(Section):
     """Every setting, checked; durations are seconds, money is exact."""
 
     database: Database = Database()
+    recommendations: DatabaseUrl = DatabaseUrl()
     tables: Tables = Tables()
     columns: Columns = Columns()
     log_time_zone: ZoneName = "UTC"

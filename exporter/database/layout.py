@@ -72,7 +72,18 @@ ROUTE_ROLES: Mapping[str, Role] = {
 RECOMMENDATION_ROLES: Mapping[str, Role] = {
     "type": Role(("recommendation_type",), Kind.NAME),
     "status": Role(("approval_status",), Kind.NAME),
+    "savings": Role(("estimated_savings_usd",), Kind.NUMBER, required=False),
 }
+WRITTEN_ROLES: Mapping[str, Role] = {
+    **RECOMMENDATION_ROLES,
+    "operation": Role(("operation_id",), Kind.NAME),
+    "current_config": Role(("current_config",), Kind.MESSAGE),
+    "proposed_config": Role(("proposed_config",), Kind.MESSAGE),
+    "savings": Role(("estimated_savings_usd",), Kind.NUMBER),
+    "confidence": Role(("confidence",), Kind.NUMBER),
+    "reasoning": Role(("reasoning",), Kind.NAME),
+}
+"""The columns of a recommendation that `recommend --store` writes or compares."""
 APPROVAL_ROLES: Mapping[str, Role] = {"status": Role(("status",), Kind.NAME)}
 
 ROLES: Mapping[str, Mapping[str, Role]] = {

@@ -18,8 +18,10 @@ from exporter.logs import mask
 from exporter.yaml_source import SettingPath
 
 HIDDEN = "(not shown)"
-_URL = ("database", "url")
-_PATHS = frozenset({("database", "url_file"), ("users", "hmac_key_file"), ("web", "config_file")})
+_URLS = frozenset({("database", "url"), ("recommendations", "url")})
+_PATHS = frozenset(
+    {("database", "url_file"), ("recommendations", "url_file"), ("users", "hmac_key_file"), ("web", "config_file")}
+)
 _PLAIN = re.compile(r"\w[\w./-]*", re.ASCII)
 _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
@@ -73,7 +75,7 @@ def _without_secrets(value: Any, path: tuple[str, ...], secrets: Iterable[str], 
     """The value; a text that may be a secret, or hold one, is replaced."""
     if value is None or value == default:
         return value
-    if path == _URL or (path in _PATHS and not is_shown(Path(value))):
+    if path in _URLS or (path in _PATHS and not is_shown(Path(value))):
         return HIDDEN
     return _masked(value, secrets)
 
