@@ -13,7 +13,7 @@ from exporter.advisor.model import Recommendation
 from exporter.config import Config
 from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import DatabaseError, MissingGrant, SchemaProblem, role_name, translate
-from exporter.database.layout import WRITTEN_ROLES, find_columns
+from exporter.database.layout import RECOMMENDATION_COMPARED, RECOMMENDATION_WRITTEN, WRITTEN_ROLES, find_columns
 from exporter.database.names import columns_sql, table_sql
 from exporter.database.one_session import one_session
 from exporter.database.tables import PENDING, Table
@@ -25,12 +25,6 @@ _SECONDS = 60.0
 _NAME = "recommend"
 _LOCKS = 0x61696F65 << 32
 """Above the table's number: whoever else takes locks by number does not take ours."""
-
-COMPARED = ("operation", "type", "current_config", "proposed_config", "status")
-"""The columns that the role reads, by role: they tell whether a matter is open already."""
-
-WRITTEN = ("operation", "type", "current_config", "proposed_config", "savings", "confidence", "reasoning")
-"""The columns that the role writes. The status is not among them: the table's own default is what we leave there."""
 
 # Whatever a person has decided on the same proposal stands, too.
 _INSERT = sql.SQL("""
@@ -91,15 +85,15 @@ def _find(config: Config, info: ConnInfo) -> tuple[Table, str]:
                     f"name a column of type jsonb: columns.recommendations.{role}",
                 )
         # a row that is hidden would be written again
-        session.prove_visible(relation, "recommendations", [columns[role] for role in COMPARED])
+        session.prove_visible(relation, "recommendations", [columns[role] for role in RECOMMENDATION_COMPARED])
         return Table(relation, columns), session.row_security
 
 
 def _statement(table: Table) -> sql.Composed:
     return _INSERT.format(
         table=table.name,
-        columns=sql.SQL(", ").join(map(table.column, WRITTEN)),
-        values=sql.SQL(", ").join(map(sql.Placeholder, WRITTEN)),
+        columns=sql.SQL(", ").join(map(table.column, RECOMMENDATION_WRITTEN)),
+        values=sql.SQL(", ").join(map(sql.Placeholder, RECOMMENDATION_WRITTEN)),
         operation=table.value("operation"),
         type=table.value("type"),
         current=table.column("current_config"),
@@ -169,7 +163,8 @@ def _refused(error: psycopg.Error, info: ConnInfo, table: Table) -> DatabaseErro
             f"row-level security refuses new rows of {name} from {role} (SQLSTATE 42501)",
             f"CREATE POLICY ai_recommender_writes ON {name} FOR INSERT TO {role} WITH CHECK (true);",
         )
-    reads, writes = (columns_sql(table.columns[each].name for each in roles) for roles in (COMPARED, WRITTEN))
+    both = RECOMMENDATION_COMPARED, RECOMMENDATION_WRITTEN
+    reads, writes = (columns_sql(table.columns[each].name for each in roles) for roles in both)
     return MissingGrant(
         f"{role} may not write into {name} (SQLSTATE 42501)",
         f"GRANT SELECT ({reads}), INSERT ({writes}) ON {name} TO {role}; -- as {FILE} does",

@@ -84,6 +84,20 @@ WRITTEN_ROLES: Mapping[str, Role] = {
     "reasoning": Role(("reasoning",), Kind.NAME),
 }
 """The columns of a recommendation that `recommend --store` writes or compares."""
+
+RECOMMENDATION_COMPARED = ("operation", "type", "current_config", "proposed_config", "status")
+"""Those that it reads: they tell whether a matter is open already."""
+
+RECOMMENDATION_WRITTEN = (
+    "operation",
+    "type",
+    "current_config",
+    "proposed_config",
+    "savings",
+    "confidence",
+    "reasoning",
+)
+"""Those that it writes. The status is not among them: what the table's own default makes of it is pending."""
 APPROVAL_ROLES: Mapping[str, Role] = {"status": Role(("status",), Kind.NAME)}
 
 ROLES: Mapping[str, Mapping[str, Role]] = {
