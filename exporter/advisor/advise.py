@@ -28,6 +28,9 @@ WEEK = 7 * DAY
 _SECONDS = 600.0
 _STATEMENT_SECONDS = 300.0
 
+# what compares calls with each other sorts them: of more than these, the last days tell as much
+_MANY_CALLS = 200_000
+
 _PURE: tuple[Callable[[Facts], Iterator[Recommendation]], ...] = (
     costly_operations,
     slow_operations,
@@ -63,8 +66,9 @@ def advise(session: Session, info: ConnInfo, config: Config, seconds: float = WE
     found = [each for rule in _PURE for each in rule(facts)]
     failures = read_failures(session, calls)
     found += [*failed_calls(facts, failures), *repeated_failures(facts, failures)]
-    found += cacheable_calls(facts, read_repeats(session, calls))
-    found += batchable_calls(facts, read_bursts(session, calls))
+    recent = facts.recent(_MANY_CALLS)
+    found += cacheable_calls(recent, read_repeats(session, recent.calls))
+    found += batchable_calls(recent, read_bursts(session, recent.calls))
     found += missing_indexes(CheckContext(config, info, session))
     return _foremost(found)
 

@@ -1,7 +1,7 @@
 """The calls of the log that have ended, in one form for both layouts: for the rules' queries, and for evidence."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from psycopg import sql
 
@@ -68,6 +68,10 @@ class Calls:
     def days(self) -> float:
         """Days in the span."""
         return (self.span.hi - self.span.lo) / DAY
+
+    def last(self, days: int) -> "Calls":
+        """The calls of the last days alone."""
+        return replace(self, span=TimeRange(self.span.hi - days * DAY, self.span.hi))
 
     def rows(self, *measures: str) -> sql.Composed:
         """A query for the calls, with these measures."""

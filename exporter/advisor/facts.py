@@ -1,7 +1,7 @@
 """What the rules decide by."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 
@@ -38,6 +38,18 @@ class Facts:
     def days(self) -> Decimal:
         """The days that sums are divided by."""
         return Decimal(covered_days(self.usages, self.calls))
+
+    def recent(self, most: int) -> "Facts":
+        """The same by the last whole days alone in which there were so many calls at most; by one day at least."""
+        whole = int(self.calls.days)
+        kept, count = 0, 0
+        while kept < whole:
+            day = whole - kept - 1
+            count += sum(usage.days[day].calls for usage in self.usages if day in usage.days)
+            if kept and count > most:
+                break
+            kept += 1
+        return self if kept == whole else replace(self, calls=self.calls.last(kept))
 
     def a_day(self, usd: Decimal) -> Decimal:
         """USD a day of an amount of the whole span."""

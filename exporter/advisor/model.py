@@ -74,7 +74,7 @@ def confident(share: float | Decimal) -> Decimal:
 
 def at_least(part: int, whole: int) -> float:
     """The lower bound of the share that is behind `part` of `whole` calls, at 95 % (Wilson)."""
-    if not whole:
+    if not part:
         return 0.0
     z, share = 1.96, part / whole
     margin = z * math.sqrt(share * (1 - share) / whole + z * z / (4 * whole * whole))
@@ -82,8 +82,8 @@ def at_least(part: int, whole: int) -> float:
 
 
 def usd(amount: Decimal) -> str:
-    """An amount for people: to the cent, or to two digits where it is less."""
-    return f"${amount:,.2f}" if amount >= 1 else f"${amount:.2g}" if amount else "$0"
+    """An amount for people: to the cent, or finer where it is little."""
+    return f"${amount:,.2f}" if amount >= Decimal("0.1") else f"${amount:.4f}"
 
 
 def percent(share: float | Decimal) -> str:

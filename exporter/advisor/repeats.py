@@ -137,9 +137,10 @@ def cacheable_calls(facts: Facts, repeats: Sequence[Repeats]) -> Iterator[Recomm
             operation=each.operation,
             model=each.model,
             title=f"Keep the answers of {each.operation} for an hour, and use them again for the same input",
-            reasoning=f"{each.repeats:,} of {each.calls:,} calls to {each.model} have as many tokens of input as an "
-            f"earlier call of the same user within the hour: {percent(each.equal)} of pairs are equal, where "
-            f"{percent(each.by_chance)} are by chance. Equal sizes are weak evidence of equal inputs: compare some.",
+            reasoning=f"{each.repeats:,} of {each.calls:,} calls to {each.model} in {facts.days:.0f} days have as "
+            "many tokens of input as an earlier call of the same user within the hour: "
+            f"{percent(each.equal)} of pairs are equal, where {percent(each.by_chance)} are by chance. Equal sizes are "
+            "weak evidence of equal inputs: compare some.",
             figures={
                 "calls": each.calls,
                 "repeats": each.repeats,

@@ -85,7 +85,8 @@ def _summary(report: Report) -> str:
     if not report.recommendations:
         return f"Nothing to recommend for the last {days}: less than {LEAST_CALLS} calls of a kind say nothing."
     known = [each for each in report.recommendations if each.saving]
-    said = f"{len(report.recommendations)} recommendations for the last {days}"
+    count = len(report.recommendations)
+    said = f"{count} recommendation{'s' if count != 1 else ''} for the last {days}"
     if known:
         said += f"; {len(known)} of them would save {usd(report.saving)} a day together, if none overlap"
     if report.stored is not None:
