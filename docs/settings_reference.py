@@ -17,7 +17,7 @@ from exporter.config import Config
 from exporter.config import names as config_names
 from exporter.config import types as config_types
 from exporter.config.sections import ConfiguredPrice, ErrorClass, Section
-from exporter.database.layout import LOG_ROLES, ROLES
+from exporter.database.layout import LOG_ROLES, ROLES, WRITTEN_ROLES
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.yaml"
 
@@ -147,7 +147,8 @@ def _known_names(path: str) -> tuple[str, ...]:
     """The names under which a column is found in the catalog."""
     match path.split("."):
         case ["columns", table, role]:
-            return tuple((LOG_ROLES if table == "log" else ROLES[table])[role].names)
+            known = {**ROLES, "log": LOG_ROLES, "recommendations": WRITTEN_ROLES}
+            return tuple(known[table][role].names)
     return ()
 
 

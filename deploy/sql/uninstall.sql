@@ -8,7 +8,8 @@
 --
 -- The indexes of indexes.sql may serve your application by now. To drop them, too:
 --   DROP INDEX CONCURRENTLY ai_operation_log_user_time_idx, each outside a transaction; likewise
---   ai_operation_log_model_time_idx, helix_recommendations_type_status_idx and approval_gates_status_idx.
+--   ai_operation_log_model_time_idx, helix_recommendations_open_idx (of earlier versions:
+--   helix_recommendations_type_status_idx) and approval_gates_status_idx.
 
 -- Nothing of the search path is called here: whoever may create functions, operators or types in one of its schemas
 -- could otherwise run them with your rights. So keep it one statement.
