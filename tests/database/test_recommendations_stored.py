@@ -23,27 +23,12 @@ from exporter.database.conninfo import resolve_writer
 from exporter.database.errors import DatabaseError
 from exporter.errors import UserError
 from tests.support import ROOT
-from tests.support.advice import week
+from tests.support.advice import TABLE, week
 from tests.support.clock import Clock
 from tests.support.harness import Log, config_for, wait_for
 from tests.support.servers import EmbeddedServer
 
 FILE = (ROOT / "deploy" / "sql" / "role_recommendations.sql").read_text()
-TABLE = """
-CREATE TABLE IF NOT EXISTS helix_recommendations (
-    id                    uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    operation_id          varchar NOT NULL,
-    recommendation_type   varchar NOT NULL,
-    current_config        jsonb,
-    proposed_config       jsonb,
-    estimated_savings_usd numeric(10, 2),
-    confidence            numeric(3, 2) CHECK (confidence BETWEEN 0 AND 1),
-    reasoning             text,
-    approval_status       varchar NOT NULL DEFAULT 'PENDING'
-        CHECK (approval_status IN ('PENDING', 'APPROVED', 'REJECTED'))
-);
-ALTER TABLE helix_recommendations ENABLE ROW LEVEL SECURITY;
-"""
 NAMES = ("operation_id", "recommendation_type", "approval_status")
 
 

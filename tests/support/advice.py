@@ -22,6 +22,23 @@ from tests.support.harness import Log, config_for
 
 DAY = 86_400
 
+TABLE = """
+CREATE TABLE IF NOT EXISTS helix_recommendations (
+    id                    uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    operation_id          varchar NOT NULL,
+    recommendation_type   varchar NOT NULL,
+    current_config        jsonb,
+    proposed_config       jsonb,
+    estimated_savings_usd numeric(10, 2),
+    confidence            numeric(3, 2) CHECK (confidence BETWEEN 0 AND 1),
+    reasoning             text,
+    approval_status       varchar NOT NULL DEFAULT 'PENDING'
+        CHECK (approval_status IN ('PENDING', 'APPROVED', 'REJECTED'))
+);
+ALTER TABLE helix_recommendations ENABLE ROW LEVEL SECURITY;
+"""
+"""The table of recommendations, for the layout that has none."""
+
 CALL: Mapping[str, Any] = {
     "operation": "email-compose",
     "model": "deepseek-v3.2",
