@@ -143,12 +143,15 @@ def test_prompts_that_grow_are_shown_with_what_the_growth_costs(log: Log, clock:
     assert "no price of nobody-knows is known" in unknown.reasoning
 
 
-@pytest.mark.parametrize("why", ["one day", "few calls", "slightly", "up and down", "another model", "few days"])
+@pytest.mark.parametrize(
+    "why", ["one day", "few calls", "few a day", "slightly", "up and down", "another model", "few days"]
+)
 def test_prompts_that_do_not_grow(log: Log, clock: Clock, tmp_path: Path, why: str) -> None:
     sizes = {
         "one day": lambda day, _: 9000 if day == 6 else 1000,
         "few calls": lambda day, _: 1000 + 500 * day,
-        "slightly": lambda day, _: 1000 + 30 * day,
+        "few a day": lambda day, _: 1000 + 500 * day,
+        "slightly": lambda day, _: 100_000 + 3000 * day,
         "up and down": lambda day, _: (1000, 3000, 900, 2800, 1000, 1900, 2500)[day],
         "another model": lambda day, _: 1000 if day < 4 else 3000,
         "few days": lambda day, _: 1000 + 1000 * day,
@@ -156,7 +159,7 @@ def test_prompts_that_do_not_grow(log: Log, clock: Clock, tmp_path: Path, why: s
     week(
         log,
         clock,
-        14 if why == "few calls" else 50,
+        {"few calls": 14, "few a day": 19}.get(why, 50),
         days=4 if why == "few days" else 7,
         input_tokens=sizes[why],
         model=(lambda day, _: "deepseek-v3.2" if day < 4 else "cheap") if why == "another model" else "deepseek-v3.2",
@@ -227,7 +230,7 @@ def test_calls_with_equal_input_can_be_cached(log: Log, clock: Clock, tmp_path: 
     assert Decimal("0.4") <= found.confidence <= Decimal("0.5")
 
 
-@pytest.mark.parametrize("why", ["by chance", "one size", "one user", "nobody", "later"])
+@pytest.mark.parametrize("why", ["by chance", "half by chance", "one size", "one user", "nobody", "later"])
 def test_equal_sizes_that_say_nothing(log: Log, clock: Clock, tmp_path: Path, why: str) -> None:
     rng = Random(3)
 
@@ -237,10 +240,13 @@ def test_equal_sizes_that_say_nothing(log: Log, clock: Clock, tmp_path: Path, wh
     def size(_: int, number: int) -> int:
         if why == "by chance":
             return rng.randrange(1000, 1010)
+        if why == "half by chance" and rng.random() < 0.5:
+            return 700
         return 700 if why == "one size" else 1000 + 37 * (number % 10)
 
     hours = 0.2 if why != "later" else 2.0
-    week(log, clock, 100, user=who, input_tokens=size, at=lambda _, n: timedelta(hours=1 + hours * (n // 10)))
+    at = lambda _, n: timedelta(hours=1 + hours * (n // 10))  # noqa: E731
+    week(log, clock, 100, user=who, input_tokens=size, at=at, cost="1")
     assert "response_cache" not in kinds(advised(log, tmp_path))
 
 
