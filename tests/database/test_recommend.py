@@ -268,16 +268,19 @@ def test_calls_that_come_together_can_be_batched(log: Log, clock: Clock, tmp_pat
     assert found.confidence == Decimal("0.50")
 
 
-@pytest.mark.parametrize("why", ["apart", "no price", "small inputs", "other users", "few"])
+@pytest.mark.parametrize("why", ["apart", "mostly apart", "no price", "small inputs", "other users", "few"])
 def test_calls_that_are_not_batched(log: Log, clock: Clock, tmp_path: Path, why: str) -> None:
-    number = 10 if why == "few" else 100
+    number = {"few": 10, "small inputs": 400}.get(why, 100)
+    each = number // 10
+    if why == "mostly apart":
+        week(log, clock, 150)
     week(
         log,
         clock,
         number,
-        user=lambda _, n: user(n if why == "other users" else n // 10),
-        input_tokens=50 if why == "small inputs" else 3000,
-        at=lambda _, n: timedelta(hours=n // 10 + 1, seconds=(400 if why == "apart" else 1) * (n % 10)),
+        user=lambda _, n: user(n if why == "other users" else n // each),
+        input_tokens=99 if why == "small inputs" else 3000,
+        at=lambda _, n: timedelta(hours=n // each + 1, seconds=(300 if why == "apart" else 1) * (n % each)),
     )
     models = {"aliases": {"deepseek-v3.2": "nobody-knows"}} if why == "no price" else {}
     prices = {} if why == "no price" else PRICES
@@ -319,6 +322,8 @@ def test_nothing_is_said_of_operations(log: Log, clock: Clock, tmp_path: Path, w
         route(log, "disabled", enabled=False)
     week(log, clock, 2 if why == "few calls" else 30, operation="known" if why != "no routes" else "stranger")
     week(log, clock, 1 if why == "few calls" else 30, days=7, operation="disabled" if why == "few calls" else "known")
+    if why == "few calls":
+        week(log, clock, 3, operation="stranger")
     if why == "disabled long ago":
         week(log, clock, 30, operation="disabled")
         log.execute("DELETE FROM ai_operation_log WHERE operation_id = 'disabled' AND {time} > now() - interval '25 h'")
