@@ -55,20 +55,15 @@ def slow_operations(facts: Facts) -> Iterator[Recommendation]:
         found = total(usage.total for usage in usages)
         if found.timed < LEAST_CALLS or found.mean_latency <= SLOW:
             continue
-        models = ((usage.total.mean_latency, usage.model) for usage in usages if usage.total.timed >= LEAST_CALLS)
-        quickest = min(models, default=None)
-        hint = (
-            f" {quickest[1]} is the quickest of its models, at {quickest[0]:,.0f} ms."
-            if quickest is not None and len(usages) > 1
-            else ""
-        )
+        models = [(usage.total.mean_latency, usage.model) for usage in usages if usage.total.timed >= LEAST_CALLS]
+        hint = "{1} is the quickest of its models, at {0:,.0f} ms.".format(*min(models)) if len(models) > 1 else ""
         yield Recommendation(
             kind="slow_operation",
             operation=operation,
             model=None,
             title=f"Make {operation} answer sooner: shorter answers, a quicker model, or streaming",
             reasoning=f"A successful call takes {found.mean_latency:,.0f} ms on average, over {found.timed:,} calls; "
-            f"more than {SLOW} ms is slow.{hint}",
+            f"more than {SLOW} ms is slow. {hint}".rstrip(),
             figures={"calls": found.timed, "mean_latency_ms": round(found.mean_latency, 1)},
             proposal={"mean_latency_ms": str(SLOW)},
             saving=Decimal(0),

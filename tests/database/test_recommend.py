@@ -73,6 +73,12 @@ def test_a_slow_operation_is_named_with_its_quickest_model(log: Log, clock: Cloc
     assert "quick is the quickest" in found.reasoning
 
 
+def test_a_model_of_few_calls_makes_no_other_the_quickest(log: Log, clock: Clock, tmp_path: Path) -> None:
+    week(log, clock, 20, latency_ms=1500)
+    week(log, clock, 1, model="cheap", latency_ms=100)
+    assert one(advised(log, tmp_path), "slow_operation").reasoning.endswith("more than 500 ms is slow.")
+
+
 def test_few_successful_calls_are_not_slow(log: Log, clock: Clock, tmp_path: Path) -> None:
     week(log, clock, 14, latency_ms=9000)
     week(log, clock, 20, latency_ms=9000, outcome="failed", cost=None)
