@@ -18,7 +18,7 @@ from exporter.config import expressions as config_expressions
 from exporter.config import names as config_names
 from exporter.config import types as config_types
 from exporter.config.sections import ConfiguredPrice, ErrorClass, Outcomes, Section
-from exporter.database.layout import LOG_ROLES, ROLES
+from exporter.database.layout import LOG_ROLES, ROLES, WRITTEN_ROLES
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.yaml"
 
@@ -46,6 +46,9 @@ VARIABLES: Mapping[str, str] = {
     "AI_OPERATION_EXPORTER_CONFIG": "the path of the configuration, if `--config` is not given",
     "DATABASE_URL": "the database, if neither `database.url` nor `database.url_file` is set",
     "DATABASE_URL_FILE": "a file with the database's URL, if there is no `DATABASE_URL` either",
+    "RECOMMENDATIONS_DATABASE_URL": "`recommend --store`: the URL with the role that writes, if neither "
+    "`recommendations.url` nor `recommendations.url_file` is set",
+    "RECOMMENDATIONS_DATABASE_URL_FILE": "`recommend --store`: a file with that URL, if it is not set either",
     "PGHOST, PGPORT, PGDATABASE, PGUSER, PGSSLMODE, …": "libpq's own, for what the chosen URL leaves open",
     "PGSERVICE": "libpq's own: a section of the service file",
     "PGPASSWORD": "libpq's own: the password, if the URL has none and `PGPASSWORD_FILE` is not set",
@@ -147,7 +150,7 @@ def _known_names(path: str) -> tuple[str, ...]:
     """The names under which a column is found in the catalog."""
     match path.split("."):
         case ["columns", table, role]:
-            known = (LOG_ROLES if table == "log" else ROLES[table]).get(role)
+            known = {**ROLES, "log": LOG_ROLES, "recommendations": WRITTEN_ROLES}[table].get(role)
             return () if known is None else tuple(known.names)
     return ()
 

@@ -204,6 +204,13 @@ APPROVALS_PENDING = Metric("ai_approvals_pending", "gauge", (), "Approvals that 
 RECOMMENDATIONS = Metric(
     "ai_recommendations", "gauge", ("type", "status"), "Recommendations by type and approval status."
 )
+RECOMMENDATION_SAVINGS = Metric(
+    "ai_recommendations_savings_usd",
+    "gauge",
+    ("type",),
+    "Estimated savings of pending recommendations, as the table has them; those of recommend are for a day.",
+    "usd",
+)
 ROUTE_INFO = Metric(
     "ai_model_route_info",
     "gauge",

@@ -33,6 +33,7 @@ COMMANDS = (
     Command("budget", "print users' limits, and what they spent today or this month", "budget"),
     Command("reconcile", "compare the log with what was recorded of it, and with a provider's export", "reconcile"),
     Command("prices", "show by which prices the cost of calls is checked", "prices"),
+    Command("recommend", "recommend what should change, each with the SQL that shows why", "recommend"),
     Command("verify", "check all running parts, from a row to a message", "verify"),
     Command("demo", "run an embedded PostgreSQL with history and live traffic, and the exporter on it", "demo"),
     Command("demo-data", "fill the empty tables of a database with sample calls, and keep writing", "demo_data"),

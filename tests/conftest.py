@@ -80,7 +80,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the settings of a database out of the environment."""
-    for name in [name for name in os.environ if name.startswith(("PG", "DATABASE_URL"))]:
+    for name in [name for name in os.environ if name.startswith(("PG", "DATABASE_URL", "RECOMMENDATIONS_"))]:
         monkeypatch.delenv(name)
 
 

@@ -1,7 +1,7 @@
 """The dashboard Cost, a module for each row."""
 
 from dashboards.base import COST, Page
-from dashboards.cost import budgets, forecast, past_days, prices, recent, today, traffic
+from dashboards.cost import budgets, changes, forecast, past_days, prices, recent, today, traffic
 from dashboards.settings import Settings
 
 
@@ -15,6 +15,7 @@ def page(settings: Settings) -> Page:
         past_days.closed,
         traffic.row,
         prices.row,
+        changes.row,
         recent.row,
     )
     return Page(

@@ -17,6 +17,7 @@ from exporter.config.sections import (
     Columns,
     ConfiguredPrice,
     Database,
+    DatabaseUrl,
     ErrorClass,
     LogColumns,
     Models,
@@ -120,6 +121,7 @@ class Config(Section):
 
     source: SourceName = "helix"
     database: Database = Database()
+    recommendations: DatabaseUrl = DatabaseUrl()
     tables: Tables = Tables()
     columns: Columns = Columns()
     log_time_zone: ZoneName = "UTC"

@@ -37,19 +37,24 @@ class Section(BaseModel):
         return {} if value is None else value
 
 
-class Database(Section):
-    """Where the log is; the URL may also come from the environment."""
+class DatabaseUrl(Section):
+    """A URL, or a file that holds it; either may also come from the environment."""
 
     url: Text | None = Field(default=None, repr=False)
     url_file: PathText | None = None
-    connect_timeout: Annotated[Duration, within("2s", "1m")] = 5.0
-    max_replica_lag: Annotated[Duration, within("1s", "1h")] = 60.0
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.url is not None and self.url_file is not None:
             raise setting_error("write url or url_file, not both", "url_file")
         return self
+
+
+class Database(DatabaseUrl):
+    """Where the log is."""
+
+    connect_timeout: Annotated[Duration, within("2s", "1m")] = 5.0
+    max_replica_lag: Annotated[Duration, within("1s", "1h")] = 60.0
 
 
 TableKey = Literal["log", "budgets", "routes", "recommendations", "approvals"]
@@ -185,6 +190,12 @@ class RecommendationColumns(Section):
 
     type: ColumnName | None = None
     status: ColumnName | None = None
+    savings: ColumnName | None = None
+    operation: ColumnName | None = None
+    current_config: ColumnName | None = None
+    proposed_config: ColumnName | None = None
+    confidence: ColumnName | None = None
+    reasoning: ColumnName | None = None
 
 
 class ApprovalColumns(Section):

@@ -77,7 +77,32 @@ ROUTE_ROLES: Mapping[str, Role] = {
 RECOMMENDATION_ROLES: Mapping[str, Role] = {
     "type": Role(("recommendation_type",), Kind.NAME),
     "status": Role(("approval_status",), Kind.NAME),
+    "savings": Role(("estimated_savings_usd",), Kind.NUMBER, required=False),
 }
+WRITTEN_ROLES: Mapping[str, Role] = {
+    **RECOMMENDATION_ROLES,
+    "operation": Role(("operation_id",), Kind.NAME),
+    "current_config": Role(("current_config",), Kind.MESSAGE),
+    "proposed_config": Role(("proposed_config",), Kind.MESSAGE),
+    "savings": Role(("estimated_savings_usd",), Kind.NUMBER),
+    "confidence": Role(("confidence",), Kind.NUMBER),
+    "reasoning": Role(("reasoning",), Kind.NAME),
+}
+"""The columns of a recommendation that `recommend --store` writes or compares."""
+
+RECOMMENDATION_COMPARED = ("operation", "type", "current_config", "proposed_config", "status")
+"""Those that it reads: they tell whether a matter is open already."""
+
+RECOMMENDATION_WRITTEN = (
+    "operation",
+    "type",
+    "current_config",
+    "proposed_config",
+    "savings",
+    "confidence",
+    "reasoning",
+)
+"""Those that it writes. The status is not among them: what the table's own default makes of it is pending."""
 APPROVAL_ROLES: Mapping[str, Role] = {"status": Role(("status",), Kind.NAME)}
 
 ROLES: Mapping[str, Mapping[str, Role]] = {

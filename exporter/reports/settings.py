@@ -20,8 +20,10 @@ from exporter.yaml_source import ABSENT, SettingPath, value_at
 
 HIDDEN = "(not shown)"
 _COLUMNS = ("columns",)
-_URL = ("database", "url")
-_PATHS = frozenset({("database", "url_file"), ("users", "hmac_key_file"), ("web", "config_file")})
+_URLS = frozenset({("database", "url"), ("recommendations", "url")})
+_PATHS = frozenset(
+    {("database", "url_file"), ("recommendations", "url_file"), ("users", "hmac_key_file"), ("web", "config_file")}
+)
 _PLAIN = re.compile(r"\w[\w./-]*", re.ASCII)
 _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
@@ -76,7 +78,7 @@ def _without_secrets(value: Any, path: tuple[str, ...], secrets: Iterable[str], 
         return value
     if path[:1] == _COLUMNS:
         return value if mask(str(value), secrets) == str(value) else HIDDEN  # tokens are what they count
-    if path == _URL or (path in _PATHS and not is_shown(Path(value))):
+    if path in _URLS or (path in _PATHS and not is_shown(Path(value))):
         return HIDDEN
     return _masked(value, secrets)
 

@@ -16,7 +16,15 @@ from exporter.database.login import Login
 from exporter.database.reader import read_span
 from exporter.database.replication import Replication
 from exporter.database.session import Database, Session, Wanted
-from exporter.database.tables import Budgets, Route, plan_approvals, plan_budgets, plan_recommendations, plan_routes
+from exporter.database.tables import (
+    Budgets,
+    Recommendations,
+    Route,
+    plan_approvals,
+    plan_budgets,
+    plan_recommendations,
+    plan_routes,
+)
 from exporter.database.window import WindowReader
 from exporter.ledger import schedule
 from exporter.ledger.calendar import day_of
@@ -65,7 +73,7 @@ class Scrape:
     runs: Mapping[str, CollectorRun] = field(default_factory=dict)
     budgets: Budgets | None = None
     routes: list[Route] | None = None
-    recommendations: Mapping[tuple[str, str], int] | None = None
+    recommendations: Recommendations | None = None
     approvals: int | None = None
 
 

@@ -252,8 +252,13 @@ def _approvals(exposure: Exposure) -> Iterator[Family]:
 
 
 def _recommendations(exposure: Exposure) -> Iterator[Family]:
-    if exposure.scrape.recommendations is not None:
-        yield Family(catalog.RECOMMENDATIONS, dict(sorted(exposure.scrape.recommendations.items())))
+    found = exposure.scrape.recommendations
+    if found is None:
+        return
+    yield Family(catalog.RECOMMENDATIONS, dict(sorted(found.counts.items())))
+    if found.savings is not None:
+        savings = {(kind,): units for kind, units in sorted(found.savings.items())}
+        yield Family(catalog.RECOMMENDATION_SAVINGS, savings, _USD)
 
 
 def _routes(exposure: Exposure) -> Iterator[Family]:

@@ -11,7 +11,16 @@ from exporter.config import LABEL_LENGTH, UPPER_BOUNDS, Config, QualifiedName
 from exporter.config.expressions import Expression
 from exporter.config.names import BREAKS, SURROGATES, UNSEEN
 from exporter.database.labels import READ_LENGTH
-from exporter.database.layout import BUDGET_ROLES, LOG_ROLES, OUTCOMES, ROLES, Role
+from exporter.database.layout import (
+    BUDGET_ROLES,
+    LOG_ROLES,
+    OUTCOMES,
+    RECOMMENDATION_COMPARED,
+    RECOMMENDATION_WRITTEN,
+    ROLES,
+    WRITTEN_ROLES,
+    Role,
+)
 from exporter.database.values import KEPT_DECIMALS, NUMBER_FORMS, TEXT_FORMS
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN
 from exporter.ledger.users import OTHER_USERS
@@ -69,6 +78,7 @@ def render(config: Config) -> dict[str, str]:
     return {
         **view,
         **{name: _fill("role.sql", roles | {"file": name, **parts}) for name, parts in _ROLE_FILES.items()},
+        **{name: _fill(name, common | parts) for name, parts in _recommendations(config).items()},
     }
 
 
@@ -184,6 +194,20 @@ def _indented(text: str, spaces: int) -> str:
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _recommendations(config: Config) -> dict[str, dict[str, str]]:
+    """The file of the role that writes, and what it is filled with; nothing where the table is switched off."""
+    table = config.tables.recommendations
+    if table is None:
+        return {}
+    names = _names(config, "recommendations", WRITTEN_ROLES)
+    columns = {
+        "compared": _distinct(names[role] for role in RECOMMENDATION_COMPARED),
+        "written": _distinct(names[role] for role in RECOMMENDATION_WRITTEN),
+    }
+    lists = {part: f"ARRAY[{', '.join(map(_literal, found))}]" for part, found in columns.items()}
+    return {"role_recommendations.sql": {"schema": _optional(table.schema), "table": _literal(table.name), **lists}}
 
 
 def _optional(text: str | None) -> str:

@@ -236,7 +236,10 @@ def test_large_optional_tables_are_to_be_served_by_an_index(bench: Bench) -> Non
     hints = [report.entries[f"{name} index"].hint for name in ("approvals", "recommendations")]
     assert hints == [
         ["CREATE INDEX CONCURRENTLY ON public.approval_gates (status);"],
-        ["CREATE INDEX CONCURRENTLY ON public.helix_recommendations (recommendation_type, approval_status);"],
+        [
+            "CREATE INDEX CONCURRENTLY ON public.helix_recommendations"
+            " (recommendation_type, approval_status, estimated_savings_usd);"
+        ],
     ]
     # what deploy/sql makes serves, too
     bench.admin.execute((FOLDER / "indexes.sql").read_bytes())
@@ -254,7 +257,7 @@ def test_an_index_that_is_not_used_calls_for_a_vacuum(bench: Bench, monkeypatch:
     bench.run(
         "INSERT INTO helix_recommendations (operation_id, recommendation_type)"
         " SELECT 'o', 'kind' FROM generate_series(1, 100000) AS n",
-        "CREATE INDEX ON helix_recommendations (approval_status, recommendation_type)",
+        "CREATE INDEX ON helix_recommendations (approval_status, recommendation_type, estimated_savings_usd)",
         "ANALYZE helix_recommendations",
         f"ALTER ROLE {bench.role} SET enable_indexonlyscan = off",
     )

@@ -177,7 +177,7 @@ def test_a_folder_that_may_not_be_written_is_named(
         assert " — " in said
 
 
-NEED_A_DATABASE = ("serve", "check", "operations", "budget", "demo-data", "verify")
+NEED_A_DATABASE = ("serve", "check", "operations", "budget", "recommend", "demo-data", "verify")
 
 
 @pytest.mark.parametrize("command", NEED_A_DATABASE)

@@ -26,7 +26,7 @@ from tests.unit.docs.spans import SPANS, Span
 
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 MAKEFILE = (ROOT / "Makefile").read_text()
-ROLES = ("ai_exporter", "ai_grafana", "ai_postgres_exporter")
+ROLES = ("ai_exporter", "ai_grafana", "ai_postgres_exporter", "ai_recommender")
 
 # Programs of others: that they are called in the right way cannot be tried without what they work on.
 EXTERNAL: Mapping[str, str] = {
