@@ -20,7 +20,9 @@ from bench.labelled import BEGAN, END, FLOOR, HISTORIES, HOUR, JUDGED, QUARTER, 
 from bench.report import Cell, Table, markdown, replaced
 from exporter.anomaly.baseline import Baselines, History
 from exporter.anomaly.judging import judge
-from exporter.anomaly.measures import NOTHING, SPEND, Sums, added
+from exporter.anomaly.measures import SPEND
+from exporter.ledger.hourly import NOTHING, total
+from exporter.ledger.model import HourFigures
 
 SEEDS = ("fresh 1", "fresh 2", "fresh 3", "fresh 4", "fresh 5")
 """Not those by which the constants of the detector were chosen."""
@@ -29,7 +31,7 @@ WEEK = 7 * 24
 GRACE = 2 * HOUR
 """Seconds after an incident in which an alarm is still one of it: the hour that it ended in, and the one after."""
 
-Excess = Callable[[int, Mapping[int, Sums]], float]
+Excess = Callable[[int, Mapping[int, HourFigures]], float]
 """By how many USD an operation is above what a detector takes for usual, at a moment; 0 where that is not odd."""
 
 Detector = Callable[[History], Excess]
@@ -40,8 +42,8 @@ def found(history: History) -> Excess:
     """The exporter's own detector."""
     baselines = Baselines(history, ZONE)
 
-    def excess(present: int, hours: Mapping[int, Sums]) -> float:
-        verdict = judge(SPEND, present, hours, baselines.of)
+    def excess(present: int, hours: Mapping[int, HourFigures]) -> float:
+        verdict = judge(SPEND, (present, present - HOUR), hours, baselines.of)
         return verdict.excess if verdict else 0.0
 
     return excess
@@ -52,10 +54,10 @@ def twice_the_average(history: History) -> Excess:
 
     @cache
     def average(hour: int) -> float:
-        return sum(history.hours.get(hour - ago * HOUR, NOTHING).cost for ago in range(1, WEEK + 1)) / WEEK
+        return sum(SPEND.of(history.hours.get(hour - ago * HOUR, NOTHING)) for ago in range(1, WEEK + 1)) / WEEK
 
-    def excess(present: int, hours: Mapping[int, Sums]) -> float:
-        pairs = [(hours.get(hour, NOTHING).cost, average(hour)) for hour in (present, present - HOUR)]
+    def excess(present: int, hours: Mapping[int, HourFigures]) -> float:
+        pairs = [(SPEND.of(hours.get(hour, NOTHING)), average(hour)) for hour in (present, present - HOUR)]
         return max(cost - usual if cost > 2 * usual else 0.0 for cost, usual in pairs)
 
     return excess
@@ -64,8 +66,8 @@ def twice_the_average(history: History) -> Excess:
 def above(threshold: float) -> Detector:
     """More than so many USD in an hour."""
 
-    def excess(present: int, hours: Mapping[int, Sums]) -> float:
-        cost = max(hours.get(hour, NOTHING).cost for hour in (present, present - HOUR))
+    def excess(present: int, hours: Mapping[int, HourFigures]) -> float:
+        cost = max(SPEND.of(hours.get(hour, NOTHING)) for hour in (present, present - HOUR))
         return FLOOR + cost if cost > threshold else 0.0
 
     return lambda _: excess
@@ -107,13 +109,13 @@ class Score:
         return 2 * self.precision * self.recall / both if both else 0.0
 
 
-def firing(excess: Excess, quarters: Mapping[int, Sums]) -> list[int]:
+def firing(excess: Excess, quarters: Mapping[int, HourFigures]) -> list[int]:
     """The ends of all quarters at which the alert would fire, `spend_anomaly > $5` by operation."""
-    hours: dict[int, Sums] = {}
+    hours: dict[int, HourFigures] = {}
     moments = []
     for start in range(BEGAN, END, QUARTER):
         hour = start - start % HOUR
-        hours[hour] = added([hours.get(hour, NOTHING), quarters.get(start, NOTHING)])
+        hours[hour] = total([hours.get(hour, NOTHING), quarters.get(start, NOTHING)])
         if start >= JUDGED and excess(hour, hours) > FLOOR:
             moments.append(start + QUARTER)
     return moments
@@ -146,11 +148,11 @@ def _runs(moments: Iterable[int]) -> list[range]:
     return runs
 
 
-def whole_hours(quarters: Mapping[int, Sums]) -> History:
+def whole_hours(quarters: Mapping[int, HourFigures]) -> History:
     """The history of an operation as the exporter keeps it."""
-    hours: dict[int, Sums] = defaultdict(lambda: NOTHING)
+    hours: dict[int, HourFigures] = defaultdict(lambda: NOTHING)
     for start, sums in quarters.items():
-        hours[start - start % HOUR] = added([hours[start - start % HOUR], sums])
+        hours[start - start % HOUR] = total([hours[start - start % HOUR], sums])
     return History(BEGAN, END, dict(hours))
 
 

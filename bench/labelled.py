@@ -11,7 +11,9 @@ from math import exp, sqrt
 from random import Random
 from zoneinfo import ZoneInfo
 
-from exporter.anomaly.measures import SPREAD, Sums
+from exporter.anomaly.measures import SPREAD
+from exporter.catalog import USD
+from exporter.ledger.model import HourFigures
 
 ZONE = ZoneInfo("Europe/Berlin")
 QUARTER, HOUR, DAY = 900, 3600, 86400
@@ -60,7 +62,7 @@ class Labelled:
     """The quarters of a history by operation, what is odd in them, and when an alarm counts for nothing."""
 
     name: str
-    quarters: Mapping[str, Mapping[int, Sums]]
+    quarters: Mapping[str, Mapping[int, HourFigures]]
     incidents: Sequence[Incident]
     neutral: Sequence[tuple[int, int]] = ()
 
@@ -162,7 +164,7 @@ def labelled(name: str, seed: str) -> Labelled:
     return Labelled(name, quarters, incidents, [(launch, launch + DAY)] if name == "a launch" else [])
 
 
-def _quarters(random: Random, operation: Operation, incidents: Sequence[Incident]) -> Iterator[tuple[int, Sums]]:
+def _quarters(random: Random, operation: Operation, incidents: Sequence[Incident]) -> Iterator[tuple[int, HourFigures]]:
     day = hour = 1.0
     for start in range(BEGAN, END, QUARTER):
         at = datetime.fromtimestamp(start, ZONE)
@@ -179,7 +181,7 @@ def _quarters(random: Random, operation: Operation, incidents: Sequence[Incident
         number = _poisson(random, calls)
         used = tokens * number * max(0.1, random.gauss(1, SPREAD / sqrt(number))) if number else 0.0
         if number:
-            yield start, Sums(calls=number, cost=used * price, tokens=used)
+            yield start, HourFigures(calls=number, cost=round(used * price * USD), input_tokens=round(used))
 
 
 def _poisson(random: Random, mean: float) -> int:

@@ -7,12 +7,15 @@ from functools import lru_cache
 from statistics import median_high
 from zoneinfo import ZoneInfo
 
-from exporter.anomaly.measures import NOTHING, Measure, Sums, added
+from exporter.anomaly.measures import Measure
+from exporter.ledger.calendar import HOUR
+from exporter.ledger.hourly import NOTHING, hour_end, hour_start, total
+from exporter.ledger.model import HourFigures
 
-HOUR, DAY_HOURS = 3600, 24
+DAY_HOURS = 24
 
-NEAR = (0, -HOUR, HOUR)
-"""How far the hours that decide what an hour may be are from the like ones, its own first."""
+NEAR = (0, -1, 1)
+"""How many hours those that decide what an hour may be are after the like ones, its own first."""
 
 WEEKS = 8
 """Weeks whose like hours are looked at."""
@@ -45,7 +48,7 @@ class History:
 
     began: int
     until: int
-    hours: Mapping[int, Sums] = field(default_factory=dict)
+    hours: Mapping[int, HourFigures] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class Baselines:
         self._history = history
         self._zone = zone
         self._first = min(history.hours, default=history.until)
-        self._typical = added(history.hours.values())
+        self._typical = total(history.hours.values())
         self._made: dict[tuple[str, int], Baseline | None] = {}
         self._weekly_made: dict[tuple[str, int, int], Spread | None] = {}
 
@@ -103,6 +106,11 @@ class Baselines:
             make = self._of_sum if measure.per is None else self._per_call
             self._made[key] = make(measure, hour) if goes_back else None
         return self._made[key]
+
+    def usual(self, measure: Measure, hour: int) -> float:
+        """What a sum usually is in an hour, as far as that is known, and without regard to how it was of late."""
+        spread = self._weekly(measure, hour) or self._daily(measure, hour, 0)
+        return spread.usual if spread else 0.0
 
     def _of_sum(self, measure: Measure, hour: int) -> Baseline:
         each = measure.of(self._typical) / self._typical.calls if self._typical.calls else 0.0
@@ -134,7 +142,8 @@ class Baselines:
         A night's loop is many times what is usual in the night, but the night is a small part of the day.
         """
         ratios = []
-        for hour in range(end - DAY_HOURS * HOUR, min(end, self._history.until), HOUR):
+        for moment in range(end - DAY_HOURS * HOUR, min(end, self._history.until), HOUR):
+            hour = hour_start(moment, self._zone)
             if spread := self._weekly(measure, hour):
                 real = measure.of(self._history.hours.get(hour, NOTHING))
                 ratios.append(((real + each) / (spread.usual + each), spread.usual + each))
@@ -153,9 +162,9 @@ class Baselines:
     def _values(self, measure: Measure, hour: int, ahead: int, days: Iterable[int]) -> Sequence[float]:
         history = self._history
         # the hours beside the like ones, and not the hours that are like those beside: 02:30 may not exist
-        starts = (like_hour(hour, ago, self._zone) + ahead for ago in days)
+        starts = (beside(like_hour(hour, ago, self._zone), ahead, self._zone) for ago in days)
         known = (history.hours.get(s, NOTHING) for s in starts if max(history.began, self._first) <= s < history.until)
-        return [value for sums in known if (value := measure.value(sums)) is not None]
+        return [value for figures in known if (value := measure.value(figures)) is not None]
 
 
 def _weighted_median(weighted: Iterable[tuple[float, float]]) -> float:
@@ -180,8 +189,14 @@ def _spread(values: Sequence[float]) -> Spread | None:
 
 @lru_cache(maxsize=16384)
 def like_hour(hour: int, days: int, zone: ZoneInfo) -> int:
-    """The hour that began so many days before, when the clocks of the zone showed the same time."""
-    local = datetime.fromtimestamp(hour, zone).replace(tzinfo=None, fold=0) - timedelta(days=days)
-    start = int(local.replace(tzinfo=zone).timestamp())
-    # where clocks were changed by half an hour, the hour of the log that this moment is in
-    return start - (start - hour) % HOUR
+    """The start of the hour that held the same time on the clock so many days before."""
+    before = datetime.fromtimestamp(hour, zone) - timedelta(days=days)
+    return hour_start(int(before.timestamp()), zone)
+
+
+@lru_cache(maxsize=16384)
+def beside(hour: int, ahead: int, zone: ZoneInfo) -> int:
+    """The start of the hour before (-1) or after (1) one; 0 is itself."""
+    if ahead == 0:
+        return hour
+    return hour_end(hour, zone) if ahead > 0 else hour_start(hour - 1, zone)

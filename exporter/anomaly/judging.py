@@ -1,13 +1,12 @@
-"""Compare the present hour of an operation, and the one before it, with what these hours usually are."""
+"""Compare hours of an operation with what these hours usually are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from exporter.anomaly.baseline import HOUR, Baseline
-from exporter.anomaly.measures import NOTHING, Measure, Sums
-
-LONGEST = 48
-"""Hours that the beginning of what is odd is looked for."""
+from exporter.anomaly.baseline import Baseline
+from exporter.anomaly.measures import Measure
+from exporter.ledger.hourly import NOTHING
+from exporter.ledger.model import HourFigures
 
 BaselineOf = Callable[[Measure, int], Baseline | None]
 """The baseline of a measure for an hour."""
@@ -26,32 +25,23 @@ class Verdict:
     excess: float
 
 
-def judge(measure: Measure, present: int, hours: Mapping[int, Sums], baseline_of: BaselineOf) -> Verdict | None:
-    """The verdict on the hour that has begun at `present`, or on the whole one before it where that is odder.
+def judge(
+    measure: Measure, hours: Iterable[int], figures: Mapping[int, HourFigures], baseline_of: BaselineOf
+) -> Verdict | None:
+    """The verdict on the oddest of these hours, the newest one of those alike; None where nothing can be said of any.
 
-    `hours` are the present hour as far as it has come, and those before. A sum of a part of an hour is compared with
-    those of whole hours: it is odd as soon as it is more than they may be. None where nothing can be said.
+    Of the present hour, `figures` are what there is of it so far. That is compared with whole hours: a sum is odd as
+    soon as it is more than they may be.
     """
-    verdicts = (_of_hour(measure, hour, hours, baseline_of) for hour in (present, present - HOUR))
-    return max(filter(None, verdicts), key=lambda verdict: (verdict.excess, verdict.hour), default=None)
+    verdicts = (verdict(measure, hour, figures.get(hour, NOTHING), baseline_of) for hour in hours)
+    return max(filter(None, verdicts), key=lambda found: (found.excess, found.hour), default=None)
 
 
-def since(measure: Measure, verdict: Verdict, hours: Mapping[int, Sums], baseline_of: BaselineOf) -> int:
-    """The start of the first of the odd hours in a row that end with the one judged."""
-    begun = verdict.hour
-    for _ in range(LONGEST):
-        before = _of_hour(measure, begun - HOUR, hours, baseline_of)
-        if before is None or not before.excess:
-            break
-        begun = before.hour
-    return begun
-
-
-def _of_hour(measure: Measure, hour: int, hours: Mapping[int, Sums], baseline_of: BaselineOf) -> Verdict | None:
-    sums = hours.get(hour, NOTHING)
-    value = measure.value(sums)
+def verdict(measure: Measure, hour: int, figures: HourFigures, baseline_of: BaselineOf) -> Verdict | None:
+    """The verdict on one hour; None where nothing can be said of it."""
+    value = measure.value(figures)
     known = None if value is None else baseline_of(measure, hour)
     if value is None or known is None:
         return None
-    is_odd = value > known.at_most(sums.calls)
+    is_odd = value > known.at_most(figures.calls)
     return Verdict(hour, value, known.usual, value - known.usual if is_odd else 0.0)

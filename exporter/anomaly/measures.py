@@ -1,50 +1,32 @@
 """What is judged of an hour: sums, and what they say of a call."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
-from typing import NamedTuple
 
-
-class Sums(NamedTuple):
-    """What the calls of one hour add up to: money in dollars, `seconds` over the `timed` calls that have a duration."""
-
-    calls: float = 0
-    failures: float = 0
-    cost: float = 0
-    tokens: float = 0
-    timed: float = 0
-    seconds: float = 0
-
-
-NOTHING = Sums()
-
-
-def added(parts: Iterable[Sums]) -> Sums:
-    """The sums of several hours, or of several models."""
-    columns = tuple(zip(*parts, strict=True))
-    return Sums(*map(sum, columns)) if columns else NOTHING
+from exporter.catalog import SECOND, USD
+from exporter.ledger.model import HourFigures
 
 
 @dataclass(frozen=True)
 class Measure:
     """A figure of an hour: a sum, or a sum for each of some calls.
 
-    `of` and `per` take it from the sums; `per` is None for a sum. `is_count` says that what is summed are calls, and
-    not something of which one call has more than another.
+    `of` and `per` take it from what is known of the hour, in dollars and seconds; `per` is None for a sum. `is_count`
+    says that what is summed are calls, and not something of which one call has more than another.
     """
 
     name: str
-    of: Callable[[Sums], float]
-    per: Callable[[Sums], float] | None = None
+    of: Callable[[HourFigures], float]
+    per: Callable[[HourFigures], float] | None = None
     is_count: bool = False
 
-    def value(self, sums: Sums) -> float | None:
+    def value(self, figures: HourFigures) -> float | None:
         """The figure; None where it is one per call, and calls are too few."""
         if self.per is None:
-            return self.of(sums)
-        calls = self.per(sums)
-        return self.of(sums) / calls if calls >= FEWEST_CALLS else None
+            return self.of(figures)
+        calls = self.per(figures)
+        return self.of(figures) / calls if calls >= FEWEST_CALLS else None
 
     def chance_of_sum(self, usual: float, each: float) -> float:
         """The standard deviation of a sum that is usually `usual`, `each` for a call, by chance alone.
@@ -69,11 +51,16 @@ FEWEST_CALLS = 20
 SPREAD = 1.2
 """The standard deviation, as a part of the mean, that is taken for what a call costs, holds and takes."""
 
-SPEND = Measure("spend", lambda sums: sums.cost)
-CALLS = Measure("calls", lambda sums: sums.calls, is_count=True)
-LATENCY = Measure("latency", lambda sums: sums.seconds, lambda sums: sums.timed)
-ERROR_RATE = Measure("error_rate", lambda sums: sums.failures, lambda sums: sums.calls, is_count=True)
-COST_PER_CALL = Measure("cost_per_call", lambda sums: sums.cost, lambda sums: sums.calls)
-TOKENS_PER_CALL = Measure("tokens_per_call", lambda sums: sums.tokens, lambda sums: sums.calls)
+SPEND = Measure("spend", lambda hour: hour.cost / USD)
+CALLS = Measure("calls", lambda hour: hour.calls, is_count=True)
+LATENCY = Measure("latency", lambda hour: hour.latency / SECOND, lambda hour: hour.timed)
+ERROR_RATE = Measure("error_rate", lambda hour: hour.failed, lambda hour: hour.calls, is_count=True)
+COST_PER_CALL = Measure("cost_per_call", lambda hour: hour.cost / USD, lambda hour: hour.calls)
+TOKENS_PER_CALL = Measure("tokens_per_call", lambda hour: tokens(hour), lambda hour: hour.calls)
 
 MEASURES = (SPEND, CALLS, LATENCY, ERROR_RATE, COST_PER_CALL, TOKENS_PER_CALL)
+
+
+def tokens(hour: HourFigures) -> int:
+    """All tokens of an hour."""
+    return hour.input_tokens + hour.output_tokens

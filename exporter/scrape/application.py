@@ -194,6 +194,7 @@ class Exporter:
             clock_offset=self.ledger.time.offset,
             replication_lag=self.ledger.time.replication.lag,
             outlooks=self._background.forecaster.outlooks,
+            judged=self._background.anomalies.judged,
         )
         return families(exposure, self._change_log)
 

@@ -8,20 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.anomaly.baseline import HOUR, LEAST_WEEKS, Baselines, History
-from exporter.anomaly.judging import Verdict, judge, since
+from exporter.anomaly.baseline import LEAST_WEEKS, Baselines, History
+from exporter.anomaly.judging import Verdict, judge
 from exporter.anomaly.measures import (
     CALLS,
     COST_PER_CALL,
     ERROR_RATE,
     LATENCY,
     MEASURES,
-    NOTHING,
     SPEND,
     TOKENS_PER_CALL,
     Measure,
-    Sums,
 )
+from exporter.catalog import SECOND, USD
+from exporter.ledger.calendar import HOUR
+from exporter.ledger.hourly import hour_start, hours_between
+from exporter.ledger.model import HourFigures
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ZONES = [ZoneInfo(name) for name in ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe")]
@@ -31,10 +33,19 @@ FLOOR = 5.0
 Usd = Callable[[datetime], float]
 
 
-def calls(usd: float, *, each: float = 0.02, tokens: float = 2000, seconds: float = 1.5, failed: float = 0.01) -> Sums:
+def calls(
+    usd: float, *, each: float = 0.02, tokens: float = 2000, seconds: float = 1.5, failed: float = 0.01
+) -> HourFigures:
     """So many dollars of calls."""
-    number = usd / each
-    return Sums(number, failed * number, usd, tokens * number, number, seconds * number)
+    number = round(usd / each)
+    return HourFigures(
+        calls=number,
+        failed=round(failed * number),
+        cost=round(usd * USD),
+        input_tokens=round(tokens * number),
+        latency=round(seconds * number * SECOND),
+        timed=number,
+    )
 
 
 def office(at: datetime) -> float:
@@ -42,9 +53,9 @@ def office(at: datetime) -> float:
     return 12.0 if at.weekday() < 5 and 8 <= at.hour < 18 else 0.2
 
 
-def hours(usd: Usd, begins: int, ends: int, zone: ZoneInfo = BERLIN) -> dict[int, Sums]:
+def hours(usd: Usd, begins: int, ends: int, zone: ZoneInfo = BERLIN) -> dict[int, HourFigures]:
     """What was spent in each hour."""
-    return {start: calls(usd(datetime.fromtimestamp(start, zone))) for start in range(begins, ends, HOUR)}
+    return {start: calls(usd(datetime.fromtimestamp(start, zone))) for start in hours_between(begins, ends, zone)}
 
 
 def at(year: int, month: int, day: int, hour: int = 0, zone: ZoneInfo = BERLIN) -> int:
@@ -52,22 +63,29 @@ def at(year: int, month: int, day: int, hour: int = 0, zone: ZoneInfo = BERLIN) 
     return int(datetime(year, month, day, hour, tzinfo=zone).timestamp())
 
 
+def newest(present: int, zone: ZoneInfo = BERLIN) -> tuple[int, int]:
+    """The hours that are judged: the present one and the one before it."""
+    return present, hour_start(present - 1, zone)
+
+
 def verdict(
-    known: Mapping[int, Sums], present: int, measure: Measure = SPEND, zone: ZoneInfo = BERLIN, began: int | None = None
+    known: Mapping[int, HourFigures],
+    present: int,
+    measure: Measure = SPEND,
+    zone: ZoneInfo = BERLIN,
+    began: int | None = None,
 ) -> Verdict | None:
     """The verdict at the end of the hour that began at `present`, by all hours before it."""
     before = {start: sums for start, sums in known.items() if start < present}
     history = History(min(before) if began is None else began, present, before)
-    return judge(measure, present, known, Baselines(history, zone).of)
+    return judge(measure, newest(present, zone), known, Baselines(history, zone).of)
 
 
-def odd(known: Mapping[int, Sums], begins: int, ends: int, zone: ZoneInfo = BERLIN) -> Iterator[int]:
+def odd(known: Mapping[int, HourFigures], begins: int, ends: int, zone: ZoneInfo = BERLIN) -> Iterator[int]:
     """The hours at whose ends more than the floor was spent oddly."""
     baselines = Baselines(History(min(known), ends, known), zone)
-    for present in range(begins, ends, HOUR):
-        found = judge(
-            SPEND, present, {hour: known.get(hour, NOTHING) for hour in (present, present - HOUR)}, baselines.of
-        )
+    for present in hours_between(begins, ends, zone):
+        found = judge(SPEND, newest(present, zone), known, baselines.of)
         if found is not None and found.excess > FLOOR:
             yield present
 
@@ -168,7 +186,7 @@ def test_an_operation_that_is_new_is_odd_on_its_first_day_alone() -> None:
     found = {
         datetime.fromtimestamp(present, BERLIN).date()
         for present in range(launch, ends, HOUR)
-        if (told := judge(SPEND, present, known, baselines.of)) and told.excess > FLOOR
+        if (told := judge(SPEND, newest(present), known, baselines.of)) and told.excess > FLOOR
     }
     assert found == {date(2026, 5, 5)}
 
@@ -187,7 +205,8 @@ def test_a_cold_start_is_silent_until_the_history_is_long_enough() -> None:
 def test_without_any_history_nothing_is_said() -> None:
     present = at(2026, 3, 4)
     for measure in MEASURES:
-        assert judge(measure, present, {present: calls(900)}, Baselines(History(present, present), BERLIN).of) is None
+        history = History(present, present)
+        assert judge(measure, newest(present), {present: calls(900)}, Baselines(history, BERLIN).of) is None
 
 
 PER_CALL = {
@@ -214,7 +233,7 @@ def test_what_calls_are_like_is_judged_as_well(measure: Measure) -> None:
 @pytest.mark.parametrize("measure", PER_CALL, ids=lambda measure: measure.name)
 def test_a_few_calls_say_nothing_of_what_calls_are_like(measure: Measure) -> None:
     present = at(2026, 4, 14, 10)
-    few = Sums(*(figure / PER_CALL[measure].calls * 19 for figure in PER_CALL[measure]))
+    few = HourFigures(*(round(figure / PER_CALL[measure].calls * 19) for figure in PER_CALL[measure]))
     found = verdict({**hours(office, at(2026, 3, 2), present), present: few}, present, measure)
     # of the hour before
     assert found is not None
@@ -230,17 +249,6 @@ def test_many_calls_are_odd() -> None:
     assert found.excess == pytest.approx(190)
 
 
-def test_it_says_since_when() -> None:
-    begun = at(2026, 4, 14, 1)
-    known = hours(office, at(2026, 3, 2), begun)
-    known |= {begun + ahead * HOUR: calls(20.0) for ahead in range(4)}
-    present = begun + 3 * HOUR
-    baselines = Baselines(History(min(known), present, known), BERLIN)
-    found = judge(SPEND, present, known, baselines.of)
-    assert found is not None
-    assert since(SPEND, found, known, baselines.of) == begun
-
-
 amounts = st.floats(0, 500)
 
 
@@ -254,7 +262,7 @@ def test_it_is_the_same_in_any_currency(profile: list[float], now: float, rate: 
 
         known = {
             start: calls(usd(datetime.fromtimestamp(start, BERLIN)), each=0.02 * times)
-            for start in range(at(2026, 3, 2), present, HOUR)
+            for start in hours_between(at(2026, 3, 2), present, BERLIN)
         }
         found = verdict({**known, present: calls(now * times, each=0.02 * times)}, present)
         assert found is not None
