@@ -49,6 +49,7 @@ class AlertLines:
     error_rate: AlertLine
     latency: AlertLine
     budget: tuple[float, ...]
+    odd_spend: AlertLine
 
     def budget_steps(self) -> Steps:
         """Good below the first share, bad from the limit on, more alarming with each share in between."""
@@ -72,5 +73,6 @@ def alert_lines(thresholds: Thresholds) -> AlertLines:
         daily_spend=line("high_daily_spend", "daily_spend", lambda usd: f"${usd:,.2f}".removesuffix(".00")),
         error_rate=line("high_error_rate", "error_rate", lambda share: f"{100 * share:g}%"),
         latency=line("slow_operations", "avg_latency", lambda seconds: f"{seconds:g} s"),
+        odd_spend=line("spend_anomaly", "spend_anomaly", lambda usd: f"${usd:,.2f}".removesuffix(".00")),
         budget=(*(share for share in shares if share < 1), 1.0),
     )

@@ -1,7 +1,7 @@
 """The dashboard Cost, a module for each row."""
 
 from dashboards.base import COST, Page
-from dashboards.cost import bill, budgets, forecast, past_days, prices, today
+from dashboards.cost import anomalies, bill, budgets, forecast, past_days, prices, today
 from dashboards.settings import Settings
 
 
@@ -11,7 +11,7 @@ def page(settings: Settings) -> Page:
         COST,
         "Cost",
         "What today costs against the limit, what drives it, and who is near a limit of their own.",
-        [module.row(settings) for module in (today, forecast, past_days, budgets, bill, prices)],
+        [module.row(settings) for module in (today, forecast, past_days, budgets, anomalies, bill, prices)],
         since="now-24h",
         by_user=True,
     )

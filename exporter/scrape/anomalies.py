@@ -40,6 +40,11 @@ class AnomalyWatch:
         self._minute = 0
         self.judged: Mapping[str, Judged] = {}
 
+    @property
+    def is_current(self) -> bool:
+        """Whether the verdicts are by the newest history."""
+        return self._made_of == self._wanted() and (self._made_of is None or self._minute > 0)
+
     def step(self) -> None:
         """Make baselines if there is a new history or a new hour, and judge if there is a new minute.
 
