@@ -9,14 +9,13 @@ seeds, "tuning 1" to "tuning 5". Every run is the same.
 """
 
 import argparse
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from statistics import median
 
-from bench.labelled import BEGAN, END, FLOOR, HISTORIES, HOUR, JUDGED, QUARTER, ZONE, Incident, Labelled, labelled
+from bench.labelled import BEGAN, END, FLOOR, HISTORIES, HOUR, JUDGED, QUARTER, ZONE, Incident, labelled
 from bench.report import Cell, Table, markdown, replaced
 from exporter.anomaly.baseline import Baselines, History
 from exporter.anomaly.judging import judge
@@ -109,16 +108,44 @@ class Score:
         return 2 * self.precision * self.recall / both if both else 0.0
 
 
-def firing(excess: Excess, quarters: Mapping[int, HourFigures]) -> list[int]:
-    """The ends of all quarters at which the alert would fire, `spend_anomaly > $5` by operation."""
+@dataclass(frozen=True)
+class Watched:
+    """An operation of a history: its whole hours, and what is known of the newest two at the end of each quarter."""
+
+    history: History
+    moments: Sequence[tuple[int, int, Mapping[int, HourFigures]]]
+    incidents: Sequence[Incident]
+    neutral: Sequence[tuple[int, int]]
+
+
+@cache
+def watched(name: str, seed: str) -> Sequence[Watched]:
+    """The operations of a history."""
+    made = labelled(name, seed)
+    return [
+        Watched(*_seen(quarters), [i for i in made.incidents if i.operation == operation], made.neutral)
+        for operation, quarters in made.quarters.items()
+    ]
+
+
+def _seen(
+    quarters: Mapping[int, HourFigures],
+) -> tuple[History, Sequence[tuple[int, int, Mapping[int, HourFigures]]]]:
     hours: dict[int, HourFigures] = {}
     moments = []
     for start in range(BEGAN, END, QUARTER):
         hour = start - start % HOUR
-        hours[hour] = total([hours.get(hour, NOTHING), quarters.get(start, NOTHING)])
-        if start >= JUDGED and excess(hour, hours) > FLOOR:
-            moments.append(start + QUARTER)
-    return moments
+        if start in quarters:
+            hours[hour] = total([hours.get(hour, NOTHING), quarters[start]])
+        if start >= JUDGED:
+            newest = {each: hours.get(each, NOTHING) for each in (hour, hour - HOUR)}
+            moments.append((start + QUARTER, hour, newest))
+    return History(BEGAN, END, hours), moments
+
+
+def firing(excess: Excess, of: Watched) -> list[int]:
+    """The ends of all quarters at which the alert would fire, `spend_anomaly > $5` by operation."""
+    return [end for end, hour, newest in of.moments if excess(hour, newest) > FLOOR]
 
 
 def score(moments: Sequence[int], incidents: Sequence[Incident], neutral: Sequence[tuple[int, int]]) -> Score:
@@ -148,23 +175,6 @@ def _runs(moments: Iterable[int]) -> list[range]:
     return runs
 
 
-def whole_hours(quarters: Mapping[int, HourFigures]) -> History:
-    """The history of an operation as the exporter keeps it."""
-    hours: dict[int, HourFigures] = defaultdict(lambda: NOTHING)
-    for start, sums in quarters.items():
-        hours[start - start % HOUR] = total([hours[start - start % HOUR], sums])
-    return History(BEGAN, END, dict(hours))
-
-
-def tried(history: Labelled, detector: Detector) -> Score:
-    """How a detector does on all operations of a history."""
-    total = Score()
-    for name, quarters in history.quarters.items():
-        moments = firing(detector(whole_hours(quarters)), quarters)
-        total += score(moments, [i for i in history.incidents if i.operation == name], history.neutral)
-    return total
-
-
 THRESHOLDS = (6, 8, 10, 12, 15, 18, 20, 25, 30, 35, 40, 50, 60)
 """USD in an hour."""
 
@@ -176,12 +186,17 @@ ByHistory = Mapping[str, Score]
 
 def by_history(seeds: Sequence[str], detector: Detector) -> ByHistory:
     """How a detector does on each history, over all seeds."""
-    return {name: sum((tried(_made(name, seed), detector) for seed in seeds), Score()) for name in HISTORIES}
-
-
-@cache
-def _made(name: str, seed: str) -> Labelled:
-    return labelled(name, seed)
+    return {
+        name: sum(
+            (
+                score(firing(detector(of.history), of), of.incidents, of.neutral)
+                for seed in seeds
+                for of in watched(name, seed)
+            ),
+            Score(),
+        )
+        for name in HISTORIES
+    }
 
 
 def in_all(scores: ByHistory) -> Score:

@@ -128,7 +128,7 @@ def _of_odd_spend(by: Split) -> tuple[Aside, ...]:
     )
 
 
-_odd = partial(Quantity, splits=(OPERATION,), dashboard="ai-cost", keep_firing_for=_RATIO_KEEP)
+_odd = partial(Quantity, splits=(OPERATION,), dashboard="ai-cost", for_=_RATIO_FOR, keep_firing_for=_RATIO_KEEP)
 
 _ALL = (
     _of_money_spent(

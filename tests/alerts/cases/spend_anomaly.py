@@ -16,6 +16,7 @@ def scenarios() -> Iterator[Scenario]:
     yield _loop()
     yield _replicas()
     yield _in_a_gap()
+    yield _not_judged_any_more()
     yield _without_history()
 
 
@@ -86,12 +87,12 @@ def _loop() -> Scenario:
     user(scenario, replica, "bob", steps((0, 2), (70 * MINUTE, 6), (100 * MINUTE, 39.5)))
     user(scenario, replica, "carol", steps((0, 1), (70 * MINUTE, 2)))
     told: dict[str, Any] = {"usual": "$3.10", "since": "1 Jan 01:00"}
-    scenario.silent(NAME, 60 * MINUTE, 69 * MINUTE)
-    scenario.fires(70 * MINUTE, NAME, odd("$5.01", *CAUSES, "most in the past hour by user bob: $4.00", **told))
+    scenario.silent(NAME, 60 * MINUTE, 70 * MINUTE)
+    scenario.fires(71 * MINUTE, NAME, odd("$5.01", *CAUSES, "most in the past hour by user bob: $4.00", **told))
     scenario.fires(2 * HOUR, NAME, odd("$38.10", *CAUSES, "most in the past hour by user bob: $37.50", **told))
     # it fires on for five minutes, by what was known last
     scenario.fires(184 * MINUTE, NAME, odd("$38.10", *CAUSES, **told))
-    scenario.silent(NAME, 186 * MINUTE, 4 * HOUR)
+    scenario.silent(NAME, 185 * MINUTE, 4 * HOUR)
     return scenario
 
 
@@ -119,12 +120,30 @@ def _in_a_gap() -> Scenario:
         replica = watched(scenario, Replica("a:9867", job=job, **gap))
         anomaly(scenario, replica, steps((0, 9.0), (70 * MINUTE, 0)))
         anomaly(scenario, replica, steps((0, 9.0), (20 * MINUTE, 0)), "over")
+        # not for long enough before the gap, while other operations of the job fire, and other alerts on this one
+        anomaly(scenario, replica, steps((0, 0), (29 * MINUTE, 9.0), (60 * MINUTE, 0)), "late")
+        of = {"alertname": "other", "alertstate": "firing", "job": job, "operation": "late"}
+        scenario.raw("ALERTS", of, 1)
+    # another job reads on, and the operations of the same names fire there
+    others = watched(scenario, Replica("a:9867", job="well"))
+    for operation in ("chat", "late"):
+        anomaly(scenario, others, 9.0, operation)
+    well = [odd("$9.00", usual="$3.10", since="1 Jan 00:00", job="well", operation=name) for name in ("chat", "late")]
     for minute in (29, 65):
         told = (odd("$9.00", usual="$3.10", since="1 Jan 00:00", job=job) for job in spans)
-        scenario.fires(minute * MINUTE, NAME, *told)
+        scenario.fires(minute * MINUTE, NAME, *told, *well)
     for minute in (31, 59):
-        scenario.fires(minute * MINUTE, NAME, *(odd("$9.00", job=job) for job in spans))
-    scenario.silent(NAME, 76 * MINUTE, 2 * HOUR)
+        scenario.fires(minute * MINUTE, NAME, *(odd("$9.00", job=job) for job in spans), *well)
+    for minute in (76, 120):
+        scenario.fires(minute * MINUTE, NAME, *well)
+    return scenario
+
+
+def _not_judged_any_more() -> Scenario:
+    scenario = Scenario("ends where the log is read, and the operation is not judged any more", HOUR)
+    anomaly(scenario, watched(scenario, Replica()), steps((0, 9.0), (20 * MINUTE, None)))
+    scenario.fires(19 * MINUTE, NAME, odd("$9.00", usual="$3.10", since="1 Jan 00:00"))
+    scenario.silent(NAME, 25 * MINUTE, HOUR)
     return scenario
 
 
