@@ -92,6 +92,7 @@ class Baselines:
         self._first = min(history.hours, default=history.until)
         self._typical = total(history.hours.values())
         self._made: dict[tuple[str, int], Baseline | None] = {}
+        self._ratios: dict[tuple[str, int], float] = {}
         self._weekly_made: dict[tuple[str, int, int], Spread | None] = {}
 
     def of(self, measure: Measure, hour: int) -> Baseline | None:
@@ -141,13 +142,15 @@ class Baselines:
 
         A night's loop is many times what is usual in the night, but the night is a small part of the day.
         """
+        if (known := self._ratios.get((measure.name, end))) is not None:
+            return known
         ratios = []
         for moment in range(end - DAY_HOURS * HOUR, min(end, self._history.until), HOUR):
-            hour = hour_start(moment, self._zone)
+            hour = beside(moment, 0, self._zone)
             if spread := self._weekly(measure, hour):
                 real = measure.of(self._history.hours.get(hour, NOTHING))
                 ratios.append(((real + each) / (spread.usual + each), spread.usual + each))
-        return _weighted_median(ratios)
+        return self._ratios.setdefault((measure.name, end), _weighted_median(ratios))
 
     def _weekly(self, measure: Measure, hour: int, ahead: int = 0) -> Spread | None:
         key = measure.name, hour, ahead
@@ -196,7 +199,5 @@ def like_hour(hour: int, days: int, zone: ZoneInfo) -> int:
 
 @lru_cache(maxsize=16384)
 def beside(hour: int, ahead: int, zone: ZoneInfo) -> int:
-    """The start of the hour before (-1) or after (1) one; 0 is itself."""
-    if ahead == 0:
-        return hour
-    return hour_end(hour, zone) if ahead > 0 else hour_start(hour - 1, zone)
+    """The start of the hour before (-1) or after (1) one; 0 is the one that holds the moment."""
+    return hour_end(hour, zone) if ahead > 0 else hour_start(hour + ahead, zone)
