@@ -5,7 +5,7 @@ from dashboards.grid import Row, line
 from dashboards.panels import Panel, column, joined, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import COUNT, SECONDS, SHARE, USD
+from dashboards.style import COUNT, SECONDS, SHARE, TIME, USD
 from exporter import catalog
 
 
@@ -49,6 +49,7 @@ def _causes() -> Panel:
         "operation": "Operation",
         "model": "Model",
         **{f"Value #{letter}": name for letter, name in zip("ABC", factors, strict=True)},
+        "Value #D": "Odd since",
     }
     return table(
         "Why an operation costs oddly much",
@@ -59,7 +60,9 @@ def _causes() -> Panel:
             prom(q.max_of(f'{chosen}, factor="{factor}"}}', "operation", "model"), table=True)
             for factor in factors.values()
         ),
-        columns=[column(name, unit=COUNT, decimals=1) for name in factors],
+        # Grafana counts milliseconds
+        prom(f"1000 * {q.max_of(q.filtered(catalog.SPEND_ANOMALY_START), 'operation')}", table=True),
+        columns=[*(column(name, unit=COUNT, decimals=1) for name in factors), column("Odd since", unit=TIME)],
         transformations=joined("operation", names),
         sort="Calls",
     )

@@ -167,6 +167,18 @@ def test_there_are_examples_and_the_shipped_alerts_are_among_the_documented() ->
         assert f"`{alert.name}`" in LANGUAGE
 
 
+def test_the_message_of_an_anomaly_is_the_one_that_is_seen() -> None:
+    text = (ROOT / "docs/anomalies.md").read_text()
+    said = next(alert for scenario in scenarios("spend_anomaly") for alert in _told(scenario) if "$38.10" in str(alert))
+    assert f"> {said['description']}" in text
+    assert f"> {' · '.join(said['contributors'].splitlines())}" in text
+
+
+def _told(scenario: Scenario) -> Iterator[Mapping[str, str]]:
+    for look in scenario.written()["alert_rule_test"]:
+        yield from (alert["exp_annotations"] for alert in look["exp_alerts"])
+
+
 @pytest.mark.parametrize("name", QUANTITIES)
 def test_every_quantity_has_its_row(name: str) -> None:
     (row,) = re.findall(rf"^\| `{name}` \|(.*)$", LANGUAGE, re.MULTILINE)
