@@ -1,7 +1,7 @@
 """The documents of alerts: nothing in them that does not run, and nothing left out."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +25,8 @@ from exporter.demo.rows import fill
 from exporter.demo.schema import Layout, load_schema
 from tests.database.test_exact_budgets import BUDGETS
 from tests.support import ROOT
+from tests.support.generate import scenarios
+from tests.support.scenario import Scenario
 
 PAGES = sorted((ROOT / "docs/runbooks").glob("*.md"))
 LANGUAGE = (ROOT / "docs/alerts.md").read_text(encoding="utf-8")

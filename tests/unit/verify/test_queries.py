@@ -191,8 +191,8 @@ def test_panels_with_errors_are_named_with_each_sources_reason_and_what_to_do(gr
     }
     finding = check_queries(Part(grafana.url), "ai-cost", ())
     assert finding.level is Level.FAIL
-    assert finding.detail.startswith("errors in 10 of 34 panels: Daily spend by model, ")
-    assert "and 4 more: bad_data: " in finding.detail
+    assert finding.detail.startswith("errors in 10 of 38 panels: Daily spend by model, ")
+    assert "and 2 more: bad_data: " in finding.detail
     assert finding.detail.endswith("; db query error: pq: permission denied for view operations")
     assert "deploy/sql/dashboards.sql" in finding.hint
     assert "dashboards/generated/" in finding.hint
@@ -238,7 +238,7 @@ def test_a_refused_login_is_tried_once(grafana: Grafana) -> None:
 
 def test_when_time_is_up_the_rest_is_left_out_and_said(grafana: Grafana) -> None:
     finding = check_queries(Part(grafana.url), "ai-cost", (), seconds=0)
-    assert (finding.level, finding.detail) == (Level.WARN, "0 of 34 panels answer, then time was up")
+    assert (finding.level, finding.detail) == (Level.WARN, "0 of 38 panels answer, then time was up")
     assert grafana.asked == []
 
 
