@@ -6,6 +6,7 @@ what the ledger holds of the present hour is judged as often as one likes.
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import takewhile
 from zoneinfo import ZoneInfo
 
@@ -61,19 +62,20 @@ class Prepared:
     def judge(self, present: int, hour_of: HourOf) -> dict[str, Judged]:
         """The verdicts on the hour that has begun at `present` and the one before it, by operation."""
         newest = (present, beside(present, -1, self.zone))
-        figures = {hour: _by_operation(hour_of(hour)) for hour in newest}
-        names = {*self.by_operation, *(name for of in figures.values() for name in of)}.difference(self.unwatched)
-        return {name: self._judged(name, newest, figures, hour_of) for name in sorted(names)}
+        cells = cache(hour_of)
+        figures = cache(lambda hour: _by_operation(cells(hour)))
+        names = {*self.by_operation, *(name for hour in newest for name in figures(hour))}.difference(self.unwatched)
+        return {name: self._judged(name, newest, figures, cells) for name in sorted(names)}
 
     def _judged(
         self,
         operation: str,
         newest: tuple[int, int],
-        figures: Mapping[int, Mapping[str, HourFigures]],
+        figures: Callable[[int], Mapping[str, HourFigures]],
         hour_of: HourOf,
     ) -> Judged:
         known = self.by_operation.get(operation, self.new)
-        own = {hour: figures[hour].get(operation, NOTHING) for hour in newest}
+        own = {hour: figures(hour).get(operation, NOTHING) for hour in newest}
 
         def baseline_of(measure: Measure, hour: int) -> Baseline | None:
             return known.get((measure.name, hour))
@@ -85,7 +87,7 @@ class Prepared:
             return Judged(verdicts)
 
         def is_odd(hour: int) -> bool:
-            before = verdict(SPEND, hour, _by_operation(hour_of(hour)).get(operation, NOTHING), baseline_of)
+            before = verdict(SPEND, hour, figures(hour).get(operation, NOTHING), baseline_of)
             return before is not None and before.excess > 0
 
         run = takewhile(is_odd, hours_before(spend.hour, BACK, self.zone))

@@ -1,7 +1,6 @@
 """What is odd now: baselines made once an hour of the history, and the present hour of the ledger judged by them."""
 
 from collections.abc import Iterator, Mapping
-from functools import cache
 from zoneinfo import ZoneInfo
 
 from exporter.anomaly.operations import HourOf, Judged, Prepared, Preparing, hours_to_judge
@@ -121,7 +120,6 @@ class AnomalyWatch:
 def _hour_of(slices: Mapping[int, Slice], zone: ZoneInfo) -> HourOf:
     """What slices hold of an hour, merged or not."""
 
-    @cache
     def hour_of(start: int) -> Mapping[Series, HourFigures]:
         found: dict[Series, HourFigures] = {}
         for each in range(start, hour_end(start, zone), MINUTE):
