@@ -97,12 +97,14 @@ class Contributors:
 class Aside:
     """What else is known of a figure: a sentence without its full stop, a format of `value`, for what is found.
 
-    The `query` has `{$of}`, as those of `Contributors` have. Nothing is said where it finds nothing.
+    The `query` has `{$of}`, as those of `Contributors` have. Nothing is said where it finds nothing. Without a
+    `dimension`, it is the `label` of what is found that is told.
     """
 
     sentence: str
     query: str
-    dimension: Dimension
+    dimension: Dimension | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True)

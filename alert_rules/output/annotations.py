@@ -132,7 +132,8 @@ def _description(variant: Variant) -> str:
 
 
 def _aside(aside: Aside, by: Iterable[str]) -> str:
-    said = aside.sentence.format(value=shown(aside.dimension, "$found"))
+    label = f'{{{{ . | first | label "{aside.label}" }}}}'
+    said = aside.sentence.format(value=shown(aside.dimension, "$found") if aside.dimension else label)
     return f"{{{{ with {_query(aside.query, by)} }}}}{{{{ $found := . | first | value }}}}. {said}{{{{ end }}}}"
 
 

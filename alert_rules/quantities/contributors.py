@@ -127,10 +127,10 @@ def odd_spend(by: tuple[str, ...]) -> Contributors:
     # where an hour ago was yesterday, all of today's
     risen = f"{spent} - ({spent} offset 1h <= {spent}) or {spent}"
     return Contributors(
-        f"sort_desc(max by (model, factor) ({factor}{{$of}}))",
-        '{{ .Labels.factor | reReplaceAll "_" " " }} of {{ .Labels.model }}',
+        f"sort_desc(max by (factor) ({factor}{{$of}}))",
+        '{{ .Labels.factor | reReplaceAll "_" " " }}',
         Dimension.MULTIPLE,
-        ("model", "factor"),
+        ("factor",),
         more=Contributors(
             f"topk(1, max by (user) ({risen}) > 0)",
             "most in the past hour by user {{ .Labels.user }}",

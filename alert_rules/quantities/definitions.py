@@ -118,13 +118,15 @@ def _anomaly(metric: catalog.Metric) -> Callable[[QuantityParams], RecordedSerie
 
 
 def _of_odd_spend(by: Split) -> tuple[Aside, ...]:
-    """What an operation usually spends, and since when it is more."""
+    """What an operation usually spends, since when it is more, and on which model."""
     if by != OPERATION:
         return ()
     usual, start = catalog.SPEND_USUAL.name, catalog.SPEND_ANOMALY_START.name
+    factor = catalog.SPEND_ANOMALY_FACTOR.name
     return (
         Aside("Usually this hour costs {value}", f"max({usual}{{$of}})", Dimension.MONEY),
         Aside("It has been odd since {value}", f"min({start}{{$of}})", Dimension.MOMENT),
+        Aside("Most of it is on {value}", f"topk(1, max by (model) ({factor}{{$of}}))", label="model"),
     )
 
 

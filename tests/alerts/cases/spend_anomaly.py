@@ -27,6 +27,7 @@ def odd(
     said = f"Spend beyond the usual of operation {operation} is {value}, above $5."
     said += f" Usually this hour costs {usual}." if usual else ""
     said += f" It has been odd since {since} UTC." if since else ""
+    said += " Most of it is on m1." if any("times the usual" in cause for cause in causes) else ""
     return expected(
         {"severity": "warning", "job": job, "operation": operation},
         summary="An operation costs more than it usually does.",
@@ -65,9 +66,9 @@ def anomaly(
 
 LOOP = {"calls": 13.04, "tokens_per_call": 1.12, "price_per_token": 0.97}
 CAUSES = (
-    "calls of m1: 13 times the usual",
-    "tokens per call of m1: 1.1 times the usual",
-    "price per token of m1: 1.0 times the usual",
+    "calls: 13 times the usual",
+    "tokens per call: 1.1 times the usual",
+    "price per token: 1.0 times the usual",
 )
 
 
@@ -104,7 +105,7 @@ def _replicas() -> Scenario:
     watched(scenario, Replica("c:9867"))
     anomaly(scenario, watched(scenario, Replica("a:9867", job="below")), 4.0)
     anomaly(scenario, watched(scenario, Replica("b:9867", job="below")), 4.0)
-    told = odd("$6.00", "calls of m1: 3.0 times the usual", usual="$3.10", since="1 Jan 00:00")
+    told = odd("$6.00", "calls: 3.0 times the usual", usual="$3.10", since="1 Jan 00:00")
     scenario.fires(20 * MINUTE, NAME, told)
     return scenario
 
