@@ -192,7 +192,7 @@ def test_panels_with_errors_are_named_with_each_sources_reason_and_what_to_do(gr
     finding = check_queries(Part(grafana.url), "ai-cost", ())
     assert finding.level is Level.FAIL
     assert finding.detail.startswith("errors in 10 of 38 panels: Daily spend by model, ")
-    assert "and 2 more: bad_data: " in finding.detail
+    assert "and 4 more: bad_data: " in finding.detail
     assert finding.detail.endswith("; db query error: pq: permission denied for view operations")
     assert "deploy/sql/dashboards.sql" in finding.hint
     assert "dashboards/generated/" in finding.hint
