@@ -55,6 +55,7 @@ class AlertLines:
     error_rate: AlertLine
     latency: AlertLine
     budget: tuple[float, ...]
+    odd_spend: AlertLine
     silent: tuple[str, ...] = ()
 
     def counted(self, *matchers: str) -> str:
@@ -84,6 +85,7 @@ def alert_lines(thresholds: Thresholds) -> AlertLines:
         daily_spend=line("high_daily_spend", "daily_spend", lambda usd: f"${usd:,.2f}".removesuffix(".00")),
         error_rate=line("high_error_rate", "error_rate", lambda share: f"{100 * share:g}%"),
         latency=line("slow_operations", "avg_latency", lambda seconds: f"{seconds:g} s"),
+        odd_spend=line("spend_anomaly", "spend_anomaly", lambda usd: f"${usd:,.2f}".removesuffix(".00")),
         budget=(*(share for share in shares if share < 1), 1.0),
         silent=_silent(thresholds),
     )

@@ -84,6 +84,10 @@ FIXED_WINDOWS: Mapping[str, str] = {
     "timeout": "none: as configured",
     "operations_per_hour": "the last 1h",
     "queue_depth": "none: the present moment",
+    **{
+        f"{measure}_anomaly": "the present clock hour, or the one before it"
+        for measure in ("spend", "calls", "latency", "error_rate", "cost_per_call", "tokens_per_call")
+    },
 }
 """Over which time quantities are taken that an author can choose no window for."""
 

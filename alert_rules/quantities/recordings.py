@@ -229,7 +229,9 @@ def share(spent: RecordedSeries, allowed: RecordedSeries, name: str) -> Recorded
 
 def gauge(metric: str, by: tuple[str, ...]) -> RecordedSeries:
     """A gauge of the present moment, summed within a replica, the highest of all replicas."""
-    live = Recording(f"{level(by)}:{metric}:sum", highest_replica(metric, by))
+    whole = set(by) == set(catalog.ALL[metric].labels)
+    read = promql("max by (job$by) ($metric)", by, metric=metric) if whole else highest_replica(metric, by)
+    live = Recording(f"{level(by)}:{metric}:sum", read)
     return while_unreadable(live, by, (), LOG_IS_READ)
 
 

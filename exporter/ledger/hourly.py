@@ -147,7 +147,7 @@ def hour_of_slices(start: int, end: int, slices: Mapping[int, Slice]) -> dict[Se
     sums: dict[Series, list[int]] = {}
     for quarter in range(start, end, QUARTER_HOUR):
         for series, cell in slices[quarter].cells.items() if quarter in slices else ():
-            _add(sums.setdefault(series, [0] * len(NOTHING)), _figures(cell.current))
+            _add(sums.setdefault(series, [0] * len(NOTHING)), figures_of(cell.current))
     return _without_nothing(sums)
 
 
@@ -155,7 +155,7 @@ def hour_of_bucket(bucket: Bucket, admitted: Collection[Series]) -> dict[Series,
     """What a bucket that was read holds by series; pairs without a series of their own are `OTHER`."""
     sums: dict[Series, list[int]] = {}
     for series, aggregate in bucket.cells.items():
-        _add(sums.setdefault(series if series in admitted else OTHER, [0] * len(NOTHING)), _figures(aggregate))
+        _add(sums.setdefault(series if series in admitted else OTHER, [0] * len(NOTHING)), figures_of(aggregate))
     return _without_nothing(sums)
 
 
@@ -186,7 +186,8 @@ def chosen_users(spent: Mapping[str, int], preferred: Iterable[str]) -> UserSpen
     return UserSpend({name: spent.get(name, 0) for name in names})
 
 
-def _figures(aggregate: Aggregate) -> HourFigures:
+def figures_of(aggregate: Aggregate) -> HourFigures:
+    """What the history keeps of an aggregate."""
     return HourFigures(
         calls=aggregate[Figure.CALLS],
         failed=sum(aggregate[FAILURES]),

@@ -11,6 +11,7 @@ from exporter.database.conninfo import ConnInfo
 from exporter.database.login import Login
 from exporter.ledger.exposed import Snapshot, started_ratio
 from exporter.ledger.model import Phase
+from exporter.scrape.anomalies import AnomalyWatch
 from exporter.scrape.background import BackgroundReader
 from exporter.scrape.clock import HostClock
 from exporter.scrape.collector import Attempt, Collector, Scrape
@@ -76,6 +77,11 @@ class Exporter:
     def hourly(self) -> HourlyHistory:
         """The hourly history."""
         return self._background.hourly
+
+    @property
+    def anomalies(self) -> AnomalyWatch:
+        """What is odd of each operation."""
+        return self._background.anomalies
 
     def start(self) -> None:
         """Begin to read in the background."""
@@ -194,6 +200,7 @@ class Exporter:
             clock_offset=self.ledger.time.offset,
             replication_lag=self.ledger.time.replication.lag,
             outlooks=self._background.forecaster.outlooks,
+            judged=self.anomalies.judged,
         )
         return families(exposure, self._change_log)
 

@@ -20,6 +20,7 @@ from exporter.ledger.model import Phase, Slice, SpanRead, State, TimeRange
 from exporter.ledger.probing import next_round
 from exporter.ledger.today import next_of_today, today_settings
 from exporter.scrape.adaptive_chunk import AdaptiveChunk
+from exporter.scrape.anomalies import AnomalyWatch
 from exporter.scrape.drift import DriftSampler
 from exporter.scrape.forecasting import Forecaster
 from exporter.scrape.hourly import HourlyHistory
@@ -77,6 +78,7 @@ class BackgroundReader:
         self._late_rows = LateRows()
         self.hourly = HourlyHistory(config, ledger, self._database, change_log, limited)
         self.forecaster = Forecaster(ledger)
+        self.anomalies = AnomalyWatch(ledger, self.hourly, change_log)
         self._reclassifier = Reclassifier(ledger, self._chunk, self._database, primaries)
         self._stopping = threading.Event()
         self._rested = threading.Event()  # set: there is something to do before the rest is over
@@ -152,6 +154,8 @@ class BackgroundReader:
             if history := not busy and self.hourly.due:
                 self.hourly.step()
             self.forecaster.refresh(self.hourly.totals)
+            if not busy and not history:
+                self.anomalies.step()
         except TableLocked as error:
             chunk.failures += 1
             waits_for_database = True

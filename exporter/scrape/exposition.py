@@ -3,11 +3,13 @@
 import math
 import platform
 from collections.abc import Callable, Container, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import accumulate
 
 from exporter import catalog
+from exporter.anomaly.measures import CALLS, COST_PER_CALL, ERROR_RATE, LATENCY, SPEND, TOKENS_PER_CALL
+from exporter.anomaly.operations import Judged
 from exporter.catalog import ERROR_CLASSES, LATENCY_EDGES, SECOND
 from exporter.config import UPPER_BOUNDS, Config
 from exporter.database.log_query import INVALID_REASONS
@@ -86,7 +88,7 @@ class Exposure:
     """All that is shown at one moment.
 
     `drift` is in money units, `clock_offset` and `replication_lag` in seconds; `last_success` is in seconds since the
-    epoch, 0 where there was none.
+    epoch, 0 where there was none. `judged` are the verdicts on each operation.
     """
 
     config: Config
@@ -100,6 +102,7 @@ class Exposure:
     clock_offset: float | None = None
     replication_lag: float | None = 0.0
     outlooks: Outlooks = NO_OUTLOOKS
+    judged: Mapping[str, Judged] = field(default_factory=dict)
 
     @property
     def fresh(self) -> Gauges | None:
@@ -170,6 +173,34 @@ def _log_gauges(exposure: Exposure) -> Iterator[Family]:
         yield Family(catalog.LOG_NEWEST_ROW, {(): gauges.newest})
     yield Family(catalog.OPERATION_LAST_SEEN, {(name,): at for name, at in sorted(gauges.seen_operations.items())})
     yield Family(catalog.MODEL_LAST_SUCCESS, {(name,): at for name, at in sorted(gauges.succeeded_models.items())})
+
+
+_ANOMALIES = {
+    catalog.SPEND_ANOMALY: SPEND,
+    catalog.CALLS_ANOMALY: CALLS,
+    catalog.LATENCY_ANOMALY: LATENCY,
+    catalog.ERROR_RATE_ANOMALY: ERROR_RATE,
+    catalog.COST_PER_CALL_ANOMALY: COST_PER_CALL,
+    catalog.TOKENS_PER_CALL_ANOMALY: TOKENS_PER_CALL,
+}
+
+
+def _anomalies(exposure: Exposure) -> Iterator[Family]:
+    if exposure.fresh is None:
+        return
+    judged = exposure.judged.items()
+    for metric, measure in _ANOMALIES.items():
+        verdicts = ((name, each.verdicts.get(measure.name)) for name, each in judged)
+        yield Family(metric, {(name,): verdict.excess for name, verdict in verdicts if verdict is not None})
+    spends = ((name, each.verdicts.get(SPEND.name)) for name, each in judged)
+    yield Family(catalog.SPEND_USUAL, {(name,): spend.usual for name, spend in spends if spend is not None})
+    odd = [(name, each.odd_spend) for name, each in judged if each.odd_spend is not None]
+    yield Family(catalog.SPEND_ANOMALY_START, {(name,): spend.since for name, spend in odd})
+    causes = ((name, spend.cause) for name, spend in odd if spend.cause is not None)
+    yield Family(
+        catalog.SPEND_ANOMALY_FACTOR,
+        {(name, cause.model, factor): times for name, cause in causes for factor, times in cause.factors.items()},
+    )
 
 
 def _queue(exposure: Exposure) -> Iterator[Family]:
@@ -314,6 +345,8 @@ def _verdicts(scrape: Scrape, failed: Container[str | None]) -> Iterator[Family]
 GROUPS = (
     Group("counters", "log", _counters),
     Group("spend", "log", _log_gauges),
+    # of no collector: without them, the log is read as before
+    Group("anomalies", None, _anomalies),
     Group("queue", "log", _queue),
     Group("users", "budgets", _user_gauges),
     Group("forecast", None, _forecast),

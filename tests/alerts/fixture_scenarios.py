@@ -36,6 +36,8 @@ def scenarios() -> Iterator[Scenario]:
     yield _soon()
     yield _soon_of_users()
     yield _team_share()
+    yield _odd_in_all()
+    yield _odd_operations()
 
 
 def _said(
@@ -596,3 +598,47 @@ def alerts_seen(scenario: Scenario) -> Sequence[dict[str, object]]:
     """What a scenario looks at."""
     looks: Sequence[dict[str, object]] = scenario.written()["alert_rule_test"]
     return looks
+
+
+def _odd_in_all() -> Scenario:
+    scenario = Scenario("odd_in_all: adds what the operations cost too much, and names them", 30 * MINUTE)
+    replica = watched(scenario, Replica())
+    for operation, excess in (("chat", 6.0), ("email", steps((0, 3.0), (10 * MINUTE, 4.5))), ("plan", 0)):
+        scenario.show(replica, catalog.SPEND_ANOMALY, excess, operation=operation)
+    for operation, excess in (("chat", 120), ("email", steps((0, 179), (10 * MINUTE, 180)))):
+        scenario.show(replica, catalog.CALLS_ANOMALY, excess, operation=operation)
+    scenario.silent("odd_in_all", 9 * MINUTE)
+    scenario.silent("odd_calls_in_all", 9 * MINUTE)
+    what = "Spend beyond the usual"
+    said = _said("odd_in_all", what, "above $10", "$10.50", "ai-cost", "chat: $6.00", "email: $4.50")
+    scenario.fires(11 * MINUTE, "odd_in_all", said)
+    scenario.fires(
+        11 * MINUTE, "odd_calls_in_all", _odd("odd_calls_in_all", "Calls", "at or above 300", "300", "ai-cost")
+    )
+    return scenario
+
+
+def _odd(name: str, what: str, relation: str, value: str, dashboard: str, operation: str = "") -> Expected:
+    """What has no causes."""
+    of = {"of": f" of operation {operation}", "operation": operation} if operation else {}
+    path = f"{dashboard}?var-operation={operation}" if operation else dashboard
+    said = _said(name, f"{what} beyond the usual", relation, value, path, **of)
+    return {**said, "annotations": {key: text for key, text in said["annotations"].items() if key != "contributors"}}
+
+
+def _odd_operations() -> Scenario:
+    scenario = Scenario("odd_calls and the like: fire for the operation that is above the amount", 30 * MINUTE)
+    replica = watched(scenario, Replica())
+    cases: tuple[tuple[Metric, str, str, str, str, float, str], ...] = (
+        (catalog.CALLS_ANOMALY, "odd_calls", "Calls", "100", "ai-cost", 120, "120"),
+        (catalog.LATENCY_ANOMALY, "odd_latency", "Average latency", "500ms", "ai-performance", 1.5, "1.5s"),
+        (catalog.ERROR_RATE_ANOMALY, "odd_errors", "Error rate", "5%", "ai-performance", 0.25, "25%"),
+        (catalog.COST_PER_CALL_ANOMALY, "odd_cost", "Cost per call", "$0.01", "ai-performance", 0.05, "$0.05"),
+        (catalog.TOKENS_PER_CALL_ANOMALY, "odd_tokens", "Tokens per call", "500", "ai-performance", 900, "900"),
+    )
+    for metric, name, what, amount, dashboard, excess, value in cases:
+        scenario.show(replica, metric, steps((0, 0), (10 * MINUTE, excess)), operation="chat")
+        scenario.show(replica, metric, excess / 10, operation="email")
+        scenario.silent(name, 9 * MINUTE)
+        scenario.fires(11 * MINUTE, name, _odd(name, what, f"above {amount}", value, dashboard, "chat"))
+    return scenario

@@ -1,7 +1,7 @@
 """The documents of alerts: nothing in them that does not run, and nothing left out."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +25,8 @@ from exporter.demo.rows import fill
 from exporter.demo.schema import Layout, load_schema
 from tests.database.test_exact_budgets import BUDGETS
 from tests.support import ROOT
+from tests.support.generate import scenarios
+from tests.support.scenario import Scenario
 
 PAGES = sorted((ROOT / "docs/runbooks").glob("*.md"))
 LANGUAGE = (ROOT / "docs/alerts.md").read_text(encoding="utf-8")
@@ -165,6 +167,18 @@ def test_there_are_examples_and_the_shipped_alerts_are_among_the_documented() ->
     sources = Sources(ROOT / "alert_rules/alerts.yaml", ROOT / "alert_rules/channels.yaml")
     for alert in compile_sources(sources).alerts:
         assert f"`{alert.name}`" in LANGUAGE
+
+
+def test_the_message_of_an_anomaly_is_the_one_that_is_seen() -> None:
+    text = (ROOT / "docs/anomalies.md").read_text()
+    said = next(alert for scenario in scenarios("spend_anomaly") for alert in _told(scenario) if "$38.10" in str(alert))
+    assert f"> {said['description']}" in text
+    assert f"> {' · '.join(said['contributors'].splitlines())}" in text
+
+
+def _told(scenario: Scenario) -> Iterator[Mapping[str, str]]:
+    for look in scenario.written()["alert_rule_test"]:
+        yield from (alert["exp_annotations"] for alert in look["exp_alerts"])
 
 
 @pytest.mark.parametrize("name", QUANTITIES)

@@ -28,6 +28,7 @@ FIGURES = {
     "budget_exceeded": 3,
     "budget_used": 4,
     "budget_will_not_last": 1,
+    "spend_anomaly": 1,
     "high_error_rate": 1,
     "slow_operations": 1,
     "model_unavailable": 2,
@@ -115,6 +116,7 @@ def ill(scenario: Scenario, replica: Replica) -> None:
     scenario.show(replica, catalog.EXPECTED_COST, rising(2), **calls)
     scenario.show(replica, catalog.MODEL_LAST_SUCCESS, float, model="m1")
     scenario.show(replica, catalog.ROWS_SKIPPED, rising(1), field="status", reason="unknown")
+    scenario.show(replica, catalog.SPEND_ANOMALY, lambda second: 12 + second / HOUR, operation="chat")
     dead = {"operation": "email", "model": "m2"}
     scenario.show(replica, catalog.OPERATIONS, rising(1), **dead)
     scenario.show(replica, catalog.OVER_TIMEOUT, 0, **dead)
@@ -138,6 +140,7 @@ def well(scenario: Scenario, replica: Replica) -> None:
     scenario.show(replica, catalog.ROWS_SKIPPED, 0, field="status", reason="unknown")
     scenario.show(replica, catalog.MODEL_LAST_SUCCESS, float, model="m1")
     scenario.show(replica, catalog.MODEL_TIMEOUT, 60, model="m1")
+    scenario.show(replica, catalog.SPEND_ANOMALY, 0, operation="chat")
 
 
 def world(gap: Gap) -> tuple[Scenario, int]:
