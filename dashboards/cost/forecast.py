@@ -78,7 +78,7 @@ def _users() -> Panel:
         "Value #D": "Limit reached in",
     }
     return table(
-        "Where the day will end by user",
+        "Where the day will end by user, all operations",
         "What each user has spent today, what is expected of the day, and when they will be above their daily limit.",
         "Talk to those who will be above their limit, or raise it in the budgets table before they are stopped.",
         *(prom(expr, table=True) for expr in (spent, ends, limit, left)),

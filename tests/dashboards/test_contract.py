@@ -37,7 +37,7 @@ EXPRESSIONS = [
 ]
 VIEW = View(0, 3600)
 GENERATED = ROOT / "dashboards" / "generated"
-THRESHOLDS = {"high_daily_spend": 200, "high_error_rate": 0.05, "slow_operations": 2}
+THRESHOLDS = {"high_daily_spend": 200, "high_error_rate": 0.05, "slow_operations": 2, "spend_anomaly": 5}
 
 TYPES = {"stat", "timeseries", "table", "bargauge", "heatmap", "state-timeline", "barchart"}
 LEGACY_KEYS = {
