@@ -66,7 +66,7 @@ def test_the_unversioned_api_names_the_embed() -> None:
 
 
 def post(url: str, body: bytes) -> tuple[int, Any, Any]:
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json", "User-Agent": "test"})
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             text = answer.read()
