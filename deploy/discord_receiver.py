@@ -50,15 +50,22 @@ class UnreadableError(ValueError):
     """A request's body is not what its content type says."""
 
 
-def read_form(body: bytes, content_type: str) -> tuple[Any, dict[int, tuple[str, bytes]]]:
-    """The message of a request, and its files: by their number, the name and the content. Raises `UnreadableError`."""
+def is_as_said(body: bytes, content_type: str) -> bool:
+    """Whether a request's content type is that of its body: a form with its boundary, or else JSON."""
     kind, _, parameters = content_type.partition(";")
-    if kind.strip().lower() != "multipart/form-data":
-        return _json(body), {}
     boundary = re.search(r'boundary="?([^";]{1,70})', parameters)
+    if kind.strip().lower() == "multipart/form-data":
+        return boundary is not None and body.startswith(f"--{boundary[1]}\r\n".encode())
+    return not body.startswith(b"--")
+
+
+def read_form(body: bytes) -> tuple[Any, dict[int, tuple[str, bytes]]]:
+    """The message of a request, and its files: by their number, the name and the content. Raises `UnreadableError`."""
+    if not body.startswith(b"--"):
+        return _json(body), {}
     # each boundary stands on a line of its own, and the last one is marked
-    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary[1].encode()) if boundary else []
-    if len(pieces) < 2 or not pieces[-1].startswith(b"--"):
+    pieces = (b"\r\n" + body).split(b"\r\n" + body.partition(b"\r\n")[0])
+    if len(pieces) < 3 or not pieces[-1].startswith(b"--"):
         raise UnreadableError
     message: Any = None
     files: dict[int, tuple[str, bytes]] = {}
@@ -229,15 +236,15 @@ class DiscordReceiver:
         self._server.shutdown()
         self._server.server_close()
 
-    def answer(self, target: str, body: bytes, content_type: str = "application/json") -> Answer:
+    def answer(self, target: str, body: bytes) -> Answer:
         """The answer to a POST, which is recorded."""
         with self._lock:
-            answer = self._judged(target, body, content_type)
+            answer = self._judged(target, body)
             if answer.status >= 400:
                 self.refused.append(answer)
         return answer
 
-    def _judged(self, target: str, body: bytes, content_type: str) -> Answer:
+    def _judged(self, target: str, body: bytes) -> Answer:
         url = urlsplit(target)
         webhook = _PATH.match(url.path)
         if not webhook:
@@ -245,7 +252,7 @@ class DiscordReceiver:
         if self._limited:
             return self._limited.pop(0)
         try:
-            message, files = read_form(body, content_type)
+            message, files = read_form(body)
         except UnreadableError:
             message, files = None, {}
         version = webhook["version"]
@@ -274,7 +281,8 @@ class DiscordReceiver:
                     # by the network before Discord, whatever is sent
                     self.send_error(403, "error code: 1010")
                     return
-                answer = receiver.answer(self.path, received, self.headers.get("Content-Type") or "")
+                said = self.headers.get("Content-Type") or ""
+                answer = receiver.answer(self.path, received if is_as_said(received, said) else b"")
                 body = b"" if answer.body is None else json.dumps(answer.body).encode()
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():

@@ -32,6 +32,7 @@ COMMANDS = (
     Command("operations", "print the newest calls in the log", "operations"),
     Command("budget", "print users' limits, and what they spent today or this month", "budget"),
     Command("reconcile", "compare the log with what was recorded of it, and with a provider's export", "reconcile"),
+    Command("digest", "send yesterday's figures to Discord as one message with a picture, or every day", "digest"),
     Command("prices", "show by which prices the cost of calls is checked", "prices"),
     Command("recommend", "recommend what should change, each with the SQL that shows why", "recommend"),
     Command("verify", "check all running parts, from a row to a message", "verify"),

@@ -28,11 +28,11 @@ class RefusingReceiver(DiscordReceiver):
         super().__init__()
         self._random = random.Random(11)
 
-    def answer(self, target: str, body: bytes, content_type: str = "application/json") -> Answer:
+    def answer(self, target: str, body: bytes) -> Answer:
         """Refuse before anything else is looked at, as Discord does."""
         if self._random.random() < REFUSED:
             self.limit_rate(1, 0.5)
-        return super().answer(target, body, content_type)
+        return super().answer(target, body)
 
 
 @pytest.fixture

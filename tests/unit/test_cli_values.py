@@ -97,7 +97,7 @@ def folder(no_settings_from_outside: None, monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     for part in ("PROMETHEUS", "ALERTMANAGER", "EXPORTER", "GRAFANA"):
         monkeypatch.setenv(f"{part}_URL", "http://127.0.0.1:1")
-    monkeypatch.setattr(SignalReceiver, "wait", lambda _: "stop")
+    monkeypatch.setattr(SignalReceiver, "wait", lambda *_: "stop")
     monkeypatch.setattr("exporter.commands.demo.run_demo", lambda *_, **__: 0)
     return tmp_path
 
