@@ -207,7 +207,7 @@ def _listed(lines: Sequence[str], none: str) -> str:
 def _footer(digest: Digest) -> str:
     """What the reader has to know; Markdown means nothing here."""
     left_out = [_cut(printable(reason), _MOST_REASON) for reason in digest.left_out]
-    notes = [f"Days are in {digest.zone}", *digest.notes]
+    notes = [f"Days are in {digest.zone}", *map(printable, digest.notes)]
     if left_out:
         notes.append(f"Left out: {'; '.join(left_out)}")
     return _cut(". ".join(notes), _MOST_FOOTER)
