@@ -1,6 +1,6 @@
 """What the alerts did, by what Prometheus has stored of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -27,7 +27,7 @@ def read_fired(part: Part, now: int) -> tuple[FiredAlert, ...]:
         raise UnansweredError("Prometheus does not answer with the result of a query") from None
 
 
-def fired(rows: list[Mapping[str, Any]], now: int) -> tuple[FiredAlert, ...]:
+def fired(rows: Sequence[Mapping[str, Any]], now: int) -> tuple[FiredAlert, ...]:
     """The alerts of a matrix, by name and severity: a gap of more than a step ends one time that it fired."""
     found = []
     for row in rows:

@@ -14,7 +14,7 @@ from typing import Any
 
 from exporter.catalog import USD
 from exporter.digest.model import LEAST_DAYS, Day, Digest, Forecast
-from exporter.digest.words import amount, change_of
+from exporter.digest.words import amount, change_of, short
 from exporter.errors import UserError
 from exporter.humanize import printable
 from exporter.ledger.calendar import month_days
@@ -44,26 +44,33 @@ def draw(digest: Digest) -> bytes:
     _give_it_a_folder()
     # an extra, and slow to load
     import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    # a dollar sign begins no formula, and a name may hold several
-    with mpl.rc_context({**_STYLE, "text.parse_math": False}):
-        figure = Figure(figsize=_INCHES, dpi=_DOTS)
-        FigureCanvasAgg(figure)
-        movers = digest.day.movers[:MOST_MOVERS]
-        # what the rows of movers take, and the rest: shares of the height from below
-        rows = (len(movers) + 1.2) * _ROW if movers else 0.0
-        _draw_days(figure.add_axes((0.13, rows + 0.1, 0.84, 0.8 - rows)), digest)
-        if movers:
-            _draw_movers(figure.add_axes((0.04, 0.02, 0.92, rows - 0.02)), digest.day, _drawable())
-        written = io.BytesIO()
-        figure.savefig(written, format="png")
+    written = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        figure_of(digest).savefig(written, format="png")
     return written.getvalue()
 
 
+def figure_of(digest: Digest) -> Any:
+    """The picture as matplotlib's `Figure`, under `STYLE`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=_INCHES, dpi=_DOTS)
+    FigureCanvasAgg(figure)
+    movers = digest.day.movers[:MOST_MOVERS]
+    # what the rows of movers take, and the rest: shares of the height from below
+    rows = (len(movers) + 1.2) * _ROW if movers else 0.0
+    _draw_days(figure.add_axes((0.13, rows + 0.1, 0.84, 0.8 - rows)), digest)
+    if movers:
+        _draw_movers(figure.add_axes((0.04, 0.02, 0.92, rows - 0.02)), digest.day, _drawable())
+    return figure
+
+
 _FONT = "DejaVu Sans"
-_STYLE: Mapping[Any, Any] = {
+STYLE: dict[Any, Any] = {
+    # a dollar sign begins no formula, and a name may hold several
+    "text.parse_math": False,
     "font.family": _FONT,
     "font.size": 12.5,
     "axes.titlesize": 13,
@@ -82,6 +89,7 @@ _STYLE: Mapping[Any, Any] = {
     "axes.spines.right": False,
     "axes.spines.left": False,
 }
+"""How it looks on Discord's dark page."""
 
 
 def _give_it_a_folder() -> None:
@@ -112,10 +120,11 @@ def _draw_days(axes: Any, digest: Digest) -> None:
     axes.set_xlim(days.start - 0.7, days.stop - 0.3)
     axes.set_ylim(0, _draw_limit(axes, digest.daily_limit, highest, days) * 1.1 or 1)
     axes.yaxis.set_major_locator(_few_steps(4))
-    axes.yaxis.set_major_formatter(lambda value, _: amount(round(value * USD)))
+    axes.yaxis.set_major_formatter(lambda value, _: short(value))
     axes.set_axisbelow(True)
     axes.grid(axis="y", color=_GRID, linewidth=1)
     axes.tick_params(length=0)
+    axes.tick_params(axis="x", pad=8)
     ticks = named_days(days)
     axes.set_xticks(ticks, [_day_label(day, first=day == ticks[0]) for day in ticks])
 
@@ -174,21 +183,21 @@ def _draw_movers(axes: Any, day: Day, drawable: Callable[[str], str]) -> None:
     for place, mover in enumerate(movers):
         color = _MORE if mover.change > 0 else _LESS
         axes.barh(place + 0.55, abs(mover.change) / widest, color=color, height=0.12)
-        _write_within(axes, place + 0.38, drawable(f"{mover.operation} · {mover.model}"))
-        axes.text(1, place + 0.38, change_of(mover.change), fontsize=12, ha="right", color=color, fontweight="bold")
+        beside = axes.text(1, place + 0.38, change_of(mover.change), ha="right", color=color, fontweight="bold")
+        name = axes.text(0, place + 0.38, drawable(f"{mover.operation} · {mover.model}"))
+        _cut_before(name, beside.get_window_extent().x0)
 
 
-def _write_within(axes: Any, place: float, text: str) -> None:
-    """Write a name, as much of it as leaves the amount beside it its room."""
-    written = axes.text(0, place, text, fontsize=12)
-    room = axes.get_window_extent().width * _NAMES_SHARE
+def _cut_before(written: Any, edge: float) -> None:
+    """Leave as much of a text as ends before a place, in pixels."""
+    text = written.get_text()
     for most in range(len(text) - 1, 0, -1):
-        if written.get_window_extent().width <= room:
+        if written.get_window_extent().x1 < edge - _GAP:
             break
         written.set_text(f"{text[:most]}…")
 
 
-_NAMES_SHARE = 0.78
+_GAP = 20
 
 
 def _few_steps(most: int) -> Any:

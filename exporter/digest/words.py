@@ -24,6 +24,17 @@ def amount(units: int) -> str:
     return money(round(usd, 2 - usd.adjusted()))
 
 
+def short(usd: float) -> str:
+    """Money for an axis, in seven signs at most: `$1.5k`, `$40`, `$0.25`, `30 µ$`."""
+    if usd >= 10_000:
+        size, unit = next((size, unit) for size, unit in _LARGE if usd >= size)
+        return f"${usd / size:.3g}{unit}"
+    return f"{usd * 1e6:.3g} µ$" if 0 < usd < 0.001 else f"${usd:.4g}"
+
+
+_LARGE = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+
+
 def change_of(units: int) -> str:
     """A change of money with its sign: `+$3.20`, `−$0.40`."""
     return f"{'+' if units >= 0 else '−'}{amount(abs(units))}"

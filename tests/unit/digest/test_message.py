@@ -27,7 +27,9 @@ from exporter.digest.model import (
 from tests.support.digests import THURSDAY, full_digest, units
 
 AMOUNTS = st.integers(0, 10**24)
-TEXTS = st.text(max_size=400) | st.sampled_from(["@everyone" * 40, "_*~|`[<\\" * 40, "://" * 100, "🔥" * 300, "\ud800x"])
+TEXTS = st.text(max_size=400) | st.sampled_from(
+    ["@everyone" * 40, "_*~|`[<\\" * 40, "://" * 100, "🔥" * 300, "\ud800x"]
+)
 ESTIMATES = st.builds(Estimate, AMOUNTS, AMOUNTS, AMOUNTS)
 REACHED = st.sampled_from(Outlook) | st.integers(0, 4_000_000_000)
 LEFT_OUT = st.builds(LeftOut, TEXTS)
@@ -124,7 +126,12 @@ def test_a_whole_digest_in_words() -> None:
 
 def test_the_month_is_summed_through_the_day_alone() -> None:
     first = THURSDAY.replace(day=1).toordinal()
-    spend = {first - 1: units(1000), first: units(1), THURSDAY.toordinal(): units(2), THURSDAY.toordinal() + 1: units(500)}
+    spend = {
+        first - 1: units(1000),
+        first: units(1),
+        THURSDAY.toordinal(): units(2),
+        THURSDAY.toordinal() + 1: units(500),
+    }
     assert "**June so far: $3.00** of $4,000 (0.1%)" in shown(full_digest(spend=spend))
     last = date(2026, 6, 30)
     assert "**June: $7.00**" in shown(full_digest(last, spend={last.toordinal(): units(7)}))
@@ -161,7 +168,9 @@ def test_when_a_limit_is_reached_is_said_in_the_budgets_zone() -> None:
 
 
 def test_what_is_left_out_is_said_in_one_line() -> None:
-    missing = {name: LeftOut(f"{name} (why)") for name in ("users", "forecast", "anomalies", "recommendations", "alerts")}
+    missing = {
+        name: LeftOut(f"{name} (why)") for name in ("users", "forecast", "anomalies", "recommendations", "alerts")
+    }
     shown_embed = embed(full_digest(**missing), picture=False)
     assert shown_embed["footer"]["text"] == (
         "Days are in Europe/Berlin. Left out: users (why); forecast (why); anomalies (why); recommendations (why);"
@@ -179,7 +188,9 @@ def test_what_there_is_none_of_is_said() -> None:
 
 def test_a_long_list_ends_with_how_many_more_there_are() -> None:
     alerts = tuple(FiredAlert(f"alert {number}", "critical", 2, 60, still=True) for number in range(12))
-    (value,) = [each["value"] for each in embed(full_digest(alerts=alerts), picture=True)["fields"] if "Alerts" in each["name"]]
+    (value,) = [
+        each["value"] for each in embed(full_digest(alerts=alerts), picture=True)["fields"] if "Alerts" in each["name"]
+    ]
     assert value.splitlines()[0] == "🔴 alert 0: 2 times, 60 s, still firing"
     assert value.splitlines()[-1] == "… and 7 more"
 

@@ -1,5 +1,6 @@
 """A message with a picture reaches the channel, also past refusals, and no error quotes the webhook."""
 
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,6 @@ import pytest
 
 from deploy.discord_receiver import MOST_FILE_BYTES, Answer
 from exporter.config import ConfigError
-from exporter.digest import webhook as module
 from exporter.digest.message import PICTURE, payload
 from exporter.digest.webhook import RefusedError, Webhook, deliver, find_webhook, post
 from tests.support.digests import full_digest
@@ -63,7 +63,7 @@ def test_a_thread_of_the_channel_is_kept(server: DiscordServer, version: str) ->
 
 def test_what_discord_does_not_take_is_said_and_not_tried_again(server: DiscordServer) -> None:
     waits = Waits()
-    with pytest.raises(RefusedError, match="answers 413: .*too large") as caught:
+    with pytest.raises(RefusedError, match=r"answers 413: .*too large") as caught:
         deliver(webhook(server), MESSAGE, {PICTURE: bytes(MOST_FILE_BYTES + 1)}, 60, waits)
     assert caught.value.wait is None
     with pytest.raises(RefusedError, match="answers 400"):
@@ -93,9 +93,7 @@ def test_a_webhook_that_is_gone_is_said(server: DiscordServer, status: int) -> N
         ([Answer(408), Answer(504, None, {"Retry-After": "3"})], [1.0, 3.0]),
     ],
 )
-def test_a_refusal_for_a_while_is_waited_out(
-    server: DiscordServer, answers: list[Answer], waited: list[float]
-) -> None:
+def test_a_refusal_for_a_while_is_waited_out(server: DiscordServer, answers: list[Answer], waited: list[float]) -> None:
     waits = Waits()
     server.receiver.fail(*answers)
     deliver(webhook(server), MESSAGE, {PICTURE: PNG}, 300, waits)
@@ -156,12 +154,12 @@ def test_an_answer_that_holds_the_token_is_not_repeated(server: DiscordServer) -
 def test_a_program_that_does_not_say_what_it_is_is_blocked(
     server: DiscordServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = module.urllib.request.Request
+    original = urllib.request.Request
 
     def anonymous(url: str, body: bytes, headers: dict[str, str]) -> Any:
         return original(url, body, {"Content-Type": headers["Content-Type"]})
 
-    monkeypatch.setattr(module.urllib.request, "Request", anonymous)
+    monkeypatch.setattr(urllib.request, "Request", anonymous)
     with pytest.raises(RefusedError, match="answers 403"):
         post(webhook(server), TEXT, {})
 
