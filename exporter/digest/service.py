@@ -52,6 +52,7 @@ class DailyService:
     sent: SentFile
     requests: Requests
     clock: Callable[[], float] = time.time
+    stopwatch: Callable[[], float] = time.monotonic
     _secrets: dict[str, None] = field(default_factory=dict, init=False)
     _reload: bool = field(default=False, init=False)
     _retry_at: float = field(default=0.0, init=False)
@@ -130,8 +131,8 @@ class DailyService:
 
     def _go_on(self, seconds: float) -> bool:
         """Wait, however often somebody asks to reload; returns False as soon as the service has to stop."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
+        until = self.stopwatch() + seconds
+        while (left := until - self.stopwatch()) > 0:
             asked = self.requests.wait(left)
             if asked == "stop":
                 return False

@@ -168,7 +168,7 @@ def test_when_a_limit_is_reached_is_said_in_the_budgets_zone() -> None:
 
 
 def test_what_is_left_out_is_said_in_one_line() -> None:
-    missing = {
+    missing: dict[str, Any] = {
         name: LeftOut(f"{name} (why)") for name in ("users", "forecast", "anomalies", "recommendations", "alerts")
     }
     shown_embed = embed(full_digest(**missing), picture=False)
