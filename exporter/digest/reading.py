@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from datetime import date
+from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 from exporter.config import Classification, Config
@@ -55,7 +56,7 @@ def read_day(
     now = _bucket(session, log, rules, day, day, zone)
     before = _bucket(session, log, rules, day - usual_days, day - 1, zone) if usual_days else Bucket()
     total = _total(now)
-    usual = round(_total(before)[Figure.COST] / usual_days) if usual_days else None
+    usual = _mean(_total(before)[Figure.COST], usual_days) if usual_days else None
     movers = find_movers(now.cells, before.cells, usual_days) if usual_days else ()
     failed = sum(total[FAILURES])
     return Day(day, total[Figure.CALLS], failed, total[Figure.COST], usual, usual_days, movers), now.users
@@ -82,12 +83,17 @@ def find_movers(now: Mapping[Series, Aggregate], before: Mapping[Series, Aggrega
             series.operation,
             series.model,
             now.get(series, ZERO)[Figure.COST],
-            round(before.get(series, ZERO)[Figure.COST] / days),
+            _mean(before.get(series, ZERO)[Figure.COST], days),
         )
         for series in {*now, *before}
     ]
     moved = [mover for mover in movers if mover.change and abs(mover.change) >= least]
     return tuple(sorted(moved, key=lambda each: (-abs(each.change), each.operation, each.model))[:MOST_MOVERS])
+
+
+def _mean(units: int, days: int) -> int:
+    # a float could not hold it
+    return round(Fraction(units, days))
 
 
 def _cost(cells: Mapping[Series, Aggregate]) -> int:
