@@ -164,7 +164,7 @@ def _sections(digest: Digest) -> Iterator[tuple[str, Sequence[str], str]]:
     if not isinstance(digest.recommendations, LeftOut):
         advice = digest.recommendations
         saving = sum(each.saving or 0 for each in advice)
-        name = f"What should change: {amount(saving)} a day" if saving else "What should change"
+        name = f"What should change: up to {amount(saving)} a day" if saving else "What should change"
         yield name, [_advised(each) for each in advice], "Nothing is recommended."
     if not isinstance(digest.alerts, LeftOut):
         yield "Alerts in the last 24 hours", [_fired(each) for each in digest.alerts], "None fired."

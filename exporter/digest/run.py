@@ -4,21 +4,18 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TextIO
 from zoneinfo import ZoneInfo
 
-import psycopg
-
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
-from exporter.database.errors import DatabaseError
 from exporter.database.one_session import one_session
-from exporter.database.session import Session
 from exporter.digest import parts
 from exporter.digest.fired import read_fired
 from exporter.digest.message import PICTURE, as_markdown, payload
-from exporter.digest.model import Digest, FiredAlert, LeftOut, UsersPast
+from exporter.digest.model import Digest, FiredAlert, LeftOut
 from exporter.digest.picture import draw, require_matplotlib
 from exporter.digest.reading import read_day, read_spend, read_users
 from exporter.digest.webhook import deliver, find_webhook
@@ -70,12 +67,16 @@ def read_digest(config: Config, environ: Mapping[str, str], wanted: Wanted, note
     zone = ZoneInfo(config.budget_time_zone)
     # the error classes do not matter here
     rules = config.classification().model_copy(update={"error_classes": ()})
-    with one_session(config, resolve_conninfo(config, environ), "digest", _SECONDS, _STATEMENT_SECONDS) as session:
+    info = resolve_conninfo(config, environ)
+    with one_session(config, info, "digest", _SECONDS, _STATEMENT_SECONDS) as session:
         day = day_of(int(session.clock), zone) - 1 if wanted.day is None else wanted.day
         log = session.log(rules)
         spend = read_spend(session, log, rules, day, zone)
         figures, by_user = read_day(session, log, rules, day, zone, spend)
-        users = _users(session, config, by_user)
+        users = parts.part(session, "users' limits", lambda: read_users(session, config, by_user))
+        recommendations = parts.part(
+            session, "recommendations", lambda: parts.read_recommendations(session, info, config)
+        )
     return Digest(
         zone=zone.key,
         day=figures,
@@ -85,23 +86,10 @@ def read_digest(config: Config, environ: Mapping[str, str], wanted: Wanted, note
         users=users,
         forecast=parts.read_forecast(),
         anomalies=parts.read_anomalies(),
-        recommendations=parts.read_recommendations(),
+        recommendations=recommendations,
         alerts=_alerts(wanted.prometheus),
         notes=tuple(notes),
     )
-
-
-def _users(session: Session, config: Config, by_user: Mapping[str, int]) -> UsersPast | LeftOut:
-    """The users' limits; a table that cannot be read costs only this part."""
-    try:
-        with session.savepoint():
-            return read_users(session, config, by_user)
-    except psycopg.Error as error:
-        if session.lost:
-            raise
-        return LeftOut(f"users' limits ({session.translate(error).detail})")
-    except DatabaseError as error:
-        return LeftOut(f"users' limits ({error.detail})")
 
 
 def _alerts(prometheus: str | None) -> tuple[FiredAlert, ...] | LeftOut:
@@ -113,8 +101,8 @@ def _alerts(prometheus: str | None) -> tuple[FiredAlert, ...] | LeftOut:
         return LeftOut(f"alerts ({error})")
 
 
-def _units(usd: "object") -> int | None:
-    return None if usd is None else money_units(usd)  # type: ignore[arg-type]
+def _units(usd: Decimal | None) -> int | None:
+    return None if usd is None else money_units(usd)
 
 
 def write_digest(config: Config, environ: Mapping[str, str], wanted: Wanted, folder: Path, out: TextIO) -> None:

@@ -115,7 +115,7 @@ def test_a_whole_digest_in_words() -> None:
         "▼ −$9.50 analytics-summary, deepseek-v3.2: $20",
         "• 1 past their daily limit: 3f2a9c01\n• 3 past their warning",
         "• email-compose, claude-opus-4.5: $58.10 instead of about $17; twice the calls",
-        "## What should change: $3.20 a day",
+        "## What should change: up to $3.20 a day",
         "• Use deepseek-v3.2 for email-classify: $3.20 a day",
         "🟠 high_daily_spend: once, 2.8 h",
         "Days are in Europe/Berlin",
