@@ -1,5 +1,6 @@
 """On which day the last digest was sent: a small file, which outlives the service."""
 
+import contextlib
 import json
 import os
 from datetime import date
@@ -32,6 +33,11 @@ class SentFile:
         """Keep that a digest was sent on this day. Raises `OSError` where that is only kept in memory."""
         self.day = day
         self._write(day)
+
+    def touch(self) -> None:
+        """Leave on the file when the service was seen at work: a health check looks at that."""
+        with contextlib.suppress(OSError):
+            os.utime(self._path)
 
     def _read(self) -> int | None:
         try:

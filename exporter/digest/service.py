@@ -64,6 +64,7 @@ class DailyService:
         config = self._configuration()
         log.info("the next digest is due at %s", as_utc(following(self.clock(), self.at, _zone(config))))
         while True:
+            self.sent.touch()
             self._step(config)
             if not self._go_on(_LOOK_SECONDS):
                 log.info("stopping")

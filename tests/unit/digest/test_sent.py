@@ -54,3 +54,14 @@ def test_a_full_disk_costs_the_record_and_not_the_memory(tmp_path: Path, monkeyp
     assert kept.day == DAY
     monkeypatch.undo()
     assert SentFile(tmp_path / "digest.json").day is None
+
+
+def test_a_health_check_sees_that_the_service_is_at_work(tmp_path: Path) -> None:
+    path = tmp_path / "digest.json"
+    kept = SentFile(path)
+    os.utime(path, (0, 0))
+    kept.touch()
+    assert path.stat().st_mtime > 1_700_000_000
+    path.unlink()
+    kept.touch()
+    assert not path.exists()
