@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from exporter.digest.model import Anomaly, Digest, Estimate, FiredAlert, Forecast, LeftOut, Mover, Outlook
+from exporter.digest.model import Anomaly, Digest, Estimate, FiredAlert, Forecast, LeftOut, Mover, Reached
 from exporter.digest.model import Recommendation as Advice
 from exporter.digest.words import amount, change_of, day_name, exact
 from exporter.humanize import printable, share, span_text
@@ -143,7 +143,7 @@ def _color(digest: Digest) -> int:
         return _BAD
     forecast, alerts = digest.forecast, digest.alerts
     leads_past = isinstance(forecast, Forecast) and any(
-        not isinstance(at, Outlook) for at in (forecast.daily_limit_at, forecast.monthly_limit_at)
+        not isinstance(at, Reached) for at in (forecast.daily_limit_at, forecast.monthly_limit_at)
     )
     fires = not isinstance(alerts, LeftOut) and any(alert.still for alert in alerts)
     return _WARN if max(shares, default=0.0) >= _WARNED_AT or leads_past or fires else _GOOD

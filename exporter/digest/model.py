@@ -27,11 +27,11 @@ class Estimate:
     high: int
 
 
-class Outlook(Enum):
+class Reached(Enum):
     """When a limit will be reached, where that is no moment."""
 
-    NOT_REACHED = "not reached"
-    UNKNOWN = "unknown"
+    NOT = "not"
+    NO_LIMIT = "no limit"
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Forecast:
     today: Estimate
     month: Estimate
     days: Mapping[int, Estimate] = field(default_factory=dict)
-    daily_limit_at: int | Outlook = Outlook.UNKNOWN
-    monthly_limit_at: int | Outlook = Outlook.UNKNOWN
+    daily_limit_at: int | Reached = Reached.NO_LIMIT
+    monthly_limit_at: int | Reached = Reached.NO_LIMIT
 
 
 @dataclass(frozen=True)
@@ -155,4 +155,4 @@ class Digest:
     def left_out(self) -> tuple[str, ...]:
         """Why parts are missing."""
         parts = (self.users, self.forecast, self.anomalies, self.recommendations, self.alerts)
-        return tuple(part.reason for part in parts if isinstance(part, LeftOut))
+        return tuple(part.reason for part in parts if isinstance(part, LeftOut) and part.reason)

@@ -10,7 +10,7 @@ from exporter.config import Config
 from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import DatabaseError
 from exporter.database.session import Session
-from exporter.digest.model import Anomaly, Forecast, LeftOut, Recommendation
+from exporter.digest.model import LeftOut, Recommendation
 from exporter.ledger.aggregate import money_units
 
 T = TypeVar("T")
@@ -30,16 +30,6 @@ def part(session: Session, name: str, read: Callable[[], T]) -> T | LeftOut:
         return LeftOut(f"{name} ({session.translate(error).detail})")
     except DatabaseError as error:
         return LeftOut(f"{name} ({error.detail})")
-
-
-def read_forecast() -> Forecast | LeftOut:
-    """Where today and the month will end."""
-    return LeftOut("forecast")
-
-
-def read_anomalies() -> tuple[Anomaly, ...] | LeftOut:
-    """What was out of the ordinary in the day."""
-    return LeftOut("anomalies")
 
 
 def read_recommendations(session: Session, info: ConnInfo, config: Config) -> tuple[Recommendation, ...]:

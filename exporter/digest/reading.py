@@ -2,20 +2,23 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
+from exporter.advisor.calls import Calls
 from exporter.config import Classification, Config
 from exporter.database.log_query import LogTable
 from exporter.database.reader import read_span
 from exporter.database.session import Session
 from exporter.database.tables import read_budgets
+from exporter.digest.hours import Hours, read_hours
 from exporter.digest.model import LEAST_DAYS, Day, LeftOut, Mover, UsersPast
 from exporter.errors import UserError
 from exporter.figures import Figure
 from exporter.ledger.aggregate import FAILURES, ZERO, Aggregate, add
-from exporter.ledger.calendar import day_start, month_start_day
+from exporter.ledger.calendar import day_of, day_start, month_start_day
 from exporter.ledger.model import UNATTRIBUTED, Bucket, Series, TimeRange
 from exporter.ledger.users import budget_state, count_states
 from exporter.reconcile.log import logged
@@ -24,6 +27,9 @@ from exporter.reports.shown_users import pseudonyms
 
 USUAL_DAYS = 7
 """Days before the day whose mean is called usual."""
+
+HISTORY_DAYS = 64
+"""Days before the day whose hours are read: eight weeks for each hour of the last one."""
 
 MOST_MOVERS = 5
 MOST_NAMED = 3
@@ -116,3 +122,21 @@ def read_users(session: Session, config: Config, spend: Mapping[str, int]) -> Us
         label = pseudonyms(config).of
         named = tuple(label(user) for user in sorted(past, key=lambda user: (-spend[user], user))[:MOST_NAMED])
     return UsersPast(states["exceeded"], states["warning"], named)
+
+
+@dataclass(frozen=True)
+class Weeks:
+    """The hours of the last weeks up to `now` (seconds since the epoch), and the money units of today."""
+
+    now: int
+    hours: Hours
+    today: int
+
+
+def read_weeks(session: Session, log: LogTable, rules: Classification, day: int, zone: ZoneInfo) -> Weeks:
+    """What forecasts and judgements of the day's hours are made of. Raises `DatabaseError`."""
+    now = int(session.clock) + 1
+    span = TimeRange(day_start(day - HISTORY_DAYS, zone), now)
+    hours = read_hours(session, Calls(log, rules, span), zone)
+    today = logged(session, log, rules, "day", Period(day_start(day_of(now, zone), zone), now, zone))
+    return Weeks(now, hours, sum(units for units, _ in today.values()))

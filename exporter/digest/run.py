@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,12 +12,14 @@ from zoneinfo import ZoneInfo
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.one_session import one_session
-from exporter.digest import parts
+from exporter.digest.ahead import foretell
 from exporter.digest.fired import read_fired
 from exporter.digest.message import PICTURE, as_markdown, payload
-from exporter.digest.model import Digest, FiredAlert, LeftOut
+from exporter.digest.model import Digest, FiredAlert, Forecast, LeftOut
+from exporter.digest.odd import find_anomalies
+from exporter.digest.parts import part, read_recommendations
 from exporter.digest.picture import draw, require_matplotlib
-from exporter.digest.reading import read_day, read_spend, read_users
+from exporter.digest.reading import Weeks, read_day, read_spend, read_users, read_weeks
 from exporter.digest.webhook import deliver, find_webhook
 from exporter.errors import UserError
 from exporter.ledger.aggregate import money_units
@@ -73,22 +75,41 @@ def read_digest(config: Config, environ: Mapping[str, str], wanted: Wanted, note
         log = session.log(rules)
         spend = read_spend(session, log, rules, day, zone)
         figures, by_user = read_day(session, log, rules, day, zone, spend)
-        users = parts.part(session, "users' limits", lambda: read_users(session, config, by_user))
-        recommendations = parts.part(
-            session, "recommendations", lambda: parts.read_recommendations(session, info, config)
+        made = Digest(
+            zone=zone.key,
+            day=figures,
+            spend=spend,
+            daily_limit=_units(config.daily_limit_usd),
+            monthly_limit=_units(config.monthly_limit_usd),
+            notes=tuple(notes),
         )
-    return Digest(
-        zone=zone.key,
-        day=figures,
-        spend=spend,
-        daily_limit=_units(config.daily_limit_usd),
-        monthly_limit=_units(config.monthly_limit_usd),
+        weeks = part(session, "forecast and anomalies", lambda: read_weeks(session, log, rules, day, zone))
+        users = part(session, "users' limits", lambda: read_users(session, config, by_user))
+        advice = part(session, "recommendations", lambda: read_recommendations(session, info, config))
+    return replace(
+        made,
         users=users,
-        forecast=parts.read_forecast(),
-        anomalies=parts.read_anomalies(),
-        recommendations=recommendations,
+        forecast=weeks if isinstance(weeks, LeftOut) else _forecast(made, weeks, zone),
+        anomalies=LeftOut("") if isinstance(weeks, LeftOut) else find_anomalies(weeks.hours, day, zone),
+        recommendations=advice,
         alerts=_alerts(wanted.prometheus),
-        notes=tuple(notes),
+    )
+
+
+def _forecast(digest: Digest, weeks: Weeks, zone: ZoneInfo) -> Forecast | LeftOut:
+    """Where the day after the digest's and its month will end, if that is today."""
+    today = day_of(weeks.now, zone)
+    if today != digest.day.ordinal + 1:
+        return LeftOut("forecast (it is of today)")
+    before = 0 if digest.month_is_over else digest.month_cost
+    return foretell(
+        {at: sum(each.cost for each in cells.values()) for at, cells in weeks.hours.items()},
+        weeks.now,
+        zone,
+        today=weeks.today,
+        month=before + weeks.today,
+        daily_limit=digest.daily_limit,
+        monthly_limit=digest.monthly_limit,
     )
 
 

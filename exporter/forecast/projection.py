@@ -1,7 +1,7 @@
 """Where a day and its month will end by an outlook and by what is spent now: made at each scrape."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.forecast.outlook import RECENT_DAYS, Outlook
@@ -64,6 +64,19 @@ class Projection:
             base + day.lower + max(0.0, rest - beyond),
             base + day.upper + rest + beyond,
         )
+
+    def days(self) -> Mapping[int, Forecast]:
+        """The end of each day that is left of the month, the present one among them (`datetime.date.toordinal`)."""
+        level = self.outlook.pace.prior.level
+        share = (
+            _Z * self.outlook.day_spread * max(1.0, level) * math.sqrt(1 + _MEDIAN / MOST_DAYS + _MEDIAN / RECENT_DAYS)
+        )
+        found = {self.outlook.day.number: self.day}
+        for day, profile in self.outlook.rest_of_month:
+            usual = profile.day(day)
+            expected, beyond = level * usual, share * usual
+            found[day.number] = Forecast(expected, max(0.0, expected - beyond), expected + beyond)
+        return found
 
     def reaches(self, limit: float, so_far: float, *, month: bool = False) -> float | None:
         """When spend that is `so_far` now will be above a limit, in seconds since the epoch; None: not in this window.

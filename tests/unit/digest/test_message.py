@@ -20,7 +20,7 @@ from exporter.digest.model import (
     Forecast,
     LeftOut,
     Mover,
-    Outlook,
+    Reached,
     Recommendation,
     UsersPast,
 )
@@ -31,7 +31,7 @@ TEXTS = st.text(max_size=400) | st.sampled_from(
     ["@everyone" * 40, "_*~|`[<\\" * 40, "://" * 100, "🔥" * 300, "\ud800x"]
 )
 ESTIMATES = st.builds(Estimate, AMOUNTS, AMOUNTS, AMOUNTS)
-REACHED = st.sampled_from(Outlook) | st.integers(0, 4_000_000_000)
+REACHED = st.sampled_from(Reached) | st.integers(0, 4_000_000_000)
 LEFT_OUT = st.builds(LeftOut, TEXTS)
 DAYS = st.builds(
     Day,
