@@ -14,10 +14,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from deploy.discord_receiver import Answer
 from exporter.cli import main
 from exporter.database.errors import NotVisible
 from exporter.demo.profiles import USERS
-from exporter.digest.model import LeftOut, UsersPast
+from exporter.digest.model import Forecast, LeftOut, UsersPast
 from exporter.digest.run import Wanted, read_digest
 from exporter.errors import UserError
 from tests.support.clock import START, Clock
@@ -175,6 +176,46 @@ def test_hidden_rows_are_no_digest(log: Log, clock: Clock, tmp_path: Path, embed
         log.execute(f"DROP ROLE {name}")
 
 
+def fill_hours(log: Log, clock: Clock, days: int) -> None:
+    """A dollar an hour for so many days, up to now; yesterday it is eight times as much from 14:00 to 16:00."""
+    begin = datetime.combine(START.date() - timedelta(days=days), datetime.min.time(), UTC)
+    with log.connection.transaction():
+        for number in range(24 * days + 10):
+            at = begin + timedelta(hours=number, minutes=2)
+            loop = at.date() == YESTERDAY and at.hour in (14, 15)
+            for _ in range(8 if loop else 1):
+                log.insert(at=at, cost="1", input_tokens=100, output_tokens=10)
+    clock.set(START)
+
+
+def test_forecast_anomalies_and_recommendations_are_of_the_log(log: Log, clock: Clock, tmp_path: Path) -> None:
+    fill_hours(log, clock, 64)
+    found = digest_of(log, tmp_path, monthly_limit_usd=500)
+    assert found.day.cost == units(38)
+    assert isinstance(found.forecast, Forecast)
+    # ten hours of today are there, of which the last one has begun
+    assert found.forecast.today.middle == pytest.approx(units(24), rel=0.1)
+    assert found.forecast.month.middle == pytest.approx(units(30 * 24 + 14), rel=0.05)
+    assert isinstance(found.forecast.monthly_limit_at, int)
+    assert datetime.fromtimestamp(found.forecast.monthly_limit_at, UTC).month == 6
+    (anomaly,) = found.anomalies
+    assert anomaly.what == "$16 instead of about $2 from 14:00 to 16:00"
+    assert anomaly.cause == "8 times the calls"
+    assert any("email-compose" in each.text for each in found.recommendations)
+    assert found.left_out == ("alerts (no --prometheus)",)
+    # of a day that is long over nothing is foretold
+    before = digest_of(log, tmp_path, Wanted(YESTERDAY.toordinal() - 1))
+    assert before.forecast == LeftOut("forecast (it is of today)")
+    assert before.anomalies == ()
+
+
+def test_a_young_log_has_neither_forecast_nor_anomalies(log: Log, clock: Clock, tmp_path: Path) -> None:
+    fill_hours(log, clock, 2)
+    found = digest_of(log, tmp_path)
+    assert found.day.cost == units(38)
+    assert [reason.partition(" (")[0] for reason in found.left_out] == ["forecast", "anomalies", "alerts"]
+
+
 @pytest.fixture
 def config_file(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("DISCORD_WEBHOOK_URL", raising=False)
@@ -213,8 +254,6 @@ def test_a_message_with_a_picture_arrives_and_says_nothing_to_discord(
 def test_a_refused_message_ends_with_what_discord_says(
     log: Log, clock: Clock, config_file: Path, server: DiscordServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from deploy.discord_receiver import Answer
-
     log.insert(at=clock.ago(86_400))
     webhook = config_file.with_name("url")
     webhook.write_text(server.url("s3cr3t"))
