@@ -49,6 +49,8 @@ VARIABLES: Mapping[str, str] = {
     "RECOMMENDATIONS_DATABASE_URL": "`recommend --store`: the URL with the role that writes, if neither "
     "`recommendations.url` nor `recommendations.url_file` is set",
     "RECOMMENDATIONS_DATABASE_URL_FILE": "`recommend --store`: a file with that URL, if it is not set either",
+    "DISCORD_WEBHOOK_URL": "`digest`: the webhook's URL, if no `--webhook-url-file` is given",
+    "DISCORD_WEBHOOK_URL_FILE": "`digest`: a file with that URL, if it is not set either",
     "PGHOST, PGPORT, PGDATABASE, PGUSER, PGSSLMODE, …": "libpq's own, for what the chosen URL leaves open",
     "PGSERVICE": "libpq's own: a section of the service file",
     "PGPASSWORD": "libpq's own: the password, if the URL has none and `PGPASSWORD_FILE` is not set",

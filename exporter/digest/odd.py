@@ -98,8 +98,14 @@ def _anomaly(operation: str, run: Sequence[Verdict], why: Cause | None, zone: Zo
     what = f"{amount(spent)} instead of about {amount(usual)} from {begin} to {end}"
     if why is None:
         return Anomaly(operation, what)
-    factors = [f"{factor:.3g} times the {_FACTORS[name]}" for name, factor in why.factors.items() if factor >= _TELLING]
+    factors = [
+        f"{_times(factor)} times the {_FACTORS[name]}" for name, factor in why.factors.items() if factor >= _TELLING
+    ]
     return Anomaly(f"{operation}, {why.model}", what, ", ".join(factors))
+
+
+def _times(factor: float) -> str:
+    return f"{round(factor, 1):g}" if factor < 10 else f"{factor:,.0f}"
 
 
 def _clock(at: int, zone: ZoneInfo) -> str:

@@ -179,7 +179,8 @@ def _draw_movers(axes: Any, day: Day, drawable: Callable[[str], str]) -> None:
     axes.set_axis_off()
     axes.set_xlim(0, 1)
     axes.set_ylim(len(movers) + 0.2, -1)
-    axes.text(0, -0.55, f"What moved, against the {day.usual_days} days before", fontsize=13, fontweight="bold")
+    before = "day" if day.usual_days == 1 else f"{day.usual_days} days"
+    axes.text(0, -0.55, f"What moved, against the {before} before", fontsize=13, fontweight="bold")
     for place, mover in enumerate(movers):
         color = _MORE if mover.change > 0 else _LESS
         axes.barh(place + 0.55, abs(mover.change) / widest, color=color, height=0.12)
