@@ -27,9 +27,9 @@ def units(usd: float) -> int:
     return round(usd * USD)
 
 
-def full_digest(day: date = THURSDAY, **changes: Any) -> Digest:
+def full_digest(about: date = THURSDAY, **changes: Any) -> Digest:
     """One that has something to say in each part; weekends are quieter than other days."""
-    rng, ordinal = Random(15), day.toordinal()
+    rng, ordinal = Random(15), about.toordinal()
 
     def usual(each: int) -> float:
         return 110.0 if date.fromordinal(each).weekday() < 5 else 45.0

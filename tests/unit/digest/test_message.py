@@ -24,6 +24,7 @@ from exporter.digest.model import (
     Recommendation,
     UsersPast,
 )
+from tests.support import ROOT
 from tests.support.digests import THURSDAY, full_digest, units
 
 AMOUNTS = st.integers(0, 10**24)
@@ -208,3 +209,49 @@ def test_a_long_list_ends_with_how_many_more_there_are() -> None:
 )
 def test_the_color_says_how_bad_it_is(changes: dict[str, Any], color: int) -> None:
     assert embed(full_digest(**changes), picture=True)["color"] == color
+
+
+def test_the_message_that_the_page_shows() -> None:
+    """The text in docs/digest.md is what these figures make."""
+    day = date(2026, 11, 26)
+    models = ("task-breakdown", 6.58, 0.1), ("analytics-summary", 4.09, 3.06), ("analytics-anomaly", 2.44, 2.16)
+    spend = {day.toordinal(): units(14.12), day.toordinal() - 1: units(160.29)}
+    digest = full_digest(
+        day,
+        zone="UTC",
+        day=Day(
+            day.toordinal(),
+            2260,
+            36,
+            units(14.12),
+            units(6.14),
+            7,
+            tuple(Mover(operation, "claude-opus-4.5", units(cost), units(usual)) for operation, cost, usual in models),
+        ),
+        spend=spend,
+        daily_limit=units(10),
+        monthly_limit=units(200),
+        users=UsersPast(0, 0),
+        forecast=Forecast(
+            Estimate(units(7.14), units(5.88), units(8.71)), Estimate(units(195), units(193), units(197))
+        ),
+        anomalies=(
+            Anomaly(
+                "task-breakdown, claude-opus-4.5",
+                "$6.44 instead of about $0.0595 from 14:00 to 17:00",
+                "54 times the calls",
+            ),
+        ),
+        recommendations=(
+            Recommendation(
+                "Try gemini-2.0-flash in place of claude-opus-4.5 for a part of analytics-summary", units(3)
+            ),
+            *(Recommendation("Another", units(3.08 / 10)) for _ in range(10)),
+        ),
+        alerts=(FiredAlert("budget_exceeded", "critical", 1, 33840, still=False),),
+    )
+    page = (ROOT / "docs" / "digest.md").read_text()
+    (block,) = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    said = shown(digest).replace("**", "").replace("# ", "").replace("#", "")
+    for line in block.splitlines():
+        assert line in said or line.startswith("… and "), line

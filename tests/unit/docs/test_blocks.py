@@ -78,6 +78,7 @@ TESTED: Mapping[tuple[str, str], str] = {
     ("docs/way-back.md", "sql"): "tests/database/test_way_back.py",
     ("docs/command-line.md", "json"): "tests/unit/test_findings.py",
     ("docs/notifications.md", "text"): "tests/e2e/storm.py",
+    ("docs/digest.md", "text"): "tests/unit/digest/test_message.py",
     ("docs/dev/architecture.md", "mermaid"): "tests/deploy/test_docs.py",
 }
 
