@@ -99,6 +99,9 @@ _MOUNTS = (
 )
 
 
+_DIGEST_FILE = f"{_STATE}/state/digest.json"
+
+
 def digest_claim() -> Manifest:
     """Where the last day that was sent is remembered."""
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "16Mi"}}}
@@ -113,7 +116,7 @@ def digest(image: str, prometheus: str) -> Manifest:
         "args": [
             "digest",
             f"--config={_CONFIG}/config.yaml",
-            f"--state-dir={_STATE}/state",
+            f"--sent-file={_DIGEST_FILE}",
             "--daily=06:00",
             f"--prometheus={prometheus}",
         ],
@@ -123,7 +126,7 @@ def digest(image: str, prometheus: str) -> Manifest:
         ],
         # every half minute it leaves on the file that it is at work; reading and sending may take some minutes
         "livenessProbe": {
-            "exec": {"command": ["sh", "-c", f'test -n "$(find {_STATE}/state/digest.json -mmin -20)"']},
+            "exec": {"command": ["sh", "-c", f'test -n "$(find {_DIGEST_FILE} -mmin -20)"']},
             "initialDelaySeconds": 60,
             "periodSeconds": 60,
             "timeoutSeconds": 5,

@@ -7,7 +7,7 @@ import sys
 from datetime import time
 from functools import partial
 
-from exporter.commands.options import add_log, add_state, configuration, web_address
+from exporter.commands.options import add_config, add_log, configuration, web_address
 from exporter.digest.run import Wanted, parse_day, send_digest, write_digest
 from exporter.digest.sent import FILE_NAME, SentFile
 from exporter.digest.service import STOP_SECONDS, DailyService
@@ -19,7 +19,7 @@ from exporter.subcommands import path_option
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `digest`."""
-    add_state(parser)
+    add_config(parser)
     add_log(parser)
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sent-file",
         type=path_option,
         metavar="FILE",
-        help=f"where --daily remembers the last day that was sent (default: {FILE_NAME} in the state folder)",
+        help=f"where --daily remembers the last day that was sent (default: {FILE_NAME} in state_dir of the configuration)",
     )
 
 

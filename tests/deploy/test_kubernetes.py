@@ -90,8 +90,8 @@ def test_the_digest_runs_once_beside_the_exporter_with_a_secret_of_its_own(
     (container,) = pod["spec"]["containers"]
     assert container["image"].startswith(f"{manifests.DIGEST}:")
     state = next(mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "state")
-    assert f"{state}/state/{FILE_NAME}" in str(container["livenessProbe"])
-    assert f"--state-dir={state}/state" in container["args"]
+    assert f" {state}/state/{FILE_NAME} " in str(container["livenessProbe"])
+    assert f"--sent-file={state}/state/{FILE_NAME}" in container["args"]
     volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
     assert {mount["name"] for mount in container["volumeMounts"]} == volumes.keys()
     assert volumes["secrets"]["secret"]["secretName"] == manifests.DIGEST

@@ -38,6 +38,7 @@ REFUSED = {
     "DAYS": ["", "x", "-1", "0", HUGE, "1.5", "nan", "\udcff"],
     "SECONDS": ["", "x", "-1", HUGE, "nan", "inf", "\udcff"],
     "DURATION": ["", "x", "-1h", "0", HUGE, "1y", "1h30m", "\udcff"],
+    "HH:MM": ["", "x", "6:00", "24:00", "06:60", "06:00:00", "0600", "٠٦:٠٠", "\udcff", HUGE],
     "DATE": ["", "x", "-1", HUGE, "2999-01-01", "\udcff"],
     "JOBS": ["", "(", "a\nb", '"', "a\\", "$x", "{}", "\udcff", "a\x00b"],
     "ZONE": ["", "x", "../x", "/etc/passwd", "\udcff", "a\x00b"],
