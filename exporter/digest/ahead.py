@@ -47,5 +47,7 @@ def _estimate(found: projection.Forecast) -> Estimate:
 def _reached(found: Projection, limit: int | None, so_far: int, *, month: bool) -> int | Reached:
     if limit is None:
         return Reached.NO_LIMIT
+    if so_far > limit:
+        return Reached.PAST
     at = found.reaches(limit, so_far, month=month)
     return Reached.NOT if at is None else math.floor(at)

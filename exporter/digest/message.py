@@ -123,7 +123,9 @@ def _expected(digest: Digest, forecast: Forecast) -> Iterator[str]:
         ("Today's", digest.daily_limit, forecast.daily_limit_at),
         (f"{today:%B}'s", digest.monthly_limit, forecast.monthly_limit_at),
     ):
-        if limit is not None and isinstance(reached, int):
+        if limit is not None and reached is Reached.PAST:
+            yield f"⚠️ {name} limit of {amount(limit)} has been passed"
+        elif limit is not None and isinstance(reached, int):
             at = datetime.fromtimestamp(reached, UTC).astimezone(zone)
             yield f"⚠️ {name} limit of {amount(limit)} is reached on {day_name(at)}, about {at:%H:%M}"
 
@@ -143,7 +145,7 @@ def _color(digest: Digest) -> int:
         return _BAD
     forecast, alerts = digest.forecast, digest.alerts
     leads_past = isinstance(forecast, Forecast) and any(
-        not isinstance(at, Reached) for at in (forecast.daily_limit_at, forecast.monthly_limit_at)
+        isinstance(at, int) or at is Reached.PAST for at in (forecast.daily_limit_at, forecast.monthly_limit_at)
     )
     fires = not isinstance(alerts, LeftOut) and any(alert.still for alert in alerts)
     return _WARN if max(shares, default=0.0) >= _WARNED_AT or leads_past or fires else _GOOD

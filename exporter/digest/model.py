@@ -31,6 +31,7 @@ class Reached(Enum):
     """When a limit will be reached, where that is no moment."""
 
     NOT = "not"
+    PAST = "past"
     NO_LIMIT = "no limit"
 
 

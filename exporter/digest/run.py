@@ -90,6 +90,7 @@ def read_digest(config: Config, environ: Mapping[str, str], wanted: Wanted, note
         made,
         users=users,
         forecast=weeks if isinstance(weeks, LeftOut) else _forecast(made, weeks, zone),
+        # of both together the reason is said once
         anomalies=LeftOut("") if isinstance(weeks, LeftOut) else find_anomalies(weeks.hours, day, zone),
         recommendations=advice,
         alerts=_alerts(wanted.prometheus),

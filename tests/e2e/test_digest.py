@@ -10,7 +10,7 @@ from exporter.digest.fired import read_fired
 from exporter.verify.web import Part
 from tests.support.programs import prometheus_with, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prometheus")]
+pytestmark = pytest.mark.slow
 
 RULES = (
     ("fires", {"channel": "discord", "severity": "critical"}),

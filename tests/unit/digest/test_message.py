@@ -164,6 +164,8 @@ def test_when_a_limit_is_reached_is_said_in_the_budgets_zone() -> None:
     at = 1_782_291_600  # 2026-06-24 09:00 UTC
     text = shown(replace(digest, forecast=replace(digest.forecast, monthly_limit_at=at)))
     assert "⚠️ June's limit of $4,000 is reached on Wednesday, 24 June, about 11:00" in text
+    past = shown(replace(digest, forecast=replace(digest.forecast, daily_limit_at=Reached.PAST)))
+    assert "⚠️ Today's limit of $200 has been passed" in past
     without = replace(digest, forecast=replace(digest.forecast, monthly_limit_at=at), monthly_limit=None)
     assert "⚠️" not in shown(without)
 
