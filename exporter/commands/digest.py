@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sent-file",
         type=path_option,
         metavar="FILE",
-        help=f"where --daily remembers the last day that was sent (default: {FILE_NAME} in state_dir of the configuration)",
+        help=f"where --daily remembers the last day sent (default: {FILE_NAME} in state_dir of the configuration)",
     )
 
 
