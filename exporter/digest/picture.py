@@ -41,7 +41,7 @@ def require_matplotlib() -> None:
 def draw(digest: Digest) -> bytes:
     """The picture as PNG. Raises `UserError` where there is no matplotlib."""
     require_matplotlib()
-    _give_it_a_folder()
+    _prepare_the_environment()
     # an extra, and slow to load
     import matplotlib as mpl
 
@@ -92,8 +92,11 @@ STYLE: dict[Any, Any] = {
 """How it looks on Discord's dark page."""
 
 
-def _give_it_a_folder() -> None:
-    """Where matplotlib keeps what it knows of fonts; a service may have no home to write to."""
+def _prepare_the_environment() -> None:
+    """For libraries that read it when they are loaded."""
+    # nothing here multiplies matrices: else there is a thread for each core, which a service may not be allowed
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # for what matplotlib knows of fonts: a service may have no home to write to
     if "MPLCONFIGDIR" not in os.environ and not os.access(Path.home(), os.W_OK):
         os.environ["MPLCONFIGDIR"] = tempfile.mkdtemp(prefix="matplotlib-")
 
