@@ -20,6 +20,8 @@ from tests.support.servers import (
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+_EVERY_CASE = "tests/unit/ledger/"
+
 _MEMORY = pytest.StashKey[MemoryFolder | None]()
 
 
@@ -46,11 +48,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Measure no coverage where it adds nothing: the tracer makes a test take two or three times as long.
 
     Tests of random inputs do not count, since what is covered must not rest on chance. What runs against the server in
-    a container runs against the embedded one too.
+    a container runs against the embedded one too. Of a test with many cases the first one counts, but in the ledger,
+    of which every line has to be covered, all of them.
     """
+    seen: set[tuple[str, object]] = set()
     for item in items:
-        if item.get_closest_marker("hypothesis") or _parameter(item, "postgres") == "docker":
+        case = item.nodeid.partition("[")[0], _parameter(item, "layout")
+        is_repeated = case in seen and not item.nodeid.startswith(_EVERY_CASE)
+        if item.get_closest_marker("hypothesis") or _parameter(item, "postgres") == "docker" or is_repeated:
             item.add_marker(pytest.mark.no_cover)
+        seen.add(case)
 
 
 def _parameter(item: pytest.Item, name: str) -> object:
