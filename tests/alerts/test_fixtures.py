@@ -8,6 +8,7 @@ import yaml
 from alert_rules.compiler.thresholds import ALERTS_FILE
 from alert_rules.output.building import Sources, compile_sources, outputs
 from tests.alerts.fixture_scenarios import alerts_seen, scenarios
+from tests.support.generate import groups_of
 from tests.support.hunting import Rules, write_apart
 from tests.support.promtool import promtool
 
@@ -33,7 +34,7 @@ def test_rules_pass_every_lint(rules: Path) -> None:
 
 @pytest.mark.parametrize("number", range(len(SCENARIOS)), ids=[scenario.does for scenario in SCENARIOS])
 def test_it_does(rules: Path, number: int, tmp_path: Path) -> None:
-    groups = yaml.safe_load(rules.read_text())["groups"]
+    groups = groups_of(rules.read_text())
     (file,) = write_apart([SCENARIOS[number].written()], Rules(groups), tmp_path)
     code, said = promtool().run("test", "rules", str(file))
     assert code == 0, said

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.support.generate import GENERATED, scenarios, theme_names
+from tests.support.generate import GENERATED, generated_groups, scenarios, theme_names
 from tests.support.hunting import Rules, write_apart
 from tests.support.promtool import VERSIONS
 
@@ -29,7 +28,7 @@ def test_rules_pass_every_lint(version: str) -> None:
 @every_version
 @pytest.mark.parametrize("theme", theme_names())
 def test_rules_fire_and_are_silent_as_they_must(theme: str, version: str, tmp_path: Path) -> None:
-    rules = Rules(yaml.safe_load(GENERATED.read_text())["groups"])
+    rules = Rules(generated_groups())
     files = write_apart(_tests(theme), rules, tmp_path)
     code, said = VERSIONS[version]().run("test", "rules", *map(str, files))
     assert code == 0, said
@@ -41,7 +40,7 @@ def _tests(theme: str) -> list[dict[str, Any]]:
 
 
 def _alert_rules() -> Iterator[dict[str, Any]]:
-    for group in yaml.safe_load(GENERATED.read_text())["groups"]:
+    for group in generated_groups():
         yield from (rule for rule in group["rules"] if "alert" in rule)
 
 
