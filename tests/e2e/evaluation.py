@@ -16,6 +16,7 @@ import yaml
 
 from alert_rules.model.conventions import JOB
 from tests.e2e.storm import Exporter, exposition
+from tests.support.generate import generated_groups
 from tests.support.hunting import Rules, name_of
 from tests.support.programs import Prometheus, fetch, prometheus_with, wait_for
 
