@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exporter.config import Config
 from exporter.database.errors import DatabaseError, QueryTimeout, TableLocked
@@ -234,7 +234,7 @@ class BackgroundReader:
         with ledger.reading():
             span = None if self._must_look(state, clock) else self._next_span(state, clock)
         if span is not None:
-            return Work(self._read(session, table, state, span, now), busy=True)
+            return Work(self._read_on(session, table, state, span, now), busy=True)
         return Work(tuple(self._probes(session, table, state, now)), busy=False)
 
     def _read_by_both(self, session: Session, new: LogTable, state: State, now: int) -> Work:
@@ -304,6 +304,27 @@ class BackgroundReader:
         read, by = self._read_span(session, table, span, now, width), ledger.classification
         return () if read is None else (lambda: ledger.record_today(read, by),)
 
+    def _read_on(
+        self, session: Session, table: LogTable, state: State, span: TimeRange, now: int
+    ) -> tuple[Callable[[], None], ...]:
+        """Read a span. After a past day that took no time, read the days that follow in the same transaction.
+
+        The ledger takes each day that comes next, and nothing of one that does not.
+        """
+        settings, safe, progress = self._ledger.settings, self._ledger.time.safe(now), state.progress
+        until = time.monotonic() + self._config.worker.statement_budget / 2
+        is_day = self._by_day and next_day(progress, settings, safe, span.hi - span.lo) == span
+        records = read = self._read(session, table, state, span, now)
+        while is_day and read and time.monotonic() < until:
+            progress = replace(progress, position=span.hi, compacted=span.hi)
+            following = next_day(progress, settings, safe, self._chunk.length)
+            if following is None:
+                break
+            span, state = following, replace(state, progress=progress)
+            read = self._read(session, table, state, span, now)
+            records += read
+        return records
+
     def _read(
         self, session: Session, table: LogTable, state: State, span: TimeRange, now: int
     ) -> tuple[Callable[[], None], ...]:
@@ -318,7 +339,7 @@ class BackgroundReader:
         return lambda: self._record(read), lambda: self._late_rows.was_read(self._slices(), span, seconds)
 
     def _record(self, read: SpanRead) -> None:
-        if read.width > QUARTER_HOUR and not self._ledger.fits(read):
+        if read.width > QUARTER_HOUR and not (self._by_day and self._ledger.fits(read)):
             self._by_day = False
         else:
             self._ledger.record(read)

@@ -10,7 +10,6 @@ from typing import Any
 
 import psycopg
 import pytest
-import yaml
 
 from alert_rules.compiler.compiling import compile_alerts
 from alert_rules.language.loading import parse_alerts
@@ -25,17 +24,13 @@ from exporter.demo.rows import fill
 from exporter.demo.schema import Layout, load_schema
 from tests.database.test_exact_budgets import BUDGETS
 from tests.support import ROOT
-from tests.support.generate import scenarios
+from tests.support.generate import generated_groups, scenarios
 from tests.support.scenario import Scenario
 
 PAGES = sorted((ROOT / "docs/runbooks").glob("*.md"))
 LANGUAGE = (ROOT / "docs/alerts.md").read_text(encoding="utf-8")
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
-RULES = [
-    rule
-    for group in yaml.safe_load((ROOT / "alert_rules/generated/rules.yml").read_text(encoding="utf-8"))["groups"]
-    for rule in group["rules"]
-]
+RULES = [rule for group in generated_groups() for rule in group["rules"]]
 
 # Metrics of others, and the labels that a runbook may use of them.
 OTHERS = {

@@ -6,13 +6,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from exporter import catalog
 from tests.alerts.cases.common import spend, user, users
-from tests.support.generate import GENERATED, content, yaml_text
+from tests.support.generate import GENERATED, content, generated_groups, yaml_text
 from tests.support.promtool import promtool
 from tests.support.scenario import HOUR, MINUTE, Replica, Scenario, Value, Window, duration, steps
 
@@ -207,5 +206,5 @@ def test_nothing_resolves_and_nothing_fires_anew_because_of_a_gap(gaps: list[Gap
 
 
 def test_every_alert_is_among_those_that_fire() -> None:
-    rules = [rule for group in yaml.safe_load(GENERATED.read_text())["groups"] for rule in group["rules"]]
+    rules = [rule for group in generated_groups() for rule in group["rules"]]
     assert {rule["alert"] for rule in rules if "alert" in rule} - {name for name, _ in FIRING} == set(WATCHES_GAPS)
