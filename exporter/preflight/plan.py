@@ -53,7 +53,8 @@ def is_sought(condition: str, key: str) -> bool:
     """Whether an index condition asks for a stretch of this key, as `pg_get_indexdef` writes it."""
     # the plan has the table's alias before a column, and parentheses of its own
     plain, sought = (re.sub(r"[()\s]", "", re.sub(r'([\w$]+|"([^"]|"")+")\.', "", text)) for text in (condition, key))
-    return re.search(rf"(^|AND){re.escape(sought)}(<|>)=?(?!.*OR)", plain) is not None
+    # of a domain, the plan has the type beneath it
+    return re.search(rf"(^|AND){re.escape(sought)}(::[^<>=]+)?(<|>)=?(?!.*OR)", plain) is not None
 
 
 def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

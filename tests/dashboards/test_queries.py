@@ -33,15 +33,26 @@ Json = dict[str, Any]
 Key = tuple[str, str]
 OPERATION = CALL.index(sql_of_calls.OPERATION)
 
+NO_HISTORY = "anomalies need two weeks of history"
+ANOMALIES = {
+    ("Spend beyond the usual", "A"): NO_HISTORY,
+    ("Usual spend per hour", "A"): NO_HISTORY,
+    **{("Why an operation costs oddly much", letter): NO_HISTORY for letter in "ABCD"},
+    **{("What else is odd", letter): NO_HISTORY for letter in "ABCDE"},
+}
 EMPTY_BY_DESIGN: dict[Layout, dict[Key, str]] = {
     "success": {
         ("Queue depth", "A"): "this layout has only calls that ended",
         ("Oldest waiting", "A"): "this layout has only calls that ended",
         ("Drift", "A"): "sampled hourly, after the first hour",
+        **ANOMALIES,
     },
     "status": {
         ("Recommendations", "A"): "this layout has no such table",
+        ("Open recommendations", "A"): "this layout has no such table",
+        ("Open savings by type", "A"): "this layout has no such table",
         ("Drift", "A"): "sampled hourly, after the first hour",
+        **ANOMALIES,
     },
 }
 
