@@ -31,6 +31,7 @@ from exporter import catalog
 
 _CHOSEN = "${__data.fields.Chosen}"
 """What a click on a row chooses: everything, for the row of `all others`."""
+_REST = style.value_mappings({"all others": ("all others", style.GREY)})
 
 
 def row(settings: Settings) -> Row:
@@ -150,7 +151,7 @@ def _today_by(by: str, query: Any, link: dict[str, Any]) -> Panel:
         transformations=[where("Kind", by), *only(shown)],
         empty=sql.NOT_IN_LOG,
         columns=[
-            column(name, links=[link]),
+            column(name, links=[link], colored=True, mappings=_REST),
             column("Chosen", hidden=True),
             column("Spent", unit=DOLLARS, decimals=2, width=80),
             column("Share", unit=SHARE, decimals=0, width=130, bar=True, high=1, steps=style.CALMING),
@@ -159,13 +160,16 @@ def _today_by(by: str, query: Any, link: dict[str, Any]) -> Panel:
 
 
 def _today_by_user() -> Panel:
-    spent = q.gauge(q.filtered(catalog.USER_SPEND_TODAY), "user")
+    named, other = (
+        q.gauge(q.for_job(catalog.USER_SPEND_TODAY, 'user=~"$user"', which), "user") + " > 0"
+        for which in ('user!="other"', 'user="other"')
+    )
     return bar_gauge(
         "Today by user, all operations",
         "Spend today of the ten users who spent most, whatever they called. Users without a series of their own are"
-        " `other`.",
+        " `other`, the last bar.",
         "A user far ahead of the rest is often a loop or a test: click the user in the table under Budgets.",
-        prom(f"sort_desc(topk(10, {spent} > 0))", "{{user}}", instant=True),
+        prom(f"sort_desc(topk(10, {named})) or {other}", "{{user}}", instant=True),
         unit=DOLLARS,
         transformations=[short_ids_in_names()],
         decimals=2,
