@@ -7,6 +7,8 @@ from typing import Any
 USD = "currencyUSD"
 DOLLARS = "prefix:$"
 """Money to the cent, where Grafana's own unit would round thousands: $1234.56, not $1.23K."""
+MORE_OR_LESS = "suffix: USD"
+"""Money that may be negative, which Grafana would write as $-0.06."""
 SHARE = "percentunit"
 SECONDS = "suffix: s"
 """Durations of calls: 140 s, where Grafana's own unit writes 2.33 mins."""
@@ -17,7 +19,7 @@ PLAIN = "none"
 TIME = "dateTimeAsIso"
 SINCE = "dateTimeFromNow"
 
-UNITS = frozenset({USD, DOLLARS, SHARE, SECONDS, AGE, COUNT, PLAIN, TIME, SINCE})
+UNITS = frozenset({USD, DOLLARS, MORE_OR_LESS, SHARE, SECONDS, AGE, COUNT, PLAIN, TIME, SINCE})
 """Every unit that a panel may have, by Grafana's ids."""
 
 GOOD, WARN, BAD, CALM, DIM = "green", "orange", "red", "blue", "text"

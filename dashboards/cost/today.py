@@ -26,7 +26,7 @@ from dashboards.panels import (
 )
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import DOLLARS, SHARE, USD
+from dashboards.style import DOLLARS, SHARE
 from exporter import catalog
 
 _CHOSEN = "${__data.fields.Chosen}"
@@ -185,7 +185,9 @@ def _spend_by_hour() -> Panel:
         " bar is the current hour so far.",
         "Bars well above both lines are unusual. What has changed, beside, shows where the money went.",
         sql.hourly_spend(FILTERS),
-        unit=USD,
+        unit=DOLLARS,
+        decimals=2,
+        soft={"axisSoftMax": 0.05},
         back="24h",
         empty=sql.NOT_IN_LOG,
         overrides=[
@@ -211,10 +213,11 @@ def _movers() -> Panel:
             column("Operation", links=[by_operation()]),
             column("Model", links=[by_model()]),
             column("Last 24 h", unit=DOLLARS, decimals=2, width=80),
-            column("Change", unit=USD, decimals=2, width=72),
+            # Grafana writes negative money as $-0.06
+            column("Change $", unit=style.PLAIN, decimals=2, width=82),
             column("Change %", unit=SHARE, decimals=0, width=82),
             column("Of the day", unit=SHARE, decimals=1, width=88, colored=True, steps=steps),
             column("Calls", unit=style.COUNT, width=58),
-            column("Per 1,000", unit=DOLLARS, decimals=2, width=80),
+            column("Per 1,000", unit=DOLLARS, decimals=2, width=92),
         ],
     )
