@@ -157,7 +157,7 @@ def calls_table(title: str, shows: str, act: str, query: Any, empty: str = sql.N
             column("Time", unit=style.TIME, width=165),
             column("Operation", width=150, links=[by_operation()]),
             column("Model", width=150, links=[by_model()]),
-            column("User", width=90, mappings=SHORT_IDS, links=[by_user()]),
+            column("User", width=105, mappings=SHORT_IDS, links=[by_user()]),
             column("Outcome", width=80, colored=True, mappings=outcomes),
             column("Cost", unit=USD, decimals=6, width=100),
             column("Latency", unit=SECONDS, decimals=2, width=90),
