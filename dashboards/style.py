@@ -38,6 +38,8 @@ ABSENT = frozenset({NOT_READ, NOTHING, NOT_THERE})
 NOT_SET = -1.0
 """The value that means "there is none", of a limit for example. Panels that map it show no other negative value."""
 
+NO_CALLS = "No calls"
+
 Mappings = list[dict[str, Any]]
 
 

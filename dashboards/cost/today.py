@@ -164,12 +164,13 @@ def _today_by_user() -> Panel:
         q.gauge(q.for_job(catalog.USER_SPEND_TODAY, 'user=~"$user"', which), "user") + " > 0"
         for which in ('user!="other"', 'user="other"')
     )
+    nobody = f'(label_replace(0 * max({q.UP}), "user", "nobody yet", "", "") unless on () ({named} or {other}))'
     return bar_gauge(
         "Today by user, all operations",
         "Spend today of the ten users who spent most, whatever they called. Users without a series of their own are"
         " `other`, the last bar.",
         "A user far ahead of the rest is often a loop or a test: click the user in the table under Budgets.",
-        prom(f"sort_desc(topk(10, {named})) or {other}", "{{user}}", instant=True),
+        prom(f"sort_desc(topk(10, {named})) or {other} or {nobody}", "{{user}}", instant=True),
         unit=DOLLARS,
         transformations=[short_ids_in_names()],
         decimals=2,
