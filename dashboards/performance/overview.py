@@ -92,15 +92,17 @@ def _operations_per_hour() -> Panel:
 
 
 def _response_times(latency: AlertLine) -> Panel:
-    quantiles = {"p99": 0.99, "p95": 0.95, "p50": 0.5}
+    lines = {name: q.quantile(value) for name, value in {"p99": 0.99, "p95": 0.95, "p50": 0.5}.items()}
+    lines["average"] = q.average_latency()
+    # one query, since of several empty ones Grafana says that a number field is missing
+    named = " or ".join(f'label_replace({expr}, "line", "{name}", "", "")' for name, expr in lines.items())
     note = latency.note("The line is at {value}, the threshold of {alert} for the average of an operation." + DOUBTS)
     return timeseries(
         "Response times",
         "50%, 95% and 99% of the calls took no longer than p50, p95 and p99; and the average duration. Quantiles"
         f" are estimated from the buckets of a histogram. The axis is logarithmic.{note}",
         "Select an operation or a model in the dropdowns to find the slow calls.",
-        *(prom(q.quantile(value), name) for name, value in quantiles.items()),
-        prom(q.average_latency(), "average"),
+        prom(named, q.legend("line")),
         unit=SECONDS,
         steps=latency.above(below="transparent"),
         interval=ALERT_WINDOW,
@@ -120,7 +122,7 @@ def _past_hour(error_rate: AlertLine, latency: AlertLine) -> Panel:
         "Failed": q.hourly_ratio(q.FAILED, q.CALLS, *by),
         "Average": q.hourly_ratio(q.latency("sum"), q.latency("count"), *by),
         "p95": q.hourly_quantile(0.95, *by),
-        "Calls": f"{q.hourly(q.CALLS, *by)} > 0",
+        "Calls": q.hourly(q.CALLS, *by),
         "Per 1,000": f"1000 * {q.hourly_ratio(q.COST, q.CALLS, *by)}",
     }
     values = {f"Value #{letter}": name for letter, name in zip("ABCDE", shown, strict=True)}
