@@ -524,7 +524,9 @@ def test_an_hour_without_calls_is_not_called_unread(uid: str, title: str, series
 
 
 def test_tables_and_charts_of_durations_hold_nothing_that_is_no_number() -> None:
-    table = [(asked("ai-performance", "The last hour by operation and model", letter), {}) for letter in "ABCE"]
+    table: list[tuple[str, dict[str, float]]] = [
+        (asked("ai-performance", "The last hour by operation and model", letter), {}) for letter in "ABCE"
+    ]
     evaluated([UP, *_NO_CALLS], "2h", [*table, (asked("ai-performance", "Response times"), {})])
 
 
