@@ -445,12 +445,15 @@ def colored_like(pattern: str, color: str) -> dict[str, Any]:
     return {"matcher": {"id": "byRegexp", "options": f"/{pattern}/"}, "properties": properties}
 
 
+# None of these colours is green, orange or red, which are for good, warning and bad.
 _CLASSES = ("#b877d9", "#5794f2", "#e0b400", "#8ab8ff", "#ff7ab8", "#70dbed", "#8f3bb8", "#1f60c4")
+_COLORS = (*_CLASSES, "#fade2a", "#deb6f2", "#c15c9f", "#c0d8ff")
 _MODELS = {
     "claude": "#b877d9",
     "claude.*sonnet": "#ff7ab8",
     "claude.*haiku": "#deb6f2",
     "deepseek": "#e0b400",
+    "deepseek.*(?:reason|r1)": "#fade2a",
     "gemini": "#5794f2",
     "gemini.*pro": "#1f60c4",
     "gpt|^o[0-9]": "#70dbed",
@@ -460,16 +463,48 @@ _MODELS = {
     "qwen": "#8ab8ff",
 }
 """Families of models; where several patterns match, the last one counts."""
+_VERSIONS = {"": (0, 0.0), ".*[1379][^0-9]*$": (255, 0.5), ".*5[^0-9]*$": (0, 0.3)}
+"""How the last digit of a name changes its family's colour: how much of white (255) or black (0) is mixed in."""
 
-# None of these colours is green, orange or red, which are for good, warning and bad.
+
+def _mixed(color: str, other: int, share: float) -> str:
+    parts = (int(color[at : at + 2], 16) for at in (1, 3, 5))
+    return "#" + "".join(f"{round(part + (other - part) * share):02x}" for part in parts)
+
+
 _REST = colored_like("^(?:other|all others)$", GREY)
-MODELS = (*(colored_like(f"^(?=[^ ]*$).*(?:{pattern})", color) for pattern, color in _MODELS.items()), _REST)
+MODELS = (
+    *(
+        colored_like(f"^(?=[^ ]*$)(?=.*(?:{pattern})){version}", _mixed(color, *mixed))
+        for pattern, color in _MODELS.items()
+        for version, mixed in _VERSIONS.items()
+    ),
+    _REST,
+)
 """The colours of models, the same ones on every chart."""
+
+_USUAL = (
+    *("email-compose", "email-classify", "email-respond", "calendar-prep", "calendar-time"),
+    *("task-prioritize", "task-breakdown", "analytics-summary", "analytics-anomaly"),
+)
+_LAST_LETTERS = ("a", "bcd", "e", "fgh", "ijkl", "mn", "opq", "r", "s", "t", "uvwx", "yz")
+OPERATIONS = (
+    *(
+        colored_like(f"[{letters}{letters.upper()}][^a-zA-Z]*$", color)
+        for letters, color in zip(_LAST_LETTERS, _COLORS, strict=True)
+    ),
+    *(colored_like(f"^{name}$", color) for name, color in zip(_USUAL, _COLORS, strict=False)),
+    _REST,
+)
+"""The colours of operations, the same ones on every chart: of the usual ones each its own, of others by their ending.
+
+Grafana's own palette, by position, is green and red too.
+"""
 
 _BY_LEGEND = {
     "{{model}}": MODELS,
     "{{error_class}}": (*map(colored_like, (f"^{name}$" for name in ERROR_CLASSES[:-1]), _CLASSES), _REST),
-    "{{operation}}": (_REST,),
+    "{{operation}}": OPERATIONS,
 }
 
 

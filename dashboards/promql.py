@@ -98,6 +98,11 @@ def or_sentinel(figure: str, where: str) -> str:
     return f"({figure}) or (0 * {where} - 1)"
 
 
+def or_no_calls(figure: str) -> str:
+    """A figure of the calls of an hour, or -1 (`style.NOT_SET`) where the log is read and has none."""
+    return or_sentinel(figure, f"max({UP})")
+
+
 def hours_into_day(hours: int) -> str:
     """A value where the budget's day is so old; nothing before."""
     start = for_job(catalog.WINDOW_START, 'window="day"')
@@ -119,8 +124,18 @@ CALLS, FAILED, COST = filtered(catalog.OPERATIONS), filtered(catalog.FAILURES), 
 
 
 def quantile(q: float, *by: str) -> str:
-    """A quantile of the calls' latency, in seconds."""
-    return f"histogram_quantile({q}, {rate(latency('bucket'), 'le', *by)})"
+    """A quantile of the calls' latency, in seconds; nothing where there was no call."""
+    return _known_quantile(q, rate(latency("bucket"), "le", *by))
+
+
+def hourly_quantile(q: float, *by: str) -> str:
+    """A quantile of the latency of the past hour's calls, in seconds; nothing where there was no call."""
+    return _known_quantile(q, hourly(latency("bucket"), "le", *by))
+
+
+def _known_quantile(q: float, buckets: str) -> str:
+    # of no call it is no number, which is not below 0 either
+    return f"(histogram_quantile({q}, {buckets}) >= 0)"
 
 
 def average_latency(*by: str) -> str:

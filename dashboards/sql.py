@@ -172,7 +172,7 @@ def movers(variables: Sequence[str]) -> dict[str, Any]:
       WHERE {logged("now() - interval '2 days'", "now()")} AND {chosen(*variables)}
       GROUP BY 1, 2
     )
-    SELECT operation AS "Operation", model AS "Model", this AS "Last 24 h", this - before AS "Change",
+    SELECT operation AS "Operation", model AS "Model", this AS "Last 24 h", this - before AS "Change $",
            (this - before) / nullif(before, 0) AS "Change %",
            (this - before) / nullif(sum(before) OVER (), 0) AS "Of the day",
            calls AS "Calls", 1000 * this / nullif(calls, 0) AS "Per 1,000"

@@ -7,6 +7,8 @@ from typing import Any
 USD = "currencyUSD"
 DOLLARS = "prefix:$"
 """Money to the cent, where Grafana's own unit would round thousands: $1234.56, not $1.23K."""
+MORE_OR_LESS = "suffix: USD"
+"""Money that may be negative, which Grafana would write as $-0.06."""
 SHARE = "percentunit"
 SECONDS = "suffix: s"
 """Durations of calls: 140 s, where Grafana's own unit writes 2.33 mins."""
@@ -17,7 +19,7 @@ PLAIN = "none"
 TIME = "dateTimeAsIso"
 SINCE = "dateTimeFromNow"
 
-UNITS = frozenset({USD, DOLLARS, SHARE, SECONDS, AGE, COUNT, PLAIN, TIME, SINCE})
+UNITS = frozenset({USD, DOLLARS, MORE_OR_LESS, SHARE, SECONDS, AGE, COUNT, PLAIN, TIME, SINCE})
 """Every unit that a panel may have, by Grafana's ids."""
 
 GOOD, WARN, BAD, CALM, DIM = "green", "orange", "red", "blue", "text"
@@ -35,6 +37,8 @@ ABSENT = frozenset({NOT_READ, NOTHING, NOT_THERE})
 
 NOT_SET = -1.0
 """The value that means "there is none", of a limit for example. Panels that map it show no other negative value."""
+
+NO_CALLS = "No calls"
 
 Mappings = list[dict[str, Any]]
 

@@ -3,9 +3,9 @@
 from dashboards import sql
 from dashboards.cost.spend import FILTERS
 from dashboards.grid import Row, line
-from dashboards.panels import MODELS, Panel, short_ids_in_names, timeseries
+from dashboards.panels import MODELS, OPERATIONS, Panel, short_ids_in_names, timeseries
 from dashboards.settings import Settings
-from dashboards.style import USD
+from dashboards.style import DOLLARS
 
 
 def row(_: Settings) -> Row:
@@ -26,12 +26,14 @@ def _daily_spend_by(by: str) -> Panel:
         f" ten largest are `all others`; the last bar is today so far.",
         "Find the day on which spend changed, and compare it with what was released that day.",
         sql.daily_spend(by, FILTERS),
-        unit=USD,
+        unit=DOLLARS,
+        decimals=2,
+        soft={"axisSoftMax": 0.05},
         bars=True,
         stacked=True,
         back="30d",
         table_legend=by == "user",
         empty=sql.NOT_IN_LOG,
-        colors=MODELS,
+        colors=OPERATIONS if by == "operation" else MODELS,
         transformations=[short_ids_in_names()] if by == "user" else (),
     )

@@ -8,7 +8,7 @@ from dashboards.grid import Row, line
 from dashboards.panels import Panel, column, joined, stat, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import COUNT, DOLLARS, SHARE, USD
+from dashboards.style import COUNT, DOLLARS, MORE_OR_LESS, SHARE, USD
 from exporter import catalog
 
 LOGGED, EXPECTED = q.filtered(catalog.CHECKED_COST), q.filtered(catalog.EXPECTED_COST)
@@ -107,7 +107,7 @@ def _recorded_less_logged() -> Panel:
         "Today's spend of all users according to the application's budgets table, less the spend in the log.",
         "Far from zero, the application stops users at the wrong amount: check the job that updates the table.",
         prom(f"{recorded} - ({q.or_zero(TODAY)})", instant=True),
-        unit=USD,
+        unit=MORE_OR_LESS,
         decimals=2,
         empty="No budgets, or not read",
     )

@@ -26,11 +26,12 @@ from dashboards.panels import (
 )
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import DOLLARS, SHARE, USD
+from dashboards.style import DOLLARS, SHARE
 from exporter import catalog
 
 _CHOSEN = "${__data.fields.Chosen}"
 """What a click on a row chooses: everything, for the row of `all others`."""
+_REST = style.value_mappings({"all others": ("all others", style.GREY)})
 
 
 def row(settings: Settings) -> Row:
@@ -150,7 +151,7 @@ def _today_by(by: str, query: Any, link: dict[str, Any]) -> Panel:
         transformations=[where("Kind", by), *only(shown)],
         empty=sql.NOT_IN_LOG,
         columns=[
-            column(name, links=[link]),
+            column(name, links=[link], colored=True, steps=style.CALMING, mappings=_REST),
             column("Chosen", hidden=True),
             column("Spent", unit=DOLLARS, decimals=2, width=80),
             column("Share", unit=SHARE, decimals=0, width=130, bar=True, high=1, steps=style.CALMING),
@@ -159,13 +160,17 @@ def _today_by(by: str, query: Any, link: dict[str, Any]) -> Panel:
 
 
 def _today_by_user() -> Panel:
-    spent = q.gauge(q.filtered(catalog.USER_SPEND_TODAY), "user")
+    named, other = (
+        q.gauge(q.for_job(catalog.USER_SPEND_TODAY, 'user=~"$user"', which), "user") + " > 0"
+        for which in ('user!="other"', 'user="other"')
+    )
+    nobody = f'(label_replace(0 * max({q.UP}), "user", "nobody yet", "", "") unless on () ({named} or {other}))'
     return bar_gauge(
         "Today by user, all operations",
         "Spend today of the ten users who spent most, whatever they called. Users without a series of their own are"
-        " `other`.",
+        " `other`, the last bar.",
         "A user far ahead of the rest is often a loop or a test: click the user in the table under Budgets.",
-        prom(f"sort_desc(topk(10, {spent} > 0))", "{{user}}", instant=True),
+        prom(f"sort_desc(topk(10, {named})) or {other} or {nobody}", "{{user}}", instant=True),
         unit=DOLLARS,
         transformations=[short_ids_in_names()],
         decimals=2,
@@ -181,7 +186,9 @@ def _spend_by_hour() -> Panel:
         " bar is the current hour so far.",
         "Bars well above both lines are unusual. What has changed, beside, shows where the money went.",
         sql.hourly_spend(FILTERS),
-        unit=USD,
+        unit=DOLLARS,
+        decimals=2,
+        soft={"axisSoftMax": 0.05},
         back="24h",
         empty=sql.NOT_IN_LOG,
         overrides=[
@@ -207,10 +214,11 @@ def _movers() -> Panel:
             column("Operation", links=[by_operation()]),
             column("Model", links=[by_model()]),
             column("Last 24 h", unit=DOLLARS, decimals=2, width=80),
-            column("Change", unit=USD, decimals=2, width=72),
+            # Grafana writes negative money as $-0.06
+            column("Change $", unit=style.PLAIN, decimals=2, width=82),
             column("Change %", unit=SHARE, decimals=0, width=82),
             column("Of the day", unit=SHARE, decimals=1, width=88, colored=True, steps=steps),
             column("Calls", unit=style.COUNT, width=58),
-            column("Per 1,000", unit=DOLLARS, decimals=2, width=80),
+            column("Per 1,000", unit=DOLLARS, decimals=2, width=92),
         ],
     )

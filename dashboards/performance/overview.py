@@ -45,7 +45,8 @@ def _error_rate(error_rate: AlertLine) -> Panel:
         f"The share of calls in the past hour that failed.{note}",
         "The charts under Errors show which operation and which class of error; the error log on Health shows the"
         " messages.",
-        prom(q.hourly_ratio(q.FAILED, q.CALLS), instant=True),
+        prom(q.or_no_calls(q.hourly_ratio(q.FAILED, q.CALLS)), instant=True),
+        mappings=style.not_set(style.NO_CALLS),
         unit=SHARE,
         decimals=1,
         steps=error_rate.above(),
@@ -59,7 +60,8 @@ def _average_latency(latency: AlertLine) -> Panel:
         "Average, hour",
         f"The average duration of calls in the past hour.{note}",
         "Compare it with p95. If only p95 is high, a few calls hang; if both are, a model is slow.",
-        prom(q.hourly_ratio(q.latency("sum"), q.latency("count")), instant=True),
+        prom(q.or_no_calls(q.hourly_ratio(q.latency("sum"), q.latency("count"))), instant=True),
+        mappings=style.not_set(style.NO_CALLS),
         unit=SECONDS,
         decimals=2,
         steps=latency.above(),
@@ -71,7 +73,8 @@ def _p95_latency() -> Panel:
         "p95, hour",
         "95% of the calls in the past hour took no longer than this.",
         "p95 by model, below, shows whether one provider is slow: route its operations to the fallback meanwhile.",
-        prom(f"histogram_quantile(0.95, {q.hourly(q.latency('bucket'), 'le')})", instant=True),
+        prom(q.or_no_calls(q.hourly_quantile(0.95)), instant=True),
+        mappings=style.not_set(style.NO_CALLS),
         unit=SECONDS,
         decimals=1,
     )
@@ -89,15 +92,17 @@ def _operations_per_hour() -> Panel:
 
 
 def _response_times(latency: AlertLine) -> Panel:
-    quantiles = {"p99": 0.99, "p95": 0.95, "p50": 0.5}
+    lines = {name: q.quantile(value) for name, value in {"p99": 0.99, "p95": 0.95, "p50": 0.5}.items()}
+    lines["average"] = q.average_latency()
+    # one query, since of several empty ones Grafana says that a number field is missing
+    named = " or ".join(f'label_replace({expr}, "line", "{name}", "", "")' for name, expr in lines.items())
     note = latency.note("The line is at {value}, the threshold of {alert} for the average of an operation." + DOUBTS)
     return timeseries(
         "Response times",
         "50%, 95% and 99% of the calls took no longer than p50, p95 and p99; and the average duration. Quantiles"
         f" are estimated from the buckets of a histogram. The axis is logarithmic.{note}",
         "Select an operation or a model in the dropdowns to find the slow calls.",
-        *(prom(q.quantile(value), name) for name, value in quantiles.items()),
-        prom(q.average_latency(), "average"),
+        prom(named, q.legend("line")),
         unit=SECONDS,
         steps=latency.above(below="transparent"),
         interval=ALERT_WINDOW,
@@ -116,7 +121,7 @@ def _past_hour(error_rate: AlertLine, latency: AlertLine) -> Panel:
     shown: dict[str, str] = {
         "Failed": q.hourly_ratio(q.FAILED, q.CALLS, *by),
         "Average": q.hourly_ratio(q.latency("sum"), q.latency("count"), *by),
-        "p95": f"histogram_quantile(0.95, {q.hourly(q.latency('bucket'), 'le', *by)})",
+        "p95": q.hourly_quantile(0.95, *by),
         "Calls": q.hourly(q.CALLS, *by),
         "Per 1,000": f"1000 * {q.hourly_ratio(q.COST, q.CALLS, *by)}",
     }

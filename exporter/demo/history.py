@@ -14,7 +14,8 @@ from exporter.demo.schema import Layout
 
 Outcome = Literal["pending", "running", "success", "failed", "timeout"]
 
-_CALLS_PER_DAY = 1700
+_CALLS_PER_DAY = 12_000
+"""Enough that calls come in while one looks on, and few enough that a month of them is written in a few seconds."""
 # Shares of a day, hour by hour (UTC): a European office, its breaks, and jobs in the night.
 _HOURS = (1, 1, 1, 1, 1, 2, 5, 10, 15, 17, 16, 13, 10, 14, 16, 15, 12, 8, 5, 4, 3, 3, 2, 1)
 _WEEKDAYS = (1.2, 1.3, 1.25, 1.25, 1.1, 0.5, 0.4)
@@ -54,7 +55,7 @@ class Call:
 
 
 def history(layout: Layout, days: int, now: datetime, rng: Random) -> Iterator[Call]:
-    """Calls of the last `days` whole days (UTC) and of today up to `now`, about 1700 a day, roughly in order.
+    """Calls of the last `days` whole days (UTC) and of today up to `now`, about 12,000 a day, roughly in order.
 
     `now` carries a time zone. In layout "status" the last few are still pending or running.
     """
@@ -79,9 +80,18 @@ def history_start(days: int, now: datetime) -> datetime:
     return midnight - timedelta(days=days)
 
 
+def calls_per_hour(at: datetime) -> float:
+    """How many calls an hour begin at a time of day and week (UTC), on average, in the history and live."""
+    return sum(_per_hour(operation, at) for operation in OPERATIONS)
+
+
 def make_call(at: datetime, rng: Random) -> Call:
     """One finished call that begins at `at`."""
-    operation = rng.choices(OPERATIONS, [each.share for each in OPERATIONS])[0]
+    return make_call_of(rng.choices(OPERATIONS, [_per_hour(each, at) for each in OPERATIONS])[0], at, rng)
+
+
+def make_call_of(operation: Operation, at: datetime, rng: Random) -> Call:
+    """One finished call of an operation that begins at `at`."""
     fell_back = operation.fallback is not None and rng.random() < _FALLBACK_SHARE
     model = operation.fallback if fell_back and operation.fallback is not None else operation.primary
     call = _answered(at, operation, model, rng)
@@ -133,8 +143,13 @@ _UNFINISHED: tuple[tuple[float, Literal["pending", "running"]], ...] = (
 )
 
 
+def _per_hour(operation: Operation, at: datetime) -> float:
+    part = 1 / 24 if operation.day_and_night else _HOURS[at.hour] / sum(_HOURS) * _WEEKDAYS[at.weekday()]
+    return _CALLS_PER_DAY * operation.share * part
+
+
 def _calls_in_hour(begins: datetime, rng: Random) -> int:
-    mean = _CALLS_PER_DAY * _HOURS[begins.hour] / sum(_HOURS) * _WEEKDAYS[begins.weekday()]
+    mean = calls_per_hour(begins)
     return max(0, round(rng.gauss(mean, math.sqrt(mean))))
 
 

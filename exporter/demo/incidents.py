@@ -6,13 +6,16 @@ from datetime import datetime, timedelta
 from random import Random
 
 from exporter.demo.history import Call, fail
+from exporter.demo.profiles import EMAIL_CLASSIFY
 
-OPERATION = "email-classify"
-"""The operation that incidents befall: it has enough calls in five minutes for an alert to be certain."""
+OPERATION = EMAIL_CLASSIFY.name
+"""The operation that incidents befall. It has calls day and night, so that an alert is certain of their end too."""
 
 _FIRST_AFTER = timedelta(minutes=20)
 _EVERY = timedelta(hours=1)
 _LASTS = timedelta(minutes=8)
+_MORE_PER_HOUR = 540.0
+"""Enough that five minutes of an incident make an alert certain, at any hour."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,10 @@ class Incident:
     def befalls(self, call: Call) -> bool:
         """Whether the call begins in the incident and is of its operation."""
         return call.operation == OPERATION and self.starts <= call.at < self.ends
+
+    def more_per_hour(self, now: datetime) -> float:
+        """How many calls of the operation an hour begin besides the usual ones: a burst brings the incident about."""
+        return _MORE_PER_HOUR if self.starts <= now < self.ends else 0.0
 
     def announce(self, now: datetime) -> str:
         """The incident in words, for the demo's output: the next one, or the one that goes on."""

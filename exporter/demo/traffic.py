@@ -14,14 +14,13 @@ import psycopg
 from psycopg import sql
 
 from exporter.database.names import identifier
-from exporter.demo.history import Call, in_progress, make_call
+from exporter.demo.history import Call, calls_per_hour, in_progress, make_call, make_call_of
 from exporter.demo.incidents import current_or_next
 from exporter.demo.locked import locked
+from exporter.demo.profiles import EMAIL_CLASSIFY
 from exporter.demo.rows import COLUMNS, to_row
 from exporter.demo.schema import Layout
 
-_CALLS_PER_SECOND = 0.5
-"""A few times the history's busiest hour: enough that something happens while one looks on."""
 _LATE_SHARE = 0.06
 _CHANGED_SHARE = 0.01
 _DELETED_SHARE = 0.004
@@ -65,9 +64,11 @@ class LiveWriter:
         heapq.heappush(self._due, (when, next(self._order), act))
 
     def _begin(self, now: datetime) -> None:
-        self._at(now + timedelta(seconds=self._rng.expovariate(_CALLS_PER_SECOND)), self._begin)
-        call = make_call(now, self._rng)
         incident = current_or_next(self._started, now)
+        usual, more = calls_per_hour(now), incident.more_per_hour(now)
+        self._at(now + timedelta(hours=self._rng.expovariate(usual + more)), self._begin)
+        of_burst = self._rng.random() * (usual + more) < more
+        call = make_call_of(EMAIL_CLASSIFY, now, self._rng) if of_burst else make_call(now, self._rng)
         if incident.befalls(call):
             call = incident.change(call, self._rng)
         # The row's time is the call's start; a slow network between writer and database delays the commit.
@@ -122,7 +123,7 @@ class LiveWriter:
 
 
 class Traffic:
-    """Live traffic, a call every two seconds on average, on a thread and a connection of its own."""
+    """Live traffic, as dense as the history at this hour, on a thread and a connection of its own."""
 
     def __init__(self, url: str, layout: Layout, rng: Random, schema: str = "public") -> None:
         self._url = url

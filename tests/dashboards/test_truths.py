@@ -492,3 +492,48 @@ def test_durations_of_calls_have_a_logarithmic_axis() -> None:
                 assert defaults["custom"]["scaleDistribution"]["log"] == 2
                 assert defaults.get("min") is None
     assert {"Response times", "Average by operation", "p95 by operation", "p95 by model"} <= titles
+
+
+# No calls
+
+
+_TILES = [
+    ("ai-performance", "Errors, hour"),
+    ("ai-performance", "Average, hour"),
+    ("ai-performance", "p95, hour"),
+    ("ai-health", "Success, hour"),
+]
+# as the exporter has them before the first call
+_NO_CALLS = [
+    *calls("m", "0x1500", "0x1500"),
+    *(
+        (f'ai_operation_latency_seconds_{part}{{{OWN}, operation="o", model="m"{edge}}}', "0x1500")
+        for part, edge in (("count", ""), ("sum", ""), ("bucket", ', le="1"'), ("bucket", ', le="+Inf"'))
+    ),
+]
+
+
+@pytest.mark.parametrize(("uid", "title"), _TILES)
+@pytest.mark.parametrize("series", [[UP], [UP, *_NO_CALLS]], ids=["nothing", "zeros"])
+def test_an_hour_without_calls_is_not_called_unread(uid: str, title: str, series: Series) -> None:
+    evaluated(series, "2h", [(asked(uid, title), {"{}": -1.0})])
+    evaluated([(UP[0], "0x1500"), *series[1:]], "2h", [(asked(uid, title), {})])
+    assert '"-1": {"color": "text", "index": 0, "text": "No calls"}' in json.dumps(
+        panel_of(uid, title)["fieldConfig"]["defaults"]["mappings"]
+    )
+
+
+def test_tables_and_charts_of_durations_hold_nothing_that_is_no_number() -> None:
+    table: list[tuple[str, dict[str, float]]] = [
+        (asked("ai-performance", "The last hour by operation and model", letter), {}) for letter in "ABCE"
+    ]
+    evaluated([UP, *_NO_CALLS], "2h", [*table, (asked("ai-performance", "Response times"), {})])
+
+
+def test_nobody_has_spent_anything_in_an_empty_log() -> None:
+    question = asked("ai-cost", "Today by user, all operations")
+    spent = f'ai_user_spend_today_usd{{{OWN}, user="%s"}}'
+    evaluated([UP], "2h", [(question, {'{user="nobody yet"}': 0.0})])
+    evaluated([UP, (spent % "u", "2x1500")], "2h", [(question, {'{user="u"}': 2.0})])
+    evaluated([UP, (spent % "other", "2x1500")], "2h", [(question, {'{user="other"}': 2.0})])
+    evaluated([(UP[0], "0x1500")], "2h", [(question, {})])

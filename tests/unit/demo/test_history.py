@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.demo.history import Call, history, history_start, make_call
+from exporter.demo.history import Call, calls_per_hour, history, history_start, make_call
 from exporter.demo.profiles import DAILY_LIMITS, FAILURES, MODELS, OPERATIONS, USERS
 from exporter.demo.rows import COLUMNS, to_row
 from exporter.demo.schema import LAYOUTS, Layout
@@ -33,8 +33,8 @@ def month() -> list[Call]:
     return list(history("success", 30, NOW, Random(7)))
 
 
-def test_thirty_days_are_forty_to_sixty_thousand_calls(month: list[Call]) -> None:
-    assert 40_000 < len(month) < 60_000
+def test_thirty_days_are_written_in_seconds(month: list[Call]) -> None:
+    assert 300_000 < len(month) < 400_000
     assert len({call.id for call in month}) == len(month)
 
 
@@ -59,9 +59,20 @@ def test_about_two_percent_fail_in_every_class_with_its_messages(month: list[Cal
 def test_days_have_a_rhythm(month: list[Call]) -> None:
     past = [call for call in month if call.at.date() < NOW.date()]
     hours = Counter(call.at.hour for call in past)
-    assert hours[9] > 4 * hours[3]
+    assert hours[9] > 3 * hours[3]
     weekdays = Counter(call.at.weekday() for call in past)
     assert max(weekdays[5], weekdays[6]) < min(weekdays[day] for day in range(5))
+
+
+def test_calls_come_in_while_one_looks_on_at_any_hour_of_the_week() -> None:
+    assert all(calls_per_hour(NOW + timedelta(hours=hour)) > 3600 / 20 for hour in range(7 * 24))
+
+
+def test_hours_have_as_many_calls_as_live_traffic_would_have_then(month: list[Call]) -> None:
+    hours = Counter(call.at.replace(minute=0, second=0, microsecond=0) for call in month)
+    for hour in list(hours)[-48:-1]:
+        expected = calls_per_hour(hour)
+        assert abs(hours[hour] - expected) < 5 * expected**0.5
 
 
 @pytest.mark.parametrize("time", ["00:00", "00:01", "15:30", "23:59"])

@@ -6,7 +6,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.demo.history import make_call
+from exporter.demo.history import calls_per_hour, make_call
 from exporter.demo.incidents import OPERATION, current_or_next
 
 STARTED = datetime(2026, 3, 18, 12)  # noqa: DTZ001
@@ -42,6 +42,21 @@ def test_it_is_announced_before_and_while_it_goes_on() -> None:
     assert "the next incident begins at 13:20 UTC: calls of email-classify take" in current_or_next(
         STARTED, after
     ).announce(after)
+
+
+def test_a_burst_brings_it_about_and_ends_with_it() -> None:
+    for minute, more in ((0, False), (19, False), (20, True), (27, True), (28, False), (79, False), (80, True)):
+        now = STARTED + minutes(minute)
+        assert (current_or_next(STARTED, now).more_per_hour(now) > 0) == more, minute
+
+
+def test_the_operation_has_calls_enough_to_see_an_end_at_any_hour() -> None:
+    rng = Random(5)
+    for hour in range(0, 7 * 24, 5):
+        at = STARTED + hour * HOUR
+        calls = [make_call(at, rng).operation for _ in range(400)]
+        # `min_operations` of the alerts, in ten minutes
+        assert calls_per_hour(at) * calls.count(OPERATION) / len(calls) / 6 > 20
 
 
 def test_the_kinds_take_turns() -> None:
