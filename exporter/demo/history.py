@@ -14,7 +14,7 @@ from exporter.demo.schema import Layout
 
 Outcome = Literal["pending", "running", "success", "failed", "timeout"]
 
-_CALLS_PER_DAY = 12_000
+CALLS_PER_DAY = 12_000
 """Enough that calls come in while one looks on, and few enough that a month of them is written in a few seconds."""
 # Shares of a day, hour by hour (UTC): a European office, its breaks, and jobs in the night.
 _HOURS = (1, 1, 1, 1, 1, 2, 5, 10, 15, 17, 16, 13, 10, 14, 16, 15, 12, 8, 5, 4, 3, 3, 2, 1)
@@ -54,8 +54,8 @@ class Call:
         return self.at + timedelta(milliseconds=self.latency_ms or 0)
 
 
-def history(layout: Layout, days: int, now: datetime, rng: Random) -> Iterator[Call]:
-    """Calls of the last `days` whole days (UTC) and of today up to `now`, about 12,000 a day, roughly in order.
+def history(layout: Layout, days: int, now: datetime, rng: Random, per_day: int = CALLS_PER_DAY) -> Iterator[Call]:
+    """Calls of the last `days` whole days (UTC) and of today up to `now`, about `per_day`, roughly in order.
 
     `now` carries a time zone. In layout "status" the last few are still pending or running.
     """
@@ -65,7 +65,9 @@ def history(layout: Layout, days: int, now: datetime, rng: Random) -> Iterator[C
     start = history_start(days, now).replace(tzinfo=None)
     for hour in range((days + 1) * 24):
         begins = start + timedelta(hours=hour)
-        for at in sorted(begins + timedelta(hours=rng.random()) for _ in range(_calls_in_hour(begins, rng))):
+        for at in sorted(
+            begins + timedelta(hours=rng.random()) for _ in range(_calls_in_hour(begins, per_day / CALLS_PER_DAY, rng))
+        ):
             call = make_call(at, rng)
             if call.ended_at <= end:
                 yield call
@@ -145,11 +147,11 @@ _UNFINISHED: tuple[tuple[float, Literal["pending", "running"]], ...] = (
 
 def _per_hour(operation: Operation, at: datetime) -> float:
     part = 1 / 24 if operation.day_and_night else _HOURS[at.hour] / sum(_HOURS) * _WEEKDAYS[at.weekday()]
-    return _CALLS_PER_DAY * operation.share * part
+    return CALLS_PER_DAY * operation.share * part
 
 
-def _calls_in_hour(begins: datetime, rng: Random) -> int:
-    mean = calls_per_hour(begins)
+def _calls_in_hour(begins: datetime, share: float, rng: Random) -> int:
+    mean = calls_per_hour(begins) * share
     return max(0, round(rng.gauss(mean, math.sqrt(mean))))
 
 

@@ -39,7 +39,7 @@ Connection = psycopg.Connection[Any]
 def admin(database: str, layout: Layout) -> Iterator[Connection]:
     with psycopg.connect(database, autocommit=True) as connection:
         load_schema(connection, layout)
-        fill(connection, layout, history(layout, 1, NOW, Random(1)))
+        fill(connection, layout, history(layout, 1, NOW, Random(1), per_day=1_700))
         yield connection
         connection.execute("RESET ROLE")
         if one(connection, "SELECT count(*) FROM pg_roles WHERE rolname = 'ai_grafana'"):

@@ -88,7 +88,7 @@ class Prepared:
 def admin(database: str, postgres: PostgresServer, layout: Layout) -> Iterator["psycopg.Connection[Any]"]:
     with psycopg.connect(database, autocommit=True) as connection:
         load_schema(connection, layout)
-        fill(connection, layout, history(layout, 0, datetime(2026, 3, 18, 2, tzinfo=UTC), Random(1)))
+        fill(connection, layout, history(layout, 0, datetime(2026, 3, 18, 2, tzinfo=UTC), Random(1), per_day=1_700))
         yield connection
         if _role_exists(connection):
             connection.execute("DROP OWNED BY ai_exporter")

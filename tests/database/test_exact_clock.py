@@ -195,7 +195,7 @@ def test_a_user_stays_shown_to_the_end_of_the_next_day(log: Log, clock: Clock, t
 
 def test_a_month_of_history_with_restarts_and_gaps(log: Log, clock: Clock, tmp_path: Path) -> None:
     now = clock.now()
-    fill(log.connection, log.layout, history(log.layout, 4, now, Random(11)))
+    fill(log.connection, log.layout, history(log.layout, 4, now, Random(11), per_day=1_700))
     previous: Running | None = None
     since = history_start(4, now)
     for gap in (0.0, HOUR, 2 * DAY, 20 * MINUTE):

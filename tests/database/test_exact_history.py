@@ -21,7 +21,7 @@ NAMES = {"deepseek": "deepseek-v3.2", "gemini_flash": "gemini-2.0-flash", "claud
 def log(database: str, layout: Layout) -> Iterator[Log]:
     with Log(database, layout) as log:
         now = datetime.now(UTC)
-        assert fill(log.connection, layout, history(layout, DAYS, now, Random(3))) > 1000
+        assert fill(log.connection, layout, history(layout, DAYS, now, Random(3), per_day=1_700)) > 1000
         yield log
 
 

@@ -30,7 +30,7 @@ BAD_PATTERN = [{"class": "provider", "patterns": ["x{300}"]}]
 
 @pytest.fixture
 def full_log(log: Log) -> Log:
-    fill(log.connection, log.layout, history(log.layout, DAYS, datetime.now(UTC), Random(5)))
+    fill(log.connection, log.layout, history(log.layout, DAYS, datetime.now(UTC), Random(5), per_day=1_700))
     return log
 
 

@@ -25,7 +25,7 @@ def test_the_shipped_roles_see_everything(
 ) -> None:
     now = datetime.now(UTC)
     with Log(database, "success" if layout == "success" else "status") as log:
-        fill(log.connection, log.layout, history(log.layout, 1, now, Random(4)))
+        fill(log.connection, log.layout, history(log.layout, 1, now, Random(4), per_day=1_700))
         log.execute((SQL / file).read_text())
         try:
             log.connection.execute(sql.SQL("ALTER ROLE ai_exporter PASSWORD {}").format(PASSWORD))

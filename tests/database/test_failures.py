@@ -204,7 +204,7 @@ def test_a_slow_table_is_read_in_pieces(log: Log, tmp_path: Path) -> None:
 
 def test_connections_that_are_cut_during_the_first_reading(log: Log, tmp_path: Path) -> None:
     now = datetime.now(UTC)
-    fill(log.connection, log.layout, history(log.layout, 1, now, Random(8)))
+    fill(log.connection, log.layout, history(log.layout, 1, now, Random(8), per_day=1_700))
     with running(log.url, tmp_path, history_start(1, now)) as exporter:
         for _ in range(5):
             exporter.scrape()

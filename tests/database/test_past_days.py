@@ -27,7 +27,7 @@ SPRING, AUTUMN = datetime(2026, 3, 10, 9, tzinfo=UTC), datetime(2026, 11, 3, 9, 
 def admin(embedded_database: str, layout: Layout, request: pytest.FixtureRequest) -> Iterator[Connection]:
     with psycopg.connect(embedded_database, autocommit=True) as connection:
         load_schema(connection, layout)
-        fill(connection, layout, history(layout, 4, request.param, Random(1)))
+        fill(connection, layout, history(layout, 4, request.param, Random(1), per_day=1_700))
         connection.execute("CREATE TABLE present AS SELECT %s AS at", (request.param,))
         _make_odd(connection, TIME_COLUMN[layout])
         connection.execute((ROOT / "deploy" / "sql" / "dashboards.sql").read_bytes())

@@ -77,7 +77,7 @@ def seen(
 def look(log: Log, state: Path) -> Seen | None:
     """What an exporter shows of eight days; None if the day ended meanwhile."""
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    fill(log.connection, log.layout, history(log.layout, 8, datetime.now(UTC), Random(1)))
+    fill(log.connection, log.layout, history(log.layout, 8, datetime.now(UTC), Random(1), per_day=1_700))
     log.insert(cost="0.25")
     log.connection.execute((ROOT / "deploy" / "sql" / "dashboards.sql").read_bytes())
     with running(log.url, state, midnight, users={"top": 1000, "max_series": 1000}) as exporter:

@@ -236,7 +236,7 @@ def test_only_the_budgets_are_unreadable(
     reader: Reader, tmp_path: Path, broken: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = reader.log
-    fill(log.connection, log.layout, history(log.layout, 0, datetime.now(UTC), Random(2)))
+    fill(log.connection, log.layout, history(log.layout, 0, datetime.now(UTC), Random(2), per_day=1_700))
     reader.see_the_rest()
     reader.policy()
     words = {

@@ -80,7 +80,7 @@ def run_stack(layout: Layout, folder: Path) -> Iterator[Stack]:
         database = postgres.create_database()
         with psycopg.connect(database, autocommit=True) as connection:
             load_schema(connection, layout)
-            fill(connection, layout, history(layout, 8, now, Random(5)))
+            fill(connection, layout, history(layout, 8, now, Random(5), per_day=1_700))
             connection.execute("UPDATE cost_budgets SET daily_limit_usd = 0.01 WHERE user_id = %s", (BUSIEST_USER,))
             connection.execute(SQL.read_bytes())
             connection.execute(f"ALTER ROLE {GRAFANA} PASSWORD '{PASSWORD}'".encode())
