@@ -52,19 +52,19 @@ def read_failures(session: Session, calls: Calls) -> list[Failures]:
     """The failed calls of each operation and model."""
     statement = _READ.format(
         names=sql.SQL("operation, operation_type, model,"),
-        calls=sql.SQL("({}) AS calls").format(calls.rows("cost", "input_tokens")),
+        calls=calls.subquery("cost", "input_tokens"),
         seconds=sql.Literal(RETRY_SECONDS),
         most=sql.Literal(MOST_GROUPS),
     )
     found: dict[tuple[str, str], Failures] = {}
-    names = calls.names
     for operation, operation_type, model, *sums in session.stream(statement):
-        key = names.operation(operation, operation_type), names.model(model)
+        spelled = Spelling(operation, operation_type, model)
+        key = calls.labels(spelled)
         known = found.get(key, Failures(*key, (), 0, Decimal(0), 0, Decimal(0)))
         failed, spent, retries, retry_usd = sums
         found[key] = Failures(
             *key,
-            (*known.spelled, Spelling(operation, operation_type, model)),
+            (*known.spelled, spelled),
             known.failed + failed,
             known.usd + spent,
             known.retries + retries,

@@ -63,7 +63,7 @@ class Prepared:
         """The verdicts on the hour that has begun at `present` and the one before it, by operation."""
         newest = (present, beside(present, -1, self.zone))
         cells = cache(hour_of)
-        figures = cache(lambda hour: _by_operation(cells(hour)))
+        figures = cache(lambda hour: by_operation(cells(hour)))
         names = {*self.by_operation, *(name for hour in newest for name in figures(hour))}.difference(self.unwatched)
         return {name: self._judged(name, newest, figures, cells) for name in sorted(names)}
 
@@ -99,7 +99,8 @@ class Prepared:
         return cause(now, usual)
 
 
-def _by_operation(cells: Mapping[Series, HourFigures]) -> dict[str, HourFigures]:
+def by_operation(cells: Mapping[Series, HourFigures]) -> dict[str, HourFigures]:
+    """What each operation had in an hour, of all models together."""
     found: dict[str, HourFigures] = {}
     for series, figures in cells.items():
         before = found.get(series.operation)
