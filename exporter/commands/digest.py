@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sent-file",
         type=path_option,
         metavar="FILE",
-        help=f"where --daily remembers the last day that it sent (default: {FILE_NAME} in the configuration's state_dir)",
+        help=f"where --daily remembers the last day that it sent (default: {FILE_NAME} in state_dir)",
     )
 
 
