@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from exporter.forecast.pace import Pace, Prior, typical_factor
 from exporter.forecast.profile import Day, Part, Profile, Profiles, day_at, whole_days
 from exporter.ledger.calendar import day_of, month_days
+from exporter.medians import MAD
 
 COVERAGE = 0.8
 """How many of the days should end within the interval."""
@@ -97,7 +98,7 @@ def _prior(profiles: Profiles) -> Prior:
     factors = [sum(profiles.rows[number]) / expected for number, expected in zip(days, usual, strict=True) if expected]
     level = median(factors[-RECENT_DAYS:]) if factors else 1.0
     middle = median(factors) if factors else 1.0
-    spread = 1.4826 * median(abs(factor - middle) for factor in factors) if factors else 1.0
+    spread = MAD * median(abs(factor - middle) for factor in factors) if factors else 1.0
     return Prior(level, max(_LEAST_SPREAD, spread), _noise(profiles, days))
 
 
