@@ -126,7 +126,7 @@ def _scan(text: str) -> list[_Token]:
             raise setting_error(_unknown(text[position:]))
         kind, found = str(match.lastgroup), match[0]
         if kind == "operator" and found not in _OPERATORS:
-            raise setting_error(f"{found} is not an operator that can be used here; write blanks between operators")
+            raise setting_error(f"{found} is no operator that can be used here; write blanks between operators")
         depth += {"(": 1, ")": -1}.get(found, 0)
         if depth < 0:
             raise setting_error("a parenthesis is closed that was not opened")
@@ -178,7 +178,7 @@ def _type_length(tokens: Sequence[_Token], place: int) -> int | None:
         if tuple(words[: len(long)]) == long:
             return len(long)
     if words[0] not in _TYPES:
-        raise setting_error(f"{words[0]} is not a type that can be used here: {', '.join(sorted(_TYPES))}")
+        raise setting_error(f"{words[0]} is no type that can be used here: {', '.join(sorted(_TYPES))}")
     return 1
 
 
@@ -191,7 +191,7 @@ def _has_other_place(tokens: Sequence[_Token], place: int) -> bool:
             raise setting_error("write an expression without a sub-select: it reads the row alone")
         near = get_close_matches(word, FUNCTIONS | CONSTRUCTS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise setting_error(f"{word} is not a function that can be used here{hint}")
+        raise setting_error(f"{word} is no function that can be used here{hint}")
     in_zone = (word, _lower(before)) in (("time", "at"), ("zone", "time")) and "at" in (
         _lower(before),
         _lower(_at(tokens, place - 2)),
