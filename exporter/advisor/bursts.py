@@ -89,10 +89,10 @@ def batchable_calls(facts: Facts, bursts: Sequence[Bursts]) -> Iterator[Recommen
             kind="batching",
             operation=each.operation,
             model=each.model,
-            title=f"Let one call of {each.operation} answer up to {BATCH} of those that come together",
+            title=f"Batch the calls of {each.operation}: one call can answer up to {BATCH} that come together",
             reasoning=f"{each.in_bursts:,} of {each.calls:,} calls to {each.model} in {facts.days:.0f} days come "
             f"{BURST} or more within a minute for the same user, each with {each.least_input:,} tokens of input at "
-            f"least. If those are instructions, {each.calls_less:,} calls send them in vain: {usd(saving)} a day.",
+            f"least. If those are instructions, {each.calls_less:,} calls repeat them in vain: {usd(saving)} a day.",
             figures={
                 "calls": each.calls,
                 "in_bursts": each.in_bursts,

@@ -57,8 +57,8 @@ def growing_prompts(facts: Facts) -> Iterator[Recommendation]:
             model=usage.model,
             title=f"Find out why the prompts of {usage.operation} grow, and cut them",
             reasoning=f"Calls to {usage.model} had {_mean(before):,.0f} tokens of input on average in the first days, "
-            f"and have {_mean(after):,.0f} in the last ones. At the former size "
-            f"they cost {cheaper}.",
+            f"and have {_mean(after):,.0f} in the last days. At their former size, "
+            f"they would cost {cheaper}.",
             figures={"mean_before": round(_mean(before), 1), "mean_after": round(_mean(after), 1)},
             proposal={"action": "cut the prompt"},
             saving=saving,

@@ -127,11 +127,11 @@ def cacheable_calls(facts: Facts, repeats: Sequence[Repeats]) -> Iterator[Recomm
             kind="response_cache",
             operation=each.operation,
             model=each.model,
-            title=f"Keep the answers of {each.operation} for an hour, and use them again for the same input",
+            title=f"Cache the answers of {each.operation} for an hour, for when the same input comes again",
             reasoning=f"{each.repeats:,} of {each.calls:,} calls to {each.model} in {facts.days:.0f} days have as "
-            "many tokens of input as an earlier call of the same user within the hour: "
-            f"{percent(each.equal)} of pairs are equal, where {percent(each.by_chance)} are by chance. Equal sizes are "
-            "weak evidence of equal inputs: compare some.",
+            "many tokens of input as an earlier call of the same user in the same hour: "
+            f"{percent(each.equal)} of pairs have equal sizes; by chance it would be {percent(each.by_chance)}. Equal "
+            "sizes are weak evidence of equal inputs: compare some inputs first.",
             figures={
                 "calls": each.calls,
                 "repeats": each.repeats,

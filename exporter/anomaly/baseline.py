@@ -16,7 +16,7 @@ from exporter.medians import MAD, weighted_median
 DAY_HOURS = 24
 
 NEAR = (0, -1, 1)
-"""How many hours those that decide what an hour may be are after the like ones, its own first."""
+"""Offsets from the like hours, in hours: those that decide what an hour may be, its own first."""
 
 WEEKS = 8
 """Weeks whose like hours are looked at."""
@@ -25,16 +25,16 @@ LEAST_WEEKS = 2
 """Weeks that the history must go back before an hour is judged at all."""
 
 DAYS = 7
-"""Days that tell how much more is spent of late than in the weeks before."""
+"""The last days, which tell how much more there is of late than in the weeks before."""
 
 LASTING = 3
-"""Days of these after which more is no longer odd."""
+"""On so many of these days there must be more before that is usual."""
 
 DEVIATIONS = 3.0
-"""Robust standard deviations above the usual figure that an hour may be."""
+"""How many robust standard deviations an hour may be above the usual."""
 
 LEAST_DEVIATION = 0.3
-"""The least deviation, as a part of the usual figure: of eight hours it is far too small now and then."""
+"""The least deviation, as a share of the usual: what eight hours give is far too small now and then."""
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from exporter.ledger.hourly import NOTHING, total
 from exporter.ledger.model import Hour, HourFigures, Series
 
 BACK = 24
-"""Hours that the beginning of what is odd is looked for."""
+"""For so many hours back, the beginning of odd spend is looked for."""
 
 AHEAD = 2
-"""Hours from the present one on that baselines are made for: the history is an hour old at times."""
+"""Baselines are made for so many hours, from the present one on: the history may be an hour old."""
 
 NEWEST = AHEAD + 1
 """The hours that can be the present one or the one before it."""

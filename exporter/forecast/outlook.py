@@ -12,7 +12,7 @@ from exporter.ledger.calendar import day_of, month_days
 from exporter.medians import MAD
 
 COVERAGE = 0.8
-"""How many of the days should end within the interval."""
+"""The share of days that should end within the interval."""
 
 RECENT_DAYS = 7
 """Days whose median says how spend goes at present, compared with what is usual."""
@@ -23,7 +23,7 @@ _LEAST_SPREAD = 0.05
 
 @dataclass(frozen=True)
 class Errors:
-    """By how many times what is usual the rest of a day was below and above what was said at each of its hours."""
+    """How far the rest of past days was below and above what was forecast after each hour, as a share of the usual."""
 
     below: Sequence[float] = ()
     above: Sequence[float] = ()

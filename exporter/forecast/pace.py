@@ -10,7 +10,7 @@ HALF_LIFE = 5 * 3600.0
 """Seconds after which an hour of the day counts half for how the day goes."""
 
 _CAP = 3.0
-"""How many times what is usual an hour may count for how the day goes."""
+"""For how the day goes, an hour counts as so many times the usual at most."""
 
 _SURE = 3.0
 """Standard errors by which a day must be off before it counts as another kind of day."""
