@@ -13,7 +13,7 @@ SECOND = 10**6
 ErrorClassName = Literal["timeout", "rate_limit", "auth", "context_length", "content_filter", "provider", "network"]
 
 ERROR_CLASSES: tuple[str, ...] = (*get_args(ErrorClassName), "other")
-"""Every class that a failed call can have; the last one is of messages that no pattern recognises."""
+"""Every class that a failed call can have; the last one is of messages that no pattern recognizes."""
 
 LATENCY_EDGES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 """Upper edges of the latency buckets in seconds; a last bucket without an edge follows."""
