@@ -13,7 +13,7 @@ SECOND = 10**6
 ErrorClassName = Literal["timeout", "rate_limit", "auth", "context_length", "content_filter", "provider", "network"]
 
 ERROR_CLASSES: tuple[str, ...] = (*get_args(ErrorClassName), "other")
-"""Every class that a failed call can have; the last one is of messages that no pattern recognises."""
+"""Every class that a failed call can have; the last one is of messages that no pattern recognizes."""
 
 LATENCY_EDGES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 """Upper edges of the latency buckets in seconds; a last bucket without an edge follows."""
@@ -149,60 +149,60 @@ SPEND_ANOMALY = Metric(
     "ai_spend_anomaly_usd",
     "gauge",
     ("operation",),
-    "By how much the present hour of an operation, or the one before it, costs more than usual, where that is beyond "
-    "what this hour varies by; else 0. Like the others, absent while two weeks of history are not known.",
+    "By how much the current clock hour of an operation, or the one before it, costs more than usual if that is odd, "
+    "else 0. Like the other anomalies, absent until two weeks of history are known.",
     "usd",
 )
 SPEND_USUAL = Metric(
-    "ai_spend_usual_usd", "gauge", ("operation",), "What the hour usually costs that the anomaly is judged by.", "usd"
+    "ai_spend_usual_usd", "gauge", ("operation",), "What the hour that the anomaly is about usually costs.", "usd"
 )
 SPEND_ANOMALY_START = Metric(
     "ai_spend_anomaly_start_timestamp_seconds",
     "gauge",
     ("operation",),
-    "Start of the first of the hours in a row that cost oddly much, where the operation does now.",
+    "Start of the first of the odd hours in a row, while the spend of the operation is odd.",
     "seconds",
 )
 SPEND_ANOMALY_FACTOR = Metric(
     "ai_spend_anomaly_factor_ratio",
     "gauge",
     ("operation", "model", "factor"),
-    "How many times the usual the calls, the tokens per call and the price per token are, of the model that makes an "
-    "operation cost oddly much.",
+    "Calls, tokens per call and price per token as multiples of the usual, for the model that makes the spend of an "
+    "operation odd.",
     "ratio",
 )
 CALLS_ANOMALY = Metric(
     "ai_calls_anomaly",
     "gauge",
     ("operation",),
-    "By how much the hour of an operation has more LLM calls than usual, where that is odd; else 0.",
+    "By how many the LLM calls in the hour of an operation are above the usual if that is odd, else 0.",
 )
 LATENCY_ANOMALY = Metric(
     "ai_latency_anomaly_seconds",
     "gauge",
     ("operation",),
-    "By how much the mean duration of the hour's LLM calls is above the usual one, where that is odd; else 0.",
+    "By how much the mean duration of the hour's LLM calls is above the usual if that is odd, else 0.",
     "seconds",
 )
 ERROR_RATE_ANOMALY = Metric(
     "ai_error_rate_anomaly_ratio",
     "gauge",
     ("operation",),
-    "By how much the share of the hour's LLM calls that failed is above the usual one, where that is odd; else 0.",
+    "By how much the share of the hour's LLM calls that failed is above the usual if that is odd, else 0.",
     "ratio",
 )
 COST_PER_CALL_ANOMALY = Metric(
     "ai_cost_per_call_anomaly_usd",
     "gauge",
     ("operation",),
-    "By how much the mean cost of the hour's LLM calls is above the usual one, where that is odd; else 0.",
+    "By how much the mean cost of the hour's LLM calls is above the usual if that is odd, else 0.",
     "usd",
 )
 TOKENS_PER_CALL_ANOMALY = Metric(
     "ai_tokens_per_call_anomaly",
     "gauge",
     ("operation",),
-    "By how much the mean number of tokens of the hour's LLM calls is above the usual one, where that is odd; else 0.",
+    "By how much the mean number of tokens of the hour's LLM calls is above the usual if that is odd, else 0.",
 )
 USER_SPEND_TODAY = Metric(
     "ai_user_spend_today_usd", "gauge", ("user",), "Cost of the present calendar day by user, from the log.", "usd"
@@ -214,31 +214,31 @@ SPEND_FORECAST = Metric(
     "ai_spend_forecast_usd",
     "gauge",
     ("window", "bound"),
-    "Cost that the present calendar day or month is expected to have at its end, and the bounds within which four of "
-    "five should end. Absent until four whole days of the log are known.",
+    "Expected cost of the present calendar day or month at its end, and the bounds between which four of five should "
+    "end. Absent until four whole days of the log are known.",
     "usd",
 )
 LIMIT_REACHED = Metric(
     "ai_spend_limit_reached_timestamp_seconds",
     "gauge",
     ("window",),
-    "When the cost of the present calendar day or month is expected to be above the team's limit; the present moment "
-    "once it is. Absent where it is not expected to be.",
+    "When the cost of the present calendar day or month is expected to exceed the team's limit; the present moment "
+    "once it does. Absent if that is not expected.",
     "seconds",
 )
 USER_SPEND_FORECAST = Metric(
     "ai_user_spend_forecast_usd",
     "gauge",
     ("user",),
-    "Cost that the present calendar day is expected to have at its end, of users that are shown and have a history.",
+    "Expected cost of the present calendar day at its end, for users that are shown and have a history.",
     "usd",
 )
 USER_LIMIT_REACHED = Metric(
     "ai_user_limit_reached_timestamp_seconds",
     "gauge",
     ("user",),
-    "When a user is expected to be above their daily limit; the present moment once they are. Absent where they are "
-    "not expected to be.",
+    "When a user is expected to exceed their daily limit; the present moment once they do. Absent if that is not "
+    "expected.",
     "seconds",
 )
 BUDGET_USERS = Metric("ai_budget_users", "gauge", ("state",), "Users by the state of their daily budget, shown or not.")
@@ -267,7 +267,7 @@ RECOMMENDATION_SAVINGS = Metric(
     "ai_recommendations_savings_usd",
     "gauge",
     ("type",),
-    "Estimated savings of pending recommendations, as the table has them; those of recommend are for a day.",
+    "Estimated savings of pending recommendations, as the table has them; those that recommend wrote are for a day.",
     "usd",
 )
 ROUTE_INFO = Metric(

@@ -159,7 +159,7 @@ BUILTIN_ALERTS = (
         severity="warning",
         for_=5 * MINUTE,
         summary="Rows of the log cannot be used.",
-        description="In more than 1% of the past hour's rows the {{ $labels.field }} says nothing that is known: calls,"
+        description="More than 1% of the past hour's rows have a {{ $labels.field }} that cannot be used: calls,"
         " failures or spend are too low.",
     ),
     BuiltinAlert(

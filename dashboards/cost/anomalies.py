@@ -19,8 +19,8 @@ def _spend(settings: Settings) -> Panel:
     alert = settings.alerts.odd_spend
     return timeseries(
         "Spend beyond the usual",
-        "By how much the present hour of an operation, or the one before it, costs more than this hour usually does,"
-        " where that is odd; else 0. Nothing before two weeks of history are known."
+        "By how much the current hour of an operation, or the hour before, costs more than it usually does, if that is"
+        " odd; else 0. Empty until two weeks of history are known."
         + alert.note("The line is at {value}, the threshold of {alert}."),
         "The table below says why; the runbook of `spend_anomaly` says what to do.",
         prom(q.gauge(q.filtered(catalog.SPEND_ANOMALY), "operation"), "{{operation}}"),
@@ -32,8 +32,8 @@ def _spend(settings: Settings) -> Panel:
 def _usual() -> Panel:
     return timeseries(
         "Usual spend per hour",
-        "What the present hour usually costs, by operation: the median of the same hour of the same weekday.",
-        "Compare it with the spend of today. A step within days is a change that has become usual.",
+        "What the current hour usually costs, by operation: the median of the same hour of the same weekday.",
+        "Compare it with today's spend. A step means that a change has lasted for days and now counts as usual.",
         prom(q.max_of(q.filtered(catalog.SPEND_USUAL), "operation"), "{{operation}}"),
         unit=USD,
     )
@@ -53,10 +53,11 @@ def _causes() -> Panel:
         "Value #D": "Odd since",
     }
     return table(
-        "Why an operation costs oddly much",
-        "How many times the usual the calls, the tokens per call and the price per token are, of the model whose spend"
-        " is the furthest above its usual one. Multiplied, they are how many times the usual its spend is.",
-        "Many calls are a loop or a new job, many tokens a longer prompt, a dear token another model.",
+        "Why the spend is odd",
+        "Calls, tokens per call and price per token, each as a multiple of the usual, for the model whose spend is"
+        " furthest above its usual spend. Their product is how many times the usual the model costs.",
+        "More calls mean a loop or a new job, more tokens longer prompts or answers, a higher price new prices or fewer"
+        " cached tokens.",
         *(
             prom(q.max_of(f'{chosen}, factor="{factor}"}}', "operation", "model"), table=True)
             for factor in factors.values()
@@ -83,8 +84,8 @@ def _operations() -> Panel:
     }
     return table(
         "What else is odd",
-        "By how much the calls of the present hour, or of the one before it, are above the usual, by operation; 0 where"
-        " they are not odd, and nothing where too few calls say nothing.",
+        "By how much each figure of the current hour, or of the hour before, is above the usual, by operation; 0 if it"
+        " is not odd, and empty if there are too few calls to judge.",
         "Look at the operation on Performance.",
         *(prom(q.max_of(q.filtered(metric), "operation"), table=True) for metric, _ in figures.values()),
         columns=[column(name, unit=unit) for name, (_, unit) in figures.items()],

@@ -18,8 +18,8 @@ def _savings() -> Panel:
     total = f"sum({q.max_of(q.for_job(catalog.RECOMMENDATION_SAVINGS), 'type')})"
     return stat(
         "Open savings",
-        "What pending recommendations would save, as the table has it: a day, of those that `recommend --store` wrote. "
-        "Only where the database has that table.",
+        "What pending recommendations would save, as the table says; those from `recommend --store` are for a day."
+        " Only if the database has that table.",
         "Decide on the recommendations in the application. Some may count the same money twice.",
         prom(q.or_sentinel(total, q.max_of(q.for_job(catalog.LOG_NEWEST_ROW))), instant=True),
         unit=style.USD,
@@ -42,7 +42,7 @@ def _open() -> Panel:
     return bar_gauge(
         "Open recommendations",
         "Recommendations by type that nobody has decided on.",
-        "Approve or reject them: as long as one is open, no second one is made for the same matter.",
+        "Approve or reject them: while one is open, `recommend` writes no second one for the same operation and model.",
         prom(pending, "{{type}}", instant=True),
         unit=style.PLAIN,
     )

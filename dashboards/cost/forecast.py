@@ -32,9 +32,9 @@ def _end(window: str, spent: str, limit: str) -> Panel:
     names = f"Spend of the {window}", "Expected", "At least", "At most", "Limit"
     return timeseries(
         f"Where the {window} will end",
-        f"Spend of the {window} so far, where the exporter expects it to end, and within what four of five end. It goes"
-        " by the median of the last like days, and by how this one goes. Nothing until four whole days are known.",
-        "If the limit lies below what is expected, reduce the largest operation now, or raise the limit in time.",
+        f"Spend of the {window} so far, what is expected at its end, and the bounds between which four of five end. The"
+        " forecast starts from a usual day and follows how today goes. Empty until four whole days are known.",
+        "If the limit is below what is expected, reduce the largest operation now, or raise the limit in time.",
         prom(spent, names[0]),
         prom(_forecast(window, "expected"), names[1]),
         prom(_forecast(window, "lower"), names[2]),
@@ -56,8 +56,8 @@ def _reached(window: str) -> Panel:
     limit = DAILY_LIMIT if window == "day" else MONTHLY_LIMIT
     return stat(
         f"Limit of the {window} reached in",
-        f"The time until spend is expected to be above the limit of the {window}; 0 once it is.",
-        "If it is less than what is left of the window, spend will be above the limit before it ends.",
+        f"The time until spend is expected to exceed the limit of the {window}; 0 once it does.",
+        f"If a time is shown, spend will exceed the limit before the {window} ends: reduce the largest operation.",
         prom(q.or_sentinel(f"clamp_min(min ({selector}) - time(), 0)", limit), instant=True),
         unit=AGE,
         decimals=0,
@@ -79,8 +79,9 @@ def _users() -> Panel:
     }
     return table(
         "Where the day will end by user, all operations",
-        "What each user has spent today, what is expected of the day, and when they will be above their daily limit.",
-        "Talk to those who will be above their limit, or raise it in the budgets table before they are stopped.",
+        "What each user has spent today, what they are expected to spend by midnight, and when they will exceed their"
+        " daily limit.",
+        "Talk to those who will exceed their limit, or raise it in the budgets table before they are stopped.",
         *(prom(expr, table=True) for expr in (spent, ends, limit, left)),
         transformations=joined("user", names),
         sort="Expected today",

@@ -100,10 +100,9 @@ def _by_midnight(settings: Settings) -> Panel:
     projected = f"({PROJECTED} or 0 * max({q.UP}) and on () {q.hours_into_day(2)})"
     return _against_limit(
         "Team by midnight",
-        "What today will have cost at midnight if spending continues at today's average pace, and its share of the"
-        " team's daily limit. Shown from two hours after midnight on.",
-        "Red while Team today is not: there is time. Compare it with Spend by hour: a burst that is over makes it too"
-        " high, a quiet morning too low.",
+        "What today will have cost at midnight, as forecast, and its share of the team's daily limit. Until four whole"
+        " days are known, today's spend is continued evenly, from two hours after midnight on.",
+        "Red while Team today is not: there is time. Open Where the month will end to see how certain it is.",
         settings,
         q.or_sentinel(projected, f"max({q.UP})"),
         f"{q.ratio(projected, DAILY_LIMIT)} or (0 * {projected} - 1)",

@@ -124,7 +124,7 @@ def digest(image: str, prometheus: str) -> Manifest:
             {"name": "DATABASE_URL_FILE", "value": f"{_SECRETS}/{SECRET_KEY}"},
             {"name": "DISCORD_WEBHOOK_URL_FILE", "value": f"{_SECRETS}/{WEBHOOK_KEY}"},
         ],
-        # every half minute it leaves on the file that it is at work; reading and sending may take some minutes
+        # it touches the file every half minute, but reading and sending may take some minutes
         "livenessProbe": {
             "exec": {"command": ["sh", "-c", f'test -n "$(find {_DIGEST_FILE} -mmin -20)"']},
             "initialDelaySeconds": 60,

@@ -51,8 +51,7 @@ def recommend(config: Config, environ: Mapping[str, str], seconds: float = WEEK)
 
 def advise(session: Session, info: ConnInfo, config: Config, seconds: float = WEEK) -> list[Recommendation]:
     """As `recommend`, in a session that is open. Raises `DatabaseError`."""
-    # the error classes do not matter here
-    rules = config.classification().model_copy(update={"error_classes": ()})
+    rules = config.classification().without_error_classes()
     routes = read_routes(session, config)
     now = int(session.clock) + 1
     calls = Calls(session.log(rules), rules, TimeRange(now - int(seconds), now))

@@ -61,21 +61,16 @@ def read_bursts(session: Session, calls: Calls) -> list[Bursts]:
     """The bursts of each operation and model."""
     statement = _READ.format(
         names=sql.SQL("operation, operation_type, model,"),
-        calls=sql.SQL("({}) AS calls").format(calls.rows("input_tokens")),
+        calls=calls.subquery("input_tokens"),
         burst=sql.Literal(BURST),
         batch=sql.Literal(BATCH),
         most=sql.Literal(MOST_GROUPS),
     )
-    names = calls.names
-    return [
-        Bursts(
-            names.operation(operation, operation_type),
-            names.model(model),
-            Spelling(operation, operation_type, model),
-            *map(int, sums),
-        )
-        for operation, operation_type, model, *sums in session.stream(statement)
-    ]
+    found = []
+    for operation, operation_type, model, *sums in session.stream(statement):
+        spelled = Spelling(operation, operation_type, model)
+        found.append(Bursts(*calls.labels(spelled), spelled, *map(int, sums)))
+    return found
 
 
 def batchable_calls(facts: Facts, bursts: Sequence[Bursts]) -> Iterator[Recommendation]:
@@ -86,21 +81,18 @@ def batchable_calls(facts: Facts, bursts: Sequence[Bursts]) -> Iterator[Recommen
         if each.in_bursts < LEAST_CALLS or share < LEAST_SHARE or each.least_input < LEAST_INPUT:
             continue
         # what all calls share may be cached by the provider already
-        rates = [
-            (price.cached or price.input).base if (each.operation, each.model) in cached else price.input.base
-            for price in facts.prices_of(each.model)
-        ]
-        saving = facts.a_day(Decimal(each.calls_less * each.least_input * min(rates, default=0)) / USD)
+        rate = facts.least_input_price(each.model, cached=(each.operation, each.model) in cached) or 0
+        saving = facts.a_day(Decimal(each.calls_less * each.least_input * rate) / USD)
         if saving < LEAST_SAVING:
             continue
         yield Recommendation(
             kind="batching",
             operation=each.operation,
             model=each.model,
-            title=f"Let one call of {each.operation} answer up to {BATCH} of those that come together",
+            title=f"Batch the calls of {each.operation}: one call can answer up to {BATCH} that come together",
             reasoning=f"{each.in_bursts:,} of {each.calls:,} calls to {each.model} in {facts.days:.0f} days come "
             f"{BURST} or more within a minute for the same user, each with {each.least_input:,} tokens of input at "
-            f"least. If those are instructions, {each.calls_less:,} calls send them in vain: {usd(saving)} a day.",
+            f"least. If those are instructions, {each.calls_less:,} calls repeat them in vain: {usd(saving)} a day.",
             figures={
                 "calls": each.calls,
                 "in_bursts": each.in_bursts,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from psycopg import sql
 
@@ -59,7 +60,7 @@ class Calls:
     rules: Classification
     span: TimeRange
 
-    @property
+    @cached_property
     def names(self) -> Names:
         """The labels of the names."""
         return Names(self.rules)
@@ -95,6 +96,14 @@ class Calls:
             lo=sql.Literal(self.span.lo),
             hi=sql.Literal(self.span.hi),
         )
+
+    def subquery(self, *measures: str) -> sql.Composed:
+        """The same in brackets, named `calls`."""
+        return sql.SQL("({}) AS calls").format(self.rows(*measures))
+
+    def labels(self, spelled: Spelling) -> tuple[str, str]:
+        """The labels of an operation and its model."""
+        return self.names.operation(spelled.operation, spelled.operation_type), self.names.model(spelled.model)
 
     def _measure(self, name: str) -> sql.Composed:
         value: sql.Composable = sql.SQL("NULL::numeric")

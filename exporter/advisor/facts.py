@@ -55,6 +55,14 @@ class Facts:
         """USD a day of an amount of the whole span."""
         return usd / self.days
 
+    def least_input_price(self, model: str, *, cached: bool) -> int | None:
+        """What a token of input costs at the cheapest hour, as `Rate.base`; None where no price is known.
+
+        With `cached`, a token that the provider has cached, where that has a price of its own.
+        """
+        prices = self.prices_of(model)
+        return min((((price.cached if cached else None) or price.input).base for price in prices), default=None)
+
     def prices_of(self, model: str) -> tuple[Price, ...]:
         """The prices of a model at the hours of the present day; empty where none is known at one of them."""
         listing = self.prices.listing(model)

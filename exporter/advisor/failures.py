@@ -52,19 +52,19 @@ def read_failures(session: Session, calls: Calls) -> list[Failures]:
     """The failed calls of each operation and model."""
     statement = _READ.format(
         names=sql.SQL("operation, operation_type, model,"),
-        calls=sql.SQL("({}) AS calls").format(calls.rows("cost", "input_tokens")),
+        calls=calls.subquery("cost", "input_tokens"),
         seconds=sql.Literal(RETRY_SECONDS),
         most=sql.Literal(MOST_GROUPS),
     )
     found: dict[tuple[str, str], Failures] = {}
-    names = calls.names
     for operation, operation_type, model, *sums in session.stream(statement):
-        key = names.operation(operation, operation_type), names.model(model)
+        spelled = Spelling(operation, operation_type, model)
+        key = calls.labels(spelled)
         known = found.get(key, Failures(*key, (), 0, Decimal(0), 0, Decimal(0)))
         failed, spent, retries, retry_usd = sums
         found[key] = Failures(
             *key,
-            (*known.spelled, Spelling(operation, operation_type, model)),
+            (*known.spelled, spelled),
             known.failed + failed,
             known.usd + spent,
             known.retries + retries,
@@ -87,8 +87,8 @@ def failed_calls(facts: Facts, failures: Sequence[Failures]) -> Iterator[Recomme
             each,
             "failed_calls",
             f"Find out why {each.operation} fails on {each.model}, and stop paying for it",
-            f"{each.failed:,} of {of:,} calls failed ({percent(each.failed / of)}), and cost "
-            f"{usd(facts.a_day(each.usd))} a day all the same; {usd(saving)} of it are first attempts.",
+            f"{each.failed:,} of {of:,} calls failed ({percent(each.failed / of)}), but still cost "
+            f"{usd(facts.a_day(each.usd))} a day; {usd(saving)} of that is for first attempts.",
             "avoid the failures",
             saving,
             Decimal("0.8"),
@@ -105,9 +105,9 @@ def repeated_failures(facts: Facts, failures: Sequence[Failures]) -> Iterator[Re
             facts,
             each,
             "repeated_failures",
-            f"Try {each.operation} again later, or less often, when {each.model} fails",
-            f"{each.retries:,} of {each.failed:,} failed calls came within {RETRY_SECONDS // 60} minutes of another "
-            f"failure of the same user with as many tokens of input: most likely retries. They cost "
+            f"Retry {each.operation} later, or less often, when {each.model} fails",
+            f"{each.retries:,} of {each.failed:,} failed calls came within {RETRY_SECONDS // 60} minutes after another "
+            f"failure of the same user with as many tokens of input: they are most likely retries. They cost "
             f"{usd(saving)} a day.",
             "wait longer before a retry, and give up sooner",
             saving,

@@ -43,14 +43,11 @@ def growing_prompts(facts: Facts) -> Iterator[Recommendation]:
         if not _mean(before) or _mean(after) < GROWTH * _mean(before) or tau < STEADINESS:
             continue
         # the cheapest price, and as if all were cached where anything is, so as not to promise too much
-        rates = [
-            (price.cached or price.input).base if usage.total.cached_tokens else price.input.base
-            for price in facts.prices_of(usage.model)
-        ]
+        rate = facts.least_input_price(usage.model, cached=usage.total.cached_tokens > 0)
         calls_a_day = Decimal(after.sized) / (days[-1] - late + 1)
-        saving = (_mean(after) - _mean(before)) * calls_a_day * min(rates, default=0) / USD
-        cheaper = f"{usd(saving)} less a day" if rates else f"less; no price of {usage.model} is known"
-        if rates and saving < LEAST_SAVING:
+        saving = (_mean(after) - _mean(before)) * calls_a_day * (rate or 0) / USD
+        cheaper = f"{usd(saving)} less a day" if rate is not None else f"less; no price of {usage.model} is known"
+        if rate is not None and saving < LEAST_SAVING:
             continue
         lo = facts.calls.span.lo
         query = _EVIDENCE.replace("{early}", str(lo + early * DAY)).replace("{late}", str(lo + late * DAY))
@@ -60,8 +57,8 @@ def growing_prompts(facts: Facts) -> Iterator[Recommendation]:
             model=usage.model,
             title=f"Find out why the prompts of {usage.operation} grow, and cut them",
             reasoning=f"Calls to {usage.model} had {_mean(before):,.0f} tokens of input on average in the first days, "
-            f"and have {_mean(after):,.0f} in the last ones. At the former size "
-            f"they cost {cheaper}.",
+            f"and have {_mean(after):,.0f} in the last days. At their former size, "
+            f"they would cost {cheaper}.",
             figures={"mean_before": round(_mean(before), 1), "mean_after": round(_mean(after), 1)},
             proposal={"action": "cut the prompt"},
             saving=saving,

@@ -32,7 +32,7 @@ def disabled_operations(facts: Facts) -> Iterator[Recommendation]:
             operation=route.operation,
             model=None,
             title=f"Stop calling {route.operation}, or enable its route",
-            reasoning=f"Its route is disabled, and {found.calls:,} calls of the last day cost {usd(found.usd)}.",
+            reasoning=f"Its route is disabled, but {found.calls:,} calls of the last day cost {usd(found.usd)}.",
             figures={"calls": found.calls, "usd": found.usd},
             proposal={"action": "stop the calls"},
             saving=found.usd,
@@ -79,7 +79,7 @@ def silent_operations(facts: Facts) -> Iterator[Recommendation]:
             [],
             0,
             f"Find out why nobody calls {operation}, or disable it",
-            f"It is registered, and has no call in {facts.calls.days:.0f} days, in which there were "
+            f"It is registered, but had no call in {facts.calls.days:.0f} days, in which there were "
             f"{facts.total.calls:,} others.",
         )
 

@@ -102,27 +102,18 @@ class Repeats:
 def read_repeats(session: Session, calls: Calls) -> list[Repeats]:
     """The repeats of each operation and model that has enough of them."""
     statement = _READ.format(
-        calls=sql.SQL("({}) AS calls").format(calls.rows("cost", "input_tokens")),
+        calls=calls.subquery("cost", "input_tokens"),
         least=sql.Literal(LEAST_CALLS),
         pairs=sql.Literal(2 * LEAST_PAIRS),
         most=sql.Literal(MOST_GROUPS),
     )
-    names = calls.names
-    return [
-        Repeats(
-            names.operation(operation, operation_type),
-            names.model(model),
-            Spelling(operation, operation_type, model),
-            int(count),
-            int(repeats),
-            cost,
-            Decimal(pairs) / tried,
-            Decimal(alike) / between,
-        )
-        for operation, operation_type, model, count, repeats, cost, pairs, tried, alike, between in session.stream(
-            statement
-        )
-    ]
+    found = []
+    for operation, operation_type, model, count, repeats, cost, *pairs in session.stream(statement):
+        spelled = Spelling(operation, operation_type, model)
+        alike, tried, alike_by_chance, tried_by_chance = map(Decimal, pairs)
+        equal, by_chance = alike / tried, alike_by_chance / tried_by_chance
+        found.append(Repeats(*calls.labels(spelled), spelled, int(count), int(repeats), cost, equal, by_chance))
+    return found
 
 
 def cacheable_calls(facts: Facts, repeats: Sequence[Repeats]) -> Iterator[Recommendation]:
@@ -136,11 +127,11 @@ def cacheable_calls(facts: Facts, repeats: Sequence[Repeats]) -> Iterator[Recomm
             kind="response_cache",
             operation=each.operation,
             model=each.model,
-            title=f"Keep the answers of {each.operation} for an hour, and use them again for the same input",
+            title=f"Cache the answers of {each.operation} for an hour, for when the same input comes again",
             reasoning=f"{each.repeats:,} of {each.calls:,} calls to {each.model} in {facts.days:.0f} days have as "
-            "many tokens of input as an earlier call of the same user within the hour: "
-            f"{percent(each.equal)} of pairs are equal, where {percent(each.by_chance)} are by chance. Equal sizes are "
-            "weak evidence of equal inputs: compare some.",
+            "many tokens of input as an earlier call of the same user in the same hour: "
+            f"{percent(each.equal)} of pairs have equal sizes; by chance it would be {percent(each.by_chance)}. Equal "
+            "sizes are weak evidence of equal inputs: compare some inputs first.",
             figures={
                 "calls": each.calls,
                 "repeats": each.repeats,

@@ -83,7 +83,7 @@ def _fields(each: Recommendation) -> dict[str, Any]:
 def _summary(report: Report) -> str:
     days = f"{report.days:g} day{'s' if report.days != 1 else ''}"
     if not report.recommendations:
-        return f"Nothing to recommend for the last {days}: less than {LEAST_CALLS} calls of a kind say nothing."
+        return f"Nothing to recommend for the last {days}; fewer than {LEAST_CALLS} calls are too few to judge."
     known = [each for each in report.recommendations if each.saving]
     count = len(report.recommendations)
     said = f"{count} recommendation{'s' if count != 1 else ''} for the last {days}"

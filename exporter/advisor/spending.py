@@ -39,8 +39,8 @@ def costly_operations(facts: Facts) -> Iterator[Recommendation]:
             operation=operation,
             model=None,
             title=f"Look at the prompts, answers and model of {operation} first",
-            reasoning=f"It costs {usd(a_day)} a day, {percent(share)} of all spend, in {found.calls:,} calls. What "
-            "is saved here counts most.",
+            reasoning=f"It costs {usd(a_day)} a day, {percent(share)} of all spend, in {found.calls:,} calls. Savings "
+            "here count most.",
             figures={"calls": found.calls, "usd": found.usd},
             proposal={"action": "review"},
             saving=Decimal(0),
@@ -61,7 +61,7 @@ def slow_operations(facts: Facts) -> Iterator[Recommendation]:
             kind="slow_operation",
             operation=operation,
             model=None,
-            title=f"Make {operation} answer sooner: shorter answers, a quicker model, or streaming",
+            title=f"Make {operation} faster: shorter answers, a quicker model, or streaming",
             reasoning=f"A successful call takes {found.mean_latency:,.0f} ms on average, over {found.timed:,} calls; "
             f"more than {SLOW} ms is slow. {hint}".rstrip(),
             figures={"calls": found.timed, "mean_latency_ms": round(found.mean_latency, 1)},

@@ -109,7 +109,7 @@ def spelled(usages: Iterable[Usage]) -> tuple[Spelling, ...]:
 
 def read_usage(session: Session, calls: Calls) -> list[Usage]:
     """What each operation used of each model. Raises `TooManyRows` where there are more than `MOST_GROUPS`."""
-    rules, names = calls.rules, calls.names
+    rules = calls.rules
     whole = _INPUT if rules.cached_in_input else _INPUT_AND_CACHED
     statement = _USAGE.format(
         calls=calls.rows("cost", "input_tokens", "output_tokens", "cached_tokens", "latency"),
@@ -123,8 +123,8 @@ def read_usage(session: Session, calls: Calls) -> list[Usage]:
     count = 0
     for operation, operation_type, model, *rest in session.stream(statement):
         count += 1
-        key = names.operation(operation, operation_type), names.model(model)
-        found.setdefault(key, _Found()).add(Spelling(operation, operation_type, model), rest, rules.cached_in_input)
+        spelled = Spelling(operation, operation_type, model)
+        found.setdefault(calls.labels(spelled), _Found()).add(spelled, rest, rules.cached_in_input)
     if count > MOST_GROUPS:
         raise TooManyRows(f"the log has more than {MOST_GROUPS} operations, models and days", "look less far back")
     return [each.usage(*key) for key, each in sorted(found.items())]

@@ -11,11 +11,12 @@ from exporter.anomaly.measures import Measure
 from exporter.ledger.calendar import HOUR
 from exporter.ledger.hourly import NOTHING, hour_end, hour_start, total
 from exporter.ledger.model import HourFigures
+from exporter.medians import MAD, weighted_median
 
 DAY_HOURS = 24
 
 NEAR = (0, -1, 1)
-"""How many hours those that decide what an hour may be are after the like ones, its own first."""
+"""Offsets from the like hours, in hours: those that decide what an hour may be, its own first."""
 
 WEEKS = 8
 """Weeks whose like hours are looked at."""
@@ -24,19 +25,16 @@ LEAST_WEEKS = 2
 """Weeks that the history must go back before an hour is judged at all."""
 
 DAYS = 7
-"""Days that tell how much more is spent of late than in the weeks before."""
+"""The last days, which tell how much more there is of late than in the weeks before."""
 
 LASTING = 3
-"""Days of these after which more is no longer odd."""
+"""On so many of these days there must be more before that is usual."""
 
 DEVIATIONS = 3.0
-"""Robust standard deviations above the usual figure that an hour may be."""
+"""How many robust standard deviations an hour may be above the usual."""
 
 LEAST_DEVIATION = 0.3
-"""The least deviation, as a part of the usual figure: of eight hours it is far too small now and then."""
-
-MAD = 1.4826
-"""Standard deviations in one median absolute deviation, where values are normally distributed."""
+"""The least deviation, as a share of the usual: what eight hours give is far too small now and then."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ class Baselines:
         return max(1.0, ratios[LASTING - 1])
 
     def _ratio(self, measure: Measure, end: int, each: float) -> float:
-        """How many times the usual sum the hours of the day were that ended then: the median, by usual sums.
+        """How many times the usual sum the hours of the day were that ended then: the median, by usual sums, else 1.
 
         A night's loop is many times what is usual in the night, but the night is a small part of the day.
         """
@@ -150,7 +148,8 @@ class Baselines:
             if spread := self._weekly(measure, hour):
                 real = measure.of(self._history.hours.get(hour, NOTHING))
                 ratios.append(((real + each) / (spread.usual + each), spread.usual + each))
-        return self._ratios.setdefault((measure.name, end), _weighted_median(ratios))
+        found = weighted_median(ratios)
+        return self._ratios.setdefault((measure.name, end), 1.0 if found is None else found)
 
     def _weekly(self, measure: Measure, hour: int, ahead: int = 0) -> Spread | None:
         key = measure.name, hour, ahead
@@ -168,17 +167,6 @@ class Baselines:
         starts = (beside(like_hour(hour, ago, self._zone), ahead, self._zone) for ago in days)
         known = (history.hours.get(s, NOTHING) for s in starts if max(history.began, self._first) <= s < history.until)
         return [value for figures in known if (value := measure.value(figures)) is not None]
-
-
-def _weighted_median(weighted: Iterable[tuple[float, float]]) -> float:
-    """The value below which half of the weights are; 1 where there are none."""
-    ordered = sorted(weighted)
-    half = sum(weight for _, weight in ordered) / 2
-    for value, weight in ordered:
-        half -= weight
-        if half <= 0:
-            return value
-    return 1.0
 
 
 def _spread(values: Sequence[float]) -> Spread | None:

@@ -46,10 +46,10 @@ class Measure:
 
 
 FEWEST_CALLS = 20
-"""Calls of an hour below which nothing is said of a single one, as for other quantities per call."""
+"""With fewer calls in an hour, figures per call are not judged, as with other quantities per call."""
 
 SPREAD = 1.2
-"""The standard deviation, as a part of the mean, that is taken for what a call costs, holds and takes."""
+"""The standard deviation that is assumed for the cost, tokens and duration of calls, as a share of the mean."""
 
 SPEND = Measure("spend", lambda hour: hour.cost / USD)
 CALLS = Measure("calls", lambda hour: hour.calls, is_count=True)

@@ -18,10 +18,10 @@ from exporter.ledger.hourly import NOTHING, total
 from exporter.ledger.model import Hour, HourFigures, Series
 
 BACK = 24
-"""Hours that the beginning of what is odd is looked for."""
+"""For so many hours back, the beginning of odd spend is looked for."""
 
 AHEAD = 2
-"""Hours from the present one on that baselines are made for: the history is an hour old at times."""
+"""Baselines are made for so many hours, from the present one on: the history may be an hour old."""
 
 NEWEST = AHEAD + 1
 """The hours that can be the present one or the one before it."""
@@ -63,7 +63,7 @@ class Prepared:
         """The verdicts on the hour that has begun at `present` and the one before it, by operation."""
         newest = (present, beside(present, -1, self.zone))
         cells = cache(hour_of)
-        figures = cache(lambda hour: _by_operation(cells(hour)))
+        figures = cache(lambda hour: by_operation(cells(hour)))
         names = {*self.by_operation, *(name for hour in newest for name in figures(hour))}.difference(self.unwatched)
         return {name: self._judged(name, newest, figures, cells) for name in sorted(names)}
 
@@ -99,7 +99,8 @@ class Prepared:
         return cause(now, usual)
 
 
-def _by_operation(cells: Mapping[Series, HourFigures]) -> dict[str, HourFigures]:
+def by_operation(cells: Mapping[Series, HourFigures]) -> dict[str, HourFigures]:
+    """What each operation had in an hour, of all models together."""
     found: dict[str, HourFigures] = {}
     for series, figures in cells.items():
         before = found.get(series.operation)

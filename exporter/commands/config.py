@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument(
         "--source",
         choices=SOURCES,
-        help="print the settings that this source stands for instead (default: print those that are in force)",
+        help="print the settings of this source instead (default: print those that are in force)",
     )
 
 

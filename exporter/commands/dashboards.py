@@ -49,19 +49,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_job,
         default="blackbox",
         metavar="JOBS",
-        help="Prometheus' job that probes your API, a regular expression (default: %(default)s)",
+        help="the Prometheus job that probes your API, as a regular expression (default: %(default)s)",
     )
     made.add_argument(
         "--postgres-job",
         type=_job,
         default="postgres",
         metavar="JOBS",
-        help="Prometheus' job that asks postgres_exporter, a regular expression (default: %(default)s)",
+        help="the Prometheus job of postgres_exporter, as a regular expression (default: %(default)s)",
     )
     made.add_argument(
         "--choose-job",
         action="store_true",
-        help="show the dropdown for the exporter's job, where one Prometheus has several",
+        help="add a dropdown for the exporter's job, for several exporters on one Prometheus",
     )
 
 
@@ -72,9 +72,9 @@ def _job(text: str) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}; {_JOBS}") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a regular expression: {error}; {_JOBS}") from error
     if not text or not text.isprintable() or set(text) & set('"\\{}$'):
-        raise argparse.ArgumentTypeError(f"{text!r} is no name of a job; {_JOBS}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a job; {_JOBS}")
     return text
 
 

@@ -32,24 +32,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dry-run",
         type=path_option,
         metavar="DIR",
-        help="write text and picture there, and send nothing (default: send)",
+        help="write the message and the picture into this folder, and send nothing (default: send)",
     )
-    parser.add_argument("--day", metavar="DATE", help="the day that it is about, like 2026-01-31 (default: yesterday)")
+    parser.add_argument("--day", metavar="DATE", help="the day to report on, like 2026-01-31 (default: yesterday)")
     parser.add_argument(
         "--webhook-url-file",
         type=path_option,
         metavar="FILE",
-        help=f"holds the webhook's URL (default: the URL in ${VARIABLE}, or else the file that ${VARIABLE}_FILE names)",
+        help=f"the file with the webhook's URL (default: the URL in ${VARIABLE}, or the file in ${VARIABLE}_FILE)",
     )
     parser.add_argument(
-        "--prometheus", type=web_address, metavar="URL", help="where to ask what the alerts did (default: leave it out)"
+        "--prometheus",
+        type=web_address,
+        metavar="URL",
+        help="the server to ask what the alerts did (default: leave alerts out)",
     )
-    parser.add_argument("--no-picture", action="store_true", help="send the text alone, without matplotlib")
+    parser.add_argument("--no-picture", action="store_true", help="send only the text, which needs no matplotlib")
     parser.add_argument(
         "--sent-file",
         type=path_option,
         metavar="FILE",
-        help=f"where --daily remembers the last day sent (default: {FILE_NAME} in state_dir of the configuration)",
+        help=f"where --daily remembers the last day that it sent (default: {FILE_NAME} in state_dir)",
     )
 
 

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--store",
         action="store_true",
-        help="write new ones into helix_recommendations, by the role that recommendations.url names (default: not)",
+        help="write new ones into helix_recommendations, as the role in recommendations.url (default: write nothing)",
     )
 
 

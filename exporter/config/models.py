@@ -115,6 +115,10 @@ class Classification(Section):
         canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
+    def without_error_classes(self) -> Self:
+        """The same for reads that need no error classes: matching their patterns is most of the work of such a read."""
+        return self.model_copy(update={"error_classes": ()})
+
 
 class Config(Section):
     """Every setting, checked; durations are seconds, money is exact."""

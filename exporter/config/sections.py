@@ -266,7 +266,7 @@ class ConfiguredPrice(Section):
 
 
 class ErrorClass(Section):
-    """A class of errors and the patterns that recognise its messages."""
+    """A class of errors and the patterns that recognize its messages."""
 
     name: ErrorClassName = Field(alias="class")
     patterns: tuple[Pattern, ...] = Field(min_length=1)

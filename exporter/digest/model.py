@@ -13,7 +13,7 @@ LEAST_DAYS = 14
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A part of the digest that there is nothing to say of: why, for one line at its end."""
+    """A part that the digest leaves out: the reason, for one line at its end."""
 
     reason: str
 
@@ -68,7 +68,7 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class FiredAlert:
-    """An alert that fired: how often it began to, for how many seconds in all, and whether it still does."""
+    """An alert that fired: how many times, for how many seconds in all, and whether it still does."""
 
     name: str
     severity: str

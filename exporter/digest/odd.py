@@ -9,6 +9,7 @@ from exporter.anomaly.cause import CALLS as BY_CALLS
 from exporter.anomaly.cause import COST_PER_CALL, PRICE_PER_TOKEN, TOKENS_PER_CALL, Cause, Usual, cause
 from exporter.anomaly.judging import Verdict, verdict
 from exporter.anomaly.measures import CALLS, SPEND
+from exporter.anomaly.operations import by_operation
 from exporter.catalog import USD
 from exporter.digest.hours import Hours
 from exporter.digest.model import Anomaly, LeftOut
@@ -37,13 +38,13 @@ def find_anomalies(hours: Hours, day: int, zone: ZoneInfo) -> tuple[Anomaly, ...
     """What was odd in the hours of a day, compared with the weeks before: the largest amount comes first."""
     starts = day_hours(day, zone)
     began = min(hours, default=starts[0])
-    by_operation = _by_operation(hours)
+    operations = _hours_by_operation(hours)
     least = max(
-        LEAST_USD, LEAST_SHARE * sum(SPEND.of(of.get(at, NOTHING)) for of in by_operation.values() for at in starts)
+        LEAST_USD, LEAST_SHARE * sum(SPEND.of(of.get(at, NOTHING)) for of in operations.values() for at in starts)
     )
     found: list[tuple[float, Anomaly]] = []
     judged = False
-    for operation, figures in sorted(by_operation.items()):
+    for operation, figures in sorted(operations.items()):
         history = {at: each for at, each in figures.items() if at < starts[0]}
         baselines = Baselines(History(began, starts[0], history), zone)
         judged = judged or baselines.of(SPEND, starts[0]) is not None
@@ -57,12 +58,11 @@ def find_anomalies(hours: Hours, day: int, zone: ZoneInfo) -> tuple[Anomaly, ...
     return tuple(each for _, each in sorted(found, key=lambda pair: -pair[0]))
 
 
-def _by_operation(hours: Hours) -> dict[str, dict[int, HourFigures]]:
+def _hours_by_operation(hours: Hours) -> dict[str, dict[int, HourFigures]]:
     found: dict[str, dict[int, HourFigures]] = {}
     for at, cells in hours.items():
-        for series, figures in cells.items():
-            of = found.setdefault(series.operation, {})
-            of[at] = total([of[at], figures]) if at in of else figures
+        for operation, figures in by_operation(cells).items():
+            found.setdefault(operation, {})[at] = figures
     return found
 
 

@@ -83,7 +83,7 @@ def _total(bucket: Bucket) -> Aggregate:
 
 def find_movers(now: Mapping[Series, Aggregate], before: Mapping[Series, Aggregate], days: int) -> tuple[Mover, ...]:
     """The series whose cost has changed most against the mean of the days before, the largest change first."""
-    least = _LEAST_SHARE * max(sum(cell[Figure.COST] for cell in now.values()), _cost(before) / days)
+    least = _LEAST_SHARE * max(_cost(now), _cost(before) / days)
     movers = [
         Mover(
             series.operation,

@@ -67,8 +67,7 @@ def make_digest(config: Config, environ: Mapping[str, str], wanted: Wanted, note
 def read_digest(config: Config, environ: Mapping[str, str], wanted: Wanted, notes: Sequence[str] = ()) -> Digest:
     """The figures, out of one snapshot of the log, and what the other sources say. Raises `UserError`."""
     zone = ZoneInfo(config.budget_time_zone)
-    # the error classes do not matter here
-    rules = config.classification().model_copy(update={"error_classes": ()})
+    rules = config.classification().without_error_classes()
     info = resolve_conninfo(config, environ)
     with one_session(config, info, "digest", _SECONDS, _STATEMENT_SECONDS) as session:
         day = day_of(int(session.clock), zone) - 1 if wanted.day is None else wanted.day

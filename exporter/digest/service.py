@@ -128,7 +128,7 @@ class DailyService:
         try:
             self.sent.remember(owed.day)
         except OSError as error:
-            log.error("that it was sent is known until this service ends, it cannot be written: %s", error.strerror)
+            log.error("the file with the last day sent cannot be written, a restart may send twice: %s", error.strerror)
 
     def _go_on(self, seconds: float) -> bool:
         """Wait, however often somebody asks to reload; returns False as soon as the service has to stop."""

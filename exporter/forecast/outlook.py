@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 from exporter.forecast.pace import Pace, Prior, typical_factor
 from exporter.forecast.profile import Day, Part, Profile, Profiles, day_at, whole_days
 from exporter.ledger.calendar import day_of, month_days
+from exporter.medians import MAD
 
 COVERAGE = 0.8
-"""How many of the days should end within the interval."""
+"""The share of days that should end within the interval."""
 
 RECENT_DAYS = 7
 """Days whose median says how spend goes at present, compared with what is usual."""
@@ -22,7 +23,7 @@ _LEAST_SPREAD = 0.05
 
 @dataclass(frozen=True)
 class Errors:
-    """By how many times what is usual the rest of a day was below and above what was said at each of its hours."""
+    """How far the rest of past days was below and above what was forecast after each hour, as a share of the usual."""
 
     below: Sequence[float] = ()
     above: Sequence[float] = ()
@@ -97,7 +98,7 @@ def _prior(profiles: Profiles) -> Prior:
     factors = [sum(profiles.rows[number]) / expected for number, expected in zip(days, usual, strict=True) if expected]
     level = median(factors[-RECENT_DAYS:]) if factors else 1.0
     middle = median(factors) if factors else 1.0
-    spread = 1.4826 * median(abs(factor - middle) for factor in factors) if factors else 1.0
+    spread = MAD * median(abs(factor - middle) for factor in factors) if factors else 1.0
     return Prior(level, max(_LEAST_SPREAD, spread), _noise(profiles, days))
 
 

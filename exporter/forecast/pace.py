@@ -1,14 +1,16 @@
 """How a day goes, compared with what its hours usually cost: a factor that what is left of it is scaled by."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+from exporter.medians import weighted_median
 
 HALF_LIFE = 5 * 3600.0
 """Seconds after which an hour of the day counts half for how the day goes."""
 
 _CAP = 3.0
-"""How many times what is usual an hour may count for how the day goes."""
+"""For how the day goes, an hour counts as so many times the usual at most."""
 
 _SURE = 3.0
 """Standard errors by which a day must be off before it counts as another kind of day."""
@@ -78,17 +80,3 @@ def typical_factor(hours: Sequence[tuple[float, float]]) -> float | None:
         if usual > 0
     ]
     return weighted_median(weighted)
-
-
-def weighted_median(values: Iterable[tuple[float, float]]) -> float | None:
-    """The value at which half of the weight is reached, out of (value, weight); None where there is no weight."""
-    ordered = sorted(values)
-    half = sum(weight for _, weight in ordered) / 2
-    if half <= 0:
-        return None
-    reached = 0.0
-    for value, weight in ordered:
-        reached += weight
-        if reached >= half:
-            return value
-    return ordered[-1][0]

@@ -9,7 +9,7 @@ from exporter.forecast.pace import Pace
 from exporter.forecast.profile import MOST_DAYS, Day, Part, Profile
 
 _Z = 1.2816
-"""Of a normal distribution, `outlook.COVERAGE` lies within so many standard deviations."""
+"""Within so many standard deviations lies `outlook.COVERAGE` of a normal distribution."""
 
 _MEDIAN = 1.57
 """The variance of a median is so many times that of a mean."""
@@ -21,7 +21,7 @@ BOUNDS = ("lower", "expected", "upper")
 
 @dataclass(frozen=True)
 class Forecast:
-    """Money units at the end of a window: what is expected, and between what it lies with `outlook.COVERAGE`."""
+    """Money units at the end of a window: the expected ones, and bounds that hold for a share `outlook.COVERAGE`."""
 
     expected: float
     lower: float
@@ -32,7 +32,7 @@ class Forecast:
 class Projection:
     """What will be spent, and how it goes on from `now` (seconds since the epoch).
 
-    `factor` is how many times what is usual the rest of the day will have.
+    The rest of the day is `factor` times the usual.
     """
 
     outlook: Outlook

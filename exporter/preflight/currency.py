@@ -38,7 +38,7 @@ def check_currency(context: CheckContext) -> list[Finding]:
     context.session.prove_visible(context.relation)
     column = next((log.relation.columns[name] for name in NAMES if name in log.relation.columns), None)
     if column is None or "cost" not in log.columns:
-        return [ok(CURRENCY, "costs are taken for US dollars")]
+        return [ok(CURRENCY, "costs are read as US dollars")]
     if column in log.read_columns:
         return [ok(CURRENCY, f"the configuration reads {column.name}")]
     now = int(context.session.clock)

@@ -131,16 +131,17 @@ def evaluate_index(
 
 def _read_whole(log: Table, tables: Mapping[QualifiedName, Table], scans: Scans, time_column: str) -> Finding | None:
     """The finding where all of an index, or of a large table behind a view, is read."""
+    by = f"the source of {time_column}"
     large = [str(name) for name in scans.whole if log.kind == "v" and not tables[name].is_small]
     if large:
         detail = f"{listing(large)}, behind {log.name}, is read whole by each scrape"
-        return fail(TIME_INDEX, detail, f"create an index that starts with what {time_column} is there")
+        return fail(TIME_INDEX, detail, f"create an index there that begins with {by}")
     whole = dict.fromkeys(name for name, _ in scans.conditions)
     if scans.whole or not whole or log.is_small:
         return None
     detail = f"each scrape reads all of {listing(whole, 3)}, which starts with another column than {time_column}"
     on_table = log.kind in ("r", "p", "m")
-    hint = _create_index(log, time_column) if on_table else f"create an index that starts with what {time_column} is"
+    hint = _create_index(log, time_column) if on_table else f"create an index that begins with {by}"
     return fail(TIME_INDEX, detail, hint)
 
 

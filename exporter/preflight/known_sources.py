@@ -18,7 +18,7 @@ GROUP BY c.oid, c.relname
 """
 
 
-def recognise(session: Session) -> list[SourceName]:
+def recognize(session: Session) -> list[SourceName]:
     """The sources whose log is in this database, with all columns that are read of it."""
     known = {source: Config(source=source) for source in SOURCES if source != "helix"}
     names = sorted({config.tables.log.name for config in known.values()})
@@ -39,7 +39,7 @@ def wanted(settings: LogColumns) -> frozenset[str]:
 
 def with_source(session: Session, problem: SchemaProblem, chosen: SourceName) -> SchemaProblem:
     """The problem, whose hint names the source to write where there is one in this database."""
-    if found := [source for source in recognise(session) if source != chosen]:
+    if found := [source for source in recognize(session) if source != chosen]:
         settings = " or ".join(f"source: {source}" for source in found)
         problem.hint = f"write {settings}, whose log is here; or {problem.hint}"
     return problem

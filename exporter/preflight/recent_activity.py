@@ -52,8 +52,7 @@ def look_back(session: Session, log: LogTable, rules: Classification, seconds: f
     """
     began = time.monotonic()
     now = int(session.clock) + 1
-    # the error classes do not matter here, and matching their patterns is most of the work
-    plain = rules.model_copy(update={"error_classes": ()})
+    plain = rules.without_error_classes()
     found: list[Bucket] = []
     reach = 0
     for age in AGES:

@@ -67,8 +67,7 @@ def run_reconcile(config: Config, environ: Mapping[str, str], wanted: Wanted, ou
 def _compared(
     session: Session, config: Config, wanted: Wanted, period: Period, now: int, sources: list[Source]
 ) -> Report:
-    # the error classes do not matter here
-    rules = config.classification().model_copy(update={"error_classes": ()})
+    rules = config.classification().without_error_classes()
     log = session.log(rules)
     label = pseudonyms(config).of if wanted.by == "user" else str
     amounts: dict[str, int] = {}

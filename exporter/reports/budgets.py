@@ -116,8 +116,7 @@ def run_budget(
 
 def _read(config: Config, environ: Mapping[str, str], *, month: bool) -> Standings:
     info = resolve_conninfo(config, environ)
-    # the error classes do not matter here, and matching their patterns is most of the work
-    rules = config.classification().model_copy(update={"error_classes": ()})
+    rules = config.classification().without_error_classes()
     with one_session(config, info, "budget", _SECONDS) as session:
         clock = int(session.clock)
         window = (month_window if month else day_window)(clock, ZoneInfo(config.budget_time_zone))

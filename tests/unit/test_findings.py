@@ -11,15 +11,9 @@ from hypothesis import strategies as st
 from exporter.cli import main
 from exporter.findings import Finding, Level, report
 from tests.support import ROOT
+from tests.support.terminals import Terminal
 
 FINDINGS = st.lists(st.builds(Finding, st.text(), st.sampled_from(Level), st.text(), st.text()), max_size=8)
-
-
-class Terminal(io.StringIO):
-    """A terminal that keeps what is written to it."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 @given(FINDINGS)

@@ -3,28 +3,16 @@
 import io
 import os
 import pty
-import re
 
 import pytest
 
 from exporter.progress import bar_text, counting, working
-
-
-class Terminal(io.StringIO):
-    """A terminal that keeps what is written to it."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-def plain(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+from tests.support.terminals import Terminal, plain, with_colors
 
 
 @pytest.fixture(autouse=True)
 def _clever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.delenv("NO_COLOR", raising=False)
+    with_colors(monkeypatch)
 
 
 def test_a_file_gets_lines_and_nothing_else() -> None:

@@ -1,6 +1,6 @@
--- A role for `recommend --store`, which may add rows to the table of recommendations, and nothing else: it changes and
--- deletes none, and it cannot write the status, so that each new row is what the table's own default makes of it:
--- pending. It reads the columns that tell whether a recommendation is there already. No other command uses it.
+-- The role for `recommend --store`. It can add rows to the table of recommendations, and nothing else: it cannot change
+-- or delete a row, and it cannot write the status, so that a new row gets the table's own default: pending. It reads the
+-- columns that tell whether a recommendation is already there. No other command uses it.
 --
 -- Needs CREATEROLE and the ownership of the table. Run it as often as you like. The password is not in here: give the
 -- role one with psql's \password ai_recommender (it sends only the hash), or ALTER ROLE ai_recommender PASSWORD '...';
@@ -15,7 +15,7 @@ DECLARE
     path CONSTANT pg_catalog.name[] := {{path}};
     wanted_schema CONSTANT pg_catalog.name := {{schema}};
     wanted_table CONSTANT pg_catalog.text := {{table}};
-    -- what is compared, and what is written, in every spelling that is known
+    -- the columns that are compared and those that are written, in every spelling that is known
     compared CONSTANT pg_catalog.name[] := {{compared}};
     written CONSTANT pg_catalog.name[] := {{written}};
     found pg_catalog.regclass;

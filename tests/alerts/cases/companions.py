@@ -334,7 +334,7 @@ def _state_not_written() -> Scenario:
 
 
 def _unusable(field: str, job: str = JOB) -> Expected:
-    said = f"In more than 1% of the past hour's rows the {field} says nothing that is known: calls, failures or spend"
+    said = f"More than 1% of the past hour's rows have a {field} that cannot be used: calls, failures or spend"
     labels = {"job": job, "field": field}
     return companion("rows_unusable", "warning", "Rows of the log cannot be used.", f"{said} are too low.", **labels)
 

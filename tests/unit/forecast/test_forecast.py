@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bench.forecast import KINDS, Kind, day_errors, history, month_errors
 from exporter.forecast.outlook import COVERAGE, History
-from exporter.forecast.pace import Pace, Prior, typical_factor, weighted_median
+from exporter.forecast.pace import Pace, Prior, typical_factor
 from exporter.forecast.profile import LEAST_DAYS, Profiles, day_at, whole_days
 from exporter.forecast.projection import project, straight_line
 from exporter.ledger.calendar import HOUR, day_of, day_start
@@ -245,17 +245,7 @@ def test_without_anything_usual_the_days_before_say_how_it_goes() -> None:
     assert Pace(Prior(1.3, 0.1, 1.0), 0.0).after(3600.0, 5, 0).factor == 1.3
 
 
-@given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0.001, 1e6)), min_size=1, max_size=30))
-def test_half_of_the_weight_lies_on_each_side_of_the_median(values: list[tuple[float, float]]) -> None:
-    middle = weighted_median(values)
-    whole = sum(weight for _, weight in values)
-    assert middle is not None
-    assert sum(weight for value, weight in values if value < middle) <= whole / 2 * (1 + 1e-9)
-    assert sum(weight for value, weight in values if value > middle) <= whole / 2 * (1 + 1e-9)
-
-
-def test_nothing_has_no_median() -> None:
-    assert weighted_median([]) is None
+def test_hours_without_anything_usual_have_no_typical_factor() -> None:
     assert typical_factor([(5.0, 0.0)]) is None
 
 

@@ -4,7 +4,6 @@ import io
 import logging
 import os
 import pty
-import re
 import signal
 import subprocess
 import sys
@@ -17,23 +16,12 @@ from exporter.logs import install_logging
 from exporter.process.reading_bar import showing_reads
 from tests.support.harness import wait_for
 from tests.support.programs import free_port
-
-
-class Terminal(io.StringIO):
-    """A terminal that keeps what is written to it."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-def plain(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+from tests.support.terminals import Terminal, plain, with_colors
 
 
 @pytest.fixture(autouse=True)
 def _clever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.delenv("NO_COLOR", raising=False)
+    with_colors(monkeypatch)
 
 
 def log_to(out: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
