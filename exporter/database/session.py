@@ -54,6 +54,9 @@ SELECT pg_catalog.set_config('statement_timeout', %(ms)s, true), pg_catalog.set_
 """
 _EXCHANGES = 5
 
+_ON_DEMAND = 2**31
+"""The times after which a statement is prepared that was not asked to be: never."""
+
 _USUAL_PATH = "{public}"
 """The search path of most roles, as an array in SQL: a guess, until one has been seen."""
 
@@ -157,6 +160,21 @@ class Session:
         cursor = self._cursor.execute(statement, parameters)
         return tuple(column.name for column in cursor.description or ()), cursor.fetchall()
 
+    def tables(
+        self, statements: Iterable[tuple[bytes, Mapping[str, Any]]], *, prepare: bool = False
+    ) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
+        """As `table`, for several statements in one round trip, each of which may take all that is left.
+
+        The server keeps their plans if `prepare`: only where the connection's end is the server itself.
+        """
+        connection = self._cursor.connection
+        if prepare:
+            connection.prepare_threshold = _ON_DEMAND
+        with self._pipeline():
+            self.limit()
+            cursors = [connection.execute(*statement, prepare=prepare) for statement in statements]
+        return [(tuple(column.name for column in cursor.description or ()), cursor.fetchall()) for cursor in cursors]
+
     def look_up(self, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """All rows of a statement that only reads the catalog, which the next transaction asks with its beginning."""
         return self.catalog.execute(statement, parameters).fetchall()
@@ -232,6 +250,21 @@ class Session:
     def charset(self) -> Charset:
         """Which characters the database can hold."""
         return charset_of(self._cursor.connection)
+
+    @property
+    def connection(self) -> Connection:
+        """The connection: another one after each failure."""
+        return self._cursor.connection
+
+    @property
+    def sends_together(self) -> bool:
+        """Whether statements are sent together."""
+        return self._together
+
+    @property
+    def server_process(self) -> int:
+        """The process at the other end, by what it said at the login; a pooler says something else."""
+        return self._cursor.connection.info.backend_pid
 
     @property
     def left(self) -> float:

@@ -1,8 +1,5 @@
 """Reading the open window again and again: most of its rows have been read before."""
 
-from collections import namedtuple
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -10,10 +7,12 @@ from typing import Any
 from psycopg.rows import namedtuple_row
 
 from exporter.config import Classification
+from exporter.database.changes import ChangeReader
 from exporter.database.encoding import Charset
-from exporter.database.log_query import LogTable, Shape, adds_up, span_parameters, span_query, span_statement
-from exporter.database.rows import BucketReader
+from exporter.database.log_query import LogTable, Shape, adds_up, is_utc, span_parameters, span_query, span_statement
+from exporter.database.rows import BucketReader, named_rows
 from exporter.database.session import Session
+from exporter.database.versions import versions_tell
 from exporter.figures import Figure
 from exporter.ledger.calendar import MINUTE
 from exporter.ledger.model import Bucket, TimeRange
@@ -37,6 +36,7 @@ class WindowReader:
     def __init__(self, prices: Prices | None = None) -> None:
         """The cost of calls is checked by `prices`."""
         self._prices = prices
+        self._changes = ChangeReader(prices)
         self._few = True
         self._source: tuple[LogTable, Classification, Charset] | None = None
         self._known: dict[int, tuple[list[Row], Bucket]] = {}
@@ -45,11 +45,21 @@ class WindowReader:
         self, session: Session, log: LogTable, classification: Classification, span: TimeRange
     ) -> dict[int, Bucket]:
         """As `read_span`, by the minute."""
-        if self._few and adds_up(log, classification):
+        if not adds_up(log, classification):
+            return self._read_many(session, log, classification, span)
+        if is_utc(log, classification) and (proof := versions_tell(session, log)) is not None:
+            self._known = {}
+            return self._changes.read(session, log, classification, span, proof=proof, few=FEW)
+        if self._few:
             few = self._read_few(session, log, classification, span)
             if few is not None:
                 return few
-        # these may be many: none is kept
+        return self._read_many(session, log, classification, span)
+
+    def _read_many(
+        self, session: Session, log: LogTable, classification: Classification, span: TimeRange
+    ) -> dict[int, Bucket]:
+        """The rows as sums. These may be many: none is kept."""
         self._known = {}
         found = BucketReader(classification, self._prices)
         found.add(session.stream(*span_query(log, classification, span, MINUTE), namedtuple_row))
@@ -86,7 +96,7 @@ class WindowReader:
         more = _beside(known, rows)
         if more is None:
             bucket, more = Bucket(), rows
-        return self._reader.extended(start, bucket, _named(names, more))
+        return self._reader.extended(start, bucket, named_rows(names, more))
 
 
 def _beside(known: list[Row], rows: list[Row]) -> list[Row] | None:
@@ -95,13 +105,3 @@ def _beside(known: list[Row], rows: list[Row]) -> list[Row] | None:
     if rows[: len(known)] == known:
         return rows[len(known) :]
     return rows[:more] if more > 0 and rows[more:] == known else None
-
-
-def _named(names: tuple[str, ...], rows: Sequence[Row]) -> Iterable[Any]:
-    """The rows with the names of their columns."""
-    return map(_row_type(names)._make, rows)
-
-
-@lru_cache(maxsize=1)
-def _row_type(names: tuple[str, ...]) -> Any:
-    return namedtuple("Row", names)
