@@ -121,7 +121,11 @@ def measure(
         "Server CPU, %", "Database time a scrape, ms", "For a row of the window, µs", "Floor, ms", "To the floor",
         "Wall time, ms", "Own CPU a scrape, ms",
     )  # fmt: skip
-    rows = [loaded(server, rate, pause, seconds, recent) for rate, pause in zip(rates, every, strict=True)]
+    rows = []
+    for rate, pause in zip(rates, every, strict=True):
+        rows.append(loaded(server, rate, pause, seconds, recent))
+        # each takes long, and the next one may fail
+        tell(", ".join(f"{heading}: {value}" for heading, value in zip(headings, rows[-1], strict=True)))
     yield Table("load", headings, rows, about)
     # last, so that the figures are printed all the same
     if wrong := [row for row in rows if row[EXACT] != YES]:
