@@ -1,7 +1,7 @@
 """`python -m bench.window`: the statements that read the open window, beside the floor over the same rows.
 
 The floor is `SELECT count(*), sum(cost_usd)` over three minutes, asked between the scrapes. Times are those of planning
-and execution by pg_stat_statements: the average of all, and of the least that each statement has taken.
+and execution by pg_stat_statements: the average, and what that would be had each statement always taken its least.
 """
 
 import tempfile
@@ -26,17 +26,18 @@ WARM = 3
 
 _COST = """
 SELECT coalesce(sum(total_plan_time + total_exec_time), 0)::float8 / %(times)s,
-       coalesce(sum(min_plan_time + min_exec_time), 0)::float8
+       coalesce(sum(min_plan_time * plans + min_exec_time * calls), 0)::float8 / %(times)s
 FROM pg_stat_statements s JOIN pg_roles r ON r.oid = s.userid
-WHERE r.rolname = %(role)s AND query LIKE '%%FROM %%ai_operation_log%%created_at%%' AND calls >= %(times)s / 2
+WHERE r.rolname = %(role)s AND (query LIKE '%%txid_snapshot_xmin%%' OR query LIKE '%%sum(cost_usd)%%')
   AND s.dbid = (SELECT oid FROM pg_database WHERE datname = %(database)s)
 """
 
 
 def cost(database: Database, role: str, times: int) -> tuple[float, float]:
-    """Milliseconds that the statements of a role on the log have taken, for each of so many times."""
-    (found,) = database.connection.execute(_COST, {"role": role, "times": times, "database": database.name})
-    return found
+    """Milliseconds that the statements on the window, or the floor, have taken, for each of so many times."""
+    names = {"role": role, "times": times, "database": database.name}
+    ((average, least),) = database.connection.execute(_COST, names)
+    return average, least
 
 
 def measured(server: Server, rate: int, scrapes: int, every: int) -> list[Cell]:
