@@ -128,7 +128,7 @@ class ChangeReader:
         proof: Hashable,
         few: int,
     ) -> dict[int, Bucket]:
-        """As `read_span`. `proof` is what `versions_tell` says of the log; more than `few` rows are read as sums."""
+        """As `read_span`. `proof` is what `look_at_versions` says of the log; more than `few` rows are read as sums."""
         self._few = few
         self._prepare(session, log, classification, proof)
         known, self._window = self._window, None  # not kept where this fails

@@ -20,7 +20,7 @@ from psycopg.rows import RowFactory, tuple_row
 from exporter.config import Classification, QualifiedName
 from exporter.database.catalog import find_question, find_relation, next_questions
 from exporter.database.columns import Column
-from exporter.database.connection import Connection, ConnInfo, Rows, is_lost, pipelined, start_connecting
+from exporter.database.connection import NO_ROWS, Connection, ConnInfo, Rows, is_lost, pipelined, start_connecting
 from exporter.database.encoding import Charset, charset_of, encode_statement
 from exporter.database.errors import (
     DatabaseError,
@@ -195,8 +195,15 @@ class Session:
                 connection.execute("ROLLBACK TO attempt")
             raise
 
-    def _pipeline(self) -> contextlib.AbstractContextManager[Any]:
-        return pipelined(self._cursor.connection) if self._together else contextlib.nullcontext()
+    @contextlib.contextmanager
+    def _pipeline(self) -> Iterator[None]:
+        if not self._together:
+            yield
+            return
+        with pipelined(self._cursor.connection):
+            if isinstance(self._streamed, Generator):
+                self._cursor.connection.execute(NO_ROWS)
+            yield
 
     def run_together(self, statements: Iterable[tuple[sql.Composed, str]]) -> list[list[tuple[Any, ...]]]:
         """All rows of several statements without parameters, each with its own `row_security`, in one round trip.

@@ -11,7 +11,7 @@ from other servers with transactions of their own; and after a change of the ser
 """
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.database.foresight import Question
 
@@ -19,40 +19,77 @@ if TYPE_CHECKING:
     from exporter.database.log_query import LogTable
     from exporter.database.session import Session
 
-# A column that is dropped and added again with a default changes values without a new version: `relnatts` counts both.
-# Others than PostgreSQL itself may answer by its protocol, and mean something else by `xmin`. It may be read by those
-# who may read the whole table. A server before 12 has no access methods of tables, and no generated columns.
-_TELLS = """
-SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_postmaster_start_time()::pg_catalog.text, c.relnatts::pg_catalog.int4
-FROM pg_catalog.pg_class c
-JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.amname = 'heap'
-                       AND a.amhandler::pg_catalog.text = 'heap_tableam_handler'
-WHERE c.oid = %(oid)s::oid AND c.relkind = 'r' AND NOT c.relhassubclass
-  AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
-  AND pg_catalog.version() ~ '^PostgreSQL [0-9.]+[a-z0-9]*( \\((Debian|Ubuntu) [^()]*\\))? on '
-  AND pg_catalog.to_regclass('pg_catalog.pg_dist_partition') IS NULL
-  AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute g
-                  WHERE g.attrelid = c.oid AND pg_catalog.to_jsonb(g) ->> 'attgenerated' = 'v')
+# Columns that are dropped and added again with a default, or that change their names, change values without a new
+# version: `names` has dropped ones, too. What puts other files below a table may change versions without changing
+# values. Others than PostgreSQL itself may answer by its protocol, and mean something else by `xmin`, or not know it.
+# A server before 12 has no access methods of tables, and no generated columns.
+_VERSIONS = """
+SELECT CASE
+         WHEN pg_catalog.version() !~ '^PostgreSQL [0-9.]+[a-z0-9]*( \\((Debian|Ubuntu) [^()]*\\))? on '
+              OR pg_catalog.to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN 'the server is a fork'
+         WHEN c.relkind <> 'r' OR c.relhassubclass THEN 'it is not a plain table'
+         WHEN a.amname IS DISTINCT FROM 'heap' OR a.amhandler::pg_catalog.text <> 'heap_tableam_handler'
+         THEN 'its rows are not stored as heap'
+         WHEN EXISTS (SELECT FROM pg_catalog.pg_attribute g
+                      WHERE g.attrelid = c.oid AND pg_catalog.to_jsonb(g) ->> 'attgenerated' = 'v')
+         THEN 'it has a virtual column'
+         WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_attribute g
+                          WHERE g.attrelid = c.oid AND g.attname = 'xmin'
+                            AND pg_catalog.has_column_privilege(c.oid, g.attnum, 'SELECT'))
+         THEN 'the role has no SELECT (xmin) on it, which the files that make it grant'
+         ELSE '' END,
+       pg_catalog.pg_backend_pid(), pg_catalog.pg_postmaster_start_time()::pg_catalog.text,
+       c.relfilenode::pg_catalog.int8,
+       (SELECT array_agg(g.attname ORDER BY g.attnum)::pg_catalog.text FROM pg_catalog.pg_attribute g
+        WHERE g.attrelid = c.oid AND g.attnum > 0) AS names
+FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam
+WHERE c.oid = %(oid)s::oid
 """
 _ENUMERATION = "E"
+_CATALOG_NAMES = (
+    "regrole",
+    "regclass",
+    "regtype",
+    "regproc",
+    "regprocedure",
+    "regoper",
+    "regoperator",
+    "regconfig",
+    "regdictionary",
+    "regnamespace",
+    "regcollation",
+)
+"""Types whose text is the present name of an object."""
+
+
+class Versions(NamedTuple):
+    """What versions of rows tell: `proof` must be equal in the reads that are compared, or why they tell nothing."""
+
+    proof: Hashable = None
+    blind: str = ""
 
 
 def versions_question(oid: int) -> Question:
-    """What `versions_tell` asks the catalog."""
-    return Question(_TELLS, {"oid": oid})
+    """What `look_at_versions` asks the catalog."""
+    return Question(_VERSIONS, {"oid": oid})
 
 
-def versions_tell(session: "Session", log: "LogTable") -> Hashable:
-    """None where versions of rows do not tell what has changed; else what must be equal in the reads that are compared.
+def look_at_versions(session: "Session", log: "LogTable") -> Versions:
+    """Whether versions of rows tell what has changed in the log.
 
     A pooler may hand each transaction to another server: only a connection to the server itself will do. Rows that a
     policy shows change with the policy, and the names of an enumeration's values without any row.
     """
-    if not session.sends_together or session.reads_by_policy:
-        return None
-    if any(column.category == _ENUMERATION for column in log.columns.values()):
-        return None
+    if not session.sends_together:
+        return Versions(blind="statements are not sent together")
+    if session.reads_by_policy:
+        return Versions(blind="a policy shows its rows")
+    if any(column.category == _ENUMERATION or column.type in _CATALOG_NAMES for column in log.columns.values()):
+        return Versions(blind="names in it can change without its rows")
     found = session.look_up(*versions_question(log.relation.oid))
-    if not found or found[0][0] != session.server_process:
-        return None
-    return (session.connection, *found[0])
+    if not found:
+        return Versions(blind="it is gone")
+    ((blind, process, *proof),) = found
+    if process != session.server_process:
+        return Versions(blind="a pooler is in between")
+    return Versions(blind=blind) if blind else Versions((session.connection, process, *proof))

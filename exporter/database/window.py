@@ -12,7 +12,7 @@ from exporter.database.encoding import Charset
 from exporter.database.log_query import LogTable, Shape, adds_up, is_utc, span_parameters, span_query, span_statement
 from exporter.database.rows import BucketReader, named_rows
 from exporter.database.session import Session
-from exporter.database.versions import versions_tell
+from exporter.database.versions import Versions, look_at_versions
 from exporter.figures import Figure
 from exporter.ledger.calendar import MINUTE
 from exporter.ledger.model import Bucket, TimeRange
@@ -24,6 +24,15 @@ FEW = 4000
 Row = tuple[Any, ...]
 
 _UNKNOWN: tuple[list[Row], Bucket] = ([], Bucket())
+
+
+def versions_of(session: Session, log: LogTable, classification: Classification) -> Versions:
+    """Whether the window is read by what has changed in it."""
+    if not adds_up(log, classification):
+        return Versions(blind="its whole numbers may have decimals")
+    if not is_utc(log, classification):
+        return Versions(blind="its times are of a zone with gaps")
+    return look_at_versions(session, log)
 
 
 class WindowReader:
@@ -47,9 +56,10 @@ class WindowReader:
         """As `read_span`, by the minute."""
         if not adds_up(log, classification):
             return self._read_many(session, log, classification, span)
-        if is_utc(log, classification) and (proof := versions_tell(session, log)) is not None:
+        versions = versions_of(session, log, classification)
+        if not versions.blind:
             self._known = {}
-            return self._changes.read(session, log, classification, span, proof=proof, few=FEW)
+            return self._changes.read(session, log, classification, span, proof=versions.proof, few=FEW)
         if self._few:
             few = self._read_few(session, log, classification, span)
             if few is not None:

@@ -14,11 +14,9 @@ import exporter.database.window
 from exporter.config import Config
 from exporter.database.changes import LONGEST, ChangeReader
 from exporter.database.conninfo import resolve_conninfo
-from exporter.database.log_query import is_utc
 from exporter.database.reader import read_span
 from exporter.database.session import Database
-from exporter.database.versions import versions_tell
-from exporter.database.window import WindowReader
+from exporter.database.window import WindowReader, versions_of
 from exporter.ledger.calendar import floor_to
 from exporter.ledger.model import Bucket, TimeRange
 from tests.support.harness import Log, fixed_layout
@@ -42,6 +40,10 @@ AT_ONCE = {
     "moved_ahead": f"UPDATE ai_operation_log SET created_at = created_at + interval '2 minutes' WHERE {SOME}",
     "deleted": f"DELETE FROM ai_operation_log WHERE {SOME}",
     "newest_deleted": f"DELETE FROM ai_operation_log WHERE {NEWEST}",
+    "there_and_back": f"UPDATE ai_operation_log SET created_at = created_at - interval '1 minute' WHERE {SOME};"
+    f" UPDATE ai_operation_log SET created_at = created_at + interval '1 minute' WHERE {SOME}",
+    "upserted": f"INSERT INTO ai_operation_log SELECT * FROM ai_operation_log WHERE {SOME}"
+    " ON CONFLICT (id) DO UPDATE SET output_tokens = ai_operation_log.output_tokens + 5",
     "replaced": f"WITH gone AS (DELETE FROM ai_operation_log WHERE {SOME} RETURNING *) INSERT INTO ai_operation_log"
     " SELECT (jsonb_populate_record(NULL::ai_operation_log, to_jsonb(gone) || '{\"cost_usd\": 3}')).* FROM gone",
 }
@@ -52,6 +54,15 @@ ALONE = {
     "rewritten": "VACUUM (FULL, FREEZE) ai_operation_log",
     "vacuumed": "VACUUM (FREEZE) ai_operation_log",
     "column": "ALTER TABLE ai_operation_log DROP COLUMN cost_usd CASCADE, ADD COLUMN cost_usd numeric(12,6) DEFAULT 5",
+    "columns_change_names": "ALTER TABLE ai_operation_log RENAME input_tokens TO other_tokens;"
+    " ALTER TABLE ai_operation_log RENAME output_tokens TO input_tokens;"
+    " ALTER TABLE ai_operation_log RENAME other_tokens TO output_tokens",
+    "clustered": "CREATE INDEX by_cost ON ai_operation_log (cost_usd); CLUSTER ai_operation_log USING by_cost;"
+    " DROP INDEX by_cost",
+    "unlogged": "ALTER TABLE ai_operation_log SET UNLOGGED",
+    "logged": "ALTER TABLE ai_operation_log SET LOGGED",
+    "filled_again": "BEGIN; CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM ai_operation_log;"
+    " TRUNCATE ai_operation_log; INSERT INTO ai_operation_log SELECT * FROM kept; COMMIT",
     "column_type": "ALTER TABLE ai_operation_log ALTER cost_usd TYPE numeric(14,6) USING cost_usd + 1",
     # the rows of what comes and goes were written long before
     "child_comes": "ALTER TABLE child INHERIT ai_operation_log",
@@ -64,7 +75,7 @@ ALONE = {
 }
 """What waits for those who write."""
 
-SLOW = ("insert", "nested", "update", "delete", "savepoint", "rollback_to", "commit", "rollback")
+SLOW = ("insert", "nested", "update", "upsert", "delete", "savepoint", "rollback_to", "commit", "rollback")
 
 steps = st.one_of(
     st.tuples(st.just("rows"), st.integers(-240, 90), st.integers(1, 4)),
@@ -96,6 +107,7 @@ class Story:
             " CREATE TABLE child (LIKE ai_operation_log INCLUDING ALL);"
             " CREATE TABLE other (LIKE ai_operation_log INCLUDING ALL)"
         )
+        self.main.execute("ANALYZE ai_operation_log")  # a table that had a child is known as one until then
         self.add(self.main, -200, rows)
 
     def close(self) -> None:
@@ -138,6 +150,7 @@ class Story:
             "savepoint": "SAVEPOINT one",
             "rollback_to": "ROLLBACK TO one",
             "update": AT_ONCE["cost"],
+            "upsert": AT_ONCE["upserted"],
             "delete": AT_ONCE["deleted"],
         }
         try:
@@ -163,7 +176,7 @@ class Story:
     def tells(self) -> bool:
         with self.database.session(60) as session:
             table = session.log(self.rules)
-            return is_utc(table, self.rules) and versions_tell(session, table) is not None
+            return not versions_of(session, table, self.rules).blind
 
 
 @pytest.fixture
@@ -181,12 +194,17 @@ def story(log: Log) -> Iterator[Story]:
 @example([("other_filled",), ("read",), ("swapped",), ("read",)], 4000)
 @example([("child_filled",), ("read",), ("deleted",), ("child_comes",), ("read",), ("child_goes",), ("read",)], 4000)
 @example([("read",), ("column",), ("read",), ("rewritten",), ("read",)], 4000)
+@example([("cost",), ("read",), ("cost",)], 0)
+@example([("read",), ("columns_change_names",), ("read",)], 4000)
+@example([("slow", 0, "insert"), ("read",), ("clustered",), ("read",), ("filled_again",), ("read",)], 4000)
+@example([("slow", 0, "upsert"), ("read",), ("slow", 0, "commit"), ("unlogged",), ("read",), ("logged",)], 4000)
 @example([("rows", 30, 4), ("read",), ("time", 35), ("read",), ("time", 70), ("read",)], 4000)
 def test_what_is_read_by_its_changes_is_what_is_there(log: Log, happened: list[tuple[Any, ...]], few: int) -> None:
     story = Story(log.url, 60)
     try:
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(exporter.database.window, "FEW", few)
+            assert story.tells()
             story.read()
             for step in happened:
                 story.happen(*step)
