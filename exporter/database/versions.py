@@ -38,8 +38,7 @@ SELECT CASE
                             AND pg_catalog.has_column_privilege(c.oid, g.attnum, 'SELECT'))
          THEN 'the role has no SELECT (xmin) on it, which the files that make it grant'
          ELSE '' END,
-       pg_catalog.pg_backend_pid(), pg_catalog.pg_postmaster_start_time()::pg_catalog.text,
-       c.relfilenode::pg_catalog.int8,
+       pg_catalog.pg_backend_pid(), c.relfilenode::pg_catalog.int8,
        (SELECT array_agg(g.attname ORDER BY g.attnum)::pg_catalog.text FROM pg_catalog.pg_attribute g
         WHERE g.attrelid = c.oid AND g.attnum > 0) AS names
 FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam
