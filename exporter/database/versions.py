@@ -36,7 +36,7 @@ SELECT CASE
          WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_attribute g
                           WHERE g.attrelid = c.oid AND g.attname = 'xmin'
                             AND pg_catalog.has_column_privilege(c.oid, g.attnum, 'SELECT'))
-         THEN 'the role has no SELECT (xmin) on it, which the files that make it grant'
+         THEN 'the role has no SELECT (xmin) on it, which its file grants: run that again'
          ELSE '' END,
        pg_catalog.pg_backend_pid(), c.relfilenode::pg_catalog.int8,
        (SELECT array_agg(g.attname ORDER BY g.attnum)::pg_catalog.text FROM pg_catalog.pg_attribute g
