@@ -314,7 +314,7 @@ COLUMNS = (
 )
 
 
-@pytest.mark.parametrize("granted", [f"({COLUMNS})", f"({COLUMNS}, xmin)", ""])
+@pytest.mark.parametrize("granted", [f"({COLUMNS})", f"({COLUMNS}, xmin)", ""], ids=["columns", "xmin", "all"])
 def test_a_role_that_reads_single_columns_needs_one_for_the_versions(story: Story, log: Log, granted: str) -> None:
     assert story.tells()
     grant = f"SELECT {granted}"
