@@ -1,10 +1,15 @@
-"""Alerts on panels: the line at which an alert fires and the sentence about it, neither where there is no alert."""
+"""Alerts on panels: the line at which an alert fires and the sentence about it, and those that a person counts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from alert_rules.compiler.implications import implications
 from alert_rules.compiler.thresholds import Thresholds
+from alert_rules.output.alertmanager import RoutedAlert, inhibitions
+from dashboards.promql import PROBLEMS
 from dashboards.style import BAD, GOOD, WARN, Step, Steps
+
+FIRING = 'alertstate="firing"'
 
 
 @dataclass(frozen=True)
@@ -23,13 +28,13 @@ class AlertLine:
         """The line for the share of the opposite: calls that succeed where the alert is on calls that fail."""
         return replace(self, value=None if self.value is None else round(1 - self.value, 12))
 
-    def above(self, color: str = BAD) -> Steps:
-        """Good below the line, this colour from the line on."""
-        return () if self.value is None else (Step(GOOD), Step(color, self.value))
+    def above(self, color: str = BAD, below: str = GOOD) -> Steps:
+        """One colour below the line, the other from the line on."""
+        return () if self.value is None else (Step(below), Step(color, self.value))
 
-    def below(self) -> Steps:
-        """Bad below the line, good from the line on."""
-        return () if self.value is None else (Step(BAD), Step(GOOD, self.value))
+    def below(self, above: str = GOOD) -> Steps:
+        """Bad below the line; from the line on good, or without colour for a line that is drawn."""
+        return () if self.value is None else (Step(BAD), Step(above, self.value))
 
     def note(self, sentence: str) -> str:
         """A sentence to append to a description, with `{value}` and `{alert}` filled in; empty without an alert."""
@@ -43,12 +48,20 @@ class AlertLines:
     """The alerts that panels draw.
 
     `budget` are shares of the daily limit, the lowest first: the steps of `budget_used`, and the limit itself.
+    `silent` are expressions for alerts that Alertmanager does not send, since a worse one says the same.
     """
 
     daily_spend: AlertLine
     error_rate: AlertLine
     latency: AlertLine
     budget: tuple[float, ...]
+    odd_spend: AlertLine
+    silent: tuple[str, ...] = ()
+
+    def counted(self, *matchers: str) -> str:
+        """The alerts that match, each as 1, as a person counts them: one for each thing that is wrong."""
+        listed = f"ALERTS{{{', '.join((PROBLEMS, *matchers))}}}"
+        return f"({listed} unless ({' or '.join(self.silent)}))" if self.silent else listed
 
     def budget_steps(self) -> Steps:
         """Good below the first share, bad from the limit on, more alarming with each share in between."""
@@ -72,5 +85,21 @@ def alert_lines(thresholds: Thresholds) -> AlertLines:
         daily_spend=line("high_daily_spend", "daily_spend", lambda usd: f"${usd:,.2f}".removesuffix(".00")),
         error_rate=line("high_error_rate", "error_rate", lambda share: f"{100 * share:g}%"),
         latency=line("slow_operations", "avg_latency", lambda seconds: f"{seconds:g} s"),
+        odd_spend=line("spend_anomaly", "spend_anomaly", lambda usd: f"${usd:,.2f}".removesuffix(".00")),
         budget=(*(share for share in shares if share < 1), 1.0),
+        silent=_silent(thresholds),
+    )
+
+
+def _silent(thresholds: Thresholds) -> tuple[str, ...]:
+    alerts = tuple(thresholds.alerts.values())
+    routed = [
+        RoutedAlert(alert.name, level.severity, alert.channels, level.label, tuple(each.label for each in below))
+        for alert in alerts
+        for level, below in ((level, alert.levels[:number]) for number, level in enumerate(alert.levels))
+    ]
+    return tuple(
+        f"(ALERTS{{{', '.join((PROBLEMS, *rule['target_matchers']))}}} and on ({', '.join(rule['equal'])})"
+        f" ALERTS{{{', '.join((FIRING, PROBLEMS, *rule['source_matchers']))}}})"
+        for rule in inhibitions(routed, implications(alerts))
     )

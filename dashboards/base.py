@@ -7,7 +7,8 @@ from typing import Any
 from grafanalib.core import Annotations, Dashboard, DashboardLink, Template, Templating, Time, TimePicker
 
 from dashboards.grid import Row, arrange
-from dashboards.promql import PROBLEMS, PROMETHEUS, for_job
+from dashboards.panels import link
+from dashboards.promql import PROBLEMS, PROMETHEUS, STEP, for_job
 from dashboards.settings import Settings
 from exporter import catalog
 
@@ -18,7 +19,11 @@ COST, PERFORMANCE, HEALTH = "ai-cost", "ai-performance", "ai-health"
 
 @dataclass(frozen=True)
 class Page:
-    """One dashboard. `since` is the start of its time range; with `by_user` it can be narrowed to users."""
+    """One dashboard.
+
+    `since` is the start of its time range; with `by_user` it can be narrowed to users. `refresh` is how often an open
+    page asks all its queries anew: at most 20 a minute.
+    """
 
     uid: str
     title: str
@@ -26,6 +31,7 @@ class Page:
     rows: Sequence[Row]
     since: str
     by_user: bool = False
+    refresh: str = "1m"
 
 
 def dashboard(page: Page, settings: Settings) -> Dashboard:
@@ -37,10 +43,10 @@ def dashboard(page: Page, settings: Settings) -> Dashboard:
         tags=[TAG],
         timezone="utc" if settings.zone == "UTC" else settings.zone,
         time=Time(page.since, "now"),
-        timePicker=TimePicker(refreshIntervals=["30s", "1m", "5m", "15m", "1h"], timeOptions=[]),
-        refresh="1m",
+        timePicker=TimePicker(refreshIntervals=["30s", "1m", "2m", "5m", "15m", "1h"], timeOptions=[]),
+        refresh=page.refresh,
         graphTooltip=1,
-        editable=False,
+        editable=True,
         links=_links(settings),
         annotations=Annotations(list=_annotations()),
         templating=Templating(list=_variables(page, settings)),
@@ -49,9 +55,29 @@ def dashboard(page: Page, settings: Settings) -> Dashboard:
 
 
 def to_dashboard(uid: str, **variables: str) -> str:
-    """The address of one of the dashboards, in the same time range, with variables set."""
+    """The address of one of the dashboards, in the same time range and as narrow as this one, with variables set."""
+    kept = (name for name in ("datasource", "postgres", "job", "operation", "model") if name not in variables)
     chosen = "".join(f"&var-{name}={value}" for name, value in variables.items())
-    return f"/d/{uid}?${{__url_time_range}}&${{datasource:queryparam}}&${{postgres:queryparam}}{chosen}"
+    return f"/d/{uid}?${{__url_time_range}}&{'&'.join(f'${{{name}:queryparam}}' for name in kept)}{chosen}"
+
+
+CELL = "${__value.raw}"
+"""The value of the cell that is clicked."""
+
+
+def by_operation(uid: str = PERFORMANCE, operation: str = CELL) -> dict[str, Any]:
+    """A link from a cell with an operation to one of the dashboards, narrowed to it."""
+    return link("Narrow to the operation", to_dashboard(uid, operation=operation))
+
+
+def by_model(uid: str = PERFORMANCE, model: str = CELL) -> dict[str, Any]:
+    """A link from a cell with a model to one of the dashboards, narrowed to it."""
+    return link("Narrow to the model", to_dashboard(uid, model=model))
+
+
+def by_user() -> dict[str, Any]:
+    """A link from a cell with a user to what they spend, and their calls."""
+    return link("Narrow Cost to the user", to_dashboard(COST, user=CELL))
 
 
 def _variables(page: Page, settings: Settings) -> list[Template]:
@@ -63,16 +89,23 @@ def _variables(page: Page, settings: Settings) -> list[Template]:
     if page.by_user:
         values["user"] = for_job(catalog.USER_SPEND_TODAY)
     return [
-        Template(name="datasource", label="Data source", query="prometheus", type="datasource"),
+        # their values say what they are: without labels, they take less of a phone
+        Template(name="datasource", label="Data source", query="prometheus", type="datasource", hide=1),
         # The plugin's old id: newer versions of Grafana know it as an alias, older ones know no other.
-        Template(name="postgres", label="PostgreSQL", query="postgres", type="datasource"),
-        *(_values(name, selector) for name, selector in values.items()),
+        Template(name="postgres", label="PostgreSQL", query="postgres", type="datasource", hide=1),
+        *(
+            _values(name, selector, hide=2 if name == "job" and not settings.choose_job else 0)
+            for name, selector in values.items()
+        ),
         Template(name="zone", query=settings.zone, default=settings.zone, type="constant", hide=2),
     ]
 
 
-def _values(label: str, selector: str) -> Template:
+def _values(label: str, selector: str, hide: int) -> Template:
     return Template(
+        hide=hide,
+        # a series of the exporter's, but no name in the log
+        regex=NAMES,
         name=label,
         label=label.capitalize(),
         query=f"label_values({selector}, {label})",
@@ -94,8 +127,13 @@ def _links(settings: Settings) -> list[DashboardLink]:
     return [pages, DashboardLink(title="Runbooks", type="link", uri=settings.runbooks, icon="doc", targetBlank=True)]
 
 
+NAMES = "/^(?!other$).*/"
+"""What dropdowns offer: `other` stands for many operations or users, and no query of the log finds it."""
+
+
 def _annotations() -> list[dict[str, Any]]:
-    firing = f'max by (alertname, severity) (ALERTS{{alertstate="firing", {PROBLEMS}}}%s)'
+    # the whole of each step: between two of them, an alert may begin and end
+    firing = f'max by (alertname, severity) (max_over_time(ALERTS{{alertstate="firing", {PROBLEMS}}}%s))'
     return [
         {
             "builtIn": 1,
@@ -109,11 +147,10 @@ def _annotations() -> list[dict[str, Any]]:
         {
             "datasource": PROMETHEUS,
             "enable": True,
-            "expr": f"{firing % ''} unless {firing % ' offset 1m'}",
+            "expr": f"{firing % STEP} unless {firing % f'{STEP} offset $__interval'}",
             "hide": False,
             "iconColor": "red",
             "name": "Alerts that began to fire",
-            "step": "60s",
             "tagKeys": "severity",
             "titleFormat": "{{alertname}}",
         },

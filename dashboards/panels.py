@@ -1,5 +1,6 @@
 """The kinds of panels, in the house style. `render` corrects what grafanalib gets wrong about them."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +9,20 @@ import attr
 from grafanalib import core
 
 from dashboards.promql import PROMETHEUS
-from dashboards.sql import POSTGRES
-from dashboards.style import CALMING, COUNT, DIM, NEUTRAL, NO_DATA, PLAIN, Mappings, Steps, no_data
+from dashboards.style import (
+    CALMING,
+    COUNT,
+    DIM,
+    GREY,
+    NEUTRAL,
+    NOT_READ,
+    NOTHING,
+    PLAIN,
+    Mappings,
+    Steps,
+    no_value,
+)
+from exporter.catalog import ERROR_CLASSES
 
 
 @dataclass(frozen=True)
@@ -47,7 +60,7 @@ class RawPanel(core.Panel):  # type: ignore[misc]  # grafanalib has no types
 
 
 def _panel(kind: Any, doc: PanelDoc, targets: Sequence[Any], steps: Steps = (), **given: Any) -> Panel:
-    source = POSTGRES if isinstance(targets[0], dict) else PROMETHEUS
+    source = targets[0]["datasource"] if isinstance(targets[0], dict) else PROMETHEUS
     common = {"title": doc.title, "description": doc.description, "targets": list(targets), "dataSource": source}
     return Panel(doc, kind(**common, maxDataPoints=None, thresholds=list(steps or NEUTRAL), **given))
 
@@ -63,11 +76,13 @@ def stat(
     decimals: int | None = None,
     named: bool = False,
     absent: str = DIM,
+    empty: str = NOT_READ,
+    overrides: Sequence[dict[str, Any]] = (),
     links: Sequence[dict[str, Any]] = (),
 ) -> Panel:
     """One number, or a few with their names: of this moment, since a range's last value would outlive an outage.
 
-    `absent` is the colour of "No data".
+    `empty` is shown where there is no number, in the colour `absent`.
     """
     return _panel(
         core.Stat,
@@ -76,16 +91,27 @@ def stat(
         steps,
         format=unit,
         decimals=decimals,
-        mappings=[*(mappings or []), *no_data(absent)],
-        noValue=NO_DATA,
+        mappings=[*(mappings or []), *no_value(empty, absent)],
+        noValue=empty,
         color={"mode": "thresholds"},
         colorMode="value",
         graphMode="none",
         reduceCalc="lastNotNull",
         textMode="value_and_name" if named else "value",
-        overrides=[],
+        overrides=list(overrides),
         links=list(links),
     )
+
+
+def of_query(letter: str, **properties: Any) -> dict[str, Any]:
+    """An override for the answers of one of a panel's queries, which are lettered A, B and so on."""
+    found = [{"id": key, "value": value} for key, value in properties.items()]
+    return {"matcher": {"id": "byFrameRefID", "options": letter}, "properties": found}
+
+
+def absolute(steps: Steps) -> dict[str, Any]:
+    """Thresholds as a property of an override."""
+    return {"mode": "absolute", "steps": [step.to_json_data() for step in steps]}
 
 
 def timeseries(
@@ -103,20 +129,31 @@ def timeseries(
     interval: str | None = None,
     back: str | None = None,
     soft: dict[str, float] | None = None,
+    log: bool = False,
+    decimals: int | None = None,
+    empty: str = NOTHING,
+    transformations: Sequence[dict[str, Any]] = (),
     overrides: Sequence[dict[str, Any]] = (),
+    colors: Sequence[dict[str, Any]] | None = None,
 ) -> Panel:
     """Lines over time, or bars, perhaps stacked. `steps` are drawn as lines; a gap stays a gap.
 
     `table_legend` is for long names. `back`, such as 30d, gives the panel a time range of its own, as long as
-    the page has a relative one. `soft` holds the axis' least extent, such as {"axisSoftMin": 0.9}.
+    the page has a relative one. `soft` holds the axis' least extent, such as {"axisSoftMin": 0.9}. With `log`, the axis
+    is logarithmic, so that one large value does not flatten all others. `colors` are those that names
+    have everywhere: of models or classes of errors where the first query's legend says so.
     """
+    custom: dict[str, Any] = dict(soft or {})
+    if log:
+        # not to the base of 10, between whose powers Grafana writes the text for no value on the axis
+        custom["scaleDistribution"] = {"type": "log", "log": 2}
     return _panel(
         core.TimeSeries,
         PanelDoc(title, shows, act),
         targets,
         steps,
         unit=unit,
-        valueMin=low,
+        valueMin=None if log else low,
         valueMax=high,
         interval=interval,
         timeFrom=back,
@@ -132,19 +169,33 @@ def timeseries(
         legendCalcs=["lastNotNull", "max"] if table_legend else [],
         tooltipMode="multi",
         tooltipSort="desc",
-        overrides=list(overrides),
-        extraJson={"fieldConfig": {"defaults": {"noValue": NO_DATA, "custom": soft or {}}}},
+        transformations=list(transformations),
+        overrides=[*(_colors(targets[0]) if colors is None else colors), *overrides],
+        extraJson={"fieldConfig": {"defaults": {"noValue": empty, "decimals": decimals, "custom": custom}}},
     )
 
 
-def bar_gauge(title: str, shows: str, act: str, *targets: Any, unit: str, decimals: int | None = None) -> Panel:
-    """A bar for each series, the largest first where the query sorts."""
-    defaults = {"unit": unit, "min": 0, "decimals": decimals, "noValue": NO_DATA, "color": {"mode": "thresholds"}}
+def bar_gauge(
+    title: str,
+    shows: str,
+    act: str,
+    *targets: Any,
+    unit: str,
+    decimals: int | None = None,
+    empty: str = NOT_READ,
+    transformations: Sequence[dict[str, Any]] = (),
+    overrides: Sequence[dict[str, Any]] = (),
+) -> Panel:
+    """A bar for each series, called as in the query's legend, the largest first where the query sorts."""
+    defaults = {"unit": unit, "min": 0, "decimals": decimals, "noValue": empty, "color": {"mode": "thresholds"}}
+    # without it, Grafana leaves out the name of a single bar
+    defaults["displayName"] = re.sub(r"\{\{(\w+)\}\}", r"${__field.labels.\1}", targets[0].legendFormat)
     return _panel(
         RawPanel,
         PanelDoc(title, shows, act),
         targets,
         CALMING,
+        transformations=list(transformations),
         plugin="bargauge",
         options={
             "displayMode": "basic",
@@ -159,7 +210,7 @@ def bar_gauge(title: str, shows: str, act: str, *targets: Any, unit: str, decima
             "sizing": "manual",
             "valueMode": "color",
         },
-        extraJson={"fieldConfig": {"defaults": defaults}},
+        extraJson={"fieldConfig": {"defaults": defaults, "overrides": list(overrides)}},
     )
 
 
@@ -177,10 +228,11 @@ def heatmap(title: str, shows: str, act: str, *targets: Any, unit: str) -> Panel
             "color": {
                 "exponent": 0.5,
                 "fill": "dark-orange",
+                "min": 0,
                 "mode": "scheme",
                 "reverse": False,
                 "scale": "exponential",
-                "scheme": "Turbo",
+                "scheme": "Oranges",
                 "steps": 64,
             },
             "exemplars": {"color": "rgba(255,0,255,0.7)"},
@@ -190,12 +242,15 @@ def heatmap(title: str, shows: str, act: str, *targets: Any, unit: str) -> Panel
             "tooltip": {"mode": "single", "showColorScale": False, "yHistogram": False},
             "yAxis": {"axisPlacement": "left", "reverse": False, "unit": unit},
         },
-        extraJson={"fieldConfig": {"defaults": {"unit": COUNT, "noValue": NO_DATA}}},
+        extraJson={"fieldConfig": {"defaults": {"unit": COUNT, "noValue": NOTHING}}},
     )
 
 
-def state_timeline(title: str, shows: str, act: str, *targets: Any, mappings: Mappings) -> Panel:
-    """States over time, one line each; where nothing is known, nothing is drawn."""
+def state_timeline(title: str, shows: str, act: str, *targets: Any, mappings: Mappings, empty: str = NOT_READ) -> Panel:
+    """States over time, one line each; where nothing is known, nothing is drawn.
+
+    The queries look at the whole of each step of a minute or more: a state between two steps is not lost.
+    """
     return _panel(
         core.StateTimeline,
         PanelDoc(title, shows, act),
@@ -205,8 +260,9 @@ def state_timeline(title: str, shows: str, act: str, *targets: Any, mappings: Ma
         rowHeight=0.8,
         mergeValues=True,
         overrides=[],
+        interval="1m",
         extraJson={
-            "fieldConfig": {"defaults": {"unit": PLAIN, "noValue": NO_DATA}},
+            "fieldConfig": {"defaults": {"unit": PLAIN, "noValue": empty}},
             "options": {
                 "alignValue": "left",
                 "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False},
@@ -217,7 +273,15 @@ def state_timeline(title: str, shows: str, act: str, *targets: Any, mappings: Ma
 
 
 def bar_chart(
-    title: str, shows: str, act: str, *targets: Any, unit: str, x: str, stacked: bool = False, back: str | None = None
+    title: str,
+    shows: str,
+    act: str,
+    *targets: Any,
+    unit: str,
+    x: str,
+    stacked: bool = False,
+    back: str | None = None,
+    empty: str = NOTHING,
 ) -> Panel:
     """Bars over the values of the column `x`."""
     custom = {"fillOpacity": 80, "lineWidth": 0, "axisSoftMin": 0, "hideFrom": _NOWHERE}
@@ -243,7 +307,7 @@ def bar_chart(
         },
         extraJson={
             "fieldConfig": {
-                "defaults": {"unit": unit, "noValue": NO_DATA, "custom": custom, "color": {"mode": "palette-classic"}},
+                "defaults": {"unit": unit, "noValue": empty, "custom": custom, "color": {"mode": "palette-classic"}},
                 # a label that is left out for want of room is no missing value
                 "overrides": [{"matcher": {"id": "byName", "options": x}, "properties": [_BLANK]}],
             }
@@ -263,8 +327,16 @@ def table(
     columns: Iterable[dict[str, Any]] = (),
     transformations: Sequence[dict[str, Any]] = (),
     sort: str = "",
+    then: str = "",
+    rising: bool = False,
+    empty: str = NOTHING,
 ) -> Panel:
-    """A table, sorted by the column `sort` from the largest value down; `columns` are overrides, see `column`."""
+    """A table, sorted by the column `sort` from the largest value down, or up where `rising`, and then by `then`.
+
+    `columns` are overrides, see `column`.
+    """
+    order = [{"desc": not rising, "displayName": sort}] if sort else []
+    order += [{"desc": True, "displayName": then}] if then else []
     return _panel(
         core.Table,
         PanelDoc(title, shows, act),
@@ -274,12 +346,12 @@ def table(
         transformations=list(transformations),
         filterable=False,
         extraJson={
-            "fieldConfig": {"defaults": {"noValue": NO_DATA, "color": {"mode": "thresholds"}, "mappings": []}},
+            "fieldConfig": {"defaults": {"noValue": empty, "color": {"mode": "thresholds"}, "mappings": []}},
             "options": {
                 "cellHeight": "sm",
                 "footer": {"countRows": False, "fields": "", "reducer": ["sum"], "show": False},
                 "showHeader": True,
-                "sortBy": [{"desc": True, "displayName": sort}] if sort else [],
+                "sortBy": order,
             },
         },
     )
@@ -301,6 +373,7 @@ def column(
     colored: bool = False,
     mappings: Mappings | None = None,
     links: Sequence[dict[str, Any]] = (),
+    hidden: bool = False,
 ) -> dict[str, Any]:
     """How one column of a table looks; `bar` draws its value as a bar up to `high`, `colored` colours its text."""
     cell = {"mode": "basic", "type": "gauge", "valueDisplayMode": "text"} if bar else {"type": "color-text"}
@@ -308,12 +381,13 @@ def column(
         "unit": unit,
         "decimals": decimals,
         "custom.width": width,
-        "thresholds": {"mode": "absolute", "steps": [step.to_json_data() for step in steps]} if steps else None,
+        "thresholds": absolute(steps) if steps else None,
         "custom.cellOptions": cell if bar or colored else None,
         "min": 0 if bar else None,
         "max": high,
         "mappings": mappings,
         "links": list(links) or None,
+        "custom.hidden": hidden or None,
     }
     properties = [{"id": key, "value": value} for key, value in given.items() if value is not None]
     return {"matcher": {"id": "byName", "options": name}, "properties": properties}
@@ -338,6 +412,21 @@ def joined(by: str, renamed: dict[str, str]) -> list[dict[str, Any]]:
     return [{"id": "joinByField", "options": {"byField": by, "mode": "outer"}}, *only(renamed)]
 
 
+def where(name: str, value: str) -> dict[str, Any]:
+    """A transformation that keeps the rows with this value in a column."""
+    is_value = {"fieldName": name, "config": {"id": "equal", "options": {"value": value}}}
+    return {"id": "filterByValue", "options": {"filters": [is_value], "match": "any", "type": "include"}}
+
+
+DASHBOARD = {"type": "datasource", "uid": "-- Dashboard --"}
+"""Grafana's own source for the answers that another panel of the page has got."""
+
+
+def answers_of(panel: str) -> dict[str, Any]:
+    """A target that asks nothing, and shows what the queries of another panel, by its title, have answered."""
+    return {"datasource": DASHBOARD, "panel": panel}
+
+
 def link(title: str, url: str) -> dict[str, Any]:
     """A data link."""
     return {"targetBlank": False, "title": title, "url": url}
@@ -348,3 +437,51 @@ def colored(name: str, color: str, **custom: Any) -> dict[str, Any]:
     properties = [{"id": "color", "value": {"fixedColor": color, "mode": "fixed"}}]
     properties += [{"id": f"custom.{key}", "value": value} for key, value in custom.items()]
     return {"matcher": {"id": "byName", "options": name}, "properties": properties}
+
+
+def colored_like(pattern: str, color: str) -> dict[str, Any]:
+    """An override that gives all series whose names match a regular expression one colour."""
+    properties = [{"id": "color", "value": {"fixedColor": color, "mode": "fixed"}}]
+    return {"matcher": {"id": "byRegexp", "options": f"/{pattern}/"}, "properties": properties}
+
+
+_CLASSES = ("#b877d9", "#5794f2", "#e0b400", "#8ab8ff", "#ff7ab8", "#70dbed", "#8f3bb8", "#1f60c4")
+_MODELS = {
+    "claude": "#b877d9",
+    "claude.*sonnet": "#ff7ab8",
+    "claude.*haiku": "#deb6f2",
+    "deepseek": "#e0b400",
+    "gemini": "#5794f2",
+    "gemini.*pro": "#1f60c4",
+    "gpt|^o[0-9]": "#70dbed",
+    "(?:gpt|^o[0-9]).*(?:mini|nano)": "#c0d8ff",
+    "llama": "#8f3bb8",
+    "mistral|mixtral": "#fade2a",
+    "qwen": "#8ab8ff",
+}
+"""Families of models; where several patterns match, the last one counts."""
+
+# None of these colours is green, orange or red, which are for good, warning and bad.
+_REST = colored_like("^(?:other|all others)$", GREY)
+MODELS = (*(colored_like(f"^(?=[^ ]*$).*(?:{pattern})", color) for pattern, color in _MODELS.items()), _REST)
+"""The colours of models, the same ones on every chart."""
+
+_BY_LEGEND = {
+    "{{model}}": MODELS,
+    "{{error_class}}": (*map(colored_like, (f"^{name}$" for name in ERROR_CLASSES[:-1]), _CLASSES), _REST),
+    "{{operation}}": (_REST,),
+}
+
+
+def _colors(target: Any) -> Sequence[dict[str, Any]]:
+    return _BY_LEGEND.get(getattr(target, "legendFormat", ""), ())
+
+
+UUID = "^([0-9a-fA-F]{8})-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+SHORT_IDS: Mappings = [{"type": "regex", "options": {"pattern": UUID, "result": {"index": 0, "text": "$1"}}}]
+"""The mapping that shows a UUID by its first eight characters; links and tooltips keep the whole."""
+
+
+def short_ids_in_names() -> dict[str, Any]:
+    """A transformation that calls series by the first eight characters of the UUIDs that they are called by."""
+    return {"id": "renameByRegex", "options": {"regex": UUID, "renamePattern": "$1"}}

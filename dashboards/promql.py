@@ -16,6 +16,9 @@ PROBLEMS = f'{PROJECT_ALERTS}, severity!="none"'
 
 RATE = "[$__rate_interval]"
 
+STEP = "[$__interval]"
+"""The whole of a chart's step: what is looked at only at its end misses what was short."""
+
 
 def for_job(metric: Metric, *matchers: str) -> str:
     """A selector that only the choice of jobs narrows."""
@@ -40,6 +43,11 @@ def gauge(selector: str, *by: str) -> str:
 def while_read(selector: str) -> str:
     """For `gauge`: values that an exporter also shows while it does not read the log, without those."""
     return f"{selector} and on (job, instance) {UP}"
+
+
+def at_worst(metric: Metric) -> str:
+    """The lowest that a gauge was in each step of a chart."""
+    return f"min_over_time({for_job(metric)}{STEP})"
 
 
 def max_of(selector: str, *by: str) -> str:
@@ -80,9 +88,20 @@ def hourly_ratio(above: str, below: str, *by: str) -> str:
     return ratio(hourly(above, *by), hourly(below, *by))
 
 
+def or_zero(figure: str) -> str:
+    """The figure, or 0 where there is none although the log is read: it holds nothing of that kind."""
+    return f"({figure}) or 0 * max({UP})"
+
+
 def or_sentinel(figure: str, where: str) -> str:
     """The figure, or -1 (`style.NOT_SET`) where there is none although `where` has a value."""
     return f"({figure}) or (0 * {where} - 1)"
+
+
+def hours_into_day(hours: int) -> str:
+    """A value where the budget's day is so old; nothing before."""
+    start = for_job(catalog.WINDOW_START, 'window="day"')
+    return f"(time() - max({start}) >= {3600 * hours})"
 
 
 def age(timestamp: str) -> str:
@@ -109,9 +128,48 @@ def average_latency(*by: str) -> str:
     return ratio(rate(latency("sum"), *by), rate(latency("count"), *by))
 
 
-def error_rate(*by: str) -> str:
-    """The share of calls that failed."""
-    return ratio(rate(FAILED, *by), rate(CALLS, *by))
+MOST = 10
+"""So many lines of a chart can be told apart."""
+
+
+def busiest(label: str) -> str:
+    """The values of a label with most calls in the time range, the same ones at each step of a chart."""
+    return f"topk({MOST}, sum by ({label}) (increase({CALLS}[$__range] @ end())))"
+
+
+def of_busiest(figure: str, label: str) -> str:
+    """Of figures by a label those of the values with most calls."""
+    return f"({figure}) and on ({label}) {busiest(label)}"
+
+
+def with_others(figure: str, label: str) -> str:
+    """Figures by a label that may be added: those of the values with most calls, and the sum of `all others`."""
+    others = f"sum ({figure} unless on ({label}) {busiest(label)})"
+    return f'{of_busiest(figure, label)} or label_replace({others}, "{label}", "all others", "", "")'
+
+
+FEW, ENOUGH = 5, 10
+"""The fewest calls of the past hour, and of a few minutes, of which a share of failures is shown."""
+
+
+def error_rate(*by: str, window: str = RATE) -> str:
+    """The share of calls that failed: in the window, or in the past hour where the window has too few calls.
+
+    Nothing where the hour has too few, too: one failure of two calls is no rate.
+    """
+
+    def failed_of(span: str, least: int) -> str:
+        failed, calls = (_counted(f"increase({each}{span})", by) for each in (FAILED, CALLS))
+        return f"{failed} / ({calls} >= {least})"
+
+    return f"{failed_of(window, ENOUGH)} or {failed_of('[1h]', FEW)}"
+
+
+def worst_model() -> str:
+    """The model with the largest share of failed calls in five minutes, as `error_rate` counts; -1 without calls."""
+    none = f'label_replace(0 * max({UP}) - 1, "model", "No calls", "", "")'
+    rates = error_rate("model", window="[5m]")
+    return f"topk(1, {rates}) or {none} unless on () ({rates})"
 
 
 def legend(label: str) -> str:

@@ -20,6 +20,17 @@ PLUGIN_VERSION = "10.4.0"
 
 Json = dict[str, Any]
 
+_REQUIRES = [
+    {"type": "grafana", "id": "grafana", "name": "Grafana", "version": PLUGIN_VERSION},
+    {"type": "datasource", "id": "prometheus", "name": "Prometheus", "version": "1.0.0"},
+    {"type": "datasource", "id": "grafana-postgresql-datasource", "name": "PostgreSQL", "version": "1.0.0"},
+    *(
+        {"type": "panel", "id": kind, "name": kind, "version": ""}
+        for kind in ("barchart", "bargauge", "heatmap", "stat", "state-timeline", "table", "timeseries")
+    ),
+]
+"""What the form for imports, and catalogs of dashboards, say is needed."""
+
 _DASHBOARD = ("__inputs", "gnetId", "hideControls", "rows", "sharedCrosshair", "style")
 _PANEL = (
     *("cacheTimeout", "editable", "error", "height", "minSpan", "span", "repeat", "repeatDirection", "maxPerRow"),
@@ -32,7 +43,11 @@ def render(dashboard: Dashboard) -> Json:
     """The dashboard as plain dictionaries and lists."""
     raw: Json = json.loads(json.dumps(dashboard.auto_panel_ids().to_json_data(), cls=DashboardEncoder))
     made = {key: value for key, value in raw.items() if key not in _DASHBOARD}
-    made["panels"] = [_panel(panel) for panel in raw["panels"]]
+    made["__requires"] = _REQUIRES
+    ids = {panel["title"]: panel["id"] for panel in _flat(raw["panels"])}
+    made["panels"] = [_panel(panel, ids) for panel in raw["panels"]]
+    own_range = [panel["id"] for panel in _flat(made["panels"]) if "timeFrom" in panel]
+    made["annotations"] = {"list": [_annotation(each, own_range) for each in raw["annotations"]["list"]]}
     made["templating"] = {"list": [_variable(each) for each in raw["templating"]["list"]]}
     made["links"] = [_link(each) for each in raw["links"]]
     made["timepicker"] = {"refresh_intervals": raw["timepicker"]["refresh_intervals"]}
@@ -46,26 +61,35 @@ def to_text(rendered: Json) -> str:
 
 def each_panel(rendered: Json) -> Iterator[Json]:
     """Every panel but the rows, those in collapsed rows too."""
-    for panel in rendered["panels"]:
+    yield from _flat(rendered["panels"])
+
+
+def _flat(panels: list[Json]) -> Iterator[Json]:
+    for panel in panels:
         if panel["type"] == "row":
             yield from panel["panels"]
         else:
             yield panel
 
 
-def _panel(raw: Json) -> Json:
+def _annotation(raw: Json, own_range: list[int]) -> Json:
+    # lines of the last hours would cover today's bar of a panel that shows a month
+    return {**raw, "filter": {"exclude": True, "ids": own_range}} if "expr" in raw else raw
+
+
+def _panel(raw: Json, ids: dict[str, int]) -> Json:
     if raw["type"] == "row":
         return {
             "collapsed": raw["collapsed"],
             "gridPos": raw["gridPos"],
             "id": raw["id"],
-            "panels": [_panel(each) for each in raw["panels"]],
+            "panels": [_panel(each, ids) for each in raw["panels"]],
             "title": raw["title"],
             "type": "row",
         }
     made = {key: value for key, value in raw.items() if key not in _PANEL and value is not None}
     made["targets"] = [
-        _target(target, letter, raw["datasource"])
+        _target(target, letter, raw["datasource"], ids)
         for letter, target in zip(ascii_uppercase, raw["targets"], strict=False)
     ]
     made["pluginVersion"] = PLUGIN_VERSION
@@ -85,7 +109,7 @@ def _timeseries(panel: Json) -> None:
     legend = panel["options"]["legend"]
     legend["showLegend"] = True
     custom = panel["fieldConfig"]["defaults"]["custom"]
-    custom["scaleDistribution"] = {"type": "linear"}
+    custom.setdefault("scaleDistribution", {"type": "linear"})
     custom["axisBorderShow"] = False
     custom["insertNulls"] = False
 
@@ -109,9 +133,11 @@ def _state_timeline(panel: Json) -> None:
 _SHAPES = {"timeseries": _timeseries, "stat": _stat, "table": _table, "state-timeline": _state_timeline}
 
 
-def _target(raw: Json, letter: str, datasource: Json) -> Json:
+def _target(raw: Json, letter: str, datasource: Json, ids: dict[str, int]) -> Json:
     if "rawSql" in raw:
         return {**raw, "refId": letter}
+    if "panel" in raw:
+        return {"datasource": raw["datasource"], "panelId": ids[raw["panel"]], "refId": letter}
     return {
         "datasource": datasource,
         "editorMode": "code",
@@ -130,7 +156,7 @@ def _variable(raw: Json) -> Json:
         made["current"] = {"selected": True, "text": ["All"], "value": ["$__all"]}
         made["definition"] = raw["query"]
         made["query"] = {"qryType": 1, "query": raw["query"], "refId": "PrometheusVariableQueryEditor-VariableQuery"}
-        made["regex"] = ""
+        made["regex"] = raw["regex"]
         made["skipUrlSync"] = False
         return made
     del made["refresh"], made["sort"]

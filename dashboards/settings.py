@@ -9,12 +9,17 @@ from dashboards.alerts import AlertLines
 class Settings:
     """`zone` is the budget's time zone, an IANA name: days are cut there.
 
-    `runbooks` is the address of the folder with the alerts' pages; without one, pages are named but not linked.
+    `runbooks` is the address of the folder with the alerts' pages; without one, nothing links to them. `api_job` and
+    `postgres_job` are the names of Prometheus' jobs that probe the user's API and ask postgres_exporter, regular
+    expressions. With `choose_job`, the dropdown for the exporter's job is shown.
     """
 
     alerts: AlertLines
     zone: str = "UTC"
     runbooks: str = ""
+    api_job: str = "blackbox"
+    postgres_job: str = "postgres"
+    choose_job: bool = False
 
     def runbook(self, alert: str) -> str:
         """The address of an alert's page; `alert` may be one of Grafana's variables."""

@@ -13,6 +13,10 @@ SINCE_MIDNIGHT = f"date_trunc('day', {FROM}, {ZONE})"
 # Dollar quotes, since a name may hold a quote. With "All" chosen, Grafana writes `.+`: the planner then sees that the
 # condition is always true, and evaluates it for no row.
 _CHOSEN = r"""($re$${{{variable}:regex}}$re$ = '.+' OR {column} ~ $re$\A(?:${{{variable}:regex}})\Z$re$)"""
+_OTHER = "'other' IN ({variables})"
+
+NOT_IN_LOG = "No call found. `other` is no name in the log: choose All. A red mark means that the database is down"
+"""What panels that ask the log say when there is nothing. A sum of nothing would be a 0 that is not so."""
 
 
 def logged(since: str, until: str = TO) -> str:
@@ -39,21 +43,86 @@ def sql(query: str, *, series: bool = False) -> dict[str, Any]:
 _series = partial(sql, series=True)
 
 
-def daily_spend(by: str, variables: Sequence[str], most: int = 10) -> dict[str, Any]:
-    """Spend per calendar day of the budget's zone, by a column; all but the `most` largest are `all others`."""
-    return _series(f"""
+def _answerable(*variables: str) -> str:
+    """The condition that no `other` is chosen, which the log does not know: for queries that fill in zeros."""
+    return "NOT " + _OTHER.format(variables=", ".join(f"$re$${{{name}:regex}}$re$" for name in variables))
+
+
+def today_by(columns: Sequence[str], variables: Sequence[str], most: int = 10) -> dict[str, Any]:
+    """Today's spend by each of some columns: the `most` largest of each and `all others`, largest first.
+
+    One query for several panels, each of which shows the rows of one `Kind`.
+    """
+    sets = ", ".join(f'("{name}")' for name in columns)
+    kind = " ".join(f"WHEN grouping(\"{name}\") = 0 THEN '{name}'" for name in columns)
+    names = ", ".join(f'"{name}"' for name in columns)
+    return sql(f"""
     WITH spent AS (
-      SELECT date_trunc('day', at, {ZONE}) AS time, "{by}" AS name, sum(cost_usd) AS usd
+      SELECT CASE {kind} END AS kind, coalesce({names}) AS name, sum(cost_usd) AS usd
       FROM ai_dashboards.operations
-      WHERE {logged(SINCE_MIDNIGHT)} AND {chosen(*variables)}
+      WHERE {logged(f"date_trunc('day', now(), {ZONE})", "now()")} AND {chosen(*variables)}
+      GROUP BY GROUPING SETS ({sets})
+    ), ranked AS (
+      SELECT *, row_number() OVER (PARTITION BY kind ORDER BY usd DESC NULLS LAST, name) > {most} AS rest FROM spent
+    )
+    SELECT kind AS "Kind", CASE WHEN rest THEN 'all others' ELSE name END AS "Name",
+           coalesce(sum(usd), 0)::float8 AS "Spent",
+           (sum(usd) / nullif(sum(sum(usd)) OVER (PARTITION BY kind), 0))::float8 AS "Share",
+           CASE WHEN rest THEN '$' || '__all' ELSE name END AS "Chosen"
+    FROM ranked
+    GROUP BY kind, rest, 2, 5
+    ORDER BY kind, rest, 3 DESC
+    """)
+
+
+_AS_LOGGED = {
+    "operation": ("operation, operation_type", "ai_dashboards.operation_label(operation, operation_type)"),
+    "model": ("model", "ai_dashboards.model_label(model)"),
+    "user": ('"user"', 'ai_dashboards.user_label("user")'),
+}
+"""The columns of a name as it is logged, and its label."""
+
+
+def daily_spend(by: str, variables: Sequence[str], most: int = 10) -> dict[str, Any]:
+    """Spend per calendar day of the budget's zone, by a column; all but the `most` largest are `all others`.
+
+    With everything chosen, names are cleaned once each and not in each of a month's rows, which takes most of the time.
+    Of the two halves of the query, the planner runs the one that the choice asks for.
+    """
+    days = f"""
+      SELECT day AT TIME ZONE {ZONE} AS day FROM generate_series(
+        date_trunc('day', {FROM} AT TIME ZONE {ZONE}), {TO} AT TIME ZONE {ZONE}, interval '1 day') AS days (day)
+    """
+    # the number of the day that a row lies in; its moment is looked up once for each sum
+    day = "width_bucket(logged_at, (SELECT array_agg(ai_dashboards.logged(day) ORDER BY day) FROM days))"
+    logged_names, label = _AS_LOGGED[by]
+    everything = " AND ".join(f"$re$${{{name}:regex}}$re$ = '.+'" for name in variables)
+    return _series(f"""
+    WITH days AS ({days}),
+    sums AS (
+      SELECT {day} AS day, {logged_names}, sum(cost_usd) AS usd
+      FROM ai_dashboards.spending
+      WHERE {logged(SINCE_MIDNIGHT)} AND {everything}
+      GROUP BY day, {logged_names}
+    ), named AS (
+      SELECT {label} AS name, array_agg(day) AS days, array_agg(usd) AS amounts
+      FROM sums
+      GROUP BY {logged_names}
+    ), spent AS (
+      SELECT day, name, usd FROM named, unnest(days, amounts) AS each (day, usd)
+      UNION ALL
+      SELECT {day}, "{by}", sum(cost_usd)
+      FROM ai_dashboards.operations
+      WHERE {logged(SINCE_MIDNIGHT)} AND NOT ({everything}) AND {chosen(*variables)}
       GROUP BY 1, 2
     ), largest AS (
       SELECT name FROM spent GROUP BY name ORDER BY sum(usd) DESC NULLS LAST, name LIMIT {most}
     )
-    SELECT time, CASE WHEN name IN (SELECT name FROM largest) THEN name ELSE 'all others' END AS metric,
+    SELECT (SELECT (array_agg(days.day ORDER BY days.day))[spent.day] FROM days) AS time,
+           CASE WHEN name IN (SELECT name FROM largest) THEN name ELSE 'all others' END AS metric,
            sum(usd)::float8 AS value
     FROM spent
-    GROUP BY 1, 2
+    GROUP BY spent.day, 2
     ORDER BY 1, 2
     """)
 
@@ -79,26 +148,15 @@ def hourly_spend(variables: Sequence[str]) -> dict[str, Any]:
     ), hours AS (
       SELECT generate_series({first}, {TO}, interval '1 hour') AS hour
     )
-    SELECT hours.hour AS time, coalesce(present.usd, 0) AS "This day",
-           coalesce(yesterday.usd, 0) AS "The day before", coalesce(week.usd, 0) AS "A week before"
+    SELECT hours.hour AS time, coalesce(present.usd, 0) AS "Last 24 h",
+           coalesce(yesterday.usd, 0) AS "24 h before", coalesce(week.usd, 0) AS "7 days before"
     FROM hours
     LEFT JOIN spent present ON present.hour = hours.hour
     LEFT JOIN spent yesterday ON yesterday.hour = {_days_back("hours.hour", 1)}
     LEFT JOIN spent week ON week.hour = {_days_back("hours.hour", 7)}
+    WHERE {_answerable(*variables)}
     ORDER BY 1
     """)
-
-
-def by_this_time() -> dict[str, Any]:
-    """Spend up to this time of day, yesterday and a week ago: one row, a column each."""
-    midnight = f"date_trunc('day', now(), {ZONE})"
-    spans = {"Yesterday": 1, "A week ago": 7}
-    sums = ", ".join(
-        f"(SELECT coalesce(sum(cost_usd), 0)::float8 FROM ai_dashboards.operations"
-        f' WHERE {logged(_days_back(midnight, days), _days_back("now()", days))}) AS "{name}"'
-        for name, days in spans.items()
-    )
-    return sql(f"SELECT {sums}")
 
 
 def movers(variables: Sequence[str]) -> dict[str, Any]:
@@ -114,8 +172,10 @@ def movers(variables: Sequence[str]) -> dict[str, Any]:
       WHERE {logged("now() - interval '2 days'", "now()")} AND {chosen(*variables)}
       GROUP BY 1, 2
     )
-    SELECT operation AS "Operation", this AS "Last 24 h", this - before AS "Change", model AS "Model",
-           calls AS "Calls", this / nullif(calls, 0) AS "Per call"
+    SELECT operation AS "Operation", model AS "Model", this AS "Last 24 h", this - before AS "Change",
+           (this - before) / nullif(before, 0) AS "Change %",
+           (this - before) / nullif(sum(before) OVER (), 0) AS "Of the day",
+           calls AS "Calls", 1000 * this / nullif(calls, 0) AS "Per 1,000"
     FROM spent
     ORDER BY abs(this - before) DESC, 1, 2
     LIMIT 20
@@ -128,6 +188,7 @@ def paid_for_failures(variables: Sequence[str]) -> dict[str, Any]:
     SELECT coalesce(sum(cost_usd) FILTER (WHERE outcome IN ('failed', 'timeout')), 0)::float8 AS "Failed calls"
     FROM ai_dashboards.operations
     WHERE {logged(FROM)} AND {chosen(*variables)}
+    HAVING {_answerable(*variables)}
     """)
 
 
@@ -144,11 +205,25 @@ def tokens_by_hour(variables: Sequence[str]) -> dict[str, Any]:
     """)
 
 
-def rows(variables: Sequence[str], condition: str = "true", most: int = 100) -> dict[str, Any]:
+TIME, MESSAGE, OPERATION, MODEL, USER, OUTCOME, COST, LATENCY = CALL = (
+    'at AS "Time"',
+    'error_message AS "Message"',
+    'operation AS "Operation"',
+    'model AS "Model"',
+    '"user" AS "User"',
+    'outcome AS "Outcome"',
+    'cost_usd::float8 AS "Cost"',
+    'latency_seconds::float8 AS "Latency"',
+)
+"""What can be shown of a single call."""
+
+
+def rows(
+    variables: Sequence[str], condition: str = "true", most: int = 100, columns: Sequence[str] = CALL
+) -> dict[str, Any]:
     """Single calls, the newest first. The view holds no prompts and no answers."""
     return sql(f"""
-    SELECT at AS "Time", operation AS "Operation", model AS "Model", "user" AS "User", outcome AS "Outcome",
-           cost_usd::float8 AS "Cost", latency_seconds::float8 AS "Latency", error_message AS "Message"
+    SELECT {", ".join(columns)}
     FROM ai_dashboards.operations
     WHERE {logged(FROM)} AND {condition} AND {chosen(*variables)}
     ORDER BY logged_at DESC

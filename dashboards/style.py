@@ -5,19 +5,33 @@ from dataclasses import dataclass
 from typing import Any
 
 USD = "currencyUSD"
+DOLLARS = "prefix:$"
+"""Money to the cent, where Grafana's own unit would round thousands: $1234.56, not $1.23K."""
 SHARE = "percentunit"
-SECONDS = "s"
+SECONDS = "suffix: s"
+"""Durations of calls: 140 s, where Grafana's own unit writes 2.33 mins."""
+AGE = "dtdurations"
+"""Times since, in seconds: 2 minutes, 20 seconds."""
 COUNT = "short"
 PLAIN = "none"
 TIME = "dateTimeAsIso"
+SINCE = "dateTimeFromNow"
 
-UNITS = frozenset({USD, SHARE, SECONDS, COUNT, PLAIN, TIME})
+UNITS = frozenset({USD, DOLLARS, SHARE, SECONDS, AGE, COUNT, PLAIN, TIME, SINCE})
 """Every unit that a panel may have, by Grafana's ids."""
 
 GOOD, WARN, BAD, CALM, DIM = "green", "orange", "red", "blue", "text"
+GREY = "#8e8e8e"
+"""What is left over: `other`, `all others`, and what was a week ago."""
 
-NO_DATA = "No data"
-"""What a panel shows without data, which is not the same as 0."""
+NOT_READ = "Not read"
+"""What the exporter's figures show while there are none: it does not read the log, or is not there itself."""
+NOTHING = "Nothing in this range"
+"""What a list or a chart shows when there was nothing to show."""
+NOT_THERE = "Not set up"
+"""What figures of other programs show where Prometheus does not scrape them."""
+ABSENT = frozenset({NOT_READ, NOTHING, NOT_THERE})
+"""The usual reasons why a panel is empty. Some panels know a closer one."""
 
 NOT_SET = -1.0
 """The value that means "there is none", of a limit for example. Panels that map it show no other negative value."""
@@ -69,9 +83,9 @@ def not_set(text: str) -> Mappings:
     return value_mappings({NOT_SET: (text, DIM)})
 
 
-def no_data(color: str = DIM) -> Mappings:
+def no_value(text: str, color: str = DIM) -> Mappings:
     """The mapping for no value at all, which would otherwise get the colour of the lowest value: often the best one."""
-    shown = {"color": color, "index": 99, "text": NO_DATA}
+    shown = {"color": color, "index": 99, "text": text}
     return [{"type": "special", "options": {"match": "null+nan", "result": shown}}]
 
 

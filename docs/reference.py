@@ -31,6 +31,7 @@ absent where the table is.
 _PARTS: Mapping[str, tuple[str, ...]] = {
     "Calls": ("ai_operation", "ai_operations", "ai_oldest", "ai_model", "ai_rows"),
     "Spend and budgets": ("ai_spend", "ai_user", "ai_budget", "ai_daily", "ai_monthly"),
+    "Anomalies": ("ai_calls", "ai_latency", "ai_error", "ai_cost", "ai_tokens"),
     "Other tables": ("ai_approvals", "ai_recommendations"),
     "The exporter": ("ai_exporter",),
 }
@@ -50,6 +51,7 @@ _LABELS = """## Labels
 |---|---|
 | `operation`, `model` | as logged, cleaned and cut at 128 characters; `unknown` where the log has none, `other` for those beyond `max_series` |
 | `user` | the id in the log, or its HMAC with `users.mode: hmac`; `unattributed` for calls without a user, `other` for all that are not shown |
+| `factor` | `calls`, `tokens_per_call` and `price_per_token`; of calls without tokens `cost_per_call` in place of the last two |
 | `error_class` | one of a fixed set; `error_classes` in the configuration says which messages belong to which |
 | `collector` | a part of the scrape: {collectors} |
 | `window` | `day` or `month`, in the budget's time zone |

@@ -14,10 +14,11 @@ from pydantic import AfterValidator, BaseModel
 from pydantic.fields import FieldInfo
 
 from exporter.config import Config
+from exporter.config import expressions as config_expressions
 from exporter.config import names as config_names
 from exporter.config import types as config_types
-from exporter.config.sections import ConfiguredPrice, ErrorClass, Section
-from exporter.database.layout import LOG_ROLES, ROLES
+from exporter.config.sections import ConfiguredPrice, ErrorClass, Outcomes, Section
+from exporter.database.layout import LOG_ROLES, ROLES, WRITTEN_ROLES
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.yaml"
 
@@ -45,6 +46,11 @@ VARIABLES: Mapping[str, str] = {
     "AI_OPERATION_EXPORTER_CONFIG": "the path of the configuration, if `--config` is not given",
     "DATABASE_URL": "the database, if neither `database.url` nor `database.url_file` is set",
     "DATABASE_URL_FILE": "a file with the database's URL, if there is no `DATABASE_URL` either",
+    "RECOMMENDATIONS_DATABASE_URL": "`recommend --store`: the URL with the role that writes, if neither "
+    "`recommendations.url` nor `recommendations.url_file` is set",
+    "RECOMMENDATIONS_DATABASE_URL_FILE": "`recommend --store`: a file with that URL, if it is not set either",
+    "DISCORD_WEBHOOK_URL": "`digest`: the webhook's URL, if no `--webhook-url-file` is given",
+    "DISCORD_WEBHOOK_URL_FILE": "`digest`: a file with that URL, if it is not set either",
     "PGHOST, PGPORT, PGDATABASE, PGUSER, PGSSLMODE, …": "libpq's own, for what the chosen URL leaves open",
     "PGSERVICE": "libpq's own: a section of the service file",
     "PGPASSWORD": "libpq's own: the password, if the URL has none and `PGPASSWORD_FILE` is not set",
@@ -70,6 +76,8 @@ _WORDS: Mapping[Any, str] = {
     config_types.ListenAddress: "`host:port`",
     config_names.TableName: "table",
     config_names.ColumnName: "column",
+    config_expressions.LogColumn: "column, or `=` and an expression in SQL",
+    config_expressions.Condition: "condition in SQL",
     config_names.ZoneName: "time zone (IANA)",
     config_names.BudgetZoneName: "time zone (IANA) whose offset is whole quarter-hours",
     config_names.LabelName: "name",
@@ -144,7 +152,8 @@ def _known_names(path: str) -> tuple[str, ...]:
     """The names under which a column is found in the catalog."""
     match path.split("."):
         case ["columns", table, role]:
-            return tuple((LOG_ROLES if table == "log" else ROLES[table])[role].names)
+            known = {**ROLES, "log": LOG_ROLES, "recommendations": WRITTEN_ROLES}[table].get(role)
+            return () if known is None else tuple(known.names)
     return ()
 
 
@@ -179,6 +188,8 @@ def _plain_kind(annotation: Any) -> str:
         return ", ".join(f"`{each}`" for each in arguments)
     if annotation is ErrorClass:
         return "`class` with `patterns`"
+    if annotation is Outcomes:
+        return "lists of words: `ok`, `failed`, `timeout`, `pending`, `running`"
     if annotation is ConfiguredPrice:
         return "`input` and `output`, which may have `cached`, `valid_from` and `source`"
     if annotation is bool:

@@ -145,11 +145,101 @@ WINDOW_END = Metric(
     "End of the calendar day or month that the spend is of.",
     "seconds",
 )
+SPEND_ANOMALY = Metric(
+    "ai_spend_anomaly_usd",
+    "gauge",
+    ("operation",),
+    "By how much the present hour of an operation, or the one before it, costs more than usual, where that is beyond "
+    "what this hour varies by; else 0. Like the others, absent while two weeks of history are not known.",
+    "usd",
+)
+SPEND_USUAL = Metric(
+    "ai_spend_usual_usd", "gauge", ("operation",), "What the hour usually costs that the anomaly is judged by.", "usd"
+)
+SPEND_ANOMALY_START = Metric(
+    "ai_spend_anomaly_start_timestamp_seconds",
+    "gauge",
+    ("operation",),
+    "Start of the first of the hours in a row that cost oddly much, where the operation does now.",
+    "seconds",
+)
+SPEND_ANOMALY_FACTOR = Metric(
+    "ai_spend_anomaly_factor_ratio",
+    "gauge",
+    ("operation", "model", "factor"),
+    "How many times the usual the calls, the tokens per call and the price per token are, of the model that makes an "
+    "operation cost oddly much.",
+    "ratio",
+)
+CALLS_ANOMALY = Metric(
+    "ai_calls_anomaly",
+    "gauge",
+    ("operation",),
+    "By how much the hour of an operation has more LLM calls than usual, where that is odd; else 0.",
+)
+LATENCY_ANOMALY = Metric(
+    "ai_latency_anomaly_seconds",
+    "gauge",
+    ("operation",),
+    "By how much the mean duration of the hour's LLM calls is above the usual one, where that is odd; else 0.",
+    "seconds",
+)
+ERROR_RATE_ANOMALY = Metric(
+    "ai_error_rate_anomaly_ratio",
+    "gauge",
+    ("operation",),
+    "By how much the share of the hour's LLM calls that failed is above the usual one, where that is odd; else 0.",
+    "ratio",
+)
+COST_PER_CALL_ANOMALY = Metric(
+    "ai_cost_per_call_anomaly_usd",
+    "gauge",
+    ("operation",),
+    "By how much the mean cost of the hour's LLM calls is above the usual one, where that is odd; else 0.",
+    "usd",
+)
+TOKENS_PER_CALL_ANOMALY = Metric(
+    "ai_tokens_per_call_anomaly",
+    "gauge",
+    ("operation",),
+    "By how much the mean number of tokens of the hour's LLM calls is above the usual one, where that is odd; else 0.",
+)
 USER_SPEND_TODAY = Metric(
     "ai_user_spend_today_usd", "gauge", ("user",), "Cost of the present calendar day by user, from the log.", "usd"
 )
 USER_DAILY_LIMIT = Metric(
     "ai_user_daily_limit_usd", "gauge", ("user",), "Daily limit of users that have one and are shown.", "usd"
+)
+SPEND_FORECAST = Metric(
+    "ai_spend_forecast_usd",
+    "gauge",
+    ("window", "bound"),
+    "Cost that the present calendar day or month is expected to have at its end, and the bounds within which four of "
+    "five should end. Absent until four whole days of the log are known.",
+    "usd",
+)
+LIMIT_REACHED = Metric(
+    "ai_spend_limit_reached_timestamp_seconds",
+    "gauge",
+    ("window",),
+    "When the cost of the present calendar day or month is expected to be above the team's limit; the present moment "
+    "once it is. Absent where it is not expected to be.",
+    "seconds",
+)
+USER_SPEND_FORECAST = Metric(
+    "ai_user_spend_forecast_usd",
+    "gauge",
+    ("user",),
+    "Cost that the present calendar day is expected to have at its end, of users that are shown and have a history.",
+    "usd",
+)
+USER_LIMIT_REACHED = Metric(
+    "ai_user_limit_reached_timestamp_seconds",
+    "gauge",
+    ("user",),
+    "When a user is expected to be above their daily limit; the present moment once they are. Absent where they are "
+    "not expected to be.",
+    "seconds",
 )
 BUDGET_USERS = Metric("ai_budget_users", "gauge", ("state",), "Users by the state of their daily budget, shown or not.")
 DAILY_LIMIT = Metric("ai_daily_limit_usd", "gauge", (), "The team's own daily limit.", "usd")
@@ -172,6 +262,13 @@ OLDEST_IN_PROGRESS = Metric(
 APPROVALS_PENDING = Metric("ai_approvals_pending", "gauge", (), "Approvals that are pending.")
 RECOMMENDATIONS = Metric(
     "ai_recommendations", "gauge", ("type", "status"), "Recommendations by type and approval status."
+)
+RECOMMENDATION_SAVINGS = Metric(
+    "ai_recommendations_savings_usd",
+    "gauge",
+    ("type",),
+    "Estimated savings of pending recommendations, as the table has them; those of recommend are for a day.",
+    "usd",
 )
 ROUTE_INFO = Metric(
     "ai_model_route_info",

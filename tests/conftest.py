@@ -46,11 +46,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Measure no coverage where it adds nothing: the tracer makes a test take two or three times as long.
 
     Tests of random inputs do not count, since what is covered must not rest on chance. What runs against the server in
-    a container runs against the embedded one too.
+    a container runs against the embedded one too. Of a slow test, or one with a database, the first case of each layout
+    counts.
     """
+    seen: set[tuple[str, object]] = set()
     for item in items:
-        if item.get_closest_marker("hypothesis") or _parameter(item, "postgres") == "docker":
+        case = item.nodeid.partition("[")[0], _parameter(item, "layout")
+        is_repeated = case in seen and _takes_long(item)
+        if item.get_closest_marker("hypothesis") or _parameter(item, "postgres") == "docker" or is_repeated:
             item.add_marker(pytest.mark.no_cover)
+        seen.add(case)
+
+
+def _takes_long(item: pytest.Item) -> bool:
+    needs_database = isinstance(item, pytest.Function) and "embedded_postgres" in item.fixturenames
+    return needs_database or item.get_closest_marker("slow") is not None
 
 
 def _parameter(item: pytest.Item, name: str) -> object:
@@ -80,7 +90,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the settings of a database out of the environment."""
-    for name in [name for name in os.environ if name.startswith(("PG", "DATABASE_URL"))]:
+    for name in [name for name in os.environ if name.startswith(("PG", "DATABASE_URL", "RECOMMENDATIONS_"))]:
         monkeypatch.delenv(name)
 
 

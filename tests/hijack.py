@@ -34,6 +34,7 @@ SENDERS = {
     "exporter/database/catalog.py": "is called by a session",
     "exporter/database/visibility_walk.py": "is called by a session",
     "exporter/database/replication.py": "asks before a session locks, and names the schema of all that it calls",
+    "exporter/database/writing.py": "locks",
     "exporter/demo/locked.py": "locks",
     "exporter/demo/run.py": "makes the demo's own database, where nobody else is",
     "exporter/demo/schema.py": "makes the demo's own tables, where nobody else is",
@@ -47,11 +48,12 @@ LOCKERS = (
     "exporter/database/opening.py",
     "exporter/database/session.py",
     "exporter/database/replication.py",
+    "exporter/database/writing.py",
     "exporter/demo/locked.py",
 )
 """The modules whose statements run before the search path is locked: they name the schema of all that they call."""
 
-ADVISERS = ("exporter/database/views.py",)
+ADVISERS = ("exporter/advisor/calls.py", "exporter/database/views.py")
 """The modules whose SQL is only printed, and locks the search path of whoever sends it."""
 
 _SENDING = ("execute", "executemany", "stream", "copy")

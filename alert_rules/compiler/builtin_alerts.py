@@ -148,6 +148,21 @@ BUILTIN_ALERTS = (
         labels={"reason": "state_not_written"},
     ),
     BuiltinAlert(
+        name="rows_unusable",
+        expr="""
+        group by (job, field) (
+          100 * sum by (job, instance, field) (increase($ROWS_SKIPPED{field=~"cost|status"}[1h]))
+            > on (job, instance) group_left ()
+              sum by (job, instance) (increase($OPERATIONS[1h]))
+        )
+        """,
+        severity="warning",
+        for_=5 * MINUTE,
+        summary="Rows of the log cannot be used.",
+        description="In more than 1% of the past hour's rows the {{ $labels.field }} says nothing that is known: calls,"
+        " failures or spend are too low.",
+    ),
+    BuiltinAlert(
         name="user_without_limit",
         expr=USERS_WITHOUT_LIMIT.value,
         severity="info",

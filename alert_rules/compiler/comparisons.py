@@ -93,6 +93,7 @@ def _variant(
         window_end=series.window_end,
         contributors=causes,
         counted=series if series.window else None,
+        asides=quantity.asides(by) if quantity.asides else (),
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from alert_rules.model.dimensions import Amount, Dimension
-from alert_rules.model.quantities import Contributors, Quantity, QuantityParams, RecordedSeries, Recording, Split
+from alert_rules.model.quantities import Aside, Contributors, Quantity, QuantityParams, RecordedSeries, Recording, Split
 
 Operator = Literal[">", ">=", "<", "<="]
 
@@ -50,6 +50,7 @@ class Variant:
     the limit. `sentence` replaces subject, relation and limit where these do not make one. `also` are the words for
     what else is required. `counted` is the figure whose counts are told, and `took` an expression for how long its
     calls took, in seconds. `reasons` are told instead, as many of them as hold; then `sentence` is for when none does.
+    `asides` are said after all that.
     `unknown_from` records the second from which an end means only that nothing is known any more.
     """
 
@@ -69,6 +70,7 @@ class Variant:
     also: str = ""
     reasons: tuple[Reason, ...] = ()
     unknown_from: str = ""
+    asides: tuple[Aside, ...] = ()
 
 
 @dataclass(frozen=True)

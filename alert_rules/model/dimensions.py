@@ -14,6 +14,9 @@ class Dimension(Enum):
     RATIO = ("a ratio", "a percentage like 5%")
     DURATION = ("a duration", "500ms, 2s, 5m or 1h")
     COUNT = ("a count", "a plain number like 20")
+    # of what is told beside a figure, and never compared
+    MULTIPLE = ("a multiple", "")
+    MOMENT = ("a moment", "")
 
     def __init__(self, noun: str, written: str) -> None:
         self.noun = noun
@@ -74,6 +77,11 @@ _FORMATS = {
     # without the zeros of `2m 0s`
     Dimension.DURATION: '{{{{ {0} | humanizeDuration | reReplaceAll "( 0[hms])+$" "" }}}}',
     Dimension.COUNT: '{{{{ printf "%.0f" {0} }}}}',
+    Dimension.MULTIPLE: (
+        '{{{{ if ge {0} 10.0 }}}}{{{{ printf "%.0f" {0} }}}}{{{{ else }}}}{{{{ printf "%.1f" {0} }}}}{{{{ end }}}}'
+        " times the usual"
+    ),
+    Dimension.MOMENT: '{{{{ ({0} | toTime).UTC.Format "2 Jan 15:04" }}}} UTC',
 }
 
 

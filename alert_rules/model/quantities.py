@@ -78,7 +78,8 @@ class Contributors:
     `top` is an expression for the biggest, `rest` one for all others together, and `line` names one of them; values are
     shown in `dimension`. `calls` and `rest_calls` are expressions for the calls behind each, empty where the value is a
     count or a sum. In an expression `{$of}` stands for the matchers of the alert's own labels, and `{$one}` for these
-    and the labels `named`, which tell one cause from another.
+    and the labels `named`, which tell one cause from another. `{$job}` stands for the matcher of the job alone. `more`
+    are named after these.
     """
 
     top: str
@@ -89,6 +90,21 @@ class Contributors:
     calls: str = ""
     rest_calls: str = ""
     recordings: tuple[Recording, ...] = ()
+    more: "Contributors | None" = None
+
+
+@dataclass(frozen=True)
+class Aside:
+    """What else is known of a figure: a sentence without its full stop, a format of `value`, for what is found.
+
+    The `query` has `{$of}`, as those of `Contributors` have. Nothing is said where it finds nothing. Without a
+    `dimension`, it is the `label` of what is found that is told.
+    """
+
+    sentence: str
+    query: str
+    dimension: Dimension | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,7 +123,7 @@ class Quantity:
     `splits` are the labels it can be split by, the default first. `lowest` and `highest` are the values that it can
     have at all. `limits` are the quantities it may be compared with, besides an amount. `min_operations` is the default
     of the setting; None where it does not apply, nor `window`. `contributors` makes what a figure's causes are.
-    `is_spend` says that the figure starts again at the end of a day or month.
+    `is_spend` says that the figure starts again at the end of a day or month. `asides` makes what else messages say.
     """
 
     name: str
@@ -125,3 +141,4 @@ class Quantity:
     for_: int = 0
     keep_firing_for: int = 0
     is_spend: bool = False
+    asides: Callable[[Split], tuple[Aside, ...]] | None = None

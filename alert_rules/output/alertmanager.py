@@ -72,7 +72,7 @@ def alertmanager_config(
     return {
         "templates": [TEMPLATE_FILE],
         "route": _routes(channels, timing),
-        "inhibit_rules": [*_inhibitions(alerts), *(_cross_inhibition(implication) for implication in implied)],
+        "inhibit_rules": inhibitions(alerts, implied),
         "receivers": [
             *(_discord_receiver(channel) for channel in channels.channels),
             *(_test_receiver(channel) for channel in channels.channels),
@@ -167,8 +167,10 @@ def _test_route(channel: Channel) -> dict[str, Any]:
     }
 
 
-def _inhibitions(alerts: Sequence[RoutedAlert]) -> list[dict[str, Any]]:
-    """Only an alert that is true whenever its inhibitor is may be inhibited.
+def inhibitions(alerts: Sequence[RoutedAlert], implied: Sequence[Implication] = ()) -> list[dict[str, list[str]]]:
+    """Which alerts are silent while which others fire, as Alertmanager reads it.
+
+    Only an alert that is true whenever its inhibitor is may be inhibited.
 
     Alertmanager never sends the resolution of an alert that resolves while inhibited, and takes its next firing for one
     that it has sent already: silence until `repeat_interval`. A higher level, and a worse severity of the same alert,
@@ -184,10 +186,10 @@ def _inhibitions(alerts: Sequence[RoutedAlert]) -> list[dict[str, Any]]:
         _inhibition(f'rung=~"{"|".join(map(_literal, below))}"', f"alertname={quoted(name)}", f"rung={quoted(rung)}")
         for (name, rung), below in sorted(levels.items())
     ]
-    return rules
+    return [*rules, *map(_cross_inhibition, implied)]
 
 
-def _cross_inhibition(implication: Implication) -> dict[str, Any]:
+def _cross_inhibition(implication: Implication) -> dict[str, list[str]]:
     """The weaker alert is silent while the stronger fires; both sides' own matchers name scope and severity."""
     rungs = [f'rung=~"{"|".join(map(_literal, implication.rungs))}"'] if implication.rungs else []
     return {
@@ -197,7 +199,7 @@ def _cross_inhibition(implication: Implication) -> dict[str, Any]:
     }
 
 
-def _inhibition(target: str, *source: str) -> dict[str, Any]:
+def _inhibition(target: str, *source: str) -> dict[str, list[str]]:
     return {"source_matchers": list(source), "target_matchers": [target], "equal": list(_SAME_THING)}
 
 

@@ -10,7 +10,7 @@ from alert_rules.language.spec import Links
 from alert_rules.model.alerts import OPERATORS, Alert, Bound, Reason, Variant
 from alert_rules.model.conventions import UNKNOWN_AFTER, WIDE_WINDOW
 from alert_rules.model.dimensions import Dimension, shown
-from alert_rules.model.quantities import Contributors
+from alert_rules.model.quantities import Aside, Contributors
 from alert_rules.quantities.definitions import MODEL_TIMEOUTS, QUANTITIES
 from alert_rules.quantities.recordings import known_jobs
 
@@ -127,7 +127,14 @@ def _description(variant: Variant) -> str:
     if variant.limit.query:
         limit += f" of {_looked_up(variant.limit, variant.dimension)}"
     also = f" {variant.also}" if variant.also else ""
-    return f"{subject}{of} is {value}{counts}, {variant.relation} {limit}{also}."
+    asides = "".join(_aside(aside, variant.by) for aside in variant.asides)
+    return f"{subject}{of} is {value}{counts}, {variant.relation} {limit}{also}{asides}."
+
+
+def _aside(aside: Aside, by: Iterable[str]) -> str:
+    label = f'{{{{ . | first | label "{aside.label}" }}}}'
+    said = aside.sentence.format(value=shown(aside.dimension, "$found") if aside.dimension else label)
+    return f"{{{{ with {_query(aside.query, by)} }}}}{{{{ $found := . | first | value }}}}. {said}{{{{ end }}}}"
 
 
 def _counts(variant: Variant) -> str:
@@ -195,10 +202,13 @@ def _contributors(causes: Contributors, by: Iterable[str]) -> str:
 
     line = f"{causes.line}: {shown(causes.dimension, '.Value')}{over(causes.calls)}"
     lines = f"{{{{ range {_query(causes.top, by)} }}}}{line}\n{{{{ end }}}}"
+    more = "" if causes.more is None else _contributors(causes.more, by)
     if not causes.rest:
-        return lines
+        return lines + more
     value = shown(causes.dimension, "(. | first | value)")
-    return f"{lines}{{{{ with {_query(causes.rest, by)} }}}}others: {value}{over(causes.rest_calls)}\n{{{{ end }}}}"
+    return (
+        f"{lines}{{{{ with {_query(causes.rest, by)} }}}}others: {value}{over(causes.rest_calls)}\n{{{{ end }}}}{more}"
+    )
 
 
 def _calls(query: str) -> str:
@@ -281,10 +291,10 @@ def _query(expr: str, by: Iterable[str], named: Iterable[str] = ()) -> str:
     """A template's call that runs an expression for the alert's own labels, whatever characters they contain.
 
     In the expression `{$of}` stands for the matchers of these labels, `{$one}` for these and those of the sample that
-    is being shown, and `{$value}` for the alert's value.
+    is being shown, `{$job}` for that of the job alone, and `{$value}` for the alert's value.
     """
     own = {label: f"$labels.{label}" for label in ("job", *by)}
-    matchers = {"of": own, "one": {**own, **{label: f".Labels.{label}" for label in named}}}
+    matchers = {"of": own, "job": {"job": own["job"]}, "one": {**own, **{label: f".Labels.{label}" for label in named}}}
     values: list[str] = []
 
     def spelled(found: re.Match[str]) -> str:
@@ -294,7 +304,7 @@ def _query(expr: str, by: Iterable[str], named: Iterable[str] = ()) -> str:
         values.extend(matchers[found[1]].values())
         return "{" + ",".join(f"{label}=%q" for label in matchers[found[1]]) + "}"
 
-    text = re.sub(r"\{\$(of|one|value)\}", spelled, expr.replace("%", "%%"))
+    text = re.sub(r"\{\$(of|one|job|value)\}", spelled, expr.replace("%", "%%"))
     return f"query (printf `{text}` {' '.join(values)})"
 
 

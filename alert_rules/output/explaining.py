@@ -76,12 +76,18 @@ FIXED_WINDOWS: Mapping[str, str] = {
     "daily_spend": "the present calendar day",
     "monthly_spend": "the present calendar month",
     "projected_daily_spend": "the present calendar day, continued to its end",
+    "projected_monthly_spend": "the present calendar month, continued to its end",
+    "hours_to_limit": "the present calendar day, continued to its end",
     "budget_utilization": "the present calendar day",
     "daily_limit": "none: as configured",
     "monthly_limit": "none: as configured",
     "timeout": "none: as configured",
     "operations_per_hour": "the last 1h",
     "queue_depth": "none: the present moment",
+    **{
+        f"{measure}_anomaly": "the present clock hour, or the one before it"
+        for measure in ("spend", "calls", "latency", "error_rate", "cost_per_call", "tokens_per_call")
+    },
 }
 """Over which time quantities are taken that an author can choose no window for."""
 

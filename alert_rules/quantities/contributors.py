@@ -115,6 +115,31 @@ def present(metric: catalog.Metric, by: tuple[str, ...]) -> Contributors | None:
     )
 
 
+def odd_spend(by: tuple[str, ...]) -> Contributors:
+    """What makes spend odd: of all operations the oddest, of one the factors of its spend, and who spends most now.
+
+    Whose calls an operation's are is not known: the user is the one who spends most of all in the past hour.
+    """
+    if by != ("operation",):
+        top = f"sort_desc(topk({MOST}, max by (operation) ({catalog.SPEND_ANOMALY.name}{{$of}}) > 0))"
+        return Contributors(top, _line("operation"), Dimension.MONEY, ("operation",))
+    factor, spent = catalog.SPEND_ANOMALY_FACTOR.name, f"{catalog.USER_SPEND_TODAY.name}{{$job}}"
+    # where an hour ago was yesterday, all of today's
+    risen = f"{spent} - ({spent} offset 1h <= {spent}) or {spent}"
+    return Contributors(
+        f"sort_desc(max by (factor) ({factor}{{$of}}))",
+        '{{ .Labels.factor | reReplaceAll "_" " " }}',
+        Dimension.MULTIPLE,
+        ("factor",),
+        more=Contributors(
+            f"topk(1, max by (user) ({risen}) > 0)",
+            "most in the past hour by user {{ .Labels.user }}",
+            Dimension.MONEY,
+            ("user",),
+        ),
+    )
+
+
 def by_cause(
     series: RecordedSeries,
     by: tuple[str, ...],

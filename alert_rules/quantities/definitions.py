@@ -6,11 +6,20 @@ from functools import partial
 
 from alert_rules.model.conventions import WIDE_WINDOW
 from alert_rules.model.dimensions import Dimension
-from alert_rules.model.quantities import Contributors, Quantity, QuantityParams, RecordedSeries, Split
+from alert_rules.model.quantities import Aside, Contributors, Quantity, QuantityParams, RecordedSeries, Split
 from alert_rules.quantities import contributors
 from alert_rules.quantities.contributors import first_beside
 from alert_rules.quantities.ratios import hourly, quantile, ratio
-from alert_rules.quantities.recordings import BUDGETS_ARE_READ, gauge, limit, projection, share, spend
+from alert_rules.quantities.recordings import (
+    BUDGETS_ARE_READ,
+    forecast,
+    gauge,
+    limit,
+    projection,
+    seconds_left,
+    share,
+    spend,
+)
 from exporter import catalog
 
 TOTAL: Split = ()
@@ -60,6 +69,21 @@ def daily_spend(by: Split) -> RecordedSeries:
     return spend(metric.name, by, "day")
 
 
+def projected_spend(by: Split) -> RecordedSeries:
+    """Today's spend at the end of the day. There are forecasts of the team and of users."""
+    if by == USER:
+        return projection(catalog.USER_SPEND_TODAY.name, by, catalog.USER_SPEND_FORECAST.name)
+    return projection(catalog.SPEND_TODAY.name, by, "" if by else _expected("day"))
+
+
+def _expected(window: str) -> str:
+    return f'{catalog.SPEND_FORECAST.name}{{window="{window}",bound="expected"}}'
+
+
+def _limit_reached(by: Split) -> str:
+    return catalog.USER_LIMIT_REACHED.name if by == USER else f'{catalog.LIMIT_REACHED.name}{{window="day"}}'
+
+
 def daily_limit(by: Split) -> RecordedSeries:
     """The team's daily limit, or each user's."""
     if by == USER:
@@ -88,6 +112,26 @@ _per_call = partial(
     keep_firing_for=_CALM_KEEP,
 )
 
+
+def _anomaly(metric: catalog.Metric) -> Callable[[QuantityParams], RecordedSeries]:
+    return lambda params: gauge(metric.name, params.by)
+
+
+def _of_odd_spend(by: Split) -> tuple[Aside, ...]:
+    """What an operation usually spends, since when it is more, and on which model."""
+    if by != OPERATION:
+        return ()
+    usual, start = catalog.SPEND_USUAL.name, catalog.SPEND_ANOMALY_START.name
+    factor = catalog.SPEND_ANOMALY_FACTOR.name
+    return (
+        Aside("Usually this hour costs {value}", f"max({usual}{{$of}})", Dimension.MONEY),
+        Aside("It has been odd since {value}", f"min({start}{{$of}})", Dimension.MOMENT),
+        Aside("Most of it is on {value}", f"topk(1, max by (model) ({factor}{{$of}}))", label="model"),
+    )
+
+
+_odd = partial(Quantity, splits=(OPERATION,), dashboard="ai-cost", for_=_RATIO_FOR, keep_firing_for=_RATIO_KEEP)
+
 _ALL = (
     _of_money_spent(
         name="daily_spend",
@@ -110,9 +154,25 @@ _ALL = (
         name="projected_daily_spend",
         subject="Projected spend of today",
         dimension=Dimension.MONEY,
-        splits=(TOTAL, OPERATION, MODEL),
-        series=lambda params: projection(catalog.SPEND_TODAY.name, params.by),
+        splits=(TOTAL, USER, OPERATION, MODEL),
+        series=lambda params: projected_spend(params.by),
         limits=("daily_limit",),
+    ),
+    _of_money_spent(
+        name="projected_monthly_spend",
+        subject="Projected spend of this month",
+        dimension=Dimension.MONEY,
+        splits=(TOTAL,),
+        series=lambda params: forecast(_expected("month"), params.by, "month"),
+        contributors=_spending(catalog.SPEND_MONTH, "month"),
+        limits=("monthly_limit",),
+    ),
+    _of_money_spent(
+        name="hours_to_limit",
+        subject="Time until the daily limit is reached",
+        dimension=Dimension.DURATION,
+        splits=(TOTAL, USER),
+        series=lambda params: seconds_left(_limit_reached(params.by), params.by, "day"),
     ),
     _of_money_spent(
         name="budget_utilization",
@@ -243,6 +303,52 @@ _ALL = (
         contributors=lambda params, _: contributors.present(catalog.IN_PROGRESS, params.by),
         for_=300,
         keep_firing_for=_RATIO_KEEP,
+    ),
+    _odd(
+        name="spend_anomaly",
+        subject="Spend beyond the usual",
+        dimension=Dimension.MONEY,
+        splits=(OPERATION, TOTAL),
+        series=_anomaly(catalog.SPEND_ANOMALY),
+        contributors=lambda params, _: contributors.odd_spend(params.by),
+        asides=_of_odd_spend,
+    ),
+    _odd(
+        name="calls_anomaly",
+        subject="Calls beyond the usual",
+        dimension=Dimension.COUNT,
+        splits=(OPERATION, TOTAL),
+        series=_anomaly(catalog.CALLS_ANOMALY),
+    ),
+    _odd(
+        name="latency_anomaly",
+        subject="Average latency beyond the usual",
+        dimension=Dimension.DURATION,
+        series=_anomaly(catalog.LATENCY_ANOMALY),
+        dashboard="ai-performance",
+    ),
+    _odd(
+        name="error_rate_anomaly",
+        subject="Error rate beyond the usual",
+        dimension=Dimension.RATIO,
+        series=_anomaly(catalog.ERROR_RATE_ANOMALY),
+        dashboard="ai-performance",
+        highest=Decimal(1),
+        why_highest="all calls failing is 100%",
+    ),
+    _odd(
+        name="cost_per_call_anomaly",
+        subject="Cost per call beyond the usual",
+        dimension=Dimension.MONEY,
+        series=_anomaly(catalog.COST_PER_CALL_ANOMALY),
+        dashboard="ai-performance",
+    ),
+    _odd(
+        name="tokens_per_call_anomaly",
+        subject="Tokens per call beyond the usual",
+        dimension=Dimension.COUNT,
+        series=_anomaly(catalog.TOKENS_PER_CALL_ANOMALY),
+        dashboard="ai-performance",
     ),
 )
 

@@ -56,10 +56,11 @@ def spend(metric: str, by: tuple[str, ...], window: str) -> RecordedSeries:
     return _last_known(Recording(f"{level(by)}:{metric}:sum", read), by, window_end(window))
 
 
-def projection(metric: str, by: tuple[str, ...]) -> RecordedSeries:
-    """The day's spend at its end if it goes on at the day's average pace; none in the day's first two hours.
+def projection(metric: str, by: tuple[str, ...], forecast: str) -> RecordedSeries:
+    """The day's spend at its end: as the exporter forecasts it, `forecast` selecting that, where it does.
 
-    The windows of day and month are paired by their label until one condition keeps the day that goes on.
+    Else, and for what it forecasts nothing (empty), the day's spend goes on at the day's average pace; none in the
+    day's first two hours. The windows of day and month are paired by their label until one condition keeps the day.
     """
     read = promql(
         """
@@ -76,7 +77,34 @@ def projection(metric: str, by: tuple[str, ...]) -> RecordedSeries:
         many="group_left ()" if by else "",
         projected=day_projected(catalog.WINDOW_START.name, catalog.WINDOW_END.name),
     )
+    if forecast:
+        known = promql("max by (job$by) ($forecast)", by, forecast=_of_window(forecast, "day"))
+        read = promql("$known or $straight", known=known, straight=read)
     return _last_known(Recording(f"{level(by)}:{metric}:projected", read), by, window_end("day"))
+
+
+def forecast(selector: str, by: tuple[str, ...], window: str) -> RecordedSeries:
+    """What the exporter forecasts for the end of the `window`; nothing where it does not."""
+    read = promql("max by (job$by) ($forecast)", by, forecast=_of_window(selector, window))
+    name = f"{level(by)}:{catalog.SPEND_FORECAST.name}:{window}"
+    return _last_known(Recording(name, read), by, window_end(window))
+
+
+def seconds_left(selector: str, by: tuple[str, ...], window: str) -> RecordedSeries:
+    """How many seconds are left until a moment within the `window`, 0 once it has come; the earliest of replicas."""
+    read = promql("min by (job$by) ($moment)", by, moment=_of_window(selector, window))
+    moment = _last_known(Recording(f"{level(by)}:{catalog.LIMIT_REACHED.name}:{window}", read), by, window_end(window))
+    left = Recording(
+        f"{level(by)}:ai_spend_limit_reached_seconds:{window}",
+        promql("clamp_min($moment - time(), 0)", moment=moment.value),
+    )
+    return RecordedSeries(left.name, by, (*moment.recordings, left), window_end=moment.window_end)
+
+
+def _of_window(selector: str, window: str) -> str:
+    """A gauge of each replica, while its window goes on."""
+    template = '($selector and on (job, instance) $WINDOW_END{window="$window"} > time())'
+    return promql(template, selector=selector, window=window)
 
 
 def unlisted_users(spent: RecordedSeries, allowed: RecordedSeries) -> RecordedSeries:
@@ -201,7 +229,9 @@ def share(spent: RecordedSeries, allowed: RecordedSeries, name: str) -> Recorded
 
 def gauge(metric: str, by: tuple[str, ...]) -> RecordedSeries:
     """A gauge of the present moment, summed within a replica, the highest of all replicas."""
-    live = Recording(f"{level(by)}:{metric}:sum", highest_replica(metric, by))
+    whole = set(by) == set(catalog.ALL[metric].labels)
+    read = promql("max by (job$by) ($metric)", by, metric=metric) if whole else highest_replica(metric, by)
+    live = Recording(f"{level(by)}:{metric}:sum", read)
     return while_unreadable(live, by, (), LOG_IS_READ)
 
 

@@ -1,17 +1,30 @@
 """The dashboard Cost, a module for each row."""
 
 from dashboards.base import COST, Page
-from dashboards.cost import bill, budgets, past_days, prices, today
+from dashboards.cost import anomalies, budgets, changes, forecast, past_days, prices, recent, today, traffic
 from dashboards.settings import Settings
 
 
 def page(settings: Settings) -> Page:
     """The dashboard."""
+    rows = (
+        today.row,
+        past_days.row,
+        forecast.row,
+        budgets.row,
+        anomalies.row,
+        past_days.closed,
+        traffic.row,
+        prices.row,
+        changes.row,
+        recent.row,
+    )
     return Page(
         COST,
         "Cost",
         "What today costs against the limit, what drives it, and who is near a limit of their own.",
-        [module.row(settings) for module in (today, past_days, budgets, bill, prices)],
+        [row(settings) for row in rows],
         since="now-24h",
         by_user=True,
+        refresh="2m",
     )

@@ -1,16 +1,22 @@
-"""The row of Cost with what past days have cost."""
+"""The rows of Cost with what past days have cost."""
 
 from dashboards import sql
 from dashboards.cost.spend import FILTERS
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, timeseries
+from dashboards.panels import MODELS, Panel, short_ids_in_names, timeseries
 from dashboards.settings import Settings
 from dashboards.style import USD
 
 
 def row(_: Settings) -> Row:
     """The row."""
-    return Row("Past days (exact, from the log)", (line(9, *map(_daily_spend_by, FILTERS)),))
+    return Row("Past days (exact, from the log)", (line(8, _daily_spend_by("model")),))
+
+
+def closed(_: Settings) -> Row:
+    """The row with the same days by other names: each is another query of a month of the log."""
+    others = (_daily_spend_by(by) for by in ("operation", "user"))
+    return Row("Past days by operation and by user", (line(9, *others),), collapsed=True)
 
 
 def _daily_spend_by(by: str) -> Panel:
@@ -25,4 +31,7 @@ def _daily_spend_by(by: str) -> Panel:
         stacked=True,
         back="30d",
         table_legend=by == "user",
+        empty=sql.NOT_IN_LOG,
+        colors=MODELS,
+        transformations=[short_ids_in_names()] if by == "user" else (),
     )

@@ -1,13 +1,14 @@
-"""The row of Cost that asks whether the bill is right: costs in the log beside the price list."""
+"""The row of Cost that asks whether the bill is right: costs in the log beside the price list, and what distorts it."""
 
 from alert_rules.quantities.bill import TOLERANCE
 from dashboards import promql as q
 from dashboards import style
+from dashboards.cost.spend import TODAY
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, column, joined, table, timeseries
+from dashboards.panels import Panel, column, joined, stat, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import COUNT, SHARE, USD
+from dashboards.style import COUNT, DOLLARS, SHARE, USD
 from exporter import catalog
 
 LOGGED, EXPECTED = q.filtered(catalog.CHECKED_COST), q.filtered(catalog.EXPECTED_COST)
@@ -15,7 +16,14 @@ LOGGED, EXPECTED = q.filtered(catalog.CHECKED_COST), q.filtered(catalog.EXPECTED
 
 def row(_: Settings) -> Row:
     """The row."""
-    return Row("Is the bill right", (line(8, _difference(), _by_model(), _price_unknown()),))
+    return Row(
+        "Is the bill right? (all users)",
+        (
+            line(8, _difference(), _by_model(), _price_unknown()),
+            line(7, _unpriced(), _corrections(), _recorded_less_logged(), widths=(8, 8, 8)),
+        ),
+        collapsed=True,
+    )
 
 
 def _difference() -> Panel:
@@ -51,11 +59,12 @@ def _by_model() -> Panel:
         *(prom(expr, table=True) for expr in figures.values()),
         columns=(
             column("Checked calls", unit=COUNT, decimals=0),
-            column("Logged", unit=USD, decimals=4),
-            column("Expected", unit=USD, decimals=4),
+            column("Logged", unit=DOLLARS, decimals=4),
+            column("Expected", unit=DOLLARS, decimals=4),
         ),
         transformations=joined("model", names),
         sort="Expected",
+        empty="No call has been checked in the past hour",
     )
 
 
@@ -66,4 +75,39 @@ def _price_unknown() -> Panel:
         "Write the model's price into `prices` of the configuration, or its name into `models.aliases`.",
         prom(q.hourly(q.filtered(catalog.PRICE_UNKNOWN), "model"), "{{model}}"),
         unit=COUNT,
+    )
+
+
+def _unpriced() -> Panel:
+    return timeseries(
+        "Calls without a price",
+        "Calls in the past hour that used tokens but have no cost, by model, without models that are configured as"
+        " free. Counted 15 minutes late, so that costs have time to arrive.",
+        "Spend is too low by what these calls cost: add the model's price to the application.",
+        prom(q.hourly(q.filtered(catalog.UNPRICED), "model"), "{{model}}"),
+        unit=COUNT,
+    )
+
+
+def _corrections() -> Panel:
+    return timeseries(
+        "Corrections",
+        "Cost that was counted and then removed from the log by edits or deletions, by operation. Spend does not"
+        " include it.",
+        "A step means that somebody edits or deletes rows of the log: ask why.",
+        prom(q.gauge(q.while_read(q.filtered(catalog.COST_CORRECTIONS)), "operation"), "{{operation}}"),
+        unit=USD,
+    )
+
+
+def _recorded_less_logged() -> Panel:
+    recorded = q.max_of(q.for_job(catalog.RECORDED_SPEND_TODAY))
+    return stat(
+        "Recorded less logged, team",
+        "Today's spend of all users according to the application's budgets table, less the spend in the log.",
+        "Far from zero, the application stops users at the wrong amount: check the job that updates the table.",
+        prom(f"{recorded} - ({q.or_zero(TODAY)})", instant=True),
+        unit=USD,
+        decimals=2,
+        empty="No budgets, or not read",
     )

@@ -12,8 +12,10 @@ MONTHLY_LIMIT = f"sum (min by (job) ({q.for_job(catalog.MONTHLY_LIMIT)}))"
 _DAY = 'window="day"'
 _START = f"max by (job) ({q.for_job(catalog.WINDOW_START, _DAY)})"
 _END = f"max by (job) ({q.for_job(catalog.WINDOW_END, _DAY)})"
-PROJECTED = f"sum ({highest_replica(q.for_job(catalog.SPEND_TODAY))} * {day_projected(_START, _END)})"
-"""Spend at the end of the day if it goes on at the day's average pace; nothing in the day's first two hours."""
+_FORECAST = q.for_job(catalog.SPEND_FORECAST, _DAY, 'bound="expected"')
+_STRAIGHT = f"{highest_replica(q.for_job(catalog.SPEND_TODAY))} * {day_projected(_START, _END)}"
+PROJECTED = f"sum (max by (job) ({_FORECAST}) or {_STRAIGHT})"
+"""Spend at the end of the day as forecast, or else at the day's average pace; then nothing in its first two hours."""
 
 FILTERS = ("operation", "model", "user")
 """The variables that narrow this dashboard's queries of the log."""

@@ -1,105 +1,136 @@
 """The first row of Cost: what today costs, and what drives it."""
 
+from typing import Any
+
 from dashboards import promql as q
 from dashboards import sql, style
-from dashboards.cost.spend import DAILY_LIMIT, FILTERS, MONTH, PROJECTED, TODAY
+from dashboards.base import by_model, by_operation
+from dashboards.calls import figures
+from dashboards.cost.spend import DAILY_LIMIT, FILTERS, MONTH, MONTHLY_LIMIT, PROJECTED, TODAY
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, bar_gauge, colored, column, stat, table, timeseries
+from dashboards.panels import (
+    Panel,
+    absolute,
+    answers_of,
+    bar_gauge,
+    colored,
+    colored_like,
+    column,
+    of_query,
+    only,
+    short_ids_in_names,
+    stat,
+    table,
+    timeseries,
+    where,
+)
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import SHARE, USD
+from dashboards.style import DOLLARS, SHARE, USD
 from exporter import catalog
+
+_CHOSEN = "${__data.fields.Chosen}"
+"""What a click on a row chooses: everything, for the row of `all others`."""
 
 
 def row(settings: Settings) -> Row:
     """The row."""
-    numbers = (
-        _spend_today(settings),
-        _share_of_daily_limit(settings),
-        _projection(settings),
-        _month_to_date(),
-        _cost_per_operation(),
-        _users_over_budget(),
+    numbers = _today(settings), _by_midnight(settings), _this_month(settings), _over_limit(), figures(settings)
+    today_by = sql.today_by(("operation", "model"), FILTERS)
+    drivers = (
+        _today_by("operation", today_by, by_operation(operation=_CHOSEN)),
+        _today_by("model", answers_of("Today by operation"), by_model(model=_CHOSEN)),
+        _today_by_user(),
     )
-    drivers = _today_by("operation"), _today_by("model"), _today_by_user()
-    return Row("", (line(4, *numbers), line(8, *drivers), line(9, _spend_by_hour(), _movers(), widths=(14, 10))))
+    return Row(
+        "",
+        (
+            line(4, *numbers, widths=(6, 6, 5, 3, 4)),
+            line(10, *drivers, widths=(8, 8, 8)),
+            line(9, _spend_by_hour(), _movers(), widths=(9, 15)),
+        ),
+    )
 
 
-def _spend_today(settings: Settings) -> Panel:
-    daily_spend = settings.alerts.daily_spend
-    note = daily_spend.note("Orange from {value} on, where {alert} fires.")
+def _against_limit(
+    title: str, shows: str, act: str, settings: Settings, money: str, share: str, too_early: bool = False
+) -> Panel:
+    """Money, and the share of a limit that it is: only the share says whether that is much."""
+    spend, notes = settings.alerts.daily_spend, (settings.alerts.budget_note(), "")
+    if spend.value is not None and "month" not in title:
+        notes = (notes[0], spend.note("The amount is orange from {value} on, where {alert} fires."))
+    no_limit = [*style.not_set("no limit"), *style.no_value("")]
     return stat(
-        "Spend today",
-        f"The cost of all calls so far today, in the budget's time zone. The dropdowns do not narrow it.{note}",
-        "Find the operation, model or user with the largest bar in the charts below.",
-        prom(TODAY, instant=True),
-        unit=USD,
+        title,
+        f"{shows}{''.join(notes)} The dropdowns do not narrow it.",
+        act,
+        prom(money, instant=True),
+        prom(share, instant=True),
+        unit=DOLLARS,
         decimals=2,
-        steps=daily_spend.above(style.WARN),
+        steps=spend.above(style.WARN, below=style.DIM) if "month" not in title else style.NEUTRAL,
+        mappings=style.not_set("Too early") if too_early else None,
+        overrides=[
+            of_query(
+                "B",
+                unit=SHARE,
+                decimals=0,
+                mappings=no_limit,
+                thresholds=absolute(settings.alerts.budget_steps()),
+            )
+        ],
     )
 
 
-def _share_of_daily_limit(settings: Settings) -> Panel:
-    return stat(
-        "Share of daily limit",
-        "Spend today as a share of the team's daily limit, `daily_limit_usd` in the exporter's configuration."
-        f"{settings.alerts.budget_note()}",
-        "Above 100%, `budget_exceeded` fires: raise the limit, or move the largest operation to a cheaper model.",
-        prom(q.or_sentinel(q.ratio(TODAY, DAILY_LIMIT), TODAY), instant=True),
-        unit=SHARE,
-        decimals=0,
-        steps=settings.alerts.budget_steps(),
-        mappings=style.not_set("No limit set"),
+def _today(settings: Settings) -> Panel:
+    spent = q.or_zero(TODAY)
+    return _against_limit(
+        "Team today",
+        "The cost of all calls so far today, in the budget's time zone, and its share of the team's daily limit,"
+        " `daily_limit_usd` in the exporter's configuration.",
+        "Above 100%, `budget_exceeded` fires: raise the limit, or move the largest operation below to a cheaper model.",
+        settings,
+        spent,
+        q.or_sentinel(q.ratio(f"({spent})", DAILY_LIMIT), f"max({q.UP})"),
     )
 
 
-def _projection(settings: Settings) -> Panel:
-    daily_spend = settings.alerts.daily_spend
-    note = daily_spend.note("Orange from {value} on, where {alert} fires.")
-    return stat(
-        "Projected end of day",
-        "What today will have cost at midnight if spending continues at today's average pace. Shown from two hours"
-        f" after midnight on.{note}",
-        "Compare it with Spend by hour: a burst that is over makes the projection too high, a quiet morning too low.",
-        prom(q.or_sentinel(PROJECTED, TODAY), instant=True),
-        unit=USD,
-        decimals=2,
-        steps=daily_spend.above(style.WARN),
-        mappings=style.not_set("Too early"),
+def _by_midnight(settings: Settings) -> Panel:
+    projected = f"({PROJECTED} or 0 * max({q.UP}) and on () {q.hours_into_day(2)})"
+    return _against_limit(
+        "Team by midnight",
+        "What today will have cost at midnight if spending continues at today's average pace, and its share of the"
+        " team's daily limit. Shown from two hours after midnight on.",
+        "Red while Team today is not: there is time. Compare it with Spend by hour: a burst that is over makes it too"
+        " high, a quiet morning too low.",
+        settings,
+        q.or_sentinel(projected, f"max({q.UP})"),
+        f"{q.ratio(projected, DAILY_LIMIT)} or (0 * {projected} - 1)",
+        too_early=True,
     )
 
 
-def _month_to_date() -> Panel:
-    return stat(
-        "Month to date",
-        "The cost of all calls so far this calendar month, in the budget's time zone.",
-        "See Share of monthly limit under Budgets; the charts under Past days show which days cost most.",
-        prom(MONTH, instant=True),
-        unit=USD,
-        decimals=2,
+def _this_month(settings: Settings) -> Panel:
+    spent = q.or_zero(MONTH)
+    return _against_limit(
+        "Team this month",
+        "The cost of all calls so far this calendar month, in the budget's time zone, and its share of the team's"
+        " monthly limit, `monthly_limit_usd` in the exporter's configuration.",
+        "Compare the share with how much of the month has passed. Past days, below, shows which days cost most.",
+        settings,
+        spent,
+        q.or_sentinel(q.ratio(f"({spent})", MONTHLY_LIMIT), f"max({q.UP})"),
     )
 
 
-def _cost_per_operation() -> Panel:
-    return stat(
-        "Cost per operation",
-        "The average cost of a call in the past hour, failed calls included.",
-        "A rise without more traffic means longer prompts or a more expensive model: see Tokens on Performance.",
-        prom(q.hourly_ratio(q.for_job(catalog.COST), q.for_job(catalog.OPERATIONS)), instant=True),
-        unit=USD,
-        decimals=4,
-    )
-
-
-def _users_over_budget() -> Panel:
+def _over_limit() -> Panel:
     exceeded = q.gauge(q.for_job(catalog.BUDGET_USERS, 'state="exceeded"'))
-    read = q.for_job(catalog.COLLECTOR_SUCCESS, 'collector="budgets"')
     return stat(
-        "Users over budget",
-        "The number of users who have spent more today than their daily limit, listed below or not. Red from one"
+        "Over limit",
+        "The number of users who have spent more today than their own daily limit, listed below or not. Red from one"
         " user on: `budget_exceeded` fires for each of them.",
         "The table under Budgets shows who they are, and their limits.",
-        prom(q.or_sentinel(exceeded, f"({TODAY} and on () (sum({read}) > 0))"), instant=True),
+        prom(q.or_sentinel(exceeded, f"max({q.UP})"), instant=True),
         unit=style.PLAIN,
         decimals=0,
         steps=style.worse_above(1),
@@ -107,26 +138,38 @@ def _users_over_budget() -> Panel:
     )
 
 
-def _today_by(by: str) -> Panel:
-    return bar_gauge(
+def _today_by(by: str, query: Any, link: dict[str, Any]) -> Panel:
+    name = by.capitalize()
+    shown = {"Name": name, "Spent": "Spent", "Share": "Share", "Chosen": "Chosen"}
+    return table(
         f"Today by {by}",
-        f"Spend today by {by}, the largest first. The dropdowns for operation and model narrow it.",
-        "Start saving at the longest bar. The charts under Past days show whether it has grown.",
-        prom(f"sort_desc({q.gauge(q.filtered(catalog.SPEND_TODAY), by)} > 0)", q.legend(by), instant=True),
-        unit=USD,
-        decimals=2,
+        f"Spend today by {by}, the ten largest first and the rest as `all others`, with the share of the total. Exact,"
+        " from the log.",
+        f"Start saving at the longest bar. Click the {by} to see how its calls perform.",
+        query,
+        transformations=[where("Kind", by), *only(shown)],
+        empty=sql.NOT_IN_LOG,
+        columns=[
+            column(name, links=[link]),
+            column("Chosen", hidden=True),
+            column("Spent", unit=DOLLARS, decimals=2, width=80),
+            column("Share", unit=SHARE, decimals=0, width=130, bar=True, high=1, steps=style.CALMING),
+        ],
     )
 
 
 def _today_by_user() -> Panel:
     spent = q.gauge(q.filtered(catalog.USER_SPEND_TODAY), "user")
     return bar_gauge(
-        "Today by user",
-        "Spend today of the ten users who spent most. Users without a series of their own are `other`.",
-        "A user far ahead of the rest is often a loop or a test: select the user in the dropdown to see the calls.",
+        "Today by user, all operations",
+        "Spend today of the ten users who spent most, whatever they called. Users without a series of their own are"
+        " `other`.",
+        "A user far ahead of the rest is often a loop or a test: click the user in the table under Budgets.",
         prom(f"sort_desc(topk(10, {spent} > 0))", "{{user}}", instant=True),
-        unit=USD,
+        unit=DOLLARS,
+        transformations=[short_ids_in_names()],
         decimals=2,
+        overrides=[colored_like("^other$", style.GREY)],
     )
 
 
@@ -140,28 +183,34 @@ def _spend_by_hour() -> Panel:
         sql.hourly_spend(FILTERS),
         unit=USD,
         back="24h",
+        empty=sql.NOT_IN_LOG,
         overrides=[
-            colored("This day", style.CALM, drawStyle="bars", fillOpacity=70, lineWidth=0, barAlignment=1),
-            colored("The day before", style.WARN, **steps),
-            colored("A week before", "#8e8e8e", **steps),
+            colored("Last 24 h", style.CALM, drawStyle="bars", fillOpacity=70, lineWidth=0, barAlignment=1),
+            colored("24 h before", "#b877d9", **steps),
+            colored("7 days before", style.GREY, **steps),
         ],
     )
 
 
 def _movers() -> Panel:
-    money = [column(name, unit=USD, width=86) for name in ("Last 24 h", "Per call")]
-    steps = (style.Step(style.DIM), style.Step(style.WARN, 1.0))
+    steps = (style.Step(style.DIM), style.Step(style.WARN, 0.05))
     return table(
         "What has changed",
-        "Spend of the last 24 hours by operation and model, and the difference from the 24 hours before, the"
-        " largest change first.",
+        "Spend of the last 24 hours by operation and model, and the difference from the 24 hours before: in money, in"
+        " percent, and as a share of all that the 24 hours before cost; and the cost of 1,000 calls. The largest"
+        " change comes first; orange is 5% of the day and more.",
         "More calls at the same cost per call is traffic. The same number of calls at a higher cost is the prompt"
         " or the model.",
         sql.movers(FILTERS),
+        empty=sql.NOT_IN_LOG,
         columns=[
-            column("Operation", width=150),
-            *money,
-            column("Change", unit=USD, width=86, colored=True, steps=steps),
-            column("Calls", width=64),
+            column("Operation", links=[by_operation()]),
+            column("Model", links=[by_model()]),
+            column("Last 24 h", unit=DOLLARS, decimals=2, width=80),
+            column("Change", unit=USD, decimals=2, width=72),
+            column("Change %", unit=SHARE, decimals=0, width=82),
+            column("Of the day", unit=SHARE, decimals=1, width=88, colored=True, steps=steps),
+            column("Calls", unit=style.COUNT, width=58),
+            column("Per 1,000", unit=DOLLARS, decimals=2, width=80),
         ],
     )

@@ -2,12 +2,14 @@
 
 from dashboards import promql as q
 from dashboards import style
+from dashboards.base import by_model, by_operation
 from dashboards.calls import success_rate_by
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, column, joined, state_timeline, table, timeseries
+from dashboards.health.overview import probes
+from dashboards.panels import Panel, column, joined, state_timeline, table
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import SECONDS
+from dashboards.style import AGE, SECONDS
 from exporter import catalog
 
 
@@ -22,27 +24,21 @@ def row(settings: Settings) -> Row:
     )
     return Row(
         "Is each part there?",
-        (line(8, _probe_history(), _probe_duration(), success), line(8, _registered_operations(), _last_success())),
+        (
+            line(7, success, _probe_history(settings), widths=(16, 8)),
+            line(8, _registered_operations(), _last_success(), widths=(15, 9)),
+        ),
     )
 
 
-def _probe_history() -> Panel:
+def _probe_history(settings: Settings) -> Panel:
     return state_timeline(
         "Probe history",
-        "Whether each target of blackbox_exporter answered, over time.",
+        "Whether your API answered blackbox_exporter's probes, over time: not even one silent probe is left out.",
         "Check the status page of the target's provider before your own network.",
-        prom("min by (instance) (probe_success)", "{{instance}}"),
+        prom(f"min by (instance) (min_over_time({probes('probe_success', settings)}{q.STEP}))", "{{instance}}"),
         mappings=style.value_mappings({1: ("answers", style.GOOD), 0: ("does not answer", style.BAD)}),
-    )
-
-
-def _probe_duration() -> Panel:
-    return timeseries(
-        "Probe duration",
-        "How long each probe took: name resolution, connection, TLS and answer.",
-        "If probes are slow and calls are fast, check the prober's network. If both are slow, it is the provider.",
-        prom("max by (instance) (probe_duration_seconds)", "{{instance}}"),
-        unit=SECONDS,
+        empty=style.NOT_THERE,
     )
 
 
@@ -67,10 +63,14 @@ def _registered_operations() -> Panel:
         prom(enabled, table=True),
         prom(info, table=True),
         transformations=joined("operation", names),
+        sort="Last call",
+        empty=style.NOT_READ,
         columns=[
+            column("Operation", links=[by_operation()]),
+            column("Primary model", links=[by_model()]),
             column(
                 "Last call",
-                unit=SECONDS,
+                unit=AGE,
                 decimals=0,
                 width=110,
                 colored=True,
@@ -93,8 +93,11 @@ def _last_success() -> Panel:
         prom(q.age(last_success), table=True),
         prom(timeout, table=True),
         transformations=joined("model", names),
+        sort="Last success",
+        empty=style.NOT_READ,
         columns=[
-            column("Last success", unit=SECONDS, decimals=0, colored=True, steps=style.worse_above(900)),
+            column("Model", links=[by_model()]),
+            column("Last success", unit=AGE, decimals=0, colored=True, steps=style.worse_above(900)),
             column("Timeout", unit=SECONDS, decimals=0),
         ],
     )

@@ -6,45 +6,57 @@ from dashboards.grid import Row, line
 from dashboards.panels import Panel, state_timeline, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import SECONDS, SHARE
+from dashboards.style import SHARE
 from exporter import catalog
 
-CONNECTIONS = "sum by (job, instance) (pg_stat_database_numbackends)"
-MAX_CONNECTIONS = "max by (job, instance) (pg_settings_max_connections)"
 _DATABASES = 'datname!~"template.*|"'
 
 
-def row(_: Settings) -> Row:
+def connections(job: str) -> str:
+    """Open connections by server, of the jobs that match."""
+    return f'sum by (job, instance) (pg_stat_database_numbackends{{job=~"{job}"}})'
+
+
+def max_connections(job: str) -> str:
+    """The most connections that each server takes, of the jobs that match."""
+    return f'max by (job, instance) (pg_settings_max_connections{{job=~"{job}"}})'
+
+
+def row(settings: Settings) -> Row:
     """The row."""
-    return Row("Database", (line(7, _database_reached(), _connections(), _cache_hit_rate(), _replication_lag()),))
+    job = settings.postgres_job
+    charts = _database_reached(job), _connections(job), _cache_hit_rate(job), _replication_lag()
+    return Row("Database", (line(7, *charts),), collapsed=True)
 
 
-def _database_reached() -> Panel:
+def _database_reached(job: str) -> Panel:
     return state_timeline(
         "Database reached",
         "Whether postgres_exporter reached each database, over time.",
         "If it does not and the log is not read either, the database is down. If only the log is not read, check"
         " the exporter's role.",
-        prom("min by (instance) (pg_up)", "{{instance}}"),
+        prom(f'min by (instance) (min_over_time(pg_up{{job=~"{job}"}}{q.STEP}))', "{{instance}}"),
         mappings=style.value_mappings({1: ("reached", style.GOOD), 0: ("not reached", style.BAD)}),
+        empty=style.NOT_THERE,
     )
 
 
-def _connections() -> Panel:
+def _connections(job: str) -> Panel:
     return timeseries(
         "Connections against the maximum",
         "Open connections by database, and the server's `max_connections`.",
         "Connections that only grow are a leak: restart the service that holds them.",
-        prom(f"sum by (datname) (pg_stat_database_numbackends{{{_DATABASES}}})", "{{datname}}"),
-        prom(f"max({MAX_CONNECTIONS})", "maximum"),
+        prom(f'sum by (datname) (pg_stat_database_numbackends{{job=~"{job}", {_DATABASES}}})', "{{datname}}"),
+        prom(f"max({max_connections(job)})", "maximum"),
         unit=style.COUNT,
+        empty=style.NOT_THERE,
     )
 
 
-def _cache_hit_rate() -> Panel:
+def _cache_hit_rate(job: str) -> Panel:
     # delta(), since the names of these counters lack _total: Prometheus warns about rate(), and Grafana shows that
     hit, read = (
-        f"sum by (datname) (clamp_min(delta(pg_stat_database_blks_{kind}{{{_DATABASES}}}{q.RATE}), 0))"
+        f'sum by (datname) (clamp_min(delta(pg_stat_database_blks_{kind}{{job=~"{job}", {_DATABASES}}}{q.RATE}), 0))'
         for kind in ("hit", "read")
     )
     return timeseries(
@@ -56,6 +68,9 @@ def _cache_hit_rate() -> Panel:
         unit=SHARE,
         high=1,
         interval="1m",
+        soft={"axisSoftMin": 0.9},
+        low=None,
+        empty=style.NOT_THERE,
         steps=style.worse_below(0.9, 0.99),
     )
 
@@ -71,5 +86,6 @@ def _replication_lag() -> Panel:
         "Run `check`: it shows whether replay is paused, slow, or receives nothing. Or let the exporter read the"
         " primary.",
         prom(q.max_of(shown, "instance"), "{{instance}}"),
-        unit=SECONDS,
+        unit=style.SECONDS,
+        empty="Not read, or the server does not say",
     )

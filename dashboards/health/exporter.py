@@ -20,6 +20,7 @@ def row(_: Settings) -> Row:
             line(7, _rows_read(), _values_not_used(), _late_and_folded(), _logins_refused()),
             line(5, *numbers),
         ),
+        collapsed=True,
     )
 
 
@@ -28,8 +29,8 @@ def _parts_of_the_scrape() -> Panel:
         "Parts of the scrape",
         "Whether each part of the exporter's scrape succeeded and whether the log was read and current.",
         "The exporter's log says what failed and how to fix it, once for each change.",
-        prom(q.max_of(q.for_job(catalog.COLLECTOR_SUCCESS), "collector"), "{{collector}}"),
-        prom(q.max_of(q.for_job(catalog.LOG_UP), "job"), "log is current"),
+        prom(q.max_of(q.at_worst(catalog.COLLECTOR_SUCCESS), "collector"), "{{collector}}"),
+        prom(q.max_of(q.at_worst(catalog.LOG_UP), "job"), "log is current"),
         mappings=style.value_mappings({1: ("succeeded", style.GOOD), 0: ("failed", style.BAD)}),
     )
 
@@ -41,6 +42,7 @@ def _durations() -> Panel:
         "If the log's part grows with the table, the index on the log's time is not used: run `check`.",
         prom(f"{q.max_of(q.for_job(catalog.COLLECTOR_DURATION), 'collector')} > 0", "{{collector}}"),
         unit=SECONDS,
+        log=True,
     )
 
 
@@ -49,7 +51,7 @@ def _freshness() -> Panel:
         "Freshness",
         "The time since the log was last read, and the age of its newest row.",
         "If the log was read but its rows are old, nobody calls models, or the writer has stopped. If it was not"
-        " read, see The log is read.",
+        " read, see Figures.",
         prom(q.age(q.max_of(q.for_job(catalog.LAST_SUCCESS))), "last read"),
         prom(q.age(q.max_of(q.for_job(catalog.LOG_NEWEST_ROW))), "newest row"),
         unit=SECONDS,

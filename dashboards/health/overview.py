@@ -1,134 +1,176 @@
 """The first row of Health: whether figures can be trusted, what fires, and what failed last."""
 
 from dashboards import promql as q
-from dashboards import style
-from dashboards.calls import success_rate
+from dashboards import sql, style
+from dashboards.alerts import FIRING
+from dashboards.base import CELL, by_model, by_operation, by_user
+from dashboards.calls import calls_table, figures, success_rate, worst_model
 from dashboards.grid import Row, line
-from dashboards.health.database import CONNECTIONS, MAX_CONNECTIONS
-from dashboards.health.recent import calls_table
-from dashboards.panels import Panel, column, link, only, stat, state_timeline, table
-from dashboards.promql import PROBLEMS, PROJECT_ALERTS, prom
+from dashboards.health.database import connections, max_connections
+from dashboards.panels import (
+    SHORT_IDS,
+    Panel,
+    absolute,
+    column,
+    link,
+    of_query,
+    only,
+    stat,
+    state_timeline,
+    table,
+)
+from dashboards.promql import PROJECT_ALERTS, prom
 from dashboards.settings import Settings
 from dashboards.style import SHARE
-from exporter import catalog
+
+_NO_RULES = "No rules loaded"
 
 
 def row(settings: Settings) -> Row:
     """The row."""
     success = success_rate(
-        "Success of calls",
+        "Success, hour",
         "The error log below shows the messages; Performance shows the operation and the class of error.",
         settings.alerts.error_rate,
     )
-    numbers = _log_is_read(), _alerts_firing(), _api_availability(), success, _connections_used(), _in_progress()
+    worst = worst_model(
+        "The error log below has the messages. Check the provider's status page; use the fallback while it is down."
+    )
+    numbers = (
+        figures(settings),
+        _alerts_firing(settings),
+        worst,
+        success,
+        _api_availability(settings),
+        _connections_used(settings),
+    )
     return Row(
         "",
         (
-            line(4, *numbers),
-            line(8, _alerts_now(settings), _alert_history(), widths=(15, 9)),
+            line(4, *numbers, widths=(4, 5, 5, 3, 4, 3)),
+            line(9, _alerts_now(settings), _alert_history(), widths=(16, 8)),
             line(9, _error_log()),
         ),
     )
 
 
-def _log_is_read() -> Panel:
-    return stat(
-        "The log is read",
-        "Whether the exporter read the log in its last scrape, saw every row and has caught up. If not, figures of"
-        " today are missing on all dashboards, and charts have a gap.",
-        "Run `ai-operation-exporter check`: it names the problem and the SQL or the setting that fixes it.",
-        prom(q.max_of(q.for_job(catalog.LOG_UP)), instant=True),
-        unit=style.PLAIN,
-        mappings=style.YES_NO,
-        steps=(style.Step(style.BAD), style.Step(style.GOOD, 1)),
-        absent=style.BAD,
-    )
+def _alerts_firing(settings: Settings) -> Panel:
+    colors = {"critical": style.BAD, "warning": style.WARN, "info": style.CALM}
+    loaded = f'count(ALERTS{{{PROJECT_ALERTS}, severity="none"}})'
 
+    def number(severity: str) -> str:
+        firing = settings.alerts.counted(FIRING, f'severity="{severity}"')
+        return f"count({firing}) or 0 * {loaded}"
 
-def _alerts_firing() -> Panel:
-    firing = f'count(ALERTS{{alertstate="firing", {PROBLEMS}}})'
     return stat(
         "Alerts firing",
-        "The number of alerts that fire now. No data means that Prometheus has not loaded the rules, so that no"
-        " alert can fire.",
-        "The table below lists them with their runbooks.",
-        prom(f'{firing} or 0 * count(ALERTS{{{PROJECT_ALERTS}, severity="none"}})', instant=True),
+        "How many things are wrong now, by severity: an alert counts once, at the highest of its rungs, and not while a"
+        f" worse one says the same. “{_NO_RULES}” means that no alert can fire.",
+        "The table below lists them, the worst first.",
+        *(prom(number(severity), severity, instant=True) for severity in colors),
         unit=style.PLAIN,
         decimals=0,
-        steps=style.worse_above(1),
+        named=True,
+        absent=style.BAD,
+        empty=_NO_RULES,
+        overrides=[
+            of_query(
+                letter,
+                displayName=severity,
+                thresholds=absolute((style.Step(style.GOOD), style.Step(color, 1))),
+            )
+            for letter, (severity, color) in zip("ABC", colors.items(), strict=True)
+        ],
     )
 
 
-def _api_availability() -> Panel:
+def _api_availability(settings: Settings) -> Panel:
     return stat(
-        "API availability",
-        "The share of probes in the past hour that succeeded, over all targets of blackbox_exporter. No data where"
-        " that is not set up.",
+        "API, past hour",
+        "The share of probes of your API that were answered in the past hour, by blackbox_exporter. “Not set up” means"
+        " that Prometheus probes none: set `API_HEALTH_URL`, or build the dashboards with `--api-job`.",
         "Probe history, below, shows which target fails: see its provider's status page.",
-        prom("avg(avg_over_time(probe_success[1h]))", instant=True),
+        prom(f"avg(avg_over_time({probes('probe_success', settings)}[1h]))", instant=True),
         unit=SHARE,
         decimals=1,
         steps=style.worse_below(0.95, 0.999),
+        empty=style.NOT_THERE,
     )
 
 
-def _connections_used() -> Panel:
+def probes(metric: str, settings: Settings) -> str:
+    """A selector for what blackbox_exporter says of the user's API, and not of the monitoring's own pages."""
+    return f'{metric}{{job=~"{settings.api_job}", instance!~".*/-/(healthy|ready)"}}'
+
+
+def _connections_used(settings: Settings) -> Panel:
+    job = settings.postgres_job
     return stat(
-        "Database connections",
+        "Connections",
         "Open connections as a share of `max_connections`, on the server where it is highest. From postgres_exporter.",
         "Near 100%, the server refuses new connections, the exporter's too: look for a leak, or use a pooler.",
-        prom(f"max({CONNECTIONS} / on (job, instance) {MAX_CONNECTIONS})", instant=True),
+        prom(f"max({connections(job)} / on (job, instance) {max_connections(job)})", instant=True),
         unit=SHARE,
         decimals=0,
         steps=style.worse_above(0.8, 0.95),
-    )
-
-
-def _in_progress() -> Panel:
-    return stat(
-        "Calls in progress",
-        "Calls that have begun and not ended, pending or running. A log that is written only when calls end has none.",
-        "If the number grows and Oldest waiting, under Queues, grows too, calls are stuck.",
-        prom(
-            q.or_sentinel(q.gauge(q.for_job(catalog.IN_PROGRESS)), q.max_of(q.for_job(catalog.LOG_NEWEST_ROW))),
-            instant=True,
-        ),
-        unit=style.COUNT,
-        decimals=0,
-        mappings=style.not_set("Not in this log"),
+        empty=style.NOT_THERE,
     )
 
 
 def _alerts_now(settings: Settings) -> Panel:
-    labels = ("severity", "operation", "model", "user", "rung", "reason", "runbook")
-    names = {"alertname": "Alert", "alertstate": "State"} | {label: label.capitalize() for label in labels}
+    severities = {"1": ("critical", style.BAD), "2": ("warning", style.WARN), "3": ("info", style.CALM)}
     states = {"firing": ("firing", style.BAD), "pending": ("pending", style.WARN)}
-    runbook = [link("Runbook", settings.runbook("${__value.raw}"))] if settings.runbooks else []
+    listed = settings.alerts.counted()
+    for rank, (severity, _) in severities.items():
+        listed = f'label_replace({listed}, "rank", "{rank}", "severity", "{severity}")'
+    since = f"1000 * ({listed} * ignoring (alertstate, rank) group_left () ALERTS_FOR_STATE)"
+    labels = ("operation", "model", "user", "scope", "rung", "reason")
+    names = {"rank": "Severity", "alertname": "Alert", "alertstate": "State", "Value": "Since"}
+    names |= {label: label.capitalize() for label in labels}
+    runbook = [link("Runbook", settings.runbook(CELL))] if settings.runbooks else []
     return table(
         "Alerts now",
-        "Alerts that are pending or firing, and what they are about. Empty when all is well.",
-        "Open the runbook named beside the alert: it covers meaning, impact, diagnosis and mitigation.",
-        prom(f'label_replace(ALERTS{{{PROBLEMS}}}, "runbook", "docs/runbooks/$1.md", "alertname", "(.*)")', table=True),
+        "What is wrong now, the worst first: alerts that are pending or firing, what they are about, and since when.",
+        "Open the runbook of the alert's name, in docs/runbooks: it covers meaning, impact, diagnosis and mitigation.",
+        prom(since, table=True),
         transformations=only(names),
+        sort="Severity",
+        rising=True,
+        empty="No alert is pending or firing",
         columns=[
+            column("Severity", width=80, colored=True, mappings=style.value_mappings(severities)),
             column("Alert", links=runbook),
-            column("State", colored=True, mappings=style.value_mappings(states), width=110),
-            column("Severity", width=80),
-            column("Operation", width=120),
-            column("User", width=120),
-            column("Rung", width=60),
+            column("State", colored=True, mappings=style.value_mappings(states), width=85),
+            column("Since", unit=style.SINCE, width=130),
+            column("Operation", width=145, links=[by_operation()]),
+            column("Model", width=125, links=[by_model()]),
+            column("User", width=95, mappings=SHORT_IDS, links=[by_user()]),
+            column("Scope", width=65),
+            column("Rung", width=55),
         ],
     )
 
 
 def _alert_history() -> Panel:
-    firing, pending = (f'ALERTS{{alertstate="{state}", {PROBLEMS}}}' for state in ("firing", "pending"))
+    worse = {"critical": 4, "warning": 3, "info": 2}
+    lasted = f'max_over_time(ALERTS{{{FIRING}, {q.PROBLEMS}, severity="%s"}}{q.STEP})'
+    firing = " or ".join(f"max by (alertname) ({rank} * {lasted % severity})" for severity, rank in worse.items())
+    pending = f'max by (alertname) (max_over_time(ALERTS{{alertstate="pending", {q.PROBLEMS}}}{q.STEP}))'
+    quiet = f'label_replace(0 * max(ALERTS{{{PROJECT_ALERTS}, severity="none"}}), "alertname", "all is well", "", "")'
+    states = {
+        0: ("all is well", style.GOOD),
+        1: ("pending", "yellow"),
+        2: ("info", style.CALM),
+        3: ("warning", style.WARN),
+        4: ("critical", style.BAD),
+    }
     return state_timeline(
         "Alert history",
-        "When each alert was pending or firing in the time range. Empty when all was well.",
+        "When each alert was pending or firing in the time range, in the colour of its severity.",
         "Alerts at the same hours each day point to load. One that began with a release points to the release.",
-        prom(f"max by (alertname) (2 * {firing} or {pending})", "{{alertname}}"),
-        mappings=style.value_mappings({1: ("pending", style.WARN), 2: ("firing", style.BAD)}),
+        prom(f"{firing} or {pending} or ({quiet} unless on () ({firing} or {pending}))", "{{alertname}}"),
+        mappings=style.value_mappings(states),
+        empty=_NO_RULES,
     )
 
 
@@ -137,5 +179,10 @@ def _error_log() -> Panel:
         "Error log",
         "The newest failed calls of the time range, from the log, without prompts and answers.",
         "The same message many times is one cause: search for it in the provider's documentation and status page.",
-        "outcome IN ('failed', 'timeout')",
+        sql.rows(
+            ("operation", "model"),
+            "outcome IN ('failed', 'timeout')",
+            columns=(sql.TIME, sql.MESSAGE, sql.OPERATION, sql.MODEL, sql.USER, sql.LATENCY, sql.COST),
+        ),
+        empty="No failed call found. A red mark means that the database is down. (`other` is no name in the log)",
     )

@@ -11,7 +11,32 @@ from exporter import catalog
 
 def row(_: Settings) -> Row:
     """The row."""
-    return Row("Queues", (line(7, _queue_depth(), _oldest_waiting(), _approvals_pending(), _recommendations()),))
+    return Row(
+        "Queues, for a log with calls in progress",
+        (
+            line(
+                7,
+                *(_in_progress(), _queue_depth(), _oldest_waiting(), _approvals_pending(), _recommendations()),
+                widths=(3, 6, 6, 3, 6),
+            ),
+        ),
+        collapsed=True,
+    )
+
+
+def _in_progress() -> Panel:
+    return stat(
+        "In progress",
+        "Calls that have begun and not ended, pending or running. A log that is written only when calls end has none.",
+        "If the number grows and Oldest waiting grows too, calls are stuck.",
+        prom(
+            q.or_sentinel(q.gauge(q.for_job(catalog.IN_PROGRESS)), q.max_of(q.for_job(catalog.LOG_NEWEST_ROW))),
+            instant=True,
+        ),
+        unit=style.COUNT,
+        decimals=0,
+        mappings=style.not_set("Not in this log"),
+    )
 
 
 def _queue_depth() -> Panel:
@@ -21,6 +46,7 @@ def _queue_depth() -> Panel:
         "If pending grows and running does not, there are too few workers, or all of them are stuck.",
         prom(q.gauge(q.for_job(catalog.IN_PROGRESS), "status"), "{{status}}"),
         unit=style.COUNT,
+        empty="Not in this log, or not read",
     )
 
 
@@ -32,13 +58,14 @@ def _oldest_waiting() -> Panel:
         "The worker of a call older than every timeout is gone: set the call's end in the log.",
         prom(q.age(oldest), "{{status}}"),
         unit=style.SECONDS,
+        empty="Not in this log, or not read",
     )
 
 
 def _approvals_pending() -> Panel:
     pending = q.max_of(q.for_job(catalog.APPROVALS_PENDING))
     return stat(
-        "Approvals pending",
+        "Approvals",
         "Approval gates that wait for a person. Only where the database has that table.",
         "Approve or reject them in the application: they hold up operations.",
         prom(q.or_sentinel(pending, q.max_of(q.for_job(catalog.LOG_NEWEST_ROW))), instant=True),
@@ -55,4 +82,5 @@ def _recommendations() -> Panel:
         "Decide on the pending ones: they are savings.",
         prom(q.max_of(q.for_job(catalog.RECOMMENDATIONS), "type", "status"), "{{type}} {{status}}", instant=True),
         unit=style.PLAIN,
+        empty="No such table",
     )

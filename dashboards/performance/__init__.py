@@ -11,6 +11,6 @@ def page(settings: Settings) -> Page:
         PERFORMANCE,
         "Performance",
         "How long calls take, which of them fail and why, which models serve them, and what they use.",
-        [module.row(settings) for module in (overview, latency, errors, models, tokens)],
+        [module.row(settings) for module in (overview, errors, latency, models, tokens)],
         since="now-6h",
     )

@@ -2,7 +2,7 @@
 
 from dashboards import promql as q
 from dashboards.alerts import AlertLine
-from dashboards.calls import ALERT_WINDOW, success_rate_by
+from dashboards.calls import ALERT_WINDOW, DOUBTS
 from dashboards.grid import Row, line
 from dashboards.panels import Panel, timeseries
 from dashboards.promql import prom
@@ -12,24 +12,23 @@ from dashboards.style import COUNT, SHARE
 
 def row(settings: Settings) -> Row:
     """The row."""
-    error_rate = settings.alerts.error_rate
-    by = ("operation", "model")
-    act = "If one line drops, look at that one. If all drop together, look at the API key, the network or a release."
-    successes = (success_rate_by(each, f"Success rate by {each}", act, error_rate) for each in by)
-    failures = (_error_rate_by(each, error_rate) for each in by)
-    return Row("Errors", (line(8, *failures, _failures_by_class()), line(8, *successes)))
+    failures = (_error_rate_by(each, settings.alerts.error_rate) for each in ("operation", "model"))
+    return Row("Errors", (line(8, *failures, _failures_by_class()),))
 
 
 def _error_rate_by(by: str, error_rate: AlertLine) -> Panel:
-    note = error_rate.note("The line is at {value}, where {alert} fires.")
+    note = error_rate.note("The line is at {value}, the threshold of {alert} for an operation." + DOUBTS)
+    rates = q.error_rate(by)
     return timeseries(
         f"Error rate by {by}",
-        f"The share of calls that failed, by {by}.{note} With few calls, one failure is a tall spike.",
-        "Failures by class shows why calls fail; the error log on Health shows the messages.",
-        prom(q.error_rate(by), q.legend(by)),
+        f"The share of calls that failed, by {by}, of the ten with most calls; in the past hour where five minutes have"
+        f" fewer than {q.ENOUGH} calls, and not shown where the hour has fewer than {q.FEW}.{note}",
+        "One line alone is that operation or model; all together are the key, the network or a release. Failures by"
+        " class shows why calls fail; the error log on Health shows the messages.",
+        prom(q.of_busiest(rates, by), q.legend(by)),
         unit=SHARE,
         soft={} if error_rate.value is None else {"axisSoftMax": min(1, 2 * error_rate.value)},
-        steps=error_rate.above(),
+        steps=error_rate.above(below="transparent"),
         interval=ALERT_WINDOW,
     )
 

@@ -18,19 +18,21 @@ def row(settings: Settings) -> Row:
         settings.alerts.latency,
     )
     return Row(
-        "Response times",
+        "Response times by operation and by model",
         (line(8, average, _p95_by("operation"), _p95_by("model")), line(8, _distribution(), _over_timeout())),
+        collapsed=True,
     )
 
 
 def _p95_by(by: str) -> Panel:
     return timeseries(
         f"p95 by {by}",
-        f"95% of the calls took no longer than this, by {by}.",
+        f"95% of the calls took no longer than this, by {by}, of the ten with most calls. The axis is logarithmic.",
         "If one line rises alone, that one is slow. If all rise together, look at the network or at the callers.",
-        prom(q.quantile(0.95, by), q.legend(by)),
+        prom(q.of_busiest(q.quantile(0.95, by), by), q.legend(by)),
         unit=SECONDS,
         interval=ALERT_WINDOW,
+        log=True,
     )
 
 

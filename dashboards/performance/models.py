@@ -11,7 +11,7 @@ from exporter import catalog
 
 def row(_: Settings) -> Row:
     """The row."""
-    return Row("Models", (line(8, _utilization(), _calls_by_model(), _fallbacks()),))
+    return Row("Models", (line(8, _utilization(), _calls_by_model(), _fallbacks()),), collapsed=True)
 
 
 def _utilization() -> Panel:
@@ -44,4 +44,5 @@ def _fallbacks() -> Panel:
         prom(f"{q.hourly(q.filtered(catalog.FALLBACKS), 'operation', 'model')} > 0", "{{operation}} by {{model}}"),
         unit=COUNT,
         table_legend=True,
+        decimals=0,
     )

@@ -3,38 +3,45 @@
 from dashboards import promql as q
 from dashboards import style
 from dashboards.alerts import AlertLine
-from dashboards.base import HEALTH, to_dashboard
-from dashboards.calls import ALERT_WINDOW, success_rate
+from dashboards.base import HEALTH, by_model, by_operation, to_dashboard
+from dashboards.calls import ALERT_WINDOW, DOUBTS, figures, worst_model
 from dashboards.grid import Row, line
 from dashboards.panels import Panel, colored, column, link, only, stat, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import SECONDS, SHARE, USD
-from exporter import catalog
+from dashboards.style import DOLLARS, SECONDS, SHARE
 
 
 def row(settings: Settings) -> Row:
     """The row."""
     error_rate, latency = settings.alerts.error_rate, settings.alerts.latency
+    worst = worst_model(
+        "Select the model in the dropdown: Failures by class says why, and the error log on Health"
+        " has the messages. Use the fallback while it is down."
+    )
     numbers = (
+        worst,
         _error_rate(error_rate),
-        success_rate(
-            "Success rate",
-            "Look at the error rate by operation and by model: one of them usually stands out.",
-            error_rate,
-        ),
         _average_latency(latency),
         _p95_latency(),
         _operations_per_hour(),
-        _served_by_a_fallback(),
+        figures(settings),
     )
-    return Row("", (line(4, *numbers), line(9, _response_times(latency), _past_hour(error_rate, latency))))
+    return Row(
+        "",
+        (
+            line(4, *numbers, widths=(6, 4, 4, 3, 3, 4)),
+            line(12, _response_times(latency), _past_hour(error_rate, latency), widths=(10, 14)),
+        ),
+    )
 
 
 def _error_rate(error_rate: AlertLine) -> Panel:
-    note = error_rate.note("Red from {value} on, where {alert} fires.")
+    note = error_rate.note(
+        "Red from {value} on, the threshold of {alert}, which looks at five minutes of one operation."
+    )
     return stat(
-        "Error rate",
+        "Errors, hour",
         f"The share of calls in the past hour that failed.{note}",
         "The charts under Errors show which operation and which class of error; the error log on Health shows the"
         " messages.",
@@ -47,9 +54,9 @@ def _error_rate(error_rate: AlertLine) -> Panel:
 
 
 def _average_latency(latency: AlertLine) -> Panel:
-    note = latency.note("Red from {value} on, where {alert} fires for an operation.")
+    note = latency.note("Red from {value} on, the threshold of {alert}, which looks at five minutes of one operation.")
     return stat(
-        "Average latency",
+        "Average, hour",
         f"The average duration of calls in the past hour.{note}",
         "Compare it with p95. If only p95 is high, a few calls hang; if both are, a model is slow.",
         prom(q.hourly_ratio(q.latency("sum"), q.latency("count")), instant=True),
@@ -61,7 +68,7 @@ def _average_latency(latency: AlertLine) -> Panel:
 
 def _p95_latency() -> Panel:
     return stat(
-        "p95 latency",
+        "p95, hour",
         "95% of the calls in the past hour took no longer than this.",
         "p95 by model, below, shows whether one provider is slow: route its operations to the fallback meanwhile.",
         prom(f"histogram_quantile(0.95, {q.hourly(q.latency('bucket'), 'le')})", instant=True),
@@ -72,7 +79,7 @@ def _p95_latency() -> Panel:
 
 def _operations_per_hour() -> Panel:
     return stat(
-        "Operations per hour",
+        "Calls, hour",
         "The number of calls that ended in the past hour.",
         "Far fewer than usual means that callers fail before the call: Health shows which operation fell silent.",
         prom(q.hourly(q.CALLS), instant=True),
@@ -81,34 +88,24 @@ def _operations_per_hour() -> Panel:
     )
 
 
-def _served_by_a_fallback() -> Panel:
-    return stat(
-        "Served by a fallback",
-        "The share of calls in the past hour that another model than the route's primary model served.",
-        "A rise means that a primary model refuses calls or times out: see Models.",
-        prom(q.hourly_ratio(q.filtered(catalog.FALLBACKS), q.CALLS), instant=True),
-        unit=SHARE,
-        decimals=1,
-    )
-
-
 def _response_times(latency: AlertLine) -> Panel:
     quantiles = {"p99": 0.99, "p95": 0.95, "p50": 0.5}
-    note = latency.note("The line is at {value}, where {alert} fires.")
+    note = latency.note("The line is at {value}, the threshold of {alert} for the average of an operation." + DOUBTS)
     return timeseries(
         "Response times",
         "50%, 95% and 99% of the calls took no longer than p50, p95 and p99; and the average duration. Quantiles"
-        f" are estimated from the buckets of a histogram.{note}",
+        f" are estimated from the buckets of a histogram. The axis is logarithmic.{note}",
         "Select an operation or a model in the dropdowns to find the slow calls.",
         *(prom(q.quantile(value), name) for name, value in quantiles.items()),
         prom(q.average_latency(), "average"),
         unit=SECONDS,
-        steps=latency.above(),
+        steps=latency.above(below="transparent"),
         interval=ALERT_WINDOW,
+        log=True,
         overrides=[
-            colored("p99", style.BAD),
-            colored("p95", style.WARN),
-            colored("p50", style.GOOD),
+            colored("p99", "#b877d9"),
+            colored("p95", "#e0b400"),
+            colored("p50", "#8ab8ff"),
             colored("average", style.CALM, lineWidth=2),
         ],
     )
@@ -117,27 +114,38 @@ def _response_times(latency: AlertLine) -> Panel:
 def _past_hour(error_rate: AlertLine, latency: AlertLine) -> Panel:
     by = ("operation", "model")
     shown: dict[str, str] = {
-        "Calls/h": q.hourly(q.CALLS, *by),
+        "Failed": q.hourly_ratio(q.FAILED, q.CALLS, *by),
         "Average": q.hourly_ratio(q.latency("sum"), q.latency("count"), *by),
         "p95": f"histogram_quantile(0.95, {q.hourly(q.latency('bucket'), 'le', *by)})",
-        "Failed": q.hourly_ratio(q.FAILED, q.CALLS, *by),
-        "Per call": q.hourly_ratio(q.COST, q.CALLS, *by),
+        "Calls": q.hourly(q.CALLS, *by),
+        "Per 1,000": f"1000 * {q.hourly_ratio(q.COST, q.CALLS, *by)}",
     }
-    names = {"operation": "Operation", "model": "Model"}
-    names |= {f"Value #{letter}": name for letter, name in zip("ABCDE", shown, strict=True)}
+    values = {f"Value #{letter}": name for letter, name in zip("ABCDE", shown, strict=True)}
+    # a phone shows the left columns
+    first = dict(list(values.items())[:2])
     return table(
         "The last hour by operation and model",
-        "The number of calls in the past hour, their average and p95 duration, the share that failed, and the cost"
-        " of a call. Colours change where the alerts fire.",
-        "Click a column's header to sort by it, and look into the worst line.",
+        "The share of the past hour's calls that failed, their average and p95 duration, their number, and the cost of"
+        " a thousand of them; the most failures first. Colours change at the thresholds of the alerts.",
+        "Look into the first line: click its operation or its model to narrow the page.",
         *(prom(expr, table=True) for expr in shown.values()),
-        transformations=[{"id": "merge", "options": {}}, *only(names)],
-        sort="Calls/h",
+        transformations=[
+            {"id": "merge", "options": {}},
+            *only({"operation": "Operation", **first, "model": "Model", **values}),
+        ],
+        sort="Failed",
+        then="Calls",
+        empty=NO_CALLS,
         columns=[
-            column("Calls/h", decimals=0, width=80),
-            column("Average", unit=SECONDS, decimals=1, width=86, colored=True, steps=latency.above()),
-            column("p95", unit=SECONDS, decimals=1, width=76),
+            column("Operation", links=[by_operation()]),
             column("Failed", unit=SHARE, decimals=1, width=76, colored=True, steps=error_rate.above()),
-            column("Per call", unit=USD, decimals=5, width=96),
+            column("Average", unit=SECONDS, decimals=2, width=86, colored=True, steps=latency.above()),
+            column("Model", links=[by_model()]),
+            column("p95", unit=SECONDS, decimals=2, width=76),
+            column("Calls", unit=style.COUNT, decimals=0, width=70),
+            column("Per 1,000", unit=DOLLARS, decimals=2, width=90),
         ],
     )
+
+
+NO_CALLS = "No calls in the past hour, or the log is not read"

@@ -16,7 +16,7 @@ INPUT, OUTPUT = q.filtered(catalog.INPUT_TOKENS), q.filtered(catalog.OUTPUT_TOKE
 def row(_: Settings) -> Row:
     """The row."""
     cost_per_call = cost_per_call_by_operation(
-        "Cost per operation",
+        "Cost of 1,000 calls",
         "Compare it with the tokens per call: the same tokens at a higher cost mean another model or another price.",
     )
     return Row(
@@ -25,6 +25,7 @@ def row(_: Settings) -> Row:
             line(8, _tokens_per_hour(), _tokens_per_call("Input", INPUT), _tokens_per_call("Output", OUTPUT)),
             line(8, _tokens_by_hour_of_day(), cost_per_call, _cost_per_thousand_tokens()),
         ),
+        collapsed=True,
     )
 
 
@@ -43,9 +44,10 @@ def _tokens_per_hour() -> Panel:
 def _tokens_per_call(name: str, tokens: str) -> Panel:
     return timeseries(
         f"{name} tokens per call",
-        f"The average number of {name.lower()} tokens of a call in the past hour, by operation.",
+        f"The average number of {name.lower()} tokens of a call in the past hour, by operation, of the ten"
+        " with most calls.",
         "A step means a changed prompt or a changed maximum length of answers: find the release.",
-        prom(q.hourly_ratio(tokens, q.CALLS, "operation"), "{{operation}}"),
+        prom(q.of_busiest(q.hourly_ratio(tokens, q.CALLS, "operation"), "operation"), "{{operation}}"),
         unit=COUNT,
     )
 
@@ -60,6 +62,7 @@ def _tokens_by_hour_of_day() -> Panel:
         x="Hour",
         stacked=True,
         back="7d",
+        empty=sql.NOT_IN_LOG,
     )
 
 

@@ -11,6 +11,11 @@ PORT, PORT_NAME = 9867, "http"
 UID = 10001
 """The user of deploy/Dockerfile."""
 
+DIGEST = "ai-operation-digest"
+"""Of all that belongs to the daily digest, whose Secret also has the webhook's URL."""
+
+WEBHOOK_KEY = "discord_webhook_url"
+
 _LABELS = {"app.kubernetes.io/name": NAME}
 _SECRETS, _CONFIG, _STATE = f"/run/secrets/{NAME}", f"/etc/{NAME}", f"/var/lib/{NAME}"
 
@@ -18,7 +23,7 @@ Manifest = dict[str, Any]
 
 
 def _meta(name: str) -> Manifest:
-    return {"name": name, "labels": dict(_LABELS)}
+    return {"name": name, "labels": {"app.kubernetes.io/name": DIGEST if name == DIGEST else NAME}}
 
 
 def config_map(config: str) -> Manifest:
@@ -39,24 +44,7 @@ def service() -> Manifest:
 
 def stateful_set(image: str) -> Manifest:
     """One exporter with a volume for what it has counted. Two would each count all, and must not share a volume."""
-    pod = {
-        "automountServiceAccountToken": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": UID,
-            "runAsGroup": UID,
-            "fsGroup": UID,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "terminationGracePeriodSeconds": 10,
-        "containers": [_container(image)],
-        "volumes": [
-            {"name": "config", "configMap": {"name": NAME}},
-            {"name": "secrets", "secret": {"secretName": NAME, "defaultMode": 0o440}},
-            {"name": "tmp", "emptyDir": {"sizeLimit": "16Mi"}},
-        ],
-    }
+    pod = _pod(_container(image), [_secrets(NAME), _tmp()])
     claim = {
         "metadata": {"name": "state"},
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
@@ -69,6 +57,93 @@ def stateful_set(image: str) -> Manifest:
         "volumeClaimTemplates": [claim],
     }
     return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": _meta(NAME), "spec": spec}
+
+
+def _pod(container: Manifest, volumes: list[Manifest]) -> Manifest:
+    """A pod of one container with the configuration, which nobody in the cluster need trust."""
+    return {
+        "automountServiceAccountToken": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": UID,
+            "runAsGroup": UID,
+            "fsGroup": UID,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "terminationGracePeriodSeconds": 10,
+        "containers": [container],
+        "volumes": [{"name": "config", "configMap": {"name": NAME}}, *volumes],
+    }
+
+
+def _secrets(name: str) -> Manifest:
+    return {"name": "secrets", "secret": {"secretName": name, "defaultMode": 0o440}}
+
+
+def _tmp() -> Manifest:
+    return {"name": "tmp", "emptyDir": {"sizeLimit": "16Mi"}}
+
+
+_CONFINED = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+_MOUNTS = (
+    {"name": "config", "mountPath": _CONFIG, "readOnly": True},
+    {"name": "secrets", "mountPath": _SECRETS, "readOnly": True},
+    {"name": "state", "mountPath": _STATE},
+    {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
+)
+
+
+_DIGEST_FILE = f"{_STATE}/state/digest.json"
+
+
+def digest_claim() -> Manifest:
+    """Where the last day that was sent is remembered."""
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "16Mi"}}}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": _meta(DIGEST), "spec": spec}
+
+
+def digest(image: str, prometheus: str) -> Manifest:
+    """One message a day. Two pods would send two: the old one ends before the new one begins."""
+    container = {
+        "name": DIGEST,
+        "image": image,
+        "args": [
+            "digest",
+            f"--config={_CONFIG}/config.yaml",
+            f"--sent-file={_DIGEST_FILE}",
+            "--daily=06:00",
+            f"--prometheus={prometheus}",
+        ],
+        "env": [
+            {"name": "DATABASE_URL_FILE", "value": f"{_SECRETS}/{SECRET_KEY}"},
+            {"name": "DISCORD_WEBHOOK_URL_FILE", "value": f"{_SECRETS}/{WEBHOOK_KEY}"},
+        ],
+        # every half minute it leaves on the file that it is at work; reading and sending may take some minutes
+        "livenessProbe": {
+            "exec": {"command": ["sh", "-c", f'test -n "$(find {_DIGEST_FILE} -mmin -20)"']},
+            "initialDelaySeconds": 60,
+            "periodSeconds": 60,
+            "timeoutSeconds": 5,
+        },
+        "resources": {"requests": {"cpu": "10m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}},
+        "securityContext": _CONFINED,
+        "volumeMounts": list(_MOUNTS),
+    }
+    state = {"name": "state", "persistentVolumeClaim": {"claimName": DIGEST}}
+    labels = {"app.kubernetes.io/name": DIGEST}
+    spec = {
+        "replicas": 1,
+        "strategy": {"type": "Recreate"},
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": _pod(container, [_secrets(DIGEST), _tmp(), state])},
+    }
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": _meta(DIGEST), "spec": spec}
 
 
 def _container(image: str) -> Manifest:
@@ -88,17 +163,8 @@ def _container(image: str) -> Manifest:
         "livenessProbe": {**probe, "periodSeconds": 10},
         "readinessProbe": {**probe, "periodSeconds": 10},
         "resources": {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": [
-            {"name": "config", "mountPath": _CONFIG, "readOnly": True},
-            {"name": "secrets", "mountPath": _SECRETS, "readOnly": True},
-            {"name": "state", "mountPath": _STATE},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
-        ],
+        "securityContext": _CONFINED,
+        "volumeMounts": list(_MOUNTS),
     }
 
 

@@ -6,7 +6,7 @@
 -- instead, each outside a transaction (layout "status": executed_at for created_at):
 --   CREATE INDEX CONCURRENTLY IF NOT EXISTS ai_operation_log_user_time_idx ON ai_operation_log (user_id, created_at DESC);
 --   CREATE INDEX CONCURRENTLY IF NOT EXISTS ai_operation_log_model_time_idx ON ai_operation_log (model_used, created_at DESC);
---   CREATE INDEX CONCURRENTLY IF NOT EXISTS helix_recommendations_type_status_idx ON helix_recommendations (recommendation_type, approval_status);
+--   CREATE INDEX CONCURRENTLY IF NOT EXISTS helix_recommendations_open_idx ON helix_recommendations (recommendation_type, approval_status, estimated_savings_usd);
 --   CREATE INDEX CONCURRENTLY IF NOT EXISTS approval_gates_status_idx ON approval_gates (status);
 
 -- Nothing of the search path is called here: whoever may create functions, operators or types in one of its schemas
@@ -42,8 +42,10 @@ BEGIN
             EXECUTE format('CREATE INDEX IF NOT EXISTS ai_operation_log_model_time_idx ON %s (model_used, %I DESC)',
                            found, time_column);
         ELSIF wanted_table = 'helix_recommendations' AND found IS NOT NULL THEN
-            EXECUTE format('CREATE INDEX IF NOT EXISTS helix_recommendations_type_status_idx'
-                           ' ON %s (recommendation_type, approval_status)', found);
+            EXECUTE format('CREATE INDEX IF NOT EXISTS helix_recommendations_open_idx ON %s'
+                           ' (recommendation_type, approval_status%s)', found,
+                           (SELECT ', estimated_savings_usd' FROM pg_attribute
+                             WHERE attrelid = found AND attname = 'estimated_savings_usd' AND NOT attisdropped));
         ELSIF wanted_table = 'approval_gates' AND found IS NOT NULL THEN
             EXECUTE format('CREATE INDEX IF NOT EXISTS approval_gates_status_idx ON %s (status)', found);
         END IF;

@@ -62,7 +62,7 @@ BEGIN
                                     "monthly_spent_usd"]],
             [null, "ai_model_routes", ["operation_id", "primary_model", "fallback_model", "enabled",
                                        "estimated_cost_usd"]],
-            [null, "helix_recommendations", ["recommendation_type", "approval_status"]],
+            [null, "helix_recommendations", ["recommendation_type", "approval_status", "estimated_savings_usd"]],
             [null, "approval_gates", ["status"]]
         ]';
         wanted_schema pg_catalog.name;

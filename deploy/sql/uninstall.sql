@@ -1,5 +1,6 @@
--- Removes what the other files of this folder have made, except for the indexes: the three roles with all their
--- grants, the policies of the exporter's role, and the schema that Grafana reads. It changes no row and no table.
+-- Removes what the other files of this folder have made, except for the indexes: the four roles with all their
+-- grants, the policies of the exporter's role and of the one that writes recommendations, and the schema that Grafana
+-- reads. It changes no row and no table: recommendations that were written stay.
 --
 -- Stop the exporter, Grafana and postgres_exporter first. Run it in the database that holds the tables, as whoever ran
 -- the other files, or as a superuser: psql -v ON_ERROR_STOP=1 -f deploy/sql/uninstall.sql
@@ -7,7 +8,8 @@
 --
 -- The indexes of indexes.sql may serve your application by now. To drop them, too:
 --   DROP INDEX CONCURRENTLY ai_operation_log_user_time_idx, each outside a transaction; likewise
---   ai_operation_log_model_time_idx, helix_recommendations_type_status_idx and approval_gates_status_idx.
+--   ai_operation_log_model_time_idx, helix_recommendations_open_idx (of earlier versions:
+--   helix_recommendations_type_status_idx) and approval_gates_status_idx.
 
 -- Nothing of the search path is called here: whoever may create functions, operators or types in one of its schemas
 -- could otherwise run them with your rights. So keep it one statement.
@@ -20,10 +22,11 @@ DECLARE
 BEGIN
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     DROP SCHEMA IF EXISTS ai_dashboards CASCADE;
-    FOR policy IN SELECT polrelid::regclass AS relation FROM pg_policy WHERE polname = 'ai_exporter_reads' LOOP
-        EXECUTE format('DROP POLICY ai_exporter_reads ON %s', policy.relation);
+    FOR policy IN SELECT polrelid::regclass AS relation, polname AS name FROM pg_policy
+                   WHERE polname IN ('ai_exporter_reads', 'ai_recommender_reads', 'ai_recommender_writes') LOOP
+        EXECUTE format('DROP POLICY %I ON %s', policy.name, policy.relation);
     END LOOP;
-    FOREACH holder IN ARRAY ARRAY['ai_exporter', 'ai_grafana', 'ai_postgres_exporter'] LOOP
+    FOREACH holder IN ARRAY ARRAY['ai_exporter', 'ai_grafana', 'ai_postgres_exporter', 'ai_recommender'] LOOP
         CONTINUE WHEN NOT EXISTS (SELECT FROM pg_roles WHERE rolname = holder);
         SELECT string_agg(DISTINCT datname, ', ') INTO elsewhere
           FROM pg_shdepend JOIN pg_database ON pg_database.oid = dbid

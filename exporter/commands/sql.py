@@ -1,12 +1,15 @@
 """`sql build`: the SQL of the view for Grafana and of the roles."""
 
 import argparse
+import sys
 
 from exporter.commands.options import add_config
 from exporter.config import Config, load_config
 from exporter.errors import UserError
 from exporter.sql_files.build import FOLDER, build
 from exporter.subcommands import Subcommands, path_option
+
+NOT_FOLLOWED = "the view for Grafana follows names of columns, and no expressions, outcomes, time_unit or where"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Build, or compare; returns 0. Raises `UserError`."""
     config = Config() if arguments.config is None else load_config(arguments.config, {}, read_files=False)
     changed = build(config, arguments.output, check=arguments.check)
+    if config.columns.log.is_computed:
+        print(f"dashboards.sql is left out: {NOT_FOLLOWED}", file=sys.stderr)
     if arguments.check and changed:
         raise UserError(f"{arguments.output / name}: not up to date — run `sql build`" for name in changed)
     return 0

@@ -30,10 +30,12 @@ from exporter.ledger.advance import restart
 from exporter.ledger.aggregate import ZERO
 from exporter.ledger.calendar import QUARTER_HOUR, floor_to
 from exporter.ledger.forget import forget
+from exporter.ledger.hourly import hour_start, moved_to_other
 from exporter.ledger.model import OTHER, Changes, LedgerSettings, SpanRead, State, TimeRange
 from exporter.ledger.rewind import rewind
 from exporter.moments import as_utc, named_moment
 from exporter.scrape.ledger_settings import settings_for
+from exporter.state.hourly import HOURLY, cut_off, each_hour
 from exporter.state.migrations import NEXT_NAME
 from exporter.state.prices import PRICES, price_book
 from exporter.state.provenance import CLASSIFICATION, IDENTITY, STALE_SUMS, check_identity, restored
@@ -132,6 +134,8 @@ def forget_series(config: Config, operation: str, model: str | None, out: TextIO
             of_model = "" if model is None else f" and model {model!r}"
             raise StateError(f"state folder {config.state_dir} has no series of operation {operation!r}{of_model}")
         changes = forget(state, chosen)
+        moved = (moved_to_other(hour, set(chosen)) for hour in store.read(each_hour))
+        changes.hours = {hour.start: hour for hour in moved if hour is not None}
         _commit_anew(store, state, changes, {})
         for series in chosen:
             total = state.totals.get(series, ZERO)
@@ -173,7 +177,11 @@ def rewind_state(config: Config, environ: Mapping[str, str], to: str | None, out
             read = SpanRead(span=span, now=state.progress.now, buckets=found, width=QUARTER_HOUR)
             changes = rewind(state, pseudonyms_for(config, store).read(read), settings)
         book = prices.changes()
-        _commit_anew(store, state, changes, {STALE_SUMS: True, **({} if book is None else {PRICES: book})})
+        # what a wrong clock has made of the hours since is read again
+        reopened = 0 if span is None else hour_start(span.lo, settings.zone)
+        changes.hours, kept_hours = cut_off(store.hours(), reopened)
+        meta = {STALE_SUMS: True, HOURLY: kept_hours, **({} if book is None else {PRICES: book})}
+        _commit_anew(store, state, changes, meta)
         progress = changes.progress or state.progress
         print(
             f"was closed before  {as_utc(state.progress.compacted)}\nis closed before   {as_utc(progress.compacted)}",

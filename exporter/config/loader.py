@@ -12,7 +12,9 @@ from exporter.diagnostics import Form, Problem, shown
 from exporter.yaml_source import SettingPath
 
 ENVIRONMENT_PATH = "AI_OPERATION_EXPORTER_CONFIG"
-_SECRET_SETTINGS = {("database",), ("database", "url"), ("database", "url_file")}
+_SECRET_SETTINGS = {
+    (section, *setting) for section in ("database", "recommendations") for setting in ((), ("url",), ("url_file",))
+}
 _DATABASE = ("database",)
 _SHORT = re.compile(r"[\w.+-]{0,20}")  # a duration, and not what was meant for the line above
 

@@ -10,11 +10,14 @@ from pydantic import Field, field_validator, model_validator
 
 from exporter.config.bounds import FIRST_UPPER_BOUNDS, UPPER_BOUNDS
 from exporter.config.error_classes import DEFAULT_ERROR_CLASSES
+from exporter.config.expressions import MARK
 from exporter.config.names import BudgetZoneName, LabelName, TableName, ZoneName, written_column
 from exporter.config.sections import (
+    LOG_ROLE_NAMES,
     Columns,
     ConfiguredPrice,
     Database,
+    DatabaseUrl,
     ErrorClass,
     LogColumns,
     Models,
@@ -25,6 +28,7 @@ from exporter.config.sections import (
     Web,
     Worker,
 )
+from exporter.config.sources import SOURCES, SourceName, with_source
 from exporter.config.types import Amount, Count, Duration, PathText, format_duration, within
 from exporter.diagnostics import setting_error
 
@@ -62,6 +66,10 @@ PRICES = 1
 """How the expected cost is reckoned: by 0, which earlier versions did, not at all."""
 
 
+def _in_quotes(column: object) -> object:
+    return written_column(column) if isinstance(column, str) and not column.startswith(MARK) else column
+
+
 class Classification(Section):
     """All that decides which series a row counts in, and whether; kept with the state, to see when it has changed.
 
@@ -92,7 +100,7 @@ class Classification(Section):
     def _quote_columns(cls, value: object) -> object:
         if not isinstance(value, dict):
             return value
-        return {role: written_column(name) if isinstance(name, str) else name for role, name in value.items()}
+        return {name: _in_quotes(value) if name in LOG_ROLE_NAMES else value for name, value in value.items()}
 
     users: str = ""
     names: int = 1
@@ -111,7 +119,9 @@ class Classification(Section):
 class Config(Section):
     """Every setting, checked; durations are seconds, money is exact."""
 
+    source: SourceName = "helix"
     database: Database = Database()
+    recommendations: DatabaseUrl = DatabaseUrl()
     tables: Tables = Tables()
     columns: Columns = Columns()
     log_time_zone: ZoneName = "UTC"
@@ -128,12 +138,20 @@ class Config(Section):
     horizon: Annotated[Duration, within("2h", "48h")] = 172_800.0
     open_window: Annotated[Duration, within("1m", "1h")] | None = None
     optional_interval: Annotated[Duration, within("0s", "10m")] = 60.0
+    history_weeks: Annotated[Count, Field(ge=0, le=8)] = 8
     scrape: Scrape = Scrape()
     worker: Worker = Worker()
     web: Web = Web()
     state_dir: PathText = Path("state")
     log_level: LogLevel = "info"
     log_format: LogFormat = "logfmt"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_those_of_the_source(cls, value: object) -> object:
+        if not isinstance(value, dict) or value.get("source") not in SOURCES:
+            return value
+        return with_source(value, value["source"])
 
     @model_validator(mode="after")
     def _prices_of_the_log(self) -> Self:

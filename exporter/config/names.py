@@ -18,6 +18,18 @@ _PART = re.compile(rf'"((?:[^"]|"")+)"|({_BARE.pattern})')
 _LONGEST_IDENTIFIER = 63  # bytes; PostgreSQL silently cuts what is longer
 _QUARTER_HOUR = timedelta(minutes=15)
 
+_KEYWORDS = """
+all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column
+concurrently constraint create cross current_catalog current_date current_role current_schema current_time
+current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze from
+full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit
+localtime localtimestamp natural not notnull null offset on only or order outer overlaps placing primary
+references returning right select session_user similar some symmetric system_user table tablesample then to trailing
+true union unique user using variadic verbose when where window with
+"""
+RESERVED = frozenset(_KEYWORDS.split())
+"""PostgreSQL's keywords that cannot stand bare as a name."""
+
 LABEL_LENGTH = 128
 """Characters of a label value."""
 
@@ -131,7 +143,8 @@ def _table(value: object) -> QualifiedName:
         raise setting_error(hint) from None
 
 
-def _column(value: object) -> str:
+def column_name(value: object) -> str:
+    """A column's name as the catalog has it. Raises a setting's error if it is none."""
     parts = _split(value) if isinstance(value, str) else []
     if len(parts) != 1:
         raise setting_error(
@@ -168,7 +181,7 @@ def _quarter_hour_zone(value: str) -> str:
 
 TableName = Annotated[QualifiedName, PlainValidator(_table), PlainSerializer(str, return_type=str)]
 # only in JSON, which is read again: elsewhere a column's name is compared with the catalog
-ColumnName = Annotated[str, PlainValidator(_column), PlainSerializer(_written, return_type=str, when_used="json")]
+ColumnName = Annotated[str, PlainValidator(column_name), PlainSerializer(_written, return_type=str, when_used="json")]
 ZoneName = Annotated[str, AfterValidator(_zone)]
 BudgetZoneName = Annotated[str, AfterValidator(_quarter_hour_zone)]
 # as the label shows it: so is a name of the log before it is looked up

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
 from exporter.catalog import ErrorClassName
+from exporter.config.expressions import Condition, Expression, LogColumn
 from exporter.config.names import ColumnName, LabelName, QualifiedName, TableName, clean_label
 from exporter.config.types import (
     Count,
@@ -16,11 +17,12 @@ from exporter.config.types import (
     Text,
     TokenPrice,
     ValidFrom,
+    Word,
     format_duration,
     split_listen_address,
     within,
 )
-from exporter.diagnostics import setting_error
+from exporter.diagnostics import setting_error, shown
 
 
 class Section(BaseModel):
@@ -35,19 +37,24 @@ class Section(BaseModel):
         return {} if value is None else value
 
 
-class Database(Section):
-    """Where the log is; the URL may also come from the environment."""
+class DatabaseUrl(Section):
+    """A URL, or a file that holds it; either may also come from the environment."""
 
     url: Text | None = Field(default=None, repr=False)
     url_file: PathText | None = None
-    connect_timeout: Annotated[Duration, within("2s", "1m")] = 5.0
-    max_replica_lag: Annotated[Duration, within("1s", "1h")] = 60.0
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.url is not None and self.url_file is not None:
             raise setting_error("write url or url_file, not both", "url_file")
         return self
+
+
+class Database(DatabaseUrl):
+    """Where the log is."""
+
+    connect_timeout: Annotated[Duration, within("2s", "1m")] = 5.0
+    max_replica_lag: Annotated[Duration, within("1s", "1h")] = 60.0
 
 
 TableKey = Literal["log", "budgets", "routes", "recommendations", "approvals"]
@@ -67,22 +74,94 @@ class Tables(Section):
     accept_unproven: tuple[TableKey, ...] = ()
 
 
+class Outcomes(Section):
+    """The words of the column `status`, by how a call that has one ended; null stands for rows without a word."""
+
+    ok: tuple[Word, ...] = ()
+    failed: tuple[Word, ...] = ()
+    timeout: tuple[Word, ...] = ()
+    pending: tuple[Word, ...] = ()
+    running: tuple[Word, ...] = ()
+
+    @model_validator(mode="after")
+    def _each_word_once(self) -> Self:
+        known: dict[str | None, str] = {}
+        for outcome, words in self:
+            for word in words:
+                if word in known:
+                    raise setting_error(f"write {shown(word)} once: it also stands in {known[word]}", outcome)
+                known[word] = outcome
+        if not self.ok:
+            raise setting_error("write the words of calls that have succeeded", "ok")
+        return self
+
+    @property
+    def by_word(self) -> dict[str | None, str]:
+        """How a call ended, by its word."""
+        return {word: outcome for outcome, words in self for word in words}
+
+
+MAY_LACK = frozenset(("user", "input_tokens", "output_tokens", "cost", "cached_tokens", "latency", "error_message"))
+"""The roles that a log need not have a value for, as `"=NULL"` says; their metrics are absent then."""
+
+TimeUnit = Literal["timestamp", "s", "ms", "us"]
+
+
 class LogColumns(Section):
-    """Columns of the log; the catalog decides those that are not set."""
+    """Columns of the log, or expressions; the catalog decides those that are not set.
+
+    `outcomes` says what the words in `status` mean, `time_unit` what the numbers in `time` count since 1970, `where`
+    which rows are calls.
+    """
 
     time: ColumnName | None = None
-    operation: ColumnName | None = None
-    operation_type: ColumnName | None = None
-    model: ColumnName | None = None
-    user: ColumnName | None = None
-    input_tokens: ColumnName | None = None
-    output_tokens: ColumnName | None = None
-    cost: ColumnName | None = None
-    cached_tokens: ColumnName | None = None
-    latency: ColumnName | None = None
-    success: ColumnName | None = None
-    status: ColumnName | None = None
-    error_message: ColumnName | None = None
+    time_unit: TimeUnit = "timestamp"
+    operation: LogColumn | None = None
+    operation_type: LogColumn | None = None
+    model: LogColumn | None = None
+    user: LogColumn | None = None
+    input_tokens: LogColumn | None = None
+    output_tokens: LogColumn | None = None
+    cost: LogColumn | None = None
+    cached_tokens: LogColumn | None = None
+    latency: LogColumn | None = None
+    success: LogColumn | None = None
+    status: LogColumn | None = None
+    error_message: LogColumn | None = None
+    free: LogColumn | None = None
+    outcomes: Outcomes | None = None
+    where: Condition | None = None
+
+    @model_validator(mode="after")
+    def _words_of_the_status(self) -> Self:
+        if self.outcomes is not None and self.success is not None and self.status is None:
+            raise setting_error("write outcomes for columns.log.status; success is true or false", "outcomes")
+        for role in sorted(self.lacking - MAY_LACK):
+            raise setting_error(f"write a column or a value: only {', '.join(sorted(MAY_LACK))} can be lacking", role)
+        return self
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """What is set for each role: a column's name, or an expression."""
+        columns = {role: getattr(self, role) for role in LOG_ROLE_NAMES}
+        return {role: written for role, written in columns.items() if written is not None}
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether there is more to reading the log than its columns' names."""
+        expressions = any(isinstance(written, Expression) for written in self.roles.values())
+        return expressions or self.time_unit != "timestamp" or self.outcomes is not None or self.where is not None
+
+    @property
+    def lacking(self) -> frozenset[str]:
+        """The roles that the log is said to have no value for."""
+        return frozenset(
+            role for role, written in self.roles.items() if isinstance(written, Expression) and written.is_null
+        )
+
+
+LOG_ROLE_NAMES = tuple(name for name in LogColumns.model_fields if name not in ("time_unit", "outcomes", "where"))
+"""The settings that name a column of the log."""
 
 
 class BudgetColumns(Section):
@@ -111,6 +190,12 @@ class RecommendationColumns(Section):
 
     type: ColumnName | None = None
     status: ColumnName | None = None
+    savings: ColumnName | None = None
+    operation: ColumnName | None = None
+    current_config: ColumnName | None = None
+    proposed_config: ColumnName | None = None
+    confidence: ColumnName | None = None
+    reasoning: ColumnName | None = None
 
 
 class ApprovalColumns(Section):

@@ -134,6 +134,19 @@ def split_listen_address(value: str) -> tuple[str, int]:
     return match[1].strip("[]"), int(match[2])
 
 
+def _word(value: object) -> str | None:
+    match value:
+        case None:
+            return None
+        case bool():
+            return str(value).lower()  # as PostgreSQL has it as a text
+        case int():
+            return str(value)
+        case str() if "\x00" not in value:
+            return value
+    raise setting_error("write a word, a whole number, true, false, or null for rows without one")
+
+
 Duration = Annotated[
     float, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str, when_used="json")
 ]
@@ -154,6 +167,8 @@ TokenPrice = Annotated[
     PlainSerializer(_shown_amount, when_used="json"),
 ]
 ValidFrom = Annotated[datetime, PlainValidator(_read_valid_from)]
+Word = Annotated[str | None, PlainValidator(_word)]
+"""A value of a column as text; None is NULL."""
 Count = Annotated[int, Strict()]
 Pattern = Annotated[str, AfterValidator(_check_pattern)]
 ListenAddress = Annotated[str, AfterValidator(_check_listen_address)]

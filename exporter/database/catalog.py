@@ -102,13 +102,14 @@ def find_relation(
     return Relation(
         QualifiedName(schema, table),
         oid,
-        {row[0]: _column(*row) for row in columns},
+        {row[0]: read_column(*row) for row in columns},
     )
 
 
-def _column(
-    name: str, schema: str, kind: str, written: str, category: str, declared: str, oid: int, folds_text: bool
+def read_column(
+    name: str, schema: str, kind: str, written: str, category: str, declared: str, oid: int, folds_text: bool = False
 ) -> Column:
+    """A column, by what the catalog says of its type."""
     own = schema == "pg_catalog"
     return Column(
         name,

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from exporter.config.expressions import Expression
+
 INTEGERS = ("smallint", "integer", "bigint")
 _NUMBER = re.compile(r"smallint|integer|bigint|real|double precision|money|numeric(\(\d+,-?\d+\))?")
 _TIMESTAMP = re.compile(r"timestamp(\(\d\))? with(out)? time zone")
@@ -17,7 +19,8 @@ class Column:
 
     `type` is its type as PostgreSQL writes it, one that is not PostgreSQL's own with its schema; `category` is that
     type's category letter. Of a domain both are those of the type beneath it, as is `type_oid`; `declared` is the
-    domain itself. With `folds_text` the column's collation calls texts equal that differ.
+    domain itself. With `folds_text` the column's collation calls texts equal that differ. With `expression` it is no
+    column of a table, but what the configuration computes in its place.
     """
 
     name: str
@@ -26,6 +29,12 @@ class Column:
     declared: str = ""
     type_oid: int = 0
     folds_text: bool = False
+    expression: Expression | None = None
+
+    @property
+    def shown(self) -> str:
+        """The name, or the expression, as the configuration has it."""
+        return self.name if self.expression is None else str(self.expression)
 
     @property
     def shown_type(self) -> str:
@@ -45,6 +54,7 @@ class Kind(Enum):
     TIME = "timestamp or timestamptz"
     FLAG = "boolean"
     NAME = "text"
+    WORD = "text, an integer or boolean"
     KEY = "text, uuid or a number"
     MESSAGE = "any type"
 
@@ -60,6 +70,8 @@ def fits(column: Column, kind: Kind) -> bool:
             return column.type == "boolean"
         case Kind.NAME:
             return _is_name(column)
+        case Kind.WORD:
+            return _is_name(column) or column.type in (*INTEGERS, "boolean")
         case Kind.KEY:
             return _is_name(column) or column.category == _NUMBERS
         case Kind.MESSAGE:

@@ -8,6 +8,7 @@ from psycopg import Error, pq
 from psycopg.conninfo import conninfo_to_dict
 
 from exporter.config import Config, ConfigError, read_secret_file
+from exporter.config.sections import DatabaseUrl
 from exporter.database.foreign import notice
 from exporter.database.plain import hidden_values, is_connection_string, is_plain, pieces
 from exporter.database.url import UnreadableUrlError, UrlParameters, is_url, parse_url
@@ -97,7 +98,36 @@ def resolve_conninfo(config: Config, environ: Mapping[str, str]) -> ConnInfo:
     ``DATABASE_URL_FILE``; else ``PG*`` alone. ConfigError names the source and never quotes it, or says
     that nothing tells which database is meant.
     """
-    source, text = _chosen(config, environ)
+    source, text = _chosen(config.database, "database", "DATABASE_URL", environ) or ("PG* variables", None)
+    info = _resolved(source, text, environ)
+    if text is None and not info.params.keys() & _NAMING:
+        raise ConfigError(
+            [
+                "no database is given — set DATABASE_URL, or database.url in the file that --config names, to "
+                "postgresql://user:password@host:5432/database"
+            ]
+        )
+    return info
+
+
+def resolve_writer(config: Config, environ: Mapping[str, str]) -> ConnInfo:
+    """As `resolve_conninfo`, for the role that writes recommendations, which has to be named.
+
+    The first of: ``recommendations.url`` or ``recommendations.url_file``, ``RECOMMENDATIONS_DATABASE_URL``,
+    ``RECOMMENDATIONS_DATABASE_URL_FILE``.
+    """
+    chosen = _chosen(config.recommendations, "recommendations", "RECOMMENDATIONS_DATABASE_URL", environ)
+    if chosen is None:
+        raise ConfigError(
+            [
+                "--store: no database is given to write to — set RECOMMENDATIONS_DATABASE_URL, or recommendations.url "
+                "in the file that --config names, to a URL with the role of deploy/sql/role_recommendations.sql"
+            ]
+        )
+    return _resolved(*chosen, environ)
+
+
+def _resolved(source: str, text: str | None, environ: Mapping[str, str]) -> ConnInfo:
     read = _parse(text, source) if text is not None else UrlParameters({})
     params = read.known
     if service := params.get("service") or environ.get("PGSERVICE"):
@@ -112,26 +142,20 @@ def resolve_conninfo(config: Config, environ: Mapping[str, str]) -> ConnInfo:
     for value in params.values():
         _check_characters(value, source)
     _check_names(params, source)
-    if text is None and not params.keys() & _NAMING:
-        raise ConfigError(
-            [
-                "no database is given — set DATABASE_URL, or database.url in the file that --config names, to "
-                "postgresql://user:password@host:5432/database"
-            ]
-        )
     return ConnInfo(params, source, (notice(read.foreign),) if read.foreign else ())
 
 
-def _chosen(config: Config, environ: Mapping[str, str]) -> tuple[str, str | None]:
-    if config.database.url is not None:
-        return "database.url", config.database.url
-    if config.database.url_file is not None:
-        return "database.url_file", _read(config.database.url_file, "database.url_file")
-    if text := environ.get("DATABASE_URL", "").strip():
-        return "DATABASE_URL", text
-    if file := environ.get("DATABASE_URL_FILE"):
-        return "DATABASE_URL_FILE", _read(Path(file), "DATABASE_URL_FILE")
-    return "PG* variables", None
+def _chosen(setting: DatabaseUrl, section: str, variable: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
+    """What tells where the database is, and the text; None where nothing does."""
+    if setting.url is not None:
+        return f"{section}.url", setting.url
+    if setting.url_file is not None:
+        return f"{section}.url_file", _read(setting.url_file, f"{section}.url_file")
+    if text := environ.get(variable, "").strip():
+        return variable, text
+    if file := environ.get(f"{variable}_FILE"):
+        return f"{variable}_FILE", _read(Path(file), f"{variable}_FILE")
+    return None
 
 
 def _read(path: Path, source: str) -> str:

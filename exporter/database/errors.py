@@ -116,7 +116,7 @@ def translate(
         return _privilege(exc, info, table, said)
     kind, message, hint = _meaning(exc, state)
     name = _name_in(exc, info) if kind == "schema" else ""
-    fill = {"user": _role(info), "name": name or "that the query asks for"}
+    fill = {"user": role_name(info), "name": name or "that the query asks for"}
     if message in REFUSED_LOGINS:
         return LoginRefused(_place(info), f"{message} (SQLSTATE {state})", hint, state, said)
     where = f"{_place(info)}: " if kind == "unavailable" else ""
@@ -170,7 +170,8 @@ def _place(info: ConnInfo) -> str:
     return scrub(info.display, info)
 
 
-def _role(info: ConnInfo) -> str:
+def role_name(info: ConnInfo) -> str:
+    """The role that logs in, in SQL; a placeholder where it may be a secret."""
     return scrub(quoted(info.user), info) if is_plain("user", info.user) else "<role>"
 
 
@@ -200,7 +201,7 @@ def _without_state(exc: psycopg.Error, info: ConnInfo, said: str) -> DatabaseErr
 
 
 def _privilege(exc: psycopg.Error, info: ConnInfo, table: QualifiedName | None, said: str) -> DatabaseError:
-    role, name = _role(info), _name_in(exc, info)
+    role, name = role_name(info), _name_in(exc, info)
     given = _message(exc)
     if exc.diag.source_file == "rls.c" or "row-level security" in given:
         return hidden_rows(name or "<table>", role, " (SQLSTATE 42501)")

@@ -1,11 +1,15 @@
 """Which columns of which table hold what: guessed from the catalog's names, unless the configuration says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from exporter.config import QualifiedName
+from exporter.config.expressions import Expression
+from exporter.config.sections import LogColumns
 from exporter.database.columns import Column, Kind, fits
 from exporter.database.errors import SchemaProblem
+from exporter.database.names import quoted
 from exporter.database.views import view_name, view_sql
 
 
@@ -41,8 +45,9 @@ LOG_ROLES: Mapping[str, Role] = {
     "success": Role(("success",), Kind.FLAG, required=False),
     "status": Role(("status",), Kind.NAME, required=False),
     "error_message": Role(("error_message",), Kind.MESSAGE),
+    "free": Role((), Kind.FLAG, required=False),
 }
-OUTCOMES: Mapping[str, str] = {
+OUTCOMES: Mapping[str | None, str] = {
     "success": "ok",
     "failed": "failed",
     "timeout": "timeout",
@@ -72,7 +77,32 @@ ROUTE_ROLES: Mapping[str, Role] = {
 RECOMMENDATION_ROLES: Mapping[str, Role] = {
     "type": Role(("recommendation_type",), Kind.NAME),
     "status": Role(("approval_status",), Kind.NAME),
+    "savings": Role(("estimated_savings_usd",), Kind.NUMBER, required=False),
 }
+WRITTEN_ROLES: Mapping[str, Role] = {
+    **RECOMMENDATION_ROLES,
+    "operation": Role(("operation_id",), Kind.NAME),
+    "current_config": Role(("current_config",), Kind.MESSAGE),
+    "proposed_config": Role(("proposed_config",), Kind.MESSAGE),
+    "savings": Role(("estimated_savings_usd",), Kind.NUMBER),
+    "confidence": Role(("confidence",), Kind.NUMBER),
+    "reasoning": Role(("reasoning",), Kind.NAME),
+}
+"""The columns of a recommendation that `recommend --store` writes or compares."""
+
+RECOMMENDATION_COMPARED = ("operation", "type", "current_config", "proposed_config", "status")
+"""Those that it reads: they tell whether a matter is open already."""
+
+RECOMMENDATION_WRITTEN = (
+    "operation",
+    "type",
+    "current_config",
+    "proposed_config",
+    "savings",
+    "confidence",
+    "reasoning",
+)
+"""Those that it writes. The status is not among them: what the table's own default makes of it is pending."""
 APPROVAL_ROLES: Mapping[str, Role] = {"status": Role(("status",), Kind.NAME)}
 
 ROLES: Mapping[str, Mapping[str, Role]] = {
@@ -89,74 +119,177 @@ KNOWN_COLUMNS = frozenset(
 """Every name that a column is known by without the configuration."""
 
 
+_OTHER_NAMES: Mapping[str, Sequence[str]] = {
+    "time": ("timestamp", "start_time", "started_at", "created"),
+    "operation": ("call_type", "endpoint", "feature", "token_name", "name"),
+    "model": ("model_name", "model_id"),
+    "user": ("username", "user_name", "end_user", "customer_id"),
+    "input_tokens": ("prompt_tokens", "message_tokens", "tokens_in"),
+    "output_tokens": ("completion_tokens", "answer_tokens", "tokens_out"),
+    "cost": ("spend", "total_cost", "total_price", "price", "amount"),
+    "latency": ("duration_ms", "request_duration_ms", "elapsed_time", "response_time", "latency"),
+    "success": ("succeeded", "is_success", "ok"),
+    "status": ("state", "outcome"),
+    "error_message": ("error", "error_text", "error_details", "status_message"),
+}
+"""What other systems call such columns, to propose one that is there."""
+
+
+class _Missing:
+    """What is missing in a table, collected so that it is all said at once."""
+
+    def __init__(self, relation: Relation, section: str) -> None:
+        self._relation = relation
+        self._section = section
+        self._found: list[str] = []
+        self._settings: list[str] = []
+
+    def add(self, found: str, roles: Sequence[str], names: Sequence[str] | None = None) -> None:
+        """Note what was found, and the roles of which one has to be set.
+
+        `names` are those that were looked for, where none of them is there.
+        """
+        self._found.append(found)
+        setting = " or ".join(f"columns.{self._section}.{role}" for role in roles)
+        others = [name for role in roles for name in _OTHER_NAMES.get(role, ())]
+        near = None if names is None else self._near([*names, *others])
+        self._settings.append(f"{setting} (perhaps {near})" if near else setting)
+
+    def _near(self, names: Sequence[str]) -> str | None:
+        plain = {_folded(name): name for name in reversed(tuple(self._relation.columns))}
+        for name in names:
+            if alike := get_close_matches(_folded(name), plain, n=1, cutoff=0.8):
+                return quoted(plain[alike[0]])
+        return None
+
+    def refuse(self) -> None:
+        """Raise `SchemaProblem` if anything is missing."""
+        if self._found:
+            raise _problem(self._relation, "; ".join(dict.fromkeys(self._found)), ", ".join(self._settings))
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "")
+
+
 def find_columns(
     relation: Relation, section: str, roles: Mapping[str, Role], explicit: Mapping[str, str | None]
 ) -> dict[str, Column]:
     """The column for each role that has one, of a type that can be read exactly.
 
     `section` is the part of `columns` in the configuration that `explicit` comes from. Raises `SchemaProblem`, which
-    names the table, the columns seen and the setting to write, or a view to create.
+    names the table, the columns seen and the settings to write, or a view to create.
     """
-    columns = _choose(relation, section, roles, explicit)
-    _require_fit(relation, section, roles, columns)
+    missing = _Missing(relation, section)
+    columns = _choose(relation, roles, explicit, missing)
+    missing.refuse()
+    kinds = {role: wanted.kind for role, wanted in roles.items()}
+    _require_fit(relation, section, kinds, columns)
     return columns
 
 
-def find_log_columns(relation: Relation, explicit: Mapping[str, str | None]) -> dict[str, Column]:
-    """`find_columns` for the log, where an operation and one kind of outcome must be found too."""
-    columns = _choose(relation, "log", LOG_ROLES, explicit)
+def find_log_columns(relation: Relation, settings: LogColumns, made: Mapping[str, Column]) -> dict[str, Column]:
+    """`find_columns` for the log, where an operation and one kind of outcome must be found too.
+
+    `made` are the columns that expressions stand for.
+    """
+    explicit = {role: name for role, name in settings.roles.items() if not isinstance(name, Expression)}
+    roles = {role: wanted for role, wanted in LOG_ROLES.items() if role not in made and role not in settings.lacking}
+    missing = _Missing(relation, "log")
+    for role, expression in _expressions(settings):
+        for name in expression.columns:
+            if name not in relation.columns:
+                missing.add(f"no column {name}", [role], [name])
+    columns = {**_choose(relation, roles, explicit, missing), **made}
     if "operation" not in columns and "operation_type" not in columns:
-        raise _problem(relation, "no column for the operation", "columns.log.operation")
+        missing.add("no column for the operation", ["operation"], ())
     outcomes = [role for role in ("success", "status") if role in columns]
-    named = [role for role in outcomes if explicit.get(role)]
+    named = [role for role in outcomes if role in settings.roles] or (["status"] if settings.outcomes else [])
     if len(outcomes) == 2 and len(named) == 1:
         del columns[next(role for role in outcomes if role not in named)]
     elif len(outcomes) != 1:
         found = "both success and status could be the outcome" if outcomes else "no column for the outcome"
-        raise _problem(relation, found, "columns.log.success or columns.log.status")
-    _require_fit(relation, "log", LOG_ROLES, columns)
-    return columns
+        missing.add(found, ["success", "status"], None if outcomes else ())
+    missing.refuse()
+    kinds = {role: wanted.kind for role, wanted in LOG_ROLES.items()}
+    if settings.outcomes is not None:
+        kinds["status"] = Kind.WORD
+    if settings.time_unit != "timestamp":
+        kinds["time"] = Kind.NUMBER
+    _require_fit(relation, "log", kinds, columns, by_names=not settings.is_computed)
+    return {role: columns[role] for role in LOG_ROLES if role in columns}
 
 
-def _require_fit(relation: Relation, section: str, roles: Mapping[str, Role], columns: Mapping[str, Column]) -> None:
-    """Raise `SchemaProblem` if a column's type does not fit its role; its hint is a view in which all do."""
-    unfit = {role: column for role, column in columns.items() if not fits(column, roles[role].kind)}
+def _expressions(settings: LogColumns) -> Iterator[tuple[str, Expression]]:
+    yield from ((role, written) for role, written in settings.roles.items() if isinstance(written, Expression))
+    if settings.where is not None:
+        yield "where", settings.where
+
+
+def _require_fit(
+    relation: Relation,
+    section: str,
+    kinds: Mapping[str, Kind],
+    columns: Mapping[str, Column],
+    *,
+    by_names: bool = True,
+) -> None:
+    """Raise `SchemaProblem` if a column's type does not fit its role.
+
+    Its hint is a view in which all do, where the table is read `by_names` of columns alone.
+    """
+    unfit = {role: column for role, column in columns.items() if not fits(column, kinds[role])}
     if not unfit:
         return
     found = "; ".join(
-        f"{column.name} is of type {column.shown_type}, where {roles[role].kind.value} is needed"
+        f"{column.shown} is of type {column.shown_type}, where {kinds[role].value} is needed"
         for role, column in unfit.items()
     )
     problem = _problem(relation, found, ", ".join(f"columns.{section}.{role}" for role in unfit))
-    wanted = {column.name: (column, roles[role].kind) for role, column in columns.items()}
-    view = view_sql(relation.name, list(wanted.values()))
+    wanted = {column.name: (column, kinds[role]) for role, column in columns.items()}
+    view = view_sql(relation.name, list(wanted.values())) if by_names else None
     if view is not None:
         setting = f"tables.{section}: {view_name(relation.name)}"
         problem.hint = f"{view} -- grant SELECT on it to the exporter's role, and write {setting}; or {problem.hint}"
+    if section == "log":
+        problem.hint += "".join(_other_setting(role, column, kinds[role]) for role, column in unfit.items())
     raise problem
 
 
+def _other_setting(role: str, column: Column, kind: Kind) -> str:
+    """What else to write for a column of the log that is of an unfit type."""
+    if role == "time" and kind is Kind.NUMBER and fits(column, Kind.TIME):
+        return "; or leave columns.log.time_unit out: it is for times that are numbers"
+    if role == "time" and column.category == "N":
+        return "; or say what its numbers count, columns.log.time_unit: s, ms or us"
+    if role == "status" and (column.category == "N" or column.type == "boolean"):
+        return "; or say what its values mean, in columns.log.outcomes"
+    if role == "latency" and column.type.startswith("interval"):
+        return f'; or write the milliseconds, columns.log.latency: "=extract(epoch FROM {quoted(column.name)}) * 1000"'
+    return ""
+
+
 def _choose(
-    relation: Relation, section: str, roles: Mapping[str, Role], explicit: Mapping[str, str | None]
+    relation: Relation, roles: Mapping[str, Role], explicit: Mapping[str, str | None], missing: _Missing
 ) -> dict[str, Column]:
     return {
         role: column
         for role, wanted in roles.items()
-        if (column := _find(relation, f"columns.{section}.{role}", wanted, explicit.get(role))) is not None
+        if (column := _find(relation, role, wanted, explicit.get(role), missing)) is not None
     }
 
 
-def _find(relation: Relation, setting: str, role: Role, explicit: str | None) -> Column | None:
+def _find(relation: Relation, role: str, wanted: Role, explicit: str | None, missing: _Missing) -> Column | None:
     if explicit is not None:
         if explicit not in relation.columns:
-            raise _problem(relation, f"no column {explicit}", setting)
-        return relation.columns[explicit]
-    candidates = [relation.columns[name] for name in role.names if name in relation.columns]
+            missing.add(f"no column {explicit}", [role], [explicit])
+        return relation.columns.get(explicit)
+    candidates = [relation.columns[name] for name in wanted.names if name in relation.columns]
     if len(candidates) > 1:
         names = " and ".join(column.name for column in candidates)
-        raise _problem(relation, f"{names} could both be meant", setting)
-    if not candidates and role.required:
-        raise _problem(relation, f"no column {' or '.join(role.names)}", setting)
+        missing.add(f"{names} could both be meant", [role])
+    if not candidates and wanted.required:
+        missing.add(f"no column {' or '.join(wanted.names)}", [role], wanted.names)
     return candidates[0] if candidates else None
 
 

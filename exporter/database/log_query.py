@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum
 from typing import Any
@@ -12,11 +12,13 @@ from psycopg import sql
 
 from exporter.catalog import LATENCY_EDGES
 from exporter.config import UPPER_BOUNDS, Classification
+from exporter.config.expressions import Expression
+from exporter.config.sections import TimeUnit
 from exporter.database import values
 from exporter.database.columns import INTEGERS, Column
 from exporter.database.labels import READ_LENGTH, timeout_steps
 from exporter.database.layout import FAILED, FINAL, OUTCOMES, Relation
-from exporter.database.names import identifier
+from exporter.database.names import identifier, literal, written
 from exporter.figures import SUMMED
 from exporter.ledger.model import TimeRange
 from exporter.prices.model import PRICE_TIERS
@@ -28,12 +30,29 @@ _SCALE = re.compile(r"numeric\(\d+,(\d+)\)")
 _ZONE_MARGIN = timedelta(hours=3)  # more than any zone's clock is ever moved at once
 
 
+_PER_SECOND: Mapping[TimeUnit, int] = {"s": 1, "ms": 1000, "us": 1_000_000}
+"""How many of a unit make a second."""
+
+_FAR = 10**11
+"""Seconds since the epoch that no call has: a time of another unit than the configuration says."""
+
+Moment = datetime | int
+"""A moment in the time column's own terms."""
+
+
 @dataclass(frozen=True)
 class LogTable:
-    """The log: where it is, and the columns of `layout.LOG_ROLES` that it has."""
+    """The log: where it is, and the columns of `layout.LOG_ROLES` that it has, or expressions for them.
+
+    `outcomes` says how a call ended by the word in `status` (None: NULL), `time_unit` what the time column counts,
+    `where` which rows are calls (None: all).
+    """
 
     relation: Relation
     columns: Mapping[str, Column]
+    outcomes: Mapping[str | None, str] = field(default_factory=lambda: OUTCOMES)
+    time_unit: TimeUnit = "timestamp"
+    where: Expression | None = None
 
     @property
     def has_status(self) -> bool:
@@ -41,21 +60,65 @@ class LogTable:
         return "status" in self.columns
 
     @property
+    def outcome_role(self) -> str:
+        """The role that says how a call ended."""
+        return "status" if self.has_status else "success"
+
+    @property
     def has_zone(self) -> bool:
-        """Whether the time column knows its zone."""
-        return self.columns["time"].has_zone
+        """Whether the time column tells an instant by itself."""
+        return self.time_unit != "timestamp" or self.columns["time"].has_zone
+
+    @property
+    def read_columns(self) -> tuple[Column, ...]:
+        """The table's own columns that are read, those in expressions among them."""
+        expressions = [column.expression for column in self.columns.values()] + [self.where]
+        within = (name for expression in expressions if expression is not None for name in expression.columns)
+        plain = (column.name for column in self.columns.values() if column.expression is None)
+        return tuple(self.relation.columns[name] for name in dict.fromkeys((*plain, *within)))
+
+    def source(self, *more: Column) -> sql.Composable:
+        """What to read from: the table, or a sub-select that has an expression's value by the name of its column.
+
+        PostgreSQL pulls it up, so that the table's index serves. `more` are further columns of the table.
+        """
+        table = identifier(*self.relation.name.parts)
+        made = [
+            _MADE.format(written(column.expression), identifier(column.name))
+            for column in self.columns.values()
+            if column.expression is not None
+        ]
+        if not made and self.where is None:
+            return table
+        plain = [column for column in self.columns.values() if column.expression is None]
+        names = dict.fromkeys(column.name for column in (*plain, *more))
+        return _SOURCE.format(
+            sql.SQL(", ").join([*map(identifier, names), *made]),
+            table,
+            sql.SQL("") if self.where is None else _WHERE.format(written(self.where)),
+        )
 
     def column(self, role: str) -> sql.Identifier:
         """The column that has a role, quoted."""
         return identifier(self.columns[role].name)
 
-    def text(self, role: str) -> sql.Composed:
-        """The value of the column that has a role, as text."""
-        return values.text(self.columns[role])
+    def text(self, role: str) -> sql.Composable:
+        """The value of the column that has a role, as text; NULL where there is none."""
+        return values.text(self.columns[role]) if role in self.columns else sql.SQL("NULL::text")
 
-    def number(self, role: str) -> sql.Composed:
-        """The value of the column that has a role, as NUMERIC."""
-        return values.number(self.columns[role])
+    def number(self, role: str) -> sql.Composable:
+        """The value of the column that has a role, as NUMERIC; NULL where there is none."""
+        return values.number(self.columns[role]) if role in self.columns else sql.SQL("NULL::numeric")
+
+    def message(self) -> sql.Composable:
+        """The beginning of the error's message; NULL where the log has none."""
+        column = self.columns.get("error_message")
+        return sql.SQL("NULL::text") if column is None else values.message(column)
+
+
+_SOURCE = sql.SQL("(SELECT {} FROM {}{}) AS log")
+_WHERE = sql.SQL(" WHERE ({})")
+_MADE = sql.SQL("({}) AS {}")
 
 
 # `raw` takes each row as it is, `fit` judges its values, and the outer query sums them in one pass, by series and by
@@ -79,7 +142,7 @@ SELECT {grouped_by} AS grouped_by, slice, left(operation, {length}) AS operation
        left(operation_type, {length}) AS operation_type, left(model, {length}) AS model, {username} AS username,
        ended, {invalid} AS invalid, {buckets} - width_bucket(-{latency}, %(edges)s::{edges}[]) AS latency_bucket,
        width_bucket({latency}, %(timeouts)s::{edges}[]) AS timeouts_reached,
-       CASE WHEN ended = 'ok' OR usable_cost > 0
+       CASE WHEN {priced}
             THEN CASE WHEN {whole_input} < %(first_tier)s THEN 0
                       ELSE width_bucket({whole_input}::numeric, %(price_tiers)s::numeric[]) END END AS price_tier,
        {sums}
@@ -142,7 +205,7 @@ class Outcome(StrEnum):
 
 _FAILED = sql.Literal("failed")
 _BY_SUCCESS = sql.SQL("CASE WHEN {0} THEN 'ok' WHEN {0} IS NULL THEN 'null' ELSE {1} END")
-_BY_STATUS = sql.SQL("CASE {0} {1} ELSE CASE WHEN {0} IS NULL THEN 'null' ELSE 'unknown' END END")
+_BY_STATUS = sql.SQL("CASE {0} {1} ELSE CASE WHEN {0} IS NULL THEN {2} ELSE 'unknown' END END")
 _IS_INVALID = sql.SQL("{usable} IS NULL AND {measure} IS NOT NULL")
 _INVALID = sql.SQL(
     "CASE WHEN {usable} IS NOT NULL OR {measure} IS NULL THEN 0 {nan} WHEN {measure} < 0 THEN {negative} "
@@ -153,6 +216,8 @@ _TYPE_IF_NEEDED = sql.SQL("CASE WHEN {0} BETWEEN '!' AND '~' OR {0} ~ '[!-~]' TH
 _UNPRICED = sql.SQL("coalesce(cost, 0) = 0 AND (usable_input_tokens > 0 OR usable_output_tokens > 0)")
 
 
+_PRICED = sql.SQL("ended = 'ok' OR usable_cost > 0")
+_NOT_FREE = sql.SQL("({}) AND free IS NOT TRUE")
 _WHOLE_INPUT = sql.SQL("usable_input_tokens")
 _INPUT_AND_CACHED = sql.SQL("(usable_input_tokens + coalesce(usable_cached_tokens, 0))")
 
@@ -222,7 +287,7 @@ def span_statement(
     `OLDEST_UNDER_WAY`.
     """
     grouped_by, groups = _SHAPES[shape]
-    user = log.columns["user"]
+    by_user, user = shape is not Shape.SERIES, log.columns.get("user")
     rows, measures = _rows_of_span(log, classification, moved), _measures(log, classification)
     settled: sql.Composable = sql.SQL("")
     if changed:
@@ -231,20 +296,26 @@ def span_statement(
         measures["usable"] = sql.Composed([measures["usable"], _IS_SETTLED])
     return _STATEMENT.format(
         **_names(log),
+        priced=_unless_free(log, _PRICED),
         whole_input=_WHOLE_INPUT if classification.cached_in_input else _INPUT_AND_CACHED,
         **measures,
         **_latency(log, classification),
         **rows,
         instant=_seconds(log, classification),
-        user=sql.NULL if shape is Shape.SERIES else _key(user),
-        username=sql.NULL if shape is Shape.SERIES else _key_name(user),
+        user=_key(user) if by_user else sql.NULL,
+        username=_key_name(user) if by_user else sql.NULL,
         ended=outcome(log, _error_class(log, classification)),
-        table=identifier(*log.relation.name.parts),
+        table=log.source() if moved is None else log.source(moved.log.columns["time"]),
         length=sql.Literal(READ_LENGTH),
         sums=sql.Composed([_sums(log, each=shape is Shape.EACH), settled]),
         grouped_by=grouped_by,
         groups=groups.format(also=settled),
     )
+
+
+def _unless_free(log: LogTable, condition: sql.SQL) -> sql.Composable:
+    """A condition on the cost of a call, for those that are not free of charge."""
+    return _NOT_FREE.format(condition) if "free" in log.columns else condition
 
 
 def invalid_values(code: int) -> list[tuple[str, str]]:
@@ -264,8 +335,10 @@ def _names(log: LogTable) -> dict[str, sql.Composable]:
     return {"operation": operation, "operation_type": _operation_type(log), "model": log.text("model")}
 
 
-def _key(column: Column) -> sql.Composable:
+def _key(column: Column | None) -> sql.Composable:
     """What tells the values of a column apart: itself where that is quicker than its text, and the same."""
+    if column is None:
+        return sql.SQL("NULL::text")
     return identifier(column.name) if _is_own_key(column) else values.text(column)
 
 
@@ -273,8 +346,10 @@ def _is_own_key(column: Column) -> bool:
     return column.type in ("uuid", *INTEGERS)
 
 
-def _key_name(column: Column) -> sql.Composed:
+def _key_name(column: Column | None) -> sql.Composable:
     """The name of a user, whose `_key` is `username`."""
+    if column is None:
+        return sql.Identifier("username")
     key = replace(column, name="username")
     return values.text(key) if _is_own_key(column) else _cut(values.text(replace(key, type="text")))
 
@@ -298,6 +373,8 @@ def _measures(log: LogTable, classification: Classification) -> dict[str, sql.Co
                     too_large=_invalid_code(measure, "too_large"),
                 )
             )
+    if "free" in log.columns:
+        measures.append(sql.SQL("{} AS free").format(log.column("free")))
     invalid = sql.SQL("CASE WHEN {} THEN {} ELSE 0 END").format(
         sql.SQL(" OR ").join(doubts), sql.SQL(" + ").join(codes)
     )
@@ -336,7 +413,7 @@ def _sums(log: LogTable, *, each: bool) -> sql.Composed:
         "microseconds": sql.SQL("{} * 1000").format(total.format(sql.SQL("{}::bigint").format(latency)))
         if whole
         else total.format(sql.SQL("round({} * 1000)").format(latency)),
-        "unpriced": number.format(_UNPRICED),
+        "unpriced": number.format(_unless_free(log, _UNPRICED)),
         "newest": newest,
         "oldest": oldest,
     }
@@ -427,8 +504,10 @@ def upper_bound(measure: str) -> sql.Placeholder:
     return sql.Placeholder(f"most_{measure}")
 
 
-def bounds(log: LogTable, classification: Classification, span: TimeRange) -> tuple[datetime, datetime]:
+def bounds(log: LogTable, classification: Classification, span: TimeRange) -> tuple[Moment, Moment]:
     """The span in the time column's own terms, so that its index serves; a zone with gaps and folds gets a margin."""
+    if log.time_unit in _PER_SECOND:
+        return span.lo * _PER_SECOND[log.time_unit], span.hi * _PER_SECOND[log.time_unit]
     lo, hi = (datetime.fromtimestamp(second, UTC) for second in (span.lo, span.hi))
     if log.has_zone:
         return lo, hi
@@ -460,11 +539,15 @@ def _zoned(log: LogTable, classification: Classification) -> sql.Composable:
 
 def instant(log: LogTable, classification: Classification) -> sql.Composed:
     """The row's time in seconds since the epoch, as NUMERIC."""
+    if log.time_unit in _PER_SECOND:
+        return sql.SQL("({} / {}::numeric)").format(log.column("time"), sql.Literal(_PER_SECOND[log.time_unit]))
     return sql.SQL("extract(epoch FROM {})").format(_zoned(log, classification))
 
 
 def _seconds(log: LogTable, classification: Classification) -> sql.Composed:
     """As `instant`, as a float, which is quicker: in this century it tells microseconds apart."""
+    if log.time_unit in _PER_SECOND:
+        return sql.SQL("({}::float8 / {})").format(log.column("time"), sql.Literal(_PER_SECOND[log.time_unit]))
     return sql.SQL("date_part('epoch', {})").format(_zoned(log, classification))
 
 
@@ -492,38 +575,40 @@ def operation_columns(log: LogTable) -> tuple[sql.Composable, sql.Composable]:
 def outcome(log: LogTable, failed: sql.Composable = _FAILED) -> sql.Composed:
     """How the row's call ended: ok, failed (or what stands for that), timeout, pending, running, null or unknown."""
     if log.has_status:
+        shown = {
+            word: failed if outcome == Outcome.FAILED else sql.Literal(outcome)
+            for word, outcome in log.outcomes.items()
+        }
+        without_word = shown.get(None, sql.Literal(Outcome.NULL))
         cases = (
-            sql.SQL("WHEN {} THEN {}").format(
-                sql.Literal(status), failed if shown == Outcome.FAILED else sql.Literal(shown)
-            )
-            for status, shown in OUTCOMES.items()
+            sql.SQL("WHEN {} THEN {}").format(literal(word), ended) for word, ended in shown.items() if word is not None
         )
-        return _BY_STATUS.format(log.text("status"), sql.SQL(" ").join(cases))
+        return _BY_STATUS.format(log.text("status"), sql.SQL(" ").join(cases), without_word)
     return _BY_SUCCESS.format(log.column("success"), failed)
 
 
 def final_and_failed(log: LogTable) -> tuple[sql.Composed, sql.Composed]:
     """Conditions for what `outcome` calls final (ok, failed or timeout), and for failed or timeout."""
     if log.has_status:
-        final, failed = (
-            sql.SQL("{} IN ({})").format(log.text("status"), texts(_statuses(outcomes))) for outcomes in (FINAL, FAILED)
-        )
-        return final, failed
+        return _has_word(log, FINAL), _has_word(log, FAILED)
     success = log.column("success")
     return sql.SQL("{} IS NOT NULL").format(success), sql.SQL("NOT {}").format(success)
 
 
 def texts(words: Iterable[str]) -> sql.Composed:
     """Texts in SQL, with commas between them."""
-    return sql.SQL(", ").join(map(sql.Literal, words))
+    return sql.SQL(", ").join(map(literal, words))
 
 
-def _statuses(outcomes: Collection[str]) -> list[str]:
-    return [status for status, shown in OUTCOMES.items() if shown in outcomes]
+def _has_word(log: LogTable, outcomes: Collection[str]) -> sql.Composed:
+    words = [word for word, outcome in log.outcomes.items() if outcome in outcomes]
+    text, named = log.text("status"), [word for word in words if word is not None]
+    among = sql.SQL("{} IN ({})").format(text, texts(named)) if named else sql.Composed([sql.SQL("false")])
+    return sql.SQL("({} OR {} IS NULL)").format(among, text) if None in words else among
 
 
 def _error_class(log: LogTable, classification: Classification) -> sql.Composed:
-    message = values.message(log.columns["error_message"])
+    message = log.message()
     cases = [
         sql.SQL("WHEN {} ~* {} THEN {}").format(
             message, sql.Placeholder(f"pattern_{number}"), sql.Literal(error_class.name)
@@ -551,23 +636,54 @@ def spend_query(log: LogTable, classification: Classification, span: TimeRange) 
         instant=instant(log, classification),
         usd=values.usd(sql.Identifier("cost"), upper_bound("cost")),
         cost=log.number("cost"),
-        table=identifier(*log.relation.name.parts),
+        table=log.source(),
         time=log.column("time"),
     )
     return statement, span_bounds(log, classification, span) | {"most_cost": classification.bounds["cost"]}
 
 
+_FIRST = sql.SQL("""
+SELECT {instant} AS at FROM {table} WHERE {time} >= %(from)s AND {time} < %(until)s ORDER BY {time} LIMIT 1
+""")
+
+
+def first_query(log: LogTable, classification: Classification, span: TimeRange) -> tuple[sql.Composed, dict[str, Any]]:
+    """A query for the time of the first row of a span in seconds since the epoch, and its parameters.
+
+    In a zone with gaps and folds the row may lie up to three hours before the span.
+    """
+    statement = _FIRST.format(
+        instant=instant(log, classification), table=identifier(*log.relation.name.parts), time=log.column("time")
+    )
+    return statement, span_bounds(log, classification, span)
+
+
 _UNDATED = sql.SQL("""
 SELECT (SELECT count(*) FROM (SELECT FROM {table} WHERE {time} IS NULL LIMIT {most}) AS found),
-       (SELECT count(*) FROM (SELECT FROM {table} WHERE {time} = 'infinity' LIMIT {most}) AS found),
-       (SELECT count(*) FROM (SELECT FROM {table} WHERE {time} = '-infinity' LIMIT {most}) AS found)
+       (SELECT count(*) FROM (SELECT FROM {table} WHERE {time} {after} LIMIT {most}) AS found),
+       (SELECT count(*) FROM (SELECT FROM {table} WHERE {time} {before} LIMIT {most}) AS found)
 """)
 
 
 def undated_query(log: LogTable, most: int) -> sql.Composed:
     """A query for the rows with a NULL, infinite and minus infinite time: a count of each, `most` at most."""
-    table = identifier(*log.relation.name.parts)
-    return _UNDATED.format(table=table, time=log.column("time"), most=sql.Literal(most))
+    first, last = ends_of_time(log)
+    equal = sql.SQL("= {}")
+    return _UNDATED.format(
+        table=log.source(),
+        time=log.column("time"),
+        most=sql.Literal(most),
+        after=(equal if log.time_unit == "timestamp" else sql.SQL(">= {}")).format(last),
+        before=(equal if log.time_unit == "timestamp" else sql.SQL("<= {}")).format(first),
+    )
+
+
+def ends_of_time(log: LogTable) -> tuple[sql.Literal, sql.Literal]:
+    """What lies before and after all times that can be meant, in the time column's own terms."""
+    if log.time_unit in _PER_SECOND:
+        far = _FAR * _PER_SECOND[log.time_unit]
+        return sql.Literal(-far), sql.Literal(far)
+    return sql.Literal("-infinity"), sql.Literal("infinity")
 
 
 def error_class(log: LogTable, classification: Classification) -> tuple[sql.Composed, dict[str, str]]:

@@ -6,25 +6,28 @@ from collections.abc import Iterable
 from psycopg import sql
 
 from exporter.config import QualifiedName
+from exporter.config.expressions import Expression
+from exporter.config.names import RESERVED
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
-
-_KEYWORDS = """
-all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column
-concurrently constraint create cross current_catalog current_date current_role current_schema current_time
-current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze from
-full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit
-localtime localtimestamp natural not notnull null offset on only or order outer overlaps placing primary
-references returning right select session_user similar some symmetric system_user table tablesample then to trailing
-true union unique user using variadic verbose when where window with
-"""
-RESERVED = frozenset(_KEYWORDS.split())
-"""PostgreSQL's keywords that cannot stand bare as a name."""
 
 
 def identifier(*parts: str) -> sql.Identifier:
     """A name for a composed statement that has parameters: in one, a percent sign is written twice."""
     return sql.Identifier(*(part.replace("%", "%%") for part in parts))
+
+
+def literal(text: str) -> sql.Literal:
+    """A text for a composed statement that has parameters, likewise."""
+    return sql.Literal(text.replace("%", "%%"))
+
+
+def written(expression: Expression) -> sql.SQL:
+    """An expression of the configuration for a composed statement that has parameters.
+
+    `parse_expression` has seen that there is nothing in it but an expression.
+    """
+    return sql.SQL(expression.sql.replace("%", "%%"))
 
 
 def quoted(name: str) -> str:

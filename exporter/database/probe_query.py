@@ -1,7 +1,6 @@
 """A cheap query on the log: a few sums of each slice, to find slices that no longer hold what the ledger has read."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +10,7 @@ from exporter.config import Classification
 from exporter.database import values
 from exporter.database.log_query import (
     LogTable,
+    Moment,
     bounds,
     final_and_failed,
     instant,
@@ -20,7 +20,6 @@ from exporter.database.log_query import (
     measure_value,
     upper_bound,
 )
-from exporter.database.names import identifier
 from exporter.database.session import Session
 from exporter.figures import SUMMED
 from exporter.ledger.model import TimeRange
@@ -68,20 +67,21 @@ def probe_query(
     """
     zoned = not log.has_zone and classification.log_time_zone != "UTC"
     final, failed = final_and_failed(log)
-    time_type = sql.SQL("timestamptz" if log.has_zone else "timestamp")
+    whole = log.time_unit != "timestamp"
+    time_type = sql.SQL("bigint" if whole else "timestamptz" if log.has_zone else "timestamp")
     statement = _STATEMENT.format(
         slices=_zone_slices(classification) if zoned else _BY_COLUMN.format(type=time_type),
         within=sql.SQL("{0} >= probed.lo AND {0} < probed.hi").format(instant(log, classification))
         if zoned
         else sql.SQL("true"),
-        table=identifier(*log.relation.name.parts),
+        table=log.source(),
         time=log.column("time"),
         final=final,
         failed=failed,
         latency=_microseconds(log, classification, final),
         sums=sql.SQL(", ").join(_sum(log, classification, name) for name in SUMMED),
     )
-    limits: list[tuple[datetime, datetime]] = [] if zoned else [bounds(log, classification, span) for span in spans]
+    limits: list[tuple[Moment, Moment]] = [] if zoned else [bounds(log, classification, span) for span in spans]
     return statement, {
         "lo": [span.lo for span in spans],
         "hi": [span.hi for span in spans],
@@ -112,7 +112,9 @@ def _zone_slices(classification: Classification) -> sql.Composed:
     return _BY_ZONE.format(zone=sql.Literal(classification.log_time_zone), margin=sql.Literal(_MARGIN))
 
 
-def _usable(log: LogTable, classification: Classification, measure: str, decimals: int = 0) -> sql.Composed:
+def _usable(log: LogTable, classification: Classification, measure: str, decimals: int = 0) -> sql.Composable:
+    if not is_read(log, classification, measure):
+        return sql.SQL("NULL::numeric")
     return values.usable(measure_value(log, classification, measure), upper_bound(measure), decimals)
 
 
@@ -126,6 +128,8 @@ def _sum(log: LogTable, classification: Classification, measure: str) -> sql.Com
 
 def _microseconds(log: LogTable, classification: Classification, final: sql.Composed) -> sql.Composed:
     whole = (
-        "sum({}) FILTER (WHERE {}) * 1000" if is_integer(log, "latency") else "sum(round({} * 1000)) FILTER (WHERE {})"
+        "sum({}) FILTER (WHERE {}) * 1000"
+        if "latency" in log.columns and is_integer(log, "latency")
+        else "sum(round({} * 1000)) FILTER (WHERE {})"
     )
     return sql.SQL(whole).format(_usable(log, classification, "latency"), final)

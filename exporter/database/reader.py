@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from psycopg.rows import namedtuple_row
 
 from exporter.config import Classification
-from exporter.database.log_query import LogTable, Moved, Shape, span_query, spend_query, undated_query
+from exporter.database.log_query import LogTable, Moved, Shape, first_query, span_query, spend_query, undated_query
 from exporter.database.rows import BucketReader
 from exporter.database.session import Session
 from exporter.ledger.aggregate import money_units
@@ -80,6 +80,12 @@ def read_spend(session: Session, log: LogTable, classification: Classification, 
     """Money units of all rows of a span, summed by the database."""
     ((usd,),) = session.run(*spend_query(log, classification, span))
     return money_units(usd)
+
+
+def read_first(session: Session, log: LogTable, classification: Classification, span: TimeRange) -> float | None:
+    """The time of the first row of a span, in seconds since the epoch; None where it has none. See `first_query`."""
+    found = session.run(*first_query(log, classification, span))
+    return float(found[0][0]) if found else None
 
 
 def read_undated(session: Session, log: LogTable) -> dict[SkippedValue, int]:

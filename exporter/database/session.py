@@ -33,9 +33,10 @@ from exporter.database.errors import (
     translate,
 )
 from exporter.database.foresight import Answer, CatalogReader, Question, Row
-from exporter.database.layout import KNOWN_COLUMNS, Relation, find_log_columns
+from exporter.database.layout import KNOWN_COLUMNS, Relation
 from exporter.database.log_query import LogTable
 from exporter.database.login import Login
+from exporter.database.mapping import find_log
 from exporter.database.opening import BEGIN, SYSTEM, Begun, Opening, Timing, limits
 from exporter.database.replication import PRIMARY, Replication, Standby
 from exporter.database.visibility import Visibility, look_for_hidden_rows, refuse_doubts
@@ -335,8 +336,8 @@ class Session:
                 f"no table or view {classification.log_table} in database {self._begun.database}",
                 "name it in the configuration: tables.log, as schema.name where it is in no schema of the search path",
             )
-        log = LogTable(relation, find_log_columns(relation, classification.log_columns.model_dump()))
-        self.prove_visible(relation, columns=log.columns.values())
+        log = find_log(self, relation, classification.log_columns)
+        self.prove_visible(relation, columns=log.read_columns)
         return log
 
     def prove_visible(

@@ -78,6 +78,17 @@ class Route:
 
 
 @dataclass(frozen=True)
+class Recommendations:
+    """How many recommendations there are by type and status, both in lower case.
+
+    `savings` is what the pending ones would save by type, in money units; None where the table does not say.
+    """
+
+    counts: Mapping[tuple[str, str], int]
+    savings: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True)
 class Plan(Generic[_T]):
     """How to read a table whose rows are proven to be visible: a statement, and what its rows say.
 
@@ -120,7 +131,15 @@ class Table:
         return self.column(role) if column.category in "SE" and not column.folds_text else self.value(role)
 
 
-_AMOUNTS = ("daily_limit", "monthly_limit", "warning_threshold", "spent_today", "spent_month", "estimated_cost")
+_AMOUNTS = (
+    "daily_limit",
+    "monthly_limit",
+    "warning_threshold",
+    "spent_today",
+    "spent_month",
+    "estimated_cost",
+    "savings",
+)
 
 # Numbers are compared as NUMERIC, where NaN is above everything and only Infinity above every number.
 _BUDGETS = sql.SQL("""
@@ -140,11 +159,16 @@ FROM (SELECT {limit} AS lim, {threshold} AS threshold, {spent} AS spent FROM {ta
 """)
 _ROUTES = sql.SQL("SELECT {operation}, {primary}, {fallback}, {enabled} FROM {table} LIMIT {rows}")
 _RECOMMENDATIONS = sql.SQL("""
-SELECT kind, status, rows, sum(rows) OVER ()
-FROM (SELECT left({type}, {length}) AS kind, left({status}, {length}) AS status, count(*) AS rows
+SELECT kind, status, rows, sum(rows) OVER (), saved, sum(saved) FILTER (WHERE lower(status) = {pending}) OVER ()
+FROM (SELECT left({type}, {length}) AS kind, left({status}, {length}) AS status, count(*) AS rows, {saved} AS saved
       FROM {table} GROUP BY {type_group}, {status_group}) AS groups
 ORDER BY 3 DESC, 1, 2 LIMIT {groups}
 """)
+_SAVED = sql.SQL("coalesce(sum({usd}), 0)")
+_IS_READABLE = """
+SELECT pg_catalog.has_column_privilege(%(table)s::oid, a.attnum, 'SELECT') FROM pg_catalog.pg_attribute a
+WHERE a.attrelid = %(table)s::oid AND a.attname = %(column)s
+"""
 _APPROVALS = sql.SQL("SELECT count(*) FROM {table} WHERE {status} = ANY({words})")
 _ENUM = """
 SELECT n.nspname::text, t.typname::text,
@@ -283,38 +307,65 @@ def _counts_first(route: Route) -> tuple[bool, str, str]:
     return not route.enabled, route.primary_model, route.fallback_model
 
 
-def read_recommendations(session: Session, config: Config) -> dict[tuple[str, str], int] | None:
-    """How many recommendations there are by type and status, both in lower case."""
+def read_recommendations(session: Session, config: Config) -> Recommendations | None:
+    """The recommendations by type and status."""
     return read_planned(session, plan_recommendations(session, config))
 
 
-def plan_recommendations(session: Session, config: Config) -> Plan[dict[tuple[str, str], int]] | None:
+def plan_recommendations(session: Session, config: Config) -> Plan[Recommendations] | None:
     """How `read_recommendations` reads; None where there is no such table."""
     table = find_table(session, config, "recommendations")
     if table is None:
         return None
-    return Plan(recommendations_query(table), session.row_security, lambda _, rows: _take_recommendations(rows))
+    if not _says_savings(session, table):
+        table = replace(table, columns={role: column for role, column in table.columns.items() if role != "savings"})
+    with_savings = "savings" in table.columns
+    return Plan(
+        recommendations_query(table),
+        session.row_security,
+        lambda _, rows: _take_recommendations(rows, with_savings=with_savings),
+    )
 
 
-def _take_recommendations(rows: list[tuple[Any, ...]]) -> dict[tuple[str, str], int]:
+def _says_savings(session: Session, table: Table) -> bool:
+    """Whether the savings can be read: the role file of an earlier version does not grant them."""
+    column = table.columns.get("savings")
+    asked = column and session.look_up(_IS_READABLE, {"table": table.relation.oid, "column": column.name})
+    return bool(asked and asked[0][0])
+
+
+def _take_recommendations(rows: list[tuple[Any, ...]], *, with_savings: bool) -> Recommendations:
     counts: Counter[tuple[str, str]] = Counter()
-    rest = 0
-    for number, (kind, status, count, total) in enumerate(rows):
-        rest = int(total) if number == 0 else rest
+    savings: Counter[str] = Counter()
+    # those beyond the groups that are read, or shown, are summed
+    rest, saved_rest = (int(rows[0][3]), money_units(rows[0][5] or Decimal(0))) if rows else (0, 0)
+    for kind, status, count, _, saved, _ in rows:
         labels = clean_label(_lower(kind), UNKNOWN), clean_label(_lower(status), UNKNOWN)
         if labels in counts or len(counts) < MOST_GROUPS:
             counts[labels] += count
             rest -= count
+            if labels[1] == PENDING:
+                savings[labels[0]] += money_units(saved)
+                saved_rest -= money_units(saved)
     if rest:
         counts["other", "other"] += rest
-    return dict(counts)
+    if saved_rest:
+        savings["other"] += saved_rest
+    return Recommendations(dict(counts), dict(savings) if with_savings else None)
 
 
 def recommendations_query(table: Table) -> sql.Composed:
-    """The query for the largest groups as they are written: type, status, rows, and the rows of all groups."""
+    """The query for the largest groups as they are written: type, status, rows, the rows of all groups, what they would
+    save in USD, and what all that are pending would.
+    """
+    saved: sql.Composable = sql.SQL("0::numeric")
+    if "savings" in table.columns:
+        saved = _SAVED.format(usd=values.usd(table.value("savings"), sql.Literal(LARGEST_AMOUNT)))
     return _RECOMMENDATIONS.format(
         type=table.value("type"),
         status=table.value("status"),
+        saved=saved,
+        pending=sql.Literal(PENDING),
         type_group=table.group("type"),
         status_group=table.group("status"),
         length=sql.Literal(READ_LENGTH),

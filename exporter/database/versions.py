@@ -85,6 +85,8 @@ def look_at_versions(session: "Session", log: "LogTable") -> Versions:
         return Versions(blind="a policy shows its rows")
     if any(column.category == _ENUMERATION or column.type in _CATALOG_NAMES for column in log.columns.values()):
         return Versions(blind="names in it can change without its rows")
+    if log.where is not None or any(column.expression is not None for column in log.columns.values()):
+        return Versions(blind="its rows are chosen, or its values made, by expressions")
     found = session.look_up(*versions_question(log.relation.oid))
     if not found:
         return Versions(blind="it is gone")

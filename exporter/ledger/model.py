@@ -204,6 +204,41 @@ PUT_OFF = -2
 """The `Slice.stage` of a minute whose rows may be counted and not due: changed settings have dated them ahead."""
 
 
+class HourFigures(NamedTuple):
+    """What a series, or all of them, had in an hour: calls that have ended and how many of them failed, money units,
+    tokens, and microseconds of the calls that are `timed`, since their latency is known.
+    """
+
+    calls: int = 0
+    failed: int = 0
+    cost: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    latency: int = 0
+    timed: int = 0
+
+
+@dataclass(frozen=True)
+class UserSpend:
+    """Money units of users in an hour. Who is not among them spent nothing if it is `complete`, else nobody knows."""
+
+    units: Mapping[str, int] = field(default_factory=dict)
+    complete: bool = False
+
+    def of(self, user: str) -> int | None:
+        """What a user spent; None where that is not known."""
+        return self.units.get(user, 0 if self.complete else None)
+
+
+@dataclass(frozen=True)
+class Hour:
+    """A finished hour of the history, see `hourly`."""
+
+    start: int
+    cells: Mapping[Series, HourFigures] = field(default_factory=dict)
+    users: UserSpend = UserSpend()
+
+
 class Phase(StrEnum):
     """Whether the log is read for the first time, or the counters are shown."""
 
@@ -295,9 +330,9 @@ class State:
 class Changes:
     """New values for parts of a `State`, by the same names; None removes the key.
 
-    `slice_users` is what the store alone keeps: money units by user for each changed slice. `found` are slices
-    that a read has found as they were. `ended` has the keys of parts (by their names) that go before anything else
-    changes: series, and labels that were theirs alone, end only where somebody wants it.
+    `slice_users` and `hours` are what the store alone keeps: money units by user for each changed slice, and the hourly
+    history. `found` are slices that a read has found as they were. `ended` has the keys of parts (by their names) that
+    go before anything else changes: series, and labels that were theirs alone, end only where somebody wants it.
     """
 
     progress: Progress | None = None
@@ -314,6 +349,7 @@ class Changes:
     shown_users: dict[str, int | None] = field(default_factory=dict)
     candidates: dict[Series, Candidate | None] = field(default_factory=dict)
     slice_users: dict[int, Mapping[str, int] | None] = field(default_factory=dict)
+    hours: dict[int, Hour | None] = field(default_factory=dict)
     found: dict[int, Slice] = field(default_factory=dict)
     ended: dict[str, frozenset[Any]] = field(default_factory=dict)
 
@@ -324,7 +360,7 @@ class Changes:
             self.ended[name] = self.ended.get(name, frozenset()) | keys
             for key in keys:
                 getattr(self, name).pop(key, None)
-        for name in (*KEYED, "slice_users"):
+        for name in (*KEYED, "slice_users", "hours"):
             getattr(self, name).update(getattr(later, name))
         for start in later.slices:
             # replaced, with a place of its own, or gone

@@ -1,6 +1,6 @@
 """Check the role's privileges on a table: too few are a failure, too many a warning."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from exporter.database.columns import Column
@@ -63,9 +63,9 @@ def read_access(session: Session, relation: Relation) -> Access:
     return Access(user, schema, readable, may, superuser, owner)
 
 
-def evaluate_grants(name: str, relation: Relation, used: Mapping[str, Column], access: Access) -> Finding:
+def evaluate_grants(name: str, relation: Relation, used: Iterable[Column], access: Access) -> Finding:
     """Evaluate whether the role can read every column that is used."""
-    wanted = {column.name for column in used.values()}
+    wanted = {column.name for column in used}
     missing = wanted - access.readable
     hints = []
     if not access.schema:
@@ -79,7 +79,7 @@ def evaluate_grants(name: str, relation: Relation, used: Mapping[str, Column], a
     return fail(name, f"{access.user} cannot read {lacking} of {relation.name}", "\n".join(hints))
 
 
-def evaluate_excess(relation: Relation, used: Mapping[str, Column], access: Access) -> Finding:
+def evaluate_excess(relation: Relation, used: Iterable[Column], access: Access) -> Finding:
     """Evaluate whether the role can do more than it needs: write, or read prompts and answers."""
     name = LEAST_PRIVILEGE
     if not access.told:
@@ -88,7 +88,7 @@ def evaluate_excess(relation: Relation, used: Mapping[str, Column], access: Acce
         return warn(name, f"{access.user} is a superuser: it can read and write everything", _OUR_ROLE)
     if access.owner:
         return warn(name, f"{access.user} owns {relation.name}: it can read and write all of it", _OUR_ROLE)
-    wanted = {column.name for column in used.values()}
+    wanted = {column.name for column in used}
     content = {column.name for column in relation.columns.values() if _may_hold_content(column)}
     unneeded = (content & access.readable) - wanted
     problems, hints = [], []

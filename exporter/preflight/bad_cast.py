@@ -3,9 +3,10 @@
 import psycopg
 from psycopg import sql
 
+from exporter.config.expressions import MARK
 from exporter.database.errors import DatabaseError
 from exporter.database.log_query import bounds
-from exporter.database.names import identifier, table_sql
+from exporter.database.names import table_sql
 from exporter.findings import Finding, fail
 from exporter.humanize import listing
 from exporter.ledger.model import TimeRange
@@ -23,6 +24,8 @@ def bad_cast(context: CheckContext, name: str, span: TimeRange, error: psycopg.D
         return fail(name, told.detail, told.hint)
     table = table_sql(context.relation.name)
     hint = f"correct the rows, or change {table} into a view that gives NULL where the cast of {listing(columns)} fails"
+    if any(column.startswith(MARK) for column in columns):
+        hint = f"correct the rows, or the expression: let it give NULL where {listing(columns)} fails"
     return fail(name, f"{listing(columns)}: {told.detail}", hint)
 
 
@@ -30,15 +33,13 @@ def _failing_columns(context: CheckContext, span: TimeRange) -> list[str]:
     time = context.log.columns["time"].name
     if _fails(context, "time", span):
         return [time]  # every other statement needs it
-    return [column.name for role, column in context.log.columns.items() if _fails(context, role, span)]
+    return [column.shown for role, column in context.log.columns.items() if _fails(context, role, span)]
 
 
 def _fails(context: CheckContext, role: str, span: TimeRange) -> bool:
     log = context.log
     lower, upper = bounds(log, context.rules, span)
-    statement = _EVALUATED.format(
-        column=log.column(role), table=identifier(*log.relation.name.parts), time=log.column("time")
-    )
+    statement = _EVALUATED.format(column=log.column(role), table=log.source(), time=log.column("time"))
     try:
         with context.session.savepoint():
             context.session.run(statement, {"from": lower, "until": upper})

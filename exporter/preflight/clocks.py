@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from psycopg import sql
 
-from exporter.database.log_query import LogTable
-from exporter.database.names import identifier
+from exporter.config import Classification
+from exporter.database.log_query import LogTable, Moment, bounds, ends_of_time, instant
 from exporter.database.replication import Replication
 from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import span_text
+from exporter.ledger.model import TimeRange
 from exporter.preflight.context import CheckContext
 
 CLOCK, REPLICATION, TIME_ZONES = "clock", "replication", "time zones"
@@ -34,11 +35,11 @@ _MONTH = 30 * 86_400
 
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
 _AHEAD = sql.SQL("""
-SELECT count(*) FROM (SELECT FROM {table} WHERE {time} > %(limit)s AND {time} < 'infinity' LIMIT %(most)s) AS found
+SELECT count(*) FROM (SELECT FROM {table} WHERE {time} > %(limit)s AND {time} < {end} LIMIT %(most)s) AS found
 """)
 _NEWEST = sql.SQL("""
-SELECT extract(epoch FROM {instant})::float8 FROM {table}
-WHERE {time} < 'infinity' AND {time} > '-infinity' ORDER BY {time} DESC LIMIT 1
+SELECT {instant}::float8 FROM {table}
+WHERE {time} < {end} AND {time} > {start} ORDER BY {time} DESC LIMIT 1
 """)
 _DEFAULT = """
 SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid)
@@ -116,23 +117,21 @@ def check_time_zones(context: CheckContext) -> list[Finding]:
 
 def _read_times(context: CheckContext) -> LogTimes:
     log, clock, zone = context.log, context.session.clock, context.config.log_time_zone
-    place = {"table": identifier(*log.relation.name.parts), "time": log.column("time")}
-    limit = _in_column(log, clock + FUTURE, zone)
+    start, end = ends_of_time(log)
+    place = {"table": log.source(), "time": log.column("time"), "start": start, "end": end}
+    limit = _in_column(log, clock + FUTURE, zone, context.rules)
     ((ahead,),) = context.session.run(_AHEAD.format(**place), {"limit": limit, "most": _MOST_ROWS})
-    newest = context.session.run(_NEWEST.format(instant=_instant(log, zone), **place))
+    newest = context.session.run(_NEWEST.format(instant=instant(log, context.rules), **place))
     lead = newest[0][0] - clock if newest else None
     default = context.session.ask(_DEFAULT, {"oid": log.relation.oid, "column": log.columns["time"].name})
     return LogTimes(lead, ahead, log.has_zone, default[0][0] if default else None)
 
 
-def _in_column(log: LogTable, instant: float, zone: str) -> datetime:
+def _in_column(log: LogTable, instant: float, zone: str, rules: Classification) -> Moment:
+    if log.time_unit != "timestamp":
+        return bounds(log, rules, TimeRange(0, math.ceil(instant)))[1]
     moment = datetime.fromtimestamp(instant, UTC)
     return moment if log.has_zone else moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
-
-
-def _instant(log: LogTable, zone: str) -> sql.Composed:
-    column = sql.Composed([log.column("time")])
-    return column if log.has_zone else column + sql.SQL(" AT TIME ZONE ") + sql.Literal(zone)
 
 
 def evaluate_time_zones(times: LogTimes, clock: float, log_zone: str, budget_zone: str, server_zone: str) -> Finding:

@@ -6,8 +6,9 @@ from functools import cached_property
 from exporter.config import Classification, Config
 from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import SchemaProblem
-from exporter.database.layout import Relation, find_log_columns
+from exporter.database.layout import Relation
 from exporter.database.log_query import LogTable
+from exporter.database.mapping import find_log
 from exporter.database.session import Session
 from exporter.database.tables import Route, read_routes
 from exporter.preflight.recent_activity import RecentActivity, look_back
@@ -64,7 +65,7 @@ class CheckContext:
     @cached_property
     def log(self) -> LogTable:
         """The log with its columns; grants and hidden rows are not checked yet."""
-        return LogTable(self.relation, find_log_columns(self.relation, self.rules.log_columns.model_dump()))
+        return find_log(self.session, self.relation, self.rules.log_columns)
 
     @cached_property
     def recent_activity(self) -> RecentActivity:

@@ -1,21 +1,21 @@
 """Check that a scrape's cost stays flat: an index on the time serves its query."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg import sql
 
 from exporter.config import QualifiedName
 from exporter.database.log_query import span_query
-from exporter.database.names import columns_sql, identifier, table_sql
+from exporter.database.names import columns_sql, table_sql
 from exporter.database.session import Session
 from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import listing
 from exporter.ledger.calendar import MINUTE
 from exporter.preflight.context import CheckContext
 from exporter.preflight.log_table import open_window
-from exporter.preflight.plan import Scans, read_plan
+from exporter.preflight.plan import Scans, is_sought, read_plan
 
 TIME_INDEX = "time index"
 
@@ -44,6 +44,11 @@ LEFT JOIN LATERAL (
 WHERE c.relname = %(name)s AND n.nspname = %(schema)s
 """
 
+_FIRST_KEYS = """
+SELECT c.relname::text, pg_catalog.pg_get_indexdef(c.oid, 1, false)
+FROM pg_catalog.pg_class c WHERE c.relkind IN ('i', 'I') AND c.relname = ANY(%(names)s::name[])
+"""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -70,13 +75,25 @@ def check_index(context: CheckContext) -> list[Finding]:
     session.prove_visible(context.relation)
     statement, parameters = span_query(log, context.rules, open_window(context), MINUTE)
     time_column = log.columns["time"].name
-    scans = read_plan(explain(session, statement, parameters), time_column)
+    scans = _serving(session, read_plan(explain(session, statement, parameters), time_column))
     # the plan of the whole query does not show how many rows the time alone selects
-    window = _WINDOW.format(table=identifier(*context.relation.name.parts), time=log.column("time"))
+    window = _WINDOW.format(table=log.source(), time=log.column("time"))
     rows = float(explain(session, window, {name: parameters[name] for name in ("from", "until")})["Plan Rows"])
     names = dict.fromkeys([context.relation.name, *scans.whole])
     own, *others = [table for name in names for table in read_tables(session, name, time_column)]
     return [evaluate_index(own, {table.name: table for table in (own, *others)}, scans, rows, time_column)]
+
+
+def _serving(session: Session, scans: Scans) -> Scans:
+    """The scans with only those indexes that the window is a stretch of; an index by another key is read whole."""
+    names = [name for name, _ in scans.conditions]
+    keys = session.run(_FIRST_KEYS, {"names": names}) if names else []
+    served = [name for name, condition in scans.conditions if any(is_sought(condition, key) for key in _of(name, keys))]
+    return replace(scans, indexes=tuple(dict.fromkeys(served)))
+
+
+def _of(index: str, keys: Iterable[tuple[Any, ...]]) -> list[str]:
+    return [key for name, key in keys if name == index]
 
 
 def explain(session: Session, statement: sql.Composed, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -99,6 +116,8 @@ def evaluate_index(
     log: Table, tables: Mapping[QualifiedName, Table], scans: Scans, rows: float, time_column: str
 ) -> Finding:
     """Evaluate the plan; `tables` are read whole, `rows` is PostgreSQL's estimate for the open window."""
+    if not scans.indexes and (unfit := _read_whole(log, tables, scans, time_column)) is not None:
+        return unfit
     if scans.foreign or (log.kind == "v" and not scans.indexes):
         return _cannot_be_told(log, scans, time_column)
     # behind a view, the others may not be the log
@@ -108,6 +127,21 @@ def evaluate_index(
     whole = [tables[name] for name in scans.whole] or [log]
     verdicts = [_evaluate_table(table, rows, time_column) for table in whole]
     return next((verdict for verdict in verdicts if verdict.hint), verdicts[0])
+
+
+def _read_whole(log: Table, tables: Mapping[QualifiedName, Table], scans: Scans, time_column: str) -> Finding | None:
+    """The finding where all of an index, or of a large table behind a view, is read."""
+    large = [str(name) for name in scans.whole if log.kind == "v" and not tables[name].is_small]
+    if large:
+        detail = f"{listing(large)}, behind {log.name}, is read whole by each scrape"
+        return fail(TIME_INDEX, detail, f"create an index that starts with what {time_column} is there")
+    whole = dict.fromkeys(name for name, _ in scans.conditions)
+    if scans.whole or not whole or log.is_small:
+        return None
+    detail = f"each scrape reads all of {listing(whole, 3)}, which starts with another column than {time_column}"
+    on_table = log.kind in ("r", "p", "m")
+    hint = _create_index(log, time_column) if on_table else f"create an index that starts with what {time_column} is"
+    return fail(TIME_INDEX, detail, hint)
 
 
 def _cannot_be_told(log: Table, scans: Scans, time_column: str) -> Finding:

@@ -4,6 +4,7 @@ import time
 
 import psycopg
 
+from exporter.database.errors import SchemaProblem
 from exporter.database.layout import Relation
 from exporter.database.log_query import LogTable
 from exporter.database.reader import read_span, read_undated
@@ -16,38 +17,46 @@ from exporter.ledger.model import TimeRange
 from exporter.preflight.access import GRANTS, evaluate_excess, evaluate_grants, read_access
 from exporter.preflight.bad_cast import bad_cast
 from exporter.preflight.context import CheckContext
+from exporter.preflight.known_sources import with_source
 
 TABLE, COLUMNS, VISIBLE, OPEN_WINDOW, UNDATED = "log table", "columns", "rows visible", "open window", "undated rows"
 
 
 def check_table(context: CheckContext) -> list[Finding]:
     """Check that the table exists."""
-    return [ok(TABLE, f"{context.relation.name} with {len(context.relation.columns)} columns")]
+    try:
+        relation = context.relation
+    except SchemaProblem as problem:
+        raise with_source(context.session, problem, context.config.source) from None
+    return [ok(TABLE, f"{relation.name} with {len(relation.columns)} columns")]
 
 
 def check_columns(context: CheckContext) -> list[Finding]:
     """Check that there is exactly one column for each role."""
-    log = context.log
+    try:
+        log = context.log
+    except SchemaProblem as problem:
+        raise with_source(context.session, problem, context.config.source) from None
     layout = "status" if log.has_status else "success"
-    roles = ", ".join(f"{role}: {column.name}" for role, column in log.columns.items())
+    roles = ", ".join(f"{role}: {column.shown}" for role, column in log.columns.items())
     return [ok(COLUMNS, f'layout "{layout}" ({roles})')]
 
 
 def check_grants(context: CheckContext) -> list[Finding]:
     """Check that the role can read every column that is used."""
     access = read_access(context.session, context.relation)
-    return [evaluate_grants(GRANTS, context.relation, context.log.columns, access)]
+    return [evaluate_grants(GRANTS, context.relation, context.log.read_columns, access)]
 
 
 def check_excess(context: CheckContext) -> list[Finding]:
     """Check that the role can only read what is used."""
     access = read_access(context.session, context.relation)
-    return [evaluate_excess(context.relation, context.log.columns, access)]
+    return [evaluate_excess(context.relation, context.log.read_columns, access)]
 
 
 def check_visible(context: CheckContext) -> list[Finding]:
     """Check that row-level security hides no row."""
-    visibility = context.session.prove_visible(context.relation, columns=context.log.columns.values())
+    visibility = context.session.prove_visible(context.relation, columns=context.log.read_columns)
     if visibility.doubts:
         return evaluate_doubts(VISIBLE, context.relation, visibility)
     by_policy = "a policy shows all rows" if visibility.by_policy else "row-level security does not apply to the role"
@@ -104,8 +113,13 @@ def evaluate_undated(log: LogTable, rows: int) -> Finding:
     if not rows:
         return ok(UNDATED, "every row has a time")
     column = log.columns["time"].name
+    hint = f"set {column} in every row, or make it NOT NULL with a default"
+    if log.time_unit != "timestamp":
+        hint = (
+            f"write the unit of {column} into columns.log.time_unit, if it is another than {log.time_unit}; or {hint}"
+        )
     return warn(
         UNDATED,
         f"{rows} rows (or more) have no {column}, or an infinite one: they are reported as skipped, and not counted",
-        f"set {column} in every row, or make it NOT NULL with a default",
+        hint,
     )

@@ -6,7 +6,7 @@ from typing import Any
 from psycopg import sql
 
 from exporter.database.log_query import bounds
-from exporter.database.names import columns_sql, identifier, table_sql
+from exporter.database.names import columns_sql, table_sql
 from exporter.findings import Finding, ok, warn
 from exporter.humanize import listing
 from exporter.ledger.model import TimeRange
@@ -37,10 +37,10 @@ def check_lookup(role: str, context: CheckContext) -> list[Finding]:
     """Check the plan of a week's calls of one user, or of one model."""
     context.session.prove_visible(context.relation)
     log, session = context.log, context.session
+    if context.rules.log_columns.is_computed:
+        return [ok(index_of(role), f"not needed: no panel looks for one {role} in {log.relation.name}")]
     column, time_column = log.columns[role].name, log.columns["time"].name
-    statement = _LOOKUP.format(
-        table=identifier(*context.relation.name.parts), column=log.column(role), time=log.column("time")
-    )
+    statement = _LOOKUP.format(table=log.source(), column=log.column(role), time=log.column("time"))
     now = int(session.clock)
     since, _ = bounds(log, context.rules, TimeRange(now - _WEEK, now))
     plan = _without_first_value(explain(session, statement, {"from": since}))

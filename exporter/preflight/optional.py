@@ -46,13 +46,13 @@ def check_optional(section: str, context: CheckContext) -> list[Finding]:
     explicit = getattr(context.config.columns, section).model_dump()
     columns = find_columns(relation, section, ROLES[section], explicit)
     access = read_access(context.session, relation)
-    grants = evaluate_grants(section, relation, columns, access)
+    grants = evaluate_grants(section, relation, columns.values(), access)
     if failed([grants]):
         return [grants]
     findings = _read_in_time(context, section, Table(relation, columns))
     # the log's check covers the role as a whole, and these tables hold no prompts
     if access.writes and not access.superuser:
-        findings.append(evaluate_excess(relation, columns, replace(access, readable=frozenset())))
+        findings.append(evaluate_excess(relation, columns.values(), replace(access, readable=frozenset())))
     return findings
 
 
@@ -81,7 +81,8 @@ def _read_in_time(context: CheckContext, section: str, table: Table) -> list[Fin
 
 def _served(context: CheckContext, section: str, table: Table) -> list[Finding]:
     if section == "recommendations":
-        return [check_served(context, section, table, recommendations_query(table), ["type", "status"])]
+        roles = [role for role in ("type", "status", "savings") if role in table.columns]
+        return [check_served(context, section, table, recommendations_query(table), roles)]
     if section == "approvals":
         return [check_served(context, section, table, approvals_query(context.session, table), ["status"])]
     return []
@@ -156,8 +157,9 @@ def _routes(context: CheckContext, table: Table) -> list[Finding]:
 
 
 def _recommendations(context: CheckContext, table: Table) -> list[Finding]:
-    counts = read_recommendations(context.session, context.config) or {}
-    return [ok("recommendations", f"{table.relation.name} ({_names(table.columns)}); {sum(counts.values())} rows")]
+    found = read_recommendations(context.session, context.config)
+    rows = 0 if found is None else sum(found.counts.values())
+    return [ok("recommendations", f"{table.relation.name} ({_names(table.columns)}); {rows} rows")]
 
 
 def _approvals(context: CheckContext, table: Table) -> list[Finding]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from exporter.database.log_query import LogTable, bounds, outcome
-from exporter.database.names import identifier
 from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import span_text
 from exporter.ledger.calendar import HOUR
@@ -65,7 +64,7 @@ def check_outcomes(context: CheckContext) -> list[Finding]:
 def evaluate_outcomes(found: Outcomes, log: LogTable) -> Finding:
     """Evaluate calls with an unknown outcome: no counter of calls and no error rate includes them."""
     within = f"of the last {span_text(found.reach)}"
-    column = log.columns["status" if log.has_status else "success"].name
+    column = log.columns[log.outcome_role].shown
     if not found.unknown:
         return ok(OUTCOMES, f"{found.calls} calls {within}, each with a known {column}")
     words = ", ".join(f"{_named(word)} ({count})" for word, count in found.words.items())
@@ -75,8 +74,14 @@ def evaluate_outcomes(found: Outcomes, log: LogTable) -> Finding:
         f"{found.unknown} of {found.calls} calls {within} ({share:.1%}) have an unknown {column}: {words}{more}; "
         "their cost is counted, but the calls are not"
     )
-    known = "success, failed, timeout, pending or running" if log.has_status else "true or false"
-    hint = f"set {column} to {known} in every row, or set tables.log to a view that translates it"
+    hint = f"set {column} to true or false in every row, or set tables.log to a view that translates it"
+    if log.has_status:
+        *others, last = ("NULL" if word is None else word for word in log.outcomes)
+        known = f"{', '.join(others)} or {last}" if others else last
+        hint = (
+            f"set {column} to {known} in every row, or write into columns.log.outcomes what all words mean, as in "
+            "{ok: [success], failed: [failed, failure]}"
+        )
     return (fail if share > MOST_UNKNOWN else warn)(OUTCOMES, detail, hint)
 
 
@@ -100,10 +105,10 @@ def _read(context: CheckContext, age: int) -> Outcomes:
     log, clock = context.log, int(context.session.clock)
     lower, upper = bounds(log, context.rules, TimeRange(clock - age, clock + 1))
     statement = _WORDS.format(
-        word=log.text("status" if log.has_status else "success"),
+        word=log.text(log.outcome_role),
         length=sql.Literal(_WORD_LENGTH),
         outcome=outcome(log),
-        table=identifier(*log.relation.name.parts),
+        table=log.source(),
         time=log.column("time"),
         most=sql.Literal(MOST_WORDS + 1),
     )

@@ -10,11 +10,15 @@ from exporter.config import QualifiedName
 
 @dataclass(frozen=True)
 class Scans:
-    """Tables that are read whole, indexes that are used by a column, and foreign tables."""
+    """Tables that are read whole, indexes that are used by a column, and foreign tables.
+
+    `conditions` has every index that is scanned, with its condition (empty: all of it is read).
+    """
 
     whole: tuple[QualifiedName, ...]
     indexes: tuple[str, ...]
     foreign: tuple[QualifiedName, ...]
+    conditions: tuple[tuple[str, str], ...] = ()
 
 
 def read_plan(plan: Mapping[str, Any], column: str, *, leading: bool = False) -> Scans:
@@ -25,6 +29,7 @@ def read_plan(plan: Mapping[str, Any], column: str, *, leading: bool = False) ->
     whole: list[QualifiedName] = []
     indexes: list[str] = []
     foreign: list[QualifiedName] = []
+    conditions: list[tuple[str, str]] = []
     # PostgreSQL prints quotes if the name needs them
     in_quotes = '"' + column.replace('"', '""') + '"'
     # the conditions are in the order of the index's columns
@@ -36,9 +41,19 @@ def read_plan(plan: Mapping[str, Any], column: str, *, leading: bool = False) ->
             whole.append(_table(node))
         elif kind == "Foreign Scan" and "Relation Name" in node:
             foreign.append(_table(node))
-        elif "Index Name" in node and named.search(node.get("Index Cond", "")):
-            indexes.append(str(node["Index Name"]))
-    return Scans(tuple(whole), tuple(dict.fromkeys(indexes)), tuple(foreign))
+        elif "Index Name" in node:
+            name, condition = str(node["Index Name"]), str(node.get("Index Cond", ""))
+            conditions.append((name, condition))
+            if named.search(condition):
+                indexes.append(name)
+    return Scans(tuple(whole), tuple(dict.fromkeys(indexes)), tuple(foreign), tuple(conditions))
+
+
+def is_sought(condition: str, key: str) -> bool:
+    """Whether an index condition asks for a stretch of this key, as `pg_get_indexdef` writes it."""
+    # the plan has the table's alias before a column, and parentheses of its own
+    plain, sought = (re.sub(r"[()\s]", "", re.sub(r'([\w$]+|"([^"]|"")+")\.', "", text)) for text in (condition, key))
+    return re.search(rf"(^|AND){re.escape(sought)}(<|>)=?(?!.*OR)", plain) is not None
 
 
 def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -8,9 +8,9 @@ from exporter.state.store import FILE_NAME
 
 SPACE = "state space"
 
-ROOMY = 32 * 2**20
-"""Bytes that the state of 200 busy series over 48 hours needs: a file of 14 MiB, its journal, and as much again for the
-users of a large team."""
+ROOMY = 64 * 2**20
+"""Bytes that the state of 200 busy series needs: 14 MiB for the last 48 hours, as much again for the users of a large
+team, 33 MiB for the hourly history of both, and the journal."""
 
 LEAST = 512 * 2**10
 """Bytes that must be free for the next commits."""

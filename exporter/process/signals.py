@@ -73,10 +73,11 @@ class SignalReceiver:
     ) -> None:
         self._restored.close()
 
-    def wait(self) -> Literal["stop", "reload"]:
-        """Wait for the next request. Several reloads that were requested meanwhile count as one."""
+    def wait(self, seconds: float | None = None) -> Literal["stop", "reload", "timeout"]:
+        """Wait for the next request, for so many seconds at most. Several reloads that were requested count as one."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stop or self._reload)
+            if not self._changed.wait_for(lambda: self._stop or self._reload, seconds):
+                return "timeout"
             if self._stop:
                 return "stop"
             self._reload = False

@@ -10,7 +10,6 @@ from exporter.database import values
 from exporter.database.errors import TooManyRows
 from exporter.database.labels import Names
 from exporter.database.log_query import LogTable, instant, name_column, operation_columns, span_bounds, upper_bound
-from exporter.database.names import identifier
 from exporter.database.session import Session
 from exporter.errors import UserError
 from exporter.ledger.aggregate import money_units
@@ -75,7 +74,7 @@ def sums_query(log: LogTable, rules: Classification, by: By, period: Period) -> 
         model=name_column(log, "model"),
         user=name_column(log, "user"),
         group=name_column(log, "group") if by == "group" else sql.SQL("NULL::text"),
-        table=identifier(*log.relation.name.parts),
+        table=log.source(),
         time=log.column("time"),
     )
     return statement, {

@@ -13,7 +13,6 @@ from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.labels import Names
 from exporter.database.log_query import instant, name_column, operation_columns, span_bounds
-from exporter.database.names import identifier
 from exporter.database.one_session import one_session
 from exporter.database.session import Session
 from exporter.ledger.calendar import QUARTER_HOUR, floor_to
@@ -95,7 +94,7 @@ def read_used(session: Session, config: Config, days: int) -> dict[str, set[str]
         model=name_column(log, "model"),
         operation=operation,
         operation_type=operation_type,
-        table=identifier(*log.relation.name.parts),
+        table=log.source(),
         time=log.column("time"),
     )
     parameters = span_bounds(log, rules, span) | {"most_pairs": _MOST_PAIRS}

@@ -10,13 +10,13 @@ from typing import Any, TextIO
 from psycopg import sql
 
 from exporter.config import Classification, Config, clean_label
-from exporter.database import values
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.labels import Names, user_name
 from exporter.database.layout import FAILED
 from exporter.database.log_query import (
     LogTable,
     bounds,
+    ends_of_time,
     error_class,
     instant,
     name_column,
@@ -24,7 +24,6 @@ from exporter.database.log_query import (
     outcome,
     texts,
 )
-from exporter.database.names import identifier
 from exporter.database.one_session import one_session
 from exporter.database.session import Session
 from exporter.errors import UserError
@@ -45,7 +44,7 @@ FROM (
          {user} AS username, {model} AS model, {input_tokens} AS input_tokens, {output_tokens} AS output_tokens,
          {cost} AS cost, {latency} AS latency, {outcome} AS outcome, {status} AS status, {error_class} AS error_class,
          {message} AS message
-  FROM {table} WHERE {time} >= %(from)s AND {time} < 'infinity'
+  FROM {table} WHERE {time} >= %(from)s AND {time} < {end}
 ) AS calls
 WHERE (NOT %(failed)s OR outcome IN ({failed_outcomes}))
   AND (%(operation)s::text IS NULL OR strpos(concat(operation, operation_type), %(operation)s) > 0)
@@ -82,7 +81,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Look:
-    """The wanted rows, newest first, and the log's own names of its columns by role.
+    """The wanted rows, newest first, and the log's own names of its columns by role; of an expression, the role.
 
     `start` is from when on rows were looked for, and `clock` the database's clock; both in seconds since the epoch.
     """
@@ -115,7 +114,7 @@ def read_calls(config: Config, environ: Mapping[str, str], wanted: Wanted) -> Lo
     with one_session(config, info, "operations", _SECONDS) as session:
         rules = config.classification()
         log = session.log(rules)
-        columns = {role: column.name for role, column in log.columns.items()}
+        columns = {role: role if column.expression else column.name for role, column in log.columns.items()}
         clock = int(session.clock)
         seconds = wanted.days * _DAY if wanted.since is None else math.ceil(wanted.since)
         start = clock - seconds if wanted.start is None else wanted.start
@@ -140,13 +139,14 @@ def _read_recent(
         operation_type=operation_type,
         user=name_column(log, "user"),
         model=name_column(log, "model"),
-        status=log.text("status") if log.has_status else sql.SQL("NULL::text"),
-        message=values.message(log.columns["error_message"]),
+        status=log.text("status"),
+        message=log.message(),
+        end=ends_of_time(log)[1],
         error_class=of_message,
         **{role: log.number(role) for role in ("input_tokens", "output_tokens", "cost", "latency")},
         outcome=outcome(log),
         failed_outcomes=texts(FAILED),
-        table=identifier(*log.relation.name.parts),
+        table=log.source(),
     )
     names = Names(rules)
     lower, _ = bounds(log, rules, TimeRange(start, start))

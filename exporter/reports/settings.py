@@ -11,15 +11,19 @@ import yaml
 from exporter.config import Config, ConfigError
 from exporter.config.checking import CheckedFile
 from exporter.config.sections import Section
+from exporter.config.sources import source_settings
 from exporter.database.conninfo import is_shown, resolve_conninfo
 from exporter.diagnostics import may_be_secret
 from exporter.humanize import printable
 from exporter.logs import mask
-from exporter.yaml_source import SettingPath
+from exporter.yaml_source import ABSENT, SettingPath, value_at
 
 HIDDEN = "(not shown)"
-_URL = ("database", "url")
-_PATHS = frozenset({("database", "url_file"), ("users", "hmac_key_file"), ("web", "config_file")})
+_COLUMNS = ("columns",)
+_URLS = frozenset({("database", "url"), ("recommendations", "url")})
+_PATHS = frozenset(
+    {("database", "url_file"), ("recommendations", "url_file"), ("users", "hmac_key_file"), ("web", "config_file")}
+)
 _PLAIN = re.compile(r"\w[\w./-]*", re.ASCII)
 _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
@@ -33,7 +37,7 @@ def print_settings(file: CheckedFile[Config] | None, environ: Mapping[str, str],
         path: _without_secrets(value, path, secrets, _at(defaults, path))
         for path, value in _leaves(config, config.model_dump(mode="json"))
     }
-    sources = {path: _source(file, path) for path in shown}
+    sources = {path: _source(file, path, config) for path in shown}
     if as_json:
         named = {".".join(path): {"value": value, "source": sources[path]} for path, value in shown.items()}
         print(json.dumps({"connection": connection, "settings": named}, indent=2), file=out)
@@ -64,16 +68,17 @@ def _leaves(section: Section, values: Mapping[str, Any], above: tuple[str, ...] 
 
 
 def _at(values: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        values = values[name]
-    return values
+    found = value_at(values, path)
+    return None if found is ABSENT else found
 
 
 def _without_secrets(value: Any, path: tuple[str, ...], secrets: Iterable[str], default: Any) -> Any:
     """The value; a text that may be a secret, or hold one, is replaced."""
     if value is None or value == default:
         return value
-    if path == _URL or (path in _PATHS and not is_shown(Path(value))):
+    if path[:1] == _COLUMNS:
+        return value if mask(str(value), secrets) == str(value) else HIDDEN  # tokens are what they count
+    if path in _URLS or (path in _PATHS and not is_shown(Path(value))):
         return HIDDEN
     return _masked(value, secrets)
 
@@ -89,9 +94,11 @@ def _masked(value: Any, secrets: Iterable[str]) -> Any:
     return value
 
 
-def _source(file: CheckedFile[Config] | None, path: SettingPath) -> str:
+def _source(file: CheckedFile[Config] | None, path: SettingPath, config: Config) -> str:
     place = None if file is None else file.document.values.get(path)
-    return "default" if place is None else f"line {place.line}"
+    if place is not None:
+        return f"line {place.line}"
+    return "default" if value_at(source_settings(config.source), path) is ABSENT else f"source {config.source}"
 
 
 def _as_yaml(shown: Mapping[tuple[str, ...], Any], sources: Mapping[tuple[str, ...], str]) -> Iterator[str]:

@@ -11,10 +11,12 @@ from exporter.database.conninfo import ConnInfo
 from exporter.database.login import Login
 from exporter.ledger.exposed import Snapshot, started_ratio
 from exporter.ledger.model import Phase
+from exporter.scrape.anomalies import AnomalyWatch
 from exporter.scrape.background import BackgroundReader
 from exporter.scrape.clock import HostClock
 from exporter.scrape.collector import Attempt, Collector, Scrape
 from exporter.scrape.exposition import Exposure, families
+from exporter.scrape.hourly import HourlyHistory
 from exporter.scrape.ledger_service import LedgerService
 from exporter.state.store import Store
 from exporter.state_change_log import StateChangeLog
@@ -58,13 +60,28 @@ class Exporter:
         self.refusals = refusals or Refusals()
         self._collector = Collector(config, self._login, self.ledger, self._change_log)
         self._background = BackgroundReader(
-            config, self._login, self.ledger, self._change_log, self._collector.primaries
+            config,
+            self._login,
+            self.ledger,
+            self._change_log,
+            self._collector.primaries,
+            self._collector.limited_users,
         )
         self._collector.subscribe(self._background.wake)
         self._reads = concurrent.futures.ThreadPoolExecutor(1, "scrape")
         self._lock = threading.Lock()
         self._flight: Flight | None = None
         self._last_success = 0.0
+
+    @property
+    def hourly(self) -> HourlyHistory:
+        """The hourly history."""
+        return self._background.hourly
+
+    @property
+    def anomalies(self) -> AnomalyWatch:
+        """What is odd of each operation."""
+        return self._background.anomalies
 
     def start(self) -> None:
         """Begin to read in the background."""
@@ -182,6 +199,8 @@ class Exporter:
             logins_refused=self.refusals.totals(),
             clock_offset=self.ledger.time.offset,
             replication_lag=self.ledger.time.replication.lag,
+            outlooks=self._background.forecaster.outlooks,
+            judged=self.anomalies.judged,
         )
         return families(exposure, self._change_log)
 

@@ -3,8 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from exporter.config import Config
 from exporter.database.errors import DatabaseError, QueryTimeout, TableLocked
@@ -20,7 +20,10 @@ from exporter.ledger.model import Phase, Slice, SpanRead, State, TimeRange
 from exporter.ledger.probing import next_round
 from exporter.ledger.today import next_of_today, today_settings
 from exporter.scrape.adaptive_chunk import AdaptiveChunk
+from exporter.scrape.anomalies import AnomalyWatch
 from exporter.scrape.drift import DriftSampler
+from exporter.scrape.forecasting import Forecaster
+from exporter.scrape.hourly import HourlyHistory
 from exporter.scrape.lateness import LateRows
 from exporter.scrape.ledger_service import LedgerService
 from exporter.scrape.reclassifier import Reclassifier, Sources, give_up_old
@@ -52,7 +55,7 @@ class Work:
 class BackgroundReader:
     """A thread that does one chunk at a time, each in a transaction of its own. It never holds up a scrape.
 
-    `primaries` gives the primary models of the routes in force, by operation.
+    `primaries` gives the primary models of the routes in force, by operation, and `limited` the users with a limit.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class BackgroundReader:
         ledger: LedgerService,
         change_log: StateChangeLog,
         primaries: Callable[[], Mapping[str, str]],
+        limited: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._config = config
         self._ledger = ledger
@@ -72,6 +76,9 @@ class BackgroundReader:
         )
         self._chunk = AdaptiveChunk(config.worker.statement_budget)
         self._late_rows = LateRows()
+        self.hourly = HourlyHistory(config, ledger, self._database, change_log, limited)
+        self.forecaster = Forecaster(ledger)
+        self.anomalies = AnomalyWatch(ledger, self.hourly, change_log)
         self._reclassifier = Reclassifier(ledger, self._chunk, self._database, primaries)
         self._stopping = threading.Event()
         self._rested = threading.Event()  # set: there is something to do before the rest is over
@@ -144,6 +151,11 @@ class BackgroundReader:
         try:
             self._ledger.retry()
             busy = self._is_due() and self.step()
+            if history := not busy and self.hourly.due:
+                self.hourly.step()
+            self.forecaster.refresh(self.hourly.totals)
+            if not busy and not history:
+                self.anomalies.step()
         except TableLocked as error:
             chunk.failures += 1
             waits_for_database = True
@@ -168,7 +180,7 @@ class BackgroundReader:
             # only now: who gets through while this turn fails ends the rest after it
             self._waits_for_database = waits_for_database
             self._must_ask, self._idle = True, False
-        self._must_ask, self._idle = False, not busy
+        self._must_ask, self._idle = False, not busy and not history
         chunk.failures = 0
         self._change_log.works("background reader")
         return 0.0 if busy else self._config.worker.pause
@@ -222,7 +234,7 @@ class BackgroundReader:
         with ledger.reading():
             span = None if self._must_look(state, clock) else self._next_span(state, clock)
         if span is not None:
-            return Work(self._read(session, table, state, span, now), busy=True)
+            return Work(self._read_on(session, table, state, span, now), busy=True)
         return Work(tuple(self._probes(session, table, state, now)), busy=False)
 
     def _read_by_both(self, session: Session, new: LogTable, state: State, now: int) -> Work:
@@ -292,6 +304,27 @@ class BackgroundReader:
         read, by = self._read_span(session, table, span, now, width), ledger.classification
         return () if read is None else (lambda: ledger.record_today(read, by),)
 
+    def _read_on(
+        self, session: Session, table: LogTable, state: State, span: TimeRange, now: int
+    ) -> tuple[Callable[[], None], ...]:
+        """Read a span. After a past day that took no time, read the days that follow in the same transaction.
+
+        The ledger takes each day that comes next, and nothing of one that does not.
+        """
+        settings, safe, progress = self._ledger.settings, self._ledger.time.safe(now), state.progress
+        until = time.monotonic() + self._config.worker.statement_budget / 2
+        is_day = self._by_day and next_day(progress, settings, safe, span.hi - span.lo) == span
+        records = read = self._read(session, table, state, span, now)
+        while is_day and read and time.monotonic() < until:
+            progress = replace(progress, position=span.hi, compacted=span.hi)
+            following = next_day(progress, settings, safe, self._chunk.length)
+            if following is None:
+                break
+            span, state = following, replace(state, progress=progress)
+            read = self._read(session, table, state, span, now)
+            records += read
+        return records
+
     def _read(
         self, session: Session, table: LogTable, state: State, span: TimeRange, now: int
     ) -> tuple[Callable[[], None], ...]:
@@ -306,7 +339,7 @@ class BackgroundReader:
         return lambda: self._record(read), lambda: self._late_rows.was_read(self._slices(), span, seconds)
 
     def _record(self, read: SpanRead) -> None:
-        if read.width > QUARTER_HOUR and not self._ledger.fits(read):
+        if read.width > QUARTER_HOUR and not (self._by_day and self._ledger.fits(read)):
             self._by_day = False
         else:
             self._ledger.record(read)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +16,15 @@ from exporter.database.login import Login
 from exporter.database.reader import read_span
 from exporter.database.replication import Replication
 from exporter.database.session import Database, Session, Wanted
-from exporter.database.tables import Budgets, Route, plan_approvals, plan_budgets, plan_recommendations, plan_routes
+from exporter.database.tables import (
+    Budgets,
+    Recommendations,
+    Route,
+    plan_approvals,
+    plan_budgets,
+    plan_recommendations,
+    plan_routes,
+)
 from exporter.database.window import WindowReader
 from exporter.ledger import schedule
 from exporter.ledger.calendar import day_of
@@ -65,7 +73,7 @@ class Scrape:
     runs: Mapping[str, CollectorRun] = field(default_factory=dict)
     budgets: Budgets | None = None
     routes: list[Route] | None = None
-    recommendations: Mapping[tuple[str, str], int] | None = None
+    recommendations: Recommendations | None = None
     approvals: int | None = None
 
 
@@ -141,6 +149,11 @@ class Collector:
         if last is not NOT_READ and time.monotonic() - last.begun < ROUTES_AGE:
             return self._primaries
         return self._routes_in_force(self._tables.refresh(), ROUTES_SECONDS)
+
+    def limited_users(self) -> Iterable[str]:
+        """The users who have a limit for the day, by the names under which they are kept, as last read."""
+        budgets = self._budgets
+        return () if budgets is None else (u for u, known in budgets.by_user.items() if known.daily_limit is not None)
 
     def read_log(self, attempt: Attempt, seconds: float) -> None:
         """Read the open window within so many seconds, and record it.

@@ -3,28 +3,42 @@
 import math
 import platform
 from collections.abc import Callable, Container, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import accumulate
 
 from exporter import catalog
+from exporter.anomaly.measures import CALLS, COST_PER_CALL, ERROR_RATE, LATENCY, SPEND, TOKENS_PER_CALL
+from exporter.anomaly.operations import Judged
 from exporter.catalog import ERROR_CLASSES, LATENCY_EDGES, SECOND
 from exporter.config import UPPER_BOUNDS, Config
 from exporter.database.log_query import INVALID_REASONS
 from exporter.database.rows import IN_PROGRESS
 from exporter.database.tables import BUDGET_FIELDS, SEVERAL_BUDGETS
-from exporter.figures import Figure
-from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, Aggregate, usd
+from exporter.figures import SUMMED, Figure
+from exporter.forecast.projection import BOUNDS, project
+from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, Aggregate, money_units, usd
 from exporter.ledger.exposed import Gauges, Snapshot
 from exporter.ledger.model import SkippedValue
 from exporter.ledger.users import count_states, shown_spend
 from exporter.scrape.collector import Scrape
+from exporter.scrape.forecasting import NO_OUTLOOKS, Outlooks
 from exporter.scrape.own_process import own_process
 from exporter.state_change_log import StateChangeLog
 from exporter.web.families import SINGLE, Family, Part, Shape
 
 DISTRIBUTION = "ai-operation-exporter"
 _VERSION = version(DISTRIBUTION)  # looked up once: it is read from a file, which may not be possible later
+
+_NEEDS: Mapping[Figure, frozenset[str]] = {
+    **{figure: frozenset((role,)) for role, figure in SUMMED.items()},
+    Figure.OVER_TIMEOUT: frozenset(("latency",)),
+    Figure.UNPRICED: frozenset(("cost", "input_tokens", "output_tokens")),
+    Figure.EXPECTED_COST: frozenset(("input_tokens", "output_tokens")),
+    Figure.CHECKED_COST: frozenset(("cost", "input_tokens", "output_tokens")),
+    Figure.CHECKED: frozenset(("input_tokens", "output_tokens")),
+}
+"""The roles without which a figure says nothing: where the log is said to lack one, it is absent."""
 
 SKIPS = (
     *(SkippedValue(measure, reason) for measure in UPPER_BOUNDS for reason in INVALID_REASONS),
@@ -74,7 +88,7 @@ class Exposure:
     """All that is shown at one moment.
 
     `drift` is in money units, `clock_offset` and `replication_lag` in seconds; `last_success` is in seconds since the
-    epoch, 0 where there was none.
+    epoch, 0 where there was none. `judged` are the verdicts on each operation.
     """
 
     config: Config
@@ -87,6 +101,8 @@ class Exposure:
     logins_refused: Mapping[str, int]
     clock_offset: float | None = None
     replication_lag: float | None = 0.0
+    outlooks: Outlooks = NO_OUTLOOKS
+    judged: Mapping[str, Judged] = field(default_factory=dict)
 
     @property
     def fresh(self) -> Gauges | None:
@@ -127,25 +143,29 @@ def _counters(exposure: Exposure) -> Iterator[Family]:
     shown = exposure.ledger.counters
     if shown is None:
         return
-    counters = shown.series
+    counters, lacking = shown.series, exposure.config.columns.log.lacking
     for figure in Figure:
-        if figure.metric is not None:
+        if figure.metric is not None and not _NEEDS.get(figure, frozenset()) & lacking:
             yield Family(figure.metric, {series: cell[figure] for series, cell in counters.items()}, _SCALED[figure])
     yield Family(catalog.FAILURES, counters, _FAILURES)
-    yield Family(catalog.LATENCY, counters, _LATENCY)
+    if "latency" not in lacking:
+        yield Family(catalog.LATENCY, counters, _LATENCY)
     yield Family(catalog.ROWS_SKIPPED, {skip: shown.skipped.get(skip, 0) for skip in SKIPS})
     yield Family(catalog.ROWS_READ, {(): shown.progress.rows_read})
     yield Family(catalog.LATE_ROWS, {(): shown.progress.late_rows})
     yield Family(catalog.SERIES_FOLDED, {("operation_model",): shown.progress.rows_overflowed})
-    yield Family(catalog.COST_CORRECTIONS, {series: shown.corrections.get(series, 0) for series in counters}, _USD)
+    if "cost" not in lacking:
+        yield Family(catalog.COST_CORRECTIONS, {series: shown.corrections.get(series, 0) for series in counters}, _USD)
 
 
 def _log_gauges(exposure: Exposure) -> Iterator[Family]:
     gauges = exposure.fresh
     if gauges is None:
         return
-    yield Family(catalog.SPEND_TODAY, gauges.spend_today, _USD)
-    if gauges.spend_month is not None:
+    has_cost = "cost" not in exposure.config.columns.log.lacking
+    if has_cost:
+        yield Family(catalog.SPEND_TODAY, gauges.spend_today, _USD)
+    if has_cost and gauges.spend_month is not None:
         yield Family(catalog.SPEND_MONTH, gauges.spend_month, _USD)
     yield Family(catalog.WINDOW_START, {(name,): window.start for name, window in gauges.windows.items()})
     yield Family(catalog.WINDOW_END, {(name,): window.end for name, window in gauges.windows.items()})
@@ -153,6 +173,34 @@ def _log_gauges(exposure: Exposure) -> Iterator[Family]:
         yield Family(catalog.LOG_NEWEST_ROW, {(): gauges.newest})
     yield Family(catalog.OPERATION_LAST_SEEN, {(name,): at for name, at in sorted(gauges.seen_operations.items())})
     yield Family(catalog.MODEL_LAST_SUCCESS, {(name,): at for name, at in sorted(gauges.succeeded_models.items())})
+
+
+_ANOMALIES = {
+    catalog.SPEND_ANOMALY: SPEND,
+    catalog.CALLS_ANOMALY: CALLS,
+    catalog.LATENCY_ANOMALY: LATENCY,
+    catalog.ERROR_RATE_ANOMALY: ERROR_RATE,
+    catalog.COST_PER_CALL_ANOMALY: COST_PER_CALL,
+    catalog.TOKENS_PER_CALL_ANOMALY: TOKENS_PER_CALL,
+}
+
+
+def _anomalies(exposure: Exposure) -> Iterator[Family]:
+    if exposure.fresh is None:
+        return
+    judged = exposure.judged.items()
+    for metric, measure in _ANOMALIES.items():
+        verdicts = ((name, each.verdicts.get(measure.name)) for name, each in judged)
+        yield Family(metric, {(name,): verdict.excess for name, verdict in verdicts if verdict is not None})
+    spends = ((name, each.verdicts.get(SPEND.name)) for name, each in judged)
+    yield Family(catalog.SPEND_USUAL, {(name,): spend.usual for name, spend in spends if spend is not None})
+    odd = [(name, each.odd_spend) for name, each in judged if each.odd_spend is not None]
+    yield Family(catalog.SPEND_ANOMALY_START, {(name,): spend.since for name, spend in odd})
+    causes = ((name, spend.cause) for name, spend in odd if spend.cause is not None)
+    yield Family(
+        catalog.SPEND_ANOMALY_FACTOR,
+        {(name, cause.model, factor): times for name, cause in causes for factor, times in cause.factors.items()},
+    )
 
 
 def _queue(exposure: Exposure) -> Iterator[Family]:
@@ -167,7 +215,7 @@ def _queue(exposure: Exposure) -> Iterator[Family]:
 
 def _user_gauges(exposure: Exposure) -> Iterator[Family]:
     gauges = exposure.fresh
-    if gauges is None:
+    if gauges is None or {"user", "cost"} & exposure.config.columns.log.lacking:
         return
     budgets = exposure.scrape.budgets
     by_user = {} if budgets is None else budgets.by_user
@@ -185,14 +233,63 @@ def _user_gauges(exposure: Exposure) -> Iterator[Family]:
             yield Family(catalog.RECORDED_SPEND_TODAY, {(): budgets.recorded_today}, _USD)
 
 
+def _forecast(exposure: Exposure) -> Iterator[Family]:
+    gauges, outlooks = exposure.fresh, exposure.outlooks
+    today = 0 if gauges is None else sum(gauges.spend_today.values())
+    projection = None if gauges is None else project(outlooks.team, today, gauges.now)
+    if gauges is None or projection is None:
+        return
+    limits = {"day": exposure.config.daily_limit_usd, "month": exposure.config.monthly_limit_usd}
+    spent = {"day": today}
+    ends = {"day": projection.day}
+    if gauges.spend_month is not None:
+        spent["month"] = sum(gauges.spend_month.values())
+        ends["month"] = projection.month(spent["month"])
+    yield Family(
+        catalog.SPEND_FORECAST,
+        {(window, bound): getattr(end, bound) for window, end in ends.items() for bound in BOUNDS},
+        _USD,
+    )
+    reached = {
+        (window,): projection.reaches(money_units(limit), spent[window], month=window == "month")
+        for window, limit in limits.items()
+        if limit is not None and window in spent
+    }
+    yield Family(catalog.LIMIT_REACHED, {key: at for key, at in reached.items() if at is not None})
+
+
+def _user_forecast(exposure: Exposure) -> Iterator[Family]:
+    gauges, users = exposure.fresh, exposure.outlooks.users
+    if gauges is None or exposure.config.users.mode == "off":
+        return
+    budgets = {} if exposure.scrape.budgets is None else exposure.scrape.budgets.by_user
+    ends: dict[tuple[str], float] = {}
+    reached: dict[tuple[str], float] = {}
+    for user in sorted(gauges.shown_users & users.keys()):
+        spent = gauges.user_spend.get(user, 0)
+        if (projection := project(users[user], spent, gauges.now)) is None:
+            continue
+        ends[(user,)] = projection.day.expected
+        limit = budgets[user].daily_limit if user in budgets else None
+        if limit is not None and (at := projection.reaches(limit, spent)) is not None:
+            reached[(user,)] = at
+    yield Family(catalog.USER_SPEND_FORECAST, ends, _USD)
+    yield Family(catalog.USER_LIMIT_REACHED, reached)
+
+
 def _approvals(exposure: Exposure) -> Iterator[Family]:
     if exposure.scrape.approvals is not None:
         yield Family(catalog.APPROVALS_PENDING, {(): exposure.scrape.approvals})
 
 
 def _recommendations(exposure: Exposure) -> Iterator[Family]:
-    if exposure.scrape.recommendations is not None:
-        yield Family(catalog.RECOMMENDATIONS, dict(sorted(exposure.scrape.recommendations.items())))
+    found = exposure.scrape.recommendations
+    if found is None:
+        return
+    yield Family(catalog.RECOMMENDATIONS, dict(sorted(found.counts.items())))
+    if found.savings is not None:
+        savings = {(kind,): units for kind, units in sorted(found.savings.items())}
+        yield Family(catalog.RECOMMENDATION_SAVINGS, savings, _USD)
 
 
 def _routes(exposure: Exposure) -> Iterator[Family]:
@@ -248,8 +345,12 @@ def _verdicts(scrape: Scrape, failed: Container[str | None]) -> Iterator[Family]
 GROUPS = (
     Group("counters", "log", _counters),
     Group("spend", "log", _log_gauges),
+    # of no collector: without them, the log is read as before
+    Group("anomalies", None, _anomalies),
     Group("queue", "log", _queue),
     Group("users", "budgets", _user_gauges),
+    Group("forecast", None, _forecast),
+    Group("users' forecast", None, _user_forecast),
     Group("approvals", "approvals", _approvals),
     Group("recommendations", "recommendations", _recommendations),
     Group("routes", "routes", _routes),

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ from exporter.ledger.admission import count_admitted
 from exporter.ledger.advance import begin, quarters_within, set_back
 from exporter.ledger.exposed import Snapshot, restart_zero_hold, user_spend_today
 from exporter.ledger.history import fits, take
-from exporter.ledger.model import Changes, LedgerSettings, Phase, Progress, SkippedValue, SpanRead, State
+from exporter.ledger.model import Changes, Hour, LedgerSettings, Phase, Progress, SkippedValue, SpanRead, State
 from exporter.ledger.reclassify import Reads, SettingsChange, Stretch
 from exporter.ledger.schedule import is_closed_ahead, steps_back
 from exporter.ledger.shadow import Reclassification, begin_shadow
@@ -27,6 +27,7 @@ from exporter.scrape.clock import HostClock, Moment
 from exporter.scrape.committed_state import CommittedState
 from exporter.scrape.database_time import DatabaseTime, Problem
 from exporter.scrape.ledger_settings import settings_for
+from exporter.state.hourly import HOURLY, NO_HOURS, KnownHours, hours_at
 from exporter.state.migrations import NEXT_NAME
 from exporter.state.prices import price_book
 from exporter.state.provenance import CLASSIFICATION, GOING, IDENTITY, STALE_SUMS, check_identity, restored
@@ -80,6 +81,8 @@ class LedgerService:
         state = store.load()
         known, stored = store.meta(IDENTITY), store.meta(CLASSIFICATION)
         self._stale_sums, going = bool(store.meta(STALE_SUMS)), store.meta(NEXT_NAME)
+        self.stored_hours = store.hours()
+        """The hourly history, as an earlier process has left it."""
         self._identity = None if known is None else Identity(**known)
         self.pseudonyms = pseudonyms_for(config, store)
         self.wanted = config.classification().model_copy(update={"users": self.pseudonyms.scheme})
@@ -118,8 +121,10 @@ class LedgerService:
             renamed = kept.model_copy(update={"users": self.wanted.users})
             if hide_users(store, self.pseudonyms, {CLASSIFICATION: renamed.model_dump(mode="json")}):
                 self._states.reload(store)
+                self.stored_hours = store.hours()
                 return renamed
-        self._states.commit(forget_users(state))
+        self._states.commit(forget_users(state, self.stored_hours.totals), {HOURLY: None})
+        self.stored_hours = NO_HOURS
         return kept
 
     def _classify_by(self, classification: Classification, *, knows_old: bool = True) -> None:
@@ -463,6 +468,21 @@ class LedgerService:
             changes.shown_users.update({user: day for user, day in chosen.items() if known.get(user) != day})
             if changes.shown_users:
                 self._states.commit(changes)
+
+    def keep_hours(self, hours: Mapping[int, Hour | None], known: KnownHours | None) -> None:
+        """Keep hours of the history, and what is known of it; None removes an hour."""
+        with self._changing:
+            self._states.commit(Changes(hours=dict(hours)), {HOURLY: None if known is None else known.as_kept()})
+
+    def hours(self, starts: Iterable[int]) -> dict[int, Hour]:
+        """The hours of the history that begin at these times, as far as they are kept. Raises `DiskSilent`."""
+        with self._changing:
+            return self._states.journal.read(hours_at, list(starts))
+
+    def users_of_slices(self, starts: Iterable[int]) -> dict[int, Mapping[str, int]]:
+        """Money units by user of the merged slices that begin at these times. Raises `DiskSilent`."""
+        with self._changing:
+            return self._states.journal.slice_users(starts)
 
     def retry(self) -> None:
         """Commit what failed before, so that a full disk that was freed is noticed without a new read.

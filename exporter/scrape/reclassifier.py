@@ -106,7 +106,7 @@ class Reclassifier:
         old, new = sources.old, sources.new
         if old is None or old.relation.oid != new.relation.oid:
             return False
-        if old.columns["time"] != new.columns["time"]:
+        if (old.columns["time"], old.time_unit) != (new.columns["time"], new.time_unit):
             return True
         zones = self._ledger.classification.log_time_zone, self._ledger.wanted.log_time_zone
         return not new.has_zone and zones[0] != zones[1]

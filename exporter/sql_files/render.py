@@ -8,9 +8,19 @@ from importlib.resources import files
 from typing import Final
 
 from exporter.config import LABEL_LENGTH, UPPER_BOUNDS, Config, QualifiedName
+from exporter.config.expressions import Expression
 from exporter.config.names import BREAKS, SURROGATES, UNSEEN
 from exporter.database.labels import READ_LENGTH
-from exporter.database.layout import BUDGET_ROLES, LOG_ROLES, OUTCOMES, ROLES, Role
+from exporter.database.layout import (
+    BUDGET_ROLES,
+    LOG_ROLES,
+    OUTCOMES,
+    RECOMMENDATION_COMPARED,
+    RECOMMENDATION_WRITTEN,
+    ROLES,
+    WRITTEN_ROLES,
+    Role,
+)
 from exporter.database.values import KEPT_DECIMALS, NUMBER_FORMS, TEXT_FORMS
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN
 from exporter.ledger.users import OTHER_USERS
@@ -58,12 +68,17 @@ _ROLE_FILES: Mapping[str, Mapping[str, str]] = {
 
 
 def render(config: Config) -> dict[str, str]:
-    """The files by name. What the configuration leaves open is found when a file is run."""
+    """The files by name. What the configuration leaves open is found when a file is run.
+
+    There is no view for Grafana of a log that is computed.
+    """
     common = {"path": _path(config), "log_table": _literal(config.tables.log.name)}
     roles = {"wanted": _indented(_wanted(config), 8)} | common
+    view = {} if config.columns.log.is_computed else {"dashboards.sql": _fill("dashboards.sql", common | _view(config))}
     return {
-        "dashboards.sql": _fill("dashboards.sql", common | _view(config)),
+        **view,
         **{name: _fill("role.sql", roles | {"file": name, **parts}) for name, parts in _ROLE_FILES.items()},
+        **{name: _fill(name, common | parts) for name, parts in _recommendations(config).items()},
     }
 
 
@@ -87,14 +102,21 @@ def _tables(config: Config) -> dict[str, QualifiedName]:
 def _names(config: Config, section: str, roles: Mapping[str, Role]) -> dict[str, list[str]]:
     """What each role's column may be called: as the configuration has it, or as it is known."""
     explicit = getattr(config.columns, section).model_dump()
-    return {role: [explicit[role]] if explicit.get(role) else list(known.names) for role, known in roles.items()}
+    return {
+        role: _columns(explicit[role]) if explicit.get(role) else list(known.names) for role, known in roles.items()
+    }
+
+
+def _columns(written: str) -> list[str]:
+    return list(written.columns) if isinstance(written, Expression) else [written]
 
 
 def _wanted(config: Config) -> str:
     tables: dict[QualifiedName, list[str]] = {}
     for section, name in _tables(config).items():
         known = _names(config, section, LOG_ROLES if section == "log" else ROLES[section]).values()
-        tables[name] = _distinct([tables.get(name, []), *known])
+        where = config.columns.log.where if section == "log" else None
+        tables[name] = _distinct([tables.get(name, []), *known, where.columns if where else ()])
     return _literal("[\n" + ",\n".join(f"    {_wrapped(table, names)}" for table, names in tables.items()) + "\n]")
 
 
@@ -116,7 +138,7 @@ def _wrapped(table: QualifiedName, names: Iterable[str]) -> str:
 
 
 def _view(config: Config) -> dict[str, str]:
-    log = _names(config, "log", LOG_ROLES)
+    log = {role: names for role, names in _names(config, "log", LOG_ROLES).items() if names and role != "free"}
     log["time"].reverse()  # a "status" table that also has a created_at is read by executed_at
     required = [role for role, known in LOG_ROLES.items() if known.required]
     budgets, budget_names = config.tables.budgets, _names(config, "budgets", BUDGET_ROLES)
@@ -172,6 +194,20 @@ def _indented(text: str, spaces: int) -> str:
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _recommendations(config: Config) -> dict[str, dict[str, str]]:
+    """The file of the role that writes, and what it is filled with; nothing where the table is switched off."""
+    table = config.tables.recommendations
+    if table is None:
+        return {}
+    names = _names(config, "recommendations", WRITTEN_ROLES)
+    columns = {
+        "compared": _distinct(names[role] for role in RECOMMENDATION_COMPARED),
+        "written": _distinct(names[role] for role in RECOMMENDATION_WRITTEN),
+    }
+    lists = {part: f"ARRAY[{', '.join(map(_literal, found))}]" for part, found in columns.items()}
+    return {"role_recommendations.sql": {"schema": _optional(table.schema), "table": _literal(table.name), **lists}}
 
 
 def _optional(text: str | None) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from exporter.state.codec import layout_problem
+from exporter.state.hourly import HOURLY, KnownHours, each_hour
 from exporter.state.migrations import FORMAT, kept_layout, migrate
 from exporter.state.private import make_file
 from exporter.state.store import FILE_NAME, KeptState, StateError, locked, read_only, transaction
@@ -100,6 +101,9 @@ def _load_all(db: sqlite3.Connection, number: int) -> None:
         for (name,) in memory.execute("SELECT name FROM meta").fetchall():
             kept.meta(name)
         kept.slice_users([start for (start,) in memory.execute("SELECT start FROM slice_users").fetchall()])
+        KnownHours.restored(kept.meta(HOURLY))
+        for _ in kept.read(each_hour):
+            pass
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from exporter.state import hourly
 from exporter.state.codec import FIRST_LAYOUT, LAYOUT, Sparse, carry_over, dumps
 from exporter.state.shadow import empty, make_tables
 
@@ -28,7 +29,7 @@ def _hidden_users(_: sqlite3.Connection) -> None:
     """Format 2: users may be kept under keyed hashes, which version 0.1 would take for ids."""
 
 
-STEPS: Sequence[Callable[[sqlite3.Connection], None]] = (_tables, _hidden_users, make_tables)
+STEPS: Sequence[Callable[[sqlite3.Connection], None]] = (_tables, _hidden_users, make_tables, hourly.make_table)
 """Step n migrates a file from format n to n + 1. Add new steps at the end, and never change a released one."""
 
 FORMAT = len(STEPS)

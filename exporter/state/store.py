@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from exporter.errors import UserError
 from exporter.ledger.model import Changes, Phase, Progress, State
 from exporter.pseudonyms import Pseudonyms
+from exporter.state import hourly
 from exporter.state.codec import (
     SliceEncoder,
     decode_progress,
@@ -22,6 +23,7 @@ from exporter.state.codec import (
     encode_progress,
     layout_problem,
 )
+from exporter.state.hourly import NO_HOURS, KnownHours, StoredHours
 from exporter.state.migrations import FORMAT, kept_layout, migrate
 from exporter.state.parts import PARTS, fill_parts, write_parts
 from exporter.state.private import make_file, make_folder, tighten
@@ -165,6 +167,16 @@ class Store(KeptState):
             self._db = self._connect()
             return None
 
+    def hours(self) -> StoredHours:
+        """The hourly history. One that is damaged is dropped, and read from the log again: counters do not need it."""
+        try:
+            return self.read(hourly.load_totals, KnownHours.restored(self.meta(hourly.HOURLY)))
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            log.warning("the hourly history in %s is damaged (%r): it is read again", self.path, error)
+            with transaction(self._db) as db:
+                hourly.empty(db)
+            return NO_HOURS
+
     def commit(self, changes: Changes, meta: Mapping[str, Any] | None = None, shadow: ShadowWork | None = None) -> None:
         """Make the changes, values of `meta` and work on the shadow durable in one transaction.
 
@@ -191,6 +203,7 @@ class Store(KeptState):
             for (start,) in db.execute("SELECT start FROM slice_users").fetchall():
                 users = pseudonyms.sums(self.slice_users([start])[start])
                 _put(db, "slice_users", start, dumps(users))
+            hourly.rename_users(db, pseudonyms)
             state = State(_NOWHERE)
             fill_parts(db, "parts", state, _USER_PARTS)
             renamed = Changes(shown_users={pseudonyms.of(user): day for user, day in state.shown_users.items()})
@@ -357,6 +370,7 @@ def _write(db: sqlite3.Connection, changes: Changes, meta: Mapping[str, Any], en
         _put(db, "slices", start, text)
     for start, users in changes.slice_users.items():
         _put(db, "slice_users", start, None if users is None else dumps(users))
+    hourly.write(db, changes.hours)
     write_parts(db, "parts", changes, PARTS)
 
 

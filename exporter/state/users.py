@@ -5,7 +5,7 @@ import logging
 import secrets
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from exporter.config import Config, read_hmac_key
@@ -104,9 +104,13 @@ class Purge:
         store.commit(Changes(), {_PURGED: True})
 
 
-def forget_users(state: State) -> Changes:
-    """Forget all users: their names cannot be turned into others, so they must be read from the log again."""
+def forget_users(state: State, hours: Iterable[int]) -> Changes:
+    """Forget all users: their names cannot be turned into others, so they must be read from the log again.
+
+    So must the hours of the history, which begin at these times.
+    """
     return Changes(
+        hours=dict.fromkeys(hours),
         slices={start: replace(item, users={}) for start, item in state.slices.items() if item.users},
         slice_users=dict.fromkeys(state.slices),
         user_days=dict.fromkeys(state.user_days),

@@ -8,7 +8,6 @@ from exporter.config import UPPER_BOUNDS, Config
 from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import DatabaseError, scrub
 from exporter.database.log_query import instant, span_bounds
-from exporter.database.names import identifier
 from exporter.database.one_session import one_session
 from exporter.findings import Finding, fail, ok
 from exporter.ledger.model import TimeRange
@@ -43,7 +42,7 @@ def spent_since(config: Config, info: ConnInfo, start: int) -> Decimal:
             cost=log.number("cost"),
             time=log.column("time"),
             instant=instant(log, rules),
-            table=identifier(*log.relation.name.parts),
+            table=log.source(),
         )
         words = span_bounds(log, rules, span) | {"hi": session.clock, "most": UPPER_BOUNDS["cost"]}
         ((usd,),) = session.run(statement, words)

@@ -30,13 +30,18 @@ def panels(dashboard: Json) -> list[Panel]:
     """
     values = {each["name"]: _value(each) for each in dashboard["templating"]["list"]}
     span = dashboard["time"]
-    return [_panel(each, values, span) for each in _flat(dashboard["panels"]) if each.get("targets")]
+    asking = (each for each in _flat(dashboard["panels"]) if each.get("targets"))
+    return [_panel(each, values, span) for each in asking if not _shows_answers_of_another(each)]
 
 
 def _flat(listed: list[Json]) -> Iterator[Json]:
     for each in listed:
         yield each
         yield from _flat(each.get("panels") or [])
+
+
+def _shows_answers_of_another(panel: Json) -> bool:
+    return any("panelId" in target for target in panel["targets"])
 
 
 def _panel(panel: Json, values: Mapping[str, str], span: Json) -> Panel:

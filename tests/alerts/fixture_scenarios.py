@@ -31,7 +31,13 @@ def scenarios() -> Iterator[Scenario]:
     yield _near_timeout()
     yield _slow_median()
     yield _pace()
+    yield _pace_of_users()
+    yield _month_will_not_last()
+    yield _soon()
+    yield _soon_of_users()
     yield _team_share()
+    yield _odd_in_all()
+    yield _odd_operations()
 
 
 def _said(
@@ -57,7 +63,7 @@ def _said(
     subject = what if of or not ends else f"The team's {what[0].lower()}{what[1:]}"
     value_of = f"{value} ({counts})" if counts else value
     more = {"budget_day_ends": ends} if ends else {}
-    if what == "Spend this month":
+    if what in ("Spend this month", "Projected spend of this month"):
         more["budget_period"] = "month"
     if counts:
         more |= {"unknown_from": "", "unknown_because": ""}
@@ -482,6 +488,99 @@ def _pace() -> Scenario:
     return scenario
 
 
+def _pace_of_users() -> Scenario:
+    name = "pace_of_users"
+    scenario = Scenario("pace_of_users: goes by the forecast of a user who has one, else by the pace", 3 * HOUR)
+    replica = watched(scenario, Replica())
+    for each, spent, ends in (("alice", 1, 11), ("bob", 4, 9), ("carol", 1, None)):
+        user(scenario, replica, each, spent, 10)
+        if ends is not None:
+            scenario.show(replica, catalog.USER_SPEND_FORECAST, steps((0, 5), (10 * MINUTE, ends)), user=each)
+    fired = {
+        each: expected(
+            {"severity": "warning", "job": JOB, "user": each},
+            summary="Projected spend of today is above the daily limit.",
+            description=f"Projected spend of today of user {each} is {value}, above the daily limit of $10.00.",
+            value=value,
+            rank=rank(value, of="$10.00"),
+            budget_day_ends=str(DAY),
+            **links(name, f"ai-cost?var-user={each}"),
+        )
+        for each, value in (("alice", "$11.00"), ("carol", "$12.00"))
+    }
+    scenario.silent(name, 9 * MINUTE)
+    scenario.fires(11 * MINUTE, name, fired["alice"])
+    # carol has spent a dollar in two hours
+    scenario.fires(2 * HOUR, name, *fired.values())
+    return scenario
+
+
+def _month_will_not_last() -> Scenario:
+    name = "month_will_not_last"
+    scenario = Scenario("month_will_not_last: fires while the month's forecast is above its limit", 40 * MINUTE)
+    replica = watched(scenario, Replica(unread=[(20 * MINUTE, 30 * MINUTE)]))
+    month_spend(scenario, replica, 300)
+    scenario.show(replica, catalog.MONTHLY_LIMIT, 900)
+    for window, bound, value in (("month", "lower", 2000), ("month", "upper", 2000), ("day", "expected", 2000)):
+        scenario.show(replica, catalog.SPEND_FORECAST, value, window=window, bound=bound)
+    month = steps((0, 900), (10 * MINUTE, 900.5), (35 * MINUTE, None))
+    scenario.show(replica, catalog.SPEND_FORECAST, month, window="month", bound="expected")
+    scenario.silent(name, 9 * MINUTE)
+    what = "Projected spend of this month", "above the monthly limit", "$900.50", "ai-cost"
+    bound = "above the monthly limit of $900.00"
+    for minute, causes in ((11, ("chat on m1: $300.00",)), (25, ())):
+        fired = _said(name, *what, *causes, bound=bound, ends=str(31 * DAY))
+        scenario.fires(minute * MINUTE, name, fired)
+    scenario.silent(name, 36 * MINUTE)
+    return scenario
+
+
+def _soon() -> Scenario:
+    name = "soon"
+    scenario = Scenario("soon: fires within three hours of the limit, and at it, and not after the day", 9 * HOUR)
+    days = Window(-16 * HOUR, 8 * HOUR), Window(8 * HOUR, 32 * HOUR)
+    replica = watched(scenario, Replica(unread=[(6 * HOUR, 7 * HOUR)]), *days)
+    spend(scenario, replica, 10)
+    scenario.show(replica, catalog.LIMIT_REACHED, steps((0, 5 * HOUR), (8 * HOUR, None)), window="day")
+    scenario.show(replica, catalog.LIMIT_REACHED, HOUR, window="month")
+    scenario.silent(name, HOUR, 2 * HOUR)
+    what = "Time until the daily limit is reached", "below 3h"
+    # the less time is left, the worse it is: by one in so many seconds
+    ends, no_time = str(8 * HOUR), f"1{'9' * 14}"
+    for second, value, worse in (
+        (2 * HOUR + MINUTE, "2h 59m", rank("0")),
+        (4 * HOUR, "1h", rank("0")),
+        (330 * MINUTE, "0s", no_time),
+    ):
+        fired = _said(name, *what, value, "ai-cost", "chat on m1: $10.00", ends=ends, ranked=worse)
+        scenario.fires(second, name, fired)
+    scenario.fires(390 * MINUTE, name, _said(name, *what, "0s", "ai-cost", ends=ends, ranked=no_time))
+    scenario.silent(name, 8 * HOUR + MINUTE)
+    return scenario
+
+
+def _soon_of_users() -> Scenario:
+    name = "soon_of_users"
+    scenario = Scenario("soon_of_users: fires for a user, and not for who stays below the limit", 2 * HOUR)
+    replica = watched(scenario, Replica())
+    for each, reached in (("alice", 2 * HOUR), ("bob", 4 * HOUR), ("carol", None)):
+        user(scenario, replica, each, 1, 10)
+        if reached is not None:
+            scenario.show(replica, catalog.USER_LIMIT_REACHED, reached, user=each)
+    scenario.silent(name, 29 * MINUTE)
+    fired = expected(
+        {"severity": "warning", "job": JOB, "user": "alice"},
+        summary="Time until the daily limit is reached is at or below 90m.",
+        description="Time until the daily limit is reached of user alice is 1h 30m, at or below 90m.",
+        value="1h 30m",
+        rank=rank("0"),
+        budget_day_ends=str(DAY),
+        **links(name, "ai-cost?var-user=alice"),
+    )
+    scenario.fires(30 * MINUTE, name, fired)
+    return scenario
+
+
 def _team_share() -> Scenario:
     name = "team_share"
     scenario = Scenario("team_share: fires for the team above 90 %, and never for a user", 20 * MINUTE)
@@ -499,3 +598,47 @@ def alerts_seen(scenario: Scenario) -> Sequence[dict[str, object]]:
     """What a scenario looks at."""
     looks: Sequence[dict[str, object]] = scenario.written()["alert_rule_test"]
     return looks
+
+
+def _odd_in_all() -> Scenario:
+    scenario = Scenario("odd_in_all: adds what the operations cost too much, and names them", 30 * MINUTE)
+    replica = watched(scenario, Replica())
+    for operation, excess in (("chat", 6.0), ("email", steps((0, 3.0), (10 * MINUTE, 4.5))), ("plan", 0)):
+        scenario.show(replica, catalog.SPEND_ANOMALY, excess, operation=operation)
+    for operation, excess in (("chat", 120), ("email", steps((0, 179), (10 * MINUTE, 180)))):
+        scenario.show(replica, catalog.CALLS_ANOMALY, excess, operation=operation)
+    scenario.silent("odd_in_all", 9 * MINUTE)
+    scenario.silent("odd_calls_in_all", 9 * MINUTE)
+    what = "Spend beyond the usual"
+    said = _said("odd_in_all", what, "above $10", "$10.50", "ai-cost", "chat: $6.00", "email: $4.50")
+    scenario.fires(11 * MINUTE, "odd_in_all", said)
+    scenario.fires(
+        11 * MINUTE, "odd_calls_in_all", _odd("odd_calls_in_all", "Calls", "at or above 300", "300", "ai-cost")
+    )
+    return scenario
+
+
+def _odd(name: str, what: str, relation: str, value: str, dashboard: str, operation: str = "") -> Expected:
+    """What has no causes."""
+    of = {"of": f" of operation {operation}", "operation": operation} if operation else {}
+    path = f"{dashboard}?var-operation={operation}" if operation else dashboard
+    said = _said(name, f"{what} beyond the usual", relation, value, path, **of)
+    return {**said, "annotations": {key: text for key, text in said["annotations"].items() if key != "contributors"}}
+
+
+def _odd_operations() -> Scenario:
+    scenario = Scenario("odd_calls and the like: fire for the operation that is above the amount", 30 * MINUTE)
+    replica = watched(scenario, Replica())
+    cases: tuple[tuple[Metric, str, str, str, str, float, str], ...] = (
+        (catalog.CALLS_ANOMALY, "odd_calls", "Calls", "100", "ai-cost", 120, "120"),
+        (catalog.LATENCY_ANOMALY, "odd_latency", "Average latency", "500ms", "ai-performance", 1.5, "1.5s"),
+        (catalog.ERROR_RATE_ANOMALY, "odd_errors", "Error rate", "5%", "ai-performance", 0.25, "25%"),
+        (catalog.COST_PER_CALL_ANOMALY, "odd_cost", "Cost per call", "$0.01", "ai-performance", 0.05, "$0.05"),
+        (catalog.TOKENS_PER_CALL_ANOMALY, "odd_tokens", "Tokens per call", "500", "ai-performance", 900, "900"),
+    )
+    for metric, name, what, amount, dashboard, excess, value in cases:
+        scenario.show(replica, metric, steps((0, 0), (10 * MINUTE, excess)), operation="chat")
+        scenario.show(replica, metric, excess / 10, operation="email")
+        scenario.silent(name, 9 * MINUTE)
+        scenario.fires(11 * MINUTE, name, _odd(name, what, f"above {amount}", value, dashboard, "chat"))
+    return scenario

@@ -83,14 +83,21 @@ class Rules:
         return {each["name"]: each for each in json.loads(out)}
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of alerts that is built: once, since every test begins with it."""
+    folder = tmp_path_factory.mktemp("built") / "alert_rules"
+    folder.mkdir()
+    shutil.copy(PACKAGE / "alerts.yaml", folder)
+    (folder / "channels.yaml").write_text(CHANNELS)
+    files = {"--alerts": "alerts.yaml", "--channels": "channels.yaml", "--output": "generated"}
+    assert main(["rules", "build", *(f"{option}={folder / name}" for option, name in files.items())]) == 0
+    return folder
+
+
 @pytest.fixture
-def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Rules:
-    made = Rules(tmp_path / "alert_rules", monkeypatch, capsys)
-    made.folder.mkdir()
-    shutil.copy(PACKAGE / "alerts.yaml", made.alerts)
-    (made.folder / "channels.yaml").write_text(CHANNELS)
-    assert made.run("build")[0] == 0
-    return made
+def rules(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Rules:
+    return Rules(shutil.copytree(built, tmp_path / "alert_rules"), monkeypatch, capsys)
 
 
 @contextlib.contextmanager

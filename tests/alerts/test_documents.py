@@ -1,7 +1,7 @@
 """The documents of alerts: nothing in them that does not run, and nothing left out."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +10,6 @@ from typing import Any
 
 import psycopg
 import pytest
-import yaml
 
 from alert_rules.compiler.compiling import compile_alerts
 from alert_rules.language.loading import parse_alerts
@@ -25,15 +24,13 @@ from exporter.demo.rows import fill
 from exporter.demo.schema import Layout, load_schema
 from tests.database.test_exact_budgets import BUDGETS
 from tests.support import ROOT
+from tests.support.generate import generated_groups, scenarios
+from tests.support.scenario import Scenario
 
 PAGES = sorted((ROOT / "docs/runbooks").glob("*.md"))
 LANGUAGE = (ROOT / "docs/alerts.md").read_text(encoding="utf-8")
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
-RULES = [
-    rule
-    for group in yaml.safe_load((ROOT / "alert_rules/generated/rules.yml").read_text(encoding="utf-8"))["groups"]
-    for rule in group["rules"]
-]
+RULES = [rule for group in generated_groups() for rule in group["rules"]]
 
 # Metrics of others, and the labels that a runbook may use of them.
 OTHERS = {
@@ -165,6 +162,18 @@ def test_there_are_examples_and_the_shipped_alerts_are_among_the_documented() ->
     sources = Sources(ROOT / "alert_rules/alerts.yaml", ROOT / "alert_rules/channels.yaml")
     for alert in compile_sources(sources).alerts:
         assert f"`{alert.name}`" in LANGUAGE
+
+
+def test_the_message_of_an_anomaly_is_the_one_that_is_seen() -> None:
+    text = (ROOT / "docs/anomalies.md").read_text()
+    said = next(alert for scenario in scenarios("spend_anomaly") for alert in _told(scenario) if "$38.10" in str(alert))
+    assert f"> {said['description']}" in text
+    assert f"> {' · '.join(said['contributors'].splitlines())}" in text
+
+
+def _told(scenario: Scenario) -> Iterator[Mapping[str, str]]:
+    for look in scenario.written()["alert_rule_test"]:
+        yield from (alert["exp_annotations"] for alert in look["exp_alerts"])
 
 
 @pytest.mark.parametrize("name", QUANTITIES)

@@ -11,10 +11,10 @@ from alert_rules.language.loading import parse_alerts
 from alert_rules.output.building import Compiled, Sources, compile_sources, compiled
 from alert_rules.output.explaining import FIXED_WINDOWS, NOT_COUNTED, NOT_UNCERTAIN, explain
 from alert_rules.quantities.definitions import QUANTITIES
-from tests.support.generate import GENERATED
+from tests.support.generate import generated_groups
 
 BUILT = compile_sources(Sources(ALERTS_FILE, ALERTS_FILE.with_name("channels.yaml")))
-RULES = [rule for group in yaml.safe_load(GENERATED.read_text())["groups"] for rule in group["rules"]]
+RULES = [rule for group in generated_groups() for rule in group["rules"]]
 
 
 @pytest.mark.parametrize("name", sorted({rule["alert"] for rule in RULES if "alert" in rule}))
@@ -145,6 +145,7 @@ def test_what_is_said_of_an_alert(fields: dict[str, str | int], said: dict[str, 
             ],
         ),
         ("table_unreadable", [{"split by": "collector", "must hold for": "15m"}]),
+        ("rows_unusable", [{"split by": "field", "must hold for": "5m", "notifies": "discord"}]),
         ("user_without_limit", [{"split by": "user", "must hold for": "15m", "notifies": "discord"}]),
         ("cost_tracking_inaccurate", [{"split by": "model", "must hold for": "one evaluation", "notifies": "discord"}]),
         (

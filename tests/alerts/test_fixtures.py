@@ -8,7 +8,8 @@ import yaml
 from alert_rules.compiler.thresholds import ALERTS_FILE
 from alert_rules.output.building import Sources, compile_sources, outputs
 from tests.alerts.fixture_scenarios import alerts_seen, scenarios
-from tests.support.generate import file_text
+from tests.support.generate import groups_of
+from tests.support.hunting import Rules, write_apart
 from tests.support.promtool import promtool
 
 # one process brings its servers up, and not each of several
@@ -32,9 +33,9 @@ def test_rules_pass_every_lint(rules: Path) -> None:
 
 
 @pytest.mark.parametrize("number", range(len(SCENARIOS)), ids=[scenario.does for scenario in SCENARIOS])
-def test_it_does(rules: Path, number: int) -> None:
-    file = rules.with_name(f"test-{number}.yml")
-    file.write_text(file_text([SCENARIOS[number]], rules.name))
+def test_it_does(rules: Path, number: int, tmp_path: Path) -> None:
+    groups = groups_of(rules.read_text())
+    (file,) = write_apart([SCENARIOS[number].written()], Rules(groups), tmp_path)
     code, said = promtool().run("test", "rules", str(file))
     assert code == 0, said
 

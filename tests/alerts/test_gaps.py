@@ -6,13 +6,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from exporter import catalog
 from tests.alerts.cases.common import spend, user, users
-from tests.support.generate import GENERATED, content, yaml_text
+from tests.support.generate import GENERATED, content, generated_groups, yaml_text
 from tests.support.promtool import promtool
 from tests.support.scenario import HOUR, MINUTE, Replica, Scenario, Value, Window, duration, steps
 
@@ -28,9 +27,11 @@ FIGURES = {
     "budget_exceeded": 3,
     "budget_used": 4,
     "budget_will_not_last": 1,
+    "spend_anomaly": 1,
     "high_error_rate": 1,
     "slow_operations": 1,
     "model_unavailable": 2,
+    "rows_unusable": 1,
     "user_without_limit": 1,
     "cost_tracking_inaccurate": 1,
 }
@@ -113,6 +114,8 @@ def ill(scenario: Scenario, replica: Replica) -> None:
     scenario.show(replica, catalog.CHECKED_COST, rising(1), **calls)
     scenario.show(replica, catalog.EXPECTED_COST, rising(2), **calls)
     scenario.show(replica, catalog.MODEL_LAST_SUCCESS, float, model="m1")
+    scenario.show(replica, catalog.ROWS_SKIPPED, rising(1), field="status", reason="unknown")
+    scenario.show(replica, catalog.SPEND_ANOMALY, lambda second: 12 + second / HOUR, operation="chat")
     dead = {"operation": "email", "model": "m2"}
     scenario.show(replica, catalog.OPERATIONS, rising(1), **dead)
     scenario.show(replica, catalog.OVER_TIMEOUT, 0, **dead)
@@ -133,8 +136,10 @@ def well(scenario: Scenario, replica: Replica) -> None:
     scenario.show(replica, catalog.LATENCY, rising(6), "_sum", **calls)
     scenario.show(replica, catalog.LATENCY, rising(12), "_count", **calls)
     scenario.show(replica, catalog.OVER_TIMEOUT, 0, **calls)
+    scenario.show(replica, catalog.ROWS_SKIPPED, 0, field="status", reason="unknown")
     scenario.show(replica, catalog.MODEL_LAST_SUCCESS, float, model="m1")
     scenario.show(replica, catalog.MODEL_TIMEOUT, 60, model="m1")
+    scenario.show(replica, catalog.SPEND_ANOMALY, 0, operation="chat")
 
 
 def world(gap: Gap) -> tuple[Scenario, int]:
@@ -201,5 +206,5 @@ def test_nothing_resolves_and_nothing_fires_anew_because_of_a_gap(gaps: list[Gap
 
 
 def test_every_alert_is_among_those_that_fire() -> None:
-    rules = [rule for group in yaml.safe_load(GENERATED.read_text())["groups"] for rule in group["rules"]]
+    rules = [rule for group in generated_groups() for rule in group["rules"]]
     assert {rule["alert"] for rule in rules if "alert" in rule} - {name for name, _ in FIRING} == set(WATCHES_GAPS)

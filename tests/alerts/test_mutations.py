@@ -7,13 +7,12 @@ tests do not rest on these notes, but take longer without them.
 from collections.abc import Callable
 
 import pytest
-import yaml
 
 from tests.alerts.cases.common import watched
 from tests.alerts.cases.said import companion
 from tests.alerts.equivalent import EQUIVALENT
 from tests.support.catching import key, note, noted
-from tests.support.generate import GENERATED, scenarios
+from tests.support.generate import generated_groups, scenarios
 from tests.support.hunting import Hunt, Rules, case_of, cases
 from tests.support.mutations import Mutant, Rule, identity, mutants
 from tests.support.promtool import promtool
@@ -26,7 +25,7 @@ PARTS = 6
 
 
 def _rules() -> Rules:
-    return Rules(yaml.safe_load(GENERATED.read_text())["groups"])
+    return Rules(generated_groups())
 
 
 def _hunt(part: int, of: int) -> tuple[Hunt, list[Mutant]]:
@@ -69,7 +68,7 @@ def test_a_batch_tells_mutants_apart() -> None:
 @pytest.mark.parametrize("mutated", ["!=", "!~"])
 @pytest.mark.parametrize("original", ["=", "=~"])
 def test_no_mutant_takes_another_ones_alert_for_its_own(original: str, mutated: str) -> None:
-    groups = yaml.safe_load(GENERATED.read_text())["groups"]
+    groups = generated_groups()
     rule = next(r for g in groups for r in g["rules"] if identity(r) == "figures_stale [catching_up warning]")
     matcher = f'alertname{original}"figures_stale"'
     rule["expr"] = rule["expr"].replace('alertname="figures_stale"', matcher)

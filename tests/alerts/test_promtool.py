@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.support.generate import GENERATED, content, scenarios, theme_names, yaml_text
-from tests.support.hunting import Rules
+from tests.support.generate import GENERATED, generated_groups, scenarios, theme_names
+from tests.support.hunting import Rules, write_apart
 from tests.support.promtool import VERSIONS
 
 pytestmark = pytest.mark.slow
@@ -29,20 +28,10 @@ def test_rules_pass_every_lint(version: str) -> None:
 @every_version
 @pytest.mark.parametrize("theme", theme_names())
 def test_rules_fire_and_are_silent_as_they_must(theme: str, version: str, tmp_path: Path) -> None:
-    code, said = VERSIONS[version]().run("test", "rules", str(_alone(theme, tmp_path)))
+    rules = Rules(generated_groups())
+    files = write_apart(_tests(theme), rules, tmp_path)
+    code, said = VERSIONS[version]().run("test", "rules", *map(str, files))
     assert code == 0, said
-
-
-def _alone(theme: str, folder: Path) -> Path:
-    """The tests on a copy of the rules that they look at, and of what those rest on: the others only take time."""
-    tests = _tests(theme)
-    alerts = {look["alertname"] for test in tests for look in test.get("alert_rule_test", ())}
-    records = {look["expr"] for test in tests for look in test.get("promql_expr_test", ())}
-    rules = Rules(yaml.safe_load(GENERATED.read_text())["groups"]).of(alerts | records)
-    (folder / "rules.yml").write_text(yaml_text({"groups": [{"name": "ai-operations", "rules": rules}]}))
-    file = folder / f"{theme}.yml"
-    file.write_text(yaml_text(content(tests, "rules.yml")))
-    return file
 
 
 @cache
@@ -51,7 +40,7 @@ def _tests(theme: str) -> list[dict[str, Any]]:
 
 
 def _alert_rules() -> Iterator[dict[str, Any]]:
-    for group in yaml.safe_load(GENERATED.read_text())["groups"]:
+    for group in generated_groups():
         yield from (rule for rule in group["rules"] if "alert" in rule)
 
 

@@ -37,7 +37,7 @@ def test_every_build_is_identical(tmp_path: Path) -> None:
 def test_a_file_that_was_edited_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dashboards", "build", "--output", str(tmp_path)]) == 0
     edited = tmp_path / "ai-cost.json"
-    edited.write_text(edited.read_text().replace("Spend today", "Spent today", 1))
+    edited.write_text(edited.read_text().replace("Team today", "Spent today", 1))
     (tmp_path / "ai-health.json").unlink()
     assert main(["dashboards", "build", "--check", "--output", str(tmp_path)]) == 1
     said = capsys.readouterr().err
@@ -60,10 +60,10 @@ def test_a_zone_that_does_not_exist_is_refused(tmp_path: Path, capsys: pytest.Ca
     assert not list(tmp_path.iterdir())
 
 
-def test_runbooks_are_named_always_and_linked_where_they_have_an_address() -> None:
+def test_runbooks_are_linked_where_they_have_an_address_and_else_not_shown_as_if_they_were() -> None:
     plain = to_text(rendered(SETTINGS)["ai-health"])
     linked = to_text(rendered(replace(SETTINGS, runbooks="https://wiki.example.com/runbooks/"))["ai-health"])
-    assert "docs/runbooks/$1.md" in plain
+    assert "Runbook" not in plain
     assert "https://" not in plain
     assert "https://wiki.example.com/runbooks/${__value.raw}.md" in linked
 
@@ -80,9 +80,15 @@ def built(folder: Path, alerts: str) -> dict[str, Any]:
 
 
 def drawn(dashboards: dict[str, Any], uid: str, title: str) -> list[float]:
-    """The values at which a panel changes its colour."""
+    """The values at which a panel changes its colour; of its second query with ` / B` after its title."""
+    title, _, letter = title.partition(" / ")
     (panel,) = [each for each in each_panel(dashboards[uid]) if each["title"] == title]
-    return [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1:]]
+    steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    if letter:
+        matcher = {"id": "byFrameRefID", "options": letter}
+        (own,) = [each for each in panel["fieldConfig"]["overrides"] if each["matcher"] == matcher]
+        (steps,) = [each["value"]["steps"] for each in own["properties"] if each["id"] == "thresholds"]
+    return [step["value"] for step in steps[1:]]
 
 
 def without(name: str) -> str:
@@ -97,7 +103,7 @@ def test_built_in_another_folder_the_alerts_there_are_drawn(tmp_path: Path, monk
     before = {path: path.read_bytes() for path in GENERATED.iterdir()}
     assert main(["dashboards", "build"]) == 0
     made = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "dashboards" / "generated").iterdir()}
-    assert drawn(made, "ai-cost", "Spend today") == [3.5]
+    assert drawn(made, "ai-cost", "Team today") == [3.5]
     assert {path: path.read_bytes() for path in GENERATED.iterdir()} == before
     assert main(["dashboards", "build", "--check"]) == 0
 
@@ -131,22 +137,22 @@ def test_an_installed_wheel_builds_from_the_files_of_the_folder_it_runs_in(tmp_p
     )
     assert (done.returncode, done.stderr) == (0, "")
     made = {path.stem: json.loads(path.read_text()) for path in (work / "dashboards" / "generated").iterdir()}
-    assert drawn(made, "ai-performance", "Average latency") == [0.75]
+    assert drawn(made, "ai-performance", "Average, hour") == [0.75]
     assert sorted(site.rglob("*")) == installed
 
 
 @pytest.mark.parametrize(
     ("changed", "uid", "title", "steps"),
     [
-        (("$200", "$12.34"), "ai-cost", "Spend today", [12.34]),
-        (("$200", "$12.34"), "ai-cost", "Projected end of day", [12.34]),
-        (("> 5%", "> 2.5%"), "ai-performance", "Error rate", [0.025]),
-        (("> 5%", ">= 60%"), "ai-performance", "Success rate by model", [0.4]),
+        (("$200", "$12.34"), "ai-cost", "Team today", [12.34]),
+        (("$200", "$12.34"), "ai-cost", "Team by midnight", [12.34]),
+        (("> 5%", "> 2.5%"), "ai-performance", "Errors, hour", [0.025]),
+        (("> 5%", ">= 60%"), "ai-health", "Success of calls by model", [0.4]),
         (("2000ms", "0.5s"), "ai-cost", "Average latency per operation", [0.5]),
-        (("50%: warning", "10%: info"), "ai-cost", "Share of daily limit", [0.1, 0.8, 1.0]),
-        (("      50%: warning\n", ""), "ai-cost", "Share of daily limit", [0.8, 1.0]),
-        (("50%: warning", "20%: info\n      50%: info"), "ai-cost", "Share of daily limit", [0.2, 0.5, 0.8, 1.0]),
-        (("80%: warning", "120%: critical"), "ai-cost", "Share of monthly limit", [0.5, 1.0]),
+        (("50%: warning", "10%: info"), "ai-cost", "Team today / B", [0.1, 0.8, 1.0]),
+        (("      50%: warning\n", ""), "ai-cost", "Team today / B", [0.8, 1.0]),
+        (("50%: warning", "20%: info\n      50%: info"), "ai-cost", "Team today / B", [0.2, 0.5, 0.8, 1.0]),
+        (("80%: warning", "120%: critical"), "ai-cost", "Team this month / B", [0.5, 1.0]),
     ],
 )
 def test_colours_change_where_the_given_alerts_fire(
@@ -158,19 +164,19 @@ def test_colours_change_where_the_given_alerts_fire(
 @pytest.mark.parametrize(
     ("alerts", "uid", "title", "steps"),
     [
-        (without("high_daily_spend"), "ai-cost", "Spend today", []),
+        (without("high_daily_spend"), "ai-cost", "Team today", []),
         (without("high_error_rate"), "ai-performance", "Error rate by model", []),
         (without("high_error_rate"), "ai-health", "Success of calls by model", []),
         (without("slow_operations"), "ai-performance", "Response times", []),
-        (without("budget_used"), "ai-cost", "Share of daily limit", [1.0]),
-        (SHIPPED.replace("> 5%", "> 5%\n    disabled: true"), "ai-performance", "Error rate", []),
-        (SHIPPED.replace("daily_spend > $200", "daily_spend > daily_limit"), "ai-cost", "Spend today", []),
-        (SHIPPED.replace("error_rate > 5%", "p95_latency > 3s"), "ai-performance", "Error rate", []),
-        (SHIPPED.replace("daily_spend > $200", "daily_spend < $1"), "ai-cost", "Spend today", []),
+        (without("budget_used"), "ai-cost", "Team today / B", [1.0]),
+        (SHIPPED.replace("> 5%", "> 5%\n    disabled: true"), "ai-performance", "Errors, hour", []),
+        (SHIPPED.replace("daily_spend > $200", "daily_spend > daily_limit"), "ai-cost", "Team today", []),
+        (SHIPPED.replace("error_rate > 5%", "p95_latency > 3s"), "ai-performance", "Errors, hour", []),
+        (SHIPPED.replace("daily_spend > $200", "daily_spend < $1"), "ai-cost", "Team today", []),
         (
             SHIPPED.replace("budget_utilization >= rung", "budget_utilization < rung"),
             "ai-cost",
-            "Share of daily limit",
+            "Team today / B",
             [1.0],
         ),
     ],
@@ -180,8 +186,13 @@ def test_no_line_is_drawn_or_named_where_no_such_alert_fires(
 ) -> None:
     made = built(tmp_path, alerts)
     assert drawn(made, uid, title) == steps
-    (panel,) = [each for each in each_panel(made[uid]) if each["title"] == title]
-    assert not re.search(r"`(high_daily_spend|high_error_rate|slow_operations|budget_used)`", panel["description"])
+    named, before = (
+        set(re.findall(r"`(high_daily_spend|high_error_rate|slow_operations|budget_used)`", panel["description"]))
+        for page in (made[uid], rendered(SETTINGS)[uid])
+        for panel in each_panel(page)
+        if panel["title"] == title.partition(" / ")[0]
+    )
+    assert len(before - named) == 1
 
 
 def test_the_figure_that_a_panel_names_is_the_one_it_draws(tmp_path: Path) -> None:

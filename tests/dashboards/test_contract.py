@@ -13,6 +13,7 @@ import promql_parser
 import pytest
 
 from dashboards.command import rendered
+from dashboards.panels import DASHBOARD
 from dashboards.render import each_panel
 from dashboards.style import UNITS
 from exporter.catalog import ALL as CATALOG
@@ -36,7 +37,7 @@ EXPRESSIONS = [
 ]
 VIEW = View(0, 3600)
 GENERATED = ROOT / "dashboards" / "generated"
-THRESHOLDS = {"high_daily_spend": 200, "high_error_rate": 0.05, "slow_operations": 2}
+THRESHOLDS = {"high_daily_spend": 200, "high_error_rate": 0.05, "slow_operations": 2, "spend_anomaly": 5}
 
 TYPES = {"stat", "timeseries", "table", "bargauge", "heatmap", "state-timeline", "barchart"}
 LEGACY_KEYS = {
@@ -45,12 +46,12 @@ LEGACY_KEYS = {
 }
 FOREIGN = {
     "ALERTS",
+    "ALERTS_FOR_STATE",
     "pg_settings_max_connections",
     "pg_stat_database_blks_hit",
     "pg_stat_database_blks_read",
     "pg_stat_database_numbackends",
     "pg_up",
-    "probe_duration_seconds",
     "probe_success",
 }
 """Metrics of Prometheus itself, postgres_exporter 0.17 and blackbox_exporter 0.26."""
@@ -91,11 +92,11 @@ def test_dashboards_are_provisioned_and_imported_without_a_clash() -> None:
 def test_the_frame(dashboard: Json) -> None:
     assert re.fullmatch(r"[a-zA-Z0-9_-]{1,40}", dashboard["uid"])
     assert dashboard["id"] is None
-    assert dashboard["editable"] is False
+    assert dashboard["editable"] is True
     assert dashboard["version"] == 1
     assert dashboard["timezone"] == "utc"
     assert dashboard["schemaVersion"] >= 39
-    assert dashboard["refresh"] == "1m"
+    assert dashboard["refresh"] == {"ai-cost": "2m"}.get(dashboard["uid"], "1m")
     assert dashboard["tags"] == ["ai-operations"]
     assert "do not edit" in dashboard["description"]
     assert {
@@ -187,7 +188,7 @@ def test_a_panel_says_what_it_shows_and_what_to_do(panel: Json) -> None:
 def test_a_panel_has_a_unit_and_tells_no_data_from_zero(panel: Json) -> None:
     defaults = panel["fieldConfig"]["defaults"]
     assert defaults["unit"] in UNITS
-    assert defaults["noValue"] == "No data"
+    assert defaults["noValue"]
     if panel["type"] == "stat":
         # or it would have the colour of the lowest value, and an outage would be green
         (absent,) = [each["options"] for each in defaults["mappings"] if each["type"] == "special"]
@@ -201,8 +202,9 @@ def test_a_panel_has_a_unit_and_tells_no_data_from_zero(panel: Json) -> None:
     for override in panel["fieldConfig"]["overrides"]:
         for each in override["properties"]:
             assert each["id"] != "unit" or each["value"] in UNITS
-    # shares and amounts begin at 0; a share of what goes well ends at 1, so that what is missing shows
-    if panel["type"] == "timeseries":
+    # shares and amounts begin at 0; a share of what goes well ends at 1, so that what is missing shows; and a
+    # logarithm has no 0
+    if panel["type"] == "timeseries" and defaults["custom"]["scaleDistribution"]["type"] == "linear":
         assert defaults.get("min") == 0 or (defaults["unit"], defaults["max"]) == ("percentunit", 1)
 
 
@@ -210,6 +212,11 @@ def test_a_panel_has_a_unit_and_tells_no_data_from_zero(panel: Json) -> None:
 def test_a_panel_asks_the_chosen_data_source(panel: Json) -> None:
     assert panel["targets"]
     assert [target["refId"] for target in panel["targets"]] == list("ABCDEFGH")[: len(panel["targets"])]
+    if panel["datasource"] == DASHBOARD:
+        (page,) = [made for made in DASHBOARDS.values() if panel in each_panel(made)]
+        (source,) = [each for each in each_panel(page) if each["id"] == panel["targets"][0]["panelId"]]
+        assert source["datasource"] != DASHBOARD
+        return
     for target in panel["targets"]:
         kind = "prometheus" if "expr" in target else "grafana-postgresql-datasource"
         variable = "${datasource}" if "expr" in target else "${postgres}"
@@ -228,7 +235,8 @@ def test_a_number_is_of_this_moment(panel: Json) -> None:
 @pytest.mark.parametrize("panel", PANELS)
 def test_a_threshold_that_is_said_to_be_an_alerts_is_the_alerts(panel: Json) -> None:
     steps = [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1:]]
-    for name in re.findall(r"`(high_daily_spend|high_error_rate|slow_operations)` fires", panel["description"]):
+    for name in re.findall(r"`(high_daily_spend)` fires|threshold of `(\w+)`", panel["description"]):
+        name = "".join(name)
         assert THRESHOLDS[name] in steps or 1 - THRESHOLDS[name] in steps
     if "thresholds of `budget_used`" in panel["description"]:
         overrides = [each["value"]["steps"] for each in _properties(panel, "thresholds")]
@@ -258,14 +266,18 @@ def test_an_expression_reads_what_is_exported_of_the_chosen_jobs(expression: str
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_a_counter_is_never_shown_raw_nor_while_the_log_is_not_read(expression: str) -> None:
+    # which lines are drawn may be decided by what was not read, too
+    expression = re.sub(r"topk\(10, sum by \(\w+\) \(increase\([^)]*\)\)\)", "topk", expression.replace("@ end()", ""))
     inside = re.findall(r"(\w+)\((ai_\w+)\{[^}]*\}\[([^\]]+)\]\)", expression)
     for function, name, window in inside:
+        if CATALOG.get(name, LATENCY).kind == "gauge":
+            assert (function, window) in {("min_over_time", "$__interval"), ("last_over_time", "1d")}
+            continue
         assert function in {"rate", "increase"}
-        assert window == "$__rate_interval" if function == "rate" else window in {"$__rate_interval", "1h"}
-        assert CATALOG.get(name, LATENCY).kind != "gauge"
+        assert window == "$__rate_interval" if function == "rate" else window in {"$__rate_interval", "1h", "5m"}
     counters = {name for metric in CATALOG.values() if metric.kind != "gauge" for name in exposed(metric)}
-    read = [selector.name for selector in selectors(expression) if selector.name in counters]
-    assert sorted(read) == sorted(name for _, name, _ in inside)
+    read = [name for name in re.findall(r"ai_\w+", expression) if name in counters]
+    assert sorted(read) == sorted(name for _, name, _ in inside if name in counters)
     if read:
         assert len(read) == expression.count(f'and on (job, instance) {LOG_UP.name}{{job=~"$job"}} == 1')
 
@@ -273,9 +285,10 @@ def test_a_counter_is_never_shown_raw_nor_while_the_log_is_not_read(expression: 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_money_of_a_period_never_comes_from_a_counter(expression: str) -> None:
     if any(selector.name == COST.name for selector in selectors(expression)):
-        root = promql_parser.parse(promql(expression, VIEW))
-        while isinstance(root, promql_parser.BinaryExpr) and str(root.op) == "*":
-            root = root.rhs
+        root: Any = promql_parser.parse(promql(expression, VIEW))
+        while not isinstance(root, promql_parser.BinaryExpr) or str(root.op) in ("*", "and"):
+            of = "expr" if isinstance(root, promql_parser.ParenExpr) else "lhs" if str(root.op) == "and" else "rhs"
+            root = getattr(root, of)
         assert isinstance(root, promql_parser.BinaryExpr)
         assert str(root.op) == "/"
 
@@ -288,7 +301,7 @@ def test_nothing_is_divided_by_zero(expression: str) -> None:
             while isinstance(below, promql_parser.ParenExpr):
                 below = below.expr
             text = str(below)
-            assert re.search(r"> 0|>= 7200", text) or "max_connections" in text, text
+            assert re.search(r"> 0|>= (7200|5|10)", text) or "max_connections" in text, text
 
 
 def test_every_exported_metric_is_charted() -> None:

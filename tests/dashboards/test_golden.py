@@ -38,6 +38,7 @@ KINDS: dict[str, Any] = {
         unit=style.SECONDS,
         steps=style.worse_above(2),
         interval="5m",
+        log=True,
         overrides=[panels.colored("x", style.BAD, lineWidth=2)],
     ),
     "timeseries_bars": lambda: panels.timeseries(

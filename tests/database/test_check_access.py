@@ -106,7 +106,7 @@ def test_a_missing_column_names_the_setting_that_fixes_it(bench: Bench) -> None:
     report = bench.check()
     assert report.code == 1
     assert "no column cost_usd" in report.entries["columns"].detail
-    assert report.entries["columns"].hint == ["name the column in the configuration: columns.log.cost"]
+    assert report.entries["columns"].hint == ["name the column in the configuration: columns.log.cost (perhaps price)"]
     assert bench.check(columns={"log": {"cost": "price"}}).code == 0
 
 

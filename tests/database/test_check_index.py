@@ -236,7 +236,10 @@ def test_large_optional_tables_are_to_be_served_by_an_index(bench: Bench) -> Non
     hints = [report.entries[f"{name} index"].hint for name in ("approvals", "recommendations")]
     assert hints == [
         ["CREATE INDEX CONCURRENTLY ON public.approval_gates (status);"],
-        ["CREATE INDEX CONCURRENTLY ON public.helix_recommendations (recommendation_type, approval_status);"],
+        [
+            "CREATE INDEX CONCURRENTLY ON public.helix_recommendations"
+            " (recommendation_type, approval_status, estimated_savings_usd);"
+        ],
     ]
     # what deploy/sql makes serves, too
     bench.admin.execute((FOLDER / "indexes.sql").read_bytes())
@@ -254,7 +257,7 @@ def test_an_index_that_is_not_used_calls_for_a_vacuum(bench: Bench, monkeypatch:
     bench.run(
         "INSERT INTO helix_recommendations (operation_id, recommendation_type)"
         " SELECT 'o', 'kind' FROM generate_series(1, 100000) AS n",
-        "CREATE INDEX ON helix_recommendations (approval_status, recommendation_type)",
+        "CREATE INDEX ON helix_recommendations (approval_status, recommendation_type, estimated_savings_usd)",
         "ANALYZE helix_recommendations",
         f"ALTER ROLE {bench.role} SET enable_indexonlyscan = off",
     )
@@ -276,9 +279,9 @@ def test_an_optional_table_that_takes_too_long_fails_with_what_would_help(
     assert "tables.recommendations" in report.entries["recommendations"].hint[0]
 
 
-def _enlarge(bench: Bench, table: str = "ai_operation_log") -> None:
+def _enlarge(bench: Bench, table: str = "ai_operation_log", time: str = "created_at") -> None:
     bench.run(
-        f"INSERT INTO {table} (operation_type, operation_id, model_used, success, created_at)"
+        f"INSERT INTO {table} (operation_type, operation_id, model_used, success, {time})"
         " SELECT 'chat', 'email-compose', 'deepseek-v3.2', true, now() AT TIME ZONE 'UTC' - n * interval '1 minute'"
         " FROM generate_series(1, 20000) AS n",
         f"ANALYZE {table}",
@@ -293,3 +296,74 @@ def _diversify(bench: Bench, table: str = "ai_operation_log") -> None:
         " now() AT TIME ZONE 'UTC' - n * interval '1 minute' FROM generate_series(1, 20000) AS n",
         f"ANALYZE {table}",
     )
+
+
+def _rebuilt(bench: Bench, *statements: str) -> None:
+    """A large log that has no index but those that are made here."""
+    bench.run(
+        "DROP INDEX ai_operation_log_created_at_idx",
+        "ALTER TABLE ai_operation_log DROP CONSTRAINT ai_operation_log_pkey",
+        *statements,
+    )
+    _enlarge(bench)
+    # so that the planner takes an index that it could leave alone
+    bench.run(f"ALTER ROLE {bench.role} SET enable_seqscan = off", "VACUUM ANALYZE ai_operation_log")
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        "(id, created_at)",
+        "(model_used, created_at)",
+        "(user_id, operation_id, created_at DESC)",
+        "(lower(model_used), created_at)",
+        "((created_at + interval '1 hour'), created_at)",
+        "(success, created_at) INCLUDE (id)",
+    ],
+)
+def test_an_index_with_the_time_behind_another_column_is_read_whole(bench: Bench, index: str) -> None:
+    _rebuilt(bench, f"CREATE INDEX behind ON ai_operation_log {index}")
+    found = bench.check().entries["time index"]
+    assert found.mark == "FAIL"
+    assert "behind" in found.detail
+    assert found.hint == ["CREATE INDEX CONCURRENTLY ON public.ai_operation_log (created_at DESC);"]
+    assert bench.hint("time index").entries["time index"].mark == "ok"
+
+
+@pytest.mark.parametrize("index", ["(created_at, id)", "(created_at DESC, model_used)", "USING brin (created_at)"])
+def test_an_index_that_begins_with_the_time_serves_whatever_follows(bench: Bench, index: str) -> None:
+    on = index if index.startswith("USING") else f"USING btree {index}"
+    _rebuilt(bench, f"CREATE INDEX first ON ai_operation_log {on}")
+    found = bench.check().entries["time index"]
+    assert (found.mark, found.detail) == ("ok", "the scrape's query uses first")
+
+
+VIEW = (
+    "DROP INDEX ai_operation_log_created_at_idx",
+    "ALTER TABLE ai_operation_log RENAME TO calls",
+    "ALTER TABLE calls RENAME created_at TO moment",
+)
+
+
+@pytest.mark.parametrize(
+    ("index", "time", "mark"),
+    [
+        ("(moment)", "moment", "ok"),
+        ("(moment, id)", "moment", "ok"),
+        ("((moment + interval '1 hour'))", "moment + interval '1 hour'", "ok"),
+        ("(moment)", "moment + interval '1 hour'", "FAIL"),
+        ("(id, moment)", "moment", "FAIL"),
+    ],
+)
+def test_behind_a_view_that_renames_the_time_it_is_told(bench: Bench, index: str, time: str, mark: str) -> None:
+    bench.run(*VIEW, "ALTER TABLE calls DROP CONSTRAINT ai_operation_log_pkey", f"CREATE INDEX one ON calls {index}")
+    others = USED.removesuffix(", created_at")
+    bench.run(
+        f"CREATE VIEW ai_operation_log AS SELECT {others}, {time} AS created_at FROM calls",
+        f"GRANT SELECT ON ai_operation_log TO {bench.role}",
+    )
+    _enlarge(bench, "calls", "moment")
+    found = bench.check().entries["time index"]
+    assert found.mark == mark, found
+    if mark == "ok":
+        assert found.detail == "the scrape's query uses one"

@@ -8,8 +8,8 @@ import yaml
 
 from exporter.config import Config
 from exporter.config.models import DEFAULT_EXPECTED_OPERATIONS
+from exporter.config.names import RESERVED
 from exporter.database.conninfo import resolve_conninfo
-from exporter.database.names import RESERVED
 from exporter.database.session import Database
 from exporter.preflight import run_check
 from exporter.preflight.recent_activity import RecentActivity, look_back
@@ -337,3 +337,78 @@ def test_every_reserved_word_of_the_server_is_quoted(embedded_database: str) -> 
     with psycopg.connect(embedded_database) as connection:
         words = connection.execute("SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')").fetchall()
     assert {word for (word,) in words} <= RESERVED
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "outcomes"),
+    [
+        ("text", ["'success'", "'failure'", "NULL"], {"ok": ["success"], "failed": ["failure"], "running": [None]}),
+        ("int", ["2", "5", "7"], {"ok": [2], "failed": [5], "timeout": [7]}),
+        ("smallint", ["200", "500", "NULL"], {"ok": [200], "failed": [500], "pending": [None]}),
+        ("boolean", ["true", "false", "NULL"], {"ok": [True], "failed": [False], "running": [None]}),
+        ("varchar(20)", ["'OK'", "''", "'it''s %s 100%'"], {"ok": ["OK"], "failed": ["", "it's %s 100%"]}),
+        ("char(8)", ["'ok'", "'bad'", "'bad'"], {"ok": ["ok"], "failed": ["bad"]}),
+    ],
+)
+def test_words_of_any_kind_mean_what_outcomes_says(
+    bench: Bench, kind: str, values: list[str], outcomes: dict[str, list[object]]
+) -> None:
+    # in place of the boolean: without outcomes, each of these is unknown or no text
+    bench.run(
+        f"ALTER TABLE ai_operation_log ADD state {kind}",
+        f"GRANT SELECT (state) ON ai_operation_log TO {bench.role}",
+        "DELETE FROM ai_operation_log",
+        *(
+            "INSERT INTO ai_operation_log (operation_type, operation_id, model_used, success, state, created_at)"
+            f" SELECT 'chat', 'email-compose', '{MODELS[0]}', true, {value}, now() AT TIME ZONE 'UTC'"
+            " FROM generate_series(1, 5)"
+            for value in values
+        ),
+    )
+    columns: dict[str, object] = {"status": "state"}
+    assert bench.check(columns={"log": columns}).marked("FAIL") & {"outcomes", "columns"}
+    known = bench.check(columns={"log": columns | {"outcomes": outcomes}}).entries["outcomes"]
+    assert (known.mark, known.detail) == ("ok", "15 calls of the last 24.0 h, each with a known state")
+    # a word less is found by its name and count
+    less = {outcome: words for outcome, words in outcomes.items() if outcome == "ok"}
+    found = bench.check(columns={"log": columns | {"outcomes": less}}).entries["outcomes"]
+    assert found.mark == "FAIL"
+    assert "10 of 15 calls" in found.detail
+    assert "columns.log.outcomes" in found.hint[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "mark", "named"),
+    [
+        (["USD", "usd ", None], "ok", ""),
+        (["USD", "RMB", "RMB"], "FAIL", "RMB (10)"),
+        (["€"], "FAIL", "€ (5)"),
+        (["eur", "CNY", "CNY"], "FAIL", "CNY (10), eur (5)"),
+        ([None], "ok", ""),
+    ],
+)
+@pytest.mark.parametrize("column", ["currency", "cost_currency"])
+def test_costs_in_another_currency_are_not_added_as_dollars(
+    bench: Bench, column: str, values: list[str | None], mark: str, named: str
+) -> None:
+    bench.run(
+        "DELETE FROM ai_operation_log",
+        f"ALTER TABLE ai_operation_log ADD {column} varchar(10)",
+    )
+    assert bench.check().entries["currency"].mark == "warn"
+    bench.hint("currency")
+    for value in values:
+        bench.admin.execute(
+            f"INSERT INTO ai_operation_log (operation_type, operation_id, model_used, success, cost_usd, {column},"
+            " created_at) SELECT 'chat', 'email-compose', 'm', true, 1, %s, now() AT TIME ZONE 'UTC'"
+            " FROM generate_series(1, 5)",
+            (value,),
+        )
+    found = bench.check().entries["currency"]
+    assert (found.mark, named in found.detail) == (mark, True)
+    if mark == "FAIL":
+        # what the hint says to write is enough
+        written = found.hint[0].partition("columns.log.cost: ")[2]
+        settings = {"columns": {"log": {"cost": yaml.safe_load(written)}}}
+        assert bench.check(**settings).entries["currency"].mark == "ok"
+        assert bench.check(**settings).entries["open window"].mark == "ok"

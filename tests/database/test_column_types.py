@@ -462,7 +462,14 @@ def assert_table_read_exactly(
             assert sum(route.rows for route in routes) == len(rows)
         case "recommendations":
             counts = Counter((row["type"].lower(), row["status"].lower()) for row in rows)
-            assert read_recommendations(session, config) == counts
+            recommended = read_recommendations(session, config)
+            assert recommended is not None
+            assert recommended.counts == counts
+            savings = Counter[str]()
+            for row in rows:
+                if "savings" in row and row["status"].lower() == "pending":
+                    savings[row["type"].lower()] += money_units(Decimal(row["savings"]))
+            assert recommended.savings == (dict(savings) if "savings" in rows[0] else None)
         case _:
             assert read_approvals(session, config) == sum(row["status"].lower() == "pending" for row in rows)
 

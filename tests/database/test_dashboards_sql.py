@@ -90,7 +90,7 @@ def test_the_role_reads_the_view_alone_and_writes_nothing(admin: Connection, pos
             "SELECT DISTINCT table_schema, table_name FROM information_schema.table_privileges"
             " WHERE grantee = 'ai_grafana'"
         ).fetchall()
-        assert readable == [("ai_dashboards", "operations")]
+        assert sorted(readable) == [("ai_dashboards", "operations"), ("ai_dashboards", "spending")]
         for refused in ("SELECT cost_usd FROM public.ai_operation_log", "SELECT user_id FROM public.cost_budgets"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(refused.encode())
@@ -169,7 +169,10 @@ def test_values_that_cannot_be_are_left_out_as_the_exporter_does(admin: Connecti
 def test_users_can_be_hidden(admin: Connection) -> None:
     admin.execute("SET ai_dashboards.users = 'off'")
     run_file(admin)
-    assert admin.execute('SELECT DISTINCT "user" FROM ai_dashboards.operations').fetchall() == [("hidden",)]
+    for view in ("operations", "spending"):
+        assert admin.execute(f'SELECT DISTINCT "user" FROM ai_dashboards.{view}'.encode()).fetchall() == [("hidden",)]
+    shown = admin.execute('SELECT DISTINCT ai_dashboards.user_label("user") FROM ai_dashboards.spending').fetchall()
+    assert shown == [("hidden",)]
     admin.execute("SET ai_dashboards.users = 'none'")
     with pytest.raises(psycopg.errors.RaiseException, match="id or off is expected"):
         run_file(admin)

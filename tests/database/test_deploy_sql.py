@@ -47,7 +47,7 @@ READABLE: dict[Layout, dict[str, tuple[str, ...]]] = {
         ),
         "cost_budgets": ("user_id", "daily_limit_usd", "warning_threshold_usd", "current_spend_today"),
         "ai_model_routes": ("operation_id", "primary_model", "fallback_model", "enabled"),
-        "helix_recommendations": ("recommendation_type", "approval_status"),
+        "helix_recommendations": ("recommendation_type", "approval_status", "estimated_savings_usd"),
     },
     "status": {
         "ai_operation_log": (
@@ -283,7 +283,10 @@ def test_the_indexes_serve_both_layouts(admin: "psycopg.Connection[Any]", layout
         f"btree (user_id, {time} DESC)",
         f"btree (model_used, {time} DESC)",
     }
-    served = {"success": "btree (recommendation_type, approval_status)", "status": "btree (status)"}
+    served = {
+        "success": "btree (recommendation_type, approval_status, estimated_savings_usd)",
+        "status": "btree (status)",
+    }
     others = admin.execute(
         "SELECT split_part(indexdef, 'USING ', 2) FROM pg_indexes"
         " WHERE tablename IN ('helix_recommendations', 'approval_gates') AND indexname NOT LIKE '%pkey'"

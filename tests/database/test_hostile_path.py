@@ -17,8 +17,10 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from exporter.advisor.advise import recommend
+from exporter.advisor.store import Stored, store
 from exporter.config import Config
-from exporter.database.conninfo import resolve_conninfo
+from exporter.database.conninfo import resolve_conninfo, resolve_writer
 from exporter.database.probe_query import read_sums
 from exporter.database.reader import read_span, read_spend, read_undated
 from exporter.database.session import Database
@@ -32,6 +34,7 @@ from exporter.verify.database import check_database, spent_since
 from tests.database.test_demo_data import EndsAtTraffic
 from tests.statements import functions, in_docs, in_files, in_panels, in_python, operators, printed
 from tests.support import ROOT
+from tests.support.advice import TABLE
 from tests.support.grafana import View
 from tests.support.grafana import sql as panel_sql
 from tests.support.harness import Log, assert_shows_what_sql_says, assert_spend_is_what_sql_says, running, wait_for
@@ -92,7 +95,7 @@ def town(request: pytest.FixtureRequest, embedded_postgres: EmbeddedServer) -> I
             log.connection.close()
             embedded_postgres.drop_database(url)
             with psycopg.connect(embedded_postgres.admin_url, autocommit=True) as connection:
-                for role in (*ROLES, "mallory"):
+                for role in (*ROLES, "ai_recommender", "mallory"):
                     connection.execute(f"DROP ROLE IF EXISTS {role}".encode())
 
 
@@ -172,11 +175,23 @@ def test_an_exporter_calls_none_and_shows_what_sql_says(neighbourhood: Neighbour
     neighbourhood.assert_nothing_called()
 
 
-@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
-def test_no_statement_on_the_log_calls_one(neighbourhood: Neighbourhood, zone: str) -> None:
-    """Those too that an exporter sends seldom."""
+EXPRESSIONS = {
+    "latency": "=CASE WHEN latency_ms BETWEEN 1 AND 9 THEN latency_ms * 2 % 7 ELSE latency_ms + 0 END",
+    "model": "=lower(model_used) || COALESCE(NULLIF(left(error_message, 0), 'x'), '')",
+    "cost": "=round(cost_usd::numeric ^ 1, 12)",
+    "user": "=concat_ws('', user_id::text, NULL)",
+    "where": "model_used LIKE '%' AND model_used ~ 'e' AND cost_usd IS DISTINCT FROM -1 AND model_used IN ('a', 'b')"
+    " IS NOT NULL AND ('{\"a\": 1}'::jsonb -> 'a') @> '1'",
+}
+
+
+@pytest.mark.parametrize(
+    "changed", [{}, {"log_time_zone": "Europe/Berlin"}, {"columns": {"log": EXPRESSIONS}}], ids=["UTC", "zone", "made"]
+)
+def test_no_statement_on_the_log_calls_one(neighbourhood: Neighbourhood, changed: dict[str, Any]) -> None:
+    """Those too that an exporter sends seldom, and those with the expressions of a configuration."""
     neighbourhood.log.insert(100)
-    rules = _config(neighbourhood, log_time_zone=zone).classification()
+    rules = _config(neighbourhood, **changed).classification()
     config = _config(neighbourhood)
     database = Database(resolve_conninfo(config, {}), 10, "test")
     try:
@@ -211,6 +226,30 @@ def test_the_commands_call_none(neighbourhood: Neighbourhood, tmp_path: Path) ->
     assert "every row" in check_database(config, info).detail
     assert spent_since(config, info, int(datetime.now(UTC).timestamp()) - 3600) > 0
     neighbourhood.assert_nothing_called()
+
+
+def test_recommendations_and_their_evidence_call_none(neighbourhood: Neighbourhood, tmp_path: Path) -> None:
+    log, admin = neighbourhood.log, neighbourhood.admin
+    _write(log, *range(100, 10_000, 50))
+    log.execute(TABLE)
+    _run(neighbourhood, "role_recommendations.sql")
+    ((path,),) = log.execute(
+        "SELECT setting FROM pg_db_role_setting, unnest(setconfig) AS setting"
+        " WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()) AND setrole = 0"
+        " AND setting LIKE 'search_path=%'"
+    )
+    admin.execute(f"ALTER ROLE ai_recommender PASSWORD '{PASSWORD}'".encode())
+    admin.execute(f"ALTER ROLE ai_recommender SET {path}".encode())
+    writer = {"url": neighbourhood.url("ai_recommender")}
+    config = _config(neighbourhood, state_dir=str(tmp_path), recommendations=writer)
+    found = recommend(config, {})
+    assert "slow_operation" in {each.kind for each in found}
+    assert store(config, resolve_writer(config, {}), found) == Stored(len(found), 0)
+    with psycopg.connect(log.url, autocommit=True) as connection:
+        for each in found:
+            connection.execute(each.evidence.encode())
+    neighbourhood.assert_nothing_called()
+    log.execute("DELETE FROM helix_recommendations" if log.layout == "success" else "DROP TABLE helix_recommendations")
 
 
 def test_what_check_prints_as_a_fix_calls_none(neighbourhood: Neighbourhood, tmp_path: Path) -> None:

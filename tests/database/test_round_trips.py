@@ -20,7 +20,15 @@ from exporter.scrape import background, lateness
 from exporter.scrape.background import BackgroundReader
 from tests.support import ROOT
 from tests.support.clock import START, Clock
-from tests.support.harness import Log, Running, config_for, running, wait_for
+from tests.support.harness import (
+    Log,
+    Running,
+    assert_spend_is_what_sql_says,
+    config_for,
+    running,
+    wait_for,
+)
+from tests.support.scenario import DAY
 from tests.support.scraped import Scraped
 from tests.support.servers import PostgresServer
 from tests.support.wire import LOGIN, READS_TABLES, READS_THE_LOG, Wire, wire_to
@@ -279,6 +287,29 @@ def test_five_idle_minutes_cost_at_most_a_request_in_five_seconds(
             begun = turns
             wait_for(lambda begun=begun: turns > begun + 2, lambda: "the reader stands still")  # type: ignore[misc]
         assert minutes <= wire.total() - before <= 0.2 * 60 * minutes
+
+
+def test_days_of_few_rows_are_read_together(
+    log: Log, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first reading of a month, day by day, takes fewer transactions than the month has days."""
+    steps, step = 0, BackgroundReader.step
+
+    def counted(reader: BackgroundReader) -> bool:
+        nonlocal steps
+        steps += 1
+        return step(reader)
+
+    monkeypatch.setattr(BackgroundReader, "step", counted)
+    clock.set(START.replace(day=28))
+    for day in range(27):
+        log.insert(at=clock.ago((day + 1) * DAY), cost="0.25")
+    worker = {"pause": 30, "statement_budget": 60}
+    with running(log.url, tmp_path, host=clock.host, worker=worker) as exporter:
+        scraped = exporter.wait_ready().wait_up()
+        assert_spend_is_what_sql_says(scraped, log)
+        assert scraped.micro("ai_spend_month_usd") == 27 * 250_000
+        assert steps < 25
 
 
 def test_an_idle_reader_looks_for_work_after_a_scrape_and_hardly_ever_else(

@@ -65,7 +65,14 @@ def fill(log: Log, names: list[tuple[str | None, ...]]) -> None:
 
 
 def labels(log: Log) -> list[tuple[Any, ...]]:
-    return sorted(log.connection.execute('SELECT operation, model, "user" FROM ai_dashboards.operations').fetchall())
+    """The labels of the view of calls, which are those that the functions make of the names in the view of spending."""
+    found = sorted(log.connection.execute('SELECT operation, model, "user" FROM ai_dashboards.operations').fetchall())
+    made = log.connection.execute(
+        "SELECT ai_dashboards.operation_label(operation, operation_type), ai_dashboards.model_label(model),"
+        ' ai_dashboards.user_label("user") FROM ai_dashboards.spending'
+    ).fetchall()
+    assert sorted(made) == found
+    return found
 
 
 def test_the_committed_files_are_those_of_the_defaults(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

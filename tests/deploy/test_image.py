@@ -6,14 +6,18 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import psycopg
 import pytest
+import yaml
 
 from exporter.demo.schema import load_schema
 from tests.deploy.test_constraints import pinned, plain
+from tests.support import ROOT
+from tests.support.discord_server import discord_server
 from tests.support.docker import Image, docker, run_docker
 from tests.support.programs import Samples, fetch, free_port, parse, total, wait_for
 from tests.support.servers import DockerServer
@@ -151,6 +155,63 @@ def test_nothing_is_installed_but_what_it_runs_on_in_the_versions_that_were_chos
     wanted = pinned("constraints.txt")
     wanted.pop("setuptools")
     assert installed == wanted
+
+
+@pytest.fixture
+def digest_image(image: Image) -> Iterator[str]:
+    """The other image that deploy/Dockerfile makes."""
+    tag = f"{image.tag}-digest"
+    words = ("build", "--file", "deploy/Dockerfile", "--build-arg", f"PYTHON_IMAGE={image.base}")
+    docker(*words, "--target", "digest", "--tag", tag, ".", cwd=image.context, environ={"DOCKER_BUILDKIT": "1"})
+    yield tag
+    run_docker("rmi", "--force", tag)
+
+
+def test_the_image_of_the_digest_sends_one_a_day_with_a_picture(
+    digest_image: str, database: str, tmp_path: Path
+) -> None:
+    with psycopg.connect(database, autocommit=True) as log:
+        log.execute(INSERT, (100,))
+    with discord_server() as server:
+        for name, text in (("database_url", database), ("webhook_url", server.url())):
+            (tmp_path / name).write_text(text)
+            (tmp_path / name).chmod(0o644)
+        tmp_path.chmod(0o755)
+        name = f"digest-{secrets.token_hex(6)}"
+        at = datetime.now(UTC) - timedelta(minutes=1)
+        docker(
+            *("run", "--detach", "--name", name, "--network", "host", "--read-only", "--tmpfs", "/tmp"),
+            *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--volume", f"{tmp_path}:/secrets:ro"),
+            *("--env", "DATABASE_URL_FILE=/secrets/database_url"),
+            *("--env", "DISCORD_WEBHOOK_URL_FILE=/secrets/webhook_url"),
+            *(digest_image, "digest", f"--daily={at:%H:%M}"),
+        )
+        try:
+            wait_for(lambda: server.receiver.files, 120)
+            health = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["digest"]["healthcheck"][
+                "test"
+            ]
+            checked = run_docker("exec", name, "sh", "-c", health[1].replace("$$", "$"))
+            assert checked.returncode == 0, checked.stderr
+            docker("restart", "--time", "10", name)
+            wait_for(lambda: run_docker("logs", name).stderr.count("the next digest is due") == 2, 60)
+            docker("stop", "--time", "10", name)
+            assert docker("inspect", "--format", "{{.State.ExitCode}}", name).strip() == "0"
+            said = run_docker("logs", name)
+        finally:
+            run_docker("rm", "--force", "--volumes", name)
+        assert [list(files) for files in server.receiver.files] == [["digest.png"]]
+        assert server.receiver.files[0]["digest.png"].startswith(b"\x89PNG")
+        assert "webhooks" not in said.stdout + said.stderr
+        assert "level=error" not in said.stderr
+
+
+def test_the_image_of_the_digest_has_what_draws_and_nothing_more(digest_image: str) -> None:
+    listing = "from importlib.metadata import distributions as all; print(*(f'{d.name}=={d.version}' for d in all()))"
+    listed = docker("run", "--rm", "--entrypoint", "python", digest_image, "-c", listing).split()
+    installed = {plain(name) for name, _, _ in (each.partition("==") for each in listed)}
+    wanted = {*pinned("constraints.txt"), *pinned("constraints-digest.txt"), "ai-operation-exporter"}
+    assert installed - {"pip"} == wanted - {"setuptools"}
 
 
 def test_it_stops_within_two_seconds_and_goes_on_where_it_was(exporter: Exporter, database: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from deploy.kubernetes import build, manifests
+from exporter.digest.sent import FILE_NAME
 from exporter.verify.prometheus import EXPORTER_JOB
 from tests.support import ROOT
 from tests.support.programs import promtool
@@ -47,7 +48,7 @@ def test_what_is_committed_is_what_would_be_built() -> None:
 
 def test_every_object_of_kubernetes_itself_fits_its_schema(documents: dict[tuple[str, str], dict[str, Any]]) -> None:
     checked = [document for document in documents.values() if "monitoring.coreos.com" not in document["apiVersion"]]
-    assert len(checked) == 6
+    assert len(checked) == 8
     for document in checked:
         kubernetes_validate.validate(document, "1.30", strict=True)
         kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
@@ -75,6 +76,32 @@ def test_labels_ports_and_volumes_lead_to_something(documents: dict[tuple[str, s
     assert {mount["name"] for mount in container["volumeMounts"]} == volumes | claims
     (config,) = [volume["configMap"]["name"] for volume in pod["spec"]["volumes"] if "configMap" in volume]
     assert ("ConfigMap", config) in documents
+
+
+def test_the_digest_runs_once_beside_the_exporter_with_a_secret_of_its_own(
+    documents: dict[tuple[str, str], dict[str, Any]],
+) -> None:
+    deployment = documents["Deployment", manifests.DIGEST]["spec"]
+    assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
+    pod = deployment["template"]
+    assert deployment["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    # the exporter's Service must not lead to it
+    assert not documents["Service", manifests.NAME]["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    (container,) = pod["spec"]["containers"]
+    assert container["image"].startswith(f"{manifests.DIGEST}:")
+    state = next(mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "state")
+    assert f" {state}/state/{FILE_NAME} " in str(container["livenessProbe"])
+    assert f"--sent-file={state}/state/{FILE_NAME}" in container["args"]
+    volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+    assert {mount["name"] for mount in container["volumeMounts"]} == volumes.keys()
+    assert volumes["secrets"]["secret"]["secretName"] == manifests.DIGEST
+    assert ("PersistentVolumeClaim", volumes["state"]["persistentVolumeClaim"]["claimName"]) in documents
+    assert ("ConfigMap", volumes["config"]["configMap"]["name"]) in documents
+    assert {each["name"] for each in container["env"]} == {"DATABASE_URL_FILE", "DISCORD_WEBHOOK_URL_FILE"}
+    assert (
+        pod["spec"]["securityContext"]
+        == (documents["StatefulSet", manifests.NAME]["spec"]["template"]["spec"]["securityContext"])
+    )
 
 
 def test_the_rules_find_the_exporter_under_the_job_they_name(documents: dict[tuple[str, str], dict[str, Any]]) -> None:
@@ -115,7 +142,8 @@ def test_the_dashboards_are_those_that_were_built_and_fit_into_a_config_map(
 def test_kustomize_applies_every_file() -> None:
     files = build.texts()
     (kustomization,) = yaml.safe_load_all(files["kustomization.yaml"])
-    assert set(kustomization["resources"]) - {build.DASHBOARDS} == set(files) - {"kustomization.yaml"}
+    # the digest needs a webhook: who wants it applies it
+    assert set(kustomization["resources"]) - {build.DASHBOARDS} == set(files) - {"kustomization.yaml", build.DIGEST}
     assert build.DASHBOARDS in kustomization["resources"]
 
 
@@ -127,7 +155,7 @@ def test_kustomize_makes_what_is_checked_here(documents: dict[tuple[str, str], d
     done = subprocess.run(["kubectl", "kustomize", tmp_path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     made = {(d["kind"], d["metadata"]["name"]): d for d in yaml.safe_load_all(done.stdout)}
-    assert made == documents
+    assert made == {key: document for key, document in documents.items() if key[1] != manifests.DIGEST}
 
 
 @pytest.mark.parametrize("missing", ["alert_rules/generated/rules.yml", "deploy/exporter.yaml"])

@@ -16,7 +16,7 @@ import yaml
 
 from alert_rules.model.conventions import JOB
 from tests.e2e.storm import Exporter, exposition
-from tests.support.generate import GENERATED
+from tests.support.generate import generated_groups
 from tests.support.hunting import Rules, name_of
 from tests.support.programs import Prometheus, fetch, prometheus_with, wait_for
 
@@ -29,8 +29,7 @@ Rule = dict[str, Any]
 
 def rules(*, whole: bool) -> list[Rule]:
     """The generated rules, firing at once, with or without ranks, contributors and the records that only these need."""
-    data = yaml.safe_load(GENERATED.read_text())
-    every: list[Rule] = [rule for group in data["groups"] for rule in group["rules"]]
+    every: list[Rule] = [rule for group in generated_groups() for rule in group["rules"]]
     for rule in every:
         if "alert" in rule:
             rule["for"] = "0s"

@@ -15,6 +15,7 @@ from testcontainers.core.container import DockerContainer
 
 from alert_rules.output.alertmanager import config_text, discord_template
 from tests.support.programs import fetch, free_port, wait_for
+from tests.support.promtool import taken_out_of
 from tests.support.servers import docker_image, require_docker
 
 
@@ -48,31 +49,23 @@ def render(folder: Path, data: Sequence[Mapping[str, Any]]) -> list[tuple[str, s
     Rendered by the amtool of the Alertmanager image, or by the program that `AMTOOL` names: another version.
     """
     (folder / "discord.tmpl").write_text(discord_template())
-    for i, one in enumerate(data):
-        (folder / f"{i}.json").write_text(json.dumps(one))
-    # printf marks the ends: amtool ends what it prints with a line break of its own.
-    script = (
-        "for i in $(seq 0 $(($1 - 1))); do for t in title message; do "
-        "$AMTOOL template render --template.glob=$FOLDER/*.tmpl --template.data=$FOLDER/$i.json "
-        '--template.text="{{ template \\"ai_operation.discord.$t\\" . }}" || exit 1; '
-        "printf '\\036'; done; done"
-    )
-    if amtool_of_host := os.environ.get("AMTOOL"):
-        of = {"AMTOOL": amtool_of_host, "FOLDER": str(folder)}
-        command = ["env", *(f"{name}={value}" for name, value in of.items()), "sh"]
-    else:
-        require_docker("amtool template render")
-        command = ["docker", "run", "--rm", "--network=none", f"--user={os.getuid()}", f"--volume={folder}:/w:ro"]
-        command += ["--env=AMTOOL=amtool", "--env=FOLDER=/w", "--entrypoint=sh", image()]
-    done = subprocess.run(
-        [*command, "-c", script, "sh", str(len(data))],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr + done.stdout[-2000:]
-    texts = [text.removesuffix("\n") for text in done.stdout.split("\036")[:-1]]
-    return list(zip(texts[::2], texts[1::2], strict=True))
+    # out of the image: to start a container takes longer than to render
+    tool = os.environ.get("AMTOOL") or taken_out_of(image(), "amtool")
+    return [_rendered(tool, folder, one) for one in data]
+
+
+def _rendered(tool: str, folder: Path, data: Mapping[str, Any]) -> tuple[str, str]:
+    """The texts of one notification: both by one process, with a sign between them that neither has."""
+    given = folder / "data.json"
+    given.write_text(json.dumps(data))
+    texts = "\036".join(f'{{{{ template "ai_operation.discord.{part}" . }}}}' for part in ("title", "message"))
+    words = [f"--template.glob={folder}/*.tmpl", f"--template.data={given}", f"--template.text={texts}"]
+    done = subprocess.run([tool, "template", "render", *words], capture_output=True, check=False)
+    said = done.stdout.decode()
+    assert done.returncode == 0, done.stderr.decode() + said[-2000:]
+    # amtool ends what it prints with a line break of its own
+    title, message = said.removesuffix("\n").split("\036")
+    return title, message
 
 
 @dataclass

@@ -95,6 +95,7 @@ def demo_stack(image: Image, folder: Path) -> Iterator[Stack]:
         "EXPORTER_CONFIG": str(_quick_exporter(folder)),
         "DEMO_DAYS": "2",
         "VERIFY_GRAFANA_URL": "",
+        "API_HEALTH_URL": "http://exporter:9867/-/healthy",
     }
     make = [str(ROOT / "deploy" / "make-secrets.sh"), "demo"]
     subprocess.run(make, env={**os.environ, "SECRETS_DIR": environ["SECRETS_DIR"]}, check=True)

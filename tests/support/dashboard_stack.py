@@ -129,7 +129,7 @@ def write_calls(database: str, layout: Layout, count: int = 400) -> None:
 
 def _prometheus(folder: Path, ports: dict[str, int], exporter: int) -> DockerContainer:
     config, rules = folder / "prometheus.yml", folder / "rules.yml"
-    probed = f"http://127.0.0.1:{exporter}/-/healthy"
+    probed = f"http://127.0.0.1:{exporter}/metrics"
     config.write_text(
         f"""
 global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}

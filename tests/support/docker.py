@@ -10,7 +10,10 @@ from pathlib import Path
 from tests.support import ROOT
 from tests.support.servers import docker_image, leave_out, require_docker
 
-CONTEXT = ("pyproject.toml", "constraints.txt", "README.md", "LICENSE", ".dockerignore", "docker-compose.yml")
+CONTEXT = (
+    *("pyproject.toml", "constraints.txt", "constraints-digest.txt"),
+    *("README.md", "LICENSE", ".dockerignore", "docker-compose.yml"),
+)
 PACKAGES = ("alert_rules", "dashboards", "deploy", "exporter")
 
 

@@ -17,6 +17,17 @@ GENERATED = ROOT / "alert_rules" / "generated" / "rules.yml"
 EVALUATION_INTERVAL = "1m"
 
 
+def groups_of(rules: str) -> list[dict[str, Any]]:
+    """The groups of a file of rules: read by libyaml, which takes a tenth of the time."""
+    groups: list[dict[str, Any]] = yaml.load(rules, yaml.CSafeLoader)["groups"]
+    return groups
+
+
+def generated_groups() -> list[dict[str, Any]]:
+    """The groups of the rules that are committed: the caller's own, to change."""
+    return groups_of(GENERATED.read_text(encoding="utf-8"))
+
+
 class _Dumper(yaml.CSafeDumper):
     """Writes what several tests share in each of them: promtool takes few aliases."""
 

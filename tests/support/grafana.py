@@ -30,6 +30,7 @@ class View:
     zone: str = "UTC"
     chosen: Mapping[str, Sequence[str]] | None = None
     rate_interval: str = "1m"
+    interval: str = "1m"
 
     def regex(self, variable: str) -> str:
         """A variable's values as `${variable:regex}` writes them."""
@@ -49,7 +50,8 @@ class View:
 
 def promql(expr: str, view: View) -> str:
     """An expression as the Prometheus data source gets it."""
-    made = expr.replace("$__rate_interval", view.rate_interval)
+    made = expr.replace("$__rate_interval", view.rate_interval).replace("$__interval", view.interval)
+    made = made.replace("$__range", f"{max(1, int(view.until - view.since))}s")
     for name in ("job", "operation", "model", "user"):
         made = made.replace(f'"${name}"', f'"{view.matcher(name)}"')
     assert not re.search(r"\$(?!\d)", made), made  # a label_replace has its own $1
@@ -69,7 +71,8 @@ def sql(query: str, view: View) -> str:
 
 
 def targets(dashboard: Json) -> Iterator[tuple[Json, Json]]:
-    """Every query of a dashboard with the panel that asks it."""
+    """Every query of a dashboard with the panel that asks it; those that show another panel's answers left out."""
     for panel in each_panel(dashboard):
         for target in panel["targets"]:
-            yield panel, target
+            if "panelId" not in target:
+                yield panel, target

@@ -72,6 +72,29 @@ def name_of(rule: Rule) -> str:
     return str(rule.get("alert") or rule["record"])
 
 
+def looks_of(test: Mapping[str, Any]) -> frozenset[str]:
+    """The alerts and records that a test looks at."""
+    alerts = {look["alertname"] for look in test.get("alert_rule_test", ())}
+    return frozenset(alerts | {look["expr"] for look in test.get("promql_expr_test", ())})
+
+
+def write_apart(tests: Iterable[Mapping[str, Any]], rules: Rules, folder: Path) -> list[Path]:
+    """The files of some tests, each with those that look at the same, on copies of the rules that these need.
+
+    The other rules would only take time.
+    """
+    together: dict[frozenset[str], list[Mapping[str, Any]]] = {}
+    for test in tests:
+        together.setdefault(looks_of(test), []).append(test)
+    files = []
+    for number, (looks, some) in enumerate(together.items()):
+        needed = folder / f"rules-{number}.yml"
+        needed.write_text(yaml_text({"groups": [{"name": "ai-operations", "rules": rules.of(looks)}]}))
+        files.append(folder / f"tests-{number}.yml")
+        files[-1].write_text(yaml_text(content(some, needed.name)))
+    return files
+
+
 @cache
 def cases() -> tuple[Case, ...]:
     """Every scenario: made once in a process."""
@@ -81,9 +104,7 @@ def cases() -> tuple[Case, ...]:
 def case_of(scenario: Scenario) -> Case:
     """One scenario."""
     written = scenario.written()
-    alerts = {look["alertname"] for look in written.get("alert_rule_test", ())}
-    records = {look["expr"] for look in written.get("promql_expr_test", ())}
-    return Case(scenario, written, frozenset(alerts | records))
+    return Case(scenario, written, looks_of(written))
 
 
 class Hunt:

@@ -37,7 +37,7 @@ def promtool() -> Promtool:
         return Promtool(installed)
     require_docker("promtool")
     image = docker_image("PROMETHEUS_IMAGE", "prom/prometheus:v2.53.5")
-    return Promtool(_taken_out_of(image, "promtool"))
+    return Promtool(taken_out_of(image, "promtool"))
 
 
 def current_tool(name: str, image: str = "prom/prometheus:v3.5.0") -> str:
@@ -48,7 +48,7 @@ def current_tool(name: str, image: str = "prom/prometheus:v3.5.0") -> str:
     if folder := os.environ.get("CURRENT_TOOLS"):
         return str(Path(folder) / name)
     require_docker(f"the current {name}")
-    return _taken_out_of(docker_image(f"CURRENT_{name.upper()}_IMAGE", image), name)
+    return taken_out_of(docker_image(f"CURRENT_{name.upper()}_IMAGE", image), name)
 
 
 VERSIONS: dict[str, Callable[[], Promtool]] = {"2": promtool, "3": lambda: Promtool(current_tool("promtool"))}
@@ -63,7 +63,7 @@ def _engine_answers() -> bool:
 
 
 @cache
-def _taken_out_of(image: str, name: str) -> str:
+def taken_out_of(image: str, name: str) -> str:
     """A program out of an image: a run of a container for each of a thousand tests would take minutes."""
 
     def docker(*arguments: str) -> str:

@@ -38,7 +38,9 @@ REFUSED = {
     "DAYS": ["", "x", "-1", "0", HUGE, "1.5", "nan", "\udcff"],
     "SECONDS": ["", "x", "-1", HUGE, "nan", "inf", "\udcff"],
     "DURATION": ["", "x", "-1h", "0", HUGE, "1y", "1h30m", "\udcff"],
+    "HH:MM": ["", "x", "6:00", "24:00", "06:60", "06:00:00", "0600", "٠٦:٠٠", "\udcff", HUGE],
     "DATE": ["", "x", "-1", HUGE, "2999-01-01", "\udcff"],
+    "JOBS": ["", "(", "a\nb", '"', "a\\", "$x", "{}", "\udcff", "a\x00b"],
     "ZONE": ["", "x", "../x", "/etc/passwd", "\udcff", "a\x00b"],
 }
 """By the metavar of an option: values that must be refused, with a line that names the option or the value."""
@@ -96,7 +98,7 @@ def folder(no_settings_from_outside: None, monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     for part in ("PROMETHEUS", "ALERTMANAGER", "EXPORTER", "GRAFANA"):
         monkeypatch.setenv(f"{part}_URL", "http://127.0.0.1:1")
-    monkeypatch.setattr(SignalReceiver, "wait", lambda _: "stop")
+    monkeypatch.setattr(SignalReceiver, "wait", lambda *_: "stop")
     monkeypatch.setattr("exporter.commands.demo.run_demo", lambda *_, **__: 0)
     return tmp_path
 
@@ -176,7 +178,7 @@ def test_a_folder_that_may_not_be_written_is_named(
         assert " — " in said
 
 
-NEED_A_DATABASE = ("serve", "check", "operations", "budget", "demo-data", "verify")
+NEED_A_DATABASE = ("serve", "check", "operations", "budget", "recommend", "demo-data", "verify")
 
 
 @pytest.mark.parametrize("command", NEED_A_DATABASE)

@@ -1,7 +1,8 @@
 -- What the dashboards read of single calls, and a role for Grafana that reads this and nothing else.
 --
--- The view `operations` hides in what the two layouts of the log differ, and leaves out prompts and answers; `budgets`
--- does the same for the users' limits, and is for the runbooks, not for Grafana. They are read with the
+-- The view `operations` hides in what the two layouts of the log differ, and leaves out prompts and answers. `spending`
+-- has the costs with the names as they are logged: for sums of many days, whose labels the functions beside it make.
+-- `budgets` is for the runbooks, not for Grafana: the users' limits. The views are read with the
 -- rights of whoever runs this file, who must therefore see every row: a superuser, the tables' owner, or a role with
 -- BYPASSRLS; the latter two also need CREATEROLE and CREATE on the database. Grafana's role may read no table at all.
 -- Run it as often as you like: psql -v ON_ERROR_STOP=1 -f deploy/sql/dashboards.sql
@@ -61,6 +62,10 @@ DECLARE
     operation pg_catalog.text;
     model pg_catalog.text;
     outcome pg_catalog.text;
+    shown_user pg_catalog.text;
+    named_columns pg_catalog.text;
+    named_types pg_catalog.text;
+    old pg_catalog.regprocedure;
 BEGIN
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     zone := coalesce(nullif(current_setting('ai_dashboards.log_time_zone', true), ''), {{zone}});
@@ -113,7 +118,12 @@ BEGIN
         SELECT coalesce(jsonb_object_agg(role, jsonb_build_object(
                    'name', quote_ident(name), 'kind', kind,
                    'text', format({{text_form}}, name),
-                   'number', format({{number_form}}, name))), '{}')
+                   'number', format({{number_form}}, name),
+                   -- what is the same to group by: no collation may take two names for one
+                   'same', format(CASE WHEN kind IN ('text', 'character varying') THEN '(%I COLLATE "C")'
+                                       WHEN kind IN ('uuid', 'bigint', 'integer') THEN '%I'
+                                       ELSE '(left(' || {{text_form}} || ', {{read_length}}) COLLATE "C")' END, name),
+                   'type', CASE WHEN kind IN ('uuid', 'bigint', 'integer') THEN kind ELSE 'text' END)), '{}')
           INTO budget FROM chosen;
         found := coalesce(found, budget);  -- the log comes first
     END LOOP;
@@ -166,10 +176,54 @@ BEGIN
         ELSE 'coalesce(' || replace(quote_literal(aliases), '%', '%%') || '::jsonb ->> %1$s, %1$s)' END;
     model := format(label, 'l.model', format(model, 'l.model'),
                     format(model, format('coalesce(%s, ''{{unknown}}'')', format(cleaned, 'l.model'))));
+    shown_user := CASE users WHEN 'off' THEN '''hidden''::text'
+        ELSE format(label, 'l."user"', format(user_label, 'l."user"'), format(user_label, format(cleaned, 'l."user"')))
+        END;
     outcome := CASE WHEN found ? 'status'
         THEN 'CASE l.status{{by_status}}'
              ' ELSE ''unknown'' END'
         ELSE 'CASE WHEN l.success THEN ''ok'' WHEN NOT l.success THEN ''failed'' ELSE ''unknown'' END' END;
+
+    -- Sums of many days: the label of a name is made once for each name, and not for each row.
+    DROP VIEW IF EXISTS ai_dashboards.spending;
+    FOR old IN SELECT oid::regprocedure FROM pg_proc
+                WHERE pronamespace = 'ai_dashboards'::regnamespace
+                  AND proname IN ('operation_label', 'model_label', 'user_label') LOOP
+        EXECUTE format('DROP FUNCTION %s', old);
+    END LOOP;
+    FOR place, named_columns, named_types IN
+        SELECT key, string_agg(format('(left($%s::text, {{read_length}}) COLLATE "C") AS %I', number, role), ', '
+                               ORDER BY number),
+               string_agg(CASE WHEN role = 'user' AND users = 'off' THEN 'text'
+                               ELSE coalesce(found -> role ->> 'type', 'text') END, ', ' ORDER BY number)
+          FROM jsonb_each('{"operation": ["operation", "operation_type"], "model": ["model"], "user": ["user"]}')
+            AS labels (key, roles)
+         CROSS JOIN jsonb_array_elements_text(roles) WITH ORDINALITY AS known (role, number)
+         GROUP BY key
+    LOOP
+        EXECUTE format(
+            'CREATE FUNCTION ai_dashboards.%I(%s) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE'
+            ' SET search_path = pg_catalog, pg_temp AS %L',
+            place || '_label', named_types, format(
+                'SELECT (%s) COLLATE "default" FROM (SELECT %s) AS l',
+                CASE place WHEN 'operation' THEN operation WHEN 'model' THEN model ELSE shown_user END,
+                named_columns));
+    END LOOP;
+    EXECUTE format(
+        'CREATE VIEW ai_dashboards.spending AS SELECT l.logged_at, l.operation, l.operation_type, l.model, l."user",'
+        ' CASE WHEN l.cost BETWEEN 0 AND {{most_cost}} THEN %s END AS cost_usd'
+        ' FROM (SELECT %s AS logged_at, %s AS cost, %s FROM %s) AS l',
+        -- what has no more decimal places needs no rounding
+        CASE WHEN EXISTS (SELECT FROM pg_attribute
+                           WHERE attrelid = log AND quote_ident(attname) = found -> 'cost' ->> 'name'
+                             AND atttypid = 'numeric'::regtype AND atttypmod > 3
+                             AND (atttypmod - 4) % 65536 <= {{decimals}})
+            THEN 'l.cost' ELSE 'round(l.cost, {{decimals}})' END,
+        logged, found -> 'cost' ->> 'number',
+        (SELECT string_agg(format('%s AS %I', CASE WHEN role = 'user' AND users = 'off' THEN '''hidden''::text'
+                                                   ELSE coalesce(found -> role ->> 'same', 'NULL::text') END, role), ', ')
+           FROM unnest(ARRAY['operation', 'operation_type', 'model', 'user']) AS role),
+        log);
 
     DROP VIEW IF EXISTS ai_dashboards.operations;
     EXECUTE format(
@@ -181,11 +235,7 @@ BEGIN
         ' CASE WHEN l.cost BETWEEN 0 AND {{most_cost}} THEN round(l.cost, {{decimals}}) END AS cost_usd,'
         ' CASE WHEN l.latency BETWEEN 0 AND {{most_latency}} THEN l.latency / 1000 END AS latency_seconds,'
         ' l.error_message FROM (SELECT %s AS logged_at, %s AS at, %s FROM %s) AS l',
-        operation, model,
-        CASE users WHEN 'off' THEN '''hidden''::text'
-            ELSE format(label, 'l."user"', format(user_label, 'l."user"'),
-                        format(user_label, format(cleaned, 'l."user"'))) END,
-        outcome, logged, instant,
+        operation, model, shown_user, outcome, logged, instant,
         -- of a name as much as a label can be made of, and blanks around it
         (SELECT string_agg(format(
                     CASE WHEN role IN ('operation', 'operation_type', 'model', 'user')
@@ -244,6 +294,6 @@ BEGIN
 
     REVOKE ALL ON ALL TABLES IN SCHEMA ai_dashboards FROM ai_grafana;
     GRANT USAGE ON SCHEMA ai_dashboards TO ai_grafana;
-    GRANT SELECT ON ai_dashboards.operations TO ai_grafana;
+    GRANT SELECT ON ai_dashboards.operations, ai_dashboards.spending TO ai_grafana;
 END
 $$;

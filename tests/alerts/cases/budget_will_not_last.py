@@ -21,6 +21,8 @@ def scenarios() -> Iterator[Scenario]:
     yield _outage_over_midnight()
     yield _replicas()
     yield _two_jobs()
+    yield _forecast()
+    yield _forecast_over_midnight()
 
 
 def team(scenario: Scenario, replica: Replica, spent: Value, limit: Value | None = 100) -> None:
@@ -152,4 +154,56 @@ def _two_jobs() -> Scenario:
         team(scenario, replica, _at_pace(110), limit)
     scenario.fires(170 * MINUTE, NAME, budget_will_not_last("$110.00", "$50.00", DAY, "chat on m1: $12.99"))
     scenario.fires(200 * MINUTE, NAME, budget_will_not_last("$110.00", "$50.00", DAY))
+    return scenario
+
+
+def forecast(scenario: Scenario, replica: Replica, expected: Value) -> None:
+    """Where the exporter says that the day will end, and what it says of others."""
+    scenario.show(replica, catalog.SPEND_FORECAST, expected, window="day", bound="expected")
+    for window, bound in (("day", "lower"), ("day", "upper"), ("month", "expected")):
+        scenario.show(replica, catalog.SPEND_FORECAST, 500, window=window, bound=bound)
+
+
+def _forecast() -> Scenario:
+    scenario = Scenario("goes by the exporter's forecast, in the day's first hours too", 4 * HOUR)
+    for job, spent, ends in (("early", 1, 130), ("evenly", 90, 99), ("stops", 50, steps((0, 101), (HOUR, None)))):
+        replica = watched(scenario, Replica(job=job, unread=[(200 * MINUTE, 220 * MINUTE)]))
+        team(scenario, replica, spent)
+        forecast(scenario, replica, ends)
+    # the highest forecast of all replicas: the pace of one without a history does not count beside it
+    for instance, said in (("a:9867", 120), ("b:9867", 110), ("c:9867", None)):
+        replica = watched(scenario, Replica(instance, job="several"))
+        team(scenario, replica, 20)
+        if said is not None:
+            forecast(scenario, replica, said)
+    early = budget_will_not_last("$130.00", "$100.00", DAY, "chat on m1: $1.00", job="early")
+    several = budget_will_not_last("$120.00", "$100.00", DAY, "chat on m1: $20.00", job="several")
+    stops = budget_will_not_last("$101.00", "$100.00", DAY, "chat on m1: $50.00", job="stops")
+    scenario.silent(NAME, 14 * MINUTE)
+    scenario.fires(16 * MINUTE, NAME, early, several, stops)
+    scenario.fires(61 * MINUTE, NAME, early, several)
+    # without a forecast the straight line says it: 50 * 24 h / 3 h
+    scenario.fires(
+        3 * HOUR,
+        NAME,
+        early,
+        several,
+        budget_will_not_last("$400.00", "$100.00", DAY, "chat on m1: $50.00", job="stops"),
+    )
+    return scenario
+
+
+def _forecast_over_midnight() -> Scenario:
+    scenario = Scenario("forgets the forecast of a day that has ended, also while its figures linger", 4 * HOUR)
+    days = Window(-22 * HOUR, 2 * HOUR), Window(2 * HOUR, 26 * HOUR)
+    for job in ("one", "two"):
+        for instance in ("a:9867", "b:9867"):
+            # the other replica of this job, and its namesake of the other job, are in the new day
+            is_gone = (job, instance) == ("one", "b:9867")
+            replica = Replica(instance, job=job, down=[(118 * MINUTE, DAY)] if is_gone else [], lingers=is_gone)
+            team(scenario, watched(scenario, replica, *days), 10)
+            forecast(scenario, replica, 150 if is_gone else steps((0, 150), (2 * HOUR, 50)))
+    said = "$150.00", "$100.00", 2 * HOUR, "chat on m1: $10.00"
+    scenario.fires(HOUR, NAME, *(budget_will_not_last(*said, job=job) for job in ("one", "two")))
+    scenario.silent(NAME, 2 * HOUR, 121 * MINUTE, 140 * MINUTE)
     return scenario

@@ -25,6 +25,8 @@ def scenarios() -> Iterator[Scenario]:
     yield _catching_up_in_a_gap()
     yield _state_not_written()
     yield _state_not_written_in_a_gap()
+    yield _rows_unusable()
+    yield _rows_unusable_of_two_replicas()
     yield _user_without_limit()
     yield _nobody_has_a_limit()
     yield _user_without_limit_replicas()
@@ -328,6 +330,67 @@ def _state_not_written() -> Scenario:
     scenario.silent("figures_stale", 14 * MINUTE, 30 * MINUTE)
     scenario.fires(15 * MINUTE, "figures_stale", _unwritten())
     scenario.fires(28 * MINUTE, "figures_stale", _unwritten())
+    return scenario
+
+
+def _unusable(field: str, job: str = JOB) -> Expected:
+    said = f"In more than 1% of the past hour's rows the {field} says nothing that is known: calls, failures or spend"
+    labels = {"job": job, "field": field}
+    return companion("rows_unusable", "warning", "Rows of the log cannot be used.", f"{said} are too low.", **labels)
+
+
+def _rows(scenario: Scenario, replica: Replica, calls: float, **skipped: Value) -> None:
+    """An exporter that counts so many calls a minute, by two models, and skips values: `field_reason=…`."""
+    for model in ("m1", "m2"):
+        scenario.show(replica, catalog.OPERATIONS, _rising(calls / 2), operation="chat", model=model)
+    for name, value in skipped.items():
+        field, _, reason = name.rpartition("_")
+        scenario.show(replica, catalog.ROWS_SKIPPED, value, field=field, reason=reason)
+
+
+def _rising(per_minute: float, begin: int = 0) -> Value:
+    return lambda second: per_minute * max(second - begin, 0) // MINUTE
+
+
+def _rows_unusable() -> Scenario:
+    scenario = Scenario("says which of its values rows lack, above one in a hundred", 4 * HOUR)
+    # together, by both reasons, just over one in a hundred; or one exactly
+    replica = watched(scenario, Replica("a:9867"))
+    _rows(scenario, replica, 1000, status_null=_rising(6), status_unknown=_rising(5), cost_nan=_rising(10))
+    exact = watched(scenario, Replica("a:9867", job="exact"))
+    _rows(scenario, exact, 1000, status_unknown=_rising(10), status_null=0)
+    # what other fields lack is not so bad, and what one field lacks is not another's
+    others = watched(scenario, Replica("a:9867", job="others"))
+    _rows(scenario, others, 1000, latency_nan=_rising(900), time_null=_rising(900), status_null=_rising(9))
+    scenario.show(others, catalog.ROWS_SKIPPED, _rising(9), field="cost", reason="negative")
+    cost = watched(scenario, Replica("a:9867", job="cost"))
+    _rows(scenario, cost, 1000, cost_negative=_rising(6), cost_nan=_rising(5), status_null=_rising(9))
+    # where no outcome is known, there are no calls
+    none = watched(scenario, Replica("a:9867", job="none"))
+    _rows(scenario, none, 0, status_unknown=_rising(3))
+    # an hour is looked at, and no more
+    once = watched(scenario, Replica("a:9867", job="once"))
+    _rows(scenario, once, 100, status_unknown=steps((0, 0), (90 * MINUTE, 200)))
+    firing = [_unusable("status"), _unusable("status", "none"), _unusable("cost", "cost")]
+    scenario.silent("rows_unusable", 3 * MINUTE)
+    scenario.fires(80 * MINUTE, "rows_unusable", *firing)
+    scenario.fires(94 * MINUTE, "rows_unusable", *firing)
+    scenario.fires(95 * MINUTE, "rows_unusable", *firing, _unusable("status", "once"))
+    scenario.fires(148 * MINUTE, "rows_unusable", *firing, _unusable("status", "once"))
+    scenario.fires(150 * MINUTE, "rows_unusable", *firing)
+    return scenario
+
+
+def _rows_unusable_of_two_replicas() -> Scenario:
+    scenario = Scenario("says once for all replicas that rows cannot be used", 2 * HOUR)
+    # each counts all rows: the share is that of one
+    for instance, unknown in (("a:9867", 30), ("b:9867", 30), ("c:9867", 1)):
+        replica = watched(scenario, Replica(instance))
+        _rows(scenario, replica, 1000, status_unknown=_rising(unknown))
+    for instance in ("a:9867", "b:9867"):
+        replica = watched(scenario, Replica(instance, job="well"))
+        _rows(scenario, replica, 1000, status_unknown=_rising(9))
+    scenario.fires(80 * MINUTE, "rows_unusable", _unusable("status"))
     return scenario
 
 

@@ -26,7 +26,7 @@ from tests.unit.docs.spans import SPANS, Span
 
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 MAKEFILE = (ROOT / "Makefile").read_text()
-ROLES = ("ai_exporter", "ai_grafana", "ai_postgres_exporter")
+ROLES = ("ai_exporter", "ai_grafana", "ai_postgres_exporter", "ai_recommender")
 
 # Programs of others: that they are called in the right way cannot be tried without what they work on.
 EXTERNAL: Mapping[str, str] = {
@@ -73,10 +73,12 @@ COMPOSE: Mapping[str, Mapping[str, bool]] = {
 TESTED: Mapping[tuple[str, str], str] = {
     ("docs/runbooks/", "sql"): "tests/alerts/test_documents.py",
     ("docs/runbooks/", "promql"): "tests/alerts/test_documents.py",
+    ("docs/sources.md", "sql"): "tests/database/test_sources.py",
     ("docs/verify-by-sql.md", "sql"): "tests/database/test_verify_by_sql.py",
     ("docs/way-back.md", "sql"): "tests/database/test_way_back.py",
     ("docs/command-line.md", "json"): "tests/unit/test_findings.py",
     ("docs/notifications.md", "text"): "tests/e2e/storm.py",
+    ("docs/digest.md", "text"): "tests/unit/digest/test_message.py",
     ("docs/dev/architecture.md", "mermaid"): "tests/deploy/test_docs.py",
 }
 
@@ -339,6 +341,8 @@ YAML: Mapping[str, Callable[[Block, Path], None]] = {
     "alerts": _alerts,
     "links": _links,
     "channels": _channels,
+    "source": _config,
+    "columns": _config,
     "tables": _config,
     "prices": _config,
     "namespace": _kustomization,

@@ -98,7 +98,7 @@ class TestRowsThatCome:
         assert set(front()) - set(quiet) == {60}
         assert front() == quiet
         # what has changed a slice without a read is made good by the next one
-        exporter.commit(forget_users(exporter.state))
+        exporter.commit(forget_users(exporter.state, ()))
         assert {0, 60, 120} <= set(front())
         assert user_spend_today(exporter.state, exporter.settings)["ann"] == 4 * USD
         exporter.forget(Series("chat", "m2"))

@@ -1,0 +1,94 @@
+"""The row of Cost with what is still to come: where the day and the month will end, and when limits are reached."""
+
+from dashboards import promql as q
+from dashboards import style
+from dashboards.base import COST, to_dashboard
+from dashboards.cost.spend import DAILY_LIMIT, MONTH, MONTHLY_LIMIT, TODAY
+from dashboards.grid import Row, line
+from dashboards.panels import Panel, colored, column, joined, link, stat, table, timeseries
+from dashboards.promql import prom
+from dashboards.settings import Settings
+from dashboards.style import AGE, USD
+from exporter import catalog
+
+
+def row(_: Settings) -> Row:
+    """The row."""
+    return Row(
+        "Where the month will end (team)",
+        (
+            line(8, _end("day", TODAY, DAILY_LIMIT), _end("month", MONTH, MONTHLY_LIMIT), widths=(12, 12)),
+            line(6, _reached("day"), _reached("month"), _users(), widths=(5, 5, 14)),
+        ),
+        collapsed=True,
+    )
+
+
+def _forecast(window: str, bound: str) -> str:
+    return q.gauge(q.for_job(catalog.SPEND_FORECAST, f'window="{window}"', f'bound="{bound}"'))
+
+
+def _end(window: str, spent: str, limit: str) -> Panel:
+    names = f"Spend of the {window}", "Expected", "At least", "At most", "Limit"
+    return timeseries(
+        f"Where the {window} will end",
+        f"Spend of the {window} so far, where the exporter expects it to end, and within what four of five end. It goes"
+        " by the median of the last like days, and by how this one goes. Nothing until four whole days are known.",
+        "If the limit lies below what is expected, reduce the largest operation now, or raise the limit in time.",
+        prom(spent, names[0]),
+        prom(_forecast(window, "expected"), names[1]),
+        prom(_forecast(window, "lower"), names[2]),
+        prom(_forecast(window, "upper"), names[3]),
+        prom(limit, names[4]),
+        unit=USD,
+        overrides=[
+            colored(names[0], style.CALM, lineWidth=2, fillOpacity=20),
+            colored(names[1], style.WARN, fillOpacity=0),
+            colored(names[2], style.WARN, fillOpacity=0, lineStyle={"dash": [2, 6], "fill": "dash"}),
+            colored(names[3], style.WARN, fillOpacity=0, lineStyle={"dash": [2, 6], "fill": "dash"}),
+            colored(names[4], style.BAD, fillOpacity=0, lineStyle={"dash": [8, 8], "fill": "dash"}),
+        ],
+    )
+
+
+def _reached(window: str) -> Panel:
+    selector = q.for_job(catalog.LIMIT_REACHED, f'window="{window}"')
+    limit = DAILY_LIMIT if window == "day" else MONTHLY_LIMIT
+    return stat(
+        f"Limit of the {window} reached in",
+        f"The time until spend is expected to be above the limit of the {window}; 0 once it is.",
+        "If it is less than what is left of the window, spend will be above the limit before it ends.",
+        prom(q.or_sentinel(f"clamp_min(min ({selector}) - time(), 0)", limit), instant=True),
+        unit=AGE,
+        decimals=0,
+        mappings=style.not_set("Not expected"),
+    )
+
+
+def _users() -> Panel:
+    spent = q.gauge(q.filtered(catalog.USER_SPEND_TODAY), "user")
+    ends = f"max by (user) ({q.filtered(catalog.USER_SPEND_FORECAST)})"
+    limit = f"sum by (user) (min by (job, user) ({q.filtered(catalog.USER_DAILY_LIMIT)}))"
+    left = f"clamp_min(min by (user) ({q.filtered(catalog.USER_LIMIT_REACHED)}) - time(), 0)"
+    names = {
+        "user": "User",
+        "Value #A": "Spent today",
+        "Value #B": "Expected today",
+        "Value #C": "Daily limit",
+        "Value #D": "Limit reached in",
+    }
+    return table(
+        "Where the day will end by user, all operations",
+        "What each user has spent today, what is expected of the day, and when they will be above their daily limit.",
+        "Talk to those who will be above their limit, or raise it in the budgets table before they are stopped.",
+        *(prom(expr, table=True) for expr in (spent, ends, limit, left)),
+        transformations=joined("user", names),
+        sort="Expected today",
+        columns=[
+            column("User", links=[link("Narrow this page to the user", to_dashboard(COST, user="${__value.text}"))]),
+            column("Spent today", unit=USD, decimals=2, width=110),
+            column("Expected today", unit=USD, decimals=2, width=120),
+            column("Daily limit", unit=USD, decimals=2, width=110),
+            column("Limit reached in", unit=AGE, decimals=0),
+        ],
+    )

@@ -1,0 +1,1 @@
+"""What should change: recommendations from the log, each with the SQL that shows why."""

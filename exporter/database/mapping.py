@@ -1,0 +1,93 @@
+"""From the configuration's columns and expressions to the log as it is read."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+import psycopg
+from psycopg import sql
+
+from exporter.config.expressions import Expression
+from exporter.config.sections import LogColumns
+from exporter.database.catalog import read_column
+from exporter.database.columns import Column
+from exporter.database.errors import SchemaProblem
+from exporter.database.layout import OUTCOMES, Relation, find_log_columns
+from exporter.database.log_query import LogTable
+from exporter.database.names import identifier, written
+
+# What an expression gives, by its columns' types alone: no table is read. The inner query is never run.
+_TYPED = sql.SQL("""
+WITH RECURSIVE typed AS (
+  SELECT pg_catalog.pg_typeof(made.value)::oid AS declared, pg_catalog.pg_typeof(made.value)::oid AS type,
+         -1 AS modifier
+  FROM (SELECT) AS one LEFT JOIN (SELECT {expression} AS value FROM (SELECT {columns}) AS log LIMIT 0) AS made ON true
+UNION ALL
+  SELECT d.declared, t.typbasetype, t.typtypmod
+  FROM typed d JOIN pg_catalog.pg_type t ON t.oid = d.type WHERE t.typtype = 'd'
+)
+SELECT n.nspname, t.typname, pg_catalog.format_type(d.type, d.modifier), t.typcategory,
+       pg_catalog.format_type(d.declared, -1), t.oid::bigint
+FROM typed d
+JOIN pg_catalog.pg_type t ON t.oid = d.type
+JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+WHERE t.typtype <> 'd'
+""")
+_VALUE = sql.SQL("NULL::{} AS {}")
+
+
+class Catalog(Protocol):
+    """What can be asked, in one transaction."""
+
+    def run(self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """All rows of a statement."""
+
+    def look_up(self, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """All rows of a statement that only reads the catalog, and has no characters beyond ASCII."""
+
+
+def find_log(catalog: Catalog, relation: Relation, settings: LogColumns) -> LogTable:
+    """The log: its columns, expressions with the types that the server gives them, and how it is read.
+
+    Raises `SchemaProblem` for a column that is missing or unfit, and for an expression that the server refuses.
+    """
+    made = {
+        role: _column(catalog, relation, role, expression)
+        for role, expression in settings.roles.items()
+        if isinstance(expression, Expression) and not expression.is_null and _has_columns(relation, expression)
+    }
+    columns = find_log_columns(relation, settings, made)
+    if settings.where is not None:
+        condition = _column(catalog, relation, "where", settings.where)
+        if condition.type != "boolean":
+            found = f"columns.log.where is of type {condition.type}, where a condition is needed"
+            raise SchemaProblem(found, 'write a condition, such as "type IN (2, 5)"')
+    outcomes = OUTCOMES if settings.outcomes is None else settings.outcomes.by_word
+    return LogTable(relation, columns, outcomes, settings.time_unit, settings.where)
+
+
+def _has_columns(relation: Relation, expression: Expression) -> bool:
+    return all(name in relation.columns for name in expression.columns)
+
+
+def _column(catalog: Catalog, relation: Relation, role: str, expression: Expression) -> Column:
+    """The column that an expression stands for; no column of a table can have its name."""
+    values = [_VALUE.format(_type(relation.columns[name]), identifier(name)) for name in expression.columns]
+    statement = _TYPED.format(expression=written(expression), columns=sql.SQL(", ").join(values))
+    text = statement.as_string()
+    try:
+        (found,) = catalog.look_up(text, {}) if text.isascii() else catalog.run(statement)
+    except (psycopg.ProgrammingError, psycopg.DataError) as error:
+        said = error.diag.message_primary or "it is refused"
+        raise SchemaProblem(
+            f"columns.log.{role}: PostgreSQL refuses {str(expression)!r}: {said}",
+            "correct the expression; cast a value that is of another type, such as (a #>> '{b}')::numeric",
+        ) from error
+    return replace(read_column(f"={role}", *found), expression=expression)
+
+
+def _type(column: Column) -> sql.Composable:
+    """The type beneath the column's domains, in SQL."""
+    if "." in column.type and not column.type.startswith("numeric"):
+        return sql.Identifier(*column.type.split(".", 1))
+    return sql.SQL(column.type)  # as PostgreSQL's format_type writes it

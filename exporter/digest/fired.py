@@ -1,0 +1,41 @@
+"""What the alerts did, by what Prometheus has stored of them."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from exporter.digest.model import FiredAlert
+from exporter.ledger.calendar import HOUR
+from exporter.verify.web import Part, UnansweredError
+
+SPAN = 24 * HOUR
+STEP = 15
+"""Seconds between the samples that are looked at: rules are evaluated as often."""
+
+# those of this project that tell of a problem, however many series each of them has
+_QUERY = 'max by (alertname, severity) (ALERTS{alertstate="firing", channel!="", severity!="none"})'
+_WORST_FIRST = ("critical", "warning", "info")
+
+
+def read_fired(part: Part, now: int) -> tuple[FiredAlert, ...]:
+    """The alerts that fired in the last day, the worst first. Raises `UnansweredError`."""
+    asked = {"query": _QUERY, "start": str(now - SPAN), "end": str(now), "step": str(STEP)}
+    answer = part.json("/api/v1/query_range", asked)
+    try:
+        return fired(answer["data"]["result"], now)
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise UnansweredError("Prometheus does not answer with the result of a query") from None
+
+
+def fired(rows: Sequence[Mapping[str, Any]], now: int) -> tuple[FiredAlert, ...]:
+    """The alerts of a matrix, by name and severity: a gap of more than a step ends one time that it fired."""
+    found = []
+    for row in rows:
+        moments = [int(float(at)) for at, _ in row["values"]]
+        times = 1 + sum(later - earlier > STEP for earlier, later in pairwise(moments))
+        labels = row["metric"]
+        name, severity = str(labels.get("alertname", "")), str(labels.get("severity", ""))
+        still = now - moments[-1] < STEP
+        found.append(FiredAlert(name, severity, times, STEP * len(moments), still))
+    rank = {severity: place for place, severity in enumerate(_WORST_FIRST)}
+    return tuple(sorted(found, key=lambda each: (rank.get(each.severity, len(rank)), -each.seconds, each.name)))

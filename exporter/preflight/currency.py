@@ -1,0 +1,78 @@
+"""Check that no cost is in another currency than US dollars, where the log has a column that says."""
+
+from collections.abc import Mapping
+
+import psycopg
+from psycopg import sql
+
+from exporter.database import values
+from exporter.database.log_query import LogTable, bounds
+from exporter.database.names import quoted, table_sql
+from exporter.findings import Finding, fail, ok, warn
+from exporter.humanize import listing
+from exporter.ledger.calendar import HOUR
+from exporter.ledger.model import TimeRange
+from exporter.preflight.context import CheckContext
+
+CURRENCY = "currency"
+
+NAMES = ("currency", "currency_code", "cost_currency", "price_currency")
+"""What a column that says the currency is called."""
+
+DOLLARS = frozenset(("USD", "US$", "$", "DOLLAR", "DOLLARS", ""))
+
+_REACH = 24 * HOUR
+_MOST = 8
+_LENGTH = 20
+
+_FOUND = sql.SQL("""
+SELECT left({currency}, {length}), count(*) FROM {table}
+WHERE {time} >= %(from)s AND {time} < %(until)s AND {currency} IS NOT NULL
+GROUP BY 1 ORDER BY 2 DESC LIMIT {most}
+""")
+
+
+def check_currency(context: CheckContext) -> list[Finding]:
+    """Check the currencies of the last day's calls, unless the configuration reads them itself."""
+    log = context.log
+    context.session.prove_visible(context.relation)
+    column = next((log.relation.columns[name] for name in NAMES if name in log.relation.columns), None)
+    if column is None or "cost" not in log.columns:
+        return [ok(CURRENCY, "costs are taken for US dollars")]
+    if column in log.read_columns:
+        return [ok(CURRENCY, f"the configuration reads {column.name}")]
+    now = int(context.session.clock)
+    lower, upper = bounds(log, context.rules, TimeRange(now - _REACH, now + 1))
+    statement = _FOUND.format(
+        currency=values.text(column),
+        length=sql.Literal(_LENGTH),
+        table=log.source(column),
+        time=log.column("time"),
+        most=sql.Literal(_MOST),
+    )
+    try:
+        with context.session.savepoint():
+            found = context.session.run(statement, {"from": lower, "until": upper})
+    except psycopg.errors.InsufficientPrivilege:
+        detail = f"{log.relation.name} has a column {column.name}, which {context.server.user} cannot read"
+        grant = (
+            f"GRANT SELECT ({quoted(column.name)}) ON {table_sql(log.relation.name)} TO {quoted(context.server.user)};"
+        )
+        return [warn(CURRENCY, detail, grant)]
+    return [evaluate_currency(log, column.name, {str(word): calls for word, calls in found})]
+
+
+def evaluate_currency(log: LogTable, column: str, found: Mapping[str, int]) -> Finding:
+    """Evaluate the currencies, with the number of calls in each: another one would be added as dollars."""
+    others = {word: calls for word, calls in found.items() if word.strip().upper() not in DOLLARS}
+    if not others:
+        return ok(CURRENCY, f"the last day's costs are in US dollars, by {column}")
+    named = listing([f"{word} ({calls})" for word, calls in others.items()])
+    cost = log.columns["cost"]
+    amount = cost.expression.sql if cost.expression else quoted(cost.name)
+    return fail(
+        CURRENCY,
+        f"costs of the last day are also in {named}, by {column}: they would be added as US dollars",
+        f"count the others alone, or at a rate of your own, such as columns.log.cost: "
+        f"\"=CASE WHEN {quoted(column)} = 'USD' THEN {amount} END\"",
+    )

@@ -1,0 +1,494 @@
+"""What a glance at a page says is so: each case is a state of the world, and what the panels must show of it."""
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+
+from dashboards.command import rendered
+from dashboards.render import each_panel
+from tests.support import ROOT
+from tests.support.grafana import SETTINGS, View, promql, targets
+from tests.support.panel_queries import Series, evaluated
+
+pytestmark = pytest.mark.slow
+
+Json = dict[str, Any]
+
+DASHBOARDS = rendered(SETTINGS)
+VIEW = View(0, 7 * 86400, rate_interval="5m", interval="10m")
+OWN = 'job="ai", instance="a:1"'
+UP = (f"ai_operation_log_up{{{OWN}}}", "1x1500")
+DAY = [
+    (f'ai_spend_window_start_timestamp_seconds{{{OWN}, window="day"}}', "0x1500"),
+    (f'ai_spend_window_end_timestamp_seconds{{{OWN}, window="day"}}', "86400x1500"),
+]
+
+
+def panel_of(uid: str, title: str) -> Json:
+    (found,) = [each for each in each_panel(DASHBOARDS[uid]) if each["title"] == title]
+    return found
+
+
+def asked(uid: str, title: str, letter: str = "A", view: View = VIEW) -> str:
+    (found,) = [each["expr"] for each in panel_of(uid, title)["targets"] if each["refId"] == letter]
+    return promql(found, view)
+
+
+def color_of(panel: Json, value: float, letter: str = "A") -> str:
+    """The colour of a number of one of a panel's queries."""
+    steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    for override in panel["fieldConfig"]["overrides"]:
+        if override["matcher"] == {"id": "byFrameRefID", "options": letter}:
+            for each in override["properties"]:
+                steps = each["value"]["steps"] if each["id"] == "thresholds" else steps
+    return str([step["color"] for step in steps if step["value"] is None or value >= step["value"]][-1])
+
+
+# The limit
+
+
+def spending(dollars: float, limit: float | None = 60, month: float | None = 1000) -> Series:
+    labels = f'{OWN}, operation="o", model="m"'
+    found = [UP, *DAY, (f"ai_spend_today_usd{{{labels}}}", f"{dollars}x1500")]
+    found += [(f"ai_spend_month_usd{{{labels}}}", f"{2 * dollars}x1500")]
+    found += [] if limit is None else [(f"ai_daily_limit_usd{{{OWN}}}", f"{limit}x1500")]
+    return [*found, *([] if month is None else [(f"ai_monthly_limit_usd{{{OWN}}}", f"{month}x1500")])]
+
+
+@pytest.mark.parametrize(
+    ("spent", "at", "limit", "projected", "share", "color"),
+    [
+        (29.23, "6h", 60, 116.92, 1.948667, "red"),
+        (16, "6h", 60, 64, 1.066667, "red"),
+        (14, "6h", 60, 56, 0.933333, "orange"),
+        (3, "6h", 60, 12, 0.2, "green"),
+        (250, "6h", 2000, 1000, 0.5, "yellow"),
+        (30, "12h", 60, 60, 1, "red"),
+    ],
+)
+def test_a_limit_that_will_be_broken_is_red_hours_before(
+    spent: float, at: str, limit: float, projected: float, share: float, color: str
+) -> None:
+    panel = panel_of("ai-cost", "Team by midnight")
+    expected = [
+        (asked("ai-cost", "Team by midnight"), {"{}": projected}),
+        (asked("ai-cost", "Team by midnight", "B"), {"{}": share}),
+    ]
+    evaluated(spending(spent, limit), at, expected)
+    assert color_of(panel, share, "B") == color
+    # money alone is never said to be good
+    assert color_of(panel, projected) != "green"
+
+
+def test_the_days_and_the_months_limit_stand_in_the_first_line() -> None:
+    for title, share in (("Team today", 0.5), ("Team this month", 0.06)):
+        assert panel_of("ai-cost", title)["gridPos"]["y"] == 0
+        evaluated(spending(30), "6h", [(asked("ai-cost", title, "B"), {"{}": share})])
+
+
+def test_no_limit_and_too_early_are_said_and_not_drawn_as_good() -> None:
+    without = spending(30, None, None)
+    none = {"{}": -1.0}
+    for title in ("Team today", "Team by midnight", "Team this month"):
+        evaluated(without, "6h", [(asked("ai-cost", title, "B"), none)])
+        overrides = json.dumps(panel_of("ai-cost", title)["fieldConfig"]["overrides"])
+        assert "no limit" in overrides
+    evaluated(spending(30), "1h", [(asked("ai-cost", "Team by midnight"), none)])
+    evaluated(spending(30), "1h", [(asked("ai-cost", "Team by midnight", "B"), {})])
+
+
+# A model that is down
+
+
+def calls(model: str, count: str, failures: str, operation: str = "o") -> Series:
+    labels = f'{OWN}, operation="{operation}", model="{model}"'
+    return [
+        (f"ai_operations_total{{{labels}}}", count),
+        (f'ai_operation_failures_total{{{labels}, error_class="provider"}}', failures),
+    ]
+
+
+BUSY = [UP, *calls("deepseek", "0+100x90", "0+1x90"), *calls("gemini", "0+100x90", "0+2x90")]
+WORST = [("ai-performance", "Worst model, 5 min"), ("ai-health", "Worst model, 5 min")]
+
+
+@pytest.mark.parametrize(
+    ("series", "shown"),
+    [
+        # down for eight minutes: of all calls in the past hour, some two percent have failed
+        ([*BUSY, *calls("claude", "0+10x90", "0x80 0+10x10")], {'{model="claude"}': 1.0}),
+        # seldom called: no call in most five minutes, all six of the past hour have failed
+        (
+            [*BUSY, *calls("claude", "0x29 1x9 2x9 3x9 4x9 5x9 6x9", "0x29 1x9 2x9 3x9 4x9 5x9 6x9")],
+            {'{model="claude"}': 1.0},
+        ),
+        # one failure of two calls is no outage
+        ([*BUSY, *calls("claude", "0x60 1x10 2x20", "0x60 0x10 1x20")], {'{model="gemini"}': 0.02}),
+        (BUSY, {'{model="gemini"}': 0.02}),
+        ([UP], {'{model="No calls"}': -1.0}),
+        ([(UP[0], "0x90"), *BUSY[1:]], {}),
+    ],
+    ids=["down", "seldom", "one of two", "calm", "no calls", "not read"],
+)
+def test_a_model_that_is_down_is_named_on_the_first_screen(series: Series, shown: dict[str, float]) -> None:
+    for uid, title in WORST:
+        panel = panel_of(uid, title)
+        assert panel["gridPos"]["y"] == 0
+        assert panel["options"]["textMode"] == "value_and_name"
+        evaluated(series, "90m", [(asked(uid, title), shown)])
+        for value in shown.values():
+            assert color_of(panel, value) == ("red" if value == 1 else "green")
+
+
+# Short outages
+
+
+def timelines() -> list[Any]:
+    return [
+        pytest.param(panel, id=f"{uid} {panel['title']}")
+        for uid, made in DASHBOARDS.items()
+        for panel in each_panel(made)
+        if panel["type"] == "state-timeline"
+    ]
+
+
+@pytest.mark.parametrize("panel", timelines())
+def test_states_look_at_the_whole_of_each_step(panel: Json) -> None:
+    for target in panel["targets"]:
+        selectors = re.findall(r"\b(?:ai_\w+|pg_up|probe_success|ALERTS)\{[^}]*\}(\S*)", target["expr"])
+        looked = [each for each in selectors if each.startswith("[$__interval])")]
+        # what only says that the rules are loaded may be of a moment
+        assert len(selectors) - len(looked) == target["expr"].count('severity="none"}')
+        assert looked
+    assert panel["interval"] == "1m"
+
+
+@pytest.mark.parametrize("interval", ["10m", "20m", "2h"])
+def test_a_stop_of_three_minutes_is_seen_at_any_step(interval: str) -> None:
+    view = replace(VIEW, interval=interval)
+    series = [
+        ('pg_up{job="postgres", instance="db"}', "1x92 0x2 1x500"),
+        ('probe_success{job="blackbox", instance="https://api"}', "1x92 0x2 1x500"),
+        (f"ai_operation_log_up{{{OWN}}}", "1x92 0x2 1x500"),
+        (f'ai_exporter_collector_success{{{OWN}, collector="log"}}', "1x92 0x2 1x500"),
+        ('ALERTS{alertname="x", alertstate="firing", severity="critical", channel="d"}', "_x92 1x2 _x500"),
+    ]
+    at = "2h"
+    expected = [
+        (asked("ai-health", "Database reached", view=view), {'{instance="db"}': 0.0}),
+        (asked("ai-health", "Probe history", view=view), {'{instance="https://api"}': 0.0}),
+        (asked("ai-health", "Parts of the scrape", view=view), {'{collector="log"}': 0.0}),
+        (asked("ai-health", "Parts of the scrape", "B", view), {'{job="ai"}': 0.0}),
+        (asked("ai-health", "Alert history", view=view), {'{alertname="x"}': 4.0}),
+    ]
+    within = {"10m": "100m", "20m": "100m", "2h": at}[interval]
+    evaluated(series, within, expected)
+
+
+def test_every_beginning_of_an_alert_is_marked_once_at_any_step() -> None:
+    (mark,) = [each for each in DASHBOARDS["ai-cost"]["annotations"]["list"] if "expr" in each]
+    series = [('ALERTS{alertname="x", alertstate="firing", severity="critical", channel="d"}', "_x33 1x2 _x90 1x200")]
+    for interval, steps in (("1m", range(1, 300)), ("5m", range(5, 300, 5)), ("30m", range(30, 300, 30))):
+        expr = promql(mark["expr"], replace(VIEW, interval=interval))
+        begun = f"count_over_time(({expr})[299m:{interval}])"
+        labels = '{alertname="x", severity="critical"}'
+        evaluated(series, f"{steps[-1]}m", [(begun, {labels: 2.0})])
+    assert "step" not in mark
+
+
+# Few calls, and who is asked
+
+
+@pytest.mark.parametrize("title", ["Error rate by operation", "Error rate by model"])
+def test_one_failure_of_two_calls_is_no_rate(title: str) -> None:
+    label = title.split()[-1]
+    series = [UP, *calls("m", "0x60 1x10 2x20", "0x60 0x10 1x20"), *calls("busy", "0+100x90", "0+10x90", "p")]
+    name = {"operation": "p", "model": "busy"}[label]
+    evaluated(series, "90m", [(asked("ai-performance", title), {f'{{{label}="{name}"}}': 0.1})])
+
+
+def test_text_does_not_say_that_an_alert_fires_where_it_may_wait() -> None:
+    for made in DASHBOARDS.values():
+        for panel in each_panel(made):
+            said = re.findall(r"`(?:high_error_rate|slow_operations)` fires", panel["description"])
+            assert not said, panel["title"]
+
+
+def test_availability_is_of_the_users_api_alone() -> None:
+    series = [
+        ('probe_success{job="blackbox", instance="https://api.example.com/health"}', "0x90"),
+        ('probe_success{job="blackbox", instance="http://exporter:9867/-/healthy"}', "1x90"),
+        ('probe_success{job="blackbox", instance="http://prometheus:9090/-/ready"}', "1x90"),
+        ('probe_success{job="websites", instance="https://example.com"}', "1x90"),
+    ]
+    evaluated(series, "80m", [(asked("ai-health", "API, past hour"), {"{}": 0.0})])
+    evaluated(series[1:], "80m", [(asked("ai-health", "API, past hour"), {})])
+    databases = [
+        ('pg_stat_database_numbackends{job="postgres", instance="ours", datname="d"}', "10x90"),
+        ('pg_settings_max_connections{job="postgres", instance="ours"}', "100x90"),
+        ('pg_stat_database_numbackends{job="others", instance="theirs", datname="d"}', "99x90"),
+        ('pg_settings_max_connections{job="others", instance="theirs"}', "100x90"),
+    ]
+    evaluated(databases, "80m", [(asked("ai-health", "Connections"), {"{}": 0.1})])
+
+
+def test_the_jobs_of_others_are_a_setting() -> None:
+    made = rendered(replace(SETTINGS, api_job="probes|pings", postgres_job="pg.*"))["ai-health"]
+    text = "\n".join(target["expr"] for _, target in targets(made) if "expr" in target)
+    assert 'probe_success{job=~"probes|pings"' in text
+    assert len(re.findall(r"\bpg_\w+\{", text)) == len(re.findall(r'\bpg_\w+\{job=~"pg\.\*"', text)) > 4
+
+
+@pytest.mark.parametrize(
+    ("address", "targets"),
+    [("", []), ("https://api.example.com:8443/health?deep=1", ["https://api.example.com:8443/health?deep=1"])],
+)
+def test_nothing_is_probed_until_an_address_is_given(address: str, targets: list[str]) -> None:
+    content = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["configs"]["api-targets"]["content"]
+    written = "${API_HEALTH_URL:+'${API_HEALTH_URL:-}'}"
+    assert written in content
+    assert yaml.safe_load(content.replace(written, f"'{address}'" if address else "")) == [{"targets": targets}]
+
+
+# Five kinds of nothing
+
+
+LOG = f'ai_exporter_collector_success{{{OWN}, collector="log"}}'
+
+
+@pytest.mark.parametrize(
+    ("series", "shown"),
+    [
+        ([UP, (LOG, "1x90")], 1),
+        ([(UP[0], "0x90"), (LOG, "1x90")], 2),
+        ([(UP[0], "0x90"), (LOG, "0x90")], 0),
+        ([(UP[0], "0x90"), (LOG, "0x90"), ('pg_up{job="postgres"}', "1x90")], 0),
+        ([(UP[0], "0x90"), (LOG, "0x90"), ('pg_up{job="postgres"}', "0x90")], -2),
+        ([(UP[0], "0x90"), (LOG, "0x90"), ('pg_up{job="elsewhere"}', "0x90")], 0),
+        ([(UP[0], "1x50")], -1),
+        ([(UP[0], "0x50")], -1),
+        ([(UP[0], "0x90"), ('ai_operation_log_up{job="ai", instance="b:1"}', "1x90")], 1),
+        ([], None),
+    ],
+)
+def test_the_first_screen_says_whether_figures_are_current_and_why_not(series: Series, shown: float | None) -> None:
+    texts = set()
+    for uid in DASHBOARDS:
+        panel = panel_of(uid, "Figures")
+        assert panel["gridPos"]["y"] == 0
+        evaluated(series, "80m", [(asked(uid, "Figures"), {} if shown is None else {"{}": shown})])
+        mapped, absent = panel["fieldConfig"]["defaults"]["mappings"]
+        text = mapped["options"][f"{shown:g}"]["text"] if shown is not None else absent["options"]["result"]["text"]
+        texts.add(text)
+    assert len(texts) == 1
+    assert texts.pop() not in ("", "No data")
+
+
+def test_an_empty_log_has_cost_nothing() -> None:
+    empty = [UP, *DAY, (f"ai_daily_limit_usd{{{OWN}}}", "60x1500")]
+    zero = {"{}": 0.0}
+    for title in ("Team today", "Team by midnight"):
+        evaluated(empty, "6h", [(asked("ai-cost", title, letter), zero) for letter in "AB"])
+    evaluated(empty, "6h", [(asked("ai-cost", "Team this month"), zero)])
+    unread = [(UP[0], "0x1500"), *DAY]
+    for title in ("Team today", "Team by midnight", "Team this month"):
+        evaluated(unread, "6h", [(asked("ai-cost", title, letter), {}) for letter in "AB"])
+
+
+def test_no_panel_is_empty_without_saying_why() -> None:
+    for made in DASHBOARDS.values():
+        for panel in each_panel(made):
+            assert panel["fieldConfig"]["defaults"]["noValue"] not in ("", "No data"), panel["title"]
+
+
+WATCHDOG = ('ALERTS{alertname="watchdog", alertstate="firing", severity="none", channel="d"}', "1x90")
+
+
+def test_a_quiet_history_is_quiet_and_without_rules_nothing() -> None:
+    history = asked("ai-health", "Alert history")
+    evaluated([WATCHDOG], "80m", [(history, {'{alertname="all is well"}': 0.0})])
+    evaluated([], "80m", [(history, {})])
+    firing = ('ALERTS{alertname="x", alertstate="pending", severity="info", channel="d"}', "1x90")
+    evaluated([WATCHDOG, firing], "80m", [(history, {'{alertname="x"}': 1.0})])
+
+
+# What fires, as a person counts
+
+
+def alert(name: str, severity: str, state: str = "firing", **labels: str) -> tuple[str, str]:
+    more = "".join(f', {key}="{value}"' for key, value in labels.items())
+    return (
+        f'ALERTS{{alertname="{name}", alertstate="{state}", severity="{severity}", channel="d", job="ai"{more}}}',
+        "1x90",
+    )
+
+
+EXCEEDED = [
+    alert("budget_exceeded", "critical", scope="user", user="u"),
+    alert("budget_used", "warning", scope="user", user="u", rung="80"),
+    alert("budget_used", "warning", scope="user", user="u", rung="50"),
+]
+
+
+@pytest.mark.parametrize(
+    ("firing", "critical", "warning", "info"),
+    [
+        ([], 0, 0, 0),
+        (EXCEEDED, 1, 0, 0),
+        (EXCEEDED[1:], 0, 1, 0),
+        ([*EXCEEDED, alert("budget_used", "warning", scope="user", user="v", rung="50")], 1, 1, 0),
+        ([alert("budget_exceeded", "critical", scope="team"), alert("budget_will_not_last", "warning")], 1, 0, 0),
+        ([*EXCEEDED, alert("budget_will_not_last", "warning")], 1, 1, 0),
+        ([alert("x", "critical", model="m"), alert("x", "warning", model="m"), alert("x", "info", model="n")], 1, 0, 1),
+        ([alert("user_without_limit", "info", user=each) for each in "abc"], 0, 0, 3),
+        ([alert("x", "critical", state="pending")], 0, 0, 0),
+    ],
+    ids=["none", "over", "rungs", "two users", "team", "other scope", "severities", "infos", "pending"],
+)
+def test_alerts_are_counted_as_a_person_counts_them(
+    firing: list[tuple[str, str]], critical: int, warning: int, info: int
+) -> None:
+    counts = {"A": critical, "B": warning, "C": info}
+    expected = [(asked("ai-health", "Alerts firing", letter), {"{}": float(n)}) for letter, n in counts.items()]
+    evaluated([WATCHDOG, *firing], "80m", expected)
+    evaluated(firing[:0], "80m", [(expr, {}) for expr, _ in expected])
+    colors = [color_of(panel_of("ai-health", "Alerts firing"), 1, letter) for letter in "ABC"]
+    assert colors == ["red", "orange", "blue"]
+
+
+def test_the_table_of_alerts_has_the_worst_first_and_since_when() -> None:
+    exceeded = EXCEEDED[0][0]
+    since = exceeded.replace("ALERTS{", "ALERTS_FOR_STATE{").replace(', alertstate="firing"', "")
+    series = [WATCHDOG, *EXCEEDED, (since, "120x90")]
+    labels = f'{exceeded.removeprefix("ALERTS").removesuffix("}")}, rank="1"}}'
+    evaluated(series, "80m", [(asked("ai-health", "Alerts now"), {labels: 120000.0})])
+    panel = panel_of("ai-health", "Alerts now")
+    assert panel["options"]["sortBy"][0] == {"desc": False, "displayName": "Severity"}
+
+
+# Names
+
+
+def test_a_single_bar_has_its_name() -> None:
+    bars = [panel for made in DASHBOARDS.values() for panel in each_panel(made) if panel["type"] == "bargauge"]
+    assert bars
+    for panel in bars:
+        assert "${__field.labels." in panel["fieldConfig"]["defaults"]["displayName"]
+
+
+def test_other_is_not_offered_where_the_log_does_not_know_it() -> None:
+    for made in DASHBOARDS.values():
+        for variable in made["templating"]["list"]:
+            if variable["type"] == "query":
+                pattern = variable["regex"].strip("/")
+                assert [name for name in ("other", "another", "others", "o", "") if re.match(pattern, name)] == [
+                    "another",
+                    "others",
+                    "o",
+                    "",
+                ]
+    (users,) = {target["expr"] for target in panel_of("ai-cost", "Budget utilization by user")["targets"][:1]}
+    assert 'user!="other"' in users
+
+
+def _url(text: str) -> list[str]:
+    return re.findall(r"/d/ai-[a-z]+\?[^\"]*", text)
+
+
+def test_links_between_pages_keep_what_was_chosen() -> None:
+    found = [url for made in DASHBOARDS.values() for panel in each_panel(made) for url in _url(json.dumps(panel))]
+    assert len(found) > 10
+    for url in found:
+        for name in ("datasource", "postgres", "job", "operation", "model"):
+            assert f"${{{name}:queryparam}}" in url or f"var-{name}=" in url, url
+        assert "${__url_time_range}" in url
+
+
+STATES = {"Over limit": "counts users", "Figures": "of the exporter"}
+
+
+def test_what_a_choice_does_not_narrow_says_so() -> None:
+    """On the page with a dropdown for users: in the title of the panel or of its row."""
+    row = ""
+    for each in DASHBOARDS["ai-cost"]["panels"]:
+        row = each["title"] if each["type"] == "row" else row
+        for panel in each["panels"] if each["type"] == "row" else [each]:
+            source = [of for of in each_panel(DASHBOARDS["ai-cost"]) if of["id"] == panel["targets"][0].get("panelId")]
+            asked = json.dumps([target for one in (source or [panel]) for target in one["targets"]])
+            narrowed = {name for name in ("operation", "model", "user") if f"${name}" in asked or f"{{{name}:" in asked}
+            said = f"{panel['title']} / {row}"
+            if panel["title"] in STATES:
+                continue
+            if narrowed >= {"operation", "model", "user"}:
+                assert not re.search("[Tt]eam|all ", said), said
+            elif "user" in narrowed:
+                assert "all operations" in said, said
+            elif narrowed:
+                assert "all users" in said, said
+            else:
+                assert re.search(r"[Tt]eam", said), said
+
+
+# What a page costs
+
+SECONDS = {"1m": 60, "2m": 120}
+
+
+def test_an_open_page_asks_at_most_twenty_queries_a_minute() -> None:
+    for uid, made in DASHBOARDS.items():
+        open_panels = [each for each in made["panels"] if each["type"] != "row"]
+        queries = sum("panelId" not in target for panel in open_panels for target in panel["targets"])
+        queries += sum("expr" in each for each in made["annotations"]["list"])
+        assert 60 / SECONDS[made["refresh"]] * queries <= 20, (uid, queries)
+
+
+def test_a_phone_shows_few_screens() -> None:
+    """At 400 pixels panels stand one below the other: the rows that are open make less than seven screens of 800."""
+    for uid, made in DASHBOARDS.items():
+        heights = [1 if each["type"] == "row" else each["gridPos"]["h"] for each in made["panels"]]
+        assert 38 * sum(heights) < 7 * 800, uid
+
+
+def test_titles_are_whole_in_narrow_tiles() -> None:
+    """At 1280 pixels with Grafana's menu, a tile of three columns was seen to show thirteen characters."""
+    for made in DASHBOARDS.values():
+        for panel in made["panels"]:
+            if panel["type"] != "row":
+                assert len(panel["title"]) <= 13 / 3 * panel["gridPos"]["w"], panel["title"]
+
+
+def test_what_a_form_for_imports_needs_is_said() -> None:
+    for made in DASHBOARDS.values():
+        needed = {each["id"] for each in made["__requires"]}
+        assert {panel["type"] for panel in each_panel(made)} <= needed
+        assert {"grafana", "prometheus", "grafana-postgresql-datasource"} <= needed
+
+
+def test_each_exclusion_of_the_linter_has_its_reason() -> None:
+    rules = yaml.safe_load((ROOT / "dashboards" / "generated" / ".lint").read_text())["exclusions"]
+    assert all(rule.endswith("-rule") and each["reason"].endswith(".") for rule, each in rules.items())
+
+
+def test_lines_of_alerts_are_not_drawn_over_a_panel_with_its_own_time_range() -> None:
+    for made in DASHBOARDS.values():
+        own = [panel["id"] for panel in each_panel(made) if "timeFrom" in panel]
+        for each in made["annotations"]["list"]:
+            if "expr" in each:
+                assert each["filter"] == {"exclude": True, "ids": own}
+
+
+def test_durations_of_calls_have_a_logarithmic_axis() -> None:
+    """To the base of 2: between the powers of 10, Grafana writes the text for no value on the axis."""
+    titles = set()
+    for made in DASHBOARDS.values():
+        for panel in each_panel(made):
+            defaults = panel["fieldConfig"]["defaults"]
+            if panel["type"] == "timeseries" and defaults["custom"]["scaleDistribution"]["type"] == "log":
+                titles.add(panel["title"])
+                assert defaults["custom"]["scaleDistribution"]["log"] == 2
+                assert defaults.get("min") is None
+    assert {"Response times", "Average by operation", "p95 by operation", "p95 by model"} <= titles

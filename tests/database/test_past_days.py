@@ -1,0 +1,99 @@
+"""Past days on Cost: one query that is fast with everything chosen, and says the same as sums of the view of calls."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+import psycopg
+import pytest
+
+from dashboards.sql import daily_spend
+from exporter.demo.history import history
+from exporter.demo.rows import TIME_COLUMN, fill
+from exporter.demo.schema import Layout, load_schema
+from tests.database.test_sql_files import drop_role
+from tests.support import ROOT
+from tests.support.grafana import View, sql
+
+Connection = psycopg.Connection[Any]
+FILTERS = ("operation", "model", "user")
+# summer time begins in Los Angeles on 8 March, and ends on 1 November
+SPRING, AUTUMN = datetime(2026, 3, 10, 9, tzinfo=UTC), datetime(2026, 11, 3, 9, tzinfo=UTC)
+
+
+@pytest.fixture(params=[SPRING, AUTUMN], ids=["spring", "autumn"])
+def admin(embedded_database: str, layout: Layout, request: pytest.FixtureRequest) -> Iterator[Connection]:
+    with psycopg.connect(embedded_database, autocommit=True) as connection:
+        load_schema(connection, layout)
+        fill(connection, layout, history(layout, 4, request.param, Random(1)))
+        connection.execute("CREATE TABLE present AS SELECT %s AS at", (request.param,))
+        _make_odd(connection, TIME_COLUMN[layout])
+        connection.execute((ROOT / "deploy" / "sql" / "dashboards.sql").read_bytes())
+        yield connection
+        drop_role(connection)
+
+
+def _make_odd(connection: Connection, time: str) -> None:
+    """Names that need cleaning, two that are one once they are clean, and costs that are not counted."""
+    changes = {
+        "model_used": ["' gemini-2.0-flash '", "E'gemini-2.0\\u200b-flash'", "'Gemini-2.0-Flash'"],
+        "cost_usd": ["-1", "'NaN'", "NULL"],
+        "user_id": ["NULL"],
+        "operation_id": ["E'a\\tb'", "'other'"],
+    }
+    for column, values in changes.items():
+        for number, value in enumerate(values):
+            connection.execute(
+                f"UPDATE ai_operation_log SET {column} = {value} WHERE {time} IN"
+                f" (SELECT {time} FROM ai_operation_log ORDER BY {column}, {time} LIMIT 5 OFFSET {7 * number})".encode()
+            )
+
+
+def shown(
+    connection: Connection, by: str, zone: str, chosen: Mapping[str, Sequence[str]]
+) -> dict[tuple[Any, str], float]:
+    now = connection.execute("SELECT extract(epoch FROM at)::float8 FROM present").fetchone()
+    assert now is not None
+    view = View(now[0] - 5 * 86400, now[0], zone, chosen)
+    found = connection.execute(sql(daily_spend(by, FILTERS, most=100)["rawSql"], view).encode()).fetchall()
+    return {(time, name): usd for time, name, usd in found if usd is not None}
+
+
+def summed(connection: Connection, by: str, zone: str) -> dict[tuple[Any, str], float]:
+    found: dict[tuple[Any, str], float] = defaultdict(float)
+    statement = f"""
+        SELECT date_trunc('day', operations.at, '{zone}'), "{by}", cost_usd::float8
+        FROM ai_dashboards.operations CROSS JOIN present
+        WHERE operations.at >= date_trunc('day', present.at - interval '5 days', '{zone}')
+          AND operations.at < present.at AND cost_usd IS NOT NULL
+    """
+    for time, name, usd in connection.execute(statement.encode()).fetchall():
+        found[time, name] += usd
+    return found
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/Los_Angeles", "Asia/Kolkata", "Pacific/Chatham"])
+@pytest.mark.parametrize("by", FILTERS)
+def test_each_day_is_what_the_calls_of_that_day_cost_by_either_half(admin: Connection, by: str, zone: str) -> None:
+    wanted = summed(admin, by, zone)
+    assert len(wanted) > 10
+    assert shown(admin, by, zone, {}) == pytest.approx(wanted)
+    # every name chosen, one by one: the same rows by the other half of the query
+    every = {name: sorted({each for _, each in summed(admin, name, zone)}) for name in FILTERS}
+    assert shown(admin, by, zone, every) == pytest.approx(wanted)
+
+
+def test_a_choice_narrows_each_day(admin: Connection) -> None:
+    found = shown(admin, "model", "UTC", {"operation": ["email-classify"]})
+    assert 0 < sum(found.values()) < sum(shown(admin, "model", "UTC", {}).values())
+
+
+@pytest.mark.parametrize("by", FILTERS)
+def test_with_everything_chosen_no_name_is_cleaned_row_by_row(admin: Connection, by: str) -> None:
+    """The half of the query that cleans the names of each row is left out before it begins."""
+    text = sql(daily_spend(by, FILTERS)["rawSql"], View(AUTUMN.timestamp() - 86400, AUTUMN.timestamp()))
+    plan = [line for (line,) in admin.execute(f"EXPLAIN {text}".encode()).fetchall()]
+    assert any("One-Time Filter: false" in line for line in plan)
+    assert sum(" on ai_operation_log" in line for line in plan) == 1

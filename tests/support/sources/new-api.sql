@@ -1,0 +1,23 @@
+-- new-api's logs: columns, types and indexes as its models have them.
+CREATE TABLE logs (
+    id bigserial PRIMARY KEY, user_id bigint, created_at bigint, type bigint, content text,
+    username text DEFAULT '', token_name text DEFAULT '', model_name text DEFAULT '', quota bigint DEFAULT 0,
+    prompt_tokens bigint DEFAULT 0, completion_tokens bigint DEFAULT 0, use_time bigint DEFAULT 0, is_stream boolean,
+    channel_id bigint, token_id bigint DEFAULT 0, "group" text, ip text DEFAULT '', other text
+);
+CREATE INDEX idx_created_at_id ON logs (id, created_at);
+CREATE INDEX idx_created_at_type ON logs (created_at, type);
+CREATE INDEX idx_logs_user_id ON logs (user_id);
+CREATE INDEX index_username_model_name ON logs (model_name, username);
+-- rows
+INSERT INTO logs (created_at, type, content, username, token_name, model_name, quota, prompt_tokens, completion_tokens,
+                  use_time)
+SELECT extract(epoch FROM now())::bigint - g * {step}, (ARRAY[2, 2, 2, 5, 1, 6, 2, 3])[1 + g % 8], 'HTTP 429 — 100%',
+       CASE WHEN g % 4 > 0 THEN 'user-' || g % 5 ELSE '' END, CASE WHEN g % 3 > 0 THEN 'key ' || g % 4 ELSE '' END,
+       CASE WHEN g % 9 > 0 THEN 'gpt-4o' ELSE '' END,
+       CASE WHEN (g % 8) IN (3, 4) THEN 5000000 ELSE g % 7919 END, g % 4000, g % 300, g % 90
+FROM generate_series(1, {rows}) AS g;
+-- truth
+SELECT count(*), count(*) FILTER (WHERE type = 5), coalesce(sum(quota) FILTER (WHERE type = 2), 0)::numeric / 500000,
+       sum(prompt_tokens), sum(completion_tokens)
+FROM logs WHERE type IN (2, 5)
