@@ -9,13 +9,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import alternatives, charts, distance, exactness, load, pages, server, users
+from bench import alternatives, charts, distance, exactness, load, pages, server, users, window
 from bench.report import Table, block, markdown, replaced
 
 MEASUREMENTS = {
     "alternatives": alternatives,
     "exactness": exactness,
     "load": load,
+    "window": window,
     "distance": distance,
     "users": users,
     "pages": pages,

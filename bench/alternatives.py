@@ -32,7 +32,7 @@ RECENT = 900
 """Seconds of rows at the rate before the first scrape."""
 
 FLOOR = "floor"
-_FLOOR = (
+FLOOR_QUERY = (
     "SELECT count(*), sum(cost_usd) FROM ai_operation_log"
     " WHERE created_at >= timezone('UTC', now()) - interval '3 minutes'"
 )
@@ -57,11 +57,11 @@ def floor(database: Database, times: int) -> Cost:
     database.grant(FLOOR)
     walls = []
     with psycopg.connect(database.url(FLOOR), autocommit=True) as connection:
-        connection.execute(_FLOOR)
+        connection.execute(FLOOR_QUERY)
         database.reset()
         for _ in range(times):
             begun = time.perf_counter()
-            connection.execute(_FLOOR)
+            connection.execute(FLOOR_QUERY)
             walls.append(1000 * (time.perf_counter() - begun))
     found = database.statements(FLOOR)
     return Cost(found.milliseconds / times, found.buffers / times, None, median(walls), None, None)

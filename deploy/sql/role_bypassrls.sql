@@ -87,9 +87,13 @@ BEGIN
             END IF;
             CONTINUE WHEN found IS NULL;
             places := places || place;
+            -- The transaction that wrote a row, xmin, tells which rows of the log have changed since they were last read.
             SELECT string_agg(quote_ident(attname), ', ') INTO columns
               FROM pg_attribute
-             WHERE attrelid = found AND attnum > 0 AND NOT attisdropped AND wanted_columns ? attname;
+             WHERE attrelid = found AND NOT attisdropped
+               AND (attnum > 0 AND wanted_columns ? attname
+                    OR attname = 'xmin' AND wanted_table = 'ai_operation_log'
+                       AND (SELECT relkind = 'r' FROM pg_class WHERE oid = found));
             EXECUTE format('GRANT USAGE ON SCHEMA %s TO ai_exporter',
                            (SELECT relnamespace::regnamespace FROM pg_class WHERE oid = found));
             EXECUTE format('REVOKE ALL ON %s FROM ai_exporter', found);

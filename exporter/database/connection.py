@@ -22,6 +22,10 @@ __all__ = ["ConnInfo", "connect", "pipelined", "resolve_conninfo", "start_connec
 # An error that ends a pipeline is raised; psycopg also logs it.
 logging.getLogger("psycopg").setLevel(logging.ERROR)
 
+NO_ROWS = b"SELECT WHERE false"
+"""What goes first in a pipeline after a stream: libpq hands out the rows of the first statement as it did the stream's,
+which psycopg does not expect there."""
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 Rows = psycopg.Cursor[tuple[Any, ...]]
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from exporter.database.connection import Connection, is_lost, pipelined
+from exporter.database.connection import NO_ROWS, Connection, is_lost, pipelined
 
 _log = logging.getLogger(__name__)
 
@@ -147,6 +147,7 @@ def ask_one(connection: Connection, question: Question) -> Answer:
 
 def _ask_all(connection: Connection, questions: Iterable[Question]) -> list[Answer]:
     with pipelined(connection):
+        connection.execute(NO_ROWS)
         cursors = [connection.execute(statement.encode(), parameters) for statement, parameters in questions]
     return [Answer(cursor.fetchall()) for cursor in cursors]
 

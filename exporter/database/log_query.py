@@ -131,7 +131,7 @@ WITH raw AS (
          {operation} AS operation, {operation_type} AS operation_type, {model} AS model, {user} AS username,
          {ended} AS ended, {measures}
   FROM {table}
-  WHERE {searched} >= %(from)s AND {searched} < %(until)s
+  WHERE {searched} >= %(from)s AND {searched} < %(until)s {changed}
 ), fit AS (
   SELECT *, {slice} AS slice, {usable}
   FROM raw
@@ -170,13 +170,25 @@ class Shape(Enum):
 
 _SHAPES = {
     Shape.EACH: (sql.SQL("0"), sql.SQL("")),
-    Shape.SERIES: (sql.SQL("1"), sql.SQL("GROUP BY " + _SERIES_KEYS)),
+    Shape.SERIES: (sql.SQL("1"), sql.SQL("GROUP BY " + _SERIES_KEYS + "{also}")),
     Shape.USERS: (
         sql.SQL("grouping(ended, username)"),
-        sql.SQL("GROUP BY GROUPING SETS ((" + _SERIES_KEYS + "), (slice, username))"),
+        sql.SQL("GROUP BY GROUPING SETS ((" + _SERIES_KEYS + "{also}), (slice, username{also}))"),
     ),
 }
 """How each of them says what a row stands for, and by what it groups."""
+
+_OLDEST_UNDER_WAY = "pg_catalog.txid_snapshot_xmin(pg_catalog.txid_current_snapshot()) & 4294967295"
+OLDEST_UNDER_WAY = sql.SQL("(" + _OLDEST_UNDER_WAY + ")::pg_catalog.text")
+"""The oldest transaction that may be under way when the snapshot is taken, as text: all before it have ended."""
+
+_IS_SETTLED = sql.SQL(
+    ", placed > (SELECT pg_catalog.age((" + _OLDEST_UNDER_WAY + ")::pg_catalog.text::pg_catalog.xid)) AS settled"
+)
+_CHANGED = sql.SQL(
+    "AND ({time} >= %(known_until)s OR pg_catalog.age(xmin) <="
+    " (SELECT pg_catalog.age(%(settled_before)s::pg_catalog.text::pg_catalog.xid)))"
+)
 
 
 class Outcome(StrEnum):
@@ -261,27 +273,43 @@ def span_query(
 
 
 def span_statement(
-    log: LogTable, classification: Classification, shape: Shape, moved: Moved | None = None
+    log: LogTable,
+    classification: Classification,
+    shape: Shape,
+    moved: Moved | None = None,
+    *,
+    changed: bool = False,
 ) -> sql.Composed:
-    """The statement of `span_query`, which is the same for any span."""
+    """The statement of `span_query`, which is the same for any span.
+
+    With `changed` it reads of the rows before `known_until` only those that a transaction from `settled_before` on has
+    written, two more parameters. Its result has a column more: rows are `settled` which were written before the
+    `OLDEST_UNDER_WAY`.
+    """
     grouped_by, groups = _SHAPES[shape]
     by_user, user = shape is not Shape.SERIES, log.columns.get("user")
+    rows, measures = _rows_of_span(log, classification, moved), _measures(log, classification)
+    settled: sql.Composable = sql.SQL("")
+    if changed:
+        rows["placed"], settled = sql.SQL("pg_catalog.age(xmin)"), sql.SQL(", settled")
+        rows["changed"] = _CHANGED.format(time=log.column("time"))
+        measures["usable"] = sql.Composed([measures["usable"], _IS_SETTLED])
     return _STATEMENT.format(
         **_names(log),
         priced=_unless_free(log, _PRICED),
         whole_input=_WHOLE_INPUT if classification.cached_in_input else _INPUT_AND_CACHED,
-        **_measures(log, classification),
+        **measures,
         **_latency(log, classification),
-        **_rows_of_span(log, classification, moved),
+        **rows,
         instant=_seconds(log, classification),
         user=_key(user) if by_user else sql.NULL,
         username=_key_name(user) if by_user else sql.NULL,
         ended=outcome(log, _error_class(log, classification)),
         table=log.source() if moved is None else log.source(moved.log.columns["time"]),
         length=sql.Literal(READ_LENGTH),
-        sums=_sums(log, each=shape is Shape.EACH),
+        sums=sql.Composed([_sums(log, each=shape is Shape.EACH), settled]),
         grouped_by=grouped_by,
-        groups=groups,
+        groups=groups.format(also=settled),
     )
 
 
@@ -427,14 +455,16 @@ def _rows_of_span(log: LogTable, classification: Classification, moved: Moved | 
     """The parts of the statement that say which rows are read, and in which slice each lies."""
     if moved is None:
         # the time column's own bounds say all there is to say, but for the margin of a zone
-        within = sql.SQL("true") if _is_utc(log, classification) else _PLAIN_SPAN
-        return {"placed": sql.NULL, "searched": log.column("time"), "within": within, "slice": _PLAIN_SLICE}
+        within = sql.SQL("true") if is_utc(log, classification) else _PLAIN_SPAN
+        plain = {"placed": sql.NULL, "searched": log.column("time"), "within": within, "slice": _PLAIN_SLICE}
+        return {**plain, "changed": sql.SQL("")}
     history = moved.before is not None
     return {
         "placed": _seconds(moved.log, moved.classification),
         "searched": (log if history else moved.log).column("time"),
         "within": _MOVED_HISTORY if history else _MOVED_SPAN,
         "slice": _MOVED_SLICE,
+        "changed": sql.SQL(""),
     }
 
 
@@ -481,7 +511,7 @@ def bounds(log: LogTable, classification: Classification, span: TimeRange) -> tu
     lo, hi = (datetime.fromtimestamp(second, UTC) for second in (span.lo, span.hi))
     if log.has_zone:
         return lo, hi
-    if _is_utc(log, classification):
+    if is_utc(log, classification):
         return lo.replace(tzinfo=None), hi.replace(tzinfo=None)
     zone = ZoneInfo(classification.log_time_zone)
     return (
@@ -496,13 +526,13 @@ def span_bounds(log: LogTable, classification: Classification, span: TimeRange) 
     return {"from": lower, "until": upper, "lo": span.lo, "hi": span.hi}
 
 
-def _is_utc(log: LogTable, classification: Classification) -> bool:
+def is_utc(log: LogTable, classification: Classification) -> bool:
     """Whether the time column tells an instant without a zone's gaps and folds."""
     return log.has_zone or classification.log_time_zone == "UTC"
 
 
 def _zoned(log: LogTable, classification: Classification) -> sql.Composable:
-    if _is_utc(log, classification):
+    if is_utc(log, classification):
         return log.column("time")
     return sql.SQL("{} AT TIME ZONE {}").format(log.column("time"), sql.Literal(classification.log_time_zone))
 

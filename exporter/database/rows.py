@@ -1,10 +1,12 @@
 """Turn the rows of the aggregate query into buckets for the ledger."""
 
+from collections import namedtuple
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from operator import attrgetter
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from exporter.catalog import ERROR_CLASSES
 from exporter.config import Classification
@@ -55,6 +57,16 @@ class SpanRow(Protocol):
     unpriced: int
     newest: float
     oldest: float
+
+
+def named_rows(names: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> Iterable[Any]:
+    """Rows of a result as `SpanRow`, by the names of its columns."""
+    return map(_row_type(names)._make, rows)
+
+
+@lru_cache(maxsize=2)
+def _row_type(names: tuple[str, ...]) -> Any:
+    return namedtuple("Row", names)
 
 
 _EMPTY = Bucket()

@@ -20,7 +20,7 @@ from psycopg.rows import RowFactory, tuple_row
 from exporter.config import Classification, QualifiedName
 from exporter.database.catalog import find_question, find_relation, next_questions
 from exporter.database.columns import Column
-from exporter.database.connection import Connection, ConnInfo, Rows, is_lost, pipelined, start_connecting
+from exporter.database.connection import NO_ROWS, Connection, ConnInfo, Rows, is_lost, pipelined, start_connecting
 from exporter.database.encoding import Charset, charset_of, encode_statement
 from exporter.database.errors import (
     DatabaseError,
@@ -54,6 +54,9 @@ SELECT pg_catalog.set_config('statement_timeout', %(ms)s, true), pg_catalog.set_
        pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)
 """
 _EXCHANGES = 5
+
+_ON_DEMAND = 2**31
+"""The times after which a statement is prepared that was not asked to be: never."""
 
 _USUAL_PATH = "{public}"
 """The search path of most roles, as an array in SQL: a guess, until one has been seen."""
@@ -158,6 +161,21 @@ class Session:
         cursor = self._cursor.execute(statement, parameters)
         return tuple(column.name for column in cursor.description or ()), cursor.fetchall()
 
+    def tables(
+        self, statements: Iterable[tuple[bytes, Mapping[str, Any]]], *, prepare: bool = False
+    ) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
+        """As `table`, for several statements in one round trip, each of which may take all that is left.
+
+        The server keeps their plans if `prepare`: only where the connection's end is the server itself.
+        """
+        connection = self._cursor.connection
+        if prepare:
+            connection.prepare_threshold = _ON_DEMAND
+        with self._pipeline():
+            self.limit()
+            cursors = [connection.execute(*statement, prepare=prepare) for statement in statements]
+        return [(tuple(column.name for column in cursor.description or ()), cursor.fetchall()) for cursor in cursors]
+
     def look_up(self, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """All rows of a statement that only reads the catalog, which the next transaction asks with its beginning."""
         return self.catalog.execute(statement, parameters).fetchall()
@@ -178,8 +196,15 @@ class Session:
                 connection.execute("ROLLBACK TO attempt")
             raise
 
-    def _pipeline(self) -> contextlib.AbstractContextManager[Any]:
-        return pipelined(self._cursor.connection) if self._together else contextlib.nullcontext()
+    @contextlib.contextmanager
+    def _pipeline(self) -> Iterator[None]:
+        if not self._together:
+            yield
+            return
+        with pipelined(self._cursor.connection):
+            if isinstance(self._streamed, Generator):
+                self._cursor.connection.execute(NO_ROWS)
+            yield
 
     def run_together(self, statements: Iterable[tuple[sql.Composed, str]]) -> list[list[tuple[Any, ...]]]:
         """All rows of several statements without parameters, each with its own `row_security`, in one round trip.
@@ -233,6 +258,21 @@ class Session:
     def charset(self) -> Charset:
         """Which characters the database can hold."""
         return charset_of(self._cursor.connection)
+
+    @property
+    def connection(self) -> Connection:
+        """The connection: another one after each failure."""
+        return self._cursor.connection
+
+    @property
+    def sends_together(self) -> bool:
+        """Whether statements are sent together."""
+        return self._together
+
+    @property
+    def server_process(self) -> int:
+        """The process at the other end, by what it said at the login; a pooler says something else."""
+        return self._cursor.connection.info.backend_pid
 
     @property
     def left(self) -> float:

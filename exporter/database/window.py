@@ -1,8 +1,5 @@
 """Reading the open window again and again: most of its rows have been read before."""
 
-from collections import namedtuple
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -10,10 +7,12 @@ from typing import Any
 from psycopg.rows import namedtuple_row
 
 from exporter.config import Classification
+from exporter.database.changes import ChangeReader
 from exporter.database.encoding import Charset
-from exporter.database.log_query import LogTable, Shape, adds_up, span_parameters, span_query, span_statement
-from exporter.database.rows import BucketReader
+from exporter.database.log_query import LogTable, Shape, adds_up, is_utc, span_parameters, span_query, span_statement
+from exporter.database.rows import BucketReader, named_rows
 from exporter.database.session import Session
+from exporter.database.versions import Versions, look_at_versions
 from exporter.figures import Figure
 from exporter.ledger.calendar import MINUTE
 from exporter.ledger.model import Bucket, TimeRange
@@ -27,6 +26,15 @@ Row = tuple[Any, ...]
 _UNKNOWN: tuple[list[Row], Bucket] = ([], Bucket())
 
 
+def versions_of(session: Session, log: LogTable, classification: Classification) -> Versions:
+    """Whether the window is read by what has changed in it."""
+    if not adds_up(log, classification):
+        return Versions(blind="its whole numbers may have decimals")
+    if not is_utc(log, classification):
+        return Versions(blind="its times are of a zone with gaps")
+    return look_at_versions(session, log)
+
+
 class WindowReader:
     """Reads a span by the minute. A minute with the same rows as in the last read is the same bucket again, and to
     one that has the same rows and more only those are added.
@@ -37,6 +45,7 @@ class WindowReader:
     def __init__(self, prices: Prices | None = None) -> None:
         """The cost of calls is checked by `prices`."""
         self._prices = prices
+        self._changes = ChangeReader(prices)
         self._few = True
         self._source: tuple[LogTable, Classification, Charset] | None = None
         self._known: dict[int, tuple[list[Row], Bucket]] = {}
@@ -45,11 +54,22 @@ class WindowReader:
         self, session: Session, log: LogTable, classification: Classification, span: TimeRange
     ) -> dict[int, Bucket]:
         """As `read_span`, by the minute."""
-        if self._few and adds_up(log, classification):
+        if not adds_up(log, classification):
+            return self._read_many(session, log, classification, span)
+        versions = versions_of(session, log, classification)
+        if not versions.blind:
+            self._known = {}
+            return self._changes.read(session, log, classification, span, proof=versions.proof, few=FEW)
+        if self._few:
             few = self._read_few(session, log, classification, span)
             if few is not None:
                 return few
-        # these may be many: none is kept
+        return self._read_many(session, log, classification, span)
+
+    def _read_many(
+        self, session: Session, log: LogTable, classification: Classification, span: TimeRange
+    ) -> dict[int, Bucket]:
+        """The rows as sums. These may be many: none is kept."""
         self._known = {}
         found = BucketReader(classification, self._prices)
         found.add(session.stream(*span_query(log, classification, span, MINUTE), namedtuple_row))
@@ -86,7 +106,7 @@ class WindowReader:
         more = _beside(known, rows)
         if more is None:
             bucket, more = Bucket(), rows
-        return self._reader.extended(start, bucket, _named(names, more))
+        return self._reader.extended(start, bucket, named_rows(names, more))
 
 
 def _beside(known: list[Row], rows: list[Row]) -> list[Row] | None:
@@ -95,13 +115,3 @@ def _beside(known: list[Row], rows: list[Row]) -> list[Row] | None:
     if rows[: len(known)] == known:
         return rows[len(known) :]
     return rows[:more] if more > 0 and rows[more:] == known else None
-
-
-def _named(names: tuple[str, ...], rows: Sequence[Row]) -> Iterable[Any]:
-    """The rows with the names of their columns."""
-    return map(_row_type(names)._make, rows)
-
-
-@lru_cache(maxsize=1)
-def _row_type(names: tuple[str, ...]) -> Any:
-    return namedtuple("Row", names)

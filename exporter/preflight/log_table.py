@@ -9,6 +9,7 @@ from exporter.database.layout import Relation
 from exporter.database.log_query import LogTable
 from exporter.database.reader import read_span, read_undated
 from exporter.database.visibility import Visibility
+from exporter.database.window import versions_of
 from exporter.figures import Figure
 from exporter.findings import Finding, ok, warn
 from exporter.ledger.calendar import MINUTE, floor_to
@@ -87,12 +88,14 @@ def check_open_window(context: CheckContext) -> list[Finding]:
         return [bad_cast(context, OPEN_WINDOW, span, error)]
     seconds = time.monotonic() - began
     rows = sum(cell[Figure.ROWS] for minute in buckets.values() for cell in minute.cells.values())
-    return [evaluate_reading(rows, span.hi - span.lo, seconds, context.config.scrape.timeout)]
+    blind = versions_of(context.session, context.log, context.rules).blind
+    return [evaluate_reading(rows, span.hi - span.lo, seconds, context.config.scrape.timeout, blind)]
 
 
-def evaluate_reading(rows: int, span: int, seconds: float, timeout: float) -> Finding:
-    """Evaluate whether a read leaves the scrape enough time."""
-    detail = f"{rows} rows of the last {span} s read in {seconds * 1000:.0f} ms"
+def evaluate_reading(rows: int, span: int, seconds: float, timeout: float, blind: str = "") -> Finding:
+    """Evaluate whether a read leaves the scrape enough time; `blind` is why a scrape reads all rows of its span."""
+    again = f"a scrape reads all of them ({blind})" if blind else "a scrape reads only those that have changed"
+    detail = f"{rows} rows of the last {span} s read in {seconds * 1000:.0f} ms; {again}"
     if seconds > timeout / 2:
         hint = "lower open_window, raise scrape.timeout, or give the server more memory"
         return warn(OPEN_WINDOW, f"{detail}, more than half of scrape.timeout ({timeout:g} s)", hint)

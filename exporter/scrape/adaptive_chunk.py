@@ -7,7 +7,7 @@ from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR
 LONGEST_CHUNK = 24 * HOUR
 LONGEST_BACKOFF = 60.0
 
-ROW_BUDGET = 50_000
+ROW_BUDGET = 10_000
 """Result rows that one chunk should have at most: with a row a user and slice, this is what memory is bounded by."""
 
 _SPLITS = (QUARTER_HOUR, 300, MINUTE)

@@ -1,13 +1,15 @@
 """Ledger values as text for the store. Integers of any size survive, which SQLite's own integers would not."""
 
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from exporter.catalog import ERROR_CLASSES, LATENCY_EDGES
 from exporter.figures import Figure
 from exporter.ledger.aggregate import WIDTH, Aggregate
+from exporter.ledger.calendar import MINUTE
 from exporter.ledger.model import Cell, Phase, Progress, Series, SkippedValue, Slice, Tally, Waiting
 
 LAYOUT: dict[str, list[Any]] = {
@@ -35,6 +37,9 @@ FIRST_LAYOUT: dict[str, list[Any]] = {
 
 _STORED_NAMES = {"compacted": "folded", "rows_overflowed": "rows_folded"}
 """What files call the fields of a progress that have another name here."""
+
+_SLICES_KNOWN = 4
+"""Slices whose cells' texts are kept from one commit to the next: as many as a scrape usually writes."""
 
 Sparse = list[int]
 """Position and value of each figure that is not 0, in one flat list."""
@@ -101,18 +106,57 @@ def _encode_cell(cell: Cell) -> tuple[Sparse, Sparse]:
     return current, current if cell.high_water == cell.current else encode_aggregate(cell.high_water)
 
 
+def _cell_text(series: Series, cell: Cell) -> str:
+    return dumps([*series, *_encode_cell(cell)])
+
+
 def encode_slice(item: Slice) -> str:
     """A slice without its users and its place in the order of reads."""
-    return dumps(
-        {
-            "width": item.width,
-            "held": item.held,
-            "stage": item.stage,
-            "cells": [[*series, *_encode_cell(cell)] for series, cell in item.cells.items()],
-            "skipped": [[*skip, tally.current, tally.high_water] for skip, tally in item.skipped.items()],
-            "waiting": [[status, *waiting] for status, waiting in item.waiting.items()],
-        }
-    )
+    return _slice_text(item, itertools.starmap(_cell_text, item.cells.items()))
+
+
+def _slice_text(item: Slice, cells: Iterable[str]) -> str:
+    rest = {
+        "width": item.width,
+        "held": item.held,
+        "stage": item.stage,
+        "skipped": [[*skip, tally.current, tally.high_water] for skip, tally in item.skipped.items()],
+        "waiting": [[status, *waiting] for status, waiting in item.waiting.items()],
+    }
+    return f'{dumps(rest)[:-1]},"cells":[{",".join(cells)}]}}'
+
+
+class SliceEncoder:
+    """Encodes slices as `encode_slice` does, and makes only the texts of cells that it does not know.
+
+    Most cells of a slice that is written again are the ones that it was written with before. For one thread.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, dict[Series, tuple[Cell, str]]] = {}
+
+    def encode(self, slices: Mapping[int, Slice | None]) -> dict[int, str | None]:
+        """The texts of the slices of one commit, by their start. Those of the last few are known to the next one."""
+        newest = set(sorted(slices)[-_SLICES_KNOWN:])
+        known, self._known = self._known, {}
+        texts: dict[int, str | None] = {}
+        for start, item in slices.items():
+            if item is None:
+                texts[start] = None
+            elif item.width == MINUTE and start in newest:
+                cells = self._known[start] = _cell_texts(item, known.get(start, {}))
+                texts[start] = _slice_text(item, (text for _, text in cells.values()))
+            else:
+                texts[start] = encode_slice(item)
+        return texts
+
+
+def _cell_texts(item: Slice, known: Mapping[Series, tuple[Cell, str]]) -> dict[Series, tuple[Cell, str]]:
+    texts = {}
+    for series, cell in item.cells.items():
+        before = known.get(series)
+        texts[series] = before if before is not None and before[0] is cell else (cell, _cell_text(series, cell))
+    return texts
 
 
 def decode_slice(start: int, text: str, users: dict[str, int]) -> Slice:

@@ -16,11 +16,11 @@ from exporter.ledger.model import Changes, Phase, Progress, State
 from exporter.pseudonyms import Pseudonyms
 from exporter.state import hourly
 from exporter.state.codec import (
+    SliceEncoder,
     decode_progress,
     decode_slice,
     dumps,
     encode_progress,
-    encode_slice,
     layout_problem,
 )
 from exporter.state.hourly import NO_HOURS, KnownHours, StoredHours
@@ -105,6 +105,7 @@ class Store(KeptState):
 
     def __init__(self, folder: Path) -> None:
         self._closed = self._abandoned = False
+        self._encoder = SliceEncoder()
         self.folder = folder
         self.path = folder / FILE_NAME
         self._lock = _lock(folder)
@@ -194,7 +195,7 @@ class Store(KeptState):
         with transaction(self._db) as db:
             if shadow is not None:
                 write_shadow(db, shadow)
-            _write(db, changes, meta)
+            _write(db, changes, meta, self._encoder)
 
     def rename_users(self, pseudonyms: Pseudonyms, meta: Mapping[str, Any]) -> None:
         """Rename every user in the state, and commit values of `meta` with it, or raise `sqlite3.Error`."""
@@ -210,7 +211,7 @@ class Store(KeptState):
                 key = day, pseudonyms.of(user)
                 renamed.user_days[key] = (renamed.user_days.get(key) or 0) + units
             db.execute("DELETE FROM parts WHERE part IN (?, ?)", _USER_PARTS)
-            _write(db, renamed, meta)
+            _write(db, renamed, meta, self._encoder)
 
     def purge(self) -> None:
         """Rebuild the file, so that nothing is left of what was deleted or replaced in it, or raise `sqlite3.Error`."""
@@ -358,15 +359,15 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raise
 
 
-def _write(db: sqlite3.Connection, changes: Changes, meta: Mapping[str, Any]) -> None:
+def _write(db: sqlite3.Connection, changes: Changes, meta: Mapping[str, Any], encoder: SliceEncoder) -> None:
     if changes.progress is not None:
         db.execute("REPLACE INTO meta VALUES ('progress', ?)", (encode_progress(changes.progress),))
     for name, value in meta.items():
         db.execute("REPLACE INTO meta VALUES (?, ?)", (name, dumps(value)))
     for part, keys in changes.ended.items():
         db.executemany("DELETE FROM parts WHERE part = ? AND key = ?", [(part, dumps(key)) for key in keys])
-    for start, item in changes.slices.items():
-        _put(db, "slices", start, None if item is None else encode_slice(item))
+    for start, text in encoder.encode(changes.slices).items():
+        _put(db, "slices", start, text)
     for start, users in changes.slice_users.items():
         _put(db, "slice_users", start, None if users is None else dumps(users))
     hourly.write(db, changes.hours)

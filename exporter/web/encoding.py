@@ -74,8 +74,8 @@ class RememberingEncoder:
                 return gzip.compress(page, _LEVEL) if compress else page
             known = [self._updated(family, self._known.get(family.metric.name)) for family in families]
             self._known = {item.metric.name: item for item in known}
-            page = b"".join([*(item.text for item in known), self._end])
-            return _gzip(page, _compressed(known, self._end)) if compress else page
+            texts = [*(item.text for item in known), self._end]
+            return _gzip(texts, _compressed(known, self._end)) if compress else b"".join(texts)
 
     def _updated(self, family: Family, known: _Known | None) -> _Known:
         if known is None or known.metric != family.metric:
@@ -141,6 +141,9 @@ def _compressed(known: Iterable[_Known], end: bytes) -> Iterator[bytes]:
     yield deflate.compress(b"".join([*small, end])) + deflate.flush()
 
 
-def _gzip(page: bytes, deflated: Iterable[bytes]) -> bytes:
-    """The format of RFC 1952, of a page and of its deflated parts."""
-    return b"".join([_GZIP_HEAD, *deflated, struct.pack("<LL", zlib.crc32(page), len(page) & 0xFFFFFFFF)])
+def _gzip(texts: Iterable[bytes], deflated: Iterable[bytes]) -> bytes:
+    """The format of RFC 1952, of the texts of a page and of its deflated parts."""
+    check, size = 0, 0
+    for text in texts:
+        check, size = zlib.crc32(text, check), size + len(text)
+    return b"".join([_GZIP_HEAD, *deflated, struct.pack("<LL", check, size & 0xFFFFFFFF)])

@@ -1,5 +1,6 @@
 """Count how often something was seen lately, in a fixed amount of memory."""
 
+import mmap
 import time
 from collections.abc import Callable
 
@@ -38,8 +39,9 @@ class Sightings:
             self._now, self._before, self._began = _empty(), self._now, self._began + self._seconds
 
 
-def _empty() -> bytearray:
-    return bytearray(_ROWS * _WIDTH)
+def _empty() -> mmap.mmap:
+    # what nothing is written to takes up no memory
+    return mmap.mmap(-1, _ROWS * _WIDTH)
 
 
 def _cells(digest: bytes) -> list[int]:

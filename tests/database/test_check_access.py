@@ -13,6 +13,23 @@ def test_the_bench_passes(bench: Bench) -> None:
     assert report.marked("ok") == set(report.entries)
 
 
+def test_the_line_of_the_open_window_says_whether_only_changes_are_read(bench: Bench) -> None:
+    def said() -> str:
+        report = bench.check()
+        assert report.entries["open window"].mark == "ok"
+        return report.entries["open window"].detail.partition("; ")[2]
+
+    assert said() == (
+        "a scrape reads all of them (the role has no SELECT (xmin) on it, which its file grants: run that again)"
+    )
+    bench.run(f"GRANT SELECT (xmin) ON ai_operation_log TO {bench.role}")
+    assert said() == "a scrape reads only those that have changed"
+    bench.run(f"CREATE POLICY all_rows ON ai_operation_log FOR SELECT TO {bench.role} USING (true)")
+    assert said() == "a scrape reads only those that have changed"
+    bench.run("CREATE TABLE child () INHERITS (ai_operation_log)")
+    assert said() == "a scrape reads all of them (it is not a plain table)"
+
+
 def test_hidden_rows_fail_and_bypassrls_fixes_them(bench: Bench) -> None:
     bench.run(f"ALTER ROLE {bench.role} NOBYPASSRLS")
     report = bench.check()

@@ -15,6 +15,8 @@ from psycopg import sql
 
 from exporter.config import Config
 from exporter.database import DatabaseUnavailable, connect, resolve_conninfo
+from exporter.database.session import Database
+from exporter.database.window import versions_of
 from exporter.demo.history import history
 from exporter.demo.rows import TIME_COLUMN, fill
 from exporter.demo.schema import Layout, load_schema
@@ -135,6 +137,40 @@ def test_the_role_reads_nothing_else(prepared: Prepared) -> None:
         " WHERE grantee = 'ai_exporter' AND privilege_type <> 'SELECT'"
     )
     assert other.fetchone() == (0,)
+
+
+def test_the_role_reads_which_rows_of_the_log_have_changed_and_of_no_other_table(prepared: Prepared) -> None:
+    # the information schema leaves out columns of the system
+    found = prepared.admin.execute(
+        "SELECT c.relname::text, a.attname::text FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid"
+        " CROSS JOIN LATERAL aclexplode(attacl) AS acl WHERE attnum < 0 AND grantee = 'ai_exporter'::regrole"
+    )
+    assert found.fetchall() == [("ai_operation_log", "xmin")]
+    database = Database(resolve_conninfo(Config(), {"DATABASE_URL": prepared.role_url}), 5, "tests")
+    rules = Config().classification()
+    with database.session(20) as session:
+        blind = versions_of(session, session.log(rules), rules).blind
+    database.close()
+    assert blind == ("" if prepared.file == "role_bypassrls.sql" else "a policy shows its rows")
+
+
+@pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
+def test_a_role_file_takes_a_view_for_the_log(prepared: Prepared, kind: str) -> None:
+    prepared.admin.execute("ALTER TABLE ai_operation_log RENAME TO base")
+    try:
+        prepared.admin.execute(f"CREATE {kind} ai_operation_log AS SELECT * FROM base".encode())
+        prepared.admin.execute((FOLDER / "role_bypassrls.sql").read_bytes())
+        found = prepared.admin.execute(
+            "SELECT count(*) FROM pg_attribute WHERE attrelid = 'ai_operation_log'::regclass AND attacl IS NOT NULL"
+            " AND attnum < 0"
+        )
+        assert found.fetchone() == (0,)
+        found = prepared.admin.execute(
+            "SELECT has_column_privilege('ai_exporter', 'ai_operation_log', 'model_used', 'SELECT')"
+        )
+        assert found.fetchone() == (True,)
+    finally:
+        prepared.admin.execute(f"DROP {kind} ai_operation_log; ALTER TABLE base RENAME TO ai_operation_log".encode())
 
 
 def test_the_role_may_not_look_further_or_write(prepared: Prepared) -> None:

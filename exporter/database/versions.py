@@ -1,0 +1,96 @@
+"""Whether the versions of a table's rows tell what has changed in it between two reads.
+
+PostgreSQL changes no row in its place: who inserts or updates one writes a new version, which names the transaction
+that wrote it (`xmin`). Each snapshot knows the oldest transaction that may be under way. What was written by one before
+that, and can be seen, is settled: a later snapshot of the same server has it as it was, or not at all. So with a count
+of all rows, those that are not settled are all that a later read needs.
+
+That holds for a plain table of PostgreSQL's own, as long as nothing is swapped below it. It does not hold for tables
+with partitions or children, which may be attached with their rows; for other ways to store a table; where rows come
+from other servers with transactions of their own; and after a change of the server, which may have lost some.
+"""
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter.database.foresight import Question
+
+if TYPE_CHECKING:
+    from exporter.database.log_query import LogTable
+    from exporter.database.session import Session
+
+# Columns that are dropped and added again with a default, or that change their names, change values without a new
+# version: `names` has dropped ones, too. What puts other files below a table may change versions without changing
+# values. Others than PostgreSQL itself may answer by its protocol, and mean something else by `xmin`, or not know it.
+# A server before 12 has no access methods of tables, and no generated columns.
+_VERSIONS = """
+SELECT CASE
+         WHEN pg_catalog.version() !~ '^PostgreSQL [0-9.]+[a-z0-9]*( \\((Debian|Ubuntu) [^()]*\\))? on '
+              OR pg_catalog.to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN 'the server is a fork'
+         WHEN c.relkind <> 'r' OR c.relhassubclass THEN 'it is not a plain table'
+         WHEN a.amname IS DISTINCT FROM 'heap' OR a.amhandler::pg_catalog.text <> 'heap_tableam_handler'
+         THEN 'its rows are not stored as heap'
+         WHEN EXISTS (SELECT FROM pg_catalog.pg_attribute g
+                      WHERE g.attrelid = c.oid AND pg_catalog.to_jsonb(g) ->> 'attgenerated' = 'v')
+         THEN 'it has a virtual column'
+         WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_attribute g
+                          WHERE g.attrelid = c.oid AND g.attname = 'xmin'
+                            AND pg_catalog.has_column_privilege(c.oid, g.attnum, 'SELECT'))
+         THEN 'the role has no SELECT (xmin) on it, which its file grants: run that again'
+         ELSE '' END,
+       pg_catalog.pg_backend_pid(), c.relfilenode::pg_catalog.int8,
+       (SELECT array_agg(g.attname ORDER BY g.attnum)::pg_catalog.text FROM pg_catalog.pg_attribute g
+        WHERE g.attrelid = c.oid AND g.attnum > 0) AS names
+FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam
+WHERE c.oid = %(oid)s::oid
+"""
+_ENUMERATION = "E"
+_CATALOG_NAMES = (
+    "regrole",
+    "regclass",
+    "regtype",
+    "regproc",
+    "regprocedure",
+    "regoper",
+    "regoperator",
+    "regconfig",
+    "regdictionary",
+    "regnamespace",
+    "regcollation",
+)
+"""Types whose text is the present name of an object."""
+
+
+class Versions(NamedTuple):
+    """What versions of rows tell: `proof` must be equal in the reads that are compared, or why they tell nothing."""
+
+    proof: Hashable = None
+    blind: str = ""
+
+
+def versions_question(oid: int) -> Question:
+    """What `look_at_versions` asks the catalog."""
+    return Question(_VERSIONS, {"oid": oid})
+
+
+def look_at_versions(session: "Session", log: "LogTable") -> Versions:
+    """Whether versions of rows tell what has changed in the log.
+
+    A pooler may hand each transaction to another server: only a connection to the server itself will do. Rows that a
+    policy shows change with the policy, and the names of an enumeration's values without any row.
+    """
+    if not session.sends_together:
+        return Versions(blind="statements are not sent together")
+    if session.reads_by_policy:
+        return Versions(blind="a policy shows its rows")
+    if any(column.category == _ENUMERATION or column.type in _CATALOG_NAMES for column in log.columns.values()):
+        return Versions(blind="names in it can change without its rows")
+    if log.where is not None or any(column.expression is not None for column in log.columns.values()):
+        return Versions(blind="its rows are chosen, or its values made, by expressions")
+    found = session.look_up(*versions_question(log.relation.oid))
+    if not found:
+        return Versions(blind="it is gone")
+    ((blind, process, *proof),) = found
+    if process != session.server_process:
+        return Versions(blind="a pooler is in between")
+    return Versions(blind=blind) if blind else Versions((session.connection, process, *proof))
