@@ -5,7 +5,6 @@ from exporter.database.columns import Column
 from exporter.database.errors import SchemaProblem
 from exporter.database.foresight import Answer, CatalogReader, Question
 from exporter.database.layout import Relation
-from exporter.database.versions import versions_question
 from exporter.database.visibility_walk import state_question
 
 # The session's own search path is locked: the one that the role has without us comes as a parameter. A table's owner is
@@ -66,11 +65,11 @@ def find_question(name: QualifiedName, path: str, log: QualifiedName | None = No
 
 
 def next_questions(question: Question, answer: Answer) -> list[Question]:
-    """What will be asked after this answer, if it has found a table: its columns, its rows' visibility and versions."""
+    """What will be asked after this answer, if it has found a table: its columns, and its rows' visibility."""
     found = answer.fetchone() if question.statement == _FIND else None
     if found is None:
         return []
-    return [Question(_COLUMNS, {"oid": found[2]}), state_question(found[2]), versions_question(found[2])]
+    return [Question(_COLUMNS, {"oid": found[2]}), state_question(found[2])]
 
 
 def find_relation(

@@ -120,6 +120,17 @@ class CatalogReader:
         self.answered.append((question, answer))
         return answer
 
+    def sent_ahead(self, question: Question) -> Answer | None:
+        """The answer, if the question was sent with the transaction's beginning."""
+        answer = self._expected(question)
+        if answer is not None:
+            self.answered.append((question, answer))
+        return answer
+
+    def note(self, question: Question, answer: Answer) -> None:
+        """Remember an answer that was got otherwise, so that the next transaction sends the question ahead."""
+        self.answered.append((question, answer))
+
     def _expected(self, question: Question) -> Answer | None:
         for place, (expected, answer) in enumerate(self._ahead):
             if expected == question:

@@ -128,6 +128,7 @@ class Session:
         replication: Replication,
         in_force: "_InForce",
         together: bool = True,
+        refused: set[str] | None = None,
     ) -> None:
         self._cursor = cursor
         self._info = info
@@ -146,6 +147,7 @@ class Session:
         self.reads_by_policy = False
         self._in_force: _InForce | None = in_force
         self._together = together
+        self._refused = set() if refused is None else refused
 
     def run(self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a statement, which gets what is left of the transaction's time.
@@ -179,6 +181,23 @@ class Session:
     def look_up(self, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """All rows of a statement that only reads the catalog, which the next transaction asks with its beginning."""
         return self.catalog.execute(statement, parameters).fetchall()
+
+    def look_up_if_answered(self, question: Question) -> list[tuple[Any, ...]] | None:
+        """As `look_up`, for what nothing depends on; None where the server refuses it: then it is not asked again."""
+        if question.statement in self._refused:
+            return None
+        if (answer := self.catalog.sent_ahead(question)) is not None:
+            return answer.fetchall()
+        try:
+            rows = self.attempt(question.statement, question.parameters)
+        except psycopg.Error as error:
+            if self.lost:
+                raise
+            if not isinstance(error, psycopg.errors.OperationalError):
+                self._refused.add(question.statement)
+            return None
+        self.catalog.note(question, Answer(rows))
+        return rows
 
     def attempt(
         self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None
@@ -415,6 +434,7 @@ class Database:
         self._names_itself = True  # the server says which one it is
         self._may_guess = True  # the last guess on a new connection was answered
         self._was_refused = False  # statements were sent together, and there was no answer
+        self._refused: set[str] = set()  # questions that nothing depends on
 
     def close(self) -> None:
         """Give the connection up."""
@@ -476,6 +496,7 @@ class Database:
                         replication=self._replication(connection, start.begun),
                         in_force=start.in_force,
                         together=self._login.pipelines.taken,
+                        refused=self._refused,
                     )
                     try:
                         yield session

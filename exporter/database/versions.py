@@ -68,11 +68,6 @@ class Versions(NamedTuple):
     blind: str = ""
 
 
-def versions_question(oid: int) -> Question:
-    """What `look_at_versions` asks the catalog."""
-    return Question(_VERSIONS, {"oid": oid})
-
-
 def look_at_versions(session: "Session", log: "LogTable") -> Versions:
     """Whether versions of rows tell what has changed in the log.
 
@@ -87,7 +82,9 @@ def look_at_versions(session: "Session", log: "LogTable") -> Versions:
         return Versions(blind="names in it can change without its rows")
     if log.where is not None or any(column.expression is not None for column in log.columns.values()):
         return Versions(blind="its rows are chosen, or its values made, by expressions")
-    found = session.look_up(*versions_question(log.relation.oid))
+    found = session.look_up_if_answered(Question(_VERSIONS, {"oid": log.relation.oid}))
+    if found is None:
+        return Versions(blind="the server does not say how it keeps its rows")
     if not found:
         return Versions(blind="it is gone")
     ((blind, process, *proof),) = found

@@ -52,6 +52,27 @@ def test_a_log_is_read_where_the_system_is_not_identified(log: Log, tmp_path: Pa
         assert_shows_what_sql_says(exporter.scrape(), log)
 
 
+@pytest.mark.parametrize(
+    ("signature", "result"),
+    [
+        ("version()", "text"),
+        ("pg_backend_pid()", "int"),
+        ("to_regclass(text)", "regclass"),
+        ("has_column_privilege(oid, int2, text)", "bool"),
+    ],
+)
+@pytest.mark.parametrize("state", ["42883", "0A000"])
+def test_a_window_is_read_whole_where_a_server_does_not_say_how_it_keeps_rows(
+    log: Log, tmp_path: Path, signature: str, result: str, state: str
+) -> None:
+    refuse(log.connection, signature, result, state)
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready()
+        for _ in range(3):
+            log.insert(3, cost="0.5")
+            assert_shows_what_sql_says(exporter.scrape(), log)
+
+
 @pytest.mark.parametrize("state", [*REFUSALS, None])
 def test_what_a_server_refuses_is_no_sign_that_it_takes_statements_one_by_one_alone(
     log: Log, monkeypatch: pytest.MonkeyPatch, state: str | None
