@@ -54,6 +54,9 @@ _LONG_TYPES = (
     ("timestamp", "without", "time", "zone"),
 )
 _TYPED_TEXTS = frozenset(("date", "interval", "timestamp", "timestamptz"))
+_OTHER_MOMENTS = frozenset(("now", "today", "tomorrow", "yesterday"))
+_PART_OF_A_DATE = 5  # letters of a word beside these that may still be one: a month, a zone, "at"
+_WORD = re.compile(r"[a-z]+(?:[/_][a-z]+)*")
 _SIGNS = "+ - * / % ^ < > <= >= = <> != || -> ->> #> #>> @> <@ ? ~ ~* !~ !~* ~~ ~~* !~~ !~~*"
 _OPERATORS = frozenset(_SIGNS.split())
 
@@ -154,6 +157,10 @@ def _columns(tokens: Sequence[_Token]) -> Iterator[str]:
         place += 1
         if token.kind == "text" and token.glued and before.kind in ("word", "quoted"):
             raise setting_error(f"write a text in plain quotes: {before.text}{token.text} is of another kind")
+        if token.kind == "text" and _is_another_moment(token.text):
+            raise setting_error(
+                f"write a date and a time: to PostgreSQL {token.text} is another moment at each reading"
+            )
         if token.kind == "quoted":
             if _at(tokens, place).text == "(" or before.text == "::":
                 raise setting_error(f"write {token.text} without quotes: only columns have them")
@@ -163,6 +170,13 @@ def _columns(tokens: Sequence[_Token]) -> Iterator[str]:
                 place += length - 1
             elif not _has_other_place(tokens, place - 1):
                 yield _column(token)
+
+
+def _is_another_moment(text: str) -> bool:
+    """Whether PostgreSQL could read a text as a time that depends on when it is read: beside a time it needs no cast."""
+    words = set(_WORD.findall(text.lower()))
+    others = words - _OTHER_MOMENTS
+    return others != words and all("/" in word or len(word) <= _PART_OF_A_DATE for word in others)
 
 
 def _type_length(tokens: Sequence[_Token], place: int) -> int | None:
