@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 
 from exporter.config.expressions import CONSTRUCTS, FUNCTIONS
-from tests.support.harness import Log, fixed_layout, running, wait_for
+from exporter.database.conninfo import resolve_conninfo
+from exporter.database.one_session import one_session
+from exporter.database.reader import read_span
+from exporter.ledger.model import TimeRange
+from tests.support.harness import Log, config_for, fixed_layout, running, wait_for
 from tests.support.preflight import Bench, check
 from tests.support.scraped import said
 
@@ -273,3 +277,49 @@ def test_a_call_that_is_free_of_charge_is_none_without_a_price(log: Log, tmp_pat
         scraped = exporter.scrape()
         assert scraped.total("ai_operations_checked_total") == 4
         assert scraped.total("ai_operations_total") == 6
+
+
+SETTINGS = {
+    "TimeZone": "Asia/Kathmandu",
+    "DateStyle": "German",
+    "IntervalStyle": "iso_8601",
+    "extra_float_digits": "-10",
+    "bytea_output": "escape",
+}
+
+
+@pytest.mark.parametrize(
+    ("written", "model"),
+    [
+        ("=(created_at AT TIME ZONE 'UTC')::text", "2026-06-01 20:30:00+00"),
+        ("=extract(hour FROM created_at AT TIME ZONE 'UTC')::text", "20"),
+        ("=to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI TZ')", "2026-06-01 20:30 UTC"),
+        ("=(created_at AT TIME ZONE 'UTC')::date::text", "2026-06-01"),
+        (
+            "=CASE WHEN '2026-02-03'::date = '03/02/2026'::date THEN 'days first' ELSE 'months first' END",
+            "months first",
+        ),
+        ("=make_interval(0, 0, 0, 0, 90)::text", "90:00:00"),
+        ("=(1::float8 / 3)::text", "0.3333333333333333"),
+        ("=raw::text", "\\x6162"),
+    ],
+)
+def test_an_expression_gives_the_same_whatever_the_role_has_set(
+    log: Log, tmp_path: Path, written: str, model: str
+) -> None:
+    log.execute("ALTER TABLE ai_operation_log ADD raw bytea DEFAULT 'ab'")
+    at = datetime(2026, 6, 1, 20, 30, tzinfo=UTC)
+    log.insert(1, at=at)
+    settings: dict[str, Any] = {"columns": {"log": {"model": written}}}
+    config = config_for(log.url, tmp_path, settings)
+    span = TimeRange(int(at.timestamp()) // 60 * 60, int(at.timestamp()) // 60 * 60 + 60)
+    rules = config.classification()
+    for name, value in SETTINGS.items():
+        log.execute(f"ALTER ROLE CURRENT_USER SET {name} = '{value}'")
+    try:
+        with one_session(config, resolve_conninfo(config, {}), "test", 60.0) as session:
+            found = read_span(session, session.log(rules), rules, span, width=60)
+        assert [series.model for bucket in found.values() for series in bucket.cells] == [model]
+    finally:
+        for name in SETTINGS:
+            log.execute(f"ALTER ROLE CURRENT_USER RESET {name}")
