@@ -173,7 +173,7 @@ def _columns(tokens: Sequence[_Token]) -> Iterator[str]:
 
 
 def _is_another_moment(text: str) -> bool:
-    """Whether PostgreSQL could read a text as a time that depends on when it is read: beside a time it needs no cast."""
+    """Whether a text could be a time that depends on when it is read. Beside a time it needs no cast."""
     words = set(_WORD.findall(text.lower()))
     others = words - _OTHER_MOMENTS
     return others != words and all("/" in word or len(word) <= _PART_OF_A_DATE for word in others)

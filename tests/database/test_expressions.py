@@ -296,8 +296,8 @@ SETTINGS = {
         ("=to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI TZ')", "2026-06-01 20:30 UTC"),
         ("=(created_at AT TIME ZONE 'UTC')::date::text", "2026-06-01"),
         (
-            "=CASE WHEN '2026-02-03'::date = '03/02/2026'::date THEN 'days first' ELSE 'months first' END",
-            "months first",
+            "=CASE WHEN '2026-02-03'::date = '03/02/2026'::date THEN 'day' ELSE 'month' END",
+            "month",
         ),
         ("=make_interval(0, 0, 0, 0, 90)::text", "90:00:00"),
         ("=(1::float8 / 3)::text", "0.3333333333333333"),
