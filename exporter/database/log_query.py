@@ -352,8 +352,9 @@ def _measures(log: LogTable, classification: Classification) -> dict[str, sql.Co
             )
     if "free" in log.columns:
         measures.append(sql.SQL("{} AS free").format(log.column("free")))
+    # a log may lack all measures
     invalid = sql.SQL("CASE WHEN {} THEN {} ELSE 0 END").format(
-        sql.SQL(" OR ").join(doubts), sql.SQL(" + ").join(codes)
+        sql.SQL(" OR ").join([*doubts, sql.SQL("false")]), sql.SQL(" + ").join([*codes, sql.SQL("0")])
     )
     return {"measures": sql.SQL(", ").join(measures), "usable": sql.SQL(", ").join(usables), "invalid": invalid}
 

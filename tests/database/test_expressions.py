@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from exporter.advisor.advise import recommend
 from exporter.config.expressions import CONSTRUCTS, FUNCTIONS
+from exporter.config.sections import MAY_LACK
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.one_session import one_session
 from exporter.database.reader import read_span
@@ -323,3 +325,26 @@ def test_an_expression_gives_the_same_whatever_the_role_has_set(
     finally:
         for name in SETTINGS:
             log.execute(f"ALTER ROLE CURRENT_USER RESET {name}")
+
+
+def test_a_log_may_lack_all_that_it_can(bench: Bench) -> None:
+    lacking = dict.fromkeys(sorted(MAY_LACK), "=NULL")
+    report = bench.check(columns={"log": lacking})
+    assert report.code == 0, report.text
+    assert report.entries["open window"].mark == "ok"
+
+
+def test_rows_that_are_no_calls_are_not_recommended_about(log: Log, tmp_path: Path) -> None:
+    for operation, model in (("email-compose", "wanted 5%"), ("top-up", "no model")):
+        log.insert(300, cost="0.5", operation=operation, model=model, outcome="failed")
+        log.insert(300, cost="0.5", operation=operation, model=model)
+    settings: dict[str, Any] = {
+        "columns": {"log": {"where": "operation_id <> 'top-up'", "model": "=initcap(model_used) || ' %s {calls}'"}},
+        "expected_operations": [],
+    }
+    config = config_for(log.url, tmp_path, settings)
+    found = recommend(config, {})
+    assert "email-compose" in {each.operation for each in found}
+    assert "top-up" not in {each.operation for each in found}
+    for each in found:
+        assert log.execute(each.evidence.rpartition("pg_temp;\n")[2].replace("%", "%%")), each
