@@ -33,6 +33,13 @@ JOIN pg_catalog.pg_type t ON t.oid = d.type
 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 WHERE t.typtype <> 'd'
 """)
+# What an expression makes of a time or a number as text, and of a text as a time, is the same for every role.
+_FORMS = """
+SELECT pg_catalog.set_config('TimeZone', 'UTC', true), pg_catalog.set_config('DateStyle', 'ISO, MDY', true),
+       pg_catalog.set_config('IntervalStyle', 'postgres', true), pg_catalog.set_config('extra_float_digits', '1', true),
+       pg_catalog.set_config('bytea_output', 'hex', true), pg_catalog.set_config('lc_time', 'C', true),
+       pg_catalog.set_config('lc_numeric', 'C', true), pg_catalog.set_config('lc_monetary', 'C', true)
+"""
 _VALUE = sql.SQL("NULL::{} AS {}")
 
 
@@ -49,6 +56,8 @@ class Catalog(Protocol):
 def find_log(catalog: Catalog, relation: Relation, settings: LogColumns) -> LogTable:
     """The log: its columns, expressions with the types that the server gives them, and how it is read.
 
+    From then on the transaction has the settings by which expressions are made.
+
     Raises `SchemaProblem` for a column that is missing or unfit, and for an expression that the server refuses.
     """
     made = {
@@ -63,7 +72,10 @@ def find_log(catalog: Catalog, relation: Relation, settings: LogColumns) -> LogT
             found = f"columns.log.where is of type {condition.type}, where a condition is needed"
             raise SchemaProblem(found, 'write a condition, such as "type IN (2, 5)"')
     outcomes = OUTCOMES if settings.outcomes is None else settings.outcomes.by_word
-    return LogTable(relation, columns, outcomes, settings.time_unit, settings.where)
+    log = LogTable(relation, columns, outcomes, settings.time_unit, settings.where)
+    if log.has_expressions:
+        catalog.run(_FORMS)
+    return log
 
 
 def _has_columns(relation: Relation, expression: Expression) -> bool:

@@ -53,14 +53,6 @@ SELECT pg_catalog.set_config('statement_timeout', %(ms)s, true), pg_catalog.set_
        pg_catalog.set_config('row_security', %(rows)s, true),
        pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)
 """
-
-# What an expression makes of a time or a number as text, and of a text as a time, is the same for every role.
-_FORMS = """
-SELECT pg_catalog.set_config('TimeZone', 'UTC', true), pg_catalog.set_config('DateStyle', 'ISO, MDY', true),
-       pg_catalog.set_config('IntervalStyle', 'postgres', true), pg_catalog.set_config('extra_float_digits', '1', true),
-       pg_catalog.set_config('bytea_output', 'hex', true), pg_catalog.set_config('lc_time', 'C', true),
-       pg_catalog.set_config('lc_numeric', 'C', true), pg_catalog.set_config('lc_monetary', 'C', true)
-"""
 _EXCHANGES = 5
 
 _USUAL_PATH = "{public}"
@@ -306,8 +298,6 @@ class Session:
             )
         log = find_log(self, relation, classification.log_columns)
         self.prove_visible(relation, columns=log.read_columns)
-        if log.has_expressions:
-            self.run(_FORMS)
         return log
 
     def prove_visible(
