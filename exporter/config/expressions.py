@@ -8,12 +8,15 @@ expression cannot name any other object of the database, whatever the parser mak
 import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from pydantic import PlainSerializer, PlainValidator
 
 from exporter.config.names import RESERVED, column_name, written_column
 from exporter.diagnostics import setting_error
+
+if TYPE_CHECKING:
+    from sqlglot import exp
 
 MARK = "="
 """What an expression begins with, where the configuration could also name a column."""
@@ -90,6 +93,13 @@ class Expression(str):
     def is_null(self) -> bool:
         """Whether it says that the log has no such value."""
         return self.sql.lower() == "null"
+
+    @property
+    def quotients(self) -> tuple["Expression", ...]:
+        """The divisions in it, each as an expression of its own."""
+        from sqlglot import exp
+
+        return tuple(Expression(MARK + each.sql(dialect="postgres")) for each in _parse(self.sql).find_all(exp.Div))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -231,8 +241,8 @@ def _lower(token: _Token) -> str:
     return token.text.lower() if token.kind == "word" else ""
 
 
-def _parse(text: str) -> None:
-    """Raise a setting's error unless the text is one scalar expression."""
+def _parse(text: str) -> "exp.Expression":
+    """What the parser makes of the text. Raises a setting's error unless that is one scalar expression."""
     # it takes a while to load, and most configurations have no expression
     import sqlglot
     from sqlglot import errors, exp
@@ -249,6 +259,7 @@ def _parse(text: str) -> None:
     more = (exp.Query, exp.UDTF, exp.Alias, exp.Aliases, exp.Star, exp.Tuple, exp.Window, exp.AggFunc, exp.Command)
     if len(parts) != 1 or not isinstance(parts[0], exp.Paren) or parts[0].find(*more) is not None:
         raise setting_error("write one expression in SQL, which gives one value for each row")
+    return parts[0]
 
 
 def _column_or_expression(value: object) -> str:

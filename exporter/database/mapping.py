@@ -61,13 +61,13 @@ def find_log(catalog: Catalog, relation: Relation, settings: LogColumns) -> LogT
     Raises `SchemaProblem` for a column that is missing or unfit, and for an expression that the server refuses.
     """
     made = {
-        role: _column(catalog, relation, role, expression)
+        role: made_column(catalog, relation, role, expression)
         for role, expression in settings.roles.items()
         if isinstance(expression, Expression) and not expression.is_null and _has_columns(relation, expression)
     }
     columns = find_log_columns(relation, settings, made)
     if settings.where is not None:
-        condition = _column(catalog, relation, "where", settings.where)
+        condition = made_column(catalog, relation, "where", settings.where)
         if condition.type != "boolean":
             found = f"columns.log.where is of type {condition.type}, where a condition is needed"
             raise SchemaProblem(found, 'write a condition, such as "type IN (2, 5)"')
@@ -82,8 +82,8 @@ def _has_columns(relation: Relation, expression: Expression) -> bool:
     return all(name in relation.columns for name in expression.columns)
 
 
-def _column(catalog: Catalog, relation: Relation, role: str, expression: Expression) -> Column:
-    """The column that an expression stands for; no column of a table can have its name."""
+def made_column(catalog: Catalog, relation: Relation, role: str, expression: Expression) -> Column:
+    """The column that an expression stands for; no column of a table can have its name. Raises `SchemaProblem`."""
     values = [_VALUE.format(_type(relation.columns[name]), identifier(name)) for name in expression.columns]
     statement = _TYPED.format(expression=written(expression), columns=sql.SQL(", ").join(values))
     text = statement.as_string()

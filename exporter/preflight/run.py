@@ -19,6 +19,7 @@ from exporter.preflight.access import GRANTS, LEAST_PRIVILEGE
 from exporter.preflight.context import CheckContext
 from exporter.preflight.currency import CURRENCY, check_currency
 from exporter.preflight.distance import DISTANCE, check_distance
+from exporter.preflight.division import DIVISION, check_division
 from exporter.preflight.encoding import ENCODING, check_encoding
 from exporter.preflight.lookup_index import LOOKUPS, check_lookup, index_of
 from exporter.preflight.secrets import check_secrets
@@ -90,6 +91,7 @@ STEPS: Sequence[Step] = (
     Step(clocks.TIME_ZONES, clocks.check_time_zones, [log_table.VISIBLE]),
     Step(log_table.UNDATED, log_table.check_undated, [log_table.VISIBLE]),
     Step(outcomes.OUTCOMES, outcomes.check_outcomes, [log_table.VISIBLE]),
+    Step(DIVISION, check_division, [log_table.VISIBLE], optional=True),
     Step(CURRENCY, check_currency, [log_table.VISIBLE], optional=True),
     Step(operations.OPERATIONS, operations.check_operations, [log_table.VISIBLE]),
     _optional("budgets"),

@@ -348,3 +348,28 @@ def test_rows_that_are_no_calls_are_not_recommended_about(log: Log, tmp_path: Pa
     assert "top-up" not in {each.operation for each in found}
     for each in found:
         assert log.execute(each.evidence.rpartition("pg_temp;\n")[2].replace("%", "%%")), each
+
+
+@pytest.mark.parametrize(
+    ("role", "written", "mark"),
+    [
+        ("cost", "=latency_ms / 100", "FAIL"),
+        ("cost", "=(latency_ms / 100)::numeric", "FAIL"),
+        ("cost", "=CASE WHEN success THEN COALESCE(latency_ms, 0) / 500000 * 1.08 ELSE 0.0 END", "FAIL"),
+        ("cost", "=round(latency_ms / 100, 2)", "FAIL"),
+        ("cost", "=latency_ms / length(model_used) / 2.0", "FAIL"),
+        ("cost", "=('{\"a\": 150}'::json ->> 'a')::int / 100", "FAIL"),
+        ("latency", "=latency_ms / 1000", "warn"),
+        ("input_tokens", "=length(error_message) / 4", "warn"),
+        ("cost", "=latency_ms / 100.0", "ok"),
+        ("cost", "=latency_ms::numeric / 100", "ok"),
+        ("cost", "=div(latency_ms, 100)", "ok"),
+        ("cost", "=cost_usd / 2", "ok"),
+        ("cost", "=cost_usd", "ok"),
+        ("latency", "=extract(epoch FROM created_at - timestamp '2026-01-01') / 60", "ok"),
+    ],
+)
+def test_a_division_that_drops_decimals_is_found(bench: Bench, role: str, written: str, mark: str) -> None:
+    found = bench.check(columns={"log": {role: written}}).entries["division"]
+    assert found.mark == mark, found
+    assert mark == "ok" or f"columns.log.{role}" in found.detail

@@ -102,9 +102,9 @@ def test_calls_that_are_compared_with_each_other_are_those_that_count(large: tup
         )
         assert any(each.calls for each in cells)
         assert any(each.cost for each in cells) == ("cost" in log.columns)
-        for each in advise(session, info, config):
+        for advice in advise(session, info, config):
             with session.savepoint():
-                assert session.run(each.evidence.rpartition("pg_temp;\n")[2].replace("%", "%%")), each
+                assert session.run(advice.evidence.rpartition("pg_temp;\n")[2].replace("%", "%%")), advice
     digest = read_digest(config, {}, WantedDigest())
     assert digest.day.calls > 0
     assert not isinstance(digest.recommendations, LeftOut)
