@@ -122,6 +122,8 @@ def parse_expression(text: str) -> Expression:
     expression = Expression(text)
     if len(text) > LONGEST:
         raise setting_error(f"write an expression of {LONGEST} characters at most")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise setting_error("write characters that can be sent: half of a pair is none")
     tokens = _scan(expression.sql)
     if not tokens:
         raise setting_error('write an expression in SQL behind "=", or a column\'s name')

@@ -373,3 +373,42 @@ def test_a_division_that_drops_decimals_is_found(bench: Bench, role: str, writte
     found = bench.check(columns={"log": {role: written}}).entries["division"]
     assert found.mark == mark, found
     assert mark == "ok" or f"columns.log.{role}" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("where", "mark", "says"),
+    [
+        ("NOT is_test", "warn", "is NULL for 2 of 6 rows"),
+        ("is_test = false", "warn", "is NULL for 2 of 6 rows"),
+        ("error_message NOT IN ('x')", "warn", "is NULL for 6 of 6 rows"),
+        ("model_used <> NULL", "warn", "is NULL for 6 of 6 rows"),
+        ("false", "warn", "none of 6 rows"),
+        ("is_test IS NOT TRUE", "ok", "4 of 6 rows"),
+        ("COALESCE(is_test, false) = false", "ok", "4 of 6 rows"),
+        ("model_used LIKE '%%' AND latency_ms % 2 = 0", "ok", "6 of 6 rows"),
+    ],
+)
+def test_check_says_which_rows_a_condition_leaves_out(
+    log: Log, tmp_path: Path, where: str, mark: str, says: str
+) -> None:
+    log.execute("ALTER TABLE ai_operation_log ADD is_test boolean")
+    for number in range(6):
+        log.insert(number)
+    log.execute("UPDATE ai_operation_log SET is_test = true WHERE id IN (SELECT id FROM ai_operation_log LIMIT 2)")
+    log.execute(
+        "UPDATE ai_operation_log SET is_test = false"
+        " WHERE id IN (SELECT id FROM ai_operation_log WHERE is_test IS NULL LIMIT 2)"
+    )
+    found = check(log.url, tmp_path, columns={"log": {"where": where}}).entries["calls"]
+    assert (found.mark, says in found.detail) == (mark, True), found
+
+
+@pytest.mark.parametrize("outcome", ["ok", "failed", "timeout", "running"])
+def test_rows_without_a_word_may_be_all_that_is_known(log: Log, tmp_path: Path, outcome: str) -> None:
+    outcomes = {"ok": ["success"], outcome: [None]} if outcome != "ok" else {"ok": [None]}
+    columns = {"log": {"status": "=NULLIF(model_used, 'none')", "outcomes": outcomes}}
+    for _ in range(3):
+        log.insert(1, model="none", cost="0.5")
+    report = check(log.url, tmp_path, columns=columns)
+    assert (report.entries["open window"].mark, report.entries["outcomes"].mark) == ("ok", "ok"), report.text
+    assert report.entries["outcomes"].detail.startswith("3 calls ")

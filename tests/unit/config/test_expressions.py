@@ -111,6 +111,8 @@ def test_an_expression_is_taken_with_the_columns_that_it_reads(written: str, col
         ("=:a", "':'"),
         ("=a +", "cannot be read"),
         ("=CASE WHEN a THEN", "cannot be read"),
+        ("=a || '\ud800'", "half of a pair"),
+        ('="\udfff"', "half of a pair"),
         ("=a COLLATE mine", "collate"),
         ("=a > 'now'", "'now' is another moment at each reading"),
         ("=a > 'Yesterday'", "another moment"),
