@@ -356,7 +356,7 @@ def _measures(log: LogTable, classification: Classification) -> dict[str, sql.Co
     invalid = (
         sql.SQL("CASE WHEN {} THEN {} ELSE 0 END").format(sql.SQL(" OR ").join(doubts), sql.SQL(" + ").join(codes))
         if doubts
-        else sql.SQL("0")
+        else sql.Composed([sql.SQL("0")])
     )
     return {"measures": sql.SQL(", ").join(measures), "usable": sql.SQL(", ").join(usables), "invalid": invalid}
 
@@ -560,7 +560,7 @@ def outcome(log: LogTable, failed: sql.Composable = _FAILED) -> sql.Composed:
         without_word = shown.get(None, sql.Literal(Outcome.NULL))
         cases = [
             sql.SQL("WHEN {} THEN {}").format(literal(word), ended) for word, ended in shown.items() if word is not None
-        ] or [sql.SQL("WHEN NULL THEN NULL")]  # a CASE has one at least
+        ] or [sql.Composed([sql.SQL("WHEN NULL THEN NULL")])]  # a CASE has one at least
         return _BY_STATUS.format(log.text("status"), sql.SQL(" ").join(cases), without_word)
     return _BY_SUCCESS.format(log.column("success"), failed)
 
