@@ -70,11 +70,6 @@ class LogTable:
         return self.time_unit != "timestamp" or self.columns["time"].has_zone
 
     @property
-    def has_expressions(self) -> bool:
-        """Whether the configuration computes a part of it."""
-        return self.where is not None or any(column.expression is not None for column in self.columns.values())
-
-    @property
     def read_columns(self) -> tuple[Column, ...]:
         """The table's own columns that are read, those in expressions among them."""
         expressions = [column.expression for column in self.columns.values()] + [self.where]
@@ -93,7 +88,7 @@ class LogTable:
             for column in self.columns.values()
             if column.expression is not None
         ]
-        if not self.has_expressions:
+        if not made and self.where is None:
             return table
         plain = [column for column in self.columns.values() if column.expression is None]
         names = dict.fromkeys(column.name for column in (*plain, *more))

@@ -60,6 +60,8 @@ def find_log(catalog: Catalog, relation: Relation, settings: LogColumns) -> LogT
 
     Raises `SchemaProblem` for a column that is missing or unfit, and for an expression that the server refuses.
     """
+    if settings.has_expressions:
+        catalog.run(_FORMS)
     made = {
         role: made_column(catalog, relation, role, expression)
         for role, expression in settings.roles.items()
@@ -72,10 +74,7 @@ def find_log(catalog: Catalog, relation: Relation, settings: LogColumns) -> LogT
             found = f"columns.log.where is of type {condition.type}, where a condition is needed"
             raise SchemaProblem(found, 'write a condition, such as "type IN (2, 5)"')
     outcomes = OUTCOMES if settings.outcomes is None else settings.outcomes.by_word
-    log = LogTable(relation, columns, outcomes, settings.time_unit, settings.where)
-    if log.has_expressions:
-        catalog.run(_FORMS)
-    return log
+    return LogTable(relation, columns, outcomes, settings.time_unit, settings.where)
 
 
 def _has_columns(relation: Relation, expression: Expression) -> bool:

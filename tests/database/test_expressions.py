@@ -301,6 +301,7 @@ SETTINGS = {
             "=CASE WHEN '2026-02-03'::date = '03/02/2026'::date THEN 'day' ELSE 'month' END",
             "month",
         ),
+        ("=CASE WHEN '12/31/2020'::date < '2021-01-01' THEN 'yes' ELSE 'no' END", "yes"),
         ("=make_interval(0, 0, 0, 0, 90)::text", "90:00:00"),
         ("=(1::float8 / 3)::text", "0.3333333333333333"),
         ("=raw::text", "\\x6162"),
