@@ -19,7 +19,6 @@ from exporter.database.log_query import (
     name_column,
     operation_columns,
 )
-from exporter.database.names import identifier
 from exporter.figures import SUMMED
 from exporter.ledger.model import TimeRange
 
@@ -88,7 +87,7 @@ class Calls:
             user=name_column(log, "user"),
             failed=failed,
             measures=sql.SQL(", ").join(self._measure(name) for name in (measures or ("cost",))),
-            table=identifier(*log.relation.name.parts),
+            table=log.source(),
             time=log.column("time"),
             final=final,
             lower=sql.Literal(lower),

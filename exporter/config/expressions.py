@@ -8,12 +8,15 @@ expression cannot name any other object of the database, whatever the parser mak
 import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from pydantic import PlainSerializer, PlainValidator
 
 from exporter.config.names import RESERVED, column_name, written_column
 from exporter.diagnostics import setting_error
+
+if TYPE_CHECKING:
+    from sqlglot import exp
 
 MARK = "="
 """What an expression begins with, where the configuration could also name a column."""
@@ -54,6 +57,9 @@ _LONG_TYPES = (
     ("timestamp", "without", "time", "zone"),
 )
 _TYPED_TEXTS = frozenset(("date", "interval", "timestamp", "timestamptz"))
+_OTHER_MOMENTS = frozenset(("now", "today", "tomorrow", "yesterday"))
+_PART_OF_A_DATE = 5  # letters of a word beside these that may still be one: a month, a zone, "at"
+_WORD = re.compile(r"[a-z]+(?:[/_][a-z]+)*")
 _SIGNS = "+ - * / % ^ < > <= >= = <> != || -> ->> #> #>> @> <@ ? ~ ~* !~ !~* ~~ ~~* !~~ !~~*"
 _OPERATORS = frozenset(_SIGNS.split())
 
@@ -89,6 +95,13 @@ class Expression(str):
         return self.sql.lower() == "null"
 
     @property
+    def quotients(self) -> tuple["Expression", ...]:
+        """The divisions in it, each as an expression of its own."""
+        from sqlglot import exp
+
+        return tuple(Expression(MARK + each.sql(dialect="postgres")) for each in _parse(self.sql).find_all(exp.Div))
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns that it reads, as the catalog spells them."""
         return tuple(dict.fromkeys(_columns(_scan(self.sql))))
@@ -109,6 +122,8 @@ def parse_expression(text: str) -> Expression:
     expression = Expression(text)
     if len(text) > LONGEST:
         raise setting_error(f"write an expression of {LONGEST} characters at most")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise setting_error("write characters that can be sent: half of a pair is none")
     tokens = _scan(expression.sql)
     if not tokens:
         raise setting_error('write an expression in SQL behind "=", or a column\'s name')
@@ -154,6 +169,10 @@ def _columns(tokens: Sequence[_Token]) -> Iterator[str]:
         place += 1
         if token.kind == "text" and token.glued and before.kind in ("word", "quoted"):
             raise setting_error(f"write a text in plain quotes: {before.text}{token.text} is of another kind")
+        if token.kind == "text" and _is_another_moment(token.text):
+            raise setting_error(
+                f"write a date and a time: to PostgreSQL {token.text} is another moment at each reading"
+            )
         if token.kind == "quoted":
             if _at(tokens, place).text == "(" or before.text == "::":
                 raise setting_error(f"write {token.text} without quotes: only columns have them")
@@ -163,6 +182,13 @@ def _columns(tokens: Sequence[_Token]) -> Iterator[str]:
                 place += length - 1
             elif not _has_other_place(tokens, place - 1):
                 yield _column(token)
+
+
+def _is_another_moment(text: str) -> bool:
+    """Whether a text could be a time that depends on when it is read. Beside a time it needs no cast."""
+    words = set(_WORD.findall(text.lower()))
+    others = words - _OTHER_MOMENTS
+    return others != words and all("/" in word or len(word) <= _PART_OF_A_DATE for word in others)
 
 
 def _type_length(tokens: Sequence[_Token], place: int) -> int | None:
@@ -217,8 +243,8 @@ def _lower(token: _Token) -> str:
     return token.text.lower() if token.kind == "word" else ""
 
 
-def _parse(text: str) -> None:
-    """Raise a setting's error unless the text is one scalar expression."""
+def _parse(text: str) -> "exp.Expression":
+    """What the parser makes of the text. Raises a setting's error unless that is one scalar expression."""
     # it takes a while to load, and most configurations have no expression
     import sqlglot
     from sqlglot import errors, exp
@@ -235,6 +261,7 @@ def _parse(text: str) -> None:
     more = (exp.Query, exp.UDTF, exp.Alias, exp.Aliases, exp.Star, exp.Tuple, exp.Window, exp.AggFunc, exp.Command)
     if len(parts) != 1 or not isinstance(parts[0], exp.Paren) or parts[0].find(*more) is not None:
         raise setting_error("write one expression in SQL, which gives one value for each row")
+    return parts[0]
 
 
 def _column_or_expression(value: object) -> str:

@@ -147,10 +147,14 @@ class LogColumns(Section):
         return {role: written for role, written in columns.items() if written is not None}
 
     @property
+    def has_expressions(self) -> bool:
+        """Whether SQL of the configuration is part of reading the log."""
+        return self.where is not None or any(isinstance(written, Expression) for written in self.roles.values())
+
+    @property
     def is_computed(self) -> bool:
         """Whether there is more to reading the log than its columns' names."""
-        expressions = any(isinstance(written, Expression) for written in self.roles.values())
-        return expressions or self.time_unit != "timestamp" or self.outcomes is not None or self.where is not None
+        return self.has_expressions or self.time_unit != "timestamp" or self.outcomes is not None
 
     @property
     def lacking(self) -> frozenset[str]:

@@ -375,8 +375,11 @@ def _measures(log: LogTable, classification: Classification) -> dict[str, sql.Co
             )
     if "free" in log.columns:
         measures.append(sql.SQL("{} AS free").format(log.column("free")))
-    invalid = sql.SQL("CASE WHEN {} THEN {} ELSE 0 END").format(
-        sql.SQL(" OR ").join(doubts), sql.SQL(" + ").join(codes)
+    # a log may lack all of them
+    invalid = (
+        sql.SQL("CASE WHEN {} THEN {} ELSE 0 END").format(sql.SQL(" OR ").join(doubts), sql.SQL(" + ").join(codes))
+        if doubts
+        else sql.Composed([sql.SQL("0")])
     )
     return {"measures": sql.SQL(", ").join(measures), "usable": sql.SQL(", ").join(usables), "invalid": invalid}
 
@@ -580,9 +583,9 @@ def outcome(log: LogTable, failed: sql.Composable = _FAILED) -> sql.Composed:
             for word, outcome in log.outcomes.items()
         }
         without_word = shown.get(None, sql.Literal(Outcome.NULL))
-        cases = (
+        cases = [
             sql.SQL("WHEN {} THEN {}").format(literal(word), ended) for word, ended in shown.items() if word is not None
-        )
+        ] or [sql.Composed([sql.SQL("WHEN NULL THEN NULL")])]  # a CASE has one at least
         return _BY_STATUS.format(log.text("status"), sql.SQL(" ").join(cases), without_word)
     return _BY_SUCCESS.format(log.column("success"), failed)
 

@@ -33,6 +33,13 @@ JOIN pg_catalog.pg_type t ON t.oid = d.type
 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 WHERE t.typtype <> 'd'
 """)
+# What an expression makes of a time or a number as text, and of a text as a time, is the same for every role.
+_FORMS = """
+SELECT pg_catalog.set_config('TimeZone', 'UTC', true), pg_catalog.set_config('DateStyle', 'ISO, MDY', true),
+       pg_catalog.set_config('IntervalStyle', 'postgres', true), pg_catalog.set_config('extra_float_digits', '1', true),
+       pg_catalog.set_config('bytea_output', 'hex', true), pg_catalog.set_config('lc_time', 'C', true),
+       pg_catalog.set_config('lc_numeric', 'C', true), pg_catalog.set_config('lc_monetary', 'C', true)
+"""
 _VALUE = sql.SQL("NULL::{} AS {}")
 
 
@@ -49,16 +56,20 @@ class Catalog(Protocol):
 def find_log(catalog: Catalog, relation: Relation, settings: LogColumns) -> LogTable:
     """The log: its columns, expressions with the types that the server gives them, and how it is read.
 
+    From then on the transaction has the settings by which expressions are made.
+
     Raises `SchemaProblem` for a column that is missing or unfit, and for an expression that the server refuses.
     """
+    if settings.has_expressions:
+        catalog.run(_FORMS)
     made = {
-        role: _column(catalog, relation, role, expression)
+        role: made_column(catalog, relation, role, expression)
         for role, expression in settings.roles.items()
         if isinstance(expression, Expression) and not expression.is_null and _has_columns(relation, expression)
     }
     columns = find_log_columns(relation, settings, made)
     if settings.where is not None:
-        condition = _column(catalog, relation, "where", settings.where)
+        condition = made_column(catalog, relation, "where", settings.where)
         if condition.type != "boolean":
             found = f"columns.log.where is of type {condition.type}, where a condition is needed"
             raise SchemaProblem(found, 'write a condition, such as "type IN (2, 5)"')
@@ -70,8 +81,8 @@ def _has_columns(relation: Relation, expression: Expression) -> bool:
     return all(name in relation.columns for name in expression.columns)
 
 
-def _column(catalog: Catalog, relation: Relation, role: str, expression: Expression) -> Column:
-    """The column that an expression stands for; no column of a table can have its name."""
+def made_column(catalog: Catalog, relation: Relation, role: str, expression: Expression) -> Column:
+    """The column that an expression stands for; no column of a table can have its name. Raises `SchemaProblem`."""
     values = [_VALUE.format(_type(relation.columns[name]), identifier(name)) for name in expression.columns]
     statement = _TYPED.format(expression=written(expression), columns=sql.SQL(", ").join(values))
     text = statement.as_string()

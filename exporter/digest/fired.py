@@ -23,7 +23,7 @@ def read_fired(part: Part, now: int) -> tuple[FiredAlert, ...]:
     answer = part.json("/api/v1/query_range", asked)
     try:
         return fired(answer["data"]["result"], now)
-    except (KeyError, TypeError, ValueError, IndexError):
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
         raise UnansweredError("Prometheus does not answer with the result of a query") from None
 
 

@@ -29,6 +29,8 @@ from exporter.verify.web import Part, UnansweredError
 TEXT = "digest.md"
 """The file with the message of a dry run."""
 
+_NO_COSTS = "The log has no costs: amounts are not known"
+
 _SECONDS, _STATEMENT_SECONDS = 600.0, 300.0
 _PATIENCE = 300.0
 """Seconds that a digest may wait for Discord."""
@@ -80,7 +82,7 @@ def read_digest(config: Config, environ: Mapping[str, str], wanted: Wanted, note
             spend=spend,
             daily_limit=_units(config.daily_limit_usd),
             monthly_limit=_units(config.monthly_limit_usd),
-            notes=tuple(notes),
+            notes=(*notes, *(() if "cost" in log.columns else (_NO_COSTS,))),
         )
         weeks = part(session, "forecast and anomalies", lambda: read_weeks(session, log, rules, day, zone))
         users = part(session, "users' limits", lambda: read_users(session, config, by_user))

@@ -16,9 +16,11 @@ from exporter.database.session import Identity
 from exporter.findings import Finding, fail, failed, ok, report, rest_skipped, skipped, warn
 from exporter.preflight import clocks, index, log_table, operations, optional, outcomes, patterns
 from exporter.preflight.access import GRANTS, LEAST_PRIVILEGE
+from exporter.preflight.calls import CALLS, check_calls
 from exporter.preflight.context import CheckContext
 from exporter.preflight.currency import CURRENCY, check_currency
 from exporter.preflight.distance import DISTANCE, check_distance
+from exporter.preflight.division import DIVISION, check_division
 from exporter.preflight.encoding import ENCODING, check_encoding
 from exporter.preflight.lookup_index import LOOKUPS, check_lookup, index_of
 from exporter.preflight.secrets import check_secrets
@@ -90,6 +92,8 @@ STEPS: Sequence[Step] = (
     Step(clocks.TIME_ZONES, clocks.check_time_zones, [log_table.VISIBLE]),
     Step(log_table.UNDATED, log_table.check_undated, [log_table.VISIBLE]),
     Step(outcomes.OUTCOMES, outcomes.check_outcomes, [log_table.VISIBLE]),
+    Step(CALLS, check_calls, [log_table.VISIBLE]),
+    Step(DIVISION, check_division, [log_table.VISIBLE], optional=True),
     Step(CURRENCY, check_currency, [log_table.VISIBLE], optional=True),
     Step(operations.OPERATIONS, operations.check_operations, [log_table.VISIBLE]),
     _optional("budgets"),

@@ -18,6 +18,7 @@ from deploy.discord_receiver import Answer
 from exporter.cli import main
 from exporter.database.errors import NotVisible
 from exporter.demo.profiles import USERS
+from exporter.digest.message import embed
 from exporter.digest.model import Forecast, LeftOut, UsersPast
 from exporter.digest.run import Wanted, read_digest
 from exporter.errors import UserError
@@ -277,3 +278,11 @@ def test_a_dry_run_writes_message_and_picture_and_sends_nothing(
     assert text in capsys.readouterr().out
     assert main(["digest", f"--config={config_file}", f"--dry-run={folder}"]) == 0
     assert (folder / "digest.md").read_text().startswith("# Tuesday, 9 June: $0.00 of $10 (0%)\n")
+
+
+@pytest.mark.parametrize("has_cost", [True, False])
+def test_a_log_without_costs_is_not_said_to_cost_nothing(log: Log, tmp_path: Path, *, has_cost: bool) -> None:
+    log.insert(at=datetime.now(UTC) - timedelta(days=1), cost="0.5")
+    settings: dict[str, Any] = {} if has_cost else {"columns": {"log": {"cost": "=NULL"}}}
+    shown = embed(digest_of(log, tmp_path, **settings), picture=False)
+    assert ("The log has no costs" in shown["footer"]["text"]) is not has_cost

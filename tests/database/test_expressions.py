@@ -6,8 +6,14 @@ from typing import Any
 
 import pytest
 
+from exporter.advisor.advise import recommend
 from exporter.config.expressions import CONSTRUCTS, FUNCTIONS
-from tests.support.harness import Log, fixed_layout, running, wait_for
+from exporter.config.sections import MAY_LACK
+from exporter.database.conninfo import resolve_conninfo
+from exporter.database.one_session import one_session
+from exporter.database.reader import read_span
+from exporter.ledger.model import TimeRange
+from tests.support.harness import Log, config_for, fixed_layout, running, wait_for
 from tests.support.preflight import Bench, check
 from tests.support.scraped import said
 
@@ -273,3 +279,137 @@ def test_a_call_that_is_free_of_charge_is_none_without_a_price(log: Log, tmp_pat
         scraped = exporter.scrape()
         assert scraped.total("ai_operations_checked_total") == 4
         assert scraped.total("ai_operations_total") == 6
+
+
+SETTINGS = {
+    "TimeZone": "Asia/Kathmandu",
+    "DateStyle": "German",
+    "IntervalStyle": "iso_8601",
+    "extra_float_digits": "-10",
+    "bytea_output": "escape",
+}
+
+
+@pytest.mark.parametrize(
+    ("written", "model"),
+    [
+        ("=(created_at AT TIME ZONE 'UTC')::text", "2026-06-01 20:30:00+00"),
+        ("=extract(hour FROM created_at AT TIME ZONE 'UTC')::text", "20"),
+        ("=to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI TZ')", "2026-06-01 20:30 UTC"),
+        ("=(created_at AT TIME ZONE 'UTC')::date::text", "2026-06-01"),
+        (
+            "=CASE WHEN '2026-02-03'::date = '03/02/2026'::date THEN 'day' ELSE 'month' END",
+            "month",
+        ),
+        ("=CASE WHEN '12/31/2020'::date < '2021-01-01' THEN 'yes' ELSE 'no' END", "yes"),
+        ("=make_interval(0, 0, 0, 0, 90)::text", "90:00:00"),
+        ("=(1::float8 / 3)::text", "0.3333333333333333"),
+        ("=raw::text", "\\x6162"),
+    ],
+)
+def test_an_expression_gives_the_same_whatever_the_role_has_set(
+    log: Log, tmp_path: Path, written: str, model: str
+) -> None:
+    log.execute("ALTER TABLE ai_operation_log ADD raw bytea DEFAULT 'ab'")
+    at = datetime(2026, 6, 1, 20, 30, tzinfo=UTC)
+    log.insert(1, at=at)
+    settings: dict[str, Any] = {"columns": {"log": {"model": written}}}
+    config = config_for(log.url, tmp_path, settings)
+    span = TimeRange(int(at.timestamp()) // 60 * 60, int(at.timestamp()) // 60 * 60 + 60)
+    rules = config.classification()
+    for name, value in SETTINGS.items():
+        log.execute(f"ALTER ROLE CURRENT_USER SET {name} = '{value}'")
+    try:
+        with one_session(config, resolve_conninfo(config, {}), "test", 60.0) as session:
+            found = read_span(session, session.log(rules), rules, span, width=60)
+        assert [series.model for bucket in found.values() for series in bucket.cells] == [model]
+    finally:
+        for name in SETTINGS:
+            log.execute(f"ALTER ROLE CURRENT_USER RESET {name}")
+
+
+def test_a_log_may_lack_all_that_it_can(bench: Bench) -> None:
+    lacking = dict.fromkeys(sorted(MAY_LACK), "=NULL")
+    report = bench.check(columns={"log": lacking})
+    assert report.code == 0, report.text
+    assert report.entries["open window"].mark == "ok"
+
+
+def test_rows_that_are_no_calls_are_not_recommended_about(log: Log, tmp_path: Path) -> None:
+    for number in range(120):
+        for operation, model in (("email-compose", "wanted 5%"), ("top-up", "no model")):
+            log.insert(60 * number, operation=operation, model=model, outcome="failed" if number % 2 else "success")
+    settings: dict[str, Any] = {
+        "columns": {"log": {"where": "operation_id <> 'top-up'", "model": "=initcap(model_used) || ' %s {calls}'"}},
+        "expected_operations": [],
+    }
+    config = config_for(log.url, tmp_path, settings)
+    found = recommend(config, {})
+    assert "email-compose" in {each.operation for each in found}
+    assert "top-up" not in {each.operation for each in found}
+    for each in found:
+        assert log.execute(each.evidence.rpartition("pg_temp;\n")[2].replace("%", "%%")), each
+
+
+@pytest.mark.parametrize(
+    ("role", "written", "mark"),
+    [
+        ("cost", "=latency_ms / 100", "FAIL"),
+        ("cost", "=(latency_ms / 100)::numeric", "FAIL"),
+        ("cost", "=CASE WHEN success THEN COALESCE(latency_ms, 0) / 500000 * 1.08 ELSE 0.0 END", "FAIL"),
+        ("cost", "=round(latency_ms / 100, 2)", "FAIL"),
+        ("cost", "=latency_ms / length(model_used) / 2.0", "FAIL"),
+        ("cost", "=('{\"a\": 150}'::json ->> 'a')::int / 100", "FAIL"),
+        ("latency", "=latency_ms / 1000", "warn"),
+        ("input_tokens", "=length(error_message) / 4", "warn"),
+        ("cost", "=latency_ms / 100.0", "ok"),
+        ("cost", "=latency_ms::numeric / 100", "ok"),
+        ("cost", "=div(latency_ms, 100)", "ok"),
+        ("cost", "=cost_usd / 2", "ok"),
+        ("cost", "=cost_usd", "ok"),
+        ("latency", "=extract(epoch FROM created_at - timestamp '2026-01-01') / 60", "ok"),
+    ],
+)
+def test_a_division_that_drops_decimals_is_found(bench: Bench, role: str, written: str, mark: str) -> None:
+    found = bench.check(columns={"log": {role: written}}).entries["division"]
+    assert found.mark == mark, found
+    assert mark == "ok" or f"columns.log.{role}" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("where", "mark", "says"),
+    [
+        ("NOT is_test", "warn", "is NULL for 2 of 6 rows"),
+        ("is_test = false", "warn", "is NULL for 2 of 6 rows"),
+        ("error_message NOT IN ('x')", "warn", "is NULL for 6 of 6 rows"),
+        ("model_used <> NULL", "warn", "is NULL for 6 of 6 rows"),
+        ("false", "warn", "none of 6 rows"),
+        ("is_test IS NOT TRUE", "ok", "4 of 6 rows"),
+        ("COALESCE(is_test, false) = false", "ok", "4 of 6 rows"),
+        ("model_used LIKE '%%' AND latency_ms % 2 = 0", "ok", "6 of 6 rows"),
+    ],
+)
+def test_check_says_which_rows_a_condition_leaves_out(
+    log: Log, tmp_path: Path, where: str, mark: str, says: str
+) -> None:
+    log.execute("ALTER TABLE ai_operation_log ADD is_test boolean")
+    for number in range(6):
+        log.insert(number)
+    log.execute("UPDATE ai_operation_log SET is_test = true WHERE id IN (SELECT id FROM ai_operation_log LIMIT 2)")
+    log.execute(
+        "UPDATE ai_operation_log SET is_test = false"
+        " WHERE id IN (SELECT id FROM ai_operation_log WHERE is_test IS NULL LIMIT 2)"
+    )
+    found = check(log.url, tmp_path, columns={"log": {"where": where}}).entries["calls"]
+    assert (found.mark, says in found.detail) == (mark, True), found
+
+
+@pytest.mark.parametrize("outcome", ["ok", "failed", "timeout", "running"])
+def test_rows_without_a_word_may_be_all_that_is_known(log: Log, tmp_path: Path, outcome: str) -> None:
+    outcomes = {"ok": ["success"], outcome: [None]} if outcome != "ok" else {"ok": [None]}
+    columns = {"log": {"status": "=NULLIF(model_used, 'none')", "outcomes": outcomes}}
+    for _ in range(3):
+        log.insert(1, model="none", cost="0.5")
+    report = check(log.url, tmp_path, columns=columns)
+    assert (report.entries["open window"].mark, report.entries["outcomes"].mark) == ("ok", "ok"), report.text
+    assert report.entries["outcomes"].detail.startswith("3 calls ")

@@ -14,12 +14,20 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from exporter.advisor.advise import advise
+from exporter.advisor.calls import Calls
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.log_query import span_query, spend_query, undated_query
 from exporter.database.one_session import one_session
 from exporter.database.probe_query import probe_query
+from exporter.database.reader import read_span
 from exporter.database.session import Database
+from exporter.digest.hours import read_hours
+from exporter.digest.model import LeftOut
+from exporter.digest.run import Wanted as WantedDigest
+from exporter.digest.run import read_digest
+from exporter.figures import Figure
 from exporter.ledger.model import TimeRange
 from exporter.reconcile.log import logged
 from exporter.reconcile.period import By, Period
@@ -77,6 +85,31 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield node
     for child in node.get("Plans", ()):
         yield from _nodes(child)
+
+
+def test_calls_that_are_compared_with_each_other_are_those_that_count(large: tuple[PublicLog, str]) -> None:
+    public, url = large
+    config = Config.model_validate({"database": {"url": url}, "source": public.name})
+    rules, info = config.classification(), resolve_conninfo(config, {})
+    with one_session(config, info, "tests", 60) as session:
+        log, now = session.log(rules), int(session.clock)
+        span = TimeRange(now - 86_400, now)
+        hours = read_hours(session, Calls(log, rules, span), ZoneInfo("UTC"))
+        buckets = read_span(session, log, rules, span, width=3600).values()
+        cells = [figures for series in hours.values() for figures in series.values()]
+        assert sum(each.calls for each in cells) == sum(
+            each[Figure.CALLS] for bucket in buckets for each in bucket.cells.values()
+        )
+        assert any(each.calls for each in cells)
+        assert any(each.cost for each in cells) == ("cost" in log.columns)
+        for advice in advise(session, info, config):
+            with session.savepoint():
+                assert session.run(advice.evidence.rpartition("pg_temp;\n")[2].replace("%", "%%")), advice
+    digest = read_digest(config, {}, WantedDigest())
+    assert digest.day.calls > 0
+    assert not isinstance(digest.recommendations, LeftOut)
+    for each in (digest.forecast, digest.anomalies):
+        assert not isinstance(each, LeftOut) or "are known" in each.reason, each
 
 
 @pytest.mark.parametrize("statement", ["window", "quarter-hours", "undated", "spend"])

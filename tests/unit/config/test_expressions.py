@@ -40,6 +40,10 @@ def read(written: str, role: str = "latency") -> Expression:
         ('="a""b"', ['a"b']),
         ("=x = ANY('{1,2}') OR y ~* '^a;--b'", ["x", "y"]),
         ("='it''s; -- /* a text */ SELECT'", []),
+        (
+            "=a ILIKE '%not available right now%' OR b = 'snowed' OR c > '2026-01-01 12:00 Europe/Berlin'",
+            ["a", "b", "c"],
+        ),
         ("=NULL", []),
         ("=true", []),
     ],
@@ -107,7 +111,16 @@ def test_an_expression_is_taken_with_the_columns_that_it_reads(written: str, col
         ("=:a", "':'"),
         ("=a +", "cannot be read"),
         ("=CASE WHEN a THEN", "cannot be read"),
+        ("=a || '\ud800'", "half of a pair"),
+        ('="\udfff"', "half of a pair"),
         ("=a COLLATE mine", "collate"),
+        ("=a > 'now'", "'now' is another moment at each reading"),
+        ("=a > 'Yesterday'", "another moment"),
+        ("='now'::timestamptz", "another moment"),
+        ("=date 'today'", "another moment"),
+        ("=CAST(' tomorrow ' AS date)", "another moment"),
+        ("=a > 'TODAY 12:00 Europe/Berlin'", "another moment"),
+        ("=a BETWEEN 'epoch' AND 'today,utc'", "another moment"),
         ("=a ## b", "operator"),
         ("=(a).b", "no schema"),
         ("=" + "(" * 3000, "cannot be read"),
@@ -129,11 +142,12 @@ ANYTHING = st.text(st.sampled_from("aA_1 '\"()[];:.,-*/$%\\=<>|#~?\n\tSELECT\u00
 @given(ANYTHING)
 @example("')")
 @example("a[")
+@example("A$")
 def test_any_text_is_an_expression_or_refused_in_words(text: str) -> None:
     with contextlib.suppress(ValidationError):
-        # outside of texts and names there is nothing that ends a statement, a comment or a parameter
+        # outside of texts and names there is nothing that ends a statement, a comment or a parameter; a name may hold $
         outside = re.sub(r"'[^']*'|\"[^\"]*\"", "", read("=" + text).sql)
-        assert not re.search(r"[;$\\`]|--|/\*", outside)
+        assert not re.search(r"[;\\`]|(?<![\w\x80-\U0010ffff$])\$|--|/\*", outside)
         assert outside.count("(") == outside.count(")")
 
 

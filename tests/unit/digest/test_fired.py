@@ -49,7 +49,20 @@ def test_the_query_covers_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 'alertstate="firing"' in query["query"]
 
 
-@pytest.mark.parametrize("answer", [None, [], {}, {"data": []}, {"data": {"result": [{"metric": {}, "values": []}]}}])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        [],
+        {},
+        {"data": []},
+        {"data": {"result": [{"metric": {}, "values": []}]}},
+        {"data": {"result": [{"metric": None, "values": [[1, "1"]]}]}},
+        {"data": {"result": [{"metric": "x", "values": [[1, "1"]]}]}},
+        {"data": {"result": [{"metric": {}, "values": [["inf", "1"]]}]}},
+        {"data": {"result": [{"metric": {}, "values": [["nan", "1"]]}]}},
+    ],
+)
 def test_an_answer_that_is_none_is_said(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
     monkeypatch.setattr(Part, "json", lambda *_: answer)
     with pytest.raises(UnansweredError, match="does not answer with the result"):
