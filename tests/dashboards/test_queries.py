@@ -37,7 +37,7 @@ NO_HISTORY = "anomalies need two weeks of history"
 ANOMALIES = {
     ("Spend beyond the usual", "A"): NO_HISTORY,
     ("Usual spend per hour", "A"): NO_HISTORY,
-    **{("Why an operation costs oddly much", letter): NO_HISTORY for letter in "ABCD"},
+    **{("Why the spend is odd", letter): NO_HISTORY for letter in "ABCD"},
     **{("What else is odd", letter): NO_HISTORY for letter in "ABCDE"},
 }
 EMPTY_BY_DESIGN: dict[Layout, dict[Key, str]] = {
