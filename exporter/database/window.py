@@ -18,6 +18,10 @@ from exporter.ledger.calendar import MINUTE
 from exporter.ledger.model import Bucket, TimeRange
 from exporter.prices.book import Prices
 
+_LONGEST_BY_CHANGES = 240 * MINUTE
+"""Seconds of a span up to which it is read by its changes: each of its minutes is counted by itself, and what a
+statement brings has at most 1,664 columns."""
+
 FEW = 4000
 """Rows of the log up to which they are read as they are: that is quicker than to have them summed."""
 
@@ -56,10 +60,11 @@ class WindowReader:
         """As `read_span`, by the minute."""
         if not adds_up(log, classification):
             return self._read_many(session, log, classification, span)
-        versions = versions_of(session, log, classification)
-        if not versions.blind:
-            self._known = {}
-            return self._changes.read(session, log, classification, span, proof=versions.proof, few=FEW)
+        if span.hi - span.lo <= _LONGEST_BY_CHANGES:
+            versions = versions_of(session, log, classification)
+            if not versions.blind:
+                self._known = {}
+                return self._changes.read(session, log, classification, span, proof=versions.proof, few=FEW)
         if self._few:
             few = self._read_few(session, log, classification, span)
             if few is not None:

@@ -101,7 +101,9 @@ class HourlyHistory:
         except DatabaseError as error:
             self._chunk.failures += 1
             self._rest()
-            self._change_log.failed(_SUBJECT, str(error))
+            # that the state cannot be written has been said
+            if not self._ledger.commits_fail:
+                self._change_log.failed(_SUBJECT, str(error))
         except Exception as error:
             self._chunk.failures += 1
             self._rest()

@@ -208,7 +208,7 @@ def test_a_standby_that_is_promoted_is_current_and_has_lost_no_row(tmp_path: Pat
 def test_a_promotion_in_the_middle_of_a_scrape_loses_no_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
-    begin_with, table = Opening.begin_with, Session.table
+    begin_with, table, tables = Opening.begin_with, Session.table, Session.tables
     armed = False
 
     def promote(now: str) -> None:
@@ -227,8 +227,13 @@ def test_a_promotion_in_the_middle_of_a_scrape_loses_no_row(
         promote("before the log is read")
         return table(session, *given, **more)
 
+    def read_changes(session: Session, *given: Any, **more: Any) -> Any:
+        promote("before the log is read")
+        return tables(session, *given, **more)
+
     monkeypatch.setattr(Opening, "begin_with", begin)
     monkeypatch.setattr(Session, "table", read)
+    monkeypatch.setattr(Session, "tables", read_changes)
     with (
         run_pair() as (primary, standby),
         Log(primary.url(), "success") as log,
