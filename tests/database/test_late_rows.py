@@ -380,7 +380,10 @@ def test_a_restart_looks_soon(log: Log, tmp_path: Path) -> None:
         log.insert(age)
     with running(log.url, tmp_path, after=exporter) as again:
         again.wait_ready()
-        soon(again, log, late=len(AGES))
+        soon(again, log)
+        # the youngest is not late where the merge of its quarter-hour is due and comes first
+        assert again.scrape().one("ai_exporter_late_rows_total") in (len(AGES) - 1, len(AGES))
+        assert_shows_what_sql_says(again.scrape(), log)
 
 
 def test_a_statement_that_takes_too_long_ends_its_round_and_the_next_one_asks_for_less(
