@@ -58,14 +58,12 @@ class WindowReader:
         self, session: Session, log: LogTable, classification: Classification, span: TimeRange
     ) -> dict[int, Bucket]:
         """As `read_span`, by the minute."""
-        if not adds_up(log, classification):
-            return self._read_many(session, log, classification, span)
         if span.hi - span.lo <= _LONGEST_BY_CHANGES:
             versions = versions_of(session, log, classification)
             if not versions.blind:
                 self._known = {}
                 return self._changes.read(session, log, classification, span, proof=versions.proof, few=FEW)
-        if self._few:
+        if self._few and adds_up(log, classification):
             few = self._read_few(session, log, classification, span)
             if few is not None:
                 return few
