@@ -1,5 +1,6 @@
 """Histories to advise on, what is advised, and proof that the evidence says the same."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
@@ -17,24 +18,17 @@ from exporter.database.one_session import one_session
 from exporter.demo.history import Call
 from exporter.demo.profiles import USERS
 from exporter.demo.rows import COLUMNS, to_row
+from tests.support import ROOT
 from tests.support.clock import Clock
 from tests.support.harness import Log, config_for
 
 DAY = 86_400
 
-TABLE = """
-CREATE TABLE IF NOT EXISTS helix_recommendations (
-    id                    uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    operation_id          varchar NOT NULL,
-    recommendation_type   varchar NOT NULL,
-    current_config        jsonb,
-    proposed_config       jsonb,
-    estimated_savings_usd numeric(10, 2),
-    confidence            numeric(3, 2) CHECK (confidence BETWEEN 0 AND 1),
-    reasoning             text,
-    approval_status       varchar NOT NULL DEFAULT 'PENDING'
-        CHECK (approval_status IN ('PENDING', 'APPROVED', 'REJECTED'))
-);
+_SCHEMA = (ROOT / "exporter" / "demo" / "schema_success.sql").read_text()
+_FOUND = re.search(r"CREATE TABLE (helix_recommendations \(.*?\n\);)", _SCHEMA, re.DOTALL)
+assert _FOUND is not None
+TABLE = f"""
+CREATE TABLE IF NOT EXISTS {_FOUND[1]}
 ALTER TABLE helix_recommendations ENABLE ROW LEVEL SECURITY;
 """
 """The table of recommendations, for the layout that has none."""
