@@ -28,7 +28,7 @@ SELECT operation, operation_type, model, day, tier, count(*), count(*) FILTER (W
 FROM (
   SELECT *, floor((at - {lo}) / 86400)::int AS day, NOT failed OR coalesce(cost, 0) > 0 AS billed,
          CASE WHEN {input} < {first_tier} THEN 0 ELSE width_bucket({input}::numeric, {tiers}::numeric[]) END AS tier
-  FROM ({calls}) AS calls
+  FROM {calls}
 ) AS dated
 GROUP BY 1, 2, 3, 4, 5
 LIMIT {most}
@@ -112,7 +112,7 @@ def read_usage(session: Session, calls: Calls) -> list[Usage]:
     rules = calls.rules
     whole = _INPUT if rules.cached_in_input else _INPUT_AND_CACHED
     statement = _USAGE.format(
-        calls=calls.rows("cost", "input_tokens", "output_tokens", "cached_tokens", "latency"),
+        calls=calls.subquery("cost", "input_tokens", "output_tokens", "cached_tokens", "latency"),
         lo=sql.Literal(calls.span.lo),
         input=whole,
         first_tier=sql.Literal(PRICE_TIERS[0] + 1),

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from psycopg import sql
 
-from exporter.advisor.calls import Calls
+from exporter.advisor.calls import Calls, Spelling
 from exporter.database.errors import TooManyRows
 from exporter.database.session import Session
 from exporter.ledger.aggregate import money_units
@@ -24,17 +24,17 @@ MOST_GROUPS = 1_000_000
 _QUARTERS = sql.SQL("""
 SELECT floor(at / {width})::bigint, operation, operation_type, model, count(*), count(*) FILTER (WHERE failed),
        coalesce(sum(cost), 0), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0)
-FROM ({calls}) AS calls
+FROM {calls}
 GROUP BY 1, 2, 3, 4 LIMIT {most}
 """)
 
 
 def read_hours(session: Session, calls: Calls, zone: ZoneInfo) -> Hours:
     """The hours of the calls' span. Raises `TooManyRows` where there are more than `MOST_GROUPS`."""
-    names, count = calls.names, 0
+    count = 0
     statement = _QUARTERS.format(
         width=sql.Literal(QUARTER_HOUR),
-        calls=calls.rows("cost", "input_tokens", "output_tokens"),
+        calls=calls.subquery("cost", "input_tokens", "output_tokens"),
         most=sql.Literal(MOST_GROUPS + 1),
     )
     found: dict[int, dict[Series, HourFigures]] = defaultdict(dict)
@@ -43,7 +43,7 @@ def read_hours(session: Session, calls: Calls, zone: ZoneInfo) -> Hours:
     ):
         count += 1
         hour = found[hour_start(quarter * QUARTER_HOUR, zone)]
-        series = Series(names.operation(operation, operation_type), names.model(model))
+        series = Series(*calls.labels(Spelling(operation, operation_type, model)))
         figures = HourFigures(number, failed, money_units(usd), int(tokens_in), int(tokens_out))
         hour[series] = total([hour[series], figures]) if series in hour else figures
     if count > MOST_GROUPS:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from zoneinfo import ZoneInfo
 
@@ -134,8 +134,7 @@ def _errors(profiles: Profiles, prior: Prior) -> Errors:
 
 
 def _seen(pace: Pace, until: float, units: float, usual: float, hours: Sequence[tuple[float, float]]) -> Pace:
-    after = pace.after(until, units, usual)
-    return Pace(after.prior, after.at, after.spent, after.usual, after.variance, typical_factor(hours))
+    return replace(pace.after(until, units, usual), typical=typical_factor(hours))
 
 
 def _outer(errors: Sequence[float], sign: int) -> float:
