@@ -21,6 +21,7 @@ from exporter.config import Classification, QualifiedName
 from exporter.database.catalog import find_question, find_relation, next_questions
 from exporter.database.columns import Column
 from exporter.database.connection import NO_ROWS, Connection, ConnInfo, Rows, is_lost, pipelined, start_connecting
+from exporter.database.deadlines import Deadlines
 from exporter.database.encoding import Charset, charset_of, encode_statement
 from exporter.database.errors import (
     DatabaseError,
@@ -43,6 +44,10 @@ from exporter.database.visibility import Visibility, look_for_hidden_rows, refus
 
 _GRACE = 2.0  # seconds past its time after which a connection that does not answer is cut
 _LATE = 0.5  # seconds, or a tenth of a statement's time, that it may have more than is left of the transaction's
+
+_SOONEST = 0.1  # seconds that a connection has at least, once its end is due
+
+_DEADLINES = Deadlines()
 
 _AT_ONCE = 500 if psycopg.capabilities.has_stream_chunked() else 1
 """Rows of a stream that are in memory at once; libpq before 17 can only fetch them one by one."""
@@ -707,17 +712,14 @@ class Database:
         The server's own timeouts end a slow statement; this ends the wait for a server, or a network, that is gone.
         """
 
-        def cut_off(descriptor: int) -> None:
+        descriptor = connection.fileno()
+
+        def cut_off() -> None:
             self._cut_off = True
             _shut(descriptor)
 
-        timer = threading.Timer(max(0.1, moment - time.monotonic()), cut_off, [connection.fileno()])
-        timer.daemon = True
-        timer.start()
-        try:
+        with _DEADLINES.at(max(moment, time.monotonic() + _SOONEST), cut_off):
             yield
-        finally:
-            timer.cancel()
 
     def _end(self, cursor: Rows, how: LiteralString) -> None:
         try:

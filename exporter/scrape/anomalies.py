@@ -1,13 +1,13 @@
 """What is odd now: baselines made once an hour of the history, and the present hour of the ledger judged by them."""
 
 from collections.abc import Iterator, Mapping
-from zoneinfo import ZoneInfo
 
-from exporter.anomaly.operations import HourOf, Judged, Prepared, Preparing, hours_to_judge
+from exporter.anomaly.hour_sums import HourSums
+from exporter.anomaly.operations import Judged, Prepared, Preparing, hours_to_judge
 from exporter.database.errors import DatabaseError
 from exporter.ledger.calendar import MINUTE
-from exporter.ledger.hourly import NOTHING, figures_of, hour_end, hour_start, total
-from exporter.ledger.model import Hour, HourFigures, Series, Slice
+from exporter.ledger.hourly import hour_start
+from exporter.ledger.model import Hour
 from exporter.scrape.hourly import HourlyHistory, HourlyTotals
 from exporter.scrape.ledger_service import LedgerService
 from exporter.state_change_log import StateChangeLog
@@ -37,6 +37,7 @@ class AnomalyWatch:
         self._prepared: Prepared | None = None
         self._made_of: tuple[int, int] | None = None
         self._minute = 0
+        self._sums = HourSums()
         self.judged: Mapping[str, Judged] = {}
 
     @property
@@ -75,8 +76,8 @@ class AnomalyWatch:
             if state is None or self._prepared is None or state.progress.now // MINUTE == self._minute:
                 return
             now, slices = state.progress.now, dict(state.slices)
-        self._minute = now // MINUTE
-        self.judged = self._prepared.judge(hour_start(now, self._prepared.zone), _hour_of(slices, self._prepared.zone))
+        self._minute, zone = now // MINUTE, self._prepared.zone
+        self.judged = self._prepared.judge(hour_start(now, zone), lambda hour: self._sums.of_hour(slices, hour, zone))
 
     def _wanted(self) -> tuple[int, int] | None:
         """Of which history, by its number, and for which present hour baselines are made; None while it is empty."""
@@ -115,16 +116,3 @@ class AnomalyWatch:
         starts = sorted(totals.hours)
         for first in range(0, len(starts), HOURS_AT_ONCE):
             yield list(self._ledger.hours(starts[first : first + HOURS_AT_ONCE]).values())
-
-
-def _hour_of(slices: Mapping[int, Slice], zone: ZoneInfo) -> HourOf:
-    """What slices hold of an hour, merged or not."""
-
-    def hour_of(start: int) -> Mapping[Series, HourFigures]:
-        found: dict[Series, HourFigures] = {}
-        for each in range(start, hour_end(start, zone), MINUTE):
-            for series, cell in slices[each].cells.items() if each in slices else ():
-                found[series] = total([found.get(series, NOTHING), figures_of(cell.current)])
-        return found
-
-    return hour_of

@@ -62,8 +62,8 @@ _SCALED = {figure: _scaled(figure.scale) for figure in Figure}
 _USD = Shape([Part()], lambda units: (usd(units),))
 """Money in ledger units."""
 
-_FAILURES = Shape([Part(labels=(("error_class", name),)) for name in ERROR_CLASSES], lambda cell: cell[FAILURES])
-"""The failures in an aggregate, by class."""
+_FAILURES = Shape([Part(labels=(("error_class", name),)) for name in ERROR_CLASSES], lambda counts: counts)
+"""The part of an aggregate that has the failures by class."""
 
 
 def _latency(cell: Aggregate) -> list[float]:
@@ -147,7 +147,8 @@ def _counters(exposure: Exposure) -> Iterator[Family]:
     for figure in Figure:
         if figure.metric is not None and not _NEEDS.get(figure, frozenset()) & lacking:
             yield Family(figure.metric, {series: cell[figure] for series, cell in counters.items()}, _SCALED[figure])
-    yield Family(catalog.FAILURES, counters, _FAILURES)
+    # the rest of the aggregate changes with each call, and most calls do not fail
+    yield Family(catalog.FAILURES, {series: cell[FAILURES] for series, cell in counters.items()}, _FAILURES)
     if "latency" not in lacking:
         yield Family(catalog.LATENCY, counters, _LATENCY)
     yield Family(catalog.ROWS_SKIPPED, {skip: shown.skipped.get(skip, 0) for skip in SKIPS})

@@ -26,7 +26,7 @@ Encoder = Callable[[Any], bytes]
 _LEVEL = 5
 _GZIP_HEAD = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 _APART = 4096  # bytes from which on a family is compressed by itself
-_EXPONENT = 10**6  # integers from here on are written with one
+_EXPONENT = 1e6  # numbers from here on are written with one
 _number: Callable[[float], str] = floatToGoString
 
 
@@ -118,10 +118,9 @@ def _block(value: Any, starts: tuple[str, ...], family: Family) -> _Block:
 
 
 def _decimal(number: float) -> str:
-    """A number as the library writes it, without its detour through floats for most integers; 0.0 for -0.0."""
-    if type(number) is int and 0 <= number < _EXPONENT:
-        return f"{number}.0"
-    return _number(float(number) + 0.0)
+    """A number as the library writes it, which asks more of each than most need; 0.0 for -0.0."""
+    positive = float(number) + 0.0
+    return repr(positive) if 0 <= positive < _EXPONENT else _number(positive)
 
 
 def _compressed(known: Iterable[_Known], end: bytes) -> Iterator[bytes]:
