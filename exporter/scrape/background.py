@@ -23,6 +23,7 @@ from exporter.scrape.adaptive_chunk import AdaptiveChunk
 from exporter.scrape.anomalies import AnomalyWatch
 from exporter.scrape.drift import DriftSampler
 from exporter.scrape.forecasting import Forecaster
+from exporter.scrape.heap import give_back
 from exporter.scrape.hourly import HourlyHistory
 from exporter.scrape.lateness import LateRows
 from exporter.scrape.ledger_service import LedgerService
@@ -36,6 +37,9 @@ DRIFT_INTERVAL = 3600.0
 
 IDLE_PAUSES = 10
 """How many pauses a rest has at most while nothing is due, unless a scrape ends it: time alone makes little due."""
+
+_MUCH = 20
+"""So many pieces of work in a row leave memory behind that nothing needs afterwards."""
 
 _PATIENCE = 5.0
 """Seconds that a probe waits for a transaction that is due for something else."""
@@ -128,9 +132,14 @@ class BackgroundReader:
         self._news.set()
 
     def _run(self) -> None:
+        pieces = 0
         while not self._stopping.is_set():
             self._news.clear()
-            self._rested.wait(self._turn())
+            pause = self._turn()
+            if self._idle and pieces >= _MUCH:
+                give_back()
+            pieces = 0 if self._idle else pieces + 1
+            self._rested.wait(pause)
             self._rested.clear()
             if (seconds := self._idle_seconds()) > 0:
                 self._news.wait(seconds)

@@ -1,0 +1,26 @@
+"""What was freed goes back to the system, so that a first reading does not count as memory for good."""
+
+import subprocess
+import sys
+
+import pytest
+
+# the last block keeps the library from giving back by itself what lies before it
+_PROGRAM = """
+from pathlib import Path
+from exporter.scrape.heap import give_back
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+blocks = [bytes(2000) for _ in range(50_000)]
+last = bytes(2000)
+del blocks
+before = resident()
+give_back()
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_that_was_freed_goes_back_to_the_system() -> None:
+    done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 80_000_000
