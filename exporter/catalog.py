@@ -18,6 +18,9 @@ ERROR_CLASSES: tuple[str, ...] = (*get_args(ErrorClassName), "other")
 LATENCY_EDGES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 """Upper edges of the latency buckets in seconds; a last bucket without an edge follows."""
 
+FIRST_TOKEN_EDGES = (0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Upper edges of the buckets of times to the first token in seconds; a last bucket without an edge follows."""
+
 Kind = Literal["counter", "gauge", "histogram"]
 
 SERIES = ("operation", "model")
@@ -48,7 +51,16 @@ FAILURES = Metric(
     (*SERIES, "error_class"),
     "LLM calls that failed, by class of error; every class exists at 0 from the start.",
 )
-COST = Metric("ai_operation_cost_usd_total", "counter", SERIES, "Cost of LLM calls, as logged.", "usd")
+COST = Metric(
+    "ai_operation_cost_usd_total", "counter", SERIES, "Cost of LLM calls, as logged; refunds are not taken off.", "usd"
+)
+REFUNDS = Metric(
+    "ai_operation_refunds_usd_total",
+    "counter",
+    SERIES,
+    "Money that was refunded: amounts below 0 in the log. Gauges of spend are what is left of the cost.",
+    "usd",
+)
 INPUT_TOKENS = Metric("ai_operation_input_tokens_total", "counter", SERIES, "Tokens sent to models.", "tokens")
 OUTPUT_TOKENS = Metric("ai_operation_output_tokens_total", "counter", SERIES, "Tokens received from models.", "tokens")
 LATENCY = Metric(
@@ -58,6 +70,15 @@ LATENCY = Metric(
     "Duration of LLM calls that ended and have one.",
     "seconds",
     LATENCY_EDGES,
+)
+TIME_TO_FIRST_TOKEN = Metric(
+    "ai_operation_time_to_first_token_seconds",
+    "histogram",
+    SERIES,
+    "Time from the start of LLM calls to the first token of their answers, of calls that ended and have one. "
+    "Absent where the log does not tell.",
+    "seconds",
+    FIRST_TOKEN_EDGES,
 )
 OVER_TIMEOUT = Metric(
     "ai_operations_over_timeout_total",
@@ -116,7 +137,7 @@ COST_CORRECTIONS = Metric(
     "ai_operation_cost_corrections_usd",
     "gauge",
     SERIES,
-    "Money in the cost counter that deleted or edited rows have taken back.",
+    "Money in the cost counter, less that of refunds, that deleted or edited rows have taken back.",
     "usd",
 )
 ROWS_SKIPPED = Metric(

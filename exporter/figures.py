@@ -5,6 +5,7 @@ To add one, append a line, with its metric in `exporter.catalog` and its column 
 state is carried over: the figure starts at 0 and counts from then on.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import IntEnum
 from typing import Self
@@ -18,7 +19,7 @@ class Figure(IntEnum):
 
     `metric` is the counter that shows it, `scale` how many ledger units make one unit of that metric. `column` is the
     role of the column that it is the sum of: values from 0 to `upper_bound` (in the column's unit) are used, rounded to
-    `decimals` where the scale is not 1.
+    `decimals` where the scale is not 1. Costs below 0 are `REFUNDS`.
     """
 
     metric: Metric | None
@@ -52,10 +53,14 @@ class Figure(IntEnum):
     CHECKED_COST = (catalog.CHECKED_COST, None, USD)
     CHECKED = (catalog.CHECKED,)
     PRICE_UNKNOWN = (catalog.PRICE_UNKNOWN,)
+    REFUNDS = (catalog.REFUNDS, None, USD)
 
 
 SUMMED = {figure.column: figure for figure in Figure if figure.column is not None}
 """The figures that are sums of a column, by its role."""
+
+DURATIONS: Mapping[str, Metric] = {"latency": catalog.LATENCY, "time_to_first_token": catalog.TIME_TO_FIRST_TOKEN}
+"""The histograms that are held beside the figures, by the role of the column, which is in milliseconds."""
 
 AT_MERGE = (
     Figure.UNPRICED,

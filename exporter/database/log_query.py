@@ -4,27 +4,31 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import Enum, StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from psycopg import sql
 
-from exporter.catalog import LATENCY_EDGES
 from exporter.config import UPPER_BOUNDS, Classification
 from exporter.config.expressions import Expression
 from exporter.config.sections import TimeUnit
 from exporter.database import values
 from exporter.database.columns import INTEGERS, Column
+from exporter.database.currency import known
 from exporter.database.labels import READ_LENGTH, timeout_steps
 from exporter.database.layout import FAILED, FINAL, OUTCOMES, Relation
 from exporter.database.names import identifier, literal, written
-from exporter.figures import SUMMED
+from exporter.figures import DURATIONS, SUMMED
 from exporter.ledger.model import TimeRange
 from exporter.prices.model import PRICE_TIERS
 
 INVALID_REASONS = ("nan", "negative", "too_large")
 """Why a number is not used."""
+
+CURRENCY = "currency"
+"""Why a cost is not used that is a number: what its currency is in dollars is not known."""
 
 _SCALE = re.compile(r"numeric\(\d+,(\d+)\)")
 _ZONE_MARGIN = timedelta(hours=3)  # more than any zone's clock is ever moved at once
@@ -45,7 +49,7 @@ class LogTable:
     """The log: where it is, and the columns of `layout.LOG_ROLES` that it has, or expressions for them.
 
     `outcomes` says how a call ended by the word in `status` (None: NULL), `time_unit` what the time column counts,
-    `where` which rows are calls (None: all).
+    `where` which rows are calls (None: all), `rates` what one of a currency is in US dollars: costs are converted.
     """
 
     relation: Relation
@@ -53,6 +57,7 @@ class LogTable:
     outcomes: Mapping[str | None, str] = field(default_factory=lambda: OUTCOMES)
     time_unit: TimeUnit = "timestamp"
     where: Expression | None = None
+    rates: Mapping[str, Decimal] = field(default_factory=dict)
 
     @property
     def has_status(self) -> bool:
@@ -140,8 +145,8 @@ WITH raw AS (
 )
 SELECT {grouped_by} AS grouped_by, slice, left(operation, {length}) AS operation,
        left(operation_type, {length}) AS operation_type, left(model, {length}) AS model, {username} AS username,
-       ended, {invalid} AS invalid, {buckets} - width_bucket(-{latency}, %(edges)s::{edges}[]) AS latency_bucket,
-       width_bucket({latency}, %(timeouts)s::{edges}[]) AS timeouts_reached,
+       ended, {invalid} AS invalid, {buckets},
+       width_bucket({latency}, %(timeouts)s::{latency_type}[]) AS timeouts_reached,
        CASE WHEN {priced}
             THEN CASE WHEN {whole_input} < %(first_tier)s THEN 0
                       ELSE width_bucket({whole_input}::numeric, %(price_tiers)s::numeric[]) END END AS price_tier,
@@ -170,10 +175,10 @@ class Shape(Enum):
 
 _SHAPES = {
     Shape.EACH: (sql.SQL("0"), sql.SQL("")),
-    Shape.SERIES: (sql.SQL("1"), sql.SQL("GROUP BY " + _SERIES_KEYS + "{also}")),
+    Shape.SERIES: (sql.SQL("1"), sql.SQL("GROUP BY " + _SERIES_KEYS + "{more}{also}")),
     Shape.USERS: (
         sql.SQL("grouping(ended, username)"),
-        sql.SQL("GROUP BY GROUPING SETS ((" + _SERIES_KEYS + "{also}), (slice, username{also}))"),
+        sql.SQL("GROUP BY GROUPING SETS ((" + _SERIES_KEYS + "{more}{also}), (slice, username{also}))"),
     ),
 }
 """How each of them says what a row stands for, and by what it groups."""
@@ -192,7 +197,10 @@ _CHANGED = sql.SQL(
 
 
 class Outcome(StrEnum):
-    """How a call ended, or that it has not: `ended` in the result, which has the class of error for `FAILED`."""
+    """How a call ended, or that it has not: `ended` in the result, which has the class of error for `FAILED`.
+
+    `REFUND` is a row that is no call, but money that comes back.
+    """
 
     OK = "ok"
     FAILED = "failed"
@@ -201,6 +209,7 @@ class Outcome(StrEnum):
     RUNNING = "running"
     NULL = "null"
     UNKNOWN = "unknown"
+    REFUND = "refund"
 
 
 _FAILED = sql.Literal("failed")
@@ -211,12 +220,19 @@ _INVALID = sql.SQL(
     "CASE WHEN {usable} IS NOT NULL OR {measure} IS NULL THEN 0 {nan} WHEN {measure} < 0 THEN {negative} "
     "ELSE {too_large} END"
 )
+_KNOWN_CURRENCY = sql.SQL("{} AS known_currency")
+_NAN_OR_UNKNOWN = sql.SQL("CASE WHEN known_currency THEN {} ELSE {} END")
 # most ids begin with a character that can be seen, which is quicker to tell than whether they have one
 _TYPE_IF_NEEDED = sql.SQL("CASE WHEN {0} BETWEEN '!' AND '~' OR {0} ~ '[!-~]' THEN NULL ELSE {1} END")
 _UNPRICED = sql.SQL("coalesce(cost, 0) = 0 AND (usable_input_tokens > 0 OR usable_output_tokens > 0)")
 
 
-_PRICED = sql.SQL("ended = 'ok' OR usable_cost > 0")
+_BUCKET = sql.SQL("{last} - width_bucket(-{value}, {edges}::{type}[]) AS {name}")
+_NO_BUCKET = sql.SQL("NULL::integer AS {name}")
+_PRICED = sql.SQL("ended = 'ok' AND (cost IS NULL OR usable_cost >= 0) OR usable_cost > 0")
+_PRICED_AS_BEFORE = sql.SQL("ended = 'ok' OR usable_cost > 0")
+"""That of the versions that knew no refunds."""
+
 _NOT_FREE = sql.SQL("({}) AND free IS NOT TRUE")
 _WHOLE_INPUT = sql.SQL("usable_input_tokens")
 _INPUT_AND_CACHED = sql.SQL("(usable_input_tokens + coalesce(usable_cached_tokens, 0))")
@@ -266,7 +282,8 @@ def span_query(
     `slice`, `newest` and `oldest` are times in seconds. `ended` is an `Outcome` or a class of error, `timeouts_reached`
     how many of `labels.timeout_steps` the latency has reached, `price_tier` how many of `PRICE_TIERS` the input exceeds
     (None where the cost of the call is not checked), and `invalid` says which values are not used
-    (`invalid_values`). Each of `SUMMED` has a column with its sum. Labels are as the log has them, not yet cleaned.
+    (`invalid_values`). Each of `SUMMED` has a column with its sum, of costs less `refunds`. Labels are as the log has
+    them, not yet cleaned.
     """
     parameters = span_parameters(log, classification, span, width, most, origin)
     return span_statement(log, classification, shape, moved), parameters | _moved_parameters(moved, span)
@@ -296,10 +313,10 @@ def span_statement(
         measures["usable"] = sql.Composed([measures["usable"], _IS_SETTLED])
     return _STATEMENT.format(
         **_names(log),
-        priced=_unless_free(log, _PRICED),
+        priced=_unless_free(log, _PRICED if classification.refunds else _PRICED_AS_BEFORE),
         whole_input=_WHOLE_INPUT if classification.cached_in_input else _INPUT_AND_CACHED,
         **measures,
-        **_latency(log, classification),
+        **_durations(log, classification),
         **rows,
         instant=_seconds(log, classification),
         user=_key(user) if by_user else sql.NULL,
@@ -307,9 +324,9 @@ def span_statement(
         ended=outcome(log, _error_class(log, classification)),
         table=log.source() if moved is None else log.source(moved.log.columns["time"]),
         length=sql.Literal(READ_LENGTH),
-        sums=sql.Composed([_sums(log, each=shape is Shape.EACH), settled]),
+        sums=sql.Composed([_sums(log, classification, each=shape is Shape.EACH), settled]),
         grouped_by=grouped_by,
-        groups=groups.format(also=settled),
+        groups=groups.format(also=settled, more=_more_keys(log, classification)),
     )
 
 
@@ -321,7 +338,12 @@ def _unless_free(log: LogTable, condition: sql.SQL) -> sql.Composable:
 def invalid_values(code: int) -> list[tuple[str, str]]:
     """The measures whose values are not used, each with the reason, by what `invalid` says."""
     digits = [(measure, code >> 2 * place & 0b11) for place, measure in enumerate(UPPER_BOUNDS)]
-    return [(measure, INVALID_REASONS[digit - 1]) for measure, digit in digits if digit]
+    unknown = [("cost", CURRENCY)] if code & _UNKNOWN_CURRENCY else []
+    return [(measure, INVALID_REASONS[digit - 1]) for measure, digit in digits if digit] + unknown
+
+
+_UNKNOWN_CURRENCY = 1 << 2 * len(UPPER_BOUNDS)
+"""What a cost in a currency without a rate adds to `invalid`."""
 
 
 def _invalid_code(measure: str, reason: str) -> sql.Literal:
@@ -364,12 +386,18 @@ def _measures(log: LogTable, classification: Classification) -> dict[str, sql.Co
         if is_read(log, classification, measure):
             parts = {"usable": usable_name, "measure": name}
             doubts.append(_IS_INVALID.format(**parts))
-            is_nan = sql.SQL("WHEN {} = 'NaN' THEN {}").format(name, _invalid_code(measure, "nan"))
+            nan: sql.Composable = _invalid_code(measure, "nan")
+            if measure == "cost" and "currency" in log.columns:
+                nan = _NAN_OR_UNKNOWN.format(nan, sql.Literal(_UNKNOWN_CURRENCY))
+                measures.append(_KNOWN_CURRENCY.format(known(log.columns["currency"], log.rates)))
+            is_nan = sql.SQL("WHEN {} = 'NaN' THEN {}").format(name, nan)
             codes.append(
                 _INVALID.format(
                     **parts,
                     nan=sql.SQL("") if is_integer(log, measure) else is_nan,
-                    negative=_invalid_code(measure, "negative"),
+                    negative=_invalid_code(
+                        measure, "too_large" if measure == "cost" and classification.refunds else "negative"
+                    ),
                     too_large=_invalid_code(measure, "too_large"),
                 )
             )
@@ -389,33 +417,69 @@ def _usable_value(log: LogTable, classification: Classification, measure: str, v
     if not is_read(log, classification, measure):
         return value
     decimals = SUMMED[measure].decimals if measure in SUMMED else 0
-    return values.usable(value, upper_bound(measure), 0 if is_exact(log, measure, decimals) else decimals)
+    rounded = 0 if is_exact(log, measure, decimals) else decimals
+    return usable(classification, measure, value, upper_bound(measure), rounded)
 
 
-def _latency(log: LogTable, classification: Classification) -> dict[str, sql.Composable]:
-    """The parts of the statement that sort latency into buckets: an integer is a float without loss, and quicker."""
-    name, buckets = sql.Identifier("usable_latency"), sql.Literal(len(LATENCY_EDGES))
-    if is_read(log, classification, "latency") and is_integer(log, "latency"):
-        return {"latency": sql.SQL("{}::float8").format(name), "edges": sql.SQL("float8"), "buckets": buckets}
-    return {"latency": name, "edges": sql.SQL("numeric"), "buckets": buckets}
+def usable(
+    classification: Classification,
+    measure: str,
+    value: sql.Composable,
+    most: sql.Composable,
+    decimals: int | None = None,
+) -> sql.Composed:
+    """A measure's value where it can be used, else NULL; rounded to as many decimals as are kept, or to `decimals`.
+
+    Of costs, those below 0 are refunds.
+    """
+    kept = (SUMMED[measure].decimals if measure in SUMMED else 0) if decimals is None else decimals
+    return values.usable(value, most, kept, signed=measure == "cost" and classification.refunds)
 
 
-def _sums(log: LogTable, *, each: bool) -> sql.Composed:
+def _durations(log: LogTable, classification: Classification) -> dict[str, sql.Composable]:
+    """The parts of the statement that sort durations into buckets, and the usable latency with its type."""
+    latency, latency_type = _duration(log, classification, "latency")
+    buckets = sql.SQL(", ").join(_bucket(log, classification, role) for role in DURATIONS)
+    return {"latency": latency, "latency_type": latency_type, "buckets": buckets}
+
+
+def _bucket(log: LogTable, classification: Classification, role: str) -> sql.Composed:
+    value, kind = _duration(log, classification, role)
+    return (_BUCKET if is_read(log, classification, role) else _NO_BUCKET).format(
+        last=sql.Literal(len(DURATIONS[role].edges)),
+        value=value,
+        edges=sql.Placeholder(f"{role}_edges"),
+        type=kind,
+        name=sql.Identifier(f"{role}_bucket"),
+    )
+
+
+def _duration(log: LogTable, classification: Classification, role: str) -> tuple[sql.Composable, sql.Composable]:
+    """The usable duration and its type: an integer is a float without loss, and quicker."""
+    name = sql.Identifier(f"usable_{role}")
+    if is_read(log, classification, role) and is_integer(log, role):
+        return sql.SQL("{}::float8").format(name), sql.SQL("float8")
+    return name, sql.SQL("numeric")
+
+
+def _more_keys(log: LogTable, classification: Classification) -> sql.Composed:
+    """What rows are grouped by beside `_SERIES_KEYS`: the buckets of durations that few logs have."""
+    read = (role for role in DURATIONS if role != "latency" and is_read(log, classification, role))
+    return sql.Composed([sql.SQL(", {}").format(sql.Identifier(f"{role}_bucket")) for role in read])
+
+
+def _sums(log: LogTable, classification: Classification, *, each: bool) -> sql.Composed:
     """What a row of the result says of its rows of the log; of a single one, if it stands for `each`."""
     total, number, newest, oldest = (
         (sql.SQL("{}"), sql.SQL("CASE WHEN {} THEN 1 ELSE 0 END"), sql.SQL("at"), sql.SQL("at"))
         if each
         else (sql.SQL("sum({})"), sql.SQL("count(*) FILTER (WHERE {})"), sql.SQL("max(at)"), sql.SQL("min(at)"))
     )
-    latency = sql.Identifier("usable_latency")
-    whole = "latency" in log.columns and is_integer(log, "latency")
     columns = {
         "rows": sql.SQL("1" if each else "count(*)"),
         **{measure: total.format(sql.Identifier(f"usable_{measure}")) for measure in SUMMED},
-        # a thousand times a number may be too much for its type
-        "microseconds": sql.SQL("{} * 1000").format(total.format(sql.SQL("{}::bigint").format(latency)))
-        if whole
-        else total.format(sql.SQL("round({} * 1000)").format(latency)),
+        "refunds": _refunds(log, classification, total, each=each),
+        **{f"{role}_microseconds": _microseconds(log, classification, role, total) for role in DURATIONS},
         "unpriced": number.format(_unless_free(log, _UNPRICED)),
         "newest": newest,
         "oldest": oldest,
@@ -423,6 +487,24 @@ def _sums(log: LogTable, *, each: bool) -> sql.Composed:
     return sql.SQL(", ").join(
         sql.SQL("{} AS {}").format(value, sql.Identifier(name)) for name, value in columns.items()
     )
+
+
+def _refunds(log: LogTable, classification: Classification, total: sql.SQL, *, each: bool) -> sql.Composable:
+    if not classification.refunds or not is_read(log, classification, "cost"):
+        return sql.SQL("NULL::numeric")
+    if each:
+        return sql.SQL("CASE WHEN usable_cost < 0 THEN 0 - usable_cost END")
+    return sql.SQL("0 - {} FILTER (WHERE usable_cost < 0)").format(total.format(sql.SQL("usable_cost")))
+
+
+def _microseconds(log: LogTable, classification: Classification, role: str, total: sql.SQL) -> sql.Composable:
+    if not is_read(log, classification, role):
+        return sql.SQL("NULL::numeric")
+    value = sql.Identifier(f"usable_{role}")
+    # a thousand times a number may be too much for its type
+    if is_integer(log, role):
+        return sql.SQL("{} * 1000").format(total.format(sql.SQL("{}::bigint").format(value)))
+    return total.format(sql.SQL("round({} * 1000)").format(value))
 
 
 def measure_value(log: LogTable, classification: Classification, measure: str) -> sql.Composable:
@@ -496,7 +578,7 @@ def span_parameters(
         "first_tier": PRICE_TIERS[0] + 1,
         "timeouts": [round(1000 * seconds, 6) for seconds in timeout_steps(classification)],
         # descending edges below zero: width_bucket counts from below and excludes its upper bound, `le` includes it
-        "edges": [-1000 * edge for edge in reversed(LATENCY_EDGES)],
+        **{f"{role}_edges": [-1000 * edge for edge in reversed(each.edges)] for role, each in DURATIONS.items()},
         **{f"most_{measure}": classification.bounds.get(measure) for measure in UPPER_BOUNDS},
         **{f"pattern_{n}": "|".join(f"({p})" for p in c.patterns) for n, c in enumerate(classification.error_classes)},
     }
@@ -576,7 +658,7 @@ def operation_columns(log: LogTable) -> tuple[sql.Composable, sql.Composable]:
 
 
 def outcome(log: LogTable, failed: sql.Composable = _FAILED) -> sql.Composed:
-    """How the row's call ended: ok, failed (or what stands for that), timeout, pending, running, null or unknown."""
+    """How the row's call ended, as `Outcome` has it; `failed` stands for calls that have failed."""
     if log.has_status:
         shown = {
             word: failed if outcome == Outcome.FAILED else sql.Literal(outcome)
@@ -596,6 +678,11 @@ def final_and_failed(log: LogTable) -> tuple[sql.Composed, sql.Composed]:
         return _has_word(log, FINAL), _has_word(log, FAILED)
     success = log.column("success")
     return sql.SQL("{} IS NOT NULL").format(success), sql.SQL("NOT {}").format(success)
+
+
+def is_refund(log: LogTable) -> sql.Composed:
+    """A condition for what `outcome` calls a refund."""
+    return _has_word(log, (Outcome.REFUND,)) if log.has_status else sql.Composed([sql.SQL("false")])
 
 
 def texts(words: Iterable[str]) -> sql.Composed:
@@ -637,7 +724,7 @@ def spend_query(log: LogTable, classification: Classification, span: TimeRange) 
     """A query for the cost of all rows of a span in USD, by the rules of `span_query`, and its parameters."""
     statement = _SPEND.format(
         instant=instant(log, classification),
-        usd=values.usd(sql.Identifier("cost"), upper_bound("cost")),
+        usd=usable(classification, "cost", sql.Identifier("cost"), upper_bound("cost")),
         cost=log.number("cost"),
         table=log.source(),
         time=log.column("time"),

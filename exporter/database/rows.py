@@ -13,7 +13,7 @@ from exporter.config import Classification
 from exporter.database.labels import Names, timeout_steps
 from exporter.database.log_query import BY_SERIES, BY_USER, Outcome, invalid_values
 from exporter.figures import SUMMED, Figure
-from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, WIDTH, money_units
+from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, WIDTH, money_units
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
 from exporter.ledger.model import Bucket, Series, SkippedValue, Waiting
 from exporter.prices.book import Prices
@@ -26,13 +26,17 @@ UNUSABLE_OUTCOMES = (Outcome.NULL, Outcome.UNKNOWN)
 """Outcomes of rows that do not say whether the call has ended."""
 
 _sums = attrgetter(*SUMMED)
+_DURATIONS = [
+    (attrgetter(f"{role}_bucket", f"{role}_microseconds"), counts.start, sums.start)
+    for role, (counts, sums) in HISTOGRAMS.items()
+]
 
 MOST_NAMES = 10_000
 """Names of users, and of operations with their models, that are known from one read to the next."""
 
 
 class SpanRow(Protocol):
-    """A row of `log_query.span_query`. It also has a sum of each of `SUMMED`.
+    """A row of `log_query.span_query`, with a sum of each of `SUMMED`, and bucket and sum of each of `DURATIONS`.
 
     What a row is not grouped by is None.
     """
@@ -46,14 +50,17 @@ class SpanRow(Protocol):
     ended: str
     invalid: int
     latency_bucket: int | None
+    time_to_first_token_bucket: int | None
     timeouts_reached: int | None
     price_tier: int | None
     rows: int
     cost: Decimal | None
+    refunds: Decimal | None
     input_tokens: Decimal | None
     output_tokens: Decimal | None
     cached_tokens: Decimal | None
-    microseconds: Decimal
+    latency_microseconds: Decimal | None
+    time_to_first_token_microseconds: Decimal | None
     unpriced: int
     newest: float
     oldest: float
@@ -239,6 +246,10 @@ def _add_series(found: _Bucket, row: SpanRow, called: _Called, check: CostCheck 
     for figure, value in zip(SUMMED.values(), _sums(row), strict=True):
         if value is not None:
             cell[figure] += figure.units(value)
+    if row.refunds:
+        units = money_units(row.refunds)
+        cell[Figure.REFUNDS] += units
+        cell[Figure.COST] += units
     for measure, reason in invalid_values(row.invalid) if row.invalid else ():
         _skip(found, SkippedValue(measure, reason), rows)
     found.operations[operation] = max(row.newest, found.operations.get(operation, row.newest))
@@ -250,6 +261,8 @@ def _add_series(found: _Bucket, row: SpanRow, called: _Called, check: CostCheck 
     if kind in UNUSABLE_OUTCOMES:
         _skip(found, SkippedValue("status", kind), rows)
         return
+    if kind == Outcome.REFUND:
+        return
     cell[Figure.CALLS] += rows
     if kind == Outcome.TIMEOUT or (row.timeouts_reached is not None and row.timeouts_reached >= called.timeout):
         cell[Figure.OVER_TIMEOUT] += rows
@@ -257,9 +270,11 @@ def _add_series(found: _Bucket, row: SpanRow, called: _Called, check: CostCheck 
         check.add(cell, row, row.price_tier, model)
     if not called.is_free:
         cell[Figure.UNPRICED] += row.unpriced
-    if row.latency_bucket is not None:
-        cell[LATENCY_COUNTS.start + row.latency_bucket] += rows
-        cell[LATENCY_SUMS.start + row.latency_bucket] += int(row.microseconds)
+    for of_row, counts, sums in _DURATIONS:
+        bucket, microseconds = of_row(row)
+        if bucket is not None:
+            cell[counts + bucket] += rows
+            cell[sums + bucket] += int(microseconds)
     if kind == Outcome.OK:
         found.succeeded[model] = max(row.newest, found.succeeded.get(model, row.newest))
     else:

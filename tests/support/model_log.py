@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from exporter.catalog import ERROR_CLASSES, LATENCY_EDGES, SECOND
-from exporter.figures import Figure
+from exporter.catalog import ERROR_CLASSES, SECOND
+from exporter.figures import DURATIONS, Figure
 from exporter.ledger import aggregate as figures
 from exporter.ledger.aggregate import ZERO, Aggregate, add
 from exporter.ledger.model import UNATTRIBUTED, Bucket, Series, SkippedValue, SpanRead, TimeRange, Waiting
@@ -21,7 +21,7 @@ NEGATIVE = SkippedValue("cost_usd", "negative")
 
 @dataclass(frozen=True)
 class Row:
-    """One call as logged; `at` in seconds, `cost` in money units, `latency` in microseconds."""
+    """One call as logged; `at` in seconds, `cost` and `refund` in money units, durations in microseconds."""
 
     id: int
     at: int
@@ -32,6 +32,8 @@ class Row:
     cost: int | None = 0
     tokens: int = 0
     latency: int | None = None
+    first_token: int | None = None
+    refund: int = 0
     error: str = "other"
 
 
@@ -59,11 +61,16 @@ class Classes:
         """The money that counts: none where the column holds nothing usable."""
         return max(row.cost or 0, 0)
 
+    def spend(self, row: Row) -> int:
+        """What gauges show of it: the money that counts, less what was refunded."""
+        return self.cost(row) - row.refund
+
     def aggregate(self, row: Row) -> Aggregate:
         """The figures of one row, but for fallbacks, which the ledger finds."""
         values = list(ZERO)
         values[Figure.ROWS] = 1
         values[Figure.COST] = self.cost(row)
+        values[Figure.REFUNDS] = row.refund
         values[Figure.INPUT_TOKENS] = row.tokens
         values[Figure.OUTPUT_TOKENS] = row.tokens * 2
         if row.status not in FINAL:
@@ -79,10 +86,11 @@ class Classes:
         if row.status != "success":
             error = "timeout" if row.status == "timeout" else row.error
             values[figures.FAILURES.start + ERROR_CLASSES.index(error)] = 1
-        if row.latency is not None:
-            bucket = sum(row.latency > edge * SECOND for edge in LATENCY_EDGES)
-            values[figures.LATENCY_COUNTS.start + bucket] = 1
-            values[figures.LATENCY_SUMS.start + bucket] = row.latency
+        for role, duration in (("latency", row.latency), ("time_to_first_token", row.first_token)):
+            if duration is not None:
+                bucket = sum(duration > edge * SECOND for edge in DURATIONS[role].edges)
+                values[figures.HISTOGRAMS[role].counts.start + bucket] = 1
+                values[figures.HISTOGRAMS[role].sums.start + bucket] = duration
         return tuple(values)
 
 
@@ -169,8 +177,8 @@ def bucket_of(rows: Iterable[Row], classes: Classes) -> Bucket:
     for row in rows:
         series, at = classes.series(row), float(classes.at(row))
         cells[series] = add(cells.get(series, ZERO), classes.aggregate(row))
-        if cost := classes.cost(row):
-            users[row.user or UNATTRIBUTED] = users.get(row.user or UNATTRIBUTED, 0) + cost
+        if spend := classes.spend(row):
+            users[row.user or UNATTRIBUTED] = users.get(row.user or UNATTRIBUTED, 0) + spend
         if row.cost is not None and row.cost < 0:
             skipped[NEGATIVE] = skipped.get(NEGATIVE, 0) + 1
         if row.status in WAITING:

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, Self
 
 import psycopg
+from psycopg.rows import dict_row
 
 from exporter.config.sources import SOURCES
 from tests.support import ROOT
@@ -23,14 +24,16 @@ class PublicLog:
     tables: str
     rows: str
     truth: str
+    also: str
 
     @classmethod
     def of(cls, name: str) -> Self:
         """What the file of a source says."""
         text = (_FOLDER / f"{name}.sql").read_text(encoding="utf-8")
         tables, _, rest = text.partition("-- rows\n")
-        rows, _, truth = rest.partition("-- truth\n")
-        return cls(name, tables, rows, truth)
+        rows, _, rest = rest.partition("-- truth\n")
+        truth, _, also = rest.partition("-- also\n")
+        return cls(name, tables, rows, truth, also)
 
     def create(self, admin: psycopg.Connection[Any]) -> None:
         """Make the table and its indexes."""
@@ -47,14 +50,26 @@ class PublicLog:
         calls, failures, cost, *tokens = found
         return Figures(calls, failures, round(Decimal(cost) * _NANO), *map(int, tokens))
 
+    def more_figures(self, admin: psycopg.Connection[Any]) -> dict[str, Any]:
+        """What plain SQL says of the figures that only some systems have, by name."""
+        if not self.also:
+            return {}
+        with admin.cursor(row_factory=dict_row) as cursor:
+            found = cursor.execute(self.also.encode()).fetchone()
+        assert found is not None
+        return found
+
 
 def shown(scraped: Scraped) -> Figures:
-    """The counters, summed; cost in billionths of a dollar. A counter that is absent is 0."""
-    cost = sum(Decimal(value) for value in scraped.having("ai_operation_cost_usd_total").values())
+    """The counters, summed; cost less refunds in billionths of a dollar. A counter that is absent is 0."""
+    cost, refunds = (
+        sum(Decimal(value) for value in scraped.having(f"ai_operation_{name}_usd_total").values())
+        for name in ("cost", "refunds")
+    )
     return Figures(
         int(scraped.total("ai_operations_total")),
         int(scraped.total("ai_operation_failures_total")),
-        round(cost * _NANO),
+        round((cost - refunds) * _NANO),
         int(scraped.total("ai_operation_input_tokens_total")),
         int(scraped.total("ai_operation_output_tokens_total")),
     )
