@@ -20,6 +20,7 @@ from exporter.database.window import WindowReader, versions_of
 from exporter.ledger.calendar import floor_to
 from exporter.ledger.model import Bucket, TimeRange
 from tests.support.harness import Log, fixed_layout
+from tests.support.thorough import examples
 
 layout = fixed_layout("success")
 
@@ -186,7 +187,7 @@ def story(log: Log) -> Iterator[Story]:
     story.close()
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(12), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(steps, max_size=14), st.sampled_from([0, 3, 60, 4000]))
 @example([("slow", 0, "nested"), ("read",), ("slow", 0, "commit"), ("read",)], 4000)
 @example([("slow", 0, "insert"), ("rows", -20, 1), ("read",), ("newest_deleted",), ("read",)], 4000)
