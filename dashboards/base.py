@@ -75,9 +75,9 @@ def by_model(uid: str = PERFORMANCE, model: str = CELL) -> dict[str, Any]:
     return link("Narrow to the model", to_dashboard(uid, model=model))
 
 
-def by_user() -> dict[str, Any]:
-    """A link from a cell with a user to what they spend, and their calls."""
-    return link("Narrow Cost to the user", to_dashboard(COST, user=CELL))
+def by_user(user: str) -> dict[str, Any]:
+    """A link to what a user spends, and their calls."""
+    return link("Narrow Cost to the user", to_dashboard(COST, user=user))
 
 
 def _variables(page: Page, settings: Settings) -> list[Template]:

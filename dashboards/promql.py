@@ -187,6 +187,20 @@ def worst_model() -> str:
     return f"topk(1, {rates}) or {none} unless on () ({rates})"
 
 
+_SHORT = "([0-9a-fA-F]{8})-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(.+)"
+
+
+def named(figure: str, source: str) -> str:
+    """Figures by user with what each is called as the label `name`: a UUID without a name by its first characters.
+
+    `source` is a selector of series that have all users of the figure. A user stays one, whatever replicas call them.
+    """
+    known = f"topk by (user) (1, {max_of(for_job(catalog.USER_INFO), 'user', 'name')})"
+    # a name is no number: whatever the source's is, this is 1
+    unknown = f'label_replace({max_of(source, "user")}, "name", "$1$2", "user", "{_SHORT}") ^ 0'
+    return f"({figure}) * on (user) group_left (name) ({known} or on (user) {unknown})"
+
+
 def legend(label: str) -> str:
     """A series' name in the legend: the value of a label."""
     return "{{" + label + "}}"

@@ -322,6 +322,21 @@ BEGIN
         'CREATE FUNCTION ai_dashboards.user_name(text) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER'
         ' SET search_path = pg_catalog, pg_temp AS %L', 'SELECT (' || called || ') COLLATE "default"');
 
+    -- The ids of the chosen users, which Grafana writes as a regular expression, in the log's own type, so that an index
+    -- serves. NULL where all are chosen, and where ids are text: one label may then be that of several.
+    DROP FUNCTION IF EXISTS ai_dashboards.user_keys(text);
+    SELECT CASE WHEN kind IN ('integer', 'bigint') THEN 'bigint' WHEN kind = 'uuid' THEN kind ELSE 'text' END INTO called
+      FROM (SELECT CASE WHEN users <> 'off' THEN found -> 'user' ->> 'type' END AS kind) AS of_user;
+    EXECUTE format(
+        'CREATE FUNCTION ai_dashboards.user_keys(text) RETURNS %s[] LANGUAGE sql IMMUTABLE PARALLEL SAFE'
+        ' SET search_path = pg_catalog, pg_temp AS %L', called,
+        CASE called WHEN 'text' THEN 'SELECT NULL::text[]'
+            ELSE format(
+                'SELECT CASE WHEN $1 <> ''.+'' THEN ARRAY(SELECT key::%s FROM'
+                ' regexp_matches($1, ''((?:\\.|[^\\|()])+)'', ''g'') AS each (part),'
+                ' regexp_replace(part[1], ''\\(.)'', ''\1'', ''g'') AS key WHERE key ~* ''^%s$'') END', called,
+                CASE called WHEN 'uuid' THEN '{{uuid}}' ELSE '-?[0-9]{1,18}' END) END);
+
     DROP FUNCTION IF EXISTS ai_dashboards.logged(timestamptz);
     IF found -> 'time' ->> 'kind' = 'timestamp with time zone' OR zone <> 'UTC' THEN
         CREATE FUNCTION ai_dashboards.logged(moment timestamptz) RETURNS timestamptz
