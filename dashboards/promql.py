@@ -147,14 +147,20 @@ MOST = 10
 """So many lines of a chart can be told apart."""
 
 
-def busiest(label: str) -> str:
-    """The values of a label with most calls in the time range, the same ones at each step of a chart."""
-    return f"topk({MOST}, sum by ({label}) (increase({CALLS}[$__range] @ end())))"
+def busiest(*labels: str, of: str = CALLS) -> str:
+    """The values of labels with most calls in the time range, the same ones at each step of a chart."""
+    return f"topk({MOST}, sum by ({', '.join(labels)}) (increase({of}[$__range] @ end())))"
 
 
-def of_busiest(figure: str, label: str) -> str:
-    """Of figures by a label those of the values with most calls."""
-    return f"({figure}) and on ({label}) {busiest(label)}"
+def of_busiest(figure: str, *labels: str, of: str = CALLS) -> str:
+    """Of figures by labels those of the values with most calls, or with most `of` another counter."""
+    return f"({figure}) and on ({', '.join(labels)}) {busiest(*labels, of=of)}"
+
+
+def largest(figure: str, selector: str, label: str) -> str:
+    """Of figures of a gauge by a label those of the values that are highest at some time of the range."""
+    highest = max_of(f"max_over_time({selector}[$__range] @ end())", label)
+    return f"({figure}) and on ({label}) topk({MOST}, {highest})"
 
 
 def with_others(figure: str, label: str) -> str:
