@@ -55,7 +55,7 @@ DECLARE
     place pg_catalog.name;
     log pg_catalog.regclass;
     budgets pg_catalog.regclass;
-    names pg_catalog.regclass;
+    people pg_catalog.regclass;
     relation pg_catalog.regclass;
     stranger pg_catalog.name;
     zone pg_catalog.text;
@@ -86,7 +86,7 @@ BEGIN
             budgets := coalesce(budgets, to_regclass(format('%I.%I', place, budget_table)));
         END IF;
         IF names_table IS NOT NULL AND place = coalesce(names_schema, place) THEN
-            names := coalesce(names, to_regclass(format('%I.%I', place, names_table)));
+            people := coalesce(people, to_regclass(format('%I.%I', place, names_table)));
         END IF;
     END LOOP;
     IF log IS NULL THEN
@@ -288,11 +288,11 @@ BEGIN
     called := 'CASE WHEN $1 ~* ''^{{uuid}}$'' THEN left($1, 8) ELSE $1 END';
     IF names_table IS NULL OR users = 'off' THEN
         NULL;
-    ELSIF names IS NOT NULL AND row_security_active(names) THEN
-        RAISE NOTICE 'users are shown by their ids: row-level security hides rows of % from %', names, current_user;
+    ELSIF people IS NOT NULL AND row_security_active(people) THEN
+        RAISE NOTICE 'users are shown by their ids: row-level security hides rows of % from %', people, current_user;
     ELSIF NOT EXISTS (
         SELECT FROM pg_class AS n JOIN pg_roles AS owner ON owner.oid = n.relowner
-         WHERE n.oid = names
+         WHERE n.oid = people
            AND (owner.rolsuper OR owner.rolname = current_user
                 OR n.relowner = (SELECT relowner FROM pg_class WHERE oid = log))
     ) THEN
@@ -304,7 +304,7 @@ BEGIN
                    ' ELSE c.name END FROM (SELECT %s AS name FROM (SELECT left(min(to_jsonb(n.name) #>> ''{}''),'
                    ' {{read_length}}) COLLATE "C" AS name FROM (SELECT %I AS key, (%s) AS name FROM %s) AS n'
                    ' WHERE %s) AS u) AS c), %s)',
-                   format(cleaned, 'u.name'), names_key, names_form, names,
+                   format(cleaned, 'u.name'), names_key, names_form, people,
                    -- the bare key, so that an index serves, where it is compared exactly so
                    CASE WHEN base = 'uuid'::regtype THEN 'n.key = CASE WHEN $1 ~* ''^{{uuid}}$'' THEN $1::uuid END'
                         WHEN base IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype)
@@ -316,7 +316,7 @@ BEGIN
           INTO STRICT called
           FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
          CROSS JOIN LATERAL (SELECT CASE typtype WHEN 'd' THEN typbasetype ELSE atttypid END AS base) AS beneath
-         WHERE attrelid = names AND attname = names_key AND NOT attisdropped;
+         WHERE attrelid = people AND attname = names_key AND NOT attisdropped;
     END IF;
     EXECUTE format(
         'CREATE FUNCTION ai_dashboards.user_name(text) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER'
