@@ -73,8 +73,8 @@ def today_by(columns: Sequence[str], variables: Sequence[str], most: int = 10) -
     ), called AS (
       SELECT chosen, {_called("chosen")} AS name FROM shown WHERE kind = 'user' AND NOT rest
     )
-    SELECT kind AS "Kind", CASE WHEN rest THEN 'all others' ELSE coalesce(called.name, chosen) END AS "Name",
-           usd AS "Spent", share AS "Share", chosen AS "Chosen"
+    SELECT kind AS "Kind", CASE WHEN rest THEN 'all others' ELSE coalesce(called.name, shown.chosen) END AS "Name",
+           usd AS "Spent", share AS "Share", shown.chosen AS "Chosen"
     FROM shown
     LEFT JOIN called ON called.chosen = shown.chosen AND kind = 'user'
     ORDER BY kind, rest, 3 DESC, 2
@@ -82,9 +82,12 @@ def today_by(columns: Sequence[str], variables: Sequence[str], most: int = 10) -
 
 
 def _called(user: str) -> str:
-    """What a user is called, for a query that has each user once: two who are called alike with their ids behind."""
+    """What a user is called, for a query that has each user once: two who are called alike have their ids behind."""
     name, key = f"ai_dashboards.user_name({user})", f"coalesce(substring({user} FROM '^([^-]{{8}})-[^-]*-'), {user})"
-    return f"{name} || CASE WHEN count(*) OVER (PARTITION BY {name}) > 1 THEN ' (' || {key} || ')' ELSE '' END"
+    return f"""CASE WHEN count(*) OVER (PARTITION BY {name}) = 1 THEN {name}
+                WHEN count(*) OVER (PARTITION BY {name}, {key}) = 1 THEN {name} || ' (' || {key} || ')'
+                WHEN {name} = {key} THEN {user}
+                ELSE {name} || ' (' || {user} || ')' END"""
 
 
 _AS_LOGGED = {

@@ -125,11 +125,13 @@ def take_names(rows: Sequence[tuple[Any, ...]]) -> dict[str, str]:
     """Names by key, as labels; of several who are called alike, each has the key behind the name."""
     named = {key: name for key, text in rows if (name := user_name(text)) != UNATTRIBUTED}
     alike = Counter(named.values())
-    return {key: name if alike[name] == 1 else _with_key(name, key) for key, name in named.items()}
+    shown = {key: name if alike[name] == 1 else _with_key(name, short(key)) for key, name in named.items()}
+    still_alike = Counter(shown.values())
+    return {key: name if still_alike[name] == 1 else _with_key(named[key], key) for key, name in shown.items()}
 
 
 def _with_key(name: str, key: str) -> str:
-    behind = f" ({short(key)})"
+    behind = f" ({key})"
     return name[: max(0, LABEL_LENGTH - len(behind))].rstrip() + behind
 
 

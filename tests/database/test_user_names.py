@@ -104,6 +104,16 @@ def test_a_name_is_a_label_and_no_two_users_have_the_same(
         wait_for_names(exporter, {**both, str(CARL): "Carl"})
 
 
+def test_users_who_are_called_alike_and_have_ids_that_begin_alike_are_told_apart(log: Log, tmp_path: Path) -> None:
+    users = [UUID(int=number) for number in (1, 2, 0xA << 120)]
+    people(log, *((user, "Anna") for user in users))
+    spend(log, *users)
+    with running(log.url, tmp_path, users={"names": NAMES}) as exporter:
+        exporter.wait_ready()
+        wanted = {str(users[0]): f"Anna ({users[0]})", str(users[1]): f"Anna ({users[1]})"}
+        wait_for_names(exporter, {**wanted, str(users[2]): "Anna (0a000000)"})
+
+
 def test_of_several_rows_for_a_user_always_the_same_counts(log: Log, tmp_path: Path) -> None:
     people(log, (ANNA, "Zoe"), (ANNA, "Anna"), (ANNA, None))
     spend(log, ANNA)
