@@ -8,7 +8,7 @@ from grafanalib.core import Annotations, Dashboard, DashboardLink, Template, Tem
 
 from dashboards.grid import Row, arrange
 from dashboards.panels import link
-from dashboards.promql import PROBLEMS, PROMETHEUS, STEP, for_job
+from dashboards.promql import PROBLEMS, PROMETHEUS, STEP, for_job, max_of, named
 from dashboards.settings import Settings
 from exporter import catalog
 
@@ -75,9 +75,9 @@ def by_model(uid: str = PERFORMANCE, model: str = CELL) -> dict[str, Any]:
     return link("Narrow to the model", to_dashboard(uid, model=model))
 
 
-def by_user() -> dict[str, Any]:
-    """A link from a cell with a user to what they spend, and their calls."""
-    return link("Narrow Cost to the user", to_dashboard(COST, user=CELL))
+def by_user(user: str) -> dict[str, Any]:
+    """A link to what a user spends, and their calls."""
+    return link("Narrow Cost to the user", to_dashboard(COST, user=user))
 
 
 def _variables(page: Page, settings: Settings) -> list[Template]:
@@ -86,8 +86,6 @@ def _variables(page: Page, settings: Settings) -> list[Template]:
         "operation": for_job(catalog.OPERATIONS),
         "model": for_job(catalog.OPERATIONS),
     }
-    if page.by_user:
-        values["user"] = for_job(catalog.USER_SPEND_TODAY)
     return [
         # their values say what they are: without labels, they take less of a phone
         Template(name="datasource", label="Data source", query="prometheus", type="datasource", hide=1),
@@ -97,18 +95,28 @@ def _variables(page: Page, settings: Settings) -> list[Template]:
             _values(name, selector, hide=2 if name == "job" and not settings.choose_job else 0)
             for name, selector in values.items()
         ),
+        *([_users()] if page.by_user else []),
         Template(name="zone", query=settings.zone, default=settings.zone, type="constant", hide=2),
     ]
 
 
 def _values(label: str, selector: str, hide: int) -> Template:
+    return _choice(label, f"label_values({selector}, {label})", NAMES, hide)
+
+
+def _users() -> Template:
+    """The users of the time range, by what they are called. Chosen are their ids."""
+    shown = f"last_over_time({for_job(catalog.USER_SPEND_TODAY)}[$__range])"
+    return _choice("user", f"query_result({named(max_of(shown, 'user'), shown)})", USERS)
+
+
+def _choice(label: str, query: str, regex: str, hide: int = 0) -> Template:
     return Template(
         hide=hide,
-        # a series of the exporter's, but no name in the log
-        regex=NAMES,
+        regex=regex,
         name=label,
         label=label.capitalize(),
-        query=f"label_values({selector}, {label})",
+        query=query,
         dataSource=PROMETHEUS,
         multi=True,
         includeAll=True,
@@ -129,6 +137,9 @@ def _links(settings: Settings) -> list[DashboardLink]:
 
 NAMES = "/^(?!other$).*/"
 """What dropdowns offer: `other` stands for many operations or users, and no query of the log finds it."""
+
+USERS = '/name="(?<text>.*)",user="(?!other"\\})(?<value>.*)"\\}/'
+"""Likewise for users, out of a result as Grafana writes it: what is shown, and what is chosen."""
 
 
 def _annotations() -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from dashboards import promql as q
 from dashboards import sql, style
 from dashboards.alerts import AlertLine
 from dashboards.base import HEALTH, by_model, by_operation, by_user, to_dashboard
-from dashboards.panels import SHORT_IDS, Panel, column, link, stat, table, timeseries
+from dashboards.panels import Panel, column, link, stat, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import SECONDS, SHARE, USD
@@ -138,6 +138,11 @@ def cost_per_call_by_operation(title: str, act: str) -> Panel:
     )
 
 
+def user_columns(width: int | None = None) -> tuple[dict[str, Any], ...]:
+    """How a table shows users: by what they are called, with a link by the hidden column that has their id."""
+    return column("User", width=width, links=[by_user("${__data.fields.Id}")]), column("Id", hidden=True)
+
+
 def calls_table(title: str, shows: str, act: str, query: Any, empty: str = sql.NOT_IN_LOG) -> Panel:
     """A table of single calls, the newest first."""
     colors = {
@@ -158,7 +163,7 @@ def calls_table(title: str, shows: str, act: str, query: Any, empty: str = sql.N
             column("Time", unit=style.TIME, width=165),
             column("Operation", width=150, links=[by_operation()]),
             column("Model", width=150, links=[by_model()]),
-            column("User", width=105, mappings=SHORT_IDS, links=[by_user()]),
+            *user_columns(width=140),
             column("Outcome", width=80, colored=True, mappings=outcomes),
             column("Cost", unit=USD, decimals=6, width=100),
             column("Latency", unit=SECONDS, decimals=2, width=90),

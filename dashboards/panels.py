@@ -510,13 +510,3 @@ _BY_LEGEND = {
 
 def _colors(target: Any) -> Sequence[dict[str, Any]]:
     return _BY_LEGEND.get(getattr(target, "legendFormat", ""), ())
-
-
-UUID = "^([0-9a-fA-F]{8})-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
-SHORT_IDS: Mappings = [{"type": "regex", "options": {"pattern": UUID, "result": {"index": 0, "text": "$1"}}}]
-"""The mapping that shows a UUID by its first eight characters; links and tooltips keep the whole."""
-
-
-def short_ids_in_names() -> dict[str, Any]:
-    """A transformation that calls series by the first eight characters of the UUIDs that they are called by."""
-    return {"id": "renameByRegex", "options": {"regex": UUID, "renamePattern": "$1"}}

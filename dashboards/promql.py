@@ -156,14 +156,20 @@ MOST = 10
 """So many lines of a chart can be told apart."""
 
 
-def busiest(label: str) -> str:
-    """The values of a label with most calls in the time range, the same ones at each step of a chart."""
-    return f"topk({MOST}, sum by ({label}) (increase({CALLS}[$__range] @ end())))"
+def busiest(*labels: str, of: str = CALLS) -> str:
+    """The values of labels with most calls in the time range, the same ones at each step of a chart."""
+    return f"topk({MOST}, sum by ({', '.join(labels)}) (increase({of}[$__range] @ end())))"
 
 
-def of_busiest(figure: str, label: str) -> str:
-    """Of figures by a label those of the values with most calls."""
-    return f"({figure}) and on ({label}) {busiest(label)}"
+def of_busiest(figure: str, *labels: str, of: str = CALLS) -> str:
+    """Of figures by labels those of the values with most calls, or with most `of` another counter."""
+    return f"({figure}) and on ({', '.join(labels)}) {busiest(*labels, of=of)}"
+
+
+def largest(figure: str, selector: str, label: str) -> str:
+    """Of figures of a gauge by a label those of the values that are highest at some time of the range."""
+    highest = max_of(f"max_over_time({selector}[$__range] @ end())", label)
+    return f"({figure}) and on ({label}) topk({MOST}, {highest})"
 
 
 def with_others(figure: str, label: str) -> str:
@@ -194,6 +200,20 @@ def worst_model() -> str:
     none = f'label_replace(0 * max({UP}) - 1, "model", "No calls", "", "")'
     rates = error_rate("model", window="[5m]")
     return f"topk(1, {rates}) or {none} unless on () ({rates})"
+
+
+_SHORT = "([0-9a-fA-F]{8})-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(.+)"
+
+
+def named(figure: str, source: str) -> str:
+    """Figures by user with what each is called as the label `name`: a UUID without a name by its first characters.
+
+    `source` is a selector of series that have all users of the figure. A user stays one, whatever replicas call them.
+    """
+    known = f"topk by (user) (1, {max_of(for_job(catalog.USER_INFO), 'user', 'name')})"
+    # a name is no number: whatever the source's is, this is 1
+    unknown = f'label_replace({max_of(source, "user")}, "name", "$1$2", "user", "{_SHORT}") ^ 0'
+    return f"({figure}) * on (user) group_left (name) ({known} or on (user) {unknown})"
 
 
 def legend(label: str) -> str:

@@ -155,7 +155,8 @@ def _variable(raw: Json) -> Json:
     if raw["type"] == "query":
         made["current"] = {"selected": True, "text": ["All"], "value": ["$__all"]}
         made["definition"] = raw["query"]
-        made["query"] = {"qryType": 1, "query": raw["query"], "refId": "PrometheusVariableQueryEditor-VariableQuery"}
+        kind = 3 if raw["query"].startswith("query_result(") else 1
+        made["query"] = {"qryType": kind, "query": raw["query"], "refId": "PrometheusVariableQueryEditor-VariableQuery"}
         made["regex"] = raw["regex"]
         made["skipUrlSync"] = False
         return made

@@ -64,30 +64,64 @@ def today_by(columns: Sequence[str], variables: Sequence[str], most: int = 10) -
       GROUP BY GROUPING SETS ({sets})
     ), ranked AS (
       SELECT *, row_number() OVER (PARTITION BY kind ORDER BY usd DESC NULLS LAST, name) > {most} AS rest FROM spent
+    ), shown AS (
+      SELECT kind, rest, CASE WHEN rest THEN '$' || '__all' ELSE name END AS chosen,
+             coalesce(sum(usd), 0)::float8 AS usd,
+             (sum(usd) / nullif(sum(sum(usd)) OVER (PARTITION BY kind), 0))::float8 AS share
+      FROM ranked
+      GROUP BY kind, rest, 3
+    ), called AS (
+      SELECT chosen, {_called("chosen")} AS name FROM shown WHERE kind = 'user' AND NOT rest
     )
-    SELECT kind AS "Kind", CASE WHEN rest THEN 'all others' ELSE name END AS "Name",
-           coalesce(sum(usd), 0)::float8 AS "Spent",
-           (sum(usd) / nullif(sum(sum(usd)) OVER (PARTITION BY kind), 0))::float8 AS "Share",
-           CASE WHEN rest THEN '$' || '__all' ELSE name END AS "Chosen"
-    FROM ranked
-    GROUP BY kind, rest, 2, 5
-    ORDER BY kind, rest, 3 DESC
+    SELECT kind AS "Kind", CASE WHEN rest THEN 'all others' ELSE coalesce(called.name, shown.chosen) END AS "Name",
+           usd AS "Spent", share AS "Share", shown.chosen AS "Chosen"
+    FROM shown
+    LEFT JOIN called ON called.chosen = shown.chosen AND kind = 'user'
+    ORDER BY kind, rest, 3 DESC, 2
     """)
 
 
+def _called(user: str) -> str:
+    """What a user is called, for a query that has each user once: two who are called alike have their ids behind."""
+    name, key = f"ai_dashboards.user_name({user})", f"coalesce(substring({user} FROM '^([^-]{{8}})-[^-]*-'), {user})"
+    return f"""CASE WHEN count(*) OVER (PARTITION BY {name}) = 1 THEN {name}
+                WHEN count(*) OVER (PARTITION BY {name}, {key}) = 1 THEN {name} || ' (' || {key} || ')'
+                WHEN {name} = {key} THEN {user}
+                ELSE {name} || ' (' || {user} || ')' END"""
+
+
 _AS_LOGGED = {
-    "operation": ("operation, operation_type", "ai_dashboards.operation_label(operation, operation_type)"),
-    "model": ("model", "ai_dashboards.model_label(model)"),
-    "user": ('"user"', 'ai_dashboards.user_label("user")'),
+    "operation": (("operation", "operation_type"), "ai_dashboards.operation_label(operation, operation_type)"),
+    "model": (("model",), "ai_dashboards.model_label(model)"),
+    "user": (('"user"',), 'ai_dashboards.user_label("user")'),
 }
 """The columns of a name as it is logged, and its label."""
+
+
+def _logged_names(by: str) -> str:
+    """The names as logged by which rows are summed: those that are asked for, and those that a choice needs."""
+    return ", ".join(
+        name if each == by else f"CASE WHEN $re$${{{each}:regex}}$re$ <> '.+' THEN {name} END AS {name}"
+        for each, (names, _) in _AS_LOGGED.items()
+        for name in names
+    )
+
+
+def _of_chosen_users() -> str:
+    """The condition for rows of the chosen users, if an index can serve it: by ids that are no text. Else always true.
+
+    The planner computes all but the comparison of a row's id.
+    """
+    keys = "ai_dashboards.user_keys($re$${user:regex}$re$)"
+    nobody = _CHOSEN.format(column="'unattributed'", variable="user")
+    return f"""({keys} IS NULL OR "user" = ANY ({keys}) OR "user" IS NULL AND {nobody})"""
 
 
 def daily_spend(by: str, variables: Sequence[str], most: int = 10) -> dict[str, Any]:
     """Spend per calendar day of the budget's zone, by a column; all but the `most` largest are `all others`.
 
-    With everything chosen, names are cleaned once each and not in each of a month's rows, which takes most of the time.
-    Of the two halves of the query, the planner runs the one that the choice asks for.
+    Rows are summed by their names as logged. Names are cleaned, and compared with the choice, once each and not in each
+    of a month's rows, which would take most of the time.
     """
     days = f"""
       SELECT day AT TIME ZONE {ZONE} AS day FROM generate_series(
@@ -95,33 +129,32 @@ def daily_spend(by: str, variables: Sequence[str], most: int = 10) -> dict[str, 
     """
     # the number of the day that a row lies in; its moment is looked up once for each sum
     day = "width_bucket(logged_at, (SELECT array_agg(ai_dashboards.logged(day) ORDER BY day) FROM days))"
-    logged_names, label = _AS_LOGGED[by]
-    everything = " AND ".join(f"$re$${{{name}:regex}}$re$ = '.+'" for name in variables)
+    label = _AS_LOGGED[by][1]
+    picked = " AND ".join(_CHOSEN.format(column=_AS_LOGGED[name][1], variable=name) for name in variables)
+    called = _called("name") if by == "user" else "name"
     return _series(f"""
     WITH days AS ({days}),
     sums AS (
-      SELECT {day} AS day, {logged_names}, sum(cost_usd) AS usd
+      SELECT {day} AS day, {_logged_names(by)}, sum(cost_usd) AS usd
       FROM ai_dashboards.spending
-      WHERE {logged(SINCE_MIDNIGHT)} AND {everything}
-      GROUP BY day, {logged_names}
-    ), named AS (
-      SELECT {label} AS name, array_agg(day) AS days, array_agg(usd) AS amounts
+      WHERE {logged(SINCE_MIDNIGHT)} AND {_of_chosen_users()}
+      GROUP BY 1, 2, 3, 4, 5
+    ), grouped AS MATERIALIZED (
+      SELECT operation, operation_type, model, "user", array_agg(day) AS days, array_agg(usd) AS amounts
       FROM sums
-      GROUP BY {logged_names}
+      GROUP BY 1, 2, 3, 4
+    ), named AS MATERIALIZED (
+      SELECT {label} AS name, days, amounts FROM grouped WHERE {picked}
     ), spent AS (
-      SELECT day, name, usd FROM named, unnest(days, amounts) AS each (day, usd)
-      UNION ALL
-      SELECT {day}, "{by}", sum(cost_usd)
-      FROM ai_dashboards.operations
-      WHERE {logged(SINCE_MIDNIGHT)} AND NOT ({everything}) AND {chosen(*variables)}
-      GROUP BY 1, 2
+      SELECT day, name, sum(usd) AS usd FROM named, unnest(days, amounts) AS each (day, usd) GROUP BY 1, 2
     ), largest AS (
-      SELECT name FROM spent GROUP BY name ORDER BY sum(usd) DESC NULLS LAST, name LIMIT {most}
+      SELECT name, {called} AS shown
+      FROM (SELECT name FROM spent GROUP BY name ORDER BY sum(usd) DESC NULLS LAST, name LIMIT {most}) AS first
     )
     SELECT (SELECT (array_agg(days.day ORDER BY days.day))[spent.day] FROM days) AS time,
-           CASE WHEN name IN (SELECT name FROM largest) THEN name ELSE 'all others' END AS metric,
-           sum(usd)::float8 AS value
+           coalesce(largest.shown, 'all others') AS metric, sum(usd)::float8 AS value
     FROM spent
+    LEFT JOIN largest USING (name)
     GROUP BY spent.day, 2
     ORDER BY 1, 2
     """)
@@ -205,15 +238,16 @@ def tokens_by_hour(variables: Sequence[str]) -> dict[str, Any]:
     """)
 
 
-TIME, MESSAGE, OPERATION, MODEL, USER, OUTCOME, COST, LATENCY = CALL = (
+TIME, MESSAGE, OPERATION, MODEL, USER, OUTCOME, COST, LATENCY, ID = CALL = (
     'at AS "Time"',
     'error_message AS "Message"',
     'operation AS "Operation"',
     'model AS "Model"',
-    '"user" AS "User"',
+    'ai_dashboards.user_name("user") AS "User"',
     'outcome AS "Outcome"',
     'cost_usd::float8 AS "Cost"',
     'latency_seconds::float8 AS "Latency"',
+    '"user" AS "Id"',
 )
 """What can be shown of a single call."""
 

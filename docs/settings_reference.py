@@ -17,7 +17,7 @@ from exporter.config import Config
 from exporter.config import expressions as config_expressions
 from exporter.config import names as config_names
 from exporter.config import types as config_types
-from exporter.config.sections import ConfiguredPrice, ErrorClass, Outcomes, Section
+from exporter.config.sections import ConfiguredPrice, DisplayNames, ErrorClass, Outcomes, Section
 from exporter.database.layout import LOG_ROLES, ROLES, WRITTEN_ROLES
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.yaml"
@@ -190,6 +190,8 @@ def _plain_kind(annotation: Any) -> str:
         return "`class` with `patterns`"
     if annotation is Outcomes:
         return "lists of words: `ok`, `failed`, `timeout`, `pending`, `running`"
+    if annotation is DisplayNames:
+        return "`table`, `key` (a column) and `name` (a column, or `=` and an expression in SQL)"
     if annotation is ConfiguredPrice:
         return "`input` and `output`, which may have `cached`, `valid_from` and `source`"
     if annotation is bool:

@@ -228,6 +228,12 @@ TOKENS_PER_CALL_ANOMALY = Metric(
 USER_SPEND_TODAY = Metric(
     "ai_user_spend_today_usd", "gauge", ("user",), "Cost of the present calendar day by user, from the log.", "usd"
 )
+USER_INFO = Metric(
+    "ai_user_info",
+    "gauge",
+    ("user", "name"),
+    "What a user that is shown is called, as `users.names` in the configuration says; always 1. Absent without names.",
+)
 USER_DAILY_LIMIT = Metric(
     "ai_user_daily_limit_usd", "gauge", ("user",), "Daily limit of users that have one and are shown.", "usd"
 )
@@ -411,5 +417,5 @@ STANDARD: tuple[Metric, ...] = (
 )
 """Metrics of the process, which prometheus_client makes and names. Their counters start again with the process."""
 
-COLLECTORS = ("log", "budgets", "routes", "recommendations", "approvals")
+COLLECTORS = ("log", "budgets", "routes", "recommendations", "approvals", "user_names")
 """The parts of a scrape, as the label `collector` names them."""

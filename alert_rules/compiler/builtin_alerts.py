@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from alert_rules.model.conventions import JOB, NO_SEVERITY
 from alert_rules.model.dimensions import Dimension
 from alert_rules.quantities.bill import EXPECTED, LOGGED, cost_difference
+from alert_rules.quantities.contributors import user_name
 from alert_rules.quantities.recordings import spend_without_limit
 from exporter import catalog
 from exporter.alerting import TEST_ALERT, TEST_RECEIVER
@@ -168,7 +169,7 @@ BUILTIN_ALERTS = (
         severity="info",
         for_=15 * MINUTE,
         summary="A user spends without a daily limit.",
-        description="User {{ $labels.user }} has spent {value} today and has no daily limit.",
+        description=f"User {user_name('$labels.user')} has spent {{value}} today and has no daily limit.",
         dimension=Dimension.MONEY,
         window_end=USERS_WITHOUT_LIMIT.window_end,
     ),

@@ -11,6 +11,7 @@ from alert_rules.model.alerts import OPERATORS, Alert, Bound, Reason, Variant
 from alert_rules.model.conventions import UNKNOWN_AFTER, WIDE_WINDOW
 from alert_rules.model.dimensions import Dimension, shown
 from alert_rules.model.quantities import Aside, Contributors
+from alert_rules.quantities.contributors import user_name
 from alert_rules.quantities.definitions import MODEL_TIMEOUTS, QUANTITIES
 from alert_rules.quantities.recordings import known_jobs
 
@@ -26,7 +27,7 @@ class Annotations:
     labels, which say which alert it is, do not change with it. `budget_day_ends` is the second at which the day or
     month ends that a figure is of: what resolves then has not been fixed. `unknown_from` is the second from which an
     end means only that nothing is known any more, and `unknown_because` why. `job` is there where there are several
-    jobs. Empty ones are left out.
+    jobs. `user` is what the alert's user is called. Empty ones are left out.
     """
 
     summary: str
@@ -41,6 +42,7 @@ class Annotations:
     runbook_url: str = ""
     dashboard_url: str = ""
     job: str = ""
+    user: str = ""
 
 
 def annotations(alert: Alert, variant: Variant, links: Links) -> Annotations:
@@ -58,6 +60,7 @@ def annotations(alert: Alert, variant: Variant, links: Links) -> Annotations:
         runbook_url=runbook_url(alert.name, links),
         dashboard_url=dashboard_url(alert.comparisons[0].quantity.dashboard, variant.by, links),
         job=job_of_several(),
+        user=_called("user") if "user" in variant.by else "",
     )
 
 
@@ -122,13 +125,19 @@ def _description(variant: Variant) -> str:
     subject = variant.subject
     if variant.window_end and not variant.by:
         subject = f"The team's {subject[0].lower()}{subject[1:]}"
-    of = "".join(f" of {_NOUNS.get(label, label)} {{{{ $labels.{label} }}}}" for label in variant.by)
+    of = "".join(f" of {_NOUNS.get(label, label)} {_called(label)}" for label in variant.by)
     limit = variant.limit.noun
     if variant.limit.query:
         limit += f" of {_looked_up(variant.limit, variant.dimension)}"
     also = f" {variant.also}" if variant.also else ""
     asides = "".join(_aside(aside, variant.by) for aside in variant.asides)
     return f"{subject}{of} is {value}{counts}, {variant.relation} {limit}{also}{asides}."
+
+
+def _called(label: str) -> str:
+    """The value of one of an alert's labels, of a user what that user is called."""
+    value = f"{{{{ $labels.{label} }}}}"
+    return user_name("$labels.user") if label == "user" else value
 
 
 def _aside(aside: Aside, by: Iterable[str]) -> str:

@@ -133,11 +133,17 @@ def odd_spend(by: tuple[str, ...]) -> Contributors:
         ("factor",),
         more=Contributors(
             f"topk(1, max by (user) ({risen}) > 0)",
-            "most in the past hour by user {{ .Labels.user }}",
+            f"most in the past hour by user {user_name('.Labels.user')}",
             Dimension.MONEY,
             ("user",),
         ),
     )
+
+
+def user_name(user: str) -> str:
+    """A template for what a user is called, or else for the id, which `user` is in a template."""
+    query = f"query (printf `{catalog.USER_INFO.name}{{job=%q,user=%q}}` $labels.job {user})"
+    return f'{{{{ with {query} }}}}{{{{ . | first | label "name" }}}}{{{{ else }}}}{{{{ {user} }}}}{{{{ end }}}}'
 
 
 def by_cause(

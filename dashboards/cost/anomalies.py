@@ -16,25 +16,27 @@ def row(settings: Settings) -> Row:
 
 
 def _spend(settings: Settings) -> Panel:
-    alert = settings.alerts.odd_spend
+    alert, selector = settings.alerts.odd_spend, q.filtered(catalog.SPEND_ANOMALY)
     return timeseries(
         "Spend beyond the usual",
         "By how much the current hour of an operation, or the hour before, costs more than it usually does, if that is"
-        " odd; else 0. Empty until two weeks of history are known."
+        " odd; else 0; of the ten that are furthest beyond. Empty until two weeks of history are known."
         + alert.note("The line is at {value}, the threshold of {alert}."),
         "The table below says why; the runbook of `spend_anomaly` says what to do.",
-        prom(q.gauge(q.filtered(catalog.SPEND_ANOMALY), "operation"), "{{operation}}"),
+        prom(q.largest(q.gauge(selector, "operation"), selector, "operation"), "{{operation}}"),
         unit=USD,
         steps=alert.above(),
     )
 
 
 def _usual() -> Panel:
+    selector = q.filtered(catalog.SPEND_USUAL)
     return timeseries(
         "Usual spend per hour",
-        "What the current hour usually costs, by operation: the median of the same hour of the same weekday.",
+        "What the current hour usually costs, by operation, of the ten that cost most: the median of the same hour of"
+        " the same weekday.",
         "Compare it with today's spend. A step means that a change has lasted for days and now counts as usual.",
-        prom(q.max_of(q.filtered(catalog.SPEND_USUAL), "operation"), "{{operation}}"),
+        prom(q.largest(q.max_of(selector, "operation"), selector, "operation"), "{{operation}}"),
         unit=USD,
     )
 

@@ -2,10 +2,10 @@
 
 from dashboards import promql as q
 from dashboards import style
-from dashboards.base import by_user
+from dashboards.calls import user_columns
 from dashboards.cost.spend import DAILY_LIMIT, PROJECTED, TODAY
 from dashboards.grid import Row, line
-from dashboards.panels import SHORT_IDS, Panel, colored, column, joined, table, timeseries
+from dashboards.panels import Panel, colored, column, joined, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import DOLLARS, SHARE, USD
@@ -27,20 +27,20 @@ def _user_budgets(settings: Settings) -> Panel:
     limit = f"sum by (user) (min by (job, user) ({q.filtered(catalog.USER_DAILY_LIMIT)}))"
     used = q.or_sentinel(f"{spent} / on (user) ({limit} > 0)", f"({spent} unless on (user) {limit} > 0)")
     # the share comes first: a phone shows only the left columns
-    names = {"user": "User", "Value #C": "Used", "Value #A": "Spent today", "Value #B": "Daily limit"}
+    names = {"name": "User", "Value #C": "Used", "Value #A": "Spent today", "Value #B": "Daily limit", "user": "Id"}
     budget_steps, no_limit = settings.alerts.budget_steps(), style.not_set("No limit set")
     return table(
         "Budget utilization by user",
         "What each user has spent today, their daily limit, and the share of it that is used."
         f"{settings.alerts.budget_note()} Users near or over their limit are always listed.",
         "Click a user to narrow this page to them. Raise their limit in the budgets table, or talk to them.",
-        *(prom(expr, table=True) for expr in (spent, limit, used)),
+        *(prom(expr, table=True) for expr in (q.named(spent, users), limit, used)),
         transformations=joined("user", names),
         sort="Used",
         then="Spent today",
         empty="No budgets, or the log is not read",
         columns=[
-            column("User", mappings=SHORT_IDS, links=[by_user()]),
+            *user_columns(),
             column("Spent today", unit=DOLLARS, decimals=2, width=110),
             column("Daily limit", unit=DOLLARS, decimals=2, width=110),
             column("Used", unit=SHARE, decimals=0, bar=True, high=1, steps=budget_steps, mappings=no_limit),

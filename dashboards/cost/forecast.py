@@ -2,10 +2,10 @@
 
 from dashboards import promql as q
 from dashboards import style
-from dashboards.base import COST, to_dashboard
+from dashboards.calls import user_columns
 from dashboards.cost.spend import DAILY_LIMIT, MONTH, MONTHLY_LIMIT, TODAY
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, colored, column, joined, link, stat, table, timeseries
+from dashboards.panels import Panel, colored, column, joined, stat, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import AGE, USD
@@ -66,16 +66,18 @@ def _reached(window: str) -> Panel:
 
 
 def _users() -> Panel:
-    spent = q.gauge(q.filtered(catalog.USER_SPEND_TODAY), "user")
+    users = q.filtered(catalog.USER_SPEND_TODAY)
+    spent = q.named(q.gauge(users, "user"), users)
     ends = f"max by (user) ({q.filtered(catalog.USER_SPEND_FORECAST)})"
     limit = f"sum by (user) (min by (job, user) ({q.filtered(catalog.USER_DAILY_LIMIT)}))"
     left = f"clamp_min(min by (user) ({q.filtered(catalog.USER_LIMIT_REACHED)}) - time(), 0)"
     names = {
-        "user": "User",
+        "name": "User",
         "Value #A": "Spent today",
         "Value #B": "Expected today",
         "Value #C": "Daily limit",
         "Value #D": "Limit reached in",
+        "user": "Id",
     }
     return table(
         "Where the day will end by user, all operations",
@@ -86,7 +88,7 @@ def _users() -> Panel:
         transformations=joined("user", names),
         sort="Expected today",
         columns=[
-            column("User", links=[link("Narrow this page to the user", to_dashboard(COST, user="${__value.text}"))]),
+            *user_columns(),
             column("Spent today", unit=USD, decimals=2, width=110),
             column("Expected today", unit=USD, decimals=2, width=120),
             column("Daily limit", unit=USD, decimals=2, width=110),

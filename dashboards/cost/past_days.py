@@ -3,7 +3,7 @@
 from dashboards import sql
 from dashboards.cost.spend import FILTERS
 from dashboards.grid import Row, line
-from dashboards.panels import MODELS, OPERATIONS, Panel, short_ids_in_names, timeseries
+from dashboards.panels import MODELS, OPERATIONS, Panel, timeseries
 from dashboards.settings import Settings
 from dashboards.style import DOLLARS
 
@@ -35,5 +35,4 @@ def _daily_spend_by(by: str) -> Panel:
         table_legend=by == "user",
         empty=sql.NOT_IN_LOG,
         colors=OPERATIONS if by == "operation" else MODELS,
-        transformations=[short_ids_in_names()] if by == "user" else (),
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 from dashboards import promql as q
 from dashboards import sql, style
-from dashboards.base import by_model, by_operation
+from dashboards.base import by_model, by_operation, by_user
 from dashboards.calls import figures
 from dashboards.cost.spend import DAILY_LIMIT, FILTERS, MONTH, MONTHLY_LIMIT, PROJECTED, TODAY
 from dashboards.grid import Row, line
@@ -12,13 +12,10 @@ from dashboards.panels import (
     Panel,
     absolute,
     answers_of,
-    bar_gauge,
     colored,
-    colored_like,
     column,
     of_query,
     only,
-    short_ids_in_names,
     stat,
     table,
     timeseries,
@@ -37,11 +34,10 @@ _REST = style.value_mappings({"all others": ("all others", style.GREY)})
 def row(settings: Settings) -> Row:
     """The row."""
     numbers = _today(settings), _by_midnight(settings), _this_month(settings), _over_limit(), figures(settings)
-    today_by = sql.today_by(("operation", "model"), FILTERS)
     drivers = (
-        _today_by("operation", today_by, by_operation(operation=_CHOSEN)),
+        _today_by("operation", sql.today_by(FILTERS, FILTERS), by_operation(operation=_CHOSEN)),
         _today_by("model", answers_of("Today by operation"), by_model(model=_CHOSEN)),
-        _today_by_user(),
+        _today_by("user", answers_of("Today by operation"), by_user(_CHOSEN)),
     )
     return Row(
         "",
@@ -145,7 +141,9 @@ def _today_by(by: str, query: Any, link: dict[str, Any]) -> Panel:
         f"Today by {by}",
         f"Spend today by {by}, the ten largest first and the rest as `all others`, with the share of the total. Exact,"
         " from the log.",
-        f"Start saving at the longest bar. Click the {by} to see how its calls perform.",
+        "A user far ahead of the rest is often a loop or a test: click the user to see their calls."
+        if by == "user"
+        else f"Start saving at the longest bar. Click the {by} to see how its calls perform.",
         query,
         transformations=[where("Kind", by), *only(shown)],
         empty=sql.NOT_IN_LOG,
@@ -155,25 +153,6 @@ def _today_by(by: str, query: Any, link: dict[str, Any]) -> Panel:
             column("Spent", unit=DOLLARS, decimals=2, width=80),
             column("Share", unit=SHARE, decimals=0, width=130, bar=True, high=1, steps=style.CALMING),
         ],
-    )
-
-
-def _today_by_user() -> Panel:
-    named, other = (
-        q.gauge(q.for_job(catalog.USER_SPEND_TODAY, 'user=~"$user"', which), "user") + " > 0"
-        for which in ('user!="other"', 'user="other"')
-    )
-    nobody = f'(label_replace(0 * max({q.UP}), "user", "nobody yet", "", "") unless on () ({named} or {other}))'
-    return bar_gauge(
-        "Today by user, all operations",
-        "Spend today of the ten users who spent most, whatever they called. Users without a series of their own are"
-        " `other`, the last bar.",
-        "A user far ahead of the rest is often a loop or a test: click the user in the table under Budgets.",
-        prom(f"sort_desc(topk(10, {named})) or {other} or {nobody}", "{{user}}", instant=True),
-        unit=DOLLARS,
-        transformations=[short_ids_in_names()],
-        decimals=2,
-        overrides=[colored_like("^other$", style.GREY)],
     )
 
 

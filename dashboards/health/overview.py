@@ -3,12 +3,11 @@
 from dashboards import promql as q
 from dashboards import sql, style
 from dashboards.alerts import FIRING
-from dashboards.base import CELL, by_model, by_operation, by_user
+from dashboards.base import CELL, COST, PERFORMANCE, to_dashboard
 from dashboards.calls import calls_table, figures, success_rate, worst_model
 from dashboards.grid import Row, line
 from dashboards.health.database import connections, max_connections
 from dashboards.panels import (
-    SHORT_IDS,
     Panel,
     absolute,
     column,
@@ -124,31 +123,49 @@ def _alerts_now(settings: Settings) -> Panel:
     for rank, (severity, _) in severities.items():
         listed = f'label_replace({listed}, "rank", "{rank}", "severity", "{severity}")'
     since = f"1000 * ({listed} * ignoring (alertstate, rank) group_left () ALERTS_FOR_STATE)"
-    labels = ("operation", "model", "user", "scope", "rung", "reason")
     names = {"rank": "Severity", "alertname": "Alert", "alertstate": "State", "Value": "Since"}
-    names |= {label: label.capitalize() for label in labels}
-    runbook = [link("Runbook", settings.runbook(CELL))] if settings.runbooks else []
+    names |= {"operation": "Operation", "model": "Model", "name": "User"}
+    names |= {label: label.capitalize() for label in ("scope", "rung", "reason")}
+    chosen = ("operation", "model", "user")
+    for label in chosen:
+        since = _or_all(since, label)
+    names |= {f"{label}_or_all": f"{label}_or_all" for label in chosen}
+    operation, model, user = (f"${{__data.fields.{label}_or_all}}" for label in chosen)
+    links = [link("Runbook", settings.runbook(CELL))] if settings.runbooks else []
+    links += [
+        link("Narrow Performance to it", to_dashboard(PERFORMANCE, operation=operation, model=model)),
+        link("Narrow Cost to it", to_dashboard(COST, operation=operation, model=model, user=user)),
+    ]
     return table(
         "Alerts now",
         "What is wrong now, the worst first: alerts that are pending or firing, what they are about, and since when.",
-        "Open the runbook of the alert's name, in docs/runbooks: it covers meaning, impact, diagnosis and mitigation.",
-        prom(since, table=True),
+        "Click the alert to see its figures. Open the runbook of its name, in docs/runbooks: it covers meaning, impact,"
+        " diagnosis and mitigation.",
+        prom(q.named(since, f"ALERTS{{{q.PROBLEMS}}}"), table=True),
         transformations=only(names),
         sort="Severity",
         rising=True,
         empty="No alert is pending or firing",
         columns=[
             column("Severity", width=80, colored=True, mappings=style.value_mappings(severities)),
-            column("Alert", links=runbook),
+            # no links from the cells to the right: many are empty, and Grafana would draw a link there, too
+            column("Alert", links=links),
             column("State", colored=True, mappings=style.value_mappings(states), width=85),
             column("Since", unit=style.SINCE, width=130),
-            column("Operation", width=145, links=[by_operation()]),
-            column("Model", width=125, links=[by_model()]),
-            column("User", width=95, mappings=SHORT_IDS, links=[by_user()]),
+            column("Operation", width=145),
+            column("Model", width=125),
+            column("User", width=120),
             column("Scope", width=65),
             column("Rung", width=55),
+            *(column(f"{label}_or_all", hidden=True) for label in chosen),
         ],
     )
+
+
+def _or_all(alerts: str, label: str) -> str:
+    """Alerts with what a page is to be narrowed to by a label: its value, or else everything."""
+    copied = f'label_replace({alerts}, "{label}_or_all", "$1", "{label}", "(.+)")'
+    return f'label_replace({copied}, "{label}_or_all", "All", "{label}_or_all", "")'
 
 
 def _alert_history() -> Panel:
@@ -182,7 +199,7 @@ def _error_log() -> Panel:
         sql.rows(
             ("operation", "model"),
             "outcome IN ('failed', 'timeout')",
-            columns=(sql.TIME, sql.MESSAGE, sql.OPERATION, sql.MODEL, sql.USER, sql.LATENCY, sql.COST),
+            columns=(sql.TIME, sql.MESSAGE, sql.OPERATION, sql.MODEL, sql.USER, sql.LATENCY, sql.COST, sql.ID),
         ),
         empty="No failed call found. A red mark means that the database is down. (`other` is no name in the log)",
     )

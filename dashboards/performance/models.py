@@ -37,11 +37,13 @@ def _calls_by_model() -> Panel:
 
 
 def _fallbacks() -> Panel:
+    by, counted = ("operation", "model"), q.filtered(catalog.FALLBACKS)
     return timeseries(
         "Fallbacks per hour",
-        "Calls in the past hour that another model than the route's primary model served, by operation and model.",
+        "Calls in the past hour that another model than the route's primary model served, by operation and model, of"
+        " the ten with most of them.",
         "Look at the primary model's errors. If the fallback is more expensive, Cost shows it.",
-        prom(f"{q.hourly(q.filtered(catalog.FALLBACKS), 'operation', 'model')} > 0", "{{operation}} by {{model}}"),
+        prom(q.of_busiest(f"{q.hourly(counted, *by)} > 0", *by, of=counted), "{{operation}} by {{model}}"),
         unit=COUNT,
         table_legend=True,
         decimals=0,

@@ -59,7 +59,7 @@ class Database(DatabaseUrl):
     max_replica_lag: Annotated[Duration, within("1s", "1h")] = 60.0
 
 
-TableKey = Literal["log", "budgets", "routes", "recommendations", "approvals"]
+TableKey = Literal["log", "budgets", "routes", "recommendations", "approvals", "user_names"]
 
 
 class Tables(Section):
@@ -294,13 +294,28 @@ class ErrorClass(Section):
         return {"class": self.name, "patterns": list(self.patterns)}
 
 
+class DisplayNames(Section):
+    """A table with what people are called: by `key`, the id that the log has; `name` is a column or an expression."""
+
+    table: TableName
+    key: ColumnName
+    name: LogColumn
+
+
 class Users(Section):
-    """Whether users are shown, how, and how many."""
+    """Whether users are shown, how, by which names, and how many."""
 
     mode: Literal["off", "id", "hmac"] = "id"
     hmac_key_file: PathText | None = None
+    names: DisplayNames | None = None
     top: Annotated[Count, Field(ge=0, le=10_000)] = 20
     max_series: Annotated[Count, Field(ge=1, le=10_000)] = 100
+
+    @model_validator(mode="after")
+    def _names_of_ids(self) -> Self:
+        if self.names is not None and self.mode != "id":
+            raise setting_error(f"leave the names out, or write mode: id; {self.mode} is there to hide users", "names")
+        return self
 
     @model_validator(mode="after")
     def _key_for_hmac(self) -> Self:

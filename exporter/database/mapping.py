@@ -34,13 +34,13 @@ JOIN pg_catalog.pg_type t ON t.oid = d.type
 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 WHERE t.typtype <> 'd'
 """)
-# What an expression makes of a time or a number as text, and of a text as a time, is the same for every role.
-_FORMS = """
+FORMS = """
 SELECT pg_catalog.set_config('TimeZone', 'UTC', true), pg_catalog.set_config('DateStyle', 'ISO, MDY', true),
        pg_catalog.set_config('IntervalStyle', 'postgres', true), pg_catalog.set_config('extra_float_digits', '1', true),
        pg_catalog.set_config('bytea_output', 'hex', true), pg_catalog.set_config('lc_time', 'C', true),
        pg_catalog.set_config('lc_numeric', 'C', true), pg_catalog.set_config('lc_monetary', 'C', true)
 """
+"""Settings for the transaction, by which expressions make the same of times and numbers whatever the role's own are."""
 _VALUE = sql.SQL("NULL::{} AS {}")
 
 
@@ -62,7 +62,7 @@ def find_log(catalog: Catalog, relation: Relation, settings: LogColumns) -> LogT
     Raises `SchemaProblem` for a column that is missing or unfit, and for an expression that the server refuses.
     """
     if settings.has_expressions:
-        catalog.run(_FORMS)
+        catalog.run(FORMS)
     made = {
         role: made_column(catalog, relation, role, expression)
         for role, expression in settings.roles.items()
@@ -85,8 +85,13 @@ def _has_columns(relation: Relation, expression: Expression) -> bool:
     return all(name in relation.columns for name in expression.columns)
 
 
-def made_column(catalog: Catalog, relation: Relation, role: str, expression: Expression) -> Column:
-    """The column that an expression stands for; no column of a table can have its name. Raises `SchemaProblem`."""
+def made_column(
+    catalog: Catalog, relation: Relation, role: str, expression: Expression, section: str = "columns.log"
+) -> Column:
+    """The column that an expression stands for; no column of a table can have its name.
+
+    `section` is where the configuration has the role. Raises `SchemaProblem`.
+    """
     values = [_VALUE.format(_type(relation.columns[name]), identifier(name)) for name in expression.columns]
     statement = _TYPED.format(expression=written(expression), columns=sql.SQL(", ").join(values))
     text = statement.as_string()
@@ -95,7 +100,7 @@ def made_column(catalog: Catalog, relation: Relation, role: str, expression: Exp
     except (psycopg.ProgrammingError, psycopg.DataError) as error:
         said = error.diag.message_primary or "it is refused"
         raise SchemaProblem(
-            f"columns.log.{role}: PostgreSQL refuses {str(expression)!r}: {said}",
+            f"{section}.{role}: PostgreSQL refuses {str(expression)!r}: {said}",
             "correct the expression; cast a value that is of another type, such as (a #>> '{b}')::numeric",
         ) from error
     return replace(read_column(f"={role}", *found), expression=expression)

@@ -23,7 +23,7 @@ from exporter.ledger.model import UNATTRIBUTED, Bucket, Series, TimeRange
 from exporter.ledger.users import budget_state, count_states
 from exporter.reconcile.log import logged
 from exporter.reconcile.period import Period
-from exporter.reports.shown_users import pseudonyms
+from exporter.reports.shown_users import names_if_read, pseudonyms
 
 USUAL_DAYS = 7
 """Days before the day whose mean is called usual."""
@@ -120,7 +120,9 @@ def read_users(session: Session, config: Config, spend: Mapping[str, int]) -> Us
     named: tuple[str, ...] = ()
     if config.users.mode != "off":
         label = pseudonyms(config).of
-        named = tuple(label(user) for user in sorted(past, key=lambda user: (-spend[user], user))[:MOST_NAMED])
+        first = sorted(past, key=lambda user: (-spend[user], user))[:MOST_NAMED]
+        names = names_if_read(session, config, first)
+        named = tuple(names.get(user, label(user)) for user in first)
     return UsersPast(states["exceeded"], states["warning"], named)
 
 

@@ -10,6 +10,7 @@ import psycopg
 
 from exporter.config import Config, ConfigError
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
+from exporter.database.display_names import USER_NAMES
 from exporter.database.errors import DatabaseError, scrub
 from exporter.database.one_session import one_session
 from exporter.database.session import Identity
@@ -27,6 +28,7 @@ from exporter.preflight.secrets import check_secrets
 from exporter.preflight.series import check_series
 from exporter.preflight.space import check_space
 from exporter.preflight.state import check_privacy, check_state
+from exporter.preflight.user_names import check_user_names
 from exporter.preflight.users import check_users
 
 CONNECTION, SETTINGS = "connection", "connection settings"
@@ -101,6 +103,7 @@ STEPS: Sequence[Step] = (
     Step(operations.MODEL_NAMES, operations.check_model_names, [operations.OPERATIONS, "routes"]),
     _optional("recommendations"),
     _optional("approvals"),
+    Step(USER_NAMES, check_user_names, [log_table.VISIBLE]),
 )
 
 

@@ -22,7 +22,7 @@ from exporter.ledger.aggregate import money_units
 from exporter.ledger.calendar import Window, day_window, month_window
 from exporter.ledger.model import UNATTRIBUTED, TimeRange
 from exporter.ledger.users import Budget, budget_state, count_states
-from exporter.reports.shown_users import pseudonyms
+from exporter.reports.shown_users import names_if_read, pseudonyms
 from exporter.reports.table import render_table
 
 _DAY = 86_400
@@ -50,12 +50,13 @@ class Asked:
 
 @dataclass(frozen=True)
 class Standing:
-    """The budget of one user, or the team; in USD."""
+    """The budget of one user, or the team; in USD. `called` is the user's own name, where one is known."""
 
     name: str
     spend: Decimal
     limit: Decimal | None
     state: str
+    called: str | None = None
 
     @property
     def remaining(self) -> Decimal | None:
@@ -98,11 +99,13 @@ def run_budget(
     if config.users.mode == "off":
         shown: list[Standing] = []
     else:
-        # a user can be named as in the log, or as shown
+        # a user can be named as in the log, or as shown, or by what they are called
         mine = [
             each
             for each in standings.users
-            if asked.user is None or each.name == user_name(asked.user) or asked.user in (each.name, label(each.name))
+            if asked.user is None
+            or each.name == user_name(asked.user)
+            or asked.user in (each.name, label(each.name), each.called)
         ]
         if not mine and asked.user is not None:
             when = "this month" if asked.month else "today"
@@ -131,8 +134,10 @@ def _read(config: Config, environ: Mapping[str, str], *, month: bool) -> Standin
         else:
             budgets = read_budgets(session, config)
             by_user = {} if budgets is None else budgets.by_user
+        names = names_if_read(session, config, {*spend, *by_user})
     limit = config.monthly_limit_usd if month else config.daily_limit_usd
-    return stand(window, spend, by_user, None if limit is None else money_units(limit))
+    found = stand(window, spend, by_user, None if limit is None else money_units(limit))
+    return replace(found, users=tuple(replace(each, called=names.get(each.name)) for each in found.users))
 
 
 def stand(window: Window, spend: Mapping[str, int], budgets: Mapping[str, Budget], team_limit: int | None) -> Standings:
@@ -160,6 +165,7 @@ def as_text_json(standings: Standings, zone: str, asked: Asked) -> str:
 def _fields(standing: Standing, asked: Asked) -> dict[str, Any]:
     return {
         "user": standing.name,
+        **({} if standing.called is None else {"name": standing.called}),
         f"{asked.period}_limit_usd": _number(standing.limit),
         f"spend_{asked.time}_usd": _number(standing.spend),
         "remaining_usd": _number(standing.remaining),
@@ -176,10 +182,7 @@ def as_table(standings: Standings, zone: str, asked: Asked) -> str:
     """A table for people. Unless one user is asked for, with the team and how many users are in each state."""
     whole = asked.user is None
     listed = [*standings.users, *([standings.team] if whole else [])]
-    rows = [
-        [each.name, _money(each.limit), money(each.spend), _money(each.remaining), _share(each.used), each.state]
-        for each in listed
-    ]
+    rows = [[each.called or each.name, *_amounts(each), each.state] for each in listed]
     spent = "spend this month" if asked.month else "spend today"
     headers = ["user", f"{asked.period} limit", spent, "remaining", "used", "state"]
     lines = [render_table(headers, rows, right=headers[1:5])]
@@ -187,6 +190,10 @@ def as_table(standings: Standings, zone: str, asked: Asked) -> str:
         counts = ", ".join(f"{count} {state}" for state, count in standings.states.items())
         lines.append(f"\nusers: {counts}; {_date(standings.window, zone, asked)}, {zone}")
     return "\n".join(lines)
+
+
+def _amounts(standing: Standing) -> list[str]:
+    return [_money(standing.limit), money(standing.spend), _money(standing.remaining), _share(standing.used)]
 
 
 def _money(usd: Decimal | None) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -30,7 +30,7 @@ class Call:
 
     `at` is in seconds since the epoch, `cost_usd` in USD and `latency_ms` in milliseconds. `outcome` is ok, failed,
     timeout, pending, running, null, unknown or refund; `status` is what the column of that name holds. A failed call
-    has an `error_class`. What the row does not say is None.
+    has an `error_class`. `called` is the user's own name, where one is known. What the row does not say is None.
     """
 
     at: float
@@ -45,6 +45,7 @@ class Call:
     status: str | None
     error_class: str | None
     message: str | None
+    called: str | None = field(default=None, compare=False)
 
     @property
     def success(self) -> bool | None:
@@ -73,6 +74,8 @@ def fields(call: Call, columns: Mapping[str, str], *, with_user: bool) -> dict[s
     }
     named = columns if "operation" in columns else {**columns, "operation": columns["operation_type"]}
     shown = {named[role]: value for role, value in values.items() if role in named and (with_user or role != "user")}
+    if with_user and call.called is not None:
+        shown["user_name"] = call.called
     return {**shown, "outcome": call.outcome, "error_class": call.error_class}
 
 
@@ -99,7 +102,7 @@ def _cells(call: Call) -> list[str]:
     return [
         time_text(call.at, " ", "seconds"),
         call.operation,
-        call.user,
+        call.called or call.user,
         call.model,
         _number(call.input_tokens),
         _number(call.output_tokens),

@@ -29,7 +29,7 @@ from exporter.database.session import Session
 from exporter.errors import UserError
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, TimeRange
 from exporter.reports.calls import Call, as_table, as_text_json
-from exporter.reports.shown_users import pseudonyms
+from exporter.reports.shown_users import names_if_read, pseudonyms
 
 _DAY = 86_400
 _SECONDS = 30.0
@@ -118,7 +118,10 @@ def read_calls(config: Config, environ: Mapping[str, str], wanted: Wanted) -> Lo
         clock = int(session.clock)
         seconds = wanted.days * _DAY if wanted.since is None else math.ceil(wanted.since)
         start = clock - seconds if wanted.start is None else wanted.start
-        return Look(_read_recent(session, log, rules, wanted, start, label), columns, start, clock)
+        calls = _read_recent(session, log, rules, wanted, start, label)
+        names = names_if_read(session, config, {call.user for call in calls})
+        calls = [replace(call, called=names.get(call.user)) for call in calls]
+        return Look(calls, columns, start, clock)
 
 
 def _read_recent(

@@ -10,6 +10,7 @@ import psycopg
 
 from exporter.catalog import COLLECTORS
 from exporter.config import Classification, Config, QualifiedName
+from exporter.database.display_names import USER_NAMES, plan_user_names
 from exporter.database.errors import DatabaseError, IdentityMismatch
 from exporter.database.log_query import LogTable
 from exporter.database.login import Login
@@ -75,6 +76,7 @@ class Scrape:
     routes: list[Route] | None = None
     recommendations: Recommendations | None = None
     approvals: int | None = None
+    user_names: Mapping[str, str] | None = None
 
 
 FAILED = Scrape(runs={name: CollectorRun(False, 0.0) for name in COLLECTORS})
@@ -300,7 +302,7 @@ class Collector:
         return self._primaries
 
     def _sources(self) -> dict[str, Source]:
-        config, tables = self._config, self._config.tables
+        config, tables, names = self._config, self._config.tables, self._config.users.names
 
         def wanted(name: QualifiedName | None) -> Wanted | None:
             return None if name is None else (name, tables.log)
@@ -315,7 +317,16 @@ class Collector:
             "recommendations": Source(
                 lambda session: plan_recommendations(session, config), wanted(tables.recommendations)
             ),
+            USER_NAMES: Source(
+                lambda session: plan_user_names(session, config, self._shown_users()),
+                wanted(None if names is None else names.table),
+            ),
         }
+
+    def _shown_users(self) -> Iterable[str]:
+        with self._ledger.reading():
+            state = self._ledger.present
+            return () if state is None else tuple(state.shown_users)
 
     def _take_routes(self, routes: list[Route] | None) -> list[Route] | None:
         self._primaries = {route.operation: route.primary_model for route in routes or ()}

@@ -12,6 +12,7 @@ from exporter.anomaly.measures import CALLS, COST_PER_CALL, ERROR_RATE, LATENCY,
 from exporter.anomaly.operations import Judged
 from exporter.catalog import ERROR_CLASSES, SECOND
 from exporter.config import UPPER_BOUNDS, Config
+from exporter.database.display_names import USER_NAMES
 from exporter.database.log_query import CURRENCY, INVALID_REASONS
 from exporter.database.rows import IN_PROGRESS
 from exporter.database.tables import BUDGET_FIELDS, SEVERAL_BUDGETS
@@ -242,6 +243,12 @@ def _user_gauges(exposure: Exposure) -> Iterator[Family]:
             yield Family(catalog.RECORDED_SPEND_TODAY, {(): budgets.recorded_today}, _USD)
 
 
+def _user_names(exposure: Exposure) -> Iterator[Family]:
+    gauges, names = exposure.fresh, exposure.scrape.user_names or {}
+    if gauges is not None:
+        yield Family(catalog.USER_INFO, {(user, names[user]): 1 for user in sorted(gauges.shown_users & names.keys())})
+
+
 def _forecast(exposure: Exposure) -> Iterator[Family]:
     gauges, outlooks = exposure.fresh, exposure.outlooks
     today = 0 if gauges is None else sum(gauges.spend_today.values())
@@ -358,6 +365,7 @@ GROUPS = (
     Group("anomalies", None, _anomalies),
     Group("queue", "log", _queue),
     Group("users", "budgets", _user_gauges),
+    Group("users' names", USER_NAMES, _user_names),
     Group("forecast", None, _forecast),
     Group("users' forecast", None, _user_forecast),
     Group("approvals", "approvals", _approvals),

@@ -10,6 +10,8 @@ from typing import Final
 from exporter.config import LABEL_LENGTH, UPPER_BOUNDS, Config, QualifiedName
 from exporter.config.expressions import Expression
 from exporter.config.names import BREAKS, SURROGATES, UNSEEN
+from exporter.config.sections import DisplayNames
+from exporter.database.display_names import USER_NAMES
 from exporter.database.labels import READ_LENGTH
 from exporter.database.layout import (
     BUDGET_ROLES,
@@ -21,6 +23,7 @@ from exporter.database.layout import (
     WRITTEN_ROLES,
     Role,
 )
+from exporter.database.names import quoted
 from exporter.database.values import KEPT_DECIMALS, NUMBER_FORMS, TEXT_FORMS
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN
 from exporter.ledger.users import OTHER_USERS
@@ -96,6 +99,8 @@ def _path(config: Config) -> str:
 
 def _tables(config: Config) -> dict[str, QualifiedName]:
     names = {section: getattr(config.tables, section) for section in ("log", *ROLES)}
+    if config.users.names is not None:
+        names[USER_NAMES] = config.users.names.table
     return {section: name for section, name in names.items() if name is not None}
 
 
@@ -111,10 +116,17 @@ def _columns(written: str) -> list[str]:
     return list(written.columns) if isinstance(written, Expression) else [written]
 
 
+def _columns_of_names(names: DisplayNames | None) -> list[list[str]]:
+    return [] if names is None else [[names.key], _columns(names.name)]
+
+
 def _wanted(config: Config) -> str:
     tables: dict[QualifiedName, list[str]] = {}
     for section, name in _tables(config).items():
-        known = _names(config, section, LOG_ROLES if section == "log" else ROLES[section]).values()
+        if section == USER_NAMES:
+            known: Iterable[list[str]] = _columns_of_names(config.users.names)
+        else:
+            known = _names(config, section, LOG_ROLES if section == "log" else ROLES[section]).values()
         where = config.columns.log.where if section == "log" else None
         tables[name] = _distinct([tables.get(name, []), *known, where.columns if where else ()])
     return _literal("[\n" + ",\n".join(f"    {_wrapped(table, names)}" for table, names in tables.items()) + "\n]")
@@ -143,6 +155,7 @@ def _view(config: Config) -> dict[str, str]:
     required = [role for role, known in LOG_ROLES.items() if known.required]
     budgets, budget_names = config.tables.budgets, _names(config, "budgets", BUDGET_ROLES)
     return {
+        **_names_of_users(config.users.names),
         "log_names": _indented(_mapping(log), 4),
         "required": _array(required),
         "budget_names": _indented(_mapping(budget_names), 4),
@@ -151,6 +164,8 @@ def _view(config: Config) -> dict[str, str]:
         "budget_table": _optional(None if budgets is None else budgets.name),
         "zone": _literal(config.log_time_zone),
         "zone_name": config.log_time_zone,
+        "uuid": "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+        "several_users": _SEVERAL_USERS.replace("'", "''"),
         "aliases": _literal(_json(dict(config.models.aliases))),
         "breaks": _codes(BREAKS),
         "unseen": _codes(UNSEEN),
@@ -165,6 +180,18 @@ def _view(config: Config) -> dict[str, str]:
         ),
         "decimals": str(KEPT_DECIMALS),
         **{f"most_{measure}": str(most) for measure, most in UPPER_BOUNDS.items()},
+    }
+
+
+def _names_of_users(names: DisplayNames | None) -> dict[str, str]:
+    if names is None:
+        return dict.fromkeys(("names_schema", "names_table", "names_key", "names_form"), "NULL")
+    form = names.name.sql if isinstance(names.name, Expression) else quoted(names.name)
+    return {
+        "names_schema": _optional(names.table.schema),
+        "names_table": _literal(names.table.name),
+        "names_key": _literal(names.key),
+        "names_form": _literal(form),
     }
 
 

@@ -187,11 +187,11 @@ def test_today_is_told_by_every_choice_and_adds_up(stack: Stack, dashboards: dic
     with psycopg.connect(stack.grafana_url) as connection:
         for chosen in ({}, {"operation": ["email-classify"]}, {"user": [str(BUSIEST_USER)]}):
             rows = connection.execute(sql(drivers["rawSql"], now_view(stack, **chosen)).encode()).fetchall()
-            for kind in ("operation", "model"):
+            for kind in ("operation", "model", "user"):
                 shares = [row[3] for row in rows if row[0] == kind and row[3] is not None]
                 assert sum(shares) == pytest.approx(1)
-            totals = [sum(row[2] for row in rows if row[0] == kind) for kind in ("operation", "model")]
-            assert totals[0] == pytest.approx(totals[1])
+            totals = [sum(row[2] for row in rows if row[0] == kind) for kind in ("operation", "model", "user")]
+            assert totals == pytest.approx([totals[0]] * 3)
             if "operation" in chosen:
                 assert {row[1] for row in rows if row[0] == "operation"} == {"email-classify"}
 
@@ -217,6 +217,10 @@ def test_every_variable_offers_something(stack: Stack, dashboards: dict[str, Jso
     for made in dashboards.values():
         for each in made["templating"]["list"]:
             if each["type"] != "query":
+                continue
+            if each["name"] == "user":
+                (expr,) = re.findall(r"query_result\((.+)\)", each["query"]["query"])
+                assert ask(stack, "query", query=promql(expr, now_view(stack)))["result"]
                 continue
             found = re.fullmatch(r"label_values\((.+), (\w+)\)", each["query"]["query"])
             assert found

@@ -364,10 +364,108 @@ def test_the_table_of_alerts_has_the_worst_first_and_since_when() -> None:
     exceeded = EXCEEDED[0][0]
     since = exceeded.replace("ALERTS{", "ALERTS_FOR_STATE{").replace(', alertstate="firing"', "")
     series = [WATCHDOG, *EXCEEDED, (since, "120x90")]
-    labels = f'{exceeded.removeprefix("ALERTS").removesuffix("}")}, rank="1"}}'
-    evaluated(series, "80m", [(asked("ai-health", "Alerts now"), {labels: 120000.0})])
+    chosen = 'operation_or_all="All", model_or_all="All", user_or_all="u"'
+    labels = f'{exceeded.removeprefix("ALERTS").removesuffix("}")}, rank="1", name="%s", {chosen}}}'
+    evaluated(series, "80m", [(asked("ai-health", "Alerts now"), {labels % "u": 120000.0})])
+    info = (f'ai_user_info{{{OWN}, user="u", name="Anna"}}', "1x90")
+    evaluated([*series, info], "80m", [(asked("ai-health", "Alerts now"), {labels % "Anna": 120000.0})])
     panel = panel_of("ai-health", "Alerts now")
     assert panel["options"]["sortBy"][0] == {"desc": False, "displayName": "Severity"}
+
+
+def test_an_alert_about_nobody_is_listed_and_its_empty_cells_are_no_links() -> None:
+    team = alert("budget_exceeded", "critical", scope="team")
+    since = (team[0].replace("ALERTS{", "ALERTS_FOR_STATE{").replace(', alertstate="firing"', ""), "60x90")
+    chosen = 'operation_or_all="All", model_or_all="All", user_or_all="All"'
+    labels = f'{team[0].removeprefix("ALERTS").removesuffix("}")}, rank="1", {chosen}}}'
+    evaluated([WATCHDOG, team, since], "80m", [(asked("ai-health", "Alerts now"), {labels: 60000.0})])
+    panel = panel_of("ai-health", "Alerts now")
+    linked = {
+        override["matcher"]["options"]
+        for override in panel["fieldConfig"]["overrides"]
+        for each in override["properties"]
+        if each["id"] == "links"
+    }
+    # each alert has a name, and not each an operation, a model or a user
+    assert linked == {"Alert"}
+
+
+# What users are called
+
+
+UUID = "1a2b3c4d-0000-4000-8000-00000000000%d"
+
+
+def _users(*numbers: int) -> Series:
+    return [(f'ai_user_spend_today_usd{{{OWN}, user="{UUID % number}"}}', f"{number}x90") for number in numbers]
+
+
+def _called(user: int, name: str, instance: str = "a:1", values: str = "1x90") -> tuple[str, str]:
+    return f'ai_user_info{{job="ai", instance="{instance}", user="{UUID % user}", name="{name}"}}', values
+
+
+@pytest.mark.parametrize(
+    ("info", "name"),
+    [
+        ([], "1a2b3c4d"),
+        ([_called(1, "Anna")], "Anna"),
+        # another user's name
+        ([_called(2, "Ben")], "1a2b3c4d"),
+        # the name that is no more has ended
+        ([_called(1, "Anna", values="1x40 stale"), _called(1, "Anna B.", values="_x40 1x50")], "Anna B."),
+        # two replicas, one of which has not seen the change
+        ([_called(1, "Anna"), _called(1, "Anna", "b:1")], "Anna"),
+    ],
+    ids=["no names", "named", "another's", "renamed", "two replicas"],
+)
+def test_users_are_called_by_their_names_or_short_ids(info: Series, name: str) -> None:
+    series = [UP, *_users(1), *info]
+    for title in ("Budget utilization by user", "Where the day will end by user, all operations"):
+        evaluated(series, "80m", [(asked("ai-cost", title), {f'{{user="{UUID % 1}", name="{name}"}}': 1.0})])
+
+
+def test_two_names_for_a_user_break_no_panel() -> None:
+    series = [UP, *_users(1, 2), _called(1, "Anna"), _called(1, "Anna B.", "b:1")]
+    one = f"count by (user) ({asked('ai-cost', 'Budget utilization by user')})"
+    evaluated(series, "80m", [(one, {f'{{user="{UUID % number}"}}': 1.0 for number in (1, 2)})])
+
+
+def test_users_without_a_uuid_are_called_as_they_are() -> None:
+    names = ("anna@example.com", "7", "unattributed", "1a2b3c4d-short")
+    series = [UP, *((f'ai_user_spend_today_usd{{{OWN}, user="{name}"}}', "1x90") for name in names)]
+    expected = {f'{{user="{name}", name="{name}"}}': 1.0 for name in names}
+    evaluated(series, "80m", [(asked("ai-cost", "Budget utilization by user"), expected)])
+
+
+def test_a_table_of_users_links_by_the_id_behind_the_name() -> None:
+    found = 0
+    for uid, made in DASHBOARDS.items():
+        for panel in each_panel(made):
+            properties = {
+                override["matcher"]["options"]: {each["id"]: each["value"] for each in override["properties"]}
+                for override in panel["fieldConfig"]["overrides"]
+            }
+            if panel["type"] == "table" and "Id" in properties:
+                found += 1
+                assert properties["Id"]["custom.hidden"] is True, (uid, panel["title"])
+                assert "var-user=${__data.fields.Id}" in properties["User"]["links"][0]["url"]
+    assert found == 5
+
+
+def test_the_dropdown_shows_names_and_chooses_ids() -> None:
+    (users,) = [each for each in DASHBOARDS["ai-cost"]["templating"]["list"] if each["name"] == "user"]
+    # JavaScript's named groups
+    pattern = users["regex"].strip("/").replace("(?<text>", "(?P<text>").replace("(?<value>", "(?P<value>")
+    for name, user in (("Anna", "1a2b"), ('An "x" na', "a,b"), ("a", 'x"y'), ("{}", "other 2"), ("other", '"other"')):
+        found = re.search(pattern, f'{{name="{name}",user="{user}"}} 1.5 1700000000000')
+        assert found
+        assert (found["text"], found["value"]) == (name, user)
+    assert not re.search(pattern, '{name="other",user="other"} 1.5 1700000000000')
+    (expr,) = re.findall(r"query_result\((.+)\)", users["query"]["query"])
+    series = [UP, *_users(1), (_users(2)[0][0], "2x10 stale"), _called(1, "Anna")]
+    view = replace(VIEW, until=86400)
+    expected = {f'{{user="{UUID % 1}", name="Anna"}}': 1.0, f'{{user="{UUID % 2}", name="1a2b3c4d"}}': 2.0}
+    evaluated(series, "80m", [(promql(expr, view), expected)])
 
 
 # Names
@@ -383,7 +481,7 @@ def test_a_single_bar_has_its_name() -> None:
 def test_other_is_not_offered_where_the_log_does_not_know_it() -> None:
     for made in DASHBOARDS.values():
         for variable in made["templating"]["list"]:
-            if variable["type"] == "query":
+            if variable["type"] == "query" and variable["name"] != "user":
                 pattern = variable["regex"].strip("/")
                 assert [name for name in ("other", "another", "others", "o", "") if re.match(pattern, name)] == [
                     "another",
@@ -528,12 +626,3 @@ def test_tables_and_charts_of_durations_hold_nothing_that_is_no_number() -> None
         (asked("ai-performance", "The last hour by operation and model", letter), {}) for letter in "ABCE"
     ]
     evaluated([UP, *_NO_CALLS], "2h", [*table, (asked("ai-performance", "Response times"), {})])
-
-
-def test_nobody_has_spent_anything_in_an_empty_log() -> None:
-    question = asked("ai-cost", "Today by user, all operations")
-    spent = f'ai_user_spend_today_usd{{{OWN}, user="%s"}}'
-    evaluated([UP], "2h", [(question, {'{user="nobody yet"}': 0.0})])
-    evaluated([UP, (spent % "u", "2x1500")], "2h", [(question, {'{user="u"}': 2.0})])
-    evaluated([UP, (spent % "other", "2x1500")], "2h", [(question, {'{user="other"}': 2.0})])
-    evaluated([(UP[0], "0x1500")], "2h", [(question, {})])

@@ -170,7 +170,14 @@ def test_locked_routes_hold_up_neither_a_scrape_nor_the_first_reading(log: Log, 
             scraped, seconds = timed(exporter, 5)
             assert seconds < 5
             assert scraped.up == 1
-            assert scraped.collectors == {"log": 1, "budgets": 1, "routes": 0, "recommendations": 1, "approvals": 1}
+            assert scraped.collectors == {
+                "log": 1,
+                "budgets": 1,
+                "routes": 0,
+                "recommendations": 1,
+                "approvals": 1,
+                "user_names": 1,
+            }
             assert not scraped.has("ai_model_route_info")
             assert_shows_what_sql_says(scraped, log)
             other.rollback()

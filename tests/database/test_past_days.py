@@ -1,5 +1,6 @@
 """Past days on Cost: one query that is fast with everything chosen, and says the same as sums of the view of calls."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -61,11 +62,14 @@ def shown(
     return {(time, name): usd for time, name, usd in found if usd is not None}
 
 
-def summed(connection: Connection, by: str, zone: str) -> dict[tuple[Any, str], float]:
+def summed(
+    connection: Connection, by: str, zone: str, calls: str = "ai_dashboards.operations"
+) -> dict[tuple[Any, str], float]:
     found: dict[tuple[Any, str], float] = defaultdict(float)
+    name = 'ai_dashboards.user_name("user")' if by == "user" else f'"{by}"'
     statement = f"""
-        SELECT date_trunc('day', operations.at, '{zone}'), "{by}", cost_usd::float8
-        FROM ai_dashboards.operations CROSS JOIN present
+        SELECT date_trunc('day', operations.at, '{zone}'), {name}, cost_usd::float8
+        FROM {calls} AS operations CROSS JOIN present
         WHERE operations.at >= date_trunc('day', present.at - interval '5 days', '{zone}')
           AND operations.at < present.at AND cost_usd IS NOT NULL
     """
@@ -81,19 +85,62 @@ def test_each_day_is_what_the_calls_of_that_day_cost_by_either_half(admin: Conne
     assert len(wanted) > 10
     assert shown(admin, by, zone, {}) == pytest.approx(wanted)
     # every name chosen, one by one: the same rows by the other half of the query
-    every = {name: sorted({each for _, each in summed(admin, name, zone)}) for name in FILTERS}
-    assert shown(admin, by, zone, every) == pytest.approx(wanted)
+    assert shown(admin, by, zone, {name: names(admin, name) for name in FILTERS}) == pytest.approx(wanted)
 
 
-def test_a_choice_narrows_each_day(admin: Connection) -> None:
-    found = shown(admin, "model", "UTC", {"operation": ["email-classify"]})
-    assert 0 < sum(found.values()) < sum(shown(admin, "model", "UTC", {}).values())
+def names(connection: Connection, by: str) -> list[str]:
+    found = connection.execute(f'SELECT DISTINCT "{by}" FROM ai_dashboards.operations ORDER BY 1'.encode()).fetchall()
+    return [name for (name,) in found]
 
 
 @pytest.mark.parametrize("by", FILTERS)
-def test_with_everything_chosen_no_name_is_cleaned_row_by_row(admin: Connection, by: str) -> None:
-    """The half of the query that cleans the names of each row is left out before it begins."""
-    text = sql(daily_spend(by, FILTERS)["rawSql"], View(AUTUMN.timestamp() - 86400, AUTUMN.timestamp()))
-    plan = [line for (line,) in admin.execute(f"EXPLAIN {text}".encode()).fetchall()]
-    assert any("One-Time Filter: false" in line for line in plan)
-    assert sum(" on ai_operation_log" in line for line in plan) == 1
+@pytest.mark.parametrize("variable", FILTERS)
+def test_a_choice_narrows_each_day_to_the_calls_of_the_view(admin: Connection, by: str, variable: str) -> None:
+    every = names(admin, variable)
+    choices = [[name] for name in (*every[:3], *every[-3:])] + [every[:2], every[2:], [*every[1:3], "no such name"]]
+    for chosen in choices:
+        admin.execute("SET ai_test.chosen = ''")
+        admin.execute("SELECT set_config('ai_test.chosen', %s, false)", ("\n".join(chosen),))
+        admin.execute(
+            f"""CREATE OR REPLACE TEMP VIEW of_choice AS SELECT * FROM ai_dashboards.operations
+            WHERE "{variable}" = ANY (string_to_array(current_setting('ai_test.chosen'), chr(10)))""".encode()
+        )
+        wanted = summed(admin, by, "UTC", "of_choice")
+        assert shown(admin, by, "UTC", {variable: chosen}) == pytest.approx(wanted), chosen
+    assert shown(admin, by, "UTC", {variable: ["no such name"]}) == {}
+
+
+CHOICES: tuple[Mapping[str, Sequence[str]], ...] = (
+    {},
+    {"operation": ["email-classify"]},
+    {"model": ["gemini-2.0-flash"]},
+    {"user": ["unattributed"]},
+    {"operation": ["email-classify"], "model": ["gemini-2.0-flash"], "user": ["unattributed"]},
+)
+
+
+@pytest.mark.parametrize("by", FILTERS)
+def test_no_name_is_cleaned_row_by_row_whatever_is_chosen(admin: Connection, by: str) -> None:
+    """The log is read once, and what is computed of each row is its day and its cost."""
+    for chosen in CHOICES:
+        view = View(AUTUMN.timestamp() - 86400, AUTUMN.timestamp(), chosen=chosen)
+        text = sql(daily_spend(by, FILTERS)["rawSql"], view)
+        plan = "\n".join(line for (line,) in admin.execute(f"EXPLAIN (VERBOSE) {text}".encode()).fetchall())
+        parts = re.split(r"^ +CTE (\w+)$", plan, flags=re.MULTILINE)
+        by_row, by_name = parts[parts.index("grouped") + 1], parts[parts.index("named") + 1]
+        assert plan.count(" on public.ai_operation_log") == by_row.count(" on public.ai_operation_log") == 1
+        assert f"{by}_label(" not in by_row
+        assert f"{by}_label(" in by_name
+
+
+def test_the_calls_of_a_chosen_user_are_found_by_the_index(admin: Connection) -> None:
+    admin.execute((ROOT / "deploy" / "sql" / "indexes.sql").read_bytes())
+    admin.execute("ANALYZE ai_operation_log")
+    user = next(name for name in names(admin, "user") if name != "unattributed")
+    now = admin.execute("SELECT extract(epoch FROM at)::float8 FROM present").fetchall()[0][0]
+    for chosen in ([user], [user, "unattributed"], [user, "no uuid"]):
+        view = View(now - 5 * 86400, now, chosen={"user": chosen})
+        admin.execute("SET enable_seqscan = off")
+        text = sql(daily_spend("model", FILTERS)["rawSql"], view)
+        plan = "\n".join(line for (line,) in admin.execute(f"EXPLAIN {text}".encode()).fetchall())
+        assert "ai_operation_log_user_time_idx" in plan, plan

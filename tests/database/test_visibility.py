@@ -184,7 +184,14 @@ def test_counters_stay_when_the_policy_goes_and_go_on_when_it_comes_back(reader:
         blind = exporter.scrape()
         assert_blind(blind)
         assert blind.counters == before.counters
-        assert blind.collectors == {"log": 0, "budgets": 1, "routes": 1, "recommendations": 1, "approvals": 1}
+        assert blind.collectors == {
+            "log": 0,
+            "budgets": 1,
+            "routes": 1,
+            "recommendations": 1,
+            "approvals": 1,
+            "user_names": 1,
+        }
         reader.policy()
         after = exporter.scrape()
         assert_spend_is_what_sql_says(after, reader.log)
@@ -257,7 +264,14 @@ def test_only_the_budgets_are_unreadable(
         log.execute("ALTER TABLE cost_budgets ALTER daily_limit_usd TYPE text")
     with running(reader.url, tmp_path) as exporter:
         scraped = exporter.wait_up()
-        assert scraped.collectors == {"log": 1, "budgets": 0, "routes": 1, "recommendations": 1, "approvals": 1}
+        assert scraped.collectors == {
+            "log": 1,
+            "budgets": 0,
+            "routes": 1,
+            "recommendations": 1,
+            "approvals": 1,
+            "user_names": 1,
+        }
         assert_spend_is_what_sql_says(scraped, log)
         assert scraped.has("ai_user_spend_today_usd")
         assert scraped.has("ai_model_route_info")

@@ -2,6 +2,7 @@
 --
 -- The view `operations` hides in what the two layouts of the log differ, and leaves out prompts and answers. `spending`
 -- has the costs with the names as they are logged: for sums of many days, whose labels the functions beside it make.
+-- The function `user_name` says what a user is called, by `users.names` of the configuration.
 -- `budgets` is for the runbooks, not for Grafana: the users' limits. The views are read with the
 -- rights of whoever runs this file, who must therefore see every row: a superuser, the tables' owner, or a role with
 -- BYPASSRLS; the latter two also need CREATEROLE and CREATE on the database. Grafana's role may read no table at all.
@@ -37,6 +38,11 @@ DECLARE
     required CONSTANT pg_catalog.text[] := {{required}};
     user_label CONSTANT pg_catalog.text := {{user_label}};
     aliases CONSTANT pg_catalog.jsonb := {{aliases}};
+    -- Where users' names are: the table, its key, and the name as an expression.
+    names_schema CONSTANT pg_catalog.name := {{names_schema}};
+    names_table CONSTANT pg_catalog.text := {{names_table}};
+    names_key CONSTANT pg_catalog.text := {{names_key}};
+    names_form CONSTANT pg_catalog.text := {{names_form}};
     -- The characters that a label has as blanks, and those that it does not begin or end with, in UTF-8.
     break_codes CONSTANT pg_catalog.text :=
         {{breaks}};
@@ -49,6 +55,7 @@ DECLARE
     place pg_catalog.name;
     log pg_catalog.regclass;
     budgets pg_catalog.regclass;
+    people pg_catalog.regclass;
     relation pg_catalog.regclass;
     stranger pg_catalog.name;
     zone pg_catalog.text;
@@ -63,6 +70,7 @@ DECLARE
     model pg_catalog.text;
     outcome pg_catalog.text;
     shown_user pg_catalog.text;
+    called pg_catalog.text;
     named_columns pg_catalog.text;
     named_types pg_catalog.text;
     old pg_catalog.regprocedure;
@@ -76,6 +84,9 @@ BEGIN
         END IF;
         IF budget_table IS NOT NULL AND place = coalesce(budget_schema, place) THEN
             budgets := coalesce(budgets, to_regclass(format('%I.%I', place, budget_table)));
+        END IF;
+        IF names_table IS NOT NULL AND place = coalesce(names_schema, place) THEN
+            people := coalesce(people, to_regclass(format('%I.%I', place, names_table)));
         END IF;
     END LOOP;
     IF log IS NULL THEN
@@ -271,6 +282,61 @@ BEGIN
             budgets);
     END IF;
 
+    -- What a user is called, by the label; a UUID without a name is cut to eight characters. Like the views, the function
+    -- reads with the rights of whoever runs this file.
+    DROP FUNCTION IF EXISTS ai_dashboards.user_name(text);
+    called := 'CASE WHEN $1 ~* ''^{{uuid}}$'' THEN left($1, 8) ELSE $1 END';
+    IF names_table IS NULL OR users = 'off' THEN
+        NULL;
+    ELSIF people IS NOT NULL AND row_security_active(people) THEN
+        RAISE NOTICE 'users are shown by their ids: row-level security hides rows of % from %', people, current_user;
+    ELSIF NOT EXISTS (
+        SELECT FROM pg_class AS n JOIN pg_roles AS owner ON owner.oid = n.relowner
+         WHERE n.oid = people
+           AND (owner.rolsuper OR owner.rolname = current_user
+                OR n.relowner = (SELECT relowner FROM pg_class WHERE oid = log))
+    ) THEN
+        -- as with the budgets, a stranger's table may be a view
+        RAISE NOTICE 'users are shown by their ids: no table % of the owner of %', names_table, log;
+    ELSE
+        SELECT format(
+                   'coalesce((SELECT CASE WHEN btrim(c.name, ''"'') IN ({{several_users}}) THEN ''"'' || c.name || ''"'''
+                   ' ELSE c.name END FROM (SELECT %s AS name FROM (SELECT left(min(to_jsonb(n.name) #>> ''{}''),'
+                   ' {{read_length}}) COLLATE "C" AS name FROM (SELECT %I AS key, (%s) AS name FROM %s) AS n'
+                   ' WHERE %s) AS u) AS c), %s)',
+                   format(cleaned, 'u.name'), names_key, names_form, people,
+                   -- the bare key, so that an index serves, where it is compared exactly so
+                   CASE WHEN base = 'uuid'::regtype THEN 'n.key = CASE WHEN $1 ~* ''^{{uuid}}$'' THEN $1::uuid END'
+                        WHEN base IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype)
+                        THEN 'n.key = CASE WHEN $1 ~ ''^-?[0-9]{1,18}$'' THEN $1::bigint END'
+                        WHEN base IN ('text'::regtype, 'character varying'::regtype)
+                        THEN 'n.key = $1 AND n.key COLLATE "C" = $1'
+                        ELSE 'to_jsonb(n.key) #>> ''{}'' = $1' END,
+                   called)
+          INTO STRICT called
+          FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
+         CROSS JOIN LATERAL (SELECT CASE typtype WHEN 'd' THEN typbasetype ELSE atttypid END AS base) AS beneath
+         WHERE attrelid = people AND attname = names_key AND NOT attisdropped;
+    END IF;
+    EXECUTE format(
+        'CREATE FUNCTION ai_dashboards.user_name(text) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER'
+        ' SET search_path = pg_catalog, pg_temp AS %L', 'SELECT (' || called || ') COLLATE "default"');
+
+    -- The ids of the chosen users, which Grafana writes as a regular expression, in the log's own type, so that an index
+    -- serves. NULL where all are chosen, and where ids are text: one label may then be that of several.
+    DROP FUNCTION IF EXISTS ai_dashboards.user_keys(text);
+    SELECT CASE WHEN kind IN ('integer', 'bigint') THEN 'bigint' WHEN kind = 'uuid' THEN kind ELSE 'text' END INTO called
+      FROM (SELECT CASE WHEN users <> 'off' THEN found -> 'user' ->> 'type' END AS kind) AS of_user;
+    EXECUTE format(
+        'CREATE FUNCTION ai_dashboards.user_keys(text) RETURNS %s[] LANGUAGE sql IMMUTABLE PARALLEL SAFE'
+        ' SET search_path = pg_catalog, pg_temp AS %L', called,
+        CASE called WHEN 'text' THEN 'SELECT NULL::text[]'
+            ELSE format(
+                'SELECT CASE WHEN $1 <> ''.+'' THEN ARRAY(SELECT key::%s FROM'
+                ' regexp_matches($1, ''((?:\\.|[^\\|()])+)'', ''g'') AS each (part),'
+                ' regexp_replace(part[1], ''\\(.)'', ''\1'', ''g'') AS key WHERE key ~* ''^%s$'') END', called,
+                CASE called WHEN 'uuid' THEN '{{uuid}}' ELSE '-?[0-9]{1,18}' END) END);
+
     DROP FUNCTION IF EXISTS ai_dashboards.logged(timestamptz);
     IF found -> 'time' ->> 'kind' = 'timestamp with time zone' OR zone <> 'UTC' THEN
         CREATE FUNCTION ai_dashboards.logged(moment timestamptz) RETURNS timestamptz
@@ -295,5 +361,7 @@ BEGIN
     REVOKE ALL ON ALL TABLES IN SCHEMA ai_dashboards FROM ai_grafana;
     GRANT USAGE ON SCHEMA ai_dashboards TO ai_grafana;
     GRANT SELECT ON ai_dashboards.operations, ai_dashboards.spending TO ai_grafana;
+    REVOKE ALL ON FUNCTION ai_dashboards.user_name(text) FROM PUBLIC;
+    GRANT EXECUTE ON FUNCTION ai_dashboards.user_name(text) TO ai_grafana;
 END
 $$;

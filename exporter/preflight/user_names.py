@@ -1,0 +1,68 @@
+"""Check the table of users' names: that it can be read, cheaply, and knows the users of the newest calls."""
+
+from dataclasses import replace
+
+from psycopg import sql
+
+from exporter.config.sections import DisplayNames
+from exporter.database.display_names import SETTING, USER_NAMES, NameTable, find_names, read_user_names
+from exporter.database.labels import user_name
+from exporter.database.log_query import bounds, name_column
+from exporter.database.tables import Table
+from exporter.findings import Finding, failed, ok, warn
+from exporter.ledger.model import UNATTRIBUTED, TimeRange
+from exporter.preflight.access import evaluate_excess, evaluate_grants, read_access
+from exporter.preflight.context import CheckContext
+from exporter.preflight.table_index import check_served
+
+_WEEK = 7 * 86_400
+
+_NEWEST = sql.SQL("""
+SELECT DISTINCT username FROM (
+  SELECT {user} AS username FROM {table} WHERE {time} >= %(from)s ORDER BY {time} DESC LIMIT 500
+) AS newest
+""")
+
+
+def check_user_names(context: CheckContext) -> list[Finding]:
+    """Check the table that `users.names` sets; nothing if it is not set."""
+    names = context.config.users.names
+    if names is None:
+        return []
+    table = find_names(context.session, context.config, names, SETTING, USER_NAMES)
+    if table is None:
+        found = f"no table {names.table}: users are shown by their ids"
+        return [warn(USER_NAMES, found, f"correct {SETTING}.table, or set {SETTING} to null")]
+    access = read_access(context.session, table.relation)
+    grants = evaluate_grants(USER_NAMES, table.relation, table.columns, access)
+    if failed([grants]):
+        return [grants]
+    users = _newest_users(context)
+    known = read_user_names(context.session, context.config, users)
+    by_key = Table(table.relation, {"key": table.key})
+    served = check_served(context, USER_NAMES, by_key, table.statement(users), ["key"])
+    findings = [evaluate_known(names, table, len(users), len(known)), served]
+    if access.writes and not access.superuser:
+        findings.append(evaluate_excess(table.relation, table.columns, replace(access, readable=frozenset())))
+    return findings
+
+
+def evaluate_known(names: DisplayNames, table: NameTable, users: int, known: int) -> Finding:
+    """Evaluate how many of the users of the newest calls have a name."""
+    columns = f"{table.relation.name} ({table.key.name}, {table.name.shown})"
+    found = f"{columns}; {known} of {users} users of the newest calls have a name"
+    if users and not known:
+        hint = f"set {SETTING}.key to the column of {names.table} that has the log's ids of users"
+        return warn(USER_NAMES, f"{found}: they are shown by their ids", hint)
+    return ok(USER_NAMES, found)
+
+
+def _newest_users(context: CheckContext) -> list[str]:
+    log, now = context.log, int(context.session.clock)
+    if "user" not in log.columns:
+        return []
+    context.session.prove_visible(context.relation)
+    since, _ = bounds(log, context.rules, TimeRange(now - _WEEK, now))
+    statement = _NEWEST.format(user=name_column(log, "user"), table=log.source(), time=log.column("time"))
+    users = {user_name(user) for (user,) in context.session.run(statement, {"from": since})}
+    return sorted(users - {UNATTRIBUTED})
