@@ -71,6 +71,8 @@ _WORDS: Mapping[Any, str] = {
     config_types.Text: "text",
     config_types.PathText: "path",
     config_types.Amount: "amount in USD, above 0",
+    config_types.Currency: "currency",
+    config_types.Rate: "USD for one, above 0",
     config_types.Count: "whole number",
     config_types.Pattern: "regular expression",
     config_types.ListenAddress: "`host:port`",
@@ -189,7 +191,7 @@ def _plain_kind(annotation: Any) -> str:
     if annotation is ErrorClass:
         return "`class` with `patterns`"
     if annotation is Outcomes:
-        return "lists of words: `ok`, `failed`, `timeout`, `pending`, `running`"
+        return "lists of words: `ok`, `failed`, `timeout`, `pending`, `running`, `refund`"
     if annotation is DisplayNames:
         return "`table`, `key` (a column) and `name` (a column, or `=` and an expression in SQL)"
     if annotation is ConfiguredPrice:
