@@ -107,14 +107,24 @@ def _logged_names(by: str) -> str:
     )
 
 
-def _of_chosen_users() -> str:
-    """The condition for rows of the chosen users, if an index can serve it: by ids that are no text. Else always true.
+def _may_be_chosen(variables: Sequence[str]) -> str:
+    """The condition for rows whose names as logged may be chosen ones, told without cleaning any: few others have it.
 
-    The planner computes all but the comparison of a row's id.
+    Users by ids that are no text are told exactly, and an index serves. The planner computes all but the comparisons of
+    a row; with everything chosen, nothing is left of them.
     """
-    keys = "ai_dashboards.user_keys($re$${user:regex}$re$)"
-    nobody = _CHOSEN.format(column="'unattributed'", variable="user")
-    return f"""({keys} IS NULL OR "user" = ANY ({keys}) OR "user" IS NULL AND {nobody})"""
+    conditions = []
+    for variable in variables:
+        likely = f"ai_dashboards.patterns($re$${{{variable}:regex}}$re$)"
+        names = " OR ".join(f"{name}::text LIKE ANY ({likely})" for name in _AS_LOGGED[variable][0])
+        found = f"{likely} IS NULL OR {names}"
+        if variable == "user":
+            keys = "ai_dashboards.user_keys($re$${user:regex}$re$)"
+            nobody = _CHOSEN.format(column="'unattributed'", variable="user")
+            exact = f'{keys} IS NOT NULL AND ("user" = ANY ({keys}) OR "user" IS NULL AND {nobody})'
+            found = f"{exact} OR {keys} IS NULL AND ({found})"
+        conditions.append(f"({found})")
+    return " AND ".join(conditions)
 
 
 def daily_spend(by: str, variables: Sequence[str], most: int = 10) -> dict[str, Any]:
@@ -123,39 +133,38 @@ def daily_spend(by: str, variables: Sequence[str], most: int = 10) -> dict[str, 
     Rows are summed by their names as logged. Names are cleaned, and compared with the choice, once each and not in each
     of a month's rows, which would take most of the time.
     """
+    # each day is a stretch of the index on the log's time: to find the day of each row would take longer
     days = f"""
-      SELECT day AT TIME ZONE {ZONE} AS day FROM generate_series(
+      SELECT day AT TIME ZONE {ZONE} AS day, least((day + interval '1 day') AT TIME ZONE {ZONE}, {TO}) AS until
+      FROM generate_series(
         date_trunc('day', {FROM} AT TIME ZONE {ZONE}), {TO} AT TIME ZONE {ZONE}, interval '1 day') AS days (day)
     """
-    # the number of the day that a row lies in; its moment is looked up once for each sum
-    day = "width_bucket(logged_at, (SELECT array_agg(ai_dashboards.logged(day) ORDER BY day) FROM days))"
     label = _AS_LOGGED[by][1]
     picked = " AND ".join(_CHOSEN.format(column=_AS_LOGGED[name][1], variable=name) for name in variables)
     called = _called("name") if by == "user" else "name"
     return _series(f"""
     WITH days AS ({days}),
-    sums AS (
-      SELECT {day} AS day, {_logged_names(by)}, sum(cost_usd) AS usd
-      FROM ai_dashboards.spending
-      WHERE {logged(SINCE_MIDNIGHT)} AND {_of_chosen_users()}
-      GROUP BY 1, 2, 3, 4, 5
-    ), grouped AS MATERIALIZED (
-      SELECT operation, operation_type, model, "user", array_agg(day) AS days, array_agg(usd) AS amounts
-      FROM sums
+    grouped AS MATERIALIZED (
+      SELECT operation, operation_type, model, "user",
+             sum(usd) AS total, array_agg(day) AS days, array_agg(usd) AS amounts
+      FROM days CROSS JOIN LATERAL (
+        SELECT {_logged_names(by)}, sum(cost_usd) AS usd
+        FROM ai_dashboards.spending
+        WHERE {logged("day", "until")} AND {_may_be_chosen(variables)}
+        GROUP BY 1, 2, 3, 4
+      ) AS sums
       GROUP BY 1, 2, 3, 4
     ), named AS MATERIALIZED (
-      SELECT {label} AS name, days, amounts FROM grouped WHERE {picked}
-    ), spent AS (
-      SELECT day, name, sum(usd) AS usd FROM named, unnest(days, amounts) AS each (day, usd) GROUP BY 1, 2
+      SELECT {label} AS name, total, days, amounts FROM grouped WHERE {picked}
     ), largest AS (
       SELECT name, {called} AS shown
-      FROM (SELECT name FROM spent GROUP BY name ORDER BY sum(usd) DESC NULLS LAST, name LIMIT {most}) AS first
+      FROM (SELECT name FROM named GROUP BY name ORDER BY sum(total) DESC NULLS LAST, name LIMIT {most}) AS first
     )
-    SELECT (SELECT (array_agg(days.day ORDER BY days.day))[spent.day] FROM days) AS time,
-           coalesce(largest.shown, 'all others') AS metric, sum(usd)::float8 AS value
-    FROM spent
+    SELECT day AS time, coalesce(shown, 'all others') AS metric, sum(usd)::float8 AS value
+    FROM named
     LEFT JOIN largest USING (name)
-    GROUP BY spent.day, 2
+    CROSS JOIN LATERAL unnest(days, amounts) AS each (day, usd)
+    GROUP BY 1, 2
     ORDER BY 1, 2
     """)
 

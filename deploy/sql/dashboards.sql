@@ -110,6 +110,7 @@ DECLARE
     outcome pg_catalog.text;
     shown_user pg_catalog.text;
     called pg_catalog.text;
+    chosen pg_catalog.text;
     named_columns pg_catalog.text;
     named_types pg_catalog.text;
     old pg_catalog.regprocedure;
@@ -365,20 +366,31 @@ BEGIN
         'CREATE FUNCTION ai_dashboards.user_name(text) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER'
         ' SET search_path = pg_catalog, pg_temp AS %L', 'SELECT (' || called || ') COLLATE "default"');
 
-    -- The ids of the chosen users, which Grafana writes as a regular expression, in the log's own type, so that an index
-    -- serves. NULL where all are chosen, and where ids are text: one label may then be that of several.
+    -- The names that are chosen, which Grafana writes as a regular expression, for conditions that no name has to be
+    -- cleaned for. The ids of users, in the log's own type, so that an index serves: NULL where all are chosen, and
+    -- where ids are text. And patterns that names have whose labels are chosen: a label's longest part without a blank,
+    -- which every spelling has; NULL where any name may have one of the labels.
     DROP FUNCTION IF EXISTS ai_dashboards.user_keys(text);
+    DROP FUNCTION IF EXISTS ai_dashboards.patterns(text);
+    chosen := 'regexp_matches(CASE WHEN $1 <> ''.+'' THEN $1 END, ''((?:\\.|[^\\|()])+)'', ''g'') AS each (part),'
+        ' regexp_replace(part[1], ''\\(.)'', ''\1'', ''g'') AS label';
     SELECT CASE WHEN kind IN ('integer', 'bigint') THEN 'bigint' WHEN kind = 'uuid' THEN kind ELSE 'text' END INTO called
       FROM (SELECT CASE WHEN users <> 'off' THEN found -> 'user' ->> 'type' END AS kind) AS of_user;
     EXECUTE format(
         'CREATE FUNCTION ai_dashboards.user_keys(text) RETURNS %s[] LANGUAGE sql IMMUTABLE PARALLEL SAFE'
         ' SET search_path = pg_catalog, pg_temp AS %L', called,
         CASE called WHEN 'text' THEN 'SELECT NULL::text[]'
-            ELSE format(
-                'SELECT CASE WHEN $1 <> ''.+'' THEN ARRAY(SELECT key::%s FROM'
-                ' regexp_matches($1, ''((?:\\.|[^\\|()])+)'', ''g'') AS each (part),'
-                ' regexp_replace(part[1], ''\\(.)'', ''\1'', ''g'') AS key WHERE key ~* ''^%s$'') END', called,
-                CASE called WHEN 'uuid' THEN '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' ELSE '-?[0-9]{1,18}' END) END);
+            ELSE format('SELECT CASE WHEN $1 <> ''.+'' THEN ARRAY(SELECT label::%s FROM %s WHERE label ~* ''^%s$'') END',
+                called, chosen, CASE called WHEN 'uuid' THEN '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' ELSE '-?[0-9]{1,18}' END) END);
+    EXECUTE format(
+        'CREATE FUNCTION ai_dashboards.patterns(text) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE'
+        ' SET search_path = pg_catalog, pg_temp AS %L', format(
+            'SELECT CASE WHEN bool_and(longest <> '''' AND label NOT IN (''unknown'', ''unattributed'', ''hidden''))'
+            ' AND count(*) <= 20 THEN array_agg(''%%'' || regexp_replace(longest, ''([\\%%_])'', ''\\\1'', ''g'') || ''%%'')'
+            ' END FROM (SELECT label, (SELECT word FROM regexp_split_to_table(btrim(name, ''"''), '' '') AS word'
+            ' ORDER BY length(word) DESC LIMIT 1) AS longest FROM %s, LATERAL (SELECT label UNION ALL SELECT key'
+            ' FROM jsonb_each_text(%L) AS alias (key, value) WHERE value = label) AS spelled (name)) AS parts',
+            chosen, aliases));
 
     DROP FUNCTION IF EXISTS ai_dashboards.logged(timestamptz);
     IF found -> 'time' ->> 'kind' = 'timestamp with time zone' OR zone <> 'UTC' THEN

@@ -172,6 +172,7 @@ def _view(config: Config) -> dict[str, str]:
         "read_length": str(READ_LENGTH),
         "label_length": str(LABEL_LENGTH),
         "unknown": UNKNOWN,
+        "unattributed": UNATTRIBUTED,
         "user_label": _literal(_USER_LABEL),
         "text_form": _by_type(TEXT_FORMS),
         "number_form": _by_type(NUMBER_FORMS),

@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -11,9 +11,11 @@ import psycopg
 import pytest
 
 from dashboards.sql import daily_spend
+from exporter.config import Config
 from exporter.demo.history import history
 from exporter.demo.rows import TIME_COLUMN, fill
 from exporter.demo.schema import Layout, load_schema
+from exporter.sql_files.render import render
 from tests.database.test_sql_files import drop_role
 from tests.support import ROOT
 from tests.support.grafana import View, sql
@@ -93,21 +95,89 @@ def names(connection: Connection, by: str) -> list[str]:
     return [name for (name,) in found]
 
 
+def assert_narrowed(admin: Connection, by: str, variable: str, chosen: Sequence[str]) -> None:
+    """The sums of the chosen names are those of the calls that the view calls so."""
+    admin.execute("CREATE TEMP TABLE IF NOT EXISTS chosen (name text)")
+    admin.execute("TRUNCATE chosen")
+    admin.cursor().executemany("INSERT INTO chosen VALUES (%s)", [(name,) for name in chosen])
+    narrowed = f'(SELECT * FROM ai_dashboards.operations WHERE "{variable}" IN (SELECT name FROM chosen))'
+    wanted = summed(admin, by, "UTC", narrowed)
+    assert shown(admin, by, "UTC", {variable: chosen}) == pytest.approx(wanted), chosen
+
+
 @pytest.mark.parametrize("by", FILTERS)
 @pytest.mark.parametrize("variable", FILTERS)
 def test_a_choice_narrows_each_day_to_the_calls_of_the_view(admin: Connection, by: str, variable: str) -> None:
     every = names(admin, variable)
-    choices = [[name] for name in (*every[:3], *every[-3:])] + [every[:2], every[2:], [*every[1:3], "no such name"]]
-    for chosen in choices:
-        admin.execute("SET ai_test.chosen = ''")
-        admin.execute("SELECT set_config('ai_test.chosen', %s, false)", ("\n".join(chosen),))
-        admin.execute(
-            f"""CREATE OR REPLACE TEMP VIEW of_choice AS SELECT * FROM ai_dashboards.operations
-            WHERE "{variable}" = ANY (string_to_array(current_setting('ai_test.chosen'), chr(10)))""".encode()
-        )
-        wanted = summed(admin, by, "UTC", "of_choice")
-        assert shown(admin, by, "UTC", {variable: chosen}) == pytest.approx(wanted), chosen
-    assert shown(admin, by, "UTC", {variable: ["no such name"]}) == {}
+    for chosen in ([every[0]], [every[-1]], every[:2], every[2:], [*every[1:3], "no such name"], ["no such name"]):
+        assert_narrowed(admin, by, variable, chosen)
+
+
+ODD = [
+    *(
+        " a ",
+        "a",
+        "a\tb",
+        "a b",
+        "a\nb c",
+        "b",
+        "100%",
+        "1000",
+        "a_b",
+        "axb",
+        "back\\slash",
+        "(a|b)",
+        "a|b",
+        "[x]",
+        "$re$x",
+    ),
+    *(
+        "x" * 200,
+        "x" * 300,
+        "\u200ba",
+        "",
+        " ",
+        "other",
+        '"other"',
+        "unattributed",
+        "unknown",
+        "hidden",
+        "loose",
+        "ä ö",
+    ),
+    *("loose name", "name", ".+", "it's", "Anna"),
+]
+
+
+@pytest.mark.parametrize("kind", ["text", "varchar(400)"])
+def test_names_of_any_kind_can_be_chosen(embedded_database: str, kind: str) -> None:
+    """Of operations, of models with aliases, and of users whose ids are text: each name alone, and all of two."""
+    config = Config.model_validate({"models": {"aliases": {"loose": "a", "loose name": "x y", "name": "unknown"}}})
+    with psycopg.connect(embedded_database, autocommit=True) as admin:
+        load_schema(admin, "success")
+        columns = "model_used", "operation_id", "operation_type", "user_id"
+        for column in columns:
+            admin.execute(f"ALTER TABLE ai_operation_log ALTER {column} TYPE {kind}".encode())
+        admin.execute("CREATE TABLE present AS SELECT %s AS at", (SPRING,))
+        for number, name in enumerate([*ODD, None]):
+            values = (name or "", name, name or "", name)
+            for place in range(4):
+                row = [each if place in (at, 3) else "usual" for at, each in enumerate(values)]
+                admin.execute(
+                    f"INSERT INTO ai_operation_log ({', '.join(columns)}, cost_usd, success, created_at)"
+                    " VALUES (%s, %s, %s, %s, %s, true, %s)".encode(),
+                    (*row, 1 + number, SPRING.replace(tzinfo=None) - timedelta(hours=5 * (number % 7) + 1)),
+                )
+        admin.execute(render(config)["dashboards.sql"].encode())
+        try:
+            for variable in FILTERS:
+                every = names(admin, variable)
+                assert len(every) > 20
+                for first, second in zip(every, [*every[1:], every[0]], strict=True):
+                    assert_narrowed(admin, "model", variable, [first])
+                    assert_narrowed(admin, variable, variable, [first, second])
+        finally:
+            drop_role(admin)
 
 
 CHOICES: tuple[Mapping[str, Sequence[str]], ...] = (
@@ -138,7 +208,7 @@ def test_the_calls_of_a_chosen_user_are_found_by_the_index(admin: Connection) ->
     admin.execute("ANALYZE ai_operation_log")
     user = next(name for name in names(admin, "user") if name != "unattributed")
     now = admin.execute("SELECT extract(epoch FROM at)::float8 FROM present").fetchall()[0][0]
-    for chosen in ([user], [user, "unattributed"], [user, "no uuid"]):
+    for chosen in ([user], [user, "no uuid"]):
         view = View(now - 5 * 86400, now, chosen={"user": chosen})
         admin.execute("SET enable_seqscan = off")
         text = sql(daily_spend("model", FILTERS)["rawSql"], view)
