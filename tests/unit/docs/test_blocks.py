@@ -345,6 +345,7 @@ YAML: Mapping[str, Callable[[Block, Path], None]] = {
     "columns": _config,
     "tables": _config,
     "prices": _config,
+    "users": _config,
     "namespace": _kustomization,
 }
 """By the first key."""

@@ -22,6 +22,7 @@ OTHERS = {
 COMPOSED = {
     "is not the name of a host": (f") is not {GAP}, and is not shown", f"the name of a {GAP}", "host"),
     "(the server says: …)": (f"{GAP} says: {GAP}", "the server"),
+    "columns.log.…: PostgreSQL refuses …": ("columns.log", f"{GAP}.{GAP}: PostgreSQL refuses {GAP}: {GAP}"),
     "(libpq says: …)": (f"{GAP} says: {GAP}", "libpq"),
 }
 
