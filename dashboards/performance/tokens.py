@@ -7,10 +7,12 @@ from dashboards.grid import Row, line
 from dashboards.panels import Panel, bar_chart, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import COUNT, USD
+from dashboards.style import COUNT, SHARE, USD
 from exporter import catalog
 
-INPUT, OUTPUT = q.filtered(catalog.INPUT_TOKENS), q.filtered(catalog.OUTPUT_TOKENS)
+INPUT, OUTPUT, CACHED = (
+    q.filtered(tokens) for tokens in (catalog.INPUT_TOKENS, catalog.OUTPUT_TOKENS, catalog.CACHED_TOKENS)
+)
 
 
 def row(_: Settings) -> Row:
@@ -23,7 +25,7 @@ def row(_: Settings) -> Row:
         "Tokens, and what they cost",
         (
             line(8, _tokens_per_hour(), _tokens_per_call("Input", INPUT), _tokens_per_call("Output", OUTPUT)),
-            line(8, _tokens_by_hour_of_day(), cost_per_call, _cost_per_thousand_tokens()),
+            line(8, _cache_hits(), _tokens_by_hour_of_day(), cost_per_call, _cost_per_thousand_tokens()),
         ),
         collapsed=True,
     )
@@ -36,8 +38,20 @@ def _tokens_per_hour() -> Panel:
         "Input that grows faster than the number of calls means longer prompts: see Input tokens per call.",
         prom(q.hourly(INPUT), "input"),
         prom(q.hourly(OUTPUT), "output"),
-        prom(q.hourly(q.filtered(catalog.CACHED_TOKENS)), "cached input"),
+        prom(q.hourly(CACHED), "cached input"),
         unit=COUNT,
+    )
+
+
+def _cache_hits() -> Panel:
+    return timeseries(
+        "Cache hits",
+        "The share of the input tokens of the past hour that the model had cached, by model; 0 where the log does not"
+        " tell. Above 100% where the log has cached tokens on top of the input.",
+        "A share that falls makes calls dearer: look for a change at the beginning of a prompt, which is what is"
+        " cached.",
+        prom(q.hourly_ratio(CACHED, INPUT, "model"), "{{model}}"),
+        unit=SHARE,
     )
 
 

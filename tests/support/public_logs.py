@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, Self
 
 import psycopg
+from psycopg.rows import dict_row
 
 from exporter.config.sources import SOURCES
 from tests.support import ROOT
@@ -23,14 +24,16 @@ class PublicLog:
     tables: str
     rows: str
     truth: str
+    also: str
 
     @classmethod
     def of(cls, name: str) -> Self:
         """What the file of a source says."""
         text = (_FOLDER / f"{name}.sql").read_text(encoding="utf-8")
         tables, _, rest = text.partition("-- rows\n")
-        rows, _, truth = rest.partition("-- truth\n")
-        return cls(name, tables, rows, truth)
+        rows, _, rest = rest.partition("-- truth\n")
+        truth, _, also = rest.partition("-- also\n")
+        return cls(name, tables, rows, truth, also)
 
     def create(self, admin: psycopg.Connection[Any]) -> None:
         """Make the table and its indexes."""
@@ -46,6 +49,15 @@ class PublicLog:
         assert found is not None
         calls, failures, cost, *tokens = found
         return Figures(calls, failures, round(Decimal(cost) * _NANO), *map(int, tokens))
+
+    def more_figures(self, admin: psycopg.Connection[Any]) -> dict[str, Any]:
+        """What plain SQL says of the figures that only some systems have, by name."""
+        if not self.also:
+            return {}
+        with admin.cursor(row_factory=dict_row) as cursor:
+            found = cursor.execute(self.also.encode()).fetchone()
+        assert found is not None
+        return found
 
 
 def shown(scraped: Scraped) -> Figures:

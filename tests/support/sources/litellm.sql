@@ -24,7 +24,11 @@ SELECT md5(g::text), (ARRAY['acompletion', 'aembedding', 'anthropic_messages'])[
        CASE WHEN g % 17 = 0 THEN '' ELSE 'openai/gpt-4o' END,
        CASE WHEN g % 17 = 0 THEN '' WHEN g % 5 > 0 THEN 'gpt-4o' END,
        CASE WHEN g % 4 > 0 THEN 'user-' || g % 5 ELSE '' END,
-       CASE WHEN g % 13 = 0 THEN '{"status": "failure", "error_information": {"error_class": "RateLimitError", "error_code": "429", "error_message": "slow down — 100%"}}'::jsonb END,
+       CASE WHEN g % 13 = 0 THEN '{"status": "failure", "error_information": {"error_class": "RateLimitError", "error_code": "429", "error_message": "slow down — 100%"}}'::jsonb
+            WHEN g % 3 = 0 THEN jsonb_build_object('additional_usage_values', jsonb_build_object('cache_read_input_tokens', g % 700))
+            WHEN g % 3 = 1 THEN jsonb_build_object('additional_usage_values', CASE WHEN g % 2 = 0
+                THEN jsonb_build_object('cache_read_input_tokens', NULL, 'prompt_tokens_details', jsonb_build_object('cached_tokens', g % 500))
+                ELSE '{"cache_read_input_tokens": "many", "prompt_tokens_details": [7]}'::jsonb END) END,
        CASE WHEN g % 13 = 0 AND g % 2 = 0 THEN 'failure' WHEN g % 13 > 0 AND g % 3 > 0 THEN 'success' END,
        CASE WHEN g % 11 = 0 AND g % 2 = 0 THEN 'True' WHEN g % 5 > 0 THEN 'False' END
 FROM (SELECT g, (now() AT TIME ZONE 'UTC')::timestamp(3) - g * interval '{step} seconds' AS at
@@ -33,4 +37,10 @@ FROM (SELECT g, (now() AT TIME ZONE 'UTC')::timestamp(3) - g * interval '{step} 
 SELECT count(*), count(*) FILTER (WHERE coalesce(status, metadata ->> 'status', '') = 'failure'),
        coalesce(sum(round(spend::text::numeric, 12)) FILTER (WHERE spend <> 'NaN'), 0),
        sum(prompt_tokens), sum(completion_tokens)
+FROM "LiteLLM_SpendLogs"
+-- also
+SELECT sum(CASE WHEN metadata #>> '{additional_usage_values,cache_read_input_tokens}' <> 'many'
+                THEN (metadata #>> '{additional_usage_values,cache_read_input_tokens}')::int
+                ELSE coalesce((metadata #>> '{additional_usage_values,prompt_tokens_details,cached_tokens}')::int, 0)
+           END) AS cached_tokens
 FROM "LiteLLM_SpendLogs"

@@ -18,3 +18,5 @@ FROM generate_series(1, {rows}) AS g;
 -- truth
 SELECT count(*), 0, sum(actual_cost), sum(input_tokens + cache_creation_tokens + cache_read_tokens), sum(output_tokens)
 FROM usage_logs
+-- also
+SELECT sum(cache_read_tokens) AS cached_tokens FROM usage_logs
