@@ -116,7 +116,11 @@ def age(timestamp: str) -> str:
 
 def latency(part: Literal["bucket", "sum", "count"]) -> str:
     """A selector for a part of the latency histogram of the chosen calls."""
-    return filtered(Metric(f"{catalog.LATENCY.name}_{part}", "histogram", catalog.LATENCY.labels, ""))
+    return _part(catalog.LATENCY, part)
+
+
+def _part(histogram: Metric, part: str) -> str:
+    return filtered(Metric(f"{histogram.name}_{part}", "histogram", histogram.labels, ""))
 
 
 CALLS, FAILED, COST = filtered(catalog.OPERATIONS), filtered(catalog.FAILURES), filtered(catalog.COST)
@@ -126,6 +130,11 @@ CALLS, FAILED, COST = filtered(catalog.OPERATIONS), filtered(catalog.FAILURES), 
 def quantile(q: float, *by: str) -> str:
     """A quantile of the calls' latency, in seconds; nothing where there was no call."""
     return _known_quantile(q, rate(latency("bucket"), "le", *by))
+
+
+def first_token_quantile(q: float, *by: str) -> str:
+    """A quantile of the time to the first token, in seconds; nothing where there was no call that has one."""
+    return _known_quantile(q, rate(_part(catalog.TIME_TO_FIRST_TOKEN, "bucket"), "le", *by))
 
 
 def hourly_quantile(q: float, *by: str) -> str:

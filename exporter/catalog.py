@@ -18,6 +18,9 @@ ERROR_CLASSES: tuple[str, ...] = (*get_args(ErrorClassName), "other")
 LATENCY_EDGES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 """Upper edges of the latency buckets in seconds; a last bucket without an edge follows."""
 
+FIRST_TOKEN_EDGES = (0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Upper edges of the buckets of times to the first token in seconds; a last bucket without an edge follows."""
+
 Kind = Literal["counter", "gauge", "histogram"]
 
 SERIES = ("operation", "model")
@@ -58,6 +61,15 @@ LATENCY = Metric(
     "Duration of LLM calls that ended and have one.",
     "seconds",
     LATENCY_EDGES,
+)
+TIME_TO_FIRST_TOKEN = Metric(
+    "ai_operation_time_to_first_token_seconds",
+    "histogram",
+    SERIES,
+    "Time from the start of LLM calls to the first token of their answers, of calls that ended and have one. "
+    "Absent where the log does not tell.",
+    "seconds",
+    FIRST_TOKEN_EDGES,
 )
 OVER_TIMEOUT = Metric(
     "ai_operations_over_timeout_total",

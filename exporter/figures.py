@@ -5,6 +5,7 @@ To add one, append a line, with its metric in `exporter.catalog` and its column 
 state is carried over: the figure starts at 0 and counts from then on.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import IntEnum
 from typing import Self
@@ -56,6 +57,9 @@ class Figure(IntEnum):
 
 SUMMED = {figure.column: figure for figure in Figure if figure.column is not None}
 """The figures that are sums of a column, by its role."""
+
+DURATIONS: Mapping[str, Metric] = {"latency": catalog.LATENCY, "time_to_first_token": catalog.TIME_TO_FIRST_TOKEN}
+"""The histograms that are held beside the figures, by the role of the column, which is in milliseconds."""
 
 AT_MERGE = (
     Figure.UNPRICED,

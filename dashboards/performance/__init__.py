@@ -1,7 +1,7 @@
 """The dashboard Performance, a module for each row."""
 
 from dashboards.base import PERFORMANCE, Page
-from dashboards.performance import errors, latency, models, overview, tokens
+from dashboards.performance import errors, latency, models, overview, streaming, tokens
 from dashboards.settings import Settings
 
 
@@ -11,6 +11,6 @@ def page(settings: Settings) -> Page:
         PERFORMANCE,
         "Performance",
         "How long calls take, which of them fail and why, which models serve them, and what they use.",
-        [module.row(settings) for module in (overview, errors, latency, models, tokens)],
+        [module.row(settings) for module in (overview, errors, latency, streaming, models, tokens)],
         since="now-6h",
     )

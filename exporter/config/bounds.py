@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from exporter.figures import SUMMED
+from exporter.figures import DURATIONS, SUMMED
 
 UPPER_BOUNDS: Mapping[str, int] = {
     **{measure: figure.upper_bound for measure, figure in SUMMED.items()},
-    "latency": 86_400_000,
+    **dict.fromkeys(DURATIONS, 86_400_000),
 }
 """By measure of one call, in USD, tokens and milliseconds; a value beyond is reported and not used."""
 

@@ -101,7 +101,8 @@ class Outcomes(Section):
         return {word: outcome for outcome, words in self for word in words}
 
 
-MAY_LACK = frozenset(("user", "input_tokens", "output_tokens", "cost", "cached_tokens", "latency", "error_message"))
+_FIGURES = ("input_tokens", "output_tokens", "cost", "cached_tokens", "latency", "time_to_first_token")
+MAY_LACK = frozenset(("user", "error_message", *_FIGURES))
 """The roles that a log need not have a value for, as `"=NULL"` says; their metrics are absent then."""
 
 TimeUnit = Literal["timestamp", "s", "ms", "us"]
@@ -125,6 +126,7 @@ class LogColumns(Section):
     cost: LogColumn | None = None
     cached_tokens: LogColumn | None = None
     latency: LogColumn | None = None
+    time_to_first_token: LogColumn | None = None
     success: LogColumn | None = None
     status: LogColumn | None = None
     error_message: LogColumn | None = None

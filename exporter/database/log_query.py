@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 from psycopg import sql
 
-from exporter.catalog import LATENCY_EDGES
 from exporter.config import UPPER_BOUNDS, Classification
 from exporter.config.expressions import Expression
 from exporter.config.sections import TimeUnit
@@ -19,7 +18,7 @@ from exporter.database.columns import INTEGERS, Column
 from exporter.database.labels import READ_LENGTH, timeout_steps
 from exporter.database.layout import FAILED, FINAL, OUTCOMES, Relation
 from exporter.database.names import identifier, literal, written
-from exporter.figures import SUMMED
+from exporter.figures import DURATIONS, SUMMED
 from exporter.ledger.model import TimeRange
 from exporter.prices.model import PRICE_TIERS
 
@@ -140,8 +139,8 @@ WITH raw AS (
 )
 SELECT {grouped_by} AS grouped_by, slice, left(operation, {length}) AS operation,
        left(operation_type, {length}) AS operation_type, left(model, {length}) AS model, {username} AS username,
-       ended, {invalid} AS invalid, {buckets} - width_bucket(-{latency}, %(edges)s::{edges}[]) AS latency_bucket,
-       width_bucket({latency}, %(timeouts)s::{edges}[]) AS timeouts_reached,
+       ended, {invalid} AS invalid, {buckets},
+       width_bucket({latency}, %(timeouts)s::{latency_type}[]) AS timeouts_reached,
        CASE WHEN {priced}
             THEN CASE WHEN {whole_input} < %(first_tier)s THEN 0
                       ELSE width_bucket({whole_input}::numeric, %(price_tiers)s::numeric[]) END END AS price_tier,
@@ -170,10 +169,10 @@ class Shape(Enum):
 
 _SHAPES = {
     Shape.EACH: (sql.SQL("0"), sql.SQL("")),
-    Shape.SERIES: (sql.SQL("1"), sql.SQL("GROUP BY " + _SERIES_KEYS + "{also}")),
+    Shape.SERIES: (sql.SQL("1"), sql.SQL("GROUP BY " + _SERIES_KEYS + "{more}{also}")),
     Shape.USERS: (
         sql.SQL("grouping(ended, username)"),
-        sql.SQL("GROUP BY GROUPING SETS ((" + _SERIES_KEYS + "{also}), (slice, username{also}))"),
+        sql.SQL("GROUP BY GROUPING SETS ((" + _SERIES_KEYS + "{more}{also}), (slice, username{also}))"),
     ),
 }
 """How each of them says what a row stands for, and by what it groups."""
@@ -216,6 +215,8 @@ _TYPE_IF_NEEDED = sql.SQL("CASE WHEN {0} BETWEEN '!' AND '~' OR {0} ~ '[!-~]' TH
 _UNPRICED = sql.SQL("coalesce(cost, 0) = 0 AND (usable_input_tokens > 0 OR usable_output_tokens > 0)")
 
 
+_BUCKET = sql.SQL("{last} - width_bucket(-{value}, {edges}::{type}[]) AS {name}")
+_NO_BUCKET = sql.SQL("NULL::integer AS {name}")
 _PRICED = sql.SQL("ended = 'ok' OR usable_cost > 0")
 _NOT_FREE = sql.SQL("({}) AND free IS NOT TRUE")
 _WHOLE_INPUT = sql.SQL("usable_input_tokens")
@@ -299,7 +300,7 @@ def span_statement(
         priced=_unless_free(log, _PRICED),
         whole_input=_WHOLE_INPUT if classification.cached_in_input else _INPUT_AND_CACHED,
         **measures,
-        **_latency(log, classification),
+        **_durations(log, classification),
         **rows,
         instant=_seconds(log, classification),
         user=_key(user) if by_user else sql.NULL,
@@ -307,9 +308,9 @@ def span_statement(
         ended=outcome(log, _error_class(log, classification)),
         table=log.source() if moved is None else log.source(moved.log.columns["time"]),
         length=sql.Literal(READ_LENGTH),
-        sums=sql.Composed([_sums(log, each=shape is Shape.EACH), settled]),
+        sums=sql.Composed([_sums(log, classification, each=shape is Shape.EACH), settled]),
         grouped_by=grouped_by,
-        groups=groups.format(also=settled),
+        groups=groups.format(also=settled, more=_more_keys(log, classification)),
     )
 
 
@@ -392,30 +393,49 @@ def _usable_value(log: LogTable, classification: Classification, measure: str, v
     return values.usable(value, upper_bound(measure), 0 if is_exact(log, measure, decimals) else decimals)
 
 
-def _latency(log: LogTable, classification: Classification) -> dict[str, sql.Composable]:
-    """The parts of the statement that sort latency into buckets: an integer is a float without loss, and quicker."""
-    name, buckets = sql.Identifier("usable_latency"), sql.Literal(len(LATENCY_EDGES))
-    if is_read(log, classification, "latency") and is_integer(log, "latency"):
-        return {"latency": sql.SQL("{}::float8").format(name), "edges": sql.SQL("float8"), "buckets": buckets}
-    return {"latency": name, "edges": sql.SQL("numeric"), "buckets": buckets}
+def _durations(log: LogTable, classification: Classification) -> dict[str, sql.Composable]:
+    """The parts of the statement that sort durations into buckets, and the usable latency with its type."""
+    latency, latency_type = _duration(log, classification, "latency")
+    buckets = sql.SQL(", ").join(_bucket(log, classification, role) for role in DURATIONS)
+    return {"latency": latency, "latency_type": latency_type, "buckets": buckets}
 
 
-def _sums(log: LogTable, *, each: bool) -> sql.Composed:
+def _bucket(log: LogTable, classification: Classification, role: str) -> sql.Composed:
+    value, kind = _duration(log, classification, role)
+    return (_BUCKET if is_read(log, classification, role) else _NO_BUCKET).format(
+        last=sql.Literal(len(DURATIONS[role].edges)),
+        value=value,
+        edges=sql.Placeholder(f"{role}_edges"),
+        type=kind,
+        name=sql.Identifier(f"{role}_bucket"),
+    )
+
+
+def _duration(log: LogTable, classification: Classification, role: str) -> tuple[sql.Composable, sql.Composable]:
+    """The usable duration and its type: an integer is a float without loss, and quicker."""
+    name = sql.Identifier(f"usable_{role}")
+    if is_read(log, classification, role) and is_integer(log, role):
+        return sql.SQL("{}::float8").format(name), sql.SQL("float8")
+    return name, sql.SQL("numeric")
+
+
+def _more_keys(log: LogTable, classification: Classification) -> sql.Composed:
+    """What rows are grouped by beside `_SERIES_KEYS`: the buckets of durations that few logs have."""
+    read = (role for role in DURATIONS if role != "latency" and is_read(log, classification, role))
+    return sql.Composed([sql.SQL(", {}").format(sql.Identifier(f"{role}_bucket")) for role in read])
+
+
+def _sums(log: LogTable, classification: Classification, *, each: bool) -> sql.Composed:
     """What a row of the result says of its rows of the log; of a single one, if it stands for `each`."""
     total, number, newest, oldest = (
         (sql.SQL("{}"), sql.SQL("CASE WHEN {} THEN 1 ELSE 0 END"), sql.SQL("at"), sql.SQL("at"))
         if each
         else (sql.SQL("sum({})"), sql.SQL("count(*) FILTER (WHERE {})"), sql.SQL("max(at)"), sql.SQL("min(at)"))
     )
-    latency = sql.Identifier("usable_latency")
-    whole = "latency" in log.columns and is_integer(log, "latency")
     columns = {
         "rows": sql.SQL("1" if each else "count(*)"),
         **{measure: total.format(sql.Identifier(f"usable_{measure}")) for measure in SUMMED},
-        # a thousand times a number may be too much for its type
-        "microseconds": sql.SQL("{} * 1000").format(total.format(sql.SQL("{}::bigint").format(latency)))
-        if whole
-        else total.format(sql.SQL("round({} * 1000)").format(latency)),
+        **{f"{role}_microseconds": _microseconds(log, classification, role, total) for role in DURATIONS},
         "unpriced": number.format(_unless_free(log, _UNPRICED)),
         "newest": newest,
         "oldest": oldest,
@@ -423,6 +443,16 @@ def _sums(log: LogTable, *, each: bool) -> sql.Composed:
     return sql.SQL(", ").join(
         sql.SQL("{} AS {}").format(value, sql.Identifier(name)) for name, value in columns.items()
     )
+
+
+def _microseconds(log: LogTable, classification: Classification, role: str, total: sql.SQL) -> sql.Composable:
+    if not is_read(log, classification, role):
+        return sql.SQL("NULL::numeric")
+    value = sql.Identifier(f"usable_{role}")
+    # a thousand times a number may be too much for its type
+    if is_integer(log, role):
+        return sql.SQL("{} * 1000").format(total.format(sql.SQL("{}::bigint").format(value)))
+    return total.format(sql.SQL("round({} * 1000)").format(value))
 
 
 def measure_value(log: LogTable, classification: Classification, measure: str) -> sql.Composable:
@@ -496,7 +526,7 @@ def span_parameters(
         "first_tier": PRICE_TIERS[0] + 1,
         "timeouts": [round(1000 * seconds, 6) for seconds in timeout_steps(classification)],
         # descending edges below zero: width_bucket counts from below and excludes its upper bound, `le` includes it
-        "edges": [-1000 * edge for edge in reversed(LATENCY_EDGES)],
+        **{f"{role}_edges": [-1000 * edge for edge in reversed(each.edges)] for role, each in DURATIONS.items()},
         **{f"most_{measure}": classification.bounds.get(measure) for measure in UPPER_BOUNDS},
         **{f"pattern_{n}": "|".join(f"({p})" for p in c.patterns) for n, c in enumerate(classification.error_classes)},
     }

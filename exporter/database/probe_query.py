@@ -21,7 +21,7 @@ from exporter.database.log_query import (
     upper_bound,
 )
 from exporter.database.session import Session
-from exporter.figures import SUMMED
+from exporter.figures import DURATIONS, SUMMED
 from exporter.ledger.model import TimeRange
 from exporter.ledger.probing import Sums
 
@@ -33,7 +33,7 @@ _STATEMENT = sql.SQL("""
 SELECT probed.lo, sums.*
 FROM {slices}
 CROSS JOIN LATERAL (
-  SELECT count(*), count(*) FILTER (WHERE {final}), count(*) FILTER (WHERE {failed}), {latency}, {sums}
+  SELECT count(*), count(*) FILTER (WHERE {final}), count(*) FILTER (WHERE {failed}), {durations}, {sums}
   FROM {table}
   WHERE {time} >= probed.since AND {time} < probed.until AND {within}
 ) AS sums
@@ -62,8 +62,8 @@ def probe_query(
 ) -> tuple[sql.Composed, dict[str, Any]]:
     """The query for the sums of some spans, and its parameters.
 
-    Columns of the result: the span's start, rows, calls, failed calls, latency in microseconds, and the sum of each of
-    `SUMMED`; a sum is NULL where no row has a value.
+    Columns of the result: the span's start, rows, calls, failed calls, the sum of each of `DURATIONS` in microseconds,
+    and that of each of `SUMMED`; a sum is NULL where no row has a value.
     """
     zoned = not log.has_zone and classification.log_time_zone != "UTC"
     final, failed = final_and_failed(log)
@@ -78,7 +78,7 @@ def probe_query(
         time=log.column("time"),
         final=final,
         failed=failed,
-        latency=_microseconds(log, classification, final),
+        durations=sql.SQL(", ").join(_microseconds(log, classification, role, final) for role in DURATIONS),
         sums=sql.SQL(", ").join(_sum(log, classification, name) for name in SUMMED),
     )
     limits: list[tuple[Moment, Moment]] = [] if zoned else [bounds(log, classification, span) for span in spans]
@@ -101,10 +101,10 @@ def read_sums(
     if not spans:
         return {}
     found: dict[int, Sums] = {}
-    for start, rows, calls, failures, latency, *sums in session.attempt(*probe_query(log, classification, spans)):
+    for start, rows, calls, failures, latency, first_token, *sums in session.attempt(*probe_query(log, classification, spans)):
         totals = zip(SUMMED.items(), sums, strict=True)
         columns = {name: figure.units(Decimal(total or 0)) for (name, figure), total in totals}
-        found[start] = Sums(rows, calls, failures, int(latency or 0), columns)
+        found[start] = Sums(rows, calls, failures, int(latency or 0), columns, int(first_token or 0))
     return {span: found[span.lo] for span in spans}
 
 
@@ -126,10 +126,10 @@ def _sum(log: LogTable, classification: Classification, measure: str) -> sql.Com
     return sql.SQL("sum({})").format(_usable(log, classification, measure, rounded))
 
 
-def _microseconds(log: LogTable, classification: Classification, final: sql.Composed) -> sql.Composed:
+def _microseconds(log: LogTable, classification: Classification, role: str, final: sql.Composed) -> sql.Composable:
+    if not is_read(log, classification, role):
+        return sql.SQL("NULL::numeric")
     whole = (
-        "sum({}) FILTER (WHERE {}) * 1000"
-        if "latency" in log.columns and is_integer(log, "latency")
-        else "sum(round({} * 1000)) FILTER (WHERE {})"
+        "sum({}) FILTER (WHERE {}) * 1000" if is_integer(log, role) else "sum(round({} * 1000)) FILTER (WHERE {})"
     )
-    return sql.SQL(whole).format(_usable(log, classification, "latency"), final)
+    return sql.SQL(whole).format(_usable(log, classification, role), final)

@@ -13,7 +13,7 @@ from exporter.config import Classification
 from exporter.database.labels import Names, timeout_steps
 from exporter.database.log_query import BY_SERIES, BY_USER, Outcome, invalid_values
 from exporter.figures import SUMMED, Figure
-from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, WIDTH, money_units
+from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, WIDTH, money_units
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
 from exporter.ledger.model import Bucket, Series, SkippedValue, Waiting
 from exporter.prices.book import Prices
@@ -26,13 +26,17 @@ UNUSABLE_OUTCOMES = (Outcome.NULL, Outcome.UNKNOWN)
 """Outcomes of rows that do not say whether the call has ended."""
 
 _sums = attrgetter(*SUMMED)
+_DURATIONS = [
+    (attrgetter(f"{role}_bucket", f"{role}_microseconds"), counts.start, sums.start)
+    for role, (counts, sums) in HISTOGRAMS.items()
+]
 
 MOST_NAMES = 10_000
 """Names of users, and of operations with their models, that are known from one read to the next."""
 
 
 class SpanRow(Protocol):
-    """A row of `log_query.span_query`. It also has a sum of each of `SUMMED`.
+    """A row of `log_query.span_query`. It also has a sum of each of `SUMMED`, and bucket and sum of each of `DURATIONS`.
 
     What a row is not grouped by is None.
     """
@@ -46,6 +50,7 @@ class SpanRow(Protocol):
     ended: str
     invalid: int
     latency_bucket: int | None
+    time_to_first_token_bucket: int | None
     timeouts_reached: int | None
     price_tier: int | None
     rows: int
@@ -53,7 +58,8 @@ class SpanRow(Protocol):
     input_tokens: Decimal | None
     output_tokens: Decimal | None
     cached_tokens: Decimal | None
-    microseconds: Decimal
+    latency_microseconds: Decimal | None
+    time_to_first_token_microseconds: Decimal | None
     unpriced: int
     newest: float
     oldest: float
@@ -257,9 +263,11 @@ def _add_series(found: _Bucket, row: SpanRow, called: _Called, check: CostCheck 
         check.add(cell, row, row.price_tier, model)
     if not called.is_free:
         cell[Figure.UNPRICED] += row.unpriced
-    if row.latency_bucket is not None:
-        cell[LATENCY_COUNTS.start + row.latency_bucket] += rows
-        cell[LATENCY_SUMS.start + row.latency_bucket] += int(row.microseconds)
+    for of_row, counts, sums in _DURATIONS:
+        bucket, microseconds = of_row(row)
+        if bucket is not None:
+            cell[counts + bucket] += rows
+            cell[sums + bucket] += int(microseconds)
     if kind == Outcome.OK:
         found.succeeded[model] = max(row.newest, found.succeeded.get(model, row.newest))
     else:

@@ -1,23 +1,43 @@
 """The figures kept per slice and series: one flat vector of integers.
 
-Money is held in units of 1e-12 USD and latency in microseconds, so that sums are exact and their order cannot matter.
+Money is held in units of 1e-12 USD and durations in microseconds, so that sums are exact and their order cannot matter.
 """
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from typing import NamedTuple
 
-from exporter.catalog import ERROR_CLASSES, LATENCY_EDGES, USD
-from exporter.figures import Figure
+from exporter.catalog import ERROR_CLASSES, USD
+from exporter.figures import DURATIONS, Figure
 
 Aggregate = tuple[int, ...]
 """`WIDTH` integers, addressed by `Figure` and the slices below."""
 
 
 FAILURES = slice(len(Figure), len(Figure) + len(ERROR_CLASSES))
-LATENCY_COUNTS = slice(FAILURES.stop, FAILURES.stop + len(LATENCY_EDGES) + 1)
-LATENCY_SUMS = slice(LATENCY_COUNTS.stop, LATENCY_COUNTS.stop + len(LATENCY_EDGES) + 1)
-WIDTH = LATENCY_SUMS.stop
+
+
+class Buckets(NamedTuple):
+    """Where a histogram is: the calls in each bucket, and the sum of what they took."""
+
+    counts: slice
+    sums: slice
+
+
+def _histograms(start: int) -> Iterator[tuple[str, Buckets]]:
+    for role, metric in DURATIONS.items():
+        middle = start + len(metric.edges) + 1
+        end = middle + len(metric.edges) + 1
+        yield role, Buckets(slice(start, middle), slice(middle, end))
+        start = end
+
+
+HISTOGRAMS: Mapping[str, Buckets] = dict(_histograms(FAILURES.stop))
+"""The histograms of `DURATIONS`."""
+
+LATENCY_COUNTS, LATENCY_SUMS = HISTOGRAMS["latency"]
+WIDTH = max(buckets.sums.stop for buckets in HISTOGRAMS.values())
 
 ZERO: Aggregate = (0,) * WIDTH
 

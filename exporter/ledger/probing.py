@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from exporter.figures import SUMMED, Figure
-from exporter.ledger.aggregate import FAILURES, LATENCY_SUMS
+from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, LATENCY_SUMS
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR
 from exporter.ledger.model import Phase, Slice, State, TimeRange
 from exporter.ledger.schedule import oldest_open
@@ -34,13 +34,14 @@ Slices = Mapping[int, Slice]
 
 
 class Sums(NamedTuple):
-    """What a probe sums up over the rows of one slice: latency in microseconds, `columns` (of `SUMMED`) in units."""
+    """What a probe sums up over the rows of one slice: durations in microseconds, `columns` (of `SUMMED`) in units."""
 
     rows: int = 0
     calls: int = 0
     failures: int = 0
     latency: int = 0
     columns: Mapping[str, int] = dict.fromkeys(SUMMED, 0)
+    time_to_first_token: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def held_sums(item: Slice) -> Sums:
         failures=sum(sum(figures[FAILURES]) for figures in current),
         latency=sum(sum(figures[LATENCY_SUMS]) for figures in current),
         columns={name: sum(figures[figure] for figures in current) for name, figure in SUMMED.items()},
+        time_to_first_token=sum(sum(figures[HISTOGRAMS["time_to_first_token"].sums]) for figures in current),
     )
 
 

@@ -11,7 +11,7 @@ from exporter.preflight.context import CheckContext
 
 DIVISION = "division"
 
-_MEASURES = ("cost", "latency", "input_tokens", "output_tokens", "cached_tokens")
+_MEASURES = ("cost", "latency", "input_tokens", "output_tokens", "cached_tokens", "time_to_first_token")
 
 
 def check_division(context: CheckContext) -> list[Finding]:

@@ -64,12 +64,12 @@ class Scrape:
     """What one read of the database brought; None where a table is absent or could not be read.
 
     `current` says that the log was read whole and the ledger is up to date, `today` that only the current day is so
-    far, and `has_status` that its rows have a status which changes.
+    far. `roles` are those that the log has a column or an expression for.
     """
 
     current: bool = False
     today: bool = False
-    has_status: bool = False
+    roles: frozenset[str] = frozenset()
     runs: Mapping[str, CollectorRun] = field(default_factory=dict)
     budgets: Budgets | None = None
     routes: list[Route] | None = None
@@ -92,7 +92,7 @@ class Attempt:
     round: int
     begun: float = field(default_factory=time.monotonic)
     reached: bool = False
-    has_status: bool = False
+    roles: frozenset[str] = frozenset()
     current: bool = False
     today: bool = False
     users_chosen: bool = True
@@ -203,7 +203,7 @@ class Collector:
         return Scrape(
             current=ended and attempt.current,
             today=ended and attempt.today,
-            has_status=attempt.has_status,
+            roles=attempt.roles,
             runs=in_order,
             **values,
         )
@@ -256,7 +256,7 @@ class Collector:
         """The open window, or None while a gap, the first reading or unreadable old settings are to be worked off."""
         ledger = self._ledger
         log_table = session.log(ledger.wanted)
-        attempt.has_status = log_table.has_status
+        attempt.roles = frozenset(log_table.columns)
         clock = ledger.believe(session.clock, session.replication).now
         state = ledger.open(session.identity(log_table), clock)
         if not ledger.must_reclassify:
@@ -268,7 +268,7 @@ class Collector:
         with give_up_old(session, ledger, self._database.info, clock):
             classification = ledger.classification
             log_table = session.log(classification)
-            attempt.has_status = log_table.has_status
+            attempt.roles = frozenset(log_table.columns)
             return self._read_front(session, log_table, classification, state, clock)
         return None
 

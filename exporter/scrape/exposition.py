@@ -2,7 +2,7 @@
 
 import math
 import platform
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import accumulate
@@ -10,16 +10,16 @@ from itertools import accumulate
 from exporter import catalog
 from exporter.anomaly.measures import CALLS, COST_PER_CALL, ERROR_RATE, LATENCY, SPEND, TOKENS_PER_CALL
 from exporter.anomaly.operations import Judged
-from exporter.catalog import ERROR_CLASSES, LATENCY_EDGES, SECOND
+from exporter.catalog import ERROR_CLASSES, SECOND
 from exporter.config import UPPER_BOUNDS, Config
 from exporter.database.log_query import INVALID_REASONS
 from exporter.database.rows import IN_PROGRESS
 from exporter.database.tables import BUDGET_FIELDS, SEVERAL_BUDGETS
-from exporter.figures import SUMMED, Figure
+from exporter.figures import DURATIONS, SUMMED, Figure
 from exporter.forecast.projection import BOUNDS, project
-from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, Aggregate, money_units, usd
+from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, Aggregate, Buckets, money_units, usd
 from exporter.ledger.exposed import Gauges, Snapshot
-from exporter.ledger.model import SkippedValue
+from exporter.ledger.model import Series, SkippedValue
 from exporter.ledger.users import count_states, shown_spend
 from exporter.scrape.collector import Scrape
 from exporter.scrape.forecasting import NO_OUTLOOKS, Outlooks
@@ -66,21 +66,19 @@ _FAILURES = Shape([Part(labels=(("error_class", name),)) for name in ERROR_CLASS
 """The part of an aggregate that has the failures by class."""
 
 
-def _latency(cell: Aggregate) -> list[float]:
-    """The numbers of a histogram: calls up to each edge, all of them, and their seconds."""
-    below = list(accumulate(cell[LATENCY_COUNTS]))
-    return [*below, below[-1], sum(cell[LATENCY_SUMS]) / SECOND]
+def _histogram(edges: Sequence[float], buckets: Buckets) -> Shape:
+    """A histogram in an aggregate: calls up to each edge, all of them, and their seconds."""
+
+    def numbers(cell: Aggregate) -> list[float]:
+        below = list(accumulate(cell[buckets.counts]))
+        return [*below, below[-1], sum(cell[buckets.sums]) / SECOND]
+
+    bounds = (*map(str, edges), "+Inf")
+    return Shape([*(Part("_bucket", (("le", edge),)) for edge in bounds), Part("_count"), Part("_sum")], numbers)
 
 
-_LATENCY = Shape(
-    [
-        *(Part("_bucket", (("le", edge),)) for edge in (*map(str, LATENCY_EDGES), "+Inf")),
-        Part("_count"),
-        Part("_sum"),
-    ],
-    _latency,
-)
-"""The latencies in an aggregate."""
+_DURATIONS = {role: _histogram(metric.edges, HISTOGRAMS[role]) for role, metric in DURATIONS.items()}
+"""The durations in an aggregate, by role."""
 
 
 @dataclass(frozen=True)
@@ -150,13 +148,21 @@ def _counters(exposure: Exposure) -> Iterator[Family]:
     # the rest of the aggregate changes with each call, and most calls do not fail
     yield Family(catalog.FAILURES, {series: cell[FAILURES] for series, cell in counters.items()}, _FAILURES)
     if "latency" not in lacking:
-        yield Family(catalog.LATENCY, counters, _LATENCY)
+        yield Family(catalog.LATENCY, counters, _DURATIONS["latency"])
+    if _has_first_tokens(exposure, counters):
+        yield Family(catalog.TIME_TO_FIRST_TOKEN, counters, _DURATIONS["time_to_first_token"])
     yield Family(catalog.ROWS_SKIPPED, {skip: shown.skipped.get(skip, 0) for skip in SKIPS})
     yield Family(catalog.ROWS_READ, {(): shown.progress.rows_read})
     yield Family(catalog.LATE_ROWS, {(): shown.progress.late_rows})
     yield Family(catalog.SERIES_FOLDED, {("operation_model",): shown.progress.rows_overflowed})
     if "cost" not in lacking:
         yield Family(catalog.COST_CORRECTIONS, {series: shown.corrections.get(series, 0) for series in counters}, _USD)
+
+
+def _has_first_tokens(exposure: Exposure, counters: Mapping[Series, Aggregate]) -> bool:
+    """Whether the log has times to the first token, or had them: few logs do, and a histogram is many samples."""
+    counts = HISTOGRAMS["time_to_first_token"].counts
+    return "time_to_first_token" in exposure.scrape.roles or any(any(cell[counts]) for cell in counters.values())
 
 
 def _log_gauges(exposure: Exposure) -> Iterator[Family]:
@@ -207,7 +213,7 @@ def _anomalies(exposure: Exposure) -> Iterator[Family]:
 def _queue(exposure: Exposure) -> Iterator[Family]:
     gauges = exposure.fresh
     waiting = None if gauges is None else gauges.in_progress
-    if waiting is None or not exposure.scrape.has_status:
+    if waiting is None or "status" not in exposure.scrape.roles:
         return
     rows = {status: waiting[status].rows if status in waiting else 0 for status in IN_PROGRESS}
     yield Family(catalog.IN_PROGRESS, {(status,): count for status, count in rows.items()})

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from exporter.catalog import ERROR_CLASSES, LATENCY_EDGES
-from exporter.figures import Figure
+from exporter.catalog import ERROR_CLASSES
+from exporter.figures import DURATIONS, Figure
 from exporter.ledger.aggregate import WIDTH, Aggregate
 from exporter.ledger.calendar import MINUTE
 from exporter.ledger.model import Cell, Phase, Progress, Series, SkippedValue, Slice, Tally, Waiting
@@ -15,9 +15,9 @@ from exporter.ledger.model import Cell, Phase, Progress, Series, SkippedValue, S
 LAYOUT: dict[str, list[Any]] = {
     "figures": [field.name.lower() for field in Figure],
     "error_classes": list(ERROR_CLASSES),
-    "latency_edges": list(LATENCY_EDGES),
+    **{f"{role}_edges": list(metric.edges) for role, metric in DURATIONS.items()},
 }
-"""What the positions in an aggregate mean. A file of a version with fewer figures is carried over by their names."""
+"""What the positions in an aggregate mean. A file of a version with fewer figures or histograms is carried over by their names."""
 
 FIRST_LAYOUT: dict[str, list[Any]] = {
     "figures": ["rows", "calls", "cost", "input_tokens", "output_tokens", "over_timeout", "fallbacks", "unpriced"],
@@ -49,11 +49,12 @@ def layout_problem(found: Any) -> str | None:
     """What keeps aggregates of another layout from being read; None where they are of this one, or carried over.
 
     Counted failures and histograms cannot be sorted into other classes and buckets, and no figure may be lost. A
-    figure that is new here begins at 0.
+    figure or histogram that is new here begins at 0.
     """
     for name, wanted in LAYOUT.items():
         kept = found.get(name) if isinstance(found, dict) else None
         known = isinstance(kept, list) and name == "figures" and set(kept) <= set(wanted)
+        known = known or (isinstance(found, dict) and name not in found and name not in FIRST_LAYOUT)
         if kept != wanted and not known:
             what = name.replace("_", " ")
             return f"was kept with the {what} {_listed(kept)}, and this version has {_listed(wanted)}"
@@ -74,12 +75,17 @@ def carry_over(kept: Any) -> Callable[[Sparse], Sparse]:
 
 def _positions(layout: Any) -> list[tuple[str, Any]]:
     """What each position of an aggregate holds: the single figures, the failures, the buckets' counts and sums."""
-    buckets = [*layout["latency_edges"], "beyond"]
+    buckets = [
+        (f"{part} of {role}", edge)
+        for role in DURATIONS
+        if f"{role}_edges" in layout
+        for part in ("counts", "sums")
+        for edge in [*layout[f"{role}_edges"], "beyond"]
+    ]
     return [
         *(("figure", name) for name in layout["figures"]),
         *(("failures", name) for name in layout["error_classes"]),
-        *(("count", edge) for edge in buckets),
-        *(("sum", edge) for edge in buckets),
+        *buckets,
     ]
 
 

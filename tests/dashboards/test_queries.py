@@ -40,12 +40,17 @@ ANOMALIES = {
     **{("Why the spend is odd", letter): NO_HISTORY for letter in "ABCD"},
     **{("What else is odd", letter): NO_HISTORY for letter in "ABCDE"},
 }
+FIRST_TOKENS = {
+    ("Time to first token", "A"): "the demo's log has no time to the first token",
+    ("p95 time to first token by model", "A"): "the demo's log has no time to the first token",
+}
 EMPTY_BY_DESIGN: dict[Layout, dict[Key, str]] = {
     "success": {
         ("Queue depth", "A"): "this layout has only calls that ended",
         ("Oldest waiting", "A"): "this layout has only calls that ended",
         ("Drift", "A"): "sampled hourly, after the first hour",
         **ANOMALIES,
+        **FIRST_TOKENS,
     },
     "status": {
         ("Recommendations", "A"): "this layout has no such table",
@@ -53,6 +58,7 @@ EMPTY_BY_DESIGN: dict[Layout, dict[Key, str]] = {
         ("Open savings by type", "A"): "this layout has no such table",
         ("Drift", "A"): "sampled hourly, after the first hour",
         **ANOMALIES,
+        **FIRST_TOKENS,
     },
 }
 

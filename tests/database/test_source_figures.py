@@ -1,4 +1,4 @@
-"""What only some public systems log is counted as plain SQL says: cached tokens."""
+"""What only some public systems log is counted as plain SQL says: cached tokens and times to the first token."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,6 +14,8 @@ from tests.support.scraped import Scraped
 
 SHOWN: Mapping[str, Callable[[Scraped], Any]] = {
     "cached_tokens": lambda scraped: scraped.total("ai_operation_cached_tokens_total"),
+    "first_tokens": lambda scraped: scraped.total("ai_operation_time_to_first_token_seconds_count"),
+    "first_token_seconds": lambda scraped: scraped.total("ai_operation_time_to_first_token_seconds_sum"),
 }
 """How a scrape shows each figure, by its name in the sources' files."""
 
@@ -31,4 +33,5 @@ def test_what_only_some_systems_have_is_what_plain_sql_says(name: str, embedded_
         with running(embedded_database, tmp_path, datetime.now(UTC) - timedelta(hours=4), source=name) as exporter:
             exporter.wait_ready()
             scraped = exporter.scrape()
-            assert {figure: SHOWN[figure](scraped) for figure in truth} == truth
+            shown = {figure: SHOWN[figure](scraped) for figure in truth}
+            assert shown == {figure: pytest.approx(float(value), rel=1e-12) for figure, value in truth.items()}

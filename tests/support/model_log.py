@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from exporter.catalog import ERROR_CLASSES, LATENCY_EDGES, SECOND
-from exporter.figures import Figure
+from exporter.catalog import ERROR_CLASSES, SECOND
+from exporter.figures import DURATIONS, Figure
 from exporter.ledger import aggregate as figures
 from exporter.ledger.aggregate import ZERO, Aggregate, add
 from exporter.ledger.model import UNATTRIBUTED, Bucket, Series, SkippedValue, SpanRead, TimeRange, Waiting
@@ -21,7 +21,7 @@ NEGATIVE = SkippedValue("cost_usd", "negative")
 
 @dataclass(frozen=True)
 class Row:
-    """One call as logged; `at` in seconds, `cost` in money units, `latency` in microseconds."""
+    """One call as logged; `at` in seconds, `cost` in money units, `latency` and `first_token` in microseconds."""
 
     id: int
     at: int
@@ -32,6 +32,7 @@ class Row:
     cost: int | None = 0
     tokens: int = 0
     latency: int | None = None
+    first_token: int | None = None
     error: str = "other"
 
 
@@ -79,10 +80,11 @@ class Classes:
         if row.status != "success":
             error = "timeout" if row.status == "timeout" else row.error
             values[figures.FAILURES.start + ERROR_CLASSES.index(error)] = 1
-        if row.latency is not None:
-            bucket = sum(row.latency > edge * SECOND for edge in LATENCY_EDGES)
-            values[figures.LATENCY_COUNTS.start + bucket] = 1
-            values[figures.LATENCY_SUMS.start + bucket] = row.latency
+        for role, duration in (("latency", row.latency), ("time_to_first_token", row.first_token)):
+            if duration is not None:
+                bucket = sum(duration > edge * SECOND for edge in DURATIONS[role].edges)
+                values[figures.HISTOGRAMS[role].counts.start + bucket] = 1
+                values[figures.HISTOGRAMS[role].sums.start + bucket] = duration
         return tuple(values)
 
 

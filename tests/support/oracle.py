@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
-from exporter.catalog import LATENCY_EDGES, SECOND
-from exporter.figures import AT_MERGE, Figure
+from exporter.catalog import SECOND
+from exporter.figures import AT_MERGE, DURATIONS, Figure
 from exporter.ledger import aggregate as figures
 from exporter.ledger import exposed
 from exporter.ledger.aggregate import ZERO, Aggregate, add, subtract
@@ -280,15 +280,16 @@ class Oracle:
 
     def check_histograms(self) -> None:
         """Counts are never below 0 and sums lie within the edges of their buckets; a fallback is a call."""
-        edges = [0, *(int(edge * SECOND) for edge in LATENCY_EDGES), 10**18]
         for total in self.exporter.state.totals.values():
             assert min(total) >= 0
             assert total[Figure.FALLBACKS] <= total[Figure.CALLS]
             if self.changed or any(self.known.values()):
                 continue
-            counts, sums = total[figures.LATENCY_COUNTS], total[figures.LATENCY_SUMS]
-            for count, amount, low, high in zip(counts, sums, edges, edges[1:], strict=False):
-                assert low * count <= amount <= high * count
+            for role, metric in DURATIONS.items():
+                edges = [0, *(int(edge * SECOND) for edge in metric.edges), 10**18]
+                counts, sums = (total[part] for part in figures.HISTOGRAMS[role])
+                for count, amount, low, high in zip(counts, sums, edges, edges[1:], strict=False):
+                    assert low * count <= amount <= high * count
 
     def check_counted_once(self) -> None:
         """No counter is above the sum of all rows that ever were, each version of a row taken once."""

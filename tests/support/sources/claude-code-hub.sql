@@ -11,9 +11,9 @@ CREATE INDEX idx_message_request_user_date_cost ON message_request (user_id, cre
     WHERE deleted_at IS NULL;
 CREATE INDEX idx_message_request_created_at ON message_request (created_at);
 -- rows
-INSERT INTO message_request (user_id, key, model, duration_ms, cost_usd, status_code, endpoint, input_tokens,
+INSERT INTO message_request (user_id, key, model, duration_ms, ttfb_ms, cost_usd, status_code, endpoint, input_tokens,
                              output_tokens, cache_creation_input_tokens, cache_read_input_tokens, error_message, blocked_by, created_at, deleted_at)
-SELECT g % 5, 'k', 'claude-sonnet-4-5', CASE WHEN g % 6 > 0 THEN g % 9000 END, g * 0.000001234,
+SELECT g % 5, 'k', 'claude-sonnet-4-5', CASE WHEN g % 6 > 0 THEN g % 9000 END, CASE WHEN g % 4 > 0 THEN g % 5000 END, g * 0.000001234,
        (ARRAY[200, 200, 429, NULL, 503, 201])[1 + g % 6], '/v1/messages', g % 4000, g % 300,
        CASE WHEN g % 5 > 0 THEN g % 20 END, CASE WHEN g % 7 > 0 THEN g % 900 END,
        CASE WHEN g % 6 IN (2, 4) THEN 'overloaded — 100%' END, (ARRAY['warmup', 'sensitive_word', NULL, NULL])[1 + g % 4],
@@ -25,5 +25,7 @@ SELECT count(status_code), count(*) FILTER (WHERE status_code >= 400), sum(cost_
        sum(output_tokens)
 FROM message_request WHERE deleted_at IS NULL AND coalesce(blocked_by, '') <> 'warmup'
 -- also
-SELECT sum(cache_read_input_tokens) AS cached_tokens
+SELECT sum(cache_read_input_tokens) AS cached_tokens,
+       count(ttfb_ms) FILTER (WHERE status_code IS NOT NULL) AS first_tokens,
+       sum(ttfb_ms) FILTER (WHERE status_code IS NOT NULL) / 1000.0 AS first_token_seconds
 FROM message_request WHERE deleted_at IS NULL AND coalesce(blocked_by, '') <> 'warmup'

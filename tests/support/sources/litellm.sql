@@ -17,10 +17,12 @@ CREATE INDEX "LiteLLM_SpendLogs_end_user_idx" ON "LiteLLM_SpendLogs" (end_user);
 CREATE INDEX "LiteLLM_SpendLogs_session_id_idx" ON "LiteLLM_SpendLogs" (session_id);
 -- rows
 INSERT INTO "LiteLLM_SpendLogs" (request_id, call_type, spend, prompt_tokens, completion_tokens, "startTime", "endTime",
-                                 request_duration_ms, model, model_group, "user", metadata, status, cache_hit)
+                                 "completionStartTime", request_duration_ms, model, model_group, "user", metadata, status, cache_hit)
 SELECT md5(g::text), (ARRAY['acompletion', 'aembedding', 'anthropic_messages'])[1 + g % 3],
        CASE WHEN g % 7 = 0 THEN 'NaN' WHEN g % 11 = 0 THEN 0 ELSE g * 0.0000123456789 END, g % 4000, g % 300,
-       at, at + interval '1234 milliseconds', CASE WHEN g % 3 > 0 THEN 1234 END,
+       at, at + interval '1234 milliseconds',
+       CASE WHEN g % 4 > 0 THEN at + (interval '1 millisecond' * CASE WHEN g % 4 = 1 THEN 1234 ELSE g % 1235 END) END,
+       CASE WHEN g % 3 > 0 THEN 1234 END,
        CASE WHEN g % 17 = 0 THEN '' ELSE 'openai/gpt-4o' END,
        CASE WHEN g % 17 = 0 THEN '' WHEN g % 5 > 0 THEN 'gpt-4o' END,
        CASE WHEN g % 4 > 0 THEN 'user-' || g % 5 ELSE '' END,
@@ -42,5 +44,8 @@ FROM "LiteLLM_SpendLogs"
 SELECT sum(CASE WHEN metadata #>> '{additional_usage_values,cache_read_input_tokens}' <> 'many'
                 THEN (metadata #>> '{additional_usage_values,cache_read_input_tokens}')::int
                 ELSE coalesce((metadata #>> '{additional_usage_values,prompt_tokens_details,cached_tokens}')::int, 0)
-           END) AS cached_tokens
+           END) AS cached_tokens,
+       count(*) FILTER (WHERE "completionStartTime" < "endTime") AS first_tokens,
+       sum(extract(epoch FROM "completionStartTime" - "startTime"))
+           FILTER (WHERE "completionStartTime" < "endTime") AS first_token_seconds
 FROM "LiteLLM_SpendLogs"

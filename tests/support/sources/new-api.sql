@@ -11,18 +11,20 @@ CREATE INDEX idx_logs_user_id ON logs (user_id);
 CREATE INDEX index_username_model_name ON logs (model_name, username);
 -- rows
 INSERT INTO logs (created_at, type, content, username, token_name, model_name, quota, prompt_tokens, completion_tokens,
-                  use_time, other)
+                  use_time, is_stream, other)
 SELECT extract(epoch FROM now())::bigint - g * {step}, (ARRAY[2, 2, 2, 5, 1, 6, 2, 3])[1 + g % 8], 'HTTP 429 — 100%',
        CASE WHEN g % 4 > 0 THEN 'user-' || g % 5 ELSE '' END, CASE WHEN g % 3 > 0 THEN 'key ' || g % 4 ELSE '' END,
        CASE WHEN g % 9 > 0 THEN 'gpt-4o' ELSE '' END,
-       CASE WHEN (g % 8) IN (3, 4) THEN 5000000 ELSE g % 7919 END, g % 4000, g % 300, g % 90,
-       CASE g % 5 WHEN 0 THEN format('{"cache_ratio":0.1,"cache_tokens":%s}', g % 800)
-                  WHEN 1 THEN '{"cache_tokens":-1}' WHEN 2 THEN '{"cache_tokens":"7' WHEN 3 THEN '' END
+       CASE WHEN (g % 8) IN (3, 4) THEN 5000000 ELSE g % 7919 END, g % 4000, g % 300, g % 90, (ARRAY[true, true, false, NULL])[1 + g % 4],
+       CASE g % 5 WHEN 0 THEN format('{"cache_ratio":0.1,"cache_tokens":%s,"frt":%s.5}', g % 800, g % 9000)
+                  WHEN 1 THEN '{"cache_tokens":-1,"frt":-1000}' WHEN 2 THEN '{"cache_tokens":"7' WHEN 3 THEN '' END
 FROM generate_series(1, {rows}) AS g;
 -- truth
 SELECT count(*), count(*) FILTER (WHERE type = 5), coalesce(sum(quota) FILTER (WHERE type = 2), 0)::numeric / 500000,
        sum(prompt_tokens), sum(completion_tokens)
 FROM logs WHERE type IN (2, 5)
 -- also
-SELECT sum((other::json ->> 'cache_tokens')::int) AS cached_tokens
+SELECT sum((other::json ->> 'cache_tokens')::int) AS cached_tokens,
+       count(*) FILTER (WHERE is_stream) AS first_tokens,
+       sum((other::json ->> 'frt')::numeric / 1000) FILTER (WHERE is_stream) AS first_token_seconds
 FROM logs WHERE type IN (2, 5) AND other LIKE '%ratio%'

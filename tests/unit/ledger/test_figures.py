@@ -9,7 +9,7 @@ from exporter.catalog import USD
 from exporter.figures import Figure
 from exporter.ledger.aggregate import (
     FAILURES,
-    LATENCY_SUMS,
+    HISTOGRAMS,
     WIDTH,
     ZERO,
     add,
@@ -40,8 +40,10 @@ def test_one_figure_is_replaced_and_the_rest_kept(aggregate: tuple[int, ...], fi
 
 
 def test_the_parts_of_an_aggregate_do_not_overlap() -> None:
+    parts = [FAILURES, *(part for buckets in HISTOGRAMS.values() for part in buckets)]
     assert FAILURES.start == len(Figure)
-    assert LATENCY_SUMS.stop == WIDTH == len(ZERO)
+    assert [part.start for part in parts[1:]] == [part.stop for part in parts[:-1]]
+    assert parts[-1].stop == WIDTH == len(ZERO)
 
 
 @given(st.decimals(0, 10**6, places=6))

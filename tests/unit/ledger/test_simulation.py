@@ -75,6 +75,7 @@ class Story:
             cost=None if pending else self.random.randrange(1, USD),
             tokens=self.random.randrange(1000),
             latency=self.random.randrange(1, 10**8),
+            first_token=self.random.choice([None, self.random.randrange(1, 10**8)]),
         )
         if pending:
             self.waiting.append(row)
