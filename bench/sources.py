@@ -22,7 +22,7 @@ from exporter.database.reader import read_span
 from exporter.database.session import Session
 from exporter.demo.postgres import EmbeddedPostgres
 from exporter.figures import Figure
-from exporter.ledger.aggregate import FAILURES
+from exporter.ledger.aggregate import FAILURES, net
 from exporter.ledger.calendar import HOUR, MINUTE, floor_to
 from exporter.ledger.model import TimeRange
 from tests.support.public_logs import PUBLIC, PublicLog
@@ -66,7 +66,7 @@ def _sums(session: Session, log: LogTable, config: Config, rows: int) -> Figures
     return Figures(
         sum(cell[Figure.CALLS] for cell in cells),
         sum(sum(cell[FAILURES]) for cell in cells),
-        round(Decimal(sum(cell[Figure.COST] for cell in cells)) / (Figure.COST.scale // _NANO)),
+        round(Decimal(sum(net(cell) for cell in cells)) / (Figure.COST.scale // _NANO)),
         sum(cell[Figure.INPUT_TOKENS] for cell in cells),
         sum(cell[Figure.OUTPUT_TOKENS] for cell in cells),
     )

@@ -51,7 +51,16 @@ FAILURES = Metric(
     (*SERIES, "error_class"),
     "LLM calls that failed, by class of error; every class exists at 0 from the start.",
 )
-COST = Metric("ai_operation_cost_usd_total", "counter", SERIES, "Cost of LLM calls, as logged.", "usd")
+COST = Metric(
+    "ai_operation_cost_usd_total", "counter", SERIES, "Cost of LLM calls, as logged; refunds are not taken off.", "usd"
+)
+REFUNDS = Metric(
+    "ai_operation_refunds_usd_total",
+    "counter",
+    SERIES,
+    "Money that was refunded: amounts below 0 in the log. Gauges of spend are what is left of the cost.",
+    "usd",
+)
 INPUT_TOKENS = Metric("ai_operation_input_tokens_total", "counter", SERIES, "Tokens sent to models.", "tokens")
 OUTPUT_TOKENS = Metric("ai_operation_output_tokens_total", "counter", SERIES, "Tokens received from models.", "tokens")
 LATENCY = Metric(
@@ -128,7 +137,7 @@ COST_CORRECTIONS = Metric(
     "ai_operation_cost_corrections_usd",
     "gauge",
     SERIES,
-    "Money in the cost counter that deleted or edited rows have taken back.",
+    "Money in the cost counter, less that of refunds, that deleted or edited rows have taken back.",
     "usd",
 )
 ROWS_SKIPPED = Metric(

@@ -19,7 +19,7 @@ class Figure(IntEnum):
 
     `metric` is the counter that shows it, `scale` how many ledger units make one unit of that metric. `column` is the
     role of the column that it is the sum of: values from 0 to `upper_bound` (in the column's unit) are used, rounded to
-    `decimals` where the scale is not 1.
+    `decimals` where the scale is not 1. Costs below 0 are `REFUNDS`.
     """
 
     metric: Metric | None
@@ -53,6 +53,7 @@ class Figure(IntEnum):
     CHECKED_COST = (catalog.CHECKED_COST, None, USD)
     CHECKED = (catalog.CHECKED,)
     PRICE_UNKNOWN = (catalog.PRICE_UNKNOWN,)
+    REFUNDS = (catalog.REFUNDS, None, USD)
 
 
 SUMMED = {figure.column: figure for figure in Figure if figure.column is not None}

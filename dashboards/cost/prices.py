@@ -20,7 +20,7 @@ def row(_: Settings) -> Row:
         "Is the bill right? (all users)",
         (
             line(8, _difference(), _by_model(), _price_unknown()),
-            line(7, _unpriced(), _corrections(), _recorded_less_logged(), widths=(8, 8, 8)),
+            line(7, _unpriced(), _refunds(), _corrections(), _recorded_less_logged(), widths=(6, 6, 6, 6)),
         ),
         collapsed=True,
     )
@@ -89,11 +89,21 @@ def _unpriced() -> Panel:
     )
 
 
+def _refunds() -> Panel:
+    return timeseries(
+        "Refunds",
+        "Money that was refunded in the past hour, by model: costs below 0 in the log. Spend is less by it.",
+        "A provider or gateway that gives much back has charged too much before: compare with its bill.",
+        prom(q.hourly(q.filtered(catalog.REFUNDS), "model"), "{{model}}"),
+        unit=USD,
+    )
+
+
 def _corrections() -> Panel:
     return timeseries(
         "Corrections",
-        "Cost that was counted and then removed from the log by edits or deletions, by operation. Spend does not"
-        " include it.",
+        "Cost that was counted and then removed from the log by edits or deletions, by operation, less refunds that"
+        " were removed. Spend does not include it.",
         "A step means that somebody edits or deletes rows of the log: ask why.",
         prom(q.gauge(q.while_read(q.filtered(catalog.COST_CORRECTIONS)), "operation"), "{{operation}}"),
         unit=USD,

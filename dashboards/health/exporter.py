@@ -75,7 +75,7 @@ def _values_not_used() -> Panel:
         "Values not used, per hour",
         "Values in the past hour that the exporter could not use: all of them, and by field and reason. The rows'"
         " other fields count.",
-        "Fix the program that writes the log: a negative cost or a missing status is a bug there.",
+        "Fix the program that writes the log: a negative latency or a missing status is a bug there.",
         prom(q.hourly(values), "all"),
         prom(f"{q.hourly(values, 'field', 'reason')} > 0", "{{field}} {{reason}}"),
         unit=style.COUNT,

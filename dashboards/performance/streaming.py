@@ -37,7 +37,8 @@ def _first_token() -> Panel:
 def _by_model() -> Panel:
     return timeseries(
         "p95 time to first token by model",
-        "After this time, 95% of the answers have begun, by model, of the ten with most calls. The axis is logarithmic.",
+        "After this time, 95% of the answers have begun, by model, of the ten with most calls. The axis is"
+        " logarithmic.",
         "One line alone is a slow model or provider: use another one for what people wait for.",
         prom(q.of_busiest(q.first_token_quantile(0.95, "model"), "model"), "{{model}}"),
         unit=SECONDS,

@@ -7,7 +7,6 @@ from functools import cached_property
 from psycopg import sql
 
 from exporter.config import Classification
-from exporter.database import values
 from exporter.database.labels import Names
 from exporter.database.log_query import (
     LogTable,
@@ -15,11 +14,12 @@ from exporter.database.log_query import (
     final_and_failed,
     instant,
     is_read,
+    is_refund,
     measure_value,
     name_column,
     operation_columns,
+    usable,
 )
-from exporter.figures import SUMMED
 from exporter.ledger.model import TimeRange
 
 DAY = 86_400
@@ -53,11 +53,13 @@ class Calls:
     """The calls of a span that have ended: `at` in seconds, names, whether they failed, and usable measures.
 
     The measures are `cost` in USD, `input_tokens`, `output_tokens`, `cached_tokens` and `latency` in milliseconds.
+    `with_refunds` adds rows that are no calls but refunds; `is_call` tells them apart then.
     """
 
     log: LogTable
     rules: Classification
     span: TimeRange
+    with_refunds: bool = False
 
     @cached_property
     def names(self) -> Names:
@@ -79,6 +81,10 @@ class Calls:
         operation, operation_type = operation_columns(log)
         lower, upper = bounds(log, rules, self.span)
         final, failed = final_and_failed(log)
+        shown = [self._measure(name) for name in measures or ("cost",)]
+        if self.with_refunds:
+            shown.append(sql.SQL("{} AS is_call").format(final))
+            final = sql.SQL("({} OR {})").format(final, is_refund(log))
         return _CALLS.format(
             instant=instant(log, rules),
             operation=operation,
@@ -86,7 +92,7 @@ class Calls:
             model=name_column(log, "model"),
             user=name_column(log, "user"),
             failed=failed,
-            measures=sql.SQL(", ").join(self._measure(name) for name in (measures or ("cost",))),
+            measures=sql.SQL(", ").join(shown),
             table=log.source(),
             time=log.column("time"),
             final=final,
@@ -108,7 +114,7 @@ class Calls:
         value: sql.Composable = sql.SQL("NULL::numeric")
         if is_read(self.log, self.rules, name):
             most = sql.Literal(self.rules.bounds[name])
-            value = values.usable(measure_value(self.log, self.rules, name), most, _decimals(name))
+            value = usable(self.rules, name, measure_value(self.log, self.rules, name), most)
         return sql.SQL("{} AS {}").format(value, sql.Identifier(name))
 
     def evidence(self, query: str, spelled: Iterable[Spelling], *measures: str, by_model: bool = True) -> str:
@@ -117,10 +123,6 @@ class Calls:
         rows = self.rows(*measures).as_string(None).replace("%%", "%")
         named = "\nOR ".join(dict.fromkeys(_condition(each, by_model=by_model) for each in spelled)) or "false"
         return LOCK + query.strip().replace("{calls}", f"(\n{rows}\nAND ({named})\n) AS calls") + ";"
-
-
-def _decimals(measure: str) -> int:
-    return SUMMED[measure].decimals if measure in SUMMED else 0
 
 
 def _condition(spelled: Spelling, *, by_model: bool) -> str:

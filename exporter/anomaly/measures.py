@@ -51,14 +51,19 @@ FEWEST_CALLS = 20
 SPREAD = 1.2
 """The standard deviation that is assumed for the cost, tokens and duration of calls, as a share of the mean."""
 
-SPEND = Measure("spend", lambda hour: hour.cost / USD)
+SPEND = Measure("spend", lambda hour: _spent(hour))
 CALLS = Measure("calls", lambda hour: hour.calls, is_count=True)
 LATENCY = Measure("latency", lambda hour: hour.latency / SECOND, lambda hour: hour.timed)
 ERROR_RATE = Measure("error_rate", lambda hour: hour.failed, lambda hour: hour.calls, is_count=True)
-COST_PER_CALL = Measure("cost_per_call", lambda hour: hour.cost / USD, lambda hour: hour.calls)
+COST_PER_CALL = Measure("cost_per_call", lambda hour: _spent(hour), lambda hour: hour.calls)
 TOKENS_PER_CALL = Measure("tokens_per_call", lambda hour: tokens(hour), lambda hour: hour.calls)
 
 MEASURES = (SPEND, CALLS, LATENCY, ERROR_RATE, COST_PER_CALL, TOKENS_PER_CALL)
+
+
+def _spent(hour: HourFigures) -> float:
+    """Dollars spent in an hour; 0 where more was refunded."""
+    return max(0, hour.cost) / USD
 
 
 def tokens(hour: HourFigures) -> int:

@@ -78,7 +78,7 @@ class Classification(Section):
     Latency edges and the list of error classes are not here: a state that was kept with others cannot be read at all.
     `users` tells by which names users are kept (`Pseudonyms.scheme`); whoever keeps them sets it. `names` is how names
     become labels (`NAMES`); a state that does not say was kept by the first way. `prices` is how the expected cost is
-    reckoned (`PRICES`); a state that does not say was kept without one.
+    reckoned (`PRICES`); a state that does not say was kept without one. `refunds` says that costs below 0 are used.
     ``model_dump_json`` and ``model_validate_json`` are inverse to each other. Earlier versions wrote the columns' names
     without the quotes that they need.
     """
@@ -105,6 +105,7 @@ class Classification(Section):
     users: str = ""
     names: int = 1
     prices: int = 0
+    refunds: bool = False
     cached_in_input: bool = True
 
     @property
@@ -210,5 +211,6 @@ class Config(Section):
             bounds=dict(UPPER_BOUNDS),
             names=NAMES,
             prices=PRICES,
+            refunds=True,
             cached_in_input=self.models.cached_in_input,
         )

@@ -75,13 +75,17 @@ class Tables(Section):
 
 
 class Outcomes(Section):
-    """The words of the column `status`, by how a call that has one ended; null stands for rows without a word."""
+    """The words of the column `status`, by how a call that has one ended; null stands for rows without a word.
+
+    A row with a word of `refund` is no call, but money that comes back.
+    """
 
     ok: tuple[Word, ...] = ()
     failed: tuple[Word, ...] = ()
     timeout: tuple[Word, ...] = ()
     pending: tuple[Word, ...] = ()
     running: tuple[Word, ...] = ()
+    refund: tuple[Word, ...] = ()
 
     @model_validator(mode="after")
     def _each_word_once(self) -> Self:

@@ -42,9 +42,7 @@ LOG_ROLES: Mapping[str, Role] = {
     "cost": Role(("cost_usd",), Kind.NUMBER),
     "cached_tokens": Role(("cached_tokens", "cached_input_tokens", "cache_read_tokens"), Kind.NUMBER, required=False),
     "latency": Role(("latency_ms",), Kind.NUMBER),
-    "time_to_first_token": Role(
-        ("time_to_first_token_ms", "first_token_ms", "ttft_ms"), Kind.NUMBER, required=False
-    ),
+    "time_to_first_token": Role(("time_to_first_token_ms", "first_token_ms", "ttft_ms"), Kind.NUMBER, required=False),
     "success": Role(("success",), Kind.FLAG, required=False),
     "status": Role(("status",), Kind.NAME, required=False),
     "error_message": Role(("error_message",), Kind.MESSAGE),

@@ -191,7 +191,10 @@ _CHANGED = sql.SQL(
 
 
 class Outcome(StrEnum):
-    """How a call ended, or that it has not: `ended` in the result, which has the class of error for `FAILED`."""
+    """How a call ended, or that it has not: `ended` in the result, which has the class of error for `FAILED`.
+
+    `REFUND` is a row that is no call, but money that comes back.
+    """
 
     OK = "ok"
     FAILED = "failed"
@@ -200,6 +203,7 @@ class Outcome(StrEnum):
     RUNNING = "running"
     NULL = "null"
     UNKNOWN = "unknown"
+    REFUND = "refund"
 
 
 _FAILED = sql.Literal("failed")
@@ -217,7 +221,10 @@ _UNPRICED = sql.SQL("coalesce(cost, 0) = 0 AND (usable_input_tokens > 0 OR usabl
 
 _BUCKET = sql.SQL("{last} - width_bucket(-{value}, {edges}::{type}[]) AS {name}")
 _NO_BUCKET = sql.SQL("NULL::integer AS {name}")
-_PRICED = sql.SQL("ended = 'ok' OR usable_cost > 0")
+_PRICED = sql.SQL("ended = 'ok' AND (cost IS NULL OR usable_cost >= 0) OR usable_cost > 0")
+_PRICED_AS_BEFORE = sql.SQL("ended = 'ok' OR usable_cost > 0")
+"""That of the versions that knew no refunds."""
+
 _NOT_FREE = sql.SQL("({}) AND free IS NOT TRUE")
 _WHOLE_INPUT = sql.SQL("usable_input_tokens")
 _INPUT_AND_CACHED = sql.SQL("(usable_input_tokens + coalesce(usable_cached_tokens, 0))")
@@ -267,7 +274,8 @@ def span_query(
     `slice`, `newest` and `oldest` are times in seconds. `ended` is an `Outcome` or a class of error, `timeouts_reached`
     how many of `labels.timeout_steps` the latency has reached, `price_tier` how many of `PRICE_TIERS` the input exceeds
     (None where the cost of the call is not checked), and `invalid` says which values are not used
-    (`invalid_values`). Each of `SUMMED` has a column with its sum. Labels are as the log has them, not yet cleaned.
+    (`invalid_values`). Each of `SUMMED` has a column with its sum, of costs less `refunds`. Labels are as the log has
+    them, not yet cleaned.
     """
     parameters = span_parameters(log, classification, span, width, most, origin)
     return span_statement(log, classification, shape, moved), parameters | _moved_parameters(moved, span)
@@ -297,7 +305,7 @@ def span_statement(
         measures["usable"] = sql.Composed([measures["usable"], _IS_SETTLED])
     return _STATEMENT.format(
         **_names(log),
-        priced=_unless_free(log, _PRICED),
+        priced=_unless_free(log, _PRICED if classification.refunds else _PRICED_AS_BEFORE),
         whole_input=_WHOLE_INPUT if classification.cached_in_input else _INPUT_AND_CACHED,
         **measures,
         **_durations(log, classification),
@@ -370,7 +378,9 @@ def _measures(log: LogTable, classification: Classification) -> dict[str, sql.Co
                 _INVALID.format(
                     **parts,
                     nan=sql.SQL("") if is_integer(log, measure) else is_nan,
-                    negative=_invalid_code(measure, "negative"),
+                    negative=_invalid_code(
+                        measure, "too_large" if measure == "cost" and classification.refunds else "negative"
+                    ),
                     too_large=_invalid_code(measure, "too_large"),
                 )
             )
@@ -390,7 +400,23 @@ def _usable_value(log: LogTable, classification: Classification, measure: str, v
     if not is_read(log, classification, measure):
         return value
     decimals = SUMMED[measure].decimals if measure in SUMMED else 0
-    return values.usable(value, upper_bound(measure), 0 if is_exact(log, measure, decimals) else decimals)
+    rounded = 0 if is_exact(log, measure, decimals) else decimals
+    return usable(classification, measure, value, upper_bound(measure), rounded)
+
+
+def usable(
+    classification: Classification,
+    measure: str,
+    value: sql.Composable,
+    most: sql.Composable,
+    decimals: int | None = None,
+) -> sql.Composed:
+    """A measure's value where it can be used, else NULL; rounded to as many decimals as are kept, or to `decimals`.
+
+    Of costs, those below 0 are refunds.
+    """
+    kept = (SUMMED[measure].decimals if measure in SUMMED else 0) if decimals is None else decimals
+    return values.usable(value, most, kept, signed=measure == "cost" and classification.refunds)
 
 
 def _durations(log: LogTable, classification: Classification) -> dict[str, sql.Composable]:
@@ -435,6 +461,7 @@ def _sums(log: LogTable, classification: Classification, *, each: bool) -> sql.C
     columns = {
         "rows": sql.SQL("1" if each else "count(*)"),
         **{measure: total.format(sql.Identifier(f"usable_{measure}")) for measure in SUMMED},
+        "refunds": _refunds(log, classification, total, each=each),
         **{f"{role}_microseconds": _microseconds(log, classification, role, total) for role in DURATIONS},
         "unpriced": number.format(_unless_free(log, _UNPRICED)),
         "newest": newest,
@@ -443,6 +470,14 @@ def _sums(log: LogTable, classification: Classification, *, each: bool) -> sql.C
     return sql.SQL(", ").join(
         sql.SQL("{} AS {}").format(value, sql.Identifier(name)) for name, value in columns.items()
     )
+
+
+def _refunds(log: LogTable, classification: Classification, total: sql.SQL, *, each: bool) -> sql.Composable:
+    if not classification.refunds or not is_read(log, classification, "cost"):
+        return sql.SQL("NULL::numeric")
+    if each:
+        return sql.SQL("CASE WHEN usable_cost < 0 THEN 0 - usable_cost END")
+    return sql.SQL("0 - {} FILTER (WHERE usable_cost < 0)").format(total.format(sql.SQL("usable_cost")))
 
 
 def _microseconds(log: LogTable, classification: Classification, role: str, total: sql.SQL) -> sql.Composable:
@@ -606,7 +641,7 @@ def operation_columns(log: LogTable) -> tuple[sql.Composable, sql.Composable]:
 
 
 def outcome(log: LogTable, failed: sql.Composable = _FAILED) -> sql.Composed:
-    """How the row's call ended: ok, failed (or what stands for that), timeout, pending, running, null or unknown."""
+    """How the row's call ended, as `Outcome` has it; `failed` stands for calls that have failed."""
     if log.has_status:
         shown = {
             word: failed if outcome == Outcome.FAILED else sql.Literal(outcome)
@@ -626,6 +661,11 @@ def final_and_failed(log: LogTable) -> tuple[sql.Composed, sql.Composed]:
         return _has_word(log, FINAL), _has_word(log, FAILED)
     success = log.column("success")
     return sql.SQL("{} IS NOT NULL").format(success), sql.SQL("NOT {}").format(success)
+
+
+def is_refund(log: LogTable) -> sql.Composed:
+    """A condition for what `outcome` calls a refund."""
+    return _has_word(log, (Outcome.REFUND,)) if log.has_status else sql.Composed([sql.SQL("false")])
 
 
 def texts(words: Iterable[str]) -> sql.Composed:
@@ -667,7 +707,7 @@ def spend_query(log: LogTable, classification: Classification, span: TimeRange) 
     """A query for the cost of all rows of a span in USD, by the rules of `span_query`, and its parameters."""
     statement = _SPEND.format(
         instant=instant(log, classification),
-        usd=values.usd(sql.Identifier("cost"), upper_bound("cost")),
+        usd=usable(classification, "cost", sql.Identifier("cost"), upper_bound("cost")),
         cost=log.number("cost"),
         table=log.source(),
         time=log.column("time"),

@@ -7,7 +7,6 @@ from typing import Any
 from psycopg import sql
 
 from exporter.config import Classification
-from exporter.database import values
 from exporter.database.log_query import (
     LogTable,
     Moment,
@@ -19,6 +18,7 @@ from exporter.database.log_query import (
     is_read,
     measure_value,
     upper_bound,
+    usable,
 )
 from exporter.database.session import Session
 from exporter.figures import DURATIONS, SUMMED
@@ -101,7 +101,8 @@ def read_sums(
     if not spans:
         return {}
     found: dict[int, Sums] = {}
-    for start, rows, calls, failures, latency, first_token, *sums in session.attempt(*probe_query(log, classification, spans)):
+    probed = session.attempt(*probe_query(log, classification, spans))
+    for start, rows, calls, failures, latency, first_token, *sums in probed:
         totals = zip(SUMMED.items(), sums, strict=True)
         columns = {name: figure.units(Decimal(total or 0)) for (name, figure), total in totals}
         found[start] = Sums(rows, calls, failures, int(latency or 0), columns, int(first_token or 0))
@@ -115,7 +116,7 @@ def _zone_slices(classification: Classification) -> sql.Composed:
 def _usable(log: LogTable, classification: Classification, measure: str, decimals: int = 0) -> sql.Composable:
     if not is_read(log, classification, measure):
         return sql.SQL("NULL::numeric")
-    return values.usable(measure_value(log, classification, measure), upper_bound(measure), decimals)
+    return usable(classification, measure, measure_value(log, classification, measure), upper_bound(measure), decimals)
 
 
 def _sum(log: LogTable, classification: Classification, measure: str) -> sql.Composable:
@@ -129,7 +130,5 @@ def _sum(log: LogTable, classification: Classification, measure: str) -> sql.Com
 def _microseconds(log: LogTable, classification: Classification, role: str, final: sql.Composed) -> sql.Composable:
     if not is_read(log, classification, role):
         return sql.SQL("NULL::numeric")
-    whole = (
-        "sum({}) FILTER (WHERE {}) * 1000" if is_integer(log, role) else "sum(round({} * 1000)) FILTER (WHERE {})"
-    )
+    whole = "sum({}) FILTER (WHERE {}) * 1000" if is_integer(log, role) else "sum(round({} * 1000)) FILTER (WHERE {})"
     return sql.SQL(whole).format(_usable(log, classification, role), final)

@@ -36,7 +36,7 @@ MOST_NAMES = 10_000
 
 
 class SpanRow(Protocol):
-    """A row of `log_query.span_query`. It also has a sum of each of `SUMMED`, and bucket and sum of each of `DURATIONS`.
+    """A row of `log_query.span_query`, with a sum of each of `SUMMED`, and bucket and sum of each of `DURATIONS`.
 
     What a row is not grouped by is None.
     """
@@ -55,6 +55,7 @@ class SpanRow(Protocol):
     price_tier: int | None
     rows: int
     cost: Decimal | None
+    refunds: Decimal | None
     input_tokens: Decimal | None
     output_tokens: Decimal | None
     cached_tokens: Decimal | None
@@ -245,6 +246,10 @@ def _add_series(found: _Bucket, row: SpanRow, called: _Called, check: CostCheck 
     for figure, value in zip(SUMMED.values(), _sums(row), strict=True):
         if value is not None:
             cell[figure] += figure.units(value)
+    if row.refunds:
+        units = money_units(row.refunds)
+        cell[Figure.REFUNDS] += units
+        cell[Figure.COST] += units
     for measure, reason in invalid_values(row.invalid) if row.invalid else ():
         _skip(found, SkippedValue(measure, reason), rows)
     found.operations[operation] = max(row.newest, found.operations.get(operation, row.newest))
@@ -255,6 +260,8 @@ def _add_series(found: _Bucket, row: SpanRow, called: _Called, check: CostCheck 
         return
     if kind in UNUSABLE_OUTCOMES:
         _skip(found, SkippedValue("status", kind), rows)
+        return
+    if kind == Outcome.REFUND:
         return
     cell[Figure.CALLS] += rows
     if kind == Outcome.TIMEOUT or (row.timeouts_reached is not None and row.timeouts_reached >= called.timeout):

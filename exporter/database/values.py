@@ -54,12 +54,14 @@ def number(column: Column) -> sql.Composed:
     return _formed(NUMBER_FORMS, column)
 
 
-def usable(number: sql.Composable, most: sql.Composable, decimals: int = 0) -> sql.Composed:
-    """The number where it is none that cannot be: NaN, negative, or more than `most`; else NULL. Rounded to `decimals`.
+def usable(number: sql.Composable, most: sql.Composable, decimals: int = 0, *, signed: bool = False) -> sql.Composed:
+    """The number where it is none that cannot be, else NULL: NaN, more than `most`, or negative.
 
-    NUMERIC has NaN above everything. Without `decimals` it is as it is.
+    If `signed`, it may be negative, to the same extent. NUMERIC has NaN above everything. Rounded to `decimals`;
+    without them it is as it is.
     """
-    found = sql.SQL("CASE WHEN {0} BETWEEN 0 AND {1} THEN {0} END").format(number, most)
+    least = sql.SQL("0 - {}").format(most) if signed else sql.SQL("0")
+    found = sql.SQL("CASE WHEN {0} BETWEEN {1} AND {2} THEN {0} END").format(number, least, most)
     return sql.SQL("round({}, {})").format(found, sql.Literal(decimals)) if decimals else found
 
 

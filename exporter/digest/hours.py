@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from psycopg import sql
@@ -22,7 +23,8 @@ MOST_GROUPS = 1_000_000
 
 # an hour of the budget's zone may begin at any quarter
 _QUARTERS = sql.SQL("""
-SELECT floor(at / {width})::bigint, operation, operation_type, model, count(*), count(*) FILTER (WHERE failed),
+SELECT floor(at / {width})::bigint, operation, operation_type, model, count(*) FILTER (WHERE is_call),
+       count(*) FILTER (WHERE is_call AND failed),
        coalesce(sum(cost), 0), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0)
 FROM {calls}
 GROUP BY 1, 2, 3, 4 LIMIT {most}
@@ -34,7 +36,7 @@ def read_hours(session: Session, calls: Calls, zone: ZoneInfo) -> Hours:
     count = 0
     statement = _QUARTERS.format(
         width=sql.Literal(QUARTER_HOUR),
-        calls=calls.subquery("cost", "input_tokens", "output_tokens"),
+        calls=replace(calls, with_refunds=True).subquery("cost", "input_tokens", "output_tokens"),
         most=sql.Literal(MOST_GROUPS + 1),
     )
     found: dict[int, dict[Series, HourFigures]] = defaultdict(dict)

@@ -17,7 +17,7 @@ from exporter.digest.hours import Hours, read_hours
 from exporter.digest.model import LEAST_DAYS, Day, LeftOut, Mover, UsersPast
 from exporter.errors import UserError
 from exporter.figures import Figure
-from exporter.ledger.aggregate import FAILURES, ZERO, Aggregate, add
+from exporter.ledger.aggregate import FAILURES, ZERO, Aggregate, add, net
 from exporter.ledger.calendar import day_of, day_start, month_start_day
 from exporter.ledger.model import UNATTRIBUTED, Bucket, Series, TimeRange
 from exporter.ledger.users import budget_state, count_states
@@ -62,10 +62,10 @@ def read_day(
     now = _bucket(session, log, rules, day, day, zone)
     before = _bucket(session, log, rules, day - usual_days, day - 1, zone) if usual_days else Bucket()
     total = _total(now)
-    usual = _mean(_total(before)[Figure.COST], usual_days) if usual_days else None
+    usual = _mean(net(_total(before)), usual_days) if usual_days else None
     movers = find_movers(now.cells, before.cells, usual_days) if usual_days else ()
     failed = sum(total[FAILURES])
-    return Day(day, total[Figure.CALLS], failed, total[Figure.COST], usual, usual_days, movers), now.users
+    return Day(day, total[Figure.CALLS], failed, net(total), usual, usual_days, movers), now.users
 
 
 def _bucket(session: Session, log: LogTable, rules: Classification, first: int, last: int, zone: ZoneInfo) -> Bucket:
@@ -88,8 +88,8 @@ def find_movers(now: Mapping[Series, Aggregate], before: Mapping[Series, Aggrega
         Mover(
             series.operation,
             series.model,
-            now.get(series, ZERO)[Figure.COST],
-            _mean(before.get(series, ZERO)[Figure.COST], days),
+            net(now.get(series, ZERO)),
+            _mean(net(before.get(series, ZERO)), days),
         )
         for series in {*now, *before}
     ]
@@ -103,7 +103,7 @@ def _mean(units: int, days: int) -> int:
 
 
 def _cost(cells: Mapping[Series, Aggregate]) -> int:
-    return sum(cell[Figure.COST] for cell in cells.values())
+    return sum(net(cell) for cell in cells.values())
 
 
 def read_users(session: Session, config: Config, spend: Mapping[str, int]) -> UsersPast | LeftOut:

@@ -65,12 +65,14 @@ class History:
 
         None where too few days are known, or none of them has anything: then nothing says how this one goes on.
         """
-        profiles = Profiles(self.days, units)
+        # an hour in which more was refunded than spent says nothing of what hours cost
+        spent = {start: max(0, amount) for start, amount in units.items()}
+        profiles = Profiles(self.days, spent)
         if not profiles.known or not any(map(sum, profiles.rows)):
             return None
         prior = _prior(profiles)
         profile, parts = profiles.of(self.today), [part for part in self.today.parts if part.end <= self.hi]
-        hours = [(float(units.get(part.start, 0)), profile.of(part)) for part in parts]
+        hours = [(float(spent.get(part.start, 0)), profile.of(part)) for part in parts]
         pace = _pace(prior, self.today.parts, hours)
         return Outlook(
             day=self.today,

@@ -51,7 +51,7 @@ class Pace:
         return replace(
             self,
             at=until,
-            spent=kept * self.spent + min(units, most),
+            spent=kept * self.spent + min(max(0.0, units), most),
             usual=kept * self.usual + usual,
             variance=kept * kept * self.variance + self.prior.noise * usual,
         )

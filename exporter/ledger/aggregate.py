@@ -71,6 +71,11 @@ def with_figure(aggregate: Aggregate, field: Figure, value: int) -> Aggregate:
     return (*aggregate[:field], value, *aggregate[field + 1 :])
 
 
+def net(aggregate: Aggregate) -> int:
+    """Money units that were spent: the cost, less what was refunded."""
+    return aggregate[Figure.COST] - aggregate[Figure.REFUNDS]
+
+
 def money_units(usd: Decimal | int) -> int:
     """Money units of an amount in dollars; digits beyond the twelfth are rounded half to even."""
     return round(usd * USD)

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from exporter.figures import Figure
 from exporter.ledger import schedule
 from exporter.ledger.admission import SeriesLimiter
 from exporter.ledger.advance import NEVER, QuarterUsers, admit, advance, known_models, rows_of, with_fallbacks
+from exporter.ledger.aggregate import net
 from exporter.ledger.calendar import QUARTER_HOUR, day_of, day_start, floor_to
 from exporter.ledger.model import (
     EXPOSED,
@@ -77,7 +77,7 @@ def _take_sums(state: State, read: SpanRead, settings: LedgerSettings) -> Change
         if counted:
             # as a quarter-hour that is merged: all that waits for the merge is counted
             plan.count(series, raise_cell(Cell(), aggregate, QUARTER_HOUR)[1])
-        plan.spend(span.lo, series, aggregate[Figure.COST])
+        plan.spend(span.lo, series, net(aggregate))
     plan.replace_users(span.lo, {}, bucket.users)
     for skip, count in bucket.skipped.items() if counted else ():
         plan.count_skips(skip, count)

@@ -14,7 +14,7 @@ from typing import Self
 from zoneinfo import ZoneInfo
 
 from exporter.figures import Figure
-from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, Aggregate
+from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, Aggregate, net
 from exporter.ledger.calendar import HOUR, QUARTER_HOUR, day_of, day_start, first_user_day, floor_to
 from exporter.ledger.model import OTHER, Bucket, Hour, HourFigures, Progress, Series, Slice, TimeRange, UserSpend
 
@@ -191,7 +191,7 @@ def figures_of(aggregate: Aggregate) -> HourFigures:
     return HourFigures(
         calls=aggregate[Figure.CALLS],
         failed=sum(aggregate[FAILURES]),
-        cost=aggregate[Figure.COST],
+        cost=net(aggregate),
         input_tokens=aggregate[Figure.INPUT_TOKENS],
         output_tokens=aggregate[Figure.OUTPUT_TOKENS],
         latency=sum(aggregate[LATENCY_SUMS]),

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from exporter.figures import Figure
 from exporter.ledger.admission import SeriesLimiter
-from exporter.ledger.aggregate import ZERO, Aggregate, add
+from exporter.ledger.aggregate import ZERO, Aggregate, add, net
 from exporter.ledger.calendar import QUARTER_HOUR, day_of, first_user_day, month_start_day
 from exporter.ledger.day_sums import DaySums
 from exporter.ledger.model import (
@@ -83,7 +83,7 @@ class Plan:
     def replace_cell(self, start: int, series: Series, old: Cell, new: Cell) -> None:
         """Carry the difference of two cells into the corrections and into the day's spend."""
         self.take_back(series, taken_back(new) - taken_back(old))
-        self.spend(start, series, new.current[Figure.COST] - old.current[Figure.COST])
+        self.spend(start, series, net(new.current) - net(old.current))
 
     def spend(self, start: int, series: Series, units: int) -> None:
         """Add money to the day that holds `start`."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from exporter.figures import SUMMED, Figure
-from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, LATENCY_SUMS
+from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, LATENCY_SUMS, Aggregate, net
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR
 from exporter.ledger.model import Phase, Slice, State, TimeRange
 from exporter.ledger.schedule import oldest_open
@@ -92,9 +92,14 @@ def held_sums(item: Slice) -> Sums:
         calls=sum(figures[Figure.CALLS] for figures in current),
         failures=sum(sum(figures[FAILURES]) for figures in current),
         latency=sum(sum(figures[LATENCY_SUMS]) for figures in current),
-        columns={name: sum(figures[figure] for figures in current) for name, figure in SUMMED.items()},
+        columns={name: sum(_sum_of(figure, figures) for figures in current) for name, figure in SUMMED.items()},
         time_to_first_token=sum(sum(figures[HISTOGRAMS["time_to_first_token"].sums]) for figures in current),
     )
+
+
+def _sum_of(figure: Figure, figures: Aggregate) -> int:
+    """The sum of a figure's column: in that of costs, refunds are below 0."""
+    return net(figures) if figure is Figure.COST else figures[figure]
 
 
 def next_round(watch: Watch, state: State, now: int) -> Round:

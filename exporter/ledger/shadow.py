@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Protocol
 
-from exporter.figures import Figure
 from exporter.ledger.admission import SeriesLimiter
 from exporter.ledger.advance import admit, known_models, with_fallbacks
-from exporter.ledger.aggregate import ZERO, Aggregate
+from exporter.ledger.aggregate import ZERO, Aggregate, net
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
 from exporter.ledger.day_sums import DaySums
 from exporter.ledger.model import (
@@ -135,7 +134,7 @@ def take_in(
             changed.slices[slot] = _add(before, _slice(slot, progress, minute, cells, waits=waits))
         else:
             for series, aggregate in cells.items():
-                plan.spend(slot, series, aggregate[Figure.COST])
+                plan.spend(slot, series, net(aggregate))
         if users := plan.keep_users(slot, minute.users):
             changed.users[slot] = sum_counts([changed.users.get(slot) or known.users.get(slot, {}), users])
     changed.days = {key: units for key, units in plan.changes.days.items() if units is not None}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from exporter.figures import AT_MERGE, Figure
-from exporter.ledger.aggregate import ZERO, Aggregate, add, highest, subtract, with_figure
+from exporter.ledger.aggregate import ZERO, Aggregate, add, highest, net, subtract, with_figure
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
 from exporter.ledger.model import NO_CELL, Bucket, Cell, Series, SkippedValue, Slice, SpanRead, Tally, Waiting
 
@@ -120,5 +120,5 @@ def know_cell(old: Cell, current: Aggregate) -> Cell:
 
 
 def taken_back(cell: Cell) -> int:
-    """Money units by which the present aggregate lies below its high-water mark."""
-    return cell.high_water[Figure.COST] - cell.current[Figure.COST]
+    """Money units by which the present aggregate lies below its high-water mark; below 0 where refunds are gone."""
+    return net(cell.high_water) - net(cell.current)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from exporter.figures import AT_MERGE, Figure
 from exporter.ledger.admission import SeriesLimiter
-from exporter.ledger.aggregate import ZERO, add, highest, subtract, with_figure
+from exporter.ledger.aggregate import ZERO, add, highest, net, subtract, with_figure
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
 from exporter.ledger.day_sums import DaySums
 from exporter.ledger.model import (
@@ -64,7 +64,7 @@ def switch(
         if _is_ahead(going, start, progress):
             item = _put_off(plan, item)
         for series, cell in item.cells.items():
-            plan.spend(start, series, cell.current[Figure.COST])
+            plan.spend(start, series, net(cell.current))
         if start >= progress.compacted:
             _put(plan, item, [part.start for part in parts.get(start, [])])
     plan.changes.admitted.update(admissions)
@@ -226,7 +226,7 @@ def _put_off(plan: Plan, item: Slice) -> Slice:
     """The slice as it is while its rows are not due: counted, and not there."""
     cells = {series: Cell(ZERO, cell.high_water) for series, cell in item.cells.items()}
     for series, cell in item.cells.items():
-        plan.take_back(series, cell.current[Figure.COST])
+        plan.take_back(series, net(cell.current))
     skipped = {skip: Tally(0, tally.high_water) for skip, tally in item.skipped.items()}
     return replace(item, cells=cells, skipped=skipped, waiting={}, users={}, stage=PUT_OFF)
 

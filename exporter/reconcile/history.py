@@ -1,4 +1,4 @@
-"""What Prometheus has stored of the cost counter: differences of its samples, never extrapolated."""
+"""What Prometheus has stored of the counters of costs and refunds: differences of its samples, never extrapolated."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from exporter import catalog
+from exporter.catalog import Metric
 from exporter.errors import UserError
 from exporter.ledger.aggregate import money_units
 from exporter.reconcile.comparison import Source
@@ -54,21 +55,30 @@ def read_history(part: Part, job: str, by: By, period: Period) -> Source:
     """
     if by in ("user", "group"):
         return Source(NAME, note=f"there is no counter by {by}")
-    rises = _Rises(period.lo)
-    selector = f"{catalog.COST.name}{{job={_quoted(job)}}}"
     try:
-        for day, lo, hi in period.pieces():
-            found = _range(part, selector, lo, hi)
-            lowest = _range(part, f"min_over_time({selector}[{STEP}s])", lo, hi)
-            for labels, values in found.items():
-                rises.add(day, labels, values, lowest.get(labels, {}))
+        costs, refunds = (_rises(part, metric, job, period) for metric in (catalog.COST, catalog.REFUNDS))
     except UnansweredError as error:
         raise UserError(f"--prometheus: {error}") from None
-    amounts = {key: money_units(usd) for key, usd in _highest(rises, by).items() if usd}
-    if not rises.last:
+    if not costs.last:
         return Source(NAME, note=f"no samples of {catalog.COST.name} by the job {job}: see --prometheus-job")
-    note = f"the counter began anew {rises.resets} times: what rose just before is missing" if rises.resets else ""
+    spent = _highest(costs, by)
+    for key, usd in _highest(refunds, by).items():
+        spent[key] = spent.get(key, Decimal(0)) - usd
+    amounts = {key: money_units(usd) for key, usd in spent.items() if usd}
+    note = f"the counter began anew {costs.resets} times: what rose just before is missing" if costs.resets else ""
     return Source(NAME, amounts, note=note)
+
+
+def _rises(part: Part, metric: Metric, job: str, period: Period) -> _Rises:
+    """How far a counter has risen in the period."""
+    rises = _Rises(period.lo)
+    selector = f"{metric.name}{{job={_quoted(job)}}}"
+    for day, lo, hi in period.pieces():
+        found = _range(part, selector, lo, hi)
+        lowest = _range(part, f"min_over_time({selector}[{STEP}s])", lo, hi)
+        for labels, values in found.items():
+            rises.add(day, labels, values, lowest.get(labels, {}))
+    return rises
 
 
 def _highest(rises: _Rises, by: By) -> dict[str, Decimal]:

@@ -6,10 +6,17 @@ from typing import Any
 from psycopg import sql
 
 from exporter.config import Classification
-from exporter.database import values
 from exporter.database.errors import TooManyRows
 from exporter.database.labels import Names
-from exporter.database.log_query import LogTable, instant, name_column, operation_columns, span_bounds, upper_bound
+from exporter.database.log_query import (
+    LogTable,
+    instant,
+    name_column,
+    operation_columns,
+    span_bounds,
+    upper_bound,
+    usable,
+)
 from exporter.database.session import Session
 from exporter.errors import UserError
 from exporter.ledger.aggregate import money_units
@@ -64,7 +71,7 @@ def sums_query(log: LogTable, rules: Classification, by: By, period: Period) -> 
         raise UserError("--by group: the log has no column for groups — use another one")
     operation, operation_type = operation_columns(log)
     statement = _SUMS.format(
-        usd=values.usd(sql.Identifier("cost"), upper_bound("cost")),
+        usd=usable(rules, "cost", sql.Identifier("cost"), upper_bound("cost")),
         key=_KEYS[by],
         further=sql.SQL("operation_type" if by == "operation" else "NULL::text"),
         instant=instant(log, rules),

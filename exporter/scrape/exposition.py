@@ -32,6 +32,7 @@ _VERSION = version(DISTRIBUTION)  # looked up once: it is read from a file, whic
 
 _NEEDS: Mapping[Figure, frozenset[str]] = {
     **{figure: frozenset((role,)) for role, figure in SUMMED.items()},
+    Figure.REFUNDS: frozenset(("cost",)),
     Figure.OVER_TIMEOUT: frozenset(("latency",)),
     Figure.UNPRICED: frozenset(("cost", "input_tokens", "output_tokens")),
     Figure.EXPECTED_COST: frozenset(("input_tokens", "output_tokens")),

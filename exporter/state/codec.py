@@ -17,7 +17,7 @@ LAYOUT: dict[str, list[Any]] = {
     "error_classes": list(ERROR_CLASSES),
     **{f"{role}_edges": list(metric.edges) for role, metric in DURATIONS.items()},
 }
-"""What the positions in an aggregate mean. A file of a version with fewer figures or histograms is carried over by their names."""
+"""What the positions in an aggregate mean. A file of a version with fewer of them is carried over by their names."""
 
 FIRST_LAYOUT: dict[str, list[Any]] = {
     "figures": ["rows", "calls", "cost", "input_tokens", "output_tokens", "over_timeout", "fallbacks", "unpriced"],

@@ -17,7 +17,7 @@ _SECONDS = 60.0
 
 # A plain sum. Of the exporter's code it uses only the meaning of a time and of a usable cost.
 _SPENT = sql.SQL("""
-SELECT coalesce(sum({cost}) FILTER (WHERE {cost} BETWEEN 0 AND %(most)s), 0)
+SELECT coalesce(sum({cost}) FILTER (WHERE {cost} BETWEEN 0 - %(most)s AND %(most)s), 0)
 FROM {table} WHERE {time} >= %(from)s AND {time} < %(until)s AND {instant} >= %(lo)s AND {instant} < %(hi)s
 """)
 

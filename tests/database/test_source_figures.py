@@ -1,4 +1,4 @@
-"""What only some public systems log is counted as plain SQL says: cached tokens and times to the first token."""
+"""What only some public systems log is counted as plain SQL says: cached tokens, times to the first token, refunds."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,6 +14,7 @@ from tests.support.scraped import Scraped
 
 SHOWN: Mapping[str, Callable[[Scraped], Any]] = {
     "cached_tokens": lambda scraped: scraped.total("ai_operation_cached_tokens_total"),
+    "refunds": lambda scraped: scraped.total("ai_operation_refunds_usd_total"),
     "first_tokens": lambda scraped: scraped.total("ai_operation_time_to_first_token_seconds_count"),
     "first_token_seconds": lambda scraped: scraped.total("ai_operation_time_to_first_token_seconds_sum"),
 }

@@ -21,7 +21,7 @@ NEGATIVE = SkippedValue("cost_usd", "negative")
 
 @dataclass(frozen=True)
 class Row:
-    """One call as logged; `at` in seconds, `cost` in money units, `latency` and `first_token` in microseconds."""
+    """One call as logged; `at` in seconds, `cost` and `refund` in money units, durations in microseconds."""
 
     id: int
     at: int
@@ -33,6 +33,7 @@ class Row:
     tokens: int = 0
     latency: int | None = None
     first_token: int | None = None
+    refund: int = 0
     error: str = "other"
 
 
@@ -60,11 +61,16 @@ class Classes:
         """The money that counts: none where the column holds nothing usable."""
         return max(row.cost or 0, 0)
 
+    def spend(self, row: Row) -> int:
+        """What gauges show of it: the money that counts, less what was refunded."""
+        return self.cost(row) - row.refund
+
     def aggregate(self, row: Row) -> Aggregate:
         """The figures of one row, but for fallbacks, which the ledger finds."""
         values = list(ZERO)
         values[Figure.ROWS] = 1
         values[Figure.COST] = self.cost(row)
+        values[Figure.REFUNDS] = row.refund
         values[Figure.INPUT_TOKENS] = row.tokens
         values[Figure.OUTPUT_TOKENS] = row.tokens * 2
         if row.status not in FINAL:
@@ -171,8 +177,8 @@ def bucket_of(rows: Iterable[Row], classes: Classes) -> Bucket:
     for row in rows:
         series, at = classes.series(row), float(classes.at(row))
         cells[series] = add(cells.get(series, ZERO), classes.aggregate(row))
-        if cost := classes.cost(row):
-            users[row.user or UNATTRIBUTED] = users.get(row.user or UNATTRIBUTED, 0) + cost
+        if spend := classes.spend(row):
+            users[row.user or UNATTRIBUTED] = users.get(row.user or UNATTRIBUTED, 0) + spend
         if row.cost is not None and row.cost < 0:
             skipped[NEGATIVE] = skipped.get(NEGATIVE, 0) + 1
         if row.status in WAITING:

@@ -61,12 +61,15 @@ class PublicLog:
 
 
 def shown(scraped: Scraped) -> Figures:
-    """The counters, summed; cost in billionths of a dollar. A counter that is absent is 0."""
-    cost = sum(Decimal(value) for value in scraped.having("ai_operation_cost_usd_total").values())
+    """The counters, summed; cost less refunds in billionths of a dollar. A counter that is absent is 0."""
+    cost, refunds = (
+        sum(Decimal(value) for value in scraped.having(f"ai_operation_{name}_usd_total").values())
+        for name in ("cost", "refunds")
+    )
     return Figures(
         int(scraped.total("ai_operations_total")),
         int(scraped.total("ai_operation_failures_total")),
-        round(cost * _NANO),
+        round((cost - refunds) * _NANO),
         int(scraped.total("ai_operation_input_tokens_total")),
         int(scraped.total("ai_operation_output_tokens_total")),
     )

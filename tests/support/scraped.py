@@ -63,7 +63,8 @@ class Scraped(dict[Key, float]):
     @property
     def money(self) -> int:
         """Micro-dollars in the cost counters less those taken back: what the rows as last read add up to."""
-        return self.micro("ai_operation_cost_usd_total") - self.micro("ai_operation_cost_corrections_usd")
+        refunds = self.micro("ai_operation_refunds_usd_total")
+        return self.micro("ai_operation_cost_usd_total") - refunds - self.micro("ai_operation_cost_corrections_usd")
 
 
 class Figures(NamedTuple):

@@ -211,7 +211,7 @@ BEGIN
     END LOOP;
     EXECUTE format(
         'CREATE VIEW ai_dashboards.spending AS SELECT l.logged_at, l.operation, l.operation_type, l.model, l."user",'
-        ' CASE WHEN l.cost BETWEEN 0 AND {{most_cost}} THEN %s END AS cost_usd'
+        ' CASE WHEN l.cost BETWEEN -{{most_cost}} AND {{most_cost}} THEN %s END AS cost_usd'
         ' FROM (SELECT %s AS logged_at, %s AS cost, %s FROM %s) AS l',
         -- what has no more decimal places needs no rounding
         CASE WHEN EXISTS (SELECT FROM pg_attribute
@@ -229,10 +229,10 @@ BEGIN
     EXECUTE format(
         'CREATE VIEW ai_dashboards.operations AS SELECT l.logged_at, l.at, (%s) COLLATE "default" AS operation,'
         ' (%s) COLLATE "default" AS model, (%s) COLLATE "default" AS "user", %s AS outcome,'
-        -- what the exporter does not count either: NaN, negative, beyond all reason
+        -- what the exporter does not count either: NaN, negative but for a refund, beyond all reason
         ' CASE WHEN l.input_tokens BETWEEN 0 AND {{most_input_tokens}} THEN l.input_tokens::bigint END AS input_tokens,'
         ' CASE WHEN l.output_tokens BETWEEN 0 AND {{most_output_tokens}} THEN l.output_tokens::bigint END AS output_tokens,'
-        ' CASE WHEN l.cost BETWEEN 0 AND {{most_cost}} THEN round(l.cost, {{decimals}}) END AS cost_usd,'
+        ' CASE WHEN l.cost BETWEEN -{{most_cost}} AND {{most_cost}} THEN round(l.cost, {{decimals}}) END AS cost_usd,'
         ' CASE WHEN l.latency BETWEEN 0 AND {{most_latency}} THEN l.latency / 1000 END AS latency_seconds,'
         ' l.error_message FROM (SELECT %s AS logged_at, %s AS at, %s FROM %s) AS l',
         operation, model, shown_user, outcome, logged, instant,

@@ -15,9 +15,13 @@ INSERT INTO logs (created_at, type, content, username, token_name, model_name, q
 SELECT extract(epoch FROM now())::bigint - g * {step}, (ARRAY[2, 2, 2, 5, 1, 6, 2, 3])[1 + g % 8], 'HTTP 429 — 100%',
        CASE WHEN g % 4 > 0 THEN 'user-' || g % 5 ELSE '' END, CASE WHEN g % 3 > 0 THEN 'key ' || g % 4 ELSE '' END,
        CASE WHEN g % 9 > 0 THEN 'gpt-4o' ELSE '' END,
-       CASE WHEN (g % 8) IN (3, 4) THEN 5000000 ELSE g % 7919 END, g % 4000, g % 300, g % 90
+       CASE WHEN (g % 8) IN (3, 4) THEN 5000000 WHEN g % 16 = 6 THEN -(g % 997) ELSE g % 7919 END, g % 4000, g % 300,
+       g % 90
 FROM generate_series(1, {rows}) AS g;
 -- truth
-SELECT count(*), count(*) FILTER (WHERE type = 5), coalesce(sum(quota) FILTER (WHERE type = 2), 0)::numeric / 500000,
+SELECT count(*) FILTER (WHERE type <> 6), count(*) FILTER (WHERE type = 5),
+       coalesce(sum(CASE type WHEN 2 THEN quota WHEN 6 THEN -quota END), 0)::numeric / 500000,
        sum(prompt_tokens), sum(completion_tokens)
-FROM logs WHERE type IN (2, 5)
+FROM logs WHERE type IN (2, 5, 6)
+-- also
+SELECT sum(greatest(CASE type WHEN 2 THEN -quota WHEN 6 THEN quota END, 0)) / 500000.0 AS refunds FROM logs WHERE type IN (2, 5, 6)

@@ -34,7 +34,8 @@ def series_row(
     ended: str = "ok", rows: int = 1, cost: str = "0.5", oldest: float = SLICE, model: str = "m1", invalid: int = 0
 ) -> Row:
     final = {} if ended == "pending" else {"latency_bucket": 3, "timeouts_reached": 0}
-    sums = {"cost": Decimal(cost), "input_tokens": 10, "output_tokens": 5, "latency_microseconds": 1000 * rows, "unpriced": 0}
+    sums = {"cost": Decimal(cost), "input_tokens": 10, "output_tokens": 5, "unpriced": 0}
+    sums |= {"latency_microseconds": 1000 * rows}
     times = {"newest": oldest + 1, "oldest": oldest}
     return row(
         BY_SERIES, operation="chat", model=model, ended=ended, invalid=invalid, rows=rows, **final, **sums, **times

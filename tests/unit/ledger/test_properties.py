@@ -30,8 +30,11 @@ PHASES = [phase for phase in Phase if phase is not Phase.shrink or not os.enviro
 HOUR = 3600
 DAY = 24 * HOUR
 
-ENDED = ("status", "cost", "latency", "first_token", "tokens", "error")
+ENDED = ("status", "cost", "latency", "first_token", "refund", "tokens", "error")
 """The columns that are written when a call ends."""
+
+
+UNSET = {"latency": None, "first_token": None, "refund": 0, "error": "other"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ columns = st.fixed_dictionaries(
         "tokens": st.sampled_from([0, 7]),
         "latency": st.sampled_from([None, 0, SECOND // 20, SECOND // 20 + 1, 2 * SECOND, 61 * SECOND, 500 * SECOND]),
         "first_token": st.sampled_from([None, 0, SECOND // 10, SECOND // 10 + 1, 2 * SECOND, 31 * SECOND]),
+        "refund": st.sampled_from([0, 0, 3]),
         "error": st.sampled_from(["rate_limit", "other"]),
     }
 )
@@ -139,7 +143,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(target=rows, age=moments, values=columns, status=st.sampled_from(["pending", "running"]))
     def begin_call(self, age: int, values: dict[str, Any], status: str) -> Row:
-        unset = {"status": status, "cost": None, "latency": None, "first_token": None, "tokens": 0}
+        unset = {"status": status, "cost": None, "latency": None, "first_token": None, "refund": 0, "tokens": 0}
         return self.write(self.exporter.clock - age, values | unset)
 
     @rule(target=rows, seconds=st.integers(60, 1500), values=columns)
@@ -423,10 +427,10 @@ def test_a_price_that_falls_when_its_call_ends_is_a_correction(*, ready: bool, c
     machine.read_once()
     machine.read_once()
     values = {"operation": "chat", "model": "m1", "user": None, "status": "success", "cost": 1, "tokens": 0}
-    row = machine.begin_call(0, values | {"latency": None, "first_token": None, "error": "other"}, "pending")
+    row = machine.begin_call(0, values | UNSET, "pending")
     machine.price(row, 2)
     machine.read_once()
-    machine.end_call(row, values | {"latency": None, "first_token": None, "error": "other"})
+    machine.end_call(row, values | UNSET)
     machine.settle(600)
     machine.every_step()
     assert machine.exporter.count(Figure.COST) == counted
@@ -438,7 +442,7 @@ def test_a_call_that_new_settings_find_unpriced_before_its_merge_counts_once() -
     machine.open(OPENINGS[0], 9900, 60, 0, 0, None, [], gentle=False, ready=False)
     machine.reconfigure(Classes(free=frozenset({"m1"})), "America/New_York", 0)
     values = {"operation": "chat", "model": "m1", "user": None, "status": "success", "cost": None, "tokens": 7}
-    machine.live_and_insert(60, values | {"latency": None, "first_token": None, "error": "other"})
+    machine.live_and_insert(60, values | UNSET)
     machine.reconfigure(Classes(), "America/New_York", 0)
     machine.settle(600)
     machine.every_step()

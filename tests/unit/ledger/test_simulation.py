@@ -73,6 +73,7 @@ class Story:
             user=self.random.choice(USERS),
             status="pending" if pending else self.random.choice(["success", "success", "failed", "timeout"]),
             cost=None if pending else self.random.randrange(1, USD),
+            refund=self.random.choice([0, 0, 0, self.random.randrange(1, USD)]),
             tokens=self.random.randrange(1000),
             latency=self.random.randrange(1, 10**8),
             first_token=self.random.choice([None, self.random.randrange(1, 10**8)]),
