@@ -10,10 +10,12 @@ from exporter.config.expressions import Condition, Expression, LogColumn
 from exporter.config.names import ColumnName, LabelName, QualifiedName, TableName, clean_label
 from exporter.config.types import (
     Count,
+    Currency,
     Duration,
     ListenAddress,
     PathText,
     Pattern,
+    Rate,
     Text,
     TokenPrice,
     ValidFrom,
@@ -116,7 +118,7 @@ class LogColumns(Section):
     """Columns of the log, or expressions; the catalog decides those that are not set.
 
     `outcomes` says what the words in `status` mean, `time_unit` what the numbers in `time` count since 1970, `where`
-    which rows are calls.
+    which rows are calls, `currencies` what one of a currency is in US dollars.
     """
 
     time: ColumnName | None = None
@@ -128,6 +130,8 @@ class LogColumns(Section):
     input_tokens: LogColumn | None = None
     output_tokens: LogColumn | None = None
     cost: LogColumn | None = None
+    currency: LogColumn | None = None
+    currencies: Mapping[Currency, Rate] = Field(default_factory=dict)
     cached_tokens: LogColumn | None = None
     latency: LogColumn | None = None
     time_to_first_token: LogColumn | None = None
@@ -142,6 +146,8 @@ class LogColumns(Section):
     def _words_of_the_status(self) -> Self:
         if self.outcomes is not None and self.success is not None and self.status is None:
             raise setting_error("write outcomes for columns.log.status; success is true or false", "outcomes")
+        if self.currencies and self.currency is None:
+            raise setting_error("write columns.log.currency too, which says the currency of each cost", "currencies")
         for role in sorted(self.lacking - MAY_LACK):
             raise setting_error(f"write a column or a value: only {', '.join(sorted(MAY_LACK))} can be lacking", role)
         return self
@@ -155,7 +161,8 @@ class LogColumns(Section):
     @property
     def has_expressions(self) -> bool:
         """Whether SQL of the configuration is part of reading the log."""
-        return self.where is not None or any(isinstance(written, Expression) for written in self.roles.values())
+        written = self.roles.values()
+        return self.where is not None or self.currency is not None or any(isinstance(e, Expression) for e in written)
 
     @property
     def is_computed(self) -> bool:
@@ -170,7 +177,8 @@ class LogColumns(Section):
         )
 
 
-LOG_ROLE_NAMES = tuple(name for name in LogColumns.model_fields if name not in ("time_unit", "outcomes", "where"))
+_NO_ROLES = ("time_unit", "currencies", "outcomes", "where")
+LOG_ROLE_NAMES = tuple(name for name in LogColumns.model_fields if name not in _NO_ROLES)
 """The settings that name a column of the log."""
 
 

@@ -20,6 +20,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[\w.-]*):([0-9]{1,5})", re.ASCII)
 _SMALLEST_AMOUNT = Decimal("0.000001")
 _LARGEST_TOKEN_PRICE = 1_000_000
+_LARGEST_RATE = 1_000_000
+_CURRENCY = re.compile(r"[^\s'\"\\%{}]{1,20}")
 
 
 def parse_duration(value: object) -> float:
@@ -98,6 +100,19 @@ def _check_token_price(value: Decimal) -> Decimal:
     return value
 
 
+def _check_rate(value: Decimal) -> Decimal:
+    if not 0 < value <= _LARGEST_RATE or value != round(value, 8):
+        raise setting_error("write what one of it is in dollars, like 0.14, with eight decimal places at most")
+    return value
+
+
+def _currency(value: object) -> str:
+    code = value.strip().upper() if isinstance(value, str) else ""
+    if not _CURRENCY.fullmatch(code):
+        raise setting_error("write a currency as the log has it, like RMB: without blanks and quotes")
+    return code
+
+
 def _read_valid_from(value: object) -> datetime:
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
@@ -166,6 +181,15 @@ TokenPrice = Annotated[
     AfterValidator(_check_token_price),
     PlainSerializer(_shown_amount, when_used="json"),
 ]
+Rate = Annotated[
+    Decimal,
+    Field(allow_inf_nan=False),
+    BeforeValidator(_check_amount),
+    AfterValidator(_check_rate),
+    PlainSerializer(_shown_amount, when_used="json"),
+]
+Currency = Annotated[str, PlainValidator(_currency)]
+"""What the log calls a currency, in capitals."""
 ValidFrom = Annotated[datetime, PlainValidator(_read_valid_from)]
 Word = Annotated[str | None, PlainValidator(_word)]
 """A value of a column as text; None is NULL."""

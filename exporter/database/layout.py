@@ -40,6 +40,7 @@ LOG_ROLES: Mapping[str, Role] = {
     "input_tokens": Role(("input_tokens",), Kind.NUMBER),
     "output_tokens": Role(("output_tokens",), Kind.NUMBER),
     "cost": Role(("cost_usd",), Kind.NUMBER),
+    "currency": Role((), Kind.NAME, required=False),
     "cached_tokens": Role(("cached_tokens", "cached_input_tokens", "cache_read_tokens"), Kind.NUMBER, required=False),
     "latency": Role(("latency_ms",), Kind.NUMBER),
     "time_to_first_token": Role(("time_to_first_token_ms", "first_token_ms", "ttft_ms"), Kind.NUMBER, required=False),

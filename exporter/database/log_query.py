@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import Enum, StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ from exporter.config.expressions import Expression
 from exporter.config.sections import TimeUnit
 from exporter.database import values
 from exporter.database.columns import INTEGERS, Column
+from exporter.database.currency import known
 from exporter.database.labels import READ_LENGTH, timeout_steps
 from exporter.database.layout import FAILED, FINAL, OUTCOMES, Relation
 from exporter.database.names import identifier, literal, written
@@ -24,6 +26,9 @@ from exporter.prices.model import PRICE_TIERS
 
 INVALID_REASONS = ("nan", "negative", "too_large")
 """Why a number is not used."""
+
+CURRENCY = "currency"
+"""Why a cost is not used that is a number: what its currency is in dollars is not known."""
 
 _SCALE = re.compile(r"numeric\(\d+,(\d+)\)")
 _ZONE_MARGIN = timedelta(hours=3)  # more than any zone's clock is ever moved at once
@@ -44,7 +49,7 @@ class LogTable:
     """The log: where it is, and the columns of `layout.LOG_ROLES` that it has, or expressions for them.
 
     `outcomes` says how a call ended by the word in `status` (None: NULL), `time_unit` what the time column counts,
-    `where` which rows are calls (None: all).
+    `where` which rows are calls (None: all), `rates` what one of a currency is in US dollars: costs are converted.
     """
 
     relation: Relation
@@ -52,6 +57,7 @@ class LogTable:
     outcomes: Mapping[str | None, str] = field(default_factory=lambda: OUTCOMES)
     time_unit: TimeUnit = "timestamp"
     where: Expression | None = None
+    rates: Mapping[str, Decimal] = field(default_factory=dict)
 
     @property
     def has_status(self) -> bool:
@@ -214,6 +220,8 @@ _INVALID = sql.SQL(
     "CASE WHEN {usable} IS NOT NULL OR {measure} IS NULL THEN 0 {nan} WHEN {measure} < 0 THEN {negative} "
     "ELSE {too_large} END"
 )
+_KNOWN_CURRENCY = sql.SQL("{} AS known_currency")
+_NAN_OR_UNKNOWN = sql.SQL("CASE WHEN known_currency THEN {} ELSE {} END")
 # most ids begin with a character that can be seen, which is quicker to tell than whether they have one
 _TYPE_IF_NEEDED = sql.SQL("CASE WHEN {0} BETWEEN '!' AND '~' OR {0} ~ '[!-~]' THEN NULL ELSE {1} END")
 _UNPRICED = sql.SQL("coalesce(cost, 0) = 0 AND (usable_input_tokens > 0 OR usable_output_tokens > 0)")
@@ -330,7 +338,12 @@ def _unless_free(log: LogTable, condition: sql.SQL) -> sql.Composable:
 def invalid_values(code: int) -> list[tuple[str, str]]:
     """The measures whose values are not used, each with the reason, by what `invalid` says."""
     digits = [(measure, code >> 2 * place & 0b11) for place, measure in enumerate(UPPER_BOUNDS)]
-    return [(measure, INVALID_REASONS[digit - 1]) for measure, digit in digits if digit]
+    unknown = [("cost", CURRENCY)] if code & _UNKNOWN_CURRENCY else []
+    return [(measure, INVALID_REASONS[digit - 1]) for measure, digit in digits if digit] + unknown
+
+
+_UNKNOWN_CURRENCY = 1 << 2 * len(UPPER_BOUNDS)
+"""What a cost in a currency without a rate adds to `invalid`."""
 
 
 def _invalid_code(measure: str, reason: str) -> sql.Literal:
@@ -373,7 +386,11 @@ def _measures(log: LogTable, classification: Classification) -> dict[str, sql.Co
         if is_read(log, classification, measure):
             parts = {"usable": usable_name, "measure": name}
             doubts.append(_IS_INVALID.format(**parts))
-            is_nan = sql.SQL("WHEN {} = 'NaN' THEN {}").format(name, _invalid_code(measure, "nan"))
+            nan: sql.Composable = _invalid_code(measure, "nan")
+            if measure == "cost" and "currency" in log.columns:
+                nan = _NAN_OR_UNKNOWN.format(nan, sql.Literal(_UNKNOWN_CURRENCY))
+                measures.append(_KNOWN_CURRENCY.format(known(log.columns["currency"], log.rates)))
+            is_nan = sql.SQL("WHEN {} = 'NaN' THEN {}").format(name, nan)
             codes.append(
                 _INVALID.format(
                     **parts,

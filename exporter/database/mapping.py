@@ -11,6 +11,7 @@ from exporter.config.expressions import Expression
 from exporter.config.sections import LogColumns
 from exporter.database.catalog import read_column
 from exporter.database.columns import Column
+from exporter.database.currency import in_dollars
 from exporter.database.errors import SchemaProblem
 from exporter.database.layout import OUTCOMES, Relation, find_log_columns
 from exporter.database.log_query import LogTable
@@ -73,8 +74,11 @@ def find_log(catalog: Catalog, relation: Relation, settings: LogColumns) -> LogT
         if condition.type != "boolean":
             found = f"columns.log.where is of type {condition.type}, where a condition is needed"
             raise SchemaProblem(found, 'write a condition, such as "type IN (2, 5)"')
+    if {"cost", "currency"} <= columns.keys():
+        converted = in_dollars(columns["cost"], columns["currency"], settings.currencies)
+        columns["cost"] = made_column(catalog, relation, "cost", converted)
     outcomes = OUTCOMES if settings.outcomes is None else settings.outcomes.by_word
-    return LogTable(relation, columns, outcomes, settings.time_unit, settings.where)
+    return LogTable(relation, columns, outcomes, settings.time_unit, settings.where, settings.currencies)
 
 
 def _has_columns(relation: Relation, expression: Expression) -> bool:

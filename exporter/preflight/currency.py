@@ -6,6 +6,7 @@ import psycopg
 from psycopg import sql
 
 from exporter.database import values
+from exporter.database.currency import DOLLARS, known
 from exporter.database.log_query import LogTable, bounds
 from exporter.database.names import quoted, table_sql
 from exporter.findings import Finding, fail, ok, warn
@@ -19,11 +20,15 @@ CURRENCY = "currency"
 NAMES = ("currency", "currency_code", "cost_currency", "price_currency")
 """What a column that says the currency is called."""
 
-DOLLARS = frozenset(("USD", "US$", "$", "DOLLAR", "DOLLARS", ""))
-
 _REACH = 24 * HOUR
 _MOST = 8
 _LENGTH = 20
+
+_UNKNOWN = sql.SQL("""
+SELECT coalesce(left({currency}, {length}), ''), count(*) FROM {table}
+WHERE {time} >= %(from)s AND {time} < %(until)s AND {cost} = 'NaN' AND {known} IS NOT TRUE
+GROUP BY 1 ORDER BY 2 DESC LIMIT {most}
+""")
 
 _FOUND = sql.SQL("""
 SELECT left({currency}, {length}), count(*) FROM {table}
@@ -36,6 +41,8 @@ def check_currency(context: CheckContext) -> list[Finding]:
     """Check the currencies of the last day's calls, unless the configuration reads them itself."""
     log = context.log
     context.session.prove_visible(context.relation)
+    if "cost" in log.columns and "currency" in log.columns:
+        return [evaluate_rates(log, _read_unknown(context))]
     column = next((log.relation.columns[name] for name in NAMES if name in log.relation.columns), None)
     if column is None or "cost" not in log.columns:
         return [ok(CURRENCY, "costs are read as US dollars")]
@@ -59,20 +66,52 @@ def check_currency(context: CheckContext) -> list[Finding]:
             f"GRANT SELECT ({quoted(column.name)}) ON {table_sql(log.relation.name)} TO {quoted(context.server.user)};"
         )
         return [warn(CURRENCY, detail, grant)]
-    return [evaluate_currency(log, column.name, {str(word): calls for word, calls in found})]
+    return [evaluate_currency(column.name, {str(word): calls for word, calls in found})]
 
 
-def evaluate_currency(log: LogTable, column: str, found: Mapping[str, int]) -> Finding:
+def _read_unknown(context: CheckContext) -> dict[str, int]:
+    """The calls of the last day whose cost is not used, by their currency."""
+    log, now = context.log, int(context.session.clock)
+    lower, upper = bounds(log, context.rules, TimeRange(now - _REACH, now + 1))
+    currency = log.columns["currency"]
+    statement = _UNKNOWN.format(
+        currency=values.text(currency),
+        length=sql.Literal(_LENGTH),
+        table=log.source(),
+        time=log.column("time"),
+        cost=log.number("cost"),
+        known=known(currency, log.rates),
+        most=sql.Literal(_MOST),
+    )
+    return {str(word): calls for word, calls in context.session.run(statement, {"from": lower, "until": upper})}
+
+
+def evaluate_rates(log: LogTable, unknown: Mapping[str, int]) -> Finding:
+    """Evaluate the costs in currencies without a rate, with the number of calls in each."""
+    column = log.columns["currency"].shown
+    if not unknown:
+        return ok(CURRENCY, f"the last day's costs are in US dollars or have a rate, by {column}")
+    named = listing([f"{word.strip() or 'no currency'} ({calls})" for word, calls in unknown.items()])
+    codes = dict.fromkeys(word.strip().upper() for word in unknown if word.strip())
+    rates = ", ".join([*(f"{code}: {rate:f}" for code, rate in log.rates.items()), *(f"{code}: ..." for code in codes)])
+    return warn(
+        CURRENCY,
+        f"the last day's costs in {named}, by {column}, are not used: no rate is known",
+        f"write what one of it is in US dollars, columns.log.currencies: {{{rates}}}"
+        if codes
+        else f"say what calls without one are in, such as columns.log.currency: \"=COALESCE({quoted(column)}, 'USD')\"",
+    )
+
+
+def evaluate_currency(column: str, found: Mapping[str, int]) -> Finding:
     """Evaluate the currencies, with the number of calls in each: another one would be added as dollars."""
-    others = {word: calls for word, calls in found.items() if word.strip().upper() not in DOLLARS}
+    others = {word: calls for word, calls in found.items() if word.strip().upper() not in ("", *DOLLARS)}
     if not others:
         return ok(CURRENCY, f"the last day's costs are in US dollars, by {column}")
     named = listing([f"{word} ({calls})" for word, calls in others.items()])
-    cost = log.columns["cost"]
-    amount = cost.expression.sql if cost.expression else quoted(cost.name)
     return fail(
         CURRENCY,
         f"costs of the last day are also in {named}, by {column}: they would be added as US dollars",
-        f"count the others alone, or at a rate of your own, such as columns.log.cost: "
-        f"\"=CASE WHEN {quoted(column)} = 'USD' THEN {amount} END\"",
+        f"write columns.log.currency: {quoted(column)}; to count the others too, what one of each is in US dollars, "
+        "as in columns.log.currencies: {RMB: 0.14}",
     )

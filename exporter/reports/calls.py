@@ -29,8 +29,8 @@ class Call:
     """A row of the log.
 
     `at` is in seconds since the epoch, `cost_usd` in USD and `latency_ms` in milliseconds. `outcome` is ok, failed,
-    timeout, pending, running, null, unknown or refund; `status` is what the column of that name holds. A failed call has an
-    `error_class`. What the row does not say is None.
+    timeout, pending, running, null, unknown or refund; `status` is what the column of that name holds. A failed call
+    has an `error_class`. What the row does not say is None.
     """
 
     at: float

@@ -12,7 +12,7 @@ from exporter.anomaly.measures import CALLS, COST_PER_CALL, ERROR_RATE, LATENCY,
 from exporter.anomaly.operations import Judged
 from exporter.catalog import ERROR_CLASSES, SECOND
 from exporter.config import UPPER_BOUNDS, Config
-from exporter.database.log_query import INVALID_REASONS
+from exporter.database.log_query import CURRENCY, INVALID_REASONS
 from exporter.database.rows import IN_PROGRESS
 from exporter.database.tables import BUDGET_FIELDS, SEVERAL_BUDGETS
 from exporter.figures import DURATIONS, SUMMED, Figure
@@ -43,6 +43,7 @@ _NEEDS: Mapping[Figure, frozenset[str]] = {
 
 SKIPS = (
     *(SkippedValue(measure, reason) for measure in UPPER_BOUNDS for reason in INVALID_REASONS),
+    SkippedValue("cost", CURRENCY),
     SkippedValue("status", "null"),
     SkippedValue("status", "unknown"),
     SkippedValue("time", "null"),

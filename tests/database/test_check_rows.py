@@ -1,6 +1,7 @@
 """What `check` says of the rows: their times, operations, models, errors and limits."""
 
 import io
+from typing import Any
 
 import psycopg
 import pytest
@@ -408,7 +409,11 @@ def test_costs_in_another_currency_are_not_added_as_dollars(
     assert (found.mark, named in found.detail) == (mark, True)
     if mark == "FAIL":
         # what the hint says to write is enough
-        written = found.hint[0].partition("columns.log.cost: ")[2]
-        settings = {"columns": {"log": {"cost": yaml.safe_load(written)}}}
+        named = yaml.safe_load(found.hint[0].partition("columns.log.currency: ")[2].partition(";")[0])
+        settings: dict[str, Any] = {"columns": {"log": {"currency": named}}}
+        unknown = bench.check(**settings).entries["currency"]
+        assert (unknown.mark, "are not used" in unknown.detail) == ("warn", True)
+        codes = yaml.safe_load(unknown.hint[0].partition("columns.log.currencies: ")[2])
+        settings["columns"]["log"]["currencies"] = dict.fromkeys(codes, 0.5)
         assert bench.check(**settings).entries["currency"].mark == "ok"
         assert bench.check(**settings).entries["open window"].mark == "ok"
