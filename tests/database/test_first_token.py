@@ -1,6 +1,5 @@
 """The histogram of times to the first token: as plain SQL sorts them, and absent where the log has none."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -8,6 +7,7 @@ from random import Random
 import pytest
 
 from exporter.catalog import FIRST_TOKEN_EDGES
+from exporter.demo.history import Outcome
 from tests.support.harness import Log, running, wait_for
 from tests.support.scraped import Scraped
 
@@ -17,13 +17,13 @@ BAD = {"'NaN'": "nan", "-1": "negative", "86400001": "too_large"}
 
 
 @pytest.fixture
-def streamed(log: Log) -> Iterator[Log]:
+def streamed(log: Log) -> Log:
     log.execute("ALTER TABLE ai_operation_log ADD time_to_first_token_ms numeric")
     return log
 
 
-def insert(log: Log, value: str, ago: float = 1.0, **columns: str) -> None:
-    row = log.insert(ago, **columns)
+def insert(log: Log, value: str, ago: float = 1.0, *, model: str = "m", outcome: Outcome = "success") -> None:
+    row = log.insert(ago, model=model, outcome=outcome)
     log.execute(f"UPDATE ai_operation_log SET time_to_first_token_ms = {value} WHERE id = %s", row)
 
 

@@ -199,6 +199,52 @@ class TestRowsThatChange:
         assert (sums[0], sums[-1]) == (SECOND // 20, 500 * SECOND)
         assert len(counts) == len(LATENCY_EDGES) + 1
 
+    def test_the_first_token_comes_with_its_call(self) -> None:
+        log = Log()
+        exporter = started(log)
+        row = log.insert(START, status="running", first_token=SECOND)
+        exporter.wait(60)
+        counts, sums = figures.HISTOGRAMS["time_to_first_token"]
+        assert not any(exporter.state.totals[CHAT][counts])
+        log.update(row, status="failed")
+        exporter.wait(60)
+        total = exporter.state.totals[CHAT]
+        assert (sum(total[counts]), sum(total[sums])) == (1, SECOND)
+        assert not any(total[figures.LATENCY_COUNTS])
+
+
+class TestRefunds:
+    def test_they_are_counted_and_taken_off_what_was_spent(self) -> None:
+        log = Log()
+        exporter = started(log)
+        log.insert(START, cost=5, user="ann")
+        log.insert(START, refund=7, user="ann")
+        exporter.wait(10)
+        assert (exporter.count(Figure.COST), exporter.count(Figure.REFUNDS), spent(exporter)) == (5, 7, -2)
+        assert user_spend_today(exporter.state, exporter.settings) == {"ann": -2}
+        exporter.run(5 * 3600, 300)
+        assert (exporter.count(Figure.COST), exporter.count(Figure.REFUNDS), corrections(exporter)) == (5, 7, 0)
+
+    def test_one_that_goes_is_a_correction_below_0(self) -> None:
+        log = Log()
+        exporter = started(log)
+        row = log.insert(START, cost=5)
+        for cost, refund, known in ((5, 0, (5, 0, 0)), (0, 3, (5, 3, 5)), (0, 0, (5, 3, 2)), (6, 0, (6, 3, -3))):
+            log.update(row, cost=cost, refund=refund)
+            exporter.wait(10)
+            assert (exporter.count(Figure.COST), exporter.count(Figure.REFUNDS), corrections(exporter)) == known
+            assert spent(exporter) == cost - refund == known[0] - known[1] - known[2]
+
+    @pytest.mark.parametrize("age", [1200, 7200, 3 * 3600])
+    def test_one_that_comes_late_is_found(self, age: int) -> None:
+        log = Log()
+        exporter = started(log)
+        log.insert(START, cost=5)
+        exporter.run(age, 300)
+        log.insert(START + 1, refund=2)
+        exporter.run(2 * 3600 + 1200, 300)
+        assert (exporter.count(Figure.COST), exporter.count(Figure.REFUNDS), corrections(exporter)) == (5, 2, 0)
+
 
 class TestRowsThatGo:
     @pytest.mark.parametrize("age", [60, 1200, 3600])

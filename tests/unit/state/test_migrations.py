@@ -16,7 +16,7 @@ from exporter.database.session import Identity
 from exporter.figures import Figure
 from exporter.findings import Level
 from exporter.ledger import schedule
-from exporter.ledger.aggregate import ZERO, with_figure
+from exporter.ledger.aggregate import HISTOGRAMS, LATENCY_COUNTS, ZERO, with_figure
 from exporter.ledger.calendar import MINUTE
 from exporter.ledger.exposed import counters
 from exporter.ledger.model import OTHER, Bucket, Changes, Series, SpanRead, State
@@ -168,6 +168,31 @@ def test_a_figure_that_is_new_begins_at_zero_and_all_others_go_on(tmp_path: Path
         }
     # once, and not at every start
     assert loaded(folder) == after
+
+
+def test_a_histogram_that_is_new_begins_at_zero_and_the_others_go_on(tmp_path: Path) -> None:
+    folder = write_first_version(tmp_path / "state")
+    before = loaded(folder)
+    first_token = HISTOGRAMS["time_to_first_token"]
+    with closing(sqlite3.connect(folder / FILE_NAME)) as db, db:
+        kept = {name: value for name, value in LAYOUT.items() if name != "time_to_first_token_edges"}
+        db.execute("REPLACE INTO meta VALUES ('layout', ?)", (json.dumps(kept),))
+    assert check_state(folder, IDENTITY).level is Level.OK
+    assert loaded(folder) == before
+    assert any(any(total[LATENCY_COUNTS]) for total in before.totals.values())
+    assert not any(any(total[first_token.counts]) for total in before.totals.values())
+    with Store(folder) as store:
+        assert store.meta("layout") == LAYOUT
+
+
+def test_a_histogram_with_other_buckets_is_refused(tmp_path: Path) -> None:
+    folder = write_first_version(tmp_path / "state")
+    assert loaded(folder)
+    with closing(sqlite3.connect(folder / FILE_NAME)) as db, db:
+        other = {**LAYOUT, "time_to_first_token_edges": [1.0]}
+        db.execute("REPLACE INTO meta VALUES ('layout', ?)", (json.dumps(other),))
+    with pytest.raises(StateError, match=r"time to first token edges 1\.0"):
+        Store(folder)
 
 
 def test_figures_in_another_order_are_told_by_their_names(tmp_path: Path) -> None:
