@@ -2,6 +2,7 @@
 
 import psycopg
 
+from exporter.config import UPPER_BOUNDS
 from exporter.config.expressions import Expression
 from exporter.database.columns import INTEGERS
 from exporter.database.errors import DatabaseError
@@ -11,13 +12,11 @@ from exporter.preflight.context import CheckContext
 
 DIVISION = "division"
 
-_MEASURES = ("cost", "latency", "input_tokens", "output_tokens", "cached_tokens", "time_to_first_token")
-
 
 def check_division(context: CheckContext) -> list[Finding]:
     """Check the types of all quotients in the expressions of figures."""
     found = []
-    for role in _MEASURES:
+    for role in UPPER_BOUNDS:
         column = context.log.columns.get(role)
         quotients = () if column is None or column.expression is None else column.expression.quotients
         whole = [quotient for quotient in quotients if _is_whole(context, role, quotient)]
