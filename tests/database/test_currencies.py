@@ -22,7 +22,7 @@ ROWS: tuple[tuple[str | None, str], ...] = (
     ("USD", "1"),
     (" usd ", "0.25"),
     ("RMB", "3"),
-    ("rmb", "0.0000007"),
+    ("rmb", "0.00005"),
     ("RMB", "-1"),
     ("EUR", "2"),
     ("XYZ", "0"),
@@ -30,7 +30,7 @@ ROWS: tuple[tuple[str | None, str], ...] = (
     ("", "7"),
     ("USD", "'NaN'"),
 )
-IN_DOLLARS = Decimal("1.25") + Decimal("0.14") * Decimal("3.0000007")
+IN_DOLLARS = Decimal("1.25") + Decimal("0.14") * Decimal("3.00005")
 SKIPPED = {"currency": 3, "nan": 1}
 
 

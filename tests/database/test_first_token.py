@@ -66,7 +66,11 @@ def test_it_is_what_plain_sql_says(streamed: Log, tmp_path: Path, kind: str) -> 
         assert shown(again.wait_ready().scrape()) == by_sql(log)
 
 
-def test_what_is_filled_in_later_and_comes_late_is_counted(streamed: Log, tmp_path: Path) -> None:
+def test_what_is_filled_in_later_and_comes_late_is_counted(
+    streamed: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.scrape.lateness.INTERVAL", 0.02)
+    monkeypatch.setattr("exporter.scrape.lateness.SHARE", 0.9)
     log, rng = streamed, Random(5)
     for number in range(300):
         insert(log, str(rng.randrange(40_000)), 400 * number + 5)

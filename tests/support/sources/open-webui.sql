@@ -14,7 +14,7 @@ SELECT g::text, 'c', 'user-' || g % 5, CASE WHEN g % 2 = 0 THEN 'user' ELSE 'ass
        CASE g % 3 WHEN 0 THEN json_build_object('input_tokens', g % 4000, 'output_tokens', g % 300)
                   WHEN 1 THEN json_build_object('prompt_tokens', g % 4000, 'completion_tokens', g % 300,
                                                 'prompt_tokens_details', json_build_object('cached_tokens',
-                                                    CASE g % 4 WHEN 0 THEN to_json(g % 600) WHEN 1 THEN '"x"' END)) END,
+                                                    CASE g % 4 WHEN 1 THEN to_json(g % 600) WHEN 3 THEN '"x"' END)) END,
        extract(epoch FROM now())::bigint - g * {step}
 FROM generate_series(1, {rows}) AS g;
 -- truth

@@ -68,10 +68,10 @@ def test_a_state_of_the_first_version_goes_on_with_its_counters(tmp_path: Path) 
         OTHER: (6, 6_150_000_000_000),
     }
     assert state.corrections == {OTHER: USD}
-    # that version cleaned names later, and knew neither prices nor bounds for columns that came after it
+    # that version cleaned names later, and knew neither prices nor refunds nor bounds for columns that came after it
     assert ledger.must_reclassify
     assert ledger.classification.bounds == FIRST_UPPER_BOUNDS
-    taken_up = {name: getattr(ledger.wanted, name) for name in ("names", "bounds", "prices")}
+    taken_up = {name: getattr(ledger.wanted, name) for name in ("names", "bounds", "prices", "refunds")}
     assert ledger.classification.model_copy(update=taken_up) == ledger.wanted
     ledger.open(IDENTITY, state.progress.now)
     now = state.progress.now + 60
