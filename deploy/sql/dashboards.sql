@@ -43,6 +43,7 @@ DECLARE
         "cost": ["cost_usd"],
         "cached_tokens": ["cached_tokens", "cached_input_tokens", "cache_read_tokens"],
         "latency": ["latency_ms"],
+        "time_to_first_token": ["time_to_first_token_ms", "first_token_ms", "ttft_ms"],
         "success": ["success"],
         "status": ["status"],
         "error_message": ["error_message"]
@@ -253,7 +254,7 @@ BEGIN
     END LOOP;
     EXECUTE format(
         'CREATE VIEW ai_dashboards.spending AS SELECT l.logged_at, l.operation, l.operation_type, l.model, l."user",'
-        ' CASE WHEN l.cost BETWEEN 0 AND 1000000 THEN %s END AS cost_usd'
+        ' CASE WHEN l.cost BETWEEN -1000000 AND 1000000 THEN %s END AS cost_usd'
         ' FROM (SELECT %s AS logged_at, %s AS cost, %s FROM %s) AS l',
         -- what has no more decimal places needs no rounding
         CASE WHEN EXISTS (SELECT FROM pg_attribute
@@ -271,10 +272,10 @@ BEGIN
     EXECUTE format(
         'CREATE VIEW ai_dashboards.operations AS SELECT l.logged_at, l.at, (%s) COLLATE "default" AS operation,'
         ' (%s) COLLATE "default" AS model, (%s) COLLATE "default" AS "user", %s AS outcome,'
-        -- what the exporter does not count either: NaN, negative, beyond all reason
+        -- what the exporter does not count either: NaN, negative but for a refund, beyond all reason
         ' CASE WHEN l.input_tokens BETWEEN 0 AND 1000000000 THEN l.input_tokens::bigint END AS input_tokens,'
         ' CASE WHEN l.output_tokens BETWEEN 0 AND 1000000000 THEN l.output_tokens::bigint END AS output_tokens,'
-        ' CASE WHEN l.cost BETWEEN 0 AND 1000000 THEN round(l.cost, 12) END AS cost_usd,'
+        ' CASE WHEN l.cost BETWEEN -1000000 AND 1000000 THEN round(l.cost, 12) END AS cost_usd,'
         ' CASE WHEN l.latency BETWEEN 0 AND 86400000 THEN l.latency / 1000 END AS latency_seconds,'
         ' l.error_message FROM (SELECT %s AS logged_at, %s AS at, %s FROM %s) AS l',
         operation, model, shown_user, outcome, logged, instant,
