@@ -71,6 +71,8 @@ _WORDS: Mapping[Any, str] = {
     config_types.Text: "text",
     config_types.PathText: "path",
     config_types.Amount: "amount in USD, above 0",
+    config_types.Currency: "currency",
+    config_types.Rate: "USD for one, above 0",
     config_types.Count: "whole number",
     config_types.Pattern: "regular expression",
     config_types.ListenAddress: "`host:port`",
