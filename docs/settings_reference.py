@@ -191,7 +191,7 @@ def _plain_kind(annotation: Any) -> str:
     if annotation is ErrorClass:
         return "`class` with `patterns`"
     if annotation is Outcomes:
-        return "lists of words: `ok`, `failed`, `timeout`, `pending`, `running`"
+        return "lists of words: `ok`, `failed`, `timeout`, `pending`, `running`, `refund`"
     if annotation is ConfiguredPrice:
         return "`input` and `output`, which may have `cached`, `valid_from` and `source`"
     if annotation is bool:

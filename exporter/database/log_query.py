@@ -220,6 +220,12 @@ _INVALID = sql.SQL(
     "CASE WHEN {usable} IS NOT NULL OR {measure} IS NULL THEN 0 {nan} WHEN {measure} < 0 THEN {negative} "
     "ELSE {too_large} END"
 )
+_IS_INVALID_OR_REFUND = sql.SQL("{usable} IS NULL AND {measure} IS NOT NULL OR {usable} < 0")
+_INVALID_OR_REFUND = sql.SQL(
+    "CASE WHEN {usable} < 0 THEN {negative} WHEN {usable} IS NOT NULL OR {measure} IS NULL THEN 0 {nan} "
+    "ELSE {too_large} END"
+)
+_WHEN_NAN = sql.SQL("WHEN {} = 'NaN' THEN {}")
 _KNOWN_CURRENCY = sql.SQL("{} AS known_currency")
 _NAN_OR_UNKNOWN = sql.SQL("CASE WHEN known_currency THEN {} ELSE {} END")
 # most ids begin with a character that can be seen, which is quicker to tell than whether they have one
@@ -282,8 +288,8 @@ def span_query(
     `slice`, `newest` and `oldest` are times in seconds. `ended` is an `Outcome` or a class of error, `timeouts_reached`
     how many of `labels.timeout_steps` the latency has reached, `price_tier` how many of `PRICE_TIERS` the input exceeds
     (None where the cost of the call is not checked), and `invalid` says which values are not used
-    (`invalid_values`). Each of `SUMMED` has a column with its sum, of costs less `refunds`. Labels are as the log has
-    them, not yet cleaned.
+    (`invalid_values`). Each of `SUMMED` has a column with its sum; a negative cost is a refund, of which there are
+    no others in a row of the result. Labels are as the log has them, not yet cleaned.
     """
     parameters = span_parameters(log, classification, span, width, most, origin)
     return span_statement(log, classification, shape, moved), parameters | _moved_parameters(moved, span)
@@ -384,23 +390,11 @@ def _measures(log: LogTable, classification: Classification) -> dict[str, sql.Co
         measures.append(sql.SQL("{} AS {}").format(measure_value(log, classification, measure), name))
         usables.append(sql.SQL("{} AS {}").format(_usable_value(log, classification, measure, name), usable_name))
         if is_read(log, classification, measure):
-            parts = {"usable": usable_name, "measure": name}
-            doubts.append(_IS_INVALID.format(**parts))
-            nan: sql.Composable = _invalid_code(measure, "nan")
-            if measure == "cost" and "currency" in log.columns:
-                nan = _NAN_OR_UNKNOWN.format(nan, sql.Literal(_UNKNOWN_CURRENCY))
+            doubt, code = _doubt(log, classification, measure)
+            doubts.append(doubt)
+            codes.append(code)
+            if _has_currency(log, measure):
                 measures.append(_KNOWN_CURRENCY.format(known(log.columns["currency"], log.rates)))
-            is_nan = sql.SQL("WHEN {} = 'NaN' THEN {}").format(name, nan)
-            codes.append(
-                _INVALID.format(
-                    **parts,
-                    nan=sql.SQL("") if is_integer(log, measure) else is_nan,
-                    negative=_invalid_code(
-                        measure, "too_large" if measure == "cost" and classification.refunds else "negative"
-                    ),
-                    too_large=_invalid_code(measure, "too_large"),
-                )
-            )
     if "free" in log.columns:
         measures.append(sql.SQL("{} AS free").format(log.column("free")))
     # a log may lack all of them
@@ -410,6 +404,30 @@ def _measures(log: LogTable, classification: Classification) -> dict[str, sql.Co
         else sql.Composed([sql.SQL("0")])
     )
     return {"measures": sql.SQL(", ").join(measures), "usable": sql.SQL(", ").join(usables), "invalid": invalid}
+
+
+def _doubt(log: LogTable, classification: Classification, measure: str) -> tuple[sql.Composed, sql.Composed]:
+    """A condition that a value is not used, or is a refund, and what it adds to `invalid` then."""
+    signed = _is_signed(classification, measure)
+    nan: sql.Composable = _invalid_code(measure, "nan")
+    if _has_currency(log, measure):
+        nan = _NAN_OR_UNKNOWN.format(nan, sql.Literal(_UNKNOWN_CURRENCY))
+    parts = {"usable": sql.Identifier(f"usable_{measure}"), "measure": sql.Identifier(measure)}
+    code = (_INVALID_OR_REFUND if signed else _INVALID).format(
+        **parts,
+        nan=sql.SQL("") if is_integer(log, measure) else _WHEN_NAN.format(parts["measure"], nan),
+        negative=_invalid_code(measure, "negative"),
+        too_large=_invalid_code(measure, "too_large"),
+    )
+    return (_IS_INVALID_OR_REFUND if signed else _IS_INVALID).format(**parts), code
+
+
+def _is_signed(classification: Classification, measure: str) -> bool:
+    return measure == "cost" and classification.refunds
+
+
+def _has_currency(log: LogTable, measure: str) -> bool:
+    return measure == "cost" and "currency" in log.columns
 
 
 def _usable_value(log: LogTable, classification: Classification, measure: str, value: sql.Composable) -> sql.Composable:
@@ -433,7 +451,7 @@ def usable(
     Of costs, those below 0 are refunds.
     """
     kept = (SUMMED[measure].decimals if measure in SUMMED else 0) if decimals is None else decimals
-    return values.usable(value, most, kept, signed=measure == "cost" and classification.refunds)
+    return values.usable(value, most, kept, signed=_is_signed(classification, measure))
 
 
 def _durations(log: LogTable, classification: Classification) -> dict[str, sql.Composable]:
@@ -478,7 +496,6 @@ def _sums(log: LogTable, classification: Classification, *, each: bool) -> sql.C
     columns = {
         "rows": sql.SQL("1" if each else "count(*)"),
         **{measure: total.format(sql.Identifier(f"usable_{measure}")) for measure in SUMMED},
-        "refunds": _refunds(log, classification, total, each=each),
         **{f"{role}_microseconds": _microseconds(log, classification, role, total) for role in DURATIONS},
         "unpriced": number.format(_unless_free(log, _UNPRICED)),
         "newest": newest,
@@ -487,14 +504,6 @@ def _sums(log: LogTable, classification: Classification, *, each: bool) -> sql.C
     return sql.SQL(", ").join(
         sql.SQL("{} AS {}").format(value, sql.Identifier(name)) for name, value in columns.items()
     )
-
-
-def _refunds(log: LogTable, classification: Classification, total: sql.SQL, *, each: bool) -> sql.Composable:
-    if not classification.refunds or not is_read(log, classification, "cost"):
-        return sql.SQL("NULL::numeric")
-    if each:
-        return sql.SQL("CASE WHEN usable_cost < 0 THEN 0 - usable_cost END")
-    return sql.SQL("0 - {} FILTER (WHERE usable_cost < 0)").format(total.format(sql.SQL("usable_cost")))
 
 
 def _microseconds(log: LogTable, classification: Classification, role: str, total: sql.SQL) -> sql.Composable:

@@ -13,7 +13,7 @@ from exporter.config import Classification
 from exporter.database.labels import Names, timeout_steps
 from exporter.database.log_query import BY_SERIES, BY_USER, Outcome, invalid_values
 from exporter.figures import SUMMED, Figure
-from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, WIDTH, money_units
+from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, LATENCY_COUNTS, LATENCY_SUMS, WIDTH, money_units
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
 from exporter.ledger.model import Bucket, Series, SkippedValue, Waiting
 from exporter.prices.book import Prices
@@ -26,10 +26,7 @@ UNUSABLE_OUTCOMES = (Outcome.NULL, Outcome.UNKNOWN)
 """Outcomes of rows that do not say whether the call has ended."""
 
 _sums = attrgetter(*SUMMED)
-_DURATIONS = [
-    (attrgetter(f"{role}_bucket", f"{role}_microseconds"), counts.start, sums.start)
-    for role, (counts, sums) in HISTOGRAMS.items()
-]
+_FIRST_TOKEN_COUNTS, _FIRST_TOKEN_SUMS = HISTOGRAMS["time_to_first_token"]
 
 MOST_NAMES = 10_000
 """Names of users, and of operations with their models, that are known from one read to the next."""
@@ -55,12 +52,11 @@ class SpanRow(Protocol):
     price_tier: int | None
     rows: int
     cost: Decimal | None
-    refunds: Decimal | None
     input_tokens: Decimal | None
     output_tokens: Decimal | None
     cached_tokens: Decimal | None
-    latency_microseconds: Decimal | None
-    time_to_first_token_microseconds: Decimal | None
+    latency_microseconds: Decimal
+    time_to_first_token_microseconds: Decimal
     unpriced: int
     newest: float
     oldest: float
@@ -246,12 +242,13 @@ def _add_series(found: _Bucket, row: SpanRow, called: _Called, check: CostCheck 
     for figure, value in zip(SUMMED.values(), _sums(row), strict=True):
         if value is not None:
             cell[figure] += figure.units(value)
-    if row.refunds:
-        units = money_units(row.refunds)
-        cell[Figure.REFUNDS] += units
-        cell[Figure.COST] += units
     for measure, reason in invalid_values(row.invalid) if row.invalid else ():
-        _skip(found, SkippedValue(measure, reason), rows)
+        if row.cost is not None and row.cost < 0 and measure == "cost":
+            refund = money_units(row.cost)
+            cell[Figure.COST] -= refund
+            cell[Figure.REFUNDS] -= refund
+        else:
+            _skip(found, SkippedValue(measure, reason), rows)
     found.operations[operation] = max(row.newest, found.operations.get(operation, row.newest))
     found.models[model] = max(row.newest, found.models.get(model, row.newest))
     if kind in IN_PROGRESS:
@@ -270,11 +267,12 @@ def _add_series(found: _Bucket, row: SpanRow, called: _Called, check: CostCheck 
         check.add(cell, row, row.price_tier, model)
     if not called.is_free:
         cell[Figure.UNPRICED] += row.unpriced
-    for of_row, counts, sums in _DURATIONS:
-        bucket, microseconds = of_row(row)
-        if bucket is not None:
-            cell[counts + bucket] += rows
-            cell[sums + bucket] += int(microseconds)
+    if row.latency_bucket is not None:
+        cell[LATENCY_COUNTS.start + row.latency_bucket] += rows
+        cell[LATENCY_SUMS.start + row.latency_bucket] += int(row.latency_microseconds)
+    if row.time_to_first_token_bucket is not None:
+        cell[_FIRST_TOKEN_COUNTS.start + row.time_to_first_token_bucket] += rows
+        cell[_FIRST_TOKEN_SUMS.start + row.time_to_first_token_bucket] += int(row.time_to_first_token_microseconds)
     if kind == Outcome.OK:
         found.succeeded[model] = max(row.newest, found.succeeded.get(model, row.newest))
     else:
