@@ -18,6 +18,7 @@ GROUPS = {
             "ai_operations_total",
             "ai_operation_failures_total",
             "ai_operation_cost_usd_total",
+            "ai_operation_refunds_usd_total",
             "ai_operation_input_tokens_total",
             "ai_operation_output_tokens_total",
             "ai_operation_latency_seconds_bucket",

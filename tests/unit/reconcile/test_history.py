@@ -21,6 +21,8 @@ DAY, LOOKBACK = 86_400, 300
 START = 1_780_272_000
 """A midnight."""
 
+COST, REFUNDS = "ai_operation_cost_usd_total", "ai_operation_refunds_usd_total"
+
 Samples = Mapping[int, float]
 
 
@@ -38,17 +40,23 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         asked = {name: values[0] for name, values in parse_qs(str(urlsplit(self.path).query)).items()}
         lowest = asked["query"].startswith("min_over_time(")
-        assert 'ai_operation_cost_usd_total{job="ours"}' in asked["query"]
+        (name,) = (each for each in (COST, REFUNDS) if f'{each}{{job="ours"}}' in asked["query"])
         result = []
         for labels, samples in self.server.series:
+<<<<<<< HEAD
             values, seconds = [], sorted(samples)
+=======
+            if labels.get("__name__", COST) != name:
+                continue
+            values = []
+>>>>>>> columns
             for at in range(int(asked["start"]), int(asked["end"]) + 1, int(asked["step"])):
                 window = slice(bisect_right(seconds, at - LOOKBACK), bisect_right(seconds, at))
                 seen = [samples[second] for second in seconds[window]]
                 if seen:
                     values.append([at, str(min(seen) if lowest else seen[-1])])
             if values:
-                result.append({"metric": labels | {"__name__": "ai_operation_cost_usd_total"}, "values": values})
+                result.append({"metric": labels | {"__name__": name}, "values": values})
         body: bytes = json.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}}).encode()
         self.send_response(200)
         self.end_headers()
@@ -135,6 +143,14 @@ def test_days_of_a_zone_whose_clock_is_moved(part: Part, series: list[tuple[dict
     series.append((of("m1"), rising(lo - 600, lo + 3 * DAY, 0, 1.0)))
     period = Period(lo, lo + 47 * 3600, berlin)
     assert amounts(part, "day", period) == {"2026-03-28": 24 * 3600, "2026-03-29": 23 * 3600}
+
+
+def test_what_was_refunded_is_taken_off(part: Part, series: list[tuple[dict[str, str], Samples]]) -> None:
+    for model, rate in (("m1", 0.25), ("m3", 0.5)):
+        series.append((of(model) | {"__name__": REFUNDS}, rising(START - 600, START + 2 * DAY + 60, 0, rate)))
+    for model, rate in (("m1", 0.5), ("m2", 1.0)):
+        series.append((of(model), rising(START - 600, START + 2 * DAY + 60, 0, rate)))
+    assert amounts(part) == {"m1": 2 * DAY * 0.25, "m2": 2 * DAY * 1.0, "m3": -2 * DAY * 0.5}
 
 
 def test_no_samples_and_no_answer(part: Part) -> None:
