@@ -192,11 +192,8 @@ def _plain_kind(annotation: Any) -> str:
         return "`class` with `patterns`"
     if annotation is Outcomes:
         return "lists of words: `ok`, `failed`, `timeout`, `pending`, `running`, `refund`"
-<<<<<<< HEAD
     if annotation is DisplayNames:
         return "`table`, `key` (a column) and `name` (a column, or `=` and an expression in SQL)"
-=======
->>>>>>> columns
     if annotation is ConfiguredPrice:
         return "`input` and `output`, which may have `cached`, `valid_from` and `source`"
     if annotation is bool:

@@ -103,13 +103,8 @@ def _corrections() -> Panel:
     selector = q.filtered(catalog.COST_CORRECTIONS)
     return timeseries(
         "Corrections",
-<<<<<<< HEAD
         "Cost that was counted and then removed from the log by edits or deletions, by operation, of the ten with most"
         " of it, less refunds that were removed. Spend does not include it.",
-=======
-        "Cost that was counted and then removed from the log by edits or deletions, by operation, less refunds that"
-        " were removed. Spend does not include it.",
->>>>>>> columns
         "A step means that somebody edits or deletes rows of the log: ask why.",
         prom(q.largest(q.gauge(q.while_read(selector), "operation"), selector, "operation"), "{{operation}}"),
         unit=USD,

@@ -30,11 +30,7 @@ class Call:
 
     `at` is in seconds since the epoch, `cost_usd` in USD and `latency_ms` in milliseconds. `outcome` is ok, failed,
     timeout, pending, running, null, unknown or refund; `status` is what the column of that name holds. A failed call
-<<<<<<< HEAD
     has an `error_class`. `called` is the user's own name, where one is known. What the row does not say is None.
-=======
-    has an `error_class`. What the row does not say is None.
->>>>>>> columns
     """
 
     at: float

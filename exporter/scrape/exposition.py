@@ -12,10 +12,7 @@ from exporter.anomaly.measures import CALLS, COST_PER_CALL, ERROR_RATE, LATENCY,
 from exporter.anomaly.operations import Judged
 from exporter.catalog import ERROR_CLASSES, SECOND
 from exporter.config import UPPER_BOUNDS, Config
-<<<<<<< HEAD
 from exporter.database.display_names import USER_NAMES
-=======
->>>>>>> columns
 from exporter.database.log_query import CURRENCY, INVALID_REASONS
 from exporter.database.rows import IN_PROGRESS
 from exporter.database.tables import BUDGET_FIELDS, SEVERAL_BUDGETS

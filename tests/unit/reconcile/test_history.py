@@ -43,13 +43,9 @@ class _Handler(BaseHTTPRequestHandler):
         (name,) = (each for each in (COST, REFUNDS) if f'{each}{{job="ours"}}' in asked["query"])
         result = []
         for labels, samples in self.server.series:
-<<<<<<< HEAD
-            values, seconds = [], sorted(samples)
-=======
             if labels.get("__name__", COST) != name:
                 continue
-            values = []
->>>>>>> columns
+            values, seconds = [], sorted(samples)
             for at in range(int(asked["start"]), int(asked["end"]) + 1, int(asked["step"])):
                 window = slice(bisect_right(seconds, at - LOOKBACK), bisect_right(seconds, at))
                 seen = [samples[second] for second in seconds[window]]
