@@ -237,6 +237,16 @@ USER_INFO = Metric(
 USER_DAILY_LIMIT = Metric(
     "ai_user_daily_limit_usd", "gauge", ("user",), "Daily limit of users that have one and are shown.", "usd"
 )
+GROUP_SPEND_TODAY = Metric(
+    "ai_group_spend_today_usd",
+    "gauge",
+    ("group",),
+    "Cost of the present calendar day by group, such as the team; absent where the log tells no groups.",
+    "usd",
+)
+GROUP_DAILY_LIMIT = Metric(
+    "ai_group_daily_limit_usd", "gauge", ("group",), "Daily limit of groups that have one and are shown.", "usd"
+)
 SPEND_FORECAST = Metric(
     "ai_spend_forecast_usd",
     "gauge",
@@ -269,6 +279,12 @@ USER_LIMIT_REACHED = Metric(
     "seconds",
 )
 BUDGET_USERS = Metric("ai_budget_users", "gauge", ("state",), "Users by the state of their daily budget, shown or not.")
+BUDGET_GROUPS = Metric(
+    "ai_budget_groups",
+    "gauge",
+    ("state",),
+    "Groups by the state of their daily budget, shown or not; absent where none has a limit.",
+)
 DAILY_LIMIT = Metric("ai_daily_limit_usd", "gauge", (), "The team's own daily limit.", "usd")
 MONTHLY_LIMIT = Metric("ai_monthly_limit_usd", "gauge", (), "The team's own monthly limit.", "usd")
 RECORDED_SPEND_TODAY = Metric(
@@ -419,3 +435,6 @@ STANDARD: tuple[Metric, ...] = (
 
 COLLECTORS = ("log", "budgets", "routes", "recommendations", "approvals", "user_names")
 """The parts of a scrape, as the label `collector` names them."""
+
+GROUP_BUDGETS = "group_budgets"
+"""One more, where the configuration names its table."""

@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import TypeVar
 
 from exporter.ledger.model import UNATTRIBUTED, SpanRead
+from exporter.ledger.spenders import is_group
 from exporter.ledger.users import OTHER_USERS
 
 T = TypeVar("T")
@@ -37,12 +38,12 @@ class Pseudonyms:
         return by_user if self._key is None else {self.of(user): value for user, value in by_user.items()}
 
     def sums(self, by_user: Mapping[str, int]) -> Mapping[str, int]:
-        """The same sums by the users' names: nothing is lost where two users share one."""
+        """The same sums by the users' names: nothing is lost where two users share one. Groups among them stay."""
         if self._key is None:
             return by_user
         result: dict[str, int] = {}
         for user, units in by_user.items():
-            name = self.of(user)
+            name = user if is_group(user) else self.of(user)
             result[name] = result.get(name, 0) + units
         return result
 

@@ -1,4 +1,4 @@
-"""`budget`: users' daily limits, and what they spent today or this month."""
+"""`budget`: daily limits of users or groups, and what they spent today or this month."""
 
 import argparse
 import os
@@ -13,8 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `budget`."""
     add_report(parser)
     parser.add_argument("--user", metavar="ID", help="only this user, by the ID in the log (default: all)")
+    parser.add_argument("--by", choices=("user", "group"), default="user", help="what each line is of (default: user)")
     parser.add_argument("--month", action="store_true", help="the calendar month and monthly limits, in place of today")
-    parser.add_argument("--over", action="store_true", help="only users who are over their limit")
+    parser.add_argument("--over", action="store_true", help="only users, or groups, that are over their limit")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -28,4 +29,5 @@ def run(arguments: argparse.Namespace) -> int:
         as_json=arguments.json,
         month=arguments.month,
         over=arguments.over,
+        by=arguments.by,
     )

@@ -19,6 +19,7 @@ from exporter.config.sections import (
     Database,
     DatabaseUrl,
     ErrorClass,
+    Groups,
     LogColumns,
     Models,
     Scrape,
@@ -138,6 +139,7 @@ class Config(Section):
     error_classes: tuple[ErrorClass, ...] = Field(default_factory=_default_error_classes)
     expected_operations: tuple[LabelName, ...] = DEFAULT_EXPECTED_OPERATIONS
     users: Users = Users()
+    groups: Groups = Groups()
     max_series: Annotated[Count, Field(ge=1, le=10_000)] = 200
     zero_hold: Annotated[Duration, within("0s", "1h")] = 60.0
     horizon: Annotated[Duration, within("2h", "48h")] = 172_800.0
@@ -166,6 +168,13 @@ class Config(Section):
                 raise setting_error(f"write {known!r}, the name in the log, instead of {model!r}", "prices")
             if len({each.valid_from for each in prices}) < len(prices):
                 raise setting_error("write another valid_from for each price of a model", "prices", model)
+        return self
+
+    @model_validator(mode="after")
+    def _groups_of_the_log(self) -> Self:
+        if self.groups.daily_limits and not self.columns.log.has_groups:
+            hint = "name the column that tells the group, columns.log.group, or write no limits of groups"
+            raise setting_error(hint, "groups", "daily_limits")
         return self
 
     @model_validator(mode="after")

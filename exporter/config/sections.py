@@ -9,6 +9,7 @@ from exporter.catalog import ErrorClassName
 from exporter.config.expressions import Condition, Expression, LogColumn
 from exporter.config.names import ColumnName, LabelName, QualifiedName, TableName, clean_label
 from exporter.config.types import (
+    Amount,
     Count,
     Currency,
     Duration,
@@ -59,7 +60,7 @@ class Database(DatabaseUrl):
     max_replica_lag: Annotated[Duration, within("1s", "1h")] = 60.0
 
 
-TableKey = Literal["log", "budgets", "routes", "recommendations", "approvals", "user_names"]
+TableKey = Literal["log", "budgets", "group_budgets", "routes", "recommendations", "approvals", "user_names"]
 
 
 class Tables(Section):
@@ -70,6 +71,7 @@ class Tables(Section):
 
     log: TableName = QualifiedName(None, "ai_operation_log")
     budgets: TableName | None = QualifiedName(None, "cost_budgets")
+    group_budgets: TableName | None = None
     routes: TableName | None = QualifiedName(None, "ai_model_routes")
     recommendations: TableName | None = QualifiedName(None, "helix_recommendations")
     approvals: TableName | None = QualifiedName(None, "approval_gates")
@@ -108,7 +110,7 @@ class Outcomes(Section):
 
 
 _FIGURES = ("input_tokens", "output_tokens", "cost", "cached_tokens", "latency", "time_to_first_token")
-MAY_LACK = frozenset(("user", "error_message", *_FIGURES))
+MAY_LACK = frozenset(("user", "group", "error_message", *_FIGURES))
 """The roles that a log need not have a value for, as `"=NULL"` says; their metrics are absent then."""
 
 TimeUnit = Literal["timestamp", "s", "ms", "us"]
@@ -127,6 +129,7 @@ class LogColumns(Section):
     operation_type: LogColumn | None = None
     model: LogColumn | None = None
     user: LogColumn | None = None
+    group: LogColumn | None = None
     input_tokens: LogColumn | None = None
     output_tokens: LogColumn | None = None
     cost: LogColumn | None = None
@@ -159,6 +162,11 @@ class LogColumns(Section):
         return {role: written for role, written in columns.items() if written is not None}
 
     @property
+    def has_groups(self) -> bool:
+        """Whether the log tells the group of a call, such as its team."""
+        return self.group is not None and "group" not in self.lacking
+
+    @property
     def has_expressions(self) -> bool:
         """Whether SQL of the configuration is part of reading the log."""
         written = self.roles.values()
@@ -182,15 +190,30 @@ LOG_ROLE_NAMES = tuple(name for name in LogColumns.model_fields if name not in _
 """The settings that name a column of the log."""
 
 
-class BudgetColumns(Section):
-    """Columns of the users' budgets."""
-
+class _OfUser(Section):
     user: ColumnName | None = None
+
+
+class _OfGroup(Section):
+    group: ColumnName | None = None
+
+
+class _Limits(Section):
+    """Columns with the limits of one user or group, and what the table says they spent."""
+
     daily_limit: ColumnName | None = None
     monthly_limit: ColumnName | None = None
     warning_threshold: ColumnName | None = None
     spent_today: ColumnName | None = None
     spent_month: ColumnName | None = None
+
+
+class BudgetColumns(_Limits, _OfUser):
+    """Columns of the users' budgets."""
+
+
+class GroupBudgetColumns(_Limits, _OfGroup):
+    """Columns of the groups' budgets: see `columns.log.group`."""
 
 
 class RouteColumns(Section):
@@ -227,6 +250,7 @@ class Columns(Section):
 
     log: LogColumns = LogColumns()
     budgets: BudgetColumns = BudgetColumns()
+    group_budgets: GroupBudgetColumns = GroupBudgetColumns()
     routes: RouteColumns = RouteColumns()
     recommendations: RecommendationColumns = RecommendationColumns()
     approvals: ApprovalColumns = ApprovalColumns()
@@ -322,6 +346,14 @@ class Users(Section):
         if self.mode == "hmac" and self.hmac_key_file is None:
             raise setting_error("write the path of a file with at least 16 random bytes", "hmac_key_file")
         return self
+
+
+class Groups(Section):
+    """How many groups are shown, and their limits in USD a day by their names in the log."""
+
+    top: Annotated[Count, Field(ge=0, le=10_000)] = 20
+    max_series: Annotated[Count, Field(ge=1, le=10_000)] = 100
+    daily_limits: Mapping[LabelName, Amount] = Field(default_factory=dict)
 
 
 class Scrape(Section):

@@ -9,7 +9,6 @@ from psycopg.rows import namedtuple_row
 
 from exporter.config import Classification
 from exporter.database.log_query import (
-    BY_USER,
     OLDEST_UNDER_WAY,
     LogTable,
     Shape,
@@ -18,7 +17,7 @@ from exporter.database.log_query import (
     span_statement,
 )
 from exporter.database.names import identifier
-from exporter.database.rows import BucketReader, SpanRow, named_rows
+from exporter.database.rows import COUNTING, BucketReader, SpanRow, named_rows
 from exporter.database.session import Session
 from exporter.ledger.calendar import MINUTE, floor_to
 from exporter.ledger.model import Bucket, TimeRange
@@ -95,7 +94,7 @@ class _Found:
             if parts is None:
                 parts = found.minutes[row.slice] = _Parts([], [])
             (parts.settled if row.settled else parts.loose).append(row)
-            if row.grouped_by != BY_USER:
+            if row.grouped_by in COUNTING:
                 found.rows[row.slice] = found.rows.get(row.slice, 0) + row.rows
         return found
 
@@ -218,7 +217,7 @@ class ChangeReader:
             return base
         bucket = self._with(start, settled, parts.loose)
         return _Minute(
-            rows=base.rows + sum(row.rows for row in parts.settled if row.grouped_by != BY_USER),
+            rows=base.rows + sum(row.rows for row in parts.settled if row.grouped_by in COUNTING),
             settled=settled,
             loose=parts.loose if found.kept or not parts.loose else None,
             bucket=before.bucket if bucket == before.bucket else bucket,

@@ -37,6 +37,7 @@ LOG_ROLES: Mapping[str, Role] = {
     "operation_type": Role(("operation_type",), Kind.KEY, required=False),
     "model": Role(("model_used", "model"), Kind.NAME),
     "user": Role(("user_id",), Kind.KEY),
+    "group": Role((), Kind.KEY, required=False),
     "input_tokens": Role(("input_tokens",), Kind.NUMBER),
     "output_tokens": Role(("output_tokens",), Kind.NUMBER),
     "cost": Role(("cost_usd",), Kind.NUMBER),
@@ -68,6 +69,10 @@ BUDGET_ROLES: Mapping[str, Role] = {
     "warning_threshold": Role(("warning_threshold_usd", "warning_threshold_percentage"), Kind.NUMBER, required=False),
     "spent_today": Role(("current_spend_today", "daily_spent_usd"), Kind.NUMBER, required=False),
     "spent_month": Role(("current_spend_month", "monthly_spent_usd"), Kind.NUMBER, required=False),
+}
+GROUP_BUDGET_ROLES: Mapping[str, Role] = {
+    "group": Role(("group_id", "team_id", "project_id"), Kind.KEY),
+    **{role: known for role, known in BUDGET_ROLES.items() if role != "user"},
 }
 ROUTE_ROLES: Mapping[str, Role] = {
     "operation": Role(("operation_id",), Kind.KEY),
@@ -109,6 +114,7 @@ APPROVAL_ROLES: Mapping[str, Role] = {"status": Role(("status",), Kind.NAME)}
 
 ROLES: Mapping[str, Mapping[str, Role]] = {
     "budgets": BUDGET_ROLES,
+    "group_budgets": GROUP_BUDGET_ROLES,
     "routes": ROUTE_ROLES,
     "recommendations": RECOMMENDATION_ROLES,
     "approvals": APPROVAL_ROLES,

@@ -126,15 +126,15 @@ _WHERE = sql.SQL(" WHERE ({})")
 _MADE = sql.SQL("({}) AS {}")
 
 
-# `raw` takes each row as it is, `fit` judges its values, and the outer query sums them in one pass, by series and by
-# user. Behind OFFSET 0 each value is made once, however often it is used. Rows are grouped by whole names: as much of
-# each is taken, once for each group, as a label can be made of, and blanks around it; in a database that does not know
-# its encoding `left` counts bytes.
+# `raw` takes each row as it is, `fit` judges its values, and the outer query sums them in one pass, by series, by user
+# and, where the log tells it, by group. Behind OFFSET 0 each value is made once, however often it is used. Rows are
+# grouped by whole names: as much of each is taken, once for each group, as a label can be made of, and blanks around
+# it; in a database that does not know its encoding `left` counts bytes.
 _STATEMENT = sql.SQL("""
 WITH raw AS (
   SELECT {instant} AS at, {placed} AS placed,
          {operation} AS operation, {operation_type} AS operation_type, {model} AS model, {user} AS username,
-         {ended} AS ended, {measures}
+         {group}{ended} AS ended, {measures}
   FROM {table}
   WHERE {searched} >= %(from)s AND {searched} < %(until)s {changed}
 ), fit AS (
@@ -145,7 +145,7 @@ WITH raw AS (
 )
 SELECT {grouped_by} AS grouped_by, slice, left(operation, {length}) AS operation,
        left(operation_type, {length}) AS operation_type, left(model, {length}) AS model, {username} AS username,
-       ended, {invalid} AS invalid, {buckets},
+       {groupname}ended, {invalid} AS invalid, {buckets},
        width_bucket({latency}, %(timeouts)s::{latency_type}[]) AS timeouts_reached,
        CASE WHEN {priced}
             THEN CASE WHEN {whole_input} < %(first_tier)s THEN 0
@@ -156,14 +156,16 @@ FROM fit
 LIMIT %(most_rows)s
 """)
 
-EACH, BY_SERIES, BY_USER = 0b00, 0b01, 0b10
-"""What a row of the result stands for, as `grouped_by` tells it: one row of the log, or all of a series or user."""
+EACH, BY_SERIES, BY_USER, BY_GROUP = 0b00, 0b01, 0b10, 0b11
+"""What a row of the result stands for, as `grouped_by` tells it: one row of the log, or all of a series, user or group.
+"""
 
 _SERIES_KEYS = "slice, operation, operation_type, model, ended, invalid, latency_bucket, timeouts_reached, price_tier"
 
 
 class Shape(Enum):
-    """What the result has rows for: each row of the log, each series, or each series and, beside them, each user.
+    """What the result has rows for: each row of the log, each series, or each series and, beside them, each user and
+    group.
 
     A few rows are read faster as they are than as sums.
     """
@@ -178,10 +180,12 @@ _SHAPES = {
     Shape.SERIES: (sql.SQL("1"), sql.SQL("GROUP BY " + _SERIES_KEYS + "{more}{also}")),
     Shape.USERS: (
         sql.SQL("grouping(ended, username)"),
-        sql.SQL("GROUP BY GROUPING SETS ((" + _SERIES_KEYS + "{more}{also}), (slice, username{also}))"),
+        sql.SQL("GROUP BY GROUPING SETS ((" + _SERIES_KEYS + "{more}{also}), (slice, username{also}){by_group})"),
     ),
 }
 """How each of them says what a row stands for, and by what it groups."""
+
+_BY_GROUP = sql.SQL(", (slice, groupname{also})")
 
 _OLDEST_UNDER_WAY = "pg_catalog.txid_snapshot_xmin(pg_catalog.txid_current_snapshot()) & 4294967295"
 OLDEST_UNDER_WAY = sql.SQL("(" + _OLDEST_UNDER_WAY + ")::pg_catalog.text")
@@ -284,7 +288,8 @@ def span_query(
 
     Slices are counted from `origin`, in seconds since the epoch. The query ends after `most` rows of its result.
 
-    Result rows have the names of the statement's columns. `grouped_by` is `EACH`, `BY_SERIES` or `BY_USER`. The
+    Result rows have the names of the statement's columns; that of groups is there where the log tells groups.
+    `grouped_by` is `EACH`, `BY_SERIES`, `BY_USER` or `BY_GROUP`. The
     `slice`, `newest` and `oldest` are times in seconds. `ended` is an `Outcome` or a class of error, `timeouts_reached`
     how many of `labels.timeout_steps` the latency has reached, `price_tier` how many of `PRICE_TIERS` the input exceeds
     (None where the cost of the call is not checked), and `invalid` says which values are not used
@@ -326,13 +331,18 @@ def span_statement(
         **rows,
         instant=_seconds(log, classification),
         user=_key(user) if by_user else sql.NULL,
-        username=_key_name(user) if by_user else sql.NULL,
+        username=_key_name(user, "username") if by_user else sql.NULL,
+        **_group(log, by_user=by_user),
         ended=outcome(log, _error_class(log, classification)),
         table=log.source() if moved is None else log.source(moved.log.columns["time"]),
         length=sql.Literal(READ_LENGTH),
         sums=sql.Composed([_sums(log, classification, each=shape is Shape.EACH), settled]),
         grouped_by=grouped_by,
-        groups=groups.format(also=settled, more=_more_keys(log, classification)),
+        groups=groups.format(
+            also=settled,
+            more=_more_keys(log, classification),
+            by_group=_BY_GROUP.format(also=settled) if "group" in log.columns else sql.SQL(""),
+        ),
     )
 
 
@@ -370,15 +380,26 @@ def _key(column: Column | None) -> sql.Composable:
     return identifier(column.name) if _is_own_key(column) else values.text(column)
 
 
+def _group(log: LogTable, *, by_user: bool) -> dict[str, sql.Composable]:
+    """The parts of the statement that name the group of a call; nothing where the log has none."""
+    column, more = log.columns.get("group"), sql.SQL("{} AS groupname, ")
+    if column is None:
+        return {"group": sql.SQL(""), "groupname": sql.SQL("")}
+    return {
+        "group": more.format(_key(column) if by_user else sql.NULL),
+        "groupname": more.format(_key_name(column, "groupname") if by_user else sql.NULL),
+    }
+
+
 def _is_own_key(column: Column) -> bool:
     return column.type in ("uuid", *INTEGERS)
 
 
-def _key_name(column: Column | None) -> sql.Composable:
-    """The name of a user, whose `_key` is `username`."""
+def _key_name(column: Column | None, name: str) -> sql.Composable:
+    """The name of a user or group, whose `_key` has this name."""
     if column is None:
-        return sql.Identifier("username")
-    key = replace(column, name="username")
+        return sql.Identifier(name)
+    key = replace(column, name=name)
     return values.text(key) if _is_own_key(column) else _cut(values.text(replace(key, type="text")))
 
 

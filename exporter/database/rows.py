@@ -10,12 +10,13 @@ from typing import Any, Protocol, Self
 
 from exporter.catalog import ERROR_CLASSES
 from exporter.config import Classification
-from exporter.database.labels import Names, timeout_steps
-from exporter.database.log_query import BY_SERIES, BY_USER, Outcome, invalid_values
+from exporter.database.labels import Names, timeout_steps, user_name
+from exporter.database.log_query import BY_GROUP, BY_SERIES, BY_USER, EACH, Outcome, invalid_values
 from exporter.figures import SUMMED, Figure
 from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, LATENCY_COUNTS, LATENCY_SUMS, WIDTH, money_units
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
 from exporter.ledger.model import Bucket, Series, SkippedValue, Waiting
+from exporter.ledger.spenders import group_key
 from exporter.prices.book import Prices
 from exporter.prices.model import Price, Usage
 
@@ -28,14 +29,17 @@ UNUSABLE_OUTCOMES = (Outcome.NULL, Outcome.UNKNOWN)
 _sums = attrgetter(*SUMMED)
 _FIRST_TOKEN_COUNTS, _FIRST_TOKEN_SUMS = HISTOGRAMS["time_to_first_token"]
 
+COUNTING = (EACH, BY_SERIES)
+"""What rows of the result stand for that count rows of the log; all others only say whose those are."""
+
 MOST_NAMES = 10_000
-"""Names of users, and of operations with their models, that are known from one read to the next."""
+"""Names of users, of groups, and of operations with their models, that are known from one read to the next."""
 
 
 class SpanRow(Protocol):
     """A row of `log_query.span_query`, with a sum of each of `SUMMED`, and bucket and sum of each of `DURATIONS`.
 
-    What a row is not grouped by is None.
+    What a row is not grouped by is None. `groupname` is there where the log tells groups.
     """
 
     grouped_by: int
@@ -44,6 +48,7 @@ class SpanRow(Protocol):
     operation_type: str | None
     model: str | None
     username: str | None
+    groupname: str | None
     ended: str
     invalid: int
     latency_bucket: int | None
@@ -144,21 +149,25 @@ class BucketReader:
         self._buckets: dict[int, _Bucket] = {}
         # labels and users repeat: each is cleaned once, and is one string in memory however often it is found
         self._users: dict[str | None, str] = {}
+        self._groups: dict[str | None, str] = {}
+        self._has_groups = classification.log_columns.has_groups
         self._called: dict[tuple[str | None, str | None, str | None], _Called] = {}
         self.rows = 0
 
     def add(self, rows: Iterable[SpanRow], *, by_user: bool = True) -> None:
-        """Take the rows of a statement, those of users only if `by_user`."""
+        """Take the rows of a statement, those of users and groups only if `by_user`."""
+        by_group = by_user and self._has_groups
         for row in rows:
             self.rows += 1
             found = self._buckets.get(row.slice)
             if found is None:
                 found = self._buckets[row.slice] = _Bucket()
-            if row.grouped_by != BY_USER:
+            if row.grouped_by in COUNTING:
                 _add_series(found, row, self._call(row.operation, row.operation_type, row.model), self._check)
-            if by_user and row.grouped_by != BY_SERIES:
-                user = self._user(row.username)
-                found.users[user] = found.users.get(user, 0) + (0 if row.cost is None else money_units(row.cost))
+            if by_user and row.grouped_by in (EACH, BY_USER):
+                _spend(found, self._user(row.username), row)
+            if by_group and row.grouped_by in (EACH, BY_GROUP):
+                _spend(found, self._group(row.groupname), row)
 
     def buckets(self) -> dict[int, Bucket]:
         """What was read, by the start of each stretch."""
@@ -169,7 +178,7 @@ class BucketReader:
 
         Nothing that was added otherwise counts.
         """
-        for known in (self._users, self._called):
+        for known in (self._users, self._groups, self._called):
             if len(known) > MOST_NAMES:
                 known.clear()
         self._buckets = {start: _Bucket.after(before)}
@@ -182,6 +191,12 @@ class BucketReader:
         if user is None:
             user = self._users[text] = self._names.user(text)
         return user
+
+    def _group(self, text: str | None) -> str:
+        group = self._groups.get(text)
+        if group is None:
+            group = self._groups[text] = group_key(user_name(text))
+        return group
 
     def _call(self, operation_id: str | None, operation_type: str | None, model: str | None) -> _Called:
         names = operation_id, operation_type, model
@@ -277,6 +292,10 @@ def _add_series(found: _Bucket, row: SpanRow, called: _Called, check: CostCheck 
         found.succeeded[model] = max(row.newest, found.succeeded.get(model, row.newest))
     else:
         cell[FAILURES.start + ERROR_CLASSES.index(kind)] += rows
+
+
+def _spend(found: _Bucket, name: str, row: SpanRow) -> None:
+    found.users[name] = found.users.get(name, 0) + (0 if row.cost is None else money_units(row.cost))
 
 
 def _skip(found: _Bucket, value: SkippedValue, count: int) -> None:

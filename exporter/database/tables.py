@@ -1,4 +1,7 @@
-"""The optional tables: budgets, routes, recommendations, approvals. Each is None where there is no such table."""
+"""The optional tables: budgets of users and of groups, routes, recommendations, approvals.
+
+Each is None where there is no such table.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -47,9 +50,10 @@ PENDING = "pending"
 
 @dataclass(frozen=True)
 class Budgets:
-    """The users' budgets, what the table believes was spent today (money units), and values that could not be used.
+    """The users' or groups' budgets, what the table believes was spent today (money units), and unusable values.
 
-    `repeated` names some of the users with several rows, of which the smallest limit counts.
+    `by_user` has them by the label of the user or group. `repeated` names some of those with several rows, of which
+    the smallest limit counts.
     """
 
     by_user: Mapping[str, Budget]
@@ -108,6 +112,11 @@ class Table:
     columns: Mapping[str, Column]
 
     @property
+    def owner(self) -> str:
+        """The role of a budget's user or group."""
+        return "group" if "group" in self.columns else "user"
+
+    @property
     def name(self) -> sql.Identifier:
         """The table's name, quoted."""
         return identifier(*self.relation.name.parts)
@@ -143,7 +152,7 @@ _AMOUNTS = (
 
 # Numbers are compared as NUMERIC, where NaN is above everything and only Infinity above every number.
 _BUDGETS = sql.SQL("""
-SELECT left({user}, {length}), {usable_limit}::text, {usable_threshold}::text
+SELECT left({owner}, {length}), {usable_limit}::text, {usable_threshold}::text
 FROM {table} LIMIT {rows}
 """)
 _MONTHLY_LIMITS = sql.SQL("SELECT left({user}, {length}), {limit}::text FROM {table} LIMIT {rows}")
@@ -180,14 +189,14 @@ WHERE t.oid = %(type)s::oid
 """
 
 
-def read_budgets(session: Session, config: Config) -> Budgets | None:
-    """The budgets of all users. Raises `TooManyRows` where there are more than `MOST_BUDGETS`."""
-    return read_planned(session, plan_budgets(session, config))
+def read_budgets(session: Session, config: Config, section: str = "budgets") -> Budgets | None:
+    """The budgets of all users, or groups. Raises `TooManyRows` where there are more than `MOST_BUDGETS`."""
+    return read_planned(session, plan_budgets(session, config, section))
 
 
-def plan_budgets(session: Session, config: Config) -> Plan[Budgets] | None:
+def plan_budgets(session: Session, config: Config, section: str = "budgets") -> Plan[Budgets] | None:
     """How `read_budgets` reads; None where there is no such table."""
-    table = find_table(session, config, "budgets")
+    table = find_table(session, config, section)
     if table is None:
         return None
     statement, sums = budget_queries(table)
@@ -219,6 +228,15 @@ def _take_budgets(session: Session, table: Table, statement: sql.Composed, sums:
     return Budgets(by_user, recorded_today, skipped, tuple(islice(repeated, _MOST_NAMED)))
 
 
+def group_budgets(config: Config, table: Budgets | None) -> Budgets:
+    """The groups' daily limits by the configuration and by their table; where both have one, the smaller counts."""
+    budgets = dict(table.by_user) if table is not None else {}
+    for name, limit in config.groups.daily_limits.items():
+        budget = _budget(str(limit), None, percentage=False)
+        budgets[user_name(name)] = stricter(budgets.get(user_name(name), budget), budget)
+    return Budgets(budgets, None, {} if table is None else table.skipped)
+
+
 def read_monthly_budgets(session: Session, config: Config) -> Mapping[str, Budget]:
     """The monthly limits of the users that have one, with a warning at `DEFAULT_WARNING`; of several, the smallest.
 
@@ -246,13 +264,13 @@ def read_monthly_budgets(session: Session, config: Config) -> Mapping[str, Budge
 
 
 def budget_queries(table: Table) -> tuple[sql.Composed, sql.Composed]:
-    """The query for each user's limit and threshold, as text or NULL, and the one for what is summed and counted.
+    """The query for the limit and threshold of each user or group, as text or NULL, and the one for sums and counts.
 
     The latter: the recorded spend, then for each of `BUDGET_FIELDS` the counts of `log_query.INVALID_REASONS`.
     """
     most = sql.Literal(LARGEST_AMOUNT)
     parts: dict[str, sql.Composable] = {
-        "user": table.value("user"),
+        "owner": table.value(table.owner),
         "limit": table.value("daily_limit"),
         "threshold": table.value("warning_threshold"),
         "spent": table.value("spent_today"),

@@ -20,6 +20,7 @@ from exporter.figures import Figure
 from exporter.ledger.aggregate import FAILURES, ZERO, Aggregate, add, net
 from exporter.ledger.calendar import day_of, day_start, month_start_day
 from exporter.ledger.model import UNATTRIBUTED, Bucket, Series, TimeRange
+from exporter.ledger.spenders import users_of
 from exporter.ledger.users import budget_state, count_states
 from exporter.reconcile.log import logged
 from exporter.reconcile.period import Period
@@ -65,7 +66,7 @@ def read_day(
     usual = _mean(net(_total(before)), usual_days) if usual_days else None
     movers = find_movers(now.cells, before.cells, usual_days) if usual_days else ()
     failed = sum(total[FAILURES])
-    return Day(day, total[Figure.CALLS], failed, net(total), usual, usual_days, movers), now.users
+    return Day(day, total[Figure.CALLS], failed, net(total), usual, usual_days, movers), users_of(now.users)
 
 
 def _bucket(session: Session, log: LogTable, rules: Classification, first: int, last: int, zone: ZoneInfo) -> Bucket:

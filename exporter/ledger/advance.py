@@ -83,6 +83,7 @@ def restart(state: State, clock: int, settings: LedgerSettings, safe_now: int | 
         slice_users=dict.fromkeys(state.slices),
         days=dict.fromkeys(state.days),
         user_days=dict.fromkeys(state.user_days),
+        group_days=dict.fromkeys(state.group_days),
     )
 
 

@@ -34,7 +34,7 @@ class Gauges:
     """Gauges as last read; money in ledger units, times in seconds since the epoch.
 
     `windows` are the calendar day and month that the spend is of. Before the first reading is done they are of the day
-    alone, and what takes more than that to know is None.
+    alone, and what takes more than that to know is None. `group_spend` is None where the log tells no groups.
     """
 
     now: int
@@ -47,6 +47,8 @@ class Gauges:
     in_progress: Mapping[str, Waiting] | None
     seen_operations: Mapping[str, float]
     succeeded_models: Mapping[str, float]
+    group_spend: Mapping[str, int] | None = None
+    shown_groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ def _gauges(state: State, settings: LedgerSettings) -> Gauges:
         in_progress=in_progress(state),
         seen_operations=dict(state.seen_operations),
         succeeded_models=dict(state.succeeded_models),
+        group_spend=group_spend_today(state, settings) if settings.groups else None,
+        shown_groups=frozenset(state.shown_groups),
     )
 
 
@@ -110,6 +114,7 @@ def _gauges_of_today(today: State, present: State, settings: LedgerSettings) -> 
         windows={"day": day_window(today.progress.now, settings.zone)},
         spend_month=None,
         shown_users=frozenset(present.shown_users),
+        shown_groups=frozenset(present.shown_groups),
         in_progress=None,
         seen_operations={},
         succeeded_models={},
@@ -171,6 +176,11 @@ def spend_month(state: State, settings: LedgerSettings) -> dict[Series, int]:
 def user_spend_today(state: State, settings: LedgerSettings) -> Mapping[str, int]:
     """Money units of the present calendar day by user."""
     return state.user_days.on(_today(state, settings))
+
+
+def group_spend_today(state: State, settings: LedgerSettings) -> Mapping[str, int]:
+    """Money units of the present calendar day by group."""
+    return state.group_days.on(_today(state, settings))
 
 
 def in_progress(state: State) -> Mapping[str, Waiting]:

@@ -48,7 +48,7 @@ class LedgerSettings:
     """What the ledger needs to know of the configuration; times in seconds.
 
     At most `max_series` pairs have series of their own. Of these, `ample` get one as soon as they are seen (None: all),
-    and those after them when they have been seen steadily.
+    and those after them when they have been seen steadily. `groups` says that the log tells groups.
     """
 
     window: int
@@ -57,6 +57,7 @@ class LedgerSettings:
     zero_hold: int
     zone: ZoneInfo
     ample: int | None = None
+    groups: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,10 @@ class TimeRange:
 
 @dataclass(frozen=True)
 class Bucket:
-    """What the log holds for a stretch of time that begins at one moment, as read: a minute, or up to a day."""
+    """What the log holds for a stretch of time that begins at one moment, as read: a minute, or up to a day.
+
+    `users` are all who spend, groups among them (`spenders`).
+    """
 
     cells: Mapping[Series, Aggregate] = field(default_factory=dict)
     users: Mapping[str, int] = field(default_factory=dict)
@@ -154,8 +158,8 @@ class Slice:
     """One stretch of time: a minute, or a merged quarter of an hour.
 
     `held` marks a minute that stays open past the window for its rows in progress. `stage` counts the re-reads that a
-    quarter has had; below 0 it is due at any age. That of a minute is 0, or `PUT_OFF`. `users` (money units by user) is
-    kept for minutes only; that of quarters lies in the store.
+    quarter has had; below 0 it is due at any age. That of a minute is 0, or `PUT_OFF`. `users` (money units by user and
+    group, see `spenders`) is kept for minutes only; that of quarters lies in the store.
     `sequence` orders reads within one process, so that an older snapshot never replaces a newer one. `origin` is of the
     last read in this process.
     """
@@ -278,8 +282,8 @@ class Progress:
 class State:
     """All that is known, mirrored in the store. Changed by `apply` alone.
 
-    `corrections` is the money by which present aggregates lie below their high-water marks; `days` and `user_days`
-    hold money by calendar day in the budget's zone.
+    `corrections` is the money by which present aggregates lie below their high-water marks; `days`, `user_days` and
+    `group_days` hold money by calendar day in the budget's zone.
     """
 
     progress: Progress
@@ -289,11 +293,13 @@ class State:
     skipped: dict[SkippedValue, int] = field(default_factory=dict)
     days: DaySums[Series] = field(default_factory=DaySums)
     user_days: DaySums[str] = field(default_factory=DaySums)
+    group_days: DaySums[str] = field(default_factory=DaySums)
     admitted: dict[Series, Admission] = field(default_factory=dict)
     seen_operations: dict[str, float] = field(default_factory=dict)
     seen_models: dict[str, float] = field(default_factory=dict)
     succeeded_models: dict[str, float] = field(default_factory=dict)
     shown_users: dict[str, int] = field(default_factory=dict)
+    shown_groups: dict[str, int] = field(default_factory=dict)
     candidates: dict[Series, Candidate] = field(default_factory=dict)
 
     @property
@@ -330,9 +336,10 @@ class State:
 class Changes:
     """New values for parts of a `State`, by the same names; None removes the key.
 
-    `slice_users` and `hours` are what the store alone keeps: money units by user for each changed slice, and the hourly
-    history. `found` are slices that a read has found as they were. `ended` has the keys of parts (by their names) that
-    go before anything else changes: series, and labels that were theirs alone, end only where somebody wants it.
+    `slice_users` and `hours` are what the store alone keeps: money units by user and group for each changed slice, and
+    the hourly history. `found` are slices that a read has found as they were. `ended` has the keys of parts (by their
+    names) that go before anything else changes: series, and labels that were theirs alone, end only where somebody
+    wants it.
     """
 
     progress: Progress | None = None
@@ -342,11 +349,13 @@ class Changes:
     skipped: dict[SkippedValue, int] = field(default_factory=dict)
     days: dict[tuple[int, Series], int | None] = field(default_factory=dict)
     user_days: dict[tuple[int, str], int | None] = field(default_factory=dict)
+    group_days: dict[tuple[int, str], int | None] = field(default_factory=dict)
     admitted: dict[Series, Admission] = field(default_factory=dict)
     seen_operations: dict[str, float] = field(default_factory=dict)
     seen_models: dict[str, float] = field(default_factory=dict)
     succeeded_models: dict[str, float] = field(default_factory=dict)
     shown_users: dict[str, int | None] = field(default_factory=dict)
+    shown_groups: dict[str, int | None] = field(default_factory=dict)
     candidates: dict[Series, Candidate | None] = field(default_factory=dict)
     slice_users: dict[int, Mapping[str, int] | None] = field(default_factory=dict)
     hours: dict[int, Hour | None] = field(default_factory=dict)
@@ -370,3 +379,6 @@ class Changes:
 
 KEYED: Sequence[str] = tuple(f.name for f in fields(State) if f.name != "progress")
 """The parts of a state that are mappings, changed key by key."""
+
+SPENDER_DAYS = ("user_days", "group_days")
+"""The parts of a state that hold money by day and spender."""

@@ -22,6 +22,7 @@ from exporter.ledger.model import (
     Tally,
 )
 from exporter.ledger.slices import latest, taken_back
+from exporter.ledger.spenders import group_label, is_group
 
 K = TypeVar("K", bound=Hashable)
 
@@ -99,14 +100,20 @@ class Plan:
         return users if day_of(start, self.settings.zone) >= self.first_user_day else {}
 
     def replace_users(self, start: int, old: Mapping[str, int], new: Mapping[str, int]) -> None:
-        """Carry the difference of a slice's users, old and new, into the day that holds `start`."""
+        """Carry the difference of a slice's users and groups, old and new, into the day that holds `start`."""
         day = day_of(start, self.settings.zone)
         if day >= self.first_user_day and old != new:
-            for user, units in new.items():
-                _bump(self.changes.user_days, self.state.user_days, (day, user), units - old.get(user, 0))
-            for user, units in old.items():
-                if user not in new:
-                    _bump(self.changes.user_days, self.state.user_days, (day, user), -units)
+            for name, units in new.items():
+                self._spend_by(day, name, units - old.get(name, 0))
+            for name, units in old.items():
+                if name not in new:
+                    self._spend_by(day, name, -units)
+
+    def _spend_by(self, day: int, name: str, units: int) -> None:
+        if is_group(name):
+            _bump(self.changes.group_days, self.state.group_days, (day, group_label(name)), units)
+        else:
+            _bump(self.changes.user_days, self.state.user_days, (day, name), units)
 
     def replace_slice(self, parts: Iterable[Slice], new: Slice) -> None:
         """Put one slice in the place of those it covers; the users of a quarter go to the store alone."""
@@ -161,6 +168,7 @@ class Plan:
         # the safe clock decides: a clock that is ahead would drop sums that are still shown
         self.changes.days.update(_before(self.first_day, self.state.days))
         self.changes.user_days.update(_before(self.first_user_day, self.state.user_days))
+        self.changes.group_days.update(_before(self.first_user_day, self.state.group_days))
 
 
 def _before(first: int, sums: DaySums[K]) -> dict[tuple[int, K], None]:

@@ -180,8 +180,8 @@ def conclude(
     fresh = dict(shadow.users)
     shadow.users.update(stored.users(start for start in needs_users(counted, shadow) if start not in fresh))
     kept = ((start, users) for start, users in stored.all_users() if start not in fresh)
-    user_days = sum_users(counted, going, chain(kept, fresh.items()), change.new, safe_now)
-    changes.follow(switch(counted, going, shadow, user_days, change.new, safe_now))
+    spender_days = sum_users(counted, going, chain(kept, fresh.items()), change.new, safe_now)
+    changes.follow(switch(counted, going, shadow, spender_days, change.new, safe_now))
     return Step(changes, Shadow(users=fresh), None)
 
 

@@ -52,9 +52,9 @@ class Shadow:
     """What the new settings make of the rows so far, or the part of it that one stretch concerns.
 
     `slices` begin at `Reclassification.start`, before which `days` hold the money. A high-water mark says how much of
-    an aggregate has been counted. `users` are money units by user, by the start of their slice, of the history's last
-    days too. `admitted` are its series, and `candidates` the pairs that wait for one. The state's own are left as they
-    are: what overflowed by the old settings would be counted again under a label of its own.
+    an aggregate has been counted. `users` are money units by user and group, by the start of their slice, of the
+    history's last days too. `admitted` are its series, and `candidates` the pairs that wait for one. The state's own
+    are left as they are: what overflowed by the old settings would be counted again under a label of its own.
     """
 
     slices: dict[int, Slice] = field(default_factory=dict)

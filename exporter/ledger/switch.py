@@ -12,6 +12,7 @@ from exporter.ledger.model import (
     NO_CELL,
     OTHER,
     PUT_OFF,
+    SPENDER_DAYS,
     Admission,
     Cell,
     Changes,
@@ -27,30 +28,34 @@ from exporter.ledger.schedule import RECHECK
 from exporter.ledger.shadow import Reclassification, Shadow, later, slot_of, width_of
 from exporter.ledger.slices import join_slices, with_waiting
 
+SpenderDays = Mapping[tuple[int, str], int]
+"""Money units by day and label of one of `SPENDER_DAYS`."""
+
 
 def switch(
     state: State,
     going: Reclassification,
     shadow: Shadow,
-    user_days: Mapping[tuple[int, str], int],
+    spender_days: Mapping[str, SpenderDays],
     settings: LedgerSettings,
     safe_now: int,
 ) -> Changes:
     """Put the shadow in the place of slices and sums. Counters stay, and so does what rows have taken back.
 
     `shadow` is all of it, with the users at `needs_users`; those of other quarters are to take the place of the
-    slices' in the store. Rows that are dated ahead now were counted by their old time: they are kept as counted and
-    not there, which corrections show, until they are due.
+    slices' in the store. `spender_days` is what `sum_users` returns. Rows that are dated ahead now were counted by
+    their old time: they are kept as counted and not there, which corrections show, until they are due.
     """
     progress = state.progress
-    plan = _plan(replace(state, days=DaySums(), user_days=DaySums()), settings, safe_now)
+    plan = _plan(_without_days(state), settings, safe_now)
     # sums are built anew from the shadow, day by day
     plan.changes.days.update(dict.fromkeys(state.days))
     admissions = _admissions(state, shadow, settings)
     admitted = state.admitted.keys() | admissions.keys()
     for (day, series), units in shadow.days.items():
         plan.spend_day(day, series if series in admitted else OTHER, units)
-    plan.changes.user_days.update({**dict.fromkeys(state.user_days), **user_days})
+    for part, sums in spender_days.items():
+        getattr(plan.changes, part).update({**dict.fromkeys(getattr(state, part)), **sums})
     parts = _parts(shadow, progress, admitted)
     waiting = [_KnownWaiting(state, figure, moved=going.moved) for figure in AT_MERGE]
     for start in sorted(state.slices.keys() | parts.keys()):
@@ -91,13 +96,17 @@ def sum_users(
     stored: Iterable[tuple[int, Mapping[str, int]]],
     settings: LedgerSettings,
     safe_now: int,
-) -> dict[tuple[int, str], int]:
-    """Money units by day and user of what is stored for the shadow by slice, as far as it is due."""
-    plan = _plan(replace(state, user_days=DaySums()), settings, safe_now)
+) -> dict[str, SpenderDays]:
+    """Each of `SPENDER_DAYS`, of what is stored for the shadow by slice, as far as it is due."""
+    plan = _plan(_without_days(state), settings, safe_now)
     for start, users in stored:
         if not _is_ahead(going, start, state.progress):
             plan.replace_users(start, {}, users)
-    return {key: units for key, units in plan.changes.user_days.items() if units}
+    return {part: {key: units for key, units in getattr(plan.changes, part).items() if units} for part in SPENDER_DAYS}
+
+
+def _without_days(state: State) -> State:
+    return replace(state, days=DaySums(), user_days=DaySums(), group_days=DaySums())
 
 
 def _plan(state: State, settings: LedgerSettings, safe_now: int) -> Plan:

@@ -1,4 +1,4 @@
-"""Users and their budgets: who is over, and who is shown with a series of their own. Money in ledger units."""
+"""Users, or groups, and their budgets: who is over, and who is shown with a series. Money in ledger units."""
 
 import heapq
 from collections import Counter

@@ -36,7 +36,9 @@ def check_optional(section: str, context: CheckContext) -> list[Finding]:
     """Check an optional table, by its setting below `tables`."""
     name = getattr(context.config.tables, section)
     if name is None:
-        return [ok(section, "switched off in the configuration: its metrics are absent")]
+        # nobody has switched off what is not there unless it is named
+        is_named_only = getattr(Tables(), section) is None
+        return [] if is_named_only else [ok(section, "switched off in the configuration: its metrics are absent")]
     relation = context.session.relation(name, f"tables.{section}")
     if relation is None:
         absent = f"no table {name}: its metrics are absent"
@@ -89,16 +91,20 @@ def _served(context: CheckContext, section: str, table: Table) -> list[Finding]:
 
 
 def _budgets(context: CheckContext, table: Table) -> list[Finding]:
-    budgets = read_budgets(context.session, context.config)
-    return [] if budgets is None else evaluate_budgets(budgets, table.relation, table.columns)
+    section = "budgets" if table.owner == "user" else "group_budgets"
+    budgets = read_budgets(context.session, context.config, section)
+    return [] if budgets is None else evaluate_budgets(budgets, table.relation, table.columns, section)
 
 
-def evaluate_budgets(budgets: Budgets, relation: Relation, columns: Mapping[str, Column]) -> list[Finding]:
-    """Evaluate the columns, how many users have a limit, and values that are no amount of money."""
+def evaluate_budgets(
+    budgets: Budgets, relation: Relation, columns: Mapping[str, Column], section: str = "budgets"
+) -> list[Finding]:
+    """Evaluate the columns, how many users or groups have a limit, and values that are no amount of money."""
+    owner = "user" if section == "budgets" else "group"
     roles = ", ".join(f"{role}: {column.name}" for role, column in columns.items())
     limited = sum(budget.daily_limit is not None for budget in budgets.by_user.values())
-    users = f"{len(budgets.by_user)} users, {limited} with a daily limit"
-    findings = [ok("budgets", f"{relation.name} ({roles}); {users}")]
+    owners = f"{len(budgets.by_user)} {owner}s, {limited} with a daily limit"
+    findings = [ok(section, f"{relation.name} ({roles}); {owners}")]
     for field, roles_of, what in (
         ("limit", ("daily_limit", "warning_threshold"), "daily limits or thresholds that are not amounts of money: {}"),
         (
@@ -114,14 +120,14 @@ def evaluate_budgets(budgets: Budgets, relation: Relation, columns: Mapping[str,
         }
         if wrong:
             counts = ", ".join(f"{count} {reason}" for reason, count in sorted(wrong.items()))
-            hint = _unusable_sql(relation, columns, [role for role in roles_of if role in columns])
-            findings.append(warn("budgets", what.format(counts), hint))
+            hint = _unusable_sql(relation, columns, owner, [role for role in roles_of if role in columns])
+            findings.append(warn(section, what.format(counts), hint))
     if budgets.repeated:
         rows = budgets.skipped[SEVERAL_BUDGETS]
         found = (
-            f"{rows} rows of users with several rows, such as {listing(budgets.repeated)}: the smallest limit counts"
+            f"{rows} rows of {owner}s with several rows, such as {listing(budgets.repeated)}: the smallest limit counts"
         )
-        findings.append(warn("budgets", found, _repeated_sql(relation, columns["user"], "user")))
+        findings.append(warn(section, found, _repeated_sql(relation, columns[owner], owner)))
     return findings
 
 
@@ -131,14 +137,14 @@ def _repeated_sql(relation: Relation, column: Column, what: str) -> str:
     return f"{rows} -- keep one row for each {what}, and make the column UNIQUE; surrounding blanks do not count"
 
 
-def _unusable_sql(relation: Relation, columns: Mapping[str, Column], roles: Sequence[str]) -> str:
+def _unusable_sql(relation: Relation, columns: Mapping[str, Column], owner: str, roles: Sequence[str]) -> str:
     names = [quoted(columns[role].name) for role in roles]
-    selected = ", ".join([quoted(columns["user"].name), *names])
+    selected = ", ".join([quoted(columns[owner].name), *names])
     # operators with their schema: the user who runs this may have more privileges, and another search path
     below, above = "OPERATOR(pg_catalog.<)", "OPERATOR(pg_catalog.>)"
     wrong = " OR ".join(f"{name}::numeric {below} 0 OR {name}::numeric {above} {LARGEST_AMOUNT}" for name in names)
     rows = f"SELECT {selected} FROM {table_sql(relation.name)} WHERE {wrong};"  # noqa: S608
-    return f"{rows} -- correct these, or set them to NULL: a user without a limit is unlimited"
+    return f"{rows} -- correct these, or set them to NULL: a {owner} without a limit is unlimited"
 
 
 def _routes(context: CheckContext, table: Table) -> list[Finding]:
@@ -169,6 +175,7 @@ def _approvals(context: CheckContext, table: Table) -> list[Finding]:
 
 _READERS: Mapping[str, Callable[[CheckContext, Table], list[Finding]]] = {
     "budgets": _budgets,
+    "group_budgets": _budgets,
     "routes": _routes,
     "recommendations": _recommendations,
     "approvals": _approvals,

@@ -99,6 +99,7 @@ STEPS: Sequence[Step] = (
     Step(CURRENCY, check_currency, [log_table.VISIBLE], optional=True),
     Step(operations.OPERATIONS, operations.check_operations, [log_table.VISIBLE]),
     _optional("budgets"),
+    _optional("group_budgets"),
     _optional("routes"),
     Step(operations.MODEL_NAMES, operations.check_model_names, [operations.OPERATIONS, "routes"]),
     _optional("recommendations"),

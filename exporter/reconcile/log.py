@@ -98,6 +98,6 @@ def _labels(rules: Classification, by: By) -> Callable[[str | None, str | None],
         return names.operation
     if by == "model":
         return lambda text, _: names.model(text)
-    if by == "user":
+    if by in ("user", "group"):
         return lambda text, _: names.user(text)
     return lambda text, _: str(text)

@@ -44,7 +44,7 @@ def read_recorded(config: Config) -> Recorded | str:
             if "progress" not in meta:
                 return f"the state in {config.state_dir} holds nothing yet"
             state = State(decode_progress(meta["progress"]))
-            fill_parts(db, "parts", state, ("days", "user_days"))
+            fill_parts(db, "parts", state, ("days", "user_days", "group_days"))
         return Recorded(state, json.loads(meta.get(CLASSIFICATION, "{}")))
     except (sqlite3.Error, ValueError, TypeError, KeyError) as error:
         return f"the state in {config.state_dir} cannot be read: {error}"
@@ -57,18 +57,19 @@ def as_source(recorded: Recorded | str, by: By, period: Period) -> Source:
     if recorded.classification.get("budget_time_zone") != period.zone.key:
         zone = recorded.classification.get("budget_time_zone")
         return Source(NAME, note=f"days are recorded in the time zone {zone}")
-    if by == "group":
-        return Source(NAME, note="groups are not recorded")
+    if by == "group" and not recorded.classification.get("log_columns", {}).get("group"):
+        return Source(NAME, note="groups are not recorded: columns.log.group was not set")
     if not period.is_whole_days:
         return Source(NAME, note="whole days are recorded: --from and --to must be days")
-    since = kept_since(recorded.progress, period.zone, by_user=by == "user")
+    since = kept_since(recorded.progress, period.zone, by_user=by in ("user", "group"))
     if period.days.start < since:
         return Source(NAME, note=f"recorded are the days since {day_name(since)}: use a later --from")
     amounts: dict[str, int] = {}
-    pairs: Any = recorded.state.user_days if by == "user" else recorded.state.days
+    state = recorded.state
+    pairs: Any = {"user": state.user_days, "group": state.group_days}.get(by, state.days)
     for (day, key), units in pairs.items():
         if day in period.days:
-            label = {"user": key, "day": day_name(day)}.get(by) or getattr(key, by)
+            label = {"user": key, "group": key, "day": day_name(day)}.get(by) or getattr(key, by)
             amounts[label] = amounts.get(label, 0) + units
     return Source(NAME, {label: units for label, units in amounts.items() if units})
 

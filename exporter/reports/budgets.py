@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,12 +15,13 @@ from exporter.database.conninfo import resolve_conninfo
 from exporter.database.labels import user_name
 from exporter.database.one_session import one_session
 from exporter.database.reader import read_span
-from exporter.database.tables import read_budgets, read_monthly_budgets
+from exporter.database.tables import group_budgets, read_budgets, read_monthly_budgets
 from exporter.errors import UserError
 from exporter.humanize import money, share
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.calendar import Window, day_window, month_window
 from exporter.ledger.model import UNATTRIBUTED, TimeRange
+from exporter.ledger.spenders import groups_of, users_of
 from exporter.ledger.users import Budget, budget_state, count_states
 from exporter.reports.shown_users import names_if_read, pseudonyms
 from exporter.reports.table import render_table
@@ -31,11 +32,15 @@ _SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Asked:
-    """What to show: one user or all, this month in place of today, only users who are over their limit."""
+    """What to show: one user or all, this month in place of today, only users who are over their limit.
+
+    `by` says whether users or groups are shown.
+    """
 
     user: str | None = None
     month: bool = False
     over: bool = False
+    by: str = "user"
 
     @property
     def period(self) -> str:
@@ -88,13 +93,16 @@ def run_budget(
     as_json: bool,
     month: bool = False,
     over: bool = False,
+    by: str = "user",
 ) -> int:
-    """Print the budget of a user, or of all; returns 0. Raises `UserError`."""
-    asked = Asked(user, month, over)
+    """Print the budget of a user, or of all users or groups; returns 0. Raises `UserError`."""
+    asked = Asked(user, month, over, by)
+    if by == "group":
+        return _print_groups(config, environ, asked, out, as_json=as_json)
     if config.users.mode == "off" and (asked.user is not None or asked.over):
         option = "--user" if asked.user is not None else "--over"
         raise UserError(f"{option}: users.mode is off in the configuration — set it to id or hmac to show users")
-    standings = _read(config, environ, month=asked.month)
+    standings = _read(config, environ, asked)
     label = pseudonyms(config).of
     if config.users.mode == "off":
         shown: list[Standing] = []
@@ -110,32 +118,50 @@ def run_budget(
         if not mine and asked.user is not None:
             when = "this month" if asked.month else "today"
             raise UserError(f"--user: no user {asked.user!r} has a budget, or spent anything {when}")
-        shown = [replace(each, name=label(each.name)) for each in mine if not asked.over or each.state == "exceeded"]
-    found = replace(standings, users=tuple(shown))
+        shown = [replace(each, name=label(each.name)) for each in mine]
+    return _print(config, standings, shown, asked, out, as_json=as_json)
+
+
+def _print_groups(config: Config, environ: Mapping[str, str], asked: Asked, out: TextIO, *, as_json: bool) -> int:
+    if asked.user is not None:
+        raise UserError("--user: groups are not shown by user — leave out --user, or --by group")
+    if not config.columns.log.has_groups:
+        raise UserError("--by group: the log has no column for groups — set columns.log.group in the configuration")
+    standings = _read(config, environ, asked)
+    return _print(config, standings, standings.users, asked, out, as_json=as_json)
+
+
+def _print(
+    config: Config, standings: Standings, shown: Iterable[Standing], asked: Asked, out: TextIO, *, as_json: bool
+) -> int:
+    found = replace(standings, users=tuple(each for each in shown if not asked.over or each.state == "exceeded"))
     zone = config.budget_time_zone
     print(as_text_json(found, zone, asked) if as_json else as_table(found, zone, asked), file=out)
     return 0
 
 
-def _read(config: Config, environ: Mapping[str, str], *, month: bool) -> Standings:
+def _read(config: Config, environ: Mapping[str, str], asked: Asked) -> Standings:
     info = resolve_conninfo(config, environ)
     rules = config.classification().without_error_classes()
     with one_session(config, info, "budget", _SECONDS) as session:
         clock = int(session.clock)
-        window = (month_window if month else day_window)(clock, ZoneInfo(config.budget_time_zone))
+        window = (month_window if asked.month else day_window)(clock, ZoneInfo(config.budget_time_zone))
         log = session.log(rules)
         spend: Counter[str] = Counter()
         for day in range(window.start, clock + 1, _DAY):
             span = TimeRange(day, min(day + _DAY, clock + 1))
             for part in read_span(session, log, rules, span, width=_DAY).values():
-                spend.update(part.users)
-        if month:
+                spend.update(groups_of(part.users) if asked.by == "group" else users_of(part.users))
+        if asked.by == "group":
+            limits = group_budgets(config, read_budgets(session, config, "group_budgets"))
+            by_user = {} if asked.month else limits.by_user
+        elif asked.month:
             by_user = read_monthly_budgets(session, config)
         else:
             budgets = read_budgets(session, config)
             by_user = {} if budgets is None else budgets.by_user
-        names = names_if_read(session, config, {*spend, *by_user})
-    limit = config.monthly_limit_usd if month else config.daily_limit_usd
+        names = names_if_read(session, config, {*spend, *by_user}) if asked.by == "user" else {}
+    limit = config.monthly_limit_usd if asked.month else config.daily_limit_usd
     found = stand(window, spend, by_user, None if limit is None else money_units(limit))
     return replace(found, users=tuple(replace(each, called=names.get(each.name)) for each in found.users))
 
@@ -157,14 +183,16 @@ def _standing(name: str, spend: int, budget: Budget | None) -> Standing:
 def as_text_json(standings: Standings, zone: str, asked: Asked) -> str:
     """A JSON object: the day or month, its time zone, the team, users by state, and the users."""
     team, *users = [_fields(each, asked) for each in (standings.team, *standings.users)]
-    team.pop("user")
+    team.pop(asked.by)
     when = {"month" if asked.month else "day": _date(standings.window, zone, asked), "time_zone": zone}
-    return json.dumps({**when, "team": team, "states": standings.states, "users": users}, indent=2, ensure_ascii=False)
+    return json.dumps(
+        {**when, "team": team, "states": standings.states, f"{asked.by}s": users}, indent=2, ensure_ascii=False
+    )
 
 
 def _fields(standing: Standing, asked: Asked) -> dict[str, Any]:
     return {
-        "user": standing.name,
+        asked.by: standing.name,
         **({} if standing.called is None else {"name": standing.called}),
         f"{asked.period}_limit_usd": _number(standing.limit),
         f"spend_{asked.time}_usd": _number(standing.spend),
@@ -184,11 +212,11 @@ def as_table(standings: Standings, zone: str, asked: Asked) -> str:
     listed = [*standings.users, *([standings.team] if whole else [])]
     rows = [[each.called or each.name, *_amounts(each), each.state] for each in listed]
     spent = "spend this month" if asked.month else "spend today"
-    headers = ["user", f"{asked.period} limit", spent, "remaining", "used", "state"]
+    headers = [asked.by, f"{asked.period} limit", spent, "remaining", "used", "state"]
     lines = [render_table(headers, rows, right=headers[1:5])]
     if whole:
         counts = ", ".join(f"{count} {state}" for state, count in standings.states.items())
-        lines.append(f"\nusers: {counts}; {_date(standings.window, zone, asked)}, {zone}")
+        lines.append(f"\n{asked.by}s: {counts}; {_date(standings.window, zone, asked)}, {zone}")
     return "\n".join(lines)
 
 

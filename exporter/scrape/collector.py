@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from exporter.catalog import COLLECTORS
+from exporter.catalog import COLLECTORS, GROUP_BUDGETS
 from exporter.config import Classification, Config, QualifiedName
 from exporter.database.display_names import USER_NAMES, plan_user_names
 from exporter.database.errors import DatabaseError, IdentityMismatch
@@ -21,6 +21,7 @@ from exporter.database.tables import (
     Budgets,
     Recommendations,
     Route,
+    group_budgets,
     plan_approvals,
     plan_budgets,
     plan_recommendations,
@@ -30,6 +31,7 @@ from exporter.database.window import WindowReader
 from exporter.ledger import schedule
 from exporter.ledger.calendar import day_of
 from exporter.ledger.model import SpanRead, State, TimeRange
+from exporter.ledger.slices import sum_counts
 from exporter.ledger.users import choose_users
 from exporter.scrape.ledger_service import LedgerService
 from exporter.scrape.optional import NOT_READ, OptionalTables, Source
@@ -73,14 +75,11 @@ class Scrape:
     roles: frozenset[str] = frozenset()
     runs: Mapping[str, CollectorRun] = field(default_factory=dict)
     budgets: Budgets | None = None
+    group_budgets: Budgets | None = None
     routes: list[Route] | None = None
     recommendations: Recommendations | None = None
     approvals: int | None = None
     user_names: Mapping[str, str] | None = None
-
-
-FAILED = Scrape(runs={name: CollectorRun(False, 0.0) for name in COLLECTORS})
-"""What a scrape is that did not reach the database."""
 
 
 @dataclass
@@ -116,6 +115,9 @@ class Collector:
         self._choosing = threading.Lock()
         self._budgets: Budgets | None = None
         self._budgets_read = False
+        has_table = config.tables.group_budgets is not None
+        self._collectors = (*COLLECTORS, *((GROUP_BUDGETS,) if has_table else ()))
+        self._group_budgets = None if has_table else group_budgets(config, None)
         self._current = False
         self._window = WindowReader(ledger.prices)
         self._gets_through = False
@@ -181,7 +183,7 @@ class Collector:
         self._gets_through = success
         if not attempt.reached:
             self._tables.forget()
-        if self._current and self._budgets_read:
+        if self._current:
             attempt.users_chosen = self._try_to_choose_users()
         attempt.run = CollectorRun(success, time.monotonic() - attempt.begun)
 
@@ -193,15 +195,16 @@ class Collector:
         log = attempt.run or CollectorRun(False, time.monotonic() - attempt.begun)
         if not attempt.reached:
             # the tables may have changed, or be those of another database
-            return Scrape(runs={**FAILED.runs, "log": log})
-        self._tables.wait(COLLECTORS[1:], attempt.round, deadline)
+            return Scrape(runs={**dict.fromkeys(self._collectors, CollectorRun(False, 0.0)), "log": log})
+        self._tables.wait(self._collectors[1:], attempt.round, deadline)
         shown = self._tables.shown(attempt.round)
         runs = {name: CollectorRun(reading.success, reading.seconds) for name, reading in shown.items()}
         if not attempt.users_chosen:
             runs["budgets"] = replace(runs["budgets"], success=False)
         values: dict[str, Any] = {name: reading.value for name, reading in shown.items()}
+        values.setdefault(GROUP_BUDGETS, self._group_budgets)
         ended = attempt.run is not None
-        in_order = {name: {"log": log, **runs}[name] for name in COLLECTORS}
+        in_order = {name: {"log": log, **runs}[name] for name in self._collectors}
         return Scrape(
             current=ended and attempt.current,
             today=ended and attempt.today,
@@ -307,12 +310,18 @@ class Collector:
         def wanted(name: QualifiedName | None) -> Wanted | None:
             return None if name is None else (name, tables.log)
 
+        of_groups = Source(
+            lambda session: plan_budgets(session, config, GROUP_BUDGETS),
+            wanted(tables.group_budgets),
+            self._take_group_budgets,
+        )
         # the routes come first, since the log waits for them
         return {
             "routes": Source(lambda session: plan_routes(session, config), wanted(tables.routes), self._take_routes),
             "budgets": Source(
                 lambda session: plan_budgets(session, config), wanted(tables.budgets), self._take_budgets
             ),
+            **({GROUP_BUDGETS: of_groups} if GROUP_BUDGETS in self._collectors else {}),
             "approvals": Source(lambda session: plan_approvals(session, config), wanted(tables.approvals)),
             "recommendations": Source(
                 lambda session: plan_recommendations(session, config), wanted(tables.recommendations)
@@ -344,6 +353,13 @@ class Collector:
             self._choose_users()
         return budgets
 
+    def _take_group_budgets(self, budgets: Budgets | None) -> Budgets:
+        """As `_take_budgets`, for groups: with those of the configuration."""
+        self._group_budgets = group_budgets(self._config, budgets)
+        if self._current:
+            self._choose_users()
+        return self._group_budgets
+
     def _try_to_choose_users(self) -> bool:
         try:
             self._choose_users()
@@ -353,20 +369,22 @@ class Collector:
         return True
 
     def _choose_users(self) -> None:
-        ledger, budgets = self._ledger, self._budgets
+        """Choose who is shown: of users and of groups only once it is known who has a limit."""
+        ledger, config, budgets, of_groups = self._ledger, self._config, self._budgets, self._group_budgets
         with self._choosing:
-            if budgets is not None:
-                ledger.note_skips(budgets.skipped)
+            ledger.note_skips(sum_counts(known.skipped for known in (budgets, of_groups) if known is not None))
             state = ledger.present
-            if state is None or self._config.users.mode == "off":
+            if state is None:
                 return
             with ledger.reading():
-                chosen = choose_users(
-                    ledger.user_spend_today(),
-                    {} if budgets is None else budgets.by_user,
-                    state.shown_users,
-                    day_of(state.progress.now, ledger.settings.zone),
-                    top=self._config.users.top,
-                    most=self._config.users.max_series,
-                )
-            ledger.show_users(chosen)
+                day = day_of(state.progress.now, ledger.settings.zone)
+                users: Mapping[str, int] = state.shown_users
+                if self._budgets_read and config.users.mode != "off":
+                    limits = {} if budgets is None else budgets.by_user
+                    top, most = config.users.top, config.users.max_series
+                    users = choose_users(ledger.user_spend_today(), limits, users, day, top=top, most=most)
+                groups: Mapping[str, int] = state.shown_groups
+                if of_groups is not None:
+                    top, most, limits = config.groups.top, config.groups.max_series, of_groups.by_user
+                    groups = choose_users(ledger.group_spend_today(), limits, groups, day, top=top, most=most)
+            ledger.show(users, groups)

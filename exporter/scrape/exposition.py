@@ -2,7 +2,7 @@
 
 import math
 import platform
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import accumulate
@@ -10,7 +10,7 @@ from itertools import accumulate
 from exporter import catalog
 from exporter.anomaly.measures import CALLS, COST_PER_CALL, ERROR_RATE, LATENCY, SPEND, TOKENS_PER_CALL
 from exporter.anomaly.operations import Judged
-from exporter.catalog import ERROR_CLASSES, SECOND
+from exporter.catalog import ERROR_CLASSES, SECOND, Metric
 from exporter.config import UPPER_BOUNDS, Config
 from exporter.database.display_names import USER_NAMES
 from exporter.database.log_query import CURRENCY, INVALID_REASONS
@@ -21,7 +21,7 @@ from exporter.forecast.projection import BOUNDS, project
 from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, Aggregate, Buckets, money_units, usd
 from exporter.ledger.exposed import Gauges, Snapshot
 from exporter.ledger.model import Series, SkippedValue
-from exporter.ledger.users import count_states, shown_spend
+from exporter.ledger.users import Budget, count_states, shown_spend
 from exporter.scrape.collector import Scrape
 from exporter.scrape.forecasting import NO_OUTLOOKS, Outlooks
 from exporter.scrape.own_process import own_process
@@ -230,12 +230,8 @@ def _user_gauges(exposure: Exposure) -> Iterator[Family]:
     budgets = exposure.scrape.budgets
     by_user = {} if budgets is None else budgets.by_user
     if exposure.config.users.mode != "off":
-        shown = shown_spend(gauges.user_spend, gauges.shown_users)
-        yield Family(catalog.USER_SPEND_TODAY, {(user,): units for user, units in shown.items()}, _USD)
-        limits = {user: by_user[user].daily_limit for user in sorted(gauges.shown_users) if user in by_user}
-        yield Family(
-            catalog.USER_DAILY_LIMIT, {(user,): limit for user, limit in limits.items() if limit is not None}, _USD
-        )
+        yield _shown_spend(catalog.USER_SPEND_TODAY, gauges.user_spend, gauges.shown_users)
+        yield _shown_limits(catalog.USER_DAILY_LIMIT, by_user, gauges.shown_users)
     if budgets is not None:
         states = count_states(gauges.user_spend, by_user, budgets.idle)
         yield Family(catalog.BUDGET_USERS, {(name,): count for name, count in states.items()})
@@ -247,6 +243,29 @@ def _user_names(exposure: Exposure) -> Iterator[Family]:
     gauges, names = exposure.fresh, exposure.scrape.user_names or {}
     if gauges is not None:
         yield Family(catalog.USER_INFO, {(user, names[user]): 1 for user in sorted(gauges.shown_users & names.keys())})
+
+
+def _group_gauges(exposure: Exposure) -> Iterator[Family]:
+    gauges = exposure.fresh
+    if gauges is None or gauges.group_spend is None or "cost" in exposure.config.columns.log.lacking:
+        return
+    yield _shown_spend(catalog.GROUP_SPEND_TODAY, gauges.group_spend, gauges.shown_groups)
+    budgets = exposure.scrape.group_budgets
+    if budgets is not None and budgets.by_user:
+        yield _shown_limits(catalog.GROUP_DAILY_LIMIT, budgets.by_user, gauges.shown_groups)
+        states = count_states(gauges.group_spend, budgets.by_user, budgets.idle)
+        yield Family(catalog.BUDGET_GROUPS, {(name,): count for name, count in states.items()})
+
+
+def _shown_spend(metric: Metric, spend: Mapping[str, int], shown: Iterable[str]) -> Family:
+    """Today's spend of users or groups, the rest of them as `other`."""
+    return Family(metric, {(name,): units for name, units in shown_spend(spend, shown).items()}, _USD)
+
+
+def _shown_limits(metric: Metric, budgets: Mapping[str, Budget], shown: Iterable[str]) -> Family:
+    """The daily limits of users or groups that are shown."""
+    limits = {name: budgets[name].daily_limit for name in sorted(shown) if name in budgets}
+    return Family(metric, {(name,): limit for name, limit in limits.items() if limit is not None}, _USD)
 
 
 def _forecast(exposure: Exposure) -> Iterator[Family]:
@@ -366,6 +385,7 @@ GROUPS = (
     Group("queue", "log", _queue),
     Group("users", "budgets", _user_gauges),
     Group("users' names", USER_NAMES, _user_names),
+    Group("groups", "log", _group_gauges),
     Group("forecast", None, _forecast),
     Group("users' forecast", None, _user_forecast),
     Group("approvals", "approvals", _approvals),

@@ -16,6 +16,7 @@ from exporter.ledger import hourly, schedule
 from exporter.ledger.calendar import HOUR, QUARTER_HOUR
 from exporter.ledger.hourly import HourTotal, Known, Sources
 from exporter.ledger.model import Bucket, Hour, Phase, Slice, TimeRange, UserSpend
+from exporter.ledger.spenders import users_of
 from exporter.scrape.adaptive_chunk import AdaptiveChunk
 from exporter.scrape.ledger_service import LedgerService
 from exporter.state.hourly import KnownHours
@@ -34,6 +35,9 @@ _COUNTED_BY = {
     "names",
 }
 """The settings of a classification that decide what an hour holds."""
+
+_NOT_COUNTED_BY = {"log_columns": {"group"}}
+"""Those among them that do not: hours hold no groups."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,7 @@ class HourlyHistory:
         """Tells hours that are counted by the settings in force from those counted by others."""
         by = self._ledger.classification
         if self._keyed is None or self._keyed[0] is not by:
-            fields = by.model_dump(mode="json", include=_COUNTED_BY)
+            fields = by.model_dump(mode="json", include=_COUNTED_BY, exclude=_NOT_COUNTED_BY)
             self._keyed = by, hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
         return self._keyed[1]
 
@@ -189,7 +193,7 @@ class HourlyHistory:
         for users in self._ledger.users_of_slices(range(start, end, QUARTER_HOUR)).values():
             for user, units in users.items():
                 spent[user] = spent.get(user, 0) + units
-        return self._chosen(spent)
+        return self._chosen(users_of(spent))
 
     def _next_span(self, found: Sources) -> TimeRange | None:
         return hourly.next_span(self._present(found), found, self._chunk.length, self._ledger.settings.zone)
@@ -241,7 +245,7 @@ class HourlyHistory:
         hours: dict[int, Hour | None] = {}
         for start in hourly.hours_between(span.lo, span.hi, zone):
             bucket = rows.buckets.get(start, _EMPTY)
-            users = self._chosen(ledger.pseudonyms.sums(bucket.users))
+            users = self._chosen(ledger.pseudonyms.sums(users_of(bucket.users)))
             hours[start] = Hour(start, hourly.hour_of_bucket(bucket, state.admitted), users)
         return hours, Known(min(known.lo, span.lo), max(known.hi, span.hi), known.oldest)
 

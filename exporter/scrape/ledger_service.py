@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,7 @@ from exporter.database.session import Identity
 from exporter.ledger import reclassify
 from exporter.ledger.admission import count_admitted
 from exporter.ledger.advance import begin, quarters_within, set_back
-from exporter.ledger.exposed import Snapshot, restart_zero_hold, user_spend_today
+from exporter.ledger.exposed import Snapshot, group_spend_today, restart_zero_hold, user_spend_today
 from exporter.ledger.history import fits, take
 from exporter.ledger.model import Changes, Hour, LedgerSettings, Phase, Progress, SkippedValue, SpanRead, State
 from exporter.ledger.reclassify import Reads, SettingsChange, Stretch
@@ -312,9 +312,16 @@ class LedgerService:
 
     def user_spend_today(self) -> Mapping[str, int]:
         """Money units of the current day by user, as far as they are known."""
+        return self._of_today(user_spend_today)
+
+    def group_spend_today(self) -> Mapping[str, int]:
+        """As `user_spend_today`, by group."""
+        return self._of_today(group_spend_today)
+
+    def _of_today(self, spend: Callable[[State, LedgerSettings], Mapping[str, int]]) -> Mapping[str, int]:
         with self.reading():
             state = self._whole_today or self.present
-            return {} if state is None else user_spend_today(state, self.settings)
+            return {} if state is None else spend(state, self.settings)
 
     def record_today(self, read: SpanRead, by: Classification) -> None:
         """Take a read into the ledger of the current day, if it is still needed; nothing of it is written."""
@@ -460,13 +467,14 @@ class LedgerService:
             if risen := {skip: count for skip, count in counts.items() if count > known.get(skip, 0)}:
                 self._states.commit(Changes(skipped=risen))
 
-    def show_users(self, chosen: Mapping[str, int]) -> None:
-        """Remember which users are shown, with the last day on which each qualified."""
+    def show(self, users: Mapping[str, int], groups: Mapping[str, int]) -> None:
+        """Remember which users and groups are shown, with the last day on which each qualified."""
         with self._changing:
-            known = self._states.known().shown_users
-            changes = Changes(shown_users={user: None for user in known if user not in chosen})
-            changes.shown_users.update({user: day for user, day in chosen.items() if known.get(user) != day})
-            if changes.shown_users:
+            known = self._states.known()
+            changes = Changes(
+                shown_users=_changed(known.shown_users, users), shown_groups=_changed(known.shown_groups, groups)
+            )
+            if changes.shown_users or changes.shown_groups:
                 self._states.commit(changes)
 
     def keep_hours(self, hours: Mapping[int, Hour | None], known: KnownHours | None) -> None:
@@ -508,6 +516,11 @@ class LedgerService:
     def commit_failures(self) -> int:
         """How often a commit has failed, or had no answer in its time."""
         return self._states.journal.failures
+
+
+def _changed(known: Mapping[str, int], chosen: Mapping[str, int]) -> dict[str, int | None]:
+    gone: dict[str, int | None] = {name: None for name in known if name not in chosen}
+    return gone | {name: day for name, day in chosen.items() if known.get(name) != day}
 
 
 def _utc(second: int) -> str:

@@ -20,4 +20,5 @@ def settings_for(config: Config, classification: Classification) -> LedgerSettin
         zone=ZoneInfo(classification.budget_time_zone),
         # the other half is for what comes again: a burst of names must not take all series for ever
         ample=-(-classification.max_series // 2) if classification.max_series >= FEW_SERIES else None,
+        groups=classification.log_columns.has_groups,
     )

@@ -29,7 +29,17 @@ def _hidden_users(_: sqlite3.Connection) -> None:
     """Format 2: users may be kept under keyed hashes, which version 0.1 would take for ids."""
 
 
-STEPS: Sequence[Callable[[sqlite3.Connection], None]] = (_tables, _hidden_users, make_tables, hourly.make_table)
+def _groups(_: sqlite3.Connection) -> None:
+    """Format 5: groups may be kept among users, for whom earlier versions would take them."""
+
+
+STEPS: Sequence[Callable[[sqlite3.Connection], None]] = (
+    _tables,
+    _hidden_users,
+    make_tables,
+    hourly.make_table,
+    _groups,
+)
 """Step n migrates a file from format n to n + 1. Add new steps at the end, and never change a released one."""
 
 FORMAT = len(STEPS)

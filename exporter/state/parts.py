@@ -28,11 +28,13 @@ PARTS = {
     "skipped": Part(lambda key: SkippedValue(*key), int),
     "days": Part(lambda key: (key[0], _series(key[1])), int),
     "user_days": Part(tuple, int),
+    "group_days": Part(tuple, int),
     "admitted": Part(_series, lambda value: Admission(*value), astuple),
     "seen_operations": Part(str, float),
     "seen_models": Part(str, float),
     "succeeded_models": Part(str, float),
     "shown_users": Part(str, int),
+    "shown_groups": Part(str, int),
     "candidates": Part(_series, lambda value: Candidate(*value)),
 }
 """By the name of the field in `State`, and in `Shadow` where it has one."""

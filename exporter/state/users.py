@@ -107,12 +107,13 @@ class Purge:
 def forget_users(state: State, hours: Iterable[int]) -> Changes:
     """Forget all users: their names cannot be turned into others, so they must be read from the log again.
 
-    So must the hours of the history, which begin at these times.
+    So must the hours of the history, which begin at these times, and what groups have spent: slices hold both.
     """
     return Changes(
         hours=dict.fromkeys(hours),
         slices={start: replace(item, users={}) for start, item in state.slices.items() if item.users},
         slice_users=dict.fromkeys(state.slices),
         user_days=dict.fromkeys(state.user_days),
+        group_days=dict.fromkeys(state.group_days),
         shown_users=dict.fromkeys(state.shown_users),
     )

@@ -8,6 +8,7 @@ from exporter.figures import DURATIONS, Figure
 from exporter.ledger import aggregate as figures
 from exporter.ledger.aggregate import ZERO, Aggregate, add
 from exporter.ledger.model import UNATTRIBUTED, Bucket, Series, SkippedValue, SpanRead, TimeRange, Waiting
+from exporter.ledger.spenders import group_key
 
 FINAL = ("success", "failed", "timeout")
 WAITING = ("pending", "running")
@@ -35,19 +36,22 @@ class Row:
     first_token: int | None = None
     refund: int = 0
     error: str = "other"
+    group: str | None = None
 
 
 @dataclass(frozen=True)
 class Classes:
     """What the configuration makes of rows: models renamed, models that are free, and the timeout in seconds.
 
-    `shift` is by how many seconds it dates rows later than they say, as another time zone of the log does.
+    `shift` is by how many seconds it dates rows later than they say, as another time zone of the log does. `groups`
+    renames groups; None: the log tells none.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     free: frozenset[str] = frozenset()
     timeout: int = 60
     shift: int = 0
+    groups: Mapping[str, str] | None = field(default_factory=dict)
 
     def at(self, row: Row) -> int:
         """When the call was made."""
@@ -56,6 +60,10 @@ class Classes:
     def series(self, row: Row) -> Series:
         """The labels of a row."""
         return Series(row.operation, self.names.get(row.model, row.model))
+
+    def group(self, row: Row) -> str | None:
+        """The group of a row, if it is told."""
+        return None if self.groups is None or row.group is None else self.groups.get(row.group, row.group)
 
     def cost(self, row: Row) -> int:
         """The money that counts: none where the column holds nothing usable."""
@@ -178,7 +186,9 @@ def bucket_of(rows: Iterable[Row], classes: Classes) -> Bucket:
         series, at = classes.series(row), float(classes.at(row))
         cells[series] = add(cells.get(series, ZERO), classes.aggregate(row))
         if spend := classes.spend(row):
-            users[row.user or UNATTRIBUTED] = users.get(row.user or UNATTRIBUTED, 0) + spend
+            group = classes.group(row)
+            for name in (row.user or UNATTRIBUTED, *(() if group is None else (group_key(group),))):
+                users[name] = users.get(name, 0) + spend
         if row.cost is not None and row.cost < 0:
             skipped[NEGATIVE] = skipped.get(NEGATIVE, 0) + 1
         if row.status in WAITING:

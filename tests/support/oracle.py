@@ -26,6 +26,7 @@ class Seen:
     series: Series
     figures: Aggregate
     cost: int
+    group: str | None
 
 
 @dataclass
@@ -262,12 +263,13 @@ class Oracle:
             assert self.exporter.count(figure) == wanted, figure.name
 
     def check_days(self) -> None:
-        """Spend of the day and of the month, by series and by user, is that of the rows as last read."""
+        """Spend of the day and of the month, by series, user and group, is that of the rows as last read."""
         state, settings = self.exporter.state, self.exporter.settings
         today = self._date(state.progress.now)
         day: dict[Series, int] = {}
         month: dict[Series, int] = {}
         users: dict[str, int] = {}
+        groups: dict[str, int] = {}
         for seen in self.shown.values():
             when, user = self._date(seen.at), seen.row.user or UNATTRIBUTED
             if (when.year, when.month) == (today.year, today.month):
@@ -275,9 +277,12 @@ class Oracle:
             if when == today:
                 day[seen.series] = day.get(seen.series, 0) + seen.cost
                 users[user] = users.get(user, 0) + seen.cost
+                if seen.group is not None:
+                    groups[seen.group] = groups.get(seen.group, 0) + seen.cost
         assert _some(exposed.spend_today(state, settings)) == _some(day)
         assert _some(exposed.spend_month(state, settings)) == _some(month)
         assert _some(exposed.user_spend_today(state, settings)) == _some(users)
+        assert _some(exposed.group_spend_today(state, settings)) == _some(groups)
 
     def check_histograms(self) -> None:
         """Counts are never below 0 and sums lie within the edges of their buckets; a fallback is a call."""
@@ -329,7 +334,7 @@ class Oracle:
         admission = self.exporter.state.admitted.get(series)
         at = classes.at(row)
         place = OTHER if admission is None or at < admission.since else series
-        return Seen(row, at, place, classes.aggregate(row), classes.spend(row))
+        return Seen(row, at, place, classes.aggregate(row), classes.spend(row), classes.group(row))
 
     def _sum(self, seen: object) -> dict[Series, Aggregate]:
         result: dict[Series, Aggregate] = {}

@@ -12,16 +12,19 @@ from hypothesis import strategies as st
 
 from exporter.catalog import USD
 from exporter.config import LABEL_LENGTH, UPPER_BOUNDS, Config, clean_label
-from exporter.database.log_query import BY_SERIES, BY_USER, INVALID_REASONS
+from exporter.database.log_query import BY_GROUP, BY_SERIES, BY_USER, INVALID_REASONS
 from exporter.database.log_query import EACH as EACH_ROW
 from exporter.database.rows import BucketReader, SpanRow
 from exporter.figures import SUMMED, Figure
-from exporter.ledger.model import Bucket, Series, SkippedValue
+from exporter.ledger.model import UNATTRIBUTED, Bucket, Series, SkippedValue
+from exporter.ledger.spenders import groups_of, users_of
 
 SLICE = 1_772_452_800
 RULES = Config.model_validate({"models": {"aliases": {"m2": "m1"}}}).classification()
 
 Row = Any
+
+GROUPED = Config.model_validate({"columns": {"log": {"group": "team"}}}).classification()
 
 NOTHING = dict.fromkeys([*get_type_hints(SpanRow), *SUMMED])
 
@@ -132,6 +135,26 @@ def test_users_are_left_out_where_they_are_not_asked_for() -> None:
     (minute,) = read([series_row(), user_row(None, "0.5")], by_user=False).values()
     assert minute.users == {}
     assert minute.cells[Series("chat", "m1")][Figure.COST] == USD // 2
+
+
+def test_groups_are_kept_beside_users_of_the_same_name() -> None:
+    rows = [series_row(), user_row("red", "0.5"), row(BY_GROUP, groupname="red", cost=Decimal("0.25"))]
+    rows += [row(BY_GROUP, groupname=name, cost=cost) for name, cost in ((None, Decimal(1)), ("other", Decimal(2)))]
+    # blanks around a name do not count, and what is no amount is nothing
+    rows += [row(BY_GROUP, groupname="\tred ", cost=Decimal("0.5")), row(BY_GROUP, groupname="blue", cost=None)]
+    found = BucketReader(GROUPED)
+    found.add(rows)
+    (minute,) = found.buckets().values()
+    assert users_of(minute.users) == {"red": USD // 2}
+    assert groups_of(minute.users) == {"red": 3 * USD // 4, UNATTRIBUTED: USD, '"other"': 2 * USD, "blue": 0}
+    assert minute.cells[Series("chat", "m1")][Figure.ROWS] == 1
+    # a statement of series alone has no names, and one of single rows has both
+    found.add(rows, by_user=False)
+    assert found.buckets()[SLICE].users == minute.users
+    single = SimpleNamespace(**{**vars(series_row()), "grouped_by": EACH_ROW, "username": "ann", "groupname": "red"})
+    extended = found.extended(SLICE, minute, [single])
+    assert groups_of(extended.users)["red"] == 5 * USD // 4
+    assert users_of(extended.users) == {"red": USD // 2, "ann": USD // 2}
 
 
 def test_a_user_is_one_string_however_often_it_is_found() -> None:

@@ -60,6 +60,7 @@ columns = st.fixed_dictionaries(
         "operation": st.sampled_from(["chat", "mail", "plan"]),
         "model": st.sampled_from(["m1", "m2", "m3"]),
         "user": st.sampled_from([None, "ann", "bob"]),
+        "group": st.sampled_from([None, "ann", "red"]),
         "status": st.sampled_from(["success", "success", "failed", "timeout", "odd"]),
         "cost": st.sampled_from([1, 10, USD, None, 0, -5]),
         "tokens": st.sampled_from([0, 7]),
@@ -74,6 +75,7 @@ classes = st.builds(
     names=st.sampled_from([{}, {"m1": "m2"}, {"m1": "new"}]),
     free=st.sampled_from([frozenset[str](), frozenset({"m1"})]),
     timeout=st.sampled_from([60, 600]),
+    groups=st.sampled_from([{}, None, {"red": "blue"}]),
     shift=st.sampled_from([0, 0, 0, HOUR, -HOUR, 9 * HOUR + 900, -5 * HOUR]),
 )
 

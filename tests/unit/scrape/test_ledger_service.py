@@ -105,7 +105,7 @@ def test_a_snapshot_stays_as_it_is_whatever_is_recorded_after_it(
             taken += [(snapshot := ledger.snapshot(), copy.deepcopy(snapshot))]
             status += [(now := ledger.status(), copy.deepcopy(now))]
             ledger.record(filled(sequence))
-            ledger.show_users({"ann": sequence})
+            ledger.show({"ann": sequence}, {})
         assert all(snapshot == as_it_was for snapshot, as_it_was in taken)
         assert all(now == as_it_was for now, as_it_was in status)
         # and each of them was another one

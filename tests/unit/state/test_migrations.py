@@ -12,6 +12,7 @@ import pytest
 from exporter.catalog import USD
 from exporter.config import Config
 from exporter.config.bounds import FIRST_UPPER_BOUNDS
+from exporter.config.sections import Columns, LogColumns
 from exporter.database.session import Identity
 from exporter.figures import Figure
 from exporter.findings import Level
@@ -19,7 +20,7 @@ from exporter.ledger import schedule
 from exporter.ledger.aggregate import HISTOGRAMS, LATENCY_COUNTS, ZERO, with_figure
 from exporter.ledger.calendar import MINUTE
 from exporter.ledger.exposed import counters
-from exporter.ledger.model import OTHER, Bucket, Changes, Series, SpanRead, State
+from exporter.ledger.model import OTHER, Bucket, Changes, Series, SpanRead, State, TimeRange
 from exporter.preflight.state import check_state
 from exporter.scrape.ledger_service import LedgerService
 from exporter.state import migrations
@@ -245,3 +246,28 @@ def test_an_older_file_that_makes_no_sense_is_set_aside(tmp_path: Path, body: An
     with Store(folder) as store:
         assert store.load() is None
         assert store.used_before
+
+
+def test_a_state_of_a_version_without_groups_goes_on_as_it_is(tmp_path: Path) -> None:
+    folder, now = tmp_path / "state", 1_772_452_800
+    ledger = LedgerService(Store(folder), CONFIG)
+    begun = ledger.open(IDENTITY, now).progress.position
+    ledger.record(SpanRead(TimeRange(begun, now + 1), now, {now - 7200: Bucket(users={"ann": 7})}, sequence=1))
+    ledger.close()
+    before = loaded(folder)
+    with closing(sqlite3.connect(folder / FILE_NAME)) as db, db:
+        (text,) = db.execute("SELECT value FROM meta WHERE name = 'classification'").fetchone()
+        classification = json.loads(text)
+        del classification["log_columns"]["group"]
+        db.execute("UPDATE meta SET value = ? WHERE name = 'classification'", (json.dumps(classification),))
+        db.execute("PRAGMA user_version = 4")
+    assert check_state(folder, IDENTITY).level is Level.OK
+    again = LedgerService(Store(folder), CONFIG)
+    assert not again.must_reclassify
+    assert again.durable == before
+    again.close()
+    assert format_of(folder) == FORMAT
+    grouped = CONFIG.model_copy(update={"columns": Columns(log=LogColumns(group="team"))})
+    wanting = LedgerService(Store(folder), grouped)
+    assert wanting.must_reclassify
+    wanting.close()

@@ -68,6 +68,7 @@ changes = st.builds(
     skipped=st.dictionaries(skips, figures, max_size=3),
     days=st.dictionaries(st.tuples(st.integers(1, 10**6), series), figures, max_size=3),
     user_days=st.dictionaries(st.tuples(st.integers(1, 10**6), labels), figures, max_size=3),
+    group_days=st.dictionaries(st.tuples(st.integers(1, 10**6), labels), figures, max_size=3),
     admitted=st.dictionaries(
         series, st.builds(Admission, st.integers(0, 9), st.none() | st.integers(0, 10**10)), max_size=3
     ),
@@ -75,6 +76,7 @@ changes = st.builds(
     seen_models=st.dictionaries(labels, moments, max_size=2),
     succeeded_models=st.dictionaries(labels, moments, max_size=2),
     shown_users=st.dictionaries(labels, st.integers(1, 10**6), max_size=2),
+    shown_groups=st.dictionaries(labels, st.integers(1, 10**6), max_size=2),
 )
 
 

@@ -15,6 +15,7 @@ from exporter.ledger.calendar import MINUTE
 from exporter.ledger.exposed import user_spend_today
 from exporter.ledger.model import UNATTRIBUTED, Bucket, SpanRead, TimeRange
 from exporter.ledger.reclassify import Reads, next_stretch
+from exporter.ledger.spenders import group_key
 from exporter.pseudonyms import Pseudonyms
 from exporter.scrape.ledger_service import LedgerService
 from exporter.state import users as module
@@ -127,6 +128,31 @@ def test_what_is_read_is_recorded_under_the_names(tmp_path: Path, config: Callab
         )
         assert today(ledger)[name(USERS[1])] == 9
         assert bool(files_with(folder, *USERS)) == (mode == "id")
+
+
+@pytest.mark.parametrize("mode", ["hmac", "off", "id"])
+def test_groups_keep_their_names_whatever_becomes_of_users(
+    tmp_path: Path, config: Callable[[str], Config], mode: str
+) -> None:
+    folder, now = tmp_path / "state", 1_772_452_800
+    with Kept(folder, config("id")) as ledger:
+        begun = ledger.open(IDENTITY, now).progress.position
+        old = {now - 7200: Bucket(users={USERS[1]: 7, group_key("red"): 4})}
+        ledger.record(SpanRead(TimeRange(begun, now - 180), now, old, sequence=1))
+        minutes = {now - MINUTE: Bucket(users={USERS[0]: 3, group_key("red"): 2, group_key(USERS[0]): 1})}
+        ledger.record(SpanRead(TimeRange(now - 180, now + 1), now, minutes, sequence=2))
+        ledger.show({USERS[0]: 5}, {"red": 5})
+    with Kept(folder, config(mode)) as ledger:
+        name = ledger.pseudonyms.of
+        assert today(ledger) == {name(USERS[0]): 3, name(USERS[1]): 7}
+        assert ledger.group_spend_today() == {"red": 6, USERS[0]: 1}
+        # what is on the disk of an older quarter-hour still has its groups
+        more = {now - 7200: Bucket(users={USERS[1]: 7, group_key("red"): 9})}
+        ledger.record(SpanRead(TimeRange(now - 7200, now - 6300), now, more, sequence=3))
+        assert ledger.group_spend_today() == {"red": 11, USERS[0]: 1}
+        assert today(ledger)[name(USERS[1])] == 7
+        assert ledger.durable is not None
+        assert ledger.durable.shown_groups == {"red": 5}
 
 
 @pytest.mark.parametrize(
