@@ -1,6 +1,6 @@
 """Build the alerting expressions of one comparison. Most need one rule; budgets and unavailable models need several."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from alert_rules.compiler.availability import HALF, availability, share_over_timeout
@@ -12,6 +12,7 @@ from alert_rules.model.dimensions import Dimension, promql_number
 from alert_rules.model.quantities import Contributors, Quantity, RecordedSeries, Recording, Split
 from alert_rules.quantities import contributors
 from alert_rules.quantities.definitions import (
+    GROUP,
     MODEL,
     MODEL_TIMEOUTS,
     TOTAL,
@@ -24,6 +25,9 @@ from alert_rules.quantities.ratios import NO_SUCCESS_WINDOWS, without_success
 from alert_rules.quantities.recordings import for_alert, unlisted_users
 from exporter import catalog
 
+_LIMITED: Mapping[Split, str] = {USER: "user", GROUP: "group", TOTAL: "team"}
+"""Who has daily limits, as the label `scope` names them."""
+
 CLEARLY = 0.2
 """The share of calls over their timeout that must certainly be exceeded: one of three is no outage yet."""
 
@@ -31,10 +35,10 @@ CLEARLY = 0.2
 def variants(comparison: ResolvedComparison, firing: str) -> tuple[Variant, ...]:
     """The rules that the comparison takes; `firing` selects the alert's own `ALERTS` series."""
     names = comparison.quantity.name, comparison.limit.name if comparison.limit else ""
-    if names == ("daily_spend", "daily_limit") and comparison.by in (None, USER, TOTAL):
+    if names == ("daily_spend", "daily_limit") and comparison.by in (None, *_LIMITED):
         return _over_daily_limit(comparison)
     if names == ("budget_utilization", "") and comparison.by is None:
-        return tuple(_share_of_limit(comparison, firing, by, scope) for by, scope in ((USER, "user"), (TOTAL, "team")))
+        return tuple(_share_of_limit(comparison, firing, by, scope) for by, scope in _LIMITED.items())
     if comparison.is_unavailability:
         return (_unavailable(comparison, firing),)
     return (_plain(comparison, firing),)
@@ -130,12 +134,12 @@ def _limit(quantity: Quantity, series: RecordedSeries) -> Bound:
 
 
 def _over_daily_limit(comparison: ResolvedComparison) -> tuple[Variant, ...]:
-    """Of each user, of the team, and how many users have no series; of one of them alone where the author says so."""
+    """Of all that have limits, and how many users have no series; of one of them alone where the author says so."""
     found = []
-    if comparison.by in (None, USER):
-        found += [_spent_against_limit(comparison, USER, "user"), _unlisted()]
-    if comparison.by in (None, TOTAL):
-        found.append(_spent_against_limit(comparison, TOTAL, "team"))
+    for by, scope in _LIMITED.items():
+        if comparison.by in (None, by):
+            found.append(_spent_against_limit(comparison, by, scope))
+            found += [_unlisted()] if by == USER else []
     return tuple(found)
 
 

@@ -10,7 +10,8 @@ from alert_rules.model.conventions import SEVERITIES
 
 @dataclass(frozen=True)
 class Implication:
-    """An alert that cannot be over before another one is: both are sets of labels, the job and the user are the same.
+    """An alert that cannot be over before another one is: both are sets of labels; the job, the user and the group are
+    the same.
 
     `rungs` are the labels of the implied alert's levels, none where it has only one.
     """

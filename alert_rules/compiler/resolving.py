@@ -150,7 +150,7 @@ def limit_split(limit: Quantity, by: Split) -> Split | None:
 def _by(spec: AlertSpec, quantity: Quantity, *, optional: bool) -> Split | None:
     if spec.by is None:
         return None
-    wanted: Split = () if spec.by == ["none"] else tuple(sorted(spec.by, key="user operation model status".find))
+    wanted: Split = () if spec.by == ["none"] else tuple(sorted(spec.by, key="user group operation model status".find))
     for split in quantity.splits:
         if set(split) == set(wanted) and len(split) == len(wanted):
             return split

@@ -197,7 +197,7 @@ _WHOLE_DIGITS = 14
 _TIERS = {"team": 3, "unlisted": 2}
 
 
-_NOUNS = {"user": "user", "operation": "operation", "model": "model", "status": "status"}
+_NOUNS = {"user": "user", "group": "group", "operation": "operation", "model": "model", "status": "status"}
 
 
 def _looked_up(limit: Bound, dimension: Dimension) -> str:

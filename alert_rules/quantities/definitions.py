@@ -12,6 +12,7 @@ from alert_rules.quantities.contributors import first_beside
 from alert_rules.quantities.ratios import hourly, quantile, ratio
 from alert_rules.quantities.recordings import (
     BUDGETS_ARE_READ,
+    GROUP_LIMITS_ARE_SHOWN,
     forecast,
     gauge,
     limit,
@@ -24,6 +25,7 @@ from exporter import catalog
 
 TOTAL: Split = ()
 USER: Split = ("user",)
+GROUP: Split = ("group",)
 OPERATION: Split = ("operation",)
 MODEL: Split = ("model",)
 BOTH: Split = ("operation", "model")
@@ -38,7 +40,7 @@ _ContributorsOf = Callable[[QuantityParams, RecordedSeries], Contributors | None
 
 
 def _spending(metric: catalog.Metric, window: str) -> _ContributorsOf:
-    return lambda params, _: None if params.by == USER else contributors.money(metric, params.by, window)
+    return lambda params, _: None if params.by in (USER, GROUP) else contributors.money(metric, params.by, window)
 
 
 def _counts(counted: str, *causes: str) -> _ContributorsOf:
@@ -63,17 +65,22 @@ _LATENCY_COUNT = f"{catalog.LATENCY.name}_count"
 _LATENCY_BUCKET = f"{catalog.LATENCY.name}_bucket"
 
 
+_SPEND_TODAY: Mapping[Split, catalog.Metric] = {
+    USER: catalog.USER_SPEND_TODAY,
+    GROUP: catalog.GROUP_SPEND_TODAY,
+}
+
+
 def daily_spend(by: Split) -> RecordedSeries:
-    """Today's spend; that of users comes from a gauge of its own."""
-    metric = catalog.USER_SPEND_TODAY if by == USER else catalog.SPEND_TODAY
-    return spend(metric.name, by, "day")
+    """Today's spend; that of users and of groups comes from gauges of their own."""
+    return spend(_SPEND_TODAY.get(by, catalog.SPEND_TODAY).name, by, "day")
 
 
 def projected_spend(by: Split) -> RecordedSeries:
     """Today's spend at the end of the day. There are forecasts of the team and of users."""
     if by == USER:
         return projection(catalog.USER_SPEND_TODAY.name, by, catalog.USER_SPEND_FORECAST.name)
-    return projection(catalog.SPEND_TODAY.name, by, "" if by else _expected("day"))
+    return projection(_SPEND_TODAY.get(by, catalog.SPEND_TODAY).name, by, "" if by else _expected("day"))
 
 
 def _expected(window: str) -> str:
@@ -85,14 +92,16 @@ def _limit_reached(by: Split) -> str:
 
 
 def daily_limit(by: Split) -> RecordedSeries:
-    """The team's daily limit, or each user's."""
+    """The team's daily limit, or each user's, or each group's."""
     if by == USER:
         return limit(catalog.USER_DAILY_LIMIT.name, by, BUDGETS_ARE_READ)
+    if by == GROUP:
+        return limit(catalog.GROUP_DAILY_LIMIT.name, by, GROUP_LIMITS_ARE_SHOWN)
     return limit(catalog.DAILY_LIMIT.name, by)
 
 
 def budget_utilization(by: Split) -> RecordedSeries:
-    """What part of the daily limit is spent, of the team or of each user."""
+    """What part of the daily limit is spent, of the team, of each user or of each group."""
     return share(daily_spend(by), daily_limit(by), "ai_budget_utilization")
 
 
@@ -137,7 +146,7 @@ _ALL = (
         name="daily_spend",
         subject="Spend today",
         dimension=Dimension.MONEY,
-        splits=(TOTAL, USER, OPERATION, MODEL),
+        splits=(TOTAL, USER, GROUP, OPERATION, MODEL),
         series=lambda params: daily_spend(params.by),
         limits=("daily_limit",),
     ),
@@ -154,7 +163,7 @@ _ALL = (
         name="projected_daily_spend",
         subject="Projected spend of today",
         dimension=Dimension.MONEY,
-        splits=(TOTAL, USER, OPERATION, MODEL),
+        splits=(TOTAL, USER, GROUP, OPERATION, MODEL),
         series=lambda params: projected_spend(params.by),
         limits=("daily_limit",),
     ),
@@ -178,14 +187,14 @@ _ALL = (
         name="budget_utilization",
         subject="Share of the daily limit spent",
         dimension=Dimension.RATIO,
-        splits=(TOTAL, USER),
+        splits=(TOTAL, USER, GROUP),
         series=lambda params: budget_utilization(params.by),
     ),
     Quantity(
         name="daily_limit",
         subject="Daily limit",
         dimension=Dimension.MONEY,
-        splits=(TOTAL, USER),
+        splits=(TOTAL, USER, GROUP),
         series=lambda params: daily_limit(params.by),
         dashboard="ai-cost",
     ),

@@ -41,6 +41,11 @@ LOG_IS_READ = promql("$LOG_UP == 1")
 BUDGETS_ARE_READ = promql('($COLLECTOR_SUCCESS{collector="budgets"} == 1 and on (job, instance) $LOG_UP == 1)')
 """The replicas that show limits now; none does while it catches up, though it reads them."""
 
+GROUP_LIMITS_ARE_SHOWN = promql(
+    '($LOG_UP == 1 unless on (job, instance) $COLLECTOR_SUCCESS{collector="group_budgets"} == 0)'
+)
+"""The replicas that show limits of groups now: those of the configuration, and of the table where there is one."""
+
 
 def spend(metric: str, by: tuple[str, ...], window: str) -> RecordedSeries:
     """Money of the present calendar `window` (day or month), summed within a replica, the highest of all replicas.

@@ -116,7 +116,7 @@ def told(**fields: str | int) -> Mapping[str, str]:
                 " a success, 4 of them in 30m decide."
             },
         ),
-        ({"condition": "daily_spend > daily_limit"}, {"split by": "user, and the team as a whole"}),
+        ({"condition": "daily_spend > daily_limit"}, {"split by": "user and group, and the team as a whole"}),
         (
             {"condition": "queue_depth > 3", "by": "status"},
             {

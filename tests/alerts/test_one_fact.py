@@ -43,6 +43,7 @@ def found(*alerts: dict[str, Any]) -> set[tuple[str, str, tuple[str, ...]]]:
 def test_the_shipped_alerts_that_follow_from_the_limit() -> None:
     assert found() == {
         ("budget_used", "user", ("50", "80")),
+        ("budget_used", "group", ("50", "80")),
         ("budget_used", "team", ("50", "80")),
         ("budget_will_not_last", "team", ()),
     }
@@ -85,7 +86,7 @@ def test_at_its_limit_and_above_it() -> None:
 
 def test_users_without_a_series_imply_nothing() -> None:
     every: tuple[Implication, ...] = implications(built().alerts)
-    assert {implied.stronger["scope"] for implied in every} == {"user", "team"}
+    assert {implied.stronger["scope"] for implied in every} == {"user", "group", "team"}
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,9 @@ CONFIGURED = (catalog.MODEL_TIMEOUT, catalog.DAILY_LIMIT, catalog.MONTHLY_LIMIT,
 FROM_BUDGETS = (catalog.USER_DAILY_LIMIT, catalog.BUDGET_USERS)
 """Gauges that are absent while the table of budgets cannot be read."""
 
+FROM_GROUP_BUDGETS = (catalog.GROUP_DAILY_LIMIT, catalog.BUDGET_GROUPS)
+"""As `FROM_BUDGETS`, of the table of groups' budgets."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -59,9 +62,9 @@ def _within(spans: Sequence[Span], second: int) -> bool:
 class Replica:
     """An exporter. In `down` it is not reached, in `unread` it cannot read the database.
 
-    In `catching_up` it reads, but its figures are not current; in `no_log` only the log cannot be read, and in
-    `no_budgets` only the table of budgets. One
-    that `lingers` leaves no mark where it goes: for five minutes Prometheus takes its last samples for present ones.
+    In `catching_up` it reads, but its figures are not current; in `no_log` only the log cannot be read, in `no_budgets`
+    only the table of budgets, and in `no_group_budgets` only that of groups (None: there is no such table). One that
+    `lingers` leaves no mark where it goes: for five minutes Prometheus takes its last samples for present ones.
     From the second `gone` on it is no target any more.
     """
 
@@ -72,6 +75,7 @@ class Replica:
     catching_up: Sequence[Span] = ()
     no_log: Sequence[Span] = ()
     no_budgets: Sequence[Span] = ()
+    no_group_budgets: Sequence[Span] | None = None
     lingers: bool = False
     gone: int | None = None
 
@@ -95,17 +99,21 @@ class _Life:
     up: Sequence[bool]
     reads: Sequence[bool]
     has_budgets: Sequence[bool]
+    has_group_budgets: Sequence[bool]
     has_read: Sequence[int | None]
 
 
 def _life(replica: Replica, times: Sequence[int]) -> _Life:
     reads = [replica.reads(second) for second in times]
-    budgets = [read and not _within(replica.no_budgets, second) for read, second in zip(reads, times, strict=True)]
+    budgets, of_groups = (
+        [read and not _within(spans, second) for read, second in zip(reads, times, strict=True)]
+        for spans in (replica.no_budgets, replica.no_group_budgets or ())
+    )
     last, has_read = None, list[int | None]()
     for read, second in zip(reads, times, strict=True):
         last = second if read else last
         has_read.append(last)
-    return _Life([replica.is_up(second) for second in times], reads, budgets, has_read)
+    return _Life([replica.is_up(second) for second in times], reads, budgets, of_groups, has_read)
 
 
 @dataclass
@@ -149,8 +157,13 @@ class Scenario:
         success = catalog.COLLECTOR_SUCCESS.name
         log = (*replica.unread, *replica.no_log)
         add(success, {"collector": "log"}, flag(lambda second: not _within(log, second)))
-        budgets = (*replica.unread, *replica.no_budgets)
+        budgets, of_groups = (
+            (*replica.unread, *replica.no_budgets),
+            (*replica.unread, *(replica.no_group_budgets or ())),
+        )
         add(success, {"collector": "budgets"}, flag(lambda second: not _within(budgets, second)))
+        if replica.no_group_budgets is not None:
+            add(success, {"collector": "group_budgets"}, flag(lambda second: not _within(of_groups, second)))
         for name, known in (("day", days), ("month", months)):
             if known:
                 for metric, end in ((catalog.WINDOW_START, False), (catalog.WINDOW_END, True)):
@@ -164,7 +177,8 @@ class Scenario:
         if metric in CONFIGURED:
             shown = life.up
         elif metric.kind == "gauge":
-            shown = life.has_budgets if metric in FROM_BUDGETS else life.reads
+            of_groups = life.has_group_budgets if metric in FROM_GROUP_BUDGETS else life.reads
+            shown = life.has_budgets if metric in FROM_BUDGETS else of_groups
         else:
             shown, read = life.up, life.has_read
         values = [figure(at) if is_shown and at is not None else None for is_shown, at in zip(shown, read, strict=True)]

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from exporter import catalog
-from tests.alerts.cases.common import ZONE, spend, user, users, watched
-from tests.alerts.cases.said import team_over_limit, unlisted_over_limit, user_over_limit
+from tests.alerts.cases.common import ZONE, group, spend, user, users, watched
+from tests.alerts.cases.said import group_over_limit, team_over_limit, unlisted_over_limit, user_over_limit
 from tests.support.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Value, steps
 
 NAME = "budget_exceeded"
@@ -24,6 +24,11 @@ def scenarios() -> Iterator[Scenario]:
     yield _budgets_fail_alone()
     yield _catching_up()
     yield _user_replicas()
+    yield _groups()
+    yield _group_resolves_at_midnight()
+    yield _group_limit_in_an_outage()
+    yield _group_budgets_fail_alone()
+    yield _group_replicas()
     yield _unlisted()
     yield _unlisted_in_an_outage()
     yield _unlisted_over_midnight()
@@ -169,6 +174,103 @@ def _user_replicas() -> Scenario:
     user(scenario, second, "alice", steps((0, 6), (10 * MINUTE, 8)), 8.5)
     scenario.silent(NAME, 9 * MINUTE)
     scenario.fires(10 * MINUTE, NAME, user_over_limit("alice", "$9.00", "$8.50", DAY))
+    return scenario
+
+
+def _groups() -> Scenario:
+    scenario = Scenario("fires for each group above its own limit, beside users of the same name", 20 * MINUTE)
+    replica = watched(scenario, Replica())
+    group(scenario, replica, "alice", steps((0, 9), (5 * MINUTE, 12.5), (15 * MINUTE, 8)), 10)
+    group(scenario, replica, "red", steps((0, 19), (5 * MINUTE, 20), (8 * MINUTE, 20.000001)), 20)
+    group(scenario, replica, "nolimit", 999)
+    group(scenario, replica, "unattributed", 999)
+    group(scenario, scenario.replica(Replica(job="no-window")), "red", 50, 10)
+    user(scenario, replica, "alice", 30, 100)
+    alice = group_over_limit("alice", "$12.50", "$10.00", DAY)
+    red = group_over_limit("red", "$20.00", "$20.00", DAY)
+    scenario.silent(NAME, 4 * MINUTE)
+    scenario.fires(7 * MINUTE, NAME, alice)
+    scenario.fires(9 * MINUTE, NAME, alice, red)
+    scenario.fires(15 * MINUTE, NAME, red)
+    return scenario
+
+
+def _group_resolves_at_midnight() -> Scenario:
+    scenario = Scenario("resolves for groups at midnight, read or not, dead replica or not", 170 * MINUTE)
+    read = watched(scenario, Replica("a:9867"), *ZONE)
+    dead = watched(scenario, Replica("b:9867", down=[(118 * MINUTE, DAY)], lingers=True), *ZONE)
+    unread = watched(scenario, Replica("c:9867", job="unread", unread=[(100 * MINUTE, 150 * MINUTE)]), *ZONE)
+    for replica in (read, dead, unread):
+        group(scenario, replica, "red", steps((0, 12.5), (2 * HOUR, 1), (160 * MINUTE, 11)), 10)
+    # another job, whose day goes on
+    watched(scenario, Replica("c:9867", job="later"))
+    yesterday = [group_over_limit("red", "$12.50", "$10.00", 2 * HOUR, job=job) for job in (JOB, "unread")]
+    today = [group_over_limit("red", "$11.00", "$10.00", 26 * HOUR, job=job) for job in (JOB, "unread")]
+    scenario.fires(119 * MINUTE, NAME, *yesterday)
+    scenario.silent(NAME, 2 * HOUR, 122 * MINUTE, 149 * MINUTE, 159 * MINUTE)
+    scenario.fires(160 * MINUTE, NAME, *today)
+    return scenario
+
+
+def _group_limit_in_an_outage() -> Scenario:
+    scenario = Scenario(
+        "holds a group's limit in an outage, and resolves where it is gone before or after", 90 * MINUTE
+    )
+    replica = watched(scenario, Replica(unread=[(20 * MINUTE, 70 * MINUTE)]))
+    group(scenario, replica, "red", 12.5, steps((0, 10), (30 * MINUTE, None)))
+    group(scenario, replica, "no-limit-any-more", 12.5, steps((0, 10), (10 * MINUTE, None)))
+    group(scenario, replica, "deleted", steps((0, 12.5), (10 * MINUTE, None)), 10)
+    group(scenario, replica, "raised", 12.5, steps((0, 20), (40 * MINUTE, 11)))
+    red = group_over_limit("red", "$12.50", "$10.00", DAY)
+    gone = [group_over_limit(name, "$12.50", "$10.00", DAY) for name in ("no-limit-any-more", "deleted")]
+    scenario.fires(9 * MINUTE, NAME, red, *gone)
+    for minute in (10, 19, 20, 69):
+        scenario.fires(minute * MINUTE, NAME, red)
+    for minute in (70, 90):
+        scenario.fires(minute * MINUTE, NAME, group_over_limit("raised", "$12.50", "$11.00", DAY))
+    return scenario
+
+
+def _group_budgets_fail_alone() -> Scenario:
+    scenario = Scenario("holds limits of groups while only their table fails, of one job and no other", 40 * MINUTE)
+    failing = [(10 * MINUTE, 30 * MINUTE)]
+    replica = watched(scenario, Replica("a:9867", no_group_budgets=failing))
+    # this replica reads the limits and is not current: it shows none
+    watched(scenario, Replica("b:9867", catching_up=failing))
+    # of another job, at the same address, one is current
+    watched(scenario, Replica("b:9867", job="third"))
+    # of two replicas, one goes on reading the table
+    for instance, spans in (("c:9867", failing), ("d:9867", [])):
+        both = watched(scenario, Replica(instance, job="both", no_group_budgets=spans))
+        group(scenario, both, "red", 12.5, steps((0, 10), (15 * MINUTE, None)))
+    group(scenario, replica, "red", steps((0, 12.5), (20 * MINUTE, 13)), steps((0, 10), (30 * MINUTE, None)))
+    group(scenario, replica, "blue", steps((0, 5), (15 * MINUTE, 11)), 10)
+    other = watched(scenario, Replica("a:9867", job="other", no_budgets=failing))
+    group(scenario, other, "red", 12.5, steps((0, 10), (15 * MINUTE, None)))
+    red, blue = (
+        group_over_limit(name, value, "$10.00", DAY) for name, value in (("red", "$12.50"), ("blue", "$11.00"))
+    )
+    more = group_over_limit("red", "$13.00", "$10.00", DAY)
+    own = [group_over_limit("red", "$12.50", "$10.00", DAY, job=job) for job in ("other", "both")]
+    scenario.fires(9 * MINUTE, NAME, red, *own)
+    scenario.fires(14 * MINUTE, NAME, red, *own)
+    scenario.fires(16 * MINUTE, NAME, red, blue)
+    scenario.fires(29 * MINUTE, NAME, more, blue)
+    scenario.fires(31 * MINUTE, NAME, blue)
+    return scenario
+
+
+def _group_replicas() -> Scenario:
+    scenario = Scenario(
+        "compares the highest spend of a group with the lowest limit of all replicas, once", 20 * MINUTE
+    )
+    first, second = (watched(scenario, Replica(name)) for name in ("a:9867", "b:9867"))
+    group(scenario, first, "red", steps((0, 7), (10 * MINUTE, 9)), 20)
+    group(scenario, second, "red", steps((0, 6), (10 * MINUTE, 8)), 8.5)
+    # of another job, at the same address, another limit is known
+    group(scenario, watched(scenario, Replica("a:9867", job="other")), "red", 7, 8)
+    scenario.silent(NAME, 9 * MINUTE)
+    scenario.fires(10 * MINUTE, NAME, group_over_limit("red", "$9.00", "$8.50", DAY))
     return scenario
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from exporter import catalog
-from tests.alerts.cases.common import ZONE, spend, user, watched
+from tests.alerts.cases.common import ZONE, group, spend, user, watched
 from tests.alerts.cases.said import budget_used
 from tests.support.scenario import DAY, HOUR, MINUTE, Replica, Scenario, steps
 
@@ -14,6 +14,7 @@ RUNGS = (50, 80)
 def scenarios() -> Iterator[Scenario]:
     """All of them."""
     yield _user()
+    yield _group()
     yield _team()
     yield _no_limit()
     yield _outage_and_midnight()
@@ -32,6 +33,25 @@ def _user() -> Scenario:
         (39, "250%", 2),
     ):  # fmt: skip
         said = [budget_used(rung, value, DAY, user="alice") for rung in RUNGS[:rungs]]
+        scenario.fires(minute * MINUTE, NAME, *said)
+    return scenario
+
+
+def _group() -> Scenario:
+    scenario = Scenario("climbs for a group rung by rung, in each job by its own limit, over an outage", 60 * MINUTE)
+    replica = watched(scenario, Replica(unread=[(30 * MINUTE, 35 * MINUTE)]))
+    changes = (0, 4.999999), (5, 5.0), (10, 7.999999), (15, 8.0), (20, 25.0), (40, 4.0)
+    group(scenario, replica, "red", steps(*((minute * MINUTE, value) for minute, value in changes)), 10)
+    group(scenario, replica, "blue", 1, 10)
+    group(scenario, replica, "nothing-allowed", 5, 0)
+    other = watched(scenario, Replica(job="other"))
+    group(scenario, other, "red", 2.5, 100)
+    group(scenario, other, "small", steps((0, 0.4), (20 * MINUTE, 0.5), (40 * MINUTE, 0.4)), 1)
+    scenario.silent(NAME, 4 * MINUTE, 40 * MINUTE, 60 * MINUTE)
+    for minute, value, rungs in ((5, "50%", 1), (10, "80%", 1), (15, "80%", 2), (20, "250%", 2), (33, "250%", 2)):
+        said = [budget_used(rung, value, DAY, group="red") for rung in RUNGS[:rungs]]
+        if minute >= 20:
+            said.append(budget_used(50, "50%", DAY, group="small", job="other"))
         scenario.fires(minute * MINUTE, NAME, *said)
     return scenario
 

@@ -26,6 +26,13 @@ def user(scenario: Scenario, replica: Replica, name: str, spent: Value, limit: V
         scenario.show(replica, catalog.USER_DAILY_LIMIT, limit, user=name)
 
 
+def group(scenario: Scenario, replica: Replica, name: str, spent: Value, limit: Value | None = None) -> None:
+    """As `user`, of a group."""
+    scenario.show(replica, catalog.GROUP_SPEND_TODAY, spent, group=name)
+    if limit is not None:
+        scenario.show(replica, catalog.GROUP_DAILY_LIMIT, limit, group=name)
+
+
 def users(scenario: Scenario, replica: Replica, **states: Value) -> None:
     """How many users are in which state."""
     for state in ("ok", "warning", "exceeded", "unlimited"):

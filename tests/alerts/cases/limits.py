@@ -11,6 +11,7 @@ from tests.support.scenario import MINUTE, Replica, Scenario, Value, steps
 def scenarios() -> Iterator[Scenario]:
     """All of them."""
     yield _kept("job:ai_daily_limit_usd:min_carried", catalog.DAILY_LIMIT)
+    yield _kept("job_group:ai_group_daily_limit_usd:min_carried", catalog.GROUP_DAILY_LIMIT, group="g1")
     yield _kept("job_model:ai_model_timeout_seconds:min_carried", catalog.MODEL_TIMEOUT, model="m1")
 
 

@@ -59,14 +59,22 @@ def high_daily_spend(value: str, ends: int, *contributors: str, exact: str = "",
 
 
 def user_over_limit(user: str, value: str, limit: str, ends: int, *, escaped: str = "", job: str = JOB) -> Expected:
+    return _over_limit("user", user, value, limit, ends, f"ai-cost?var-user={escaped or user}", job)
+
+
+def group_over_limit(group: str, value: str, limit: str, ends: int, *, job: str = JOB) -> Expected:
+    return _over_limit("group", group, value, limit, ends, "ai-cost", job)
+
+
+def _over_limit(scope: str, name: str, value: str, limit: str, ends: int, page: str, job: str) -> Expected:
     return expected(
-        {"severity": "critical", "job": job, "scope": "user", "user": user},
+        {"severity": "critical", "job": job, "scope": scope, scope: name},
         summary="Spend today is above the daily limit.",
-        description=f"Spend today of user {user} is {value}, above the daily limit of {limit}.",
+        description=f"Spend today of {scope} {name} is {value}, above the daily limit of {limit}.",
         value=value,
         rank=rank(value, of=limit),
         budget_day_ends=str(ends),
-        **links("budget_exceeded", f"ai-cost?var-user={escaped or user}"),
+        **links("budget_exceeded", page),
     )
 
 
@@ -95,19 +103,22 @@ def team_over_limit(value: str, limit: str, ends: int, *contributors: str, job: 
     )
 
 
-def budget_used(rung: int, value: str, ends: int, *contributors: str, user: str = "", job: str = JOB) -> Expected:
-    labels = {"severity": "warning", "job": job, "rung": str(rung), "scope": "user" if user else "team"}
-    what = f"Share of the daily limit spent of user {user}" if user else "The team's share of the daily limit spent"
+def budget_used(
+    rung: int, value: str, ends: int, *contributors: str, user: str = "", group: str = "", job: str = JOB
+) -> Expected:
+    scope, name = ("user", user) if user else ("group", group) if group else ("team", "")
+    labels = {"severity": "warning", "job": job, "rung": str(rung), "scope": scope}
+    what = f"Share of the daily limit spent of {scope} {name}" if name else "The team's share of the daily limit spent"
     said = {
         "summary": "Share of the daily limit spent is at or above one of its steps.",
         "description": f"{what} is {value}, at or above {rung}%.",
         "value": value,
-        "rank": rank(value, tier=1 if user else TEAM),
+        "rank": rank(value, tier=1 if name else TEAM),
         "budget_day_ends": str(ends),
         **links("budget_used", "ai-cost" + (f"?var-user={user}" if user else "")),
     }
-    if user:
-        return expected({**labels, "user": user}, **said)
+    if name:
+        return expected({**labels, scope: name}, **said)
     return expected(labels, **said, contributors=lines(contributors))
 
 
