@@ -1,7 +1,7 @@
 """The dashboard Cost, a module for each row."""
 
 from dashboards.base import COST, Page
-from dashboards.cost import anomalies, budgets, changes, forecast, past_days, prices, recent, today, traffic
+from dashboards.cost import anomalies, budgets, changes, forecast, groups, past_days, prices, recent, today, traffic
 from dashboards.settings import Settings
 
 
@@ -12,6 +12,7 @@ def page(settings: Settings) -> Page:
         past_days.row,
         forecast.row,
         budgets.row,
+        groups.row,
         anomalies.row,
         past_days.closed,
         traffic.row,
