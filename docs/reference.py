@@ -30,7 +30,7 @@ absent where the table is.
 
 _PARTS: Mapping[str, tuple[str, ...]] = {
     "Calls": ("ai_operation", "ai_operations", "ai_oldest", "ai_model", "ai_rows"),
-    "Spend and budgets": ("ai_spend", "ai_user", "ai_budget", "ai_daily", "ai_monthly"),
+    "Spend and budgets": ("ai_spend", "ai_user", "ai_group", "ai_budget", "ai_daily", "ai_monthly"),
     "Anomalies": ("ai_calls", "ai_latency", "ai_error", "ai_cost", "ai_tokens"),
     "Other tables": ("ai_approvals", "ai_recommendations"),
     "The exporter": ("ai_exporter",),
@@ -78,7 +78,7 @@ def metrics_page() -> str:
     parts.append(_STANDARD)
     parts += [_row(metric) for metric in catalog.STANDARD]
     parts.append("\n")
-    parts.append(_LABELS.format(collectors=_codes(catalog.COLLECTORS)))
+    parts.append(_LABELS.format(collectors=_codes((*catalog.COLLECTORS, catalog.GROUP_BUDGETS))))
     return "".join(parts)
 
 
