@@ -283,17 +283,21 @@ BEGIN
     DROP VIEW IF EXISTS ai_dashboards.operations;
     EXECUTE format(
         'CREATE VIEW ai_dashboards.operations AS SELECT l.logged_at, l.at, (%s) COLLATE "default" AS operation,'
-        ' (%s) COLLATE "default" AS model, (%s) COLLATE "default" AS "user", %s AS outcome,'
+        ' (%s) COLLATE "default" AS model, (%s) COLLATE "default" AS "user", %s%s AS outcome,'
         -- what the exporter does not count either: NaN, negative but for a refund, beyond all reason
         ' CASE WHEN l.input_tokens BETWEEN 0 AND 1000000000 THEN l.input_tokens::bigint END AS input_tokens,'
         ' CASE WHEN l.output_tokens BETWEEN 0 AND 1000000000 THEN l.output_tokens::bigint END AS output_tokens,'
         ' CASE WHEN l.cost BETWEEN -1000000 AND 1000000 THEN round(l.cost, 12) END AS cost_usd,'
         ' CASE WHEN l.latency BETWEEN 0 AND 86400000 THEN l.latency / 1000 END AS latency_seconds,'
         ' l.error_message FROM (SELECT %s AS logged_at, %s AS at, %s FROM %s) AS l',
-        operation, model, shown_user, outcome, logged, instant,
+        operation, model, shown_user,
+        CASE WHEN found ? 'group' THEN format('(%s) COLLATE "default" AS "group", ', format(
+            label, 'l."group"', format(user_label, 'l."group"'), format(user_label, format(cleaned, 'l."group"'))))
+            ELSE '' END,
+        outcome, logged, instant,
         -- of a name as much as a label can be made of, and blanks around it
         (SELECT string_agg(format(
-                    CASE WHEN role IN ('operation', 'operation_type', 'model', 'user')
+                    CASE WHEN role IN ('operation', 'operation_type', 'model', 'user', 'group')
                          THEN '(left(%1$s, 1024) COLLATE "C") AS %3$I'
                          WHEN role = 'status' THEN '(%1$s COLLATE "C") AS %3$I'
                          WHEN role = 'success' THEN '%4$s AS %3$I'
