@@ -1,7 +1,7 @@
 """Windows and figures that several themes use."""
 
 from exporter import catalog
-from tests.support.scenario import DAY, HOUR, Replica, Scenario, Value, Window
+from tests.support.scenario import DAY, HOUR, Replica, Scenario, Value, Window, steps
 
 TODAY = Window(0, DAY)
 MONTH = (Window(0, 31 * DAY),)
@@ -24,6 +24,11 @@ def user(scenario: Scenario, replica: Replica, name: str, spent: Value, limit: V
     scenario.show(replica, catalog.USER_SPEND_TODAY, spent, user=name)
     if limit is not None:
         scenario.show(replica, catalog.USER_DAILY_LIMIT, limit, user=name)
+
+
+def called(scenario: Scenario, replica: Replica, name: str, of: str, since: int = 0) -> None:
+    """What a user is called, from a second on."""
+    scenario.show(replica, catalog.USER_INFO, steps((0, None), (since, 1)) if since else 1, user=name, name=of)
 
 
 def users(scenario: Scenario, replica: Replica, **states: Value) -> None:

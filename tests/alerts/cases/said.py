@@ -58,14 +58,18 @@ def high_daily_spend(value: str, ends: int, *contributors: str, exact: str = "",
     )
 
 
-def user_over_limit(user: str, value: str, limit: str, ends: int, *, escaped: str = "", job: str = JOB) -> Expected:
+def user_over_limit(
+    user: str, value: str, limit: str, ends: int, *, escaped: str = "", called: str = "", job: str = JOB
+) -> Expected:
+    """`called` is the user's name, where one is known."""
     return expected(
         {"severity": "critical", "job": job, "scope": "user", "user": user},
         summary="Spend today is above the daily limit.",
-        description=f"Spend today of user {user} is {value}, above the daily limit of {limit}.",
+        description=f"Spend today of user {called or user} is {value}, above the daily limit of {limit}.",
         value=value,
         rank=rank(value, of=limit),
         budget_day_ends=str(ends),
+        user=called or user,
         **links("budget_exceeded", f"ai-cost?var-user={escaped or user}"),
     )
 
@@ -107,7 +111,7 @@ def budget_used(rung: int, value: str, ends: int, *contributors: str, user: str 
         **links("budget_used", "ai-cost" + (f"?var-user={user}" if user else "")),
     }
     if user:
-        return expected({**labels, "user": user}, **said)
+        return expected({**labels, "user": user}, **said, user=user)
     return expected(labels, **said, contributors=lines(contributors))
 
 
