@@ -175,6 +175,7 @@ def _users_over_limit() -> Scenario:
         rank=rank("$11.00", of="$10.00"),
         **ends,
         **links(name, "ai-cost?var-user=alice"),
+        user="alice",
     )
     more = expected(
         {"severity": "warning", "job": JOB, "scope": "unlisted"},
@@ -505,6 +506,7 @@ def _pace_of_users() -> Scenario:
             rank=rank(value, of="$10.00"),
             budget_day_ends=str(DAY),
             **links(name, f"ai-cost?var-user={each}"),
+            user=each,
         )
         for each, value in (("alice", "$11.00"), ("carol", "$12.00"))
     }
@@ -576,6 +578,7 @@ def _soon_of_users() -> Scenario:
         rank=rank("0"),
         budget_day_ends=str(DAY),
         **links(name, "ai-cost?var-user=alice"),
+        user="alice",
     )
     scenario.fires(30 * MINUTE, name, fired)
     return scenario

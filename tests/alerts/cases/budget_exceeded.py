@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from exporter import catalog
-from tests.alerts.cases.common import ZONE, group, spend, user, users, watched
+from tests.alerts.cases.common import ZONE, called, group, spend, user, users, watched
 from tests.alerts.cases.said import group_over_limit, team_over_limit, unlisted_over_limit, user_over_limit
 from tests.support.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Value, steps
 
@@ -15,6 +15,7 @@ ODD_ESCAPED = "we%22ird%5C+%C3%BCn%C3%AFcode+%7Buser%7D"
 def scenarios() -> Iterator[Scenario]:
     """All of them."""
     yield _users()
+    yield _named_users()
     yield _user_resolves_at_midnight()
     yield _small_amounts()
     yield _limit_removed_while_read()
@@ -70,6 +71,23 @@ def _users() -> Scenario:
     scenario.fires(9 * MINUTE, NAME, alice, bob, odd)
     scenario.fires(10 * MINUTE, NAME, alice, bob, odd, nothing)
     scenario.fires(15 * MINUTE, NAME, bob, odd, nothing)
+    return scenario
+
+
+def _named_users() -> Scenario:
+    scenario = Scenario("says what users are called, and which user it is", 20 * MINUTE)
+    replica = watched(scenario, Replica())
+    for name in ("alice", "bob", ODD):
+        user(scenario, replica, name, steps((0, 0), (5 * MINUTE, 12.5)), 10)
+    called(scenario, replica, "alice", 'Alice "A" {{ .Value }} %s', since=10 * MINUTE)
+    called(scenario, replica, ODD, "Odd")
+    called(scenario, replica, "elsewhere", "Bob")
+    users(scenario, replica, exceeded=steps((0, 0), (5 * MINUTE, 3)))
+    bob = user_over_limit("bob", "$12.50", "$10.00", DAY)
+    odd = user_over_limit(ODD, "$12.50", "$10.00", DAY, escaped=ODD_ESCAPED, called="Odd")
+    scenario.fires(7 * MINUTE, NAME, user_over_limit("alice", "$12.50", "$10.00", DAY), bob, odd)
+    alice = user_over_limit("alice", "$12.50", "$10.00", DAY, called='Alice "A" {{ .Value }} %s')
+    scenario.fires(12 * MINUTE, NAME, alice, bob, odd)
     return scenario
 
 

@@ -1,7 +1,7 @@
 """Windows and figures that several themes use."""
 
 from exporter import catalog
-from tests.support.scenario import DAY, HOUR, Replica, Scenario, Value, Window
+from tests.support.scenario import DAY, HOUR, Replica, Scenario, Value, Window, steps
 
 TODAY = Window(0, DAY)
 MONTH = (Window(0, 31 * DAY),)
@@ -31,6 +31,11 @@ def group(scenario: Scenario, replica: Replica, name: str, spent: Value, limit: 
     scenario.show(replica, catalog.GROUP_SPEND_TODAY, spent, group=name)
     if limit is not None:
         scenario.show(replica, catalog.GROUP_DAILY_LIMIT, limit, group=name)
+
+
+def called(scenario: Scenario, replica: Replica, name: str, of: str, since: int = 0) -> None:
+    """What a user is called, from a second on."""
+    scenario.show(replica, catalog.USER_INFO, steps((0, None), (since, 1)) if since else 1, user=name, name=of)
 
 
 def users(scenario: Scenario, replica: Replica, **states: Value) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from exporter import catalog
-from tests.alerts.cases.common import ZONE, user, users, watched
+from tests.alerts.cases.common import ZONE, called, user, users, watched
 from tests.alerts.cases.ratios import STEP
 from tests.alerts.cases.said import Expected, companion, expected, links
 from tests.support.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Value, steps
@@ -394,11 +394,11 @@ def _rows_unusable_of_two_replicas() -> Scenario:
     return scenario
 
 
-def _without_limit(name: str, spent: str, job: str = JOB, ends: int = DAY) -> Expected:
+def _without_limit(name: str, spent: str, job: str = JOB, ends: int = DAY, called: str = "") -> Expected:
     return expected(
         {"severity": "info", "job": job, "user": name},
         summary="A user spends without a daily limit.",
-        description=f"User {name} has spent {spent} today and has no daily limit.",
+        description=f"User {called or name} has spent {spent} today and has no daily limit.",
         value=spent,
         budget_day_ends=str(ends),
         **links("user_without_limit", "ai-health"),
@@ -415,7 +415,8 @@ def _user_without_limit() -> Scenario:
     user(scenario, replica, "another", 0)
     user(scenario, replica, "unattributed", 60)
     users(scenario, replica, ok=1, unlimited=1)
-    bob, carol = _without_limit("bob", "$0.0042"), _without_limit("carol", "$7.00")
+    called(scenario, replica, "carol", "Carol C.")
+    bob, carol = _without_limit("bob", "$0.0042"), _without_limit("carol", "$7.00", called="Carol C.")
     scenario.silent("user_without_limit", 19 * MINUTE, 30 * MINUTE, 34 * MINUTE)
     scenario.fires(20 * MINUTE, "user_without_limit", bob)
     scenario.fires(29 * MINUTE, "user_without_limit", bob)

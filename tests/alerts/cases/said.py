@@ -58,22 +58,29 @@ def high_daily_spend(value: str, ends: int, *contributors: str, exact: str = "",
     )
 
 
-def user_over_limit(user: str, value: str, limit: str, ends: int, *, escaped: str = "", job: str = JOB) -> Expected:
-    return _over_limit("user", user, value, limit, ends, f"ai-cost?var-user={escaped or user}", job)
+def user_over_limit(
+    user: str, value: str, limit: str, ends: int, *, escaped: str = "", called: str = "", job: str = JOB
+) -> Expected:
+    """`called` is the user's name, where one is known."""
+    page, said = f"ai-cost?var-user={escaped or user}", called or user
+    return _over_limit("user", user, said, value, limit, ends, page, job, user=said)
 
 
 def group_over_limit(group: str, value: str, limit: str, ends: int, *, job: str = JOB) -> Expected:
-    return _over_limit("group", group, value, limit, ends, "ai-cost", job)
+    return _over_limit("group", group, group, value, limit, ends, "ai-cost", job)
 
 
-def _over_limit(scope: str, name: str, value: str, limit: str, ends: int, page: str, job: str) -> Expected:
+def _over_limit(
+    scope: str, name: str, called: str, value: str, limit: str, ends: int, page: str, job: str, **more: str
+) -> Expected:
     return expected(
         {"severity": "critical", "job": job, "scope": scope, scope: name},
         summary="Spend today is above the daily limit.",
-        description=f"Spend today of {scope} {name} is {value}, above the daily limit of {limit}.",
+        description=f"Spend today of {scope} {called} is {value}, above the daily limit of {limit}.",
         value=value,
         rank=rank(value, of=limit),
         budget_day_ends=str(ends),
+        **more,
         **links("budget_exceeded", page),
     )
 
@@ -118,7 +125,8 @@ def budget_used(
         **links("budget_used", "ai-cost" + (f"?var-user={user}" if user else "")),
     }
     if name:
-        return expected({**labels, scope: name}, **said)
+        more = {"user": user} if user else {}
+        return expected({**labels, scope: name}, **said, **more)
     return expected(labels, **said, contributors=lines(contributors))
 
 

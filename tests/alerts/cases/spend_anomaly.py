@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from exporter import catalog
-from tests.alerts.cases.common import user, watched
+from tests.alerts.cases.common import called, user, watched
 from tests.alerts.cases.said import Expected, expected, lines, links, rank
 from tests.support.scenario import HOUR, JOB, MINUTE, Replica, Scenario, Value, steps
 
@@ -90,7 +90,8 @@ def _loop() -> Scenario:
     told: dict[str, Any] = {"usual": "$3.10", "since": "1 Jan 01:00"}
     scenario.silent(NAME, 60 * MINUTE, 70 * MINUTE)
     scenario.fires(71 * MINUTE, NAME, odd("$5.01", *CAUSES, "most in the past hour by user bob: $4.00", **told))
-    scenario.fires(2 * HOUR, NAME, odd("$38.10", *CAUSES, "most in the past hour by user bob: $37.50", **told))
+    called(scenario, replica, "bob", "Bob B.", since=80 * MINUTE)
+    scenario.fires(2 * HOUR, NAME, odd("$38.10", *CAUSES, "most in the past hour by user Bob B.: $37.50", **told))
     # it fires on for five minutes, by what was known last
     scenario.fires(184 * MINUTE, NAME, odd("$38.10", *CAUSES, **told))
     scenario.silent(NAME, 185 * MINUTE, 4 * HOUR)
