@@ -8,7 +8,7 @@ from dashboards.grid import Row, line
 from dashboards.panels import Panel, colored, column, joined, stat, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import AGE, USD
+from dashboards.style import AGE, DOLLARS, USD
 from exporter import catalog
 
 
@@ -89,9 +89,9 @@ def _users() -> Panel:
         sort="Expected today",
         columns=[
             *user_columns(),
-            column("Spent today", unit=USD, decimals=2, width=110),
-            column("Expected today", unit=USD, decimals=2, width=120),
-            column("Daily limit", unit=USD, decimals=2, width=110),
+            column("Spent today", unit=DOLLARS, decimals=2, width=110),
+            column("Expected today", unit=DOLLARS, decimals=2, width=120),
+            column("Daily limit", unit=DOLLARS, decimals=2, width=110),
             column("Limit reached in", unit=AGE, decimals=0),
         ],
     )
