@@ -161,7 +161,7 @@ def _annotations() -> list[dict[str, Any]]:
             "expr": f"{firing % STEP} unless {firing % f'{STEP} offset $__interval'}",
             "hide": False,
             "iconColor": "red",
-            "name": "Alerts that began to fire",
+            "name": "Alerts",
             "tagKeys": "severity",
             "titleFormat": "{{alertname}}",
         },

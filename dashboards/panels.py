@@ -200,7 +200,7 @@ def bar_gauge(
         options={
             "displayMode": "basic",
             "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False},
-            "maxVizHeight": 22,
+            "maxVizHeight": 30,
             "minVizHeight": 16,
             "minVizWidth": 8,
             "namePlacement": "left",

@@ -5,7 +5,7 @@ from dashboards import sql, style
 from dashboards.alerts import FIRING
 from dashboards.base import CELL, COST, PERFORMANCE, to_dashboard
 from dashboards.calls import calls_table, figures, success_rate, worst_model
-from dashboards.grid import Row, line
+from dashboards.grid import TILE, Row, line
 from dashboards.health.database import connections, max_connections
 from dashboards.panels import (
     Panel,
@@ -46,7 +46,7 @@ def row(settings: Settings) -> Row:
     return Row(
         "",
         (
-            line(4, *numbers, widths=(4, 5, 5, 3, 4, 3)),
+            line(TILE, *numbers, widths=(4, 5, 5, 3, 4, 3)),
             line(9, _alerts_now(settings), _alert_history(), widths=(16, 8)),
             line(9, _error_log()),
         ),
@@ -151,7 +151,7 @@ def _alerts_now(settings: Settings) -> Panel:
             # no links from the cells to the right: many are empty, and Grafana would draw a link there, too
             column("Alert", links=links),
             column("State", colored=True, mappings=style.value_mappings(states), width=85),
-            column("Since", unit=style.SINCE, width=130),
+            column("Since", unit=style.SINCE, width=150),
             column("Operation", width=145),
             column("Model", width=125),
             column("User", width=120),
@@ -199,7 +199,7 @@ def _error_log() -> Panel:
         sql.rows(
             ("operation", "model"),
             "outcome IN ('failed', 'timeout')",
-            columns=(sql.TIME, sql.MESSAGE, sql.OPERATION, sql.MODEL, sql.USER, sql.LATENCY, sql.COST, sql.ID),
+            columns=(sql.TIME, sql.MESSAGE, sql.OPERATION, sql.MODEL, sql.USER, sql.LATENCY, sql.ID),
         ),
-        empty="No failed call found. A red mark means that the database is down. (`other` is no name in the log)",
+        empty="No failed call found. A red mark means that the database is down",
     )

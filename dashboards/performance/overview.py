@@ -5,7 +5,7 @@ from dashboards import style
 from dashboards.alerts import AlertLine
 from dashboards.base import HEALTH, by_model, by_operation, to_dashboard
 from dashboards.calls import ALERT_WINDOW, DOUBTS, figures, worst_model
-from dashboards.grid import Row, line
+from dashboards.grid import TILE, Row, line
 from dashboards.panels import Panel, colored, column, link, only, stat, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
@@ -30,7 +30,7 @@ def row(settings: Settings) -> Row:
     return Row(
         "",
         (
-            line(4, *numbers, widths=(6, 4, 4, 3, 3, 4)),
+            line(TILE, *numbers, widths=(6, 4, 4, 3, 3, 4)),
             line(12, _response_times(latency), _past_hour(error_rate, latency), widths=(10, 14)),
         ),
     )
@@ -119,7 +119,7 @@ def _response_times(latency: AlertLine) -> Panel:
 def _past_hour(error_rate: AlertLine, latency: AlertLine) -> Panel:
     by = ("operation", "model")
     shown: dict[str, str] = {
-        "Failed": q.hourly_ratio(q.FAILED, q.CALLS, *by),
+        "Failed": q.failed_share(*by),
         "Average": q.hourly_ratio(q.latency("sum"), q.latency("count"), *by),
         "p95": q.hourly_quantile(0.95, *by),
         "Calls": q.hourly(q.CALLS, *by),
@@ -131,7 +131,8 @@ def _past_hour(error_rate: AlertLine, latency: AlertLine) -> Panel:
     return table(
         "The last hour by operation and model",
         "The share of the past hour's calls that failed, their average and p95 duration, their number, and the cost of"
-        " a thousand of them; the most failures first. Colours change at the thresholds of the alerts.",
+        " a thousand of them; the most failures first. Of fewer than"
+        f" {q.MANY} calls, a share is shown from {q.SEVERAL} failures on. Colours change at the thresholds of the alerts.",
         "Look into the first line: click its operation or its model to narrow the page.",
         *(prom(expr, table=True) for expr in shown.values()),
         transformations=[
@@ -147,7 +148,7 @@ def _past_hour(error_rate: AlertLine, latency: AlertLine) -> Panel:
             column("Average", unit=SECONDS, decimals=2, width=86, colored=True, steps=latency.above()),
             column("Model", links=[by_model()]),
             column("p95", unit=SECONDS, decimals=2, width=76),
-            column("Calls", unit=style.COUNT, decimals=0, width=70),
+            column("Calls", unit=style.PLAIN, decimals=0, width=70),
             column("Per 1,000", unit=DOLLARS, decimals=2, width=90),
         ],
     )

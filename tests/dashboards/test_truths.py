@@ -129,10 +129,18 @@ WORST = [("ai-performance", "Worst model, 5 min"), ("ai-health", "Worst model, 5
         # one failure of two calls is no outage
         ([*BUSY, *calls("claude", "0x60 1x10 2x20", "0x60 0x10 1x20")], {'{model="gemini"}': 0.02}),
         (BUSY, {'{model="gemini"}': 0.02}),
+        # two failures of seven calls in the hour are chance
+        (
+            [*BUSY, *calls("claude", "0x50 0+1x7 7x90", "0x50 0 1 2x90")],
+            {'{model="gemini"}': 0.02},
+        ),
+        ([UP, *calls("claude", "0x50 0+1x7 7x90", "0x50 0 1 2x90")], {'{model="claude"}': 0.0}),
+        ([UP, *calls("claude", "0x50 0+1x4 4x90", "0x50 0+1x4 4x90")], {'{model="Few calls"}': -1.0}),
+        ([UP, *calls("claude", "0x90", "0x90")], {'{model="No calls"}': -1.0}),
         ([UP], {'{model="No calls"}': -1.0}),
         ([(UP[0], "0x90"), *BUSY[1:]], {}),
     ],
-    ids=["down", "seldom", "one of two", "calm", "no calls", "not read"],
+    ids=["down", "seldom", "one of two", "calm", "two of seven", "all", "few", "silent", "no calls", "not read"],
 )
 def test_a_model_that_is_down_is_named_on_the_first_screen(series: Series, shown: dict[str, float]) -> None:
     for uid, title in WORST:
@@ -209,6 +217,19 @@ def test_one_failure_of_two_calls_is_no_rate(title: str) -> None:
     series = [UP, *calls("m", "0x60 1x10 2x20", "0x60 0x10 1x20"), *calls("busy", "0+100x90", "0+10x90", "p")]
     name = {"operation": "p", "model": "busy"}[label]
     evaluated(series, "90m", [(asked("ai-performance", title), {f'{{{label}="{name}"}}': 0.1})])
+
+
+def test_one_failed_call_is_no_share_in_the_table_of_the_hour() -> None:
+    failed = asked("ai-performance", "The last hour by operation and model")
+    series = [
+        UP,
+        *calls("m", "0x60 1x30", "0x60 1x30"),
+        *calls("m", "0x60 0+1x10 10x30", "0x60 0+1x2 2x30", "two of ten"),
+        *calls("m", "0x60 0+1x4 4x30", "0x60 0+1x4 4x30", "four of four"),
+        *calls("m", "0x60 0+1x25 25x30", "0x60 0+1x1 1x30", "one of many"),
+    ]
+    shown = {'{operation="four of four", model="m"}': 1.0, '{operation="one of many", model="m"}': 0.04}
+    evaluated(series, "90m", [(failed, shown)])
 
 
 def test_text_does_not_say_that_an_alert_fires_where_it_may_wait() -> None:
@@ -549,6 +570,33 @@ def test_a_phone_shows_few_screens() -> None:
     for uid, made in DASHBOARDS.items():
         heights = [1 if each["type"] == "row" else each["gridPos"]["h"] for each in made["panels"]]
         assert 38 * sum(heights) < 7 * 800, uid
+
+
+def test_a_phones_first_screen_has_the_numbers_of_cost() -> None:
+    """At 400 pixels, the header and the dropdowns were seen to take 190 pixels, and a gap 16 with the panel's edge."""
+    for uid, made in DASHBOARDS.items():
+        tiles = [each["gridPos"]["h"] for each in made["panels"] if each["gridPos"]["y"] == 0]
+        assert 190 + sum(38 * high + 8 for high in tiles) <= {"ai-cost": 800}.get(uid, 950), uid
+
+
+@pytest.mark.parametrize("title", ["Today by operation", "Today by model"])
+def test_the_ten_largest_and_all_others_stand_there_without_scrolling(title: str) -> None:
+    panel = panel_of("ai-cost", title)
+    # a table of ten units was seen to show eight rows of 36 pixels
+    assert panel["gridPos"]["h"] * 38 - 8 >= 32 + 16 + 36 * (1 + 11) - 2
+
+
+@pytest.mark.parametrize(
+    ("uid", "title"), [("ai-cost", "What has changed"), ("ai-performance", "The last hour by operation and model")]
+)
+def test_calls_are_counted_to_the_call(uid: str, title: str) -> None:
+    (column,) = [
+        each["properties"]
+        for each in panel_of(uid, title)["fieldConfig"]["overrides"]
+        if each["matcher"]["options"] == "Calls"
+    ]
+    # the unit for counts writes 1.98 K, beside 951
+    assert {"id": "unit", "value": "none"} in column
 
 
 def test_titles_are_whole_in_narrow_tiles() -> None:
