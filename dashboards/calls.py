@@ -160,12 +160,12 @@ def calls_table(title: str, shows: str, act: str, query: Any, empty: str = sql.N
         query,
         empty=empty,
         columns=[
-            column("Time", unit=style.TIME, width=165),
-            column("Operation", width=205, links=[by_operation()]),
-            column("Model", width=170, links=[by_model()]),
-            *user_columns(width=140),
+            column("Time", unit=style.TIME, width=160),
+            column("Operation", width=198, links=[by_operation()]),
+            column("Model", width=160, links=[by_model()]),
+            *user_columns(width=120),
             column("Outcome", width=80, colored=True, mappings=outcomes),
             column("Cost", unit=USD, decimals=6, width=100),
-            column("Latency", unit=SECONDS, decimals=2, width=90),
+            column("Latency", unit=SECONDS, decimals=2, width=80),
         ],
     )

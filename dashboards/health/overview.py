@@ -35,19 +35,14 @@ def row(settings: Settings) -> Row:
     worst = worst_model(
         "The error log below has the messages. Check the provider's status page; use the fallback while it is down."
     )
-    numbers = (
-        figures(settings),
-        _alerts_firing(settings),
-        worst,
-        success,
-        _api_availability(settings),
-        _connections_used(settings),
-    )
+    state = figures(settings), _alerts_firing(settings), worst
+    shares = success, _api_availability(settings), _connections_used(settings)
     return Row(
         "",
         (
-            line(TILE, *numbers, widths=(4, 5, 5, 3, 4, 3)),
-            line(9, _alerts_now(settings), _alert_history(), widths=(16, 8)),
+            line(TILE, *state),
+            line(TILE, *shares),
+            line(8, _alerts_now(settings), _alert_history(), widths=(17, 7)),
             line(9, _error_log()),
         ),
     )
@@ -70,6 +65,7 @@ def _alerts_firing(settings: Settings) -> Panel:
         unit=style.PLAIN,
         decimals=0,
         named=True,
+        sizes=(14, 30),
         absent=style.BAD,
         empty=_NO_RULES,
         overrides=[
@@ -150,8 +146,8 @@ def _alerts_now(settings: Settings) -> Panel:
             column("Severity", width=80, colored=True, mappings=style.value_mappings(severities)),
             # no links from the cells to the right: many are empty, and Grafana would draw a link there, too
             column("Alert", links=links),
-            column("State", colored=True, mappings=style.value_mappings(states), width=85),
-            column("Since", unit=style.SINCE, width=150),
+            column("State", colored=True, mappings=style.value_mappings(states), width=72),
+            column("Since", unit=style.SINCE, width=140),
             column("Operation", width=145),
             column("Model", width=125),
             column("User", width=120),

@@ -19,18 +19,13 @@ def row(settings: Settings) -> Row:
         "Select the model in the dropdown: Failures by class says why, and the error log on Health"
         " has the messages. Use the fallback while it is down."
     )
-    numbers = (
-        worst,
-        _error_rate(error_rate),
-        _average_latency(latency),
-        _p95_latency(),
-        _operations_per_hour(),
-        figures(settings),
-    )
+    failures = worst, _error_rate(error_rate), figures(settings)
+    speed = _average_latency(latency), _p95_latency(), _operations_per_hour()
     return Row(
         "",
         (
-            line(TILE, *numbers, widths=(6, 4, 4, 3, 3, 4)),
+            line(TILE, *failures),
+            line(TILE, *speed),
             line(12, _response_times(latency), _past_hour(error_rate, latency), widths=(10, 14)),
         ),
     )
@@ -132,7 +127,8 @@ def _past_hour(error_rate: AlertLine, latency: AlertLine) -> Panel:
         "The last hour by operation and model",
         "The share of the past hour's calls that failed, their average and p95 duration, their number, and the cost of"
         " a thousand of them; the most failures first. Of fewer than"
-        f" {q.MANY} calls, a share is shown from {q.SEVERAL} failures on. Colours change at the thresholds of the alerts.",
+        f" {q.MANY} calls, a share is shown from {q.SEVERAL} failures on. Colours change at the thresholds of the"
+        " alerts.",
         "Look into the first line: click its operation or its model to narrow the page.",
         *(prom(expr, table=True) for expr in shown.values()),
         transformations=[
@@ -143,7 +139,7 @@ def _past_hour(error_rate: AlertLine, latency: AlertLine) -> Panel:
         then="Calls",
         empty=NO_CALLS,
         columns=[
-            column("Operation", links=[by_operation()]),
+            column("Operation", width=198, links=[by_operation()]),
             column("Failed", unit=SHARE, decimals=1, width=76, colored=True, steps=error_rate.above()),
             column("Average", unit=SECONDS, decimals=2, width=86, colored=True, steps=latency.above()),
             column("Model", links=[by_model()]),
