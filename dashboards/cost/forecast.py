@@ -56,21 +56,29 @@ def limit_reached(window: str, title: str) -> Panel:
     limit = DAILY_LIMIT if window == "day" else MONTHLY_LIMIT
     reached = q.for_job(catalog.LIMIT_REACHED, f'window="{window}"')
     left = f"clamp_min(min({reached}) - time(), 0)"
-    # nothing is expected of a limit without a forecast
+    # nothing is expected of a limit without a forecast, and nothing at all without a limit
     known = f"({limit} and on () {_forecast(window, 'expected')})"
-    texts = {0: ("Reached", style.BAD), style.NOT_SET: ("Not expected", style.GOOD)}
+    shown = f"{q.or_sentinel(left, known)} or (0 * {limit} - {-_NO_FORECAST}) or (0 * max({q.UP}) - {-_NO_LIMIT})"
+    texts = {
+        0: ("Reached", style.BAD),
+        style.NOT_SET: ("Not expected", style.GOOD),
+        _NO_FORECAST: ("No forecast", style.DIM),
+        _NO_LIMIT: ("No limit", style.DIM),
+    }
     return stat(
         title,
         f"The time until spend is expected to exceed the limit of the {window}. “Reached” means that it does already;"
         " the forecast needs four whole days.",
         f"If a time is shown, spend will exceed the limit before the {window} ends: reduce the largest operation.",
-        prom(f"({q.or_sentinel(left, known)}) and on () max({q.UP})", instant=True),
+        prom(f"({shown}) and on () max({q.UP})", instant=True),
         unit=AGE,
         decimals=0,
         mappings=style.value_mappings(texts),
         steps=(style.Step(style.WARN),),
-        empty="No forecast",
     )
+
+
+_NO_FORECAST, _NO_LIMIT = -2, -3
 
 
 def _users() -> Panel:

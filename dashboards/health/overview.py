@@ -104,7 +104,12 @@ def _connections_used(settings: Settings) -> Panel:
         "Connections",
         "Open connections as a share of `max_connections`, on the server where it is highest. From postgres_exporter.",
         "Near 100%, the server refuses new connections, the exporter's too: look for a leak, or use a pooler.",
-        prom(f"max({connections(job)} / on (job, instance) {max_connections(job)})", instant=True),
+        prom(
+            f"max({connections(job)} / on (job, instance) {max_connections(job)})"
+            f' or (0 * max(pg_up{{job=~"{job}"}} == 0) - 1)',
+            instant=True,
+        ),
+        mappings=style.value_mappings({style.NOT_SET: ("Not reached", style.BAD)}),
         unit=SHARE,
         decimals=0,
         steps=style.worse_above(0.8, 0.95),

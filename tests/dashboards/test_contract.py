@@ -324,11 +324,17 @@ def test_links_lead_to_dashboards_that_are_there() -> None:
     assert len(set(linked)) > 1
 
 
+TABLES = [
+    pytest.param(panel, id=f"{uid}: {panel['title']}")
+    for uid, dashboard in DASHBOARDS.items()
+    for panel in each_panel(dashboard)
+    if panel["type"] == "table"
+]
 LEAD_ON = {"Operation": "operation", "Model": "model", "Primary model": "model", "Fallback": "model", "User": "user"}
 """Columns of tables whose names can be clicked, and the variable that a click sets."""
 
 
-@pytest.mark.parametrize("panel", [each for each in PANELS if each.values[0]["type"] == "table"])
+@pytest.mark.parametrize("panel", TABLES)
 def test_every_name_in_a_table_leads_on(panel: Json) -> None:
     renamed = [
         set(each["options"]["renameByName"].values()) for each in panel["transformations"] if each["id"] == "organize"

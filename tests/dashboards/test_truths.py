@@ -112,10 +112,10 @@ REACHED = (f'ai_spend_limit_reached_timestamp_seconds{{{OWN}, window="day"}}', "
         ([*spending(30), FORECAST, REACHED], "11h", 0.0, "Reached"),
         ([*spending(3), FORECAST], "6h", -1.0, "Not expected"),
         # in the first days there is no forecast: nothing is expected, and nothing is ruled out
-        (spending(3), "6h", None, "No forecast"),
-        ([*spending(3, None), FORECAST], "6h", None, "No forecast"),
-        ([(UP[0], "0x1500"), *spending(30)[1:], FORECAST, REACHED], "6h", None, "No forecast"),
-        ([(UP[0], "0x1500"), *spending(3)[1:], FORECAST], "6h", None, "No forecast"),
+        (spending(3), "6h", -2.0, "No forecast"),
+        ([*spending(3, None), FORECAST], "6h", -3.0, "No limit"),
+        ([(UP[0], "0x1500"), *spending(30)[1:], FORECAST, REACHED], "6h", None, "Not read"),
+        ([(UP[0], "0x1500"), *spending(3)[1:], FORECAST], "6h", None, "Not read"),
     ],
     ids=["in four hours", "reached", "not expected", "first days", "no limit", "unread", "unread below"],
 )
@@ -285,6 +285,13 @@ def test_availability_is_of_the_users_api_alone() -> None:
         ('pg_settings_max_connections{job="others", instance="theirs"}', "100x90"),
     ]
     evaluated(databases, "80m", [(asked("ai-health", "Connections"), {"{}": 0.1})])
+    # a database that is down is not one that nobody has set up
+    down = [('pg_up{job="postgres", instance="ours"}', "0x90"), ('pg_up{job="others", instance="theirs"}', "1x90")]
+    evaluated(down, "80m", [(asked("ai-health", "Connections"), {"{}": -1.0})])
+    evaluated(down[1:], "80m", [(asked("ai-health", "Connections"), {})])
+    assert '"-1": {"color": "red", "index": 0, "text": "Not reached"}' in json.dumps(
+        panel_of("ai-health", "Connections")["fieldConfig"]["defaults"]["mappings"]
+    )
 
 
 def test_the_jobs_of_others_are_a_setting() -> None:
@@ -603,11 +610,11 @@ def test_a_phone_shows_few_screens() -> None:
         assert 38 * sum(heights) < 7 * 800, uid
 
 
-def test_a_phones_first_screen_says_whether_the_limit_will_hold() -> None:
+def test_a_phones_first_screen_says_whether_the_limit_holds_and_what_is_down() -> None:
     """At 400 pixels, the header and the dropdowns of Grafana 13 were seen to take 265, and a gap 16 with its edge."""
     first = sorted((each["gridPos"]["y"], each["gridPos"]["x"], each) for each in DASHBOARDS["ai-cost"]["panels"][:4])
     assert [panel["title"] for _, _, panel in first] == [
-        *("Team today", "Team by midnight", "Team this month", "Daily limit reached in"),
+        *("Team today", "Team by midnight", "Team this month", "Figures"),
     ]
     assert 265 + sum(38 * panel["gridPos"]["h"] + 8 for _, _, panel in first) <= 800
 
