@@ -158,10 +158,11 @@ def _annotations() -> list[dict[str, Any]]:
         {
             "datasource": PROMETHEUS,
             "enable": True,
-            "expr": f"{firing % STEP} unless {firing % f'{STEP} offset $__interval'}",
+            # a step may be shorter than the time between two evaluations of the rules: before it, five minutes count
+            "expr": f"{firing % STEP} unless {firing % '[5m] offset $__interval'}",
             "hide": False,
             "iconColor": "red",
-            "name": "Alerts that began to fire",
+            "name": "Alerts",
             "tagKeys": "severity",
             "titleFormat": "{{alertname}}",
         },

@@ -64,8 +64,8 @@ def worst_model(act: str) -> Panel:
     return stat(
         "Worst model, 5 min",
         "The model with the largest share of failed calls in the past five minutes, or in the past hour where five"
-        f" minutes have fewer than {q.ENOUGH} calls; models with fewer than {q.FEW} calls in the hour are left out. Red"
-        " from 20% on.",
+        f" minutes have fewer than {q.ENOUGH} calls; models with fewer than {q.FEW} calls in the hour are left out. One"
+        " or two failures count as none. Red from 20% on.",
         act,
         prom(q.worst_model(), q.legend("model"), instant=True),
         unit=SHARE,
@@ -160,12 +160,12 @@ def calls_table(title: str, shows: str, act: str, query: Any, empty: str = sql.N
         query,
         empty=empty,
         columns=[
-            column("Time", unit=style.TIME, width=165),
-            column("Operation", width=150, links=[by_operation()]),
-            column("Model", width=150, links=[by_model()]),
-            *user_columns(width=140),
+            column("Time", unit=style.TIME, width=160),
+            column("Operation", width=198, links=[by_operation()]),
+            column("Model", width=160, links=[by_model()]),
+            *user_columns(width=120),
             column("Outcome", width=80, colored=True, mappings=outcomes),
             column("Cost", unit=USD, decimals=6, width=100),
-            column("Latency", unit=SECONDS, decimals=2, width=90),
+            column("Latency", unit=SECONDS, decimals=2, width=80),
         ],
     )

@@ -11,6 +11,15 @@ from dashboards.panels import Panel
 
 COLUMNS = 24
 
+TILE = 3
+"""The height of a tile with a number: on a phone, where they stand one below the other, six fill a screen."""
+
+
+def rows_high(rows: int) -> int:
+    """The height of a table that shows so many rows, beside its title and its header, without scrolling."""
+    title_and_edges, row, unit, gap = 46, 36, 38, 8
+    return -(-(title_and_edges + row * (rows + 1) + gap) // unit)
+
 
 @dataclass(frozen=True)
 class Line:

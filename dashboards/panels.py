@@ -75,6 +75,7 @@ def stat(
     mappings: Mappings | None = None,
     decimals: int | None = None,
     named: bool = False,
+    sizes: tuple[int, int] | None = None,
     absent: str = DIM,
     empty: str = NOT_READ,
     overrides: Sequence[dict[str, Any]] = (),
@@ -82,8 +83,10 @@ def stat(
 ) -> Panel:
     """One number, or a few with their names: of this moment, since a range's last value would outlive an outage.
 
-    `empty` is shown where there is no number, in the colour `absent`.
+    `empty` is shown where there is no number, in the colour `absent`. `sizes` are those of names and numbers in
+    pixels; without it, Grafana makes them as large as fits.
     """
+    text = {"titleSize": sizes[0], "valueSize": sizes[1]} if sizes else {}
     return _panel(
         core.Stat,
         PanelDoc(title, shows, act),
@@ -100,6 +103,7 @@ def stat(
         textMode="value_and_name" if named else "value",
         overrides=list(overrides),
         links=list(links),
+        extraJson={"options": {"text": text, "wideLayout": False}} if text else {},
     )
 
 
@@ -200,7 +204,7 @@ def bar_gauge(
         options={
             "displayMode": "basic",
             "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False},
-            "maxVizHeight": 22,
+            "maxVizHeight": 30,
             "minVizHeight": 16,
             "minVizWidth": 8,
             "namePlacement": "left",
@@ -367,6 +371,7 @@ def column(
     unit: str | None = None,
     decimals: int | None = None,
     width: int | None = None,
+    least: int | None = None,
     steps: Steps = (),
     bar: bool = False,
     high: float | None = None,
@@ -375,12 +380,17 @@ def column(
     links: Sequence[dict[str, Any]] = (),
     hidden: bool = False,
 ) -> dict[str, Any]:
-    """How one column of a table looks; `bar` draws its value as a bar up to `high`, `colored` colours its text."""
+    """How one column of a table looks.
+
+    `least` is its least width, instead of Grafana's 150 pixels; `bar` draws its value as a bar up to `high`; `colored`
+    colours its text.
+    """
     cell = {"mode": "basic", "type": "gauge", "valueDisplayMode": "text"} if bar else {"type": "color-text"}
     given = {
         "unit": unit,
         "decimals": decimals,
         "custom.width": width,
+        "custom.minWidth": least,
         "thresholds": absolute(steps) if steps else None,
         "custom.cellOptions": cell if bar or colored else None,
         "min": 0 if bar else None,
@@ -487,18 +497,15 @@ _USUAL = (
     *("email-compose", "email-classify", "email-respond", "calendar-prep", "calendar-time"),
     *("task-prioritize", "task-breakdown", "analytics-summary", "analytics-anomaly"),
 )
-_LAST_LETTERS = ("a", "bcd", "e", "fgh", "ijkl", "mn", "opq", "r", "s", "t", "uvwx", "yz")
 OPERATIONS = (
-    *(
-        colored_like(f"[{letters}{letters.upper()}][^a-zA-Z]*$", color)
-        for letters, color in zip(_LAST_LETTERS, _COLORS, strict=True)
-    ),
+    *(colored_like(f"^(?:.{{{len(_COLORS)}}})*.{{{rest}}}$", color) for rest, color in enumerate(_COLORS)),
     *(colored_like(f"^{name}$", color) for name, color in zip(_USUAL, _COLORS, strict=False)),
     _REST,
 )
-"""The colours of operations, the same ones on every chart: of the usual ones each its own, of others by their ending.
+"""The colours of operations, the same ones on every chart: of the usual ones each its own, of others by their length.
 
-Grafana's own palette, by position, is green and red too.
+The names of a team often begin or end alike, but seldom are of one length. Grafana's own palette, by position, is
+green and red too.
 """
 
 _BY_LEGEND = {

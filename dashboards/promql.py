@@ -182,24 +182,48 @@ FEW, ENOUGH = 5, 10
 """The fewest calls of the past hour, and of a few minutes, of which a share of failures is shown."""
 
 
-def error_rate(*by: str, window: str = RATE) -> str:
+SEVERAL, MANY = 3, 20
+"""So many failures are no chance, of however few calls; and so many calls that a single failure is no large share."""
+
+
+def error_rate(*by: str, window: str = RATE, several: bool = False) -> str:
     """The share of calls that failed: in the window, or in the past hour where the window has too few calls.
 
-    Nothing where the hour has too few, too: one failure of two calls is no rate.
+    Nothing where the hour has too few, too: one failure of two calls is no rate. With `several`, one or two failures
+    count as none.
     """
 
     def failed_of(span: str, least: int) -> str:
         failed, calls = (_counted(f"increase({each}{span})", by) for each in (FAILED, CALLS))
+        if several:
+            failed = f"({_several(failed)} or 0 * {failed})"
         return f"{failed} / ({calls} >= {least})"
 
     return f"{failed_of(window, ENOUGH)} or {failed_of('[1h]', FEW)}"
 
 
+def failed_share(*by: str) -> str:
+    """The share of the past hour's calls that failed; nothing where few calls have only one or two failures."""
+    failed, calls = hourly(FAILED, *by), hourly(CALLS, *by)
+    return f"{failed} / ({calls} >= {MANY}) or {_several(failed)} / ({calls} > 0)"
+
+
+def _several(failed: str) -> str:
+    # Prometheus extrapolates: of three failures, an increase may be a little less
+    return f"({failed} > {SEVERAL - 0.5})"
+
+
 def worst_model() -> str:
-    """The model with the largest share of failed calls in five minutes, as `error_rate` counts; -1 without calls."""
-    none = f'label_replace(0 * max({UP}) - 1, "model", "No calls", "", "")'
-    rates = error_rate("model", window="[5m]")
-    return f"topk(1, {rates}) or {none} unless on () ({rates})"
+    """The model with the largest share of failed calls in five minutes, as `error_rate` counts; -1 if none has enough.
+
+    Then the name is `No calls` or `Few calls`.
+    """
+    rates = error_rate("model", window="[5m]", several=True)
+    few, none = (
+        f'label_replace(0 * {any_calls} - 1, "model", "{name}", "", "")'
+        for name, any_calls in (("Few calls", f"({hourly(CALLS)} > 0)"), ("No calls", f"max({UP})"))
+    )
+    return f"topk(1, {rates}) or ({few} or {none} unless on () {few}) unless on () ({rates})"
 
 
 _SHORT = "([0-9a-fA-F]{8})-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(.+)"

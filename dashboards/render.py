@@ -116,7 +116,8 @@ def _timeseries(panel: Json) -> None:
 
 def _stat(panel: Json) -> None:
     del panel["fieldConfig"]["defaults"]["custom"]
-    panel["options"] |= {"percentChangeColorMode": "standard", "showPercentChange": False, "wideLayout": True}
+    usual = {"percentChangeColorMode": "standard", "showPercentChange": False, "wideLayout": True}
+    panel["options"] = usual | panel["options"]
 
 
 def _table(panel: Json) -> None:

@@ -15,7 +15,7 @@ SINCE_MIDNIGHT = f"date_trunc('day', {FROM}, {ZONE})"
 _CHOSEN = r"""($re$${{{variable}:regex}}$re$ = '.+' OR {column} ~ $re$\A(?:${{{variable}:regex}})\Z$re$)"""
 _OTHER = "'other' IN ({variables})"
 
-NOT_IN_LOG = "No call found. `other` is no name in the log: choose All. A red mark means that the database is down"
+NOT_IN_LOG = "Red mark: the database is down. No mark: no call found"
 """What panels that ask the log say when there is nothing. A sum of nothing would be a 0 that is not so."""
 
 
@@ -177,10 +177,10 @@ def _days_back(moment: str, days: int) -> str:
 def hourly_spend(variables: Sequence[str]) -> dict[str, Any]:
     """Spend by hour of the time range, and of the same hours a day and a week before."""
     first = f"date_trunc('hour', {FROM}, {ZONE})"
-    spans = " OR ".join(
-        f"({logged(_days_back(first, days) if days else first, _days_back(TO, days) if days else TO)})"
-        for days in (0, 1, 7)
-    )
+    # whole hours of other days, so that a line does not drop in the hour that is not over
+    last = f"(date_trunc('hour', {TO}, {ZONE}) + interval '1 hour')"
+    before = (logged(_days_back(first, days), _days_back(last, days)) for days in (1, 7))
+    spans = " OR ".join(f"({each})" for each in (logged(first), *before))
     return _series(f"""
     WITH spent AS (
       SELECT date_trunc('hour', at, {ZONE}) AS hour, sum(cost_usd)::float8 AS usd

@@ -1,6 +1,7 @@
 """The row of Cost that says what is odd: hours that cost more than they usually do, and why."""
 
 from dashboards import promql as q
+from dashboards.base import by_model, by_operation
 from dashboards.grid import Row, line
 from dashboards.panels import Panel, column, joined, table, timeseries
 from dashboards.promql import prom
@@ -66,7 +67,12 @@ def _causes() -> Panel:
         ),
         # Grafana counts milliseconds
         prom(f"1000 * {q.max_of(q.filtered(catalog.SPEND_ANOMALY_START), 'operation')}", table=True),
-        columns=[*(column(name, unit=COUNT, decimals=1) for name in factors), column("Odd since", unit=TIME)],
+        columns=[
+            column("Operation", links=[by_operation()]),
+            column("Model", links=[by_model()]),
+            *(column(name, unit=COUNT, decimals=1) for name in factors),
+            column("Odd since", unit=TIME),
+        ],
         transformations=joined("operation", names),
         sort="Calls",
     )
@@ -88,9 +94,12 @@ def _operations() -> Panel:
         "What else is odd",
         "By how much each figure of the current hour, or of the hour before, is above the usual, by operation; 0 if it"
         " is not odd, and empty if there are too few calls to judge.",
-        "Look at the operation on Performance.",
+        "Click the operation to see it on Performance.",
         *(prom(q.max_of(q.filtered(metric), "operation"), table=True) for metric, _ in figures.values()),
-        columns=[column(name, unit=unit) for name, (_, unit) in figures.items()],
+        columns=[
+            column("Operation", links=[by_operation()]),
+            *(column(name, unit=unit) for name, (_, unit) in figures.items()),
+        ],
         transformations=joined("operation", names),
         sort="Calls",
     )

@@ -41,7 +41,7 @@ def _user_budgets(settings: Settings) -> Panel:
         empty="No budgets, or the log is not read",
         columns=[
             *user_columns(),
-            column("Spent today", unit=DOLLARS, decimals=2, width=110),
+            column("Spent today", unit=DOLLARS, decimals=2, width=130),
             column("Daily limit", unit=DOLLARS, decimals=2, width=110),
             column("Used", unit=SHARE, decimals=0, bar=True, high=1, steps=budget_steps, mappings=no_limit),
         ],

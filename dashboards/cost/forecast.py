@@ -8,7 +8,7 @@ from dashboards.grid import Row, line
 from dashboards.panels import Panel, colored, column, joined, stat, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import AGE, USD
+from dashboards.style import AGE, DOLLARS, USD
 from exporter import catalog
 
 
@@ -18,7 +18,7 @@ def row(_: Settings) -> Row:
         "Where the month will end (team)",
         (
             line(8, _end("day", TODAY, DAILY_LIMIT), _end("month", MONTH, MONTHLY_LIMIT), widths=(12, 12)),
-            line(6, _reached("day"), _reached("month"), _users(), widths=(5, 5, 14)),
+            line(6, limit_reached("month", "Monthly limit reached in"), _users(), widths=(7, 17)),
         ),
         collapsed=True,
     )
@@ -51,18 +51,34 @@ def _end(window: str, spent: str, limit: str) -> Panel:
     )
 
 
-def _reached(window: str) -> Panel:
-    selector = q.for_job(catalog.LIMIT_REACHED, f'window="{window}"')
+def limit_reached(window: str, title: str) -> Panel:
+    """The time until a day or a month is expected to exceed its limit."""
     limit = DAILY_LIMIT if window == "day" else MONTHLY_LIMIT
+    reached = q.for_job(catalog.LIMIT_REACHED, f'window="{window}"')
+    left = f"clamp_min(min({reached}) - time(), 0)"
+    # nothing is expected of a limit without a forecast, and nothing at all without a limit
+    known = f"({limit} and on () {_forecast(window, 'expected')})"
+    shown = f"{q.or_sentinel(left, known)} or (0 * {limit} - {-_NO_FORECAST}) or (0 * max({q.UP}) - {-_NO_LIMIT})"
+    texts = {
+        0: ("Reached", style.BAD),
+        style.NOT_SET: ("Not expected", style.GOOD),
+        _NO_FORECAST: ("No forecast", style.DIM),
+        _NO_LIMIT: ("No limit", style.DIM),
+    }
     return stat(
-        f"Limit of the {window} reached in",
-        f"The time until spend is expected to exceed the limit of the {window}; 0 once it does.",
+        title,
+        f"The time until spend is expected to exceed the limit of the {window}. “Reached” means that it does already;"
+        " the forecast needs four whole days.",
         f"If a time is shown, spend will exceed the limit before the {window} ends: reduce the largest operation.",
-        prom(q.or_sentinel(f"clamp_min(min ({selector}) - time(), 0)", limit), instant=True),
+        prom(f"({shown}) and on () max({q.UP})", instant=True),
         unit=AGE,
         decimals=0,
-        mappings=style.not_set("Not expected"),
+        mappings=style.value_mappings(texts),
+        steps=(style.Step(style.WARN),),
     )
+
+
+_NO_FORECAST, _NO_LIMIT = -2, -3
 
 
 def _users() -> Panel:
@@ -89,9 +105,9 @@ def _users() -> Panel:
         sort="Expected today",
         columns=[
             *user_columns(),
-            column("Spent today", unit=USD, decimals=2, width=110),
-            column("Expected today", unit=USD, decimals=2, width=120),
-            column("Daily limit", unit=USD, decimals=2, width=110),
+            column("Spent today", unit=DOLLARS, decimals=2, width=110),
+            column("Expected today", unit=DOLLARS, decimals=2, width=120),
+            column("Daily limit", unit=DOLLARS, decimals=2, width=110),
             column("Limit reached in", unit=AGE, decimals=0),
         ],
     )

@@ -3,6 +3,7 @@
 from alert_rules.quantities.bill import TOLERANCE
 from dashboards import promql as q
 from dashboards import style
+from dashboards.base import by_model
 from dashboards.cost.spend import TODAY
 from dashboards.grid import Row, line
 from dashboards.panels import Panel, column, joined, stat, table, timeseries
@@ -58,6 +59,7 @@ def _by_model() -> Panel:
         "Two amounts that differ: see the runbook of `cost_tracking_inaccurate`.",
         *(prom(expr, table=True) for expr in figures.values()),
         columns=(
+            column("Model", links=[by_model()]),
             column("Checked calls", unit=COUNT, decimals=0),
             column("Logged", unit=DOLLARS, decimals=4),
             column("Expected", unit=DOLLARS, decimals=4),

@@ -6,8 +6,9 @@ from dashboards import promql as q
 from dashboards import sql, style
 from dashboards.base import by_model, by_operation, by_user
 from dashboards.calls import figures
+from dashboards.cost.forecast import limit_reached
 from dashboards.cost.spend import DAILY_LIMIT, FILTERS, MONTH, MONTHLY_LIMIT, PROJECTED, TODAY
-from dashboards.grid import Row, line
+from dashboards.grid import TILE, Row, line, rows_high
 from dashboards.panels import (
     Panel,
     absolute,
@@ -21,7 +22,7 @@ from dashboards.panels import (
     timeseries,
     where,
 )
-from dashboards.promql import prom
+from dashboards.promql import MOST, prom
 from dashboards.settings import Settings
 from dashboards.style import DOLLARS, SHARE
 from exporter import catalog
@@ -33,17 +34,19 @@ _REST = style.value_mappings({"all others": ("all others", style.GREY)})
 
 def row(settings: Settings) -> Row:
     """The row."""
-    numbers = _today(settings), _by_midnight(settings), _this_month(settings), _over_limit(), figures(settings)
+    money = _today(settings), _by_midnight(settings), _this_month(settings)
+    states = figures(settings), limit_reached("day", "Daily limit reached in"), _over_limit()
     drivers = (
-        _today_by("operation", sql.today_by(FILTERS, FILTERS), by_operation(operation=_CHOSEN)),
+        _today_by("operation", sql.today_by(FILTERS, FILTERS, MOST), by_operation(operation=_CHOSEN)),
         _today_by("model", answers_of("Today by operation"), by_model(model=_CHOSEN)),
         _today_by("user", answers_of("Today by operation"), by_user(_CHOSEN)),
     )
     return Row(
         "",
         (
-            line(4, *numbers, widths=(6, 6, 5, 3, 4)),
-            line(10, *drivers, widths=(8, 8, 8)),
+            line(TILE, *money),
+            line(TILE, *states),
+            line(rows_high(MOST + 1), *drivers),
             line(9, _spend_by_hour(), _movers(), widths=(9, 15)),
         ),
     )
@@ -148,10 +151,10 @@ def _today_by(by: str, query: Any, link: dict[str, Any]) -> Panel:
         transformations=[where("Kind", by), *only(shown)],
         empty=sql.NOT_IN_LOG,
         columns=[
-            column(name, links=[link], colored=True, steps=style.CALMING, mappings=_REST),
+            column(name, least=100, links=[link], colored=True, steps=style.CALMING, mappings=_REST),
             column("Chosen", hidden=True),
-            column("Spent", unit=DOLLARS, decimals=2, width=80),
-            column("Share", unit=SHARE, decimals=0, width=130, bar=True, high=1, steps=style.CALMING),
+            column("Spent", unit=DOLLARS, decimals=2, width=70),
+            column("Share", unit=SHARE, decimals=0, width=86, bar=True, high=1, steps=style.CALMING),
         ],
     )
 
@@ -160,8 +163,8 @@ def _spend_by_hour() -> Panel:
     steps = {"lineWidth": 2, "fillOpacity": 0, "lineInterpolation": "stepAfter"}
     return timeseries(
         "Spend by hour",
-        "Bars: the cost of each hour. Lines: the same hour a day and a week before. Exact, from the log; the last"
-        " bar is the current hour so far.",
+        "Bars: the cost of each hour. Lines: the same whole hour a day and a week before. Exact, from the log; the"
+        " last bar is the current hour so far.",
         "Bars well above both lines are unusual. What has changed, beside, shows where the money went.",
         sql.hourly_spend(FILTERS),
         unit=DOLLARS,
@@ -190,13 +193,13 @@ def _movers() -> Panel:
         empty=sql.NOT_IN_LOG,
         columns=[
             column("Operation", links=[by_operation()]),
-            column("Model", links=[by_model()]),
-            column("Last 24 h", unit=DOLLARS, decimals=2, width=80),
+            column("Model", width=130, links=[by_model()]),
+            column("Last 24 h", unit=DOLLARS, decimals=2, width=76),
             # Grafana writes negative money as $-0.06
-            column("Change $", unit=style.PLAIN, decimals=2, width=82),
-            column("Change %", unit=SHARE, decimals=0, width=82),
-            column("Of the day", unit=SHARE, decimals=1, width=88, colored=True, steps=steps),
-            column("Calls", unit=style.COUNT, width=58),
-            column("Per 1,000", unit=DOLLARS, decimals=2, width=92),
+            column("Change $", unit=style.PLAIN, decimals=2, width=76),
+            column("Change %", unit=SHARE, decimals=0, width=80),
+            column("Of the day", unit=SHARE, decimals=1, width=84, colored=True, steps=steps),
+            column("Calls", unit=style.PLAIN, decimals=0, width=52),
+            column("Per 1,000", unit=DOLLARS, decimals=2, width=80),
         ],
     )

@@ -68,6 +68,7 @@ def _registered_operations() -> Panel:
         columns=[
             column("Operation", links=[by_operation()]),
             column("Primary model", links=[by_model()]),
+            column("Fallback", links=[by_model()]),
             column(
                 "Last call",
                 unit=AGE,

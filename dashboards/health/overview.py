@@ -5,7 +5,7 @@ from dashboards import sql, style
 from dashboards.alerts import FIRING
 from dashboards.base import CELL, COST, PERFORMANCE, to_dashboard
 from dashboards.calls import calls_table, figures, success_rate, worst_model
-from dashboards.grid import Row, line
+from dashboards.grid import TILE, Row, line
 from dashboards.health.database import connections, max_connections
 from dashboards.panels import (
     Panel,
@@ -35,19 +35,14 @@ def row(settings: Settings) -> Row:
     worst = worst_model(
         "The error log below has the messages. Check the provider's status page; use the fallback while it is down."
     )
-    numbers = (
-        figures(settings),
-        _alerts_firing(settings),
-        worst,
-        success,
-        _api_availability(settings),
-        _connections_used(settings),
-    )
+    state = figures(settings), _alerts_firing(settings), worst
+    shares = success, _api_availability(settings), _connections_used(settings)
     return Row(
         "",
         (
-            line(4, *numbers, widths=(4, 5, 5, 3, 4, 3)),
-            line(9, _alerts_now(settings), _alert_history(), widths=(16, 8)),
+            line(TILE, *state),
+            line(TILE, *shares),
+            line(8, _alerts_now(settings), _alert_history(), widths=(17, 7)),
             line(9, _error_log()),
         ),
     )
@@ -70,6 +65,7 @@ def _alerts_firing(settings: Settings) -> Panel:
         unit=style.PLAIN,
         decimals=0,
         named=True,
+        sizes=(14, 30),
         absent=style.BAD,
         empty=_NO_RULES,
         overrides=[
@@ -108,7 +104,12 @@ def _connections_used(settings: Settings) -> Panel:
         "Connections",
         "Open connections as a share of `max_connections`, on the server where it is highest. From postgres_exporter.",
         "Near 100%, the server refuses new connections, the exporter's too: look for a leak, or use a pooler.",
-        prom(f"max({connections(job)} / on (job, instance) {max_connections(job)})", instant=True),
+        prom(
+            f"max({connections(job)} / on (job, instance) {max_connections(job)})"
+            f' or (0 * max(pg_up{{job=~"{job}"}} == 0) - 1)',
+            instant=True,
+        ),
+        mappings=style.value_mappings({style.NOT_SET: ("Not reached", style.BAD)}),
         unit=SHARE,
         decimals=0,
         steps=style.worse_above(0.8, 0.95),
@@ -150,8 +151,8 @@ def _alerts_now(settings: Settings) -> Panel:
             column("Severity", width=80, colored=True, mappings=style.value_mappings(severities)),
             # no links from the cells to the right: many are empty, and Grafana would draw a link there, too
             column("Alert", links=links),
-            column("State", colored=True, mappings=style.value_mappings(states), width=85),
-            column("Since", unit=style.SINCE, width=130),
+            column("State", colored=True, mappings=style.value_mappings(states), width=72),
+            column("Since", unit=style.SINCE, width=140),
             column("Operation", width=145),
             column("Model", width=125),
             column("User", width=120),
@@ -199,7 +200,7 @@ def _error_log() -> Panel:
         sql.rows(
             ("operation", "model"),
             "outcome IN ('failed', 'timeout')",
-            columns=(sql.TIME, sql.MESSAGE, sql.OPERATION, sql.MODEL, sql.USER, sql.LATENCY, sql.COST, sql.ID),
+            columns=(sql.TIME, sql.MESSAGE, sql.OPERATION, sql.MODEL, sql.USER, sql.LATENCY, sql.ID),
         ),
-        empty="No failed call found. A red mark means that the database is down. (`other` is no name in the log)",
+        empty="Red mark: the database is down. No mark: no call has failed",
     )

@@ -13,7 +13,7 @@ from dashboards.style import COUNT, SHARE
 def row(settings: Settings) -> Row:
     """The row."""
     failures = (_error_rate_by(each, settings.alerts.error_rate) for each in ("operation", "model"))
-    return Row("Errors", (line(8, *failures, _failures_by_class()),))
+    return Row("Errors", (line(10, *failures, _failures_by_class()),))
 
 
 def _error_rate_by(by: str, error_rate: AlertLine) -> Panel:

@@ -5,7 +5,7 @@ from dashboards import style
 from dashboards.alerts import AlertLine
 from dashboards.base import HEALTH, by_model, by_operation, to_dashboard
 from dashboards.calls import ALERT_WINDOW, DOUBTS, figures, worst_model
-from dashboards.grid import Row, line
+from dashboards.grid import TILE, Row, line
 from dashboards.panels import Panel, colored, column, link, only, stat, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
@@ -19,18 +19,13 @@ def row(settings: Settings) -> Row:
         "Select the model in the dropdown: Failures by class says why, and the error log on Health"
         " has the messages. Use the fallback while it is down."
     )
-    numbers = (
-        worst,
-        _error_rate(error_rate),
-        _average_latency(latency),
-        _p95_latency(),
-        _operations_per_hour(),
-        figures(settings),
-    )
+    failures = worst, _error_rate(error_rate), figures(settings)
+    speed = _average_latency(latency), _p95_latency(), _operations_per_hour()
     return Row(
         "",
         (
-            line(4, *numbers, widths=(6, 4, 4, 3, 3, 4)),
+            line(TILE, *failures),
+            line(TILE, *speed),
             line(12, _response_times(latency), _past_hour(error_rate, latency), widths=(10, 14)),
         ),
     )
@@ -119,7 +114,7 @@ def _response_times(latency: AlertLine) -> Panel:
 def _past_hour(error_rate: AlertLine, latency: AlertLine) -> Panel:
     by = ("operation", "model")
     shown: dict[str, str] = {
-        "Failed": q.hourly_ratio(q.FAILED, q.CALLS, *by),
+        "Failed": q.failed_share(*by),
         "Average": q.hourly_ratio(q.latency("sum"), q.latency("count"), *by),
         "p95": q.hourly_quantile(0.95, *by),
         "Calls": q.hourly(q.CALLS, *by),
@@ -131,7 +126,9 @@ def _past_hour(error_rate: AlertLine, latency: AlertLine) -> Panel:
     return table(
         "The last hour by operation and model",
         "The share of the past hour's calls that failed, their average and p95 duration, their number, and the cost of"
-        " a thousand of them; the most failures first. Colours change at the thresholds of the alerts.",
+        " a thousand of them; the most failures first. Of fewer than"
+        f" {q.MANY} calls, a share is shown from {q.SEVERAL} failures on. Colours change at the thresholds of the"
+        " alerts.",
         "Look into the first line: click its operation or its model to narrow the page.",
         *(prom(expr, table=True) for expr in shown.values()),
         transformations=[
@@ -142,12 +139,12 @@ def _past_hour(error_rate: AlertLine, latency: AlertLine) -> Panel:
         then="Calls",
         empty=NO_CALLS,
         columns=[
-            column("Operation", links=[by_operation()]),
+            column("Operation", width=198, links=[by_operation()]),
             column("Failed", unit=SHARE, decimals=1, width=76, colored=True, steps=error_rate.above()),
             column("Average", unit=SECONDS, decimals=2, width=86, colored=True, steps=latency.above()),
             column("Model", links=[by_model()]),
             column("p95", unit=SECONDS, decimals=2, width=76),
-            column("Calls", unit=style.COUNT, decimals=0, width=70),
+            column("Calls", unit=style.PLAIN, decimals=0, width=70),
             column("Per 1,000", unit=DOLLARS, decimals=2, width=90),
         ],
     )

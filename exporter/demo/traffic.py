@@ -94,8 +94,13 @@ class LiveWriter:
             self._send(sql.SQL("DELETE FROM {} WHERE id = %s").format(self._log), (call.id,))
         elif chance < _DELETED_SHARE + _CHANGED_SHARE:
             factor = self._rng.choice((Decimal("0.5"), Decimal("1.2")))
-            change = sql.SQL("UPDATE {} SET cost_usd = round(cost_usd * %s, 6) WHERE id = %s")
-            self._send(change.format(self._log), (factor, call.id))
+            # with its tokens, or the log would differ from the price list
+            change = sql.SQL(
+                "UPDATE {} SET cost_usd = round(cost_usd * %(factor)s, 6),"
+                " input_tokens = round(input_tokens * %(factor)s), output_tokens = round(output_tokens * %(factor)s)"
+                " WHERE id = %(id)s"
+            )
+            self._send(change.format(self._log), {"factor": factor, "id": call.id})
 
     def _insert(self, call: Call) -> None:
         columns = COLUMNS[self._layout]
@@ -113,7 +118,7 @@ class LiveWriter:
         self._send(statement, (*to_row(self._layout, call), call.id))
         self._remember(call)
 
-    def _send(self, statement: sql.Composed, values: tuple[Any, ...]) -> None:
+    def _send(self, statement: sql.Composed, values: tuple[Any, ...] | dict[str, Any]) -> None:
         with locked(self._connection):
             self._connection.execute(statement, values)
 

@@ -49,6 +49,15 @@ def test_no_operation_is_green_orange_or_red(name: str) -> None:
     assert not means_something(color)
 
 
+@pytest.mark.parametrize(
+    "kind", ["classify", "draft-reply", "extract-line-items", "Summary", "v2"], ids=lambda kind: f"ends with {kind}"
+)
+def test_operations_that_end_alike_are_told_apart(kind: str) -> None:
+    of = ("billing", "contract-review", "customer-support", "email", "marketing", "search", "translation", "research")
+    colors = {color_of(f"{area}-{kind}", OPERATIONS) for area in of}
+    assert len(colors) > 5
+
+
 @pytest.mark.parametrize("name", ["other", "all others"])
 def test_what_is_left_over_is_grey_everywhere(name: str) -> None:
     assert color_of(name, OPERATIONS) == color_of(name, MODELS) == GREY

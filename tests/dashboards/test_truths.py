@@ -101,6 +101,36 @@ def test_no_limit_and_too_early_are_said_and_not_drawn_as_good() -> None:
     evaluated(spending(30), "1h", [(asked("ai-cost", "Team by midnight", "B"), {})])
 
 
+FORECAST = (f'ai_spend_forecast_usd{{{OWN}, window="day", bound="expected"}}', "80x1500")
+REACHED = (f'ai_spend_limit_reached_timestamp_seconds{{{OWN}, window="day"}}', "36000x1500")
+
+
+@pytest.mark.parametrize(
+    ("series", "at", "shown", "said"),
+    [
+        ([*spending(30), FORECAST, REACHED], "6h", 14400.0, None),
+        ([*spending(30), FORECAST, REACHED], "11h", 0.0, "Reached"),
+        ([*spending(3), FORECAST], "6h", -1.0, "Not expected"),
+        # in the first days there is no forecast: nothing is expected, and nothing is ruled out
+        (spending(3), "6h", -2.0, "No forecast"),
+        ([*spending(3, None), FORECAST], "6h", -3.0, "No limit"),
+        ([(UP[0], "0x1500"), *spending(30)[1:], FORECAST, REACHED], "6h", None, "Not read"),
+        ([(UP[0], "0x1500"), *spending(3)[1:], FORECAST], "6h", None, "Not read"),
+    ],
+    ids=["in four hours", "reached", "not expected", "first days", "no limit", "unread", "unread below"],
+)
+def test_the_first_screen_says_when_the_limit_will_be_reached(
+    series: Series, at: str, shown: float | None, said: str | None
+) -> None:
+    panel = panel_of("ai-cost", "Daily limit reached in")
+    assert panel["gridPos"]["y"] <= 3
+    evaluated(series, at, [(asked("ai-cost", "Daily limit reached in"), {} if shown is None else {"{}": shown})])
+    mapped, absent = panel["fieldConfig"]["defaults"]["mappings"]
+    text = absent["options"]["result"]["text"] if shown is None else mapped["options"].get(f"{shown:g}", {}).get("text")
+    assert text == said
+    assert color_of(panel, 14400.0) == "orange"
+
+
 # A model that is down
 
 
@@ -129,10 +159,18 @@ WORST = [("ai-performance", "Worst model, 5 min"), ("ai-health", "Worst model, 5
         # one failure of two calls is no outage
         ([*BUSY, *calls("claude", "0x60 1x10 2x20", "0x60 0x10 1x20")], {'{model="gemini"}': 0.02}),
         (BUSY, {'{model="gemini"}': 0.02}),
+        # two failures of seven calls in the hour are chance
+        (
+            [*BUSY, *calls("claude", "0x50 0+1x7 7x90", "0x50 0 1 2x90")],
+            {'{model="gemini"}': 0.02},
+        ),
+        ([UP, *calls("claude", "0x50 0+1x7 7x90", "0x50 0 1 2x90")], {'{model="claude"}': 0.0}),
+        ([UP, *calls("claude", "0x50 0+1x4 4x90", "0x50 0+1x4 4x90")], {'{model="Few calls"}': -1.0}),
+        ([UP, *calls("claude", "0x90", "0x90")], {'{model="No calls"}': -1.0}),
         ([UP], {'{model="No calls"}': -1.0}),
         ([(UP[0], "0x90"), *BUSY[1:]], {}),
     ],
-    ids=["down", "seldom", "one of two", "calm", "no calls", "not read"],
+    ids=["down", "seldom", "one of two", "calm", "two of seven", "all", "few", "silent", "no calls", "not read"],
 )
 def test_a_model_that_is_down_is_named_on_the_first_screen(series: Series, shown: dict[str, float]) -> None:
     for uid, title in WORST:
@@ -192,7 +230,8 @@ def test_a_stop_of_three_minutes_is_seen_at_any_step(interval: str) -> None:
 def test_every_beginning_of_an_alert_is_marked_once_at_any_step() -> None:
     (mark,) = [each for each in DASHBOARDS["ai-cost"]["annotations"]["list"] if "expr" in each]
     series = [('ALERTS{alertname="x", alertstate="firing", severity="critical", channel="d"}', "_x33 1x2 _x90 1x200")]
-    for interval, steps in (("1m", range(1, 300)), ("5m", range(5, 300, 5)), ("30m", range(30, 300, 30))):
+    # a step may be shorter than the time between two evaluations of the rules, here a minute
+    for interval, steps in (("10s", range(1, 300)), ("1m", range(1, 300)), ("5m", range(5, 300, 5)), ("30m", range(30, 300, 30))):
         expr = promql(mark["expr"], replace(VIEW, interval=interval))
         begun = f"count_over_time(({expr})[299m:{interval}])"
         labels = '{alertname="x", severity="critical"}'
@@ -209,6 +248,19 @@ def test_one_failure_of_two_calls_is_no_rate(title: str) -> None:
     series = [UP, *calls("m", "0x60 1x10 2x20", "0x60 0x10 1x20"), *calls("busy", "0+100x90", "0+10x90", "p")]
     name = {"operation": "p", "model": "busy"}[label]
     evaluated(series, "90m", [(asked("ai-performance", title), {f'{{{label}="{name}"}}': 0.1})])
+
+
+def test_one_failed_call_is_no_share_in_the_table_of_the_hour() -> None:
+    failed = asked("ai-performance", "The last hour by operation and model")
+    series = [
+        UP,
+        *calls("m", "0x60 1x30", "0x60 1x30"),
+        *calls("m", "0x60 0+1x10 10x30", "0x60 0+1x2 2x30", "two of ten"),
+        *calls("m", "0x60 0+1x4 4x30", "0x60 0+1x4 4x30", "four of four"),
+        *calls("m", "0x60 0+1x25 25x30", "0x60 0+1x1 1x30", "one of many"),
+    ]
+    shown = {'{operation="four of four", model="m"}': 1.0, '{operation="one of many", model="m"}': 0.04}
+    evaluated(series, "90m", [(failed, shown)])
 
 
 def test_text_does_not_say_that_an_alert_fires_where_it_may_wait() -> None:
@@ -234,6 +286,13 @@ def test_availability_is_of_the_users_api_alone() -> None:
         ('pg_settings_max_connections{job="others", instance="theirs"}', "100x90"),
     ]
     evaluated(databases, "80m", [(asked("ai-health", "Connections"), {"{}": 0.1})])
+    # a database that is down is not one that nobody has set up
+    down = [('pg_up{job="postgres", instance="ours"}', "0x90"), ('pg_up{job="others", instance="theirs"}', "1x90")]
+    evaluated(down, "80m", [(asked("ai-health", "Connections"), {"{}": -1.0})])
+    evaluated(down[1:], "80m", [(asked("ai-health", "Connections"), {})])
+    assert '"-1": {"color": "red", "index": 0, "text": "Not reached"}' in json.dumps(
+        panel_of("ai-health", "Connections")["fieldConfig"]["defaults"]["mappings"]
+    )
 
 
 def test_the_jobs_of_others_are_a_setting() -> None:
@@ -279,7 +338,8 @@ def test_the_first_screen_says_whether_figures_are_current_and_why_not(series: S
     texts = set()
     for uid in DASHBOARDS:
         panel = panel_of(uid, "Figures")
-        assert panel["gridPos"]["y"] == 0
+        # one of the first two lines of numbers
+        assert panel["gridPos"]["y"] <= 3
         evaluated(series, "80m", [(asked(uid, "Figures"), {} if shown is None else {"{}": shown})])
         mapped, absent = panel["fieldConfig"]["defaults"]["mappings"]
         text = mapped["options"][f"{shown:g}"]["text"] if shown is not None else absent["options"]["result"]["text"]
@@ -551,12 +611,42 @@ def test_a_phone_shows_few_screens() -> None:
         assert 38 * sum(heights) < 7 * 800, uid
 
 
-def test_titles_are_whole_in_narrow_tiles() -> None:
-    """At 1280 pixels with Grafana's menu, a tile of three columns was seen to show thirteen characters."""
+def test_a_phones_first_screen_says_whether_the_limit_holds_and_what_is_down() -> None:
+    """At 400 pixels, the header and the dropdowns of Grafana 13 were seen to take 265, and a gap 16 with its edge."""
+    first = sorted((each["gridPos"]["y"], each["gridPos"]["x"], each) for each in DASHBOARDS["ai-cost"]["panels"][:4])
+    assert [panel["title"] for _, _, panel in first] == [
+        *("Team today", "Team by midnight", "Team this month", "Figures"),
+    ]
+    assert 265 + sum(38 * panel["gridPos"]["h"] + 8 for _, _, panel in first) <= 800
+
+
+@pytest.mark.parametrize("title", ["Today by operation", "Today by model"])
+def test_the_ten_largest_and_all_others_stand_there_without_scrolling(title: str) -> None:
+    panel = panel_of("ai-cost", title)
+    # a table of ten units was seen to show eight rows of 36 pixels
+    assert panel["gridPos"]["h"] * 38 - 8 >= 32 + 16 + 36 * (1 + 11) - 2
+
+
+@pytest.mark.parametrize(
+    ("uid", "title"), [("ai-cost", "What has changed"), ("ai-performance", "The last hour by operation and model")]
+)
+def test_calls_are_counted_to_the_call(uid: str, title: str) -> None:
+    (column,) = [
+        each["properties"]
+        for each in panel_of(uid, title)["fieldConfig"]["overrides"]
+        if each["matcher"]["options"] == "Calls"
+    ]
+    # the unit for counts writes 1.98 K, beside 951
+    assert {"id": "unit", "value": "none"} in column
+
+
+def test_titles_are_whole_beside_grafanas_menu() -> None:
+    """At 1280 pixels, Grafana 13 with its menu has 40 for a column; beside a title are its mark and its own range."""
     for made in DASHBOARDS.values():
         for panel in made["panels"]:
             if panel["type"] != "row":
-                assert len(panel["title"]) <= 13 / 3 * panel["gridPos"]["w"], panel["title"]
+                beside = 90 + 30 * bool(panel.get("links")) + 125 * ("timeFrom" in panel)
+                assert 6.8 * len(panel["title"]) <= 40 * panel["gridPos"]["w"] - beside, panel["title"]
 
 
 def test_what_a_form_for_imports_needs_is_said() -> None:

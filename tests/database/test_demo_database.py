@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from random import Random
 from typing import Any, LiteralString
 
@@ -13,7 +14,7 @@ from psycopg import sql
 
 from exporter.config.error_classes import DEFAULT_ERROR_CLASSES
 from exporter.demo.history import Call, calls_per_hour, fail, history, make_call
-from exporter.demo.profiles import FAILURES
+from exporter.demo.profiles import FAILURES, MODELS
 from exporter.demo.rows import TIME_COLUMN, fill
 from exporter.demo.schema import LAYOUTS, Layout, load_schema
 from exporter.demo.traffic import LiveWriter, Traffic
@@ -84,6 +85,14 @@ def test_live_traffic_arrives_late_changes_and_vanishes(embedded_database: str) 
     assert late > 10
     assert changed > 0
     assert vanished > 0
+    # or the demo, which is calm, would raise the alert on costs that differ from the price list
+    priced = "SELECT model_used, input_tokens, output_tokens, cost_usd FROM ai_operation_log WHERE cost_usd > 0"
+    with psycopg.connect(embedded_database) as connection:
+        for model, read, written_tokens, cost in connection.execute(f"{priced} AND input_tokens > 0").fetchall():
+            listed = MODELS[model]
+            expected = (read * listed.input_price + written_tokens * listed.output_price) / 1_000_000
+            # a changed row's tokens are whole, too
+            assert abs(cost - expected) <= expected / 50 + Decimal("0.000001"), (model, cost, expected)
 
 
 def test_live_rows_of_the_status_layout_go_from_pending_over_running_to_their_end(

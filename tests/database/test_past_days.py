@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from dashboards.sql import daily_spend
+from dashboards.sql import daily_spend, hourly_spend
 from exporter.config import Config
 from exporter.demo.history import history
 from exporter.demo.rows import TIME_COLUMN, fill
@@ -214,3 +214,28 @@ def test_the_calls_of_a_chosen_user_are_found_by_the_index(admin: Connection) ->
         text = sql(daily_spend("model", FILTERS)["rawSql"], view)
         plan = "\n".join(line for (line,) in admin.execute(f"EXPLAIN {text}".encode()).fetchall())
         assert "ai_operation_log_user_time_idx" in plan, plan
+@pytest.mark.parametrize("zone", ["UTC", "America/Bogota", "Asia/Kolkata"])
+@pytest.mark.parametrize("minutes", [1, 20, 59])
+def test_hours_of_another_day_are_whole_in_the_hour_that_is_not_over(
+    admin: Connection, zone: str, minutes: int
+) -> None:
+    (present,) = admin.execute("SELECT extract(epoch FROM at)::float8 FROM present").fetchone() or (0.0,)
+    until = datetime.fromtimestamp(present, UTC) - timedelta(hours=1) + timedelta(minutes=minutes)
+    view = View(until.timestamp() - 86400, until.timestamp(), zone)
+    rows = admin.execute(sql(hourly_spend(FILTERS)["rawSql"], view).encode()).fetchall()
+
+    def cost(since: datetime, before: datetime) -> float:
+        found = admin.execute(
+            "SELECT coalesce(sum(cost_usd), 0)::float8 FROM ai_dashboards.operations WHERE at >= %s AND at < %s",
+            (since, before),
+        ).fetchone()
+        assert found is not None
+        return float(found[0])
+
+    assert len(rows) == 25
+    for hour, now, yesterday, week in rows:
+        day_before = hour - timedelta(days=1)
+        assert yesterday == pytest.approx(cost(day_before, day_before + timedelta(hours=1)))
+        assert now == pytest.approx(cost(hour, min(hour + timedelta(hours=1), until)))
+        assert week == 0
+    assert rows[-1][2] > 0
