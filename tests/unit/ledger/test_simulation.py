@@ -121,7 +121,7 @@ class Story:
         spent: Counter[Series] = Counter()
         for row in self.log.rows.values():
             if _date(row.at, zone) == today and row.at < self.exporter.state.progress.position:
-                spent[classes.series(row)] += row.cost or 0
+                spent[classes.series(row)] += classes.spend(row)
         found = exposed.spend_today(self.exporter.state, self.exporter.settings)
         assert {s: units for s, units in found.items() if units} == {s: u for s, u in spent.items() if u}
 
@@ -224,5 +224,6 @@ def test_days_of_faults_lose_and_double_nothing(seed: int, report_figure: Callab
         story.look()
     counted = story.exporter.count(Figure.COST), story.exporter.count(Figure.CALLS)
     assert counted == (sum(row.cost or 0 for row in story.log.rows.values()), len(story.log.rows))
+    assert story.exporter.count(Figure.REFUNDS) == sum(row.refund for row in story.log.rows.values())
     assert not any(story.exporter.state.corrections.values())
     report_figure(f"simulated {DAYS} days, seed {seed}: {len(story.log.rows)} calls, {dict(story.happened)}")
