@@ -13,7 +13,7 @@ import promql_parser
 import pytest
 
 from dashboards.command import rendered
-from dashboards.panels import DASHBOARD, SHORT_IDS
+from dashboards.panels import DASHBOARD
 from dashboards.render import each_panel
 from dashboards.style import UNITS
 from exporter.catalog import ALL as CATALOG
@@ -346,8 +346,8 @@ def test_every_name_in_a_table_leads_on(panel: Json) -> None:
         (link,) = properties["links"]
         assert f"&var-{LEAD_ON[name]}=" in link["url"]
         if name == "User":
-            # the whole id is in the link, not in the cell
-            assert properties["mappings"] == SHORT_IDS
+            # the cell says what the user is called, the link who it is
+            assert link["url"].endswith(("var-user=${__data.fields.Id}", "var-user=${__data.fields.Chosen}"))
 
 
 def test_no_query_asks_for_prompts_or_answers() -> None:

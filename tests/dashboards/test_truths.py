@@ -231,7 +231,12 @@ def test_every_beginning_of_an_alert_is_marked_once_at_any_step() -> None:
     (mark,) = [each for each in DASHBOARDS["ai-cost"]["annotations"]["list"] if "expr" in each]
     series = [('ALERTS{alertname="x", alertstate="firing", severity="critical", channel="d"}', "_x33 1x2 _x90 1x200")]
     # a step may be shorter than the time between two evaluations of the rules, here a minute
-    for interval, steps in (("10s", range(1, 300)), ("1m", range(1, 300)), ("5m", range(5, 300, 5)), ("30m", range(30, 300, 30))):
+    for interval, steps in (
+        ("10s", range(1, 300)),
+        ("1m", range(1, 300)),
+        ("5m", range(5, 300, 5)),
+        ("30m", range(30, 300, 30)),
+    ):
         expr = promql(mark["expr"], replace(VIEW, interval=interval))
         begun = f"count_over_time(({expr})[299m:{interval}])"
         labels = '{alertname="x", severity="critical"}'
