@@ -122,9 +122,9 @@ REACHED = (f'ai_spend_limit_reached_timestamp_seconds{{{OWN}, window="day"}}', "
 def test_the_first_screen_says_when_the_limit_will_be_reached(
     series: Series, at: str, shown: float | None, said: str | None
 ) -> None:
-    panel = panel_of("ai-cost", "Daily limit reached in")
+    panel = panel_of("ai-cost", "Team limit reached in")
     assert panel["gridPos"]["y"] <= 3
-    evaluated(series, at, [(asked("ai-cost", "Daily limit reached in"), {} if shown is None else {"{}": shown})])
+    evaluated(series, at, [(asked("ai-cost", "Team limit reached in"), {} if shown is None else {"{}": shown})])
     mapped, absent = panel["fieldConfig"]["defaults"]["mappings"]
     text = absent["options"]["result"]["text"] if shown is None else mapped["options"].get(f"{shown:g}", {}).get("text")
     assert text == said
@@ -231,7 +231,12 @@ def test_every_beginning_of_an_alert_is_marked_once_at_any_step() -> None:
     (mark,) = [each for each in DASHBOARDS["ai-cost"]["annotations"]["list"] if "expr" in each]
     series = [('ALERTS{alertname="x", alertstate="firing", severity="critical", channel="d"}', "_x33 1x2 _x90 1x200")]
     # a step may be shorter than the time between two evaluations of the rules, here a minute
-    for interval, steps in (("10s", range(1, 300)), ("1m", range(1, 300)), ("5m", range(5, 300, 5)), ("30m", range(30, 300, 30))):
+    for interval, steps in (
+        ("10s", range(1, 300)),
+        ("1m", range(1, 300)),
+        ("5m", range(5, 300, 5)),
+        ("30m", range(30, 300, 30)),
+    ):
         expr = promql(mark["expr"], replace(VIEW, interval=interval))
         begun = f"count_over_time(({expr})[299m:{interval}])"
         labels = '{alertname="x", severity="critical"}'

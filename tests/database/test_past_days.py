@@ -214,6 +214,8 @@ def test_the_calls_of_a_chosen_user_are_found_by_the_index(admin: Connection) ->
         text = sql(daily_spend("model", FILTERS)["rawSql"], view)
         plan = "\n".join(line for (line,) in admin.execute(f"EXPLAIN {text}".encode()).fetchall())
         assert "ai_operation_log_user_time_idx" in plan, plan
+
+
 @pytest.mark.parametrize("zone", ["UTC", "America/Bogota", "Asia/Kolkata"])
 @pytest.mark.parametrize("minutes", [1, 20, 59])
 def test_hours_of_another_day_are_whole_in_the_hour_that_is_not_over(
