@@ -351,6 +351,28 @@ def test_every_name_in_a_table_leads_on(panel: Json) -> None:
         assert f"&var-{LEAD_ON[name]}=" in link["url"]
 
 
+@pytest.mark.parametrize("panel", TABLES)
+def test_a_name_that_looks_like_a_number_is_shown_as_it_is(panel: Json) -> None:
+    """With a unit for numbers, Grafana showed the user 653588e7 as 6535880000000."""
+    assert panel["fieldConfig"]["defaults"]["unit"] == "string"
+    units = {
+        override["matcher"]["options"]: each["value"]
+        for override in panel["fieldConfig"]["overrides"]
+        for each in override["properties"]
+        if each["id"] == "unit"
+    }
+    assert not set(units) & {*LEAD_ON, "Alert", "Group", "Name", "Id", "Type", "Message"}
+    # and what is a number has one
+    numbers = {
+        new
+        for each in panel["transformations"]
+        if each["id"] == "organize"
+        for old, new in each["options"]["renameByName"].items()
+        if old.startswith("Value")
+    }
+    assert numbers - {"Enabled"} <= set(units)
+
+
 def test_no_query_asks_for_prompts_or_answers() -> None:
     for made in DASHBOARDS.values():
         for _, target in targets(made):
