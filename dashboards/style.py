@@ -16,10 +16,12 @@ AGE = "dtdurations"
 """Times since, in seconds: 2 minutes, 20 seconds."""
 COUNT = "short"
 PLAIN = "none"
+TEXT = "string"
+"""Names, which Grafana would else take for numbers where they look like one: 653588e7, say."""
 TIME = "dateTimeAsIso"
 SINCE = "dateTimeFromNow"
 
-UNITS = frozenset({USD, DOLLARS, MORE_OR_LESS, SHARE, SECONDS, AGE, COUNT, PLAIN, TIME, SINCE})
+UNITS = frozenset({USD, DOLLARS, MORE_OR_LESS, SHARE, SECONDS, AGE, COUNT, PLAIN, TEXT, TIME, SINCE})
 """Every unit that a panel may have, by Grafana's ids."""
 
 GOOD, WARN, BAD, CALM, DIM = "green", "orange", "red", "blue", "text"

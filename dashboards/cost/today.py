@@ -35,7 +35,7 @@ _REST = style.value_mappings({"all others": ("all others", style.GREY)})
 def row(settings: Settings) -> Row:
     """The row."""
     money = _today(settings), _by_midnight(settings), _this_month(settings)
-    states = figures(settings), limit_reached("day", "Daily limit reached in"), _over_limit()
+    states = figures(settings), limit_reached("day", "Team limit reached in"), _over_limit()
     drivers = (
         _today_by("operation", sql.today_by(FILTERS, FILTERS, MOST), by_operation(operation=_CHOSEN)),
         _today_by("model", answers_of("Today by operation"), by_model(model=_CHOSEN)),

@@ -341,6 +341,10 @@ def test_every_name_in_a_table_leads_on(panel: Json) -> None:
     ]
     queried = {name for target in panel["targets"] for name in re.findall(r'AS "([^"]+)"', target.get("rawSql", ""))}
     overrides = {each["matcher"]["options"]: each["properties"] for each in panel["fieldConfig"]["overrides"]}
+    if "Alert" in set().union(*renamed):
+        # its names are what the alert is about, and often empty: the alert itself leads on
+        assert [each["id"] for each in overrides["Alert"]] == ["links"]
+        return
     for name in set().union(queried, *renamed) & set(LEAD_ON):
         properties = {each["id"]: each["value"] for each in overrides.get(name, [])}
         (link,) = properties["links"]
@@ -348,6 +352,28 @@ def test_every_name_in_a_table_leads_on(panel: Json) -> None:
         if name == "User":
             # the cell says what the user is called, the link who it is
             assert link["url"].endswith(("var-user=${__data.fields.Id}", "var-user=${__data.fields.Chosen}"))
+
+
+@pytest.mark.parametrize("panel", TABLES)
+def test_a_name_that_looks_like_a_number_is_shown_as_it_is(panel: Json) -> None:
+    """With a unit for numbers, Grafana showed the user 653588e7 as 6535880000000."""
+    assert panel["fieldConfig"]["defaults"]["unit"] == "string"
+    units = {
+        override["matcher"]["options"]: each["value"]
+        for override in panel["fieldConfig"]["overrides"]
+        for each in override["properties"]
+        if each["id"] == "unit"
+    }
+    assert not set(units) & {*LEAD_ON, "Alert", "Group", "Name", "Id", "Type", "Message"}
+    # and what is a number has one
+    numbers = {
+        new
+        for each in panel["transformations"]
+        if each["id"] == "organize"
+        for old, new in each["options"]["renameByName"].items()
+        if old.startswith("Value")
+    }
+    assert numbers - {"Enabled"} <= set(units)
 
 
 def test_no_query_asks_for_prompts_or_answers() -> None:

@@ -122,9 +122,9 @@ REACHED = (f'ai_spend_limit_reached_timestamp_seconds{{{OWN}, window="day"}}', "
 def test_the_first_screen_says_when_the_limit_will_be_reached(
     series: Series, at: str, shown: float | None, said: str | None
 ) -> None:
-    panel = panel_of("ai-cost", "Daily limit reached in")
+    panel = panel_of("ai-cost", "Team limit reached in")
     assert panel["gridPos"]["y"] <= 3
-    evaluated(series, at, [(asked("ai-cost", "Daily limit reached in"), {} if shown is None else {"{}": shown})])
+    evaluated(series, at, [(asked("ai-cost", "Team limit reached in"), {} if shown is None else {"{}": shown})])
     mapped, absent = panel["fieldConfig"]["defaults"]["mappings"]
     text = absent["options"]["result"]["text"] if shown is None else mapped["options"].get(f"{shown:g}", {}).get("text")
     assert text == said
