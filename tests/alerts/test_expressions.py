@@ -20,6 +20,7 @@ from alert_rules.output.writer import rules_text
 from alert_rules.quantities.definitions import QUANTITIES
 from alert_rules.quantities.promql import check
 from tests.support.promql_labels import Known, Labels, WrongError, labels_of, misuses
+from tests.support.thorough import examples
 
 FIXTURES = Path(__file__).parent / "fixtures" / "alerts.yaml"
 CHANNELS = ALERTS_FILE.with_name("channels.yaml")
@@ -158,7 +159,7 @@ def _alerts(draw: st.DrawFn) -> dict[str, Any]:
     return {**written, "condition": f"{quantity.name} {operator} {right}"}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(_alerts(), min_size=1, max_size=4))
 def test_any_valid_alerts_make_rules_that_hold_the_same(alerts: list[dict[str, Any]]) -> None:
     named = [{**alert, "name": f"alert_{number}"} for number, alert in enumerate(alerts)]

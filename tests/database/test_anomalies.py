@@ -13,8 +13,9 @@ OF = {"operation": "email-compose"}
 
 def rhythm(log: Log, days: int) -> None:
     """Two calls an hour, for $0.20 in all, with 110 tokens each."""
-    for ago in range(1800, days * DAY, 1800):
-        log.insert(ago=ago, cost="0.10")
+    with log.together():
+        for ago in range(1800, days * DAY, 1800):
+            log.insert(ago=ago, cost="0.10")
 
 
 def judged(exporter: Running) -> Scraped:
@@ -59,9 +60,10 @@ def test_a_rhythm_is_shown_as_not_odd(log: Log, tmp_path: Path) -> None:
 
 
 def test_a_dearer_model_is_told_from_more_calls(log: Log, tmp_path: Path) -> None:
-    for ago in range(0, 22 * DAY, 120):
-        dear = ago < 1200
-        log.insert(ago=ago, cost="1.00" if dear else "0.02")
+    with log.together():
+        for ago in range(0, 22 * DAY, 120):
+            dear = ago < 1200
+            log.insert(ago=ago, cost="1.00" if dear else "0.02")
     with running(log.url, tmp_path) as exporter:
         scraped = judged(exporter)
     of = {**OF, "model": "deepseek-v3.2"}

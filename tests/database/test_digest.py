@@ -180,7 +180,7 @@ def test_hidden_rows_are_no_digest(log: Log, clock: Clock, tmp_path: Path, embed
 def fill_hours(log: Log, clock: Clock, days: int) -> None:
     """A dollar an hour for so many days, up to now; yesterday it is eight times as much from 14:00 to 16:00."""
     begin = datetime.combine(START.date() - timedelta(days=days), datetime.min.time(), UTC)
-    with log.connection.transaction():
+    with log.together():
         for number in range(24 * days + 10):
             at = begin + timedelta(hours=number, minutes=2)
             loop = at.date() == YESTERDAY and at.hour in (14, 15)

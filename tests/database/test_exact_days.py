@@ -41,8 +41,9 @@ def test_midnight_and_the_month_s_end(log: Log, clock: Clock, tmp_path: Path, zo
 def test_days_on_which_the_clocks_change(log: Log, clock: Clock, tmp_path: Path, day: str, hours: int) -> None:
     midnight = datetime.fromisoformat(day).replace(tzinfo=ZoneInfo("Europe/Berlin"))
     clock.set(midnight + timedelta(hours=23, minutes=50))
-    for quarter in range(25 * 4):
-        log.insert(at=midnight.astimezone(UTC) + timedelta(minutes=15 * quarter), cost="0.010101")
+    with log.together():
+        for quarter in range(25 * 4):
+            log.insert(at=midnight.astimezone(UTC) + timedelta(minutes=15 * quarter), cost="0.010101")
     since = midnight - timedelta(days=1)
     with running(log.url, tmp_path, since, budget_time_zone="Europe/Berlin", host=clock.host) as exporter:
         scraped = exporter.wait_ready().scrape()

@@ -336,9 +336,10 @@ def test_a_log_may_lack_all_that_it_can(bench: Bench) -> None:
 
 
 def test_rows_that_are_no_calls_are_not_recommended_about(log: Log, tmp_path: Path) -> None:
-    for number in range(120):
-        for operation, model in (("email-compose", "wanted 5%"), ("top-up", "no model")):
-            log.insert(60 * number, operation=operation, model=model, outcome="failed" if number % 2 else "success")
+    with log.together():
+        for number in range(120):
+            for operation, model in (("email-compose", "wanted 5%"), ("top-up", "no model")):
+                log.insert(60 * number, operation=operation, model=model, outcome="failed" if number % 2 else "success")
     settings: dict[str, Any] = {
         "columns": {"log": {"where": "operation_id <> 'top-up'", "model": "=initcap(model_used) || ' %s {calls}'"}},
         "expected_operations": [],

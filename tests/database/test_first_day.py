@@ -31,8 +31,9 @@ def history_waits(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def fill(log: Log) -> None:
     if log.layout == "status":
         log.execute("INSERT INTO users (id, email) VALUES (%s, 'ann@demo.example')", USER)
-    for hours in range(72):
-        log.insert(3600 * hours + 1, cost="0.5", user=USER if hours % 2 else None)
+    with log.together():
+        for hours in range(72):
+            log.insert(3600 * hours + 1, cost="0.5", user=USER if hours % 2 else None)
 
 
 def wait_for_today(exporter: Running) -> Scraped:

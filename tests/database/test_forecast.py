@@ -23,10 +23,11 @@ def forecast(exporter: Running, window: str, bound: str) -> float | None:
 def fill(log: Log, days: int) -> None:
     """A dollar of ann and two of bob in each whole hour of so many days before today."""
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    for number in range(days * 24):
-        at = midnight - timedelta(hours=number + 1) + timedelta(minutes=20)
-        log.insert(at=at, cost="1", user=USERS[0])
-        log.insert(at=at, cost="2", user=USERS[1])
+    with log.together():
+        for number in range(days * 24):
+            at = midnight - timedelta(hours=number + 1) + timedelta(minutes=20)
+            log.insert(at=at, cost="1", user=USERS[0])
+            log.insert(at=at, cost="2", user=USERS[1])
 
 
 def test_the_day_and_the_month_end_as_days_like_them_did(log: Log, tmp_path: Path) -> None:

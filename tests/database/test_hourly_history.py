@@ -32,19 +32,20 @@ NAMES = [
 def fill(log: Log, days: int, seed: int = 1, per_day: int = 12) -> None:
     """Calls at any time of the last `days` days."""
     rng = Random(seed)
-    for _ in range(days * per_day):
-        operation, model = rng.choice(NAMES)
-        log.insert(
-            ago=rng.uniform(0, days * 86400),
-            operation=operation,
-            model=model,
-            cost=f"{rng.uniform(0, 2):.6f}",
-            outcome=rng.choice(["success", "success", "failed"]),
-            input_tokens=rng.randrange(1000),
-            output_tokens=rng.randrange(100),
-            latency_ms=rng.choice([None, 10, 1500]),
-            user=rng.choice([*USERS[:3], None]),
-        )
+    with log.together():
+        for _ in range(days * per_day):
+            operation, model = rng.choice(NAMES)
+            log.insert(
+                ago=rng.uniform(0, days * 86400),
+                operation=operation,
+                model=model,
+                cost=f"{rng.uniform(0, 2):.6f}",
+                outcome=rng.choice(["success", "success", "failed"]),
+                input_tokens=rng.randrange(1000),
+                output_tokens=rng.randrange(100),
+                latency_ms=rng.choice([None, 10, 1500]),
+                user=rng.choice([*USERS[:3], None]),
+            )
 
 
 def done(exporter: Running) -> bool:

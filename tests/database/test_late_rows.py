@@ -90,7 +90,8 @@ def counting(log: Log, folder: Path, **overrides: Any) -> Any:
 
 def fill(log: Log, hours: float = 24, every: float = 10 * MINUTE, **columns: Any) -> list[Any]:
     """Rows at regular intervals up to some hours ago."""
-    return [log.insert(every * number + 1, **columns) for number in range(int(hours * HOUR / every))]
+    with log.together():
+        return [log.insert(every * number + 1, **columns) for number in range(int(hours * HOUR / every))]
 
 
 def soon(exporter: Running, log: Log, late: int | None = None) -> None:

@@ -67,8 +67,9 @@ def gate(monkeypatch: pytest.MonkeyPatch, passing: int) -> Iterator[Gate]:
 
 def fill(log: Log, hours: int = 47) -> None:
     """A row every ten minutes, a cent each, of which none is of this minute."""
-    for number in range(1, 6 * hours):
-        log.insert(600 * number, cost="0.01")
+    with log.together():
+        for number in range(1, 6 * hours):
+            log.insert(600 * number, cost="0.01")
 
 
 def transactions(log: Log) -> list[tuple[Any, ...]]:

@@ -3,32 +3,24 @@
 import io
 import re
 import threading
-import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import psycopg
 import pytest
 from psycopg import sql
 
 from exporter.database.foresight import ROUND_TRIPS, ROUND_TRIPS_WITHOUT
-from exporter.demo.schema import LAYOUTS, Layout
+from exporter.demo.schema import Layout
 from exporter.preflight import run_check
-from exporter.scrape import background, lateness
-from exporter.scrape.background import BackgroundReader
 from tests.support import ROOT
-from tests.support.clock import START, Clock
 from tests.support.harness import (
     Log,
     Running,
-    assert_spend_is_what_sql_says,
     config_for,
     running,
     wait_for,
 )
-from tests.support.scenario import DAY
 from tests.support.scraped import Scraped
 from tests.support.servers import PostgresServer
 from tests.support.wire import LOGIN, READS_TABLES, READS_THE_LOG, Wire, wire_to
@@ -48,9 +40,9 @@ HIDING = {
 """What hides rows from a role that sees them by a policy."""
 
 
-@pytest.fixture(params=LAYOUTS)
-def log(request: pytest.FixtureRequest, database: str) -> Iterator[Log]:
-    layout: Layout = request.param
+@pytest.fixture
+def log(database: str, layout: Layout) -> Iterator[Log]:
+    """A log on each of the two servers."""
     with Log(database, layout) as log:
         yield log
 
@@ -242,114 +234,3 @@ def assert_three_round_trips(log: Log, exporter: Running, wire: Wire) -> None:
         assert scraped.up == 1
         assert scraped.money == 500_000 * number
         assert wire.of(READS_THE_LOG) - before <= 3
-
-
-def test_nobody_is_asked_while_there_is_nothing_to_do(log: Log, tmp_path: Path) -> None:
-    with wire_to(log.url) as wire, running(wire.url, tmp_path) as exporter:
-        exporter.wait_ready().wait_up()
-        before, looks = wire.total(), 60
-        # a pause is 0.05 s: as many looks as there are for work in a minute
-        time.sleep(0.05 * looks)
-        assert wire.total() - before < looks / 2
-
-
-def test_five_idle_minutes_cost_at_most_a_request_in_five_seconds(
-    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By clocks that the test sets: the database's, the host's, and that of the background reader."""
-    clock, passed, turns = Clock(log), 0, 0
-    clock.set(START)
-    turn = BackgroundReader._turn
-
-    def virtual() -> float:
-        return time.monotonic() + passed
-
-    def counted(reader: BackgroundReader) -> float:
-        nonlocal turns
-        turns += 1
-        return turn(reader)
-
-    monkeypatch.setattr(background, "IDLE_PAUSES", 1)  # a clock that is put forward ends no rest
-    monkeypatch.setattr(background, "time", SimpleNamespace(monotonic=virtual))
-    monkeypatch.setattr(background, "LateRows", partial(lateness.LateRows, virtual))
-    monkeypatch.setattr(BackgroundReader, "_turn", counted)
-    log.insert(at=clock.ago(1800))
-    with (
-        wire_to(log.url) as wire,
-        running(wire.url, tmp_path, host=clock.host, optional_interval=60, worker={"pause": 0.01}) as exporter,
-    ):
-        exporter.wait_ready().wait_up()
-        before, minutes = wire.total(), 5
-        for _ in range(minutes * 60):
-            clock.advance(1)
-            passed += 1
-            # one that begins after the clock was put forward, and its end
-            begun = turns
-            wait_for(lambda begun=begun: turns > begun + 2, lambda: "the reader stands still")  # type: ignore[misc]
-        assert minutes <= wire.total() - before <= 0.2 * 60 * minutes
-
-
-def test_days_of_few_rows_are_read_together(
-    log: Log, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first reading of a month, day by day, takes fewer transactions than the month has days."""
-    steps, step = 0, BackgroundReader.step
-
-    def counted(reader: BackgroundReader) -> bool:
-        nonlocal steps
-        steps += 1
-        return step(reader)
-
-    monkeypatch.setattr(BackgroundReader, "step", counted)
-    clock.set(START.replace(day=28))
-    for day in range(27):
-        log.insert(at=clock.ago((day + 1) * DAY), cost="0.25")
-    worker = {"pause": 30, "statement_budget": 60}
-    with running(log.url, tmp_path, host=clock.host, worker=worker) as exporter:
-        scraped = exporter.wait_ready().wait_up()
-        assert_spend_is_what_sql_says(scraped, log)
-        assert scraped.micro("ai_spend_month_usd") == 27 * 250_000
-        assert steps < 25
-
-
-def test_an_idle_reader_looks_for_work_after_a_scrape_and_hardly_ever_else(
-    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    turns, turn = 0, BackgroundReader._turn
-
-    def counted(reader: BackgroundReader) -> float:
-        nonlocal turns
-        turns += 1
-        return turn(reader)
-
-    monkeypatch.setattr(BackgroundReader, "_turn", counted)
-    monkeypatch.setattr(background, "IDLE_PAUSES", 100_000)
-    with running(log.url, tmp_path, worker={"pause": 0.01}) as exporter:
-        exporter.wait_ready().wait_up()
-        for _ in range(3):
-            before = turns
-            exporter.scrape()
-            wait_for(lambda before=before: turns > before, lambda: "the reader does not look")  # type: ignore[misc]
-        # work that is left from the first reading has been done, and a rest has begun
-        wait_for(lambda: _stands_still(lambda: turns), lambda: "the reader does not rest")
-
-
-def _stands_still(number: Callable[[], int]) -> bool:
-    before = number()
-    time.sleep(1)
-    return number() == before
-
-
-def test_what_falls_due_is_read_without_a_scrape(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A row that is late is found by the background reader, which wakes by itself."""
-    monkeypatch.setattr(lateness, "INTERVAL", 1.0)
-
-    def late_rows() -> int:
-        state = exporter.exporter.ledger.present
-        return 0 if state is None else state.progress.late_rows
-
-    with running(log.url, tmp_path) as exporter:
-        exporter.wait_ready().wait_up()
-        log.insert(ago=1800, cost="3")
-        wait_for(lambda: late_rows() == 1, lambda: "the late row is not found")
-        assert exporter.scrape().money == 3_000_000

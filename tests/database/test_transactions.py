@@ -38,8 +38,9 @@ layout = fixed_layout("success")
 def test_the_background_reader_has_no_transaction_open_while_the_state_is_written(
     log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for hours in range(1, 30):
-        log.insert(ago=hours * 3600)
+    with log.together():
+        for hours in range(1, 30):
+            log.insert(ago=hours * 3600)
     opened: dict[str, int] = {}
 
     def watched(name: str) -> Callable[..., None]:
@@ -196,8 +197,9 @@ def test_a_gap_is_read_in_transactions_no_longer_than_a_scrape(
         return original(self, seconds, statement_seconds, **others)
 
     monkeypatch.setattr(Database, "session", session)
-    for hours in range(1, 40):
-        log.insert(ago=hours * 3600)
+    with log.together():
+        for hours in range(1, 40):
+            log.insert(ago=hours * 3600)
     scrape = {"timeout": 3, "timeout_offset": 0.5}
     with log, running(log.url, tmp_path, datetime.now(UTC) - timedelta(days=2), scrape=scrape) as exporter:
         exporter.wait_ready()
@@ -220,9 +222,10 @@ def test_a_dense_stretch_after_a_long_silence_is_read_exactly(
 
     monkeypatch.setattr(AdaptiveChunk, "too_many", too_many)
     now = datetime.now(UTC)
-    for number in range(400):
-        ago = 5 * HOUR + number % 3 * 2 * HOUR + number * 20
-        log.insert(at=now - timedelta(seconds=ago), operation=f"operation-{number % 7}")
+    with log.together():
+        for number in range(400):
+            ago = 5 * HOUR + number % 3 * 2 * HOUR + number * 20
+            log.insert(at=now - timedelta(seconds=ago), operation=f"operation-{number % 7}")
     with log, running(log.url, tmp_path, now - timedelta(days=3)) as exporter:
         exporter.wait_ready()
         assert_shows_what_sql_says(exporter.scrape(), log)

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from exporter.demo.schema import LAYOUTS, Layout, load_schema
+from exporter.demo.schema import Layout, load_schema
 from tests.support import ROOT
 from tests.support.servers import PostgresServer
 
@@ -17,13 +17,10 @@ FILES = ("role_policies.sql", "dashboards.sql", "indexes.sql")
 ROLES = ["ai_exporter", "ai_grafana", "ai_postgres_exporter", "ai_recommender"]
 
 
-@pytest.fixture(params=LAYOUTS)
-def owner(
-    request: pytest.FixtureRequest, database: str, postgres: PostgresServer
-) -> Iterator["psycopg.Connection[Any]"]:
+@pytest.fixture
+def owner(database: str, postgres: PostgresServer, layout: Layout) -> Iterator["psycopg.Connection[Any]"]:
     """Who owns the tables and may create roles, but is no superuser; the roles of the files are gone at the end."""
     name = f"owner_{uuid.uuid4().hex[:8]}"
-    layout: Layout = request.param
     with psycopg.connect(database, autocommit=True) as admin:
         load_schema(admin, layout)
         admin.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD 'x'").format(sql.Identifier(name)))

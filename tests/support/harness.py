@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from random import Random
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -145,7 +144,7 @@ class Log:
         self.connection: psycopg.Connection[Any] = psycopg.connect(url, autocommit=True)
         if not exists:
             load_schema(self.connection, layout)
-        self._rng = Random(7)
+        self._together: list[Call] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -191,12 +190,32 @@ class Log:
             latency_ms,
             error_message=message,
         )
-        columns = COLUMNS[self.layout]
+        if self._together is not None and connection is None:
+            self._together.append(call)
+            return call.id
+        columns = self._columns
         statement = sql.SQL("INSERT INTO ai_operation_log ({}) VALUES ({})").format(
-            sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL(", ").join([sql.Placeholder()] * len(columns))
+            columns, sql.SQL(", ").join([sql.Placeholder()] * len(COLUMNS[self.layout]))
         )
         (connection or self.connection).execute(statement, to_row(self.layout, call))
         return call.id
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Write at the end, by one statement, what is inserted meanwhile: for hundreds of rows."""
+        self._together = calls = list[Call]()
+        try:
+            yield
+        finally:
+            self._together = None
+        copy = sql.SQL("COPY ai_operation_log ({}) FROM STDIN").format(self._columns)
+        with self.connection.cursor() as cursor, cursor.copy(copy) as rows:
+            for call in calls:
+                rows.write_row(to_row(self.layout, call))
+
+    @property
+    def _columns(self) -> sql.Composable:
+        return sql.SQL(", ").join(map(sql.Identifier, COLUMNS[self.layout]))
 
     def execute(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Run any statement; `{time}` in it stands for the time column."""

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from functools import cache
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 from urllib.parse import quote
 
 import psycopg
@@ -42,11 +42,16 @@ class PostgresServer(Protocol):
         """Remove a database made by `create_database`, ending whatever is connected to it."""
 
 
+_CHEAP_LOGINS = {"scram_iterations": "1"}
+"""A setting of servers: each of thousands of logins hashes its password once, and not thousands of times."""
+
+
 class _Server:
     kind = ""
     host = "127.0.0.1"
     port = 0
     password = ""
+    _administrator: "psycopg.Connection[Any] | None" = None
 
     @property
     def admin_url(self) -> str:
@@ -67,8 +72,22 @@ class _Server:
         self._administer(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(str(name))))
 
     def _administer(self, statement: sql.Composed) -> None:
-        with psycopg.connect(self.admin_url, autocommit=True) as connection:
-            connection.execute(statement)
+        """Run a statement over a connection that is kept; a test may have ended it."""
+        if self._administrator is None or self._administrator.closed:
+            self._administrator = psycopg.connect(self.admin_url, autocommit=True)
+        try:
+            self._administrator.execute(statement)
+        except psycopg.OperationalError:
+            if not self._administrator.closed:
+                raise
+            self._administer(statement)
+
+    def _prepare(self) -> None:
+        """Make cheap what thousands of tests do: to log in, and to look at a fresh database for the first time."""
+        # hashed by as few rounds as the server's settings say
+        self._administer(sql.SQL("ALTER ROLE postgres PASSWORD {}").format(sql.Literal(self.password)))
+        # leaves a digest of the catalog among the files that are copied for each database
+        psycopg.connect(self.url("template1")).close()
 
 
 class EmbeddedServer(_Server):
@@ -79,6 +98,7 @@ class EmbeddedServer(_Server):
     def __init__(self, running: EmbeddedPostgres) -> None:
         self.port = running.port
         self.password = running.password
+        self._prepare()
 
 
 class DockerServer(_Server):
@@ -101,7 +121,7 @@ class DockerServer(_Server):
 @contextlib.contextmanager
 def run_embedded_postgres() -> Iterator[EmbeddedServer]:
     """Run an embedded server."""
-    with EmbeddedPostgres(durable=False) as running:
+    with EmbeddedPostgres(durable=False, settings=_CHEAP_LOGINS) as running:
         yield EmbeddedServer(running)
 
 
@@ -110,12 +130,14 @@ def run_docker_postgres() -> Iterator[DockerServer]:
     """Run PostgreSQL 17 in a container; skips (in CI: fails) where there is no Docker engine."""
     require_docker("PostgreSQL 17 in a container")
     password = secrets.token_hex(16)
+    not_durable = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    settings = {**not_durable, "timezone": "UTC", **_CHEAP_LOGINS}
     container = (
         DockerContainer(docker_image("POSTGRES_IMAGE", "postgres:17"))
         .with_env("POSTGRES_PASSWORD", password)
         .with_exposed_ports(5432)
         .with_tmpfs_mount("/var/lib/postgresql/data")
-        .with_command("postgres -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c timezone=UTC")
+        .with_command(["postgres", *(f"--{name}={value}" for name, value in settings.items())])
     )
     with container:
         server = DockerServer(container, password)
@@ -128,6 +150,7 @@ def run_docker_postgres() -> Iterator[DockerServer]:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
+        server._prepare()
         yield server
 
 

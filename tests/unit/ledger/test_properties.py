@@ -19,11 +19,10 @@ from exporter.ledger.probing import held_sums
 from tests.support.ledger_driver import Exporter
 from tests.support.model_log import Classes, Log, Row
 from tests.support.oracle import Oracle
+from tests.support.thorough import examples
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES = int(os.environ.get("LEDGER_EXAMPLES", "150"))
-STEPS = int(os.environ.get("LEDGER_STEPS", "40"))
 PHASES = [phase for phase in Phase if phase is not Phase.shrink or not os.environ.get("LEDGER_NO_SHRINK")]
 """An example is long, and shrinking it may take minutes: without, a failure is told at once."""
 
@@ -405,8 +404,8 @@ class Ledger(RuleBasedStateMachine):
 
 TestLedger = Ledger.TestCase
 TestLedger.settings = settings(
-    max_examples=EXAMPLES,
-    stateful_step_count=STEPS,
+    max_examples=examples(60),
+    stateful_step_count=40,
     deadline=None,
     report_multiple_bugs=False,
     phases=PHASES,
