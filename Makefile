@@ -9,7 +9,7 @@ PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 2
 # of any target: where the environment forbids to keep compiled modules, each of a thousand processes would compile ours
 export PYTHONDONTWRITEBYTECODE :=
 # of `make soak`: what draws random inputs and takes long
-THOROUGH := $(addprefix tests/,unit/ledger/test_simulation.py unit/ledger/test_properties.py alerts/test_expressions.py \
+SOAKED := $(addprefix tests/,unit/ledger/test_simulation.py unit/ledger/test_properties.py alerts/test_expressions.py \
 	database/test_column_types.py database/test_changes.py)
 # flags for the dashboards, such as --budget-time-zone Europe/Berlin
 DASHBOARDS ?=
@@ -45,7 +45,7 @@ test: $(STAMP) ## all tests, in several processes; with Docker also those agains
 endif
 
 soak: $(STAMP) ## a quarter of a year of calls and faults against the ledger, and many random inputs: about half an hour
-	SIMULATED_DAYS=92 SIMULATED_SEEDS='1 2' THOROUGH=10 $(BIN)/pytest -q $(THOROUGH)
+	SIMULATED_DAYS=92 SIMULATED_SEEDS='1 2' THOROUGH=10 $(BIN)/pytest -q $(SOAKED)
 
 check: $(STAMP) ## lint, formatting, types, imports, SQL that could be hijacked, and whether what is generated is up to date
 	$(BIN)/ruff check .

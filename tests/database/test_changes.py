@@ -186,7 +186,7 @@ def story(log: Log) -> Iterator[Story]:
     story.close()
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(12), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(steps, max_size=14), st.sampled_from([0, 3, 60, 4000]))
 @example([("slow", 0, "nested"), ("read",), ("slow", 0, "commit"), ("read",)], 4000)
 @example([("slow", 0, "insert"), ("rows", -20, 1), ("read",), ("newest_deleted",), ("read",)], 4000)

@@ -28,6 +28,7 @@ from exporter.preflight import run_check
 from exporter.reports.recent import Wanted, run_operations
 from tests.support.harness import running
 from tests.support.servers import PostgresServer
+from tests.support.thorough import examples
 from tests.support.typed_tables import (
     FLAGS,
     KEYS,
@@ -71,7 +72,7 @@ ROWS = 6
 DAY = 86_400
 # a failing example is not made smaller: each takes the database most of a second
 DRAWN = settings(
-    max_examples=25,
+    max_examples=examples(12),
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
