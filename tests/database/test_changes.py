@@ -20,6 +20,7 @@ from exporter.database.window import WindowReader, versions_of
 from exporter.ledger.calendar import floor_to
 from exporter.ledger.model import Bucket, TimeRange
 from tests.support.harness import Log, fixed_layout
+from tests.support.thorough import examples
 
 layout = fixed_layout("success")
 
