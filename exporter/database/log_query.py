@@ -268,8 +268,8 @@ def span_query(
     (None where the cost of the call is not checked), and `invalid` says which values are not used
     (`invalid_values`). Each of `SUMMED` has a column with its sum. Labels are as the log has them, not yet cleaned.
     """
-    parameters = span_parameters(log, classification, span, width, most, origin)
-    return span_statement(log, classification, shape, moved), parameters | _moved_parameters(moved, span)
+    parameters = span_parameters(log, classification, span, width, most, origin, moved)
+    return span_statement(log, classification, shape, moved), parameters
 
 
 def span_statement(
@@ -482,9 +482,15 @@ def _moved_parameters(moved: Moved | None, span: TimeRange) -> dict[str, Any]:
 
 
 def span_parameters(
-    log: LogTable, classification: Classification, span: TimeRange, width: int, most: int | None = None, origin: int = 0
+    log: LogTable,
+    classification: Classification,
+    span: TimeRange,
+    width: int,
+    most: int | None = None,
+    origin: int = 0,
+    moved: Moved | None = None,
 ) -> dict[str, Any]:
-    """The parameters of `span_query`, but for those of `moved`."""
+    """The parameters of `span_query`."""
     return {
         **span_bounds(log, classification, span),
         "width": width,
@@ -499,6 +505,7 @@ def span_parameters(
         "edges": [-1000 * edge for edge in reversed(LATENCY_EDGES)],
         **{f"most_{measure}": classification.bounds.get(measure) for measure in UPPER_BOUNDS},
         **{f"pattern_{n}": "|".join(f"({p})" for p in c.patterns) for n, c in enumerate(classification.error_classes)},
+        **_moved_parameters(moved, span),
     }
 
 

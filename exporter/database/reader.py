@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from psycopg.rows import namedtuple_row
 
 from exporter.config import Classification
-from exporter.database.log_query import LogTable, Moved, Shape, first_query, span_query, spend_query, undated_query
+from exporter.database.log_query import (
+    LogTable,
+    Moved,
+    Shape,
+    first_query,
+    span_parameters,
+    span_statement,
+    spend_query,
+    undated_query,
+)
 from exporter.database.rows import BucketReader
 from exporter.database.session import Session
 from exporter.ledger.aggregate import money_units
@@ -54,11 +63,23 @@ def read_rows(
         limit = None if most is None else most - found.rows + 1
         by_user = stretch.hi > users_since
         shape = Shape.USERS if by_user else Shape.SERIES
-        query = span_query(log, classification, stretch, width, limit, shape=shape, origin=origin, moved=moved)
-        found.add(session.stream(*query, namedtuple_row), by_user=by_user)
+        statement = sums_of_span(session, log, classification, shape, moved)
+        parameters = span_parameters(log, classification, stretch, width, limit, origin, moved)
+        found.add(session.stream(statement, parameters, namedtuple_row), by_user=by_user)
         if most is not None and found.rows > most:
             return None
     return SpanRows(found.buckets(), found.rows)
+
+
+def sums_of_span(
+    session: Session, log: LogTable, classification: Classification, shape: Shape, moved: Moved | None = None
+) -> bytes:
+    """The statement of `log_query.span_query`, composed once for as long as it is the same."""
+    return session.composed(
+        f"span by {shape}",
+        (log, classification, moved),
+        lambda: span_statement(log, classification, shape, moved),
+    )
 
 
 def read_span(

@@ -9,7 +9,7 @@ import itertools
 import socket
 import threading
 import time
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, LiteralString
 
@@ -101,6 +101,14 @@ class _InForce:
 
 
 @dataclass(frozen=True)
+class _Composed:
+    """A statement, and what it was composed of."""
+
+    source: tuple[Any, ...]
+    statement: bytes
+
+
+@dataclass(frozen=True)
 class _Habit:
     """What the last transaction for a purpose asked the catalog, in how many seconds, and how it read its table."""
 
@@ -134,6 +142,7 @@ class Session:
         in_force: "_InForce",
         together: bool = True,
         refused: set[str] | None = None,
+        composed: "dict[str, _Composed] | None" = None,
     ) -> None:
         self._cursor = cursor
         self._info = info
@@ -153,6 +162,7 @@ class Session:
         self._in_force: _InForce | None = in_force
         self._together = together
         self._refused = set() if refused is None else refused
+        self._composed = {} if composed is None else composed
 
     def run(self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a statement, which gets what is left of the transaction's time.
@@ -253,7 +263,7 @@ class Session:
 
     def stream(
         self,
-        statement: str | sql.Composed,
+        statement: str | sql.Composed | bytes,
         parameters: Mapping[str, Any] | None = None,
         row_factory: RowFactory[Any] = tuple_row,
     ) -> Iterator[Any]:
@@ -274,9 +284,20 @@ class Session:
         if isinstance(self._streamed, Generator):
             self._streamed.close()
 
-    def encoded(self, statement: str | sql.Composed) -> bytes:
-        """A statement as connections of this `charset` send it."""
-        return encode_statement(statement, self._cursor.connection)
+    def encoded(self, statement: str | sql.Composed | bytes) -> bytes:
+        """A statement as connections of this `charset` send it; one that is encoded stays as it is."""
+        return statement if isinstance(statement, bytes) else encode_statement(statement, self._cursor.connection)
+
+    def composed(self, name: str, source: tuple[Any, ...], compose: Callable[[], sql.Composed]) -> bytes:
+        """The statement of a name, `encoded`: composed anew only where its `source` is not what it was the last time.
+
+        To compose a long one takes longer than to have it answered.
+        """
+        source = *source, self.charset
+        known = self._composed.get(name)
+        if known is None or known.source != source:
+            known = self._composed[name] = _Composed(source, self.encoded(compose()))
+        return known.statement
 
     @property
     def charset(self) -> Charset:
@@ -440,6 +461,7 @@ class Database:
         self._may_guess = True  # the last guess on a new connection was answered
         self._was_refused = False  # statements were sent together, and there was no answer
         self._refused: set[str] = set()  # questions that nothing depends on
+        self._composed: dict[str, _Composed] = {}
 
     def close(self) -> None:
         """Give the connection up."""
@@ -502,6 +524,7 @@ class Database:
                         in_force=start.in_force,
                         together=self._login.pipelines.taken,
                         refused=self._refused,
+                        composed=self._composed,
                     )
                     try:
                         yield session

@@ -9,7 +9,8 @@ from psycopg.rows import namedtuple_row
 from exporter.config import Classification
 from exporter.database.changes import ChangeReader
 from exporter.database.encoding import Charset
-from exporter.database.log_query import LogTable, Shape, adds_up, is_utc, span_parameters, span_query, span_statement
+from exporter.database.log_query import LogTable, Shape, adds_up, is_utc, span_parameters, span_statement
+from exporter.database.reader import sums_of_span
 from exporter.database.rows import BucketReader, named_rows
 from exporter.database.session import Session
 from exporter.database.versions import Versions, look_at_versions
@@ -75,7 +76,8 @@ class WindowReader:
         """The rows as sums. These may be many: none is kept."""
         self._known = {}
         found = BucketReader(classification, self._prices)
-        found.add(session.stream(*span_query(log, classification, span, MINUTE), namedtuple_row))
+        statement = sums_of_span(session, log, classification, Shape.USERS)
+        found.add(session.stream(statement, span_parameters(log, classification, span, MINUTE), namedtuple_row))
         buckets = found.buckets()
         self._few = sum(cell[Figure.ROWS] for bucket in buckets.values() for cell in bucket.cells.values()) <= FEW
         return buckets

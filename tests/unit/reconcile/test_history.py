@@ -2,6 +2,7 @@
 
 import json
 import threading
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -40,9 +41,10 @@ class _Handler(BaseHTTPRequestHandler):
         assert 'ai_operation_cost_usd_total{job="ours"}' in asked["query"]
         result = []
         for labels, samples in self.server.series:
-            values = []
+            values, seconds = [], sorted(samples)
             for at in range(int(asked["start"]), int(asked["end"]) + 1, int(asked["step"])):
-                seen = [value for second, value in samples.items() if at - LOOKBACK < second <= at]
+                window = slice(bisect_right(seconds, at - LOOKBACK), bisect_right(seconds, at))
+                seen = [samples[second] for second in seconds[window]]
                 if seen:
                     values.append([at, str(min(seen) if lowest else seen[-1])])
             if values:
