@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -193,29 +194,26 @@ class Log:
         if self._together is not None and connection is None:
             self._together.append(call)
             return call.id
-        columns = self._columns
-        statement = sql.SQL("INSERT INTO ai_operation_log ({}) VALUES ({})").format(
-            columns, sql.SQL(", ").join([sql.Placeholder()] * len(COLUMNS[self.layout]))
-        )
-        (connection or self.connection).execute(statement, to_row(self.layout, call))
+        (connection or self.connection).execute(self._insert, to_row(self.layout, call))
         return call.id
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Write at the end, by one statement, what is inserted meanwhile: for hundreds of rows."""
+        """Write at the end, in one transaction, what is inserted meanwhile: for hundreds of rows."""
         self._together = calls = list[Call]()
         try:
             yield
         finally:
             self._together = None
-        copy = sql.SQL("COPY ai_operation_log ({}) FROM STDIN").format(self._columns)
-        with self.connection.cursor() as cursor, cursor.copy(copy) as rows:
-            for call in calls:
-                rows.write_row(to_row(self.layout, call))
+        with self.connection.transaction(), self.connection.cursor() as cursor:
+            cursor.executemany(self._insert, (to_row(self.layout, call) for call in calls))
 
-    @property
-    def _columns(self) -> sql.Composable:
-        return sql.SQL(", ").join(map(sql.Identifier, COLUMNS[self.layout]))
+    @cached_property
+    def _insert(self) -> sql.Composed:
+        columns = COLUMNS[self.layout]
+        return sql.SQL("INSERT INTO ai_operation_log ({}) VALUES ({})").format(
+            sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL(", ").join([sql.Placeholder()] * len(columns))
+        )
 
     def execute(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Run any statement; `{time}` in it stands for the time column."""
