@@ -48,7 +48,11 @@ def steps(*changes: tuple[int, float | None]) -> Callable[[int], float | None]:
 
 
 def _within(spans: Sequence[Span], second: int) -> bool:
-    return any(begins <= second < ends for begins, ends in spans)
+    # a generator would take three times as long, and this is asked millions of times
+    for begins, ends in spans:  # noqa: SIM110
+        if begins <= second < ends:
+            return True
+    return False
 
 
 @dataclass
@@ -83,11 +87,25 @@ class Replica:
         """Whether its figures are current."""
         return self.is_up(second) and not _within((*self.unread, *self.no_log, *self.catching_up), second)
 
-    def shows(self, metric: Metric, second: int) -> bool:
-        """Whether a scrape at that second holds the metric."""
-        if metric in CONFIGURED or metric.kind != "gauge":
-            return self.is_up(second)
-        return self.reads(second) and not (metric in FROM_BUDGETS and _within(self.no_budgets, second))
+
+@dataclass(frozen=True)
+class _Life:
+    """How a replica fares at each step: whether it is up and reads, and when it has read last."""
+
+    up: Sequence[bool]
+    reads: Sequence[bool]
+    has_budgets: Sequence[bool]
+    has_read: Sequence[int | None]
+
+
+def _life(replica: Replica, times: Sequence[int]) -> _Life:
+    reads = [replica.reads(second) for second in times]
+    budgets = [read and not _within(replica.no_budgets, second) for read, second in zip(reads, times, strict=True)]
+    last, has_read = None, list[int | None]()
+    for read, second in zip(reads, times, strict=True):
+        last = second if read else last
+        has_read.append(last)
+    return _Life([replica.is_up(second) for second in times], reads, budgets, has_read)
 
 
 @dataclass
@@ -98,6 +116,7 @@ class Scenario:
     length: int
     step: int = MINUTE
     _jobs: set[str] = field(default_factory=set)
+    _lives: list[tuple[Replica, _Life]] = field(default_factory=list)
     _series: list[tuple[str, str]] = field(default_factory=list)
     _alerts: list[dict[str, Any]] = field(default_factory=list)
     _figures: list[dict[str, Any]] = field(default_factory=list)
@@ -140,24 +159,36 @@ class Scenario:
 
     def show(self, replica: Replica, metric: Metric, value: Value, part: str = "", **labels: str) -> None:
         """Add a metric of an exporter; `part` is a histogram's suffix. Counters stand still while nothing is read."""
-        figure = value if callable(value) else (lambda _: value)
-
-        def at(second: int) -> float | None:
-            if not replica.shows(metric, second):
-                return None
-            if metric.kind == "gauge" or metric in CONFIGURED:
-                return figure(second)
-            read = next((s for s in range(second, -1, -self.step) if replica.reads(s)), None)
-            return None if read is None else figure(read)
-
+        figure, life = value if callable(value) else (lambda _: value), self._life(replica)
+        read: Sequence[int | None] = self._times
+        if metric in CONFIGURED:
+            shown = life.up
+        elif metric.kind == "gauge":
+            shown = life.has_budgets if metric in FROM_BUDGETS else life.reads
+        else:
+            shown, read = life.up, life.has_read
+        values = [figure(at) if is_shown and at is not None else None for is_shown, at in zip(shown, read, strict=True)]
         of = {"job": replica.job, "instance": replica.instance, **labels}
-        self.raw(metric.name + part, of, at, lingers=replica.lingers)
+        self._add(metric.name + part, of, values, replica.lingers)
 
     def raw(self, name: str, labels: Mapping[str, str], value: Value, *, lingers: bool = False) -> None:
         """Add a series as it is; one that `lingers` ends without a mark."""
-        figure = value if callable(value) else (lambda _: value)
+        times = self._times
+        self._add(name, labels, [value(at) for at in times] if callable(value) else [value] * len(times), lingers)
+
+    @property
+    def _times(self) -> range:
+        return range(0, self.length + 1, self.step)
+
+    def _life(self, replica: Replica) -> _Life:
+        for known, life in self._lives:
+            if known is replica:
+                return life
+        self._lives.append((replica, _life(replica, self._times)))
+        return self._lives[-1][1]
+
+    def _add(self, name: str, labels: Mapping[str, str], values: Sequence[float | None], lingers: bool) -> None:
         matchers = ", ".join(f"{label}={quoted(text)}" for label, text in labels.items())
-        values = [figure(second) for second in range(0, self.length + 1, self.step)]
         written = notation(values)
         series = f"{name}{{{matchers}}}" if matchers else name
         self._series.append((series, written.replace("stale", "_") if lingers else written))
@@ -218,6 +249,8 @@ def notation(values: Sequence[float | None]) -> str:
     """Samples as promtool writes them: repeated, rising evenly, ended by `stale`, and gaps as `_`."""
     words: list[str] = []
     position = 0
+    if len(values) > 1 and values[0] is not None and values.count(values[0]) == len(values):
+        return f"{_number(values[0])}x{len(values) - 1}"
     while position < len(values):
         value = values[position]
         if value is None:
