@@ -55,6 +55,7 @@ check: $(STAMP) ## lint, formatting, types, imports, SQL that could be hijacked,
 	$(BIN)/ai-operation-exporter rules build --check
 	$(BIN)/ai-operation-exporter dashboards build --check $(DASHBOARDS)
 	$(BIN)/ai-operation-exporter sql build --check
+	$(BIN)/ai-operation-exporter sql build --source litellm --output deploy/sql/litellm --check
 	$(BIN)/python -m deploy.kubernetes.build --check
 	$(BIN)/python -m tests.hijack
 	$(BIN)/python -m tests.statements --check
@@ -72,6 +73,7 @@ build: $(STAMP) ## write the generated files: rules, routing, dashboards, manife
 	$(BIN)/ai-operation-exporter rules build
 	$(BIN)/ai-operation-exporter dashboards build $(DASHBOARDS)
 	$(BIN)/ai-operation-exporter sql build
+	$(BIN)/ai-operation-exporter sql build --source litellm --output deploy/sql/litellm
 	$(BIN)/python -m deploy.kubernetes.build
 	$(BIN)/python -m tests.statements
 	$(BIN)/python -m docs.reference

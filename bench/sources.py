@@ -1,10 +1,13 @@
 """`python -m bench.sources`: the logs of public systems, read by the settings that are shipped for them.
 
 Each is filled with a row a second, twice: a small log and a large one. What the exporter's query sums is compared with
-plain SQL on the table, and the blocks that a scrape's query touches are counted.
+plain SQL on the table, the blocks that a scrape's query touches are counted, and each panel that reads the log by SQL
+is asked.
 """
 
 import argparse
+import contextlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,8 +28,12 @@ from exporter.figures import Figure
 from exporter.ledger.aggregate import FAILURES, net
 from exporter.ledger.calendar import HOUR, MINUTE, floor_to
 from exporter.ledger.model import TimeRange
+from exporter.sql_files.render import render
+from tests.support.grafana import View
+from tests.support.grafana import sql as sent
 from tests.support.public_logs import PUBLIC, PublicLog
 from tests.support.scraped import Figures
+from tests.support.sql_panels import SQL_PANELS
 
 _NANO = 10**9
 _DAY = 24 * HOUR
@@ -35,11 +42,12 @@ _EXPLAIN = sql.SQL("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ")
 
 @dataclass(frozen=True)
 class Seen:
-    """What the exporter's query sums of a log, what plain SQL does, and the blocks of a scrape."""
+    """What the exporter's query sums of a log, what plain SQL does, the blocks of a scrape, and panels that answer."""
 
     found: Figures
     truth: Figures
     blocks: int
+    panels: int
 
 
 def look(url: str, public: PublicLog, rows: int) -> Seen:
@@ -52,7 +60,7 @@ def look(url: str, public: PublicLog, rows: int) -> Seen:
     config = Config.model_validate({"database": {"url": url}, "source": public.name})
     with one_session(config, resolve_conninfo(config, {}), "bench", 600) as session:
         log = session.log(config.classification())
-        return Seen(_sums(session, log, config, rows), truth, _blocks(session, log, config))
+        return Seen(_sums(session, log, config, rows), truth, _blocks(session, log, config), _panels(url, config))
 
 
 def _sums(session: Session, log: LogTable, config: Config, rows: int) -> Figures:
@@ -81,6 +89,18 @@ def _blocks(session: Session, log: LogTable, config: Config) -> int:
     return int(top["Shared Hit Blocks"] + top["Shared Read Blocks"])
 
 
+def _panels(url: str, config: Config) -> int:
+    """How many panels get an answer from the views that are made for the log."""
+    now, answered = time.time(), 0
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(render(config)["dashboards.sql"].encode())
+        for statement in SQL_PANELS.values():
+            with contextlib.suppress(psycopg.Error):
+                admin.execute(sent(statement, View(now - HOUR, now)).encode())
+                answered += 1
+    return answered
+
+
 def measure(server: EmbeddedPostgres, sizes: Sequence[int], names: Sequence[str] = PUBLIC) -> Table:
     """The table of all sources, at these sizes."""
     rows = []
@@ -101,10 +121,11 @@ def measure(server: EmbeddedPostgres, sizes: Sequence[int], names: Sequence[str]
                 f"{truth.cost / _NANO:,.6f}" if truth.cost else None,
                 truth.input_tokens + truth.output_tokens,
                 "yes" if equal else "**no**",
+                f"{min(each.panels for each in seen)} of {len(SQL_PANELS)}",
                 *(each.blocks for each in seen),
             ]
         )
-    headers = ["source", "calls", "failures", "USD", "tokens", "equal to SQL"]
+    headers = ["source", "calls", "failures", "USD", "tokens", "equal to SQL", "panels that answer"]
     return Table("sources", [*headers, *(f"blocks a scrape, {size:,} rows" for size in sizes)], rows)
 
 

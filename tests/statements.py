@@ -58,7 +58,7 @@ def printed(folder: str = "exporter") -> Iterator[Statement]:
 
 def in_files() -> Iterator[Statement]:
     """The files of SQL that people run."""
-    for path in sorted((ROOT / "deploy" / "sql").glob("*.sql")):
+    for path in sorted((ROOT / "deploy" / "sql").rglob("*.sql")):
         yield Statement(str(path.relative_to(ROOT)), 1, path.read_text())
 
 

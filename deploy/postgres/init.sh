@@ -14,10 +14,17 @@ ALTER DATABASE :"database" OWNER TO app;
 SQL
 database --command='SET ROLE app' --file=/sql-demo/schema.sql
 
-database --file=/sql/role_policies.sql
-database --file=/sql/indexes.sql
-database --file=/sql/role_postgres_exporter.sql
-database --file=/sql/dashboards.sql
+# The files of LiteLLM's table are in a folder of their own. It needs no further indexes.
+case $DEMO_LAYOUT in
+  litellm) sql=/sql/litellm ;;
+  *)
+    sql=/sql
+    database --file=/sql/indexes.sql
+    ;;
+esac
+database --file="$sql/role_policies.sql"
+database --file="$sql/role_postgres_exporter.sql"
+database --file="$sql/dashboards.sql"
 
 database --set=exporter="$(password_in database_url)" \
   --set=grafana="$(cat /run/secrets/grafana_database_password)" \

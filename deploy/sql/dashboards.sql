@@ -12,7 +12,7 @@
 --
 -- Operations, models and users have the exporter's own labels. Where your configuration has aliases of models, or names
 -- tables or columns, generate the file from it:
---   ai-operation-exporter sql build --config config.yaml --output sql
+--   ai-operation-exporter sql dashboards --config config.yaml > dashboards.sql
 --
 -- Two settings, to be made before in the same session where the defaults do not fit:
 --   SET ai_dashboards.log_time_zone = 'Europe/Berlin';  -- what a timestamp without zone means; UTC when not set
@@ -58,6 +58,7 @@ DECLARE
         "spent_month": ["current_spend_month", "monthly_spent_usd"]
     }';
     required CONSTANT pg_catalog.text[] := '{time,model,user,input_tokens,output_tokens,cost,latency,error_message}';
+    per_second CONSTANT pg_catalog.int8 := NULL;  -- what the time counts since 1970; NULL for a timestamp
     user_label CONSTANT pg_catalog.text := 'CASE WHEN btrim(%1$s, ''"'') IN (''other'', ''unattributed'') THEN ''"'' || (%1$s) || ''"'' ELSE coalesce(%1$s, ''unattributed'') END';
     aliases CONSTANT pg_catalog.jsonb := '{}';
     -- Where users' names are: the table, its key, and the name as an expression.
@@ -93,6 +94,7 @@ DECLARE
     is_break pg_catalog.bool;
     place pg_catalog.name;
     log pg_catalog.regclass;
+    source pg_catalog.regclass;  -- what the views read: the log, or a view of its calls
     budgets pg_catalog.regclass;
     people pg_catalog.regclass;
     relation pg_catalog.regclass;
@@ -103,6 +105,8 @@ DECLARE
     budget pg_catalog.jsonb;
     logged pg_catalog.text;
     instant pg_catalog.text;
+    counted pg_catalog.text;
+    lost pg_catalog.text;
     cleaned pg_catalog.text;
     label pg_catalog.text;
     operation pg_catalog.text;
@@ -151,8 +155,11 @@ BEGIN
         RAISE EXCEPTION 'ai_dashboards.users is %, where id or off is expected', users;
     END IF;
 
+    DROP VIEW IF EXISTS ai_dashboards.operations, ai_dashboards.spending, ai_dashboards.calls;
+    source := log;
+
     -- The column of each role, as text and as a number; of a domain the type beneath it counts.
-    FOREACH relation IN ARRAY ARRAY[log, budgets] LOOP
+    FOREACH relation IN ARRAY ARRAY[source, budgets] LOOP
         WITH RECURSIVE typed AS (
             SELECT attname, atttypid AS type FROM pg_attribute
              WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped
@@ -160,7 +167,7 @@ BEGIN
             SELECT attname, typbasetype FROM typed JOIN pg_type ON oid = type WHERE typtype = 'd'
         ), chosen AS (
             SELECT DISTINCT ON (role) role, attname::text AS name, type::regtype::text AS kind
-              FROM jsonb_each(CASE relation WHEN log THEN log_names ELSE budget_names END) AS roles (role, names)
+              FROM jsonb_each(CASE relation WHEN source THEN log_names ELSE budget_names END) AS roles (role, names)
              CROSS JOIN jsonb_array_elements_text(names) WITH ORDINALITY AS known (name, number)
               JOIN typed ON attname = known.name
               JOIN pg_type ON oid = type AND typtype <> 'd'
@@ -188,7 +195,12 @@ BEGIN
 
     -- `logged_at` is compared with what `logged()` makes of a moment, so that an index on it serves; `at` is computed with.
     logged := found -> 'time' ->> 'name';
-    IF found -> 'time' ->> 'kind' = 'timestamp with time zone' THEN
+    IF per_second IS NOT NULL THEN
+        instant := format('CASE WHEN %1$s BETWEEN -%2$s AND %2$s THEN to_timestamp(%1$s::float8 / %3$s) END',
+                          logged, 100000000000 * per_second, per_second);
+        counted := found -> 'time' ->> 'kind';
+        counted := CASE WHEN counted IN ('smallint', 'integer', 'bigint') THEN 'bigint' ELSE counted END;
+    ELSIF found -> 'time' ->> 'kind' = 'timestamp with time zone' THEN
         instant := logged;
     ELSIF zone = 'UTC' THEN
         instant := format('(%s AT TIME ZONE ''UTC'')', logged);
@@ -231,16 +243,15 @@ BEGIN
         ELSE format(label, 'l."user"', format(user_label, 'l."user"'), format(user_label, format(cleaned, 'l."user"')))
         END;
     outcome := CASE WHEN found ? 'status'
-        THEN 'CASE l.status WHEN ''success'' THEN ''ok'''
-             ' WHEN ''failed'' THEN ''failed'''
-             ' WHEN ''timeout'' THEN ''timeout'''
-             ' WHEN ''pending'' THEN ''pending'''
-             ' WHEN ''running'' THEN ''running'''
-             ' ELSE ''unknown'' END'
+        THEN 'CASE WHEN l.status = ''success'' THEN ''ok''
+              WHEN l.status = ''failed'' THEN ''failed''
+              WHEN l.status = ''timeout'' THEN ''timeout''
+              WHEN l.status = ''pending'' THEN ''pending''
+              WHEN l.status = ''running'' THEN ''running''
+              ELSE ''unknown'' END'
         ELSE 'CASE WHEN l.success THEN ''ok'' WHEN NOT l.success THEN ''failed'' ELSE ''unknown'' END' END;
 
     -- Sums of many days: the label of a name is made once for each name, and not for each row.
-    DROP VIEW IF EXISTS ai_dashboards.spending;
     FOR old IN SELECT oid::regprocedure FROM pg_proc
                 WHERE pronamespace = 'ai_dashboards'::regnamespace
                   AND proname IN ('operation_label', 'model_label', 'user_label') LOOP
@@ -270,7 +281,7 @@ BEGIN
         ' FROM (SELECT %s AS logged_at, %s AS cost, %s FROM %s) AS l',
         -- what has no more decimal places needs no rounding
         CASE WHEN EXISTS (SELECT FROM pg_attribute
-                           WHERE attrelid = log AND quote_ident(attname) = found -> 'cost' ->> 'name'
+                           WHERE attrelid = source AND quote_ident(attname) = found -> 'cost' ->> 'name'
                              AND atttypid = 'numeric'::regtype AND atttypmod > 3
                              AND (atttypmod - 4) % 65536 <= 12)
             THEN 'l.cost' ELSE 'round(l.cost, 12)' END,
@@ -278,9 +289,8 @@ BEGIN
         (SELECT string_agg(format('%s AS %I', CASE WHEN role = 'user' AND users = 'off' THEN '''hidden''::text'
                                                    ELSE coalesce(found -> role ->> 'same', 'NULL::text') END, role), ', ')
            FROM unnest(ARRAY['operation', 'operation_type', 'model', 'user']) AS role),
-        log);
+        source);
 
-    DROP VIEW IF EXISTS ai_dashboards.operations;
     EXECUTE format(
         'CREATE VIEW ai_dashboards.operations AS SELECT l.logged_at, l.at, (%s) COLLATE "default" AS operation,'
         ' (%s) COLLATE "default" AS model, (%s) COLLATE "default" AS "user", %s%s AS outcome,'
@@ -304,7 +314,7 @@ BEGIN
                          WHEN role = 'error_message' THEN 'left(%1$s, 500) AS %3$I'
                          ELSE '%2$s AS %3$I' END, forms ->> 'text', forms ->> 'number', role, forms ->> 'name'), ', ')
            FROM jsonb_each(found) AS each (role, forms) WHERE role <> 'time'),
-        log);
+        source);
 
     DROP VIEW IF EXISTS ai_dashboards.budgets;
     IF budgets IS NOT NULL AND row_security_active(budgets) THEN
@@ -397,7 +407,13 @@ BEGIN
             chosen, aliases));
 
     DROP FUNCTION IF EXISTS ai_dashboards.logged(timestamptz);
-    IF found -> 'time' ->> 'kind' = 'timestamp with time zone' OR zone <> 'UTC' THEN
+    IF per_second IS NOT NULL THEN
+        -- the first whole number that is not before the moment, so that a column of whole numbers is compared as it is
+        EXECUTE format('CREATE FUNCTION ai_dashboards.logged(moment timestamptz) RETURNS %1$s'
+                       ' LANGUAGE sql IMMUTABLE PARALLEL SAFE AS %2$L', counted, format(
+                           CASE counted WHEN 'bigint' THEN 'SELECT ceil(%1$s * %2$s)::%3$s' ELSE 'SELECT (%1$s * %2$s)::%3$s' END,
+                           'extract(epoch FROM moment AT TIME ZONE ''UTC'')', per_second, counted));
+    ELSIF found -> 'time' ->> 'kind' = 'timestamp with time zone' OR zone <> 'UTC' THEN
         CREATE FUNCTION ai_dashboards.logged(moment timestamptz) RETURNS timestamptz
             LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT moment';
     ELSE

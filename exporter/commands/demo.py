@@ -1,6 +1,7 @@
 """`demo`: an embedded PostgreSQL with history and live traffic, and the exporter on it."""
 
 import argparse
+from functools import partial
 
 from exporter.commands.options import add_history_days, listen_address
 from exporter.demo.exporter import serve_demo
@@ -12,11 +13,18 @@ _STOP_SECONDS = 8.0  # its PostgreSQL has to stop too; process managers kill aft
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `demo`."""
-    parser.add_argument(
+    tables = parser.add_mutually_exclusive_group()
+    tables.add_argument(
         "--layout",
         choices=("success", "status"),
         default="success",
         help="the layout of the tables: with the column success or status (default: %(default)s)",
+    )
+    tables.add_argument(
+        "--source",
+        choices=("helix", "litellm"),
+        default="helix",
+        help="whose log to write: the application's own, or LiteLLM's (default: %(default)s)",
     )
     add_history_days(parser)
     parser.add_argument(
@@ -34,4 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
     # a port that is taken is said now, and not when the history has been written
     for sock in listen_on(arguments.listen_address):
         sock.close()
-    return run_demo(arguments.layout, arguments.days, arguments.listen_address, serve_demo, stop_seconds=_STOP_SECONDS)
+    return run_demo(
+        arguments.layout if arguments.source == "helix" else arguments.source,
+        arguments.days,
+        arguments.listen_address,
+        partial(serve_demo, source=arguments.source),
+        stop_seconds=_STOP_SECONDS,
+    )

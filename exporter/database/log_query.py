@@ -34,10 +34,10 @@ _SCALE = re.compile(r"numeric\(\d+,(\d+)\)")
 _ZONE_MARGIN = timedelta(hours=3)  # more than any zone's clock is ever moved at once
 
 
-_PER_SECOND: Mapping[TimeUnit, int] = {"s": 1, "ms": 1000, "us": 1_000_000}
+PER_SECOND: Mapping[TimeUnit, int] = {"s": 1, "ms": 1000, "us": 1_000_000}
 """How many of a unit make a second."""
 
-_FAR = 10**11
+FAR = 10**11
 """Seconds since the epoch that no call has: a time of another unit than the configuration says."""
 
 Moment = datetime | int
@@ -628,8 +628,8 @@ def upper_bound(measure: str) -> sql.Placeholder:
 
 def bounds(log: LogTable, classification: Classification, span: TimeRange) -> tuple[Moment, Moment]:
     """The span in the time column's own terms, so that its index serves; a zone with gaps and folds gets a margin."""
-    if log.time_unit in _PER_SECOND:
-        return span.lo * _PER_SECOND[log.time_unit], span.hi * _PER_SECOND[log.time_unit]
+    if log.time_unit in PER_SECOND:
+        return span.lo * PER_SECOND[log.time_unit], span.hi * PER_SECOND[log.time_unit]
     lo, hi = (datetime.fromtimestamp(second, UTC) for second in (span.lo, span.hi))
     if log.has_zone:
         return lo, hi
@@ -661,15 +661,15 @@ def _zoned(log: LogTable, classification: Classification) -> sql.Composable:
 
 def instant(log: LogTable, classification: Classification) -> sql.Composed:
     """The row's time in seconds since the epoch, as NUMERIC."""
-    if log.time_unit in _PER_SECOND:
-        return sql.SQL("({} / {}::numeric)").format(log.column("time"), sql.Literal(_PER_SECOND[log.time_unit]))
+    if log.time_unit in PER_SECOND:
+        return sql.SQL("({} / {}::numeric)").format(log.column("time"), sql.Literal(PER_SECOND[log.time_unit]))
     return sql.SQL("extract(epoch FROM {})").format(_zoned(log, classification))
 
 
 def _seconds(log: LogTable, classification: Classification) -> sql.Composed:
     """As `instant`, as a float, which is quicker: in this century it tells microseconds apart."""
-    if log.time_unit in _PER_SECOND:
-        return sql.SQL("({}::float8 / {})").format(log.column("time"), sql.Literal(_PER_SECOND[log.time_unit]))
+    if log.time_unit in PER_SECOND:
+        return sql.SQL("({}::float8 / {})").format(log.column("time"), sql.Literal(PER_SECOND[log.time_unit]))
     return sql.SQL("date_part('epoch', {})").format(_zoned(log, classification))
 
 
@@ -807,8 +807,8 @@ def undated_query(log: LogTable, most: int) -> sql.Composed:
 
 def ends_of_time(log: LogTable) -> tuple[sql.Literal, sql.Literal]:
     """What lies before and after all times that can be meant, in the time column's own terms."""
-    if log.time_unit in _PER_SECOND:
-        far = _FAR * _PER_SECOND[log.time_unit]
+    if log.time_unit in PER_SECOND:
+        far = FAR * PER_SECOND[log.time_unit]
         return sql.Literal(-far), sql.Literal(far)
     return sql.Literal("-infinity"), sql.Literal("infinity")
 

@@ -17,9 +17,9 @@ from exporter.database.session import Database
 from exporter.demo.history import history, history_start
 from exporter.demo.locked import locked
 from exporter.demo.profiles import BUSIEST_USER
-from exporter.demo.rows import fill
+from exporter.demo.rows import fill, log_name
 from exporter.demo.run import Interruption, counted
-from exporter.demo.schema import Layout
+from exporter.demo.schema import DemoLog
 from exporter.demo.traffic import Traffic
 from exporter.errors import UserError
 from exporter.progress import counting
@@ -42,7 +42,7 @@ def run_demo_data(config: Config, info: ConnInfo, days: int, ready_file: Path | 
         try:
             with psycopg.connect(url) as connection:
                 told = "the history is there already"
-                if not _is_ours(connection, schema):
+                if not _is_ours(connection, layout, schema):
                     now = datetime.now(UTC)
                     start = history_start(days, now)
                     with counting(f"writing {days} days of history, layout {layout!r}", out) as done:
@@ -74,26 +74,31 @@ def run_demo_data(config: Config, info: ConnInfo, days: int, ready_file: Path | 
     return 0
 
 
-def _find_log(config: Config, info: ConnInfo) -> tuple[Layout, str]:
+def _find_log(config: Config, info: ConnInfo) -> tuple[DemoLog, str]:
     """The log's layout and its schema, where the other tables are taken to be too."""
+    if config.source not in ("helix", "litellm"):
+        raise UserError(f"demo-data has no rows for the source {config.source} — write source: helix or litellm")
     database = Database(info, config.database.connect_timeout, "ai-operation-exporter-demo-data")
     try:
         with database.session(_SECONDS) as session:
             log = session.log(config.classification())
-            return "status" if log.has_status else "success", log.relation.name.schema or "public"
+            layout: DemoLog = "status" if log.has_status else "success"
+            return "litellm" if config.source == "litellm" else layout, log.relation.name.schema or "public"
     finally:
         database.close()
 
 
-def _is_ours(connection: psycopg.Connection[tuple[Any, ...]], schema: str) -> bool:
+def _is_ours(connection: psycopg.Connection[tuple[Any, ...]], log: DemoLog, schema: str) -> bool:
     """Whether the history was written before; False where the log is empty."""
-    statement = sql.SQL("SELECT EXISTS (SELECT FROM {}), EXISTS (SELECT FROM {} WHERE user_id::text = %s)")
-    tables = (identifier(schema, table) for table in ("ai_operation_log", "cost_budgets"))
+    known, user = ("LiteLLM_SpendLogs", "user") if log == "litellm" else ("cost_budgets", "user_id")
+    statement = sql.SQL("SELECT EXISTS (SELECT FROM {}), EXISTS (SELECT FROM {} WHERE {}::text = %s)").format(
+        identifier(schema, log_name(log)), identifier(schema, known), identifier(user)
+    )
     with locked(connection):
-        rows = connection.execute(statement.format(*tables), (str(BUSIEST_USER),)).fetchone()
+        rows = connection.execute(statement, (str(BUSIEST_USER),)).fetchone()
     full, ours = rows or (False, False)
     if full and not ours:
         raise UserError(
-            "ai_operation_log holds rows that demo-data did not write — name an empty database, made for the demo"
+            f"{log_name(log)} holds rows that demo-data did not write — name an empty database, made for the demo"
         )
     return bool(full)

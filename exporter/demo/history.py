@@ -10,7 +10,7 @@ from typing import Literal
 from uuid import UUID
 
 from exporter.demo.profiles import FAILURES, MODELS, OPERATIONS, USERS, Operation
-from exporter.demo.schema import Layout
+from exporter.demo.schema import DemoLog
 
 Outcome = Literal["pending", "running", "success", "failed", "timeout"]
 
@@ -54,7 +54,7 @@ class Call:
         return self.at + timedelta(milliseconds=self.latency_ms or 0)
 
 
-def history(layout: Layout, days: int, now: datetime, rng: Random, per_day: int = CALLS_PER_DAY) -> Iterator[Call]:
+def history(layout: DemoLog, days: int, now: datetime, rng: Random, per_day: int = CALLS_PER_DAY) -> Iterator[Call]:
     """Calls of the last `days` whole days (UTC) and of today up to `now`, about `per_day`, roughly in order.
 
     `now` carries a time zone. In layout "status" the last few are still pending or running.

@@ -20,7 +20,10 @@ _MORE_PER_HOUR = 540.0
 
 @dataclass(frozen=True)
 class Incident:
-    """An incident from `starts` to `ends`, in UTC without a zone. `change` makes what becomes of a call then."""
+    """An incident from `starts` to `ends`, in UTC without a zone. `change` makes what becomes of a call then.
+
+    The `text` has a place for the name that the log has for `OPERATION`.
+    """
 
     starts: datetime
     ends: datetime
@@ -36,11 +39,12 @@ class Incident:
         """How many calls of the operation an hour begin besides the usual ones: a burst brings the incident about."""
         return _MORE_PER_HOUR if self.starts <= now < self.ends else 0.0
 
-    def announce(self, now: datetime) -> str:
+    def announce(self, now: datetime, operation: str = OPERATION) -> str:
         """The incident in words, for the demo's output: the next one, or the one that goes on."""
+        text = self.text.format(operation=operation)
         if now < self.starts:
-            return f"calm; the next incident begins at {self.starts:%H:%M} UTC: {self.text}"
-        return f"incident until {self.ends:%H:%M} UTC: {self.text}; expect the alert {self.alert}"
+            return f"calm; the next incident begins at {self.starts:%H:%M} UTC: {text}"
+        return f"incident until {self.ends:%H:%M} UTC: {text}; expect the alert {self.alert}"
 
 
 def current_or_next(traffic_started: datetime, now: datetime) -> Incident:
@@ -61,6 +65,6 @@ def _slow(call: Call, rng: Random) -> Call:
 
 
 _KINDS: tuple[tuple[str, str, Callable[[Call, Random], Call]], ...] = (
-    (f"4 of 10 calls of {OPERATION} hit the provider's rate limit", "high_error_rate", _rate_limited),
-    (f"calls of {OPERATION} take 4 to 8 seconds", "slow_operations", _slow),
+    ("4 of 10 calls of {operation} hit the provider's rate limit", "high_error_rate", _rate_limited),
+    ("calls of {operation} take 4 to 8 seconds", "slow_operations", _slow),
 )

@@ -1,4 +1,4 @@
-"""Calls as rows of either layout, and the demo's tables filled."""
+"""Calls as rows of the demo's logs, and its tables filled."""
 
 import json
 from collections.abc import Iterable
@@ -8,14 +8,16 @@ import psycopg
 from psycopg import sql
 
 from exporter.database.names import identifier
+from exporter.demo import litellm
 from exporter.demo.history import Call
 from exporter.demo.locked import locked
 from exporter.demo.profiles import DAILY_LIMITS, FORMER_USERS, MODELS, OPERATIONS, USERS
-from exporter.demo.schema import Layout
+from exporter.demo.schema import DemoLog, Layout
 
 Row = tuple[Any, ...]
 
-COLUMNS: dict[Layout, tuple[str, ...]] = {
+COLUMNS: dict[DemoLog, tuple[str, ...]] = {
+    "litellm": litellm.COLUMNS,
     "success": (
         "id",
         "operation_type",
@@ -49,11 +51,18 @@ COLUMNS: dict[Layout, tuple[str, ...]] = {
         "completed_at",
     ),
 }
-TIME_COLUMN: dict[Layout, str] = {"success": "created_at", "status": "executed_at"}
+TIME_COLUMN: dict[DemoLog, str] = {"success": "created_at", "status": "executed_at", "litellm": "startTime"}
 
 
-def to_row(layout: Layout, call: Call) -> Row:
-    """The call's row, in the order of `COLUMNS`; layout "success" takes only calls that have ended."""
+def log_name(log: DemoLog) -> str:
+    """The table that is the log."""
+    return "LiteLLM_SpendLogs" if log == "litellm" else "ai_operation_log"
+
+
+def to_row(layout: DemoLog, call: Call) -> Row:
+    """The call's row, in the order of `COLUMNS`; only layout "status" takes calls that have not ended."""
+    if layout == "litellm":
+        return litellm.to_row(call)
     if layout == "success":
         if call.outcome in {"pending", "running"}:
             raise ValueError('layout "success" has no rows of calls in progress')
@@ -93,7 +102,7 @@ def to_row(layout: Layout, call: Call) -> Row:
     )
 
 
-def fill(connection: psycopg.Connection[Any], layout: Layout, calls: Iterable[Call], schema: str = "public") -> int:
+def fill(connection: psycopg.Connection[Any], layout: DemoLog, calls: Iterable[Call], schema: str = "public") -> int:
     """Write the calls, and all that stands beside them, into the empty tables of a schema; returns how many calls.
 
     The caller commits.
@@ -102,7 +111,7 @@ def fill(connection: psycopg.Connection[Any], layout: Layout, calls: Iterable[Ca
         return _fill(connection, layout, calls, schema)
 
 
-def _fill(connection: psycopg.Connection[Any], layout: Layout, calls: Iterable[Call], schema: str) -> int:
+def _fill(connection: psycopg.Connection[Any], layout: DemoLog, calls: Iterable[Call], schema: str) -> int:
     if layout == "status":
         _insert(
             connection,
@@ -110,18 +119,19 @@ def _fill(connection: psycopg.Connection[Any], layout: Layout, calls: Iterable[C
             ("id", "email"),
             [(user, f"user-{number}@demo.example") for number, user in enumerate((*USERS, *FORMER_USERS), 1)],
         )
-    log = sql.Identifier(schema, "ai_operation_log")
+    log = sql.Identifier(schema, log_name(layout))
     copy = sql.SQL("COPY {} ({}) FROM STDIN").format(log, _identifiers(COLUMNS[layout]))
     written = 0
     with connection.cursor() as cursor, cursor.copy(copy) as rows:
         for call in calls:
             rows.write_row(to_row(layout, call))
             written += 1
-    _routes(connection, layout, schema)
-    _budgets(connection, layout, schema)
+    if layout != "litellm":
+        _routes(connection, layout, schema)
+        _budgets(connection, layout, schema)
     if layout == "success":
         _recommendations(connection, schema)
-    else:
+    elif layout == "status":
         states = ("pending", "pending", "pending", "approved", "approved", "rejected")
         _insert(connection, identifier(schema, "approval_gates"), ("status",), [(state,) for state in states])
     connection.execute("ANALYZE")

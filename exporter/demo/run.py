@@ -21,11 +21,12 @@ import psycopg
 from exporter.demo.history import Call, history, history_start
 from exporter.demo.postgres import EmbeddedPostgres
 from exporter.demo.rows import fill
-from exporter.demo.schema import Layout, load_schema
+from exporter.demo.schema import DemoLog, load_schema
 from exporter.demo.traffic import Traffic
 from exporter.process.signals import start_deadline
 from exporter.progress import bar_text, counting
 
+CONFIG_FILE = "config.yaml"
 _DATABASE = "demo"
 _TERMINAL_SECONDS = 1.0
 _PLAIN_SECONDS = 10.0
@@ -59,7 +60,10 @@ class RunningExporter(Protocol):
 
 
 class Serve(Protocol):
-    """Starts the exporter on a database; leaving the context stops it."""
+    """Starts the exporter on a database; leaving the context stops it.
+
+    It may leave its configuration in `CONFIG_FILE` beside the state, for other commands.
+    """
 
     def __call__(
         self, database_url: str, state_dir: Path, backfill_since: datetime, listen_address: str, /
@@ -112,7 +116,7 @@ class Interruption:
 
 
 def run_demo(
-    layout: Layout,
+    layout: DemoLog,
     days: int,
     listen_address: str,
     serve: Serve,
@@ -147,6 +151,8 @@ def run_demo(
             _say(screen, f"metrics   {exporter.address}/metrics")
             _say(screen, f"database  {url}")
             _say(screen, f"files     {postgres.directory}")
+            if (config := state.with_name(CONFIG_FILE)).exists():
+                _say(screen, f"config    {config}")
             _say(screen, "Ctrl-C ends the demo and removes all of it")
             _watch(screen, exporter, traffic, interruption)
         except _ScreenGoneError:
@@ -155,7 +161,7 @@ def run_demo(
     return 0
 
 
-def _load(screen: TextIO, postgres: EmbeddedPostgres, layout: Layout, days: int, now: datetime, rng: Random) -> str:
+def _load(screen: TextIO, postgres: EmbeddedPostgres, layout: DemoLog, days: int, now: datetime, rng: Random) -> str:
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {_DATABASE}")
     url = postgres.url(_DATABASE)

@@ -15,15 +15,18 @@ from psycopg import sql
 
 from exporter.database.names import identifier
 from exporter.demo.history import Call, calls_per_hour, in_progress, make_call, make_call_of
-from exporter.demo.incidents import current_or_next
+from exporter.demo.incidents import OPERATION, current_or_next
+from exporter.demo.litellm import call_type
 from exporter.demo.locked import locked
 from exporter.demo.profiles import EMAIL_CLASSIFY
-from exporter.demo.rows import COLUMNS, to_row
-from exporter.demo.schema import Layout
+from exporter.demo.rows import COLUMNS, log_name, to_row
+from exporter.demo.schema import DemoLog
 
 _LATE_SHARE = 0.06
 _CHANGED_SHARE = 0.01
 _DELETED_SHARE = 0.004
+_BATCH_SECONDS = 10
+"""How often LiteLLM writes the rows of calls that have ended."""
 _STOP_SECONDS = 15
 
 
@@ -37,14 +40,14 @@ class LiveWriter:
     def __init__(
         self,
         connection: psycopg.Connection[Any],
-        layout: Layout,
+        layout: DemoLog,
         rng: Random,
         started: datetime,
         schema: str = "public",
     ) -> None:
         self._connection = connection
-        self._log = identifier(schema, "ai_operation_log")
-        self._layout: Layout = layout
+        self._log = identifier(schema, log_name(layout))
+        self._layout: DemoLog = layout
         self._rng = rng
         self._started = started
         self._order = itertools.count()
@@ -75,7 +78,9 @@ class LiveWriter:
         ends = call.ended_at
         if self._rng.random() < _LATE_SHARE:
             ends += timedelta(seconds=self._rng.uniform(5, 40))
-        if self._layout == "success":
+        if self._layout != "status":
+            if self._layout == "litellm":
+                ends += timedelta(seconds=self._rng.uniform(0, _BATCH_SECONDS))
             self._at(ends, lambda _: self._insert(call))
         else:
             starts = now + timedelta(seconds=self._rng.uniform(0.05, 1.5))
@@ -85,8 +90,8 @@ class LiveWriter:
         self._disturb()
 
     def _disturb(self) -> None:
-        """Now and then an old row changes its cost, or goes."""
-        if not self._written:
+        """Now and then an old row of the application's log changes its cost, or goes. LiteLLM writes a row for good."""
+        if not self._written or self._layout == "litellm":
             return
         call = self._rng.choice(self._written)
         chance = self._rng.random()
@@ -130,9 +135,9 @@ class LiveWriter:
 class Traffic:
     """Live traffic, as dense as the history at this hour, on a thread and a connection of its own."""
 
-    def __init__(self, url: str, layout: Layout, rng: Random, schema: str = "public") -> None:
+    def __init__(self, url: str, layout: DemoLog, rng: Random, schema: str = "public") -> None:
         self._url = url
-        self._layout: Layout = layout
+        self._layout: DemoLog = layout
         self._schema = schema
         self._rng = rng
         self._stopping = threading.Event()
@@ -143,7 +148,8 @@ class Traffic:
     def announcement(self) -> str:
         """The incident that goes on, or the next one, in words."""
         now = _now()
-        return current_or_next(self._started, now).announce(now)
+        operation = call_type(OPERATION) if self._layout == "litellm" else OPERATION
+        return current_or_next(self._started, now).announce(now, operation)
 
     @property
     def failure(self) -> str | None:

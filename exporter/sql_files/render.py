@@ -10,7 +10,9 @@ from typing import Final
 from exporter.config import LABEL_LENGTH, UPPER_BOUNDS, Config, QualifiedName
 from exporter.config.expressions import Expression
 from exporter.config.names import BREAKS, SURROGATES, UNSEEN
-from exporter.config.sections import DisplayNames
+from exporter.config.sections import DisplayNames, LogColumns
+from exporter.database.columns import Column
+from exporter.database.currency import in_dollars
 from exporter.database.display_names import USER_NAMES
 from exporter.database.labels import READ_LENGTH
 from exporter.database.layout import (
@@ -23,6 +25,8 @@ from exporter.database.layout import (
     WRITTEN_ROLES,
     Role,
 )
+from exporter.database.log_query import FAR, PER_SECOND
+from exporter.database.mapping import FORMS
 from exporter.database.names import quoted
 from exporter.database.values import KEPT_DECIMALS, NUMBER_FORMS, TEXT_FORMS
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN
@@ -30,6 +34,7 @@ from exporter.ledger.users import OTHER_USERS
 
 _TEMPLATES = files(__package__) / "templates"
 _GAP = re.compile(r"\{\{([a-z_]+)\}\}")
+_FORM = re.compile(r"set_config\('(\w+)', '([^']*)'")
 _WIDTH: Final = 120
 
 _SEVERAL_USERS = ", ".join(f"'{name}'" for name in (OTHER_USERS, UNATTRIBUTED))
@@ -38,6 +43,16 @@ _USER_LABEL = (
     f"CASE WHEN btrim(%1$s, '\"') IN ({_SEVERAL_USERS}) THEN '\"' || (%1$s) || '\"'"
     f" ELSE coalesce(%1$s, '{UNATTRIBUTED}') END"
 )
+
+_LACKING: Final = {
+    "name": "NULL",
+    "kind": "",
+    "text": "NULL::text",
+    "number": "NULL::numeric",
+    "same": "NULL::text",
+    "type": "text",
+}
+"""What `dashboards.sql` knows of the column of a role, where the log has no such value."""
 
 _ROLE_FILES: Mapping[str, Mapping[str, str]] = {
     "role_bypassrls.sql": {
@@ -73,17 +88,14 @@ _ROLE_FILES: Mapping[str, Mapping[str, str]] = {
 
 
 def render(config: Config) -> dict[str, str]:
-    """The files by name. What the configuration leaves open is found when a file is run.
-
-    There is no view for Grafana of a log that is computed.
-    """
+    """The files by name. What the configuration leaves open is found when a file is run."""
     common = {"path": _path(config), "log_table": _literal(config.tables.log.name)}
     roles = {"wanted": _indented(_wanted(config), 8)} | common
-    view = {} if config.columns.log.is_computed else {"dashboards.sql": _fill("dashboards.sql", common | _view(config))}
     return {
-        **view,
+        "dashboards.sql": _fill("dashboards.sql", common | _view(config)),
         **{name: _fill("role.sql", roles | {"file": name, **parts}) for name, parts in _ROLE_FILES.items()},
-        **{name: _fill(name, common | parts) for name, parts in _recommendations(config).items()},
+        **{name: _fill(name, common | parts) for name, parts in (_recommendations(config) | _indexes(config)).items()},
+        "role_postgres_exporter.sql": _fill("role_postgres_exporter.sql", {}),
     }
 
 
@@ -152,14 +164,18 @@ def _wrapped(table: QualifiedName, names: Iterable[str]) -> str:
 
 
 def _view(config: Config) -> dict[str, str]:
-    log = {role: names for role, names in _names(config, "log", LOG_ROLES).items() if names and role != "free"}
-    log["time"].reverse()  # a "status" table that also has a created_at is read by executed_at
-    required = [role for role, known in LOG_ROLES.items() if known.required]
+    settings, names = config.columns.log, _view_names(config)
+    names["time"].reverse()  # a "status" table that also has a created_at is read by executed_at
+    required = [role for role, known in LOG_ROLES.items() if known.required and role not in settings.lacking]
     budgets, budget_names = config.tables.budgets, _names(config, "budgets", BUDGET_ROLES)
     return {
+        **_computed(settings, names),
+        "log_names": _indented(_mapping(names), 4),
         **_names_of_users(config.users.names),
-        "log_names": _indented(_mapping(log), 4),
         "required": _array(required),
+        "per_second": "NULL" if settings.time_unit == "timestamp" else str(PER_SECOND[settings.time_unit]),
+        "far": str(FAR),
+        "by_status": _by_status(settings),
         "budget_names": _indented(_mapping(budget_names), 4),
         "log_schema": _optional(config.tables.log.schema),
         "budget_schema": _optional(None if budgets is None else budgets.schema),
@@ -178,12 +194,71 @@ def _view(config: Config) -> dict[str, str]:
         "user_label": _literal(_USER_LABEL),
         "text_form": _by_type(TEXT_FORMS),
         "number_form": _by_type(NUMBER_FORMS),
-        "by_status": "'\n             '".join(
-            f" WHEN ''{status}'' THEN ''{shown}''" for status, shown in OUTCOMES.items()
-        ),
         "decimals": str(KEPT_DECIMALS),
         **{f"most_{measure}": str(most) for measure, most in UPPER_BOUNDS.items()},
     }
+
+
+def _view_names(config: Config) -> dict[str, list[str]]:
+    """What the column of each role may be called in what the views read; that of an expression as `_computed` does."""
+    settings = config.columns.log
+    names = {
+        role: [_made(role)] if role in _expressions(settings) else found
+        for role, found in _names(config, "log", LOG_ROLES).items()
+        if role not in ("free", "currency")
+    }
+    if "status" in settings.roles or settings.outcomes is not None:
+        del names["success"]
+    elif "success" in settings.roles:
+        del names["status"]
+    return {role: found for role, found in names.items() if found and role not in settings.lacking}
+
+
+def _expressions(settings: LogColumns) -> dict[str, Expression]:
+    """What is computed for roles: by the configuration, and costs in dollars."""
+    roles = {role: each for role, each in settings.roles.items() if isinstance(each, Expression) and not each.is_null}
+    if settings.currency is not None and "cost" not in settings.lacking:
+        cost, currency = settings.cost or LOG_ROLES["cost"].names[0], settings.currency
+        roles["cost"] = in_dollars(_column(cost), _column(currency), settings.currencies)
+    return roles
+
+
+def _column(written: str) -> Column:
+    """A column of whatever type the table gives it."""
+    return Column(written, "", "", expression=written if isinstance(written, Expression) else None)
+
+
+def _made(role: str) -> str:
+    """The column with what an expression computes; no column of a table is called so."""
+    return f"={role}"
+
+
+def _computed(settings: LogColumns, names: Iterable[str]) -> dict[str, str]:
+    """What of the file is there only for a log that is more than its columns; `names` are the roles that are shown."""
+    made = {role: written for role, written in _expressions(settings).items() if role in names}
+    lacking = dict.fromkeys(sorted(settings.lacking), _LACKING)
+    parts = {"lacking": f" || {_literal(_json(lacking))}::jsonb" if lacking else "", "role_forms": ""}
+    if not made and settings.where is None:
+        return {**parts, "source": "    source := log;"}
+    read = _distinct(expression.columns for expression in (*made.values(), settings.where) if expression is not None)
+    calls = {
+        "read": f"ARRAY[{', '.join(map(_literal, read))}]",
+        "forms": FORMS.strip().removeprefix("SELECT "),
+        "made": _literal(", ".join(f"({written.sql}) AS {quoted(_made(role))}" for role, written in made.items())),
+        "where": "''" if settings.where is None else _literal(f" WHERE ({settings.where.sql})"),
+    }
+    role_forms = "".join(f"\n    ALTER ROLE ai_grafana SET {name} = '{value}';" for name, value in _FORM.findall(FORMS))
+    return {**parts, "source": _fill("calls.sql", calls).rstrip(), "role_forms": role_forms}
+
+
+def _by_status(settings: LogColumns) -> str:
+    """How a call ended, by the text of its status: an expression in SQL, in quotes."""
+    outcomes = OUTCOMES if settings.outcomes is None else settings.outcomes.by_word
+    cases = [
+        f"WHEN l.status {'IS NULL' if word is None else f'= {_literal(word)}'} THEN '{shown}'"
+        for word, shown in outcomes.items()
+    ]
+    return _literal("CASE " + "\n              ".join([*cases, "ELSE 'unknown' END"]))
 
 
 def _names_of_users(names: DisplayNames | None) -> dict[str, str]:
@@ -238,6 +313,34 @@ def _recommendations(config: Config) -> dict[str, dict[str, str]]:
     }
     lists = {part: f"ARRAY[{', '.join(map(_literal, found))}]" for part, found in columns.items()}
     return {"role_recommendations.sql": {"schema": _optional(table.schema), "table": _literal(table.name), **lists}}
+
+
+def _indexes(config: Config) -> dict[str, dict[str, str]]:
+    """The file of indexes, and what it is filled with; nothing where all tables have what is needed.
+
+    A log that is computed is somebody else's table: it has an index on its time, and nothing looks up by more.
+    """
+    tables = _tables(config)
+    time = _names(config, "log", LOG_ROLES)["time"][::-1]
+    wanted = []
+    if not config.columns.log.is_computed:
+        names = _names(config, "log", LOG_ROLES)
+        wanted += [("log", f"_{role}_time_idx", [names[role], time]) for role in ("user", "model")]
+    for section, suffix, roles in (
+        ("recommendations", "_open_idx", ("type", "status", "savings")),
+        ("approvals", "_status_idx", ("status",)),
+    ):
+        names = _names(config, section, ROLES[section])
+        wanted.append((section, suffix, [names[role] for role in roles]))
+    indexes = [
+        (tables[section].schema, tables[section].name, suffix, columns)
+        for section, suffix, columns in wanted
+        if section in tables
+    ]
+    if not indexes:
+        return {}
+    lines = ",\n".join(f"        {_json(index)}" for index in indexes)
+    return {"indexes.sql": {"wanted": _literal(f"[\n{lines}\n    ]"), "time_names": f"{_literal(_json(time))}::jsonb"}}
 
 
 def _optional(text: str | None) -> str:

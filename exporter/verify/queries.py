@@ -18,7 +18,8 @@ SECONDS = 60.0
 """The time for the panels of one dashboard; after that, the report says how many are left out."""
 
 _HINTS = {
-    "postgres": "apply deploy/sql/dashboards.sql again; if a panel takes too long, also deploy/sql/indexes.sql",
+    "postgres": "apply deploy/sql/dashboards.sql again, or what `sql dashboards` prints for your tables; if a panel"
+    " takes too long, also deploy/sql/indexes.sql",
     "prometheus": "provision dashboards/generated/ again, and look at Prometheus' log",
 }
 _OTHER = "provision dashboards/generated/ again, and look at Grafana's log"

@@ -5,12 +5,14 @@ import signal
 from io import StringIO
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import DatabaseError
 from exporter.demo.data import run_demo_data
+from exporter.demo.schema import load_schema
 from exporter.errors import UserError
 from tests.support.harness import Log
 from tests.support.programs import free_port
@@ -25,8 +27,8 @@ class EndsAtTraffic(StringIO):
         return super().write(text)
 
 
-def run(url: str, ready: Path | None = None) -> str:
-    config = Config.model_validate({"database": {"url": url}})
+def run(url: str, ready: Path | None = None, source: str = "helix") -> str:
+    config = Config.model_validate({"database": {"url": url}, "source": source})
     out = EndsAtTraffic()
     assert run_demo_data(config, resolve_conninfo(config, {}), 1, ready, out) == 0
     return out.getvalue()
@@ -46,6 +48,21 @@ def test_history_is_written_once(log: Log, tmp_path: Path) -> None:
     assert "the history is there already" in run(log.url)
     # a call or two of live traffic may have come
     assert rows(log) < written + 20
+
+
+def test_litellm_s_log_is_filled_by_the_source_and_not_among_real_rows(embedded_database: str) -> None:
+    with psycopg.connect(embedded_database, autocommit=True) as admin:
+        load_schema(admin, "litellm")
+        assert "of 1 days, layout 'litellm'" in run(embedded_database, source="litellm")
+        assert "the history is there already" in run(embedded_database, source="litellm")
+        admin.execute('UPDATE "LiteLLM_SpendLogs" SET "user" = $$somebody$$')
+        with pytest.raises(UserError, match="LiteLLM_SpendLogs holds rows that demo-data did not write"):
+            run(embedded_database, source="litellm")
+
+
+def test_a_source_that_the_demo_has_no_rows_for_is_refused(embedded_database: str) -> None:
+    with pytest.raises(UserError, match="no rows for the source dify — write source: helix or litellm"):
+        run(embedded_database, source="dify")
 
 
 def test_it_does_not_write_among_real_rows(log: Log) -> None:

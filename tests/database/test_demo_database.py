@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -12,12 +13,15 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from exporter.config import Config
 from exporter.config.error_classes import DEFAULT_ERROR_CLASSES
 from exporter.demo.history import Call, calls_per_hour, fail, history, make_call
+from exporter.demo.litellm import call_type
 from exporter.demo.profiles import FAILURES, MODELS
 from exporter.demo.rows import TIME_COLUMN, fill
-from exporter.demo.schema import LAYOUTS, Layout, load_schema
+from exporter.demo.schema import LAYOUTS, DemoLog, Layout, load_schema
 from exporter.demo.traffic import LiveWriter, Traffic
+from exporter.reports.recent import Wanted, read_calls
 
 NOW = datetime(2026, 3, 18, 15, 30, tzinfo=UTC)
 TABLES = {
@@ -59,9 +63,51 @@ def test_deleting_a_user_of_the_status_layout_takes_the_calls_along(embedded_dat
 def test_an_unknown_layout_is_refused_with_the_known_ones_named(embedded_database: str) -> None:
     with (
         psycopg.connect(embedded_database) as connection,
-        pytest.raises(ValueError, match="'wide' is not known: it is one of success, status"),
+        pytest.raises(ValueError, match="'wide' is not known: it is one of success, status, litellm"),
     ):
         load_schema(connection, "wide")  # type: ignore[arg-type]
+
+
+def test_litellm_s_log_is_read_as_the_calls_that_were_made(embedded_database: str) -> None:
+    now = datetime.now(UTC)
+    calls = list(history("litellm", 0, now, Random(5), per_day=2_000))
+    calls += [
+        fail(replace(call, error_message=None), each, Random(number))
+        for number, each in enumerate(FAILURES)
+        for call in calls[:20]
+    ]
+    calls = list({call.id: call for call in calls}.values())
+    with psycopg.connect(embedded_database) as connection:
+        load_schema(connection, "litellm")
+        assert fill(connection, "litellm", calls) == len(calls)
+    config = Config.model_validate({"database": {"url": embedded_database}, "source": "litellm"})
+    read = read_calls(config, {}, Wanted(limit=len(calls) + 1, days=2)).calls
+    assert len(read) == len(calls)
+    for of, wanted in (
+        (lambda call: call.model, [call.model for call in calls]),
+        (lambda call: call.operation, [call_type(call.operation) for call in calls]),
+        (lambda call: call.user, ["unattributed" if call.user is None else str(call.user) for call in calls]),
+        (lambda call: call.error_class, [call.error_class for call in calls]),
+        (lambda call: call.outcome, ["ok" if call.outcome == "success" else "failed" for call in calls]),
+        (lambda call: call.latency_ms, [call.latency_ms or 0 for call in calls]),
+    ):
+        assert Counter(map(of, read)) == Counter(wanted)
+    assert sum(call.cost_usd or 0 for call in read) == sum(call.cost_usd or 0 for call in calls)
+
+
+def test_litellm_s_live_rows_come_in_batches_and_stay_as_they_are(embedded_database: str) -> None:
+    late = 0
+    before: dict[Any, Any] = {}
+    query = sql.SQL('SELECT request_id, "startTime", "endTime", spend FROM "LiteLLM_SpendLogs"')
+    for now, after in _watch(embedded_database, "litellm", query):
+        assert before.items() <= after.items()
+        new = [after[key] for key in after.keys() - before.keys()]
+        assert all(ended <= now for _, ended, _ in new)
+        late += sum(now - ended > timedelta(seconds=3) for _, ended, _ in new)
+        before = after
+    written = calls_per_hour(_START) * _MINUTES / 60
+    assert 0.8 * written < len(before) < 1.2 * written
+    assert late > written / 2
 
 
 def test_each_failure_message_is_of_the_class_it_stands_for(embedded_database: str) -> None:
@@ -157,6 +203,13 @@ def _watch_traffic(url: str, layout: Layout) -> Iterator[dict[Any, Any]]:
     """The log after each half second of some simulated minutes: time, cost and status of each row."""
     status = "status" if layout == "status" else "success::text"
     query = sql.SQL(f"SELECT id, {TIME_COLUMN[layout]}, cost_usd, {status} FROM ai_operation_log")
+    for now, rows in _watch(url, layout, query):
+        assert all(at <= now for at, _, _ in rows.values())
+        yield rows
+
+
+def _watch(url: str, layout: DemoLog, query: sql.SQL) -> Iterator[tuple[datetime, dict[Any, Any]]]:
+    """The time, and what the query says of each row, by its first column."""
     with psycopg.connect(url, autocommit=True) as connection:
         load_schema(connection, layout)
         fill(connection, layout, [])
@@ -164,9 +217,7 @@ def _watch_traffic(url: str, layout: Layout) -> Iterator[dict[Any, Any]]:
         for half_second in range(_MINUTES * 120):
             now = _START + timedelta(seconds=half_second / 2)
             assert writer.step(now) > 0
-            rows = {key: (at, cost, state) for key, at, cost, state in connection.execute(query)}
-            assert all(at <= now for at, _, _ in rows.values())
-            yield rows
+            yield now, {key: tuple(values) for key, *values in connection.execute(query)}
 
 
 def _wait_for(true: Callable[[], bool]) -> None:

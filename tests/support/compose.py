@@ -13,6 +13,7 @@ import psycopg
 import yaml
 
 from exporter.cli import main
+from exporter.demo.schema import DemoLog
 from tests.support import ROOT
 from tests.support.docker import Image, docker, require_compose, run_docker
 from tests.support.programs import Prometheus, free_port
@@ -82,7 +83,7 @@ class Stack:
 
 
 @contextlib.contextmanager
-def demo_stack(image: Image, folder: Path) -> Iterator[Stack]:
+def demo_stack(image: Image, folder: Path, layout: DemoLog = "success") -> Iterator[Stack]:
     """Bring it up, and take it away with all it kept."""
     require_compose()
     folder.chmod(0o755)
@@ -92,7 +93,8 @@ def demo_stack(image: Image, folder: Path) -> Iterator[Stack]:
         "EXPORTER_IMAGE": image.tag,
         "SECRETS_DIR": str(folder / "secrets"),
         "PROMETHEUS_CONFIG": str(_quick_prometheus(folder)),
-        "EXPORTER_CONFIG": str(_quick_exporter(folder)),
+        "EXPORTER_CONFIG": str(_quick_exporter(folder, layout)),
+        "DEMO_LAYOUT": layout,
         "DEMO_DAYS": "2",
         "VERIFY_GRAFANA_URL": "",
         "API_HEALTH_URL": "http://exporter:9867/-/healthy",
@@ -114,8 +116,9 @@ def _quick_prometheus(folder: Path) -> Path:
     return _written(folder / "prometheus.yml", config)
 
 
-def _quick_exporter(folder: Path) -> Path:
-    config = yaml.safe_load((ROOT / "deploy" / "exporter.yaml").read_text())
+def _quick_exporter(folder: Path, layout: DemoLog) -> Path:
+    name = "exporter-litellm.yaml" if layout == "litellm" else "exporter.yaml"
+    config = yaml.safe_load((ROOT / "deploy" / name).read_text())
     return _written(folder / "exporter.yaml", {**config, "zero_hold": "4s"})
 
 

@@ -12,7 +12,7 @@
 --
 -- Operations, models and users have the exporter's own labels. Where your configuration has aliases of models, or names
 -- tables or columns, generate the file from it:
---   ai-operation-exporter sql build --config config.yaml --output sql
+--   ai-operation-exporter sql dashboards --config config.yaml > dashboards.sql
 --
 -- Two settings, to be made before in the same session where the defaults do not fit:
 --   SET ai_dashboards.log_time_zone = 'Europe/Berlin';  -- what a timestamp without zone means; {{zone_name}} when not set
@@ -36,6 +36,7 @@ DECLARE
     log_names CONSTANT pg_catalog.jsonb := {{log_names}};
     budget_names CONSTANT pg_catalog.jsonb := {{budget_names}};
     required CONSTANT pg_catalog.text[] := {{required}};
+    per_second CONSTANT pg_catalog.int8 := {{per_second}};  -- what the time counts since 1970; NULL for a timestamp
     user_label CONSTANT pg_catalog.text := {{user_label}};
     aliases CONSTANT pg_catalog.jsonb := {{aliases}};
     -- Where users' names are: the table, its key, and the name as an expression.
@@ -54,6 +55,7 @@ DECLARE
     is_break pg_catalog.bool;
     place pg_catalog.name;
     log pg_catalog.regclass;
+    source pg_catalog.regclass;  -- what the views read: the log, or a view of its calls
     budgets pg_catalog.regclass;
     people pg_catalog.regclass;
     relation pg_catalog.regclass;
@@ -64,6 +66,8 @@ DECLARE
     budget pg_catalog.jsonb;
     logged pg_catalog.text;
     instant pg_catalog.text;
+    counted pg_catalog.text;
+    lost pg_catalog.text;
     cleaned pg_catalog.text;
     label pg_catalog.text;
     operation pg_catalog.text;
@@ -112,8 +116,11 @@ BEGIN
         RAISE EXCEPTION 'ai_dashboards.users is %, where id or off is expected', users;
     END IF;
 
+    DROP VIEW IF EXISTS ai_dashboards.operations, ai_dashboards.spending, ai_dashboards.calls;
+{{source}}
+
     -- The column of each role, as text and as a number; of a domain the type beneath it counts.
-    FOREACH relation IN ARRAY ARRAY[log, budgets] LOOP
+    FOREACH relation IN ARRAY ARRAY[source, budgets] LOOP
         WITH RECURSIVE typed AS (
             SELECT attname, atttypid AS type FROM pg_attribute
              WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped
@@ -121,7 +128,7 @@ BEGIN
             SELECT attname, typbasetype FROM typed JOIN pg_type ON oid = type WHERE typtype = 'd'
         ), chosen AS (
             SELECT DISTINCT ON (role) role, attname::text AS name, type::regtype::text AS kind
-              FROM jsonb_each(CASE relation WHEN log THEN log_names ELSE budget_names END) AS roles (role, names)
+              FROM jsonb_each(CASE relation WHEN source THEN log_names ELSE budget_names END) AS roles (role, names)
              CROSS JOIN jsonb_array_elements_text(names) WITH ORDINALITY AS known (name, number)
               JOIN typed ON attname = known.name
               JOIN pg_type ON oid = type AND typtype <> 'd'
@@ -137,7 +144,7 @@ BEGIN
                                        ELSE '(left(' || {{text_form}} || ', {{read_length}}) COLLATE "C")' END, name),
                    'type', CASE WHEN kind IN ('uuid', 'bigint', 'integer') THEN kind ELSE 'text' END)), '{}')
           INTO budget FROM chosen;
-        found := coalesce(found, budget);  -- the log comes first
+        found := coalesce(found, budget{{lacking}});  -- the log comes first
     END LOOP;
     IF EXISTS (SELECT FROM unnest(required) AS role WHERE NOT found ? role)
        OR NOT (found ? 'operation' OR found ? 'operation_type') OR NOT (found ? 'success' OR found ? 'status') THEN
@@ -149,7 +156,12 @@ BEGIN
 
     -- `logged_at` is compared with what `logged()` makes of a moment, so that an index on it serves; `at` is computed with.
     logged := found -> 'time' ->> 'name';
-    IF found -> 'time' ->> 'kind' = 'timestamp with time zone' THEN
+    IF per_second IS NOT NULL THEN
+        instant := format('CASE WHEN %1$s BETWEEN -%2$s AND %2$s THEN to_timestamp(%1$s::float8 / %3$s) END',
+                          logged, {{far}} * per_second, per_second);
+        counted := found -> 'time' ->> 'kind';
+        counted := CASE WHEN counted IN ('smallint', 'integer', 'bigint') THEN 'bigint' ELSE counted END;
+    ELSIF found -> 'time' ->> 'kind' = 'timestamp with time zone' THEN
         instant := logged;
     ELSIF zone = 'UTC' THEN
         instant := format('(%s AT TIME ZONE ''UTC'')', logged);
@@ -192,12 +204,10 @@ BEGIN
         ELSE format(label, 'l."user"', format(user_label, 'l."user"'), format(user_label, format(cleaned, 'l."user"')))
         END;
     outcome := CASE WHEN found ? 'status'
-        THEN 'CASE l.status{{by_status}}'
-             ' ELSE ''unknown'' END'
+        THEN {{by_status}}
         ELSE 'CASE WHEN l.success THEN ''ok'' WHEN NOT l.success THEN ''failed'' ELSE ''unknown'' END' END;
 
     -- Sums of many days: the label of a name is made once for each name, and not for each row.
-    DROP VIEW IF EXISTS ai_dashboards.spending;
     FOR old IN SELECT oid::regprocedure FROM pg_proc
                 WHERE pronamespace = 'ai_dashboards'::regnamespace
                   AND proname IN ('operation_label', 'model_label', 'user_label') LOOP
@@ -227,7 +237,7 @@ BEGIN
         ' FROM (SELECT %s AS logged_at, %s AS cost, %s FROM %s) AS l',
         -- what has no more decimal places needs no rounding
         CASE WHEN EXISTS (SELECT FROM pg_attribute
-                           WHERE attrelid = log AND quote_ident(attname) = found -> 'cost' ->> 'name'
+                           WHERE attrelid = source AND quote_ident(attname) = found -> 'cost' ->> 'name'
                              AND atttypid = 'numeric'::regtype AND atttypmod > 3
                              AND (atttypmod - 4) % 65536 <= {{decimals}})
             THEN 'l.cost' ELSE 'round(l.cost, {{decimals}})' END,
@@ -235,9 +245,8 @@ BEGIN
         (SELECT string_agg(format('%s AS %I', CASE WHEN role = 'user' AND users = 'off' THEN '''hidden''::text'
                                                    ELSE coalesce(found -> role ->> 'same', 'NULL::text') END, role), ', ')
            FROM unnest(ARRAY['operation', 'operation_type', 'model', 'user']) AS role),
-        log);
+        source);
 
-    DROP VIEW IF EXISTS ai_dashboards.operations;
     EXECUTE format(
         'CREATE VIEW ai_dashboards.operations AS SELECT l.logged_at, l.at, (%s) COLLATE "default" AS operation,'
         ' (%s) COLLATE "default" AS model, (%s) COLLATE "default" AS "user", %s%s AS outcome,'
@@ -261,7 +270,7 @@ BEGIN
                          WHEN role = 'error_message' THEN 'left(%1$s, 500) AS %3$I'
                          ELSE '%2$s AS %3$I' END, forms ->> 'text', forms ->> 'number', role, forms ->> 'name'), ', ')
            FROM jsonb_each(found) AS each (role, forms) WHERE role <> 'time'),
-        log);
+        source);
 
     DROP VIEW IF EXISTS ai_dashboards.budgets;
     IF budgets IS NOT NULL AND row_security_active(budgets) THEN
@@ -354,7 +363,13 @@ BEGIN
             chosen, aliases));
 
     DROP FUNCTION IF EXISTS ai_dashboards.logged(timestamptz);
-    IF found -> 'time' ->> 'kind' = 'timestamp with time zone' OR zone <> 'UTC' THEN
+    IF per_second IS NOT NULL THEN
+        -- the first whole number that is not before the moment, so that a column of whole numbers is compared as it is
+        EXECUTE format('CREATE FUNCTION ai_dashboards.logged(moment timestamptz) RETURNS %1$s'
+                       ' LANGUAGE sql IMMUTABLE PARALLEL SAFE AS %2$L', counted, format(
+                           CASE counted WHEN 'bigint' THEN 'SELECT ceil(%1$s * %2$s)::%3$s' ELSE 'SELECT (%1$s * %2$s)::%3$s' END,
+                           'extract(epoch FROM moment AT TIME ZONE ''UTC'')', per_second, counted));
+    ELSIF found -> 'time' ->> 'kind' = 'timestamp with time zone' OR zone <> 'UTC' THEN
         CREATE FUNCTION ai_dashboards.logged(moment timestamptz) RETURNS timestamptz
             LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT moment';
     ELSE
@@ -370,7 +385,7 @@ BEGIN
     ALTER ROLE ai_grafana SET default_transaction_read_only = on;
     ALTER ROLE ai_grafana SET statement_timeout = '30s';
     ALTER ROLE ai_grafana SET idle_in_transaction_session_timeout = '60s';
-    ALTER ROLE ai_grafana SET timezone = 'UTC';
+    ALTER ROLE ai_grafana SET timezone = 'UTC';{{role_forms}}
     -- The panels' queries call only what the system has.
     ALTER ROLE ai_grafana SET search_path = pg_catalog, pg_temp;
 

@@ -171,6 +171,16 @@ def test_a_call_in_progress_has_no_row_in_the_success_layout() -> None:
         to_row("success", waiting[0])
 
 
+def test_litellm_has_rows_of_calls_that_have_ended_alone() -> None:
+    waiting = [call for call in history("status", 0, NOW, Random(1)) if call.outcome == "running"]
+    with pytest.raises(ValueError, match="no rows of calls in progress"):
+        to_row("litellm", waiting[0])
+    for call in history("litellm", 0, NOW, Random(1), per_day=500):
+        row = dict(zip(COLUMNS["litellm"], to_row("litellm", call), strict=True))
+        assert row["startTime"] <= row["completionStartTime"] <= row["endTime"]
+        assert None not in row.values()
+
+
 def test_a_negative_number_of_days_is_refused() -> None:
     with pytest.raises(ValueError, match="days must be 0 or more, not -1"):
         next(history("success", -1, NOW, Random(1)))

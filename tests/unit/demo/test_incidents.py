@@ -44,6 +44,10 @@ def test_it_is_announced_before_and_while_it_goes_on() -> None:
     ).announce(after)
 
 
+def test_the_operation_is_called_as_the_log_calls_it() -> None:
+    assert "calls of aresponses hit" in current_or_next(STARTED, STARTED).announce(STARTED, "aresponses")
+
+
 def test_a_burst_brings_it_about_and_ends_with_it() -> None:
     for minute, more in ((0, False), (19, False), (20, True), (27, True), (28, False), (79, False), (80, True)):
         now = STARTED + minutes(minute)

@@ -3,6 +3,7 @@
 import os
 import pty
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ import pytest
 from exporter.demo.run import Summary, describe, run_demo
 from exporter.demo.schema import LAYOUTS, Layout
 from tests.support.harness import wait_for
+from tests.support.programs import fetch, free_port
 
 pytestmark = pytest.mark.slow
 
@@ -242,3 +244,36 @@ def _wait_until_running(process: "subprocess.Popen[str]") -> Path:
     assert folder is not None
     assert folder.parent == Path(tempfile.gettempdir())
     return folder
+
+
+def test_every_command_works_in_litellms_demo() -> None:
+    """As a person does: with the configuration that the demo names."""
+    port = free_port()
+    words = ["demo", "--source", "litellm", "--days", "1", f"--web.listen-address=127.0.0.1:{port}"]
+    with subprocess.Popen([sys.executable, "-m", "exporter", *words], stdout=subprocess.PIPE, text=True) as demo:
+        try:
+            assert demo.stdout is not None
+            said = ""
+            while "calls  " not in said:
+                said = demo.stdout.readline()
+                assert said, "the demo has ended"
+                if said.startswith("config"):
+                    config = said.split()[1]
+            assert stat.S_IMODE(Path(config).stat().st_mode) == 0o600
+            for command in (["operations"], ["budget"], ["check"], ["recommend"], ["reconcile"], ["config", "show"]):
+                done = subprocess.run(
+                    [sys.executable, "-m", "exporter", *command, "--config", config],
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                assert done.returncode == 0, (command, done.stdout, done.stderr)
+                assert "Traceback" not in done.stderr
+            status, page = fetch(f"http://127.0.0.1:{port}/metrics")
+            assert status == 200
+            for operation in ("acompletion", "aresponses", "anthropic_messages"):
+                assert f'operation="{operation}"' in page
+        finally:
+            demo.send_signal(signal.SIGINT)
+            assert demo.wait(60) == 0
+    assert not Path(config).exists()
