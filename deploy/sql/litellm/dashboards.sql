@@ -39,6 +39,7 @@ DECLARE
         "operation_type": ["operation_type"],
         "model": ["=model"],
         "user": ["user"],
+        "group": ["team_id"],
         "input_tokens": ["prompt_tokens"],
         "output_tokens": ["completion_tokens"],
         "cost": ["spend"],
@@ -172,7 +173,7 @@ BEGIN
         (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
           WHERE attrelid = log AND attnum > 0 AND NOT attisdropped
             AND EXISTS (SELECT FROM jsonb_each(log_names) AS roles (role, names) WHERE names ? attname)),
-        '(COALESCE(NULLIF(model_group, ''''), model)) AS "=model", (CASE WHEN jsonb_typeof(metadata #> ''{additional_usage_values,cache_read_input_tokens}'') = ''number'' THEN (metadata #>> ''{additional_usage_values,cache_read_input_tokens}'')::numeric WHEN jsonb_typeof(metadata #> ''{additional_usage_values,prompt_tokens_details,cached_tokens}'') = ''number'' THEN (metadata #>> ''{additional_usage_values,prompt_tokens_details,cached_tokens}'')::numeric END) AS "=cached_tokens", (COALESCE(request_duration_ms, (extract(epoch FROM "endTime" - "startTime") * 1000)::bigint)) AS "=latency", (CASE WHEN "completionStartTime" < "endTime" THEN extract(epoch FROM "completionStartTime" - "startTime") * 1000 END) AS "=time_to_first_token", (COALESCE(status, metadata ->> ''status'', ''success'')) AS "=status", (concat_ws('' '', metadata #>> ''{error_information,error_class}'', metadata #>> ''{error_information,error_code}'', metadata #>> ''{error_information,error_message}'')) AS "=error_message"'),
+        '(COALESCE(NULLIF(model_group, ''''), model)) AS "=model", (CASE WHEN jsonb_typeof(metadata #> ''{additional_usage_values,cache_read_input_tokens}'') = ''number'' THEN (metadata #>> ''{additional_usage_values,cache_read_input_tokens}'')::numeric WHEN jsonb_typeof(metadata #> ''{additional_usage_values,prompt_tokens_details,cached_tokens}'') = ''number'' THEN (metadata #>> ''{additional_usage_values,prompt_tokens_details,cached_tokens}'')::numeric END) AS "=cached_tokens", (COALESCE(request_duration_ms, CASE WHEN isfinite("endTime") THEN (extract(epoch FROM "endTime" - "startTime") * 1000)::bigint ELSE -1 END)) AS "=latency", (CASE WHEN isfinite("completionStartTime") AND "completionStartTime" < "endTime" THEN extract(epoch FROM "completionStartTime" - "startTime") * 1000 END) AS "=time_to_first_token", (COALESCE(status, metadata ->> ''status'', ''success'')) AS "=status", (concat_ws('' '', metadata #>> ''{error_information,error_class}'', metadata #>> ''{error_information,error_code}'', metadata #>> ''{error_information,error_message}'')) AS "=error_message"'),
         ' FROM ', log, '');
     source := 'ai_dashboards.calls';
 
@@ -308,17 +309,21 @@ BEGIN
 
     EXECUTE format(
         'CREATE VIEW ai_dashboards.operations AS SELECT l.logged_at, l.at, (%s) COLLATE "default" AS operation,'
-        ' (%s) COLLATE "default" AS model, (%s) COLLATE "default" AS "user", %s AS outcome,'
+        ' (%s) COLLATE "default" AS model, (%s) COLLATE "default" AS "user", %s%s AS outcome,'
         -- what the exporter does not count either: NaN, negative but for a refund, beyond all reason
         ' CASE WHEN l.input_tokens BETWEEN 0 AND 1000000000 THEN l.input_tokens::bigint END AS input_tokens,'
         ' CASE WHEN l.output_tokens BETWEEN 0 AND 1000000000 THEN l.output_tokens::bigint END AS output_tokens,'
         ' CASE WHEN l.cost BETWEEN -1000000 AND 1000000 THEN round(l.cost, 12) END AS cost_usd,'
         ' CASE WHEN l.latency BETWEEN 0 AND 86400000 THEN l.latency / 1000 END AS latency_seconds,'
         ' l.error_message FROM (SELECT %s AS logged_at, %s AS at, %s FROM %s) AS l',
-        operation, model, shown_user, outcome, logged, instant,
+        operation, model, shown_user,
+        CASE WHEN found ? 'group' THEN format('(%s) COLLATE "default" AS "group", ', format(
+            label, 'l."group"', format(user_label, 'l."group"'), format(user_label, format(cleaned, 'l."group"'))))
+            ELSE '' END,
+        outcome, logged, instant,
         -- of a name as much as a label can be made of, and blanks around it
         (SELECT string_agg(format(
-                    CASE WHEN role IN ('operation', 'operation_type', 'model', 'user')
+                    CASE WHEN role IN ('operation', 'operation_type', 'model', 'user', 'group')
                          THEN '(left(%1$s, 1024) COLLATE "C") AS %3$I'
                          WHEN role = 'status' THEN '(%1$s COLLATE "C") AS %3$I'
                          WHEN role = 'success' THEN '%4$s AS %3$I'

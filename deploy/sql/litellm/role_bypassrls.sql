@@ -53,7 +53,7 @@ BEGIN
         -- table), the table, and its columns. What a table does not have is passed over.
         wanted CONSTANT pg_catalog.jsonb := '[
             [null, "LiteLLM_SpendLogs", ["startTime", "call_type", "operation_type", "model_group", "model", "user",
-                                         "prompt_tokens", "completion_tokens", "spend", "metadata",
+                                         "team_id", "prompt_tokens", "completion_tokens", "spend", "metadata",
                                          "request_duration_ms", "endTime", "completionStartTime", "success", "status",
                                          "cache_hit"]]
         ]';
