@@ -148,6 +148,16 @@ def test_a_column_or_an_expression_tells_the_group(teams: Log, tmp_path: Path, e
         assert exporter.scrape().has(SPEND) == (expression != "=NULL")
 
 
+def test_refunds_are_taken_off_what_a_group_has_spent(teams: Log, tmp_path: Path) -> None:
+    for team, cost in (("red", "1.0"), ("red", "-0.25"), ("blue", "0.5"), ("blue", "-2")):
+        insert(teams, team, cost)
+    with running(teams.url, tmp_path, columns=COLUMN) as exporter:
+        exporter.wait_ready()
+        found = {"red": 750_000, "other": -1_500_000}
+        wait_for(lambda: shown(exporter.scrape()) == found, lambda: str(shown(exporter.scrape())))
+        assert exporter.scrape().micro(SPEND) == exporter.scrape().micro("ai_spend_today_usd")
+
+
 def test_spend_is_that_of_sql_through_changes_late_rows_and_restarts(teams: Log, tmp_path: Path) -> None:
     rng, before = Random(3), None
 
