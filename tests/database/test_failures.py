@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from exporter.catalog import COLLECTORS
 from exporter.demo.history import history, history_start
 from exporter.demo.postgres import EmbeddedPostgres
 from exporter.demo.rows import fill
@@ -43,7 +44,7 @@ def assert_down(scraped: Scraped, before: Scraped) -> None:
     for name in FROM_THE_DATABASE:
         assert not scraped.has(name), name
     durations = scraped.having("ai_exporter_collector_duration_seconds")
-    assert len(durations) == 5
+    assert len(durations) == len(COLLECTORS)
 
 
 def timed(exporter: Running, timeout: float) -> tuple[Scraped, float]:
