@@ -188,7 +188,7 @@ def test_no_data_is_an_answer(grafana: Grafana) -> None:
 
 def test_panels_with_errors_are_named_with_each_sources_reason_and_what_to_do(grafana: Grafana) -> None:
     grafana.errors = {
-        "ai_dashboards.operations": "db query error: pq: permission denied for view operations",
+        "ai_dashboards.": "db query error: pq: permission denied for view operations",
         "ai_monthly_limit_usd": 'bad_data: invalid parameter "query": 1:22: parse error: unclosed left parenthesis',
     }
     finding = check_queries(Part(grafana.url), "ai-cost", ())
