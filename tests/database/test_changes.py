@@ -350,3 +350,39 @@ def test_a_minute_that_comes_out_the_same_is_the_same_bucket(story: Story) -> No
     # the newest minutes are taken whole for a while
     after = story.read()
     assert [at for at in after if after[at] is not before[at]] == []
+
+
+MORE = {
+    "refunded": f"UPDATE ai_operation_log SET cost_usd = -cost_usd WHERE {SOME}",
+    "first_token": f"UPDATE ai_operation_log SET ttft = coalesce(ttft, 0) + 700 WHERE {SOME}",
+    "no_first_token": f"UPDATE ai_operation_log SET ttft = 'NaN' WHERE {SOME}",
+    "cached": f"UPDATE ai_operation_log SET cached_tokens = cached_tokens + 3 WHERE {SOME}",
+}
+"""What happens to the columns that few logs have."""
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.sampled_from([*MORE, "cost", "deleted", "newest", "read"]), max_size=12), st.sampled_from([3, 4000]))
+@example([*MORE, "read", *MORE], 4000)
+@example(["refunded", "read", "refunded", "read", "no_first_token"], 3)
+def test_columns_that_few_logs_have_are_read_by_their_changes_too(log: Log, happened: list[str], few: int) -> None:
+    log.execute(
+        "ALTER TABLE ai_operation_log ADD IF NOT EXISTS ttft numeric DEFAULT 300,"
+        " ADD IF NOT EXISTS cached_tokens int DEFAULT 5"
+    )
+    story = Story(log.url, 60)
+    story.rules = Config.model_validate({"columns": {"log": {"time_to_first_token": "ttft"}}}).classification()
+    try:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(exporter.database.window, "FEW", few)
+            assert story.tells()
+            story.read()
+            for what in happened:
+                if what in MORE:
+                    story.main.execute(MORE[what].encode())
+                else:
+                    story.happen(what)
+            story.read()
+            story.read()
+    finally:
+        story.close()

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.one_session import one_session
+from exporter.demo.profiles import USERS
 from exporter.ledger.aggregate import money_units
 from exporter.reconcile.log import logged
 from exporter.reconcile.period import By, Period
@@ -24,10 +24,16 @@ from tests.support import ROOT
 from tests.support.harness import Log, assert_spend_is_what_sql_says, config_for, running, wait_for
 from tests.support.scraped import Scraped, micro
 
-ANN, BOB = UUID(int=1), UUID(int=2)
+ANN, BOB = USERS[:2]
 COST, REFUNDS = "ai_operation_cost_usd_total", "ai_operation_refunds_usd_total"
 CORRECTIONS = "ai_operation_cost_corrections_usd"
 SKIPPED = "ai_rows_skipped_total"
+
+
+@pytest.fixture(autouse=True)
+def known_users(log: Log) -> None:
+    if log.layout == "status":
+        log.execute("INSERT INTO users VALUES (%s, 'ann'), (%s, 'bob')", ANN, BOB)
 
 
 def amounts(scraped: Scraped) -> tuple[int, int, int]:
