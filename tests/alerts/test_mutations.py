@@ -1,7 +1,7 @@
 """The tests of the rules are tested: every mutant of every generated rule must turn one of them red.
 
-After a change of rules or scenarios, `python -m tests.alerts.test_mutations` notes anew what catches which mutant: the
-tests do not rest on these notes, but take longer without them.
+After a change of rules or scenarios, `python -m tests.alerts.test_mutations` notes what catches the mutants that are
+new: the tests do not rest on these notes, but take longer without them.
 """
 
 from collections.abc import Callable
@@ -28,10 +28,15 @@ def _rules() -> Rules:
     return Rules(generated_groups())
 
 
+def _mutants(rules: Rules) -> list[Mutant]:
+    """Those that a scenario has to catch."""
+    return [mutant for rule in rules.all for mutant in mutants(rule) if str(mutant) not in EQUIVALENT]
+
+
 def _hunt(part: int, of: int) -> tuple[Hunt, list[Mutant]]:
     """The hunt for a part of the mutants, and what it has left alive."""
     rules, notes = _rules(), noted()
-    every = [mutant for rule in rules.all for mutant in mutants(rule) if str(mutant) not in EQUIVALENT]
+    every = _mutants(rules)
     # what one scenario catches is looked at together; the sort keeps together what rests on the same figures
     every.sort(key=lambda mutant: min(notes.get(key(mutant), [""])))
     size = -(-len(every) // of)
@@ -87,5 +92,13 @@ def test_no_mutant_takes_another_ones_alert_for_its_own(original: str, mutated: 
     assert hunt.survivors([same, mutant]) == [same]
 
 
+def _note_new() -> None:
+    rules, notes = _rules(), noted()
+    every = _mutants(rules)
+    hunt = Hunt(promtool(), rules, cases())
+    hunt.survivors([mutant for mutant in every if key(mutant) not in notes])
+    note([(mutant, scenario) for mutant in every for scenario in notes.get(key(mutant), ())] + hunt.caught)
+
+
 if __name__ == "__main__":
-    note(_hunt(0, 1)[0].caught)
+    _note_new()

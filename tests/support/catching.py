@@ -1,6 +1,6 @@
 """Which scenario catches which mutant, noted: it runs first. A note that is missing or out of date only takes time.
 
-`python -m tests.support.catching` writes the notes again.
+`python -m tests.alerts.test_mutations` adds the notes that are missing.
 """
 
 import json

@@ -6,7 +6,8 @@ from bench.anomalies import AVERAGE, OWN, STATIC, STATIC_EACH, Score, compared, 
 from bench.labelled import Incident
 from exporter.ledger.calendar import HOUR
 
-pytestmark = pytest.mark.slow
+# the tracer would triple the time
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
 
 
 def test_precision_and_recall_are_better_than_those_of_both_rivals() -> None:
