@@ -106,7 +106,7 @@ def _users() -> Panel:
         columns=[
             *user_columns(),
             column("Spent today", unit=DOLLARS, decimals=2, width=110),
-            column("Expected today", unit=DOLLARS, decimals=2, width=120),
+            column("Expected today", unit=DOLLARS, decimals=2, width=145),
             column("Daily limit", unit=DOLLARS, decimals=2, width=110),
             column("Limit reached in", unit=AGE, decimals=0),
         ],

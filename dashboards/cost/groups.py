@@ -14,7 +14,7 @@ _EMPTY = "The log tells no groups: see columns.log.group in the settings"
 
 def row(settings: Settings) -> Row:
     """The row."""
-    panels = line(9, _budgets(settings), _day(), _over(), widths=(11, 9, 4))
+    panels = line(9, _budgets(settings), _day(), _over(), widths=(10, 8, 6))
     return Row("By group (the whole team)", (panels,), collapsed=True)
 
 

@@ -21,7 +21,7 @@ def row(_: Settings) -> Row:
         "Is the bill right? (all users)",
         (
             line(8, _difference(), _by_model(), _price_unknown()),
-            line(7, _unpriced(), _refunds(), _corrections(), _recorded_less_logged(), widths=(6, 6, 6, 6)),
+            line(7, _unpriced(), _refunds(), _corrections(), _recorded_less_logged(), widths=(6, 5, 5, 8)),
         ),
         collapsed=True,
     )

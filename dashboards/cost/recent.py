@@ -17,7 +17,7 @@ def row(_: Settings) -> Row:
         "To see what a user's money went to, click the user under Budgets, then open this row.",
         sql.rows(FILTERS),
     )
-    return Row("Newest calls", (line(10, calls, _paid_for_failures(), widths=(20, 4)),), collapsed=True)
+    return Row("Newest calls", (line(10, calls, _paid_for_failures(), widths=(19, 5)),), collapsed=True)
 
 
 def _paid_for_failures() -> Panel:

@@ -26,7 +26,7 @@ def row(settings: Settings) -> Row:
     """The row."""
     job = settings.postgres_job
     charts = _database_reached(job), _connections(job), _cache_hit_rate(job), _replication_lag()
-    return Row("Database", (line(7, *charts),), collapsed=True)
+    return Row("Database", (line(7, *charts, widths=(5, 8, 6, 5)),), collapsed=True)
 
 
 def _database_reached(job: str) -> Panel:

@@ -18,7 +18,8 @@ def row(_: Settings) -> Row:
         (
             line(7, _parts_of_the_scrape(), _durations(), _freshness()),
             line(7, _rows_read(), _values_not_used(), _late_and_folded(), _logins_refused()),
-            line(5, *numbers),
+            line(4, *numbers[:3]),
+            line(4, *numbers[3:]),
         ),
         collapsed=True,
     )
@@ -72,7 +73,7 @@ def _rows_read() -> Panel:
 def _values_not_used() -> Panel:
     values = q.for_job(catalog.ROWS_SKIPPED)
     return timeseries(
-        "Values not used, per hour",
+        "Values not used, hour",
         "Values in the past hour that the exporter could not use: all of them, and by field and reason. The rows'"
         " other fields count.",
         "Fix the program that writes the log: a negative latency or a missing status is a bug there.",
@@ -84,7 +85,7 @@ def _values_not_used() -> Panel:
 
 def _late_and_folded() -> Panel:
     return timeseries(
-        "Late and folded rows, per hour",
+        "Late and folded, hour",
         "Late rows arrived after their minute was closed; they are counted all the same. Folded rows are counted"
         " under `other`, since `max_series` is reached.",
         "For folded rows, raise `max_series`, or find the program that writes ever new names.",
@@ -96,7 +97,7 @@ def _late_and_folded() -> Panel:
 
 def _logins_refused() -> Panel:
     return timeseries(
-        "Refused logins, per hour",
+        "Refused logins, hour",
         "Requests to the exporter in the past hour without a user name and password, with wrong ones, or refused"
         " unchecked because too many came at once.",
         "The exporter's log shows the addresses. A few are a scraper with an old password. Thousands are an attempt"

@@ -17,7 +17,7 @@ def row(_: Settings) -> Row:
             line(
                 7,
                 *(_in_progress(), _queue_depth(), _oldest_waiting(), _approvals_pending(), _recommendations()),
-                widths=(3, 6, 6, 3, 6),
+                widths=(5, 5, 5, 4, 5),
             ),
         ),
         collapsed=True,

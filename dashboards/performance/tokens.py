@@ -21,11 +21,12 @@ def row(_: Settings) -> Row:
         "Cost of 1,000 calls",
         "Compare it with the tokens per call: the same tokens at a higher cost mean another model or another price.",
     )
+    per_call = _tokens_per_call("Input", INPUT), _tokens_per_call("Output", OUTPUT)
     return Row(
         "Tokens, and what they cost",
         (
-            line(8, _tokens_per_hour(), _tokens_per_call("Input", INPUT), _tokens_per_call("Output", OUTPUT)),
-            line(8, _cache_hits(), _tokens_by_hour_of_day(), cost_per_call, _cost_per_thousand_tokens()),
+            line(8, _tokens_per_hour(), *per_call, _cache_hits()),
+            line(8, _tokens_by_hour_of_day(), cost_per_call, _cost_per_thousand_tokens(), widths=(10, 7, 7)),
         ),
         collapsed=True,
     )

@@ -648,10 +648,9 @@ def test_calls_are_counted_to_the_call(uid: str, title: str) -> None:
 def test_titles_are_whole_beside_grafanas_menu() -> None:
     """At 1280 pixels, Grafana 13 with its menu has 40 for a column; beside a title are its mark and its own range."""
     for made in DASHBOARDS.values():
-        for panel in made["panels"]:
-            if panel["type"] != "row":
-                beside = 90 + 30 * bool(panel.get("links")) + 125 * ("timeFrom" in panel)
-                assert 6.8 * len(panel["title"]) <= 40 * panel["gridPos"]["w"] - beside, panel["title"]
+        for panel in each_panel(made):
+            beside = 90 + 30 * bool(panel.get("links")) + 125 * ("timeFrom" in panel)
+            assert 6.8 * len(panel["title"]) <= 40 * panel["gridPos"]["w"] - beside, panel["title"]
 
 
 def test_what_a_form_for_imports_needs_is_said() -> None:
