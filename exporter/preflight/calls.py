@@ -8,15 +8,11 @@ from exporter.database.log_query import bounds
 from exporter.database.names import identifier, written
 from exporter.findings import Finding, ok, warn
 from exporter.humanize import span_text
-from exporter.ledger.calendar import HOUR
 from exporter.ledger.model import TimeRange
 from exporter.preflight.context import CheckContext
-from exporter.preflight.recent_activity import LOCKED, TOO_SLOW
+from exporter.preflight.recent_activity import read_a_day
 
 CALLS = "calls"
-
-AGES = (24 * HOUR, HOUR)
-"""How far back to look, in seconds: less where that takes too long."""
 
 _SETTING = "columns.log.where"
 
@@ -41,14 +37,10 @@ def check_calls(context: CheckContext) -> list[Finding]:
     if context.log.where is None:
         return [ok(CALLS, f"each row is a call: {_SETTING} is not set")]
     context.session.prove_visible(context.relation)
-    for age in AGES:
-        try:
-            with context.session.savepoint():
-                return [evaluate_calls(_read(context, age))]
-        except TOO_SLOW as error:
-            if isinstance(error, LOCKED):
-                raise
-    return [warn(CALLS, "the last hour of the log could not be read in time", "see `time index`")]
+    found = read_a_day(context.session, lambda age: _read(context, age))
+    if found is None:
+        return [warn(CALLS, "the last hour of the log could not be read in time", "see `time index`")]
+    return [evaluate_calls(found)]
 
 
 def evaluate_calls(found: Chosen) -> Finding:

@@ -41,12 +41,6 @@ _NEWEST = sql.SQL("""
 SELECT {instant}::float8 FROM {table}
 WHERE {time} < {end} AND {time} > {start} ORDER BY {time} DESC LIMIT 1
 """)
-_DEFAULT = """
-SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid)
-FROM pg_catalog.pg_attrdef d
-JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
-WHERE d.adrelid = %(oid)s::oid AND a.attname = %(column)s
-"""
 _CONVERTED = re.compile(r"timezone\(|at time zone", re.IGNORECASE)
 
 
@@ -123,8 +117,7 @@ def _read_times(context: CheckContext) -> LogTimes:
     ((ahead,),) = context.session.run(_AHEAD.format(**place), {"limit": limit, "most": _MOST_ROWS})
     newest = context.session.run(_NEWEST.format(instant=instant(log, context.rules), **place))
     lead = newest[0][0] - clock if newest else None
-    default = context.session.ask(_DEFAULT, {"oid": log.relation.oid, "column": log.columns["time"].name})
-    return LogTimes(lead, ahead, log.has_zone, default[0][0] if default else None)
+    return LogTimes(lead, ahead, log.has_zone, context.time_default)
 
 
 def _in_column(log: LogTable, instant: float, zone: str, rules: Classification) -> Moment:

@@ -19,6 +19,12 @@ _SERVER = """
 SELECT current_setting('server_version'), current_setting('server_version_num')::int, current_setting('TimeZone'),
        current_user::text
 """
+_DEFAULT = """
+SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+FROM pg_catalog.pg_attrdef d
+JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+WHERE d.adrelid = %(oid)s::oid AND a.attname = %(column)s
+"""
 _STANDBY = "SELECT pg_is_in_recovery()"
 
 
@@ -66,6 +72,13 @@ class CheckContext:
     def log(self) -> LogTable:
         """The log with its columns; grants and hidden rows are not checked yet."""
         return find_log(self.session, self.relation, self.rules.log_columns)
+
+    @cached_property
+    def time_default(self) -> str | None:
+        """The default of the log's time column as SQL; None where there is none, or the server does not tell."""
+        asked = {"oid": self.log.relation.oid, "column": self.log.columns["time"].name}
+        found = self.session.ask(_DEFAULT, asked)
+        return found[0][0] if found else None
 
     @cached_property
     def recent_activity(self) -> RecentActivity:

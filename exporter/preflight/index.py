@@ -15,7 +15,7 @@ from exporter.humanize import listing
 from exporter.ledger.calendar import MINUTE
 from exporter.preflight.context import CheckContext
 from exporter.preflight.log_table import open_window
-from exporter.preflight.plan import Scans, is_sought, read_plan
+from exporter.preflight.plan import Scans, asks_for_window, is_sought, read_plan
 
 TIME_INDEX = "time index"
 
@@ -44,9 +44,13 @@ LEFT JOIN LATERAL (
 WHERE c.relname = %(name)s AND n.nspname = %(schema)s
 """
 
-_FIRST_KEYS = """
-SELECT c.relname::text, pg_catalog.pg_get_indexdef(c.oid, 1, false)
-FROM pg_catalog.pg_class c WHERE c.relkind IN ('i', 'I') AND c.relname = ANY(%(names)s::name[])
+_INDEXES = """
+SELECT c.relname::text, pg_catalog.pg_get_indexdef(c.oid, 1, false), n.nspname::text, t.relname::text
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
+JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+WHERE c.relname = ANY(%(names)s::name[])
 """
 
 
@@ -79,7 +83,7 @@ def check_index(context: CheckContext) -> list[Finding]:
     # the plan of the whole query does not show how many rows the time alone selects
     window = _WINDOW.format(table=log.source(), time=log.column("time"))
     rows = float(explain(session, window, {name: parameters[name] for name in ("from", "until")})["Plan Rows"])
-    names = dict.fromkeys([context.relation.name, *scans.whole])
+    names = dict.fromkeys([context.relation.name, *scans.whole, *(table for _, table in scans.passed)])
     own, *others = [table for name in names for table in read_tables(session, name, time_column)]
     return [evaluate_index(own, {table.name: table for table in (own, *others)}, scans, rows, time_column)]
 
@@ -87,13 +91,13 @@ def check_index(context: CheckContext) -> list[Finding]:
 def _serving(session: Session, scans: Scans) -> Scans:
     """The scans with only those indexes that the window is a stretch of; an index by another key is read whole."""
     names = [name for name, _ in scans.conditions]
-    keys = session.run(_FIRST_KEYS, {"names": names}) if names else []
-    served = [name for name, condition in scans.conditions if any(is_sought(condition, key) for key in _of(name, keys))]
-    return replace(scans, indexes=tuple(dict.fromkeys(served)))
-
-
-def _of(index: str, keys: Iterable[tuple[Any, ...]]) -> list[str]:
-    return [key for name, key in keys if name == index]
+    found = session.run(_INDEXES, {"names": names}) if names else []
+    keys = {name: [key for index, key, *_ in found if index == name] for name in names}
+    served = {name for name, condition in scans.conditions for key in keys[name] if is_sought(condition, key)}
+    # beside one that serves, an index may be that of a joined table
+    others = {name for name, condition in scans.conditions if not served or asks_for_window(condition)} - served
+    passed = [(index, QualifiedName(schema, table)) for index, _, schema, table in found if index in others]
+    return replace(scans, indexes=tuple(sorted(served)), passed=tuple(passed))
 
 
 def explain(session: Session, statement: sql.Composed, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -116,7 +120,7 @@ def evaluate_index(
     log: Table, tables: Mapping[QualifiedName, Table], scans: Scans, rows: float, time_column: str
 ) -> Finding:
     """Evaluate the plan; `tables` are read whole, `rows` is PostgreSQL's estimate for the open window."""
-    if not scans.indexes and (unfit := _read_whole(log, tables, scans, time_column)) is not None:
+    if (unfit := _read_whole(log, tables, scans, time_column)) is not None:
         return unfit
     if scans.foreign or (log.kind == "v" and not scans.indexes):
         return _cannot_be_told(log, scans, time_column)
@@ -132,14 +136,16 @@ def evaluate_index(
 def _read_whole(log: Table, tables: Mapping[QualifiedName, Table], scans: Scans, time_column: str) -> Finding | None:
     """The finding where all of an index, or of a large table behind a view, is read."""
     by = f"the source of {time_column}"
-    large = [str(name) for name in scans.whole if log.kind == "v" and not tables[name].is_small]
+    # beside an index that serves, a table in which no window is sought may be joined to the log
+    whole = scans.sifted if scans.indexes else scans.whole
+    large = {str(name) for name in whole if log.kind == "v" and not tables[name].is_small}
     if large:
         detail = f"{listing(large)}, behind {log.name}, is read whole by each scrape"
         return fail(TIME_INDEX, detail, f"create an index there that begins with {by}")
-    whole = dict.fromkeys(name for name, _ in scans.conditions)
-    if scans.whole or not whole or log.is_small:
+    indexes = {index for index, name in scans.passed if name in tables and not tables[name].is_small}
+    if not indexes or (scans.whole and not scans.indexes):
         return None
-    detail = f"each scrape reads all of {listing(whole, 3)}, which starts with another column than {time_column}"
+    detail = f"each scrape reads all of {listing(indexes, 3)}, which starts with another column than {time_column}"
     on_table = log.kind in ("r", "p", "m")
     hint = _create_index(log, time_column) if on_table else f"create an index that begins with {by}"
     return fail(TIME_INDEX, detail, hint)

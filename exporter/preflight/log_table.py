@@ -36,7 +36,7 @@ def check_columns(context: CheckContext) -> list[Finding]:
     try:
         log = context.log
     except SchemaProblem as problem:
-        raise with_source(context.session, problem, context.config.source) from None
+        raise with_source(context.session, problem, context.config.source, context.relation) from None
     layout = "status" if log.has_status else "success"
     roles = ", ".join(f"{role}: {column.shown}" for role, column in log.columns.items())
     return [ok(COLUMNS, f'layout "{layout}" ({roles})')]

@@ -7,18 +7,25 @@ from typing import Any
 
 from exporter.config import QualifiedName
 
+# The plan has parentheses around each comparison, and an alias before a column.
+_WINDOW = re.compile(r"\(([^']+) >= .+?\) AND \(\1 < ", re.DOTALL)
+
 
 @dataclass(frozen=True)
 class Scans:
     """Tables that are read whole, indexes that are used by a column, and foreign tables.
 
-    `conditions` has every index that is scanned, with its condition (empty: all of it is read).
+    `conditions` has every index that is scanned, with its condition (empty: all of it is read). `sifted` are those
+    tables of `whole` whose rows are looked through for a window; `passed` the indexes, with their tables, of which that
+    is true.
     """
 
     whole: tuple[QualifiedName, ...]
     indexes: tuple[str, ...]
     foreign: tuple[QualifiedName, ...]
     conditions: tuple[tuple[str, str], ...] = ()
+    sifted: tuple[QualifiedName, ...] = ()
+    passed: tuple[tuple[str, QualifiedName], ...] = ()
 
 
 def read_plan(plan: Mapping[str, Any], column: str, *, leading: bool = False) -> Scans:
@@ -30,6 +37,7 @@ def read_plan(plan: Mapping[str, Any], column: str, *, leading: bool = False) ->
     indexes: list[str] = []
     foreign: list[QualifiedName] = []
     conditions: list[tuple[str, str]] = []
+    sifted: list[QualifiedName] = []
     # PostgreSQL prints quotes if the name needs them
     in_quotes = '"' + column.replace('"', '""') + '"'
     # the conditions are in the order of the index's columns
@@ -39,6 +47,8 @@ def read_plan(plan: Mapping[str, Any], column: str, *, leading: bool = False) ->
         kind = node["Node Type"]
         if kind == "Seq Scan":
             whole.append(_table(node))
+            if asks_for_window(str(node.get("Filter", ""))):
+                sifted.append(_table(node))
         elif kind == "Foreign Scan" and "Relation Name" in node:
             foreign.append(_table(node))
         elif "Index Name" in node:
@@ -46,7 +56,12 @@ def read_plan(plan: Mapping[str, Any], column: str, *, leading: bool = False) ->
             conditions.append((name, condition))
             if named.search(condition):
                 indexes.append(name)
-    return Scans(tuple(whole), tuple(dict.fromkeys(indexes)), tuple(foreign), tuple(conditions))
+    return Scans(tuple(whole), tuple(dict.fromkeys(indexes)), tuple(foreign), tuple(conditions), tuple(sifted))
+
+
+def asks_for_window(condition: str) -> bool:
+    """Whether a condition of a plan asks for a stretch of some value, whatever it is called there."""
+    return _WINDOW.search(condition) is not None
 
 
 def is_sought(condition: str, key: str) -> bool:

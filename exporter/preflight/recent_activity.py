@@ -1,8 +1,9 @@
 """Find the operations and models of recent calls, in bounded time."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import psycopg
 
@@ -14,6 +15,8 @@ from exporter.database.session import Session
 from exporter.ledger.calendar import HOUR
 from exporter.ledger.model import Bucket, TimeRange
 from exporter.ledger.slices import latest
+
+_Found = TypeVar("_Found")
 
 DAY = 24 * HOUR
 AGES = (HOUR, DAY, 3 * DAY, 7 * DAY)
@@ -42,6 +45,21 @@ class RecentActivity:
     def complete(self) -> bool:
         """Whether all days are covered."""
         return self.reach == AGES[-1]
+
+
+def read_a_day(session: Session, read: Callable[[int], _Found]) -> _Found | None:
+    """What `read` finds in the last day, in seconds, or in the last hour where that takes too long; None: there too.
+
+    Raises `psycopg.Error` or `TableLocked` if the log is locked.
+    """
+    for age in (DAY, HOUR):
+        try:
+            with session.savepoint():
+                return read(age)
+        except TOO_SLOW as error:
+            if isinstance(error, LOCKED):
+                raise
+    return None
 
 
 def look_back(session: Session, log: LogTable, rules: Classification, seconds: float = SECONDS) -> RecentActivity:

@@ -23,6 +23,7 @@ from exporter.preflight.currency import CURRENCY, check_currency
 from exporter.preflight.distance import DISTANCE, check_distance
 from exporter.preflight.division import DIVISION, check_division
 from exporter.preflight.encoding import ENCODING, check_encoding
+from exporter.preflight.long_calls import LONG_CALLS, check_long_calls
 from exporter.preflight.lookup_index import LOOKUPS, check_lookup, index_of
 from exporter.preflight.secrets import check_secrets
 from exporter.preflight.series import check_series
@@ -95,6 +96,7 @@ STEPS: Sequence[Step] = (
     Step(log_table.UNDATED, log_table.check_undated, [log_table.VISIBLE]),
     Step(outcomes.OUTCOMES, outcomes.check_outcomes, [log_table.VISIBLE]),
     Step(CALLS, check_calls, [log_table.VISIBLE]),
+    Step(LONG_CALLS, check_long_calls, [log_table.VISIBLE], optional=True),
     Step(DIVISION, check_division, [log_table.VISIBLE], optional=True),
     Step(CURRENCY, check_currency, [log_table.VISIBLE], optional=True),
     Step(operations.OPERATIONS, operations.check_operations, [log_table.VISIBLE]),

@@ -35,8 +35,11 @@ class PostgresServer(Protocol):
     def url(self, database: str = "postgres", user: str = "postgres", password: str | None = None) -> str:
         """libpq URL over TCP; without a password, the superuser's own."""
 
-    def create_database(self) -> str:
-        """Make an empty database with a name of its own; return the superuser's URL of it."""
+    def create_database(self, like: str | None = None) -> str:
+        """Make a database with a name of its own, empty or a copy of another, to which nobody may be connected.
+
+        Databases are named by the superuser's URLs; returns the one of the new database.
+        """
 
     def drop_database(self, url: str) -> None:
         """Remove a database made by `create_database`, ending whatever is connected to it."""
@@ -61,15 +64,16 @@ class _Server:
         secret = quote(self.password if password is None else password, safe="")
         return f"postgresql://{quote(user, safe='')}:{secret}@{self.host}:{self.port}/{quote(database, safe='')}"
 
-    def create_database(self) -> str:
+    def create_database(self, like: str | None = None) -> str:
         name = f"test_{secrets.token_hex(6)}"
         # copied as files: a third of what it costs to write all of it to the log first
-        self._administer(sql.SQL("CREATE DATABASE {} STRATEGY file_copy").format(sql.Identifier(name)))
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+        model = sql.Identifier("template1" if like is None else _name(like))
+        self._administer(statement.format(sql.Identifier(name), model))
         return self.url(name)
 
     def drop_database(self, url: str) -> None:
-        name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
-        self._administer(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(str(name))))
+        self._administer(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(_name(url))))
 
     def _administer(self, statement: sql.Composed) -> None:
         """Run a statement over a connection that is kept; a test may have ended it."""
@@ -88,6 +92,10 @@ class _Server:
         self._administer(sql.SQL("ALTER ROLE postgres PASSWORD {}").format(sql.Literal(self.password)))
         # leaves a digest of the catalog among the files that are copied for each database
         psycopg.connect(self.url("template1")).close()
+
+
+def _name(url: str) -> str:
+    return str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
 
 
 class EmbeddedServer(_Server):

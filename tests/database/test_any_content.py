@@ -1,0 +1,329 @@
+"""Whatever the rows of a public system hold, within the types of its columns: each is counted or reported, none blinds.
+
+What is money and tokens is said here once more, row by row, in Python.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from psycopg import sql
+
+from exporter.config import UPPER_BOUNDS, Config
+from exporter.preflight.known_sources import wanted
+from tests.support.harness import Running, running, wait_for
+from tests.support.public_logs import PUBLIC, PublicLog
+from tests.support.scraped import Scraped
+
+Row = Mapping[str, Any]
+Amount = Decimal | int | None
+FIELDS = ("cost", "input_tokens", "output_tokens")
+COUNTERS = {
+    "cost": "ai_operation_cost_usd_total",
+    "input_tokens": "ai_operation_input_tokens_total",
+    "output_tokens": "ai_operation_output_tokens_total",
+}
+NAN = Decimal("NaN")
+
+INFINITE = [Decimal("NaN"), Decimal("Infinity"), Decimal("-Infinity")]
+FLOATS = st.sampled_from([0.0, -0.0, 1e308, -1e308, 5e-324, 0.1 + 0.2, math.nan, math.inf, -math.inf, 1e6, 1000000.5])
+WORDS = [
+    "",
+    " ",
+    "success",
+    "failure",
+    "error",
+    "normal",
+    "OK",
+    "llm",
+    "LLM",
+    "assistant",
+    "USD",
+    "true",
+    "%s",
+    "ユ",
+    "null",
+]
+TEXTS = st.sampled_from(WORDS) | st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=12
+)
+JSON_NUMBERS = ["5", "0", "-1", "1.5", "1e3", "1e400000", "9" * 60, "NaN", "", "abc", "true"]
+JSON_VALUES = st.sampled_from([None, True, 7, 0, -3, 12.5, [], {}, [1], "x", *JSON_NUMBERS]) | st.integers(0, 5000)
+TOKEN_KEYS = ["input_tokens", "prompt_tokens", "output_tokens", "completion_tokens"]
+DOCUMENT_KEYS = [*TOKEN_KEYS, "status", "error_information", "llm", "user"]
+DOCUMENTS = st.none() | st.dictionaries(
+    st.sampled_from(DOCUMENT_KEYS),
+    JSON_VALUES | st.dictionaries(st.sampled_from(["error_code", "model_name", "id"]), JSON_VALUES),
+)
+# what a json column takes, and PostgreSQL cannot take out of it again
+ODD_JSON = [
+    '"\\u0000"',
+    '{"input_tokens": 5, "x": "\\u0000"}',
+    '{"prompt_tokens": "\\ud800"}',
+    "null",
+    " null ",
+    "5",
+    "[]",
+    '"text"',
+]
+TIMES = st.sampled_from(["infinity", "-infinity", "2026-01-01", "294276-12-31 23:59:59", "0044-03-15 BC"])
+
+
+def whole(bits: int) -> st.SearchStrategy[int]:
+    largest = 2 ** (bits - 1) - 1
+    return st.sampled_from([0, 1, -1, 2, 5, 200, 400, 429, largest, -largest - 1]) | st.integers(0, 10_000)
+
+
+def values(kind: str) -> st.SearchStrategy[Any]:
+    """Values of a column's type, as `format_type` writes it."""
+    name, _, modifier = kind.partition("(")
+    match name:
+        case "integer" | "bigint":
+            return whole(32 if name == "integer" else 64)
+        case "double precision":
+            return FLOATS | st.floats(0, 100)
+        case "numeric":
+            digits, scale = map(int, modifier.rstrip(")").split(","))
+            most = Decimal(10**digits - 1).scaleb(-scale)
+            return st.sampled_from([NAN, most, -most, Decimal(0)]) | st.decimals(0, min(100, most), places=scale)
+        case "text" | "character varying":
+            length = int(modifier.rstrip(")")) if modifier else 10_000
+            return (TEXTS | st.just("é" * 3000)).map(lambda text: text[:length])
+        case "boolean":
+            return st.booleans()
+        case "uuid":
+            return st.sampled_from([UUID(int=0), UUID(int=2**128 - 1)])
+        case "jsonb":
+            return DOCUMENTS.map(json.dumps)
+        case "json":
+            return DOCUMENTS.map(json.dumps) | st.sampled_from(ODD_JSON)
+        case _:
+            assert name.startswith("timestamp"), kind
+            return TIMES
+
+
+def usage(document: str | None, *keys: str) -> Amount:
+    """The first of some values in a document of Open WebUI: NaN where it is no number."""
+    if document is None or "\\u" in document:
+        return None if document is None else NAN
+    found = json.loads(document)
+    texts = [found[key] for key in keys if isinstance(found, dict) and found.get(key) is not None]
+    if not texts:
+        return None
+    if isinstance(texts[0], bool | list | dict):
+        return NAN
+    try:
+        number = Decimal(str(texts[0]))
+    except ArithmeticError:
+        return NAN
+    return number if number.is_finite() and abs(number.adjusted()) < 100 and len(number.as_tuple().digits) < 40 else NAN
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a row of a source costs in USD, and its tokens."""
+
+    cost: Callable[[Row], Amount]
+    input_tokens: Callable[[Row], Amount]
+    output_tokens: Callable[[Row], Amount]
+
+
+def plain(cost: str | None, input_tokens: str, output_tokens: str) -> Meaning:
+    return Meaning(
+        lambda row: None if cost is None else row[cost], lambda row: row[input_tokens], lambda row: row[output_tokens]
+    )
+
+
+def _quota(row: Row) -> Amount:
+    return Decimal(row["quota"]) / 500_000 if row["type"] == 2 and row["quota"] is not None else None
+
+
+def _all_input(row: Row) -> Amount:
+    return int(row["input_tokens"] + row["cache_creation_tokens"] + row["cache_read_tokens"])
+
+
+MEANING = {
+    "litellm": plain("spend", "prompt_tokens", "completion_tokens"),
+    "new-api": Meaning(_quota, lambda row: row["prompt_tokens"], lambda row: row["completion_tokens"]),
+    "one-api": Meaning(_quota, lambda row: row["prompt_tokens"], lambda row: row["completion_tokens"]),
+    "dify": Meaning(
+        lambda row: row["total_price"] if row["currency"] == "USD" else None,
+        lambda row: row["message_tokens"],
+        lambda row: row["answer_tokens"],
+    ),
+    "bifrost": plain("cost", "prompt_tokens", "completion_tokens"),
+    "open-webui": Meaning(
+        lambda _: None,
+        lambda row: usage(row["usage"], "input_tokens", "prompt_tokens"),
+        lambda row: usage(row["usage"], "output_tokens", "completion_tokens"),
+    ),
+    "phoenix": plain(None, "llm_token_count_prompt", "llm_token_count_completion"),
+    "sub2api": Meaning(lambda row: row["actual_cost"], _all_input, lambda row: row["output_tokens"]),
+    "claude-code-hub": plain("cost_usd", "input_tokens", "output_tokens"),
+    "lunary": plain("cost", "prompt_tokens", "completion_tokens"),
+}
+
+
+def exact(value: Any) -> Decimal:
+    """A value as PostgreSQL makes a NUMERIC of it: of a double, fifteen digits."""
+    return Decimal(f"{value:.15g}") if isinstance(value, float) else Decimal(value)
+
+
+def usable(measure: str, value: Decimal) -> bool:
+    return not value.is_nan() and 0 <= value <= UPPER_BOUNDS[measure]
+
+
+def billionths(value: Decimal) -> int:
+    with localcontext() as context:
+        context.rounding = ROUND_HALF_UP
+        return int(round(value, 12) * 10**12)
+
+
+@dataclass
+class Bench:
+    """A running exporter on a source's empty log; `kinds` are the types of the columns that it reads."""
+
+    public: PublicLog
+    admin: psycopg.Connection[Any]
+    exporter: Running
+    config: Config
+    kinds: Mapping[str, tuple[str, bool]]
+    written: int = 0
+
+    @property
+    def table(self) -> sql.Identifier:
+        return sql.Identifier(self.config.tables.log.name)
+
+    @property
+    def time(self) -> str:
+        return str(self.config.columns.log.time)
+
+    def insert(self, row: Row, ago: float) -> bool:
+        """Write a row, so many seconds old; whether the table takes it, and it is a call."""
+        now = "extract(epoch FROM now())::bigint" if self.kinds[self.time][0] == "bigint" else "now()"
+        age = "%(ago)s::int" if "bigint" in now else "%(ago)s * interval '1 second'"
+        named = {name: value for name, value in row.items() if name != self.time}
+        self.written += 1
+        fixed = {"id": self.written} if self._has_id else {}
+        columns = {**named, **fixed, **({"request_id": str(self.written)} if self.public.name == "litellm" else {})}
+        statement = sql.SQL("INSERT INTO {} ({}) VALUES ({}) RETURNING {}").format(
+            self.table,
+            sql.SQL(", ").join(map(sql.Identifier, [self.time, *columns])),
+            sql.SQL(", ").join([sql.SQL(f"{now} - {age}"), *map(sql.Placeholder, columns)]),
+            sql.SQL(
+                f"coalesce({self.config.columns.log.where.sql}, false)" if self.config.columns.log.where else "true"
+            ),
+        )
+        found = self.admin.execute(statement, {**columns, "ago": ago}).fetchone()
+        return bool(found and found[0])
+
+    @property
+    def _has_id(self) -> bool:
+        return self.public.name in ("bifrost", "open-webui")
+
+    def empty(self) -> None:
+        self.admin.execute(sql.SQL("DELETE FROM {}").format(self.table))
+
+
+NEEDED: Mapping[str, tuple[str, ...]] = {
+    "litellm": ("api_key", "endTime"),
+    "bifrost": ("provider",),
+    "open-webui": ("chat_id",),
+    "phoenix": ("span_id", "end_time"),
+    "claude-code-hub": ("key",),
+    "lunary": ("ended_at",),
+}
+"""Columns that a row must have, or that others are generated from, beside those that are read."""
+
+
+@pytest.fixture(params=PUBLIC)
+def bench(request: pytest.FixtureRequest, embedded_database: str, tmp_path: Path) -> Iterator[Bench]:
+    public = PublicLog.of(request.param)
+    with psycopg.connect(embedded_database, autocommit=True) as admin:
+        public.create(admin)
+        config = Config.model_validate({"source": public.name})
+        table = config.tables.log.name
+        found = admin.execute(
+            "SELECT attname, format_type(atttypid, atttypmod), attnotnull, attgenerated <> ''"
+            " FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0",
+            (f'"{table}"',),
+        )
+        names = wanted(config.columns.log) | set(NEEDED.get(public.name, ()))
+        kinds = {name: (kind, needed) for name, kind, needed, made in found if name in names and not made}
+        with running(embedded_database, tmp_path, source=public.name, open_window="15m", max_series=5000) as exporter:
+            exporter.wait_ready()
+            yield Bench(public, admin, exporter, config, kinds)
+
+
+def counted(scraped: Scraped) -> dict[str, int]:
+    """Figures that rise with each row, as integers."""
+    return {
+        "calls": int(scraped.total("ai_operations_total")),
+        "running": int(scraped.total("ai_operations_in_progress")),
+        **{f"no {field}": int(scraped.total("ai_rows_skipped_total", field=field)) for field in (*FIELDS, "status")},
+        **{
+            field: sum(round(Decimal(value) * 10**9) for value in scraped.having(name).values())
+            for field, name in COUNTERS.items()
+        },
+    }
+
+
+@settings(max_examples=25, suppress_health_check=list(HealthCheck), deadline=None)
+@given(data=st.data())
+def test_every_row_is_counted_or_reported(bench: Bench, data: st.DataObject) -> None:
+    columns = {
+        name: values(kind) if needed else st.none() | values(kind) for name, (kind, needed) in bench.kinds.items()
+    }
+    rows = data.draw(st.lists(st.fixed_dictionaries(columns), min_size=1, max_size=5))
+    before = counted(bench.exporter.scrape())
+    bench.admin.execute("BEGIN")
+    try:
+        calls = [row for row in rows if bench.insert(row, ago=30)]
+    except psycopg.DataError:
+        bench.admin.execute("ROLLBACK")
+        assume(False)
+    bench.admin.execute("COMMIT")
+    try:
+        scraped = bench.exporter.scrape()
+        assert scraped.up == 1, bench.exporter.exporter.status()
+        after = counted(scraped)
+        rise = {name: after[name] - before[name] for name in after}
+        assert rise["calls"] + rise["running"] + rise["no status"] == len(calls), rise
+        for field in FIELDS:
+            found = [getattr(MEANING[bench.public.name], field)(row) for row in calls]
+            amounts = [exact(amount) for amount in found if amount is not None]
+            good = [amount for amount in amounts if usable(field, amount)]
+            assert rise[f"no {field}"] == len(amounts) - len(good), (field, rise, amounts)
+            if field == "cost":
+                assert abs(rise["cost"] - sum(map(billionths, good)) / 1000) <= 1 + len(good), (rise, good)
+            else:
+                assert rise[field] == sum(map(int, good)) * 10**9 or any(amount % 1 for amount in good), (rise, good)
+    finally:
+        bench.empty()
+        bench.exporter.scrape()
+
+
+@pytest.mark.parametrize("moment", ["1790000000000", "1790000000000000", "-99999999999999", "9223372036854775807"])
+@pytest.mark.parametrize("bench", ["new-api", "open-webui"], indirect=True)
+def test_a_time_of_another_unit_is_reported(bench: Bench, moment: str) -> None:
+    row = {"role": "assistant", "id": "x", "chat_id": "c"} if bench.public.name == "open-webui" else {"type": 2}
+    statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+        bench.table,
+        sql.SQL(", ").join(map(sql.Identifier, ["created_at", *row])),
+        sql.SQL(", ").join([sql.Literal(int(moment)), *map(sql.Placeholder, row)]),
+    )
+    bench.admin.execute(statement, row)
+    wait_for(
+        lambda: bench.exporter.scrape().total("ai_rows_skipped_total", field="time") == 1,
+        lambda: str(bench.exporter.last.having("ai_rows_skipped_total")),
+    )
+    assert bench.exporter.scrape().up == 1
