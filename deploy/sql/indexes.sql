@@ -27,6 +27,10 @@ BEGIN
             found := to_regclass(format('%I.%I', place, wanted_table));
             EXIT WHEN found IS NOT NULL;
         END LOOP;
+        IF (SELECT relkind NOT IN ('r', 'p', 'm') FROM pg_class WHERE oid = found) THEN
+            RAISE NOTICE '% is no table: create such indexes on the table behind it', found;
+            CONTINUE;
+        END IF;
         IF wanted_table = 'ai_operation_log' THEN
             SELECT attname INTO time_column
               FROM pg_attribute

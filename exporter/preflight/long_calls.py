@@ -63,8 +63,8 @@ def evaluate_long_calls(found: Taken, window: float, *, dated_when_written: bool
             LONG_CALLS, f"{found.calls} calls {within} have a latency{longest}: open_window is {span_text(window)}"
         )
     detail = (
-        f"{found.longer} of {found.calls} calls {within} took longer than open_window ({span_text(window)}), the longest "
-        f"{span_text(found.longest)}"
+        f"{found.longer} of {found.calls} calls {within} took longer than open_window ({span_text(window)}), "
+        f"the longest {span_text(found.longest)}"
     )
     if dated_when_written:
         return ok(LONG_CALLS, f"{detail}; their rows get their time when they are written")

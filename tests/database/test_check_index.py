@@ -367,3 +367,112 @@ def test_behind_a_view_that_renames_the_time_it_is_told(bench: Bench, index: str
     assert found.mark == mark, found
     if mark == "ok":
         assert found.detail == "the scrape's query uses one"
+
+
+OTHERS = USED.removesuffix(", created_at")
+BIG = "CREATE TABLE {} AS SELECT * FROM calls"
+
+
+def _behind_view(bench: Bench, query: str, *statements: str) -> None:
+    """A view of a large table with an index on its time, and of whatever else is made."""
+    bench.run(*VIEW, "ALTER TABLE calls DROP CONSTRAINT ai_operation_log_pkey", "CREATE INDEX one ON calls (moment)")
+    _enlarge(bench, "calls", "moment")
+    bench.run(*statements, f"CREATE VIEW ai_operation_log AS {query}", "ANALYZE")
+    bench.run(f"GRANT SELECT ON ai_operation_log TO {bench.role}")
+
+
+ALL_OF = f"SELECT {OTHERS}, moment AS created_at FROM"
+READ_WHOLE = {
+    "a second table without an index": (f"{ALL_OF} calls UNION ALL {ALL_OF} more", BIG.format("more")),
+    "a second table with the time behind another key": (
+        f"{ALL_OF} calls UNION ALL {ALL_OF} more",
+        BIG.format("more"),
+        "CREATE INDEX behind ON more (id, moment)",
+    ),
+    "a second table with an index on some rows": (
+        f"{ALL_OF} calls UNION ALL {ALL_OF} more",
+        BIG.format("more"),
+        "CREATE INDEX ON more (moment) WHERE success",
+    ),
+    "a view over such a view": (
+        "SELECT * FROM inner_calls",
+        BIG.format("more"),
+        f"CREATE VIEW inner_calls AS {ALL_OF} calls UNION ALL {ALL_OF} more",
+    ),
+    "distinct rows": (f"SELECT DISTINCT {OTHERS}, moment AS created_at FROM calls WHERE latency_ms >= 0",),
+    "a window function": (f"SELECT {OTHERS}, max(moment) OVER (PARTITION BY id) AS created_at FROM calls",),
+    "a limit": (f"{ALL_OF} calls ORDER BY id LIMIT 1000000",),
+    "a common table expression that is kept": (f"WITH kept AS MATERIALIZED ({ALL_OF} calls) SELECT * FROM kept",),
+    "a time that is computed": (f"SELECT {OTHERS}, to_timestamp(extract(epoch FROM moment)) AS created_at FROM calls",),
+    "a materialized view without an index": (
+        f"{ALL_OF} kept",
+        "CREATE MATERIALIZED VIEW kept AS SELECT * FROM calls",
+    ),
+    "partitions of which one has no index": (
+        f"{ALL_OF} parted",
+        "CREATE TABLE parted (LIKE calls) PARTITION BY HASH (id)",
+        "CREATE TABLE part_0 PARTITION OF parted FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
+        "CREATE TABLE part_1 PARTITION OF parted FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+        "CREATE INDEX ON part_0 (moment)",
+        "INSERT INTO parted SELECT * FROM calls",
+    ),
+}
+
+
+@pytest.mark.parametrize("made", READ_WHOLE.values(), ids=READ_WHOLE)
+def test_what_is_read_whole_behind_a_view_fails_whatever_serves_beside_it(bench: Bench, made: tuple[str, ...]) -> None:
+    _behind_view(bench, *made)
+    found = bench.check().entries["time index"]
+    assert found.mark == "FAIL", found
+    assert found.hint[0].startswith("create an index"), found
+
+
+SERVED = {
+    "both tables have an index": (
+        f"{ALL_OF} calls UNION ALL {ALL_OF} more",
+        BIG.format("more"),
+        "CREATE INDEX two ON more (moment)",
+    ),
+    "a small table beside it": (
+        f"{ALL_OF} calls UNION ALL {ALL_OF} more",
+        "CREATE TABLE more AS SELECT * FROM calls LIMIT 5",
+    ),
+    "a large table that is joined": (
+        f"{ALL_OF} calls JOIN people ON person IS NOT DISTINCT FROM calls.user_id OR calls.user_id IS NULL",
+        "CREATE TABLE people AS SELECT md5(g::text)::uuid AS person FROM generate_series(1, 5000) AS g",
+    ),
+    "partitions that all have one": (
+        f"{ALL_OF} parted",
+        "CREATE TABLE parted (LIKE calls) PARTITION BY HASH (id)",
+        "CREATE TABLE part_0 PARTITION OF parted FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
+        "CREATE TABLE part_1 PARTITION OF parted FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+        "CREATE INDEX ON parted (moment)",
+        "INSERT INTO parted SELECT * FROM calls",
+    ),
+    "an index on the time that is computed": (
+        f"SELECT {OTHERS}, to_timestamp(extract(epoch FROM moment)) AS created_at FROM calls",
+        "CREATE INDEX ON calls (to_timestamp(extract(epoch FROM moment)))",
+    ),
+}
+
+
+@pytest.mark.parametrize("made", SERVED.values(), ids=SERVED)
+def test_what_is_served_behind_a_view_passes(bench: Bench, made: tuple[str, ...]) -> None:
+    _behind_view(bench, *made)
+    found = bench.check().entries["time index"]
+    assert (found.mark, "the scrape's query uses" in found.detail) == ("ok", True), found
+
+
+def test_an_index_by_another_key_that_is_read_whole_behind_a_view_fails(bench: Bench) -> None:
+    bench.run(
+        *VIEW, "ALTER TABLE calls DROP CONSTRAINT ai_operation_log_pkey", "CREATE INDEX behind ON calls (id, moment)"
+    )
+    _enlarge(bench, "calls", "moment")
+    bench.run(
+        f"CREATE VIEW ai_operation_log AS {ALL_OF} calls",
+        f"GRANT SELECT ON ai_operation_log TO {bench.role}",
+        f"ALTER ROLE {bench.role} SET enable_seqscan = off",
+        "VACUUM ANALYZE calls",
+    )
+    found = bench.check().entries["time index"]
+    assert (found.mark, "behind" in found.detail) == ("FAIL", True), found

@@ -154,6 +154,33 @@ def test_the_role_reads_which_rows_of_the_log_have_changed_and_of_no_other_table
     assert blind == ("" if prepared.file == "role_bypassrls.sql" else "a policy shows its rows")
 
 
+@pytest.mark.parametrize(
+    ("file", "kind", "all_tables"),
+    [
+        ("role_policies.sql", "VIEW", False),
+        ("role_policies.sql", "VIEW", True),
+        ("role_policies.sql", "MATERIALIZED VIEW", True),
+        ("indexes.sql", "VIEW", False),
+        ("indexes.sql", "VIEW", True),
+    ],
+)
+def test_a_file_takes_views_for_tables(
+    admin: "psycopg.Connection[Any]", layout: Layout, postgres: PostgresServer, file: str, kind: str, all_tables: bool
+) -> None:
+    for name in list(READABLE[layout])[: None if all_tables else 1]:
+        admin.execute(f"ALTER TABLE {name} RENAME TO {name}_base".encode())
+        admin.execute(f"CREATE {kind} {name} AS SELECT * FROM {name}_base".encode())
+    _run(admin, file)
+    _run(admin, file)
+    if file == "indexes.sql":
+        return
+    admin.execute(sql.SQL("ALTER ROLE ai_exporter PASSWORD {}").format(PASSWORD))
+    with psycopg.connect(postgres.url(admin.info.dbname, "ai_exporter", PASSWORD)) as connection:
+        for name, columns in READABLE[layout].items():
+            count = sql.SQL("SELECT count({}) FROM {}").format(sql.Identifier(columns[0]), sql.Identifier(name))
+            assert connection.execute(count).fetchone() == admin.execute(count).fetchone()
+
+
 @pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
 def test_a_role_file_takes_a_view_for_the_log(prepared: Prepared, kind: str) -> None:
     prepared.admin.execute("ALTER TABLE ai_operation_log RENAME TO base")

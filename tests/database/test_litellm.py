@@ -179,7 +179,8 @@ def test_odd_rows_are_counted_or_reported(url: str, admin: Admin, tmp_path: Path
         assert scraped.up == 1
         word = "coalesce(status, metadata ->> 'status', 'success')"
         usable = "spend BETWEEN 0 AND 1000000"
-        took = 'coalesce(request_duration_ms, CASE WHEN isfinite("endTime") THEN extract(epoch FROM "endTime" - "startTime") * 1000 END)'
+        passed = 'extract(epoch FROM "endTime" - "startTime") * 1000'
+        took = f'coalesce(request_duration_ms, CASE WHEN isfinite("endTime") THEN {passed} END)'
         found = admin.execute(
             f"""
             SELECT count(*) FILTER (WHERE {word} IN ('success', 'failure')), count(*) FILTER (WHERE {word} = 'failure'),
@@ -232,7 +233,7 @@ def test_an_older_spend_log_lacks_what_check_names_and_is_read_as_the_page_says(
             f'INSERT INTO {LOG} (request_id, call_type, "startTime", "endTime", spend, prompt_tokens, metadata)'
             " SELECT g::text, 'acompletion', at - interval '2 s', at, 0.25, 10,"
             ' CASE WHEN g % 5 = 0 THEN \'{"status": "failure"}\'::jsonb END'
-            " FROM (SELECT g, now() AT TIME ZONE 'UTC' - g * interval '9 s' AS at FROM generate_series(1, 40) AS g) AS made"
+            " FROM (SELECT g, now() AT TIME ZONE 'UTC' - g * interval '9 s' AS at FROM generate_series(1, 40) g) AS m"
         )
         settings = older_settings()
         if until >= "20250508":

@@ -271,6 +271,87 @@ def test_an_invoker_view_counts_the_rights_of_whoever_asks(house: House, below: 
     assert house.judge().by_policy
 
 
+PARTED = (
+    "CREATE TABLE parted (LIKE ai_operation_log) PARTITION BY RANGE (created_at)",
+    "CREATE TABLE part PARTITION OF parted DEFAULT",
+    "INSERT INTO parted SELECT * FROM ai_operation_log",
+    "ALTER TABLE parted OWNER TO {app}",
+    "ALTER TABLE parted ENABLE ROW LEVEL SECURITY",
+)
+INNER = view(name="inner_calls", options=INVOKER)
+LEADS_OUT = {
+    "a partitioned table under its owner's forced policies": (
+        "{app}",
+        (*PARTED, "ALTER TABLE parted FORCE ROW LEVEL SECURITY", view("parted"), owned()),
+    ),
+    "a partitioned table below an invoker's view": ("{reader}", (*PARTED, view("parted", options=INVOKER))),
+    "two invoker's views below one another": (
+        "{reader}",
+        (SECURED, GRANTED, INNER, view("inner_calls", options=INVOKER)),
+    ),
+    "an owner's view between two invoker's": (
+        "{app}",
+        (
+            SECURED,
+            FORCED,
+            view(name="lowest_calls"),
+            owned("lowest_calls"),
+            view("lowest_calls", "inner_calls", INVOKER),
+            view("inner_calls", options=INVOKER),
+        ),
+    ),
+    "an invoker's view below an owner's with a join": (
+        "{reader}",
+        (
+            SECURED,
+            GRANTED,
+            INNER,
+            "GRANT SELECT ON inner_calls TO {app}",
+            view("inner_calls JOIN (SELECT 1 AS one) AS other ON true"),
+            owned(),
+        ),
+    ),
+    "a view of an owner who lost the table": (
+        "{app}",
+        (
+            SECURED,
+            "ALTER TABLE ai_operation_log OWNER TO CURRENT_USER",
+            "GRANT SELECT ON ai_operation_log TO {app}",
+            view(),
+            owned(),
+        ),
+    ),
+    "a subquery in a condition": (
+        "{app}",
+        (
+            SECURED,
+            FORCED,
+            "CREATE TABLE kept AS SELECT * FROM ai_operation_log",
+            "ALTER TABLE kept OWNER TO {app}",
+            view("kept WHERE id IN (SELECT id FROM ai_operation_log)"),
+            owned(),
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("way", ["first", "second"])
+@pytest.mark.parametrize(("role", "made"), LEADS_OUT.values(), ids=LEADS_OUT)
+def test_the_hint_of_hidden_rows_names_the_role_and_leads_out_at_once(
+    house: House, tmp_path: Path, role: str, made: tuple[str, ...], way: str
+) -> None:
+    house.run(*made)
+    found = check(house.url, tmp_path, tables={"log": "calls"}).entries["rows visible"]
+    named = role.format(app=house.app, reader=house.reader)
+    assert (found.mark, f" from {named}" in found.detail) == ("FAIL", True), found
+    # each of the two statements by itself
+    first, _, second = found.hint[0].partition(" -- or, where that cannot be granted: ")
+    house.run(first if way == "first" else second)
+    report = check(house.url, tmp_path, tables={"log": "calls"})
+    assert report.entries["rows visible"].mark == "ok", report.text
+    assert house.log.execute("SELECT count(*) FROM calls") == [(2,)]
+
+
 @pytest.mark.parametrize("kind", ["owner", "nested", "invoker"])
 def test_a_grant_that_is_missing_below_a_view_is_told_of_the_role_whose_rights_count(house: House, kind: str) -> None:
     house.run(OPEN, "CREATE TABLE kept AS SELECT * FROM ai_operation_log", "REVOKE SELECT ON kept FROM {reader}")

@@ -174,6 +174,24 @@ def test_an_index_by_which_another_column_is_sought_is_none_on_the_time() -> Non
 
 
 @pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("((calls.at >= '2026-03-01 00:00:00'::timestamp) AND (calls.at < '2026-03-02 00:00:00'::timestamp))", True),
+        ("((at >= $1) AND (kind = 2) AND (at < $2))", True),
+        ('((log."startTime" >= $1) AND (log."startTime" < $2) AND (api_key <> \'\'::text))', True),
+        ("((to_timestamp((at)::double precision) >= $1) AND (to_timestamp((at)::double precision) < $2))", True),
+        ("", False),
+        ("(at >= $1)", False),
+        ("((cost >= 0) AND (at < $1))", False),
+        ("((person.id = calls.user_id) OR (calls.user_id IS NULL))", False),
+    ],
+)
+def test_a_table_in_which_the_window_is_sought_is_told_from_one_that_is_joined(condition: str, expected: bool) -> None:
+    scans = read_plan({"Node Type": "Seq Scan", "Schema": "s", "Relation Name": "t", "Filter": condition}, "at")
+    assert scans.sifted == ((QualifiedName("s", "t"),) if expected else ())
+
+
+@pytest.mark.parametrize(
     ("name", "printed"),
     [("time", '"time"'), ("At %", '"At %"'), ('a"b', '"a""b"'), ("a.b", '"a.b"'), ("größe", '"größe"'), ("x", "x")],
 )
