@@ -256,7 +256,7 @@ def bench(request: pytest.FixtureRequest, embedded_database: str, tmp_path: Path
         names = wanted(config.columns.log) | set(NEEDED.get(public.name, ()))
         kinds = {name: (kind, needed) for name, kind, needed, made in found if name in names and not made}
         with running(embedded_database, tmp_path, source=public.name, open_window="15m", max_series=5000) as exporter:
-            exporter.wait_ready()
+            exporter.wait_ready().scrape()
             yield Bench(public, admin, exporter, config, kinds)
 
 
@@ -272,20 +272,22 @@ def counted(scraped: Scraped) -> dict[str, Decimal]:
     }
 
 
-@settings(max_examples=25, suppress_health_check=list(HealthCheck), deadline=None)
+@pytest.mark.slow
+@settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
 @given(data=st.data())
 def test_every_row_is_counted_or_reported(bench: Bench, data: st.DataObject) -> None:
     columns = {
         name: values(kind) if needed else st.none() | values(kind) for name, (kind, needed) in bench.kinds.items()
     }
     rows = data.draw(st.lists(st.fixed_dictionaries(columns), min_size=1, max_size=5))
-    before = counted(bench.exporter.scrape())
+    before = counted(bench.exporter.last)
     # what came together is counted together
     with bench.admin.transaction():
         calls = [row for row in rows if bench.insert(row, ago=30)]
     scraped = bench.exporter.scrape()
     if scraped.up != 1:
         bench.empty()  # for the next rows
+        bench.exporter.scrape()
     assert scraped.up == 1, bench.exporter.exporter.status()
     after = counted(scraped)
     rise = {name: after[name] - before[name] for name in after}
@@ -299,6 +301,52 @@ def test_every_row_is_counted_or_reported(bench: Bench, data: st.DataObject) -> 
         assert abs(rise[field] - sum(good)) <= Decimal("0.00001") + sum(amount % 1 > 0 for amount in good) * (
             field != "cost"
         ), (field, rise, good)
+
+
+USAGES = (
+    '{"input_tokens": "abc"}',
+    '{"input_tokens": true}',
+    '{"input_tokens": [1]}',
+    '{"prompt_tokens": 1e400000}',
+    '{"input_tokens": ""}',
+    '{"input_tokens": 5, "note": "\\u0000"}',
+    '{"input_tokens": 5, "note": "\\ud800"}',
+)
+ODD: tuple[tuple[str, Row, str], ...] = (
+    ("litellm", {"call_type": "x", "endTime": "infinity"}, "latency"),
+    ("litellm", {"call_type": "x", "endTime": "-infinity"}, "latency"),
+    ("phoenix", {"end_time": "infinity"}, "latency"),
+    ("phoenix", {"end_time": "-infinity"}, "latency"),
+    ("dify", {"provider_response_latency": 1e308}, "latency"),
+    ("dify", {"provider_response_latency": math.inf}, "latency"),
+    ("sub2api", {"input_tokens": 2**31 - 1, "cache_read_tokens": 2**31 - 1}, "input_tokens"),
+    ("sub2api", {"cache_creation_tokens": -(2**31), "cache_read_tokens": -(2**31)}, "input_tokens"),
+    *(("open-webui", {"usage": usage}, "input_tokens") for usage in USAGES),
+)
+WHOLE: Mapping[str, Row] = {
+    "litellm": {},
+    "phoenix": {"span_id": "s", "name": "n", "span_kind": "LLM", "attributes": "{}", "status_message": ""},
+    "dify": {"app_id": UUID(int=1), "currency": "USD"},
+    "sub2api": {"user_id": 1, "api_key_id": 1, "model": "m"},
+    "open-webui": {"chat_id": "c", "role": "assistant"},
+}
+"""What a row of these must have beside that."""
+
+
+@pytest.mark.parametrize(
+    ("bench", "row", "field"),
+    ODD,
+    indirect=["bench"],
+    ids=lambda value: json.dumps(value) if isinstance(value, dict) else None,
+)
+def test_a_value_that_cannot_be_computed_is_reported_and_blinds_nobody(bench: Bench, row: Row, field: str) -> None:
+    assert bench.insert({**WHOLE[bench.public.name], **row}, ago=30)
+    scraped = bench.exporter.scrape()
+    if scraped.up != 1:
+        bench.empty()
+    assert scraped.up == 1
+    assert scraped.total("ai_operations_total") == 1
+    assert scraped.total("ai_rows_skipped_total", field=field) == 1
 
 
 @pytest.mark.parametrize("moment", ["1790000000000", "1790000000000000", "-99999999999999", "9223372036854775807"])

@@ -19,7 +19,7 @@ from exporter.database.one_session import one_session
 from exporter.ledger.model import TimeRange
 from tests.support import ROOT
 from tests.support.harness import Running, running, wait_for
-from tests.support.litellm import migrate, migrations, partition, partition_of, tested_version
+from tests.support.litellm import migrate, migrations, partition, partition_of, version_in_use
 from tests.support.preflight import check
 from tests.support.public_logs import PublicLog, shown
 from tests.support.scraped import Scraped
@@ -75,7 +75,7 @@ def test_the_table_of_the_other_tests_is_what_the_migrations_make(admin: Admin, 
 
 
 def test_the_page_says_which_version_was_tested() -> None:
-    assert f"`litellm-proxy-extras` {tested_version()}" in PAGE
+    assert f"`litellm-proxy-extras` {version_in_use()}" in PAGE
     assert f"{len(migrations())} migrations" in PAGE
 
 

@@ -61,6 +61,6 @@ def partition_of(day: date) -> str:
     return f"LiteLLM_SpendLogs_p{day:%Y%m%d}"
 
 
-def tested_version() -> str:
+def version_in_use() -> str:
     """The version of the package with the migrations."""
     return version(PACKAGE)

@@ -9,12 +9,15 @@ CREATE TABLE "LiteLLM_SpendLogs" (
     metadata jsonb DEFAULT '{}', cache_hit text DEFAULT '', cache_key text DEFAULT '', request_tags jsonb DEFAULT '[]',
     team_id text, organization_id text, end_user text, requester_ip_address text, messages jsonb DEFAULT '{}',
     response jsonb DEFAULT '{}', proxy_server_request jsonb DEFAULT '{}', session_id text, status text, agent_id text,
-    mcp_namespaced_tool_name text, created_at timestamp(3) DEFAULT CURRENT_TIMESTAMP
+    mcp_namespaced_tool_name text, billing_agent_id text, litellm_call_id text,
+    created_at timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP, updated_at timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP
 );
 CREATE INDEX "LiteLLM_SpendLogs_startTime_idx" ON "LiteLLM_SpendLogs" ("startTime");
 CREATE INDEX "LiteLLM_SpendLogs_startTime_request_id_idx" ON "LiteLLM_SpendLogs" ("startTime", request_id);
 CREATE INDEX "LiteLLM_SpendLogs_end_user_idx" ON "LiteLLM_SpendLogs" (end_user);
 CREATE INDEX "LiteLLM_SpendLogs_session_id_idx" ON "LiteLLM_SpendLogs" (session_id);
+CREATE INDEX "LiteLLM_SpendLogs_api_key_startTime_idx" ON "LiteLLM_SpendLogs" (api_key, "startTime");
+CREATE INDEX "LiteLLM_SpendLogs_litellm_call_id_idx" ON "LiteLLM_SpendLogs" (litellm_call_id);
 -- rows
 INSERT INTO "LiteLLM_SpendLogs" (request_id, call_type, spend, prompt_tokens, completion_tokens, "startTime", "endTime",
                                  "completionStartTime", request_duration_ms, model, model_group, "user", metadata, status, cache_hit)
