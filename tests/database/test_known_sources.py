@@ -51,13 +51,13 @@ def as_written(hint: str) -> list[dict[str, Any]]:
     return made
 
 
-def assert_all_work(entry: Entry, url: str, folder: Path, count: int) -> None:
-    """Each of so many alternatives of a hint finds the log and its columns."""
+def assert_all_work(entry: Entry, url: str, folder: Path, count: int, **given: Any) -> None:
+    """Each of so many alternatives of a hint, beside the `given` settings, finds the log and its columns."""
     assert entry.mark == "FAIL"
     alternatives = as_written(entry.hint[0])
     assert len(alternatives) == count, entry.hint
     for settings in alternatives:
-        report = check(url, folder, **settings)
+        report = check(url, folder, **{**given, **settings})
         assert report.entries["columns"].mark == "ok", (settings, report.text)
 
 
@@ -88,7 +88,7 @@ def test_of_two_logs_with_the_same_name_each_is_named_with_its_schema(
     # the settings alone do not say which
     entry = found(admin, "log table", embedded_database, tmp_path, source="litellm")
     assert "stands in several schemas" in entry.detail
-    assert_all_work(entry, embedded_database, tmp_path, 2)
+    assert_all_work(entry, embedded_database, tmp_path, 2, source="litellm")
 
 
 def test_logs_of_three_systems_with_the_same_name_are_told_apart(
