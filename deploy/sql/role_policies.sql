@@ -102,7 +102,9 @@ BEGIN
             IF columns IS NOT NULL THEN
                 EXECUTE format('GRANT SELECT (%s) ON %s TO ai_exporter', columns, found);
             END IF;
-            IF NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = found AND polname = 'ai_exporter_reads') THEN
+            -- a view has no policies: what counts are those of the tables behind it, which `check` names
+            IF (SELECT relkind IN ('r', 'p') FROM pg_class WHERE oid = found)
+               AND NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = found AND polname = 'ai_exporter_reads') THEN
                 EXECUTE format('CREATE POLICY ai_exporter_reads ON %s FOR SELECT TO ai_exporter USING (true)', found);
             END IF;
         END LOOP;
