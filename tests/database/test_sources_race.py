@@ -15,9 +15,9 @@ import psycopg
 import pytest
 
 from tests.support.litellm import migrate
-from tests.support.programs import Program, running, wait_for
+from tests.support.programs import Program, eventually, running
 from tests.support.public_logs import PublicLog, shown
-from tests.support.scraped import Scraped, assert_no_counter_fell
+from tests.support.scraped import Figures, Scraped, assert_no_counter_fell
 
 pytestmark = pytest.mark.slow
 
@@ -88,7 +88,7 @@ GATEWAYS = (
         "INSERT INTO logs (created_at, type, content, username, token_name, model_name, quota, prompt_tokens,"
         " completion_tokens, use_time, other) VALUES (extract(epoch FROM now())::bigint - %(took)s, %(type)s, '429',"
         " %(user)s, 'key', %(model)s, %(quota)s, %(tokens)s, 7, %(took)s, %(id)s)",
-        "UPDATE logs SET quota = quota + 3, content = 'settled' WHERE other = %(id)s",
+        "UPDATE logs SET quota = quota + 3, ip = '10.0.0.1' WHERE other = %(id)s",
         _new_api_row,
     ),
 )
@@ -169,13 +169,22 @@ def test_killed_at_any_moment_while_rows_come_late_each_counts_once(
             assert program.end(signal.SIGKILL)[0] == -signal.SIGKILL
             program.start()
             truth = PublicLog.of(gateway.source).figures(admin)
-            wait_for(lambda: shown(scrape(program, last)) == truth)
+            wait_for_figures(program, last, truth)
             final = scrape(program, last)
             assert final.total("ai_operation_cost_corrections_usd") == 0
             assert final.total("ai_spend_today_usd") == pytest.approx(spent_today(admin, gateway, final), abs=1e-7)
             code, logged = program.end(signal.SIGTERM)
     assert code == 0, logged
     assert "Traceback" not in logged
+
+
+def wait_for_figures(program: Program, last: Scraped, truth: Figures) -> None:
+    """Wait until the counters are what plain SQL says."""
+
+    def holds() -> None:
+        assert shown(scrape(program, last)) == truth
+
+    eventually(holds, 180)
 
 
 def scrape(program: Program, before: Scraped) -> Scraped:
