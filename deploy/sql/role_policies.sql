@@ -71,6 +71,7 @@ BEGIN
         wanted_table pg_catalog.text;
         wanted_columns pg_catalog.jsonb;
         found pg_catalog.regclass;
+        kind pg_catalog."char";
         columns pg_catalog.text;
         place pg_catalog.name;
         places pg_catalog.name[];
@@ -89,13 +90,13 @@ BEGIN
             END IF;
             CONTINUE WHEN found IS NULL;
             places := places || place;
+            SELECT relkind INTO kind FROM pg_class WHERE oid = found;
             -- The transaction that wrote a row, xmin, tells which rows of the log have changed since they were last read.
             SELECT string_agg(quote_ident(attname), ', ') INTO columns
               FROM pg_attribute
              WHERE attrelid = found AND NOT attisdropped
                AND (attnum > 0 AND wanted_columns ? attname
-                    OR attname = 'xmin' AND wanted_table = 'ai_operation_log'
-                       AND (SELECT relkind = 'r' FROM pg_class WHERE oid = found));
+                    OR attname = 'xmin' AND wanted_table = 'ai_operation_log' AND kind = 'r');
             EXECUTE format('GRANT USAGE ON SCHEMA %s TO ai_exporter',
                            (SELECT relnamespace::regnamespace FROM pg_class WHERE oid = found));
             EXECUTE format('REVOKE ALL ON %s FROM ai_exporter', found);
@@ -103,7 +104,7 @@ BEGIN
                 EXECUTE format('GRANT SELECT (%s) ON %s TO ai_exporter', columns, found);
             END IF;
             -- a view has no policies: what counts are those of the tables behind it, which `check` names
-            IF (SELECT relkind IN ('r', 'p') FROM pg_class WHERE oid = found)
+            IF kind IN ('r', 'p')
                AND NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = found AND polname = 'ai_exporter_reads') THEN
                 EXECUTE format('CREATE POLICY ai_exporter_reads ON %s FOR SELECT TO ai_exporter USING (true)', found);
             END IF;

@@ -64,7 +64,7 @@ _ROLE_FILES: Mapping[str, Mapping[str, str]] = {
         "or_else": "",
         "policy": """
             -- a view has no policies: what counts are those of the tables behind it, which `check` names
-            IF (SELECT relkind IN ('r', 'p') FROM pg_class WHERE oid = found)
+            IF kind IN ('r', 'p')
                AND NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = found AND polname = 'ai_exporter_reads') THEN
                 EXECUTE format('CREATE POLICY ai_exporter_reads ON %s FOR SELECT TO ai_exporter USING (true)', found);
             END IF;""",
