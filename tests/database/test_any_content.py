@@ -237,6 +237,16 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
 }
 """Columns that a row must have, or that others are generated from, beside those that are read."""
 
+CALL: Mapping[str, Row] = {
+    "new-api": {"type": 2},
+    "one-api": {"type": 2},
+    "open-webui": {"role": "assistant"},
+    "phoenix": {"span_kind": "LLM"},
+    "claude-code-hub": {"deleted_at": None},
+    "lunary": {"type": "llm"},
+}
+"""What makes a row a call, in half of them."""
+
 KEYS = {"litellm": ("request_id",), "bifrost": ("id",), "open-webui": ("id",)}
 """Keys that the system makes itself."""
 
@@ -279,6 +289,7 @@ def test_every_row_is_counted_or_reported(bench: Bench, data: st.DataObject) -> 
     columns = {
         name: values(kind) if needed else st.none() | values(kind) for name, (kind, needed) in bench.kinds.items()
     }
+    columns |= {name: st.just(value) | columns[name] for name, value in CALL.get(bench.public.name, {}).items()}
     rows = data.draw(st.lists(st.fixed_dictionaries(columns), min_size=1, max_size=5))
     before = counted(bench.exporter.last)
     # what came together is counted together
