@@ -148,7 +148,8 @@ def plain(cost: str | None, input_tokens: str, output_tokens: str) -> Meaning:
 
 
 def _quota(row: Row) -> Amount:
-    return Decimal(row["quota"]) / 500_000 if row["type"] == 2 and row["quota"] is not None else None
+    sign = {2: 1, 6: -1}.get(row["type"])
+    return None if sign is None or row["quota"] is None else sign * Decimal(row["quota"]) / 500_000
 
 
 def _all_input(row: Row) -> Amount:
@@ -270,6 +271,10 @@ def bench(request: pytest.FixtureRequest, embedded_database: str, tmp_path: Path
             yield Bench(public, admin, exporter, config, kinds)
 
 
+def total(scraped: Scraped, name: str) -> Decimal:
+    return sum(map(Decimal, scraped.having(name).values()), Decimal(0))
+
+
 def counted(scraped: Scraped) -> dict[str, Decimal]:
     """Figures that rise with each row."""
     return {
@@ -278,7 +283,8 @@ def counted(scraped: Scraped) -> dict[str, Decimal]:
         **{
             f"no {field}": Decimal(scraped.total("ai_rows_skipped_total", field=field)) for field in (*FIELDS, "status")
         },
-        **{field: sum(map(Decimal, scraped.having(name).values()), Decimal(0)) for field, name in COUNTERS.items()},
+        **{field: total(scraped, name) for field, name in COUNTERS.items()},
+        "cost": total(scraped, COUNTERS["cost"]) - total(scraped, "ai_operation_refunds_usd_total"),
     }
 
 
@@ -302,11 +308,14 @@ def test_every_row_is_counted_or_reported(bench: Bench, data: st.DataObject) -> 
     assert scraped.up == 1, bench.exporter.exporter.status()
     after = counted(scraped)
     rise = {name: after[name] - before[name] for name in after}
-    assert rise["calls"] + rise["running"] + rise["no status"] == len(calls), rise
+    refunds = sum(row.get("type") == 6 for row in calls)
+    assert rise["calls"] + rise["running"] + rise["no status"] == len(calls) - refunds, rise
     for field in FIELDS:
         found = [getattr(MEANING[bench.public.name], field)(row) for row in calls]
         amounts = [exact(amount) for amount in found if amount is not None]
-        good = [amount for amount in amounts if not amount.is_nan() and 0 <= amount <= UPPER_BOUNDS[field]]
+        # a cost below 0 is a refund
+        least = -UPPER_BOUNDS[field] if field == "cost" else 0
+        good = [amount for amount in amounts if not amount.is_nan() and least <= amount <= UPPER_BOUNDS[field]]
         assert rise[f"no {field}"] == len(amounts) - len(good), (field, rise, amounts)
         # a counter is a float, and of a sum with a fraction of a token the fraction is dropped
         assert abs(rise[field] - sum(good)) <= Decimal("0.00001") + sum(amount % 1 > 0 for amount in good) * (
