@@ -156,12 +156,17 @@ def _all_input(row: Row) -> Amount:
     return int(row["input_tokens"] + row["cache_creation_tokens"] + row["cache_read_tokens"])
 
 
+def _with_cached(row: Row) -> Amount:
+    return sum(row[name] or 0 for name in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"))
+
+
 MEANING = {
     "litellm": plain("spend", "prompt_tokens", "completion_tokens"),
     "new-api": Meaning(_quota, lambda row: row["prompt_tokens"], lambda row: row["completion_tokens"]),
     "one-api": Meaning(_quota, lambda row: row["prompt_tokens"], lambda row: row["completion_tokens"]),
     "dify": Meaning(
-        lambda row: row["total_price"] if row["currency"] == "USD" else None,
+        # what costs nothing does so in any currency
+        lambda row: row["total_price"] if row["currency"].strip(" ") == "USD" or not row["total_price"] else NAN,
         lambda row: row["message_tokens"],
         lambda row: row["answer_tokens"],
     ),
@@ -173,7 +178,7 @@ MEANING = {
     ),
     "phoenix": plain(None, "llm_token_count_prompt", "llm_token_count_completion"),
     "sub2api": Meaning(lambda row: row["actual_cost"], _all_input, lambda row: row["output_tokens"]),
-    "claude-code-hub": plain("cost_usd", "input_tokens", "output_tokens"),
+    "claude-code-hub": Meaning(lambda row: row["cost_usd"], _with_cached, lambda row: row["output_tokens"]),
     "lunary": plain("cost", "prompt_tokens", "completion_tokens"),
 }
 
@@ -341,6 +346,7 @@ ODD: tuple[tuple[str, Row, str], ...] = (
     ("dify", {"provider_response_latency": math.inf}, "latency"),
     ("sub2api", {"input_tokens": 2**31 - 1, "cache_read_tokens": 2**31 - 1}, "input_tokens"),
     ("sub2api", {"cache_creation_tokens": -(2**31), "cache_read_tokens": -(2**31)}, "input_tokens"),
+    ("claude-code-hub", {"input_tokens": 2**63 - 1, "cache_read_input_tokens": 2**63 - 1}, "input_tokens"),
     *(("open-webui", {"usage": usage}, "input_tokens") for usage in USAGES),
 )
 WHOLE: Mapping[str, Row] = {
@@ -349,6 +355,7 @@ WHOLE: Mapping[str, Row] = {
     "dify": {"app_id": UUID(int=1), "currency": "USD"},
     "sub2api": {"user_id": 1, "api_key_id": 1, "model": "m"},
     "open-webui": {"chat_id": "c", "role": "assistant"},
+    "claude-code-hub": {"user_id": 1, "key": "k", "status_code": 200},
 }
 """What a row of these must have beside that."""
 
