@@ -148,11 +148,16 @@ def plain(cost: str | None, input_tokens: str, output_tokens: str) -> Meaning:
 
 
 def _quota(row: Row) -> Amount:
-    return Decimal(row["quota"]) / 500_000 if row["type"] == 2 and row["quota"] is not None else None
+    sign = {2: 1, 6: -1}.get(row["type"])
+    return None if sign is None or row["quota"] is None else sign * Decimal(row["quota"]) / 500_000
 
 
 def _all_input(row: Row) -> Amount:
     return int(row["input_tokens"] + row["cache_creation_tokens"] + row["cache_read_tokens"])
+
+
+def _with_cached(row: Row) -> Amount:
+    return sum(row[name] or 0 for name in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"))
 
 
 MEANING = {
@@ -160,7 +165,8 @@ MEANING = {
     "new-api": Meaning(_quota, lambda row: row["prompt_tokens"], lambda row: row["completion_tokens"]),
     "one-api": Meaning(_quota, lambda row: row["prompt_tokens"], lambda row: row["completion_tokens"]),
     "dify": Meaning(
-        lambda row: row["total_price"] if row["currency"] == "USD" else None,
+        # what costs nothing does so in any currency
+        lambda row: row["total_price"] if row["currency"].strip(" ") == "USD" or not row["total_price"] else NAN,
         lambda row: row["message_tokens"],
         lambda row: row["answer_tokens"],
     ),
@@ -172,7 +178,7 @@ MEANING = {
     ),
     "phoenix": plain(None, "llm_token_count_prompt", "llm_token_count_completion"),
     "sub2api": Meaning(lambda row: row["actual_cost"], _all_input, lambda row: row["output_tokens"]),
-    "claude-code-hub": plain("cost_usd", "input_tokens", "output_tokens"),
+    "claude-code-hub": Meaning(lambda row: row["cost_usd"], _with_cached, lambda row: row["output_tokens"]),
     "lunary": plain("cost", "prompt_tokens", "completion_tokens"),
 }
 
@@ -270,6 +276,10 @@ def bench(request: pytest.FixtureRequest, embedded_database: str, tmp_path: Path
             yield Bench(public, admin, exporter, config, kinds)
 
 
+def total(scraped: Scraped, name: str) -> Decimal:
+    return sum(map(Decimal, scraped.having(name).values()), Decimal(0))
+
+
 def counted(scraped: Scraped) -> dict[str, Decimal]:
     """Figures that rise with each row."""
     return {
@@ -278,7 +288,8 @@ def counted(scraped: Scraped) -> dict[str, Decimal]:
         **{
             f"no {field}": Decimal(scraped.total("ai_rows_skipped_total", field=field)) for field in (*FIELDS, "status")
         },
-        **{field: sum(map(Decimal, scraped.having(name).values()), Decimal(0)) for field, name in COUNTERS.items()},
+        **{field: total(scraped, name) for field, name in COUNTERS.items()},
+        "cost": total(scraped, COUNTERS["cost"]) - total(scraped, "ai_operation_refunds_usd_total"),
     }
 
 
@@ -302,11 +313,14 @@ def test_every_row_is_counted_or_reported(bench: Bench, data: st.DataObject) -> 
     assert scraped.up == 1, bench.exporter.exporter.status()
     after = counted(scraped)
     rise = {name: after[name] - before[name] for name in after}
-    assert rise["calls"] + rise["running"] + rise["no status"] == len(calls), rise
+    refunds = sum(row.get("type") == 6 for row in calls)
+    assert rise["calls"] + rise["running"] + rise["no status"] == len(calls) - refunds, rise
     for field in FIELDS:
         found = [getattr(MEANING[bench.public.name], field)(row) for row in calls]
         amounts = [exact(amount) for amount in found if amount is not None]
-        good = [amount for amount in amounts if not amount.is_nan() and 0 <= amount <= UPPER_BOUNDS[field]]
+        # a cost below 0 is a refund
+        least = -UPPER_BOUNDS[field] if field == "cost" else 0
+        good = [amount for amount in amounts if not amount.is_nan() and least <= amount <= UPPER_BOUNDS[field]]
         assert rise[f"no {field}"] == len(amounts) - len(good), (field, rise, amounts)
         # a counter is a float, and of a sum with a fraction of a token the fraction is dropped
         assert abs(rise[field] - sum(good)) <= Decimal("0.00001") + sum(amount % 1 > 0 for amount in good) * (
@@ -332,6 +346,7 @@ ODD: tuple[tuple[str, Row, str], ...] = (
     ("dify", {"provider_response_latency": math.inf}, "latency"),
     ("sub2api", {"input_tokens": 2**31 - 1, "cache_read_tokens": 2**31 - 1}, "input_tokens"),
     ("sub2api", {"cache_creation_tokens": -(2**31), "cache_read_tokens": -(2**31)}, "input_tokens"),
+    ("claude-code-hub", {"input_tokens": 2**63 - 1, "cache_read_input_tokens": 2**63 - 1}, "input_tokens"),
     *(("open-webui", {"usage": usage}, "input_tokens") for usage in USAGES),
 )
 WHOLE: Mapping[str, Row] = {
@@ -340,6 +355,7 @@ WHOLE: Mapping[str, Row] = {
     "dify": {"app_id": UUID(int=1), "currency": "USD"},
     "sub2api": {"user_id": 1, "api_key_id": 1, "model": "m"},
     "open-webui": {"chat_id": "c", "role": "assistant"},
+    "claude-code-hub": {"user_id": 1, "key": "k", "status_code": 200},
 }
 """What a row of these must have beside that."""
 
