@@ -130,7 +130,8 @@ def _description(variant: Variant) -> str:
         subject = f"The team's {subject[0].lower()}{subject[1:]}"
     of = "".join(f" of {_NOUNS.get(label, label)} {_called(label)}" for label in variant.by)
     if "period" in variant.by:
-        of = " {{ with $labels.user }}of user {{ . }}{{ else }}of the team{{ end }} for {{ $labels.period }}"
+        whose = f"{{{{ if $labels.user }}}}of user {_called('user')}{{{{ else }}}}of the team{{{{ end }}}}"
+        of = f" {whose} for {{{{ $labels.period }}}}"
     limit = variant.limit.noun
     if variant.limit.query:
         limit += f" of {_looked_up(variant.limit, variant.dimension)}"
