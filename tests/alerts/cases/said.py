@@ -141,7 +141,7 @@ def period_budget(
     whose = f"{'soft ' * soft}limit spent of {f'user {user}' if user else 'the team'}"
     return expected(
         labels,
-        **({"user": user} if user else {}),
+        user=user,
         summary="The soft limit of a budget is reached."
         if soft
         else "A budget with a period is nearly spent, or exceeded.",
