@@ -199,10 +199,10 @@ def needed(starts: Iterable[tuple[str, int]], today: int, zone: ZoneInfo) -> dic
     users_so_far: frozenset[str] = frozenset()
     for day in range(min(begun, default=today), today + 1):
         midnight = day_start(day, zone)
-        cuts = sorted(start for start in begun.get(day, ()) if start > midnight)
-        for lo, hi in pairwise([midnight, *cuts]):
-            later = (users for start, users in begun[day].items() if start >= hi)
-            found[TimeRange(lo, hi)] = frozenset().union(*later)
+        cuts = {start: users for start, users in begun.get(day, {}).items() if start > midnight}
+        # one set for all of a day: there may be thousands of starts
+        within = frozenset().union(*cuts.values())
+        found.update({TimeRange(lo, hi): within for lo, hi in pairwise([midnight, *sorted(cuts)])})
         if day in begun:
             users_so_far = users_so_far.union(*begun[day].values())
         if day < today:

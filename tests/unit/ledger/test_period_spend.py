@@ -272,7 +272,7 @@ def test_a_day_is_read_once_however_many_periods_begin_in_it() -> None:
     ]
     assert needed(starts, today, zone) == {
         TimeRange(at("2026-11-25"), at("2026-11-25T06:00")): {"ann", "bob"},
-        TimeRange(at("2026-11-25T06:00"), at("2026-11-25T18:00")): {"bob"},
+        TimeRange(at("2026-11-25T06:00"), at("2026-11-25T18:00")): {"ann", "bob"},
         TimeRange(at("2026-11-25"), at("2026-11-26")): {"ann", "bob", "cid"},
         TimeRange(at("2026-11-26"), at("2026-11-27")): {"ann", "bob", "cid"},
         TimeRange(at("2026-11-27"), at("2026-11-27T08:00")): {"dan"},
