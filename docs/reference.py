@@ -55,6 +55,7 @@ _LABELS = """## Labels
 | `error_class` | one of a fixed set; `error_classes` in the configuration says which messages belong to which |
 | `collector` | a part of the scrape: {collectors} |
 | `window` | `day` or `month`, in the budget's time zone |
+| `period` | how long a budget is for: `day`, `week`, `month`, or days and months such as `30d` and `2mo`; with an empty `user`, it is the team's |
 | `field`, `reason` | the column whose value could not be used, and why |
 
 A user whose id is the word `other` or `unattributed` is shown in double quotes.

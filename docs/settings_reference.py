@@ -16,8 +16,16 @@ from pydantic.fields import FieldInfo
 from exporter.config import Config
 from exporter.config import expressions as config_expressions
 from exporter.config import names as config_names
+from exporter.config import sections as config_sections
 from exporter.config import types as config_types
-from exporter.config.sections import ConfiguredPrice, DisplayNames, ErrorClass, Outcomes, Section
+from exporter.config.sections import (
+    ConfiguredBudget,
+    ConfiguredPrice,
+    DisplayNames,
+    ErrorClass,
+    Outcomes,
+    Section,
+)
 from exporter.database.layout import LOG_ROLES, ROLES, WRITTEN_ROLES
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.yaml"
@@ -78,6 +86,7 @@ _WORDS: Mapping[Any, str] = {
     config_types.ListenAddress: "`host:port`",
     config_names.TableName: "table",
     config_names.ColumnName: "column",
+    config_sections.PeriodColumn: "column, or a period for all rows",
     config_expressions.LogColumn: "column, or `=` and an expression in SQL",
     config_expressions.Condition: "condition in SQL",
     config_names.ZoneName: "time zone (IANA)",
@@ -196,6 +205,8 @@ def _plain_kind(annotation: Any) -> str:
         return "`table`, `key` (a column) and `name` (a column, or `=` and an expression in SQL)"
     if annotation is ConfiguredPrice:
         return "`input` and `output`, which may have `cached`, `valid_from` and `source`"
+    if annotation is ConfiguredBudget:
+        return "`limit_usd` and `period`, which may have `user`, `soft_limit_usd` and `reset_at`"
     if annotation is bool:
         return "`true` or `false`"
     if origin is tuple:

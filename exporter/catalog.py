@@ -287,6 +287,40 @@ BUDGET_GROUPS = Metric(
 )
 DAILY_LIMIT = Metric("ai_daily_limit_usd", "gauge", (), "The team's own daily limit.", "usd")
 MONTHLY_LIMIT = Metric("ai_monthly_limit_usd", "gauge", (), "The team's own monthly limit.", "usd")
+PERIOD_LIMIT = Metric(
+    "ai_budget_limit_usd",
+    "gauge",
+    ("user", "period"),
+    "Limit of budgets with a period: of the team, where user is empty, and of users that are shown.",
+    "usd",
+)
+PERIOD_SOFT_LIMIT = Metric(
+    "ai_budget_soft_limit_usd",
+    "gauge",
+    ("user", "period"),
+    "Soft limit of budgets with a period, which only warns; absent where none is set.",
+    "usd",
+)
+PERIOD_SPEND = Metric(
+    "ai_budget_spend_usd",
+    "gauge",
+    ("user", "period"),
+    "Cost since the start of a budget's present period, from the log.",
+    "usd",
+)
+PERIOD_RESET = Metric(
+    "ai_budget_reset_timestamp_seconds",
+    "gauge",
+    ("user", "period"),
+    "When the present period of a budget ends.",
+    "seconds",
+)
+PERIOD_USERS = Metric(
+    "ai_budget_period_users",
+    "gauge",
+    ("period", "state"),
+    "Users by the state of their budget with a period, shown or not.",
+)
 RECORDED_SPEND_TODAY = Metric(
     "ai_budget_recorded_spend_today_usd",
     "gauge",

@@ -150,7 +150,8 @@ def limit_split(limit: Quantity, by: Split) -> Split | None:
 def _by(spec: AlertSpec, quantity: Quantity, *, optional: bool) -> Split | None:
     if spec.by is None:
         return None
-    wanted: Split = () if spec.by == ["none"] else tuple(sorted(spec.by, key="user group operation model status".find))
+    order = "user group period operation model status"
+    wanted: Split = () if spec.by == ["none"] else tuple(sorted(spec.by, key=order.find))
     for split in quantity.splits:
         if set(split) == set(wanted) and len(split) == len(wanted):
             return split

@@ -1,7 +1,7 @@
 """Write an alert's annotations: templates that Prometheus fills in at every evaluation."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -96,8 +96,11 @@ def runbook_url(name: str, links: Links) -> str:
     return f"{links.runbooks or RUNBOOKS}/{quote(name)}.md"
 
 
-def dashboard_url(uid: str, by: Iterable[str], links: Links) -> str:
+def dashboard_url(uid: str, by: Collection[str], links: Links) -> str:
     """The dashboard that shows the figure, with its variables set to the alert's labels."""
+    if "period" in by:
+        # the team's budgets have no user
+        return f"{links.grafana}/d/{uid}{{{{ with $labels.user }}}}?var-user={{{{ . | urlquery }}}}{{{{ end }}}}"
     words = [f"var-{label}={{{{ $labels.{label} | urlquery }}}}" for label in by if label in _VARIABLES]
     return f"{links.grafana}/d/{uid}" + ("?" + "&".join(words) if words else "")
 
@@ -126,6 +129,9 @@ def _description(variant: Variant) -> str:
     if variant.window_end and not variant.by:
         subject = f"The team's {subject[0].lower()}{subject[1:]}"
     of = "".join(f" of {_NOUNS.get(label, label)} {_called(label)}" for label in variant.by)
+    if "period" in variant.by:
+        whose = f"{{{{ if $labels.user }}}}of user {_called('user')}{{{{ else }}}}of the team{{{{ end }}}}"
+        of = f" {whose} for {{{{ $labels.period }}}}"
     limit = variant.limit.noun
     if variant.limit.query:
         limit += f" of {_looked_up(variant.limit, variant.dimension)}"

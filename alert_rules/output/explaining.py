@@ -79,6 +79,8 @@ FIXED_WINDOWS: Mapping[str, str] = {
     "projected_monthly_spend": "the present calendar month, continued to its end",
     "hours_to_limit": "the present calendar day, continued to its end",
     "budget_utilization": "the present calendar day",
+    "period_utilization": "the present period of each budget",
+    "soft_limit_utilization": "the present period of each budget",
     "daily_limit": "none: as configured",
     "monthly_limit": "none: as configured",
     "timeout": "none: as configured",

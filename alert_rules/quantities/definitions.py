@@ -11,11 +11,13 @@ from alert_rules.quantities import contributors
 from alert_rules.quantities.contributors import first_beside
 from alert_rules.quantities.ratios import hourly, quantile, ratio
 from alert_rules.quantities.recordings import (
+    BUDGET,
     BUDGETS_ARE_READ,
     GROUP_LIMITS_ARE_SHOWN,
     forecast,
     gauge,
     limit,
+    period_share,
     projection,
     seconds_left,
     share,
@@ -189,6 +191,24 @@ _ALL = (
         dimension=Dimension.RATIO,
         splits=(TOTAL, USER, GROUP),
         series=lambda params: budget_utilization(params.by),
+    ),
+    Quantity(
+        name="period_utilization",
+        subject="Share of the limit spent",
+        dimension=Dimension.RATIO,
+        splits=(BUDGET,),
+        series=lambda _: period_share(catalog.PERIOD_LIMIT.name, "ai_budget_period_utilization"),
+        dashboard="ai-cost",
+        keep_firing_for=_RATIO_KEEP,
+    ),
+    Quantity(
+        name="soft_limit_utilization",
+        subject="Share of the soft limit spent",
+        dimension=Dimension.RATIO,
+        splits=(BUDGET,),
+        series=lambda _: period_share(catalog.PERIOD_SOFT_LIMIT.name, "ai_budget_soft_limit_utilization"),
+        dashboard="ai-cost",
+        keep_firing_for=_RATIO_KEEP,
     ),
     Quantity(
         name="daily_limit",

@@ -167,6 +167,7 @@ def spend_without_limit() -> RecordedSeries:
                 and on (job, instance) $WINDOW_END{window="day"} > time()
             ) > 0
               unless on (job, user) $USER_DAILY_LIMIT
+              unless on (job, user) $PERIOD_LIMIT
               and on (job) $BUDGET_USERS{state!="unlimited"} > 0
             """
         ),
@@ -189,6 +190,29 @@ def spend_without_limit() -> RecordedSeries:
         known=BUDGETS_ARE_READ,
     )
     return RecordedSeries(last_known, ("user",), (live, *end, Recording(last_known, kept)), window_end=end[-1].name)
+
+
+BUDGET = ("user", "period")
+"""What tells budgets with a period apart; the team's have no user."""
+
+
+def period_share(allowed: str, name: str) -> RecordedSeries:
+    """What part of a limit, the metric `allowed`, is spent in the present period of each budget.
+
+    A replica that died in the last period does not tell of this one. While none knows the budgets, the last share
+    stands.
+    """
+    known = Recording("job:ai_budget_periods:known", promql("group by (job) ($read)", read=BUDGETS_ARE_READ))
+    part = Recording(
+        f"{level(BUDGET)}:{name}:ratio",
+        promql(
+            "max by (job$by) ($PERIOD_SPEND and $PERIOD_RESET > time()) / (min by (job$by) ($allowed) > 0)",
+            BUDGET,
+            allowed=allowed,
+        ),
+    )
+    kept = _kept(part, "", known.name)
+    return RecordedSeries(kept[-1].name, BUDGET, (known, *kept), live=part.name)
 
 
 def window_end(window: str) -> tuple[Recording, Recording]:

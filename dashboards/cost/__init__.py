@@ -1,7 +1,19 @@
 """The dashboard Cost, a module for each row."""
 
 from dashboards.base import COST, Page
-from dashboards.cost import anomalies, budgets, changes, forecast, groups, past_days, prices, recent, today, traffic
+from dashboards.cost import (
+    anomalies,
+    budgets,
+    changes,
+    forecast,
+    groups,
+    past_days,
+    periods,
+    prices,
+    recent,
+    today,
+    traffic,
+)
 from dashboards.settings import Settings
 
 
@@ -13,6 +25,7 @@ def page(settings: Settings) -> Page:
         forecast.row,
         budgets.row,
         groups.row,
+        periods.row,
         anomalies.row,
         past_days.closed,
         traffic.row,

@@ -15,6 +15,7 @@ from exporter.config.names import BudgetZoneName, LabelName, TableName, ZoneName
 from exporter.config.sections import (
     LOG_ROLE_NAMES,
     Columns,
+    ConfiguredBudget,
     ConfiguredPrice,
     Database,
     DatabaseUrl,
@@ -134,6 +135,7 @@ class Config(Section):
     budget_time_zone: BudgetZoneName = "UTC"
     daily_limit_usd: Amount | None = None
     monthly_limit_usd: Amount | None = None
+    budgets: tuple[ConfiguredBudget, ...] = ()
     models: Models = Models()
     prices: Mapping[LabelName, tuple[ConfiguredPrice, ...]] = Field(default_factory=dict)
     error_classes: tuple[ErrorClass, ...] = Field(default_factory=_default_error_classes)
@@ -175,6 +177,16 @@ class Config(Section):
         if self.groups.daily_limits and not self.columns.log.has_groups:
             hint = "name the column that tells the group, columns.log.group, or write no limits of groups"
             raise setting_error(hint, "groups", "daily_limits")
+        return self
+
+    @model_validator(mode="after")
+    def _each_budget_once(self) -> Self:
+        known: set[tuple[str | None, str]] = set()
+        for budget in self.budgets:
+            if (key := (budget.user, budget.period)) in known:
+                whose = "the team" if budget.user is None else repr(budget.user)
+                raise setting_error(f"write one {budget.period} budget for {whose}", "budgets")
+            known.add(key)
         return self
 
     @model_validator(mode="after")

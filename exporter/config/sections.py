@@ -3,29 +3,50 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from exporter.catalog import ErrorClassName
 from exporter.config.expressions import Condition, Expression, LogColumn
-from exporter.config.names import ColumnName, LabelName, QualifiedName, TableName, clean_label
+from exporter.config.names import (
+    ColumnName,
+    LabelName,
+    QualifiedName,
+    TableName,
+    clean_label,
+    column_name,
+    written_column,
+)
 from exporter.config.types import (
     Amount,
     Count,
     Currency,
     Duration,
     ListenAddress,
+    Moment,
     PathText,
     Pattern,
+    PeriodName,
     Rate,
     Text,
     TokenPrice,
     ValidFrom,
     Word,
     format_duration,
+    period_name,
     split_listen_address,
     within,
 )
 from exporter.diagnostics import setting_error, shown
+from exporter.periods import DAY, MONTH, WEEK
 
 
 class Section(BaseModel):
@@ -190,6 +211,33 @@ LOG_ROLE_NAMES = tuple(name for name in LogColumns.model_fields if name not in _
 """The settings that name a column of the log."""
 
 
+class FixedPeriod(str):
+    """The period of all rows of a table, as it is written: `='30d'`."""
+
+    @property
+    def period(self) -> str:
+        """The name of the period."""
+        return period_name(self.removeprefix("='").removesuffix("'"))
+
+
+def _column_or_period(value: object) -> str:
+    if not isinstance(value, str) or not value.startswith("="):
+        return column_name(value)
+    if not (value.startswith("='") and value.endswith("'")):
+        raise setting_error("write a column, or one period for all rows: \"='30d'\"")
+    fixed = FixedPeriod(value)
+    return FixedPeriod(f"='{fixed.period}'")
+
+
+def _written_period(value: str) -> str:
+    return value if isinstance(value, FixedPeriod) else written_column(value)
+
+
+PeriodColumn = Annotated[
+    str, PlainValidator(_column_or_period), PlainSerializer(_written_period, return_type=str, when_used="json")
+]
+
+
 class _OfUser(Section):
     user: ColumnName | None = None
 
@@ -209,7 +257,39 @@ class _Limits(Section):
 
 
 class BudgetColumns(_Limits, _OfUser):
-    """Columns of the users' budgets."""
+    """Columns of the users' budgets: of daily ones or, where there is a `period`, of such that begin again after it."""
+
+    limit: ColumnName | None = None
+    soft_limit: ColumnName | None = None
+    period: PeriodColumn | None = None
+    reset_at: ColumnName | None = None
+
+    @model_validator(mode="after")
+    def _daily_or_by_period(self) -> Self:
+        if self.period is None:
+            for role in ("limit", "soft_limit", "reset_at"):
+                if getattr(self, role) is not None:
+                    raise setting_error("write period too: how long the limit is for", role)
+            return self
+        if self.limit is None:
+            raise setting_error("write limit too: the column of the limit for the period", "period")
+        for role in ("daily_limit", "monthly_limit", "warning_threshold", "spent_today", "spent_month"):
+            if getattr(self, role) is not None:
+                raise setting_error("leave this out: a table with a period has limit and soft_limit", role)
+        return self
+
+    @property
+    def fixed_period(self) -> str | None:
+        """The name of the period of all rows; None where a column says it, or the limits are daily."""
+        return self.period.period if isinstance(self.period, FixedPeriod) else None
+
+    @property
+    def named(self) -> dict[str, str | None]:
+        """The column that is set for each role."""
+        return {
+            role: None if isinstance(name := getattr(self, role), FixedPeriod) else name
+            for role in type(self).model_fields
+        }
 
 
 class GroupBudgetColumns(_Limits, _OfGroup):
@@ -305,6 +385,32 @@ class ConfiguredPrice(Section):
     def valid_from_seconds(self) -> int | None:
         """`valid_from` in seconds since the epoch."""
         return None if self.valid_from is None else int(self.valid_from.timestamp())
+
+
+class ConfiguredBudget(Section):
+    """What a user, or the team (None), may spend in a period; one of its ends is at `reset_at`.
+
+    Without that the calendar says where a day, week or month begins.
+    """
+
+    user: LabelName | None = None
+    limit_usd: Amount
+    soft_limit_usd: Amount | None = None
+    period: PeriodName
+    reset_at: Moment | None = None
+
+    @model_validator(mode="after")
+    def _amounts_and_times(self) -> Self:
+        if self.soft_limit_usd is not None and self.soft_limit_usd > self.limit_usd:
+            raise setting_error("write at most limit_usd", "soft_limit_usd")
+        if self.reset_at is None and self.period not in (DAY, WEEK, MONTH):
+            raise setting_error("write a moment at which a period ends, like 2026-12-01T00:00Z", "reset_at")
+        return self
+
+    @property
+    def reset_seconds(self) -> int | None:
+        """`reset_at` in seconds since the epoch."""
+        return None if self.reset_at is None else int(self.reset_at.timestamp())
 
 
 class ErrorClass(Section):

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Pl
 
 from exporter.config.bounds import LARGEST_AMOUNT
 from exporter.diagnostics import setting_error
+from exporter.periods import MOST_DAYS, parse_period
 
 _UNITS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)?", re.ASCII)
@@ -113,7 +114,7 @@ def _currency(value: object) -> str:
     return code
 
 
-def _read_valid_from(value: object) -> datetime:
+def _read_moment(value: object) -> datetime:
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
@@ -122,10 +123,24 @@ def _read_valid_from(value: object) -> datetime:
         moment = datetime.combine(moment, time())
     if not isinstance(moment, datetime):
         raise setting_error("write a date or a time, like 2026-01-01 or 2026-01-01T16:30Z; UTC if it has no offset")
-    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _read_valid_from(value: object) -> datetime:
+    moment = _read_moment(value)
     if moment.minute % 15 or moment.second or moment.microsecond:
         raise setting_error("write a time on a quarter-hour, like 2026-01-01T16:30Z")
     return moment
+
+
+def period_name(value: object) -> str:
+    """The name of the period that is meant. Raises a setting's error if it is none, or too long."""
+    period = parse_period(value) if isinstance(value, str) else None
+    if period is None:
+        raise setting_error("write day, week or month, or whole days or months like 7d, 30d, 2mo")
+    if period.is_too_long:
+        raise setting_error(f"write a period of at most {MOST_DAYS} days")
+    return period.name
 
 
 def _check_pattern(value: str) -> str:
@@ -191,6 +206,8 @@ Rate = Annotated[
 Currency = Annotated[str, PlainValidator(_currency)]
 """What the log calls a currency, in capitals."""
 ValidFrom = Annotated[datetime, PlainValidator(_read_valid_from)]
+Moment = Annotated[datetime, PlainValidator(_read_moment)]
+PeriodName = Annotated[str, PlainValidator(period_name)]
 Word = Annotated[str | None, PlainValidator(_word)]
 """A value of a column as text; None is NULL."""
 Count = Annotated[int, Strict()]

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from exporter.config import QualifiedName
 from exporter.config.expressions import Expression
-from exporter.config.sections import LogColumns
+from exporter.config.sections import Columns, LogColumns
 from exporter.database.columns import Column, Kind, fits
 from exporter.database.errors import SchemaProblem
 from exporter.database.names import quoted
@@ -74,6 +74,15 @@ GROUP_BUDGET_ROLES: Mapping[str, Role] = {
     "group": Role(("group_id", "team_id", "project_id"), Kind.KEY),
     **{role: known for role, known in BUDGET_ROLES.items() if role != "user"},
 }
+PERIOD_BUDGET_ROLES: Mapping[str, Role] = {
+    "user": BUDGET_ROLES["user"],
+    "limit": Role((), Kind.NUMBER),
+    "soft_limit": Role((), Kind.NUMBER, required=False),
+    "period": Role((), Kind.NAME, required=False),
+    "reset_at": Role((), Kind.TIME, required=False),
+}
+"""Those of a table whose limits are for a period, which only the configuration can say."""
+
 ROUTE_ROLES: Mapping[str, Role] = {
     "operation": Role(("operation_id",), Kind.KEY),
     "primary_model": Role(("primary_model",), Kind.NAME),
@@ -120,6 +129,15 @@ ROLES: Mapping[str, Mapping[str, Role]] = {
     "approvals": APPROVAL_ROLES,
 }
 """The optional tables' roles, by the table's place in the configuration."""
+
+
+def roles_of(section: str, columns: Columns) -> tuple[Mapping[str, Role], Mapping[str, str | None]]:
+    """The roles of an optional table, and the columns that the configuration names for them."""
+    if section == "budgets":
+        budgets = columns.budgets
+        return BUDGET_ROLES if budgets.period is None else PERIOD_BUDGET_ROLES, budgets.named
+    return ROLES[section], getattr(columns, section).model_dump()
+
 
 KNOWN_COLUMNS = frozenset(
     name for roles in (LOG_ROLES, *ROLES.values()) for role in roles.values() for name in role.names

@@ -4,12 +4,13 @@ Each is None where there is no such table.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
 from itertools import islice, product
 from typing import Any, Generic, TypeVar
+from zoneinfo import ZoneInfo
 
 from psycopg import sql
 
@@ -18,12 +19,14 @@ from exporter.database import values
 from exporter.database.columns import Column
 from exporter.database.errors import TooManyRows
 from exporter.database.labels import READ_LENGTH, model_name, user_name
-from exporter.database.layout import ROLES, Relation, find_columns
+from exporter.database.layout import Relation, find_columns, roles_of
 from exporter.database.log_query import INVALID_REASONS
 from exporter.database.names import identifier
+from exporter.database.period_budgets import PERIOD_SKIPS, period_query, take_rows
 from exporter.database.session import Session
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, SkippedValue
+from exporter.ledger.period_spend import BudgetKey, PeriodBudget
 from exporter.ledger.users import Budget, count_idle_states, stricter
 
 DEFAULT_WARNING = Decimal("0.8")
@@ -53,13 +56,16 @@ class Budgets:
     """The users' or groups' budgets, what the table believes was spent today (money units), and unusable values.
 
     `by_user` has them by the label of the user or group. `repeated` names some of those with several rows, of which
-    the smallest limit counts.
+    the smallest limit counts. `periodic` are budgets of other periods than the calendar's day, `unusable` names some
+    users whose period cannot be used.
     """
 
     by_user: Mapping[str, Budget]
     recorded_today: int | None
     skipped: Mapping[SkippedValue, int]
     repeated: tuple[str, ...] = ()
+    periodic: Mapping[BudgetKey, PeriodBudget] = field(default_factory=dict)
+    unusable: Mapping[SkippedValue, list[str]] = field(default_factory=dict)
 
     @cached_property
     def idle(self) -> Counter[str]:
@@ -143,6 +149,8 @@ class Table:
 _AMOUNTS = (
     "daily_limit",
     "monthly_limit",
+    "limit",
+    "soft_limit",
     "warning_threshold",
     "spent_today",
     "spent_month",
@@ -199,8 +207,33 @@ def plan_budgets(session: Session, config: Config, section: str = "budgets") -> 
     table = find_table(session, config, section)
     if table is None:
         return None
+    if "limit" in table.columns:
+        sums = _budget_sums(table, "limit", "soft_limit")
+        return Plan(sums, session.row_security, lambda session, rows: _take_periodic(session, config, table, rows))
     statement, sums = budget_queries(table)
     return Plan(sums, session.row_security, lambda session, rows: _take_budgets(session, table, statement, rows))
+
+
+def _take_periodic(session: Session, config: Config, table: Table, sums: list[tuple[Any, ...]]) -> Budgets:
+    ((_, *faults),) = sums
+    budgets, zone = config.columns.budgets, ZoneInfo(config.budget_time_zone)
+    statement = period_query(
+        table.name, table.columns, budgets.fixed_period, config.log_time_zone, rows=MOST_BUDGETS + 1
+    )
+    found = take_rows(session.stream(statement), int(session.clock), zone)
+    _bound(table, found.rows, MOST_BUDGETS)
+    skipped = {
+        **_faults(faults),
+        SEVERAL_BUDGETS: found.repeats,
+        **{skip: found.skipped[skip] for skip in PERIOD_SKIPS},
+    }
+    return Budgets(found.daily, None, skipped, found.named_repeats, found.periodic, found.unusable)
+
+
+def _faults(counts: Iterable[int]) -> dict[SkippedValue, int]:
+    """The counts of a query for sums, by what they count."""
+    skips = (SkippedValue(field, fault) for field in BUDGET_FIELDS for fault in INVALID_REASONS)
+    return dict(zip(skips, counts, strict=True))
 
 
 def _take_budgets(session: Session, table: Table, statement: sql.Composed, sums: list[tuple[Any, ...]]) -> Budgets:
@@ -222,8 +255,7 @@ def _take_budgets(session: Session, table: Table, statement: sql.Composed, sums:
             budget = stricter(by_user[name], budget)
         by_user[name] = budget
     _bound(table, len(by_user) + repeats, MOST_BUDGETS)
-    skips = (SkippedValue(field, fault) for field in BUDGET_FIELDS for fault in INVALID_REASONS)
-    skipped = {**dict(zip(skips, faults, strict=True)), SEVERAL_BUDGETS: repeats}
+    skipped = {**_faults(faults), SEVERAL_BUDGETS: repeats}
     recorded_today = money_units(recorded) if "spent_today" in table.columns else None
     return Budgets(by_user, recorded_today, skipped, tuple(islice(repeated, _MOST_NAMED)))
 
@@ -269,20 +301,27 @@ def budget_queries(table: Table) -> tuple[sql.Composed, sql.Composed]:
     The latter: the recorded spend, then for each of `BUDGET_FIELDS` the counts of `log_query.INVALID_REASONS`.
     """
     most = sql.Literal(LARGEST_AMOUNT)
-    parts: dict[str, sql.Composable] = {
-        "owner": table.value(table.owner),
-        "limit": table.value("daily_limit"),
-        "threshold": table.value("warning_threshold"),
-        "spent": table.value("spent_today"),
-        "table": table.name,
-        "most": most,
-        "usable_limit": values.usd(table.value("daily_limit"), most),
-        "usable_threshold": values.usd(table.value("warning_threshold"), most),
-        "usable_spent": values.usd(sql.Identifier("spent"), most),
-        "length": sql.Literal(READ_LENGTH),
-        "rows": sql.Literal(MOST_BUDGETS + 1),
-    }
-    return _BUDGETS.format(**parts), _BUDGET_SUMS.format(**parts)
+    statement = _BUDGETS.format(
+        owner=table.value(table.owner),
+        usable_limit=values.usd(table.value("daily_limit"), most),
+        usable_threshold=values.usd(table.value("warning_threshold"), most),
+        table=table.name,
+        length=sql.Literal(READ_LENGTH),
+        rows=sql.Literal(MOST_BUDGETS + 1),
+    )
+    return statement, _budget_sums(table, "daily_limit", "warning_threshold")
+
+
+def _budget_sums(table: Table, limit: str, threshold: str) -> sql.Composed:
+    most = sql.Literal(LARGEST_AMOUNT)
+    return _BUDGET_SUMS.format(
+        limit=table.value(limit),
+        threshold=table.value(threshold),
+        spent=table.value("spent_today"),
+        table=table.name,
+        most=most,
+        usable_spent=values.usd(sql.Identifier("spent"), most),
+    )
 
 
 def read_routes(session: Session, config: Config) -> list[Route] | None:
@@ -438,7 +477,7 @@ def find_table(session: Session, config: Config, section: str) -> Table | None:
     relation = None if name is None else session.neighbour(name, f"tables.{section}", config.tables.log)
     if relation is None:
         return None
-    columns = find_columns(relation, section, ROLES[section], getattr(config.columns, section).model_dump())
+    columns = find_columns(relation, section, *roles_of(section, config.columns))
     session.prove_visible(relation, section, columns.values())
     return Table(relation, columns)
 

@@ -1,7 +1,7 @@
 """What a state exposes: counters as they may be shown, and the gauges that follow from the slices."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from exporter.ledger.aggregate import ZERO, Aggregate
 from exporter.ledger.calendar import Window, day_of, day_window, month_days, month_window
@@ -16,6 +16,7 @@ from exporter.ledger.model import (
     State,
     Waiting,
 )
+from exporter.ledger.period_spend import RecentDays, recent_days
 from exporter.ledger.slices import join_waiting
 
 
@@ -34,7 +35,8 @@ class Gauges:
     """Gauges as last read; money in ledger units, times in seconds since the epoch.
 
     `windows` are the calendar day and month that the spend is of. Before the first reading is done they are of the day
-    alone, and what takes more than that to know is None. `group_spend` is None where the log tells no groups.
+    alone, and what takes more than that to know is None. `group_spend` is None where the log tells no groups. `recent`
+    are the newest days, for budgets with a period.
     """
 
     now: int
@@ -49,6 +51,7 @@ class Gauges:
     succeeded_models: Mapping[str, float]
     group_spend: Mapping[str, int] | None = None
     shown_groups: frozenset[str] = frozenset()
+    recent: RecentDays = field(default_factory=RecentDays)
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ def _gauges(state: State, settings: LedgerSettings) -> Gauges:
         succeeded_models=dict(state.succeeded_models),
         group_spend=group_spend_today(state, settings) if settings.groups else None,
         shown_groups=frozenset(state.shown_groups),
+        recent=recent_days(state, settings),
     )
 
 
@@ -118,6 +122,7 @@ def _gauges_of_today(today: State, present: State, settings: LedgerSettings) -> 
         in_progress=None,
         seen_operations={},
         succeeded_models={},
+        recent=recent_days(today, settings, only_today=True),
     )
 
 

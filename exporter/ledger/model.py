@@ -336,10 +336,10 @@ class State:
 class Changes:
     """New values for parts of a `State`, by the same names; None removes the key.
 
-    `slice_users` and `hours` are what the store alone keeps: money units by user and group for each changed slice, and
-    the hourly history. `found` are slices that a read has found as they were. `ended` has the keys of parts (by their
-    names) that go before anything else changes: series, and labels that were theirs alone, end only where somebody
-    wants it.
+    `slice_users`, `hours` and `past_spend` are what the store alone keeps: money units by user and group for each
+    changed slice, the hourly history, and what users with budgets of other periods than a day spent before. `found` are
+    slices that a read has found as they were. `ended` has the keys of parts (by their names) that go before anything
+    else changes: series, and labels that were theirs alone, end only where somebody wants it.
     """
 
     progress: Progress | None = None
@@ -359,6 +359,7 @@ class Changes:
     candidates: dict[Series, Candidate | None] = field(default_factory=dict)
     slice_users: dict[int, Mapping[str, int] | None] = field(default_factory=dict)
     hours: dict[int, Hour | None] = field(default_factory=dict)
+    past_spend: dict[TimeRange, UserSpend | None] = field(default_factory=dict)
     found: dict[int, Slice] = field(default_factory=dict)
     ended: dict[str, frozenset[Any]] = field(default_factory=dict)
 
@@ -369,7 +370,7 @@ class Changes:
             self.ended[name] = self.ended.get(name, frozenset()) | keys
             for key in keys:
                 getattr(self, name).pop(key, None)
-        for name in (*KEYED, "slice_users", "hours"):
+        for name in (*KEYED, "slice_users", "hours", "past_spend"):
             getattr(self, name).update(getattr(later, name))
         for start in later.slices:
             # replaced, with a place of its own, or gone

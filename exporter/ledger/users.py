@@ -12,6 +12,8 @@ OTHER_USERS = "other"
 
 STATES = ("ok", "warning", "exceeded", "unlimited")
 
+_WORST_FIRST = ("exceeded", "warning", "ok", "unlimited")
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -68,22 +70,34 @@ def _with_budget(spend: Mapping[str, int], budgets: Mapping[str, Budget]) -> set
 
 
 def choose_users(
-    spend: Mapping[str, int], budgets: Mapping[str, Budget], shown: Mapping[str, int], day: int, *, top: int, most: int
+    spend: Mapping[str, int],
+    budgets: Mapping[str, Budget],
+    shown: Mapping[str, int],
+    day: int,
+    *,
+    top: int,
+    most: int,
+    others: Mapping[str, str] | None = None,
+    also: Iterable[str] = (),
 ) -> dict[str, int]:
     """The users to show, each with the last day on which they qualified.
 
     Those past their limit come first, then those past their warning threshold, then the `top` spenders, up to `most`
-    in all. Who was shown yesterday or today stays, so that no series ends in the middle of a day.
+    in all. Who was shown yesterday or today stays, so that no series ends in the middle of a day. `others` are the
+    states of users' other budgets: the worse of two counts. `also` are users to show after all these.
     """
 
     def ranked(users: Iterable[str]) -> list[str]:
-        return sorted(users, key=lambda user: (-spend[user], user))
+        return sorted(users, key=lambda user: (-spend.get(user, 0), user))
 
     states = {user: budget_state(spend[user], budgets[user]) for user in _with_budget(spend, budgets)}
+    for user, state in (others or {}).items():
+        states[user] = min(states.get(user, state), state, key=_WORST_FIRST.index)
     qualified = ranked(user for user, state in states.items() if state == "exceeded")
     qualified += ranked(user for user, state in states.items() if state == "warning")
     most_spent = ranked(_top_spenders(spend, shown, top))[:top]
     qualified += [user for user in most_spent if states.get(user, "ok") in ("ok", "unlimited") and spend[user] > 0]
+    qualified += also
     # a series that ends within its day looks like spend that is gone
     chosen = {user: last for user, last in shown.items() if last >= day - 1}
     for user in qualified:

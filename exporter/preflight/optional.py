@@ -1,6 +1,7 @@
 """Check the optional tables: they can be missing, but not unreadable."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -10,8 +11,9 @@ from exporter.config import LARGEST_AMOUNT
 from exporter.config.sections import Tables
 from exporter.database.columns import Column
 from exporter.database.errors import QueryTimeout, TableLocked
-from exporter.database.layout import ROLES, Relation, find_columns
+from exporter.database.layout import Relation, find_columns, roles_of
 from exporter.database.names import quoted, table_sql
+from exporter.database.period_budgets import unusable_periods
 from exporter.database.tables import (
     SEVERAL_BUDGETS,
     Budgets,
@@ -45,8 +47,7 @@ def check_optional(section: str, context: CheckContext) -> list[Finding]:
         if name == getattr(Tables(), section):
             return [ok(section, absent)]
         return [warn(section, absent, f"correct tables.{section}, or set it to null")]
-    explicit = getattr(context.config.columns, section).model_dump()
-    columns = find_columns(relation, section, ROLES[section], explicit)
+    columns = find_columns(relation, section, *roles_of(section, context.config.columns))
     access = read_access(context.session, relation)
     grants = evaluate_grants(section, relation, columns.values(), access)
     if failed([grants]):
@@ -104,9 +105,16 @@ def evaluate_budgets(
     roles = ", ".join(f"{role}: {column.name}" for role, column in columns.items())
     limited = sum(budget.daily_limit is not None for budget in budgets.by_user.values())
     owners = f"{len(budgets.by_user)} {owner}s, {limited} with a daily limit"
-    findings = [ok(section, f"{relation.name} ({roles}); {owners}")]
-    for field, roles_of, what in (
-        ("limit", ("daily_limit", "warning_threshold"), "daily limits or thresholds that are not amounts of money: {}"),
+    findings = [ok(section, f"{relation.name} ({roles}); {owners}{_periods(budgets)}")]
+    for what, users_of in unusable_periods(budgets.unusable):
+        hint = "correct them: until then these users have no limit of a period, and none is read as a daily one"
+        findings.append(warn(section, f"{what}: {listing(users_of)}", hint))
+    for field, meant, what in (
+        (
+            "limit",
+            ("daily_limit", "limit", "soft_limit", "warning_threshold"),
+            f"{'limits' if 'limit' in columns else 'daily limits'} or thresholds that are not amounts of money: {{}}",
+        ),
         (
             "recorded_spend",
             ("spent_today",),
@@ -120,7 +128,7 @@ def evaluate_budgets(
         }
         if wrong:
             counts = ", ".join(f"{count} {reason}" for reason, count in sorted(wrong.items()))
-            hint = _unusable_sql(relation, columns, owner, [role for role in roles_of if role in columns])
+            hint = _unusable_sql(relation, columns, owner, [role for role in meant if role in columns])
             findings.append(warn(section, what.format(counts), hint))
     if budgets.repeated:
         rows = budgets.skipped[SEVERAL_BUDGETS]
@@ -129,6 +137,16 @@ def evaluate_budgets(
         )
         findings.append(warn(section, found, _repeated_sql(relation, columns[owner], owner)))
     return findings
+
+
+def _periods(budgets: Budgets) -> str:
+    """How many budgets have which period, and what is read from the log for them."""
+    if not budgets.periodic:
+        return ""
+    counts = Counter(key.period for key in budgets.periodic)
+    longest = max(budget.period.most_days for budget in budgets.periodic.values())
+    told = ", ".join(f"{count} of {period}" for period, count in sorted(counts.items()))
+    return f"; with a period: {told}, for which up to {longest} days of the log are read once, in the background"
 
 
 def _repeated_sql(relation: Relation, column: Column, what: str) -> str:

@@ -23,6 +23,7 @@ from exporter.ledger.calendar import Window, day_window, month_window
 from exporter.ledger.model import UNATTRIBUTED, TimeRange
 from exporter.ledger.spenders import groups_of, users_of
 from exporter.ledger.users import Budget, budget_state, count_states
+from exporter.reports.period_budgets import Line, period_fields, period_table, read_period_budgets
 from exporter.reports.shown_users import names_if_read, pseudonyms
 from exporter.reports.table import render_table
 
@@ -41,6 +42,10 @@ class Asked:
     month: bool = False
     over: bool = False
     by: str = "user"
+
+    def shows(self, state: str) -> bool:
+        """Whether a budget in this state is shown."""
+        return not self.over or state == "exceeded"
 
     @property
     def period(self) -> str:
@@ -76,12 +81,16 @@ class Standing:
 
 @dataclass(frozen=True)
 class Standings:
-    """The day or month in the budgets' time zone, the team, how many users are in each state, and users by spend."""
+    """The day or month in the budgets' time zone, the team, how many users are in each state, and users by spend.
+
+    `others` are the budgets with other periods.
+    """
 
     window: Window
     team: Standing
     states: Mapping[str, int]
     users: tuple[Standing, ...]
+    others: tuple[Line, ...] = ()
 
 
 def run_budget(
@@ -104,22 +113,23 @@ def run_budget(
         raise UserError(f"{option}: users.mode is off in the configuration — set it to id or hmac to show users")
     standings = _read(config, environ, asked)
     label = pseudonyms(config).of
-    if config.users.mode == "off":
-        shown: list[Standing] = []
-    else:
+
+    def is_asked_for(name: str | None, called: str | None) -> bool:
         # a user can be named as in the log, or as shown, or by what they are called
-        mine = [
-            each
-            for each in standings.users
-            if asked.user is None
-            or each.name == user_name(asked.user)
-            or asked.user in (each.name, label(each.name), each.called)
-        ]
-        if not mine and asked.user is not None:
-            when = "this month" if asked.month else "today"
-            raise UserError(f"--user: no user {asked.user!r} has a budget, or spent anything {when}")
-        shown = [replace(each, name=label(each.name)) for each in mine]
-    return _print(config, standings, shown, asked, out, as_json=as_json)
+        return asked.user is None or (
+            name is not None and (name == user_name(asked.user) or asked.user in (name, label(name), called))
+        )
+
+    mine = [each for each in standings.users if is_asked_for(each.name, each.called)]
+    others = [each for each in standings.others if is_asked_for(each.user, each.called)]
+    if asked.user is not None and not mine and not others:
+        when = "this month" if asked.month else "today"
+        raise UserError(f"--user: no user {asked.user!r} has a budget, or spent anything {when}")
+    if config.users.mode == "off":
+        mine, others = [], [each for each in others if each.user is None]
+    named = [replace(each, user=each.user and label(each.user)) for each in others if asked.shows(each.state)]
+    shown = [replace(each, name=label(each.name)) for each in mine]
+    return _print(config, replace(standings, others=tuple(named)), shown, asked, out, as_json=as_json)
 
 
 def _print_groups(config: Config, environ: Mapping[str, str], asked: Asked, out: TextIO, *, as_json: bool) -> int:
@@ -134,7 +144,7 @@ def _print_groups(config: Config, environ: Mapping[str, str], asked: Asked, out:
 def _print(
     config: Config, standings: Standings, shown: Iterable[Standing], asked: Asked, out: TextIO, *, as_json: bool
 ) -> int:
-    found = replace(standings, users=tuple(each for each in shown if not asked.over or each.state == "exceeded"))
+    found = replace(standings, users=tuple(each for each in shown if asked.shows(each.state)))
     zone = config.budget_time_zone
     print(as_text_json(found, zone, asked) if as_json else as_table(found, zone, asked), file=out)
     return 0
@@ -152,6 +162,7 @@ def _read(config: Config, environ: Mapping[str, str], asked: Asked) -> Standings
             span = TimeRange(day, min(day + _DAY, clock + 1))
             for part in read_span(session, log, rules, span, width=_DAY).values():
                 spend.update(groups_of(part.users) if asked.by == "group" else users_of(part.users))
+        others: list[Line] = []
         if asked.by == "group":
             limits = group_budgets(config, read_budgets(session, config, "group_budgets"))
             by_user = {} if asked.month else limits.by_user
@@ -160,10 +171,17 @@ def _read(config: Config, environ: Mapping[str, str], asked: Asked) -> Standings
         else:
             budgets = read_budgets(session, config)
             by_user = {} if budgets is None else budgets.by_user
-        names = names_if_read(session, config, {*spend, *by_user}) if asked.by == "user" else {}
+            found = read_period_budgets(session, config, rules, budgets)
+            others = [Line(key.user or None, key.period, standing) for key, standing in found]
+        keys = {*spend, *by_user, *(each.user for each in others if each.user)}
+        names = names_if_read(session, config, keys) if asked.by == "user" else {}
     limit = config.monthly_limit_usd if asked.month else config.daily_limit_usd
-    found = stand(window, spend, by_user, None if limit is None else money_units(limit))
-    return replace(found, users=tuple(replace(each, called=names.get(each.name)) for each in found.users))
+    standings = stand(window, spend, by_user, None if limit is None else money_units(limit))
+    return replace(
+        standings,
+        users=tuple(replace(each, called=names.get(each.name)) for each in standings.users),
+        others=tuple(replace(each, called=names.get(each.user or "")) for each in others),
+    )
 
 
 def stand(window: Window, spend: Mapping[str, int], budgets: Mapping[str, Budget], team_limit: int | None) -> Standings:
@@ -185,9 +203,10 @@ def as_text_json(standings: Standings, zone: str, asked: Asked) -> str:
     team, *users = [_fields(each, asked) for each in (standings.team, *standings.users)]
     team.pop(asked.by)
     when = {"month" if asked.month else "day": _date(standings.window, zone, asked), "time_zone": zone}
-    return json.dumps(
-        {**when, "team": team, "states": standings.states, f"{asked.by}s": users}, indent=2, ensure_ascii=False
-    )
+    whole = {**when, "team": team, "states": standings.states, f"{asked.by}s": users}
+    if standings.others:
+        whole["budgets"] = period_fields(standings.others, zone)
+    return json.dumps(whole, indent=2, ensure_ascii=False)
 
 
 def _fields(standing: Standing, asked: Asked) -> dict[str, Any]:
@@ -217,6 +236,8 @@ def as_table(standings: Standings, zone: str, asked: Asked) -> str:
     if whole:
         counts = ", ".join(f"{count} {state}" for state, count in standings.states.items())
         lines.append(f"\n{asked.by}s: {counts}; {_date(standings.window, zone, asked)}, {zone}")
+    if standings.others:
+        lines.append("\n" + period_table(standings.others, zone))
     return "\n".join(lines)
 
 

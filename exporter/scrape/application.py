@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from exporter.config import Config
 from exporter.database.conninfo import ConnInfo
 from exporter.database.login import Login
+from exporter.database.period_budgets import configured_budgets
 from exporter.ledger.exposed import Snapshot, started_ratio
 from exporter.ledger.model import Phase
 from exporter.scrape.anomalies import AnomalyWatch
@@ -18,6 +19,7 @@ from exporter.scrape.collector import Attempt, Collector, Scrape
 from exporter.scrape.exposition import Exposure, families
 from exporter.scrape.hourly import HourlyHistory
 from exporter.scrape.ledger_service import LedgerService
+from exporter.scrape.periods import PeriodBoard
 from exporter.state.store import Store
 from exporter.state_change_log import StateChangeLog
 from exporter.web.app import HealthStatus
@@ -58,7 +60,14 @@ class Exporter:
         self._change_log = StateChangeLog()
         self.ledger = LedgerService(store, config, backfill_since, host)
         self.refusals = refusals or Refusals()
-        self._collector = Collector(config, self._login, self.ledger, self._change_log)
+        names = self.ledger.pseudonyms
+        self._board = PeriodBoard(
+            {
+                key._replace(user=key.user and names.of(key.user)): each
+                for key, each in configured_budgets(config).items()
+            }
+        )
+        self._collector = Collector(config, self._login, self.ledger, self._change_log, self._board)
         self._background = BackgroundReader(
             config,
             self._login,
@@ -66,6 +75,7 @@ class Exporter:
             self._change_log,
             self._collector.primaries,
             self._collector.limited_users,
+            self._board,
         )
         self._collector.subscribe(self._background.wake)
         self._reads = concurrent.futures.ThreadPoolExecutor(1, "scrape")
@@ -201,6 +211,7 @@ class Exporter:
             replication_lag=self.ledger.time.replication.lag,
             outlooks=self._background.forecaster.outlooks,
             judged=self.anomalies.judged,
+            before=self._board.before,
         )
         return families(exposure, self._change_log)
 

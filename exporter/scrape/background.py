@@ -27,6 +27,7 @@ from exporter.scrape.heap import give_back
 from exporter.scrape.hourly import HourlyHistory
 from exporter.scrape.lateness import LateRows
 from exporter.scrape.ledger_service import LedgerService
+from exporter.scrape.periods import PastSpendReader, PeriodBoard
 from exporter.scrape.reclassifier import Reclassifier, Sources, give_up_old
 from exporter.state_change_log import StateChangeLog
 
@@ -59,7 +60,8 @@ class Work:
 class BackgroundReader:
     """A thread that does one chunk at a time, each in a transaction of its own. It never holds up a scrape.
 
-    `primaries` gives the primary models of the routes in force, by operation, and `limited` the users with a limit.
+    `primaries` gives the primary models of the routes in force, by operation, `limited` the users with a limit,
+    and `board` has the budgets with a period.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class BackgroundReader:
         change_log: StateChangeLog,
         primaries: Callable[[], Mapping[str, str]],
         limited: Callable[[], Iterable[str]] = tuple,
+        board: PeriodBoard | None = None,
     ) -> None:
         self._config = config
         self._ledger = ledger
@@ -81,6 +84,7 @@ class BackgroundReader:
         self._chunk = AdaptiveChunk(config.worker.statement_budget)
         self._late_rows = LateRows()
         self.hourly = HourlyHistory(config, ledger, self._database, change_log, limited)
+        self.past_spend = PastSpendReader(config, ledger, self._database, change_log, board or PeriodBoard())
         self.forecaster = Forecaster(ledger)
         self.anomalies = AnomalyWatch(ledger, self.hourly, change_log)
         self._reclassifier = Reclassifier(ledger, self._chunk, self._database, primaries)
@@ -160,8 +164,7 @@ class BackgroundReader:
         try:
             self._ledger.retry()
             busy = self._is_due() and self.step()
-            if history := not busy and self.hourly.due:
-                self.hourly.step()
+            history = not busy and self._step_history()
             self.forecaster.refresh(self.hourly.totals)
             if not busy and not history:
                 self.anomalies.step()
@@ -193,6 +196,13 @@ class BackgroundReader:
         chunk.failures = 0
         self._change_log.works("background reader")
         return 0.0 if busy else self._config.worker.pause
+
+    def _step_history(self) -> bool:
+        """Do what is due of what is not the ledger's; False where nothing is."""
+        if (past := self.past_spend.due) or self.hourly.due:
+            (self.past_spend if past else self.hourly).step()
+            return True
+        return False
 
     def _is_due(self) -> bool:
         """Whether there is something to do now, as far as can be told without asking the database."""

@@ -31,10 +31,12 @@ from exporter.database.window import WindowReader
 from exporter.ledger import schedule
 from exporter.ledger.calendar import day_of
 from exporter.ledger.model import SpanRead, State, TimeRange
+from exporter.ledger.period_spend import BudgetKey, PeriodBudget, standings, stricter_period, top_spenders, worst_states
 from exporter.ledger.slices import sum_counts
 from exporter.ledger.users import choose_users
 from exporter.scrape.ledger_service import LedgerService
 from exporter.scrape.optional import NOT_READ, OptionalTables, Source
+from exporter.scrape.periods import FollowedBudgets, PeriodBoard
 from exporter.scrape.reclassifier import give_up_old, prove_new
 from exporter.state_change_log import StateChangeLog
 
@@ -67,7 +69,8 @@ class Scrape:
     """What one read of the database brought; None where a table is absent or could not be read.
 
     `current` says that the log was read whole and the ledger is up to date, `today` that only the current day is so
-    far. `roles` are those that the log has a column or an expression for.
+    far. `roles` are those that the log has a column or an expression for. `period_budgets` are those of the table and
+    of the configuration.
     """
 
     current: bool = False
@@ -80,6 +83,7 @@ class Scrape:
     recommendations: Recommendations | None = None
     approvals: int | None = None
     user_names: Mapping[str, str] | None = None
+    period_budgets: Mapping[BudgetKey, PeriodBudget] = field(default_factory=dict)
 
 
 @dataclass
@@ -106,7 +110,14 @@ class Collector:
     `read_log` is for one thread at a time; everything else may be called from any thread.
     """
 
-    def __init__(self, config: Config, login: Login, ledger: LedgerService, change_log: StateChangeLog) -> None:
+    def __init__(
+        self,
+        config: Config,
+        login: Login,
+        ledger: LedgerService,
+        change_log: StateChangeLog,
+        board: PeriodBoard | None = None,
+    ) -> None:
         self._config = config
         self._ledger = ledger
         self._change_log = change_log
@@ -118,6 +129,8 @@ class Collector:
         has_table = config.tables.group_budgets is not None
         self._collectors = (*COLLECTORS, *((GROUP_BUDGETS,) if has_table else ()))
         self._group_budgets = None if has_table else group_budgets(config, None)
+        self._board = board or PeriodBoard()
+        self._configured = self._board.followed.budgets
         self._current = False
         self._window = WindowReader(ledger.prices)
         self._gets_through = False
@@ -210,6 +223,7 @@ class Collector:
             today=ended and attempt.today,
             roles=attempt.roles,
             runs=in_order,
+            period_budgets=self._period_budgets(values["budgets"]),
             **values,
         )
 
@@ -347,8 +361,14 @@ class Collector:
         If the log is not read yet, the thread that reads it chooses the users.
         """
         if budgets is not None:
-            budgets = replace(budgets, by_user=self._ledger.pseudonyms.keys(budgets.by_user))
+            names = self._ledger.pseudonyms
+            periodic = {key._replace(user=names.of(key.user)): each for key, each in budgets.periodic.items()}
+            budgets = replace(budgets, by_user=names.keys(budgets.by_user), periodic=periodic)
         self._budgets, self._budgets_read = budgets, True
+        followed = FollowedBudgets(self._period_budgets(budgets), whole=True)
+        # the same object, as long as they are the same: who follows them has nothing to do then
+        if followed != self._board.followed:
+            self._board.followed = followed
         if self._current:
             self._choose_users()
         return budgets
@@ -359,6 +379,13 @@ class Collector:
         if self._current:
             self._choose_users()
         return self._group_budgets
+
+    def _period_budgets(self, budgets: Budgets | None) -> Mapping[BudgetKey, PeriodBudget]:
+        """Those of the table and of the configuration; of two for the same period, the stricter."""
+        found = dict(self._configured)
+        for key, budget in budgets.periodic.items() if budgets is not None else ():
+            found[key] = stricter_period(found[key], budget) if key in found else budget
+        return found
 
     def _try_to_choose_users(self) -> bool:
         try:
@@ -376,13 +403,24 @@ class Collector:
             state = ledger.present
             if state is None:
                 return
+            followed, before = self._board.followed.budgets, self._board.before
+            standing = standings(followed, before, ledger.recent_days(), state.progress.now)
             with ledger.reading():
                 day = day_of(state.progress.now, ledger.settings.zone)
                 users: Mapping[str, int] = state.shown_users
                 if self._budgets_read and config.users.mode != "off":
                     limits = {} if budgets is None else budgets.by_user
                     top, most = config.users.top, config.users.max_series
-                    users = choose_users(ledger.user_spend_today(), limits, users, day, top=top, most=most)
+                    users = choose_users(
+                        ledger.user_spend_today(),
+                        limits,
+                        users,
+                        day,
+                        top=top,
+                        most=most,
+                        others=worst_states(standing),
+                        also=top_spenders(standing, top),
+                    )
                 groups: Mapping[str, int] = state.shown_groups
                 if of_groups is not None:
                     top, most, limits = config.groups.top, config.groups.max_series, of_groups.by_user

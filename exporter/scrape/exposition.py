@@ -14,6 +14,7 @@ from exporter.catalog import ERROR_CLASSES, SECOND, Metric
 from exporter.config import UPPER_BOUNDS, Config
 from exporter.database.display_names import USER_NAMES
 from exporter.database.log_query import CURRENCY, INVALID_REASONS
+from exporter.database.period_budgets import PERIOD_SKIPS
 from exporter.database.rows import IN_PROGRESS
 from exporter.database.tables import BUDGET_FIELDS, SEVERAL_BUDGETS
 from exporter.figures import DURATIONS, SUMMED, Figure
@@ -21,6 +22,7 @@ from exporter.forecast.projection import BOUNDS, project
 from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, Aggregate, Buckets, money_units, usd
 from exporter.ledger.exposed import Gauges, Snapshot
 from exporter.ledger.model import Series, SkippedValue
+from exporter.ledger.period_spend import TEAM, SpendBefore, count_period_states, standings
 from exporter.ledger.users import Budget, count_states, shown_spend
 from exporter.scrape.collector import Scrape
 from exporter.scrape.forecasting import NO_OUTLOOKS, Outlooks
@@ -51,6 +53,7 @@ SKIPS = (
     SkippedValue("time", "infinite"),
     *(SkippedValue(field, reason) for field in BUDGET_FIELDS for reason in INVALID_REASONS),
     SEVERAL_BUDGETS,
+    *PERIOD_SKIPS,
 )
 """Every field and reason that `ai_rows_skipped_total` can have: all are at 0 from the start."""
 
@@ -89,7 +92,8 @@ class Exposure:
     """All that is shown at one moment.
 
     `drift` is in money units, `clock_offset` and `replication_lag` in seconds; `last_success` is in seconds since the
-    epoch, 0 where there was none. `judged` are the verdicts on each operation.
+    epoch, 0 where there was none. `judged` are the verdicts on each operation, and `before` is
+    what budgets with a period had spent before the last days.
     """
 
     config: Config
@@ -104,6 +108,7 @@ class Exposure:
     replication_lag: float | None = 0.0
     outlooks: Outlooks = NO_OUTLOOKS
     judged: Mapping[str, Judged] = field(default_factory=dict)
+    before: Sequence[SpendBefore] = ()
 
     @property
     def fresh(self) -> Gauges | None:
@@ -268,6 +273,32 @@ def _shown_limits(metric: Metric, budgets: Mapping[str, Budget], shown: Iterable
     return Family(metric, {(name,): limit for name, limit in limits.items() if limit is not None}, _USD)
 
 
+def _period_budgets(exposure: Exposure) -> Iterator[Family]:
+    gauges, config = exposure.fresh, exposure.config
+    if gauges is None or "cost" in config.columns.log.lacking:
+        return
+    lacking, budgets = config.columns.log.lacking, exposure.scrape.period_budgets
+    if "user" in lacking:
+        budgets = {key: budget for key, budget in budgets.items() if key.user == TEAM}
+    found = standings(budgets, exposure.before, gauges.recent, gauges.now)
+    by_user = config.users.mode != "off"
+    shown = {
+        key: each
+        for key, each in sorted(found.items())
+        if key.user == TEAM or (by_user and key.user in gauges.shown_users)
+    }
+    limits = {key: each.budget.budget.daily_limit for key, each in shown.items()}
+    amounts = {
+        catalog.PERIOD_LIMIT: limits,
+        catalog.PERIOD_SOFT_LIMIT: {key: each.budget.soft for key, each in shown.items()},
+        catalog.PERIOD_SPEND: {key: each.spend for key, each in shown.items()},
+    }
+    for metric, units in amounts.items():
+        yield Family(metric, {key: amount for key, amount in units.items() if amount is not None}, _USD)
+    yield Family(catalog.PERIOD_RESET, {key: each.window.end for key, each in shown.items()})
+    yield Family(catalog.PERIOD_USERS, count_period_states(found))
+
+
 def _forecast(exposure: Exposure) -> Iterator[Family]:
     gauges, outlooks = exposure.fresh, exposure.outlooks
     today = 0 if gauges is None else sum(gauges.spend_today.values())
@@ -386,6 +417,7 @@ GROUPS = (
     Group("users", "budgets", _user_gauges),
     Group("users' names", USER_NAMES, _user_names),
     Group("groups", "log", _group_gauges),
+    Group("budgets with a period", "budgets", _period_budgets),
     Group("forecast", None, _forecast),
     Group("users' forecast", None, _user_forecast),
     Group("approvals", "approvals", _approvals),

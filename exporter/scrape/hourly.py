@@ -1,28 +1,25 @@
 """The hourly history: taken from the ledger once an hour, and read from the log where that goes further back."""
 
-import hashlib
 import itertools
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from exporter.config import Classification, Config
-from exporter.database.errors import DatabaseError, QueryTimeout
+from exporter.config import Config
+from exporter.database.log_query import LogTable
 from exporter.database.reader import read_first, read_rows
 from exporter.database.session import Database, Session
-from exporter.ledger import hourly, schedule
+from exporter.ledger import hourly
 from exporter.ledger.calendar import HOUR, QUARTER_HOUR
 from exporter.ledger.hourly import HourTotal, Known, Sources
-from exporter.ledger.model import Bucket, Hour, Phase, Slice, TimeRange, UserSpend
+from exporter.ledger.model import Bucket, Hour, Slice, State, TimeRange, UserSpend
 from exporter.ledger.spenders import users_of
-from exporter.scrape.adaptive_chunk import AdaptiveChunk
 from exporter.scrape.ledger_service import LedgerService
+from exporter.scrape.log_reader import LogReader
 from exporter.state.hourly import KnownHours
 from exporter.state_change_log import StateChangeLog
 
-_SUBJECT = "hourly history"
 _EMPTY = Bucket()
 
 _COUNTED_BY = {
@@ -35,9 +32,6 @@ _COUNTED_BY = {
     "names",
 }
 """The settings of a classification that decide what an hour holds."""
-
-_NOT_COUNTED_BY = {"log_columns": {"group"}}
-"""Those among them that do not: hours hold no groups."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,7 @@ class HourlyTotals:
     number: int = 0
 
 
-class HourlyHistory:
+class HourlyHistory(LogReader):
     """Keeps the history. For the thread of the background reader, but for `totals`, which any thread may read.
 
     `limited` gives the users who have a limit: where more users spend than are kept, they are, after those that are
@@ -68,17 +62,11 @@ class HourlyHistory:
         change_log: StateChangeLog,
         limited: Callable[[], Iterable[str]],
     ) -> None:
-        self._config = config
-        self._ledger = ledger
-        self._database = database
-        self._change_log = change_log
+        super().__init__(config, ledger, database, change_log, "hourly history", _COUNTED_BY)
         self._limited = limited
-        self._chunk = AdaptiveChunk(config.worker.statement_budget)
-        self._rests_until = 0.0
         self._numbers = itertools.count(1)
         stored = ledger.stored_hours
         self._key, self._known = _restored(stored.known, config.history_weeks)
-        self._keyed: tuple[Classification, str] | None = None
         self._totals = dict(stored.totals)
         # those that the ledger may still change
         self._recent = {start: hour for start, hour in stored.recent.items() if start >= self._recent_since()}
@@ -87,38 +75,15 @@ class HourlyHistory:
     @property
     def due(self) -> bool:
         """Whether there is something to do now, as far as can be told without asking the database."""
-        if time.monotonic() < self._rests_until:
+        if self._rests:
             return False
         found = self._sources()
         if found is None:
             return self._config.history_weeks == 0 and self._known is not None
         return self._is_outdated(found) or self._must_take(found) or self._next_span(found) is not None
 
-    def step(self) -> None:
-        """Take what the ledger has, else read a stretch of the log. A failure is logged, and costs a rest."""
-        try:
-            self._step()
-        except QueryTimeout as error:
-            self._chunk.timed_out()
-            self._rest()
-            self._change_log.failed(_SUBJECT, f"{error}; reading less at once")
-        except DatabaseError as error:
-            self._chunk.failures += 1
-            self._rest()
-            # that the state cannot be written has been said
-            if not self._ledger.commits_fail:
-                self._change_log.failed(_SUBJECT, str(error))
-        except Exception as error:
-            self._chunk.failures += 1
-            self._rest()
-            self._change_log.broke(_SUBJECT, error)
-        else:
-            self._change_log.works(_SUBJECT)
-
-    def _rest(self) -> None:
-        self._rests_until = time.monotonic() + self._chunk.backoff
-
     def _step(self) -> None:
+        """Take what the ledger has, else read a stretch of the log."""
         found = self._sources()
         if found is None:
             self._forget()
@@ -133,26 +98,15 @@ class HourlyHistory:
         """Where hours can come from now; None where there are none to be had, or something else comes first."""
         ledger, weeks = self._ledger, self._config.history_weeks
         with ledger.reading():
-            state, now = ledger.present, ledger.expected_now
-            if weeks == 0 or state is None or now is None or ledger.must_reclassify or ledger.time_problem is not None:
+            current = self._current_state()
+            if weeks == 0 or current is None:
                 return None
-            progress, zone = state.progress, ledger.settings.zone
-        if progress.phase != Phase.RUNNING or not schedule.is_current(progress, now):
-            return None
+            progress, now, zone = current[0].progress, current[1], ledger.settings.zone
         return hourly.sources(progress, ledger.time.safe(now), zone, weeks)
 
     def _is_outdated(self, found: Sources) -> bool:
         """Whether what is known was counted by other settings, or is all too old."""
         return self._known is None or self._key != self._present_key or self._known.hi < found.back_to
-
-    @property
-    def _present_key(self) -> str:
-        """Tells hours that are counted by the settings in force from those counted by others."""
-        by = self._ledger.classification
-        if self._keyed is None or self._keyed[0] is not by:
-            fields = by.model_dump(mode="json", include=_COUNTED_BY, exclude=_NOT_COUNTED_BY)
-            self._keyed = by, hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
-        return self._keyed[1]
 
     def _begin(self, found: Sources) -> None:
         gone: dict[int, Hour | None] = dict.fromkeys(self._totals)
@@ -203,24 +157,15 @@ class HourlyHistory:
 
     def _read(self, found: Sources, span: TimeRange) -> None:
         """Read a stretch of the log in one transaction, and keep it once that has ended."""
-        ledger, chunk = self._ledger, self._chunk
-        seconds = chunk.transaction_seconds(self._config.scrape.timeout)
-        longest = min(chunk.statement_seconds, 0.8 * seconds)
-        tables = [(ledger.wanted.log_table, None)]
-        with self._database.session(seconds, statement_seconds=longest, tables=tables) as session:
-            read = self._read_hours(session, found, span)
+        read = self._read_log(lambda session, table, state: self._read_hours(session, table, state, found, span))
         if read is not None:
             self._keep(*read)
 
     def _read_hours(
-        self, session: Session, found: Sources, span: TimeRange
+        self, session: Session, table: LogTable, state: State, found: Sources, span: TimeRange
     ) -> tuple[Mapping[int, Hour | None], Known] | None:
         ledger, zone, by = self._ledger, self._ledger.settings.zone, self._ledger.classification
-        table, known, chunk = session.log(by), self._present(found), self._chunk
-        state = ledger.open(session.identity(table), ledger.believe(session.clock, session.replication).now)
-        if session.replication.problem(self._config.database.max_replica_lag) is not None:
-            self._rest()
-            return None
+        known, chunk = self._present(found), self._chunk
         if known.oldest is None:
             first = read_first(session, table, by, TimeRange(0, known.lo))
             busy = (start for start in sorted(self._totals) if any(self._totals[start].figures))

@@ -18,7 +18,19 @@ from exporter.ledger.admission import count_admitted
 from exporter.ledger.advance import begin, quarters_within, set_back
 from exporter.ledger.exposed import Snapshot, group_spend_today, restart_zero_hold, user_spend_today
 from exporter.ledger.history import fits, take
-from exporter.ledger.model import Changes, Hour, LedgerSettings, Phase, Progress, SkippedValue, SpanRead, State
+from exporter.ledger.model import (
+    Changes,
+    Hour,
+    LedgerSettings,
+    Phase,
+    Progress,
+    SkippedValue,
+    SpanRead,
+    State,
+    TimeRange,
+    UserSpend,
+)
+from exporter.ledger.period_spend import RecentDays, recent_days
 from exporter.ledger.reclassify import Reads, SettingsChange, Stretch
 from exporter.ledger.schedule import is_closed_ahead, steps_back
 from exporter.ledger.shadow import Reclassification, begin_shadow
@@ -29,6 +41,7 @@ from exporter.scrape.database_time import DatabaseTime, Problem
 from exporter.scrape.ledger_settings import settings_for
 from exporter.state.hourly import HOURLY, NO_HOURS, KnownHours, hours_at
 from exporter.state.migrations import NEXT_NAME
+from exporter.state.past_spend import PAST_SPEND, StoredPast
 from exporter.state.prices import price_book
 from exporter.state.provenance import CLASSIFICATION, GOING, IDENTITY, STALE_SUMS, check_identity, restored
 from exporter.state.shadow import ShadowWork
@@ -83,6 +96,8 @@ class LedgerService:
         self._stale_sums, going = bool(store.meta(STALE_SUMS)), store.meta(NEXT_NAME)
         self.stored_hours = store.hours()
         """The hourly history, as an earlier process has left it."""
+        self.stored_past = store.past_spend()
+        """What budgets with a period have spent before, likewise."""
         self._identity = None if known is None else Identity(**known)
         self.pseudonyms = pseudonyms_for(config, store)
         self.wanted = config.classification().model_copy(update={"users": self.pseudonyms.scheme})
@@ -121,10 +136,10 @@ class LedgerService:
             renamed = kept.model_copy(update={"users": self.wanted.users})
             if hide_users(store, self.pseudonyms, {CLASSIFICATION: renamed.model_dump(mode="json")}):
                 self._states.reload(store)
-                self.stored_hours = store.hours()
+                self.stored_hours, self.stored_past = store.hours(), store.past_spend()
                 return renamed
-        self._states.commit(forget_users(state, self.stored_hours.totals), {HOURLY: None})
-        self.stored_hours = NO_HOURS
+        self._states.commit(forget_users(state, self.stored_hours.totals, self.stored_past.spent), {HOURLY: None})
+        self.stored_hours, self.stored_past = NO_HOURS, StoredPast()
         return kept
 
     def _classify_by(self, classification: Classification, *, knows_old: bool = True) -> None:
@@ -323,6 +338,13 @@ class LedgerService:
             state = self._whole_today or self.present
             return {} if state is None else spend(state, self.settings)
 
+    def recent_days(self) -> RecentDays:
+        """What was spent on the newest days, as far as they are known whole."""
+        with self.reading():
+            today = self._whole_today
+            state = today or self.present
+            return RecentDays() if state is None else recent_days(state, self.settings, only_today=today is not None)
+
     def record_today(self, read: SpanRead, by: Classification) -> None:
         """Take a read into the ledger of the current day, if it is still needed; nothing of it is written."""
         with self._changing:
@@ -481,6 +503,11 @@ class LedgerService:
         """Keep hours of the history, and what is known of it; None removes an hour."""
         with self._changing:
             self._states.commit(Changes(hours=dict(hours)), {HOURLY: None if known is None else known.as_kept()})
+
+    def keep_past(self, spent: Mapping[TimeRange, UserSpend | None], key: str) -> None:
+        """Keep what was spent in past stretches, counted by the settings that `key` tells; None removes one."""
+        with self._changing:
+            self._states.commit(Changes(past_spend=dict(spent)), {PAST_SPEND: key})
 
     def hours(self, starts: Iterable[int]) -> dict[int, Hour]:
         """The hours of the history that begin at these times, as far as they are kept. Raises `DiskSilent`."""

@@ -5,7 +5,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 from exporter.config import LABEL_LENGTH, UPPER_BOUNDS, Config, QualifiedName
 from exporter.config.expressions import Expression
@@ -24,6 +24,7 @@ from exporter.database.layout import (
     ROLES,
     WRITTEN_ROLES,
     Role,
+    roles_of,
 )
 from exporter.database.log_query import FAR, PER_SECOND
 from exporter.database.mapping import FORMS
@@ -120,7 +121,10 @@ def _tables(config: Config) -> dict[str, QualifiedName]:
 
 def _names(config: Config, section: str, roles: Mapping[str, Role]) -> dict[str, list[str]]:
     """What each role's column may be called: as the configuration has it, or as it is known."""
-    explicit = getattr(config.columns, section).model_dump()
+    columns = config.columns
+    explicit: Mapping[str, Any] = (
+        columns.budgets.named if section == "budgets" else getattr(columns, section).model_dump()
+    )
     return {
         role: _columns(explicit[role]) if explicit.get(role) else list(known.names) for role, known in roles.items()
     }
@@ -140,7 +144,8 @@ def _wanted(config: Config) -> str:
         if section == USER_NAMES:
             known: Iterable[list[str]] = _columns_of_names(config.users.names)
         else:
-            known = _names(config, section, LOG_ROLES if section == "log" else ROLES[section]).values()
+            roles = LOG_ROLES if section == "log" else roles_of(section, config.columns)[0]
+            known = _names(config, section, roles).values()
         where = config.columns.log.where if section == "log" else None
         tables[name] = _distinct([tables.get(name, []), *known, where.columns if where else ()])
     return _literal("[\n" + ",\n".join(f"    {_wrapped(table, names)}" for table, names in tables.items()) + "\n]")
@@ -167,7 +172,9 @@ def _view(config: Config) -> dict[str, str]:
     settings, names = config.columns.log, _view_names(config)
     names["time"].reverse()  # a "status" table that also has a created_at is read by executed_at
     required = [role for role, known in LOG_ROLES.items() if known.required and role not in settings.lacking]
-    budgets, budget_names = config.tables.budgets, _names(config, "budgets", BUDGET_ROLES)
+    # the view has daily and monthly limits
+    budgets = config.tables.budgets if config.columns.budgets.period is None else None
+    budget_names = _names(config, "budgets", BUDGET_ROLES)
     return {
         **_computed(settings, names),
         "log_names": _indented(_mapping(names), 4),

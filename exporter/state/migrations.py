@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from exporter.state import hourly
+from exporter.state import hourly, past_spend
 from exporter.state.codec import FIRST_LAYOUT, LAYOUT, Sparse, carry_over, dumps
 from exporter.state.shadow import empty, make_tables
 
@@ -29,8 +29,9 @@ def _hidden_users(_: sqlite3.Connection) -> None:
     """Format 2: users may be kept under keyed hashes, which version 0.1 would take for ids."""
 
 
-def _groups(_: sqlite3.Connection) -> None:
-    """Format 5: groups may be kept among users, for whom earlier versions would take them."""
+def _groups_and_past_spend(db: sqlite3.Connection) -> None:
+    """Format 5: groups may be kept among users, for whom earlier versions would take them; and the past spend."""
+    past_spend.make_table(db)
 
 
 STEPS: Sequence[Callable[[sqlite3.Connection], None]] = (
@@ -38,7 +39,7 @@ STEPS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _hidden_users,
     make_tables,
     hourly.make_table,
-    _groups,
+    _groups_and_past_spend,
 )
 """Step n migrates a file from format n to n + 1. Add new steps at the end, and never change a released one."""
 

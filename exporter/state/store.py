@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from exporter.errors import UserError
 from exporter.ledger.model import Changes, Phase, Progress, State
 from exporter.pseudonyms import Pseudonyms
-from exporter.state import hourly
+from exporter.state import hourly, past_spend
 from exporter.state.codec import (
     SliceEncoder,
     decode_progress,
@@ -26,6 +26,7 @@ from exporter.state.codec import (
 from exporter.state.hourly import NO_HOURS, KnownHours, StoredHours
 from exporter.state.migrations import FORMAT, kept_layout, migrate
 from exporter.state.parts import PARTS, fill_parts, write_parts
+from exporter.state.past_spend import StoredPast
 from exporter.state.private import make_file, make_folder, tighten
 from exporter.state.shadow import ShadowWork, write_shadow
 
@@ -177,6 +178,16 @@ class Store(KeptState):
                 hourly.empty(db)
             return NO_HOURS
 
+    def past_spend(self) -> StoredPast:
+        """What was spent in past stretches of budgets with a period; dropped, and read again, where it is damaged."""
+        try:
+            return StoredPast(str(self.meta(past_spend.PAST_SPEND) or ""), self.read(past_spend.load))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            log.warning("the past spend of budgets in %s is damaged (%r): it is read again", self.path, error)
+            with transaction(self._db) as db:
+                past_spend.empty(db)
+            return StoredPast()
+
     def commit(self, changes: Changes, meta: Mapping[str, Any] | None = None, shadow: ShadowWork | None = None) -> None:
         """Make the changes, values of `meta` and work on the shadow durable in one transaction.
 
@@ -204,6 +215,7 @@ class Store(KeptState):
                 users = pseudonyms.sums(self.slice_users([start])[start])
                 _put(db, "slice_users", start, dumps(users))
             hourly.rename_users(db, pseudonyms)
+            past_spend.empty(db)
             state = State(_NOWHERE)
             fill_parts(db, "parts", state, _USER_PARTS)
             renamed = Changes(shown_users={pseudonyms.of(user): day for user, day in state.shown_users.items()})
@@ -371,6 +383,7 @@ def _write(db: sqlite3.Connection, changes: Changes, meta: Mapping[str, Any], en
     for start, users in changes.slice_users.items():
         _put(db, "slice_users", start, None if users is None else dumps(users))
     hourly.write(db, changes.hours)
+    past_spend.write(db, changes.past_spend)
     write_parts(db, "parts", changes, PARTS)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from exporter.config import Config, read_hmac_key
-from exporter.ledger.model import Changes, State
+from exporter.ledger.model import Changes, State, TimeRange
 from exporter.pseudonyms import Pseudonyms
 from exporter.state.store import Store
 
@@ -104,13 +104,15 @@ class Purge:
         store.commit(Changes(), {_PURGED: True})
 
 
-def forget_users(state: State, hours: Iterable[int]) -> Changes:
+def forget_users(state: State, hours: Iterable[int], past: Iterable[TimeRange] = ()) -> Changes:
     """Forget all users: their names cannot be turned into others, so they must be read from the log again.
 
-    So must the hours of the history, which begin at these times, and what groups have spent: slices hold both.
+    So must the hours of the history, which begin at these times, past stretches of budgets, and what groups have
+    spent: slices hold both.
     """
     return Changes(
         hours=dict.fromkeys(hours),
+        past_spend=dict.fromkeys(past),
         slices={start: replace(item, users={}) for start, item in state.slices.items() if item.users},
         slice_users=dict.fromkeys(state.slices),
         user_days=dict.fromkeys(state.user_days),

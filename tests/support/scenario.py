@@ -22,7 +22,14 @@ Value = float | Callable[[int], float | None]
 CONFIGURED = (catalog.MODEL_TIMEOUT, catalog.DAILY_LIMIT, catalog.MONTHLY_LIMIT, catalog.STATE_COMMIT_FAILURES)
 """What an exporter shows whether or not it can read the database."""
 
-FROM_BUDGETS = (catalog.USER_DAILY_LIMIT, catalog.BUDGET_USERS)
+FROM_BUDGETS = (
+    catalog.USER_DAILY_LIMIT,
+    catalog.BUDGET_USERS,
+    catalog.PERIOD_LIMIT,
+    catalog.PERIOD_SOFT_LIMIT,
+    catalog.PERIOD_SPEND,
+    catalog.PERIOD_RESET,
+)
 """Gauges that are absent while the table of budgets cannot be read."""
 
 FROM_GROUP_BUDGETS = (catalog.GROUP_DAILY_LIMIT, catalog.BUDGET_GROUPS)

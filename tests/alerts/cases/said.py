@@ -130,6 +130,28 @@ def budget_used(
     return expected(labels, **said, contributors=lines(contributors))
 
 
+def period_budget(
+    name: str, rung: int, value: str, user: str, period: str, *, severity: str = "warning", job: str = JOB
+) -> Expected:
+    """A budget with a period, of the team where there is no user."""
+    soft = name == "soft_limit_reached"
+    labels = {"severity": severity, "job": job, "period": period}
+    labels |= {"user": user} if user else {}
+    labels |= {} if soft else {"rung": str(rung)}
+    whose = f"{'soft ' * soft}limit spent of {f'user {user}' if user else 'the team'}"
+    return expected(
+        labels,
+        user=user,
+        summary="The soft limit of a budget is reached."
+        if soft
+        else "A budget with a period is nearly spent, or exceeded.",
+        description=f"Share of the {whose} for {period} is {value}, at or above {rung}%.",
+        value=value,
+        rank=rank(value),
+        **links(name, "ai-cost" + (f"?var-user={user}" if user else "")),
+    )
+
+
 def budget_will_not_last(value: str, limit: str, ends: int, *contributors: str, job: str = JOB) -> Expected:
     return expected(
         {"severity": "warning", "job": job},

@@ -342,6 +342,7 @@ YAML: Mapping[str, Callable[[Block, Path], None]] = {
     "links": _links,
     "channels": _channels,
     "source": _config,
+    "budgets": _config,
     "columns": _config,
     "tables": _config,
     "prices": _config,

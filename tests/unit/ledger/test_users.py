@@ -142,3 +142,15 @@ def test_users_are_chosen_as_if_all_were_ranked(
     qualified += [user for user in ranked if states[user] == "warning"]
     qualified += [user for user in ranked[:top] if states[user] in ("ok", "unlimited") and spend[user] > 0]
     assert list(choose_users(spend, limits, shown_before, 5, top=top, most=most)) == qualified[:most]
+
+
+def test_who_is_past_a_limit_of_another_period_is_shown_though_nothing_was_spent_today() -> None:
+    spend, budgets = {"ann": 5, "bob": 90, "cid": 50}, {"bob": Budget(100, 80)}
+    others = {"dan": "exceeded", "bob": "exceeded", "eve": "warning"}
+    shown = choose_users(spend, budgets, {}, 7, top=1, most=10, others=others, also=["fay"])
+    assert list(shown) == ["bob", "dan", "eve", "fay"]
+    assert list(choose_users(spend, budgets, {}, 7, top=1, most=2, others=others)) == ["bob", "dan"]
+    # a warning of another period does not hide that the day's limit is exceeded
+    warned = {"bob": "warning", "ann": "warning"}
+    over = choose_users({"ann": 200}, {"ann": Budget(100)}, {}, 7, top=0, most=1, others=warned)
+    assert list(over) == ["ann"]

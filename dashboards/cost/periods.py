@@ -1,0 +1,81 @@
+"""The row of Cost with limits for other periods than a day: of the team, and of each user."""
+
+from dashboards import promql as q
+from dashboards import style
+from dashboards.grid import Row, line
+from dashboards.panels import Panel, colored, column, joined, table, timeseries
+from dashboards.promql import prom
+from dashboards.settings import Settings
+from dashboards.style import AGE, DOLLARS, SHARE
+from exporter import catalog
+from exporter.catalog import Metric
+
+_NONE = "No budgets with a period, or the log is not read"
+
+
+def row(settings: Settings) -> Row:
+    """The row."""
+    return Row(
+        "Budgets with a period (the whole team, and each user for all operations)",
+        (line(9, _budgets(settings), _users(), widths=(15, 9)),),
+        collapsed=True,
+    )
+
+
+def _of_each(metric: Metric, function: str) -> str:
+    """A figure of each budget, as one label that names the user, or the team, and the period."""
+    value = f"max by (user, period) ({function} by (job, user, period) ({q.filtered(metric)}))"
+    named = f'label_replace({value}, "user", "team", "user", "")'
+    return f'sum by (budget) (label_join({named}, "budget", ", ", "user", "period"))'
+
+
+def _budgets(settings: Settings) -> Panel:
+    spent, limit = _of_each(catalog.PERIOD_SPEND, "max"), _of_each(catalog.PERIOD_LIMIT, "min")
+    soft, reset = _of_each(catalog.PERIOD_SOFT_LIMIT, "min"), _of_each(catalog.PERIOD_RESET, "max")
+    names = {
+        "budget": "Budget",
+        "Value #A": "Used",
+        "Value #B": "Spent",
+        "Value #C": "Limit",
+        "Value #D": "Soft limit",
+        "Value #E": "Resets in",
+    }
+    return table(
+        "Budgets by user and period, and the team's",
+        "What has been spent since each budget's period began, its limit, its soft limit, the share of the limit that"
+        " is used, and how long it is until the period ends."
+        f"{settings.alerts.budget_note()} Users near or over a limit are always listed.",
+        "Compare the share with how much of the period is left. Raise the limit in the budgets table or the"
+        " configuration, or talk to the user.",
+        *(
+            prom(expr, table=True)
+            for expr in (f"{spent} / ({limit} > 0)", spent, limit, soft, f"clamp_min({reset} - time(), 0)")
+        ),
+        transformations=joined("budget", names),
+        sort="Used",
+        then="Spent",
+        empty=_NONE,
+        columns=[
+            column("Used", unit=SHARE, decimals=0, bar=True, high=1, steps=settings.alerts.budget_steps(), width=120),
+            *(column(name, unit=DOLLARS, decimals=2, width=100) for name in ("Spent", "Limit", "Soft limit")),
+            column("Resets in", unit=AGE, decimals=0, width=130),
+        ],
+    )
+
+
+def _users() -> Panel:
+    counts = f"max by (state) (sum by (job, instance, state) ({q.for_job(catalog.PERIOD_USERS)}))"
+    return timeseries(
+        "Users by state of a budget with a period",
+        "How many budgets of users are within their limit, past the warning, and past the limit, shown or not.",
+        "If exceeded rises, the table beside this one says who it is: they may be stopped until the period ends.",
+        prom(counts, q.legend("state")),
+        unit=style.COUNT,
+        decimals=0,
+        empty=_NONE,
+        overrides=[
+            colored("ok", style.GOOD),
+            colored("warning", style.WARN),
+            colored("exceeded", style.BAD),
+        ],
+    )

@@ -1,0 +1,350 @@
+"""Budgets with a period: which time each is of now, and what has been spent of it. Money in ledger units.
+
+The ledger knows what was spent today and yesterday. What was spent in the days before is kept as *past spend*: a sum
+for each day, and for the part of a day that lies before the start of a period. A stretch of past spend is taken from
+the ledger or read from the log as a whole, so that no row is in it twice.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from heapq import nlargest
+from itertools import pairwise
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from exporter.figures import Figure
+from exporter.ledger.calendar import QUARTER_HOUR, Window, day_of, day_start, floor_to, month_days
+from exporter.ledger.model import LedgerSettings, Slice, State, TimeRange, UserSpend
+from exporter.ledger.users import STATES, Budget, budget_state, stricter
+from exporter.periods import WEEK, Period
+
+TEAM = ""
+"""Who the team's own budgets, and the spend of all users together, belong to: no user has an empty name."""
+
+MOST_PERIOD_BUDGETS = 10_000
+"""Budgets with a period whose spend is followed."""
+
+MOST_USERS = 2_000
+"""Users of a stretch who are kept though they may have no budget: one that they get later need not be read for."""
+
+_FARTHEST = 10 * 366 * 86_400
+
+
+class BudgetKey(NamedTuple):
+    """Whose budget, and the name of its period."""
+
+    user: str
+    period: str
+
+
+@dataclass(frozen=True)
+class PeriodBudget:
+    """A budget that begins again after each period.
+
+    One of its ends is at `reset_at` in seconds since the epoch; None: the calendar says where. `soft` is what was set
+    as a limit that only warns; `budget` has the hard one, and where its state is a warning.
+    """
+
+    period: Period
+    reset_at: int | None
+    budget: Budget
+    soft: int | None = None
+
+
+def stricter_period(one: PeriodBudget, other: PeriodBudget) -> PeriodBudget:
+    """Of two budgets of a user for the same period the one with the smaller limit, then the smaller warning."""
+    return one if stricter(one.budget, other.budget) is one.budget else other
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A budget in its present period: `spend` is None as long as it is not known."""
+
+    budget: PeriodBudget
+    window: Window
+    spend: int | None
+
+    @property
+    def state(self) -> str | None:
+        """One of `users.STATES`, None as long as the spend is not known."""
+        return None if self.spend is None else budget_state(self.spend, self.budget.budget)
+
+
+@dataclass(frozen=True)
+class PastSpend:
+    """What users, and `TEAM`, spent in a stretch of time.
+
+    `quarters` is what the ledger knew of it when this was taken, see `quarter_costs`; None for what an earlier process
+    has left.
+    """
+
+    spent: UserSpend
+    quarters: Mapping[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class RecentDays:
+    """The newest days of a zone as the ledger has them, by their ordinal: spend by user, and of all together."""
+
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    users: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    totals: Mapping[int, int] = field(default_factory=dict)
+
+    def spend(self, user: str, since: int) -> int:
+        """What a user, or the team, spent from a day on."""
+        if user == TEAM:
+            return sum(units for day, units in self.totals.items() if day >= since)
+        return sum(users.get(user, 0) for day, users in self.users.items() if day >= since)
+
+
+@dataclass(frozen=True)
+class SpendBefore:
+    """What users spent from the start of their period to the midnight at which `day` begins, by both of the former."""
+
+    day: int
+    sums: Mapping[tuple[str, int], int]
+
+
+def window_of(period: Period, reset_at: int | None, now: int, zone: ZoneInfo) -> Window | None:
+    """The present period; None where nothing says when it begins.
+
+    Days and months are counted on the clock of the zone: a period that begins at midnight always does.
+    """
+    if reset_at is None:
+        return _calendar_window(period, now, zone) if period.is_calendar else None
+    if abs(reset_at - now) > _FARTHEST:
+        return None
+    ends = _ends(period, reset_at, zone, floor_to(now, QUARTER_HOUR))
+    return next(Window(start, end) for start, end in pairwise(ends) if start <= now < end)
+
+
+# asked for each budget at each scrape; a day never begins within a quarter-hour
+@lru_cache(maxsize=2 * MOST_PERIOD_BUDGETS)
+def _ends(period: Period, reset_at: int, zone: ZoneInfo, quarter: int) -> list[int]:
+    """Ends of periods in a row, about the present, which lies within the quarter-hour."""
+    if period.days == 30 and (first := _first_of_month(reset_at, zone)) is not None:
+        # LiteLLM ends a period of "30d" with the month
+        period, zone = Period(period.name, months=1), first
+    anchor = datetime.fromtimestamp(reset_at, zone)
+    present = datetime.fromtimestamp(quarter, zone)
+    if period.months:
+        steps = (12 * (present.year - anchor.year) + present.month - anchor.month) // period.months
+    else:
+        steps = (present.toordinal() - anchor.toordinal()) // period.days
+    # a guess by the date alone is one step off at most
+    return [_moved(anchor, period, step) for step in range(steps - 1, steps + 3)]
+
+
+def _calendar_window(period: Period, now: int, zone: ZoneInfo) -> Window:
+    today = day_of(now, zone)
+    if period.months:
+        days = month_days(today)
+    elif period.name == WEEK:
+        monday = today - (today - 1) % 7
+        days = range(monday, monday + 7)
+    else:
+        days = range(today, today + 1)
+    return Window(day_start(days.start, zone), day_start(days.stop, zone))
+
+
+def _first_of_month(instant: int, zone: ZoneInfo) -> ZoneInfo | None:
+    """In which zone the instant is the first midnight of a month: in the budget's, in UTC, or in neither."""
+    for candidate in (zone, ZoneInfo("UTC")):
+        day = day_of(instant, candidate)
+        if day == month_days(day).start and instant == day_start(day, candidate):
+            return candidate
+    return None
+
+
+def _moved(anchor: datetime, period: Period, steps: int) -> int:
+    """The instant so many periods after the anchor, by the clock of its zone."""
+    if not steps:
+        return int(anchor.timestamp())
+    if not period.months:
+        return int((anchor + timedelta(days=steps * period.days)).timestamp())
+    months = 12 * anchor.year + anchor.month - 1 + steps * period.months
+    days = month_days(datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC).toordinal())
+    date = datetime.fromordinal(days[min(anchor.day, len(days)) - 1])
+    return int(anchor.replace(year=date.year, month=date.month, day=date.day, fold=0).timestamp())
+
+
+def windows(budgets: Mapping[BudgetKey, PeriodBudget], now: int, zone: ZoneInfo) -> dict[BudgetKey, Window]:
+    """The present period of each budget. Most share theirs with many others."""
+    known: dict[tuple[Period, int | None], Window | None] = {}
+    found: dict[BudgetKey, Window] = {}
+    for key, budget in budgets.items():
+        asked = budget.period, budget.reset_at
+        if asked not in known:
+            known[asked] = window_of(*asked, now, zone)
+        if (window := known[asked]) is not None:
+            found[key] = window
+    return found
+
+
+def needed(starts: Iterable[tuple[str, int]], today: int, zone: ZoneInfo) -> dict[TimeRange, frozenset[str]]:
+    """The stretches of past spend that periods with these users and starts need, and of which users.
+
+    They are whole days before today, and the parts of days that lie before a start.
+    """
+    by_start: dict[int, set[str]] = defaultdict(set)
+    for user, start in starts:
+        by_start[start].add(user)
+    found: dict[TimeRange, frozenset[str]] = {}
+    begun: dict[int, dict[int, set[str]]] = defaultdict(dict)
+    for start, users in by_start.items():
+        begun[day_of(start, zone)][start] = users
+    users_so_far: frozenset[str] = frozenset()
+    for day in range(min(begun, default=today), today + 1):
+        midnight = day_start(day, zone)
+        cuts = {start: users for start, users in begun.get(day, {}).items() if start > midnight}
+        # one set for all of a day: there may be thousands of starts
+        within = frozenset().union(*cuts.values())
+        found.update({TimeRange(lo, hi): within for lo, hi in pairwise([midnight, *sorted(cuts)])})
+        if day in begun:
+            users_so_far = users_so_far.union(*begun[day].values())
+        if day < today:
+            found[TimeRange(midnight, day_start(day + 1, zone))] = users_so_far
+    return found
+
+
+def knows(past: PastSpend, users: Set[str]) -> bool:
+    """Whether the spend of all these users is known."""
+    return past.spent.complete or users <= past.spent.units.keys()
+
+
+def quarter_costs(slices: Iterable[Slice], stretch: TimeRange) -> dict[int, int]:
+    """Money of the quarter-hours of a stretch, by their start, as far as the ledger still has slices of them."""
+    costs: Counter[int] = Counter()
+    for item in slices:
+        if item.start < stretch.hi and item.start + item.width > stretch.lo:
+            costs[floor_to(item.start, QUARTER_HOUR)] += sum(cell.current[Figure.COST] for cell in item.cells.values())
+    return dict(costs)
+
+
+def is_outdated(past: PastSpend, quarters: Mapping[int, int]) -> bool:
+    """Whether the ledger has found other rows in a stretch than when it was taken; `quarters` are as they are now."""
+    known = past.quarters
+    return bool(quarters) if known is None else any(known.get(start, 0) != cost for start, cost in quarters.items())
+
+
+def chosen(spent: Mapping[str, int], total: int, users: Collection[str]) -> UserSpend:
+    """What is kept of a stretch: everybody if these are few, else those who have a budget; and the team."""
+    if len(spent) <= MOST_USERS:
+        return UserSpend({**spent, TEAM: total}, complete=True)
+    return UserSpend({**{user: spent.get(user, 0) for user in users}, TEAM: total})
+
+
+def sum_before(
+    starts: Iterable[tuple[str, int]], past: Mapping[TimeRange, PastSpend], day: int, zone: ZoneInfo
+) -> SpendBefore:
+    """What is known of the spend from each start to the beginning of a day; those of which it is not are left out.
+
+    A start within the last days may lie after that: then the sum is below zero by what was spent before the start.
+    """
+    by_start: dict[int, set[str]] = defaultdict(set)
+    for user, start in starts:
+        by_start[start].add(user)
+    parts: dict[int, list[TimeRange]] = defaultdict(list)
+    for stretch in past:
+        parts[day_of(stretch.lo, zone)].append(stretch)
+    sums: dict[tuple[str, int], int] = {}
+    for start, users in by_start.items():
+        first = day_of(start, zone)
+        midnight = day_start(first, zone)
+        before = _chain(parts[first], midnight, start)
+        days = [TimeRange(day_start(each, zone), day_start(each + 1, zone)) for each in range(first, day)]
+        if before is None or not all(each in past for each in days):
+            continue
+        for user in users:
+            spent = [past[each].spent.of(user) for each in days]
+            less = [past[each].spent.of(user) for each in before]
+            known = [units for units in spent if units is not None], [units for units in less if units is not None]
+            if len(known[0]) == len(spent) and len(known[1]) == len(less):
+                sums[user, start] = sum(known[0]) - sum(known[1])
+    return SpendBefore(day, sums)
+
+
+def _chain(stretches: Iterable[TimeRange], lo: int, hi: int) -> list[TimeRange] | None:
+    """Stretches that follow each other from `lo` to `hi`; None where there is a gap."""
+    # the longest that ends in time: a whole day begins where its first part does
+    by_start = {each.lo: each for each in sorted(stretches, key=lambda each: each.hi) if each.hi <= hi}
+    found: list[TimeRange] = []
+    while lo < hi:
+        if lo not in by_start:
+            return None
+        found.append(by_start[lo])
+        lo = found[-1].hi
+    return found
+
+
+def standings(
+    budgets: Mapping[BudgetKey, PeriodBudget],
+    before: Iterable[SpendBefore],
+    recent: RecentDays,
+    now: int,
+) -> dict[BudgetKey, Standing]:
+    """How each budget stands now, by what is known of the past and of the newest days."""
+    zone = recent.zone
+    today = day_of(now, zone)
+    # where both go so far, what the ledger says of a day is newer
+    fitting = sorted(
+        (sums for sums in before if sums.day <= today and recent.totals.keys() >= set(range(sums.day, today + 1))),
+        key=lambda sums: sums.day,
+    )
+    return {
+        key: Standing(budgets[key], window, _spend(key.user, window.start, fitting, recent))
+        for key, window in windows(budgets, now, zone).items()
+    }
+
+
+def _spend(user: str, start: int, before: Iterable[SpendBefore], recent: RecentDays) -> int | None:
+    first = day_of(start, recent.zone)
+    if first in recent.totals and start == day_start(first, recent.zone):
+        return recent.spend(user, first)
+    for sums in before:
+        if (past := sums.sums.get((user, start))) is not None:
+            return past + recent.spend(user, max(first, sums.day))
+    return None
+
+
+def recent_days(state: State, settings: LedgerSettings, *, only_today: bool = False) -> RecentDays:
+    """The days of which the ledger has the spend of every user: today, and yesterday where that was read whole."""
+    today = day_of(state.progress.now, settings.zone)
+    days = [
+        day
+        for day in (today - 1, today)
+        if day == today or (not only_today and day_start(day, settings.zone) >= state.progress.began)
+    ]
+    return RecentDays(
+        settings.zone,
+        users={day: state.user_days.on(day) for day in days},
+        totals={day: sum(state.days.on(day).values()) for day in days},
+    )
+
+
+def worst_states(found: Mapping[BudgetKey, Standing]) -> dict[str, str]:
+    """The users who are past a limit or a warning of any of their periods, with the worst of these states."""
+    states: dict[str, str] = {}
+    for key, standing in found.items():
+        if key.user != TEAM and (standing.state == "exceeded" or standing.state == "warning"):
+            states[key.user] = "exceeded" if "exceeded" in (standing.state, states.get(key.user)) else "warning"
+    return states
+
+
+def top_spenders(found: Mapping[BudgetKey, Standing], top: int) -> list[str]:
+    """The users who have spent most of all that have such a budget, in the period in which they did."""
+    spends: dict[str, int] = {}
+    for key, standing in found.items():
+        if key.user != TEAM and standing.spend:
+            spends[key.user] = max(standing.spend, spends.get(key.user, 0))
+    return nlargest(top, sorted(spends), key=lambda user: spends[user])
+
+
+def count_period_states(found: Mapping[BudgetKey, Standing]) -> dict[tuple[str, str], int]:
+    """How many users' budgets are in each state, by period; those whose spend is not known yet are in none."""
+    counts = Counter((key.period, standing.state) for key, standing in found.items() if key.user != TEAM)
+    periods = sorted({period for period, _ in counts})
+    return {(period, state): counts[period, state] for period in periods for state in STATES if state != "unlimited"}

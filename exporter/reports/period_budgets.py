@@ -1,0 +1,156 @@
+"""Budgets with a period against what the log says was spent since it began."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from exporter.catalog import USD
+from exporter.config import Classification, Config
+from exporter.database.period_budgets import configured_budgets
+from exporter.database.reader import read_span
+from exporter.database.session import Session
+from exporter.database.tables import Budgets
+from exporter.figures import Figure
+from exporter.humanize import money, share
+from exporter.ledger.model import TimeRange
+from exporter.ledger.period_spend import (
+    TEAM,
+    BudgetKey,
+    PeriodBudget,
+    Standing,
+    stricter_period,
+    windows,
+)
+from exporter.ledger.spenders import users_of
+from exporter.reports.table import render_table
+
+_DAY = 86_400
+HEADERS = ["user", "period", "limit", "soft limit", "spend", "remaining", "used", "state", "resets"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """The standing of a budget: whose it is as shown (None: the team's), and what is left and used of its limit.
+
+    `called` is the user's own name, where one is known.
+    """
+
+    user: str | None
+    period: str
+    standing: Standing
+    called: str | None = None
+
+    @property
+    def limit(self) -> Decimal | None:
+        """In USD; None where only a soft limit is set."""
+        return _usd(self.standing.budget.budget.daily_limit)
+
+    @property
+    def soft_limit(self) -> Decimal | None:
+        """In USD; None where none is set."""
+        return _usd(self.standing.budget.soft)
+
+    @property
+    def spend(self) -> Decimal:
+        """In USD."""
+        return Decimal(self.standing.spend or 0) / USD
+
+    @property
+    def remaining(self) -> Decimal | None:
+        """In USD: below zero where the limit is exceeded."""
+        return None if self.limit is None else self.limit - self.spend
+
+    @property
+    def used(self) -> Decimal | None:
+        """The share of the limit: 1 is all of it."""
+        return self.spend / self.limit if self.limit else None
+
+    @property
+    def state(self) -> str:
+        """Of `users.STATES`."""
+        return self.standing.state or "unlimited"
+
+
+def read_period_budgets(
+    session: Session, config: Config, rules: Classification, budgets: Budgets | None
+) -> list[tuple[BudgetKey, Standing]]:
+    """How the budgets of the table and of the configuration stand now; the team first, then by user."""
+    wanted: dict[BudgetKey, PeriodBudget] = dict(configured_budgets(config))
+    for key, budget in budgets.periodic.items() if budgets is not None else ():
+        wanted[key] = stricter_period(wanted[key], budget) if key in wanted else budget
+    clock = int(session.clock)
+    kept = windows(wanted, clock, ZoneInfo(config.budget_time_zone))
+    by_start: dict[int, list[BudgetKey]] = defaultdict(list)
+    for key, window in kept.items():
+        by_start[window.start].append(key)
+    spent: dict[str, int] = defaultdict(int)
+    found: dict[BudgetKey, Standing] = {}
+    log, until = session.log(rules), clock + 1
+    for start in sorted(by_start, reverse=True):
+        for lo in range(start, until, _DAY):
+            span = TimeRange(lo, min(lo + _DAY, until))
+            for bucket in read_span(session, log, rules, span, width=_DAY).values():
+                spent[TEAM] += sum(cell[Figure.COST] for cell in bucket.cells.values())
+                for user, units in users_of(bucket.users).items():
+                    spent[user] += units
+        until = start
+        found.update({key: Standing(wanted[key], kept[key], spent.get(key.user, 0)) for key in by_start[start]})
+    return sorted(found.items())
+
+
+def period_table(lines: Iterable[Line], zone: str) -> str:
+    """A table for people."""
+    rows = [
+        [
+            each.called or each.user or "team",
+            each.period,
+            _money(each.limit),
+            _money(each.soft_limit),
+            money(each.spend),
+            _money(each.remaining),
+            "-" if each.used is None else share(float(each.used)),
+            each.state,
+            _moment(each.standing.window.end, zone).strftime("%Y-%m-%d %H:%M"),
+        ]
+        for each in lines
+    ]
+    return render_table(HEADERS, rows, right=HEADERS[2:7])
+
+
+def period_fields(lines: Iterable[Line], zone: str) -> Sequence[Mapping[str, Any]]:
+    """For JSON."""
+    return [
+        {
+            "user": each.user,
+            "period": each.period,
+            "limit_usd": _number(each.limit),
+            "soft_limit_usd": _number(each.soft_limit),
+            "spend_usd": float(each.spend),
+            "remaining_usd": _number(each.remaining),
+            "used_ratio": _number(each.used),
+            "state": each.state,
+            "starts": _moment(each.standing.window.start, zone).isoformat(),
+            "resets": _moment(each.standing.window.end, zone).isoformat(),
+        }
+        for each in lines
+    ]
+
+
+def _usd(units: int | None) -> Decimal | None:
+    return None if units is None else Decimal(units) / USD
+
+
+def _money(usd: Decimal | None) -> str:
+    return "-" if usd is None else money(usd)
+
+
+def _number(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _moment(second: int, zone: str) -> datetime:
+    return datetime.fromtimestamp(second, ZoneInfo(zone))

@@ -1,0 +1,213 @@
+"""What was spent of budgets with a period before yesterday: taken from the ledger day by day, or read from the log."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from exporter.config import Config
+from exporter.database.log_query import LogTable
+from exporter.database.reader import SpanRows, read_rows
+from exporter.database.session import Database, Session
+from exporter.figures import Figure
+from exporter.ledger.calendar import QUARTER_HOUR, day_of, day_start
+from exporter.ledger.model import TimeRange, UserSpend
+from exporter.ledger.period_spend import (
+    BudgetKey,
+    PastSpend,
+    PeriodBudget,
+    SpendBefore,
+    chosen,
+    is_outdated,
+    knows,
+    needed,
+    quarter_costs,
+    recent_days,
+    sum_before,
+    windows,
+)
+from exporter.ledger.spenders import users_of
+from exporter.scrape.ledger_service import LedgerService
+from exporter.scrape.log_reader import LogReader
+from exporter.state_change_log import StateChangeLog
+
+_LOOK = 10.0
+"""Seconds after which it is looked again whether the ledger has found other rows, where nothing else asks for it."""
+
+_REREAD = 60.0
+"""Seconds after which a stretch may be read again: rows come late one by one."""
+
+_COUNTED_BY = ("log_table", "log_columns", "log_time_zone", "budget_time_zone", "bounds", "names", "users")
+"""The settings of a classification that decide what a stretch holds."""
+
+
+@dataclass(frozen=True)
+class FollowedBudgets:
+    """The budgets whose spend is followed; `whole` says that none is missing since a table was not read yet."""
+
+    budgets: Mapping[BudgetKey, PeriodBudget] = field(default_factory=dict)
+    whole: bool = False
+
+
+class PeriodBoard:
+    """What the reader of the tables and the background reader tell each other. Any thread may look."""
+
+    def __init__(self, configured: Mapping[BudgetKey, PeriodBudget] | None = None) -> None:
+        self.followed = FollowedBudgets(configured or {})
+        self.before: tuple[SpendBefore, ...] = ()
+
+
+@dataclass
+class _Reading:
+    """A stretch that has been read up to `position`; `quarters` are as the ledger had them before."""
+
+    stretch: TimeRange
+    quarters: Mapping[int, int]
+    position: int
+    users: Counter[str] = field(default_factory=Counter)
+    total: int = 0
+
+    def add(self, rows: SpanRows, users: Callable[[Mapping[str, int]], Mapping[str, int]]) -> None:
+        for bucket in rows.buckets.values():
+            for user, units in users(users_of(bucket.users)).items():
+                self.users[user] += units
+            self.total += sum(cell[Figure.COST] for cell in bucket.cells.values())
+
+
+@dataclass(frozen=True)
+class _Missing:
+    stretch: TimeRange
+    users: frozenset[str]
+    quarters: Mapping[int, int]
+
+
+class PastSpendReader(LogReader):
+    """Keeps the past spend of the budgets on a board, and says there what it is. For the background reader's thread."""
+
+    def __init__(
+        self,
+        config: Config,
+        ledger: LedgerService,
+        database: Database,
+        change_log: StateChangeLog,
+        board: PeriodBoard,
+    ) -> None:
+        super().__init__(config, ledger, database, change_log, "spend of budgets with a period", _COUNTED_BY)
+        self._board = board
+        stored = ledger.stored_past
+        self._key = stored.key
+        self._past = {stretch: PastSpend(spent) for stretch, spent in stored.spent.items()}
+        self._seen: FollowedBudgets | None = None
+        self._next_look = 0.0
+        self._missing: _Missing | None = None
+        self._reading: _Reading | None = None
+        self._read_at: dict[TimeRange, float] = {}
+
+    @property
+    def due(self) -> bool:
+        """Whether there is something to do now, as far as can be told without asking the database."""
+        if self._rests:
+            return False
+        followed = self._board.followed
+        if not followed.budgets and not self._past and not self._board.before:
+            return False
+        if followed is self._seen and self._missing is None and time.monotonic() < self._next_look:
+            return False
+        with self._ledger.reading():
+            return self._current_state() is not None
+
+    def _step(self) -> None:
+        self._look()
+        if self._missing is not None:
+            self._read(self._missing)
+
+    def _look(self) -> None:
+        """Take what the ledger has, drop what is not wanted any more, and choose what is to be read from the log."""
+        followed = self._board.followed
+        with self._ledger.reading():
+            current = self._current_state()
+            if current is None:
+                return
+            state, settings = current[0], self._ledger.settings
+            recent, slices = recent_days(state, settings), list(state.slices.values())
+        zone, progress = settings.zone, state.progress
+        today = day_of(progress.now, zone)
+        kept = windows(followed.budgets, progress.now, zone)
+        starts = {(key.user, window.start) for key, window in kept.items()}
+        wanted = needed(starts, today, zone)
+        changed: dict[TimeRange, PastSpend | None] = {}
+        if self._key != self._present_key:
+            changed.update(dict.fromkeys(self._past))
+        missing: list[_Missing] = []
+        for stretch, users in wanted.items():
+            quarters = quarter_costs(slices, stretch) if stretch.hi > progress.compacted else {}
+            known = None if stretch in changed else self._past.get(stretch)
+            if known is not None and knows(known, users) and not is_outdated(known, quarters):
+                continue
+            day = day_of(stretch.lo, zone)
+            if day in recent.totals and stretch.hi == day_start(day + 1, zone):
+                changed[stretch] = PastSpend(chosen(recent.users[day], recent.totals[day], users), quarters)
+            elif known is None or not knows(known, users) or self._may_read_again(stretch):
+                missing.append(_Missing(stretch, users, quarters))
+        if followed.whole:
+            changed.update({stretch: None for stretch in self._past if stretch not in wanted})
+        self._keep(changed)
+        self._missing = missing[-1] if missing else None
+        self._seen, self._next_look = followed, time.monotonic() + _LOOK
+        days = [today - 1, today] if today - 1 in recent.totals else [today]
+        self._board.before = tuple(sum_before(starts, self._past, day, zone) for day in days) if starts else ()
+
+    def _may_read_again(self, stretch: TimeRange) -> bool:
+        return time.monotonic() >= self._read_at.get(stretch, 0.0) + _REREAD
+
+    def _read(self, missing: _Missing) -> None:
+        """Read on in a stretch, and keep it when it has been read whole."""
+        reading, chunk = self._reading, self._chunk
+        if reading is None or reading.stretch != missing.stretch:
+            reading = _Reading(missing.stretch, missing.quarters, missing.stretch.lo)
+        span = TimeRange(reading.position, min(reading.position + chunk.length, missing.stretch.hi))
+        rows = self._read_log(lambda session, table, _: self._read_span(session, table, span))
+        if rows is None:
+            return
+        reading.add(rows, self._ledger.pseudonyms.sums)
+        reading.position = span.hi
+        self._reading = reading
+        if span.hi == missing.stretch.hi:
+            self._reading = None
+            self._read_at[missing.stretch] = time.monotonic()
+            spent = chosen(reading.users, reading.total, missing.users)
+            self._keep({missing.stretch: PastSpend(spent, reading.quarters)})
+            self._look()
+
+    def _read_span(self, session: Session, table: LogTable, span: TimeRange) -> SpanRows | None:
+        chunk, begun = self._chunk, time.monotonic()
+        rows = read_rows(
+            session,
+            table,
+            self._ledger.classification.without_error_classes(),
+            span,
+            width=max(QUARTER_HOUR, span.hi - span.lo),
+            piece=chunk.split,
+            most=chunk.most_rows,
+        )
+        if rows is None:
+            chunk.too_many()
+            return None
+        chunk.took(time.monotonic() - begun, rows.rows, span.hi - span.lo)
+        return rows
+
+    def _keep(self, changed: Mapping[TimeRange, PastSpend | None]) -> None:
+        """Commit stretches, and take them over."""
+        if not changed and self._key == self._present_key:
+            return
+        spent: dict[TimeRange, UserSpend | None] = {
+            stretch: None if past is None else past.spent for stretch, past in changed.items()
+        }
+        self._ledger.keep_past(spent, self._present_key)
+        self._key = self._present_key
+        for stretch, past in changed.items():
+            if past is None:
+                self._past.pop(stretch, None)
+                self._read_at.pop(stretch, None)
+            else:
+                self._past[stretch] = past

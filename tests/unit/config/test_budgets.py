@@ -1,0 +1,81 @@
+"""Budgets with a period in the configuration: what is accepted, and what is refused with a hint."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from exporter.config import Config
+from exporter.config.sections import BudgetColumns
+from exporter.database.layout import BUDGET_ROLES, PERIOD_BUDGET_ROLES, roles_of
+
+
+def budgets(**written: Any) -> Config:
+    return Config.model_validate({"budgets": [written]})
+
+
+@pytest.mark.parametrize(("written", "name"), [("30d", "30d"), ("Weekly", "week"), ("1mo", "month"), ("24h", "day")])
+def test_a_period_has_one_name(written: str, name: str) -> None:
+    (budget,) = budgets(limit_usd=5, period=written, reset_at="2026-12-01").budgets
+    assert (budget.user, budget.period) == (None, name)
+    assert budget.reset_seconds == 1_796_083_200
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ({"period": "12h"}, "write day, week or month, or whole days or months"),
+        ({"period": 30}, "write day, week or month, or whole days or months"),
+        ({"period": "365d"}, "at most 92 days"),
+        ({"period": "30d"}, "write a moment at which a period ends"),
+        ({"period": "week", "limit_usd": 0}, "above 0"),
+        ({"period": "week", "soft_limit_usd": 6}, "write at most limit_usd"),
+        ({"period": "week", "reset_at": "soon"}, "write a date or a time"),
+        ({"period": "week", "user": " "}, "not empty"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(written: dict[str, Any], hint: str) -> None:
+    with pytest.raises(ValidationError, match=hint):
+        budgets(**{"limit_usd": 5, **written})
+
+
+def test_a_user_has_one_budget_for_a_period() -> None:
+    one = {"user": "ann", "limit_usd": 5, "period": "week"}
+    with pytest.raises(ValidationError, match="write one week budget for 'ann'"):
+        Config.model_validate({"budgets": [one, {**one, "period": "weekly"}]})
+    Config.model_validate({"budgets": [one, {**one, "period": "month"}, {"limit_usd": 5, "period": "week"}]})
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ({"limit": "l"}, "write period too"),
+        ({"reset_at": "r"}, "write period too"),
+        ({"period": "p"}, "write limit too"),
+        ({"period": "p", "limit": "l", "daily_limit": "d"}, "leave this out"),
+        ({"period": "='12h'", "limit": "l"}, "write day, week or month"),
+        ({"period": "=month", "limit": "l"}, "write a column, or one period for all rows"),
+        ({"period": "='", "limit": "l"}, "write day, week or month"),
+    ],
+)
+def test_columns_of_budgets_are_daily_or_of_periods(written: dict[str, Any], hint: str) -> None:
+    with pytest.raises(ValidationError, match=hint):
+        BudgetColumns.model_validate(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "fixed", "column"), [("='Monthly'", "month", None), ("duration", None, "duration")]
+)
+def test_a_period_is_a_column_or_that_of_all_rows(written: str, fixed: str | None, column: str | None) -> None:
+    columns = {"budgets": {"limit": "max_budget", "period": written}}
+    config = Config.model_validate({"columns": columns})
+    roles, explicit = roles_of("budgets", config.columns)
+    assert roles is PERIOD_BUDGET_ROLES
+    assert (config.columns.budgets.fixed_period, explicit["period"]) == (fixed, column)
+    # what `config show` prints says the same again
+    again = Config.model_validate(config.model_dump(mode="json"))
+    assert again.columns.budgets == config.columns.budgets
+
+
+def test_without_a_period_limits_are_daily() -> None:
+    assert roles_of("budgets", Config().columns)[0] is BUDGET_ROLES
