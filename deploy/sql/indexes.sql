@@ -15,44 +15,49 @@
 DO $$
 DECLARE
     path CONSTANT pg_catalog.name[] := pg_catalog.current_schemas(false);
+    -- Each index: the table's schema (null: the first of the path that has the table), the table, what the index's name
+    -- ends with, and its columns. Of the names that a column may have, the first that is there counts.
+    wanted CONSTANT pg_catalog.jsonb := '[
+        [null, "ai_operation_log", "_user_time_idx", [["user_id"], ["executed_at", "created_at"]]],
+        [null, "ai_operation_log", "_model_time_idx", [["model_used", "model"], ["executed_at", "created_at"]]],
+        [null, "helix_recommendations", "_open_idx", [["recommendation_type"], ["approval_status"], ["estimated_savings_usd"]]],
+        [null, "approval_gates", "_status_idx", [["status"]]]
+    ]';
+    wanted_schema pg_catalog.name;
     wanted_table pg_catalog.text;
+    suffix pg_catalog.text;
+    wanted_columns pg_catalog.jsonb;
     place pg_catalog.name;
     found pg_catalog.regclass;
-    time_column pg_catalog.text;
+    columns pg_catalog.text[];
 BEGIN
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-    FOREACH wanted_table IN ARRAY ARRAY['ai_operation_log', 'helix_recommendations', 'approval_gates'] LOOP
+    FOR wanted_schema, wanted_table, suffix, wanted_columns IN
+        SELECT each ->> 0, each ->> 1, each ->> 2, each -> 3 FROM jsonb_array_elements(wanted) AS each
+    LOOP
         found := NULL;
-        FOREACH place IN ARRAY path LOOP
+        FOREACH place IN ARRAY CASE WHEN wanted_schema IS NULL THEN path ELSE ARRAY[wanted_schema] END LOOP
             found := to_regclass(format('%I.%I', place, wanted_table));
             EXIT WHEN found IS NOT NULL;
         END LOOP;
+        SELECT array_agg(quote_ident(name) || direction ORDER BY number) INTO columns
+          FROM (SELECT DISTINCT ON (number) number, name, CASE WHEN names = '["executed_at", "created_at"]'::jsonb THEN ' DESC' ELSE '' END AS direction
+                  FROM jsonb_array_elements(wanted_columns) WITH ORDINALITY AS parts (names, number)
+                 CROSS JOIN jsonb_array_elements_text(names) WITH ORDINALITY AS known (name, choice)
+                 WHERE EXISTS (SELECT FROM pg_attribute
+                                WHERE attrelid = found AND attname = name AND attnum > 0 AND NOT attisdropped)
+                 ORDER BY number, choice) AS there;
+        IF wanted_table = 'ai_operation_log' AND coalesce(cardinality(columns), 0) < jsonb_array_length(wanted_columns) THEN
+            RAISE EXCEPTION 'no table % with the columns % on the search_path', wanted_table, wanted_columns
+                USING HINT = 'SET search_path to the schema that holds it, then run this file again.';
+        END IF;
+        CONTINUE WHEN columns IS NULL;
         IF (SELECT relkind NOT IN ('r', 'p', 'm') FROM pg_class WHERE oid = found) THEN
             RAISE NOTICE '% is no table: create such indexes on the table behind it', found;
             CONTINUE;
         END IF;
-        IF wanted_table = 'ai_operation_log' THEN
-            SELECT attname INTO time_column
-              FROM pg_attribute
-             WHERE attrelid = found AND attname IN ('created_at', 'executed_at') AND NOT attisdropped
-             ORDER BY attname DESC  -- a "status" table that also has a created_at is read by executed_at
-             LIMIT 1;
-            IF time_column IS NULL THEN
-                RAISE EXCEPTION 'no table ai_operation_log with created_at or executed_at on the search_path'
-                    USING HINT = 'SET search_path to the schema that holds it, then run this file again.';
-            END IF;
-            EXECUTE format('CREATE INDEX IF NOT EXISTS ai_operation_log_user_time_idx ON %s (user_id, %I DESC)',
-                           found, time_column);
-            EXECUTE format('CREATE INDEX IF NOT EXISTS ai_operation_log_model_time_idx ON %s (model_used, %I DESC)',
-                           found, time_column);
-        ELSIF wanted_table = 'helix_recommendations' AND found IS NOT NULL THEN
-            EXECUTE format('CREATE INDEX IF NOT EXISTS helix_recommendations_open_idx ON %s'
-                           ' (recommendation_type, approval_status%s)', found,
-                           (SELECT ', estimated_savings_usd' FROM pg_attribute
-                             WHERE attrelid = found AND attname = 'estimated_savings_usd' AND NOT attisdropped));
-        ELSIF wanted_table = 'approval_gates' AND found IS NOT NULL THEN
-            EXECUTE format('CREATE INDEX IF NOT EXISTS approval_gates_status_idx ON %s (status)', found);
-        END IF;
+        EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON %s (%s)',
+                       wanted_table || suffix, found, array_to_string(columns, ', '));
     END LOOP;
 END
 $$;
