@@ -648,8 +648,12 @@ def test_calls_are_counted_to_the_call(uid: str, title: str) -> None:
 def test_titles_are_whole_beside_grafanas_menu() -> None:
     """At 1280 pixels, Grafana 13 with its menu has 40 for a column; beside a title are its mark and its own range."""
     for made in DASHBOARDS.values():
+        seen_first = [panel["id"] for panel in made["panels"]]
         for panel in each_panel(made):
-            beside = 90 + 30 * bool(panel.get("links")) + 125 * ("timeFrom" in panel)
+            # in rows that are closed at first, a title may lose its end there: at 1600 pixels it is whole
+            beside = (
+                (108 if panel["id"] in seen_first else 90) + 30 * bool(panel.get("links")) + 125 * ("timeFrom" in panel)
+            )
             assert 6.8 * len(panel["title"]) <= 40 * panel["gridPos"]["w"] - beside, panel["title"]
 
 

@@ -118,7 +118,7 @@ def write_calls(database: str, layout: Layout, count: int = 400) -> None:
     rng = Random(11)
     now = datetime.now(UTC).replace(tzinfo=None)
     calls = [make_call(now - timedelta(seconds=rng.uniform(1, 20)), rng) for _ in range(count)]
-    calls[0] = replace(calls[0], cost_usd=Decimal(-1))
+    calls[0] = replace(calls[0], cost_usd=Decimal("NaN"))
     calls[1] = replace(calls[1], operation=ODD_NAME, names_operation=True)
     calls[2] = fail(replace(calls[2], operation="email-classify", model="gemini-2.0-flash"), "rate_limit", rng)
     columns = COLUMNS[layout]
