@@ -71,6 +71,12 @@ def run_stack(layout: Layout, folder: Path) -> Iterator[Stack]:
             f"budget_time_zone: {zone}",
             "daily_limit_usd: 200",
             "monthly_limit_usd: 4000",
+            # the log has no teams: the models stand for them
+            "columns: {log: {group: model_used}}",
+            "groups: {daily_limits: {" + ", ".join(f"{model.name}: 20" for model in MODELS.values()) + "}}",
+            "budgets:",
+            "  - {limit_usd: 900, soft_limit_usd: 800, period: week}",
+            f"  - {{user: {BUSIEST_USER}, limit_usd: 90, soft_limit_usd: 80, period: 30d, reset_at: 2026-12-15}}",
             "models:",
             "  aliases: {" + ", ".join(f"{model.route_name}: {model.name}" for model in MODELS.values()) + "}",
         )
