@@ -106,7 +106,7 @@ def test_what_was_built_is_what_is_loaded(groups: list[dict[str, Any]], shown: s
         ("rate > 5%\n", "rate > 5%\n    keep_firing_for: 7m\n", "high_error_rate: different keep_firing_for"),
         ("rate > 5%\n", "rate > 5%\n    summary: Else.\n", "high_error_rate: different texts"),
         ("slow_operations", "slow_ones", f"slow_ones: not loaded; slow_operations: {EXTRA}"),
-        ("      50%: warning\n", "", "budget_used: 4 rules are loaded, 2 built"),
+        ("      50%: warning\n", "", "budget_used: 6 rules are loaded, 3 built"),
         (
             "      50%: warning\n",
             "      51%: warning\n",
