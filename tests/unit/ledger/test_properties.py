@@ -469,5 +469,23 @@ def test_a_call_that_new_settings_date_elsewhere_before_its_merge_counts_once(
     machine.every_step()
     machine.settle(600)
     machine.every_step()
-    wanted = machine.exporter.classes.aggregate(machine.log.rows[row.id])
+    [found] = machine.log.rows.values()
+    wanted = machine.exporter.classes.aggregate(found)
     assert {f: machine.exporter.count(f) for f in AT_MERGE} == {f: wanted[f] for f in AT_MERGE}
+
+
+@pytest.mark.parametrize("shift", [60, HOUR, 9 * HOUR + 900])
+@pytest.mark.parametrize("cost", [None, 1, 10])
+def test_a_known_refund_that_is_not_due_by_other_times_gives_its_money_back_until_it_is(
+    shift: int, cost: int | None
+) -> None:
+    machine = Ledger()
+    values = {"operation": "chat", "model": "m1", "user": "ann", "status": "success", "cost": cost, "tokens": 7}
+    machine.open(OPENINGS[5], 6 * HOUR, 60, 50, 0, None, [(0, values | UNSET | {"refund": 3})], False, True)
+    machine.reconfigure(Classes(shift=shift), "UTC", 0)
+    machine.every_step()
+    assert sum(machine.exporter.state.corrections.values()) == (cost or 0) - 3
+    machine.live(shift + 60)
+    machine.every_step()
+    assert sum(machine.exporter.state.corrections.values()) == 0
+    assert machine.exporter.count(Figure.REFUNDS) == machine.exporter.count(Figure.COST) == 0
