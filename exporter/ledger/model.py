@@ -123,7 +123,8 @@ class SpanRead:
 class Cell:
     """One series in one slice: the aggregate as last read, and the high-water mark of each figure.
 
-    No mark is below what was last read, but for calls without a price in a minute: those wait for the merge.
+    No mark is below what was last read, but for the figures of `AT_MERGE` in a minute, which wait for the merge, and in
+    a quarter that is due to be read again since changed settings have dated such a minute's rows into it.
     """
 
     current: Aggregate = ZERO

@@ -180,12 +180,13 @@ def _with_distances(item: Slice, old: Slice | None) -> Slice:
         return item
     cells = dict(item.cells)
     for series, cell in old.cells.items():
-        distance = highest(subtract(cell.high_water, cell.current), ZERO)
+        # below 0 where a quarter holds what no merge has counted, since an earlier switch has dated it there
+        distance = subtract(cell.high_water, cell.current)
         if old.width == MINUTE:
             # those of a minute say how many are known, not how many were counted
             distance = with_waiting(distance, ZERO)
         found = cells.get(series, NO_CELL)
-        cells[series] = Cell(found.current, add(found.high_water, distance))
+        cells[series] = Cell(found.current, highest(add(found.high_water, distance), ZERO))
     skipped = dict(item.skipped)
     for skip, tally in old.skipped.items():
         known = skipped.get(skip, Tally())

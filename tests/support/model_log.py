@@ -17,6 +17,9 @@ DAY = 86400
 ODD = "odd"
 """A status nobody knows: the row is neither final nor in progress."""
 
+UNLISTED = "m3"
+"""A model whose prices are not known."""
+
 NEGATIVE = SkippedValue("cost_usd", "negative")
 
 
@@ -85,7 +88,9 @@ class Classes:
             return tuple(values)
         values[Figure.CALLS] = 1
         values[Figure.UNPRICED] = int(row.tokens > 0 and not self.cost(row) and row.model not in self.free)
-        if row.status == "success":
+        if row.status == "success" and row.model == UNLISTED:
+            values[Figure.PRICE_UNKNOWN] = 1
+        elif row.status == "success":
             values[Figure.CHECKED] = 1
             values[Figure.EXPECTED_COST] = 7 * row.tokens
             values[Figure.CHECKED_COST] = self.cost(row)

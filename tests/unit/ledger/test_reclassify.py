@@ -7,13 +7,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from exporter.catalog import SECOND, USD
-from exporter.figures import Figure
+from exporter.figures import AT_MERGE, Figure
+from exporter.ledger.aggregate import total
 from exporter.ledger.calendar import QUARTER_HOUR, day_start
 from exporter.ledger.exposed import spend_month, spend_today, user_spend_today
 from exporter.ledger.model import OTHER, Series, TimeRange
 from exporter.ledger.reclassify import start_reclassification
 from tests.support.ledger_driver import SETTINGS, START, Exporter, started
-from tests.support.model_log import NEGATIVE, Classes, Log
+from tests.support.model_log import NEGATIVE, UNLISTED, Classes, Log
 
 OLD, NEW = Series("chat", "m1"), Series("chat", "new")
 DAY = 86400
@@ -421,6 +422,23 @@ def test_calls_that_were_known_unpriced_stay_known_at_other_times(shift: int) ->
     exporter.reconfigure(Classes(shift=shift))
     exporter.run(3 * 3600, 300)
     assert exporter.count(Figure.UNPRICED) == 1
+
+
+@pytest.mark.parametrize("shift", [-900, -3600, -7200])
+@pytest.mark.parametrize("model", ["m1", UNLISTED])
+@pytest.mark.parametrize("cost", [5, None])
+def test_what_awaits_its_merge_counts_though_the_settings_that_dated_it_elsewhere_cannot_be_read_by(
+    shift: int, model: str, cost: int | None
+) -> None:
+    log = Log()
+    exporter = busy(log)
+    log.insert(exporter.clock, tokens=7, cost=cost, model=model)
+    exporter.wait(10)
+    exporter.reconfigure(Classes(shift=shift))
+    exporter.reconfigure(Classes(shift=shift, timeout=600), knows_old=False)
+    exporter.run(5 * 3600, 300)
+    wanted = total(map(Classes().aggregate, log.rows.values()))
+    assert {f: exporter.count(f) for f in AT_MERGE} == {f: wanted[f] for f in AT_MERGE}
 
 
 def test_a_quarter_that_the_last_read_merges_is_converted_before_the_switch() -> None:
