@@ -6,11 +6,9 @@ from decimal import Decimal
 from psycopg import sql
 
 from exporter.config.expressions import MARK, Expression
+from exporter.config.types import DOLLARS
 from exporter.database.columns import Column
 from exporter.database.names import written
-
-DOLLARS = ("USD", "US$", "$", "DOLLAR", "DOLLARS")
-"""What US dollars are called, in capitals."""
 
 
 def known(currency: Column, rates: Mapping[str, Decimal]) -> sql.SQL:
