@@ -250,6 +250,20 @@ def test_a_cost_of_any_type_is_converted_as_the_exporter_does(
     assert log.execute("SELECT cost_usd FROM ai_dashboards.spending") == expected
 
 
+@pytest.mark.parametrize("mode", ["off", "hmac"])
+def test_users_whom_the_exporter_hides_are_hidden_unless_ids_are_asked_for(log: Log, mode: str) -> None:
+    log.insert(1)
+    hidden = Config.model_validate({"users": {"mode": mode, "hmac_key_file": "key"}})
+    for config, expected in ((hidden, True), (Config(), False)):
+        make_view(log, config)
+        for view in ("operations", "spending"):
+            ((user,),) = log.execute(f'SELECT "user" FROM ai_dashboards.{view}')
+            assert (user == "hidden") == expected
+    log.execute("SET ai_dashboards.users = 'id'")
+    make_view(log, hidden)
+    assert log.execute('SELECT "user" FROM ai_dashboards.operations') != [("hidden",)]
+
+
 @pytest.mark.parametrize("spelling", BUDGETS)
 def test_the_budgets_are_one_view_in_each_spelling_and_can_be_changed_through_it(log: Log, spelling: str) -> None:
     columns, values = BUDGETS[spelling]
