@@ -26,7 +26,7 @@ FROM {calls} WHERE NOT failed
 def costly_operations(facts: Facts) -> Iterator[Recommendation]:
     """The operations that most of the money goes to, where there are several."""
     spent = facts.total.usd
-    if len(facts.operations) < 2 or not spent:
+    if len(facts.operations) < 2 or spent <= 0:
         return
     for operation, usages in facts.operations.items():
         found = total(usage.total for usage in usages)

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from exporter.config.bounds import FIRST_UPPER_BOUNDS, UPPER_BOUNDS
 from exporter.config.error_classes import DEFAULT_ERROR_CLASSES
 from exporter.config.expressions import MARK
-from exporter.config.names import BudgetZoneName, LabelName, TableName, ZoneName, written_column
+from exporter.config.names import BudgetZoneName, LabelName, TableName, ZoneName, names_once, written_column
 from exporter.config.sections import (
     LOG_ROLE_NAMES,
     Columns,
@@ -31,7 +31,7 @@ from exporter.config.sections import (
     Worker,
 )
 from exporter.config.sources import SOURCES, SourceName, with_source
-from exporter.config.types import Amount, Count, Duration, PathText, format_duration, within
+from exporter.config.types import DOLLARS, Amount, Count, Duration, PathText, format_duration, within
 from exporter.diagnostics import setting_error
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -155,6 +155,8 @@ class Config(Section):
     log_level: LogLevel = "info"
     log_format: LogFormat = "logfmt"
 
+    _each_name_once = field_validator("prices", mode="before")(names_once)
+
     @model_validator(mode="before")
     @classmethod
     def _over_those_of_the_source(cls, value: object) -> object:
@@ -177,6 +179,14 @@ class Config(Section):
         if self.groups.daily_limits and not self.columns.log.has_groups:
             hint = "name the column that tells the group, columns.log.group, or write no limits of groups"
             raise setting_error(hint, "groups", "daily_limits")
+        return self
+
+    # not of the section: a state may have been kept by such a rate, which counts for nothing
+    @model_validator(mode="after")
+    def _dollars_are_dollars(self) -> Self:
+        for code in self.columns.log.currencies:
+            if code in DOLLARS:
+                raise setting_error(f"leave {code} out: all money is in US dollars", "columns", "log", "currencies")
         return self
 
     @model_validator(mode="after")

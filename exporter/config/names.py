@@ -133,6 +133,15 @@ def _label(value: str) -> str:
     return name
 
 
+def names_once(names: object) -> object:
+    """The mapping as it is. Raises a setting's error if two of its names are the same label."""
+    known: dict[str, str] = {}
+    for written in names if isinstance(names, dict) else ():
+        if isinstance(written, str) and known.setdefault(label := clean_label(written, ""), written) != written:
+            raise setting_error(f"write {label!r} once: blanks around a name do not count")
+    return names
+
+
 def _table(value: object) -> QualifiedName:
     if isinstance(value, QualifiedName):
         return value

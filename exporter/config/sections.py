@@ -21,8 +21,8 @@ from exporter.config.names import (
     LabelName,
     QualifiedName,
     TableName,
-    clean_label,
     column_name,
+    names_once,
     written_column,
 )
 from exporter.config.types import (
@@ -165,6 +165,15 @@ class LogColumns(Section):
     free: LogColumn | None = None
     outcomes: Outcomes | None = None
     where: Condition | None = None
+
+    @field_validator("currencies", mode="before")
+    @classmethod
+    def _each_currency_once(cls, value: object) -> object:
+        codes = [code.strip().upper() for code in value if isinstance(code, str)] if isinstance(value, dict) else []
+        for code in codes:
+            if codes.count(code) > 1:
+                raise setting_error(f"write {code!r} once: capitals and blanks around it do not count")
+        return value
 
     @model_validator(mode="after")
     def _words_of_the_status(self) -> Self:
@@ -345,14 +354,7 @@ class Models(Section):
     free: tuple[LabelName, ...] = ()
     cached_in_input: bool = True
 
-    @field_validator("aliases", "timeouts", mode="before")
-    @classmethod
-    def _each_name_once(cls, value: object) -> object:
-        known: dict[str, str] = {}
-        for written in value if isinstance(value, dict) else ():
-            if isinstance(written, str) and known.setdefault(clean_label(written, ""), written) != written:
-                raise setting_error(f"write {clean_label(written, '')!r} once: blanks around a name do not count")
-        return value
+    _each_name_once = field_validator("aliases", "timeouts", mode="before")(names_once)
 
     @model_validator(mode="after")
     def _names_of_the_log(self) -> Self:
@@ -460,6 +462,8 @@ class Groups(Section):
     top: Annotated[Count, Field(ge=0, le=10_000)] = 20
     max_series: Annotated[Count, Field(ge=1, le=10_000)] = 100
     daily_limits: Mapping[LabelName, Amount] = Field(default_factory=dict)
+
+    _each_name_once = field_validator("daily_limits", mode="before")(names_once)
 
 
 class Scrape(Section):

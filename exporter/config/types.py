@@ -22,7 +22,11 @@ _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[\w.-]*):([0-9]{1,5})", re.ASCII)
 _SMALLEST_AMOUNT = Decimal("0.000001")
 _LARGEST_TOKEN_PRICE = 1_000_000
 _LARGEST_RATE = 1_000_000
-_CURRENCY = re.compile(r"[^\s'\"\\%{}]{1,20}")
+
+DOLLARS = ("USD", "US$", "$", "DOLLAR", "DOLLARS")
+"""What US dollars are called, in capitals."""
+
+_CURRENCY = re.compile(r"[^\s\x00-\x1f\x7f-\x9f'\"\\%{}]{1,20}")
 
 
 def parse_duration(value: object) -> float:
@@ -117,13 +121,15 @@ def _currency(value: object) -> str:
 def _read_moment(value: object) -> datetime:
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
+        if isinstance(moment, date) and not isinstance(moment, datetime):
+            moment = datetime.combine(moment, time())
+        if isinstance(moment, datetime):
+            moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         moment = None
-    if isinstance(moment, date) and not isinstance(moment, datetime):
-        moment = datetime.combine(moment, time())
     if not isinstance(moment, datetime):
         raise setting_error("write a date or a time, like 2026-01-01 or 2026-01-01T16:30Z; UTC if it has no offset")
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment
 
 
 def _read_valid_from(value: object) -> datetime:

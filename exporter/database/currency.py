@@ -6,11 +6,9 @@ from decimal import Decimal
 from psycopg import sql
 
 from exporter.config.expressions import MARK, Expression
+from exporter.config.types import DOLLARS
 from exporter.database.columns import Column
 from exporter.database.names import written
-
-DOLLARS = ("USD", "US$", "$", "DOLLAR", "DOLLARS")
-"""What US dollars are called, in capitals."""
 
 
 def known(currency: Column, rates: Mapping[str, Decimal]) -> sql.SQL:
@@ -38,8 +36,15 @@ def _quoted(name: str) -> str:
 
 
 def _amount(cost: Column) -> str:
+    value = _value(cost)
     # of a real, a plain cast would cut digits that distinguish it
-    return f"{_value(cost)}::text::numeric" if cost.type == "real" else f"{_value(cost)}::numeric"
+    if cost.type == "real":
+        return f"{value}::text::numeric"
+    if cost.type:
+        return f"{value}::numeric"
+    # which type it is, the server alone knows: JSON has all digits of any number
+    made = f"to_jsonb({value})"
+    return f"(CASE jsonb_typeof({made}) WHEN 'number' THEN ({made} #>> '{{}}')::numeric ELSE {value}::numeric END)"
 
 
 def _code(currency: str) -> str:

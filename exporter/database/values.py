@@ -65,9 +65,9 @@ def usable(number: sql.Composable, most: sql.Composable, decimals: int = 0, *, s
     return sql.SQL("round({}, {})").format(found, sql.Literal(decimals)) if decimals else found
 
 
-def usd(number: sql.Composable, most: sql.Composable) -> sql.Composed:
-    """The usable number as an amount in USD."""
-    return usable(number, most, KEPT_DECIMALS)
+def usd(number: sql.Composable, most: sql.Composable, *, signed: bool = False) -> sql.Composed:
+    """The usable number as an amount in USD; one that is `signed` may be below 0."""
+    return usable(number, most, KEPT_DECIMALS, signed=signed)
 
 
 def _as_text(column: Column) -> sql.Composed:

@@ -109,6 +109,9 @@ def _against_usual(digest: Digest) -> str:
     before = "the day before" if day.usual_days == 1 else f"the mean of the {day.usual_days} days before"
     if not day.usual:
         return f"; {before} was $0"
+    if min(day.cost, day.usual) < 0:
+        # more was refunded than spent: there is no share of that
+        return f"; {before} was {exact(day.usual)}"
     change = day.cost / day.usual - 1
     if abs(change) < 0.005:
         return f"; as much as {before}"

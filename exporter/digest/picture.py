@@ -115,13 +115,15 @@ def _draw_days(axes: Any, digest: Digest) -> None:
     colors = [_LATEST if day == digest.day.ordinal else _SPENT for day in past]
     spent = [_usd(digest.spend.get(day, 0)) for day in past]
     axes.bar(past, spent, color=colors, width=0.8)
-    highest = max(spent, default=0.0)
+    # below zero is a day of which more was refunded than spent
+    lowest, highest = min(0.0, *spent), max(0.0, *spent)
     if isinstance(digest.forecast, Forecast):
-        highest = max(highest, _draw_forecast(axes, digest.forecast, days))
+        low, high = _draw_forecast(axes, digest.forecast, days)
+        lowest, highest = min(lowest, low), max(highest, high)
         axes.set_title("grey: forecast", loc="right", color=_SPAN, fontsize=12, fontweight="normal")
     axes.set_title(f"{digest.date:%a} {digest.date.day} {digest.date:%b}: {amount(digest.day.cost)}")
     axes.set_xlim(days.start - 0.7, days.stop - 0.3)
-    axes.set_ylim(0, _draw_limit(axes, digest.daily_limit, highest, days) * 1.1 or 1)
+    axes.set_ylim(lowest * 1.1, _draw_limit(axes, digest.daily_limit, highest, days) * 1.1 or -0.1 * lowest or 1)
     axes.yaxis.set_major_locator(_few_steps(4))
     axes.yaxis.set_major_formatter(lambda value, _: short(value))
     axes.set_axisbelow(True)
@@ -147,13 +149,13 @@ def _draw_limit(axes: Any, limit: int | None, highest: float, days: range) -> fl
     return max(highest, above) * 1.06
 
 
-def _draw_forecast(axes: Any, forecast: Forecast, days: range) -> float:
-    """The days to come, with the span of each; returns the highest dollars."""
+def _draw_forecast(axes: Any, forecast: Forecast, days: range) -> tuple[float, float]:
+    """The days to come, with the span of each; returns the lowest and the highest dollars."""
     ahead = {day: each for day, each in sorted(forecast.days.items()) if day in days}
     axes.bar(list(ahead), [_usd(each.middle) for each in ahead.values()], width=0.8, color=_EXPECTED)
     lows, highs = ([_usd(getattr(each, end)) for each in ahead.values()] for end in ("low", "high"))
     axes.vlines(list(ahead), lows, highs, color=_SPAN, linewidth=1.6)
-    return max(highs, default=0.0)
+    return min(lows, default=0.0), max(highs, default=0.0)
 
 
 def named_days(days: range) -> list[int]:

@@ -25,7 +25,9 @@ def amount(units: int) -> str:
 
 
 def short(usd: float) -> str:
-    """Money for an axis, in seven signs at most: `$1.5k`, `$40`, `$0.25`, `30 µ$`."""
+    """Money for an axis, in seven signs at most, and a minus: `$1.5k`, `$40`, `-$0.25`, `30 µ$`."""
+    if usd < 0:
+        return f"-{short(-usd)}"
     if usd >= 10_000:
         size, unit = next((size, unit) for size, unit in _LARGE if usd >= size)
         return f"${usd / size:.3g}{unit}"

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from exporter.figures import Figure
+from exporter.ledger.aggregate import net
 from exporter.ledger.calendar import QUARTER_HOUR, Window, day_of, day_start, floor_to, month_days
 from exporter.ledger.model import LedgerSettings, Slice, State, TimeRange, UserSpend
 from exporter.ledger.users import STATES, Budget, budget_state, stricter
@@ -220,7 +220,7 @@ def quarter_costs(slices: Iterable[Slice], stretch: TimeRange) -> dict[int, int]
     costs: Counter[int] = Counter()
     for item in slices:
         if item.start < stretch.hi and item.start + item.width > stretch.lo:
-            costs[floor_to(item.start, QUARTER_HOUR)] += sum(cell.current[Figure.COST] for cell in item.cells.values())
+            costs[floor_to(item.start, QUARTER_HOUR)] += sum(net(cell.current) for cell in item.cells.values())
     return dict(costs)
 
 

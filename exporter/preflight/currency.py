@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import psycopg
 from psycopg import sql
 
+from exporter.config.types import DOLLARS
 from exporter.database import values
-from exporter.database.currency import DOLLARS, known
+from exporter.database.currency import known
 from exporter.database.log_query import LogTable, bounds
 from exporter.database.names import quoted, table_sql
 from exporter.findings import Finding, fail, ok, warn

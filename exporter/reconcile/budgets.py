@@ -79,7 +79,7 @@ def _disagreeing(
         if user == UNATTRIBUTED or text is None:
             continue
         recorded, known = money_units(spent or Decimal(0)), amounts.get(user, 0)
-        if abs(recorded - known) > max(tolerance * known, Decimal(LEAST)):
+        if abs(recorded - known) > max(tolerance * abs(known), Decimal(LEAST)):
             yield WrongBudget(user, window, recorded, known, _correction(table, role, text, known))
 
 
@@ -120,7 +120,7 @@ def _rows(
     query = statement.format(
         **{name: table.value(name)},
         length=sql.Literal(READ_LENGTH),
-        spent=values.usd(table.value(amount), sql.Literal(LARGEST_AMOUNT)),
+        spent=values.usd(table.value(amount), sql.Literal(LARGEST_AMOUNT), signed=True),
         estimate=values.usd(table.value(amount), sql.Literal(LARGEST_AMOUNT)),
         table=table.name,
         rows=sql.Literal(most + 1),

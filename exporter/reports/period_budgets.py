@@ -14,8 +14,8 @@ from exporter.database.period_budgets import configured_budgets
 from exporter.database.reader import read_span
 from exporter.database.session import Session
 from exporter.database.tables import Budgets
-from exporter.figures import Figure
 from exporter.humanize import money, share
+from exporter.ledger.aggregate import net
 from exporter.ledger.model import TimeRange
 from exporter.ledger.period_spend import (
     TEAM,
@@ -94,7 +94,7 @@ def read_period_budgets(
         for lo in range(start, until, _DAY):
             span = TimeRange(lo, min(lo + _DAY, until))
             for bucket in read_span(session, log, rules, span, width=_DAY).values():
-                spent[TEAM] += sum(cell[Figure.COST] for cell in bucket.cells.values())
+                spent[TEAM] += sum(map(net, bucket.cells.values()))
                 for user, units in users_of(bucket.users).items():
                     spent[user] += units
         until = start

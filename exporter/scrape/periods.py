@@ -9,7 +9,7 @@ from exporter.config import Config
 from exporter.database.log_query import LogTable
 from exporter.database.reader import SpanRows, read_rows
 from exporter.database.session import Database, Session
-from exporter.figures import Figure
+from exporter.ledger.aggregate import net
 from exporter.ledger.calendar import QUARTER_HOUR, day_of, day_start
 from exporter.ledger.model import TimeRange, UserSpend
 from exporter.ledger.period_spend import (
@@ -71,7 +71,7 @@ class _Reading:
         for bucket in rows.buckets.values():
             for user, units in users(users_of(bucket.users)).items():
                 self.users[user] += units
-            self.total += sum(cell[Figure.COST] for cell in bucket.cells.values())
+            self.total += sum(map(net, bucket.cells.values()))
 
 
 @dataclass(frozen=True)

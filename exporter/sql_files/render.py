@@ -189,6 +189,8 @@ def _view(config: Config) -> dict[str, str]:
         "budget_table": _optional(None if budgets is None else budgets.name),
         "zone": _literal(config.log_time_zone),
         "zone_name": config.log_time_zone,
+        "users": "'id'" if config.users.mode == "id" else "'off'",
+        "users_shown": "with their ids" if config.users.mode == "id" else "so, too,",
         "uuid": "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
         "several_users": _SEVERAL_USERS.replace("'", "''"),
         "aliases": _literal(_json(dict(config.models.aliases))),

@@ -293,3 +293,33 @@ def test_a_view_of_the_log_gets_its_grants_and_no_policy_and_no_index(
             assert read == (0,)
         for role in ("ai_exporter", "ai_grafana"):
             drop_role(admin, role)
+
+
+def test_any_text_may_stand_in_currencies_groups_and_users_names(admin: Connection) -> None:
+    admin.execute('CREATE SCHEMA "s%s"')
+    admin.execute(
+        "CREATE TABLE ai_operation_log (created_at timestamptz DEFAULT now(), operation_type text, model_used text,"
+        " user_id text, input_tokens int, output_tokens int, latency_ms int, cost_usd real, success bool DEFAULT true,"
+        ' error_message text, "a%%b" text, "x$$y" text, "c""q" text)'.replace("%%", "%")
+    )
+    admin.execute('CREATE TABLE "s%s"."t$$" ("k""%" text, n text)')
+    for code, cost, kind in (("$$", 1.5, "%1$s"), (";--", -0.25, "%1$s"), ("x", 7, "%1$s"), ("$$", 9, "no call")):
+        admin.execute(
+            'INSERT INTO ai_operation_log (operation_type, model_used, user_id, cost_usd, "a%%b", "x$$y", "c""q")'
+            " VALUES ('chat', 'm', 'ann', %s, 'red', %s, %s)",
+            (cost, kind, code),
+        )
+    admin.execute("INSERT INTO \"s%s\".\"t$$\" VALUES ('ann', 'Ann')")
+    names = {"table": '"s%s"."t$$"', "key": '"k""%"', "name": "=n || ' %L $$ {{x}} %1$s'"}
+    log = {
+        "group": "=upper(\"a%b\") || ' $$ {{x}} %s'",
+        "where": "\"x$$y\" = '%1$s'",
+        "currency": '"c""q"',
+        "currencies": {"$$": 2, ";--": 4},
+    }
+    make_views(admin, Config.model_validate({"columns": {"log": log}, "users": {"names": names}}))
+    shown = admin.execute(
+        'SELECT cost_usd::float8, "group", ai_dashboards.user_name("user") FROM ai_dashboards.operations ORDER BY 1'
+    ).fetchall()
+    same = ("RED $$ {{x}} %s", "Ann %L $$ {{x}} %1$s")
+    assert shown == [(-1, *same), (3, *same), (None, *same)]

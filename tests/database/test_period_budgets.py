@@ -292,6 +292,61 @@ def test_late_rows_of_the_last_days_are_in_it(
         wait_for_spend(again, {(ANN, "10d"): spent_since(log, start, ANN)})
 
 
+def refund(log: Log, days: int, number: int, seed: int = 5) -> None:
+    rng = Random(seed)
+    for _ in range(number):
+        log.insert(rng.uniform(0, days * 86_400), cost=f"-{rng.uniform(0, 4):.6f}", user=rng.choice([*USERS[:4], None]))
+
+
+def test_refunds_are_taken_off_the_spend_of_every_period(log: Log, tmp_path: Path) -> None:
+    fill(log, 12)
+    refund(log, 12, 90)
+    reset = midnight(1) + timedelta(hours=3)
+    limits(log, (ANN, 1, "10d", reset, None), (BOB, 1, "2d", midnight(1), None))
+    budgets = [
+        {"limit_usd": 1, "period": "10d", "reset_at": reset.isoformat()},
+        {"limit_usd": 1, "period": "1w", "reset_at": midnight(1).isoformat()},
+    ]
+    begun: dict[tuple[str | None, str], datetime] = {
+        (None, "10d"): reset - timedelta(days=10),
+        (None, "7d"): midnight(-6),
+        (ANN, "10d"): reset - timedelta(days=10),
+        (BOB, "2d"): midnight(-1),
+    }
+    settings = {**SETTINGS, "budgets": budgets}
+    with running(log.url, tmp_path, **settings) as exporter:
+        exporter.wait_ready()
+        expected = {key: spent_since(log, start, key[0]) for key, start in begun.items()}
+        assert expected[None, "10d"] < 0
+        wait_for_spend(exporter, expected)
+    told_spend = {
+        (each["user"], each["period"]): round(each["spend_usd"] * 1e6)
+        for each in told(config_for(log.url, tmp_path, settings))["budgets"]
+    }
+    assert told_spend == expected
+
+
+@pytest.mark.parametrize(("hours", "cost"), [(26, "-0.75"), (40, "-0.75"), (47, "-3")])
+def test_late_refunds_of_the_last_days_are_in_it(
+    log: Log, tmp_path: Path, hours: int, cost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.scrape.periods._REREAD", 0.0)
+    monkeypatch.setattr("exporter.scrape.periods._LOOK", 0.0)
+    monkeypatch.setattr(lateness, "INTERVAL", 0.02)
+    monkeypatch.setattr(lateness, "SHARE", 0.9)
+    monkeypatch.setattr(lateness, "OLDER_SHARE", 0.99)
+    fill(log, 4)
+    reset = midnight(1) + timedelta(hours=3)
+    start = reset - timedelta(days=4)
+    limits(log, (ANN, 100, "4d", reset, None))
+    budgets = [{"limit_usd": 1, "period": "4d", "reset_at": reset.isoformat()}]
+    with running(log.url, tmp_path, **SETTINGS, budgets=budgets) as exporter:
+        exporter.wait_ready()
+        wait_for_spend(exporter, {(ANN, "4d"): spent_since(log, start, ANN)})
+        log.insert(hours * 3600, cost=cost, user=USERS[0])
+        wait_for_spend(exporter, {(user, "4d"): spent_since(log, start, user) for user in (ANN, None)})
+
+
 def test_a_budget_that_ends_leaves_no_series_and_nothing_in_the_state(log: Log, tmp_path: Path) -> None:
     fill(log, 10)
     limits(log, (ANN, 100, "8d", midnight(1), None))

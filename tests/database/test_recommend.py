@@ -61,6 +61,12 @@ def test_no_operation_is_costly(log: Log, clock: Clock, tmp_path: Path, few: str
     assert "costly_operation" not in kinds(advised(log, tmp_path))
 
 
+def test_no_operation_is_costly_where_more_was_refunded_than_spent(log: Log, clock: Clock, tmp_path: Path) -> None:
+    week(log, clock, 20, operation="large", cost="0.5")
+    week(log, clock, 20, operation="small", cost="-0.6")
+    assert "costly_operation" not in kinds(advised(log, tmp_path))
+
+
 def test_a_slow_operation_is_named_with_its_quickest_model(log: Log, clock: Clock, tmp_path: Path) -> None:
     week(log, clock, 20, operation="slow", latency_ms=1500)
     week(log, clock, 20, operation="slow", model="quick", latency_ms=lambda *_: 501)

@@ -196,6 +196,28 @@ def test_the_sql_for_budgets_corrects_them(log: Log, clock: Clock, tmp_path: Pat
     assert str(USERS[0]) not in table(config_for(log.url, tmp_path, {"users": {"mode": "off"}}))
 
 
+def test_budgets_of_users_who_got_back_more_than_they_spent(log: Log, clock: Clock, tmp_path: Path) -> None:
+    clock.set(START)
+    log.execute("INSERT INTO users VALUES (%s, 'a'), (%s, 'b'), (%s, 'c')", *USERS[:3])
+    for user, today in ((USERS[0], "-2"), (USERS[1], "0"), (USERS[2], "-1.995")):
+        log.execute(
+            "INSERT INTO cost_budgets (user_id, daily_limit_usd, current_spend_today, current_spend_month)"
+            " VALUES (%s, 10, %s, -2)",
+            user,
+            today,
+        )
+        log.insert(at=clock.ago(60), user=user, cost="1")
+        log.insert(at=clock.ago(50), user=user, cost="-3")
+    _, found = reconciled(config_for(log.url, tmp_path, {}))
+    # what is within the tolerance of half a per cent agrees, also below 0
+    assert {(each["user"], each["recorded_usd"], each["log_usd"]) for each in found["budgets"]} == {
+        (str(USERS[1]), "0", "-2"),
+    }
+    for statement in (line for line in table(config_for(log.url, tmp_path, {})).splitlines() if "UPDATE" in line):
+        log.execute(statement)
+    assert reconciled(config_for(log.url, tmp_path, {}))[1]["budgets"] == []
+
+
 def test_operations_that_depart_from_their_routes_estimate(log: Log, clock: Clock, tmp_path: Path) -> None:
     clock.set(START)
     for operation, estimate in (("right", "0.01"), ("dear", "0.01"), ("unknown", None)):

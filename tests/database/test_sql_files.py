@@ -222,6 +222,48 @@ def test_a_column_of_any_type_is_shown_as_the_exporter_reads_it(
     assert log.execute(f"SELECT {name} FROM ai_dashboards.operations") == [(shown,)]
 
 
+@pytest.mark.parametrize(
+    ("kind", "written", "shown"),
+    [
+        ("real", "0.1234567", "0.2469134"),
+        ("short", "-0.1234567", "-0.2469134"),
+        ("double precision", "0.1", "0.2"),
+        ("numeric", "0.0000000000015", "0.000000000003"),
+        ("numeric", "NaN", None),
+        ("money", "3", "6"),
+        ("smallint", "-3", "-6"),
+    ],
+)
+def test_a_cost_of_any_type_is_converted_as_the_exporter_does(
+    log: Log, kind: str, written: str, shown: str | None
+) -> None:
+    log.execute("CREATE DOMAIN short AS real")
+    log.execute(f"ALTER TABLE ai_operation_log DROP cost_usd, ADD cost_usd {kind}, ADD code text DEFAULT 'rmb'")
+    settings = {"columns": {"log": {"currency": "code", "currencies": {"RMB": 2}}}}
+    make_view(log, Config.model_validate(settings))
+    log.execute(
+        "INSERT INTO ai_operation_log (operation_type, model_used, success, cost_usd)"
+        f" VALUES ('chat', 'm', true, '{written}')"
+    )
+    expected = [(None if shown is None else Decimal(shown),)]
+    assert log.execute("SELECT cost_usd FROM ai_dashboards.operations") == expected
+    assert log.execute("SELECT cost_usd FROM ai_dashboards.spending") == expected
+
+
+@pytest.mark.parametrize("mode", ["off", "hmac"])
+def test_users_whom_the_exporter_hides_are_hidden_unless_ids_are_asked_for(log: Log, mode: str) -> None:
+    log.insert(1)
+    hidden = Config.model_validate({"users": {"mode": mode, "hmac_key_file": "key"}})
+    for config, expected in ((hidden, True), (Config(), False)):
+        make_view(log, config)
+        for view in ("operations", "spending"):
+            ((user,),) = log.execute(f'SELECT "user" FROM ai_dashboards.{view}')
+            assert (user == "hidden") == expected
+    log.execute("SET ai_dashboards.users = 'id'")
+    make_view(log, hidden)
+    assert log.execute('SELECT "user" FROM ai_dashboards.operations') != [("hidden",)]
+
+
 @pytest.mark.parametrize("spelling", BUDGETS)
 def test_the_budgets_are_one_view_in_each_spelling_and_can_be_changed_through_it(log: Log, spelling: str) -> None:
     columns, values = BUDGETS[spelling]

@@ -16,7 +16,7 @@
 --
 -- Two settings, to be made before in the same session where the defaults do not fit:
 --   SET ai_dashboards.log_time_zone = 'Europe/Berlin';  -- what a timestamp without zone means; {{zone_name}} when not set
---   SET ai_dashboards.users = 'off';                    -- users are shown as "hidden"; with their ids when not set
+--   SET ai_dashboards.users = 'off';                    -- users are shown as "hidden"; {{users_shown}} when not set
 -- With another zone than UTC, this index keeps the panels fast:
 --   CREATE INDEX ON ai_operation_log ((created_at AT TIME ZONE 'Europe/Berlin'));
 --
@@ -82,7 +82,7 @@ DECLARE
 BEGIN
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     zone := coalesce(nullif(current_setting('ai_dashboards.log_time_zone', true), ''), {{zone}});
-    users := coalesce(nullif(current_setting('ai_dashboards.users', true), ''), 'id');
+    users := coalesce(nullif(current_setting('ai_dashboards.users', true), ''), {{users}});
     FOREACH place IN ARRAY path LOOP
         IF place = coalesce(log_schema, place) THEN
             log := coalesce(log, to_regclass(format('%I.%I', place, {{log_table}})));

@@ -31,6 +31,8 @@ def test_a_period_has_one_name(written: str, name: str) -> None:
         ({"period": "week", "limit_usd": 0}, "above 0"),
         ({"period": "week", "soft_limit_usd": 6}, "write at most limit_usd"),
         ({"period": "week", "reset_at": "soon"}, "write a date or a time"),
+        ({"period": "week", "reset_at": "0001-01-01T00:00+14:00"}, "write a date or a time"),
+        ({"period": "week", "reset_at": "9999-12-31T23:00-14:00"}, "write a date or a time"),
         ({"period": "week", "user": " "}, "not empty"),
     ],
 )

@@ -20,6 +20,7 @@ from exporter.config import ConfigError, load_config
         ({"input": 1, "output": 1, "valid_from": "tomorrow"}, "write a date or a time"),
         ({"input": 1, "output": 1, "valid_from": "2026-01-01T00:10"}, "on a quarter-hour"),
         ({"input": 1, "output": 1, "valid_from": 2026}, "write a date or a time"),
+        ({"input": 1, "output": 1, "valid_from": "0001-01-01T00:00+01:00"}, "write a date or a time"),
         ({"input": 1, "output": 1, "source": " "}, "prices.m1[0].source"),
     ],
 )

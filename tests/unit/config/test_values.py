@@ -5,6 +5,7 @@ import zoneinfo
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -156,3 +157,31 @@ def test_the_order_of_names_does_not_matter_and_that_of_classes_does() -> None:
         models={"timeouts": {"b": "2s", "a": "1s"}}
     )
     assert fingerprint(error_classes=[one, two]) != fingerprint(error_classes=[two, one])
+
+
+@pytest.mark.parametrize(
+    ("currencies", "hint"),
+    [
+        ({"USD": 0.5}, "leave USD out"),
+        ({" us$ ": 1}, "leave US\\$ out"),
+        ({"rmb": 0.14, "RMB": 0.15}, "write 'RMB' once"),
+        ({"EUR ": 1, "EUR": 1}, "write .EUR. once"),
+        ({"A\0": 1}, "write a currency as the log has it"),
+        ({"A\x1b": 1}, "write a currency as the log has it"),
+    ],
+)
+def test_a_currency_has_one_rate_and_the_dollar_none(currencies: dict[str, Any], hint: str) -> None:
+    with pytest.raises(ValidationError, match=hint):
+        Config.model_validate({"columns": {"log": {"currency": "c", "currencies": currencies}}})
+
+
+@pytest.mark.parametrize("names", [("a", " a"), ("a", "a\u200b"), ("b b", "b b "), ("\ufeffc", "c")])
+def test_a_name_that_has_settings_is_written_once(names: tuple[str, str]) -> None:
+    price = [{"input": 1, "output": 1}]
+    for settings in (
+        {"columns": {"log": {"group": "g"}}, "groups": {"daily_limits": dict.fromkeys(names, 5)}},
+        {"prices": dict.fromkeys(names, price)},
+        {"models": {"timeouts": dict.fromkeys(names, 5)}},
+    ):
+        with pytest.raises(ValidationError, match="once: blanks around a name do not count"):
+            Config.model_validate(settings)

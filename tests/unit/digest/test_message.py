@@ -151,6 +151,10 @@ def test_on_the_first_of_a_month_the_forecast_is_of_the_new_one() -> None:
         ({"calls": 1, "failed": 1, "usual": 0}, "1 call, 100% failed; the mean of the 7 days before was $0\n"),
         ({"usual": units(168.1)}, "; as much as the mean of the 7 days before\n"),
         ({"usual": units(336), "usual_days": 1}, "; 50% less than the day before ($336.00)\n"),
+        # more was refunded than spent: there is no share of that
+        ({"usual": units(-10)}, "; the mean of the 7 days before was -$10.00\n"),
+        ({"cost": units(-20), "usual": units(-10)}, "; the mean of the 7 days before was -$10.00\n"),
+        ({"cost": units(-5), "usual": units(10)}, "; the mean of the 7 days before was $10.00\n"),
     ],
 )
 def test_the_day_against_a_usual_one(day: dict[str, Any], expected: str) -> None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from exporter.digest.model import Digest, Estimate, Forecast, LeftOut, Mover
 from exporter.digest.picture import STYLE, draw, figure_of, named_days, shown_days
+from exporter.digest.words import short
 from exporter.errors import UserError
 from tests.support.digests import THURSDAY, full_digest, units
 
@@ -128,6 +129,27 @@ def test_the_month_is_shown_as_far_as_it_is_foretold(day: date) -> None:
     assert date.fromordinal(days[-1] + 1).day == 1
     assert shown_days(replace(digest, forecast=LeftOut("forecast")))[-1] == day.toordinal()
     assert all(b - a >= 2 for a, b in pairwise(named_days(days)))
+
+
+@pytest.mark.parametrize("scale", [-1, -0.001, -5000])
+@pytest.mark.parametrize("limit", [None, 400])
+def test_days_of_refunds_are_below_zero(scale: float, limit: float | None) -> None:
+    digest = full_digest()
+    negative = {day: round(cost * scale) for day, cost in digest.spend.items()}
+    for spend in (negative, {**digest.spend, digest.day.ordinal: negative[digest.day.ordinal]}):
+        changed = replace(digest, spend=spend, daily_limit=None if limit is None else units(limit))
+        with mpl.rc_context(STYLE):
+            figure = figure_of(changed)
+        low, high = figure.axes[0].get_ylim()
+        assert low < min(spend.values()) / 1e12 < 0 < high
+        assert high > max(spend.values()) / 1e12
+
+
+@pytest.mark.parametrize(
+    ("usd", "text"), [(-40, "-$40"), (-0.25, "-$0.25"), (-15_000, "-$15k"), (-3e-5, "-30 µ$"), (1.5e12, "$1.5T")]
+)
+def test_an_axis_has_few_signs_also_below_zero(usd: float, text: str) -> None:
+    assert short(usd) == text
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

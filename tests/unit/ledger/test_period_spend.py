@@ -284,7 +284,8 @@ SERIES = Series("op", "m")
 
 
 def part(start: int, width: int, cost: int) -> Slice:
-    aggregate = with_figure(ZERO, Figure.COST, cost)
+    figure, units = (Figure.REFUNDS, -cost) if cost < 0 else (Figure.COST, cost)
+    aggregate = with_figure(ZERO, figure, units)
     return Slice(start, width, {SERIES: Cell(aggregate, aggregate)})
 
 
@@ -299,6 +300,8 @@ def test_other_rows_of_a_stretch_are_noticed_as_long_as_the_ledger_has_slices_of
     assert not is_outdated(past, {})
     assert is_outdated(past, {QUARTER_HOUR: 9})
     assert is_outdated(past, {0: 1})
+    # a refund is money, too
+    assert is_outdated(past, quarter_costs([*quarters, part(QUARTER_HOUR, QUARTER_HOUR, -1)], stretch))
     # what an earlier process has left is looked at again where that can still be told
     assert is_outdated(replace(past, quarters=None), costs)
     assert not is_outdated(replace(past, quarters=None), {})
