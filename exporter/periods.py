@@ -8,6 +8,9 @@ DAY, WEEK, MONTH = "day", "week", "month"
 MOST_DAYS = 92
 """Days of the longest period that spend is kept for: three months."""
 
+FARTHEST = 10 * 366 * 86_400
+"""Seconds from the present within which an end of a period is one: others are there to mean "never"."""
+
 _WORDS = {DAY: DAY, "daily": DAY, WEEK: WEEK, "weekly": WEEK, MONTH: MONTH, "monthly": MONTH}
 _NUMBER = re.compile(r"0*([1-9][0-9]{0,8})\s*(mo|[smhdw])", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}

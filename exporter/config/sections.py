@@ -1,6 +1,7 @@
 """The sections of the configuration file."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -46,7 +47,7 @@ from exporter.config.types import (
     within,
 )
 from exporter.diagnostics import setting_error, shown
-from exporter.periods import DAY, MONTH, WEEK
+from exporter.periods import DAY, FARTHEST, MONTH, WEEK
 
 
 class Section(BaseModel):
@@ -407,6 +408,8 @@ class ConfiguredBudget(Section):
             raise setting_error("write at most limit_usd", "soft_limit_usd")
         if self.reset_at is None and self.period not in (DAY, WEEK, MONTH):
             raise setting_error("write a moment at which a period ends, like 2026-12-01T00:00Z", "reset_at")
+        if self.reset_at is not None and abs(self.reset_at - datetime.now(UTC)).total_seconds() > FARTHEST:
+            raise setting_error("write a moment at which a period ends, within ten years of now", "reset_at")
         return self
 
     @property

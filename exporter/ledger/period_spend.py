@@ -19,7 +19,7 @@ from exporter.ledger.aggregate import net
 from exporter.ledger.calendar import QUARTER_HOUR, Window, day_of, day_start, floor_to, month_days
 from exporter.ledger.model import LedgerSettings, Slice, State, TimeRange, UserSpend
 from exporter.ledger.users import STATES, Budget, budget_state, stricter
-from exporter.periods import WEEK, Period
+from exporter.periods import FARTHEST, WEEK, Period
 
 TEAM = ""
 """Who the team's own budgets, and the spend of all users together, belong to: no user has an empty name."""
@@ -29,8 +29,6 @@ MOST_PERIOD_BUDGETS = 10_000
 
 MOST_USERS = 2_000
 """Users of a stretch who are kept though they may have no budget: one that they get later need not be read for."""
-
-_FARTHEST = 10 * 366 * 86_400
 
 
 class BudgetKey(NamedTuple):
@@ -115,7 +113,7 @@ def window_of(period: Period, reset_at: int | None, now: int, zone: ZoneInfo) ->
     """
     if reset_at is None:
         return _calendar_window(period, now, zone) if period.is_calendar else None
-    if abs(reset_at - now) > _FARTHEST:
+    if abs(reset_at - now) > FARTHEST:
         return None
     ends = _ends(period, reset_at, zone, floor_to(now, QUARTER_HOUR))
     return next(Window(start, end) for start, end in pairwise(ends) if start <= now < end)

@@ -131,7 +131,7 @@ def test_settings_that_come_at_once_and_go_again_leave_every_figure_exact(
         insert(log, rng, rng.uniform(0, 35 * 86_400))
     # in the open window, which each scrape reads again
     recent = [insert(log, rng, rng.uniform(0, 30)) for _ in range(30)]
-    plain = {"history_weeks": 0}
+    plain: dict[str, Any] = {"history_weeks": 0}
     with running(log.url, tmp_path, **plain) as before:
         wait_for_figures(before.wait_ready(), log, "cost_usd", "today", "month")
         counted = before.scrape().micro("ai_operation_cost_usd_total")
