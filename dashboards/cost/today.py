@@ -37,7 +37,7 @@ def row(settings: Settings) -> Row:
     money = _today(settings), _by_midnight(settings), _this_month(settings)
     states = figures(settings), limit_reached("day", "Team limit reached in"), _over_limit()
     drivers = (
-        _today_by("operation", sql.today_by(FILTERS, FILTERS, MOST), by_operation(operation=_CHOSEN)),
+        _today_by("operation", sql.today_by(FILTERS, MOST), by_operation(operation=_CHOSEN)),
         _today_by("model", answers_of("Today by operation"), by_model(model=_CHOSEN)),
         _today_by("user", answers_of("Today by operation"), by_user(_CHOSEN)),
     )
