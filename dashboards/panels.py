@@ -372,7 +372,7 @@ def column(
     unit: str | None = None,
     decimals: int | None = None,
     width: int | None = None,
-    least: int | None = None,
+    min_width: int | None = None,
     steps: Steps = (),
     bar: bool = False,
     high: float | None = None,
@@ -383,7 +383,7 @@ def column(
 ) -> dict[str, Any]:
     """How one column of a table looks.
 
-    `least` is its least width, instead of Grafana's 150 pixels; `bar` draws its value as a bar up to `high`; `colored`
+    `min_width` replaces Grafana's 150 pixels; `bar` draws its value as a bar up to `high`; `colored`
     colours its text.
     """
     cell = {"mode": "basic", "type": "gauge", "valueDisplayMode": "text"} if bar else {"type": "color-text"}
@@ -391,7 +391,7 @@ def column(
         "unit": unit,
         "decimals": decimals,
         "custom.width": width,
-        "custom.minWidth": least,
+        "custom.minWidth": min_width,
         "thresholds": absolute(steps) if steps else None,
         "custom.cellOptions": cell if bar or colored else None,
         "min": 0 if bar else None,

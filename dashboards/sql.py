@@ -8,7 +8,6 @@ POSTGRES = {"type": "grafana-postgresql-datasource", "uid": "${postgres}"}
 
 ZONE = "'${zone}'"
 FROM, TO = "$__timeFrom()::timestamptz", "$__timeTo()::timestamptz"
-SINCE_MIDNIGHT = f"date_trunc('day', {FROM}, {ZONE})"
 
 # Dollar quotes, since a name may hold a quote. With "All" chosen, Grafana writes `.+`: the planner then sees that the
 # condition is always true, and evaluates it for no row.
@@ -48,14 +47,14 @@ def _answerable(*variables: str) -> str:
     return "NOT " + _OTHER.format(variables=", ".join(f"$re$${{{name}:regex}}$re$" for name in variables))
 
 
-def today_by(columns: Sequence[str], variables: Sequence[str], most: int = 10) -> dict[str, Any]:
-    """Today's spend by each of some columns: the `most` largest of each and `all others`, largest first.
+def today_by(variables: Sequence[str], most: int) -> dict[str, Any]:
+    """Today's spend by the column of each variable: the `most` largest of each and `all others`, largest first.
 
     One query for several panels, each of which shows the rows of one `Kind`.
     """
-    sets = ", ".join(f'("{name}")' for name in columns)
-    kind = " ".join(f"WHEN grouping(\"{name}\") = 0 THEN '{name}'" for name in columns)
-    names = ", ".join(f'"{name}"' for name in columns)
+    sets = ", ".join(f'("{name}")' for name in variables)
+    kind = " ".join(f"WHEN grouping(\"{name}\") = 0 THEN '{name}'" for name in variables)
+    names = ", ".join(f'"{name}"' for name in variables)
     return sql(f"""
     WITH spent AS (
       SELECT CASE {kind} END AS kind, coalesce({names}) AS name, sum(cost_usd) AS usd

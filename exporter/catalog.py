@@ -76,7 +76,7 @@ TIME_TO_FIRST_TOKEN = Metric(
     "histogram",
     SERIES,
     "Time from the start of LLM calls to the first token of their answers, of calls that ended and have one. "
-    "Absent where the log does not tell.",
+    "Absent if the log does not have it.",
     "seconds",
     FIRST_TOKEN_EDGES,
 )
@@ -241,7 +241,7 @@ GROUP_SPEND_TODAY = Metric(
     "ai_group_spend_today_usd",
     "gauge",
     ("group",),
-    "Cost of the present calendar day by group, such as the team; absent where the log tells no groups.",
+    "Cost of the present calendar day by group, such as the team; absent if the log has no groups.",
     "usd",
 )
 GROUP_DAILY_LIMIT = Metric(

@@ -1,4 +1,4 @@
-"""The row of Cost with groups, such as teams, projects or keys: for logs that tell the group of a call."""
+"""The row of Cost with groups, such as teams, projects or keys: for logs that have the group of a call."""
 
 from dashboards import promql as q
 from dashboards import style
@@ -9,7 +9,7 @@ from dashboards.settings import Settings
 from dashboards.style import DOLLARS, SHARE, USD
 from exporter import catalog
 
-_EMPTY = "The log tells no groups: see columns.log.group in the settings"
+_EMPTY = "The log has no groups: see columns.log.group in the settings"
 
 
 def row(settings: Settings) -> Row:
@@ -23,7 +23,7 @@ def _spent(*matchers: str) -> str:
 
 
 def _budgets(settings: Settings) -> Panel:
-    # `other` is not a group: no limit is theirs
+    # `other` is not a group and has no limit
     spent = _spent('group!="other"')
     limit = f"sum by (group) (min by (job, group) ({q.for_job(catalog.GROUP_DAILY_LIMIT)}))"
     used = q.or_sentinel(f"{spent} / on (group) ({limit} > 0)", f"({spent} unless on (group) {limit} > 0)")

@@ -17,7 +17,7 @@ def row(settings: Settings) -> Row:
     """The row."""
     return Row(
         "Budgets with a period (the whole team, and each user for all operations)",
-        (line(9, _budgets(settings), _users(), widths=(15, 9)),),
+        (line(9, _budgets(settings), _users(), widths=(14, 10)),),
         collapsed=True,
     )
 

@@ -37,7 +37,7 @@ def row(settings: Settings) -> Row:
     money = _today(settings), _by_midnight(settings), _this_month(settings)
     states = figures(settings), limit_reached("day", "Team limit reached in"), _over_limit()
     drivers = (
-        _today_by("operation", sql.today_by(FILTERS, FILTERS, MOST), by_operation(operation=_CHOSEN)),
+        _today_by("operation", sql.today_by(FILTERS, MOST), by_operation(operation=_CHOSEN)),
         _today_by("model", answers_of("Today by operation"), by_model(model=_CHOSEN)),
         _today_by("user", answers_of("Today by operation"), by_user(_CHOSEN)),
     )
@@ -151,7 +151,7 @@ def _today_by(by: str, query: Any, link: dict[str, Any]) -> Panel:
         transformations=[where("Kind", by), *only(shown)],
         empty=sql.NOT_IN_LOG,
         columns=[
-            column(name, least=100, links=[link], colored=True, steps=style.CALMING, mappings=_REST),
+            column(name, min_width=100, links=[link], colored=True, steps=style.CALMING, mappings=_REST),
             column("Chosen", hidden=True),
             column("Spent", unit=DOLLARS, decimals=2, width=70),
             column("Share", unit=SHARE, decimals=0, width=86, bar=True, high=1, steps=style.CALMING),

@@ -194,7 +194,7 @@ class LogColumns(Section):
 
     @property
     def has_groups(self) -> bool:
-        """Whether the log tells the group of a call, such as its team."""
+        """Whether the log has the group of a call, such as its team."""
         return self.group is not None and "group" not in self.lacking
 
     @property

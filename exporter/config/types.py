@@ -107,7 +107,7 @@ def _check_token_price(value: Decimal) -> Decimal:
 
 def _check_rate(value: Decimal) -> Decimal:
     if not 0 < value <= _LARGEST_RATE or value != round(value, 8):
-        raise setting_error("write what one of it is in dollars, like 0.14, with eight decimal places at most")
+        raise setting_error("write the rate in dollars, like 0.14, with at most eight decimal places")
     return value
 
 

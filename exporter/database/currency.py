@@ -8,12 +8,12 @@ from psycopg import sql
 from exporter.config.expressions import MARK, Expression
 from exporter.config.types import DOLLARS
 from exporter.database.columns import Column
-from exporter.database.names import written
+from exporter.database.names import quoted, written
 
 
 def known(currency: Column, rates: Mapping[str, Decimal]) -> sql.SQL:
     """A condition that a row's currency, by the column's name, is the dollar or has a rate; NULL where it has none."""
-    code = _code(_quoted(currency.name))
+    code = _code(quoted(currency.name))
     return written(Expression(f"{MARK}{code} IN ({', '.join(map(_text, (*DOLLARS, *rates)))})"))
 
 
@@ -28,11 +28,7 @@ def in_dollars(cost: Column, currency: Column, rates: Mapping[str, Decimal]) -> 
 
 
 def _value(column: Column) -> str:
-    return _quoted(column.name) if column.expression is None else f"({column.expression.sql})"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return quoted(column.name) if column.expression is None else f"({column.expression.sql})"
 
 
 def _amount(cost: Column) -> str:

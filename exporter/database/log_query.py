@@ -127,7 +127,7 @@ _MADE = sql.SQL("({}) AS {}")
 
 
 # `raw` takes each row as it is, `fit` judges its values, and the outer query sums them in one pass, by series, by user
-# and, where the log tells it, by group. Behind OFFSET 0 each value is made once, however often it is used. Rows are
+# and, if the log has groups, by group. Behind OFFSET 0 each value is made once, however often it is used. Rows are
 # grouped by whole names: as much of each is taken, once for each group, as a label can be made of, and blanks around
 # it; in a database that does not know its encoding `left` counts bytes.
 _STATEMENT = sql.SQL("""
@@ -288,13 +288,12 @@ def span_query(
 
     Slices are counted from `origin`, in seconds since the epoch. The query ends after `most` rows of its result.
 
-    Result rows have the names of the statement's columns; that of groups is there where the log tells groups.
-    `grouped_by` is `EACH`, `BY_SERIES`, `BY_USER` or `BY_GROUP`. The
-    `slice`, `newest` and `oldest` are times in seconds. `ended` is an `Outcome` or a class of error, `timeouts_reached`
-    how many of `labels.timeout_steps` the latency has reached, `price_tier` how many of `PRICE_TIERS` the input exceeds
-    (None where the cost of the call is not checked), and `invalid` says which values are not used
-    (`invalid_values`). Each of `SUMMED` has a column with its sum; a negative cost is a refund, of which there are
-    no others in a row of the result. Labels are as the log has them, not yet cleaned.
+    Result rows have the names of the statement's columns; `groupname` is there only if the log has groups. `grouped_by`
+    is `EACH`, `BY_SERIES`, `BY_USER` or `BY_GROUP`. `slice`, `newest` and `oldest` are times in seconds. `ended` is an
+    `Outcome` or a class of error, `timeouts_reached` how many of `labels.timeout_steps` the latency has reached,
+    `price_tier` how many of `PRICE_TIERS` the input exceeds (None where the cost of the call is not checked), and
+    `invalid` says which values are not used (`invalid_values`). Each of `SUMMED` has a column with its sum. Refunds and
+    costs above 0 are never in one row of the result. Labels are as the log has them, not yet cleaned.
     """
     parameters = span_parameters(log, classification, span, width, most, origin, moved)
     return span_statement(log, classification, shape, moved), parameters
@@ -502,7 +501,7 @@ def _duration(log: LogTable, classification: Classification, role: str) -> tuple
 
 
 def _more_keys(log: LogTable, classification: Classification) -> sql.Composed:
-    """What rows are grouped by beside `_SERIES_KEYS`: the buckets of durations that few logs have."""
+    """What rows are grouped by besides `_SERIES_KEYS`: the buckets of durations that few logs have."""
     read = (role for role in DURATIONS if role != "latency" and is_read(log, classification, role))
     return sql.Composed([sql.SQL(", {}").format(sql.Identifier(f"{role}_bucket")) for role in read])
 
@@ -616,7 +615,7 @@ def span_parameters(
         # descending edges below zero: width_bucket counts from below and excludes its upper bound, `le` includes it
         **{f"{role}_edges": [-1000 * edge for edge in reversed(each.edges)] for role, each in DURATIONS.items()},
         **{f"most_{measure}": classification.bounds.get(measure) for measure in UPPER_BOUNDS},
-        **{f"pattern_{n}": "|".join(f"({p})" for p in c.patterns) for n, c in enumerate(classification.error_classes)},
+        **_patterns(classification),
         **_moved_parameters(moved, span),
     }
 
@@ -815,6 +814,10 @@ def ends_of_time(log: LogTable) -> tuple[sql.Literal, sql.Literal]:
 
 def error_class(log: LogTable, classification: Classification) -> tuple[sql.Composed, dict[str, str]]:
     """The class that a failed row's message belongs to, and the parameters of this expression."""
+    return _error_class(log, classification), _patterns(classification)
+
+
+def _patterns(classification: Classification) -> dict[str, str]:
+    """The parameters of `_error_class`."""
     classes = enumerate(classification.error_classes)
-    patterns = {f"pattern_{n}": "|".join(f"({pattern})" for pattern in known.patterns) for n, known in classes}
-    return _error_class(log, classification), patterns
+    return {f"pattern_{number}": "|".join(f"({each})" for each in known.patterns) for number, known in classes}

@@ -25,7 +25,7 @@ from exporter.ledger.period_spend import (
     stricter_period,
     window_of,
 )
-from exporter.ledger.users import Budget, stricter
+from exporter.ledger.users import DEFAULT_WARNING, Budget, stricter
 from exporter.periods import DAY, Period, parse_period
 
 NO_PERIOD, UNKNOWN_PERIOD, TOO_LONG, NO_RESET, TOO_MANY = (
@@ -34,10 +34,9 @@ NO_PERIOD, UNKNOWN_PERIOD, TOO_LONG, NO_RESET, TOO_MANY = (
 PERIOD_SKIPS = (NO_PERIOD, UNKNOWN_PERIOD, TOO_LONG, NO_RESET, TOO_MANY)
 """Why a budget is left out: nothing says how long it is for, or when that ends, or there are too many."""
 
-WARNING = Decimal("0.8")
-"""Share of a limit that is a warning where there is no soft limit."""
+MOST_NAMED = 5
+"""Users, or groups, that a finding names."""
 
-_MOST_NAMED = 5
 _MOST_SHOWN = 64
 
 _ROWS = sql.SQL("""
@@ -68,7 +67,7 @@ class PeriodBudgets:
         """Leave a row out."""
         self.skipped[reason] += 1
         named = self.unusable.setdefault(reason, [])
-        if len(named) < _MOST_NAMED:
+        if len(named) < MOST_NAMED:
             named.append(user if written is None else f"{user} ({written!r})")
 
     def repeat(self, user: str) -> None:
@@ -79,7 +78,7 @@ class PeriodBudgets:
     @property
     def named_repeats(self) -> tuple[str, ...]:
         """Some users with several rows."""
-        return tuple(islice(self.repeated, _MOST_NAMED))
+        return tuple(islice(self.repeated, MOST_NAMED))
 
 
 def period_query(
@@ -162,7 +161,7 @@ def _limits(limit: str | None, soft: str | None, period: Period, reset_at: int |
 
 
 def _budget(hard: Decimal | None, soft: Decimal | None, period: Period, reset_at: int | None) -> PeriodBudget:
-    warning = soft if soft is not None else None if hard is None else hard * WARNING
+    warning = soft if soft is not None else None if hard is None else hard * DEFAULT_WARNING
     units = None if hard is None else money_units(hard)
     return PeriodBudget(
         period,

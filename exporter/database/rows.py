@@ -39,7 +39,7 @@ MOST_NAMES = 10_000
 class SpanRow(Protocol):
     """A row of `log_query.span_query`, with a sum of each of `SUMMED`, and bucket and sum of each of `DURATIONS`.
 
-    What a row is not grouped by is None. `groupname` is there where the log tells groups.
+    What a row is not grouped by is None. `groupname` is there only if the log has groups.
     """
 
     grouped_by: int

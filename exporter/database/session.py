@@ -142,7 +142,7 @@ class Session:
         in_force: "_InForce",
         together: bool = True,
         refused: set[str] | None = None,
-        composed: "dict[str, _Composed] | None" = None,
+        composed: dict[str, _Composed] | None = None,
     ) -> None:
         self._cursor = cursor
         self._info = info

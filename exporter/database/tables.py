@@ -22,15 +22,12 @@ from exporter.database.labels import READ_LENGTH, model_name, user_name
 from exporter.database.layout import Relation, find_columns, roles_of
 from exporter.database.log_query import INVALID_REASONS
 from exporter.database.names import identifier
-from exporter.database.period_budgets import PERIOD_SKIPS, period_query, take_rows
+from exporter.database.period_budgets import MOST_NAMED, PERIOD_SKIPS, period_query, take_rows
 from exporter.database.session import Session
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, SkippedValue
 from exporter.ledger.period_spend import BudgetKey, PeriodBudget
-from exporter.ledger.users import Budget, count_idle_states, stricter
-
-DEFAULT_WARNING = Decimal("0.8")
-"""Share of the daily limit that is a warning where the table has no threshold of its own."""
+from exporter.ledger.users import DEFAULT_WARNING, Budget, count_idle_states, stricter
 
 MOST_GROUPS = 100
 """Label sets of recommendations that are shown; the rest is summed as `other`."""
@@ -43,8 +40,6 @@ BUDGET_FIELDS = ("limit", "recorded_spend")
 
 SEVERAL_BUDGETS = SkippedValue("limit", "duplicate")
 """Rows of users who have a stricter budget in another row."""
-
-_MOST_NAMED = 5
 
 _T = TypeVar("_T")
 
@@ -257,7 +252,7 @@ def _take_budgets(session: Session, table: Table, statement: sql.Composed, sums:
     _bound(table, len(by_user) + repeats, MOST_BUDGETS)
     skipped = {**_faults(faults), SEVERAL_BUDGETS: repeats}
     recorded_today = money_units(recorded) if "spent_today" in table.columns else None
-    return Budgets(by_user, recorded_today, skipped, tuple(islice(repeated, _MOST_NAMED)))
+    return Budgets(by_user, recorded_today, skipped, tuple(islice(repeated, MOST_NAMED)))
 
 
 def group_budgets(config: Config, table: Budgets | None) -> Budgets:

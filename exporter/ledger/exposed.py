@@ -35,7 +35,7 @@ class Gauges:
     """Gauges as last read; money in ledger units, times in seconds since the epoch.
 
     `windows` are the calendar day and month that the spend is of. Before the first reading is done they are of the day
-    alone, and what takes more than that to know is None. `group_spend` is None where the log tells no groups. `recent`
+    alone, and what takes more than that to know is None. `group_spend` is None if the log has no groups. `recent`
     are the newest days, for budgets with a period.
     """
 

@@ -48,7 +48,7 @@ class LedgerSettings:
     """What the ledger needs to know of the configuration; times in seconds.
 
     At most `max_series` pairs have series of their own. Of these, `ample` get one as soon as they are seen (None: all),
-    and those after them when they have been seen steadily. `groups` says that the log tells groups.
+    and those after them when they have been seen steadily. `groups` says that the log has groups.
     """
 
     window: int

@@ -127,6 +127,9 @@ def _ends(period: Period, reset_at: int, zone: ZoneInfo, quarter: int) -> list[i
         # LiteLLM ends a period of "30d" with the month
         period, zone = Period(period.name, months=1), first
     anchor = datetime.fromtimestamp(reset_at, zone)
+    if reset_at == day_start(anchor.toordinal(), zone):
+        # where the clock skips midnight, the day begins later than others do
+        anchor = anchor.replace(hour=0, minute=0, second=0)
     present = datetime.fromtimestamp(quarter, zone)
     if period.months:
         steps = (12 * (present.year - anchor.year) + present.month - anchor.month) // period.months

@@ -1,29 +1,29 @@
-"""Who spends: users and, beside them, groups of calls such as teams or projects. Money in ledger units.
+"""Who spends: users, and groups of calls such as teams or projects. Money in ledger units.
 
-A mapping of spenders holds both: a user by their label, a group by its label behind a mark that no label has. What is
-read, kept and replaced slice by slice is the same for both, and a log without groups pays nothing for them. Only the
-sums of days, and who is shown, are kept apart.
+A mapping of spenders holds both: a user by their label, a group by its label with a prefix that no label has. Both are
+read, kept and replaced slice by slice in the same way, and a log without groups pays nothing for them. Only the sums of
+days, and who is shown, are kept apart.
 """
 
 from collections.abc import Mapping
 
-_MARK = "\x1f"
-"""Labels have blanks in the place of control characters."""
+_PREFIX = "\x1f"
+"""No label has it: labels have blanks in place of control characters."""
 
 
 def group_key(label: str) -> str:
-    """What a group is among spenders."""
-    return _MARK + label
+    """The key of a group among spenders."""
+    return _PREFIX + label
 
 
 def is_group(name: str) -> bool:
-    """Whether a name among spenders is a group's."""
-    return name.startswith(_MARK)
+    """Whether a key among spenders is a group's."""
+    return name.startswith(_PREFIX)
 
 
 def group_label(name: str) -> str:
-    """The label of a name for which `is_group`."""
-    return name[len(_MARK) :]
+    """The label of a key for which `is_group` is true."""
+    return name[len(_PREFIX) :]
 
 
 def users_of(spenders: Mapping[str, int]) -> dict[str, int]:

@@ -4,11 +4,15 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from exporter.ledger.model import UNATTRIBUTED
 
 OTHER_USERS = "other"
 """The label under which all users without a series of their own are summed."""
+
+DEFAULT_WARNING = Decimal("0.8")
+"""Share of a limit that is a warning, if the budget has no warning of its own."""
 
 STATES = ("ok", "warning", "exceeded", "unlimited")
 

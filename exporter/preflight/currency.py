@@ -98,9 +98,9 @@ def evaluate_rates(log: LogTable, unknown: Mapping[str, int]) -> Finding:
     return warn(
         CURRENCY,
         f"the last day's costs in {named}, by {column}, are not used: no rate is known",
-        f"write what one of it is in US dollars, columns.log.currencies: {{{rates}}}"
+        f"write the rate in US dollars: columns.log.currencies: {{{rates}}}"
         if codes
-        else f"say what calls without one are in, such as columns.log.currency: \"=COALESCE({quoted(column)}, 'USD')\"",
+        else f"say what calls without one are in, as columns.log.currency: \"=COALESCE({quoted(column)}, 'USD')\"",
     )
 
 
@@ -113,6 +113,6 @@ def evaluate_currency(column: str, found: Mapping[str, int]) -> Finding:
     return fail(
         CURRENCY,
         f"costs of the last day are also in {named}, by {column}: they would be added as US dollars",
-        f"write columns.log.currency: {quoted(column)}; to count the others too, what one of each is in US dollars, "
+        f"write columns.log.currency: {quoted(column)}; to count the others too, write their rates in US dollars, "
         "as in columns.log.currencies: {RMB: 0.14}",
     )

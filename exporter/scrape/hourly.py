@@ -22,17 +22,6 @@ from exporter.state_change_log import StateChangeLog
 
 _EMPTY = Bucket()
 
-_COUNTED_BY = {
-    "log_table",
-    "log_columns",
-    "log_time_zone",
-    "budget_time_zone",
-    "aliases",
-    "bounds",
-    "names",
-}
-"""The settings of a classification that decide what an hour holds."""
-
 
 @dataclass(frozen=True)
 class HourlyTotals:
@@ -62,7 +51,7 @@ class HourlyHistory(LogReader):
         change_log: StateChangeLog,
         limited: Callable[[], Iterable[str]],
     ) -> None:
-        super().__init__(config, ledger, database, change_log, "hourly history", _COUNTED_BY)
+        super().__init__(config, ledger, database, change_log, "hourly history", ["aliases"])
         self._limited = limited
         self._numbers = itertools.count(1)
         stored = ledger.stored_hours

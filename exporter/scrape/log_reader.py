@@ -18,6 +18,9 @@ from exporter.state_change_log import StateChangeLog
 
 T = TypeVar("T")
 
+_COUNTED_BY = {"log_table", "log_columns", "log_time_zone", "budget_time_zone", "bounds", "names", "refunds"}
+"""The settings of a classification that decide what the rows of a stretch add up to, whoever reads it."""
+
 _NOT_COUNTED_BY = {"log_columns": {"group"}}
 """What decides nothing of what any of these readers keeps: it holds no groups."""
 
@@ -25,8 +28,8 @@ _NOT_COUNTED_BY = {"log_columns": {"group"}}
 class LogReader:
     """The pace, the transactions and the failures of such a reader. For the thread of the background reader.
 
-    `subject` is what log lines call it, and `counted_by` are the settings of a classification that decide what it
-    keeps.
+    `subject` is what log lines call it, and `also_counted_by` are settings of a classification that decide what this
+    one keeps, but not what others keep.
     """
 
     def __init__(
@@ -36,14 +39,14 @@ class LogReader:
         database: Database,
         change_log: StateChangeLog,
         subject: str,
-        counted_by: Collection[str],
+        also_counted_by: Collection[str],
     ) -> None:
         self._config = config
         self._ledger = ledger
         self._database = database
         self._change_log = change_log
         self._subject = subject
-        self._counted_by = set(counted_by)
+        self._counted_by = _COUNTED_BY.union(also_counted_by)
         self._chunk = AdaptiveChunk(config.worker.statement_budget)
         self._rests_until = 0.0
         self._keyed: tuple[Classification, str] | None = None

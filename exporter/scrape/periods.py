@@ -37,9 +37,6 @@ _LOOK = 10.0
 _REREAD = 60.0
 """Seconds after which a stretch may be read again: rows come late one by one."""
 
-_COUNTED_BY = ("log_table", "log_columns", "log_time_zone", "budget_time_zone", "bounds", "names", "users")
-"""The settings of a classification that decide what a stretch holds."""
-
 
 @dataclass(frozen=True)
 class FollowedBudgets:
@@ -92,7 +89,7 @@ class PastSpendReader(LogReader):
         change_log: StateChangeLog,
         board: PeriodBoard,
     ) -> None:
-        super().__init__(config, ledger, database, change_log, "spend of budgets with a period", _COUNTED_BY)
+        super().__init__(config, ledger, database, change_log, "spend of budgets with a period", ["users"])
         self._board = board
         stored = ledger.stored_past
         self._key = stored.key

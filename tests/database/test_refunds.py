@@ -4,6 +4,7 @@ import io
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from exporter.catalog import USD
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.one_session import one_session
@@ -21,7 +23,7 @@ from exporter.reconcile.period import By, Period
 from exporter.reports.recent import Wanted, run_operations
 from exporter.verify.database import spent_since
 from tests.support import ROOT
-from tests.support.harness import Log, assert_spend_is_what_sql_says, config_for, running, wait_for
+from tests.support.harness import Log, Running, assert_spend_is_what_sql_says, config_for, running, wait_for
 from tests.support.scraped import Scraped, micro
 
 ANN, BOB = USERS[:2]
@@ -155,18 +157,23 @@ def test_all_reports_say_what_plain_sql_says(log: Log, tmp_path: Path) -> None:
         assert micro(log.execute(f"SELECT sum(cost_usd) FROM ai_dashboards.{view}")[0][0]) == total
 
 
-def test_a_state_of_before_takes_up_refunds_and_no_counter_moves(
-    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def before_refunds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count as the versions did that knew no refunds."""
     known = Config.classification
 
     def as_before(config: Config) -> Any:
         return known(config).model_copy(update={"refunds": False})
 
+    monkeypatch.setattr(Config, "classification", as_before)
+
+
+def test_a_state_of_before_takes_up_refunds_and_no_counter_moves(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log.insert(120, cost="0.5", user=ANN)
     log.insert(130, cost="-0.2", user=ANN)
     with monkeypatch.context() as patched:
-        patched.setattr(Config, "classification", as_before)
+        before_refunds(patched)
         with running(log.url, tmp_path, datetime.now(UTC) - timedelta(hours=3)) as exporter:
             exporter.wait_ready()
             before = exporter.scrape()
@@ -180,3 +187,32 @@ def test_a_state_of_before_takes_up_refunds_and_no_counter_moves(
         log.insert(1, cost="-0.125")
         assert later.scrape().micro(REFUNDS) == 125_000
         assert_spend_is_what_sql_says(later.scrape(), log)
+
+
+def test_past_days_and_hours_of_before_are_read_again_with_refunds(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    log.insert(6 * 86_400, cost="0")  # the history begins with the hour after the first call's
+    for cost in ("0.5", "-0.2"):
+        log.insert(5 * 86_400, cost=cost, user=ANN)
+    reset = (midnight + timedelta(days=1)).isoformat()
+    budget = {"user": str(ANN), "limit_usd": 100, "period": "10d", "reset_at": reset}
+    settings: dict[str, Any] = {"budgets": [budget], "tables": {"budgets": None}, "history_weeks": 2}
+
+    def seen(exporter: Running) -> tuple[int, int]:
+        hours = exporter.exporter.hourly.totals.hours.values()
+        spent = exporter.scrape().micro("ai_budget_spend_usd", user=str(ANN), period="10d")
+        return spent, micro(Decimal(sum(hour.figures.cost for hour in hours)) / USD)
+
+    def wait_for_spend(exporter: Running, units: int) -> None:
+        wait_for(lambda: seen(exporter) == (units, units), lambda: str(seen(exporter)))
+
+    with monkeypatch.context() as patched:
+        before_refunds(patched)
+        with running(log.url, tmp_path, **settings) as exporter:
+            exporter.wait_ready()
+            wait_for_spend(exporter, 500_000)
+    with running(log.url, tmp_path, after=exporter, **settings) as later:
+        later.wait_in_force()
+        wait_for_spend(later, 300_000)

@@ -105,6 +105,32 @@ def test_a_period_that_resets_at_midnight_always_does(name: str, now: int, zone:
     assert days == period(name).days or 28 * max(1, period(name).months) <= days <= period(name).most_days + 1
 
 
+@pytest.mark.parametrize("name", ["day", "week", "7d", "30d", "31d", "month", "2mo"])
+@pytest.mark.parametrize(
+    ("skips_midnight", "zone"),
+    [
+        ("2026-03-29", "Asia/Beirut"),
+        ("2026-03-08", "America/Havana"),
+        ("2026-09-06", "America/Santiago"),
+        ("2026-04-24", "Africa/Cairo"),
+        ("2026-03-29", "Atlantic/Azores"),
+    ],
+)
+def test_a_reset_on_a_day_that_skips_midnight_is_at_midnight_on_others(
+    name: str, skips_midnight: str, zone: str
+) -> None:
+    where = ZoneInfo(zone)
+    reset = day_start(datetime.fromisoformat(skips_midnight).toordinal(), where)
+    assert datetime.fromtimestamp(reset, where).hour == 1
+    for now in (reset - 86_400 * 100, reset - 1, reset, reset + 86_400 * 100):
+        present = window(name, reset, now, where)
+        assert [day_start(day_of(bound, where), where) for bound in (present.start, present.end)] == [
+            present.start,
+            present.end,
+        ]
+    assert window(name, reset, reset, where).start == reset
+
+
 @given(instants, zones)
 def test_the_calendar_says_where_a_day_a_week_and_a_month_begin(now: int, zone: ZoneInfo) -> None:
     local = datetime.fromtimestamp(now, zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
