@@ -64,13 +64,13 @@ class _Reading:
     stretch: TimeRange
     quarters: Mapping[int, int]
     position: int
-    users: Counter[str] = field(default_factory=Counter)
+    spenders: Counter[str] = field(default_factory=Counter)
     total: int = 0
 
-    def add(self, rows: SpanRows, users: Callable[[Mapping[str, int]], Mapping[str, int]]) -> None:
+    def add(self, rows: SpanRows, spenders: Callable[[Mapping[str, int]], Mapping[str, int]]) -> None:
         for bucket in rows.buckets.values():
-            for user, units in users(users_of(bucket.users)).items():
-                self.users[user] += units
+            for spender, units in spenders(bucket.users).items():
+                self.spenders[spender] += units
             self.total += sum(cell[Figure.COST] for cell in bucket.cells.values())
 
 
@@ -92,7 +92,17 @@ class PastSpendReader(LogReader):
         change_log: StateChangeLog,
         board: PeriodBoard,
     ) -> None:
-        super().__init__(config, ledger, database, change_log, "spend of budgets with a period", _COUNTED_BY)
+        # what was kept without groups does not say what they spent: with them it is counted by another key
+        self._has_groups = config.has_period_budgets_of_groups
+        super().__init__(
+            config,
+            ledger,
+            database,
+            change_log,
+            "spend of budgets with a period",
+            _COUNTED_BY,
+            holds_groups=self._has_groups,
+        )
         self._board = board
         stored = ledger.stored_past
         self._key = stored.key
@@ -133,7 +143,7 @@ class PastSpendReader(LogReader):
         zone, progress = settings.zone, state.progress
         today = day_of(progress.now, zone)
         kept = windows(followed.budgets, progress.now, zone)
-        starts = {(key.user, window.start) for key, window in kept.items()}
+        starts = {(key.spender, window.start) for key, window in kept.items()}
         wanted = needed(starts, today, zone)
         changed: dict[TimeRange, PastSpend | None] = {}
         if self._key != self._present_key:
@@ -146,7 +156,8 @@ class PastSpendReader(LogReader):
                 continue
             day = day_of(stretch.lo, zone)
             if day in recent.totals and stretch.hi == day_start(day + 1, zone):
-                changed[stretch] = PastSpend(chosen(recent.users[day], recent.totals[day], users), quarters)
+                spent = recent.spenders(day, groups=self._has_groups)
+                changed[stretch] = PastSpend(chosen(spent, recent.totals[day], users), quarters)
             elif known is None or not knows(known, users) or self._may_read_again(stretch):
                 missing.append(_Missing(stretch, users, quarters))
         if followed.whole:
@@ -169,15 +180,19 @@ class PastSpendReader(LogReader):
         rows = self._read_log(lambda session, table, _: self._read_span(session, table, span))
         if rows is None:
             return
-        reading.add(rows, self._ledger.pseudonyms.sums)
+        reading.add(rows, self._spenders)
         reading.position = span.hi
         self._reading = reading
         if span.hi == missing.stretch.hi:
             self._reading = None
             self._read_at[missing.stretch] = time.monotonic()
-            spent = chosen(reading.users, reading.total, missing.users)
+            spent = chosen(reading.spenders, reading.total, missing.users)
             self._keep({missing.stretch: PastSpend(spent, reading.quarters)})
             self._look()
+
+    def _spenders(self, read: Mapping[str, int]) -> Mapping[str, int]:
+        """Those that are kept, under the names by which they are."""
+        return self._ledger.pseudonyms.sums(read if self._has_groups else users_of(read))
 
     def _read_span(self, session: Session, table: LogTable, span: TimeRange) -> SpanRows | None:
         chunk, begun = self._chunk, time.monotonic()

@@ -201,7 +201,7 @@ def test_what_stands_is_what_the_rows_since_the_start_sum_up_to(
     rows = data.draw(st.lists(row | near, max_size=40))
     today = day_of(now, zone)
     found = windows(budgets, now, zone)
-    starts = {(key.user, window.start) for key, window in found.items()}
+    starts = {(key.spender, window.start) for key, window in found.items()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(period_spend, "MOST_USERS", most)
         past = past_of(rows, needed(starts, today, zone))
@@ -212,7 +212,7 @@ def test_what_stands_is_what_the_rows_since_the_start_sum_up_to(
         assert stands.keys() == found.keys()
         for key, standing in stands.items():
             spent = spent_between(rows, found[key].start, now)
-            assert standing.spend == (sum(spent.values()) if key.user == TEAM else spent[key.user])
+            assert standing.spend == (sum(spent.values()) if key.spender == TEAM else spent[key.spender])
 
 
 def test_at_midnight_what_was_known_before_goes_on_to_tell() -> None:
