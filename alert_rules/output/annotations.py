@@ -130,9 +130,9 @@ def _description(variant: Variant) -> str:
         subject = f"The team's {subject[0].lower()}{subject[1:]}"
     of = "".join(f" of {_NOUNS.get(label, label)} {_called(label)}" for label in variant.by)
     if "period" in variant.by:
-        user, group = (f"{{{{ if $labels.{label} }}}}of {label} {_called(label)}" for label in ("user", "group"))
-        whose = user + group.replace("{{ if", "{{ else if", 1) + "{{ else }}of the team{{ end }}"
-        of = f" {whose} for {{{{ $labels.period }}}}"
+        user, group = f"of user {_called('user')}", f"of group {_called('group')}"
+        whose = f"if $labels.user }}}}{user}{{{{ else if $labels.group }}}}{group}{{{{ else }}}}of the team{{{{ end"
+        of = f" {{{{ {whose} }}}} for {{{{ $labels.period }}}}"
     limit = variant.limit.noun
     if variant.limit.query:
         limit += f" of {_looked_up(variant.limit, variant.dimension)}"

@@ -36,8 +36,7 @@ _AMOUNTS = ["limit", "soft limit", "spend", "remaining", "used"]
 class Line:
     """The standing of a budget, and what is left and used of its limit.
 
-    `name` is the user or group that it is of, as shown; None for the team. `called` is the user's own name, where one is
-    known.
+    `name` is the user or group whose it is, as shown; None for the team. `called` is the user's own name, if known.
     """
 
     name: str | None

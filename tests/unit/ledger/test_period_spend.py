@@ -38,6 +38,8 @@ from exporter.ledger.period_spend import (
     is_outdated,
     knows,
     needed,
+    of_groups,
+    of_users,
     quarter_costs,
     recent_days,
     standings,
@@ -48,6 +50,7 @@ from exporter.ledger.period_spend import (
     windows,
     worst_states,
 )
+from exporter.ledger.spenders import group_key
 from exporter.ledger.users import Budget
 from exporter.periods import Period, parse_period
 
@@ -332,6 +335,11 @@ def test_the_newest_days_are_those_that_were_read_whole() -> None:
     both = recent_days(state(at("2026-11-26")), settings)
     assert both == RecentDays(zone, {today - 1: {"ann": 3}, today: {"ann": 4, "bob": 1}}, {today - 1: 3, today: 5})
     assert (both.spend("ann", today - 1), both.spend("ann", today), both.spend(TEAM, today - 1)) == (7, 4, 8)
+    with_groups = state(at("2026-11-26"))
+    with_groups.group_days.update({(today - 1, "red"): 3, (today, "blue"): 5})
+    assert recent_days(with_groups, settings) == both
+    of_both = recent_days(with_groups, replace(settings, groups=True))
+    assert of_both == replace(both, groups={today - 1: {"red": 3}, today: {"blue": 5}})
     assert recent_days(state(at("2026-11-26T00:15")), settings).totals.keys() == {today}
     assert recent_days(state(at("2026-11-01")), settings, only_today=True).totals.keys() == {today}
 
@@ -344,7 +352,7 @@ def test_states_are_counted_by_period_and_the_worst_decides_who_is_shown() -> No
         keys = ((BudgetKey(*name.split("_")), spent) for name, spent in spends.items())
         return {key: Standing(budget, span, spent) for key, spent in keys}
 
-    found = stands(ann_7d=101, ann_month=80, bob_7d=80, bob_month=101, cid_7d=0, dan_7d=None, _7d=500)
+    found = of_users(stands(ann_7d=101, ann_month=80, bob_7d=80, bob_month=101, cid_7d=0, dan_7d=None, _7d=500))
     assert worst_states(found) == {"ann": "exceeded", "bob": "exceeded"}
     assert top_spenders(found, 2) == ["ann", "bob"]
     assert top_spenders(found, 9) == ["ann", "bob"]
@@ -370,3 +378,35 @@ def test_of_two_budgets_the_stricter_counts() -> None:
 def test_sums_say_of_which_day_they_are() -> None:
     assert sum_before([], {}, 7, ZoneInfo("UTC")) == SpendBefore(7, {})
     assert datetime.fromtimestamp(at("2026-11-27"), UTC).day == 27
+
+
+def test_groups_stand_beside_users_of_the_same_name() -> None:
+    zone, now = ZoneInfo("UTC"), at("2026-11-27T12:00")
+    today = day_of(now, zone)
+    recent = RecentDays(
+        zone,
+        users={today - 1: {"red": 1}, today: {"red": 2, "ann": 30}},
+        totals={today - 1: 1, today: 32},
+        groups={today - 1: {"blue": 1}, today: {"red": 32}},
+    )
+    red = group_key("red")
+    assert (recent.spend(red, today - 1), recent.spend("red", today - 1), recent.spend(TEAM, today)) == (32, 3, 32)
+    assert recent.spenders(today, groups=True) == {"red": 2, "ann": 30, red: 32}
+    assert recent.spenders(today, groups=False) == {"red": 2, "ann": 30}
+    budgets = {
+        BudgetKey(spender, "2d"): PeriodBudget(period("2d"), day_start(today + 1, zone), HARD)
+        for spender in (red, "red", TEAM)
+    }
+    found = standings(budgets, (), recent, now)
+    assert {key.spender: each.spend for key, each in found.items()} == {red: 32, "red": 3, TEAM: 33}
+    assert of_users(found).keys() == {BudgetKey("red", "2d")}
+    assert of_groups(found) == {BudgetKey("red", "2d"): found[BudgetKey(red, "2d")]}
+
+
+def test_of_a_group_nothing_is_known_while_the_ledger_has_no_groups() -> None:
+    zone, now = ZoneInfo("UTC"), at("2026-11-27T12:00")
+    today = day_of(now, zone)
+    recent = RecentDays(zone, users={today: {"red": 2}}, totals={today: 2})
+    budgets = {BudgetKey(group_key("red"), "2d"): PeriodBudget(period("2d"), day_start(today + 2, zone), HARD)}
+    (standing,) = standings(budgets, (), recent, now).values()
+    assert (standing.spend, standing.state) == (None, None)
