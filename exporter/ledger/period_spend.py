@@ -7,7 +7,7 @@ the ledger or read from the log as a whole, so that no row is in it twice.
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from heapq import nlargest
@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from exporter.figures import Figure
 from exporter.ledger.calendar import QUARTER_HOUR, Window, day_of, day_start, floor_to, month_days
 from exporter.ledger.model import LedgerSettings, Slice, State, TimeRange, UserSpend
-from exporter.ledger.spenders import group_key, group_label, is_group
+from exporter.ledger.spenders import group_key, group_label, is_group, users_of
 from exporter.ledger.users import STATES, Budget, budget_state, stricter
 from exporter.periods import WEEK, Period
 
@@ -221,9 +221,26 @@ def needed(starts: Iterable[tuple[str, int]], today: int, zone: ZoneInfo) -> dic
     return found
 
 
-def knows(past: PastSpend, users: Set[str]) -> bool:
-    """Whether the spend of all these users is known."""
-    return past.spent.complete or users <= past.spent.units.keys()
+def knows(past: PastSpend, spenders: Set[str], groups: str = "") -> bool:
+    """Whether the spend of all of them is known, and that of groups as they are told now, if they are."""
+    spent = past.spent
+    return groups in ("", spent.groups) and (spent.complete or spenders <= spent.units.keys())
+
+
+def without_groups(past: PastSpend) -> PastSpend:
+    """What is known of users, and of the team."""
+    spent = past.spent
+    return replace(past, spent=UserSpend(users_of(spent.units), complete=spent.complete))
+
+
+def with_groups(users: UserSpend, read: UserSpend, spenders: Iterable[str]) -> UserSpend:
+    """The spend of users as it is known, and that of groups as it was read; `spenders` are those who have a budget.
+
+    The log may have lost rows of users that were counted.
+    """
+    known = {name: units for name in spenders if not is_group(name) and (units := users.of(name)) is not None}
+    groups = {name: units for name, units in read.units.items() if is_group(name)}
+    return UserSpend({**users.units, **known, **groups}, users.complete and read.complete, read.groups)
 
 
 def quarter_costs(slices: Iterable[Slice], stretch: TimeRange) -> dict[int, int]:
@@ -241,11 +258,11 @@ def is_outdated(past: PastSpend, quarters: Mapping[int, int]) -> bool:
     return bool(quarters) if known is None else any(known.get(start, 0) != cost for start, cost in quarters.items())
 
 
-def chosen(spent: Mapping[str, int], total: int, users: Collection[str]) -> UserSpend:
+def chosen(spent: Mapping[str, int], total: int, spenders: Collection[str], groups: str = "") -> UserSpend:
     """What is kept of a stretch: everybody if these are few, else those who have a budget; and the team."""
     if len(spent) <= MOST_USERS:
-        return UserSpend({**spent, TEAM: total}, complete=True)
-    return UserSpend({**{user: spent.get(user, 0) for user in users}, TEAM: total})
+        return UserSpend({**spent, TEAM: total}, complete=True, groups=groups)
+    return UserSpend({**{name: spent.get(name, 0) for name in spenders}, TEAM: total}, groups=groups)
 
 
 def sum_before(

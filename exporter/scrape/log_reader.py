@@ -18,15 +18,15 @@ from exporter.state_change_log import StateChangeLog
 
 T = TypeVar("T")
 
-_OF_GROUPS = {"log_columns": {"group"}}
-"""What decides nothing of what a reader keeps that holds no groups."""
+_NOT_COUNTED_BY = {"log_columns": {"group"}}
+"""What decides nothing of what any of these readers keeps: it holds no groups."""
 
 
 class LogReader:
     """The pace, the transactions and the failures of such a reader. For the thread of the background reader.
 
     `subject` is what log lines call it, and `counted_by` are the settings of a classification that decide what it
-    keeps; `holds_groups` says whether that holds what groups have spent.
+    keeps.
     """
 
     def __init__(
@@ -37,8 +37,6 @@ class LogReader:
         change_log: StateChangeLog,
         subject: str,
         counted_by: Collection[str],
-        *,
-        holds_groups: bool = False,
     ) -> None:
         self._config = config
         self._ledger = ledger
@@ -46,7 +44,6 @@ class LogReader:
         self._change_log = change_log
         self._subject = subject
         self._counted_by = set(counted_by)
-        self._holds_groups = holds_groups
         self._chunk = AdaptiveChunk(config.worker.statement_budget)
         self._rests_until = 0.0
         self._keyed: tuple[Classification, str] | None = None
@@ -97,8 +94,7 @@ class LogReader:
         """Tells what is counted by the settings in force from what is counted by others."""
         by = self._ledger.classification
         if self._keyed is None or self._keyed[0] is not by:
-            excluded = {} if self._holds_groups else _OF_GROUPS
-            fields = by.model_dump(mode="json", include=self._counted_by, exclude=excluded)
+            fields = by.model_dump(mode="json", include=self._counted_by, exclude=_NOT_COUNTED_BY)
             self._keyed = by, hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
         return self._keyed[1]
 
