@@ -48,6 +48,8 @@ from exporter.ledger.period_spend import (
     top_spenders,
     window_of,
     windows,
+    with_groups,
+    without_groups,
     worst_states,
 )
 from exporter.ledger.spenders import group_key
@@ -166,29 +168,47 @@ def spent_between(rows: Sequence[Row], lo: int, hi: int) -> Counter[str]:
     return found
 
 
-def past_of(rows: Sequence[Row], wanted: dict[TimeRange, frozenset[str]]) -> dict[TimeRange, PastSpend]:
+def past_of(
+    rows: Sequence[Row], wanted: dict[TimeRange, frozenset[str]], groups: str = ""
+) -> dict[TimeRange, PastSpend]:
     found = {}
     for stretch, users in wanted.items():
         spent = spent_between(rows, stretch.lo, stretch.hi)
-        found[stretch] = PastSpend(chosen(spent, sum(spent.values()), users))
+        of_both = {**spent, **by_group_key(rows, stretch.lo, stretch.hi)} if groups else spent
+        found[stretch] = PastSpend(chosen(of_both, sum(spent.values()), users, groups))
     return found
+
+
+def by_group(rows: Sequence[Row], lo: int, hi: int) -> Counter[str]:
+    """What groups spent, of which one has the name of a user: rows of two amounts are of two groups."""
+    found: Counter[str] = Counter()
+    for at_, _, units in rows:
+        if lo <= at_ < hi:
+            found[("ann", "red")[units % 2]] += units
+    return found
+
+
+def by_group_key(rows: Sequence[Row], lo: int, hi: int) -> dict[str, int]:
+    return {group_key(label): units for label, units in by_group(rows, lo, hi).items()}
 
 
 def recent_of(rows: Sequence[Row], days: Sequence[int], zone: ZoneInfo) -> RecentDays:
     sums = {day: spent_between(rows, day_start(day, zone), day_start(day + 1, zone)) for day in days}
-    return RecentDays(zone, sums, {day: sum(spent.values()) for day, spent in sums.items()})
+    groups = {day: by_group(rows, day_start(day, zone), day_start(day + 1, zone)) for day in days}
+    return RecentDays(zone, sums, {day: sum(spent.values()) for day, spent in sums.items()}, groups)
 
 
 @st.composite
 def budgets_of(draw: st.DrawFn, now: int) -> dict[BudgetKey, PeriodBudget]:
     found = {}
-    for user in draw(st.lists(st.sampled_from(["ann", "bob", "cid", TEAM]), unique=True, min_size=1)):
+    spenders = ["ann", "bob", "cid", TEAM, group_key("ann"), group_key("red")]
+    for spender in draw(st.lists(st.sampled_from(spenders), unique=True, min_size=1)):
         name = draw(names)
         reset = draw(st.integers(now - 40 * 86_400, now + 40 * 86_400))
         if draw(st.booleans()):
             reset = day_start(day_of(reset, ZoneInfo("UTC")), ZoneInfo("UTC"))
         calendar = period(name).is_calendar and draw(st.booleans())
-        found[BudgetKey(user, name)] = PeriodBudget(period(name), None if calendar else reset, HARD)
+        found[BudgetKey(spender, name)] = PeriodBudget(period(name), None if calendar else reset, HARD)
     return found
 
 
@@ -207,7 +227,7 @@ def test_what_stands_is_what_the_rows_since_the_start_sum_up_to(
     starts = {(key.spender, window.start) for key, window in found.items()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(period_spend, "MOST_USERS", most)
-        past = past_of(rows, needed(starts, today, zone))
+        past = past_of(rows, needed(starts, today, zone), "team")
     days = [today - 1, today] if knows_yesterday else [today]
     before = [sum_before(starts, past, day, zone) for day in days]
     for known in (before, before[-1:]):
@@ -215,7 +235,8 @@ def test_what_stands_is_what_the_rows_since_the_start_sum_up_to(
         assert stands.keys() == found.keys()
         for key, standing in stands.items():
             spent = spent_between(rows, found[key].start, now)
-            assert standing.spend == (sum(spent.values()) if key.spender == TEAM else spent[key.spender])
+            of_each = {TEAM: sum(spent.values()), **spent, **by_group_key(rows, found[key].start, now)}
+            assert standing.spend == of_each.get(key.spender, 0)
 
 
 def test_at_midnight_what_was_known_before_goes_on_to_tell() -> None:
@@ -410,3 +431,29 @@ def test_of_a_group_nothing_is_known_while_the_ledger_has_no_groups() -> None:
     budgets = {BudgetKey(group_key("red"), "2d"): PeriodBudget(period("2d"), day_start(today + 2, zone), HARD)}
     (standing,) = standings(budgets, (), recent, now).values()
     assert (standing.spend, standing.state) == (None, None)
+
+
+def test_what_was_kept_without_groups_says_nothing_of_them() -> None:
+    red, blue = group_key("red"), group_key("blue")
+    alone = PastSpend(UserSpend({"ann": 1, TEAM: 1}, complete=True))
+    assert (alone.spent.of("bob"), alone.spent.of(red)) == (0, None)
+    assert not knows(alone, {red}, "team")
+    by_team = PastSpend(UserSpend({"ann": 1, red: 1, TEAM: 1}, complete=True, groups="team"), {0: 1})
+    assert (by_team.spent.of("bob"), by_team.spent.of(red), by_team.spent.of(blue)) == (0, 1, 0)
+    assert knows(by_team, {red, blue}, "team")
+    assert knows(by_team, {"ann"})
+    assert not knows(by_team, {"ann"}, "project")
+    assert without_groups(by_team) == PastSpend(alone.spent, {0: 1})
+
+
+def test_groups_that_are_read_later_leave_what_is_known_of_users() -> None:
+    red = group_key("red")
+    known = UserSpend({"ann": 5, TEAM: 5}, complete=True)
+    # the log has lost rows since
+    read = UserSpend({"ann": 1, red: 1, TEAM: 1}, complete=True, groups="team")
+    both = UserSpend({"ann": 5, red: 1, TEAM: 5}, complete=True, groups="team")
+    assert with_groups(known, read, {"ann", red}) == both
+    # of more than are kept, those who have a budget are known
+    many = with_groups(known, UserSpend({"ann": 0, red: 1, TEAM: 1}, groups="team"), {"ann", "bob", red})
+    assert many == UserSpend({"ann": 5, "bob": 0, red: 1, TEAM: 5}, groups="team")
+    assert knows(PastSpend(many), {"ann", "bob", red, TEAM}, "team")
