@@ -203,14 +203,20 @@ def _groups_held() -> Scenario:
     scenario = Scenario("holds budgets of groups while their table fails, and of users while theirs does", 70 * MINUTE)
     gap = [(10 * MINUTE, 40 * MINUTE)]
     jobs = {
-        "groups": Replica(job="groups", no_group_budgets=gap),
-        "users": Replica(job="users", no_group_budgets=[], no_budgets=gap),
-        "neither": Replica(job="neither", no_group_budgets=[], unread=gap),
+        "groups": [Replica(job="groups", no_group_budgets=gap)],
+        "users": [Replica(job="users", no_group_budgets=[], no_budgets=gap)],
+        "neither": [Replica(job="neither", no_group_budgets=[], unread=gap)],
         # their budgets are in the configuration
-        "no-table": Replica(job="no-table", no_budgets=gap),
+        "no-table": [Replica(job="no-table", no_budgets=gap)],
+        "unread": [Replica(job="unread", unread=gap)],
+        # one of two goes on reading the table
+        "one": [
+            Replica("a:9867", job="one", no_group_budgets=gap),
+            Replica("b:9867", job="one", no_group_budgets=[]),
+        ],
     }
     ends = 20 * MINUTE
-    for replica in jobs.values():
+    for replica in (each for replicas in jobs.values() for each in replicas):
         watched(scenario, replica)
         limit, soft = steps((0, 10), (ends, None)), steps((0, 9), (ends, None))
         budget(scenario, replica, "alice", "7d", 9, limit, soft=soft)
@@ -218,7 +224,8 @@ def _groups_held() -> Scenario:
     # what is read all the time, of another job
     budget(scenario, watched(scenario, Replica(job="read", no_group_budgets=[])), "", "7d", 1, soft=10, group="red")
     # what is read, and has ended, goes on for as long as every alert on a share does
-    every, users_held, groups_held = tuple(jobs), ("users", "neither", "no-table"), ("groups", "neither")
+    every, groups_held = tuple(jobs), ("groups", "neither", "unread")
+    users_held = ("users", "neither", "no-table", "unread")
     for minute in (9, 19, 24, 25, 39, 44):
         of_users, of_groups = (every, every) if minute < 25 else (users_held, groups_held)
         firing = [alert for job in of_users for alert in used("90%", "alice", "7d", 1, job)]
