@@ -290,28 +290,28 @@ MONTHLY_LIMIT = Metric("ai_monthly_limit_usd", "gauge", (), "The team's own mont
 PERIOD_LIMIT = Metric(
     "ai_budget_limit_usd",
     "gauge",
-    ("user", "period"),
-    "Limit of budgets with a period: of the team, where user is empty, and of users that are shown.",
+    ("user", "group", "period"),
+    "Limit of budgets with a period: of users and groups that are shown and, where both are empty, of the team.",
     "usd",
 )
 PERIOD_SOFT_LIMIT = Metric(
     "ai_budget_soft_limit_usd",
     "gauge",
-    ("user", "period"),
+    ("user", "group", "period"),
     "Soft limit of budgets with a period, which only warns; absent where none is set.",
     "usd",
 )
 PERIOD_SPEND = Metric(
     "ai_budget_spend_usd",
     "gauge",
-    ("user", "period"),
+    ("user", "group", "period"),
     "Cost since the start of a budget's present period, from the log.",
     "usd",
 )
 PERIOD_RESET = Metric(
     "ai_budget_reset_timestamp_seconds",
     "gauge",
-    ("user", "period"),
+    ("user", "group", "period"),
     "When the present period of a budget ends.",
     "seconds",
 )

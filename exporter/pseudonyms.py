@@ -33,6 +33,10 @@ class Pseudonyms:
             return user
         return _hash(self._key, user)
 
+    def of_spender(self, spender: str) -> str:
+        """The name of a user; groups keep theirs, and so does the team, which is empty."""
+        return spender if not spender or is_group(spender) else self.of(spender)
+
     def keys(self, by_user: Mapping[str, T]) -> Mapping[str, T]:
         """The same values by the users' names."""
         return by_user if self._key is None else {self.of(user): value for user, value in by_user.items()}
@@ -43,7 +47,7 @@ class Pseudonyms:
             return by_user
         result: dict[str, int] = {}
         for user, units in by_user.items():
-            name = user if is_group(user) else self.of(user)
+            name = self.of_spender(user)
             result[name] = result.get(name, 0) + units
         return result
 

@@ -99,7 +99,7 @@ def runbook_url(name: str, links: Links) -> str:
 def dashboard_url(uid: str, by: Collection[str], links: Links) -> str:
     """The dashboard that shows the figure, with its variables set to the alert's labels."""
     if "period" in by:
-        # the team's budgets have no user
+        # the budgets of groups and of the team have no user
         return f"{links.grafana}/d/{uid}{{{{ with $labels.user }}}}?var-user={{{{ . | urlquery }}}}{{{{ end }}}}"
     words = [f"var-{label}={{{{ $labels.{label} | urlquery }}}}" for label in by if label in _VARIABLES]
     return f"{links.grafana}/d/{uid}" + ("?" + "&".join(words) if words else "")
@@ -130,8 +130,9 @@ def _description(variant: Variant) -> str:
         subject = f"The team's {subject[0].lower()}{subject[1:]}"
     of = "".join(f" of {_NOUNS.get(label, label)} {_called(label)}" for label in variant.by)
     if "period" in variant.by:
-        whose = f"{{{{ if $labels.user }}}}of user {_called('user')}{{{{ else }}}}of the team{{{{ end }}}}"
-        of = f" {whose} for {{{{ $labels.period }}}}"
+        user, group = f"of user {_called('user')}", f"of group {_called('group')}"
+        whose = f"if $labels.user }}}}{user}{{{{ else if $labels.group }}}}{group}{{{{ else }}}}of the team{{{{ end"
+        of = f" {{{{ {whose} }}}} for {{{{ $labels.period }}}}"
     limit = variant.limit.noun
     if variant.limit.query:
         limit += f" of {_looked_up(variant.limit, variant.dimension)}"

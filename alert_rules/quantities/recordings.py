@@ -192,17 +192,20 @@ def spend_without_limit() -> RecordedSeries:
     return RecordedSeries(last_known, ("user",), (live, *end, Recording(last_known, kept)), window_end=end[-1].name)
 
 
-BUDGET = ("user", "period")
-"""What tells budgets with a period apart; the team's have no user."""
+BUDGET = ("user", "group", "period")
+"""What tells budgets with a period apart; a user's have no group, a group's no user, and the team's neither."""
 
 
 def period_share(allowed: str, name: str) -> RecordedSeries:
     """What part of a limit, the metric `allowed`, is spent in the present period of each budget.
 
     A replica that died in the last period does not tell of this one. While none knows the budgets, the last share
-    stands.
+    stands: the table of the groups' budgets may fail while that of the users' is read, and the other way round.
     """
-    known = Recording("job:ai_budget_periods:known", promql("group by (job) ($read)", read=BUDGETS_ARE_READ))
+    known = (
+        Recording("job:ai_budget_periods:known", promql("group by (job) ($read)", read=BUDGETS_ARE_READ)),
+        Recording("job:ai_group_budget_periods:known", promql("group by (job) ($read)", read=GROUP_LIMITS_ARE_SHOWN)),
+    )
     part = Recording(
         f"{level(BUDGET)}:{name}:ratio",
         promql(
@@ -211,8 +214,20 @@ def period_share(allowed: str, name: str) -> RecordedSeries:
             allowed=allowed,
         ),
     )
-    kept = _kept(part, "", known.name)
-    return RecordedSeries(kept[-1].name, BUDGET, (known, *kept), live=part.name)
+    kept = Recording(
+        f"{part.name}_carried",
+        promql(
+            """
+            $live or ($name{group=""} unless on (job) $known)
+              or ($name{group!=""} unless on (job) $groups_known)
+            """,
+            live=part.name,
+            name=f"{part.name}_carried",
+            known=known[0].name,
+            groups_known=known[1].name,
+        ),
+    )
+    return RecordedSeries(kept.name, BUDGET, (*known, part, kept), live=part.name)
 
 
 def window_end(window: str) -> tuple[Recording, Recording]:

@@ -1,4 +1,4 @@
-"""The row of Cost with limits for other periods than a day: of the team, and of each user."""
+"""The row of Cost with limits for other periods than a day: of the team, of each user, and of each group."""
 
 from dashboards import promql as q
 from dashboards import style
@@ -16,17 +16,19 @@ _NONE = "No budgets with a period, or the log is not read"
 def row(settings: Settings) -> Row:
     """The row."""
     return Row(
-        "Budgets with a period (the whole team, and each user for all operations)",
+        "Budgets with a period (the whole team, and each user and group for all operations)",
         (line(9, _budgets(settings), _users(), widths=(14, 10)),),
         collapsed=True,
     )
 
 
 def _of_each(metric: Metric, function: str) -> str:
-    """A figure of each budget, as one label that names the user, or the team, and the period."""
-    value = f"max by (user, period) ({function} by (job, user, period) ({q.filtered(metric)}))"
-    named = f'label_replace({value}, "user", "team", "user", "")'
-    return f'sum by (budget) (label_join({named}, "budget", ", ", "user", "period"))'
+    """A figure of each budget, as one label that names the user or the group, or the team, and the period."""
+    value = f"max by (user, group, period) ({function} by (job, user, group, period) ({q.filtered(metric)}))"
+    named = f'label_replace({value}, "budget", "$1", "user", "(.+)")'
+    named = f'label_replace({named}, "budget", "group $1", "group", "(.+)")'
+    named = f'label_replace({named}, "budget", "team", "budget", "")'
+    return f'sum by (budget) (label_join({named}, "budget", ", ", "budget", "period"))'
 
 
 def _budgets(settings: Settings) -> Panel:
@@ -41,12 +43,12 @@ def _budgets(settings: Settings) -> Panel:
         "Value #E": "Resets in",
     }
     return table(
-        "Budgets by user and period, and the team's",
+        "Budgets by user or group and period, and the team's",
         "What has been spent since each budget's period began, its limit, its soft limit, the share of the limit that"
         " is used, and how long it is until the period ends."
-        f"{settings.alerts.budget_note()} Users near or over a limit are always listed.",
+        f"{settings.alerts.budget_note()} Users and groups near or over a limit are always listed.",
         "Compare the share with how much of the period is left. Raise the limit in the budgets table or the"
-        " configuration, or talk to the user.",
+        " configuration, or talk to the user or group.",
         *(
             prom(expr, table=True)
             for expr in (f"{spent} / ({limit} > 0)", spent, limit, soft, f"clamp_min({reset} - time(), 0)")

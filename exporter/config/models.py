@@ -176,9 +176,13 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _groups_of_the_log(self) -> Self:
-        if self.groups.daily_limits and not self.columns.log.has_groups:
-            hint = "name the column that tells the group, columns.log.group, or write no limits of groups"
+        if self.columns.log.has_groups:
+            return self
+        hint = "name the column that tells the group, columns.log.group, or write no limits of groups"
+        if self.groups.daily_limits:
             raise setting_error(hint, "groups", "daily_limits")
+        if any(budget.group is not None for budget in self.budgets):
+            raise setting_error(hint, "budgets")
         return self
 
     # not of the section: a state may have been kept by such a rate, which counts for nothing
@@ -191,10 +195,10 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _each_budget_once(self) -> Self:
-        known: set[tuple[str | None, str]] = set()
+        known: set[tuple[str | None, str | None, str]] = set()
         for budget in self.budgets:
-            if (key := (budget.user, budget.period)) in known:
-                whose = "the team" if budget.user is None else repr(budget.user)
+            if (key := (budget.user, budget.group, budget.period)) in known:
+                whose = "the team" if key[:2] == (None, None) else repr(budget.user or budget.group)
                 raise setting_error(f"write one {budget.period} budget for {whose}", "budgets")
             known.add(key)
         return self
@@ -218,6 +222,12 @@ class Config(Section):
             hint = f"write at most {format_duration(most)}: an hour and a minute less the open window"
             raise setting_error(hint, "database", "max_replica_lag")
         return self
+
+    @property
+    def has_period_budgets_of_groups(self) -> bool:
+        """Whether groups have, or may have, budgets with other periods than a day."""
+        has_table = self.tables.group_budgets is not None and self.columns.group_budgets.period is not None
+        return self.columns.log.has_groups and (has_table or any(each.group is not None for each in self.budgets))
 
     @property
     def open_window_seconds(self) -> float:

@@ -257,17 +257,16 @@ class _OfGroup(Section):
 
 
 class _Limits(Section):
-    """Columns with the limits of one user or group, and what the table says they spent."""
+    """Columns with the limits of one user or group, and what the table says they spent.
+
+    The limits are daily ones or, where there is a `period`, such that begin again after it.
+    """
 
     daily_limit: ColumnName | None = None
     monthly_limit: ColumnName | None = None
     warning_threshold: ColumnName | None = None
     spent_today: ColumnName | None = None
     spent_month: ColumnName | None = None
-
-
-class BudgetColumns(_Limits, _OfUser):
-    """Columns of the users' budgets: of daily ones or, where there is a `period`, of such that begin again after it."""
 
     limit: ColumnName | None = None
     soft_limit: ColumnName | None = None
@@ -300,6 +299,10 @@ class BudgetColumns(_Limits, _OfUser):
             role: None if isinstance(name := getattr(self, role), FixedPeriod) else name
             for role in type(self).model_fields
         }
+
+
+class BudgetColumns(_Limits, _OfUser):
+    """Columns of the users' budgets."""
 
 
 class GroupBudgetColumns(_Limits, _OfGroup):
@@ -391,16 +394,23 @@ class ConfiguredPrice(Section):
 
 
 class ConfiguredBudget(Section):
-    """What a user, or the team (None), may spend in a period; one of its ends is at `reset_at`.
+    """What a user, a group or, without either, the team may spend in a period; one of its ends is at `reset_at`.
 
     Without that the calendar says where a day, week or month begins.
     """
 
     user: LabelName | None = None
+    group: LabelName | None = None
     limit_usd: Amount
     soft_limit_usd: Amount | None = None
     period: PeriodName
     reset_at: Moment | None = None
+
+    @model_validator(mode="after")
+    def _one_owner(self) -> Self:
+        if self.user is not None and self.group is not None:
+            raise setting_error("write a user or a group: a budget is of one of them", "group")
+        return self
 
     @model_validator(mode="after")
     def _amounts_and_times(self) -> Self:

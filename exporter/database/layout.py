@@ -82,6 +82,10 @@ PERIOD_BUDGET_ROLES: Mapping[str, Role] = {
     "reset_at": Role((), Kind.TIME, required=False),
 }
 """Those of a table whose limits are for a period, which only the configuration can say."""
+GROUP_PERIOD_BUDGET_ROLES: Mapping[str, Role] = {
+    "group": GROUP_BUDGET_ROLES["group"],
+    **{role: known for role, known in PERIOD_BUDGET_ROLES.items() if role != "user"},
+}
 
 ROUTE_ROLES: Mapping[str, Role] = {
     "operation": Role(("operation_id",), Kind.KEY),
@@ -130,12 +134,18 @@ ROLES: Mapping[str, Mapping[str, Role]] = {
 }
 """The optional tables' roles, by the table's place in the configuration."""
 
+_WITH_PERIOD: Mapping[str, Mapping[str, Role]] = {
+    "budgets": PERIOD_BUDGET_ROLES,
+    "group_budgets": GROUP_PERIOD_BUDGET_ROLES,
+}
+"""The roles of those whose limits may be for a period, where they are."""
+
 
 def roles_of(section: str, columns: Columns) -> tuple[Mapping[str, Role], Mapping[str, str | None]]:
     """The roles of an optional table, and the columns that the configuration names for them."""
-    if section == "budgets":
-        budgets = columns.budgets
-        return BUDGET_ROLES if budgets.period is None else PERIOD_BUDGET_ROLES, budgets.named
+    if section in _WITH_PERIOD:
+        budgets = getattr(columns, section)
+        return (ROLES if budgets.period is None else _WITH_PERIOD)[section], budgets.named
     return ROLES[section], getattr(columns, section).model_dump()
 
 

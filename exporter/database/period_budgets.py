@@ -1,4 +1,4 @@
-"""Users' budgets with a period: the query for them, and what its rows say."""
+"""Users' and groups' budgets with a period: the query for them, and what its rows say."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +25,7 @@ from exporter.ledger.period_spend import (
     stricter_period,
     window_of,
 )
+from exporter.ledger.spenders import group_key
 from exporter.ledger.users import DEFAULT_WARNING, Budget, stricter
 from exporter.periods import DAY, Period, parse_period
 
@@ -40,19 +41,20 @@ MOST_NAMED = 5
 _MOST_SHOWN = 64
 
 _ROWS = sql.SQL("""
-SELECT left({user}, {length}), {limit}::text, {soft}::text, {period}, {reset}::text FROM {table} LIMIT {rows}
+SELECT left({owner}, {length}), {limit}::text, {soft}::text, {period}, {reset}::text FROM {table} LIMIT {rows}
 """)
 
 Row = tuple[str | None, str | None, str | None, str | None, str | None]
-"""The user, the limit and the soft limit in USD, the period, and the seconds since the epoch of its end."""
+"""The user or group, the limit and the soft limit in USD, the period, and the seconds since the epoch of its end."""
 
 
 @dataclass
 class PeriodBudgets:
-    """What rows say: `daily` limits for a calendar day by user, all others by user and period, and what cannot be used.
+    """What rows say: `daily` limits for a calendar day by owner, all others by owner and period, and what is unusable.
 
-    `unusable` has some users whose budget is left out, each with what their row says of the period. `repeated` are
-    users with several rows for one period, of which the stricter counts.
+    An owner is a user or, in the table of groups, a group. `unusable` has some owners whose budget is left out, each
+    with what their row says of the period. `repeated` are those with several rows for one period, of which the stricter
+    counts.
     """
 
     daily: dict[str, Budget] = field(default_factory=dict)
@@ -82,9 +84,12 @@ class PeriodBudgets:
 
 
 def period_query(
-    name: sql.Identifier, columns: Mapping[str, Column], fixed: str | None, zone: str, rows: int
+    name: sql.Identifier, columns: Mapping[str, Column], owner: str, fixed: str | None, zone: str, rows: int
 ) -> sql.Composed:
-    """The query for the rows of a table, `rows` at most; `zone` is what a timestamp without one is in."""
+    """The query for the rows of a table, `rows` at most; `zone` is what a timestamp without one is in.
+
+    `owner` is the role of the column that says whose limit it is.
+    """
     most = sql.Literal(LARGEST_AMOUNT)
 
     def amount(role: str) -> sql.Composable:
@@ -94,7 +99,7 @@ def period_query(
     if fixed is None:
         period = sql.SQL("left({}, {})").format(values.text(columns["period"]), sql.Literal(_MOST_SHOWN))
     return _ROWS.format(
-        user=values.text(columns["user"]),
+        owner=values.text(columns[owner]),
         length=sql.Literal(READ_LENGTH),
         limit=amount("limit"),
         soft=amount("soft_limit"),
@@ -177,16 +182,25 @@ def _seconds(text: str | None) -> int | None:
 
 
 def configured_budgets(config: Config) -> dict[BudgetKey, PeriodBudget]:
-    """The budgets that the configuration sets for users and the team."""
+    """The budgets that the configuration sets for users, groups and the team."""
     return dict(_configured(each) for each in config.budgets)
 
 
 def _configured(written: ConfiguredBudget) -> tuple[BudgetKey, PeriodBudget]:
     period = parse_period(written.period)
     assert period is not None  # noqa: S101 -- the configuration has been checked
-    user = TEAM if written.user is None else user_name(written.user)
+    spender = TEAM
+    if written.user is not None:
+        spender = user_name(written.user)
+    elif written.group is not None:
+        spender = group_key(user_name(written.group))
     budget = _budget(written.limit_usd, written.soft_limit_usd, period, written.reset_seconds)
-    return BudgetKey(user, period.name), budget
+    return BudgetKey(spender, period.name), budget
+
+
+def keyed_by_group(found: Mapping[BudgetKey, PeriodBudget]) -> dict[BudgetKey, PeriodBudget]:
+    """Budgets by the labels of groups, as those of spenders."""
+    return {BudgetKey(group_key(label), period): each for (label, period), each in found.items()}
 
 
 def unusable_periods(found: Mapping[SkippedValue, list[str]]) -> Iterator[tuple[str, list[str]]]:

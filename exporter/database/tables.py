@@ -22,7 +22,7 @@ from exporter.database.labels import READ_LENGTH, model_name, user_name
 from exporter.database.layout import Relation, find_columns, roles_of
 from exporter.database.log_query import INVALID_REASONS
 from exporter.database.names import identifier
-from exporter.database.period_budgets import MOST_NAMED, PERIOD_SKIPS, period_query, take_rows
+from exporter.database.period_budgets import MOST_NAMED, PERIOD_SKIPS, keyed_by_group, period_query, take_rows
 from exporter.database.session import Session
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, SkippedValue
@@ -204,17 +204,19 @@ def plan_budgets(session: Session, config: Config, section: str = "budgets") -> 
         return None
     if "limit" in table.columns:
         sums = _budget_sums(table, "limit", "soft_limit")
-        return Plan(sums, session.row_security, lambda session, rows: _take_periodic(session, config, table, rows))
+        return Plan(
+            sums, session.row_security, lambda session, rows: _take_periodic(session, config, section, table, rows)
+        )
     statement, sums = budget_queries(table)
     return Plan(sums, session.row_security, lambda session, rows: _take_budgets(session, table, statement, rows))
 
 
-def _take_periodic(session: Session, config: Config, table: Table, sums: list[tuple[Any, ...]]) -> Budgets:
+def _take_periodic(
+    session: Session, config: Config, section: str, table: Table, sums: list[tuple[Any, ...]]
+) -> Budgets:
     ((_, *faults),) = sums
-    budgets, zone = config.columns.budgets, ZoneInfo(config.budget_time_zone)
-    statement = period_query(
-        table.name, table.columns, budgets.fixed_period, config.log_time_zone, rows=MOST_BUDGETS + 1
-    )
+    fixed, zone = getattr(config.columns, section).fixed_period, ZoneInfo(config.budget_time_zone)
+    statement = period_query(table.name, table.columns, table.owner, fixed, config.log_time_zone, rows=MOST_BUDGETS + 1)
     found = take_rows(session.stream(statement), int(session.clock), zone)
     _bound(table, found.rows, MOST_BUDGETS)
     skipped = {
@@ -222,7 +224,8 @@ def _take_periodic(session: Session, config: Config, table: Table, sums: list[tu
         SEVERAL_BUDGETS: found.repeats,
         **{skip: found.skipped[skip] for skip in PERIOD_SKIPS},
     }
-    return Budgets(found.daily, None, skipped, found.named_repeats, found.periodic, found.unusable)
+    periodic = found.periodic if table.owner == "user" else keyed_by_group(found.periodic)
+    return Budgets(found.daily, None, skipped, found.named_repeats, periodic, found.unusable)
 
 
 def _faults(counts: Iterable[int]) -> dict[SkippedValue, int]:
@@ -256,12 +259,12 @@ def _take_budgets(session: Session, table: Table, statement: sql.Composed, sums:
 
 
 def group_budgets(config: Config, table: Budgets | None) -> Budgets:
-    """The groups' daily limits by the configuration and by their table; where both have one, the smaller counts."""
+    """The groups' budgets by their table, with the daily limits of the configuration; of two, the smaller counts."""
     budgets = dict(table.by_user) if table is not None else {}
     for name, limit in config.groups.daily_limits.items():
         budget = _budget(str(limit), None, percentage=False)
         budgets[user_name(name)] = stricter(budgets.get(user_name(name), budget), budget)
-    return Budgets(budgets, None, {} if table is None else table.skipped)
+    return Budgets(budgets, None, {}) if table is None else replace(table, by_user=budgets, recorded_today=None)
 
 
 def read_monthly_budgets(session: Session, config: Config) -> Mapping[str, Budget]:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from exporter.ledger.aggregate import ZERO, Aggregate
 from exporter.ledger.calendar import MINUTE
 from exporter.ledger.day_sums import DaySums
+from exporter.ledger.spenders import is_group
 
 
 class Series(NamedTuple):
@@ -225,14 +226,20 @@ class HourFigures(NamedTuple):
 
 @dataclass(frozen=True)
 class UserSpend:
-    """Money units of users in an hour. Who is not among them spent nothing if it is `complete`, else nobody knows."""
+    """Money units of users in a time. Who is not among them spent nothing if it is `complete`, else nobody knows.
+
+    `groups` is how the log told the groups among them, such as a column; empty: they are users alone.
+    """
 
     units: Mapping[str, int] = field(default_factory=dict)
     complete: bool = False
+    groups: str = ""
 
-    def of(self, user: str) -> int | None:
-        """What a user spent; None where that is not known."""
-        return self.units.get(user, 0 if self.complete else None)
+    def of(self, spender: str) -> int | None:
+        """What a user or group spent; None where that is not known."""
+        if spender in self.units:
+            return self.units[spender]
+        return 0 if self.complete and (self.groups or not is_group(spender)) else None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ the ledger or read from the log as a whole, so that no row is in it twice.
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from heapq import nlargest
@@ -18,23 +18,24 @@ from zoneinfo import ZoneInfo
 from exporter.ledger.aggregate import net
 from exporter.ledger.calendar import QUARTER_HOUR, Window, day_of, day_start, floor_to, month_days
 from exporter.ledger.model import LedgerSettings, Slice, State, TimeRange, UserSpend
+from exporter.ledger.spenders import group_key, group_label, is_group, users_of
 from exporter.ledger.users import STATES, Budget, budget_state, stricter
 from exporter.periods import FARTHEST, WEEK, Period
 
 TEAM = ""
-"""Who the team's own budgets, and the spend of all users together, belong to: no user has an empty name."""
+"""Who the team's own budgets, and the spend of all users together, belong to: no spender has an empty name."""
 
 MOST_PERIOD_BUDGETS = 10_000
 """Budgets with a period whose spend is followed."""
 
 MOST_USERS = 2_000
-"""Users of a stretch who are kept though they may have no budget: one that they get later need not be read for."""
+"""Spenders of a stretch who are kept though they may have no budget: one that they get later need not be read for."""
 
 
 class BudgetKey(NamedTuple):
-    """Whose budget, and the name of its period."""
+    """Whose budget, and the name of its period. The spender is a user, a group by its `group_key`, or `TEAM`."""
 
-    user: str
+    spender: str
     period: str
 
 
@@ -53,7 +54,7 @@ class PeriodBudget:
 
 
 def stricter_period(one: PeriodBudget, other: PeriodBudget) -> PeriodBudget:
-    """Of two budgets of a user for the same period the one with the smaller limit, then the smaller warning."""
+    """Of two budgets of a spender for the same period the one with the smaller limit, then the smaller warning."""
     return one if stricter(one.budget, other.budget) is one.budget else other
 
 
@@ -73,7 +74,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class PastSpend:
-    """What users, and `TEAM`, spent in a stretch of time.
+    """What spenders, and `TEAM`, spent in a stretch of time.
 
     `quarters` is what the ledger knew of it when this was taken, see `quarter_costs`; None for what an earlier process
     has left.
@@ -85,22 +86,32 @@ class PastSpend:
 
 @dataclass(frozen=True)
 class RecentDays:
-    """The newest days of a zone as the ledger has them, by their ordinal: spend by user, and of all together."""
+    """The newest days of a zone as the ledger has them, by their ordinal.
+
+    They have the spend by user, of all together, and by the label of each group.
+    """
 
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     users: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     totals: Mapping[int, int] = field(default_factory=dict)
+    groups: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
 
-    def spend(self, user: str, since: int) -> int:
-        """What a user, or the team, spent from a day on."""
-        if user == TEAM:
+    def spend(self, spender: str, since: int) -> int:
+        """What a spender, or the team, spent from a day on."""
+        if spender == TEAM:
             return sum(units for day, units in self.totals.items() if day >= since)
-        return sum(users.get(user, 0) for day, users in self.users.items() if day >= since)
+        by_day, label = (self.groups, group_label(spender)) if is_group(spender) else (self.users, spender)
+        return sum(spent.get(label, 0) for day, spent in by_day.items() if day >= since)
+
+    def spenders(self, day: int, *, groups: bool) -> dict[str, int]:
+        """What each user, and each group if wanted, spent on a day."""
+        by_group = self.groups.get(day, {}) if groups else {}
+        return {**self.users[day], **{group_key(label): units for label, units in by_group.items()}}
 
 
 @dataclass(frozen=True)
 class SpendBefore:
-    """What users spent from the start of their period to the midnight at which `day` begins, by both of the former."""
+    """What spenders spent from the start of their period to the midnight at which `day` begins, by both of these."""
 
     day: int
     sums: Mapping[tuple[str, int], int]
@@ -211,9 +222,26 @@ def needed(starts: Iterable[tuple[str, int]], today: int, zone: ZoneInfo) -> dic
     return found
 
 
-def knows(past: PastSpend, users: Set[str]) -> bool:
-    """Whether the spend of all these users is known."""
-    return past.spent.complete or users <= past.spent.units.keys()
+def knows(past: PastSpend, spenders: Set[str], groups: str = "") -> bool:
+    """Whether the spend of all of them is known, and that of groups as they are told now, if they are."""
+    spent = past.spent
+    return groups in ("", spent.groups) and (spent.complete or spenders <= spent.units.keys())
+
+
+def without_groups(past: PastSpend) -> PastSpend:
+    """What is known of users, and of the team."""
+    spent = past.spent
+    return replace(past, spent=UserSpend(users_of(spent.units), complete=spent.complete))
+
+
+def with_groups(users: UserSpend, read: UserSpend, spenders: Iterable[str]) -> UserSpend:
+    """The spend of users as it is known, and that of groups as it was read; `spenders` are those who have a budget.
+
+    The log may have lost rows of users that were counted.
+    """
+    known = {name: units for name in spenders if not is_group(name) and (units := users.of(name)) is not None}
+    groups = {name: units for name, units in read.units.items() if is_group(name)}
+    return UserSpend({**users.units, **known, **groups}, users.complete and read.complete, read.groups)
 
 
 def quarter_costs(slices: Iterable[Slice], stretch: TimeRange) -> dict[int, int]:
@@ -231,11 +259,11 @@ def is_outdated(past: PastSpend, quarters: Mapping[int, int]) -> bool:
     return bool(quarters) if known is None else any(known.get(start, 0) != cost for start, cost in quarters.items())
 
 
-def chosen(spent: Mapping[str, int], total: int, users: Collection[str]) -> UserSpend:
+def chosen(spent: Mapping[str, int], total: int, spenders: Collection[str], groups: str = "") -> UserSpend:
     """What is kept of a stretch: everybody if these are few, else those who have a budget; and the team."""
     if len(spent) <= MOST_USERS:
-        return UserSpend({**spent, TEAM: total}, complete=True)
-    return UserSpend({**{user: spent.get(user, 0) for user in users}, TEAM: total})
+        return UserSpend({**spent, TEAM: total}, complete=True, groups=groups)
+    return UserSpend({**{name: spent.get(name, 0) for name in spenders}, TEAM: total}, groups=groups)
 
 
 def sum_before(
@@ -296,23 +324,25 @@ def standings(
         key=lambda sums: sums.day,
     )
     return {
-        key: Standing(budgets[key], window, _spend(key.user, window.start, fitting, recent))
+        key: Standing(budgets[key], window, _spend(key.spender, window.start, fitting, recent))
         for key, window in windows(budgets, now, zone).items()
     }
 
 
-def _spend(user: str, start: int, before: Iterable[SpendBefore], recent: RecentDays) -> int | None:
+def _spend(spender: str, start: int, before: Iterable[SpendBefore], recent: RecentDays) -> int | None:
+    if is_group(spender) and not recent.groups:
+        return None
     first = day_of(start, recent.zone)
     if first in recent.totals and start == day_start(first, recent.zone):
-        return recent.spend(user, first)
+        return recent.spend(spender, first)
     for sums in before:
-        if (past := sums.sums.get((user, start))) is not None:
-            return past + recent.spend(user, max(first, sums.day))
+        if (past := sums.sums.get((spender, start))) is not None:
+            return past + recent.spend(spender, max(first, sums.day))
     return None
 
 
 def recent_days(state: State, settings: LedgerSettings, *, only_today: bool = False) -> RecentDays:
-    """The days of which the ledger has the spend of every user: today, and yesterday where that was read whole."""
+    """The days of which the ledger has the spend of every spender: today, and yesterday where that was read whole."""
     today = day_of(state.progress.now, settings.zone)
     days = [
         day
@@ -323,29 +353,42 @@ def recent_days(state: State, settings: LedgerSettings, *, only_today: bool = Fa
         settings.zone,
         users={day: state.user_days.on(day) for day in days},
         totals={day: sum(state.days.on(day).values()) for day in days},
+        groups={day: state.group_days.on(day) for day in days} if settings.groups else {},
     )
 
 
+def of_users(found: Mapping[BudgetKey, Standing]) -> dict[BudgetKey, Standing]:
+    """The budgets of users."""
+    return {key: each for key, each in found.items() if key.spender != TEAM and not is_group(key.spender)}
+
+
+def of_groups(found: Mapping[BudgetKey, Standing]) -> dict[BudgetKey, Standing]:
+    """The budgets of groups, by their labels."""
+    return {
+        BudgetKey(group_label(key.spender), key.period): each for key, each in found.items() if is_group(key.spender)
+    }
+
+
 def worst_states(found: Mapping[BudgetKey, Standing]) -> dict[str, str]:
-    """The users who are past a limit or a warning of any of their periods, with the worst of these states."""
+    """Who of them is past a limit or a warning of any of their periods, with the worst of these states."""
     states: dict[str, str] = {}
     for key, standing in found.items():
-        if key.user != TEAM and (standing.state == "exceeded" or standing.state == "warning"):
-            states[key.user] = "exceeded" if "exceeded" in (standing.state, states.get(key.user)) else "warning"
+        if standing.state == "exceeded" or standing.state == "warning":
+            states[key.spender] = "exceeded" if "exceeded" in (standing.state, states.get(key.spender)) else "warning"
     return states
 
 
 def top_spenders(found: Mapping[BudgetKey, Standing], top: int) -> list[str]:
-    """The users who have spent most of all that have such a budget, in the period in which they did."""
+    """Who have spent most of all that have such a budget, in the period in which they did."""
     spends: dict[str, int] = {}
     for key, standing in found.items():
-        if key.user != TEAM and standing.spend:
-            spends[key.user] = max(standing.spend, spends.get(key.user, 0))
-    return nlargest(top, sorted(spends), key=lambda user: spends[user])
+        if standing.spend:
+            spends[key.spender] = max(standing.spend, spends.get(key.spender, 0))
+    return nlargest(top, sorted(spends), key=lambda spender: spends[spender])
 
 
 def count_period_states(found: Mapping[BudgetKey, Standing]) -> dict[tuple[str, str], int]:
-    """How many users' budgets are in each state, by period; those whose spend is not known yet are in none."""
-    counts = Counter((key.period, standing.state) for key, standing in found.items() if key.user != TEAM)
+    """How many of the budgets are in each state, by period; those whose spend is not known yet are in none."""
+    counts = Counter((key.period, standing.state) for key, standing in found.items())
     periods = sorted({period for period, _ in counts})
     return {(period, state): counts[period, state] for period in periods for state in STATES if state != "unlimited"}

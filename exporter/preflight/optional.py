@@ -106,9 +106,9 @@ def evaluate_budgets(
     limited = sum(budget.daily_limit is not None for budget in budgets.by_user.values())
     owners = f"{len(budgets.by_user)} {owner}s, {limited} with a daily limit"
     findings = [ok(section, f"{relation.name} ({roles}); {owners}{_periods(budgets)}")]
-    for what, users_of in unusable_periods(budgets.unusable):
-        hint = "correct them: until then these users have no limit of a period, and none is read as a daily one"
-        findings.append(warn(section, f"{what}: {listing(users_of)}", hint))
+    for what, named in unusable_periods(budgets.unusable):
+        hint = f"correct them: until then these {owner}s have no limit of a period, and none is read as a daily one"
+        findings.append(warn(section, f"{what}: {listing(named)}", hint))
     for field, meant, what in (
         (
             "limit",

@@ -9,13 +9,14 @@ from decimal import Decimal
 from typing import Any, TextIO
 from zoneinfo import ZoneInfo
 
-from exporter.catalog import USD
+from exporter.catalog import GROUP_BUDGETS, USD
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.labels import user_name
 from exporter.database.one_session import one_session
 from exporter.database.reader import read_span
-from exporter.database.tables import group_budgets, read_budgets, read_monthly_budgets
+from exporter.database.session import Session
+from exporter.database.tables import Budgets, group_budgets, read_budgets, read_monthly_budgets
 from exporter.errors import UserError
 from exporter.humanize import money, share
 from exporter.ledger.aggregate import money_units
@@ -121,13 +122,13 @@ def run_budget(
         )
 
     mine = [each for each in standings.users if is_asked_for(each.name, each.called)]
-    others = [each for each in standings.others if is_asked_for(each.user, each.called)]
+    others = [each for each in standings.others if is_asked_for(each.name, each.called)]
     if asked.user is not None and not mine and not others:
         when = "this month" if asked.month else "today"
         raise UserError(f"--user: no user {asked.user!r} has a budget, or spent anything {when}")
     if config.users.mode == "off":
-        mine, others = [], [each for each in others if each.user is None]
-    named = [replace(each, user=each.user and label(each.user)) for each in others if asked.shows(each.state)]
+        mine, others = [], [each for each in others if each.name is None]
+    named = [replace(each, name=each.name and label(each.name)) for each in others]
     shown = [replace(each, name=label(each.name)) for each in mine]
     return _print(config, replace(standings, others=tuple(named)), shown, asked, out, as_json=as_json)
 
@@ -144,7 +145,11 @@ def _print_groups(config: Config, environ: Mapping[str, str], asked: Asked, out:
 def _print(
     config: Config, standings: Standings, shown: Iterable[Standing], asked: Asked, out: TextIO, *, as_json: bool
 ) -> int:
-    found = replace(standings, users=tuple(each for each in shown if asked.shows(each.state)))
+    found = replace(
+        standings,
+        users=tuple(each for each in shown if asked.shows(each.state)),
+        others=tuple(each for each in standings.others if asked.shows(each.state)),
+    )
     zone = config.budget_time_zone
     print(as_text_json(found, zone, asked) if as_json else as_table(found, zone, asked), file=out)
     return 0
@@ -163,25 +168,27 @@ def _read(config: Config, environ: Mapping[str, str], asked: Asked) -> Standings
             for part in read_span(session, log, rules, span, width=_DAY).values():
                 spend.update(groups_of(part.users) if asked.by == "group" else users_of(part.users))
         others: list[Line] = []
-        if asked.by == "group":
-            limits = group_budgets(config, read_budgets(session, config, "group_budgets"))
-            by_user = {} if asked.month else limits.by_user
-        elif asked.month:
-            by_user = read_monthly_budgets(session, config)
+        if asked.month:
+            by_user = {} if asked.by == "group" else read_monthly_budgets(session, config)
         else:
-            budgets = read_budgets(session, config)
+            budgets = _read_budgets(session, config, asked)
             by_user = {} if budgets is None else budgets.by_user
-            found = read_period_budgets(session, config, rules, budgets)
-            others = [Line(key.user or None, key.period, standing) for key, standing in found]
-        keys = {*spend, *by_user, *(each.user for each in others if each.user)}
+            others = read_period_budgets(session, config, rules, budgets, asked.by)
+        keys = {*spend, *by_user, *(each.name for each in others if each.name)}
         names = names_if_read(session, config, keys) if asked.by == "user" else {}
     limit = config.monthly_limit_usd if asked.month else config.daily_limit_usd
     standings = stand(window, spend, by_user, None if limit is None else money_units(limit))
     return replace(
         standings,
         users=tuple(replace(each, called=names.get(each.name)) for each in standings.users),
-        others=tuple(replace(each, called=names.get(each.user or "")) for each in others),
+        others=tuple(replace(each, called=names.get(each.name or "")) for each in others),
     )
+
+
+def _read_budgets(session: Session, config: Config, asked: Asked) -> Budgets | None:
+    if asked.by == "group":
+        return group_budgets(config, read_budgets(session, config, GROUP_BUDGETS))
+    return read_budgets(session, config)
 
 
 def stand(window: Window, spend: Mapping[str, int], budgets: Mapping[str, Budget], team_limit: int | None) -> Standings:
@@ -205,7 +212,7 @@ def as_text_json(standings: Standings, zone: str, asked: Asked) -> str:
     when = {"month" if asked.month else "day": _date(standings.window, zone, asked), "time_zone": zone}
     whole = {**when, "team": team, "states": standings.states, f"{asked.by}s": users}
     if standings.others:
-        whole["budgets"] = period_fields(standings.others, zone)
+        whole["budgets"] = period_fields(standings.others, zone, asked.by)
     return json.dumps(whole, indent=2, ensure_ascii=False)
 
 
@@ -237,7 +244,7 @@ def as_table(standings: Standings, zone: str, asked: Asked) -> str:
         counts = ", ".join(f"{count} {state}" for state, count in standings.states.items())
         lines.append(f"\n{asked.by}s: {counts}; {_date(standings.window, zone, asked)}, {zone}")
     if standings.others:
-        lines.append("\n" + period_table(standings.others, zone))
+        lines.append("\n" + period_table(standings.others, zone, asked.by))
     return "\n".join(lines)
 
 

@@ -25,21 +25,21 @@ from exporter.ledger.period_spend import (
     stricter_period,
     windows,
 )
-from exporter.ledger.spenders import users_of
+from exporter.ledger.spenders import group_label, is_group
 from exporter.reports.table import render_table
 
 _DAY = 86_400
-HEADERS = ["user", "period", "limit", "soft limit", "spend", "remaining", "used", "state", "resets"]
+_AMOUNTS = ["limit", "soft limit", "spend", "remaining", "used"]
 
 
 @dataclass(frozen=True)
 class Line:
-    """The standing of a budget: whose it is as shown (None: the team's), and what is left and used of its limit.
+    """The standing of a budget, and what is left and used of its limit.
 
-    `called` is the user's own name, where one is known.
+    `name` is the user or group whose it is, as shown; None for the team. `called` is the user's own name, if known.
     """
 
-    user: str | None
+    name: str | None
     period: str
     standing: Standing
     called: str | None = None
@@ -76,10 +76,17 @@ class Line:
 
 
 def read_period_budgets(
-    session: Session, config: Config, rules: Classification, budgets: Budgets | None
-) -> list[tuple[BudgetKey, Standing]]:
-    """How the budgets of the table and of the configuration stand now; the team first, then by user."""
-    wanted: dict[BudgetKey, PeriodBudget] = dict(configured_budgets(config))
+    session: Session, config: Config, rules: Classification, budgets: Budgets | None, by: str
+) -> list[Line]:
+    """How the budgets of the table and of the configuration stand now: the team's first, then those of each user.
+
+    Or those of each group, as `by` says; `budgets` are those of their table.
+    """
+    wanted: dict[BudgetKey, PeriodBudget] = {
+        key: budget
+        for key, budget in configured_budgets(config).items()
+        if key.spender == TEAM or is_group(key.spender) == (by == "group")
+    }
     for key, budget in budgets.periodic.items() if budgets is not None else ():
         wanted[key] = stricter_period(wanted[key], budget) if key in wanted else budget
     clock = int(session.clock)
@@ -95,18 +102,22 @@ def read_period_budgets(
             span = TimeRange(lo, min(lo + _DAY, until))
             for bucket in read_span(session, log, rules, span, width=_DAY).values():
                 spent[TEAM] += sum(map(net, bucket.cells.values()))
-                for user, units in users_of(bucket.users).items():
-                    spent[user] += units
+                for spender, units in bucket.users.items():
+                    spent[spender] += units
         until = start
-        found.update({key: Standing(wanted[key], kept[key], spent.get(key.user, 0)) for key in by_start[start]})
-    return sorted(found.items())
+        found.update({key: Standing(wanted[key], kept[key], spent.get(key.spender, 0)) for key in by_start[start]})
+    return [Line(_name(key.spender), key.period, standing) for key, standing in sorted(found.items())]
 
 
-def period_table(lines: Iterable[Line], zone: str) -> str:
-    """A table for people."""
+def _name(spender: str) -> str | None:
+    return None if spender == TEAM else group_label(spender) if is_group(spender) else spender
+
+
+def period_table(lines: Iterable[Line], zone: str, by: str) -> str:
+    """A table for people; `by` says whether it is of users or of groups."""
     rows = [
         [
-            each.called or each.user or "team",
+            each.called or each.name or "team",
             each.period,
             _money(each.limit),
             _money(each.soft_limit),
@@ -118,14 +129,14 @@ def period_table(lines: Iterable[Line], zone: str) -> str:
         ]
         for each in lines
     ]
-    return render_table(HEADERS, rows, right=HEADERS[2:7])
+    return render_table([by, "period", *_AMOUNTS, "state", "resets"], rows, right=_AMOUNTS)
 
 
-def period_fields(lines: Iterable[Line], zone: str) -> Sequence[Mapping[str, Any]]:
-    """For JSON."""
+def period_fields(lines: Iterable[Line], zone: str, by: str) -> Sequence[Mapping[str, Any]]:
+    """For JSON; `by` as for `period_table`."""
     return [
         {
-            "user": each.user,
+            by: each.name,
             "period": each.period,
             "limit_usd": _number(each.limit),
             "soft_limit_usd": _number(each.soft_limit),

@@ -63,7 +63,7 @@ class Exporter:
         names = self.ledger.pseudonyms
         self._board = PeriodBoard(
             {
-                key._replace(user=key.user and names.of(key.user)): each
+                key._replace(spender=names.of_spender(key.spender)): each
                 for key, each in configured_budgets(config).items()
             }
         )

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import psycopg
@@ -31,7 +32,16 @@ from exporter.database.window import WindowReader
 from exporter.ledger import schedule
 from exporter.ledger.calendar import day_of
 from exporter.ledger.model import SpanRead, State, TimeRange
-from exporter.ledger.period_spend import BudgetKey, PeriodBudget, standings, stricter_period, top_spenders, worst_states
+from exporter.ledger.period_spend import (
+    BudgetKey,
+    PeriodBudget,
+    of_groups,
+    of_users,
+    standings,
+    stricter_period,
+    top_spenders,
+    worst_states,
+)
 from exporter.ledger.slices import sum_counts
 from exporter.ledger.users import choose_users
 from exporter.scrape.ledger_service import LedgerService
@@ -69,8 +79,8 @@ class Scrape:
     """What one read of the database brought; None where a table is absent or could not be read.
 
     `current` says that the log was read whole and the ledger is up to date, `today` that only the current day is so
-    far. `roles` are those that the log has a column or an expression for. `period_budgets` are those of the table and
-    of the configuration.
+    far. `roles` are those that the log has a column or an expression for. `period_budgets` are those of the tables
+    and of the configuration.
     """
 
     current: bool = False
@@ -223,7 +233,7 @@ class Collector:
             today=ended and attempt.today,
             roles=attempt.roles,
             runs=in_order,
-            period_budgets=self._period_budgets(values["budgets"]),
+            period_budgets=self._period_budgets(values["budgets"], values[GROUP_BUDGETS]),
             **values,
         )
 
@@ -324,7 +334,7 @@ class Collector:
         def wanted(name: QualifiedName | None) -> Wanted | None:
             return None if name is None else (name, tables.log)
 
-        of_groups = Source(
+        groups = Source(
             lambda session: plan_budgets(session, config, GROUP_BUDGETS),
             wanted(tables.group_budgets),
             self._take_group_budgets,
@@ -335,7 +345,7 @@ class Collector:
             "budgets": Source(
                 lambda session: plan_budgets(session, config), wanted(tables.budgets), self._take_budgets
             ),
-            **({GROUP_BUDGETS: of_groups} if GROUP_BUDGETS in self._collectors else {}),
+            **({GROUP_BUDGETS: groups} if GROUP_BUDGETS in self._collectors else {}),
             "approvals": Source(lambda session: plan_approvals(session, config), wanted(tables.approvals)),
             "recommendations": Source(
                 lambda session: plan_recommendations(session, config), wanted(tables.recommendations)
@@ -362,28 +372,35 @@ class Collector:
         """
         if budgets is not None:
             names = self._ledger.pseudonyms
-            periodic = {key._replace(user=names.of(key.user)): each for key, each in budgets.periodic.items()}
+            periodic = {
+                key._replace(spender=names.of_spender(key.spender)): each for key, each in budgets.periodic.items()
+            }
             budgets = replace(budgets, by_user=names.keys(budgets.by_user), periodic=periodic)
         self._budgets, self._budgets_read = budgets, True
-        followed = FollowedBudgets(self._period_budgets(budgets), whole=True)
-        # the same object, as long as they are the same: who follows them has nothing to do then
-        if followed != self._board.followed:
-            self._board.followed = followed
-        if self._current:
-            self._choose_users()
+        self._follow()
         return budgets
 
     def _take_group_budgets(self, budgets: Budgets | None) -> Budgets:
         """As `_take_budgets`, for groups: with those of the configuration."""
         self._group_budgets = group_budgets(self._config, budgets)
-        if self._current:
-            self._choose_users()
+        self._follow()
         return self._group_budgets
 
-    def _period_budgets(self, budgets: Budgets | None) -> Mapping[BudgetKey, PeriodBudget]:
-        """Those of the table and of the configuration; of two for the same period, the stricter."""
+    def _follow(self) -> None:
+        """Follow the budgets with a period as last read, and choose again who is shown."""
+        whole = self._budgets_read and self._group_budgets is not None
+        followed = FollowedBudgets(self._period_budgets(self._budgets, self._group_budgets), whole=whole)
+        # the same object, as long as they are the same: who follows them has nothing to do then
+        if followed != self._board.followed:
+            self._board.followed = followed
+        if self._current:
+            self._choose_users()
+
+    def _period_budgets(self, *tables: Budgets | None) -> Mapping[BudgetKey, PeriodBudget]:
+        """Those of the tables and of the configuration; of two for the same period, the stricter."""
         found = dict(self._configured)
-        for key, budget in budgets.periodic.items() if budgets is not None else ():
+        of_tables = chain.from_iterable(table.periodic.items() for table in tables if table is not None)
+        for key, budget in of_tables:
             found[key] = stricter_period(found[key], budget) if key in found else budget
         return found
 
@@ -397,9 +414,9 @@ class Collector:
 
     def _choose_users(self) -> None:
         """Choose who is shown: of users and of groups only once it is known who has a limit."""
-        ledger, config, budgets, of_groups = self._ledger, self._config, self._budgets, self._group_budgets
+        ledger, config, budgets, grouped = self._ledger, self._config, self._budgets, self._group_budgets
         with self._choosing:
-            ledger.note_skips(sum_counts(known.skipped for known in (budgets, of_groups) if known is not None))
+            ledger.note_skips(sum_counts(known.skipped for known in (budgets, grouped) if known is not None))
             state = ledger.present
             if state is None:
                 return
@@ -418,11 +435,20 @@ class Collector:
                         day,
                         top=top,
                         most=most,
-                        others=worst_states(standing),
-                        also=top_spenders(standing, top),
+                        others=worst_states(of_users(standing)),
+                        also=top_spenders(of_users(standing), top),
                     )
                 groups: Mapping[str, int] = state.shown_groups
-                if of_groups is not None:
-                    top, most, limits = config.groups.top, config.groups.max_series, of_groups.by_user
-                    groups = choose_users(ledger.group_spend_today(), limits, groups, day, top=top, most=most)
+                if grouped is not None:
+                    top, most, limits = config.groups.top, config.groups.max_series, grouped.by_user
+                    groups = choose_users(
+                        ledger.group_spend_today(),
+                        limits,
+                        groups,
+                        day,
+                        top=top,
+                        most=most,
+                        others=worst_states(of_groups(standing)),
+                        also=top_spenders(of_groups(standing), top),
+                    )
             ledger.show(users, groups)

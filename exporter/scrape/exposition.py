@@ -22,7 +22,14 @@ from exporter.forecast.projection import BOUNDS, project
 from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, Aggregate, Buckets, money_units, usd
 from exporter.ledger.exposed import Gauges, Snapshot
 from exporter.ledger.model import Series, SkippedValue
-from exporter.ledger.period_spend import TEAM, SpendBefore, count_period_states, standings
+from exporter.ledger.period_spend import (
+    TEAM,
+    SpendBefore,
+    count_period_states,
+    of_groups,
+    of_users,
+    standings,
+)
 from exporter.ledger.users import Budget, count_states, shown_spend
 from exporter.scrape.collector import Scrape
 from exporter.scrape.forecasting import NO_OUTLOOKS, Outlooks
@@ -277,15 +284,17 @@ def _period_budgets(exposure: Exposure) -> Iterator[Family]:
     gauges, config = exposure.fresh, exposure.config
     if gauges is None or "cost" in config.columns.log.lacking:
         return
-    lacking, budgets = config.columns.log.lacking, exposure.scrape.period_budgets
-    if "user" in lacking:
-        budgets = {key: budget for key, budget in budgets.items() if key.user == TEAM}
-    found = standings(budgets, exposure.before, gauges.recent, gauges.now)
-    by_user = config.users.mode != "off"
+    found = standings(exposure.scrape.period_budgets, exposure.before, gauges.recent, gauges.now)
+    users = {} if "user" in config.columns.log.lacking else of_users(found)
+    shown_users = gauges.shown_users if config.users.mode != "off" else frozenset()
     shown = {
-        key: each
-        for key, each in sorted(found.items())
-        if key.user == TEAM or (by_user and key.user in gauges.shown_users)
+        **{("", "", key.period): each for key, each in found.items() if key.spender == TEAM},
+        **{(user, "", period): each for (user, period), each in users.items() if user in shown_users},
+        **{
+            ("", group, period): each
+            for (group, period), each in of_groups(found).items()
+            if group in gauges.shown_groups
+        },
     }
     limits = {key: each.budget.budget.daily_limit for key, each in shown.items()}
     amounts = {
@@ -296,7 +305,7 @@ def _period_budgets(exposure: Exposure) -> Iterator[Family]:
     for metric, units in amounts.items():
         yield Family(metric, {key: amount for key, amount in units.items() if amount is not None}, _USD)
     yield Family(catalog.PERIOD_RESET, {key: each.window.end for key, each in shown.items()})
-    yield Family(catalog.PERIOD_USERS, count_period_states(found))
+    yield Family(catalog.PERIOD_USERS, count_period_states(users))
 
 
 def _forecast(exposure: Exposure) -> Iterator[Family]:

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import filterfalse
 
 from exporter.config import Config
 from exporter.database.log_query import LogTable
@@ -25,8 +26,10 @@ from exporter.ledger.period_spend import (
     recent_days,
     sum_before,
     windows,
+    with_groups,
+    without_groups,
 )
-from exporter.ledger.spenders import users_of
+from exporter.ledger.spenders import is_group, users_of
 from exporter.scrape.ledger_service import LedgerService
 from exporter.scrape.log_reader import LogReader
 from exporter.state_change_log import StateChangeLog
@@ -56,26 +59,33 @@ class PeriodBoard:
 
 @dataclass
 class _Reading:
-    """A stretch that has been read up to `position`; `quarters` are as the ledger had them before."""
+    """A stretch that has been read up to `position`; `quarters` are as the ledger had them before.
+
+    `by` is the settings by which it is read.
+    """
 
     stretch: TimeRange
+    by: tuple[str, str]
     quarters: Mapping[int, int]
     position: int
-    users: Counter[str] = field(default_factory=Counter)
+    spenders: Counter[str] = field(default_factory=Counter)
     total: int = 0
 
-    def add(self, rows: SpanRows, users: Callable[[Mapping[str, int]], Mapping[str, int]]) -> None:
+    def add(self, rows: SpanRows, spenders: Callable[[Mapping[str, int]], Mapping[str, int]]) -> None:
         for bucket in rows.buckets.values():
-            for user, units in users(users_of(bucket.users)).items():
-                self.users[user] += units
+            for spender, units in spenders(bucket.users).items():
+                self.spenders[spender] += units
             self.total += sum(map(net, bucket.cells.values()))
 
 
 @dataclass(frozen=True)
 class _Missing:
+    """A stretch to read, for these users and groups; `known` is the spend of users where only groups are missing."""
+
     stretch: TimeRange
     users: frozenset[str]
     quarters: Mapping[int, int]
+    known: UserSpend | None = None
 
 
 class PastSpendReader(LogReader):
@@ -130,8 +140,9 @@ class PastSpendReader(LogReader):
         zone, progress = settings.zone, state.progress
         today = day_of(progress.now, zone)
         kept = windows(followed.budgets, progress.now, zone)
-        starts = {(key.user, window.start) for key, window in kept.items()}
+        starts = {(key.spender, window.start) for key, window in kept.items()}
         wanted = needed(starts, today, zone)
+        groups = self._groups
         changed: dict[TimeRange, PastSpend | None] = {}
         if self._key != self._present_key:
             changed.update(dict.fromkeys(self._past))
@@ -139,13 +150,19 @@ class PastSpendReader(LogReader):
         for stretch, users in wanted.items():
             quarters = quarter_costs(slices, stretch) if stretch.hi > progress.compacted else {}
             known = None if stretch in changed else self._past.get(stretch)
-            if known is not None and knows(known, users) and not is_outdated(known, quarters):
+            if known is not None and groups and known.spent.groups not in ("", groups):
+                # of groups by another column, it says nothing
+                known = self._past[stretch] = without_groups(known)
+            outdated = known is not None and is_outdated(known, quarters)
+            if known is not None and knows(known, users, groups) and not outdated:
                 continue
             day = day_of(stretch.lo, zone)
             if day in recent.totals and stretch.hi == day_start(day + 1, zone):
-                changed[stretch] = PastSpend(chosen(recent.users[day], recent.totals[day], users), quarters)
-            elif known is None or not knows(known, users) or self._may_read_again(stretch):
-                missing.append(_Missing(stretch, users, quarters))
+                spent = recent.spenders(day, groups=bool(groups))
+                changed[stretch] = PastSpend(chosen(spent, recent.totals[day], users, groups), quarters)
+            elif known is None or not knows(known, users, groups) or self._may_read_again(stretch):
+                lacks_groups = known is not None and not outdated and knows(known, set(filterfalse(is_group, users)))
+                missing.append(_Missing(stretch, users, quarters, known.spent if known and lacks_groups else None))
         if followed.whole:
             changed.update({stretch: None for stretch in self._past if stretch not in wanted})
         self._keep(changed)
@@ -159,22 +176,35 @@ class PastSpendReader(LogReader):
 
     def _read(self, missing: _Missing) -> None:
         """Read on in a stretch, and keep it when it has been read whole."""
-        reading, chunk = self._reading, self._chunk
-        if reading is None or reading.stretch != missing.stretch:
-            reading = _Reading(missing.stretch, missing.quarters, missing.stretch.lo)
+        reading, chunk, by = self._reading, self._chunk, (self._present_key, self._groups)
+        if reading is None or (reading.stretch, reading.by) != (missing.stretch, by):
+            reading = _Reading(missing.stretch, by, missing.quarters, missing.stretch.lo)
         span = TimeRange(reading.position, min(reading.position + chunk.length, missing.stretch.hi))
         rows = self._read_log(lambda session, table, _: self._read_span(session, table, span))
         if rows is None:
             return
-        reading.add(rows, self._ledger.pseudonyms.sums)
+        reading.add(rows, self._spenders)
         reading.position = span.hi
         self._reading = reading
         if span.hi == missing.stretch.hi:
             self._reading = None
             self._read_at[missing.stretch] = time.monotonic()
-            spent = chosen(reading.users, reading.total, missing.users)
+            spent = chosen(reading.spenders, reading.total, missing.users, self._groups)
+            if missing.known is not None:
+                spent = with_groups(missing.known, spent, missing.users)
             self._keep({missing.stretch: PastSpend(spent, reading.quarters)})
             self._look()
+
+    @property
+    def _groups(self) -> str:
+        """How the log tells groups, where they may have budgets; else empty."""
+        if not self._config.has_period_budgets_of_groups:
+            return ""
+        return str(self._ledger.classification.log_columns.group or "")
+
+    def _spenders(self, read: Mapping[str, int]) -> Mapping[str, int]:
+        """Those that are kept, under the names by which they are."""
+        return self._ledger.pseudonyms.sums(read if self._groups else users_of(read))
 
     def _read_span(self, session: Session, table: LogTable, span: TimeRange) -> SpanRows | None:
         chunk, begun = self._chunk, time.monotonic()

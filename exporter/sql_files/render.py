@@ -122,9 +122,7 @@ def _tables(config: Config) -> dict[str, QualifiedName]:
 def _names(config: Config, section: str, roles: Mapping[str, Role]) -> dict[str, list[str]]:
     """What each role's column may be called: as the configuration has it, or as it is known."""
     columns = config.columns
-    explicit: Mapping[str, Any] = (
-        columns.budgets.named if section == "budgets" else getattr(columns, section).model_dump()
-    )
+    explicit: Mapping[str, Any] = roles_of(section, columns)[1] if section in ROLES else columns.log.model_dump()
     return {
         role: _columns(explicit[role]) if explicit.get(role) else list(known.names) for role, known in roles.items()
     }

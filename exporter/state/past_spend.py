@@ -1,4 +1,4 @@
-"""What users spent in past stretches of budgets with a period, on disk: a row for each stretch."""
+"""What users and groups spent in past stretches of budgets with a period, on disk: a row for each stretch."""
 
 import json
 import sqlite3
@@ -38,7 +38,7 @@ def write(db: sqlite3.Connection, past: Mapping[TimeRange, UserSpend | None]) ->
         if spent is None:
             db.execute("DELETE FROM past_spend WHERE lo = ? AND hi = ?", (stretch.lo, stretch.hi))
         else:
-            body = dumps([spent.complete, spent.units])
+            body = dumps([spent.complete, spent.units, spent.groups])
             db.execute("REPLACE INTO past_spend VALUES (?, ?, ?)", (stretch.lo, stretch.hi, body))
 
 
@@ -46,6 +46,8 @@ def load(db: sqlite3.Connection) -> dict[TimeRange, UserSpend]:
     """All stretches. Raises as `KeptState.load` does where one is damaged."""
     found = {}
     for lo, hi, body in db.execute("SELECT lo, hi, body FROM past_spend ORDER BY lo, hi").fetchall():
-        complete, units = json.loads(body)
-        found[TimeRange(lo, hi)] = UserSpend({str(user): int(spent) for user, spent in units.items()}, bool(complete))
+        # the first versions of this table had no groups
+        complete, units, *groups = json.loads(body)
+        known = {str(name): int(spent) for name, spent in units.items()}
+        found[TimeRange(lo, hi)] = UserSpend(known, bool(complete), *map(str, groups))
     return found

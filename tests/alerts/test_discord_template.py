@@ -335,6 +335,15 @@ def test_the_team_and_its_users_are_told_apart(tmp_path: Path) -> None:
     assert "• team: was $9\n• users without a series: was $9\n• user eve: was $9" in message
 
 
+def test_whose_budget_and_for_which_period_it_was_is_said(tmp_path: Path) -> None:
+    alerts = [
+        {**one(RESOLVED, value="95%"), "labels": labels}
+        for labels in ({"group": "red", "period": "30d"}, {"user": "eve", "period": "week"}, {"period": "month"})
+    ]
+    ((_, message),) = render(tmp_path, [data(*alerts)])
+    assert "• group red, for 30d: was 95%\n• user eve, for week: was 95%\n• for month: was 95%" in message
+
+
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("@*_`\n|<[:/"), max_size=400)
 ALERTS = st.builds(
     lambda status, ends, starts, annotations, labels: {

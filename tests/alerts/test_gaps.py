@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from exporter import catalog
 from tests.alerts.cases.common import spend, user, users
+from tests.alerts.cases.period_budgets import budget
 from tests.support.generate import GENERATED, content, generated_groups, yaml_text
 from tests.support.promtool import promtool
 from tests.support.scenario import HOUR, MINUTE, Replica, Scenario, Value, Window, duration, steps
@@ -27,6 +28,9 @@ FIGURES = {
     "budget_exceeded": 3,
     "budget_used": 4,
     "budget_will_not_last": 1,
+    # alice, a group and the team
+    "period_budget_used": 3,
+    "soft_limit_reached": 3,
     "spend_anomaly": 1,
     "high_error_rate": 1,
     "slow_operations": 1,
@@ -97,6 +101,12 @@ def rising(per_minute: float) -> Value:
     return lambda second: per_minute * (second // MINUTE)
 
 
+def period_budgets(scenario: Scenario, replica: Replica, spent: float) -> None:
+    """Budgets of 10 for a period, with a soft limit of 9: a user's, a group's and the team's."""
+    for name, group in (("alice", ""), ("", "red"), ("", "")):
+        budget(scenario, replica, name, "30d", spent, soft=9, group=group)
+
+
 def ill(scenario: Scenario, replica: Replica) -> None:
     """Everything that can be wrong with figures is."""
     spend(scenario, replica, lambda second: 250 + second / HOUR)
@@ -104,6 +114,7 @@ def ill(scenario: Scenario, replica: Replica) -> None:
     user(scenario, replica, "alice", lambda second: 12 + second / HOUR, 10)
     user(scenario, replica, "bob", 5)
     users(scenario, replica, exceeded=3, unlimited=1)
+    period_budgets(scenario, replica, 9)
     calls = {"operation": "chat", "model": "m1"}
     scenario.show(replica, catalog.OPERATIONS, rising(12), **calls)
     scenario.show(replica, catalog.FAILURES, rising(9), error_class="timeout", **calls)
@@ -130,6 +141,7 @@ def well(scenario: Scenario, replica: Replica) -> None:
     scenario.show(replica, catalog.DAILY_LIMIT, 200)
     user(scenario, replica, "alice", 2, 10)
     users(scenario, replica, ok=1)
+    period_budgets(scenario, replica, 2)
     calls = {"operation": "chat", "model": "m1"}
     scenario.show(replica, catalog.OPERATIONS, rising(12), **calls)
     scenario.show(replica, catalog.FAILURES, 0, error_class="timeout", **calls)

@@ -94,6 +94,41 @@ def test_check_accepts_it_and_the_counters_are_what_plain_sql_says(url: str, adm
         assert shown(exporter.scrape()) == public.figures(admin)
 
 
+def test_the_limits_of_users_and_teams_are_those_of_its_own_tables(url: str, admin: Admin, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "budgets.md").read_text(encoding="utf-8").partition("## LiteLLM")[2]
+    settings = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])
+    PublicLog.of("litellm").fill(admin, 3000, step=300)
+    team = "team_id = (ARRAY['red', 'blue', NULL])[1 + floor(3 * random())::int]"
+    admin.execute(f"UPDATE {LOG} SET spend = round(random()::numeric, 6), {team}".encode())
+    ends = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2, hours=3)
+    add = (
+        'INSERT INTO "LiteLLM_TeamTable" (team_id, max_budget, soft_budget, budget_duration, budget_reset_at)'
+        " VALUES (%s, %s, %s, %s, %s)"
+    )
+    naive = ends.replace(tzinfo=None)
+    for row in (("red", 100, 80, "7d", naive), ("blue", 50, None, "30d", naive), ("good", 5, None, None, None)):
+        admin.execute(add, row)
+    begun = {("red", "7d"): naive - timedelta(days=7), ("blue", "30d"): naive - timedelta(days=30)}
+    with running(url, tmp_path, **settings, history_weeks=0) as exporter:
+        exporter.wait_ready()
+
+        def spent() -> dict[tuple[str, str], int | None]:
+            seen = exporter.scrape().having("ai_budget_spend_usd").items()
+            return {(dict(of)["group"], dict(of)["period"]): round(1e6 * spend) for (_, of), spend in seen}
+
+        def due() -> dict[tuple[str, str], int | None]:
+            query = f'SELECT round(1000000 * sum(spend)) FROM {LOG} WHERE team_id = %s AND "startTime" >= %s'.encode()
+            rows = {key: admin.execute(query, (key[0], start)).fetchone() or (0,) for key, start in begun.items()}
+            return {key: int(units) for key, (units,) in rows.items()}
+
+        wait_for(lambda: spent() == due(), lambda: f"{spent()} and not {due()}")
+        scraped = exporter.scrape()
+        assert scraped.one("ai_budget_soft_limit_usd", user="", group="red", period="7d") == 80
+        assert scraped.labels("ai_budget_limit_usd", "group") == ["blue", "red"]
+        assert not scraped.has("ai_group_daily_limit_usd")
+    assert "no period: good" in check(url, tmp_path / "check", **settings).text
+
+
 NAMES: tuple[tuple[str, str | None, str | None], ...] = (
     ("openai/gpt-4o", "gpt-4o", "user-1"),
     ("", "", ""),

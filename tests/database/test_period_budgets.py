@@ -75,7 +75,7 @@ def spent_since(log: Log, start: datetime, user: str | None) -> int:
 
 
 def shown(scraped: Scraped, metric: str, user: str | None, period: str) -> float | None:
-    labels = frozenset({"user": user or "", "period": period}.items())
+    labels = frozenset({"user": user or "", "group": "", "period": period}.items())
     return scraped.get((metric, labels))
 
 

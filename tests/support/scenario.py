@@ -184,8 +184,10 @@ class Scenario:
         if metric in CONFIGURED:
             shown = life.up
         elif metric.kind == "gauge":
-            of_groups = life.has_group_budgets if metric in FROM_GROUP_BUDGETS else life.reads
-            shown = life.has_budgets if metric in FROM_BUDGETS else of_groups
+            # the budgets with a period of groups have the same metrics as those of users
+            is_of_group = metric in FROM_GROUP_BUDGETS or (metric in FROM_BUDGETS and "group" in labels)
+            of_groups = life.has_group_budgets if is_of_group else life.reads
+            shown = life.has_budgets if metric in FROM_BUDGETS and not is_of_group else of_groups
         else:
             shown, read = life.up, life.has_read
         values = [figure(at) if is_shown and at is not None else None for is_shown, at in zip(shown, read, strict=True)]

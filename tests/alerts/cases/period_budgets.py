@@ -1,4 +1,4 @@
-"""`period_budget_used` and `soft_limit_reached`: budgets with other periods than a day, of users and of the team."""
+"""`period_budget_used` and `soft_limit_reached`: budgets with other periods than a day."""
 
 from collections.abc import Iterator
 
@@ -9,8 +9,8 @@ from tests.support.scenario import DAY, JOB, MINUTE, Replica, Scenario, Value, s
 
 NAME, SOFT = "period_budget_used", "soft_limit_reached"
 SHARES = (
-    "job_user_period:ai_budget_period_utilization:ratio",
-    "job_user_period:ai_budget_soft_limit_utilization:ratio",
+    "job_user_group_period:ai_budget_period_utilization:ratio",
+    "job_user_group_period:ai_budget_soft_limit_utilization:ratio",
 )
 
 
@@ -22,6 +22,9 @@ def scenarios() -> Iterator[Scenario]:
     yield _held()
     yield _replicas()
     yield _has_a_limit()
+    yield _groups()
+    yield _groups_held()
+    yield _group_replicas()
 
 
 def budget(
@@ -34,6 +37,7 @@ def budget(
     *,
     soft: Value | None = None,
     reset: Value = 30 * DAY,
+    group: str = "",
 ) -> None:
     """A budget as an exporter shows it."""
     shown = {
@@ -45,18 +49,21 @@ def budget(
     for metric, value in shown.items():
         if value is not None:
             # as it is scraped, a label that is empty is none
-            labels = {"user": name, "period": period} if name else {"period": period}
-            scenario.show(replica, metric, value, **labels)
+            labels = {"user": name, "group": group, "period": period}
+            scenario.show(replica, metric, value, **{label: text for label, text in labels.items() if text})
 
 
-def used(value: str, name: str, period: str, rungs: int, job: str = JOB) -> list[Expected]:
+def used(value: str, name: str, period: str, rungs: int, job: str = JOB, group: str = "") -> list[Expected]:
     """The levels that fire, one or both."""
     levels = ((80, "warning"), (100, "critical"))[:rungs]
-    return [period_budget(NAME, rung, value, name, period, severity=severity, job=job) for rung, severity in levels]
+    return [
+        period_budget(NAME, rung, value, name, period, group=group, severity=severity, job=job)
+        for rung, severity in levels
+    ]
 
 
-def soft_limit(value: str, name: str, period: str) -> Expected:
-    return period_budget(SOFT, 100, value, name, period)
+def soft_limit(value: str, name: str, period: str, job: str = JOB, group: str = "") -> Expected:
+    return period_budget(SOFT, 100, value, name, period, group=group, job=job)
 
 
 def _each_period_by_itself() -> Scenario:
@@ -173,4 +180,74 @@ def _has_a_limit() -> Scenario:
     found = {(JOB, "cid"): 6.0, ("other", "alice"): 5.0, ("other", "cid"): 6.0}
     samples = {f'{record}{{job="{job}", user="{name}"}}': spent for (job, name), spent in found.items()}
     scenario.figure(20 * MINUTE, record, samples)
+    return scenario
+
+
+def _groups() -> Scenario:
+    scenario = Scenario("fires for each budget of a group, beside users of the same name", 30 * MINUTE)
+    replica = watched(scenario, Replica())
+    budget(scenario, replica, "", "30d", steps((0, 1), (5 * MINUTE, 8.5), (10 * MINUTE, 11)), soft=9, group="red")
+    budget(scenario, replica, "red", "30d", 1, soft=9)
+    budget(scenario, replica, "", "week", 7, soft=9, group="red")
+    budget(scenario, replica, "", "30d", 4, soft=9)
+    budget(scenario, replica, "", "month", 79, 100, soft=80, group="blue")
+    scenario.silent(NAME, 4 * MINUTE)
+    scenario.silent(SOFT, 9 * MINUTE)
+    scenario.fires(6 * MINUTE, NAME, *used("85%", "", "30d", 1, group="red"))
+    scenario.fires(11 * MINUTE, NAME, *used("110%", "", "30d", 2, group="red"))
+    scenario.fires(11 * MINUTE, SOFT, soft_limit("122.2%", "", "30d", group="red"))
+    return scenario
+
+
+def _groups_held() -> Scenario:
+    scenario = Scenario("holds budgets of groups while their table fails, and of users while theirs does", 70 * MINUTE)
+    gap = [(10 * MINUTE, 40 * MINUTE)]
+    jobs = {
+        "groups": [Replica(job="groups", no_group_budgets=gap)],
+        "users": [Replica(job="users", no_group_budgets=[], no_budgets=gap)],
+        "neither": [Replica(job="neither", no_group_budgets=[], unread=gap)],
+        # their budgets are in the configuration
+        "no-table": [Replica(job="no-table", no_budgets=gap)],
+        "unread": [Replica(job="unread", unread=gap)],
+        # one of two goes on reading the table
+        "one": [
+            Replica("a:9867", job="one", no_group_budgets=gap),
+            Replica("b:9867", job="one", no_group_budgets=[]),
+        ],
+    }
+    ends = 20 * MINUTE
+    for replica in (each for replicas in jobs.values() for each in replicas):
+        watched(scenario, replica)
+        limit, soft = steps((0, 10), (ends, None)), steps((0, 9), (ends, None))
+        budget(scenario, replica, "alice", "7d", 9, limit, soft=soft)
+        budget(scenario, replica, "", "7d", 9, limit, soft=soft, group="red")
+    # what is read all the time, of another job
+    budget(scenario, watched(scenario, Replica(job="read", no_group_budgets=[])), "", "7d", 1, soft=10, group="red")
+    # what is read, and has ended, goes on for as long as every alert on a share does
+    every, groups_held = tuple(jobs), ("groups", "neither", "unread")
+    users_held = ("users", "neither", "no-table", "unread")
+    for minute in (9, 19, 24, 25, 39, 44):
+        of_users, of_groups = (every, every) if minute < 25 else (users_held, groups_held)
+        firing = [alert for job in of_users for alert in used("90%", "alice", "7d", 1, job)]
+        firing += [alert for job in of_groups for alert in used("90%", "", "7d", 1, job, group="red")]
+        scenario.fires(minute * MINUTE, NAME, *firing)
+        soft_ones = [soft_limit("100%", "alice", "7d", job) for job in of_users]
+        soft_ones += [soft_limit("100%", "", "7d", job, group="red") for job in of_groups]
+        scenario.fires(minute * MINUTE, SOFT, *soft_ones)
+    scenario.silent(NAME, 45 * MINUTE)
+    scenario.silent(SOFT, 45 * MINUTE)
+    return scenario
+
+
+def _group_replicas() -> Scenario:
+    scenario = Scenario("compares the highest spend of a group with the lowest limit, in each job", 20 * MINUTE)
+    for job, limit in (("first", 100), ("second", 10)):
+        for instance, spent, more in (("a:9867", 9, 1), ("b:9867", 7, 0)):
+            replica = watched(scenario, Replica(instance, job=job))
+            budget(scenario, replica, "", "7d", spent, limit + more, soft=limit + more, group="red")
+    scenario.fires(5 * MINUTE, NAME, *used("90%", "", "7d", 1, job="second", group="red"))
+    for record in SHARES:
+        shares = {"first": 0.09, "second": 0.9}
+        found = {f'{record}{{group="red", job="{job}", period="7d"}}': share for job, share in shares.items()}
+        scenario.figure(5 * MINUTE, record, found)
     return scenario

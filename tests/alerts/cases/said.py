@@ -131,14 +131,23 @@ def budget_used(
 
 
 def period_budget(
-    name: str, rung: int, value: str, user: str, period: str, *, severity: str = "warning", job: str = JOB
+    name: str,
+    rung: int,
+    value: str,
+    user: str,
+    period: str,
+    *,
+    group: str = "",
+    severity: str = "warning",
+    job: str = JOB,
 ) -> Expected:
-    """A budget with a period, of the team where there is no user."""
+    """A budget with a period, of the team where there is no user and no group."""
     soft = name == "soft_limit_reached"
     labels = {"severity": severity, "job": job, "period": period}
-    labels |= {"user": user} if user else {}
+    labels |= {"user": user} if user else {"group": group} if group else {}
     labels |= {} if soft else {"rung": str(rung)}
-    whose = f"{'soft ' * soft}limit spent of {f'user {user}' if user else 'the team'}"
+    of = f"user {user}" if user else f"group {group}" if group else "the team"
+    whose = f"{'soft ' * soft}limit spent of {of}"
     return expected(
         labels,
         user=user,

@@ -6,8 +6,11 @@ import pytest
 from pydantic import ValidationError
 
 from exporter.config import Config
-from exporter.config.sections import BudgetColumns
-from exporter.database.layout import BUDGET_ROLES, PERIOD_BUDGET_ROLES, roles_of
+from exporter.config.sections import BudgetColumns, GroupBudgetColumns
+from exporter.database.layout import BUDGET_ROLES, GROUP_BUDGET_ROLES, PERIOD_BUDGET_ROLES, roles_of
+from exporter.database.period_budgets import configured_budgets
+from exporter.ledger.period_spend import BudgetKey
+from exporter.ledger.spenders import group_key
 
 
 def budgets(**written: Any) -> Config:
@@ -37,11 +40,43 @@ def test_a_period_has_one_name(written: str, name: str) -> None:
         ({"period": "30d", "reset_at": "9999-12-31T23:59Z"}, "within ten years"),
         ({"period": "week", "reset_at": "9999-12-31T23:00-14:00"}, "write a date or a time"),
         ({"period": "week", "user": " "}, "not empty"),
+        ({"period": "week", "group": " "}, "not empty"),
+        ({"period": "week", "group": 7}, "string"),
+        ({"period": "week", "group": "red", "user": "ann"}, "write a user or a group"),
+        ({"period": "week", "group": "red", "user": "red"}, "write a user or a group"),
+        ({"period": "30d", "group": "red"}, "write a moment at which a period ends"),
+        ({"period": "week", "group": "red"}, r"columns\.log\.group"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(written: dict[str, Any], hint: str) -> None:
     with pytest.raises(ValidationError, match=hint):
         budgets(**{"limit_usd": 5, **written})
+
+
+@pytest.mark.parametrize("written", ["=NULL", None])
+def test_budgets_of_groups_need_groups_in_the_log(written: str | None) -> None:
+    with pytest.raises(ValidationError, match=r"columns\.log\.group"):
+        Config.model_validate(
+            {
+                "columns": {"log": {"group": written}},
+                "budgets": [{"limit_usd": 5, "period": "week"}, {"group": "red", "limit_usd": 5, "period": "week"}],
+            }
+        )
+
+
+def test_a_group_has_one_budget_for_a_period_and_a_user_of_its_name_another() -> None:
+    one = {"group": "ann", "limit_usd": 5, "period": "week"}
+    columns = {"log": {"group": "team"}}
+    with pytest.raises(ValidationError, match="write one week budget for 'ann'"):
+        Config.model_validate({"columns": columns, "budgets": [one, {**one, "period": "weekly"}]})
+    others = [{**one, "period": "month"}, {"user": "ann", "limit_usd": 5, "period": "week"}]
+    config = Config.model_validate({"columns": columns, "budgets": [one, *others]})
+    assert config.has_period_budgets_of_groups
+    assert configured_budgets(config).keys() == {
+        BudgetKey(group_key("ann"), "week"),
+        BudgetKey(group_key("ann"), "month"),
+        BudgetKey("ann", "week"),
+    }
 
 
 def test_a_user_has_one_budget_for_a_period() -> None:
@@ -64,8 +99,9 @@ def test_a_user_has_one_budget_for_a_period() -> None:
     ],
 )
 def test_columns_of_budgets_are_daily_or_of_periods(written: dict[str, Any], hint: str) -> None:
-    with pytest.raises(ValidationError, match=hint):
-        BudgetColumns.model_validate(written)
+    for columns in (BudgetColumns, GroupBudgetColumns):
+        with pytest.raises(ValidationError, match=hint):
+            columns.model_validate(written)
 
 
 @pytest.mark.parametrize(
@@ -82,5 +118,17 @@ def test_a_period_is_a_column_or_that_of_all_rows(written: str, fixed: str | Non
     assert again.columns.budgets == config.columns.budgets
 
 
+def test_the_columns_of_groups_are_those_of_users_but_for_whose_they_are() -> None:
+    for written in ({"group": "team_id", "limit": "max_budget", "period": "='30d'"}, {"group": "team_id"}):
+        config = Config.model_validate({"columns": {"group_budgets": written}})
+        roles, explicit = roles_of("group_budgets", config.columns)
+        of_users = PERIOD_BUDGET_ROLES if "period" in written else BUDGET_ROLES
+        assert [*roles] == ["group", *list(of_users)[1:]]
+        assert explicit["group"] == "team_id"
+        assert not config.has_period_budgets_of_groups
+        assert Config.model_validate(config.model_dump(mode="json")).columns == config.columns
+
+
 def test_without_a_period_limits_are_daily() -> None:
     assert roles_of("budgets", Config().columns)[0] is BUDGET_ROLES
+    assert roles_of("group_budgets", Config().columns)[0] is GROUP_BUDGET_ROLES

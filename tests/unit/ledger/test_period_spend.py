@@ -38,6 +38,8 @@ from exporter.ledger.period_spend import (
     is_outdated,
     knows,
     needed,
+    of_groups,
+    of_users,
     quarter_costs,
     recent_days,
     standings,
@@ -46,8 +48,11 @@ from exporter.ledger.period_spend import (
     top_spenders,
     window_of,
     windows,
+    with_groups,
+    without_groups,
     worst_states,
 )
+from exporter.ledger.spenders import group_key
 from exporter.ledger.users import Budget
 from exporter.periods import Period, parse_period
 
@@ -189,29 +194,47 @@ def spent_between(rows: Sequence[Row], lo: int, hi: int) -> Counter[str]:
     return found
 
 
-def past_of(rows: Sequence[Row], wanted: dict[TimeRange, frozenset[str]]) -> dict[TimeRange, PastSpend]:
+def past_of(
+    rows: Sequence[Row], wanted: dict[TimeRange, frozenset[str]], groups: str = ""
+) -> dict[TimeRange, PastSpend]:
     found = {}
     for stretch, users in wanted.items():
         spent = spent_between(rows, stretch.lo, stretch.hi)
-        found[stretch] = PastSpend(chosen(spent, sum(spent.values()), users))
+        of_both = {**spent, **by_group_key(rows, stretch.lo, stretch.hi)} if groups else spent
+        found[stretch] = PastSpend(chosen(of_both, sum(spent.values()), users, groups))
     return found
+
+
+def by_group(rows: Sequence[Row], lo: int, hi: int) -> Counter[str]:
+    """What groups spent, of which one has the name of a user: rows of two amounts are of two groups."""
+    found: Counter[str] = Counter()
+    for at_, _, units in rows:
+        if lo <= at_ < hi:
+            found[("ann", "red")[units % 2]] += units
+    return found
+
+
+def by_group_key(rows: Sequence[Row], lo: int, hi: int) -> dict[str, int]:
+    return {group_key(label): units for label, units in by_group(rows, lo, hi).items()}
 
 
 def recent_of(rows: Sequence[Row], days: Sequence[int], zone: ZoneInfo) -> RecentDays:
     sums = {day: spent_between(rows, day_start(day, zone), day_start(day + 1, zone)) for day in days}
-    return RecentDays(zone, sums, {day: sum(spent.values()) for day, spent in sums.items()})
+    groups = {day: by_group(rows, day_start(day, zone), day_start(day + 1, zone)) for day in days}
+    return RecentDays(zone, sums, {day: sum(spent.values()) for day, spent in sums.items()}, groups)
 
 
 @st.composite
 def budgets_of(draw: st.DrawFn, now: int) -> dict[BudgetKey, PeriodBudget]:
     found = {}
-    for user in draw(st.lists(st.sampled_from(["ann", "bob", "cid", TEAM]), unique=True, min_size=1)):
+    spenders = ["ann", "bob", "cid", TEAM, group_key("ann"), group_key("red")]
+    for spender in draw(st.lists(st.sampled_from(spenders), unique=True, min_size=1)):
         name = draw(names)
         reset = draw(st.integers(now - 40 * 86_400, now + 40 * 86_400))
         if draw(st.booleans()):
             reset = day_start(day_of(reset, ZoneInfo("UTC")), ZoneInfo("UTC"))
         calendar = period(name).is_calendar and draw(st.booleans())
-        found[BudgetKey(user, name)] = PeriodBudget(period(name), None if calendar else reset, HARD)
+        found[BudgetKey(spender, name)] = PeriodBudget(period(name), None if calendar else reset, HARD)
     return found
 
 
@@ -227,10 +250,10 @@ def test_what_stands_is_what_the_rows_since_the_start_sum_up_to(
     rows = data.draw(st.lists(row | near, max_size=40))
     today = day_of(now, zone)
     found = windows(budgets, now, zone)
-    starts = {(key.user, window.start) for key, window in found.items()}
+    starts = {(key.spender, window.start) for key, window in found.items()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(period_spend, "MOST_USERS", most)
-        past = past_of(rows, needed(starts, today, zone))
+        past = past_of(rows, needed(starts, today, zone), "team")
     days = [today - 1, today] if knows_yesterday else [today]
     before = [sum_before(starts, past, day, zone) for day in days]
     for known in (before, before[-1:]):
@@ -238,7 +261,8 @@ def test_what_stands_is_what_the_rows_since_the_start_sum_up_to(
         assert stands.keys() == found.keys()
         for key, standing in stands.items():
             spent = spent_between(rows, found[key].start, now)
-            assert standing.spend == (sum(spent.values()) if key.user == TEAM else spent[key.user])
+            of_each = {TEAM: sum(spent.values()), **spent, **by_group_key(rows, found[key].start, now)}
+            assert standing.spend == of_each.get(key.spender, 0)
 
 
 def test_at_midnight_what_was_known_before_goes_on_to_tell() -> None:
@@ -361,6 +385,11 @@ def test_the_newest_days_are_those_that_were_read_whole() -> None:
     both = recent_days(state(at("2026-11-26")), settings)
     assert both == RecentDays(zone, {today - 1: {"ann": 3}, today: {"ann": 4, "bob": 1}}, {today - 1: 3, today: 5})
     assert (both.spend("ann", today - 1), both.spend("ann", today), both.spend(TEAM, today - 1)) == (7, 4, 8)
+    with_groups = state(at("2026-11-26"))
+    with_groups.group_days.update({(today - 1, "red"): 3, (today, "blue"): 5})
+    assert recent_days(with_groups, settings) == both
+    of_both = recent_days(with_groups, replace(settings, groups=True))
+    assert of_both == replace(both, groups={today - 1: {"red": 3}, today: {"blue": 5}})
     assert recent_days(state(at("2026-11-26T00:15")), settings).totals.keys() == {today}
     assert recent_days(state(at("2026-11-01")), settings, only_today=True).totals.keys() == {today}
 
@@ -373,7 +402,7 @@ def test_states_are_counted_by_period_and_the_worst_decides_who_is_shown() -> No
         keys = ((BudgetKey(*name.split("_")), spent) for name, spent in spends.items())
         return {key: Standing(budget, span, spent) for key, spent in keys}
 
-    found = stands(ann_7d=101, ann_month=80, bob_7d=80, bob_month=101, cid_7d=0, dan_7d=None, _7d=500)
+    found = of_users(stands(ann_7d=101, ann_month=80, bob_7d=80, bob_month=101, cid_7d=0, dan_7d=None, _7d=500))
     assert worst_states(found) == {"ann": "exceeded", "bob": "exceeded"}
     assert top_spenders(found, 2) == ["ann", "bob"]
     assert top_spenders(found, 9) == ["ann", "bob"]
@@ -399,3 +428,61 @@ def test_of_two_budgets_the_stricter_counts() -> None:
 def test_sums_say_of_which_day_they_are() -> None:
     assert sum_before([], {}, 7, ZoneInfo("UTC")) == SpendBefore(7, {})
     assert datetime.fromtimestamp(at("2026-11-27"), UTC).day == 27
+
+
+def test_groups_stand_beside_users_of_the_same_name() -> None:
+    zone, now = ZoneInfo("UTC"), at("2026-11-27T12:00")
+    today = day_of(now, zone)
+    recent = RecentDays(
+        zone,
+        users={today - 1: {"red": 1}, today: {"red": 2, "ann": 30}},
+        totals={today - 1: 1, today: 32},
+        groups={today - 1: {"blue": 1}, today: {"red": 32}},
+    )
+    red = group_key("red")
+    assert (recent.spend(red, today - 1), recent.spend("red", today - 1), recent.spend(TEAM, today)) == (32, 3, 32)
+    assert recent.spenders(today, groups=True) == {"red": 2, "ann": 30, red: 32}
+    assert recent.spenders(today, groups=False) == {"red": 2, "ann": 30}
+    budgets = {
+        BudgetKey(spender, "2d"): PeriodBudget(period("2d"), day_start(today + 1, zone), HARD)
+        for spender in (red, "red", TEAM)
+    }
+    found = standings(budgets, (), recent, now)
+    assert {key.spender: each.spend for key, each in found.items()} == {red: 32, "red": 3, TEAM: 33}
+    assert of_users(found).keys() == {BudgetKey("red", "2d")}
+    assert of_groups(found) == {BudgetKey("red", "2d"): found[BudgetKey(red, "2d")]}
+
+
+def test_of_a_group_nothing_is_known_while_the_ledger_has_no_groups() -> None:
+    zone, now = ZoneInfo("UTC"), at("2026-11-27T12:00")
+    today = day_of(now, zone)
+    recent = RecentDays(zone, users={today: {"red": 2}}, totals={today: 2})
+    budgets = {BudgetKey(group_key("red"), "2d"): PeriodBudget(period("2d"), day_start(today + 2, zone), HARD)}
+    (standing,) = standings(budgets, (), recent, now).values()
+    assert (standing.spend, standing.state) == (None, None)
+
+
+def test_what_was_kept_without_groups_says_nothing_of_them() -> None:
+    red, blue = group_key("red"), group_key("blue")
+    alone = PastSpend(UserSpend({"ann": 1, TEAM: 1}, complete=True))
+    assert (alone.spent.of("bob"), alone.spent.of(red)) == (0, None)
+    assert not knows(alone, {red}, "team")
+    by_team = PastSpend(UserSpend({"ann": 1, red: 1, TEAM: 1}, complete=True, groups="team"), {0: 1})
+    assert (by_team.spent.of("bob"), by_team.spent.of(red), by_team.spent.of(blue)) == (0, 1, 0)
+    assert knows(by_team, {red, blue}, "team")
+    assert knows(by_team, {"ann"})
+    assert not knows(by_team, {"ann"}, "project")
+    assert without_groups(by_team) == PastSpend(alone.spent, {0: 1})
+
+
+def test_groups_that_are_read_later_leave_what_is_known_of_users() -> None:
+    red = group_key("red")
+    known = UserSpend({"ann": 5, TEAM: 5}, complete=True)
+    # the log has lost rows since
+    read = UserSpend({"ann": 1, red: 1, TEAM: 1}, complete=True, groups="team")
+    both = UserSpend({"ann": 5, red: 1, TEAM: 5}, complete=True, groups="team")
+    assert with_groups(known, read, {"ann", red}) == both
+    # of more than are kept, those who have a budget are known
+    many = with_groups(known, UserSpend({"ann": 0, red: 1, TEAM: 1}, groups="team"), {"ann", "bob", red})
+    assert many == UserSpend({"ann": 5, "bob": 0, red: 1, TEAM: 5}, groups="team")
+    assert knows(PastSpend(many), {"ann", "bob", red, TEAM}, "team")
