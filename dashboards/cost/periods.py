@@ -68,7 +68,7 @@ def _budgets(settings: Settings) -> Panel:
 def _users() -> Panel:
     counts = f"max by (state) (sum by (job, instance, state) ({q.for_job(catalog.PERIOD_USERS)}))"
     return timeseries(
-        "Users by state of a budget with a period",
+        "Users by state of budgets with a period",
         "How many budgets of users are within their limit, past the warning, and past the limit, shown or not.",
         "If exceeded rises, the table beside this one says who it is: they may be stopped until the period ends.",
         prom(counts, q.legend("state")),
