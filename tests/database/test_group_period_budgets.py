@@ -123,6 +123,8 @@ def wait_for_units(exporter: Running, expected: Mapping[tuple[Whose, str], int])
 
 def test_every_period_of_a_group_shows_what_sql_sums_since_it_began(teams: Log, tmp_path: Path) -> None:
     fill(teams, 40)
+    # who has spent nothing is not shown
+    insert(teams, USER, "0.25")
     in_nine_days = (now() + timedelta(days=9, hours=1)).replace(microsecond=0)
     an_hour_ago = (now() - timedelta(hours=1)).replace(microsecond=0)
     limit(teams, RED, 100, "30d", in_nine_days, 80)
