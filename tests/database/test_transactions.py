@@ -16,7 +16,7 @@ from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import DatabaseUnavailable
 from exporter.database.reader import read_span, read_spend
 from exporter.database.session import Database, Session
-from exporter.figures import Figure
+from exporter.ledger.aggregate import net
 from exporter.ledger.calendar import HOUR, QUARTER_HOUR, floor_to
 from exporter.ledger.model import TimeRange
 from exporter.scrape.adaptive_chunk import AdaptiveChunk
@@ -244,7 +244,7 @@ def test_the_database_sums_spend_as_the_ledger_does(log: Log, tmp_path: Path, ki
         until = floor_to(int(session.clock), QUARTER_HOUR) + QUARTER_HOUR
         span = TimeRange(until - 2 * QUARTER_HOUR, until)
         minutes = read_span(session, table, rules, span)
-        known = sum(cell[Figure.COST] for minute in minutes.values() for cell in minute.cells.values())
+        known = sum(net(cell) for minute in minutes.values() for cell in minute.cells.values())
         assert known > 0
         assert read_spend(session, table, rules, span) == known
         assert read_spend(session, table, rules, TimeRange(span.lo - HOUR, span.lo)) == 0
