@@ -467,7 +467,10 @@ STANDARD: tuple[Metric, ...] = (
 )
 """Metrics of the process, which prometheus_client makes and names. Their counters start again with the process."""
 
-COLLECTORS = ("log", "budgets", "routes", "recommendations", "approvals", "user_names")
+USER_NAMES = "user_names"
+"""The collector of users' names, and what stands for their table in `tables.accept_unproven`."""
+
+COLLECTORS = ("log", "budgets", "routes", "recommendations", "approvals", USER_NAMES)
 """The parts of a scrape, as the label `collector` names them."""
 
 GROUP_BUDGETS = "group_budgets"

@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg import sql
 
+from exporter.catalog import USER_NAMES
 from exporter.config import LABEL_LENGTH, Config
 from exporter.config.expressions import Expression
 from exporter.config.sections import DisplayNames
@@ -21,9 +22,6 @@ from exporter.database.names import identifier, literal, written
 from exporter.database.session import Session
 from exporter.database.tables import Plan, read_planned
 from exporter.ledger.model import UNATTRIBUTED
-
-USER_NAMES = "user_names"
-"""The collector of users' names, and what stands for their table in `tables.accept_unproven`."""
 
 SETTING = "users.names"
 """Where the configuration has them."""

@@ -734,7 +734,6 @@ class Database:
 
         The server's own timeouts end a slow statement; this ends the wait for a server, or a network, that is gone.
         """
-
         descriptor = connection.fileno()
 
         def cut_off() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from heapq import nlargest
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -56,6 +56,14 @@ class PeriodBudget:
 def stricter_period(one: PeriodBudget, other: PeriodBudget) -> PeriodBudget:
     """Of two budgets of a spender for the same period the one with the smaller limit, then the smaller warning."""
     return one if stricter(one.budget, other.budget) is one.budget else other
+
+
+def all_budgets(*some: Mapping[BudgetKey, PeriodBudget]) -> dict[BudgetKey, PeriodBudget]:
+    """The budgets of several places; of two for the same period, the stricter."""
+    found: dict[BudgetKey, PeriodBudget] = {}
+    for key, budget in chain.from_iterable(each.items() for each in some):
+        found[key] = stricter_period(found[key], budget) if key in found else budget
+    return found
 
 
 @dataclass(frozen=True)

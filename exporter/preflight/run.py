@@ -8,9 +8,9 @@ from typing import TextIO
 
 import psycopg
 
+from exporter.catalog import USER_NAMES
 from exporter.config import Config, ConfigError
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
-from exporter.database.display_names import USER_NAMES
 from exporter.database.errors import DatabaseError, scrub
 from exporter.database.one_session import one_session
 from exporter.database.session import Identity

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from psycopg import sql
 
+from exporter.catalog import USER_NAMES
 from exporter.config.sections import DisplayNames
-from exporter.database.display_names import SETTING, USER_NAMES, NameTable, find_names, read_user_names
+from exporter.database.display_names import SETTING, NameTable, find_names, read_user_names
 from exporter.database.labels import user_name
 from exporter.database.log_query import bounds, name_column
 from exporter.database.tables import Table

@@ -18,12 +18,13 @@ from exporter.database.reader import read_span
 from exporter.database.session import Session
 from exporter.database.tables import Budgets, group_budgets, read_budgets, read_monthly_budgets
 from exporter.errors import UserError
-from exporter.humanize import money, share
+from exporter.humanize import money
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.calendar import Window, day_window, month_window
 from exporter.ledger.model import UNATTRIBUTED, TimeRange
 from exporter.ledger.spenders import groups_of, users_of
 from exporter.ledger.users import Budget, budget_state, count_states
+from exporter.reports.amounts import money_cell, number, remaining, share_cell, used
 from exporter.reports.period_budgets import Line, period_fields, period_table, read_period_budgets
 from exporter.reports.shown_users import names_if_read, pseudonyms
 from exporter.reports.table import render_table
@@ -72,12 +73,12 @@ class Standing:
     @property
     def remaining(self) -> Decimal | None:
         """What is left of the limit: below zero if it is exceeded, None without a limit."""
-        return None if self.limit is None else self.limit - self.spend
+        return remaining(self.limit, self.spend)
 
     @property
     def used(self) -> Decimal | None:
         """The share of the limit that is spent: 1 is all of it, None without a limit."""
-        return self.spend / self.limit if self.limit else None
+        return used(self.limit, self.spend)
 
 
 @dataclass(frozen=True)
@@ -220,16 +221,12 @@ def _fields(standing: Standing, asked: Asked) -> dict[str, Any]:
     return {
         asked.by: standing.name,
         **({} if standing.called is None else {"name": standing.called}),
-        f"{asked.period}_limit_usd": _number(standing.limit),
-        f"spend_{asked.time}_usd": _number(standing.spend),
-        "remaining_usd": _number(standing.remaining),
-        "used_ratio": _number(standing.used),
+        f"{asked.period}_limit_usd": number(standing.limit),
+        f"spend_{asked.time}_usd": number(standing.spend),
+        "remaining_usd": number(standing.remaining),
+        "used_ratio": number(standing.used),
         "state": standing.state,
     }
-
-
-def _number(value: Decimal | None) -> float | None:
-    return None if value is None else float(value)
 
 
 def as_table(standings: Standings, zone: str, asked: Asked) -> str:
@@ -249,15 +246,12 @@ def as_table(standings: Standings, zone: str, asked: Asked) -> str:
 
 
 def _amounts(standing: Standing) -> list[str]:
-    return [_money(standing.limit), money(standing.spend), _money(standing.remaining), _share(standing.used)]
-
-
-def _money(usd: Decimal | None) -> str:
-    return "-" if usd is None else money(usd)
-
-
-def _share(ratio: Decimal | None) -> str:
-    return "-" if ratio is None else share(float(ratio))
+    return [
+        money_cell(standing.limit),
+        money(standing.spend),
+        money_cell(standing.remaining),
+        share_cell(standing.used),
+    ]
 
 
 def _date(window: Window, zone: str, asked: Asked) -> str:

@@ -14,18 +14,18 @@ from exporter.database.period_budgets import configured_budgets
 from exporter.database.reader import read_span
 from exporter.database.session import Session
 from exporter.database.tables import Budgets
-from exporter.humanize import money, share
+from exporter.humanize import money
 from exporter.ledger.aggregate import net
 from exporter.ledger.model import TimeRange
 from exporter.ledger.period_spend import (
     TEAM,
     BudgetKey,
-    PeriodBudget,
     Standing,
-    stricter_period,
+    all_budgets,
     windows,
 )
 from exporter.ledger.spenders import group_label, is_group
+from exporter.reports.amounts import money_cell, number, remaining, share_cell, used
 from exporter.reports.table import render_table
 
 _DAY = 86_400
@@ -62,12 +62,12 @@ class Line:
     @property
     def remaining(self) -> Decimal | None:
         """In USD: below zero where the limit is exceeded."""
-        return None if self.limit is None else self.limit - self.spend
+        return remaining(self.limit, self.spend)
 
     @property
     def used(self) -> Decimal | None:
         """The share of the limit: 1 is all of it."""
-        return self.spend / self.limit if self.limit else None
+        return used(self.limit, self.spend)
 
     @property
     def state(self) -> str:
@@ -82,13 +82,12 @@ def read_period_budgets(
 
     Or those of each group, as `by` says; `budgets` are those of their table.
     """
-    wanted: dict[BudgetKey, PeriodBudget] = {
+    configured = {
         key: budget
         for key, budget in configured_budgets(config).items()
         if key.spender == TEAM or is_group(key.spender) == (by == "group")
     }
-    for key, budget in budgets.periodic.items() if budgets is not None else ():
-        wanted[key] = stricter_period(wanted[key], budget) if key in wanted else budget
+    wanted = all_budgets(configured, {} if budgets is None else budgets.periodic)
     clock = int(session.clock)
     kept = windows(wanted, clock, ZoneInfo(config.budget_time_zone))
     by_start: dict[int, list[BudgetKey]] = defaultdict(list)
@@ -119,11 +118,11 @@ def period_table(lines: Iterable[Line], zone: str, by: str) -> str:
         [
             each.called or each.name or "team",
             each.period,
-            _money(each.limit),
-            _money(each.soft_limit),
+            money_cell(each.limit),
+            money_cell(each.soft_limit),
             money(each.spend),
-            _money(each.remaining),
-            "-" if each.used is None else share(float(each.used)),
+            money_cell(each.remaining),
+            share_cell(each.used),
             each.state,
             _moment(each.standing.window.end, zone).strftime("%Y-%m-%d %H:%M"),
         ]
@@ -138,11 +137,11 @@ def period_fields(lines: Iterable[Line], zone: str, by: str) -> Sequence[Mapping
         {
             by: each.name,
             "period": each.period,
-            "limit_usd": _number(each.limit),
-            "soft_limit_usd": _number(each.soft_limit),
+            "limit_usd": number(each.limit),
+            "soft_limit_usd": number(each.soft_limit),
             "spend_usd": float(each.spend),
-            "remaining_usd": _number(each.remaining),
-            "used_ratio": _number(each.used),
+            "remaining_usd": number(each.remaining),
+            "used_ratio": number(each.used),
             "state": each.state,
             "starts": _moment(each.standing.window.start, zone).isoformat(),
             "resets": _moment(each.standing.window.end, zone).isoformat(),
@@ -153,14 +152,6 @@ def period_fields(lines: Iterable[Line], zone: str, by: str) -> Sequence[Mapping
 
 def _usd(units: int | None) -> Decimal | None:
     return None if units is None else Decimal(units) / USD
-
-
-def _money(usd: Decimal | None) -> str:
-    return "-" if usd is None else money(usd)
-
-
-def _number(value: Decimal | None) -> float | None:
-    return None if value is None else float(value)
 
 
 def _moment(second: int, zone: str) -> datetime:

@@ -4,14 +4,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import Any
 
 import psycopg
 
-from exporter.catalog import COLLECTORS, GROUP_BUDGETS
+from exporter.catalog import COLLECTORS, GROUP_BUDGETS, USER_NAMES
 from exporter.config import Classification, Config, QualifiedName
-from exporter.database.display_names import USER_NAMES, plan_user_names
+from exporter.config.sections import Groups, Users
+from exporter.database.display_names import plan_user_names
 from exporter.database.errors import DatabaseError, IdentityMismatch
 from exporter.database.log_query import LogTable
 from exporter.database.login import Login
@@ -35,10 +35,11 @@ from exporter.ledger.model import SpanRead, State, TimeRange
 from exporter.ledger.period_spend import (
     BudgetKey,
     PeriodBudget,
+    Standing,
+    all_budgets,
     of_groups,
     of_users,
     standings,
-    stricter_period,
     top_spenders,
     worst_states,
 )
@@ -398,11 +399,7 @@ class Collector:
 
     def _period_budgets(self, *tables: Budgets | None) -> Mapping[BudgetKey, PeriodBudget]:
         """Those of the tables and of the configuration; of two for the same period, the stricter."""
-        found = dict(self._configured)
-        of_tables = chain.from_iterable(table.periodic.items() for table in tables if table is not None)
-        for key, budget in of_tables:
-            found[key] = stricter_period(found[key], budget) if key in found else budget
-        return found
+        return all_budgets(self._configured, *(table.periodic for table in tables if table is not None))
 
     def _try_to_choose_users(self) -> bool:
         try:
@@ -426,29 +423,30 @@ class Collector:
                 day = day_of(state.progress.now, ledger.settings.zone)
                 users: Mapping[str, int] = state.shown_users
                 if self._budgets_read and config.users.mode != "off":
-                    limits = {} if budgets is None else budgets.by_user
-                    top, most = config.users.top, config.users.max_series
-                    users = choose_users(
-                        ledger.user_spend_today(),
-                        limits,
-                        users,
-                        day,
-                        top=top,
-                        most=most,
-                        others=worst_states(of_users(standing)),
-                        also=top_spenders(of_users(standing), top),
-                    )
+                    users = _chosen(ledger.user_spend_today(), budgets, users, of_users(standing), day, config.users)
                 groups: Mapping[str, int] = state.shown_groups
                 if grouped is not None:
-                    top, most, limits = config.groups.top, config.groups.max_series, grouped.by_user
-                    groups = choose_users(
-                        ledger.group_spend_today(),
-                        limits,
-                        groups,
-                        day,
-                        top=top,
-                        most=most,
-                        others=worst_states(of_groups(standing)),
-                        also=top_spenders(of_groups(standing), top),
-                    )
+                    spent, periodic = ledger.group_spend_today(), of_groups(standing)
+                    groups = _chosen(spent, grouped, groups, periodic, day, config.groups)
             ledger.show(users, groups)
+
+
+def _chosen(
+    spend: Mapping[str, int],
+    limits: Budgets | None,
+    shown: Mapping[str, int],
+    periodic: Mapping[BudgetKey, Standing],
+    day: int,
+    bounds: Users | Groups,
+) -> Mapping[str, int]:
+    """The users or groups to show, by their spend and limits of the day and their budgets with a period."""
+    return choose_users(
+        spend,
+        {} if limits is None else limits.by_user,
+        shown,
+        day,
+        top=bounds.top,
+        most=bounds.max_series,
+        others=worst_states(periodic),
+        also=top_spenders(periodic, bounds.top),
+    )

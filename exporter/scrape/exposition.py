@@ -10,9 +10,8 @@ from itertools import accumulate
 from exporter import catalog
 from exporter.anomaly.measures import CALLS, COST_PER_CALL, ERROR_RATE, LATENCY, SPEND, TOKENS_PER_CALL
 from exporter.anomaly.operations import Judged
-from exporter.catalog import ERROR_CLASSES, SECOND, Metric
+from exporter.catalog import ERROR_CLASSES, SECOND, USER_NAMES, Metric
 from exporter.config import UPPER_BOUNDS, Config
-from exporter.database.display_names import USER_NAMES
 from exporter.database.log_query import CURRENCY, INVALID_REASONS
 from exporter.database.period_budgets import PERIOD_SKIPS
 from exporter.database.rows import IN_PROGRESS

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Any, Final
 
+from exporter.catalog import USER_NAMES
 from exporter.config import LABEL_LENGTH, UPPER_BOUNDS, Config, QualifiedName
 from exporter.config.expressions import Expression
 from exporter.config.names import BREAKS, SURROGATES, UNSEEN
 from exporter.config.sections import DisplayNames, LogColumns
 from exporter.database.columns import Column
 from exporter.database.currency import in_dollars
-from exporter.database.display_names import USER_NAMES
 from exporter.database.labels import READ_LENGTH
 from exporter.database.layout import (
     BUDGET_ROLES,
