@@ -1,6 +1,8 @@
 """Fixtures: real PostgreSQL servers, and fresh databases on them."""
 
 import os
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from zlib import crc32
 
@@ -80,6 +82,24 @@ def _measure_once(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("hypothesis") or _parameter(item, "postgres") == "docker" or is_repeated:
             item.add_marker(pytest.mark.no_cover)
         seen.add(case)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Take the tracer away from a test that measures no coverage.
+
+    pytest-cov starts two collectors in a process of xdist. When it pauses the upper one, the lower one goes on.
+    """
+    if item.get_closest_marker("no_cover") is None:
+        return (yield)
+    before, before_in_threads = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)
+    threading.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(before)
+        threading.settrace(before_in_threads)
 
 
 def _takes_long(item: pytest.Item) -> bool:
