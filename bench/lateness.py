@@ -17,7 +17,8 @@ import psycopg
 
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
-from exporter.database.log_query import LogTable, span_query
+from exporter.database.log_query import span_query
+from exporter.database.log_table import LogTable
 from exporter.database.probe_query import read_sums
 from exporter.database.session import Database, Session
 from exporter.demo.postgres import EmbeddedPostgres

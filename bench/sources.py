@@ -19,7 +19,8 @@ from psycopg import sql
 from bench.report import Table, markdown
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
-from exporter.database.log_query import LogTable, span_query
+from exporter.database.log_query import span_query
+from exporter.database.log_table import LogTable
 from exporter.database.one_session import one_session
 from exporter.database.reader import read_span
 from exporter.database.session import Session

@@ -8,18 +8,10 @@ from psycopg import sql
 
 from exporter.config import Classification
 from exporter.database.labels import Names
-from exporter.database.log_query import (
-    LogTable,
-    bounds,
-    final_and_failed,
-    instant,
-    is_read,
-    is_refund,
-    measure_value,
-    name_column,
-    operation_columns,
-    usable,
-)
+from exporter.database.log_table import LogTable, name_column, operation_columns
+from exporter.database.log_time import bounds, instant
+from exporter.database.measures import is_read, measure_value, usable
+from exporter.database.outcomes import final_and_failed, is_refund
 from exporter.ledger.model import TimeRange
 
 DAY = 86_400

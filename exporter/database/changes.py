@@ -8,14 +8,9 @@ from psycopg import sql
 from psycopg.rows import namedtuple_row
 
 from exporter.config import Classification
-from exporter.database.log_query import (
-    OLDEST_UNDER_WAY,
-    LogTable,
-    Shape,
-    bounds,
-    span_parameters,
-    span_statement,
-)
+from exporter.database.log_query import OLDEST_UNDER_WAY, Shape, span_parameters, span_statement
+from exporter.database.log_table import LogTable
+from exporter.database.log_time import bounds
 from exporter.database.names import identifier
 from exporter.database.rows import COUNTING, BucketReader, SpanRow, named_rows
 from exporter.database.session import Session

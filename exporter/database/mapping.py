@@ -14,7 +14,7 @@ from exporter.database.columns import Column
 from exporter.database.currency import in_dollars
 from exporter.database.errors import SchemaProblem
 from exporter.database.layout import OUTCOMES, Relation, find_log_columns
-from exporter.database.log_query import LogTable
+from exporter.database.log_table import LogTable
 from exporter.database.names import identifier, written
 
 # What an expression gives, by its columns' types alone: no table is read. The inner query is never run.

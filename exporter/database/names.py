@@ -22,6 +22,11 @@ def literal(text: str) -> sql.Literal:
     return sql.Literal(text.replace("%", "%%"))
 
 
+def texts(words: Iterable[str]) -> sql.Composed:
+    """Texts for a composed statement that has parameters, with commas between them."""
+    return sql.SQL(", ").join(map(literal, words))
+
+
 def written(expression: Expression) -> sql.SQL:
     """An expression of the configuration for a composed statement that has parameters.
 

@@ -7,19 +7,10 @@ from typing import Any
 from psycopg import sql
 
 from exporter.config import Classification
-from exporter.database.log_query import (
-    LogTable,
-    Moment,
-    bounds,
-    final_and_failed,
-    instant,
-    is_exact,
-    is_integer,
-    is_read,
-    measure_value,
-    upper_bound,
-    usable,
-)
+from exporter.database.log_table import LogTable
+from exporter.database.log_time import Moment, bounds, instant
+from exporter.database.measures import is_exact, is_integer, is_read, measure_value, upper_bound, usable
+from exporter.database.outcomes import final_and_failed
 from exporter.database.session import Session
 from exporter.figures import DURATIONS, SUMMED
 from exporter.ledger.model import TimeRange

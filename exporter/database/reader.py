@@ -5,16 +5,10 @@ from dataclasses import dataclass
 from psycopg.rows import namedtuple_row
 
 from exporter.config import Classification
-from exporter.database.log_query import (
-    LogTable,
-    Moved,
-    Shape,
-    first_query,
-    span_parameters,
-    span_statement,
-    spend_query,
-    undated_query,
-)
+from exporter.database.log_query import Moved, Shape, span_parameters, span_statement
+from exporter.database.log_table import LogTable
+from exporter.database.log_time import first_query, undated_query
+from exporter.database.measures import spend_query
 from exporter.database.rows import BucketReader
 from exporter.database.session import Session
 from exporter.ledger.aggregate import money_units

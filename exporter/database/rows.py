@@ -11,7 +11,9 @@ from typing import Any, Protocol, Self
 from exporter.catalog import ERROR_CLASSES
 from exporter.config import Classification
 from exporter.database.labels import Names, timeout_steps, user_name
-from exporter.database.log_query import BY_GROUP, BY_SERIES, BY_USER, EACH, Outcome, invalid_values
+from exporter.database.log_query import BY_GROUP, BY_SERIES, BY_USER, EACH
+from exporter.database.measures import invalid_values
+from exporter.database.outcomes import Outcome
 from exporter.figures import SUMMED, Figure
 from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, LATENCY_COUNTS, LATENCY_SUMS, WIDTH, money_units
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR

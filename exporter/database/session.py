@@ -35,7 +35,7 @@ from exporter.database.errors import (
 )
 from exporter.database.foresight import Answer, CatalogReader, Question, Row
 from exporter.database.layout import KNOWN_COLUMNS, Relation
-from exporter.database.log_query import LogTable
+from exporter.database.log_table import LogTable
 from exporter.database.login import Login
 from exporter.database.mapping import find_log
 from exporter.database.opening import BEGIN, SYSTEM, Begun, Opening, Timing, limits

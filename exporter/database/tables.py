@@ -20,7 +20,7 @@ from exporter.database.columns import Column
 from exporter.database.errors import TooManyRows
 from exporter.database.labels import READ_LENGTH, model_name, user_name
 from exporter.database.layout import Relation, find_columns, roles_of
-from exporter.database.log_query import INVALID_REASONS
+from exporter.database.measures import INVALID_REASONS
 from exporter.database.names import identifier
 from exporter.database.period_budgets import MOST_NAMED, PERIOD_SKIPS, keyed_by_group, period_query, take_rows
 from exporter.database.session import Session
@@ -296,7 +296,7 @@ def read_monthly_budgets(session: Session, config: Config) -> Mapping[str, Budge
 def budget_queries(table: Table) -> tuple[sql.Composed, sql.Composed]:
     """The query for the limit and threshold of each user or group, as text or NULL, and the one for sums and counts.
 
-    The latter: the recorded spend, then for each of `BUDGET_FIELDS` the counts of `log_query.INVALID_REASONS`.
+    The latter: the recorded spend, then for each of `BUDGET_FIELDS` the counts of `measures.INVALID_REASONS`.
     """
     most = sql.Literal(LARGEST_AMOUNT)
     statement = _BUDGETS.format(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from exporter.database.foresight import Question
 
 if TYPE_CHECKING:
-    from exporter.database.log_query import LogTable
+    from exporter.database.log_table import LogTable
     from exporter.database.session import Session
 
 # Columns that are dropped and added again with a default, or that change their names, change values without a new

@@ -9,7 +9,10 @@ from psycopg.rows import namedtuple_row
 from exporter.config import Classification
 from exporter.database.changes import ChangeReader
 from exporter.database.encoding import Charset
-from exporter.database.log_query import LogTable, Shape, adds_up, is_utc, span_parameters, span_statement
+from exporter.database.log_query import Shape, span_parameters, span_statement
+from exporter.database.log_table import LogTable
+from exporter.database.log_time import is_utc
+from exporter.database.measures import adds_up
 from exporter.database.reader import sums_of_span
 from exporter.database.rows import BucketReader, named_rows
 from exporter.database.session import Session

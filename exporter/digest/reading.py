@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from exporter.advisor.calls import Calls
 from exporter.config import Classification, Config
-from exporter.database.log_query import LogTable
+from exporter.database.log_table import LogTable
 from exporter.database.reader import read_span
 from exporter.database.session import Session
 from exporter.database.tables import read_budgets

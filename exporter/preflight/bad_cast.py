@@ -5,7 +5,7 @@ from psycopg import sql
 
 from exporter.config.expressions import MARK
 from exporter.database.errors import DatabaseError
-from exporter.database.log_query import bounds
+from exporter.database.log_time import bounds
 from exporter.database.names import table_sql
 from exporter.findings import Finding, fail
 from exporter.humanize import listing

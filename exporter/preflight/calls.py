@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from exporter.database.log_query import bounds
+from exporter.database.log_time import bounds
 from exporter.database.names import identifier, written
 from exporter.findings import Finding, ok, warn
 from exporter.humanize import span_text

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from psycopg import sql
 
 from exporter.config import Classification
-from exporter.database.log_query import LogTable, Moment, bounds, ends_of_time, instant
+from exporter.database.log_table import LogTable
+from exporter.database.log_time import Moment, bounds, ends_of_time, instant
 from exporter.database.replication import Replication
 from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import span_text

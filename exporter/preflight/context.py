@@ -7,7 +7,7 @@ from exporter.config import Classification, Config
 from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import SchemaProblem
 from exporter.database.layout import Relation
-from exporter.database.log_query import LogTable
+from exporter.database.log_table import LogTable
 from exporter.database.mapping import find_log
 from exporter.database.session import Session
 from exporter.database.tables import Route, read_routes

@@ -8,7 +8,8 @@ from psycopg import sql
 from exporter.config.types import DOLLARS
 from exporter.database import values
 from exporter.database.currency import known
-from exporter.database.log_query import LogTable, bounds
+from exporter.database.log_table import LogTable
+from exporter.database.log_time import bounds
 from exporter.database.names import quoted, table_sql
 from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import listing

@@ -6,7 +6,7 @@ import psycopg
 
 from exporter.database.errors import SchemaProblem
 from exporter.database.layout import Relation
-from exporter.database.log_query import LogTable
+from exporter.database.log_table import LogTable
 from exporter.database.reader import read_span, read_undated
 from exporter.database.visibility import Visibility
 from exporter.database.window import versions_of

@@ -8,7 +8,8 @@ from psycopg import sql
 
 from exporter.config import UPPER_BOUNDS
 from exporter.database import values
-from exporter.database.log_query import LogTable, bounds
+from exporter.database.log_table import LogTable
+from exporter.database.log_time import bounds
 from exporter.findings import Finding, ok, warn
 from exporter.humanize import span_text
 from exporter.ledger.calendar import HOUR, MINUTE

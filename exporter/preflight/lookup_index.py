@@ -5,7 +5,7 @@ from typing import Any
 
 from psycopg import sql
 
-from exporter.database.log_query import bounds
+from exporter.database.log_time import bounds
 from exporter.database.names import columns_sql, table_sql
 from exporter.findings import Finding, ok, warn
 from exporter.humanize import listing

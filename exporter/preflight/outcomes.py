@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from exporter.database.log_query import LogTable, bounds, outcome
+from exporter.database.log_table import LogTable
+from exporter.database.log_time import bounds
+from exporter.database.outcomes import outcome
 from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import span_text
 from exporter.ledger.calendar import HOUR

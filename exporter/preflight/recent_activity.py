@@ -9,7 +9,7 @@ import psycopg
 
 from exporter.config import Classification
 from exporter.database.errors import QueryTimeout, TableLocked
-from exporter.database.log_query import LogTable
+from exporter.database.log_table import LogTable
 from exporter.database.reader import read_span
 from exporter.database.session import Session
 from exporter.ledger.calendar import HOUR

@@ -8,7 +8,8 @@ from exporter.catalog import USER_NAMES
 from exporter.config.sections import DisplayNames
 from exporter.database.display_names import SETTING, NameTable, find_names, read_user_names
 from exporter.database.labels import user_name
-from exporter.database.log_query import bounds, name_column
+from exporter.database.log_table import name_column
+from exporter.database.log_time import bounds
 from exporter.database.tables import Table
 from exporter.findings import Finding, failed, ok, warn
 from exporter.ledger.model import UNATTRIBUTED, TimeRange

@@ -11,7 +11,7 @@ from exporter.config import LARGEST_AMOUNT, Classification, Config, clean_label
 from exporter.database import values
 from exporter.database.errors import TooManyRows
 from exporter.database.labels import READ_LENGTH, user_name
-from exporter.database.log_query import LogTable
+from exporter.database.log_table import LogTable
 from exporter.database.session import Session
 from exporter.database.tables import MOST_BUDGETS, MOST_ROUTES, Table, find_table
 from exporter.ledger.aggregate import money_units

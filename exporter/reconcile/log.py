@@ -8,15 +8,9 @@ from psycopg import sql
 from exporter.config import Classification
 from exporter.database.errors import TooManyRows
 from exporter.database.labels import Names
-from exporter.database.log_query import (
-    LogTable,
-    instant,
-    name_column,
-    operation_columns,
-    span_bounds,
-    upper_bound,
-    usable,
-)
+from exporter.database.log_table import LogTable, name_column, operation_columns
+from exporter.database.log_time import instant, span_bounds
+from exporter.database.measures import upper_bound, usable
 from exporter.database.session import Session
 from exporter.errors import UserError
 from exporter.ledger.aggregate import money_units

@@ -12,7 +12,8 @@ from psycopg import sql
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.labels import Names
-from exporter.database.log_query import instant, name_column, operation_columns, span_bounds
+from exporter.database.log_table import name_column, operation_columns
+from exporter.database.log_time import instant, span_bounds
 from exporter.database.one_session import one_session
 from exporter.database.session import Session
 from exporter.ledger.calendar import QUARTER_HOUR, floor_to

@@ -13,18 +13,11 @@ from exporter.config import Classification, Config, clean_label
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.labels import Names, user_name
 from exporter.database.layout import FAILED
-from exporter.database.log_query import (
-    LogTable,
-    bounds,
-    ends_of_time,
-    error_class,
-    instant,
-    name_column,
-    operation_columns,
-    outcome,
-    texts,
-)
+from exporter.database.log_table import LogTable, name_column, operation_columns
+from exporter.database.log_time import bounds, ends_of_time, instant
+from exporter.database.names import texts
 from exporter.database.one_session import one_session
+from exporter.database.outcomes import error_class, error_patterns, outcome
 from exporter.database.session import Session
 from exporter.errors import UserError
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, TimeRange
@@ -134,7 +127,6 @@ def _read_recent(
 ) -> list[Call]:
     """The wanted rows from `start` on, newest first; `label` returns what is shown of a user's name."""
     operation, operation_type = operation_columns(log)
-    of_message, patterns = error_class(log, rules)
     statement = _RECENT.format(
         time=log.column("time"),
         instant=instant(log, rules),
@@ -145,7 +137,7 @@ def _read_recent(
         status=log.text("status"),
         message=log.message(),
         end=ends_of_time(log)[1],
-        error_class=of_message,
+        error_class=error_class(log, rules),
         **{role: log.number(role) for role in ("input_tokens", "output_tokens", "cost", "latency")},
         outcome=outcome(log),
         failed_outcomes=texts(FAILED),
@@ -154,7 +146,7 @@ def _read_recent(
     names = Names(rules)
     lower, _ = bounds(log, rules, TimeRange(start, start))
     words: dict[str, Any] = {
-        **patterns,
+        **error_patterns(rules),
         "from": lower,
         "operation": _visible_part(wanted.operation),
         "models": _spellings(wanted.model, names),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from exporter.config import Config
 from exporter.database.errors import DatabaseError, QueryTimeout, TableLocked
-from exporter.database.log_query import LogTable
+from exporter.database.log_table import LogTable
 from exporter.database.login import Login
 from exporter.database.reader import read_rows, read_undated
 from exporter.database.session import Database, Session

@@ -13,7 +13,7 @@ from exporter.config import Classification, Config, QualifiedName
 from exporter.config.sections import Groups, Users
 from exporter.database.display_names import plan_user_names
 from exporter.database.errors import DatabaseError, IdentityMismatch
-from exporter.database.log_query import LogTable
+from exporter.database.log_table import LogTable
 from exporter.database.login import Login
 from exporter.database.reader import read_span
 from exporter.database.replication import Replication

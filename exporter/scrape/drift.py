@@ -2,7 +2,7 @@
 
 from zoneinfo import ZoneInfo
 
-from exporter.database.log_query import LogTable
+from exporter.database.log_table import LogTable
 from exporter.database.reader import read_spend
 from exporter.database.session import Session
 from exporter.ledger.calendar import day_of, day_start

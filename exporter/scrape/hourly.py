@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from exporter.config import Config
-from exporter.database.log_query import LogTable
+from exporter.database.log_table import LogTable
 from exporter.database.reader import read_first, read_rows
 from exporter.database.session import Database, Session
 from exporter.ledger import hourly

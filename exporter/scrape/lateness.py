@@ -9,7 +9,7 @@ import psycopg
 
 from exporter.config import Classification
 from exporter.database.errors import QueryTimeout
-from exporter.database.log_query import LogTable
+from exporter.database.log_table import LogTable
 from exporter.database.probe_query import read_sums
 from exporter.database.session import Session
 from exporter.ledger.calendar import HOUR, QUARTER_HOUR

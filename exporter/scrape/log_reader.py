@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from exporter.config import Classification, Config
 from exporter.database.errors import DatabaseError, QueryTimeout
-from exporter.database.log_query import LogTable
+from exporter.database.log_table import LogTable
 from exporter.database.session import Database, Session
 from exporter.ledger import schedule
 from exporter.ledger.model import Phase, State

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import filterfalse
 
 from exporter.config import Config
-from exporter.database.log_query import LogTable
+from exporter.database.log_table import LogTable
 from exporter.database.reader import SpanRows, read_rows
 from exporter.database.session import Database, Session
 from exporter.ledger.aggregate import net

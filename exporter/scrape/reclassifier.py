@@ -11,7 +11,8 @@ import psycopg
 from exporter.config import Classification
 from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import DatabaseError, MissingGrant, NotVisible, SchemaProblem, translate
-from exporter.database.log_query import LogTable, Moved
+from exporter.database.log_query import Moved
+from exporter.database.log_table import LogTable
 from exporter.database.reader import SpanRows, read_rows, read_span
 from exporter.database.session import Database, Session
 from exporter.ledger import schedule

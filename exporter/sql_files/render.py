@@ -26,7 +26,7 @@ from exporter.database.layout import (
     Role,
     roles_of,
 )
-from exporter.database.log_query import FAR, PER_SECOND
+from exporter.database.log_time import FAR, PER_SECOND
 from exporter.database.mapping import FORMS
 from exporter.database.names import quoted
 from exporter.database.values import KEPT_DECIMALS, NUMBER_FORMS, TEXT_FORMS

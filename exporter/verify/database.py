@@ -7,7 +7,7 @@ from psycopg import sql
 from exporter.config import UPPER_BOUNDS, Config
 from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import DatabaseError, scrub
-from exporter.database.log_query import instant, span_bounds
+from exporter.database.log_time import instant, span_bounds
 from exporter.database.one_session import one_session
 from exporter.findings import Finding, fail, ok
 from exporter.ledger.model import TimeRange

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from exporter.database import probe_query
-from exporter.database.log_query import LogTable
+from exporter.database.log_table import LogTable
 from exporter.demo.profiles import USERS
 from exporter.ledger.model import TimeRange
 from exporter.scrape import lateness

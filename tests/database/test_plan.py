@@ -10,7 +10,9 @@ import pytest
 
 from exporter.config import Config
 from exporter.database.connection import resolve_conninfo
-from exporter.database.log_query import LogTable, span_query, undated_query
+from exporter.database.log_query import span_query
+from exporter.database.log_table import LogTable
+from exporter.database.log_time import undated_query
 from exporter.database.probe_query import probe_query, read_sums
 from exporter.database.session import Database
 from exporter.demo.schema import LAYOUTS

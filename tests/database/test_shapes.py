@@ -8,7 +8,8 @@ from psycopg.rows import namedtuple_row
 import exporter.database.window
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
-from exporter.database.log_query import Shape, invalid_values, span_query
+from exporter.database.log_query import Shape, span_query
+from exporter.database.measures import invalid_values
 from exporter.database.reader import read_span
 from exporter.database.rows import BucketReader
 from exporter.database.session import Database

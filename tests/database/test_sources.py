@@ -18,7 +18,9 @@ from exporter.advisor.advise import advise
 from exporter.advisor.calls import Calls
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
-from exporter.database.log_query import span_query, spend_query, undated_query
+from exporter.database.log_query import span_query
+from exporter.database.log_time import undated_query
+from exporter.database.measures import spend_query
 from exporter.database.one_session import one_session
 from exporter.database.probe_query import probe_query
 from exporter.database.reader import read_span

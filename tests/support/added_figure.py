@@ -35,7 +35,8 @@ def main(folder: Path) -> dict[str, Any]:
     from exporter.config import Config, QualifiedName
     from exporter.database.columns import Column
     from exporter.database.layout import LOG_ROLES, Relation
-    from exporter.database.log_query import LogTable, span_query
+    from exporter.database.log_query import span_query
+    from exporter.database.log_table import LogTable
     from exporter.database.session import Identity
     from exporter.figures import SUMMED, Figure
     from exporter.ledger.aggregate import ZERO, add, with_figure

@@ -16,7 +16,7 @@ from exporter.advisor.usage import Figures, Usage, covered_days
 from exporter.config import Config, QualifiedName
 from exporter.database.columns import Column
 from exporter.database.layout import Relation
-from exporter.database.log_query import LogTable
+from exporter.database.log_table import LogTable
 from exporter.ledger.model import TimeRange
 from exporter.prices.listed import PriceList
 

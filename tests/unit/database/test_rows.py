@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from exporter.catalog import USD
 from exporter.config import LABEL_LENGTH, UPPER_BOUNDS, Config, clean_label
-from exporter.database.log_query import BY_GROUP, BY_SERIES, BY_USER, INVALID_REASONS
+from exporter.database.log_query import BY_GROUP, BY_SERIES, BY_USER
 from exporter.database.log_query import EACH as EACH_ROW
+from exporter.database.measures import INVALID_REASONS
 from exporter.database.rows import BucketReader, SpanRow
 from exporter.figures import SUMMED, Figure
 from exporter.ledger.model import UNATTRIBUTED, Bucket, Series, SkippedValue
