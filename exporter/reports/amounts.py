@@ -1,5 +1,6 @@
-"""What is left and used of a limit, and amounts that may be missing, for tables and JSON."""
+"""A line of a report on budgets, and amounts that may be missing, for tables and JSON."""
 
+from dataclasses import dataclass
 from decimal import Decimal
 
 from exporter.humanize import money, share
@@ -7,14 +8,38 @@ from exporter.humanize import money, share
 _MISSING = "-"
 
 
-def remaining(limit: Decimal | None, spend: Decimal) -> Decimal | None:
-    """What is left of a limit, in its unit: below zero if it is exceeded, None without a limit."""
-    return None if limit is None else limit - spend
+@dataclass(frozen=True, kw_only=True)
+class BudgetLine:
+    """What a user, a group or the team (None) may spend, and has spent, in USD.
 
+    `state` is one of `users.STATES`, `called` the user's own name, where one is known.
+    """
 
-def used(limit: Decimal | None, spend: Decimal) -> Decimal | None:
-    """The share of a limit that is spent: 1 is all of it, None without a limit."""
-    return spend / limit if limit else None
+    name: str | None
+    limit: Decimal | None
+    spend: Decimal
+    state: str
+    called: str | None = None
+
+    @property
+    def remaining(self) -> Decimal | None:
+        """What is left of the limit: below zero if it is exceeded, None without a limit."""
+        return None if self.limit is None else self.limit - self.spend
+
+    @property
+    def used(self) -> Decimal | None:
+        """The share of the limit that is spent: 1 is all of it, None without a limit."""
+        return self.spend / self.limit if self.limit else None
+
+    @property
+    def title(self) -> str:
+        """Whose budget it is, for a table."""
+        return self.called or self.name or "team"
+
+    @property
+    def cells(self) -> list[str]:
+        """The limit, the spend, and what is left and used, for a table."""
+        return [money_cell(self.limit), money(self.spend), money_cell(self.remaining), share_cell(self.used)]
 
 
 def money_cell(usd: Decimal | None) -> str:

@@ -18,14 +18,13 @@ from exporter.database.reader import read_span
 from exporter.database.session import Session
 from exporter.database.tables import Budgets, group_budgets, read_budgets, read_monthly_budgets
 from exporter.errors import UserError
-from exporter.humanize import money
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.calendar import Window, day_window, month_window
 from exporter.ledger.model import UNATTRIBUTED, TimeRange
 from exporter.ledger.spenders import groups_of, users_of
 from exporter.ledger.users import Budget, budget_state, count_states
-from exporter.reports.amounts import money_cell, number, remaining, share_cell, used
-from exporter.reports.period_budgets import Line, period_fields, period_table, read_period_budgets
+from exporter.reports.amounts import BudgetLine, number
+from exporter.reports.period_budgets import PeriodLine, period_fields, period_table, read_period_budgets
 from exporter.reports.shown_users import names_if_read, pseudonyms
 from exporter.reports.table import render_table
 
@@ -61,38 +60,17 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """The budget of one user, or the team; in USD. `called` is the user's own name, where one is known."""
-
-    name: str
-    spend: Decimal
-    limit: Decimal | None
-    state: str
-    called: str | None = None
-
-    @property
-    def remaining(self) -> Decimal | None:
-        """What is left of the limit: below zero if it is exceeded, None without a limit."""
-        return remaining(self.limit, self.spend)
-
-    @property
-    def used(self) -> Decimal | None:
-        """The share of the limit that is spent: 1 is all of it, None without a limit."""
-        return used(self.limit, self.spend)
-
-
-@dataclass(frozen=True)
-class Standings:
+class BudgetReport:
     """The day or month in the budgets' time zone, the team, how many users are in each state, and users by spend.
 
     `others` are the budgets with other periods.
     """
 
     window: Window
-    team: Standing
+    team: BudgetLine
     states: Mapping[str, int]
-    users: tuple[Standing, ...]
-    others: tuple[Line, ...] = ()
+    users: tuple[BudgetLine, ...]
+    others: tuple[PeriodLine, ...] = ()
 
 
 def run_budget(
@@ -113,7 +91,7 @@ def run_budget(
     if config.users.mode == "off" and (asked.user is not None or asked.over):
         option = "--user" if asked.user is not None else "--over"
         raise UserError(f"{option}: users.mode is off in the configuration — set it to id or hmac to show users")
-    standings = _read(config, environ, asked)
+    report = _read(config, environ, asked)
     label = pseudonyms(config).of
 
     def is_asked_for(name: str | None, called: str | None) -> bool:
@@ -122,16 +100,16 @@ def run_budget(
             name is not None and (name == user_name(asked.user) or asked.user in (name, label(name), called))
         )
 
-    mine = [each for each in standings.users if is_asked_for(each.name, each.called)]
-    others = [each for each in standings.others if is_asked_for(each.name, each.called)]
+    mine = [each for each in report.users if is_asked_for(each.name, each.called)]
+    others = [each for each in report.others if is_asked_for(each.name, each.called)]
     if asked.user is not None and not mine and not others:
         when = "this month" if asked.month else "today"
         raise UserError(f"--user: no user {asked.user!r} has a budget, or spent anything {when}")
     if config.users.mode == "off":
         mine, others = [], [each for each in others if each.name is None]
     named = [replace(each, name=each.name and label(each.name)) for each in others]
-    shown = [replace(each, name=label(each.name)) for each in mine]
-    return _print(config, replace(standings, others=tuple(named)), shown, asked, out, as_json=as_json)
+    shown = [replace(each, name=each.name and label(each.name)) for each in mine]
+    return _print(config, replace(report, others=tuple(named)), shown, asked, out, as_json=as_json)
 
 
 def _print_groups(config: Config, environ: Mapping[str, str], asked: Asked, out: TextIO, *, as_json: bool) -> int:
@@ -139,24 +117,24 @@ def _print_groups(config: Config, environ: Mapping[str, str], asked: Asked, out:
         raise UserError("--user: groups are not shown by user — leave out --user, or --by group")
     if not config.columns.log.has_groups:
         raise UserError("--by group: the log has no column for groups — set columns.log.group in the configuration")
-    standings = _read(config, environ, asked)
-    return _print(config, standings, standings.users, asked, out, as_json=as_json)
+    report = _read(config, environ, asked)
+    return _print(config, report, report.users, asked, out, as_json=as_json)
 
 
 def _print(
-    config: Config, standings: Standings, shown: Iterable[Standing], asked: Asked, out: TextIO, *, as_json: bool
+    config: Config, report: BudgetReport, shown: Iterable[BudgetLine], asked: Asked, out: TextIO, *, as_json: bool
 ) -> int:
     found = replace(
-        standings,
+        report,
         users=tuple(each for each in shown if asked.shows(each.state)),
-        others=tuple(each for each in standings.others if asked.shows(each.state)),
+        others=tuple(each for each in report.others if asked.shows(each.state)),
     )
     zone = config.budget_time_zone
     print(as_text_json(found, zone, asked) if as_json else as_table(found, zone, asked), file=out)
     return 0
 
 
-def _read(config: Config, environ: Mapping[str, str], asked: Asked) -> Standings:
+def _read(config: Config, environ: Mapping[str, str], asked: Asked) -> BudgetReport:
     info = resolve_conninfo(config, environ)
     rules = config.classification().without_error_classes()
     with one_session(config, info, "budget", _SECONDS) as session:
@@ -168,7 +146,7 @@ def _read(config: Config, environ: Mapping[str, str], asked: Asked) -> Standings
             span = TimeRange(day, min(day + _DAY, clock + 1))
             for part in read_span(session, log, rules, span, width=_DAY).values():
                 spend.update(groups_of(part.users) if asked.by == "group" else users_of(part.users))
-        others: list[Line] = []
+        others: list[PeriodLine] = []
         if asked.month:
             by_user = {} if asked.by == "group" else read_monthly_budgets(session, config)
         else:
@@ -178,10 +156,10 @@ def _read(config: Config, environ: Mapping[str, str], asked: Asked) -> Standings
         keys = {*spend, *by_user, *(each.name for each in others if each.name)}
         names = names_if_read(session, config, keys) if asked.by == "user" else {}
     limit = config.monthly_limit_usd if asked.month else config.daily_limit_usd
-    standings = stand(window, spend, by_user, None if limit is None else money_units(limit))
+    report = stand(window, spend, by_user, None if limit is None else money_units(limit))
     return replace(
-        standings,
-        users=tuple(replace(each, called=names.get(each.name)) for each in standings.users),
+        report,
+        users=tuple(replace(each, called=names.get(each.name or "")) for each in report.users),
         others=tuple(replace(each, called=names.get(each.name or "")) for each in others),
     )
 
@@ -192,66 +170,59 @@ def _read_budgets(session: Session, config: Config, asked: Asked) -> Budgets | N
     return read_budgets(session, config)
 
 
-def stand(window: Window, spend: Mapping[str, int], budgets: Mapping[str, Budget], team_limit: int | None) -> Standings:
+def stand(
+    window: Window, spend: Mapping[str, int], budgets: Mapping[str, Budget], team_limit: int | None
+) -> BudgetReport:
     """The budgets of all, from money in ledger units; the largest spend comes first."""
     names = sorted({*spend, *budgets}, key=lambda name: (-spend.get(name, 0), name))
-    users = tuple(_standing(name, spend.get(name, 0), budgets.get(name)) for name in names)
-    team = _standing("team", sum(spend.values()), Budget(team_limit))
-    return Standings(window, team, count_states(spend, budgets), users)
+    users = tuple(_line(name, spend.get(name, 0), budgets.get(name)) for name in names)
+    team = _line(None, sum(spend.values()), Budget(team_limit))
+    return BudgetReport(window, team, count_states(spend, budgets), users)
 
 
-def _standing(name: str, spend: int, budget: Budget | None) -> Standing:
+def _line(name: str | None, spend: int, budget: Budget | None) -> BudgetLine:
     limit = None if budget is None or budget.daily_limit is None else Decimal(budget.daily_limit) / USD
     state = "unlimited" if name == UNATTRIBUTED else budget_state(spend, budget)
-    return Standing(name, Decimal(spend) / USD, limit, state)
+    return BudgetLine(name=name, limit=limit, spend=Decimal(spend) / USD, state=state)
 
 
-def as_text_json(standings: Standings, zone: str, asked: Asked) -> str:
+def as_text_json(report: BudgetReport, zone: str, asked: Asked) -> str:
     """A JSON object: the day or month, its time zone, the team, users by state, and the users."""
-    team, *users = [_fields(each, asked) for each in (standings.team, *standings.users)]
+    team, *users = [_fields(each, asked) for each in (report.team, *report.users)]
     team.pop(asked.by)
-    when = {"month" if asked.month else "day": _date(standings.window, zone, asked), "time_zone": zone}
-    whole = {**when, "team": team, "states": standings.states, f"{asked.by}s": users}
-    if standings.others:
-        whole["budgets"] = period_fields(standings.others, zone, asked.by)
+    when = {"month" if asked.month else "day": _date(report.window, zone, asked), "time_zone": zone}
+    whole = {**when, "team": team, "states": report.states, f"{asked.by}s": users}
+    if report.others:
+        whole["budgets"] = period_fields(report.others, zone, asked.by)
     return json.dumps(whole, indent=2, ensure_ascii=False)
 
 
-def _fields(standing: Standing, asked: Asked) -> dict[str, Any]:
+def _fields(line: BudgetLine, asked: Asked) -> dict[str, Any]:
     return {
-        asked.by: standing.name,
-        **({} if standing.called is None else {"name": standing.called}),
-        f"{asked.period}_limit_usd": number(standing.limit),
-        f"spend_{asked.time}_usd": number(standing.spend),
-        "remaining_usd": number(standing.remaining),
-        "used_ratio": number(standing.used),
-        "state": standing.state,
+        asked.by: line.name,
+        **({} if line.called is None else {"name": line.called}),
+        f"{asked.period}_limit_usd": number(line.limit),
+        f"spend_{asked.time}_usd": number(line.spend),
+        "remaining_usd": number(line.remaining),
+        "used_ratio": number(line.used),
+        "state": line.state,
     }
 
 
-def as_table(standings: Standings, zone: str, asked: Asked) -> str:
+def as_table(report: BudgetReport, zone: str, asked: Asked) -> str:
     """A table for people. Unless one user is asked for, with the team and how many users are in each state."""
     whole = asked.user is None
-    listed = [*standings.users, *([standings.team] if whole else [])]
-    rows = [[each.called or each.name, *_amounts(each), each.state] for each in listed]
+    listed = [*report.users, *([report.team] if whole else [])]
+    rows = [[each.title, *each.cells, each.state] for each in listed]
     spent = "spend this month" if asked.month else "spend today"
     headers = [asked.by, f"{asked.period} limit", spent, "remaining", "used", "state"]
     lines = [render_table(headers, rows, right=headers[1:5])]
     if whole:
-        counts = ", ".join(f"{count} {state}" for state, count in standings.states.items())
-        lines.append(f"\n{asked.by}s: {counts}; {_date(standings.window, zone, asked)}, {zone}")
-    if standings.others:
-        lines.append("\n" + period_table(standings.others, zone, asked.by))
+        counts = ", ".join(f"{count} {state}" for state, count in report.states.items())
+        lines.append(f"\n{asked.by}s: {counts}; {_date(report.window, zone, asked)}, {zone}")
+    if report.others:
+        lines.append("\n" + period_table(report.others, zone, asked.by))
     return "\n".join(lines)
-
-
-def _amounts(standing: Standing) -> list[str]:
-    return [
-        money_cell(standing.limit),
-        money(standing.spend),
-        money_cell(standing.remaining),
-        share_cell(standing.used),
-    ]
 
 
 def _date(window: Window, zone: str, asked: Asked) -> str:

@@ -14,8 +14,8 @@ from exporter.database.period_budgets import configured_budgets
 from exporter.database.reader import read_span
 from exporter.database.session import Session
 from exporter.database.tables import Budgets
-from exporter.humanize import money
 from exporter.ledger.aggregate import net
+from exporter.ledger.calendar import Window
 from exporter.ledger.model import TimeRange
 from exporter.ledger.period_spend import (
     TEAM,
@@ -25,59 +25,25 @@ from exporter.ledger.period_spend import (
     windows,
 )
 from exporter.ledger.spenders import group_label, is_group
-from exporter.reports.amounts import money_cell, number, remaining, share_cell, used
+from exporter.reports.amounts import BudgetLine, money_cell, number
 from exporter.reports.table import render_table
 
 _DAY = 86_400
 _AMOUNTS = ["limit", "soft limit", "spend", "remaining", "used"]
 
 
-@dataclass(frozen=True)
-class Line:
-    """The standing of a budget, and what is left and used of its limit.
+@dataclass(frozen=True, kw_only=True)
+class PeriodLine(BudgetLine):
+    """A budget with a period, and the window of time that its spend is of; the limits are in USD."""
 
-    `name` is the user or group whose it is, as shown; None for the team. `called` is the user's own name, if known.
-    """
-
-    name: str | None
     period: str
-    standing: Standing
-    called: str | None = None
-
-    @property
-    def limit(self) -> Decimal | None:
-        """In USD; None where only a soft limit is set."""
-        return _usd(self.standing.budget.budget.daily_limit)
-
-    @property
-    def soft_limit(self) -> Decimal | None:
-        """In USD; None where none is set."""
-        return _usd(self.standing.budget.soft)
-
-    @property
-    def spend(self) -> Decimal:
-        """In USD."""
-        return Decimal(self.standing.spend or 0) / USD
-
-    @property
-    def remaining(self) -> Decimal | None:
-        """In USD: below zero where the limit is exceeded."""
-        return remaining(self.limit, self.spend)
-
-    @property
-    def used(self) -> Decimal | None:
-        """The share of the limit: 1 is all of it."""
-        return used(self.limit, self.spend)
-
-    @property
-    def state(self) -> str:
-        """Of `users.STATES`."""
-        return self.standing.state or "unlimited"
+    soft_limit: Decimal | None
+    window: Window
 
 
 def read_period_budgets(
     session: Session, config: Config, rules: Classification, budgets: Budgets | None, by: str
-) -> list[Line]:
+) -> list[PeriodLine]:
     """How the budgets of the table and of the configuration stand now: the team's first, then those of each user.
 
     Or those of each group, as `by` says; `budgets` are those of their table.
@@ -105,33 +71,38 @@ def read_period_budgets(
                     spent[spender] += units
         until = start
         found.update({key: Standing(wanted[key], kept[key], spent.get(key.spender, 0)) for key in by_start[start]})
-    return [Line(_name(key.spender), key.period, standing) for key, standing in sorted(found.items())]
+    return [_line(key, standing) for key, standing in sorted(found.items())]
+
+
+def _line(key: BudgetKey, standing: Standing) -> PeriodLine:
+    return PeriodLine(
+        name=_name(key.spender),
+        limit=_usd(standing.budget.budget.daily_limit),
+        spend=Decimal(standing.spend or 0) / USD,
+        state=standing.state or "unlimited",
+        period=key.period,
+        soft_limit=_usd(standing.budget.soft),
+        window=standing.window,
+    )
 
 
 def _name(spender: str) -> str | None:
     return None if spender == TEAM else group_label(spender) if is_group(spender) else spender
 
 
-def period_table(lines: Iterable[Line], zone: str, by: str) -> str:
+def period_table(lines: Iterable[PeriodLine], zone: str, by: str) -> str:
     """A table for people; `by` says whether it is of users or of groups."""
     rows = [
         [
-            each.called or each.name or "team",
-            each.period,
-            money_cell(each.limit),
-            money_cell(each.soft_limit),
-            money(each.spend),
-            money_cell(each.remaining),
-            share_cell(each.used),
-            each.state,
-            _moment(each.standing.window.end, zone).strftime("%Y-%m-%d %H:%M"),
+            *(each.title, each.period, each.cells[0], money_cell(each.soft_limit), *each.cells[1:], each.state),
+            _moment(each.window.end, zone).strftime("%Y-%m-%d %H:%M"),
         ]
         for each in lines
     ]
     return render_table([by, "period", *_AMOUNTS, "state", "resets"], rows, right=_AMOUNTS)
 
 
-def period_fields(lines: Iterable[Line], zone: str, by: str) -> Sequence[Mapping[str, Any]]:
+def period_fields(lines: Iterable[PeriodLine], zone: str, by: str) -> Sequence[Mapping[str, Any]]:
     """For JSON; `by` as for `period_table`."""
     return [
         {
@@ -143,8 +114,8 @@ def period_fields(lines: Iterable[Line], zone: str, by: str) -> Sequence[Mapping
             "remaining_usd": number(each.remaining),
             "used_ratio": number(each.used),
             "state": each.state,
-            "starts": _moment(each.standing.window.start, zone).isoformat(),
-            "resets": _moment(each.standing.window.end, zone).isoformat(),
+            "starts": _moment(each.window.start, zone).isoformat(),
+            "resets": _moment(each.window.end, zone).isoformat(),
         }
         for each in lines
     ]
