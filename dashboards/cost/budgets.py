@@ -1,5 +1,7 @@
 """The row of Cost with limits: of the team, and of each user."""
 
+from typing import Any
+
 from dashboards import promql as q
 from dashboards import style
 from dashboards.calls import user_columns
@@ -24,28 +26,40 @@ def _user_budgets(settings: Settings) -> Panel:
     # `other` is not a user: no limit is theirs, and nothing is behind a click
     users = q.filtered(catalog.USER_SPEND_TODAY).replace("}", ', user!="other"}')
     spent = q.gauge(users, "user")
-    limit = f"sum by (user) (min by (job, user) ({q.filtered(catalog.USER_DAILY_LIMIT)}))"
-    used = q.or_sentinel(f"{spent} / on (user) ({limit} > 0)", f"({spent} unless on (user) {limit} > 0)")
-    # the share comes first: a phone shows only the left columns
-    names = {"name": "User", "Value #C": "Used", "Value #A": "Spent today", "Value #B": "Daily limit", "user": "Id"}
-    budget_steps, no_limit = settings.alerts.budget_steps(), style.not_set("No limit set")
+    limit, used = limit_and_share("user", spent, q.filtered(catalog.USER_DAILY_LIMIT))
     return table(
         "Budget utilization by user",
         "What each user has spent today, their daily limit, and the share of it that is used."
         f"{settings.alerts.budget_note()} Users near or over their limit are always listed.",
         "Click a user to narrow this page to them. Raise their limit in the budgets table, or talk to them.",
         *(prom(expr, table=True) for expr in (q.named(spent, users), limit, used)),
-        transformations=joined("user", names),
+        transformations=joined("user", {"name": "User", **USED, "user": "Id"}),
         sort="Used",
         then="Spent today",
         empty="No budgets, or the log is not read",
-        columns=[
-            *user_columns(),
-            column("Spent today", unit=DOLLARS, decimals=2, width=130),
-            column("Daily limit", unit=DOLLARS, decimals=2, width=110),
-            column("Used", unit=SHARE, decimals=0, bar=True, high=1, steps=budget_steps, mappings=no_limit),
-        ],
+        columns=[*user_columns(), *used_columns(settings, width=130)],
     )
+
+
+# the share comes first: a phone shows only the left columns
+USED = {"Value #C": "Used", "Value #A": "Spent today", "Value #B": "Daily limit"}
+"""The columns of a table whose queries are the spend and `limit_and_share`."""
+
+
+def limit_and_share(by: str, spent: str, limits: str) -> tuple[str, str]:
+    """The daily limits by a label, and the shares of them that are spent: -1 (`style.NOT_SET`) where there is none."""
+    limit = f"sum by ({by}) (min by (job, {by}) ({limits}))"
+    return limit, q.or_sentinel(f"{spent} / on ({by}) ({limit} > 0)", f"({spent} unless on ({by}) {limit} > 0)")
+
+
+def used_columns(settings: Settings, width: int) -> list[dict[str, Any]]:
+    """How the columns of `USED` look; `width` is that of the spend, in pixels."""
+    steps, no_limit = settings.alerts.budget_steps(), style.not_set("No limit set")
+    return [
+        column("Spent today", unit=DOLLARS, decimals=2, width=width),
+        column("Daily limit", unit=DOLLARS, decimals=2, width=110),
+        column("Used", unit=SHARE, decimals=0, bar=True, high=1, steps=steps, mappings=no_limit),
+    ]
 
 
 def _day_against_limit() -> Panel:

@@ -2,11 +2,12 @@
 
 from dashboards import promql as q
 from dashboards import style
+from dashboards.cost.budgets import USED, limit_and_share, used_columns
 from dashboards.grid import Row, line
 from dashboards.panels import Panel, column, joined, stat, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import DOLLARS, SHARE, USD
+from dashboards.style import USD
 from exporter import catalog
 
 _EMPTY = "The log has no groups: see columns.log.group in the settings"
@@ -25,27 +26,18 @@ def _spent(*matchers: str) -> str:
 def _budgets(settings: Settings) -> Panel:
     # `other` is not a group and has no limit
     spent = _spent('group!="other"')
-    limit = f"sum by (group) (min by (job, group) ({q.for_job(catalog.GROUP_DAILY_LIMIT)}))"
-    used = q.or_sentinel(f"{spent} / on (group) ({limit} > 0)", f"({spent} unless on (group) {limit} > 0)")
-    # the share comes first: a phone shows only the left columns
-    names = {"group": "Group", "Value #C": "Used", "Value #A": "Spent today", "Value #B": "Daily limit"}
-    budget_steps, no_limit = settings.alerts.budget_steps(), style.not_set("No limit set")
+    limit, used = limit_and_share("group", spent, q.for_job(catalog.GROUP_DAILY_LIMIT))
     return table(
         "Budget utilization by group",
         "What each group has spent today, its daily limit, and the share of it that is used."
         f"{settings.alerts.budget_note()} Groups near or over their limit are always listed.",
         "Raise the limit in `groups.daily_limits`, in the exporter's configuration, or in the table of groups' limits.",
         *(prom(expr, table=True) for expr in (spent, limit, used)),
-        transformations=joined("group", names),
+        transformations=joined("group", {"group": "Group", **USED}),
         sort="Used",
         then="Spent today",
         empty=_EMPTY,
-        columns=[
-            column("Group"),
-            column("Spent today", unit=DOLLARS, decimals=2, width=110),
-            column("Daily limit", unit=DOLLARS, decimals=2, width=110),
-            column("Used", unit=SHARE, decimals=0, bar=True, high=1, steps=budget_steps, mappings=no_limit),
-        ],
+        columns=[column("Group"), *used_columns(settings, width=110)],
     )
 
 
