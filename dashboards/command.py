@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
-from zoneinfo import ZoneInfo
 
 from dashboards import cost, health, performance
 from dashboards.base import Page, dashboard
 from dashboards.render import Json, render, to_text
 from dashboards.settings import Settings
 from exporter.errors import UserError
+from exporter.zones import budget_zone_hint
 
 
 def pages(settings: Settings) -> Sequence[Page]:
@@ -25,14 +25,10 @@ def rendered(settings: Settings) -> dict[str, Json]:
 def build(settings: Settings, folder: Path, *, check: bool, out: TextIO) -> int:
     """Write the files, or with `check` only compare them; returns the exit code, 0.
 
-    Raises `UserError` for an unknown time zone, and where a compared file differs.
+    Raises `UserError` for a time zone whose days cannot be cut, and where a compared file differs.
     """
-    try:
-        ZoneInfo(settings.zone)
-    except (KeyError, ValueError, OSError) as error:
-        raise UserError(
-            f"--budget-time-zone {settings.zone}: no such time zone; write a name such as Europe/Berlin"
-        ) from error
+    if (hint := budget_zone_hint(settings.zone)) is not None:
+        raise UserError(f"--budget-time-zone {settings.zone!r}: no such time zone for days; {hint}")
     texts = {folder / f"{uid}.json": to_text(made) for uid, made in rendered(settings).items()}
     if check:
         stale = [str(path) for path, text in texts.items() if not path.is_file() or path.read_text("utf-8") != text]

@@ -178,7 +178,10 @@ class Config(Section):
     def _groups_of_the_log(self) -> Self:
         if self.columns.log.has_groups:
             return self
-        hint = "name the column that tells the group, columns.log.group, or write no limits of groups"
+        column = "name the column that tells the group, columns.log.group"
+        if self.tables.group_budgets is not None:
+            raise setting_error(f"{column}, or write null: the log has no groups", "tables", "group_budgets")
+        hint = f"{column}, or write no limits of groups"
         if self.groups.daily_limits:
             raise setting_error(hint, "groups", "daily_limits")
         if any(budget.group is not None for budget in self.budgets):

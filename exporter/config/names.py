@@ -3,20 +3,17 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, PlainSerializer, PlainValidator
 
 from exporter.config.types import Text
 from exporter.diagnostics import setting_error
+from exporter.zones import budget_zone_hint, find_zone, zone_hint
 
 _BARE = re.compile(r"[\w$-]+")
 _PART = re.compile(rf'"((?:[^"]|"")+)"|({_BARE.pattern})')
 _LONGEST_IDENTIFIER = 63  # bytes; PostgreSQL silently cuts what is longer
-_QUARTER_HOUR = timedelta(minutes=15)
 
 _KEYWORDS = """
 all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column
@@ -168,23 +165,14 @@ def written_column(name: str) -> str:
 
 
 def _zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        near = get_close_matches(value, available_timezones(), n=1)
-        hint = f"did you mean {near[0]}?" if near else "like UTC or Europe/Berlin"
-        raise setting_error(f"write an IANA time zone; {hint}") from None
+    if find_zone(value) is None:
+        raise setting_error(zone_hint(value))
     return value
 
 
-def _quarter_hour_zone(value: str) -> str:
-    # Days are put together from quarter-hours of UTC, so a zone's midnight must fall on one. All zones in use
-    # do today; a year either side finds a change of rules that is already known.
-    zone, now = ZoneInfo(_zone(value)), datetime.now(UTC)
-    for week in range(-52, 53):
-        offset = (now + timedelta(weeks=week)).astimezone(zone).utcoffset() or timedelta()
-        if offset % _QUARTER_HOUR:
-            raise setting_error("write a time zone whose offset from UTC is whole quarter-hours")
+def _budget_zone(value: str) -> str:
+    if (hint := budget_zone_hint(value)) is not None:
+        raise setting_error(hint)
     return value
 
 
@@ -192,6 +180,6 @@ TableName = Annotated[QualifiedName, PlainValidator(_table), PlainSerializer(str
 # only in JSON, which is read again: elsewhere a column's name is compared with the catalog
 ColumnName = Annotated[str, PlainValidator(column_name), PlainSerializer(_written, return_type=str, when_used="json")]
 ZoneName = Annotated[str, AfterValidator(_zone)]
-BudgetZoneName = Annotated[str, AfterValidator(_quarter_hour_zone)]
+BudgetZoneName = Annotated[str, AfterValidator(_budget_zone)]
 # as the label shows it: so is a name of the log before it is looked up
 LabelName = Annotated[Text, AfterValidator(_label)]

@@ -5,7 +5,7 @@ import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from psycopg import sql
 
@@ -17,6 +17,7 @@ from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import span_text
 from exporter.ledger.model import TimeRange
 from exporter.preflight.context import CheckContext
+from exporter.zones import find_zone
 
 CLOCK, REPLICATION, TIME_ZONES = "clock", "replication", "time zones"
 
@@ -163,9 +164,8 @@ def _same_all_year(one: str, other: str, clock: float) -> bool:
     """Whether two time zones agree now and in every month of a year; False for one that only the server knows."""
     if one == other:
         return True
-    try:
-        zones = ZoneInfo(one), ZoneInfo(other)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+    zones = find_zone(one), find_zone(other)
+    if None in zones:
         return False
     moments = [clock + month * _MONTH for month in range(13)]
     return all(len({datetime.fromtimestamp(at, zone).utcoffset() for zone in zones}) == 1 for at in moments)
@@ -186,8 +186,5 @@ def _hint(times: LogTimes, clock: float, log_zone: str, server_zone: str) -> str
 
 def _offset(zone: str, clock: float) -> int:
     """Seconds that a zone is ahead of UTC; 0 where only the server knows it."""
-    try:
-        offset = datetime.fromtimestamp(clock, ZoneInfo(zone)).utcoffset()
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return 0
+    offset = datetime.fromtimestamp(clock, find_zone(zone) or UTC).utcoffset()
     return int((offset or timedelta()).total_seconds())

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TextIO
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
@@ -23,6 +23,7 @@ from exporter.reconcile.report import Report, as_table, as_text_json
 from exporter.reports.shown_users import pseudonyms
 from exporter.verify.prometheus import EXPORTER_JOB
 from exporter.verify.web import Part
+from exporter.zones import find_zone, zone_hint
 
 _SECONDS = 600.0
 _STATEMENT_SECONDS = 300.0
@@ -76,7 +77,7 @@ def _compared(
             amounts[label(key)] = amounts.get(label(key), 0) + units
     estimates = budgets.wrong_estimates(session, config, log, rules, wanted.tolerance, period)
     wrong = budgets.wrong_budgets(
-        session, config, rules, wanted.tolerance, Period(period.lo, now, _zone_of_budgets(config))
+        session, config, rules, wanted.tolerance, Period(period.lo, now, ZoneInfo(config.budget_time_zone))
     )
     if wanted.prometheus is not None:
         part = Part(wanted.prometheus)
@@ -101,10 +102,9 @@ def zone_of(wanted: Wanted, config: Config) -> ZoneInfo:
     # a provider's days are UTC
     usual = _UTC if wanted.provider_csv else config.budget_time_zone
     name = usual if wanted.time_zone is None else wanted.time_zone
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise UserError(f"--time-zone {name!r}: write an IANA time zone, like UTC or Europe/Berlin") from None
+    if (zone := find_zone(name)) is None:
+        raise UserError(f"--time-zone {name!r}: {zone_hint(name)}")
+    return zone
 
 
 def period_of(wanted: Wanted, zone: ZoneInfo, now: int) -> Period:
@@ -115,10 +115,6 @@ def period_of(wanted: Wanted, zone: ZoneInfo, now: int) -> Period:
     if lo >= hi:
         raise UserError("--from must come before --to; the day that --to names is not in the period any more")
     return Period(lo, hi, zone)
-
-
-def _zone_of_budgets(config: Config) -> ZoneInfo:
-    return ZoneInfo(config.budget_time_zone)
 
 
 def _moment(option: str, text: str, zone: ZoneInfo) -> int:

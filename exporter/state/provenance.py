@@ -1,11 +1,12 @@
 """What is kept beside the ledger's state: the table it is of, and the settings it was kept by."""
 
+import contextlib
 import logging
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from exporter.config import Classification
 from exporter.database.errors import IdentityMismatch
 from exporter.database.session import Identity
+from exporter.zones import find_zone
 
 log = logging.getLogger(__name__)
 
@@ -18,14 +19,12 @@ STALE_SUMS = "stale_sums"
 
 def restored(stored: object) -> Classification | None:
     """The classification that a state was kept by; None, which is logged, where this version cannot use it."""
-    try:
+    with contextlib.suppress(ValueError):
         classification = Classification.model_validate(stored)
-        for zone in (classification.log_time_zone, classification.budget_time_zone):
-            ZoneInfo(zone)
-        return classification
-    except (ValueError, ZoneInfoNotFoundError):
-        log.warning("the state was kept with settings that this version cannot read: rows are read anew as known")
-        return None
+        if find_zone(classification.log_time_zone) and find_zone(classification.budget_time_zone):
+            return classification
+    log.warning("the state was kept with settings that this version cannot read: rows are read anew as known")
+    return None
 
 
 def check_identity(known: Identity, found: Identity) -> None:

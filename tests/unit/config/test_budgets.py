@@ -129,6 +129,20 @@ def test_the_columns_of_groups_are_those_of_users_but_for_whose_they_are() -> No
         assert Config.model_validate(config.model_dump(mode="json")).columns == config.columns
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"columns": {"log": {"group": "team"}}},
+        {"columns": {"log": {"group": "=meta ->> 'team'"}}},
+        {"source": "litellm"},
+        {"source": "one-api", "columns": {"log": {"group": "token_name"}}},
+    ],
+)
+def test_a_table_of_groups_limits_goes_with_a_log_that_has_groups(settings: dict[str, Any]) -> None:
+    config = Config.model_validate({**settings, "tables": {"group_budgets": "app.teams"}})
+    assert str(config.tables.group_budgets) == "app.teams"
+
+
 def test_without_a_period_limits_are_daily() -> None:
     assert roles_of("budgets", Config().columns)[0] is BUDGET_ROLES
     assert roles_of("group_budgets", Config().columns)[0] is GROUP_BUDGET_ROLES

@@ -236,6 +236,20 @@ def test_a_problem_is_told_with_line_and_column(tmp_path: Path, text: str, place
             ":3: database.max_replica_lag: '40m' — write at most 30m: an hour and a minute less the open window",
         ),
         ("tables: {accept_unproven: [logs]}", "tables.accept_unproven"),
+        *(
+            (
+                f"{others}\ntables:\n  group_budgets: app.teams",
+                "tables.group_budgets: 'app.teams' — name the column that tells the group, columns.log.group, or write null",
+            )
+            for others in (
+                "users: {top: 3}",
+                "columns: {log: {group: '=NULL'}}",
+                "columns: {log: {group: null}, group_budgets: {group: team}}",
+                "source: one-api",
+                "source: litellm\ncolumns: {log: {group: '=NULL'}}",
+                "groups: {daily_limits: {red: 5}}",
+            )
+        ),
         ("scrape: {timeout: 2s, timeout_offset: 2s}", "timeout_offset: '2s' — write less than timeout (2s)"),
         ("scrape: {max_timeout: 5s}", "scrape.max_timeout: '5s' — write at least timeout (10s)"),
         ("users: {mode: hmac}", ":1: users.hmac_key_file: not set — write the path of a file"),
