@@ -22,7 +22,7 @@ from exporter import catalog
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.log_query import Shape, span_query
-from exporter.database.session import Database
+from exporter.database.transactions import Database
 from exporter.demo.postgres import EmbeddedPostgres
 from exporter.demo.schema import load_schema
 from exporter.ledger.advance import begin

@@ -20,7 +20,8 @@ from exporter.database.conninfo import resolve_conninfo
 from exporter.database.log_query import span_query
 from exporter.database.log_table import LogTable
 from exporter.database.probe_query import read_sums
-from exporter.database.session import Database, Session
+from exporter.database.session import Session
+from exporter.database.transactions import Database
 from exporter.demo.postgres import EmbeddedPostgres
 from exporter.demo.schema import load_schema
 from exporter.ledger.calendar import HOUR, QUARTER_HOUR, floor_to

@@ -18,14 +18,9 @@ from exporter.config import expressions as config_expressions
 from exporter.config import names as config_names
 from exporter.config import sections as config_sections
 from exporter.config import types as config_types
-from exporter.config.sections import (
-    ConfiguredBudget,
-    ConfiguredPrice,
-    DisplayNames,
-    ErrorClass,
-    Outcomes,
-    Section,
-)
+from exporter.config.columns import Outcomes
+from exporter.config.section import Section
+from exporter.config.sections import ConfiguredBudget, ConfiguredPrice, DisplayNames, ErrorClass
 from exporter.database.layout import LOG_ROLES, ROLES, WRITTEN_ROLES
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.yaml"

@@ -30,6 +30,7 @@ OPENERS = {
 SENDERS = {
     "exporter/database/opening.py": "locks",
     "exporter/database/session.py": "locks again before each statement",
+    "exporter/database/transactions.py": "asks which server it is before a session locks, and sends BEGIN and its end",
     "exporter/database/foresight.py": "sends behind the statement that locks, in one transaction with it",
     "exporter/database/catalog.py": "is called by a session",
     "exporter/database/visibility_walk.py": "is called by a session",
@@ -47,6 +48,7 @@ SENDERS = {
 LOCKERS = (
     "exporter/database/opening.py",
     "exporter/database/session.py",
+    "exporter/database/transactions.py",
     "exporter/database/replication.py",
     "exporter/database/writing.py",
     "exporter/demo/locked.py",

@@ -17,8 +17,8 @@ from exporter.advisor.usage import read_usage
 from exporter.config import Config
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
 from exporter.database.one_session import one_session
+from exporter.database.routes import read_routes
 from exporter.database.session import Session
-from exporter.database.tables import read_routes
 from exporter.ledger.model import TimeRange
 from exporter.preflight.context import CheckContext
 from exporter.prices.listed import PriceList

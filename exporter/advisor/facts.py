@@ -7,7 +7,7 @@ from functools import cached_property
 
 from exporter.advisor.calls import Calls
 from exporter.advisor.usage import Figures, Usage, by, covered_days, total
-from exporter.database.tables import Route
+from exporter.database.routes import Route
 from exporter.prices.listed import PriceList
 from exporter.prices.model import Price
 

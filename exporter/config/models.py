@@ -9,22 +9,20 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import Field, field_validator, model_validator
 
 from exporter.config.bounds import FIRST_UPPER_BOUNDS, UPPER_BOUNDS
+from exporter.config.columns import LOG_ROLE_NAMES, Columns, LogColumns
 from exporter.config.error_classes import DEFAULT_ERROR_CLASSES
 from exporter.config.expressions import MARK
 from exporter.config.names import BudgetZoneName, LabelName, TableName, ZoneName, names_once, written_column
+from exporter.config.section import Section
 from exporter.config.sections import (
-    LOG_ROLE_NAMES,
-    Columns,
     ConfiguredBudget,
     ConfiguredPrice,
     Database,
     DatabaseUrl,
     ErrorClass,
     Groups,
-    LogColumns,
     Models,
     Scrape,
-    Section,
     Tables,
     Users,
     Web,

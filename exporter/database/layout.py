@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from exporter.config import QualifiedName
+from exporter.config.columns import Columns, LogColumns
 from exporter.config.expressions import Expression
-from exporter.config.sections import Columns, LogColumns
 from exporter.database.columns import Column, Kind, fits
 from exporter.database.errors import SchemaProblem
 from exporter.database.names import quoted

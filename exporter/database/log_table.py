@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from psycopg import sql
 
+from exporter.config.columns import TimeUnit
 from exporter.config.expressions import Expression
-from exporter.config.sections import TimeUnit
 from exporter.database import values
 from exporter.database.columns import Column
 from exporter.database.labels import READ_LENGTH

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from psycopg import sql
 
 from exporter.config import Classification
-from exporter.config.sections import TimeUnit
+from exporter.config.columns import TimeUnit
 from exporter.database.log_table import LogTable
 from exporter.database.names import identifier
 from exporter.ledger.model import TimeRange

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import psycopg
 from psycopg import sql
 
+from exporter.config.columns import LogColumns
 from exporter.config.expressions import Expression
-from exporter.config.sections import LogColumns
 from exporter.database.catalog import read_column
 from exporter.database.columns import Column
 from exporter.database.currency import in_dollars

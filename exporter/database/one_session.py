@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from exporter.config import Config
 from exporter.database.conninfo import ConnInfo
-from exporter.database.session import Database, Session
+from exporter.database.session import Session
+from exporter.database.transactions import Database
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from exporter.config import Config
 from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import DatabaseError, translate
 from exporter.database.names import identifier
-from exporter.database.session import Database
+from exporter.database.transactions import Database
 from exporter.demo.history import history, history_start
 from exporter.demo.locked import locked
 from exporter.demo.profiles import BUSIEST_USER

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 from exporter.advisor.calls import Calls
 from exporter.config import Classification, Config
+from exporter.database.budgets import read_budgets
 from exporter.database.log_table import LogTable
 from exporter.database.reader import read_span
 from exporter.database.session import Session
-from exporter.database.tables import read_budgets
 from exporter.digest.hours import Hours, read_hours
 from exporter.digest.model import LEAST_DAYS, Day, LeftOut, Mover, UsersPast
 from exporter.errors import UserError

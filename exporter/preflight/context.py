@@ -9,8 +9,8 @@ from exporter.database.errors import SchemaProblem
 from exporter.database.layout import Relation
 from exporter.database.log_table import LogTable
 from exporter.database.mapping import find_log
+from exporter.database.routes import Route, read_routes
 from exporter.database.session import Session
-from exporter.database.tables import Route, read_routes
 from exporter.preflight.recent_activity import RecentActivity, look_back
 
 LOG_SETTING = "tables.log"

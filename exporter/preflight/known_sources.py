@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from exporter.config import Config, QualifiedName
+from exporter.config.columns import LogColumns
 from exporter.config.expressions import Expression
-from exporter.config.sections import LogColumns
 from exporter.config.sources import SOURCES, SourceName
 from exporter.database.errors import SchemaProblem
 from exporter.database.layout import Relation

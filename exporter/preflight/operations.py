@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import yaml
 
-from exporter.database.tables import Route
+from exporter.database.routes import Route
 from exporter.findings import Finding, ok, warn
 from exporter.humanize import listing, span_text
 from exporter.preflight.context import CheckContext

@@ -9,22 +9,16 @@ import psycopg
 
 from exporter.config import LARGEST_AMOUNT
 from exporter.config.sections import Tables
+from exporter.database.approvals import approvals_query, read_approvals
+from exporter.database.budgets import SEVERAL_BUDGETS, Budgets, read_budgets
 from exporter.database.columns import Column
 from exporter.database.errors import QueryTimeout, TableLocked
 from exporter.database.layout import Relation, find_columns, roles_of
 from exporter.database.names import quoted, table_sql
 from exporter.database.period_budgets import unusable_periods
-from exporter.database.tables import (
-    SEVERAL_BUDGETS,
-    Budgets,
-    Table,
-    approvals_query,
-    read_approvals,
-    read_budgets,
-    read_recommendations,
-    read_routes,
-    recommendations_query,
-)
+from exporter.database.recommendations import read_recommendations, recommendations_query
+from exporter.database.routes import read_routes
+from exporter.database.tables import Table
 from exporter.findings import Finding, fail, failed, ok, warn
 from exporter.humanize import listing
 from exporter.preflight.access import evaluate_excess, evaluate_grants, read_access

@@ -9,11 +9,13 @@ from psycopg import sql
 from exporter.catalog import USD
 from exporter.config import LARGEST_AMOUNT, Classification, Config, clean_label
 from exporter.database import values
+from exporter.database.budgets import MOST_BUDGETS
 from exporter.database.errors import TooManyRows
 from exporter.database.labels import READ_LENGTH, user_name
 from exporter.database.log_table import LogTable
+from exporter.database.routes import MOST_ROUTES
 from exporter.database.session import Session
-from exporter.database.tables import MOST_BUDGETS, MOST_ROUTES, Table, find_table
+from exporter.database.tables import Table, find_table
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.calendar import day_window, month_window
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN

@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 
 from exporter.catalog import GROUP_BUDGETS, USD
 from exporter.config import Config
+from exporter.database.budgets import Budgets, group_budgets, read_budgets, read_monthly_budgets
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.labels import user_name
 from exporter.database.one_session import one_session
 from exporter.database.reader import read_span
 from exporter.database.session import Session
-from exporter.database.tables import Budgets, group_budgets, read_budgets, read_monthly_budgets
 from exporter.errors import UserError
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.calendar import Window, day_window, month_window

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 
 from exporter.catalog import USD
 from exporter.config import Classification, Config
+from exporter.database.budgets import Budgets
 from exporter.database.period_budgets import configured_budgets
 from exporter.database.reader import read_span
 from exporter.database.session import Session
-from exporter.database.tables import Budgets
 from exporter.ledger.aggregate import net
 from exporter.ledger.calendar import Window
 from exporter.ledger.model import TimeRange

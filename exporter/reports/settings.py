@@ -10,7 +10,7 @@ import yaml
 
 from exporter.config import Config, ConfigError
 from exporter.config.checking import CheckedFile
-from exporter.config.sections import Section
+from exporter.config.section import Section
 from exporter.config.sources import source_settings
 from exporter.database.conninfo import is_shown, resolve_conninfo
 from exporter.diagnostics import may_be_secret

@@ -11,7 +11,8 @@ from exporter.database.errors import DatabaseError, QueryTimeout, TableLocked
 from exporter.database.log_table import LogTable
 from exporter.database.login import Login
 from exporter.database.reader import read_rows, read_undated
-from exporter.database.session import Database, Session
+from exporter.database.session import Session
+from exporter.database.transactions import Database
 from exporter.humanize import span_text
 from exporter.ledger import schedule
 from exporter.ledger.calendar import HOUR, QUARTER_HOUR, day_start, first_user_day

@@ -11,23 +11,18 @@ import psycopg
 from exporter.catalog import COLLECTORS, GROUP_BUDGETS, USER_NAMES
 from exporter.config import Classification, Config, QualifiedName
 from exporter.config.sections import Groups, Users
+from exporter.database.approvals import plan_approvals
+from exporter.database.budgets import Budgets, group_budgets, plan_budgets
 from exporter.database.display_names import plan_user_names
 from exporter.database.errors import DatabaseError, IdentityMismatch
 from exporter.database.log_table import LogTable
 from exporter.database.login import Login
 from exporter.database.reader import read_span
+from exporter.database.recommendations import Recommendations, plan_recommendations
 from exporter.database.replication import Replication
-from exporter.database.session import Database, Session, Wanted
-from exporter.database.tables import (
-    Budgets,
-    Recommendations,
-    Route,
-    group_budgets,
-    plan_approvals,
-    plan_budgets,
-    plan_recommendations,
-    plan_routes,
-)
+from exporter.database.routes import Route, plan_routes
+from exporter.database.session import Session, Wanted
+from exporter.database.transactions import Database
 from exporter.database.window import WindowReader
 from exporter.ledger import schedule
 from exporter.ledger.calendar import day_of

@@ -12,10 +12,10 @@ from exporter.anomaly.measures import CALLS, COST_PER_CALL, ERROR_RATE, LATENCY,
 from exporter.anomaly.operations import Judged
 from exporter.catalog import ERROR_CLASSES, SECOND, USER_NAMES, Metric
 from exporter.config import UPPER_BOUNDS, Config
+from exporter.database.budgets import BUDGET_FIELDS, SEVERAL_BUDGETS
 from exporter.database.measures import CURRENCY, INVALID_REASONS
 from exporter.database.period_budgets import PERIOD_SKIPS
 from exporter.database.rows import IN_PROGRESS
-from exporter.database.tables import BUDGET_FIELDS, SEVERAL_BUDGETS
 from exporter.figures import DURATIONS, SUMMED, Figure
 from exporter.forecast.projection import BOUNDS, project
 from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, Aggregate, Buckets, money_units, usd

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from exporter.config import Config
 from exporter.database.log_table import LogTable
 from exporter.database.reader import read_first, read_rows
-from exporter.database.session import Database, Session
+from exporter.database.session import Session
+from exporter.database.transactions import Database
 from exporter.ledger import hourly
 from exporter.ledger.calendar import HOUR, QUARTER_HOUR
 from exporter.ledger.hourly import HourTotal, Known, Sources

@@ -9,7 +9,8 @@ from typing import TypeVar
 from exporter.config import Classification, Config
 from exporter.database.errors import DatabaseError, QueryTimeout
 from exporter.database.log_table import LogTable
-from exporter.database.session import Database, Session
+from exporter.database.session import Session
+from exporter.database.transactions import Database
 from exporter.ledger import schedule
 from exporter.ledger.model import Phase, State
 from exporter.scrape.adaptive_chunk import AdaptiveChunk

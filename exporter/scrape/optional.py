@@ -11,8 +11,9 @@ from typing import Any
 import psycopg
 
 from exporter.database.errors import DatabaseError, DatabaseUnavailable, QueryTimeout, TableLocked
-from exporter.database.session import Database, Session, Wanted
+from exporter.database.session import Session, Wanted
 from exporter.database.tables import Plan, read_planned
+from exporter.database.transactions import Database
 from exporter.state_change_log import StateChangeLog
 
 QUICK, PATIENT = 0.25, 5.0

@@ -9,7 +9,8 @@ from itertools import filterfalse
 from exporter.config import Config
 from exporter.database.log_table import LogTable
 from exporter.database.reader import SpanRows, read_rows
-from exporter.database.session import Database, Session
+from exporter.database.session import Session
+from exporter.database.transactions import Database
 from exporter.ledger.aggregate import net
 from exporter.ledger.calendar import QUARTER_HOUR, day_of, day_start
 from exporter.ledger.model import TimeRange, UserSpend

@@ -14,7 +14,8 @@ from exporter.database.errors import DatabaseError, MissingGrant, NotVisible, Sc
 from exporter.database.log_query import Moved
 from exporter.database.log_table import LogTable
 from exporter.database.reader import SpanRows, read_rows, read_span
-from exporter.database.session import Database, Session
+from exporter.database.session import Session
+from exporter.database.transactions import Database
 from exporter.ledger import schedule
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, day_start, first_user_day
 from exporter.ledger.model import LedgerSettings, SpanRead, State, TimeRange

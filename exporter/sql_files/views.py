@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from exporter.config import LABEL_LENGTH, UPPER_BOUNDS, Config
+from exporter.config.columns import LogColumns
 from exporter.config.expressions import Expression
 from exporter.config.names import BREAKS, SURROGATES, UNSEEN
-from exporter.config.sections import DisplayNames, LogColumns
+from exporter.config.sections import DisplayNames
 from exporter.database.columns import Column
 from exporter.database.currency import in_dollars
 from exporter.database.labels import READ_LENGTH

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, field_validator, model_validator
 
-from exporter.config.sections import Section
+from exporter.config.section import Section
 from exporter.config.types import Count, PathText, Text, parse_duration
 from exporter.diagnostics import setting_error
 

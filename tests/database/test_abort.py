@@ -9,7 +9,8 @@ import pytest
 
 from exporter.config import Config
 from exporter.database import DatabaseUnavailable, resolve_conninfo
-from exporter.database.session import Database, Session
+from exporter.database.session import Session
+from exporter.database.transactions import Database
 from tests.support.harness import PATIENCE
 
 NOBODY_ELSE_ENDS_IT = 3600.0

@@ -15,7 +15,7 @@ from exporter.config import Config
 from exporter.database.changes import LONGEST, ChangeReader
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.reader import read_span
-from exporter.database.session import Database
+from exporter.database.transactions import Database
 from exporter.database.window import WindowReader, versions_of
 from exporter.ledger.calendar import floor_to
 from exporter.ledger.model import Bucket, TimeRange

@@ -9,7 +9,8 @@ import pytest
 
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
-from exporter.database.session import Database, Identity
+from exporter.database.session import Identity
+from exporter.database.transactions import Database
 from exporter.demo.schema import load_schema
 from exporter.ledger.model import Changes
 from exporter.preflight.run import STEPS

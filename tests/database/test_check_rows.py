@@ -11,7 +11,7 @@ from exporter.config import Config
 from exporter.config.models import DEFAULT_EXPECTED_OPERATIONS
 from exporter.config.names import RESERVED
 from exporter.database.conninfo import resolve_conninfo
-from exporter.database.session import Database
+from exporter.database.transactions import Database
 from exporter.preflight import run_check
 from exporter.preflight.recent_activity import RecentActivity, look_back
 from tests.support.preflight import (

@@ -15,12 +15,17 @@ from hypothesis import strategies as st
 
 from exporter.catalog import ERROR_CLASSES
 from exporter.config import Config
+from exporter.database.approvals import read_approvals
+from exporter.database.budgets import read_budgets
 from exporter.database.connection import resolve_conninfo
 from exporter.database.errors import SchemaProblem
 from exporter.database.probe_query import read_sums
 from exporter.database.reader import read_span, read_spend, read_undated
-from exporter.database.session import Database, Session
-from exporter.database.tables import Route, find_table, read_approvals, read_budgets, read_recommendations, read_routes
+from exporter.database.recommendations import read_recommendations
+from exporter.database.routes import Route, read_routes
+from exporter.database.session import Session
+from exporter.database.tables import find_table
+from exporter.database.transactions import Database
 from exporter.figures import Figure
 from exporter.ledger.aggregate import FAILURES, LATENCY_SUMS, money_units
 from exporter.ledger.model import Bucket, SkippedValue, TimeRange

@@ -11,7 +11,7 @@ from exporter.config import Config
 from exporter.database import resolve_conninfo
 from exporter.database.connection import connect
 from exporter.database.errors import DatabaseError, DatabaseUnavailable, LoginRefused, MissingGrant, SchemaProblem
-from exporter.database.session import Database
+from exporter.database.transactions import Database
 from exporter.demo.schema import load_schema
 from exporter.preflight import run_check
 from tests.database.test_connection import failure, run

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from exporter.config import Config
 from exporter.database import DatabaseUnavailable, connect, resolve_conninfo
-from exporter.database.session import Database
+from exporter.database.transactions import Database
 from exporter.database.window import versions_of
 from exporter.demo.history import history
 from exporter.demo.rows import TIME_COLUMN, fill

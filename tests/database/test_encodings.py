@@ -14,7 +14,7 @@ from psycopg import sql
 from exporter.config import Config
 from exporter.database.connection import resolve_conninfo
 from exporter.database.errors import MissingGrant
-from exporter.database.session import Database
+from exporter.database.transactions import Database
 from exporter.preflight import run_check
 from exporter.reports.budgets import run_budget
 from exporter.reports.recent import Wanted, run_operations

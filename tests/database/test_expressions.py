@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from exporter.advisor.advise import recommend
+from exporter.config.columns import MAY_LACK
 from exporter.config.expressions import CONSTRUCTS, FUNCTIONS
-from exporter.config.sections import MAY_LACK
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.one_session import one_session
 from exporter.database.reader import read_span

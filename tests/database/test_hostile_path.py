@@ -23,7 +23,7 @@ from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo, resolve_writer
 from exporter.database.probe_query import read_sums
 from exporter.database.reader import read_span, read_spend, read_undated
-from exporter.database.session import Database
+from exporter.database.transactions import Database
 from exporter.demo.data import run_demo_data
 from exporter.demo.schema import LAYOUTS, Layout
 from exporter.ledger.model import TimeRange

@@ -14,7 +14,7 @@ from exporter.database.log_query import span_query
 from exporter.database.log_table import LogTable
 from exporter.database.log_time import undated_query
 from exporter.database.probe_query import probe_query, read_sums
-from exporter.database.session import Database
+from exporter.database.transactions import Database
 from exporter.demo.schema import LAYOUTS
 from exporter.ledger.model import TimeRange
 from tests.support.harness import Log, running

@@ -14,7 +14,7 @@ from exporter.config import Config
 from exporter.database import resolve_conninfo
 from exporter.database.errors import DatabaseError
 from exporter.database.foresight import ROUND_TRIPS
-from exporter.database.session import Database
+from exporter.database.transactions import Database
 from tests.support.harness import (
     Log,
     assert_shows_what_sql_says,

@@ -8,7 +8,7 @@ import pytest
 from exporter.config import Config
 from exporter.database import opening, resolve_conninfo
 from exporter.database.login import Login
-from exporter.database.session import Database
+from exporter.database.transactions import Database
 from exporter.demo.schema import load_schema
 from tests.support.harness import Log, assert_shows_what_sql_says, fixed_layout, running
 from tests.support.preflight import check, populate

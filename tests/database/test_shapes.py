@@ -12,7 +12,7 @@ from exporter.database.log_query import Shape, span_query
 from exporter.database.measures import invalid_values
 from exporter.database.reader import read_span
 from exporter.database.rows import BucketReader
-from exporter.database.session import Database
+from exporter.database.transactions import Database
 from exporter.database.window import WindowReader
 from exporter.ledger.calendar import floor_to
 from exporter.ledger.model import TimeRange

@@ -250,7 +250,7 @@ def test_a_table_beyond_its_bound_is_not_read_and_that_is_said(
     collector: str,
     bound: str,
 ) -> None:
-    monkeypatch.setattr(f"exporter.database.tables.{bound}", 2)
+    monkeypatch.setattr(f"exporter.database.{collector}.{bound}", 2)
     log.execute(
         "INSERT INTO cost_budgets (user_id, daily_limit_usd) SELECT gen_random_uuid(), 5 FROM generate_series(1, 2)"
     )

@@ -24,7 +24,7 @@ from exporter.database.measures import spend_query
 from exporter.database.one_session import one_session
 from exporter.database.probe_query import probe_query
 from exporter.database.reader import read_span
-from exporter.database.session import Database
+from exporter.database.transactions import Database
 from exporter.digest.hours import read_hours
 from exporter.digest.model import LeftOut
 from exporter.digest.run import Wanted as WantedDigest

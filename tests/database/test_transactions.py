@@ -15,7 +15,8 @@ from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import DatabaseUnavailable
 from exporter.database.reader import read_span, read_spend
-from exporter.database.session import Database, Session
+from exporter.database.session import Session
+from exporter.database.transactions import Database
 from exporter.ledger.aggregate import net
 from exporter.ledger.calendar import HOUR, QUARTER_HOUR, floor_to
 from exporter.ledger.model import TimeRange

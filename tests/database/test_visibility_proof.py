@@ -13,7 +13,8 @@ import pytest
 from exporter.config import Config, QualifiedName
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import MissingGrant, NotVisible
-from exporter.database.session import Database, Session
+from exporter.database.session import Session
+from exporter.database.transactions import Database
 from exporter.database.visibility import Visibility
 from tests.support.harness import Log, assert_spend_is_what_sql_says, config_for, running
 from tests.support.preflight import check

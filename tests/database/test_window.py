@@ -8,7 +8,8 @@ from exporter.config import Classification, Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.reader import read_span
 from exporter.database.rows import BucketReader, SpanRow
-from exporter.database.session import Database, Session
+from exporter.database.session import Session
+from exporter.database.transactions import Database
 from exporter.database.window import WindowReader
 from exporter.ledger.calendar import floor_to
 from exporter.ledger.model import Bucket, TimeRange

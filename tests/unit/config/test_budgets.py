@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from exporter.config import Config
-from exporter.config.sections import BudgetColumns, GroupBudgetColumns
+from exporter.config.columns import BudgetColumns, GroupBudgetColumns
 from exporter.database.layout import BUDGET_ROLES, GROUP_BUDGET_ROLES, PERIOD_BUDGET_ROLES, roles_of
 from exporter.database.period_budgets import configured_budgets
 from exporter.ledger.period_spend import BudgetKey

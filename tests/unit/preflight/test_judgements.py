@@ -15,7 +15,7 @@ from exporter.config.names import QualifiedName
 from exporter.database.conninfo import ConnInfo
 from exporter.database.names import quoted, table_sql
 from exporter.database.replication import PRIMARY, UNKNOWN, Replication
-from exporter.database.tables import Route
+from exporter.database.routes import Route
 from exporter.findings import Finding, Level, fail, failed, ok, render, skipped, summary, warn
 from exporter.humanize import listing, span_text
 from exporter.preflight.clocks import LogTimes, evaluate_clock, evaluate_replication, evaluate_time_zones

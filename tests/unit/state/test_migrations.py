@@ -12,7 +12,7 @@ import pytest
 from exporter.catalog import USD
 from exporter.config import Config
 from exporter.config.bounds import FIRST_UPPER_BOUNDS
-from exporter.config.sections import Columns, LogColumns
+from exporter.config.columns import Columns, LogColumns
 from exporter.database.session import Identity
 from exporter.figures import Figure
 from exporter.findings import Level
