@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from exporter.config import Classification, Config
 from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import SchemaProblem
 from exporter.database.layout import Relation
 from exporter.database.log_table import LogTable
+from exporter.database.log_time import span_bounds
 from exporter.database.mapping import find_log
 from exporter.database.routes import Route, read_routes
 from exporter.database.session import Session
+from exporter.ledger.model import TimeRange
 from exporter.preflight.recent_activity import RecentActivity, look_back
 
 LOG_SETTING = "tables.log"
@@ -79,6 +82,11 @@ class CheckContext:
         asked = {"oid": self.log.relation.oid, "column": self.log.columns["time"].name}
         found = self.session.ask(_DEFAULT, asked)
         return found[0][0] if found else None
+
+    def last(self, seconds: int) -> dict[str, Any]:
+        """The parameters that choose the rows of the last seconds: `from` and `until` by the index on the time."""
+        now = int(self.session.clock)
+        return span_bounds(self.log, self.rules, TimeRange(now - seconds, now + 1))
 
     @cached_property
     def recent_activity(self) -> RecentActivity:

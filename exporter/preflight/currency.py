@@ -9,12 +9,10 @@ from exporter.config.types import DOLLARS
 from exporter.database import values
 from exporter.database.currency import known
 from exporter.database.log_table import LogTable
-from exporter.database.log_time import bounds
 from exporter.database.names import quoted, table_sql
 from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import listing
 from exporter.ledger.calendar import HOUR
-from exporter.ledger.model import TimeRange
 from exporter.preflight.context import CheckContext
 
 CURRENCY = "currency"
@@ -50,8 +48,6 @@ def check_currency(context: CheckContext) -> list[Finding]:
         return [ok(CURRENCY, "costs are read as US dollars")]
     if column in log.read_columns:
         return [ok(CURRENCY, f"the configuration reads {column.name}")]
-    now = int(context.session.clock)
-    lower, upper = bounds(log, context.rules, TimeRange(now - _REACH, now + 1))
     statement = _FOUND.format(
         currency=values.text(column),
         length=sql.Literal(_LENGTH),
@@ -61,7 +57,7 @@ def check_currency(context: CheckContext) -> list[Finding]:
     )
     try:
         with context.session.savepoint():
-            found = context.session.run(statement, {"from": lower, "until": upper})
+            found = context.session.run(statement, context.last(_REACH))
     except psycopg.errors.InsufficientPrivilege:
         detail = f"{log.relation.name} has a column {column.name}, which {context.server.user} cannot read"
         grant = (
@@ -73,8 +69,7 @@ def check_currency(context: CheckContext) -> list[Finding]:
 
 def _read_unknown(context: CheckContext) -> dict[str, int]:
     """The calls of the last day whose cost is not used, by their currency."""
-    log, now = context.log, int(context.session.clock)
-    lower, upper = bounds(log, context.rules, TimeRange(now - _REACH, now + 1))
+    log = context.log
     currency = log.columns["currency"]
     statement = _UNKNOWN.format(
         currency=values.text(currency),
@@ -85,7 +80,7 @@ def _read_unknown(context: CheckContext) -> dict[str, int]:
         known=known(currency, log.rates),
         most=sql.Literal(_MOST),
     )
-    return {str(word): calls for word, calls in context.session.run(statement, {"from": lower, "until": upper})}
+    return {str(word): calls for word, calls in context.session.run(statement, context.last(_REACH))}
 
 
 def evaluate_rates(log: LogTable, unknown: Mapping[str, int]) -> Finding:

@@ -9,13 +9,11 @@ from psycopg import sql
 from exporter.config import UPPER_BOUNDS
 from exporter.database import values
 from exporter.database.log_table import LogTable
-from exporter.database.log_time import bounds
 from exporter.findings import Finding, ok, warn
 from exporter.humanize import span_text
 from exporter.ledger.calendar import HOUR, MINUTE
-from exporter.ledger.model import TimeRange
 from exporter.preflight.context import CheckContext
-from exporter.preflight.recent_activity import read_a_day
+from exporter.preflight.recent_activity import read_a_day, unread
 
 LONG_CALLS = "long calls"
 
@@ -51,7 +49,7 @@ def check_long_calls(context: CheckContext) -> list[Finding]:
     window = context.config.open_window_seconds
     found = read_a_day(context.session, lambda age: _read(context, age, window))
     if found is None:
-        return [warn(LONG_CALLS, "the last hour of the log could not be read in time", "see `time index`")]
+        return [unread(LONG_CALLS)]
     return [evaluate_long_calls(found, window, dated_when_written=_dated_when_written(context))]
 
 
@@ -87,9 +85,7 @@ def _dated_when_written(context: CheckContext) -> bool:
 
 
 def _read(context: CheckContext, age: int, window: float) -> Taken:
-    log, clock = context.log, int(context.session.clock)
-    lower, upper = bounds(log, context.rules, TimeRange(clock - age, clock + 1))
-    ((calls, longer, longest),) = context.session.run(_taken(log, window), {"from": lower, "until": upper})
+    ((calls, longer, longest),) = context.session.run(_taken(context.log, window), context.last(age))
     return Taken(age, calls, longer, float(longest or 0) / 1000)
 
 

@@ -5,11 +5,9 @@ from typing import Any
 
 from psycopg import sql
 
-from exporter.database.log_time import bounds
 from exporter.database.names import columns_sql, table_sql
 from exporter.findings import Finding, ok, warn
 from exporter.humanize import listing
-from exporter.ledger.model import TimeRange
 from exporter.preflight.context import CheckContext
 from exporter.preflight.index import Table, explain, read_tables
 from exporter.preflight.plan import read_plan
@@ -41,9 +39,7 @@ def check_lookup(role: str, context: CheckContext) -> list[Finding]:
         return [ok(index_of(role), f"not needed: no panel looks for one {role} in {log.relation.name}")]
     column, time_column = log.columns[role].name, log.columns["time"].name
     statement = _LOOKUP.format(table=log.source(), column=log.column(role), time=log.column("time"))
-    now = int(session.clock)
-    since, _ = bounds(log, context.rules, TimeRange(now - _WEEK, now))
-    plan = _without_first_value(explain(session, statement, {"from": since}))
+    plan = _without_first_value(explain(session, statement, context.last(_WEEK)))
     (table,) = read_tables(session, context.relation.name, column)
     return [evaluate_lookup(role, table, plan, column, time_column)]
 

@@ -8,7 +8,7 @@ from exporter.database.routes import Route
 from exporter.findings import Finding, ok, warn
 from exporter.humanize import listing, span_text
 from exporter.preflight.context import CheckContext
-from exporter.preflight.recent_activity import RecentActivity
+from exporter.preflight.recent_activity import RecentActivity, unread
 from exporter.preflight.similar import candidates
 
 OPERATIONS, MODEL_NAMES = "registered operations", "model names"
@@ -24,8 +24,7 @@ def evaluate_operations(recent: RecentActivity, expected: Sequence[str]) -> list
     since = _since(recent)
     if not recent.operations:
         if not recent.reach:
-            hint = "see `time index`, or raise scrape.timeout"
-            return [warn(OPERATIONS, "the last hour of the log could not be read in time", hint)]
+            return [unread(OPERATIONS, "see `time index`, or raise scrape.timeout")]
         return [warn(OPERATIONS, f"no calls {since}", "make sure that the application writes into this table")]
     missing = [name for name in expected if name not in recent.operations]
     others = [name for name in recent.operations if name not in expected]

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from exporter.database.log_table import LogTable
-from exporter.database.log_time import bounds
 from exporter.database.outcomes import outcome
 from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import span_text
 from exporter.ledger.calendar import HOUR
-from exporter.ledger.model import TimeRange
 from exporter.preflight.context import CheckContext
-from exporter.preflight.recent_activity import LOCKED, TOO_SLOW
+from exporter.preflight.recent_activity import LOCKED, TOO_SLOW, unread
 
 OUTCOMES = "outcomes"
 
@@ -59,7 +57,7 @@ def check_outcomes(context: CheckContext) -> list[Finding]:
     context.session.prove_visible(context.relation)
     found = _look(context)
     if found is None:
-        return [warn(OUTCOMES, "the last hour of the log could not be read in time", "see `time index`")]
+        return [unread(OUTCOMES)]
     return [evaluate_outcomes(found, context.log)]
 
 
@@ -104,8 +102,7 @@ def _look(context: CheckContext) -> Outcomes | None:
 
 
 def _read(context: CheckContext, age: int) -> Outcomes:
-    log, clock = context.log, int(context.session.clock)
-    lower, upper = bounds(log, context.rules, TimeRange(clock - age, clock + 1))
+    log = context.log
     statement = _WORDS.format(
         word=log.text(log.outcome_role),
         length=sql.Literal(_WORD_LENGTH),
@@ -114,7 +111,7 @@ def _read(context: CheckContext, age: int) -> Outcomes:
         time=log.column("time"),
         most=sql.Literal(MOST_WORDS + 1),
     )
-    rows = context.session.run(statement, {"from": lower, "until": upper})
+    rows = context.session.run(statement, context.last(age))
     calls = int(rows[0][2]) if rows else 0
     known = sum(count for _, count, _, is_known in rows if is_known)
     words = {word: count for word, count, _, is_known in rows if not is_known}

@@ -12,6 +12,7 @@ from exporter.database.errors import QueryTimeout, TableLocked
 from exporter.database.log_table import LogTable
 from exporter.database.reader import read_span
 from exporter.database.session import Session
+from exporter.findings import Finding, warn
 from exporter.ledger.calendar import HOUR
 from exporter.ledger.model import Bucket, TimeRange
 from exporter.ledger.slices import latest
@@ -60,6 +61,11 @@ def read_a_day(session: Session, read: Callable[[int], _Found]) -> _Found | None
             if isinstance(error, LOCKED):
                 raise
     return None
+
+
+def unread(name: str, hint: str = "see `time index`") -> Finding:
+    """The finding of a check for which even the last hour takes too long."""
+    return warn(name, "the last hour of the log could not be read in time", hint)
 
 
 def look_back(session: Session, log: LogTable, rules: Classification, seconds: float = SECONDS) -> RecentActivity:

@@ -9,10 +9,9 @@ from exporter.config.sections import DisplayNames
 from exporter.database.display_names import SETTING, NameTable, find_names, read_user_names
 from exporter.database.labels import user_name
 from exporter.database.log_table import name_column
-from exporter.database.log_time import bounds
 from exporter.database.tables import Table
 from exporter.findings import Finding, failed, ok, warn
-from exporter.ledger.model import UNATTRIBUTED, TimeRange
+from exporter.ledger.model import UNATTRIBUTED
 from exporter.preflight.access import evaluate_excess, evaluate_grants, read_access
 from exporter.preflight.context import CheckContext
 from exporter.preflight.table_index import check_served
@@ -60,11 +59,10 @@ def evaluate_known(names: DisplayNames, table: NameTable, users: int, known: int
 
 
 def _newest_users(context: CheckContext) -> list[str]:
-    log, now = context.log, int(context.session.clock)
+    log = context.log
     if "user" not in log.columns:
         return []
     context.session.prove_visible(context.relation)
-    since, _ = bounds(log, context.rules, TimeRange(now - _WEEK, now))
     statement = _NEWEST.format(user=name_column(log, "user"), table=log.source(), time=log.column("time"))
-    users = {user_name(user) for (user,) in context.session.run(statement, {"from": since})}
+    users = {user_name(user) for (user,) in context.session.run(statement, context.last(_WEEK))}
     return sorted(users - {UNATTRIBUTED})
