@@ -59,7 +59,7 @@ def measure_parts(log: LogTable, classification: Classification) -> dict[str, sq
     for measure in UPPER_BOUNDS:
         name, usable_name = sql.Identifier(measure), sql.Identifier(f"usable_{measure}")
         measures.append(sql.SQL("{} AS {}").format(measure_value(log, classification, measure), name))
-        usables.append(sql.SQL("{} AS {}").format(_usable_value(log, classification, measure, name), usable_name))
+        usables.append(sql.SQL("{} AS {}").format(usable_value(log, classification, measure, name), usable_name))
         if is_read(log, classification, measure):
             doubt, code = _doubt(log, classification, measure)
             doubts.append(doubt)
@@ -101,7 +101,7 @@ def _has_currency(log: LogTable, measure: str) -> bool:
     return measure == "cost" and "currency" in log.columns
 
 
-def _usable_value(log: LogTable, classification: Classification, measure: str, value: sql.Composable) -> sql.Composable:
+def usable_value(log: LogTable, classification: Classification, measure: str, value: sql.Composable) -> sql.Composable:
     """A measure's usable value, rounded where its column can have more decimals than are kept."""
     if not is_read(log, classification, measure):
         return value

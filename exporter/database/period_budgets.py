@@ -138,7 +138,8 @@ def _take(found: PeriodBudgets, row: Row, now: int, zone: ZoneInfo) -> None:
     elif period.is_too_long:
         found.skip(TOO_LONG, user, written)
     else:
-        _add(found, user, _limits(limit, soft, period, _seconds(ends)), now, zone)
+        hard, warns = (None if text is None else Decimal(text) for text in (limit, soft))
+        _add(found, user, _budget(hard, warns, period, _seconds(ends)), now, zone)
 
 
 def _add(found: PeriodBudgets, user: str, budget: PeriodBudget, now: int, zone: ZoneInfo) -> None:
@@ -157,12 +158,6 @@ def _add(found: PeriodBudgets, user: str, budget: PeriodBudget, now: int, zone: 
         found.skip(TOO_MANY, user, period.name)
     else:
         found.periodic[key] = budget
-
-
-def _limits(limit: str | None, soft: str | None, period: Period, reset_at: int | None) -> PeriodBudget:
-    hard = None if limit is None else Decimal(limit)
-    warns = None if soft is None else Decimal(soft)
-    return _budget(hard, warns, period, reset_at)
 
 
 def _budget(hard: Decimal | None, soft: Decimal | None, period: Period, reset_at: int | None) -> PeriodBudget:

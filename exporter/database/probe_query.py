@@ -8,8 +8,8 @@ from psycopg import sql
 
 from exporter.config import Classification
 from exporter.database.log_table import LogTable
-from exporter.database.log_time import Moment, bounds, instant
-from exporter.database.measures import is_exact, is_integer, is_read, measure_value, upper_bound, usable
+from exporter.database.log_time import Moment, bounds, instant, is_utc
+from exporter.database.measures import is_integer, is_read, measure_value, usable_value
 from exporter.database.outcomes import final_and_failed
 from exporter.database.session import Session
 from exporter.figures import DURATIONS, SUMMED
@@ -56,12 +56,14 @@ def probe_query(
     Columns of the result: the span's start, rows, calls, failed calls, the sum of each of `DURATIONS` in microseconds,
     and that of each of `SUMMED`; a sum is NULL where no row has a value.
     """
-    zoned = not log.has_zone and classification.log_time_zone != "UTC"
+    zoned = not is_utc(log, classification)
     final, failed = final_and_failed(log)
     whole = log.time_unit != "timestamp"
     time_type = sql.SQL("bigint" if whole else "timestamptz" if log.has_zone else "timestamp")
     statement = _STATEMENT.format(
-        slices=_zone_slices(classification) if zoned else _BY_COLUMN.format(type=time_type),
+        slices=_BY_ZONE.format(zone=sql.Literal(classification.log_time_zone), margin=sql.Literal(_MARGIN))
+        if zoned
+        else _BY_COLUMN.format(type=time_type),
         within=sql.SQL("{0} >= probed.lo AND {0} < probed.hi").format(instant(log, classification))
         if zoned
         else sql.SQL("true"),
@@ -100,22 +102,14 @@ def read_sums(
     return {span: found[span.lo] for span in spans}
 
 
-def _zone_slices(classification: Classification) -> sql.Composed:
-    return _BY_ZONE.format(zone=sql.Literal(classification.log_time_zone), margin=sql.Literal(_MARGIN))
-
-
-def _usable(log: LogTable, classification: Classification, measure: str, decimals: int = 0) -> sql.Composable:
-    if not is_read(log, classification, measure):
-        return sql.SQL("NULL::numeric")
-    return usable(classification, measure, measure_value(log, classification, measure), upper_bound(measure), decimals)
+def _usable(log: LogTable, classification: Classification, measure: str) -> sql.Composable:
+    return usable_value(log, classification, measure, measure_value(log, classification, measure))
 
 
 def _sum(log: LogTable, classification: Classification, measure: str) -> sql.Composable:
     if not is_read(log, classification, measure):
         return sql.SQL("NULL::numeric")
-    decimals = SUMMED[measure].decimals
-    rounded = 0 if is_exact(log, measure, decimals) else decimals
-    return sql.SQL("sum({})").format(_usable(log, classification, measure, rounded))
+    return sql.SQL("sum({})").format(_usable(log, classification, measure))
 
 
 def _microseconds(log: LogTable, classification: Classification, role: str, final: sql.Composed) -> sql.Composable:

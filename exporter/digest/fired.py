@@ -6,6 +6,7 @@ from typing import Any
 
 from exporter.digest.model import FiredAlert
 from exporter.ledger.calendar import HOUR
+from exporter.verify.prometheus import query_range
 from exporter.verify.web import Part, UnansweredError
 
 SPAN = 24 * HOUR
@@ -19,10 +20,8 @@ _WORST_FIRST = ("critical", "warning", "info")
 
 def read_fired(part: Part, now: int) -> tuple[FiredAlert, ...]:
     """The alerts that fired in the last day, the worst first. Raises `UnansweredError`."""
-    asked = {"query": _QUERY, "start": str(now - SPAN), "end": str(now), "step": str(STEP)}
-    answer = part.json("/api/v1/query_range", asked)
     try:
-        return fired(answer["data"]["result"], now)
+        return fired(query_range(part, _QUERY, now - SPAN, now, STEP), now)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
         raise UnansweredError("Prometheus does not answer with the result of a query") from None
 

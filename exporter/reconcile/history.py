@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 
 from exporter import catalog
 from exporter.catalog import Metric
@@ -11,6 +10,7 @@ from exporter.errors import UserError
 from exporter.ledger.aggregate import money_units
 from exporter.reconcile.comparison import Source
 from exporter.reconcile.period import By, Period
+from exporter.verify.prometheus import query_range
 from exporter.verify.web import Part, UnansweredError
 
 NAME = "prometheus"
@@ -99,8 +99,7 @@ def _range(part: Part, query: str, lo: int, hi: int) -> dict[_Labels, dict[int, 
     """Values by time of each series, from `lo` to `hi`, both of which are looked at."""
     found: dict[_Labels, dict[int, Decimal]] = {}
     for start, end in _grids(lo, hi):
-        asked = {"query": query, "start": str(start), "end": str(end), "step": str(STEP)}
-        for row in _result(part.json("/api/v1/query_range", asked)):
+        for row in query_range(part, query, start, end, STEP):
             series = tuple(sorted((name, str(value)) for name, value in row["metric"].items() if name != "__name__"))
             values = found.setdefault(series, {})
             values.update((int(float(at)), Decimal(value)) for at, value in row["values"])
@@ -113,13 +112,6 @@ def _grids(lo: int, hi: int) -> Iterator[tuple[int, int]]:
     yield lo, last
     if last != hi:
         yield hi, hi
-
-
-def _result(answer: Any) -> Any:
-    try:
-        return answer["data"]["result"]
-    except (KeyError, TypeError):
-        raise UnansweredError("Prometheus does not answer with the result of a query") from None
 
 
 def _quoted(text: str) -> str:

@@ -64,6 +64,15 @@ def query(part: Part, expression: str) -> list[tuple[Mapping[str, str], float]]:
     return [(row["metric"], float(row["value"][1])) for row in answer["data"]["result"]]
 
 
+def query_range(part: Part, query: str, start: int, end: int, step: int) -> Any:
+    """The series of a range query, in seconds since the epoch. Raises `UnansweredError`."""
+    asked = {"query": query, "start": str(start), "end": str(end), "step": str(step)}
+    try:
+        return part.json("/api/v1/query_range", asked)["data"]["result"]
+    except (KeyError, TypeError):
+        raise UnansweredError("Prometheus does not answer with the result of a query") from None
+
+
 def check_targets(part: Part) -> list[Finding]:
     """Check that every target of our jobs is up."""
     return evaluate_targets(_targets(part))
