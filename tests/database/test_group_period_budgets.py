@@ -16,9 +16,8 @@ from exporter.demo.profiles import USERS
 from exporter.ledger.spenders import group_key
 from exporter.preflight import run_check
 from exporter.reports.budgets import run_budget
-from exporter.scrape import lateness
 from exporter.state.store import FILE_NAME
-from tests.support.harness import Log, Running, config_for, fixed_layout, running, wait_for
+from tests.support.harness import Log, Running, config_for, fixed_layout, look_at_once, running, wait_for
 from tests.support.scraped import Scraped
 
 layout = fixed_layout("success")
@@ -297,12 +296,7 @@ def groups_kept(folder: Path) -> bool:
 def test_late_rows_of_the_last_days_are_in_it(
     teams: Log, tmp_path: Path, hours: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.scrape.periods._REREAD", 0.0)
-    monkeypatch.setattr("exporter.scrape.periods._LOOK", 0.0)
-    # rounds that look for late rows follow each other at once
-    monkeypatch.setattr(lateness, "INTERVAL", 0.02)
-    monkeypatch.setattr(lateness, "SHARE", 0.9)
-    monkeypatch.setattr(lateness, "OLDER_SHARE", 0.99)
+    look_at_once(monkeypatch)
     fill(teams, 12)
     reset = midnight(1) + timedelta(hours=3)
     limit(teams, RED, 100, "10d", reset)

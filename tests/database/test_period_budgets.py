@@ -14,9 +14,8 @@ from exporter.config import Config
 from exporter.demo.profiles import USERS
 from exporter.preflight import run_check
 from exporter.reports.budgets import run_budget
-from exporter.scrape import lateness
 from exporter.state.store import FILE_NAME
-from tests.support.harness import Log, Running, config_for, fixed_layout, running, wait_for
+from tests.support.harness import Log, Running, config_for, fixed_layout, look_at_once, running, wait_for
 from tests.support.scraped import Scraped
 
 layout = fixed_layout("success")
@@ -271,12 +270,7 @@ def test_a_restart_goes_on_from_what_was_read(log: Log, tmp_path: Path) -> None:
 def test_late_rows_of_the_last_days_are_in_it(
     log: Log, tmp_path: Path, hours: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.scrape.periods._REREAD", 0.0)
-    monkeypatch.setattr("exporter.scrape.periods._LOOK", 0.0)
-    # rounds that look for late rows follow each other at once
-    monkeypatch.setattr(lateness, "INTERVAL", 0.02)
-    monkeypatch.setattr(lateness, "SHARE", 0.9)
-    monkeypatch.setattr(lateness, "OLDER_SHARE", 0.99)
+    look_at_once(monkeypatch)
     fill(log, 12)
     limits(log, (ANN, 100, "10d", midnight(1) + timedelta(hours=3), None))
     start = midnight(1) + timedelta(hours=3) - timedelta(days=10)
@@ -330,11 +324,7 @@ def test_refunds_are_taken_off_the_spend_of_every_period(log: Log, tmp_path: Pat
 def test_late_refunds_of_the_last_days_are_in_it(
     log: Log, tmp_path: Path, hours: int, cost: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.scrape.periods._REREAD", 0.0)
-    monkeypatch.setattr("exporter.scrape.periods._LOOK", 0.0)
-    monkeypatch.setattr(lateness, "INTERVAL", 0.02)
-    monkeypatch.setattr(lateness, "SHARE", 0.9)
-    monkeypatch.setattr(lateness, "OLDER_SHARE", 0.99)
+    look_at_once(monkeypatch)
     fill(log, 4)
     reset = midnight(1) + timedelta(hours=3)
     start = reset - timedelta(days=4)

@@ -21,6 +21,7 @@ from exporter.database.connection import resolve_conninfo
 from exporter.demo.history import Call, Outcome
 from exporter.demo.rows import COLUMNS, TIME_COLUMN, to_row
 from exporter.demo.schema import Layout, load_schema
+from exporter.scrape import lateness, periods
 from exporter.scrape.application import Exporter
 from exporter.scrape.clock import HostClock
 from exporter.state.store import Store
@@ -262,6 +263,15 @@ def fixed_layout(layout: Layout) -> Any:
         return layout
 
     return fixed
+
+
+def look_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let rounds that look for late rows follow each other at once, and so what past periods have spent."""
+    monkeypatch.setattr(periods, "_REREAD", 0.0)
+    monkeypatch.setattr(periods, "_LOOK", 0.0)
+    monkeypatch.setattr(lateness, "INTERVAL", 0.02)
+    monkeypatch.setattr(lateness, "SHARE", 0.9)
+    monkeypatch.setattr(lateness, "OLDER_SHARE", 0.99)
 
 
 def assert_shows_what_sql_says(scraped: Scraped, log: Log) -> None:

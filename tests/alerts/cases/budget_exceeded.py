@@ -1,10 +1,10 @@
 """`budget_exceeded`: spend above the daily limit, of each user, of users without a series, and of the team."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from exporter import catalog
 from tests.alerts.cases.common import ZONE, called, group, spend, user, users, watched
-from tests.alerts.cases.said import group_over_limit, team_over_limit, unlisted_over_limit, user_over_limit
+from tests.alerts.cases.said import Expected, group_over_limit, team_over_limit, unlisted_over_limit, user_over_limit
 from tests.support.scenario import DAY, HOUR, JOB, MINUTE, Replica, Scenario, Value, steps
 
 NAME = "budget_exceeded"
@@ -16,7 +16,7 @@ def scenarios() -> Iterator[Scenario]:
     """All of them."""
     yield _users()
     yield _named_users()
-    yield _user_resolves_at_midnight()
+    yield _resolves_at_midnight("users", "alice", user, user_over_limit)
     yield _small_amounts()
     yield _limit_removed_while_read()
     yield _limit_removed_in_an_outage()
@@ -26,7 +26,7 @@ def scenarios() -> Iterator[Scenario]:
     yield _catching_up()
     yield _user_replicas()
     yield _groups()
-    yield _group_resolves_at_midnight()
+    yield _resolves_at_midnight("groups", "red", group, group_over_limit)
     yield _group_limit_in_an_outage()
     yield _group_budgets_fail_alone()
     yield _group_replicas()
@@ -91,17 +91,19 @@ def _named_users() -> Scenario:
     return scenario
 
 
-def _user_resolves_at_midnight() -> Scenario:
-    scenario = Scenario("resolves for users at midnight, read or not, dead replica or not", 170 * MINUTE)
+def _resolves_at_midnight(
+    owners: str, name: str, show: Callable[[Scenario, Replica, str, Value, Value], None], said: Callable[..., Expected]
+) -> Scenario:
+    scenario = Scenario(f"resolves for {owners} at midnight, read or not, dead replica or not", 170 * MINUTE)
     read = watched(scenario, Replica("a:9867"), *ZONE)
     dead = watched(scenario, Replica("b:9867", down=[(118 * MINUTE, DAY)], lingers=True), *ZONE)
     unread = watched(scenario, Replica("c:9867", job="unread", unread=[(100 * MINUTE, 150 * MINUTE)]), *ZONE)
     for replica in (read, dead, unread):
-        user(scenario, replica, "alice", steps((0, 12.5), (2 * HOUR, 1), (160 * MINUTE, 11)), 10)
+        show(scenario, replica, name, steps((0, 12.5), (2 * HOUR, 1), (160 * MINUTE, 11)), 10)
     # another job, whose day goes on
     watched(scenario, Replica("c:9867", job="later"))
-    yesterday = [user_over_limit("alice", "$12.50", "$10.00", 2 * HOUR, job=job) for job in (JOB, "unread")]
-    today = [user_over_limit("alice", "$11.00", "$10.00", 26 * HOUR, job=job) for job in (JOB, "unread")]
+    yesterday = [said(name, "$12.50", "$10.00", 2 * HOUR, job=job) for job in (JOB, "unread")]
+    today = [said(name, "$11.00", "$10.00", 26 * HOUR, job=job) for job in (JOB, "unread")]
     scenario.fires(119 * MINUTE, NAME, *yesterday)
     scenario.silent(NAME, 2 * HOUR, 122 * MINUTE, 149 * MINUTE, 159 * MINUTE)
     scenario.fires(160 * MINUTE, NAME, *today)
@@ -210,23 +212,6 @@ def _groups() -> Scenario:
     scenario.fires(7 * MINUTE, NAME, alice)
     scenario.fires(9 * MINUTE, NAME, alice, red)
     scenario.fires(15 * MINUTE, NAME, red)
-    return scenario
-
-
-def _group_resolves_at_midnight() -> Scenario:
-    scenario = Scenario("resolves for groups at midnight, read or not, dead replica or not", 170 * MINUTE)
-    read = watched(scenario, Replica("a:9867"), *ZONE)
-    dead = watched(scenario, Replica("b:9867", down=[(118 * MINUTE, DAY)], lingers=True), *ZONE)
-    unread = watched(scenario, Replica("c:9867", job="unread", unread=[(100 * MINUTE, 150 * MINUTE)]), *ZONE)
-    for replica in (read, dead, unread):
-        group(scenario, replica, "red", steps((0, 12.5), (2 * HOUR, 1), (160 * MINUTE, 11)), 10)
-    # another job, whose day goes on
-    watched(scenario, Replica("c:9867", job="later"))
-    yesterday = [group_over_limit("red", "$12.50", "$10.00", 2 * HOUR, job=job) for job in (JOB, "unread")]
-    today = [group_over_limit("red", "$11.00", "$10.00", 26 * HOUR, job=job) for job in (JOB, "unread")]
-    scenario.fires(119 * MINUTE, NAME, *yesterday)
-    scenario.silent(NAME, 2 * HOUR, 122 * MINUTE, 149 * MINUTE, 159 * MINUTE)
-    scenario.fires(160 * MINUTE, NAME, *today)
     return scenario
 
 

@@ -17,8 +17,14 @@ from tests.support.web import PATIENCE
 class Short(socket.socket):
     """A listening socket that cannot accept while there is an error."""
 
-    error: int | None = None
     tried = 0
+
+    def __init__(self, error: int | None = None) -> None:
+        super().__init__()
+        self.error = error
+        self.bind(("127.0.0.1", 0))
+        self.listen()
+        self.setblocking(False)
 
     def accept(self) -> tuple[socket.socket, Any]:
         self.tried += 1
@@ -50,11 +56,7 @@ def test_a_shortage_is_said_once_and_so_is_its_end(error: int, room: bool, caplo
     accepted: list[socket.socket] = []
 
     async def run() -> None:
-        with Short() as listening, socket.socket() as client:
-            listening.bind(("127.0.0.1", 0))
-            listening.listen()
-            listening.setblocking(False)
-            listening.error = error
+        with Short(error) as listening, socket.socket() as client:
             acceptor = Acceptor(listening, lambda one, _: accepted.append(one), lambda: room)
             client.connect(listening.getsockname())
             await until(lambda: listening.tried > 10)
@@ -75,11 +77,7 @@ def test_it_does_not_keep_the_loop_busy_while_there_is_none(monkeypatch: pytest.
     monkeypatch.setattr(accepting, "_REST_SECONDS", 3600)
 
     async def run() -> None:
-        with Short() as listening, socket.socket() as client:
-            listening.bind(("127.0.0.1", 0))
-            listening.listen()
-            listening.setblocking(False)
-            listening.error = errno.EMFILE
+        with Short(errno.EMFILE) as listening, socket.socket() as client:
             acceptor = Acceptor(listening, lambda *_: None, lambda: False)
             client.connect(listening.getsockname())
             await until(lambda: listening.tried > 0)
@@ -96,11 +94,7 @@ def test_one_that_gives_way_makes_room_at_once(monkeypatch: pytest.MonkeyPatch) 
     accepted: list[socket.socket] = []
 
     async def run() -> None:
-        with Short() as listening, socket.socket() as client:
-            listening.bind(("127.0.0.1", 0))
-            listening.listen()
-            listening.setblocking(False)
-            listening.error = errno.EMFILE
+        with Short(errno.EMFILE) as listening, socket.socket() as client:
 
             def make_room() -> bool:
                 listening.error = None
@@ -125,9 +119,6 @@ def test_a_connection_that_cannot_be_served_does_not_end_the_accepting(caplog: p
 
     async def run() -> None:
         with Short() as listening:
-            listening.bind(("127.0.0.1", 0))
-            listening.listen()
-            listening.setblocking(False)
             acceptor = Acceptor(listening, accepted, lambda: False)
             clients = [socket.create_connection(listening.getsockname()) for _ in range(4)]
             await until(lambda: len(taken) == 4)
@@ -150,9 +141,6 @@ def test_one_that_is_gone_before_it_is_accepted_is_passed_over(caplog: pytest.Lo
 
     async def run() -> None:
         with Aborted() as listening, socket.socket() as client:
-            listening.bind(("127.0.0.1", 0))
-            listening.listen()
-            listening.setblocking(False)
             acceptor = Acceptor(listening, lambda one, _: accepted.append(one), lambda: False)
             client.connect(listening.getsockname())
             await until(lambda: len(accepted) == 1)
@@ -168,9 +156,6 @@ def test_after_a_stop_nothing_is_accepted() -> None:
 
     async def run() -> None:
         with Short() as listening, socket.socket() as client:
-            listening.bind(("127.0.0.1", 0))
-            listening.listen()
-            listening.setblocking(False)
             acceptor = Acceptor(listening, lambda one, _: accepted.append(one), lambda: False)
             await asyncio.sleep(0)
             acceptor.stop()
@@ -204,9 +189,6 @@ def test_what_is_accepted_while_it_stops_is_passed_on(turns: int) -> None:
 
     async def run() -> None:
         with Stopping() as listening:
-            listening.bind(("127.0.0.1", 0))
-            listening.listen()
-            listening.setblocking(False)
             acceptors.append(Acceptor(listening, lambda one, _: accepted.append(one), lambda: False))
             await asyncio.sleep(0)
             clients = [socket.create_connection(listening.getsockname()) for _ in range(8)]
