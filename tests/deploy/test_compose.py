@@ -13,7 +13,6 @@ from tests.support.programs import wait_for
 # one process brings its servers up, and not each of several
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("compose")]
 
-THE_FIVE = ("high_daily_spend", "budget_exceeded", "high_error_rate", "slow_operations", "model_unavailable")
 INSERT = (
     "INSERT INTO ai_operation_log (operation_type, operation_id, model_used, user_id, input_tokens, output_tokens,"
     " cost_usd, latency_ms, success, error_message, created_at)"
@@ -72,16 +71,7 @@ def test_the_five_alerts_arrive_at_discord(stack: Stack) -> None:
     green(stack)
     with stack.connect() as log:
         log.execute(INSERT, (BUSIEST_USER,))
-    arrived: list[str] = []
-
-    def all_told() -> bool:
-        arrived[:] = [name for name in THE_FIVE if name in stack.messages()]
-        return len(arrived) == len(THE_FIVE)
-
-    try:
-        wait_for(all_told, 90)
-    except AssertionError:
-        raise AssertionError(f"arrived: {arrived}; {stack.messages()}") from None
+    stack.wait_for_the_five()
 
 
 def test_a_test_alert_reaches_discord(stack: Stack) -> None:

@@ -11,13 +11,11 @@ from tests.support.compose import Stack, demo_stack
 from tests.support.docker import Image
 from tests.support.grafana import View
 from tests.support.grafana import sql as sent
-from tests.support.programs import wait_for
 from tests.support.sql_panels import SQL_PANELS
 
 # one process brings its servers up, and not each of several
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("compose")]
 
-THE_FIVE = ("high_daily_spend", "budget_exceeded", "high_error_rate", "slow_operations", "model_unavailable")
 INSERT = """
 INSERT INTO "LiteLLM_SpendLogs" (request_id, call_type, spend, prompt_tokens, completion_tokens, "startTime", "endTime",
                                  request_duration_ms, model_group, "user", metadata, status)
@@ -52,13 +50,4 @@ def test_every_panel_of_the_log_has_data_for_grafanas_role(stack: Stack) -> None
 def test_the_five_alerts_arrive_at_discord(stack: Stack) -> None:
     with stack.connect() as log:
         log.execute(INSERT)
-    arrived: list[str] = []
-
-    def all_told() -> bool:
-        arrived[:] = [name for name in THE_FIVE if name in stack.messages()]
-        return len(arrived) == len(THE_FIVE)
-
-    try:
-        wait_for(all_told, 90)
-    except AssertionError:
-        raise AssertionError(f"arrived: {arrived}; {stack.messages()}") from None
+    stack.wait_for_the_five()

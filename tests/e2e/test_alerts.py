@@ -8,13 +8,12 @@ import psycopg
 import pytest
 
 from tests.support.alerting import Delivered, alerting
-from tests.support.programs import Program, running, wait_for
+from tests.support.programs import THE_FIVE, Program, running, wait_for
 
 pytestmark = pytest.mark.slow
 
 Log = psycopg.Connection[tuple[object, ...]]
 
-THE_FIVE = ("high_daily_spend", "budget_exceeded", "high_error_rate", "slow_operations", "model_unavailable")
 USER = UUID(int=42)
 
 INSERT = (

@@ -8,13 +8,12 @@ import pytest
 
 from exporter.demo.schema import load_schema
 from tests.support.alerting import Delivered, alerting
-from tests.support.programs import Program, running, wait_for
+from tests.support.programs import THE_FIVE, Program, running, wait_for
 
 pytestmark = pytest.mark.slow
 
 Log = psycopg.Connection[tuple[object, ...]]
 
-THE_FIVE = ("high_daily_spend", "budget_exceeded", "high_error_rate", "slow_operations", "model_unavailable")
 CONFIG = "source: litellm\nzero_hold: 3s\ndaily_limit_usd: 150\n"
 INSERT = """
 INSERT INTO "LiteLLM_SpendLogs" (request_id, call_type, spend, prompt_tokens, completion_tokens, "startTime", "endTime",

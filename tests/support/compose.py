@@ -16,7 +16,7 @@ from exporter.cli import main
 from exporter.demo.schema import DemoLog
 from tests.support import ROOT
 from tests.support.docker import Image, docker, require_compose, run_docker
-from tests.support.programs import Prometheus, free_port
+from tests.support.programs import THE_FIVE, Prometheus, free_port, wait_for
 from tests.support.servers import docker_image
 
 IMAGES = {
@@ -64,6 +64,19 @@ class Stack:
     def messages(self) -> str:
         """All that has arrived at the receiver of Discord's messages."""
         return self.compose("logs", "--no-log-prefix", "--no-color", "discord-receiver")
+
+    def wait_for_the_five(self) -> None:
+        """Until `THE_FIVE` have arrived."""
+        arrived: list[str] = []
+
+        def all_told() -> bool:
+            arrived[:] = [name for name in THE_FIVE if name in self.messages()]
+            return len(arrived) == len(THE_FIVE)
+
+        try:
+            wait_for(all_told, 90)
+        except AssertionError:
+            raise AssertionError(f"arrived: {arrived}; {self.messages()}") from None
 
     @property
     def prometheus(self) -> Prometheus:

@@ -22,6 +22,9 @@ from testcontainers.core.container import DockerContainer
 from tests.support.promtool import current_tool
 from tests.support.servers import docker_image, require_docker
 
+THE_FIVE = ("high_daily_spend", "budget_exceeded", "high_error_rate", "slow_operations", "model_unavailable")
+"""The alerts that are seen arriving, end to end."""
+
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
