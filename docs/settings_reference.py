@@ -14,9 +14,9 @@ from pydantic import AfterValidator, BaseModel
 from pydantic.fields import FieldInfo
 
 from exporter.config import Config
+from exporter.config import columns as config_columns
 from exporter.config import expressions as config_expressions
 from exporter.config import names as config_names
-from exporter.config import sections as config_sections
 from exporter.config import types as config_types
 from exporter.config.columns import Outcomes
 from exporter.config.section import Section
@@ -81,7 +81,7 @@ _WORDS: Mapping[Any, str] = {
     config_types.ListenAddress: "`host:port`",
     config_names.TableName: "table",
     config_names.ColumnName: "column",
-    config_sections.PeriodColumn: "column, or a period for all rows",
+    config_columns.PeriodColumn: "column, or a period for all rows",
     config_expressions.LogColumn: "column, or `=` and an expression in SQL",
     config_expressions.Condition: "condition in SQL",
     config_names.ZoneName: "time zone (IANA)",
