@@ -22,7 +22,7 @@ FIRST = date(2026, 1, 26)
 """A Monday; the clocks change on the Sunday of the ninth week."""
 
 BEGAN = int(datetime(2026, 1, 26, tzinfo=ZONE).timestamp())
-WEEKS, JUDGED_FROM = 10, 5
+WEEKS = 10
 END = int(datetime(2026, 4, 6, tzinfo=ZONE).timestamp())
 JUDGED = int(datetime(2026, 3, 2, tzinfo=ZONE).timestamp())
 

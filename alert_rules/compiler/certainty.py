@@ -22,10 +22,10 @@ Z_WINDOW, WINDOW_LEVEL = 3.09, "99.9%"
 Z_HOUR, HOUR_LEVEL = 1.96, "97.5%"
 """For an hour or more. A day has far fewer independent hours, and slight but lasting changes show only there."""
 
-Z_CALM, CALM_LEVEL = 1.0, "84%"
+Z_CALM = 1.0
 """For the last two windows, which must support what the last hour says."""
 
-Z_CHANGE, CHANGE_LEVEL = 1.645, "95%"
+Z_CHANGE = 1.645
 """For the difference between the last two windows and the last hour. An alert that has just ended may not come back by
 chance, and one that goes on may not end by chance."""
 

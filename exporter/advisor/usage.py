@@ -21,7 +21,7 @@ MOST_GROUPS = 100_000
 # of a call that failed and cost nothing, the tokens were not billed
 _USAGE = sql.SQL("""
 SELECT operation, operation_type, model, day, tier, count(*), count(*) FILTER (WHERE failed), sum(cost),
-       sum(cost) FILTER (WHERE failed), count(*) FILTER (WHERE billed), count(input_tokens) FILTER (WHERE billed),
+       count(*) FILTER (WHERE billed), count(input_tokens) FILTER (WHERE billed),
        sum(input_tokens) FILTER (WHERE billed), sum(output_tokens) FILTER (WHERE billed),
        sum(cached_tokens) FILTER (WHERE billed), count(latency) FILTER (WHERE NOT failed),
        sum(latency) FILTER (WHERE NOT failed), min(at)
@@ -46,7 +46,6 @@ class Figures:
     calls: int = 0
     failed: int = 0
     usd: Decimal = Decimal(0)
-    failed_usd: Decimal = Decimal(0)
     billed: int = 0
     sized: int = 0
     input_tokens: int = 0

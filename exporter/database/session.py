@@ -110,9 +110,9 @@ class Session:
         accepted: Collection[str],
         replication: Replication,
         in_force: "InForce",
-        together: bool = True,
-        refused: set[str] | None = None,
-        composed: dict[str, Composed] | None = None,
+        together: bool,
+        refused: set[str],
+        composed: dict[str, Composed],
     ) -> None:
         self._cursor = cursor
         self._info = info
@@ -131,8 +131,8 @@ class Session:
         self.reads_by_policy = False
         self._in_force: InForce | None = in_force
         self._together = together
-        self._refused = set() if refused is None else refused
-        self._composed = {} if composed is None else composed
+        self._refused = refused
+        self._composed = composed
 
     def run(self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a statement, which gets what is left of the transaction's time.

@@ -136,25 +136,7 @@ class Database:
             with self._cut_off_at(connection, deadline + _GRACE), connection.cursor() as cursor:
                 try:
                     start = ahead or self._configure(cursor, timing, deadline)
-                    soon = itertools.chain(*(next_questions(*known) for known in start.answers))
-                    catalog = CatalogReader(connection, start.answers, start.seconds, soon)
-                    self._path = start.begun.path
-                    session = Session(
-                        cursor,
-                        sequence=next(_SEQUENCE),  # the snapshot has just been taken
-                        deadline=deadline,
-                        longest=statement_seconds or seconds,
-                        begun=start.begun,
-                        system=self._system,
-                        info=self.info,
-                        catalog=catalog,
-                        accepted=self._accepted,
-                        replication=self._replication(connection, start.begun),
-                        in_force=start.in_force,
-                        together=self._login.pipelines.taken,
-                        refused=self._refused,
-                        composed=self._composed,
-                    )
+                    session = self._session(cursor, start, deadline, statement_seconds or seconds)
                     try:
                         yield session
                     finally:
@@ -164,10 +146,10 @@ class Database:
                     raise
                 # the database's own monitoring counts transactions that were rolled back as failures
                 if session.reads_by_policy:
-                    self._commit_if_still_visible(connection, session, catalog)
+                    self._commit_if_still_visible(session)
                 else:
                     self._end(cursor, "COMMIT")
-                self._habits[purpose] = _Habit(catalog.habit, catalog.seconds, session.row_security)
+                self._habits[purpose] = _Habit(session.catalog.habit, session.catalog.seconds, session.row_security)
                 if self._was_refused:
                     self._was_refused = False
                     self._login.pipelines.fell_back()
@@ -182,15 +164,36 @@ class Database:
         if failure is not None:
             raise failure
 
-    def _commit_if_still_visible(self, connection: Connection, session: Session, catalog: CatalogReader) -> None:
+    def _session(self, cursor: Rows, start: _Start, deadline: float, longest: float) -> Session:
+        """A session on the transaction that has begun."""
+        soon = itertools.chain(*(next_questions(*known) for known in start.answers))
+        self._path = start.begun.path
+        return Session(
+            cursor,
+            sequence=next(_SEQUENCE),  # the snapshot has just been taken
+            deadline=deadline,
+            longest=longest,
+            begun=start.begun,
+            system=self._system,
+            info=self.info,
+            catalog=CatalogReader(cursor.connection, start.answers, start.seconds, soon),
+            accepted=self._accepted,
+            replication=self._replication(cursor.connection, start.begun),
+            in_force=start.in_force,
+            together=self._login.pipelines.taken,
+            refused=self._refused,
+            composed=self._composed,
+        )
+
+    def _commit_if_still_visible(self, session: Session) -> None:
         """End the transaction; raises `NotVisible` where what shows all rows has changed since it began.
 
         The catalog is as of the beginning, while a statement obeys the policies that stand when it gets the table's
         lock. From then on they stay until the transaction ends. So the same questions are asked again after it.
         """
-        questions, answers = zip(*catalog.answered, strict=True)
+        questions, answers = zip(*session.catalog.answered, strict=True)
         if self._start.commit_and_ask(
-            connection, max(0.1, session.left), questions, together=self._login.pipelines.taken
+            session.connection, max(0.1, session.left), questions, together=self._login.pipelines.taken
         ) != list(answers):
             raise NotVisible(
                 "policies, columns or the table itself were changed while it was read: it cannot be proven that every "

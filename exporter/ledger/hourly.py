@@ -7,7 +7,6 @@ rows included; only older hours are read from the log. Times are in seconds sinc
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from heapq import nlargest
 from itertools import islice
 from typing import Self
@@ -81,13 +80,6 @@ def hours_between(lo: int, hi: int, zone: ZoneInfo) -> Iterator[int]:
 def day_hours(day: int, zone: ZoneInfo) -> list[int]:
     """The starts of the hours of a day (`datetime.date.toordinal`): 23 to 25 of them."""
     return list(hours_between(day_start(day, zone), day_start(day + 1, zone), zone))
-
-
-def same_hours(start: int, zone: ZoneInfo, weeks: int) -> list[int]:
-    """The starts of the hours that hold the same time on the clock in the weeks before, the last week first."""
-    local = datetime.fromtimestamp(start, zone)
-    before = (local - timedelta(weeks=number) for number in range(1, weeks + 1))
-    return [hour_start(int(moment.timestamp()), zone) for moment in before]
 
 
 def sources(progress: Progress, safe_now: int, zone: ZoneInfo, weeks: int) -> Sources:

@@ -79,11 +79,6 @@ def write(db: sqlite3.Connection, hours: Mapping[int, Hour | None]) -> None:
     )
 
 
-def load_hours(db: sqlite3.Connection, _: None = None) -> dict[int, Hour]:
-    """All hours by their start, in order. Raises as `KeptState.load` does where one is damaged."""
-    return {hour.start: hour for hour in each_hour(db)}
-
-
 def load_totals(db: sqlite3.Connection, known: KnownHours | None) -> StoredHours:
     """What is needed to go on with the history: only the recent hours are in memory as a whole."""
     totals: dict[int, HourTotal] = {}

@@ -25,7 +25,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("rules_commands")]
 PACKAGE = ROOT / "alert_rules"
 URL = "https://discord.com/api/webhooks/123456/Very-secret_token"
 REQUEST = {"name": "Phase 8", "type": "daily_spend", "threshold_usd": 100, "channel": "discord"}
-TOO_MUCH = {"type": "error_rate", "threshold_usd": None, "threshold_percent": 150}
 CHANNELS = "channels:\n  discord: {type: discord}\n  ops: {type: discord}\n"
 
 

@@ -342,10 +342,6 @@ def test_without_counts_by_receiver_it_is_proven_or_not_claimed(
         assert BY_RECEIVER in finding.hint
 
 
-def peers(manager: Alertmanager) -> int:
-    return len(json.loads(fetch(f"{manager.url}/api/v2/status")[1])["cluster"]["peers"])
-
-
 def test_members_of_a_cluster_each_prove_their_own(tmp_path: Path, server: DiscordServer) -> None:
     ports = [free_port(), free_port()]
     with contextlib.ExitStack() as both:

@@ -34,7 +34,6 @@ COUNTERS = {
 }
 NAN = Decimal("NaN")
 
-INFINITE = [Decimal("NaN"), Decimal("Infinity"), Decimal("-Infinity")]
 FLOATS = st.sampled_from([0.0, -0.0, 1e308, -1e308, 5e-324, 0.1 + 0.2, math.nan, math.inf, -math.inf, 1e6, 1000000.5])
 WORDS = [
     "",

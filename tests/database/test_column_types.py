@@ -418,7 +418,6 @@ TABLES = {
     "recommendations": "helix_recommendations",
     "approvals": "approval_gates",
 }
-READ_IN_LOWER_CASE = ("recommendations",)
 
 
 def write_table(typed: Typed, section: str, types: Mapping[str, Type], generated: bool) -> list[dict[str, Any]]:

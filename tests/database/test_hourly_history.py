@@ -15,7 +15,7 @@ from exporter.ledger.calendar import QUARTER_HOUR, day_of, day_start, floor_to
 from exporter.ledger.hourly import day_hours, hour_end, hour_start
 from exporter.ledger.model import Hour, HourFigures, Series
 from exporter.scrape.hourly import HourlyHistory
-from exporter.state.hourly import HOURLY, load_hours
+from exporter.state.hourly import HOURLY, each_hour
 from exporter.state.store import copied
 from tests.support.harness import Log, Running, fixed_layout, running, wait_for
 from tests.support.kept import files_with
@@ -63,7 +63,7 @@ def wait_read(exporter: Running) -> HourlyHistory:
 
 def kept(folder: Path) -> dict[int, Hour]:
     with copied(folder) as store:
-        return store.read(load_hours)
+        return {hour.start: hour for hour in store.read(each_hour)}
 
 
 def by_sql(log: Log, zone: ZoneInfo) -> dict[tuple[int, str, str], HourFigures]:

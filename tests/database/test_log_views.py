@@ -25,7 +25,6 @@ from tests.support.servers import EmbeddedServer
 from tests.support.sql_panels import SQL_PANELS
 
 PASSWORD = "for this test"
-NOON = "'2026-03-18 12:00Z'"
 
 Connection = psycopg.Connection[Any]
 

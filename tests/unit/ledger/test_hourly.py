@@ -1,6 +1,6 @@
 """The hours of the history: whole days of them in every zone, and each read once."""
 
-from datetime import date, datetime
+from datetime import date
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -54,17 +54,6 @@ def test_an_hour_holds_its_instant_and_days_are_made_of_whole_hours(name: str, i
 )
 def test_a_day_has_the_hours_that_its_clock_has(zone: str, day: date, hours: int) -> None:
     assert len(hourly.day_hours(day.toordinal(), ZoneInfo(zone))) == hours
-
-
-def test_the_same_hour_of_the_weeks_before_is_that_on_the_clock() -> None:
-    zone = ZoneInfo("Europe/Berlin")
-    start = int(datetime(2026, 11, 4, 9, tzinfo=zone).timestamp())
-    found = hourly.same_hours(start, zone, 3)
-    assert [datetime.fromtimestamp(each, zone).isoformat() for each in found] == [
-        "2026-10-28T09:00:00+01:00",
-        "2026-10-21T09:00:00+02:00",
-        "2026-10-14T09:00:00+02:00",
-    ]
 
 
 @given(
