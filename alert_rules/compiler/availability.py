@@ -21,6 +21,15 @@ a call over its timeout is a sign for the whole window."""
 _LEVEL = "job_model:ai_model_unavailable"
 
 
+_TIMEOUTS = "$over >= $half or ($name and $until unless ($over and $calls > 0))"
+_UNANSWERED = """
+$silent or (
+  $name and $until unless max by (job, model) ($MODEL_LAST_SUCCESS) > time() - $span
+)
+"""
+"""Each reason for as long as it lasts, or is the last that is known."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Availability:
     """The records behind one alert on unavailable models, all by job and model, and its expression.
@@ -66,20 +75,8 @@ def availability(
     trouble = Recording(f"{_LEVEL}:trouble{suffix}", promql("($over >= $half and $timed_out > 0) or $silent", **names))
     unknown_from = _unknown_from(f"{_LEVEL}:unknown_from{suffix}", trouble, over.value, params.window)
     names |= {"until": unknown_from.name, "firing": firing, "span": NO_SUCCESS_WINDOWS * params.window}
-    timeouts = _last_known(
-        f"{_LEVEL}:timeouts{suffix}",
-        "$over >= $half or ($name and $until unless ($over and $calls > 0))",
-        names,
-    )
-    unanswered = _last_known(
-        f"{_LEVEL}:unanswered{suffix}",
-        """
-        $silent or (
-          $name and $until unless max by (job, model) ($MODEL_LAST_SUCCESS) > time() - $span
-        )
-        """,
-        names,
-    )
+    timeouts = _last_known(f"{_LEVEL}:timeouts{suffix}", _TIMEOUTS, names)
+    unanswered = _last_known(f"{_LEVEL}:unanswered{suffix}", _UNANSWERED, names)
     names |= {"timeouts": timeouts.name, "unanswered": unanswered.name}
     late = promql(f"$over and ({certain})", **names) if certain else over.value
     expr = promql(

@@ -149,10 +149,7 @@ class Database:
                     self._commit_if_still_visible(session)
                 else:
                     self._end(cursor, "COMMIT")
-                self._habits[purpose] = _Habit(session.catalog.habit, session.catalog.seconds, session.row_security)
-                if self._was_refused:
-                    self._was_refused = False
-                    self._login.pipelines.fell_back()
+                self._succeeded(session, purpose)
         except psycopg.Error as error:
             failure = self._in_our_words(error, session)
             self.close()
@@ -163,6 +160,12 @@ class Database:
             raise
         if failure is not None:
             raise failure
+
+    def _succeeded(self, session: Session, purpose: str) -> None:
+        self._habits[purpose] = _Habit(session.catalog.habit, session.catalog.seconds, session.row_security)
+        if self._was_refused:
+            self._was_refused = False
+            self._login.pipelines.fell_back()
 
     def _session(self, cursor: Rows, start: _Start, deadline: float, longest: float) -> Session:
         """A session on the transaction that has begun."""
