@@ -169,7 +169,10 @@ def moved_to_other(hour: Hour, gone: Collection[Series]) -> Hour | None:
 
 
 def chosen_users(spent: Mapping[str, int], preferred: Iterable[str]) -> UserSpend:
-    """Who is kept of those who spent: all if they are `MOST_USERS` at most, else the preferred, then who spent most."""
+    """Who is kept of those who spent: all if they are `MOST_USERS` at most, else the preferred, then who spent most.
+
+    All are users, by their labels: of groups the history knows nothing.
+    """
     if len(spent) <= MOST_USERS:
         return UserSpend(dict(spent), complete=True)
     chosen = list(islice(dict.fromkeys(preferred), MOST_USERS))

@@ -176,9 +176,11 @@ def test_a_series_that_ends_goes_on_as_other() -> None:
     )
 
 
-@given(
-    st.dictionaries(st.integers(0, 400).map(str), st.integers(1, 10**15), max_size=300), st.lists(st.text(max_size=3))
-)
+# a label has no control characters: with one before it, it is the key of a group
+LABELS = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=3)
+
+
+@given(st.dictionaries(st.integers(0, 400).map(str), st.integers(1, 10**15), max_size=300), st.lists(LABELS))
 def test_users_are_all_kept_while_they_are_few_and_bounded_when_they_are_not(
     spent: dict[str, int], preferred: list[str]
 ) -> None:
