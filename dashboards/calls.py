@@ -161,9 +161,9 @@ def calls_table(title: str, shows: str, act: str, query: Any, empty: str = sql.N
         empty=empty,
         columns=[
             column("Time", unit=style.TIME, width=160),
-            column("Operation", width=198, links=[by_operation()]),
-            column("Model", width=160, links=[by_model()]),
-            *user_columns(width=120),
+            column("Operation", width=155, links=[by_operation()]),
+            column("Model", width=135, links=[by_model()]),
+            *user_columns(width=95),
             column("Outcome", width=80, colored=True, mappings=outcomes),
             column("Cost", unit=USD, decimals=6, width=100),
             column("Latency", unit=SECONDS, decimals=2, width=80),

@@ -3,9 +3,10 @@
 from dashboards import promql as q
 from dashboards import style
 from dashboards.calls import user_columns
+from dashboards.colors import PURPLE, colored
 from dashboards.cost.spend import DAILY_LIMIT, PROJECTED, TODAY
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, colored, column, joined, table, timeseries
+from dashboards.panels import Panel, column, joined, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import DOLLARS, SHARE, USD
@@ -61,6 +62,6 @@ def _day_against_limit() -> Panel:
         overrides=[
             colored("Spend of the day", style.CALM, lineWidth=2, fillOpacity=20),
             colored("Daily limit", style.BAD, fillOpacity=0, lineStyle={"dash": [8, 8], "fill": "dash"}),
-            colored("Projected end of day", style.WARN),
+            colored("Projected end of day", PURPLE),
         ],
     )

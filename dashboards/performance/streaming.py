@@ -2,6 +2,7 @@
 
 from dashboards import promql as q
 from dashboards.calls import ALERT_WINDOW
+from dashboards.colors import QUANTILES
 from dashboards.grid import Row, line
 from dashboards.panels import Panel, timeseries
 from dashboards.promql import prom
@@ -30,6 +31,7 @@ def _first_token() -> Panel:
         unit=SECONDS,
         interval=ALERT_WINDOW,
         log=True,
+        colors=QUANTILES,
         empty=NOT_LOGGED,
     )
 
