@@ -6,7 +6,7 @@ from dashboards.grid import Row, line
 from dashboards.panels import Panel, heatmap, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import COUNT, SECONDS
+from dashboards.style import COUNT, SCALED_SECONDS, SECONDS
 from exporter import catalog
 
 
@@ -30,7 +30,7 @@ def _p95_by(by: str) -> Panel:
         f"95% of the calls took no longer than this, by {by}, of the ten with most calls. The axis is logarithmic.",
         "If one line rises alone, that one is slow. If all rise together, look at the network or at the callers.",
         prom(q.of_busiest(q.quantile(0.95, by), by), q.legend(by)),
-        unit=SECONDS,
+        unit=SCALED_SECONDS,
         interval=ALERT_WINDOW,
         log=True,
     )
