@@ -16,7 +16,7 @@ from exporter import catalog
 def row(settings: Settings) -> Row:
     """The row."""
     return Row(
-        "Budgets (the whole team, and each user for all operations)",
+        "Budgets (team, all operations)",
         (line(9, _user_budgets(settings), _day_against_limit(), widths=(13, 11)),),
     )
 

@@ -17,7 +17,7 @@ def row(_: Settings) -> Row:
 def closed(_: Settings) -> Row:
     """The row with the same days by other names: each is another query of a month of the log."""
     others = (_daily_spend_by(by) for by in ("operation", "user"))
-    return Row("Past days by operation and by user", (line(9, *others),), collapsed=True)
+    return Row("Past days by operation and user", (line(9, *others),), collapsed=True)
 
 
 def _daily_spend_by(by: str) -> Panel:

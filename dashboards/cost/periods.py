@@ -17,7 +17,7 @@ _NONE = "No budgets with a period, or the log is not read"
 def row(settings: Settings) -> Row:
     """The row."""
     return Row(
-        "Budgets with a period (the whole team, and each user and group for all operations)",
+        "Budgets with a period (team, all operations)",
         (line(9, _budgets(settings), _users(), widths=(14, 10)),),
         collapsed=True,
     )

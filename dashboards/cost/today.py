@@ -71,14 +71,18 @@ def _against_limit(
         decimals=2,
         steps=spend.above(style.WARN, below=style.DIM) if "month" not in title else style.NEUTRAL,
         mappings=style.not_set("Too early") if too_early else None,
+        named=True,
+        sizes=(14, 28),
         overrides=[
+            of_query("A", displayName="expected" if too_early else "spent"),
             of_query(
                 "B",
+                displayName="of the limit",
                 unit=SHARE,
                 decimals=0,
                 mappings=no_limit,
                 thresholds=absolute(settings.alerts.budget_steps()),
-            )
+            ),
         ],
     )
 

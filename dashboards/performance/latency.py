@@ -18,7 +18,7 @@ def row(settings: Settings) -> Row:
         settings.alerts.latency,
     )
     return Row(
-        "Response times by operation and by model",
+        "More on response times",
         (line(8, average, _p95_by("operation"), _p95_by("model")), line(8, _distribution(), _over_timeout())),
         collapsed=True,
     )

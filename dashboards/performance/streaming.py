@@ -15,7 +15,7 @@ NOT_LOGGED = "No calls in this range, or the log has no time to the first token"
 
 def row(_: Settings) -> Row:
     """The row."""
-    return Row("How soon and how fast answers come", (line(8, _first_token(), _by_model(), _speed()),), collapsed=True)
+    return Row("How fast answers come", (line(8, _first_token(), _by_model(), _speed()),), collapsed=True)
 
 
 def _first_token() -> Panel:
