@@ -9,7 +9,7 @@ from dashboards.base import HEALTH, by_model, by_operation, by_user, to_dashboar
 from dashboards.panels import Panel, column, link, stat, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import SECONDS, SHARE, USD
+from dashboards.style import SCALED_SECONDS, SECONDS, SHARE, USD
 from exporter import catalog
 
 ALERT_WINDOW = "5m"
@@ -118,7 +118,7 @@ def average_latency_by_operation(title: str, act: str, latency: AlertLine) -> Pa
         f"The average duration of calls, by operation, of the ten with most calls. The axis is logarithmic.{note}",
         act,
         prom(q.of_busiest(q.average_latency("operation"), "operation"), "{{operation}}"),
-        unit=SECONDS,
+        unit=SCALED_SECONDS,
         steps=latency.above(below="transparent"),
         interval=ALERT_WINDOW,
         log=True,
@@ -161,9 +161,9 @@ def calls_table(title: str, shows: str, act: str, query: Any, empty: str = sql.N
         empty=empty,
         columns=[
             column("Time", unit=style.TIME, width=160),
-            column("Operation", width=198, links=[by_operation()]),
-            column("Model", width=160, links=[by_model()]),
-            *user_columns(width=120),
+            column("Operation", width=155, links=[by_operation()]),
+            column("Model", width=135, links=[by_model()]),
+            *user_columns(width=95),
             column("Outcome", width=80, colored=True, mappings=outcomes),
             column("Cost", unit=USD, decimals=6, width=100),
             column("Latency", unit=SECONDS, decimals=2, width=80),

@@ -8,12 +8,12 @@ from typing import Any
 import attr
 from grafanalib import core
 
+from dashboards.colors import in_order, of_series
 from dashboards.promql import PROMETHEUS
 from dashboards.style import (
     CALMING,
     COUNT,
     DIM,
-    GREY,
     NEUTRAL,
     NOT_READ,
     NOTHING,
@@ -23,7 +23,6 @@ from dashboards.style import (
     Steps,
     no_value,
 )
-from exporter.catalog import ERROR_CLASSES
 
 
 @dataclass(frozen=True)
@@ -139,14 +138,14 @@ def timeseries(
     empty: str = NOTHING,
     transformations: Sequence[dict[str, Any]] = (),
     overrides: Sequence[dict[str, Any]] = (),
-    colors: Sequence[dict[str, Any]] | None = None,
+    colors: Sequence[dict[str, Any]] = (),
 ) -> Panel:
     """Lines over time, or bars, perhaps stacked. `steps` are drawn as lines; a gap stays a gap.
 
     `table_legend` is for long names. `back`, such as 30d, gives the panel a time range of its own, as long as
     the page has a relative one. `soft` holds the axis' least extent, such as {"axisSoftMin": 0.9}. With `log`, the axis
-    is logarithmic, so that one large value does not flatten all others. `colors` are those that names
-    have everywhere: of models or classes of errors where the first query's legend says so.
+    is logarithmic, so that one large value does not flatten all others. `colors` are those of series that legends
+    do not name.
     """
     custom: dict[str, Any] = dict(soft or {})
     if log:
@@ -175,7 +174,7 @@ def timeseries(
         tooltipMode="multi",
         tooltipSort="desc",
         transformations=list(transformations),
-        overrides=[*(_colors(targets[0]) if colors is None else colors), *overrides],
+        overrides=[*(colors or of_series(targets, overrides)), *overrides],
         extraJson={"fieldConfig": {"defaults": {"noValue": empty, "decimals": decimals, "custom": custom}}},
     )
 
@@ -208,7 +207,7 @@ def bar_gauge(
             "maxVizHeight": 30,
             "minVizHeight": 16,
             "minVizWidth": 8,
-            "namePlacement": "left",
+            "namePlacement": "top",
             "orientation": "horizontal",
             "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
             "showUnfilled": True,
@@ -232,12 +231,12 @@ def heatmap(title: str, shows: str, act: str, *targets: Any, unit: str) -> Panel
             "cellValues": {"unit": COUNT},
             "color": {
                 "exponent": 0.5,
-                "fill": "dark-orange",
+                "fill": "dark-blue",
                 "min": 0,
                 "mode": "scheme",
                 "reverse": False,
                 "scale": "exponential",
-                "scheme": "Oranges",
+                "scheme": "Blues",
                 "steps": 64,
             },
             "exemplars": {"color": "rgba(255,0,255,0.7)"},
@@ -284,11 +283,12 @@ def bar_chart(
     *targets: Any,
     unit: str,
     x: str,
+    columns: Sequence[str],
     stacked: bool = False,
     back: str | None = None,
     empty: str = NOTHING,
 ) -> Panel:
-    """Bars over the values of the column `x`."""
+    """Bars of `columns` over the values of the column `x`."""
     custom = {"fillOpacity": 80, "lineWidth": 0, "axisSoftMin": 0, "hideFrom": _NOWHERE}
     return _panel(
         RawPanel,
@@ -314,7 +314,7 @@ def bar_chart(
             "fieldConfig": {
                 "defaults": {"unit": unit, "noValue": empty, "custom": custom, "color": {"mode": "palette-classic"}},
                 # a label that is left out for want of room is no missing value
-                "overrides": [{"matcher": {"id": "byName", "options": x}, "properties": [_BLANK]}],
+                "overrides": [{"matcher": {"id": "byName", "options": x}, "properties": [_BLANK]}, *in_order(columns)],
             }
         },
     )
@@ -386,7 +386,11 @@ def column(
     `min_width` replaces Grafana's 150 pixels; `bar` draws its value as a bar up to `high`; `colored`
     colours its text.
     """
-    cell = {"mode": "basic", "type": "gauge", "valueDisplayMode": "text"} if bar else {"type": "color-text"}
+    cell = (
+        {"mode": "basic", "type": "gauge", "valueDisplayMode": "text"}
+        if bar
+        else {"type": "color-text", "wrapText": True}
+    )
     given = {
         "unit": unit,
         "decimals": decimals,
@@ -441,80 +445,3 @@ def answers_of(panel: str) -> dict[str, Any]:
 def link(title: str, url: str) -> dict[str, Any]:
     """A data link."""
     return {"targetBlank": False, "title": title, "url": url}
-
-
-def colored(name: str, color: str, **custom: Any) -> dict[str, Any]:
-    """An override that gives a series a colour of its own, and perhaps another way of drawing it."""
-    properties = [{"id": "color", "value": {"fixedColor": color, "mode": "fixed"}}]
-    properties += [{"id": f"custom.{key}", "value": value} for key, value in custom.items()]
-    return {"matcher": {"id": "byName", "options": name}, "properties": properties}
-
-
-def colored_like(pattern: str, color: str) -> dict[str, Any]:
-    """An override that gives all series whose names match a regular expression one colour."""
-    properties = [{"id": "color", "value": {"fixedColor": color, "mode": "fixed"}}]
-    return {"matcher": {"id": "byRegexp", "options": f"/{pattern}/"}, "properties": properties}
-
-
-# None of these colours is green, orange or red, which are for good, warning and bad.
-_CLASSES = ("#b877d9", "#5794f2", "#e0b400", "#8ab8ff", "#ff7ab8", "#70dbed", "#8f3bb8", "#1f60c4")
-_COLORS = (*_CLASSES, "#fade2a", "#deb6f2", "#c15c9f", "#c0d8ff")
-_MODELS = {
-    "claude": "#b877d9",
-    "claude.*sonnet": "#ff7ab8",
-    "claude.*haiku": "#deb6f2",
-    "deepseek": "#e0b400",
-    "deepseek.*(?:reason|r1)": "#fade2a",
-    "gemini": "#5794f2",
-    "gemini.*pro": "#1f60c4",
-    "gpt|^o[0-9]": "#70dbed",
-    "(?:gpt|^o[0-9]).*(?:mini|nano)": "#c0d8ff",
-    "llama": "#8f3bb8",
-    "mistral|mixtral": "#fade2a",
-    "qwen": "#8ab8ff",
-}
-"""Families of models; where several patterns match, the last one counts."""
-_VERSIONS = {"": (0, 0.0), ".*[1379][^0-9]*$": (255, 0.5), ".*5[^0-9]*$": (0, 0.3)}
-"""How the last digit of a name changes its family's colour: how much of white (255) or black (0) is mixed in."""
-
-
-def _mixed(color: str, other: int, share: float) -> str:
-    parts = (int(color[at : at + 2], 16) for at in (1, 3, 5))
-    return "#" + "".join(f"{round(part + (other - part) * share):02x}" for part in parts)
-
-
-_REST = colored_like("^(?:other|all others)$", GREY)
-MODELS = (
-    *(
-        colored_like(f"^(?=[^ ]*$)(?=.*(?:{pattern})){version}", _mixed(color, *mixed))
-        for pattern, color in _MODELS.items()
-        for version, mixed in _VERSIONS.items()
-    ),
-    _REST,
-)
-"""The colours of models, the same ones on every chart."""
-
-_USUAL = (
-    *("email-compose", "email-classify", "email-respond", "calendar-prep", "calendar-time"),
-    *("task-prioritize", "task-breakdown", "analytics-summary", "analytics-anomaly"),
-)
-OPERATIONS = (
-    *(colored_like(f"^(?:.{{{len(_COLORS)}}})*.{{{rest}}}$", color) for rest, color in enumerate(_COLORS)),
-    *(colored_like(f"^{name}$", color) for name, color in zip(_USUAL, _COLORS, strict=False)),
-    _REST,
-)
-"""The colours of operations, the same ones on every chart: of the usual ones each its own, of others by their length.
-
-The names of a team often begin or end alike, but seldom are of one length. Grafana's own palette, by position, is
-green and red too.
-"""
-
-_BY_LEGEND = {
-    "{{model}}": MODELS,
-    "{{error_class}}": (*map(colored_like, (f"^{name}$" for name in ERROR_CLASSES[:-1]), _CLASSES), _REST),
-    "{{operation}}": OPERATIONS,
-}
-
-
-def _colors(target: Any) -> Sequence[dict[str, Any]]:
-    return _BY_LEGEND.get(getattr(target, "legendFormat", ""), ())

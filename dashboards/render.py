@@ -122,7 +122,7 @@ def _stat(panel: Json) -> None:
 
 def _table(panel: Json) -> None:
     custom = panel["fieldConfig"]["defaults"]["custom"]
-    custom["cellOptions"] = {"type": custom.pop("displayMode")}
+    custom["cellOptions"] = {"type": custom.pop("displayMode"), "wrapText": True}
     custom["inspect"] = False
 
 

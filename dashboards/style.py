@@ -12,6 +12,8 @@ MORE_OR_LESS = "suffix: USD"
 SHARE = "percentunit"
 SECONDS = "suffix: s"
 """Durations of calls: 140 s, where Grafana's own unit writes 2.33 mins."""
+SCALED_SECONDS = "si:s"
+"""Durations on a logarithmic axis: 250 ms, 140 s. In seconds, Grafana may write 0.1 s beside two of its marks."""
 AGE = "dtdurations"
 """Times since, in seconds: 2 minutes, 20 seconds."""
 COUNT = "short"
@@ -21,7 +23,7 @@ TEXT = "string"
 TIME = "dateTimeAsIso"
 SINCE = "dateTimeFromNow"
 
-UNITS = frozenset({USD, DOLLARS, MORE_OR_LESS, SHARE, SECONDS, AGE, COUNT, PLAIN, TEXT, TIME, SINCE})
+UNITS = frozenset({USD, DOLLARS, MORE_OR_LESS, SHARE, SECONDS, SCALED_SECONDS, AGE, COUNT, PLAIN, TEXT, TIME, SINCE})
 """Every unit that a panel may have, by Grafana's ids."""
 
 GOOD, WARN, BAD, CALM, DIM = "green", "orange", "red", "blue", "text"

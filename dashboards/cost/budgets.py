@@ -5,9 +5,10 @@ from typing import Any
 from dashboards import promql as q
 from dashboards import style
 from dashboards.calls import user_columns
+from dashboards.colors import PURPLE, colored
 from dashboards.cost.spend import DAILY_LIMIT, PROJECTED, TODAY
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, colored, column, joined, table, timeseries
+from dashboards.panels import Panel, column, joined, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import DOLLARS, SHARE, USD
@@ -17,7 +18,7 @@ from exporter import catalog
 def row(settings: Settings) -> Row:
     """The row."""
     return Row(
-        "Budgets (the whole team, and each user for all operations)",
+        "Budgets (team, all operations)",
         (line(9, _user_budgets(settings), _day_against_limit(), widths=(13, 11)),),
     )
 
@@ -75,6 +76,6 @@ def _day_against_limit() -> Panel:
         overrides=[
             colored("Spend of the day", style.CALM, lineWidth=2, fillOpacity=20),
             colored("Daily limit", style.BAD, fillOpacity=0, lineStyle={"dash": [8, 8], "fill": "dash"}),
-            colored("Projected end of day", style.WARN),
+            colored("Projected end of day", PURPLE),
         ],
     )

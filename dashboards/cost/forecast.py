@@ -3,9 +3,10 @@
 from dashboards import promql as q
 from dashboards import style
 from dashboards.calls import user_columns
+from dashboards.colors import PURPLE, colored
 from dashboards.cost.spend import DAILY_LIMIT, MONTH, MONTHLY_LIMIT, TODAY
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, colored, column, joined, stat, table, timeseries
+from dashboards.panels import Panel, column, joined, stat, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import AGE, DOLLARS, USD
@@ -43,9 +44,9 @@ def _end(window: str, spent: str, limit: str) -> Panel:
         unit=USD,
         overrides=[
             colored(names[0], style.CALM, lineWidth=2, fillOpacity=20),
-            colored(names[1], style.WARN, fillOpacity=0),
-            colored(names[2], style.WARN, fillOpacity=0, lineStyle={"dash": [2, 6], "fill": "dash"}),
-            colored(names[3], style.WARN, fillOpacity=0, lineStyle={"dash": [2, 6], "fill": "dash"}),
+            colored(names[1], PURPLE, fillOpacity=0),
+            colored(names[2], PURPLE, fillOpacity=0, lineStyle={"dash": [2, 6], "fill": "dash"}),
+            colored(names[3], PURPLE, fillOpacity=0, lineStyle={"dash": [2, 6], "fill": "dash"}),
             colored(names[4], style.BAD, fillOpacity=0, lineStyle={"dash": [8, 8], "fill": "dash"}),
         ],
     )

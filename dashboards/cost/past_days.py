@@ -1,9 +1,10 @@
 """The rows of Cost with what past days have cost."""
 
 from dashboards import sql
+from dashboards.colors import MODELS, NAMES, OPERATIONS
 from dashboards.cost.spend import FILTERS
 from dashboards.grid import Row, line
-from dashboards.panels import MODELS, OPERATIONS, Panel, timeseries
+from dashboards.panels import Panel, timeseries
 from dashboards.settings import Settings
 from dashboards.style import DOLLARS
 
@@ -16,7 +17,7 @@ def row(_: Settings) -> Row:
 def closed(_: Settings) -> Row:
     """The row with the same days by other names: each is another query of a month of the log."""
     others = (_daily_spend_by(by) for by in ("operation", "user"))
-    return Row("Past days by operation and by user", (line(9, *others),), collapsed=True)
+    return Row("Past days by operation and user", (line(9, *others),), collapsed=True)
 
 
 def _daily_spend_by(by: str) -> Panel:
@@ -34,5 +35,5 @@ def _daily_spend_by(by: str) -> Panel:
         back="30d",
         table_legend=by == "user",
         empty=sql.NOT_IN_LOG,
-        colors=OPERATIONS if by == "operation" else MODELS,
+        colors={"operation": OPERATIONS, "model": MODELS, "user": NAMES}[by],
     )

@@ -2,8 +2,9 @@
 
 from dashboards import promql as q
 from dashboards import style
+from dashboards.colors import colored
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, colored, column, joined, table, timeseries
+from dashboards.panels import Panel, column, joined, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import AGE, DOLLARS, SHARE
@@ -16,19 +17,30 @@ _NONE = "No budgets with a period, or the log is not read"
 def row(settings: Settings) -> Row:
     """The row."""
     return Row(
-        "Budgets with a period (the whole team, and each user and group for all operations)",
+        "Budgets with a period (team, all operations)",
         (line(9, _budgets(settings), _users(), widths=(14, 10)),),
         collapsed=True,
     )
 
 
+def _shown(metric: Metric) -> str:
+    """A selector for the budgets of the chosen users, and of groups and the team, which have no user."""
+    no_user = 'user!~".+"'
+    return f"({q.filtered(metric)} or {q.for_job(metric, no_user)})"
+
+
 def _of_each(metric: Metric, function: str) -> str:
-    """A figure of each budget, as one label that names the user or the group, or the team, and the period."""
-    value = f"max by (user, group, period) ({function} by (job, user, group, period) ({q.filtered(metric)}))"
-    named = f'label_replace({value}, "budget", "$1", "user", "(.+)")'
+    """A figure of each budget, told apart by the label `key`."""
+    value = f"max by (user, group, period) ({function} by (job, user, group, period) ({_shown(metric)}))"
+    return f'label_join({value}, "key", "/", "user", "group", "period")'
+
+
+def _called(figure: str, source: str) -> str:
+    """Figures of each budget with what it is called as the label `budget`: its user, group or team, and period."""
+    named = f'label_replace({q.named(figure, source)}, "budget", "$1", "name", "(.+)")'
     named = f'label_replace({named}, "budget", "group $1", "group", "(.+)")'
     named = f'label_replace({named}, "budget", "team", "budget", "")'
-    return f'sum by (budget) (label_join({named}, "budget", ", ", "budget", "period"))'
+    return f'label_join({named}, "budget", ", ", "budget", "period")'
 
 
 def _budgets(settings: Settings) -> Panel:
@@ -51,9 +63,15 @@ def _budgets(settings: Settings) -> Panel:
         " configuration, or talk to the user or group.",
         *(
             prom(expr, table=True)
-            for expr in (f"{spent} / ({limit} > 0)", spent, limit, soft, f"clamp_min({reset} - time(), 0)")
+            for expr in (
+                f"{spent} / ({limit} > 0)",
+                _called(spent, _shown(catalog.PERIOD_SPEND)),
+                limit,
+                soft,
+                f"clamp_min({reset} - time(), 0)",
+            )
         ),
-        transformations=joined("budget", names),
+        transformations=joined("key", names),
         sort="Used",
         then="Spent",
         empty=_NONE,

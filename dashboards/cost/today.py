@@ -6,6 +6,7 @@ from dashboards import promql as q
 from dashboards import sql, style
 from dashboards.base import by_model, by_operation, by_user
 from dashboards.calls import figures
+from dashboards.colors import PURPLE, colored
 from dashboards.cost.forecast import limit_reached
 from dashboards.cost.spend import DAILY_LIMIT, FILTERS, MONTH, MONTHLY_LIMIT, PROJECTED, TODAY
 from dashboards.grid import TILE, Row, line, rows_high
@@ -13,7 +14,6 @@ from dashboards.panels import (
     Panel,
     absolute,
     answers_of,
-    colored,
     column,
     of_query,
     only,
@@ -46,7 +46,8 @@ def row(settings: Settings) -> Row:
         (
             line(TILE, *money),
             line(TILE, *states),
-            line(rows_high(MOST + 1), *drivers),
+            # names of operations are the longest, and those of users often the shortest
+            line(rows_high(MOST + 1), *drivers, widths=(9, 8, 7)),
             line(9, _spend_by_hour(), _movers(), widths=(9, 15)),
         ),
     )
@@ -70,14 +71,18 @@ def _against_limit(
         decimals=2,
         steps=spend.above(style.WARN, below=style.DIM) if "month" not in title else style.NEUTRAL,
         mappings=style.not_set("Too early") if too_early else None,
+        named=True,
+        sizes=(14, 28),
         overrides=[
+            of_query("A", displayName="expected" if too_early else "spent"),
             of_query(
                 "B",
+                displayName="of the limit",
                 unit=SHARE,
                 decimals=0,
                 mappings=no_limit,
                 thresholds=absolute(settings.alerts.budget_steps()),
-            )
+            ),
         ],
     )
 
@@ -174,7 +179,7 @@ def _spend_by_hour() -> Panel:
         empty=sql.NOT_IN_LOG,
         overrides=[
             colored("Last 24 h", style.CALM, drawStyle="bars", fillOpacity=70, lineWidth=0, barAlignment=1),
-            colored("24 h before", "#b877d9", **steps),
+            colored("24 h before", PURPLE, **steps),
             colored("7 days before", style.GREY, **steps),
         ],
     )

@@ -6,7 +6,7 @@ from dashboards.grid import Row, line
 from dashboards.panels import Panel, stat, state_timeline, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import SECONDS, SHARE, USD
+from dashboards.style import SCALED_SECONDS, SECONDS, SHARE, USD
 from exporter import catalog
 
 
@@ -42,7 +42,7 @@ def _durations() -> Panel:
         "How long each part of the scrape took, in the slowest replica. Parts that did not run are left out.",
         "If the log's part grows with the table, the index on the log's time is not used: run `check`.",
         prom(f"{q.max_of(q.for_job(catalog.COLLECTOR_DURATION), 'collector')} > 0", "{{collector}}"),
-        unit=SECONDS,
+        unit=SCALED_SECONDS,
         log=True,
     )
 

@@ -12,7 +12,7 @@ from exporter import catalog
 def row(_: Settings) -> Row:
     """The row."""
     return Row(
-        "Queues, for a log with calls in progress",
+        "Queues (calls in progress)",
         (
             line(
                 7,

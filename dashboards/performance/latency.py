@@ -6,7 +6,7 @@ from dashboards.grid import Row, line
 from dashboards.panels import Panel, heatmap, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import COUNT, SECONDS
+from dashboards.style import COUNT, SCALED_SECONDS, SECONDS
 from exporter import catalog
 
 
@@ -18,7 +18,7 @@ def row(settings: Settings) -> Row:
         settings.alerts.latency,
     )
     return Row(
-        "Response times by operation and by model",
+        "More on response times",
         (line(8, average, _p95_by("operation"), _p95_by("model")), line(8, _distribution(), _over_timeout())),
         collapsed=True,
     )
@@ -30,7 +30,7 @@ def _p95_by(by: str) -> Panel:
         f"95% of the calls took no longer than this, by {by}, of the ten with most calls. The axis is logarithmic.",
         "If one line rises alone, that one is slow. If all rise together, look at the network or at the callers.",
         prom(q.of_busiest(q.quantile(0.95, by), by), q.legend(by)),
-        unit=SECONDS,
+        unit=SCALED_SECONDS,
         interval=ALERT_WINDOW,
         log=True,
     )

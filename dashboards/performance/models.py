@@ -11,7 +11,7 @@ from exporter import catalog
 
 def row(_: Settings) -> Row:
     """The row."""
-    return Row("Models", (line(8, _utilization(), _calls_by_model(), _fallbacks()),), collapsed=True)
+    return Row("Models", (line(8, _utilization(), _calls_by_model(), _fallbacks(), widths=(7, 7, 10)),), collapsed=True)
 
 
 def _utilization() -> Panel:

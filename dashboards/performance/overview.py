@@ -5,11 +5,12 @@ from dashboards import style
 from dashboards.alerts import AlertLine
 from dashboards.base import HEALTH, by_model, by_operation, to_dashboard
 from dashboards.calls import ALERT_WINDOW, DOUBTS, figures, worst_model
+from dashboards.colors import QUANTILES, colored
 from dashboards.grid import TILE, Row, line
-from dashboards.panels import Panel, colored, column, link, only, stat, table, timeseries
+from dashboards.panels import Panel, column, link, only, stat, table, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import DOLLARS, SECONDS, SHARE
+from dashboards.style import DOLLARS, SCALED_SECONDS, SECONDS, SHARE
 
 
 def row(settings: Settings) -> Row:
@@ -98,16 +99,12 @@ def _response_times(latency: AlertLine) -> Panel:
         f" are estimated from the buckets of a histogram. The axis is logarithmic.{note}",
         "Select an operation or a model in the dropdowns to find the slow calls.",
         prom(named, q.legend("line")),
-        unit=SECONDS,
+        unit=SCALED_SECONDS,
         steps=latency.above(below="transparent"),
         interval=ALERT_WINDOW,
         log=True,
-        overrides=[
-            colored("p99", "#b877d9"),
-            colored("p95", "#e0b400"),
-            colored("p50", "#8ab8ff"),
-            colored("average", style.CALM, lineWidth=2),
-        ],
+        colors=QUANTILES,
+        overrides=[colored("average", style.CALM, lineWidth=2)],
     )
 
 
@@ -139,10 +136,10 @@ def _past_hour(error_rate: AlertLine, latency: AlertLine) -> Panel:
         then="Calls",
         empty=NO_CALLS,
         columns=[
-            column("Operation", width=198, links=[by_operation()]),
+            column("Operation", width=146, links=[by_operation()]),
             column("Failed", unit=SHARE, decimals=1, width=76, colored=True, steps=error_rate.above()),
             column("Average", unit=SECONDS, decimals=2, width=86, colored=True, steps=latency.above()),
-            column("Model", links=[by_model()]),
+            column("Model", min_width=152, links=[by_model()]),
             column("p95", unit=SECONDS, decimals=2, width=76),
             column("Calls", unit=style.PLAIN, decimals=0, width=70),
             column("Per 1,000", unit=DOLLARS, decimals=2, width=90),

@@ -2,11 +2,12 @@
 
 from dashboards import promql as q
 from dashboards.calls import ALERT_WINDOW
+from dashboards.colors import QUANTILES
 from dashboards.grid import Row, line
 from dashboards.panels import Panel, timeseries
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import COUNT, SECONDS
+from dashboards.style import COUNT, SCALED_SECONDS
 from exporter import catalog
 
 NOT_LOGGED = "No calls in this range, or the log has no time to the first token"
@@ -14,7 +15,7 @@ NOT_LOGGED = "No calls in this range, or the log has no time to the first token"
 
 def row(_: Settings) -> Row:
     """The row."""
-    return Row("How soon and how fast answers come", (line(8, _first_token(), _by_model(), _speed()),), collapsed=True)
+    return Row("How fast answers come", (line(8, _first_token(), _by_model(), _speed()),), collapsed=True)
 
 
 def _first_token() -> Panel:
@@ -27,9 +28,10 @@ def _first_token() -> Panel:
         " calls whose time to the first token is in the log. The axis is logarithmic.",
         "If it rises and the length of prompts does not, the provider queues requests: look at its status page.",
         prom(named, q.legend("line")),
-        unit=SECONDS,
+        unit=SCALED_SECONDS,
         interval=ALERT_WINDOW,
         log=True,
+        colors=QUANTILES,
         empty=NOT_LOGGED,
     )
 
@@ -41,7 +43,7 @@ def _by_model() -> Panel:
         " logarithmic.",
         "One line alone is a slow model or provider: use another one for what people wait for.",
         prom(q.of_busiest(q.first_token_quantile(0.95, "model"), "model"), "{{model}}"),
-        unit=SECONDS,
+        unit=SCALED_SECONDS,
         interval=ALERT_WINDOW,
         log=True,
         empty=NOT_LOGGED,

@@ -75,6 +75,7 @@ def _tokens_by_hour_of_day() -> Panel:
         sql.tokens_by_hour(("operation", "model")),
         unit=COUNT,
         x="Hour",
+        columns=("Input", "Output"),
         stacked=True,
         back="7d",
         empty=sql.NOT_IN_LOG,

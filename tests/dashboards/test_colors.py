@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from alert_rules.command import FOLDER
 from alert_rules.compiler.thresholds import thresholds
 from dashboards.alerts import alert_lines
+from dashboards.colors import MODELS, NAMES, OPERATIONS
 from dashboards.command import rendered
-from dashboards.panels import MODELS, OPERATIONS
 from dashboards.render import each_panel
 from dashboards.settings import Settings
 from dashboards.style import GREY
+from exporter.catalog import ERROR_CLASSES
 from exporter.config.models import DEFAULT_EXPECTED_OPERATIONS
 
 
@@ -24,8 +25,10 @@ def color_of(name: str, overrides: Sequence[dict[str, Any]]) -> str:
     """The colour that Grafana gives a series: the last override that matches counts."""
     found = ""
     for override in overrides:
-        if re.search(override["matcher"]["options"].strip("/"), name):
-            found = override["properties"][0]["value"]["fixedColor"]
+        matcher, colors = override["matcher"], [each for each in override["properties"] if each["id"] == "color"]
+        named = matcher["options"] == name
+        if colors and (re.search(matcher["options"].strip("/"), name) if matcher["id"] == "byRegexp" else named):
+            found = colors[0]["value"]["fixedColor"]
     return found
 
 
@@ -84,11 +87,82 @@ def test_two_models_of_a_family_differ(one: str, another: str) -> None:
     assert not any(map(means_something, colors))
 
 
-def test_every_chart_by_operation_has_these_colours() -> None:
-    pages = rendered(Settings(alert_lines(thresholds(FOLDER / "alerts.yaml"))))
+PAGES = rendered(Settings(alert_lines(thresholds(FOLDER / "alerts.yaml"))))
+BY_PALETTE = [
+    pytest.param(panel, id=f"{uid}: {panel['title']}")
+    for uid, page in PAGES.items()
+    for panel in each_panel(page)
+    if panel["fieldConfig"]["defaults"].get("color", {}).get("mode", "palette-classic").startswith("palette")
+    and panel["type"] not in {"heatmap", "state-timeline"}
+]
+MEANT = {"Daily limit": "red", "Limit": "red", "ok": "green", "warning": "orange", "exceeded": "red"}
+"""Series that are good, bad or a warning themselves, and the lines from which on things are bad."""
+ANY_NAME = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), min_size=1)
+
+
+def possible_names(panel: dict[str, Any]) -> st.SearchStrategy[str]:
+    """What the series of a chart may be called."""
+    legends = [target.get("legendFormat", "") for target in panel["targets"]]
+    if (sql := panel["targets"][0].get("rawSql", "")) and " AS metric" not in sql:
+        columns = re.findall(r'AS "([^"]+)"', sql)
+        return st.sampled_from([name for name in columns if name != panel["options"].get("xField")])
+    known = [legend for legend in legends if legend and "{{" not in legend]
+    if legends == ["{{line}}"]:
+        known = re.findall(r'"line", "(\w+)"', panel["targets"][0]["expr"])
+    elif legends == ["{{error_class}}"]:
+        known = list(ERROR_CLASSES)
+    elif len(known) < len(legends):
+        return st.sampled_from(known) | ANY_NAME if known else ANY_NAME
+    return st.sampled_from(known)
+
+
+@pytest.mark.parametrize("panel", BY_PALETTE)
+@given(data=st.data())
+def test_no_series_has_a_color_of_grafanas_palette(panel: dict[str, Any], data: st.DataObject) -> None:
+    """That palette begins with green, and has orange and red."""
+    name = data.draw(possible_names(panel))
+    color = color_of(name, panel["fieldConfig"]["overrides"])
+    if name in MEANT and color == MEANT[name]:
+        return
+    assert color, f"{name} has a colour of Grafana's palette"
+    assert color == "blue" or (color.startswith("#") and not means_something(color))
+
+
+def test_states_over_time_have_the_colors_of_their_values() -> None:
+    timelines = [each for page in PAGES.values() for each in each_panel(page) if each["type"] == "state-timeline"]
+    assert timelines
+    for panel in timelines:
+        mappings = panel["fieldConfig"]["defaults"]["mappings"]
+        assert all(option["color"] for mapping in mappings for option in mapping["options"].values())
+
+
+def test_how_many_is_not_drawn_in_the_colors_of_how_good() -> None:
+    (panel,) = [each for page in PAGES.values() for each in each_panel(page) if each["type"] == "heatmap"]
+    assert panel["options"]["color"]["scheme"] == "Blues"
+
+
+@pytest.mark.parametrize(
+    ("names", "least"),
+    [
+        ([f"user-{number}" for number in range(1, 11)], 8),
+        ([f"{name}@example.com" for name in ("ann", "bob", "carol", "dave", "eve", "frank", "grace", "heidi")], 7),
+        ([f"team-{name}" for name in ("email", "calendar", "task", "analytics")], 4),
+        (["653588e7", "142f1824", "9b1deb4d", "3f2504e0", "c9bf9e57", "16fd2706", "7d444840", "e902893a"], 5),
+        (["pending", "running"], 2),
+        (["log", "budgets", "routes", "recommendations", "approvals", "user_names"], 4),
+    ],
+    ids=["numbers", "e-mail", "teams", "identifiers", "states", "parts of the scrape"],
+)
+def test_names_are_told_apart(names: list[str], least: int) -> None:
+    colors = {color_of(name, NAMES) for name in names}
+    assert len(colors) >= least
+    assert not any(map(means_something, colors))
+
+
+def test_every_chart_by_operation_has_these_colors() -> None:
     by_operation = [
         panel
-        for page in pages.values()
+        for page in PAGES.values()
         for panel in each_panel(page)
         if panel["type"] == "timeseries"
         and any(each.get("legendFormat") == "{{operation}}" for each in panel["targets"])

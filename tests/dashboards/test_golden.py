@@ -12,6 +12,7 @@ import pytest
 from grafanalib.core import Dashboard
 
 from dashboards import panels, style
+from dashboards.colors import colored
 from dashboards.grid import Row, arrange, line
 from dashboards.promql import prom
 from dashboards.render import render
@@ -39,7 +40,7 @@ KINDS: dict[str, Any] = {
         steps=style.worse_above(2),
         interval="5m",
         log=True,
-        overrides=[panels.colored("x", style.BAD, lineWidth=2)],
+        overrides=[colored("x", style.BAD, lineWidth=2)],
     ),
     "timeseries_bars": lambda: panels.timeseries(
         *DOC, sql("SELECT 1", series=True), unit=style.USD, bars=True, stacked=True, back="30d", table_legend=True
@@ -47,7 +48,9 @@ KINDS: dict[str, Any] = {
     "bargauge": lambda: panels.bar_gauge(*DOC, prom("up", "{{job}}", instant=True), unit=style.USD),
     "heatmap": lambda: panels.heatmap(*DOC, prom("x_bucket", "{{le}}", heatmap=True), unit=style.SECONDS),
     "state-timeline": lambda: panels.state_timeline(*DOC, prom("up", "{{job}}"), mappings=style.YES_NO),
-    "barchart": lambda: panels.bar_chart(*DOC, sql("SELECT 1"), unit=style.COUNT, x="Hour", stacked=True, back="7d"),
+    "barchart": lambda: panels.bar_chart(
+        *DOC, sql("SELECT 1"), unit=style.COUNT, x="Hour", columns=("Input",), stacked=True, back="7d"
+    ),
     "table": lambda: panels.table(
         *DOC,
         prom("up", table=True),

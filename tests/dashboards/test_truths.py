@@ -533,6 +533,42 @@ def test_the_dropdown_shows_names_and_chooses_ids() -> None:
     evaluated(series, "80m", [(promql(expr, view), expected)])
 
 
+def _budgets(metric: str, *labels: str) -> Series:
+    return [(f"{metric}{{{OWN}, {each}}}", f"{number}x90") for number, each in enumerate(labels, 1)]
+
+
+def test_budgets_with_a_period_are_everybodys_and_called_by_their_names() -> None:
+    whose = (
+        f'user="{UUID % 1}", group="", period="week"',
+        f'user="{UUID % 2}", group="", period="week"',
+        f'user="{UUID % 3}", group="", period="month"',
+        'user="", group="search", period="week"',
+        'user="", group="", period="week"',
+    )
+    # two users of one name have a line each
+    series = [UP, _called(1, "Anna"), _called(2, "Anna")]
+    series += [*_budgets("ai_budget_spend_usd", *whose), *_budgets("ai_budget_limit_usd", *whose)]
+    title = "Budgets by user or group and period, and the team's"
+    shown = {
+        f'{{key="{UUID % 1}//week", budget="Anna, week"}}': 1.0,
+        f'{{key="{UUID % 2}//week", budget="Anna, week"}}': 2.0,
+        f'{{key="{UUID % 3}//month", budget="1a2b3c4d, month"}}': 3.0,
+        '{key="/search/week", budget="group search, week"}': 4.0,
+        '{key="//week", budget="team, week"}': 5.0,
+    }
+    used = {re.sub(r", budget=.*}", "}", labels): 1.0 for labels in shown}
+    named = f"sum by (key, budget) ({asked('ai-cost', title, 'B')})"
+    evaluated(series, "80m", [(named, shown), (f"sum by (key) ({asked('ai-cost', title)})", used)])
+
+
+def test_a_choice_of_a_user_keeps_the_budgets_of_groups_and_of_the_team() -> None:
+    whose = tuple(f'user="{user}", group="{group}", period="week"' for user, group in (("a", ""), ("b", ""), ("", "g")))
+    title = "Budgets by user or group and period, and the team's"
+    chosen = asked("ai-cost", title, "B", replace(VIEW, chosen={"user": ("a",)}))
+    expected = {'{budget="a, week"}': 1.0, '{budget="group g, week"}': 3.0}
+    evaluated([UP, *_budgets("ai_budget_spend_usd", *whose)], "80m", [(f"sum by (budget) ({chosen})", expected)])
+
+
 # Names
 
 
@@ -687,6 +723,8 @@ def test_durations_of_calls_have_a_logarithmic_axis() -> None:
                 titles.add(panel["title"])
                 assert defaults["custom"]["scaleDistribution"]["log"] == 2
                 assert defaults.get("min") is None
+                # with a fixed number of decimals, two marks of the axis may look alike
+                assert defaults["unit"] in {"si:s", "currencyUSD"}
     assert {"Response times", "Average by operation", "p95 by operation", "p95 by model"} <= titles
 
 
