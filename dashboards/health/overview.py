@@ -42,7 +42,7 @@ def row(settings: Settings) -> Row:
         (
             line(TILE, *state),
             line(TILE, *shares),
-            line(8, _alerts_now(settings), _alert_history(), widths=(17, 7)),
+            line(8, _alerts_now(settings), _alert_history(), widths=(16, 8)),
             line(9, _error_log()),
         ),
     )
@@ -150,9 +150,9 @@ def _alerts_now(settings: Settings) -> Panel:
         columns=[
             column("Severity", width=80, colored=True, mappings=style.value_mappings(severities)),
             # no links from the cells to the right: many are empty, and Grafana would draw a link there, too
-            column("Alert", links=links),
+            column("Alert", min_width=185, links=links),
             column("State", colored=True, mappings=style.value_mappings(states), width=72),
-            column("Since", unit=style.SINCE, width=140),
+            column("Since", unit=style.SINCE, width=130),
             column("Operation", width=145),
             column("Model", width=125),
             column("User", width=120),

@@ -702,7 +702,9 @@ def test_what_a_form_for_imports_needs_is_said() -> None:
 
 def test_each_exclusion_of_the_linter_has_its_reason() -> None:
     rules = yaml.safe_load((ROOT / "dashboards" / "generated" / ".lint").read_text())["exclusions"]
-    assert all(rule.endswith("-rule") and each["reason"].endswith(".") for rule, each in rules.items())
+    # of one rule, the linter's own name lacks the ending
+    assert all(re.search("-rule$|^uneditable-dashboard$", rule) for rule in rules)
+    assert all(each["reason"].endswith(".") for each in rules.values())
 
 
 def test_lines_of_alerts_are_not_drawn_over_a_panel_with_its_own_time_range() -> None:
