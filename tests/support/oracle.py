@@ -1,5 +1,6 @@
 """What must hold, by brute force: sums over the rows that were read, found without any slice, mark or merge."""
 
+from bisect import bisect
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
@@ -36,7 +37,8 @@ class Oracle:
     `counted` holds, by id, the rows as last read in slices that were not folded then; `shown` those that gauges show.
     `known` is what the counters leave out. `shadow` are the rows as changed settings have them that are being taken up,
     `read` all that was ever read by settings that were in force. `not_judged` are rows whose minute was not merged when
-    the settings changed: whether they are unpriced is decided later, by the new settings.
+    the settings changed: whether they are unpriced is decided later, by the new settings. `unknown` are the epochs that
+    gave rows other times while the settings before them could not be read by.
     """
 
     exporter: Exporter
@@ -51,6 +53,7 @@ class Oracle:
     versions: set[tuple[Row, int]] = field(default_factory=set)
     not_judged: set[tuple[Row, int]] = field(default_factory=set)
     epochs: list[Classes] = field(default_factory=list)
+    unknown: list[int] = field(default_factory=list)
     known_rows: list[Seen] = field(default_factory=list)
     shadow: dict[int, Seen] = field(default_factory=dict)
     read: set[Row] = field(default_factory=set)
@@ -311,7 +314,7 @@ class Oracle:
             aggregate = self.epochs[epoch].aggregate(row)
             ever = add(ever, aggregate)
             if any(aggregate[figures.FAILURES]):
-                failing.add((row.id, self.epochs[epoch].series(row)))
+                failing.add((row.id, self.epochs[epoch].series(row), bisect(self.unknown, epoch)))
         for figure in EXACT:
             assert self.exporter.count(figure) <= ever[figure], f"figure {figure} counted twice"
         # a failure whose class changes is the same failure
@@ -387,6 +390,7 @@ class Oracle:
             known -= {seen.row for seen in ahead if seen.row not in self.read}
         # where the old settings could not be read by, nobody knows which rows other times have dated ahead
         unknown = not going.by_old and self.epochs[before].shift != self.epochs[now].shift
+        self.unknown += [now] if unknown else []
         for row in self.exporter.log.rows.values():
             if row in known:
                 continue
