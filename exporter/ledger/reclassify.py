@@ -79,7 +79,7 @@ def start_reclassification(
     # days that are only sums by now are read anew as well, or their spend would mix two settings
     lo = min(progress.compacted, floor_to(day_start(first, settings.zone), QUARTER_HOUR))
     # rows that get another time may lie ahead of the present by it
-    end = floor_to(progress.now + AHEAD, QUARTER_HOUR) if moved else progress.compacted
+    end = floor_to(progress.now + AHEAD, QUARTER_HOUR) if moved and by_old else progress.compacted
     return Reclassification(
         lo=lo, start=progress.compacted, end=end, history=lo, done=progress.compacted, by_old=by_old, moved=moved
     )
@@ -104,11 +104,12 @@ def _to_convert(state: State, going: Reclassification) -> list[TimeRange]:
     settled = TimeRange(going.start, merged)
     if going.by_old:
         return [settled]
-    ahead = slices_ahead(state).keys()
+    present = floor_to(position, MINUTE)
+    ahead = [*slices_ahead(state), *([present] if going.moved else [])]
     if not ahead:
         return [settled, TimeRange(merged, position)]
     # counted rows may get yet another time
-    until = max(max(ahead) + MINUTE, floor_to(position, MINUTE) + AHEAD)
+    until = max(*ahead, present + AHEAD) + MINUTE
     return [settled, TimeRange(merged, min(position, *ahead)), TimeRange(min(ahead), until)]
 
 

@@ -129,7 +129,7 @@ def take_in(
         # before that there are no slices, only sums of days; but the switch counts what no merge has counted
         if last or slot >= going.start:
             # a price may still come: whether a call has none is judged at the merge
-            waits = last or (not going.by_old and slot >= progress.merged)
+            waits = last or (not going.by_old and (going.moved or slot >= progress.merged))
             before = changed.slices.get(slot) or known.slices.get(slot)
             changed.slices[slot] = _add(before, _slice(slot, progress, minute, cells, waits=waits))
         else:

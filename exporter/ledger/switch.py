@@ -88,12 +88,15 @@ def _renewed(
         for start in sorted(state.slices.keys() | parts.keys())
     }
     ahead = {start: item for start, item in joined.items() if _is_ahead(state, going, start)}
-    # the old settings have counted all that lies ahead, where they could be read by
-    recognized = {} if going.by_old else recognize(slices_ahead(state), ahead)
-    waiting = [_KnownWaiting(state, figure, moved=going.moved) for figure in AT_MERGE]
+    # the old settings have counted all that lies ahead, where they could be read by; where others have changed the
+    # times, nearly all of it was
+    recognized = {} if going.by_old or going.moved else recognize(slices_ahead(state), ahead)
+    waiting = [_KnownWaiting(state, going, figure, joined.values()) for figure in AT_MERGE]
     for start, found in joined.items():
         old = state.slices.get(start)
-        item = recognized.get(start) or _with_known(found, old, waiting)
+        # what lay ahead by unreadable settings is among what lies somewhere now
+        kept = old if going.by_old or start not in ahead else None
+        item = recognized.get(start) or _with_known(found, kept, waiting)
         yield _put_off(plan, item, old) if start in ahead else item
 
 
@@ -230,17 +233,28 @@ def _with_distances(item: Slice, old: Slice | None) -> Slice:
 
 
 class _KnownWaiting:
-    """How much of a figure of unmerged minutes the merge must not count, since it was known from the start."""
+    """How much of a figure of unmerged minutes the merge must not count, since it was known from the start.
 
-    def __init__(self, state: State, figure: Figure, *, moved: bool) -> None:
+    Where unreadable settings gave other times, that is all of `found` but as much as has waited: the newest of it.
+    """
+
+    def __init__(self, state: State, going: Reclassification, figure: Figure, found: Iterable[Slice]) -> None:
         self._figure = figure
         self._of = {
             start: {series: count for series, cell in item.cells.items() if (count := cell.high_water[figure])}
             for start, item in state.slices.items()
             if item.width == MINUTE
         }
-        self._moved = moved
-        self._left = sum(sum(known.values()) for known in self._of.values()) if moved else 0
+        self._moved = going.moved
+        self._left = sum(sum(known.values()) for known in self._of.values()) if going.moved else 0
+        if going.moved and not going.by_old:
+            self._left = max(0, self._waiting(found) - self._waiting(state.slices.values()))
+
+    def _waiting(self, slices: Iterable[Slice]) -> int:
+        return sum(self._uncounted(cell) for item in slices for cell in item.cells.values())
+
+    def _uncounted(self, cell: Cell) -> int:
+        return max(0, cell.current[self._figure] - cell.high_water[self._figure])
 
     def restore(self, item: Slice) -> Mapping[Series, Cell]:
         """The slice's cells with as much of the figure marked as known as was known."""
@@ -250,8 +264,7 @@ class _KnownWaiting:
             return item.cells
         cells = dict(item.cells)
         for series, cell in sorted(cells.items()):
-            waiting = max(0, cell.current[self._figure] - cell.high_water[self._figure])
-            taken = min(left, waiting)
+            taken = min(left, self._uncounted(cell))
             left -= taken
             cells[series] = self._know(cell, taken)
         if self._moved:

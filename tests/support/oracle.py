@@ -1,6 +1,5 @@
 """What must hold, by brute force: sums over the rows that were read, found without any slice, mark or merge."""
 
-from bisect import bisect
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
@@ -11,6 +10,7 @@ from exporter.ledger import exposed
 from exporter.ledger.aggregate import ZERO, Aggregate, add, net, subtract
 from exporter.ledger.model import OTHER, PUT_OFF, UNATTRIBUTED, Phase, Series, SpanRead, State, TimeRange
 from exporter.ledger.shadow import Reclassification
+from exporter.ledger.slices import taken_back
 from tests.support.ledger_driver import Exporter, same
 from tests.support.model_log import Classes, Row
 
@@ -37,8 +37,7 @@ class Oracle:
     `counted` holds, by id, the rows as last read in slices that were not folded then; `shown` those that gauges show.
     `known` is what the counters leave out. `shadow` are the rows as changed settings have them that are being taken up,
     `read` all that was ever read by settings that were in force. `not_judged` are rows whose minute was not merged when
-    the settings changed: whether they are unpriced is decided later, by the new settings. `unknown` are the epochs that
-    gave rows other times while the settings before them could not be read by.
+    the settings changed: whether they are unpriced is decided later, by the new settings.
     """
 
     exporter: Exporter
@@ -53,7 +52,6 @@ class Oracle:
     versions: set[tuple[Row, int]] = field(default_factory=set)
     not_judged: set[tuple[Row, int]] = field(default_factory=set)
     epochs: list[Classes] = field(default_factory=list)
-    unknown: list[int] = field(default_factory=list)
     known_rows: list[Seen] = field(default_factory=list)
     shadow: dict[int, Seen] = field(default_factory=dict)
     read: set[Row] = field(default_factory=set)
@@ -126,14 +124,19 @@ class Oracle:
         self.shadow = {key: self._seen(seen.row, self.exporter.classes) for key, seen in self.shadow.items()}
         ahead = [seen for seen in self.shadow.values() if self._is_ahead(seen, going, before)]
         if going.by_old:
-            taken_back = {series: -net(total) for series, total in self._sum(ahead).items()}
-            for series in state.corrections.keys() | before.corrections.keys() | taken_back.keys():
+            less = {series: -net(total) for series, total in self._sum(ahead).items()}
+            for series in state.corrections.keys() | before.corrections.keys() | less.keys():
                 rise = state.corrections.get(series, 0) - before.corrections.get(series, 0)
-                assert rise == -taken_back.get(series, 0), f"corrections of {series}"
+                assert rise == -less.get(series, 0), f"corrections of {series}"
         else:
             # which rows were counted is not known, but how much of them was: it may move to other labels
-            again = sum(seen.cost for seen in self.counted.values() if self._is_ahead(seen, going, before))
-            assert sum(state.corrections.values()) == sum(before.corrections.values()) + again
+            again = self.shadow if going.moved else self.counted
+            rise = sum(seen.cost for seen in again.values() if self._is_ahead(seen, going, before))
+            if going.moved:
+                position = state.progress.position
+                left = [item for start, item in before.slices.items() if start + 60 > position]
+                rise -= sum(taken_back(cell) for item in left for cell in item.cells.values())
+            assert sum(state.corrections.values()) == sum(before.corrections.values()) + rise
         due = {key: seen for key, seen in self.shadow.items() if not self._is_ahead(seen, going, before)}
         self.counted = {key: seen for key, seen in due.items() if seen.at >= state.progress.compacted}
         self.shown = due
@@ -314,7 +317,7 @@ class Oracle:
             aggregate = self.epochs[epoch].aggregate(row)
             ever = add(ever, aggregate)
             if any(aggregate[figures.FAILURES]):
-                failing.add((row.id, self.epochs[epoch].series(row), bisect(self.unknown, epoch)))
+                failing.add((row.id, self.epochs[epoch].series(row)))
         for figure in EXACT:
             assert self.exporter.count(figure) <= ever[figure], f"figure {figure} counted twice"
         # a failure whose class changes is the same failure
@@ -385,22 +388,17 @@ class Oracle:
         """From now on rows that were not read by the old settings count by the new ones."""
         before, now = len(self.epochs) - 2, len(self.epochs) - 1
         merged, known = self.exporter.state.progress.merged, {seen.row for seen in self.shadow.values()}
-        if not going.by_old:
+        blind = not going.by_old
+        if blind and not going.moved:
             # what lies ahead is counted when it is due, unless it was before
             known -= {seen.row for seen in ahead if seen.row not in self.read}
-        # where the old settings could not be read by, nobody knows which rows other times have dated ahead
-        unknown = not going.by_old and self.epochs[before].shift != self.epochs[now].shift
-        self.unknown += [now] if unknown else []
         for row in self.exporter.log.rows.values():
-            if row in known:
-                continue
-            if row not in self.read:
+            if row not in known and row not in self.read:
                 self.versions.discard((row, before))
-            if row not in self.read or unknown:
                 self.versions.add((row, now))
-                self.read.discard(row)
         for seen in self.shadow.values():
-            if seen.at >= merged or self.epochs[before].at(seen.row) >= going.done:
+            unmerged = seen.at >= merged or self.epochs[before].at(seen.row) >= going.done
+            if unmerged or (blind and going.moved):
                 self.not_judged.add((seen.row, now))
 
     def _measure_offset(self) -> None:
