@@ -57,6 +57,11 @@ def highest(left: Aggregate, right: Aggregate) -> Aggregate:
     return tuple(map(max, left, right))
 
 
+def lowest(left: Aggregate, right: Aggregate) -> Aggregate:
+    """The lower of each figure."""
+    return tuple(map(min, left, right))
+
+
 def total(aggregates: Iterable[Aggregate]) -> Aggregate:
     """Sum of any number of aggregates."""
     result = ZERO

@@ -10,6 +10,7 @@ from itertools import chain
 
 from exporter.ledger.advance import QuarterUsers, advance, restart
 from exporter.ledger.aggregate import ZERO
+from exporter.ledger.ahead import slices_ahead
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR, day_of, day_start, floor_to
 from exporter.ledger.model import PUT_OFF, Changes, LedgerSettings, SpanRead, State, TimeRange
 from exporter.ledger.plan import first_day
@@ -78,7 +79,7 @@ def start_reclassification(
     # days that are only sums by now are read anew as well, or their spend would mix two settings
     lo = min(progress.compacted, floor_to(day_start(first, settings.zone), QUARTER_HOUR))
     # rows that get another time may lie ahead of the present by it
-    end = floor_to(progress.now + AHEAD, QUARTER_HOUR) if moved else progress.compacted
+    end = floor_to(progress.now + AHEAD, QUARTER_HOUR) if moved and by_old else progress.compacted
     return Reclassification(
         lo=lo, start=progress.compacted, end=end, history=lo, done=progress.compacted, by_old=by_old, moved=moved
     )
@@ -91,11 +92,25 @@ def next_stretch(state: State, going: Reclassification, length: int) -> Stretch 
     """
     if going.history < going.end:
         return Stretch(TimeRange(going.history, min(going.history + length, going.end)), history=True)
-    progress = state.progress
-    until = progress.merged if going.by_old or going.done < progress.merged else progress.position
-    if going.done < until:
-        return Stretch(TimeRange(going.done, min(going.done + length, until)))
+    for span in _to_convert(state, going):
+        if (lo := max(going.done, span.lo)) < span.hi:
+            return Stretch(TimeRange(lo, min(lo + length, span.hi)))
     return None
+
+
+def _to_convert(state: State, going: Reclassification) -> list[TimeRange]:
+    """What is converted stretch by stretch, in order: all but what the old settings read at the switch."""
+    merged, position = state.progress.merged, state.progress.position
+    settled = TimeRange(going.start, merged)
+    if going.by_old:
+        return [settled]
+    present = floor_to(position, MINUTE)
+    ahead = [*slices_ahead(state), *([present] if going.moved else [])]
+    if not ahead:
+        return [settled, TimeRange(merged, position)]
+    # counted rows may get yet another time
+    until = max(*ahead, present + AHEAD) + MINUTE
+    return [settled, TimeRange(merged, min(position, *ahead)), TimeRange(min(ahead), until)]
 
 
 def last_span(state: State, going: Reclassification, now: int) -> TimeRange:

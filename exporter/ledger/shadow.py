@@ -126,10 +126,10 @@ def take_in(
     for start, minute in sorted(read.buckets.items()):
         slot = slot_of(start, progress)
         cells = plan.overflow_labels(slot, with_fallbacks(minute, read.routes, models))
-        # before that there are no slices, only sums of days
-        if slot >= going.start:
+        # before that there are no slices, only sums of days; but the switch counts what no merge has counted
+        if last or slot >= going.start:
             # a price may still come: whether a call has none is judged at the merge
-            waits = last or (not going.by_old and slot >= progress.merged)
+            waits = last or (not going.by_old and (going.moved or slot >= progress.merged))
             before = changed.slices.get(slot) or known.slices.get(slot)
             changed.slices[slot] = _add(before, _slice(slot, progress, minute, cells, waits=waits))
         else:

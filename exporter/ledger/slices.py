@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from exporter.figures import AT_MERGE, Figure
-from exporter.ledger.aggregate import ZERO, Aggregate, add, highest, net, subtract, with_figure
+from exporter.ledger.aggregate import FAILURES, ZERO, Aggregate, add, highest, net, subtract, with_figure
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
 from exporter.ledger.model import NO_CELL, Bucket, Cell, Series, SkippedValue, Slice, SpanRead, Tally, Waiting
 
@@ -96,14 +96,33 @@ def raise_cell(old: Cell, current: Aggregate, width: int) -> tuple[Cell, Aggrega
     """The cell after a read, and by how much its counters rise.
 
     What is `AT_MERGE` waits for the merge into a quarter. A fallback counts only
-    together with its call, so that a changed route re-labels nothing that was counted before.
+    together with its call, so that a changed route re-labels nothing that was counted before. A failure counts once,
+    by the class that it had then: if its class changes, its mark goes along.
     """
     high_water = highest(old.high_water, current)
     if width != QUARTER_HOUR:
         high_water = with_waiting(high_water, old.high_water)
     rise = subtract(high_water, old.high_water)
+    if any(rise[FAILURES]):
+        high_water, rise = _failing_once(old.high_water, current, high_water, rise)
     rise = with_figure(rise, Figure.FALLBACKS, min(rise[Figure.FALLBACKS], rise[Figure.CALLS]))
     return Cell(current, high_water), rise
+
+
+def _failing_once(
+    old: Aggregate, current: Aggregate, high_water: Aggregate, rise: Aggregate
+) -> tuple[Aggregate, Aggregate]:
+    """The high-water mark and the rise, with no more failures than rise above all that were counted of any class."""
+    marks, rises = list(high_water), list(rise)
+    counted, now = sum(old[FAILURES]), sum(current[FAILURES])
+    left, surplus = max(0, now - counted), sum(high_water[FAILURES]) - max(counted, now)
+    for at in range(FAILURES.start, FAILURES.stop):
+        rises[at] = min(rises[at], left)
+        left -= rises[at]
+        moved = min(marks[at] - current[at], surplus)
+        marks[at] -= moved
+        surplus -= moved
+    return tuple(marks), tuple(rises)
 
 
 def with_waiting(aggregate: Aggregate, waiting: Aggregate) -> Aggregate:

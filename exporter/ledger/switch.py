@@ -1,11 +1,12 @@
 """The switch: the shadow takes the place of slices and sums, and no counter moves."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from exporter.figures import AT_MERGE, Figure
 from exporter.ledger.admission import SeriesLimiter
-from exporter.ledger.aggregate import ZERO, add, highest, net, subtract, with_figure
+from exporter.ledger.aggregate import ZERO, add, highest, lowest, net, subtract, with_figure
+from exporter.ledger.ahead import lies_ahead, recognize, slices_ahead
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
 from exporter.ledger.day_sums import DaySums
 from exporter.ledger.model import (
@@ -26,7 +27,7 @@ from exporter.ledger.model import (
 from exporter.ledger.plan import Plan
 from exporter.ledger.schedule import RECHECK
 from exporter.ledger.shadow import Reclassification, Shadow, later, slot_of, width_of
-from exporter.ledger.slices import join_slices, with_waiting
+from exporter.ledger.slices import join_slices, taken_back, with_waiting
 
 SpenderDays = Mapping[tuple[int, str], int]
 """Money units by day and label of one of `SPENDER_DAYS`."""
@@ -57,21 +58,17 @@ def switch(
     for part, sums in spender_days.items():
         getattr(plan.changes, part).update({**dict.fromkeys(getattr(state, part)), **sums})
     parts = _parts(shadow, progress, admitted)
-    waiting = [_KnownWaiting(state, figure, moved=going.moved) for figure in AT_MERGE]
-    for start in sorted(state.slices.keys() | parts.keys()):
-        item = join_slices(start, width_of(start, progress), parts.get(start, []))
-        # what lies before is in the sums of days alone
-        if start >= progress.compacted:
-            item = _with_distances(item, state.slices.get(start))
-            for known in waiting:
-                item = replace(item, cells=known.restore(item))
-            item = replace(item, stage=RECHECK if item.width == QUARTER_HOUR else 0)
-        if _is_ahead(going, start, progress):
-            item = _put_off(plan, item)
+    for item in _renewed(plan, state, going, parts):
         for series, cell in item.cells.items():
-            plan.spend(start, series, net(cell.current))
-        if start >= progress.compacted:
-            _put(plan, item, [part.start for part in parts.get(start, [])])
+            plan.spend(item.start, series, net(cell.current))
+        if item.start < progress.compacted:
+            # what lies there is in the sums of days alone: no merge will count what waits for one
+            _count_waiting(plan, item)
+        elif item.start >= progress.position and not (item.cells or item.skipped):
+            # nothing of what is found there was counted: it is new when it is due
+            plan.compact(item.start)
+        else:
+            _put(plan, item, [part.start for part in parts.get(item.start, [])])
     plan.changes.admitted.update(admissions)
     plan.changes.candidates.update({**dict.fromkeys(state.candidates), **shadow.candidates})
     plan.changes.seen_operations.update(later(state.seen_operations, shadow.seen_operations))
@@ -80,6 +77,35 @@ def switch(
     # what is not merged is read again by the next scrape
     plan.changes.progress = replace(progress, closed=progress.merged, converted=0)
     return plan.changes
+
+
+def _renewed(
+    plan: Plan, state: State, going: Reclassification, parts: Mapping[int, Sequence[Slice]]
+) -> Iterator[Slice]:
+    """What takes the place of each slice, in order, joined of its parts; what is not due is put off."""
+    joined = {
+        start: join_slices(start, width_of(start, state.progress), parts.get(start, []))
+        for start in sorted(state.slices.keys() | parts.keys())
+    }
+    ahead = {start: item for start, item in joined.items() if _is_ahead(state, going, start)}
+    # the old settings have counted all that lies ahead, where they could be read by; where others have changed the
+    # times, nearly all of it was
+    recognized = {} if going.by_old or going.moved else recognize(slices_ahead(state), ahead)
+    waiting = [_KnownWaiting(state, going, figure, joined.values()) for figure in AT_MERGE]
+    for start, found in joined.items():
+        old = state.slices.get(start)
+        # what lay ahead by unreadable settings is among what lies somewhere now
+        kept = old if going.by_old or start not in ahead else None
+        item = recognized.get(start) or _with_known(found, kept, waiting)
+        yield _put_off(plan, item, old) if start in ahead else item
+
+
+def _with_known(item: Slice, old: Slice | None, waiting: "Sequence[_KnownWaiting]") -> Slice:
+    """The slice with what is known of it besides its rows, due to be read again where it is a quarter."""
+    item = _with_distances(item, old)
+    for known in waiting:
+        item = replace(item, cells=known.restore(item))
+    return replace(item, stage=RECHECK if item.width == QUARTER_HOUR else 0)
 
 
 def needs_users(state: State, shadow: Shadow) -> list[int]:
@@ -100,7 +126,7 @@ def sum_users(
     """Each of `SPENDER_DAYS`, of what is stored for the shadow by slice, as far as it is due."""
     plan = _plan(_without_days(state), settings, safe_now)
     for start, users in stored:
-        if not _is_ahead(going, start, state.progress):
+        if not _is_ahead(state, going, start):
             plan.replace_users(start, {}, users)
     return {part: {key: units for key, units in getattr(plan.changes, part).items() if units} for part in SPENDER_DAYS}
 
@@ -149,9 +175,13 @@ def _in_order(admitted: Mapping[Series, Admission]) -> list[Series]:
     return sorted(admitted, key=lambda series: admitted[series].order)
 
 
-def _is_ahead(going: Reclassification, start: int, progress: Progress) -> bool:
+def _is_ahead(state: State, going: Reclassification, start: int) -> bool:
     """Whether a slice of the shadow is not due yet, or not as a whole."""
-    return going.moved and start >= progress.merged and start + MINUTE > progress.position
+    progress = state.progress
+    if start < progress.merged or start + MINUTE <= progress.position:
+        return False
+    old = state.slices.get(start)
+    return going.moved or start >= progress.position or (old is not None and lies_ahead(old, progress.position))
 
 
 def _parts(shadow: Shadow, progress: Progress, admitted: Collection[Series]) -> dict[int, list[Slice]]:
@@ -178,7 +208,7 @@ def _with_distances(item: Slice, old: Slice | None) -> Slice:
     """The slice with high-water marks as far above what it holds as the old one's are above what that holds."""
     if old is None:
         return item
-    cells = dict(item.cells)
+    cells, waiting = dict(item.cells), ZERO
     for series, cell in old.cells.items():
         # below 0 where a quarter holds what no merge has counted, since an earlier switch has dated it there
         distance = subtract(cell.high_water, cell.current)
@@ -186,7 +216,15 @@ def _with_distances(item: Slice, old: Slice | None) -> Slice:
             # those of a minute say how many are known, not how many were counted
             distance = with_waiting(distance, ZERO)
         found = cells.get(series, NO_CELL)
-        cells[series] = Cell(found.current, highest(add(found.high_water, distance), ZERO))
+        mark = add(found.high_water, distance)
+        cells[series] = Cell(found.current, highest(mark, ZERO))
+        waiting = add(waiting, highest(subtract(ZERO, mark), ZERO))
+    # what no merge has counted is not counted by renaming it; a series that is new here has most likely got it
+    for series in sorted(cells, key=lambda series: (series in old.cells, series)) if any(waiting) else ():
+        cell = cells[series]
+        uncounted = lowest(waiting, lowest(cell.current, cell.high_water))
+        waiting = subtract(waiting, uncounted)
+        cells[series] = Cell(cell.current, subtract(cell.high_water, uncounted))
     skipped = dict(item.skipped)
     for skip, tally in old.skipped.items():
         known = skipped.get(skip, Tally())
@@ -195,17 +233,28 @@ def _with_distances(item: Slice, old: Slice | None) -> Slice:
 
 
 class _KnownWaiting:
-    """How much of a figure of unmerged minutes the merge must not count, since it was known from the start."""
+    """How much of a figure of unmerged minutes the merge must not count, since it was known from the start.
 
-    def __init__(self, state: State, figure: Figure, *, moved: bool) -> None:
+    Where unreadable settings gave other times, that is all of `found` but as much as has waited: the newest of it.
+    """
+
+    def __init__(self, state: State, going: Reclassification, figure: Figure, found: Iterable[Slice]) -> None:
         self._figure = figure
         self._of = {
             start: {series: count for series, cell in item.cells.items() if (count := cell.high_water[figure])}
             for start, item in state.slices.items()
             if item.width == MINUTE
         }
-        self._moved = moved
-        self._left = sum(sum(known.values()) for known in self._of.values()) if moved else 0
+        self._moved = going.moved
+        self._left = sum(sum(known.values()) for known in self._of.values()) if going.moved else 0
+        if going.moved and not going.by_old:
+            self._left = max(0, self._waiting(found) - self._waiting(state.slices.values()))
+
+    def _waiting(self, slices: Iterable[Slice]) -> int:
+        return sum(self._uncounted(cell) for item in slices for cell in item.cells.values())
+
+    def _uncounted(self, cell: Cell) -> int:
+        return max(0, cell.current[self._figure] - cell.high_water[self._figure])
 
     def restore(self, item: Slice) -> Mapping[Series, Cell]:
         """The slice's cells with as much of the figure marked as known as was known."""
@@ -215,8 +264,7 @@ class _KnownWaiting:
             return item.cells
         cells = dict(item.cells)
         for series, cell in sorted(cells.items()):
-            waiting = max(0, cell.current[self._figure] - cell.high_water[self._figure])
-            taken = min(left, waiting)
+            taken = min(left, self._uncounted(cell))
             left -= taken
             cells[series] = self._know(cell, taken)
         if self._moved:
@@ -232,13 +280,21 @@ class _KnownWaiting:
         return Cell(cell.current, with_figure(cell.high_water, self._figure, cell.high_water[self._figure] + more))
 
 
-def _put_off(plan: Plan, item: Slice) -> Slice:
-    """The slice as it is while its rows are not due: counted, and not there."""
-    cells = {series: Cell(ZERO, cell.high_water) for series, cell in item.cells.items()}
-    for series, cell in item.cells.items():
-        plan.take_back(series, net(cell.current))
+def _put_off(plan: Plan, item: Slice, old: Slice | None) -> Slice:
+    """The slice as it is while its rows are not due: counted, and not there. `old` is what it takes the place of."""
+    cells = {series: Cell(ZERO, cell.high_water) for series, cell in item.cells.items() if any(cell.high_water)}
+    for series, cell in cells.items():
+        plan.take_back(series, taken_back(cell))
+    for series, cell in old.cells.items() if old else ():
+        plan.take_back(series, -taken_back(cell))
     skipped = {skip: Tally(0, tally.high_water) for skip, tally in item.skipped.items()}
     return replace(item, cells=cells, skipped=skipped, waiting={}, users={}, stage=PUT_OFF)
+
+
+def _count_waiting(plan: Plan, item: Slice) -> None:
+    """Count what still waits for a merge in a slice that is not kept."""
+    for series, cell in item.cells.items():
+        plan.count(series, highest(subtract(cell.current, cell.high_water), ZERO))
 
 
 def _put(plan: Plan, item: Slice, parts: Iterable[int]) -> None:

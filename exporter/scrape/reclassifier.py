@@ -104,11 +104,14 @@ class Reclassifier:
         return () if both is None else (lambda: ledger.conclude(going, both),)
 
     def _is_moved(self, sources: Sources) -> bool:
-        """Whether the wanted settings give the rows of the same table other times."""
+        """Whether the wanted settings give the rows of the same table other times.
+
+        Where those in force cannot be read by, only their zone says so: another column may have the same times.
+        """
         old, new = sources.old, sources.new
-        if old is None or old.relation.oid != new.relation.oid:
+        if old is not None and old.relation.oid != new.relation.oid:
             return False
-        if (old.columns["time"], old.time_unit) != (new.columns["time"], new.time_unit):
+        if old is not None and (old.columns["time"], old.time_unit) != (new.columns["time"], new.time_unit):
             return True
         zones = self._ledger.classification.log_time_zone, self._ledger.wanted.log_time_zone
         return not new.has_zone and zones[0] != zones[1]

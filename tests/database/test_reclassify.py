@@ -305,3 +305,42 @@ def test_another_zone_of_the_log_counts_every_row_once_while_others_write(
         wait_for(lambda: again.scrape().money == expected, lambda: f"{again.scrape().money}, not {expected}")
         write(timedelta(0), "0.8")
         wait_for(lambda: again.scrape().money == expected + 800_000, lambda: f"{again.scrape().money}")
+
+
+CORRECTIONS = "ai_operation_cost_corrections_usd"
+
+
+def test_rows_that_are_not_due_by_their_zone_are_recognized_under_a_new_name(log: Log, tmp_path: Path) -> None:
+    """Read as UTC, then in New York's zone: four or five hours ahead. A column goes, and the model has an alias."""
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready()
+        for seconds in (1, 20, 300):
+            log.insert(seconds, cost="0.5")
+        wait_for(lambda: exporter.scrape().money == 1_500_000, lambda: f"{exporter.scrape().money}")
+    zone = {"log_time_zone": "America/New_York"}
+    with running(log.url, tmp_path, after=exporter, **zone) as moved:
+        moved.wait_in_force()
+        assert moved.scrape().micro(CORRECTIONS, model="deepseek-v3.2") == 1_500_000
+    with running(log.url, tmp_path, after=moved, **zone, **ALIASES, **lose_column(log)) as again:
+        wait_for(lambda: again.scrape().up == 1, lambda: str(again.exporter.status()))
+        scraped = again.scrape()
+        assert scraped.micro(CORRECTIONS, model="deepseek-v3.2") == 0
+        assert scraped.micro(CORRECTIONS, model="renamed") == 1_500_000
+        assert scraped.micro("ai_operation_cost_usd_total") == 1_500_000
+
+
+def test_rows_that_another_zone_dates_ahead_stay_counted_where_the_zone_before_cannot_be_read_by(
+    log: Log, tmp_path: Path
+) -> None:
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready()
+        for seconds in (1, 20, 300):
+            log.insert(seconds, cost="0.5")
+        wait_for(lambda: exporter.scrape().money == 1_500_000, lambda: f"{exporter.scrape().money}")
+    changed = {"log_time_zone": "America/New_York", **lose_column(log)}
+    with running(log.url, tmp_path, after=exporter, **changed) as again:
+        wait_for(lambda: again.scrape().up == 1, lambda: str(again.exporter.status()))
+        scraped = again.scrape()
+        assert scraped.micro("ai_operation_cost_usd_total") == 1_500_000
+        assert scraped.micro(CORRECTIONS) == 1_500_000
+        assert sum(spend(scraped, "today").values()) == 0

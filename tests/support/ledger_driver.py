@@ -331,7 +331,7 @@ class Exporter:
         if self.knows_old and (span := schedule.next_merge(self.state, self.chunk)) is not None:
             self.take(self.read(span))
             return True
-        moved = self.knows_old and self.classes.shift != self.wanted[1].shift
+        moved = self.classes.shift != self.wanted[1].shift
         going = self.disk.going
         if going is None:
             going = reclassify.start_reclassification(
@@ -412,10 +412,11 @@ class Exporter:
     def _read_new(self, going: Reclassification, stretch: Stretch) -> tuple[list[Row], SpanRead]:
         """The rows of a stretch, and what the changed settings make of them."""
         old, new, span = self.classes, self._classes_wanted, stretch.span
-        rows = self.log.within(span, old if going.moved and not stretch.history else new)
-        if going.moved and stretch.history:
+        moved = going.moved and going.by_old
+        rows = self.log.within(span, old if moved and not stretch.history else new)
+        if moved and stretch.history:
             rows = [row for row in rows if old.at(row) < going.start]
-        if going.moved:
+        if moved:
             rows = [row for row in rows if going.lo <= new.at(row) < self.now + reclassify.AHEAD]
         quarters_to = self.state.progress.merged if self.width == QUARTER_HOUR else 0
         read = self.log.read_rows(rows, span, self.now, new, self.sequence, quarters_to=quarters_to)

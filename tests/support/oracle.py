@@ -8,8 +8,9 @@ from exporter.figures import AT_MERGE, DURATIONS, Figure
 from exporter.ledger import aggregate as figures
 from exporter.ledger import exposed
 from exporter.ledger.aggregate import ZERO, Aggregate, add, net, subtract
-from exporter.ledger.model import OTHER, UNATTRIBUTED, Phase, Series, SpanRead, State, TimeRange
+from exporter.ledger.model import OTHER, PUT_OFF, UNATTRIBUTED, Phase, Series, SpanRead, State, TimeRange
 from exporter.ledger.shadow import Reclassification
+from exporter.ledger.slices import taken_back
 from tests.support.ledger_driver import Exporter, same
 from tests.support.model_log import Classes, Row
 
@@ -112,7 +113,8 @@ class Oracle:
     def switched(self, before: State, going: Reclassification | None) -> None:
         """Changed settings are in force: no counter has moved, and what was converted is what is known."""
         state = self.exporter.state
-        assert all(state.totals.get(series, ZERO) == total for series, total in before.totals.items() if going)
+        if going is not None:
+            self._check_totals(before.totals, moved=going.moved)
         self.changed, self.moved = True, self.moved or (going is not None and going.moved)
         self.epochs.append(self.exporter.classes)
         if going is None:
@@ -120,15 +122,25 @@ class Oracle:
             return
         # only now it is known which series have places
         self.shadow = {key: self._seen(seen.row, self.exporter.classes) for key, seen in self.shadow.items()}
-        ahead = [seen for seen in self.shadow.values() if self._is_ahead(seen, going)]
-        taken_back = {series: -net(total) for series, total in self._sum(ahead).items()}
-        for series in state.corrections.keys() | before.corrections.keys() | taken_back.keys():
-            rise = state.corrections.get(series, 0) - before.corrections.get(series, 0)
-            assert rise == -taken_back.get(series, 0), f"corrections of {series}"
-        due = {key: seen for key, seen in self.shadow.items() if not self._is_ahead(seen, going)}
+        ahead = [seen for seen in self.shadow.values() if self._is_ahead(seen, going, before)]
+        if going.by_old:
+            less = {series: -net(total) for series, total in self._sum(ahead).items()}
+            for series in state.corrections.keys() | before.corrections.keys() | less.keys():
+                rise = state.corrections.get(series, 0) - before.corrections.get(series, 0)
+                assert rise == -less.get(series, 0), f"corrections of {series}"
+        else:
+            # which rows were counted is not known, but how much of them was: it may move to other labels
+            again = self.shadow if going.moved else self.counted
+            rise = sum(seen.cost for seen in again.values() if self._is_ahead(seen, going, before))
+            if going.moved:
+                position = state.progress.position
+                left = [item for start, item in before.slices.items() if start + 60 > position]
+                rise -= sum(taken_back(cell) for item in left for cell in item.cells.values())
+            assert sum(state.corrections.values()) == sum(before.corrections.values()) + rise
+        due = {key: seen for key, seen in self.shadow.items() if not self._is_ahead(seen, going, before)}
         self.counted = {key: seen for key, seen in due.items() if seen.at >= state.progress.compacted}
         self.shown = due
-        self._note_new_epoch(going)
+        self._note_new_epoch(going, ahead)
         self.dropped()
         self.compacted = state.progress.compacted
         self._measure_offset()
@@ -300,11 +312,16 @@ class Oracle:
 
     def check_counted_once(self) -> None:
         """No counter is above the sum of all rows that ever were, each version of a row taken once."""
-        ever = ZERO
+        ever, failing = ZERO, set()
         for row, epoch in self.versions:
-            ever = add(ever, self.epochs[epoch].aggregate(row))
+            aggregate = self.epochs[epoch].aggregate(row)
+            ever = add(ever, aggregate)
+            if any(aggregate[figures.FAILURES]):
+                failing.add((row.id, self.epochs[epoch].series(row)))
         for figure in EXACT:
             assert self.exporter.count(figure) <= ever[figure], f"figure {figure} counted twice"
+        # a failure whose class changes is the same failure
+        assert sum(sum(each[figures.FAILURES]) for each in self.exporter.state.totals.values()) <= len(failing)
         for figure in AT_MERGE:
             most = sum(self.epochs[epoch].aggregate(row)[figure] for row, epoch in self.versions | self.not_judged)
             if self.moved:
@@ -345,10 +362,21 @@ class Oracle:
             result[item.series] = add(result.get(item.series, ZERO), item.figures)
         return result
 
-    def _is_ahead(self, seen: Seen, going: Reclassification) -> bool:
-        """Whether a row was counted by its old time, and is not due by its new one."""
-        position = self.exporter.state.progress.position
-        return going.moved and seen.at - seen.at % 60 + 60 > position
+    def _check_totals(self, before: dict[Series, Aggregate], *, moved: bool) -> None:
+        """No counter has moved, but for what waited for a merge that rows past the horizon will not see."""
+        for series in before.keys() | self.exporter.state.totals.keys():
+            was, now = (totals.get(series, ZERO) for totals in (before, self.exporter.state.totals))
+            rising = {figure for figure, (low, high) in enumerate(zip(was, now, strict=True)) if low != high}
+            assert rising <= (set(AT_MERGE) if moved else set()), f"{series} moves"
+            assert all(now[figure] > was[figure] for figure in rising), f"{series} falls"
+
+    def _is_ahead(self, seen: Seen, going: Reclassification, before: State) -> bool:
+        """Whether a row was counted by an earlier time, and is not due."""
+        start, position = seen.at - seen.at % 60, self.exporter.state.progress.position
+        if start + 60 <= position:
+            return False
+        old = before.slices.get(start)
+        return going.moved or start >= position or (old is not None and old.stage == PUT_OFF)
 
     def _begin_anew(self) -> None:
         """The first reading begins again: nothing was shown yet."""
@@ -356,21 +384,21 @@ class Oracle:
         self.versions = {(row, len(self.epochs) - 1) for row, _ in self.versions}
         self.compacted = self.exporter.state.progress.compacted
 
-    def _note_new_epoch(self, going: Reclassification) -> None:
+    def _note_new_epoch(self, going: Reclassification, ahead: list[Seen]) -> None:
         """From now on rows that were not read by the old settings count by the new ones."""
         before, now = len(self.epochs) - 2, len(self.epochs) - 1
         merged, known = self.exporter.state.progress.merged, {seen.row for seen in self.shadow.values()}
+        blind = not going.by_old
+        if blind and not going.moved:
+            # what lies ahead is counted when it is due, unless it was before
+            known -= {seen.row for seen in ahead if seen.row not in self.read}
         for row in self.exporter.log.rows.values():
-            if row in known:
-                continue
-            if row not in self.read:
+            if row not in known and row not in self.read:
                 self.versions.discard((row, before))
-            # where the old settings could not be read by, what lies ahead by the new ones counts when it is due
-            if row not in self.read or not going.by_old:
                 self.versions.add((row, now))
-                self.read.discard(row)
         for seen in self.shadow.values():
-            if seen.at >= merged or self.epochs[before].at(seen.row) >= going.done:
+            unmerged = seen.at >= merged or self.epochs[before].at(seen.row) >= going.done
+            if unmerged or (blind and going.moved):
                 self.not_judged.add((seen.row, now))
 
     def _measure_offset(self) -> None:

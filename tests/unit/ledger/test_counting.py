@@ -1,8 +1,11 @@
 """What a counter does when rows come, change, go and come back."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.catalog import ERROR_CLASSES, LATENCY_EDGES, SECOND, USD
 from exporter.figures import Figure
@@ -10,7 +13,7 @@ from exporter.ledger import aggregate as figures
 from exporter.ledger import slices
 from exporter.ledger.advance import advance, quarters_within
 from exporter.ledger.exposed import spend_today, user_spend_today
-from exporter.ledger.model import Cell, Changes, Series, TimeRange
+from exporter.ledger.model import NO_CELL, Cell, Changes, Series, TimeRange
 from exporter.ledger.plan import Plan
 from exporter.ledger.slices import with_waiting
 from exporter.state.users import forget_users
@@ -211,6 +214,110 @@ class TestRowsThatChange:
         total = exporter.state.totals[CHAT]
         assert (sum(total[counts]), sum(total[sums])) == (1, SECOND)
         assert not any(total[figures.LATENCY_COUNTS])
+
+
+def failures(exporter: Exporter) -> dict[str, int]:
+    """The failures of chat by class."""
+    counted = exporter.state.totals[CHAT][figures.FAILURES]
+    return {name: count for name, count in zip(ERROR_CLASSES, counted, strict=True) if count}
+
+
+class TestFailuresOfAnotherClass:
+    """One call is one failure, of the class that it was counted by."""
+
+    @pytest.mark.parametrize("age", [30, 1800, 2 * 3600], ids=["in the window", "in a quarter", "hours later"])
+    @pytest.mark.parametrize(
+        "change",
+        [{"error": "rate_limit"}, {"status": "timeout"}, {"error": "rate_limit", "cost": 7}],
+        ids=["message", "timeout", "with its cost"],
+    )
+    @pytest.mark.parametrize("restarted", [False, True])
+    def test_a_class_that_changes_counts_no_second_failure(
+        self, age: int, change: Mapping[str, object], *, restarted: bool
+    ) -> None:
+        log = Log()
+        exporter = started(log)
+        row = log.insert(START + 10, status="failed", latency=SECOND)
+        exporter.run(age, 30)
+        log.update(row, **change)
+        if restarted:
+            exporter.restart()
+        exporter.run(5 * 3600, 300)
+        assert failures(exporter) == {"other": 1}
+        assert exporter.count(Figure.CALLS) == 1
+
+    def test_it_may_change_to_and_fro(self) -> None:
+        log = Log()
+        exporter = started(log)
+        row = log.insert(START + 10, status="failed")
+        for error in ("other", "rate_limit", "timeout", "other", "rate_limit"):
+            row = log.update(row, error=error)
+            exporter.run(600, 60)
+        exporter.run(3600, 300)
+        assert failures(exporter) == {"other": 1}
+
+    def test_one_that_comes_at_the_same_time_counts(self) -> None:
+        log = Log()
+        exporter = started(log)
+        rows = [log.insert(START + 10, status="failed", error="rate_limit") for _ in range(3)]
+        exporter.wait(30)
+        for row in rows:
+            log.update(row, error="other")
+        log.insert(START + 10, status="failed", error="other")
+        log.insert(START + 10, status="timeout")
+        exporter.wait(30)
+        assert failures(exporter) == {"rate_limit": 3, "timeout": 1, "other": 1}
+        log.insert(START + 10, status="failed", error="rate_limit")
+        exporter.run(3600, 300)
+        assert failures(exporter) == {"rate_limit": 4, "timeout": 1, "other": 1}
+
+    def test_one_that_is_gone_and_comes_back_in_another_class_counts_once(self) -> None:
+        log = Log()
+        exporter = started(log)
+        row = log.insert(START + 10, status="failed")
+        exporter.wait(30)
+        log.delete(row)
+        exporter.wait(30)
+        log.put(replace(row, error="rate_limit"))
+        exporter.run(3600, 300)
+        assert failures(exporter) == {"other": 1}
+
+    def test_a_call_that_fails_after_all_counts_then(self) -> None:
+        log = Log()
+        exporter = started(log)
+        row = log.insert(START + 10)
+        exporter.run(1800, 60)
+        row = log.update(row, status="failed", error="rate_limit")
+        exporter.run(3 * 3600, 300)
+        assert failures(exporter) == {"rate_limit": 1}
+        log.update(row, status="success")
+        exporter.run(2 * 3600, 300)
+        assert failures(exporter) == {"rate_limit": 1}
+
+    @pytest.mark.parametrize("settings", [{"m1": "m2"}, {}], ids=["renamed", "as before"])
+    def test_the_class_may_change_while_settings_are_taken_up(self, settings: Mapping[str, str]) -> None:
+        log = Log()
+        exporter = started(log)
+        row = log.insert(START + 10, status="failed")
+        exporter.run(3600, 300)
+        log.update(row, error="rate_limit")
+        exporter.reconfigure(Classes(settings, timeout=600))
+        exporter.run(2 * 3600, 300)
+        assert sum(sum(total[figures.FAILURES]) for total in exporter.state.totals.values()) == 1
+
+    @given(data=st.data())
+    def test_failures_are_the_most_that_there_ever_were(self, data: st.DataObject) -> None:
+        counts = st.lists(st.integers(0, 3), min_size=len(ERROR_CLASSES), max_size=len(ERROR_CLASSES))
+        reads = data.draw(st.lists(counts, min_size=1, max_size=6))
+        cell, counted = NO_CELL, figures.ZERO
+        for read in reads:
+            current = (*figures.ZERO[: figures.FAILURES.start], *read, *figures.ZERO[figures.FAILURES.stop :])
+            cell, rise = slices.raise_cell(cell, current, data.draw(st.sampled_from([60, 900])))
+            assert min(rise) >= 0
+            assert all(mark >= now for mark, now in zip(cell.high_water, current, strict=True))
+            counted = figures.add(counted, rise)
+            assert sum(cell.high_water[figures.FAILURES]) == sum(counted[figures.FAILURES])
+        assert sum(counted[figures.FAILURES]) == max(map(sum, reads))
 
 
 class TestRefunds:

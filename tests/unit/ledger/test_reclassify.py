@@ -441,6 +441,90 @@ def test_what_awaits_its_merge_counts_though_the_settings_that_dated_it_elsewher
     assert {f: exporter.count(f) for f in AT_MERGE} == {f: wanted[f] for f in AT_MERGE}
 
 
+@pytest.mark.parametrize("shift", [-900, -3600, -7200])
+@pytest.mark.parametrize("column", [{"cost": 5}, {"cost": None}, {"model": UNLISTED}], ids=str)
+@pytest.mark.parametrize(
+    "names", [{"m1": "new", UNLISTED: "newer"}, {"m1": "m2", UNLISTED: "m2"}, {"m1": UNLISTED, UNLISTED: "m1"}], ids=str
+)
+@pytest.mark.parametrize("again", [1, 2])
+def test_what_awaits_its_merge_counts_though_unreadable_settings_have_dated_it_elsewhere_and_others_rename_it(
+    shift: int, column: dict[str, Any], names: dict[str, str], again: int
+) -> None:
+    log = Log()
+    exporter = busy(log)
+    log.insert(exporter.clock, **{"tokens": 7, **column})
+    log.insert(exporter.clock, tokens=7, cost=5, model="m2")
+    exporter.wait(10)
+    exporter.reconfigure(Classes(shift=shift))
+    for timeout in range(60, 60 + again):
+        exporter.reconfigure(Classes(names, shift=shift, timeout=timeout), knows_old=False)
+    exporter.run(5 * 3600, 300)
+    wanted = total(map(Classes().aggregate, log.rows.values()))
+    assert {f: exporter.count(f) for f in AT_MERGE} == {f: wanted[f] for f in AT_MERGE}
+
+
+class TestPastTheHorizon:
+    """Changed settings date rows past the horizon, where no merge sees them."""
+
+    @pytest.mark.parametrize("shift", [-5 * 3600, -9 * 3600, -20 * 3600])
+    @pytest.mark.parametrize(
+        "column",
+        [
+            {"cost": 5},
+            {"cost": None},
+            {"model": UNLISTED},
+            {"status": "failed", "cost": None},
+            {"cost": 5, "refund": 3},
+            {"status": "pending"},
+        ],
+        ids=str,
+    )
+    def test_what_awaits_its_merge_counts_at_once(self, shift: int, column: dict[str, Any]) -> None:
+        log = Log()
+        exporter = busy(log)
+        for _ in range(2):
+            log.insert(exporter.clock, **{"tokens": 7, **column})
+        exporter.wait(10)
+        exporter.reconfigure(Classes(shift=shift))
+        wanted = total(map(Classes().aggregate, log.rows.values()))
+        assert {f: exporter.count(f) for f in AT_MERGE} == {f: wanted[f] for f in AT_MERGE}
+        exporter.run(5 * 3600, 300)
+        exporter.reconfigure(Classes())
+        exporter.run(5 * 3600, 300)
+        assert {f: exporter.count(f) for f in AT_MERGE} == {f: wanted[f] for f in AT_MERGE}
+
+    def test_it_counts_under_the_new_labels_or_under_other_where_they_have_no_room(self) -> None:
+        log = Log()
+        exporter = busy(log)
+        log.insert(exporter.clock, tokens=7, cost=None)
+        exporter.wait(10)
+        exporter.reconfigure(Classes({"m1": "new"}, shift=-9 * 3600), max_series=1)
+        assert exporter.count(Figure.UNPRICED, OTHER) == exporter.count(Figure.UNPRICED) == 1
+
+    def test_what_was_known_at_the_first_start_is_not_counted(self) -> None:
+        log = Log()
+        log.insert(START - 30, cost=None, tokens=7)
+        exporter = started(log)
+        log.insert(START, cost=None, tokens=7)
+        exporter.wait(10)
+        exporter.reconfigure(Classes(shift=-9 * 3600))
+        exporter.run(3600, 300)
+        assert exporter.count(Figure.UNPRICED) == 1
+
+    def test_a_part_of_it_counts_at_its_merge(self) -> None:
+        log = Log()
+        exporter = started(log)
+        for at in (0, 600, 1000):
+            log.insert(START + at, cost=None, tokens=7)
+        exporter.run(1005, 15)
+        assert exporter.count(Figure.UNPRICED) == 0
+        # the first row alone lies past the horizon
+        exporter.reconfigure(Classes(shift=exporter.state.progress.compacted - START - 600))
+        assert exporter.count(Figure.UNPRICED) == 1
+        exporter.run(3600, 300)
+        assert exporter.count(Figure.UNPRICED) == 3
+
+
 def test_a_quarter_that_the_last_read_merges_is_converted_before_the_switch() -> None:
     log = Log()
     exporter = busy(log)
