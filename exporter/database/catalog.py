@@ -1,9 +1,11 @@
 """Questions to PostgreSQL's catalog: where a table is, and which columns it has."""
 
+from functools import lru_cache
+
 from exporter.config import QualifiedName
 from exporter.database.columns import Column
 from exporter.database.errors import SchemaProblem
-from exporter.database.foresight import Answer, CatalogReader, Question
+from exporter.database.foresight import Answer, CatalogReader, Question, Row
 from exporter.database.layout import Relation
 from exporter.database.visibility_walk import state_question
 
@@ -98,11 +100,13 @@ def find_relation(
             f"if {owner} is to be trusted, write it with its schema, else null, into {setting}",
         )
     columns = catalog.execute(_COLUMNS, {"oid": oid}).fetchall()
-    return Relation(
-        QualifiedName(schema, table),
-        oid,
-        {row[0]: read_column(*row) for row in columns},
-    )
+    return _relation(schema, table, oid, tuple(columns))
+
+
+# asked with each transaction, and nearly always answered as before
+@lru_cache(maxsize=16)
+def _relation(schema: str, table: str, oid: int, columns: tuple[Row, ...]) -> Relation:
+    return Relation(QualifiedName(schema, table), oid, {row[0]: read_column(*row) for row in columns})
 
 
 def read_column(

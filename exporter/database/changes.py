@@ -148,6 +148,7 @@ class ChangeReader:
             self._reader = BucketReader(classification, self._prices)
             self._each = session.encoded(span_statement(log, classification, Shape.EACH, changed=True))
             self._sums = span_statement(log, classification, Shape.USERS, changed=True)
+            self._counted: dict[int, bytes] = {}
 
     def _serves(self, known: _Window, session: Session, span: TimeRange) -> bool:
         """Whether a span can be read by what is known of another one."""
@@ -181,15 +182,26 @@ class ChangeReader:
 
     def _counts(self, session: Session, stretches: Sequence[TimeRange]) -> tuple[bytes, dict[str, Any]]:
         """The statement for the oldest transaction under way, and for the rows in each stretch; its parameters."""
-        table, time = identifier(*self._log.relation.name.parts), self._log.column("time")
         parameters: dict[str, Any] = {}
-        counts = []
         for number, stretch in enumerate(stretches):
-            names = f"from_{number}", f"until_{number}"
-            parameters.update(zip(names, bounds(self._log, self._classification, stretch), strict=True))
-            lower, upper = map(sql.Placeholder, names)
-            counts.append(_COUNT.format(table=table, time=time, lower=lower, upper=upper))
-        return session.encoded(_UNDER_WAY + sql.Composed(counts)), parameters
+            lower, upper = bounds(self._log, self._classification, stretch)
+            parameters |= {f"from_{number}": lower, f"until_{number}": upper}
+        if len(stretches) not in self._counted:
+            self._counted = {len(stretches): session.encoded(self._count_statement(len(stretches)))}
+        return self._counted[len(stretches)], parameters
+
+    def _count_statement(self, stretches: int) -> sql.Composed:
+        table, time = identifier(*self._log.relation.name.parts), self._log.column("time")
+        counts = [
+            _COUNT.format(
+                table=table,
+                time=time,
+                lower=sql.Placeholder(f"from_{number}"),
+                upper=sql.Placeholder(f"until_{number}"),
+            )
+            for number in range(stretches)
+        ]
+        return _UNDER_WAY + sql.Composed(counts)
 
     def _joined(self, known: _Window | None, since: int, span: TimeRange, found: _Found) -> dict[int, _Minute]:
         """All minutes that have rows, by what is known of those before `since`, and by what was found."""

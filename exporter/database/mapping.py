@@ -16,6 +16,7 @@ from exporter.database.errors import SchemaProblem
 from exporter.database.layout import OUTCOMES, Relation, find_log_columns
 from exporter.database.log_table import LogTable
 from exporter.database.names import identifier, written
+from exporter.unchanged import kept_while_the_same
 
 # What an expression gives, by its columns' types alone: no table is read. The inner query is never run.
 _TYPED = sql.SQL("""
@@ -61,6 +62,9 @@ def find_log(catalog: Catalog, relation: Relation, settings: LogColumns) -> LogT
 
     Raises `SchemaProblem` for a column that is missing or unfit, and for an expression that the server refuses.
     """
+    plain = _plain_log(relation, settings)
+    if plain is not None:
+        return plain
     if settings.has_expressions:
         catalog.run(FORMS)
     made = {
@@ -79,6 +83,16 @@ def find_log(catalog: Catalog, relation: Relation, settings: LogColumns) -> LogT
         columns["cost"] = made_column(catalog, relation, "cost", converted)
     outcomes = OUTCOMES if settings.outcomes is None else settings.outcomes.by_word
     return LogTable(relation, columns, outcomes, settings.time_unit, settings.where, settings.currencies)
+
+
+@kept_while_the_same
+def _plain_log(relation: Relation, settings: LogColumns) -> LogTable | None:
+    """The log, where nothing of it is computed by the server: then the same is found of the same each time."""
+    columns = {} if settings.has_expressions else find_log_columns(relation, settings, {})
+    if not columns or "currency" in columns:
+        return None
+    outcomes = OUTCOMES if settings.outcomes is None else settings.outcomes.by_word
+    return LogTable(relation, columns, outcomes, settings.time_unit, None, settings.currencies)
 
 
 def _has_columns(relation: Relation, expression: Expression) -> bool:

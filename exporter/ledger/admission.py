@@ -2,9 +2,10 @@
 
 import heapq
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 from exporter.ledger.calendar import QUARTER_HOUR, floor_to
-from exporter.ledger.model import OTHER, Admission, Candidate, LedgerSettings, Series, Slice, State
+from exporter.ledger.model import OTHER, Admission, Candidate, LedgerSettings, Series, State
 
 STEADY = 3
 """Quarter-hours in which a pair must have been seen to be admitted once half of the series are taken."""
@@ -37,18 +38,26 @@ class SeriesLimiter:
         self._limit = settings.max_series
         self._ample = settings.max_series if settings.ample is None else min(settings.ample, settings.max_series)
         self._first_exposed_at = first_exposed_at
-        compacted = [] if anew else [start for start, item in state.slices.items() if _keeps_others(item)]
+        compacted = [
+            start
+            for start, item in ({} if anew else state.slices).items()
+            if OTHER in item.cells and any(item.cells[OTHER].high_water)
+        ]
         self._has_overflow = bool(compacted)
         # rows that changed settings have dated ahead lie past the position, and are counted
         read = 0 if anew else max([state.progress.position, *(start + 1 for start in compacted)])
         self._unread = -floor_to(-read, QUARTER_HOUR)
-        self._order = max((admission.order for admission in state.admitted.values()), default=-1) + 1
         self._taken = count_admitted(state)
         self.added: dict[Series, Admission] = {}
         self._noted: dict[Series, Candidate] = {}
         # `ai_operation_last_seen_timestamp_seconds` must not have more names than there are series
         self._operations = {series.operation for series in state.admitted}
         self._models = {series.model for series in state.admitted}
+
+    @cached_property
+    def _order(self) -> int:
+        """That of the first series to be added."""
+        return max((admission.order for admission in self._admitted.values()), default=-1) + 1
 
     def is_new(self, series: Series) -> bool:
         """Whether a pair has no series of its own yet."""
@@ -119,10 +128,6 @@ class SeriesLimiter:
         self.added[series] = Admission(self._order + len(self.added), self._first_exposed_at, since=since)
         self._operations.add(series.operation)
         self._models.add(series.model)
-
-
-def _keeps_others(item: Slice) -> bool:
-    return OTHER in item.cells and any(item.cells[OTHER].high_water)
 
 
 def _steadiest_first(item: tuple[Series, Candidate]) -> tuple[int, int, int, Series]:

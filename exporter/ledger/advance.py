@@ -121,18 +121,25 @@ def advance(state: State, read: SpanRead, settings: LedgerSettings, quarter_user
     # a history that is counted appears with its total; all other series show their zero first
     counts_history = before.phase != Phase.RUNNING and before.count_from != NEVER
     limiter = SeriesLimiter(state, settings, EXPOSED if counts_history else None)
+    known = known_models(state, read)
     plan = Plan(
         state=state,
         settings=settings,
         limiter=limiter,
         now=read.now,
         irrevocable=read.irrevocable,
-        known_models=known_models(state, read),
+        known_models=known,
     )
-    admit(limiter, read)
+    # nothing new is in a minute that is as it was: its series are admitted, and its times noted
+    news = {
+        start: bucket
+        for start, bucket in read.buckets.items()
+        if start not in state.slices or not _is_as_it_was(state.slices[start], bucket, read.routes, known)
+    }
+    admit(limiter, read.routes, news)
     refreshed, late_rows = _replace_slices(plan, read, frontier, quarter_users)
     compacted = _compact(plan, frontier, refreshed)
-    newest = plan.see(read)
+    newest = plan.see(news.values(), read.routes)
     plan.forget_days()
     plan.changes.admitted.update(limiter.added)
     plan.changes.candidates.update(limiter.candidates())
@@ -148,7 +155,7 @@ def advance(state: State, read: SpanRead, settings: LedgerSettings, quarter_user
         position=frontier.position,
         late_rows=before.late_rows + late_rows,
         rows_overflowed=before.rows_overflowed + plan.rows_overflowed,
-        rows_read=before.rows_read + rows_of(read),
+        rows_read=before.rows_read + read.rows,
         newest=max(before.newest, newest),
         skew=before.skew if read.skew is None else read.skew,
     )
@@ -335,19 +342,14 @@ def _show_series(plan: Plan) -> None:
             plan.changes.admitted[series] = changed
 
 
-def admit(limiter: SeriesLimiter, read: SpanRead) -> None:
+def admit(limiter: SeriesLimiter, routes: Mapping[str, str], buckets: Mapping[int, Bucket]) -> None:
     """Admit the series of a read: those of routes, then by first appearance, then by name."""
     # series of routes come first, so that they show a zero before their first call
-    limiter.admit_all(Series(*route) for route in sorted(read.routes.items()))
-    for start in sorted(read.buckets):
-        cells = read.buckets[start].cells
+    limiter.admit_all(Series(*route) for route in sorted(routes.items()))
+    for start in sorted(buckets):
+        cells = buckets[start].cells
         for series in sorted(filter(limiter.is_new, cells)):
             limiter.admit(series, start, cells[series][Figure.ROWS])
-
-
-def rows_of(read: SpanRead) -> int:
-    """How many rows a read has found."""
-    return sum(cell[Figure.ROWS] for bucket in read.buckets.values() for cell in bucket.cells.values())
 
 
 def known_models(state: State, read: SpanRead) -> frozenset[str]:

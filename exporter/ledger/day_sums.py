@@ -1,9 +1,22 @@
 """Money by day and name, of which a day can be handed out without copying it."""
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Container, Hashable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from operator import is_
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class _Total(Generic[K]):
+    """The sums of days, which are the very same objects as long as nothing of them has changed."""
+
+    parts: Sequence[Mapping[K, int]]
+    sums: Mapping[K, int]
+
+    def is_of(self, parts: Sequence[Mapping[K, int]]) -> bool:
+        return len(parts) == len(self.parts) and all(map(is_, parts, self.parts))
 
 
 class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
@@ -16,6 +29,8 @@ class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
         """The same sums as others."""
         self._days: dict[int, dict[K, int]] = {}
         self._handed_out: set[int] = set()
+        # of the days before the newest, and of all: the newest changes all the time, and the others hardly ever do
+        self._totals: tuple[_Total[K], _Total[K]] = (_Total((), {}), _Total((), {}))
         self.update(sums or {})
 
     @property
@@ -27,6 +42,17 @@ class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
         """The sums of a day as they are now."""
         self._handed_out.add(day)
         return self._days.get(day, {})
+
+    def over(self, days: Container[int]) -> Mapping[K, int]:
+        """The sums of several days together, as they are now: the same object again, as long as they are the same."""
+        parts = [self.on(day) for day in sorted(self._days) if day in days]
+        past, all_days = self._totals
+        if not all_days.is_of(parts):
+            if not past.is_of(parts[:-1]):
+                past = _Total(parts[:-1], _added(parts[:-1]))
+            all_days = _Total(parts, _added([past.sums, *parts[-1:]]))
+            self._totals = past, all_days
+        return all_days.sums
 
     def copy(self) -> "DaySums[K]":
         """Sums of their own: the days are shared until one of both changes them."""
@@ -68,3 +94,11 @@ class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
             if day in self._days:
                 self._days[day] = self._days[day].copy()
         return self._days.setdefault(day, {})
+
+
+def _added(parts: Iterable[Mapping[K, int]]) -> dict[K, int]:
+    result: dict[K, int] = {}
+    for part in parts:
+        for name, units in part.items():
+            result[name] = result.get(name, 0) + units
+    return result

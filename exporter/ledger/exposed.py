@@ -1,7 +1,8 @@
 """What a state exposes: counters as they may be shown, and the gauges that follow from the slices."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from exporter.ledger.aggregate import ZERO, Aggregate
 from exporter.ledger.calendar import Window, day_of, day_window, month_days, month_window
@@ -54,6 +55,9 @@ class Gauges:
     recent: RecentDays = field(default_factory=RecentDays)
 
 
+T = TypeVar("T", Counters, Gauges)
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """What is exposed at one moment: no read or commit that comes later changes it.
@@ -65,6 +69,22 @@ class Snapshot:
     counters: Counters | None = None
     gauges: Gauges | None = None
     models: frozenset[str] = frozenset()
+
+    def sharing(self, same: Callable[[str, Mapping[Series, Any]], Any]) -> "Snapshot":
+        """The same, with its mappings by series as `same` gives them by name: those of before, where they are equal.
+
+        Who sees the same object again knows that nothing in it has changed, without a look at each series.
+        """
+        counters, gauges = self.counters, self.gauges
+        if counters is not None:
+            counters = _shared(counters, same, ("series", "corrections"))
+        if gauges is not None:
+            gauges = _shared(gauges, same, ("spend_today", "spend_month"))
+        return replace(self, counters=counters, gauges=gauges)
+
+
+def _shared(part: T, same: Callable[[str, Mapping[Series, Any]], Any], names: Iterable[str]) -> T:
+    return replace(part, **{name: same(name, getattr(part, name)) for name in names})
 
 
 def take_snapshot(
@@ -82,7 +102,7 @@ def take_snapshot(
     return Snapshot(
         None if durable is None or durable.progress.phase != Phase.RUNNING else _counters(durable),
         gauges,
-        frozenset() if durable is None else frozenset(series.model for series in durable.admitted),
+        frozenset() if durable is None else frozenset({series.model for series in durable.admitted}),
     )
 
 
@@ -170,12 +190,8 @@ def spend_today(state: State, settings: LedgerSettings) -> dict[Series, int]:
 def spend_month(state: State, settings: LedgerSettings) -> dict[Series, int]:
     """Money units of the present calendar month for every admitted series."""
     # once the clock was set back there may be sums of days that are still to come
-    days = month_days(_today(state, settings))
-    result = dict.fromkeys(state.admitted, 0)
-    for day in filter(days.__contains__, state.days.all_days):
-        for series, units in state.days.on(day).items():
-            result[series] += units
-    return result
+    spend = state.days.over(month_days(_today(state, settings)))
+    return {series: spend.get(series, 0) for series in state.admitted}
 
 
 def user_spend_today(state: State, settings: LedgerSettings) -> Mapping[str, int]:
@@ -190,7 +206,7 @@ def group_spend_today(state: State, settings: LedgerSettings) -> Mapping[str, in
 
 def in_progress(state: State) -> Mapping[str, Waiting]:
     """Rows in progress by status, those of closed slices as last read."""
-    return join_waiting(s.waiting for s in state.slices.values())
+    return join_waiting([s.waiting for s in state.slices.values() if s.waiting])
 
 
 def started_ratio(progress: Progress) -> float:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from exporter.ledger import schedule
 from exporter.ledger.admission import SeriesLimiter
-from exporter.ledger.advance import NEVER, QuarterUsers, admit, advance, known_models, rows_of, with_fallbacks
+from exporter.ledger.advance import NEVER, QuarterUsers, admit, advance, known_models, with_fallbacks
 from exporter.ledger.aggregate import net
 from exporter.ledger.calendar import QUARTER_HOUR, day_of, day_start, floor_to
 from exporter.ledger.model import (
@@ -58,7 +58,7 @@ def take(state: State, read: SpanRead, settings: LedgerSettings, quarter_users: 
 def fits(state: State, read: SpanRead, settings: LedgerSettings) -> bool:
     """Whether every series of the read gets a place of its own: if not, quarter-hours tell which of them do."""
     limiter = _limiter(state, settings)
-    admit(limiter, read)
+    admit(limiter, read.routes, read.buckets)
     wanted = {series for bucket in read.buckets.values() for series in bucket.cells}
     return all(limiter.label(series, read.span.lo) == series for series in wanted)
 
@@ -70,7 +70,7 @@ def _take_sums(state: State, read: SpanRead, settings: LedgerSettings) -> Change
         return Changes()
     limiter = _limiter(state, settings)
     plan = Plan(state=state, settings=settings, limiter=limiter, now=read.now, irrevocable=read.irrevocable)
-    admit(limiter, read)
+    admit(limiter, read.routes, read.buckets)
     bucket, counted = read.buckets.get(span.lo, Bucket()), span.lo >= before.count_from
     cells = with_fallbacks(bucket, read.routes, known_models(state, read))
     for series, aggregate in plan.overflow_labels(span.lo, cells).items():
@@ -81,7 +81,7 @@ def _take_sums(state: State, read: SpanRead, settings: LedgerSettings) -> Change
     plan.replace_users(span.lo, {}, bucket.users)
     for skip, count in bucket.skipped.items() if counted else ():
         plan.count_skips(skip, count)
-    newest = plan.see(read)
+    newest = plan.see(read.buckets.values(), read.routes)
     plan.forget_days()
     plan.changes.admitted.update(limiter.added)
     plan.changes.candidates.update(limiter.candidates())
@@ -93,7 +93,7 @@ def _take_sums(state: State, read: SpanRead, settings: LedgerSettings) -> Change
         closed=span.hi,
         position=span.hi,
         rows_overflowed=before.rows_overflowed + plan.rows_overflowed,
-        rows_read=before.rows_read + rows_of(read),
+        rows_read=before.rows_read + read.rows,
         newest=max(before.newest, newest),
         skew=before.skew if read.skew is None else read.skew,
     )

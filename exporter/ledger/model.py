@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from exporter.figures import Figure
 from exporter.ledger.aggregate import ZERO, Aggregate
 from exporter.ledger.calendar import MINUTE
 from exporter.ledger.day_sums import DaySums
@@ -84,6 +86,11 @@ class Bucket:
     seen_models: Mapping[str, float] = field(default_factory=dict)
     succeeded_models: Mapping[str, float] = field(default_factory=dict)
 
+    @cached_property
+    def rows(self) -> int:
+        """How many rows of the log it stands for."""
+        return sum(cell[Figure.ROWS] for cell in self.cells.values())
+
 
 @dataclass(frozen=True)
 class SpanRead:
@@ -108,6 +115,11 @@ class SpanRead:
     safe_now: int | None = None
     skew: int | None = None
     complete: int | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has found."""
+        return sum(bucket.rows for bucket in self.buckets.values())
 
     @property
     def irrevocable(self) -> int:

@@ -11,13 +11,13 @@ from exporter.ledger.calendar import QUARTER_HOUR, day_of, first_user_day, month
 from exporter.ledger.day_sums import DaySums
 from exporter.ledger.model import (
     OTHER,
+    Bucket,
     Cell,
     Changes,
     LedgerSettings,
     Series,
     SkippedValue,
     Slice,
-    SpanRead,
     State,
     Tally,
 )
@@ -144,12 +144,12 @@ class Plan:
                 result[skip] = Tally(now, now + max(0, before.high_water - before.current))
         return result
 
-    def see(self, read: SpanRead) -> float:
+    def see(self, buckets: Iterable[Bucket], routes: Mapping[str, str]) -> float:
         """Note when operations and models were seen last; returns the newest time of all, or 0.
 
         A route's primary model is noted by its name even if it has no series of its own: fallbacks depend on it.
         """
-        seen, primaries = list(read.buckets.values()), set(read.routes.values())
+        seen, primaries = list(buckets), set(routes.values())
         operations = latest(m.seen_operations for m in seen)
         models = latest(m.seen_models for m in seen)
         succeeded = latest(m.succeeded_models for m in seen)

@@ -150,12 +150,13 @@ def next_reread(
         return None
     now = present(progress, clock)
     safe = now if safe_now is None else min(safe_now, now)
+    ages = reread_ages(settings)
 
     def due(quarter: int) -> bool:
         # read once more before it is compacted, whatever its stage
         if safe - quarter - QUARTER_HOUR >= settings.horizon:
             return True
-        return state.slices[quarter].stage < stage_at(now - quarter - QUARTER_HOUR, settings)
+        return state.slices[quarter].stage < bisect_right(ages, now - quarter - QUARTER_HOUR)
 
     quarters = range(state.changeable, progress.merged, QUARTER_HOUR)
     # after a switch everything is due: the newest quarters are the ones that alerts look at

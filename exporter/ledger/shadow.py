@@ -121,7 +121,7 @@ def take_in(
         irrevocable=irrevocable,
     )
     models = known_models(state, read) | known.seen_models.keys()
-    admit(limiter, read)
+    admit(limiter, read.routes, read.buckets)
     changed = Shadow()
     for start, minute in sorted(read.buckets.items()):
         slot = slot_of(start, progress)

@@ -34,6 +34,7 @@ from exporter.scrape.collector import Scrape
 from exporter.scrape.forecasting import NO_OUTLOOKS, Outlooks
 from exporter.scrape.own_process import own_process
 from exporter.state_change_log import StateChangeLog
+from exporter.unchanged import kept_while_the_same
 from exporter.web.families import SINGLE, Family, Part, Shape
 
 DISTRIBUTION = "ai-operation-exporter"
@@ -155,28 +156,36 @@ def _counters(exposure: Exposure) -> Iterator[Family]:
     shown = exposure.ledger.counters
     if shown is None:
         return
-    counters, lacking = shown.series, exposure.config.columns.log.lacking
-    for figure in Figure:
-        if figure.metric is not None and not _NEEDS.get(figure, frozenset()) & lacking:
-            yield Family(figure.metric, {series: cell[figure] for series, cell in counters.items()}, _SCALED[figure])
-    # the rest of the aggregate changes with each call, and most calls do not fail
-    yield Family(catalog.FAILURES, {series: cell[FAILURES] for series, cell in counters.items()}, _FAILURES)
-    if "latency" not in lacking:
-        yield Family(catalog.LATENCY, counters, _DURATIONS["latency"])
-    if _has_first_tokens(exposure, counters):
-        yield Family(catalog.TIME_TO_FIRST_TOKEN, counters, _DURATIONS["time_to_first_token"])
+    has_first_tokens = "time_to_first_token" in exposure.scrape.roles
+    yield from _by_series(shown.series, shown.corrections, exposure.config, has_first_tokens)
     yield Family(catalog.ROWS_SKIPPED, {skip: shown.skipped.get(skip, 0) for skip in SKIPS})
     yield Family(catalog.ROWS_READ, {(): shown.progress.rows_read})
     yield Family(catalog.LATE_ROWS, {(): shown.progress.late_rows})
     yield Family(catalog.SERIES_FOLDED, {("operation_model",): shown.progress.rows_overflowed})
-    if "cost" not in lacking:
-        yield Family(catalog.COST_CORRECTIONS, {series: shown.corrections.get(series, 0) for series in counters}, _USD)
 
 
-def _has_first_tokens(exposure: Exposure, counters: Mapping[Series, Aggregate]) -> bool:
-    """Whether the log has times to the first token, or had them: few logs do, and a histogram is many samples."""
+@kept_while_the_same
+def _by_series(
+    counters: Mapping[Series, Aggregate], corrections: Mapping[Series, int], config: Config, has_first_tokens: bool
+) -> list[Family]:
+    """The counters of series: nearly all of the page, and the same again where nothing has been counted."""
+    lacking = config.columns.log.lacking
+    made = [
+        Family(figure.metric, {series: cell[figure] for series, cell in counters.items()}, _SCALED[figure])
+        for figure in Figure
+        if figure.metric is not None and not _NEEDS.get(figure, frozenset()) & lacking
+    ]
+    # the rest of the aggregate changes with each call, and most calls do not fail
+    made.append(Family(catalog.FAILURES, {series: cell[FAILURES] for series, cell in counters.items()}, _FAILURES))
+    if "latency" not in lacking:
+        made.append(Family(catalog.LATENCY, counters, _DURATIONS["latency"]))
+    # the log has such times, or has had them: few logs have, and a histogram is many samples
     counts = HISTOGRAMS["time_to_first_token"].counts
-    return "time_to_first_token" in exposure.scrape.roles or any(any(cell[counts]) for cell in counters.values())
+    if has_first_tokens or any(any(cell[counts]) for cell in counters.values()):
+        made.append(Family(catalog.TIME_TO_FIRST_TOKEN, counters, _DURATIONS["time_to_first_token"]))
+    if "cost" not in lacking:
+        made.append(Family(catalog.COST_CORRECTIONS, {each: corrections.get(each, 0) for each in counters}, _USD))
+    return made
 
 
 def _log_gauges(exposure: Exposure) -> Iterator[Family]:
@@ -207,21 +216,25 @@ _ANOMALIES = {
 
 
 def _anomalies(exposure: Exposure) -> Iterator[Family]:
-    if exposure.fresh is None:
-        return
-    judged = exposure.judged.items()
+    if exposure.fresh is not None:
+        yield from _by_verdict(exposure.judged)
+
+
+@kept_while_the_same
+def _by_verdict(by_operation: Mapping[str, Judged]) -> list[Family]:
+    """What is judged once a minute."""
+    judged = by_operation.items()
+    made = []
     for metric, measure in _ANOMALIES.items():
         verdicts = ((name, each.verdicts.get(measure.name)) for name, each in judged)
-        yield Family(metric, {(name,): verdict.excess for name, verdict in verdicts if verdict is not None})
+        made.append(Family(metric, {(name,): verdict.excess for name, verdict in verdicts if verdict is not None}))
     spends = ((name, each.verdicts.get(SPEND.name)) for name, each in judged)
-    yield Family(catalog.SPEND_USUAL, {(name,): spend.usual for name, spend in spends if spend is not None})
+    made.append(Family(catalog.SPEND_USUAL, {(name,): each.usual for name, each in spends if each is not None}))
     odd = [(name, each.odd_spend) for name, each in judged if each.odd_spend is not None]
-    yield Family(catalog.SPEND_ANOMALY_START, {(name,): spend.since for name, spend in odd})
+    made.append(Family(catalog.SPEND_ANOMALY_START, {(name,): spend.since for name, spend in odd}))
     causes = ((name, spend.cause) for name, spend in odd if spend.cause is not None)
-    yield Family(
-        catalog.SPEND_ANOMALY_FACTOR,
-        {(name, cause.model, factor): times for name, cause in causes for factor, times in cause.factors.items()},
-    )
+    factors = {(name, cause.model, factor): times for name, cause in causes for factor, times in cause.factors.items()}
+    return [*made, Family(catalog.SPEND_ANOMALY_FACTOR, factors)]
 
 
 def _queue(exposure: Exposure) -> Iterator[Family]:
@@ -282,6 +295,8 @@ def _shown_limits(metric: Metric, budgets: Mapping[str, Budget], shown: Iterable
 def _period_budgets(exposure: Exposure) -> Iterator[Family]:
     gauges, config = exposure.fresh, exposure.config
     if gauges is None or "cost" in config.columns.log.lacking:
+        return
+    if not exposure.scrape.period_budgets:
         return
     found = standings(exposure.scrape.period_budgets, exposure.before, gauges.recent, gauges.now)
     users = {} if "user" in config.columns.log.lacking else of_users(found)

@@ -3,7 +3,6 @@
 import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from exporter.catalog import ERROR_CLASSES
@@ -188,7 +187,7 @@ def decode_slice(start: int, text: str, users: dict[str, int]) -> Slice:
 
 def encode_progress(progress: Progress) -> str:
     """The progress by the names that its fields have in files."""
-    return dumps({_STORED_NAMES.get(name, name): value for name, value in asdict(progress).items()})
+    return dumps({_STORED_NAMES.get(name, name): value for name, value in vars(progress).items()})
 
 
 def decode_progress(text: str) -> Progress:

@@ -68,6 +68,8 @@ def empty(db: sqlite3.Connection) -> None:
 
 def write(db: sqlite3.Connection, hours: Mapping[int, Hour | None]) -> None:
     """Put hours in the place of those with the same start; None removes one."""
+    if not hours:
+        return
     db.executemany("DELETE FROM hours WHERE start = ?", ((start,) for start, hour in hours.items() if hour is None))
     db.executemany(
         "REPLACE INTO hours VALUES (?, ?, ?)",

@@ -52,6 +52,8 @@ def write_parts(db: sqlite3.Connection, table: str, source: Any, names: Iterable
     """Write the parts of changes, by their names, into a table; None removes a key."""
     for name in names:
         encode, values = PARTS[name].json, getattr(source, name)
+        if not values:
+            continue
         # made one by one: there may be a hundred thousand users
         gone = ((name, dumps(key)) for key, value in values.items() if value is None)
         kept = ((name, dumps(key), dumps(encode(value))) for key, value in values.items() if value is not None)

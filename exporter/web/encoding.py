@@ -9,7 +9,7 @@ import gzip
 import struct
 import threading
 import zlib
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -43,10 +43,18 @@ class _Known:
     """A family as it was on the last page."""
 
     metric: Metric
+    head: str
     values: Mapping[Any, Any]
     blocks: dict[Labels, _Block]
     text: bytes
     compressed: bytes | None = None
+    check: tuple[int, int] = (-1, 0)  # the checksum of a page before this family, and after it
+
+    def check_after(self, before: int) -> int:
+        """The checksum of a page up to this family's end, by the one of all that stands before it."""
+        if self.check[0] != before:
+            self.check = before, zlib.crc32(self.text, before)
+        return self.check[1]
 
 
 class RememberingEncoder:
@@ -74,31 +82,27 @@ class RememberingEncoder:
                 return gzip.compress(page, _LEVEL) if compress else page
             known = [self._updated(family, self._known.get(family.metric.name)) for family in families]
             self._known = {item.metric.name: item for item in known}
-            texts = [*(item.text for item in known), self._end]
-            return _gzip(texts, _compressed(known, self._end)) if compress else b"".join(texts)
+            return _gzip(known, self._end) if compress else b"".join([*(item.text for item in known), self._end])
 
     def _updated(self, family: Family, known: _Known | None) -> _Known:
-        if known is None or known.metric != family.metric:
-            known = _Known(family.metric, {}, {}, b"")
-        elif known.values == family.values:
+        if known is None or (known.metric is not family.metric and known.metric != family.metric):
+            known = _Known(family.metric, self._text(family.as_library([])), {}, {}, b"")
+        elif known.values is family.values or known.values == family.values:
             return known
         blocks: dict[Labels, _Block] = {}
         for labels, value in family.values.items():
             block = known.blocks.get(labels)
             if block is None:
-                block = _block(value, self._starts(family, labels, value), family)
+                block = _block(value, self._starts(family, known.head, labels, value), family)
             elif block.value != value:
                 block = _block(value, block.starts, family)
             blocks[labels] = block
-        text = "".join([self._head(family), *(block.text for block in blocks.values())])
-        return _Known(family.metric, family.values, blocks, text.encode())
+        text = "".join([known.head, *[block.text for block in blocks.values()]])
+        return _Known(family.metric, known.head, family.values, blocks, text.encode())
 
-    def _head(self, family: Family) -> str:
-        return self._text(family.as_library([]))
-
-    def _starts(self, family: Family, labels: Labels, value: Any) -> tuple[str, ...]:
+    def _starts(self, family: Family, head: str, labels: Labels, value: Any) -> tuple[str, ...]:
         zeros = [sample._replace(value=0.0) for sample in family.samples_of(labels, value)]
-        lines = self._text(family.as_library(zeros)).removeprefix(self._head(family)).split("\n")
+        lines = self._text(family.as_library(zeros)).removeprefix(head).split("\n")
         return tuple(line.removesuffix("0.0") for line in lines[:-1])
 
     def _text(self, family: LibraryFamily) -> str:
@@ -140,9 +144,10 @@ def _compressed(known: Iterable[_Known], end: bytes) -> Iterator[bytes]:
     yield deflate.compress(b"".join([*small, end])) + deflate.flush()
 
 
-def _gzip(texts: Iterable[bytes], deflated: Iterable[bytes]) -> bytes:
-    """The format of RFC 1952, of the texts of a page and of its deflated parts."""
-    check, size = 0, 0
-    for text in texts:
-        check, size = zlib.crc32(text, check), size + len(text)
-    return b"".join([_GZIP_HEAD, *deflated, struct.pack("<LL", check, size & 0xFFFFFFFF)])
+def _gzip(known: Sequence[_Known], end: bytes) -> bytes:
+    """The format of RFC 1952, of a page of these families and its end."""
+    check, size = 0, len(end)
+    for item in known:
+        check, size = item.check_after(check), size + len(item.text)
+    check = zlib.crc32(end, check)
+    return b"".join([_GZIP_HEAD, *_compressed(known, end), struct.pack("<LL", check, size & 0xFFFFFFFF)])
