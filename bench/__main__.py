@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import alternatives, charts, distance, exactness, load, pages, server, users, window
-from bench.report import Table, block, markdown, replaced
+from bench.report import Table, block, markdown, put
 
 MEASUREMENTS = {
     "alternatives": alternatives,
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def write(document: Path, module: str, table: Table, machine: str, *, full: bool) -> None:
     """Put a table into its place, and draw its chart. Raises `ValueError` if it has no place."""
     command = f"python -m bench.{module}{' --full' if full else ''}"
-    document.write_text(replaced(document.read_text(), table.name, block(command, machine, table)))
+    put(document, table, block(command, machine, table))
     if drawn := charts.chart_of(table):
         name, svg = drawn
         (document.parent / "images" / f"performance-{name}.svg").write_text(svg)

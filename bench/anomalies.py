@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.labelled import BEGAN, END, FLOOR, HISTORIES, HOUR, JUDGED, QUARTER, ZONE, Incident, labelled
-from bench.report import Cell, Table, markdown, replaced
+from bench.report import Cell, Table, markdown, put
 from exporter.anomaly.baseline import Baselines, History
 from exporter.anomaly.judging import judge
 from exporter.anomaly.measures import SPEND
@@ -247,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{markdown(table)}\n", flush=True)
         if chosen.write:
             text = f"`python -m bench.anomalies`:\n\n{markdown(table)}"
-            chosen.write.write_text(replaced(chosen.write.read_text(), table.name, text))
+            put(chosen.write, table, text)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """The exporter and its alternatives as real programs, each with a role of its own in the database."""
 
+import contextlib
 import shutil
 import sys
+import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench import tools
+from bench.logs import Log, Shape
 from bench.processes import Page, Process, free_port, wait_until
 from bench.rivals import configs
+from bench.server import Server
 
 TOTALS = "%GROUP BY 1, 2, 3%"
 """The statement by which an alternative refreshes its totals, as a pattern."""
@@ -184,6 +188,24 @@ class PostgresExporter(Contender):
 
 
 RIVALS: tuple[type[Contender], ...] = (QueryExporter, SqlExporter, PostgresExporter)
+
+
+@contextlib.contextmanager
+def ours_on(
+    server: Server, shape: Shape, rate: float, recent: int, settings: Mapping[str, Any] | None = None
+) -> Iterator[tuple[Log, Ours]]:
+    """The exporter, running on a log that has rows of the last `recent` seconds, so many a second."""
+    with server.database() as database, tempfile.TemporaryDirectory() as folder:
+        log = Log(database, shape)
+        log.fill_recent(rate, recent)
+        log.settle()
+        ours = Ours(Path(folder), settings)
+        database.grant(ours.role)
+        ours.start(database.url(ours.role))
+        try:
+            yield log, ours
+        finally:
+            ours.stop()
 
 
 def available() -> list[type[Contender]]:

@@ -14,7 +14,7 @@ from random import Random
 from statistics import fmean
 from zoneinfo import ZoneInfo
 
-from bench.report import Table, markdown, replaced
+from bench.report import Table, markdown, put
 from exporter.forecast.outlook import History
 from exporter.forecast.projection import Projection, project, straight_line
 from exporter.ledger.calendar import HOUR, day_of, day_start
@@ -149,8 +149,7 @@ def main() -> None:
         if arguments.write is None:
             print(f"{markdown(table)}\n")
         else:
-            document = arguments.write.read_text()
-            arguments.write.write_text(replaced(document, table.name, f"\n{markdown(table)}"))
+            put(arguments.write, table, f"\n{markdown(table)}")
 
 
 def _projection(hours: Mapping[int, int], now: int) -> Projection:

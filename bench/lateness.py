@@ -6,7 +6,6 @@ older hours are extrapolated from the rows that exist.
 """
 
 import argparse
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 
+from bench.processes import cpu_seconds
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.log_query import span_query
@@ -85,16 +85,11 @@ def measure(session: Session, table: LogTable, config: Config, rate: int, hours:
 def busy(session: Session, work: Callable[[], object]) -> float:
     """CPU seconds that the database process spends on a piece of work, whatever else the machine does."""
     ((process,),) = session.run("SELECT pg_backend_pid()")
-    times, until, before = 0, time.monotonic() + MEASURED_SECONDS, _processor_seconds(process)
+    times, until, before = 0, time.monotonic() + MEASURED_SECONDS, cpu_seconds(process)
     while times == 0 or time.monotonic() < until:
         work()
         times += 1
-    return (_processor_seconds(process) - before) / times
-
-
-def _processor_seconds(process: int) -> float:
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return (cpu_seconds(process) - before) / times
 
 
 def report(cost: Cost, rate: int) -> None:

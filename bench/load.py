@@ -5,18 +5,16 @@ It ends with an error where a counter is not exact. What the exporter costs the 
 processes but for those of whoever writes and measures: other work on the machine does not add to it.
 """
 
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from statistics import median
 
 from bench.alternatives import floor
 from bench.command import run, tell
-from bench.contenders import Ours, Samples, parsed, series
-from bench.logs import Log, Writer
+from bench.contenders import Samples, ours_on, parsed, series
+from bench.logs import Log, Shape, Writer
 from bench.processes import Page, cpu_seconds, wait_until
 from bench.report import Cell, Table
 from bench.server import Server
@@ -65,36 +63,28 @@ def logged(log: Log) -> Totals:
 
 def loaded(server: Server, rate: int, every: int, seconds: int, recent: int) -> list[Cell]:
     """One load: a row of the table."""
-    with server.database() as database, tempfile.TemporaryDirectory() as folder:
-        log = Log(database)
-        log.fill_recent(rate, recent)
-        log.settle()
-        tell(f"{rate:,} rows a second for {seconds} s")
-        ours = Ours(Path(folder))
-        database.grant(ours.role)
-        ours.start(database.url(ours.role))
-        try:
-            wait_until(lambda: is_current(ours.scrape()), "no scrape is in time")
-            first, before = shown(parsed(ours.scrape())), logged(log)
-            database.reset()
-            walls, late = [], 0
-            with Writer(log, rate, late=min(LATE, recent)) as writer:
-                begun, program = time.monotonic(), cpu_seconds(ours.process.pid)
-                busy = server.cpu_seconds(writer.process, database.process)
-                while time.monotonic() - begun < seconds:
-                    time.sleep(every)
-                    page = ours.scrape()
-                    walls.append(page.milliseconds)
-                    late += not is_current(page)
-                elapsed = time.monotonic() - begun
-                busy = server.cpu_seconds(writer.process, database.process) - busy
-                program = cpu_seconds(ours.process.pid) - program
-                found = database.statements(ours.role)
-                least = floor(database, 5)
-            wait_until(lambda: is_current(ours.scrape()), "no scrape is in time")
-            counted, true = shown(parsed(ours.scrape())) - first, logged(log) - before
-        finally:
-            ours.stop()
+    tell(f"{rate:,} rows a second for {seconds} s")
+    with ours_on(server, Shape(), rate, recent) as (log, ours):
+        database = log.database
+        wait_until(lambda: is_current(ours.scrape()), "no scrape is in time")
+        first, before = shown(parsed(ours.scrape())), logged(log)
+        database.reset()
+        walls, late = [], 0
+        with Writer(log, rate, late=min(LATE, recent)) as writer:
+            begun, program = time.monotonic(), cpu_seconds(ours.process.pid)
+            busy = server.cpu_seconds(writer.process, database.process)
+            while time.monotonic() - begun < seconds:
+                time.sleep(every)
+                page = ours.scrape()
+                walls.append(page.milliseconds)
+                late += not is_current(page)
+            elapsed = time.monotonic() - begun
+            busy = server.cpu_seconds(writer.process, database.process) - busy
+            program = cpu_seconds(ours.process.pid) - program
+            found = database.statements(ours.role)
+            least = floor(database, 5)
+        wait_until(lambda: is_current(ours.scrape()), "no scrape is in time")
+        counted, true = shown(parsed(ours.scrape())) - first, logged(log) - before
     exact = YES if counted == true else f"no: {counted.calls - true.calls:+} calls, {counted.cost - true.cost:+} USD"
     per_scrape = found.milliseconds / len(walls)
     in_window = rate * min(WINDOW, recent + seconds)

@@ -1,17 +1,15 @@
 """`python -m bench.pages`: what a page costs the exporter, by its samples, and by how many ask for it at once."""
 
 import gzip
-import tempfile
 import threading
 import time
 import urllib.error
 from collections.abc import Iterator
-from pathlib import Path
 from statistics import median
 
 from bench.command import run, tell
-from bench.contenders import Ours, samples_on
-from bench.logs import Log, Shape, Writer
+from bench.contenders import Ours, ours_on, samples_on
+from bench.logs import Shape, Writer
 from bench.processes import cpu_seconds, memory
 from bench.report import Cell, Table
 from bench.server import Database, Server
@@ -20,7 +18,7 @@ SMALL = {"series": (100,), "scrapers": (1, 10), "scrapes": 5}
 FULL = {"series": (30, 300, 3_000), "scrapers": (1, 2, 5, 10, 20, 50), "scrapes": 40}
 RATE = 10
 RECENT = 900
-MOST_SERIES = 10_000
+MANY_SERIES = {"max_series": 10_000}
 COMPRESSED = {"Accept-Encoding": "gzip"}
 READS = "%ai_operation_log%"
 """The statement by which the exporter reads the log in each scrape, as a pattern: no other one is sent so often."""
@@ -38,23 +36,14 @@ def scraped(ours: Ours, times: int) -> tuple[float, float]:
 def rendered(server: Server, series: int, scrapes: int) -> list[Cell]:
     """A page with so many series: a row of the table."""
     tell(f"{series} series")
-    with server.database() as database, tempfile.TemporaryDirectory() as folder:
-        log = Log(database, Shape(series=series))
-        log.fill_recent(max(RATE, 2 * series / RECENT), RECENT)
-        log.settle()
-        ours = Ours(Path(folder), {"max_series": MOST_SERIES})
-        database.grant(ours.role)
-        ours.start(database.url(ours.role))
-        try:
-            # what was written before has left the open window when nothing changes from one scrape to the next
-            with Writer(log, RATE):
-                ours.scrape()
-                busy, wall = scraped(ours, scrapes)
-            page = ours.scrape()
-            quiet, _ = scraped(ours, scrapes)
-            resident = memory(ours.process.pid)[0]
-        finally:
-            ours.stop()
+    with ours_on(server, Shape(series=series), max(RATE, 2 * series / RECENT), RECENT, MANY_SERIES) as (log, ours):
+        # what was written before has left the open window when nothing changes from one scrape to the next
+        with Writer(log, RATE):
+            ours.scrape()
+            busy, wall = scraped(ours, scrapes)
+        page = ours.scrape()
+        quiet, _ = scraped(ours, scrapes)
+        resident = memory(ours.process.pid)[0]
     packed = len(gzip.compress(page.body, 6))
     return [series, samples_on(page), len(page.body), packed, busy, quiet, wall, resident]
 
@@ -99,19 +88,10 @@ def measure(server: Server, series: tuple[int, ...], scrapers: tuple[int, ...], 
         "Memory, MiB",
     )  # fmt: skip
     yield Table("pages", by_size, [rendered(server, number, scrapes) for number in series], about)
-    with server.database() as database, tempfile.TemporaryDirectory() as folder:
-        log = Log(database, Shape(series=200))
-        log.fill_recent(RATE, RECENT)
-        log.settle()
-        ours = Ours(Path(folder))
-        database.grant(ours.role)
-        ours.start(database.url(ours.role))
-        try:
-            ours.scrape()
-            ours.scrape()
-            rows = [together(ours, database, number, max(3, scrapes // 4)) for number in scrapers]
-        finally:
-            ours.stop()
+    with ours_on(server, Shape(series=200), RATE, RECENT) as (log, ours):
+        ours.scrape()
+        ours.scrape()
+        rows = [together(ours, log.database, number, max(3, scrapes // 4)) for number in scrapers]
     by_scrapers = (
         "Scrapers at once", "Reads of the log", "Refused", "Own CPU of all, ms", "Of one, ms", "Wall time, ms",
         "The slowest, ms",

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 Cell = str | int | float | None
 
@@ -50,6 +51,11 @@ def markdown(table: Table) -> str:
 def block(command: str, machine: str, table: Table) -> str:
     """What stands between a table's marks in a document: the command that made it, where, and the table."""
     return f"`{command}` on {machine}:\n\n{markdown(table)}"
+
+
+def put(document: Path, table: Table, text: str) -> None:
+    """Put a text into a table's place in a document. Raises `ValueError` if it has none."""
+    document.write_text(replaced(document.read_text(), table.name, text))
 
 
 def replaced(document: str, name: str, text: str) -> str:

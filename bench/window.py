@@ -4,17 +4,15 @@ The floor is `SELECT count(*), sum(cost_usd)` over three minutes, asked between 
 and execution by pg_stat_statements: the average, and what that would be had each statement always taken its least.
 """
 
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 
 from bench.alternatives import FLOOR, FLOOR_QUERY
 from bench.command import run, tell
-from bench.contenders import Ours
-from bench.logs import Log, Shape, Writer
+from bench.contenders import ours_on
+from bench.logs import Shape, Writer
 from bench.report import Cell, Table
 from bench.server import Database, Server
 
@@ -43,28 +41,20 @@ def cost(database: Database, role: str, times: int) -> tuple[float, float]:
 def measured(server: Server, rate: int, scrapes: int, every: int) -> list[Cell]:
     """One rate: a row of the table."""
     tell(f"{rate} rows a second")
-    with server.database() as database, tempfile.TemporaryDirectory() as folder:
-        log = Log(database, Shape(series=SERIES))
-        log.fill_recent(rate, RECENT)
-        log.settle()
-        ours = Ours(Path(folder))
-        database.grant(ours.role)
+    with ours_on(server, Shape(series=SERIES), rate, RECENT) as (log, ours):
+        database = log.database
         database.grant(FLOOR)
-        ours.start(database.url(ours.role))
-        try:
-            with Writer(log, rate), psycopg.connect(database.url(FLOOR), autocommit=True) as connection:
-                for _ in range(WARM):
-                    ours.scrape()
-                    time.sleep(every)
-                database.reset()
-                for _ in range(scrapes):
-                    ours.scrape()
-                    connection.execute(FLOOR_QUERY)
-                    time.sleep(every)
-                window, least_window = cost(database, ours.role, scrapes)
-                floor, least_floor = cost(database, FLOOR, scrapes)
-        finally:
-            ours.stop()
+        with Writer(log, rate), psycopg.connect(database.url(FLOOR), autocommit=True) as connection:
+            for _ in range(WARM):
+                ours.scrape()
+                time.sleep(every)
+            database.reset()
+            for _ in range(scrapes):
+                ours.scrape()
+                connection.execute(FLOOR_QUERY)
+                time.sleep(every)
+            window, least_window = cost(database, ours.role, scrapes)
+            floor, least_floor = cost(database, FLOOR, scrapes)
     return [rate, every, window, floor, window / floor, least_window, least_floor, least_window / least_floor]
 
 

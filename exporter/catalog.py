@@ -28,7 +28,7 @@ SERIES = ("operation", "model")
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric family. Counters are named with their `_total`; `edges` are a histogram's finite upper edges."""
+    """One metric family, see `counter`, `gauge` and `histogram`. `edges` are a histogram's finite upper edges."""
 
     name: str
     kind: Kind
@@ -38,408 +38,304 @@ class Metric:
     edges: tuple[float, ...] = ()
 
 
-OPERATIONS = Metric(
+_UNITS = ("seconds", "usd", "tokens", "ratio")
+
+
+def _unit(name: str) -> str:
+    """What a metric is in, as the end of its name says; empty for a number of things."""
+    return next((unit for unit in _UNITS if name.removesuffix("_total").endswith(f"_{unit}")), "")
+
+
+def counter(name: str, labels: tuple[str, ...], help: str) -> Metric:  # noqa: A002
+    """What only rises; its name ends with `_total`."""
+    return Metric(name, "counter", labels, help, _unit(name))
+
+
+def gauge(name: str, labels: tuple[str, ...], help: str) -> Metric:  # noqa: A002
+    """What rises and falls."""
+    return Metric(name, "gauge", labels, help, _unit(name))
+
+
+def histogram(name: str, labels: tuple[str, ...], help: str, edges: tuple[float, ...]) -> Metric:  # noqa: A002
+    """Durations by how long they are."""
+    return Metric(name, "histogram", labels, help, _unit(name), edges)
+
+
+OPERATIONS = counter(
     "ai_operations_total",
-    "counter",
     SERIES,
     "LLM calls that ended, whatever their outcome. Each minute counts the most calls that it ever held at once: after "
     "rows of a minute are deleted, later rows of that minute count only beyond that.",
 )
-FAILURES = Metric(
+FAILURES = counter(
     "ai_operation_failures_total",
-    "counter",
     (*SERIES, "error_class"),
     "LLM calls that failed, by class of error; every class exists at 0 from the start.",
 )
-COST = Metric(
-    "ai_operation_cost_usd_total", "counter", SERIES, "Cost of LLM calls, as logged; refunds are not taken off.", "usd"
-)
-REFUNDS = Metric(
+COST = counter("ai_operation_cost_usd_total", SERIES, "Cost of LLM calls, as logged; refunds are not taken off.")
+REFUNDS = counter(
     "ai_operation_refunds_usd_total",
-    "counter",
     SERIES,
     "Money that was refunded: amounts below 0 in the log. Gauges of spend are what is left of the cost.",
-    "usd",
 )
-INPUT_TOKENS = Metric("ai_operation_input_tokens_total", "counter", SERIES, "Tokens sent to models.", "tokens")
-OUTPUT_TOKENS = Metric("ai_operation_output_tokens_total", "counter", SERIES, "Tokens received from models.", "tokens")
-LATENCY = Metric(
-    "ai_operation_latency_seconds",
-    "histogram",
-    SERIES,
-    "Duration of LLM calls that ended and have one.",
-    "seconds",
-    LATENCY_EDGES,
+INPUT_TOKENS = counter("ai_operation_input_tokens_total", SERIES, "Tokens sent to models.")
+OUTPUT_TOKENS = counter("ai_operation_output_tokens_total", SERIES, "Tokens received from models.")
+LATENCY = histogram(
+    "ai_operation_latency_seconds", SERIES, "Duration of LLM calls that ended and have one.", LATENCY_EDGES
 )
-TIME_TO_FIRST_TOKEN = Metric(
+TIME_TO_FIRST_TOKEN = histogram(
     "ai_operation_time_to_first_token_seconds",
-    "histogram",
     SERIES,
     "Time from the start of LLM calls to the first token of their answers, of calls that ended and have one. "
     "Absent if the log does not have it.",
-    "seconds",
     FIRST_TOKEN_EDGES,
 )
-OVER_TIMEOUT = Metric(
+OVER_TIMEOUT = counter(
     "ai_operations_over_timeout_total",
-    "counter",
     SERIES,
     "LLM calls that took at least their model's timeout, or failed with class timeout.",
 )
-FALLBACKS = Metric(
+FALLBACKS = counter(
     "ai_operation_fallbacks_total",
-    "counter",
     SERIES,
     "LLM calls that another model than the primary one of the operation's route has served.",
 )
-UNPRICED = Metric(
+UNPRICED = counter(
     "ai_operations_unpriced_total",
-    "counter",
     SERIES,
     "LLM calls with tokens but without a cost, for models not listed as free; counted a quarter of an hour late.",
 )
-CACHED_TOKENS = Metric(
+CACHED_TOKENS = counter(
     "ai_operation_cached_tokens_total",
-    "counter",
     SERIES,
     "Tokens sent to models that these had cached; 0 where the log does not tell.",
-    "tokens",
 )
-EXPECTED_COST = Metric(
+EXPECTED_COST = counter(
     "ai_operation_expected_cost_usd_total",
-    "counter",
     SERIES,
     "What the checked calls cost by the price list: tokens times the price at their time. "
     "Counted a quarter of an hour late.",
-    "usd",
 )
-CHECKED_COST = Metric(
+CHECKED_COST = counter(
     "ai_operation_checked_cost_usd_total",
-    "counter",
     SERIES,
     "Cost of the checked calls, as logged, to compare with their expected cost.",
-    "usd",
 )
-CHECKED = Metric(
+CHECKED = counter(
     "ai_operations_checked_total",
-    "counter",
     SERIES,
     "LLM calls whose cost is checked: they ended well or have a cost, they have input tokens, and the price list has "
     "their model.",
 )
-PRICE_UNKNOWN = Metric(
+PRICE_UNKNOWN = counter(
     "ai_operations_price_unknown_total",
-    "counter",
     SERIES,
     "LLM calls whose cost could be checked, if the price list had their model.",
 )
-COST_CORRECTIONS = Metric(
+COST_CORRECTIONS = gauge(
     "ai_operation_cost_corrections_usd",
-    "gauge",
     SERIES,
     "Money in the cost counter, less that of refunds, that deleted or edited rows have taken back.",
-    "usd",
 )
-ROWS_SKIPPED = Metric(
+ROWS_SKIPPED = counter(
     "ai_rows_skipped_total",
-    "counter",
     ("field", "reason"),
     "Values that could not be used; the other fields of their rows still count.",
 )
-SPEND_TODAY = Metric(
-    "ai_spend_today_usd", "gauge", SERIES, "Cost of the present calendar day in the budget's time zone.", "usd"
+SPEND_TODAY = gauge("ai_spend_today_usd", SERIES, "Cost of the present calendar day in the budget's time zone.")
+SPEND_MONTH = gauge("ai_spend_month_usd", SERIES, "Cost of the present calendar month in the budget's time zone.")
+WINDOW_START = gauge(
+    "ai_spend_window_start_timestamp_seconds", ("window",), "Start of the calendar day or month that the spend is of."
 )
-SPEND_MONTH = Metric(
-    "ai_spend_month_usd", "gauge", SERIES, "Cost of the present calendar month in the budget's time zone.", "usd"
+WINDOW_END = gauge(
+    "ai_spend_window_end_timestamp_seconds", ("window",), "End of the calendar day or month that the spend is of."
 )
-WINDOW_START = Metric(
-    "ai_spend_window_start_timestamp_seconds",
-    "gauge",
-    ("window",),
-    "Start of the calendar day or month that the spend is of.",
-    "seconds",
-)
-WINDOW_END = Metric(
-    "ai_spend_window_end_timestamp_seconds",
-    "gauge",
-    ("window",),
-    "End of the calendar day or month that the spend is of.",
-    "seconds",
-)
-SPEND_ANOMALY = Metric(
+SPEND_ANOMALY = gauge(
     "ai_spend_anomaly_usd",
-    "gauge",
     ("operation",),
     "By how much the current clock hour of an operation, or the one before it, costs more than usual if that is odd, "
     "else 0. Like the other anomalies, absent until two weeks of history are known.",
-    "usd",
 )
-SPEND_USUAL = Metric(
-    "ai_spend_usual_usd", "gauge", ("operation",), "What the hour that the anomaly is about usually costs.", "usd"
-)
-SPEND_ANOMALY_START = Metric(
+SPEND_USUAL = gauge("ai_spend_usual_usd", ("operation",), "What the hour that the anomaly is about usually costs.")
+SPEND_ANOMALY_START = gauge(
     "ai_spend_anomaly_start_timestamp_seconds",
-    "gauge",
     ("operation",),
     "Start of the first of the odd hours in a row, while the spend of the operation is odd.",
-    "seconds",
 )
-SPEND_ANOMALY_FACTOR = Metric(
+SPEND_ANOMALY_FACTOR = gauge(
     "ai_spend_anomaly_factor_ratio",
-    "gauge",
     ("operation", "model", "factor"),
     "Calls, tokens per call and price per token as multiples of the usual, for the model that makes the spend of an "
     "operation odd.",
-    "ratio",
 )
-CALLS_ANOMALY = Metric(
+CALLS_ANOMALY = gauge(
     "ai_calls_anomaly",
-    "gauge",
     ("operation",),
     "By how many the LLM calls in the hour of an operation are above the usual if that is odd, else 0.",
 )
-LATENCY_ANOMALY = Metric(
+LATENCY_ANOMALY = gauge(
     "ai_latency_anomaly_seconds",
-    "gauge",
     ("operation",),
     "By how much the mean duration of the hour's LLM calls is above the usual if that is odd, else 0.",
-    "seconds",
 )
-ERROR_RATE_ANOMALY = Metric(
+ERROR_RATE_ANOMALY = gauge(
     "ai_error_rate_anomaly_ratio",
-    "gauge",
     ("operation",),
     "By how much the share of the hour's LLM calls that failed is above the usual if that is odd, else 0.",
-    "ratio",
 )
-COST_PER_CALL_ANOMALY = Metric(
+COST_PER_CALL_ANOMALY = gauge(
     "ai_cost_per_call_anomaly_usd",
-    "gauge",
     ("operation",),
     "By how much the mean cost of the hour's LLM calls is above the usual if that is odd, else 0.",
-    "usd",
 )
-TOKENS_PER_CALL_ANOMALY = Metric(
+TOKENS_PER_CALL_ANOMALY = gauge(
     "ai_tokens_per_call_anomaly",
-    "gauge",
     ("operation",),
     "By how much the mean number of tokens of the hour's LLM calls is above the usual if that is odd, else 0.",
 )
-USER_SPEND_TODAY = Metric(
-    "ai_user_spend_today_usd", "gauge", ("user",), "Cost of the present calendar day by user, from the log.", "usd"
+USER_SPEND_TODAY = gauge(
+    "ai_user_spend_today_usd", ("user",), "Cost of the present calendar day by user, from the log."
 )
-USER_INFO = Metric(
+USER_INFO = gauge(
     "ai_user_info",
-    "gauge",
     ("user", "name"),
     "What a user that is shown is called, as `users.names` in the configuration says; always 1. Absent without names.",
 )
-USER_DAILY_LIMIT = Metric(
-    "ai_user_daily_limit_usd", "gauge", ("user",), "Daily limit of users that have one and are shown.", "usd"
-)
-GROUP_SPEND_TODAY = Metric(
+USER_DAILY_LIMIT = gauge("ai_user_daily_limit_usd", ("user",), "Daily limit of users that have one and are shown.")
+GROUP_SPEND_TODAY = gauge(
     "ai_group_spend_today_usd",
-    "gauge",
     ("group",),
     "Cost of the present calendar day by group, such as the team; absent if the log has no groups.",
-    "usd",
 )
-GROUP_DAILY_LIMIT = Metric(
-    "ai_group_daily_limit_usd", "gauge", ("group",), "Daily limit of groups that have one and are shown.", "usd"
-)
-SPEND_FORECAST = Metric(
+GROUP_DAILY_LIMIT = gauge("ai_group_daily_limit_usd", ("group",), "Daily limit of groups that have one and are shown.")
+SPEND_FORECAST = gauge(
     "ai_spend_forecast_usd",
-    "gauge",
     ("window", "bound"),
     "Expected cost of the present calendar day or month at its end, and the bounds between which four of five should "
     "end. Absent until four whole days of the log are known.",
-    "usd",
 )
-LIMIT_REACHED = Metric(
+LIMIT_REACHED = gauge(
     "ai_spend_limit_reached_timestamp_seconds",
-    "gauge",
     ("window",),
     "When the cost of the present calendar day or month is expected to exceed the team's limit; the present moment "
     "once it does. Absent if that is not expected.",
-    "seconds",
 )
-USER_SPEND_FORECAST = Metric(
+USER_SPEND_FORECAST = gauge(
     "ai_user_spend_forecast_usd",
-    "gauge",
     ("user",),
     "Expected cost of the present calendar day at its end, for users that are shown and have a history.",
-    "usd",
 )
-USER_LIMIT_REACHED = Metric(
+USER_LIMIT_REACHED = gauge(
     "ai_user_limit_reached_timestamp_seconds",
-    "gauge",
     ("user",),
     "When a user is expected to exceed their daily limit; the present moment once they do. Absent if that is not "
     "expected.",
-    "seconds",
 )
-BUDGET_USERS = Metric("ai_budget_users", "gauge", ("state",), "Users by the state of their daily budget, shown or not.")
-BUDGET_GROUPS = Metric(
+BUDGET_USERS = gauge("ai_budget_users", ("state",), "Users by the state of their daily budget, shown or not.")
+BUDGET_GROUPS = gauge(
     "ai_budget_groups",
-    "gauge",
     ("state",),
     "Groups by the state of their daily budget, shown or not; absent where none has a limit.",
 )
-DAILY_LIMIT = Metric("ai_daily_limit_usd", "gauge", (), "The team's own daily limit.", "usd")
-MONTHLY_LIMIT = Metric("ai_monthly_limit_usd", "gauge", (), "The team's own monthly limit.", "usd")
-PERIOD_LIMIT = Metric(
+DAILY_LIMIT = gauge("ai_daily_limit_usd", (), "The team's own daily limit.")
+MONTHLY_LIMIT = gauge("ai_monthly_limit_usd", (), "The team's own monthly limit.")
+PERIOD_LIMIT = gauge(
     "ai_budget_limit_usd",
-    "gauge",
     ("user", "group", "period"),
     "Limit of budgets with a period: of users and groups that are shown and, where both are empty, of the team.",
-    "usd",
 )
-PERIOD_SOFT_LIMIT = Metric(
+PERIOD_SOFT_LIMIT = gauge(
     "ai_budget_soft_limit_usd",
-    "gauge",
     ("user", "group", "period"),
     "Soft limit of budgets with a period, which only warns; absent where none is set.",
-    "usd",
 )
-PERIOD_SPEND = Metric(
+PERIOD_SPEND = gauge(
     "ai_budget_spend_usd",
-    "gauge",
     ("user", "group", "period"),
     "Cost since the start of a budget's present period, from the log.",
-    "usd",
 )
-PERIOD_RESET = Metric(
-    "ai_budget_reset_timestamp_seconds",
-    "gauge",
-    ("user", "group", "period"),
-    "When the present period of a budget ends.",
-    "seconds",
+PERIOD_RESET = gauge(
+    "ai_budget_reset_timestamp_seconds", ("user", "group", "period"), "When the present period of a budget ends."
 )
-PERIOD_USERS = Metric(
-    "ai_budget_period_users",
-    "gauge",
-    ("period", "state"),
-    "Users by the state of their budget with a period, shown or not.",
+PERIOD_USERS = gauge(
+    "ai_budget_period_users", ("period", "state"), "Users by the state of their budget with a period, shown or not."
 )
-RECORDED_SPEND_TODAY = Metric(
+RECORDED_SPEND_TODAY = gauge(
     "ai_budget_recorded_spend_today_usd",
-    "gauge",
     (),
     "What the budgets table believes was spent today, to compare with the log.",
-    "usd",
 )
-IN_PROGRESS = Metric("ai_operations_in_progress", "gauge", ("status",), "LLM calls that have not ended.")
-OLDEST_IN_PROGRESS = Metric(
-    "ai_oldest_in_progress_timestamp_seconds",
-    "gauge",
-    ("status",),
-    "Start of the oldest LLM call that has not ended.",
-    "seconds",
+IN_PROGRESS = gauge("ai_operations_in_progress", ("status",), "LLM calls that have not ended.")
+OLDEST_IN_PROGRESS = gauge(
+    "ai_oldest_in_progress_timestamp_seconds", ("status",), "Start of the oldest LLM call that has not ended."
 )
-APPROVALS_PENDING = Metric("ai_approvals_pending", "gauge", (), "Approvals that are pending.")
-RECOMMENDATIONS = Metric(
-    "ai_recommendations", "gauge", ("type", "status"), "Recommendations by type and approval status."
-)
-RECOMMENDATION_SAVINGS = Metric(
+APPROVALS_PENDING = gauge("ai_approvals_pending", (), "Approvals that are pending.")
+RECOMMENDATIONS = gauge("ai_recommendations", ("type", "status"), "Recommendations by type and approval status.")
+RECOMMENDATION_SAVINGS = gauge(
     "ai_recommendations_savings_usd",
-    "gauge",
     ("type",),
     "Estimated savings of pending recommendations, as the table has them; those that recommend wrote are for a day.",
-    "usd",
 )
-ROUTE_INFO = Metric(
+ROUTE_INFO = gauge(
     "ai_model_route_info",
-    "gauge",
     ("operation", "primary_model", "fallback_model"),
     "Models of an operation's route, as the log spells them; always 1.",
 )
-ROUTE_ENABLED = Metric("ai_model_route_enabled", "gauge", ("operation",), "Whether an operation's route is enabled.")
-OPERATION_LAST_SEEN = Metric(
-    "ai_operation_last_seen_timestamp_seconds", "gauge", ("operation",), "Time of an operation's newest row.", "seconds"
+ROUTE_ENABLED = gauge("ai_model_route_enabled", ("operation",), "Whether an operation's route is enabled.")
+OPERATION_LAST_SEEN = gauge(
+    "ai_operation_last_seen_timestamp_seconds", ("operation",), "Time of an operation's newest row."
 )
-MODEL_LAST_SUCCESS = Metric(
-    "ai_model_last_success_timestamp_seconds", "gauge", ("model",), "Time of a model's newest success.", "seconds"
-)
-MODEL_TIMEOUT = Metric(
-    "ai_model_timeout_seconds", "gauge", ("model",), "Timeout of calls to a model, from the configuration.", "seconds"
-)
-LOG_UP = Metric(
+MODEL_LAST_SUCCESS = gauge("ai_model_last_success_timestamp_seconds", ("model",), "Time of a model's newest success.")
+MODEL_TIMEOUT = gauge("ai_model_timeout_seconds", ("model",), "Timeout of calls to a model, from the configuration.")
+LOG_UP = gauge(
     "ai_operation_log_up",
-    "gauge",
     (),
     "Whether the log was read in this scrape, with every row visible, and the figures are current.",
 )
-LOG_NEWEST_ROW = Metric(
-    "ai_operation_log_newest_row_timestamp_seconds", "gauge", (), "Time of the newest row that was read.", "seconds"
-)
-COLLECTOR_SUCCESS = Metric(
+LOG_NEWEST_ROW = gauge("ai_operation_log_newest_row_timestamp_seconds", (), "Time of the newest row that was read.")
+COLLECTOR_SUCCESS = gauge(
     "ai_exporter_collector_success",
-    "gauge",
     ("collector",),
     "Whether a collector succeeded in this scrape; of an optional table, in its last read.",
 )
-COLLECTOR_DURATION = Metric(
+COLLECTOR_DURATION = gauge(
     "ai_exporter_collector_duration_seconds",
-    "gauge",
     ("collector",),
     "How long a collector took in this scrape; of an optional table, in its last read.",
-    "seconds",
 )
-LAST_SUCCESS = Metric(
-    "ai_exporter_last_success_timestamp_seconds",
-    "gauge",
-    (),
-    "When the log was last read by a scrape, by the database's clock.",
-    "seconds",
+LAST_SUCCESS = gauge(
+    "ai_exporter_last_success_timestamp_seconds", (), "When the log was last read by a scrape, by the database's clock."
 )
-BACKFILL_PROGRESS = Metric(
-    "ai_exporter_backfill_progress_ratio",
-    "gauge",
-    (),
-    "How much of the first reading, a gap or changed settings is done.",
-    "ratio",
+BACKFILL_PROGRESS = gauge(
+    "ai_exporter_backfill_progress_ratio", (), "How much of the first reading, a gap or changed settings is done."
 )
-LEDGER_DRIFT = Metric(
+LEDGER_DRIFT = gauge(
     "ai_exporter_ledger_drift_usd",
-    "gauge",
     (),
     "SQL less the ledger for one past day, sampled hourly; what changed after the horizon.",
-    "usd",
 )
-CLOCK_OFFSET = Metric(
+CLOCK_OFFSET = gauge(
     "ai_exporter_database_clock_offset_seconds",
-    "gauge",
     (),
     "The database's clock, as last read, less the clock of the exporter's host.",
-    "seconds",
 )
-REPLICATION_LAG = Metric(
+REPLICATION_LAG = gauge(
     "ai_exporter_replication_lag_seconds",
-    "gauge",
     (),
     "How far the database's server is behind its primary, as last read; 0 on a primary, absent where it does not say.",
-    "seconds",
 )
-ROWS_READ = Metric("ai_exporter_rows_read_total", "counter", (), "Rows that reads of the log went over.")
-LATE_ROWS = Metric("ai_exporter_late_rows_total", "counter", (), "Rows found in slices that were closed already.")
-SERIES_FOLDED = Metric(
-    "ai_exporter_series_folded_total",
-    "counter",
-    ("label",),
-    "Rows counted under other since there is no room for their labels.",
+ROWS_READ = counter("ai_exporter_rows_read_total", (), "Rows that reads of the log went over.")
+LATE_ROWS = counter("ai_exporter_late_rows_total", (), "Rows found in slices that were closed already.")
+SERIES_FOLDED = counter(
+    "ai_exporter_series_folded_total", ("label",), "Rows counted under other since there is no room for their labels."
 )
-STATE_COMMIT_FAILURES = Metric(
-    "ai_exporter_state_commit_failures_total", "counter", (), "Commits of the state that failed."
-)
-LOGINS_REFUSED = Metric(
+STATE_COMMIT_FAILURES = counter("ai_exporter_state_commit_failures_total", (), "Commits of the state that failed.")
+LOGINS_REFUSED = counter(
     "ai_exporter_web_logins_refused_total",
-    "counter",
     ("reason",),
     "Requests to the exporter's own pages that were refused for their name and password.",
 )
-BUILD_INFO = Metric(
-    "ai_exporter_build_info", "gauge", ("version", "python"), "Version of the exporter and of Python; always 1."
-)
+BUILD_INFO = gauge("ai_exporter_build_info", ("version", "python"), "Version of the exporter and of Python; always 1.")
 
 ALL: Mapping[str, Metric] = {metric.name: metric for metric in tuple(globals().values()) if isinstance(metric, Metric)}
 """The catalog by name, in the order above."""

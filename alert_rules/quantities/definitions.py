@@ -64,7 +64,6 @@ def _means(counted: str, calls: str, dimension: Dimension) -> _ContributorsOf:
 
 _LATENCY_SUM = f"{catalog.LATENCY.name}_sum"
 _LATENCY_COUNT = f"{catalog.LATENCY.name}_count"
-_LATENCY_BUCKET = f"{catalog.LATENCY.name}_bucket"
 
 
 _SPEND_TODAY: Mapping[Split, catalog.Metric] = {
@@ -122,6 +121,16 @@ _per_call = partial(
     for_=_RATIO_FOR,
     keep_firing_for=_CALM_KEEP,
 )
+
+
+_mean_latency = _means(_LATENCY_SUM, _LATENCY_COUNT, Dimension.DURATION)
+_LAST_EDGE = Decimal(str(catalog.LATENCY.edges[-1]))
+_WHY_LAST_EDGE = "a quantile is never above the histogram's last edge"
+
+
+def _latency_quantile(q: float) -> Callable[[QuantityParams], RecordedSeries]:
+    record = f"ai_operation_latency_seconds:p{100 * q:.0f}_"
+    return lambda params: quantile(q, f"{catalog.LATENCY.name}_bucket", _LATENCY_COUNT, params, record)
 
 
 def _anomaly(metric: catalog.Metric) -> Callable[[QuantityParams], RecordedSeries]:
@@ -246,47 +255,30 @@ _ALL = (
         name="avg_latency",
         subject="Average latency",
         dimension=Dimension.DURATION,
-        series=lambda params: ratio(
-            _LATENCY_SUM,
-            _LATENCY_COUNT,
-            params,
-            "ai_operation_latency_seconds:mean",
-        ),
-        contributors=_means(_LATENCY_SUM, _LATENCY_COUNT, Dimension.DURATION),
+        series=lambda params: ratio(_LATENCY_SUM, _LATENCY_COUNT, params, "ai_operation_latency_seconds:mean"),
+        contributors=_mean_latency,
         limits=("timeout",),
     ),
     _per_call(
         name="p95_latency",
         subject="95th percentile of latency",
         dimension=Dimension.DURATION,
-        series=lambda params: quantile(
-            0.95,
-            _LATENCY_BUCKET,
-            _LATENCY_COUNT,
-            params,
-            "ai_operation_latency_seconds:p95_",
-        ),
-        contributors=_means(_LATENCY_SUM, _LATENCY_COUNT, Dimension.DURATION),
-        highest=Decimal(str(catalog.LATENCY.edges[-1])),
-        why_highest="a quantile is never above the histogram's last edge",
+        series=_latency_quantile(0.95),
+        contributors=_mean_latency,
+        highest=_LAST_EDGE,
+        why_highest=_WHY_LAST_EDGE,
     ),
     Quantity(
         name="model_response_time",
         subject="Median response time",
         dimension=Dimension.DURATION,
         splits=(MODEL,),
-        series=lambda params: quantile(
-            0.5,
-            _LATENCY_BUCKET,
-            _LATENCY_COUNT,
-            params,
-            "ai_operation_latency_seconds:p50_",
-        ),
+        series=_latency_quantile(0.5),
         dashboard="ai-performance",
-        contributors=_means(_LATENCY_SUM, _LATENCY_COUNT, Dimension.DURATION),
+        contributors=_mean_latency,
         limits=("timeout",),
-        highest=Decimal(str(catalog.LATENCY.edges[-1])),
-        why_highest="a quantile is never above the histogram's last edge",
+        highest=_LAST_EDGE,
+        why_highest=_WHY_LAST_EDGE,
         min_operations=3,
         for_=_RATIO_FOR,
         keep_firing_for=_RATIO_KEEP,
@@ -304,10 +296,7 @@ _ALL = (
         subject="Cost per operation",
         dimension=Dimension.MONEY,
         series=lambda params: ratio(
-            catalog.COST.name,
-            catalog.OPERATIONS.name,
-            params,
-            "ai_operation_cost_usd_per_operation:ratio",
+            catalog.COST.name, catalog.OPERATIONS.name, params, "ai_operation_cost_usd_per_operation:ratio"
         ),
         contributors=_means(catalog.COST.name, catalog.OPERATIONS.name, Dimension.MONEY),
     ),

@@ -39,16 +39,11 @@ LOG_FORMATS: tuple[LogFormat, ...] = get_args(LogFormat)
 
 _MINUTE, _QUARTER_HOUR, _HOUR = 60.0, 900.0, 3600.0
 
-DEFAULT_EXPECTED_OPERATIONS = (
-    "email-compose",
-    "email-classify",
-    "email-respond",
-    "calendar-prep",
-    "calendar-time",
-    "task-prioritize",
-    "task-breakdown",
-    "analytics-summary",
-    "analytics-anomaly",
+DEFAULT_EXPECTED_OPERATIONS = tuple(
+    """
+    email-compose email-classify email-respond calendar-prep calendar-time task-prioritize task-breakdown
+    analytics-summary analytics-anomaly
+    """.split()
 )
 
 

@@ -12,12 +12,10 @@ from typing import Any
 import psycopg
 from psycopg.abc import PQGen
 
-from exporter.database.conninfo import ConnInfo, resolve_conninfo
+from exporter.database.conninfo import ConnInfo
 from exporter.database.encoding import be_lenient, client_encoding
 from exporter.database.errors import DatabaseError, DatabaseUnavailable, is_understood, scrub, translate
 from exporter.database.refusal import refused_with
-
-__all__ = ["ConnInfo", "connect", "pipelined", "resolve_conninfo", "start_connecting"]
 
 # An error that ends a pipeline is raised; psycopg also logs it.
 logging.getLogger("psycopg").setLevel(logging.ERROR)

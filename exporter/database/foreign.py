@@ -16,23 +16,12 @@ _SHOWN_NAME = re.compile(r"[A-Za-z_]+(?:[.-][A-Za-z_]+)*[0-9]?")
 _LONGEST_SHOWN = 40
 _NEAR = 0.85  # sslmod, sslmoed, sslrootcerts; not sslaccept
 
-_PROTECTING = (
-    "sslmode",
-    "sslrootcert",
-    "sslcert",
-    "sslkey",
-    "sslpassword",
-    "sslcrl",
-    "sslcrldir",
-    "sslcertmode",
-    "sslnegotiation",
-    "ssl_min_protocol_version",
-    "ssl_max_protocol_version",
-    "channel_binding",
-    "require_auth",
-    "requirepeer",
-    "gssencmode",
-    "target_session_attrs",
+_PROTECTING = tuple(
+    """
+    sslmode sslrootcert sslcert sslkey sslpassword sslcrl sslcrldir sslcertmode sslnegotiation
+    ssl_min_protocol_version ssl_max_protocol_version channel_binding require_auth requirepeer gssencmode
+    target_session_attrs
+    """.split()
 )
 
 _INSTEAD: tuple[tuple[frozenset[str], str], ...] = (

@@ -16,7 +16,8 @@ from psycopg.rows import RowFactory, tuple_row
 from exporter.config import Classification, QualifiedName
 from exporter.database.catalog import find_relation
 from exporter.database.columns import Column
-from exporter.database.connection import NO_ROWS, Connection, ConnInfo, Rows, is_lost, pipelined
+from exporter.database.connection import NO_ROWS, Connection, Rows, is_lost, pipelined
+from exporter.database.conninfo import ConnInfo
 from exporter.database.encoding import Charset, charset_of, encode_statement
 from exporter.database.errors import (
     DatabaseError,

@@ -69,16 +69,10 @@ class Table:
         return self.column(role) if column.category in "SE" and not column.folds_text else self.value(role)
 
 
-_AMOUNTS = (
-    "daily_limit",
-    "monthly_limit",
-    "limit",
-    "soft_limit",
-    "warning_threshold",
-    "spent_today",
-    "spent_month",
-    "estimated_cost",
-    "savings",
+_AMOUNTS = tuple(
+    """
+    daily_limit monthly_limit limit soft_limit warning_threshold spent_today spent_month estimated_cost savings
+    """.split()
 )
 
 

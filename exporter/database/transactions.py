@@ -13,7 +13,8 @@ from typing import LiteralString
 import psycopg
 
 from exporter.database.catalog import find_question, next_questions
-from exporter.database.connection import Connection, ConnInfo, Rows, is_lost, start_connecting
+from exporter.database.connection import Connection, Rows, is_lost, start_connecting
+from exporter.database.conninfo import ConnInfo
 from exporter.database.deadlines import Deadlines
 from exporter.database.errors import (
     DatabaseError,

@@ -45,18 +45,11 @@ FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam
 WHERE c.oid = %(oid)s::oid
 """
 _ENUMERATION = "E"
-_CATALOG_NAMES = (
-    "regrole",
-    "regclass",
-    "regtype",
-    "regproc",
-    "regprocedure",
-    "regoper",
-    "regoperator",
-    "regconfig",
-    "regdictionary",
-    "regnamespace",
-    "regcollation",
+_CATALOG_NAMES = tuple(
+    """
+    regrole regclass regtype regproc regprocedure regoper regoperator regconfig regdictionary regnamespace
+    regcollation
+    """.split()
 )
 """Types whose text is the present name of an object."""
 

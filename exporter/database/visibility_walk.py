@@ -12,50 +12,22 @@ from exporter.database.foresight import CatalogReader, Question
 _MOST = 100
 """Facts that are looked at; a single one that is not accepted decides."""
 
-_SESSION_FUNCTIONS = (
-    "current_query",
-    "current_schema",
-    "current_schemas",
-    "current_setting",
-    "current_user",
-    "getpgusername",
-    "has_any_column_privilege",
-    "has_column_privilege",
-    "has_database_privilege",
-    "has_function_privilege",
-    "has_schema_privilege",
-    "has_sequence_privilege",
-    "has_table_privilege",
-    "has_type_privilege",
-    "inet_client_addr",
-    "inet_client_port",
-    "inet_server_addr",
-    "inet_server_port",
-    "pg_backend_pid",
-    "pg_has_role",
-    "pg_show_all_settings",
-    "pg_stat_get_activity",
-    "pg_table_is_visible",
-    "row_security_active",
-    "session_user",
-    "system_user",
+_SESSION_FUNCTIONS = tuple(
+    """
+    current_query current_schema current_schemas current_setting current_user getpgusername has_any_column_privilege
+    has_column_privilege has_database_privilege has_function_privilege has_schema_privilege has_sequence_privilege
+    has_table_privilege has_type_privilege inet_client_addr inet_client_port inet_server_addr inet_server_port
+    pg_backend_pid pg_has_role pg_show_all_settings pg_stat_get_activity pg_table_is_visible row_security_active
+    session_user system_user
+    """.split()
 )
 """Built-in functions whose result depends on who asks."""
 
-_OPAQUE_FUNCTIONS = (
-    "cursor_to_xml",
-    "database_to_xml",
-    "lo_get",
-    "loread",
-    "pg_ls_dir",
-    "pg_read_binary_file",
-    "pg_read_file",
-    "pg_stat_file",
-    "query_to_xml",
-    "query_to_xml_and_xmlschema",
-    "schema_to_xml",
-    "table_to_xml",
-    "table_to_xml_and_xmlschema",
+_OPAQUE_FUNCTIONS = tuple(
+    """
+    cursor_to_xml database_to_xml lo_get loread pg_ls_dir pg_read_binary_file pg_read_file pg_stat_file query_to_xml
+    query_to_xml_and_xmlschema schema_to_xml table_to_xml table_to_xml_and_xmlschema
+    """.split()
 )
 """Built-in functions that read what the catalog does not know of."""
 

@@ -7,7 +7,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from exporter.database.connection import Connection, ConnInfo, connect
+from exporter.database.connection import Connection, connect
+from exporter.database.conninfo import ConnInfo
 from exporter.database.encoding import encode_statement
 from exporter.database.opening import limits
 

@@ -9,27 +9,12 @@ from typing import Any
 from exporter.demo.history import Call
 from exporter.demo.profiles import CLAUDE, DEEPSEEK, EMAIL_CLASSIFY, GEMINI, MODELS
 
-COLUMNS = (
-    "request_id",
-    "call_type",
-    "api_key",
-    "spend",
-    "total_tokens",
-    "prompt_tokens",
-    "completion_tokens",
-    "startTime",
-    "endTime",
-    "request_duration_ms",
-    "completionStartTime",
-    "model",
-    "model_group",
-    "custom_llm_provider",
-    "user",
-    "metadata",
-    "cache_hit",
-    "request_tags",
-    "team_id",
-    "status",
+COLUMNS = tuple(
+    """
+    request_id call_type api_key spend total_tokens prompt_tokens completion_tokens startTime endTime
+    request_duration_ms completionStartTime model model_group custom_llm_provider user metadata cache_hit request_tags
+    team_id status
+    """.split()
 )
 _PROVIDERS: Mapping[str, str] = {DEEPSEEK: "deepseek", GEMINI: "gemini", CLAUDE: "anthropic"}
 _CALL_TYPES: Mapping[str, str] = {EMAIL_CLASSIFY.name: "aresponses", "analytics": "anthropic_messages"}

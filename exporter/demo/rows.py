@@ -18,37 +18,17 @@ Row = tuple[Any, ...]
 
 COLUMNS: dict[DemoLog, tuple[str, ...]] = {
     "litellm": litellm.COLUMNS,
-    "success": (
-        "id",
-        "operation_type",
-        "operation_id",
-        "model_used",
-        "user_id",
-        "input_tokens",
-        "output_tokens",
-        "cost_usd",
-        "latency_ms",
-        "quality_score",
-        "success",
-        "error_message",
-        "created_at",
+    "success": tuple(
+        """
+        id operation_type operation_id model_used user_id input_tokens output_tokens cost_usd latency_ms quality_score
+        success error_message created_at
+        """.split()
     ),
-    "status": (
-        "id",
-        "user_id",
-        "operation_id",
-        "model_used",
-        "input_tokens",
-        "output_tokens",
-        "total_tokens",
-        "cost_usd",
-        "latency_ms",
-        "status",
-        "error_message",
-        "result",
-        "request_metadata",
-        "executed_at",
-        "completed_at",
+    "status": tuple(
+        """
+        id user_id operation_id model_used input_tokens output_tokens total_tokens cost_usd latency_ms status
+        error_message result request_metadata executed_at completed_at
+        """.split()
     ),
 }
 TIME_COLUMN: dict[DemoLog, str] = {"success": "created_at", "status": "executed_at", "litellm": "startTime"}
@@ -192,15 +172,11 @@ def _budgets(connection: psycopg.Connection[Any], layout: Layout, schema: str) -
 
 
 def _recommendations(connection: psycopg.Connection[Any], schema: str) -> None:
-    columns = (
-        "operation_id",
-        "recommendation_type",
-        "current_config",
-        "proposed_config",
-        "estimated_savings_usd",
-        "confidence",
-        "reasoning",
-        "approval_status",
+    columns = tuple(
+        """
+        operation_id recommendation_type current_config proposed_config estimated_savings_usd confidence reasoning
+        approval_status
+        """.split()
     )
     claude, deepseek = json.dumps({"model": "claude_opus"}), json.dumps({"model": "deepseek"})
     short, shorter = json.dumps({"max_tokens": 2000}), json.dumps({"max_tokens": 900})

@@ -1,1 +1,1 @@
-"""Reports for people and scripts: the commands `operations` and `budget`."""
+"""Reports for people and scripts: what `operations`, `budget`, `prices`, `state show` and `config show` print."""

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from exporter.config import Config
-from exporter.database import DatabaseUnavailable, resolve_conninfo
+from exporter.database.conninfo import resolve_conninfo
+from exporter.database.errors import DatabaseUnavailable
 from exporter.database.session import Session
 from exporter.database.transactions import Database
 from tests.support.harness import PATIENCE

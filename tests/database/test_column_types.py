@@ -17,7 +17,7 @@ from exporter.catalog import ERROR_CLASSES
 from exporter.config import Config
 from exporter.database.approvals import read_approvals
 from exporter.database.budgets import read_budgets
-from exporter.database.connection import resolve_conninfo
+from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import SchemaProblem
 from exporter.database.probe_query import read_sums
 from exporter.database.reader import read_span, read_spend, read_undated

@@ -14,16 +14,15 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from exporter.config import Config
-from exporter.database import (
-    ConnInfo,
+from exporter.database.connection import connect
+from exporter.database.conninfo import ConnInfo, resolve_conninfo
+from exporter.database.errors import (
     DatabaseError,
     DatabaseUnavailable,
     MissingGrant,
     NotVisible,
     QueryTimeout,
     SchemaProblem,
-    connect,
-    resolve_conninfo,
     translate,
 )
 from exporter.logs import LogfmtFormatter

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from exporter.config import Config
-from exporter.database import resolve_conninfo
 from exporter.database.connection import connect
+from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import DatabaseError, DatabaseUnavailable, LoginRefused, MissingGrant, SchemaProblem
 from exporter.database.transactions import Database
 from exporter.demo.schema import load_schema

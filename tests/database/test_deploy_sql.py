@@ -14,7 +14,9 @@ import pytest
 from psycopg import sql
 
 from exporter.config import Config
-from exporter.database import DatabaseUnavailable, connect, resolve_conninfo
+from exporter.database.connection import connect
+from exporter.database.conninfo import resolve_conninfo
+from exporter.database.errors import DatabaseUnavailable
 from exporter.database.transactions import Database
 from exporter.database.window import versions_of
 from exporter.demo.history import history

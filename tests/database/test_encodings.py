@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 
 from exporter.config import Config
-from exporter.database.connection import resolve_conninfo
+from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import MissingGrant
 from exporter.database.transactions import Database
 from exporter.preflight import run_check

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from exporter.database.connection import resolve_conninfo
+from exporter.database.conninfo import resolve_conninfo
 from exporter.ledger.model import Changes
 from exporter.scrape.application import Exporter
 from exporter.state.store import StateError, Store

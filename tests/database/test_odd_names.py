@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exporter.config import Config
-from exporter.database.connection import resolve_conninfo
+from exporter.database.conninfo import resolve_conninfo
 from exporter.demo.profiles import USERS
 from exporter.preflight import run_check
 from exporter.reports.budgets import run_budget

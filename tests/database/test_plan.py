@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from exporter.config import Config
-from exporter.database.connection import resolve_conninfo
+from exporter.database.conninfo import resolve_conninfo
 from exporter.database.log_query import span_query
 from exporter.database.log_table import LogTable
 from exporter.database.log_time import undated_query

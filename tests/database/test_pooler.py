@@ -11,7 +11,7 @@ import pytest
 from testcontainers.core.container import DockerContainer
 
 from exporter.config import Config
-from exporter.database import resolve_conninfo
+from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import DatabaseError
 from exporter.database.foresight import ROUND_TRIPS
 from exporter.database.transactions import Database

@@ -18,9 +18,8 @@ from exporter.advisor.model import Recommendation
 from exporter.advisor.run import run_recommend
 from exporter.advisor.store import Stored, store
 from exporter.config import Config
-from exporter.database import MissingGrant, NotVisible, SchemaProblem
 from exporter.database.conninfo import resolve_writer
-from exporter.database.errors import DatabaseError
+from exporter.database.errors import DatabaseError, MissingGrant, NotVisible, SchemaProblem
 from exporter.errors import UserError
 from tests.support import ROOT
 from tests.support.advice import TABLE, week

@@ -6,7 +6,8 @@ import psycopg
 import pytest
 
 from exporter.config import Config
-from exporter.database import opening, resolve_conninfo
+from exporter.database import opening
+from exporter.database.conninfo import resolve_conninfo
 from exporter.database.login import Login
 from exporter.database.transactions import Database
 from exporter.demo.schema import load_schema

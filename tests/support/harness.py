@@ -17,7 +17,7 @@ import pytest
 from psycopg import sql
 
 from exporter.config import Config
-from exporter.database.connection import resolve_conninfo
+from exporter.database.conninfo import resolve_conninfo
 from exporter.demo.history import Call, Outcome
 from exporter.demo.rows import COLUMNS, TIME_COLUMN, to_row
 from exporter.demo.schema import Layout, load_schema

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.config import Config, ConfigError
-from exporter.database import ConnInfo, resolve_conninfo
+from exporter.database.conninfo import ConnInfo, resolve_conninfo
 from exporter.database.errors import translate
 from exporter.logs import LogfmtFormatter
 

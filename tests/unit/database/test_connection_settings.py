@@ -10,7 +10,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from exporter.config import Config, ConfigError
-from exporter.database import ConnInfo, resolve_conninfo, scrub
+from exporter.database.conninfo import ConnInfo, resolve_conninfo
+from exporter.database.errors import scrub
 from exporter.database.foreign import protecting_parameter
 from exporter.database.url import KNOWN_PARAMETERS
 

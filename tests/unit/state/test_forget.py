@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from exporter.cli import main
-from exporter.commands.state import show
 from exporter.config import Config
 from exporter.findings import Level
 from exporter.ledger.model import EXPOSED, Admission, Changes, Phase, Progress, Series
 from exporter.preflight.series import check_series
+from exporter.reports.state import show
 from exporter.scrape.ledger_service import LedgerService
 from exporter.state.store import StateError, Store
 from tests.support.kept import write_first_version
