@@ -22,7 +22,7 @@ from exporter.database.catalog import find_question, find_relation, next_questio
 from exporter.database.columns import Column
 from exporter.database.connection import NO_ROWS, Connection, ConnInfo, Rows, is_lost, pipelined, start_connecting
 from exporter.database.deadlines import Deadlines
-from exporter.database.encoding import Charset, charset_of, encode_statement
+from exporter.database.encoding import Charset, Numbered, charset_of, encode_statement
 from exporter.database.errors import (
     DatabaseError,
     DatabaseUnavailable,
@@ -179,19 +179,23 @@ class Session:
         return tuple(column.name for column in cursor.description or ()), cursor.fetchall()
 
     def tables(
-        self, statements: Iterable[tuple[bytes, Mapping[str, Any]]], *, prepare: bool = False
+        self, statements: Iterable[tuple[Numbered, Mapping[str, Any]]]
     ) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
         """As `table`, for several statements in one round trip, each of which may take all that is left.
 
-        The server keeps their plans if `prepare`: only where the connection's end is the server itself.
+        The server keeps their plans: only where the connection's end is the server itself.
         """
         connection = self._cursor.connection
-        if prepare:
-            connection.prepare_threshold = _ON_DEMAND
+        connection.prepare_threshold = _ON_DEMAND
         with self._pipeline():
             self.limit()
-            cursors = [connection.execute(*statement, prepare=prepare) for statement in statements]
-        return [(tuple(column.name for column in cursor.description or ()), cursor.fetchall()) for cursor in cursors]
+            cursors = [
+                psycopg.RawCursor(connection).execute(
+                    statement.text, [values[name] for name in statement.names], prepare=True
+                )
+                for statement, values in statements
+            ]
+        return [(_column_names(cursor), cursor.fetchall()) for cursor in cursors]
 
     def look_up(self, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """All rows of a statement that only reads the catalog, which the next transaction asks with its beginning."""
@@ -748,6 +752,12 @@ class Database:
             cursor.execute(how)
         except psycopg.Error:
             self.close()
+
+
+def _column_names(cursor: psycopg.Cursor[Any]) -> tuple[str, ...]:
+    """Those of a result; ours are ASCII. `Cursor.description` makes an object of each."""
+    result = cursor.pgresult
+    return () if result is None else tuple((result.fname(number) or b"").decode() for number in range(result.nfields))
 
 
 def _system_identifier(connection: Connection) -> str:
