@@ -7,7 +7,9 @@ from psycopg.adapt import Transformer
 
 from exporter.database.encoding import Numbered
 
-PARTS = st.sampled_from(["SELECT ", "%%", " LIKE 'a%%'", "%(a)s", "%(b_1)s", "%(a)s::text", '"Ä"', "'$1'", " = ", "(x)"])
+PARTS = st.sampled_from(
+    ["SELECT ", "%%", " LIKE 'a%%'", "%(a)s", "%(b_1)s", "%(a)s::text", '"Ä"', "'$1'", " = ", "(x)"]
+)
 
 
 @given(st.lists(PARTS, max_size=12).map("".join))
