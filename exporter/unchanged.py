@@ -1,25 +1,10 @@
-"""What has not changed is the same object again, and what was made of it is used again."""
+"""What was made of objects is used again as long as they are the same."""
 
 from collections.abc import Callable
 from operator import is_
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
-
-
-class SameAgain:
-    """Gives the value of before of the same name instead of one that equals it. For one thread at a time."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Any] = {}
-
-    def __call__(self, name: str, value: T) -> T:
-        """The value, or the one of before; neither may change."""
-        known: T | None = self._known.get(name)
-        if known is not None and known == value:
-            return known
-        self._known[name] = value
-        return value
 
 
 def kept_while_the_same(make: Callable[..., T]) -> Callable[..., T]:

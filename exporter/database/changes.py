@@ -8,6 +8,7 @@ from psycopg import sql
 from psycopg.rows import namedtuple_row
 
 from exporter.config import Classification
+from exporter.database.encoding import Numbered
 from exporter.database.log_query import OLDEST_UNDER_WAY, Shape, span_parameters, span_statement
 from exporter.database.log_table import LogTable
 from exporter.database.log_time import bounds
@@ -146,9 +147,9 @@ class ChangeReader:
             self._source, self._window = source, None
             self._log, self._classification = log, classification
             self._reader = BucketReader(classification, self._prices)
-            self._each = session.encoded(span_statement(log, classification, Shape.EACH, changed=True))
+            self._each = Numbered.of(session.encoded(span_statement(log, classification, Shape.EACH, changed=True)))
             self._sums = span_statement(log, classification, Shape.USERS, changed=True)
-            self._counted: dict[int, bytes] = {}
+            self._counted: dict[int, Numbered] = {}
 
     def _serves(self, known: _Window, session: Session, span: TimeRange) -> bool:
         """Whether a span can be read by what is known of another one."""
@@ -171,23 +172,23 @@ class ChangeReader:
         }
         if self._reads_each[known is not None]:
             each = self._each, {**parameters, "most_rows": self._few + 1}
-            (_, (counted,)), (names, rows) = session.tables([counts, each], prepare=True)
+            (_, (counted,)), (names, rows) = session.tables([counts, each])
             if len(rows) <= self._few:
                 return _Found.of(asked, counted, named_rows(names, rows), kept=True)
-        ((_, (counted,)),) = session.tables([counts], prepare=True)
+        ((_, (counted,)),) = session.tables([counts])
         sums = session.stream(self._sums, parameters, namedtuple_row)
         found = _Found.of(asked, counted, sums, kept=False)
         self._reads_each[known is not None] = sum(found.rows.values()) <= self._few
         return found
 
-    def _counts(self, session: Session, stretches: Sequence[TimeRange]) -> tuple[bytes, dict[str, Any]]:
+    def _counts(self, session: Session, stretches: Sequence[TimeRange]) -> tuple[Numbered, dict[str, Any]]:
         """The statement for the oldest transaction under way, and for the rows in each stretch; its parameters."""
         parameters: dict[str, Any] = {}
         for number, stretch in enumerate(stretches):
             lower, upper = bounds(self._log, self._classification, stretch)
             parameters |= {f"from_{number}": lower, f"until_{number}": upper}
         if len(stretches) not in self._counted:
-            self._counted = {len(stretches): session.encoded(self._count_statement(len(stretches)))}
+            self._counted = {len(stretches): Numbered.of(session.encoded(self._count_statement(len(stretches))))}
         return self._counted[len(stretches)], parameters
 
     def _count_statement(self, stretches: int) -> sql.Composed:

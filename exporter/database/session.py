@@ -18,7 +18,7 @@ from exporter.database.catalog import find_relation
 from exporter.database.columns import Column
 from exporter.database.connection import NO_ROWS, Connection, Rows, is_lost, pipelined
 from exporter.database.conninfo import ConnInfo
-from exporter.database.encoding import Charset, charset_of, encode_statement
+from exporter.database.encoding import Charset, Numbered, charset_of, encode_statement
 from exporter.database.errors import (
     DatabaseError,
     QueryTimeout,
@@ -150,19 +150,23 @@ class Session:
         return tuple(column.name for column in cursor.description or ()), cursor.fetchall()
 
     def tables(
-        self, statements: Iterable[tuple[bytes, Mapping[str, Any]]], *, prepare: bool = False
+        self, statements: Iterable[tuple[Numbered, Mapping[str, Any]]]
     ) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
         """As `table`, for several statements in one round trip, each of which may take all that is left.
 
-        The server keeps their plans if `prepare`: only where the connection's end is the server itself.
+        The server keeps their plans: only where the connection's end is the server itself.
         """
         connection = self._cursor.connection
-        if prepare:
-            connection.prepare_threshold = _ON_DEMAND
+        connection.prepare_threshold = _ON_DEMAND
         with self._pipeline():
             self.limit()
-            cursors = [connection.execute(*statement, prepare=prepare) for statement in statements]
-        return [(tuple(column.name for column in cursor.description or ()), cursor.fetchall()) for cursor in cursors]
+            cursors = [
+                psycopg.RawCursor(connection).execute(
+                    statement.text, [values[name] for name in statement.names], prepare=True
+                )
+                for statement, values in statements
+            ]
+        return [(_column_names(cursor), cursor.fetchall()) for cursor in cursors]
 
     def look_up(self, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """All rows of a statement that only reads the catalog, which the next transaction asks with its beginning."""
@@ -389,3 +393,9 @@ class Session:
     def identity(self, log: LogTable) -> Identity:
         """What the state is kept for."""
         return Identity(self._system, self._begun.database, str(log.relation.name))
+
+
+def _column_names(cursor: psycopg.Cursor[Any]) -> tuple[str, ...]:
+    """Those of a result; ours are ASCII. `Cursor.description` makes an object of each."""
+    result = cursor.pgresult
+    return () if result is None else tuple((result.fname(number) or b"").decode() for number in range(result.nfields))

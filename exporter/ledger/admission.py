@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from exporter.ledger.calendar import QUARTER_HOUR, floor_to
-from exporter.ledger.model import OTHER, Admission, Candidate, LedgerSettings, Series, State
+from exporter.ledger.model import OTHER, Admission, Candidate, LedgerSettings, Series, Slice, State
 
 STEADY = 3
 """Quarter-hours in which a pair must have been seen to be admitted once half of the series are taken."""
@@ -38,25 +38,38 @@ class SeriesLimiter:
         self._limit = settings.max_series
         self._ample = settings.max_series if settings.ample is None else min(settings.ample, settings.max_series)
         self._first_exposed_at = first_exposed_at
-        compacted = [
-            start
-            for start, item in ({} if anew else state.slices).items()
-            if OTHER in item.cells and any(item.cells[OTHER].high_water)
-        ]
-        self._has_overflow = bool(compacted)
-        # rows that changed settings have dated ahead lie past the position, and are counted
-        read = 0 if anew else max([state.progress.position, *(start + 1 for start in compacted)])
-        self._unread = -floor_to(-read, QUARTER_HOUR)
+        self._slices: Mapping[int, Slice] = {} if anew else state.slices
+        self._position = 0 if anew else state.progress.position
         self._taken = count_admitted(state)
         self.added: dict[Series, Admission] = {}
         self._noted: dict[Series, Candidate] = {}
+
+    # Most reads have no new names: what only those need is made when one comes.
+
+    @cached_property
+    def _overflow(self) -> list[int]:
+        """The slices that keep rows under `OTHER`."""
+        return [
+            start for start, item in self._slices.items() if OTHER in item.cells and any(item.cells[OTHER].high_water)
+        ]
+
+    @cached_property
+    def _unread(self) -> int:
+        # rows that changed settings have dated ahead lie past the position, and are counted
+        return -floor_to(-max([self._position, *(start + 1 for start in self._overflow)]), QUARTER_HOUR)
+
+    @cached_property
+    def _operations(self) -> set[str]:
         # `ai_operation_last_seen_timestamp_seconds` must not have more names than there are series
-        self._operations = {series.operation for series in state.admitted}
-        self._models = {series.model for series in state.admitted}
+        return {series.operation for series in (*self._admitted, *self.added)}
+
+    @cached_property
+    def _models(self) -> set[str]:
+        return {series.model for series in (*self._admitted, *self.added)}
 
     @cached_property
     def _order(self) -> int:
-        """That of the first series to be added."""
+        # that of the first series to be added
         return max((admission.order for admission in self._admitted.values()), default=-1) + 1
 
     def is_new(self, series: Series) -> bool:
@@ -69,7 +82,7 @@ class SeriesLimiter:
             return
         quarter = floor_to(start, QUARTER_HOUR)
         if series != OTHER and self._taken < self._ample:
-            self._add(series, max(self._unread, quarter) if self._has_overflow else 0)
+            self._add(series, max(self._unread, quarter) if self._overflow else 0)
             return
         self._need_other()
         if series != OTHER and self._taken < self._limit and self._note(series, quarter, rows).quarters >= STEADY:
@@ -79,7 +92,7 @@ class SeriesLimiter:
         """Admit as many of these as the limit allows, whether or not they have been seen."""
         for series in wanted:
             if self._taken < self._limit and self.is_new(series):
-                self._add(series, self._unread if self._has_overflow else 0)
+                self._add(series, self._unread if self._overflow else 0)
 
     def label(self, series: Series, start: int) -> Series:
         """The labels under which rows of a slice that begins at `start` are kept."""

@@ -13,6 +13,7 @@ from exporter.ledger.model import (
     OTHER,
     PUT_OFF,
     UNKNOWN,
+    Admission,
     Bucket,
     Cell,
     Changes,
@@ -29,6 +30,7 @@ from exporter.ledger.model import (
 from exporter.ledger.plan import Plan, kept_in_memory
 from exporter.ledger.schedule import oldest_open, stage_at
 from exporter.ledger.slices import bucket_within, join_slices, know_cell, raise_cell
+from exporter.unchanged import kept_while_the_same
 
 QuarterUsers = Mapping[int, Mapping[str, int]]
 """Money units by user, as the store holds them for merged quarters, by the quarter's start."""
@@ -332,7 +334,8 @@ def _stage(old: Slice, read: SpanRead, settings: LedgerSettings) -> int:
 
 def _show_series(plan: Plan) -> None:
     """Begin the time of series whose zero is shown now for the first time, and end it where it has lasted."""
-    for series, admission in {**plan.state.admitted, **plan.changes.admitted}.items():
+    hidden = _hidden(plan.state.admitted, plan.state.mark("admitted"))
+    for series, admission in {**hidden, **plan.changes.admitted}.items():
         if admission.first_exposed_at == EXPOSED:
             continue
         first_exposed_at = plan.now if admission.first_exposed_at is None else admission.first_exposed_at
@@ -340,6 +343,12 @@ def _show_series(plan: Plan) -> None:
         lasted = plan.now - first_exposed_at + admission.exposed_seconds >= plan.settings.zero_hold
         if (changed := replace(admission, first_exposed_at=EXPOSED if lasted else first_exposed_at)) != admission:
             plan.changes.admitted[series] = changed
+
+
+@kept_while_the_same
+def _hidden(admitted: Mapping[Series, Admission], _admitted: object) -> Mapping[Series, Admission]:
+    """The series whose counters are not shown as they are."""
+    return {series: each for series, each in admitted.items() if each.first_exposed_at != EXPOSED}
 
 
 def admit(limiter: SeriesLimiter, routes: Mapping[str, str], buckets: Mapping[int, Bucket]) -> None:

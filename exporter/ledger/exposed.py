@@ -1,8 +1,7 @@
 """What a state exposes: counters as they may be shown, and the gauges that follow from the slices."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
 
 from exporter.ledger.aggregate import ZERO, Aggregate
 from exporter.ledger.calendar import Window, day_of, day_window, month_days, month_window
@@ -19,6 +18,7 @@ from exporter.ledger.model import (
 )
 from exporter.ledger.period_spend import RecentDays, recent_days
 from exporter.ledger.slices import join_waiting
+from exporter.unchanged import kept_while_the_same
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,6 @@ class Gauges:
     recent: RecentDays = field(default_factory=RecentDays)
 
 
-T = TypeVar("T", Counters, Gauges)
-
-
 @dataclass(frozen=True)
 class Snapshot:
     """What is exposed at one moment: no read or commit that comes later changes it.
@@ -69,22 +66,6 @@ class Snapshot:
     counters: Counters | None = None
     gauges: Gauges | None = None
     models: frozenset[str] = frozenset()
-
-    def sharing(self, same: Callable[[str, Mapping[Series, Any]], Any]) -> "Snapshot":
-        """The same, with its mappings by series as `same` gives them by name: those of before, where they are equal.
-
-        Who sees the same object again knows that nothing in it has changed, without a look at each series.
-        """
-        counters, gauges = self.counters, self.gauges
-        if counters is not None:
-            counters = _shared(counters, same, ("series", "corrections"))
-        if gauges is not None:
-            gauges = _shared(gauges, same, ("spend_today", "spend_month"))
-        return replace(self, counters=counters, gauges=gauges)
-
-
-def _shared(part: T, same: Callable[[str, Mapping[Series, Any]], Any], names: Iterable[str]) -> T:
-    return replace(part, **{name: same(name, getattr(part, name)) for name in names})
 
 
 def take_snapshot(
@@ -102,13 +83,14 @@ def take_snapshot(
     return Snapshot(
         None if durable is None or durable.progress.phase != Phase.RUNNING else _counters(durable),
         gauges,
-        frozenset() if durable is None else frozenset({series.model for series in durable.admitted}),
+        frozenset() if durable is None else _models(durable.admitted, durable.mark("admitted")),
     )
 
 
 def _counters(state: State) -> Counters:
-    # copies, since the state itself goes on changing
-    return Counters(counters(state), dict(state.corrections), dict(state.skipped), state.progress)
+    # copies, since the state itself goes on changing; that of most series is the same again as long as they are
+    corrections = _copied(state.corrections, state.mark("corrections"))
+    return Counters(counters(state), corrections, dict(state.skipped), state.progress)
 
 
 def _gauges(state: State, settings: LedgerSettings) -> Gauges:
@@ -167,31 +149,59 @@ def restart_zero_hold(state: State, settings: LedgerSettings) -> dict[Series, Ad
 
 
 def counters(state: State) -> dict[Series, Aggregate]:
-    """The counters of every admitted series.
+    """The counters of every admitted series: the same object again as long as they are the same.
 
     None before the ledger has caught up for the first time. A new series is at 0 for `LedgerSettings.zero_hold`, so
     that every scraper sees the 0 from which it rises.
     """
     if state.progress.phase != Phase.RUNNING:
         return {}
+    return _shown(state.totals, state.mark("totals"), state.admitted, state.mark("admitted"))
+
+
+# What a function here is given with a part of a state is the part's mark: with that, it is of something that stays.
+
+
+@kept_while_the_same
+def _shown(
+    totals: Mapping[Series, Aggregate], _totals: object, admitted: Mapping[Series, Admission], _admitted: object
+) -> dict[Series, Aggregate]:
     return {
-        series: state.totals.get(series, ZERO) if admission.first_exposed_at == EXPOSED else ZERO
-        for series, admission in state.admitted.items()
+        series: totals.get(series, ZERO) if admission.first_exposed_at == EXPOSED else ZERO
+        for series, admission in admitted.items()
     }
+
+
+@kept_while_the_same
+def _copied(corrections: Mapping[Series, int], _corrections: object) -> Mapping[Series, int]:
+    return dict(corrections)
+
+
+@kept_while_the_same
+def _models(admitted: Mapping[Series, Admission], _admitted: object) -> frozenset[str]:
+    return frozenset({series.model for series in admitted})
+
+
+def _of_admitted(
+    spend: Mapping[Series, int], admitted: Mapping[Series, Admission], _admitted: object
+) -> dict[Series, int]:
+    return {series: spend.get(series, 0) for series in admitted}
+
+
+_today_of_admitted, _month_of_admitted = kept_while_the_same(_of_admitted), kept_while_the_same(_of_admitted)
 
 
 def spend_today(state: State, settings: LedgerSettings) -> dict[Series, int]:
     """Money units of the present calendar day for every admitted series."""
-    today = _today(state, settings)
-    spend = state.days.on(today)
-    return {series: spend.get(series, 0) for series in state.admitted}
+    spend = state.days.on(_today(state, settings))
+    return _today_of_admitted(spend, state.admitted, state.mark("admitted"))
 
 
 def spend_month(state: State, settings: LedgerSettings) -> dict[Series, int]:
     """Money units of the present calendar month for every admitted series."""
     # once the clock was set back there may be sums of days that are still to come
     spend = state.days.over(month_days(_today(state, settings)))
-    return {series: spend.get(series, 0) for series in state.admitted}
+    return _month_of_admitted(spend, state.admitted, state.mark("admitted"))
 
 
 def user_spend_today(state: State, settings: LedgerSettings) -> Mapping[str, int]:

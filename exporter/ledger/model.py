@@ -306,6 +306,9 @@ class State:
     `group_days` hold money by calendar day in the budget's zone.
     """
 
+    # marks are no part of what is known: states that know the same are equal, whatever became of them
+    __slots__ = ("__dict__", "_marks")
+
     progress: Progress
     slices: dict[int, Slice] = field(default_factory=dict)
     totals: dict[Series, Aggregate] = field(default_factory=dict)
@@ -322,6 +325,14 @@ class State:
     shown_groups: dict[str, int] = field(default_factory=dict)
     candidates: dict[Series, Candidate] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """No part has been changed yet."""
+        self._marks: dict[str, object] = {}
+
+    def mark(self, name: str) -> object:
+        """An object that is another one once a part has been changed, by its name; `Changes.found` changes nothing."""
+        return self._marks.setdefault(name, object())
+
     @property
     def changeable(self) -> int:
         """Where the slices begin that a read may still change."""
@@ -333,11 +344,15 @@ class State:
             self.progress = changes.progress
         # first, so that a series which ends and begins again in one commit begins at zero
         for name, keys in changes.ended.items():
+            self._marks[name] = object()
             for key in keys:
                 getattr(self, name).pop(key, None)
         for name in KEYED:
-            ours = getattr(self, name)
-            for key, value in getattr(changes, name).items():
+            new = getattr(changes, name)
+            if not new:
+                continue
+            ours, self._marks[name] = getattr(self, name), object()
+            for key, value in new.items():
                 if value is None:
                     ours.pop(key, None)
                 else:

@@ -151,6 +151,8 @@ def next_reread(
     now = present(progress, clock)
     safe = now if safe_now is None else min(safe_now, now)
     ages = reread_ages(settings)
+    quarters = range(state.changeable, progress.merged, QUARTER_HOUR)
+    stages = [state.slices[quarter].stage for quarter in quarters]
 
     def due(quarter: int) -> bool:
         # read once more before it is compacted, whatever its stage
@@ -158,13 +160,16 @@ def next_reread(
             return True
         return state.slices[quarter].stage < bisect_right(ages, now - quarter - QUARTER_HOUR)
 
-    quarters = range(state.changeable, progress.merged, QUARTER_HOUR)
     # after a switch everything is due: the newest quarters are the ones that alerts look at
-    if (span := _newest_recheck(state, quarters, length)) is not None:
+    if RECHECK in stages and (span := _newest_recheck(state, quarters, length)) is not None:
         return span
-    lo = next((quarter for quarter in quarters if due(quarter)), None)
-    if lo is None:
+    # asked again and again, and mostly of none: without a call for each
+    latest = now - QUARTER_HOUR
+    late = [at for at, stage in zip(quarters, stages, strict=True) if stage < bisect_right(ages, latest - at)]
+    expired = [quarter for quarter in quarters[:1] if due(quarter)]
+    if not late and not expired:
         return None
+    lo = min(late + expired)
     hi = lo + QUARTER_HOUR
     while hi < min(progress.merged, lo + length) and due(hi):
         hi += QUARTER_HOUR

@@ -130,6 +130,7 @@ class Collector:
         # the routes last read stay in force while their table cannot be read
         self._primaries: Mapping[str, str] = {}
         self._choosing = threading.Lock()
+        self._chosen_before: tuple[object, ...] = ()
         self._budgets: Budgets | None = None
         self._budgets_read = False
         has_table = config.tables.group_budgets is not None
@@ -413,6 +414,9 @@ class Collector:
             if state is None:
                 return
             followed, before = self._board.followed.budgets, self._board.before
+            chosen_by = self._chosen_by(state)
+            if not followed and chosen_by == self._chosen_before:
+                return
             standing = standings(followed, before, ledger.recent_days(), state.progress.now)
             with ledger.reading():
                 day = day_of(state.progress.now, ledger.settings.zone)
@@ -424,6 +428,20 @@ class Collector:
                     spent, periodic = ledger.group_spend_today(), of_groups(standing)
                     groups = _chosen(spent, grouped, groups, periodic, day, config.groups)
             ledger.show(users, groups)
+            self._chosen_before = chosen_by
+
+    def _chosen_by(self, state: State) -> tuple[object, ...]:
+        """What users and groups are chosen by where none has a budget of other periods: the same choice of the same."""
+        with self._ledger.reading():
+            return (
+                self._budgets,
+                self._budgets_read,
+                self._group_budgets,
+                *self._ledger.marks_of_today("user_days", "group_days"),
+                state.mark("shown_users"),
+                state.mark("shown_groups"),
+                day_of(state.progress.now, self._ledger.settings.zone),
+            )
 
 
 def _chosen(

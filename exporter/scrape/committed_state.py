@@ -13,7 +13,6 @@ from exporter.state.journal import Journal
 from exporter.state.prices import PRICES
 from exporter.state.shadow import ShadowWork
 from exporter.state.store import Store
-from exporter.unchanged import SameAgain
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +37,6 @@ class CommittedState:
         self.durable = self.present = state
         self._showing = threading.RLock()
         self._few_left = False
-        self._same = SameAgain()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
@@ -49,7 +47,7 @@ class CommittedState:
     def snapshot(self, today: State | None = None) -> Snapshot:
         """What is to be shown now; `today` is the ledger of the current day while the first reading goes on."""
         with self._showing:
-            return take_snapshot(self.durable, self.present, self.settings, today).sharing(self._same)
+            return take_snapshot(self.durable, self.present, self.settings, today)
 
     def reload(self, store: Store) -> None:
         """Read the state again, once the file was changed under it; nothing may be on its way to the disk."""

@@ -156,36 +156,45 @@ def _counters(exposure: Exposure) -> Iterator[Family]:
     shown = exposure.ledger.counters
     if shown is None:
         return
-    has_first_tokens = "time_to_first_token" in exposure.scrape.roles
-    yield from _by_series(shown.series, shown.corrections, exposure.config, has_first_tokens)
+    counters, lacking = shown.series, exposure.config.columns.log.lacking
+    by_figure, failures, has_first_tokens = _by_figure(counters)
+    for figure, values in by_figure.items():
+        if figure.metric is not None and not _NEEDS.get(figure, frozenset()) & lacking:
+            yield Family(figure.metric, values, _SCALED[figure])
+    yield Family(catalog.FAILURES, failures, _FAILURES)
+    if "latency" not in lacking:
+        yield Family(catalog.LATENCY, counters, _DURATIONS["latency"])
+    # the log has such times, or had them: few logs do, and a histogram is many samples
+    if "time_to_first_token" in exposure.scrape.roles or has_first_tokens:
+        yield Family(catalog.TIME_TO_FIRST_TOKEN, counters, _DURATIONS["time_to_first_token"])
     yield Family(catalog.ROWS_SKIPPED, {skip: shown.skipped.get(skip, 0) for skip in SKIPS})
     yield Family(catalog.ROWS_READ, {(): shown.progress.rows_read})
     yield Family(catalog.LATE_ROWS, {(): shown.progress.late_rows})
     yield Family(catalog.SERIES_FOLDED, {("operation_model",): shown.progress.rows_overflowed})
+    if "cost" not in lacking:
+        yield Family(catalog.COST_CORRECTIONS, _of_each(counters, shown.corrections), _USD)
 
 
 @kept_while_the_same
-def _by_series(
-    counters: Mapping[Series, Aggregate], corrections: Mapping[Series, int], config: Config, has_first_tokens: bool
-) -> list[Family]:
-    """The counters of series: nearly all of the page, and the same again where nothing has been counted."""
-    lacking = config.columns.log.lacking
-    made = [
-        Family(figure.metric, {series: cell[figure] for series, cell in counters.items()}, _SCALED[figure])
-        for figure in Figure
-        if figure.metric is not None and not _NEEDS.get(figure, frozenset()) & lacking
-    ]
+def _by_figure(
+    counters: Mapping[Series, Aggregate],
+) -> tuple[Mapping[Figure, Mapping[Series, int]], Mapping[Series, Aggregate], bool]:
+    """The counters by figure, the failures, and whether there are times to the first token.
+
+    Nearly all of the page is made of these, so they are the same again where nothing has been counted.
+    """
+    figures = {
+        figure: {series: cell[figure] for series, cell in counters.items()} for figure in Figure if figure.metric
+    }
     # the rest of the aggregate changes with each call, and most calls do not fail
-    made.append(Family(catalog.FAILURES, {series: cell[FAILURES] for series, cell in counters.items()}, _FAILURES))
-    if "latency" not in lacking:
-        made.append(Family(catalog.LATENCY, counters, _DURATIONS["latency"]))
-    # the log has such times, or has had them: few logs have, and a histogram is many samples
-    counts = HISTOGRAMS["time_to_first_token"].counts
-    if has_first_tokens or any(any(cell[counts]) for cell in counters.values()):
-        made.append(Family(catalog.TIME_TO_FIRST_TOKEN, counters, _DURATIONS["time_to_first_token"]))
-    if "cost" not in lacking:
-        made.append(Family(catalog.COST_CORRECTIONS, {each: corrections.get(each, 0) for each in counters}, _USD))
-    return made
+    failures = {series: cell[FAILURES] for series, cell in counters.items()}
+    first_tokens = HISTOGRAMS["time_to_first_token"].counts
+    return figures, failures, any(any(cell[first_tokens]) for cell in counters.values())
+
+
+@kept_while_the_same
+def _of_each(counters: Mapping[Series, Aggregate], corrections: Mapping[Series, int]) -> Mapping[Series, int]:
+    return {series: corrections.get(series, 0) for series in counters}
 
 
 def _log_gauges(exposure: Exposure) -> Iterator[Family]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import bcrypt
 
 from exporter.web.login_queue import Attempt, LoginQueue
-from exporter.web.pool import start_thread
+from exporter.web.pool import Runner
 from exporter.web.refusals import Reason
 from exporter.web.sightings import Sightings
 
@@ -46,6 +46,7 @@ class Authenticator:
     def __init__(self, threads: int, places: int) -> None:
         """Run at most ``threads`` computations at once, one per network, and queue at most ``places``."""
         self._threads = threads
+        self._runner = Runner("password")
         self._key = secrets.token_bytes(32)
         self._right, self._wrong = _Remembered(_MOST_RIGHT), _Remembered(_MOST_WRONG)
         self._seen = Sightings(_SEEN_SECONDS)
@@ -107,7 +108,7 @@ class Authenticator:
     async def _work(self, check: _Check) -> None:
         digest, network = check.attempt.digest, check.attempt.network
         try:
-            right = await start_thread("password", check.compute)
+            right = await self._runner.start(check.compute)
             (self._right if right else self._wrong).add(digest)
             check.result.set_result(None if right else Reason.WRONG)
         except Exception as error:

@@ -5,6 +5,7 @@ ignores ``q=0``; so both get only what is known here.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from math import isfinite
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
@@ -14,6 +15,8 @@ from exporter.web.encoding import Encoder
 _VERSIONS = {"text/plain": ("", "0.0.4", "1.0.0"), "application/openmetrics-text": ("", "1.0.0")}
 
 
+# scrapers say the same each time
+@lru_cache(maxsize=16)
 def choose_format(accept: str | None) -> tuple[Encoder, str]:
     """The encoder and its content type that an ``Accept`` header prefers; text 0.0.4 if nothing fits."""
     for kind, parameters, weight in sorted(_weighted(accept), key=lambda item: -item[2]):
@@ -25,6 +28,7 @@ def choose_format(accept: str | None) -> tuple[Encoder, str]:
     return generate_latest, CONTENT_TYPE_PLAIN_0_0_4
 
 
+@lru_cache(maxsize=16)
 def accepts_gzip(accept_encoding: str | None) -> bool:
     """Whether the client takes gzip: named, or meant by ``*``, and not with ``q=0``."""
     weights = {coding: weight for coding, _, weight in _weighted(accept_encoding)}

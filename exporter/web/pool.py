@@ -2,11 +2,15 @@
 
 import asyncio
 import contextlib
+import queue
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
+
+
+_IDLE_SECONDS = 75.0  # longer than usual scrape intervals
 
 
 class PoolFullError(Exception):
@@ -17,7 +21,7 @@ class BoundedPool:
     """Runs blocking functions for an event loop; more than ``threads + queue`` at once are refused."""
 
     def __init__(self, name: str, threads: int, queue: int) -> None:
-        self._name = name
+        self._runner = Runner(name)
         self._threads = asyncio.Semaphore(threads)  # serves in the order of arrival
         self._free = threads + queue
 
@@ -34,7 +38,7 @@ class BoundedPool:
                 place.callback(self._leave)
                 await self._threads.acquire()
                 place.callback(self._threads.release)
-                result = start_thread(self._name, function)
+                result = self._runner.start(function)
                 held = place.pop_all()
             result.add_done_callback(lambda _: held.close())
             await asyncio.wait({result})
@@ -44,22 +48,51 @@ class BoundedPool:
         self._free += 1
 
 
-def start_thread(name: str, function: Callable[[], _T]) -> asyncio.Future[_T]:
-    """Run a function in a new thread; the result arrives in the running event loop.
+class Runner:
+    """Runs functions in threads, each of which has one at a time.
 
-    The thread is a daemon, unlike those of the standard library's pools: a function that hangs does not keep the
-    program alive.
+    A thread that has ended its function waits for another one, unless one waits already: to start a thread takes
+    longer than to wake one. They are daemons, unlike those of the standard library's pools: a function that hangs does
+    not keep the program alive.
     """
-    loop = asyncio.get_running_loop()
-    result: asyncio.Future[_T] = loop.create_future()
 
-    def work() -> None:
-        outcome = _outcome(function)
-        with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits
-            loop.call_soon_threadsafe(_settle, result, *outcome)
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._idle: list[queue.SimpleQueue[Callable[[], None]]] = []
 
-    threading.Thread(target=work, name=name, daemon=True).start()
-    return result
+    def start(self, function: Callable[[], _T]) -> asyncio.Future[_T]:
+        """Run a function; the result arrives in the running event loop."""
+        loop = asyncio.get_running_loop()
+        result: asyncio.Future[_T] = loop.create_future()
+
+        def work() -> None:
+            outcome = _outcome(function)
+            with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits
+                loop.call_soon_threadsafe(_settle, result, *outcome)
+
+        try:
+            self._idle.pop().put(work)
+        except IndexError:
+            threading.Thread(target=self._run, args=(work,), name=self._name, daemon=True).start()
+        return result
+
+    def _run(self, work: Callable[[], None]) -> None:
+        given: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        while True:
+            work()
+            del work  # while it waits, the thread must not keep what it has made
+            if self._idle:
+                return
+            self._idle.append(given)
+            try:
+                work = given.get(timeout=_IDLE_SECONDS)
+            except queue.Empty:
+                try:
+                    self._idle.remove(given)
+                except ValueError:  # taken at this very moment
+                    work = given.get()
+                else:
+                    return
 
 
 def _settle(result: asyncio.Future[Any], value: Any, error: Exception | None) -> None:

@@ -43,6 +43,14 @@ class Sums(RuleBasedStateMachine):
         assert found == {name: units for (of, name), units in self.model.items() if of == day}
         self.seen.append((found, dict(found)))
 
+    @rule(days=st.sets(DAYS))
+    def look_over(self, days: set[int]) -> None:
+        found = self.sums.over(days)
+        names = {name for day, name in self.model if day in days}
+        assert found == {name: sum(self.model.get((day, name), 0) for day in days) for name in names}
+        assert self.sums.over(days) is found
+        self.seen.append((found, dict(found)))
+
     @rule(go_on_with_the_copy=st.booleans())
     def copy(self, go_on_with_the_copy: bool) -> None:
         copy = self.sums.copy()
@@ -89,3 +97,22 @@ def test_what_is_dropped_is_gone_and_what_is_not_there_cannot_be_dropped() -> No
     assert sums.on(3) == {}
     sums[3, "cat"] = 3
     assert sums.on(3) == {"cat": 3}
+
+
+def test_what_days_have_together_is_added_up_again_only_where_it_has_changed() -> None:
+    class Walked(dict[str, int]):
+        times = 0
+
+        def items(self) -> Any:
+            Walked.times += 1
+            return super().items()
+
+    sums = DaySums({(1, "ann"): 1, (2, "ann"): 2, (2, "bob"): 3})
+    sums._days[1] = Walked(sums._days[1])
+    month = sums.over(range(1, 31))
+    assert (month, Walked.times) == ({"ann": 3, "bob": 3}, 1)
+    assert sums.over(range(1, 31)) is month
+    sums[2, "bob"] = 4
+    assert (sums.over(range(1, 31)), month, Walked.times) == ({"ann": 3, "bob": 4}, {"ann": 3, "bob": 3}, 1)
+    sums[1, "cat"] = 5
+    assert sums.over(range(1, 31)) == {"ann": 3, "bob": 4, "cat": 5}

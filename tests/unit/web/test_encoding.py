@@ -140,6 +140,36 @@ def test_a_family_that_has_not_changed_is_not_compressed_again(monkeypatch: pyte
     assert sum(compressed) == size
 
 
+def test_only_what_comes_after_a_change_is_checksummed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[int] = []
+
+    def crc32(data: bytes, value: int = 0) -> int:
+        checked.append(len(data))
+        return real(data, value)
+
+    real = zlib.crc32
+    monkeypatch.setattr("exporter.web.encoding.zlib.crc32", crc32)
+    encode = RememberingEncoder(choose_format(None)[0])
+
+    def page(*numbers: int) -> list[Family]:
+        return [
+            Family(Metric(f"ai_{place}", "gauge", ("model",), "Help."), {(str(n),): number for n in range(100)})
+            for place, number in enumerate(numbers)
+        ]
+
+    def checked_of(*numbers: int) -> int:
+        checked.clear()
+        made = encode(page(*numbers), compress=True)
+        size = sum(checked)
+        assert gzip.decompress(made) == encode(page(*numbers))
+        return size
+
+    whole = checked_of(1, 2, 3)
+    assert checked_of(1, 2, 3) < 10
+    assert checked_of(1, 2, 4) < whole / 2 < checked_of(2, 2, 4)
+    assert checked_of(2, 2, 4) < 10
+
+
 def test_callers_that_come_together_have_each_value_made_once() -> None:
     counted, encode = Counted(SINGLE), RememberingEncoder(choose_format(None)[0])
     values = {(f"model-{number}",): number for number in range(100)}

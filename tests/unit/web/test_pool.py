@@ -63,6 +63,34 @@ def test_as_many_run_and_wait_as_it_says_and_the_rest_is_refused(threads: int, q
     asyncio.run(story())
 
 
+def test_functions_one_after_the_other_have_one_thread() -> None:
+    async def story() -> None:
+        bounded, threads = BoundedPool("x", 3, 0), set()
+        for _ in range(5):
+            threads.add(await bounded.run(threading.get_ident))
+            while not bounded._runner._idle:
+                await asyncio.sleep(0)
+        assert len(threads) == 1
+
+    asyncio.run(asyncio.wait_for(story(), PATIENCE))
+
+
+def test_threads_that_nobody_needs_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exporter.web.pool._IDLE_SECONDS", 0.01)
+
+    async def story() -> None:
+        bounded, work = BoundedPool("idle pool", 3, 0), Work()
+        tasks = [asyncio.create_task(bounded.run(work(number))) for number in range(3)]
+        await work.await_begun(3)
+        work.go.set()
+        assert await asyncio.gather(*tasks) == [0, 1, 2]
+        while any(thread.name == "idle pool" for thread in threading.enumerate()):
+            await asyncio.sleep(0.01)
+        assert await bounded.run(lambda: 1) == 1
+
+    asyncio.run(asyncio.wait_for(story(), PATIENCE))
+
+
 def test_those_who_wait_are_served_in_the_order_of_their_arrival() -> None:
     async def story() -> None:
         bounded, work = BoundedPool("x", 1, 20), Work()
