@@ -321,7 +321,7 @@ def test_rows_that_are_not_due_by_their_zone_are_recognized_under_a_new_name(log
     with running(log.url, tmp_path, after=exporter, **zone) as moved:
         moved.wait_in_force()
         assert moved.scrape().micro(CORRECTIONS, model="deepseek-v3.2") == 1_500_000
-    with running(log.url, tmp_path, after=moved, **zone, **ALIASES, **lose_column(log)) as again:
+    with running(log.url, tmp_path, after=moved, models=ALIASES, **zone, **lose_column(log)) as again:
         wait_for(lambda: again.scrape().up == 1, lambda: str(again.exporter.status()))
         scraped = again.scrape()
         assert scraped.micro(CORRECTIONS, model="deepseek-v3.2") == 0
