@@ -287,7 +287,7 @@ def _put_off(plan: Plan, item: Slice, old: Slice | None) -> Slice:
         plan.take_back(series, taken_back(cell))
     for series, cell in old.cells.items() if old else ():
         plan.take_back(series, -taken_back(cell))
-    skipped = {skip: Tally(0, tally.high_water) for skip, tally in item.skipped.items()}
+    skipped = {skip: Tally(0, tally.high_water) for skip, tally in item.skipped.items() if tally.high_water}
     return replace(item, cells=cells, skipped=skipped, waiting={}, users={}, stage=PUT_OFF)
 
 

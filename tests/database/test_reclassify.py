@@ -317,12 +317,11 @@ def test_rows_that_are_not_due_by_their_zone_are_recognized_under_a_new_name(log
         for seconds in (1, 20, 300):
             log.insert(seconds, cost="0.5")
         wait_for(lambda: exporter.scrape().money == 1_500_000, lambda: f"{exporter.scrape().money}")
-    zone: dict[str, Any] = {"log_time_zone": "America/New_York"}
+    zone = {"log_time_zone": "America/New_York"}
     with running(log.url, tmp_path, after=exporter, **zone) as moved:
         moved.wait_in_force()
         assert moved.scrape().micro(CORRECTIONS, model="deepseek-v3.2") == 1_500_000
-    renamed: dict[str, Any] = {**zone, **ALIASES, **lose_column(log)}
-    with running(log.url, tmp_path, after=moved, **renamed) as again:
+    with running(log.url, tmp_path, after=moved, models=ALIASES, **zone, **lose_column(log)) as again:
         wait_for(lambda: again.scrape().up == 1, lambda: str(again.exporter.status()))
         scraped = again.scrape()
         assert scraped.micro(CORRECTIONS, model="deepseek-v3.2") == 0
