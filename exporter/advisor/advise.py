@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from exporter.advisor.bursts import batchable_calls, read_bursts
-from exporter.advisor.calls import DAY, Calls
+from exporter.advisor.calls import Calls
 from exporter.advisor.facts import Facts
 from exporter.advisor.failures import failed_calls, read_failures, repeated_failures
 from exporter.advisor.indexes import missing_indexes
@@ -19,6 +19,7 @@ from exporter.database.conninfo import ConnInfo, resolve_conninfo
 from exporter.database.one_session import one_session
 from exporter.database.routes import read_routes
 from exporter.database.session import Session
+from exporter.ledger.calendar import DAY
 from exporter.ledger.model import TimeRange
 from exporter.preflight.context import CheckContext
 from exporter.prices.listed import PriceList

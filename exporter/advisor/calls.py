@@ -12,9 +12,8 @@ from exporter.database.log_table import LogTable, name_column, operation_columns
 from exporter.database.log_time import bounds, instant
 from exporter.database.measures import is_read, measure_value, usable
 from exporter.database.outcomes import final_and_failed, is_refund
+from exporter.ledger.calendar import DAY
 from exporter.ledger.model import TimeRange
-
-DAY = 86_400
 
 LOCK = "SET search_path = pg_catalog, pg_temp;\n"
 """How evidence begins, so that it calls only what is the system's own, whoever runs it."""

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import combinations
 
-from exporter.advisor.calls import DAY
 from exporter.advisor.facts import Facts
 from exporter.advisor.model import LEAST_CALLS, LEAST_SAVING, Recommendation, confident, usd
 from exporter.advisor.usage import Figures, total
 from exporter.catalog import USD
+from exporter.ledger.calendar import DAY
 
 LEAST_OF_A_DAY = 20
 """Calls of a day whose mean counts."""

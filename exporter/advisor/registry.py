@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
-from exporter.advisor.calls import DAY, Calls, Spelling
+from exporter.advisor.calls import Calls, Spelling
 from exporter.advisor.facts import Facts
 from exporter.advisor.model import LEAST_CALLS, LEAST_SAVING, Recommendation, confident, usd
 from exporter.advisor.usage import Usage, spelled, total
+from exporter.ledger.calendar import DAY
 from exporter.ledger.model import UNKNOWN, TimeRange
 
 LEAST_OF_DISABLED = 20

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from exporter.advisor.advise import recommend
-from exporter.advisor.calls import DAY
 from exporter.advisor.report import Format, Report, as_json, as_markdown, as_text
 from exporter.advisor.store import store
 from exporter.config import Config
 from exporter.database.conninfo import resolve_writer
+from exporter.ledger.calendar import DAY
 
 _PRINTED: Mapping[Format, Callable[[Report], str]] = {"text": as_text, "json": as_json, "markdown": as_markdown}
 

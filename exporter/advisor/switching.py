@@ -9,7 +9,7 @@ from exporter.advisor.model import LEAST_CALLS, Recommendation, confident, perce
 from exporter.advisor.usage import Figures, Usage, by, total
 from exporter.catalog import USD
 from exporter.ledger.model import UNKNOWN
-from exporter.prices.model import Usage as Tokens
+from exporter.prices.model import Tokens
 
 LEAST_SAVED = Decimal("0.05")
 """USD a day that a switch must save."""

@@ -9,11 +9,11 @@ from typing import Any, Self
 
 from psycopg import sql
 
-from exporter.advisor.calls import DAY, Calls, Spelling
+from exporter.advisor.calls import Calls, Spelling
 from exporter.database.errors import TooManyRows
 from exporter.database.session import Session
-from exporter.prices.model import PRICE_TIERS
-from exporter.prices.model import Usage as Tokens
+from exporter.ledger.calendar import DAY
+from exporter.prices.model import PRICE_TIERS, Tokens
 
 MOST_GROUPS = 100_000
 """Operations times models times days, at most."""

@@ -7,7 +7,7 @@ from psycopg import sql
 from exporter.config import Config
 from exporter.database.names import identifier
 from exporter.database.session import Session
-from exporter.database.tables import PENDING, Plan, Table, find_table, read_planned
+from exporter.database.tables import PENDING, ReadPlan, Table, find_table, read_planned
 
 _APPROVALS = sql.SQL("SELECT count(*) FROM {table} WHERE {status} = ANY({words})")
 _ENUM = """
@@ -25,12 +25,12 @@ def read_approvals(session: Session, config: Config) -> int | None:
     return read_planned(session, plan_approvals(session, config))
 
 
-def plan_approvals(session: Session, config: Config) -> Plan[int] | None:
+def plan_approvals(session: Session, config: Config) -> ReadPlan[int] | None:
     """How `read_approvals` reads; None where there is no such table."""
     table = find_table(session, config, "approvals")
     if table is None:
         return None
-    return Plan(approvals_query(session, table), session.row_security, lambda _, rows: int(rows[0][0]))
+    return ReadPlan(approvals_query(session, table), session.row_security, lambda _, rows: int(rows[0][0]))
 
 
 def approvals_query(session: Session, table: Table) -> sql.Composed:

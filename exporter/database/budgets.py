@@ -17,7 +17,7 @@ from exporter.database.labels import READ_LENGTH, user_name
 from exporter.database.measures import INVALID_REASONS
 from exporter.database.period_budgets import MOST_NAMED, PERIOD_SKIPS, keyed_by_group, period_query, take_rows
 from exporter.database.session import Session
-from exporter.database.tables import Plan, Table, bound, find_table, read_planned
+from exporter.database.tables import ReadPlan, Table, bound, find_table, read_planned
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.model import UNATTRIBUTED, SkippedValue
 from exporter.ledger.period_spend import BudgetKey, PeriodBudget
@@ -78,18 +78,18 @@ def read_budgets(session: Session, config: Config, section: str = "budgets") -> 
     return read_planned(session, plan_budgets(session, config, section))
 
 
-def plan_budgets(session: Session, config: Config, section: str = "budgets") -> Plan[Budgets] | None:
+def plan_budgets(session: Session, config: Config, section: str = "budgets") -> ReadPlan[Budgets] | None:
     """How `read_budgets` reads; None where there is no such table."""
     table = find_table(session, config, section)
     if table is None:
         return None
     if "limit" in table.columns:
         sums = _budget_sums(table, "limit", "soft_limit")
-        return Plan(
+        return ReadPlan(
             sums, session.row_security, lambda session, rows: _take_periodic(session, config, section, table, rows)
         )
     statement, sums = budget_queries(table)
-    return Plan(sums, session.row_security, lambda session, rows: _take_budgets(session, table, statement, rows))
+    return ReadPlan(sums, session.row_security, lambda session, rows: _take_budgets(session, table, statement, rows))
 
 
 def _take_periodic(

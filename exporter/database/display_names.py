@@ -20,7 +20,7 @@ from exporter.database.layout import Relation
 from exporter.database.mapping import FORMS, made_column
 from exporter.database.names import identifier, literal, written
 from exporter.database.session import Session
-from exporter.database.tables import Plan, read_planned
+from exporter.database.tables import ReadPlan, read_planned
 from exporter.ledger.model import UNATTRIBUTED
 
 SETTING = "users.names"
@@ -105,13 +105,13 @@ def find_names(session: Session, config: Config, names: DisplayNames, setting: s
     return table
 
 
-def plan_user_names(session: Session, config: Config, users: Iterable[str]) -> Plan[Mapping[str, str]] | None:
+def plan_user_names(session: Session, config: Config, users: Iterable[str]) -> ReadPlan[Mapping[str, str]] | None:
     """How the names of some users, by their labels, are read; None where there is no table of names."""
     names = config.users.names
     table = None if names is None else find_names(session, config, names, SETTING, USER_NAMES)
     if table is None:
         return None
-    return Plan(table.statement(sorted(users)), session.row_security, lambda _, rows: take_names(rows))
+    return ReadPlan(table.statement(sorted(users)), session.row_security, lambda _, rows: take_names(rows))
 
 
 def read_user_names(session: Session, config: Config, users: Iterable[str]) -> Mapping[str, str]:

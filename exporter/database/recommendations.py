@@ -12,7 +12,7 @@ from exporter.config import LARGEST_AMOUNT, Config, clean_label
 from exporter.database import values
 from exporter.database.labels import READ_LENGTH
 from exporter.database.session import Session
-from exporter.database.tables import PENDING, Plan, Table, find_table, read_planned
+from exporter.database.tables import PENDING, ReadPlan, Table, find_table, read_planned
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.model import UNKNOWN
 
@@ -52,7 +52,7 @@ def read_recommendations(session: Session, config: Config) -> Recommendations | 
     return read_planned(session, plan_recommendations(session, config))
 
 
-def plan_recommendations(session: Session, config: Config) -> Plan[Recommendations] | None:
+def plan_recommendations(session: Session, config: Config) -> ReadPlan[Recommendations] | None:
     """How `read_recommendations` reads; None where there is no such table."""
     table = find_table(session, config, "recommendations")
     if table is None:
@@ -60,7 +60,7 @@ def plan_recommendations(session: Session, config: Config) -> Plan[Recommendatio
     if not _says_savings(session, table):
         table = replace(table, columns={role: column for role, column in table.columns.items() if role != "savings"})
     with_savings = "savings" in table.columns
-    return Plan(
+    return ReadPlan(
         recommendations_query(table),
         session.row_security,
         lambda _, rows: _take_recommendations(rows, with_savings=with_savings),

@@ -9,7 +9,7 @@ from psycopg import sql
 from exporter.config import Config, clean_label
 from exporter.database.labels import model_name
 from exporter.database.session import Session
-from exporter.database.tables import Plan, Table, bound, find_table, read_planned
+from exporter.database.tables import ReadPlan, Table, bound, find_table, read_planned
 from exporter.ledger.model import UNKNOWN
 
 MOST_ROUTES = 10_000
@@ -42,7 +42,7 @@ def read_routes(session: Session, config: Config) -> list[Route] | None:
     return read_planned(session, plan_routes(session, config))
 
 
-def plan_routes(session: Session, config: Config) -> Plan[list[Route]] | None:
+def plan_routes(session: Session, config: Config) -> ReadPlan[list[Route]] | None:
     """How `read_routes` reads; None where there is no such table."""
     table = find_table(session, config, "routes")
     if table is None:
@@ -55,7 +55,7 @@ def plan_routes(session: Session, config: Config) -> Plan[list[Route]] | None:
         table=table.name,
         rows=sql.Literal(MOST_ROUTES + 1),
     )
-    return Plan(statement, session.row_security, lambda _, rows: _take_routes(table, config.models.aliases, rows))
+    return ReadPlan(statement, session.row_security, lambda _, rows: _take_routes(table, config.models.aliases, rows))
 
 
 def _take_routes(table: Table, aliases: Mapping[str, str], rows: list[tuple[Any, ...]]) -> list[Route]:

@@ -20,7 +20,7 @@ from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
 from exporter.ledger.model import Bucket, Series, SkippedValue, Waiting
 from exporter.ledger.spenders import group_key
 from exporter.prices.book import Prices
-from exporter.prices.model import Price, Usage
+from exporter.prices.model import Price, Tokens
 
 IN_PROGRESS = (Outcome.PENDING, Outcome.RUNNING)
 """Outcomes of calls that will have another one."""
@@ -226,7 +226,7 @@ class CostCheck:
             cell[Figure.PRICE_UNKNOWN] += row.rows
             return
         cached = int(row.cached_tokens or 0)
-        usage = Usage(
+        usage = Tokens(
             calls=row.rows,
             tier=tier,
             input_tokens=int(row.input_tokens or 0) + (0 if self._cached_in_input else cached),

@@ -22,7 +22,7 @@ PENDING = "pending"
 
 
 @dataclass(frozen=True)
-class Plan(Generic[_T]):
+class ReadPlan(Generic[_T]):
     """How to read a table whose rows are proven to be visible: a statement, and what its rows say.
 
     `finish` makes the value of the rows; it may read more.
@@ -76,7 +76,7 @@ _AMOUNTS = tuple(
 )
 
 
-def read_planned(session: Session, plan: Plan[_T] | None) -> _T | None:
+def read_planned(session: Session, plan: ReadPlan[_T] | None) -> _T | None:
     """Read a table as planned; None where there is none."""
     return None if plan is None else plan.finish(session, session.run(plan.statement))
 

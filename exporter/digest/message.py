@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from exporter.digest.model import Anomaly, Digest, Estimate, FiredAlert, Forecast, LeftOut, Mover, Reached
-from exporter.digest.model import Recommendation as Advice
+from exporter.digest.model import Advice, Anomaly, Digest, Estimate, FiredAlert, Forecast, LeftOut, Mover, Reached
 from exporter.digest.words import amount, change_of, day_name, exact
 from exporter.humanize import printable, share, span_text
 

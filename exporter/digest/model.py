@@ -59,7 +59,7 @@ class Anomaly:
 
 
 @dataclass(frozen=True)
-class Recommendation:
+class Advice:
     """What should change, in a sentence; `saving` is for each day, None where it is not known."""
 
     text: str
@@ -133,7 +133,7 @@ class Digest:
     users: UsersPast | LeftOut = LeftOut("users")
     forecast: Forecast | LeftOut = LeftOut("forecast")
     anomalies: tuple[Anomaly, ...] | LeftOut = LeftOut("anomalies")
-    recommendations: tuple[Recommendation, ...] | LeftOut = LeftOut("recommendations")
+    recommendations: tuple[Advice, ...] | LeftOut = LeftOut("recommendations")
     alerts: tuple[FiredAlert, ...] | LeftOut = LeftOut("alerts")
     notes: tuple[str, ...] = ()
 

@@ -10,7 +10,7 @@ from exporter.config import Config
 from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import DatabaseError
 from exporter.database.session import Session
-from exporter.digest.model import LeftOut, Recommendation
+from exporter.digest.model import Advice, LeftOut
 from exporter.ledger.aggregate import money_units
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ def part(session: Session, name: str, read: Callable[[], T]) -> T | LeftOut:
         return LeftOut(f"{name} ({error.detail})")
 
 
-def read_recommendations(session: Session, info: ConnInfo, config: Config) -> tuple[Recommendation, ...]:
+def read_recommendations(session: Session, info: ConnInfo, config: Config) -> tuple[Advice, ...]:
     """What should change, by the last week: what saves most comes first. Raises `DatabaseError`."""
     found = advise(session, info, config)
-    return tuple(Recommendation(each.title, money_units(each.saving) or None) for each in found)
+    return tuple(Advice(each.title, money_units(each.saving) or None) for each in found)

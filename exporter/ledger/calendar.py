@@ -9,6 +9,7 @@ MINUTE = 60
 QUARTER_HOUR = 900
 """A merged slice: every zone in use today is offset from UTC by a multiple of it, so none straddles a midnight."""
 HOUR = 3600
+DAY = 24 * HOUR
 
 
 def floor_to(instant: int, width: int) -> int:

@@ -15,6 +15,7 @@ from exporter.database.log_time import Moment, bounds, ends_of_time, instant
 from exporter.database.replication import Replication
 from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import span_text
+from exporter.ledger.calendar import DAY, HOUR, QUARTER_HOUR
 from exporter.ledger.model import TimeRange
 from exporter.preflight.context import CheckContext
 from exporter.zones import find_zone
@@ -30,10 +31,9 @@ FUTURE = 60.0
 """Seconds that a row can be ahead of the database before the writer's clock or time zone is in doubt."""
 
 _NEAR = 120.0  # seconds within which a distance counts as a zone's offset
-_QUARTER_HOUR = 900
-_MOST_OFFSET = 14 * 3600
+_MOST_OFFSET = 14 * HOUR
 _MOST_ROWS = 1000
-_MONTH = 30 * 86_400
+_MONTH = 30 * DAY
 
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
 _AHEAD = sql.SQL("""
@@ -174,7 +174,7 @@ def _same_all_year(one: str, other: str, clock: float) -> bool:
 def _hint(times: LogTimes, clock: float, log_zone: str, server_zone: str) -> str:
     lead = times.lead or 0.0
     wrong_clock = "synchronize the writer's clock with NTP; the rows are counted when their time comes"
-    steps = round(lead / _QUARTER_HOUR) * _QUARTER_HOUR
+    steps = round(lead / QUARTER_HOUR) * QUARTER_HOUR
     if times.has_zone or abs(lead - steps) >= _NEAR or not 0 < abs(steps) <= _MOST_OFFSET:
         return wrong_clock
     offset = steps + _offset(log_zone, clock)

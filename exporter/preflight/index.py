@@ -55,7 +55,7 @@ WHERE c.relname = ANY(%(names)s::name[])
 
 
 @dataclass(frozen=True)
-class Table:
+class IndexedTable:
     """A table: its kind as in `pg_class`, rows as last estimated (below 0: never), bytes, and an index that begins with
     the column in question.
     """
@@ -108,16 +108,16 @@ def explain(session: Session, statement: sql.Composed, parameters: Mapping[str, 
     return plan
 
 
-def read_tables(session: Session, name: QualifiedName, column: str) -> Iterable[Table]:
+def read_tables(session: Session, name: QualifiedName, column: str) -> Iterable[IndexedTable]:
     """The table of a name, with an index that begins with the column; nothing if there is no such table."""
     found = session.run(_TABLE, {"name": name.name, "schema": name.schema, "column": column})
     for schema, table, kind, rows, size, index_schema, index, valid in found:
         by = None if index is None else QualifiedName(index_schema, index)
-        yield Table(QualifiedName(schema, table), kind, rows, size, by, bool(valid))
+        yield IndexedTable(QualifiedName(schema, table), kind, rows, size, by, bool(valid))
 
 
 def evaluate_index(
-    log: Table, tables: Mapping[QualifiedName, Table], scans: Scans, rows: float, time_column: str
+    log: IndexedTable, tables: Mapping[QualifiedName, IndexedTable], scans: Scans, rows: float, time_column: str
 ) -> Finding:
     """Evaluate the plan; `tables` are read whole, `rows` is PostgreSQL's estimate for the open window."""
     if (unfit := _read_whole(log, tables, scans, time_column)) is not None:
@@ -133,7 +133,9 @@ def evaluate_index(
     return next((verdict for verdict in verdicts if verdict.hint), verdicts[0])
 
 
-def _read_whole(log: Table, tables: Mapping[QualifiedName, Table], scans: Scans, time_column: str) -> Finding | None:
+def _read_whole(
+    log: IndexedTable, tables: Mapping[QualifiedName, IndexedTable], scans: Scans, time_column: str
+) -> Finding | None:
     """The finding where all of an index, or of a large table behind a view, is read."""
     by = f"the source of {time_column}"
     # beside an index that serves, a table in which no window is sought may be joined to the log
@@ -151,7 +153,7 @@ def _read_whole(log: Table, tables: Mapping[QualifiedName, Table], scans: Scans,
     return fail(TIME_INDEX, detail, hint)
 
 
-def _cannot_be_told(log: Table, scans: Scans, time_column: str) -> Finding:
+def _cannot_be_told(log: IndexedTable, scans: Scans, time_column: str) -> Finding:
     what = "a foreign table" if scans.foreign else "a view"
     return warn(
         TIME_INDEX,
@@ -160,7 +162,7 @@ def _cannot_be_told(log: Table, scans: Scans, time_column: str) -> Finding:
     )
 
 
-def _evaluate_table(table: Table, rows: float, time_column: str) -> Finding:
+def _evaluate_table(table: IndexedTable, rows: float, time_column: str) -> Finding:
     if table.index is None:
         detail = f"{table.name} has no index that starts with {time_column}: each scrape reads the whole table"
         return fail(TIME_INDEX, detail, _create_index(table, time_column))
@@ -178,7 +180,7 @@ def _evaluate_table(table: Table, rows: float, time_column: str) -> Finding:
     )
 
 
-def _create_index(table: Table, time_column: str) -> str:
+def _create_index(table: IndexedTable, time_column: str) -> str:
     on = f"ON {table_sql(table.name)} ({columns_sql([time_column])} DESC);"
     if table.kind == "p":
         return (

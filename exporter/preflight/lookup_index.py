@@ -8,15 +8,16 @@ from psycopg import sql
 from exporter.database.names import columns_sql, table_sql
 from exporter.findings import Finding, ok, warn
 from exporter.humanize import listing
+from exporter.ledger.calendar import DAY
 from exporter.preflight.context import CheckContext
-from exporter.preflight.index import Table, explain, read_tables
+from exporter.preflight.index import IndexedTable, explain, read_tables
 from exporter.preflight.plan import read_plan
 from exporter.preflight.table_index import MANY_BYTES, MANY_ROWS
 
 LOOKUPS = ("user", "model")
 """The roles of the columns that the log is looked up by."""
 
-_WEEK = 7 * 86_400
+_WEEK = 7 * DAY
 
 # The plan for a value that is known only when the statement runs, and so for one as frequent as most.
 _LOOKUP = sql.SQL("""
@@ -50,7 +51,7 @@ def _without_first_value(plan: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**plan, "Plans": parts}
 
 
-def evaluate_lookup(role: str, table: Table, plan: Mapping[str, Any], column: str, time_column: str) -> Finding:
+def evaluate_lookup(role: str, table: IndexedTable, plan: Mapping[str, Any], column: str, time_column: str) -> Finding:
     """Evaluate the plan for one `role`, `user` or `model`. Without the index panels are slow, and no metric is."""
     name = index_of(role)
     scans = read_plan(plan, column, leading=True)
@@ -71,7 +72,7 @@ def evaluate_lookup(role: str, table: Table, plan: Mapping[str, Any], column: st
     return ok(name, f"{table.index.name} (not used: the index on {time_column} is cheaper)")
 
 
-def _missing(name: str, role: str, table: Table, column: str, time_column: str) -> Finding:
+def _missing(name: str, role: str, table: IndexedTable, column: str, time_column: str) -> Finding:
     detail = f"{table.name} has no index that starts with {column}"
     if table.rows < MANY_ROWS and table.size < MANY_BYTES:
         return ok(name, f"{detail}, and needs none while it is small")

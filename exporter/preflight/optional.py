@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import psycopg
 
-from exporter.config import LARGEST_AMOUNT
+from exporter.config import LARGEST_AMOUNT, Config
 from exporter.config.sections import Tables
 from exporter.database.approvals import approvals_query, read_approvals
 from exporter.database.budgets import SEVERAL_BUDGETS, Budgets, read_budgets
@@ -32,9 +32,7 @@ def check_optional(section: str, context: CheckContext) -> list[Finding]:
     """Check an optional table, by its setting below `tables`."""
     name = getattr(context.config.tables, section)
     if name is None:
-        # nobody has switched off what is not there unless it is named
-        is_named_only = getattr(Tables(), section) is None
-        return [] if is_named_only else [ok(section, "switched off in the configuration: its metrics are absent")]
+        return evaluate_switched_off(section, context.config)
     relation = context.session.relation(name, f"tables.{section}")
     if relation is None:
         absent = f"no table {name}: its metrics are absent"
@@ -51,6 +49,16 @@ def check_optional(section: str, context: CheckContext) -> list[Finding]:
     if access.writes and not access.superuser:
         findings.append(evaluate_excess(relation, columns.values(), replace(access, readable=frozenset())))
     return findings
+
+
+def evaluate_switched_off(section: str, config: Config) -> list[Finding]:
+    """Evaluate a table that the configuration does not name: who names its columns most likely wants it to be read."""
+    if getattr(config.columns, section).model_dump(exclude_none=True):
+        hint = f"name it, as tables.{section}; or leave out columns.{section}"
+        return [warn(section, f"columns.{section} is set, and no table: its metrics are absent", hint)]
+    # nobody has switched off what is not there unless it is named
+    is_named_only = getattr(Tables(), section) is None
+    return [] if is_named_only else [ok(section, "switched off in the configuration: its metrics are absent")]
 
 
 def _read_in_time(context: CheckContext, section: str, table: Table) -> list[Finding]:

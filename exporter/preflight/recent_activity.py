@@ -13,13 +13,12 @@ from exporter.database.log_table import LogTable
 from exporter.database.reader import read_span
 from exporter.database.session import Session
 from exporter.findings import Finding, warn
-from exporter.ledger.calendar import HOUR
+from exporter.ledger.calendar import DAY, HOUR
 from exporter.ledger.model import Bucket, TimeRange
 from exporter.ledger.slices import latest
 
 _Found = TypeVar("_Found")
 
-DAY = 24 * HOUR
 AGES = (HOUR, DAY, 3 * DAY, 7 * DAY)
 """How far back to look, step by step, in seconds."""
 

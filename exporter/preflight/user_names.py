@@ -11,12 +11,13 @@ from exporter.database.labels import user_name
 from exporter.database.log_table import name_column
 from exporter.database.tables import Table
 from exporter.findings import Finding, failed, ok, warn
+from exporter.ledger.calendar import DAY
 from exporter.ledger.model import UNATTRIBUTED
 from exporter.preflight.access import evaluate_excess, evaluate_grants, read_access
 from exporter.preflight.context import CheckContext
 from exporter.preflight.table_index import check_served
 
-_WEEK = 7 * 86_400
+_WEEK = 7 * DAY
 
 _NEWEST = sql.SQL("""
 SELECT DISTINCT username FROM (

@@ -4,18 +4,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from exporter.ledger.calendar import DAY
+
 PRICE_TIERS = (32_000, 100_000, 128_000, 199_999, 200_000, 256_000, 272_000, 512_000, 524_288)
 """Tokens of input above which prices of one model or another change."""
 
 DECIMALS = 6
 """Decimal places of a price in USD per million tokens: the last one is a ledger unit per token."""
 
-_DAY = 86_400
 _UNITS = 10**DECIMALS
 
 
 @dataclass(frozen=True)
-class Usage:
+class Tokens:
     """What some calls used: their tokens, and how many of `PRICE_TIERS` the input of each one exceeds.
 
     `cached_tokens` are part of the `input_tokens`.
@@ -56,7 +57,7 @@ class Price:
     cached: Rate | None = None
     call: int = 0
 
-    def cost(self, usage: Usage) -> int:
+    def cost(self, usage: Tokens) -> int:
         """What calls with this usage cost together, all of them of one tier."""
         cached = usage.cached_tokens if self.cached else 0
         units = usage.calls * self.call + usage.output_tokens * self.output.at(usage.tier)
@@ -87,7 +88,7 @@ class DatedPrice:
         if self.hours is None:
             return True
         start, end = self.hours
-        second = at % _DAY
+        second = at % DAY
         return start <= second < end if start <= end else second >= start or second < end
 
 
@@ -117,4 +118,4 @@ def valid_from_text(valid_from: int | None) -> str:
     if valid_from is None:
         return "always"
     moment = datetime.fromtimestamp(valid_from, UTC)
-    return moment.strftime("%Y-%m-%d" if valid_from % _DAY == 0 else "%Y-%m-%dT%H:%MZ")
+    return moment.strftime("%Y-%m-%d" if valid_from % DAY == 0 else "%Y-%m-%dT%H:%MZ")

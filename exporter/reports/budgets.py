@@ -19,7 +19,7 @@ from exporter.database.reader import read_span
 from exporter.database.session import Session
 from exporter.errors import UserError
 from exporter.ledger.aggregate import money_units
-from exporter.ledger.calendar import Window, day_window, month_window
+from exporter.ledger.calendar import DAY, Window, day_window, month_window
 from exporter.ledger.model import UNATTRIBUTED, TimeRange
 from exporter.ledger.spenders import groups_of, users_of
 from exporter.ledger.users import Budget, budget_state, count_states
@@ -28,7 +28,6 @@ from exporter.reports.period_budgets import PeriodLine, period_fields, period_ta
 from exporter.reports.shown_users import names_if_read, pseudonyms
 from exporter.reports.table import render_table
 
-_DAY = 86_400
 _SECONDS = 60.0
 
 
@@ -142,9 +141,9 @@ def _read(config: Config, environ: Mapping[str, str], asked: Asked) -> BudgetRep
         window = (month_window if asked.month else day_window)(clock, ZoneInfo(config.budget_time_zone))
         log = session.log(rules)
         spend: Counter[str] = Counter()
-        for day in range(window.start, clock + 1, _DAY):
-            span = TimeRange(day, min(day + _DAY, clock + 1))
-            for part in read_span(session, log, rules, span, width=_DAY).values():
+        for day in range(window.start, clock + 1, DAY):
+            span = TimeRange(day, min(day + DAY, clock + 1))
+            for part in read_span(session, log, rules, span, width=DAY).values():
                 spend.update(groups_of(part.users) if asked.by == "group" else users_of(part.users))
         others: list[PeriodLine] = []
         if asked.month:

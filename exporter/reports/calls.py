@@ -8,9 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 from exporter.humanize import money
+from exporter.ledger.calendar import DAY
 from exporter.reports.table import render_table
 
-_DAY = 86_400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CYCLE_YEARS, _CYCLE_DAYS = 400, 146_097  # after so many years, or days, the calendar comes again
 _SUCCESS = {"ok": True, "failed": False, "timeout": False}
@@ -132,7 +132,7 @@ def time_text(at: float, separator: str, precision: str) -> str:
 
     `precision` is "seconds" or "milliseconds". Datetime's own years end with 9999, and those of a log do not.
     """
-    days, seconds = divmod(at, _DAY)
+    days, seconds = divmod(at, DAY)
     cycles, days = divmod(int(days), _CYCLE_DAYS)
     moment = _EPOCH + timedelta(days=days, seconds=seconds)
     year = moment.year + cycles * _CYCLE_YEARS

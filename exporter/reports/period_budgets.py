@@ -15,7 +15,7 @@ from exporter.database.period_budgets import configured_budgets
 from exporter.database.reader import read_span
 from exporter.database.session import Session
 from exporter.ledger.aggregate import net
-from exporter.ledger.calendar import Window
+from exporter.ledger.calendar import DAY, Window
 from exporter.ledger.model import TimeRange
 from exporter.ledger.period_spend import (
     TEAM,
@@ -28,7 +28,6 @@ from exporter.ledger.spenders import group_label, is_group
 from exporter.reports.amounts import BudgetLine, money_cell, number
 from exporter.reports.table import render_table
 
-_DAY = 86_400
 _AMOUNTS = ["limit", "soft limit", "spend", "remaining", "used"]
 
 
@@ -63,9 +62,9 @@ def read_period_budgets(
     found: dict[BudgetKey, Standing] = {}
     log, until = session.log(rules), clock + 1
     for start in sorted(by_start, reverse=True):
-        for lo in range(start, until, _DAY):
-            span = TimeRange(lo, min(lo + _DAY, until))
-            for bucket in read_span(session, log, rules, span, width=_DAY).values():
+        for lo in range(start, until, DAY):
+            span = TimeRange(lo, min(lo + DAY, until))
+            for bucket in read_span(session, log, rules, span, width=DAY).values():
                 spent[TEAM] += sum(map(net, bucket.cells.values()))
                 for spender, units in bucket.users.items():
                     spent[spender] += units

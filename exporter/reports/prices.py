@@ -16,7 +16,7 @@ from exporter.database.log_table import name_column, operation_columns
 from exporter.database.log_time import instant, span_bounds
 from exporter.database.one_session import one_session
 from exporter.database.session import Session
-from exporter.ledger.calendar import QUARTER_HOUR, floor_to
+from exporter.ledger.calendar import DAY, QUARTER_HOUR, floor_to
 from exporter.ledger.model import TimeRange
 from exporter.prices.book import Entry, PriceBook
 from exporter.prices.listed import PriceList
@@ -25,7 +25,6 @@ from exporter.reports.table import render_table
 from exporter.state.peek import peek
 from exporter.state.prices import PRICES
 
-_DAY = 86_400
 _SECONDS = 60.0
 _MOST_PAIRS = 10_000
 _UNKNOWN = "no price is known: write one into prices: of the configuration"
@@ -88,7 +87,7 @@ def read_used(session: Session, config: Config, days: int) -> dict[str, set[str]
     """The operations that have called each model in the last days."""
     rules = config.classification()
     log, names = session.log(rules), Names(rules)
-    span = TimeRange(int(session.clock) - days * _DAY, int(session.clock) + 1)
+    span = TimeRange(int(session.clock) - days * DAY, int(session.clock) + 1)
     operation, operation_type = operation_columns(log)
     statement = _USED.format(
         instant=instant(log, rules),

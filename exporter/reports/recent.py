@@ -20,11 +20,11 @@ from exporter.database.one_session import one_session
 from exporter.database.outcomes import error_class, error_patterns, outcome
 from exporter.database.session import Session
 from exporter.errors import UserError
+from exporter.ledger.calendar import DAY
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN, TimeRange
 from exporter.reports.calls import Call, as_table, as_text_json
 from exporter.reports.shown_users import names_if_read, pseudonyms
 
-_DAY = 86_400
 _SECONDS = 30.0
 _VISIBLE = re.compile("[!-~]+")
 
@@ -109,7 +109,7 @@ def read_calls(config: Config, environ: Mapping[str, str], wanted: Wanted) -> Lo
         log = session.log(rules)
         columns = {role: role if column.expression else column.name for role, column in log.columns.items()}
         clock = int(session.clock)
-        seconds = wanted.days * _DAY if wanted.since is None else math.ceil(wanted.since)
+        seconds = wanted.days * DAY if wanted.since is None else math.ceil(wanted.since)
         start = clock - seconds if wanted.start is None else wanted.start
         calls = _read_recent(session, log, rules, wanted, start, label)
         names = names_if_read(session, config, {call.user for call in calls})

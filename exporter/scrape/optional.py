@@ -12,7 +12,7 @@ import psycopg
 
 from exporter.database.errors import DatabaseError, DatabaseUnavailable, QueryTimeout, TableLocked
 from exporter.database.session import Session, Wanted
-from exporter.database.tables import Plan, read_planned
+from exporter.database.tables import ReadPlan, read_planned
 from exporter.database.transactions import Database
 from exporter.state_change_log import StateChangeLog
 
@@ -34,7 +34,7 @@ class Source:
     `wanted` is what the table is looked for by, None where it is left out. What `take` returns is shown.
     """
 
-    plan: Callable[[Session], Plan[Any] | None]
+    plan: Callable[[Session], ReadPlan[Any] | None]
     wanted: Wanted | None
     take: Callable[[Any], Any] = lambda value: value
 

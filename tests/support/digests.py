@@ -6,6 +6,7 @@ from typing import Any
 
 from exporter.catalog import USD
 from exporter.digest.model import (
+    Advice,
     Anomaly,
     Day,
     Digest,
@@ -14,7 +15,6 @@ from exporter.digest.model import (
     Forecast,
     Mover,
     Reached,
-    Recommendation,
     UsersPast,
 )
 from exporter.ledger.calendar import month_days
@@ -61,7 +61,7 @@ def full_digest(about: date = THURSDAY, **changes: Any) -> Digest:
             Reached.NOT,
         ),
         "anomalies": (Anomaly("email-compose, claude-opus-4.5", "$58.10 instead of about $17", "twice the calls"),),
-        "recommendations": (Recommendation("Use deepseek-v3.2 for email-classify", units(3.2)),),
+        "recommendations": (Advice("Use deepseek-v3.2 for email-classify", units(3.2)),),
         "alerts": (FiredAlert("high_daily_spend", "warning", 1, 9900, still=False),),
     }
     return Digest(**{**known, **changes})

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.advisor.calls import DAY, Calls
+from exporter.advisor.calls import Calls
 from exporter.advisor.facts import Facts
 from exporter.advisor.model import at_least, confident, percent, usd
 from exporter.advisor.prompts import steadiness
@@ -17,6 +17,7 @@ from exporter.config import Config, QualifiedName
 from exporter.database.columns import Column
 from exporter.database.layout import Relation
 from exporter.database.log_table import LogTable
+from exporter.ledger.calendar import DAY
 from exporter.ledger.model import TimeRange
 from exporter.prices.listed import PriceList
 

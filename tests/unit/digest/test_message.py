@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from deploy.discord_receiver import length, refusal
 from exporter.digest.message import PICTURE, as_markdown, embed, payload, safe
 from exporter.digest.model import (
+    Advice,
     Anomaly,
     Day,
     Digest,
@@ -21,7 +22,6 @@ from exporter.digest.model import (
     LeftOut,
     Mover,
     Reached,
-    Recommendation,
     UsersPast,
 )
 from tests.support import ROOT
@@ -54,7 +54,7 @@ DIGESTS = st.builds(
     LEFT_OUT | st.builds(UsersPast, AMOUNTS, AMOUNTS, st.lists(TEXTS, max_size=3).map(tuple)),
     LEFT_OUT | st.builds(Forecast, ESTIMATES, ESTIMATES, st.just({}), REACHED, REACHED),
     LEFT_OUT | st.lists(st.builds(Anomaly, TEXTS, TEXTS, TEXTS), max_size=8).map(tuple),
-    LEFT_OUT | st.lists(st.builds(Recommendation, TEXTS, st.none() | AMOUNTS), max_size=12).map(tuple),
+    LEFT_OUT | st.lists(st.builds(Advice, TEXTS, st.none() | AMOUNTS), max_size=12).map(tuple),
     LEFT_OUT | st.lists(st.builds(FiredAlert, TEXTS, TEXTS, AMOUNTS, AMOUNTS, st.booleans()), max_size=30).map(tuple),
     st.lists(TEXTS, max_size=2).map(tuple),
 )
@@ -249,10 +249,8 @@ def test_the_message_that_the_page_shows() -> None:
             ),
         ),
         recommendations=(
-            Recommendation(
-                "Try gemini-2.0-flash in place of claude-opus-4.5 for a part of analytics-summary", units(3)
-            ),
-            *(Recommendation("Another", units(3.08 / 10)) for _ in range(10)),
+            Advice("Try gemini-2.0-flash in place of claude-opus-4.5 for a part of analytics-summary", units(3)),
+            *(Advice("Another", units(3.08 / 10)) for _ in range(10)),
         ),
         alerts=(FiredAlert("budget_exceeded", "critical", 1, 33840, still=False),),
     )

@@ -21,7 +21,7 @@ from exporter.humanize import listing, span_text
 from exporter.preflight.clocks import LogTimes, evaluate_clock, evaluate_replication, evaluate_time_zones
 from exporter.preflight.context import CheckContext, Server
 from exporter.preflight.distance import evaluate_distance
-from exporter.preflight.index import Table, evaluate_index
+from exporter.preflight.index import IndexedTable, evaluate_index
 from exporter.preflight.log_table import evaluate_reading
 from exporter.preflight.operations import evaluate_model_names, evaluate_operations
 from exporter.preflight.plan import read_plan
@@ -160,7 +160,7 @@ def test_a_loose_name_finds_the_name_of_the_log(loose: str, name: str | None) ->
 def test_of_a_foreign_table_it_cannot_be_told_whether_an_index_serves() -> None:
     far = {"Node Type": "Foreign Scan", "Schema": "far", "Relation Name": "log"}
     scans = read_plan({"Node Type": "Append", "Plans": [far, {"Node Type": "Foreign Scan"}]}, "at")
-    table = Table(QualifiedName("far", "log"), "f", -1, 0, None, False)
+    table = IndexedTable(QualifiedName("far", "log"), "f", -1, 0, None, False)
     finding = evaluate_index(table, {table.name: table}, scans, 1, "at")
     assert finding.level is Level.WARN
     assert finding.detail.startswith("far.log is a foreign table")

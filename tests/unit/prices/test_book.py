@@ -10,11 +10,11 @@ from exporter.config import Config
 from exporter.prices import book as books
 from exporter.prices.book import PriceBook
 from exporter.prices.listed import FREE, PriceList
-from exporter.prices.model import Listing, Usage, in_usd, valid_from_text
+from exporter.prices.model import Listing, Tokens, in_usd, valid_from_text
 
 SINCE = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp())
 DAY = 86_400
-TOKENS = Usage(1, 0, 1_000_000, 0)
+TOKENS = Tokens(1, 0, 1_000_000, 0)
 
 
 def listed(prices: dict[str, Any], free: list[str] | None = None) -> PriceList:
@@ -150,10 +150,10 @@ def test_a_free_model_costs_nothing_unless_it_has_a_price() -> None:
 
 def test_cached_tokens_without_a_price_of_their_own_cost_the_full_one() -> None:
     book = PriceBook(listed({"m1": {"input": 2, "output": 0}, "m2": {"input": 2, "output": 0, "cached": 1}}))
-    usage = Usage(1, 0, 1_000_000, 0, 500_000)
+    usage = Tokens(1, 0, 1_000_000, 0, 500_000)
     costs = [price.cost(usage) for model in ("m1", "m2") if (price := book.price(model, 0)) is not None]
     assert costs == [2 * 10**12, 15 * 10**11]
     # more cached tokens than input is an error in the row: nothing is taken back
     dear = book.price("m2", 0)
     assert dear is not None
-    assert dear.cost(Usage(1, 0, 1, 0, 10**6)) == 0
+    assert dear.cost(Tokens(1, 0, 1, 0, 10**6)) == 0

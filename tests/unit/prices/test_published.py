@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.catalog import USD
-from exporter.prices.model import PRICE_TIERS, Usage, in_usd
+from exporter.prices.model import PRICE_TIERS, Tokens, in_usd
 from exporter.prices.published import data_version, published
 
 KNOWN = ["deepseek-v3.2", "gemini-2.0-flash", "claude-opus-4.5", "gpt-4o", "claude-sonnet-4-5", "gemini-2.5-pro", "o3"]
@@ -41,15 +41,17 @@ def test_a_call_costs_what_the_data_says(model: str, tokens: int, cached: float,
     assert listing is not None
     dated = listing.at(int(at.timestamp()))
     assert dated is not None
-    assert Decimal(dated.price.cost(Usage(1, tier(tokens), tokens, output, share))) / USD == wanted
+    assert Decimal(dated.price.cost(Tokens(1, tier(tokens), tokens, output, share))) / USD == wanted
 
 
 def test_calls_together_cost_what_they_cost_alone() -> None:
     listing = published("gpt-4o")
     assert listing is not None
     price = listing.prices[0].price
-    calls = [Usage(1, 0, 1000 + n, 20 * n, 7 * n) for n in range(40)]
-    summed = Usage(40, 0, *(sum(getattr(c, f"{kind}_tokens") for c in calls) for kind in ("input", "output", "cached")))
+    calls = [Tokens(1, 0, 1000 + n, 20 * n, 7 * n) for n in range(40)]
+    summed = Tokens(
+        40, 0, *(sum(getattr(c, f"{kind}_tokens") for c in calls) for kind in ("input", "output", "cached"))
+    )
     assert price.cost(summed) == sum(map(price.cost, calls))
 
 
