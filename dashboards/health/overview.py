@@ -203,5 +203,5 @@ def _error_log() -> Panel:
             "outcome IN ('failed', 'timeout')",
             columns=(sql.TIME, sql.MESSAGE, sql.OPERATION, sql.MODEL, sql.USER, sql.LATENCY, sql.ID),
         ),
-        empty="Red mark: the database is down. No mark: no call has failed (`other` has none: choose All)",
+        empty="No call has failed, or the database is down (then with a red mark). `other` has none: choose All",
     )
