@@ -19,6 +19,7 @@ from dashboards.style import (
     NOTHING,
     PLAIN,
     TEXT,
+    USD,
     Mappings,
     Steps,
     no_value,
@@ -118,6 +119,10 @@ def absolute(steps: Steps) -> dict[str, Any]:
     return {"mode": "absolute", "steps": [step.to_json_data() for step in steps]}
 
 
+_LEAST = {COUNT: {"axisSoftMax": 5}, USD: {"axisSoftMax": 0.05}}
+"""The least extent of axes. Where all values are 0, Grafana's own is 100."""
+
+
 def timeseries(
     title: str,
     shows: str,
@@ -147,7 +152,8 @@ def timeseries(
     is logarithmic, so that one large value does not flatten all others. `colors` are those of series that legends
     do not name.
     """
-    custom: dict[str, Any] = dict(soft or {})
+    least = {} if log or steps else _LEAST.get(unit, {})
+    custom: dict[str, Any] = dict(soft or least)
     if log:
         # not to the base of 10, between whose powers Grafana writes the text for no value on the axis
         custom["scaleDistribution"] = {"type": "log", "log": 2}
