@@ -386,10 +386,11 @@ def column(
     mappings: Mappings | None = None,
     links: Sequence[dict[str, Any]] = (),
     hidden: bool = False,
+    left: bool = False,
 ) -> dict[str, Any]:
     """How one column of a table looks.
 
-    `min_width` replaces Grafana's 150 pixels; `bar` draws its value as a bar up to `high`; `colored`
+    `min_width` replaces Grafana's 150 pixels; `left` is for numbers that are written as words; `bar` draws its value as a bar up to `high`; `colored`
     colours its text.
     """
     cell = (
@@ -409,6 +410,7 @@ def column(
         "mappings": mappings,
         "links": list(links) or None,
         "custom.hidden": hidden or None,
+        "custom.align": "left" if left else None,
     }
     properties = [{"id": key, "value": value} for key, value in given.items() if value is not None]
     return {"matcher": {"id": "byName", "options": name}, "properties": properties}
