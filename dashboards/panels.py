@@ -390,8 +390,8 @@ def column(
 ) -> dict[str, Any]:
     """How one column of a table looks.
 
-    `min_width` replaces Grafana's 150 pixels; `left` is for numbers that are written as words; `bar` draws its value as a bar up to `high`; `colored`
-    colours its text.
+    `min_width` replaces Grafana's 150 pixels; `bar` draws its value as a bar up to `high`; `colored`
+    colours its text; `left` is for numbers that are written as words.
     """
     cell = (
         {"mode": "basic", "type": "gauge", "valueDisplayMode": "text"}
