@@ -119,7 +119,7 @@ def absolute(steps: Steps) -> dict[str, Any]:
     return {"mode": "absolute", "steps": [step.to_json_data() for step in steps]}
 
 
-_LEAST = {COUNT: {"axisSoftMax": 5}, USD: {"axisSoftMax": 0.05}}
+_LEAST: dict[str, dict[str, float]] = {COUNT: {"axisSoftMax": 5}, USD: {"axisSoftMax": 0.05}}
 """The least extent of axes. Where all values are 0, Grafana's own is 100."""
 
 
@@ -152,7 +152,7 @@ def timeseries(
     is logarithmic, so that one large value does not flatten all others. `colors` are those of series that legends
     do not name.
     """
-    least = {} if log or steps else _LEAST.get(unit, {})
+    least: dict[str, float] = {} if log or steps else _LEAST.get(unit, {})
     custom: dict[str, Any] = dict(soft or least)
     if log:
         # not to the base of 10, between whose powers Grafana writes the text for no value on the axis
