@@ -19,6 +19,7 @@ from dashboards.style import (
     NOTHING,
     PLAIN,
     TEXT,
+    USD,
     Mappings,
     Steps,
     no_value,
@@ -118,6 +119,10 @@ def absolute(steps: Steps) -> dict[str, Any]:
     return {"mode": "absolute", "steps": [step.to_json_data() for step in steps]}
 
 
+_LEAST: dict[str, dict[str, float]] = {COUNT: {"axisSoftMax": 5}, USD: {"axisSoftMax": 0.05}}
+"""The least extent of axes. Where all values are 0, Grafana's own is 100."""
+
+
 def timeseries(
     title: str,
     shows: str,
@@ -147,7 +152,8 @@ def timeseries(
     is logarithmic, so that one large value does not flatten all others. `colors` are those of series that legends
     do not name.
     """
-    custom: dict[str, Any] = dict(soft or {})
+    least: dict[str, float] = {} if log or steps else _LEAST.get(unit, {})
+    custom: dict[str, Any] = dict(soft or least)
     if log:
         # not to the base of 10, between whose powers Grafana writes the text for no value on the axis
         custom["scaleDistribution"] = {"type": "log", "log": 2}
@@ -380,11 +386,12 @@ def column(
     mappings: Mappings | None = None,
     links: Sequence[dict[str, Any]] = (),
     hidden: bool = False,
+    left: bool = False,
 ) -> dict[str, Any]:
     """How one column of a table looks.
 
     `min_width` replaces Grafana's 150 pixels; `bar` draws its value as a bar up to `high`; `colored`
-    colours its text.
+    colours its text; `left` is for numbers that are written as words.
     """
     cell = (
         {"mode": "basic", "type": "gauge", "valueDisplayMode": "text"}
@@ -403,6 +410,7 @@ def column(
         "mappings": mappings,
         "links": list(links) or None,
         "custom.hidden": hidden or None,
+        "custom.align": "left" if left else None,
     }
     properties = [{"id": key, "value": value} for key, value in given.items() if value is not None]
     return {"matcher": {"id": "byName", "options": name}, "properties": properties}

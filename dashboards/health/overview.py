@@ -124,8 +124,9 @@ def _alerts_now(settings: Settings) -> Panel:
     for rank, (severity, _) in severities.items():
         listed = f'label_replace({listed}, "rank", "{rank}", "severity", "{severity}")'
     since = f"1000 * ({listed} * ignoring (alertstate, rank) group_left () ALERTS_FOR_STATE)"
-    names = {"rank": "Severity", "alertname": "Alert", "alertstate": "State", "Value": "Since"}
-    names |= {"operation": "Operation", "model": "Model", "name": "User"}
+    # a phone shows the left columns
+    names = {"rank": "Severity", "alertname": "Alert", "Value": "Since"}
+    names |= {"operation": "Operation", "model": "Model", "name": "User", "alertstate": "State"}
     names |= {label: label.capitalize() for label in ("scope", "rung", "reason")}
     chosen = ("operation", "model", "user")
     for label in chosen:
@@ -152,7 +153,7 @@ def _alerts_now(settings: Settings) -> Panel:
             # no links from the cells to the right: many are empty, and Grafana would draw a link there, too
             column("Alert", min_width=185, links=links),
             column("State", colored=True, mappings=style.value_mappings(states), width=72),
-            column("Since", unit=style.SINCE, width=130),
+            column("Since", unit=style.SINCE, width=112, left=True),
             column("Operation", width=145),
             column("Model", width=125),
             column("User", width=120),
@@ -202,5 +203,5 @@ def _error_log() -> Panel:
             "outcome IN ('failed', 'timeout')",
             columns=(sql.TIME, sql.MESSAGE, sql.OPERATION, sql.MODEL, sql.USER, sql.LATENCY, sql.ID),
         ),
-        empty="Red mark: the database is down. No mark: no call has failed (`other` has none: choose All)",
+        empty="No call has failed, or the database is down (then with a red mark). `other` has none: choose All",
     )

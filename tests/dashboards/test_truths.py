@@ -730,6 +730,19 @@ def test_durations_of_calls_have_a_logarithmic_axis() -> None:
     assert {"Response times", "Average by operation", "p95 by operation", "p95 by model"} <= titles
 
 
+def test_charts_of_nothing_have_an_axis_for_little() -> None:
+    """Grafana's own axis ends at 100, or at $100, where all values are 0."""
+    found = 0
+    for made in DASHBOARDS.values():
+        for panel in each_panel(made):
+            defaults = panel["fieldConfig"]["defaults"]
+            linear = panel["type"] == "timeseries" and defaults["custom"]["scaleDistribution"]["type"] == "linear"
+            if linear and defaults["unit"] in {"short", "currencyUSD"} and len(defaults["thresholds"]["steps"]) == 1:
+                found += 1
+                assert defaults["custom"]["axisSoftMax"] <= 5, panel["title"]
+    assert found > 10
+
+
 # No calls
 
 
