@@ -44,8 +44,9 @@ test: $(STAMP) ## all tests, in several processes; with Docker also those agains
 	$(BIN)/coverage report --include='exporter/ledger/*' --fail-under=100
 endif
 
-soak: $(STAMP) ## a quarter of a year of calls and faults against the ledger, and many random inputs: about half an hour
+soak: $(STAMP) ## a quarter of a year of calls and faults, many random inputs, each case on each layout: about an hour
 	SIMULATED_DAYS=92 SIMULATED_SEEDS='1 2' THOROUGH=10 $(BIN)/pytest -q $(SOAKED)
+	EVERY_LAYOUT=1 $(BIN)/pytest -q --numprocesses=$(PROCESSES) --dist=loadgroup tests/alerts tests/dashboards tests/database
 
 check: $(STAMP) ## lint, formatting, types, imports, SQL that could be hijacked, and whether what is generated is up to date
 	$(BIN)/ruff check .
