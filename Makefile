@@ -19,14 +19,15 @@ DASHBOARDS ?=
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
+# what is never imported, which is most of it, need not be compiled
 $(STAMP): pyproject.toml constraints.txt constraints-digest.txt constraints-dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement constraints-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check --require-hashes --requirement constraints-dev.txt
+	$(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(DOCS_STAMP): $(STAMP) constraints-docs.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement constraints-docs.txt
+	$(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check --require-hashes --requirement constraints-docs.txt
 	@touch $@
 
 demo: $(STAMP) ## an embedded PostgreSQL with thirty days of history, live traffic, and the exporter on it
