@@ -4,7 +4,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import cast
 from zlib import crc32
 
 import pytest
@@ -78,7 +77,7 @@ def _is_crossed(item: pytest.Item) -> bool:
 def _thinned(items: list[pytest.Item]) -> set[pytest.Item]:
     """The cases that run on the other layout here."""
     cases = {
-        item: Case(_test(item), _case(item), cast("Layout", layout))
+        item: Case(_test(item), _case(item), layout)
         for item in items
         if (layout := _parameter(item, "layout")) in LAYOUTS
     }

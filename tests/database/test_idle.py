@@ -11,6 +11,7 @@ import pytest
 
 from exporter.config import Classification
 from exporter.database.log_query import LogTable
+from exporter.database.reader import read_rows
 from exporter.database.session import Session
 from exporter.ledger.model import TimeRange
 from exporter.scrape import background, lateness
@@ -96,11 +97,11 @@ def test_a_log_that_is_younger_than_the_month_is_not_read_day_by_day(
     log: Log, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: tuple[int, ...]
 ) -> None:
     """However few days of the month have rows, and whichever these are, each row is counted."""
-    spans, read = [], background.read_rows
+    spans: list[TimeRange] = []
 
     def noted(session: Session, table: LogTable, by: Classification, span: TimeRange, **words: Any) -> Any:
         spans.append(span)
-        return read(session, table, by, span, **words)
+        return read_rows(session, table, by, span, **words)
 
     monkeypatch.setattr(background, "read_rows", noted)
     clock.set(START.replace(day=28))
