@@ -19,14 +19,15 @@ DASHBOARDS ?=
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
+# what is never imported, which is most of it, need not be compiled
 $(STAMP): pyproject.toml constraints.txt constraints-digest.txt constraints-dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement constraints-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check --require-hashes --requirement constraints-dev.txt
+	$(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(DOCS_STAMP): $(STAMP) constraints-docs.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement constraints-docs.txt
+	$(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check --require-hashes --requirement constraints-docs.txt
 	@touch $@
 
 demo: $(STAMP) ## an embedded PostgreSQL with thirty days of history, live traffic, and the exporter on it
@@ -44,8 +45,9 @@ test: $(STAMP) ## all tests, in several processes; with Docker also those agains
 	$(BIN)/coverage report --include='exporter/ledger/*' --fail-under=100
 endif
 
-soak: $(STAMP) ## a quarter of a year of calls and faults against the ledger, and many random inputs: about half an hour
+soak: $(STAMP) ## a quarter of a year of calls and faults, many random inputs, each case on each layout: about an hour
 	SIMULATED_DAYS=92 SIMULATED_SEEDS='1 2' THOROUGH=10 $(BIN)/pytest -q $(SOAKED)
+	EVERY_LAYOUT=1 $(BIN)/pytest -q --numprocesses=$(PROCESSES) --dist=loadgroup tests/alerts tests/dashboards tests/database
 
 check: $(STAMP) ## lint, formatting, types, imports, SQL that could be hijacked, and whether what is generated is up to date
 	$(BIN)/ruff check .

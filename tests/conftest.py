@@ -18,10 +18,14 @@ from tests.support.servers import (
     run_docker_postgres,
     run_embedded_postgres,
 )
+from tests.support.thinning import Case, on_the_diagonal
 
 # a busy machine may take any time
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+EVERY_LAYOUT = bool(os.environ.get("EVERY_LAYOUT"))
+"""Whether each case of a test runs on each layout of the log, which takes a fifth longer."""
 
 _MEMORY = pytest.StashKey[MemoryFolder | None]()
 
@@ -47,10 +51,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is tested by others, and measure coverage where it adds something."""
-    crossed = [item for item in items if _is_crossed(item)]
-    if crossed:
-        config.hook.pytest_deselected(items=crossed)
-        items[:] = [item for item in items if not _is_crossed(item)]
+    left_out = {item for item in items if _is_crossed(item)}
+    if not EVERY_LAYOUT:
+        left_out |= _thinned([item for item in items if item not in left_out])
+    if left_out:
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = [item for item in items if item not in left_out]
     _measure_once(items)
 
 
@@ -68,16 +74,36 @@ def _is_crossed(item: pytest.Item) -> bool:
     return straight != ((server == "docker") == (layout == "status"))
 
 
+def _thinned(items: list[pytest.Item]) -> set[pytest.Item]:
+    """The cases that run on the other layout here."""
+    cases = {
+        item: Case(_test(item), _case(item), layout)
+        for item in items
+        if (layout := _parameter(item, "layout")) in LAYOUTS
+    }
+    run = on_the_diagonal(list(cases.values()))
+    return {item for item, case in cases.items() if case not in run}
+
+
+def _test(item: pytest.Item) -> str:
+    return item.nodeid.partition("[")[0]
+
+
+def _case(item: pytest.Item) -> str:
+    """What tells the cases of a test apart but for the layout: a test of both servers has a case for each."""
+    words = item.name.partition("[")[2].partition("]")[0].split("-")
+    return "-".join(word for word in words if word not in LAYOUTS)
+
+
 def _measure_once(items: list[pytest.Item]) -> None:
     """Measure no coverage where it adds nothing: the tracer makes a test take two or three times as long.
 
     Tests of random inputs do not count, since what is covered must not rest on chance. What runs against the server in
-    a container runs against the embedded one too. Of a slow test, or one with a database, the first case of each layout
-    counts.
+    a container runs against the embedded one too. Of a slow test, or one with a database, the first case counts.
     """
-    seen: set[tuple[str, object]] = set()
+    seen: set[str] = set()
     for item in items:
-        case = item.nodeid.partition("[")[0], _parameter(item, "layout")
+        case = _test(item)
         is_repeated = case in seen and _takes_long(item)
         if item.get_closest_marker("hypothesis") or _parameter(item, "postgres") == "docker" or is_repeated:
             item.add_marker(pytest.mark.no_cover)

@@ -88,6 +88,20 @@ def first_query(log: LogTable, classification: Classification, span: TimeRange) 
     return statement, span_bounds(log, classification, span)
 
 
+_ANY = sql.SQL("""
+SELECT EXISTS (SELECT FROM {table} WHERE {time} >= %(from)s AND {time} < %(until)s)
+""")
+
+
+def any_query(log: LogTable, classification: Classification, span: TimeRange) -> tuple[sql.Composed, dict[str, Any]]:
+    """A query for whether a span may have rows, and its parameters: it ends at the first one that it meets.
+
+    In a zone with gaps and folds, a row up to three hours before the span or after it counts, too.
+    """
+    statement = _ANY.format(table=identifier(*log.relation.name.parts), time=log.column("time"))
+    return statement, span_bounds(log, classification, span)
+
+
 _UNDATED = sql.SQL("""
 SELECT (SELECT count(*) FROM (SELECT FROM {table} WHERE {time} IS NULL LIMIT {most}) AS found),
        (SELECT count(*) FROM (SELECT FROM {table} WHERE {time} {after} LIMIT {most}) AS found),

@@ -10,14 +10,14 @@ from exporter.config import Config
 from exporter.database.errors import DatabaseError, QueryTimeout, TableLocked
 from exporter.database.log_table import LogTable
 from exporter.database.login import Login
-from exporter.database.reader import read_rows, read_undated
+from exporter.database.reader import has_rows, read_rows, read_undated
 from exporter.database.session import Session
 from exporter.database.transactions import Database
 from exporter.humanize import span_text
 from exporter.ledger import schedule
-from exporter.ledger.calendar import HOUR, QUARTER_HOUR, day_start, first_user_day
+from exporter.ledger.calendar import HOUR, QUARTER_HOUR, day_start, first_user_day, floor_to
 from exporter.ledger.history import next_day, read_width
-from exporter.ledger.model import Phase, Slice, SpanRead, State, TimeRange
+from exporter.ledger.model import Bucket, Phase, Slice, SpanRead, State, TimeRange
 from exporter.ledger.probing import next_round
 from exporter.ledger.today import next_of_today, today_settings
 from exporter.scrape.adaptive_chunk import AdaptiveChunk
@@ -329,21 +329,31 @@ class BackgroundReader:
     ) -> tuple[Callable[[], None], ...]:
         """Read a span. After a past day that took no time, read the days that follow in the same transaction.
 
-        The ledger takes each day that comes next, and nothing of one that does not.
+        The ledger takes each day that comes next, and nothing of one that does not. A log that is younger than the
+        month is asked once whether the days that follow have rows at all, and not day by day.
         """
         settings, safe, progress = self._ledger.settings, self._ledger.time.safe(now), state.progress
         until = time.monotonic() + self._config.worker.statement_budget / 2
         is_day = self._by_day and next_day(progress, settings, safe, span.hi - span.lo) == span
         records = read = self._read(session, table, state, span, now)
+        more: bool | None = None
         while is_day and read and time.monotonic() < until:
             progress = replace(progress, position=span.hi, compacted=span.hi)
             following = next_day(progress, settings, safe, self._chunk.length)
             if following is None:
                 break
             span, state = following, replace(state, progress=progress)
-            read = self._read(session, table, state, span, now)
+            if more is None:
+                past = TimeRange(span.lo, floor_to(safe - settings.horizon, QUARTER_HOUR))
+                more = has_rows(session, table, self._ledger.classification, past)
+            read = self._read(session, table, state, span, now) if more else self._take_nothing(session, span, now)
             records += read
         return records
+
+    def _take_nothing(self, session: Session, span: TimeRange, now: int) -> tuple[Callable[[], None], ...]:
+        """What takes a past day, or a part of it, into the ledger that has no rows."""
+        read = self._span_read(session, span, now, {}, max(QUARTER_HOUR, span.hi - span.lo))
+        return (lambda: self._record(read),)
 
     def _read(
         self, session: Session, table: LogTable, state: State, span: TimeRange, now: int
@@ -382,10 +392,15 @@ class BackgroundReader:
             chunk.too_many()
             return None
         chunk.took(time.monotonic() - begun, found.rows, span.hi - span.lo)
+        return self._span_read(session, span, now, found.buckets, width)
+
+    def _span_read(
+        self, session: Session, span: TimeRange, now: int, buckets: Mapping[int, Bucket], width: int
+    ) -> SpanRead:
         return SpanRead(
             span=span,
             now=now,
-            buckets=found.buckets,
+            buckets=buckets,
             routes=self._primaries(),
             sequence=session.sequence,
             width=width,

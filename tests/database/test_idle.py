@@ -5,9 +5,15 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from exporter.config import Classification
+from exporter.database.log_table import LogTable
+from exporter.database.reader import read_rows
+from exporter.database.session import Session
+from exporter.ledger.model import TimeRange
 from exporter.scrape import background, lateness
 from exporter.scrape.background import BackgroundReader
 from tests.support.clock import START, Clock
@@ -84,6 +90,31 @@ def test_days_of_few_rows_are_read_together(
         assert_spend_is_what_sql_says(scraped, log)
         assert scraped.micro("ai_spend_month_usd") == 27 * 250_000
         assert steps < 25
+
+
+@pytest.mark.parametrize("days", [(), (1,), (3,), (14,), (25,), (27,), (26, 27), (2, 13, 27)])
+def test_a_log_that_is_younger_than_the_month_is_not_read_day_by_day(
+    log: Log, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: tuple[int, ...]
+) -> None:
+    """However few days of the month have rows, and whichever these are, each row is counted."""
+    spans: list[TimeRange] = []
+
+    def noted(session: Session, table: LogTable, by: Classification, span: TimeRange, **words: Any) -> Any:
+        spans.append(span)
+        return read_rows(session, table, by, span, **words)
+
+    monkeypatch.setattr(background, "read_rows", noted)
+    clock.set(START.replace(day=28))
+    log.insert(at=clock.ago(100), cost="0.50")
+    for day in days:
+        log.insert(at=clock.ago(day * DAY), cost="0.25")
+    with running(log.url, tmp_path, host=clock.host, worker={"pause": 0.05, "statement_budget": 60}) as exporter:
+        scraped = exporter.wait_ready().wait_up()
+        assert_spend_is_what_sql_says(scraped, log)
+        assert scraped.micro("ai_spend_month_usd") == 500_000 + len(days) * 250_000
+    past = [span for span in spans if span.hi <= clock.now().timestamp() - 2 * DAY]
+    if not [day for day in days if 2 < day < 27]:
+        assert len(past) <= 5
 
 
 def test_an_idle_reader_looks_for_work_after_a_scrape_and_hardly_ever_else(
