@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.docs-installed
 # of `make test`: more than there are cores, since many tests wait for servers; each process has servers of its own
-PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 2 * cores : 8)))
+PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 3 * cores : 8)))
 # of any target: where the environment forbids to keep compiled modules, each of a thousand processes would compile ours
 export PYTHONDONTWRITEBYTECODE :=
 # of `make soak`: what draws random inputs and takes long
