@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.docs-installed
 # of `make test`: more than there are cores, since many tests wait for servers; each process has servers of its own
-PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 2 * cores : 8)))
+PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 3 * cores : 8)))
 # of any target: where the environment forbids to keep compiled modules, each of a thousand processes would compile ours
 export PYTHONDONTWRITEBYTECODE :=
 # of `make soak`: what draws random inputs and takes long
 SOAKED := $(addprefix tests/,unit/ledger/test_simulation.py unit/ledger/test_properties.py alerts/test_expressions.py \
-	database/test_column_types.py database/test_changes.py)
+	alerts/test_gaps.py alerts/test_mutations.py database/test_column_types.py database/test_changes.py)
 # flags for the dashboards, such as --budget-time-zone Europe/Berlin
 DASHBOARDS ?=
 

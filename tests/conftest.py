@@ -48,6 +48,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         folder.close()
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let one process run all tests that share what their module makes once: each of several would make it anew."""
+    if _shares_with_its_module(item) and item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def _shares_with_its_module(item: pytest.Item) -> bool:
+    if not isinstance(item, pytest.Function):
+        return False
+    fixtures = item._fixtureinfo.name2fixturedefs.values()
+    return any(definitions[-1].scope == "module" for definitions in fixtures)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is tested by others, and measure coverage where it adds something."""

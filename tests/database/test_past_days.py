@@ -2,8 +2,9 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -19,6 +20,7 @@ from exporter.sql_files.render import render
 from tests.database.test_sql_files import drop_role
 from tests.support import ROOT
 from tests.support.grafana import View, sql
+from tests.support.servers import EmbeddedServer
 
 Connection = psycopg.Connection[Any]
 FILTERS = ("operation", "model", "user")
@@ -26,16 +28,40 @@ FILTERS = ("operation", "model", "user")
 SPRING, AUTUMN = datetime(2026, 3, 10, 9, tzinfo=UTC), datetime(2026, 11, 3, 9, tzinfo=UTC)
 
 
+@pytest.fixture(scope="module")
+def filled(embedded_postgres: EmbeddedServer) -> Iterator[Callable[[Layout, datetime], str]]:
+    """Gives a database of a layout with some days of calls before a moment, to be copied; each is made once."""
+
+    @cache
+    def made(layout: Layout, present: datetime) -> str:
+        url = embedded_postgres.create_database()
+        with psycopg.connect(url, autocommit=True) as connection:
+            load_schema(connection, layout)
+            fill(connection, layout, history(layout, 4, present, Random(1), per_day=1_700))
+            connection.execute("CREATE TABLE present AS SELECT %s AS at", (present,))
+            _make_odd(connection, TIME_COLUMN[layout])
+        databases.append(url)
+        return url
+
+    databases: list[str] = []
+    yield made
+    for url in databases:
+        embedded_postgres.drop_database(url)
+
+
 @pytest.fixture(params=[SPRING, AUTUMN], ids=["spring", "autumn"])
-def admin(embedded_database: str, layout: Layout, request: pytest.FixtureRequest) -> Iterator[Connection]:
-    with psycopg.connect(embedded_database, autocommit=True) as connection:
-        load_schema(connection, layout)
-        fill(connection, layout, history(layout, 4, request.param, Random(1), per_day=1_700))
-        connection.execute("CREATE TABLE present AS SELECT %s AS at", (request.param,))
-        _make_odd(connection, TIME_COLUMN[layout])
+def admin(
+    embedded_postgres: EmbeddedServer,
+    filled: Callable[[Layout, datetime], str],
+    layout: Layout,
+    request: pytest.FixtureRequest,
+) -> Iterator[Connection]:
+    url = embedded_postgres.create_database(like=filled(layout, request.param))
+    with psycopg.connect(url, autocommit=True) as connection:
         connection.execute((ROOT / "deploy" / "sql" / "dashboards.sql").read_bytes())
         yield connection
         drop_role(connection)
+    embedded_postgres.drop_database(url)
 
 
 def _make_odd(connection: Connection, time: str) -> None:

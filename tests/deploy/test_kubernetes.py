@@ -14,7 +14,7 @@ from deploy.kubernetes import build, manifests
 from exporter.digest.sent import FILE_NAME
 from exporter.verify.prometheus import EXPORTER_JOB
 from tests.support import ROOT
-from tests.support.programs import promtool
+from tests.support.promtool import promtool
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_the_user_and_the_state_are_those_of_the_image(documents: dict[tuple[str
 def test_the_rules_are_those_that_were_compiled(documents: dict[tuple[str, str], dict[str, Any]]) -> None:
     rules = documents["PrometheusRule", manifests.NAME]["spec"]
     assert rules == yaml.safe_load((ROOT / "alert_rules" / "generated" / "rules.yml").read_text())
-    code, said = promtool(["check", "rules"], yaml.safe_dump(rules))
+    code, said = promtool().run("check", "rules", given=yaml.safe_dump(rules))
     assert code == 0, said
 
 

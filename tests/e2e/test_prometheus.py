@@ -10,7 +10,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
 from exporter.catalog import ALL, STANDARD
-from tests.support.programs import Program, fetch, prometheus, promtool, running, total, wait_for
+from tests.support.programs import Program, fetch, prometheus, running, total, wait_for
+from tests.support.promtool import promtool
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +40,7 @@ def test_promtool_and_openmetrics_have_no_complaint(
     write(log, "email-compose", "0.10", error="429 too many requests")
     with running(program_on(embedded_database, tmp_path)) as program:
         program.samples()
-        code, said = promtool(["check", "metrics"], program.text())
+        code, said = promtool().run("check", "metrics", given=program.text())
         assert (code, said.strip()) == (0, "")
         accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
         status, text = fetch(f"{program.url}/metrics", accept)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.support.programs import promtool
+from tests.support.promtool import promtool
 
 Series = Sequence[tuple[str, str]]
 """Series with their values in promtool's notation, a sample a minute."""
@@ -30,5 +30,5 @@ def evaluated(series: Series, at: str, expected: Sequence[tuple[str, Mapping[str
             }
         ],
     }
-    code, said = promtool(["test", "rules", "/dev/stdin"], json.dumps(given))
+    code, said = promtool().run("test", "rules", "/dev/stdin", given=json.dumps(given))
     assert code == 0, said

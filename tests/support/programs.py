@@ -263,17 +263,3 @@ def _answering(port: int, container: str = "") -> Prometheus:
     server = Prometheus(f"http://127.0.0.1:{port}", container)
     wait_for(lambda: fetch(f"{server.url}/-/ready")[0] == 200, 60)
     return server
-
-
-def promtool(arguments: list[str], given: str) -> tuple[int, str]:
-    """Run promtool on some text; returns its exit code and all it said."""
-    require_docker("promtool")
-    image = docker_image("PROMETHEUS_IMAGE", "prom/prometheus:v2.53.5")
-    done = subprocess.run(
-        ["docker", "run", "--rm", "-i", "--entrypoint", "promtool", image, *arguments],
-        input=given,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr

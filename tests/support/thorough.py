@@ -4,6 +4,9 @@ import os
 
 _TIMES = int(os.environ.get("THOROUGH", "1"))
 
+IS_THOROUGH = _TIMES > 1
+"""Whether this is `make soak`."""
+
 
 def examples(number: int) -> int:
     """So many in each run, and `THOROUGH` times as many where that is set."""

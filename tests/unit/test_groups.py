@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TESTS = """
 import pytest
 
@@ -25,3 +27,20 @@ def test_a_group_is_run_by_one_process(tmp_path: Path) -> None:
     workers = [(tmp_path / group).read_text().split() for group in groups]
     assert [len(of_one) for of_one in workers] == [6, 6]
     assert [len(set(of_one)) for of_one in workers] == [1, 1]
+
+
+@pytest.fixture(scope="module")
+def made_once() -> list[str]:
+    return []
+
+
+def test_tests_that_share_what_their_module_makes_are_a_group(
+    made_once: list[str], request: pytest.FixtureRequest
+) -> None:
+    marker = request.node.get_closest_marker("xdist_group")
+    assert marker is not None
+    assert marker.args == ("test_groups",)
+
+
+def test_others_are_none(request: pytest.FixtureRequest) -> None:
+    assert request.node.get_closest_marker("xdist_group") is None
