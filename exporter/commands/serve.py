@@ -16,6 +16,7 @@ from exporter.process.reading_bar import showing_reads
 from exporter.process.serving import serving
 from exporter.process.signals import SignalReceiver
 from exporter.process.watchdog import watching
+from exporter.scrape.heap import spare_what_stays
 from exporter.subcommands import path_option
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
             watching(running.server),
             showing_reads(running.read_ratio, sys.stderr),
         ):
+            spare_what_stays()
             log.info("serving %s/metrics", running.url)
             while signals.wait() == "reload":
                 running.reload()

@@ -4,6 +4,7 @@ import math
 import platform
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from itertools import accumulate
 
@@ -117,6 +118,11 @@ class Exposure:
     judged: Mapping[str, Judged] = field(default_factory=dict)
     before: Sequence[SpendBefore] = ()
 
+    @cached_property
+    def lacking(self) -> frozenset[str]:
+        """The roles that the log is said to have no value for."""
+        return self.config.columns.log.lacking
+
     @property
     def fresh(self) -> Gauges | None:
         """The gauges from the database; None where it was not read just now."""
@@ -156,7 +162,7 @@ def _counters(exposure: Exposure) -> Iterator[Family]:
     shown = exposure.ledger.counters
     if shown is None:
         return
-    counters, lacking = shown.series, exposure.config.columns.log.lacking
+    counters, lacking = shown.series, exposure.lacking
     by_figure, failures, has_first_tokens = _by_figure(counters)
     for figure, values in by_figure.items():
         if figure.metric is not None and not _NEEDS.get(figure, frozenset()) & lacking:
@@ -201,7 +207,7 @@ def _log_gauges(exposure: Exposure) -> Iterator[Family]:
     gauges = exposure.fresh
     if gauges is None:
         return
-    has_cost = "cost" not in exposure.config.columns.log.lacking
+    has_cost = "cost" not in exposure.lacking
     if has_cost:
         yield Family(catalog.SPEND_TODAY, gauges.spend_today, _USD)
     if has_cost and gauges.spend_month is not None:
@@ -258,7 +264,7 @@ def _queue(exposure: Exposure) -> Iterator[Family]:
 
 def _user_gauges(exposure: Exposure) -> Iterator[Family]:
     gauges = exposure.fresh
-    if gauges is None or {"user", "cost"} & exposure.config.columns.log.lacking:
+    if gauges is None or {"user", "cost"} & exposure.lacking:
         return
     budgets = exposure.scrape.budgets
     by_user = {} if budgets is None else budgets.by_user
@@ -280,7 +286,7 @@ def _user_names(exposure: Exposure) -> Iterator[Family]:
 
 def _group_gauges(exposure: Exposure) -> Iterator[Family]:
     gauges = exposure.fresh
-    if gauges is None or gauges.group_spend is None or "cost" in exposure.config.columns.log.lacking:
+    if gauges is None or gauges.group_spend is None or "cost" in exposure.lacking:
         return
     yield _shown_spend(catalog.GROUP_SPEND_TODAY, gauges.group_spend, gauges.shown_groups)
     budgets = exposure.scrape.group_budgets
@@ -303,12 +309,12 @@ def _shown_limits(metric: Metric, budgets: Mapping[str, Budget], shown: Iterable
 
 def _period_budgets(exposure: Exposure) -> Iterator[Family]:
     gauges, config = exposure.fresh, exposure.config
-    if gauges is None or "cost" in config.columns.log.lacking:
+    if gauges is None or "cost" in exposure.lacking:
         return
     if not exposure.scrape.period_budgets:
         return
     found = standings(exposure.scrape.period_budgets, exposure.before, gauges.recent, gauges.now)
-    users = {} if "user" in config.columns.log.lacking else of_users(found)
+    users = {} if "user" in exposure.lacking else of_users(found)
     shown_users = gauges.shown_users if config.users.mode != "off" else frozenset()
     shown = {
         **{("", "", key.period): each for key, each in found.items() if key.spender == TEAM},

@@ -26,6 +26,7 @@ Encoder = Callable[[Any], bytes]
 _LEVEL = 1  # on pages a higher one takes longer, and saves 2 % of the bytes
 _GZIP_HEAD = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 _APART = 4096  # bytes from which on a family is compressed by itself
+_SMALL_WINDOW, _SMALL_MEMORY = 13, 6  # those of the rest: to clear the usual 256 KiB takes longer than to compress it
 _EXPONENT = 1e6  # numbers from here on are written with one
 _number: Callable[[float], str] = floatToGoString
 
@@ -129,7 +130,8 @@ def _decimal(number: float) -> str:
 
 def _compressed(known: Iterable[_Known], end: bytes) -> Iterator[bytes]:
     """The parts of a deflated page, each of which ends where a byte does and refers to nothing before it."""
-    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -_SMALL_WINDOW, _SMALL_MEMORY)
+    large = None
     small: list[bytes] = []
     for item in known:
         if len(item.text) < _APART:
@@ -139,7 +141,8 @@ def _compressed(known: Iterable[_Known], end: bytes) -> Iterator[bytes]:
             yield deflate.compress(b"".join(small)) + deflate.flush(zlib.Z_FULL_FLUSH)
             small = []
         if item.compressed is None:
-            item.compressed = deflate.compress(item.text) + deflate.flush(zlib.Z_FULL_FLUSH)
+            large = large or zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+            item.compressed = large.compress(item.text) + large.flush(zlib.Z_FULL_FLUSH)
         yield item.compressed
     yield deflate.compress(b"".join([*small, end])) + deflate.flush()
 

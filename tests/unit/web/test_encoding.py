@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -116,8 +117,8 @@ def test_a_family_that_has_not_changed_is_not_compressed_again(monkeypatch: pyte
     compressed: list[int] = []
 
     class Compressor:
-        def __init__(self, level: int, method: int, bits: int) -> None:
-            self._real = real(level, method, bits)
+        def __init__(self, *settings: Any) -> None:
+            self._real = real(*settings)
 
         def compress(self, data: bytes) -> bytes:
             compressed.append(len(data))
