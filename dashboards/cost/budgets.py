@@ -29,7 +29,7 @@ def _user_budgets(settings: Settings) -> Panel:
     used = q.or_sentinel(f"{spent} / on (user) ({limit} > 0)", f"({spent} unless on (user) {limit} > 0)")
     # the share comes first: a phone shows only the left columns
     names = {"name": "User", "Value #C": "Used", "Value #A": "Spent today", "Value #B": "Daily limit", "user": "Id"}
-    budget_steps, no_limit = settings.alerts.budget_steps(), style.not_set("No limit set")
+    budget_steps, no_limit = settings.alerts.budget_steps(), style.not_set("No limit")
     return table(
         "Budget utilization by user",
         "What each user has spent today, their daily limit, and the share of it that is used."

@@ -29,7 +29,7 @@ def _budgets(settings: Settings) -> Panel:
     used = q.or_sentinel(f"{spent} / on (group) ({limit} > 0)", f"({spent} unless on (group) {limit} > 0)")
     # the share comes first: a phone shows only the left columns
     names = {"group": "Group", "Value #C": "Used", "Value #A": "Spent today", "Value #B": "Daily limit"}
-    budget_steps, no_limit = settings.alerts.budget_steps(), style.not_set("No limit set")
+    budget_steps, no_limit = settings.alerts.budget_steps(), style.not_set("No limit")
     return table(
         "Budget utilization by group",
         "What each group has spent today, its daily limit, and the share of it that is used."
