@@ -317,7 +317,7 @@ def test_rows_that_are_not_due_by_their_zone_are_recognized_under_a_new_name(log
         for seconds in (1, 20, 300):
             log.insert(seconds, cost="0.5")
         wait_for(lambda: exporter.scrape().money == 1_500_000, lambda: f"{exporter.scrape().money}")
-    zone = {"log_time_zone": "America/New_York"}
+    zone: dict[str, Any] = {"log_time_zone": "America/New_York"}
     with running(log.url, tmp_path, after=exporter, **zone) as moved:
         moved.wait_in_force()
         assert moved.scrape().micro(CORRECTIONS, model="deepseek-v3.2") == 1_500_000
