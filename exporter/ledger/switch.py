@@ -236,9 +236,10 @@ class _KnownWaiting:
     """How much of a figure of unmerged minutes the merge must not count, since it was known from the start.
 
     Where unreadable settings gave other times, that is all of `found` but as much as has waited: the newest of it.
+    Nobody knows how much that is of rows which lay ahead. Where none do any more, it is taken to be what is unmerged.
     """
 
-    def __init__(self, state: State, going: Reclassification, figure: Figure, found: Iterable[Slice]) -> None:
+    def __init__(self, state: State, going: Reclassification, figure: Figure, found: Collection[Slice]) -> None:
         self._figure = figure
         self._of = {
             start: {series: count for series, cell in item.cells.items() if (count := cell.high_water[figure])}
@@ -249,6 +250,9 @@ class _KnownWaiting:
         self._left = sum(sum(known.values()) for known in self._of.values()) if going.moved else 0
         if going.moved and not going.by_old:
             self._left = max(0, self._waiting(found) - self._waiting(state.slices.values()))
+            lay_ahead = any(item.cells for item in slices_ahead(state).values())
+            if lay_ahead and not any(item.cells for item in found if item.start >= state.progress.position):
+                self._left = min(self._left, self._waiting(item for item in found if item.width == QUARTER_HOUR))
 
     def _waiting(self, slices: Iterable[Slice]) -> int:
         return sum(self._uncounted(cell) for item in slices for cell in item.cells.values())

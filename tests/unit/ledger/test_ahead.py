@@ -237,14 +237,17 @@ def test_a_series_that_ends_meanwhile_is_recognized_under_other() -> None:
 
 
 @pytest.mark.parametrize("column", [{"cost": None}, {"status": "failed"}, {"model": "m3"}, {}])
-def test_what_awaits_its_merge_counts_once_by_the_labels_that_it_is_due_under(column: dict[str, Any]) -> None:
+@pytest.mark.parametrize("later", [RENAMING["renamed"], Classes(names={"m1": "new"})], ids=["renamed", "and back"])
+def test_what_awaits_its_merge_counts_once_by_the_labels_that_it_is_due_under(
+    column: dict[str, Any], later: Classes
+) -> None:
     log = Log()
     exporter = started(log)
     exporter.run(1800)
     row = log.insert(exporter.clock, **{"cost": 5, "tokens": 7, **column})
     exporter.wait(10)
     exporter.reconfigure(SHIFTED)
-    exporter.reconfigure(RENAMING["renamed"], knows_old=False)
+    exporter.reconfigure(later, knows_old=False)
     exporter.run(8 * HOUR, 300)
     wanted = Classes().aggregate(row)
     assert {f: exporter.count(f) for f in AT_MERGE} == {f: wanted[f] for f in AT_MERGE}

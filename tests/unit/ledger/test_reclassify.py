@@ -493,6 +493,17 @@ class TestPastTheHorizon:
         exporter.run(5 * 3600, 300)
         assert {f: exporter.count(f) for f in AT_MERGE} == {f: wanted[f] for f in AT_MERGE}
 
+    def test_it_is_known_to_settings_that_put_the_times_back_and_cannot_read_by_those_before(self) -> None:
+        log = Log()
+        exporter = busy(log)
+        log.insert(exporter.clock, tokens=7, cost=5)
+        exporter.wait(10)
+        exporter.reconfigure(Classes(shift=-9 * 3600))
+        exporter.reconfigure(RENAMED, knows_old=False)
+        exporter.run(3600, 300)
+        wanted = total(map(Classes().aggregate, log.rows.values()))
+        assert {f: exporter.count(f) for f in AT_MERGE} == {f: wanted[f] for f in AT_MERGE}
+
     def test_it_counts_under_the_new_labels_or_under_other_where_they_have_no_room(self) -> None:
         log = Log()
         exporter = busy(log)
