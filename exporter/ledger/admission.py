@@ -4,7 +4,8 @@ import heapq
 from collections.abc import Iterable, Mapping
 
 from exporter.ledger.calendar import QUARTER_HOUR, floor_to
-from exporter.ledger.model import OTHER, Admission, Candidate, LedgerSettings, Series, Slice, State
+from exporter.ledger.model import OTHER, Admission, Candidate, Cell, LedgerSettings, Series, Slice, State
+from exporter.ledger.packed import once
 
 STEADY = 3
 """Quarter-hours in which a pair must have been seen to be admitted once half of the series are taken."""
@@ -122,7 +123,11 @@ class SeriesLimiter:
 
 
 def _keeps_others(item: Slice) -> bool:
-    return OTHER in item.cells and any(item.cells[OTHER].high_water)
+    return OTHER in item.cells and once(item.cells, _overflows)
+
+
+def _overflows(cells: Mapping[Series, Cell]) -> bool:
+    return any(cells[OTHER].high_water)
 
 
 def _steadiest_first(item: tuple[Series, Candidate]) -> tuple[int, int, int, Series]:
