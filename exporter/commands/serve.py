@@ -16,6 +16,7 @@ from exporter.process.reading_bar import showing_reads
 from exporter.process.serving import serving
 from exporter.process.signals import SignalReceiver
 from exporter.process.watchdog import watching
+from exporter.scrape.heap import keep_little
 from exporter.subcommands import path_option
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal stops it. Raises `UserError`."""
+    keep_little()
     with SignalReceiver() as signals:
         load = partial(_configuration, arguments)
         config = load()
