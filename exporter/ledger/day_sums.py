@@ -3,7 +3,15 @@
 from collections.abc import Hashable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Generic, TypeVar
 
+from exporter.ledger.packed_sums import PackedSums
+
 K = TypeVar("K", bound=Hashable)
+
+_MANY = 1000
+"""Names from which on a day is packed."""
+
+_MOST_CHANGED = 0.1
+"""Share of a packed day's names that may have changed until it is packed again."""
 
 
 class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
@@ -14,7 +22,7 @@ class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
 
     def __init__(self, sums: Mapping[tuple[int, K], int] | None = None) -> None:
         """The same sums as others."""
-        self._days: dict[int, dict[K, int]] = {}
+        self._days: dict[int, dict[K, int] | PackedSums[K]] = {}
         self._handed_out: set[int] = set()
         self.update(sums or {})
 
@@ -27,6 +35,17 @@ class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
         """The sums of a day as they are now."""
         self._handed_out.add(day)
         return self._days.get(day, {})
+
+    def pack(self, until: int, least: int = _MANY) -> None:
+        """Pack the days before one that have `least` names or more; none of their sums changes by that.
+
+        The names must be texts, or what else `marshal` writes.
+        """
+        for day, sums in self._days.items():
+            changed = sums.changes if isinstance(sums, PackedSums) else len(sums)
+            if day < until and len(sums) >= least and changed > _MOST_CHANGED * len(sums):
+                self._days[day] = PackedSums(sums)
+                self._handed_out.discard(day)
 
     def copy(self) -> "DaySums[K]":
         """Sums of their own: the days are shared until one of both changes them."""
@@ -49,6 +68,8 @@ class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
         if key not in self:
             raise KeyError(key)
         sums = self._own(day)
+        if isinstance(sums, PackedSums):
+            sums = self._days[day] = dict(sums.items())
         del sums[name]
         if not sums:
             del self._days[day]
@@ -62,7 +83,7 @@ class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
     def __repr__(self) -> str:
         return f"DaySums({dict(self)})"
 
-    def _own(self, day: int) -> dict[K, int]:
+    def _own(self, day: int) -> dict[K, int] | PackedSums[K]:
         if day in self._handed_out:
             self._handed_out.remove(day)
             if day in self._days:

@@ -115,7 +115,7 @@ class RecentDays:
     def spenders(self, day: int, *, groups: bool) -> dict[str, int]:
         """What each user, and each group if wanted, spent on a day."""
         by_group = self.groups.get(day, {}) if groups else {}
-        return {**self.users[day], **{group_key(label): units for label, units in by_group.items()}}
+        return {**dict(self.users[day].items()), **{group_key(label): units for label, units in by_group.items()}}
 
 
 @dataclass(frozen=True)

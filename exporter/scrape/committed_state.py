@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping
 
 from exporter.ledger.admission import count_admitted
+from exporter.ledger.calendar import day_of
 from exporter.ledger.exposed import Snapshot, take_snapshot
 from exporter.ledger.model import Changes, LedgerSettings, State
 from exporter.prices.book import PriceBook
@@ -48,6 +49,13 @@ class CommittedState:
         """What is to be shown now; `today` is the ledger of the current day while the first reading goes on."""
         with self._showing:
             return take_snapshot(self.durable, self.present, self.settings, today)
+
+    def pack_days(self) -> None:
+        """Pack what each user spent on days that are over."""
+        with self._showing:
+            for state in filter(None, (self.durable, self.present)):
+                progress = state.progress
+                state.user_days.pack(day_of(min(progress.merged, progress.now), self.settings.zone))
 
     def reload(self, store: Store) -> None:
         """Read the state again, once the file was changed under it; nothing may be on its way to the disk."""

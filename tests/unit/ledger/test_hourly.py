@@ -252,3 +252,7 @@ def test_the_total_of_an_hour_has_the_spend_of_its_users(units: dict[str, int], 
     found = hourly.HourTotal.of(Hour(DAY, cells, UserSpend(units, complete, groups)))
     assert found.figures == HourFigures(calls=3, failed=1, cost=7)
     assert found.users() == UserSpend(units, complete, groups)
+    backwards = dict(reversed(units.items()))
+    assert found == hourly.HourTotal.of(Hour(DAY, cells, UserSpend(backwards, complete, groups)))
+    assert found != hourly.HourTotal.of(Hour(DAY, cells, UserSpend(units, not complete, groups)))
+    assert found != hourly.HourTotal.of(Hour(DAY, {}, UserSpend(units, complete, groups)))
