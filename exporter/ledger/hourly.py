@@ -60,8 +60,6 @@ class HourTotal:
         # the same users may be packed in another order
         return isinstance(other, HourTotal) and (self.figures, self.users()) == (other.figures, other.users())
 
-    __hash__ = None  # type: ignore[assignment]
-
     @classmethod
     def of(cls, hour: Hour) -> Self:
         """The total of an hour."""

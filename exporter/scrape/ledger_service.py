@@ -34,7 +34,7 @@ from exporter.ledger.period_spend import RecentDays, recent_days
 from exporter.ledger.reclassify import Reads, SettingsChange, Stretch
 from exporter.ledger.schedule import is_closed_ahead, steps_back
 from exporter.ledger.shadow import Reclassification, begin_shadow
-from exporter.ledger.today import begin_today, read_today, today_settings
+from exporter.ledger.today import begin_today, read_today, same_names, today_settings
 from exporter.prices.aside import published_aside
 from exporter.scrape.clock import HostClock, Moment
 from exporter.scrape.committed_state import CommittedState
@@ -122,6 +122,7 @@ class LedgerService:
         if self.present is not None:
             self._states.warn_of_few_left()
         self._today: State | None = None
+        self._names: dict[str, str] = {}
         self._purge = Purge(self.pseudonyms)
         self._states.journal.later(self._purge.attempt)
 
@@ -360,6 +361,10 @@ class LedgerService:
     def _prepared(self, read: SpanRead) -> SpanRead:
         """The read with users by their names, and with the times that the clocks allow."""
         read = self.pseudonyms.read(read)
+        if self._today is not None:
+            read = same_names(read, self._names)
+        elif self._names:
+            self._names = {}
         moment = self.time.moment
         return read if moment is None else replace(read, safe_now=moment.safe_now, skew=moment.skew)
 
