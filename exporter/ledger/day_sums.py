@@ -7,7 +7,7 @@ from exporter.ledger.packed_sums import PackedSums
 
 K = TypeVar("K", bound=Hashable)
 
-_MANY = 1000
+MANY_NAMES = 1000
 """Names from which on a day is packed."""
 
 _MOST_CHANGED = 0.1
@@ -36,7 +36,7 @@ class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
         self._handed_out.add(day)
         return self._days.get(day, {})
 
-    def pack(self, until: int, least: int = _MANY) -> None:
+    def pack(self, until: int, least: int = MANY_NAMES) -> None:
         """Pack the days before one that have `least` names or more; none of their sums changes by that.
 
         The names must be texts, or what else `marshal` writes.

@@ -26,6 +26,9 @@ NOTHING = HourFigures()
 MOST_USERS = 200
 """Users whose spend is kept of an hour, at most."""
 
+_QUICKLY = 1
+"""The level of compression: when the exporter starts there may be a thousand hours to pack."""
+
 
 @dataclass(frozen=True)
 class Known:
@@ -64,7 +67,7 @@ class HourTotal:
     def of(cls, hour: Hour) -> Self:
         """The total of an hour."""
         users = hour.users
-        packed = zlib.compress(marshal.dumps((dict(users.units), users.complete, users.groups)))
+        packed = zlib.compress(marshal.dumps((dict(users.units), users.complete, users.groups)), _QUICKLY)
         return cls(total(hour.cells.values()), packed)
 
     def users(self) -> UserSpend:

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator, Mapping
 
 from exporter.ledger.admission import count_admitted
-from exporter.ledger.calendar import day_of
 from exporter.ledger.exposed import Snapshot, take_snapshot
 from exporter.ledger.model import Changes, LedgerSettings, State
 from exporter.prices.book import PriceBook
@@ -54,8 +53,7 @@ class CommittedState:
         """Pack what each user spent on days that are over."""
         with self._showing:
             for state in filter(None, (self.durable, self.present)):
-                progress = state.progress
-                state.user_days.pack(day_of(min(progress.merged, progress.now), self.settings.zone))
+                state.pack_days(self.settings.zone)
 
     def reload(self, store: Store) -> None:
         """Read the state again, once the file was changed under it; nothing may be on its way to the disk."""
