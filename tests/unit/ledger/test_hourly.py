@@ -256,3 +256,13 @@ def test_the_total_of_an_hour_has_the_spend_of_its_users(units: dict[str, int], 
     assert found == hourly.HourTotal.of(Hour(DAY, cells, UserSpend(backwards, complete, groups)))
     assert found != hourly.HourTotal.of(Hour(DAY, cells, UserSpend(units, not complete, groups)))
     assert found != hourly.HourTotal.of(Hour(DAY, {}, UserSpend(units, complete, groups)))
+
+
+def test_totals_are_the_same_whatever_the_order_of_their_users() -> None:
+    def of(units: dict[str, int], cost: int = 7) -> hourly.HourTotal:
+        return hourly.HourTotal.of(Hour(DAY, {SERIES: HourFigures(calls=1, cost=cost)}, UserSpend(units)))
+
+    both = of({"ann": 1, "bob": 2})
+    assert (both.figures.cost, both.users()) == (7, UserSpend({"ann": 1, "bob": 2}))
+    assert both == of({"bob": 2, "ann": 1})
+    assert both not in (of({"ann": 1, "bob": 3}), of({"ann": 1, "bob": 2}, 8), both.figures)
