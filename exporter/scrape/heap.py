@@ -3,7 +3,7 @@
 import contextlib
 import ctypes
 
-_LARGE = 256 * 1024
+_LARGE = 1024 * 1024
 """Bytes from which on a block has pages of its own, which the system gets back as soon as the block is free."""
 
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8

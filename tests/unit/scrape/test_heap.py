@@ -35,7 +35,7 @@ def resident():
 keep_little()
 first = bytes(30_000_000)
 del first
-blocks = [bytes([1]) * 300_000 for _ in range(200)]
+blocks = [bytes([1]) * 1_200_000 for _ in range(50)]
 last = bytes(2000)
 before = resident()
 del blocks
