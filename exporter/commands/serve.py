@@ -16,7 +16,7 @@ from exporter.process.reading_bar import showing_reads
 from exporter.process.serving import serving
 from exporter.process.signals import SignalReceiver
 from exporter.process.watchdog import watching
-from exporter.scrape.heap import spare_what_stays
+from exporter.scrape.heap import keep_little, spare_what_stays
 from exporter.subcommands import path_option
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal stops it. Raises `UserError`."""
+    keep_little()
     with SignalReceiver() as signals:
         load = partial(_configuration, arguments)
         config = load()

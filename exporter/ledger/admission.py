@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from exporter.ledger.calendar import QUARTER_HOUR, floor_to
-from exporter.ledger.model import OTHER, Admission, Candidate, LedgerSettings, Series, Slice, State
+from exporter.ledger.model import OTHER, Admission, Candidate, Cell, LedgerSettings, Series, Slice, State
+from exporter.ledger.packed import once
 
 STEADY = 3
 """Quarter-hours in which a pair must have been seen to be admitted once half of the series are taken."""
@@ -49,9 +50,7 @@ class SeriesLimiter:
     @cached_property
     def _overflow(self) -> list[int]:
         """The slices that keep rows under `OTHER`."""
-        return [
-            start for start, item in self._slices.items() if OTHER in item.cells and any(item.cells[OTHER].high_water)
-        ]
+        return [start for start, item in self._slices.items() if _keeps_others(item)]
 
     @cached_property
     def _unread(self) -> int:
@@ -141,6 +140,14 @@ class SeriesLimiter:
         self.added[series] = Admission(self._order + len(self.added), self._first_exposed_at, since=since)
         self._operations.add(series.operation)
         self._models.add(series.model)
+
+
+def _keeps_others(item: Slice) -> bool:
+    return OTHER in item.cells and once(item.cells, _overflows)
+
+
+def _overflows(cells: Mapping[Series, Cell]) -> bool:
+    return any(cells[OTHER].high_water)
 
 
 def _steadiest_first(item: tuple[Series, Candidate]) -> tuple[int, int, int, Series]:

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from operator import is_
 from typing import Generic, TypeVar
 
+from exporter.ledger.packed_sums import PackedSums
+
 K = TypeVar("K", bound=Hashable)
+
+MANY_NAMES = 1000
+"""Names from which on a day is packed."""
+
+_MOST_CHANGED = 0.1
+"""Share of a packed day's names that may have changed until it is packed again."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,7 @@ class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
 
     def __init__(self, sums: Mapping[tuple[int, K], int] | None = None) -> None:
         """The same sums as others."""
-        self._days: dict[int, dict[K, int]] = {}
+        self._days: dict[int, dict[K, int] | PackedSums[K]] = {}
         self._handed_out: set[int] = set()
         # of the days before the newest, and of all: the newest changes all the time, and the others hardly ever do
         self._totals: tuple[_Total[K], _Total[K]] = (_Total((), {}), _Total((), {}))
@@ -54,6 +62,17 @@ class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
             self._totals = past, all_days
         return all_days.sums
 
+    def pack(self, until: int, least: int = MANY_NAMES) -> None:
+        """Pack the days before one that have `least` names or more; none of their sums changes by that.
+
+        The names must be texts, or what else `marshal` writes.
+        """
+        for day, sums in self._days.items():
+            changed = sums.changes if isinstance(sums, PackedSums) else len(sums)
+            if day < until and len(sums) >= least and changed > _MOST_CHANGED * len(sums):
+                self._days[day] = PackedSums(sums)
+                self._handed_out.discard(day)
+
     def copy(self) -> "DaySums[K]":
         """Sums of their own: the days are shared until one of both changes them."""
         copy: DaySums[K] = DaySums()
@@ -75,6 +94,8 @@ class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
         if key not in self:
             raise KeyError(key)
         sums = self._own(day)
+        if isinstance(sums, PackedSums):
+            sums = self._days[day] = dict(sums.items())
         del sums[name]
         if not sums:
             del self._days[day]
@@ -88,7 +109,7 @@ class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
     def __repr__(self) -> str:
         return f"DaySums({dict(self)})"
 
-    def _own(self, day: int) -> dict[K, int]:
+    def _own(self, day: int) -> dict[K, int] | PackedSums[K]:
         if day in self._handed_out:
             self._handed_out.remove(day)
             if day in self._days:

@@ -5,6 +5,8 @@ every zone: a day of 23.5 hours ends with half an hour. What the ledger still ha
 rows included; only older hours are read from the log. Times are in seconds since the epoch.
 """
 
+import marshal
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from heapq import nlargest
@@ -22,6 +24,9 @@ NOTHING = HourFigures()
 
 MOST_USERS = 200
 """Users whose spend is kept of an hour, at most."""
+
+_QUICKLY = 1
+"""The level of compression: when the exporter starts there may be a thousand hours to pack."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +51,27 @@ class Sources:
     back_to: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class HourTotal:
-    """What all series had in an hour, and what users spent."""
+    """What all series had in an hour, and what users spent: packed, since there are many hours and each has others."""
 
     figures: HourFigures
-    users: UserSpend
+    packed_users: bytes
+
+    def __eq__(self, other: object) -> bool:
+        # the same users may be packed in another order
+        return isinstance(other, HourTotal) and (self.figures, self.users()) == (other.figures, other.users())
 
     @classmethod
     def of(cls, hour: Hour) -> Self:
         """The total of an hour."""
-        return cls(total(hour.cells.values()), hour.users)
+        users = hour.users
+        packed = zlib.compress(marshal.dumps((dict(users.units), users.complete, users.groups)), _QUICKLY)
+        return cls(total(hour.cells.values()), packed)
+
+    def users(self) -> UserSpend:
+        """What users spent: unpacked anew each time."""
+        return UserSpend(*marshal.loads(zlib.decompress(self.packed_users)))  # noqa: S302 - of our own making
 
 
 def hour_start(instant: int, zone: ZoneInfo) -> int:

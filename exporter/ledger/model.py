@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from exporter.figures import Figure
 from exporter.ledger.aggregate import ZERO, Aggregate
-from exporter.ledger.calendar import MINUTE
-from exporter.ledger.day_sums import DaySums
+from exporter.ledger.calendar import MINUTE, day_of
+from exporter.ledger.day_sums import MANY_NAMES, DaySums
 from exporter.ledger.spenders import is_group
 
 
@@ -359,6 +359,10 @@ class State:
                     ours[key] = value
         # a slice that was found as it was is not written to the disk: only memory learns by which read that is known
         self.slices.update(changes.found)
+
+    def pack_days(self, zone: ZoneInfo, least: int = MANY_NAMES) -> None:
+        """Let the users of days that are over take less memory, where there are `least` or more; nothing changes."""
+        self.user_days.pack(day_of(min(self.progress.merged, self.progress.now), zone), least)
 
     def ahead(self, changes: "Changes") -> "State":
         """A copy with the changes applied; this state stays as it is."""

@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 
 from exporter.ledger.aggregate import net
 from exporter.ledger.calendar import QUARTER_HOUR, Window, day_of, day_start, floor_to, month_days
-from exporter.ledger.model import LedgerSettings, Slice, State, TimeRange, UserSpend
+from exporter.ledger.model import Cell, LedgerSettings, Series, Slice, State, TimeRange, UserSpend
+from exporter.ledger.packed import once
 from exporter.ledger.spenders import group_key, group_label, is_group, users_of
 from exporter.ledger.users import STATES, Budget, budget_state, stricter
 from exporter.periods import FARTHEST, WEEK, Period
@@ -114,7 +115,7 @@ class RecentDays:
     def spenders(self, day: int, *, groups: bool) -> dict[str, int]:
         """What each user, and each group if wanted, spent on a day."""
         by_group = self.groups.get(day, {}) if groups else {}
-        return {**self.users[day], **{group_key(label): units for label, units in by_group.items()}}
+        return {**dict(self.users[day].items()), **{group_key(label): units for label, units in by_group.items()}}
 
 
 @dataclass(frozen=True)
@@ -257,8 +258,12 @@ def quarter_costs(slices: Iterable[Slice], stretch: TimeRange) -> dict[int, int]
     costs: Counter[int] = Counter()
     for item in slices:
         if item.start < stretch.hi and item.start + item.width > stretch.lo:
-            costs[floor_to(item.start, QUARTER_HOUR)] += sum(net(cell.current) for cell in item.cells.values())
+            costs[floor_to(item.start, QUARTER_HOUR)] += once(item.cells, _spent)
     return dict(costs)
+
+
+def _spent(cells: Mapping[Series, Cell]) -> int:
+    return sum(net(cell.current) for cell in cells.values())
 
 
 def is_outdated(past: PastSpend, quarters: Mapping[int, int]) -> bool:

@@ -21,6 +21,7 @@ from exporter.ledger.model import (
     State,
     Tally,
 )
+from exporter.ledger.packed import pack
 from exporter.ledger.slices import latest, taken_back
 from exporter.ledger.spenders import group_label, is_group
 
@@ -177,8 +178,8 @@ def _before(first: int, sums: DaySums[K]) -> dict[tuple[int, K], None]:
 
 
 def kept_in_memory(item: Slice) -> Slice:
-    """A slice as memory has it: the users of quarters are in the store alone."""
-    return replace(item, users={}) if item.width == QUARTER_HOUR else item
+    """A slice as memory has it: the users of quarters are in the store alone, and their cells are packed."""
+    return replace(item, users={}, cells=pack(item.cells)) if item.width == QUARTER_HOUR else item
 
 
 def _bump(changed: dict[K, int] | dict[K, int | None], known: Mapping[K, int], key: K, by: int) -> None:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from exporter.figures import SUMMED, Figure
 from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, LATENCY_SUMS, Aggregate, net
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR
-from exporter.ledger.model import Phase, Slice, State, TimeRange
+from exporter.ledger.model import Cell, Phase, Series, Slice, State, TimeRange
+from exporter.ledger.packed import once
 from exporter.ledger.schedule import oldest_open
 
 RECENT = HOUR + 5 * MINUTE
@@ -86,7 +87,11 @@ class Round:
 
 def held_sums(item: Slice) -> Sums:
     """The sums that the ledger holds for a slice."""
-    current = [cell.current for cell in item.cells.values()]
+    return once(item.cells, _sums_of)
+
+
+def _sums_of(cells: Mapping[Series, Cell]) -> Sums:
+    current = [cell.current for cell in cells.values()]
     return Sums(
         rows=sum(figures[Figure.ROWS] for figures in current),
         calls=sum(figures[Figure.CALLS] for figures in current),

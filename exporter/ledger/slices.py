@@ -102,6 +102,8 @@ def raise_cell(old: Cell, current: Aggregate, width: int) -> tuple[Cell, Aggrega
     high_water = highest(old.high_water, current)
     if width != QUARTER_HOUR:
         high_water = with_waiting(high_water, old.high_water)
+    if high_water == current:
+        high_water = current  # one tuple in memory
     rise = subtract(high_water, old.high_water)
     if any(rise[FAILURES]):
         high_water, rise = _failing_once(old.high_water, current, high_water, rise)

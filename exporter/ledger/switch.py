@@ -24,7 +24,7 @@ from exporter.ledger.model import (
     State,
     Tally,
 )
-from exporter.ledger.plan import Plan
+from exporter.ledger.plan import Plan, kept_in_memory
 from exporter.ledger.schedule import RECHECK
 from exporter.ledger.shadow import Reclassification, Shadow, later, slot_of, width_of
 from exporter.ledger.slices import join_slices, taken_back, with_waiting
@@ -304,7 +304,7 @@ def _count_waiting(plan: Plan, item: Slice) -> None:
 def _put(plan: Plan, item: Slice, parts: Iterable[int]) -> None:
     """Put a slice in the place of the old one, and its users in that of those that were stored for its parts."""
     users = item.users
-    plan.changes.slices[item.start] = replace(item, users={}) if item.width == QUARTER_HOUR else item
+    plan.changes.slices[item.start] = kept_in_memory(item)
     if item.width == MINUTE or any(part != item.start for part in parts):
         plan.changes.slice_users.update(dict.fromkeys(parts))
         plan.changes.slice_users[item.start] = users or None

@@ -46,3 +46,17 @@ def next_of_today(state: State, clock: int, safe_now: int, settings: LedgerSetti
 def read_today(state: State, read: SpanRead, settings: LedgerSettings) -> State:
     """The day's ledger after a read; the one before stays as it is."""
     return state.ahead(take(state, replace(read, safe_now=None), settings, {}))
+
+
+def same_names(read: SpanRead, known: dict[str, str]) -> SpanRead:
+    """The read with the names of its users out of `known`, to which new ones are added.
+
+    The day's ledger and the other one read the same users: so each name is in memory once.
+    """
+    return replace(
+        read,
+        buckets={
+            start: replace(bucket, users={known.setdefault(name, name): units for name, units in bucket.users.items()})
+            for start, bucket in read.buckets.items()
+        },
+    )

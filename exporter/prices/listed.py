@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from exporter.config import Config, ConfiguredPrice
 from exporter.prices.model import DatedPrice, Listing, Price, Rate, per_million
@@ -12,19 +12,32 @@ FREE = "models.free"
 """The source of the price of models that are free by the configuration."""
 
 
-class PriceList:
-    """Prices by model, as labels have the models' names. Configured prices come before published ones."""
+LookUp = Callable[[str], Listing | None]
+"""What is published of a model by its name, see `published`."""
 
-    def __init__(self, configured: Mapping[str, Iterable[ConfiguredPrice]], free: Iterable[str] = ()) -> None:
+
+class PriceList:
+    """Prices by model, as labels have the models' names. Configured prices come before published ones.
+
+    `look_up` says what is published of a model.
+    """
+
+    def __init__(
+        self,
+        configured: Mapping[str, Iterable[ConfiguredPrice]],
+        free: Iterable[str] = (),
+        look_up: LookUp = published,
+    ) -> None:
+        self._look_up = look_up
         self._configured = {
             **{model: (DatedPrice(Price(Rate(0)), FREE),) for model in free},
             **{model: _dated(entries) for model, entries in configured.items()},
         }
 
     @classmethod
-    def of(cls, config: Config) -> "PriceList":
+    def of(cls, config: Config, look_up: LookUp = published) -> "PriceList":
         """The price list by a configuration."""
-        return cls(config.prices, config.models.free)
+        return cls(config.prices, config.models.free, look_up)
 
     @property
     def fingerprint(self) -> str:
@@ -42,7 +55,7 @@ class PriceList:
         configured = self._configured.get(model, ())
         if any(dated.valid_from is None for dated in configured):
             return Listing(configured)
-        known = published(model)
+        known = self._look_up(model)
         prices = (*(() if known is None else known.prices), *configured)
         return Listing(prices) if prices else None
 

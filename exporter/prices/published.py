@@ -28,8 +28,11 @@ def data_version() -> str:
     return version(DISTRIBUTION)
 
 
-# a log may name any number of models that nobody knows
-@lru_cache(maxsize=4096)
+MOST_KNOWN = 4096
+"""Models whose prices are remembered: a log may name any number of models that nobody knows."""
+
+
+@lru_cache(maxsize=MOST_KNOWN)
 def published(model: str) -> Listing | None:
     """The prices of a model by its name; None where the data does not know it, or its price by tokens.
 
@@ -47,7 +50,7 @@ def published(model: str) -> Listing | None:
 
 
 def _find(model: str) -> "tuple[Provider, ModelInfo] | None":
-    # imported only when the first model is looked up: the data takes a third of a second and 20 MB
+    # imported only when the first model is looked up: the data takes a third of a second and 25 MB
     from genai_prices import Usage, calc_price
 
     prefix, slash, rest = model.partition("/")

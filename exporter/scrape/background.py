@@ -164,6 +164,7 @@ class BackgroundReader:
         waits_for_database = False
         try:
             self._ledger.retry()
+            self._ledger.pack_days()
             busy = self._is_due() and self.step()
             history = not busy and self._step_history()
             self.forecaster.refresh(self.hourly.totals)

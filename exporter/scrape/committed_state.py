@@ -49,6 +49,12 @@ class CommittedState:
         with self._showing:
             return take_snapshot(self.durable, self.present, self.settings, today)
 
+    def pack_days(self) -> None:
+        """Pack what each user spent on days that are over."""
+        with self._showing:
+            for state in filter(None, (self.durable, self.present)):
+                state.pack_days(self.settings.zone)
+
     def reload(self, store: Store) -> None:
         """Read the state again, once the file was changed under it; nothing may be on its way to the disk."""
         self.durable = self.present = store.load()

@@ -1,6 +1,6 @@
 """The outlooks that forecasts are made by: anew when an hour or a day has ended, or other users are shown."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from exporter.forecast.outlook import History, Outlook
@@ -46,21 +46,24 @@ class Forecaster:
         history = History(totals.lo, totals.hi, now, zone)
         team = history.outlook({start: hour.figures.cost for start, hour in totals.hours.items()})
         users = {}
-        for user in sorted(shown)[:MOST_USERS]:
-            lo, units = _of_user(totals, user)
+        for user, (lo, units) in _of_users(totals, sorted(shown)[:MOST_USERS]).items():
             known = History(lo, totals.hi, now, zone) if lo > totals.lo else history
             if (outlook := known.outlook(units, errors=False)) is not None:
                 users[user] = outlook
         self.outlooks = Outlooks(team, users)
 
 
-def _of_user(totals: HourlyTotals, user: str) -> tuple[int, dict[int, int]]:
-    """Since when all hours of a user are known, and their units."""
-    units: dict[int, int] = {}
-    lo = totals.hi
+def _of_users(totals: HourlyTotals, users: Iterable[str]) -> dict[str, tuple[int, dict[int, int]]]:
+    """Since when all hours of each user are known, and their units."""
+    found: dict[str, dict[int, int]] = {user: {} for user in users}
+    known = set(found)
     for start in sorted(totals.hours, reverse=True):
-        spent = totals.hours[start].users.of(user)
-        if spent is None:
+        if not known:
             break
-        lo, units[start] = start, spent
-    return lo, units
+        spent = totals.hours[start].users()
+        for user in tuple(known):
+            if (units := spent.of(user)) is None:
+                known.remove(user)
+            else:
+                found[user][start] = units
+    return {user: (min(units, default=totals.hi), units) for user, units in found.items()}

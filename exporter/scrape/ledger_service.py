@@ -34,7 +34,8 @@ from exporter.ledger.period_spend import RecentDays, recent_days
 from exporter.ledger.reclassify import Reads, SettingsChange, Stretch
 from exporter.ledger.schedule import is_closed_ahead, steps_back
 from exporter.ledger.shadow import Reclassification, begin_shadow
-from exporter.ledger.today import begin_today, read_today, today_settings
+from exporter.ledger.today import begin_today, read_today, same_names, today_settings
+from exporter.prices.aside import published_aside
 from exporter.scrape.clock import HostClock, Moment
 from exporter.scrape.committed_state import CommittedState
 from exporter.scrape.database_time import DatabaseTime, Problem
@@ -103,7 +104,7 @@ class LedgerService:
         self.wanted = config.classification().model_copy(update={"users": self.pseudonyms.scheme})
         # a state that does not say by which names it keeps users keeps ids
         kept = self.wanted.model_copy(update={"users": ""}) if stored is None else restored(stored)
-        self.prices = price_book(config, store, state)
+        self.prices = price_book(config, store, state, published_aside)
         self._states = CommittedState(store, state, settings_for(config, kept or self.wanted), self.prices)
         kept = self.wanted if state is None else self._rename_users(store, state, kept)
         self._classify_by(kept or self.wanted, knows_old=kept is not None)
@@ -121,6 +122,7 @@ class LedgerService:
         if self.present is not None:
             self._states.warn_of_few_left()
         self._today: State | None = None
+        self._names: dict[str, str] = {}
         self._purge = Purge(self.pseudonyms)
         self._states.journal.later(self._purge.attempt)
 
@@ -365,6 +367,10 @@ class LedgerService:
     def _prepared(self, read: SpanRead) -> SpanRead:
         """The read with users by their names, and with the times that the clocks allow."""
         read = self.pseudonyms.read(read)
+        if self._today is not None:
+            read = same_names(read, self._names)
+        elif self._names:
+            self._names = {}
         moment = self.time.moment
         return read if moment is None else replace(read, safe_now=moment.safe_now, skew=moment.skew)
 
@@ -524,6 +530,11 @@ class LedgerService:
         """Money units by user of the merged slices that begin at these times. Raises `DiskSilent`."""
         with self._changing:
             return self._states.journal.slice_users(starts)
+
+    def pack_days(self) -> None:
+        """Let days that are over take less memory; costs nothing where they do already."""
+        with self._changing:
+            self._states.pack_days()
 
     def retry(self) -> None:
         """Commit what failed before, so that a full disk that was freed is noticed without a new read.

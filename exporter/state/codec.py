@@ -8,8 +8,9 @@ from typing import Any
 from exporter.catalog import ERROR_CLASSES
 from exporter.figures import DURATIONS, Figure
 from exporter.ledger.aggregate import WIDTH, Aggregate
-from exporter.ledger.calendar import MINUTE
+from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
 from exporter.ledger.model import Cell, Phase, Progress, Series, SkippedValue, Slice, Tally, Waiting
+from exporter.ledger.packed import pack
 
 LAYOUT: dict[str, list[Any]] = {
     "figures": [field.name.lower() for field in Figure],
@@ -111,6 +112,11 @@ def _encode_cell(cell: Cell) -> tuple[Sparse, Sparse]:
     return current, current if cell.high_water == cell.current else encode_aggregate(cell.high_water)
 
 
+def _decode_cell(current: Sparse, high_water: Sparse) -> Cell:
+    known = decode_aggregate(current)
+    return Cell(known, known if high_water == current else decode_aggregate(high_water))
+
+
 def _cell_text(series: Series, cell: Cell) -> str:
     return dumps([*series, *_encode_cell(cell)])
 
@@ -167,13 +173,14 @@ def _cell_texts(item: Slice, known: Mapping[Series, tuple[Cell, str]]) -> dict[S
 def decode_slice(start: int, text: str, users: dict[str, int]) -> Slice:
     """The inverse of `encode_slice`."""
     data = json.loads(text)
+    cells = {
+        Series(operation, model): _decode_cell(current, high_water)
+        for operation, model, current, high_water in data["cells"]
+    }
     return Slice(
         start=start,
         width=data["width"],
-        cells={
-            Series(operation, model): Cell(decode_aggregate(current), decode_aggregate(high_water))
-            for operation, model, current, high_water in data["cells"]
-        },
+        cells=pack(cells) if data["width"] == QUARTER_HOUR else cells,
         skipped={
             SkippedValue(field, reason): Tally(current, high_water)
             for field, reason, current, high_water in data["skipped"]

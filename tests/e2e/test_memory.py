@@ -14,7 +14,7 @@ from tests.support.programs import Program, total, wait_for
 
 pytestmark = pytest.mark.slow
 
-LIMIT = 200 * 1024 * 1024
+LIMIT = 140 * 1024 * 1024
 """Bytes that the process may take: well below the 512 MiB of the shipped deployments."""
 
 DENSE_LIMIT = 280 * 1024 * 1024

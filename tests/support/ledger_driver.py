@@ -210,6 +210,7 @@ class Exporter:
         """Durable first, then known."""
         self.disk.commit(changes)
         self.state.apply(changes)
+        self.state.pack_days(self.settings.zone, least=1)
 
     def take(self, read: SpanRead) -> None:
         """Plan, commit and apply."""

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from exporter.ledger import packed_sums
 from exporter.ledger.day_sums import DaySums
+from exporter.ledger.packed_sums import PackedSums
 
 DAYS, NAMES, UNITS = st.integers(1, 3), st.sampled_from(["ann", "bob", "cat"]), st.integers(0, 9)
 
@@ -50,6 +52,10 @@ class Sums(RuleBasedStateMachine):
         assert found == {name: sum(self.model.get((day, name), 0) for day in days) for name in names}
         assert self.sums.over(days) is found
         self.seen.append((found, dict(found)))
+
+    @rule(until=DAYS)
+    def pack(self, until: int) -> None:
+        self.sums.pack(until, least=1)
 
     @rule(go_on_with_the_copy=st.booleans())
     def copy(self, go_on_with_the_copy: bool) -> None:
@@ -116,3 +122,57 @@ def test_what_days_have_together_is_added_up_again_only_where_it_has_changed() -
     assert (sums.over(range(1, 31)), month, Walked.times) == ({"ann": 3, "bob": 4}, {"ann": 3, "bob": 3}, 1)
     sums[1, "cat"] = 5
     assert sums.over(range(1, 31)) == {"ann": 3, "bob": 4, "cat": 5}
+
+
+def packed(users: int) -> tuple[DaySums[str], dict[tuple[int, str], int]]:
+    model = {(day, f"user {number}"): number * day for day in (1, 2, 3) for number in range(users)}
+    sums = DaySums(model)
+    sums.pack(3)
+    return sums, model
+
+
+def test_days_with_many_names_are_packed_but_for_the_last() -> None:
+    sums, model = packed(2000)
+    assert [type(sums.on(day)) for day in (1, 2, 3)] == [PackedSums, PackedSums, dict]
+    assert sums == model
+    assert [sums[2, "user 7"], sums.get((2, "nobody")), sums.get((4, "user 7"))] == [14, None, None]
+    assert repr(PackedSums({"ann": 1})) == "PackedSums({'ann': 1})"
+    few, _ = packed(20)
+    assert type(few.on(1)) is dict
+
+
+def test_a_packed_day_changes_without_being_unpacked_until_much_has_changed() -> None:
+    sums, model = packed(2000)
+    seen = sums.on(1)
+    sums[1, "user 3"] = model[1, "user 3"] = 10**30
+    sums[1, "new"] = model[1, "new"] = 5
+    sums[1, "new"] = model[1, "new"] = 6
+    sums.pack(3)
+    assert (type(sums.on(1)), sums == model, len(sums.on(1)), len(seen)) == (PackedSums, True, 2001, 2000)
+    assert (seen["user 3"], sums.on(1)["user 3"]) == (3, 10**30)
+    first = sums.on(1)
+    for number in range(250):
+        sums[1, f"user {number}"] = model[1, f"user {number}"] = -number
+    sums.pack(3)
+    again = sums.on(1)
+    assert isinstance(again, PackedSums)
+    assert (again.changes, sums == model, first["user 8"]) == (0, True, 8)
+
+
+def test_of_a_packed_day_names_can_be_removed() -> None:
+    sums, model = packed(2000)
+    seen = sums.on(1)
+    for number in range(1999):
+        del sums[1, f"user {number}"], model[1, f"user {number}"]
+    assert (sums == model, len(seen)) == (True, 2000)
+    del sums[1, "user 1999"]
+    assert list(sums.all_days) == [2, 3]
+
+
+def test_what_was_asked_for_of_a_packed_day_is_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed_sums, "_MOST_ASKED", 10)
+    sums = PackedSums({f"user {number}": number for number in range(500)})
+    for _ in range(2):
+        assert [sums[f"user {number}"] for number in range(500)] == list(range(500))
+        assert "nobody" not in sums
+    assert len(sums._asked) <= 10

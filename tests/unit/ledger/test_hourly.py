@@ -230,3 +230,28 @@ def test_of_many_users_those_who_are_preferred_are_kept_first() -> None:
 
 def test_of_few_users_all_are_kept() -> None:
     assert hourly.chosen_users({"ann": 1}, ["bob"]) == UserSpend({"ann": 1}, complete=True)
+
+
+UNITS = st.dictionaries(st.text(), st.integers(-(2**80), 2**80))
+
+
+@given(units=UNITS, complete=st.booleans(), groups=st.text())
+def test_the_total_of_an_hour_has_the_spend_of_its_users(units: dict[str, int], complete: bool, groups: str) -> None:
+    cells = {SERIES: HourFigures(calls=2, cost=7), SECOND: HourFigures(calls=1, failed=1)}
+    found = hourly.HourTotal.of(Hour(DAY, cells, UserSpend(units, complete, groups)))
+    assert found.figures == HourFigures(calls=3, failed=1, cost=7)
+    assert found.users() == UserSpend(units, complete, groups)
+    backwards = dict(reversed(units.items()))
+    assert found == hourly.HourTotal.of(Hour(DAY, cells, UserSpend(backwards, complete, groups)))
+    assert found != hourly.HourTotal.of(Hour(DAY, cells, UserSpend(units, not complete, groups)))
+    assert found != hourly.HourTotal.of(Hour(DAY, {}, UserSpend(units, complete, groups)))
+
+
+def test_totals_are_the_same_whatever_the_order_of_their_users() -> None:
+    def of(units: dict[str, int], cost: int = 7) -> hourly.HourTotal:
+        return hourly.HourTotal.of(Hour(DAY, {SERIES: HourFigures(calls=1, cost=cost)}, UserSpend(units)))
+
+    both = of({"ann": 1, "bob": 2})
+    assert (both.figures.cost, both.users()) == (7, UserSpend({"ann": 1, "bob": 2}))
+    assert both == of({"bob": 2, "ann": 1})
+    assert both not in (of({"ann": 1, "bob": 3}), of({"ann": 1, "bob": 2}, 8), both.figures)

@@ -8,8 +8,8 @@ import pytest
 from exporter.catalog import USD
 from exporter.ledger import exposed, schedule
 from exporter.ledger.calendar import day_of
-from exporter.ledger.model import Changes, LedgerSettings, Phase, Series, State
-from exporter.ledger.today import begin_today, next_of_today, read_today, today_settings
+from exporter.ledger.model import Bucket, Changes, LedgerSettings, Phase, Series, SpanRead, State, TimeRange
+from exporter.ledger.today import begin_today, next_of_today, read_today, same_names, today_settings
 from tests.support.ledger_driver import SETTINGS, START, Exporter, started
 from tests.support.model_log import Classes, Log
 
@@ -114,3 +114,17 @@ def test_until_the_first_reading_is_done_only_the_day_is_shown() -> None:
     assert done.counters is not None
     assert done.gauges is not None
     assert done.gauges.spend_month is not None
+
+
+def test_a_user_of_several_reads_has_one_name_in_memory() -> None:
+    def read(*users: dict[str, int]) -> SpanRead:
+        buckets = {MINUTE * number: Bucket(users=of_minute) for number, of_minute in enumerate(users)}
+        return SpanRead(TimeRange(0, HOUR), HOUR, buckets)
+
+    # made anew each time, as by a read
+    ann, again, bob = (bytes(name, "ascii").decode() for name in ("ann", "ann", "bob"))
+    known: dict[str, str] = {}
+    first, second = read({ann: 1}, {bob: 2}), read({}, {again: 3, "cat": 4})
+    assert [same_names(first, known), same_names(second, known)] == [first, second]
+    assert set(known) == {"ann", "bob", "cat"}
+    assert next(iter(same_names(second, known).buckets[MINUTE].users)) is ann

@@ -46,3 +46,26 @@ print(gc.get_freeze_count() > 1000, Ring.alive < 50_000)
 def test_what_stays_is_spared_and_garbage_still_goes() -> None:
     done = subprocess.run([sys.executable, "-c", _SPARING], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "True"]
+
+
+# a larger block that is freed would raise the size from which on the library asks the system for each
+_LARGE_BLOCKS = """
+from pathlib import Path
+from exporter.scrape.heap import keep_little
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+keep_little()
+first = bytes(30_000_000)
+del first
+blocks = [bytes([1]) * 1_200_000 for _ in range(50)]
+last = bytes(2000)
+before = resident()
+del blocks
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_large_blocks_go_back_as_soon_as_they_are_free() -> None:
+    done = subprocess.run([sys.executable, "-c", _LARGE_BLOCKS], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 50_000_000
