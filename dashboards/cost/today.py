@@ -198,7 +198,7 @@ def _movers() -> Panel:
         empty=sql.NOT_IN_LOG,
         columns=[
             column("Operation", links=[by_operation()]),
-            column("Model", width=130, links=[by_model()]),
+            column("Model", min_width=130, links=[by_model()]),
             column("Last 24 h", unit=DOLLARS, decimals=2, width=76),
             # Grafana writes negative money as $-0.06
             column("Change $", unit=style.PLAIN, decimals=2, width=76),
