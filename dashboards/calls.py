@@ -162,7 +162,7 @@ def calls_table(title: str, shows: str, act: str, query: Any, empty: str = sql.N
         columns=[
             column("Time", unit=style.TIME, width=160),
             column("Message", min_width=200),
-            column("Operation", width=155, links=[by_operation()]),
+            column("Operation", width=198, links=[by_operation()]),
             column("Model", width=135, links=[by_model()]),
             *user_columns(width=95),
             column("Outcome", width=80, colored=True, mappings=outcomes),

@@ -153,7 +153,7 @@ def _alerts_now(settings: Settings) -> Panel:
             # no links from the cells to the right: many are empty, and Grafana would draw a link there, too
             column("Alert", min_width=185, links=links),
             column("State", colored=True, mappings=style.value_mappings(states), width=72),
-            column("Since", unit=style.SINCE, width=112, left=True),
+            column("Since", unit=style.SINCE, width=124, left=True),
             column("Operation", width=145),
             column("Model", width=125),
             column("User", width=120),
