@@ -119,7 +119,7 @@ def absolute(steps: Steps) -> dict[str, Any]:
     return {"mode": "absolute", "steps": [step.to_json_data() for step in steps]}
 
 
-_LEAST: dict[str, dict[str, float]] = {COUNT: {"axisSoftMax": 5}, USD: {"axisSoftMax": 0.05}}
+_LEAST: dict[str, dict[str, float]] = {COUNT: {"axisSoftMax": 5}, USD: {"axisSoftMax": 0.001}}
 """The least extent of axes. Where all values are 0, Grafana's own is 100."""
 
 
