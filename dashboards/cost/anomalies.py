@@ -26,6 +26,7 @@ def _spend(settings: Settings) -> Panel:
         "The table below says why; the runbook of `spend_anomaly` says what to do.",
         prom(q.largest(q.gauge(selector, "operation"), selector, "operation"), "{{operation}}"),
         unit=USD,
+        soft={} if alert.value is None else {"axisSoftMax": 2 * alert.value},
         steps=alert.above(),
     )
 
