@@ -55,7 +55,7 @@ def limit_and_share(by: str, spent: str, limits: str) -> tuple[str, str]:
 
 def used_columns(settings: Settings, width: int) -> list[dict[str, Any]]:
     """How the columns of `USED` look; `width` is that of the spend, in pixels."""
-    steps, no_limit = settings.alerts.budget_steps(), style.not_set("No limit set")
+    steps, no_limit = settings.alerts.budget_steps(), style.not_set("No limit")
     return [
         column("Spent today", unit=DOLLARS, decimals=2, width=width),
         column("Daily limit", unit=DOLLARS, decimals=2, width=110),
