@@ -34,6 +34,7 @@ def _savings_by_type() -> Panel:
         "Begin with the longest bar. `ai-operation-exporter recommend` prints the SQL that shows why.",
         prom(q.max_of(q.for_job(catalog.RECOMMENDATION_SAVINGS), "type"), "{{type}}", instant=True),
         unit=style.USD,
+        empty="No such table",
     )
 
 
@@ -45,4 +46,5 @@ def _open() -> Panel:
         "Approve or reject them: while one is open, `recommend` writes no second one for the same operation and model.",
         prom(pending, "{{type}}", instant=True),
         unit=style.PLAIN,
+        empty="No such table",
     )
