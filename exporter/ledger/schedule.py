@@ -161,8 +161,8 @@ def next_reread(
         return state.slices[quarter].stage < bisect_right(ages, now - quarter - QUARTER_HOUR)
 
     # after a switch everything is due: the newest quarters are the ones that alerts look at
-    if RECHECK in stages and (span := _newest_recheck(state, quarters, length)) is not None:
-        return span
+    if RECHECK in stages:
+        return _newest_recheck(state, quarters, length)
     # asked again and again, and mostly of none: without a call for each
     latest = now - QUARTER_HOUR
     late = [at for at, stage in zip(quarters, stages, strict=True) if stage < bisect_right(ages, latest - at)]
@@ -176,11 +176,8 @@ def next_reread(
     return TimeRange(lo, hi)
 
 
-def _newest_recheck(state: State, quarters: range, length: int) -> TimeRange | None:
-    hi = next((quarter for quarter in reversed(quarters) if state.slices[quarter].stage == RECHECK), None)
-    if hi is None:
-        return None
-    lo = hi
+def _newest_recheck(state: State, quarters: range, length: int) -> TimeRange:
+    lo = hi = next(quarter for quarter in reversed(quarters) if state.slices[quarter].stage == RECHECK)
     while lo > max(quarters.start, hi + QUARTER_HOUR - length) and state.slices[lo - QUARTER_HOUR].stage == RECHECK:
         lo -= QUARTER_HOUR
     return TimeRange(lo, hi + QUARTER_HOUR)
