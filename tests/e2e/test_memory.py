@@ -17,6 +17,9 @@ pytestmark = pytest.mark.slow
 LIMIT = 140 * 1024 * 1024
 """Bytes that the process may take: well below the 512 MiB of the shipped deployments."""
 
+MANY_LIMIT = 120_000_000
+"""The same with 100,000 users a day and 200 series, after a first start and after any other."""
+
 DENSE_LIMIT = 280 * 1024 * 1024
 """The same with 200,000 users in one quarter-hour."""
 
@@ -27,7 +30,7 @@ PATIENCE = 300.0
 _FILL = """
 INSERT INTO ai_operation_log (id, operation_type, operation_id, model_used, user_id, input_tokens, output_tokens,
                               cost_usd, latency_ms, success, created_at)
-SELECT gen_random_uuid(), 'op', 'operation-' || i % 9, 'model-' || i % 3,
+SELECT gen_random_uuid(), 'op', 'operation-' || i % {operations}, 'model-' || i % 3,
        lpad(to_hex(mod(i::bigint * 7919, {users})), 32, '0')::uuid, 100, 10, 0.0001 * (i % 100), i * 37 % 3000,
        i % 20 > 0,
        (now() AT TIME ZONE 'UTC') - interval '1 second' - make_interval(secs => {seconds}::float8 * i / {rows})
@@ -35,9 +38,9 @@ FROM generate_series(0, {rows} - 1) AS i
 """
 
 
-def fill(log: Log, rows: int, users: int, seconds: float) -> None:
+def fill(log: Log, rows: int, users: int, seconds: float, operations: int = 9) -> None:
     """Write rows of the last so many seconds, each user as often as any other."""
-    log.execute(_FILL.format(rows=rows, users=users, seconds=seconds))
+    log.execute(_FILL.format(rows=rows, users=users, seconds=seconds, operations=operations))
     log.execute("ANALYZE ai_operation_log")
 
 
@@ -65,6 +68,17 @@ def test_a_first_start_over_a_dense_log(log: Log, tmp_path: Path, report_figure:
         "SELECT sum(cost_usd), min({time}) >= date_trunc('month', now()) FROM ai_operation_log"
     )
     assert not first or Decimal(month).quantize(Decimal("0.0001")) == spent
+
+
+def test_a_hundred_thousand_users_a_day(log: Log, tmp_path: Path, report_figure: Callable[[str], None]) -> None:
+    fill(log, ROWS, 100_000, 12 * 3600, operations=200)
+    program = Program(log.url, tmp_path / "state")
+    for start in ("first", "next"):
+        program.start(ready=False)
+        wait_until_read(program, report_figure, f"100,000 users, {start} start")
+        report_figure(f"then: {program.memory / 2**20:.0f} MiB")
+        assert program.memory < MANY_LIMIT
+        program.end(signal.SIGTERM)
 
 
 def test_a_gap_in_a_dense_log(log: Log, tmp_path: Path, report_figure: Callable[[str], None]) -> None:

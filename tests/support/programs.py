@@ -149,9 +149,17 @@ class Program:
     @property
     def peak_memory(self) -> int:
         """The most bytes that it ever had in memory (Linux)."""
+        return self._bytes("VmHWM")
+
+    @property
+    def memory(self) -> int:
+        """The bytes that it has in memory (Linux)."""
+        return self._bytes("VmRSS")
+
+    def _bytes(self, name: str) -> int:
         assert self._process is not None
         status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+        return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith(f"{name}:"))
 
     def text(self) -> str:
         """`/metrics` as text."""
