@@ -30,6 +30,9 @@ NAMES = ["email-compose", "W" * 80, "日本語", "$x^2$ and $", "a\u202eb\x1b[2J
 def _no_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # what other tests have left behind is thrown away at any time
+        warnings.simplefilter("default", pytest.PytestUnraisableExceptionWarning)
+        warnings.simplefilter("default", ResourceWarning)
         yield
 
 
