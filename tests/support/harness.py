@@ -90,7 +90,7 @@ def wait_for(done: Callable[[], bool], otherwise: Callable[[], str], seconds: fl
         now = time.monotonic()
         assert now < deadline, f"waited {seconds} s in vain: {otherwise()}"
         # most of the time is left to what is waited for: to ask may be a whole scrape
-        time.sleep(max(0.02, 2 * (now - asked)))
+        time.sleep(max(0.02, 4 * (now - asked)))
         asked = time.monotonic()
 
 
