@@ -1,4 +1,7 @@
-"""The switch: the shadow takes the place of slices and sums, and no counter moves."""
+"""The switch: the shadow takes the place of slices and sums, and no counter moves.
+
+One exception: what waits for a merge counts at once where it is now dated past the horizon, since no merge will see it.
+"""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace

@@ -456,7 +456,7 @@ class LedgerService:
                 return
             progress = step.changes.progress or self._states.known().progress
             self._adopt(step.changes, ShadowWork(step.shadow, taken_over_since=progress.compacted))
-            log.info("the new settings are in force; no counter has moved")
+            log.info("the new settings are in force")
 
     def _both_prepared(self, reads: Reads) -> Reads:
         return Reads(None if reads.old is None else self._prepared(reads.old), self._prepared(reads.new))

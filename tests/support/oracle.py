@@ -111,7 +111,7 @@ class Oracle:
         self.shadow, self.untouched = {}, 0
 
     def switched(self, before: State, going: Reclassification | None) -> None:
-        """Changed settings are in force: no counter has moved, and what was converted is what is known."""
+        """Changed settings are in force: counters as `_check_totals` wants, and what was converted is known."""
         state = self.exporter.state
         if going is not None:
             self._check_totals(before.totals, moved=going.moved)
@@ -363,7 +363,7 @@ class Oracle:
         return result
 
     def _check_totals(self, before: dict[Series, Aggregate], *, moved: bool) -> None:
-        """No counter has moved, but for what waited for a merge that rows past the horizon will not see."""
+        """No counter has moved, but for what waited for its merge: past the horizon, there is none."""
         for series in before.keys() | self.exporter.state.totals.keys():
             was, now = (totals.get(series, ZERO) for totals in (before, self.exporter.state.totals))
             rising = {figure for figure, (low, high) in enumerate(zip(was, now, strict=True)) if low != high}
