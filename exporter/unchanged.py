@@ -1,4 +1,4 @@
-"""What was made of objects is used again as long as they are the same."""
+"""Results that are used again as long as what they were made of is unchanged."""
 
 from collections.abc import Callable
 from operator import is_
@@ -8,9 +8,9 @@ T = TypeVar("T")
 
 
 def kept_while_the_same(make: Callable[..., T]) -> Callable[..., T]:
-    """The function, which gives what it made last where each argument is the same object as it was then.
+    """Have a function return its last result again as long as each argument is the same object as then.
 
-    For functions of objects that never change. May be called from any thread: at worst, the same is made twice.
+    For arguments that never change. May be called from any thread: at worst, the same is made twice.
     """
     last: tuple[tuple[object, ...], T] | None = None
 

@@ -1,11 +1,10 @@
 """Money by day and name, of which a day can be handed out without copying it."""
 
-from collections.abc import Container, Hashable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
-from operator import is_
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Generic, TypeVar
 
 from exporter.ledger.packed_sums import PackedSums
+from exporter.unchanged import kept_while_the_same
 
 K = TypeVar("K", bound=Hashable)
 
@@ -14,17 +13,6 @@ MANY_NAMES = 1000
 
 _MOST_CHANGED = 0.1
 """Share of a packed day's names that may have changed until it is packed again."""
-
-
-@dataclass(frozen=True)
-class _Total(Generic[K]):
-    """The sums of days, which are the very same objects as long as nothing of them has changed."""
-
-    parts: Sequence[Mapping[K, int]]
-    sums: Mapping[K, int]
-
-    def is_of(self, parts: Sequence[Mapping[K, int]]) -> bool:
-        return len(parts) == len(self.parts) and all(map(is_, parts, self.parts))
 
 
 class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
@@ -37,8 +25,9 @@ class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
         """The same sums as others."""
         self._days: dict[int, dict[K, int] | PackedSums[K]] = {}
         self._handed_out: set[int] = set()
-        # of the days before the newest, and of all: the newest changes all the time, and the others hardly ever do
-        self._totals: tuple[_Total[K], _Total[K]] = (_Total((), {}), _Total((), {}))
+        # two, since the newest day changes all the time, and the days before it hardly ever do
+        self._add_past: Callable[..., Mapping[K, int]] = kept_while_the_same(_added)
+        self._add_newest: Callable[..., Mapping[K, int]] = kept_while_the_same(_added)
         self.update(sums or {})
 
     @property
@@ -54,13 +43,7 @@ class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
     def over(self, days: Container[int]) -> Mapping[K, int]:
         """The sums of several days together, as they are now: the same object again, as long as they are the same."""
         parts = [self.on(day) for day in sorted(self._days) if day in days]
-        past, all_days = self._totals
-        if not all_days.is_of(parts):
-            if not past.is_of(parts[:-1]):
-                past = _Total(parts[:-1], _added(parts[:-1]))
-            all_days = _Total(parts, _added([past.sums, *parts[-1:]]))
-            self._totals = past, all_days
-        return all_days.sums
+        return self._add_newest(self._add_past(*parts[:-1]), *parts[-1:])
 
     def pack(self, until: int, least: int = MANY_NAMES) -> None:
         """Pack the days before one that have `least` names or more; none of their sums changes by that.
@@ -117,7 +100,7 @@ class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
         return self._days.setdefault(day, {})
 
 
-def _added(parts: Iterable[Mapping[K, int]]) -> dict[K, int]:
+def _added(*parts: Mapping[K, int]) -> dict[K, int]:
     result: dict[K, int] = {}
     for part in parts:
         for name, units in part.items():
