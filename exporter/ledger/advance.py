@@ -334,7 +334,7 @@ def _stage(old: Slice, read: SpanRead, settings: LedgerSettings) -> int:
 
 def _show_series(plan: Plan) -> None:
     """Begin the time of series whose zero is shown now for the first time, and end it where it has lasted."""
-    hidden = _hidden(plan.state.admitted, plan.state.mark("admitted"))
+    hidden = _hidden(plan.state.admitted, plan.state.stamp("admitted"))
     for series, admission in {**hidden, **plan.changes.admitted}.items():
         if admission.first_exposed_at == EXPOSED:
             continue

@@ -83,13 +83,13 @@ def take_snapshot(
     return Snapshot(
         None if durable is None or durable.progress.phase != Phase.RUNNING else _counters(durable),
         gauges,
-        frozenset() if durable is None else _models(durable.admitted, durable.mark("admitted")),
+        frozenset() if durable is None else _models(durable.admitted, durable.stamp("admitted")),
     )
 
 
 def _counters(state: State) -> Counters:
-    # copies, since the state itself goes on changing; that of most series is the same again as long as they are
-    corrections = _copied(state.corrections, state.mark("corrections"))
+    # copies, since the state itself goes on changing; of corrections, the same copy again until one changes
+    corrections = _copied(state.corrections, state.stamp("corrections"))
     return Counters(counters(state), corrections, dict(state.skipped), state.progress)
 
 
@@ -156,10 +156,10 @@ def counters(state: State) -> dict[Series, Aggregate]:
     """
     if state.progress.phase != Phase.RUNNING:
         return {}
-    return _shown(state.totals, state.mark("totals"), state.admitted, state.mark("admitted"))
+    return _shown(state.totals, state.stamp("totals"), state.admitted, state.stamp("admitted"))
 
 
-# What a function here is given with a part of a state is the part's mark: with that, it is of something that stays.
+# Parts of a state change in place, so each comes with its stamp: as long as that is the same, so is the part.
 
 
 @kept_while_the_same
@@ -194,14 +194,14 @@ _today_of_admitted, _month_of_admitted = kept_while_the_same(_of_admitted), kept
 def spend_today(state: State, settings: LedgerSettings) -> dict[Series, int]:
     """Money units of the present calendar day for every admitted series."""
     spend = state.days.on(_today(state, settings))
-    return _today_of_admitted(spend, state.admitted, state.mark("admitted"))
+    return _today_of_admitted(spend, state.admitted, state.stamp("admitted"))
 
 
 def spend_month(state: State, settings: LedgerSettings) -> dict[Series, int]:
     """Money units of the present calendar month for every admitted series."""
     # once the clock was set back there may be sums of days that are still to come
     spend = state.days.over(month_days(_today(state, settings)))
-    return _month_of_admitted(spend, state.admitted, state.mark("admitted"))
+    return _month_of_admitted(spend, state.admitted, state.stamp("admitted"))
 
 
 def user_spend_today(state: State, settings: LedgerSettings) -> Mapping[str, int]:

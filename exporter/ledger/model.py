@@ -306,9 +306,6 @@ class State:
     `group_days` hold money by calendar day in the budget's zone.
     """
 
-    # marks are no part of what is known: states that know the same are equal, whatever became of them
-    __slots__ = ("__dict__", "_marks")
-
     progress: Progress
     slices: dict[int, Slice] = field(default_factory=dict)
     totals: dict[Series, Aggregate] = field(default_factory=dict)
@@ -327,11 +324,11 @@ class State:
 
     def __post_init__(self) -> None:
         """No part has been changed yet."""
-        self._marks: dict[str, object] = {}
+        self._stamps: dict[str, object] = {}
 
-    def mark(self, name: str) -> object:
-        """An object that is another one once a part has been changed, by its name; `Changes.found` changes nothing."""
-        return self._marks.setdefault(name, object())
+    def stamp(self, name: str) -> object:
+        """An object that is replaced when the part of this name changes. `Changes.found` replaces none."""
+        return self._stamps.setdefault(name, object())
 
     @property
     def changeable(self) -> int:
@@ -344,14 +341,14 @@ class State:
             self.progress = changes.progress
         # first, so that a series which ends and begins again in one commit begins at zero
         for name, keys in changes.ended.items():
-            self._marks[name] = object()
+            self._stamps[name] = object()
             for key in keys:
                 getattr(self, name).pop(key, None)
         for name in KEYED:
             new = getattr(changes, name)
             if not new:
                 continue
-            ours, self._marks[name] = getattr(self, name), object()
+            ours, self._stamps[name] = getattr(self, name), object()
             for key, value in new.items():
                 if value is None:
                     ours.pop(key, None)

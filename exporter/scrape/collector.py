@@ -431,15 +431,15 @@ class Collector:
             self._chosen_before = chosen_by
 
     def _chosen_by(self, state: State) -> tuple[object, ...]:
-        """What users and groups are chosen by where none has a budget of other periods: the same choice of the same."""
+        """What decides who is shown where nobody has a budget with a period: while it is the same, so is the choice."""
         with self._ledger.reading():
             return (
                 self._budgets,
                 self._budgets_read,
                 self._group_budgets,
-                *self._ledger.marks_of_today("user_days", "group_days"),
-                state.mark("shown_users"),
-                state.mark("shown_groups"),
+                *self._ledger.stamps_of_today("user_days", "group_days"),
+                state.stamp("shown_users"),
+                state.stamp("shown_groups"),
                 day_of(state.progress.now, self._ledger.settings.zone),
             )
 

@@ -335,11 +335,11 @@ class LedgerService:
         """As `user_spend_today`, by group."""
         return self._of_today(group_spend_today)
 
-    def marks_of_today(self, *parts: str) -> list[object]:
-        """`State.mark` of the state that speaks for the current day."""
+    def stamps_of_today(self, *parts: str) -> list[object]:
+        """`State.stamp` of the state that speaks for the current day."""
         with self.reading():
             state = self._whole_today or self.present
-            return [] if state is None else [state.mark(part) for part in parts]
+            return [] if state is None else [state.stamp(part) for part in parts]
 
     def _of_today(self, spend: Callable[[State, LedgerSettings], Mapping[str, int]]) -> Mapping[str, int]:
         with self.reading():

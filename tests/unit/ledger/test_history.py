@@ -1,6 +1,6 @@
 """The first reading by the day: what lies past the horizon, as quickly as sums are made, and as exactly as ever."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -51,7 +51,8 @@ def done(log: Log, width: int, chunk: int = DAY, backfill: int | None = None, **
 
 def in_any_order(state: State) -> dict[str, object]:
     """A state but for what says in which order series came, and which read was which."""
-    return {**vars(state), "admitted": set(state.admitted)}
+    known = {each.name: getattr(state, each.name) for each in fields(state)}
+    return {**known, "admitted": set(state.admitted)}
 
 
 @given(found=st.lists(calls, max_size=12), backfill=backfills, chunk=st.sampled_from([900, 4500, 6 * HOUR, DAY]))
