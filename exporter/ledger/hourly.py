@@ -5,8 +5,6 @@ every zone: a day of 23.5 hours ends with half an hour. What the ledger still ha
 rows included; only older hours are read from the log. Times are in seconds since the epoch.
 """
 
-import marshal
-import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from heapq import nlargest
@@ -18,15 +16,13 @@ from exporter.figures import Figure
 from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, Aggregate, net
 from exporter.ledger.calendar import HOUR, QUARTER_HOUR, day_of, day_start, first_user_day, floor_to
 from exporter.ledger.model import OTHER, Bucket, Hour, HourFigures, Progress, Series, Slice, TimeRange, UserSpend
+from exporter.ledger.packed import from_bytes, to_bytes
 
 NOTHING = HourFigures()
 """What a series without calls had."""
 
 MOST_USERS = 200
 """Users whose spend is kept of an hour, at most."""
-
-_QUICKLY = 1
-"""The level of compression: when the exporter starts there may be a thousand hours to pack."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ class Sources:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HourTotal:
-    """What all series had in an hour, and what users spent: packed, since there are many hours and each has others."""
+    """What all series had in an hour, and what users spent: packed, since there are many hours with different users."""
 
     figures: HourFigures
     packed_users: bytes
@@ -66,12 +62,11 @@ class HourTotal:
     def of(cls, hour: Hour) -> Self:
         """The total of an hour."""
         users = hour.users
-        packed = zlib.compress(marshal.dumps((dict(users.units), users.complete, users.groups)), _QUICKLY)
-        return cls(total(hour.cells.values()), packed)
+        return cls(total(hour.cells.values()), to_bytes((dict(users.units), users.complete, users.groups)))
 
     def users(self) -> UserSpend:
         """What users spent: unpacked anew each time."""
-        return UserSpend(*marshal.loads(zlib.decompress(self.packed_users)))  # noqa: S302 - of our own making
+        return UserSpend(*from_bytes(self.packed_users))
 
 
 def hour_start(instant: int, zone: ZoneInfo) -> int:

@@ -1,20 +1,31 @@
-"""The cells of a merged slice, packed: a quarter-hour is kept for two days, and looked at a few times."""
+"""What is kept and rarely looked at, packed: above all the cells of quarter-hours, which are kept for two days."""
 
 import marshal
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from exporter.ledger.model import Cell, Series
 
 T = TypeVar("T")
 
 _FAST = 1
+"""The level of compression: when the exporter starts, there may be a thousand hours to pack."""
+
+
+def to_bytes(value: Any) -> bytes:
+    """Plain values (numbers, texts, tuples, lists and dictionaries of them) in a fraction of their memory."""
+    return zlib.compress(marshal.dumps(value), _FAST)
+
+
+def from_bytes(packed: bytes) -> Any:
+    """What `to_bytes` has packed."""
+    return marshal.loads(zlib.decompress(packed))  # noqa: S302 - of our own making
 
 
 class PackedCells(Mapping[Series, Cell]):
-    """Cells by series in a tenth of their memory. They are unpacked whole, and the last ones that were are kept."""
+    """Cells by series in a tenth of their memory. They are unpacked as a whole; those unpacked last stay unpacked."""
 
     __slots__ = ("_made", "_packed", "_series")
 
@@ -26,7 +37,7 @@ class PackedCells(Mapping[Series, Cell]):
         values = [
             (cell.current, None if cell.high_water == cell.current else cell.high_water) for cell in cells.values()
         ]
-        self._packed = zlib.compress(marshal.dumps(values), _FAST)
+        self._packed = to_bytes(values)
         self._made: dict[Callable[[Mapping[Series, Cell]], object], object] = {}
 
     def __getitem__(self, series: Series) -> Cell:
@@ -54,10 +65,9 @@ class PackedCells(Mapping[Series, Cell]):
     def _cells(self) -> dict[Series, Cell]:
         last = PackedCells._last
         if last is None or last[0] is not self:
-            values = marshal.loads(zlib.decompress(self._packed))  # noqa: S302 - of our own making
             cells = {
                 series: Cell(current, current if high_water is None else high_water)
-                for series, (current, high_water) in zip(self._series, values, strict=True)
+                for series, (current, high_water) in zip(self._series, from_bytes(self._packed), strict=True)
             }
             PackedCells._last = last = self, cells
         return last[1]
@@ -73,7 +83,7 @@ def once(cells: Mapping[Series, Cell], make: Callable[[Mapping[Series, Cell]], T
     return cells.once(make) if isinstance(cells, PackedCells) else make(cells)
 
 
-# mostly, one quarter-hour has the series that another one has
+# most quarter-hours have the same series
 @lru_cache(maxsize=16)
 def _known(series: tuple[Series, ...]) -> dict[Series, None]:
     return dict.fromkeys(series)

@@ -1,4 +1,4 @@
-"""What names have spent on a day that is over, packed: there may be a hundred thousand, and few are asked for."""
+"""What users spent on a day that is over, packed: there may be a hundred thousand, and few are asked for."""
 
 import marshal
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 K = TypeVar("K")
 
 _TOGETHER = 64
-"""Names that are unpacked to find one of them."""
+"""How many names are unpacked together, to find one of them."""
 
 _MOST_ASKED = 10_000
 """Names whose sums are remembered once they were asked for: those with budgets are asked for at each scrape."""

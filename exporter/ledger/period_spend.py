@@ -115,7 +115,9 @@ class RecentDays:
     def spenders(self, day: int, *, groups: bool) -> dict[str, int]:
         """What each user, and each group if wanted, spent on a day."""
         by_group = self.groups.get(day, {}) if groups else {}
-        return {**dict(self.users[day].items()), **{group_key(label): units for label, units in by_group.items()}}
+        # a packed day is unpacked once for all of its items, and else by each name
+        users = dict(self.users[day].items())
+        return {**users, **{group_key(label): units for label, units in by_group.items()}}
 
 
 @dataclass(frozen=True)
