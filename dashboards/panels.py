@@ -152,11 +152,7 @@ def timeseries(
     is logarithmic, so that one large value does not flatten all others. `colors` are those of series that legends
     do not name.
     """
-    least: dict[str, float] = {} if log or steps else _LEAST.get(unit, {})
-    custom: dict[str, Any] = dict(soft or least)
-    if log:
-        # not to the base of 10, between whose powers Grafana writes the text for no value on the axis
-        custom["scaleDistribution"] = {"type": "log", "log": 2}
+    axis = _log_axis(soft) if log else dict(soft or ({} if steps else _LEAST.get(unit, {})))
     return _panel(
         core.TimeSeries,
         PanelDoc(title, shows, act),
@@ -167,13 +163,8 @@ def timeseries(
         valueMax=high,
         interval=interval,
         timeFrom=back,
-        drawStyle="bars" if bars else "line",
-        barAlignment=1 if bars else 0,
-        lineWidth=0 if bars else 1,
-        fillOpacity=80 if bars else 25 if stacked else 0,
-        showPoints="never" if bars else "auto",
+        **_drawn(bars=bars, stacked=stacked),
         pointSize=4,
-        stacking={"group": "A", "mode": "normal" if stacked else "none"},
         thresholdsStyleMode="dashed" if steps else "off",
         legendDisplayMode="table" if table_legend else "list",
         legendCalcs=["lastNotNull", "max"] if table_legend else [],
@@ -181,8 +172,25 @@ def timeseries(
         tooltipSort="desc",
         transformations=list(transformations),
         overrides=[*(colors or of_series(targets, overrides)), *overrides],
-        extraJson={"fieldConfig": {"defaults": {"noValue": empty, "decimals": decimals, "custom": custom}}},
+        extraJson={"fieldConfig": {"defaults": {"noValue": empty, "decimals": decimals, "custom": axis}}},
     )
+
+
+def _drawn(*, bars: bool, stacked: bool) -> dict[str, Any]:
+    """How values are drawn: as lines or as bars, perhaps on top of each other."""
+    return {
+        "drawStyle": "bars" if bars else "line",
+        "barAlignment": 1 if bars else 0,
+        "lineWidth": 0 if bars else 1,
+        "fillOpacity": 80 if bars else 25 if stacked else 0,
+        "showPoints": "never" if bars else "auto",
+        "stacking": {"group": "A", "mode": "normal" if stacked else "none"},
+    }
+
+
+def _log_axis(soft: dict[str, float] | None) -> dict[str, Any]:
+    # not to the base of 10, between whose powers Grafana writes the text for no value on the axis
+    return {**(soft or {}), "scaleDistribution": {"type": "log", "log": 2}}
 
 
 def bar_gauge(

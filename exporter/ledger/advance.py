@@ -132,12 +132,7 @@ def advance(state: State, read: SpanRead, settings: LedgerSettings, quarter_user
         irrevocable=read.irrevocable,
         known_models=known,
     )
-    # nothing new is in a minute that is as it was: its series are admitted, and its times noted
-    news = {
-        start: bucket
-        for start, bucket in read.buckets.items()
-        if start not in state.slices or not _is_as_it_was(state.slices[start], bucket, read.routes, known)
-    }
+    news = _news(state, read, known)
     admit(limiter, read.routes, news)
     refreshed, late_rows = _replace_slices(plan, read, frontier, quarter_users)
     compacted = _compact(plan, frontier, refreshed)
@@ -162,6 +157,15 @@ def advance(state: State, read: SpanRead, settings: LedgerSettings, quarter_user
         skew=before.skew if read.skew is None else read.skew,
     )
     return plan.changes
+
+
+def _news(state: State, read: SpanRead, known_models: frozenset[str]) -> dict[int, Bucket]:
+    """The buckets but for those that are as they were: of these, the series are admitted, and the times noted."""
+    return {
+        start: bucket
+        for start, bucket in read.buckets.items()
+        if start not in state.slices or not _is_as_it_was(state.slices[start], bucket, read.routes, known_models)
+    }
 
 
 def _replace_slices(

@@ -163,7 +163,7 @@ def next_reread(
     # after a switch everything is due: the newest quarters are the ones that alerts look at
     if RECHECK in stages:
         return _newest_recheck(state, quarters, length)
-    # asked again and again, and mostly of none: without a call for each
+    # asked all the time, and mostly nothing is due: this takes less time than to call `due` for each
     latest = now - QUARTER_HOUR
     late = [at for at, stage in zip(quarters, stages, strict=True) if stage < bisect_right(ages, latest - at)]
     expired = [quarter for quarter in quarters[:1] if due(quarter)]
