@@ -8,35 +8,39 @@ from string import ascii_lowercase, digits
 from typing import Any
 
 from dashboards.style import GREY
-from exporter.catalog import ERROR_CLASSES
+from exporter.catalog import ERROR_CLASSES, USUAL_OPERATIONS
 
 Overrides = Sequence[dict[str, Any]]
 
 
 def colored(name: str, color: str, **custom: Any) -> dict[str, Any]:
     """An override that gives a series a colour of its own, and perhaps another way of drawing it."""
-    properties = [{"id": "color", "value": {"fixedColor": color, "mode": "fixed"}}]
-    properties += [{"id": f"custom.{key}", "value": value} for key, value in custom.items()]
-    return {"matcher": {"id": "byName", "options": name}, "properties": properties}
+    drawn = [{"id": f"custom.{key}", "value": value} for key, value in custom.items()]
+    return {"matcher": {"id": "byName", "options": name}, "properties": [_fixed(color), *drawn]}
 
 
 def colored_like(pattern: str, color: str) -> dict[str, Any]:
     """An override that gives all series whose names match a regular expression one colour."""
-    properties = [{"id": "color", "value": {"fixedColor": color, "mode": "fixed"}}]
-    return {"matcher": {"id": "byRegexp", "options": f"/{pattern}/"}, "properties": properties}
+    return {"matcher": {"id": "byRegexp", "options": f"/{pattern}/"}, "properties": [_fixed(color)]}
+
+
+def _fixed(color: str) -> dict[str, Any]:
+    return {"id": "color", "value": {"fixedColor": color, "mode": "fixed"}}
 
 
 PURPLE, YELLOW = "#b877d9", "#e0b400"
-FIRST = (PURPLE, "#5794f2", YELLOW, "#8ab8ff", "#ff7ab8", "#70dbed", "#8f3bb8", "#1f60c4")
+_BLUE, _LIGHT_BLUE, _DARK_BLUE, _PALE_BLUE = "#5794f2", "#8ab8ff", "#1f60c4", "#c0d8ff"
+_PINK, _CYAN, _VIOLET, _LEMON, _LILAC, _PLUM = "#ff7ab8", "#70dbed", "#8f3bb8", "#fade2a", "#deb6f2", "#c15c9f"
+FIRST = (PURPLE, _BLUE, YELLOW, _LIGHT_BLUE, _PINK, _CYAN, _VIOLET, _DARK_BLUE)
 """The colours of a few series whose names are known, in their order."""
-_COLORS = (*FIRST, "#fade2a", "#deb6f2", "#c15c9f", "#c0d8ff")
+_COLORS = (*FIRST, _LEMON, _LILAC, _PLUM, _PALE_BLUE)
 _REST = colored_like("^(?:other|all others)$", GREY)
 
 
 def _by_ends() -> Iterator[dict[str, Any]]:
     """A colour for every name, by its first and its last letter or digit.
 
-    Addresses of e-mail end alike, names with a number begin alike, and identifiers do neither.
+    E-mail addresses end alike, names with a number begin alike, and identifiers do neither.
     """
     signs, count = digits + ascii_lowercase, len(_COLORS)
     alike = ["".join(dict.fromkeys(signs[k::count] + signs[k::count].upper())) for k in range(count)]
@@ -51,17 +55,17 @@ NAMES = (*_by_ends(), _REST)
 
 _MODELS = {
     "claude": PURPLE,
-    "claude.*sonnet": "#ff7ab8",
-    "claude.*haiku": "#deb6f2",
+    "claude.*sonnet": _PINK,
+    "claude.*haiku": _LILAC,
     "deepseek": YELLOW,
-    "deepseek.*(?:reason|r1)": "#fade2a",
-    "gemini": "#5794f2",
-    "gemini.*pro": "#1f60c4",
-    "gpt|^o[0-9]": "#70dbed",
-    "(?:gpt|^o[0-9]).*(?:mini|nano)": "#c0d8ff",
-    "llama": "#8f3bb8",
-    "mistral|mixtral": "#fade2a",
-    "qwen": "#8ab8ff",
+    "deepseek.*(?:reason|r1)": _LEMON,
+    "gemini": _BLUE,
+    "gemini.*pro": _DARK_BLUE,
+    "gpt|^o[0-9]": _CYAN,
+    "(?:gpt|^o[0-9]).*(?:mini|nano)": _PALE_BLUE,
+    "llama": _VIOLET,
+    "mistral|mixtral": _LEMON,
+    "qwen": _LIGHT_BLUE,
 }
 """Families of models; where several patterns match, the last one counts."""
 _VERSIONS = {"": (0, 0.0), ".*[1379][^0-9]*$": (255, 0.5), ".*5[^0-9]*$": (0, 0.3)}
@@ -81,19 +85,15 @@ MODELS = (
         for version, mixed in _VERSIONS.items()
     ),
 )
-"""The colours of models: of a family one, for its versions lighter or darker."""
+"""The colours of models: one for each family, lighter or darker for its versions."""
 
-_USUAL = (
-    *("email-compose", "email-classify", "email-respond", "calendar-prep", "calendar-time"),
-    *("task-prioritize", "task-breakdown", "analytics-summary", "analytics-anomaly"),
-)
 OPERATIONS = (
     colored_like("^", _COLORS[0]),
     *(colored_like(f"^(?:.{{{len(_COLORS)}}})*.{{{rest}}}$", color) for rest, color in enumerate(_COLORS)),
-    *(colored_like(f"^{name}$", color) for name, color in zip(_USUAL, _COLORS, strict=False)),
+    *(colored_like(f"^{name}$", color) for name, color in zip(USUAL_OPERATIONS, _COLORS, strict=False)),
     _REST,
 )
-"""The colours of operations: of the usual ones each its own, of others by their length.
+"""The colours of operations: each of the usual ones has its own, others have one by the length of their name.
 
 The names of a team often begin or end alike, but seldom are of one length.
 """
@@ -119,5 +119,5 @@ def of_series(targets: Sequence[Any], given: Overrides = ()) -> Overrides:
     return [*(_BY_LEGEND.get(labels[0], NAMES) if labels else ()), *in_order(names)]
 
 
-QUANTILES = (colored("p99", PURPLE), colored("p95", YELLOW), colored("p50", "#8ab8ff"))
+QUANTILES = (colored("p99", PURPLE), colored("p95", YELLOW), colored("p50", _LIGHT_BLUE))
 """The colours of the lines of quantiles."""

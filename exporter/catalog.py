@@ -15,6 +15,14 @@ ErrorClassName = Literal["timeout", "rate_limit", "auth", "context_length", "con
 ERROR_CLASSES: tuple[str, ...] = (*get_args(ErrorClassName), "other")
 """Every class that a failed call can have; the last one is of messages that no pattern recognizes."""
 
+USUAL_OPERATIONS = tuple(
+    """
+    email-compose email-classify email-respond calendar-prep calendar-time task-prioritize task-breakdown
+    analytics-summary analytics-anomaly
+    """.split()
+)
+"""The operations that are expected where the configuration names none."""
+
 LATENCY_EDGES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 """Upper edges of the latency buckets in seconds; a last bucket without an edge follows."""
 

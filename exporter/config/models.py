@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from exporter.catalog import USUAL_OPERATIONS
 from exporter.config.bounds import FIRST_UPPER_BOUNDS, UPPER_BOUNDS
 from exporter.config.columns import LOG_ROLE_NAMES, Columns, LogColumns
 from exporter.config.error_classes import DEFAULT_ERROR_CLASSES
@@ -38,13 +39,6 @@ LOG_LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
 LOG_FORMATS: tuple[LogFormat, ...] = get_args(LogFormat)
 
 _MINUTE, _QUARTER_HOUR, _HOUR = 60.0, 900.0, 3600.0
-
-DEFAULT_EXPECTED_OPERATIONS = tuple(
-    """
-    email-compose email-classify email-respond calendar-prep calendar-time task-prioritize task-breakdown
-    analytics-summary analytics-anomaly
-    """.split()
-)
 
 
 def _default_error_classes() -> tuple[ErrorClass, ...]:
@@ -132,7 +126,7 @@ class Config(Section):
     models: Models = Models()
     prices: Mapping[LabelName, tuple[ConfiguredPrice, ...]] = Field(default_factory=dict)
     error_classes: tuple[ErrorClass, ...] = Field(default_factory=_default_error_classes)
-    expected_operations: tuple[LabelName, ...] = DEFAULT_EXPECTED_OPERATIONS
+    expected_operations: tuple[LabelName, ...] = USUAL_OPERATIONS
     users: Users = Users()
     groups: Groups = Groups()
     max_series: Annotated[Count, Field(ge=1, le=10_000)] = 200

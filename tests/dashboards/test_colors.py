@@ -17,8 +17,7 @@ from dashboards.command import rendered
 from dashboards.render import each_panel
 from dashboards.settings import Settings
 from dashboards.style import GREY
-from exporter.catalog import ERROR_CLASSES
-from exporter.config.models import DEFAULT_EXPECTED_OPERATIONS
+from exporter.catalog import ERROR_CLASSES, USUAL_OPERATIONS
 
 
 def color_of(name: str, overrides: Sequence[dict[str, Any]]) -> str:
@@ -40,8 +39,8 @@ def means_something(color: str) -> bool:
 
 
 def test_the_usual_operations_have_a_colour_each() -> None:
-    colors = {color_of(name, OPERATIONS) for name in DEFAULT_EXPECTED_OPERATIONS}
-    assert len(colors) == len(DEFAULT_EXPECTED_OPERATIONS)
+    colors = {color_of(name, OPERATIONS) for name in USUAL_OPERATIONS}
+    assert len(colors) == len(USUAL_OPERATIONS)
     assert GREY not in colors
 
 

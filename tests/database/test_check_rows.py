@@ -7,8 +7,8 @@ import psycopg
 import pytest
 import yaml
 
+from exporter.catalog import USUAL_OPERATIONS
 from exporter.config import Config
-from exporter.config.models import DEFAULT_EXPECTED_OPERATIONS
 from exporter.config.names import RESERVED
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.transactions import Database
@@ -86,7 +86,7 @@ def test_operations_that_are_missing_renamed_or_not_expected_are_told(bench: Ben
     assert found.hint[0] == "expected_operations: write email_compose for email-compose"
     assert found.hint[1].startswith("call each once")
     assert report.entries["other operations"].detail.endswith("not in expected_operations: email_compose, quite-new")
-    known = [*(set(DEFAULT_EXPECTED_OPERATIONS) - {"email-compose", "calendar-prep"}), "email_compose", "quite-new"]
+    known = [*(set(USUAL_OPERATIONS) - {"email-compose", "calendar-prep"}), "email_compose", "quite-new"]
     assert bench.check(expected_operations=known).marked("warn") == set()
 
 

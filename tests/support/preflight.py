@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from exporter.catalog import USUAL_OPERATIONS
 from exporter.config import Config
-from exporter.config.models import DEFAULT_EXPECTED_OPERATIONS
 from exporter.demo.rows import TIME_COLUMN
 from exporter.demo.schema import Layout, load_schema
 from exporter.preflight import run_check
@@ -83,7 +83,7 @@ def populate(admin: Admin, layout: Layout, ago: str = "1 minute") -> None:
         SELECT {kind[1]} operation, model, 0.01, 100, {outcome[1]}, now() AT TIME ZONE 'UTC' - '{ago}'::interval
         FROM unnest(%s::text[]) AS operation, unnest(%s::text[]) AS model
     """
-    admin.execute(statement.encode(), (list(DEFAULT_EXPECTED_OPERATIONS), list(MODELS)))
+    admin.execute(statement.encode(), (list(USUAL_OPERATIONS), list(MODELS)))
 
 
 def add_route(admin: Admin, primary: str, fallback: str | None = None) -> None:
