@@ -28,7 +28,7 @@ def build(settings: Settings, folder: Path, *, check: bool, out: TextIO) -> int:
     Raises `UserError` for a time zone whose days cannot be cut, and where a compared file differs.
     """
     if (hint := budget_zone_hint(settings.zone)) is not None:
-        raise UserError(f"--budget-time-zone {settings.zone!r}: no such time zone for days; {hint}")
+        raise UserError(f"--budget-time-zone {settings.zone!r}: {hint}")
     texts = {folder / f"{uid}.json": to_text(made) for uid, made in rendered(settings).items()}
     if check:
         stale = [str(path) for path, text in texts.items() if not path.is_file() or path.read_text("utf-8") != text]

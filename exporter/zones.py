@@ -18,7 +18,7 @@ def find_zone(name: str) -> ZoneInfo | None:
 def zone_hint(name: str) -> str:
     """What to write in place of a name that is no time zone."""
     near = get_close_matches(name, available_timezones(), n=1)
-    return f"write an IANA time zone; {f'did you mean {near[0]}?' if near else 'like UTC or Europe/Berlin'}"
+    return f"write an IANA time zone{f'; did you mean {near[0]}?' if near else ', like UTC or Europe/Berlin'}"
 
 
 def budget_zone_hint(name: str) -> str | None:

@@ -165,7 +165,7 @@ class Config(Section):
     def _groups_of_the_log(self) -> Self:
         if self.columns.log.has_groups:
             return self
-        column = "name the column that tells the group, columns.log.group"
+        column = "name the column with the group, columns.log.group"
         if self.tables.group_budgets is not None:
             raise setting_error(f"{column}, or write null: the log has no groups", "tables", "group_budgets")
         hint = f"{column}, or write no limits of groups"

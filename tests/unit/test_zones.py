@@ -59,7 +59,7 @@ def test_what_is_no_zone_is_refused_with_one_hint(name: str, tmp_path: Path) -> 
 
 def test_a_near_name_is_suggested() -> None:
     assert zone_hint("Europe/Berln") == "write an IANA time zone; did you mean Europe/Berlin?"
-    assert zone_hint("nowhere at all") == "write an IANA time zone; like UTC or Europe/Berlin"
+    assert zone_hint("nowhere at all") == "write an IANA time zone, like UTC or Europe/Berlin"
 
 
 def test_days_of_dashboards_are_cut_only_where_those_of_budgets_are(odd_zone: str, tmp_path: Path) -> None:

@@ -239,7 +239,7 @@ def test_a_problem_is_told_with_line_and_column(tmp_path: Path, text: str, place
         *(
             (
                 f"{others}\ntables:\n  group_budgets: app.teams",
-                "group_budgets: 'app.teams' — name the column that tells the group, columns.log.group, or write null",
+                "group_budgets: 'app.teams' — name the column with the group, columns.log.group, or write null",
             )
             for others in (
                 "users: {top: 3}",
