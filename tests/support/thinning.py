@@ -7,10 +7,10 @@ from exporter.demo.schema import LAYOUTS, Layout
 
 
 class Case(NamedTuple):
-    """A test by its name, what tells the case from its others but for the layout, and the layout that it runs on."""
+    """A test, what tells this case of it from others on the same layout, and the layout that it runs on."""
 
     test: str
-    of: str
+    name: str
     layout: Layout
 
 
@@ -22,13 +22,13 @@ def on_the_diagonal(cases: Sequence[Case]) -> set[Case]:
     """
     there = set(cases)
     numbers: dict[str, dict[str, int]] = {}
-    for test, of, _ in cases:
+    for test, name, _ in cases:
         of_test = numbers.setdefault(test, {})
-        of_test.setdefault(of, len(of_test))
+        of_test.setdefault(name, len(of_test))
 
     def runs(case: Case) -> bool:
         of_test = numbers[case.test]
-        wanted = LAYOUTS[of_test[case.of] % len(LAYOUTS)]
+        wanted = LAYOUTS[of_test[case.name] % len(LAYOUTS)]
         return len(of_test) == 1 or case.layout == wanted or case._replace(layout=wanted) not in there
 
     return {case for case in cases if runs(case)}
