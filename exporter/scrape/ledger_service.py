@@ -35,7 +35,7 @@ from exporter.ledger.reclassify import Reads, SettingsChange, Stretch
 from exporter.ledger.schedule import is_closed_ahead, steps_back
 from exporter.ledger.shadow import Reclassification, begin_shadow
 from exporter.ledger.today import begin_today, read_today, same_names, today_settings
-from exporter.prices.aside import published_aside
+from exporter.prices.out_of_process import published_out_of_process
 from exporter.scrape.clock import HostClock, Moment
 from exporter.scrape.committed_state import CommittedState
 from exporter.scrape.database_time import DatabaseTime, Problem
@@ -104,7 +104,7 @@ class LedgerService:
         self.wanted = config.classification().model_copy(update={"users": self.pseudonyms.scheme})
         # a state that does not say by which names it keeps users keeps ids
         kept = self.wanted.model_copy(update={"users": ""}) if stored is None else restored(stored)
-        self.prices = price_book(config, store, state, published_aside)
+        self.prices = price_book(config, store, state, published_out_of_process)
         self._states = CommittedState(store, state, settings_for(config, kept or self.wanted), self.prices)
         kept = self.wanted if state is None else self._rename_users(store, state, kept)
         self._classify_by(kept or self.wanted, knows_old=kept is not None)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.prices.aside import PriceLookup, published_aside
+from exporter.prices.out_of_process import PriceLookup, published_out_of_process
 from exporter.prices.published import published
 from tests.support.programs import wait_for
 
@@ -41,18 +41,18 @@ def is_running(pid: int | None) -> bool:
 
 @pytest.mark.parametrize("model", NAMES, ids=range(len(NAMES)))
 def test_the_prices_are_those_of_the_data(model: str) -> None:
-    assert published_aside(model) == published(model)
+    assert published_out_of_process(model) == published(model)
 
 
 @settings(max_examples=200, deadline=None)
 @given(model=st.text() | st.sampled_from(NAMES).flatmap(lambda name: st.text(max_size=3).map(lambda end: name + end)))
 def test_any_name_has_the_same_answer(model: str) -> None:
-    assert published_aside(model) == published(model)
+    assert published_out_of_process(model) == published(model)
 
 
 def test_the_data_never_gets_into_the_process_that_asks() -> None:
     script = (
-        "import sys; from exporter.prices.aside import published_aside as known;"
+        "import sys; from exporter.prices.out_of_process import published_out_of_process as known;"
         "assert known('gpt-4o') is not None and known('nobody-knows') is None;"
         "assert 'genai_prices' not in sys.modules"
     )
@@ -97,7 +97,7 @@ def test_closing_ends_the_process(lookup: PriceLookup) -> None:
 
 def test_the_process_ends_with_the_one_that_asks() -> None:
     script = (
-        "import sys; from exporter.prices.aside import PriceLookup; lookup = PriceLookup(idle=600);"
+        "import sys; from exporter.prices.out_of_process import PriceLookup; lookup = PriceLookup(idle=600);"
         "lookup.listing('gpt-4o'); print(lookup.pid, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as asking:
@@ -108,9 +108,9 @@ def test_the_process_ends_with_the_one_that_asks() -> None:
     wait_for(lambda: not is_running(other))
 
 
-@pytest.mark.parametrize("program", ["", "/nowhere/python", "/bin/true", "/bin/cat"])
-def test_where_no_other_process_can_answer_this_one_does(program: str) -> None:
-    lookup = PriceLookup(program)
+@pytest.mark.parametrize("python", ["", "/nowhere/python", "/bin/true", "/bin/cat"])
+def test_where_no_other_process_can_answer_this_one_does(python: str) -> None:
+    lookup = PriceLookup(python)
     assert lookup.listing("gpt-4o") == published("gpt-4o")
     assert lookup.listing("unknown") is None
     assert lookup.pid is None

@@ -1,4 +1,4 @@
-"""Published prices, looked up in a process of its own that ends when nobody asks.
+"""Published prices, looked up in a separate process that ends when nobody asks.
 
 The data of `genai-prices` takes some 25 MB, and a running exporter needs a price only when it meets a model for the
 first time.
@@ -24,7 +24,7 @@ PATIENCE = 60.0
 """Seconds for an answer: the first one waits until the data is loaded."""
 
 # -I, and the parent's own path: the folder that the exporter was started in must not decide what is imported
-_OPTIONS = ("-I", "-c", "import sys; sys.path[:] = sys.argv[2:]; from exporter.prices.aside import answer; answer()")
+_PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from exporter.prices.out_of_process import answer; answer()"
 
 
 class PriceLookup:
@@ -34,8 +34,8 @@ class PriceLookup:
     may be called from any thread.
     """
 
-    def __init__(self, program: str = sys.executable, idle: float = IDLE, patience: float = PATIENCE) -> None:
-        self._program = program
+    def __init__(self, python: str = sys.executable, idle: float = IDLE, patience: float = PATIENCE) -> None:
+        self._python = python
         self._idle = idle
         self._patience = patience
         self._lock = threading.Lock()
@@ -50,8 +50,8 @@ class PriceLookup:
     def listing(self, model: str) -> Listing | None:
         """As `published`."""
         with self._lock:
-            # the first one may have ended a moment ago, since nobody had asked
-            for _ in range(1 if self._alone else 2):
+            # twice, since the process may have ended a moment ago, when nobody had asked for long
+            for _ in range(0 if self._alone else 2):
                 with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
                     return self._ask(model)
                 self._end()
@@ -64,8 +64,6 @@ class PriceLookup:
             self._end()
 
     def _ask(self, model: str) -> Listing | None:
-        if self._alone:
-            raise BrokenPipeError
         if self._process is None:
             self._process = self._started()
         asked, answers = self._process.stdin, self._process.stdout
@@ -80,14 +78,14 @@ class PriceLookup:
 
     def _started(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(  # noqa: S603
-            [self._program, *_OPTIONS, str(self._idle), *sys.path],
+            [self._python, "-I", "-c", _PROGRAM, str(self._idle), *sys.path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            # what interrupts this process in a terminal is not for the other one
+            # Ctrl-C in a terminal is for this process alone
             start_new_session=True,
         )
-        # else it would stay behind as a zombie until the next question
+        # or it would stay behind as a zombie until the next question
         threading.Thread(target=process.wait, name="prices", daemon=True).start()
         return process
 
@@ -116,6 +114,6 @@ atexit.register(_lookup.close)
 
 
 @lru_cache(maxsize=MOST_KNOWN)
-def published_aside(model: str) -> Listing | None:
-    """As `published`, without the data's memory in this process."""
+def published_out_of_process(model: str) -> Listing | None:
+    """As `published`, without the data in this process's memory."""
     return _lookup.listing(model)
