@@ -1,1 +1,1 @@
-"""The running process: start, signals, reloads, the watchdog, and the end."""
+"""The life of a running exporter, and changes to a state folder that no exporter uses."""

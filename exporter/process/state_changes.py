@@ -1,4 +1,4 @@
-"""Change a state folder that no exporter uses: take it on for another table, end series, reopen what was closed."""
+"""Change a state folder that no exporter uses: adopt it for another table, end series, reopen what was closed."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -28,9 +28,9 @@ from exporter.scrape.ledger_settings import settings_for
 from exporter.state.hourly import HOURLY, cut_off, each_hour
 from exporter.state.migrations import NEXT_NAME
 from exporter.state.prices import PRICES, price_book
-from exporter.state.provenance import CLASSIFICATION, IDENTITY, STALE_SUMS, check_identity, restored
+from exporter.state.provenance import CLASSIFICATION, IDENTITY, STALE_SUMS, check_identity, named, restored
 from exporter.state.shadow import ShadowWork
-from exporter.state.store import StateError, Store
+from exporter.state.store import StateError, Store, assert_exists
 from exporter.state.users import pseudonyms_for
 
 
@@ -173,16 +173,5 @@ def _commit_anew(store: Store, state: State | None, changes: Changes, meta: Mapp
 
 
 def _existing(config: Config) -> Store:
-    assert_is_there(config)
+    assert_exists(config.state_dir)
     return Store(config.state_dir)
-
-
-def assert_is_there(config: Config) -> None:
-    """Raise `StateError` where the state folder does not exist."""
-    if not config.state_dir.is_dir():
-        raise StateError(f"no state folder {config.state_dir}: set it with --state-dir")
-
-
-def named(identity: Identity) -> str:
-    """A table, its database and its system, for people."""
-    return f"{identity.table} in {identity.database}, system {identity.system or 'unknown'}"

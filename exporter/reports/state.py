@@ -11,14 +11,13 @@ from exporter.humanize import money
 from exporter.ledger.admission import count_admitted
 from exporter.ledger.model import State
 from exporter.moments import as_utc
-from exporter.process.state_changes import assert_is_there, named
-from exporter.state.provenance import IDENTITY
-from exporter.state.store import StateError, copied
+from exporter.state.provenance import IDENTITY, named
+from exporter.state.store import StateError, assert_exists, copied
 
 
 def show(config: Config, out: TextIO, *, as_json: bool = False) -> int:
     """Print the state's identity, position and sums, as last committed. Raises `StateError` if there is none."""
-    assert_is_there(config)
+    assert_exists(config.state_dir)
     with copied(config.state_dir) as store:
         state, known = store.load(), store.meta(IDENTITY)
         if state is None or known is None:

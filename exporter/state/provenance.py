@@ -32,11 +32,16 @@ def check_identity(known: Identity, found: Identity) -> None:
     if known.is_same(found):
         return
     raise IdentityMismatch(
-        f"the state was kept for {_named(known)}, and this is {_named(found)}",
+        f"the state was kept for {_as_words(known)}, and this is {_as_words(found)}",
         "connect to the former, name another --state-dir, or take this one on with `ai-operation-exporter state adopt`",
     )
 
 
-def _named(identity: Identity) -> str:
+def named(identity: Identity) -> str:
+    """A table, its database and its system, for a list."""
+    return f"{identity.table} in {identity.database}, system {identity.system or 'unknown'}"
+
+
+def _as_words(identity: Identity) -> str:
     system = f" (system {identity.system})" if identity.system else ""
     return f"table {identity.table} in database {identity.database}{system}"

@@ -277,6 +277,12 @@ class Store(KeptState):
         return db
 
 
+def assert_exists(folder: Path) -> None:
+    """Raise `StateError` where there is no such state folder."""
+    if not folder.is_dir():
+        raise StateError(f"no state folder {folder}: set it with --state-dir")
+
+
 @contextlib.contextmanager
 def copied(folder: Path) -> Iterator[KeptState]:
     """The state of a folder as last committed, in memory; an exporter may be using the folder, which does not change.
