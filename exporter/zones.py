@@ -22,10 +22,10 @@ def zone_hint(name: str) -> str:
 
 
 def budget_zone_hint(name: str) -> str | None:
-    """What to write in place of a name that is no time zone, or none whose days can be cut; None where it is good.
+    """What to write in place of a name that is no time zone, or one whose days cannot be cut; None where it is good.
 
-    Days are put together from quarter-hours of UTC, so a zone's midnight must fall on one. All zones in use do today; a
-    year either side finds a change of rules that is already known.
+    Days are put together from quarter-hours of UTC, so a zone's midnight must fall on one. In all zones in use today,
+    it does; a year on either side shows a change of rules that is already known.
     """
     zone, now = find_zone(name), datetime.now(UTC)
     if zone is None:

@@ -35,7 +35,7 @@ def model_name(aliases: Mapping[str, str], text: str | None, missing: str = UNKN
 class Names:
     """The labels of names, and what the settings say of a model, by the name that the log has for it.
 
-    A state of an earlier version is read by that version's labels until it has been taken up: its counters have them.
+    A state of an earlier version is read by that version's labels until it has been converted: its counters have them.
     """
 
     classification: Classification

@@ -87,7 +87,7 @@ def find_log(catalog: Catalog, relation: Relation, settings: LogColumns) -> LogT
 
 @kept_while_the_same
 def _plain_log(relation: Relation, settings: LogColumns) -> LogTable | None:
-    """The log, where nothing of it is computed by the server: then the same is found of the same each time."""
+    """The log, where the server computes none of it: then the same settings find the same in the same table."""
     columns = {} if settings.has_expressions else find_log_columns(relation, settings, {})
     if not columns or "currency" in columns:
         return None

@@ -45,7 +45,7 @@ class SeriesLimiter:
         self.added: dict[Series, Admission] = {}
         self._noted: dict[Series, Candidate] = {}
 
-    # Most reads have no new names: what only those need is made when one comes.
+    # Most reads have no new names: what only these need is computed when the first one comes.
 
     @cached_property
     def _overflow(self) -> list[int]:

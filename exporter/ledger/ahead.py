@@ -1,7 +1,7 @@
 """Rows that changed settings have dated ahead: counted, and not there until they are due.
 
-Once the settings that dated them cannot be read by any more, nobody can say under which labels other settings find
-them. What was counted is then recognized in what these find, figure by figure.
+Once the log can no longer be read by the settings that dated them, nobody can say under which labels other settings
+find them. What was counted is then recognized in what these find, figure by figure.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -15,10 +15,10 @@ Place = tuple[int, Series]
 """The start of a slice, and one of its series."""
 
 _JUDGED = frozenset((Figure.OVER_TIMEOUT, *range(FAILURES.start, FAILURES.stop)))
-"""The figures that settings may judge otherwise, of a call that stays the same."""
+"""The figures of a call that other settings may judge differently, though the call is the same."""
 
 _UNLIKE = _JUDGED | {Figure.FALLBACKS, *AT_MERGE}
-"""The figures that may differ of the same rows."""
+"""The figures that may differ though the rows are the same."""
 
 
 def _same(figures: Aggregate) -> Aggregate:
@@ -33,8 +33,8 @@ _ALIKE: Sequence[Callable[[Place, Aggregate], Hashable]] = (
     lambda place, _: place[1],
     lambda *_: None,
 )
-"""Where what was counted is looked for. All of a series that was renamed in a slice first, then anything where it was,
-in the same slice, in the same series, and anywhere."""
+"""Where to look for what was counted, the surest place first: a whole series, perhaps renamed, by its figures in the
+slice; then any part of it in its place, in its slice, in its series, and anywhere."""
 
 
 def slices_ahead(state: State) -> dict[int, Slice]:
@@ -50,8 +50,8 @@ def lies_ahead(item: Slice, position: int) -> bool:
 def recognize(counted: Mapping[int, Slice], found: Mapping[int, Slice]) -> dict[int, Slice]:
     """The slices of `found`, with what was counted of them as their high-water marks.
 
-    `counted` are those of the state, `found` what other settings make of all rows that lie ahead, by the same starts
-    at least. What is found nowhere stays counted where it was, and what is found beyond it counts when it is due.
+    `counted` are those of the state, and `found` is what other settings make of all rows that lie ahead, with a slice
+    for each of `counted`. What is not found stays counted where it was; what is found beyond it counts when it is due.
     """
     now = {(start, name): cell.current for start, item in found.items() for name, cell in item.cells.items()}
     marks = _recognized(
@@ -72,7 +72,7 @@ def recognize(counted: Mapping[int, Slice], found: Mapping[int, Slice]) -> dict[
 def _recognized(counted: Mapping[Place, Aggregate], found: Mapping[Place, Aggregate]) -> dict[Place, Aggregate]:
     """How much of what is found was counted, and what was counted beyond it, by place."""
     left, unknown = dict(counted), dict(found)
-    # a series that a slice did not have is what the changed settings have made of another one
+    # a series that is new in a slice is what the changed settings have made of another one
     order = sorted(found, key=lambda place: (place in counted, place))
     for alike in _ALIKE:
         keys = {place: alike(place, rest) for place, rest in left.items()}

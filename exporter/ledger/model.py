@@ -279,7 +279,7 @@ class Progress:
     before `count_from` are taken as known without being counted. All but `compacted` may lie ahead of `now`, once a
     clock was set back. `skew` is `now` less the exporter's own clock at that moment, None where it was not told.
     Slices before `converted` have been read by changed settings already: they stay as they are until those are in force
-    (0 while none are being taken up).
+    (0 while none are being applied).
     """
 
     phase: Phase

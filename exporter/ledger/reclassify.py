@@ -1,4 +1,4 @@
-"""Taking up changed settings: the same rows, classified anew stretch by stretch, without a counter moving.
+"""Applying changed settings: the same rows, classified anew stretch by stretch, while counters stay as they are.
 
 The settings that were in force go on serving meanwhile. What the new ones make of the rows gathers in a `Shadow`, which
 takes the place of the slices and sums once it reaches the present. Each row is counted once: by the old settings until
@@ -73,7 +73,7 @@ def begin_anew(state: State, clock: int, settings: LedgerSettings, safe_now: int
 def start_reclassification(
     state: State, settings: LedgerSettings, safe_now: int, *, by_old: bool, moved: bool
 ) -> Reclassification:
-    """Begin to take up changed settings; `settings` are the new ones, `safe_now` is ahead of no clock."""
+    """Begin to apply changed settings; `settings` are the new ones, `safe_now` is ahead of no clock."""
     progress = state.progress
     first = first_day(day_of(min(safe_now, progress.now), settings.zone))
     # days that are only sums by now are read anew as well, or their spend would mix two settings

@@ -28,7 +28,7 @@ from exporter.ledger.slices import join_slices, latest, sum_counts, with_waiting
 
 @dataclass(frozen=True)
 class Reclassification:
-    """How far taking up changed settings has come; times in seconds, all of them whole quarters but `done` at the end.
+    """How far changed settings have been applied; times in seconds, all of them whole quarters but `done` at the end.
 
     First the history is read, from `lo` to `end` by the new settings' times: what was sums already when it began, at
     `start`. Then the slices are converted from `start` on, by the old settings' times. `history` and `done` are where

@@ -97,7 +97,7 @@ def raise_cell(old: Cell, current: Aggregate, width: int) -> tuple[Cell, Aggrega
 
     What is `AT_MERGE` waits for the merge into a quarter. A fallback counts only
     together with its call, so that a changed route re-labels nothing that was counted before. A failure counts once,
-    by the class that it had then: if its class changes, its mark goes along.
+    by the class that it had then: if its class changes, its mark moves with it.
     """
     high_water = highest(old.high_water, current)
     if width != QUARTER_HOUR:
@@ -114,7 +114,7 @@ def raise_cell(old: Cell, current: Aggregate, width: int) -> tuple[Cell, Aggrega
 def _failing_once(
     old: Aggregate, current: Aggregate, high_water: Aggregate, rise: Aggregate
 ) -> tuple[Aggregate, Aggregate]:
-    """The high-water mark and the rise, with no more failures than rise above all that were counted of any class."""
+    """The high-water mark and the rise, where only failures beyond those counted before, of whatever class, are new."""
     marks, rises = list(high_water), list(rise)
     counted, now = sum(old[FAILURES]), sum(current[FAILURES])
     left, surplus = max(0, now - counted), sum(high_water[FAILURES]) - max(counted, now)

@@ -49,9 +49,9 @@ def read_today(state: State, read: SpanRead, settings: LedgerSettings) -> State:
 
 
 def same_names(read: SpanRead, known: dict[str, str]) -> SpanRead:
-    """The read with the names of its users out of `known`, to which new ones are added.
+    """The read with the names of its users taken from `known`, to which new ones are added.
 
-    The day's ledger and the other one read the same users: so each name is in memory once.
+    The day's ledger and the other one read the same users. This way, each name is in memory once.
     """
     return replace(
         read,

@@ -52,7 +52,7 @@ def check_optional(section: str, context: CheckContext) -> list[Finding]:
 
 
 def evaluate_switched_off(section: str, config: Config) -> list[Finding]:
-    """Evaluate a table that the configuration does not name: who names its columns most likely wants it to be read."""
+    """Evaluate a table that the configuration does not name: whoever names its columns most likely wants it read."""
     if getattr(config.columns, section).model_dump(exclude_none=True):
         hint = f"name it, as tables.{section}; or leave out columns.{section}"
         return [warn(section, f"columns.{section} is set, and no table: its metrics are absent", hint)]

@@ -1,6 +1,6 @@
 """Published prices, looked up in a separate process that ends when nobody asks.
 
-The data of `genai-prices` takes some 25 MB, and a running exporter needs a price only when it meets a model for the
+The data of `genai-prices` takes some 30 MB, and a running exporter needs a price only when it meets a model for the
 first time.
 """
 

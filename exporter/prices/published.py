@@ -50,7 +50,7 @@ def published(model: str) -> Listing | None:
 
 
 def _find(model: str) -> "tuple[Provider, ModelInfo] | None":
-    # imported only when the first model is looked up: the data takes a third of a second and 25 MB
+    # imported only when the first model is looked up: the data takes a third of a second and 30 MB
     from genai_prices import Usage, calc_price
 
     prefix, slash, rest = model.partition("/")

@@ -352,7 +352,7 @@ class BackgroundReader:
         return records
 
     def _take_nothing(self, session: Session, span: TimeRange, now: int) -> tuple[Callable[[], None], ...]:
-        """What takes a past day, or a part of it, into the ledger that has no rows."""
+        """What takes a past day without rows, or a part of one, into the ledger."""
         read = self._span_read(session, span, now, {}, max(QUARTER_HOUR, span.hi - span.lo))
         return (lambda: self._record(read),)
 

@@ -120,7 +120,7 @@ class Exposure:
 
     @cached_property
     def lacking(self) -> frozenset[str]:
-        """The roles that the log is said to have no value for."""
+        """The roles for which the log has no values, by the configuration."""
         return self.config.columns.log.lacking
 
     @property
@@ -187,7 +187,7 @@ def _by_figure(
 ) -> tuple[Mapping[Figure, Mapping[Series, int]], Mapping[Series, Aggregate], bool]:
     """The counters by figure, the failures, and whether there are times to the first token.
 
-    Nearly all of the page is made of these, so they are the same again where nothing has been counted.
+    Nearly all of the page is made of these, so they are the same objects again where nothing has been counted.
     """
     figures = {
         figure: {series: cell[figure] for series, cell in counters.items()} for figure in Figure if figure.metric
@@ -237,7 +237,7 @@ def _anomalies(exposure: Exposure) -> Iterator[Family]:
 
 @kept_while_the_same
 def _by_verdict(by_operation: Mapping[str, Judged]) -> list[Family]:
-    """What is judged once a minute."""
+    """The families of all verdicts, which change once a minute."""
     judged = by_operation.items()
     made = []
     for metric, measure in _ANOMALIES.items():
@@ -309,9 +309,7 @@ def _shown_limits(metric: Metric, budgets: Mapping[str, Budget], shown: Iterable
 
 def _period_budgets(exposure: Exposure) -> Iterator[Family]:
     gauges, config = exposure.fresh, exposure.config
-    if gauges is None or "cost" in exposure.lacking:
-        return
-    if not exposure.scrape.period_budgets:
+    if gauges is None or "cost" in exposure.lacking or not exposure.scrape.period_budgets:
         return
     found = standings(exposure.scrape.period_budgets, exposure.before, gauges.recent, gauges.now)
     users = {} if "user" in exposure.lacking else of_users(found)

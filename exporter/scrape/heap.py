@@ -5,40 +5,40 @@ import ctypes
 import gc
 
 _YOUNG = 10_000
-"""Objects that have been made and are still there before Python looks for those that only refer to each other.
+"""How many new objects may be alive before Python looks for those that only refer to each other.
 
-Its own 700 are as many as a scrape has at a time, of which none is left once it is done.
+Its default, 700, is about what a scrape has alive at a time, and none of it outlives the scrape.
 """
 
 
 def spare_what_stays() -> None:
-    """Have Python look for garbage less often, and not among what is there now, which stays as long as the process."""
+    """Have Python look for garbage less often, and never among the objects that exist now: they stay until the end."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG)
 
 
 _LARGE = 1024 * 1024
-"""Bytes from which on a block has pages of its own, which the system gets back as soon as the block is free."""
+"""Bytes from which a block has pages of its own, which go back to the system as soon as the block is free."""
 
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
-_IMPOSSIBLE = (AttributeError, OSError, TypeError)
-"""What another library than glibc answers with."""
+_UNSUPPORTED = (AttributeError, OSError, TypeError)
+"""What is raised where the C library is not glibc."""
 
 
 def keep_little() -> None:
     """Let glibc keep less for itself, before the first thread starts.
 
-    By itself, it takes larger and larger blocks from the common heap, where one that stays holds back all that is
-    below it, and gives each thread a heap of its own.
+    Left alone, it takes ever larger blocks from the common heap, where one that stays holds back all free memory below
+    it, and it gives each thread a heap of its own.
     """
-    with contextlib.suppress(*_IMPOSSIBLE):
+    with contextlib.suppress(*_UNSUPPORTED):
         library = ctypes.CDLL(None)
         library.mallopt(_M_MMAP_THRESHOLD, _LARGE)
         library.mallopt(_M_ARENA_MAX, 1)
 
 
 def give_back() -> None:
-    """Give the system what is free of the C library's memory, where the library can: glibc keeps it otherwise."""
-    with contextlib.suppress(*_IMPOSSIBLE):
+    """Give free memory of the C library back to the system, where the library can: glibc keeps it otherwise."""
+    with contextlib.suppress(*_UNSUPPORTED):
         ctypes.CDLL(None).malloc_trim(0)

@@ -61,7 +61,7 @@ class LedgerStatus:
     """How the ledger fares at one moment.
 
     `progress` is None before the log was read at all. `series` is how many are admitted, `reclassified_ratio` how much
-    of the wanted settings has been taken up, 0 to 1. A problem comes with what to do about it.
+    of the wanted settings has been applied, 0 to 1. A problem comes with what to do about it.
     """
 
     progress: Progress | None
@@ -80,7 +80,7 @@ class LedgerService:
 
     One lock is for who changes the state, and is held while a commit is waited for, a moment at most.
 
-    `classification` is the one that the ledger's rows were read by, until the `wanted` one has been taken up, stretch
+    `classification` is the one that the ledger's rows were read by, until the `wanted` one has been applied, stretch
     by stretch; `knows_old` is false where that one cannot be used for reading, by this version or by the database.
     """
 
@@ -211,7 +211,7 @@ class LedgerService:
         return running and self.knows_old and whole
 
     def forget_old(self, reason: str) -> None:
-        """Take up the wanted classification without a last read by the old one, which fails for this reason."""
+        """Apply the wanted classification without a last read by the old one, which fails for this reason."""
         with self._changing:
             if not self.knows_old:
                 return
@@ -381,12 +381,12 @@ class LedgerService:
 
     @property
     def reclassification(self) -> Reclassification | None:
-        """How far the wanted settings have been taken up; None while they are not."""
+        """How far the wanted settings have been applied; None while they are not being applied."""
         return self._going
 
     @property
     def reclassified_ratio(self) -> float:
-        """How much of the wanted settings has been taken up, 0 to 1."""
+        """How much of the wanted settings has been applied, 0 to 1."""
         if self._going is None or self.present is None:
             return 0.0 if self.must_reclassify else 1.0
         return reclassify.ratio(self.present, self._going)
@@ -481,7 +481,7 @@ class LedgerService:
         self._going, self._stale_sums, self._today = None, False, None
 
     def _restore_going(self, kept: dict[str, Any] | None) -> Reclassification | None:
-        """How far an earlier process has come in taking up the same settings; otherwise that is dropped."""
+        """How far an earlier process has applied the same settings; what it has done for others is dropped."""
         if self.durable is None:
             return None
         wanted = None if kept is None else restored(kept[CLASSIFICATION])
@@ -532,7 +532,7 @@ class LedgerService:
             return self._states.journal.slice_users(starts)
 
     def pack_days(self) -> None:
-        """Let days that are over take less memory; costs nothing where they do already."""
+        """Pack the days that are over; costs nothing where they are packed already."""
         with self._changing:
             self._states.pack_days()
 

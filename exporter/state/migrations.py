@@ -14,7 +14,7 @@ LAYOUT_NAME = "layout"
 
 
 NEXT_NAME = "next"
-"""The name in `meta` of how far changed settings have been taken up."""
+"""The name in `meta` of how far changed settings have been applied."""
 
 
 def _tables(db: sqlite3.Connection) -> None:
@@ -77,7 +77,7 @@ def _named_layout(db: sqlite3.Connection) -> Any:
 def _carry_over(db: sqlite3.Connection, moved: Callable[[Sparse], Sparse]) -> None:
     """Move the figures of every aggregate in the file to where this version has them.
 
-    What changed settings make of the rows so far is forgotten: they are taken up from the beginning.
+    What changed settings make of the rows so far is forgotten: they are applied from the beginning.
     """
     empty(db)
     db.execute("DELETE FROM meta WHERE name = ?", (NEXT_NAME,))

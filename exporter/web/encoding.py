@@ -26,7 +26,7 @@ Encoder = Callable[[Any], bytes]
 _LEVEL = 1  # on pages a higher one takes longer, and saves 2 % of the bytes
 _GZIP_HEAD = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 _APART = 4096  # bytes from which on a family is compressed by itself
-_SMALL_WINDOW, _SMALL_MEMORY = 13, 6  # those of the rest: to clear the usual 256 KiB takes longer than to compress it
+_SMALL_WINDOW, _SMALL_MEMORY = 13, 6  # of the rest: clearing the usual 256 KiB takes longer than compressing it
 _EXPONENT = 1e6  # numbers from here on are written with one
 _number: Callable[[float], str] = floatToGoString
 
@@ -52,7 +52,7 @@ class _Known:
     check: tuple[int, int] = (-1, 0)  # the checksum of a page before this family, and after it
 
     def check_after(self, before: int) -> int:
-        """The checksum of a page up to this family's end, by the one of all that stands before it."""
+        """The checksum of a page up to this family's end, from that of all before it."""
         if self.check[0] != before:
             self.check = before, zlib.crc32(self.text, before)
         return self.check[1]

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
-
 _IDLE_SECONDS = 75.0  # longer than usual scrape intervals
 
 
@@ -49,11 +48,11 @@ class BoundedPool:
 
 
 class Runner:
-    """Runs functions in threads, each of which has one at a time.
+    """Runs functions in threads, one at a time in each.
 
-    A thread that has ended its function waits for another one, unless one waits already: to start a thread takes
-    longer than to wake one. They are daemons, unlike those of the standard library's pools: a function that hangs does
-    not keep the program alive.
+    A thread that is done waits for the next function, unless another one waits already: waking a thread takes less time
+    than starting one. Threads are daemons, unlike those of the standard library's pools: a function that hangs does not
+    keep the program alive.
     """
 
     def __init__(self, name: str) -> None:
@@ -80,7 +79,7 @@ class Runner:
         given: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         while True:
             work()
-            del work  # while it waits, the thread must not keep what it has made
+            del work  # a thread that waits must not hold on to a result
             if self._idle:
                 return
             self._idle.append(given)
