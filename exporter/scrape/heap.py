@@ -12,7 +12,8 @@ Its own 700 are as many as a scrape has at a time, of which none is left once it
 
 
 def spare_what_stays() -> None:
-    """Have Python look for garbage less often, and not among what is there now, which stays as long as the process."""
+    """Have Python look for garbage less often, and not among what is there now, which stays until this comes again."""
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG)
