@@ -20,7 +20,7 @@ from exporter.ledger.history import next_day, read_width
 from exporter.ledger.model import Bucket, Phase, Slice, SpanRead, State, TimeRange
 from exporter.ledger.probing import next_round
 from exporter.ledger.today import next_of_today, today_settings
-from exporter.scrape.adaptive_chunk import AdaptiveChunk
+from exporter.scrape.adaptive_chunk import LONGEST_CHUNK, AdaptiveChunk
 from exporter.scrape.anomalies import AnomalyWatch
 from exporter.scrape.drift import DriftSampler
 from exporter.scrape.forecasting import Forecaster
@@ -340,7 +340,9 @@ class BackgroundReader:
         more: bool | None = None
         while is_day and read and time.monotonic() < until:
             progress = replace(progress, position=span.hi, compacted=span.hi)
-            following = next_day(progress, settings, safe, self._chunk.length)
+            # where there are no rows, a day takes no longer than an hour of it
+            length = LONGEST_CHUNK if more is False else self._chunk.length
+            following = next_day(progress, settings, safe, length)
             if following is None:
                 break
             span, state = following, replace(state, progress=progress)
