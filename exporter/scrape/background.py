@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+import psycopg
+
 from exporter.config import Config
 from exporter.database.errors import DatabaseError, QueryTimeout, TableLocked
 from exporter.database.log_table import LogTable
@@ -96,6 +98,7 @@ class BackgroundReader:
         self._by_day = True  # no more once the history has more series than get a place of their own at once
         login.subscribe(self.wake)
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+        self._asks_ahead = True  # whether the days to come have rows at all
         self._must_ask = True  # what the last turn found does not say what is due
         self._next_probe = 0.0
         self._next_drift = time.monotonic() + PROBE_INTERVAL
@@ -348,10 +351,19 @@ class BackgroundReader:
             span, state = following, replace(state, progress=progress)
             if more is None:
                 past = TimeRange(span.lo, floor_to(safe - settings.horizon, QUARTER_HOUR))
-                more = has_rows(session, table, self._ledger.classification, past)
+                more = self._has_more(session, table, past)
             read = self._read(session, table, state, span, now) if more else self._take_nothing(session, span, now)
             records += read
         return records
+
+    def _has_more(self, session: Session, table: LogTable, past: TimeRange) -> bool:
+        """Whether past days may have rows. Where that takes too long to tell, nobody asks again."""
+        if self._asks_ahead:
+            try:
+                return has_rows(session, table, self._ledger.classification, past)
+            except psycopg.errors.QueryCanceled:
+                self._asks_ahead = False
+        return True
 
     def _take_nothing(self, session: Session, span: TimeRange, now: int) -> tuple[Callable[[], None], ...]:
         """What takes a past day, or a part of it, into the ledger that has no rows."""

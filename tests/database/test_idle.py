@@ -180,3 +180,25 @@ def test_the_days_before_a_young_log_are_taken_whole(
         assert_spend_is_what_sql_says(scraped, log)
     past = [span for span in taken if span.hi <= clock.now().timestamp() - 2 * DAY]
     assert len(past) < 40
+
+
+def test_a_log_that_cannot_tell_in_time_whether_past_days_have_rows_is_read(
+    log: Log, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a view may be, which is quick about a quarter-hour alone: what was read before the question is not lost."""
+    asked = 0
+
+    def too_slow(session: Session, *_: Any) -> bool:
+        nonlocal asked
+        asked += 1
+        return bool(session.attempt("SELECT pg_catalog.pg_sleep(600)"))
+
+    monkeypatch.setattr(background, "has_rows", too_slow)
+    clock.set(START.replace(day=28))
+    log.insert(at=clock.ago(100), cost="0.50")
+    log.insert(at=clock.ago(20 * DAY), cost="0.25")
+    with running(log.url, tmp_path, host=clock.host, worker={"pause": 0.05, "statement_budget": 0.1}) as exporter:
+        scraped = exporter.wait_ready().wait_up()
+        assert_spend_is_what_sql_says(scraped, log)
+        assert scraped.micro("ai_spend_month_usd") == 750_000
+    assert asked == 1
