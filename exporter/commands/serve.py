@@ -66,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
             log.info("serving %s/metrics", running.url)
             while signals.wait() == "reload":
                 running.reload()
+                # the exporter that was there before has gone
+                spare_what_stays()
             log.info("stopping")
     return 0
 

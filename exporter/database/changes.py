@@ -144,12 +144,13 @@ class ChangeReader:
     def _prepare(self, session: Session, log: LogTable, classification: Classification, proof: Hashable) -> None:
         source = proof, log, classification, session.charset
         if source != self._source:
-            self._source, self._window = source, None
+            self._source, self._window = None, None
             self._log, self._classification = log, classification
             self._reader = BucketReader(classification, self._prices)
             self._each = Numbered.of(session.encoded(span_statement(log, classification, Shape.EACH, changed=True)))
             self._sums = span_statement(log, classification, Shape.USERS, changed=True)
             self._counted: dict[int, Numbered] = {}
+            self._source = source
 
     def _serves(self, known: _Window, session: Session, span: TimeRange) -> bool:
         """Whether a span can be read by what is known of another one."""

@@ -80,25 +80,11 @@ SELECT {instant} AS at FROM {table} WHERE {time} >= %(from)s AND {time} < %(unti
 def first_query(log: LogTable, classification: Classification, span: TimeRange) -> tuple[sql.Composed, dict[str, Any]]:
     """A query for the time of the first row of a span in seconds since the epoch, and its parameters.
 
-    In a zone with gaps and folds the row may lie up to three hours before the span.
+    In a zone with gaps and folds the row may lie up to three hours before the span, or after it.
     """
     statement = _FIRST.format(
         instant=instant(log, classification), table=identifier(*log.relation.name.parts), time=log.column("time")
     )
-    return statement, span_bounds(log, classification, span)
-
-
-_ANY = sql.SQL("""
-SELECT EXISTS (SELECT FROM {table} WHERE {time} >= %(from)s AND {time} < %(until)s)
-""")
-
-
-def any_query(log: LogTable, classification: Classification, span: TimeRange) -> tuple[sql.Composed, dict[str, Any]]:
-    """A query for whether a span may have rows, and its parameters: it ends at the first one that it meets.
-
-    In a zone with gaps and folds, a row up to three hours before the span or after it counts, too.
-    """
-    statement = _ANY.format(table=identifier(*log.relation.name.parts), time=log.column("time"))
     return statement, span_bounds(log, classification, span)
 
 

@@ -7,7 +7,7 @@ from psycopg.rows import namedtuple_row
 from exporter.config import Classification
 from exporter.database.log_query import Moved, Shape, span_parameters, span_statement
 from exporter.database.log_table import LogTable
-from exporter.database.log_time import any_query, first_query, undated_query
+from exporter.database.log_time import first_query, undated_query
 from exporter.database.measures import spend_query
 from exporter.database.rows import BucketReader
 from exporter.database.session import Session
@@ -104,9 +104,11 @@ def read_first(session: Session, log: LogTable, classification: Classification, 
 
 
 def has_rows(session: Session, log: LogTable, classification: Classification, span: TimeRange) -> bool:
-    """Whether a span may have rows; where this is false, it has none. See `any_query`."""
-    ((found,),) = session.run(*any_query(log, classification, span))
-    return bool(found)
+    """Whether a span may have rows; where this is false, it has none. A failure leaves the transaction usable.
+
+    Any row would do. But a plan that hopes for one of many to come soon goes over all that lie before them.
+    """
+    return bool(session.attempt(*first_query(log, classification, span)))
 
 
 def read_undated(session: Session, log: LogTable) -> dict[SkippedValue, int]:

@@ -104,8 +104,9 @@ class WindowReader:
         """Compose the statement, unless it is the last one: what is known was read by that."""
         source = log, classification, session.charset
         if source != self._source:
-            self._source, self._known, self._reader = source, {}, BucketReader(classification, self._prices)
+            self._source, self._known, self._reader = None, {}, BucketReader(classification, self._prices)
             self._statement = session.encoded(span_statement(log, classification, Shape.EACH))
+            self._source = source
 
     def _bucket(self, names: tuple[str, ...], start: int, rows: list[Row]) -> Bucket:
         known, bucket = self._known.get(start, _UNKNOWN)

@@ -70,8 +70,12 @@ class PackedSums(Mapping[K, int], Generic[K]):
     def _packed(self, name: K) -> int | None:
         """What was packed of a name; None where nothing was."""
         asked = self._asked
-        if name not in asked:
+        try:
+            # not looked for first: another thread may clear them at any moment
+            return asked[name]
+        except KeyError:
             if len(asked) >= _MOST_ASKED:
                 asked.clear()
-            asked[name] = marshal.loads(self._parts[hash(name) % len(self._parts)]).get(name)  # noqa: S302 - likewise
-        return asked[name]
+            units: int | None = marshal.loads(self._parts[hash(name) % len(self._parts)]).get(name)  # noqa: S302 - likewise
+            asked[name] = units
+            return units

@@ -80,6 +80,8 @@ def serving(
         started.callback(server.stop)
         exporter.start()
         reloader = Reloader(service, parts, environ, backfill_since, load, secrets, exporter.refusals)
+        # both refer to what a reload replaces, which must not stay in memory then
+        del exporter, login
         yield Running(service, server, reloader)
 
 

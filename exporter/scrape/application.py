@@ -12,6 +12,7 @@ from exporter.database.login import Login
 from exporter.database.period_budgets import configured_budgets
 from exporter.ledger.exposed import Snapshot, started_ratio
 from exporter.ledger.model import Phase
+from exporter.prices.out_of_process import abort_lookup
 from exporter.scrape.anomalies import AnomalyWatch
 from exporter.scrape.background import BackgroundReader
 from exporter.scrape.clock import HostClock
@@ -102,6 +103,7 @@ class Exporter:
         self._change_log.close()
         self._reads.shutdown(wait=False, cancel_futures=True)
         self._collector.abort()
+        abort_lookup()
         self._background.stop(_STOP_SECONDS)
         with self._lock:
             flight = self._flight

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+import psycopg
+
 from exporter.config import Config
 from exporter.database.errors import DatabaseError, QueryTimeout, TableLocked
 from exporter.database.log_table import LogTable
@@ -20,7 +22,7 @@ from exporter.ledger.history import next_day, read_width
 from exporter.ledger.model import Bucket, Phase, Slice, SpanRead, State, TimeRange
 from exporter.ledger.probing import next_round
 from exporter.ledger.today import next_of_today, today_settings
-from exporter.scrape.adaptive_chunk import AdaptiveChunk
+from exporter.scrape.adaptive_chunk import LONGEST_CHUNK, AdaptiveChunk
 from exporter.scrape.anomalies import AnomalyWatch
 from exporter.scrape.drift import DriftSampler
 from exporter.scrape.forecasting import Forecaster
@@ -96,6 +98,7 @@ class BackgroundReader:
         self._by_day = True  # no more once the history has more series than get a place of their own at once
         login.subscribe(self.wake)
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+        self._asks_ahead = True  # whether the days to come have rows at all
         self._must_ask = True  # what the last turn found does not say what is due
         self._next_probe = 0.0
         self._next_drift = time.monotonic() + PROBE_INTERVAL
@@ -340,16 +343,27 @@ class BackgroundReader:
         more: bool | None = None
         while is_day and read and time.monotonic() < until:
             progress = replace(progress, position=span.hi, compacted=span.hi)
-            following = next_day(progress, settings, safe, self._chunk.length)
+            # where there are no rows, a day takes no longer than an hour of it
+            length = LONGEST_CHUNK if more is False else self._chunk.length
+            following = next_day(progress, settings, safe, length)
             if following is None:
                 break
             span, state = following, replace(state, progress=progress)
             if more is None:
                 past = TimeRange(span.lo, floor_to(safe - settings.horizon, QUARTER_HOUR))
-                more = has_rows(session, table, self._ledger.classification, past)
+                more = self._has_more(session, table, past)
             read = self._read(session, table, state, span, now) if more else self._take_nothing(session, span, now)
             records += read
         return records
+
+    def _has_more(self, session: Session, table: LogTable, past: TimeRange) -> bool:
+        """Whether past days may have rows. Where that takes too long to tell, nobody asks again."""
+        if self._asks_ahead:
+            try:
+                return has_rows(session, table, self._ledger.classification, past)
+            except psycopg.errors.QueryCanceled:
+                self._asks_ahead = False
+        return True
 
     def _take_nothing(self, session: Session, span: TimeRange, now: int) -> tuple[Callable[[], None], ...]:
         """What takes a past day without rows, or a part of one, into the ledger."""

@@ -414,7 +414,7 @@ class Collector:
             if state is None:
                 return
             followed, before = self._board.followed.budgets, self._board.before
-            chosen_by = self._chosen_by(state)
+            chosen_by = self._chosen_by(state, budgets, grouped)
             if not followed and chosen_by == self._chosen_before:
                 return
             standing = standings(followed, before, ledger.recent_days(), state.progress.now)
@@ -430,13 +430,12 @@ class Collector:
             ledger.show(users, groups)
             self._chosen_before = chosen_by
 
-    def _chosen_by(self, state: State) -> tuple[object, ...]:
+    def _chosen_by(self, state: State, *budgets: Budgets | None) -> tuple[object, ...]:
         """What decides who is shown where nobody has a budget with a period: while it is the same, so is the choice."""
         with self._ledger.reading():
             return (
-                self._budgets,
+                budgets,
                 self._budgets_read,
-                self._group_budgets,
                 *self._ledger.stamps_of_today("user_days", "group_days"),
                 state.stamp("shown_users"),
                 state.stamp("shown_groups"),

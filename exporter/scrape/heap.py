@@ -12,7 +12,8 @@ Its default, 700, is about what a scrape has alive at a time, and none of it out
 
 
 def spare_what_stays() -> None:
-    """Have Python look for garbage less often, and never among the objects that exist now: they stay until the end."""
+    """Have Python look for garbage less often, and not among the objects that exist now until this is called again."""
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG)

@@ -13,9 +13,10 @@ from exporter.config import Classification
 from exporter.database.log_table import LogTable
 from exporter.database.reader import read_rows
 from exporter.database.session import Session
-from exporter.ledger.model import TimeRange
+from exporter.ledger.model import SpanRead, TimeRange
 from exporter.scrape import background, lateness
 from exporter.scrape.background import BackgroundReader
+from exporter.scrape.ledger_service import LedgerService
 from tests.support.clock import START, Clock
 from tests.support.harness import Log, assert_spend_is_what_sql_says, fixed_layout, running, wait_for
 from tests.support.scenario import DAY
@@ -158,3 +159,46 @@ def test_what_falls_due_is_read_without_a_scrape(log: Log, tmp_path: Path, monke
         log.insert(ago=1800, cost="3")
         wait_for(lambda: late_rows() == 1, lambda: "the late row is not found")
         assert exporter.scrape().money == 3_000_000
+
+
+def test_the_days_before_a_young_log_are_taken_whole(
+    log: Log, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each step waits for the disk. Right after midnight little has been read that would tell how long one may be."""
+    taken: list[TimeRange] = []
+    record = LedgerService.record
+
+    def noted(ledger: LedgerService, read: SpanRead, *by: Classification) -> None:
+        taken.append(read.span)
+        record(ledger, read, *by)
+
+    monkeypatch.setattr(LedgerService, "record", noted)
+    clock.set(START.replace(day=28, hour=0, minute=4))
+    log.insert(at=clock.ago(60), cost="0.50")
+    with running(log.url, tmp_path, host=clock.host, worker={"pause": 0.05, "statement_budget": 60}) as exporter:
+        scraped = exporter.wait_ready().wait_up()
+        assert_spend_is_what_sql_says(scraped, log)
+    past = [span for span in taken if span.hi <= clock.now().timestamp() - 2 * DAY]
+    assert len(past) < 40
+
+
+def test_a_log_that_cannot_tell_in_time_whether_past_days_have_rows_is_read(
+    log: Log, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a view may be, which is quick about a quarter-hour alone: what was read before the question is not lost."""
+    asked = 0
+
+    def too_slow(session: Session, *_: Any) -> bool:
+        nonlocal asked
+        asked += 1
+        return bool(session.attempt("SELECT pg_catalog.pg_sleep(600)"))
+
+    monkeypatch.setattr(background, "has_rows", too_slow)
+    clock.set(START.replace(day=28))
+    log.insert(at=clock.ago(100), cost="0.50")
+    log.insert(at=clock.ago(20 * DAY), cost="0.25")
+    with running(log.url, tmp_path, host=clock.host, worker={"pause": 0.05, "statement_budget": 0.1}) as exporter:
+        scraped = exporter.wait_ready().wait_up()
+        assert_spend_is_what_sql_says(scraped, log)
+        assert scraped.micro("ai_spend_month_usd") == 750_000
+    assert asked == 1

@@ -14,6 +14,8 @@ from exporter.database.log_query import span_query
 from exporter.database.log_table import LogTable
 from exporter.database.log_time import undated_query
 from exporter.database.probe_query import probe_query, read_sums
+from exporter.database.reader import has_rows
+from exporter.database.session import Session
 from exporter.database.transactions import Database
 from exporter.demo.schema import LAYOUTS
 from exporter.ledger.model import TimeRange
@@ -210,3 +212,31 @@ def test_scrapes_of_a_large_table_read_only_new_rows(big_log: Log, tmp_path: Pat
         # a window holds about ten rows; merges and re-reads in between a few hundred
         assert 0 < read < 3000
         assert after.up == 1
+
+
+@pytest.mark.parametrize("days", [1, 27, 120])
+def test_whether_a_stretch_has_rows_is_told_by_the_time_index(
+    big_log: Log, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """A plan that hopes to meet one of many rows soon goes over all that lie before them in the table."""
+    config = config_of(big_log)
+    asked: list[tuple[Any, Any]] = []
+    attempt = Session.attempt
+
+    def noted(session: Session, statement: Any, parameters: Any = None) -> list[tuple[Any, ...]]:
+        asked.append((statement, parameters))
+        return attempt(session, statement, parameters)
+
+    database = Database(resolve_conninfo(config, {}), 5, "tests")
+    try:
+        with database.session(60) as session:
+            table = session.log(config.classification())
+            now = int(session.clock)
+            monkeypatch.setattr(Session, "attempt", noted)
+            assert has_rows(session, table, config.classification(), TimeRange(now - days * 86_400, now))
+            ((statement, parameters),) = asked
+            plan = session.run(psycopg.sql.SQL("EXPLAIN (ANALYZE, FORMAT JSON) ") + statement, parameters)[0][0]
+    finally:
+        database.close()
+    steps = [step for step in _steps(plan[0]["Plan"]) if step.relation]
+    assert {step.index for step in steps} == {f"ai_operation_log_{big_log.time_column}_idx"}

@@ -175,3 +175,35 @@ def test_a_state_that_cannot_be_opened_again_is_waited_for(
     assert total(program.samples(), "ai_operations_total") == 1
     reload(program, logged, None, "configuration applied")
     assert total(program.samples(), "ai_daily_limit_usd") == 5
+
+
+TELLS_WHO_IS_ALIVE = """
+import sys, weakref
+from exporter.commands import serve
+from exporter.process.service import Service
+former, replace, spare = [], Service.replace, serve.spare_what_stays
+def replaced(service, build):
+    former.append(weakref.ref(service.exporter.ledger))
+    replace(service, build)
+def spared():
+    spare()
+    print("alive:", sum(ledger() is not None for ledger in former), "of", len(former), file=sys.stderr, flush=True)
+Service.replace, serve.spare_what_stays = replaced, spared
+"""
+
+
+def test_what_was_replaced_does_not_stay_in_memory(
+    log: psycopg.Connection[tuple[object, ...]], embedded_database: str, tmp_path: Path
+) -> None:
+    program = Program(embedded_database, tmp_path / "here" / "state", config=CONFIG)
+    program.before, program.shell = TELLS_WHO_IS_ALIVE, f"exec 2>>{tmp_path / 'log'}"
+
+    def logged() -> str:
+        return (tmp_path / "log").read_text()
+
+    with running(program):
+        log.execute(INSERT)
+        wait_for(lambda: total(program.samples(), "ai_operations_total") == 1)
+        for number in (1, 2):
+            reload(program, logged, f"{CONFIG}daily_limit_usd: {number}\n", f"of {number}")
+        assert "alive: 0 of 2" in logged()

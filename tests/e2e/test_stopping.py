@@ -179,3 +179,27 @@ def test_a_stop_that_hangs_ends_by_itself(program: Program) -> None:
     program.before = DISK_HANGS
     program.start()
     assert "closing the state" in end(program)
+
+
+PRICES_HANG = """
+from exporter.prices import aside
+aside._lookup._program = {program!r}
+"""
+
+
+@pytest.mark.parametrize("scraped", [False, True])
+def test_it_ends_while_it_waits_for_the_price_of_a_model(program: Program, tmp_path: Path, scraped: bool) -> None:
+    asked, silent = tmp_path / "asked", tmp_path / "silent"
+    silent.write_text(f"#!/bin/sh\necho >> {asked}\nexec sleep 600\n")
+    silent.chmod(0o700)
+    with psycopg.connect(program.database_url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO ai_operation_log (operation_type, model_used, success, input_tokens, output_tokens, cost_usd,"
+            " created_at) VALUES ('chat', 'gpt-4o', true, 10, 10, 1, now() AT TIME ZONE 'UTC' - interval '10 s')"
+        )
+    program.before = PRICES_HANG.format(program=str(silent))
+    program.start(ready=False)
+    wait_for(asked.exists)
+    if scraped:
+        leave_a_scrape(program)
+    assert "internal error" not in end(program)

@@ -176,3 +176,18 @@ def test_what_was_asked_for_of_a_packed_day_is_remembered_within_bounds(monkeypa
         assert [sums[f"user {number}"] for number in range(500)] == list(range(500))
         assert "nobody" not in sums
     assert len(sums._asked) <= 10
+
+
+def test_a_sum_that_another_thread_forgets_at_that_moment_is_told() -> None:
+    class Forgetful(dict[str, int | None]):
+        """As where another thread asks for one more than are remembered."""
+
+        def __setitem__(self, name: str, units: int | None) -> None:
+            self.clear()
+
+    sums = PackedSums({"ann": 7})
+    sums._asked = Forgetful()
+    assert sums.get("ann") == 7
+    assert sums.get("bob") is None
+    sums["ann"] = 8
+    assert len(sums) == 1

@@ -1,17 +1,20 @@
 """Prices looked up in another process: the same as in this one, and none of the data's memory here."""
 
+import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.prices.out_of_process import PriceLookup, published_out_of_process
+from exporter.prices.out_of_process import LookupAbortedError, PriceLookup, published_out_of_process
 from exporter.prices.published import published
 from tests.support.programs import wait_for
 
@@ -123,3 +126,82 @@ def test_a_process_that_does_not_answer_is_not_waited_for_for_ever(tmp_path: Pat
     lookup = PriceLookup(str(silent), patience=0.05)
     assert lookup.listing("gpt-4o") == published("gpt-4o")
     assert lookup.pid is None
+
+
+def script(path: Path, text: str) -> str:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o700)
+    return str(path)
+
+
+# the first letters of these mean something to `pickle`
+@pytest.mark.parametrize("said", ["Welcome", "I am here", "Loading", "F", "VV", "N.", "X9999999", "(dp0", "cos", "."])
+def test_what_the_start_of_another_process_prints_is_no_answer(tmp_path: Path, said: str) -> None:
+    lookup = PriceLookup(script(tmp_path / "talkative", f"echo '{said}'\nexec {sys.executable} \"$@\""))
+    for model in ("gpt-4o", "unknown", "o3"):
+        assert lookup.listing(model) == published(model)
+    assert lookup.pid is not None
+    lookup.close()
+
+
+@pytest.mark.parametrize("said", ["I am here", "\\200", "X9999999", "\\200\\004\\225\\377"])
+def test_what_is_no_whole_answer_is_not_waited_for_for_ever(tmp_path: Path, said: str) -> None:
+    program = script(tmp_path / "babbling", f"printf '{said}' | tee /dev/stderr\nprintf '{said}' >&0\nexec sleep 600")
+    lookup = PriceLookup(program, patience=0.2)
+    for model in ("gpt-4o", "unknown"):
+        assert lookup.listing(model) == published(model)
+    assert lookup.pid is None
+
+
+def test_it_answers_where_many_files_are_open(lookup: PriceLookup) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        with contextlib.ExitStack() as opened:
+            for _ in range(1100):
+                opened.enter_context(open(os.devnull))  # noqa: PTH123
+            assert lookup.listing("gpt-4o") == published("gpt-4o")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_where_no_thread_can_be_started_this_process_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    lookup = PriceLookup()
+    assert lookup.listing("gpt-4o") == published("gpt-4o")
+    assert lookup.pid is None
+
+
+@pytest.mark.parametrize("end", [PriceLookup.close, PriceLookup.abort])
+def test_who_waits_for_an_answer_is_not_waited_for(tmp_path: Path, end: Callable[[PriceLookup], None]) -> None:
+    asked = tmp_path / "asked"
+    lookup = PriceLookup(script(tmp_path / "silent", f"echo >> {asked}\nexec sleep 600"), patience=600)
+    raised: list[type[Exception]] = []
+
+    def ask() -> None:
+        try:
+            lookup.listing("gpt-4o")
+        except LookupAbortedError as error:
+            raised.append(type(error))
+
+    waiting = [threading.Thread(target=ask, daemon=True) for _ in range(3)]
+    for thread in waiting:
+        thread.start()
+    wait_for(asked.exists)
+    end(lookup)
+    for thread in waiting:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert raised
+    lookup.close()
+    assert lookup.pid is None
+
+
+def test_after_an_end_the_next_question_is_answered(lookup: PriceLookup) -> None:
+    lookup.abort()
+    assert lookup.listing("gpt-4o") == published("gpt-4o")
+    lookup.abort()
+    assert lookup.listing("o3") == published("o3")

@@ -69,3 +69,51 @@ print(before - resident())
 def test_large_blocks_go_back_as_soon_as_they_are_free() -> None:
     done = subprocess.run([sys.executable, "-c", _LARGE_BLOCKS], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 50_000_000
+
+
+_SPARING_AGAIN = """
+import gc, weakref
+from exporter.scrape.heap import spare_what_stays
+class Ring:
+    def __init__(self):
+        self.me = self
+former = Ring()
+gone = weakref.ref(former)
+spare_what_stays()
+del former
+spare_what_stays()
+print(gone() is None)
+"""
+
+
+def test_what_stayed_and_has_gone_is_garbage_the_next_time() -> None:
+    done = subprocess.run([sys.executable, "-c", _SPARING_AGAIN], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True"]
+
+
+_RELOADING = """
+import argparse, contextlib, types, weakref
+from exporter.commands import serve
+class Exporter:
+    def __init__(self):
+        self.me = self
+class Running:
+    url = server = read_ratio = None
+    def __init__(self):
+        self.exporter = Exporter()
+    def reload(self):
+        self.former, self.exporter = weakref.ref(self.exporter), Exporter()
+requests = iter(["reload", "stop"])
+running = Running()
+serve.SignalReceiver = lambda: contextlib.nullcontext(types.SimpleNamespace(wait=lambda: next(requests)))
+serve._configuration = lambda arguments: None
+serve.serving = lambda *parts: contextlib.nullcontext(running)
+serve.watching = serve.showing_reads = lambda *parts: contextlib.nullcontext()
+serve.run(argparse.Namespace(backfill_since=None))
+print(running.former() is None)
+"""
+
+
+def test_an_exporter_that_a_reload_has_replaced_does_not_stay_in_memory() -> None:
+    done = subprocess.run([sys.executable, "-c", _RELOADING], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True"]
