@@ -1,5 +1,6 @@
 """PromQL for panels, built from the metric catalog, with Grafana's variables."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from grafanalib.core import Target
@@ -181,31 +182,42 @@ def with_others(figure: str, label: str) -> str:
 FEW, ENOUGH = 5, 10
 """The fewest calls of the past hour, and of a few minutes, of which a share of failures is shown."""
 
+DOUBT = 50
+"""So many calls that have not failed are added where only one or two have: alone, these say little."""
 
 SEVERAL, MANY = 3, 20
 """So many failures are no chance, of however few calls; and so many calls that a single failure is no large share."""
 
 
-def error_rate(*by: str, window: str = RATE, several: bool = False) -> str:
-    """The share of calls that failed: in the window, or in the past hour where the window has too few calls.
+def error_rate(*by: str, window: str = RATE) -> str:
+    """The share of calls that failed: in the window, or in a longer one where that has too few calls.
 
-    Nothing where the hour has too few, too: one failure of two calls is no rate. With `several`, one or two failures
-    count as none.
+    Several failures that are most of the calls are enough: who has given up leaves few calls, all of which failed.
+    Nothing where the hour has too few, too: one failure of two calls is no rate. One or two failures count as `DOUBT`
+    calls more would make them: not as much as a few percent, and still more than none.
     """
 
-    def failed_of(span: str, least: int) -> str:
+    def failed_of(span: str, enough: Callable[[str, str], str]) -> str:
         failed, calls = (_counted(f"increase({each}{span})", by) for each in (FAILED, CALLS))
-        if several:
-            failed = f"({_several(failed)} or 0 * {failed})"
-        return f"{failed} / ({calls} >= {least})"
+        doubt = f"{DOUBT} * ({failed} <= bool {SEVERAL - 0.5})"
+        return f"{failed} / (({enough(failed, calls)}) + {doubt})"
 
-    return f"{failed_of(window, ENOUGH)} or {failed_of('[1h]', FEW)}"
+    def most(failed: str, calls: str) -> str:
+        return f"{calls} >= {ENOUGH} or {calls} <= 2 * {_several(failed)}"
+
+    shorter = (failed_of(span, most) for span in (window, "[15m]"))
+    return " or ".join((*shorter, failed_of("[1h]", lambda _, calls: f"{calls} >= {FEW}")))
 
 
 def failed_share(*by: str) -> str:
-    """The share of the past hour's calls that failed; nothing where few calls have only one or two failures."""
+    """The share of the past hour's calls that failed; -1 (`style.NOT_SET`) where few calls have one or two failures.
+
+    Nothing where few calls have none.
+    """
     failed, calls = hourly(FAILED, *by), hourly(CALLS, *by)
-    return f"{failed} / ({calls} >= {MANY}) or {_several(failed)} / ({calls} > 0)"
+    share = f"{failed} / ({calls} >= {MANY}) or {_several(failed)} / ({calls} > 0)"
+    # of what is extrapolated, a single failure may be a little less
+    return f"{share} or (0 * ({failed} > 0.5) - 1)"
 
 
 def _several(failed: str) -> str:
@@ -214,16 +226,19 @@ def _several(failed: str) -> str:
 
 
 def worst_model() -> str:
-    """The model with the largest share of failed calls in five minutes, as `error_rate` counts; -1 if none has enough.
+    """The model with the largest share of failed calls in five minutes, as `error_rate` counts.
 
-    Then the name is `No calls` or `Few calls`.
+    Without one, what stands for it has the highest value of its own: `None` has 0 where calls have not failed,
+    `Few calls` -1 where there are too few of each model, and `No calls` -2.
     """
-    rates = error_rate("model", window="[5m]", several=True)
-    few, none = (
-        f'label_replace(0 * {any_calls} - 1, "model", "{name}", "", "")'
-        for name, any_calls in (("Few calls", f"({hourly(CALLS)} > 0)"), ("No calls", f"max({UP})"))
-    )
-    return f"topk(1, {rates}) or ({few} or {none} unless on () {few}) unless on () ({rates})"
+    failing = f"({error_rate('model', window='[5m]')}) > 0"
+    known = {
+        "None": f"0 * max({hourly(CALLS, 'model')} >= {FEW})",
+        "Few calls": f"0 * ({hourly(CALLS)} > 0) - 1",
+        "No calls": f"0 * max({UP}) - 2",
+    }
+    others = (f'label_replace({value}, "model", "{name}", "", "")' for name, value in known.items())
+    return f"topk(1, {' or '.join((failing, *others))})"
 
 
 _SHORT = "([0-9a-fA-F]{8})-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(.+)"

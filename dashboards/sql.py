@@ -14,7 +14,7 @@ FROM, TO = "$__timeFrom()::timestamptz", "$__timeTo()::timestamptz"
 _CHOSEN = r"""($re$${{{variable}:regex}}$re$ = '.+' OR {column} ~ $re$\A(?:${{{variable}:regex}})\Z$re$)"""
 _OTHER = "'other' IN ({variables})"
 
-NOT_IN_LOG = "No call found, or the database is down (then with a red mark). `other` has none: choose All"
+NOT_IN_LOG = "No calls. With a red mark: not read"
 """What panels that ask the log say when there is nothing. A sum of nothing would be a 0 that is not so."""
 
 

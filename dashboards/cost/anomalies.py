@@ -1,6 +1,7 @@
 """The row of Cost that says what is odd: hours that cost more than they usually do, and why."""
 
 from dashboards import promql as q
+from dashboards import style
 from dashboards.base import by_model, by_operation
 from dashboards.grid import Row, line
 from dashboards.panels import Panel, column, joined, table, timeseries
@@ -81,26 +82,27 @@ def _causes() -> Panel:
 
 def _operations() -> Panel:
     figures = {
-        "Calls": (catalog.CALLS_ANOMALY, COUNT),
-        "Latency": (catalog.LATENCY_ANOMALY, SECONDS),
-        "Error rate": (catalog.ERROR_RATE_ANOMALY, SHARE),
-        "Cost per call": (catalog.COST_PER_CALL_ANOMALY, USD),
-        "Tokens per call": (catalog.TOKENS_PER_CALL_ANOMALY, COUNT),
+        "More calls": (catalog.CALLS_ANOMALY, COUNT),
+        "More latency": (catalog.LATENCY_ANOMALY, SECONDS),
+        "More errors": (catalog.ERROR_RATE_ANOMALY, SHARE),
+        "More cost per call": (catalog.COST_PER_CALL_ANOMALY, USD),
+        "More tokens per call": (catalog.TOKENS_PER_CALL_ANOMALY, COUNT),
     }
     names = {
         "operation": "Operation",
         **{f"Value #{letter}": name for letter, name in zip("ABCDE", figures, strict=True)},
     }
+    usual = style.value_mappings({0: ("usual", style.DIM)})
     return table(
         "What else is odd",
-        "By how much each figure of the current hour, or of the hour before, is above the usual, by operation; 0 if it"
-        " is not odd, and empty if there are too few calls to judge.",
+        "By how much each figure of the current hour, or of the hour before, is above the usual, by operation; “usual”"
+        " if it is not odd, and empty if there are too few calls to judge.",
         "Click the operation to see it on Performance.",
         *(prom(q.max_of(q.filtered(metric), "operation"), table=True) for metric, _ in figures.values()),
         columns=[
             column("Operation", links=[by_operation()]),
-            *(column(name, unit=unit) for name, (_, unit) in figures.items()),
+            *(column(name, unit=unit, mappings=usual) for name, (_, unit) in figures.items()),
         ],
         transformations=joined("operation", names),
-        sort="Calls",
+        sort="More calls",
     )

@@ -75,7 +75,7 @@ def limit_reached(window: str, title: str) -> Panel:
         unit=AGE,
         decimals=0,
         mappings=style.value_mappings(texts),
-        steps=(style.Step(style.WARN),),
+        steps=(style.Step(style.BAD),),
     )
 
 

@@ -56,7 +56,7 @@ def _day() -> Panel:
 def _over() -> Panel:
     exceeded = q.gauge(q.for_job(catalog.BUDGET_GROUPS, 'state="exceeded"'))
     return stat(
-        "Groups over limit",
+        "Groups over day limit",
         "The number of groups that have spent more today than their daily limit, listed or not. Red from one group on:"
         " `budget_exceeded` fires for each of them.",
         "The table beside shows which they are, and their limits.",

@@ -4,8 +4,8 @@ from typing import Any
 
 from dashboards import promql as q
 from dashboards import sql, style
-from dashboards.base import by_model, by_operation, by_user
-from dashboards.calls import figures
+from dashboards.base import HEALTH, by_model, by_operation, by_user
+from dashboards.calls import alerts_firing, figures
 from dashboards.colors import PURPLE, colored
 from dashboards.cost.forecast import limit_reached
 from dashboards.cost.spend import DAILY_LIMIT, FILTERS, MONTH, MONTHLY_LIMIT, PROJECTED, TODAY
@@ -35,7 +35,10 @@ _REST = style.value_mappings({"all others": ("all others", style.GREY)})
 def row(settings: Settings) -> Row:
     """The row."""
     money = _today(settings), _by_midnight(settings), _this_month(settings)
-    states = figures(settings), limit_reached("day", "Team limit reached in"), _over_limit()
+    firing = alerts_firing(
+        settings, "Alerts", "Open Health: it lists them, with what they are about.", ("critical", "warning"), HEALTH
+    )
+    states = figures(settings), firing, limit_reached("day", "Team day limit reached in"), _over_limit()
     drivers = (
         _today_by("operation", sql.today_by(FILTERS, MOST), by_operation(operation=_CHOSEN)),
         _today_by("model", answers_of("Today by operation"), by_model(model=_CHOSEN)),
@@ -45,7 +48,7 @@ def row(settings: Settings) -> Row:
         "",
         (
             line(TILE, *money),
-            line(TILE, *states),
+            line(TILE, *states, widths=(7, 5, 7, 5)),
             # names of operations are the longest, and those of users often the shortest
             line(rows_high(MOST + 1), *drivers, widths=(9, 8, 7)),
             line(9, _spend_by_hour(), _movers(), widths=(9, 15)),
@@ -128,13 +131,19 @@ def _this_month(settings: Settings) -> Panel:
 
 
 def _over_limit() -> Panel:
-    exceeded = q.gauge(q.for_job(catalog.BUDGET_USERS, 'state="exceeded"'))
+    users = q.gauge(q.for_job(catalog.BUDGET_USERS, 'state="exceeded"'))
+    groups = q.gauge(q.for_job(catalog.BUDGET_GROUPS, 'state="exceeded"'))
+    budget = "user, group, period"
+    spent, limit = q.max_of(q.for_job(catalog.PERIOD_SPEND), budget), q.for_job(catalog.PERIOD_LIMIT)
+    limit = f"min by ({budget}) ({limit})"
+    kinds = {"users": users, "groups": groups, "periods": f"count({spent} > {limit}) or 0 * count({limit})"}
+    exceeded = " or ".join(f'label_replace({each}, "kind", "{kind}", "", "")' for kind, each in kinds.items())
     return stat(
         "Over limit",
-        "The number of users who have spent more today than their own daily limit, listed below or not. Red from one"
-        " user on: `budget_exceeded` fires for each of them.",
-        "The table under Budgets shows who they are, and their limits.",
-        prom(q.or_sentinel(exceeded, f"max({q.UP})"), instant=True),
+        "The number of limits of users and groups that are exceeded, of today or of a longer period, and of the team's"
+        " for a period. Red from one on: `budget_exceeded` fires for each limit of today.",
+        "The tables under Budgets, By group and Budgets with a period show whose they are.",
+        prom(f"({q.or_sentinel(f'sum({exceeded})', f'max({q.UP})')}) and on () {q.UP}", instant=True),
         unit=style.PLAIN,
         decimals=0,
         steps=style.worse_above(1),

@@ -4,15 +4,13 @@ from dashboards import promql as q
 from dashboards import sql, style
 from dashboards.alerts import FIRING
 from dashboards.base import CELL, COST, PERFORMANCE, to_dashboard
-from dashboards.calls import calls_table, figures, success_rate, worst_model
+from dashboards.calls import NO_RULES, SEVERITIES, alerts_firing, calls_table, figures, success_rate, worst_model
 from dashboards.grid import TILE, Row, line
 from dashboards.health.database import connections, max_connections
 from dashboards.panels import (
     Panel,
-    absolute,
     column,
     link,
-    of_query,
     only,
     stat,
     state_timeline,
@@ -21,8 +19,6 @@ from dashboards.panels import (
 from dashboards.promql import PROJECT_ALERTS, prom
 from dashboards.settings import Settings
 from dashboards.style import SHARE
-
-_NO_RULES = "No rules loaded"
 
 
 def row(settings: Settings) -> Row:
@@ -33,49 +29,20 @@ def row(settings: Settings) -> Row:
         settings.alerts.error_rate,
     )
     worst = worst_model(
-        "The error log below has the messages. Check the provider's status page; use the fallback while it is down."
+        "The error log below has the messages. Check the provider's status page; use the fallback while it is down.",
+        settings.alerts.error_rate,
     )
-    state = figures(settings), _alerts_firing(settings), worst
+    firing = alerts_firing(settings, "Alerts firing", "The table below lists them, the worst first.", tuple(SEVERITIES))
+    state = figures(settings), firing, worst
     shares = success, _api_availability(settings), _connections_used(settings)
     return Row(
         "",
         (
             line(TILE, *state),
             line(TILE, *shares),
-            line(8, _alerts_now(settings), _alert_history(), widths=(16, 8)),
+            line(8, _alerts_now(settings), _alert_history(), widths=(14, 10)),
             line(9, _error_log()),
         ),
-    )
-
-
-def _alerts_firing(settings: Settings) -> Panel:
-    colors = {"critical": style.BAD, "warning": style.WARN, "info": style.CALM}
-    loaded = f'count(ALERTS{{{PROJECT_ALERTS}, severity="none"}})'
-
-    def number(severity: str) -> str:
-        firing = settings.alerts.counted(FIRING, f'severity="{severity}"')
-        return f"count({firing}) or 0 * {loaded}"
-
-    return stat(
-        "Alerts firing",
-        "How many things are wrong now, by severity: an alert counts once, at the highest of its rungs, and not while a"
-        f" worse one says the same. “{_NO_RULES}” means that no alert can fire.",
-        "The table below lists them, the worst first.",
-        *(prom(number(severity), severity, instant=True) for severity in colors),
-        unit=style.PLAIN,
-        decimals=0,
-        named=True,
-        sizes=(14, 30),
-        absent=style.BAD,
-        empty=_NO_RULES,
-        overrides=[
-            of_query(
-                letter,
-                displayName=severity,
-                thresholds=absolute((style.Step(style.GOOD), style.Step(color, 1))),
-            )
-            for letter, (severity, color) in zip("ABC", colors.items(), strict=True)
-        ],
     )
 
 
@@ -118,16 +85,14 @@ def _connections_used(settings: Settings) -> Panel:
 
 
 def _alerts_now(settings: Settings) -> Panel:
-    severities = {"1": ("critical", style.BAD), "2": ("warning", style.WARN), "3": ("info", style.CALM)}
-    states = {"firing": ("firing", style.BAD), "pending": ("pending", style.WARN)}
+    severities = {str(rank): each for rank, each in enumerate(SEVERITIES.items(), 1)}
     listed = settings.alerts.counted()
     for rank, (severity, _) in severities.items():
         listed = f'label_replace({listed}, "rank", "{rank}", "severity", "{severity}")'
     since = f"1000 * ({listed} * ignoring (alertstate, rank) group_left () ALERTS_FOR_STATE)"
     # a phone shows the left columns
-    names = {"rank": "Severity", "alertname": "Alert", "Value": "Since"}
-    names |= {"operation": "Operation", "model": "Model", "name": "User", "alertstate": "State"}
-    names |= {label: label.capitalize() for label in ("scope", "rung", "reason")}
+    names = {"rank": "Severity", "alertname": "Alert", "about": "What", "Value": "Since"}
+    names |= {"alertstate": "State", "rung": "Rung", "reason": "Reason"}
     chosen = ("operation", "model", "user")
     for label in chosen:
         since = _or_all(since, label)
@@ -143,25 +108,33 @@ def _alerts_now(settings: Settings) -> Panel:
         "What is wrong now, the worst first: alerts that are pending or firing, what they are about, and since when.",
         "Click the alert to see its figures. Open the runbook of its name, in docs/runbooks: it covers meaning, impact,"
         " diagnosis and mitigation.",
-        prom(q.named(since, f"ALERTS{{{q.PROBLEMS}}}"), table=True),
+        prom(_about(q.named(since, f"ALERTS{{{q.PROBLEMS}}}")), table=True),
         transformations=only(names),
         sort="Severity",
         rising=True,
         empty="No alert is pending or firing",
         columns=[
-            column("Severity", width=80, colored=True, mappings=style.value_mappings(severities)),
+            column("Severity", width=76, colored=True, mappings=style.value_mappings(severities)),
             # no links from the cells to the right: many are empty, and Grafana would draw a link there, too
-            column("Alert", min_width=185, links=links),
-            column("State", colored=True, mappings=style.value_mappings(states), width=72),
+            column("Alert", min_width=160, links=links),
+            column("What", min_width=130),
             column("Since", unit=style.SINCE, width=124, left=True),
-            column("Operation", width=145),
-            column("Model", width=125),
-            column("User", width=120),
-            column("Scope", width=65),
+            # a colour says how bad something is: that is the severity's
+            column("State", width=72),
             column("Rung", width=55),
+            column("Reason", width=90),
             *(column(f"{label}_or_all", hidden=True) for label in chosen),
         ],
     )
+
+
+def _about(alerts: str) -> str:
+    """Alerts with what they are about in the label `about`: an operation, a model, `user Anna`, `team`."""
+    called = f'label_replace({alerts}, "name", "$1", "group", "(.+)")'
+    joined = f'label_join({called}, "about", " ", "operation", "model", "scope", "name")'
+    for pattern in (" *(.*[^ ]) *", " *()"):
+        joined = f'label_replace({joined}, "about", "$1", "about", "{pattern}")'
+    return joined
 
 
 def _or_all(alerts: str, label: str) -> str:
@@ -189,7 +162,7 @@ def _alert_history() -> Panel:
         "Alerts at the same hours each day point to load. One that began with a release points to the release.",
         prom(f"{firing} or {pending} or ({quiet} unless on () ({firing} or {pending}))", "{{alertname}}"),
         mappings=style.value_mappings(states),
-        empty=_NO_RULES,
+        empty=NO_RULES,
     )
 
 
@@ -203,5 +176,5 @@ def _error_log() -> Panel:
             "outcome IN ('failed', 'timeout')",
             columns=(sql.TIME, sql.MESSAGE, sql.OPERATION, sql.MODEL, sql.USER, sql.LATENCY, sql.ID),
         ),
-        empty="No call has failed, or the database is down (then with a red mark). `other` has none: choose All",
+        empty="No call has failed. With a red mark: not read",
     )

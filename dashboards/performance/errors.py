@@ -2,7 +2,7 @@
 
 from dashboards import promql as q
 from dashboards.alerts import AlertLine
-from dashboards.calls import ALERT_WINDOW, DOUBTS
+from dashboards.calls import ALERT_WINDOW, DOUBTS, WINDOWS
 from dashboards.grid import Row, line
 from dashboards.panels import Panel, timeseries
 from dashboards.promql import prom
@@ -21,8 +21,7 @@ def _error_rate_by(by: str, error_rate: AlertLine) -> Panel:
     rates = q.error_rate(by)
     return timeseries(
         f"Error rate by {by}",
-        f"The share of calls that failed, by {by}, of the ten with most calls; in the past hour where five minutes have"
-        f" fewer than {q.ENOUGH} calls, and not shown where the hour has fewer than {q.FEW}.{note}",
+        f"The share of calls that failed, by {by}, of the ten with most calls. {WINDOWS}{note}",
         "One line alone is that operation or model; all together are the key, the network or a release. Failures by"
         " class shows why calls fail; the error log on Health shows the messages.",
         prom(q.of_busiest(rates, by), q.legend(by)),

@@ -18,7 +18,8 @@ def row(settings: Settings) -> Row:
     error_rate, latency = settings.alerts.error_rate, settings.alerts.latency
     worst = worst_model(
         "Select the model in the dropdown: Failures by class says why, and the error log on Health"
-        " has the messages. Use the fallback while it is down."
+        " has the messages. Use the fallback while it is down.",
+        error_rate,
     )
     failures = worst, _error_rate(error_rate), figures(settings)
     speed = _average_latency(latency), _p95_latency(), _operations_per_hour()
@@ -124,8 +125,8 @@ def _past_hour(error_rate: AlertLine, latency: AlertLine) -> Panel:
         "The last hour by operation and model",
         "The share of the past hour's calls that failed, their average and p95 duration, their number, and the cost of"
         " a thousand of them; the most failures first. Of fewer than"
-        f" {q.MANY} calls, a share is shown from {q.SEVERAL} failures on. Colours change at the thresholds of the"
-        " alerts.",
+        f" {q.MANY} calls, a share is shown from {q.SEVERAL} failures on, and else “{_ONE_OR_TWO}”. Colours change at"
+        " the thresholds of the alerts.",
         "Look into the first line: click its operation or its model to narrow the page.",
         *(prom(expr, table=True) for expr in shown.values()),
         transformations=[
@@ -137,8 +138,24 @@ def _past_hour(error_rate: AlertLine, latency: AlertLine) -> Panel:
         empty=NO_CALLS,
         columns=[
             column("Operation", width=146, links=[by_operation()]),
-            column("Failed", unit=SHARE, decimals=1, width=76, colored=True, steps=error_rate.above()),
-            column("Average", unit=SECONDS, decimals=2, width=86, colored=True, steps=latency.above()),
+            column(
+                "Failed",
+                unit=SHARE,
+                decimals=1,
+                width=76,
+                colored=True,
+                steps=error_rate.above(),
+                mappings=[*style.not_set(_ONE_OR_TWO), *style.no_value("–")],
+            ),
+            column(
+                "Average",
+                unit=SECONDS,
+                decimals=2,
+                width=86,
+                colored=True,
+                steps=latency.above(),
+                mappings=style.no_value("–"),
+            ),
             column("Model", min_width=152, links=[by_model()]),
             column("p95", unit=SECONDS, decimals=2, width=76),
             column("Calls", unit=style.PLAIN, decimals=0, width=70),
@@ -147,4 +164,5 @@ def _past_hour(error_rate: AlertLine, latency: AlertLine) -> Panel:
     )
 
 
+_ONE_OR_TWO = "1 or 2"
 NO_CALLS = "No calls in the past hour, or the log is not read"

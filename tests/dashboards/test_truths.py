@@ -3,10 +3,13 @@
 import json
 import re
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dashboards.command import rendered
 from dashboards.render import each_panel
@@ -122,13 +125,14 @@ REACHED = (f'ai_spend_limit_reached_timestamp_seconds{{{OWN}, window="day"}}', "
 def test_the_first_screen_says_when_the_limit_will_be_reached(
     series: Series, at: str, shown: float | None, said: str | None
 ) -> None:
-    panel = panel_of("ai-cost", "Team limit reached in")
+    panel = panel_of("ai-cost", "Team day limit reached in")
     assert panel["gridPos"]["y"] <= 3
-    evaluated(series, at, [(asked("ai-cost", "Team limit reached in"), {} if shown is None else {"{}": shown})])
+    evaluated(series, at, [(asked("ai-cost", "Team day limit reached in"), {} if shown is None else {"{}": shown})])
     mapped, absent = panel["fieldConfig"]["defaults"]["mappings"]
     text = absent["options"]["result"]["text"] if shown is None else mapped["options"].get(f"{shown:g}", {}).get("text")
     assert text == said
-    assert color_of(panel, 14400.0) == "orange"
+    # the same fact as a share over 100% in Team by midnight
+    assert color_of(panel, 14400.0) == "red"
 
 
 # A model that is down
@@ -143,7 +147,8 @@ def calls(model: str, count: str, failures: str, operation: str = "o") -> Series
 
 
 BUSY = [UP, *calls("deepseek", "0+100x90", "0+1x90"), *calls("gemini", "0+100x90", "0+2x90")]
-WORST = [("ai-performance", "Worst model, 5 min"), ("ai-health", "Worst model, 5 min")]
+WORST_TITLE = "Worst model, calls failed"
+WORST = [("ai-performance", WORST_TITLE), ("ai-health", WORST_TITLE)]
 
 
 @pytest.mark.parametrize(
@@ -156,21 +161,54 @@ WORST = [("ai-performance", "Worst model, 5 min"), ("ai-health", "Worst model, 5
             [*BUSY, *calls("claude", "0x29 1x9 2x9 3x9 4x9 5x9 6x9", "0x29 1x9 2x9 3x9 4x9 5x9 6x9")],
             {'{model="claude"}': 1.0},
         ),
+        # callers have given up for five minutes: of the few calls that are left all fail, and before all went well
+        (
+            [
+                *BUSY,
+                *calls("gem", "0+10x90", "0+3x90"),
+                *calls("claude", "0+9x80 720x4 721 722 723 724 724", "0x85 1 2 3 4 4"),
+            ],
+            {'{model="claude"}': 1.0},
+        ),
+        # all calls of the past quarter of an hour have failed, one every four minutes
+        (
+            [
+                *BUSY,
+                *calls("gem", "0+10x90", "0+3x90"),
+                *calls("claude", "0+9x60 540x10 541x3 542x3 543x3 544x3 545x2", "0x71 1x3 2x3 3x3 4x3 5x2"),
+            ],
+            {'{model="claude"}': 1.0},
+        ),
         # one failure of two calls is no outage
         ([*BUSY, *calls("claude", "0x60 1x10 2x20", "0x60 0x10 1x20")], {'{model="gemini"}': 0.02}),
         (BUSY, {'{model="gemini"}': 0.02}),
-        # two failures of seven calls in the hour are chance
+        # two failures of seven calls in the hour are chance, and not nothing
         (
-            [*BUSY, *calls("claude", "0x50 0+1x7 7x90", "0x50 0 1 2x90")],
-            {'{model="gemini"}': 0.02},
+            [*BUSY[:3], *calls("claude", "0x50 0+1x7 7x90", "0x50 0 1 2x90")],
+            {'{model="claude"}': round(2 / 57, 6)},
         ),
-        ([UP, *calls("claude", "0x50 0+1x7 7x90", "0x50 0 1 2x90")], {'{model="claude"}': 0.0}),
+        # of many models one fails a little, in two of fifteen calls
+        (
+            [
+                UP,
+                *calls("a", "0+3x90", "0x90"),
+                *calls("claude", "0+3x90", "0x86 1 1 2 2"),
+                *calls("z", "0+3x90", "0x90"),
+            ],
+            {'{model="claude"}': round(2 / 65, 6)},
+        ),
+        ([UP, *calls("claude", "0+10x90", "0x90"), *calls("gemini", "0+10x90", "0x90")], {'{model="None"}': 0.0}),
+        # what is over is over
+        ([UP, *calls("claude", "0+10x90", "0x40 0+10x20 200x90")], {'{model="None"}': 0.0}),
         ([UP, *calls("claude", "0x50 0+1x4 4x90", "0x50 0+1x4 4x90")], {'{model="Few calls"}': -1.0}),
-        ([UP, *calls("claude", "0x90", "0x90")], {'{model="No calls"}': -1.0}),
-        ([UP], {'{model="No calls"}': -1.0}),
+        ([UP, *calls("claude", "0x90", "0x90")], {'{model="No calls"}': -2.0}),
+        ([UP], {'{model="No calls"}': -2.0}),
         ([(UP[0], "0x90"), *BUSY[1:]], {}),
     ],
-    ids=["down", "seldom", "one of two", "calm", "two of seven", "all", "few", "silent", "no calls", "not read"],
+    ids=[
+        *("down", "seldom", "given up", "one in four minutes", "one of two", "calm", "two of seven", "two of fifteen"),
+        *("none", "over", "few", "silent", "no calls", "not read"),
+    ],
 )
 def test_a_model_that_is_down_is_named_on_the_first_screen(series: Series, shown: dict[str, float]) -> None:
     for uid, title in WORST:
@@ -180,6 +218,68 @@ def test_a_model_that_is_down_is_named_on_the_first_screen(series: Series, shown
         evaluated(series, "90m", [(asked(uid, title), shown)])
         for value in shown.values():
             assert color_of(panel, value) == ("red" if value == 1 else "green")
+
+
+def test_the_worst_model_is_judged_as_by_the_alert() -> None:
+    for uid, title in WORST:
+        panel = panel_of(uid, title)
+        assert [color_of(panel, share) for share in (0.0, 0.049, 0.05, 0.06, 1.0)] == [*["green"] * 2, *["red"] * 3]
+        assert "`high_error_rate`" in panel["description"]
+        texts = panel["fieldConfig"]["defaults"]["mappings"][0]["options"]
+        assert {texts[value]["color"] for value in ("-1", "-2")} == {"text"}
+
+
+def test_the_chart_says_what_the_tile_says() -> None:
+    few = calls("claude", "0+9x80 720x4 721 722 723 724 724", "0x85 1 2 3 4 4")
+    charts = (
+        ("ai-performance", "Error rate by model", 1.0),
+        ("ai-health", "Success of calls by model", 0.0),
+    )
+    for uid, title, shown in charts:
+        evaluated([UP, *few], "90m", [(asked(uid, title), {'{model="claude"}': shown})])
+
+
+_MINUTES = st.lists(st.integers(0, 4), min_size=90, max_size=90)
+
+
+@st.composite
+def _worlds(draw: st.DrawFn) -> dict[str, tuple[list[int], list[int]]]:
+    """Calls and failures of each minute by model: of those that are up, at most half of the calls fail."""
+    worlds = {}
+    for model in draw(st.sets(st.sampled_from("abcde"), min_size=1)):
+        made = draw(_MINUTES)
+        share = draw(st.sampled_from((0, 0.1, 0.5)))
+        failed = [int(each * share) for each in made]
+        since = draw(st.sampled_from((0, 0, 7, 11, 20)))
+        made = made[: 90 - since] + [int(draw(st.integers(0, 2)) > 0) for _ in range(since)]
+        worlds[model] = made, failed[: 90 - since] + made[90 - since :]
+    return worlds
+
+
+def _sums(minutes: list[int]) -> str:
+    return " ".join(str(each) for each in accumulate(minutes, initial=0))
+
+
+@settings(max_examples=30)
+@given(_worlds())
+def test_a_model_without_a_success_always_wins_and_one_without_a_failure_never(
+    world: dict[str, tuple[list[int], list[int]]],
+) -> None:
+    series = [
+        UP,
+        *(each for model, (made, failed) in world.items() for each in calls(model, _sums(made), _sums(failed))),
+    ]
+    worst = asked("ai-performance", WORST_TITLE)
+    named = f"({worst}) and on (model) ai_operations_total"
+    # samples are a minute apart: of a window, as many count as it has minutes or one less
+    down = [model for model, (made, failed) in world.items() if made[-6:] == failed[-6:] and any(failed[-6:])]
+    expected: list[tuple[str, dict[str, float]]] = [(f"count({named} <= 0)", {})]
+    if any(sum(world[model][1][-4:]) >= 3 for model in down):
+        is_down = f'ai_operations_total{{model=~"{"|".join(down)}"}}'
+        expected.append((f"count(({worst}) and on (model) {is_down})", {"{}": 1.0}))
+    elif any(sum(failed[-4:]) for made, failed in world.values() if sum(made[-4:]) >= 13):
+        expected.append((f"count({named} > 0)", {"{}": 1.0}))
+    evaluated(series, "90m", expected)
 
 
 # Short outages
@@ -264,8 +364,22 @@ def test_one_failed_call_is_no_share_in_the_table_of_the_hour() -> None:
         *calls("m", "0x60 0+1x4 4x30", "0x60 0+1x4 4x30", "four of four"),
         *calls("m", "0x60 0+1x25 25x30", "0x60 0+1x1 1x30", "one of many"),
     ]
-    shown = {'{operation="four of four", model="m"}': 1.0, '{operation="one of many", model="m"}': 0.04}
+    shown = {
+        '{operation="four of four", model="m"}': 1.0,
+        '{operation="one of many", model="m"}': 0.04,
+        # failures that are there are not hidden behind a green dash
+        '{operation="o", model="m"}': -1.0,
+        '{operation="two of ten", model="m"}': -1.0,
+    }
     evaluated(series, "90m", [(failed, shown)])
+
+
+def test_nothing_to_judge_is_not_drawn_as_good() -> None:
+    overrides = panel_of("ai-performance", "The last hour by operation and model")["fieldConfig"]["overrides"]
+    found = {each["matcher"]["options"]: json.dumps(each) for each in overrides}
+    for name in ("Failed", "Average"):
+        assert '"match": "null+nan", "result": {"color": "text", "index": 99, "text": "\\u2013"}' in found[name]
+    assert '"-1": {"color": "text", "index": 0, "text": "1 or 2"}' in found["Failed"]
 
 
 def test_text_does_not_say_that_an_alert_fires_where_it_may_wait() -> None:
@@ -353,6 +467,82 @@ def test_the_first_screen_says_whether_figures_are_current_and_why_not(series: S
     assert texts.pop() not in ("", "No data")
 
 
+def test_costs_that_are_known_to_be_wrong_are_not_called_current() -> None:
+    read = [UP, (LOG, "1x90")]
+    wrong = alert("cost_tracking_inaccurate", "warning", scope="team")
+    pending = alert("cost_tracking_inaccurate", "warning", "pending", scope="team")
+    down = [(UP[0], "0x90"), (LOG, "0x90")]
+    for series, shown in (
+        ([*read, wrong], 3),
+        ([*read, wrong, alert("cost_tracking_inaccurate", "warning", scope="user", user="u")], 3),
+        ([*read, pending], 1),
+        ([*read, alert("high_error_rate", "critical")], 1),
+        # a worse reason is the one that is said
+        ([*down, wrong], 0),
+        ([wrong], None),
+    ):
+        for uid in DASHBOARDS:
+            evaluated(series, "80m", [(asked(uid, "Figures"), {} if shown is None else {"{}": float(shown)})])
+            mapped = panel_of(uid, "Figures")["fieldConfig"]["defaults"]["mappings"][0]["options"]
+            assert (mapped["3"]["text"], mapped["3"]["color"]) == ("Check costs", "orange")
+
+
+@pytest.mark.parametrize(
+    ("series", "state"),
+    [
+        ([(UP[0], "0x90"), (LOG, "0x90")], 0),
+        ([(UP[0], "0x90"), (LOG, "0x90"), ('pg_up{job="postgres"}', "0x90")], -2),
+        ([(UP[0], "1x50")], -1),
+    ],
+    ids=["log", "database", "exporter"],
+)
+def test_the_first_screen_says_since_when_figures_are_not_current(series: Series, state: int) -> None:
+    last = (f"ai_exporter_last_success_timestamp_seconds{{{OWN}}}", "1200x50")
+    for uid in DASHBOARDS:
+        shown = {"{}": float(state), '{line="last read"}': 1200000.0}
+        evaluated([*series, last], "80m", [(asked(uid, "Figures"), shown)])
+        evaluated([UP, (LOG, "1x90"), last], "80m", [(asked(uid, "Figures"), {"{}": 1.0})])
+        (override,) = panel_of(uid, "Figures")["fieldConfig"]["overrides"]
+        assert override["matcher"]["options"] == "last read"
+        assert {"id": "unit", "value": "dateTimeFromNow"} in override["properties"]
+
+
+def _limits(users: int | None, groups: int | None, *periods: tuple[str, float]) -> Series:
+    found = [UP]
+    for metric, number in (("users", users), ("groups", groups)):
+        found += [] if number is None else [(f'ai_budget_{metric}{{{OWN}, state="exceeded"}}', f"{number}x90")]
+    for whose, spent in periods:
+        found.append((f'ai_budget_spend_usd{{{OWN}, {whose}, period="month"}}', f"{spent}x90"))
+        found.append((f'ai_budget_limit_usd{{{OWN}, {whose}, period="month"}}', "10x90"))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("series", "shown"),
+    [
+        (_limits(None, None), -1),
+        (_limits(0, None), 0),
+        (_limits(2, None), 2),
+        (_limits(2, 1), 3),
+        (_limits(None, None, ('user="", group="g"', 18.6), ('user="a", group=""', 17.7), ('user="", group=""', 9)), 2),
+        (_limits(1, None, ('user="", group=""', 13)), 2),
+        (_limits(None, None, ('user="a", group=""', 10)), 0),
+    ],
+    ids=["none", "within", "users", "groups", "periods", "both", "at the limit"],
+)
+def test_limits_of_any_kind_that_are_exceeded_are_counted(series: Series, shown: float) -> None:
+    evaluated(series, "80m", [(asked("ai-cost", "Over limit"), {"{}": float(shown)})])
+    replica = [(name.replace('"a:1"', '"b:1"'), values) for name, values in series]
+    evaluated([*series, *replica], "80m", [(asked("ai-cost", "Over limit"), {"{}": float(shown)})])
+
+
+def test_what_is_not_odd_is_not_called_no_calls() -> None:
+    overrides = panel_of("ai-cost", "What else is odd")["fieldConfig"]["overrides"]
+    columns = [each for each in overrides if each["matcher"]["options"].startswith("More ")]
+    assert len(columns) == 5
+    assert all('"0": {"color": "text", "index": 0, "text": "usual"}' in json.dumps(each) for each in columns)
+
+
 def test_an_empty_log_has_cost_nothing() -> None:
     empty = [UP, *DAY, (f"ai_daily_limit_usd{{{OWN}}}", "60x1500")]
     zero = {"{}": 0.0}
@@ -419,10 +609,53 @@ def test_alerts_are_counted_as_a_person_counts_them(
 ) -> None:
     counts = {"A": critical, "B": warning, "C": info}
     expected = [(asked("ai-health", "Alerts firing", letter), {"{}": float(n)}) for letter, n in counts.items()]
+    expected += [(asked("ai-cost", "Alerts", letter), {"{}": float(counts[letter])}) for letter in "AB"]
     evaluated([WATCHDOG, *firing], "80m", expected)
     evaluated(firing[:0], "80m", [(expr, {}) for expr, _ in expected])
     colors = [color_of(panel_of("ai-health", "Alerts firing"), 1, letter) for letter in "ABC"]
     assert colors == ["red", "orange", "blue"]
+
+
+def test_a_critical_alert_that_is_about_to_fire_is_said_beside_none_that_fires() -> None:
+    about = [alert("log_unreadable", "critical", state="pending"), alert("slow", "warning", state="pending")]
+    for uid, title, letter in (("ai-health", "Alerts firing", "D"), ("ai-cost", "Alerts", "C")):
+        panel = panel_of(uid, title)
+        evaluated([WATCHDOG, *about], "80m", [(asked(uid, title, letter), {"{}": 1.0})])
+        evaluated([WATCHDOG, about[1]], "80m", [(asked(uid, title, letter), {"{}": 0.0})])
+        evaluated([WATCHDOG, alert("x", "critical")], "80m", [(asked(uid, title, letter), {"{}": 0.0})])
+        evaluated([], "80m", [(asked(uid, title, letter), {})])
+        assert color_of(panel, 1, letter) == "orange"
+
+
+def test_cost_says_that_something_is_down_and_leads_to_it() -> None:
+    panel = panel_of("ai-cost", "Alerts")
+    assert panel["gridPos"]["y"] <= 3
+    assert panel["links"][0]["url"].startswith("/d/ai-health?")
+    assert [color_of(panel, 1, letter) for letter in "AB"] == ["red", "orange"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"model": "claude"}, "claude"),
+        ({"operation": "chat"}, "chat"),
+        ({"operation": "chat", "model": "claude"}, "chat claude"),
+        ({"scope": "user", "user": "anna@example.com"}, "user anna@example.com"),
+        ({"scope": "group", "group": "search"}, "group search"),
+        ({"scope": "team"}, "team"),
+        ({}, ""),
+    ],
+)
+def test_the_table_of_alerts_says_right_after_the_name_what_it_is_about(labels: dict[str, str], said: str) -> None:
+    name, values = alert("x", "critical", **labels)
+    since = name.replace("ALERTS{", "ALERTS_FOR_STATE{").replace(', alertstate="firing"', "")
+    table = f"count by (about) ({asked('ai-health', 'Alerts now')})"
+    shown = f'{{about="{said}"}}' if said else "{}"
+    evaluated([WATCHDOG, (name, values), (since, "120x90")], "80m", [(table, {shown: 1.0})])
+    (organized,) = [each for each in panel_of("ai-health", "Alerts now")["transformations"] if each["id"] == "organize"]
+    order = sorted(organized["options"]["indexByName"], key=organized["options"]["indexByName"].get)
+    assert order[:4] == ["rank", "alertname", "about", "Value"]
+    assert not {"operation", "model", "name", "scope"} & set(order)
 
 
 def test_the_table_of_alerts_has_the_worst_first_and_since_when() -> None:
@@ -430,10 +663,10 @@ def test_the_table_of_alerts_has_the_worst_first_and_since_when() -> None:
     since = exceeded.replace("ALERTS{", "ALERTS_FOR_STATE{").replace(', alertstate="firing"', "")
     series = [WATCHDOG, *EXCEEDED, (since, "120x90")]
     chosen = 'operation_or_all="All", model_or_all="All", user_or_all="u"'
-    labels = f'{exceeded.removeprefix("ALERTS").removesuffix("}")}, rank="1", name="%s", {chosen}}}'
-    evaluated(series, "80m", [(asked("ai-health", "Alerts now"), {labels % "u": 120000.0})])
+    labels = f'{exceeded.removeprefix("ALERTS").removesuffix("}")}, rank="1", name="%s", about="user %s", {chosen}}}'
+    evaluated(series, "80m", [(asked("ai-health", "Alerts now"), {labels % ("u", "u"): 120000.0})])
     info = (f'ai_user_info{{{OWN}, user="u", name="Anna"}}', "1x90")
-    evaluated([*series, info], "80m", [(asked("ai-health", "Alerts now"), {labels % "Anna": 120000.0})])
+    evaluated([*series, info], "80m", [(asked("ai-health", "Alerts now"), {labels % ("Anna", "Anna"): 120000.0})])
     panel = panel_of("ai-health", "Alerts now")
     assert panel["options"]["sortBy"][0] == {"desc": False, "displayName": "Severity"}
 
@@ -442,7 +675,7 @@ def test_an_alert_about_nobody_is_listed_and_its_empty_cells_are_no_links() -> N
     team = alert("budget_exceeded", "critical", scope="team")
     since = (team[0].replace("ALERTS{", "ALERTS_FOR_STATE{").replace(', alertstate="firing"', ""), "60x90")
     chosen = 'operation_or_all="All", model_or_all="All", user_or_all="All"'
-    labels = f'{team[0].removeprefix("ALERTS").removesuffix("}")}, rank="1", {chosen}}}'
+    labels = f'{team[0].removeprefix("ALERTS").removesuffix("}")}, rank="1", about="team", {chosen}}}'
     evaluated([WATCHDOG, team, since], "80m", [(asked("ai-health", "Alerts now"), {labels: 60000.0})])
     panel = panel_of("ai-health", "Alerts now")
     linked = {
@@ -607,7 +840,7 @@ def test_links_between_pages_keep_what_was_chosen() -> None:
         assert "${__url_time_range}" in url
 
 
-STATES = {"Over limit": "counts users", "Figures": "of the exporter"}
+STATES = {"Over limit": "counts users", "Figures": "of the exporter", "Alerts": "of Prometheus"}
 
 
 def test_what_a_choice_does_not_narrow_says_so() -> None:
