@@ -32,6 +32,10 @@ class AlertLine:
         """One colour below the line, the other from the line on."""
         return () if self.value is None else (Step(below), Step(color, self.value))
 
+    def warning_above(self) -> Steps:
+        """For something else than the alert looks at: a warning from the line on, and bad from twice that."""
+        return () if self.value is None else (Step(GOOD), Step(WARN, self.value), Step(BAD, 2 * self.value))
+
     def below(self, above: str = GOOD) -> Steps:
         """Bad below the line; from the line on good, or without colour for a line that is drawn."""
         return () if self.value is None else (Step(BAD), Step(above, self.value))

@@ -134,7 +134,9 @@ def alerts_firing(settings: Settings, title: str, act: str, severities: Sequence
 
 def worst_model(act: str, error_rate: AlertLine) -> Panel:
     """The model with the largest share of failed calls, by its name."""
-    note = error_rate.note("Red from {value} on, the threshold of {alert}, which looks at operations.")
+    note = error_rate.note(
+        "Orange from {value} on, the threshold of {alert}, which looks at operations; red from twice that."
+    )
     return stat(
         "Worst model, calls failed",
         f"The model with the largest share of failed calls in the past five minutes. {WINDOWS} “None” means that no"
@@ -143,7 +145,7 @@ def worst_model(act: str, error_rate: AlertLine) -> Panel:
         prom(q.worst_model(), q.legend("model"), instant=True),
         unit=SHARE,
         decimals=0,
-        steps=error_rate.above(),
+        steps=error_rate.warning_above(),
         mappings=style.value_mappings(dict.fromkeys((style.NOT_SET, style.NOT_SET - 1), ("–", style.DIM))),
         named=True,
     )

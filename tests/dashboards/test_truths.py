@@ -223,7 +223,8 @@ def test_a_model_that_is_down_is_named_on_the_first_screen(series: Series, shown
 def test_the_worst_model_is_judged_as_by_the_alert() -> None:
     for uid, title in WORST:
         panel = panel_of(uid, title)
-        assert [color_of(panel, share) for share in (0.0, 0.049, 0.05, 0.06, 1.0)] == [*["green"] * 2, *["red"] * 3]
+        colors = [color_of(panel, share) for share in (0.0, 0.049, 0.05, 0.099, 0.1, 1.0)]
+        assert colors == [*["green"] * 2, *["orange"] * 2, *["red"] * 2]
         assert "`high_error_rate`" in panel["description"]
         texts = panel["fieldConfig"]["defaults"]["mappings"][0]["options"]
         assert {texts[value]["color"] for value in ("-1", "-2")} == {"text"}
