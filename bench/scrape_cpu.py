@@ -2,12 +2,14 @@
 
 Starts an embedded PostgreSQL with a log, and `ai-operation-exporter serve` on it as a process of its own. Rows come in
 at a steady rate while the page is fetched at an interval. What is printed is all the processor time of the exporter's
-process divided by the scrapes, so what its threads do between scrapes is in it. This needs Linux.
+process divided by the scrapes, so what its threads do between scrapes is in it. As Prometheus does, the scraper keeps its
+connection; with `--reconnect` it opens one for each scrape. This needs Linux.
 """
 
 import argparse
 import contextlib
 import gzip
+import http.client
 import json
 import os
 import socket
@@ -16,7 +18,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def growing(url: str, first: int, sizes: argparse.Namespace) -> Iterator[None]:
 
 @contextlib.contextmanager
 def serving(url: str, folder: Path, sizes: argparse.Namespace) -> Iterator[tuple[int, str]]:
-    """A running exporter: its process id and the address of its page."""
+    """A running exporter: its process id, and the address that it listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -106,27 +107,39 @@ def serving(url: str, folder: Path, sizes: argparse.Namespace) -> Iterator[tuple
     environment = {**os.environ, "DATABASE_URL": url}
     with subprocess.Popen(command, env=environment) as process:  # noqa: S603 - our own program
         try:
-            yield process.pid, f"http://{address}/metrics"
+            yield process.pid, address
         finally:
             process.terminate()
 
 
-def fetch(page: str) -> str:
-    """One scrape, as Prometheus asks for it."""
-    request = urllib.request.Request(page, headers={"Accept-Encoding": "gzip", "Accept": _ACCEPT})  # noqa: S310
-    with urllib.request.urlopen(request) as answer:  # noqa: S310
-        body: bytes = answer.read()
-    return gzip.decompress(body).decode()
+class Scraper:
+    """Asks for the page as Prometheus does."""
 
+    def __init__(self, address: str, *, reconnect: bool) -> None:
+        self._connection = http.client.HTTPConnection(address)
+        self._reconnect = reconnect
 
-def wait_until_up(page: str) -> int:
-    """Wait for the end of the first reading; returns the number of samples."""
-    while True:
-        with contextlib.suppress(OSError):
-            text = fetch(page)
-            if "\nai_operation_log_up 1" in text:
-                return sum(not line.startswith("#") for line in text.splitlines())
-        time.sleep(0.5)
+    def fetch(self) -> str:
+        """One scrape. Raises `OSError` or `http.client.HTTPException` if there is no page."""
+        try:
+            self._connection.request("GET", "/metrics", headers={"Accept-Encoding": "gzip", "Accept": _ACCEPT})
+            answer = self._connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            raise
+        if self._reconnect:
+            self._connection.close()
+        return gzip.decompress(body).decode()
+
+    def wait_until_up(self) -> int:
+        """Wait for the end of the first reading; returns the number of samples."""
+        while True:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                text = self.fetch()
+                if "\nai_operation_log_up 1" in text:
+                    return sum(not line.startswith("#") for line in text.splitlines())
+            time.sleep(0.5)
 
 
 def processor_seconds(pid: int) -> float:
@@ -141,13 +154,13 @@ def megabytes(pid: int) -> float:
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def measure(pid: int, page: str, sizes: argparse.Namespace) -> tuple[float, float]:
+def measure(pid: int, scraper: Scraper, sizes: argparse.Namespace) -> tuple[float, float]:
     """CPU milliseconds and wall milliseconds of a scrape."""
     before, waited, begun = processor_seconds(pid), 0.0, time.monotonic()
     for number in range(1, sizes.scrapes + 1):
         time.sleep(max(0.0, begun + number * sizes.interval - time.monotonic()))
         asked = time.monotonic()
-        fetch(page)
+        scraper.fetch()
         waited += time.monotonic() - asked
     taken = processor_seconds(pid) - before
     return 1000 * taken / sizes.scrapes, 1000 * waited / sizes.scrapes
@@ -161,17 +174,19 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=10.0, help="rows a second; 0: nothing changes")
     parser.add_argument("--interval", type=float, default=15.0, help="seconds between scrapes")
     parser.add_argument("--scrapes", type=int, default=20)
+    parser.add_argument("--reconnect", action="store_true", help="a new connection for each scrape")
     sizes = parser.parse_args()
     with EmbeddedPostgres(durable=False) as server, tempfile.TemporaryDirectory() as folder:
         with psycopg.connect(server.url(), autocommit=True) as connection:
             history = fill(connection, sizes)
-        with serving(server.url(), Path(folder), sizes) as (pid, page):
-            samples = wait_until_up(page)
+        with serving(server.url(), Path(folder), sizes) as (pid, address):
+            scraper = Scraper(address, reconnect=sizes.reconnect)
+            samples = scraper.wait_until_up()
             with growing(server.url(), history, sizes):
                 time.sleep(min(60, 4 * sizes.interval))
                 for _ in range(3):
-                    fetch(page)
-                taken, waited = measure(pid, page, sizes)
+                    scraper.fetch()
+                taken, waited = measure(pid, scraper, sizes)
             print(
                 f"{sizes.series:,} series, {sizes.users:,} users, {sizes.rate:g} rows/s, every {sizes.interval:g} s, "
                 f"{samples:,} samples: {taken:.1f} ms of CPU and {waited:.1f} ms a scrape, {megabytes(pid):.0f} MB"
