@@ -15,6 +15,7 @@ from exporter import catalog
 TAG = "ai-operations"
 COST, PERFORMANCE, HEALTH = "ai-cost", "ai-performance", "ai-health"
 """The dashboards' uids. Never change them: links and alerts refer to them."""
+_TITLES = {COST: "Cost", PERFORMANCE: "Performance", HEALTH: "Health"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def dashboard(page: Page, settings: Settings) -> Dashboard:
         refresh=page.refresh,
         graphTooltip=1,
         editable=True,
-        links=_links(settings),
+        links=_links(page.uid, settings),
         annotations=Annotations(list=_annotations()),
         templating=Templating(list=_variables(page, settings)),
         panels=arrange(page.rows),
@@ -126,13 +127,16 @@ def _choice(label: str, query: str, regex: str, hide: int = 0) -> Template:
     )
 
 
-def _links(settings: Settings) -> list[DashboardLink]:
-    pages = DashboardLink(
-        title="Cost, Performance, Health", type="dashboards", includeVars=True, keepTime=True, tags=[TAG]
-    )
+def _links(uid: str, settings: Settings) -> list[DashboardLink]:
+    # by their uids, not by their tag: a search is slower, and shows long titles
+    pages = [
+        DashboardLink(title=title, type="link", uri=f"/d/{other}", icon="dashboard", includeVars=True, keepTime=True)
+        for other, title in _TITLES.items()
+        if other != uid
+    ]
     if not settings.runbooks:
-        return [pages]
-    return [pages, DashboardLink(title="Runbooks", type="link", uri=settings.runbooks, icon="doc", targetBlank=True)]
+        return pages
+    return [*pages, DashboardLink(title="Runbooks", type="link", uri=settings.runbooks, icon="doc", targetBlank=True)]
 
 
 NAMES = "/^(?!other$).*/"

@@ -235,7 +235,7 @@ def calls_table(title: str, shows: str, act: str, query: Any, empty: str = sql.N
         query,
         empty=empty,
         columns=[
-            column("Time", unit=style.TIME, width=160),
+            column("Time", unit=style.TIME, width=154),
             column("Message", min_width=200),
             column("Operation", width=198, links=[by_operation()]),
             column("Model", width=135, links=[by_model()]),

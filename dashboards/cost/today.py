@@ -38,7 +38,7 @@ def row(settings: Settings) -> Row:
     firing = alerts_firing(
         settings, "Alerts", "Open Health: it lists them, with what they are about.", ("critical", "warning"), HEALTH
     )
-    states = figures(settings), firing, limit_reached("day", "Team day limit reached in"), _over_limit()
+    states = figures(settings), firing, limit_reached("day", "Team day limit hit in"), _over_limit()
     drivers = (
         _today_by("operation", sql.today_by(FILTERS, MOST), by_operation(operation=_CHOSEN)),
         _today_by("model", answers_of("Today by operation"), by_model(model=_CHOSEN)),
@@ -48,7 +48,7 @@ def row(settings: Settings) -> Row:
         "",
         (
             line(TILE, *money),
-            line(TILE, *states, widths=(7, 5, 7, 5)),
+            line(TILE, *states, widths=(6, 6, 7, 5)),
             # names of operations are the longest, and those of users often the shortest
             line(rows_high(MOST + 1), *drivers, widths=(9, 8, 7)),
             line(9, _spend_by_hour(), _movers(), widths=(9, 15)),

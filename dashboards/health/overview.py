@@ -40,7 +40,7 @@ def row(settings: Settings) -> Row:
         (
             line(TILE, *state),
             line(TILE, *shares),
-            line(8, _alerts_now(settings), _alert_history(), widths=(14, 10)),
+            line(8, _alerts_now(settings), _alert_history(), widths=(15, 9)),
             line(9, _error_log()),
         ),
     )
@@ -117,7 +117,7 @@ def _alerts_now(settings: Settings) -> Panel:
             column("Severity", width=76, colored=True, mappings=style.value_mappings(severities)),
             # no links from the cells to the right: many are empty, and Grafana would draw a link there, too
             column("Alert", min_width=160, links=links),
-            column("What", min_width=130),
+            column("What", min_width=112),
             column("Since", unit=style.SINCE, width=124, left=True),
             # a colour says how bad something is: that is the severity's
             column("State", width=72),

@@ -99,12 +99,11 @@ def test_the_frame(dashboard: Json) -> None:
     assert dashboard["refresh"] == {"ai-cost": "2m"}.get(dashboard["uid"], "1m")
     assert dashboard["tags"] == ["ai-operations"]
     assert "do not edit" in dashboard["description"]
-    assert {
-        "type": "dashboards",
-        "tags": ["ai-operations"],
-        "includeVars": True,
-        "keepTime": True,
-    }.items() <= dashboard["links"][0].items()
+    others = {"ai-cost": "Cost", "ai-performance": "Performance", "ai-health": "Health"}
+    del others[dashboard["uid"]]
+    for link, (uid, title) in zip(dashboard["links"], others.items(), strict=True):
+        wanted = {"type": "link", "url": f"/d/{uid}", "title": title, "includeVars": True, "keepTime": True}
+        assert wanted.items() <= link.items()
     titles = [panel["title"] for panel in each_panel(dashboard)]
     assert len(titles) == len(set(titles))
 

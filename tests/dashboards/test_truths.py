@@ -125,9 +125,9 @@ REACHED = (f'ai_spend_limit_reached_timestamp_seconds{{{OWN}, window="day"}}', "
 def test_the_first_screen_says_when_the_limit_will_be_reached(
     series: Series, at: str, shown: float | None, said: str | None
 ) -> None:
-    panel = panel_of("ai-cost", "Team day limit reached in")
+    panel = panel_of("ai-cost", "Team day limit hit in")
     assert panel["gridPos"]["y"] <= 3
-    evaluated(series, at, [(asked("ai-cost", "Team day limit reached in"), {} if shown is None else {"{}": shown})])
+    evaluated(series, at, [(asked("ai-cost", "Team day limit hit in"), {} if shown is None else {"{}": shown})])
     mapped, absent = panel["fieldConfig"]["defaults"]["mappings"]
     text = absent["options"]["result"]["text"] if shown is None else mapped["options"].get(f"{shown:g}", {}).get("text")
     assert text == said
@@ -922,7 +922,7 @@ def test_titles_are_whole_beside_grafanas_menu() -> None:
         for panel in each_panel(made):
             # in rows that are closed at first, a title may lose its end there: at 1600 pixels it is whole
             beside = (
-                (108 if panel["id"] in seen_first else 90) + 30 * bool(panel.get("links")) + 125 * ("timeFrom" in panel)
+                (112 if panel["id"] in seen_first else 90) + 30 * bool(panel.get("links")) + 125 * ("timeFrom" in panel)
             )
             assert 6.8 * len(panel["title"]) <= 40 * panel["gridPos"]["w"] - beside, panel["title"]
 
