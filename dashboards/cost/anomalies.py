@@ -100,8 +100,12 @@ def _operations() -> Panel:
         "Click the operation to see it on Performance.",
         *(prom(q.max_of(q.filtered(metric), "operation"), table=True) for metric, _ in figures.values()),
         columns=[
-            column("Operation", links=[by_operation()]),
-            *(column(name, unit=unit, mappings=usual) for name, (_, unit) in figures.items()),
+            column("Operation", min_width=140, links=[by_operation()]),
+            # headings are what is widest
+            *(
+                column(name, unit=unit, mappings=usual, width=max(105, 16 + 7 * len(name)))
+                for name, (_, unit) in figures.items()
+            ),
         ],
         transformations=joined("operation", names),
         sort="More calls",

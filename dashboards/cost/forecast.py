@@ -68,8 +68,8 @@ def limit_reached(window: str, title: str) -> Panel:
     }
     return stat(
         title,
-        f"The time until spend is expected to exceed the team's limit of the {window}. “Reached” means that it does already;"
-        " the forecast needs four whole days.",
+        f"The time until spend is expected to exceed the team's limit of the {window}. “Reached” means that it does"
+        " already; the forecast needs four whole days.",
         f"If a time is shown, spend will exceed the limit before the {window} ends: reduce the largest operation.",
         prom(f"({shown}) and on () max({q.UP})", instant=True),
         unit=AGE,

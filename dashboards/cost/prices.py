@@ -60,9 +60,9 @@ def _by_model() -> Panel:
         *(prom(expr, table=True) for expr in figures.values()),
         columns=(
             column("Model", min_width=120, links=[by_model()]),
-            column("Checked calls", unit=COUNT, decimals=0, min_width=110),
-            column("Logged", unit=DOLLARS, decimals=4, min_width=85),
-            column("Expected", unit=DOLLARS, decimals=4, min_width=85),
+            column("Checked calls", unit=COUNT, decimals=0, width=110),
+            column("Logged", unit=DOLLARS, decimals=4, width=85),
+            column("Expected", unit=DOLLARS, decimals=4, width=95),
         ),
         transformations=joined("model", names),
         sort="Expected",

@@ -927,6 +927,36 @@ def test_titles_are_whole_beside_grafanas_menu() -> None:
             assert 6.8 * len(panel["title"]) <= 40 * panel["gridPos"]["w"] - beside, panel["title"]
 
 
+@pytest.mark.parametrize(("uid", "title"), [("ai-cost", "Alerts"), ("ai-health", "Alerts firing")])
+def test_the_severities_of_alerts_do_not_touch_beside_grafanas_menu(uid: str, title: str) -> None:
+    panel = panel_of(uid, title)
+    assert (40 * panel["gridPos"]["w"] - 24) / len(panel["targets"]) >= 8 * len("critical")
+
+
+def widths_of(uid: str, title: str) -> dict[str, int]:
+    """The least widths of a table's columns, in pixels; Grafana's own is 150."""
+    found = {}
+    for override in panel_of(uid, title)["fieldConfig"]["overrides"]:
+        properties = {each["id"]: each["value"] for each in override["properties"]}
+        if override["matcher"]["id"] == "byName" and not properties.get("custom.hidden"):
+            found[override["matcher"]["options"]] = next(
+                (properties[key] for key in ("custom.width", "custom.minWidth") if key in properties), 150
+            )
+    return found
+
+
+def test_alerts_are_whole_beside_grafanas_menu_up_to_their_state_and_on_a_phone_up_to_what_they_are_about() -> None:
+    widths = widths_of("ai-health", "Alerts now")
+    names = ("Severity", "Alert", "What", "Since", "State")
+    assert sum(widths[name] for name in names) <= 40 * panel_of("ai-health", "Alerts now")["gridPos"]["w"] - 26
+    assert sum(widths[name] for name in names[:3]) <= 350
+
+
+@pytest.mark.parametrize("title", ["What else is odd", "Is the bill right"])
+def test_a_table_shows_all_its_columns_at_1600_pixels(title: str) -> None:
+    assert sum(widths_of("ai-cost", title).values()) <= 65 * panel_of("ai-cost", title)["gridPos"]["w"] - 26
+
+
 def test_what_a_form_for_imports_needs_is_said() -> None:
     for made in DASHBOARDS.values():
         needed = {each["id"] for each in made["__requires"]}
