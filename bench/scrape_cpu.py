@@ -2,8 +2,8 @@
 
 Starts an embedded PostgreSQL with a log, and `ai-operation-exporter serve` on it as a process of its own. Rows come in
 at a steady rate while the page is fetched at an interval. What is printed is all the processor time of the exporter's
-process divided by the scrapes, so what its threads do between scrapes is in it. As Prometheus does, the scraper keeps its
-connection; with `--reconnect` it opens one for each scrape. This needs Linux.
+process divided by the scrapes, so what its threads do between scrapes is in it. As Prometheus does, the scraper keeps
+its connection; with `--reconnect` it opens one for each scrape. This needs Linux.
 """
 
 import argparse
