@@ -182,8 +182,8 @@ def test_a_stop_that_hangs_ends_by_itself(program: Program) -> None:
 
 
 PRICES_HANG = """
-from exporter.prices import aside
-aside._lookup._program = {program!r}
+from exporter.prices import out_of_process
+out_of_process._lookup._python = {program!r}
 """
 
 
