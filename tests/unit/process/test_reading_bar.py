@@ -37,7 +37,9 @@ def test_the_bar_is_there_while_something_is_read(monkeypatch: pytest.MonkeyPatc
     with showing_reads(lambda: ratio[0], terminal):
         wait_for(lambda: " 25%" in plain(terminal.getvalue()), terminal.getvalue)
         ratio[0] = 1.0
-        wait_for(lambda: "100%" in plain(terminal.getvalue()), terminal.getvalue)
+        # it is drawn a last time, and its line ends
+        wait_for(lambda: plain(terminal.getvalue()).endswith("\n"), terminal.getvalue)
+        assert "100%" in plain(terminal.getvalue())
         first = len(terminal.getvalue())
         # a gap later on
         ratio[0] = 0.5
