@@ -339,9 +339,9 @@ def _stage(old: Slice, read: SpanRead, settings: LedgerSettings) -> int:
 def _show_series(plan: Plan) -> None:
     """Begin the time of series whose zero is shown now for the first time, and end it where it has lasted."""
     hidden = _hidden(plan.state.admitted, plan.state.stamp("admitted"))
-    for series, admission in {**hidden, **plan.changes.admitted}.items():
-        if admission.first_exposed_at == EXPOSED:
-            continue
+    known = {**hidden, **plan.changes.admitted}
+    waiting = {series: admission for series, admission in known.items() if admission.first_exposed_at != EXPOSED}
+    for series, admission in waiting.items():
         first_exposed_at = plan.now if admission.first_exposed_at is None else admission.first_exposed_at
         # time in which no process ran shows nobody a zero, so it is added up by process
         lasted = plan.now - first_exposed_at + admission.exposed_seconds >= plan.settings.zero_hold
