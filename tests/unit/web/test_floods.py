@@ -6,7 +6,7 @@ import http.client
 import itertools
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 from exporter.web.auth import Authenticator, network_of
 from exporter.web.limits import Limits
 from exporter.web.refusals import Reason
+from tests.support.programs import wait_for
 from tests.support.web import PATIENCE, Gate, ask, basic, hashed, serving
 
 LIMITS = Limits(auth_threads=2, auth_queue=8, reload_interval=0.0)
@@ -83,6 +84,26 @@ class Door:
         self._guess = f"guess {secrets.token_hex(4)}"
         gate.open.clear()
         self._authenticator = Authenticator(LIMITS.auth_threads, LIMITS.auth_queue)
+        self._unfinished: set[object] = set()
+        self._start = self._authenticator._runner.start
+        self._authenticator._runner.start = self._counted  # type: ignore[method-assign, assignment]
+
+    def _counted(self, compute: Callable[[], bool]) -> asyncio.Future[bool]:
+        mark = object()
+        self._unfinished.add(mark)
+
+        def computed() -> bool:
+            try:
+                return compute()
+            finally:
+                self._unfinished.discard(mark)
+
+        return self._start(computed)
+
+    def close(self) -> None:
+        """Wait for what has been started, or it would come to the gate of the next test."""
+        self.gate.open.set()
+        wait_for(lambda: not self._unfinished)
 
     async def ask(self, source: str, header: str) -> asyncio.Task[Reason | None]:
         """A request that has been refused at once, or waits."""
@@ -112,8 +133,10 @@ HASH = hashed("right")
 
 
 @pytest.fixture
-def door(monkeypatch: pytest.MonkeyPatch) -> Door:
-    return Door(Gate(monkeypatch))
+def door(monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+    made = Door(Gate(monkeypatch))
+    yield made
+    made.close()
 
 
 def test_the_first_login_from_a_quiet_address_has_a_place_before_any_crowd(door: Door) -> None:
