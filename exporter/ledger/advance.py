@@ -339,9 +339,7 @@ def _stage(old: Slice, read: SpanRead, settings: LedgerSettings) -> int:
 def _show_series(plan: Plan) -> None:
     """Begin the time of series whose zero is shown now for the first time, and end it where it has lasted."""
     hidden = _hidden(plan.state.admitted, plan.state.stamp("admitted"))
-    known = {**hidden, **plan.changes.admitted}
-    waiting = {series: admission for series, admission in known.items() if admission.first_exposed_at != EXPOSED}
-    for series, admission in waiting.items():
+    for series, admission in _not_exposed({**hidden, **plan.changes.admitted}).items():
         first_exposed_at = plan.now if admission.first_exposed_at is None else admission.first_exposed_at
         # time in which no process ran shows nobody a zero, so it is added up by process
         lasted = plan.now - first_exposed_at + admission.exposed_seconds >= plan.settings.zero_hold
@@ -349,10 +347,14 @@ def _show_series(plan: Plan) -> None:
             plan.changes.admitted[series] = changed
 
 
-@kept_while_the_same
-def _hidden(admitted: Mapping[Series, Admission], _admitted: object) -> Mapping[Series, Admission]:
+def _not_exposed(admitted: Mapping[Series, Admission]) -> Mapping[Series, Admission]:
     """The series whose counters are not shown as they are."""
     return {series: each for series, each in admitted.items() if each.first_exposed_at != EXPOSED}
+
+
+@kept_while_the_same
+def _hidden(admitted: Mapping[Series, Admission], _admitted: object) -> Mapping[Series, Admission]:
+    return _not_exposed(admitted)
 
 
 def admit(limiter: SeriesLimiter, routes: Mapping[str, str], buckets: Mapping[int, Bucket]) -> None:
