@@ -420,7 +420,6 @@ class Reading(Part):
 @pytest.fixture
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporter, "_POLL_SECONDS", 0.0)
-    monkeypatch.setattr(exporter, "STALLED_SECONDS", 0.05)
 
 
 @pytest.mark.usefixtures("_hurried")
@@ -451,7 +450,8 @@ def test_an_exporter_that_needs_help_is_not_waited_for(text: str) -> None:
 
 
 @pytest.mark.usefixtures("_hurried")
-def test_an_exporter_that_gets_no_further_is_waited_for_no_longer() -> None:
+def test_an_exporter_that_gets_no_further_is_waited_for_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporter, "STALLED_SECONDS", 0.05)
     said: list[str] = []
     assert exporter.settled(Reading((503, "first reading: 10 % done")), said.append).status == 503
     assert len(said) == 1
