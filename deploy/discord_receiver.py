@@ -7,6 +7,7 @@ container can run it as it is. Limits and answers follow Discord's documentation
 """
 
 import argparse
+import contextlib
 import json
 import re
 import signal
@@ -328,10 +329,8 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, signal.default_int_handler)
     receiver = DiscordReceiver(host, int(port), say)
     print(f"waiting for webhooks at http://{host}:{receiver.port}/api/webhooks/1/anything", flush=True)
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         receiver.serve()
-    except KeyboardInterrupt:
-        return 0
     return 0
 
 

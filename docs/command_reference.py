@@ -4,7 +4,7 @@ import argparse
 import re
 from collections.abc import Iterable, Iterator
 
-from exporter.cli import COMMANDS, PROGRAM, build_parser
+from exporter.cli import PROGRAM, whole_parser
 
 _HEAD = """# Commands
 
@@ -19,9 +19,9 @@ _EVERYWHERE = ("-h", "--help")
 
 def commands_page() -> str:
     """A section for each command, or for each of its subcommands."""
-    parser = build_parser([command.name for command in COMMANDS])
+    parser = whole_parser()
     overview = "| command | what it does |\n|---|---|\n"
-    rows = "".join(f"| [`{name}`](#{_anchor(name)}) | {about} |\n" for name, about, _ in leaves(parser))
+    rows = "".join(f"| [`{name}`](#{name.replace(' ', '-')}) | {about} |\n" for name, about, _ in leaves(parser))
     every = f"`{PROGRAM} --version` prints the version. Every command takes `--help`.\n\n"
     return _HEAD + every + overview + rows + "\n" + "\n".join(_section(*leaf) for leaf in leaves(parser))
 
@@ -37,10 +37,6 @@ def leaves(
         helps = {choice.dest: choice.help or "" for choice in group._choices_actions}
         for name, subparser in group.choices.items():
             yield from leaves(subparser, (*words, name), helps.get(name, ""))
-
-
-def _anchor(name: str) -> str:
-    return name.replace(" ", "-")
 
 
 def _section(name: str, about: str, parser: argparse.ArgumentParser) -> str:

@@ -26,15 +26,12 @@ def http_page() -> str:
     """A table of the paths, a section for each, and the refusals."""
     parts = [_HEAD.format(methods=" and ".join(METHODS)), "| path | what it answers | password |\n|---|---|---|\n"]
     parts += [
-        f"| `{each.path}` | {each.answers.split('. ')[0].rstrip('.')} | {_password(each)} |\n"
+        f"| `{each.path}` | {each.answers.split('. ')[0].rstrip('.')} | "
+        f"{'never' if each.open else 'with `basic_auth_users`'} |\n"
         for each in ENDPOINTS.values()
     ]
     parts += [_section(each) for each in ENDPOINTS.values()]
     return "".join(parts) + "\n" + _REFUSED + _rows(REFUSALS.items())
-
-
-def _password(endpoint: Endpoint) -> str:
-    return "never" if endpoint.open else "with `basic_auth_users`"
 
 
 def _section(endpoint: Endpoint) -> str:

@@ -22,6 +22,7 @@ from exporter.config.columns import Outcomes
 from exporter.config.section import Section
 from exporter.config.sections import ConfiguredBudget, ConfiguredPrice, DisplayNames, ErrorClass
 from exporter.database.layout import LOG_ROLES, ROLES, WRITTEN_ROLES
+from exporter.yaml_source import value_at
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.yaml"
 
@@ -89,6 +90,15 @@ _WORDS: Mapping[Any, str] = {
     config_names.LabelName: "name",
 }
 
+_WHOLE: Mapping[Any, str] = {
+    bool: "`true` or `false`",
+    ErrorClass: "`class` with `patterns`",
+    Outcomes: "lists of words: `ok`, `failed`, `timeout`, `pending`, `running`, `refund`",
+    DisplayNames: "`table`, `key` (a column) and `name` (a column, or `=` and an expression in SQL)",
+    ConfiguredPrice: "`input` and `output`, which may have `cached`, `valid_from` and `source`",
+    ConfiguredBudget: "`limit_usd` and `period`, which may have `user`, `soft_limit_usd` and `reset_at`",
+}
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -125,9 +135,7 @@ def settings(example: str) -> Iterator[Setting]:
     """Every setting. Raises `ValueError` for one without a meaning in the example."""
     comments, defaults = _comments(example), yaml.safe_load(example)
     for path, annotation, field in _fields(Config):
-        value = defaults
-        for part in path.split("."):
-            value = value[part]
+        value = value_at(defaults, tuple(path.split(".")))
         meaning = comments.get(path, "")
         if not meaning:
             raise ValueError(
@@ -192,18 +200,8 @@ def _plain_kind(annotation: Any) -> str:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Literal:
         return ", ".join(f"`{each}`" for each in arguments)
-    if annotation is ErrorClass:
-        return "`class` with `patterns`"
-    if annotation is Outcomes:
-        return "lists of words: `ok`, `failed`, `timeout`, `pending`, `running`, `refund`"
-    if annotation is DisplayNames:
-        return "`table`, `key` (a column) and `name` (a column, or `=` and an expression in SQL)"
-    if annotation is ConfiguredPrice:
-        return "`input` and `output`, which may have `cached`, `valid_from` and `source`"
-    if annotation is ConfiguredBudget:
-        return "`limit_usd` and `period`, which may have `user`, `soft_limit_usd` and `reset_at`"
-    if annotation is bool:
-        return "`true` or `false`"
+    if annotation in _WHOLE:
+        return _WHOLE[annotation]
     if origin is tuple:
         return f"list: {_plain_kind(arguments[0])}"
     if isinstance(origin, type) and issubclass(origin, Mapping):

@@ -2,24 +2,12 @@
 
 import posixpath
 import re
-from typing import Protocol
+from typing import Any
 
 _LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?P<target>\.\./[^)\s]*)\)")
 
 
-class _File(Protocol):
-    src_uri: str
-
-
-class _Page(Protocol):
-    file: _File
-
-
-class _Config(Protocol):
-    repo_url: str | None
-
-
-def on_page_markdown(markdown: str, *, page: _Page, config: _Config, **_: object) -> str:
+def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: object) -> str:
     """The page with each link out of `docs/` rewritten; mkdocs calls this for every page."""
     return rewritten(markdown, page.file.src_uri, (config.repo_url or "").rstrip("/"))
 

@@ -46,7 +46,7 @@ class Metric:
     edges: tuple[float, ...] = ()
 
 
-_UNITS = ("seconds", "usd", "tokens", "ratio")
+_UNITS = ("seconds", "usd", "tokens", "ratio", "bytes")
 
 
 def _unit(name: str) -> str:
@@ -349,25 +349,16 @@ ALL: Mapping[str, Metric] = {metric.name: metric for metric in tuple(globals().v
 """The catalog by name, in the order above."""
 
 STANDARD: tuple[Metric, ...] = (
-    Metric("process_virtual_memory_bytes", "gauge", (), "Virtual memory size in bytes.", "bytes"),
-    Metric("process_resident_memory_bytes", "gauge", (), "Resident memory size in bytes.", "bytes"),
-    Metric(
-        "process_start_time_seconds", "gauge", (), "Start time of the process since unix epoch in seconds.", "seconds"
-    ),
-    Metric("process_cpu_seconds_total", "counter", (), "Total user and system CPU time spent in seconds.", "seconds"),
-    Metric("process_open_fds", "gauge", (), "Number of open file descriptors."),
-    Metric("process_max_fds", "gauge", (), "Maximum number of open file descriptors."),
-    Metric(
-        "python_info",
-        "gauge",
-        ("version", "implementation", "major", "minor", "patchlevel"),
-        "Python platform information",
-    ),
-    Metric("python_gc_objects_collected_total", "counter", ("generation",), "Objects collected during gc"),
-    Metric(
-        "python_gc_objects_uncollectable_total", "counter", ("generation",), "Uncollectable objects found during GC"
-    ),
-    Metric("python_gc_collections_total", "counter", ("generation",), "Number of times this generation was collected"),
+    gauge("process_virtual_memory_bytes", (), "Virtual memory size in bytes."),
+    gauge("process_resident_memory_bytes", (), "Resident memory size in bytes."),
+    gauge("process_start_time_seconds", (), "Start time of the process since unix epoch in seconds."),
+    counter("process_cpu_seconds_total", (), "Total user and system CPU time spent in seconds."),
+    gauge("process_open_fds", (), "Number of open file descriptors."),
+    gauge("process_max_fds", (), "Maximum number of open file descriptors."),
+    gauge("python_info", ("version", "implementation", "major", "minor", "patchlevel"), "Python platform information"),
+    counter("python_gc_objects_collected_total", ("generation",), "Objects collected during gc"),
+    counter("python_gc_objects_uncollectable_total", ("generation",), "Uncollectable objects found during GC"),
+    counter("python_gc_collections_total", ("generation",), "Number of times this generation was collected"),
 )
 """Metrics of the process, which prometheus_client makes and names. Their counters start again with the process."""
 

@@ -103,11 +103,9 @@ class Form(Generic[_Model]):
             return FormError(setting, "no such setting", hint or self._known_settings(location), at_name=True)
         if location[-1:] == ("[key]",):
             return FormError(setting, self.quote(setting, location[-2]), hint or "write another name", at_name=True)
-        return self._described(setting, hint or "write a value as in the documentation", data)
-
-    def _described(self, setting: SettingPath, hint: str, data: Any) -> FormError:
         value = value_at(data, setting)
-        return FormError(setting, "not set" if value is ABSENT else self.quote(setting, value), hint)
+        found = "not set" if value is ABSENT else self.quote(setting, value)
+        return FormError(setting, found, hint or "write a value as in the documentation")
 
     def _hint(self, kind: str, name: str) -> str:
         return self.hints.get(f"{kind} {name}") or self.hints.get(kind) or _HINTS.get(kind, "")
@@ -158,7 +156,7 @@ def may_be_secret(text: str) -> bool:
 
 def check(file: str, document: Document, form: Form[_Model]) -> tuple[_Model | None, list[Problem]]:
     """The settings of a file, as far as they fit the form, and its problems."""
-    problems = text_problems(file, document)
+    problems = [Problem(file, f.line, f.column, f"{dotted(f.path)}{f.found}", f.hint) for f in document.flaws]
     # Text that is not YAML has no data: problems with that would only be noise.
     if document.data is None and problems:
         return None, problems
@@ -167,11 +165,6 @@ def check(file: str, document: Document, form: Form[_Model]) -> tuple[_Model | N
     except ValidationError as error:
         found = form.errors(error, document.data)
     return None, problems + [problem_at(file, document, e.setting, e.found, e.hint, name=e.at_name) for e in found]
-
-
-def text_problems(file: str, document: Document) -> list[Problem]:
-    """What makes the text of a file no YAML, or not plain YAML."""
-    return [Problem(file, f.line, f.column, f"{dotted(f.path)}{f.found}", f.hint) for f in document.flaws]
 
 
 def problem_at(

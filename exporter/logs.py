@@ -8,8 +8,7 @@ import re
 import sys
 import threading
 import traceback
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from types import TracebackType
@@ -52,15 +51,18 @@ def _spellings(secret: str) -> Iterator[str]:
     yield re.sub(r"([\\'])", r"\\\1", secret)  # as libpq's key=value words have it
 
 
-class LineFormatter(logging.Formatter, ABC):
+class LineFormatter(logging.Formatter):
     """A line with the fields ts, level, logger, msg, and for errors error, with the given secrets masked.
 
-    Of an error that the database driver raised only the kind is shown: its text may quote the connection string.
+    `form` is logfmt (``ts=… level=… logger=… msg=… error=…``) or json (an object in ASCII, so that no character breaks
+    the line). Of an error that the database driver raised only the kind is shown: its text may quote the connection
+    string.
     """
 
-    def __init__(self, secrets: Iterable[str]) -> None:
+    def __init__(self, secrets: Iterable[str], form: str = "logfmt") -> None:
         super().__init__()
         self._secrets = tuple(secrets)
+        self.line = _FORMS[form]
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line."""
@@ -76,11 +78,6 @@ class LineFormatter(logging.Formatter, ABC):
             fields["stack"] = self._masked(record.stack_info)
         return self.line(fields)
 
-    @staticmethod
-    @abstractmethod
-    def line(fields: Mapping[str, str]) -> str:
-        """The fields as one line."""
-
     def _masked(self, text: str) -> str:
         # before quoting, which could change how a secret is written
         return mask(text, self._secrets)
@@ -90,25 +87,11 @@ class LineFormatter(logging.Formatter, ABC):
         return "".join(text if text in _LINKS else self._masked(text) for text in _describe(error)).strip()
 
 
-class LogfmtFormatter(LineFormatter):
-    """``ts=… level=… logger=… msg=… error=…``."""
-
-    @staticmethod
-    def line(fields: Mapping[str, str]) -> str:
-        """Words with an equals sign."""
-        return " ".join(f"{name}={_logfmt_value(value)}" for name, value in fields.items())
+def _logfmt(fields: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={_logfmt_value(value)}" for name, value in fields.items())
 
 
-class JsonFormatter(LineFormatter):
-    """``{"ts": "…", "level": "…", "logger": "…", "msg": "…", "error": "…"}``."""
-
-    @staticmethod
-    def line(fields: Mapping[str, str]) -> str:
-        """A JSON object in ASCII, so that no character breaks the line."""
-        return json.dumps(fields)
-
-
-_FORMATTERS: Mapping[str, type[LineFormatter]] = {"logfmt": LogfmtFormatter, "json": JsonFormatter}
+_FORMS: Mapping[str, Callable[[Mapping[str, str]], str]] = {"logfmt": _logfmt, "json": json.dumps}
 
 
 def _logfmt_value(text: str) -> str:
@@ -159,7 +142,7 @@ class _Handler(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Say that a record was lost; the usual report would print its arguments unmasked."""
         try:
-            line = self.formatter.line if isinstance(self.formatter, LineFormatter) else LogfmtFormatter.line
+            line = self.formatter.line if isinstance(self.formatter, LineFormatter) else _logfmt
             fields = {"level": "error", "logger": "exporter.logs", "msg": f"lost a record of {record.module}"}
             self.stream.write(f"{line(fields)}\n")
         except (OSError, ValueError):
@@ -171,7 +154,7 @@ def install_logging(level: str, secrets: Iterable[str], form: str = "logfmt") ->
 
     `form` is logfmt or json.
     """
-    formatter = _FORMATTERS[form](secrets)
+    formatter = LineFormatter(secrets, form)
     root = logging.getLogger()
     handler = next((one for one in root.handlers if isinstance(one, _Handler) and one.stream is sys.stderr), None)
     if handler is not None:

@@ -4,6 +4,9 @@ import argparse
 import re
 from pathlib import Path
 
+# control characters, and halves of characters except those by which Python writes the bytes of a name
+_IN_NO_PATH = re.compile(r"[\x00-\x1f\x7f\ud800-\udc7f\udd00-\udfff]")
+
 
 class Subcommands:
     """The commands below a parser. One of them has to be named."""
@@ -18,6 +21,6 @@ class Subcommands:
 
 def path_option(text: str) -> Path:
     """The type of an option that names a file or a folder."""
-    if not text.strip() or re.search(r"[\x00-\x1f\x7f]", text):
+    if not text.strip() or _IN_NO_PATH.search(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no path; name a file or a folder")
     return Path(text)

@@ -4,8 +4,7 @@ import argparse
 import os
 import sys
 
-from exporter.commands.options import add_report
-from exporter.config import load_config
+from exporter.commands.options import add_report, configuration
 from exporter.reports.budgets import run_budget
 
 
@@ -20,9 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the budgets; returns 0. Raises `UserError`."""
-    config = load_config(arguments.config, os.environ)
     return run_budget(
-        config,
+        configuration(arguments),
         os.environ,
         arguments.user,
         sys.stdout,

@@ -4,8 +4,7 @@ import argparse
 import os
 import sys
 
-from exporter.commands.options import add_config, add_history_days
-from exporter.config import load_config
+from exporter.commands.options import add_config, add_history_days, configuration
 from exporter.database.conninfo import resolve_conninfo
 from exporter.demo.data import run_demo_data
 from exporter.subcommands import path_option
@@ -25,6 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write until a signal stops it. Raises `UserError`."""
-    config = load_config(arguments.config, os.environ)
+    config = configuration(arguments)
     info = resolve_conninfo(config, os.environ)
     return run_demo_data(config, info, arguments.days, arguments.ready_file, sys.stdout)

@@ -4,8 +4,7 @@ import argparse
 import os
 import sys
 
-from exporter.commands.options import add_report, duration, whole_number
-from exporter.config import load_config
+from exporter.commands.options import add_report, configuration, duration, whole_number
 from exporter.reports.follow import follow
 from exporter.reports.recent import Wanted, run_operations
 
@@ -51,6 +50,4 @@ def run(arguments: argparse.Namespace) -> int:
         since=arguments.since,
     )
     print_calls = follow if arguments.follow else run_operations
-    return print_calls(
-        load_config(arguments.config, os.environ), os.environ, wanted, sys.stdout, as_json=arguments.json
-    )
+    return print_calls(configuration(arguments), os.environ, wanted, sys.stdout, as_json=arguments.json)

@@ -5,13 +5,14 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic_core import PydanticCustomError
 
-from exporter.config import ENVIRONMENT_PATH, LOG_FORMATS, LOG_LEVELS, Config, load_config, parse_duration
-from exporter.config.types import split_listen_address
+from exporter.config import ENVIRONMENT_PATH, Config, load_config
+from exporter.config.models import LOG_FORMATS, LOG_LEVELS
+from exporter.config.types import parse_duration, split_listen_address
 from exporter.subcommands import path_option
+from exporter.verify.endpoints import is_web_address
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -91,17 +92,7 @@ def listen_address(text: str) -> str:
 
 def web_address(text: str) -> str:
     """The type of an option that takes the address of a page."""
-    try:
-        split = urlsplit(text)
-        usable = (
-            split.scheme in ("http", "https")
-            and bool(split.hostname)
-            and split.port != 0
-            and not re.search(r"[\s{}]", text)
-        )
-    except ValueError:
-        usable = False
-    if not usable:
+    if not is_web_address(text) or re.search(r"[\s{}]", text):
         raise argparse.ArgumentTypeError("write an address that begins with http:// or https://")
     return text
 
@@ -109,11 +100,7 @@ def web_address(text: str) -> str:
 def existing_folder(text: str) -> Path:
     """The type of an option that names a folder to read from."""
     path = path_option(text)
-    try:
-        there = path.is_dir()
-    except (OSError, ValueError):
-        there = False
-    if not there:
+    if not os.path.isdir(path):  # noqa: PTH112 - pathlib's raises where the path cannot be looked up
         raise argparse.ArgumentTypeError(f"{text!r} is no folder; name one that is there")
     return path
 

@@ -7,8 +7,7 @@ import sys
 from exporter.advisor.advise import WEEK
 from exporter.advisor.report import FORMATS
 from exporter.advisor.run import run_recommend
-from exporter.commands.options import add_config, duration
-from exporter.config import load_config
+from exporter.commands.options import add_config, configuration, duration
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,5 +32,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the recommendations; returns 0. Raises `UserError`."""
-    config = load_config(arguments.config, os.environ)
+    config = configuration(arguments)
     return run_recommend(config, os.environ, arguments.since, sys.stdout, form=arguments.format, stored=arguments.store)

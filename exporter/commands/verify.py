@@ -10,13 +10,14 @@ from alert_rules.command import FOLDER
 from alert_rules.loaded.differences import Built
 from alert_rules.model.errors import RulesError
 from alert_rules.output.building import Sources, compile_sources, routing
-from exporter.commands.options import add_report
-from exporter.config import ConfigError, load_config
+from exporter.commands.options import add_report, configuration
+from exporter.config import ConfigError
 from exporter.errors import UserError
-from exporter.findings import Finding
+from exporter.findings import Finding, report
 from exporter.subcommands import path_option
-from exporter.verify import DEFAULTS, endpoints_from, no_files, not_built, run_verify
-from exporter.verify.endpoints import variable
+from exporter.verify.built import NO_FILES, not_built
+from exporter.verify.endpoints import DEFAULTS, endpoints_from, variable
+from exporter.verify.run import run as run_checks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print each finding; returns 1 if one of them is a failure, else 0. Raises `UserError`."""
-    config = load_config(arguments.config, os.environ)
+    config = configuration(arguments)
     endpoints = endpoints_from({part: getattr(arguments, f"{part}_url") for part in DEFAULTS}, os.environ)
     for part, url in asdict(endpoints).items():
         if part in DEFAULTS and not url and part != "grafana":
@@ -45,22 +46,15 @@ def run(arguments: argparse.Namespace) -> int:
     if isinstance(loaded, Finding) and (arguments.alerts or arguments.channels):
         # who names a file wants to know that it cannot be used, whether Prometheus answers or not
         raise UserError(f"{loaded.detail} — {loaded.hint}")
-    return run_verify(
-        config,
-        os.environ,
-        endpoints,
-        sys.stdout,
-        test_alert=arguments.send_test_alert,
-        build=lambda: loaded,
-        as_json=arguments.json,
-    )
+    findings = run_checks(config, os.environ, endpoints, test_alert=arguments.send_test_alert, built=loaded)
+    return report(findings, sys.stdout, as_json=arguments.json)
 
 
 def built(alerts: Path | None, channels: Path | None) -> Built | Finding:
     """What the files build, or the finding that they do not exist or cannot be built."""
     default = FOLDER / "alerts.yaml"
     if alerts is None and not default.exists():
-        return no_files()
+        return NO_FILES
     sources = Sources(alerts or default, channels or (alerts or default).with_name("channels.yaml"))
     try:
         compiled = compile_sources(sources)

@@ -3,27 +3,12 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, PlainSerializer, PlainValidator, field_validator, model_validator
 
 from exporter.config.expressions import Condition, Expression, LogColumn
-from exporter.config.names import (
-    ColumnName,
-    column_name,
-    written_column,
-)
+from exporter.config.names import ColumnName, column_name, written_column
 from exporter.config.section import Section
-from exporter.config.types import (
-    Currency,
-    Rate,
-    Word,
-    period_name,
-)
+from exporter.config.types import Currency, Rate, Word, period_name
 from exporter.diagnostics import setting_error, shown
 
 

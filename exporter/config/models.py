@@ -42,9 +42,8 @@ _MINUTE, _QUARTER_HOUR, _HOUR = 60.0, 900.0, 3600.0
 
 
 def _default_error_classes() -> tuple[ErrorClass, ...]:
-    return tuple(
-        ErrorClass.model_validate({"class": name, "patterns": patterns}) for name, patterns in DEFAULT_ERROR_CLASSES
-    )
+    classes = DEFAULT_ERROR_CLASSES.items()
+    return tuple(ErrorClass.model_validate({"class": name, "patterns": patterns}) for name, patterns in classes)
 
 
 NAMES = 2

@@ -1,10 +1,6 @@
 """What all sections of the configuration file have in common."""
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Section(BaseModel):

@@ -4,22 +4,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    Field,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_serializer, model_validator
 
 from exporter.catalog import ErrorClassName
 from exporter.config.expressions import LogColumn
-from exporter.config.names import (
-    ColumnName,
-    LabelName,
-    QualifiedName,
-    TableName,
-    names_once,
-)
+from exporter.config.names import ColumnName, LabelName, QualifiedName, TableName, names_once
 from exporter.config.section import Section
 from exporter.config.types import (
     Amount,
@@ -137,13 +126,9 @@ class ConfiguredBudget(Section):
     reset_at: Moment | None = None
 
     @model_validator(mode="after")
-    def _one_owner(self) -> Self:
+    def _fits_together(self) -> Self:
         if self.user is not None and self.group is not None:
             raise setting_error("write a user or a group: a budget is of one of them", "group")
-        return self
-
-    @model_validator(mode="after")
-    def _amounts_and_times(self) -> Self:
         if self.soft_limit_usd is not None and self.soft_limit_usd > self.limit_usd:
             raise setting_error("write at most limit_usd", "soft_limit_usd")
         if self.reset_at is None and self.period not in (DAY, WEEK, MONTH):
@@ -187,13 +172,9 @@ class Users(Section):
     max_series: Annotated[Count, Field(ge=1, le=10_000)] = 100
 
     @model_validator(mode="after")
-    def _names_of_ids(self) -> Self:
+    def _fits_the_mode(self) -> Self:
         if self.names is not None and self.mode != "id":
             raise setting_error(f"leave the names out, or write mode: id; {self.mode} is there to hide users", "names")
-        return self
-
-    @model_validator(mode="after")
-    def _key_for_hmac(self) -> Self:
         if self.mode == "hmac" and self.hmac_key_file is None:
             raise setting_error("write the path of a file with at least 16 random bytes", "hmac_key_file")
         return self

@@ -188,27 +188,15 @@ Duration = Annotated[
 ]
 Text = Annotated[str, AfterValidator(_check_text)]
 PathText = Annotated[Path, BeforeValidator(_check_path)]
-Amount = Annotated[
+_Dollars = Annotated[
     Decimal,
     Field(allow_inf_nan=False),
     BeforeValidator(_check_amount),
-    AfterValidator(_check_amount_range),
     PlainSerializer(_shown_amount, when_used="json"),
 ]
-TokenPrice = Annotated[
-    Decimal,
-    Field(allow_inf_nan=False),
-    BeforeValidator(_check_amount),
-    AfterValidator(_check_token_price),
-    PlainSerializer(_shown_amount, when_used="json"),
-]
-Rate = Annotated[
-    Decimal,
-    Field(allow_inf_nan=False),
-    BeforeValidator(_check_amount),
-    AfterValidator(_check_rate),
-    PlainSerializer(_shown_amount, when_used="json"),
-]
+Amount = Annotated[_Dollars, AfterValidator(_check_amount_range)]
+TokenPrice = Annotated[_Dollars, AfterValidator(_check_token_price)]
+Rate = Annotated[_Dollars, AfterValidator(_check_rate)]
 Currency = Annotated[str, PlainValidator(_currency)]
 """What the log calls a currency, in capitals."""
 ValidFrom = Annotated[datetime, PlainValidator(_read_valid_from)]

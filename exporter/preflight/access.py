@@ -1,7 +1,7 @@
 """Check the role's privileges on a table: too few are a failure, too many a warning."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exporter.database.columns import Column
 from exporter.database.layout import Relation
@@ -102,6 +102,13 @@ def evaluate_excess(relation: Relation, used: Iterable[Column], access: Access) 
     if not problems:
         return ok(name, f"{access.user} can read what the exporter needs of {relation.name}, and cannot write")
     return warn(name, f"{access.user} {' and '.join(problems)} ({relation.name})", "\n".join(hints))
+
+
+def evaluate_writes(relation: Relation, used: Iterable[Column], access: Access) -> list[Finding]:
+    """Evaluate whether the role can write a table that holds no prompts; the log's check covers the role as a whole."""
+    if not access.writes or access.superuser:
+        return []
+    return [evaluate_excess(relation, used, replace(access, readable=frozenset()))]
 
 
 def _grant(relation: Relation, columns: Collection[str], user: str) -> str:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from psycopg import sql
+
 from exporter.config import Classification, Config
 from exporter.database.conninfo import ConnInfo
 from exporter.database.errors import SchemaProblem
@@ -14,7 +16,7 @@ from exporter.database.mapping import find_log
 from exporter.database.routes import Route, read_routes
 from exporter.database.session import Session
 from exporter.ledger.model import TimeRange
-from exporter.preflight.recent_activity import RecentActivity, look_back
+from exporter.preflight.recent_activity import RecentActivity, look_back, read_a_day
 
 LOG_SETTING = "tables.log"
 
@@ -87,6 +89,14 @@ class CheckContext:
         """The parameters that choose the rows of the last seconds: `from` and `until` by the index on the time."""
         now = int(self.session.clock)
         return span_bounds(self.log, self.rules, TimeRange(now - seconds, now + 1))
+
+    def in_a_day(self, statement: sql.Composed) -> tuple[Any, ...] | None:
+        """The row that a statement finds in the last day, behind the number of seconds in that.
+
+        It is of the last hour where the day takes too long, and None where the hour does, too. Raises `psycopg.Error`
+        or `TableLocked` if the log is locked.
+        """
+        return read_a_day(self.session, lambda age: (age, *self.session.run(statement, self.last(age))[0]))
 
     @cached_property
     def recent_activity(self) -> RecentActivity:

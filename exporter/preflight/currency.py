@@ -7,12 +7,13 @@ from psycopg import sql
 
 from exporter.config.types import DOLLARS
 from exporter.database import values
+from exporter.database.columns import Column
 from exporter.database.currency import known
 from exporter.database.log_table import LogTable
 from exporter.database.names import quoted, table_sql
 from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import listing
-from exporter.ledger.calendar import HOUR
+from exporter.ledger.calendar import DAY
 from exporter.preflight.context import CheckContext
 
 CURRENCY = "currency"
@@ -20,21 +21,13 @@ CURRENCY = "currency"
 NAMES = ("currency", "currency_code", "cost_currency", "price_currency")
 """What a column that says the currency is called."""
 
-_REACH = 24 * HOUR
-_MOST = 8
-_LENGTH = 20
-
-_UNKNOWN = sql.SQL("""
-SELECT coalesce(left({currency}, {length}), ''), count(*) FROM {table}
-WHERE {time} >= %(from)s AND {time} < %(until)s AND {cost} = 'NaN' AND {known} IS NOT TRUE
-GROUP BY 1 ORDER BY 2 DESC LIMIT {most}
+_COUNTED = sql.SQL("""
+SELECT coalesce(left({currency}, 20), ''), count(*) FROM {table}
+WHERE {time} >= %(from)s AND {time} < %(until)s AND {wanted}
+GROUP BY 1 ORDER BY 2 DESC LIMIT 8
 """)
-
-_FOUND = sql.SQL("""
-SELECT left({currency}, {length}), count(*) FROM {table}
-WHERE {time} >= %(from)s AND {time} < %(until)s AND {currency} IS NOT NULL
-GROUP BY 1 ORDER BY 2 DESC LIMIT {most}
-""")
+_UNKNOWN = sql.SQL("{cost} = 'NaN' AND {known} IS NOT TRUE")
+_NAMED = sql.SQL("{currency} IS NOT NULL")
 
 
 def check_currency(context: CheckContext) -> list[Finding]:
@@ -42,48 +35,35 @@ def check_currency(context: CheckContext) -> list[Finding]:
     log = context.log
     context.session.prove_visible(context.relation)
     if "cost" in log.columns and "currency" in log.columns:
-        return [evaluate_rates(log, _read_unknown(context))]
+        currency = log.columns["currency"]
+        unknown = _UNKNOWN.format(cost=log.number("cost"), known=known(currency, log.rates))
+        return [_evaluate_rates(log, _counted(context, currency, log.source(), unknown))]
     column = next((log.relation.columns[name] for name in NAMES if name in log.relation.columns), None)
     if column is None or "cost" not in log.columns:
         return [ok(CURRENCY, "costs are read as US dollars")]
     if column in log.read_columns:
         return [ok(CURRENCY, f"the configuration reads {column.name}")]
-    statement = _FOUND.format(
-        currency=values.text(column),
-        length=sql.Literal(_LENGTH),
-        table=log.source(column),
-        time=log.column("time"),
-        most=sql.Literal(_MOST),
-    )
     try:
         with context.session.savepoint():
-            found = context.session.run(statement, context.last(_REACH))
+            found = _counted(context, column, log.source(column), _NAMED.format(currency=values.text(column)))
     except psycopg.errors.InsufficientPrivilege:
         detail = f"{log.relation.name} has a column {column.name}, which {context.server.user} cannot read"
         grant = (
             f"GRANT SELECT ({quoted(column.name)}) ON {table_sql(log.relation.name)} TO {quoted(context.server.user)};"
         )
         return [warn(CURRENCY, detail, grant)]
-    return [evaluate_currency(column.name, {str(word): calls for word, calls in found})]
+    return [_evaluate_currency(column.name, found)]
 
 
-def _read_unknown(context: CheckContext) -> dict[str, int]:
-    """The calls of the last day whose cost is not used, by their currency."""
-    log = context.log
-    currency = log.columns["currency"]
-    statement = _UNKNOWN.format(
-        currency=values.text(currency),
-        length=sql.Literal(_LENGTH),
-        table=log.source(),
-        time=log.column("time"),
-        cost=log.number("cost"),
-        known=known(currency, log.rates),
-        most=sql.Literal(_MOST),
+def _counted(context: CheckContext, currency: Column, table: sql.Composable, wanted: sql.Composed) -> dict[str, int]:
+    """The wanted calls of the last day, by their currency."""
+    statement = _COUNTED.format(
+        currency=values.text(currency), table=table, time=context.log.column("time"), wanted=wanted
     )
-    return {str(word): calls for word, calls in context.session.run(statement, context.last(_REACH))}
+    return dict(context.session.run(statement, context.last(DAY)))
 
 
-def evaluate_rates(log: LogTable, unknown: Mapping[str, int]) -> Finding:
+def _evaluate_rates(log: LogTable, unknown: Mapping[str, int]) -> Finding:
     """Evaluate the costs in currencies without a rate, with the number of calls in each."""
     column = log.columns["currency"].shown
     if not unknown:
@@ -100,7 +80,7 @@ def evaluate_rates(log: LogTable, unknown: Mapping[str, int]) -> Finding:
     )
 
 
-def evaluate_currency(column: str, found: Mapping[str, int]) -> Finding:
+def _evaluate_currency(column: str, found: Mapping[str, int]) -> Finding:
     """Evaluate the currencies, with the number of calls in each: another one would be added as dollars."""
     others = {word: calls for word, calls in found.items() if word.strip().upper() not in ("", *DOLLARS)}
     if not others:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from exporter.config import Config
-from exporter.database.encoding import Charset
 from exporter.findings import Finding, ok, warn
 from exporter.humanize import listing
 from exporter.preflight.context import CheckContext
@@ -16,22 +15,17 @@ _QUERY = "SELECT pg_catalog.current_setting('server_encoding')"
 def check_encoding(context: CheckContext) -> list[Finding]:
     """Check that the encoding has the characters of the configuration; UTF-8 has them all."""
     ((encoding,),) = context.session.run(_QUERY)
-    return [] if encoding == "UTF8" else [evaluate_encoding(encoding, context.session.charset, context.config)]
-
-
-def evaluate_encoding(encoding: str, charset: Charset, config: Config) -> Finding:
-    """Evaluate whether all names and patterns can occur in a database with this encoding."""
-    settings = ((setting, charset.lacking(text)) for setting, text in _settings(config))
+    if encoding == "UTF8":
+        return []
+    settings = ((setting, context.session.charset.lacking(text)) for setting, text in _settings(context.config))
     found = [(setting, lacking) for setting, lacking in settings if lacking]
     if not found:
-        return ok(ENCODING, encoding + (": text is read as UTF-8" if encoding == "SQL_ASCII" else ""))
+        return [ok(ENCODING, encoding + (": text is read as UTF-8" if encoding == "SQL_ASCII" else ""))]
     characters = listing({character for _, lacking in found for character in lacking})
     where = listing({setting for setting, _ in found})
-    return warn(
-        ENCODING,
-        f"the database's encoding {encoding} lacks {characters}: names and patterns with them, in {where}, never match",
-        "remove these names and patterns from the configuration; they are harmless",
-    )
+    detail = f"the database's encoding {encoding} lacks {characters}"
+    hint = "remove these names and patterns from the configuration; they are harmless"
+    return [warn(ENCODING, f"{detail}: names and patterns with them, in {where}, never match", hint)]
 
 
 def _settings(config: Config) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,6 @@ import psycopg
 
 from exporter.database.errors import SchemaProblem
 from exporter.database.layout import Relation
-from exporter.database.log_table import LogTable
 from exporter.database.reader import read_span, read_undated
 from exporter.database.visibility import Visibility
 from exporter.database.window import versions_of
@@ -105,21 +104,14 @@ def evaluate_reading(rows: int, span: int, seconds: float, timeout: float, blind
 def check_undated(context: CheckContext) -> list[Finding]:
     """Check that every row has a usable time: others cannot be counted."""
     context.session.prove_visible(context.relation)
-    return [evaluate_undated(context.log, sum(read_undated(context.session, context.log).values()))]
-
-
-def evaluate_undated(log: LogTable, rows: int) -> Finding:
-    """Evaluate the number of rows without a usable time."""
+    log = context.log
+    rows = sum(read_undated(context.session, log).values())
     if not rows:
-        return ok(UNDATED, "every row has a time")
+        return [ok(UNDATED, "every row has a time")]
     column = log.columns["time"].name
     hint = f"set {column} in every row, or make it NOT NULL with a default"
     if log.time_unit != "timestamp":
-        hint = (
-            f"write the unit of {column} into columns.log.time_unit, if it is another than {log.time_unit}; or {hint}"
-        )
-    return warn(
-        UNDATED,
-        f"{rows} rows (or more) have no {column}, or an infinite one: they are reported as skipped, and not counted",
-        hint,
-    )
+        setting = f"write the unit of {column} into columns.log.time_unit, if it is another than {log.time_unit}"
+        hint = f"{setting}; or {hint}"
+    found = f"{rows} rows (or more) have no {column}, or an infinite one"
+    return [warn(UNDATED, f"{found}: they are reported as skipped, and not counted", hint)]

@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import psycopg
 
@@ -21,7 +20,7 @@ from exporter.database.routes import read_routes
 from exporter.database.tables import Table
 from exporter.findings import Finding, fail, failed, ok, warn
 from exporter.humanize import listing
-from exporter.preflight.access import evaluate_excess, evaluate_grants, read_access
+from exporter.preflight.access import evaluate_grants, evaluate_writes, read_access
 from exporter.preflight.context import CheckContext
 from exporter.preflight.log_table import evaluate_doubts
 from exporter.preflight.table_index import check_served
@@ -44,11 +43,8 @@ def check_optional(section: str, context: CheckContext) -> list[Finding]:
     grants = evaluate_grants(section, relation, columns.values(), access)
     if failed([grants]):
         return [grants]
-    findings = _read_in_time(context, section, Table(relation, columns))
-    # the log's check covers the role as a whole, and these tables hold no prompts
-    if access.writes and not access.superuser:
-        findings.append(evaluate_excess(relation, columns.values(), replace(access, readable=frozenset())))
-    return findings
+    found = _read_in_time(context, section, Table(relation, columns))
+    return [*found, *evaluate_writes(relation, columns.values(), access)]
 
 
 def evaluate_switched_off(section: str, config: Config) -> list[Finding]:

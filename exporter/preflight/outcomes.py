@@ -1,8 +1,8 @@
 """Check that the outcome of each call in the log is known."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from psycopg import sql
 
@@ -12,7 +12,7 @@ from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import span_text
 from exporter.ledger.calendar import HOUR
 from exporter.preflight.context import CheckContext
-from exporter.preflight.recent_activity import LOCKED, TOO_SLOW, unread
+from exporter.preflight.recent_activity import read_ages, unread
 
 OUTCOMES = "outcomes"
 
@@ -55,10 +55,8 @@ class Outcomes:
 def check_outcomes(context: CheckContext) -> list[Finding]:
     """Check that each recent call has a known outcome, or is still running."""
     context.session.prove_visible(context.relation)
-    found = _look(context)
-    if found is None:
-        return [unread(OUTCOMES)]
-    return [evaluate_outcomes(found, context.log)]
+    found = list(read_ages(context.session, AGES, SECONDS, partial(_read, context)))
+    return [evaluate_outcomes(found[-1], context.log) if found else unread(OUTCOMES)]
 
 
 def evaluate_outcomes(found: Outcomes, log: LogTable) -> Finding:
@@ -83,22 +81,6 @@ def evaluate_outcomes(found: Outcomes, log: LogTable) -> Finding:
             "{ok: [success], failed: [failed, failure]}"
         )
     return (fail if share > MOST_UNKNOWN else warn)(OUTCOMES, detail, hint)
-
-
-def _look(context: CheckContext) -> Outcomes | None:
-    began = time.monotonic()
-    found = None
-    for age in AGES:
-        if time.monotonic() - began >= SECONDS:
-            break
-        try:
-            with context.session.savepoint():
-                found = _read(context, age)
-        except TOO_SLOW as error:
-            if found is None and isinstance(error, LOCKED):
-                raise
-            break
-    return found
 
 
 def _read(context: CheckContext, age: int) -> Outcomes:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import psycopg
 
-from exporter.config import ErrorClass
+from exporter.config.sections import ErrorClass
 from exporter.database.session import Session
 from exporter.findings import Finding, fail, ok, warn
 from exporter.preflight.context import CheckContext

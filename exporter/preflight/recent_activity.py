@@ -1,7 +1,7 @@
 """Find the operations and models of recent calls, in bounded time."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -25,12 +25,9 @@ AGES = (HOUR, DAY, 3 * DAY, 7 * DAY)
 SECONDS = 20.0
 """After this many seconds, no further step starts."""
 
-
-TOO_SLOW = (QueryTimeout, psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)
-"""What a statement raises that takes too long."""
-
-LOCKED = (TableLocked, psycopg.errors.LockNotAvailable)
-"""What it raises if another transaction's lock is the reason."""
+# what a statement raises that takes too long, and if another transaction's lock is the reason
+_TOO_SLOW = (QueryTimeout, psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)
+_LOCKED = (TableLocked, psycopg.errors.LockNotAvailable)
 
 
 @dataclass(frozen=True)
@@ -56,10 +53,30 @@ def read_a_day(session: Session, read: Callable[[int], _Found]) -> _Found | None
         try:
             with session.savepoint():
                 return read(age)
-        except TOO_SLOW as error:
-            if isinstance(error, LOCKED):
+        except _TOO_SLOW as error:
+            if isinstance(error, _LOCKED):
                 raise
     return None
+
+
+def read_ages(session: Session, ages: Sequence[int], seconds: float, read: Callable[[int], _Found]) -> Iterator[_Found]:
+    """What `read` finds for one age after the other, until one takes too long; after `seconds`, no further one starts.
+
+    Raises `psycopg.Error` or `TableLocked` if the log is locked from the start, and `psycopg.Error` for any failure
+    other than slowness.
+    """
+    began = time.monotonic()
+    for age in ages:
+        if time.monotonic() - began >= seconds:
+            return
+        try:
+            with session.savepoint():
+                found = read(age)
+        except _TOO_SLOW as error:
+            if age == ages[0] and isinstance(error, _LOCKED):
+                raise
+            return
+        yield found
 
 
 def unread(name: str, hint: str = "see `time index`") -> Finding:
@@ -68,31 +85,16 @@ def unread(name: str, hint: str = "see `time index`") -> Finding:
 
 
 def look_back(session: Session, log: LogTable, rules: Classification, seconds: float = SECONDS) -> RecentActivity:
-    """Read the last days, newest first, until time is up.
-
-    Raises `psycopg.Error` or `TableLocked` if the log is locked from the start, and `psycopg.Error` for any failure
-    other than slowness.
-    """
-    began = time.monotonic()
+    """Read the last days, newest first, until time is up. Raises as `read_ages`."""
     now = int(session.clock) + 1
     plain = rules.without_error_classes()
-    found: list[Bucket] = []
-    reach = 0
-    for age in AGES:
-        if time.monotonic() - began >= seconds:
-            break
-        span = TimeRange(now - age, now - reach)
-        try:
-            with session.savepoint():
-                found.extend(read_span(session, log, plain, span, width=DAY).values())
-        except TOO_SLOW as error:
-            if not reach and isinstance(error, LOCKED):
-                raise
-            break
-        reach = age
-    return _joined(found, reach)
+    reaches = dict(zip(AGES, (0, *AGES), strict=False))
 
+    def read(age: int) -> Collection[Bucket]:
+        span = TimeRange(now - age, now - reaches[age])
+        return read_span(session, log, plain, span, width=DAY).values()
 
-def _joined(minutes: Iterable[Bucket], reach: int) -> RecentActivity:
-    parts = list(minutes)
-    return RecentActivity(latest(m.seen_operations for m in parts), latest(m.seen_models for m in parts), reach)
+    parts = list(read_ages(session, AGES, seconds, read))
+    found = [bucket for part in parts for bucket in part]
+    reach = (0, *AGES)[len(parts)]
+    return RecentActivity(latest(b.seen_operations for b in found), latest(b.seen_models for b in found), reach)

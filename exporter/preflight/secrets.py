@@ -19,18 +19,16 @@ def check_secrets(folder: Path) -> list[Finding]:
     """Check a folder; nothing if there is none, or if its files cannot be read."""
     try:
         contents = {name: (folder / name).read_bytes() for name in FILES if (folder / name).exists()}
+        # the name and checksum of each file that the demo wrote
         marks = folder / _WRITTEN_BY_DEMO
         written = set(marks.read_text().splitlines()) if marks.exists() else set()
     except (OSError, UnicodeError):
         return []
-    return [] if not contents else [evaluate_secrets(folder, contents, written)]
-
-
-def evaluate_secrets(folder: Path, contents: dict[str, bytes], written: set[str]) -> Finding:
-    """Evaluate the files' contents; `written` has the name and checksum of each file that the demo wrote."""
+    if not contents:
+        return []
     unwritten = [name for name in contents if name.endswith("_url") and _PLACEHOLDERS.search(contents[name])]
     if unwritten:
-        return warn(SECRETS, f"placeholders are left in {_paths(folder, unwritten)}", "write what they stand for")
+        return [warn(SECRETS, f"placeholders are left in {_paths(folder, unwritten)}", "write what they stand for")]
     demo = [
         name
         for name, content in contents.items()
@@ -38,8 +36,8 @@ def evaluate_secrets(folder: Path, contents: dict[str, bytes], written: set[str]
     ]
     if demo and len(demo) < len(contents):
         hint = "write your own into them, as into the others: deploy/make-secrets.sh says what each holds"
-        return warn(SECRETS, f"the demo's values are left in {_paths(folder, demo)}", hint)
-    return ok(SECRETS, f"{folder} holds {'the values of the demo' if demo else 'your own values'}")
+        return [warn(SECRETS, f"the demo's values are left in {_paths(folder, demo)}", hint)]
+    return [ok(SECRETS, f"{folder} holds {'the values of the demo' if demo else 'your own values'}")]
 
 
 def checksum(content: bytes) -> int:

@@ -15,7 +15,7 @@ from exporter.findings import Finding, fail, ok, warn
 from exporter.state.codec import layout_problem
 from exporter.state.migrations import FORMAT, LAYOUT_NAME
 from exporter.state.private import readable_by_others, writable_by_others
-from exporter.state.provenance import IDENTITY
+from exporter.state.provenance import IDENTITY, in_words
 from exporter.state.store import FILE_NAME, LOCK_NAME, NAMES, read_only
 
 STATE = "state folder"
@@ -93,20 +93,14 @@ def _check_file(file: Path, identity: Identity | None, *, used: bool) -> Finding
         )
     if problem is not None:
         return fail(STATE, f"{file} {problem}", f"use the version of the exporter that wrote it, or {_NAME_ANOTHER}")
-    closed = evaluate_closed(file.parent, folded, time.time())
-    return closed or evaluate_identity(file.parent, known, identity, used=used)
-
-
-def evaluate_closed(folder: Path, folded: int, now: float) -> Finding | None:
-    """The failure if a clock that was ahead has closed time that is still to come, else None."""
-    if folded <= now:
-        return None
-    closed = datetime.fromtimestamp(folded, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return fail(
-        STATE,
-        f"{folder} was closed by a clock that was ahead: rows dated before {closed} are not counted",
-        "stop the exporter, and run: ai-operation-exporter state rewind",
-    )
+    if folded > time.time():
+        closed = datetime.fromtimestamp(folded, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        return fail(
+            STATE,
+            f"{file.parent} was closed by a clock that was ahead: rows dated before {closed} are not counted",
+            "stop the exporter, and run: ai-operation-exporter state rewind",
+        )
+    return evaluate_identity(file.parent, known, identity, used=used)
 
 
 def evaluate_identity(folder: Path, known: Identity | None, found: Identity | None, *, used: bool) -> Finding:
@@ -123,7 +117,7 @@ def evaluate_identity(folder: Path, known: Identity | None, found: Identity | No
         return ok(STATE, f"{folder} holds the state of this table{_by(used)}")
     return fail(
         STATE,
-        f"{folder} belongs to {_named(known)}, and this is {_named(found)}",
+        f"{folder} belongs to {in_words(known)}, and this is {in_words(found)}",
         f"connect to the former, {_NAME_ANOTHER}, or adopt it: ai-operation-exporter state adopt",
     )
 
@@ -163,8 +157,3 @@ def _is_writable(folder: Path) -> bool:
 
 def _by(used: bool) -> str:
     return "; in use by a running exporter" if used else ""
-
-
-def _named(identity: Identity) -> str:
-    system = f" (system {identity.system})" if identity.system else ""
-    return f"{identity.table} in database {identity.database}{system}"

@@ -53,24 +53,18 @@ def check_served(
     context: CheckContext, section: str, table: Table, statement: sql.Composed, roles: Sequence[str]
 ) -> Finding:
     """Check the plan of a table's own query; `roles` are those of the columns that an index must begin with."""
-    columns = [table.columns[role].name for role in roles]
+    found, columns = f"{section} index", [table.columns[role].name for role in roles]
     scans = read_plan(explain(context.session, statement, {}), columns[0])
     read = [_read(context, name, columns) for name in scans.whole]
-    whole = [one for found in read if found is not None for one in found]
+    whole = [one for tables in read if tables is not None for one in tables]
     if None in read:
         untold = f"{table.relation.name} is read whole, and the server does not show its size"
-        return warn(f"{section} index", untold, "make sure that it is small: it is read once a minute")
-    return evaluate_served(section, table.relation.name, columns, whole)
-
-
-def evaluate_served(section: str, name: QualifiedName, columns: Sequence[str], whole: Sequence[Whole]) -> Finding:
-    """Evaluate the tables that a query reads whole."""
-    found = f"{section} index"
-    large = [table for table in whole if table.is_large]
+        return warn(found, untold, "make sure that it is small: it is read once a minute")
+    large = [one for one in whole if one.is_large]
     if not large:
         how = "small enough to be read whole" if whole else "read by an index"
-        return ok(found, f"{name} is {how}")
-    worst = max(large, key=lambda table: table.size)
+        return ok(found, f"{table.relation.name} is {how}")
+    worst = max(large, key=lambda one: one.size)
     detail = f"{worst.name} is read whole once a minute: about {worst.rows:.0f} rows, {worst.size / 1e6:.0f} MB"
     if worst.indexed:
         hint = f"VACUUM ANALYZE {table_sql(worst.name)};"

@@ -1,19 +1,16 @@
 """Check the table of users' names: that it can be read, cheaply, and knows the users of the newest calls."""
 
-from dataclasses import replace
-
 from psycopg import sql
 
 from exporter.catalog import USER_NAMES
-from exporter.config.sections import DisplayNames
-from exporter.database.display_names import SETTING, NameTable, find_names, read_user_names
+from exporter.database.display_names import SETTING, find_names, read_user_names
 from exporter.database.labels import user_name
 from exporter.database.log_table import name_column
 from exporter.database.tables import Table
 from exporter.findings import Finding, failed, ok, warn
 from exporter.ledger.calendar import DAY
 from exporter.ledger.model import UNATTRIBUTED
-from exporter.preflight.access import evaluate_excess, evaluate_grants, read_access
+from exporter.preflight.access import evaluate_grants, evaluate_writes, read_access
 from exporter.preflight.context import CheckContext
 from exporter.preflight.table_index import check_served
 
@@ -43,20 +40,13 @@ def check_user_names(context: CheckContext) -> list[Finding]:
     known = read_user_names(context.session, context.config, users)
     by_key = Table(table.relation, {"key": table.key})
     served = check_served(context, USER_NAMES, by_key, table.statement(users), ["key"])
-    findings = [evaluate_known(names, table, len(users), len(known)), served]
-    if access.writes and not access.superuser:
-        findings.append(evaluate_excess(table.relation, table.columns, replace(access, readable=frozenset())))
-    return findings
-
-
-def evaluate_known(names: DisplayNames, table: NameTable, users: int, known: int) -> Finding:
-    """Evaluate how many of the users of the newest calls have a name."""
     columns = f"{table.relation.name} ({table.key.name}, {table.name.shown})"
-    found = f"{columns}; {known} of {users} users of the newest calls have a name"
+    found = f"{columns}; {len(known)} of {len(users)} users of the newest calls have a name"
+    finding = ok(USER_NAMES, found)
     if users and not known:
         hint = f"set {SETTING}.key to the column of {names.table} that has the log's ids of users"
-        return warn(USER_NAMES, f"{found}: they are shown by their ids", hint)
-    return ok(USER_NAMES, found)
+        finding = warn(USER_NAMES, f"{found}: they are shown by their ids", hint)
+    return [finding, served, *evaluate_writes(table.relation, table.columns, access)]
 
 
 def _newest_users(context: CheckContext) -> list[str]:

@@ -4,7 +4,8 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 
-from exporter.config import Config, ConfiguredPrice
+from exporter.config import Config
+from exporter.config.sections import ConfiguredPrice
 from exporter.prices.model import DatedPrice, Listing, Price, Rate, per_million
 from exporter.prices.published import data_version, published
 

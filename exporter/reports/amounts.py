@@ -39,17 +39,13 @@ class BudgetLine:
     @property
     def cells(self) -> list[str]:
         """The limit, the spend, and what is left and used, for a table."""
-        return [money_cell(self.limit), money(self.spend), money_cell(self.remaining), share_cell(self.used)]
+        used = _MISSING if self.used is None else share(float(self.used))
+        return [money_cell(self.limit), money(self.spend), money_cell(self.remaining), used]
 
 
 def money_cell(usd: Decimal | None) -> str:
     """An amount in USD, for a table."""
     return _MISSING if usd is None else money(usd)
-
-
-def share_cell(ratio: Decimal | None) -> str:
-    """A share, for a table."""
-    return _MISSING if ratio is None else share(float(ratio))
 
 
 def number(value: Decimal | None) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 from zoneinfo import ZoneInfo
 
 from exporter.catalog import GROUP_BUDGETS, USD
@@ -29,6 +29,7 @@ from exporter.reports.shown_users import names_if_read, pseudonyms
 from exporter.reports.table import render_table
 
 _SECONDS = 60.0
+_Line = TypeVar("_Line", bound=BudgetLine)
 
 
 @dataclass(frozen=True)
@@ -93,22 +94,23 @@ def run_budget(
     report = _read(config, environ, asked)
     label = pseudonyms(config).of
 
-    def is_asked_for(name: str | None, called: str | None) -> bool:
+    def is_asked_for(line: BudgetLine) -> bool:
         # a user can be named as in the log, or as shown, or by what they are called
+        name = line.name
         return asked.user is None or (
-            name is not None and (name == user_name(asked.user) or asked.user in (name, label(name), called))
+            name is not None and (name == user_name(asked.user) or asked.user in (name, label(name), line.called))
         )
 
-    mine = [each for each in report.users if is_asked_for(each.name, each.called)]
-    others = [each for each in report.others if is_asked_for(each.name, each.called)]
+    def labelled(lines: Iterable[_Line]) -> tuple[_Line, ...]:
+        return tuple(replace(each, name=each.name and label(each.name)) for each in lines if is_asked_for(each))
+
+    mine, others = labelled(report.users), labelled(report.others)
     if asked.user is not None and not mine and not others:
         when = "this month" if asked.month else "today"
         raise UserError(f"--user: no user {asked.user!r} has a budget, or spent anything {when}")
     if config.users.mode == "off":
-        mine, others = [], [each for each in others if each.name is None]
-    named = [replace(each, name=each.name and label(each.name)) for each in others]
-    shown = [replace(each, name=each.name and label(each.name)) for each in mine]
-    return _print(config, replace(report, others=tuple(named)), shown, asked, out, as_json=as_json)
+        mine, others = (), tuple(each for each in others if each.name is None)
+    return _print(config, replace(report, users=mine, others=others), asked, out, as_json=as_json)
 
 
 def _print_groups(config: Config, environ: Mapping[str, str], asked: Asked, out: TextIO, *, as_json: bool) -> int:
@@ -116,16 +118,13 @@ def _print_groups(config: Config, environ: Mapping[str, str], asked: Asked, out:
         raise UserError("--user: groups are not shown by user — leave out --user, or --by group")
     if not config.columns.log.has_groups:
         raise UserError("--by group: the log has no column for groups — set columns.log.group in the configuration")
-    report = _read(config, environ, asked)
-    return _print(config, report, report.users, asked, out, as_json=as_json)
+    return _print(config, _read(config, environ, asked), asked, out, as_json=as_json)
 
 
-def _print(
-    config: Config, report: BudgetReport, shown: Iterable[BudgetLine], asked: Asked, out: TextIO, *, as_json: bool
-) -> int:
+def _print(config: Config, report: BudgetReport, asked: Asked, out: TextIO, *, as_json: bool) -> int:
     found = replace(
         report,
-        users=tuple(each for each in shown if asked.shows(each.state)),
+        users=tuple(each for each in report.users if asked.shows(each.state)),
         others=tuple(each for each in report.others if asked.shows(each.state)),
     )
     zone = config.budget_time_zone

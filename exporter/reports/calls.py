@@ -13,7 +13,6 @@ from exporter.reports.table import render_table
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CYCLE_YEARS, _CYCLE_DAYS = 400, 146_097  # after so many years, or days, the calendar comes again
-_SUCCESS = {"ok": True, "failed": False, "timeout": False}
 HEADERS = (
     *("time (UTC)", "operation", "user", "model", "tokens in", "tokens out"),
     *("cost", "latency ms", "outcome", "class", "message"),
@@ -47,11 +46,6 @@ class Call:
     message: str | None
     called: str | None = field(default=None, compare=False)
 
-    @property
-    def success(self) -> bool | None:
-        """Whether it succeeded; None if it has not ended, or its outcome is unknown."""
-        return _SUCCESS.get(self.outcome)
-
 
 def fields(call: Call, columns: Mapping[str, str], *, with_user: bool) -> dict[str, Any]:
     """What JSON says of a call: each value by the name of its column, then `outcome` and `error_class`.
@@ -68,7 +62,8 @@ def fields(call: Call, columns: Mapping[str, str], *, with_user: bool) -> dict[s
         "output_tokens": _whole(call.output_tokens),
         "cost": None if call.cost_usd is None else float(call.cost_usd),
         "latency": _whole(call.latency_ms),
-        "success": call.success,
+        # of a call that has not ended, or whose outcome is unknown, it cannot be told
+        "success": {"ok": True, "failed": False, "timeout": False}.get(call.outcome),
         "status": call.status,
         "error_message": call.message,
     }

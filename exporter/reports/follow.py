@@ -5,8 +5,8 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TextIO
 
 from exporter.config import Config
@@ -17,20 +17,6 @@ from exporter.reports.recent import Wanted, read_calls
 _POLL_SECONDS = 2.0
 _MOST = 10_000  # calls in one look
 _WIDTHS = dict(zip(HEADERS, (19, 18, 36, 18, 9, 10, 9, 10, 7, 14, 0), strict=True))
-
-
-@dataclass
-class Unseen:
-    """Tells which calls of a look were not in the one before: new rows, and rows that have changed."""
-
-    _seen: Counter[Call] = field(default_factory=Counter)
-
-    def of(self, calls: Sequence[Call]) -> list[Call]:
-        """The calls that are new, the oldest first. Equal calls count as often as they are there."""
-        now = Counter(calls)
-        new = now - self._seen
-        self._seen = now
-        return sorted(new.elements(), key=lambda call: call.at)
 
 
 def follow(
@@ -53,10 +39,13 @@ def follow(
     if not as_json:
         shown = [header for header in HEADERS if with_user or header != "user"]
         print("  ".join(header.ljust(_WIDTHS[header]) for header in shown).rstrip(), file=out, flush=True)
-    unseen, lost, most = Unseen(), False, wanted.limit
+    seen, lost, most = Counter[Call](), False, wanted.limit
     try:
         while True:
-            for call in unseen.of(look.calls)[-most:]:
+            calls = Counter(look.calls)
+            # new rows, and rows that have changed; equal calls count as often as they are there
+            new, seen = calls - seen, calls
+            for call in sorted(new.elements(), key=lambda call: call.at)[-most:]:
                 if as_json:
                     line = json.dumps(fields(call, look.columns, with_user=with_user), ensure_ascii=False)
                 else:

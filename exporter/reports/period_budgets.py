@@ -17,13 +17,7 @@ from exporter.database.session import Session
 from exporter.ledger.aggregate import net
 from exporter.ledger.calendar import DAY, Window
 from exporter.ledger.model import TimeRange
-from exporter.ledger.period_spend import (
-    TEAM,
-    BudgetKey,
-    Standing,
-    all_budgets,
-    windows,
-)
+from exporter.ledger.period_spend import TEAM, BudgetKey, Standing, all_budgets, windows
 from exporter.ledger.spenders import group_label, is_group
 from exporter.reports.amounts import BudgetLine, money_cell, number
 from exporter.reports.table import render_table
@@ -75,7 +69,7 @@ def read_period_budgets(
 
 def _line(key: BudgetKey, standing: Standing) -> PeriodLine:
     return PeriodLine(
-        name=_name(key.spender),
+        name=None if key.spender == TEAM else group_label(key.spender) if is_group(key.spender) else key.spender,
         limit=_usd(standing.budget.budget.daily_limit),
         spend=Decimal(standing.spend or 0) / USD,
         state=standing.state or "unlimited",
@@ -83,10 +77,6 @@ def _line(key: BudgetKey, standing: Standing) -> PeriodLine:
         soft_limit=_usd(standing.budget.soft),
         window=standing.window,
     )
-
-
-def _name(spender: str) -> str | None:
-    return None if spender == TEAM else group_label(spender) if is_group(spender) else spender
 
 
 def period_table(lines: Iterable[PeriodLine], zone: str, by: str) -> str:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, TextIO
@@ -111,21 +111,15 @@ def read_calls(config: Config, environ: Mapping[str, str], wanted: Wanted) -> Lo
         clock = int(session.clock)
         seconds = wanted.days * DAY if wanted.since is None else math.ceil(wanted.since)
         start = clock - seconds if wanted.start is None else wanted.start
-        calls = _read_recent(session, log, rules, wanted, start, label)
+        calls = _read_recent(session, log, rules, wanted, start)
+        # users who are called by a name are shown by their ids
         names = names_if_read(session, config, {call.user for call in calls})
-        calls = [replace(call, called=names.get(call.user)) for call in calls]
+        calls = [replace(call, user=label(call.user), called=names.get(call.user)) for call in calls]
         return Look(calls, columns, start, clock)
 
 
-def _read_recent(
-    session: Session,
-    log: LogTable,
-    rules: Classification,
-    wanted: Wanted,
-    start: int,
-    label: Callable[[str], str],
-) -> list[Call]:
-    """The wanted rows from `start` on, newest first; `label` returns what is shown of a user's name."""
+def _read_recent(session: Session, log: LogTable, rules: Classification, wanted: Wanted, start: int) -> list[Call]:
+    """The wanted rows from `start` on, newest first, with users as in the log."""
     operation, operation_type = operation_columns(log)
     statement = _RECENT.format(
         time=log.column("time"),
@@ -156,9 +150,7 @@ def _read_recent(
     most = wanted.limit
     while True:
         rows = session.run(statement, words | {"limit": most})
-        calls = [
-            replace(call, user=label(call.user)) for call in (_call(row, names) for row in rows) if wanted.is_met(call)
-        ]
+        calls = [call for call in (_call(row, names) for row in rows) if wanted.is_met(call)]
         if len(calls) >= wanted.limit or len(rows) < most:
             return calls[: wanted.limit]
         most *= 4

@@ -34,7 +34,7 @@ def print_settings(file: CheckedFile[Config] | None, environ: Mapping[str, str],
     connection, secrets = _connection(config, environ)
     defaults = Config().model_dump(mode="json")
     shown = {
-        path: _without_secrets(value, path, secrets, _at(defaults, path))
+        path: _without_secrets(value, path, secrets, value_at(defaults, path))
         for path, value in _leaves(config, config.model_dump(mode="json"))
     }
     sources = {path: _source(file, path, config) for path in shown}
@@ -65,11 +65,6 @@ def _leaves(section: Section, values: Mapping[str, Any], above: tuple[str, ...] 
             yield from _leaves(inner, value, (*above, name))
         else:
             yield (*above, name), value
-
-
-def _at(values: Any, path: tuple[str, ...]) -> Any:
-    found = value_at(values, path)
-    return None if found is ABSENT else found
 
 
 def _without_secrets(value: Any, path: tuple[str, ...], secrets: Iterable[str], default: Any) -> Any:

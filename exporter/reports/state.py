@@ -1,6 +1,7 @@
 """`state show`: which table a state folder belongs to, how far the log was read, and what was counted."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, TextIO
 
 from exporter.catalog import USD
@@ -22,10 +23,12 @@ def show(config: Config, out: TextIO, *, as_json: bool = False) -> int:
         state, known = store.load(), store.meta(IDENTITY)
         if state is None or known is None:
             raise StateError(f"state folder {config.state_dir} holds nothing yet")
+        identity = Identity(**known)
+        fields = _fields(state, identity, config.max_series)
         if as_json:
-            print(json.dumps(_fields(state, Identity(**known), config.max_series), indent=2), file=out)
+            print(json.dumps(fields, indent=2), file=out)
         else:
-            for name, value in _rows(state, Identity(**known), config.max_series):
+            for name, value in _rows(fields, identity):
                 print(f"{name:<22}{value}", file=out)
     return 0
 
@@ -49,14 +52,13 @@ def _fields(state: State, identity: Identity, most: int) -> dict[str, Any]:
     }
 
 
-def _rows(state: State, identity: Identity, most: int) -> list[tuple[str, str]]:
-    fields = _fields(state, identity, most)
+def _rows(fields: Mapping[str, Any], identity: Identity) -> list[tuple[str, str]]:
     return [
         ("kept for", named(identity)),
         ("phase", fields["phase"]),
         ("read up to", fields["read_up_to"]),
         ("re-read from", fields["reread_from"]),
-        ("series", f"{fields['series']} of {most}"),
+        ("series", f"{fields['series']} of {fields['max_series']}"),
         ("calls counted", f"{fields['calls_counted']:,}"),
         ("cost counted", money(fields["cost_counted_usd"])),
         ("taken back", money(fields["taken_back_usd"])),

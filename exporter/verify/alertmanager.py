@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import yaml
 
 from exporter.alerting import TEST_ALERT, TEST_RECEIVER, TRY_SECONDS
-from exporter.findings import Finding, Level, fail, ok, skipped
+from exporter.findings import Finding, fail, ok, skipped
 from exporter.humanize import listing
 from exporter.verify import delivery
 from exporter.verify.built import ROUTING_AS_BUILT, RULES_AS_BUILT, Built, evaluate_routing
@@ -48,11 +48,6 @@ def evaluate_receivers(text: str) -> Finding:
     if not names:
         return fail(RECEIVERS, "none of its receivers sends to Discord", hint)
     return ok(RECEIVERS, f"to Discord: {listing(names)}")
-
-
-def not_asked_for() -> Finding:
-    """The finding without `--send-test-alert`: people see a test alert, so it is sent only on request."""
-    return Finding(TEST, Level.SKIPPED, "not sent; --send-test-alert sends one")
 
 
 def send_test_alert(part: Part, seconds: float) -> list[Finding]:

@@ -1,6 +1,6 @@
 """Compare what the servers have loaded with what alerts.yaml builds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import yaml
@@ -33,13 +33,8 @@ class Built(Protocol):
         """Against the configuration that Alertmanager's /api/v2/status shows."""
 
 
-Builder = Callable[[], Built | Finding]
-"""Builds from the files, or returns the finding that it cannot."""
-
-
-def no_files() -> Finding:
-    """The finding that there is no alerts.yaml in the working directory."""
-    return Finding(RULES_AS_BUILT, Level.SKIPPED, "skipped: no alerts.yaml here (set its path with --alerts)")
+NO_FILES = Finding(RULES_AS_BUILT, Level.SKIPPED, "skipped: no alerts.yaml here (set its path with --alerts)")
+"""The finding that there is no alerts.yaml in the working directory."""
 
 
 def not_built(problem: str, more: int) -> Finding:

@@ -28,7 +28,8 @@ class Endpoints:
     grafana_password: str = field(default="", repr=False)
 
 
-def _is_web_address(url: str) -> bool:
+def is_web_address(url: str) -> bool:
+    """Whether a text is the URL of a server."""
     try:
         split = urlsplit(url)
         return split.scheme in ("http", "https") and bool(split.hostname) and split.port != 0
@@ -50,7 +51,7 @@ def endpoints_from(flags: Mapping[str, str | None], environ: Mapping[str, str]) 
     for part, default in DEFAULTS.items():
         flag = flags.get(part)
         urls[part] = (environ.get(variable(part), default) if flag is None else flag).strip()
-        if urls[part] and not _is_web_address(urls[part]):
+        if urls[part] and not is_web_address(urls[part]):
             raise ConfigError([f"--{part}-url or ${variable(part)}: not a URL — write http://host:port"])
     password = environ.get("GRAFANA_PASSWORD", "")
     if not password and (file := environ.get("GRAFANA_PASSWORD_FILE")):

@@ -123,12 +123,9 @@ def evaluate_cost(before: Decimal, truth: Decimal, after: Decimal) -> Finding:
     low, high = min(before, after), max(before, after)
     off = max(low - truth, truth - high, Decimal(0))
     share = off / truth if truth else Decimal(0 if not off else 1)
-    detail = f"${_nearest(low, truth, high):.6f} exposed, ${truth:.6f} by SQL, off by {share:.4%}"
+    nearest = low if truth < low else high
+    detail = f"${nearest:.6f} exposed, ${truth:.6f} by SQL, off by {share:.4%}"
     if share > TOLERANCE:
         hint = "look at ai_operation_log_up and ai_exporter_ledger_drift_usd, and at the time zones in check"
         return fail(COST, detail, hint)
     return ok(COST, detail)
-
-
-def _nearest(low: Decimal, truth: Decimal, high: Decimal) -> Decimal:
-    return low if truth < low else high

@@ -24,11 +24,6 @@ SOURCES: Mapping[str, str] = {
 """By uid of a data source, the path in Grafana that answers 200 if the source works."""
 
 
-def no_grafana() -> Finding:
-    """The finding that Grafana is left out."""
-    return Finding(GRAFANA, Level.SKIPPED, "skipped: no address given (--grafana-url or $GRAFANA_URL)")
-
-
 def check_grafana(part: Part) -> Iterator[Finding]:
     """The findings on Grafana, its data sources and its panels."""
     try:

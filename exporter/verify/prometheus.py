@@ -7,8 +7,6 @@ from typing import Any
 from exporter import catalog
 from exporter.findings import Finding, fail, ok, warn
 from exporter.humanize import listing, span_text
-from exporter.verify.built import Built
-from exporter.verify.built import evaluate_rules as evaluate_built
 from exporter.verify.web import Part, UnansweredError, first_line, tell
 
 PROMETHEUS, RULES, OPERATIONS, SENDS_TO = "prometheus", "rules", "operations", "sends alerts to"
@@ -37,7 +35,7 @@ def check_prometheus(part: Part) -> Finding:
 def settle(part: Part, seconds: float) -> None:
     """Wait, at most so many seconds, until a Prometheus that has just started has scraped and evaluated once."""
     until = time.monotonic() + seconds
-    while is_settling(_targets(part), _groups(part)) and time.monotonic() < until:
+    while is_settling(targets(part), groups(part)) and time.monotonic() < until:
         time.sleep(_POLL_SECONDS)
 
 
@@ -48,12 +46,14 @@ def is_settling(targets: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[s
     return "unknown" in (*ours, *rules)
 
 
-def _targets(part: Part) -> Sequence[Mapping[str, Any]]:
+def targets(part: Part) -> Sequence[Mapping[str, Any]]:
+    """The active targets, as /api/v1/targets lists them. Raises `UnansweredError`."""
     found: Sequence[Mapping[str, Any]] = part.json("/api/v1/targets", {"state": "active"})["data"]["activeTargets"]
     return found
 
 
-def _groups(part: Part) -> Sequence[Mapping[str, Any]]:
+def groups(part: Part) -> Sequence[Mapping[str, Any]]:
+    """The groups of rules, as /api/v1/rules lists them. Raises `UnansweredError`."""
     found: Sequence[Mapping[str, Any]] = part.json("/api/v1/rules")["data"]["groups"]
     return found
 
@@ -73,13 +73,8 @@ def query_range(part: Part, query: str, start: int, end: int, step: int) -> Any:
         raise UnansweredError("Prometheus does not answer with the result of a query") from None
 
 
-def check_targets(part: Part) -> list[Finding]:
-    """Check that every target of our jobs is up."""
-    return evaluate_targets(_targets(part))
-
-
 def evaluate_targets(targets: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    """Evaluate the list of /api/v1/targets: a finding for each job."""
+    """Evaluate whether every target of our jobs is up: a finding for each job."""
     findings = []
     for job in JOBS:
         mine = [target for target in targets if target["labels"].get("job") == job]
@@ -128,13 +123,8 @@ def check_server_metrics(part: Part) -> Finding:
     return ok(SERVER_METRICS, "postgres_exporter reads the server's statistics")
 
 
-def check_rules(part: Part) -> Finding:
-    """Check that every rule is loaded and healthy."""
-    return evaluate_rules(_groups(part))
-
-
 def evaluate_rules(groups: Sequence[Mapping[str, Any]]) -> Finding:
-    """Evaluate the groups of /api/v1/rules."""
+    """Evaluate whether every rule is loaded and healthy."""
     rules = [rule for group in groups for rule in group["rules"]]
     alerts = [rule for rule in rules if rule["type"] == "alerting"]
     if not alerts:
@@ -147,11 +137,6 @@ def evaluate_rules(groups: Sequence[Mapping[str, Any]]) -> Finding:
     firing = sorted({rule["name"] for rule in alerts if rule["state"] == "firing"})
     now = f"; firing: {listing(firing)}" if firing else "; none fires"
     return ok(RULES, f"{len(alerts)} alerts and {len(rules) - len(alerts)} recordings, all healthy{now}")
-
-
-def check_built(part: Part, built: Built | Finding) -> Finding:
-    """Check that the loaded rules are those that the files build."""
-    return built if isinstance(built, Finding) else evaluate_built(built, _groups(part))
 
 
 def check_alertmanagers(part: Part) -> Finding:

@@ -3,14 +3,13 @@
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from decimal import Decimal
-from typing import TextIO
 
 from exporter.config import Config, ConfigError
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
 from exporter.database.errors import DatabaseError
-from exporter.findings import Finding, Level, fail, failed, report, skipped
+from exporter.findings import Finding, Level, fail, failed, skipped
 from exporter.verify import alertmanager, database, delivery, exporter, grafana, prometheus
-from exporter.verify.built import ROUTING_AS_BUILT, RULES_AS_BUILT, Builder, Built, no_files
+from exporter.verify.built import NO_FILES, ROUTING_AS_BUILT, RULES_AS_BUILT, Built, evaluate_rules
 from exporter.verify.endpoints import Endpoints
 from exporter.verify.web import Part, UnansweredError
 
@@ -21,25 +20,15 @@ TEST_ALERT_SECONDS = 60.0
 """The longest wait for a test alert; Alertmanager itself gives up after 30 s."""
 
 
-def run_verify(
+def run(
     config: Config,
     environ: Mapping[str, str],
     endpoints: Endpoints,
-    out: TextIO,
     *,
     test_alert: bool,
-    build: Builder = no_files,
-    as_json: bool = False,
-) -> int:
-    """Print each finding; returns 1 if one of them is a failure, else 0."""
-    return report(run(config, environ, endpoints, test_alert=test_alert, build=build), out, as_json=as_json)
-
-
-def run(
-    config: Config, environ: Mapping[str, str], endpoints: Endpoints, *, test_alert: bool, build: Builder = no_files
+    built: Built | Finding = NO_FILES,
 ) -> Iterator[Finding]:
-    """All findings, in order; `build` returns what Prometheus and Alertmanager should have loaded."""
-    built = build()
+    """All findings, in order; `built` is what the servers should have loaded, or the finding that nothing is built."""
     info, finding = _database(config, environ)
     yield finding
     called = yield from _exporter(config, info, endpoints.exporter)
@@ -48,7 +37,8 @@ def run(
     if endpoints.grafana:
         yield from grafana.check_grafana(Part(endpoints.grafana, endpoints.grafana_user, endpoints.grafana_password))
     else:
-        yield grafana.no_grafana()
+        left_out = "skipped: no address given (--grafana-url or $GRAFANA_URL)"
+        yield Finding(grafana.GRAFANA, Level.SKIPPED, left_out)
 
 
 def _database(config: Config, environ: Mapping[str, str]) -> tuple[ConnInfo | None, Finding]:
@@ -109,12 +99,14 @@ def _prometheus(config: Config, url: str, built: Built | Finding, called: frozen
         with contextlib.suppress(UnansweredError, KeyError, TypeError):
             prometheus.settle(part, SETTLE_SECONDS)
     looks: Mapping[str, Callable[[], list[Finding]]] = {
-        "targets": lambda: prometheus.check_targets(part),
+        "targets": lambda: prometheus.evaluate_targets(prometheus.targets(part)),
         prometheus.API: lambda: [prometheus.check_probe(part)],
         prometheus.SERVER_METRICS: lambda: [prometheus.check_server_metrics(part)],
         prometheus.OPERATIONS: operations,
-        prometheus.RULES: lambda: [prometheus.check_rules(part)],
-        RULES_AS_BUILT: lambda: [prometheus.check_built(part, built)],
+        prometheus.RULES: lambda: [prometheus.evaluate_rules(prometheus.groups(part))],
+        RULES_AS_BUILT: lambda: [
+            built if isinstance(built, Finding) else evaluate_rules(built, prometheus.groups(part))
+        ],
         prometheus.SENDS_TO: lambda: [prometheus.check_alertmanagers(part)],
     }
     for name, look in looks.items():
@@ -132,10 +124,10 @@ def _alertmanager(url: str, built: Built | Finding, *, test_alert: bool) -> Iter
     findings = alertmanager.check_alertmanager(part, built)
     yield from findings
     if findings[0].level is Level.FAIL:
-        yield skipped(alertmanager.RECEIVERS, alertmanager.ALERTMANAGER)
-        yield skipped(ROUTING_AS_BUILT, alertmanager.ALERTMANAGER)
-        yield skipped(delivery.TEST, alertmanager.ALERTMANAGER)
+        for name in (alertmanager.RECEIVERS, ROUTING_AS_BUILT, delivery.TEST):
+            yield skipped(name, alertmanager.ALERTMANAGER)
     elif test_alert:
         yield from alertmanager.send_test_alert(part, TEST_ALERT_SECONDS)
     else:
-        yield alertmanager.not_asked_for()
+        # people see a test alert, so it is sent only on request
+        yield Finding(delivery.TEST, Level.SKIPPED, "not sent; --send-test-alert sends one")

@@ -25,7 +25,7 @@ from exporter.database.errors import (
     SchemaProblem,
     translate,
 )
-from exporter.logs import LogfmtFormatter
+from exporter.logs import LineFormatter
 from tests.support.servers import EmbeddedServer
 
 TRICKY = "@:/?#% \\'\"&=+ΨЖ漢😀éQX"
@@ -87,8 +87,8 @@ def everything_said(info: ConnInfo) -> str:
         connect(info, 2, "tests")
     error = caught.value
     record = logging.LogRecord("x", logging.ERROR, "x.py", 1, "failed: %s", (error,), (caught.type, error, caught.tb))
-    plain = LogfmtFormatter(()).format(record).split(" ", 1)[1]
-    scrubbed = LogfmtFormatter(info.secrets).format(record).split(" ", 1)[1]
+    plain = LineFormatter(()).format(record).split(" ", 1)[1]
+    scrubbed = LineFormatter(info.secrets).format(record).split(" ", 1)[1]
     assert error.__context__ is None
     own = [error.message, error.hint, repr(error), str(error), repr(error.args), repr(info)]
     return "\n".join([*own, plain, scrubbed, *traceback.format_exception(error)])

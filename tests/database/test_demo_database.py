@@ -228,7 +228,7 @@ def _wait_for(true: Callable[[], bool]) -> None:
 
 
 def _classify(connection: psycopg.Connection[Any], message: str) -> str:
-    for name, patterns in DEFAULT_ERROR_CLASSES:
+    for name, patterns in DEFAULT_ERROR_CLASSES.items():
         if _one(connection, "SELECT %s ~* ANY (%s)", message, list(patterns))[0]:
             return name
     return "other"

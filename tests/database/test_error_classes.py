@@ -60,7 +60,7 @@ def test_every_known_message_gets_its_class(embedded_database: str) -> None:
         found = []
         for _, message in MESSAGES:
             name = "other"
-            for candidate, patterns in DEFAULT_ERROR_CLASSES:
+            for candidate, patterns in DEFAULT_ERROR_CLASSES.items():
                 query = "SELECT %s::text ~* ANY (%s::text[])"
                 row = connection.execute(query, (message, list(patterns))).fetchone()
                 if row == (True,):
@@ -71,4 +71,4 @@ def test_every_known_message_gets_its_class(embedded_database: str) -> None:
 
 
 def test_every_class_has_a_message_here() -> None:
-    assert {name for name, _ in DEFAULT_ERROR_CLASSES} | {"other"} == {name for name, _ in MESSAGES}
+    assert set(DEFAULT_ERROR_CLASSES) | {"other"} == {name for name, _ in MESSAGES}

@@ -11,9 +11,8 @@ import pytest
 
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
-from exporter.findings import Finding, Level
+from exporter.findings import Finding, Level, report
 from exporter.process.serving import serving
-from exporter.verify import run_verify
 from exporter.verify.database import spent_since
 from exporter.verify.endpoints import Endpoints
 from exporter.verify.run import run
@@ -98,7 +97,7 @@ def test_a_database_that_is_gone_fails_and_so_does_what_cannot_be_read(log: Log,
         wait_for(lambda: fetch(f"{running.url}/-/ready")[0] == 200, lambda: "not ready")
         log.execute("ALTER TABLE ai_operation_log RENAME TO elsewhere")
         endpoints = Endpoints(running.url, nowhere(), nowhere(), "")
-        assert run_verify(config, {}, endpoints, out, test_alert=False) == 1
+        assert report(run(config, {}, endpoints, test_alert=False), out) == 1
     lines = {line[6:36].strip(): line for line in out.getvalue().splitlines() if line[:1] not in ("", " ")}
     assert lines["database"].startswith("FAIL")
     assert lines["log read"].startswith("FAIL")

@@ -12,6 +12,7 @@ import yaml
 
 from deploy.kubernetes import build, manifests
 from exporter.digest.sent import FILE_NAME
+from exporter.errors import UserError
 from exporter.verify.prometheus import EXPORTER_JOB
 from tests.support import ROOT
 from tests.support.promtool import promtool
@@ -167,7 +168,7 @@ def test_a_missing_source_is_named(missing: str, tmp_path: Path) -> None:
     build.texts(tmp_path)
     path = tmp_path / missing
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with pytest.raises(build.MissingSourceError, match=f"{missing}.*run make build"):
+    with pytest.raises(UserError, match=f"{missing}.*run make build"):
         build.texts(tmp_path)
 
 

@@ -156,6 +156,8 @@ WORDS = st.sampled_from([*(value for values in REFUSED.values() for value in val
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.sampled_from(OPTIONS), WORDS)
 @example(OPTIONS[0], "")
+@example(next(each for each in OPTIONS if each[1].metavar == "FILE"), "\ud800")
+@example(next(each for each in OPTIONS if each[1].metavar == "DIR"), "a\udfff")
 def test_no_value_of_any_option_ends_in_a_traceback(
     folder: Path,
     capsys: pytest.CaptureFixture[str],

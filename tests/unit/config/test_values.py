@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from exporter.config import Classification, Config, QualifiedName, format_duration, parse_duration
+from exporter.config import Classification, Config, QualifiedName
 from exporter.config.bounds import FIRST_UPPER_BOUNDS
+from exporter.config.types import format_duration, parse_duration
 
 PARTS = st.text(
     st.characters(exclude_categories=["Cs", "Cc", "Cf", "Cn", "Co", "Zl", "Zp", "Zs"]) | st.just(" "),

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.logs import JsonFormatter, LogfmtFormatter, install_logging, mask
+from exporter.logs import LineFormatter, install_logging, mask
 
 SECRETS = st.text(st.sampled_from(list("@:/?#% \\'\"\nQXé")) | st.characters(exclude_categories=["Cs"]), min_size=3)
 
@@ -23,7 +23,7 @@ SECRETS = st.text(st.sampled_from(list("@:/?#% \\'\"\nQXé")) | st.characters(ex
 def line(message: str, *args: object, secrets: tuple[str, ...] = (), error: BaseException | None = None) -> str:
     exc_info = (type(error), error, error.__traceback__) if error else None
     record = logging.LogRecord("exporter.x", logging.INFO, "x.py", 1, message, args, exc_info)
-    return LogfmtFormatter(secrets).format(record)
+    return LineFormatter(secrets).format(record)
 
 
 def raised(error: Exception) -> Exception:
@@ -185,7 +185,7 @@ def test_a_closed_stream_does_not_stop_the_caller(monkeypatch: pytest.MonkeyPatc
 @given(st.text(), st.text())
 def test_json_is_one_object_a_line_with_the_fields_of_logfmt(logger: str, message: str) -> None:
     record = logging.LogRecord(logger, logging.WARNING, "x.py", 1, "%s", (message,), None)
-    written = JsonFormatter([]).format(record)
+    written = LineFormatter([], "json").format(record)
     assert len(written.splitlines()) == 1
     assert written.isascii()
     fields = json.loads(written)
@@ -197,7 +197,7 @@ def test_json_is_one_object_a_line_with_the_fields_of_logfmt(logger: str, messag
 def test_no_secret_is_in_json_either(secret: str) -> None:
     record = logging.LogRecord("x", logging.ERROR, "x.py", 1, "said %s", (f"<<{secret}>>",), None)
     record.exc_info = (ValueError, raised(ValueError(f"of <<{secret}>>")), None)
-    fields = json.loads(JsonFormatter([secret]).format(record))
+    fields = json.loads(LineFormatter([secret], "json").format(record))
     assert fields["msg"] == "said <<***>>"
     assert "of <<***>>" in fields["error"]
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from exporter.config import Config, ConfigError
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
 from exporter.database.errors import translate
-from exporter.logs import LogfmtFormatter
+from exporter.logs import LineFormatter
 
 SECRETS = st.text("ABCDEFGHJKMNPQRSTVWXYZ23456789", min_size=4, max_size=24).map(lambda text: f"{text}x7")
 """No piece of a word that a sentence of ours has."""
@@ -103,7 +103,7 @@ def shown(config: Config, environ: dict[str, str]) -> str:
     for answer in ANSWERS:
         failure = translate(psycopg.OperationalError(answer(info)), info)
         record = logging.LogRecord("x", logging.ERROR, "x.py", 1, "failed: %s", (failure,), None)
-        texts += [str(failure), repr(failure), failure.detail, LogfmtFormatter(info.secrets).format(record)]
+        texts += [str(failure), repr(failure), failure.detail, LineFormatter(info.secrets).format(record)]
         texts.append(getattr(failure, "reason", ""))
     return "\n".join(texts)
 

@@ -560,7 +560,7 @@ def test_what_is_loaded_and_not_built_is_named_with_what_to_reload() -> None:
 
 def test_without_alerts_yaml_nothing_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert built_by_command(None, None) == built.no_files()
+    assert built_by_command(None, None) == built.NO_FILES
     (tmp_path / "alerts.yaml").write_text("alerts: [{name: x, colour: red}]")
     shutil.copy(ROOT / "alert_rules" / "channels.yaml", tmp_path)
     finding = built_by_command(tmp_path / "alerts.yaml", None)
