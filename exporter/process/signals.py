@@ -36,12 +36,14 @@ def start_deadline(seconds: float) -> threading.Timer:
 class SignalReceiver:
     """Receives SIGINT and SIGTERM as "stop" and SIGHUP as "reload", even if they were ignored or held before.
 
+    Without `reloads`, SIGHUP is received as "stop", too.
     A context manager for the main thread. After the first stop signal, the program has `stop_seconds` (default:
     `STOP_SECONDS`) to leave the context; then the process ends with exit code 0, whatever still hangs. A second stop
     signal ends it at once, with exit code 128 plus the signal's number.
     """
 
-    def __init__(self, stop_seconds: float | None = None) -> None:
+    def __init__(self, stop_seconds: float | None = None, *, reloads: bool = True) -> None:
+        self._reloads = reloads
         self._stop_seconds = STOP_SECONDS if stop_seconds is None else stop_seconds
         self._changed = threading.Condition()
         self._stop = False
@@ -90,13 +92,13 @@ class SignalReceiver:
 
     def _take(self, number: int) -> None:
         with self._changed:
-            if number == signal.SIGHUP:
+            if number == signal.SIGHUP and self._reloads:
                 self._reload = True
-            elif number in _STOP:
-                if self._stop:
+            elif number in _ALL:
+                if self._stop and number in _STOP:
                     os._exit(128 + number)
                 self._stop = True
-                self._deadline = start_deadline(self._stop_seconds)
+                self._deadline = self._deadline or start_deadline(self._stop_seconds)
             self._changed.notify_all()
 
     def _end_thread(self) -> None:
