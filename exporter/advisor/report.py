@@ -32,7 +32,8 @@ def as_text(report: Report) -> str:
     """The report for a terminal, with the evidence below each recommendation."""
     parts = [_summary(report)]
     for number, each in enumerate(report.recommendations, 1):
-        lines = [f"{number}. {each.title}", f"{_about(each)}", each.reasoning, "", *_indented(each.evidence)]
+        evidence = (f"  {line}" for line in each.evidence.splitlines())
+        lines = [f"{number}. {each.title}", _about(each), each.reasoning, "", *evidence]
         parts.append("\n   ".join(map(printable, lines)).replace("\n   \n", "\n\n"))
     return "\n\n".join(parts)
 
@@ -98,10 +99,6 @@ def _about(each: Recommendation) -> str:
     where = "the log" if each.operation == ALL else each.operation
     saving = f"saves {usd(each.saving)} a day" if each.saving else "saving unknown"
     return ", ".join([each.kind, where, *([each.model] if each.model else []), saving, f"confidence {each.confidence}"])
-
-
-def _indented(text: str) -> list[str]:
-    return [f"  {line}" for line in text.splitlines()]
 
 
 def _escaped(text: str) -> str:
