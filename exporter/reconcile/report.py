@@ -58,11 +58,8 @@ def as_table(report: Report) -> str:
 def _row(line: Line) -> list[str]:
     amounts = ["-" if cell is None else _dollars(cell.amount) for cell in line.cells]
     differences = ["-" if cell is None else f"{_usd(cell.difference):+,.6f}" for cell in line.cells]
-    return [line.key, _dollars(line.logged), *amounts, *differences, *map(_share, line.cells), _mark(line)]
-
-
-def _mark(line: Line) -> str:
-    return "differs" if line.off else ""
+    mark = "differs" if line.off else ""
+    return [line.key, _dollars(line.logged), *amounts, *differences, *map(_share, line.cells), mark]
 
 
 def _share(cell: Cell | None) -> str:
