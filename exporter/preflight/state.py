@@ -15,7 +15,7 @@ from exporter.findings import Finding, fail, ok, warn
 from exporter.state.codec import layout_problem
 from exporter.state.migrations import FORMAT, LAYOUT_NAME
 from exporter.state.private import readable_by_others, writable_by_others
-from exporter.state.provenance import IDENTITY
+from exporter.state.provenance import IDENTITY, as_words
 from exporter.state.store import FILE_NAME, LOCK_NAME, NAMES, read_only
 
 STATE = "state folder"
@@ -123,7 +123,7 @@ def evaluate_identity(folder: Path, known: Identity | None, found: Identity | No
         return ok(STATE, f"{folder} holds the state of this table{_by(used)}")
     return fail(
         STATE,
-        f"{folder} belongs to {_named(known)}, and this is {_named(found)}",
+        f"{folder} belongs to {as_words(known)}, and this is {as_words(found)}",
         f"connect to the former, {_NAME_ANOTHER}, or adopt it: ai-operation-exporter state adopt",
     )
 
@@ -163,8 +163,3 @@ def _is_writable(folder: Path) -> bool:
 
 def _by(used: bool) -> str:
     return "; in use by a running exporter" if used else ""
-
-
-def _named(identity: Identity) -> str:
-    system = f" (system {identity.system})" if identity.system else ""
-    return f"{identity.table} in database {identity.database}{system}"

@@ -32,7 +32,7 @@ def check_identity(known: Identity, found: Identity) -> None:
     if known.is_same(found):
         return
     raise IdentityMismatch(
-        f"the state was kept for {_as_words(known)}, and this is {_as_words(found)}",
+        f"the state was kept for table {as_words(known)}, and this is table {as_words(found)}",
         "connect to the former, name another --state-dir, or take this one on with `ai-operation-exporter state adopt`",
     )
 
@@ -42,6 +42,7 @@ def named(identity: Identity) -> str:
     return f"{identity.table} in {identity.database}, system {identity.system or 'unknown'}"
 
 
-def _as_words(identity: Identity) -> str:
+def as_words(identity: Identity) -> str:
+    """The same within a sentence."""
     system = f" (system {identity.system})" if identity.system else ""
-    return f"table {identity.table} in database {identity.database}{system}"
+    return f"{identity.table} in database {identity.database}{system}"

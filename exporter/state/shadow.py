@@ -63,7 +63,7 @@ def empty(db: sqlite3.Connection) -> None:
         db.execute(f"DELETE FROM {table}")  # noqa: S608 -- one of three constants
 
 
-def load_parts(db: sqlite3.Connection, _: None = None) -> Shadow:
+def load_parts(db: sqlite3.Connection) -> Shadow:
     """All of the shadow but for its slices and their users."""
     shadow = Shadow()
     fill_parts(db, "next_parts", shadow, _PARTS)
