@@ -54,16 +54,13 @@ def as_markdown(report: Report) -> str:
 
 def as_json(report: Report) -> str:
     """The report for a script: amounts in USD, as texts with all their digits."""
-    return json.dumps(
-        {
-            "days": report.days,
-            "saving_usd_per_day": f"{report.saving:f}",
-            "stored": report.stored and {"new": report.stored.new, "known": report.stored.known},
-            "recommendations": [_fields(each) for each in report.recommendations],
-        },
-        indent=2,
-        ensure_ascii=False,
-    )
+    whole = {
+        "days": report.days,
+        "saving_usd_per_day": f"{report.saving:f}",
+        "stored": report.stored and {"new": report.stored.new, "known": report.stored.known},
+        "recommendations": [_fields(each) for each in report.recommendations],
+    }
+    return json.dumps(whole, indent=2, ensure_ascii=False)
 
 
 def _fields(each: Recommendation) -> dict[str, Any]:

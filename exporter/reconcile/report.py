@@ -113,40 +113,37 @@ def _budgets(report: Report) -> list[str]:
 def as_text_json(report: Report) -> str:
     """The report for a script: amounts in USD, as texts with all their digits."""
     found = report.comparison
-    return json.dumps(
-        {
-            "from": as_utc(report.period.lo),
-            "to": as_utc(report.period.hi),
-            "time_zone": report.period.zone.key,
-            "by": report.by,
-            "tolerance": str(report.tolerance),
-            "agrees": not found.off,
-            "sources": [{"name": source.name, "note": source.note} for source in found.sources],
-            "total": _fields(found.total, found),
-            "lines": [{report.by: line.key, **_fields(line, found)} for line in found.lines],
-            "estimates": [
-                {
-                    "operation": each.operation,
-                    "calls": each.calls,
-                    "usd_a_call": _text(each.logged),
-                    "estimated_usd": _text(each.estimated),
-                }
-                for each in report.estimates
-            ],
-            "budgets": [
-                {
-                    "user": each.user,
-                    "window": each.window,
-                    "recorded_usd": _text(each.recorded),
-                    "log_usd": _text(each.logged),
-                    "correction": each.correction,
-                }
-                for each in (report.budgets if report.by_id else ())
-            ],
-        },
-        indent=2,
-        ensure_ascii=False,
-    )
+    whole = {
+        "from": as_utc(report.period.lo),
+        "to": as_utc(report.period.hi),
+        "time_zone": report.period.zone.key,
+        "by": report.by,
+        "tolerance": str(report.tolerance),
+        "agrees": not found.off,
+        "sources": [{"name": source.name, "note": source.note} for source in found.sources],
+        "total": _fields(found.total, found),
+        "lines": [{report.by: line.key, **_fields(line, found)} for line in found.lines],
+        "estimates": [
+            {
+                "operation": each.operation,
+                "calls": each.calls,
+                "usd_a_call": _text(each.logged),
+                "estimated_usd": _text(each.estimated),
+            }
+            for each in report.estimates
+        ],
+        "budgets": [
+            {
+                "user": each.user,
+                "window": each.window,
+                "recorded_usd": _text(each.recorded),
+                "log_usd": _text(each.logged),
+                "correction": each.correction,
+            }
+            for each in (report.budgets if report.by_id else ())
+        ],
+    }
+    return json.dumps(whole, indent=2, ensure_ascii=False)
 
 
 def _fields(line: Line, found: Comparison) -> dict[str, Any]:
