@@ -14,8 +14,8 @@ from exporter.reconcile.comparison import Source
 from exporter.reconcile.period import By, Period, day_name
 from exporter.state.codec import decode_progress
 from exporter.state.parts import fill_parts
-from exporter.state.peek import peek
 from exporter.state.provenance import CLASSIFICATION
+from exporter.state.store import peek
 
 NAME = "recorded"
 """The name of this source."""
