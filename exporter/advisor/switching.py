@@ -128,7 +128,7 @@ def _recommendation(facts: Facts, usage: Usage, spent: Decimal, best: _Candidate
 
 
 def _said(model: str, figures: Figures) -> str:
-    rate = figures.succeeded / figures.calls
+    rate = (figures.calls - figures.failed) / figures.calls
     return (
         f"{model} succeeds in {percent(rate)} of {figures.calls:,} calls, in {figures.mean_latency:,.0f} ms on average"
     )

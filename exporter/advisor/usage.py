@@ -60,11 +60,6 @@ class Figures:
         return Figures(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
     @property
-    def succeeded(self) -> int:
-        """Calls that succeeded."""
-        return self.calls - self.failed
-
-    @property
     def mean_latency(self) -> Decimal:
         """Milliseconds that a successful call took on average."""
         return self.latency / self.timed if self.timed else Decimal(0)
