@@ -40,7 +40,7 @@ FROM (
   GROUP BY 1, 2, 3, 4, 5
 ) AS minutes
 """
-_READ = sql.SQL(_BURSTS + "GROUP BY 1, 2, 3\nLIMIT {most}")
+_READ = sql.SQL(_BURSTS.replace("{names}", "operation, operation_type, model,") + "GROUP BY 1, 2, 3\nLIMIT {most}")
 _EVIDENCE = _BURSTS.replace("{names} ", "").replace("{burst}", str(BURST)).replace("{batch}", str(BATCH))
 
 
@@ -59,18 +59,8 @@ class Bursts:
 
 def read_bursts(session: Session, calls: Calls) -> list[Bursts]:
     """The bursts of each operation and model."""
-    statement = _READ.format(
-        names=sql.SQL("operation, operation_type, model,"),
-        calls=calls.subquery("input_tokens"),
-        burst=sql.Literal(BURST),
-        batch=sql.Literal(BATCH),
-        most=sql.Literal(MOST_GROUPS),
-    )
-    found = []
-    for operation, operation_type, model, *sums in session.stream(statement):
-        spelled = Spelling(operation, operation_type, model)
-        found.append(Bursts(*calls.labels(spelled), spelled, *map(int, sums)))
-    return found
+    rows = calls.read(session, _READ, "input_tokens", burst=BURST, batch=BATCH, most=MOST_GROUPS)
+    return [Bursts(*calls.labels(spelled), spelled, *map(int, sums)) for spelled, sums in rows]
 
 
 def batchable_calls(facts: Facts, bursts: Sequence[Bursts]) -> Iterator[Recommendation]:

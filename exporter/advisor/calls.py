@@ -1,8 +1,9 @@
 """The calls of the log that have ended, in one form for both layouts: for the rules' queries, and for evidence."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from psycopg import sql
 
@@ -12,6 +13,7 @@ from exporter.database.log_table import LogTable, name_column, operation_columns
 from exporter.database.log_time import bounds, instant
 from exporter.database.measures import is_read, measure_value, usable
 from exporter.database.outcomes import final_and_failed, is_refund
+from exporter.database.session import Session
 from exporter.ledger.calendar import DAY
 from exporter.ledger.model import TimeRange
 
@@ -96,6 +98,14 @@ class Calls:
     def subquery(self, *measures: str) -> sql.Composed:
         """The same in brackets, named `calls`."""
         return sql.SQL("({}) AS calls").format(self.rows(*measures))
+
+    def read(
+        self, session: Session, query: sql.SQL, *measures: str, **values: object
+    ) -> Iterator[tuple[Spelling, list[Any]]]:
+        """What a query selects by operation, operation type and model, which come first; it may name `{values}`."""
+        statement = query.format(calls=self.subquery(*measures), **values)
+        for operation, operation_type, model, *figures in session.stream(statement):
+            yield Spelling(operation, operation_type, model), figures
 
     def labels(self, spelled: Spelling) -> tuple[str, str]:
         """The labels of an operation and its model."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Any
 
 from psycopg import sql
 
@@ -32,7 +32,8 @@ FROM (
   FROM {calls} WHERE failed
 ) AS tried
 """
-_READ = sql.SQL(_TRIED + "GROUP BY 1, 2, 3\nLIMIT {most}")
+_READ = sql.SQL(_TRIED.replace("{names}", "operation, operation_type, model,") + "GROUP BY 1, 2, 3\nLIMIT {most}")
+_EVIDENCE = _TRIED.replace("{names} ", "").replace("{seconds}", str(RETRY_SECONDS))
 
 
 @dataclass(frozen=True)
@@ -50,27 +51,14 @@ class Failures:
 
 def read_failures(session: Session, calls: Calls) -> list[Failures]:
     """The failed calls of each operation and model."""
-    statement = _READ.format(
-        names=sql.SQL("operation, operation_type, model,"),
-        calls=calls.subquery("cost", "input_tokens"),
-        seconds=sql.Literal(RETRY_SECONDS),
-        most=sql.Literal(MOST_GROUPS),
-    )
-    found: dict[tuple[str, str], Failures] = {}
-    for operation, operation_type, model, *sums in session.stream(statement):
-        spelled = Spelling(operation, operation_type, model)
-        key = calls.labels(spelled)
-        known = found.get(key, Failures(*key, (), 0, Decimal(0), 0, Decimal(0)))
-        failed, spent, retries, retry_usd = sums
-        found[key] = Failures(
-            *key,
-            (*known.spelled, spelled),
-            known.failed + failed,
-            known.usd + spent,
-            known.retries + retries,
-            known.retry_usd + retry_usd,
-        )
-    return [each for _, each in sorted(found.items())]
+    found: dict[tuple[str, str], list[tuple[Spelling, list[Any]]]] = {}
+    for row in calls.read(session, _READ, "cost", "input_tokens", seconds=RETRY_SECONDS, most=MOST_GROUPS):
+        found.setdefault(calls.labels(row[0]), []).append(row)
+    failures = []
+    for key, rows in sorted(found.items()):
+        sums: list[Any] = [sum(column) for column in zip(*(figures for _, figures in rows), strict=True)]
+        failures.append(Failures(*key, tuple(spelled for spelled, _ in rows), *sums))
+    return failures
 
 
 def failed_calls(facts: Facts, failures: Sequence[Failures]) -> Iterator[Recommendation]:
@@ -82,16 +70,18 @@ def failed_calls(facts: Facts, failures: Sequence[Failures]) -> Iterator[Recomme
         certain = at_least(each.failed, of)
         if of < LEAST_CALLS or certain < MANY_FAILURES or saving < LEAST_SAVING:
             continue
-        yield _recommendation(
-            facts,
-            each,
-            "failed_calls",
-            f"Find out why {each.operation} fails on {each.model}, and stop paying for it",
-            f"{each.failed:,} of {of:,} calls failed ({percent(each.failed / of)}), but still cost "
+        yield Recommendation(
+            kind="failed_calls",
+            operation=each.operation,
+            model=each.model,
+            title=f"Find out why {each.operation} fails on {each.model}, and stop paying for it",
+            reasoning=f"{each.failed:,} of {of:,} calls failed ({percent(each.failed / of)}), but still cost "
             f"{usd(facts.a_day(each.usd))} a day; {usd(saving)} of that is for first attempts.",
-            "avoid the failures",
-            saving,
-            Decimal("0.8"),
+            figures={"failed": each.failed, "usd": each.usd, "retries": each.retries, "retry_usd": each.retry_usd},
+            proposal={"action": "avoid the failures"},
+            saving=saving,
+            confidence=confident(0.8),
+            evidence=facts.calls.evidence(_EVIDENCE, each.spelled, "cost", "input_tokens"),
         )
 
 
@@ -101,40 +91,17 @@ def repeated_failures(facts: Facts, failures: Sequence[Failures]) -> Iterator[Re
         saving = facts.a_day(each.retry_usd)
         if each.failed < LEAST_CALLS or each.retries < LEAST_RETRIES or saving < LEAST_SAVING:
             continue
-        yield _recommendation(
-            facts,
-            each,
-            "repeated_failures",
-            f"Retry {each.operation} later, or less often, when {each.model} fails",
-            f"{each.retries:,} of {each.failed:,} failed calls came within {RETRY_SECONDS // 60} minutes after another "
-            f"failure of the same user with as many tokens of input: they are most likely retries. They cost "
-            f"{usd(saving)} a day.",
-            "wait longer before a retry, and give up sooner",
-            saving,
-            Decimal("0.6"),
+        yield Recommendation(
+            kind="repeated_failures",
+            operation=each.operation,
+            model=each.model,
+            title=f"Retry {each.operation} later, or less often, when {each.model} fails",
+            reasoning=f"{each.retries:,} of {each.failed:,} failed calls came within {RETRY_SECONDS // 60} minutes "
+            "after another failure of the same user with as many tokens of input: they are most likely retries. They "
+            f"cost {usd(saving)} a day.",
+            figures={"failed": each.failed, "usd": each.usd, "retries": each.retries, "retry_usd": each.retry_usd},
+            proposal={"action": "wait longer before a retry, and give up sooner"},
+            saving=saving,
+            confidence=confident(0.6),
+            evidence=facts.calls.evidence(_EVIDENCE, each.spelled, "cost", "input_tokens"),
         )
-
-
-def _recommendation(
-    facts: Facts,
-    each: Failures,
-    kind: Literal["failed_calls", "repeated_failures"],
-    title: str,
-    reasoning: str,
-    action: str,
-    saving: Decimal,
-    confidence: Decimal,
-) -> Recommendation:
-    query = _TRIED.replace("{names} ", "").replace("{seconds}", str(RETRY_SECONDS))
-    return Recommendation(
-        kind=kind,
-        operation=each.operation,
-        model=each.model,
-        title=title,
-        reasoning=reasoning,
-        figures={"failed": each.failed, "usd": each.usd, "retries": each.retries, "retry_usd": each.retry_usd},
-        proposal={"action": action},
-        saving=saving,
-        confidence=confident(confidence),
-        evidence=facts.calls.evidence(query, each.spelled, "cost", "input_tokens"),
-    )

@@ -1,7 +1,6 @@
 """Indexes that the queries of the exporter and of Grafana miss, as `check` finds them by their plans."""
 
 from collections.abc import Iterator
-from decimal import Decimal
 
 import psycopg
 
@@ -42,12 +41,10 @@ def _recommendation(context: CheckContext, finding: Finding, role: str) -> Recom
     return Recommendation(
         kind="missing_index",
         operation=ALL,
-        model=None,
         title=f"Let an index serve the queries by {column}",
         reasoning=f"{finding.detail}. Run: {finding.hint}",
         figures={"column": column},
         proposal={"sql": finding.hint},
-        saving=Decimal(0),
         confidence=confident(0.9),
         evidence=LOCK + _PLAN.format(**found),
     )

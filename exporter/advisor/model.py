@@ -38,7 +38,7 @@ MOST_OF_A_KIND = 10
 Figure = int | Decimal | str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recommendation:
     """Something that should change.
 
@@ -50,12 +50,12 @@ class Recommendation:
 
     kind: Kind
     operation: str
-    model: str | None
+    model: str | None = None
     title: str
     reasoning: str
     figures: Mapping[str, Figure]
     proposal: Mapping[str, str]
-    saving: Decimal
+    saving: Decimal = Decimal(0)
     confidence: Decimal
     evidence: str
 

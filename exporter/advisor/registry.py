@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
-from exporter.advisor.calls import Calls, Spelling
+from exporter.advisor.calls import Spelling
 from exporter.advisor.facts import Facts
 from exporter.advisor.model import LEAST_CALLS, LEAST_SAVING, Recommendation, confident, usd
-from exporter.advisor.usage import Usage, spelled, total
+from exporter.advisor.usage import spelled, total
 from exporter.ledger.calendar import DAY
 from exporter.ledger.model import UNKNOWN, TimeRange
 
@@ -31,7 +31,6 @@ def disabled_operations(facts: Facts) -> Iterator[Recommendation]:
         yield Recommendation(
             kind="disabled_operation",
             operation=route.operation,
-            model=None,
             title=f"Stop calling {route.operation}, or enable its route",
             reasoning=f"Its route is disabled, but {found.calls:,} calls of the last day cost {usd(found.usd)}.",
             figures={"calls": found.calls, "usd": found.usd},
@@ -51,14 +50,16 @@ def unregistered_operations(facts: Facts) -> Iterator[Recommendation]:
         found = total(usage.total for usage in usages)
         if operation in registered or found.calls < LEAST_CALLS:
             continue
-        yield _registered(
-            facts.calls,
-            operation,
-            usages,
-            found.calls,
-            f"Register a route for {operation}, or find out who calls it",
-            f"It has neither a route nor a place in expected_operations; {found.calls:,} calls cost "
+        yield Recommendation(
+            kind="unregistered_operation",
+            operation=operation,
+            title=f"Register a route for {operation}, or find out who calls it",
+            reasoning=f"It has neither a route nor a place in expected_operations; {found.calls:,} calls cost "
             f"{usd(facts.a_day(found.usd))} a day.",
+            figures={"calls": found.calls},
+            proposal={"action": "register it"},
+            confidence=confident(0.9),
+            evidence=facts.calls.evidence(_COUNT, spelled(usages), by_model=False),
         )
 
 
@@ -74,30 +75,14 @@ def silent_operations(facts: Facts) -> Iterator[Recommendation]:
     for operation in wanted:
         if operation in facts.operations or operation in disabled:
             continue
-        yield _registered(
-            facts.calls,
-            operation,
-            [],
-            0,
-            f"Find out why nobody calls {operation}, or disable it",
-            f"It is registered, but had no call in {facts.calls.days:.0f} days, in which there were "
+        yield Recommendation(
+            kind="silent_operation",
+            operation=operation,
+            title=f"Find out why nobody calls {operation}, or disable it",
+            reasoning=f"It is registered, but had no call in {facts.calls.days:.0f} days, in which there were "
             f"{facts.total.calls:,} others.",
+            figures={"calls": 0},
+            proposal={"action": "disable it"},
+            confidence=confident(0.6),
+            evidence=facts.calls.evidence(_COUNT, [Spelling(operation, "", "")], by_model=False),
         )
-
-
-def _registered(
-    calls: Calls, operation: str, usages: list[Usage], count: int, title: str, reasoning: str
-) -> Recommendation:
-    names = spelled(usages) or (Spelling(operation, "", ""),)
-    return Recommendation(
-        kind="unregistered_operation" if usages else "silent_operation",
-        operation=operation,
-        model=None,
-        title=title,
-        reasoning=reasoning,
-        figures={"calls": count},
-        proposal={"action": "register it" if usages else "disable it"},
-        saving=Decimal(0),
-        confidence=confident(0.9 if usages else 0.6),
-        evidence=calls.evidence(_COUNT, names, by_model=False),
-    )

@@ -101,15 +101,9 @@ class Repeats:
 
 def read_repeats(session: Session, calls: Calls) -> list[Repeats]:
     """The repeats of each operation and model that has enough of them."""
-    statement = _READ.format(
-        calls=calls.subquery("cost", "input_tokens"),
-        least=sql.Literal(LEAST_CALLS),
-        pairs=sql.Literal(2 * LEAST_PAIRS),
-        most=sql.Literal(MOST_GROUPS),
-    )
+    bounds = {"least": LEAST_CALLS, "pairs": 2 * LEAST_PAIRS, "most": MOST_GROUPS}
     found = []
-    for operation, operation_type, model, count, repeats, cost, *pairs in session.stream(statement):
-        spelled = Spelling(operation, operation_type, model)
+    for spelled, (count, repeats, cost, *pairs) in calls.read(session, _READ, "cost", "input_tokens", **bounds):
         alike, tried, alike_by_chance, tried_by_chance = map(Decimal, pairs)
         equal, by_chance = alike / tried, alike_by_chance / tried_by_chance
         found.append(Repeats(*calls.labels(spelled), spelled, int(count), int(repeats), cost, equal, by_chance))

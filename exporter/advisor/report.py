@@ -32,7 +32,8 @@ def as_text(report: Report) -> str:
     """The report for a terminal, with the evidence below each recommendation."""
     parts = [_summary(report)]
     for number, each in enumerate(report.recommendations, 1):
-        lines = [f"{number}. {each.title}", f"{_about(each)}", each.reasoning, "", *_indented(each.evidence)]
+        evidence = (f"  {line}" for line in each.evidence.splitlines())
+        lines = [f"{number}. {each.title}", _about(each), each.reasoning, "", *evidence]
         parts.append("\n   ".join(map(printable, lines)).replace("\n   \n", "\n\n"))
     return "\n\n".join(parts)
 
@@ -53,16 +54,13 @@ def as_markdown(report: Report) -> str:
 
 def as_json(report: Report) -> str:
     """The report for a script: amounts in USD, as texts with all their digits."""
-    return json.dumps(
-        {
-            "days": report.days,
-            "saving_usd_per_day": f"{report.saving:f}",
-            "stored": report.stored and {"new": report.stored.new, "known": report.stored.known},
-            "recommendations": [_fields(each) for each in report.recommendations],
-        },
-        indent=2,
-        ensure_ascii=False,
-    )
+    whole = {
+        "days": report.days,
+        "saving_usd_per_day": f"{report.saving:f}",
+        "stored": report.stored and {"new": report.stored.new, "known": report.stored.known},
+        "recommendations": [_fields(each) for each in report.recommendations],
+    }
+    return json.dumps(whole, indent=2, ensure_ascii=False)
 
 
 def _fields(each: Recommendation) -> dict[str, Any]:
@@ -98,10 +96,6 @@ def _about(each: Recommendation) -> str:
     where = "the log" if each.operation == ALL else each.operation
     saving = f"saves {usd(each.saving)} a day" if each.saving else "saving unknown"
     return ", ".join([each.kind, where, *([each.model] if each.model else []), saving, f"confidence {each.confidence}"])
-
-
-def _indented(text: str) -> list[str]:
-    return [f"  {line}" for line in text.splitlines()]
 
 
 def _escaped(text: str) -> str:

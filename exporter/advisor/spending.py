@@ -37,13 +37,11 @@ def costly_operations(facts: Facts) -> Iterator[Recommendation]:
         yield Recommendation(
             kind="costly_operation",
             operation=operation,
-            model=None,
             title=f"Look at the prompts, answers and model of {operation} first",
             reasoning=f"It costs {usd(a_day)} a day, {percent(share)} of all spend, in {found.calls:,} calls. Savings "
             "here count most.",
             figures={"calls": found.calls, "usd": found.usd},
             proposal={"action": "review"},
-            saving=Decimal(0),
             confidence=confident(1),
             evidence=facts.calls.evidence(_COST, spelled(usages), "cost", by_model=False),
         )
@@ -60,13 +58,11 @@ def slow_operations(facts: Facts) -> Iterator[Recommendation]:
         yield Recommendation(
             kind="slow_operation",
             operation=operation,
-            model=None,
             title=f"Make {operation} faster: shorter answers, a quicker model, or streaming",
             reasoning=f"A successful call takes {found.mean_latency:,.0f} ms on average, over {found.timed:,} calls; "
             f"more than {SLOW} ms is slow. {hint}".rstrip(),
             figures={"calls": found.timed, "mean_latency_ms": round(found.mean_latency, 1)},
             proposal={"mean_latency_ms": str(SLOW)},
-            saving=Decimal(0),
             confidence=confident(1),
             evidence=facts.calls.evidence(_LATENCY, spelled(usages), "latency", by_model=False),
         )

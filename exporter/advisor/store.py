@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -145,11 +144,7 @@ def _subjects(config: Config, each: Recommendation) -> list[str]:
 
 
 def _json(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, default=_number, ensure_ascii=False)
-
-
-def _number(value: Decimal) -> str:
-    return f"{value:f}"
+    return json.dumps(values, default="{:f}".format, ensure_ascii=False)
 
 
 def _refused(error: psycopg.Error, info: ConnInfo, table: Table) -> DatabaseError:

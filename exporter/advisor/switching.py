@@ -49,7 +49,8 @@ class _Candidate:
 
 def cheaper_models(facts: Facts) -> Iterator[Recommendation]:
     """For each operation and model, the model of the log that would serve it for the least money, and no worse."""
-    models = {model: total(each.total for each in usages) for model, usages in _by_model(facts).items()}
+    by_model = by(facts.usages, lambda usage: usage.model)
+    models = {model: total(each.total for each in usages) for model, usages in by_model.items()}
     for usage in facts.usages:
         current = usage.total
         if current.billed < LEAST_CALLS or current.timed < LEAST_CALLS or usage.model == UNKNOWN:
@@ -67,10 +68,6 @@ def cheaper_models(facts: Facts) -> Iterator[Recommendation]:
         if candidates:
             best = max(candidates, key=lambda each: ((spent - each.usd) * each.confidence, each.model))
             yield _recommendation(facts, usage, spent, best)
-
-
-def _by_model(facts: Facts) -> dict[str, list[Usage]]:
-    return by(facts.usages, lambda usage: usage.model)
 
 
 def _spent(facts: Facts, usage: Usage) -> Decimal:
@@ -131,7 +128,7 @@ def _recommendation(facts: Facts, usage: Usage, spent: Decimal, best: _Candidate
 
 
 def _said(model: str, figures: Figures) -> str:
-    rate = figures.succeeded / figures.calls
+    rate = (figures.calls - figures.failed) / figures.calls
     return (
         f"{model} succeeds in {percent(rate)} of {figures.calls:,} calls, in {figures.mean_latency:,.0f} ms on average"
     )

@@ -1,7 +1,8 @@
 """What operations used of models, day by day: read in one pass, which most rules decide by."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from functools import cached_property
@@ -35,6 +36,7 @@ LIMIT {most}
 """)
 
 
+_Row = tuple[Spelling, list[Any]]
 _INPUT = sql.SQL("coalesce(input_tokens, 0)")
 _INPUT_AND_CACHED = sql.SQL("(coalesce(input_tokens, 0) + coalesce(cached_tokens, 0))")
 
@@ -56,11 +58,6 @@ class Figures:
 
     def __add__(self, other: Self) -> "Figures":
         return Figures(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
-
-    @property
-    def succeeded(self) -> int:
-        """Calls that succeeded."""
-        return self.calls - self.failed
 
     @property
     def mean_latency(self) -> Decimal:
@@ -110,47 +107,28 @@ def read_usage(session: Session, calls: Calls) -> list[Usage]:
     """What each operation used of each model. Raises `TooManyRows` where there are more than `MOST_GROUPS`."""
     rules = calls.rules
     whole = _INPUT if rules.cached_in_input else _INPUT_AND_CACHED
-    statement = _USAGE.format(
-        calls=calls.subquery("cost", "input_tokens", "output_tokens", "cached_tokens", "latency"),
-        lo=sql.Literal(calls.span.lo),
-        input=whole,
-        first_tier=sql.Literal(PRICE_TIERS[0] + 1),
-        tiers=sql.Literal([size + 1 for size in PRICE_TIERS]),
-        most=sql.Literal(MOST_GROUPS + 1),
-    )
-    found: dict[tuple[str, str], _Found] = {}
-    count = 0
-    for operation, operation_type, model, *rest in session.stream(statement):
-        count += 1
-        spelled = Spelling(operation, operation_type, model)
-        found.setdefault(calls.labels(spelled), _Found()).add(spelled, rest, rules.cached_in_input)
-    if count > MOST_GROUPS:
+    measures = ("cost", "input_tokens", "output_tokens", "cached_tokens", "latency")
+    bounds = {"first_tier": PRICE_TIERS[0] + 1, "tiers": [size + 1 for size in PRICE_TIERS], "most": MOST_GROUPS + 1}
+    found: dict[tuple[str, str], list[_Row]] = defaultdict(list)
+    for row in calls.read(session, _USAGE, *measures, lo=calls.span.lo, input=whole, **bounds):
+        found[calls.labels(row[0])].append(row)
+    if sum(map(len, found.values())) > MOST_GROUPS:
         raise TooManyRows(f"the log has more than {MOST_GROUPS} operations, models and days", "look less far back")
-    return [each.usage(*key) for key, each in sorted(found.items())]
+    return [_usage(key, rows, rules.cached_in_input) for key, rows in sorted(found.items())]
 
 
-class _Found:
-    """What is read of one operation and model."""
-
-    def __init__(self) -> None:
-        self._spelled: dict[Spelling, None] = {}
-        self._days: dict[int, Figures] = {}
-        self._tokens: list[Tokens] = []
-        self._oldest = float("inf")
-
-    def add(self, spelling: Spelling, row: list[Any], cached_in_input: bool) -> None:
-        day, tier, *sums, oldest = row
+def _usage(key: tuple[str, str], rows: Sequence[_Row], cached_in_input: bool) -> Usage:
+    days: dict[int, Figures] = {}
+    tokens = []
+    for _, (day, tier, *sums, _) in rows:
         known: list[Any] = [Decimal(0) if value is None else value for value in sums]
         figures = Figures(*known)
-        self._spelled[spelling] = None
-        self._days[day] = self._days.get(day, Figures()) + figures
-        self._oldest = min(self._oldest, oldest)
+        days[day] = days.get(day, Figures()) + figures
         cached = int(figures.cached_tokens)
         whole = int(figures.input_tokens) + (0 if cached_in_input else cached)
-        self._tokens.append(Tokens(figures.billed, tier, whole, int(figures.output_tokens), cached))
-
-    def usage(self, operation: str, model: str) -> Usage:
-        return Usage(operation, model, tuple(self._spelled), self._days, tuple(self._tokens), self._oldest)
+        tokens.append(Tokens(figures.billed, tier, whole, int(figures.output_tokens), cached))
+    spellings = dict.fromkeys(spelling for spelling, _ in rows)
+    return Usage(*key, tuple(spellings), days, tuple(tokens), oldest=min(oldest for _, (*_, oldest) in rows))
 
 
 def covered_days(usages: Iterable[Usage], calls: Calls) -> float:

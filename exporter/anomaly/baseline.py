@@ -8,12 +8,10 @@ from statistics import median_high
 from zoneinfo import ZoneInfo
 
 from exporter.anomaly.measures import Measure
-from exporter.ledger.calendar import HOUR
+from exporter.ledger.calendar import DAY, HOUR
 from exporter.ledger.hourly import NOTHING, hour_end, hour_start, total
 from exporter.ledger.model import HourFigures
 from exporter.medians import MAD, weighted_median
-
-DAY_HOURS = 24
 
 NEAR = (0, -1, 1)
 """Offsets from the like hours, in hours: those that decide what an hour may be, its own first."""
@@ -55,10 +53,6 @@ class Spread:
 
     usual: float
     deviation: float
-
-    def times(self, level: float) -> "Spread":
-        """The same where everything is so many times as much."""
-        return Spread(self.usual * level, self.deviation * level)
 
 
 @dataclass(frozen=True)
@@ -115,7 +109,7 @@ class Baselines:
         each = measure.of(self._typical) / self._typical.calls if self._typical.calls else 0.0
         level = self._level(measure, hour, each) if each else 1.0
         near = [self._weekly(measure, hour, ahead) for ahead in NEAR]
-        weekly = [spread.times(level) for spread in near if spread]
+        weekly = [Spread(level * spread.usual, level * spread.deviation) for spread in near if spread]
         if near[0] is None or not weekly:
             # an operation that is new, or was in the days that there are of it
             weekly = [spread for ahead in NEAR if (spread := self._daily(measure, hour, ahead))]
@@ -130,9 +124,7 @@ class Baselines:
 
     def _level(self, measure: Measure, hour: int, each: float) -> float:
         """How many times as much there has been of late, at least 1: what has lasted for some days is not odd."""
-        ratios = sorted(
-            (self._ratio(measure, hour - day * DAY_HOURS * HOUR, each) for day in range(DAYS)), reverse=True
-        )
+        ratios = sorted((self._ratio(measure, hour - day * DAY, each) for day in range(DAYS)), reverse=True)
         return max(1.0, ratios[LASTING - 1])
 
     def _ratio(self, measure: Measure, end: int, each: float) -> float:
@@ -143,7 +135,7 @@ class Baselines:
         if (known := self._ratios.get((measure.name, end))) is not None:
             return known
         ratios = []
-        for moment in range(end - DAY_HOURS * HOUR, min(end, self._history.until), HOUR):
+        for moment in range(end - DAY, min(end, self._history.until), HOUR):
             hour = beside(moment, 0, self._zone)
             if spread := self._weekly(measure, hour):
                 real = measure.of(self._history.hours.get(hour, NOTHING))

@@ -1,5 +1,6 @@
 """`demo-data`: sample history and live traffic in a PostgreSQL server of your own."""
 
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -18,10 +19,11 @@ from exporter.demo.history import history, history_start
 from exporter.demo.locked import locked
 from exporter.demo.profiles import BUSIEST_USER
 from exporter.demo.rows import fill, log_name
-from exporter.demo.run import Interruption, counted
+from exporter.demo.run import counted
 from exporter.demo.schema import DemoLog
 from exporter.demo.traffic import Traffic
 from exporter.errors import UserError
+from exporter.process.signals import SignalReceiver
 from exporter.progress import counting
 
 _SECONDS = 10.0
@@ -36,7 +38,8 @@ def run_demo_data(config: Config, info: ConnInfo, days: int, ready_file: Path | 
     """
     rng = Random()  # noqa: S311 - a demo's data, no secret
     url = make_conninfo("", **info.params)
-    with Interruption() as interruption:
+    # a statement that is running may take its time
+    with SignalReceiver(threading.TIMEOUT_MAX, reloads=False) as signals:
         layout, schema = _find_log(config, info)
         failure: DatabaseError | None = None
         try:
@@ -61,11 +64,10 @@ def run_demo_data(config: Config, info: ConnInfo, days: int, ready_file: Path | 
         print("writing live traffic", file=out, flush=True)
         announced = ""
         try:
-            while not interruption.requested and traffic.failure is None:
+            while traffic.failure is None and signals.wait(_WATCH_SECONDS if announced else 0) == "timeout":
                 if (announcement := traffic.announcement()) != announced:
                     announced = announcement
                     print(announced, file=out, flush=True)
-                interruption.wait(_WATCH_SECONDS)
         finally:
             traffic.stop()
     if traffic.failure is not None:

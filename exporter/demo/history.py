@@ -123,17 +123,7 @@ def fail(call: Call, error_class: str, rng: Random) -> Call:
 
 def in_progress(call: Call, outcome: Literal["pending", "running"]) -> Call:
     """The same call before it ended: nothing is known yet of its cost, tokens and latency."""
-    return replace(
-        call,
-        outcome=outcome,
-        input_tokens=None,
-        output_tokens=None,
-        cost_usd=None,
-        latency_ms=None,
-        quality=None,
-        error_class=None,
-        error_message=None,
-    )
+    return Call(call.id, call.at, call.operation, call.model, call.user, outcome, names_operation=call.names_operation)
 
 
 _UNFINISHED: tuple[tuple[float, Literal["pending", "running"]], ...] = (

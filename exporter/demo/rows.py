@@ -1,7 +1,7 @@
 """Calls as rows of the demo's logs, and its tables filled."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import psycopg
@@ -87,46 +87,31 @@ def fill(connection: psycopg.Connection[Any], layout: DemoLog, calls: Iterable[C
 
     The caller commits.
     """
-    with locked(connection):
-        return _fill(connection, layout, calls, schema)
-
-
-def _fill(connection: psycopg.Connection[Any], layout: DemoLog, calls: Iterable[Call], schema: str) -> int:
-    if layout == "status":
-        _insert(
-            connection,
-            identifier(schema, "users"),
-            ("id", "email"),
-            [(user, f"user-{number}@demo.example") for number, user in enumerate((*USERS, *FORMER_USERS), 1)],
-        )
-    log = sql.Identifier(schema, log_name(layout))
-    copy = sql.SQL("COPY {} ({}) FROM STDIN").format(log, _identifiers(COLUMNS[layout]))
     written = 0
-    with connection.cursor() as cursor, cursor.copy(copy) as rows:
-        for call in calls:
-            rows.write_row(to_row(layout, call))
-            written += 1
-    if layout != "litellm":
-        _routes(connection, layout, schema)
-        _budgets(connection, layout, schema)
-    if layout == "success":
-        _recommendations(connection, schema)
-    elif layout == "status":
-        states = ("pending", "pending", "pending", "approved", "approved", "rejected")
-        _insert(connection, identifier(schema, "approval_gates"), ("status",), [(state,) for state in states])
-    connection.execute("ANALYZE")
+    with locked(connection):
+        if layout == "status":
+            users = [(user, f"user-{number}@demo.example") for number, user in enumerate((*USERS, *FORMER_USERS), 1)]
+            _insert(connection, identifier(schema, "users"), ("id", "email"), users)
+        log = sql.Identifier(schema, log_name(layout))
+        copy = sql.SQL("COPY {} ({}) FROM STDIN").format(log, names(COLUMNS[layout]))
+        with connection.cursor() as cursor, cursor.copy(copy) as rows:
+            for call in calls:
+                rows.write_row(to_row(layout, call))
+                written += 1
+        if layout != "litellm":
+            _routes(connection, layout, schema)
+            _budgets(connection, layout, schema)
+        if layout == "success":
+            _recommendations(connection, schema)
+        elif layout == "status":
+            states = ("pending", "pending", "pending", "approved", "approved", "rejected")
+            _insert(connection, identifier(schema, "approval_gates"), ("status",), [(state,) for state in states])
+        connection.execute("ANALYZE")
     return written
 
 
 def _routes(connection: psycopg.Connection[Any], layout: Layout, schema: str) -> None:
-    columns: tuple[str, ...] = (
-        "operation_id",
-        "operation_name",
-        "primary_model",
-        "fallback_model",
-        "enabled",
-        "cost_criticality",
-    )
+    columns = "operation_id operation_name primary_model fallback_model enabled cost_criticality".split()
     rows: list[Row] = [
         (
             each.name,
@@ -139,7 +124,7 @@ def _routes(connection: psycopg.Connection[Any], layout: Layout, schema: str) ->
         for each in OPERATIONS
     ]
     if layout == "status":
-        columns += ("avg_input_tokens", "avg_output_tokens")
+        columns += ["avg_input_tokens", "avg_output_tokens"]
         rows = [(*row, each.input_tokens, each.output_tokens) for row, each in zip(rows, OPERATIONS, strict=True)]
     _insert(connection, identifier(schema, "ai_model_routes"), columns, rows)
 
@@ -153,54 +138,29 @@ def _budgets(connection: psycopg.Connection[Any], layout: Layout, schema: str) -
         " round(0.97 * coalesce((SELECT sum(cost_usd) FROM {log} l WHERE l.user_id = b.user_id"
         " AND l.{time} >= date_trunc({period}, (SELECT max({time}) FROM {log}))), 0), 6)"
     )
-    if layout == "success":
-        rows: list[Row] = [(user, limit, limit and limit * 8 / 10) for user, limit in DAILY_LIMITS.items()]
-        _insert(
-            connection,
-            identifier(schema, "cost_budgets"),
-            ("user_id", "daily_limit_usd", "warning_threshold_usd"),
-            rows,
-        )
-    else:
-        rows = [(user, limit, limit and limit * 20, 80) for user, limit in DAILY_LIMITS.items()]
+    columns: tuple[str, ...] = ("user_id", "daily_limit_usd", "warning_threshold_usd")
+    rows: list[Row] = [(user, limit, limit and limit * 8 / 10) for user, limit in DAILY_LIMITS.items()]
+    periods = {"current_spend_today": "day"}
+    if layout == "status":
         columns = ("user_id", "daily_limit_usd", "monthly_limit_usd", "warning_threshold_percentage")
-        _insert(connection, identifier(schema, "cost_budgets"), columns, rows)
-        month = {"column": sql.Identifier("current_spend_month"), "period": sql.Literal("month")}
-        connection.execute(spent.format(budgets=budgets, log=log, time=time, **month))
-    day = {"column": sql.Identifier("current_spend_today"), "period": sql.Literal("day")}
-    connection.execute(spent.format(budgets=budgets, log=log, time=time, **day))
+        rows = [(user, limit, limit and limit * 20, 80) for user, limit in DAILY_LIMITS.items()]
+        periods |= {"current_spend_month": "month"}
+    _insert(connection, identifier(schema, "cost_budgets"), columns, rows)
+    for column, period in periods.items():
+        which = {"column": sql.Identifier(column), "period": sql.Literal(period)}
+        connection.execute(spent.format(budgets=budgets, log=log, time=time, **which))
 
 
 def _recommendations(connection: psycopg.Connection[Any], schema: str) -> None:
-    columns = tuple(
-        """
+    columns = """
         operation_id recommendation_type current_config proposed_config estimated_savings_usd confidence reasoning
         approval_status
         """.split()
-    )
     claude, deepseek = json.dumps({"model": "claude_opus"}), json.dumps({"model": "deepseek"})
     short, shorter = json.dumps({"max_tokens": 2000}), json.dumps({"max_tokens": 900})
     rows: list[Row] = [
-        (
-            "analytics-summary",
-            "model_switch",
-            claude,
-            deepseek,
-            41,
-            0.82,
-            "Same ratings at a tenth",
-            "PENDING",
-        ),
-        (
-            "analytics-anomaly",
-            "model_switch",
-            claude,
-            deepseek,
-            28,
-            0.55,
-            "Ratings differ little",
-            "REJECTED",
-        ),
+        ("analytics-summary", "model_switch", claude, deepseek, 41, 0.82, "Same ratings at a tenth", "PENDING"),
+        ("analytics-anomaly", "model_switch", claude, deepseek, 28, 0.55, "Ratings differ little", "REJECTED"),
         ("email-compose", "token_limit", short, shorter, 6, 0.91, "Longest answer was 812", "APPROVED"),
         ("task-breakdown", "token_limit", short, shorter, 3, 0.74, "Longest answer was 840", "PENDING"),
     ]
@@ -208,14 +168,22 @@ def _recommendations(connection: psycopg.Connection[Any], schema: str) -> None:
 
 
 def _insert(
-    connection: psycopg.Connection[Any], table: sql.Identifier, columns: tuple[str, ...], rows: Iterable[Row]
+    connection: psycopg.Connection[Any], table: sql.Identifier, columns: Sequence[str], rows: Iterable[Row]
 ) -> None:
-    statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
-        table, _identifiers(columns), sql.SQL(", ").join([sql.Placeholder()] * len(columns))
-    )
     with connection.cursor() as cursor:
-        cursor.executemany(statement, rows)
+        cursor.executemany(insert_into(table, columns), rows)
 
 
-def _identifiers(names: Iterable[str]) -> sql.Composed:
-    return sql.SQL(", ").join([sql.Identifier(name) for name in names])
+def insert_into(table: sql.Identifier, columns: Sequence[str]) -> sql.Composed:
+    """The statement that inserts a row, whose values are its parameters."""
+    return sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(table, names(columns), placeholders(columns))
+
+
+def names(columns: Iterable[str]) -> sql.Composed:
+    """The columns, with commas between them."""
+    return sql.SQL(", ").join(map(sql.Identifier, columns))
+
+
+def placeholders(columns: Sequence[str]) -> sql.Composed:
+    """A parameter for each column, with commas between them."""
+    return sql.SQL(", ").join([sql.Placeholder()] * len(columns))

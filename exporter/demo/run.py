@@ -2,10 +2,7 @@
 
 import os
 import shutil
-import signal
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -13,8 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from random import Random
-from types import FrameType, TracebackType
-from typing import Any, Protocol, Self, TextIO
+from typing import Protocol, TextIO
 
 import psycopg
 
@@ -23,14 +19,13 @@ from exporter.demo.postgres import EmbeddedPostgres
 from exporter.demo.rows import fill
 from exporter.demo.schema import DemoLog, load_schema
 from exporter.demo.traffic import Traffic
-from exporter.process.signals import start_deadline
+from exporter.process.signals import SignalReceiver
 from exporter.progress import bar_text, counting
 
 CONFIG_FILE = "config.yaml"
 _DATABASE = "demo"
 _TERMINAL_SECONDS = 1.0
 _PLAIN_SECONDS = 10.0
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -59,60 +54,15 @@ class RunningExporter(Protocol):
         """The latest figures; None before there are any."""
 
 
-class Serve(Protocol):
-    """Starts the exporter on a database; leaving the context stops it.
+Serve = Callable[[str, Path, datetime, str], AbstractContextManager[RunningExporter]]
+"""Starts the exporter on a database, by its URL, the folder of the state, since when it counts, and where it listens.
 
-    It may leave its configuration in `CONFIG_FILE` beside the state, for other commands.
-    """
-
-    def __call__(
-        self, database_url: str, state_dir: Path, backfill_since: datetime, listen_address: str, /
-    ) -> AbstractContextManager[RunningExporter]:
-        """The exporter, once it listens."""
+Leaving the context stops it. It may leave its configuration in `CONFIG_FILE` beside the state, for other commands.
+"""
 
 
 class _ScreenGoneError(Exception):
     """What we print can no longer be written anywhere."""
-
-
-class Interruption:
-    """Notes the signals that end a program, so that it can end in order; used by the main thread.
-
-    A second SIGINT or SIGTERM ends the process at once, with 128 and the signal's number. `stop_seconds` after the
-    first one it ends in any case, with exit code 0.
-    """
-
-    def __init__(self, stop_seconds: float | None = None) -> None:
-        self.requested = False
-        self._stop_seconds = stop_seconds
-        self._deadline: threading.Timer | None = None
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        if self._deadline is not None:
-            self._deadline.cancel()
-
-    def wait(self, seconds: float) -> None:
-        """Return after so many seconds, or soon after a signal."""
-        until = time.monotonic() + seconds
-        while not self.requested and (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, 0.1))
-
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        # a flag and no lock: a handler may run inside of one that the main thread holds
-        if self.requested and number != signal.SIGHUP:
-            os._exit(128 + number)
-        if not self.requested and self._stop_seconds is not None:
-            self._deadline = start_deadline(self._stop_seconds)
-        self.requested = True
 
 
 def run_demo(
@@ -133,15 +83,15 @@ def run_demo(
     """
     screen = out or sys.stdout
     rng = Random(seed)  # noqa: S311 - a demo's data, no secret
-    with Interruption(stop_seconds) as interruption, ExitStack() as running:
+    with SignalReceiver(stop_seconds, reloads=False) as signals, ExitStack() as running:
         try:
             _say(screen, "starting PostgreSQL")
             postgres = running.enter_context(EmbeddedPostgres())
-            if interruption.requested:
+            if signals.wait(0) == "stop":
                 return 0
             now = datetime.now(UTC)
             url = _load(screen, postgres, layout, days, now, rng)
-            if interruption.requested:
+            if signals.wait(0) == "stop":
                 return 0
             state = postgres.directory / "state"
             exporter = running.enter_context(serve(url, state, history_start(days, now), listen_address))
@@ -154,7 +104,7 @@ def run_demo(
             if (config := state.with_name(CONFIG_FILE)).exists():
                 _say(screen, f"config    {config}")
             _say(screen, "Ctrl-C ends the demo and removes all of it")
-            _watch(screen, exporter, traffic, interruption)
+            _watch(screen, exporter, traffic, signals)
         except _ScreenGoneError:
             # The terminal was closed, or who read the output has left: that ends the demo as a signal does.
             _send_nowhere(screen)
@@ -183,10 +133,10 @@ def counted(calls: Iterable[Call], start: datetime, end: datetime, done: Callabl
         yield call
 
 
-def _watch(screen: TextIO, exporter: RunningExporter, traffic: Traffic, interruption: Interruption) -> None:
+def _watch(screen: TextIO, exporter: RunningExporter, traffic: Traffic, signals: SignalReceiver) -> None:
     on_terminal = screen.isatty()
-    drawn = 0
-    while not interruption.requested:
+    drawn, pause = 0, 0.0
+    while signals.wait(pause) == "timeout":
         summary = exporter.summary()
         ready = summary is not None and summary.ready
         lines = describe(summary, traffic.failure, traffic.announcement())
@@ -200,29 +150,25 @@ def _watch(screen: TextIO, exporter: RunningExporter, traffic: Traffic, interrup
             drawn = len(lines)
         else:
             _say(screen, ", ".join(line.strip() for line in lines))
-        interruption.wait(_PLAIN_SECONDS if ready and not on_terminal else _TERMINAL_SECONDS)
+        pause = _PLAIN_SECONDS if ready and not on_terminal else _TERMINAL_SECONDS
 
 
 def describe(summary: Summary | None, traffic_failure: str | None, announcement: str) -> list[str]:
     """The summary as lines for a person; `announcement` says which incident goes on, or comes next."""
-    lines: list[str] = []
+    last = announcement if traffic_failure is None else f"the live traffic has stopped: {traffic_failure}"
     if summary is None:
-        lines.append("waiting for the exporter's first read")
-    elif not summary.ready:
-        lines.append(f"reading the history  {summary.progress:.0%}")
-    else:
-        failed = sum(summary.failures.values())
-        lines.append(f"spend today  ${summary.spend_today_usd:,.2f}")
-        lines.append(f"spend this month  ${summary.spend_month_usd:,.2f}")
-        lines.append(f"calls  {summary.calls:,}")
-        lines.append(f"failures  {failed:,}")
-        by_count = sorted(summary.failures.items(), key=lambda failures: (-failures[1], failures[0]))
-        lines += [f"  {operation}  {count:,}" for operation, count in by_count]
-    if traffic_failure is not None:
-        lines.append(f"the live traffic has stopped: {traffic_failure}")
-    else:
-        lines.append(announcement)
-    return lines
+        return ["waiting for the exporter's first read", last]
+    if not summary.ready:
+        return [f"reading the history  {summary.progress:.0%}", last]
+    by_count = sorted(summary.failures.items(), key=lambda failures: (-failures[1], failures[0]))
+    return [
+        f"spend today  ${summary.spend_today_usd:,.2f}",
+        f"spend this month  ${summary.spend_month_usd:,.2f}",
+        f"calls  {summary.calls:,}",
+        f"failures  {sum(summary.failures.values()):,}",
+        *(f"  {operation}  {count:,}" for operation, count in by_count),
+        last,
+    ]
 
 
 def _say(screen: TextIO, line: str) -> None:

@@ -19,7 +19,7 @@ from exporter.demo.incidents import OPERATION, current_or_next
 from exporter.demo.litellm import call_type
 from exporter.demo.locked import locked
 from exporter.demo.profiles import EMAIL_CLASSIFY
-from exporter.demo.rows import COLUMNS, log_name, to_row
+from exporter.demo.rows import COLUMNS, insert_into, log_name, names, placeholders, to_row
 from exporter.demo.schema import DemoLog
 
 _LATE_SHARE = 0.06
@@ -108,19 +108,14 @@ class LiveWriter:
             self._send(change.format(self._log), {"factor": factor, "id": call.id})
 
     def _insert(self, call: Call) -> None:
-        columns = COLUMNS[self._layout]
-        statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
-            self._log, _list(columns), sql.SQL(", ").join([sql.Placeholder()] * len(columns))
-        )
-        self._send(statement, to_row(self._layout, call))
+        self._send(insert_into(self._log, COLUMNS[self._layout]), to_row(self._layout, call))
         self._remember(call)
 
     def _update(self, call: Call) -> None:
         columns = COLUMNS[self._layout]
-        statement = sql.SQL("UPDATE {} SET ({}) = ROW ({}) WHERE id = {}").format(
-            self._log, _list(columns), sql.SQL(", ").join([sql.Placeholder()] * len(columns)), sql.Placeholder()
-        )
-        self._send(statement, (*to_row(self._layout, call), call.id))
+        statement = sql.SQL("UPDATE {} SET ({}) = ROW ({}) WHERE id = %s")
+        values = (*to_row(self._layout, call), call.id)
+        self._send(statement.format(self._log, names(columns), placeholders(columns)), values)
         self._remember(call)
 
     def _send(self, statement: sql.Composed, values: tuple[Any, ...] | dict[str, Any]) -> None:
@@ -142,19 +137,15 @@ class Traffic:
         self._rng = rng
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="demo-traffic", daemon=True)
-        self._failure: str | None = None
         self._started = _now()
+        self.failure: str | None = None
+        """Why the traffic ended by itself (the kind of error), None while all is well."""
 
     def announcement(self) -> str:
         """The incident that goes on, or the next one, in words."""
         now = _now()
         operation = call_type(OPERATION) if self._layout == "litellm" else OPERATION
         return current_or_next(self._started, now).announce(now, operation)
-
-    @property
-    def failure(self) -> str | None:
-        """Why the traffic ended by itself (the kind of error), None while all is well."""
-        return self._failure
 
     def start(self) -> None:
         """Begin; to be called once."""
@@ -175,12 +166,8 @@ class Traffic:
                     wait = writer.step(_now())
         except psycopg.Error as error:
             # Only the kind: the driver's message may hold the connection's address.
-            self._failure = type(error).__name__
+            self.failure = type(error).__name__
 
 
 def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
-
-
-def _list(names: tuple[str, ...]) -> sql.Composed:
-    return sql.SQL(", ").join([sql.Identifier(name) for name in names])

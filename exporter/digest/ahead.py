@@ -4,8 +4,7 @@ import math
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
-from exporter.digest.model import Estimate, Forecast, LeftOut, Reached
-from exporter.forecast import projection
+from exporter.digest.model import Forecast, LeftOut, Reached
 from exporter.forecast.outlook import History
 from exporter.forecast.projection import Projection, project
 from exporter.ledger.hourly import hour_start
@@ -32,16 +31,12 @@ def foretell(
     if found is None:
         return TOO_LITTLE
     return Forecast(
-        today=_estimate(found.day),
-        month=_estimate(found.month(month)),
-        days={day: _estimate(each) for day, each in found.days().items()},
+        today=found.day,
+        month=found.month(month),
+        days=found.days(),
         daily_limit_at=_reached(found, daily_limit, today, month=False),
         monthly_limit_at=_reached(found, monthly_limit, month, month=True),
     )
-
-
-def _estimate(found: projection.Forecast) -> Estimate:
-    return Estimate(round(found.expected), round(found.lower), round(found.upper))
 
 
 def _reached(found: Projection, limit: int | None, so_far: int, *, month: bool) -> int | Reached:

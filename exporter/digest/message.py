@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from exporter.digest.model import Advice, Anomaly, Digest, Estimate, FiredAlert, Forecast, LeftOut, Mover, Reached
+from exporter.digest.model import Advice, Anomaly, Digest, FiredAlert, Forecast, LeftOut, Mover, Reached
 from exporter.digest.words import amount, change_of, day_name, exact
+from exporter.forecast import projection
 from exporter.humanize import printable, share, span_text
 
 PICTURE = "digest.png"
@@ -132,8 +133,9 @@ def _expected(digest: Digest, forecast: Forecast) -> Iterator[str]:
             yield f"⚠️ {name} limit of {amount(limit)} is reached on {day_name(at)}, about {at:%H:%M}"
 
 
-def _about(estimate: Estimate) -> str:
-    return f"{amount(estimate.middle)} ({amount(estimate.low)} to {amount(estimate.high)})"
+def _about(window: projection.Forecast) -> str:
+    expected, lower, upper = (amount(round(units)) for units in (window.expected, window.lower, window.upper))
+    return f"{expected} ({lower} to {upper})"
 
 
 def _color(digest: Digest) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
 
+from exporter.forecast import projection
 from exporter.ledger.calendar import month_days
 
 LEAST_DAYS = 14
@@ -16,15 +17,6 @@ class LeftOut:
     """A part that the digest leaves out: the reason, for one line at its end."""
 
     reason: str
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A forecast amount, and the interval that it probably lies in."""
-
-    middle: int
-    low: int
-    high: int
 
 
 class Reached(Enum):
@@ -42,9 +34,9 @@ class Forecast:
     `days` are calendar days by ordinal, today among them. A moment is in seconds since the epoch.
     """
 
-    today: Estimate
-    month: Estimate
-    days: Mapping[int, Estimate] = field(default_factory=dict)
+    today: projection.Forecast
+    month: projection.Forecast
+    days: Mapping[int, projection.Forecast] = field(default_factory=dict)
     daily_limit_at: int | Reached = Reached.NO_LIMIT
     monthly_limit_at: int | Reached = Reached.NO_LIMIT
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from exporter.anomaly.baseline import Baselines, History
@@ -68,16 +69,10 @@ def _hours_by_operation(hours: Hours) -> dict[str, dict[int, HourFigures]]:
 
 def _runs(baselines: Baselines, starts: Sequence[int], figures: Mapping[int, HourFigures]) -> Iterator[list[Verdict]]:
     """The odd hours that follow each other."""
-    run: list[Verdict] = []
-    for at in starts:
-        found = verdict(SPEND, at, figures.get(at, NOTHING), baselines.of)
-        if found is not None and found.excess > 0:
-            run.append(found)
-        elif run:
-            yield run
-            run = []
-    if run:
-        yield run
+    verdicts = (verdict(SPEND, at, figures.get(at, NOTHING), baselines.of) for at in starts)
+    for is_odd, run in groupby(verdicts, lambda found: found is not None and found.excess > 0):
+        if is_odd:
+            yield [each for each in run if each is not None]
 
 
 def _cause(hours: Hours, began: int, until: int, operation: str, hour: int, zone: ZoneInfo) -> Cause | None:

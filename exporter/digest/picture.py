@@ -110,6 +110,8 @@ def shown_days(digest: Digest) -> range:
 
 
 def _draw_days(axes: Any, digest: Digest) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     days = shown_days(digest)
     past = [day for day in days if day <= digest.day.ordinal]
     colors = [_LATEST if day == digest.day.ordinal else _SPENT for day in past]
@@ -124,7 +126,7 @@ def _draw_days(axes: Any, digest: Digest) -> None:
     axes.set_title(f"{digest.date:%a} {digest.date.day} {digest.date:%b}: {amount(digest.day.cost)}")
     axes.set_xlim(days.start - 0.7, days.stop - 0.3)
     axes.set_ylim(lowest * 1.1, _draw_limit(axes, digest.daily_limit, highest, days) * 1.1 or -0.1 * lowest or 1)
-    axes.yaxis.set_major_locator(_few_steps(4))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_formatter(lambda value, _: short(value))
     axes.set_axisbelow(True)
     axes.grid(axis="y", color=_GRID, linewidth=1)
@@ -152,8 +154,8 @@ def _draw_limit(axes: Any, limit: int | None, highest: float, days: range) -> fl
 def _draw_forecast(axes: Any, forecast: Forecast, days: range) -> tuple[float, float]:
     """The days to come, with the span of each; returns the lowest and the highest dollars."""
     ahead = {day: each for day, each in sorted(forecast.days.items()) if day in days}
-    axes.bar(list(ahead), [_usd(each.middle) for each in ahead.values()], width=0.8, color=_EXPECTED)
-    lows, highs = ([_usd(getattr(each, end)) for each in ahead.values()] for end in ("low", "high"))
+    axes.bar(list(ahead), [_usd(each.expected) for each in ahead.values()], width=0.8, color=_EXPECTED)
+    lows, highs = ([_usd(getattr(each, end)) for each in ahead.values()] for end in ("lower", "upper"))
     axes.vlines(list(ahead), lows, highs, color=_SPAN, linewidth=1.6)
     return min(lows, default=0.0), max(highs, default=0.0)
 
@@ -206,12 +208,6 @@ def _cut_before(written: Any, edge: float) -> None:
 _GAP = 20
 
 
-def _few_steps(most: int) -> Any:
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(most)
-
-
 def _drawable() -> Callable[[str], str]:
     """Text with a question mark for what the font has no picture of."""
     from matplotlib.font_manager import findfont, get_font
@@ -224,5 +220,5 @@ def _drawable() -> Callable[[str], str]:
     return drawable
 
 
-def _usd(units: int) -> float:
+def _usd(units: float) -> float:
     return units / USD

@@ -1,23 +1,29 @@
 """What a day and its month have cost, exactly, out of one snapshot of the log in which every row is visible."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+import psycopg
+
+from exporter.advisor.advise import advise
 from exporter.advisor.calls import Calls
 from exporter.config import Classification, Config
 from exporter.database.budgets import read_budgets
+from exporter.database.conninfo import ConnInfo
+from exporter.database.errors import DatabaseError
 from exporter.database.log_table import LogTable
 from exporter.database.reader import read_span
 from exporter.database.session import Session
 from exporter.digest.hours import Hours, read_hours
-from exporter.digest.model import LEAST_DAYS, Day, LeftOut, Mover, UsersPast
+from exporter.digest.model import LEAST_DAYS, Advice, Day, LeftOut, Mover, UsersPast
 from exporter.errors import UserError
 from exporter.figures import Figure
-from exporter.ledger.aggregate import FAILURES, ZERO, Aggregate, add, net
+from exporter.ledger.aggregate import FAILURES, ZERO, Aggregate, add, money_units, net
 from exporter.ledger.calendar import day_of, day_start, month_start_day
 from exporter.ledger.model import UNATTRIBUTED, Bucket, Series, TimeRange
 from exporter.ledger.spenders import users_of
@@ -25,6 +31,8 @@ from exporter.ledger.users import budget_state, count_states
 from exporter.reconcile.log import logged
 from exporter.reconcile.period import Period
 from exporter.reports.shown_users import names_if_read, pseudonyms
+
+T = TypeVar("T")
 
 USUAL_DAYS = 7
 """Days before the day whose mean is called usual."""
@@ -143,3 +151,25 @@ def read_weeks(session: Session, log: LogTable, rules: Classification, day: int,
     hours = read_hours(session, Calls(log, rules, span), zone)
     today = logged(session, log, rules, "day", Period(day_start(day_of(now, zone), zone), now, zone))
     return Weeks(now, hours, sum(units for units, _ in today.values()))
+
+
+def part(session: Session, name: str, read: Callable[[], T]) -> T | LeftOut:
+    """What a function reads in the session, whose failure costs only this part of the digest.
+
+    Raises the driver's error where the connection is lost.
+    """
+    try:
+        with session.savepoint():
+            return read()
+    except psycopg.Error as error:
+        if session.lost:
+            raise
+        return LeftOut(f"{name} ({session.translate(error).detail})")
+    except DatabaseError as error:
+        return LeftOut(f"{name} ({error.detail})")
+
+
+def read_recommendations(session: Session, info: ConnInfo, config: Config) -> tuple[Advice, ...]:
+    """What should change, by the last week: what saves most comes first. Raises `DatabaseError`."""
+    found = advise(session, info, config)
+    return tuple(Advice(each.title, money_units(each.saving) or None) for each in found)

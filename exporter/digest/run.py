@@ -17,9 +17,8 @@ from exporter.digest.fired import read_fired
 from exporter.digest.message import PICTURE, as_markdown, payload
 from exporter.digest.model import Digest, FiredAlert, Forecast, LeftOut
 from exporter.digest.odd import find_anomalies
-from exporter.digest.parts import part, read_recommendations
 from exporter.digest.picture import draw, require_matplotlib
-from exporter.digest.reading import Weeks, read_day, read_spend, read_users, read_weeks
+from exporter.digest.reading import Weeks, part, read_day, read_recommendations, read_spend, read_users, read_weeks
 from exporter.digest.webhook import deliver, find_webhook
 from exporter.errors import UserError
 from exporter.ledger.aggregate import money_units

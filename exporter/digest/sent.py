@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from exporter.errors import UserError
-from exporter.state.private import FILE_MODE, make_folder
+from exporter.state.private import make_folder, write_file
 
 FILE_NAME = "digest.json"
 _HINT = "name one that can be written with --sent-file"
@@ -56,9 +56,5 @@ class SentFile:
         """Replace the file as a whole, on the disk before this returns."""
         text = json.dumps({"sent": None if day is None else date.fromordinal(day).isoformat()})
         beside = self._path.with_name(f"{self._path.name}.new")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(f"{text}\n")
-            file.flush()
-            os.fsync(file.fileno())
+        write_file(beside, f"{text}\n".encode())
         beside.replace(self._path)

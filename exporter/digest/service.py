@@ -97,7 +97,8 @@ class DailyService:
         now = self.clock()
         owed = due(now, self.at, _zone(config), self.sent.day)
         if self._owed is not None and owed != self._owed:
-            log.error("the digest for %s is given up: it is more than %s late", *_named(self._owed))
+            day = date.fromordinal(self._owed.day - 1)
+            log.error("the digest for %s is given up: it is more than %s late", day, span_text(LATE))
         if owed != self._owed:
             self._owed, self._pause, self._retry_at = owed, _FIRST_RETRY, 0.0
         if owed is None or now < self._retry_at:
@@ -141,10 +142,6 @@ class DailyService:
             if asked == "reload" and seconds == _LOOK_SECONDS:
                 break
         return True
-
-
-def _named(owed: Due) -> tuple[str, str]:
-    return date.fromordinal(owed.day - 1).isoformat(), span_text(LATE)
 
 
 def _zone(config: Config) -> ZoneInfo:

@@ -125,7 +125,8 @@ def deliver(
 def post(webhook: Webhook, message: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
     """Post a message with its files, by name, once. Raises `RefusedError`."""
     kind, body = _form(message, files)
-    headers = {"Content-Type": kind, "User-Agent": f"DiscordBot (ai-operation-exporter, {_version()})"}
+    program = "ai-operation-exporter"
+    headers = {"Content-Type": kind, "User-Agent": f"DiscordBot ({program}, {version(program)})"}
     request = urllib.request.Request(webhook.url, body, headers)  # noqa: S310 - http or https, see _webhook
     problem: tuple[str, float | None]
     try:
@@ -150,10 +151,6 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 _OPENER = urllib.request.build_opener(_NoRedirect)
-
-
-def _version() -> str:
-    return version("ai-operation-exporter")
 
 
 def _form(message: Mapping[str, Any], files: Mapping[str, bytes]) -> tuple[str, bytes]:

@@ -130,13 +130,9 @@ def _errors(profiles: Profiles, prior: Prior) -> Errors:
         for position, (part, (units, usual)) in enumerate(zip(day.parts, hours, strict=True)):
             if usual_left > 0:
                 found[part.clock].append((left - pace.factor * usual_left) / usual_left / max(1.0, pace.factor))
-            pace = _seen(pace, part.end, units, usual, hours[: position + 1])
+            pace = replace(pace.after(part.end, units, usual), typical=typical_factor(hours[: position + 1]))
             left, usual_left = left - units, usual_left - usual
     return Errors([_outer(each, -1) for each in found], [_outer(each, 1) for each in found])
-
-
-def _seen(pace: Pace, until: float, units: float, usual: float, hours: Sequence[tuple[float, float]]) -> Pace:
-    return replace(pace.after(until, units, usual), typical=typical_factor(hours))
 
 
 def _outer(errors: Sequence[float], sign: int) -> float:

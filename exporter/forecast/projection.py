@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from exporter.forecast.outlook import RECENT_DAYS, Outlook
 from exporter.forecast.pace import Pace
-from exporter.forecast.profile import MOST_DAYS, Day, Part, Profile
+from exporter.forecast.profile import MOST_DAYS, Part, Profile
 
 _Z = 1.2816
 """Within so many standard deviations lies `outlook.COVERAGE` of a normal distribution."""
@@ -43,11 +43,11 @@ class Projection:
     @property
     def day(self) -> Forecast:
         """The end of the day."""
-        rest = _rest(self.outlook, self.now)
+        rest = _usual(self.outlook, self.now, self.outlook.day.end)
         left = self.factor * rest
         below = above = 0.0
         if self.outlook.errors is not None:
-            clock = _part_at(self.outlook.day, self.now).clock
+            clock = next(part.clock for part in self.outlook.day.parts if part.end > self.now)
             wide = rest * max(1.0, self.factor)
             below, above = self.outlook.errors.below[clock] * wide, self.outlook.errors.above[clock] * wide
         return Forecast(self.today + left, self.today + max(0.0, left + below), self.today + left + above)
@@ -120,11 +120,7 @@ def _pace_now(outlook: Outlook, spent_today: int, now: float) -> Pace:
     """The pace with what has been spent since the last hour that is known."""
     if now <= outlook.known_until:
         return outlook.pace
-    usual = sum(
-        _within(outlook.profile, part, max(part.start, outlook.known_until), min(part.end, now))
-        for part in outlook.day.parts
-        if part.start < now and part.end > outlook.known_until
-    )
+    usual = _usual(outlook, outlook.known_until, now)
     return outlook.pace.after(now, max(0, spent_today - outlook.known_units), usual)
 
 
@@ -142,16 +138,14 @@ def _doubt(outlook: Outlook, usual: Sequence[float]) -> float:
     return math.sqrt(own + median + common)
 
 
-def _rest(outlook: Outlook, now: float) -> float:
-    """What is usual from now to the end of the day."""
+def _usual(outlook: Outlook, begin: float, end: float) -> float:
+    """What is usual of a part of the day."""
     return sum(
-        _within(outlook.profile, part, max(part.start, now), part.end) for part in outlook.day.parts if part.end > now
+        _within(outlook.profile, part, max(part.start, begin), min(part.end, end))
+        for part in outlook.day.parts
+        if part.start < end and part.end > begin
     )
 
 
 def _within(profile: Profile, part: Part, begin: float, end: float) -> float:
     return profile.of(part) * (end - begin) / part.seconds
-
-
-def _part_at(day: Day, now: float) -> Part:
-    return next(part for part in day.parts if part.end > now)

@@ -64,26 +64,17 @@ def login_for(
     return Login(parts.info, resolve, hide)
 
 
+@dataclass(repr=False)
 class Reloader:
     """Reads the configuration again and replaces the exporter of a service. For one thread."""
 
-    def __init__(
-        self,
-        service: Service,
-        parts: Parts,
-        environ: Mapping[str, str],
-        backfill_since: int | None,
-        load: Callable[[], Config] | None,
-        secrets: dict[str, None],
-        refusals: Refusals,
-    ) -> None:
-        self._service = service
-        self._parts = parts
-        self._environ = environ
-        self._backfill_since = backfill_since
-        self._load = load
-        self._secrets = secrets
-        self._refusals = refusals  # the web server keeps counting in it
+    service: Service
+    parts: Parts
+    environ: Mapping[str, str]
+    backfill_since: int | None
+    load: Callable[[], Config] | None
+    secrets: dict[str, None]
+    refusals: Refusals  # the web server keeps counting in it
 
     def reload(self) -> None:
         """Apply the changes. If they cannot be used, the log says why, and the old configuration stays in force."""
@@ -92,7 +83,7 @@ class Reloader:
         except ConfigError as error:
             log.error("configuration not applied, the old one stays in force: %s", "; ".join(error.problems))
             return
-        former, exporter = self._parts, self._service.exporter
+        former, exporter = self.parts, self.service.exporter
         if parts == former:
             log.info("configuration reloaded: nothing has changed")
             return
@@ -100,30 +91,30 @@ class Reloader:
             log.error("configuration not applied, the old one stays in force: the state cannot be written now")
             return
         try:
-            self._service.replace(lambda: self._build(parts))
+            self.service.replace(lambda: self._build(parts))
         except Exception as error:
             log.error("configuration not applied: %s", _named(error))
             self._go_back()
             return
-        self._parts = parts
+        self.parts = parts
         log.info("configuration applied")
 
     def _read(self) -> Parts:
-        former = self._parts.config
-        config = former if self._load is None else self._load()
+        former = self.parts.config
+        config = former if self.load is None else self.load()
         kept = {name: getattr(former, name) for name in _KEPT}
         for name, value in kept.items():
             if getattr(config, name) != value:
                 log.warning("%s has changed: restart to apply it; until then, the old value stays in force", name)
         config = config.model_copy(update=kept)
-        return parts_of(config, self._environ)
+        return parts_of(config, self.environ)
 
     def _go_back(self) -> None:
         """Start the former exporter again as soon as possible."""
         said = ""
         while True:
             try:
-                self._service.replace(lambda: self._build(self._parts))
+                self.service.replace(lambda: self._build(self.parts))
             except Exception as error:
                 if said != (said := _named(error)):
                     log.error("the exporter cannot start again, retrying every second: %s", said)
@@ -135,8 +126,8 @@ class Reloader:
     def _build(self, parts: Parts) -> Exporter:
         store = Store(parts.config.state_dir)
         try:
-            login = login_for(parts, self._environ, self._load, self._secrets)
-            exporter = Exporter(parts.config, login, store, self._backfill_since, refusals=self._refusals)
+            login = login_for(parts, self.environ, self.load, self.secrets)
+            exporter = Exporter(parts.config, login, store, self.backfill_since, refusals=self.refusals)
         except BaseException:
             store.close()
             raise

@@ -24,15 +24,11 @@ class Service:
     """
 
     def __init__(self, exporter: Exporter) -> None:
-        self._exporter: Exporter | None = exporter
+        self.exporter: Exporter | None = exporter
+        """The current exporter; None while it is being replaced."""
         self._changed = threading.Condition()
         self._scrapes = 0
         self._problem: str | None = None
-
-    @property
-    def exporter(self) -> Exporter | None:
-        """The current exporter; None while it is being replaced."""
-        return self._exporter
 
     def scrape(self, timeout: float) -> Iterable[Family]:
         """All metrics, within about `timeout` seconds. Raises `NoExporterError` if none is running by then."""
@@ -44,22 +40,22 @@ class Service:
         """Whether the process works."""
         if self._problem is not None:
             return HealthStatus(False, self._problem)
-        exporter = self._exporter
+        exporter = self.exporter
         return HealthStatus(True, _RELOADING.reason) if exporter is None else exporter.health()
 
     def readiness(self) -> HealthStatus:
         """Whether the figures are reliable."""
-        exporter = self._exporter
+        exporter = self.exporter
         return _RELOADING if exporter is None else exporter.readiness()
 
     def status(self) -> Sequence[tuple[str, str]]:
         """What the landing page shows."""
-        exporter = self._exporter
+        exporter = self.exporter
         return [("Ready", _RELOADING.reason)] if exporter is None else exporter.status()
 
     def stop(self) -> None:
         """Stop the exporter, if there is one."""
-        exporter = self._exporter
+        exporter = self.exporter
         if exporter is not None:
             exporter.stop()
 
@@ -70,7 +66,7 @@ class Service:
         first. For one thread at a time.
         """
         with self._changed:
-            former, self._exporter = self._exporter, None
+            former, self.exporter = self.exporter, None
             self._changed.wait_for(lambda: not self._scrapes, _DRAIN_SECONDS)
         if former is not None:
             former.stop()
@@ -81,14 +77,14 @@ class Service:
             raise
         with self._changed:
             self._problem = None
-            self._exporter = exporter
+            self.exporter = exporter
             self._changed.notify_all()
 
     @contextlib.contextmanager
     def _in_use(self, timeout: float) -> Iterator[Exporter]:
         with self._changed:
-            self._changed.wait_for(lambda: self._exporter is not None, timeout)
-            exporter = self._exporter
+            self._changed.wait_for(lambda: self.exporter is not None, timeout)
+            exporter = self.exporter
             if exporter is None:
                 raise NoExporterError(self._problem or _RELOADING.reason)
             self._scrapes += 1

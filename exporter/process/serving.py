@@ -20,7 +20,8 @@ class Running:
 
     service: Service
     server: WebServer
-    _reloader: Reloader
+    reload: Callable[[], None]
+    """Applies changes of the configuration and the credentials; the log says what was done."""
 
     @property
     def url(self) -> str:
@@ -39,10 +40,6 @@ class Running:
         """How much of the log has been read that must be before the figures are whole, 0 to 1; 1 during a reload."""
         exporter = self.service.exporter
         return 1.0 if exporter is None else exporter.read_ratio()
-
-    def reload(self) -> None:
-        """Apply changes of the configuration and the credentials; the log says what was done."""
-        self._reloader.reload()
 
 
 @contextlib.contextmanager
@@ -82,7 +79,7 @@ def serving(
         reloader = Reloader(service, parts, environ, backfill_since, load, secrets, exporter.refusals)
         # both refer to what a reload replaces, which must not stay in memory then
         del exporter, login
-        yield Running(service, server, reloader)
+        yield Running(service, server, reloader.reload)
 
 
 def _check_backfill(store: Store, since: int) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import threading
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Literal, Self
 
 STOP_SECONDS = 2.5
@@ -25,28 +25,22 @@ def hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
 
 
-def start_deadline(seconds: float) -> threading.Timer:
-    """End the process with exit code 0 after so many seconds, whatever hangs, unless the timer is cancelled."""
-    timer = threading.Timer(seconds, os._exit, [0])
-    timer.daemon = True
-    timer.start()
-    return timer
-
-
 class SignalReceiver:
     """Receives SIGINT and SIGTERM as "stop" and SIGHUP as "reload", even if they were ignored or held before.
 
+    Without `reloads`, SIGHUP is received as "stop", too.
     A context manager for the main thread. After the first stop signal, the program has `stop_seconds` (default:
     `STOP_SECONDS`) to leave the context; then the process ends with exit code 0, whatever still hangs. A second stop
     signal ends it at once, with exit code 128 plus the signal's number.
     """
 
-    def __init__(self, stop_seconds: float | None = None) -> None:
-        self._stop_seconds = STOP_SECONDS if stop_seconds is None else stop_seconds
+    def __init__(self, stop_seconds: float | None = None, *, reloads: bool = True) -> None:
+        self._reloads = reloads
+        self._deadline = threading.Timer(STOP_SECONDS if stop_seconds is None else stop_seconds, os._exit, [0])
+        self._deadline.daemon = True
         self._changed = threading.Condition()
         self._stop = False
         self._reload = False
-        self._deadline: threading.Timer | None = None
         self._thread = threading.Thread(target=self._receive, name="signals", daemon=True)
         self._restored = contextlib.ExitStack()
         self._read_end = self._write_end = -1
@@ -68,9 +62,7 @@ class SignalReceiver:
             self._restored = restored.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._restored.close()
 
     def wait(self, seconds: float | None = None) -> Literal["stop", "reload", "timeout"]:
@@ -90,20 +82,20 @@ class SignalReceiver:
 
     def _take(self, number: int) -> None:
         with self._changed:
-            if number == signal.SIGHUP:
+            if number == signal.SIGHUP and self._reloads:
                 self._reload = True
-            elif number in _STOP:
-                if self._stop:
+            elif number in _ALL:
+                if not self._stop:
+                    self._deadline.start()
+                elif number in _STOP:
                     os._exit(128 + number)
                 self._stop = True
-                self._deadline = start_deadline(self._stop_seconds)
             self._changed.notify_all()
 
     def _end_thread(self) -> None:
         os.write(self._write_end, _CLOSE)
         self._thread.join()
-        if self._deadline is not None:
-            self._deadline.cancel()
+        self._deadline.cancel()
 
 
 def _noted_already(_number: int, _frame: FrameType | None) -> None:

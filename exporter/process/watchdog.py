@@ -27,11 +27,9 @@ class Watched(Protocol):
     @property
     def alive(self) -> bool:
         """Whether its thread runs."""
-        ...
 
     def ping(self, answer: Callable[[], None]) -> None:
         """Make the event loop call `answer` as soon as it can."""
-        ...
 
 
 class Watch:

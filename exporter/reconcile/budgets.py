@@ -23,8 +23,7 @@ from exporter.reconcile.comparison import LEAST
 from exporter.reconcile.log import logged
 from exporter.reconcile.period import Period
 
-_SPENT = sql.SQL("SELECT left({user}, {length}), {spent} FROM {table} LIMIT {rows}")
-_ESTIMATES = sql.SQL("SELECT left({operation}, {length}), {estimate} FROM {table} LIMIT {rows}")
+_AMOUNTS = sql.SQL("SELECT left({name}, {length}), {amount} FROM {table} LIMIT {rows}")
 _CORRECTION = sql.SQL("UPDATE {table} SET {column} = {usd} WHERE {user} = {name};")
 
 
@@ -76,7 +75,7 @@ def wrong_budgets(
 def _disagreeing(
     session: Session, table: Table, role: str, window: str, amounts: Mapping[str, int], tolerance: Decimal
 ) -> Iterator[WrongBudget]:
-    for text, spent in _rows(session, table, _SPENT, "user", role, MOST_BUDGETS):
+    for text, spent in _amounts(session, table, "user", role, MOST_BUDGETS, signed=True):
         user = user_name(text)
         if user == UNATTRIBUTED or text is None:
             continue
@@ -104,7 +103,7 @@ def wrong_estimates(
     # finding a table proves that its rows are visible, which holds for the one that was looked at last
     estimates = {
         clean_label(operation, UNKNOWN): money_units(usd)
-        for operation, usd in _rows(session, table, _ESTIMATES, "operation", "estimated_cost", MOST_ROUTES)
+        for operation, usd in _amounts(session, table, "operation", "estimated_cost", MOST_ROUTES, signed=False)
         if usd is not None
     }
     session.log(rules)
@@ -116,14 +115,13 @@ def wrong_estimates(
     return found
 
 
-def _rows(
-    session: Session, table: Table, statement: sql.SQL, name: str, amount: str, most: int
+def _amounts(
+    session: Session, table: Table, name: str, amount: str, most: int, *, signed: bool
 ) -> Iterator[tuple[str | None, Decimal | None]]:
-    query = statement.format(
-        **{name: table.value(name)},
+    query = _AMOUNTS.format(
+        name=table.value(name),
         length=sql.Literal(READ_LENGTH),
-        spent=values.usd(table.value(amount), sql.Literal(LARGEST_AMOUNT), signed=True),
-        estimate=values.usd(table.value(amount), sql.Literal(LARGEST_AMOUNT)),
+        amount=values.usd(table.value(amount), sql.Literal(LARGEST_AMOUNT), signed=signed),
         table=table.name,
         rows=sql.Literal(most + 1),
     )

@@ -77,14 +77,13 @@ def compare(logged: Mapping[str, int], sources: Sequence[Source], tolerance: Dec
         cells = (None if s.amounts is None else _cell(amount, s.amounts.get(key, 0), tolerance) for s in sources)
         return Line(key, amount, tuple(cells))
 
-    lines = sorted(map(line, keys), key=lambda each: (-max(each.logged, *_amounts(each)), each.key))
+    def largest(each: Line) -> int:
+        return max(0, each.logged, *(cell.amount for cell in each.cells if cell is not None))
+
+    lines = sorted(map(line, keys), key=lambda each: (-largest(each), each.key))
     whole = sum(logged.values())
     totals = (None if source.sum is None else _cell(whole, source.sum, tolerance) for source in sources)
     return Comparison(tuple(lines), Line("total", whole, tuple(totals)), tuple(sources))
-
-
-def _amounts(line: Line) -> Iterable[int]:
-    return (0, *(cell.amount for cell in line.cells if cell is not None))
 
 
 def _cell(logged: int, amount: int, tolerance: Decimal) -> Cell:

@@ -1,5 +1,6 @@
 """What Prometheus has stored of the counters of costs and refunds: differences of its samples, never extrapolated."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -72,7 +73,7 @@ def read_history(part: Part, job: str, by: By, period: Period) -> Source:
 def _rises(part: Part, metric: Metric, job: str, period: Period) -> _Rises:
     """How far a counter has risen in the period."""
     rises = _Rises(period.lo)
-    selector = f"{metric.name}{{job={_quoted(job)}}}"
+    selector = f"{metric.name}{{job={json.dumps(job, ensure_ascii=False)}}}"
     for day, lo, hi in period.pieces():
         found = _range(part, selector, lo, hi)
         lowest = _range(part, f"min_over_time({selector}[{STEP}s])", lo, hi)
@@ -112,7 +113,3 @@ def _grids(lo: int, hi: int) -> Iterator[tuple[int, int]]:
     yield lo, last
     if last != hi:
         yield hi, hi
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'

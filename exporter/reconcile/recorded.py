@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 
 from exporter.config import Config
 from exporter.ledger.calendar import day_of, first_user_day
-from exporter.ledger.model import OTHER, Progress, State
+from exporter.ledger.model import Progress, State
 from exporter.ledger.plan import first_day
 from exporter.reconcile.comparison import Source
 from exporter.reconcile.period import By, Period, day_name
 from exporter.state.codec import decode_progress
 from exporter.state.parts import fill_parts
-from exporter.state.peek import peek
 from exporter.state.provenance import CLASSIFICATION
+from exporter.state.store import peek
 
 NAME = "recorded"
 """The name of this source."""
@@ -27,11 +27,6 @@ class Recorded:
 
     state: State
     classification: Any
-
-    @property
-    def progress(self) -> Progress:
-        """How far the log was read."""
-        return self.state.progress
 
 
 def read_recorded(config: Config) -> Recorded | str:
@@ -61,7 +56,7 @@ def as_source(recorded: Recorded | str, by: By, period: Period) -> Source:
         return Source(NAME, note="groups are not recorded: columns.log.group was not set")
     if not period.is_whole_days:
         return Source(NAME, note="whole days are recorded: --from and --to must be days")
-    since = kept_since(recorded.progress, period.zone, by_user=by in ("user", "group"))
+    since = kept_since(recorded.state.progress, period.zone, by_user=by in ("user", "group"))
     if period.days.start < since:
         return Source(NAME, note=f"recorded are the days since {day_name(since)}: use a later --from")
     amounts: dict[str, int] = {}
@@ -74,13 +69,8 @@ def as_source(recorded: Recorded | str, by: By, period: Period) -> Source:
     return Source(NAME, {label: units for label, units in amounts.items() if units})
 
 
-def kept_since(progress: Progress, zone: ZoneInfo, *, by_user: bool = False) -> int:
+def kept_since(progress: Progress, zone: ZoneInfo, *, by_user: bool) -> int:
     """The first day whose sums are kept and whole, by the exporter's own clock."""
     today = day_of(progress.now, zone)
     first = first_user_day(progress.now, zone) if by_user else first_day(today)
-    began = day_of(progress.began, zone)
-    return max(first, began)
-
-
-OVERFLOW = OTHER.operation
-"""The label of what has no place of its own, of an operation as of a model."""
+    return max(first, day_of(progress.began, zone))

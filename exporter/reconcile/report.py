@@ -58,11 +58,8 @@ def as_table(report: Report) -> str:
 def _row(line: Line) -> list[str]:
     amounts = ["-" if cell is None else _dollars(cell.amount) for cell in line.cells]
     differences = ["-" if cell is None else f"{_usd(cell.difference):+,.6f}" for cell in line.cells]
-    return [line.key, _dollars(line.logged), *amounts, *differences, *map(_share, line.cells), _mark(line)]
-
-
-def _mark(line: Line) -> str:
-    return "differs" if line.off else ""
+    mark = "differs" if line.off else ""
+    return [line.key, _dollars(line.logged), *amounts, *differences, *map(_share, line.cells), mark]
 
 
 def _share(cell: Cell | None) -> str:
@@ -116,40 +113,37 @@ def _budgets(report: Report) -> list[str]:
 def as_text_json(report: Report) -> str:
     """The report for a script: amounts in USD, as texts with all their digits."""
     found = report.comparison
-    return json.dumps(
-        {
-            "from": as_utc(report.period.lo),
-            "to": as_utc(report.period.hi),
-            "time_zone": report.period.zone.key,
-            "by": report.by,
-            "tolerance": str(report.tolerance),
-            "agrees": not found.off,
-            "sources": [{"name": source.name, "note": source.note} for source in found.sources],
-            "total": _fields(found.total, found),
-            "lines": [{report.by: line.key, **_fields(line, found)} for line in found.lines],
-            "estimates": [
-                {
-                    "operation": each.operation,
-                    "calls": each.calls,
-                    "usd_a_call": _text(each.logged),
-                    "estimated_usd": _text(each.estimated),
-                }
-                for each in report.estimates
-            ],
-            "budgets": [
-                {
-                    "user": each.user,
-                    "window": each.window,
-                    "recorded_usd": _text(each.recorded),
-                    "log_usd": _text(each.logged),
-                    "correction": each.correction,
-                }
-                for each in (report.budgets if report.by_id else ())
-            ],
-        },
-        indent=2,
-        ensure_ascii=False,
-    )
+    whole = {
+        "from": as_utc(report.period.lo),
+        "to": as_utc(report.period.hi),
+        "time_zone": report.period.zone.key,
+        "by": report.by,
+        "tolerance": str(report.tolerance),
+        "agrees": not found.off,
+        "sources": [{"name": source.name, "note": source.note} for source in found.sources],
+        "total": _fields(found.total, found),
+        "lines": [{report.by: line.key, **_fields(line, found)} for line in found.lines],
+        "estimates": [
+            {
+                "operation": each.operation,
+                "calls": each.calls,
+                "usd_a_call": _text(each.logged),
+                "estimated_usd": _text(each.estimated),
+            }
+            for each in report.estimates
+        ],
+        "budgets": [
+            {
+                "user": each.user,
+                "window": each.window,
+                "recorded_usd": _text(each.recorded),
+                "log_usd": _text(each.logged),
+                "correction": each.correction,
+            }
+            for each in (report.budgets if report.by_id else ())
+        ],
+    }
+    return json.dumps(whole, indent=2, ensure_ascii=False)
 
 
 def _fields(line: Line, found: Comparison) -> dict[str, Any]:

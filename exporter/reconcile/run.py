@@ -14,6 +14,7 @@ from exporter.database.one_session import one_session
 from exporter.database.session import Session
 from exporter.errors import UserError
 from exporter.ledger.calendar import day_of, day_start, month_start_day
+from exporter.ledger.model import OTHER
 from exporter.moments import named_moment
 from exporter.reconcile import budgets, history, provider, recorded
 from exporter.reconcile.comparison import Source, compare, with_overflow
@@ -84,7 +85,8 @@ def _compared(
         sources.append(history.read_history(part, wanted.prometheus_job, wanted.by, period))
     known = sources[0].amounts
     if known is not None and wanted.by in ("operation", "model"):
-        amounts = with_overflow(amounts, known, recorded.OVERFLOW)
+        # of an operation as of a model
+        amounts = with_overflow(amounts, known, OTHER.operation)
     comparison = compare(amounts, sources, wanted.tolerance)
     return Report(
         by=wanted.by,

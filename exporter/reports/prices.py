@@ -22,8 +22,8 @@ from exporter.prices.book import Entry, PriceBook
 from exporter.prices.listed import PriceList
 from exporter.prices.model import DatedPrice, Rate, in_usd, valid_from_text
 from exporter.reports.table import render_table
-from exporter.state.peek import peek
 from exporter.state.prices import PRICES
+from exporter.state.store import peek
 
 _SECONDS = 60.0
 _MOST_PAIRS = 10_000

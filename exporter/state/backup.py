@@ -9,7 +9,7 @@ from pathlib import Path
 from exporter.state.codec import layout_problem
 from exporter.state.hourly import HOURLY, KnownHours, each_hour
 from exporter.state.migrations import FORMAT, kept_layout, migrate
-from exporter.state.private import make_file
+from exporter.state.private import write_file
 from exporter.state.store import FILE_NAME, KeptState, StateError, locked, read_only, transaction
 
 _JOURNALS = ("-wal", "-shm")
@@ -43,7 +43,7 @@ def restore(folder: Path, copy: bytes, *, replace: bool = False) -> None:
         if path.exists() and not replace:
             raise StateError(f"state folder {folder} holds a state: back it up, then use --replace")
         try:
-            _write(new, copy)
+            write_file(new, copy)
             _check(new)
             _take_in_journal(path)
             # what is left of a journal belongs to the file that is replaced
@@ -117,15 +117,6 @@ def _read(path: Path) -> Iterator[sqlite3.Connection]:
             yield db
     except (sqlite3.Error, ValueError, TypeError, KeyError, IndexError) as error:
         raise StateError(f"the copy is damaged, or no copy of a state: {error}; choose another copy") from None
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.unlink(missing_ok=True)
-    make_file(path)
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sync(folder: Path) -> None:

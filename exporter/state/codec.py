@@ -106,19 +106,16 @@ def decode_aggregate(sparse: Sparse) -> Aggregate:
     return tuple(values)
 
 
-def _encode_cell(cell: Cell) -> tuple[Sparse, Sparse]:
+def _cell_text(series: Series, cell: Cell) -> str:
     current = encode_aggregate(cell.current)
     # most cells have never held more than they do
-    return current, current if cell.high_water == cell.current else encode_aggregate(cell.high_water)
+    high_water = current if cell.high_water == cell.current else encode_aggregate(cell.high_water)
+    return dumps([*series, current, high_water])
 
 
 def _decode_cell(current: Sparse, high_water: Sparse) -> Cell:
     known = decode_aggregate(current)
     return Cell(known, known if high_water == current else decode_aggregate(high_water))
-
-
-def _cell_text(series: Series, cell: Cell) -> str:
-    return dumps([*series, *_encode_cell(cell)])
 
 
 def encode_slice(item: Slice) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from exporter.database.errors import DatabaseError
 from exporter.ledger.model import Changes
@@ -17,7 +17,6 @@ from exporter.state.store import Store
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 PATIENCE = 2.0
 """Seconds to wait for a commit; without an answer by then, the disk counts as failing."""
@@ -108,10 +107,10 @@ class Journal:
             found.update(self._read_users(sorted(missing)))
         return found
 
-    def read(self, query: Callable[[sqlite3.Connection, T], R], argument: T) -> R:
+    def read(self, query: Callable[..., T], *arguments: Any) -> T:
         """What a function that reads the file brings, of all that is durable. Raises `DiskSilent`."""
         if not self._behind:
-            answer = self._disk.submit(lambda store: store.read(query, argument))
+            answer = self._disk.submit(lambda store: store.read(query, *arguments))
             if answered(answer, READING):
                 return answer.result()
         raise self._disk_silent()

@@ -39,6 +39,16 @@ def make_file(path: Path) -> None:
         os.close(descriptor)
 
 
+def write_file(path: Path, content: bytes) -> None:
+    """Write a new file, closed to others and on the disk before this returns. Raises `OSError`."""
+    path.unlink(missing_ok=True)
+    make_file(path)
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def tighten(folder: Path, names: tuple[str, ...]) -> None:
     """Close to others what belongs to this user, and log it; warn if others can still write.
 

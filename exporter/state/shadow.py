@@ -37,7 +37,11 @@ def write_shadow(db: sqlite3.Connection, work: ShadowWork) -> None:
     """Do the work on the tables, before the state's own changes are written."""
     if work.reset:
         empty(db)
-    _write(db, work.changed)
+    slices = ((start, encode_slice(item)) for start, item in work.changed.slices.items())
+    users = ((start, dumps(units)) for start, units in work.changed.users.items())
+    db.executemany("REPLACE INTO next_slices VALUES (?, ?)", slices)
+    db.executemany("REPLACE INTO next_slice_users VALUES (?, ?)", users)
+    write_parts(db, "next_parts", work.changed, _PARTS)
     if work.taken_over_since is not None:
         db.execute("DELETE FROM slice_users")
         db.execute(
@@ -63,7 +67,7 @@ def empty(db: sqlite3.Connection) -> None:
         db.execute(f"DELETE FROM {table}")  # noqa: S608 -- one of three constants
 
 
-def load_parts(db: sqlite3.Connection, _: None = None) -> Shadow:
+def load_parts(db: sqlite3.Connection) -> Shadow:
     """All of the shadow but for its slices and their users."""
     shadow = Shadow()
     fill_parts(db, "next_parts", shadow, _PARTS)
@@ -85,17 +89,6 @@ def load_users(db: sqlite3.Connection, starts: Iterable[int]) -> dict[int, Mappi
     """Money units by user at these starts."""
     found = _rows(db, "SELECT start, body FROM next_slice_users WHERE start = ?", starts)
     return {start: json.loads(body) for start, body in found}
-
-
-def _write(db: sqlite3.Connection, changed: Shadow) -> None:
-    db.executemany(
-        "REPLACE INTO next_slices VALUES (?, ?)",
-        ((start, encode_slice(item)) for start, item in changed.slices.items()),
-    )
-    db.executemany(
-        "REPLACE INTO next_slice_users VALUES (?, ?)", ((start, dumps(users)) for start, users in changed.users.items())
-    )
-    write_parts(db, "next_parts", changed, _PARTS)
 
 
 def _rows(db: sqlite3.Connection, query: str, starts: Iterable[int]) -> Iterator[tuple[int, str]]:

@@ -310,6 +310,21 @@ def read_only(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=2.0)
 
 
+@contextlib.contextmanager
+def peek(folder: Path) -> Iterator[sqlite3.Connection | None]:
+    """A look at the state as of one commit, beside the exporter that uses the folder; None where it holds no state.
+
+    Needs no lock, changes nothing, and migrates nothing. Raises `sqlite3.Error`.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        yield None
+        return
+    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)) as db:
+        db.execute("BEGIN")
+        yield db
+
+
 def _bring_up_to_date(db: sqlite3.Connection, path: Path) -> int:
     """Migrate the file, and return the format that it had.
 

@@ -18,26 +18,25 @@ class StoredShadow:
 
     def load(self, starts: Iterable[int] | None) -> Shadow:
         """All of the shadow but the slices and users of other starts; with None all slices, and no users."""
-        shadow = self._journal.read(load_parts, None)
-        whole = starts is None
+        shadow = self._journal.read(load_parts)
         wanted = self._journal.read(starts_of, "next_slices") if starts is None else sorted(starts)
         for part in _pieces(wanted):
             shadow.slices.update(self._journal.read(load_slices, part))
-            if not whole:
+            if starts is not None:
                 shadow.users.update(self._journal.read(load_users, part))
         return shadow
 
     def users(self, starts: Iterable[int]) -> Mapping[int, Mapping[str, int]]:
         """The users at these starts, where there are any."""
-        return {start: users for part in _pieces(sorted(starts)) for start, users in self._read_users(part).items()}
+        found: dict[int, Mapping[str, int]] = {}
+        for part in _pieces(sorted(starts)):
+            found.update(self._journal.read(load_users, part))
+        return found
 
     def all_users(self) -> Iterator[tuple[int, Mapping[str, int]]]:
         """The users of every start, one after the other."""
         for start in self._journal.read(starts_of, "next_slice_users"):
-            yield from self._read_users([start]).items()
-
-    def _read_users(self, starts: list[int]) -> Mapping[int, Mapping[str, int]]:
-        return self._journal.read(load_users, starts)
+            yield from self._journal.read(load_users, [start]).items()
 
 
 def _pieces(starts: list[int]) -> Iterator[list[int]]:

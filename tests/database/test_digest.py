@@ -195,8 +195,8 @@ def test_forecast_anomalies_and_recommendations_are_of_the_log(log: Log, clock: 
     assert found.day.cost == units(38)
     assert isinstance(found.forecast, Forecast)
     # ten hours of today are there, of which the last one has begun
-    assert found.forecast.today.middle == pytest.approx(units(24), rel=0.1)
-    assert found.forecast.month.middle == pytest.approx(units(30 * 24 + 14), rel=0.05)
+    assert found.forecast.today.expected == pytest.approx(units(24), rel=0.1)
+    assert found.forecast.month.expected == pytest.approx(units(30 * 24 + 14), rel=0.05)
     assert isinstance(found.forecast.monthly_limit_at, int)
     assert datetime.fromtimestamp(found.forecast.monthly_limit_at, UTC).month == 6
     (anomaly,) = found.anomalies

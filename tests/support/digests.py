@@ -10,13 +10,13 @@ from exporter.digest.model import (
     Anomaly,
     Day,
     Digest,
-    Estimate,
     FiredAlert,
     Forecast,
     Mover,
     Reached,
     UsersPast,
 )
+from exporter.forecast import projection
 from exporter.ledger.calendar import month_days
 
 THURSDAY = date(2026, 6, 18)
@@ -37,7 +37,7 @@ def full_digest(about: date = THURSDAY, **changes: Any) -> Digest:
     spend = {each: units(usual(each) * rng.uniform(0.85, 1.2)) for each in range(ordinal - 30, ordinal)}
     spend[ordinal] = units(168)
     ahead = {
-        each: Estimate(units(usual(each)), units(0.8 * usual(each)), units(1.35 * usual(each)))
+        each: projection.Forecast(units(usual(each)), units(0.8 * usual(each)), units(1.35 * usual(each)))
         for each in range(ordinal + 1, month_days(ordinal + 1).stop)
     }
     movers = (
@@ -54,8 +54,8 @@ def full_digest(about: date = THURSDAY, **changes: Any) -> Digest:
         "monthly_limit": units(4000),
         "users": UsersPast(1, 3, ("3f2a9c01",)),
         "forecast": Forecast(
-            Estimate(units(112), units(95), units(140)),
-            Estimate(units(2900), units(2700), units(3250)),
+            projection.Forecast(units(112), units(95), units(140)),
+            projection.Forecast(units(2900), units(2700), units(3250)),
             ahead,
             Reached.NOT,
             Reached.NOT,

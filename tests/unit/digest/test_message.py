@@ -16,7 +16,6 @@ from exporter.digest.model import (
     Anomaly,
     Day,
     Digest,
-    Estimate,
     FiredAlert,
     Forecast,
     LeftOut,
@@ -24,6 +23,7 @@ from exporter.digest.model import (
     Reached,
     UsersPast,
 )
+from exporter.forecast import projection
 from tests.support import ROOT
 from tests.support.digests import THURSDAY, full_digest, units
 
@@ -31,7 +31,7 @@ AMOUNTS = st.integers(0, 10**24)
 TEXTS = st.text(max_size=400) | st.sampled_from(
     ["@everyone" * 40, "_*~|`[<\\" * 40, "://" * 100, "🔥" * 300, "\ud800x"]
 )
-ESTIMATES = st.builds(Estimate, AMOUNTS, AMOUNTS, AMOUNTS)
+ESTIMATES = st.builds(projection.Forecast, AMOUNTS, AMOUNTS, AMOUNTS)
 REACHED = st.sampled_from(Reached) | st.integers(0, 4_000_000_000)
 LEFT_OUT = st.builds(LeftOut, TEXTS)
 DAYS = st.builds(
@@ -239,7 +239,8 @@ def test_the_message_that_the_page_shows() -> None:
         monthly_limit=units(200),
         users=UsersPast(0, 0),
         forecast=Forecast(
-            Estimate(units(7.14), units(5.88), units(8.71)), Estimate(units(195), units(193), units(197))
+            projection.Forecast(units(7.14), units(5.88), units(8.71)),
+            projection.Forecast(units(195), units(193), units(197)),
         ),
         anomalies=(
             Anomaly(

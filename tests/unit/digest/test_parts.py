@@ -39,14 +39,16 @@ def told(
 def test_a_steady_history_goes_on_steadily() -> None:
     found = told()
     assert isinstance(found, Forecast)
-    assert found.today.middle == pytest.approx(units(24), rel=0.01)
-    assert found.month.middle == pytest.approx(units(414 + 18 + 12 * 24), rel=0.01)
-    assert found.today.low <= found.today.middle <= found.today.high
+    assert found.today.expected == pytest.approx(units(24), rel=0.01)
+    assert found.month.expected == pytest.approx(units(414 + 18 + 12 * 24), rel=0.01)
+    assert found.today.lower <= found.today.expected <= found.today.upper
     assert sorted(found.days) == list(range(DAY, DAY + 13))
-    assert all(each.middle == pytest.approx(units(24), rel=0.01) for each in found.days.values())
-    assert all(each.low <= each.middle <= each.high for each in found.days.values())
+    assert all(each.expected == pytest.approx(units(24), rel=0.01) for each in found.days.values())
+    assert all(each.lower <= each.expected <= each.upper for each in found.days.values())
     # the days that are drawn are the month that is told
-    assert sum(each.middle for each in found.days.values()) + units(408) == pytest.approx(found.month.middle, rel=1e-6)
+    assert sum(each.expected for each in found.days.values()) + units(408) == pytest.approx(
+        found.month.expected, rel=1e-6
+    )
 
 
 def test_when_limits_are_reached() -> None:

@@ -17,10 +17,11 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from exporter.digest.model import Digest, Estimate, Forecast, LeftOut, Mover
+from exporter.digest.model import Digest, Forecast, LeftOut, Mover
 from exporter.digest.picture import STYLE, draw, figure_of, named_days, shown_days
 from exporter.digest.words import short
 from exporter.errors import UserError
+from exporter.forecast import projection
 from tests.support.digests import THURSDAY, full_digest, units
 
 NAMES = ["email-compose", "W" * 80, "日本語", "$x^2$ and $", "a\u202eb\x1b[2J", "\\frac{1}", "", "🔥"]
@@ -86,7 +87,7 @@ def test_every_text_is_in_the_picture_and_none_covers_another(
     spend = {each: round(cost * scale / 100) for each, cost in digest.spend.items()}
     assert isinstance(digest.forecast, Forecast)
     days = {
-        each: Estimate(*(round(part * scale / 100) for part in (guess.middle, guess.low, guess.high)))
+        each: projection.Forecast(*(part * scale / 100 for part in (guess.expected, guess.lower, guess.upper)))
         for each, guess in digest.forecast.days.items()
     }
     changed = replace(
