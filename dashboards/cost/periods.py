@@ -4,7 +4,7 @@ from dashboards import promql as q
 from dashboards import style
 from dashboards.colors import colored
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, column, joined, table, timeseries
+from dashboards.panels import Panel, column, joined, table, timeseries, values
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import AGE, DOLLARS, SHARE
@@ -46,14 +46,7 @@ def _called(figure: str, source: str) -> str:
 def _budgets(settings: Settings) -> Panel:
     spent, limit = _of_each(catalog.PERIOD_SPEND, "max"), _of_each(catalog.PERIOD_LIMIT, "min")
     soft, reset = _of_each(catalog.PERIOD_SOFT_LIMIT, "min"), _of_each(catalog.PERIOD_RESET, "max")
-    names = {
-        "budget": "Budget",
-        "Value #A": "Used",
-        "Value #B": "Spent",
-        "Value #C": "Limit",
-        "Value #D": "Soft limit",
-        "Value #E": "Resets in",
-    }
+    shown = values(("Used", "Spent", "Limit", "Soft limit", "Resets in"))
     return table(
         "Budgets by user or group and period, and the team's",
         "What has been spent since each budget's period began, its limit, its soft limit, the share of the limit that"
@@ -71,7 +64,7 @@ def _budgets(settings: Settings) -> Panel:
                 f"clamp_min({reset} - time(), 0)",
             )
         ),
-        transformations=joined("key", names),
+        transformations=joined("key", {"budget": "Budget", **shown}),
         sort="Used",
         then="Spent",
         empty=_NONE,
