@@ -1,6 +1,6 @@
 """PromQL for panels, built from the metric catalog, with Grafana's variables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from grafanalib.core import Target
@@ -237,8 +237,15 @@ def worst_model() -> str:
         "Few calls": f"0 * ({hourly(CALLS)} > 0) - 1",
         "No calls": f"0 * max({UP}) - 2",
     }
-    others = (f'label_replace({value}, "model", "{name}", "", "")' for name, value in known.items())
-    return f"topk(1, {' or '.join((failing, *others))})"
+    return f"topk(1, {failing} or {labelled('model', known)})"
+
+
+def labelled(label: str, figures: Mapping[str, str]) -> str:
+    """Several figures without labels in one query, told apart by a label.
+
+    Of several queries without an answer, Grafana says that a number field is missing.
+    """
+    return " or ".join(f'label_replace({figure}, "{label}", "{name}", "", "")' for name, figure in figures.items())
 
 
 _SHORT = "([0-9a-fA-F]{8})-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(.+)"

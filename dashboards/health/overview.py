@@ -2,20 +2,12 @@
 
 from dashboards import promql as q
 from dashboards import sql, style
-from dashboards.alerts import FIRING
+from dashboards.alerts import FIRING, AlertLine
 from dashboards.base import CELL, COST, PERFORMANCE, to_dashboard
-from dashboards.calls import NO_RULES, SEVERITIES, alerts_firing, calls_table, figures, success_rate, worst_model
+from dashboards.calls import NO_RULES, SEVERITIES, alerts_firing, calls_table, figures, worst_model
 from dashboards.grid import TILE, Row, line
 from dashboards.health.database import connections, max_connections
-from dashboards.panels import (
-    Panel,
-    column,
-    link,
-    only,
-    stat,
-    state_timeline,
-    table,
-)
+from dashboards.panels import Panel, column, link, only, stat, state_timeline, table
 from dashboards.promql import PROJECT_ALERTS, prom
 from dashboards.settings import Settings
 from dashboards.style import SHARE
@@ -23,18 +15,13 @@ from dashboards.style import SHARE
 
 def row(settings: Settings) -> Row:
     """The row."""
-    success = success_rate(
-        "Success, hour",
-        "The error log below shows the messages; Performance shows the operation and the class of error.",
-        settings.alerts.error_rate,
-    )
     worst = worst_model(
         "The error log below has the messages. Check the provider's status page; use the fallback while it is down.",
         settings.alerts.error_rate,
     )
     firing = alerts_firing(settings, "Alerts firing", "The table below lists them, the worst first.", tuple(SEVERITIES))
     state = figures(settings), firing, worst
-    shares = success, _api_availability(settings), _connections_used(settings)
+    shares = _success_rate(settings.alerts.error_rate), _api_availability(settings), _connections_used(settings)
     return Row(
         "",
         (
@@ -43,6 +30,21 @@ def row(settings: Settings) -> Row:
             line(8, _alerts_now(settings), _alert_history(), widths=(15, 9)),
             line(9, _error_log()),
         ),
+    )
+
+
+def _success_rate(error_rate: AlertLine) -> Panel:
+    succeeding = error_rate.complement
+    note = succeeding.note("Red below {value}, the threshold of {alert}, which looks at five minutes of an operation.")
+    return stat(
+        "Success, hour",
+        f"The share of calls in the past hour that succeeded.{note}",
+        "The error log below shows the messages; Performance shows the operation and the class of error.",
+        prom(q.or_no_calls(f"1 - {q.hourly_ratio(q.FAILED, q.CALLS)}"), instant=True),
+        mappings=style.not_set(style.NO_CALLS),
+        unit=SHARE,
+        decimals=1,
+        steps=succeeding.below(),
     )
 
 

@@ -20,14 +20,12 @@ def row(_: Settings) -> Row:
 
 def _first_token() -> Panel:
     lines = {name: q.first_token_quantile(value) for name, value in {"p95": 0.95, "p50": 0.5}.items()}
-    # one query, since of several empty ones Grafana says that a number field is missing
-    named = " or ".join(f'label_replace({expr}, "line", "{name}", "", "")' for name, expr in lines.items())
     return timeseries(
         "Time to first token",
         "After this time, half and 95% of the answers have begun. Estimated from the buckets of a histogram, of the"
         " calls whose time to the first token is in the log. The axis is logarithmic.",
         "If it rises and the length of prompts does not, the provider queues requests: look at its status page.",
-        prom(named, q.legend("line")),
+        prom(q.labelled("line", lines), q.legend("line")),
         unit=SCALED_SECONDS,
         interval=ALERT_WINDOW,
         log=True,
