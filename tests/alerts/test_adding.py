@@ -16,7 +16,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alert_rules.adding.adding import Added, Places, add_alert
+from alert_rules.adding.adding import Added, add_alert
+from alert_rules.adding.changing import Places
 from alert_rules.language.channels import Channel, Channels
 from alert_rules.language.loading import load_alerts
 from alert_rules.language.spec import AlertSpec
