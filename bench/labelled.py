@@ -178,13 +178,14 @@ def _quarters(random: Random, operation: Operation, incidents: Sequence[Incident
         if odd is not None:
             calls = calls * odd.calls + odd.extra / 4 / operation.call_usd
             tokens, price = tokens * odd.tokens, price * odd.price
-        number = _poisson(random, calls)
+        number = poisson(random, calls)
         used = tokens * number * max(0.1, random.gauss(1, SPREAD / sqrt(number))) if number else 0.0
         if number:
             yield start, HourFigures(calls=number, cost=round(used * price * USD), input_tokens=round(used))
 
 
-def _poisson(random: Random, mean: float) -> int:
+def poisson(random: Random, mean: float) -> int:
+    """A number of calls, by chance, where so many are to be expected."""
     if mean > 50:
         return max(0, round(random.gauss(mean, sqrt(mean))))
     bound, product, count = exp(-mean), random.random(), 0
