@@ -56,7 +56,8 @@ def add_rows(
 def fill(connection: Connection, sizes: argparse.Namespace) -> int:
     """Create the log: every user and series in earlier hours, then an hour at the rate; returns its rows."""
     load_schema(connection, "success")
-    earlier, later = max(sizes.users, 30 * sizes.series), int(3600 * sizes.rate)
+    earlier: int = max(sizes.users, 30 * sizes.series)
+    later = int(3600 * sizes.rate)
     add_rows(connection, 0, earlier, sizes, 4 * 3600, 3600)
     add_rows(connection, earlier, later, sizes, 3600)
     connection.execute("VACUUM ANALYZE")
