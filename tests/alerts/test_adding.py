@@ -291,7 +291,7 @@ VALUES = (
     st.none()
     | st.booleans()
     | st.integers(-3, 200)
-    | st.floats()
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=5)
     | st.sampled_from(["0s", "5m", "24h", "operation", "user", "discord", "critical", "70%", "$5", "500ms", "high"])
     | st.sampled_from([["user"], ["operation", "model"], {"70%": "info", "90%": "critical"}, {"$0": "info"}, []])
