@@ -115,12 +115,8 @@ def age(timestamp: str) -> str:
     return f"time() - {timestamp}"
 
 
-def latency(part: Literal["bucket", "sum", "count"]) -> str:
-    """A selector for a part of the latency histogram of the chosen calls."""
-    return _part(catalog.LATENCY, part)
-
-
-def _part(histogram: Metric, part: str) -> str:
+def latency(part: Literal["bucket", "sum", "count"], histogram: Metric = catalog.LATENCY) -> str:
+    """A selector for a part of a histogram of the chosen calls, by default that of their latency."""
     return filtered(Metric(f"{histogram.name}_{part}", "histogram", histogram.labels, ""))
 
 
@@ -128,14 +124,9 @@ CALLS, FAILED, COST = filtered(catalog.OPERATIONS), filtered(catalog.FAILURES), 
 """Selectors for the chosen calls, those that failed, and what they cost."""
 
 
-def quantile(q: float, *by: str) -> str:
-    """A quantile of the calls' latency, in seconds; nothing where there was no call."""
-    return _known_quantile(q, rate(latency("bucket"), "le", *by))
-
-
-def first_token_quantile(q: float, *by: str) -> str:
-    """A quantile of the time to the first token, in seconds; nothing where there was no call that has one."""
-    return _known_quantile(q, rate(_part(catalog.TIME_TO_FIRST_TOKEN, "bucket"), "le", *by))
+def quantile(q: float, *by: str, histogram: Metric = catalog.LATENCY) -> str:
+    """A quantile of the calls' latency, or of another histogram, in seconds; nothing where there was no call."""
+    return _known_quantile(q, rate(latency("bucket", histogram), "le", *by))
 
 
 def hourly_quantile(q: float, *by: str) -> str:

@@ -16,11 +16,8 @@ _NONE = "No budgets with a period, or the log is not read"
 
 def row(settings: Settings) -> Row:
     """The row."""
-    return Row(
-        "Budgets with a period (team, all operations)",
-        (line(9, _budgets(settings), _users(), widths=(14, 10)),),
-        collapsed=True,
-    )
+    panels = line(9, _budgets(settings), _users(), widths=(14, 10))
+    return Row("Budgets with a period (team, all operations)", (panels,), collapsed=True)
 
 
 def _shown(metric: Metric) -> str:
@@ -54,16 +51,11 @@ def _budgets(settings: Settings) -> Panel:
         f"{settings.alerts.budget_note()} Users and groups near or over a limit are always listed.",
         "Compare the share with how much of the period is left. Raise the limit in the budgets table or the"
         " configuration, or talk to the user or group.",
-        *(
-            prom(expr, table=True)
-            for expr in (
-                f"{spent} / ({limit} > 0)",
-                _called(spent, _shown(catalog.PERIOD_SPEND)),
-                limit,
-                soft,
-                f"clamp_min({reset} - time(), 0)",
-            )
-        ),
+        prom(f"{spent} / ({limit} > 0)", table=True),
+        prom(_called(spent, _shown(catalog.PERIOD_SPEND)), table=True),
+        prom(limit, table=True),
+        prom(soft, table=True),
+        prom(f"clamp_min({reset} - time(), 0)", table=True),
         transformations=joined("key", {"budget": "Budget", **shown}),
         sort="Used",
         then="Spent",
@@ -86,9 +78,5 @@ def _users() -> Panel:
         unit=style.COUNT,
         decimals=0,
         empty=_NONE,
-        overrides=[
-            colored("ok", style.GOOD),
-            colored("warning", style.WARN),
-            colored("exceeded", style.BAD),
-        ],
+        overrides=[colored("ok", style.GOOD), colored("warning", style.WARN), colored("exceeded", style.BAD)],
     )

@@ -100,7 +100,7 @@ def _alerts_now(settings: Settings) -> Panel:
         since = _or_all(since, label)
     names |= {f"{label}_or_all": f"{label}_or_all" for label in chosen}
     operation, model, user = (f"${{__data.fields.{label}_or_all}}" for label in chosen)
-    links = [link("Runbook", settings.runbook(CELL))] if settings.runbooks else []
+    links = [link("Runbook", f"{settings.runbooks.rstrip('/')}/{CELL}.md")] if settings.runbooks else []
     links += [
         link("Narrow Performance to it", to_dashboard(PERFORMANCE, operation=operation, model=model)),
         link("Narrow Cost to it", to_dashboard(COST, operation=operation, model=model, user=user)),
