@@ -72,8 +72,7 @@ def _beside(name: str, record: str, alert: BuiltinAlert, joint: str) -> str:
     if alert.dimension is None:
         raise ValueError(f"{alert.name} has no dimension")
     value = shown(alert.dimension, "$found")
-    query = _query(record + "{$of}", alert.by)
-    return f"{{{{ with {query} }}}}{{{{ $found := . | first | value }}}}{joint}{value} {name}{{{{ end }}}}"
+    return _with(record + "{$of}", alert.by, f"{_FOUND}{joint}{value} {name}")
 
 
 def runbook_url(name: str, links: Links) -> str:
@@ -134,7 +133,7 @@ def _called(label: str) -> str:
 def _aside(aside: Aside, by: Iterable[str]) -> str:
     label = f'{{{{ . | first | label "{aside.label}" }}}}'
     said = aside.sentence.format(value=shown(aside.dimension, "$found") if aside.dimension else label)
-    return f"{{{{ with {_query(aside.query, by)} }}}}{{{{ $found := . | first | value }}}}. {said}{{{{ end }}}}"
+    return _with(aside.query, by, f"{_FOUND}. {said}")
 
 
 def _counts(variant: Variant) -> str:
@@ -157,7 +156,7 @@ def _took(variant: Variant) -> str:
     if not variant.took:
         return ""
     took = shown(Dimension.DURATION, "(. | first | value)")
-    return f"{{{{ with {_query(variant.took, variant.by)} }}}}; on average they took {took}{{{{ end }}}}"
+    return _with(variant.took, variant.by, f"; on average they took {took}")
 
 
 def _rank(variant: Variant) -> str:
@@ -176,8 +175,8 @@ def _rank(variant: Variant) -> str:
     else:
         return text
     # a limit of 0, or a figure that fell to 0: nothing is further past it
-    most, query = f"{tier}{'9' * _WHOLE_DIGITS}", _query(past, variant.limit.by)
-    return f"{{{{ with {query} }}}}{{{{ . | first | value | printf {form} }}}}{{{{ else }}}}{most}{{{{ end }}}}"
+    most = f"{tier}{'9' * _WHOLE_DIGITS}"
+    return _with(past, variant.limit.by, f"{{{{ . | first | value | printf {form} }}}}{{{{ else }}}}{most}")
 
 
 _WHOLE_DIGITS = 14
@@ -185,13 +184,14 @@ _TIERS = {"team": 3, "unlisted": 2}
 
 
 def _looked_up(limit: Bound, dimension: Dimension) -> str:
-    query = _query(limit.query, limit.by)
-    return f"{{{{ with {query} }}}}{{{{ $found := . | first | value }}}}{shown(dimension, '$found')}{{{{ end }}}}"
+    return _with(limit.query, limit.by, _FOUND + shown(dimension, "$found"))
 
 
 def _contributors(causes: Contributors, by: Iterable[str]) -> str:
     def over(calls: str) -> str:
-        return f" over {_calls(_query(calls, by, causes.named))}" if calls else ""
+        # `1 call`, `12 calls`
+        number = '{{ . | first | value | printf "%.0f" }} call{{ if ne (. | first | value) 1.0 }}s{{ end }}'
+        return f" over {_with(calls, by, number, causes.named)}" if calls else ""
 
     line = f"{causes.line}: {shown(causes.dimension, '.Value')}{over(causes.calls)}"
     lines = f"{{{{ range {_query(causes.top, by)} }}}}{line}\n{{{{ end }}}}"
@@ -199,15 +199,7 @@ def _contributors(causes: Contributors, by: Iterable[str]) -> str:
     if not causes.rest:
         return lines + more
     value = shown(causes.dimension, "(. | first | value)")
-    return (
-        f"{lines}{{{{ with {_query(causes.rest, by)} }}}}others: {value}{over(causes.rest_calls)}\n{{{{ end }}}}{more}"
-    )
-
-
-def _calls(query: str) -> str:
-    """`1 call`, `12 calls`."""
-    number = '{{ . | first | value | printf "%.0f" }}'
-    return f"{{{{ with {query} }}}}{number} call{{{{ if ne (. | first | value) 1.0 }}}}s{{{{ end }}}}{{{{ end }}}}"
+    return lines + _with(causes.rest, by, f"others: {value}{over(causes.rest_calls)}\n") + more
 
 
 def _causes(variant: Variant) -> str:
@@ -243,7 +235,7 @@ def _unknown_because(variant: Variant) -> str:
 
 def _whole(query: str, by: Iterable[str]) -> str:
     """The number that an expression yields for the alert's own labels, such as calls or a second; empty for none."""
-    return f'{{{{ with {_query(query, by)} }}}}{{{{ . | first | value | printf "%.0f" }}}}{{{{ end }}}}'
+    return _with(query, by, '{{ . | first | value | printf "%.0f" }}')
 
 
 def _reasons(variant: Variant, texts: Iterable[str], joint: str, otherwise: str) -> str:
@@ -263,7 +255,7 @@ def _reasons(variant: Variant, texts: Iterable[str], joint: str, otherwise: str)
         }
         said = text.format(value=shown(reason.dimension, "$found"), **of)
         between = f"{{{{ if or {' '.join(names[:number])} }}}}{joint}{{{{ end }}}}" if number else ""
-        told += f"{{{{ with {name} }}}}{between}{{{{ $found := . | first | value }}}}{said}{{{{ end }}}}"
+        told += f"{{{{ with {name} }}}}{between}{_FOUND}{said}{{{{ end }}}}"
     if otherwise:
         told += f"{{{{ if not (or {' '.join(names)}) }}}}{otherwise.format()}{{{{ end }}}}"
     return asked + told
@@ -275,6 +267,14 @@ def _own_counts(variant: Variant, reason: Reason, tell: Callable[[Variant], str]
     if not told or not reason.unless:
         return told
     return f"{{{{ if not ({_query(reason.unless, variant.by)}) }}}}{told}{{{{ end }}}}"
+
+
+_FOUND = "{{ $found := . | first | value }}"
+
+
+def _with(expr: str, by: Iterable[str], text: str, named: Iterable[str] = ()) -> str:
+    """A text for what an expression finds for the alert's own labels; nothing where it finds nothing."""
+    return f"{{{{ with {_query(expr, by, named)} }}}}{text}{{{{ end }}}}"
 
 
 def _query(expr: str, by: Iterable[str], named: Iterable[str] = ()) -> str:
