@@ -234,29 +234,24 @@ def hours(rate: float, calls: int, rules: Sequence[Rule] = (BEFORE, AFTER)) -> l
 
 @dataclass(frozen=True)
 class Ends:
-    """How an alert ended after incidents: minutes to Resolved, and how often it fired again in the three hours after.
-
-    `early` counts the incidents during which it had resolved and fired again.
-    """
+    """How an alert ended after incidents: minutes to Resolved, and how often it fired again in the three hours after."""
 
     minutes: Sequence[int]
     again: int
-    early: int
 
 
 def ends(rule: Rule, base: float, rate: float, seconds: int, calls: int) -> Ends:
     """What the rule did at the end of incidents that raised a rate of failures for so many seconds."""
     minutes: list[int] = []
-    again = early = 0
+    again = 0
     for number in range(INCIDENTS):
         random = _chance(f"end {calls} {base} {rate} {seconds} {number}")
         firing = rule.firing(simulated(random, calls, [(HOUR, base), (seconds, rate), (3 * HOUR, base)]))
         end = (HOUR + seconds) // MINUTE
-        early += _begun(firing[HOUR // MINUTE : end]) > 1
         again += _begun(firing[end:]) - firing[end]
         if firing[end]:
             minutes.append(firing[end:].index(False))
-    return Ends(sorted(minutes), again, early)
+    return Ends(sorted(minutes), again)
 
 
 def _begun(firing: Sequence[bool]) -> int:

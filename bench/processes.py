@@ -45,13 +45,13 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE, pause: float = 0.05) -> None:
+def wait_until(condition: Callable[[], bool], what: str) -> None:
     """Look until something is so. Raises `TimeoutError` if that takes too long."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {seconds:.0f} s in vain: {what}")
-        time.sleep(pause)
+            raise TimeoutError(f"waited {PATIENCE:.0f} s in vain: {what}")
+        time.sleep(0.05)
 
 
 @dataclass

@@ -71,10 +71,12 @@ Wait = Annotated[Seconds, Field(le=86400)]
 ChannelName = Annotated[Text, Field(pattern=rf"^{CHANNEL_NAME}$")]
 
 
-class AlertSpec(BaseModel):
-    """One alert as written. `condition`, or the admin API's `type` with one `threshold_…`."""
-
+class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AlertSpec(_Section):
+    """One alert as written. `condition`, or the admin API's `type` with one `threshold_…`."""
 
     name: Annotated[Text, AfterValidator(_name)]
     condition: Text | None = None
@@ -97,19 +99,15 @@ class AlertSpec(BaseModel):
     disabled: Annotated[bool, Strict()] = False
 
 
-class Links(BaseModel):
+class Links(_Section):
     """Where messages link to. Without `runbooks` they name the page's path in this project."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     grafana: Annotated[Text, AfterValidator(_link)] = "http://localhost:3000"
     runbooks: Annotated[Text, AfterValidator(_link)] | None = None
 
 
-class AlertsFile(BaseModel):
+class AlertsFile(_Section):
     """The whole file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     alerts: Annotated[list[AlertSpec], Field(min_length=1)]
     links: Links = Links()

@@ -49,7 +49,7 @@ def _probe_history(settings: Settings) -> Panel:
         "Probe history",
         "Whether your API answered blackbox_exporter's probes, over time: not even one silent probe is left out.",
         "Check the status page of the target's provider before your own network.",
-        prom(f"min by (instance) (min_over_time({probes('probe_success', settings)}{q.STEP}))", "{{instance}}"),
+        prom(f"min by (instance) (min_over_time({probes(settings)}{q.STEP}))", "{{instance}}"),
         mappings=style.value_mappings({1: ("answers", style.GOOD), 0: ("does not answer", style.BAD)}),
         empty=style.NOT_THERE,
     )

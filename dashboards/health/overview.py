@@ -54,7 +54,7 @@ def _api_availability(settings: Settings) -> Panel:
         "The share of probes of your API that were answered in the past hour, by blackbox_exporter. “Not set up” means"
         " that Prometheus probes none: set `API_HEALTH_URL`, or build the dashboards with `--api-job`.",
         "Probe history, below, shows which target fails: see its provider's status page.",
-        prom(f"avg(avg_over_time({probes('probe_success', settings)}[1h]))", instant=True),
+        prom(f"avg(avg_over_time({probes(settings)}[1h]))", instant=True),
         unit=SHARE,
         decimals=1,
         steps=style.worse_below(0.95, 0.999),
@@ -62,9 +62,9 @@ def _api_availability(settings: Settings) -> Panel:
     )
 
 
-def probes(metric: str, settings: Settings) -> str:
+def probes(settings: Settings) -> str:
     """A selector for what blackbox_exporter says of the user's API, and not of the monitoring's own pages."""
-    return f'{metric}{{job=~"{settings.api_job}", instance!~".*/-/(healthy|ready)"}}'
+    return f'probe_success{{job=~"{settings.api_job}", instance!~".*/-/(healthy|ready)"}}'
 
 
 def _connections_used(settings: Settings) -> Panel:
